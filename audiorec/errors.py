@@ -1,0 +1,150 @@
+"""Errors that audiorec raises on purpose.
+
+::
+
+    AudiorecError
+    ├── InputError            the caller's mistake: an option, a path, a table
+    │   ├── UnknownSongError  no song has this id; carries the near matches
+    │   └── ShapeError        an array has the wrong number of axes or columns
+    ├── SongError             one song cannot be used; carries path and `Failure`
+    ├── StoreError            a file is not the store that it should be
+    ├── SpecMismatchError     two artefacts were made under different specs
+    ├── WeightsError          a weights file is missing, damaged or of another format
+    └── MissingExtraError     a part needs an extra that is not installed; names it
+
+Catch `AudiorecError` to treat "this cannot be used" apart from a bug. A bug stays an
+ordinary ``TypeError`` or ``IndexError`` and keeps its traceback.
+
+Every class passes all its values to ``args``: worker processes send errors back by
+pickle, and unpickling calls ``cls(*args)``.
+"""
+
+from enum import StrEnum
+
+
+class Failure(StrEnum):
+    """Why a song has no vector: the status code of a row in ``errors.parquet``."""
+
+    UNREADABLE = "unreadable"  # vanished, no permission, not a regular file
+    EMPTY = "empty"  # zero bytes
+    NOT_AUDIO = "not_audio"  # no decoder knows the content
+    UNSUPPORTED = "unsupported"  # audio, but a codec, rate or channel count outside the limits
+    DRM = "drm"  # encrypted by its shop
+    NO_AUDIO = "no_audio"  # a good header and no samples
+    TOO_SHORT = "too_short"  # under one second
+    TOO_LONG = "too_long"  # over the duration limit
+    NOT_FINITE = "not_finite"  # NaN or infinity among the samples
+    UNDECODABLE = "undecodable"  # known content that every decoder gave up on
+    CRASHED = "crashed"  # the worker process died
+    TIMEOUT = "timeout"  # the worker took longer than the limit
+    OOM = "oom"  # the worker ran out of memory
+
+
+class AudiorecError(Exception):
+    """Root of every error that audiorec raises on purpose."""
+
+
+class InputError(AudiorecError, ValueError):
+    """The caller asked for something that cannot be done as asked."""
+
+
+class ShapeError(InputError):
+    """An array has the wrong number of axes or columns."""
+
+
+class UnknownSongError(InputError):
+    """No song in the store has this id.
+
+    Attributes
+    ----------
+    query : str
+        What was asked for.
+    near : tuple of str
+        Ids that look like it, best first.
+    """
+
+    def __init__(self, query: str, near: tuple[str, ...] = ()) -> None:
+        super().__init__(query, near)
+        self.query = query
+        self.near = near
+
+    def __str__(self) -> str:
+        """Return the id and, where there are any, the near matches."""
+        hint = f"; did you mean: {', '.join(self.near)}" if self.near else ""
+        return f"no song with id {self.query!r}{hint}"
+
+
+class SongError(AudiorecError):
+    """One song cannot be used. In a batch it becomes one row of ``errors.parquet``.
+
+    Attributes
+    ----------
+    path : str
+        The offending file.
+    failure : Failure
+        The status code.
+    reason : str
+        What is wrong and, where something can be done, what to do; one line.
+    stage : str
+        Where it happened: ``read``, ``decode``, ``mel``, ``tag`` or ``worker``.
+    decoder : str or None
+        The decoder that gave up, with its version.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        failure: Failure,
+        reason: str,
+        stage: str = "decode",
+        decoder: str | None = None,
+    ) -> None:
+        super().__init__(path, failure, reason, stage, decoder)
+        self.path = path
+        self.failure = Failure(failure)
+        self.reason = reason
+        self.stage = stage
+        self.decoder = decoder
+
+    def __str__(self) -> str:
+        """Return ``<file>: <status>: <reason>``."""
+        return f"{self.path}: {self.failure}: {self.reason}"
+
+
+class StoreError(AudiorecError):
+    """A file is not the store that it should be: truncated, of another schema or version."""
+
+
+class SpecMismatchError(AudiorecError):
+    """Two artefacts were made under different specs and must not be mixed."""
+
+
+class WeightsError(AudiorecError):
+    """A weights file is missing, damaged, or of a format that audiorec does not load."""
+
+
+class MissingExtraError(AudiorecError):
+    """A part needs an optional extra that is not installed or cannot be imported.
+
+    Attributes
+    ----------
+    feature : str
+        What was asked for.
+    extra : str
+        The name to put in ``pip install "audiorec[...]"``.
+    cause : str
+        What the import said.
+    """
+
+    def __init__(self, feature: str, extra: str, cause: str) -> None:
+        super().__init__(feature, extra, cause)
+        self.feature = feature
+        self.extra = extra
+        self.cause = cause
+
+    def __str__(self) -> str:
+        """Return what is missing and the command that installs it."""
+        return (
+            f'{self.feature} needs the extra "{self.extra}": '
+            f'pip install "audiorec[{self.extra}]" ({self.cause})'
+        )

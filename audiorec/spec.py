@@ -1,0 +1,105 @@
+"""The numbers that decide what a feature means.
+
+What changes numbers is a frozen spec with a fingerprint; what changes speed (jobs, batch
+size, device, engine) is an argument and is never added here. Weights belong to exactly
+one spec, and every stored vector carries the `extractor_id` that was computed from it.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from audiorec.errors import InputError
+
+FINGERPRINT_LENGTH = 16  # hex digits
+
+
+def fingerprint(content: Mapping[str, Any]) -> str:
+    """Return sixteen hex digits that change when any value in `content` changes.
+
+    Examples
+    --------
+    >>> fingerprint({"a": 1}) == fingerprint({"a": 1})
+    True
+    >>> fingerprint({"a": 1}) == fingerprint({"a": 2})
+    False
+    """
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:FINGERPRINT_LENGTH]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DecodeSpec:
+    """How a file becomes a mono waveform."""
+
+    sample_rate: int = 16_000  # Hz
+    downmix: str = "mean of channels"
+    resampler: str = "soxr HQ"
+    # A float file whose peak lies above this is scaled to peak 1. No decoder overshoots
+    # by 12 dB, so only files with samples in another unit (16-bit counts, say) are touched.
+    max_peak: float = 4.0
+    # The mean of the channels is replaced by the first channel when its energy is below
+    # this part of the channels' mean energy: 40 dB down, one channel is the other inverted.
+    min_mix_energy: float = 1e-4
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MelSpec:
+    """How a waveform becomes log-mel frames: one STFT over the whole track, centred frames."""
+
+    sample_rate: int = 16_000  # Hz
+    n_fft: int = 512  # samples, periodic Hann window
+    hop_length: int = 256  # samples
+    n_mels: int = 96  # bands, Slaney scale and area normalisation
+    f_min: float = 0.0  # Hz
+    f_max: float = 8_000.0  # Hz
+    compression: float = 10_000.0  # log10(compression * power + 1)
+    padding: str = "zeros"  # half a window on both ends of the track
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
+            raise InputError(
+                f"need 0 <= f_min < f_max <= sample_rate / 2, "
+                f"got {self.f_min:g}, {self.f_max:g}, {self.sample_rate / 2:g} Hz"
+            )
+
+    def n_frames(self, n_samples: int) -> int:
+        """Return the number of frames of a track of `n_samples` samples."""
+        return 1 + n_samples // self.hop_length if n_samples > 0 else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentSpec:
+    """How a track is cut: a segment every `hop_s` seconds, each of `n_frames` frames."""
+
+    n_frames: int = 187  # mel frames in a segment: 2.992 s
+    hop_s: float = 3.0  # seconds between the starts of two segments
+    min_tail_s: float = 1.5  # a tail at least this long gets one more window at the end
+    min_track_s: float = 1.0  # a shorter track is refused
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """Everything between a file and the backbone's input."""
+
+    decode: DecodeSpec = field(default_factory=DecodeSpec)
+    mel: MelSpec = field(default_factory=MelSpec)
+    segment: SegmentSpec = field(default_factory=SegmentSpec)
+
+    def __post_init__(self) -> None:
+        if self.decode.sample_rate != self.mel.sample_rate:
+            raise InputError(
+                f"decode.sample_rate={self.decode.sample_rate} Hz differs from "
+                f"mel.sample_rate={self.mel.sample_rate} Hz"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as plain nested dicts, ready for JSON."""
+        return asdict(self)
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when any field changes."""
+        return fingerprint(self.to_dict())

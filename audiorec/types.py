@@ -1,0 +1,127 @@
+"""What stages hand to each other, where plain arrays are not enough.
+
+A class stands here only if two values must travel together: scores and their times, a
+song's similarity and its id, the samples' origin and its status.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import ShapeError
+
+FloatArray = npt.NDArray[np.float32]
+STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
+
+
+class Status(StrEnum):
+    """How good the audio behind a vector was, worst first."""
+
+    DAMAGED = "damaged"  # packets were lost on the way
+    TRUNCATED = "truncated"  # the file ends before its header says
+    PHASE_CANCELLED = "phase_cancelled"  # the channels cancel out; the first one was used
+    SILENT = "silent"  # nothing above -80 dB of full scale
+    SHORT = "short"  # shorter than one segment, padded with zeros
+    OK = "ok"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AudioInfo:
+    """Where a waveform came from and how its decoding ended.
+
+    Attributes
+    ----------
+    codec, decoder : str
+        For example ``mp3`` and ``soundfile 0.14.0 (libsndfile 1.2.2)``.
+    sample_rate, channels : int
+        Of the source, in hertz and counted.
+    duration_s : float
+        Seconds that were decoded.
+    claimed_s : float or None
+        Seconds that the file's header promises, where it has a trustworthy one.
+    packet_errors : int
+        Packets that the decoder could not read.
+    status : Status
+        The worst that applies.
+    """
+
+    codec: str
+    decoder: str
+    sample_rate: int
+    channels: int
+    duration_s: float
+    claimed_s: float | None = None
+    packet_errors: int = 0
+    status: Status = Status.OK
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What one backbone says of T segments.
+
+    Attributes
+    ----------
+    tags : ndarray, shape (T, 50), float32
+        Sigmoid outputs: the taggram.
+    penultimate : ndarray, shape (T, 200), float32
+        The last hidden layer.
+    max_pool, mean_pool : ndarray, shape (T, 753), float32
+        The convolutional features, pooled over the segment's frames.
+    """
+
+    tags: FloatArray
+    penultimate: FloatArray
+    max_pool: FloatArray
+    mean_pool: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.tags)
+
+
+@dataclass(frozen=True, slots=True)
+class ScoreSeries:
+    """The tagger's scores over time.
+
+    Attributes
+    ----------
+    scores : ndarray, shape (T, H), float32
+        One row per segment, one column per class; each head's columns sum to 1.
+    start_s : ndarray, shape (T,), float32
+        Where each segment starts, in seconds.
+    classes : tuple of str, length H
+        Column names as ``head/class``, for example ``version/vocal``.
+    """
+
+    scores: FloatArray
+    start_s: FloatArray
+    classes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        expected = (len(self.start_s), len(self.classes))
+        if self.scores.shape != expected:
+            raise ShapeError(f"scores must have shape {expected}, got {self.scores.shape}")
+
+    def __len__(self) -> int:
+        return len(self.scores)
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One song of a list of similar songs.
+
+    Attributes
+    ----------
+    song_id : str
+    similarity : float
+        Cosine of the weighted vectors, from -1 to 1.
+    row : mapping
+        The song's other columns in the store, without the vector.
+    """
+
+    song_id: str
+    similarity: float
+    row: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -1,0 +1,281 @@
+"""Disposable worker processes: one item in, one answer out, and no item takes another along.
+
+Native decoders crash, hang and eat memory. Each item is therefore handled in a child
+process that may die: the parent knows which item the child held, reports that one, starts
+a new child and goes on. joblib schedules the items over threads, each of which owns one
+child, so that ``jobs=1`` is as safe as ``jobs=16`` and answers stream in as they are done.
+
+    items ──joblib threads──▶ Worker.ask(item) ──pipe──▶ child: handler(item) ──▶ answers
+
+A child is ``python -m audiorec.workers``, not a fork or a re-import of the caller's script:
+a notebook, or a script without a ``__main__`` guard, can start a run. The answers travel by
+pickle between a parent and its own child, never through a file.
+"""
+
+import contextlib
+import importlib
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import IO, Any
+
+from audiorec.errors import AudiorecError, Failure
+
+ITEMS_PER_CHILD = 500  # then a fresh child: bounds what a leaking native library can hold
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_HEADER = struct.Struct("<Q")  # length of the pickled frame that follows, in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one item.
+
+    Attributes
+    ----------
+    item : object
+        The item as it was given.
+    value : object
+        What the handler returned, or None.
+    error : AudiorecError or None
+        What the handler raised on purpose.
+    failure : Failure or None
+        ``crashed``, ``timeout`` or ``oom`` when the child did not live to answer, and
+        ``crashed`` for an unexpected exception.
+    message : str
+        For a failure: what is known of it, in one line.
+    """
+
+    item: Any
+    value: Any = None
+    error: AudiorecError | None = None
+    failure: Failure | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one item may use before its child is ended."""
+
+    timeout_s: float = 900.0  # wall-clock seconds
+    memory_bytes: int = 4 << 30  # address space of a child
+
+
+class Workers:
+    """A pool of disposable child processes that all run the same handler.
+
+    Parameters
+    ----------
+    factory : str
+        ``package.module:function``; called once in each child with `arguments`, it
+        returns the handler that is called with each item.
+    arguments : tuple
+        Picklable arguments of the factory.
+    jobs : int
+        Number of children, each of one thread.
+    limits : Limits
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        arguments: tuple[Any, ...] = (),
+        *,
+        jobs: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        self._setup = pickle.dumps((factory, arguments))
+        self._jobs = jobs
+        self._limits = limits or Limits()
+        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._children: set[_Child] = set()
+        self._closed = False
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def map_unordered(self, items: Iterable[Any]) -> Iterator[Answer]:
+        """Yield one `Answer` per item, in the order in which they are done.
+
+        `items` is drawn lazily, a few ahead of the work: a caller that ends its iterable
+        early gets the answers of what is in flight and no more.
+        """
+        from joblib import Parallel, delayed
+
+        parallel = Parallel(
+            n_jobs=self._jobs,
+            backend="threading",
+            return_as="generator_unordered",
+            pre_dispatch=self._jobs,
+            batch_size=1,
+        )
+        yield from parallel(delayed(self._handle)(item) for item in items)
+
+    def close(self) -> None:
+        """End all children at once; items in flight are abandoned."""
+        self._closed = True
+        for child in tuple(self._children):
+            child.kill()
+        self._children.clear()
+
+    def _handle(self, item: Any) -> Answer:
+        child = self._take()
+        answer = child.ask(item, self._limits.timeout_s)
+        if child.alive and child.asked < ITEMS_PER_CHILD:
+            self._idle.put(child)
+        else:
+            child.kill()
+            self._children.discard(child)
+        return answer
+
+    def _take(self) -> "_Child":
+        with contextlib.suppress(queue.Empty):
+            return self._idle.get_nowait()
+        child = _Child(self._setup, self._limits.memory_bytes)
+        self._children.add(child)
+        if self._closed:  # closed while this thread was starting it
+            child.kill()
+        return child
+
+
+class _Child:
+    """One child process and the pipe to it."""
+
+    def __init__(self, setup: bytes, memory_bytes: int) -> None:
+        self.asked = 0
+        self.alive = True
+        self._timed_out = False
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "audiorec.workers", str(memory_bytes)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **ONE_THREAD},
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+        )
+        self._unsent: bytes | None = setup
+
+    def ask(self, item: Any, timeout_s: float) -> Answer:
+        """Send `item`, wait for the answer, and find the cause when none comes."""
+        self.asked += 1
+        timer = threading.Timer(timeout_s, self._time_out)
+        timer.daemon = True
+        timer.start()
+        try:
+            kind, value = self._exchange(item)
+        except (EOFError, OSError):
+            failure, message = self._cause_of_death(timeout_s)
+            return Answer(item, failure=failure, message=message)
+        finally:
+            timer.cancel()
+        if kind == "value":
+            return Answer(item, value=value)
+        if kind == "error":
+            return Answer(item, error=value)
+        self.alive = False  # after a surprise the child's state is not to be trusted
+        return Answer(item, failure=Failure(kind), message=value)
+
+    def kill(self) -> None:
+        """End the process and close the pipe."""
+        self.alive = False
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _exchange(self, item: Any) -> tuple[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None  # noqa: S101 - both are pipes by construction
+        assert stdout is not None  # noqa: S101
+        if self._unsent is not None:
+            _write_frame(stdin, self._unsent)
+            self._unsent = None
+        _write_frame(stdin, pickle.dumps(item))
+        kind, value = pickle.loads(_read_frame(stdout))  # noqa: S301 - our own child
+        return kind, value
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+    def _cause_of_death(self, timeout_s: float) -> tuple[Failure, str]:
+        self.alive = False
+        code = self._process.wait()
+        if self._timed_out:
+            return Failure.TIMEOUT, f"took longer than {timeout_s:g} s; --timeout raises the limit"
+        if code == -signal.SIGKILL:
+            return Failure.OOM, "the worker was killed, most likely by the system for its memory"
+        if code < 0:
+            return Failure.CRASHED, f"the worker died of {signal.Signals(-code).name}"
+        return Failure.CRASHED, f"the worker ended with exit code {code}"
+
+
+def _write_frame(stream: IO[bytes], payload: bytes) -> None:
+    stream.write(_HEADER.pack(len(payload)))
+    stream.write(payload)
+    stream.flush()
+
+
+def _read_frame(stream: IO[bytes]) -> bytes:
+    (length,) = _HEADER.unpack(_read_exactly(stream, _HEADER.size))
+    return _read_exactly(stream, length)
+
+
+def _read_exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError("the other end closed the pipe")
+    return data
+
+
+def _answer(handler: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
+    """Call the handler; every outcome is a frame that the parent can read."""
+    try:
+        return "value", handler(item)
+    except AudiorecError as error:
+        return "error", error
+    except MemoryError:
+        return Failure.OOM.value, "out of memory; --memory-limit raises the limit"
+    except Exception as error:  # noqa: BLE001 - the one place: a bug costs one item, with its name
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119
+        return Failure.CRASHED.value, f"unexpected {type(error).__name__} at {place}: {error}"
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    with contextlib.suppress(ImportError, OSError, ValueError):  # no such limit on this system
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def main() -> None:
+    """Serve items from standard input until it closes: the body of a child process."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # a library that prints must not write into the answers
+    _limit_memory(int(sys.argv[1]))
+    with contextlib.suppress(EOFError, BrokenPipeError):
+        factory, arguments = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
+        module, function = factory.split(":")
+        handler = getattr(importlib.import_module(module), function)(*arguments)
+        while True:
+            item = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
+            _write_frame(sink, pickle.dumps(_answer(handler, item)))
+
+
+if __name__ == "__main__":
+    main()

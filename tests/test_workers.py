@@ -1,0 +1,122 @@
+"""`audiorec.workers`: a bad item costs itself, with the true reason, and nothing else."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from audiorec.errors import Failure
+from audiorec.workers import Limits, Workers
+
+GOOD = [f"song-{i}" for i in range(6)]
+
+
+@pytest.fixture(autouse=True)
+def _importable_handlers(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+
+
+def run(items, *, jobs=1, **limits):
+    with Workers("handlers:make", ("<",), jobs=jobs, limits=Limits(**limits)) as workers:
+        return {a.item: a for a in workers.map_unordered(items)}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_every_item_is_answered_once(jobs):
+    answers = run(GOOD, jobs=jobs)
+    assert {k: a.value for k, a in answers.items()} == {i: "<" + i for i in GOOD}
+
+
+def test_no_items_start_no_process():
+    assert run([]) == {}
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize(
+    ("item", "failure", "message"),
+    [
+        ("segfault:", Failure.CRASHED, "SIGSEGV"),
+        ("exit:7", Failure.CRASHED, "exit code 7"),
+        ("kill:", Failure.OOM, "killed"),
+        ("bug:x", Failure.CRASHED, "unexpected KeyError at handlers.py"),
+    ],
+)
+def test_a_bad_item_takes_no_other_along(item, failure, message, jobs):
+    answers = run([*GOOD[:3], item, *GOOD[3:]], jobs=jobs)
+    bad = answers.pop(item)
+    assert bad.failure is failure
+    assert message in bad.message
+    assert {k: a.value for k, a in answers.items()} == {i: "<" + i for i in GOOD}
+
+
+def test_an_item_over_the_time_limit_is_ended():
+    start = time.monotonic()
+    answers = run(["a", "sleep:60", "b"], timeout_s=3.0)
+    assert answers["sleep:60"].failure is Failure.TIMEOUT
+    assert "--timeout" in answers["sleep:60"].message
+    assert answers["b"].value == "<b"
+    assert time.monotonic() - start < 30
+
+
+def test_an_item_over_the_memory_limit_is_oom():
+    answers = run(["a", f"eat:{6 << 30}", "b"], memory_bytes=2 << 30)
+    assert answers[f"eat:{6 << 30}"].failure is Failure.OOM
+    assert answers["b"].value == "<b"
+
+
+def test_errors_raised_on_purpose_come_back_whole():
+    error = run(["refuse:x.mp3"])["refuse:x.mp3"].error
+    assert (error.path, error.failure, error.reason) == ("x.mp3", Failure.NOT_AUDIO, "not a song")
+
+
+def test_a_library_that_prints_does_not_write_into_the_answers(capfd):
+    assert run(["print:x", "a"])["a"].value == "<a"
+
+
+def test_items_are_drawn_only_as_they_are_needed():
+    drawn = []
+
+    def items():
+        for name in GOOD:
+            drawn.append(name)
+            yield name
+
+    with Workers("handlers:make", ("<",), jobs=1) as workers:
+        answers = workers.map_unordered(items())
+        next(answers)
+        assert len(drawn) <= 3
+        answers.close()
+
+
+def test_close_leaves_no_process_behind():
+    workers = Workers("handlers:make", ("<",), jobs=1)
+    pid = next(workers.map_unordered(["pid:"])).value
+    workers.close()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
+def test_children_end_when_the_parent_is_killed(tmp_path):
+    script = tmp_path / "unguarded.py"  # no __main__ guard: must not start itself again
+    script.write_text(
+        "from audiorec.workers import Workers\n"
+        "w = Workers('handlers:make', ('<',), jobs=1)\n"
+        "print(next(w.map_unordered(['pid:'])).value, flush=True)\n"
+        "import time; time.sleep(60)\n"
+    )
+    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    child = int(parent.stdout.readline())
+    os.kill(parent.pid, signal.SIGKILL)
+    parent.wait()
+    parent.stdout.close()
+    for _ in range(100):
+        try:
+            os.kill(child, 0)
+        except ProcessLookupError:
+            return
+        time.sleep(0.1)
+    pytest.fail(f"child {child} outlived its parent")

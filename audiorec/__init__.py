@@ -1,1 +1,46 @@
-"""audiorec: a folder of songs becomes vectors that a music recommender can use."""
+"""audiorec: a folder of songs becomes vectors that a music recommender can use.
+
+==========================  ==================================================
+``extract(paths, out=)``    songs to ``vecs.parquet``, in worker processes
+``vector(path)``            one song to its vector (84,)
+``scores(path)``            one song to its score series (T, 14)
+``taggram(path, model)``    one song to the backbone's own tags (T, 50)
+``open_store(path)``        ``vecs.parquet`` to ids, vectors, similar songs
+==========================  ==================================================
+
+The stages are packages of their own: `audiorec.audio` (file to log-mel segments),
+`audiorec.tagger` (segments to scores) and `audiorec.vectors` (scores to vectors, store and
+neighbours). Importing this package loads none of them.
+"""
+
+from importlib import import_module
+from importlib.metadata import version as _version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from audiorec.extraction import extract
+    from audiorec.pipeline import scores, taggram, vector
+    from audiorec.vectors.store import open_store
+
+__all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"]
+
+__version__ = _version("audiorec")
+
+_HOME = {
+    "extract": "audiorec.extraction",
+    "open_store": "audiorec.vectors.store",
+    "scores": "audiorec.pipeline",
+    "taggram": "audiorec.pipeline",
+    "vector": "audiorec.pipeline",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public function when it is first used, so that the import stays light."""
+    if name not in _HOME:
+        raise AttributeError(f"module 'audiorec' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The ``audiorec`` command: one thin file per command."""

@@ -1,0 +1,83 @@
+"""A hash of a song's audio, which is not changed by retagging.
+
+    path ──content_hash──▶ 32 hex digits
+
+Titles are corrected, covers added, files moved; the audio packets stay what they are. The
+hash is taken over the packets as they lie in the file, without decoding, and serves resume,
+moves and duplicates. It says "the same bytes of audio", never "sounds alike".
+"""
+
+import hashlib
+from typing import Any, BinaryIO
+
+import av.error
+
+from audiorec.audio.pyav_reader import audio_stream, codec_name, open_container
+from audiorec.audio.raw import DecoderError
+from audiorec.audio.sniff import PathLike, open_regular
+
+DIGEST_BYTES = 16
+_READ_BYTES = 1 << 20
+
+
+def content_hash(path: PathLike) -> str:
+    """Hash the audio packets of a file.
+
+    Parameters
+    ----------
+    path : path-like
+
+    Returns
+    -------
+    digest : str
+        32 hex digits: blake2b of 128 bits over the codec, the sample rate, the channels and
+        all packets of the first audio stream. Where the packets cannot be read, over the
+        bytes of the file, marked so that the two never meet.
+
+    Raises
+    ------
+    SongError
+        ``unreadable``: the file has vanished, may not be read, or is no regular file.
+
+    Notes
+    -----
+    The packets are FFmpeg's: a new version that cuts a container's packets out otherwise
+    changes hashes, which costs a re-extraction and nothing else.
+    """
+    with open_regular(path) as file:
+        try:
+            return _hash_packets(file)
+        except (DecoderError, av.error.FFmpegError):
+            return _hash_bytes(file)
+
+
+def _hash_packets(file: BinaryIO) -> str:
+    with open_container(file) as container:
+        stream = audio_stream(container)
+        digest = _new_hash("packets", *_format_of(stream))
+        n_bytes = 0
+        for packet in container.demux(stream):
+            digest.update(packet)
+            n_bytes += packet.size
+    if n_bytes == 0:
+        raise DecoderError("no packets", "")
+    return digest.hexdigest()
+
+
+def _hash_bytes(file: BinaryIO) -> str:
+    digest = _new_hash("bytes")
+    file.seek(0)
+    while chunk := file.read(_READ_BYTES):
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _format_of(stream: Any) -> tuple[str, str, str]:
+    context = stream.codec_context
+    return codec_name(stream), str(context.sample_rate), str(context.layout.nb_channels)
+
+
+def _new_hash(*prefix: str) -> "hashlib.blake2b":
+    digest = hashlib.blake2b(digest_size=DIGEST_BYTES)
+    digest.update("\0".join((*prefix, "")).encode())
+    return digest

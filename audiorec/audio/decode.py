@@ -1,0 +1,308 @@
+"""Audio file to mono waveform: one reader, one mix, one resampler, and a verdict.
+
+    path ──decode──▶ consume(blocks (n,) float32 at 16 kHz) ──▶ its result, `AudioInfo`
+
+The audio is handed to a function of the caller's, block by block, so that an hour takes no
+more memory than a minute. That function may be called again from the start, which is why
+`decode` takes a function and is not an iterator: whether a file can be read to its end by
+the first decoder, or whether its channels cancel out, is only known at the end.
+
+===========================================  ==========================================
+soundfile gives up, at once or in mid-file   PyAV reads the whole file again: the two
+                                             differ by up to a frame and are not mixed
+the channels cancel out                      first channel only, ``phase_cancelled``
+a peak above ``spec.decode.max_peak``        scaled to peak 1
+===========================================  ==========================================
+"""
+
+import contextlib
+from collections.abc import Callable, Generator, Iterator
+from typing import BinaryIO, Protocol, TypeVar
+
+import numpy as np
+
+from audiorec.audio.mono import AS_MIXED, Mono, NotFiniteError, Treatment
+from audiorec.audio.pyav_reader import PyavReader
+from audiorec.audio.raw import DecoderError, RawBlock
+from audiorec.audio.sniff import Container, PathLike, Sniffed, display_path, open_regular, sniff
+from audiorec.audio.soundfile_reader import SoundfileReader
+from audiorec.errors import Failure, SongError
+from audiorec.spec import FeatureSpec
+from audiorec.types import AudioInfo, FloatArray, Status
+
+R = TypeVar("R")
+
+_DEFAULT_SPEC = FeatureSpec()
+MAX_DURATION_S = 14_400.0  # seconds; longer files are mixes, audio books or mistakes
+MAX_CHANNELS = 8
+MIN_RATE, MAX_RATE = 8_000, 192_000  # hertz
+# A file is truncated when it lacks more than both: encoders disagree by a frame or two.
+MISSING_SHARE = 0.02
+MISSING_S = 0.1
+SOUNDFILE_CONTAINERS = frozenset(
+    {Container.WAV, Container.AIFF, Container.AU, Container.FLAC, Container.MP3}
+)
+
+
+def decode(
+    path: PathLike,
+    consume: Callable[[Iterator[FloatArray]], R],
+    *,
+    spec: FeatureSpec = _DEFAULT_SPEC,
+    max_duration_s: float = MAX_DURATION_S,
+) -> tuple[R, AudioInfo]:
+    """Decode a file and hand its waveform, block by block, to a function.
+
+    Parameters
+    ----------
+    path : path-like
+        The content decides what it is, never the name.
+    consume : callable
+        Is given an iterator of arrays, shape (n,), float32, mono at
+        ``spec.decode.sample_rate``, none longer than about 10 s, which it may keep. It
+        **must be free of side effects**: it may be called several times, each time with
+        the whole track from the start, and only the last result counts. What it leaves
+        of the iterator is decoded all the same, for the status. Its own exceptions pass
+        through; so must those that come out of the iterator.
+    spec : FeatureSpec
+    max_duration_s : float
+        Seconds; a longer file is refused as soon as that is known.
+
+    Returns
+    -------
+    result : object
+        What `consume` returned.
+    info : AudioInfo
+        Where the audio came from, and its status: the worst that applies.
+
+    Raises
+    ------
+    SongError
+        With the `Failure` and a reason: the file cannot be opened or is not audio
+        (see `sniff`), has no samples, NaN among them, less than
+        ``spec.segment.min_track_s`` or more than `max_duration_s`, a rate outside 8 to
+        192 kHz, more than 8 channels, or cannot be decoded by any decoder.
+    """
+    song = _Song(path, sniff(path), spec, max_duration_s)
+    song.refuse_long_claim()
+    refusals: list[DecoderError] = []
+    for make_reader in _readers(song.sniffed):
+        try:
+            return song.read(make_reader, consume, any(r.damaged for r in refusals))
+        except DecoderError as refusal:
+            refusals.append(refusal)
+    # The last decoder knows most formats, but an earlier one may have known better why.
+    known = [r for r in refusals[::-1] if r.failure is not Failure.UNDECODABLE]
+    final = (known or refusals[::-1])[0]
+    raise SongError(song.name, final.failure, final.reason, decoder=final.decoder)
+
+
+def waveform(
+    path: PathLike,
+    *,
+    spec: FeatureSpec = _DEFAULT_SPEC,
+    max_duration_s: float = MAX_DURATION_S,
+) -> tuple[FloatArray, AudioInfo]:
+    """Decode a whole file into memory: for short clips and notebooks.
+
+    Parameters
+    ----------
+    path : path-like
+    spec : FeatureSpec
+    max_duration_s : float
+        Seconds.
+
+    Returns
+    -------
+    waveform : ndarray, shape (N,), float32
+        Mono at ``spec.decode.sample_rate``; 3.84 MB a minute.
+    info : AudioInfo
+
+    Raises
+    ------
+    SongError
+        As in `decode`.
+    """
+    return decode(
+        path,
+        lambda blocks: np.concatenate(list(blocks)),
+        spec=spec,
+        max_duration_s=max_duration_s,
+    )
+
+
+class _Reader(Protocol):
+    """What `SoundfileReader` and `PyavReader` have in common."""
+
+    decoder: str
+    codec: str
+    claimed_s: float | None
+    packet_errors: int
+    is_damaged: bool
+    ends_in_error: bool
+
+    def blocks(self) -> Iterator[RawBlock]: ...
+
+
+_MakeReader = Callable[[BinaryIO, Sniffed], _Reader]
+
+
+class _ReadAgainError(Exception):
+    """The file has to be read again and treated otherwise."""
+
+    def __init__(self, treatment: Treatment) -> None:
+        super().__init__(treatment)
+        self.treatment = treatment
+
+
+def _readers(sniffed: Sniffed) -> list[_MakeReader]:
+    """Return the decoders to try, in this order."""
+    first = sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile
+    return [SoundfileReader, PyavReader] if first else [PyavReader]
+
+
+class _Song:
+    """One file and the limits that it has to keep."""
+
+    def __init__(
+        self, path: PathLike, sniffed: Sniffed, spec: FeatureSpec, max_duration_s: float
+    ) -> None:
+        self.name = display_path(path)
+        self.sniffed = sniffed
+        self.spec = spec
+        self._path = path
+        self._max_duration_s = max_duration_s
+
+    def read(
+        self,
+        make_reader: _MakeReader,
+        consume: Callable[[Iterator[FloatArray]], R],
+        is_damaged: bool,
+    ) -> tuple[R, AudioInfo]:
+        """Read with one decoder, as often as the right treatment takes."""
+        treatment = AS_MIXED
+        while True:
+            with open_regular(self._path) as file:
+                reading = _Reading(self, make_reader(file, self.sniffed), treatment)
+                try:
+                    return reading.run(consume), reading.info(is_damaged)
+                except _ReadAgainError as again:
+                    treatment = again.treatment
+
+    def refuse_long_claim(self) -> None:
+        """Refuse a file by its header, unless the file is shorter than the header says."""
+        header = self.sniffed.header
+        if header.claimed_s is not None and not header.cut:
+            self.check_duration(header.claimed_s)
+
+    def check_duration(self, seconds: float) -> None:
+        if seconds > self._max_duration_s:
+            hours, limit = seconds / 3600, self._max_duration_s / 3600
+            reason = f"at least {hours:.2f} h long, the limit is {limit:.2f} h (--max-duration)"
+            raise self.error(Failure.TOO_LONG, reason)
+
+    def check_block(self, block: RawBlock) -> None:
+        n_channels, rate = block.samples.shape[1], block.sample_rate
+        if not 1 <= n_channels <= MAX_CHANNELS:
+            reason = f"{n_channels} channels, 1 to {MAX_CHANNELS} are read"
+            raise self.error(Failure.UNSUPPORTED, reason)
+        if not MIN_RATE <= rate <= MAX_RATE:
+            reason = f"{rate} Hz, {MIN_RATE} to {MAX_RATE} Hz are read"
+            raise self.error(Failure.UNSUPPORTED, reason)
+
+    def check_samples(self, n_samples: int) -> None:
+        seconds, least = n_samples / self.spec.decode.sample_rate, self.spec.segment.min_track_s
+        if n_samples == 0:
+            raise self.error(Failure.NO_AUDIO, "the file is whole and holds no samples")
+        if n_samples < least * self.spec.decode.sample_rate:
+            reason = f"{seconds:.3f} s long, at least {least:g} s are needed"
+            raise self.error(Failure.TOO_SHORT, reason)
+
+    def error(self, failure: Failure, reason: str, decoder: str | None = None) -> SongError:
+        return SongError(self.name, failure, reason, decoder=decoder)
+
+
+class _Reading:
+    """One reading of a song from its beginning, by one decoder."""
+
+    def __init__(self, song: _Song, reader: _Reader, treatment: Treatment) -> None:
+        self._song = song
+        self._reader = reader
+        self._treatment = treatment
+        self._mono = Mono(song.spec.decode, treatment)
+        self._error: Exception | None = None
+
+    def run(self, consume: Callable[[Iterator[FloatArray]], R]) -> R:
+        with contextlib.closing(self._blocks()) as blocks:
+            result = consume(blocks)
+            for _ in blocks:  # what was left
+                pass
+        if self._error is not None:  # `consume` must not keep it to itself
+            raise self._error
+        return result
+
+    def _blocks(self) -> Generator[FloatArray]:
+        try:
+            for block in self._reader.blocks():
+                self._song.check_block(block)
+                yield from self._mono.add(block)
+                self._song.check_duration(self._mono.seconds)
+            yield from self._mono.flush()
+            # Before the caller's function sees the end, so that it need not know the limits.
+            if (better := self._mono.better_treatment()) is not None:
+                raise _ReadAgainError(better)
+            self._song.check_samples(self._mono.n_samples)
+        except NotFiniteError as error:
+            reason = f"NaN or infinity among the samples, first at {error.at_s:.3f} s"
+            self._error = self._song.error(Failure.NOT_FINITE, reason, self._reader.decoder)
+            raise self._error from None
+        except (SongError, DecoderError, _ReadAgainError) as error:
+            self._error = error
+            raise
+
+    def info(self, is_damaged: bool) -> AudioInfo:
+        """Sum up; `is_damaged` if another decoder broke off in mid-file."""
+        reader, mono = self._reader, self._mono
+        return AudioInfo(
+            codec=reader.codec,
+            decoder=reader.decoder,
+            sample_rate=mono.sample_rate,
+            channels=mono.channels,
+            duration_s=mono.seconds,
+            claimed_s=self._claimed_s(),
+            packet_errors=reader.packet_errors,
+            status=self._status(is_damaged),
+        )
+
+    def _status(self, is_damaged: bool) -> Status:
+        reader, mono = self._reader, self._mono
+        # A bad packet at the very end is where the file was cut, not damage on the way.
+        is_truncated = self._is_truncated()
+        ends_badly = (reader.ends_in_error or is_damaged) and not is_truncated
+        seconds = mono.n_samples / self._song.spec.decode.sample_rate
+        applies = {
+            Status.DAMAGED: reader.is_damaged or ends_badly,
+            Status.TRUNCATED: is_truncated,
+            Status.PHASE_CANCELLED: self._treatment.channel is not None,
+            Status.SILENT: mono.is_silent,
+            Status.SHORT: seconds < self._song.spec.segment.hop_s,
+            Status.OK: True,
+        }
+        return next(status for status in Status if applies[status])
+
+    def _is_truncated(self) -> bool:
+        claimed_s = self._claimed_s()
+        if claimed_s is None:
+            return self._song.sniffed.header.cut
+        return claimed_s - self._mono.seconds > _tolerance_s(claimed_s)
+
+    def _claimed_s(self) -> float | None:
+        """The header's claim, unless the file turned out to hold more."""
+        claimed_s, seconds = self._reader.claimed_s, self._mono.seconds
+        if claimed_s is None or seconds - claimed_s > _tolerance_s(claimed_s):
+            return None
+        return claimed_s
+
+
+def _tolerance_s(claimed_s: float) -> float:
+    return max(MISSING_SHARE * claimed_s, MISSING_S)

@@ -1,0 +1,152 @@
+"""What a file's header claims: its length, whether that can be trusted, and its codec.
+
+A header is a claim. It shows that a file was cut short, and it never decides how much is
+read: encoders that stream leave 0 or 0xFFFFFFFF in it, and MP3 has no header at all but
+what an encoder may have hidden in the first frame. Each function here reads one container's
+header and returns a `Header`; a file that contradicts itself gives a `Header` that claims
+nothing.
+"""
+
+import math
+import struct
+from collections.abc import Iterator
+from typing import BinaryIO, NamedTuple
+
+# A length of 2 or 4 GiB less a header's size is what a streaming encoder writes.
+_PLACEHOLDERS = (range(2**31 - 2**16, 2**31), range(2**32 - 2**16, 2**32))
+_MAX_CHUNKS = 1024  # of a RIFF or AIFF file: hostile files must not keep the walk going
+
+# Old telephone codecs and ADPCM are left out: music does not use them, and libsndfile's
+# ADPCM readers have had memory faults.
+WAV_CODECS = {1: "PCM", 3: "float", 6: "A-law", 7: "µ-law", 0x50: "MP2", 0x55: "MP3"}
+_WAV_EXTENSIBLE = 0xFFFE
+_WAV_UNCOMPRESSED = (1, 3, 6, 7)
+AIFC_CODECS = frozenset(
+    code.encode()
+    for code in (
+        *("NONE", "sowt", "twos", "raw ", "in24", "in32", "42ni", "23ni"),
+        *("fl32", "FL32", "fl64", "FL64", "alaw", "ALAW", "ulaw", "ULAW"),
+    )
+)
+_AU_SAMPLE_BYTES = {1: 1, 2: 1, 3: 2, 4: 3, 5: 4, 6: 4, 7: 8, 27: 1}  # encoding → bytes
+
+
+class Header(NamedTuple):
+    """What a header says."""
+
+    claimed_s: float | None = None  # seconds; None where there is no trustworthy claim
+    suits_soundfile: bool = True  # False where libsndfile would stop before the end
+    cut: bool = False  # the file ends before its structure says
+    refusal: str | None = None  # a codec outside the list
+
+
+def read_wav(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read a RIFF, RF64 or BW64 header: ``fmt``, ``ds64`` and the size of ``data``."""
+    file.seek(begin)
+    magic, riff_size = struct.unpack("<4sI", _exactly(file, 8))
+    codec = rate = frame_bytes = long_size = None
+    for kind, at, length in _chunks(file, begin + 12, size, "<"):
+        if kind == b"ds64":
+            (long_size,) = struct.unpack("<8xQ", _exactly(file, 16))
+        elif kind == b"fmt ":
+            codec, rate, frame_bytes = _wav_format(file, length)
+            if codec not in WAV_CODECS:
+                return Header(refusal=f"WAV codec 0x{codec:04x}")
+        elif kind == b"data":
+            is_long = magic != b"RIFF" and length == 0xFFFFFFFF
+            length = long_size if is_long and long_size is not None else length
+            # A recorder that crashed leaves zeros; libsndfile would read no samples.
+            unclosed = length == 0 and begin + riff_size + 8 != size and at < size
+            if not rate or not frame_bytes or codec not in _WAV_UNCOMPRESSED:
+                return Header(suits_soundfile=not unclosed)
+            claimed = None if unclosed or _is_placeholder(length) else length
+            return _by_bytes(claimed, size - at, frame_bytes * rate, not unclosed)
+    return Header()
+
+
+def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read an AIFF or AIFF-C header: the number of frames and the rate in ``COMM``."""
+    for kind, _, length in _chunks(file, begin + 12, size, ">"):
+        if kind != b"COMM" or length < 18:
+            continue
+        content = _exactly(file, min(length, 22))
+        frames, exponent, mantissa = struct.unpack(">2xI2xHQ", content[:18])
+        codec = content[18:22]
+        if codec and codec not in AIFC_CODECS:
+            return Header(refusal=f"AIFF-C codec {codec!r}")
+        # 80-bit extended precision: sign and 15 bits of exponent, 64 bits of mantissa.
+        rate = math.ldexp(mantissa, (exponent & 0x7FFF) - 16383 - 63) if exponent < 16447 else 0
+        return Header(claimed_s=frames / rate if frames and rate >= 1 else None)
+    return Header()
+
+
+def read_au(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read an AU header: the number of data bytes, where it is not the placeholder."""
+    file.seek(begin + 4)
+    offset, length, encoding, rate, channels = struct.unpack(">5I", _exactly(file, 20))
+    if encoding not in _AU_SAMPLE_BYTES:
+        return Header(refusal=f"AU encoding {encoding}")
+    claimed = None if length == 0 or _is_placeholder(length) else length
+    return _by_bytes(
+        claimed, size - begin - offset, _AU_SAMPLE_BYTES[encoding] * channels * rate, True
+    )
+
+
+def read_flac(file: BinaryIO, begin: int) -> Header:
+    """Read FLAC's STREAMINFO: 20 bits of sample rate and 36 bits of total samples."""
+    file.seek(begin + 18)
+    (packed,) = struct.unpack(">Q", _exactly(file, 8))
+    rate, samples = packed >> 44, packed & (2**36 - 1)
+    return Header(claimed_s=samples / rate if samples and rate else None)
+
+
+def read_ogg_end(file: BinaryIO, size: int) -> Header:
+    """Look at the last page of an Ogg file: a whole file ends with an end-of-stream page."""
+    longest_page = 27 + 255 + 255 * 255  # bytes
+    file.seek(max(0, size - 2 * longest_page))
+    tail = file.read()
+    at = tail.rfind(b"OggS\x00")
+    if at < 0 or at + 27 > len(tail):
+        return Header(cut=at >= 0)
+    n_lacing = tail[at + 26]
+    page_end = at + 27 + n_lacing + sum(tail[at + 27 : at + 27 + n_lacing])
+    is_last = bool(tail[at + 5] & 4)
+    return Header(cut=not is_last or page_end > len(tail))
+
+
+def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
+    """Yield kind, begin and length of RIFF-like chunks, with the file at their content."""
+    header = struct.Struct(order + "4sI")
+    for _ in range(_MAX_CHUNKS):
+        if at + header.size > size:
+            return
+        file.seek(at)
+        kind, length = header.unpack(_exactly(file, header.size))
+        begin = at + header.size
+        yield kind, begin, length
+        at = begin + length + length % 2  # chunks are padded to an even length
+
+
+def _wav_format(file: BinaryIO, length: int) -> tuple[int, int, int]:
+    """Codec, frames per second and bytes per frame of a ``fmt`` chunk."""
+    content = _exactly(file, min(length, 40)).ljust(40, b"\0")
+    codec, _, rate, _, frame_bytes = struct.unpack("<HHIIH", content[:14])
+    if codec == _WAV_EXTENSIBLE:  # the codec stands at the head of a GUID
+        (codec,) = struct.unpack("<H", content[24:26])
+    return codec, rate, frame_bytes
+
+
+def _by_bytes(claimed: int | None, present: int, byte_rate: int, suits: bool) -> Header:
+    """Header of samples that take `byte_rate` bytes a second."""
+    if claimed is None or byte_rate == 0:
+        return Header(suits_soundfile=suits)
+    return Header(claimed / byte_rate, suits, cut=claimed > present)
+
+
+def _is_placeholder(length: int) -> bool:
+    return any(length in span for span in _PLACEHOLDERS)
+
+
+def _exactly(file: BinaryIO, length: int) -> bytes:
+    """Read `length` bytes; a header that ends earlier counts as filled with zeros."""
+    return file.read(length).ljust(length, b"\0")

@@ -1,0 +1,157 @@
+"""Decoded blocks to a mono waveform at 16 kHz, measured on the way.
+
+    `RawBlock` (n, channels)  ──Mono.add──▶  blocks (n,) float32 at the spec's rate
+
+The mix is the plain mean of the channels, as in the corpora that the weights were trained
+on; the backbone is not indifferent to gain. What is measured (peak, energies, range) decides
+afterwards whether the mean was the right thing to take: see `Mono.better_treatment`.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import soxr
+
+from audiorec.audio.raw import RawBlock
+from audiorec.spec import DecodeSpec
+from audiorec.types import FloatArray
+
+SILENCE = 1e-4  # half the range of a signal at -80 dB of full scale
+
+
+class Treatment(NamedTuple):
+    """What to do with a file's channels, found out by a first reading."""
+
+    channel: int | None = None  # this one alone, in place of the mean of all
+    gain: float = 1.0
+
+
+AS_MIXED = Treatment()
+
+
+class NotFiniteError(Exception):
+    """A sample is NaN or infinite; carries its time in seconds."""
+
+    def __init__(self, at_s: float) -> None:
+        super().__init__(at_s)
+        self.at_s = at_s
+
+
+class Mono:
+    """Mixes, resamples and measures one reading of a file.
+
+    Parameters
+    ----------
+    spec : DecodeSpec
+    treatment : Treatment
+
+    Attributes
+    ----------
+    seconds : float
+        What went in.
+    n_samples : int
+        What came out.
+    sample_rate, channels : int
+        Of the first block.
+    peak : float
+        Largest absolute sample of all channels, before the treatment's gain.
+    """
+
+    def __init__(self, spec: DecodeSpec, treatment: Treatment = AS_MIXED) -> None:
+        self.seconds = 0.0
+        self.n_samples = 0
+        self.sample_rate = self.channels = 0
+        self.peak = 0.0
+        self._spec = spec
+        self._treatment = treatment
+        self._low, self._high = math.inf, -math.inf
+        self._mix_energy = self._channel_energy = 0.0
+        self._resampler: soxr.ResampleStream | None = None
+        self._rate = 0
+
+    def add(self, block: RawBlock) -> Iterator[FloatArray]:
+        """Take one decoded block; yield what of the waveform is ready.
+
+        Raises
+        ------
+        NotFiniteError
+            At the first sample that is NaN or infinite.
+        """
+        samples, rate = block
+        self._measure(samples, rate)
+        self.seconds += len(samples) / rate
+        if self._is_too_loud:
+            return  # all will be read again with another gain; only the peak matters now
+        mixed = self._mix(samples)
+        if rate != self._rate:
+            yield from self.flush()
+            self._change_rate(rate)
+        yield from self._emit(mixed, last=False)
+
+    def flush(self) -> Iterator[FloatArray]:
+        """Yield what the resampler holds back; call once after the last block."""
+        if self._resampler is not None:
+            yield from self._emit(np.zeros(0, np.float32), last=True)
+
+    def better_treatment(self) -> Treatment | None:
+        """Return how the file should have been treated, or None if it was."""
+        if self._is_too_loud:
+            return self._treatment._replace(gain=1.0 / self.peak)
+        is_mix = self.channels > 1 and self._treatment.channel is None
+        if is_mix and self._mix_energy < self._spec.min_mix_energy * self._channel_energy:
+            return self._treatment._replace(channel=0)
+        return None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether the waveform stays within -80 dBFS of a constant."""
+        return (self._high - self._low) / 2 < SILENCE
+
+    @property
+    def _is_too_loud(self) -> bool:
+        return self._treatment.gain == 1.0 and self.peak > self._spec.max_peak
+
+    def _measure(self, samples: FloatArray, rate: int) -> None:
+        low, high = float(samples.min()), float(samples.max())
+        if not (math.isfinite(low) and math.isfinite(high)):
+            first = int(np.argmin(np.isfinite(samples).all(axis=1)))
+            raise NotFiniteError(self.seconds + first / rate)
+        self.peak = max(self.peak, -low, high)
+        if not self.sample_rate:
+            self.sample_rate, self.channels = rate, samples.shape[1]
+
+    def _mix(self, samples: FloatArray) -> FloatArray:
+        if self._treatment.gain != 1.0:
+            samples = samples * np.float32(self._treatment.gain)
+        n_channels = samples.shape[1]
+        if self._treatment.channel is not None or n_channels == 1:
+            mixed = samples[:, self._treatment.channel or 0].copy()
+        else:
+            mixed = samples[:, 0] + samples[:, 1]  # 5 to 25 times as fast as mean(axis=1)
+            for extra in range(2, n_channels):
+                mixed += samples[:, extra]
+            mixed *= np.float32(1.0 / n_channels)
+            every = samples.ravel(order="K")
+            self._channel_energy += float(np.dot(every, every)) / n_channels
+            self._mix_energy += float(np.dot(mixed, mixed))
+        self._low = min(self._low, float(mixed.min()))
+        self._high = max(self._high, float(mixed.max()))
+        return mixed
+
+    def _change_rate(self, rate: int) -> None:
+        """Begin with another source rate; joined streams may have several."""
+        self._rate, target = rate, self._spec.sample_rate
+        self._resampler = (
+            None
+            if rate == target
+            else soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
+        )
+
+    def _emit(self, mixed: FloatArray, *, last: bool) -> Iterator[FloatArray]:
+        if self._resampler is not None:
+            mixed = self._resampler.resample_chunk(mixed, last=last)
+        self.n_samples += len(mixed)
+        if len(mixed):
+            yield mixed

@@ -1,0 +1,219 @@
+"""Ogg, MP4, ADTS, CAF, and what libsndfile gave up on, to blocks of samples, through FFmpeg.
+
+    open file  ──PyavReader.blocks──▶  `RawBlock` (n, channels), source rate
+
+FFmpeg knows hundreds of formats, some of which are scripts that name other files. Only
+those that music has are let in, by name, for containers, protocols and codecs alike, and
+the file is handed over opened, so that FFmpeg has nothing to look up. Decoding only: the
+mix to mono and the change of rate are not left to FFmpeg, whose mono is 3 dB too loud.
+"""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+import av
+import av.error
+import numpy as np
+
+from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, DecoderError, RawBlock
+from audiorec.audio.sniff import Sniffed
+from audiorec.errors import Failure
+from audiorec.types import FloatArray
+
+DECODER = (
+    f"PyAV {av.__version__} "
+    f"(libavcodec {'.'.join(str(n) for n in av.library_versions['libavcodec'])})"
+)
+_PCM = (
+    *("pcm_u8", "pcm_s8", "pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be"),
+    *("pcm_s32le", "pcm_s32be", "pcm_f32le", "pcm_f32be", "pcm_f64le", "pcm_f64be"),
+    *("pcm_alaw", "pcm_mulaw"),
+)
+CODECS = (
+    *("mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "aac", "alac", "flac"),
+    *("vorbis", "opus", "libopus", *_PCM),
+)
+# Passed to every opening of a file, for decoding and for hashing alike.
+WHITELISTS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": "wav,aiff,au,caf,flac,mp3,ogg,mov,aac",
+    "codec_whitelist": ",".join(CODECS),
+}
+_SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # full scale
+_MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
+_HOLE_S = 0.02  # a jump of the time stamps by more than this is lost audio
+
+
+class PyavReader:
+    """Reads one file from beginning to end.
+
+    Parameters
+    ----------
+    file : binary file
+        Opened by the caller, who closes it.
+    sniffed : Sniffed
+
+    Attributes
+    ----------
+    codec : str
+        Known once the first block was asked for, like `claimed_s`.
+    claimed_s : float or None
+        Length of the stream in an MP4 file.
+    packet_errors : int
+        Packets that could not be read or decoded.
+    is_damaged : bool
+        Whether audio is missing between two good packets.
+    ends_in_error : bool
+        Whether the last packet was a bad one, as in a file that was cut.
+    """
+
+    decoder = DECODER
+
+    def __init__(self, file: BinaryIO, sniffed: Sniffed) -> None:
+        self.codec = ""
+        self.claimed_s = sniffed.header.claimed_s
+        self.packet_errors = 0
+        self.is_damaged = False
+        self.ends_in_error = False
+        self._expected_s: float | None = None
+        self._file = file
+
+    def blocks(self) -> Iterator[RawBlock]:
+        """Yield the samples, about 65,536 frames at a time and never more than 10 s.
+
+        The sample rate and the channels may change from one block to the next.
+
+        Raises
+        ------
+        DecoderError
+            If FFmpeg cannot open the file, finds no audio of a known codec in it, or can
+            decode none of its packets.
+        """
+        with open_container(self._file) as container:
+            stream = audio_stream(container)
+            self.codec = codec_name(stream)
+            if container.format.name.startswith("mov") and stream.duration:
+                self.claimed_s = float(stream.duration * stream.time_base)
+            stream.codec_context.thread_count = 1
+            yield from _join(self._frames(container, stream))
+        if self.packet_errors and self._expected_s is None:
+            reason = f"none of {self.packet_errors} packets could be decoded"
+            raise DecoderError(reason, DECODER)
+
+    def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
+        """Decode packet by packet, counting those that fail."""
+        for packet in self._packets(container, stream):
+            try:
+                frames = packet.decode() if packet is not None else stream.decode(None)
+            except EOFError:
+                return
+            except av.error.FFmpegError:
+                self._count_error()
+                continue
+            for frame in frames:
+                self._follow_clock(frame)
+                yield frame
+
+    def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
+        """Yield packets; where the demuxer stumbles, let it look for the next one."""
+        stalls = 0
+        while stalls < _MAX_STALLS:
+            try:
+                for packet in container.demux(stream):
+                    stalls = 0
+                    yield packet
+                return
+            except av.error.FFmpegError:
+                stalls += 1
+                self._count_error()
+        yield None  # what the decoder still holds
+
+    def _count_error(self) -> None:
+        self.packet_errors += 1
+        self.ends_in_error = True
+
+    def _follow_clock(self, frame: Any) -> None:
+        """Notice holes: errors with good frames after them, and jumps in time."""
+        self.is_damaged |= self.ends_in_error
+        self.ends_in_error = False
+        expected_s = self._expected_s
+        time_s = frame.time if frame.time is not None else expected_s or 0.0
+        # Joined Ogg streams begin anew, so that time may jump back, which is no hole.
+        self.is_damaged |= expected_s is not None and time_s > expected_s + _HOLE_S
+        self._expected_s = time_s + frame.samples / frame.sample_rate
+
+
+@contextlib.contextmanager
+def open_container(file: BinaryIO) -> Iterator[Any]:
+    """Open a file with the whitelists; `DecoderError` if FFmpeg does not know it."""
+    try:
+        container = av.open(file, options=dict(WHITELISTS), metadata_errors="replace")
+    except (av.error.FFmpegError, ValueError) as error:
+        raise DecoderError(_reason(error), DECODER) from None
+    with container:
+        yield container
+
+
+def audio_stream(container: Any) -> Any:
+    """Return the first audio stream of a known codec.
+
+    Raises
+    ------
+    DecoderError
+        If there is no audio stream, or none of a codec in `CODECS`.
+    """
+    if not container.streams.audio:
+        raise DecoderError("the file holds no audio stream", DECODER, failure=Failure.NO_AUDIO)
+    unknown = []
+    for stream in container.streams.audio:
+        codec = getattr(stream.codec_context, "name", None)
+        if codec in CODECS:
+            return stream
+        unknown.append(codec or "unknown")
+    reason = f"codec {', '.join(unknown)} is not among those of music that are read"
+    raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
+
+
+def codec_name(stream: Any) -> str:
+    """Return the codec's name without the decoder's variant: ``mp3`` for ``mp3float``."""
+    name = str(stream.codec_context.name)
+    if name.startswith("pcm_"):
+        return name.removesuffix("le").removesuffix("be")
+    return name.removesuffix("float").removeprefix("lib")
+
+
+def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:
+    """Join frames of one kind to blocks; a change of rate, channels or format cuts."""
+    parts: list[FloatArray] = []
+    n_frames = rate = channels = 0
+    for frame in frames:
+        kind = (frame.sample_rate, frame.layout.nb_channels)
+        is_full = n_frames + frame.samples > min(BLOCK_FRAMES, MAX_BLOCK_S * max(rate, 1))
+        if parts and (is_full or kind != (rate, channels)):
+            yield RawBlock(np.concatenate(parts, axis=1).T, rate)
+            parts, n_frames = [], 0
+        rate, channels = kind
+        parts.append(_to_float(frame))
+        n_frames += frame.samples
+    if parts:
+        yield RawBlock(np.concatenate(parts, axis=1).T, rate)
+
+
+def _to_float(frame: Any) -> FloatArray:
+    """Return a frame's samples, shape (channels, n), float32, full scale 1."""
+    name = frame.format.name
+    values = frame.to_ndarray()
+    if not frame.format.is_planar:  # interleaved: (1, n * channels)
+        values = values.reshape(-1, frame.layout.nb_channels).T
+    scale = _SCALES.get(name.removesuffix("p") if frame.format.is_planar else name)
+    if scale is None:
+        raise DecoderError(f"sample format {name} is not read", DECODER)
+    samples: FloatArray = values.astype(np.float32, copy=False)
+    if name.startswith("u8"):
+        samples = samples - np.float32(scale)
+    return samples if scale == 1.0 else samples * np.float32(1.0 / scale)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).strip().lower()

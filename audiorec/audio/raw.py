@@ -1,0 +1,51 @@
+"""What a decoder gives, or why it gives nothing: the contract of the two readers."""
+
+from typing import NamedTuple
+
+from audiorec.errors import Failure
+from audiorec.types import FloatArray
+
+BLOCK_FRAMES = 1 << 16  # 0.5 MB of stereo: stays in the cache until it is mixed down
+MAX_BLOCK_S = 10  # seconds, where the sample rate is low
+
+
+class RawBlock(NamedTuple):
+    """Samples as they come out of a decoder.
+
+    Attributes
+    ----------
+    samples : ndarray, shape (n, channels), float32
+        Full scale is 1. Valid until the next block is asked for.
+    sample_rate : int
+        Hertz.
+    """
+
+    samples: FloatArray
+    sample_rate: int
+
+
+class DecoderError(Exception):
+    """A decoder cannot begin or cannot go on; another one may.
+
+    Attributes
+    ----------
+    reason, decoder : str
+    damaged : bool
+        Whether the file is to blame: it began well and became unreadable.
+    failure : Failure
+        What the song's failure is if no other decoder can read it.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        decoder: str,
+        *,
+        damaged: bool = False,
+        failure: Failure = Failure.UNDECODABLE,
+    ) -> None:
+        super().__init__(reason, decoder)
+        self.reason = reason
+        self.decoder = decoder
+        self.damaged = damaged
+        self.failure = failure

@@ -1,0 +1,261 @@
+"""What a file is, decided by its content before any decoder sees it.
+
+    path ──sniff──▶ `Sniffed`: container, claimed length     or a `SongError` that says why not
+
+Names lie: WAV files are called ``.mp3``, HTML error pages are called ``.mp3``, and a text
+file called ``.mp3`` can make FFmpeg open other files that it names. The first bytes do
+not lie in the same way, and a file whose beginning no one knows is given to no decoder.
+"""
+
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import BinaryIO
+
+from audiorec.audio import headers, mpeg_header
+from audiorec.audio.atoms import inspect_mp4
+from audiorec.audio.headers import Header
+from audiorec.errors import Failure, SongError
+
+PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
+
+
+class Container(StrEnum):
+    """The kinds of file that audiorec reads."""
+
+    WAV = "wav"  # RIFF, RF64, BW64
+    AIFF = "aiff"  # and AIFF-C
+    AU = "au"
+    CAF = "caf"
+    FLAC = "flac"
+    MP3 = "mp3"  # and MPEG layers I and II
+    OGG = "ogg"  # Vorbis, Opus, FLAC
+    MP4 = "mp4"  # AAC, ALAC
+    ADTS = "adts"  # bare AAC
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sniffed:
+    """What is known of a file before it is decoded.
+
+    Attributes
+    ----------
+    container : Container
+    size, audio_end : int
+        Bytes in the file, and where its trailing tags (ID3v1, APE) begin.
+    header : Header
+        The claimed length, and whether it can be trusted.
+    """
+
+    container: Container
+    size: int
+    audio_end: int
+    header: Header
+
+
+_SCAN_BYTES = 1 << 17  # behind the ID3v2 tag, in which the first MP3 frame must begin
+_MAX_ID3 = 8  # tags in a row; some tools prepend a second one
+_ID3V1_BYTES = 128
+_APE_FOOTER_BYTES = 32
+_MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
+READ_FORMATS = "WAV, AIFF, AU, FLAC, MP3, Ogg (Vorbis, Opus, FLAC) and MP4 (AAC, ALAC)"
+KNOWN_BUT_NOT_READ = {
+    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "Windows Media (ASF, WMA)",
+    b"\x1a\x45\xdf\xa3": "Matroska or WebM",
+    b"MAC ": "Monkey's Audio",
+    b"wvpk": "WavPack",
+    b"DSD ": "DSD (DSF)",
+    b"FRM8": "DSD (DFF)",
+    b"TTA1": "True Audio",
+    b"tBaK": "TAK",
+    b"MPCK": "Musepack",
+    b"MP+": "Musepack",
+    b"riff\x2e\x91\xcf\x11": "Wave64",
+    b"#!AMR": "AMR",
+    b"MThd": "MIDI, which holds notes and no audio",
+}
+_FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a named pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
+def sniff(path: PathLike) -> Sniffed:
+    """Say what a file is, by its content.
+
+    Parameters
+    ----------
+    path : path-like
+        May hold bytes that are not UTF-8.
+
+    Returns
+    -------
+    Sniffed
+
+    Raises
+    ------
+    SongError
+        ``unreadable`` (vanished, no permission, not a regular file), ``empty``,
+        ``not_audio``, ``unsupported`` or ``drm``; stage ``read``.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size == 0:
+            raise _refusal(path, Failure.EMPTY, "the file has no bytes")
+        begin = _behind_id3v2(file)
+        audio_end = max(begin, _before_trailing_tags(file, size))
+        file.seek(begin)
+        container = _container(file.read(_SCAN_BYTES), is_whole=audio_end - begin <= _SCAN_BYTES)
+        if container is None:
+            raise _unknown(path, file, begin)
+        header = _header(path, file, container, size, begin, audio_end)
+        if header.refusal:
+            reason = f"{header.refusal} is not among the codecs of music that are read"
+            raise _refusal(path, Failure.UNSUPPORTED, reason)
+        return Sniffed(container=container, size=size, audio_end=audio_end, header=header)
+
+
+def open_regular(path: PathLike) -> BinaryIO:
+    """Open a regular file for reading, without waiting for the other end of a pipe.
+
+    Raises
+    ------
+    SongError
+        ``unreadable``, with the kind of file or what the system said; stage ``read``.
+    """
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        _require_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - bytes paths
+        descriptor = os.open(path, flags)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise _refusal(path, Failure.UNREADABLE, reason.lower()) from None
+    file = os.fdopen(descriptor, "rb")
+    try:  # once more: another file may have taken its place meanwhile
+        _require_regular(path, os.fstat(descriptor).st_mode)
+    except SongError:
+        file.close()
+        raise
+    return file
+
+
+def display_path(path: PathLike) -> str:
+    """Return a path as text; bytes that are not UTF-8 become surrogate escapes."""
+    return os.fsdecode(path)
+
+
+def _require_regular(path: PathLike, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = next((name for is_kind, name in _FILE_KINDS if is_kind(mode)), "of unknown kind")
+        raise _refusal(path, Failure.UNREADABLE, f"not a regular file but {kind}")
+
+
+def _behind_id3v2(file: BinaryIO) -> int:
+    """Return the position behind the ID3v2 tags, whose contents are not looked at."""
+    at = 0
+    for _ in range(_MAX_ID3):
+        file.seek(at)
+        tag = file.read(10)
+        if len(tag) < 10 or tag[:3] != b"ID3" or max(tag[6:10]) > 0x7F:
+            return at
+        length = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
+        at += 10 + length + (10 if tag[5] & 0x10 else 0)  # flag 0x10: a footer
+    return at
+
+
+def _before_trailing_tags(file: BinaryIO, size: int) -> int:
+    """Return the position where ID3v1 and APE tags at the end begin."""
+    end = size
+    file.seek(max(0, end - _ID3V1_BYTES))
+    if file.read(3) == b"TAG" and end >= _ID3V1_BYTES:
+        end -= _ID3V1_BYTES
+    file.seek(max(0, end - _APE_FOOTER_BYTES))
+    footer = file.read(_APE_FOOTER_BYTES)
+    if footer[:8] == b"APETAGEX":
+        length = int.from_bytes(footer[12:16], "little")
+        has_header = footer[23] & 0x80
+        end -= length + (_APE_FOOTER_BYTES if has_header else 0)
+    return max(0, end)
+
+
+def _container(head: bytes, *, is_whole: bool) -> Container | None:
+    form = head[8:12]
+    if head[:4] in (b"RIFF", b"RF64", b"BW64") and form == b"WAVE":
+        return Container.WAV
+    if head[:4] == b"FORM" and form in (b"AIFF", b"AIFC"):
+        return Container.AIFF
+    if head[4:8] in _MP4_FIRST:
+        return Container.MP4
+    magics = {
+        b"fLaC": Container.FLAC,
+        b"OggS": Container.OGG,
+        b".snd": Container.AU,
+        b"caff": Container.CAF,
+    }
+    if head[:4] in magics:
+        return magics[head[:4]]
+    if any(head.startswith(magic) for magic in KNOWN_BUT_NOT_READ):
+        return None
+    if mpeg_header.is_adts(head, is_whole=is_whole):
+        return Container.ADTS
+    is_mp3 = mpeg_header.find_mpeg(head, is_whole=is_whole) is not None
+    return Container.MP3 if is_mp3 else None
+
+
+def _header(
+    path: PathLike, file: BinaryIO, container: Container, size: int, begin: int, audio_end: int
+) -> Header:
+    match container:
+        case Container.WAV:
+            return headers.read_wav(file, begin, size)
+        case Container.AIFF:
+            return headers.read_aiff(file, begin, size)
+        case Container.AU:
+            return headers.read_au(file, begin, size)
+        case Container.OGG:
+            return headers.read_ogg_end(file, audio_end)
+        case Container.MP4:
+            return _mp4_header(path, file, size)
+        case Container.FLAC:
+            # libFLAC takes a trailing tag for a damaged frame.
+            has_tag = audio_end < size
+            return headers.read_flac(file, begin)._replace(suits_soundfile=not has_tag)
+        case Container.MP3:
+            file.seek(begin)
+            head = file.read(_SCAN_BYTES)
+            first = mpeg_header.find_mpeg(head, is_whole=True) or 0
+            return mpeg_header.read_mp3(head[first:], audio_end - begin - first)
+        case _:
+            return Header(suits_soundfile=False)
+
+
+def _mp4_header(path: PathLike, file: BinaryIO, size: int) -> Header:
+    report = inspect_mp4(file, size)
+    if report.encrypted:
+        kind = report.encrypted.decode("latin-1")
+        raise _refusal(path, Failure.DRM, f"encrypted by its shop (sample entry {kind!r})")
+    if not report.has_index and report.cut:
+        reason = "the file ends before its index (box 'moov'); fetch it again"
+        raise _refusal(path, Failure.UNDECODABLE, reason)
+    return Header(suits_soundfile=False, cut=report.cut)
+
+
+def _unknown(path: PathLike, file: BinaryIO, begin: int) -> SongError:
+    file.seek(begin)
+    head = file.read(64)
+    for magic, name in KNOWN_BUT_NOT_READ.items():
+        if head.startswith(magic):
+            reason = f"{name} is not read; audiorec reads {READ_FORMATS}"
+            return _refusal(path, Failure.UNSUPPORTED, reason)
+    is_text = head.lstrip()[:1] in (b"<", b"{", b"#") or (head.isascii() and b"\0" not in head)
+    what = "a text" if is_text else "an unknown content"
+    return _refusal(path, Failure.NOT_AUDIO, f"{what}, not audio; audiorec reads {READ_FORMATS}")
+
+
+def _refusal(path: PathLike, failure: Failure, reason: str) -> SongError:
+    return SongError(display_path(path), failure, reason, "read")

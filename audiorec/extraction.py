@@ -1,0 +1,399 @@
+"""A run: many songs through the pipeline into the output files, resumable at any point.
+
+    sources ──plan──▶ todo ──worker processes──▶ journal ──commit──▶ vecs.parquet
+                                                                     errors.parquet
+                                                                     (scores, features)
+
+Every song is in the journal as soon as it is done; the final files are replaced once, at
+the end. A run that is cut off goes on where it was when the same call is made again.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from audiorec.catalogue import Source, find_songs
+from audiorec.errors import InputError
+from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
+from audiorec.report import Progress, RunReport, Stopped
+from audiorec.vectors.journal import Journal, Outputs
+from audiorec.vectors.schema import Kind, StoreMetadata, feature_column
+from audiorec.workers import Answer, Limits, Workers
+
+PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
+HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
+OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200}
+
+
+class Policy(StrEnum):
+    """What to do with the output that is there already."""
+
+    EXTEND = "extend"  # keep its rows, add what is new
+    OVERWRITE = "overwrite"  # begin anew
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """How a run goes about its work; none of it changes a vector.
+
+    Attributes
+    ----------
+    jobs : int
+        Worker processes, each of one thread; 0 for one per processor.
+    policy : Policy
+    retry_failed : bool
+        Try again what failed before, changed or not.
+    prune : bool
+        Drop songs whose file is gone.
+    limits : Limits
+        Time and memory of one song.
+    max_failures : int or float or None
+        Stop after this many failures; a float is a part of the songs to do. None stops
+        only when the first fifty songs all fail.
+    """
+
+    jobs: int = 0
+    policy: Policy = Policy.EXTEND
+    retry_failed: bool = False
+    prune: bool = False
+    limits: Limits = field(default_factory=Limits)
+    max_failures: int | float | None = None
+
+
+def extract(
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    scores: str | os.PathLike[str] | None = None,
+    features: str | os.PathLike[str] | None = None,
+    errors: str | os.PathLike[str] | None = None,
+    jobs: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunReport:
+    """Extract folders, files or globs into a store.
+
+    Parameters
+    ----------
+    paths : path or sequence of path
+        Folders are walked; see `audiorec.catalogue.find_songs` for what counts as a song.
+    out : path
+        The ``vecs.parquet`` to make or to extend.
+    scores, features : path, optional
+        Also write the score series, or the backbone features, to these files.
+    errors : path, optional
+        Where failures go; by default ``errors.parquet`` beside `out`.
+    jobs : int
+        Worker processes; 0 for one per processor.
+    progress : callable, optional
+        Called after every song.
+
+    Returns
+    -------
+    report : RunReport
+        Counts by status. Songs that fail do not raise: they are rows of `errors`.
+
+    Raises
+    ------
+    InputError
+        If a path does not exist or two files have one id.
+    SpecMismatchError
+        If `out` was made by another extractor.
+    StoreError
+        If `out` is not a store, or another run is writing it.
+
+    Examples
+    --------
+    >>> import audiorec, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> report = audiorec.extract("fixtures/audio/*jazz*", out=f"{folder}/vecs.parquet", jobs=1)
+    >>> report.extracted, report.failed
+    (1, 0)
+    """
+    many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    outputs = make_outputs(out, scores=scores, features=features, errors=errors)
+    return run(find_songs(many), outputs, options=RunOptions(jobs=jobs), progress=progress)
+
+
+def make_outputs(
+    out: str | os.PathLike[str],
+    *,
+    scores: str | os.PathLike[str] | None = None,
+    features: str | os.PathLike[str] | None = None,
+    errors: str | os.PathLike[str] | None = None,
+) -> Outputs:
+    """Name the files of a run; failures go to ``errors.parquet`` beside `out` by default."""
+    vectors = Path(out)
+    if vectors.is_dir():
+        raise InputError(f"{vectors}: is a folder; name the file, for example vecs.parquet")
+    return Outputs(
+        vectors=vectors,
+        errors=Path(errors) if errors else vectors.with_name("errors.parquet"),
+        scores=Path(scores) if scores else None,
+        features=Path(features) if features else None,
+    )
+
+
+def run(
+    sources: Sequence[Source],
+    outputs: Outputs,
+    *,
+    config: ExtractorConfig | None = None,
+    options: RunOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> RunReport:
+    """Extract `sources` into `outputs`; the full form of `extract`.
+
+    When `stop` is set, the songs in flight are finished and the run ends uncommitted: what
+    is done stays in the run folder, and the same call goes on from there.
+    """
+    config = config or ExtractorConfig()
+    options = options or RunOptions()
+    extractor = Extractor(config)
+    overwrite = options.policy is Policy.OVERWRITE
+    with Journal.open(outputs, run_metadata(extractor, outputs), overwrite=overwrite) as journal:
+        return _Run(journal, config, options, progress, stop or threading.Event()).go(sources)
+
+
+def preview(
+    sources: Sequence[Source],
+    outputs: Outputs,
+    *,
+    config: ExtractorConfig | None = None,
+    options: RunOptions | None = None,
+) -> Plan:
+    """Return what `run` would do, without opening a song or changing an output."""
+    options = options or RunOptions()
+    extractor = Extractor(config)
+    if options.policy is Policy.OVERWRITE or not (
+        outputs.vectors.exists() or outputs.run_dir.exists()
+    ):
+        return plan_run(sources)
+    with Journal.open(outputs, run_metadata(extractor, outputs)) as journal:
+        return _plan(journal, sources, options)
+
+
+def run_metadata(extractor: Extractor, outputs: Outputs) -> StoreMetadata:
+    """Describe what `extractor` writes; see `StoreMetadata`."""
+    widths = {feature_column(n): OUTPUT_WIDTHS[n.split(".")[1]] for n in FEATURE_OUTPUTS}
+    return StoreMetadata(
+        kind=Kind.VECTORS,
+        extractor_id=extractor.extractor_id,
+        classes=extractor.classes,
+        spec=extractor.config.spec.to_dict(),
+        weights=tuple(extractor.weights),
+        features=widths if outputs.features else {},
+        packages={name: version(name) for name in PACKAGES},
+        created_by=f"audiorec {version('audiorec')}",
+    )
+
+
+class _Run:
+    """The state of one run: the journal, the counts, and when to stop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        config: ExtractorConfig,
+        options: RunOptions,
+        progress: Callable[[Progress], None] | None,
+        stop: threading.Event,
+    ) -> None:
+        self.journal = journal
+        self.config = config
+        self.options = options
+        self.progress = progress
+        self.stop = stop
+        self.report = RunReport(outputs=journal.outputs.paths())
+        self.attempts = {f.song_id: f.attempts for f in _failures(journal)}
+
+    def go(self, sources: Sequence[Source]) -> RunReport:
+        """Work through the plan, then commit unless stopped."""
+        started = time.monotonic()
+        plan = _plan(self.journal, sources, self.options)
+        self.report.found = len(sources)
+        self.report.unchanged = len(plan.unchanged)
+        self.report.failed_before = len(plan.failed_before)
+        moved = {self._relabel(source, known) for source, known in plan.relabelled}
+        moved |= self._work(plan.todo)
+        if self.report.stopped is None:
+            dropped = self._dropped(sources, moved)
+            self.report.pruned = len(dropped)
+            self.report.rows = self.journal.commit(keep=lambda song_id: song_id not in dropped)
+        self.report.wall_s = time.monotonic() - started
+        return self.report
+
+    def _work(self, todo: Sequence[Source]) -> set[str]:
+        """Extract `todo`; returns the content hashes that were known already."""
+        outputs = FEATURE_OUTPUTS if self.journal.outputs.features else ()
+        arguments = (self.config, _complete_hashes(self.journal), outputs)
+        by_path = {source.path: source for source in todo}
+        moved: set[str] = set()
+        if not todo:
+            return moved
+        jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
+        factory = "audiorec.pipeline:song_handler"
+        with Workers(factory, arguments, jobs=jobs, limits=self.options.limits) as workers:
+            for answer in workers.map_unordered(self._until_stopped(todo)):
+                source = by_path[answer.item]
+                if isinstance(answer.value, str):
+                    moved.add(self._reuse(source, answer.value))
+                else:
+                    self._record(source, answer)
+                self._tell(source, len(todo))
+                if self._is_hopeless(len(todo)):
+                    self.stop.set()
+                    self.report.stopped = Stopped.MAX_FAILURES
+        if self.stop.is_set() and self.report.stopped is None and self.report.done < len(todo):
+            self.report.stopped = Stopped.INTERRUPTED
+        return moved
+
+    def _until_stopped(self, todo: Sequence[Source]) -> Iterator[str]:
+        for source in todo:
+            if self.stop.is_set():
+                return
+            yield source.path
+
+    def _record(self, source: Source, answer: Answer) -> None:
+        if isinstance(answer.value, Song):
+            song = answer.value
+            self.journal.append_song(
+                _song_row(source, song), scores=song.series, features=song.features
+            )
+            self.report.count(song.info.status, song.info.duration_s)
+        else:
+            row = _failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
+            self.journal.append_failure(row)
+            self.report.count_failure(row["status"])
+
+    def _reuse(self, source: Source, content_hash: str) -> str:
+        """Give a song that was moved or retagged the vector of its content."""
+        from audiorec.audio.tags import read_tags
+
+        tags = _tag_columns(read_tags(source.path))
+        self.journal.append_copy(content_hash, {**_place_columns(source), **tags})
+        self.report.reused += 1
+        return content_hash
+
+    def _relabel(self, source: Source, known: KnownSong) -> str:
+        self.journal.append_copy(known.content_hash, _place_columns(source))
+        self.report.relabelled += 1
+        return known.content_hash
+
+    def _dropped(self, sources: Sequence[Source], moved: set[str]) -> set[str]:
+        """Ids whose file is gone: all of them with prune, else those that moved elsewhere."""
+        present = {source.song_id for source in sources}
+        gone = partial(_is_gone, present)
+        songs = {
+            k.song_id
+            for k in _known(self.journal, None)
+            if (self.options.prune or k.content_hash in moved) and gone(k.song_id, k.uri)
+        }
+        if self.options.prune:
+            songs |= {f.song_id for f in _failures(self.journal) if gone(f.song_id, f.uri)}
+        return songs
+
+    def _is_hopeless(self, total: int) -> bool:
+        failed, limit = self.report.failed, self.options.max_failures
+        if limit is None:
+            return failed >= HOPELESS and failed == self.report.done
+        return failed > (limit * total if isinstance(limit, float) else limit)
+
+    def _tell(self, source: Source, total: int) -> None:
+        if self.progress is not None:
+            self.progress(
+                Progress(
+                    done=self.report.done,
+                    total=total,
+                    failed=self.report.failed,
+                    audio_s=self.report.audio_s,
+                    song_id=source.song_id,
+                )
+            )
+
+
+def _plan(journal: Journal, sources: Sequence[Source], options: RunOptions) -> Plan:
+    known = _known(journal, _complete_hashes(journal))
+    return plan_run(sources, known, _failures(journal), retry_failed=options.retry_failed)
+
+
+def _complete_hashes(journal: Journal) -> frozenset[str]:
+    """Contents for which every file asked for has its row."""
+    kinds = [kind for kind in journal.outputs.paths() if kind != Kind.ERRORS]
+    return frozenset.intersection(*(journal.hashes(kind) for kind in kinds))
+
+
+def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
+    names = ("song_id", "uri", "size", "mtime_ns", "content_hash")
+    rows = journal.known().select(names).to_pylist()
+    return [KnownSong(**r) for r in rows if hashes is None or r["content_hash"] in hashes]
+
+
+def _failures(journal: Journal) -> list[KnownFailure]:
+    names = ("song_id", "uri", "size", "mtime_ns", "attempts", "status")
+    return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]
+
+
+def _is_gone(present: set[str], song_id: str, uri: str) -> bool:
+    """Whether a song is neither among those found nor at its place any more."""
+    if song_id in present:
+        return False
+    return "\\x" not in uri and not os.path.lexists(uri)  # an escaped name cannot be looked up
+
+
+def _place_columns(source: Source) -> dict[str, Any]:
+    return {
+        "song_id": source.song_id,
+        "uri": source.uri,
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+    }
+
+
+def _tag_columns(tags: Any) -> dict[str, Any]:
+    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
+    return {name: getattr(tags, name) for name in names}
+
+
+def _song_row(source: Source, song: Song) -> dict[str, Any]:
+    info = song.info
+    return {
+        **_place_columns(source),
+        "vector": song.vector,
+        "content_hash": song.content_hash,
+        "duration_s": info.duration_s,
+        "claimed_s": info.claimed_s,
+        "segments": len(song.series),
+        "status": str(info.status),
+        "source_rate": info.sample_rate,
+        "source_channels": info.channels,
+        "codec": info.codec,
+        "decoder": info.decoder,
+        "packet_errors": info.packet_errors,
+        **_tag_columns(song.tags),
+    }
+
+
+def _failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
+    error: Any = answer.error
+    if answer.error is not None:
+        stage, status = getattr(error, "stage", "tag"), getattr(error, "failure", "undecodable")
+        message, decoder = getattr(error, "reason", str(error)), getattr(error, "decoder", None)
+    else:
+        stage, status, message, decoder = "worker", str(answer.failure), answer.message, None
+    return {
+        **_place_columns(source),
+        "stage": stage,
+        "status": str(status),
+        "message": message,
+        "decoder": decoder,
+        "attempts": attempts,
+    }

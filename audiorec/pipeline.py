@@ -1,0 +1,336 @@
+"""One song through all stages: the only file that joins audio, tagger and vectors.
+
+    path ──decode──▶ blocks ──segments──▶ (T, 187, 96) ──backbones──▶ features
+         ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
+
+Everything streams: a two-hour file needs no more memory for its audio than a short one.
+An `Extractor` holds the loaded networks; make one and use it for many songs.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from audiorec.audio.content import content_hash
+from audiorec.audio.decode import decode
+from audiorec.audio.segment import Segment, segments
+from audiorec.audio.stderr import captured_stderr
+from audiorec.audio.tags import SongTags, read_tags
+from audiorec.errors import SongError
+from audiorec.spec import FeatureSpec, fingerprint
+from audiorec.tagger.backbone import Backbone, load_backbone
+from audiorec.tagger.heads import Head, Heads, default_heads
+from audiorec.tagger.weights import BackboneName, backbone_weights
+from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
+from audiorec.vectors.statistics import summarize
+
+BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
+# What `--features` keeps: enough to train a head or a metric model without decoding again.
+FEATURE_OUTPUTS = ("msd.tags", "msd.penultimate", "mtt.tags", "mtt.penultimate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractorConfig:
+    """What an `Extractor` is made of, in a form that travels to worker processes.
+
+    Attributes
+    ----------
+    heads : tuple of path
+        Head files in the order of their scores; empty for the shipped pair.
+    engine, device, batch_size
+        Matters of speed; they move no score by more than 1e-5.
+    max_duration_s : float
+        A longer song is refused, never cut.
+    """
+
+    heads: tuple[Path, ...] = ()
+    engine: Literal["onnx", "torch"] = "onnx"
+    device: str = "cpu"
+    batch_size: int = BATCH_SIZE
+    max_duration_s: float = 14_400.0
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song:
+    """All that is known of one song after extraction.
+
+    Attributes
+    ----------
+    vector : ndarray, shape (V,), float32
+    series : ScoreSeries
+        Scores (T, H) with their times.
+    features : mapping of str to ndarray, shape (T, D), float32
+        The backbone outputs that were asked for, by name (``msd.penultimate``).
+    info : AudioInfo
+    tags : SongTags
+    content_hash : str
+    """
+
+    vector: FloatArray
+    series: ScoreSeries
+    features: Mapping[str, FloatArray]
+    info: AudioInfo
+    tags: SongTags
+    content_hash: str
+
+
+class Extractor:
+    """The loaded networks and the spec: paths in, scores and vectors out."""
+
+    def __init__(self, config: ExtractorConfig | None = None) -> None:
+        self.config = config or ExtractorConfig()
+        paths = self.config.heads
+        self.heads: Heads = Heads([Head.load(p) for p in paths]) if paths else default_heads()
+        self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Column names of the scores, as ``head/class``."""
+        return self.heads.classes
+
+    @cached_property
+    def extractor_id(self) -> str:
+        """Short hash of everything that changes numbers: spec, weights, heads, statistics."""
+        return fingerprint(
+            {
+                "spec": self.config.spec.to_dict(),
+                "weights": self.weights,
+                "classes": self.classes,
+                "statistics": STATISTICS,
+            }
+        )
+
+    @cached_property
+    def weights(self) -> list[dict[str, str]]:
+        """Name, sha256 and licence of every weights file in use."""
+        found = [backbone_weights(name) for name in self._backbone_names]
+        backbones = [
+            {"name": f"musicnn_{w.name}", "sha256": w.sha256, "licence": w.licence} for w in found
+        ]
+        heads = [
+            {"name": f"head_{h.task}", "sha256": h.sha256, "licence": h.licence} for h in self.heads
+        ]
+        return backbones + heads
+
+    def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
+        """Extract one song.
+
+        Parameters
+        ----------
+        path : path
+            An audio file.
+        outputs : sequence of str
+            Backbone outputs to keep in `Song.features`, for example ``msd.penultimate``.
+
+        Raises
+        ------
+        SongError
+            If the file cannot be used; carries the status code and the reason.
+        """
+        (start_s, features), info = decode(
+            path,
+            lambda blocks: self._features(blocks, outputs),
+            spec=self.config.spec,
+            max_duration_s=self.config.max_duration_s,
+        )
+        scores = self.heads.scores(features)
+        return Song(
+            vector=summarize(scores),
+            series=ScoreSeries(scores, start_s, self.classes),
+            features={name: _output(features, name) for name in outputs},
+            info=info,
+            tags=read_tags(path),
+            content_hash=content_hash(path),
+        )
+
+    def features(self, path: str | os.PathLike[str]) -> tuple[FloatArray, dict[str, Features]]:
+        """Return ``start_s`` (T,) and every backbone's full `Features`, by backbone name."""
+        result, _info = decode(
+            path,
+            lambda blocks: self._features(blocks, None),
+            spec=self.config.spec,
+            max_duration_s=self.config.max_duration_s,
+        )
+        return result
+
+    def _features(
+        self, blocks: Iterable[FloatArray], outputs: Sequence[str] | None
+    ) -> tuple[FloatArray, dict[str, Features]]:
+        """Run the backbones over a track; keeps only what heads and `outputs` need."""
+        keep = None if outputs is None else {*self.heads.inputs, *outputs}
+        starts: list[float] = []
+        batches: dict[str, list[Features]] = {b.name: [] for b in self._backbones}
+        for batch in _batched(segments(blocks, self.config.spec), self.config.batch_size):
+            starts.extend(segment.start_s for segment in batch)
+            stacked = np.stack([segment.log_mel for segment in batch])
+            for backbone in self._backbones:
+                found = backbone.features(stacked)
+                batches[backbone.name].append(_only(found, backbone.name, keep))
+        joined = {name: _join(parts) for name, parts in batches.items()}
+        return np.asarray(starts, np.float32), joined
+
+    @cached_property
+    def _backbone_names(self) -> tuple[BackboneName, ...]:
+        return tuple(backbone_weights(name).name for name in self.heads.backbones)
+
+    @cached_property
+    def _backbones(self) -> tuple[Backbone, ...]:
+        engine, device = self.config.engine, self.config.device
+        return tuple(load_backbone(n, engine=engine, device=device) for n in self._backbone_names)
+
+
+def vector(path: str | os.PathLike[str]) -> FloatArray:
+    """Return the 84-dimensional vector of one audio file.
+
+    Parameters
+    ----------
+    path : path
+        An audio file of any supported format.
+
+    Returns
+    -------
+    vector : ndarray, shape (84,), float32
+        ``vector.reshape(14, 6)`` has one row per class (`scores(path).classes`) and one
+        column per statistic: max, min, mean, variance, kurtosis, skewness.
+
+    Raises
+    ------
+    SongError
+        If the file cannot be used.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> audiorec.vector("fixtures/audio/vibe-ace-jazz.mp3").shape
+    (84,)
+    """
+    return _shared_extractor().song(path).vector
+
+
+def scores(path: str | os.PathLike[str]) -> ScoreSeries:
+    """Return the score series of one audio file: a row every three seconds.
+
+    Parameters
+    ----------
+    path : path
+        An audio file of any supported format.
+
+    Returns
+    -------
+    series : ScoreSeries
+        ``scores`` (T, 14), ``start_s`` (T,) and ``classes``, the 14 column names.
+
+    Raises
+    ------
+    SongError
+        If the file cannot be used.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> series = audiorec.scores("fixtures/audio/vibe-ace-jazz.mp3")
+    >>> series.scores.shape[1], series.classes[:2]
+    (14, ('version/vocal', 'version/instrumental'))
+    """
+    return _shared_extractor().song(path).series
+
+
+def taggram(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
+    """Return a backbone's own tags of one audio file: a row every three seconds.
+
+    Parameters
+    ----------
+    path : path
+        An audio file of any supported format.
+    backbone : {"msd", "mtt"}
+        MSD_musicnn (genres, moods, decades) or MTT_musicnn (instruments, voices).
+
+    Returns
+    -------
+    series : ScoreSeries
+        Sigmoids (T, 50), each tag by itself: a row does not sum to 1.
+
+    Raises
+    ------
+    SongError
+        If the file cannot be used.
+    """
+    network = load_backbone(backbone)
+
+    def consume(blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        starts: list[float] = []
+        rows: list[FloatArray] = []
+        for batch in _batched(segments(blocks), BATCH_SIZE):
+            starts.extend(segment.start_s for segment in batch)
+            rows.append(network.features(np.stack([s.log_mel for s in batch])).tags)
+        return np.asarray(starts, np.float32), np.concatenate(rows)
+
+    (start_s, tags), _info = decode(path, consume)
+    return ScoreSeries(tags, start_s, network.tag_names)
+
+
+def song_handler(
+    config: ExtractorConfig, known_hashes: frozenset[str], outputs: tuple[str, ...]
+) -> Callable[[str], "Song | str"]:
+    """Make what a worker process runs: path in, `Song` out, or the hash of a known song.
+
+    A song whose content hash is in `known_hashes` is not decoded: its hash comes back, and
+    the caller copies the vector that it has.
+    """
+    extractor = Extractor(config)
+
+    def handle(path: str) -> Song | str:
+        with captured_stderr() as chatter:
+            try:
+                if known_hashes and (found := content_hash(path)) in known_hashes:
+                    return found
+                return extractor.song(path, outputs=outputs)
+            except SongError as error:
+                last = chatter.last_line
+                if last and last not in error.reason:
+                    reason = f"{error.reason} (decoder: {last})"
+                    raise SongError(
+                        error.path, error.failure, reason, error.stage, error.decoder
+                    ) from error
+                raise
+
+    return handle
+
+
+@lru_cache(maxsize=1)
+def _shared_extractor() -> Extractor:
+    return Extractor()
+
+
+def _batched(items: Iterable[Segment], size: int) -> Iterator[list[Segment]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _only(found: Features, backbone: str, keep: set[str] | None) -> Features:
+    """Empty the arrays that nobody asked for: (B, 753) pools of two hours are 70 MB."""
+    if keep is None:
+        return found
+    names = ("tags", "penultimate", "max_pool", "mean_pool")
+    arrays = [getattr(found, n) for n in names]
+    wanted = [f"{backbone}.{n}" in keep for n in names]
+    return Features(*(a if w else a[:, :0] for a, w in zip(arrays, wanted, strict=True)))
+
+
+def _join(parts: list[Features]) -> Features:
+    names = ("tags", "penultimate", "max_pool", "mean_pool")
+    return Features(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def _output(features: Mapping[str, Features], name: str) -> FloatArray:
+    backbone, output = name.split(".")
+    array: Any = getattr(features[backbone], output)
+    return np.asarray(array, np.float32)

@@ -1,0 +1,125 @@
+"""What a run tells: how far it is, and what came of it."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+
+class Stopped(StrEnum):
+    """Why a run ended before its songs did."""
+
+    INTERRUPTED = "interrupted"
+    MAX_FAILURES = "max_failures"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a run is, after each song.
+
+    Attributes
+    ----------
+    done, total, failed : int
+        Songs.
+    audio_s : float
+        Seconds of audio extracted so far.
+    song_id : str
+        The song that was just done.
+    """
+
+    done: int
+    total: int
+    failed: int
+    audio_s: float
+    song_id: str
+
+
+@dataclass(slots=True)
+class RunReport:
+    """What came of a run.
+
+    Attributes
+    ----------
+    found : int
+        Songs in the paths given.
+    statuses, failures : Counter of str
+        Songs extracted, by status, and songs that failed, by status.
+    reused, relabelled : int
+        Songs that kept their vector: moved, renamed or retagged files, and the same files
+        under other ids.
+    unchanged, failed_before : int
+        Songs that were not opened: as before, and failed before.
+    pruned : int
+        Rows that were dropped because their file is gone.
+    rows : mapping
+        Rows of each output file after the commit; empty if the run was stopped.
+    audio_s, wall_s : float
+        Seconds of audio extracted, and of time.
+    stopped : Stopped or None
+    outputs : mapping of str to Path
+    """
+
+    found: int = 0
+    statuses: Counter[str] = field(default_factory=Counter)
+    failures: Counter[str] = field(default_factory=Counter)
+    reused: int = 0
+    relabelled: int = 0
+    unchanged: int = 0
+    failed_before: int = 0
+    pruned: int = 0
+    rows: Mapping[Any, int] = field(default_factory=dict)
+    audio_s: float = 0.0
+    wall_s: float = 0.0
+    stopped: Stopped | None = None
+    outputs: Mapping[Any, Path] = field(default_factory=dict)
+
+    @property
+    def extracted(self) -> int:
+        """Songs that were decoded and scored in this run."""
+        return self.statuses.total()
+
+    @property
+    def failed(self) -> int:
+        """Songs that failed in this run."""
+        return self.failures.total()
+
+    @property
+    def done(self) -> int:
+        """Songs that this run opened."""
+        return self.extracted + self.failed + self.reused
+
+    @property
+    def usable(self) -> int:
+        """Songs found that have a vector now."""
+        return self.extracted + self.reused + self.relabelled + self.unchanged
+
+    def count(self, status: str, audio_s: float) -> None:
+        """Count one song that was extracted."""
+        self.statuses[str(status)] += 1
+        self.audio_s += audio_s
+
+    def count_failure(self, status: str) -> None:
+        """Count one song that failed."""
+        self.failures[str(status)] += 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the report as plain values, ready for JSON."""
+        return {
+            "found": self.found,
+            "extracted": self.extracted,
+            "statuses": dict(sorted(self.statuses.items())),
+            "reused": self.reused,
+            "relabelled": self.relabelled,
+            "unchanged": self.unchanged,
+            "failed": self.failed,
+            "failures": dict(sorted(self.failures.items())),
+            "failed_before": self.failed_before,
+            "pruned": self.pruned,
+            "rows": {str(kind): count for kind, count in self.rows.items()},
+            "audio_s": round(self.audio_s, 3),
+            "wall_s": round(self.wall_s, 3),
+            "stopped": None if self.stopped is None else str(self.stopped),
+            "outputs": {str(kind): str(path) for kind, path in self.outputs.items()},
+        }

@@ -1,0 +1,200 @@
+"""Log-mel segments to what a music tagging network says of them.
+
+    segments (B, 187, 96)  ──Backbone.features──▶  tags (B, 50), penultimate (B, 200),
+                                                   max_pool (B, 753), mean_pool (B, 753)
+
+Two networks are shipped, both musicnn: ``msd`` was trained on the Million Song Dataset and
+``mtt`` on MagnaTagATune. Each has two engines that agree to 1e-5 in the tags: ONNX Runtime,
+the default, and torch (`audiorec.tagger.backbone_torch`), for reading, training and GPUs.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from audiorec.errors import InputError, MissingExtraError, ShapeError
+from audiorec.spec import MelSpec
+from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, weights_path
+from audiorec.types import Features, FloatArray
+
+SEGMENT_SHAPE = (187, 96)  # frames, mel bands
+OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
+
+Engine = Literal["onnx", "torch"]
+
+
+class Backbone(Protocol):
+    """A frozen network that turns log-mel segments into features."""
+
+    @property
+    def name(self) -> BackboneName:
+        """Which network: ``msd`` or ``mtt``."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Checksum of the network's safetensors file, the same for every engine."""
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """Names of the 50 columns of `Features.tags`."""
+
+    def features(self, segments: FloatArray) -> Features:
+        """Return the features of B segments.
+
+        Parameters
+        ----------
+        segments : ndarray, shape (B, 187, 96), float32
+            Log-mel as `MelSpec` describes it. B may be 0.
+
+        Returns
+        -------
+        features : Features
+            Arrays of B rows, float32.
+
+        Raises
+        ------
+        ShapeError
+            If `segments` has another shape.
+        """
+
+
+class OnnxBackbone:
+    """A network in ONNX Runtime, on one thread of the processor.
+
+    Parameters
+    ----------
+    name : {"msd", "mtt"}
+    batch_size : int
+        Segments that are computed at once. It moves no output by more than 1e-6 of the
+        largest; small batches stay in the processor's cache.
+
+    Raises
+    ------
+    InputError
+        If there is no such network or `batch_size` is less than 1.
+    WeightsError
+        If the shipped file is missing or damaged.
+    """
+
+    def __init__(self, name: BackboneName, *, batch_size: int = 8) -> None:
+        entry = backbone_weights(name)
+        self.name: BackboneName = name
+        self.weights_sha256 = entry.sha256
+        self.tag_names = entry.tags
+        self.batch_size = check_batch_size(batch_size)
+        self._session = _session(str(weights_path(name, "onnx")))
+
+    def features(self, segments: FloatArray) -> Features:
+        """Return the features of B segments; see `Backbone.features`."""
+        return in_batches(self._run, segments, batch_size=self.batch_size)
+
+    def _run(self, segments: FloatArray) -> Features:
+        return Features(*self._session.run(list(OUTPUT_WIDTHS), {"log_mel": segments}))
+
+
+def load_backbone(
+    name: BackboneName,
+    *,
+    engine: Engine = "onnx",
+    device: str = "cpu",
+    mel: MelSpec | None = None,
+) -> Backbone:
+    """Load one of the shipped networks.
+
+    Parameters
+    ----------
+    name : {"msd", "mtt"}
+    engine : {"onnx", "torch"}
+        ``torch`` needs the extra ``train``.
+    device : str
+        ``cpu``, or a torch device such as ``cuda``.
+    mel : MelSpec, optional
+        The spec of the segments that will come; checked against the weights.
+
+    Raises
+    ------
+    InputError
+        If there is no such network or engine, or the engine does not run on `device`.
+    MissingExtraError
+        If `engine` is ``torch`` and torch cannot be imported.
+    SpecMismatchError
+        If the network was trained on another `mel`.
+    WeightsError
+        If the shipped file is missing or damaged.
+    """
+    check_mel(name, mel or MelSpec())
+    if engine == "torch":
+        return _torch_backbone(name, device)
+    if engine != "onnx":
+        raise InputError(f"engine must be onnx or torch, got {engine!r}")
+    if device != "cpu":
+        raise InputError(f"engine onnx runs on device cpu, got {device!r}; use engine torch")
+    return OnnxBackbone(name)
+
+
+def in_batches(
+    run: Callable[[FloatArray], Features], segments: FloatArray, *, batch_size: int
+) -> Features:
+    """Check the segments, compute them in batches and join the results.
+
+    Parameters
+    ----------
+    run : callable
+        Computes one batch of contiguous float32 segments.
+    segments : ndarray, shape (B, 187, 96)
+    batch_size : int
+
+    Raises
+    ------
+    ShapeError
+        If `segments` has another shape.
+    """
+    if segments.shape[1:] != SEGMENT_SHAPE:
+        raise ShapeError(f"segments must have shape (B, 187, 96), got {segments.shape}")
+    if len(segments) == 0:
+        return Features(*(np.empty((0, width), np.float32) for width in OUTPUT_WIDTHS.values()))
+    segments = np.ascontiguousarray(segments, np.float32)
+    parts = [run(segments[i : i + batch_size]) for i in range(0, len(segments), batch_size)]
+    if len(parts) == 1:
+        return parts[0]
+    return Features(
+        *(np.concatenate([getattr(part, output) for part in parts]) for output in OUTPUT_WIDTHS)
+    )
+
+
+def check_batch_size(batch_size: int) -> int:
+    """Return the batch size if it is one.
+
+    Raises
+    ------
+    InputError
+        If it is less than 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    return batch_size
+
+
+def _torch_backbone(name: BackboneName, device: str) -> Backbone:
+    """Load the torch engine, which is not part of the core installation."""
+    try:
+        import torch  # noqa: F401
+    except (ImportError, OSError) as error:  # a torch built for another system: OSError
+        raise MissingExtraError("the torch engine", "train", str(error)) from error
+    from audiorec.tagger.backbone_torch import TorchBackbone
+
+    return TorchBackbone(name, device=device)
+
+
+def _session(path: str) -> Any:
+    """Open a model on one thread that does not spin while it waits."""
+    import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry("session.inter_op.allow_spinning", "0")
+    options.log_severity_level = 3  # errors only: stderr belongs to the command
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

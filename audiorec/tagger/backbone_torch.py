@@ -1,0 +1,195 @@
+"""The backbone in torch: the readable reference, the form for training and for GPUs.
+
+    log-mel (B, 187, 96)
+      │ batch-norm of one channel
+      ├─ timbral blocks, kernels 7 frames × 38 or 67 bands     2 × 204 channels
+      ├─ temporal blocks, kernels 128, 64 or 32 frames × 1     3 ×  51 channels
+      │ maximum over all frequencies, joined                   (B, 561, 187)
+      ├─ three blocks over time, the last two residual         3 ×  64 channels
+      │ all of it joined                                       (B, 753, 187)
+      │ maximum and mean over time                             (B, 753) each
+      │ batch-norm, dense 200, ReLU, batch-norm                penultimate
+      └ dense 50, sigmoid                                      tags
+
+A block is convolution, ReLU, batch-norm, in this order. The layers have the names that
+stand in the safetensors file. All weights are parameters; in training mode the network has
+the dropout and the batch-norm momentum of the original.
+"""
+
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.tagger.backbone import check_batch_size, in_batches
+from audiorec.tagger.weights import BackboneName, backbone_weights, read_metadata, weights_path
+from audiorec.types import Features, FloatArray
+
+EPSILON = 1e-3  # of every batch-norm; the default of the framework that trained the network
+MOMENTUM = 0.01  # the same, 1 - 0.99
+DROPOUT = 0.5
+TIMBRAL_CHANNELS, TEMPORAL_CHANNELS, MIDDLE_CHANNELS = 204, 51, 64
+FRONT_CHANNELS = 2 * TIMBRAL_CHANNELS + 3 * TEMPORAL_CHANNELS  # 561
+POOLED = FRONT_CHANNELS + 3 * MIDDLE_CHANNELS  # 753
+HIDDEN, TAGS = 200, 50
+
+
+class FrequencyBlock(nn.Module):
+    """Convolve a spectrogram; keep the maximum over frequency: (B, 1, T, 96) to (B, C, T)."""
+
+    def __init__(self, channels: int, frames: int, bands: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(1, channels, (frames, bands))
+        self.norm = nn.BatchNorm2d(channels, eps=EPSILON, momentum=MOMENTUM)
+        before = (frames - 1) // 2  # an even kernel has its odd zero at the end
+        self.padding = (0, 0, before, frames - 1 - before)
+
+    def forward(self, image: Tensor) -> Tensor:
+        """Return the block's maxima."""
+        mapped: Tensor = self.norm(self.conv(functional.pad(image, self.padding)).relu())
+        return mapped.amax(3)
+
+
+class TimeBlock(nn.Module):
+    """Convolve over time: (B, C, T) to (B, 64, T)."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(channels, MIDDLE_CHANNELS, 7, padding=3)
+        self.norm = nn.BatchNorm1d(MIDDLE_CHANNELS, eps=EPSILON, momentum=MOMENTUM)
+
+    def forward(self, series: Tensor) -> Tensor:
+        """Return the block's output."""
+        mapped: Tensor = self.norm(self.conv(series).relu())
+        return mapped
+
+
+class Musicnn(nn.Module):
+    """The network; `forward` takes any number of frames, 187 in audiorec."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.input_norm = nn.BatchNorm2d(1, eps=EPSILON, momentum=MOMENTUM)
+        self.timbral_38 = FrequencyBlock(TIMBRAL_CHANNELS, frames=7, bands=38)
+        self.timbral_67 = FrequencyBlock(TIMBRAL_CHANNELS, frames=7, bands=67)
+        self.temporal_128 = FrequencyBlock(TEMPORAL_CHANNELS, frames=128, bands=1)
+        self.temporal_64 = FrequencyBlock(TEMPORAL_CHANNELS, frames=64, bands=1)
+        self.temporal_32 = FrequencyBlock(TEMPORAL_CHANNELS, frames=32, bands=1)
+        self.mid_1 = TimeBlock(FRONT_CHANNELS)
+        self.mid_2 = TimeBlock(MIDDLE_CHANNELS)
+        self.mid_3 = TimeBlock(MIDDLE_CHANNELS)
+        self.pool_norm = nn.BatchNorm1d(2 * POOLED, eps=EPSILON, momentum=MOMENTUM)
+        self.dense = nn.Linear(2 * POOLED, HIDDEN)
+        self.dense_norm = nn.BatchNorm1d(HIDDEN, eps=EPSILON, momentum=MOMENTUM)
+        self.output = nn.Linear(HIDDEN, TAGS)
+        self.dropout = nn.Dropout(DROPOUT)
+
+    def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Compute the features of B segments.
+
+        Parameters
+        ----------
+        log_mel : Tensor, shape (B, T, 96)
+
+        Returns
+        -------
+        logits : Tensor, shape (B, 50)
+            The tags before their sigmoid.
+        penultimate : Tensor, shape (B, 200)
+        max_pool, mean_pool : Tensor, shape (B, 753)
+        """
+        maps = self.feature_maps(log_mel)
+        max_pool, mean_pool = maps.amax(2), maps.mean(2)
+        # The dense layer expects the two alternating: max 0, mean 0, max 1, mean 1, ...
+        pooled = torch.stack([max_pool, mean_pool], 2).flatten(1)
+        hidden = self.dense(self.dropout(self.pool_norm(pooled))).relu()
+        penultimate = self.dense_norm(hidden)
+        return self.output(self.dropout(penultimate)), penultimate, max_pool, mean_pool
+
+    def feature_maps(self, log_mel: Tensor) -> Tensor:
+        """Return all convolutional features over time, (B, T, 96) to (B, 753, T)."""
+        # The batch-norm comes before the padding, so the padding is 0 after it.
+        image = self.input_norm(log_mel.unsqueeze(1))
+        timbral = [self.timbral_38(image), self.timbral_67(image)]
+        temporal = [self.temporal_128(image), self.temporal_64(image), self.temporal_32(image)]
+        front = torch.cat(timbral + temporal, 1)
+        first = self.mid_1(front)
+        second = self.mid_2(first) + first
+        third = self.mid_3(second) + second
+        return torch.cat([front, first, second, third], 1)
+
+
+class TorchBackbone:
+    """A network in torch; the interface of `audiorec.tagger.backbone.Backbone`.
+
+    Parameters
+    ----------
+    name : {"msd", "mtt"}
+    device : str
+        A torch device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
+    batch_size : int
+        Segments that are computed at once.
+
+    Raises
+    ------
+    InputError
+        If there is no such network or device, or `batch_size` is less than 1.
+    WeightsError
+        If the shipped file is missing or damaged.
+    """
+
+    def __init__(self, name: BackboneName, *, device: str = "cpu", batch_size: int = 8) -> None:
+        entry = backbone_weights(name)
+        self.name: BackboneName = name
+        self.weights_sha256 = entry.sha256
+        self.tag_names = entry.tags
+        self.batch_size = check_batch_size(batch_size)
+        self.device = _device(device)
+        self.network = load_network(weights_path(name)).eval().to(self.device)
+
+    def features(self, segments: FloatArray) -> Features:
+        """Return the features of B segments; see `Backbone.features`."""
+        return in_batches(self._run, segments, batch_size=self.batch_size)
+
+    def _run(self, segments: FloatArray) -> Features:
+        # cuDNN would round to TensorFloat-32, three digits: far outside the tolerance.
+        with torch.inference_mode(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            logits, *rest = self.network(torch.from_numpy(segments).to(self.device))
+            outputs = [logits.sigmoid(), *rest]
+        return Features(*(output.cpu().numpy() for output in outputs))
+
+
+def load_network(path: Path) -> Musicnn:
+    """Return the network with the weights of a safetensors file, in training mode.
+
+    Parameters
+    ----------
+    path : Path
+        For example ``weights_path("msd")``.
+
+    Raises
+    ------
+    WeightsError
+        If the file holds no backbone or its tensors do not fit the network.
+    """
+    read_metadata(path)
+    network = Musicnn()
+    try:
+        network.load_state_dict(load_file(path))
+    except RuntimeError as error:
+        raise WeightsError(f"{path}: the tensors do not fit musicnn ({error})") from error
+    return network
+
+
+def _device(name: str) -> torch.device:
+    """Return the device if it can be used."""
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).split("\n", 1)[0]
+        raise InputError(f"cannot use device {name!r}: {reason}") from error
+    return device

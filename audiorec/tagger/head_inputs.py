@@ -1,0 +1,103 @@
+"""Backbone outputs side by side: what a head reads, in training and in use.
+
+An input is named ``<backbone>.<output>``, for example ``msd.penultimate``. The outputs are
+those of `Features`. Tags enter as logits, before their sigmoid: the better scale for a linear
+layer, and the one on which rare tags can be told apart.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.types import Features
+
+OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
+TAG_FLOOR = 1e-7  # a float32 sigmoid saturates about here; keeps the logits finite
+
+Float64Array = npt.NDArray[np.float64]
+
+
+def split_input(name: str) -> tuple[str, str]:
+    """Return the backbone and the output of an input name.
+
+    Parameters
+    ----------
+    name : str
+        For example ``msd.penultimate``.
+
+    Returns
+    -------
+    backbone, output : str
+
+    Raises
+    ------
+    InputError
+        If there is no backbone, or the output is not one of `OUTPUT_WIDTHS`.
+
+    Examples
+    --------
+    >>> split_input("mtt.tags")
+    ('mtt', 'tags')
+    """
+    backbone, _, output = name.rpartition(".")
+    if not backbone or output not in OUTPUT_WIDTHS:
+        outputs = ", ".join(OUTPUT_WIDTHS)
+        raise InputError(f"a head input is <backbone>.<one of {outputs}>, got {name!r}")
+    return backbone, output
+
+
+def assemble(features: Mapping[str, Features], inputs: Sequence[str]) -> Float64Array:
+    """Put the backbone outputs that a head reads side by side.
+
+    Parameters
+    ----------
+    features : mapping of str to Features
+        By backbone name, all of the same T segments.
+    inputs : sequence of str
+        Input names in the head's order.
+
+    Returns
+    -------
+    columns : ndarray, shape (T, D), float64
+
+    Raises
+    ------
+    InputError
+        If a backbone is missing.
+    ShapeError
+        If the backbones differ in their number of segments, or an output in its width.
+    """
+    columns = []
+    for name in inputs:
+        backbone, output = split_input(name)
+        if backbone not in features:
+            raise InputError(f"{name} needs backbone {backbone!r}, got {sorted(features)}")
+        columns.append(_output(features[backbone], output))
+    if len({len(block) for block in columns}) != 1:
+        counts = {name: len(block) for name, block in zip(inputs, columns, strict=True)}
+        raise ShapeError(f"backbones must agree in their number of segments, got {counts}")
+    return np.concatenate(columns, axis=1)
+
+
+def _output(features: Features, output: str) -> Float64Array:
+    """Return one output of one backbone, (T, width) float64."""
+    values = getattr(features, output)
+    if values.ndim != 2 or values.shape[1] != OUTPUT_WIDTHS[output]:
+        raise ShapeError(
+            f"{output} must have shape (T, {OUTPUT_WIDTHS[output]}), got {values.shape}"
+        )
+    return logit(values) if output == "tags" else values.astype(np.float64)
+
+
+def logit(tags: npt.NDArray[np.floating]) -> Float64Array:
+    """Return the logits of sigmoid outputs, any shape; 0 and 1 give large finite values.
+
+    Examples
+    --------
+    >>> logit(np.array([0.5, 0.75])).round(4)
+    array([0.    , 1.0986])
+    """
+    clipped = np.clip(tags.astype(np.float64), TAG_FLOOR, 1 - TAG_FLOOR)
+    return np.subtract(np.log(clipped), np.log1p(-clipped))

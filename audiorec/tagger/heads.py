@@ -1,0 +1,369 @@
+"""Backbone features to class scores.
+
+A head is a small classifier on what the backbones say of a segment. It is one safetensors
+file that says everything about itself: its classes in order, the backbone outputs that it
+reads, the checksum of the backbones it was trained on, how it was trained and what it
+scored. Taxonomy is therefore data, not code.
+
+    features of T segments  ──Head.scores──▶  (T, C), every row sums to 1
+
+Inside: standardise, dense layers with ReLU between them, vector scaling (the calibration),
+softmax. All of it is numpy in float64, rounded to float32 once at the end, so the scores
+do not depend on how the segments were batched.
+
+Inputs are named as `audiorec.tagger.head_inputs` says, for example ``msd.penultimate``.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save
+
+from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, Float64Array, assemble, split_input
+from audiorec.types import Features, FloatArray
+
+FORMAT_VERSION = 1
+METADATA_KEY = "audiorec_head"
+DEFAULT_TASKS = ("version", "genre")
+MAX_LAYERS = 8  # a file that claims more is damaged
+
+
+def softmax(logits: Float64Array) -> Float64Array:
+    """Return the softmax over the last axis, safe for large logits.
+
+    Examples
+    --------
+    >>> softmax(np.array([[1000.0, 1000.0, 0.0]]))
+    array([[0.5, 0.5, 0. ]])
+    """
+    exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities: Float64Array = exp / exp.sum(axis=-1, keepdims=True)
+    return probabilities
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Head:
+    """One trained classifier of segments.
+
+    Attributes
+    ----------
+    task : str
+        What the classes are about: ``version``, ``genre`` or any name of yours.
+    classes : tuple of str, length C
+        In the order of the score columns.
+    inputs : tuple of str
+        Backbone outputs in order, D columns altogether.
+    backbones : mapping of str to str
+        sha256 of the weights of every backbone that the inputs name.
+    mean, scale : ndarray, shape (D,), float32
+        Standardisation: ``(x - mean) / scale``.
+    layers : tuple of (weight, bias)
+        Weights of shape (in, out) and biases of shape (out,), float32; ReLU between layers.
+    calibration_scale, calibration_bias : ndarray, shape (C,), float32
+        Vector scaling of the logits: ``scale * z + bias``. A temperature is a constant scale.
+    info : mapping
+        How it was trained and what it scored; plain JSON values.
+    """
+
+    task: str
+    classes: tuple[str, ...]
+    inputs: tuple[str, ...]
+    backbones: Mapping[str, str]
+    mean: FloatArray
+    scale: FloatArray
+    layers: tuple[tuple[FloatArray, FloatArray], ...]
+    calibration_scale: FloatArray
+    calibration_bias: FloatArray
+    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        if not self.task or "/" in self.task:
+            raise InputError(f"a task needs a name without '/', got {self.task!r}")
+        if len(self.classes) < 2 or len(set(self.classes)) != len(self.classes):
+            raise InputError(f"a head needs two or more different classes, got {self.classes}")
+        if set(self.backbones) != set(self.required_backbones):
+            raise InputError(
+                f"inputs {self.inputs} need checksums of {self.required_backbones}, "
+                f"got {sorted(self.backbones)}"
+            )
+        self._check_shapes()
+
+    def _check_shapes(self) -> None:
+        """Refuse tensors that do not fit each other or are not finite."""
+        width = sum(OUTPUT_WIDTHS[split_input(name)[1]] for name in self.inputs)
+        expected: dict[str, tuple[int, ...]] = {"mean": (width,), "scale": (width,)}
+        for i, (weight, _) in enumerate(self.layers):
+            out = weight.shape[-1]
+            expected[f"weight_{i}"], expected[f"bias_{i}"] = (width, out), (out,)
+            width = out
+        if not self.layers or width != len(self.classes):
+            raise ShapeError(
+                f"the last layer gives {width} columns for {len(self.classes)} classes"
+            )
+        expected["calibration_scale"] = expected["calibration_bias"] = (width,)
+        for name, tensor in self.tensors().items():
+            if tensor.shape != expected[name]:
+                raise ShapeError(f"{name} must have shape {expected[name]}, got {tensor.shape}")
+            if not np.isfinite(tensor).all():
+                raise InputError(f"{name} holds NaN or infinity")
+        if not (self.scale > 0).all():
+            raise InputError("scale must be positive everywhere")
+
+    @property
+    def required_backbones(self) -> tuple[str, ...]:
+        """Backbones that the inputs name, in order, each once."""
+        return tuple(dict.fromkeys(split_input(name)[0] for name in self.inputs))
+
+    @property
+    def licence(self) -> str:
+        """Licence of the weights as the training recipe stated it."""
+        return str(self.info.get("licence", "not stated"))
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of everything that changes scores; figures and notes do not count."""
+        digest = hashlib.sha256(json.dumps(self._identity(), sort_keys=True).encode())
+        for name, tensor in sorted(self.tensors().items()):
+            digest.update(f"{name}{tensor.shape}".encode())
+            digest.update(np.ascontiguousarray(tensor, dtype="<f4").tobytes())
+        return digest.hexdigest()
+
+    def _identity(self) -> dict[str, Any]:
+        """Return the part of the metadata that changes scores."""
+        return {
+            "format": FORMAT_VERSION,
+            "task": self.task,
+            "classes": list(self.classes),
+            "inputs": list(self.inputs),
+            "backbones": dict(self.backbones),
+        }
+
+    def tensors(self) -> dict[str, FloatArray]:
+        """Return the tensors by the names that they have in the file."""
+        named = {"mean": self.mean, "scale": self.scale}
+        for i, (weight, bias) in enumerate(self.layers):
+            named[f"weight_{i}"], named[f"bias_{i}"] = weight, bias
+        named["calibration_scale"] = self.calibration_scale
+        named["calibration_bias"] = self.calibration_bias
+        return named
+
+    def check_backbones(self, sha256: Mapping[str, str]) -> None:
+        """Refuse backbones other than those that the head was trained on.
+
+        Parameters
+        ----------
+        sha256 : mapping of str to str
+            Checksum of the weights in use, by backbone name.
+
+        Raises
+        ------
+        SpecMismatchError
+            If a backbone that the head reads is missing or has another checksum.
+        """
+        for name, trained in self.backbones.items():
+            used = sha256.get(name, "missing")
+            if used != trained:
+                raise SpecMismatchError(
+                    f"head {self.task!r} was trained on backbone {name!r} {trained[:12]}, "
+                    f"this one is {used[:12]}: train the head again or use its backbone"
+                )
+
+    def logits(self, columns: npt.NDArray[np.floating]) -> Float64Array:
+        """Return the logits before calibration of assembled columns, (T, D) to (T, C) float64."""
+        x = (columns.astype(np.float64) - self.mean) / self.scale
+        for i, (weight, bias) in enumerate(self.layers):
+            x = x @ weight.astype(np.float64) + bias
+            if i < len(self.layers) - 1:
+                x = np.maximum(x, 0.0)
+        return x
+
+    def scores(self, features: Mapping[str, Features]) -> FloatArray:
+        """Score T segments.
+
+        Parameters
+        ----------
+        features : mapping of str to Features
+            By backbone name; more backbones than the head reads do no harm.
+
+        Returns
+        -------
+        scores : ndarray, shape (T, C), float32
+            Calibrated softmax, each row sums to 1.
+
+        Raises
+        ------
+        InputError
+            If a backbone is missing.
+        ShapeError
+            If the backbones differ in T, or an output in its width.
+        """
+        return self.scores_of_columns(assemble(features, self.inputs))
+
+    def scores_of_columns(self, columns: npt.NDArray[np.floating]) -> FloatArray:
+        """Score assembled columns, (T, D) to (T, C) float32."""
+        z = self.logits(columns) * self.calibration_scale + self.calibration_bias
+        return softmax(z).astype(np.float32)
+
+    def save(self, path: Path | str) -> None:
+        """Write the head as one safetensors file.
+
+        Parameters
+        ----------
+        path : path
+            Ends in ``.safetensors`` by custom. An existing file is replaced.
+        """
+        meta = self._identity() | {"info": dict(self.info)}
+        tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in self.tensors().items()}
+        Path(path).write_bytes(save(tensors, {METADATA_KEY: json.dumps(meta, sort_keys=True)}))
+
+    @classmethod
+    def load(cls, path: Path | str) -> "Head":
+        """Read a head that `save` wrote.
+
+        Raises
+        ------
+        WeightsError
+            If the file is missing, damaged, not a head, or of another format version.
+        """
+        meta, tensors = _read(path)
+        try:
+            return cls(
+                task=str(meta["task"]),
+                classes=tuple(str(c) for c in meta["classes"]),
+                inputs=tuple(str(i) for i in meta["inputs"]),
+                backbones={str(k): str(v) for k, v in meta["backbones"].items()},
+                mean=tensors["mean"],
+                scale=tensors["scale"],
+                layers=_layers(tensors),
+                calibration_scale=tensors["calibration_scale"],
+                calibration_bias=tensors["calibration_bias"],
+                info=meta.get("info", {}),
+            )
+        except (KeyError, TypeError, AttributeError, InputError) as error:
+            raise WeightsError(f"{path}: not a sound head file: {error}") from error
+
+
+def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+    """Return the metadata and the tensors of a head file."""
+    try:
+        with safe_open(str(path), framework="numpy") as file:
+            text = (file.metadata() or {}).get(METADATA_KEY)
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError) as error:
+        raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
+    if text is None:
+        raise WeightsError(f"{path}: not a head file: no metadata key {METADATA_KEY!r}")
+    try:
+        meta = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise WeightsError(f"{path}: head metadata is not JSON: {error}") from error
+    version = meta.get("format") if isinstance(meta, dict) else None
+    if version != FORMAT_VERSION:
+        raise WeightsError(f"{path}: head format {version!r}, this audiorec reads {FORMAT_VERSION}")
+    return meta, tensors
+
+
+def _layers(tensors: Mapping[str, FloatArray]) -> tuple[tuple[FloatArray, FloatArray], ...]:
+    """Collect ``weight_0``, ``bias_0``, ``weight_1``, ... in order."""
+    count = sum(name.startswith("weight_") for name in tensors)
+    if not 1 <= count <= MAX_LAYERS:
+        raise InputError(f"a head has 1 to {MAX_LAYERS} layers, got {count}")
+    return tuple((tensors[f"weight_{i}"], tensors[f"bias_{i}"]) for i in range(count))
+
+
+class Heads:
+    """Heads in a fixed order; their scores stand side by side.
+
+    Parameters
+    ----------
+    heads : sequence of Head
+        One or more, each of another task.
+
+    Raises
+    ------
+    InputError
+        If there is none, or two heads have the same task or disagree about a backbone.
+    """
+
+    def __init__(self, heads: Sequence[Head]) -> None:
+        tasks = [head.task for head in heads]
+        if not heads or len(set(tasks)) != len(tasks):
+            raise InputError(f"need one or more heads of different tasks, got {tasks}")
+        self._heads = tuple(heads)
+        self.backbone_sha256: dict[str, str] = {}
+        for head in self._heads:
+            for name, sha256 in head.backbones.items():
+                if self.backbone_sha256.setdefault(name, sha256) != sha256:
+                    raise InputError(f"heads {tasks} were trained on different backbones {name!r}")
+
+    def __iter__(self) -> Iterator[Head]:
+        return iter(self._heads)
+
+    def __len__(self) -> int:
+        return len(self._heads)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Column names of `scores` as ``task/class``."""
+        return tuple(f"{head.task}/{name}" for head in self for name in head.classes)
+
+    @property
+    def backbones(self) -> tuple[str, ...]:
+        """Names of the backbones that any head reads, each once."""
+        return tuple(self.backbone_sha256)
+
+    @property
+    def inputs(self) -> tuple[str, ...]:
+        """Backbone outputs that any head reads, each once."""
+        return tuple(dict.fromkeys(name for head in self for name in head.inputs))
+
+    @property
+    def sha256(self) -> str:
+        """Checksum of everything in the heads that changes scores, order included."""
+        return hashlib.sha256("".join(head.sha256 for head in self).encode()).hexdigest()
+
+    def check_backbones(self, sha256: Mapping[str, str]) -> None:
+        """Refuse backbones other than those trained on; see `Head.check_backbones`."""
+        for head in self:
+            head.check_backbones(sha256)
+
+    def scores(self, features: Mapping[str, Features]) -> FloatArray:
+        """Score T segments with every head.
+
+        Parameters
+        ----------
+        features : mapping of str to Features
+            By backbone name.
+
+        Returns
+        -------
+        scores : ndarray, shape (T, H), float32
+            Columns in the order of `classes`; each head's columns sum to 1.
+        """
+        return np.concatenate([head.scores(features) for head in self], axis=1)
+
+
+def default_heads() -> Heads:
+    """Return the shipped heads: version (4 classes), then genre (10 classes).
+
+    Raises
+    ------
+    WeightsError
+        If a shipped file is missing or damaged.
+    """
+    return Heads([_shipped(task) for task in DEFAULT_TASKS])
+
+
+def _shipped(task: str) -> Head:
+    """Load one head from the package's data folder."""
+    with as_file(files("audiorec.tagger") / "data" / f"head_{task}.safetensors") as path:
+        return Head.load(path)

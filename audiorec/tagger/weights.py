@@ -1,0 +1,208 @@
+"""The backbone weights that are shipped with audiorec, and how they are checked.
+
+Each network has two files in ``data/``: the weights as safetensors, and the same network
+folded for inference as ONNX. ``scripts/convert_musicnn.py`` makes both from the public
+wheel, byte for byte, and this table holds their checksums. A network goes by the checksum
+of its safetensors file, whichever form computes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
+
+from safetensors import SafetensorError, safe_open
+
+from audiorec.errors import InputError, SpecMismatchError, WeightsError
+from audiorec.spec import MelSpec, fingerprint
+
+BackboneName = Literal["msd", "mtt"]
+Form = Literal["safetensors", "onnx"]
+
+FORMAT_VERSION = 1
+METADATA_KEY = "audiorec_backbone"
+
+MSD_TAGS = (
+    "rock, pop, alternative, indie, electronic, female vocalists, dance, 00s, alternative rock, "
+    "jazz, beautiful, metal, chillout, male vocalists, classic rock, soul, indie rock, Mellow, "
+    "electronica, 80s, folk, 90s, chill, instrumental, punk, oldies, blues, hard rock, ambient, "
+    "acoustic, experimental, female vocalist, guitar, Hip-Hop, 70s, party, country, "
+    "easy listening, sexy, catchy, funk, electro, heavy metal, Progressive rock, 60s, rnb, "
+    "indie pop, sad, House, happy"
+)
+MTT_TAGS = (
+    "guitar, classical, slow, techno, strings, drums, electronic, rock, fast, piano, ambient, "
+    "beat, violin, vocal, synth, female, indian, opera, male, singing, vocals, no vocals, "
+    "harpsichord, loud, quiet, flute, woman, male vocal, no vocal, pop, soft, sitar, solo, man, "
+    "classic, choir, voice, new age, dance, male voice, female vocal, beats, harp, cello, "
+    "no voice, weird, country, metal, female voice, choral"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BackboneWeights:
+    """What is known of one network's files.
+
+    Attributes
+    ----------
+    name : str
+        ``msd`` or ``mtt``.
+    sha256, onnx_sha256 : str
+        Checksums of the safetensors and of the ONNX file. The first is the network's
+        identity: it stands in stores and heads.
+    licence : str
+        SPDX identifier.
+    tags : tuple of str, length 50
+        Names of the tag outputs, in order.
+    mel_fingerprint : str
+        Of the `MelSpec` that the network was trained on.
+    """
+
+    name: BackboneName
+    sha256: str
+    onnx_sha256: str
+    licence: str
+    tags: tuple[str, ...]
+    mel_fingerprint: str
+
+    def file_name(self, form: Form) -> str:
+        """Return the file's name in ``data/``."""
+        return f"musicnn_{self.name}.{form}"
+
+
+WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType(
+    {
+        "msd": BackboneWeights(
+            name="msd",
+            sha256="c9dae8546555208e5cbb7b8a0d32575b2f3a9f2cece4574d3723e99a11ac14e1",
+            onnx_sha256="dffd06c1e4116c75a2d92827574dc7a31f9c9bd0d50dec7ec61a23bb9c3578fd",
+            licence="ISC",
+            tags=tuple(MSD_TAGS.split(", ")),
+            mel_fingerprint="accbabe5ac9323be",
+        ),
+        "mtt": BackboneWeights(
+            name="mtt",
+            sha256="3380f0a9ed5685dd19de6c90473767930dca12a2ddf422920392be3e49a55cf0",
+            onnx_sha256="aabfea308d92d22996fe478f92886fc8c1d21e99cb351e6c8d97cbd588d13ff4",
+            licence="ISC",
+            tags=tuple(MTT_TAGS.split(", ")),
+            mel_fingerprint="accbabe5ac9323be",
+        ),
+    }
+)
+
+
+def backbone_weights(name: str) -> BackboneWeights:
+    """Return the table's entry of a network.
+
+    Raises
+    ------
+    InputError
+        If there is no network of this name.
+
+    Examples
+    --------
+    >>> backbone_weights("mtt").tags[:3]
+    ('guitar', 'classical', 'slow')
+    """
+    for known, entry in WEIGHTS.items():
+        if name == known:
+            return entry
+    raise InputError(f"backbone must be one of {', '.join(WEIGHTS)}, got {name!r}")
+
+
+@cache
+def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
+    """Return the path of a shipped file whose checksum is right.
+
+    The checksum is computed once a process for each file.
+
+    Parameters
+    ----------
+    name : {"msd", "mtt"}
+    form : {"safetensors", "onnx"}
+
+    Raises
+    ------
+    InputError
+        If there is no such network.
+    WeightsError
+        If the file is missing, or its content is not what was shipped.
+    """
+    entry = backbone_weights(name)
+    path = data_folder() / entry.file_name(form)
+    expected = entry.onnx_sha256 if form == "onnx" else entry.sha256
+    try:
+        found = hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError as error:
+        raise WeightsError(
+            f"{path}: cannot read the weights ({error.strerror}); reinstall audiorec"
+        ) from error
+    if found != expected:
+        raise WeightsError(
+            f"{path}: sha256 is {found[:12]}..., expected {expected[:12]}...: "
+            "the file was damaged or replaced; reinstall audiorec"
+        )
+    return path
+
+
+def data_folder() -> Path:
+    """Return the folder of the shipped weights."""
+    return Path(str(files("audiorec.tagger").joinpath("data")))
+
+
+def check_mel(name: str, mel: MelSpec) -> None:
+    """Refuse a spectrogram that the network was not trained on.
+
+    Raises
+    ------
+    InputError
+        If there is no network of this name.
+    SpecMismatchError
+        If `mel` differs in any field from the spec of the weights.
+    """
+    trained, given = backbone_weights(name).mel_fingerprint, fingerprint(asdict(mel))
+    if given != trained:
+        raise SpecMismatchError(
+            f"backbone {name!r} was trained on MelSpec {trained}, this one is {given}; "
+            "only the default MelSpec() fits the shipped weights"
+        )
+
+
+def read_metadata(path: Path) -> dict[str, Any]:
+    """Return what a backbone's safetensors file says about itself.
+
+    Parameters
+    ----------
+    path : Path
+
+    Returns
+    -------
+    about : dict
+        Keys ``format_version``, ``name``, ``tags``, ``mel``, ``mel_fingerprint``,
+        ``segment_frames``, ``source``, ``licence`` and ``copyright``.
+
+    Raises
+    ------
+    WeightsError
+        If it is no safetensors file, not a backbone, or of a newer format.
+    """
+    try:
+        with safe_open(path, framework="numpy") as opened:
+            text = (opened.metadata() or {}).get(METADATA_KEY)
+    except (SafetensorError, OSError) as error:
+        raise WeightsError(f"{path}: not a safetensors file ({error})") from error
+    if text is None:
+        raise WeightsError(f"{path}: holds no backbone, its metadata lack {METADATA_KEY!r}")
+    about: dict[str, Any] = json.loads(text)
+    if about["format_version"] != FORMAT_VERSION:
+        raise WeightsError(
+            f"{path}: format version {about['format_version']}, "
+            f"this audiorec reads version {FORMAT_VERSION}"
+        )
+    return about

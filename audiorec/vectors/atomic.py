@@ -1,0 +1,50 @@
+"""Write a file whole or not at all.
+
+    with replaced(path) as temporary:
+        ...write `temporary`...
+
+The reader of `path` sees the old content or the new one, never a part of it.
+"""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+
+@contextmanager
+def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Give a temporary name in the folder of `path`; on success it takes its place.
+
+    If the body raises, the temporary file is removed and `path` stays as it was. A link
+    stays a link: what it points to is replaced.
+
+    Parameters
+    ----------
+    path : path
+        The file to write.
+
+    Yields
+    ------
+    temporary : Path
+        A name that does not exist yet.
+    """
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".{target.name}.{uuid4().hex[:12]}.tmp"
+    try:
+        yield temporary
+        sync(temporary)
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    sync(target.parent)
+
+
+def sync(path: Path) -> None:
+    """Make the content of a file, or the names in a folder, outlive a power failure."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,303 @@
+"""What stands in the four kinds of file: their columns and their metadata.
+
+A run writes up to four Parquet files on the same song ids:
+
+==========  ===============================================  ==================
+kind        one row a song                                   usual name
+==========  ===============================================  ==================
+vectors     the vector and where it comes from               vecs.parquet
+scores      the score series behind it                       scores.parquet
+features    backbone outputs, per segment and as a mean      features.parquet
+errors      why a song has no vector                         errors.parquet
+==========  ===============================================  ==================
+
+Each file carries one JSON, `StoreMetadata`, under the key ``audiorec``: what made the
+numbers, and what the columns of a vector mean. The widths of all lists follow from it.
+"""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import StrEnum
+from typing import Any
+
+import pyarrow as pa
+
+from audiorec.errors import StoreError
+from audiorec.types import STATISTICS
+
+FORMAT_VERSION = 1
+METADATA_KEY = b"audiorec"
+MAX_JSON_BYTES = 1 << 20
+MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
+# Inside lists the name that Parquet itself gives, so that schemas survive a round trip.
+ELEMENT = "element"
+# Columns of features.parquet that stand beside the backbone outputs.
+RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
+
+
+class Kind(StrEnum):
+    """Which of the four files."""
+
+    VECTORS = "vectors"
+    SCORES = "scores"
+    FEATURES = "features"
+    ERRORS = "errors"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreMetadata:
+    """What made a file and what its columns mean.
+
+    Attributes
+    ----------
+    kind : Kind
+    extractor_id : str
+        Fingerprint of all that changes numbers. Files of two extractors are never mixed.
+    classes : tuple of str, length H
+        Score columns in order, as ``head/class``.
+    statistics : tuple of str
+        Statistics in order; a vector is ``reshape(H, len(statistics))``.
+    spec : mapping
+        The numbers between a file and the backbone's input.
+    weights : tuple of mapping
+        ``name``, ``sha256`` and ``licence`` of each weights file.
+    features : mapping of str to int
+        Backbone outputs in ``features.parquet``: column name to width.
+    packages : mapping of str to str
+        Versions of the packages that took part.
+    created_by : str
+        For example ``audiorec 0.1.0``.
+    format_version : int
+
+    Raises
+    ------
+    StoreError
+        If a value is missing, of another type, or beyond the limits of this module.
+    """
+
+    kind: Kind
+    extractor_id: str
+    classes: tuple[str, ...]
+    statistics: tuple[str, ...] = STATISTICS
+    spec: Mapping[str, Any] = field(default_factory=dict)
+    weights: tuple[Mapping[str, str], ...] = ()
+    features: Mapping[str, int] = field(default_factory=dict)
+    packages: Mapping[str, str] = field(default_factory=dict)
+    created_by: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        _check_version(self.format_version)
+        for name in ("classes", "statistics"):
+            value = getattr(self, name)
+            _check(_are_names(value), name, "a list of different texts", value)
+        limit = f"vectors of up to {MAX_WIDTH} numbers"
+        _check(self.dimension <= MAX_WIDTH, "classes", limit, self.dimension)
+        _check(_is_text(self.extractor_id), "extractor_id", "a text", self.extractor_id)
+        _check(isinstance(self.created_by, str), "created_by", "a text", self.created_by)
+        _check(isinstance(self.spec, Mapping), "spec", "an object", self.spec)
+        _check(_are_texts(self.packages), "packages", "an object of texts", self.packages)
+        weights_good = isinstance(self.weights, tuple) and all(map(_are_texts, self.weights))
+        _check(weights_good, "weights", "a list of objects of texts", self.weights)
+        _check(_are_widths(self.features), "features", "an object of widths", self.features)
+        names = [*RESERVED, *self.features, *(f"{name}_mean" for name in self.features)]
+        _check(len(set(names)) == len(names), "features", "other column names", self.features)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector: classes times statistics."""
+        return len(self.classes) * len(self.statistics)
+
+    def to_json(self) -> str:
+        """Return the metadata as one line of JSON with sorted keys."""
+        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
+
+    @classmethod
+    def from_json(cls, text: str | bytes) -> "StoreMetadata":
+        """Read what `to_json` wrote; keys that this version does not know are passed over.
+
+        Raises
+        ------
+        StoreError
+            If `text` is too long, not JSON, of a newer format, or fails a check.
+        """
+        if len(text) > MAX_JSON_BYTES:
+            raise StoreError(f"the audiorec metadata is longer than {MAX_JSON_BYTES} bytes")
+        try:
+            content = json.loads(text, parse_constant=_refuse_constant)
+        except (ValueError, RecursionError) as error:
+            raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
+        _check(isinstance(content, dict), "content", "an object", content)
+        # First of all: a newer format may have other keys.
+        _check_version(content.get("format_version"))
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        for name in ("kind", "extractor_id", "classes", "statistics"):
+            _check(name in known, name, "there", "nothing")
+        for name in ("classes", "statistics", "weights"):
+            if isinstance(known.get(name), list):
+                known[name] = tuple(known[name])
+        _check(known["kind"] in tuple(Kind), "kind", f"one of {', '.join(Kind)}", known["kind"])
+        return cls(**(known | {"kind": Kind(known["kind"])}))
+
+
+def feature_column(output: str) -> str:
+    """Return the column name of a backbone output.
+
+    Examples
+    --------
+    >>> feature_column("msd.penultimate")
+    'msd_penultimate'
+    """
+    return output.replace(".", "_")
+
+
+def schema_of(metadata: StoreMetadata) -> Any:
+    """Return the Arrow schema of the file that `metadata` describes.
+
+    Parameters
+    ----------
+    metadata : StoreMetadata
+        Its kind chooses the columns; its classes, statistics and features their widths.
+
+    Returns
+    -------
+    schema : pyarrow.Schema
+        With `metadata` as JSON under the key ``audiorec``.
+
+    Notes
+    -----
+    Lists and their elements are declared not null: read back that way, a column of a
+    million vectors takes a third of the time.
+    """
+    columns = {
+        Kind.VECTORS: _vector_columns,
+        Kind.SCORES: _score_columns,
+        Kind.FEATURES: _feature_columns,
+        Kind.ERRORS: _error_columns,
+    }[metadata.kind](metadata)
+    return pa.schema(columns, metadata={METADATA_KEY: metadata.to_json().encode()})
+
+
+def vector_type(width: int) -> Any:
+    """Return ``fixed_size_list<float32 not null>[width]``."""
+    return pa.list_(pa.field(ELEMENT, pa.float32(), nullable=False), width)
+
+
+def series_type(width: int | None = None) -> Any:
+    """Return a list over segments, of numbers or of vectors of `width` numbers."""
+    of = pa.float32() if width is None else vector_type(width)
+    return pa.list_(pa.field(ELEMENT, of, nullable=False))
+
+
+def _required(name: str, kind: Any) -> Any:
+    return pa.field(name, kind, nullable=False)
+
+
+def _vector_columns(metadata: StoreMetadata) -> list[Any]:
+    return [
+        _required("song_id", pa.string()),
+        _required("vector", vector_type(metadata.dimension)),
+        _required("content_hash", pa.string()),
+        _required("uri", pa.string()),
+        _required("size", pa.int64()),
+        _required("mtime_ns", pa.int64()),
+        _required("duration_s", pa.float32()),
+        pa.field("claimed_s", pa.float32()),
+        _required("segments", pa.int32()),
+        _required("status", pa.string()),
+        _required("source_rate", pa.int32()),
+        _required("source_channels", pa.int32()),
+        _required("codec", pa.string()),
+        _required("decoder", pa.string()),
+        _required("packet_errors", pa.int32()),
+        pa.field("title", pa.string()),
+        pa.field("artist", pa.string()),
+        pa.field("album", pa.string()),
+        pa.field("isrc", pa.string()),
+        pa.field("musicbrainz_trackid", pa.string()),
+        _required("extractor_id", pa.string()),
+        _required("extracted_at", pa.timestamp("us", tz="UTC")),
+    ]
+
+
+def _score_columns(metadata: StoreMetadata) -> list[Any]:
+    return [
+        _required("song_id", pa.string()),
+        _required("content_hash", pa.string()),
+        _required("start_s", series_type()),
+        _required("scores", series_type(len(metadata.classes))),
+        _required("extractor_id", pa.string()),
+    ]
+
+
+def _feature_columns(metadata: StoreMetadata) -> list[Any]:
+    columns = [
+        _required("song_id", pa.string()),
+        _required("content_hash", pa.string()),
+        _required("segments", pa.int32()),
+        _required("start_s", series_type()),
+    ]
+    for name, width in sorted(metadata.features.items()):
+        columns.append(_required(f"{name}_mean", vector_type(width)))
+        columns.append(_required(name, series_type(width)))
+    return [*columns, _required("extractor_id", pa.string())]
+
+
+def _error_columns(_metadata: StoreMetadata) -> list[Any]:
+    return [
+        _required("song_id", pa.string()),
+        _required("uri", pa.string()),
+        _required("size", pa.int64()),
+        _required("mtime_ns", pa.int64()),
+        _required("stage", pa.string()),
+        _required("status", pa.string()),
+        _required("message", pa.string()),
+        pa.field("decoder", pa.string()),
+        _required("attempts", pa.int32()),
+        _required("failed_at", pa.timestamp("us", tz="UTC")),
+    ]
+
+
+def _check(good: bool, name: str, expected: str, got: object) -> None:
+    if not good:
+        raise StoreError(f"metadata {name!r}: expected {expected}, got {str(got)[:80]}")
+
+
+def _check_version(version: object) -> None:
+    is_number = isinstance(version, int) and not isinstance(version, bool)
+    _check(is_number, "format_version", "a whole number", version)
+    if version != FORMAT_VERSION:
+        raise StoreError(
+            f"format version {version}, this audiorec reads {FORMAT_VERSION}; "
+            "a newer audiorec may read it"
+        )
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
+
+
+def _are_names(values: object) -> bool:
+    if not isinstance(values, tuple) or not values:
+        return False
+    return all(map(_is_text, values)) and len(set(values)) == len(values)
+
+
+def _are_texts(values: object) -> bool:
+    if not isinstance(values, Mapping):
+        return False
+    return all(isinstance(v, str) for pair in values.items() for v in pair)
+
+
+def _are_widths(values: object) -> bool:
+    if not isinstance(values, Mapping):
+        return False
+    return all(
+        _is_text(name) and type(width) is int and 1 <= width <= MAX_WIDTH
+        for name, width in values.items()
+    )

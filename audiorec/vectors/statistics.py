@@ -1,0 +1,137 @@
+"""Score series to song vector: what remains of a song once time is taken out.
+
+A tagger gives one row of scores per segment, so a long song has more rows than a short
+one. A recommender needs vectors of one length. This module keeps, for each class, six
+statistics over time and drops the order of the segments.
+
+    scores (T, H)  ──summarize──▶  vector (H * 6,)
+
+The layout is class-major: ``vector.reshape(H, 6)[h, s]`` is statistic ``STATISTICS[s]`` of
+class ``h``: max, min, mean, variance, kurtosis, skewness. It is written into every stored
+vector, so a change here is a new store format.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.types import STATISTICS, FloatArray
+
+# A column whose largest deviation from its mean is below this part of its largest value is
+# constant: float32 scores carry seven digits, so what is left is their rounding noise.
+CONSTANT_SPREAD = 1e-6
+LARGEST_SCORE = 1e18  # the variance of a larger one would not fit into float32
+SKEWNESS_MIN_SEGMENTS = 3  # two points are always symmetric
+KURTOSIS_MIN_SEGMENTS = 4  # three points always give -1.5
+
+
+def summarize(scores: npt.NDArray[np.floating]) -> FloatArray:
+    """Summarise scores over time, class by class.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (T, H)
+        One row per segment, one column per class; any order of rows gives the same vector.
+
+    Returns
+    -------
+    vector : ndarray, shape (H * 6,), float32
+        Statistics in the order of `STATISTICS`, all six of class 0 first. Always finite.
+
+    Raises
+    ------
+    ShapeError
+        If `scores` is not two-dimensional or has no rows or columns.
+    InputError
+        If a score is NaN, infinite or beyond 1e18; the message names the row.
+
+    See Also
+    --------
+    moments : The same numbers in float64, as a matrix.
+
+    Examples
+    --------
+    >>> summarize(np.array([[0.2], [0.9], [0.4]])).round(4)
+    array([0.9   , 0.2   , 0.5   , 0.0867, 0.    , 0.4703], dtype=float32)
+    """
+    return moments(scores).ravel().astype(np.float32)
+
+
+def moments(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Return the six statistics of each class in float64.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (T, H)
+        One row per segment, one column per class.
+
+    Returns
+    -------
+    values : ndarray, shape (H, 6), float64
+        Columns in the order of `STATISTICS`.
+
+    Raises
+    ------
+    ShapeError
+        If `scores` is not two-dimensional or has no rows or columns.
+    InputError
+        If a score is NaN, infinite or beyond 1e18; the message names the row.
+
+    Notes
+    -----
+    The variance divides by T. Kurtosis is Fisher's: 0 for a normal distribution. Kurtosis
+    and skewness are the biased sample values, and 0 where they mean nothing: for a constant
+    class (whose variance is 0 as well), kurtosis below four segments, skewness below three.
+
+    For T segments that are not constant the absolute skewness is at most
+    ``(T - 2) / sqrt(T - 1)`` and the kurtosis at most ``T - 5 + 1 / (T - 1)``, so both may
+    grow with a song's length.
+
+    Deviations from the mean are divided by the largest of them before they are raised to
+    powers: the square of a variance of 1e-26 would vanish in float32, and that of 1e-170 in
+    float64.
+    """
+    columns = _sorted_columns(scores)
+    n_segments = columns.shape[1]
+    low, high = columns[:, 0], columns[:, -1]
+    # Rounding may carry the mean of equal numbers past them by one digit.
+    mean = np.clip(columns.mean(axis=1), low, high)
+    deviation = columns - mean[:, None]
+    scale = np.abs(deviation).max(axis=1)
+    constant = scale <= CONSTANT_SPREAD * np.maximum(np.abs(low), np.abs(high))
+    scale = np.where(constant, 0.0, scale)
+
+    z = deviation / np.where(constant, 1.0, scale)[:, None]
+    squares = z * z
+    m2 = np.where(constant, 1.0, squares.mean(axis=1))  # at least 1 / T: one |z| is 1
+    skewness = (squares * z).mean(axis=1) / m2**1.5
+    kurtosis = (squares * squares).mean(axis=1) / m2**2 - 3.0
+    skewness[constant | (n_segments < SKEWNESS_MIN_SEGMENTS)] = 0.0
+    kurtosis[constant | (n_segments < KURTOSIS_MIN_SEGMENTS)] = 0.0
+
+    values = {
+        "max": high,
+        "min": low,
+        "mean": mean,
+        "variance": m2 * scale * scale,
+        "kurtosis": kurtosis,
+        "skewness": skewness,
+    }
+    return np.stack([values[name] for name in STATISTICS], axis=1)
+
+
+def _sorted_columns(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+    """Check the scores and return them as (H, T), each class in rising order.
+
+    Sorting makes the sums, and with them every bit of the result, free of the segments'
+    order; one class a row makes them free of the other classes.
+    """
+    if scores.ndim != 2 or 0 in scores.shape:
+        raise ShapeError(f"scores must have shape (T >= 1, H >= 1), got {scores.shape}")
+    columns: npt.NDArray[np.float64] = np.sort(scores.T.astype(np.float64), axis=1)
+    # NaN sorts last and fails the comparison as well.
+    if not (np.abs(columns[:, [0, -1]]) <= LARGEST_SCORE).all():
+        usable = (np.abs(scores.astype(np.float64)) <= LARGEST_SCORE).all(axis=1)
+        row = int(np.flatnonzero(~usable)[0])
+        raise InputError(f"scores must be finite and at most {LARGEST_SCORE:g}, row {row} is not")
+    return columns

@@ -1,0 +1,92 @@
+"""How every command speaks: data on stdout, everything else on stderr, exit codes.
+
+Exit codes: 0 all good, 1 a bug, 2 usage, 3 finished but some songs failed, 4 nothing
+usable, 5 stopped by --max-failures, 130 interrupted.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Exit(IntEnum):
+    """What the process returns."""
+
+    OK = 0
+    USAGE = 2
+    SOME_FAILED = 3
+    NOTHING_USABLE = 4
+    TOO_MANY_FAILURES = 5
+    INTERRUPTED = 130
+
+
+def say(text: str) -> None:
+    """Print one line of remark on stderr."""
+    print(printable(text), file=sys.stderr)
+
+
+def out(text: str) -> None:
+    """Print one line of data on stdout."""
+    print(printable(text))
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document on stdout; its key ``schema`` names its form and version."""
+    out(json.dumps(document, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str) -> None:
+    """Print rows: a drawn table for a person, tab-separated values for a pipe."""
+    if not sys.stdout.isatty():
+        out("\t".join(columns))
+        for row in rows:
+            out("\t".join(cell(value) for value in row))
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(*columns, title=title, title_justify="left", show_edge=False)
+    for row in rows:  # as Text: a title may hold square brackets
+        table.add_row(*(Text(cell(value)) for value in row))
+    Console().print(table)
+
+
+def stderr_console() -> "Console":
+    """Return the rich console that progress is drawn on."""
+    from rich.console import Console
+
+    return Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
+
+
+def cell(value: object) -> str:
+    """Return a value as one line of text without tabs or control characters."""
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    return "".join(c if c.isprintable() else " " for c in str(value))
+
+
+def printable(text: str) -> str:
+    """Return text that the terminal's encoding can show."""
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``h:mm:ss`` or ``m:ss``.
+
+    Examples
+    --------
+    >>> duration(75), duration(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

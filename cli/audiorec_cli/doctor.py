@@ -1,0 +1,138 @@
+"""``audiorec doctor``: what works on this machine, and why something does not."""
+
+import importlib
+import os
+import platform
+from importlib.metadata import PackageNotFoundError, version
+from typing import Annotated, NamedTuple
+
+import typer
+
+from audiorec_cli.console import Exit, print_json, print_table
+
+CORE = (
+    "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag typer"
+).split()
+EXTRAS = {"train": ("torch", "torchaudio"), "plot": ("librosa", "matplotlib")}
+
+
+class Check(NamedTuple):
+    """One line of the doctor's report."""
+
+    what: str
+    good: bool
+    detail: str
+    needed: bool = True
+
+
+def doctor(
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """Check decoders, networks, weights and extras; exit 4 if the main job cannot run."""
+    checks = [*_system(), *map(_package, CORE), _libsndfile(), _ffmpeg(), *_weights()]
+    checks += [_extra(name, extra) for extra, names in EXTRAS.items() for name in names]
+    checks.append(_main_job())
+    healthy = all(check.good or not check.needed for check in checks)
+    if json:
+        rows = [check._asdict() for check in checks]
+        print_json({"schema": "audiorec/doctor/1", "healthy": healthy, "checks": rows})
+    else:
+        rows_text = [(c.what, _mark(c), c.detail) for c in checks]
+        print_table(("part", "state", "detail"), rows_text, title="audiorec doctor")
+    raise typer.Exit(Exit.OK if healthy else Exit.NOTHING_USABLE)
+
+
+def _mark(check: Check) -> str:
+    if check.good:
+        return "ok"
+    return "FAIL" if check.needed else "absent"
+
+
+def _system() -> list[Check]:
+    from audiorec import __version__
+
+    python = f"{platform.python_version()} on {platform.system()} {platform.machine()}"
+    return [
+        Check("audiorec", True, __version__),
+        Check("python", True, python),
+        Check("processors", True, str(os.cpu_count())),
+    ]
+
+
+def _package(name: str) -> Check:
+    """Import a package that the core needs; a broken native library shows here."""
+    try:
+        importlib.import_module(name)
+        return Check(name, True, version(name))
+    except (ImportError, OSError, RuntimeError) as error:
+        return Check(name, False, f"{type(error).__name__}: {error}")
+
+
+def _extra(name: str, extra: str) -> Check:
+    """Import an optional package: its absence is no fault, its failure is explained."""
+    try:
+        installed = version(name)
+    except PackageNotFoundError:
+        return Check(name, False, f'pip install "audiorec[{extra}]"', needed=False)
+    check = _package(name)
+    if check.good:
+        return check._replace(needed=False)
+    hint = "; its wheel does not fit this torch" if name == "torchaudio" else ""
+    return Check(name, False, f"{installed} cannot be imported{hint}: {check.detail}", needed=False)
+
+
+def _libsndfile() -> Check:
+    import soundfile
+
+    return Check("libsndfile", True, str(soundfile.__libsndfile_version__))
+
+
+def _ffmpeg() -> Check:
+    """Versions of the FFmpeg libraries inside PyAV's wheel: no package list shows them."""
+    import av
+
+    versions = getattr(av, "library_versions", {})
+    names = ("libavcodec", "libavformat", "libavutil")
+    detail = " ".join(f"{n} {'.'.join(map(str, versions[n]))}" for n in names if n in versions)
+    return Check("ffmpeg in av", True, detail)
+
+
+def _weights() -> list[Check]:
+    """Verify the checksum of every shipped weights file."""
+    from audiorec.errors import WeightsError
+    from audiorec.tagger.heads import default_heads
+    from audiorec.tagger.weights import WEIGHTS, weights_path
+
+    checks = []
+    for name, entry in WEIGHTS.items():
+        try:
+            weights_path(name, "onnx")
+            checks.append(Check(f"musicnn_{name}", True, f"{entry.sha256[:12]} {entry.licence}"))
+        except WeightsError as error:
+            checks.append(Check(f"musicnn_{name}", False, str(error)))
+    try:
+        checks += [Check(f"head_{h.task}", True, h.sha256[:12]) for h in default_heads()]
+    except WeightsError as error:
+        checks.append(Check("heads", False, str(error)))
+    return checks
+
+
+def _main_job() -> Check:
+    """Take three seconds of made-up sound through every stage."""
+    import tempfile
+    from pathlib import Path
+
+    import numpy as np
+    import soundfile
+
+    from audiorec.errors import AudiorecError
+    from audiorec.pipeline import vector
+
+    samples = 0.1 * np.random.default_rng(0).standard_normal(3 * 44_100)
+    try:
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "noise.wav"
+            soundfile.write(path, samples, 44_100)
+            return Check("one song", True, f"vector of {len(vector(path))} numbers")
+    except (AudiorecError, OSError) as error:
+        return Check("one song", False, str(error))

@@ -1,0 +1,268 @@
+"""``audiorec extract``: folders of songs become vectors, in one resumable run."""
+
+import signal
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.console import Exit, duration, print_json, say
+from audiorec_cli.progress import progress_display
+
+if TYPE_CHECKING:
+    from audiorec.catalogue import Source
+    from audiorec.report import RunReport
+    from audiorec.vectors.journal import Outputs
+
+# Seconds of CPU for a second of audio on one core; benchmarks/bench_pipeline.py measures it.
+SPEED = 45.0
+MIB = 1 << 20
+
+
+def extract(
+    paths: Annotated[
+        list[Path] | None, typer.Argument(help="Folders, audio files or globs.")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", "-o", help="The store to make or extend.")] = Path(
+        "vecs.parquet"
+    ),
+    scores: Annotated[
+        Path | None, typer.Option(help="Also write the score series (T x 14) to this file.")
+    ] = None,
+    features: Annotated[
+        Path | None, typer.Option(help="Also write the backbones' features to this file.")
+    ] = None,
+    errors: Annotated[
+        Path | None, typer.Option(help="Where failures go [default: errors.parquet beside --out].")
+    ] = None,
+    files_from: Annotated[
+        str | None, typer.Option("--files-from", help="A list of paths, one a line; - for stdin.")
+    ] = None,
+    manifest: Annotated[
+        Path | None, typer.Option(help="A CSV or Parquet with the columns path and song_id.")
+    ] = None,
+    id_from: Annotated[
+        Literal["path", "stem"], typer.Option(help="What the default song ids are made of.")
+    ] = "path",
+    include: Annotated[list[str] | None, typer.Option(help="Only paths like this glob.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="No paths like this glob.")] = None,
+    follow_links: Annotated[
+        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")] = 0,
+    head: Annotated[list[Path] | None, typer.Option(help="Head files instead of ours.")] = None,
+    engine: Annotated[
+        Literal["onnx", "torch"], typer.Option(help="torch needs the extra train.")
+    ] = "onnx",
+    device: Annotated[str, typer.Option(help="For the torch engine: cpu or cuda.")] = "cpu",
+    retry_failed: Annotated[
+        bool, typer.Option("--retry-failed", help="Try again what failed before.")
+    ] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin the store anew.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop songs whose file is gone.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Say what would be done, and how long it takes.")
+    ] = False,
+    timeout: Annotated[float, typer.Option(min=1, help="Seconds of time a song may take.")] = 900,
+    memory_limit: Annotated[
+        int, typer.Option(min=1024, help="MiB of address space a process may use.")
+    ] = 4096,
+    max_duration: Annotated[
+        float, typer.Option(min=1, help="Longer songs are refused, in seconds.")
+    ] = 14_400,
+    max_failures: Annotated[
+        str | None, typer.Option(help="Stop after so many failures: 20, or 5%.")
+    ] = None,
+    allow_failures: Annotated[
+        bool, typer.Option("--allow-failures", help="Exit 0 even if some songs failed.")
+    ] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Extract a vector from every song and keep them in one Parquet file.
+
+    The run can be stopped or killed at any time: the same command goes on where it was.
+    Songs that did not change since the last run are not opened.
+    """
+    from audiorec.extraction import Policy, RunOptions, make_outputs, preview, run
+    from audiorec.pipeline import ExtractorConfig
+    from audiorec.workers import Limits
+
+    options = RunOptions(
+        jobs=jobs,
+        policy=Policy.OVERWRITE if overwrite else Policy.EXTEND,
+        retry_failed=retry_failed,
+        prune=prune,
+        limits=Limits(timeout_s=timeout, memory_bytes=memory_limit * MIB),
+        max_failures=_max_failures(max_failures),
+    )
+    config = ExtractorConfig(
+        heads=tuple(head or ()), engine=engine, device=device, max_duration_s=max_duration
+    )
+    outputs = make_outputs(out, scores=scores, features=features, errors=errors)
+    sources = _sources(paths, files_from, manifest, id_from, include, exclude, follow_links)
+    if not sources:
+        say("error: no songs found: no file there looks like audio")
+        raise typer.Exit(Exit.NOTHING_USABLE)
+    if dry_run:
+        plan = preview(sources, outputs, config=config, options=options)
+        _print_plan(plan.todo, len(plan.unchanged), len(plan.failed_before), json)
+        return
+    with _graceful_stop(quiet) as stop, progress_display(quiet=quiet) as progress:
+        report = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
+    if json:
+        print_json({"schema": "audiorec/extract/1", **report.to_dict()})
+    _print_summary(report, outputs)
+    raise typer.Exit(_exit_code(report, allow_failures))
+
+
+def _sources(
+    paths: list[Path] | None,
+    files_from: str | None,
+    manifest: Path | None,
+    id_from: str,
+    include: list[str] | None,
+    exclude: list[str] | None,
+    follow_links: bool,
+) -> "list[Source]":
+    """List the songs from the one of the three ways that was used."""
+    from audiorec.catalogue import find_songs, read_list, read_manifest
+
+    ways = [bool(paths), files_from is not None, manifest is not None]
+    if sum(ways) != 1:
+        raise InputError("give paths, or --files-from, or --manifest: one of the three")
+    if manifest is not None:
+        return read_manifest(manifest)
+    if files_from is not None:
+        return read_list(_lines(files_from), root=Path.cwd())
+    return find_songs(
+        [str(p) for p in paths or ()],
+        include=include or (),
+        exclude=exclude or (),
+        follow_links=follow_links,
+        song_id=(lambda _path, name: Path(name).stem) if id_from == "stem" else None,
+    )
+
+
+def _lines(files_from: str) -> list[str]:
+    if files_from == "-":
+        return sys.stdin.read().splitlines()
+    try:
+        return Path(files_from).read_text("utf-8", "surrogateescape").splitlines()
+    except OSError as error:
+        raise InputError(f"{files_from}: cannot read the list: {error.strerror}") from error
+
+
+def _max_failures(text: str | None) -> int | float | None:
+    """Read ``20`` as a count and ``5%`` as a part."""
+    if text is None:
+        return None
+    try:
+        value = float(text[:-1]) / 100 if text.endswith("%") else int(text)
+    except ValueError:
+        value = -1
+    if value < 0:
+        raise InputError(f"--max-failures takes a number like 20 or a part like 5%, got {text!r}")
+    return value
+
+
+@contextmanager
+def _graceful_stop(quiet: bool) -> Iterator[threading.Event]:
+    """Turn the first Ctrl-C or SIGTERM into an event, the second into the usual end."""
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        if not quiet:
+            say("stopping: the songs in flight are finished first; once more to stop at once")
+
+    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    except KeyboardInterrupt:
+        say("stopped; what was finished is kept, the same command goes on from there")
+        raise typer.Exit(Exit.INTERRUPTED) from None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _print_plan(todo: "list[Source]", unchanged: int, failed_before: int, json: bool) -> None:
+    """Estimate from file headers: nothing is decoded."""
+    seconds = sum(_header_seconds(source) for source in todo)
+    cpu_s = seconds / SPEED
+    if json:
+        print_json(
+            {
+                "schema": "audiorec/extract-plan/1",
+                "todo": len(todo),
+                "unchanged": unchanged,
+                "failed_before": failed_before,
+                "bytes": sum(max(source.size, 0) for source in todo),
+                "audio_s": round(seconds, 1),
+                "cpu_s": round(cpu_s, 1),
+                "songs": [source.song_id for source in todo],
+            }
+        )
+        return
+    for source in todo:
+        print(source.song_id)
+    gigabytes = sum(max(source.size, 0) for source in todo) / 1e9
+    say(
+        f"{len(todo)} songs to open ({gigabytes:.2f} GB, {duration(seconds)} of audio, about "
+        f"{duration(cpu_s)} of CPU time), {unchanged} unchanged, {failed_before} failed before"
+    )
+
+
+def _header_seconds(source: "Source") -> float:
+    from audiorec.audio.tags import header_duration_s
+
+    return header_duration_s(source.path) or 0.0
+
+
+def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
+    """Say what came of the run: counts by status, speed, where the files are."""
+    parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
+    line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
+    more = {
+        "moved or retagged": report.reused,
+        "under a new id": report.relabelled,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "failed before": report.failed_before,
+        "pruned": report.pruned,
+    }
+    line += "".join(f", {count} {what}" for what, count in more.items() if count)
+    speed = report.audio_s / report.wall_s if report.wall_s > 0 else 0.0
+    if report.extracted:
+        line += f"; {duration(report.audio_s)} of audio in {duration(report.wall_s)} ({speed:.0f}x)"
+    say(line)
+    for status, count in report.failures.most_common():
+        say(f"  failed: {count} {status}")
+    if report.stopped is not None:
+        say(
+            f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, the same "
+            "command goes on from there"
+        )
+        return
+    say(f"vectors: {outputs.vectors}")
+    if report.failed or report.failed_before:
+        say(f"reasons: {outputs.errors} (--retry-failed tries them again)")
+
+
+def _exit_code(report: "RunReport", allow_failures: bool) -> Exit:
+    if report.stopped == "interrupted":
+        return Exit.INTERRUPTED
+    if report.stopped == "max_failures":
+        return Exit.TOO_MANY_FAILURES
+    if not report.usable:
+        return Exit.NOTHING_USABLE
+    some_failed = report.failed + report.failed_before > 0
+    return Exit.SOME_FAILED if some_failed and not allow_failures else Exit.OK

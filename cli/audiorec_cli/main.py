@@ -1,0 +1,68 @@
+"""The ``audiorec`` command: options in, one library call, data on stdout, an exit code."""
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from audiorec.errors import AudiorecError, SongError, StoreError, WeightsError
+from audiorec_cli import doctor, extract, info, similar, tags
+from audiorec_cli.console import Exit, say
+
+app = typer.Typer(
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog=(
+        "Exit codes: 0 all good, 2 usage, 3 finished but some songs failed, 4 nothing usable, "
+        "5 stopped by --max-failures, 130 interrupted."
+    ),
+)
+app.command()(extract.extract)
+app.command()(similar.similar)
+app.command()(tags.tags)
+app.command()(info.info)
+app.command()(doctor.doctor)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from audiorec import __version__
+
+        typer.echo(f"audiorec {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _show_version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show tracebacks of errors.")] = False,
+) -> None:
+    """Turn a folder of songs into vectors that a music recommender can use."""
+    if debug:
+        os.environ["AUDIOREC_DEBUG"] = "1"
+
+
+def main() -> None:
+    """Run the command; an error that audiorec raises on purpose is one line, no traceback."""
+    try:
+        app()
+    except AudiorecError as error:
+        if os.environ.get("AUDIOREC_DEBUG"):
+            raise
+        say(f"error: {error}")
+        sys.exit(_exit_code(error))
+    except BrokenPipeError:  # the reader of our output went away: not our failure
+        os._exit(Exit.OK)
+
+
+def _exit_code(error: AudiorecError) -> Exit:
+    unusable = isinstance(error, (SongError, StoreError, WeightsError))
+    return Exit.NOTHING_USABLE if unusable else Exit.USAGE
+
+
+if __name__ == "__main__":
+    main()

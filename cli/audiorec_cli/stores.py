@@ -1,0 +1,43 @@
+"""Which ``vecs.parquet`` a command reads: the option, the environment, or this folder."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiorec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiorec.vectors.store import VectorStore
+
+ENVIRONMENT = "AUDIOREC_VECTORS"
+DEFAULT = "vecs.parquet"
+
+VectorsOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors",
+        "-v",
+        help=f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder.",
+    ),
+]
+
+
+def open_vectors(given: Path | None) -> "VectorStore":
+    """Open the store that is meant.
+
+    Raises
+    ------
+    InputError
+        If there is none; says where it was looked for and how to make one.
+    """
+    from audiorec.vectors.store import VectorStore
+
+    path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
+    if not path.exists():
+        hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
+        raise InputError(
+            f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
+        )
+    return VectorStore.open(path)

@@ -1,0 +1,217 @@
+"""The audio that the shipped heads learn from: which clip, which class, which group.
+
+A clip is one file (or one channel of it) with a label that holds for all of it. Its group is
+what must never stand on both sides of a split: a singer, a recording that was cut into
+pieces, an album. Its corpus is what is left out as a whole to measure the claim.
+
+Everything is brought to 16 kHz mono, whatever the source: see the note on bandwidth in
+`head_augment`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import soundfile
+import soxr
+
+from audiorec.types import FloatArray
+
+SAMPLE_RATE = 16_000  # Hz
+VERSION_CLASSES = ("vocal", "instrumental", "vocal_accompaniment", "other")
+VOCAL, INSTRUMENTAL, ACCOMPANIED, OTHER = range(4)
+UNLABELLED = -1
+EXTRA_SECONDS = 60.0  # of each long piece of the extra music
+EXTRA_SKIP_S = 5.0  # fade-ins
+
+Channel = Literal["mix", "left", "right"]
+
+# By parts of the path; the first that fits.
+TUNE_LABELS = {
+    "vocadito": VOCAL,
+    "chorus_voice": VOCAL,
+    "chorus_instr": INSTRUMENTAL,
+    "_prompt": VOCAL,
+    "_target": VOCAL,
+    "soulx_examples/music": ACCOMPANIED,
+    ".Instrumental": INSTRUMENTAL,
+    ".Vocals": VOCAL,
+    "pop.00001.ogg": ACCOMPANIED,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clip:
+    """One labelled piece of audio.
+
+    Attributes
+    ----------
+    corpus, group, track : str
+        From coarse to fine.
+    label : int
+        Index into `VERSION_CLASSES`, or -1.
+    path : Path
+    channel : {"mix", "left", "right"}
+    skip_s, max_s : float
+        The part of the file that is used, in seconds.
+    """
+
+    corpus: str
+    group: str
+    track: str
+    label: int
+    path: Path
+    channel: Channel = "mix"
+    skip_s: float = 0.0
+    max_s: float = 3600.0
+
+
+def read(clip: Clip) -> FloatArray:
+    """Return the clip's samples, (N,) float32 at 16 kHz."""
+    return read_channel(clip.path, clip.channel, skip_s=clip.skip_s, max_s=clip.max_s)
+
+
+def read_channel(path: Path, channel: Channel, *, skip_s: float, max_s: float) -> FloatArray:
+    """Return one channel or the mean of all, (N,) float32 at 16 kHz."""
+    with soundfile.SoundFile(path) as file:
+        rate = file.samplerate
+        if file.frames > (skip_s + max_s) * rate:
+            file.seek(int(skip_s * rate))
+        samples = file.read(int(max_s * rate), dtype="float32", always_2d=True)
+    mono = {"mix": samples.mean(1), "left": samples[:, 0], "right": samples[:, -1]}[channel]
+    return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
+
+
+def version_clips(data: Path, extra: Path | None) -> list[Clip]:
+    """Return every labelled clip of the version task.
+
+    Parameters
+    ----------
+    data : Path
+        The folder with ``version/``.
+    extra : Path, optional
+        A folder with one folder a package, see `extra_clips`.
+    """
+    root = data / "version"
+    clips = [*_mir1k(root), *_superpowers(root), *_tune(root)]
+    for corpus, group in OTHER_CORPORA.items():
+        for path in sorted((root / corpus).rglob("*.ogg")):
+            name = group(path.stem)
+            clips.append(_clip(corpus, f"{corpus}/{name}", path, OTHER))
+    return clips + (extra_clips(extra) if extra else [])
+
+
+def _clip(corpus: str, group: str, path: Path, label: int, channel: Channel = "mix") -> Clip:
+    track = f"{corpus}/{path.parent.name}/{path.stem}"
+    return Clip(corpus=corpus, group=group, track=track, label=label, path=path, channel=channel)
+
+
+def _mir1k(root: Path) -> Iterator[Clip]:
+    """Left is the accompaniment, right the voice; a track is one song of one singer."""
+    labels: list[tuple[Channel, int]] = [
+        ("right", VOCAL), ("left", INSTRUMENTAL), ("mix", ACCOMPANIED)
+    ]  # fmt: skip
+    for path in sorted((root / "mir1k").glob("*.ogg")):
+        singer, song = path.stem.split("_")[:2]
+        for channel, label in labels:
+            yield Clip(
+                corpus="mir1k",
+                group=f"mir1k/{singer}",
+                track=f"mir1k/{singer}_{song}/{channel}",
+                label=label,
+                path=path,
+                channel=channel,
+            )
+
+
+def _superpowers(root: Path) -> Iterator[Clip]:
+    for path in sorted((root / "superpowers_cc0").glob("*.ogg")):
+        game = re.split(r"_musics?", path.stem)[0]
+        yield _clip("superpowers", f"superpowers/{game}", path, INSTRUMENTAL)
+
+
+def _tune(root: Path) -> Iterator[Clip]:
+    for path in sorted((root / "tune").rglob("*.ogg")):
+        name = f"{path.parent.name}/{path.name}"
+        label = next(label for part, label in TUNE_LABELS.items() if part in f"tune/{name}")
+        yield _clip("tune", f"tune/{path.parent.name}", path, label)
+
+
+# What a recording is called in each corpus of noises and speech.
+OTHER_CORPORA: dict[str, Callable[[str], str]] = {
+    "urbansound8k": lambda stem: stem.split("-")[0],  # Freesound id
+    "kitchen20": lambda stem: stem.removeprefix("audio_").split("-")[1],
+    "noises": lambda stem: stem,
+    "cmu_arctic": lambda stem: stem.split("_")[0],  # speaker
+}
+
+# Debian packages whose pieces are all of one class, and the genre that a piece stands for
+# where the package or its author says so.
+EXTRA_LABELS = {
+    "asc-music": INSTRUMENTAL,
+    "asterisk-core-sounds-en-wav": OTHER,
+    "domino-chain-music": INSTRUMENTAL,
+    "drascula-music": INSTRUMENTAL,
+    "fretsonfire-songs-muldjord": UNLABELLED,  # growled death metal with long solos
+    "fretsonfire-songs-sectoid": INSTRUMENTAL,
+    "hyperrogue-music": INSTRUMENTAL,
+    "klettres-data": OTHER,
+    "lincity-ng-data": INSTRUMENTAL,
+    "marsshooter-data": INSTRUMENTAL,
+    "nexuiz-music": INSTRUMENTAL,
+    "planetblupi-music-ogg": INSTRUMENTAL,
+    "singularity-music": INSTRUMENTAL,
+    "warzone2100-music": INSTRUMENTAL,
+    "wesnoth-1.18-music": INSTRUMENTAL,
+}
+EXTRA_MIN_S = {INSTRUMENTAL: 20.0, UNLABELLED: 20.0, OTHER: 2.5}  # shorter: sounds of a game
+EXTRA_MOST = 120  # pieces of one package
+AUDIO_SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".wav", ".flac"}
+
+
+def extra_clips(extra: Path) -> list[Clip]:
+    """Return the pieces of a folder of unpacked packages, ``<extra>/<package>/**``."""
+    clips = []
+    for package, label in EXTRA_LABELS.items():
+        found = sorted(
+            path
+            for path in (extra / package).rglob("*")
+            if path.suffix.lower() in AUDIO_SUFFIXES and not path.is_symlink()
+        )
+        long = [p for p in found if soundfile.info(p).duration >= EXTRA_MIN_S[label]]
+        step = -(-len(long) // EXTRA_MOST) or 1
+        for path in long[::step]:
+            track = f"{package}/{path.parent.name}/{path.stem}"
+            speech = label == OTHER
+            clips.append(
+                Clip(
+                    corpus=package,
+                    group=package if speech else track,
+                    track=track,
+                    label=label,
+                    path=path,
+                    skip_s=0.0 if speech else EXTRA_SKIP_S,
+                    max_s=EXTRA_SECONDS,
+                )
+            )
+    return clips
+
+
+def gtzan_clips(data: Path) -> list[Clip]:
+    """Return the GTZAN audio that is not in the test list and not excluded as faulty."""
+    root = data / "gtzan"
+    allowed = {
+        line.strip().removesuffix(".wav")
+        for part in ("train", "valid")
+        for line in (root / f"{part}_filtered.txt").read_text().splitlines()
+    }
+    clips = []
+    for path in sorted((root / "audio").rglob("*.ogg")):
+        track = f"{path.parent.name}/{path.stem}"
+        if track in allowed:
+            clips.append(
+                Clip(corpus="gtzan", group=track, track=track, label=UNLABELLED, path=path)
+            )
+    return clips

@@ -31,6 +31,7 @@ from audiorec.workers import Answer, Limits, Workers
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
 OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200}
+HANDLER = "audiorec.pipeline:song_handler"  # what a worker process runs
 
 
 class Policy(StrEnum):
@@ -240,8 +241,7 @@ class _Run:
         if not todo:
             return moved
         jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
-        factory = "audiorec.pipeline:song_handler"
-        with Workers(factory, arguments, jobs=jobs, limits=self.options.limits) as workers:
+        with Workers(HANDLER, arguments, jobs=jobs, limits=self.options.limits) as workers:
             for answer in workers.map_unordered(self._until_stopped(todo)):
                 source = by_path[answer.item]
                 if isinstance(answer.value, str):

@@ -98,7 +98,9 @@ def singing_markup(notes: str, words: str, *, tempo: float, octave: int = 0) -> 
     return "\n".join([*lines, "</SINGING>", ""])
 
 
-def _sung(melody: Iterator[tuple[list[str], float]], lines: list[str], seconds: float):
+def _sung(
+    melody: Iterator[tuple[list[str], float]], lines: list[str], seconds: float
+) -> tuple[str, float]:
     """Return the next note, after writing the rests before it."""
     for names, length in melody:
         if names:

@@ -28,17 +28,18 @@ EXTRA_SKIP_S = 5.0  # fade-ins
 
 Channel = Literal["mix", "left", "right"]
 
-# By parts of the path; the first that fits.
+# By the end of the file's name; the first that fits.
 TUNE_LABELS = {
-    "vocadito": VOCAL,
+    "vocadito_10": VOCAL,
+    "vocadito_14": VOCAL,
     "chorus_voice": VOCAL,
     "chorus_instr": INSTRUMENTAL,
     "_prompt": VOCAL,
     "_target": VOCAL,
-    "soulx_examples/music": ACCOMPANIED,
+    "music": ACCOMPANIED,
     ".Instrumental": INSTRUMENTAL,
     ".Vocals": VOCAL,
-    "pop.00001.ogg": ACCOMPANIED,
+    "pop.00001": ACCOMPANIED,
 }
 
 
@@ -134,8 +135,7 @@ def _superpowers(root: Path) -> Iterator[Clip]:
 
 def _tune(root: Path) -> Iterator[Clip]:
     for path in sorted((root / "tune").rglob("*.ogg")):
-        name = f"{path.parent.name}/{path.name}"
-        label = next(label for part, label in TUNE_LABELS.items() if part in f"tune/{name}")
+        label = next(label for end, label in TUNE_LABELS.items() if path.stem.endswith(end))
         yield _clip("tune", f"tune/{path.parent.name}", path, label)
 
 

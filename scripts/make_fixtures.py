@@ -87,7 +87,7 @@ CUTS = (
         18.0,
     ),
     Cut(
-        Clip("metal-ballad-with-woman-singing.m4a", "Farkaskönny", "Obsidian Shell", f"{AAC} 96k"),
+        Clip("rock-song-with-woman-singing.m4a", "Farkaskönny", "Obsidian Shell", f"{AAC} 96k"),
         "marsshooter-data",
         (_MARS + "tutorial.ogg",),
         138.0,
@@ -265,14 +265,14 @@ RENDERS = (
 
 
 def chord(seconds: float, rate: int) -> Samples:
-    """A major chord that swells and fades, peak about 0.6, shape (n,)."""  # noqa: D401
+    """Compute a major chord that swells and fades, peak about 0.6, shape (n,)."""
     t = np.arange(round(seconds * rate)) / rate
     tones = sum(np.sin(2 * np.pi * hz * t) for hz in (220.0, 277.18, 329.63))
     return 0.2 * tones * (0.6 + 0.4 * np.sin(np.pi * t))
 
 
 def clicks(seconds: float, rate: int) -> Samples:
-    """A single full-scale sample every quarter of a second, shape (n,)."""  # noqa: D401
+    """Compute a single loud sample every quarter of a second, shape (n,)."""
     samples = np.zeros(round(seconds * rate))
     samples[:: rate // 4] = 0.9
     return samples

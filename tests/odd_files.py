@@ -7,10 +7,10 @@ Each row of `ROWS` is one file; the functions above it can be used alone. The si
 chord with a tremolo and different channels, 4 s long unless the row is about length.
 """
 
-import functools
 import os
 import struct
 from collections.abc import Callable
+from functools import cache, partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -50,7 +50,7 @@ def odd_files(folder: Path) -> list[OddFile]:
     return made
 
 
-@functools.cache
+@cache
 def music(
     *, seconds: float = SECONDS, rate: int = RATE, channels: int = 2, seed: int = 0
 ) -> Samples:
@@ -69,7 +69,12 @@ def music(
 
 
 def sound(
-    path: Path, samples: Samples | None = None, rate: int = RATE, *, kind: str = "WAV", **options: str
+    path: Path,
+    samples: Samples | None = None,
+    rate: int = RATE,
+    *,
+    kind: str = "WAV",
+    **options: str,
 ) -> None:
     """Write by soundfile; `kind` decides the format, not the name."""
     samples = music(rate=rate) if samples is None else samples
@@ -77,7 +82,9 @@ def sound(
         soundfile.write(file, samples, rate, format=kind, **options)
 
 
-def mp3(path: Path, samples: Samples | None = None, *, xing: bool = True, vbr: bool = False) -> None:
+def mp3(
+    path: Path, samples: Samples | None = None, *, xing: bool = True, vbr: bool = False
+) -> None:
     """Write an MP3 with the encoder's own count of frames in front, or without."""
     samples = music() if samples is None else samples
     mode = "VARIABLE" if vbr else "CONSTANT"
@@ -102,7 +109,10 @@ def encode(
     """Write by PyAV: what soundfile cannot."""
     samples = music(rate=rate) if samples is None else samples
     layout = {1: "mono", 2: "stereo"}[samples.shape[1]]
-    with path.open("wb") as file, av.open(file, "w", format=container, options=options or {}) as out:
+    with (
+        path.open("wb") as file,
+        av.open(file, "w", format=container, options=options or {}) as out,
+    ):
         out.metadata.update(tags or {})
         stream = out.add_stream(codec, rate=rate, layout=layout)
         kind = "s16p" if codec == "alac" else "s16" if codec == "mp2" else "fltp"
@@ -196,9 +206,7 @@ def _wav_data_size(path: Path, size: int, *, riff: bool = True) -> None:
     path.write_bytes(data)
 
 
-def _then(
-    first: Callable[[Path], None], *steps: Callable[[Path], None]
-) -> Callable[[Path], None]:
+def _then(first: Callable[[Path], None], *steps: Callable[[Path], None]) -> Callable[[Path], None]:
     def make(path: Path) -> None:
         for step in (first, *steps):
             step(path)
@@ -212,6 +220,13 @@ def _flac_total(path: Path, total: int) -> None:
     data[21] &= 0xF0
     data[22:26] = struct.pack(">I", total)
     path.write_bytes(data)
+
+
+def _spoil_all(path: Path) -> None:
+    """Keep a FLAC's header and replace its frames by noise."""
+    head = path.read_bytes()[:42]
+    head = head[:4] + bytes([head[4] | 0x80]) + head[5:]  # STREAMINFO is the last block
+    path.write_bytes(head + np.random.default_rng(4).bytes(50_000))
 
 
 def _script(path: Path) -> None:
@@ -246,110 +261,112 @@ def _inverted() -> Samples:
     return np.concatenate([left, -left], axis=1)
 
 
-_wav = functools.partial
-_ok, _fail = Status, Failure
 CONSTANT = np.full((RATE * 4, 2), 0.25, np.float32)
 SILENCE = np.zeros((RATE * 4, 2), np.float32)
 
 ROWS: dict[str | bytes, tuple[Callable[[Path], None], Status | Failure]] = {
     # Every format, resolution, rate and number of channels.
-    "pcm8.wav": (_wav(sound, subtype="PCM_U8"), _ok.OK),
-    "pcm16.wav": (_wav(sound, subtype="PCM_16"), _ok.OK),
-    "pcm24_96k.wav": (_wav(sound, rate=96_000, subtype="PCM_24"), _ok.OK),
-    "pcm32.wav": (_wav(sound, subtype="PCM_32"), _ok.OK),
-    "float32.wav": (_wav(sound, subtype="FLOAT"), _ok.OK),
-    "float64.wav": (_wav(sound, subtype="DOUBLE"), _ok.OK),
-    "ulaw_8k.wav": (_wav(sound, rate=8_000, subtype="ULAW"), _ok.OK),
-    "rf64.wav": (_wav(sound, kind="RF64", subtype="PCM_16"), _ok.OK),
-    "mono.wav": (lambda p: sound(p, music(channels=1)), _ok.OK),
-    "six_channels.wav": (lambda p: sound(p, music(channels=6), kind="WAVEX"), _ok.OK),
-    "eight_channels.flac": (lambda p: sound(p, music(channels=8), kind="FLAC"), _ok.OK),
-    "192k.wav": (_wav(sound, rate=192_000), _ok.OK),
-    "16k.wav": (_wav(sound, rate=16_000), _ok.OK),
-    "pcm16.flac": (_wav(sound, kind="FLAC"), _ok.OK),
-    "pcm24.flac": (_wav(sound, kind="FLAC", subtype="PCM_24"), _ok.OK),
-    "pcm16.aiff": (_wav(sound, kind="AIFF", subtype="PCM_16"), _ok.OK),
-    "float.aifc": (_wav(sound, kind="AIFF", subtype="FLOAT"), _ok.OK),
-    "pcm16.au": (_wav(sound, kind="AU", subtype="PCM_16"), _ok.OK),
-    "pcm16.caf": (_wav(sound, kind="CAF", subtype="PCM_16"), _ok.OK),
-    "cbr.mp3": (mp3, _ok.OK),
-    "vbr.mp3": (_wav(mp3, vbr=True), _ok.OK),
-    "cbr_no_count.mp3": (_wav(mp3, xing=False), _ok.OK),
-    "vbr_no_count.mp3": (lambda p: mp3(p, _loud_then_quiet(), xing=False, vbr=True), _ok.OK),
-    "layer2.mp2": (_wav(encode, codec="mp2", container="mp2"), _ok.OK),
-    "vorbis.ogg": (_wav(sound, kind="OGG", subtype="VORBIS"), _ok.OK),
-    "opus.opus": (_wav(sound, rate=48_000, kind="OGG", subtype="OPUS"), _ok.OK),
-    "aac.m4a": (m4a, _ok.OK),
-    "aac_index_first.m4a": (_wav(m4a, index_first=True), _ok.OK),
-    "alac.m4a": (_wav(m4a, codec="alac"), _ok.OK),
-    "bare.aac": (_wav(encode, codec="aac", container="adts"), _ok.OK),
+    "pcm8.wav": (partial(sound, subtype="PCM_U8"), Status.OK),
+    "pcm16.wav": (partial(sound, subtype="PCM_16"), Status.OK),
+    "pcm24_96k.wav": (partial(sound, rate=96_000, subtype="PCM_24"), Status.OK),
+    "pcm32.wav": (partial(sound, subtype="PCM_32"), Status.OK),
+    "float32.wav": (partial(sound, subtype="FLOAT"), Status.OK),
+    "float64.wav": (partial(sound, subtype="DOUBLE"), Status.OK),
+    "ulaw_8k.wav": (partial(sound, rate=8_000, subtype="ULAW"), Status.OK),
+    "rf64.wav": (partial(sound, kind="RF64", subtype="PCM_16"), Status.OK),
+    "mono.wav": (lambda p: sound(p, music(channels=1)), Status.OK),
+    "six_channels.wav": (lambda p: sound(p, music(channels=6), kind="WAVEX"), Status.OK),
+    "eight_channels.flac": (lambda p: sound(p, music(channels=8), kind="FLAC"), Status.OK),
+    "192k.wav": (partial(sound, rate=192_000), Status.OK),
+    "16k.wav": (partial(sound, rate=16_000), Status.OK),
+    "pcm16.flac": (partial(sound, kind="FLAC"), Status.OK),
+    "pcm24.flac": (partial(sound, kind="FLAC", subtype="PCM_24"), Status.OK),
+    "pcm16.aiff": (partial(sound, kind="AIFF", subtype="PCM_16"), Status.OK),
+    "float.aifc": (partial(sound, kind="AIFF", subtype="FLOAT"), Status.OK),
+    "pcm16.au": (partial(sound, kind="AU", subtype="PCM_16"), Status.OK),
+    "pcm16.caf": (partial(sound, kind="CAF", subtype="PCM_16"), Status.OK),
+    "cbr.mp3": (mp3, Status.OK),
+    "vbr.mp3": (partial(mp3, vbr=True), Status.OK),
+    "cbr_no_count.mp3": (partial(mp3, xing=False), Status.OK),
+    "vbr_no_count.mp3": (lambda p: mp3(p, _loud_then_quiet(), xing=False, vbr=True), Status.OK),
+    "layer2.mp2": (partial(encode, codec="mp2", container="mp2"), Status.OK),
+    "vorbis.ogg": (partial(sound, kind="OGG", subtype="VORBIS"), Status.OK),
+    "opus.opus": (partial(sound, rate=48_000, kind="OGG", subtype="OPUS"), Status.OK),
+    "aac.m4a": (m4a, Status.OK),
+    "aac_index_first.m4a": (partial(m4a, index_first=True), Status.OK),
+    "alac.m4a": (partial(m4a, codec="alac"), Status.OK),
+    "bare.aac": (partial(encode, codec="aac", container="adts"), Status.OK),
     # Names and tags that mislead.
-    "mp3_named.wav": (mp3, _ok.OK),
-    "wav_named.mp3": (sound, _ok.OK),
-    "no_extension": (sound, _ok.OK),
-    b"not_utf8_\xff\xe9.flac": (_wav(sound, kind="FLAC"), _ok.OK),
-    "id3_10kB.mp3": (_then(mp3, lambda p: prepend(p, id3v2())), _ok.OK),
-    "id3_353kB.mp3": (_then(mp3, lambda p: prepend(p, id3v2(353_000))), _ok.OK),
-    "id3.flac": (_then(_wav(sound, kind="FLAC"), lambda p: prepend(p, id3v2())), _ok.OK),
-    "id3v1.flac": (_then(_wav(sound, kind="FLAC"), lambda p: append(p, id3v1())), _ok.OK),
+    "mp3_named.wav": (mp3, Status.OK),
+    "wav_named.mp3": (sound, Status.OK),
+    "no_extension": (sound, Status.OK),
+    b"not_utf8_\xff\xe9.flac": (partial(sound, kind="FLAC"), Status.OK),
+    "id3_10kB.mp3": (_then(mp3, lambda p: prepend(p, id3v2())), Status.OK),
+    "id3_353kB.mp3": (_then(mp3, lambda p: prepend(p, id3v2(353_000))), Status.OK),
+    "id3.flac": (_then(partial(sound, kind="FLAC"), lambda p: prepend(p, id3v2())), Status.OK),
+    "id3v1.flac": (_then(partial(sound, kind="FLAC"), lambda p: append(p, id3v1())), Status.OK),
     # Headers that claim nothing, too little or too much.
-    "streamed.wav": (_then(sound, lambda p: _wav_data_size(p, 0xFFFFFFFF)), _ok.OK),
-    "crashed_recorder.wav": (_then(sound, lambda p: _wav_data_size(p, 0)), _ok.OK),
+    "streamed.wav": (_then(sound, lambda p: _wav_data_size(p, 0xFFFFFFFF)), Status.OK),
+    "crashed_recorder.wav": (_then(sound, lambda p: _wav_data_size(p, 0)), Status.OK),
     "claims_13h.wav": (
         _then(lambda p: sound(p, music(channels=1)), lambda p: _wav_data_size(p, 2**32 - 100)),
-        _ok.OK,
+        Status.OK,
     ),
-    "streamed.flac": (_then(_wav(sound, kind="FLAC"), lambda p: _flac_total(p, 0)), _ok.OK),
+    "streamed.flac": (_then(partial(sound, kind="FLAC"), lambda p: _flac_total(p, 0)), Status.OK),
     "claims_too_little.flac": (
-        _then(_wav(sound, kind="FLAC"), lambda p: _flac_total(p, 20_000)),
-        _ok.OK,
+        _then(partial(sound, kind="FLAC"), lambda p: _flac_total(p, 20_000)),
+        Status.OK,
     ),
-    "two_joined.mp3": (_joined, _ok.OK),
+    "two_joined.mp3": (_joined, Status.OK),
     # Cut and scratched.
-    "cut.wav": (_then(sound, cut), _ok.TRUNCATED),
-    "cut.aiff": (_then(_wav(sound, kind="AIFF"), cut), _ok.TRUNCATED),
-    "cut.mp3": (_then(mp3, _wav(cut, share=0.5)), _ok.TRUNCATED),
-    "cut.flac": (_then(_wav(sound, kind="FLAC"), cut), _ok.TRUNCATED),
-    "cut.ogg": (_then(_wav(sound, kind="OGG"), cut), _ok.TRUNCATED),
-    "cut.m4a": (_then(_wav(m4a, index_first=True), cut), _ok.TRUNCATED),
-    "cut_before_index.m4a": (_then(m4a, cut), _fail.UNDECODABLE),
-    "scratched.mp3": (_then(mp3, scratch), _ok.DAMAGED),
-    "scratched.flac": (_then(_wav(sound, kind="FLAC"), scratch), _ok.DAMAGED),
-    "scratched.ogg": (_then(_wav(sound, kind="OGG"), scratch), _ok.DAMAGED),
-    "scratched.m4a": (_then(_wav(m4a, index_first=True), scratch), _ok.DAMAGED),
+    "cut.wav": (_then(sound, cut), Status.TRUNCATED),
+    "cut.aiff": (_then(partial(sound, kind="AIFF"), cut), Status.TRUNCATED),
+    "cut.mp3": (_then(mp3, partial(cut, share=0.5)), Status.TRUNCATED),
+    "cut.flac": (_then(partial(sound, kind="FLAC"), cut), Status.TRUNCATED),
+    "cut.ogg": (_then(partial(sound, kind="OGG"), cut), Status.TRUNCATED),
+    "cut.m4a": (_then(partial(m4a, index_first=True), cut), Status.TRUNCATED),
+    "cut_before_index.m4a": (_then(m4a, cut), Failure.UNDECODABLE),
+    "scratched.mp3": (_then(mp3, scratch), Status.DAMAGED),
+    "scratched.flac": (_then(partial(sound, kind="FLAC"), scratch), Status.DAMAGED),
+    "scratched.ogg": (_then(partial(sound, kind="OGG"), scratch), Status.DAMAGED),
+    "scratched.m4a": (_then(partial(m4a, index_first=True), scratch), Status.DAMAGED),
     "scratched.aac": (
-        _then(_wav(encode, codec="aac", container="adts"), scratch),
-        _ok.DAMAGED,
+        _then(partial(encode, codec="aac", container="adts"), scratch),
+        Status.DAMAGED,
     ),
+    "header_only.flac": (_then(partial(sound, kind="FLAC"), _spoil_all), Failure.UNDECODABLE),
     # Odd signals.
-    "inverted.wav": (lambda p: sound(p, _inverted()), _ok.PHASE_CANCELLED),
-    "silence.flac": (lambda p: sound(p, SILENCE, kind="FLAC"), _ok.SILENT),
-    "constant.wav": (lambda p: sound(p, CONSTANT, subtype="FLOAT"), _ok.SILENT),
-    "short.wav": (lambda p: sound(p, music(seconds=1.5)), _ok.SHORT),
-    "peak_41.wav": (lambda p: sound(p, music() * 70, subtype="FLOAT"), _ok.OK),
-    "nan.wav": (_spoiled(np.nan), _fail.NOT_FINITE),
-    "infinite.wav": (_spoiled(np.inf), _fail.NOT_FINITE),
-    "no_samples.wav": (lambda p: sound(p, music(seconds=0)), _fail.NO_AUDIO),
-    "100_samples.wav": (lambda p: sound(p, music()[:100]), _fail.TOO_SHORT),
+    "inverted.wav": (lambda p: sound(p, _inverted()), Status.PHASE_CANCELLED),
+    "silence.flac": (lambda p: sound(p, SILENCE, kind="FLAC"), Status.SILENT),
+    "constant.wav": (lambda p: sound(p, CONSTANT, subtype="FLOAT"), Status.SILENT),
+    "short.wav": (lambda p: sound(p, music(seconds=1.5)), Status.SHORT),
+    "peak_41.wav": (lambda p: sound(p, music() * 70, subtype="FLOAT"), Status.OK),
+    "nan.wav": (_spoiled(np.nan), Failure.NOT_FINITE),
+    "infinite.wav": (_spoiled(np.inf), Failure.NOT_FINITE),
+    "no_samples.wav": (lambda p: sound(p, music(seconds=0)), Failure.NO_AUDIO),
+    "100_samples.wav": (lambda p: sound(p, music()[:100]), Failure.TOO_SHORT),
     # Outside the limits.
-    "nine_channels.wav": (lambda p: sound(p, music(channels=9)), _fail.UNSUPPORTED),
-    "4k.wav": (_wav(sound, rate=4_000), _fail.UNSUPPORTED),
-    "384k.wav": (lambda p: sound(p, music(seconds=1.5, rate=384_000), 384_000), _fail.UNSUPPORTED),
-    "adpcm.wav": (_wav(sound, subtype="IMA_ADPCM"), _fail.UNSUPPORTED),
+    "nine_channels.wav": (lambda p: sound(p, music(channels=9)), Failure.UNSUPPORTED),
+    "4k.wav": (partial(sound, rate=4_000), Failure.UNSUPPORTED),
+    "384k.wav": (
+        lambda p: sound(p, music(seconds=1.5, rate=384_000), 384_000),
+        Failure.UNSUPPORTED,
+    ),
+    "adpcm.wav": (partial(sound, subtype="IMA_ADPCM"), Failure.UNSUPPORTED),
     "windows_media.wma": (
         lambda p: p.write_bytes(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500)),
-        _fail.UNSUPPORTED,
+        Failure.UNSUPPORTED,
     ),
-    "shop.m4p": (_then(m4a, lambda p: patch(p, b"mp4a", b"drms")), _fail.DRM),
+    "shop.m4p": (_then(m4a, lambda p: patch(p, b"mp4a", b"drms")), Failure.DRM),
     # No audio at all.
-    "empty.mp3": (Path.touch, _fail.EMPTY),
-    "page.mp3": (lambda p: p.write_text("<!DOCTYPE html><p>404\n" * 50), _fail.NOT_AUDIO),
-    "script.mp3": (_script, _fail.NOT_AUDIO),
+    "empty.mp3": (Path.touch, Failure.EMPTY),
+    "page.mp3": (lambda p: p.write_text("<!DOCTYPE html><p>404\n" * 50), Failure.NOT_AUDIO),
+    "script.mp3": (_script, Failure.NOT_AUDIO),
     "noise.mp3": (
         lambda p: p.write_bytes(np.random.default_rng(3).bytes(100_000)),
-        _fail.NOT_AUDIO,
+        Failure.NOT_AUDIO,
     ),
-    "folder.mp3": (Path.mkdir, _fail.UNREADABLE),
-    "pipe.mp3": (os.mkfifo, _fail.UNREADABLE),
-    "vanished.mp3": (lambda p: None, _fail.UNREADABLE),
+    "folder.mp3": (Path.mkdir, Failure.UNREADABLE),
+    "pipe.mp3": (os.mkfifo, Failure.UNREADABLE),
+    "vanished.mp3": (lambda _: None, Failure.UNREADABLE),
 }

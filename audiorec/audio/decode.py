@@ -210,10 +210,13 @@ class _Song:
             reason = f"{rate} Hz, {MIN_RATE} to {MAX_RATE} Hz are read"
             raise self.error(Failure.UNSUPPORTED, reason)
 
-    def check_samples(self, n_samples: int) -> None:
+    def check_samples(self, n_samples: int, claimed_s: float | None) -> None:
         seconds, least = n_samples / self.spec.decode.sample_rate, self.spec.segment.min_track_s
+        if n_samples == 0 and claimed_s:
+            reason = f"nothing of the {claimed_s:.1f} s in the header could be decoded"
+            raise self.error(Failure.UNDECODABLE, reason)
         if n_samples == 0:
-            raise self.error(Failure.NO_AUDIO, "the file is whole and holds no samples")
+            raise self.error(Failure.NO_AUDIO, "the file holds no samples")
         if n_samples < least * self.spec.decode.sample_rate:
             reason = f"{seconds:.3f} s long, at least {least:g} s are needed"
             raise self.error(Failure.TOO_SHORT, reason)
@@ -251,7 +254,7 @@ class _Reading:
             # Before the caller's function sees the end, so that it need not know the limits.
             if (better := self._mono.better_treatment()) is not None:
                 raise _ReadAgainError(better)
-            self._song.check_samples(self._mono.n_samples)
+            self._song.check_samples(self._mono.n_samples, self._reader.claimed_s)
         except NotFiniteError as error:
             reason = f"NaN or infinity among the samples, first at {error.at_s:.3f} s"
             self._error = self._song.error(Failure.NOT_FINITE, reason, self._reader.decoder)
@@ -297,7 +300,7 @@ class _Reading:
         return claimed_s - self._mono.seconds > _tolerance_s(claimed_s)
 
     def _claimed_s(self) -> float | None:
-        """The header's claim, unless the file turned out to hold more."""
+        """Return the header's claim, unless the file turned out to hold more."""
         claimed_s, seconds = self._reader.claimed_s, self._mono.seconds
         if claimed_s is None or seconds - claimed_s > _tolerance_s(claimed_s):
             return None

@@ -202,15 +202,15 @@ def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:
 
 def _to_float(frame: Any) -> FloatArray:
     """Return a frame's samples, shape (channels, n), float32, full scale 1."""
-    name = frame.format.name
-    values = frame.to_ndarray()
-    if not frame.format.is_planar:  # interleaved: (1, n * channels)
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    scale = _SCALES.get(name.removesuffix("p") if frame.format.is_planar else name)
+    name, is_planar = frame.format.name, frame.format.is_planar
+    scale = _SCALES.get(name.removesuffix("p") if is_planar else name)
     if scale is None:
         raise DecoderError(f"sample format {name} is not read", DECODER)
+    values = frame.to_ndarray()
+    if not is_planar:  # interleaved: (1, n * channels)
+        values = values.reshape(-1, frame.layout.nb_channels).T
     samples: FloatArray = values.astype(np.float32, copy=False)
-    if name.startswith("u8"):
+    if name.startswith("u8"):  # unsigned: silence is at half of the range
         samples = samples - np.float32(scale)
     return samples if scale == 1.0 else samples * np.float32(1.0 / scale)
 

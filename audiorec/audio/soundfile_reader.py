@@ -79,7 +79,8 @@ class SoundfileReader:
                     n_frames += len(samples)
                     yield RawBlock(samples, source.samplerate)
         except soundfile.SoundFileError as error:
-            reason = str(error).removeprefix("Error opening").strip(" :") or "not readable"
+            said = getattr(error, "error_string", str(error))
+            reason = f"libsndfile: {said.removeprefix('Error :').strip(' .')}"
             raise DecoderError(reason, DECODER, damaged=n_frames > 0) from None
         self._check_end(n_frames)
 

@@ -1,0 +1,140 @@
+"""`audiorec.audio.segment`: where segments begin, tails, padding, streaming."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from audiorec.audio.mel import log_mel
+from audiorec.audio.segment import segments
+from audiorec.errors import ShapeError
+from audiorec.spec import FeatureSpec, SegmentSpec
+
+SECOND = 16_000  # samples
+
+
+def noise(n_samples: int) -> np.ndarray:
+    return np.random.default_rng(9).normal(0, 0.2, n_samples).astype(np.float32)
+
+
+def expected_segments(waveform: np.ndarray) -> list[tuple[float, np.ndarray]]:
+    """The rule as the design words it, on the whole track."""
+    n = len(waveform)
+    if n < 3 * SECOND:
+        waveform = np.concatenate([waveform, np.zeros(3 * SECOND - n, np.float32)])
+    frames = log_mel(waveform)
+    n_whole = len(waveform) // 48_000
+    starts = [(375 * i + 1) // 2 for i in range(n_whole)]
+    found = [(3.0 * i, frames[a : a + 187]) for i, a in enumerate(starts)]
+    if len(waveform) - 48_000 * n_whole >= 24_000:
+        found.append(((len(frames) - 187) * 256 / 16_000, frames[-187:]))
+    return found
+
+
+def check(waveform: np.ndarray, blocks: list[np.ndarray]) -> None:
+    found = list(segments(blocks))
+    expected = expected_segments(waveform)
+    assert [s.start_s for s in found] == [start for start, _ in expected]
+    for segment, (_, log_mel_of_it) in zip(found, expected, strict=True):
+        assert segment.log_mel.shape == (187, 96)
+        np.testing.assert_array_equal(segment.log_mel, log_mel_of_it)
+
+
+@pytest.mark.parametrize(
+    ("n_samples", "starts"),
+    [
+        (SECOND, [0.0]),
+        (47_999, [0.0]),
+        (48_000, [0.0]),
+        (48_000 + 23_999, [0.0]),  # the tail is one sample too short
+        # 72,000 samples have 282 frames; the last 187 begin with frame 95, at 1.52 s.
+        (48_000 + 24_000, [0.0, 1.52]),
+        (95_999, [0.0, 3.008]),  # frame 375 - 187 = 188
+        (96_000, [0.0, 3.0]),
+        # 31.7 s are 507,200 samples and 1,982 frames; 1,795 * 16 ms = 28.72 s.
+        (507_200, [*(3.0 * i for i in range(10)), 28.72]),
+    ],
+)
+def test_starts_worked_by_hand(n_samples, starts):
+    found = [segment.start_s for segment in segments([noise(n_samples)])]
+    np.testing.assert_allclose(found, starts, atol=1e-9)
+
+
+def test_first_frames_round_half_up():
+    # Frame k of this track is constant over its bands and grows with k: it tells its number.
+    waveform = noise(6 * 48_000)
+    frames = log_mel(waveform)
+    for segment, first in zip(segments([waveform]), [0, 188, 375, 563, 750, 938], strict=True):
+        np.testing.assert_array_equal(segment.log_mel, frames[first : first + 187])
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    n_samples=st.integers(SECOND, 20 * SECOND),
+    cuts=st.lists(st.floats(0, 1), max_size=6),
+)
+def test_any_length_and_any_cut_follow_the_rule(n_samples, cuts):
+    waveform = noise(n_samples)
+    check(waveform, np.split(waveform, sorted(int(cut * n_samples) for cut in cuts)))
+
+
+def test_many_small_blocks():
+    waveform = noise(11 * SECOND)
+    check(waveform, np.split(waveform, range(0, len(waveform), 777)))
+
+
+def test_padding_is_samples_and_not_frames():
+    # Zero samples leave the frame at the seam a part of the signal, zero frames would cut it.
+    waveform = noise(SECOND)
+    (segment,) = segments([waveform])
+    assert segment.log_mel[62].any()  # centred on sample 15,872, sees up to 16,128
+    assert not segment.log_mel[64:].any()
+
+
+def test_segments_come_while_the_track_is_read():
+    def blocks():
+        for i in range(60):
+            drawn.append(i)
+            yield noise(SECOND)
+
+    drawn = []
+    first = next(segments(blocks()))
+    assert first.start_s == 0.0
+    assert len(drawn) <= 5
+
+
+def test_memory_does_not_grow_with_length():
+    def peak(n_seconds: int) -> int:
+        block = noise(SECOND)
+        tracemalloc.start()
+        for _ in segments(block for _ in range(n_seconds)):
+            pass
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    assert peak(300) < 1.1 * peak(60)
+
+
+def test_segments_are_copies():
+    found = list(segments([noise(9 * SECOND)]))
+    found[0].log_mel[:] = 7
+    assert not (found[1].log_mel == 7).any()
+
+
+@pytest.mark.parametrize("n_samples", [0, 1, SECOND - 1])
+def test_refuses_short_tracks(n_samples):
+    with pytest.raises(ShapeError, match=f"at least 16000 samples, got {n_samples}"):
+        list(segments([noise(n_samples)]))
+
+
+def test_another_spec():
+    spec = FeatureSpec(
+        segment=SegmentSpec(n_frames=62, hop_s=1.0, min_tail_s=0.25, min_track_s=0.5)
+    )
+    found = list(segments([noise(round(2.3 * SECOND))], spec))
+    # 36,800 samples, 144 frames: the window over the tail begins with frame 82.
+    assert [s.start_s for s in found] == pytest.approx([0.0, 1.0, 82 * 0.016])
+    assert {s.log_mel.shape for s in found} == {(62, 96)}

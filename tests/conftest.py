@@ -1,0 +1,15 @@
+"""Small libraries for the tests of whole runs."""
+
+from pathlib import Path
+
+import pytest
+from made_songs import write_song
+
+
+@pytest.fixture
+def library(tmp_path) -> Path:
+    """A folder of four songs in two folders and three formats."""
+    root = tmp_path / "songs"
+    for i, name in enumerate(["a/one.flac", "a/two.wav", "b/three.flac", "b/four.mp3"]):
+        write_song(root / name, seed=i)
+    return root

@@ -1,0 +1,24 @@
+"""The pipeline's handler for worker processes, with songs that kill: see `test_extraction.py`."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from audiorec import pipeline
+
+
+def song_handler(*arguments):
+    handle = pipeline.song_handler(*arguments)
+
+    def poisoned(path):
+        name = Path(path).name
+        if name.startswith("segfault"):
+            os.kill(os.getpid(), signal.SIGSEGV)
+        if name.startswith("hang"):
+            time.sleep(600)
+        if name.startswith("memory"):
+            raise MemoryError
+        return handle(path)
+
+    return poisoned

@@ -35,6 +35,9 @@ TUNE_LABELS = {
     "chorus_voice": VOCAL,
     "chorus_instr": INSTRUMENTAL,
     "_prompt": VOCAL,
+    # The one target without a pause: never more than 12 dB below its loudest, where the
+    # other voices fall by 28 dB and more between phrases. It has a band.
+    "yue_target": ACCOMPANIED,
     "_target": VOCAL,
     "music": ACCOMPANIED,
     ".Instrumental": INSTRUMENTAL,
@@ -160,7 +163,6 @@ EXTRA_LABELS = {
     "klettres-data": OTHER,
     "lincity-ng-data": INSTRUMENTAL,
     "marsshooter-data": INSTRUMENTAL,
-    "nexuiz-music": INSTRUMENTAL,
     "planetblupi-music-ogg": INSTRUMENTAL,
     "singularity-music": INSTRUMENTAL,
     "warzone2100-music": INSTRUMENTAL,

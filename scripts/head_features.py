@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from head_augment import ACTIVE_FRAME, activity
-from head_data import SAMPLE_RATE, Clip, read, read_channel
+from head_data import ACCOMPANIED, SAMPLE_RATE, VOCAL, Clip, read, read_channel
 
 from audiorec.audio.segment import segments
 from audiorec.tagger.backbone import Backbone, load_backbone
@@ -159,16 +159,16 @@ def _table(features: dict[str, Features], rows: list[dict[str, Any]]) -> Table:
 
 
 def _voiced(clip: Clip, starts_s: list[float]) -> list[float]:
-    """Return the share of each segment with voice, where the voice has its own channel."""
-    if clip.corpus != "mir1k":
+    """Return the share of each segment with voice, where the voice can be had alone."""
+    if clip.label == VOCAL:
+        voice = read(clip)
+    elif clip.corpus == "mir1k" and clip.label == ACCOMPANIED:
+        voice = read_channel(clip.path, "right", skip_s=clip.skip_s, max_s=clip.max_s)
+    else:
         return [float("nan")] * len(starts_s)
-    voice = read_channel(clip.path, "right", skip_s=clip.skip_s, max_s=clip.max_s)
     active = activity(voice)
     rate = SAMPLE_RATE // ACTIVE_FRAME  # a second
-    return [
-        float(active[int(s * rate) : int((s + 3) * rate)].mean()) if len(active) else 0.0
-        for s in starts_s
-    ]
+    return [float(active[int(s * rate) : int((s + 3) * rate)].mean()) for s in starts_s]
 
 
 def save(path: Path, table: Table) -> None:

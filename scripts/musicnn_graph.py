@@ -137,11 +137,13 @@ def _front(graph: Graph, weights: Weights) -> str:
     centred = graph.add("Sub", ["log_mel", zero], "centred")
     image = graph.shaped("Unsqueeze", centred, [1], "image")  # (B, 1, 187, 96)
     folded = {layer: _folded(weights, layer) for layer in (*TIMBRAL, *TEMPORAL)}
-    kernels = {layer: parts[0][:, 0] * scale for layer, parts in folded.items()}
+    kernels = {layer: kernel[:, 0] * scale for layer, (kernel, _, _) in folded.items()}
     maxima = [_timbral(graph, kernels, image), _temporal(graph, kernels, image)]
-    joined = graph.add("Concat", maxima, "front.max", axis=1)
-    bias, limits = (np.concatenate(p, -1) for p in list(zip(*folded.values(), strict=True))[1:])
-    biased = graph.add("Add", [joined, graph.constant("front.bias", bias[:, None])], "front.sum")
+    joined = graph.add("Concat", maxima, "front.joined", axis=1)
+    joined = graph.shaped("Unsqueeze", joined, [3], "front.max")
+    bias = np.concatenate([bias for _, bias, _ in folded.values()])[:, None, None]
+    biased = graph.add("Add", [joined, graph.constant("front.bias", bias)], "front.sum")
+    limits = np.concatenate([limits for _, _, limits in folded.values()], axis=1)
     return _cut_off(graph, biased, limits, "front")
 
 
@@ -153,11 +155,10 @@ def _timbral(graph: Graph, kernels: Weights, image: str) -> str:
     rows = graph.add("Transpose", [tiled], "timbral.by_tile", perm=[0, 2, 1, 3])
     rows = graph.shaped("Reshape", rows, [-1, 1, points, 1, MELS], "timbral.rows")
     body, maxima = Graph(), []
-    body.constant("timbral.output", matrices.output)
     for layer, bands in TIMBRAL.items():
         kernel = transform_taps(matrices, kernels[layer].transpose(0, 2, 1))  # (points, C, bands)
         products = _products(body, "timbral.row", kernel[..., None, :], layer)
-        maxima.append(_maximum(body, products, layer, "timbral", [-1, MELS - bands + 1]))
+        maxima.append(_maximum(body, matrices, products, [-1, MELS - bands + 1], layer))
     body.add("Concat", maxima, "timbral.tile", axis=1)  # (tile, C)
     found = graph.scan(body, rows, [1, points, 1, MELS], "timbral")
     found = graph.shaped("Reshape", found, [-1, tiles * TIMBRAL_TILE, 408], "timbral.frames")
@@ -177,7 +178,6 @@ def _temporal(graph: Graph, kernels: Weights, image: str) -> str:
     )
     rows = graph.shaped("Unsqueeze", tiled, [1], "temporal.rows")  # (B, 1, points, groups, 96)
     body, maxima = Graph(), []
-    body.constant("temporal.output", matrices.output)
     for layer, taps in TEMPORAL.items():
         first = (longest - taps) // 2 // TEMPORAL_GROUP  # a shorter kernel starts later
         window = [first, first + tiles + taps // TEMPORAL_GROUP - 1, 2]
@@ -185,7 +185,7 @@ def _temporal(graph: Graph, kernels: Weights, image: str) -> str:
         part = body.add("Slice", ["temporal.row", *bounds], f"{layer}.part")
         kernel = kernels[layer].reshape(-1, taps // TEMPORAL_GROUP, TEMPORAL_GROUP)
         products = _products(body, part, transform_taps(matrices, kernel)[..., None], layer)
-        maxima.append(_maximum(body, products, layer, "temporal", [-1, tiles, MELS]))
+        maxima.append(_maximum(body, matrices, products, [-1, tiles, MELS], layer))
     body.add("Concat", maxima, "temporal.segment", axis=1)  # (tile, C, tiles)
     found = graph.scan(body, rows, [1, points, groups, MELS], "temporal")
     found = graph.add("Transpose", [found], "temporal.by_frame", perm=[0, 2, 3, 1])
@@ -218,12 +218,14 @@ def _products(body: Graph, value: str, kernel: Float64Array, layer: str) -> str:
     return body.add("Conv", [value, stacked], f"{layer}.products", group=points)
 
 
-def _maximum(body: Graph, products: str, layer: str, kind: str, shape: Sequence[int]) -> str:
-    """Apply ``output`` and keep the maximum over the last axis of (tile, C, ..., positions)."""
-    points = len(TIMBRAL_POINTS if kind == "timbral" else TEMPORAL_POINTS) + 1
-    tile = TIMBRAL_TILE if kind == "timbral" else TEMPORAL_TILE
+def _maximum(
+    body: Graph, matrices: ToomCook, products: str, shape: Sequence[int], layer: str
+) -> str:
+    """Apply ``output`` and keep the maximum over the last axis of (tile, *shape)."""
+    tile, points = matrices.output.shape
     flat = body.shaped("Reshape", products, [points, -1], f"{layer}.flat")
-    mapped = body.add("MatMul", [f"{kind}.output", flat], f"{layer}.mapped")
+    output = body.constant(f"{layer}.output", matrices.output)
+    mapped = body.add("MatMul", [output, flat], f"{layer}.mapped")
     mapped = body.shaped("Reshape", mapped, [tile, *shape], f"{layer}.positions")
     return body.add("ReduceMax", [mapped], f"{layer}.max", axes=[len(shape)], keepdims=0)
 
@@ -245,3 +247,54 @@ def _middle(graph: Graph, weights: Weights, front: str) -> str:
         cut = _cut_off(graph, mapped, limits, layer)
         maps.append(graph.add("Add", [cut, maps[-1]], f"{layer}.sum") if i else cut)
     return graph.add("Concat", maps, "features", axis=1)
+
+
+def _back(graph: Graph, weights: Weights, features: str) -> None:
+    """Pool over time and add the dense layers; names the four outputs."""
+    pooled = [
+        graph.add(op, [features], output, axes=[2, 3], keepdims=0)
+        for op, output in (("ReduceMax", "max_pool"), ("ReduceMean", "mean_pool"))
+    ]
+    joined = graph.add("Concat", pooled, "pooled", axis=1)
+    scale, shift = _affine(weights, "pool_norm")
+    matrix = weights["dense.weight"]  # (200, 1506), columns alternate max, mean
+    bias = weights["dense.bias"] + [math.fsum(row) for row in matrix * shift]
+    matrix = (matrix * scale).reshape(len(bias), -1, 2).transpose(0, 2, 1).reshape(len(bias), -1)
+    hidden = _dense(graph, joined, matrix, bias, "dense")
+    hidden = graph.add("Relu", [hidden], "dense.relu")
+    scale, shift = _affine(weights, "dense_norm")
+    hidden = graph.add("Mul", [hidden, graph.constant("dense_norm.scale", scale)], "dense_norm")
+    graph.add("Add", [hidden, graph.constant("dense_norm.shift", shift)], "penultimate")
+    matrix, bias = weights["output.weight"], weights["output.bias"]
+    graph.add("Sigmoid", [_dense(graph, "penultimate", matrix, bias, "logits")], "tags")
+
+
+def _dense(graph: Graph, value: str, matrix: Float64Array, bias: Float64Array, output: str) -> str:
+    """Multiply by a matrix (out, in) and add the bias."""
+    parts = [graph.constant(f"{output}.matrix", matrix), graph.constant(f"{output}.bias", bias)]
+    return graph.add("Gemm", [value, *parts], output, transB=1)
+
+
+def _affine(weights: Weights, norm: str) -> tuple[Float64Array, Float64Array]:
+    """Return the factor and the summand that a batch-norm amounts to, per channel."""
+    mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
+    scale = weights[f"{norm}.weight"] / np.sqrt(variance + NORM_EPSILON)
+    return scale, weights[f"{norm}.bias"] - mean * scale
+
+
+def _folded(weights: Weights, layer: str) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return kernel and bias of a block with its batch-norm, and its limits (2, C)."""
+    scale, shift = _affine(weights, f"{layer}.norm")
+    kernel = weights[f"{layer}.conv.weight"]
+    kernel = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))
+    bias = weights[f"{layer}.conv.bias"] * scale + shift
+    lowest = np.where(scale < 0, -LARGEST, shift)
+    highest = np.where(scale < 0, shift, LARGEST)
+    return kernel, bias, np.stack([lowest, highest])
+
+
+def _cut_off(graph: Graph, values: str, limits: Float64Array, name: str) -> str:
+    """Keep (B, C, frames, 1) between the limits (2, C)."""
+    lowest, highest = limits.reshape(2, -1, 1, 1)
+    values = graph.add("Max", [values, graph.constant(f"{name}.lowest", lowest)], f"{name}.raised")
+    return graph.add("Min", [values, graph.constant(f"{name}.highest", highest)], f"{name}.cut")

@@ -84,7 +84,7 @@ class ParquetPart:
         """Yield the rows from `start` to before `stop` as record batches."""
         while start < stop:
             group = int(np.searchsorted(self._starts, start, side="right")) - 1
-            first, end = self._starts[group], min(stop, self._starts[group + 1] - 1)
+            first, end = self._starts[group], min(stop, self._starts[group + 1])
             yield from self._group(group).slice(start - first, end - start).to_batches()
             start = end
 

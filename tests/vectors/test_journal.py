@@ -163,7 +163,14 @@ def test_success_and_failure_take_each_others_place(outputs, run, song, failure)
 
 @pytest.mark.parametrize("restart", [False, True])
 def test_last_event_decides_also_within_a_run(outputs, song, failure, metadata, restart):
-    events = [song("a"), failure("b"), failure("a"), song("b"), failure("c"), failure("c", attempts=2)]
+    events = [
+        song("a"),
+        failure("b"),
+        failure("a"),
+        song("b"),
+        failure("c"),
+        failure("c", attempts=2),
+    ]
     opened = Journal.open(outputs, metadata)
     for event in events:
         if restart:
@@ -256,7 +263,9 @@ def test_scores_that_are_asked_for_later(all_outputs, run, song, make_row, metad
     assert ids(all_outputs.scores) == ["a"]
 
 
-def test_scores_and_features_must_come_where_they_are_asked_for(all_outputs, metadata, make_row, make_series):
+def test_scores_and_features_must_come_where_they_are_asked_for(
+    all_outputs, metadata, make_row, make_series
+):
     with Journal.open(all_outputs, metadata) as opened:
         with pytest.raises(InputError, match="scores are among the outputs"):
             opened.append_song(make_row("a"))
@@ -420,6 +429,15 @@ def test_previous_file_that_is_not_sorted_or_has_doubles(outputs, run, song):
     assert VectorStore.open(outputs.vectors).ids == ("a", "b", "c")
 
 
+def test_errors_file_of_another_time_does_not_take_vectors_away(outputs, run, song, failure):
+    run(outputs, failure("a"))
+    old = outputs.errors.read_bytes()
+    run(outputs, song("a"))
+    outputs.errors.write_bytes(old)
+    run(outputs)
+    assert (ids(outputs.vectors), ids(outputs.errors)) == (["a"], [])
+
+
 class Killed(BaseException):
     """Stands for the end of the process."""
 
@@ -518,6 +536,32 @@ def test_killed_at_every_step_of_a_commit(
         assert os.listdir(outputs.scores.parent) == ["scores.parquet"]
     assert step == len(done) + 1
     assert done.count("write") == done.count("replace") - 1 == 4  # one replace is the marker's
+
+
+def test_pruned_songs_stay_away_once_a_commit_holds(
+    tmp_path_factory, metadata, run, song, die_at, monkeypatch
+):
+    """Killed while it cleans up, the next start must not merge the same streams again."""
+    held = 0
+    for step in range(1, 100):
+        folder = tmp_path_factory.mktemp("run")
+        outputs = Outputs(vectors=folder / "vecs.parquet", errors=folder / "errors.parquet")
+        opened = Journal.open(outputs, metadata)
+        song("a")(opened)
+        song("b")(opened)
+        die_at(step)
+        try:
+            opened.commit(keep={"a"})
+        except Killed:
+            monkeypatch.undo()
+            opened.close()
+        else:
+            break
+        if outputs.vectors.exists():
+            held += 1
+            run(outputs)
+            assert ids(outputs.vectors) == ["a"], step
+    assert held > 3
 
 
 def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at, monkeypatch):

@@ -27,15 +27,18 @@ def test_whole_file(tmp_path):
     path = tmp_path / "lists" / "night.m3u8"
     path.parent.mkdir()
     assert write_m3u8(entries, path) == []
-    assert path.read_bytes() == (
-        "#EXTM3U\n"
-        "#EXTINF:201,Abba - SOS\n"
-        "../music/Abba/SOS 100%.mp3\n"
-        "#EXTINF:-1,Étude\n"
-        "../other/é.flac\n"
-        "#EXTINF:0,Nobody - near\n"
-        "near.ogg\n"
-    ).encode()
+    assert (
+        path.read_bytes()
+        == (
+            "#EXTM3U\n"
+            "#EXTINF:201,Abba - SOS\n"
+            "../music/Abba/SOS 100%.mp3\n"
+            "#EXTINF:-1,Étude\n"
+            "../other/é.flac\n"
+            "#EXTINF:0,Nobody - near\n"
+            "near.ogg\n"
+        ).encode()
+    )
     assert os.listdir(path.parent) == ["night.m3u8"]
 
 
@@ -54,7 +57,9 @@ def test_name_that_would_be_a_comment(tmp_path):
 
 
 def test_tags_cannot_inject_lines(tmp_path):
-    evil = song(tmp_path / "a.mp3", artist="A\r\n#EXTINF:1,x", title="T\n/etc/passwd\u2028\x85\x00B")
+    evil = song(
+        tmp_path / "a.mp3", artist="A\r\n#EXTINF:1,x", title="T\n/etc/passwd\u2028\x85\x00B"
+    )
     text = lines([evil], tmp_path)
     assert len(text) == 3
     assert text[1] == "#EXTINF:-1,A  #EXTINF:1,x - T /etc/passwd   B"
@@ -64,7 +69,9 @@ def test_tag_of_control_characters_counts_as_none(tmp_path):
     assert lines([song(tmp_path / "a.mp3", artist="\n", title="\t")], tmp_path)[1] == "#EXTINF:-1,a"
 
 
-@pytest.mark.parametrize("name", ["caf\udce9.mp3", "two\nlines.mp3", "caf\\xe9.mp3", "a\u2028b.mp3"])
+@pytest.mark.parametrize(
+    "name", ["caf\udce9.mp3", "two\nlines.mp3", "caf\\xe9.mp3", "a\u2028b.mp3"]
+)
 def test_names_that_cannot_stand_in_a_playlist_are_reported(tmp_path, name):
     entries = [song(tmp_path / name), song(tmp_path / "good.mp3")]
     text, left_out = render_m3u8(entries, folder=tmp_path)
@@ -85,7 +92,9 @@ def test_no_entries():
 def test_failure_leaves_the_old_list(tmp_path, monkeypatch):
     path = tmp_path / "x.m3u8"
     path.write_text("old")
-    monkeypatch.setattr(Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "full")))
+    monkeypatch.setattr(
+        Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "full"))
+    )
     with pytest.raises(OSError, match="full"):
         write_m3u8([song("a.mp3")], path)
     assert path.read_text() == "old"

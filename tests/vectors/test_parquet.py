@@ -71,7 +71,9 @@ def test_empty_table(tmp_path, metadata):
     assert len(open_checked(tmp_path / "a.parquet", Kind.VECTORS)) == 0
 
 
-def test_other_column_order_and_wider_types_are_brought_to_the_schema(tmp_path, metadata, make_table):
+def test_other_column_order_and_wider_types_are_brought_to_the_schema(
+    tmp_path, metadata, make_table
+):
     table = make_table(["a"])
     wide = table.set_column(8, "segments", table.column("segments").cast(pa.int64()))
     write_table(tmp_path / "a.parquet", wide.select(wide.column_names[::-1]), metadata)

@@ -107,6 +107,12 @@ def test_many_equal_songs_among_others_are_ordered_by_rank():
     assert len(set(values)) == 1
 
 
+def test_what_rounding_may_have_put_behind_is_compared_exactly():
+    similarities = np.float32([0.1, 0.5, 0.5 - 4e-6, 0.7, 0.5 - 4e-5])
+    assert module._candidates(similarities, 2).tolist() == [1, 2, 3]
+    assert module._candidates(similarities, 0).tolist() == []
+
+
 def test_store_of_one(open_with):
     store = open_with({"a": np.linspace(0, 1, 18)})
     assert store.similar("a", 3) == []

@@ -207,5 +207,7 @@ def test_refuses_what_is_not_finite_and_names_the_row(bad):
 
 def test_needs_numpy_only():
     code = "import sys, audiorec.vectors.statistics; print('pyarrow' in sys.modules)"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    )
     assert result.stdout.strip() == "False"

@@ -133,7 +133,9 @@ def test_vectors_that_are_not_finite_are_found_on_reading(path, bad):
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     ids=st.lists(st.text(min_size=1), min_size=1, max_size=6, unique=True),
-    vector=hnp.arrays(np.float32, 18, elements=st.floats(width=32, allow_nan=False).filter(np.isfinite)),
+    vector=hnp.arrays(
+        np.float32, 18, elements=st.floats(width=32, allow_nan=False).filter(np.isfinite)
+    ),
     title=st.none() | st.text(),
 )
 def test_round_trip_of_anything(tmp_path, make_table, metadata, ids, vector, title):

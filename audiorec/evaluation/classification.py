@@ -1,0 +1,373 @@
+"""How good a classifier's scores are: figures, their intervals, and their honesty.
+
+    scores (n, C), labels (n,)  ──report──▶  `Report`: accuracy, macro-F1, per class, ECE
+
+Segments of one track are not independent, so every interval is a bootstrap over tracks: a
+track is drawn with all of its segments. The same functions serve segments and tracks;
+`by_track` turns the first into the second.
+
+Conventions
+-----------
+Rows of the confusion matrix are true classes, columns are answers. A class without rows is
+left out of macro-F1 and has recall NaN; a class that is never answered has precision NaN and,
+where it has rows, F1 0.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+
+ECE_BINS = 15  # of equal width over [0, 1], as in Guo et al. 2017
+BOOTSTRAP_SAMPLES = 1000
+
+IntArray = npt.NDArray[np.int64]
+Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """A figure and its bootstrap interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """Return ``0.912 [0.874, 0.941]``."""
+        return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Figures of one set of scores.
+
+    Attributes
+    ----------
+    classes : tuple of str, length C
+    n : int
+        Rows judged.
+    n_tracks : int
+        What the intervals were drawn from.
+    accuracy, macro_f1 : Interval
+    precision, recall, f1 : tuple of float, length C
+        NaN where undefined, see the module's conventions.
+    recall_intervals : tuple of Interval, length C
+    ece : float
+        Expected calibration error.
+    confusion : ndarray, shape (C, C), int64
+        True class by answer.
+    """
+
+    classes: tuple[str, ...]
+    n: int
+    n_tracks: int
+    accuracy: Interval
+    macro_f1: Interval
+    precision: tuple[float, ...]
+    recall: tuple[float, ...]
+    f1: tuple[float, ...]
+    recall_intervals: tuple[Interval, ...]
+    ece: float
+    confusion: IntArray
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values; undefined figures are None."""
+        per_class = {
+            name: {
+                "precision": _plain(self.precision[c]),
+                "recall": _plain(self.recall[c]),
+                "recall_interval": [
+                    _plain(self.recall_intervals[c].low),
+                    _plain(self.recall_intervals[c].high),
+                ],
+                "f1": _plain(self.f1[c]),
+                "rows": int(self.confusion[c].sum()),
+            }
+            for c, name in enumerate(self.classes)
+        }
+        return {
+            "rows": self.n,
+            "tracks": self.n_tracks,
+            "accuracy": _plain_interval(self.accuracy),
+            "macro_f1": _plain_interval(self.macro_f1),
+            "ece": _plain(self.ece),
+            "classes": per_class,
+            "confusion": self.confusion.tolist(),
+        }
+
+    def table(self) -> str:
+        """Return the figures as lines of text, one class a line.
+
+        Each line ends with the class's row of the confusion matrix.
+        """
+        width = max(len(name) for name in self.classes)
+        figures = f"accuracy {self.accuracy}  macro-F1 {self.macro_f1}  ECE {self.ece:.3f}"
+        lines = [f"{figures}  ({self.n} rows, {self.n_tracks} tracks)"]
+        for c, name in enumerate(self.classes):
+            answers = " ".join(f"{count:5d}" for count in self.confusion[c])
+            lines.append(
+                f"{name:{width}}  precision {self.precision[c]:.3f}  "
+                f"recall {self.recall_intervals[c]}  F1 {self.f1[c]:.3f}  | {answers}"
+            )
+        return "\n".join(lines)
+
+
+def report(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    tracks: Sequence[str] | npt.NDArray[np.str_],
+    *,
+    classes: Sequence[str],
+    rng: np.random.Generator,
+    samples: int = BOOTSTRAP_SAMPLES,
+) -> Report:
+    """Judge scores against labels.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, C)
+        Probabilities; the answer is the largest, the first of equals.
+    labels : ndarray, shape (n,), int
+        True class of each row.
+    tracks : sequence of str, length n
+        What the bootstrap draws whole. For scores by track: the tracks' artists, or the
+        tracks themselves.
+    classes : sequence of str, length C
+    rng : Generator
+        For the bootstrap.
+    samples : int
+        Bootstrap samples; the intervals hold the middle 95 %.
+
+    Returns
+    -------
+    report : Report
+
+    Raises
+    ------
+    InputError
+        If there are no rows, or a label names no class.
+    ShapeError
+        If the arrays do not fit each other.
+    """
+    _check(scores, labels, tracks, classes)
+    answers, n_classes = scores.argmax(1), len(classes)
+    per_track = _confusion_per_track(labels, answers, tracks, n_classes)
+    whole = per_track.sum(0)
+    drawn = _draw(per_track, rng, samples)
+    precision, recall, f1 = per_class(whole)
+    recalls = [_interval(partial(_recall, of=c), whole, drawn) for c in range(n_classes)]
+    return Report(
+        classes=tuple(classes),
+        n=len(labels),
+        n_tracks=len(per_track),
+        accuracy=_interval(accuracy, whole, drawn),
+        macro_f1=_interval(macro_f1, whole, drawn),
+        precision=tuple(precision.tolist()),
+        recall=tuple(recall.tolist()),
+        f1=tuple(f1.tolist()),
+        recall_intervals=tuple(recalls),
+        ece=expected_calibration_error(scores, labels),
+        confusion=whole,
+    )
+
+
+def by_track(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    tracks: Sequence[str] | npt.NDArray[np.str_],
+) -> tuple[Float64Array, IntArray, npt.NDArray[np.str_]]:
+    """Average the segments' scores of each track.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, C)
+    labels : ndarray, shape (n,), int
+        Equal for all segments of a track.
+    tracks : sequence of str, length n
+
+    Returns
+    -------
+    scores : ndarray, shape (m, C), float64
+    labels : ndarray, shape (m,), int64
+    tracks : ndarray, shape (m,), str
+        In sorted order.
+
+    Raises
+    ------
+    InputError
+        If a track has two labels.
+    """
+    names, first, of_row = np.unique(np.asarray(tracks), return_index=True, return_inverse=True)
+    if (labels != labels[first][of_row]).any():
+        name = names[of_row[labels != labels[first][of_row]][0]]
+        raise InputError(f"track {name!r} has segments of more than one class")
+    sums = np.zeros((len(names), scores.shape[1]))
+    np.add.at(sums, of_row, scores.astype(np.float64))
+    counts = np.bincount(of_row, minlength=len(names))
+    return sums / counts[:, None], labels[first].astype(np.int64), names
+
+
+def confusion_matrix(
+    labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], n_classes: int
+) -> IntArray:
+    """Count answers by true class, (C, C) int64.
+
+    Examples
+    --------
+    >>> confusion_matrix(np.array([0, 0, 1]), np.array([0, 1, 1]), 2)
+    array([[1, 1],
+           [0, 1]])
+    """
+    cells = np.bincount(labels * n_classes + answers, minlength=n_classes**2)
+    return cells.reshape(n_classes, n_classes).astype(np.int64)
+
+
+def accuracy(confusion: npt.NDArray[np.integer]) -> float:
+    """Return the share of right answers of a confusion matrix."""
+    return float(np.trace(confusion) / confusion.sum())
+
+
+def per_class(
+    confusion: npt.NDArray[np.integer],
+) -> tuple[Float64Array, Float64Array, Float64Array]:
+    """Return precision, recall and F1 of each class, (C,) float64 each.
+
+    Examples
+    --------
+    >>> precision, recall, f1 = per_class(np.array([[3, 1], [0, 4]]))
+    >>> precision, recall, f1.round(4)
+    (array([1. , 0.8]), array([0.75, 1.  ]), array([0.8571, 0.8889]))
+    """
+    right = np.diag(confusion).astype(np.float64)
+    true, answered = confusion.sum(1), confusion.sum(0)
+    precision = _ratio(right, answered)
+    recall = _ratio(right, true)
+    f1 = np.where(true > 0, _ratio(2 * right, true + answered), np.nan)
+    return precision, recall, f1
+
+
+def macro_f1(confusion: npt.NDArray[np.integer]) -> float:
+    """Return the mean F1 over the classes that have rows."""
+    return float(np.nanmean(per_class(confusion)[2]))
+
+
+def expected_calibration_error(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    *,
+    bins: int = ECE_BINS,
+) -> float:
+    """Return the mean gap between the confidence of answers and how often they are right.
+
+    Parameters
+    ----------
+    scores : ndarray, shape (n, C)
+    labels : ndarray, shape (n,), int
+    bins : int
+        Of equal width over confidences from 0 to 1; each weighs as many rows as it has.
+
+    Examples
+    --------
+    Four answers at confidence 0.75, of which two are right:
+
+    >>> scores = np.tile([0.75, 0.25], (4, 1))
+    >>> expected_calibration_error(scores, np.array([0, 0, 1, 1]))
+    0.25
+    """
+    confidence = scores.max(1).astype(np.float64)
+    right = (scores.argmax(1) == labels).astype(np.float64)
+    of_row = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    gaps = np.bincount(of_row, right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def reliability(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    *,
+    bins: int = ECE_BINS,
+) -> list[tuple[float, float, int]]:
+    """Return mean confidence, share of right answers and rows of each bin that has rows."""
+    confidence = scores.max(1).astype(np.float64)
+    right = scores.argmax(1) == labels
+    of_row = np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    return [
+        (float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum()))
+        for rows in (of_row == b for b in range(bins))
+        if rows.any()
+    ]
+
+
+def _recall(confusion: IntArray, of: int) -> float:
+    return float(per_class(confusion)[1][of])
+
+
+def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
+    """Divide; NaN where there is nothing to divide by."""
+    ratio = np.full(len(part), np.nan)
+    np.divide(part, whole, out=ratio, where=whole > 0)
+    return ratio
+
+
+def _confusion_per_track(
+    labels: npt.NDArray[np.integer],
+    answers: npt.NDArray[np.integer],
+    tracks: Sequence[str] | npt.NDArray[np.str_],
+    n_classes: int,
+) -> IntArray:
+    """Return one confusion matrix a track, (tracks, C, C)."""
+    names, of_row = np.unique(np.asarray(tracks), return_inverse=True)
+    counts = np.zeros((len(names), n_classes, n_classes), np.int64)
+    np.add.at(counts, (of_row, labels, answers), 1)
+    return counts
+
+
+def _draw(per_track: IntArray, rng: np.random.Generator, samples: int) -> IntArray:
+    """Return the confusion matrices of bootstrap samples of tracks, (samples, C, C)."""
+    n = len(per_track)
+    times = rng.multinomial(n, np.full(n, 1 / n), size=samples)
+    return np.tensordot(times, per_track, axes=1)
+
+
+def _interval(figure: Callable[[IntArray], float], whole: IntArray, drawn: IntArray) -> Interval:
+    """Return a figure with the middle 95 % of its values over the bootstrap samples."""
+    values = np.array([figure(sample) for sample in drawn])
+    values = values[~np.isnan(values)]
+    low, high = np.percentile(values, [2.5, 97.5]) if len(values) else (np.nan, np.nan)
+    return Interval(figure(whole), float(low), float(high))
+
+
+def _check(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    tracks: Sequence[str] | npt.NDArray[np.str_],
+    classes: Sequence[str],
+) -> None:
+    n = len(labels)
+    if scores.shape != (n, len(classes)) or len(tracks) != n:
+        raise ShapeError(
+            f"scores must have shape ({n}, {len(classes)}) and tracks length {n}, "
+            f"got {scores.shape} and {len(tracks)}"
+        )
+    if n == 0:
+        raise InputError("no rows to judge")
+    if labels.min() < 0 or labels.max() >= len(classes):
+        raise InputError(f"labels must lie in 0..{len(classes) - 1}")
+
+
+def _plain(value: float) -> float | None:
+    return None if np.isnan(value) else round(float(value), 4)
+
+
+def _plain_interval(interval: Interval) -> dict[str, float | None]:
+    return {
+        "value": _plain(interval.value),
+        "low": _plain(interval.low),
+        "high": _plain(interval.high),
+    }

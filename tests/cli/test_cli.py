@@ -1,0 +1,261 @@
+"""The ``audiorec`` command: what it prints where, and what it exits with."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import av
+import pyarrow.parquet as pq
+import pytest
+from made_songs import write_song
+
+COMMAND = [sys.executable, "-m", "audiorec_cli.main"]
+
+
+def audiorec(*arguments, cwd=None, env=None, stdin=None):
+    return subprocess.run(
+        [*COMMAND, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with six songs, a broken one and the store that was made of them."""
+    home = tmp_path_factory.mktemp("home")
+    for i, name in enumerate(
+        ["a/one.flac", "a/two.wav", "b/three.flac", "b/four.mp3", "b/five.wav"]
+    ):
+        write_song(home / "songs" / name, seed=i)
+    write_song(home / "unseen.flac", seed=77)
+    (home / "songs" / "broken.mp3").write_bytes(b"no music" * 20)
+    result = audiorec("extract", "songs", "--jobs", "1", cwd=home)
+    assert result.returncode == 3, result.stderr
+    return home
+
+
+def test_extract_says_what_came_of_it_on_stderr_only(home):
+    result = audiorec("extract", "songs", "--jobs", "1", cwd=home)
+    assert result.returncode == 3
+    assert result.stdout == ""
+    assert "5 unchanged, 1 failed before" in result.stderr
+    assert "errors.parquet" in result.stderr
+
+
+def test_extract_json_is_one_document(home, tmp_path):
+    result = audiorec(
+        "extract", home / "songs/a", "-o", tmp_path / "v.parquet", "--json", "-q", "-j1"
+    )
+    document = json.loads(result.stdout)
+    assert result.returncode == 0
+    assert (document["schema"], document["extracted"]) == ("audiorec/extract/1", 2)
+    assert document["statuses"] == {"ok": 2}
+
+
+def test_allow_failures_turns_three_into_zero(home):
+    assert audiorec("extract", "songs", "--allow-failures", cwd=home).returncode == 0
+
+
+def test_dry_run_lists_and_writes_nothing(home, tmp_path):
+    out = tmp_path / "v.parquet"
+    result = audiorec("extract", home / "songs", "--out", out, "--dry-run")
+    assert result.returncode == 0
+    assert result.stdout.split() == sorted(
+        ["a/one.flac", "a/two.wav", "b/five.wav", "b/four.mp3", "b/three.flac", "broken.mp3"]
+    )
+    assert "6 songs to open" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_lists_and_manifests(home, tmp_path):
+    listed = audiorec(
+        "extract", "--files-from", "-", "--dry-run", cwd=home, stdin="songs/a/one.flac\n"
+    )
+    assert listed.stdout == "songs/a/one.flac\n"
+    manifest = tmp_path / "m.csv"
+    manifest.write_text(f"path,song_id\n{home}/songs/a/one.flac,0001\n")
+    out = tmp_path / "v.parquet"
+    assert audiorec("extract", "--manifest", manifest, "-o", out, "-q", "-j1").returncode == 0
+    assert pq.read_table(out).column("song_id").to_pylist() == ["0001"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["extract", "nowhere"], 2, "nowhere: no such file or folder"),
+        (["extract"], 2, "give paths, or --files-from, or --manifest"),
+        (["extract", "songs", "--max-failures", "many"], 2, "like 20 or a part like 5%"),
+        (["extract", "songs", "--engine", "tape"], 2, "engine"),
+        (["extract", "empty"], 4, "no songs found"),
+        (["extract", "songs", "--head", "unseen.flac"], 4, "cannot be read as safetensors"),
+        (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),
+        (["similar", "thre.flac"], 2, "did you mean: b/three.flac"),
+        (["similar", "one", "--vectors", "gone.parquet"], 2, "audiorec extract FOLDER"),
+        (["similar", "one", "--vectors", "unseen.flac"], 4, "unseen.flac"),
+        (["similar", "one", "--vectors", "cut.parquet"], 4, "cut.parquet"),
+        (["similar", "songs/broken.mp3"], 4, "not_audio"),
+        (["tags", "songs/broken.mp3"], 4, "not_audio"),
+        (["tags", "nowhere.mp3"], 4, "unreadable"),
+        (["info", "no-such-song"], 2, "no song with id"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_line(home, arguments, code, message):
+    (home / "empty").mkdir(exist_ok=True)
+    whole = (home / "vecs.parquet").read_bytes()
+    (home / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    result = audiorec(*arguments, cwd=home)
+    assert result.returncode == code, result.stderr
+    assert message in result.stderr
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+
+
+def test_similar_prints_a_table_for_a_pipe(home):
+    result = audiorec("similar", "one.flac", "--k", "3", cwd=home)
+    assert result.returncode == 0, result.stderr
+    lines = [line.split("\t") for line in result.stdout.splitlines()]
+    assert lines[0] == ["rank", "similarity", "song_id", "artist", "title", "length"]
+    assert [line[0] for line in lines[1:]] == ["1", "2", "3"]
+    assert "a/one.flac" not in [line[2] for line in lines[1:]]
+    similarities = [float(line[1]) for line in lines[1:]]
+    assert similarities == sorted(similarities, reverse=True)
+
+
+def test_similar_json_names_the_query_and_the_store(home):
+    document = json.loads(audiorec("similar", "a/one.flac", "--json", cwd=home).stdout)
+    assert (document["schema"], document["query"]) == ("audiorec/similar/1", "a/one.flac")
+    assert document["exact"] is True
+    assert len(document["songs"]) == 4
+
+
+def test_similar_takes_a_file_that_was_never_seen(home, tmp_path):
+    by_file = audiorec("similar", home / "unseen.flac", "--vectors", home / "vecs.parquet")
+    assert by_file.returncode == 0, by_file.stderr
+    assert len(by_file.stdout.splitlines()) == 6
+    copy = tmp_path / "copy.flac"
+    shutil.copy(home / "songs/a/one.flac", copy)
+    nearest = audiorec("similar", copy, "--vectors", home / "vecs.parquet").stdout.splitlines()[1]
+    assert nearest.split("\t")[1:3] == ["1.0000", "a/one.flac"]
+
+
+def test_similar_finds_the_store_by_the_environment(home, tmp_path):
+    env = {"AUDIOREC_VECTORS": str(home / "vecs.parquet")}
+    assert audiorec("similar", "one", cwd=tmp_path, env=env).returncode == 0
+
+
+def test_similar_writes_a_playlist_that_opens(home):
+    playlist = home / "lists" / "like.m3u8"
+    playlist.parent.mkdir(exist_ok=True)
+    result = audiorec("similar", "one", "--k", "2", "--m3u8", playlist, cwd=home)
+    assert result.returncode == 0, result.stderr
+    lines = playlist.read_text().splitlines()
+    assert lines[0] == "#EXTM3U"
+    paths = [line for line in lines if not line.startswith("#")]
+    assert paths[0] == "../songs/a/one.flac"
+    assert len(paths) == 3
+    for path in paths:
+        with av.open(str(playlist.parent / path)) as container:
+            assert container.streams.audio
+
+
+def test_similar_refuses_an_unseen_file_for_a_store_of_another_extractor(home, tmp_path):
+    table = pq.read_table(home / "vecs.parquet")
+    metadata = json.loads(table.schema.metadata[b"audiorec"])
+    metadata["extractor_id"] = "0123456789abcdef"
+    other = table.replace_schema_metadata({b"audiorec": json.dumps(metadata).encode()})
+    pq.write_table(other, tmp_path / "vecs.parquet")
+    result = audiorec("similar", home / "unseen.flac", cwd=tmp_path)
+    assert result.returncode == 2, result.stderr
+    assert "0123456789abcdef" in result.stderr
+
+
+def test_tags_prints_a_line_a_segment(home):
+    result = audiorec("tags", home / "unseen.flac", "--top", "2")
+    lines = result.stdout.splitlines()
+    assert lines[0] == "start\ttags"
+    assert re.fullmatch(r"0:00\t[\w\- ]+ 0\.\d\d, [\w\- ]+ 0\.\d\d", lines[1])
+    document = json.loads(audiorec("tags", home / "unseen.flac", "--model", "mtt", "--json").stdout)
+    assert document["model"] == "musicnn_mtt"
+    assert [s["start_s"] for s in document["segments"]] == [0.0]
+
+
+def test_info_tells_of_the_store_and_of_a_song(home):
+    document = json.loads(audiorec("info", "--json", cwd=home).stdout)
+    assert (document["songs"], document["dimension"], len(document["classes"])) == (5, 84, 14)
+    song = json.loads(audiorec("info", "one.flac", "--json", cwd=home).stdout)
+    assert song["song_id"] == "a/one.flac"
+    assert sum(song["mean_scores"]["version"].values()) == pytest.approx(1, abs=1e-3)
+    assert "extractor id" in audiorec("info", cwd=home).stdout
+
+
+def test_doctor_is_content_here():
+    result = audiorec("doctor", "--json")
+    document = json.loads(result.stdout)
+    assert (result.returncode, document["healthy"]) == (0, True), result.stderr
+    names = {check["what"] for check in document["checks"]}
+    assert {"libsndfile", "ffmpeg in av", "musicnn_msd", "torchaudio", "one song"} <= names
+
+
+def test_debug_shows_the_traceback(home):
+    result = audiorec("--debug", "similar", "nobody", cwd=home)
+    assert "Traceback" in result.stderr
+
+
+def test_version():
+    assert re.fullmatch(r"audiorec \d+\.\d+\.\d+\n", audiorec("--version").stdout)
+
+
+@pytest.mark.parametrize("command", ["extract", "similar", "tags", "info", "doctor"])
+def test_help_is_there(command):
+    result = audiorec(command, "--help")
+    assert result.returncode == 0
+    assert "Usage" in result.stdout
+
+
+def test_help_and_similar_load_nothing_heavy(home):
+    script = (
+        "import sys\n"
+        "from audiorec_cli.main import app\n"
+        "app(sys.argv[1:], standalone_mode=False)\n"
+        "heavy = ('torch', 'scipy', 'librosa', 'onnxruntime', 'soundfile', 'av', 'matplotlib')\n"
+        "print('HEAVY', [m for m in heavy if m in sys.modules])\n"
+    )
+    for arguments in (["--help"], ["similar", "one.flac"]):
+        result = subprocess.run(
+            [sys.executable, "-c", script, *arguments],
+            cwd=home,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert "HEAVY []" in result.stdout
+
+
+def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path):
+    for i in range(8):
+        write_song(tmp_path / "songs" / f"{i}.flac", seed=i, seconds=20)
+    command = [*COMMAND, "extract", "songs", "--jobs", "1"]
+    process = subprocess.Popen(command, cwd=tmp_path, stderr=subprocess.PIPE, text=True)
+    journal = tmp_path / "vecs.parquet.run"
+    for _ in range(400):
+        if any(p.stat().st_size > 6_000 for p in journal.glob("vectors-*")):
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == 130, stderr
+    assert "the same command goes on from there" in stderr
+    again = audiorec("extract", "songs", "--jobs", "1", cwd=tmp_path)
+    assert again.returncode == 0, again.stderr
+    assert "unchanged" in again.stderr
+    assert pq.read_metadata(tmp_path / "vecs.parquet").num_rows == 8

@@ -141,11 +141,10 @@ def channel(waveform: FloatArray, rng: np.random.Generator) -> FloatArray:
     if rng.random() < 0.15:
         waveform = codec(waveform)
     peak = max(float(np.abs(waveform).max()), 1e-9)
-    waveform = waveform / peak * 10 ** (rng.uniform(-30, 0) / 20)
+    level_db = rng.uniform(-30, 0)
     if rng.random() < 0.08:
-        over = 10 ** (rng.uniform(3, 12) / 20)
-        waveform = np.clip(waveform / np.abs(waveform).max() * over, -1, 1)
-    return waveform.astype(np.float32)
+        level_db = rng.uniform(3, 12)  # clipped
+    return np.clip(waveform / peak * 10 ** (level_db / 20), -1, 1).astype(np.float32)
 
 
 def random_speed(waveform: FloatArray, rng: np.random.Generator, *, semitones: float) -> FloatArray:

@@ -155,14 +155,20 @@ OTHER_CORPORA: dict[str, Callable[[str], str]] = {
 EXTRA_LABELS = {
     "asc-music": INSTRUMENTAL,
     "asterisk-core-sounds-en-wav": OTHER,
+    "asterisk-core-sounds-es-wav": OTHER,
+    "asterisk-core-sounds-fr-wav": OTHER,
+    "asterisk-core-sounds-it-wav": OTHER,
+    "asterisk-core-sounds-ru-wav": OTHER,
     "domino-chain-music": INSTRUMENTAL,
     "drascula-music": INSTRUMENTAL,
+    "fillets-ng-data-cs": OTHER,
+    "fillets-ng-data-nl": OTHER,
     "fretsonfire-songs-muldjord": UNLABELLED,  # growled death metal with long solos
     "fretsonfire-songs-sectoid": INSTRUMENTAL,
     "hyperrogue-music": INSTRUMENTAL,
     "klettres-data": OTHER,
     "lincity-ng-data": INSTRUMENTAL,
-    "marsshooter-data": INSTRUMENTAL,
+    "marsshooter-data": UNLABELLED,  # some of the band's songs are sung
     "planetblupi-music-ogg": INSTRUMENTAL,
     "singularity-music": INSTRUMENTAL,
     "warzone2100-music": INSTRUMENTAL,
@@ -170,6 +176,7 @@ EXTRA_LABELS = {
 }
 EXTRA_MIN_S = {INSTRUMENTAL: 20.0, UNLABELLED: 20.0, OTHER: 2.5}  # shorter: sounds of a game
 EXTRA_MOST = 120  # pieces of one package
+GTZAN_INSTRUMENTAL = {"classical", "jazz"}  # the rest is mostly sung
 AUDIO_SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".wav", ".flac"}
 
 
@@ -202,7 +209,10 @@ def extra_clips(extra: Path) -> list[Clip]:
 
 
 def gtzan_clips(data: Path) -> list[Clip]:
-    """Return the GTZAN audio that is not in the test list and not excluded as faulty."""
+    """Return the GTZAN audio that is not in the test list and not excluded as faulty.
+
+    The version labels are weak: what is usual in the genre, not what each segment holds.
+    """
     root = data / "gtzan"
     allowed = {
         line.strip().removesuffix(".wav")
@@ -212,8 +222,8 @@ def gtzan_clips(data: Path) -> list[Clip]:
     clips = []
     for path in sorted((root / "audio").rglob("*.ogg")):
         track = f"{path.parent.name}/{path.stem}"
-        if track in allowed:
-            clips.append(
-                Clip(corpus="gtzan", group=track, track=track, label=UNLABELLED, path=path)
-            )
+        if track not in allowed:
+            continue
+        label = INSTRUMENTAL if path.parent.name in GTZAN_INSTRUMENTAL else ACCOMPANIED
+        clips.append(Clip(corpus="gtzan", group=track, track=track, label=label, path=path))
     return clips

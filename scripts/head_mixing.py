@@ -26,9 +26,10 @@ from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, SAMPLE_RATE, VOCAL, Clip
 from audiorec.types import FloatArray
 
 CACHED_CLIPS = 600  # decoded clips kept in memory
-SPEED_SEMITONES = {VOCAL: 4.0, INSTRUMENTAL: 3.0, OTHER: 3.0}
+SPEED_SEMITONES = {VOCAL: 4.0, INSTRUMENTAL: 3.0, ACCOMPANIED: 2.0, OTHER: 3.0}
 MIX_DB = (-6.0, 12.0)  # voice over music; below -6 dB people argue whether it is heard
 MIN_VOICED = 0.4  # share of the segment
+SONGS = 0.3  # share of finished songs among the rows of voice with accompaniment
 
 
 class Sources:
@@ -89,7 +90,10 @@ def _single(sources: Sources, label: int, rng: np.random.Generator) -> tuple[Flo
 
 
 def _accompanied(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, list[Clip]]:
-    """Lay a voice, sometimes two, over music of any corpus."""
+    """Lay a voice, sometimes two, over music of any corpus; or take a song as it is."""
+    if ACCOMPANIED in sources.by_class and rng.random() < SONGS:
+        waveform, song = _single(sources, ACCOMPANIED, rng)
+        return waveform, [song]
     voice, singer = _single(sources, VOCAL, rng)
     music, piece = _single(sources, INSTRUMENTAL, rng)
     clips = [singer, piece]

@@ -180,7 +180,8 @@ def load_network(path: Path) -> Musicnn:
     try:
         network.load_state_dict(load_file(path))
     except RuntimeError as error:
-        raise WeightsError(f"{path}: the tensors do not fit musicnn ({error})") from error
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"{path}: the tensors do not fit musicnn ({reason})") from error
     return network
 
 

@@ -1,1 +1,4 @@
-"""Stage package."""
+"""Score series to vectors, to files that keep them, to songs that are alike.
+
+scores (T, H) ──statistics──▶ vector (V,) ──journal──▶ vecs.parquet ──store──▶ similar
+"""

@@ -47,6 +47,9 @@ class Checked:
 
     def read(self, columns: list[str] | None = None) -> Any:
         """Read whole columns as a `pyarrow.Table`; damage becomes a `StoreError`."""
+        if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
+            empty = self.file.schema_arrow.empty_table()
+            return empty if columns is None else empty.select(columns)
         with store_errors(self.path):
             return self.file.read(columns=columns)
 

@@ -242,8 +242,9 @@ class VectorStore:
         Examples
         --------
         >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
-        >>> [(n.song_id, round(n.similarity, 2)) for n in store.similar("etude", 2)]
-        []
+        >>> found = store.similar("etude", 2, by="mean")
+        >>> [(n.song_id, round(n.similarity, 2)) for n in found]
+        [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
         """
         if isinstance(query, str):
             song_id = self.resolve(query)

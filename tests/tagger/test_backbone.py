@@ -59,7 +59,7 @@ def test_the_oracle_tells_the_networks_apart(oracle):
     assert np.abs(oracle["msd_sigmoid"] - oracle["mtt_sigmoid"]).max() > 0.1
 
 
-@pytest.mark.parametrize("batch_size", [1, 2, 4, 5, 100])
+@pytest.mark.parametrize("batch_size", [1, 2, 5, 100])
 def test_batches_do_not_change_the_answer(backbone, segments, batch_size):
     whole = arrays(backbone.features(segments))
     cut = arrays(OnnxBackbone(backbone.name, batch_size=batch_size).features(segments))

@@ -69,7 +69,7 @@ def test_agrees_with_the_onnx_form(backbone, segments):
         )
 
 
-@pytest.mark.parametrize("batch_size", [1, 4, 5])
+@pytest.mark.parametrize("batch_size", [1, 5])
 def test_batches_do_not_change_the_answer(backbone, segments, batch_size):
     whole = backbone.features(segments)
     cut = TorchBackbone(backbone.name, batch_size=batch_size).features(segments)
@@ -123,7 +123,7 @@ def test_every_weight_is_a_parameter(backbone):
 def test_dropout_is_off_in_use_and_on_in_training(segments):
     network = load_network(weights_path("msd"))
     assert network.training
-    log_mel = torch.from_numpy(segments)
+    log_mel = torch.from_numpy(segments[:2])
     first, second = network(log_mel)[0], network(log_mel)[0]
     assert not torch.equal(first, second)
     network.eval()
@@ -132,7 +132,7 @@ def test_dropout_is_off_in_use_and_on_in_training(segments):
 
 def test_every_layer_learns(segments):
     network = load_network(weights_path("mtt"))
-    network(torch.from_numpy(segments))[0].square().mean().backward()
+    network(torch.from_numpy(segments[:3]))[0].square().mean().backward()
     idle = [n for n, p in network.named_parameters() if p.grad is None or not p.grad.any()]
     assert idle == []
 

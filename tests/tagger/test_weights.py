@@ -124,7 +124,7 @@ def test_a_repaired_file_is_taken_again(copied):
 
 def test_a_file_is_read_once_a_process(copied, monkeypatch):
     first = weights_path("msd")
-    monkeypatch.setattr(Path, "read_bytes", lambda self: pytest.fail("read twice"))
+    monkeypatch.setattr(Path, "read_bytes", lambda _path: pytest.fail("read twice"))
     assert weights_path("msd") == first
 
 

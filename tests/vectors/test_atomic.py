@@ -1,6 +1,5 @@
 """`audiorec.vectors.atomic`: old content or new content, and nothing left over."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ def test_new_file(tmp_path):
         temporary.write_text("new")
         assert not (tmp_path / "a.txt").exists()
     assert (tmp_path / "a.txt").read_text() == "new"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_failure_leaves_the_old_file_and_no_other(tmp_path):
@@ -29,7 +28,7 @@ def test_failure_leaves_the_old_file_and_no_other(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         interrupted()
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_failing_rename_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
@@ -43,7 +42,7 @@ def test_failing_rename_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="No space"), replaced(path) as temporary:
         temporary.write_text("new")
     assert path.read_text() == "old"
-    assert os.listdir(tmp_path) == ["a.txt"]
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
 def test_link_stays_a_link(tmp_path):

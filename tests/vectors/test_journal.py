@@ -95,13 +95,13 @@ def test_one_run(all_outputs, run, song, failure, make_row, metadata):
 def test_nothing_but_the_outputs_is_left(all_outputs, run, song, failure):
     run(all_outputs, song("a"), failure("b"))
     folder = all_outputs.vectors.parent
-    assert sorted(os.listdir(folder)) == [
+    assert sorted(p.name for p in folder.iterdir()) == [
         "errors.parquet",
         "features.parquet",
         "series",
         "vecs.parquet",
     ]
-    assert os.listdir(folder / "series") == ["scores.parquet"]
+    assert [p.name for p in (folder / "series").iterdir()] == ["scores.parquet"]
 
 
 def test_run_that_is_left_goes_on(all_outputs, run, song, failure, metadata):
@@ -227,9 +227,9 @@ def test_copy_of_a_song_from_the_unfinished_run(all_outputs, run, song, metadata
 
 
 def test_copy_of_the_unknown(outputs, metadata):
-    with Journal.open(outputs, metadata) as opened:
-        with pytest.raises(InputError, match="no song with content 'h9' is known"):
-            opened.append_copy("h9", {"song_id": "x"})
+    refused = pytest.raises(InputError, match="no song with content 'h9' is known")
+    with Journal.open(outputs, metadata) as opened, refused:
+        opened.append_copy("h9", {"song_id": "x"})
 
 
 def test_scores_without_their_vector_are_not_used(all_outputs, run, song, metadata, monkeypatch):
@@ -367,7 +367,7 @@ def test_other_backbone_outputs(all_outputs, run, song, metadata):
 
 def test_previous_output_that_is_no_store(outputs, metadata):
     outputs.vectors.write_bytes(b"my thesis")
-    with pytest.raises(StoreError, match="vecs.parquet: not a whole Parquet file"):
+    with pytest.raises(StoreError, match=r"vecs\.parquet: not a whole Parquet file"):
         Journal.open(outputs, metadata)
     assert outputs.vectors.read_bytes() == b"my thesis"
 
@@ -399,7 +399,7 @@ def test_output_that_is_a_link(tmp_path, run, song):
     run(outputs, song("b"))
     assert outputs.vectors.is_symlink()
     assert ids(tmp_path / "real/v.parquet") == ["a", "b"]
-    assert os.listdir(tmp_path / "real") == ["v.parquet"]
+    assert [p.name for p in (tmp_path / "real").iterdir()] == ["v.parquet"]
 
 
 def test_many_row_groups_and_streams(all_outputs, run, song, metadata, monkeypatch):
@@ -527,13 +527,13 @@ def test_killed_at_every_step_of_a_commit(
         run(outputs)
         for kind, table in read_all(outputs).items():
             assert table.equals(expected[kind]), (step, kind)
-        assert sorted(os.listdir(outputs.vectors.parent)) == [
+        assert sorted(p.name for p in outputs.vectors.parent.iterdir()) == [
             "elsewhere",
             "errors.parquet",
             "features.parquet",
             "vecs.parquet",
         ]
-        assert os.listdir(outputs.scores.parent) == ["scores.parquet"]
+        assert [p.name for p in outputs.scores.parent.iterdir()] == ["scores.parquet"]
     assert step == len(done) + 1
     assert done.count("write") == done.count("replace") - 1 == 4  # one replace is the marker's
 
@@ -568,9 +568,12 @@ def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at,
     def outputs_in(folder):
         return Outputs(vectors=folder / "vecs.parquet", errors=folder / "errors.parquet")
 
+    def killed(_run_dir):
+        raise Killed
+
     def killed_after_the_marker():
         real = commit.finish_commit
-        monkeypatch.setattr(commit, "finish_commit", lambda run_dir: (_ for _ in ()).throw(Killed))
+        monkeypatch.setattr(commit, "finish_commit", killed)
         with pytest.raises(Killed):
             run(outputs_in(tmp_path / "here"), song("a"))
         monkeypatch.setattr(commit, "finish_commit", real)
@@ -580,7 +583,7 @@ def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at,
     (tmp_path / "here").rename(tmp_path / "there")
     run(outputs_in(tmp_path / "there"))
     assert ids(tmp_path / "there" / "vecs.parquet") == ["a"]
-    assert os.listdir(tmp_path / "there") == ["vecs.parquet"]
+    assert [p.name for p in (tmp_path / "there").iterdir()] == ["vecs.parquet"]
 
 
 def test_commit_that_fails_can_be_tried_again(outputs, song, metadata, monkeypatch):
@@ -595,7 +598,7 @@ def test_commit_that_fails_can_be_tried_again(outputs, song, metadata, monkeypat
         with pytest.raises(OSError, match="No space"):
             opened.commit()
     monkeypatch.undo()
-    assert os.listdir(outputs.vectors.parent) == ["vecs.parquet.run"]
+    assert [p.name for p in outputs.vectors.parent.iterdir()] == ["vecs.parquet.run"]
     with Journal.open(outputs, metadata) as opened:
         opened.commit()
     assert ids(outputs.vectors) == ["a"]
@@ -611,5 +614,5 @@ def test_damaged_marker(outputs, metadata):
 def test_marker_whose_files_are_nowhere(outputs, metadata):
     outputs.run_dir.mkdir()
     (outputs.run_dir / commit.MARKER).write_text('{"files": [[".v.staged", "v.parquet"]]}')
-    with pytest.raises(StoreError, match="v.parquet: lost"):
+    with pytest.raises(StoreError, match=r"v\.parquet: lost"):
         Journal.open(outputs, metadata)

@@ -42,7 +42,7 @@ def test_folder_with_files_stays(tmp_path):
     lock = RunLock(tmp_path / "run")
     (tmp_path / "run" / "new.arrows").touch()
     lock.release(remove=True)
-    assert os.listdir(tmp_path / "run") == ["new.arrows"]
+    assert [p.name for p in (tmp_path / "run").iterdir()] == ["new.arrows"]
 
 
 def test_lock_of_a_removed_file_does_not_count(tmp_path, monkeypatch):
@@ -53,7 +53,7 @@ def test_lock_of_a_removed_file_does_not_count(tmp_path, monkeypatch):
         descriptor = real(path, flags, mode, **kwargs)
         if len(calls) < 2:
             calls.append(path)
-            os.unlink(path)
+            path.unlink()
         return descriptor
 
     monkeypatch.setattr(os, "open", open_then_lose)
@@ -67,7 +67,7 @@ def test_lock_of_a_removed_file_does_not_count(tmp_path, monkeypatch):
 
 def test_gives_up_in_the_end(tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(RunLock, "_try", lambda self: calls.append(1))
+    monkeypatch.setattr(RunLock, "_try", lambda _self: calls.append(1))
     with pytest.raises(StoreError, match="keeps removing this folder"):
         RunLock(tmp_path / "run")
     assert len(calls) == ATTEMPTS

@@ -1,6 +1,5 @@
 """`audiorec.vectors.m3u8`: what players read, and nothing that a tag could smuggle in."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -39,7 +38,7 @@ def test_whole_file(tmp_path):
             "near.ogg\n"
         ).encode()
     )
-    assert os.listdir(path.parent) == ["night.m3u8"]
+    assert [p.name for p in path.parent.iterdir()] == ["night.m3u8"]
 
 
 def test_absolute(tmp_path):
@@ -92,9 +91,11 @@ def test_no_entries():
 def test_failure_leaves_the_old_list(tmp_path, monkeypatch):
     path = tmp_path / "x.m3u8"
     path.write_text("old")
-    monkeypatch.setattr(
-        Path, "write_bytes", lambda self, data: (_ for _ in ()).throw(OSError(28, "full"))
-    )
+
+    def full_disk(_self, _data):
+        raise OSError(28, "full")
+
+    monkeypatch.setattr(Path, "write_bytes", full_disk)
     with pytest.raises(OSError, match="full"):
         write_m3u8([song("a.mp3")], path)
     assert path.read_text() == "old"

@@ -125,6 +125,12 @@ def test_widths_follow_the_metadata(metadata):
     assert features.field("msd_penultimate_mean").type.list_size == 5
 
 
+def test_order_of_the_features_does_not_matter(metadata):
+    unsorted = replace(metadata, kind=Kind.FEATURES, features={"mtt_tags": 5, "msd_tags": 7})
+    again = StoreMetadata.from_json(unsorted.to_json())
+    assert schema_of(again).equals(schema_of(unsorted))
+
+
 def test_vectors_are_not_null_at_both_levels(metadata):
     column = schema_of(metadata).field("vector")
     assert not column.nullable

@@ -16,7 +16,7 @@ from audiorec.vectors.schema import schema_of
 from audiorec.vectors.store import VectorStore, write_table
 
 # In the order of UTF-8 bytes: É comes after all of ASCII.
-IDS = ["jazz/blue train.flac", "rock/live/etude.mp3", "rock/metude.ogg", "rock/Étude.mp3", "z"]
+IDS = ["jazz/blue train.flac", "rock/live/etude.mp3", "rock/metude.mp3", "rock/Étude.mp3", "z"]
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def test_empty_store(tmp_path, metadata):
     assert store.ids == ()
     assert store.vectors.shape == (0, 18)
     assert store.similar(np.zeros(18, np.float32)) == []
-    with pytest.raises(UnknownSongError, match="no song with id 'a'$"):
+    with pytest.raises(UnknownSongError, match=r"no song with id 'a'$"):
         store.resolve("a")
 
 
@@ -126,7 +126,7 @@ def test_vectors_that_are_not_finite_are_found_on_reading(path, bad):
     vectors = np.ones((5, 18))
     vectors[2, 17] = bad
     store = VectorStore.open(with_column(path, 1, vectors.tolist()))
-    with pytest.raises(StoreError, match=r"vecs.parquet: the vector of 'rock/metude.ogg' is not"):
+    with pytest.raises(StoreError, match=r"vecs.parquet: the vector of 'rock/metude.mp3' is not"):
         _ = store.vectors
 
 
@@ -155,7 +155,7 @@ def test_round_trip_of_anything(tmp_path, make_table, metadata, ids, vector, tit
         ("etude.mp3", "rock/live/etude.mp3"),  # the end of a path wins over a part of a name
         ("/etude.mp3", "rock/live/etude.mp3"),
         ("live/etude.mp3", "rock/live/etude.mp3"),
-        ("Metude", "rock/metude.ogg"),
+        ("Metude", "rock/metude.mp3"),
         ("BLUE", "jazz/blue train.flac"),
         ("étude", "rock/Étude.mp3"),
     ],
@@ -173,15 +173,15 @@ def test_ambiguous_part_names_what_it_may_mean(store):
     with pytest.raises(UnknownSongError) as caught:
         store.resolve("etude")
     assert caught.value.query == "etude"
-    assert set(caught.value.near) == {"rock/live/etude.mp3", "rock/metude.ogg"}
+    assert set(caught.value.near) == {"rock/live/etude.mp3", "rock/metude.mp3"}
 
 
 def test_unknown_id_with_near_matches(store):
-    with pytest.raises(UnknownSongError, match="did you mean: jazz/blue train.flac"):
+    with pytest.raises(UnknownSongError, match=r"did you mean: jazz/blue train\.flac"):
         store.row("jazz/blue trian.flac")
-    with pytest.raises(UnknownSongError, match="no song with id 'qqq'$"):
+    with pytest.raises(UnknownSongError, match=r"no song with id 'qqq'$"):
         store.vector("qqq")
-    with pytest.raises(UnknownSongError, match="no song with id ''$"):
+    with pytest.raises(UnknownSongError, match=r"no song with id ''$"):
         store.resolve("")
 
 
@@ -197,7 +197,7 @@ def test_hundred_thousand_ids_are_searched_quickly(store):
 
 def test_similar_by_part_of_an_id_leaves_the_song_out(store):
     found = store.similar("metude", 10)
-    assert {n.song_id for n in found} == set(IDS) - {"rock/metude.ogg"}
+    assert {n.song_id for n in found} == set(IDS) - {"rock/metude.mp3"}
     assert found[0].row["uri"] == f"/music/{found[0].song_id}"
     assert [n.similarity for n in found] == sorted((n.similarity for n in found), reverse=True)
 
@@ -223,8 +223,8 @@ def test_similarity_is_made_once(store):
 
 
 def test_footer_that_promises_other_rows(store, monkeypatch):
-    monkeypatch.setattr(parquet.Checked, "group_starts", lambda self: [0, 3, 4, 5])
-    with pytest.raises(StoreError, match="vecs.parquet: row group 0 has not the rows it claims"):
+    monkeypatch.setattr(parquet.Checked, "group_starts", lambda _self: [0, 3, 4, 5])
+    with pytest.raises(StoreError, match=r"vecs\.parquet: row group 0 has not the rows it claims"):
         store.read_vectors()
 
 
@@ -233,5 +233,5 @@ def test_damage_after_opening_is_a_store_error(path):
     with path.open("r+b") as file:
         file.seek(4)
         file.write(bytes(2_000))
-    with pytest.raises(StoreError, match="vecs.parquet: "):
+    with pytest.raises(StoreError, match=r"vecs\.parquet: "):
         store.read_vectors()

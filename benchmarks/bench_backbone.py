@@ -1,0 +1,115 @@
+"""Time the backbones: how many seconds of audio a processor second pays for.
+
+    python benchmarks/bench_backbone.py [--segments 16] [--repeats 9] [--batch-size 8]
+
+Prints one JSON line for each engine and network, and one for both networks one after the
+other, as `extract` runs them. The settings take turns in every round, so that a busy
+machine slows all of them alike; one thread, processor time. Answers are checked against
+the original network's before anything is timed.
+"""
+
+import argparse
+import json
+import platform
+import statistics
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+
+from audiorec.tagger.backbone import Backbone, OnnxBackbone
+from audiorec.tagger.weights import WEIGHTS
+
+ORACLE = Path(__file__).parents[1] / "fixtures" / "musicnn_oracle.npz"
+SEGMENT_S = 187 * 256 / 16_000  # of audio in a segment
+WARM_UP = 2
+
+
+def main() -> None:
+    """Check, warm up, time, print."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
+    parser.add_argument("--segments", type=int, default=16)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--batch-size", type=int, default=8)
+    args = parser.parse_args()
+
+    with np.load(ORACLE, allow_pickle=False) as stored:
+        oracle = dict(stored)
+    repeats = -(-args.segments // len(oracle["mel"]))
+    segments = np.tile(oracle["mel"], (repeats, 1, 1))[: args.segments]
+    settings = load_settings(args.batch_size)
+    errors = {
+        name: np.max([check(backbone, oracle) for backbone in backbones], axis=0)
+        for name, backbones in settings.items()
+    }
+
+    def run(backbones: list[Backbone]) -> None:
+        for backbone in backbones:
+            backbone.features(segments)
+
+    calls = {name: lambda chosen=chosen: run(chosen) for name, chosen in settings.items()}
+    seconds = take_turns(calls, repeats=args.repeats)
+    for name, times in seconds.items():
+        speeds = sorted(len(segments) * SEGMENT_S / t for t in times)
+        print(json.dumps(report(name, speeds, errors[name]) | vars(args)))
+
+
+def load_settings(batch_size: int) -> dict[str, list[Backbone]]:
+    """Load every engine that is installed, by the names that are printed."""
+    onnx: list[Backbone] = [OnnxBackbone(name, batch_size=batch_size) for name in WEIGHTS]
+    settings = {f"onnx {b.name}": [b] for b in onnx} | {"onnx both": onnx}
+    if find_spec("torch"):
+        import torch
+
+        from audiorec.tagger.backbone_torch import TorchBackbone
+
+        torch.set_num_threads(1)
+        for name in WEIGHTS:
+            settings[f"torch {name}"] = [TorchBackbone(name, batch_size=batch_size)]
+    return settings
+
+
+def check(backbone: Backbone, oracle: dict[str, np.ndarray]) -> tuple[float, float]:
+    """Return the largest errors in tags and penultimate; stop if they are too large."""
+    found = backbone.features(oracle["mel"])
+    tags = float(np.abs(found.tags - oracle[f"{backbone.name}_sigmoid"]).max())
+    hidden = float(np.abs(found.penultimate - oracle[f"{backbone.name}_penultimate"]).max())
+    assert tags <= 1e-5, f"{backbone.name}: the tags are off by {tags:.1e}"
+    assert hidden <= 1e-4, f"{backbone.name}: the hidden layer is off by {hidden:.1e}"
+    return tags, hidden
+
+
+def take_turns(calls: dict[str, Callable[[], None]], *, repeats: int) -> dict[str, list[float]]:
+    """Return the processor seconds of every call in every round after the warm-up."""
+    seconds: dict[str, list[float]] = {name: [] for name in calls}
+    for turn in range(WARM_UP + repeats):
+        for name, call in calls.items():
+            start = time.process_time()
+            call()
+            if turn >= WARM_UP:
+                seconds[name].append(time.process_time() - start)
+    return seconds
+
+
+def report(name: str, speeds: list[float], errors: np.ndarray) -> dict[str, object]:
+    """Return what one line says, apart from the arguments."""
+    return {
+        "bench": "backbone",
+        "setting": name,
+        "x_realtime_per_cpu_s": {
+            "min": round(speeds[0], 1),
+            "median": round(statistics.median(speeds), 1),
+            "max": round(speeds[-1], 1),
+        },
+        "max_error": {"tags": float(f"{errors[0]:.1e}"), "penultimate": float(f"{errors[1]:.1e}")},
+        "machine": f"{platform.machine()} {platform.system()}",
+        "python": platform.python_version(),
+        "onnxruntime": onnxruntime.__version__,
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,132 @@
+"""Measure the whole pipeline on one song: speed per CPU-second, stage by stage, and memory.
+
+    python benchmarks/bench_pipeline.py [--song FILE] [--seconds 240] [--repeats 5] [--hours 2]
+
+Without a song, the music among the bundled clips is joined to a four-minute stereo MP3 at
+192 kbit/s. One JSON line a question. Each figure is seconds of audio per CPU-second of one thread
+(x realtime), as minimum, median and maximum; the answer is checked before it is timed.
+"""
+
+import argparse
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import numpy as np
+import soundfile
+
+from audiorec.audio.decode import decode, waveform
+from audiorec.audio.segment import segments
+from audiorec.pipeline import Extractor
+from audiorec.vectors.statistics import summarize
+
+CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"
+MUSIC = ("jazz-vibraphone.mp3", "metal-band-with-woman-singing.mp3", "game-tune-caribbean.mp3")
+SOURCE_RATE = 44_100  # Hz
+
+
+def make_song(path: Path, seconds: float) -> None:
+    """Write an MP3 of the bundled music, repeated to the length asked for."""
+    parts = [soundfile.read(CLIPS / name, always_2d=True)[0] for name in MUSIC]
+    music = np.concatenate([np.broadcast_to(p, (len(p), 2)) for p in parts])
+    with soundfile.SoundFile(
+        path,
+        "w",
+        SOURCE_RATE,
+        2,
+        "MPEG_LAYER_III",
+        format="MP3",
+        compression_level=0.4,
+        bitrate_mode="CONSTANT",
+    ) as file:
+        left = int(seconds * SOURCE_RATE)
+        while left > 0:
+            file.write(music[:left])
+            left -= len(music)
+
+
+def measure(question: str, action: Callable[[], object], seconds: float, repeats: int) -> None:
+    """Run once to warm up, then print x realtime per CPU-second."""
+    action()
+    cpu = []
+    for _ in range(repeats):
+        start = time.process_time()
+        action()
+        cpu.append(time.process_time() - start)
+    speeds = [round(seconds / np.quantile(cpu, q), 1) for q in (1.0, 0.5, 0.0)]
+    report(question, {"x_realtime_min_median_max": speeds, "audio_s": seconds, "repeats": repeats})
+
+
+def report(question: str, figures: dict[str, object]) -> None:
+    """Print one JSON line."""
+    machine = f"{platform.machine()} {platform.system()}, Python {platform.python_version()}"
+    print(json.dumps({"bench": f"pipeline/{question}", **figures, "machine": machine}), flush=True)
+
+
+def check(extractor: Extractor, song: Path) -> None:
+    """Refuse to time a wrong answer: the vector, and streaming against the whole file."""
+    whole = extractor.song(song)
+    np.testing.assert_array_equal(whole.vector, summarize(whole.series.scores))
+    samples, info = waveform(song)
+    at_once = list(segments([samples]))
+    streamed, _ = decode(song, lambda blocks: list(segments(blocks)))
+    assert info.status == "ok"
+    assert len(at_once) == len(streamed) == len(whole.series)
+    for a, b in zip(at_once, streamed, strict=True):
+        np.testing.assert_allclose(a.log_mel, b.log_mel, atol=1e-5)
+
+
+def memory_of_worker(song: Path) -> float:
+    """Return the peak memory in MB of a fresh process that extracts one song."""
+    script = (
+        "import resource, sys\n"
+        "from audiorec.pipeline import ExtractorConfig, song_handler\n"
+        "song_handler(ExtractorConfig(), frozenset(), ())(sys.argv[1])\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(song)], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout) * 1024 / 1e6
+
+
+def main() -> None:
+    """Check, then measure stages, the whole, start-up and memory."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--song", type=Path)
+    parser.add_argument("--seconds", type=float, default=240.0)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--hours", type=float, default=2.0, help="length for the memory; 0: none")
+    args = parser.parse_args()
+
+    with tempfile.TemporaryDirectory() as folder:
+        song = args.song or Path(folder) / "song.mp3"
+        if args.song is None:
+            make_song(song, args.seconds)
+        extractor = Extractor()
+        check(extractor, song)
+        seconds = extractor.song(song).info.duration_s
+        count = lambda blocks: sum(map(len, blocks))  # noqa: E731
+        measure("decode", lambda: decode(song, count), seconds, args.repeats)
+        drain = lambda blocks: sum(1 for _ in segments(blocks))  # noqa: E731
+        measure("decode+mel", lambda: decode(song, drain), seconds, args.repeats)
+        measure("whole", lambda: extractor.song(song), seconds, args.repeats)
+        report("memory", {"audio_s": seconds, "peak_mb": round(memory_of_worker(song), 1)})
+        if args.hours:
+            long_song = Path(folder) / "long.mp3"
+            make_song(long_song, args.hours * 3600)
+            peak = round(memory_of_worker(long_song), 1)
+            report("memory", {"audio_s": args.hours * 3600, "peak_mb": peak})
+
+
+if __name__ == "__main__":
+    main()

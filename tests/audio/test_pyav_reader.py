@@ -1,0 +1,204 @@
+"""`audiorec.audio.pyav_reader`: sample formats, whitelists, damage."""
+
+import io
+from types import SimpleNamespace
+
+import av
+import numpy as np
+import pytest
+from odd_files import encode, sound
+
+from audiorec.audio.headers import Header
+from audiorec.audio.pyav_reader import (
+    PyavReader,
+    _join,
+    _to_float,
+    audio_stream,
+    codec_name,
+    open_container,
+)
+from audiorec.audio.raw import BLOCK_FRAMES, DecoderError, RawBlock
+from audiorec.audio.sniff import Container, Sniffed, open_regular, sniff
+from audiorec.errors import Failure
+
+
+def read(path) -> tuple[list[RawBlock], PyavReader]:
+    with open_regular(path) as file:
+        reader = PyavReader(file, sniff(path))
+        return list(reader.blocks()), reader
+
+
+@pytest.mark.parametrize(
+    ("kind", "dtype", "values"),
+    [
+        ("u8", np.uint8, [0, 64, 128, 255]),
+        ("s16", np.int16, [-(2**15), -(2**14), 0, 2**15 - 1]),
+        ("s32", np.int32, [-(2**31), -(2**30), 0, 2**31 - 1]),
+        ("flt", np.float32, [-1.0, -0.5, 0.0, 0.9999]),
+        ("dbl", np.float64, [-1.0, -0.5, 0.0, 0.9999]),
+    ],
+)
+@pytest.mark.parametrize("is_planar", [False, True])
+def test_every_sample_format_has_full_scale_one(kind, dtype, values, is_planar):
+    data = np.array([values, values[::-1]], dtype)  # (channels, n)
+    raw = data if is_planar else np.ascontiguousarray(data.T).reshape(1, -1)
+    name = kind + "p" * is_planar
+    frame = av.AudioFrame.from_ndarray(raw, format=name, layout="stereo")
+    expected = np.array([-1.0, -0.5, 0.0, 1.0])
+    found = _to_float(frame)
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [expected, expected[::-1]], atol=0.01)
+    np.testing.assert_array_equal(found[0, :3], np.float32(expected[:3]))
+
+
+def test_a_sample_format_outside_the_list_is_refused():
+    frame = av.AudioFrame(format="s64", layout="mono", samples=8)
+    with pytest.raises(DecoderError, match="sample format s64 is not read"):
+        _to_float(frame)
+
+
+def test_join_cuts_where_the_stream_changes():
+    def frame(n: int, layout: str, rate: int) -> av.AudioFrame:
+        channels = {"mono": 1, "stereo": 2}[layout]
+        made = av.AudioFrame.from_ndarray(
+            np.zeros((channels, n), np.float32), format="fltp", layout=layout
+        )
+        made.sample_rate = rate
+        return made
+
+    frames = [frame(1_000, "stereo", 44_100)] * 2 + [frame(500, "mono", 44_100)]
+    frames += [frame(300, "mono", 22_050)] + [frame(BLOCK_FRAMES // 2 + 1, "mono", 22_050)] * 2
+    found = [(b.samples.shape, b.sample_rate) for b in _join(iter(frames))]
+    half = BLOCK_FRAMES // 2 + 1
+    assert found == [
+        ((2_000, 2), 44_100), ((500, 1), 44_100), ((300 + half, 1), 22_050), ((half, 1), 22_050),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "codec"),
+    [("pcm16.caf", "pcm_s16"), ("cbr_no_count.mp3", "mp3"), ("layer2.mp2", "mp2"),
+     ("opus.opus", "opus"), ("alac.m4a", "alac")],
+)  # fmt: skip
+def test_codec_names(name, codec, odd):
+    with open_regular(odd[name].path) as file, open_container(file) as container:
+        assert codec_name(audio_stream(container)) == codec
+
+
+def test_a_script_cannot_open_another_file(odd):
+    path = odd["script.mp3"].path
+    with av.open(str(path)) as container:  # FFmpeg alone follows it
+        assert container.format.name == "concat"
+        assert sum(frame.samples for frame in container.decode(audio=0)) > 100_000
+    # `sniff` keeps scripts away; the whitelist is the second lock.
+    with open_regular(path) as file, pytest.raises(DecoderError, match="invalid argument"):
+        open_container(file).__enter__()
+
+
+@pytest.mark.parametrize("container", ["matroska", "mpegts"])
+def test_containers_outside_the_list_are_not_opened(tmp_path, container):
+    path = tmp_path / "a.mp3"
+    encode(path, codec="aac", container=container)
+    av.open(str(path)).close()  # FFmpeg itself knows it
+    with path.open("rb") as file, pytest.raises(DecoderError, match="invalid argument"):
+        open_container(file).__enter__()
+
+
+def test_codecs_outside_the_list_are_named(tmp_path):
+    path = tmp_path / "a.mp4"
+    encode(path, codec="ac3", container="mp4")
+    with pytest.raises(DecoderError, match="codec ac3 is not among") as caught:
+        read(path)
+    assert caught.value.failure is Failure.UNSUPPORTED
+
+
+def test_a_container_without_audio(tmp_path):
+    path = tmp_path / "a.mp4"
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("mpeg4", rate=5, width=32, height=32, pix_fmt="yuv420p")
+        for _ in range(5):
+            out.mux(stream.encode(av.VideoFrame(32, 32, "yuv420p")))
+        out.mux(stream.encode(None))
+    with pytest.raises(DecoderError, match="no audio stream") as caught:
+        read(path)
+    assert caught.value.failure is Failure.NO_AUDIO
+
+
+def test_holes_and_bad_packets_are_told_apart_from_a_cut(odd):
+    _, scratched = read(odd["scratched.m4a"].path)
+    assert scratched.is_damaged
+    assert not scratched.ends_in_error
+    _, cut = read(odd["cut.m4a"].path)
+    assert (cut.packet_errors, cut.is_damaged, cut.ends_in_error) == (1, False, True)
+    _, ogg = read(odd["scratched.ogg"].path)  # the demuxer drops bad pages silently
+    assert (ogg.packet_errors, ogg.is_damaged) == (0, True)
+
+
+class Packet:
+    """Stands for one packet: its frames, or an error."""
+
+    def __init__(self, *starts_s: float, bad: bool = False) -> None:
+        self._frames = [
+            SimpleNamespace(time=start, samples=1_000, sample_rate=1_000) for start in starts_s
+        ]
+        self._bad = bad
+
+    def decode(self) -> list[SimpleNamespace]:
+        if self._bad:
+            raise av.error.InvalidDataError(1, "bad packet")
+        return self._frames
+
+
+@pytest.mark.parametrize(
+    ("packets", "errors", "is_damaged", "ends_in_error"),
+    [
+        ([Packet(0), Packet(1), Packet(2)], 0, False, False),
+        ([Packet(0), Packet(bad=True), Packet(1)], 1, True, False),  # without a jump in time
+        ([Packet(bad=True), Packet(0)], 1, True, False),
+        ([Packet(0), Packet(1.03)], 0, True, False),
+        ([Packet(0, 1.01), Packet(2.02)], 0, False, False),  # time stamps are rounded
+        ([Packet(5), Packet(6), Packet(0)], 0, False, False),  # joined streams begin anew
+        ([Packet(0), Packet(bad=True), Packet(bad=True)], 2, False, True),
+    ],
+)
+def test_damage_by_hand(packets, errors, is_damaged, ends_in_error):
+    sniffed = Sniffed(container=Container.OGG, size=9, audio_end=9, header=Header())
+    reader = PyavReader(io.BytesIO(), sniffed)
+    list(reader._frames(SimpleNamespace(demux=lambda _: iter(packets)), None))
+    found = (reader.packet_errors, reader.is_damaged, reader.ends_in_error)
+    assert found == (errors, is_damaged, ends_in_error)
+
+
+def test_a_demuxer_that_stumbles_goes_on_and_does_not_go_on_for_ever():
+    class Stumbling:
+        calls = 0
+
+        def demux(self, _):
+            self.calls += 1
+            if self.calls == 2:
+                yield Packet(0)
+            raise av.error.InvalidDataError(1, "bad page")
+
+    sniffed = Sniffed(container=Container.OGG, size=9, audio_end=9, header=Header())
+    reader = PyavReader(io.BytesIO(), sniffed)
+    stream = SimpleNamespace(decode=lambda _: Packet(1).decode())  # what the decoder held back
+    assert [f.time for f in reader._frames(Stumbling(), stream)] == [0, 1]
+    assert reader.packet_errors == 1 + 16
+
+
+def test_length_of_an_mp4_stands_in_its_index(odd):
+    assert read(odd["cut.m4a"].path)[1].claimed_s == pytest.approx(4.0, abs=0.03)
+
+
+def test_blocks_are_at_most_ten_seconds(tmp_path):
+    sound(tmp_path / "a.ogg", np.zeros((200_000, 1), np.float32), 4_000, kind="OGG")
+    blocks, _ = read(tmp_path / "a.ogg")
+    assert all(len(b.samples) <= 40_000 for b in blocks)
+    assert sum(len(b.samples) for b in blocks) == 200_000
+
+
+def test_bytes_that_no_demuxer_knows():
+    sniffed = Sniffed(container=Container.OGG, size=9, audio_end=9, header=Header())
+    with pytest.raises(DecoderError) as caught:
+        list(PyavReader(io.BytesIO(b"not audio"), sniffed).blocks())
+    assert caught.value.failure is Failure.UNDECODABLE

@@ -184,8 +184,8 @@ def _matches(relative: str, include: Sequence[str], exclude: Sequence[str]) -> b
 
 
 def _lies_in(path: str, real_root: str) -> bool:
-    if not os.path.islink(path):
-        return True
+    if not os.path.islink(path) or not os.path.exists(path):
+        return True  # a link to nothing is reported when it is opened
     return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
 
 

@@ -74,7 +74,7 @@ def sound(
     rate: int = RATE,
     *,
     kind: str = "WAV",
-    **options: str,
+    **options: str | float,
 ) -> None:
     """Write by soundfile; `kind` decides the format, not the name."""
     samples = music(rate=rate) if samples is None else samples
@@ -87,8 +87,10 @@ def mp3(
 ) -> None:
     """Write an MP3 with the encoder's own count of frames in front, or without."""
     samples = music() if samples is None else samples
-    mode = "VARIABLE" if vbr else "CONSTANT"
-    sound(path, samples, kind="MP3", subtype="MPEG_LAYER_III", bitrate_mode=mode)
+    mode: dict[str, str | float] = {"bitrate_mode": "VARIABLE"}
+    if not vbr:  # soundfile ignores a constant bitrate without a level
+        mode = {"bitrate_mode": "CONSTANT", "compression_level": 0.5}
+    sound(path, samples, kind="MP3", subtype="MPEG_LAYER_III", **mode)
     if not xing:
         data = path.read_bytes()
         second = data.index(data[:2], 4)  # the frame behind the silent one that counts

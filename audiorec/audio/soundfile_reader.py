@@ -3,10 +3,10 @@
     open file  ──SoundfileReader.blocks──▶  `RawBlock` (n, channels), source rate
 
 Three traps of libsndfile are avoided here. The Python binding seeks after each block that it
-reads from a seekable file, and an MP3 decoder that seeks has lost the bits that frames
-lend each other: up to a seventh of the samples came out wrong. It stops at the number of
-frames that the header claims. And it knows codecs that no music has and that have had
-memory faults.
+reads from a seekable file, and an MP3 decoder that seeks has lost the bits that lie in the
+frames before: up to a fifth of the samples of a VBR file came out wrong. libsndfile stops at
+the number of frames that the header claims. And it knows codecs that no music has and that
+have had memory faults.
 """
 
 import os

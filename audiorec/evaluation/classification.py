@@ -206,7 +206,7 @@ def by_track(
     names, first, of_row = np.unique(np.asarray(tracks), return_index=True, return_inverse=True)
     if (labels != labels[first][of_row]).any():
         name = names[of_row[labels != labels[first][of_row]][0]]
-        raise InputError(f"track {name!r} has segments of more than one class")
+        raise InputError(f"track {str(name)!r} has segments of more than one class")
     sums = np.zeros((len(names), scores.shape[1]))
     np.add.at(sums, of_row, scores.astype(np.float64))
     counts = np.bincount(of_row, minlength=len(names))

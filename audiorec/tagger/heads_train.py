@@ -13,6 +13,7 @@ All arithmetic is float64: the result then depends on the seed, and on the machi
 digits far below those of the float32 weights.
 """
 
+import itertools
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -199,7 +200,7 @@ class _Network:
     def _model(self) -> "torch.nn.Sequential":
         nn = _torch().nn
         parts: list[torch.nn.Module] = [nn.Dropout(self.recipe.input_dropout)]
-        for before, after in zip(self.sizes[:-2], self.sizes[1:-1], strict=True):
+        for before, after in itertools.pairwise(self.sizes[:-1]):
             parts += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(self.recipe.dropout)]
         parts.append(nn.Linear(self.sizes[-2], self.sizes[-1]))
         model: torch.nn.Sequential = nn.Sequential(*parts).double()

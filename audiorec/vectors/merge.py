@@ -23,7 +23,7 @@ from audiorec.vectors.schema import Kind
 
 SEQUENCE = "sequence"  # column of the streams: counts the events of a run over all its starts
 BEFORE = -1  # the sequence of everything in the previous output
-GROUPS_HELD = 4  # row groups; moved and unmoved songs are drawn in two interleaved orders
+GROUPS_HELD = 2  # row groups: moved and unmoved songs are drawn in two interleaved orders
 
 Keep = AbstractSet[str] | Callable[[str], bool]
 

@@ -99,8 +99,7 @@ def test_mp3_blocks_join_without_a_seam(tmp_path):
     import soundfile
     import soxr
 
-    loud = np.random.default_rng(0).normal(0, 0.2, (44_100 * 4, 1)).astype(np.float32)
-    mp3(tmp_path / "a.mp3", np.concatenate([loud, 0.3 * music(seconds=12.0, channels=1)]), vbr=True)
+    mp3(tmp_path / "a.mp3", 0.1 * tone(440, 8, 44_100)[:, None], vbr=True)
     whole, _ = soundfile.read(tmp_path / "a.mp3", dtype="float32")
     mono, _ = waveform(tmp_path / "a.mp3")
     np.testing.assert_allclose(mono, soxr.resample(whole, 44_100, 16_000, "HQ"), atol=1e-4)

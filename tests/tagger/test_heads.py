@@ -1,0 +1,261 @@
+"""`audiorec.tagger.heads`: hand-worked scores, the file, checks, the shipped pair."""
+
+import dataclasses
+import itertools
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.tagger.head_inputs import assemble, logit, split_input
+from audiorec.tagger.heads import METADATA_KEY, Head, Heads, default_heads, softmax
+from audiorec.tagger.weights import WEIGHTS
+from audiorec.types import Features
+
+SHA = {"msd": "a" * 64, "mtt": "b" * 64}
+
+
+def features(n, seed=0):
+    rng = np.random.default_rng(seed)
+    return Features(
+        tags=rng.random((n, 50), np.float32),
+        penultimate=rng.standard_normal((n, 200)).astype(np.float32),
+        max_pool=rng.standard_normal((n, 753)).astype(np.float32),
+        mean_pool=rng.standard_normal((n, 753)).astype(np.float32),
+    )
+
+
+def random_head(task="mood", classes=("x", "y", "z"), inputs=("msd.tags", "mtt.penultimate")):
+    rng = np.random.default_rng(3)
+    width = sum({"tags": 50, "penultimate": 200}[name.split(".")[1]] for name in inputs)
+    sizes = (width, 7, len(classes))
+    return Head(
+        task=task,
+        classes=classes,
+        inputs=inputs,
+        backbones={name.split(".")[0]: SHA[name.split(".")[0]] for name in inputs},
+        mean=rng.standard_normal(width).astype(np.float32),
+        scale=rng.uniform(0.5, 2, width).astype(np.float32),
+        layers=tuple(
+            (
+                rng.standard_normal((a, b)).astype(np.float32),
+                rng.standard_normal(b).astype(np.float32),
+            )
+            for a, b in itertools.pairwise(sizes)
+        ),
+        calibration_scale=rng.uniform(0.5, 1, len(classes)).astype(np.float32),
+        calibration_bias=rng.standard_normal(len(classes)).astype(np.float32),
+        info={"licence": "CC0-1.0", "figures": {"accuracy": 0.5}},
+    )
+
+
+@pytest.fixture
+def head():
+    return random_head()
+
+
+@pytest.fixture
+def both():
+    return {"msd": features(9, 1), "mtt": features(9, 2)}
+
+
+def test_scores_worked_by_hand():
+    # One input differs from its mean: (5 - 3) / 4 = 0.5. Hidden: 0.5 * (2, -6) + (-0.5, 1)
+    # = (0.5, -2), ReLU (0.5, 0). Logits: (0.5 * 4 + 0, 0.5 * -2 + 1) = (2, 0). Calibrated:
+    # (2 * 0.5 + 0, 0 * 3 - 1) = (1, -1). Softmax: 1 / (1 + exp(-2)) = 0.880797.
+    width = 200
+    mean, scale = np.zeros(width, np.float32), np.ones(width, np.float32)
+    mean[4], scale[4] = 3, 4
+    first = np.zeros((width, 2), np.float32)
+    first[4] = 2, -6
+    head = Head(
+        task="hand",
+        classes=("yes", "no"),
+        inputs=("msd.penultimate",),
+        backbones={"msd": SHA["msd"]},
+        mean=mean,
+        scale=scale,
+        layers=(
+            (first, np.float32([-0.5, 1])),
+            (np.float32([[4, -2], [9, 9]]), np.float32([0, 1])),
+        ),
+        calibration_scale=np.float32([0.5, 3]),
+        calibration_bias=np.float32([0, -1]),
+    )
+    x = np.zeros((1, width), np.float32)
+    x[0, 4] = 5
+    given = dataclasses.replace(features(1), penultimate=x)
+    found = head.scores({"msd": given})
+    assert found.dtype == np.float32
+    np.testing.assert_allclose(found, [[0.880797, 0.119203]], atol=1e-6)
+
+
+def test_tags_enter_as_logits_in_the_order_of_the_inputs(both):
+    columns = assemble(both, ("mtt.tags", "msd.penultimate"))
+    tags = both["mtt"].tags.astype(np.float64)
+    np.testing.assert_allclose(columns[:, :50], np.log(tags / (1 - tags)), rtol=1e-9)
+    np.testing.assert_array_equal(columns[:, 50:], both["msd"].penultimate)
+
+
+def test_saturated_tags_stay_finite():
+    assert np.isfinite(logit(np.float32([0, 1]))).all()
+
+
+def test_softmax_survives_large_logits():
+    np.testing.assert_allclose(softmax(np.array([[800.0, 0.0, -800.0]])), [[1, 0, 0]])
+
+
+def test_rows_sum_to_one(head, both):
+    scores = head.scores(both)
+    assert scores.shape == (9, 3)
+    np.testing.assert_allclose(scores.sum(1), 1, atol=1e-6)
+
+
+def test_scores_do_not_depend_on_batches(head, both):
+    def part(rows):
+        return {
+            name: Features(*(getattr(f, n.name)[rows] for n in dataclasses.fields(f)))
+            for name, f in both.items()
+        }
+
+    whole = head.scores(both)
+    pieces = [head.scores(part(slice(a, b))) for a, b in ((0, 1), (1, 6), (6, 9))]
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+
+
+def test_no_segments_give_no_rows(head):
+    assert head.scores({"msd": features(0), "mtt": features(0)}).shape == (0, 3)
+
+
+def test_round_trip_keeps_everything(head, both, tmp_path):
+    head.save(tmp_path / "mood.safetensors")
+    loaded = Head.load(tmp_path / "mood.safetensors")
+    np.testing.assert_array_equal(loaded.scores(both), head.scores(both))
+    assert (loaded.task, loaded.classes, loaded.inputs) == (head.task, head.classes, head.inputs)
+    assert loaded.info == head.info
+    assert loaded.licence == "CC0-1.0"
+    assert loaded.sha256 == head.sha256
+
+
+def test_checksum_follows_scores_and_not_figures(head):
+    assert dataclasses.replace(head, info={"figures": 1}).sha256 == head.sha256
+    assert dataclasses.replace(head, classes=("y", "x", "z")).sha256 != head.sha256
+    moved = head.calibration_bias + np.float32([0, 0, 1e-3])
+    assert dataclasses.replace(head, calibration_bias=moved).sha256 != head.sha256
+
+
+def test_refuses_another_backbone(head):
+    head.check_backbones(SHA)
+    with pytest.raises(SpecMismatchError, match=r"'mtt' bbbbbbbbbbbb, this one is cccccccccccc"):
+        head.check_backbones(SHA | {"mtt": "c" * 64})
+    with pytest.raises(SpecMismatchError, match="this one is missing"):
+        head.check_backbones({"msd": SHA["msd"]})
+
+
+def test_refuses_missing_backbone_and_unequal_lengths(head, both):
+    with pytest.raises(InputError, match=r"needs backbone 'mtt', got \['msd'\]"):
+        head.scores({"msd": both["msd"]})
+    with pytest.raises(ShapeError, match="agree in their number of segments"):
+        head.scores(both | {"mtt": features(8)})
+    narrow = dataclasses.replace(both["msd"], tags=both["msd"].tags[:, :49])
+    with pytest.raises(ShapeError, match=r"tags must have shape \(T, 50\), got \(9, 49\)"):
+        head.scores(both | {"msd": narrow})
+
+
+@pytest.mark.parametrize("name", ["penultimate", "msd.embedding", ".tags", "msd."])
+def test_refuses_unknown_inputs(name):
+    with pytest.raises(InputError, match="a head input is"):
+        split_input(name)
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"classes": ("x", "y")}, "gives 3 columns for 2 classes"),
+        ({"classes": ("x", "x", "y")}, "different classes"),
+        ({"task": "a/b"}, "without '/'"),
+        ({"backbones": {"msd": "a"}}, "need checksums of"),
+        ({"mean": np.zeros(3, np.float32)}, r"mean must have shape \(250,\), got \(3,\)"),
+        ({"scale": np.zeros(250, np.float32)}, "positive"),
+        ({"calibration_bias": np.float32([0, np.nan, 0])}, "calibration_bias holds NaN"),
+        ({"layers": ()}, "gives 250 columns"),
+    ],
+)
+def test_refuses_unsound_heads(head, change, match):
+    with pytest.raises(InputError, match=match):
+        dataclasses.replace(head, **change)
+
+
+def test_load_refuses_what_is_no_head(head, tmp_path):
+    path = tmp_path / "h.safetensors"
+    with pytest.raises(WeightsError, match="cannot be read"):
+        Head.load(path)
+    path.write_bytes(b"not safetensors at all")
+    with pytest.raises(WeightsError, match="cannot be read"):
+        Head.load(path)
+    save_file({"mean": np.zeros(3, np.float32)}, path)
+    with pytest.raises(WeightsError, match="not a head file"):
+        Head.load(path)
+    save_file(head.tensors(), path, {METADATA_KEY: "{"})
+    with pytest.raises(WeightsError, match="not JSON"):
+        Head.load(path)
+    save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 99})})
+    with pytest.raises(WeightsError, match="head format 99, this audiorec reads 1"):
+        Head.load(path)
+    save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 1, "task": "t"})})
+    with pytest.raises(WeightsError, match="not a sound head file"):
+        Head.load(path)
+
+
+def test_load_refuses_a_missing_tensor(head, tmp_path):
+    path = tmp_path / "h.safetensors"
+    head.save(path)
+    meta = {METADATA_KEY: json.dumps(head._identity())}
+    for name in ("mean", "weight_0", "bias_1"):
+        save_file({k: v for k, v in head.tensors().items() if k != name}, path, meta)
+        with pytest.raises(WeightsError, match="not a sound head file"):
+            Head.load(path)
+
+
+def test_heads_stand_side_by_side(both):
+    first, second = random_head("a"), random_head("b", ("p", "q"), ("msd.tags",))
+    heads = Heads([first, second])
+    assert heads.classes == ("a/x", "a/y", "a/z", "b/p", "b/q")
+    assert heads.backbones == ("msd", "mtt")
+    assert heads.inputs == ("msd.tags", "mtt.penultimate")
+    np.testing.assert_array_equal(heads.scores(both)[:, 3:], second.scores(both))
+    assert heads.sha256 != Heads([second, first]).sha256
+    with pytest.raises(SpecMismatchError, match="'a' was trained on backbone 'msd'"):
+        heads.check_backbones({"msd": "c", "mtt": SHA["mtt"]})
+
+
+def test_heads_refuse_the_same_task_twice_and_disagreement():
+    head = random_head()
+    with pytest.raises(InputError, match="different tasks"):
+        Heads([head, head])
+    with pytest.raises(InputError, match="different tasks"):
+        Heads([])
+    other = dataclasses.replace(head, task="b", backbones=SHA | {"mtt": "d" * 64})
+    with pytest.raises(InputError, match="different backbones 'mtt'"):
+        Heads([head, other])
+
+
+def test_shipped_heads_are_the_default_taxonomy():
+    heads = default_heads()
+    version = "vocal instrumental vocal_accompaniment other".split()
+    genre = "blues classical country electronic folk hiphop jazz metal pop rock".split()
+    expected = [f"version/{c}" for c in version] + [f"genre/{c}" for c in genre]
+    assert heads.classes == tuple(expected)
+    heads.check_backbones({name: entry.sha256 for name, entry in WEIGHTS.items()})
+    scores = heads.scores({"msd": features(5), "mtt": features(5, 8)})
+    np.testing.assert_allclose(scores[:, :4].sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(scores[:, 4:].sum(1), 1, atol=1e-6)
+
+
+def test_shipped_heads_say_where_they_come_from():
+    for head in default_heads():
+        assert head.licence != "not stated"
+        assert head.info["sources"]
+        assert head.info["training_data"]

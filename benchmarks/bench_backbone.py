@@ -1,6 +1,6 @@
 """Time the backbones: how many seconds of audio a processor second pays for.
 
-    python benchmarks/bench_backbone.py [--segments 16] [--repeats 9] [--batch-size 8]
+    python benchmarks/bench_backbone.py [--segments 16] [--repeats 9]
 
 Prints one JSON line for each engine and network, and one for both networks one after the
 other, as `extract` runs them. The settings take turns in every round, so that a busy
@@ -13,7 +13,7 @@ import json
 import platform
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -33,14 +33,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n", 1)[0])
     parser.add_argument("--segments", type=int, default=16)
     parser.add_argument("--repeats", type=int, default=9)
-    parser.add_argument("--batch-size", type=int, default=8)
     args = parser.parse_args()
 
     with np.load(ORACLE, allow_pickle=False) as stored:
         oracle = dict(stored)
     repeats = -(-args.segments // len(oracle["mel"]))
     segments = np.tile(oracle["mel"], (repeats, 1, 1))[: args.segments]
-    settings = load_settings(args.batch_size)
+    settings = load_settings()
     errors = {
         name: np.max([check(backbone, oracle) for backbone in backbones], axis=0)
         for name, backbones in settings.items()
@@ -57,10 +56,11 @@ def main() -> None:
         print(json.dumps(report(name, speeds, errors[name]) | vars(args)))
 
 
-def load_settings(batch_size: int) -> dict[str, list[Backbone]]:
-    """Load every engine that is installed, by the names that are printed."""
-    onnx: list[Backbone] = [OnnxBackbone(name, batch_size=batch_size) for name in WEIGHTS]
-    settings = {f"onnx {b.name}": [b] for b in onnx} | {"onnx both": onnx}
+def load_settings() -> dict[str, list[Backbone]]:
+    """Load every engine that is installed, with its own batch size, by the names to print."""
+    onnx: list[Backbone] = [OnnxBackbone(name) for name in WEIGHTS]
+    settings: dict[str, list[Backbone]] = {f"onnx {b.name}": [b] for b in onnx}
+    settings["onnx both"] = onnx
     if find_spec("torch"):
         import torch
 
@@ -68,7 +68,7 @@ def load_settings(batch_size: int) -> dict[str, list[Backbone]]:
 
         torch.set_num_threads(1)
         for name in WEIGHTS:
-            settings[f"torch {name}"] = [TorchBackbone(name, batch_size=batch_size)]
+            settings[f"torch {name}"] = [TorchBackbone(name)]
     return settings
 
 
@@ -82,7 +82,7 @@ def check(backbone: Backbone, oracle: dict[str, np.ndarray]) -> tuple[float, flo
     return tags, hidden
 
 
-def take_turns(calls: dict[str, Callable[[], None]], *, repeats: int) -> dict[str, list[float]]:
+def take_turns(calls: Mapping[str, Callable[[], None]], *, repeats: int) -> dict[str, list[float]]:
     """Return the processor seconds of every call in every round after the warm-up."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for turn in range(WARM_UP + repeats):

@@ -36,8 +36,10 @@ _CODECS = {  # libsndfile's name of a subtype → ours; others are not read
     "MPEG_LAYER_II": "mp2",
     "MPEG_LAYER_III": "mp3",
 }
-_UNREAD_SHARE = 0.02  # of the file; more, and the header claimed too few frames
-_UNREAD_BYTES = 1 << 16
+# More unread bytes than both at the end, and the header claimed too few samples, or the MP3
+# decoder stopped at a scratch without a word, as it does at one in five.
+_UNREAD_SHARE = 0.02  # of the file
+_UNREAD_BYTES = 1 << 14
 
 
 class SoundfileReader:
@@ -94,13 +96,12 @@ class SoundfileReader:
     def _check_end(self, n_frames: int) -> None:
         if n_frames == 0:
             raise DecoderError("no samples", DECODER, failure=Failure.NO_AUDIO)
-        if self._sniffed.container is not Container.FLAC:
-            return  # WAV and AIFF may have chunks behind; MP3 was counted by `read_mp3`
+        if self._sniffed.container not in (Container.FLAC, Container.MP3):
+            return  # what lies behind the samples of a WAV or AIFF is no audio
         position = os.lseek(self._file.fileno(), 0, os.SEEK_CUR)
         unread = self._sniffed.audio_end - position
         if unread > max(_UNREAD_BYTES, _UNREAD_SHARE * self._sniffed.size):
-            reason = f"the header claims too few samples: {unread} bytes are left"
-            raise DecoderError(reason, DECODER)
+            raise DecoderError(f"libsndfile: stopped with {unread} bytes unread", DECODER)
 
 
 class _SequentialFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is not typed

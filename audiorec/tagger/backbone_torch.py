@@ -35,6 +35,8 @@ TIMBRAL_CHANNELS, TEMPORAL_CHANNELS, MIDDLE_CHANNELS = 204, 51, 64
 FRONT_CHANNELS = 2 * TIMBRAL_CHANNELS + 3 * TEMPORAL_CHANNELS  # 561
 POOLED = FRONT_CHANNELS + 3 * MIDDLE_CHANNELS  # 753
 HIDDEN, TAGS = 200, 50
+# Segments at once: more leave the processor's cache and take twice the time.
+CPU_BATCH_SIZE, DEVICE_BATCH_SIZE = 2, 64
 
 
 class FrequencyBlock(nn.Module):
@@ -130,8 +132,8 @@ class TorchBackbone:
     name : {"msd", "mtt"}
     device : str
         A torch device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-    batch_size : int
-        Segments that are computed at once.
+    batch_size : int, optional
+        Segments that are computed at once; by default 2 on the processor and 64 elsewhere.
 
     Raises
     ------
@@ -141,13 +143,17 @@ class TorchBackbone:
         If the shipped file is missing or damaged.
     """
 
-    def __init__(self, name: BackboneName, *, device: str = "cpu", batch_size: int = 8) -> None:
+    def __init__(
+        self, name: BackboneName, *, device: str = "cpu", batch_size: int | None = None
+    ) -> None:
         entry = backbone_weights(name)
         self.name: BackboneName = name
         self.weights_sha256 = entry.sha256
         self.tag_names = entry.tags
-        self.batch_size = check_batch_size(batch_size)
         self.device = _device(device)
+        if batch_size is None:
+            batch_size = CPU_BATCH_SIZE if self.device.type == "cpu" else DEVICE_BATCH_SIZE
+        self.batch_size = check_batch_size(batch_size)
         self.network = load_network(weights_path(name)).eval().to(self.device)
 
     def features(self, segments: FloatArray) -> Features:

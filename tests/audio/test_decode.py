@@ -193,6 +193,12 @@ def test_fallback_reads_the_whole_file_again(odd):
     assert (info.status, info.claimed_s) == (Status.DAMAGED, pytest.approx(4.0))
 
 
+def test_a_scratch_costs_a_few_frames_and_not_the_rest_of_the_song(odd):
+    _, info = decode(odd["scratched_a_little.mp3"].path, lambda _: None)
+    assert info.duration_s > 3.8
+    assert info.packet_errors > 0
+
+
 def test_cancelled_channels_give_the_first(tmp_path):
     left = 0.3 * tone(440, 4, 16_000)
     sound(tmp_path / "a.wav", np.stack([left, -left], axis=1), 16_000, subtype="FLOAT")

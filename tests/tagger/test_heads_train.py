@@ -14,10 +14,10 @@ from audiorec.tagger.heads import softmax
 from audiorec.tagger.heads_train import HeadRecipe, train_head
 
 SHA = {"msd": "a" * 64}
-QUICK = HeadRecipe(hidden=(8,), max_epochs=15, folds=3, learning_rate=1e-2, batch_size=64)
+QUICK = HeadRecipe(hidden=(8,), max_epochs=25, folds=3, learning_rate=1e-2, batch_size=32)
 
 
-def planted(n_groups=30, per_group=8, seed=0, offset=0.3):
+def planted(n_groups=60, per_group=8, seed=0, offset=0.3):
     """Two classes that differ in columns 3 and 7; groups have an offset of their own."""
     rng = np.random.default_rng(seed)
     groups = np.repeat([f"g{i}" for i in range(n_groups)], per_group)
@@ -88,7 +88,7 @@ def test_head_remembers_how_it_was_made():
     trained = train(*planted(), info={"licence": "CC0-1.0"})
     info = trained.head.info
     assert info["recipe"]["hidden"] == [8]
-    assert info["training_rows"] == 240
+    assert info["training_rows"] == 480
     assert info["epochs"] == trained.epochs == int(np.argmin(trained.losses)) + 1
     assert info["licence"] == "CC0-1.0"
     other = train(*planted(seed=9)).head.info
@@ -98,7 +98,7 @@ def test_head_remembers_how_it_was_made():
 def test_linear_head_and_soft_labels():
     x, labels, groups = planted()
     soft = np.where(np.eye(2)[labels] > 0, 0.8, 0.2)
-    recipe = HeadRecipe(hidden=(), max_epochs=20, folds=3, learning_rate=1e-2, batch_size=64)
+    recipe = HeadRecipe(hidden=(), max_epochs=20, folds=3, learning_rate=1e-2, batch_size=32)
     trained = train(x, soft, groups, recipe)
     assert len(trained.head.layers) == 1
     confidence = trained.out_of_fold.max(1).mean()
@@ -135,12 +135,12 @@ def test_patience_ends_the_losses_early():
 @pytest.mark.parametrize(
     ("change", "error", "match"),
     [
-        ({"labels": np.zeros(240, np.int64)}, InputError, "no rows for yes"),
-        ({"labels": np.full(240, 2)}, ShapeError, "indices below 2"),
-        ({"labels": np.zeros((240, 3))}, ShapeError, r"got shape \(240, 3\)"),
-        ({"groups": ["a"] * 240}, InputError, "two or more groups"),
+        ({"labels": np.zeros(480, np.int64)}, InputError, "no rows for yes"),
+        ({"labels": np.full(480, 2)}, ShapeError, "indices below 2"),
+        ({"labels": np.zeros((480, 3))}, ShapeError, r"got shape \(480, 3\)"),
+        ({"groups": ["a"] * 480}, InputError, "two or more groups"),
         ({"groups": ["a"] * 239}, ShapeError, "must agree in n"),
-        ({"x": np.zeros((240, 100))}, ShapeError, "mean must have shape"),
+        ({"x": np.zeros((480, 100))}, ShapeError, "mean must have shape"),
     ],
 )
 def test_refuses(change, error, match):

@@ -38,7 +38,7 @@ def retag(source: Path, target: Path, muxer: str, **tags: str) -> None:
     with av.open(str(source)) as old, av.open(str(target), "w", format=muxer) as new:
         new.metadata.update(tags)
         stream = old.streams.audio[0]
-        copy = new.add_stream_from_template(stream)
+        copy = new.add_stream_from_template(stream, opaque=True)  # packets, no codec
         copy.metadata.update(tags)  # where Ogg keeps them
         for packet in old.demux(stream):
             if packet.dts is not None:

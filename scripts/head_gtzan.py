@@ -1,0 +1,131 @@
+"""GTZAN's fault-filtered split as tag scores: 443 training tracks, 290 for one look.
+
+The rows are windows of 3 s, about 1 s apart (61 frames); audiorec's segments are 3 s apart.
+Every third row is therefore what `audiorec extract` would see, and a track has three such
+series, one for each first row. Training uses all three, the test uses the first.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from head_features import Table
+
+from audiorec.tagger.head_inputs import logit
+
+GTZAN_GENRES = tuple("blues classical country disco hiphop jazz metal pop reggae rock".split())
+ROWS_PER_SEGMENT = 3  # 3 * 61 frames are 2.93 s
+
+StrArray = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Taggrams:
+    """Tag logits of series of segments.
+
+    Attributes
+    ----------
+    logits : ndarray, shape (n, 50), float64
+        Of the MSD backbone.
+    genre : ndarray, shape (n,), int64
+        Index into `GTZAN_GENRES`.
+    series : ndarray, shape (n,), str
+        Track and first row; the rows of a series are in playing order.
+    track, artist : ndarray, shape (n,), str
+        A track whose artist is not known counts as an artist of its own.
+    """
+
+    logits: npt.NDArray[np.float64]
+    genre: npt.NDArray[np.int64]
+    series: StrArray
+    track: StrArray
+    artist: StrArray
+
+    def __len__(self) -> int:
+        return len(self.genre)
+
+    def rows(self, keep: npt.NDArray[Any]) -> "Taggrams":
+        """Return the rows of a mask or of indices."""
+        return Taggrams(
+            logits=self.logits[keep],
+            genre=self.genre[keep],
+            series=self.series[keep],
+            track=self.track[keep],
+            artist=self.artist[keep],
+        )
+
+
+def load_taggrams(data: Path, part: str, *, phases: int) -> Taggrams:
+    """Read the published taggrams of ``train`` or ``test``.
+
+    Parameters
+    ----------
+    data : Path
+        The folder with ``gtzan/``.
+    part : str
+    phases : int
+        How many series to make of a track, 1 to 3.
+    """
+    with np.load(data / "gtzan" / f"{part}_msd_taggram.npz", allow_pickle=False) as file:
+        tags, genre, ids = file["X"], file["Y"], file["IDS"]
+    track = np.array([name.split("/")[1].removesuffix(".au") for name in ids])
+    number = np.zeros(len(track), np.int64)
+    for name in np.unique(track):
+        rows = np.flatnonzero(track == name)
+        number[rows] = np.arange(len(rows))
+    phase = number % ROWS_PER_SEGMENT
+    series = np.char.add(np.char.add(track, "#"), phase.astype(np.str_))
+    return Taggrams(
+        logits=logit(tags),
+        genre=genre.astype(np.int64),
+        series=series,
+        track=track,
+        artist=_artists(data, track),
+    ).rows(phase < phases)
+
+
+def taggrams_of(data: Path, table: Table) -> Taggrams:
+    """Return the rows of GTZAN audio of the validation list in the same form."""
+    track = np.array([name.split("/")[1] for name in table.track])
+    genre = np.array([GTZAN_GENRES.index(name.split("/")[0]) for name in table.track])
+    lines = (data / "gtzan" / "valid_filtered.txt").read_text().splitlines()
+    valid = {line.split("/")[1].strip().removesuffix(".wav") for line in lines}
+    return Taggrams(
+        logits=logit(table.msd.tags),
+        genre=genre.astype(np.int64),
+        series=track,
+        track=track,
+        artist=_artists(data, track),
+    ).rows(np.isin(track, list(valid)))
+
+
+def concatenate_taggrams(parts: list[Taggrams]) -> Taggrams:
+    """Stack taggrams."""
+    return Taggrams(
+        logits=np.concatenate([part.logits for part in parts]),
+        genre=np.concatenate([part.genre for part in parts]),
+        series=np.concatenate([part.series for part in parts]),
+        track=np.concatenate([part.track for part in parts]),
+        artist=np.concatenate([part.artist for part in parts]),
+    )
+
+
+def balanced(artist: StrArray, genre: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return row weights: an artist counts as the root of their rows, every genre the same."""
+    _, of_row, counts = np.unique(artist, return_inverse=True, return_counts=True)
+    weights: npt.NDArray[np.float64] = 1 / np.sqrt(counts[of_row])
+    totals = np.bincount(genre, weights)
+    return weights / totals[genre] * len(genre) / np.count_nonzero(totals)
+
+
+def _artists(data: Path, track: StrArray) -> StrArray:
+    """Return the artist of each track by Sturm's list, or the track where it has none."""
+    text = (data / "gtzan" / "artists_titles.txt").read_text("utf-8", errors="replace")
+    known = {}
+    for line in text.splitlines():
+        name, *rest = (part.strip() for part in line.split(":::"))
+        if rest and rest[0]:
+            known[name.removesuffix(".wav")] = rest[0].lower()
+    return np.array([known.get(name, name) for name in track])

@@ -182,8 +182,9 @@ class Extractor:
 
     @cached_property
     def _backbones(self) -> tuple[Backbone, ...]:
-        engine, device = self.config.engine, self.config.device
-        return tuple(load_backbone(n, engine=engine, device=device) for n in self._backbone_names)
+        engine, device, mel = self.config.engine, self.config.device, self.config.spec.mel
+        names = self._backbone_names
+        return tuple(load_backbone(n, engine=engine, device=device, mel=mel) for n in names)
 
 
 def vector(path: str | os.PathLike[str]) -> FloatArray:

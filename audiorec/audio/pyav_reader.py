@@ -42,7 +42,9 @@ WHITELISTS = {
 }
 _SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # full scale
 _MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
-_HOLE_S = 0.02  # a jump of the time stamps by more than this is lost audio
+# A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
+# 20.4 ms where its block size changes; a lost page is longer than this.
+_HOLE_S = 0.05
 
 
 class PyavReader:

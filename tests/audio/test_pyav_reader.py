@@ -155,7 +155,8 @@ class Packet:
         ([Packet(0), Packet(1), Packet(2)], 0, False, False),
         ([Packet(0), Packet(bad=True), Packet(1)], 1, True, False),  # without a jump in time
         ([Packet(bad=True), Packet(0)], 1, True, False),
-        ([Packet(0), Packet(1.03)], 0, True, False),
+        ([Packet(0), Packet(1.06)], 0, True, False),
+        ([Packet(0), Packet(1.03)], 0, False, False),  # Vorbis, where its block size changes
         ([Packet(0, 1.01), Packet(2.02)], 0, False, False),  # time stamps are rounded
         ([Packet(5), Packet(6), Packet(0)], 0, False, False),  # joined streams begin anew
         ([Packet(0), Packet(bad=True), Packet(bad=True)], 2, False, True),

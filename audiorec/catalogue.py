@@ -94,7 +94,7 @@ def find_songs(
             found = [(file, prefix + relative) for file, relative in walked]
         else:
             found = [(path, os.path.basename(path))]
-        sources.extend(_source(file, rename(file, printable(name))) for file, name in found)
+        sources.extend(make_source(file, rename(file, printable(name))) for file, name in found)
     return _unique(sources)
 
 
@@ -108,7 +108,7 @@ def read_list(lines: Iterable[str], *, root: Path | None = None) -> list[Source]
         text = line.rstrip("\r\n\0")
         if not text.strip() or text.startswith("#"):
             continue
-        sources.append(_source(text, _relative_name(text, root)))
+        sources.append(make_source(text, _relative_name(text, root)))
     return _unique(sources)
 
 
@@ -128,7 +128,7 @@ def read_manifest(path: Path) -> list[Source]:
     for number, (file, name) in enumerate(rows, start=2 if path.suffix != ".parquet" else 1):
         if not file or not name:
             raise InputError(f"{path}: row {number} has an empty path or song_id")
-        sources.append(_source(str(path.parent / file), name))
+        sources.append(make_source(str(path.parent / file), name))
     return _unique(sources)
 
 
@@ -213,11 +213,12 @@ def _begins_like_audio(path: str) -> bool:
     return riff or aiff or m4a or head[:4] in (b"fLaC", b"OggS") or head[:3] == b"ID3"
 
 
-def _source(path: str, song_id: str) -> Source:
+def make_source(path: str, song_id: str) -> Source:
+    """Look at a file; one that is missing gets size -1, and its failure when it is opened."""
     try:
         info = os.stat(path)
         size, mtime_ns = info.st_size, info.st_mtime_ns
-    except OSError:  # vanished or forbidden: the failure is reported when it is opened
+    except OSError:
         size, mtime_ns = -1, -1
     return Source(song_id, path, printable(os.path.abspath(path)), size, mtime_ns)
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from head_augment import ACTIVE_FRAME, activity
 from head_data import ACCOMPANIED, SAMPLE_RATE, VOCAL, Clip, read, read_channel
 
+from audiorec.audio.mel import log_mel
 from audiorec.audio.segment import segments
 from audiorec.tagger.backbone import Backbone, load_backbone
 from audiorec.tagger.head_inputs import assemble
@@ -98,10 +99,22 @@ class Extractor:
         batch = np.stack(mels) if mels else np.zeros((0, 187, 96), np.float32)
         return {name: backbone.features(batch) for name, backbone in self.backbones.items()}
 
-    def clips(self, name: str, clips: list[Clip]) -> Table:
-        """Return the segments of clips as `audiorec extract` would cut them."""
+    def clips(
+        self, name: str, clips: list[Clip], change: Callable[[FloatArray], FloatArray] | None = None
+    ) -> Table:
+        """Return the segments of clips as `audiorec extract` would cut them.
+
+        Parameters
+        ----------
+        name : str
+            Of the cache file.
+        clips : list of Clip
+        change : callable, optional
+            What happens to each waveform first; it must be named by `name`.
+        """
         key = "|".join(f"{c.track}:{c.label}:{c.skip_s}:{c.max_s}" for c in clips)
-        return self._cached(name, key, lambda: concatenate([self._clip(c) for c in clips]))
+        change = change or (lambda waveform: waveform)
+        return self._cached(name, key, lambda: concatenate([self._clip(c, change) for c in clips]))
 
     def waveforms(
         self, name: str, key: str, make: Callable[[], Iterable[tuple[FloatArray, dict[str, Any]]]]
@@ -116,8 +129,8 @@ class Extractor:
             save(path, make())
         return load(path)
 
-    def _clip(self, clip: Clip) -> Table:
-        waveform = read(clip)
+    def _clip(self, clip: Clip, change: Callable[[FloatArray], FloatArray]) -> Table:
+        waveform = change(read(clip))
         if len(waveform) < SAMPLE_RATE:
             return _table(self.run([]), [])
         cut = list(segments([waveform]))
@@ -126,8 +139,6 @@ class Extractor:
         return _table(self.run([segment.log_mel for segment in cut]), rows)
 
     def _waveforms(self, items: Iterable[tuple[FloatArray, dict[str, Any]]]) -> Table:
-        from audiorec.audio.mel import log_mel
-
         tables, mels, rows = [], [], []
         for waveform, row in items:
             frames = log_mel(waveform)

@@ -1,6 +1,10 @@
 """Small libraries for the tests of whole runs."""
 
+import os
 from pathlib import Path
+
+# Before numpy: threads that wait for each other over small products cost more than they do.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from made_songs import write_song

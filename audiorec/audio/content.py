@@ -14,7 +14,7 @@ import av.error
 
 from audiorec.audio.pyav_reader import audio_stream, codec_name, open_container
 from audiorec.audio.raw import DecoderError
-from audiorec.audio.sniff import PathLike, open_regular
+from audiorec.audio.sniff import PathLike, end_of_audio, open_regular
 
 DIGEST_BYTES = 16
 _READ_BYTES = 1 << 20
@@ -52,7 +52,7 @@ def content_hash(path: PathLike) -> str:
 
 
 def _hash_packets(file: BinaryIO) -> str:
-    with open_container(file) as container:
+    with open_container(file, end=end_of_audio(file)) as container:
         stream = audio_stream(container)
         digest = _new_hash("packets", *_format_of(stream))
         n_bytes = 0

@@ -9,6 +9,7 @@ mix to mono and the change of rate are not left to FFmpeg, whose mono is 3 dB to
 """
 
 import contextlib
+import os
 from collections.abc import Iterator
 from typing import Any, BinaryIO
 
@@ -80,6 +81,7 @@ class PyavReader:
         self.ends_in_error = False
         self._expected_s: float | None = None
         self._file = file
+        self._end = sniffed.audio_end
 
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
@@ -92,7 +94,7 @@ class PyavReader:
             If FFmpeg cannot open the file, finds no audio of a known codec in it, or can
             decode none of its packets.
         """
-        with open_container(self._file) as container:
+        with open_container(self._file, end=self._end) as container:
             stream = audio_stream(container)
             self.codec = codec_name(stream)
             if container.format.name.startswith("mov") and stream.duration:
@@ -147,14 +149,48 @@ class PyavReader:
 
 
 @contextlib.contextmanager
-def open_container(file: BinaryIO) -> Iterator[Any]:
-    """Open a file with the whitelists; `DecoderError` if FFmpeg does not know it."""
+def open_container(file: BinaryIO, *, end: int) -> Iterator[Any]:
+    """Open a file with the whitelists, without the tags behind its audio.
+
+    Parameters
+    ----------
+    file : binary file
+    end : int
+        Bytes of it that are shown to FFmpeg, some versions of which take a tag at the end
+        for a damaged packet.
+
+    Raises
+    ------
+    DecoderError
+        If no demuxer on the list knows the file.
+    """
+    source = _Beginning(file, end)
     try:
-        container = av.open(file, options=dict(WHITELISTS), metadata_errors="replace")
+        container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
         raise DecoderError(_reason(error), DECODER) from None
     with container:
         yield container
+
+
+class _Beginning:
+    """The first `end` bytes of a file, as PyAV wants files."""
+
+    name = ""  # PyAV passes it to FFmpeg, which would look at the extension
+
+    def __init__(self, file: BinaryIO, end: int) -> None:
+        self._file = file
+        self._end = end
+        self.tell = file.tell
+        file.seek(0)
+
+    def read(self, size: int) -> bytes:
+        return self._file.read(max(0, min(size, self._end - self._file.tell())))
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            offset, whence = self._end + offset, os.SEEK_SET
+        return self._file.seek(offset, whence)
 
 
 def audio_stream(container: Any) -> Any:

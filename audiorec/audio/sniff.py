@@ -108,7 +108,7 @@ def sniff(path: PathLike) -> Sniffed:
         if size == 0:
             raise _refusal(path, Failure.EMPTY, "the file has no bytes")
         begin = _behind_id3v2(file)
-        audio_end = max(begin, _before_trailing_tags(file, size))
+        audio_end = max(begin, end_of_audio(file))
         file.seek(begin)
         container = _container(file.read(_SCAN_BYTES), is_whole=audio_end - begin <= _SCAN_BYTES)
         if container is None:
@@ -144,6 +144,21 @@ def open_regular(path: PathLike) -> BinaryIO:
     return file
 
 
+def end_of_audio(file: BinaryIO) -> int:
+    """Return the position where ID3v1 and APE tags at the end of a file begin."""
+    end = os.fstat(file.fileno()).st_size
+    file.seek(max(0, end - _ID3V1_BYTES))
+    if file.read(3) == b"TAG" and end >= _ID3V1_BYTES:
+        end -= _ID3V1_BYTES
+    file.seek(max(0, end - _APE_FOOTER_BYTES))
+    footer = file.read(_APE_FOOTER_BYTES)
+    if footer[:8] == b"APETAGEX":
+        length = int.from_bytes(footer[12:16], "little")
+        has_header = footer[23] & 0x80
+        end -= length + (_APE_FOOTER_BYTES if has_header else 0)
+    return max(0, end)
+
+
 def display_path(path: PathLike) -> str:
     """Return a path as text; bytes that are not UTF-8 become surrogate escapes."""
     return os.fsdecode(path)
@@ -166,21 +181,6 @@ def _behind_id3v2(file: BinaryIO) -> int:
         length = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
         at += 10 + length + (10 if tag[5] & 0x10 else 0)  # flag 0x10: a footer
     return at
-
-
-def _before_trailing_tags(file: BinaryIO, size: int) -> int:
-    """Return the position where ID3v1 and APE tags at the end begin."""
-    end = size
-    file.seek(max(0, end - _ID3V1_BYTES))
-    if file.read(3) == b"TAG" and end >= _ID3V1_BYTES:
-        end -= _ID3V1_BYTES
-    file.seek(max(0, end - _APE_FOOTER_BYTES))
-    footer = file.read(_APE_FOOTER_BYTES)
-    if footer[:8] == b"APETAGEX":
-        length = int.from_bytes(footer[12:16], "little")
-        has_header = footer[23] & 0x80
-        end -= length + (_APE_FOOTER_BYTES if has_header else 0)
-    return max(0, end)
 
 
 def _container(head: bytes, *, is_whole: bool) -> Container | None:

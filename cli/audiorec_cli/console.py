@@ -52,7 +52,9 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(*columns, title=title, title_justify="left", show_edge=False)
+    table = Table(title=title, title_justify="left", show_edge=False)
+    for column in columns:  # folded, not cut: an id has to be whole to be typed
+        table.add_column(column, overflow="fold")
     for row in rows:  # as Text: a title may hold square brackets
         table.add_row(*(Text(cell(value)) for value in row))
     Console().print(table)
@@ -77,6 +79,18 @@ def cell(value: object) -> str:
 def printable(text: str) -> str:
     """Return text that the terminal's encoding can show."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def file_size(n_bytes: int) -> str:
+    """Return bytes as MB, or GB from a thousand of them.
+
+    Examples
+    --------
+    >>> file_size(3_400_000), file_size(12_000_000_000)
+    ('3.4 MB', '12.0 GB')
+    """
+    megabytes = n_bytes / 1e6
+    return f"{megabytes:.1f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 
 
 def duration(seconds: float) -> str:

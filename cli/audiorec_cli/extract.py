@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, duration, print_json, say
+from audiorec_cli.console import Exit, duration, file_size, out, print_json, say
 from audiorec_cli.progress import progress_display
 
 if TYPE_CHECKING:
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from audiorec.report import RunReport
     from audiorec.vectors.journal import Outputs
 
-# Seconds of CPU for a second of audio on one core; benchmarks/bench_pipeline.py measures it.
-SPEED = 45.0
+# Seconds of audio per CPU-second; benchmarks/bench_pipeline.py measures it.
+SPEED = 80.0
 MIB = 1 << 20
 
 
@@ -213,10 +213,10 @@ def _print_plan(todo: "list[Source]", unchanged: int, failed_before: int, json: 
         )
         return
     for source in todo:
-        print(source.song_id)
-    gigabytes = sum(max(source.size, 0) for source in todo) / 1e9
+        out(source.song_id)
+    size = file_size(sum(max(source.size, 0) for source in todo))
     say(
-        f"{len(todo)} songs to open ({gigabytes:.2f} GB, {duration(seconds)} of audio, about "
+        f"{len(todo)} songs to open ({size}, {duration(seconds)} of audio, about "
         f"{duration(cpu_s)} of CPU time), {unchanged} unchanged, {failed_before} failed before"
     )
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from audiorec.errors import AudiorecError, SongError, StoreError, WeightsError
-from audiorec_cli import doctor, extract, info, similar, tags
+from audiorec_cli import classify, doctor, extract, heads, info, similar, tags
 from audiorec_cli.console import Exit, say
 
 app = typer.Typer(
@@ -21,8 +21,10 @@ app = typer.Typer(
 )
 app.command()(extract.extract)
 app.command()(similar.similar)
+app.command()(classify.classify)
 app.command()(tags.tags)
 app.command()(info.info)
+app.add_typer(heads.app, name="heads")
 app.command()(doctor.doctor)
 
 

@@ -259,3 +259,46 @@ def test_ctrl_c_finishes_what_is_in_flight_and_says_how_to_go_on(tmp_path):
     assert again.returncode == 0, again.stderr
     assert "unchanged" in again.stderr
     assert pq.read_metadata(tmp_path / "vecs.parquet").num_rows == 8
+
+
+def test_classify_says_what_a_song_is_and_what_is_broken(home):
+    result = audiorec("classify", home / "songs", "--json")
+    assert result.returncode == 3
+    assert "broken.mp3" in result.stderr
+    songs = json.loads(result.stdout)["songs"]
+    assert len(songs) == 5
+    assert songs[0]["genre"] is None  # four seconds: one segment
+    table = audiorec("classify", home / "unseen.flac", "--format", "csv").stdout.splitlines()
+    assert table[0].startswith("song,version,genre,voiced,segments,remark,")
+    assert table[1].startswith("unseen.flac,")
+
+
+def test_a_head_of_ones_own_from_labels_to_use(home, tmp_path):
+    pytest.importorskip("torch", reason='needs the extra "train"')
+    rows = [
+        f"{home}/songs/{p},{c},{p}"
+        for p, c in [
+            ("a/one.flac", "x"),
+            ("a/two.wav", "x"),
+            ("b/three.flac", "y"),
+            ("b/five.wav", "y"),
+        ]
+    ]
+    labels = tmp_path / "labels.csv"
+    labels.write_text("path,label,song_id\n" + "\n".join(rows) + "\n")
+    result = audiorec("heads", "train", labels, "--task", "mood", "--out", tmp_path / "mood", "-q")
+    assert result.returncode == 0, result.stderr
+    assert "by song: accuracy" in result.stdout
+    assert "No groups were given" in result.stderr
+    assert {"head.safetensors", "figures.json", "MODEL_CARD.md"} <= {
+        p.name for p in (tmp_path / "mood").iterdir()
+    }
+    judged = audiorec("heads", "evaluate", tmp_path / "mood", labels, "--json", "-q")
+    assert judged.returncode == 0, judged.stderr
+    assert json.loads(judged.stdout)["by_song"]["tracks"] == 4
+    head = tmp_path / "mood" / "head.safetensors"
+    out = tmp_path / "v.parquet"
+    used = audiorec("extract", home / "songs/a", "--head", head, "--out", out, "-q", "-j1")
+    assert used.returncode == 0, used.stderr
+    described = json.loads(audiorec("info", "--vectors", out, "--json").stdout)
+    assert (described["dimension"], described["classes"]) == (12, ["mood/x", "mood/y"])

@@ -7,17 +7,17 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from safetensors.numpy import load_file, save  # noqa: E402
+from safetensors.numpy import load_file, save
 
-from audiorec.errors import InputError, ShapeError, WeightsError  # noqa: E402
-from audiorec.tagger.backbone import OnnxBackbone, load_backbone  # noqa: E402
-from audiorec.tagger.backbone_torch import (  # noqa: E402
+from audiorec.errors import InputError, ShapeError, WeightsError
+from audiorec.tagger.backbone import OnnxBackbone, load_backbone
+from audiorec.tagger.backbone_torch import (
     FrequencyBlock,
     Musicnn,
     TorchBackbone,
     load_network,
 )
-from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, weights_path  # noqa: E402
+from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, weights_path
 
 ORACLE = Path(__file__).parents[2] / "fixtures" / "musicnn_oracle.npz"
 NAMES = ["msd", "mtt"]

@@ -1,0 +1,94 @@
+"""Scores in words: what a song is, how sure that is, and when nothing should be said.
+
+    ScoreSeries, Status ──read_scores──▶ `Reading`
+
+A song that is silent, shorter than three segments, or mostly not music gets no genre.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.types import FloatArray, ScoreSeries, Status
+
+MIN_SEGMENTS = 3  # fewer say little about a song
+VOICED = ("vocal", "vocal_accompaniment")
+NOT_MUSIC = "other"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What the scores of one song say.
+
+    Attributes
+    ----------
+    best : mapping of str to str or None
+        The likeliest class of each head; None where nothing should be said.
+    scores : mapping of str to mapping of str to float
+        Mean score of each class by head, the largest first.
+    voiced : float or None
+        Share of segments whose likeliest version has a voice in it.
+    segments : int
+    remark : str
+        Why something was left unsaid; empty if nothing was.
+    """
+
+    best: Mapping[str, str | None]
+    scores: Mapping[str, Mapping[str, float]]
+    voiced: float | None
+    segments: int
+    remark: str = ""
+
+
+def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
+    """Read a score series.
+
+    Parameters
+    ----------
+    series : ScoreSeries
+        Of one or more segments.
+    status : Status
+        Of the audio behind it.
+
+    Examples
+    --------
+    >>> scores = np.array([[0.9, 0.1, 0.7, 0.3]] * 4, np.float32)
+    >>> classes = ("version/instrumental", "version/other", "genre/jazz", "genre/pop")
+    >>> reading = read_scores(ScoreSeries(scores, np.arange(4, dtype=np.float32), classes))
+    >>> reading.best, reading.remark
+    ({'version': 'instrumental', 'genre': 'jazz'}, '')
+    """
+    heads: dict[str, dict[str, float]] = {}
+    for name, value in zip(series.classes, series.scores.mean(axis=0), strict=True):
+        head, _, label = name.partition("/")
+        heads.setdefault(head, {})[label] = float(value)
+    scores = {h: dict(sorted(s.items(), key=lambda item: -item[1])) for h, s in heads.items()}
+    best: dict[str, str | None] = {head: next(iter(s)) for head, s in scores.items()}
+    remark = _remark(len(series), status, best.get("version"))
+    if remark:
+        best = {head: None if head != "version" else label for head, label in best.items()}
+    if status is Status.SILENT:
+        best = dict.fromkeys(best)
+    return Reading(
+        best=best, scores=scores, voiced=_voiced(series), segments=len(series), remark=remark
+    )
+
+
+def _remark(segments: int, status: Status, version: str | None) -> str:
+    if status is Status.SILENT:
+        return "silent"
+    if version == NOT_MUSIC:
+        return "not music: speech, noise or other sound"
+    if segments < MIN_SEGMENTS:
+        return f"only {segments} segment{'s' if segments > 1 else ''} of three seconds"
+    return ""
+
+
+def _voiced(series: ScoreSeries) -> float | None:
+    columns = [i for i, name in enumerate(series.classes) if name.startswith("version/")]
+    if not columns:
+        return None
+    labels = [series.classes[i].partition("/")[2] for i in columns]
+    version: FloatArray = series.scores[:, columns]
+    return float(np.mean([labels[i] in VOICED for i in version.argmax(axis=1)]))

@@ -1,0 +1,169 @@
+"""``audiorec heads``: train a classifier of your own, and judge one."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec_cli.console import out, print_json, say
+from audiorec_cli.progress import progress_display
+
+if TYPE_CHECKING:
+    from audiorec.evaluation.classification import Report
+    from audiorec.labelled import LabelledFeatures
+    from audiorec.tagger.heads import Head
+
+app = typer.Typer(no_args_is_help=True, help="Train and judge heads: classifiers of segments.")
+
+HEAD_FILE = "head.safetensors"
+FIGURES_FILE = "figures.json"
+CARD_FILE = "MODEL_CARD.md"
+CACHE_FOLDER = "features"
+
+UNGROUPED = (
+    "No groups were given: songs of one artist may have been on both sides, so the figures are "
+    "better than they would be on new artists. Give a column `group`, or a folder an artist."
+)
+
+LabelsArgument = Annotated[
+    Path,
+    typer.Argument(
+        help="A folder of class folders, or a CSV or Parquet with path, label and maybe group."
+    ),
+]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
+
+
+@app.command()
+def train(
+    labels: LabelsArgument,
+    task: Annotated[str, typer.Option(help="The head's name, for example mood.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option("--input", help="Backbone outputs: msd.tags, msd.penultimate, mtt.…"),
+    ] = None,
+    hidden: Annotated[int, typer.Option(min=0, help="Units of the hidden layer; 0: none.")] = 64,
+    epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
+    seed: Annotated[int, typer.Option(help="Same seed, same head.")] = 0,
+    jobs: JobsOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train a head on labelled songs; use it with extract --head FOLDER/head.safetensors.
+
+    Writes the head, its figures on songs of groups it had not heard, and a model card.
+    """
+    from audiorec.labelled import DEFAULT_INPUTS
+    from audiorec.labelled import train as train_labelled
+    from audiorec.tagger.heads_train import HeadRecipe
+
+    data = _features(labels, output / CACHE_FOLDER, None, jobs, quiet)
+    recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
+    trained, segments, songs = train_labelled(
+        data, task=task, inputs=inputs or DEFAULT_INPUTS, recipe=recipe
+    )
+    figures = _figures(segments, songs, data)
+    caution = "" if data.grouped else UNGROUPED
+    _write(output, trained.head, figures, _card(trained.head, segments, songs, caution))
+    _print(figures, segments, songs, json)
+    if caution:
+        say(f"note: {caution}")
+    say(f"head: {output / HEAD_FILE}; use it: audiorec extract FOLDER --head {output / HEAD_FILE}")
+
+
+@app.command()
+def evaluate(
+    head: Annotated[Path, typer.Argument(help="A head file, or the folder that train wrote.")],
+    labels: LabelsArgument,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where features are kept [default: beside the labels].")
+    ] = None,
+    jobs: JobsOption = 0,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Judge a head on labelled songs: by segment and by song, class by class."""
+    from audiorec.labelled import evaluate as evaluate_labelled
+    from audiorec.tagger.heads import Head
+
+    loaded = Head.load(head / HEAD_FILE if head.is_dir() else head)
+    where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
+    data = _features(labels, where, loaded.classes, jobs, quiet)
+    segments, songs = evaluate_labelled(loaded, data)
+    _print(_figures(segments, songs, data), segments, songs, json)
+
+
+def _features(
+    labels: Path, cache: Path, classes: Sequence[str] | None, jobs: int, quiet: bool
+) -> "LabelledFeatures":
+    from audiorec.labelled import labelled_features, read_labels
+
+    songs = read_labels(labels)
+    with progress_display(quiet=quiet) as progress:
+        data = labelled_features(songs, cache, classes=classes, jobs=jobs, progress=progress)
+    if data.missing:
+        reasons = cache / "errors.parquet"
+        say(f"{len(data.missing)} labelled songs could not be used; reasons: {reasons}")
+    return data
+
+
+def _figures(segments: "Report", songs: "Report", data: "LabelledFeatures") -> dict[str, Any]:
+    return {
+        "by_segment": segments.to_dict(),
+        "by_song": songs.to_dict(),
+        "grouped": data.grouped,
+        "missing": list(data.missing),
+    }
+
+
+def _print(figures: dict[str, Any], segments: "Report", songs: "Report", json: bool) -> None:
+    if json:
+        print_json({"schema": "audiorec/heads/1", **figures})
+        return
+    out("by segment: " + segments.table())
+    out("by song: " + songs.table())
+
+
+def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> None:
+    """Write the three files; the head comes last, so that it never stands alone."""
+    import json
+
+    from audiorec.vectors.atomic import replaced
+
+    with replaced(folder / FIGURES_FILE) as path:
+        path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")
+    with replaced(folder / CARD_FILE) as path:
+        path.write_text(card)
+    with replaced(folder / HEAD_FILE) as path:
+        head.save(path)
+
+
+def _card(head: "Head", segments: "Report", songs: "Report", caution: str) -> str:
+    info = head.info
+    return f"""# Head: {head.task}
+
+- classes: {", ".join(head.classes)}
+- inputs: {", ".join(head.inputs)}
+- trained on {info["training_rows"]} segments in {info["epochs"]} epochs
+- seed {info["recipe"]["seed"]}
+- training data {info["training_data"]}, head {head.sha256[:16]}
+
+Figures are out of fold: each segment was scored by a head that had heard nothing of its group.
+They hold for songs like these, not for other collections. {caution}
+
+By segment:
+
+```
+{segments.table()}
+```
+
+By song (mean score over its segments):
+
+```
+{songs.table()}
+```
+"""

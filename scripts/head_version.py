@@ -1,0 +1,202 @@
+"""The version recipe: what is trained on, what is left out, what is measured.
+
+Two tables. *Inside*: folds along singers and recordings, so that every corpus is on both
+sides. *Unseen*: corpora of instrumental music and of other sounds are left out whole, in
+turn, together with some of MIR-1K's singers; and the set ``tune``, of which nothing is ever
+trained on. The second table is the claim.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, VERSION_CLASSES, VOCAL
+from head_features import Table
+
+from audiorec.tagger.calibration import class_targets, fit_calibration
+from audiorec.tagger.heads import Head, softmax
+from audiorec.tagger.heads_train import HeadRecipe, Trained, train_head
+from audiorec.tagger.weights import backbone_weights
+
+INPUTS = ("msd.penultimate", "mtt.penultimate")
+RECIPE = HeadRecipe(
+    hidden=(64,),
+    dropout=0.3,
+    input_dropout=0.1,
+    label_smoothing=0.1,
+    max_epochs=15,
+    patience=15,
+    folds=3,
+    balanced=False,  # `row_weights` does it, by corpus
+)
+ROTATION_RECIPE = replace(RECIPE, folds=2)  # only its fit on everything is used
+MIN_VOICED = 0.3  # share of a segment; below it the voice's own label does not hold
+
+# Left out together: music, sounds and speech of other makers in every fold.
+ROTATION = (
+    ("superpowers", "urbansound8k", "asterisk-core-sounds-fr-wav"),
+    ("wesnoth-1.18-music", "kitchen20", "cmu_arctic"),
+    ("warzone2100-music", "noises", "asterisk-core-sounds-it-wav"),
+    ("singularity-music", "fretsonfire-songs-sectoid", "klettres-data",
+     "asterisk-core-sounds-ru-wav"),
+    ("drascula-music", "planetblupi-music-ogg", "asterisk-core-sounds-en-wav",
+     "fillets-ng-data-cs", "fillets-ng-data-nl"),
+    ("hyperrogue-music", "domino-chain-music", "asc-music", "lincity-ng-data",
+     "asterisk-core-sounds-es-wav"),
+)  # fmt: skip
+SONG_WEIGHT = 0.5  # of GTZAN's rows, whose labels are weak
+VOICE_TAGS = {
+    "mtt": ("vocal", "female", "male", "singing", "vocals", "woman", "male vocal", "man", "voice",
+            "male voice", "female vocal", "female voice"),
+    "msd": ("female vocalists", "male vocalists", "female vocalist"),
+}  # fmt: skip
+MSD_VOICE_FACTOR = 0.75  # its vocal tags also fire on soft music without a voice
+
+BoolArray = npt.NDArray[np.bool_]
+Float64Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Unseen:
+    """Logits of rows whose corpus or singer the head had not heard, over all turns."""
+
+    logits: Float64Array
+    turn: npt.NDArray[np.int64]
+    rows: npt.NDArray[np.int64]  # into the table of clean rows
+
+    def calibrated(self, labels: npt.NDArray[np.int64]) -> Float64Array:
+        """Return scores, each turn calibrated on the other turns' rows."""
+        scores = np.zeros_like(self.logits)
+        for turn in np.unique(self.turn):
+            others, own = self.turn != turn, self.turn == turn
+            scale, bias = calibrate(self.logits[others], labels[others])
+            scores[own] = softmax(self.logits[own] * scale + bias)
+        return scores
+
+
+def calibrate(
+    logits: Float64Array, labels: npt.NDArray[np.int64]
+) -> tuple[Float64Array, Float64Array]:
+    """Fit vector scaling with every class weighing the same."""
+    weights = 1.0 / np.bincount(labels, minlength=len(VERSION_CLASSES))[labels]
+    return fit_calibration(logits, labels, row_weights=weights)
+
+
+def usable(table: Table) -> Table:
+    """Return the labelled rows; a voice's rows only where it is heard."""
+    silent = (table.voiced < MIN_VOICED) & np.isin(table.label, [VOCAL, ACCOMPANIED])
+    return table.rows((table.label >= 0) & ~silent)
+
+
+def contains(names: npt.NDArray[np.str_], wanted: tuple[str, ...]) -> BoolArray:
+    """Return which of the ``+``-joined names hold any of the wanted ones."""
+    unique, of_row = np.unique(names, return_inverse=True)
+    held = np.array([any(w in name.split("+") for w in wanted) for name in unique])
+    return held[of_row]
+
+
+def targets(table: Table) -> Float64Array:
+    """Return (n, 4) probabilities; GTZAN's weak labels give way to what the tags say."""
+    found = class_targets(table.label, len(VERSION_CLASSES))
+    heard = voice_score(table)
+    songs = table.corpus == "gtzan"
+    for label, voiced, certain in (
+        (ACCOMPANIED, heard >= 0.15, (0.03, 0.97)),
+        (ACCOMPANIED, heard < 0.15, (0.3, 0.7)),
+        (INSTRUMENTAL, heard <= 0.08, (0.97, 0.03)),
+        (INSTRUMENTAL, heard > 0.08, (0.6, 0.4)),
+    ):
+        rows = songs & (table.label == label) & voiced
+        found[rows] = 0.0
+        found[np.ix_(rows, [INSTRUMENTAL, ACCOMPANIED])] = certain
+    return found
+
+
+def voice_score(table: Table) -> npt.NDArray[np.float32]:
+    """Return how sure the backbones' own tags are of a voice, (n,)."""
+    best = {}
+    for name, wanted in VOICE_TAGS.items():
+        tags = backbone_weights(name).tags
+        best[name] = getattr(table, name).tags[:, [tags.index(tag) for tag in wanted]].max(1)
+    return np.maximum(best["mtt"], MSD_VOICE_FACTOR * best["msd"])
+
+
+def row_weights(table: Table) -> Float64Array:
+    """Return weights: a corpus counts as the root of its rows, every class the same."""
+    weights = np.zeros(len(table))
+    for label in range(len(VERSION_CLASSES)):
+        rows = table.label == label
+        _, of_row, counts = np.unique(table.corpus[rows], return_inverse=True, return_counts=True)
+        share = 1 / np.sqrt(counts[of_row])
+        weights[rows] = share / share.sum() * len(table) / len(VERSION_CLASSES)
+    return np.where(table.corpus == "gtzan", SONG_WEIGHT * weights, weights)
+
+
+def train_version(
+    table: Table,
+    backbones: Mapping[str, str],
+    *,
+    recipe: HeadRecipe = RECIPE,
+    info: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train the version head on labelled rows."""
+    return train_head(
+        table.columns(INPUTS),
+        targets(table),
+        np.array([group.split("+")[0] for group in table.group]),
+        task="version",
+        classes=VERSION_CLASSES,
+        inputs=INPUTS,
+        backbones={name: backbones[name] for name in ("msd", "mtt")},
+        recipe=recipe,
+        row_weights=row_weights(table),
+        info=info,
+    )
+
+
+def rotate(train: Table, clean: Table, backbones: Mapping[str, str]) -> Unseen:
+    """Leave corpora and singers out in turn and keep the logits of what was left out.
+
+    Parameters
+    ----------
+    train : Table
+        All rows that may be learnt from: clean, augmented, GTZAN.
+    clean : Table
+        Rows to judge, ``tune`` among them; each turn judges ``tune`` anew.
+    backbones : mapping of str to str
+    """
+    parts: list[tuple[Float64Array, npt.NDArray[np.int64], int]] = []
+    for turn, (learn, judge) in enumerate(_turns(train, clean)):
+        head = train_version(train.rows(learn), backbones, recipe=ROTATION_RECIPE).head
+        rows = np.flatnonzero(judge)
+        parts.append((head.logits(clean.rows(rows).columns(INPUTS)), rows, turn))
+    return Unseen(
+        logits=np.concatenate([logits for logits, _, _ in parts]),
+        turn=np.concatenate([np.full(len(rows), turn) for _, rows, turn in parts]),
+        rows=np.concatenate([rows for _, rows, _ in parts]),
+    )
+
+
+def _turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
+    """Yield the rows to learn from and the rows to judge, turn by turn."""
+    mir1k = np.unique(clean.group[clean.corpus == "mir1k"])
+    for turn, corpora in enumerate(ROTATION):
+        singers = tuple(str(name) for name in mir1k[turn :: len(ROTATION)])
+        learn = ~contains(train.corpus, (*corpora, "tune")) & ~contains(train.group, singers)
+        voices = np.isin(clean.group, singers) & np.isin(clean.label, [VOCAL, ACCOMPANIED])
+        yield learn, voices | np.isin(clean.corpus, (*corpora, "tune"))
+
+
+def with_calibration(head: Head, unseen: Unseen, labels: npt.NDArray[np.int64]) -> Head:
+    """Return the head with the calibration that fits unseen corpora and singers."""
+    own = np.concatenate(
+        [np.flatnonzero(labels == c) for c in (VOCAL, INSTRUMENTAL, ACCOMPANIED, OTHER)]
+    )
+    scale, bias = calibrate(unseen.logits[own], labels[own])
+    return replace(
+        head,
+        calibration_scale=scale.astype(np.float32),
+        calibration_bias=bias.astype(np.float32),
+    )

@@ -19,7 +19,6 @@ from head_gtzan import GTZAN_GENRES, Taggrams, balanced
 from head_yardstick import GENRE_RECIPE
 
 from audiorec.evaluation.classification import Report, by_track, report
-from audiorec.tagger.head_inputs import logit
 from audiorec.tagger.heads import Head
 from audiorec.tagger.heads_train import HeadRecipe, Trained, train_head
 from audiorec.tagger.weights import backbone_weights
@@ -51,9 +50,9 @@ Float64Array = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class GenreRows:
-    """What the head learns from: tag logits, soft targets, groups, weights."""
+    """What the head learns from: tag scores, soft targets, groups, weights."""
 
-    logits: Float64Array
+    tags: Float64Array
     targets: Float64Array
     group: npt.NDArray[np.str_]
     weight: Float64Array
@@ -61,7 +60,7 @@ class GenreRows:
     def rows(self, keep: npt.NDArray[Any]) -> "GenreRows":
         """Return the rows of a mask or of indices."""
         return GenreRows(
-            logits=self.logits[keep],
+            tags=self.tags[keep],
             targets=self.targets[keep],
             group=self.group[keep],
             weight=self.weight[keep],
@@ -82,15 +81,15 @@ def genre_rows(gtzan: Taggrams, music: Table) -> GenreRows:
     gtzan = gtzan.rows(np.isin(names, LABELLED))
     labels = ten_of_gtzan(gtzan.genre)
     labelled = np.eye(len(GENRES))[labels]
-    folk = is_folk(gtzan.logits)
+    folk = is_folk(gtzan.tags)
     labelled[folk] *= 1 - FOLK_SHARE
     labelled[folk, FOLK] += FOLK_SHARE
     weight = balanced(gtzan.artist, labels)
     per_class = weight.sum() / len(LABELLED)
 
-    logits = logit(music.msd.tags)
+    tags = music.msd.tags.astype(np.float64)
     electronic = is_electronic(music)
-    folksy = is_folk(logits) & ~electronic
+    folksy = is_folk(tags) & ~electronic
     keep = electronic | folksy
     targets = np.zeros((len(music), len(GENRES)))
     targets[electronic, ELECTRONIC] = 1.0
@@ -101,7 +100,7 @@ def genre_rows(gtzan: Taggrams, music: Table) -> GenreRows:
     weights[electronic] = share[electronic] / share[electronic].sum() * per_class
     weights[electronic] *= ELECTRONIC_WEIGHT
     return GenreRows(
-        logits=np.concatenate([gtzan.logits, logits[keep]]),
+        tags=np.concatenate([gtzan.tags, tags[keep]]),
         targets=np.concatenate([labelled, targets[keep]]),
         group=np.concatenate([gtzan.artist, music.track[keep]]),
         weight=np.concatenate([weight, weights[keep]]),
@@ -117,7 +116,7 @@ def train_genre(
 ) -> Trained:
     """Train the genre head."""
     return train_head(
-        rows.logits,
+        rows.tags,
         rows.targets,
         rows.group,
         task="genre",
@@ -136,14 +135,13 @@ def ten_of_gtzan(genre: IntArray) -> IntArray:
     return np.array(lookup, np.int64)[genre]
 
 
-def is_folk(logits: Float64Array) -> npt.NDArray[np.bool_]:
+def is_folk(tags: Float64Array) -> npt.NDArray[np.bool_]:
     """Return where folk is the strongest genre tag and not weak."""
-    tags = backbone_weights("msd").tags
-    columns = [tags.index(name) for name in GENRE_TAGS]
-    folk = tags.index("folk")
-    strongest = logits[:, columns].max(1) == logits[:, folk]
-    certain: npt.NDArray[np.bool_] = logits[:, folk] >= logit(np.array([FOLK_TAG]))[0]
-    return strongest & certain
+    names = backbone_weights("msd").tags
+    columns = [names.index(name) for name in GENRE_TAGS]
+    folk = tags[:, names.index("folk")]
+    found: npt.NDArray[np.bool_] = (tags[:, columns].max(1) == folk) & (folk >= FOLK_TAG)
+    return found
 
 
 def is_electronic(music: Table) -> npt.NDArray[np.bool_]:
@@ -159,7 +157,7 @@ def judge_eight(head: Head, test: Taggrams) -> tuple[Report, Report]:
     """Judge the eight labelled classes, by segment and by track; all ten may be answered."""
     test = test.rows(ten_of_gtzan(test.genre) >= 0)
     labels = ten_of_gtzan(test.genre)
-    scores = head.scores_of_columns(test.logits)
+    scores = head.scores_of_columns(test.tags)
     rng = np.random.default_rng(0)
     mean, of_track, tracks = by_track(scores, labels, test.track)
     return (
@@ -168,9 +166,9 @@ def judge_eight(head: Head, test: Taggrams) -> tuple[Report, Report]:
     )
 
 
-def answers(head: Head, logits: Float64Array, track: npt.NDArray[np.str_]) -> dict[str, int]:
+def answers(head: Head, tags: Float64Array, track: npt.NDArray[np.str_]) -> dict[str, int]:
     """Count what tracks without a label in the ten are called."""
-    scores = head.scores_of_columns(logits)
+    scores = head.scores_of_columns(tags)
     mean, _, _ = by_track(scores, np.zeros(len(track), np.int64), track)
     return dict(Counter(GENRES[answer] for answer in mean.argmax(1)).most_common())
 
@@ -184,7 +182,7 @@ def electronic_recall(
         rows = genre_rows(gtzan, music.rows(music.corpus != package))
         head = train_genre(rows, backbones).head
         held = music.rows((music.corpus == package) & electronic)
-        counts = answers(head, logit(held.msd.tags), held.track)
+        counts = answers(head, held.msd.tags.astype(np.float64), held.track)
         total = sum(counts.values())
         found[package] = (counts.get("electronic", 0) / total, total)
     return found

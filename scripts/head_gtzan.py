@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from head_features import Table
 
-from audiorec.tagger.head_inputs import logit
-
 GTZAN_GENRES = tuple("blues classical country disco hiphop jazz metal pop reggae rock".split())
 ROWS_PER_SEGMENT = 3  # 3 * 61 frames are 2.93 s
 
@@ -23,12 +21,12 @@ StrArray = npt.NDArray[np.str_]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Taggrams:
-    """Tag logits of series of segments.
+    """Tag scores of series of segments.
 
     Attributes
     ----------
-    logits : ndarray, shape (n, 50), float64
-        Of the MSD backbone.
+    tags : ndarray, shape (n, 50), float64
+        Of the MSD backbone, probabilities.
     genre : ndarray, shape (n,), int64
         Index into `GTZAN_GENRES`.
     series : ndarray, shape (n,), str
@@ -37,7 +35,7 @@ class Taggrams:
         A track whose artist is not known counts as an artist of its own.
     """
 
-    logits: npt.NDArray[np.float64]
+    tags: npt.NDArray[np.float64]
     genre: npt.NDArray[np.int64]
     series: StrArray
     track: StrArray
@@ -49,7 +47,7 @@ class Taggrams:
     def rows(self, keep: npt.NDArray[Any]) -> "Taggrams":
         """Return the rows of a mask or of indices."""
         return Taggrams(
-            logits=self.logits[keep],
+            tags=self.tags[keep],
             genre=self.genre[keep],
             series=self.series[keep],
             track=self.track[keep],
@@ -78,7 +76,7 @@ def load_taggrams(data: Path, part: str, *, phases: int) -> Taggrams:
     phase = number % ROWS_PER_SEGMENT
     series = np.char.add(np.char.add(track, "#"), phase.astype(np.str_))
     return Taggrams(
-        logits=logit(tags),
+        tags=tags.astype(np.float64),
         genre=genre.astype(np.int64),
         series=series,
         track=track,
@@ -93,7 +91,7 @@ def taggrams_of(data: Path, table: Table) -> Taggrams:
     lines = (data / "gtzan" / "valid_filtered.txt").read_text().splitlines()
     valid = {line.split("/")[1].strip().removesuffix(".wav") for line in lines}
     return Taggrams(
-        logits=logit(table.msd.tags),
+        tags=table.msd.tags.astype(np.float64),
         genre=genre.astype(np.int64),
         series=track,
         track=track,
@@ -104,7 +102,7 @@ def taggrams_of(data: Path, table: Table) -> Taggrams:
 def concatenate_taggrams(parts: list[Taggrams]) -> Taggrams:
     """Stack taggrams."""
     return Taggrams(
-        logits=np.concatenate([part.logits for part in parts]),
+        tags=np.concatenate([part.tags for part in parts]),
         genre=np.concatenate([part.genre for part in parts]),
         series=np.concatenate([part.series for part in parts]),
         track=np.concatenate([part.track for part in parts]),

@@ -40,7 +40,7 @@ def train_genres(
 ) -> Trained:
     """Train a head on GTZAN's ten classes."""
     return train_head(
-        data.logits,
+        data.tags,
         data.genre,
         data.artist,
         task="gtzan",
@@ -87,7 +87,7 @@ def judge(train: Taggrams, test: Taggrams, backbones: Mapping[str, str]) -> dict
         ``segments``, ``mean_score`` and ``six_statistics``; intervals over tracks.
     """
     head = train_genres(train, backbones).head
-    scores = head.scores_of_columns(test.logits)
+    scores = head.scores_of_columns(test.tags)
     vectors, first = statistics(scores, test)
     second = train_second_stage(train, backbones).scores(vectors)
     mean = vectors.reshape(len(vectors), -1, 6)[:, :, 2]

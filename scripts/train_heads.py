@@ -235,7 +235,7 @@ def genre(extractor: Extractor, data: Path, clean: Table, songs: Table, out: Pat
     figures["test"] = shown("genre, test", {"segments": by_segment, "tracks": track})
     for name in ("disco", "reggae"):
         part = test.rows(np.array(GTZAN_GENRES)[test.genre] == name)
-        figures[name] = answers(trained.head, part.logits, part.track)
+        figures[name] = answers(trained.head, part.tags, part.track)
         print(f"{name} is called {figures[name]}")
     figures["electronic"] = electronic_recall(gtzan, music, extractor.sha256)
     print(f"electronic packages left out: {figures['electronic']}")

@@ -1,8 +1,8 @@
 """Backbone outputs side by side: what a head reads, in training and in use.
 
 An input is named ``<backbone>.<output>``, for example ``msd.penultimate``. The outputs are
-those of `Features`. Tags enter as logits, before their sigmoid: the better scale for a linear
-layer, and the one on which rare tags can be told apart.
+those of `Features`, as they are: tags enter as probabilities. Their logits would tell rare
+tags apart better, and carry less well to other artists and recordings.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,6 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.types import Features
 
 OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
-TAG_FLOOR = 1e-7  # a float32 sigmoid saturates about here; keeps the logits finite
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -88,16 +87,5 @@ def _output(features: Features, output: str) -> Float64Array:
         raise ShapeError(
             f"{output} must have shape (T, {OUTPUT_WIDTHS[output]}), got {values.shape}"
         )
-    return logit(values) if output == "tags" else values.astype(np.float64)
-
-
-def logit(tags: npt.NDArray[np.floating]) -> Float64Array:
-    """Return the logits of sigmoid outputs, any shape; 0 and 1 give large finite values.
-
-    Examples
-    --------
-    >>> logit(np.array([0.5, 0.75])).round(4)
-    array([0.    , 1.0986])
-    """
-    clipped = np.clip(tags.astype(np.float64), TAG_FLOOR, 1 - TAG_FLOOR)
-    return np.subtract(np.log(clipped), np.log1p(-clipped))
+    wide: Float64Array = values.astype(np.float64)
+    return wide

@@ -15,7 +15,8 @@ digits far below those of the float32 weights.
 
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -181,7 +182,7 @@ class _Network:
     ) -> list[tuple[Float64Array, Float64Array]]:
         """Return the layers after `epochs`; append the logits of `watch` after each."""
         torch = _torch()
-        with torch.random.fork_rng(devices=[]):
+        with _one_thread(), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
             model = self._model()
             optimiser = torch.optim.AdamW(
@@ -337,6 +338,18 @@ def _provenance(
         "epochs": epochs,
         "versions": {"numpy": np.__version__, "torch": _torch().__version__},
     }
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """Keep torch to one thread: more are slower on layers this small, and add up otherwise."""
+    torch = _torch()
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _torch() -> Any:

@@ -16,6 +16,7 @@ from audiorec_cli.progress import progress_display
 
 if TYPE_CHECKING:
     from audiorec.catalogue import Source
+    from audiorec.plan import Plan
     from audiorec.report import RunReport
     from audiorec.vectors.journal import Outputs
 
@@ -111,7 +112,7 @@ def extract(
         raise typer.Exit(Exit.NOTHING_USABLE)
     if dry_run:
         plan = preview(sources, outputs, config=config, options=options)
-        _print_plan(plan.todo, len(plan.unchanged), len(plan.failed_before), json)
+        _print_plan(plan, json)
         return
     with _graceful_stop(quiet) as stop, progress_display(quiet=quiet) as progress:
         report = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
@@ -194,8 +195,10 @@ def _graceful_stop(quiet: bool) -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
-def _print_plan(todo: "list[Source]", unchanged: int, failed_before: int, json: bool) -> None:
+def _print_plan(plan: "Plan", json: bool) -> None:
     """Estimate from file headers: nothing is decoded."""
+    todo, unchanged = plan.todo, len(plan.unchanged)
+    failed_before = len(plan.failed_before)
     seconds = sum(_header_seconds(source) for source in todo)
     cpu_s = seconds / SPEED
     if json:
@@ -204,6 +207,7 @@ def _print_plan(todo: "list[Source]", unchanged: int, failed_before: int, json: 
                 "schema": "audiorec/extract-plan/1",
                 "todo": len(todo),
                 "unchanged": unchanged,
+                "relabelled": len(plan.relabelled),
                 "failed_before": failed_before,
                 "bytes": sum(max(source.size, 0) for source in todo),
                 "audio_s": round(seconds, 1),
@@ -217,7 +221,8 @@ def _print_plan(todo: "list[Source]", unchanged: int, failed_before: int, json: 
     size = file_size(sum(max(source.size, 0) for source in todo))
     say(
         f"{len(todo)} songs to open ({size}, {duration(seconds)} of audio, about "
-        f"{duration(cpu_s)} of CPU time), {unchanged} unchanged, {failed_before} failed before"
+        f"{duration(cpu_s)} of CPU time), {unchanged} unchanged, "
+        f"{len(plan.relabelled)} under a new id, {failed_before} failed before"
     )
 
 

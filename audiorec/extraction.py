@@ -114,7 +114,7 @@ def extract(
     --------
     >>> import audiorec, tempfile
     >>> folder = tempfile.mkdtemp()
-    >>> report = audiorec.extract("fixtures/audio/*jazz*", out=f"{folder}/vecs.parquet", jobs=1)
+    >>> report = audiorec.extract("fixtures/audio/jazz-vibraphone.mp3", out=f"{folder}/vecs.parquet", jobs=1)
     >>> report.extracted, report.failed
     (1, 0)
     """

@@ -209,7 +209,7 @@ def vector(path: str | os.PathLike[str]) -> FloatArray:
     Examples
     --------
     >>> import audiorec
-    >>> audiorec.vector("fixtures/audio/vibe-ace-jazz.mp3").shape
+    >>> audiorec.vector("fixtures/audio/jazz-vibraphone.mp3").shape
     (84,)
     """
     return _shared_extractor().song(path).vector
@@ -236,7 +236,7 @@ def scores(path: str | os.PathLike[str]) -> ScoreSeries:
     Examples
     --------
     >>> import audiorec
-    >>> series = audiorec.scores("fixtures/audio/vibe-ace-jazz.mp3")
+    >>> series = audiorec.scores("fixtures/audio/jazz-vibraphone.mp3")
     >>> series.scores.shape[1], series.classes[:2]
     (14, ('version/vocal', 'version/instrumental'))
     """

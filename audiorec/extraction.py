@@ -114,7 +114,8 @@ def extract(
     --------
     >>> import audiorec, tempfile
     >>> folder = tempfile.mkdtemp()
-    >>> report = audiorec.extract("fixtures/audio/jazz-vibraphone.mp3", out=f"{folder}/vecs.parquet", jobs=1)
+    >>> clip = "fixtures/audio/jazz-vibraphone.mp3"
+    >>> report = audiorec.extract(clip, out=f"{folder}/vecs.parquet", jobs=1)
     >>> report.extracted, report.failed
     (1, 0)
     """

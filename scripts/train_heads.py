@@ -41,7 +41,16 @@ from head_genre import (
 )
 from head_gtzan import GTZAN_GENRES, Taggrams, concatenate_taggrams, load_taggrams, taggrams_of
 from head_mixing import Sources, augmented
-from head_version import rotate, train_version, usable, with_calibration
+from head_version import (
+    INPUTS,
+    ROTATION_RECIPE,
+    contains,
+    rotate,
+    song_answers,
+    train_version,
+    usable,
+    with_calibration,
+)
 from head_yardstick import judge
 
 from audiorec.evaluation.classification import (
@@ -128,6 +137,7 @@ def version(extractor: Extractor, data: Path, table: Table, clean: Table, out: P
             train.rows(as_it_is),
         )
     }
+    figures["songs"] = gtzan_songs(train, trained.out_of_fold, extractor.sha256)
     unseen = rotate(train, judged, extractor.sha256)
     rows, labels = judged.rows(unseen.rows), judged.label[unseen.rows]
     scores = unseen.calibrated(labels)
@@ -147,6 +157,23 @@ def version(extractor: Extractor, data: Path, table: Table, clean: Table, out: P
     figures["degraded"] = degraded(extractor, data, head)
     save(head, figures, out)
     return figures
+
+
+def gtzan_songs(train: Table, out_of_fold: np.ndarray, backbones: dict[str, str]) -> Figures:
+    """Return what GTZAN's tracks are called: left out one by one, and left out as a corpus."""
+    songs = (train.corpus == "gtzan") & (train.track != "augmented")
+    without = train.rows(~contains(train.corpus, ("gtzan",)))
+    head = train_version(without, backbones, recipe=ROTATION_RECIPE).head
+    table = train.rows(songs)
+    found = {
+        "track left out": song_answers(out_of_fold[songs], table),
+        "corpus left out": song_answers(head.scores_of_columns(table.columns(INPUTS)), table),
+    }
+    for name, counts in found.items():
+        print(f"\nGTZAN tracks, {name}: vocal, instrumental, with accompaniment, other")
+        for genre_name, row in counts.items():
+            print(f"{genre_name:10} {list(row.values())}", flush=True)
+    return found
 
 
 def per_corpus(scores: np.ndarray, rows: Table) -> Figures:

@@ -8,10 +8,10 @@ from difflib import SequenceMatcher
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import UnknownSongError
+from audiorec.vectors.arrow import flags, integers
 
 NEAR_MATCHES = 5
 NEAR_RATIO = 0.5  # of difflib: below, two names have less than half of their letters in common
@@ -57,19 +57,20 @@ def near_names(ids: Any, query: str) -> tuple[str, ...]:
 
     Examples
     --------
-    >>> near_names(pa.array(["Abba - Waterloo", "Toto - Africa"]), "abba watrelo")
+    >>> from audiorec.vectors.arrow import strings
+    >>> near_names(strings(["Abba - Waterloo", "Toto - Africa"]), "abba watrelo")
     ('Abba - Waterloo',)
     """
     text = query.casefold()
     lowered = pc.utf8_lower(ids)
     shared = np.zeros(len(ids), np.int32)
     for gram in _grams(text):
-        shared += pc.match_substring(lowered, gram).to_numpy(zero_copy_only=False)
+        shared += flags(pc.match_substring(lowered, gram))
     rows = np.flatnonzero(shared)
     # The most shared pieces first; among equals the shorter id, then the order of ids.
     lengths = pc.utf8_length(ids).to_numpy(zero_copy_only=False)[rows]
     best = rows[np.lexsort((rows, lengths, -shared[rows]))[:FINALISTS]]
-    return _ranked(ids.take(pa.array(best)), query, at_least=NEAR_RATIO)
+    return _ranked(ids.take(integers(best)), query, at_least=NEAR_RATIO)
 
 
 def _grams(text: str) -> list[str]:

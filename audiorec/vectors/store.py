@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, ShapeError, StoreError, UnknownSongError
 from audiorec.types import FloatArray, Neighbour
+from audiorec.vectors.arrow import flags, floats, integers, strings
+from audiorec.vectors.arrow import rows as arrow_rows
 from audiorec.vectors.names import near_names, unique_match
 from audiorec.vectors.parquet import MAX_BYTES, Checked, check_ids, open_checked, write_table
 from audiorec.vectors.schema import Kind, StoreMetadata
@@ -153,8 +154,8 @@ class VectorStore:
         for group in np.unique(groups):
             wanted = [n for n, g in zip(numbers, groups, strict=True) if g == group]
             table = self._file.read_group(int(group), names)
-            rows = table.take([n - starts[group] for n in wanted]).to_pylist()
-            found.update(zip(wanted, rows, strict=True))
+            taken = table.take(integers([n - starts[group] for n in wanted]))
+            found.update(zip(wanted, arrow_rows(taken), strict=True))
         return [dict(found[n]) for n in numbers]
 
     def row_number(self, song_id: str) -> int:
@@ -200,7 +201,7 @@ class VectorStore:
 
     def find_uri(self, uri: str) -> str | None:
         """Return the id of the song whose file has this path, None if there is none."""
-        number = pc.index(self.column("uri"), pa.scalar(uri, pa.string())).as_py()
+        number = pc.index(self.column("uri"), strings([uri])[0]).as_py()
         return None if number < 0 else self.ids[number]
 
     def similar(
@@ -270,11 +271,8 @@ class VectorStore:
 
     def mask(self, song_ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows have one of these ids: shape (n,), bool."""
-        wanted = pa.array(list(song_ids), pa.string())
-        found: np.ndarray[Any, np.dtype[np.bool_]] = pc.is_in(self._ids, value_set=wanted).to_numpy(
-            zero_copy_only=False
-        )
-        return found
+        wanted = strings(list(song_ids))
+        return flags(pc.is_in(self._ids, value_set=wanted))
 
     @cached_property
     def ranks(self) -> np.ndarray[Any, np.dtype[np.int64]]:
@@ -285,14 +283,12 @@ class VectorStore:
         return ranks
 
     def _number(self, song_id: str) -> int:
-        return int(pc.index(self._ids, pa.scalar(song_id, pa.string())).as_py())
+        return int(pc.index(self._ids, strings([song_id])[0]).as_py())
 
     def _read_block(self, group: int) -> FloatArray:
         """Read one row group's vectors: shape (rows, V), read-only."""
         column = self._file.read_group(group, ["vector"]).column("vector")
-        chunks = [
-            c.flatten().to_numpy().reshape(-1, self.metadata.dimension) for c in column.chunks
-        ]
+        chunks = [floats(c.flatten()).reshape(-1, self.metadata.dimension) for c in column.chunks]
         if not chunks:
             return np.empty((0, self.metadata.dimension), np.float32)
         return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)

@@ -1,0 +1,72 @@
+"""Between Python and Arrow without pandas.
+
+Where pandas is installed, the first `pyarrow.array`, `pyarrow.scalar`, `to_numpy` or time
+stamp that becomes a Python object imports it: most of a second, for a command that needs
+none of it.
+"""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import accumulate
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.types import FloatArray
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def strings(texts: Sequence[str]) -> Any:
+    """Return a `pyarrow.StringArray`.
+
+    Examples
+    --------
+    >>> strings(["song", "", "été"]).to_pylist()
+    ['song', '', 'été']
+    """
+    encoded = [text.encode() for text in texts]
+    offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32, len(encoded) + 1)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
+    """Return a `pyarrow.Int64Array`.
+
+    Examples
+    --------
+    >>> integers([3, -1]).to_pylist()
+    [3, -1]
+    """
+    numbers = np.ascontiguousarray(values, np.int64)
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def floats(array: Any) -> FloatArray:
+    """Return a float32 Arrow array without nulls as a view, shape (n,)."""
+    return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
+
+
+def flags(array: Any) -> npt.NDArray[np.bool_]:
+    """Return a bool Arrow array without nulls as a new array, shape (n,)."""
+    numbers = array.cast(pa.uint8())
+    found = np.frombuffer(numbers.buffers()[1], np.uint8, len(numbers), numbers.offset)
+    return found.astype(np.bool_)
+
+
+def rows(table: Any) -> list[dict[str, Any]]:
+    """Return a table's rows as dicts; time stamps in microseconds UTC as `datetime`."""
+    stamp = pa.timestamp("us", tz="UTC")
+    stamps = [field.name for field in table.schema if field.type == stamp]
+    for name in stamps:
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, name, table.column(name).cast(pa.int64()))
+    found: list[dict[str, Any]] = table.to_pylist()
+    for row in found:
+        for name in stamps:
+            if row[name] is not None:
+                row[name] = _EPOCH + timedelta(microseconds=row[name])
+    return found

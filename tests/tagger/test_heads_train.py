@@ -13,6 +13,8 @@ from audiorec.tagger.folds import grouped_folds
 from audiorec.tagger.heads import softmax
 from audiorec.tagger.heads_train import HeadRecipe, train_head
 
+pytest.importorskip("torch", reason='needs the extra "train"')
+
 SHA = {"msd": "a" * 64}
 QUICK = HeadRecipe(hidden=(8,), max_epochs=25, folds=3, learning_rate=1e-2, batch_size=32)
 

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
     from audiorec.labelled import LabelledFeatures
     from audiorec.tagger.heads import Head
 
-app = typer.Typer(no_args_is_help=True, help="Train and judge heads: classifiers of segments.")
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Train and judge heads: classifiers of segments.",
+)
 
 HEAD_FILE = "head.safetensors"
 FIGURES_FILE = "figures.json"

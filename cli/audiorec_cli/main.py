@@ -13,6 +13,7 @@ from audiorec_cli.console import Exit, say
 app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: half of its time went into drawing boxes
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 all good, 2 usage, 3 finished but some songs failed, 4 nothing usable, "

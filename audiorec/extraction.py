@@ -12,18 +12,18 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from audiorec.catalogue import Source, find_songs
 from audiorec.errors import InputError
 from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
 from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
 from audiorec.report import Progress, RunReport, Stopped
+from audiorec.song_rows import failure_row, place_columns, song_row, tag_columns
 from audiorec.vectors.journal import Journal, Outputs
 from audiorec.vectors.schema import Kind, StoreMetadata, feature_column
 from audiorec.workers import Answer, Limits, Workers
@@ -242,7 +242,10 @@ class _Run:
         if not todo:
             return moved
         jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
-        with Workers(HANDLER, arguments, jobs=jobs, limits=self.options.limits) as workers:
+        limits = self.options.limits
+        if self.config.device != "cpu":  # a GPU's driver maps more addresses than any song needs
+            limits = replace(limits, memory_bytes=0)
+        with Workers(HANDLER, arguments, jobs=jobs, limits=limits) as workers:
             for answer in workers.map_unordered(self._until_stopped(todo)):
                 source = by_path[answer.item]
                 if isinstance(answer.value, str):
@@ -267,11 +270,11 @@ class _Run:
         if isinstance(answer.value, Song):
             song = answer.value
             self.journal.append_song(
-                _song_row(source, song), scores=song.series, features=song.features
+                song_row(source, song), scores=song.series, features=song.features
             )
             self.report.count(song.info.status, song.info.duration_s)
         else:
-            row = _failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
+            row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
             self.journal.append_failure(row)
             self.report.count_failure(row["status"])
 
@@ -279,13 +282,13 @@ class _Run:
         """Give a song that was moved or retagged the vector of its content."""
         from audiorec.audio.tags import read_tags
 
-        tags = _tag_columns(read_tags(source.path))
-        self.journal.append_copy(content_hash, {**_place_columns(source), **tags})
+        tags = tag_columns(read_tags(source.path))
+        self.journal.append_copy(content_hash, {**place_columns(source), **tags})
         self.report.reused += 1
         return content_hash
 
     def _relabel(self, source: Source, known: KnownSong) -> str:
-        self.journal.append_copy(known.content_hash, _place_columns(source))
+        self.journal.append_copy(known.content_hash, place_columns(source))
         self.report.relabelled += 1
         return known.content_hash
 
@@ -348,53 +351,3 @@ def _is_gone(present: set[str], song_id: str, uri: str) -> bool:
     if song_id in present:
         return False
     return "\\x" not in uri and not os.path.lexists(uri)  # an escaped name cannot be looked up
-
-
-def _place_columns(source: Source) -> dict[str, Any]:
-    return {
-        "song_id": source.song_id,
-        "uri": source.uri,
-        "size": source.size,
-        "mtime_ns": source.mtime_ns,
-    }
-
-
-def _tag_columns(tags: Any) -> dict[str, Any]:
-    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
-    return {name: getattr(tags, name) for name in names}
-
-
-def _song_row(source: Source, song: Song) -> dict[str, Any]:
-    info = song.info
-    return {
-        **_place_columns(source),
-        "vector": song.vector,
-        "content_hash": song.content_hash,
-        "duration_s": info.duration_s,
-        "claimed_s": info.claimed_s,
-        "segments": len(song.series),
-        "status": str(info.status),
-        "source_rate": info.sample_rate,
-        "source_channels": info.channels,
-        "codec": info.codec,
-        "decoder": info.decoder,
-        "packet_errors": info.packet_errors,
-        **_tag_columns(song.tags),
-    }
-
-
-def _failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
-    error: Any = answer.error
-    if answer.error is not None:
-        stage, status = getattr(error, "stage", "tag"), getattr(error, "failure", "undecodable")
-        message, decoder = getattr(error, "reason", str(error)), getattr(error, "decoder", None)
-    else:
-        stage, status, message, decoder = "worker", str(answer.failure), answer.message, None
-    return {
-        **_place_columns(source),
-        "stage": stage,
-        "status": str(status),
-        "message": message,
-        "decoder": decoder,
-        "attempts": attempts,
-    }

@@ -65,7 +65,7 @@ class Limits:
     """What one item may use before its child is ended."""
 
     timeout_s: float = 900.0  # wall-clock seconds
-    memory_bytes: int = 4 << 30  # address space of a child
+    memory_bytes: int = 4 << 30  # address space of a child; 0 for no limit
 
 
 class Workers:
@@ -254,6 +254,8 @@ def _answer(handler: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
 
 
 def _limit_memory(memory_bytes: int) -> None:
+    if not memory_bytes:
+        return
     with contextlib.suppress(ImportError, OSError, ValueError):  # no such limit on this system
         import resource
 

@@ -23,7 +23,9 @@ MAY_IMPORT = {
     "vectors": BASE,
     "evaluation": BASE,
     "pipeline": BASE | {"audio", "tagger", "vectors"},
-    "extraction": BASE | {"catalogue", "pipeline", "plan", "report", "vectors", "workers", "audio"},
+    "song_rows": {"audio", "catalogue", "pipeline", "workers"},
+    "extraction": BASE
+    | {"audio", "catalogue", "pipeline", "plan", "report", "song_rows", "vectors", "workers"},
     "labelled": BASE | {"catalogue", "evaluation", "extraction", "report", "tagger", "vectors"},
 }
 MODULES = [p for p in sorted(ROOT.rglob("*.py")) if p != ROOT / "__init__.py"]

@@ -1,0 +1,62 @@
+"""Answers of the workers as rows of the output files: one song or one failure, by column."""
+
+from typing import Any
+
+from audiorec.audio.tags import SongTags
+from audiorec.catalogue import Source
+from audiorec.pipeline import Song
+from audiorec.workers import Answer
+
+
+def place_columns(source: Source) -> dict[str, Any]:
+    """Return the columns that say where a song is and what it is called."""
+    return {
+        "song_id": source.song_id,
+        "uri": source.uri,
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+    }
+
+
+def tag_columns(tags: SongTags) -> dict[str, Any]:
+    """Return the columns of a file's tags."""
+    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
+    return {name: getattr(tags, name) for name in names}
+
+
+def song_row(source: Source, song: Song) -> dict[str, Any]:
+    """Return a song's row of ``vecs.parquet``."""
+    info = song.info
+    return {
+        **place_columns(source),
+        "vector": song.vector,
+        "content_hash": song.content_hash,
+        "duration_s": info.duration_s,
+        "claimed_s": info.claimed_s,
+        "segments": len(song.series),
+        "status": str(info.status),
+        "source_rate": info.sample_rate,
+        "source_channels": info.channels,
+        "codec": info.codec,
+        "decoder": info.decoder,
+        "packet_errors": info.packet_errors,
+        **tag_columns(song.tags),
+    }
+
+
+def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
+    """Return a failed song's row of ``errors.parquet``."""
+    error: Any = answer.error
+    if answer.error is not None:
+        stage, status = getattr(error, "stage", "tag"), getattr(error, "failure", "undecodable")
+        message, decoder = getattr(error, "reason", str(error)), getattr(error, "decoder", None)
+    else:
+        stage, status, message, decoder = "worker", str(answer.failure), answer.message, None
+    return {
+        **place_columns(source),
+        "stage": stage,
+        "status": str(status),
+        "message": message,
+        "decoder": decoder,
+        "attempts": attempts,
+    }

@@ -19,7 +19,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from audiorec.catalogue import Source, find_songs
-from audiorec.errors import InputError
+from audiorec.errors import InputError, SongError
 from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
 from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
 from audiorec.report import Progress, RunReport, Stopped
@@ -248,6 +248,8 @@ class _Run:
         with Workers(HANDLER, arguments, jobs=jobs, limits=limits) as workers:
             for answer in workers.map_unordered(self._until_stopped(todo)):
                 source = by_path[answer.item]
+                if answer.error is not None and not isinstance(answer.error, SongError):
+                    raise answer.error  # no song's fault: it would befall every one
                 if isinstance(answer.value, str):
                     moved.add(self._reuse(source, answer.value))
                 else:

@@ -4,6 +4,7 @@ from typing import Any
 
 from audiorec.audio.tags import SongTags
 from audiorec.catalogue import Source
+from audiorec.errors import Failure, SongError
 from audiorec.pipeline import Song
 from audiorec.workers import Answer
 
@@ -46,12 +47,13 @@ def song_row(source: Source, song: Song) -> dict[str, Any]:
 
 def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
     """Return a failed song's row of ``errors.parquet``."""
-    error: Any = answer.error
-    if answer.error is not None:
-        stage, status = getattr(error, "stage", "tag"), getattr(error, "failure", "undecodable")
-        message, decoder = getattr(error, "reason", str(error)), getattr(error, "decoder", None)
+    error = answer.error
+    if isinstance(error, SongError):
+        stage, status, message = error.stage, error.failure, error.reason
+        decoder = error.decoder
     else:
-        stage, status, message, decoder = "worker", str(answer.failure), answer.message, None
+        stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
+        decoder = None
     return {
         **place_columns(source),
         "stage": stage,

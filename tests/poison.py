@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 from audiorec import pipeline
+from audiorec.errors import MissingExtraError
 
 
 def song_handler(*arguments):
@@ -22,3 +23,10 @@ def song_handler(*arguments):
         return handle(path)
 
     return poisoned
+
+
+def without_torch(*_arguments):
+    def refuse(_path):
+        raise MissingExtraError("the torch engine", "train", "No module named 'torch'")
+
+    return refuse

@@ -17,7 +17,7 @@ from made_songs import write_song
 import audiorec
 from audiorec import extraction
 from audiorec.catalogue import find_songs
-from audiorec.errors import InputError, SpecMismatchError, StoreError
+from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.extraction import Policy, RunOptions, make_outputs, preview, run
 from audiorec.pipeline import ExtractorConfig
 from audiorec.report import Stopped
@@ -173,6 +173,16 @@ def test_songs_that_kill_hang_or_eat_memory_cost_only_themselves(library, out, m
     assert report.failures == {"crashed": 1, "timeout": 1, "oom": 1}
     found = {r["song_id"]: r["status"] for r in rows(out.with_name("errors.parquet"))}
     assert found == {"segfault.wav": "crashed", "hang.wav": "timeout", "memory.wav": "oom"}
+
+
+def test_what_would_befall_every_song_ends_the_run_and_blames_none(library, out, monkeypatch):
+    monkeypatch.setattr(extraction, "HANDLER", "poison:without_torch")
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent))
+    with pytest.raises(MissingExtraError, match=r"audiorec\[train\]"):
+        extract(library, out)
+    assert not out.with_name("errors.parquet").exists()
+    monkeypatch.undo()
+    assert extract(library, out).extracted == 4
 
 
 def test_scores_and_features_stand_on_the_same_ids(library, out):

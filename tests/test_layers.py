@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "vectors": BASE,
     "evaluation": BASE,
     "pipeline": BASE | {"audio", "tagger", "vectors"},
-    "song_rows": {"audio", "catalogue", "pipeline", "workers"},
+    "song_rows": {"audio", "catalogue", "errors", "pipeline", "workers"},
     "extraction": BASE
     | {"audio", "catalogue", "pipeline", "plan", "report", "song_rows", "vectors", "workers"},
     "labelled": BASE | {"catalogue", "evaluation", "extraction", "report", "tagger", "vectors"},

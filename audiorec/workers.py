@@ -23,6 +23,7 @@ import subprocess
 import sys
 import threading
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import IO, Any
@@ -119,7 +120,14 @@ class Workers:
             pre_dispatch=self._jobs,
             batch_size=1,
         )
-        yield from parallel(delayed(self._handle)(item) for item in items)
+        answers = parallel(delayed(self._handle)(item) for item in items)
+        try:
+            for answer in answers:  # noqa: UP028 - `yield from` would close it with a warning
+                yield answer
+        finally:
+            with warnings.catch_warnings():  # joblib warns of what is in flight, which is meant
+                warnings.simplefilter("ignore")
+                answers.close()
 
     def close(self) -> None:
         """End all children at once; items in flight are abandoned."""

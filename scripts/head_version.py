@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, VERSION_CLASSES, VOCAL
+from head_data import ACCOMPANIED, INSTRUMENTAL, VERSION_CLASSES, VOCAL
 from head_features import Table
 
 from audiorec.tagger.calibration import class_targets, fit_calibration
@@ -66,11 +66,11 @@ class Unseen:
     turn: npt.NDArray[np.int64]
     rows: npt.NDArray[np.int64]  # into the table of clean rows
 
-    def calibrated(self, labels: npt.NDArray[np.int64]) -> Float64Array:
-        """Return scores, each turn calibrated on the other turns' rows."""
+    def calibrated(self, labels: npt.NDArray[np.int64], fit: BoolArray) -> Float64Array:
+        """Return scores, each turn calibrated on the `fit` rows of the other turns."""
         scores = np.zeros_like(self.logits)
         for turn in np.unique(self.turn):
-            others, own = self.turn != turn, self.turn == turn
+            others, own = (self.turn != turn) & fit, self.turn == turn
             scale, bias = calibrate(self.logits[others], labels[others])
             scores[own] = softmax(self.logits[own] * scale + bias)
         return scores
@@ -201,12 +201,11 @@ def song_answers(scores: npt.NDArray[np.floating], songs: Table) -> dict[str, di
     return counts
 
 
-def with_calibration(head: Head, unseen: Unseen, labels: npt.NDArray[np.int64]) -> Head:
-    """Return the head with the calibration that fits unseen corpora and singers."""
-    own = np.concatenate(
-        [np.flatnonzero(labels == c) for c in (VOCAL, INSTRUMENTAL, ACCOMPANIED, OTHER)]
-    )
-    scale, bias = calibrate(unseen.logits[own], labels[own])
+def with_calibration(
+    head: Head, unseen: Unseen, labels: npt.NDArray[np.int64], fit: BoolArray
+) -> Head:
+    """Return the head with the calibration that suits the `fit` rows of all turns."""
+    scale, bias = calibrate(unseen.logits[fit], labels[fit])
     return replace(
         head,
         calibration_scale=scale.astype(np.float32),

@@ -140,10 +140,11 @@ def version(extractor: Extractor, data: Path, table: Table, clean: Table, out: P
     figures["songs"] = gtzan_songs(train, trained.out_of_fold, extractor.sha256)
     unseen = rotate(train, judged, extractor.sha256)
     rows, labels = judged.rows(unseen.rows), judged.label[unseen.rows]
-    scores = unseen.calibrated(labels)
+    tune = rows.corpus == "tune"  # every turn judges it, so calibration must not see it
+    scores = unseen.calibrated(labels, ~tune)
     raw = softmax(unseen.logits)
-    figures["ece_unseen_before"] = expected_calibration_error(raw, labels)
-    tune = rows.corpus == "tune"
+    figures["ece_unseen_before"] = expected_calibration_error(raw[~tune], labels[~tune])
+    figures["ece_tune_before"] = expected_calibration_error(raw[tune], labels[tune])
     parts = {
         "unseen": ~tune,
         "tune": tune,
@@ -153,7 +154,7 @@ def version(extractor: Extractor, data: Path, table: Table, clean: Table, out: P
         figures[name] = both(f"version, {name}", scores[part], rows.rows(part))
     figures["per_corpus"] = per_corpus(scores, rows)
     figures["turns"] = per_turn(scores, rows, unseen.turn)
-    head = with_calibration(trained.head, unseen, labels)
+    head = with_calibration(trained.head, unseen, labels, ~tune)
     figures["degraded"] = degraded(extractor, data, head)
     save(head, figures, out)
     return figures

@@ -81,7 +81,7 @@ def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
 
 
 def read_au(file: BinaryIO, begin: int, size: int) -> Header:
-    """Read an AU header: the number of data bytes, where it is not the placeholder."""
+    """Read an AU header: the number of data bytes, where it is not left open."""
     file.seek(begin + 4)
     offset, length, encoding, rate, channels = struct.unpack(">5I", _exactly(file, 20))
     if encoding not in _AU_SAMPLE_BYTES:

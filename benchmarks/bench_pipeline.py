@@ -88,10 +88,11 @@ def check(extractor: Extractor, song: Path) -> None:
 def memory_of_worker(song: Path) -> float:
     """Return the peak memory in MB of a fresh process that extracts one song."""
     script = (
-        "import resource, sys\n"
+        "import sys\n"
         "from audiorec.pipeline import ExtractorConfig, song_handler\n"
         "song_handler(ExtractorConfig(), frozenset(), ())(sys.argv[1])\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+        # Not getrusage, which would count the peak of this process as well.
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(song)], capture_output=True, text=True, check=True

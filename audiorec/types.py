@@ -15,6 +15,7 @@ import numpy.typing as npt
 from audiorec.errors import ShapeError
 
 FloatArray = npt.NDArray[np.float32]
+IntArray = npt.NDArray[np.int32]
 STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 
 
@@ -125,3 +126,57 @@ class Neighbour:
     song_id: str
     similarity: float
     row: Mapping[str, Any] = field(default_factory=dict, repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """User-song pairs, each once, sorted by user and then by song.
+
+    Attributes
+    ----------
+    user, song : ndarray, shape (E,), int32
+        Numbers of rows in the tables of ids that go with the pairs.
+    weight : ndarray, shape (E,), float32
+        How much the pair counts, above 0.
+    time : ndarray, shape (E,), float64
+        When the pair last happened, in seconds since 1970; NaN where unknown.
+    """
+
+    user: IntArray
+    song: IntArray
+    weight: FloatArray
+    time: npt.NDArray[np.float64]
+
+    def __post_init__(self) -> None:
+        shapes = {a.shape for a in (self.user, self.song, self.weight, self.time)}
+        if shapes != {(len(self.user),)}:
+            raise ShapeError(f"pairs must have one shape (E,), got {sorted(shapes)}")
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+    def take(self, rows: npt.NDArray[Any]) -> "Pairs":
+        """Return the pairs at `rows` (numbers or a mask), in that order."""
+        return Pairs(self.user[rows], self.song[rows], self.weight[rows], self.time[rows])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preferences:
+    """Who likes and who dislikes which songs.
+
+    Attributes
+    ----------
+    user_ids, song_ids : tuple of str
+        What the numbers in the pairs stand for, sorted.
+    liked, disliked : Pairs
+        Disjoint.
+    heard : Pairs
+        Everything that a user met, liked and disliked included; its weight is the number
+        of times.
+    """
+
+    user_ids: tuple[str, ...]
+    song_ids: tuple[str, ...]
+    liked: Pairs
+    disliked: Pairs
+    heard: Pairs

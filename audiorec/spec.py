@@ -9,7 +9,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from audiorec.errors import InputError
 
@@ -74,10 +74,21 @@ class MelSpec:
 class SegmentSpec:
     """How a track is cut: a segment every `hop_s` seconds, each of `n_frames` frames."""
 
+    # Bounds of the hop: below, neighbours are nearly the same; above, songs are hardly heard.
+    MIN_HOP_S: ClassVar[float] = 0.5
+    MAX_HOP_S: ClassVar[float] = 60.0
+
     n_frames: int = 187  # mel frames in a segment: 2.992 s
     hop_s: float = 3.0  # seconds between the starts of two segments
     min_tail_s: float = 1.5  # a tail at least this long gets one more window at the end
     min_track_s: float = 1.0  # a shorter track is refused
+
+    def __post_init__(self) -> None:
+        if not self.MIN_HOP_S <= self.hop_s <= self.MAX_HOP_S:
+            raise InputError(
+                f"the hop must lie between {self.MIN_HOP_S:g} and {self.MAX_HOP_S:g} s, "
+                f"got {self.hop_s:g}"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +109,34 @@ class FeatureSpec:
     def to_dict(self) -> dict[str, Any]:
         """Return the spec as plain nested dicts, ready for JSON."""
         return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "FeatureSpec":
+        """Return the spec that `to_dict` wrote.
+
+        Raises
+        ------
+        InputError
+            If a part or a number is missing or unknown, or out of its bounds.
+
+        Examples
+        --------
+        >>> FeatureSpec.from_dict(FeatureSpec().to_dict()) == FeatureSpec()
+        True
+        """
+        parts = {"decode": DecodeSpec, "mel": MelSpec, "segment": SegmentSpec}
+        try:
+            if content.keys() != parts.keys():
+                raise TypeError(f"expected the parts {', '.join(parts)}")
+            made: dict[str, Any] = {name: part(**content[name]) for name, part in parts.items()}
+        except TypeError as error:
+            raise InputError(f"not a feature spec of this audiorec: {error}") from error
+        return cls(**made)
+
+    @property
+    def segment_samples(self) -> int:
+        """Samples that a segment stands for: half a frame more than its frames, 3.000 s."""
+        return (2 * self.segment.n_frames + 1) * self.mel.hop_length // 2
 
     @property
     def fingerprint(self) -> str:

@@ -69,7 +69,7 @@ def measure(question: str, action: Callable[[], object], seconds: float, repeats
 def report(question: str, figures: dict[str, object]) -> None:
     """Print one JSON line."""
     machine = f"{platform.machine()} {platform.system()}, Python {platform.python_version()}"
-    print(json.dumps({"bench": f"pipeline/{question}", **figures, "machine": machine}), flush=True)
+    print(json.dumps({"bench": question, **figures, "machine": machine}), flush=True)
 
 
 def check(extractor: Extractor, song: Path) -> None:
@@ -117,16 +117,16 @@ def main() -> None:
         check(extractor, song)
         seconds = extractor.song(song).info.duration_s
         count = lambda blocks: sum(map(len, blocks))  # noqa: E731
-        measure("decode", lambda: decode(song, count), seconds, args.repeats)
+        measure("pipeline/decode", lambda: decode(song, count), seconds, args.repeats)
         drain = lambda blocks: sum(1 for _ in segments(blocks))  # noqa: E731
-        measure("decode+mel", lambda: decode(song, drain), seconds, args.repeats)
-        measure("whole", lambda: extractor.song(song), seconds, args.repeats)
-        report("memory", {"audio_s": seconds, "peak_mb": round(memory_of_worker(song), 1)})
+        measure("pipeline/decode+mel", lambda: decode(song, drain), seconds, args.repeats)
+        measure("pipeline/whole", lambda: extractor.song(song), seconds, args.repeats)
+        report("pipeline/memory", {"audio_s": seconds, "peak_mb": round(memory_of_worker(song), 1)})
         if args.hours:
             long_song = Path(folder) / "long.mp3"
             make_song(long_song, args.hours * 3600)
             peak = round(memory_of_worker(long_song), 1)
-            report("memory", {"audio_s": args.hours * 3600, "peak_mb": peak})
+            report("pipeline/memory", {"audio_s": args.hours * 3600, "peak_mb": peak})
 
 
 if __name__ == "__main__":

@@ -282,13 +282,12 @@ class _Reading:
         # A bad packet at the very end is where the file was cut, not damage on the way.
         is_truncated = self._is_truncated()
         ends_badly = (reader.ends_in_error or is_damaged) and not is_truncated
-        seconds = mono.n_samples / self._song.spec.decode.sample_rate
         applies = {
             Status.DAMAGED: reader.is_damaged or ends_badly,
             Status.TRUNCATED: is_truncated,
             Status.PHASE_CANCELLED: self._treatment.channel is not None,
             Status.SILENT: mono.is_silent,
-            Status.SHORT: seconds < self._song.spec.segment.hop_s,
+            Status.SHORT: mono.n_samples < self._song.spec.segment_samples,
             Status.OK: True,
         }
         return next(status for status in Status if applies[status])

@@ -4,12 +4,17 @@
 
 The rule, for N samples, of which 48,000 are 3 s:
 
-* There are ``T0 = N // 48000`` whole segments. Segment i begins at 3i s, which is 187.5 i
-  frames, rounded half up, and has 187 frames: a rounded grid keeps step with the clock,
-  where 187 frames after 187 frames would run ahead by 8 ms a segment.
+* Segment i begins at 3i s and is whole where the track has 3 s from there on: there are
+  ``T0 = N // 48000``. Its start is 187.5 i frames, rounded half up, and it has 187 frames:
+  a rounded grid keeps step with the clock, where 187 frames after 187 frames would run
+  ahead by 8 ms a segment.
 * A tail of at least 1.5 s gets one more window: the last 187 frames of the track, which
   overlap the segment before. A shorter tail is dropped.
 * A track of 1 to 3 s is padded with zero samples to one segment. Below 1 s it is refused.
+
+With another hop h than 3 s segment i begins at h i s. A longer hop leaves gaps; the tail is
+what follows the start of the next segment. A shorter hop makes segments overlap; the tail
+is what follows the end of the last one.
 
 All of it streams: samples are drawn as segments are asked for, and no more than a few
 segments are held, so that a track of any length takes the same memory.
@@ -74,14 +79,15 @@ def segments(blocks: Iterable[FloatArray], spec: FeatureSpec = _DEFAULT_SPEC) ->
     n_whole = 0
     for frames in log_mel_frames(counted, spec.mel):
         window.extend(frames)
-        while counted.n_samples >= grid.hop * (n_whole + 1):
+        while counted.n_samples >= grid.hop * n_whole + grid.whole:
             start = grid.first_frame(n_whole)
             if start + grid.length > window.end:
                 break
             yield Segment(n_whole * spec.segment.hop_s, window.cut(start, grid.length))
             n_whole += 1
         window.forget(min(grid.first_frame(n_whole), window.end - grid.length))
-    if counted.n_samples - grid.hop * n_whole >= grid.min_tail:
+    covered = grid.hop * n_whole + max(0, grid.whole - grid.hop)
+    if counted.n_samples - covered >= grid.min_tail:
         start = window.end - grid.length
         yield Segment(grid.seconds(start), window.cut(start, grid.length))
 
@@ -92,6 +98,7 @@ class _Grid:
     def __init__(self, spec: FeatureSpec) -> None:
         rate = spec.mel.sample_rate
         self.hop = round(spec.segment.hop_s * rate)  # samples between two segments
+        self.whole = spec.segment_samples
         self.min_tail = round(spec.segment.min_tail_s * rate)  # samples
         self.min_track = round(spec.segment.min_track_s * rate)  # samples
         self.length = spec.segment.n_frames
@@ -123,8 +130,8 @@ class _Counted:
             raise ShapeError(
                 f"a track must have at least {grid.min_track} samples, got {self.n_samples}"
             )
-        if (missing := grid.hop - self.n_samples) > 0:
-            self.n_samples = grid.hop
+        if (missing := grid.whole - self.n_samples) > 0:
+            self.n_samples = grid.whole
             yield np.zeros(missing, np.float32)
 
 

@@ -109,6 +109,31 @@ class StoreMetadata:
         """Numbers in a vector: classes times statistics."""
         return len(self.classes) * len(self.statistics)
 
+    def what_differs(self, other: "StoreMetadata") -> str:
+        """Say in words what two extractors differ in, ``there`` being `other`'s.
+
+        Examples
+        --------
+        >>> from dataclasses import replace
+        >>> short = StoreMetadata(
+        ...     kind=Kind.VECTORS, extractor_id="a", classes=("g/jazz",), spec={"hop_s": 3.0}
+        ... )
+        >>> long = replace(short, extractor_id="b", spec={"hop_s": 6.0})
+        >>> short.what_differs(long)
+        'hop_s is 6.0 there and 3.0 here'
+        """
+        here, there = _flat(self.spec), _flat(other.spec)
+        found = [
+            f"{name} is {there.get(name)} there and {here.get(name)} here"
+            for name in sorted(here.keys() | there.keys())
+            if here.get(name) != there.get(name)
+        ]
+        if self.classes != other.classes:
+            found.append("the classes differ")
+        elif [dict(w) for w in self.weights] != [dict(w) for w in other.weights]:
+            found.append("the weights differ")
+        return ", ".join(found) or "made by another version"
+
     def to_json(self) -> str:
         """Return the metadata as one line of JSON with sorted keys."""
         return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
@@ -257,6 +282,15 @@ def _error_columns(_metadata: StoreMetadata) -> list[Any]:
         _required("attempts", pa.int32()),
         _required("failed_at", pa.timestamp("us", tz="UTC")),
     ]
+
+
+def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Return the leaves of nested objects under dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in content.items():
+        is_nested = isinstance(value, Mapping)
+        flat |= _flat(value, f"{prefix}{name}.") if is_nested else {prefix + name: value}
+    return flat
 
 
 def _check(good: bool, name: str, expected: str, got: object) -> None:

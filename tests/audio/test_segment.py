@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from audiorec.audio.mel import log_mel
 from audiorec.audio.segment import segments
-from audiorec.errors import ShapeError
+from audiorec.errors import InputError, ShapeError
 from audiorec.spec import FeatureSpec, SegmentSpec
 
 SECOND = 16_000  # samples
@@ -141,3 +141,44 @@ def test_another_spec():
     # 36,800 samples, 144 frames: the window over the tail begins with frame 82.
     assert [s.start_s for s in found] == pytest.approx([0.0, 1.0, 82 * 0.016])
     assert {s.log_mel.shape for s in found} == {(62, 96)}
+
+
+@pytest.mark.parametrize(
+    ("hop_s", "seconds", "starts"),
+    [
+        (6.0, 4.0, [0.0]),
+        (6.0, 7.0, [0.0]),  # what follows 6 s is too short for a tail
+        (6.0, 7.5, [0.0, 4.512]),  # 469 frames; the last 187 begin with frame 282
+        (6.0, 9.0, [0.0, 6.0]),
+        (6.0, 12.0, [0.0, 6.0]),  # the gap after 9 s was asked for
+        (1.5, 3.0, [0.0]),
+        (1.5, 4.4, [0.0]),  # 1.4 s behind the end of the first
+        (1.5, 4.5, [0.0, 1.5]),
+        (1.5, 7.0, [0.0, 1.5, 3.0]),
+    ],
+)
+def test_another_hop(hop_s, seconds, starts):
+    spec = FeatureSpec(segment=SegmentSpec(hop_s=hop_s))
+    waveform = noise(round(seconds * SECOND))
+    found = list(segments([waveform], spec))
+    assert [s.start_s for s in found] == pytest.approx(starts)
+    frames = log_mel(waveform)
+    for segment in found:
+        first = int(segment.start_s * 62.5 + 0.5)
+        np.testing.assert_array_equal(segment.log_mel, frames[first : first + 187])
+
+
+def test_a_long_hop_streams_the_same_as_at_once():
+    spec = FeatureSpec(segment=SegmentSpec(hop_s=20.0))
+    waveform = noise(70 * SECOND)
+    at_once = list(segments([waveform], spec))
+    streamed = list(segments(np.array_split(waveform, 777), spec))
+    assert [s.start_s for s in streamed] == [0.0, 20.0, 40.0, 60.0]
+    for a, b in zip(at_once, streamed, strict=True):
+        np.testing.assert_array_equal(a.log_mel, b.log_mel)
+
+
+@pytest.mark.parametrize("hop_s", [0.4, 61.0, float("nan")])
+def test_hops_out_of_bounds_are_refused(hop_s):
+    with pytest.raises(InputError, match="the hop must lie between 0.5 and 60 s"):
+        SegmentSpec(hop_s=hop_s)

@@ -1,0 +1,174 @@
+"""Run one peer on one song in this process and print one JSON line.
+
+    PYTHON benchmarks/peers/run_peer.py NAME SONG [--graph musicnn_msd.pb]
+
+The line holds the CPU seconds of importing and loading (``startup_cpu_s``), of the work on the
+song with everything loaded (``cpu_s``), the process's own peak memory (``peak_mb``) and the
+answer: the mean of each output over time, so that the caller can check it.
+"""
+
+import argparse
+import json
+import os
+import sys
+import time
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+    os.environ[name] = "1"
+os.environ.update(TF_CPP_MIN_LOG_LEVEL="3", TF_USE_LEGACY_KERAS="1", CUDA_VISIBLE_DEVICES="")
+os.environ.update(TF_NUM_INTRAOP_THREADS="1", TF_NUM_INTEROP_THREADS="1")
+warnings.filterwarnings("ignore")
+
+RATE = 16_000  # Hz, of musicnn
+SEGMENT_FRAMES = 187
+Work = Callable[[str], list[float]]
+
+
+def audiorec_one(_graph: str) -> Work:
+    """Return audiorec with the MSD network alone: the tags' means."""
+    from audiorec.pipeline import taggram
+
+    return lambda song: taggram(song).scores.mean(axis=0).tolist()
+
+
+def audiorec_both(_graph: str) -> Work:
+    """Return audiorec as it is used, with both networks: the vector."""
+    from audiorec.pipeline import Extractor
+
+    extractor = Extractor()
+    return lambda song: extractor.song(song).vector.tolist()
+
+
+def audiorec_hop(_graph: str) -> Work:
+    """Return audiorec with both networks and a segment every six seconds."""
+    from audiorec.pipeline import Extractor, ExtractorConfig
+    from audiorec.spec import FeatureSpec, SegmentSpec
+
+    spec = FeatureSpec(segment=SegmentSpec(hop_s=6.0))
+    extractor = Extractor(ExtractorConfig(spec=spec))
+    return lambda song: extractor.song(song).vector.tolist()
+
+
+def essentia_musicnn(graph: str) -> Work:
+    """Return essentia's MusiCNN algorithm over the same frozen weights, without overlap."""
+    from essentia.standard import MonoLoader, TensorflowPredictMusiCNN
+
+    network = TensorflowPredictMusiCNN(
+        graphFilename=graph,
+        input="model/Placeholder",
+        output="model/Sigmoid",
+        isTrainingName="",
+        patchHopSize=SEGMENT_FRAMES,
+    )
+
+    def work(song: str) -> list[float]:
+        # 4 is its fastest resampler; the finer ones cost it up to two seconds a song more.
+        samples = MonoLoader(filename=song, sampleRate=RATE, resampleQuality=4)()
+        return network(samples).mean(axis=0).tolist()
+
+    return work
+
+
+def musicnn(_graph: str) -> Work:
+    """Return the original, one segment at a time: its default batch."""
+    import contextlib
+    import io
+
+    from musicnn.extractor import extractor
+
+    def work(song: str) -> list[float]:
+        with contextlib.redirect_stdout(io.StringIO()):
+            taggram, _tags = extractor(song, model="MSD_musicnn", extract_features=False)
+        return taggram.mean(axis=0).tolist()
+
+    return work
+
+
+def _opensmile(name: str) -> Work:
+    import opensmile
+
+    level = opensmile.FeatureLevel.Functionals
+    smile = opensmile.Smile(feature_set=getattr(opensmile.FeatureSet, name), feature_level=level)
+    return lambda song: smile.process_file(song).to_numpy()[0].tolist()
+
+
+def opensmile_compare(_graph: str) -> Work:
+    """Return openSMILE's ComParE 2016 set: 6,373 functionals."""
+    return _opensmile("ComParE_2016")
+
+
+def opensmile_egemaps(_graph: str) -> Work:
+    """Return openSMILE's eGeMAPS v02 set: 88 functionals."""
+    return _opensmile("eGeMAPSv02")
+
+
+def bliss(_graph: str) -> Work:
+    """Return bliss: 23 hand-made numbers, no network."""
+    import bliss_audio
+
+    return lambda song: list(bliss_audio.Song(song).analysis)
+
+
+def librosa_features(_graph: str) -> Work:
+    """Return MFCC, chroma and spectral contrast, with four statistics of each."""
+    import librosa
+    import numpy as np
+    import scipy.stats
+
+    def work(song: str) -> list[float]:
+        samples, rate = librosa.load(song, sr=22_050)
+        series = np.concatenate(
+            [
+                librosa.feature.mfcc(y=samples, sr=rate, n_mfcc=20),
+                librosa.feature.chroma_stft(y=samples, sr=rate),
+                librosa.feature.spectral_contrast(y=samples, sr=rate),
+            ]
+        )
+        statistics = (np.mean, np.var, scipy.stats.skew, scipy.stats.kurtosis)
+        return np.concatenate([s(series, axis=1) for s in statistics]).tolist()
+
+    return work
+
+
+PEERS: dict[str, Callable[[str], Work]] = {
+    "audiorec-msd": audiorec_one,
+    "audiorec": audiorec_both,
+    "audiorec-hop6": audiorec_hop,
+    "essentia-musicnn": essentia_musicnn,
+    "musicnn": musicnn,
+    "opensmile-compare": opensmile_compare,
+    "opensmile-egemaps": opensmile_egemaps,
+    "bliss": bliss,
+    "librosa": librosa_features,
+}
+
+
+def peak_mb() -> float:
+    """Return this process's own peak memory in MB."""
+    with open("/proc/self/status") as file:  # noqa: PTH123
+        return int(file.read().split("VmHWM:")[1].split()[0]) * 1024 / 1e6
+
+
+def main() -> None:
+    """Load, work twice, report the second time: the first one pays for lazy imports."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("peer", choices=PEERS)
+    parser.add_argument("song")
+    parser.add_argument("--warm", help="a short song to warm up on")
+    parser.add_argument("--graph", default="")
+    args = parser.parse_args()
+    work = PEERS[args.peer](args.graph)
+    if args.warm:
+        work(args.warm)
+    startup = time.process_time()
+    answer = work(args.song)
+    cpu = time.process_time() - startup
+    line: dict[str, Any] = {"peer": args.peer, "startup_cpu_s": startup, "cpu_s": cpu}
+    print(json.dumps({**line, "peak_mb": peak_mb(), "answer": answer}))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

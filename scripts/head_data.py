@@ -9,6 +9,7 @@ Everything is brought to 16 kHz mono, whatever the source: see the note on bandw
 """
 
 import re
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -181,7 +182,13 @@ AUDIO_SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".wav", ".flac"}
 
 
 def extra_clips(extra: Path) -> list[Clip]:
-    """Return the pieces of a folder of unpacked packages, ``<extra>/<package>/**``."""
+    """Return the pieces of a folder of unpacked packages, ``<extra>/<package>/**``.
+
+    A package that is absent stops the script: without it another head would come out.
+    """
+    absent = [package for package in EXTRA_LABELS if not (extra / package).is_dir()]
+    if absent:
+        sys.exit(f"error: {extra} lacks the unpacked Debian packages {', '.join(absent)}")
     clips = []
     for package, label in EXTRA_LABELS.items():
         found = sorted(

@@ -62,6 +62,8 @@ class Report:
         Expected calibration error.
     confusion : ndarray, shape (C, C), int64
         True class by answer.
+    reliability : tuple of (confidence, right, rows)
+        Mean confidence and share of right answers of each bin of confidence.
     """
 
     classes: tuple[str, ...]
@@ -75,6 +77,7 @@ class Report:
     recall_intervals: tuple[Interval, ...]
     ece: float
     confusion: IntArray
+    reliability: tuple[tuple[float, float, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; undefined figures are None."""
@@ -99,6 +102,7 @@ class Report:
             "ece": _plain(self.ece),
             "classes": per_class,
             "confusion": self.confusion.tolist(),
+            "reliability": [list(point) for point in self.reliability],
         }
 
     def table(self) -> str:
@@ -174,6 +178,7 @@ def report(
         recall_intervals=tuple(recalls),
         ece=expected_calibration_error(scores, labels),
         confusion=whole,
+        reliability=tuple(reliability(scores, labels)),
     )
 
 

@@ -38,6 +38,12 @@ LabelsArgument = Annotated[
 ]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+PicturesOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--pictures", help="A folder for confusion and reliability pictures (extra plot)."
+    ),
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
 
@@ -53,6 +59,7 @@ def train(
     hidden: Annotated[int, typer.Option(min=0, help="Units of the hidden layer; 0: none.")] = 64,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
     seed: Annotated[int, typer.Option(help="Same seed, same head.")] = 0,
+    pictures: PicturesOption = None,
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -65,6 +72,7 @@ def train(
     from audiorec.labelled import train as train_labelled
     from audiorec.tagger.heads_train import HeadRecipe
 
+    _check_pictures(pictures)
     data = _features(labels, output / CACHE_FOLDER, None, jobs, quiet)
     recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
     trained, segments, songs = train_labelled(
@@ -73,6 +81,7 @@ def train(
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
     _write(output, trained.head, figures, _card(trained.head, segments, songs, caution))
+    _draw(pictures, task, segments, songs)
     _print(figures, segments, songs, json)
     if caution:
         say(f"note: {caution}")
@@ -86,6 +95,7 @@ def evaluate(
     cache: Annotated[
         Path | None, typer.Option(help="Where features are kept [default: beside the labels].")
     ] = None,
+    pictures: PicturesOption = None,
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -94,11 +104,36 @@ def evaluate(
     from audiorec.labelled import evaluate as evaluate_labelled
     from audiorec.tagger.heads import Head
 
+    _check_pictures(pictures)
     loaded = Head.load(head / HEAD_FILE if head.is_dir() else head)
     where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
     data = _features(labels, where, loaded.classes, jobs, quiet)
     segments, songs = evaluate_labelled(loaded, data)
+    _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
+
+
+def _check_pictures(folder: Path | None) -> None:
+    if folder is not None:
+        from audiorec.evaluation.pictures import require_figure
+
+        require_figure()
+        folder.mkdir(parents=True, exist_ok=True)
+
+
+def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -> None:
+    """Write the two pictures, if they were asked for."""
+    if folder is None:
+        return
+    from audiorec.evaluation.pictures import draw
+    from audiorec.vectors.atomic import replaced
+
+    reports = {"segment": segments, "song": songs}
+    drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
+    for by, png in drawn.items():
+        with replaced(folder / f"{task}-by-{by}.png") as path:
+            path.write_bytes(png)
+    say(f"pictures: {folder}")
 
 
 def _features(

@@ -1,5 +1,6 @@
 """The ``audiorec`` command: what it prints where, and what it exits with."""
 
+import importlib.util
 import json
 import os
 import re
@@ -295,6 +296,13 @@ def test_a_head_of_ones_own_from_labels_to_use(home, tmp_path):
     judged = audiorec("heads", "evaluate", tmp_path / "mood", labels, "--json", "-q")
     assert judged.returncode == 0, judged.stderr
     assert json.loads(judged.stdout)["by_song"]["tracks"] == 4
+    if importlib.util.find_spec("matplotlib"):
+        drawn = audiorec(
+            "heads", "evaluate", tmp_path / "mood", labels, "--pictures", tmp_path / "p", "-q"
+        )
+        assert drawn.returncode == 0, drawn.stderr
+        names = sorted(p.name for p in (tmp_path / "p").iterdir())
+        assert names == ["mood-by-segment.png", "mood-by-song.png"]
     head = tmp_path / "mood" / "head.safetensors"
     out = tmp_path / "v.parquet"
     used = audiorec("extract", home / "songs/a", "--head", head, "--out", out, "-q", "-j1")

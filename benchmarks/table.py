@@ -1,0 +1,39 @@
+"""Turn the JSON lines of a benchmark into a Markdown table for the docs.
+
+    python benchmarks/bench_peers.py ... | python benchmarks/table.py
+
+One table for every run of lines with the same keys; three numbers in a list are a minimum, a median
+and a maximum and are written ``median [min–max]``.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from itertools import groupby
+
+HIDDEN = ("machine",)
+
+
+def cell(value: object) -> str:
+    """Return one figure as text."""
+    if isinstance(value, list) and len(value) == 3:
+        low, middle, high = value
+        return f"{middle} [{low}–{high}]"  # noqa: RUF001
+    if isinstance(value, list):
+        return " ".join(map(str, value))
+    return str(value)
+
+
+def tables(lines: Iterable[str]) -> Iterable[str]:
+    """Yield the lines of all tables."""
+    rows = [json.loads(line) for line in lines if line.startswith("{")]
+    for columns, group in groupby(rows, key=lambda row: [c for c in row if c not in HIDDEN]):
+        yield "| " + " | ".join(c.replace("_", " ") for c in columns) + " |"
+        yield "|" + "---|" * len(columns)
+        for row in group:
+            yield "| " + " | ".join(cell(row[c]) for c in columns) + " |"
+        yield ""
+
+
+if __name__ == "__main__":
+    print("\n".join(tables(sys.stdin)))

@@ -1,0 +1,227 @@
+"""One correlation a user, and what many of them say together.
+
+    pairs of (user, x, y)  ──pearson_by_user──▶  r a user  ──▶  share above 0, null, normality
+
+All functions take pairs sorted by user, so that the pairs of a user stand together.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+
+LARGEST_R = 1.0 - 1e-7  # Fisher's z of 1 is infinite
+CONSTANT_SPREAD = 1e-9  # a standard deviation below this is rounding noise
+BINS = np.linspace(-1.0, 1.0, 41)  # edges of the histograms of r
+MIN_NORMALITY = 20  # values; with fewer the tests are not valid
+BOOTSTRAP_BLOCK = 1 << 22  # numbers drawn at a time
+
+
+@dataclass(frozen=True, slots=True)
+class ShuffledNull:
+    """What correlations come about by chance: y shuffled within each user, many times.
+
+    Attributes
+    ----------
+    draws : int
+    quantile : ndarray, shape (U,), float64
+        Place of each user's r among its shuffled ones, above 0 and below 1.
+    histogram : ndarray, shape (40,), int64
+        Shuffled r of all users and draws, over `BINS`.
+    share_positive : ndarray, shape (draws,), float64
+        The part of the users with r > 0 in each draw.
+    """
+
+    draws: int
+    quantile: Floats
+    histogram: Numbers
+    share_positive: Floats
+
+
+def pearson_by_user(user: Numbers, x: Floats, y: Floats) -> tuple[Floats, Numbers]:
+    """Return Pearson's r of each user's pairs, and how many there are.
+
+    Parameters
+    ----------
+    user : ndarray, shape (P,), int64
+        Ascending; the numbers from 0 to U - 1, each at least once.
+    x, y : ndarray, shape (P,), float64
+
+    Returns
+    -------
+    r : ndarray, shape (U,), float64
+        NaN where x or y is constant, as one pair always is.
+    n : ndarray, shape (U,), int64
+
+    Raises
+    ------
+    ShapeError
+        If the three have not one shape.
+    InputError
+        If `user` is not sorted, or a number is left out.
+
+    Examples
+    --------
+    >>> user = np.array([0, 0, 0, 1, 1])
+    >>> pearson_by_user(user, np.array([1.0, 2, 4, 3, 3]), np.array([0.0, 1, 0.5, 0, 1]))
+    (array([0.32732684,        nan]), array([3, 2]))
+    """
+    starts = _starts(user, x, y)
+    n = np.diff(starts, append=len(user))
+    dx, dy = _units(x, starts, n), _units(y, starts, n)
+    r = _sums(dx * dy, starts)
+    return np.where(np.isnan(r), np.nan, np.clip(r, -1.0, 1.0)), n
+
+
+def fisher_z(r: Floats, n: Numbers) -> Floats:
+    """Return Fisher's z in units of its spread by chance: ``arctanh(r) * sqrt(n - 3)``.
+
+    About standard normal where nothing correlates. `n` must be above 3.
+    """
+    limited = np.clip(r, -LARGEST_R, LARGEST_R)
+    return np.asarray(np.arctanh(limited) * np.sqrt(n - 3.0), np.float64)
+
+
+def shuffled_null(
+    user: Numbers, x: Floats, y: Floats, *, draws: int, rng: np.random.Generator
+) -> ShuffledNull:
+    """Shuffle y within each user and correlate again, `draws` times.
+
+    Parameters
+    ----------
+    user, x, y
+        As for `pearson_by_user`, and no user's x or y is constant.
+    draws : int
+    rng : numpy.random.Generator
+
+    Raises
+    ------
+    InputError
+        If `draws` is below 1, or some x or y is constant.
+    """
+    if draws < 1:
+        raise InputError(f"draws must be at least 1, got {draws}")
+    starts = _starts(user, x, y)
+    n = np.diff(starts, append=len(user))
+    dx, dy = _units(x, starts, n), _units(y, starts, n)
+    observed = _sums(dx * dy, starts)
+    if np.isnan(observed).any():
+        raise InputError("a user's x or y is constant: leave such users out first")
+    below = np.zeros(len(n))
+    histogram = np.zeros(len(BINS) - 1, np.int64)
+    positive = np.empty(draws)
+    for draw in range(draws):
+        # A random number below 1 beside each user's number: sorting shuffles within users.
+        order = np.argsort(user + rng.random(len(user)))
+        r = np.clip(_sums(dx * dy[order], starts), -1.0, 1.0)
+        below += (r < observed) + 0.5 * (r == observed)
+        histogram += np.histogram(r, BINS)[0]
+        positive[draw] = (r > 0).mean()
+    return ShuffledNull(draws, (below + 0.5) / (draws + 1), histogram, positive)
+
+
+def bootstrap_mean(
+    values: Floats, *, rng: np.random.Generator, draws: int = 2000
+) -> tuple[float, float]:
+    """Return the 95 % percentile interval of a mean over users.
+
+    Parameters
+    ----------
+    values : ndarray, shape (U,)
+        Not empty.
+    rng : numpy.random.Generator
+    draws : int
+    """
+    n = len(values)
+    step = max(1, BOOTSTRAP_BLOCK // n)
+    means = [
+        values[rng.integers(0, n, (min(step, draws - done), n))].mean(axis=1)
+        for done in range(0, draws, step)
+    ]
+    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
+    return float(low), float(high)
+
+
+def normality(values: Floats) -> dict[str, float] | None:
+    """Test whether values are normal: D'Agostino's K² and Anderson-Darling's A².
+
+    Parameters
+    ----------
+    values : ndarray, shape (U,)
+
+    Returns
+    -------
+    found : dict of str to float, or None
+        ``n``, ``k2``, ``k2_p``, ``a2``, ``a2_p`` (A² with the correction for an estimated
+        mean and spread, and its p); None for fewer than `MIN_NORMALITY` values, or constant
+        ones.
+
+    References
+    ----------
+    .. [1] R. B. D'Agostino and M. A. Stephens (eds.), *Goodness-of-Fit Techniques*, 1986,
+       table 4.9, for the p of A².
+    """
+    if len(values) < MIN_NORMALITY or values.std() < CONSTANT_SPREAD:
+        return None
+    from scipy.stats import normaltest
+
+    k2, k2_p = normaltest(values)
+    a2 = anderson_darling(values)
+    return {
+        "n": len(values),
+        "k2": float(k2),
+        "k2_p": float(k2_p),
+        "a2": a2,
+        "a2_p": _anderson_p(a2),
+    }
+
+
+def anderson_darling(values: Floats) -> float:
+    """Return A² for a normal distribution of unknown mean and spread, corrected for n."""
+    from scipy.special import log_ndtr
+
+    n = len(values)
+    z = np.sort((values - values.mean()) / values.std(ddof=1))
+    weights = 2.0 * np.arange(1, n + 1) - 1.0
+    a2 = -n - float(np.mean(weights * (log_ndtr(z) + log_ndtr(-z[::-1]))))
+    return a2 * (1.0 + 0.75 / n + 2.25 / n**2)
+
+
+def _anderson_p(a2: float) -> float:
+    lower_half = ((0.2, -13.436, 101.14, -223.73), (0.34, -8.318, 42.796, -59.938))
+    for below, constant, slope, square in lower_half:
+        if a2 < below:
+            return 1.0 - float(np.exp(constant + slope * a2 + square * a2**2))
+    if a2 < 0.6:
+        return float(np.exp(0.9177 - 4.279 * a2 - 1.38 * a2**2))
+    limited = min(a2, 100.0)  # far beyond, the parabola would turn upwards
+    return float(np.exp(1.2937 - 5.709 * limited + 0.0186 * limited**2))
+
+
+def _starts(user: Numbers, x: Floats, y: Floats) -> Any:
+    if not user.shape == x.shape == y.shape:
+        raise ShapeError(f"one shape expected, got {user.shape}, {x.shape}, {y.shape}")
+    steps = np.diff(user, prepend=-1)
+    if len(user) and (user[0] != 0 or steps.min() < 0 or steps.max() > 1):
+        raise InputError("users must be numbered from 0, ascending, without gaps")
+    return np.flatnonzero(steps)
+
+
+def _sums(values: Floats, starts: Any) -> Floats:
+    if len(starts) == 0:
+        return np.empty(0)
+    return np.asarray(np.add.reduceat(values, starts), np.float64)
+
+
+def _units(values: Floats, starts: Any, n: Any) -> Floats:
+    """Centre each user's values and bring them to length 1; NaN where they are constant."""
+    centred = values - np.repeat(_sums(values, starts) / n, n)
+    squares = _sums(centred * centred, starts)
+    length = np.where(squares > n * CONSTANT_SPREAD**2, np.sqrt(squares), np.nan)
+    return np.asarray(centred / np.repeat(length, n), np.float64)

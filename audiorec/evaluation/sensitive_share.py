@@ -1,0 +1,170 @@
+"""How many users have a correlation above chance, from one noisy correlation each.
+
+A user's standardised z (see `fisher_z`) is normal with spread ``c`` around ``d``, if there is
+nothing but chance, or around ``d + e * sqrt(n - 3)`` for a sensitive user, whose true
+correlation ``e`` on Fisher's scale is positive:
+
+``p``   the share of sensitive users, which is asked for
+``m``   the mean of ``e`` over them: at least `LEAST_EFFECT`
+``t``   its spread over them, in units of ``m``: ``e`` follows a gamma distribution
+``d``   what all users of this catalogue have in common by accident, ``N(0, s**2)``
+
+``c``, about 1, and ``s`` are given; giving the songs each other's vectors measures both.
+
+The likelihood is searched over a grid. The interval holds every ``p`` whose best likelihood
+lies within 1.92 of the best of all: 95 % by the likelihood ratio. It starts at 0 where
+chance alone explains the data.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+
+Floats = npt.NDArray[np.float64]
+
+LEAST_EFFECT = 0.1  # a weaker mean correlation could not be told from none
+EFFECTS = np.arange(LEAST_EFFECT, 1.201, 0.025)
+SPREADS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # in units of the effect
+TRUE = np.arange(0.0125, 2.0, 0.025)  # values of e that are summed over
+SHARES = np.linspace(0.0, 1.0, 51)
+SHIFTS = np.linspace(-2.5, 2.5, 11)  # of the catalogue, in units of its spread
+DROP = 1.92  # of the log likelihood at the ends of a 95 % interval
+BIN = 0.05  # width of a cell of z; users of a cell are counted, not kept
+LARGEST_Z = 12.0  # beyond, users count as being there
+COUNTS_PER_DOUBLING = 4  # cells of n
+
+
+@dataclass(frozen=True, slots=True)
+class SensitiveShare:
+    """The part of the users whose correlation is more than chance.
+
+    Attributes
+    ----------
+    share, low, high : float
+        Best value and 95 % interval.
+    effect, spread : float
+        The sensitive users' mean true correlation on Fisher's scale, and its spread.
+    shift : float
+        What all users have in common by accident, in units of z.
+    """
+
+    share: float
+    low: float
+    high: float
+    effect: float
+    spread: float
+    shift: float
+
+    @property
+    def none(self) -> bool:
+        """Whether chance alone explains the correlations: the interval reaches 0."""
+        return self.low <= 0.0
+
+
+def sensitive_share(
+    z: Floats,
+    n: npt.NDArray[np.int64],
+    *,
+    chance_spread: float = 1.0,
+    shift_spread: float = 0.0,
+) -> SensitiveShare:
+    """Estimate the share of sensitive users.
+
+    Parameters
+    ----------
+    z : ndarray, shape (U,), float64
+        Standardised Fisher z of each user.
+    n : ndarray, shape (U,), int64
+        Pairs behind each, above 3.
+    chance_spread : float
+        Spread `c` of a user's z by chance.
+    shift_spread : float
+        Spread `s` of the common accident, in units of z.
+
+    Raises
+    ------
+    ShapeError
+        If z and n have not one shape (U,).
+    InputError
+        If there are no users, a z is not finite, or an n is below 4.
+    """
+    if z.ndim != 1 or z.shape != n.shape:
+        raise ShapeError(f"z and n must have one shape (U,), got {z.shape} and {n.shape}")
+    if len(z) == 0 or not np.isfinite(z).all() or n.min() < 4:
+        raise InputError("a share needs users with a finite z and more than three songs")
+    if not chance_spread > 0:
+        raise InputError(f"the spread of chance must be above 0, got {chance_spread}")
+    shifts = SHIFTS * shift_spread / chance_spread if shift_spread > 0 else np.zeros(1)
+    penalty = SHIFTS**2 / 2.0 if shift_spread > 0 else np.zeros(1)
+    value, root, count = _cells(z / chance_spread, n)
+    root /= chance_spread
+    best = np.stack(
+        [_by_share(value - d, root, count) for d in shifts]
+    )  # (shifts, shares, effects, spreads)
+    # The chance part moves with the shift as well.
+    chance = np.array([-0.5 * (count * (value - d) ** 2).sum() for d in shifts])
+    best += (chance - penalty)[:, None, None, None]
+    profile = best.max(axis=(0, 2, 3))
+    at = np.unravel_index(int(best.argmax()), best.shape)
+    low, high = _interval(profile)
+    return SensitiveShare(
+        share=float(SHARES[at[1]]),
+        low=low,
+        high=high,
+        effect=float(EFFECTS[at[2]]),
+        spread=float(SPREADS[at[3]] * EFFECTS[at[2]]),
+        shift=float(shifts[at[0]] * chance_spread),
+    )
+
+
+def _cells(z: Floats, n: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+    """Count users in cells of z and n: z, sqrt(n - 3) and users of each filled cell."""
+    limited = np.clip(z, -LARGEST_Z, LARGEST_Z)
+    place = np.rint(limited / BIN).astype(np.int64)
+    size = np.rint(np.log2(n - 3.0) * COUNTS_PER_DOUBLING).astype(np.int64)
+    span = int(2 * LARGEST_Z / BIN) + 2
+    _, cell = np.unique(size * span + place, return_inverse=True)
+    count = np.bincount(cell).astype(np.float64)
+    # Means over the users of a cell, so that only the differences within it are lost.
+    value = np.bincount(cell, limited) / count
+    root = np.bincount(cell, np.sqrt(n - 3.0)) / count
+    return value, root, count
+
+
+def _by_share(z: Floats, root: Floats, count: Floats) -> Any:
+    """Return log likelihoods against chance: shape (shares, effects, spreads)."""
+    exponent = TRUE * root[:, None] * z[:, None] - (TRUE * root[:, None]) ** 2 / 2.0
+    each = np.exp(np.minimum(exponent, 600.0))  # (cells, true): how likely against chance
+    found = np.empty((len(SHARES), len(EFFECTS), len(SPREADS)))
+    for row, effect in enumerate(EFFECTS):
+        ratios = each @ np.stack([_gamma(effect, spread) for spread in SPREADS], axis=1)
+        for column, ratio in enumerate(ratios.T):
+            mixed = 1.0 + SHARES[:, None] * (ratio - 1.0)
+            found[:, row, column] = np.log(np.maximum(mixed, 1e-300)) @ count
+    return found
+
+
+def _gamma(mean: float, spread: float) -> Floats:
+    """Return the weights of `TRUE` in a gamma distribution; `spread` in units of the mean."""
+    shape = spread**-2.0
+    log = (shape - 1.0) * np.log(TRUE) - shape * TRUE / mean
+    weights = np.exp(log - log.max())
+    return np.asarray(weights / weights.sum(), np.float64)
+
+
+def _interval(profile: Floats) -> tuple[float, float]:
+    """Return where the profile falls by `DROP` on both sides, between the grid's points."""
+    best = int(profile.argmax())
+    level = profile[best] - DROP
+    inside = np.flatnonzero(profile >= level)
+    first, last = int(inside[0]), int(inside[-1])
+    low, high = float(SHARES[first]), float(SHARES[last])
+    if first > 0:
+        low = float(np.interp(level, profile[first - 1 : first + 1], SHARES[first - 1 : first + 1]))
+    if last < len(SHARES) - 1:
+        high = float(np.interp(-level, -profile[last : last + 2], SHARES[last : last + 2]))
+    return low, high

@@ -1,0 +1,136 @@
+"""One column of any sensible type to numbers, and which rows could not be read.
+
+Times come as time stamps, dates, ISO 8601 texts, or numbers. What the numbers count
+(seconds, milliseconds, microseconds or nanoseconds since 1970) follows from their size: from
+1973 to 2100 no number of one unit looks like one of another.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+Floats = npt.NDArray[np.float64]
+Codes = npt.NDArray[np.int8]
+Flags = npt.NDArray[np.bool_]
+
+FIRST_S, LAST_S = 1e8, 4_102_444_800.0  # March 1973 and the end of 2099, seconds since 1970
+UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
+DATE, UNREADABLE, OUT_OF_RANGE = len(UNITS), -1, -2  # codes that are no unit of numbers
+UNIT_NAMES = (*UNITS, "dates")
+_ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
+_NANOSECONDS = 1e9
+
+
+def to_floats(column: Any) -> tuple[Floats, Flags]:
+    """Return a column as float64, NaN where it is null, and which rows are not numbers.
+
+    Parameters
+    ----------
+    column : pyarrow.Array, length E
+        Numbers, or texts of numbers.
+
+    Returns
+    -------
+    numbers : ndarray, shape (E,), float64
+    bad : ndarray, shape (E,), bool
+    """
+    column = plain(column)
+    if pa.types.is_boolean(column.type):
+        return np.full(len(column), np.nan), np.ones(len(column), np.bool_)
+    cast, bad = _cast(column, pa.float64())
+    return _floats(cast), bad
+
+
+def to_times(column: Any) -> tuple[Floats, Codes]:
+    """Return a column of times as numbers, and the unit that each is in.
+
+    Parameters
+    ----------
+    column : pyarrow.Array, length E
+        Time stamps, dates, texts or numbers.
+
+    Returns
+    -------
+    numbers : ndarray, shape (E,), float64
+        For a date, seconds since 1970; else the number as it stands.
+    units : ndarray, shape (E,), int8
+        Places in `UNIT_NAMES`, `UNREADABLE` or `OUT_OF_RANGE`.
+    """
+    column = plain(column)
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        return _checked_dates(_seconds(column))
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind)):
+        numbers, _ = to_floats(column)
+        return numbers, _units(numbers)
+    return _text_times(column)
+
+
+def plain(column: Any) -> Any:
+    """Return a column without dictionary encoding, as one array."""
+    if isinstance(column, pa.ChunkedArray):
+        column = column.combine_chunks()
+    return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
+
+
+def _text_times(column: Any) -> tuple[Floats, Codes]:
+    numbers, bad = to_floats(column)
+    units = _units(numbers)
+    texts = np.flatnonzero(bad)
+    if len(texts):
+        dates = column.take(pa.array(texts))
+        zoned = pc.match_substring_regex(dates, _ZONE).to_numpy(zero_copy_only=False)
+        for zone, mask in (("UTC", zoned), (None, ~zoned)):
+            part = dates.filter(pa.array(mask))
+            stamps, _ = _cast(part, pa.timestamp("ns", tz=zone))
+            where = texts[mask]
+            numbers[where], units[where] = _checked_dates(_seconds(stamps))
+    return numbers, units
+
+
+def _seconds(stamps: Any) -> Floats:
+    """Return time stamps or dates as seconds since 1970; a time without a zone is in UTC."""
+    if pa.types.is_date(stamps.type):
+        stamps = stamps.cast(pa.timestamp("s"))
+    per_second = {"s": 1.0, "ms": 1e3, "us": 1e6, "ns": _NANOSECONDS}[stamps.type.unit]
+    return _floats(stamps.cast(pa.int64()).cast(pa.float64(), safe=False)) / per_second
+
+
+def _checked_dates(seconds: Floats) -> tuple[Floats, Codes]:
+    units = np.full(len(seconds), DATE, np.int8)
+    units[~((seconds >= FIRST_S) & (seconds < LAST_S))] = OUT_OF_RANGE
+    units[np.isnan(seconds)] = UNREADABLE
+    return seconds, units
+
+
+def _units(numbers: Floats) -> Codes:
+    units = np.full(len(numbers), OUT_OF_RANGE, np.int8)
+    for place in range(len(UNITS)):
+        scale = 1000.0**place
+        units[(numbers >= FIRST_S * scale) & (numbers < LAST_S * scale)] = place
+    units[np.isnan(numbers)] = UNREADABLE
+    return units
+
+
+def _cast(column: Any, kind: Any) -> tuple[Any, Flags]:
+    """Cast what can be cast; the rest becomes null and is marked as bad."""
+    try:
+        safe = not pa.types.is_floating(kind)  # 2**53 + 1 may lose its last digit
+        return pc.cast(column, kind, safe=safe), np.zeros(len(column), np.bool_)
+    except pa.ArrowInvalid:
+        if len(column) == 1:
+            return pa.nulls(1, kind), np.ones(1, np.bool_)
+    except pa.ArrowNotImplementedError:  # for example a list
+        return pa.nulls(len(column), kind), np.ones(len(column), np.bool_)
+    # Halves: the cast does not say which row it failed on.
+    middle = len(column) // 2
+    halves = [_cast(part, kind) for part in (column[:middle], column[middle:])]
+    return pa.concat_arrays([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
+
+
+def _floats(column: Any) -> Floats:
+    """Return a float64 Arrow array as a new array, NaN where it is null."""
+    return np.array(column.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)

@@ -1,0 +1,109 @@
+"""What a listening log holds, and what a rule makes of it: figures for a person to look at."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+
+from audiorec.listening.events import EVENTS, Interactions, is_listening
+from audiorec.listening.interactions import unmatched
+from audiorec.listening.preferences import duplicates, judge, to_preferences
+from audiorec.listening.rule import Rule
+
+SHOWN_UNMATCHED = 10
+
+
+@dataclass(frozen=True, slots=True)
+class RuleCounts:
+    """What a rule makes of a log.
+
+    Attributes
+    ----------
+    pairs : int
+        User-song pairs in the rule's time.
+    liked, disliked, neither : int
+        Verdicts; they sum to `pairs`.
+    conflicts : int
+        Pairs whose events said both; they have a verdict too.
+    users, songs : int
+        That remain after minimum counts.
+    """
+
+    pairs: int
+    liked: int
+    disliked: int
+    neither: int
+    conflicts: int
+    users: int
+    songs: int
+
+
+def describe(interactions: Interactions) -> dict[str, Any]:
+    """Return rows, ids, events, time span, duplicates and problems: ready for JSON."""
+    log = interactions
+    counts = np.bincount(log.event, minlength=len(EVENTS))
+    listened = is_listening(log.event)
+    known = ~np.isnan(log.played_ratio[listened])
+    return {
+        "simulated": log.simulated,
+        "rows": log.rows_read,
+        "usable": len(log),
+        "users": len(log.user_ids),
+        "songs": len(log.song_ids),
+        "events": {name: int(count) for name, count in zip(EVENTS, counts, strict=True)},
+        "first": iso(float(log.timestamp.min())),
+        "last": iso(float(log.timestamp.max())),
+        "duplicates": int(duplicates(log).sum()),
+        "listenings_with_played_ratio": float(known.mean()) if len(known) else None,
+        "problems": [
+            {"kind": p.kind, "count": p.count, "rows": list(p.rows), "example": p.example}
+            for p in log.problems
+        ],
+    }
+
+
+def match(interactions: Interactions, song_ids: Collection[str]) -> dict[str, Any]:
+    """Return how many songs and rows of a log a catalogue knows, and what it lacks most."""
+    absent = unmatched(interactions, song_ids)
+    first = list(absent.items())[:SHOWN_UNMATCHED]
+    return {
+        "songs_of_store": len(song_ids),
+        "songs_matched": len(interactions.song_ids) - len(absent),
+        "songs_unmatched": len(absent),
+        "rows_unmatched": sum(absent.values()),
+        "most_frequent_unmatched": [{"song_id": i, "rows": rows} for i, rows in first],
+    }
+
+
+def count_verdicts(
+    interactions: Interactions,
+    rule: Rule | None = None,
+    *,
+    song_ids: Collection[str] | None = None,
+) -> RuleCounts:
+    """Count what a rule makes of a log."""
+    rule = rule or Rule()
+    judged = judge(interactions, rule, song_ids=song_ids)
+    kept = to_preferences(interactions, rule, song_ids=song_ids)
+    return RuleCounts(
+        pairs=len(judged.sign),
+        liked=int((judged.sign > 0).sum()),
+        disliked=int((judged.sign < 0).sum()),
+        neither=int((judged.sign == 0).sum()),
+        conflicts=int(judged.conflict.sum()),
+        users=len(kept.user_ids),
+        songs=len(kept.song_ids),
+    )
+
+
+def iso(seconds: float) -> str:
+    """Return seconds since 1970 as an ISO text in UTC, whole seconds.
+
+    Examples
+    --------
+    >>> iso(1_704_067_200.4)
+    '2024-01-01T00:00:00Z'
+    """
+    return datetime.fromtimestamp(int(seconds), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

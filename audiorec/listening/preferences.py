@@ -1,0 +1,274 @@
+"""Events to liked and disliked songs, by a `Rule`.
+
+    Interactions ──verdict of each row──▶ rows ──one verdict a user and song──▶ Preferences
+
+Where the rows of one user and one song disagree: what the user said beats what follows from
+listening. Of what the user said, the latest counts. Of listening, the heavier side counts,
+and between equals the latest. A like and a dislike of the same moment cancel.
+
+Nothing depends on the order of rows: sums are of whole millionths, and times are compared.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.listening.events import EVENTS, Interactions, is_listening
+from audiorec.listening.rule import Clause, Rule, Verdict
+from audiorec.types import Pairs, Preferences
+
+MILLION = 1e6
+Signs = npt.NDArray[np.int8]
+Floats = npt.NDArray[np.float64]
+Numbers = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """Every user-song pair of a log with its verdict, sorted by user and then by song.
+
+    Attributes
+    ----------
+    user, song : ndarray, shape (P,), int64
+        Numbers of the log's ids.
+    sign : ndarray, shape (P,), int8
+        1 liked, -1 disliked, 0 neither.
+    weight, time : ndarray, shape (P,), float64
+        Sum of the rows that agree with the verdict, and the last of them; for a pair that
+        is neither, 0 and the last row of all.
+    heard, heard_at : ndarray, shape (P,), float64
+        How often the user met the song, and when last.
+    conflict : ndarray, shape (P,), bool
+        Some rows say liked and some say disliked.
+    """
+
+    user: Numbers
+    song: Numbers
+    sign: Signs
+    weight: Floats
+    time: Floats
+    heard: Floats
+    heard_at: Floats
+    conflict: npt.NDArray[np.bool_]
+
+
+def to_preferences(
+    interactions: Interactions,
+    rule: Rule | None = None,
+    *,
+    song_ids: Collection[str] | None = None,
+) -> Preferences:
+    """Say who likes and who dislikes which songs.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    rule : Rule, optional
+        By default ``Rule()``.
+    song_ids : collection of str, optional
+        Events of all other songs are passed over.
+
+    Returns
+    -------
+    preferences : Preferences
+        Its tables of ids hold the users and songs that have a pair, sorted.
+
+    Examples
+    --------
+    >>> from audiorec.listening.interactions import read_interactions
+    >>> log = read_interactions("fixtures/formats/interactions-v1.csv")
+    >>> found = to_preferences(log)
+    >>> pairs = zip(found.liked.user, found.liked.song, strict=True)
+    >>> [(found.user_ids[u], found.song_ids[s]) for u, s in pairs]  # doctest: +NORMALIZE_WHITESPACE
+    [('ana', 'piano/etude.flac'), ('ana', 'rock/live.mp3'), ('ben', 'rock/live.mp3'),
+     ('eva', 'lost/gone.mp3'), ('eva', 'piano/prelude.flac')]
+    """
+    rule = rule or Rule()
+    judged = _enough(judge(interactions, rule, song_ids=song_ids), rule)
+    users, user = np.unique(judged.user, return_inverse=True)
+    songs, song = np.unique(judged.song, return_inverse=True)
+
+    def pairs(mask: npt.NDArray[np.bool_], weight: Floats, time: Floats) -> Pairs:
+        return Pairs(
+            user[mask].astype(np.int32),
+            song[mask].astype(np.int32),
+            weight[mask].astype(np.float32),
+            time[mask],
+        )
+
+    everything = np.ones(len(judged.user), np.bool_)
+    return Preferences(
+        user_ids=tuple(interactions.user_ids[u] for u in users),
+        song_ids=tuple(interactions.song_ids[s] for s in songs),
+        liked=pairs(judged.sign > 0, judged.weight, judged.time),
+        disliked=pairs(judged.sign < 0, judged.weight, judged.time),
+        heard=pairs(everything, judged.heard, judged.heard_at),
+    )
+
+
+def judge(
+    interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
+) -> Judged:
+    """Give each user-song pair its verdict, before minimum counts.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    rule : Rule
+    song_ids : collection of str, optional
+        Events of all other songs are passed over.
+    """
+    log = interactions.take(rows_of(interactions, rule, song_ids=song_ids))
+    key = log.user.astype(np.int64) * len(log.song_ids) + log.song
+    keys, pair = np.unique(key, return_inverse=True)
+    n, time = len(keys), log.timestamp
+    sign, explicit, points = row_verdicts(log, rule)
+    decided, conflict = _decide(pair, n, sign, explicit, points, time)
+    agrees = (sign == decided[pair]) & (sign != 0)
+    rows_at = _last(pair, n, time, np.ones(len(pair), np.bool_))
+    agreed_at = _last(pair, n, time, agrees)
+    return Judged(
+        user=keys // max(1, len(log.song_ids)),
+        song=keys % max(1, len(log.song_ids)),
+        sign=decided,
+        weight=_sum(pair, n, points, agrees),
+        time=np.where(np.isfinite(agreed_at), agreed_at, rows_at),
+        heard=_times_heard(log, pair, n),
+        heard_at=rows_at,
+        conflict=conflict,
+    )
+
+
+def rows_of(
+    interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
+) -> Numbers:
+    """Return the rows in the rule's time, of these songs, without duplicates: ascending."""
+    time = interactions.timestamp
+    keep = np.ones(len(interactions), np.bool_)
+    if rule.since is not None:
+        keep &= time >= rule.since
+    if rule.until is not None:
+        keep &= time < rule.until
+    if song_ids is not None:
+        known = song_ids if isinstance(song_ids, (set, frozenset, dict)) else set(song_ids)
+        wanted = np.array([song_id in known for song_id in interactions.song_ids], np.bool_)
+        keep &= wanted[interactions.song]
+    if rule.drop_duplicates:
+        keep &= ~duplicates(interactions)
+    return np.flatnonzero(keep)
+
+
+def duplicates(interactions: Interactions) -> npt.NDArray[np.bool_]:
+    """Return which rows repeat an earlier row in every column: shape (E,), bool."""
+    log = interactions
+    ratio = np.nan_to_num(log.played_ratio, nan=-1.0)
+    columns = (log.timestamp, log.event, ratio, log.weight)
+    key = log.user.astype(np.int64) * max(1, len(log.song_ids)) + log.song
+    order = np.lexsort((log.weight, ratio, log.event, log.timestamp, key))
+    same = np.diff(key[order]) == 0
+    for column in columns:
+        same &= np.diff(column[order].astype(np.float64)) == 0
+    found = np.zeros(len(log), np.bool_)
+    found[order[1:][same]] = True  # lexsort is stable: the first of equals stays
+    return found
+
+
+def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, npt.NDArray[np.bool_], Numbers]:
+    """Judge each row by its event's clause.
+
+    Returns
+    -------
+    sign : ndarray, shape (E,), int8
+        1 liked, -1 disliked, 0 neither.
+    explicit : ndarray, shape (E,), bool
+    points : ndarray, shape (E,), int64
+        Row weight times clause weight, in millionths: sums of whole numbers do not depend
+        on their order.
+    """
+    sign = np.zeros(len(log), np.int8)
+    explicit = np.zeros(len(log), np.bool_)
+    factor = np.zeros(len(log))
+    for code, name in enumerate(EVENTS):
+        clause, rows = rule.events[name], np.flatnonzero(log.event == code)
+        sign[rows] = _clause_signs(clause, log.played_ratio[rows])
+        explicit[rows] = clause.explicit
+        factor[rows] = clause.weight
+    points = np.maximum(1, np.rint(log.weight * factor * MILLION)).astype(np.int64)
+    return sign, explicit, points
+
+
+def _clause_signs(clause: Clause, ratio: npt.NDArray[np.float32]) -> Signs:
+    signs = {Verdict.LIKED: 1, Verdict.DISLIKED: -1, Verdict.NEITHER: 0}
+    usual = np.full(len(ratio), signs[Verdict(clause.verdict)], np.int8)
+    if clause.liked_from is None and clause.disliked_below is None:
+        return usual
+    judged = np.zeros(len(ratio), np.int8)
+    if clause.disliked_below is not None:  # float32: 0.9 in a file is 0.9 in the rule
+        judged[ratio < np.float32(clause.disliked_below)] = -1
+    if clause.liked_from is not None:
+        judged[ratio >= np.float32(clause.liked_from)] = 1
+    return np.where(np.isnan(ratio), usual, judged)
+
+
+def _decide(
+    pair: npt.NDArray[Any], n: int, sign: Signs, explicit: Any, points: Numbers, time: Floats
+) -> tuple[Signs, npt.NDArray[np.bool_]]:
+    """Return the verdict of each pair, and whether its rows disagree."""
+    said = _later(pair, n, sign, time, explicit)
+    likes = _sum(pair, n, points, (sign > 0) & ~explicit)
+    dislikes = _sum(pair, n, points, (sign < 0) & ~explicit)
+    heavier = np.sign(likes - dislikes).astype(np.int8)
+    heard = np.where(heavier != 0, heavier, _later(pair, n, sign, time, ~explicit))
+    spoke = np.bincount(pair[explicit & (sign != 0)], minlength=n) > 0
+    liked = np.bincount(pair[sign > 0], minlength=n) > 0
+    disliked = np.bincount(pair[sign < 0], minlength=n) > 0
+    return np.where(spoke, said, heard).astype(np.int8), liked & disliked
+
+
+def _later(pair: Any, n: int, sign: Signs, time: Floats, mask: Any) -> Signs:
+    """Return the sign of each pair's last row under the mask; 0 if two signs share it."""
+    last_liked = _last(pair, n, time, mask & (sign > 0))
+    last_disliked = _last(pair, n, time, mask & (sign < 0))
+    later = (last_liked > last_disliked).astype(np.int8)
+    return (later - (last_disliked > last_liked)).astype(np.int8)
+
+
+def _last(pair: Any, n: int, time: Floats, mask: Any) -> Floats:
+    last = np.full(n, -np.inf)
+    np.maximum.at(last, pair[mask], time[mask])
+    return last
+
+
+def _sum(pair: Any, n: int, points: Numbers, mask: Any) -> Floats:
+    # Whole numbers below 2**53 are exact in float64, whatever their order.
+    return np.bincount(pair[mask], points[mask].astype(np.float64), minlength=n) / MILLION
+
+
+def _times_heard(log: Interactions, pair: Any, n: int) -> Floats:
+    """Sum the weights of listenings; a song that was only liked or listed was met once."""
+    points = np.rint(log.weight * MILLION).astype(np.int64)
+    listened = _sum(pair, n, points, is_listening(log.event))
+    return np.where(listened > 0, listened, 1.0)
+
+
+def _enough(judged: Judged, rule: Rule) -> Judged:
+    """Leave out users and songs with too few likes, until none is left that has too few."""
+    keep = np.ones(len(judged.user), np.bool_)
+    while True:
+        liked = keep & (judged.sign > 0)
+        by_user = np.bincount(judged.user[liked], minlength=_size(judged.user))
+        by_song = np.bincount(judged.song[liked], minlength=_size(judged.song))
+        enough = by_user[judged.user] >= rule.min_liked
+        enough &= by_song[judged.song] >= rule.min_likers
+        if (enough | ~keep).all():
+            break
+        keep &= enough
+    columns = {name: getattr(judged, name)[keep] for name in Judged.__slots__}
+    return Judged(**columns)
+
+
+def _size(numbers: Numbers) -> int:
+    return int(numbers.max()) + 1 if len(numbers) else 0

@@ -1,0 +1,239 @@
+"""Songs and people of a made-up world: where songs lie in taste, and what people like.
+
+Every song has two places. The audible one is a random smooth function of what the song
+sounds like; the inaudible one is drawn at random and stands for all that cannot be heard:
+fame, friends, lyrics, scenes. Taste lives in a mixture of the two that no model sees.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.float64]
+Floats32 = npt.NDArray[np.float32]
+Numbers = npt.NDArray[np.int64]
+
+PLACE = 8  # dimensions of both places
+COMPONENTS = 16  # principal components of the features that reach the ear
+HIDDEN = 64  # units of the random network
+GAIN = 1.0  # of its first layer: larger is less smooth
+MODES = 3  # most songs around which a user's taste lies
+SHARPNESS = 3.0  # of the peaks of a taste
+MODE_NOISE = 0.4  # spread of a taste around its songs, in lengths of a place
+GROUP_PULL = 2.0  # how much age and country decide which songs these are
+ZIPF = 0.7  # exponent of popularity by rank
+LATE_FROM, LATE_UNTIL = 0.6, 0.95  # when late songs come out, as parts of the time
+JOIN_FROM = 0.9  # when late users join
+ACTIVITY_SPREAD = 0.5  # of the logarithm of the sessions a day
+
+AGE_BANDS = ("under 18", "18-24", "25-34", "35-49", "50-64", "65 and over")
+COUNTRIES = ("A", "B", "C", "D", "E", "F", "G", "H")
+
+
+@dataclass(frozen=True, slots=True)
+class Songs:
+    """S songs of a world.
+
+    Attributes
+    ----------
+    audible, inaudible : ndarray, shape (S, PLACE), float64
+        Places of length 1.
+    popularity : ndarray, shape (S,), float64
+        Sums to 1.
+    quality : ndarray, shape (S,), float64
+        Standard normal: how much longer anybody listens.
+    release_day : ndarray, shape (S,), int64
+        0 for songs that were there before.
+    """
+
+    audible: Floats
+    inaudible: Floats
+    popularity: Floats
+    quality: Floats
+    release_day: Numbers
+
+    def __len__(self) -> int:
+        return len(self.popularity)
+
+
+@dataclass(frozen=True, slots=True)
+class People:
+    """U users of a world.
+
+    Attributes
+    ----------
+    sensitive : ndarray, shape (U,), bool
+        Whose taste can be heard in the songs, as far as the signal goes.
+    joined_day : ndarray, shape (U,), int64
+    activity : ndarray, shape (U,), float64
+        Mean sessions a day.
+    patience : ndarray, shape (U,), float64
+        Standard normal: how much longer the user listens to anything.
+    age, country : ndarray, shape (U,), int64
+        Places in `AGE_BANDS` and `COUNTRIES`.
+    group_places : ndarray, shape (ages + countries, PLACE), float64
+        What each age and each country leans to.
+    """
+
+    sensitive: npt.NDArray[np.bool_]
+    joined_day: Numbers
+    activity: Floats
+    patience: Floats
+    age: Numbers
+    country: Numbers
+    group_places: Floats
+
+    def __len__(self) -> int:
+        return len(self.sensitive)
+
+    def take(self, rows: Numbers) -> "People":
+        """Return some of the users."""
+        return People(
+            self.sensitive[rows],
+            self.joined_day[rows],
+            self.activity[rows],
+            self.patience[rows],
+            self.age[rows],
+            self.country[rows],
+            self.group_places,
+        )
+
+
+def make_songs(
+    features: npt.NDArray[Any], *, days: int, cold_share: float, rng: np.random.Generator
+) -> Songs:
+    """Give songs their places, popularity, quality and day of release.
+
+    Parameters
+    ----------
+    features : ndarray, shape (S, D)
+        Finite.
+    days : int
+    cold_share : float
+        The part of the songs that comes late; at least one song is there from the start.
+    rng : numpy.random.Generator
+    """
+    n = len(features)
+    audible = audible_places(features, rng)
+    inaudible = unit(rng.standard_normal((n, PLACE)))
+    popularity = (rng.permutation(n) + 1.0) ** -ZIPF
+    release = np.zeros(n, np.int64)
+    late = rng.permutation(n)[: min(round(cold_share * n), n - 1)]
+    release[late] = np.ceil(days * rng.uniform(LATE_FROM, LATE_UNTIL, len(late)))
+    quality = rng.standard_normal(n)
+    return Songs(audible, inaudible, popularity / popularity.sum(), quality, release)
+
+
+def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
+    """Send features through a random smooth network: shape (S, PLACE), length 1.
+
+    Standardised columns, their first principal components, one hidden layer of tanh with
+    random weights, a random projection. Songs that sound alike come out near each other;
+    neither the components nor the network can be read off the result.
+    """
+    z = _standardised(features.astype(np.float64))
+    _, spread, axes = np.linalg.svd(z, full_matrices=False)
+    kept = min(COMPONENTS, int((spread > 1e-9 * max(1.0, spread[0])).sum()))
+    if kept == 0:  # all songs sound the same
+        return unit(np.ones((len(z), PLACE)))
+    parts = z @ axes[:kept].T
+    parts *= np.sqrt(len(z)) / np.linalg.norm(parts)  # mean square length 1
+    first = rng.standard_normal((kept, HIDDEN)) * GAIN
+    hidden = np.tanh(parts @ first + rng.standard_normal(HIDDEN) * GAIN / 2)
+    places = _standardised(hidden) @ rng.standard_normal((HIDDEN, PLACE))
+    return unit(_standardised(places))
+
+
+def make_people(
+    n: int,
+    *,
+    sensitive_share: float,
+    cold_share: float,
+    days: int,
+    sessions_per_day: float,
+    rng: np.random.Generator,
+) -> People:
+    """Draw users; exactly ``round(sensitive_share * n)`` of them are sensitive."""
+    sensitive = np.zeros(n, np.bool_)
+    sensitive[rng.permutation(n)[: round(sensitive_share * n)]] = True
+    joined = np.zeros(n, np.int64)
+    late = rng.permutation(n)[: round(cold_share * n)]
+    joined[late] = np.floor(days * rng.uniform(JOIN_FROM, 1.0, len(late)))
+    spread = rng.normal(-(ACTIVITY_SPREAD**2) / 2, ACTIVITY_SPREAD, n)
+    groups = len(AGE_BANDS) + len(COUNTRIES)
+    return People(
+        sensitive=sensitive,
+        joined_day=joined,
+        activity=sessions_per_day * np.exp(spread),
+        patience=rng.standard_normal(n),
+        age=rng.integers(0, len(AGE_BANDS), n),
+        country=rng.integers(0, len(COUNTRIES), n),
+        group_places=unit(rng.standard_normal((groups, PLACE))),
+    )
+
+
+def affinities(
+    songs: Songs, people: People, *, signal: float, rng: np.random.Generator
+) -> Floats32:
+    """Return how much each user likes each song: mean 0 and spread 1 over a user's songs.
+
+    Parameters
+    ----------
+    songs : Songs
+    people : People
+    signal : float
+        The part of the squared length of a sensitive user's song places that is audible.
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    liking : ndarray, shape (U, S), float32
+    """
+    heard = unit(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
+    liking = np.empty((len(people), len(songs)), np.float32)
+    for places, rows in (
+        (heard, np.flatnonzero(people.sensitive)),
+        (songs.inaudible, np.flatnonzero(~people.sensitive)),
+    ):
+        liking[rows] = _liking(places, people.take(rows), songs.popularity, rng)
+    return liking
+
+
+def unit(vectors: Floats) -> Floats:
+    """Bring rows to length 1; a row of zeros stays."""
+    length = np.linalg.norm(vectors, axis=-1, keepdims=True)
+    return np.asarray(vectors / np.where(length > 0, length, 1.0), np.float64)
+
+
+def _liking(
+    places: Floats, people: People, popularity: Floats, rng: np.random.Generator
+) -> Floats32:
+    """Mix up to `MODES` peaks around songs that the user's age and country lean to."""
+    n = len(people)
+    lean = people.group_places[people.age]
+    lean = lean + people.group_places[len(AGE_BANDS) + people.country]
+    drawn = _gumbel_choice(GROUP_PULL * lean @ places.T + np.log(popularity) / 2, MODES, rng)
+    noise = unit(rng.standard_normal((n, drawn.shape[1], PLACE)))
+    centres = unit(places[drawn] + MODE_NOISE * noise)
+    weights = rng.dirichlet(np.ones(drawn.shape[1]), n)
+    peaks = np.zeros((n, len(places)))
+    for mode in range(drawn.shape[1]):
+        near = centres[:, mode] @ places.T
+        peaks += weights[:, [mode]] * np.exp(SHARPNESS * (near - 1.0))
+    return _standardised(np.log(peaks).T).T.astype(np.float32)
+
+
+def _gumbel_choice(logits: Floats, k: int, rng: np.random.Generator) -> Numbers:
+    """Draw up to `k` different columns a row, with odds ``exp(logits)``."""
+    k = min(k, logits.shape[1])
+    noisy = logits + rng.gumbel(size=logits.shape)
+    return np.argpartition(-noisy, k - 1, axis=1)[:, :k]
+
+
+def _standardised(columns: Floats) -> Floats:
+    centred = columns - columns.mean(axis=0)
+    spread = centred.std(axis=0)
+    # A constant column holds rounding noise only.
+    return np.asarray(centred / np.where(spread > 1e-12, spread, np.inf), np.float64)

@@ -45,6 +45,11 @@ def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
     return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
+def array_of(values: npt.NDArray[Any], kind: Any) -> Any:
+    """Return the numbers of a contiguous array, shape (n,), as an Arrow array of their type."""
+    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])
+
+
 def floats(array: Any) -> FloatArray:
     """Return a float32 Arrow array without nulls as a view, shape (n,)."""
     return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)

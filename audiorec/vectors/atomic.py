@@ -6,11 +6,16 @@
 The reader of `path` sees the old content or the new one, never a part of it.
 """
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
+
+from audiorec.errors import StoreError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @contextmanager
@@ -48,3 +53,30 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextmanager
+def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
+    """Turn what the system says while a run writes into one clear line.
+
+    Parameters
+    ----------
+    path : path
+        What is being written.
+
+    Raises
+    ------
+    StoreError
+        If the block fails with the system's number for it: a full disk, no permission, a
+        read-only folder. Every other error passes as it is.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise
+        hint = "give another place"
+        if error.errno in _NO_ROOM:
+            hint = "make room: what is finished is kept, and the same command goes on from there"
+        reason = os.strerror(error.errno).lower()
+        raise StoreError(f"{os.fspath(path)}: cannot be written: {reason}; {hint}") from error

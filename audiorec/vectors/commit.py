@@ -32,10 +32,17 @@ def commit_staged(targets: Sequence[Path], run_dir: Path) -> None:
     # Relative, so that a folder may be moved between a crash and the next start.
     folder = os.path.realpath(run_dir.parent)
     names = [[os.path.relpath(path, folder) for path in pair] for pair in pairs]
-    for staged, _ in pairs:
-        sync(staged)
-    with replaced(run_dir / MARKER) as temporary:
-        temporary.write_text(json.dumps({"files": names}))
+    marker = run_dir / MARKER
+    try:
+        for staged, _ in pairs:
+            sync(staged)
+        with replaced(marker) as temporary:
+            temporary.write_text(json.dumps({"files": names}))
+    except OSError:
+        if not marker.exists():  # the commit does not hold: give the room back
+            for staged, _ in pairs:
+                staged.unlink(missing_ok=True)
+        raise
     finish_commit(run_dir)
 
 
@@ -75,3 +82,14 @@ def clear(run_dir: Path) -> None:
     rest = [path for path in run_dir.iterdir() if path.name not in (MARKER, LOCK_FILE)]
     for path in [*sorted(rest), run_dir / MARKER]:
         path.unlink(missing_ok=True)
+
+
+def tidy(targets: Sequence[Path], run_dir: Path, *, forget: bool) -> None:
+    """Finish a commit that was cut off, or throw away one that had not begun to hold.
+
+    With `forget`, nothing of the unfinished run stays.
+    """
+    if finish_commit(run_dir) or forget:
+        clear(run_dir)
+    for target in targets:
+        staged_path(target, run_dir).unlink(missing_ok=True)

@@ -24,7 +24,8 @@ import pyarrow as pa
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.types import FloatArray, ScoreSeries
-from audiorec.vectors.commit import clear, commit_staged, finish_commit, staged_path
+from audiorec.vectors.atomic import write_errors
+from audiorec.vectors.commit import clear, commit_staged, staged_path, tidy
 from audiorec.vectors.lock import RunLock
 from audiorec.vectors.merge import (
     SEQUENCE,
@@ -113,20 +114,20 @@ class Journal:
         InputError
             If two outputs are one file.
         StoreError
-            If another run is writing this output, or a file at an output's place is no
-            store, damaged, or has columns that would be lost.
+            If another run is writing this output, it cannot be written at all, or a file at
+            an output's place is no store, damaged, or has columns that would be lost.
         SpecMismatchError
             If the previous output, or the unfinished run, was made by another extractor.
         """
         paths = outputs.paths()
         if len({path.resolve() for path in paths.values()}) != len(paths):
             raise InputError(f"two outputs are one file: {', '.join(map(str, paths.values()))}")
-        for path in paths.values():
-            path.parent.mkdir(parents=True, exist_ok=True)
-        lock = RunLock(outputs.run_dir)
-        with ExitStack() as on_error:
+        with write_errors(outputs.vectors), ExitStack() as on_error:
+            for path in paths.values():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            lock = RunLock(outputs.run_dir)
             on_error.callback(lock.release)
-            _tidy(outputs, overwrite)
+            tidy(list(paths.values()), outputs.run_dir, forget=overwrite)
             journal = cls(outputs, metadata, lock)
             on_error.callback(journal.close)
             if not overwrite:
@@ -190,7 +191,7 @@ class Journal:
         ------
         InputError, ShapeError
             If a value is missing, unknown, not finite, or has another type or shape.
-        OSError
+        StoreError
             If the disk is full. The journal is then as it was before the call.
         """
         rows: dict[Kind, dict[str, Any]] = {}
@@ -263,7 +264,7 @@ class Journal:
             and (picks[kind] or kind != Kind.ERRORS or path.exists())
         ]
         run_dir = self.outputs.run_dir
-        with ExitStack() as on_error:
+        with write_errors(self.outputs.vectors), ExitStack() as on_error:
             for kind, path in changed:
                 staged = staged_path(path, run_dir)
                 on_error.callback(staged.unlink, missing_ok=True)
@@ -271,7 +272,7 @@ class Journal:
                 batches = draw(self._parts[kind], picks[kind], schema_of(metadata))
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
-        commit_staged([path for _, path in changed], run_dir)
+            commit_staged([path for _, path in changed], run_dir)
         self._close_parts()
         clear(run_dir)
         self._lock.release(remove=True)
@@ -285,13 +286,14 @@ class Journal:
 
     def _append(self, rows: Mapping[Kind, Mapping[str, Any]]) -> None:
         self._sequence += 1
-        pairs = []
+        batches = {}
         for kind in (k for k in WRITE_ORDER if k in rows):
             values = {**rows[kind], SEQUENCE: self._sequence}
             if "extractor_id" in self._schemas[kind].names:
                 values["extractor_id"] = self._metadata[kind].extractor_id
-            pairs.append((self._writer(kind), row_batch(values, self._schemas[kind])))
-        append_all(pairs)
+            batches[kind] = row_batch(values, self._schemas[kind])
+        with write_errors(self.outputs.run_dir):
+            append_all([(self._writer(kind), batch) for kind, batch in batches.items()])
 
     def _writer(self, kind: Kind) -> StreamWriter:
         if kind not in self._writers:
@@ -337,10 +339,11 @@ class Journal:
         return [part] if part.schema.equals(self._schemas[kind]) else []
 
     def _check_extractor(self, path: Path, found: StoreMetadata) -> None:
-        expected = self._metadata[Kind.VECTORS].extractor_id
-        if found.extractor_id != expected:
+        ours = self._metadata[Kind.VECTORS]
+        if found.extractor_id != ours.extractor_id:
             raise SpecMismatchError(
-                f"{path}: made by extractor {found.extractor_id}, this run is {expected}; "
+                f"{path}: made by extractor {found.extractor_id}, this run is "
+                f"{ours.extractor_id} ({ours.what_differs(found)}); "
                 "use --overwrite to start afresh, or give another output"
             )
 
@@ -350,8 +353,9 @@ class Journal:
         schema = schema_of(self._metadata[kind]).remove_metadata()
         columns = [name for name in schema.names if name != "vector"]
         found = pick_table(self._parts[kind], event_picks(self._known, kind), columns)
-        empty = pa.schema([schema.field(name) for name in columns]).empty_table()
-        return empty if found is None else found
+        if found is not None:
+            return found
+        return pa.Table.from_batches([], pa.schema([schema.field(name) for name in columns]))
 
     def _content_places(self, kind: Kind) -> dict[str, tuple[int, int]]:
         if kind not in self._places:
@@ -377,14 +381,6 @@ class Journal:
             for part in parts:
                 part.close()
             parts.clear()
-
-
-def _tidy(outputs: Outputs, overwrite: bool) -> None:
-    """Finish a commit that was cut off, or throw away one that had not begun to hold."""
-    if finish_commit(outputs.run_dir) or overwrite:
-        clear(outputs.run_dir)
-    for path in outputs.paths().values():
-        staged_path(path, outputs.run_dir).unlink(missing_ok=True)
 
 
 def _stream_schema(metadata: StoreMetadata) -> Any:

@@ -15,6 +15,8 @@ from pathlib import Path
 from audiorec.vectors.atomic import replaced
 
 UNKNOWN_SECONDS = -1  # what the format says for a length that is not known
+# An address, which stands as it is; a path has no // after a colon.
+REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # How a name that is not UTF-8 is printed, in the store's ``uri`` for example: \xe9
 ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
 
@@ -110,12 +112,20 @@ def _is_writable(path: str) -> bool:
     return not ESCAPED_BYTE.search(path) or os.path.exists(path)  # noqa: PTH110 - text
 
 
+def missing_files(entries: Iterable[PlaylistEntry]) -> list[PlaylistEntry]:
+    """Return the songs whose file is not there now; what has a scheme (``s3://``) passes."""
+    return [e for e in entries if not REMOTE.match(e.path) and not Path(e.path).exists()]
+
+
 def _location(path: str, folder: Path | None) -> str:
+    if REMOTE.match(path):
+        return path
     full = os.path.abspath(path)  # noqa: PTH100 - links stay as they are
-    text = full if folder is None else os.path.relpath(full, os.path.abspath(folder))  # noqa: PTH100
+    # A way up (..) leads out of the real folder, so a link to it has to be followed first.
+    text = full if folder is None else os.path.relpath(full, os.path.realpath(folder))
     text = text.replace(os.sep, "/")
-    # A line that begins with # would be a comment.
-    return f"./{text}" if text.startswith("#") else text
+    # A line that begins with # would be a comment; spaces before a name are stripped.
+    return f"./{text}" if text.startswith(("#", " ")) else text
 
 
 def _label(entry: PlaylistEntry) -> str:

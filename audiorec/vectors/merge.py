@@ -18,6 +18,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import pyarrow as pa
 
+from audiorec.vectors.arrow import integers, strings
 from audiorec.vectors.parquet import Checked
 from audiorec.vectors.schema import Kind
 
@@ -76,7 +77,7 @@ class ParquetPart:
         """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
         table = self.file.read([name for name in columns if name != SEQUENCE])
         if SEQUENCE in columns:
-            before = pa.array(np.full(len(self), BEFORE, np.int64))
+            before = integers(np.full(len(self), BEFORE, np.int64))
             table = table.append_column(SEQUENCE, before)
         return table.select(columns)
 
@@ -146,7 +147,7 @@ def draw(parts: Sequence[Part], picks: Sequence[Pick], schema: Any) -> Iterator[
     for run in _runs(picks):
         names = iter(pick.song_id for pick in run)
         for batch in parts[run[0].part].slices(run[0].row, run[-1].row + 1):
-            ids = pa.array([next(names) for _ in range(len(batch))], pa.string())
+            ids = strings([next(names) for _ in range(len(batch))])
             others = [batch.column(name) for name in schema.names[1:]]
             yield pa.record_batch([ids, *others], schema=schema)
 
@@ -157,7 +158,7 @@ def pick_table(parts: Sequence[Part], picks: Sequence[Pick], columns: list[str])
     for number, part in enumerate(parts):
         rows = [pick.row for pick in picks if pick.part == number]
         if rows:
-            tables.append(part.table(columns).take(rows))
+            tables.append(part.table(columns).take(integers(rows)))
     return pa.concat_tables(tables) if tables else None
 
 

@@ -11,16 +11,20 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import SpecMismatchError, StoreError
+from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.atomic import replaced
 from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
 GROUP_ROWS = 16_384
 GROUP_BYTES = 32 << 20
+TEXT_BYTES = 64  # what a text counts as when row groups are measured
 # A file of 400 kB may unfold to gigabytes; the number of rows in its footer is honest.
 MAX_BYTES = 16 << 30
 # Text columns with few different values; in the others dictionaries only cost time.
@@ -46,16 +50,18 @@ class Checked:
         return int(self.file.metadata.num_rows)
 
     def read(self, columns: list[str] | None = None) -> Any:
-        """Read whole columns as a `pyarrow.Table`; damage becomes a `StoreError`."""
+        """Read whole columns as a `pyarrow.Table`; damage and bombs become a `StoreError`."""
         if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
             empty = self.file.schema_arrow.empty_table()
             return empty if columns is None else empty.select(columns)
         with store_errors(self.path):
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
             return self.file.read(columns=columns)
 
     def read_group(self, group: int, columns: list[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
         with store_errors(self.path):
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
             return self.file.read_row_group(group, columns=columns)
 
     def group_starts(self) -> list[int]:
@@ -276,22 +282,48 @@ def _float_leaves(schema: Any) -> list[str]:
 
 
 def _groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
-    """Join small batches and cut large ones into tables of one row group each."""
+    """Join small batches and cut large ones into tables of one row group each.
+
+    Where a group ends depends on the rows alone and not on the batches they come in: the
+    same rows make the same file, whoever brings them.
+    """
     pending: list[Any] = []
     rows = size = 0
     for batch in batches:
-        for piece in _cut(batch):
-            if rows and (rows + len(piece) > GROUP_ROWS or size + piece.nbytes > GROUP_BYTES):
+        ends = np.cumsum(_row_bytes(batch))
+        start = before = 0
+        while start < len(batch):
+            fit = int(np.searchsorted(ends, before + GROUP_BYTES - size, side="right")) - start
+            fit = min(fit, GROUP_ROWS - rows)
+            if fit <= 0 and rows:
                 yield pa.Table.from_batches(pending, schema).combine_chunks()
                 pending, rows, size = [], 0, 0
+                continue
+            piece = batch.slice(start, max(1, fit))
             pending.append(piece)
-            rows, size = rows + len(piece), size + piece.nbytes
+            start, rows = start + len(piece), rows + len(piece)
+            size, before = size + int(ends[start - 1]) - before, int(ends[start - 1])
     if pending:
         yield pa.Table.from_batches(pending, schema).combine_chunks()
 
 
-def _cut(batch: Any) -> Iterator[Any]:
-    row_bytes = batch.nbytes / max(1, len(batch))
-    step = int(max(1, min(GROUP_ROWS, GROUP_BYTES / max(1.0, row_bytes))))
-    for start in range(0, len(batch), step):
-        yield batch.slice(start, step)
+def _row_bytes(batch: Any) -> npt.NDArray[np.int64]:
+    """Return about how many bytes each row takes: shape (rows,); a text counts as 64."""
+    total = np.zeros(len(batch), np.int64)
+    for column in batch.columns:
+        if pa.types.is_list(column.type):
+            lengths = pc.list_value_length(column)  # series are never null
+            counts = np.frombuffer(lengths.buffers()[1], np.int32, len(batch), 4 * lengths.offset)
+            total += counts * np.int64(_cell_bytes(column.type.value_type))
+        else:
+            total += _cell_bytes(column.type)
+    return total
+
+
+def _cell_bytes(kind: Any) -> int:
+    if pa.types.is_fixed_size_list(kind):
+        return int(kind.list_size) * _cell_bytes(kind.value_type)
+    try:
+        return max(1, int(kind.bit_width) // 8)
+    except ValueError:  # a type without a width of its own
+        return TEXT_BYTES

@@ -1,6 +1,8 @@
 """One song as a record batch of one row, checked against the columns of its file."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
@@ -9,7 +11,10 @@ import pyarrow as pa
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.types import FloatArray, ScoreSeries
+from audiorec.vectors.arrow import array_of, strings
 from audiorec.vectors.schema import feature_column
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
@@ -90,27 +95,47 @@ def _column(value: Any, field: Any) -> Any:
     if value is None and not field.nullable:
         raise InputError(f"column {field.name!r} must have a value")
     if pa.types.is_fixed_size_list(kind):
-        return _vectors(_floats(value, field.name, (kind.list_size,)), kind)
+        return _vectors(_numbers(value, field.name, (kind.list_size,)), kind)
     if pa.types.is_list(kind):
         of = kind.value_type
         if pa.types.is_fixed_size_list(of):
-            flat = _floats(value, field.name, (None, of.list_size))
+            flat = _numbers(value, field.name, (None, of.list_size))
             inner = _vectors(flat, of)
         else:
-            flat = _floats(value, field.name, (None,))
-            inner = pa.array(flat)
-        return pa.ListArray.from_arrays(pa.array([0, len(flat)], pa.int32()), inner, type=kind)
+            flat = _numbers(value, field.name, (None,))
+            inner = array_of(flat, of)
+        offsets = array_of(np.array([0, len(flat)], np.int32), pa.int32())
+        return pa.ListArray.from_arrays(offsets, inner, type=kind)
     try:
-        return pa.array([value], kind)
-    except (pa.ArrowException, OverflowError, UnicodeEncodeError, TypeError) as error:
+        return _cell(value, kind)
+    except (ValueError, OverflowError, TypeError) as error:  # UnicodeEncodeError among them
         raise InputError(f"column {field.name!r} cannot hold {value!r}: {error}") from error
 
 
+def _cell(value: Any, kind: Any) -> Any:
+    """Return an Arrow array of one value; `pyarrow.array` would import pandas for it."""
+    if value is None:
+        return pa.nulls(1, kind)
+    if pa.types.is_string(kind):
+        return strings([_of_type(value, str)])
+    if pa.types.is_timestamp(kind):
+        since = _of_type(value, datetime) - _EPOCH
+        return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
+    real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
+    return array_of(np.array([real], kind.to_pandas_dtype()), kind)
+
+
+def _of_type(value: Any, expected: Any) -> Any:
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
+    return value
+
+
 def _vectors(values: FloatArray, kind: Any) -> Any:
-    return pa.FixedSizeListArray.from_arrays(pa.array(values.ravel()), type=kind)
+    return pa.FixedSizeListArray.from_arrays(array_of(values.ravel(), kind.value_type), type=kind)
 
 
-def _floats(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:
+def _numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:
     array: npt.NDArray[np.float32] = np.ascontiguousarray(value, np.float32)
     fits = array.ndim == len(shape) and all(
         expected in (None, got) for expected, got in zip(shape, array.shape, strict=True)

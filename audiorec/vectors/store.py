@@ -5,22 +5,36 @@
 Opening reads the footer and the ids; vectors and other columns are read when asked for.
 """
 
-from collections.abc import Collection, Iterable, Sequence
+import os
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, ShapeError, StoreError, UnknownSongError
 from audiorec.types import FloatArray, Neighbour
+from audiorec.vectors.aliases import find_by_alias
 from audiorec.vectors.arrow import flags, floats, integers, strings
 from audiorec.vectors.arrow import rows as arrow_rows
 from audiorec.vectors.names import near_names, unique_match
-from audiorec.vectors.parquet import MAX_BYTES, Checked, check_ids, open_checked, write_table
+from audiorec.vectors.parquet import (
+    MAX_BYTES,
+    Checked,
+    check_ids,
+    open_checked,
+    store_errors,
+    write_table,
+)
 from audiorec.vectors.schema import Kind, StoreMetadata
-from audiorec.vectors.similar import By, Similarity, similar, weight_vector
+from audiorec.vectors.sidecar import store_fingerprint
+from audiorec.vectors.similar import By, Similarity, neighbours
+from audiorec.vectors.space import Space, open_space, with_index
 
 __all__ = ["VectorStore", "open_store", "write_table"]
 
@@ -33,9 +47,12 @@ class VectorStore:
 
     def __init__(self, file: Checked) -> None:
         self._file = file
+        # Whole columns are read past the mapping, whose pages would count as our memory;
+        # opened now, so that both are one file even if it is replaced.
+        self._scan = pa.OSFile(os.fspath(file.path))
         self._ids = file.read(["song_id"]).column("song_id").combine_chunks()
         self._sorted = check_ids(self._ids, file.path)
-        self._similarities: dict[tuple[float, ...], Similarity] = {}
+        self._spaces: dict[object, Space] = {}
 
     @classmethod
     def open(cls, path: str | Path, *, max_bytes: int = MAX_BYTES) -> "VectorStore":
@@ -80,6 +97,16 @@ class VectorStore:
         """What made the vectors, and what their numbers mean."""
         return self._file.metadata
 
+    @property
+    def id_array(self) -> Any:
+        """Song ids as a `pyarrow.StringArray`, one a row."""
+        return self._ids
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when an id or a vector does."""
+        return store_fingerprint(self._scan, self._file.file.metadata, self._ids)
+
     @cached_property
     def ids(self) -> tuple[str, ...]:
         """Song ids, one a row."""
@@ -99,7 +126,22 @@ class VectorStore:
         return vectors
 
     def read_vectors(self) -> FloatArray:
-        """Read all vectors into a new array of shape (n, V), float32, which is the caller's.
+        """Read all vectors into a new array of shape (n, V), float32.
+
+        Raises
+        ------
+        StoreError
+            As for `vectors`.
+        """
+        vectors = np.empty((len(self), self.metadata.dimension), np.float32)
+        start = 0
+        for block in self.blocks():
+            vectors[start : start + len(block)] = block
+            start += len(block)
+        return vectors
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the vectors of each row group, (rows, V); one is in memory at a time.
 
         Raises
         ------
@@ -107,16 +149,31 @@ class VectorStore:
             As for `vectors`.
         """
         starts = self._file.group_starts()
-        vectors = np.empty((len(self), self.metadata.dimension), np.float32)
+        with store_errors(self.path):
+            scan = pq.ParquetFile(self._scan, metadata=self._file.file.metadata)
+        file = replace(self._file, file=scan)
         for group, start in enumerate(starts[:-1]):
-            block = self._read_block(group)
+            block = self._read_block(file, group)
             if len(block) != starts[group + 1] - start:
                 raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             if not np.isfinite(block).all():
                 row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 song_id = self._ids[row].as_py()
                 raise StoreError(f"{self.path}: the vector of {song_id!r} is not finite")
-            vectors[start : start + len(block)] = block
+            yield block
+
+    def read_rows(self, numbers: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> FloatArray:
+        """Read the vectors of some rows: shape (Q, V), float32, in the order asked for.
+
+        Only the row groups that hold them are read.
+        """
+        wanted = np.asarray(numbers, np.int64)
+        starts = np.asarray(self._file.group_starts())
+        groups = np.searchsorted(starts, wanted, side="right") - 1
+        vectors = np.empty((len(wanted), self.metadata.dimension), np.float32)
+        for group in np.unique(groups):
+            here = groups == group
+            vectors[here] = self._read_block(self._file, int(group))[wanted[here] - starts[group]]
         return vectors
 
     def column(self, name: str) -> Any:
@@ -143,10 +200,7 @@ class VectorStore:
         return self.rows([self.row_number(song_id)])[0]
 
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
-        """Return the columns of several rows without the vectors, in the order asked for.
-
-        Only the row groups that hold them are read.
-        """
+        """Return the columns of several rows without the vectors, in the order asked for."""
         names = [n for n in self._file.file.schema_arrow.names if n != "vector"]
         starts = self._file.group_starts()
         groups = np.searchsorted(starts, numbers, side="right") - 1
@@ -178,26 +232,25 @@ class VectorStore:
         UnknownSongError
             If no song has exactly this id.
         """
-        number = self.row_number(song_id)
-        starts = self._file.group_starts()
-        group = int(np.searchsorted(starts, number, side="right")) - 1
-        vector: FloatArray = self._read_block(group)[number - starts[group]]
+        vector: FloatArray = self.read_rows([self.row_number(song_id)])[0]
         return vector
 
     def resolve(self, query: str) -> str:
         """Return the id that `query` means.
 
-        An exact id wins; then the one id that ends in ``/query``; then the one id that
-        contains `query`, whatever the case.
+        An exact id wins; then an alias (see `audiorec.vectors.aliases`); then the one id
+        that ends in ``/query``; then the one id that contains `query`, whatever the case.
 
         Raises
         ------
         UnknownSongError
             If none or several ids match; carries up to five that are near.
+        InputError
+            If several songs have this alias; names them.
         """
         if query in self:
             return query
-        return unique_match(self._ids, query)
+        return find_by_alias(self, query) or unique_match(self._ids, query)
 
     def find_uri(self, uri: str) -> str | None:
         """Return the id of the song whose file has this path, None if there is none."""
@@ -211,20 +264,25 @@ class VectorStore:
         *,
         exclude_ids: Collection[str] = (),
         by: By = "vector",
+        table: str | Path | None = None,
     ) -> list[Neighbour]:
         """Return the `k` songs nearest to one song.
 
         Parameters
         ----------
         query : str or ndarray, shape (V,)
-            An id or a unique part of one (see `resolve`), or the vector of any song. A
-            song that is named by its id is not among its own neighbours.
+            An id or a unique part of one (see `resolve`), or the vector of any song (its
+            features or embedding, where it is compared by those). A song that is named by
+            its id is not among its own neighbours.
         k : int
             Number of songs; fewer come back from a smaller store.
         exclude_ids : collection of str
             Songs to leave out; ids that the store does not have are passed over.
-        by : {"vector", "mean"}
-            The weighted vector, or the mean scores alone (the plain baseline).
+        by : {"vector", "mean", "features", "embedding"}
+            The weighted vector, the mean scores alone (the plain baseline), or what
+            `table` holds.
+        table : path, optional
+            ``features.parquet`` or ``embeddings.parquet``.
 
         Returns
         -------
@@ -247,27 +305,68 @@ class VectorStore:
         >>> [(n.song_id, round(n.similarity, 2)) for n in found]
         [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
         """
+        space = self.space(by, table=table)
+        allowed = ~self.mask(exclude_ids) if exclude_ids else np.ones(len(self), np.bool_)
         if isinstance(query, str):
-            song_id = self.resolve(query)
-            exclude_ids = {*exclude_ids, song_id}
-            query = self.vector(song_id)
-        if query.ndim != 1:
+            number = self.row_number(self.resolve(query))
+            allowed[number] = False
+            units = space.units([number])
+        elif query.ndim == 1:
+            units = space.prepare(query[None])
+        else:
             raise ShapeError(f"one query must have shape (V,), got {query.shape}")
-        return similar(self, query[None], k, exclude_ids=exclude_ids, by=by)[0]
+        return neighbours(self, *space.search(units, k, allowed=allowed)[0])
 
-    def similarity(self, weights: Sequence[float]) -> Similarity:
+    def space(
+        self,
+        by: By = "vector",
+        *,
+        table: str | Path | None = None,
+        weights: Sequence[float] | None = None,
+        use_index: bool = True,
+    ) -> Space:
+        """Return what songs are compared by, ready to be searched; made once and kept.
+
+        Parameters
+        ----------
+        by : {"vector", "mean", "features", "embedding"}
+        table : path, optional
+            ``features.parquet`` or ``embeddings.parquet`` for the last two.
+        weights : sequence of float, length S, optional
+            One weight per statistic instead of the default, in the order of
+            ``metadata.statistics``.
+        use_index : bool
+            Search through the index beside the store, where there is a fresh one.
+
+        Raises
+        ------
+        InputError
+            If `by` is unknown, or `table` is missing, too much, or has nothing to compare by.
+        StoreError
+            If `table` is damaged or of another kind.
+        SpecMismatchError
+            If `table`, or the index beside the store, belongs to another extractor.
+        """
+        own = None if weights is None else tuple(map(float, weights))
+        key = (by, None if table is None else str(table), own)
+        if key not in self._spaces:
+            path = None if table is None else Path(table)
+            self._spaces[key] = open_space(self, by, table=path, weights=weights)
+        if not use_index or by != "vector" or weights is not None:
+            return self._spaces[key]
+        if "index" not in self._spaces:
+            self._spaces["index"] = with_index(self._spaces[key])
+        return self._spaces["index"]
+
+    def similarity(self, weights: Sequence[float] | None = None) -> Similarity:
         """Return the `Similarity` of this store's vectors; it is made once per weighting.
 
         Parameters
         ----------
-        weights : sequence of float, length S
+        weights : sequence of float, length S, optional
             One weight per statistic, in the order of ``metadata.statistics``.
         """
-        key = tuple(float(w) for w in weights)
-        if key not in self._similarities:
-            per_column = weight_vector(key, self.metadata)
-            self._similarities[key] = Similarity(self.read_vectors(), weights=per_column)
-        return self._similarities[key]
+        return self.space("vector", weights=weights, use_index=False).similarity
 
     def mask(self, song_ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows have one of these ids: shape (n,), bool."""
@@ -285,9 +384,9 @@ class VectorStore:
     def _number(self, song_id: str) -> int:
         return int(pc.index(self._ids, strings([song_id])[0]).as_py())
 
-    def _read_block(self, group: int) -> FloatArray:
+    def _read_block(self, file: Checked, group: int) -> FloatArray:
         """Read one row group's vectors: shape (rows, V), read-only."""
-        column = self._file.read_group(group, ["vector"]).column("vector")
+        column = file.read_group(group, ["vector"]).column("vector")
         chunks = [floats(c.flatten()).reshape(-1, self.metadata.dimension) for c in column.chunks]
         if not chunks:
             return np.empty((0, self.metadata.dimension), np.float32)

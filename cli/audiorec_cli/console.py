@@ -27,8 +27,9 @@ class Exit(IntEnum):
 
 
 def say(text: str) -> None:
-    """Print one line of remark on stderr."""
-    print(printable(text), file=sys.stderr)
+    """Print one line of remark on stderr; a name in it cannot break the line or the terminal."""
+    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    print(printable(shown), file=sys.stderr)
 
 
 def out(text: str) -> None:

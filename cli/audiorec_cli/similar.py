@@ -1,98 +1,211 @@
-"""``audiorec similar SONG``: the songs that sound most like one song."""
+"""``audiorec similar SONG...``: the songs that sound most like some songs."""
 
+import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from audiorec.errors import InputError
+from audiorec_cli.choosing import (
+    ExcludeOption,
+    KeepDuplicatesOption,
+    OnlyOption,
+    PerAlbumOption,
+    PerArtistOption,
+    allowed_songs,
+    limits,
+    say_copies,
+)
 from audiorec_cli.console import duration, out, print_json, print_table, say
+from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.spaces import By, ByOption, EmbeddingsOption, FeaturesOption, open_space, table_of
 from audiorec_cli.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.types import FloatArray, Neighbour
-    from audiorec.vectors.store import VectorStore
+    from audiorec.vectors.explain import Explanation
+    from audiorec.vectors.space import Space
 
 COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
+DEFAULT_K = 10
 
 
 def similar(
-    song: Annotated[
-        str, typer.Argument(help="A song id, a unique part of one, or any audio file.")
-    ],
+    songs: SeedsArgument = None,
     vectors: VectorsOption = None,
-    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many songs.")] = 10,
-    by: Annotated[
-        Literal["vector", "mean"],
-        typer.Option(help="The weighted vector, or the mean scores alone (the baseline)."),
-    ] = "vector",
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    m3u8: Annotated[
-        Path | None, typer.Option("--m3u8", help="Write a playlist; - for stdout.")
+    listed: FromOption = None,
+    k: Annotated[
+        int | None, typer.Option("--k", "-k", min=1, help="How many [default: 10; with --all 20].")
     ] = None,
-    absolute: Annotated[
-        bool, typer.Option("--absolute", help="Absolute paths in the playlist.")
+    by: ByOption = "vector",
+    features: FeaturesOption = None,
+    embeddings: EmbeddingsOption = None,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
+    per_artist: PerArtistOption = None,
+    per_album: PerAlbumOption = None,
+    keep_duplicates: KeepDuplicatesOption = False,
+    diversity: Annotated[
+        float, typer.Option(min=0, max=1, help="0: the nearest; 1: as different as can be.")
+    ] = 0.0,
+    why: Annotated[bool, typer.Option("--why", help="Say what makes each song near.")] = False,
+    all_songs: Annotated[
+        bool, typer.Option("--all", help="The nearest songs of every song, to --out.")
     ] = False,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="With --all: the Parquet file to write.")
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --all: no progress.")] = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    m3u8: M3u8Option = None,
+    absolute: AbsoluteOption = False,
 ) -> None:
-    """List the songs that sound most like a song of the store, or like any audio file."""
+    """List the songs nearest to one song or to several: of the store, or any audio files.
+
+    The seeds are not in the list, but stand first in a playlist, and count as songs of their
+    artist and album.
+    """
+    if all_songs or output is not None:
+        from audiorec_cli.neighbours import check, write_neighbours
+
+        refused: dict[str, object] = {
+            "songs": songs,
+            "--from": listed,
+            "--only": only,
+            "--exclude": exclude,
+        }
+        refused |= {"--max-per-artist": per_artist, "--max-per-album": per_album, "--why": why}
+        refused |= {"--m3u8": m3u8, "--diversity": diversity, "--keep-duplicates": keep_duplicates}
+        target = check(all_songs, output, refused)
+        store = open_vectors(vectors)
+        table = table_of(store, by, features=features, embeddings=embeddings)
+        write_neighbours(store, target, k, by, table, quiet=quiet, json=json)
+        return
+    check_target(m3u8, json)
+    _check_why(why, by)
     store = open_vectors(vectors)
-    name, query, own_row = _query(store, song)
-    neighbours = store.similar(query, k, by=by)
+    space = open_space(store, by, features=features, embeddings=embeddings)
+    seeds = read_seeds(space, songs, listed)
+    allowed = allowed_songs(store, only, exclude)
+    allowed[rows_of(seeds)] = False
+    k = k or DEFAULT_K
+    caps = limits(
+        store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
+    )
+    found = _search(space, seeds, k, allowed=allowed, caps=caps, diversity=diversity)
+    reasons = _reasons(space, seeds, found) if why else None
     if json:
-        print_json(_document(store, name, by, neighbours))
+        print_json(_document(space, seeds, found, reasons))
     elif m3u8 is None:
-        rows = [_line(rank, n) for rank, n in enumerate(neighbours, start=1)]
-        print_table(COLUMNS, rows, title=f"similar to {name}")
+        _print(seeds, found, reasons)
     if m3u8 is not None:
-        rows_in_order = ([own_row] if own_row else []) + [dict(n.row) for n in neighbours]
-        _write_playlist(rows_in_order, m3u8, absolute)
-    if not neighbours:
-        say("the store has no other song; add some with audiorec extract")
+        write_playlist([s.entry for s in seeds] + [dict(n.row) for n in found], m3u8, absolute)
+    rows_shown = [*rows_of(seeds), *(store.row_number(n.song_id) for n in found)]
+    if not keep_duplicates:
+        say_copies(store, rows_shown)
+    _say_shortage(len(found), k, len(store) - len(rows_of(seeds)))
 
 
-def _query(
-    store: "VectorStore", song: str
-) -> "tuple[str, str | FloatArray, dict[str, Any] | None]":
-    """Return the name, what to search for, and the song's row where the store has it."""
-    from audiorec.errors import UnknownSongError
+def _search(
+    space: "Space",
+    seeds: Sequence[Seed],
+    k: int,
+    *,
+    allowed: Any,
+    caps: list[Any],
+    diversity: float,
+) -> "list[Neighbour]":
+    import numpy as np
 
-    is_file = Path(song).is_file()
-    try:
-        song_id = song if song in store else store.resolve(song) if not is_file else None
-    except UnknownSongError as error:
-        if Path(song).suffix and not error.near:
-            say(f"note: {song} is no file either")
-        raise
-    if song_id is not None:
-        return song_id, song_id, store.row(song_id)
-    known = store.find_uri(str(Path(song).absolute()))
-    if known is not None:
-        return known, known, store.row(known)
-    return song, _vector_of_file(store, song), None
+    from audiorec.vectors.direction import mean_direction
+    from audiorec.vectors.diversify import select
+    from audiorec.vectors.similar import neighbours
+
+    direction = mean_direction(np.stack([seed.unit for seed in seeds]))[None]
+    rows, similarities = select(
+        lambda m: space.search(direction, m, allowed=allowed)[0],
+        k,
+        limits=caps,
+        taken=rows_of(seeds),
+        diversity=diversity,
+        units=space.units,
+    )
+    return neighbours(space.store, rows, similarities)
 
 
-def _vector_of_file(store: "VectorStore", path: str) -> "FloatArray":
-    """Extract a song that the store does not know, with the extractor that made the store."""
-    from audiorec.errors import SpecMismatchError
-    from audiorec.pipeline import Extractor
+def _reasons(
+    space: "Space", seeds: Sequence[Seed], found: "list[Neighbour]"
+) -> "list[Explanation]":
+    import numpy as np
 
-    extractor = Extractor()
-    theirs = store.metadata.extractor_id
-    if extractor.extractor_id != theirs:
-        raise SpecMismatchError(
-            f"{store.path} was made by extractor {theirs}, this audiorec is "
-            f"{extractor.extractor_id}: name a song of the store, or extract the store again"
+    from audiorec.vectors.direction import mean_direction
+    from audiorec.vectors.explain import explain
+
+    store = space.store
+    direction = mean_direction(np.stack([seed.unit for seed in seeds]))
+    query: FloatArray = np.mean([seed.vector for seed in seeds], axis=0, dtype=np.float64)
+    rows = [store.row_number(neighbour.song_id) for neighbour in found]
+    if not rows:
+        return []
+    return [
+        explain(
+            direction,
+            unit,
+            scaling=space.scaling,
+            query=query.astype(np.float32),
+            song=vector,
+            metadata=store.metadata,
         )
-    return extractor.song(path).vector
+        for unit, vector in zip(space.units(rows), store.read_rows(rows), strict=True)
+    ]
 
 
-def _line(rank: int, neighbour: "Neighbour") -> tuple[object, ...]:
+def _print(
+    seeds: Sequence[Seed], found: "list[Neighbour]", reasons: "list[Explanation] | None"
+) -> None:
+    """Print a table; reasons are a column for a pipe, and lines of their own for a person."""
+    beside = None if sys.stdout.isatty() else reasons
+    columns = COLUMNS if beside is None else (*COLUMNS, "why")
+    rows = [_line(rank, n, beside) for rank, n in enumerate(found, start=1)]
+    print_table(columns, rows, title=f"similar to {_names(seeds)}")
+    if reasons is not None and beside is None:
+        for rank, explanation in enumerate(reasons, start=1):
+            out(f"{rank}: {explanation}")
+
+
+def _check_why(why: bool, by: By) -> None:
+    if why and by not in ("vector", "mean"):
+        raise InputError(f"--why speaks of classes: use --by vector or mean, not {by}")
+
+
+def _names(seeds: Sequence[Seed]) -> str:
+    return " + ".join(seed.name for seed in seeds)
+
+
+def _line(
+    rank: int, neighbour: "Neighbour", reasons: "list[Explanation] | None"
+) -> tuple[object, ...]:
     row = neighbour.row
     length = duration(float(row["duration_s"]))
-    return rank, neighbour.similarity, neighbour.song_id, row["artist"], row["title"], length
+    line = rank, neighbour.similarity, neighbour.song_id, row["artist"], row["title"], length
+    return line if reasons is None else (*line, str(reasons[rank - 1]))
+
+
+def _say_shortage(found: int, k: int, others: int) -> None:
+    if others == 0:
+        say("the store has no other song; add some with audiorec extract")
+    elif found < k:
+        say(f"{found} songs, not {k}: the store has no more that may come")
 
 
 def _document(
-    store: "VectorStore", name: str, by: str, neighbours: "list[Neighbour]"
+    space: "Space",
+    seeds: Sequence[Seed],
+    found: "list[Neighbour]",
+    reasons: "list[Explanation] | None",
 ) -> dict[str, Any]:
     fields = ("uri", "artist", "title", "album", "duration_s", "status")
     songs = [
@@ -101,34 +214,35 @@ def _document(
             "song_id": n.song_id,
             "similarity": round(n.similarity, 6),
             **{f: n.row.get(f) for f in fields},
+            **({} if reasons is None else {"why": _why(reasons[rank - 1])}),
         }
-        for rank, n in enumerate(neighbours, start=1)
+        for rank, n in enumerate(found, start=1)
     ]
     return {
         "schema": "audiorec/similar/1",
-        "query": name,
-        "by": by,
-        "exact": True,
-        "vectors": str(store.path),
-        "extractor_id": store.metadata.extractor_id,
+        "query": _names(seeds),
+        "seeds": [seed.name for seed in seeds],
+        "by": space.by,
+        "exact": space.exact,
+        "vectors": str(space.store.path),
+        "extractor_id": space.store.metadata.extractor_id,
         "songs": songs,
     }
 
 
-def _write_playlist(rows: list[dict[str, Any]], target: Path, absolute: bool) -> None:
-    from audiorec.vectors.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
-
-    entries = [
-        PlaylistEntry(
-            path=row["uri"], duration_s=row["duration_s"], artist=row["artist"], title=row["title"]
-        )
-        for row in rows
-    ]
-    if str(target) == "-":
-        text, left_out = render_m3u8(entries, folder=None if absolute else Path.cwd())
-        out(text.rstrip("\n"))
-    else:
-        left_out = write_m3u8(entries, target, absolute=absolute)
-        say(f"{len(entries) - len(left_out)} songs written to {target}")
-    for entry in left_out:
-        say(f"left out, its name cannot stand in a playlist: {entry.path}")
+def _why(explanation: "Explanation") -> dict[str, Any]:
+    return {
+        "by_class": {name: round(v, 6) for name, v in explanation.by_class.items()},
+        "by_statistic": {name: round(v, 6) for name, v in explanation.by_statistic.items()},
+        "reasons": [
+            {
+                "class": reason.name,
+                "statistic": reason.statistic,
+                "contribution": round(reason.contribution, 6),
+                "query": round(reason.query, 6),
+                "song": round(reason.song, 6),
+                "usual": round(reason.usual, 6),
+            }
+            for reason in explanation.reasons
+        ],
+    }

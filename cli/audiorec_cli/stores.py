@@ -34,10 +34,21 @@ def open_vectors(given: Path | None) -> "VectorStore":
     """
     from audiorec.vectors.store import VectorStore
 
+    return VectorStore.open(vectors_path(given))
+
+
+def vectors_path(given: Path | None) -> Path:
+    """Return the path of the store that is meant.
+
+    Raises
+    ------
+    InputError
+        As for `open_vectors`.
+    """
     path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
     if not path.exists():
         hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
         raise InputError(
             f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
         )
-    return VectorStore.open(path)
+    return path

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from audiorec.vectors.m3u8 import PlaylistEntry, render_m3u8, write_m3u8
+from audiorec.vectors.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
 
 
 def song(path, **fields):
@@ -53,6 +53,32 @@ def test_paths_relative_to_the_working_folder(tmp_path, monkeypatch):
 
 def test_name_that_would_be_a_comment(tmp_path):
     assert lines([song(tmp_path / "#1 hit.mp3")], tmp_path)[2] == "./#1 hit.mp3"
+
+
+def test_spaces_before_a_name_are_not_stripped(tmp_path):
+    assert lines([song(tmp_path / " a.mp3")], tmp_path)[2] == "./ a.mp3"
+
+
+def test_paths_lead_out_of_the_folder_that_a_link_points_to(tmp_path):
+    (tmp_path / "disk" / "lists").mkdir(parents=True)
+    (tmp_path / "a.mp3").write_bytes(b"x")
+    link = tmp_path / "lists"
+    link.symlink_to(tmp_path / "disk" / "lists")
+    write_m3u8([song(tmp_path / "a.mp3")], link / "x.m3u8")
+    location = (link / "x.m3u8").read_text().splitlines()[2]
+    assert location == "../../a.mp3"
+    assert (link / location).read_bytes() == b"x"
+
+
+def test_addresses_stand_as_they_are(tmp_path):
+    address = "s3://bucket/a b/c.flac"
+    assert lines([song(address)], tmp_path)[2] == address
+
+
+def test_files_that_are_not_there(tmp_path):
+    (tmp_path / "a.mp3").touch()
+    entries = [song(tmp_path / "a.mp3"), song(tmp_path / "b.mp3"), song("https://x.org/c.mp3")]
+    assert missing_files(entries) == entries[1:2]
 
 
 def test_tags_cannot_inject_lines(tmp_path):

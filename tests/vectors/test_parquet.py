@@ -1,7 +1,7 @@
 """`audiorec.vectors.parquet`: what is written comes back, what is odd is refused."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,6 +11,7 @@ import pytest
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.vectors import parquet
 from audiorec.vectors.parquet import check_ids, open_checked, write_batches, write_table
+from audiorec.vectors.rows import row_batch, score_values
 from audiorec.vectors.schema import Kind, schema_of
 
 
@@ -63,6 +64,34 @@ def test_row_groups_are_bounded_by_rows_and_bytes(tmp_path, make_table, metadata
     file = open_checked(tmp_path / "bytes.parquet", Kind.VECTORS)
     assert max(np.diff(file.group_starts())) < 25
     assert file.read().column("song_id").to_pylist() == ids
+
+
+@pytest.mark.parametrize("rows_in_a_batch", [1, 7, 30, 100])
+def test_the_file_does_not_depend_on_how_the_rows_come(
+    tmp_path, metadata, make_series, monkeypatch, rows_in_a_batch
+):
+    scores = replace(metadata, kind=Kind.SCORES)
+    schema = schema_of(scores)
+    rows = [
+        row_batch(
+            {**score_values(f"{i:03}", "hash", make_series(1 + i % 9)), "extractor_id": "e"}, schema
+        )
+        for i in range(100)
+    ]
+    table = pa.Table.from_batches(rows, schema).combine_chunks()
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 4_000)
+    write_batches(tmp_path / "whole.parquet", table.to_batches(), scores)
+    pieces = table.to_batches(max_chunksize=rows_in_a_batch)
+    write_batches(tmp_path / "pieces.parquet", pieces, scores)
+    whole = (tmp_path / "whole.parquet").read_bytes()
+    assert (tmp_path / "pieces.parquet").read_bytes() == whole
+    groups = np.diff(open_checked(tmp_path / "whole.parquet", Kind.SCORES).group_starts())
+    assert len(groups) > 4
+    assert len(set(groups)) > 1  # by bytes, not by rows
+    monkeypatch.setattr(parquet, "GROUP_BYTES", 1)
+    write_batches(tmp_path / "single.parquet", pieces, scores)
+    single = open_checked(tmp_path / "single.parquet", Kind.SCORES)
+    assert single.group_starts() == list(range(101))
 
 
 def test_empty_table(tmp_path, metadata):

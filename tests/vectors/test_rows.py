@@ -1,6 +1,10 @@
 """`audiorec.vectors.rows`: one song as a row, and every value that cannot be one."""
 
+import pickle
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import datetime
 
 import numpy as np
 import pytest
@@ -75,3 +79,36 @@ def test_scores_of_another_number_of_classes(metadata):
     values = {"song_id": "a", "content_hash": "h", "start_s": np.zeros(2), "extractor_id": "x"}
     with pytest.raises(ShapeError, match=r"'scores' must have shape \(T, 3\), got \(2, 4\)"):
         row_batch(values | {"scores": np.zeros((2, 4))}, schema)
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"title": 5}, "'title' cannot hold 5: expected str, got int"),
+        ({"segments": 2.0}, "'segments' cannot hold 2.0: expected Integral, got float"),
+        ({"segments": True}, "'segments' cannot hold True"),
+        ({"duration_s": "4"}, "'duration_s' cannot hold '4': expected Real"),
+        ({"extracted_at": 0}, "'extracted_at' cannot hold 0: expected datetime"),
+        ({"extracted_at": datetime(2026, 1, 1)}, "'extracted_at' cannot hold"),
+    ],
+)
+def test_nothing_is_taken_for_another_type(metadata, make_row, changes, match):
+    with pytest.raises(InputError, match=match):
+        row_batch(make_row("a") | changes, schema_of(metadata))
+
+
+def test_a_row_is_made_without_pandas(metadata, make_row):
+    """Its import is a second of every run where it is installed."""
+    script = (
+        "import sys, pickle; from audiorec.vectors.rows import row_batch\n"
+        "from audiorec.vectors.schema import schema_of\n"
+        "row, metadata = pickle.load(sys.stdin.buffer)\n"
+        "row_batch(row, schema_of(metadata)).serialize(); print('pandas' in sys.modules)\n"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script],
+        input=pickle.dumps((make_row("a"), metadata)),
+        capture_output=True,
+        check=True,
+    )
+    assert result.stdout.strip() == b"False"

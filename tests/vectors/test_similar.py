@@ -7,8 +7,18 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.types import STATISTICS
+from audiorec.vectors import scaling
 from audiorec.vectors import similar as module
-from audiorec.vectors.similar import DEFAULT_WEIGHTS, Similarity, similar, weight_vector
+from audiorec.vectors.scaling import Weighting
+from audiorec.vectors.similar import (
+    DEFAULT_WEIGHTS,
+    LOG_ODDS,
+    Similarity,
+    default_weighting,
+    nearest_units,
+    similar,
+    weight_vector,
+)
 from audiorec.vectors.store import VectorStore, write_table
 
 
@@ -69,6 +79,7 @@ def test_blocks_and_the_other_queries_do_not_matter(songs, monkeypatch):
     weights = np.ones(18)
     whole = Similarity(songs.copy(), weights=weights).nearest(songs, 5)
     monkeypatch.setattr(module, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(scaling, "BLOCK_ROWS", 7)
     monkeypatch.setattr(module, "PRODUCT_BYTES", 4 * 300 * 11)
     blocked = Similarity(songs.copy(), weights=weights)
     parts = blocked.nearest(songs, 5)
@@ -79,12 +90,22 @@ def test_blocks_and_the_other_queries_do_not_matter(songs, monkeypatch):
         np.testing.assert_allclose(values, values2, atol=1e-6)
 
 
-def test_whole_weights_work_in_place_and_partial_ones_do_not(songs):
+def test_vectors_are_not_changed_and_columns_of_no_weight_are_left_out(songs):
     kept = songs.copy()
-    assert Similarity(kept, weights=np.ones(18)).units is kept
-    partial = Similarity(songs, weights=np.eye(18)[3])
-    assert partial.units.shape == (300, 1)
+    assert Similarity(songs, weights=np.ones(18)).units.shape == (300, 18)
+    np.testing.assert_array_equal(songs, kept)
+    partial = Similarity(songs, weights=np.eye(18)[3] + 2 * np.eye(18)[7])
+    assert partial.columns.tolist() == [3, 7]
     np.testing.assert_array_equal(partial.prepare(songs), partial.units)
+
+
+def test_of_blocks_is_the_same(songs):
+    weighting = Weighting.uniform(18, standardise=True)
+    whole = Similarity(songs, weights=np.ones(18))
+    blocks = Similarity.of_blocks(lambda: np.array_split(songs, 7), len(songs), weighting)
+    np.testing.assert_allclose(blocks.units, whole.units, atol=1e-6)
+    np.testing.assert_allclose(blocks.mean, whole.mean, rtol=1e-12)
+    np.testing.assert_allclose(blocks.std, whole.std, rtol=1e-12)
 
 
 def test_ties_come_in_the_order_of_ids(open_with):
@@ -127,8 +148,9 @@ def test_more_than_there_are(open_with):
 
 
 def test_song_that_is_average_in_everything_is_similar_to_none(open_with):
-    low, high = np.zeros(18), np.linspace(1, 2, 18)
-    store = open_with({"low": low, "high": high, "average": (low + high) / 2})
+    # Symmetric about a half, so that the log-odds of max and min are 0 there as well.
+    low = np.linspace(0.1, 0.4, 18)
+    store = open_with({"low": low, "high": 1 - low, "average": np.full(18, 0.5)})
     found = store.similar("average", 3)
     assert [(n.song_id, n.similarity) for n in found] == [("high", 0.0), ("low", 0.0)]
     found = store.similar("high", 3)
@@ -157,6 +179,34 @@ def test_weights_are_repeated_over_the_classes(metadata):
 
 def test_default_weights_know_every_statistic():
     assert tuple(DEFAULT_WEIGHTS) == STATISTICS
+    assert set(LOG_ODDS) <= set(STATISTICS)
+
+
+def test_default_takes_log_odds_of_max_and_min_and_the_mean_as_it_is(metadata):
+    weighting = default_weighting(metadata)
+    assert weighting.weights.tolist() == [0.75, 0.75, 1, 0, 0, 0] * 3
+    assert weighting.log_odds.tolist() == [True, True, False, False, False, False] * 3
+    assert default_weighting(metadata, "mean").weights.tolist() == [0, 0, 1, 0, 0, 0] * 3
+
+
+def test_small_scores_are_told_apart(open_with):
+    # "b" has the smallest score of "a" but another mean; "c" the mean and a smallest score ten
+    # times as large, which is next to nothing as a probability.
+    def vector(lowest, mean):
+        values = np.full((3, 6), 0.5)
+        values[:, STATISTICS.index("min")] = lowest
+        values[:, STATISTICS.index("mean")] = mean
+        return values.ravel()
+
+    songs = {"a": vector(0.001, 0.5), "b": vector(0.001, 0.52), "c": vector(0.01, 0.5)}
+    # Others that spread both columns far.
+    songs |= {f"z{i}": vector(0.3 * i, i / 4) for i in range(4)}
+    store = open_with(songs)
+    equal = dict.fromkeys(("min", "mean"), 1.0)
+    plain = [equal.get(name, 0.0) for name in STATISTICS]
+    wide = Similarity(store.vectors, weights=np.tile(plain, 3))
+    assert wide.nearest(store.vectors[:1], 2)[0][0].tolist() == [0, 2]  # c before b
+    assert [n.song_id for n in store.similar("a", 2)] == ["b", "c"]
 
 
 def test_by_mean_looks_at_the_means_alone(open_with):
@@ -210,7 +260,9 @@ def test_refusals(open_with):
         similar(store, good[0], 1)
     with pytest.raises(InputError, match="not finite"):
         similar(store, good + np.float32(np.nan), 1)
-    with pytest.raises(InputError, match="by must be one of vector, mean, got 'max'"):
+    with pytest.raises(
+        InputError, match="by must be one of vector, mean, features, embedding, got 'max'"
+    ):
         similar(store, good, 1, by="max")
 
 
@@ -223,3 +275,14 @@ def test_refuses_weights(weights):
 def test_refuses_weights_of_another_length():
     with pytest.raises(ShapeError, match=r"got \(2, 2\), \(3,\)"):
         Similarity(np.zeros((2, 2), np.float32), weights=np.ones(3))
+
+
+def test_only_what_is_allowed_comes_back():
+    rng = np.random.default_rng(12)
+    units = Similarity(rng.random((200, 6), np.float32), weights=np.ones(6)).units
+    allowed = np.arange(200) % 7 == 3
+    ((rows, values),) = nearest_units(units, units[:1], 99, allowed=allowed)
+    assert sorted(rows.tolist()) == np.flatnonzero(allowed).tolist()
+    np.testing.assert_allclose(values, units[rows].astype(np.float64) @ units[0], atol=1e-7)
+    ((rows, _),) = nearest_units(units, units[:1], 3, allowed=np.zeros(200, np.bool_))
+    assert rows.tolist() == []

@@ -1,0 +1,271 @@
+"""Columns of wildly different scales to vectors of length 1, whose product is a similarity.
+
+    (V,) ──log-odds of some──standardise──weight──unit length──▶ (W,)
+
+A `Weighting` says what is asked; `fit` looks at all songs once and returns the `Scaling`
+that can prepare any vector, of the store or not. Columns of weight 0 are left out, so W is
+the number of weights above 0.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError, StoreError
+from audiorec.types import FloatArray
+
+Float64Array = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+# Gives all rows in blocks (rows, V), again at every call: vectors need not be in memory.
+Blocks = Callable[[], Iterable[FloatArray]]
+
+# Without a floor the log-odds of 0 and 1 would be infinite. A float32 next to 1 carries about so
+# many digits; a coarser floor finds fewer songs again (docs/decisions/0006-similarity.md).
+LOG_ODDS_FLOOR = 1e-6
+# A column whose standard deviation is below this part of its largest value holds rounding
+# noise only, and is left unscaled.
+CONSTANT_SPREAD = 1e-6
+# A vector shorter than this, in weighted standard deviations, points where rounding sends it.
+NO_DIRECTION = 1e-6
+BLOCK_ROWS = 16_384  # rows whose float64 copy stays small
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Weighting:
+    """How much each column counts, and in which form.
+
+    Attributes
+    ----------
+    weights : ndarray, shape (V,), float64
+        Not negative; columns of weight 0 are left out.
+    log_odds : ndarray, shape (V,), bool
+        Columns that hold probabilities and enter as ``log(p / (1 - p))``.
+    standardise : bool
+        Bring each column to mean 0 and standard deviation 1 over all songs. Without it
+        columns enter as they are, as embeddings do that were learnt for the cosine.
+
+    Raises
+    ------
+    ShapeError
+        If the two arrays differ in shape.
+    InputError
+        If a weight is negative or not finite, or none is above 0.
+    """
+
+    weights: Float64Array
+    log_odds: BoolArray
+    standardise: bool = True
+
+    def __post_init__(self) -> None:
+        if self.weights.ndim != 1 or self.weights.shape != self.log_odds.shape:
+            raise ShapeError(
+                f"weights and log_odds must have one shape (V,), got {self.weights.shape} and "
+                f"{self.log_odds.shape}"
+            )
+        if not np.isfinite(self.weights).all() or (self.weights < 0).any():
+            raise InputError("weights must be finite and not negative")
+        if not self.weights.any():
+            raise InputError("weights must be finite and not negative, and one of them above 0")
+
+    @classmethod
+    def uniform(cls, width: int, *, standardise: bool) -> "Weighting":
+        """Return equal weights for `width` columns."""
+        return cls(
+            weights=np.ones(width), log_odds=np.zeros(width, np.bool_), standardise=standardise
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Scaling:
+    """What `fit` learnt of all songs; prepares vectors.
+
+    Attributes
+    ----------
+    width : int
+        V, the length of a vector before.
+    columns : ndarray, shape (W,), int64
+        The column that each number of a prepared vector was made of.
+    weights, centre, spread : ndarray, shape (W,), float64
+        ``(x - centre) / spread * weights``, of the log-odds where `log_odds` says so.
+    log_odds : ndarray, shape (W,), bool
+    """
+
+    width: int
+    columns: IntArray
+    weights: Float64Array
+    log_odds: BoolArray
+    centre: Float64Array
+    spread: Float64Array
+
+    def prepare(self, vectors: FloatArray) -> FloatArray:
+        """Take log-odds, standardise, weight and bring to length 1.
+
+        Parameters
+        ----------
+        vectors : ndarray, shape (Q, V)
+
+        Returns
+        -------
+        units : ndarray, shape (Q, W), float32
+            Of length 1, or 0 for a vector that is average in everything.
+
+        Raises
+        ------
+        ShapeError
+            If the vectors have another length than those that were fitted.
+        InputError
+            If a number is NaN or infinite.
+        """
+        if vectors.ndim != 2 or vectors.shape[1] != self.width:
+            raise ShapeError(f"vectors must have shape (Q, {self.width}), got {vectors.shape}")
+        if not np.isfinite(vectors).all():
+            raise InputError("a vector to compare with is not finite")
+        z = _used(vectors, self.columns, self.log_odds)
+        z -= self.centre
+        z *= self.weights / self.spread
+        length = np.sqrt(np.einsum("ij,ij->i", z, z))
+        some = length > NO_DIRECTION
+        z *= np.where(some, 1.0 / np.where(some, length, 1.0), 0.0)[:, None]
+        return z.astype(np.float32)
+
+    def prepare_all(self, blocks: Blocks, rows: int) -> FloatArray:
+        """Prepare all rows, block by block, into one array of shape (rows, W)."""
+        units = np.empty((rows, len(self.columns)), np.float32)
+        start = 0
+        for block in _cut(blocks()):
+            units[start : start + len(block)] = self.prepare(block)
+            start += len(block)
+        return units
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return all fields as JSON values."""
+        lists = {name: getattr(self, name).tolist() for name in self.__slots__ if name != "width"}
+        return {"width": self.width, **lists}
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "Scaling":
+        """Read what `to_dict` returned.
+
+        Raises
+        ------
+        StoreError
+            If a field is missing, of another length, or out of range.
+        """
+        kinds = {"columns": np.int64, "log_odds": np.bool_}
+        try:
+            width = int(content["width"])
+            arrays: dict[str, Any] = {
+                name: np.array(content[name], kinds.get(name, np.float64))
+                for name in cls.__slots__
+                if name != "width"
+            }
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise StoreError(f"the scaling is damaged: {error!r}") from error
+        shapes = {array.shape for array in arrays.values()}
+        columns = arrays["columns"]
+        good = len(shapes) == 1 and columns.ndim == 1 and len(columns) > 0
+        good = good and bool((columns >= 0).all() and (columns < width).all())
+        numbers = [arrays[name] for name in ("weights", "centre", "spread")]
+        good = good and all(bool(np.isfinite(array).all()) for array in numbers)
+        if not good or (arrays["spread"] <= 0).any():
+            raise StoreError("the scaling is damaged: its numbers do not go together")
+        return cls(width=width, **arrays)
+
+
+def fit(blocks: Blocks, weighting: Weighting) -> tuple[Scaling, Float64Array, Float64Array]:
+    """Learn centre and spread of each column, in one pass.
+
+    Parameters
+    ----------
+    blocks : function
+        Gives all rows in blocks of shape (rows, V).
+    weighting : Weighting
+
+    Returns
+    -------
+    scaling : Scaling
+    mean, std : ndarray, shape (V,), float64
+        Of all columns as they stand, no log-odds taken; `std` is 1 where a column is
+        constant.
+
+    Raises
+    ------
+    ShapeError
+        If the blocks have another width than the weights.
+    """
+    width = len(weighting.weights)
+    columns = np.flatnonzero(weighting.weights)
+    log_odds = weighting.log_odds[columns]
+    plain = _Moments(width)
+    odds = _Moments(int(log_odds.sum()))
+    for block in _cut(blocks()):
+        if block.shape[1] != width:
+            raise ShapeError(
+                f"vectors (n, V) and weights (V,) expected, got {block.shape}, {width}"
+            )
+        plain.add(block.astype(np.float64))
+        odds.add(_used(block, columns[log_odds], np.ones(odds.width, np.bool_)))
+    centre, spread = plain.mean[columns], plain.std()[columns]
+    centre[log_odds], spread[log_odds] = odds.mean, odds.std()
+    if not weighting.standardise:
+        centre, spread = np.zeros(len(columns)), np.ones(len(columns))
+    scaling = Scaling(
+        width=width,
+        columns=columns,
+        weights=weighting.weights[columns],
+        log_odds=log_odds,
+        centre=centre,
+        spread=spread,
+    )
+    return scaling, plain.mean, plain.std()
+
+
+class _Moments:
+    """Mean and deviation of columns, block by block.
+
+    Blocks are merged by Chan's formula, which loses no digits however far a mean is from 0.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.width = width
+        self.n = 0
+        self.mean, self._squares, self._largest = (np.zeros(width) for _ in range(3))
+
+    def add(self, block: Float64Array) -> None:
+        """Take note of a block of shape (rows, width)."""
+        if len(block) == 0 or self.width == 0:
+            return
+        self._largest = np.maximum(self._largest, np.maximum(block.max(0), -block.min(0)))
+        mean = block.mean(axis=0)
+        block = block - mean
+        squares = np.einsum("ij,ij->j", block, block)
+        total = self.n + len(block)
+        shift = mean - self.mean
+        self._squares += squares + shift * shift * (self.n * len(block) / total)
+        self.mean = self.mean + shift * (len(block) / total)
+        self.n = total
+
+    def std(self) -> Float64Array:
+        """Return the population's deviation, 1 for a constant column."""
+        std = np.sqrt(self._squares / max(1, self.n))
+        return np.where(std <= CONSTANT_SPREAD * self._largest, 1.0, std)
+
+
+def _used(vectors: FloatArray, columns: IntArray, log_odds: BoolArray) -> Float64Array:
+    """Return the columns as float64, a new array, with log-odds where asked for."""
+    used: Float64Array = vectors[:, columns].astype(np.float64)
+    if log_odds.any():
+        p = np.clip(used[:, log_odds], 0.0, 1.0)
+        used[:, log_odds] = np.log((p + LOG_ODDS_FLOOR) / (1.0 + LOG_ODDS_FLOOR - p))
+    return used
+
+
+def _cut(blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+    """Cut blocks into pieces of at most `BLOCK_ROWS` rows."""
+    for block in blocks:
+        for start in range(0, len(block), BLOCK_ROWS):
+            yield block[start : start + BLOCK_ROWS]

@@ -1,0 +1,146 @@
+"""The sidecar of an index: what faiss' file beside it is, in JSON.
+
+vecs.faiss        what faiss wrote, meaningless without
+vecs.faiss.json   the extractor, the store's fingerprint, the scaling, the sha256
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from audiorec.errors import StoreError
+from audiorec.vectors.atomic import replaced
+from audiorec.vectors.scaling import Scaling
+
+SCHEMA = "audiorec/index/1"
+SUFFIX = ".faiss"
+MAX_SIDECAR_BYTES = 4 << 20
+Kind = Literal["flat", "hnsw", "ivf"]
+KINDS: tuple[Kind, ...] = ("flat", "hnsw", "ivf")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexInfo:
+    """The sidecar: what an index is, and of what.
+
+    Attributes
+    ----------
+    kind : {"flat", "hnsw", "ivf"}
+    extractor_id, fingerprint : str
+        Of the store when the index was built.
+    rows, width : int
+        Songs, and numbers of each in the index.
+    scaling : mapping
+        See `Scaling.to_dict`.
+    sha256 : str
+        Of faiss' file.
+    recall_at_10 : float or None
+        Part of the ten nearest songs that the index finds, measured when it was built.
+    parameters : mapping of str to int
+    created_by, faiss : str
+        Versions.
+    """
+
+    kind: Kind
+    extractor_id: str
+    fingerprint: str
+    rows: int
+    width: int
+    scaling: Mapping[str, Any] = field(repr=False)
+    sha256: str
+    recall_at_10: float | None
+    parameters: Mapping[str, int]
+    created_by: str = ""
+    faiss: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether no near song can be missing."""
+        return self.kind == "flat"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sidecar's JSON object."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def index_path(store_path: Path) -> Path:
+    """Return where the index of a store lies: beside it, ``vecs.parquet`` → ``vecs.faiss``."""
+    return store_path.with_suffix(SUFFIX)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return the path of an index's sidecar: ``vecs.faiss`` → ``vecs.faiss.json``."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_info(path: Path, info: IndexInfo) -> None:
+    """Write the sidecar of the index at `path`, whole or not at all."""
+    with replaced(sidecar_path(path)) as temporary:
+        temporary.write_text(json.dumps(info.to_dict(), allow_nan=False))
+
+
+def read_info(path: Path) -> IndexInfo:
+    """Read the sidecar of an index.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, or of a newer form.
+    """
+    sidecar = sidecar_path(path)
+    try:
+        with sidecar.open("rb") as file:
+            text = file.read(MAX_SIDECAR_BYTES + 1)
+        content = json.loads(text) if len(text) <= MAX_SIDECAR_BYTES else None
+    except FileNotFoundError as error:
+        raise StoreError(f"{sidecar}: no such file; build it: audiorec index build") from error
+    except (OSError, ValueError, RecursionError) as error:
+        raise StoreError(f"{sidecar}: damaged: build it again: audiorec index build") from error
+    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+        raise StoreError(f"{sidecar}: not the sidecar of an index that this audiorec reads")
+    try:
+        info = IndexInfo(**content)
+        good = info.kind in KINDS and all(type(v) is int for v in (info.rows, info.width))
+        good = good and len(Scaling.from_dict(info.scaling).columns) == info.width
+    except (TypeError, StoreError) as error:
+        raise StoreError(f"{sidecar}: damaged: {error}") from error
+    if not good:
+        raise StoreError(f"{sidecar}: damaged: its fields do not go together")
+    return info
+
+
+def store_fingerprint(file: Any, metadata: Any, ids: Any) -> str:
+    """Return sixteen hex digits that change when an id or a vector of a store changes.
+
+    They cover the ids and the stored bytes of the vectors: neither the file's time nor its
+    size tells that one song was extracted again. Tags may change.
+
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+        The store's file, open.
+    metadata : pyarrow.parquet.FileMetaData
+        Its footer.
+    ids : pyarrow.StringArray
+        Its song ids.
+    """
+    digest = hashlib.sha256()
+    for text in (len(ids), *ids.buffers()):
+        digest.update(str(text).encode() if isinstance(text, int) else text or b"")
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            chunk = row_group.column(number)
+            if chunk.path_in_schema.split(".")[0] == "vector":
+                start = chunk.dictionary_page_offset or chunk.data_page_offset
+                digest.update(file.read_at(chunk.total_compressed_size, start))
+    return digest.hexdigest()[:16]
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of a file's content as hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,325 @@
+"""The k nearest of millions: blocked matrix products, and a running threshold per query.
+
+    queries (Q, D), items (N, D)  ──top_k──▶  indices (Q, k), similarities (Q, k)
+
+The full matrix of similarities never exists. Queries and items meet in blocks that fit the
+processor's cache. Once a query has k items, the k-th best similarity is its threshold, and of
+every later block only what lies above it is looked at: out of a million items in no special
+order, about a thousand. The rest costs one comparison, so the time is that of the products.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.types import FloatArray
+
+Int64Array = npt.NDArray[np.int64]
+
+# A block of similarities (2 MB) and both its factors stay in the second-level cache; all
+# other sizes that were measured are slower (docs/decisions/0011-cold-start.md).
+QUERY_BLOCK = 256
+ITEM_BLOCK = 2_048
+NOTHING = -np.inf  # similarity of an item that must not come back
+
+
+@dataclass(frozen=True, slots=True)
+class TopK:
+    """The best items of Q queries, best first.
+
+    Attributes
+    ----------
+    indices : ndarray, shape (Q, k), int64
+        Row numbers of items; -1 where a query has fewer than k.
+    similarities : ndarray, shape (Q, k), float32
+        NaN where a query has fewer than k.
+    """
+
+    indices: Int64Array
+    similarities: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.indices)
+
+    @property
+    def counts(self) -> Int64Array:
+        """How many items each query has: shape (Q,), int64."""
+        counts: Int64Array = (self.indices >= 0).sum(axis=1)
+        return counts
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Q lists of item numbers, end to end: the rows of a sparse matrix.
+
+    Attributes
+    ----------
+    starts : ndarray, shape (Q + 1,), int64
+        Where each list starts in `items`; the last is its length.
+    items : ndarray, shape (E,), int64
+        In any order within a list; a repeated number counts once.
+    """
+
+    starts: Int64Array
+    items: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+    def __getitem__(self, row: int) -> Int64Array:
+        if not 0 <= row < len(self):
+            raise IndexError(row)
+        return self.items[self.starts[row] : self.starts[row + 1]]
+
+    @classmethod
+    def from_pairs(
+        cls, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer], n: int
+    ) -> "Rows":
+        """Collect pairs (row, item), in any order, into `n` lists."""
+        order = np.argsort(row, kind="stable")
+        starts = np.zeros(n + 1, np.int64)
+        np.cumsum(np.bincount(row, minlength=n), out=starts[1:])
+        return cls(starts, item[order].astype(np.int64))
+
+    def with_pairs(self, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer]) -> "Rows":
+        """Return lists that hold these pairs as well."""
+        rows = np.repeat(np.arange(len(self)), np.diff(self.starts))
+        return Rows.from_pairs(
+            np.concatenate([rows, row]), np.concatenate([self.items, item]), len(self)
+        )
+
+    @classmethod
+    def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "Rows":
+        """Join one list of item numbers a query.
+
+        Examples
+        --------
+        >>> Rows.from_lists([[4], [], [1, 0]]).starts
+        array([0, 1, 1, 3])
+        """
+        arrays = [np.asarray(items, np.int64).ravel() for items in lists]
+        starts = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
+        return cls(starts, np.concatenate([np.empty(0, np.int64), *arrays]))
+
+
+def top_k(
+    queries: FloatArray,
+    items: FloatArray,
+    k: int,
+    *,
+    excluded: Rows | Sequence[npt.ArrayLike] | None = None,
+    minimum: float = -np.inf,
+    item_minimum: FloatArray | None = None,
+    query_block: int = QUERY_BLOCK,
+    item_block: int = ITEM_BLOCK,
+) -> TopK:
+    """Return the `k` items with the largest dot product with each query.
+
+    Parameters
+    ----------
+    queries : ndarray, shape (Q, D), float32
+    items : ndarray, shape (N, D), float32
+        May be a memory map: it is read block by block, once for every block of queries.
+    k : int
+        At least 1; where fewer items are allowed, the rest of a row is -1 and NaN.
+    excluded : Rows, or sequence of array_like of int, length Q, optional
+        Items that must not come back, a list a query.
+    minimum : float
+        Items whose similarity is below it do not come back.
+    item_minimum : ndarray, shape (N,), float32, optional
+        The same, with a bound of its own for each item; ``inf`` takes an item out.
+    query_block, item_block : int
+        Rows that meet at a time. They change speed and memory, and similarities by no more
+        than the rounding of a float32 sum (1e-6 for unit vectors).
+
+    Returns
+    -------
+    top : TopK
+        Best first; items of equal similarity in the order of their numbers.
+
+    Raises
+    ------
+    ShapeError
+        If the arrays are not two matrices with the same number of columns, or `excluded` or
+        `item_minimum` has another length than the queries or the items.
+    InputError
+        If `k` or a block is below 1, `minimum` is NaN, a number is NaN or infinite, or an
+        excluded item does not exist.
+
+    Examples
+    --------
+    >>> items = np.eye(3, dtype=np.float32)
+    >>> query = np.float32([[0.6, 0.0, 0.8]])
+    >>> top_k(query, items, 2).indices
+    array([[2, 0]])
+    >>> top_k(query, items, 2, excluded=[[2]], minimum=0.5)
+    TopK(indices=array([[ 0, -1]]), similarities=array([[0.6, nan]], dtype=float32))
+    """
+    _check(queries, items, k, minimum, query_block, item_block)
+    hidden = _excluded(excluded, len(queries), len(items))
+    if item_minimum is not None and item_minimum.shape != (len(items),):
+        raise ShapeError(f"item_minimum must have shape ({len(items)},), got {item_minimum.shape}")
+    indices = np.full((len(queries), k), -1, np.int64)
+    similarities = np.full((len(queries), k), np.nan, np.float32)
+    for start in range(0, len(queries), query_block):
+        block = _finite(queries[start : start + query_block], "query")
+        best = _Best(len(block), min(k, len(items)), minimum)
+        cells = _Cells(hidden, start, start + len(block))
+        for first, similar in _products(block, items, item_block):
+            cells.hide(similar, first)
+            if item_minimum is not None:
+                bound = item_minimum[first : first + similar.shape[1]]
+                np.copyto(similar, NOTHING, where=similar < bound)
+            best.offer(similar, first)
+        found, values = best.finish()
+        width = found.shape[1]
+        indices[start : start + len(block), :width] = found
+        similarities[start : start + len(block), :width] = values
+    return TopK(indices, similarities)
+
+
+class _Best:
+    """The best items so far of one block of queries."""
+
+    def __init__(self, n: int, k: int, minimum: float) -> None:
+        self.k = k
+        self.values = np.empty((n, 0), np.float32)  # best first
+        self.items = np.empty((n, 0), np.int64)
+        # What is not above it cannot get in: hidden cells (-inf) and what is too dissimilar.
+        self.threshold = np.full(n, _just_below(minimum), np.float32)
+        self._waiting: list[tuple[Int64Array, Int64Array, FloatArray]] = []
+        self._n_waiting = 0
+
+    def offer(self, similar: FloatArray, first: int) -> None:
+        """Take note of one block of similarities (n, w), whose first item is `first`."""
+        above = similar > self.threshold[:, None]
+        if self.k < similar.shape[1] and np.count_nonzero(above) > 2 * self.k * len(similar):
+            # At the start everything passes. No row needs more than the k best of a block;
+            # equals are kept here, and the sort below decides between them.
+            kth = np.partition(similar, -self.k, axis=1)[:, [-self.k]]
+            above &= similar >= kth
+        cells = np.flatnonzero(above)
+        if not len(cells):
+            return
+        row, column = np.divmod(cells, similar.shape[1])
+        self._waiting.append((row, column + first, similar[row, column]))
+        self._n_waiting += len(cells)
+        # Sorting seldom is quicker, and a higher threshold early is, too.
+        if self._n_waiting * 2 >= self.k * len(similar):
+            self._sort_in()
+
+    def finish(self) -> tuple[Int64Array, FloatArray]:
+        """Return items and similarities, shape (n, at most k), -1 and NaN where fewer."""
+        if self._waiting:
+            self._sort_in()
+        self.values[self.items < 0] = np.nan
+        return self.items, self.values
+
+    def _sort_in(self) -> None:
+        row, item, value = (np.concatenate(part) for part in zip(*self._waiting, strict=True))
+        self._waiting, self._n_waiting = [], 0
+        # Items wait in the order of their numbers and behind those that are in, so a stable
+        # sort leaves equals in that order.
+        order = np.argsort(row, kind="stable")
+        row = row[order]
+        counts = np.bincount(row, minlength=len(self.items))
+        place = np.arange(len(row)) - (np.cumsum(counts) - counts)[row]
+        values = np.full((len(counts), counts.max()), NOTHING, np.float32)
+        items = np.full(values.shape, -1, np.int64)
+        values[row, place], items[row, place] = value[order], item[order]
+        values = np.concatenate([self.values, values], axis=1)
+        items = np.concatenate([self.items, items], axis=1)
+        best = np.argsort(-values, axis=1, kind="stable")[:, : self.k]
+        self.values = np.take_along_axis(values, best, axis=1)
+        self.items = np.take_along_axis(items, best, axis=1)
+        if self.values.shape[1] == self.k:
+            self.threshold = np.maximum(self.threshold, self.values[:, -1])
+
+
+class _Cells:
+    """The excluded cells of one block of queries, in the order of their items."""
+
+    def __init__(self, excluded: Rows | None, start: int, stop: int) -> None:
+        self.row = self.item = np.empty(0, np.int64)
+        if excluded is not None:
+            part = excluded.starts[start : stop + 1]
+            items = excluded.items[part[0] : part[-1]]
+            order = np.argsort(items, kind="stable")
+            self.row = np.repeat(np.arange(stop - start), np.diff(part))[order]
+            self.item = items[order]
+
+    def hide(self, similar: FloatArray, first: int) -> None:
+        """Set the excluded cells of a block of similarities to `NOTHING`."""
+        if len(self.item):
+            low, high = np.searchsorted(self.item, [first, first + similar.shape[1]])
+            similar[self.row[low:high], self.item[low:high] - first] = NOTHING
+
+
+def _products(
+    queries: FloatArray, items: FloatArray, step: int
+) -> Iterator[tuple[int, FloatArray]]:
+    """Yield the number of the first item and the similarities (n, w) of each block of items.
+
+    The memory of a block is used again for the next.
+    """
+    room = np.empty((len(queries), min(step, len(items))), np.float32)
+    for first in range(0, len(items), step):
+        block = _finite(items[first : first + step], "item")
+        # The last block may be narrower; a new array keeps its rows next to each other.
+        whole = len(block) == room.shape[1]
+        yield first, np.matmul(queries, block.T, out=room if whole else None)
+
+
+def _just_below(minimum: float) -> np.float32:
+    """Return the largest float32 below `minimum`; -inf stays."""
+    lowest = np.float32(minimum)
+    if float(lowest) < minimum:  # rounded down: what equals it is too small
+        return lowest
+    below: np.float32 = np.nextafter(lowest, np.float32(-np.inf))
+    return below
+
+
+def _finite(block: FloatArray, what: str) -> FloatArray:
+    block = np.ascontiguousarray(block, np.float32)
+    if not np.isfinite(block).all():
+        raise InputError(f"a number of a {what} is NaN or infinite")
+    return block
+
+
+def _check(
+    queries: FloatArray,
+    items: FloatArray,
+    k: int,
+    minimum: float,
+    query_block: int,
+    item_block: int,
+) -> None:
+    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+        raise ShapeError(
+            f"queries (Q, D) and items (N, D) expected, got {queries.shape} and {items.shape}"
+        )
+    if min(k, query_block, item_block) < 1:
+        raise InputError(
+            f"k and both blocks must be at least 1, got {k}, {query_block}, {item_block}"
+        )
+    if np.isnan(minimum):
+        raise InputError("minimum is NaN")
+
+
+def _excluded(
+    excluded: Rows | Sequence[npt.ArrayLike] | None, n_queries: int, n_items: int
+) -> Rows | None:
+    if excluded is None:
+        return None
+    rows = excluded if isinstance(excluded, Rows) else Rows.from_lists(excluded)
+    if len(rows) != n_queries:
+        raise ShapeError(f"excluded has {len(rows)} lists for {n_queries} queries")
+    if len(rows.items) and not 0 <= rows.items.min() <= rows.items.max() < n_items:
+        raise InputError(
+            f"excluded items must lie in 0..{n_items - 1}, "
+            f"got {rows.items.min()}..{rows.items.max()}"
+        )
+    return rows

@@ -1,0 +1,242 @@
+"""Measure search at size: one song among a million, all pairs of a hundred thousand, memory.
+
+    python benchmarks/bench_search.py [--songs 1000000] [--pairs 100000] [--work FOLDER]
+
+The store is made of random walks: every song's 14 score series wander for 40 segments of three
+seconds, are softmaxed by head and summarised, as a tagger's would be. One JSON line a question,
+each measured in a fresh process of one thread: CPU seconds (least, median, most), the answer
+checked against a plain computation first, and the peak memory, beside that of an interpreter that
+has imported numpy and pyarrow (`baseline`). Lines about indexes need the extra faiss.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[name] = "1"
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.types import STATISTICS
+from audiorec.vectors.parquet import write_batches
+from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
+
+HEADS = {"version": 4, "genre": 10}
+SEGMENTS = 40
+BLOCK = 4_096
+STEP, SPREAD = 0.4, 2.0  # of a walk in logits, and of where walks begin
+
+# What a fresh process runs: a line of set-up, then the question, timed.
+PRELUDE = """
+import json, sys, time
+from pathlib import Path
+import numpy as np, pyarrow
+def peak(): return int(open('/proc/self/status').read().split('VmHWM:')[1].split()[0]) * 1024
+def cpu(action, repeats=1):
+    took = []
+    for _ in range(repeats):
+        start = time.process_time(); result = action(); took.append(time.process_time() - start)
+    return result, [round(float(np.quantile(took, q)), 4) for q in (0, 0.5, 1)]
+def some(store):
+    numbers = np.random.default_rng(1).integers(0, len(store), 20)
+    return [store.id_array[int(i)].as_py() for i in numbers]
+path = Path(sys.argv[1]); line = {}
+"""
+QUESTIONS = {
+    "baseline": "",
+    "open": """
+from audiorec.vectors.store import VectorStore
+store, line['open_cpu_s'] = cpu(lambda: VectorStore.open(path))
+""",
+    "similar exact": """
+from audiorec.vectors.store import VectorStore
+store, line['open_cpu_s'] = cpu(lambda: VectorStore.open(path))
+space = store.space('vector', use_index=False)
+similarity, line['prepare_cpu_s'] = cpu(lambda: space.similarity)
+ids = some(store)
+units = similarity.units
+for song in ids[:3]:
+    row = store.row_number(song)
+    query = units[row].astype(np.float64)
+    blocks = (units[i : i + 8192] for i in range(0, len(units), 8192))
+    plain = np.concatenate([(block * query).sum(axis=1) for block in blocks])
+    rows, values = space.search(units[[row]], 11)[0]
+    np.testing.assert_allclose(values, np.sort(plain)[::-1][:11], atol=1e-12)
+    np.testing.assert_allclose(values, plain[rows], atol=1e-12)
+asked = iter(ids)
+_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(asked), 10), 20)
+_, line['search_cpu_s'] = cpu(lambda: space.search(units[[7]], 10), 10)
+allowed = np.random.default_rng(2).random(len(store)) < 0.1
+_, line['filtered_cpu_s'] = cpu(lambda: space.search(units[[7]], 10, allowed=allowed), 5)
+line['width'] = units.shape[1]
+""",
+    "similar by all six statistics, exact": """
+from audiorec.vectors.store import VectorStore
+store = VectorStore.open(path)
+space = store.space('vector', weights=[1, 1, 1, 1, 1, 1])
+similarity, line['prepare_cpu_s'] = cpu(lambda: space.similarity)
+_, line['search_cpu_s'] = cpu(lambda: space.search(similarity.units[[5]], 10), 10)
+line['width'] = similarity.units.shape[1]
+""",
+    "similar, fresh index": """
+from audiorec.vectors.store import VectorStore
+store, line['open_cpu_s'] = cpu(lambda: VectorStore.open(path))
+space, line['open_index_cpu_s'] = cpu(lambda: store.space('vector'))
+assert space.index is not None, space.note
+line['kind'], line['recall_at_10'] = space.index.info.kind, round(space.index.info.recall_at_10, 4)
+line['index_mb'] = round(path.with_suffix('.faiss').stat().st_size / 1e6)
+ids = iter(some(store))
+_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(ids), 10), 20)
+units = space.prepare(store.read_rows(list(range(0, len(store), len(store) // 50))))
+_, line['search_cpu_s'] = cpu(lambda: space.search(units[:1], 10), 20)
+allowed = np.random.default_rng(2).random(len(store)) < 0.1
+_, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allowed), 5)
+""",
+}
+BUILD = """
+from audiorec.vectors.store import VectorStore
+from audiorec.vectors.index import build_index
+info, line['build_cpu_s'] = cpu(lambda: build_index(VectorStore.open(path), kind=sys.argv[2]))
+line['kind'], line['recall_at_10'] = info.kind, round(info.recall_at_10, 4)
+line['parameters'] = info.parameters
+"""
+PAIRS = """
+from audiorec.vectors.store import VectorStore
+from audiorec.vectors.all_pairs import all_pairs
+store = VectorStore.open(path)
+_, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, path.with_name('neighbours.parquet')))
+import pyarrow.parquet as pq
+table = pq.read_table(path.with_name('neighbours.parquet')).slice(40, 20)
+expected = store.similar(store.ids[2], 20)
+assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
+"""
+FAISS_PAIRS = """
+import faiss
+from audiorec.vectors.store import VectorStore
+from audiorec.vectors.index import _made
+units = VectorStore.open(path).similarity().units
+(index, line['parameters']), line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
+if sys.argv[2] == 'hnsw': index.hnsw.efSearch = 64
+if sys.argv[2] == 'ivf': index.nprobe = 32
+(_, found), line['all_pairs_cpu_s'] = cpu(lambda: index.search(units, 21))
+exact = faiss.IndexFlatIP(units.shape[1]); exact.add(units)
+_, best = exact.search(units[::100], 21)
+hits = [len(set(a) & set(b)) / 21 for a, b in zip(found[::100].tolist(), best.tolist())]
+line['kind'], line['recall_at_21'] = 'faiss ' + sys.argv[2], round(float(np.mean(hits)), 4)
+"""
+POSTLUDE = """
+line['peak_mb'] = round(peak() / 1e6)
+print(json.dumps(line))
+"""
+
+
+def statistics(scores: np.ndarray) -> np.ndarray:
+    """Return the six statistics of many songs at once: (n, T, H) to (n, H * 6)."""
+    mean, variance = scores.mean(axis=1), scores.var(axis=1)
+    z = (scores - mean[:, None]) / np.sqrt(np.maximum(variance, 1e-12))[:, None]
+    values = {
+        "max": scores.max(axis=1),
+        "min": scores.min(axis=1),
+        "mean": mean,
+        "variance": variance,
+        "kurtosis": np.einsum("nth,nth->nh", z * z, z * z) / SEGMENTS - 3,
+        "skewness": np.einsum("nth,nth->nh", z * z, z) / SEGMENTS,
+    }
+    return np.stack([values[n] for n in STATISTICS], axis=2).reshape(len(scores), -1)
+
+
+def random_songs(count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return the vectors of songs whose scores wander: (count, 84), float32."""
+    series = []
+    for classes in HEADS.values():
+        start = SPREAD * rng.standard_normal((count, 1, classes), np.float32)
+        steps = STEP * rng.standard_normal((count, SEGMENTS, classes), np.float32)
+        logits = start + np.cumsum(steps, axis=1)
+        p = np.exp(logits - logits.max(axis=2, keepdims=True))
+        series.append(p / p.sum(axis=2, keepdims=True))
+    return statistics(np.concatenate(series, axis=2)).astype(np.float32)
+
+
+def make_store(path: Path, songs: int) -> None:
+    """Write a store of random walks."""
+    classes = tuple(f"{head}/{i}" for head, n in HEADS.items() for i in range(n))
+    metadata = StoreMetadata(kind=Kind.VECTORS, extractor_id="random walks", classes=classes)
+    schema = schema_of(metadata)
+    rng = np.random.default_rng(0)
+
+    def batches():
+        for start in range(0, songs, BLOCK):
+            count = min(BLOCK, songs - start)
+            ids = [f"artist {i // 10:06}/song {i:07}.flac" for i in range(start, start + count)]
+            vectors = random_songs(count, rng)
+            yield pa.RecordBatch.from_arrays(
+                [column(f, ids, vectors) for f in schema], schema=schema
+            )
+
+    write_batches(path, batches(), metadata)
+
+
+def column(field: pa.Field, ids: list[str], vectors: np.ndarray) -> pa.Array:
+    """Return one column of a store for these songs."""
+    n = len(ids)
+    if field.name == "vector":
+        return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), type=field.type)
+    if field.name in ("song_id", "uri", "content_hash"):
+        return pa.array(ids)
+    if pa.types.is_timestamp(field.type):
+        return pa.array([datetime(2026, 1, 1, tzinfo=UTC)] * n, field.type)
+    value: object = "ok" if pa.types.is_string(field.type) else 1
+    return pa.array([value] * n, field.type)
+
+
+def ask(question: str, script: str, path: Path, *arguments: str) -> dict[str, object]:
+    """Run one question in a fresh process and print its line."""
+    command = [sys.executable, "-c", PRELUDE + script + POSTLUDE, str(path), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        line: dict[str, object] = {"failed": done.stderr.strip().splitlines()[-1]}
+    else:
+        line = json.loads(done.stdout)
+    print(json.dumps({"bench": f"search/{question}", **line}), flush=True)
+    return line
+
+
+def main() -> None:
+    """Make the stores, ask all questions."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--songs", type=int, default=1_000_000)
+    parser.add_argument("--pairs", type=int, default=100_000)
+    parser.add_argument("--kinds", default="flat,ivf,hnsw", help="indexes to build at full size")
+    parser.add_argument("--work", type=Path, help="keeps the stores for the next call")
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as temporary:
+        work = args.work or Path(temporary)
+        paths = {n: work / f"vecs-{n}.parquet" for n in (args.songs, args.pairs)}
+        for songs, path in paths.items():
+            if not path.exists():
+                make_store(path, songs)
+        path = paths[args.songs]
+        for left in (path.with_suffix(".faiss"), path.with_suffix(".faiss.json")):
+            left.unlink(missing_ok=True)  # of an earlier call
+        data_mb = args.songs * 84 * 4 / 1e6
+        print(json.dumps({"bench": "search/data", "songs": args.songs, "data_mb": data_mb}))
+        for question, script in QUESTIONS.items():
+            if "index" not in question:
+                ask(question, script, path)
+        for kind in filter(None, args.kinds.split(",")):
+            ask(f"build {kind}", BUILD, path, kind)
+            ask(f"similar, {kind}", QUESTIONS["similar, fresh index"], path)
+        ask("all pairs", PAIRS, paths[args.pairs])
+        for kind in ("flat", "ivf", "hnsw"):
+            ask(f"all pairs, faiss {kind}", FAISS_PAIRS, paths[args.pairs], kind)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,163 @@
+"""Time the care of a large store: info, verify, compact, look-up by alias.
+
+    python benchmarks/bench_store.py [--songs 100000] [--parts 25]
+
+Makes a store of made-up songs in a temporary folder, divided among parts in turn so that
+they interleave, and prints one JSON line a measure: CPU seconds, and for compact the peak
+memory of its own process. The result is checked before it is reported: the compacted file
+is that of one writer, byte for byte, and verifies.
+"""
+
+import argparse
+import json
+import platform
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.types import STATISTICS
+from audiorec.vectors.inventory import inventory
+from audiorec.vectors.parquet import write_batches
+from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
+from audiorec.vectors.store import VectorStore
+from audiorec.vectors.verify import verify
+
+METADATA = StoreMetadata(
+    kind=Kind.VECTORS,
+    extractor_id="0123456789abcdef",
+    classes=tuple(f"head/{n}" for n in range(14)),
+    created_by="benchmark",
+)
+BATCH_ROWS = 20_000
+COMPACT = """
+import resource, sys, time
+from pathlib import Path
+from audiorec.vectors.compact import compact
+parts = sorted(Path(sys.argv[1]).glob("part-*.parquet"))[::-1]
+start = time.process_time()
+compact([*parts, parts[0]], Path(sys.argv[2]))
+peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+print(time.process_time() - start, peak)
+"""
+
+
+@dataclass(frozen=True)
+class Library:
+    """Where the made-up stores are."""
+
+    folder: Path
+    whole: Path
+    songs: int
+
+
+def main() -> None:
+    """Make, measure, print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--songs", type=int, default=100_000)
+    parser.add_argument("--parts", type=int, default=25)
+    args = parser.parse_args()
+    with tempfile.TemporaryDirectory() as name:
+        library = make_library(Path(name), args.songs, args.parts)
+        for bench, figures in measures(library):
+            about = {"songs": args.songs, "parts": args.parts, "python": platform.python_version()}
+            print(json.dumps({"bench": bench, **figures, **about}), flush=True)
+
+
+def measures(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield a name and its figures."""
+    out = library.folder / "compacted.parquet"
+    command = [sys.executable, "-c", COMPACT, str(library.folder), str(out)]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    assert out.read_bytes() == library.whole.read_bytes()
+    megabytes = round(library.whole.stat().st_size / 1e6, 1)
+    yield "compact", {"cpu_s": round(float(said[0]), 2), "peak_mib": int(said[1]), "mb": megabytes}
+    start = time.process_time()
+    assert inventory(out)["rows"] == library.songs
+    yield "info", {"cpu_s": round(time.process_time() - start, 2)}
+    start = time.process_time()
+    assert verify(out).is_good
+    yield "verify", {"cpu_s": round(time.process_time() - start, 2)}
+    store = VectorStore.open(out)
+    last = library.songs - 1
+    queries = {"id": song_id(last), "path": f"/music/{song_id(last)}", "stem": f"{last:08} a song"}
+    queries |= {"isrc": f"USABC{last:07}"}
+    for kind, query in queries.items():
+        start = time.process_time()
+        assert store.resolve(query) == song_id(last)
+        yield f"resolve {kind}", {"cpu_s": round(time.process_time() - start, 3)}
+
+
+def make_library(folder: Path, songs: int, parts: int) -> Library:
+    """Write all songs to one file, and in turn to `parts` files."""
+    order = np.array(sorted(range(songs), key=song_id))
+    whole = folder / "whole.parquet"
+    write_batches(whole, batches(order), METADATA)
+    for part in range(parts):
+        path = folder / f"part-{part:05}.parquet"
+        write_batches(path, batches(order[part::parts]), METADATA)
+    return Library(folder, whole, songs)
+
+
+def song_id(number: int) -> str:
+    """Return an id that sorts otherwise than its number."""
+    return f"artist {number % 9973:05}/album {number % 7}/{number:08} a song.mp3"
+
+
+def batches(numbers: np.ndarray) -> Iterator[Any]:
+    """Yield the rows of some songs; a song has the same row in every file."""
+    for start in range(0, len(numbers), BATCH_ROWS):
+        yield from table(numbers[start : start + BATCH_ROWS].tolist()).to_batches()
+
+
+def table(numbers: list[int]) -> Any:
+    """Return rows whose vectors are possible statistics."""
+    n, schema = len(numbers), schema_of(METADATA)
+    seeds = np.array(numbers, np.float64)[:, None] * np.arange(1, 14 * len(STATISTICS) + 1)
+    noise = np.modf(np.abs(np.sin(seeds)) * 1e4)[0].reshape(n, 14, len(STATISTICS))
+    vectors = noise.astype(np.float32)
+    vectors[:, :, :3] = np.sort(vectors[:, :, :3], axis=2)[:, :, [2, 0, 1]]  # max, min, mean
+    flat = pa.array(vectors.ravel())
+    ids = [song_id(i) for i in numbers]
+    columns: dict[str, Any] = {
+        "song_id": ids,
+        "vector": pa.FixedSizeListArray.from_arrays(flat, type=schema.field("vector").type),
+        "content_hash": [f"{i:032x}" for i in numbers],
+        "uri": [f"/music/{name}" for name in ids],
+        "size": numbers,
+        "mtime_ns": numbers,
+        "title": [f"song {i}" for i in numbers],
+        "artist": [f"artist {i % 9973}" for i in numbers],
+        "isrc": [f"USABC{i:07}" for i in numbers],
+    }
+    same: dict[str, Any] = {
+        "duration_s": 200.0,
+        "segments": 66,
+        "status": "ok",
+        "source_rate": 44_100,
+        "source_channels": 2,
+        "codec": "mp3",
+        "decoder": "soundfile",
+        "packet_errors": 0,
+        "extractor_id": METADATA.extractor_id,
+        "extracted_at": datetime(2026, 1, 1, tzinfo=UTC),
+    }
+    arrays = [
+        columns[f.name]
+        if isinstance(columns.get(f.name), pa.Array)
+        else pa.array(columns.get(f.name, [same.get(f.name)] * n), f.type)
+        for f in schema
+    ]
+    return pa.table(arrays, schema=schema)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,152 @@
+"""``audiorec duplicates``: the same audio more than once; reported, never merged."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import SpecMismatchError, StoreError
+from audiorec_cli.console import duration, print_json, print_table, say
+from audiorec_cli.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.recall.duplicates import Group
+    from audiorec.vectors.schema import Kind
+    from audiorec.vectors.series import SeriesFile
+    from audiorec.vectors.store import VectorStore
+
+COLUMNS = ("group", "verdict", "mismatch", "song_id", "codec", "rate", "size", "length")
+LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
+
+
+def duplicates(
+    vectors: VectorsOption = None,
+    scores: Annotated[
+        Path | None,
+        typer.Option(help="Score series to check by [default: scores.parquet beside the store]."),
+    ] = None,
+    features: Annotated[
+        Path | None,
+        typer.Option(help="Features to check by [default: features.parquet beside the store]."),
+    ] = None,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+) -> None:
+    """List songs that are the same audio: copies, and the same in other encodings.
+
+    identical: the same audio packets. same: the course of scores or features over time
+    agrees. likely: without these files, lengths and vectors agree. Nothing is changed.
+    """
+    from audiorec.recall.duplicates import find_duplicates
+    from audiorec.vectors.schema import Kind
+
+    store = open_vectors(vectors)
+    if not len(store):
+        raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
+    series = [
+        file
+        for kind, given in ((Kind.SCORES, scores), (Kind.FEATURES, features))
+        if (file := _series(store, kind, given)) is not None
+    ]
+    groups = find_duplicates(store, series)
+    if json:
+        print_json(_document(store, groups, series))
+    else:
+        lines = [line for n, group in enumerate(groups, 1) for line in _lines(store, n, group)]
+        print_table(COLUMNS, lines, title="the same audio")
+    _say_summary(store, groups, series)
+
+
+def _series(store: "VectorStore", kind: "Kind", given: Path | None) -> "SeriesFile | None":
+    """Open a file of series; one that merely lies beside the store is passed over if it is odd."""
+    from audiorec.vectors.beside import USUAL_NAMES
+    from audiorec.vectors.series import open_series
+
+    if given is not None:
+        return open_series(store, given, kind)
+    path = store.path.with_name(USUAL_NAMES[kind])
+    if not path.exists():
+        return None
+    try:
+        return open_series(store, path, kind)
+    except (StoreError, SpecMismatchError) as error:
+        say(f"note: not used: {error}")
+        return None
+
+
+def _lines(store: "VectorStore", number: int, group: "Group") -> list[tuple[object, ...]]:
+    lines: list[tuple[object, ...]] = []
+    for row, song in _best_first(store, group):
+        found = [pair.mismatch for pair in group.pairs if row in pair.rows]
+        known = [value for value in found if value is not None]
+        lines.append(
+            (
+                number,
+                group.verdict.value,
+                min(known) if known else None,
+                song["song_id"],
+                song["codec"],
+                song["source_rate"],
+                song["size"],
+                duration(float(song["duration_s"])),
+            )
+        )
+    return lines
+
+
+def _best_first(store: "VectorStore", group: "Group") -> list[tuple[int, dict[str, Any]]]:
+    """Return the songs of a group: lossless ones first, then by bytes a second."""
+    songs = list(zip(group.rows, store.rows(group.rows), strict=True))
+
+    def quality(item: tuple[int, dict[str, Any]]) -> tuple[bool, float, str]:
+        song = item[1]
+        density = song["size"] / max(float(song["duration_s"]), 1.0)
+        return not str(song["codec"]).startswith(LOSSLESS), -density, song["song_id"]
+
+    return sorted(songs, key=quality)
+
+
+def _document(
+    store: "VectorStore", groups: "list[Group]", series: "list[SeriesFile]"
+) -> dict[str, Any]:
+    fields = ("song_id", "uri", "codec", "source_rate", "size", "duration_s", "content_hash")
+    return {
+        "schema": "audiorec/duplicates/1",
+        "vectors": str(store.path),
+        "extractor_id": store.metadata.extractor_id,
+        "checked_by": [file.kind.value for file in series],
+        "groups": [
+            {
+                "verdict": group.verdict.value,
+                "songs": [{f: song[f] for f in fields} for _, song in _best_first(store, group)],
+                "pairs": [
+                    {
+                        "songs": [store.ids[row] for row in pair.rows],
+                        "verdict": pair.verdict.value,
+                        "mismatch": None if pair.mismatch is None else round(pair.mismatch, 6),
+                        "difference": round(pair.difference, 6),
+                        "length_difference_s": round(pair.length_difference_s, 3),
+                    }
+                    for pair in group.pairs
+                ],
+            }
+            for group in groups
+        ],
+    }
+
+
+def _say_summary(store: "VectorStore", groups: "list[Group]", series: "list[SeriesFile]") -> None:
+    surplus = sum(len(group.rows) - 1 for group in groups)
+    counts = ", ".join(
+        f"{n} {verdict}"
+        for verdict in ("identical", "same", "likely")
+        if (n := sum(group.verdict == verdict for group in groups))
+    )
+    say(
+        f"{len(store)} songs, {len(groups)} groups of the same audio"
+        + (f" ({counts}), {surplus} songs more than needed" if groups else "")
+    )
+    if not series:
+        say(
+            "note: without score series or features beside the store, other encodings are only "
+            "likely; make them: audiorec extract ... --scores scores.parquet"
+        )

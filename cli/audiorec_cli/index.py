@@ -1,0 +1,101 @@
+"""``audiorec index``: build an index of a large store, and say what one is."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.console import file_size, out, print_json, say
+from audiorec_cli.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.vectors.sidecar import IndexInfo
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="An index of a large store, for a quicker similar; needs the extra faiss.",
+)
+
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+@app.command()
+def build(
+    vectors: VectorsOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--out",
+            "-o",
+            help="The file to write [default: beside the store, where similar looks for it].",
+        ),
+    ] = None,
+    kind: Annotated[
+        Literal["flat", "hnsw", "ivf"],
+        typer.Option(
+            help="Lists of near songs (ivf), a graph of them (hnsw: slow to build, quickest to "
+            "search), or all songs compared (flat: exact)."
+        ),
+    ] = "ivf",
+    json: JsonOption = False,
+) -> None:
+    """Build an index of a store; similar uses it as long as the store does not change."""
+    from audiorec.vectors.index import build_index
+    from audiorec.vectors.sidecar import index_path
+
+    store = open_vectors(vectors)
+    target = output or index_path(store.path)
+    if target.is_dir() or not target.parent.is_dir():
+        raise InputError(f"{target}: name a file in a folder that is there")
+    if target.resolve() == store.path.resolve():
+        raise InputError(f"{target}: is the store itself; name another file")
+    info = build_index(store, target, kind=kind)
+    _print(target, info, "fresh", json)
+    if target.resolve() != index_path(store.path).resolve():
+        say(f"note: similar looks for an index at {index_path(store.path)} only")
+
+
+@app.command()
+def info(
+    path: Annotated[
+        Path | None, typer.Argument(help="The index [default: the one beside the store].")
+    ] = None,
+    vectors: VectorsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what an index is, and whether it still belongs to its store."""
+    from audiorec.vectors.index import check_index
+    from audiorec.vectors.sidecar import index_path, read_info
+
+    store = open_vectors(vectors)
+    target = path or index_path(store.path)
+    found = read_info(target)
+    _print(target, found, check_index(store, target, found) or "fresh", json)
+
+
+def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
+    fields: dict[str, Any] = {
+        "index": str(path),
+        "state": state,
+        "kind": info.kind,
+        "exact": info.exact,
+        "songs": info.rows,
+        "numbers_a_song": info.width,
+        "recall_at_10": info.recall_at_10,
+        "parameters": dict(info.parameters),
+        "extractor_id": info.extractor_id,
+        "fingerprint": info.fingerprint,
+        "bytes": path.stat().st_size if path.exists() else None,
+        "created_by": info.created_by,
+        "faiss": info.faiss,
+    }
+    if json:
+        print_json({"schema": "audiorec/index-info/1", **fields})
+        return
+    size = fields.pop("bytes")
+    fields["size"] = None if size is None else file_size(size)
+    fields["parameters"] = ", ".join(f"{k} {v}" for k, v in fields["parameters"].items())
+    for name, value in fields.items():
+        out(f"{name}\t{'' if value is None else value}")

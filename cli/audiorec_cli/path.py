@@ -1,0 +1,112 @@
+"""``audiorec path A B``: a smooth way from one song to another."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec_cli.choosing import (
+    ExcludeOption,
+    KeepDuplicatesOption,
+    OnlyOption,
+    PerAlbumOption,
+    PerArtistOption,
+    allowed_songs,
+    limits,
+)
+from audiorec_cli.console import duration, print_json, print_table, say
+from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.seeds import song_row
+from audiorec_cli.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
+from audiorec_cli.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.recall.path import Path as SongPath
+    from audiorec.vectors.space import Space
+
+COLUMNS = ("place", "step", "position", "song_id", "artist", "title", "length")
+
+
+def path(
+    start: Annotated[str, typer.Argument(help="A song id or a unique part of one.")],
+    end: Annotated[str, typer.Argument(help="Another one.")],
+    vectors: VectorsOption = None,
+    steps: Annotated[int, typer.Option("--steps", "-n", min=1, help="Songs between the two.")] = 8,
+    by: ByOption = "vector",
+    features: FeaturesOption = None,
+    embeddings: EmbeddingsOption = None,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
+    per_artist: PerArtistOption = None,
+    per_album: PerAlbumOption = None,
+    keep_duplicates: KeepDuplicatesOption = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    m3u8: M3u8Option = None,
+    absolute: AbsoluteOption = False,
+) -> None:
+    """Find a smooth way from one song to another through songs of the store.
+
+    The position, which is the similarity to the last song minus that to the first, rises with
+    every step; of all such ways the one whose largest step is smallest is taken.
+    """
+    from audiorec.recall.path import find_path
+    from audiorec.vectors.direction import units_by_row
+
+    check_target(m3u8, json)
+    store = open_vectors(vectors)
+    space = open_space(store, by, features=features, embeddings=embeddings, use_index=False)
+    ends = song_row(store, start), song_row(store, end)
+    space.units(ends)  # refuses a song that the space does not have
+    allowed = allowed_songs(store, only, exclude)
+    caps = limits(
+        store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
+    )
+    units, there = units_by_row(space)
+    found = find_path(units, *ends, steps, allowed=allowed & there, limits=caps)
+    rows = store.rows(found.rows.tolist())
+    if json:
+        print_json(_document(space, found, rows, steps))
+    elif m3u8 is None:
+        lines = [_line(place, found, row) for place, row in enumerate(rows)]
+        print_table(COLUMNS, lines, title=f"from {rows[0]['song_id']} to {rows[-1]['song_id']}")
+    if m3u8 is not None:
+        write_playlist(rows, m3u8, absolute)
+    if len(rows) - 2 < steps:
+        say(f"{len(rows) - 2} songs between, not {steps}: no more lie on a way between the two")
+
+
+def _line(place: int, found: "SongPath", row: dict[str, Any]) -> tuple[object, ...]:
+    return (
+        place,
+        float(found.steps[place - 1]) if place else None,
+        float(found.position[place]),
+        row["song_id"],
+        row["artist"],
+        row["title"],
+        duration(float(row["duration_s"])),
+    )
+
+
+def _document(
+    space: "Space", found: "SongPath", rows: list[dict[str, Any]], asked: int
+) -> dict[str, Any]:
+    fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
+    songs = [
+        {
+            "place": place,
+            **{f: row[f] for f in fields},
+            "step": round(float(found.steps[place - 1]), 6) if place else None,
+            "to_start": round(float(found.to_start[place]), 6),
+            "to_end": round(float(found.to_end[place]), 6),
+            "position": round(float(found.position[place]), 6),
+        }
+        for place, row in enumerate(rows)
+    ]
+    return {
+        "schema": "audiorec/path/1",
+        "vectors": str(space.store.path),
+        "by": space.by,
+        "extractor_id": space.store.metadata.extractor_id,
+        "steps_asked": asked,
+        "steps": len(rows) - 2,
+        "songs": songs,
+    }

@@ -1,0 +1,206 @@
+"""``audiorec playlist SEED...``: so many minutes of songs that go with some songs."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.choosing import (
+    ExcludeOption,
+    KeepDuplicatesOption,
+    OnlyOption,
+    PerAlbumOption,
+    allowed_songs,
+    limits,
+)
+from audiorec_cli.console import duration, print_json, print_table, say
+from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
+from audiorec_cli.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.recall.playlist import Curve, Playlist, Wish
+    from audiorec.types import FloatArray
+    from audiorec.vectors.filters import Mask
+    from audiorec.vectors.store import VectorStore
+
+EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between
+COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
+
+
+def playlist(
+    songs: SeedsArgument = None,
+    vectors: VectorsOption = None,
+    listed: FromOption = None,
+    minutes: Annotated[float, typer.Option("--minutes", "-m", min=0.1, help="How long.")] = 60.0,
+    per_artist: Annotated[
+        int, typer.Option("--max-per-artist", min=0, help="Songs of one artist; 0: any number.")
+    ] = 2,
+    per_album: PerAlbumOption = None,
+    artist_gap: Annotated[
+        int, typer.Option("--artist-gap", min=0, help="Places between two songs of an artist.")
+    ] = 3,
+    curve: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--curve",
+            help="How a class's score moves: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1",
+        ),
+    ] = None,
+    by: ByOption = "vector",
+    features: FeaturesOption = None,
+    embeddings: EmbeddingsOption = None,
+    only: OnlyOption = None,
+    exclude: ExcludeOption = None,
+    keep_duplicates: KeepDuplicatesOption = False,
+    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    m3u8: M3u8Option = None,
+    absolute: AbsoluteOption = False,
+) -> None:
+    """Make a playlist near some songs: as long as asked for, artists spread, with a curve.
+
+    It begins with the songs named, unless a --curve says where they fit. Its length is
+    within half a minute of --minutes, or 1 % where that is more.
+    """
+    import numpy as np
+
+    from audiorec.recall.playlist import Wish, make_playlist
+    from audiorec.vectors.codes import name_codes
+    from audiorec.vectors.direction import mean_direction, units_by_row
+
+    check_target(m3u8, json)
+    store = open_vectors(vectors)
+    space = open_space(store, by, features=features, embeddings=embeddings, use_index=False)
+    seeds = read_seeds(space, songs, listed)
+    allowed = allowed_songs(store, only, exclude)
+    caps = limits(
+        store,
+        per_artist=per_artist or None,
+        per_album=per_album,
+        keep_duplicates=keep_duplicates,
+    )
+    wish = Wish(
+        seconds=60 * minutes,
+        limits=caps,
+        artists=name_codes(store, "artist"),
+        gap=artist_gap,
+        curves=_curves(store, curve or (), allowed),
+    )
+    units, there = units_by_row(space)
+    direction = mean_direction(np.stack([seed.unit for seed in seeds]))
+    lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+    found = make_playlist(
+        units, direction, lengths, wish, seeds=rows_of(seeds), allowed=allowed & there
+    )
+    rows = store.rows(found.rows.tolist())
+    similarities = units[found.rows] @ direction
+    if json:
+        print_json(_document(store, seeds, wish, found, rows, similarities))
+    elif m3u8 is None:
+        names = [text.partition(":")[0].strip() for text in curve or ()]
+        lines = _lines(rows, similarities, wish, found)
+        title = f"{duration(found.seconds)} near {' + '.join(seed.name for seed in seeds)}"
+        print_table((*COLUMNS, *names), lines, title=title)
+    if m3u8 is not None:
+        write_playlist(rows, m3u8, absolute)
+    _say_what_is_off(store, found, wish)
+
+
+def _curves(store: "VectorStore", texts: Sequence[str], allowed: "Mask") -> "list[Curve]":
+    """Read ``class:shape``; a shape in words goes from about the lowest to the highest score."""
+    import numpy as np
+
+    from audiorec.recall.playlist import SHAPES, Curve
+    from audiorec.vectors.filters import class_number, mean_scores
+
+    if not texts:
+        return []
+    means = mean_scores(store)
+    curves = []
+    for text in texts:
+        name, _, shape = text.partition(":")
+        scores = means[:, class_number(store, name.strip())]
+        if shape.strip() in SHAPES:
+            low, high = np.quantile(scores[allowed], EDGES) if allowed.any() else (0.0, 1.0)
+            points = tuple(float(low + p * (high - low)) for p in SHAPES[shape.strip()])
+        else:
+            points = _points(text, shape)
+        curves.append(Curve(scores, points))
+    return curves
+
+
+def _points(text: str, shape: str) -> tuple[float, ...]:
+    from audiorec.recall.playlist import SHAPES
+
+    try:
+        points = tuple(float(part) for part in shape.split(".."))
+    except ValueError:
+        points = ()
+    if not points or not all(0 <= point <= 1 for point in points):
+        raise InputError(
+            f"--curve {text}: a class and {', '.join(SHAPES)} or mean scores from 0 to 1 are "
+            "expected, for example metal:rise or vocal:0.1..0.9..0.1"
+        )
+    return points
+
+
+def _say_what_is_off(store: "VectorStore", found: "Playlist", wish: "Wish") -> None:
+    for row in () if wish.curves else found.left_out:
+        say(f"note: {store.ids[row]} found no place in it")
+    if not found.within_tolerance:
+        say(
+            f"{duration(found.seconds)}, not {duration(wish.seconds)}: the store has no songs "
+            "that make it right within the limits"
+        )
+
+
+def _lines(
+    rows: list[dict[str, Any]], similarities: "FloatArray", wish: "Wish", found: "Playlist"
+) -> list[tuple[object, ...]]:
+    at, lines = 0.0, []
+    for place, row in enumerate(rows):
+        scores = (float(curve.scores[found.rows[place]]) for curve in wish.curves)
+        length = float(row["duration_s"])
+        lines.append(
+            (
+                duration(at),
+                float(similarities[place]),
+                row["song_id"],
+                row["artist"],
+                row["title"],
+                duration(length),
+                *scores,
+            )
+        )
+        at += length
+    return lines
+
+
+def _document(
+    store: "VectorStore",
+    seeds: Sequence[Seed],
+    wish: "Wish",
+    found: "Playlist",
+    rows: list[dict[str, Any]],
+    similarities: "FloatArray",
+) -> dict[str, Any]:
+    fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
+    songs = []
+    for place, row in enumerate(rows):
+        scores = [round(float(c.scores[found.rows[place]]), 6) for c in wish.curves]
+        song = {f: row[f] for f in fields} | {"similarity": round(float(similarities[place]), 6)}
+        songs.append({"place": place + 1, **song, "curve_scores": scores})
+    return {
+        "schema": "audiorec/playlist/1",
+        "vectors": str(store.path),
+        "extractor_id": store.metadata.extractor_id,
+        "seeds": [seed.name for seed in seeds],
+        "seconds_asked": wish.seconds,
+        "seconds": round(found.seconds, 3),
+        "tolerance_s": wish.tolerance_s,
+        "within_tolerance": found.within_tolerance,
+        "left_out": [store.ids[row] for row in found.left_out],
+        "songs": songs,
+    }

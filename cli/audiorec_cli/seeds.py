@@ -1,0 +1,163 @@
+"""Songs to start from: ids, parts of ids, lists of ids, and audio files not seen before."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiorec.pipeline import Song
+    from audiorec.types import FloatArray
+    from audiorec.vectors.space import Space
+    from audiorec.vectors.store import VectorStore
+
+SeedsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Song ids, unique parts of them, or audio files.", show_default=False),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="A list of ids, one a line, # for remarks; - for stdin."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One song to start from.
+
+    Attributes
+    ----------
+    name : str
+        Its id, or the path of a file that the store does not have.
+    row : int or None
+        Of the store.
+    entry : mapping
+        Its columns as in the store, or what the file itself says.
+    unit, vector : ndarray
+        As the space compares it, (W,), and as a store holds it, (V,).
+    """
+
+    name: str
+    row: int | None
+    entry: dict[str, Any]
+    unit: "FloatArray"
+    vector: "FloatArray"
+
+
+def read_seeds(space: "Space", songs: Sequence[str] | None, listed: str | None) -> list[Seed]:
+    """Find the songs that are named on the command line and in a list.
+
+    Raises
+    ------
+    InputError
+        If there is none, a name fits no song or several, or the list cannot be read.
+    SongError
+        If a file cannot be used.
+    """
+    names = [*(songs or ()), *(_lines(listed) if listed is not None else ())]
+    if not names:
+        raise InputError("name a song: an id of the store, a part of one, or an audio file")
+    seeds = [_seed(space, name) for name in names]
+    return list({seed.name: seed for seed in seeds}.values())
+
+
+def rows_of(seeds: Sequence[Seed]) -> list[int]:
+    """Return the rows of those seeds that the store has."""
+    return [seed.row for seed in seeds if seed.row is not None]
+
+
+def song_row(store: "VectorStore", name: str) -> int:
+    """Return the row of one song of the store: an id, a part of one, or a known file."""
+    song_id = find_id(store, name)
+    if song_id is None:
+        raise InputError(f"{name}: not a song of {store.path}; add it: audiorec extract {name}")
+    return store.row_number(song_id)
+
+
+def find_id(store: "VectorStore", name: str) -> str | None:
+    """Return the id that a name means; None for a file that the store does not have.
+
+    Raises
+    ------
+    UnknownSongError
+        If the name fits no song or several, and is no file either.
+    """
+    if name in store:
+        return name
+    if not Path(name).is_file():
+        return store.resolve(name)
+    return store.find_uri(str(Path(name).absolute()))
+
+
+def _lines(listed: str) -> list[str]:
+    try:
+        text = sys.stdin.read() if listed == "-" else Path(listed).read_text("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{listed}: cannot read the list: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{listed}: a list of ids is text in UTF-8; this is not") from error
+    lines = (line.strip() for line in text.splitlines())
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _seed(space: "Space", name: str) -> Seed:
+    store = space.store
+    song_id = find_id(store, name)
+    if song_id is None:
+        return _unseen(space, name)
+    row = store.row_number(song_id)
+    return Seed(song_id, row, store.row(song_id), space.units([row])[0], store.vector(song_id))
+
+
+def _unseen(space: "Space", path: str) -> Seed:
+    """Extract a song that the store does not know, with the extractor that made the store."""
+    import numpy as np
+
+    from audiorec.errors import SpecMismatchError
+    from audiorec.pipeline import Extractor
+
+    if space.by == "embedding":
+        raise InputError(f"{path}: the store does not have it, and so there is no embedding of it")
+    extractor = Extractor()
+    theirs = space.store.metadata.extractor_id
+    if extractor.extractor_id != theirs:
+        raise SpecMismatchError(
+            f"{space.store.path} was made by extractor {theirs}, this audiorec is "
+            f"{extractor.extractor_id}: name a song of the store, or extract the store again"
+        )
+    outputs = _outputs(space)
+    song = extractor.song(path, outputs=outputs)
+    compared = song.vector
+    if outputs:
+        means = [song.features[name].mean(axis=0, dtype=np.float64) for name in outputs]
+        compared = np.concatenate(means).astype(np.float32)
+    return Seed(path, None, _entry(path, song), space.prepare(compared[None])[0], song.vector)
+
+
+def _outputs(space: "Space") -> tuple[str, ...]:
+    """Return the backbone outputs that a space of features is made of."""
+    if space.by != "features":
+        return ()
+    from audiorec.vectors.space import FEATURE_COLUMNS
+
+    width, names = space.scaling.width, [c.removesuffix("_mean") for c in FEATURE_COLUMNS]
+    if width != 200 * len(names):
+        raise InputError("only a store with the features of both backbones takes audio files")
+    return tuple(name.replace("_", ".", 1) for name in names)
+
+
+def _entry(path: str, song: "Song") -> dict[str, Any]:
+    return {
+        "song_id": path,
+        "uri": str(Path(path).absolute()),
+        "duration_s": song.info.duration_s,
+        "artist": song.tags.artist,
+        "title": song.tags.title,
+        "album": song.tags.album,
+        "status": str(song.info.status),
+    }

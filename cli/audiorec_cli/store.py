@@ -1,0 +1,404 @@
+"""``audiorec store``: look after a library of vectors: describe, check, join, hand on."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.console import Exit, duration, file_size, out, print_json, print_table, say
+from audiorec_cli.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
+
+if TYPE_CHECKING:
+    from audiorec.vectors.schema import Kind
+    from audiorec.vectors.verify import Verification
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode=None,
+    help="Describe, check, join and export stores.",
+)
+
+StoreArgument = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[STORE]",
+        help=f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder.",
+    ),
+]
+ScoresOption = Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")]
+FeaturesOption = Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")]
+ErrorsOption = Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")]
+OverwriteOption = Annotated[
+    bool, typer.Option("--overwrite", help="Replace files that are there and are no input.")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+
+@app.command()
+def info(
+    store: StoreArgument = None,
+    scores: ScoresOption = None,
+    features: FeaturesOption = None,
+    errors: ErrorsOption = None,
+    json: JsonOption = False,
+) -> None:
+    """Describe a store: rows, what made it, statuses, formats, sizes, the files beside it.
+
+    Reads the footer and small columns, not the vectors.
+    """
+    from audiorec.vectors.inventory import inventory
+
+    found = inventory(vectors_path(store), _beside(scores, features, errors))
+    if json:
+        print_json({"schema": "audiorec/store-info/1", **found})
+        return
+    for name, value in found.items():
+        for line in _info_lines(name, value):
+            out(line)
+
+
+@app.command()
+def verify(
+    store: StoreArgument = None,
+    files: Annotated[
+        bool, typer.Option("--files", help="Also look whether every song's file is as it was.")
+    ] = False,
+    scores: ScoresOption = None,
+    features: FeaturesOption = None,
+    errors: ErrorsOption = None,
+    max_problems: Annotated[
+        int, typer.Option(min=0, help="How many to list; all are counted.")
+    ] = 1_000,
+    json: JsonOption = False,
+) -> None:
+    """Check every row of a store and of the files beside it.
+
+    Exits with 0 if all is well, 3 if there are problems, 4 if the store cannot be read.
+    """
+    from audiorec.vectors.verify import verify as verify_store
+
+    path = vectors_path(store)
+    beside = _beside(scores, features, errors)
+    found = verify_store(path, beside=beside, files=files, max_problems=max_problems)
+    if json:
+        print_json(_verification(path, found))
+    elif found.problems:
+        rows = [(p.file, p.row, p.song_id, p.check, p.reason) for p in found.problems]
+        print_table(
+            ("file", "row", "song_id", "check", "reason"), rows, title=f"problems of {path}"
+        )
+    _print_verification(found)
+    raise typer.Exit(Exit.OK if found.is_good else Exit.SOME_FAILED)
+
+
+@app.command()
+def compact(
+    parts: Annotated[
+        list[str],
+        typer.Argument(help="A folder or URI of parts (extract --shard), or files of any kind."),
+    ],
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The store to write; one file: itself.")
+    ] = None,
+    on_duplicate: Annotated[
+        Literal["error", "same", "newest", "first"],
+        typer.Option(
+            help="Rows of one id that differ: refuse them, take the newest of the same audio, "
+            "the newest, or the first."
+        ),
+    ] = "error",
+    partial: Annotated[
+        bool, typer.Option("--partial", help="Take a folder in which shards are missing.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Make one sorted store of many parts, each song once.
+
+    The result does not depend on the order or the division of the parts. Scores, features
+    and errors among them go beside the store; rows of no song of it are dropped.
+    """
+    from audiorec.parts import local_parts
+    from audiorec.storage import is_uri
+
+    if len(parts) == 1 and (is_uri(parts[0]) or Path(parts[0]).is_dir()):
+        with local_parts(parts[0], whole=not partial) as found:
+            rows = _combine(found, output, on_duplicate, overwrite)
+    else:
+        rows = _combine(_by_kind(parts), output or _itself(parts), on_duplicate, overwrite)
+    _print_rows(rows, "audiorec/store-compact/1", json)
+
+
+@app.command()
+def merge(
+    stores: Annotated[list[Path], typer.Argument(help="Two stores or more.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The store to write.")],
+    on_duplicate: Annotated[
+        Literal["error", "first"],
+        typer.Option(help="Different songs of one id: refuse them, or take the first store's."),
+    ] = "error",
+    beside: Annotated[
+        bool, typer.Option("--beside", help="Merge scores, features and errors as well.")
+    ] = False,
+    overwrite: OverwriteOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Merge stores that the same extractor made."""
+    from audiorec.vectors.beside import USUAL_NAMES, files_beside
+    from audiorec.vectors.merge_stores import merge_stores
+
+    others: dict[Kind, tuple[Sequence[Path], Path]] = {}
+    for kind, name in USUAL_NAMES.items() if beside else ():
+        found = [path for store in stores if (path := files_beside(store).get(kind)) is not None]
+        if found:
+            others[kind] = (found, output.with_name(name))
+    inputs = [*stores, *(path for paths, _ in others.values() for path in paths)]
+    _check_free([output, *(target for _, target in others.values())], inputs, overwrite)
+    rows = merge_stores(stores, output, on_duplicate=on_duplicate, beside=others)
+    targets = {kind.value: target for kind, (_, target) in others.items()} | {"vectors": output}
+    counts = {kind.value: count for kind, count in rows.items()}
+    _print_rows({str(targets[k]): n for k, n in counts.items()}, "audiorec/store-merge/1", json)
+
+
+@app.command()
+def export(
+    store: StoreArgument = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write; --ddl: stdout.")
+    ] = None,
+    format: Annotated[  # noqa: A002
+        Literal["npz", "npy", "csv", "jsonl", "parquet"] | None,
+        typer.Option(help="By default what --out ends in."),
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Beside song_id, with commas: vector,title,artist.")
+    ] = None,
+    wide: Annotated[
+        bool, typer.Option("--wide", help="A column for each number in a parquet.")
+    ] = False,
+    ddl: Annotated[
+        Literal["clickhouse", "hive", "duckdb"] | None,
+        typer.Option(help="SQL that makes a table of the store and loads it."),
+    ] = None,
+    table: Annotated[str, typer.Option(help="With --ddl: the table's name.")] = "songs",
+    source: Annotated[
+        str | None, typer.Option(help="With --ddl: where the database finds the Parquet file.")
+    ] = None,
+    atlas: Annotated[
+        Path | None, typer.Option(help="A map for embedding-atlas: this Parquet file.")
+    ] = None,
+    projection: Annotated[
+        Literal["pca", "tsne", "umap"], typer.Option(help="With --atlas: how the map is drawn.")
+    ] = "pca",
+    seed: Annotated[int, typer.Option(help="With --atlas: same seed, same map.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Write a store in another format, as SQL, or as a map."""
+    if (ddl is not None) + (atlas is not None) + (ddl is None and output is not None) != 1:
+        raise InputError("export takes one of: --out FILE, --ddl DIALECT, --atlas FILE")
+    path = vectors_path(store)
+    names = [name.strip() for name in columns.split(",")] if columns else None
+    if ddl is not None:
+        _export_ddl(path, ddl, table, source, names, output)
+        return
+    if atlas is not None:
+        from audiorec.vectors.atlas import write_atlas
+
+        write_atlas(open_vectors(store), atlas, projection=projection, seed=seed)
+        written = [atlas]
+        say(f"open it: embedding-atlas {atlas} --x x --y y --text title")
+    elif output is not None:
+        from audiorec.vectors.export import export as export_store
+
+        written = export_store(path, output, format, columns=names, wide=wide)
+    if json:
+        sizes = {str(p): p.stat().st_size for p in written}
+        print_json({"schema": "audiorec/store-export/1", "vectors": str(path), "written": sizes})
+    for file in written:
+        say(f"written: {file} ({file_size(file.stat().st_size)})")
+
+
+@app.command()
+def aliases(
+    store: StoreArgument = None,
+    add: Annotated[
+        Path | None,
+        typer.Option(help="A CSV with song_id; its other columns but path become aliases."),
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write the table to this Parquet file.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the other names of songs: MusicBrainz id, ISRC, path, file name, your own.
+
+    Every command that takes a song takes any of them.
+    """
+    from audiorec.vectors.aliases import ALIASES_FILE, alias_table, write_aliases
+
+    opened = open_vectors(store)
+    if add is not None:
+        _add_aliases(add, opened.path.with_name(ALIASES_FILE), set(opened.ids))
+    found = alias_table(opened)
+    if output is not None:
+        if output.resolve() == opened.path.resolve() or not output.parent.is_dir():
+            raise InputError(f"{output}: no table of aliases can be written there")
+        write_aliases(output, found)
+        say(f"{len(found)} aliases of {len(opened)} songs: {output}")
+    if json:
+        print_json({"schema": "audiorec/store-aliases/1", "aliases": found.to_pylist()})
+    elif output is None and add is None:
+        rows = [tuple(row.values()) for row in found.to_pylist()]
+        print_table(tuple(found.column_names), rows, title=f"aliases of {opened.path}")
+
+
+def _beside(
+    scores: Path | None, features: Path | None, errors: Path | None
+) -> "dict[Kind, Path | None]":
+    from audiorec.vectors.schema import Kind
+
+    return {Kind.SCORES: scores, Kind.FEATURES: features, Kind.ERRORS: errors}
+
+
+def _info_lines(name: str, value: Any) -> list[str]:
+    """Say one thing about a store in words."""
+    if name == "beside":
+        return [
+            f"beside: {f['kind']} {f['path']}: "
+            + (f["problem"] if "problem" in f else f"{f['rows']} rows, {file_size(f['bytes'])}")
+            for f in value
+        ]
+    if name == "weights":
+        return [f"weights: {w['name']} {w['sha256']} ({w['licence']})" for w in value]
+    if name == "duration_s":
+        lengths = [duration(value[k]) for k in ("total", "least", "most")]
+        return ["duration: {} (from {} to {} a song)".format(*lengths)]
+    if name in ("bytes", "vector_bytes"):
+        return [f"{'size' if name == 'bytes' else 'of which vectors'}: {file_size(value)}"]
+    if name == "unfinished_run":
+        return ["unfinished run: yes, the same audiorec extract goes on"] if value else []
+    if isinstance(value, Mapping):
+        text = ", ".join(f"{k} {v}" for k, v in value.items() if not isinstance(v, Mapping))
+        nested = {k: v for k, v in value.items() if isinstance(v, Mapping)}
+        lines = [line for k, v in nested.items() for line in _info_lines(f"{name} {k}", v)]
+        return ([f"{name.replace('_', ' ')}: {text}"] if text else []) + lines
+    if isinstance(value, list):
+        value = ", ".join(map(str, value)) or "none"
+    return [f"{name.replace('_', ' ')}: {value}"]
+
+
+def _verification(path: Path, found: "Verification") -> dict[str, Any]:
+    return {
+        "schema": "audiorec/store-verify/1",
+        "vectors": str(path),
+        "good": found.is_good,
+        "rows": found.rows,
+        "counts": dict(found.counts),
+        "not_looked_at": found.not_looked_at,
+        "problems": [problem.to_dict() for problem in found.problems],
+    }
+
+
+def _print_verification(found: "Verification") -> None:
+    rows = ", ".join(f"{count} rows of {file}" for file, count in found.rows.items())
+    if found.is_good:
+        say(f"good: {rows}")
+    else:
+        counts = ", ".join(f"{count} {check}" for check, count in found.counts.most_common())
+        say(f"{found.counts.total()} problems in {rows}: {counts}")
+        if found.counts.total() > len(found.problems):
+            say(f"the first {len(found.problems)} are listed")
+    if found.not_looked_at:
+        say(f"{found.not_looked_at} songs are not on this machine's disks and were not looked at")
+
+
+def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
+    """Sort files by what they say they are."""
+    from audiorec.vectors.beside import kind_of
+
+    found: dict[Kind, list[Path]] = {}
+    for path in map(Path, parts):
+        kind = kind_of(path)
+        if kind is None:
+            raise InputError(f"{path}: is none of audiorec's files of vectors, scores, ...")
+        found.setdefault(kind, []).append(path)
+    return found
+
+
+def _itself(parts: Sequence[str]) -> Path | None:
+    return Path(parts[0]) if len(parts) == 1 else None
+
+
+def _combine(
+    parts: "Mapping[Kind, Sequence[Path]]",
+    output: Path | None,
+    on_duplicate: Literal["error", "same", "newest", "first"],
+    overwrite: bool,
+) -> dict[str, int]:
+    """Combine parts into `output` and files beside it; returns rows by path."""
+    from audiorec.vectors.beside import USUAL_NAMES
+    from audiorec.vectors.compact import combine
+    from audiorec.vectors.schema import Kind
+
+    if output is None:
+        raise InputError("give --out: the store to write")
+    alone = len(parts) == 1
+    targets = {
+        kind: output if alone or kind == Kind.VECTORS else output.with_name(USUAL_NAMES[kind])
+        for kind in parts
+    }
+    _check_free(list(targets.values()), [p for paths in parts.values() for p in paths], overwrite)
+    rows = combine(parts, targets, on_duplicate=on_duplicate)
+    # No file of failures is made where there are none.
+    return {str(targets[kind]): count for kind, count in rows.items() if targets[kind].exists()}
+
+
+def _check_free(targets: Sequence[Path], inputs: Sequence[Path], overwrite: bool) -> None:
+    """Refuse to replace files that are no input of this command."""
+    known = {path.resolve() for path in inputs}
+    for target in targets:
+        if target.exists() and target.resolve() not in known and not overwrite:
+            raise InputError(f"{target}: is there already; --overwrite replaces it")
+
+
+def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
+    if json:
+        print_json({"schema": schema, "rows": dict(rows)})
+    for path, count in rows.items():
+        say(f"{count} rows: {path}")
+
+
+def _export_ddl(
+    path: Path,
+    dialect: Literal["clickhouse", "hive", "duckdb"],
+    table: str,
+    source: str | None,
+    columns: Sequence[str] | None,
+    output: Path | None,
+) -> None:
+    from audiorec.vectors.atomic import replaced
+    from audiorec.vectors.ddl import ddl
+
+    text = ddl(path, dialect, table=table, source=source, columns=columns)
+    if output is None:
+        out(text.rstrip("\n"))
+        return
+    if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output}: no file can be written there")
+    with replaced(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    say(f"written: {output}")
+
+
+def _add_aliases(table: Path, target: Path, known: set[str]) -> None:
+    from audiorec.naming import read_id_table, row_aliases
+    from audiorec.vectors.aliases import add_own_aliases
+
+    rows = [row for _, row in read_id_table(table, needed=("song_id",))]
+    strangers = sorted({row["song_id"] for row in rows} - known)
+    added = add_own_aliases(target, (pair for row in rows for pair in row_aliases(row)))
+    say(f"{added} aliases in {target}")
+    if strangers:
+        say(f"note: {len(strangers)} of these songs are not in the store, {strangers[0]!r} first")

@@ -1,0 +1,135 @@
+"""``audiorec index``: what it prints, writes and refuses, and what `similar` makes of it."""
+
+import json
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+pytest.importorskip("faiss")
+
+from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
+from audiorec.vectors.store import write_table
+from audiorec_cli.main import main
+
+CLASSES = ("version/vocal", "version/other", "genre/rock")
+IDS = [f"album/{i:02}.flac" for i in range(60)]
+
+
+def write_store(path, *, seed=0, extractor_id="one", ids=IDS):
+    metadata = StoreMetadata(kind=Kind.VECTORS, extractor_id=extractor_id, classes=CLASSES)
+    schema = schema_of(metadata)
+    vectors = np.random.default_rng(seed).beta(0.5, 2, (len(ids), metadata.dimension))
+    known = {"song_id": ids, "vector": vectors.tolist(), "content_hash": ids, "uri": ids}
+    known |= {"extractor_id": [extractor_id] * len(ids), "artist": [None] * len(ids)}
+    known["title"] = known["album"] = known["artist"]
+    columns = []
+    for field in schema:
+        filler = "ok" if pa.types.is_string(field.type) else 1
+        values = known.get(field.name)
+        column = pa.array([filler] * len(ids)).cast(field.type) if values is None else None
+        columns.append(column if values is None else pa.array(values, field.type))
+    write_table(path, pa.Table.from_arrays(columns, schema=schema), metadata)
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    write_store(tmp_path / "vecs.parquet")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def audiorec(monkeypatch, capsys):
+    """Run the command; return exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_build_info_and_similar(home, audiorec):
+    plain = json.loads(audiorec("similar", "07.flac", "--json")[1])
+    code, out, err = audiorec("index", "build", "--kind", "hnsw", "--json")
+    assert code == 0, err
+    built = json.loads(out)
+    head = (built["schema"], built["kind"], built["state"])
+    assert head == ("audiorec/index-info/1", "hnsw", "fresh")
+    assert (built["songs"], built["exact"], built["recall_at_10"]) == (60, False, 1.0)
+    names = ["vecs.faiss", "vecs.faiss.json", "vecs.parquet"]
+    assert sorted(p.name for p in home.iterdir()) == names
+    assert json.loads(audiorec("index", "info", "--json")[1]) == built
+    code, out, err = audiorec("similar", "07.flac", "--json")
+    assert (code, err) == (0, "")
+    assert json.loads(out) == plain | {"exact": False}
+
+
+def test_info_prints_lines_for_a_person(home, audiorec):
+    audiorec("index", "build", "--kind", "flat")
+    lines = dict(line.split("\t") for line in audiorec("index", "info")[1].splitlines())
+    assert (lines["kind"], lines["state"], lines["exact"]) == ("flat", "fresh", "True")
+    assert lines["size"].endswith(" MB")
+
+
+def test_a_stale_index_is_said_and_not_used(home, audiorec):
+    audiorec("index", "build", "--kind", "flat")
+    write_store(home / "vecs.parquet", seed=1)
+    code, out, err = audiorec("similar", "07.flac", "--json")
+    assert code == 0
+    assert err.startswith("note: ")
+    assert "another state of vecs.parquet" in err
+    assert len(err.splitlines()) == 1
+    assert json.loads(out)["exact"] is True
+    assert "state\tthe index is of another state" in audiorec("index", "info")[1]
+
+
+def test_an_index_of_another_extractor_is_refused(home, audiorec):
+    audiorec("index", "build", "--kind", "flat")
+    write_store(home / "vecs.parquet", extractor_id="two")
+    code, out, err = audiorec("similar", "07.flac")
+    assert (code, out) == (2, "")
+    assert "vecs.faiss is an index of extractor one" in err
+    assert len(err.splitlines()) == 1
+
+
+def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
+    code, _, err = audiorec("index", "build", "--out", "other.faiss", "--kind", "flat")
+    assert code == 0
+    assert "similar looks for an index at vecs.faiss only" in err
+    assert json.loads(audiorec("index", "info", "other.faiss", "--json")[1])["index"] == (
+        "other.faiss"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["info"], 4, "vecs.faiss.json: no such file; build it: audiorec index build"),
+        (["build", "--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
+        (["build", "--vectors", "cut.parquet"], 4, "cut.parquet: not a whole Parquet"),
+        (["build", "--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),
+        (["build", "--out", "."], 2, "name a file in a folder that is there"),
+        (["build", "--out", "no/where.faiss"], 2, "name a file in a folder that is"),
+        (["build", "--out", "vecs.parquet"], 2, "vecs.parquet: is the store itself"),
+        (["build", "--kind", "tree"], 2, "tree"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_writes_nothing(home, audiorec, arguments, code, message):
+    whole = (home / "vecs.parquet").read_bytes()
+    (home / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    write_store(home / "empty.parquet", ids=[])
+    before = {p.name: p.read_bytes() for p in home.iterdir()}
+    got, out, err = audiorec("index", *arguments)
+    assert got == code, err
+    assert message in err
+    assert out == ""
+    assert {p.name: p.read_bytes() for p in home.iterdir()} == before

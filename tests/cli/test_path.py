@@ -1,0 +1,87 @@
+"""``audiorec path``: what it prints, writes and refuses."""
+
+import json
+
+import pytest
+from library_commands import assert_opens, files_in, read_m3u8
+
+
+def test_the_position_rises_from_one_song_to_the_other(in_library):
+    code, out, err = in_library("path", "song 00", "song 07.ogg", "--steps", "4", "--json")
+    assert code == 0, err
+    document = json.loads(out)
+    assert (document["schema"], document["steps"]) == ("audiorec/path/1", 4)
+    songs = document["songs"]
+    assert songs[0]["song_id"] == "album 0/song 00.flac"
+    assert songs[-1]["song_id"] == "album 3/song 07.ogg"
+    positions = [entry["position"] for entry in songs]
+    assert positions == sorted(positions)
+    assert len(set(positions)) == len(positions)
+    for entry in songs:
+        assert entry["position"] == pytest.approx(entry["to_end"] - entry["to_start"], abs=2e-6)
+    assert "copies/song 7b.mp3" not in [entry["song_id"] for entry in songs]
+
+
+def test_a_table_for_a_pipe(in_library):
+    _, out, _ = in_library("path", "song 00", "song 07.ogg", "-n", "2")
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert lines[0][:4] == ["place", "step", "position", "song_id"]
+    assert [line[0] for line in lines[1:]] == ["0", "1", "2", "3"]
+    assert lines[1][1] == ""
+
+
+def test_caps_filters_and_a_playlist(in_library, music):
+    target = music / "lists" / "path.m3u8"
+    options = ("--max-per-artist", "1", "--only", "duration<4:00", "--m3u8", target)
+    code, _, err = in_library("path", "song 00", "song 07.ogg", "-n", "3", *options)
+    assert code == 0, err
+    entries = read_m3u8(target)
+    artists = [label.partition(" - ")[0] for _, label, _ in entries if " - " in label]
+    assert len(artists) == len(set(artists))
+    assert all(seconds < 240 for seconds, _, _ in entries)
+    assert_opens(entries)
+
+
+def test_a_shorter_path_is_said(in_library):
+    code, out, err = in_library("path", "song 00", "song 07.ogg", "-n", "25")
+    assert code == 0
+    between = len(out.splitlines()) - 3
+    assert f"{between} songs between, not 25" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["song 00", "song 00"], 2, "two different songs"),
+        (["song 07.ogg", "song 7b"], 2, "sound the same"),
+        (["song 00", "song 01", "-n", "99"], 2, "needs 101 songs, the store has 31"),
+        (["song 00", "song 01", "-n", "0"], 2, "steps"),
+        (["song 00", "nobody"], 2, "no song with id 'nobody'"),
+        (["song 00", "lists"], 2, "no song with id 'lists'"),
+        (["song 00", "vecs.parquet"], 2, "vecs.parquet: not a song of"),
+        (["song 00", "song 01", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder"),
+        (["song 00", "song 01", "-v", "empty/vecs.parquet"], 4, "has no songs"),
+        (["song 00", "song 01", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
+        (
+            ["song 00", "song 01", "--by", "features", "--features", "other/features.parquet"],
+            2,
+            "f",
+        ),
+        (
+            ["song 00", "song 01", "--by", "features", "--features", "cut_features.parquet"],
+            4,
+            "cut",
+        ),
+        (["song 00", "song 01", "--only", "genre=jaz"], 2, "there are: jazz"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_writes_nothing(
+    in_library, music, arguments, code, message
+):
+    before = files_in(music)
+    found, out, err = in_library("path", *arguments)
+    assert found == code, err
+    assert message in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert files_in(music) == before

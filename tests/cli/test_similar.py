@@ -1,0 +1,250 @@
+"""``audiorec similar``: seeds, filters, caps, reasons, playlists, all pairs, refusals."""
+
+import io
+import json
+import threading
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from library_commands import assert_opens, files_in, read_m3u8
+
+from audiorec.vectors import all_pairs as all_pairs_module
+from audiorec.vectors.store import VectorStore
+
+
+def listed(out):
+    head, *lines = [line.split("\t") for line in out.splitlines()]
+    return [dict(zip(head, line, strict=True)) for line in lines]
+
+
+def ids(out):
+    return [line["song_id"] for line in listed(out)]
+
+
+def test_one_seed_lists_what_the_store_lists(in_library, music):
+    code, out, err = in_library("similar", "song 03", "--k", "5")
+    assert code == 0, err
+    store = VectorStore.open(music / "vecs.parquet")
+    assert ids(out) == [n.song_id for n in store.similar("song 03", 5)]
+
+
+def test_two_seeds_are_between_them_and_not_in_the_list(in_library, music):
+    code, out, _ = in_library("similar", "song 03", "song 10", "--json")
+    document = json.loads(out)
+    assert code == 0
+    assert document["seeds"] == ["album 3/song 03.opus", "album 2/song 10.flac"]
+    found = [s["song_id"] for s in document["songs"]]
+    assert not set(found) & set(document["seeds"])
+    store = VectorStore.open(music / "vecs.parquet")
+    units = store.space("vector").similarity.units
+    mean = sum(units[store.row_number(seed)] for seed in document["seeds"])
+    mean /= np.linalg.norm(mean)
+    for entry in document["songs"]:
+        exact = float(units[store.row_number(entry["song_id"])] @ mean)
+        assert entry["similarity"] == pytest.approx(exact, abs=1e-5)
+    assert in_library("similar", "song 10", "song 03", "--json")[1].count("song_id") == 10
+
+
+def test_seeds_from_a_list_and_from_stdin(in_library, music, monkeypatch):
+    text = "\ufeff# my seeds\nsong 03\n\n  song 10  \nsong 03\n"
+    (music / "seeds.txt").write_text(text, "utf-8")
+    named = in_library("similar", "song 03", "song 10")[1]
+    assert in_library("similar", "--from", "seeds.txt")[1] == named
+    monkeypatch.setattr("sys.stdin", io.StringIO("song 10\n"))
+    assert in_library("similar", "song 03", "--from", "-")[1] == named
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--max-per-artist", "1", "--max-per-album", "2"],
+        ["--max-per-album", "2", "--max-per-artist", "1"],
+        ["--max-per-artist", "1", "--max-per-album", "2", "--diversity", "0.6"],
+    ],
+)
+def test_caps_hold_for_seeds_and_songs_together(in_library, music, options):
+    playlist = music / "lists" / "caps.m3u8"
+    code, _, err = in_library("similar", "song 00", "-k", "20", *options, "--m3u8", playlist)
+    assert code == 0, err
+    entries = read_m3u8(playlist)
+    artists = [label.partition(" - ")[0].casefold() for _, label, _ in entries if " - " in label]
+    albums = [path.parent.name for _, _, path in entries if "album" in path.parent.name]
+    assert len(artists) == len(set(artists))
+    assert max(albums.count(album) for album in albums) <= 2
+    assert "not 20: the store has no more" in err
+
+
+def test_lists_are_filled_although_the_nearest_are_capped(in_library):
+    code, out, _ = in_library("similar", "song 00", "-k", "8", "--max-per-artist", "2")
+    assert code == 0
+    assert len(ids(out)) == 8
+
+
+def test_only_and_exclude(in_library):
+    _, out, _ = in_library("similar", "song 00", "--only", "codec=mp3|flac, duration<3:20")
+    assert ids(out)
+    assert all(name.endswith((".mp3", ".flac")) for name in ids(out))
+    _, out, err = in_library(
+        *("similar", "song 00", "-k", "40", "--exclude", "album 1/", "--exclude", "*.mp3"),
+        *("--exclude", "nobody"),
+    )
+    assert ids(out)
+    assert not [n for n in ids(out) if n.startswith("album 1/") or n.endswith(".mp3")]
+    assert "--exclude nobody fits no song" in err
+
+
+def test_copies_are_left_out_and_that_is_said(in_library):
+    _, out, err = in_library("similar", "song 07.ogg", "-k", "3")
+    assert "copies/song 7b.mp3" not in ids(out)
+    assert "1 copies of these songs left out (--keep-duplicates" in err
+    _, out, err = in_library("similar", "song 07.ogg", "-k", "3", "--keep-duplicates")
+    assert listed(out)[0]["song_id"] == "copies/song 7b.mp3"
+    assert listed(out)[0]["similarity"] == "1.0000"
+    assert "left out" not in err
+
+
+def test_why_adds_up(in_library):
+    _, out, _ = in_library("similar", "song 00", "song 04", "--why", "--json")
+    for entry in json.loads(out)["songs"]:
+        parts = [reason["contribution"] for reason in entry["why"]["reasons"]]
+        for values in (parts, entry["why"]["by_class"].values()):
+            assert sum(values) == pytest.approx(entry["similarity"], abs=5e-5)
+    _, out, _ = in_library("similar", "song 00", "--why", "-k", "1")
+    why = listed(out)[0]["why"]
+    assert " usual " in why
+    numbers = [float(part.split()[0]) for part in why.split("; ") if part[0] in "+-"]
+    assert len(numbers) == 4
+    assert sum(numbers) == pytest.approx(float(listed(out)[0]["similarity"]), abs=0.02)
+
+
+def test_more_diverse_lists_are_less_alike(in_library, music):
+    store = VectorStore.open(music / "vecs.parquet")
+    units = store.space("vector").similarity.units
+
+    def alike(*options):
+        found = ids(in_library("similar", "song 00", "-k", "8", *options)[1])
+        chosen = units[[store.row_number(song_id) for song_id in found]]
+        return (chosen @ chosen.T)[np.triu_indices(8, 1)].mean()
+
+    assert alike("--diversity", "0") == alike()
+    assert alike("--diversity", "0.8") < alike() - 0.05
+
+
+def test_by_features_of_the_file_beside(in_library, music):
+    code, out, _ = in_library("similar", "song 00", "--by", "mean", "--json")
+    assert json.loads(out)["by"] == "mean"
+    code, out, err = in_library("similar", "song 00", "--by", "features", "-k", "2", "--json")
+    assert code == 0, err
+    assert json.loads(out)["by"] == "features"
+    given = in_library("similar", "song 00", "--by", "features", "--features", "features.parquet")
+    assert given[0] == 0
+
+
+def test_a_playlist_from_a_folder_beside_opens(in_library, music, monkeypatch):
+    code, out, err = in_library("similar", "song 03", "-k", "12", "--m3u8", "lists/like.m3u8")
+    assert (code, out) == (0, "")
+    entries = read_m3u8(music / "lists" / "like.m3u8")
+    assert len(entries) == 13
+    assert entries[0][:2] == (81, "Song 3")
+    assert {path.suffix for _, _, path in entries} == {".flac", ".mp3", ".ogg", ".opus", ".m4a"}
+    assert_opens(entries)
+    assert "13 songs written to lists/like.m3u8" in err
+
+
+def test_a_playlist_through_a_linked_folder_opens(in_library, music, tmp_path):
+    (tmp_path / "deep" / "er").mkdir(parents=True)
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path / "deep" / "er")
+    assert in_library("similar", "song 03", "-k", "2", "--m3u8", link / "x.m3u8")[0] == 0
+    assert_opens(read_m3u8(link / "x.m3u8"))
+
+
+def test_files_that_are_gone_are_told_of(in_library):
+    _, _, err = in_library("similar", "song 7b", "--m3u8", "lists/gone.m3u8")
+    assert "1 of these files are not there now, for example /music/copies/song 7b.mp3" in err
+
+
+def test_all_pairs_are_those_of_similar(in_library, music, tmp_path):
+    out = tmp_path / "neighbours.parquet"
+    code, document, err = in_library("similar", "--all", "--out", out, "-k", "3", "--json")
+    assert code == 0, err
+    assert json.loads(document)["schema"] == "audiorec/neighbours/1"
+    table = pq.read_table(out).to_pylist()
+    assert len(table) == 31 * 3
+    mine = [r["neighbour_id"] for r in table if r["song_id"] == "album 3/song 03.opus"]
+    assert mine == ids(in_library("similar", "song 03", "-k", "3", "--keep-duplicates")[1])
+    assert [p.name for p in tmp_path.iterdir()] == ["neighbours.parquet"]
+
+
+def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeypatch):
+    monkeypatch.setattr(all_pairs_module, "BLOCK_SONGS", 10)
+    whole = threading.Event.is_set
+    asked = []
+
+    def stop_after_two(event):
+        asked.append(event)
+        return whole(event) or len(asked) > 2
+
+    out = tmp_path / "neighbours.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Event, "is_set", stop_after_two)
+        code, _, err = in_library("similar", "--all", "--out", out)
+    assert code == 130, err
+    assert "the same command goes on from there" in err
+    assert not out.exists()
+    assert (tmp_path / "neighbours.parquet.run").is_dir()
+    assert in_library("similar", "--all", "--out", out)[0] == 0
+    assert len(pq.read_table(out)) == 31 * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "name a song"),
+        (["nobody"], 2, "no song with id 'nobody'"),
+        (["song 0"], 2, "did you mean"),
+        (["--from", "nowhere.txt"], 2, "nowhere.txt: cannot read the list"),
+        (["--from", "vecs.parquet"], 2, "a list of ids is text in UTF-8"),
+        (["song 00", "--only", "genre=jaz"], 2, "there are: jazz, metal, pop"),
+        (["song 00", "--only", "genre"], 2, "expected at the end"),
+        (["song 00", "--diversity", "2"], 2, "diversity"),
+        (["song 00", "--k", "0"], 2, "k"),
+        (["song 00", "--max-per-artist", "0"], 2, "max-per-artist"),
+        (["song 00", "--by", "embedding"], 2, "embeddings.parquet, which is not there"),
+        (["song 00", "--features", "features.parquet"], 2, "for --by features, not for"),
+        (["song 00", "--by", "features", "--why"], 2, "--why speaks of classes"),
+        (["song 00", "--by", "features", "--features", "cut_features.parquet"], 4, "cut_features"),
+        (
+            ["song 00", "--by", "features", "--features", "other/features.parquet"],
+            2,
+            "fedcba9876543210",
+        ),
+        (["song 00", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder nowhere"),
+        (["song 00", "--m3u8", "lists"], 2, "lists: is a folder"),
+        (["song 00", "--m3u8", "-", "--json"], 2, "would both go to stdout"),
+        (["song 00", "--out", "x.parquet"], 2, "--out goes with --all"),
+        (["--all"], 2, "--all needs --out"),
+        (["--all", "--out", "nowhere/x.parquet"], 2, "a folder that is there"),
+        (["--all", "--out", "x.parquet", "song 00"], 2, "songs does not go with --all"),
+        (["--all", "--out", "x.parquet", "--only", "genre=jazz"], 2, "--only does not go"),
+        (["--all", "--out", "vecs.parquet"], 2, "is the store itself"),
+        (["--all", "--out", "x.parquet", "-v", "empty/vecs.parquet"], 4, "has no songs"),
+        (["song 00", "-v", "empty/vecs.parquet"], 4, "has no songs"),
+        (["song 00", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
+        (["song 00", "-v", "gone.parquet"], 2, "audiorec extract"),
+        (["music/album 0/song 00.flac", "-v", "other/vecs.parquet"], 2, "fedcba9876543210"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_writes_nothing(
+    in_library, music, arguments, code, message
+):
+    before = files_in(music)
+    found, out, err = in_library("similar", *arguments)
+    assert found == code, err
+    assert message in err
+    assert out == ""
+    assert "Traceback" not in err
+    assert files_in(music) == before
+    if "Usage:" not in err:
+        assert len(err.splitlines()) == 1

@@ -1,0 +1,339 @@
+"""``audiorec store``: what it prints where, what it exits with, and what it never writes."""
+
+import json
+import os
+import sys
+from dataclasses import replace
+
+import pyarrow.parquet as pq
+import pytest
+from good_store import IDS, MBID, METADATA, change, write_good_store
+from made_songs import write_song
+from quick_songs import QuickWorkers
+
+from audiorec import extraction
+from audiorec.vectors.aliases import read_aliases
+from audiorec.vectors.store import VectorStore
+from audiorec_cli import main
+
+
+@pytest.fixture
+def audiorec(monkeypatch, capsys):
+    """`audiorec("store", "info")` runs the command; returns exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
+        with pytest.raises(SystemExit) as ended:
+            main.main()
+        said = capsys.readouterr()
+        return ended.value.code or 0, said.out, said.err
+
+    return run
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder with a good store, and others that are not: see `write_good_store`."""
+    monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+    write_good_store(tmp_path)
+    folder = tmp_path / "others"
+    other = replace(METADATA, extractor_id="f" * 16, spec={"segment": {"hop_s": 6.0}})
+    write_good_store(folder / "extractor", ids=["z.mp3"], metadata=other)
+    more = write_good_store(folder / "more", ids=["z.mp3"])
+    change(more, "content_hash", 0, "9" * 32)
+    for kind in ("scores", "features"):
+        change(more.with_name(f"{kind}.parquet"), "content_hash", 0, "9" * 32)
+    empty = write_good_store(folder / "empty", ids=["z.mp3"])
+    for kind in ("vecs", "scores", "features", "errors"):
+        path = empty.with_name(f"{kind}.parquet")
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    whole = (tmp_path / "vecs.parquet").read_bytes()
+    (tmp_path / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (tmp_path / "ids.csv").write_text("path,song_id,shop\nx.mp3,a/one.flac,B-12\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def contents(folder):
+    return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
+
+
+EXTRACTOR, MORE = "others/extractor/vecs.parquet", "others/more/vecs.parquet"
+EMPTY = "others/empty/vecs.parquet"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        # a truncated Parquet
+        (["store", "info", "cut.parquet"], 4, "cut.parquet: not a whole Parquet file"),
+        (["store", "verify", "cut.parquet"], 4, "cut.parquet: not a whole Parquet file"),
+        (["store", "compact", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
+        (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
+        (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a whole"),
+        (["store", "export", "cut.parquet", "--ddl", "hive"], 4, "cut.parquet: not a whole"),
+        (["store", "export", "cut.parquet", "--atlas", "c.parquet"], 4, "cut.parquet: not a"),
+        (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a whole"),
+        # a store of another extractor
+        (["store", "merge", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"], 2, "hop_s is 6.0 there"),
+        (["store", "compact", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"], 2, "by extractor"),
+        # no store at all, or a file of another kind
+        (["store", "info", "gone.parquet"], 2, "no store at gone.parquet"),
+        (["store", "verify", "gone.parquet"], 2, "make one: audiorec extract"),
+        (["store", "info", "scores.parquet"], 4, "holds scores, not vectors"),
+        (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 4, "no such file"),
+        (["store", "compact", "gone.parquet", "-o", "c.parquet"], 4, "gone.parquet: no such file"),
+        (["store", "compact", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a whole Parquet"),
+        (["store", "compact", "others", "-o", "c.parquet"], 2, "no finished parts"),
+        # an empty store
+        (["store", "export", EMPTY, "--atlas", "c.parquet"], 4, "has no songs to place"),
+        (["similar", "one", "--vectors", EMPTY], 4, "has no songs"),
+        # two songs of one id, places that are taken or are none
+        (["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"], 2, "songs have"),
+        (["store", "merge", "vecs.parquet", "-o", "c.parquet"], 2, "two stores or more"),
+        (["store", "merge", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
+        (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
+        (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
+        (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
+        (["store", "export", "-o", "no/c.csv"], 2, "no file can be written"),
+        (["store", "export", "--ddl", "duckdb", "-o", "vecs.parquet"], 2, "no file can be"),
+        (["store", "aliases", "-o", "vecs.parquet"], 2, "no table of aliases can be"),
+        # options
+        (["store", "export"], 2, "one of: --out FILE, --ddl DIALECT, --atlas FILE"),
+        (["store", "export", "-o", "c.csv", "--atlas", "a.parquet"], 2, "one of: --out"),
+        (["store", "export", "-o", "c.doc"], 2, "give a --format"),
+        (["store", "export", "-o", "c.csv", "--columns", "tempo"], 2, "no column 'tempo'"),
+        (["store", "export", "--ddl", "duckdb", "--table", "a b"], 2, "letters, digits"),
+        (["store", "aliases", "--add", "bad.csv"], 2, "has no column song_id"),
+        # a wrong id, and an alias of two songs
+        (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),
+        (["similar", MBID.replace("8", "9")], 2, "no song with id"),
+        (["info", MBID, "-v", "twice.parquet"], 2, "is the mbid of 2 songs: b/three.mp3, b/été"),
+    ],
+)
+def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
+    home, audiorec, arguments, code, message
+):
+    (home / "bad.csv").write_text("id,alias\n1,2\n")
+    (home / "twice.parquet").write_bytes((home / "vecs.parquet").read_bytes())
+    change(home / "twice.parquet", "content_hash", 0, "8" * 32)
+    change(home / "twice.parquet", "musicbrainz_trackid", 3, MBID)
+    before = contents(home)
+    found, out, err = audiorec(*arguments)
+    assert found == code, err
+    lines = [line for line in err.splitlines() if not line.startswith("note: ")]
+    assert len(lines) == 1, err
+    assert message in lines[0]
+    assert out == ""
+    assert contents(home) == before
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["info"],
+        ["verify"],
+        ["aliases"],
+        ["export", "-o", "c.csv"],
+        ["export", "--ddl", "clickhouse"],
+        ["compact", "-o", "c.parquet"],
+    ],
+)
+def test_an_empty_store_is_a_store(home, audiorec, arguments):
+    command, *options = arguments
+    code, _, err = audiorec("store", command, EMPTY, *options)
+    assert (code, "Traceback" in err) == (0, False)
+
+
+def test_info(home, audiorec):
+    code, out, err = audiorec("store", "info", "--json")
+    found = json.loads(out)
+    assert (code, err, found["schema"], found["rows"]) == (0, "", "audiorec/store-info/1", 4)
+    assert [f["kind"] for f in found["beside"]] == ["scores", "features", "errors"]
+    _, out, _ = audiorec("store", "info")
+    assert "rows: 4\n" in out
+    assert f"weights: musicnn_msd {'ab' * 32} (ISC)\n" in out
+    assert "duration: 1:02 (from 0:16 to 0:16 a song)\n" in out
+    assert "beside: errors errors.parquet: 1 rows" in out
+
+
+def test_the_store_is_found_by_the_environment(home, audiorec, monkeypatch):
+    monkeypatch.setenv("AUDIOREC_VECTORS", MORE)
+    assert json.loads(audiorec("store", "info", "--json")[1])["rows"] == 1
+
+
+def test_verify(home, audiorec):
+    code, out, err = audiorec("store", "verify")
+    assert (code, out) == (0, "")
+    assert err.startswith("good: 4 rows of vecs.parquet, 4 rows of scores.parquet")
+    code, out, err = audiorec("store", "verify", "--files")
+    lines = [line.split("\t") for line in out.splitlines()]
+    assert code == 3
+    assert lines[0] == ["file", "row", "song_id", "check", "reason"]
+    assert lines[1] == ["vecs.parquet", "0", IDS[0], "file_gone", f"no file at /music/{IDS[0]}"]
+    assert "4 problems in" in err
+    code, out, err = audiorec("store", "verify", "--files", "--json", "--max-problems", "1")
+    found = json.loads(out)
+    assert (code, found["schema"], found["good"]) == (3, "audiorec/store-verify/1", False)
+    assert found["counts"] == {"file_gone": 4}
+    assert len(found["problems"]) == 1
+    assert "the first 1 are listed" in err
+
+
+def test_verify_takes_files_by_name(home, audiorec):
+    wrong = home / "others/more/scores.parquet"
+    code, out, _ = audiorec("store", "verify", "--scores", wrong)
+    assert code == 3
+    assert "the vectors have no song of this id" in out
+    assert audiorec("store", "verify", EXTRACTOR)[0] == 0
+
+
+def test_merge_with_what_stands_beside(home, audiorec):
+    (home / "new").mkdir()
+    out = "new/all.parquet"
+    code, printed, _ = audiorec("store", "merge", "vecs.parquet", MORE, "-o", out, "--json")
+    assert (code, json.loads(printed)["rows"]) == (0, {out: 5})
+    assert [p.name for p in (home / "new").iterdir()] == ["all.parquet"]
+    code, _, err = audiorec("store", "merge", "vecs.parquet", MORE, "-o", out, "--beside")
+    assert (code, "all.parquet: is there already; --overwrite" in err) == (2, True)
+    code, _, err = audiorec(
+        "store", "merge", "vecs.parquet", MORE, "-o", out, "--beside", "--overwrite"
+    )
+    assert (code, "5 rows: new/scores.parquet" in err) == (0, True)
+    assert audiorec("store", "verify", out)[0] == 0
+    assert pq.read_table("new/errors.parquet").num_rows == 1
+
+
+def test_compact_a_folder_of_shards(home, audiorec):
+    (home / "parts").mkdir()
+    for number, part in enumerate(["others/more", "."]):
+        for kind, name in {"vecs": "vecs", "errors": "errors", "scores": "scores"}.items():
+            target = home / "parts" / f"part-{number:05}-of-00003.{name}.parquet"
+            target.write_bytes((home / part / f"{kind}.parquet").read_bytes())
+        (home / "parts" / f"part-{number:05}-of-00003.done.json").write_text("{}")
+    code, _, err = audiorec("store", "compact", "parts", "-o", "new.parquet")
+    assert (code, "1 of 3 shards are not finished: 2" in err) == (2, True)
+    arguments = ["store", "compact", "parts", "-o", "parts/all.parquet", "--partial", "--json"]
+    code, printed, err = audiorec(*arguments)
+    assert code == 0, err
+    rows = {"parts/all.parquet": 5, "parts/scores.parquet": 5, "parts/errors.parquet": 1}
+    assert json.loads(printed)["rows"] == rows
+    assert audiorec("store", "verify", "parts/all.parquet")[0] == 0
+
+
+def test_compact_one_file_in_its_place(home, audiorec):
+    pq.write_table(pq.read_table("vecs.parquet").take([3, 1, 0, 2]), "vecs.parquet")
+    assert audiorec("store", "verify")[0] == 3
+    assert audiorec("store", "compact", "vecs.parquet")[0] == 0
+    assert audiorec("store", "verify")[0] == 0
+
+
+def test_on_duplicate(home, audiorec):
+    (home / "again.parquet").write_bytes((home / "vecs.parquet").read_bytes())
+    change(home / "again.parquet", "title", 0, "Neu")
+    arguments = ["store", "compact", "vecs.parquet", "again.parquet", "-o", "c.parquet"]
+    code, _, err = audiorec(*arguments)
+    assert (code, "one in vecs.parquet, one in again.parquet" in err) == (2, True)
+    assert audiorec(*arguments, "--on-duplicate", "first")[0] == 0
+    assert VectorStore.open("c.parquet").row(IDS[0])["title"] == "Eins"
+
+
+def test_export(home, audiorec):
+    code, out, err = audiorec("store", "export", "-o", "v.npy", "--json")
+    found = json.loads(out)
+    assert (code, found["schema"]) == (0, "audiorec/store-export/1")
+    assert set(found["written"]) == {"v.npy", "v.npy.json"}
+    assert "written: v.npy (0.0 MB)" in err
+    arguments = ["--format", "csv", "-o", "v.txt", "--columns", "title, uri"]
+    assert audiorec("store", "export", *arguments)[0] == 0
+    assert (home / "v.txt").read_text().count("\n") == 5
+    code, _, err = audiorec("store", "export", "--atlas", "atlas.parquet")
+    assert "embedding-atlas atlas.parquet --x x --y y --text title" in err
+    assert pq.read_table("atlas.parquet").num_rows == 4
+
+
+def test_ddl_is_data_and_runs(home, audiorec):
+    code, out, err = audiorec("store", "export", "--ddl", "duckdb", "--table", "mine")
+    assert (code, err) == (0, "")
+    duckdb = pytest.importorskip("duckdb")
+    with duckdb.connect() as database:
+        database.execute(out)
+        assert database.sql("SELECT count(*) FROM mine").fetchall() == [(4,)]
+    assert audiorec("store", "export", "--ddl", "hive", "-o", "t.sql")[0] == 0
+    assert "ARRAY<FLOAT>" in (home / "t.sql").read_text()
+
+
+def test_aliases(home, audiorec):
+    code, out, _ = audiorec("store", "aliases")
+    rows = [line.split("\t") for line in out.splitlines()]
+    assert (code, rows[0]) == (0, ["alias", "kind", "song_id"])
+    assert [MBID, "mbid", "b/three.mp3"] in rows
+    code, out, err = audiorec("store", "aliases", "--add", "ids.csv")
+    assert (code, out, err) == (0, "", "1 aliases in aliases.parquet\n")
+    code, out, _ = audiorec("store", "aliases", "--json", "--out", "all.parquet")
+    found = json.loads(out)
+    assert found["schema"] == "audiorec/store-aliases/1"
+    assert {"alias": "B-12", "kind": "csv", "song_id": "a/one.flac"} in found["aliases"]
+    assert read_aliases(home / "all.parquet").num_rows == len(found["aliases"])
+    (home / "ids.csv").write_text("song_id,x\ngone,C-1\n")
+    assert (
+        "1 of these songs are not in the store, 'gone'"
+        in audiorec("store", "aliases", "--add", "ids.csv")[2]
+    )
+
+
+@pytest.mark.parametrize("alias", [MBID, MBID.upper(), "/music/b/three.mp3", "three", "B-12"])
+def test_every_command_takes_an_alias(home, audiorec, alias):
+    (home / "ids.csv").write_text("song_id,shop\nb/three.mp3,B-12\n")
+    audiorec("store", "aliases", "--add", "ids.csv")
+    code, out, err = audiorec("similar", alias, "--json")
+    assert code == 0, err
+    assert "b/three.mp3" in out
+    assert json.loads(audiorec("info", alias, "--json")[1])["song_id"] == "b/three.mp3"
+
+
+def test_extract_by_a_table_of_ids_keeps_its_aliases(home, audiorec, monkeypatch):
+    monkeypatch.setattr(extraction, "Workers", QuickWorkers)
+    (home / "new").mkdir()
+    for number, name in enumerate(["x.flac", "y.flac"]):
+        write_song(home / "songs" / name, seed=number, seconds=1.0)
+    (home / "new.csv").write_text("path,song_id,shop\nsongs/x.flac,0017,B-99\n")
+    arguments = ["extract", "songs", "-o", "new/vecs.parquet", "--id-from", "csv:new.csv", "-q"]
+    code, _, err = audiorec(*arguments)
+    assert code == 0, err
+    assert "note: 1 of 2 songs have no id by --id-from csv:new.csv and keep their path: y" in err
+    store = VectorStore.open("new/vecs.parquet")
+    assert store.ids == ("0017", "y.flac")
+    assert store.resolve("B-99") == "0017"
+    written = {p.name: p.stat().st_mtime_ns for p in (home / "new").iterdir()}
+    code, _, err = audiorec(*arguments)
+    assert (code, "2 unchanged" in err) == (0, True)
+    assert written["vecs.parquet"] == os.stat("new/vecs.parquet").st_mtime_ns  # noqa: PTH116
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["songs", "--id-from", "md5"], "--id-from takes path, stem, tag:NAME"),
+        (["songs", "--id-from", "csv:gone.csv"], "gone.csv: cannot read the table of ids"),
+        (["--manifest", "ids.csv", "--id-from", "stem"], "stand in the manifest"),
+    ],
+)
+def test_id_from_is_refused_before_anything_is_written(home, audiorec, options, message):
+    write_song(home / "songs" / "x.flac", seed=1, seconds=1.0)
+    before = contents(home)
+    code, _, err = audiorec("extract", *options, "-o", "c.parquet")
+    assert (code, message in err) == (2, True), err
+    assert contents(home) == before
+
+
+def test_a_manifest_takes_ids_too(home, audiorec):
+    for name in ("x.flac", "y.flac"):
+        write_song(home / "songs" / name, seed=1, seconds=1.0)
+    (home / "new.csv").write_text("path,song_id\nsongs/x.flac,0017\n")
+    code, _, err = audiorec("manifest", "songs", "-o", "m.parquet", "--id-from", "csv:new.csv")
+    assert (code, "note: 1 songs have no id" in err) == (0, True)
+    assert pq.read_table("m.parquet").column("song_id").to_pylist() == ["0017", "y.flac"]
+    options = ["--manifest", "m.parquet", "--shards", "2", "--id-from", "stem"]
+    code, _, err = audiorec("extract", *options, "-o", "parts")
+    assert (code, "--id-from" in err) == (2, True)

@@ -1,0 +1,264 @@
+"""Train a metric model on a log, a catalogue and users, and write it as a bundle.
+
+    features.parquet, interactions, users.parquet  ──train_metric──▶  model/
+
+While a training lasts its state lies in ``<out>.run/``; a training that was killed goes on
+from there when the same call is made again. The folder goes when the model is written.
+"""
+
+import json
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+from audiorec.embedding.card import metric_card
+from audiorec.embedding.data import Material
+from audiorec.embedding.options import TrainingOptions
+from audiorec.embedding.preparing import Prepared, prepare
+from audiorec.embedding.sounds import FeatureSongs, Songs
+from audiorec.errors import InputError
+from audiorec.metric.model import save_model
+from audiorec.metric.training import Trained, train_tower
+from audiorec.spec import fingerprint
+from audiorec.vectors.atomic import replaced
+from audiorec.vectors.embeddings import write_embeddings
+from audiorec.vectors.lock import LOCK_FILE, RunLock
+
+CHECKPOINT_FILE = "training.safetensors"
+METRICS_FILE = "metrics.jsonl"
+PACKAGES = ("audiorec", "numpy", "torch")
+Tell = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingReport:
+    """What came of a training.
+
+    Attributes
+    ----------
+    model_id : str
+        Empty if it was stopped.
+    finished : bool
+    best_epoch, epochs : int
+    auc, auc_at_start : float or None
+        On the artists that said when to stop.
+    counts : mapping
+        Anchors, songs, artists, pairs, users without an embedding.
+    """
+
+    model_id: str
+    finished: bool
+    best_epoch: int
+    epochs: int
+    auc: float | None
+    auc_at_start: float | None
+    counts: dict[str, int]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return asdict(self)
+
+
+def train_metric(
+    songs: Songs | str | Path,
+    interactions: str | Path,
+    *,
+    out: str | Path,
+    users: str | Path | None = None,
+    users_out: str | Path | None = None,
+    store: str | Path | None = None,
+    options: TrainingOptions | None = None,
+    device: str = "cpu",
+    progress: Callable[[dict[str, Any]], None] | None = None,
+    stop: Event | None = None,
+) -> TrainingReport:
+    """Train a metric model.
+
+    Parameters
+    ----------
+    songs : Songs or path
+        A ``features.parquet``, or `LogMelSongs` to train end to end.
+    interactions : path
+        A listening log.
+    out : path
+        The model's folder.
+    users : path, optional
+        A ``users.parquet``: the anchors. Without it the users' embeddings are learnt along,
+        and written to `users_out`. Not used where songs are the anchors.
+    users_out : path, optional
+    store : path, optional
+        A ``vecs.parquet`` with the songs' artists; by default the one beside the features.
+    options : TrainingOptions, optional
+    device : str
+        ``cpu`` or ``cuda``.
+    progress : callable, optional
+        Called with every epoch's ``epoch``, ``loss``, ``figure`` and ``seconds``.
+    stop : Event, optional
+        Once set, the training ends after the batch in work; the same call goes on from there.
+
+    Returns
+    -------
+    report : TrainingReport
+
+    Raises
+    ------
+    InputError
+        If the log, the users and the songs do not fit each other, or there is nothing to
+        learn from. Nothing is written.
+    StoreError
+        If a file is not what it should be, or another run is writing `out`.
+    """
+    options = options or TrainingOptions()
+    if not isinstance(songs, Songs):
+        songs = FeatureSongs(Path(songs), options.inputs or None)
+    anchored = users is not None or options.pairs_from != "likes"
+    if anchored == (users_out is not None):
+        raise InputError("give users, or a place for the users that are learnt: one of the two")
+    lock = RunLock(Path(out).with_name(f"{Path(out).name}.run"))
+    songs.cache = lock.folder
+    written = False
+    try:
+        prepared = prepare(
+            songs,
+            Path(interactions),
+            options,
+            users=Path(users) if users is not None else None,
+            store=Path(store) if store is not None else None,
+        )
+        trained = _train(songs, prepared, options, lock.folder, device, progress, stop)
+        written = trained.finished
+        model_id = _write(songs, prepared, options, trained, Path(out), users_out)
+        if written:
+            _clear(lock.folder)
+    finally:
+        lock.release(remove=written or not _contents(lock.folder))
+    return _report(prepared, trained, model_id)
+
+
+def _train(
+    songs: Songs,
+    prepared: Prepared,
+    options: TrainingOptions,
+    folder: Path,
+    device: str,
+    progress: Tell | None,
+    stop: Event | None,
+) -> Trained:
+    """Train from the run's checkpoint, or from the start."""
+    material = prepared.material
+    identity = {
+        "data": material.fingerprint,
+        "options": json.loads(json.dumps(asdict(options))),
+        "tower": songs.identity,
+    }
+    return train_tower(
+        songs.tower(options, material.data, device),
+        material.data,
+        options.recipe,
+        judge=material.judge if material.panel is not None else None,
+        checkpoint=folder / CHECKPOINT_FILE,
+        fingerprint=fingerprint(identity),
+        device=device,
+        progress=_noting(folder / METRICS_FILE, progress),
+        stop=stop,
+    )
+
+
+def _noting(path: Path, progress: Tell | None) -> Tell:
+    """Keep each line of the history in a file, and pass it on."""
+    lines: list[str] = []
+
+    def note(line: dict[str, Any]) -> None:
+        lines.append(json.dumps(line) + "\n")
+        with replaced(path) as temporary:
+            temporary.write_text("".join(lines))
+        if progress is not None:
+            progress(line)
+
+    return note
+
+
+def _write(
+    songs: Songs,
+    prepared: Prepared,
+    options: TrainingOptions,
+    trained: Trained,
+    out: Path,
+    users_out: str | Path | None,
+) -> str:
+    """Write the bundle and, where users were learnt, their embeddings; return the model id."""
+    if not trained.finished:
+        return ""
+    config = {
+        "tower": asdict(trained.tower.spec),
+        "extractor_id": songs.extractor_id,
+        "audio_spec": songs.audio_spec,
+        "space": prepared.anchors.space,
+        "split": asdict(options.split),
+        "end_to_end": songs.end_to_end,
+        "backbone": songs.backbone,
+        "training": _training(prepared, options, trained),
+        "figures": _figures(prepared.material, trained),
+        "versions": {name: version(name) for name in PACKAGES},
+    }
+    model_id = save_model(
+        out,
+        tensors={n: t.numpy() for n, t in trained.tower.state_dict().items()},
+        config=config,
+        card=metric_card(config),
+        metrics="".join(json.dumps(line) + "\n" for line in trained.history),
+    )
+    if trained.anchors is not None and users_out is not None:
+        ids = prepared.anchors.ids
+        write_embeddings(Path(users_out), ids, trained.anchors, kind="users", model_id=model_id)
+    return model_id
+
+
+def _training(prepared: Prepared, options: TrainingOptions, trained: Trained) -> dict[str, Any]:
+    return {
+        "data": prepared.material.fingerprint,
+        "recipe": asdict(options.recipe),
+        "pairs_from": options.pairs_from,
+        "best_epoch": trained.best_epoch,
+        "epochs": len(trained.history) - 1,
+        "simulated": prepared.simulated,
+        **prepared.counts,
+    }
+
+
+def _report(prepared: Prepared, trained: Trained, model_id: str) -> TrainingReport:
+    figures = _figures(prepared.material, trained)
+    return TrainingReport(
+        model_id=model_id,
+        finished=trained.finished,
+        best_epoch=trained.best_epoch,
+        epochs=len(trained.history) - 1,
+        auc=figures["auc"],
+        auc_at_start=figures["auc_at_start"],
+        counts=prepared.counts,
+    )
+
+
+def _figures(material: Material, trained: Trained) -> dict[str, Any]:
+    best = trained.history[trained.best_epoch]["figure"]
+    panel = material.panel
+    return {
+        "auc": best,
+        "auc_at_start": trained.history[0]["figure"],
+        "users": 0 if panel is None else len(panel.users),
+        "songs": len(material.panel_songs),
+    }
+
+
+def _contents(folder: Path) -> list[str]:
+    return [p.name for p in folder.iterdir() if p.name != LOCK_FILE] if folder.is_dir() else []
+
+
+def _clear(folder: Path) -> None:
+    for name in _contents(folder):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()

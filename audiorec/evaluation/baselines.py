@@ -1,0 +1,123 @@
+"""What a model of similarities has to beat: taste as the centre of what was liked.
+
+A user's taste is the mean of the liked songs' unit features, and a song is as near as the
+cosine of the two. The same serves the 84-d vector, mean backbone features, and their
+principal components.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import ShapeError
+from audiorec.types import FloatArray, Pairs
+
+Float64Array = npt.NDArray[np.float64]
+MIN_SCALE = 1e-6
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Projection:
+    """Features to unit vectors: standardised, and maybe turned into principal components.
+
+    Attributes
+    ----------
+    mean, scale : ndarray, shape (D,), float64
+    components : ndarray, shape (D, K), float64, or None
+    """
+
+    mean: Float64Array
+    scale: Float64Array
+    components: Float64Array | None = None
+
+    def __call__(self, features: npt.NDArray[np.floating]) -> FloatArray:
+        """Return unit vectors, (n, D) to (n, D) or (n, K), float32; zeros stay zeros."""
+        standard = (features - self.mean) / self.scale
+        return unit(standard if self.components is None else standard @ self.components)
+
+
+def fit_projection(
+    features: npt.NDArray[np.floating], *, components: int | None = None
+) -> Projection:
+    """Learn a projection from songs that may be learnt from.
+
+    Parameters
+    ----------
+    features : ndarray, shape (n, D)
+    components : int, optional
+        Keep so many principal components, or as many as there are.
+
+    Raises
+    ------
+    ShapeError
+        If there is no song.
+    """
+    if features.ndim != 2 or not len(features):
+        raise ShapeError(f"features must have shape (n >= 1, D), got {features.shape}")
+    wide = features.astype(np.float64)
+    mean, scale = wide.mean(0), np.maximum(wide.std(0), MIN_SCALE)
+    if components is None:
+        return Projection(mean, scale)
+    _, _, rows = np.linalg.svd((wide - mean) / scale, full_matrices=False)
+    return Projection(mean, scale, rows[:components].T)
+
+
+def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
+    """Return rows of length 1, float32; a row of zeros stays.
+
+    Examples
+    --------
+    >>> unit(np.array([[3.0, -4.0], [0.0, 0.0]])).tolist()
+    [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
+    """
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    scaled: FloatArray = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return scaled
+
+
+def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
+    """Return each user's taste.
+
+    Parameters
+    ----------
+    songs : ndarray, shape (S, K)
+        Unit vectors of the songs that the pairs speak of.
+    liked : Pairs
+        Each pair counts by its weight.
+    n_users : int
+
+    Returns
+    -------
+    centroids : ndarray, shape (n_users, K), float32
+        Of unit length; zeros for a user without a pair.
+
+    Examples
+    --------
+    >>> user, song = np.array([1], np.int32), np.array([0], np.int32)
+    >>> pairs = Pairs(user, song, np.array([2], np.float32), np.zeros(1))
+    >>> centroids(np.array([[0.6, 0.8]], np.float32), pairs, 2).round(1).tolist()
+    [[0.0, 0.0], [0.6000000238418579, 0.800000011920929]]
+    """
+    sums = np.zeros((n_users, songs.shape[1]))
+    np.add.at(sums, liked.user, songs[liked.song].astype(np.float64) * liked.weight[:, None])
+    return unit(sums)
+
+
+def artist_likes(
+    song_groups: npt.NDArray[np.integer], liked: Pairs, wanted: npt.NDArray[np.integer]
+) -> Float64Array:
+    """Return how often the artist of each wanted song is liked.
+
+    Parameters
+    ----------
+    song_groups : ndarray, shape (S,), int
+        Artist of each song of `liked`.
+    liked : Pairs
+    wanted : ndarray, shape (n,), int
+        Artists; one that nobody is known to like gives 0.
+    """
+    size = int(max(song_groups.max(initial=0), wanted.max(initial=0))) + 1
+    counts = np.bincount(song_groups[liked.song], minlength=size)
+    found: Float64Array = counts[wanted].astype(np.float64)
+    return found

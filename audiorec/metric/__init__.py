@@ -1,0 +1,1 @@
+"""Users and songs in one space: the user model, the metric model, and their bundles."""

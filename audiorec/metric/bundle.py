@@ -1,0 +1,249 @@
+"""A trained model as a folder that cannot run code.
+
+=====================  =====================================================================
+``model.safetensors``  the weights
+``model.json``         kind, format version, architecture, seed, figures, and the checksum of
+                       the weights, so that two halves of different models are never joined
+``MODEL_CARD.md``      the same for people
+=====================  =====================================================================
+
+Other files may lie beside them (``metrics.jsonl``, say); they are never read. A folder takes
+the place of an older one as a whole.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import numpy as np
+import numpy.typing as npt
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.spec import fingerprint
+
+FORMAT_VERSION = 1
+WEIGHTS_FILE = "model.safetensors"
+CONFIG_FILE = "model.json"
+CARD_FILE = "MODEL_CARD.md"
+MAX_CONFIG_BYTES = 64 << 20  # a users model may know a million song ids
+MAX_WEIGHTS_BYTES = 16 << 30
+# What a model is told apart by leaves these out: they differ between two equal models.
+INCIDENTAL = ("figures", "versions", "created_by", "created_at")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bundle:
+    """A model as it stands in its folder.
+
+    Attributes
+    ----------
+    tensors : mapping of str to ndarray
+        Finite.
+    config : mapping
+        ``model.json``: ``kind``, ``format_version``, ``weights_sha256`` and what the writer
+        put there.
+    """
+
+    tensors: Mapping[str, npt.NDArray[Any]]
+    config: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def model_id(self) -> str:
+        """Sixteen hex digits: changes with any weight and with any setting that counts."""
+        return fingerprint({k: v for k, v in self.config.items() if k not in INCIDENTAL})
+
+
+def write_bundle(
+    path: str | os.PathLike[str],
+    *,
+    tensors: Mapping[str, npt.NDArray[Any]],
+    config: Mapping[str, Any],
+    card: str,
+    files: Mapping[str, str] | None = None,
+) -> str:
+    """Write a model's folder, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        A folder; replaced if it is a bundle or empty.
+    tensors : mapping of str to ndarray
+        Finite numbers.
+    config : mapping
+        Plain JSON values; ``kind`` is required.
+    card : str
+        Markdown.
+    files : mapping of str to str, optional
+        More text files, by name, to lie beside the model.
+
+    Returns
+    -------
+    model_id : str
+        As `Bundle.model_id` will give it.
+
+    Raises
+    ------
+    InputError
+        If `path` is something else than a bundle, `config` has no kind or is not JSON, or a
+        tensor is not finite. Nothing is written.
+    """
+    target = Path(os.path.realpath(path))
+    check_target(target)
+    _check_tensors(tensors)
+    if not config.get("kind"):
+        raise InputError("a bundle's config needs a kind")
+    weights = save({name: np.ascontiguousarray(array) for name, array in tensors.items()})
+    whole = {
+        **config,
+        "format_version": FORMAT_VERSION,
+        "weights_sha256": hashlib.sha256(weights).hexdigest(),
+    }
+    try:
+        text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"a bundle's config must be plain JSON: {error}") from error
+    contents = {name: content.encode() for name, content in (files or {}).items()}
+    contents |= {
+        WEIGHTS_FILE: weights,
+        CARD_FILE: card.encode(),
+        CONFIG_FILE: f"{text}\n".encode(),
+    }
+    _replace_folder(target, contents)
+    return Bundle({}, json.loads(text)).model_id
+
+
+def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
+    """Read and check a model's folder.
+
+    Parameters
+    ----------
+    path : path
+    kind : str
+        What it must be.
+
+    Raises
+    ------
+    WeightsError
+        If it is missing, damaged, of another kind or a newer format, or if the weights are
+        not those that ``model.json`` was written with. The message names the folder.
+    """
+    folder = _whole_folder(Path(path))
+    config = _read_config(folder)
+    if config.get("kind") != kind:
+        raise WeightsError(f"{path}: holds a {config.get('kind')}, not a {kind}")
+    weights = _read_bytes(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
+    if hashlib.sha256(weights).hexdigest() != config.get("weights_sha256"):
+        raise WeightsError(f"{path}: {WEIGHTS_FILE} is not the one that {CONFIG_FILE} speaks of")
+    try:
+        tensors = load(weights)
+        _check_tensors(tensors)
+    except (SafetensorError, InputError, ValueError, KeyError) as error:
+        raise WeightsError(f"{path}: {WEIGHTS_FILE}: {error}") from error
+    return Bundle(tensors, config)
+
+
+def check_target(target: Path) -> None:
+    """Refuse to write a model where something else is.
+
+    Parameters
+    ----------
+    target : Path
+
+    Raises
+    ------
+    InputError
+        If it is a file, or a folder with other files and no model in it.
+    """
+    if target.is_dir() and any(target.iterdir()) and not (target / CONFIG_FILE).is_file():
+        raise InputError(f"{target}: is a folder with other files in it; name a new one")
+    if target.exists() and not target.is_dir():
+        raise InputError(f"{target}: is a file; a model is written as a folder")
+
+
+def _whole_folder(path: Path) -> Path:
+    """Return where the bundle is: a crash between two renames leaves it under its old name."""
+    if path.is_dir():
+        return path
+    previous = _previous(Path(os.path.realpath(path)))
+    if previous.is_dir():
+        return previous
+    wrong = "is a file, not a model's folder" if path.exists() else "no such folder"
+    raise WeightsError(f"{path}: {wrong}")
+
+
+def _read_config(folder: Path) -> dict[str, Any]:
+    path = folder / CONFIG_FILE
+    try:
+        config = json.loads(_read_bytes(path, MAX_CONFIG_BYTES))
+    except (ValueError, RecursionError) as error:
+        raise WeightsError(f"{path}: not JSON: {error}") from error
+    version = config.get("format_version") if isinstance(config, dict) else None
+    if version != FORMAT_VERSION:
+        raise WeightsError(
+            f"{path}: model format {version!r}, this audiorec reads {FORMAT_VERSION}; "
+            "a newer audiorec may read it"
+        )
+    checked: dict[str, Any] = config
+    return checked
+
+
+def _read_bytes(path: Path, limit: int) -> bytes:
+    try:
+        size = path.stat().st_size
+        if size > limit:
+            raise WeightsError(f"{path}: {size} bytes, the limit is {limit}")
+        return path.read_bytes()
+    except OSError as error:
+        raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def _check_tensors(tensors: Mapping[str, npt.NDArray[Any]]) -> None:
+    for name, array in tensors.items():
+        if array.dtype.kind not in "fiu" or not np.isfinite(array).all():
+            raise InputError(f"tensor {name!r} is not made of finite numbers")
+
+
+def _replace_folder(target: Path, contents: Mapping[str, bytes]) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.parent / f".{target.name}.{uuid4().hex[:12]}.tmp"
+    previous = _previous(target)
+    try:
+        fresh.mkdir()
+        for name, content in contents.items():
+            _write_synced(fresh / name, content)
+        _sync_folder(fresh)
+        if target.exists():
+            shutil.rmtree(previous, ignore_errors=True)
+            target.rename(previous)
+        fresh.rename(target)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+    shutil.rmtree(previous, ignore_errors=True)
+    _sync_folder(target.parent)
+
+
+def _previous(target: Path) -> Path:
+    return target.parent / f".{target.name}.previous"
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

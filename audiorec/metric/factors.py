@@ -1,0 +1,87 @@
+"""Users' embeddings from who met what, by a truncated singular value decomposition.
+
+    pairs (user, item) ──weigh rare items up──▶ sparse (U, I) ──▶ U · S²  ──▶ unit rows
+
+The plainest user model there is: no audio, no order, no profile. It is where users begin that
+are learnt along with a tower, and the user model of the Last.fm × GTZAN figures.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.types import FloatArray, Pairs
+
+# Singular values enter squared: directions that many users share count more than they would
+# by the decomposition alone. Chosen in docs/decisions/0014.
+POWER = 2.0
+
+
+def factorise(
+    pairs: Pairs,
+    n_users: int,
+    n_items: int,
+    *,
+    dimension: int,
+    min_users: int = 1,
+    power: float = POWER,
+    seed: int = 0,
+) -> FloatArray:
+    """Return an embedding of each user.
+
+    Parameters
+    ----------
+    pairs : Pairs
+        Of users and items; how heavy a pair is does not count, and repeats count once.
+    n_users, n_items : int
+    dimension : int
+        Numbers in an embedding. Where there are fewer users or items than that, the rest are
+        zeros.
+    min_users : int
+        Items that fewer users met are left out.
+    power : float
+        Of the singular values.
+    seed : int
+        Of the vector that the iteration starts from; it moves only last digits.
+
+    Returns
+    -------
+    users : ndarray, shape (n_users, dimension), float32
+        Of unit length; zeros for a user without a pair.
+
+    Raises
+    ------
+    InputError
+        If no item remains.
+    """
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.linalg import svds
+
+    counted = np.unique(
+        np.stack([pairs.user.astype(np.int64), pairs.song.astype(np.int64)]), axis=1
+    )
+    listeners = np.bincount(counted[1], minlength=n_items)
+    kept = listeners[counted[1]] >= max(1, min_users)
+    user, item = counted[:, kept]
+    if not len(item):
+        raise InputError(f"no item was met by {min_users} users or more")
+    rarity = np.log(max(2, n_users) / np.minimum(listeners[item], n_users)) + 1e-6
+    columns, column = np.unique(item, return_inverse=True)
+    matrix = coo_matrix((rarity, (user, column)), (n_users, len(columns))).tocsc()
+    most = min(dimension, min(matrix.shape) - 1)
+    embedded = np.zeros((n_users, dimension))
+    if most >= 1:
+        start = np.random.default_rng(seed).standard_normal(min(matrix.shape))
+        left, values, _ = svds(matrix, k=most, v0=start)
+        order = np.argsort(-values)
+        embedded[:, :most] = left[:, order] * values[order] ** power
+    else:  # one user or one item: no decomposition to speak of
+        embedded[:, 0] = np.asarray(matrix.sum(1)).ravel()
+    return _unit(embedded)
+
+
+def _unit(rows: npt.NDArray[np.float64]) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    good = lengths > 1e-12 * max(1.0, float(lengths.max(initial=0)))
+    scaled: FloatArray = np.where(good, rows / np.where(good, lengths, 1), 0).astype(np.float32)
+    return scaled

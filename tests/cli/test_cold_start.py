@@ -1,0 +1,226 @@
+"""``audiorec cold-start``: from a new song's file to its audience, and what is refused."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_stores import write_store
+
+from audiorec.vectors.embeddings import write_embeddings
+from audiorec_cli.main import main
+
+CLIPS = Path(__file__).parents[2] / "fixtures" / "audio"
+
+
+@pytest.fixture
+def audiorec(monkeypatch, capsys):
+    """Run the command in this process; return exit code, stdout and stderr."""
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
+        code = 0
+        try:
+            main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        captured = capsys.readouterr()
+        return code, captured.out, captured.err
+
+    return run
+
+
+def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):
+    """The three commands of the README, on three songs and a new one."""
+    monkeypatch.chdir(tmp_path)
+    for folder, name in (
+        ("music", "jazz-vibraphone.mp3"),
+        ("music", "death-metal-band.ogg"),
+        ("music", "choir-a-cappella.mp3"),
+        ("new", "jazz-vibraphone-later.ogg"),
+    ):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        shutil.copy(CLIPS / name, tmp_path / folder / name)
+    (tmp_path / "plays.csv").write_text(
+        "user_id,song_id,timestamp,event\n"
+        "singer,choir-a-cappella.mp3,2024-05-01T10:00:00Z,like\n"
+        "miles,jazz-vibraphone.mp3,2024-05-01T10:00:00Z,like\n"
+        "chuck,death-metal-band.ogg,2024-05-01T10:00:00Z,like\n"
+    )
+    quick = "--jobs 1 --quiet"
+    named = "--songs new.parquet --vectors vecs.parquet --interactions plays.csv"
+    for command in (
+        f"extract music --out vecs.parquet {quick}",
+        f"extract new --out new.parquet {quick}",
+        f"cold-start audience {named} --k 2 --out audience.parquet",
+    ):
+        code, out, err = audiorec(*command.split())
+        assert code == 0, err
+    assert "rows\t2" in out
+    rows = pq.read_table("audience.parquet").to_pylist()
+    assert [row["song_id"] for row in rows] == ["jazz-vibraphone-later.ogg"] * 2
+    assert rows[0]["user_id"] == "miles"
+    assert rows[0]["similarity"] > 0.5 > rows[1]["similarity"]
+    assert len(rows[0]["preference_mean"]) == 84
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """Users and new songs as embeddings, a store, and some listening."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    songs = [f"new-{i}" for i in range(6)]
+    users = [f"u{i:02}" for i in range(20)]
+    artists = pa.array(["Ayla", "Bo", "Ayla", None, "Bo", "Ayla"])
+    write_embeddings(
+        tmp_path / "new.parquet",
+        songs,
+        rng.normal(size=(6, 5)),
+        kind="songs",
+        model_id="metric",
+        space="people",
+        columns={"artist": artists},
+    )
+    write_embeddings(
+        tmp_path / "users.parquet", users, rng.normal(size=(20, 5)), kind="users", model_id="people"
+    )
+    write_embeddings(
+        tmp_path / "others.parquet", users, rng.normal(size=(20, 5)), kind="users", model_id="x"
+    )
+    ids = write_store(tmp_path / "vecs.parquet", 6)
+    rows = ["user_id,song_id,timestamp,event"]
+    rows += [f"u{i:02},{ids[i % 6]},2024-05-01T10:00:00Z,like" for i in range(12)]
+    rows += ["u00,new-3,2024-05-02T10:00:00Z,finish"]
+    (tmp_path / "plays.csv").write_text("\n".join(rows) + "\n")
+    pq.write_table(
+        pa.table({"song_id": songs, "artist": ["One"] * 6}), tmp_path / "artists.parquet"
+    )
+    return tmp_path
+
+
+BY_EMBEDDING = ("--songs", "new.parquet", "--users", "users.parquet")
+
+
+def test_audience_by_embedding_with_everything(home, audiorec):
+    code, out, err = audiorec(
+        *("cold-start", "audience", *BY_EMBEDDING, "--k", 4, "--per-user", 2, "--quota", 1),
+        *("--per-artist", 1, "--minimum", "-0.9", "--exposures", 1000),
+        *("--interactions", "plays.csv", "--vectors", "vecs.parquet"),
+        *("--out", "audience.parquet", "--json", "--quiet"),
+    )
+    assert code == 0, err
+    document = json.loads(out)
+    assert document["schema"] == "audiorec/cold-start/1"
+    assert (document["by"], document["songs"], document["users"]) == ("embedding", 6, 20)
+    table = pq.read_table("audience.parquet")
+    assert document["rows"] == table.num_rows == 24
+    assert sum(table.column("exposures").to_pylist()) == 1000
+    pairs = [(row["song_id"], row["user_id"]) for row in table.to_pylist()]
+    assert ("new-3", "u00") not in pairs
+    assert "8 users like no song of the store: their columns of tastes are 0" in err
+    assert [p.name for p in home.glob("audience*")] == ["audience.parquet"]
+
+
+def test_song_lists_and_heard_songs_again(home, audiorec):
+    code, out, err = audiorec(
+        *("cold-start", "songs", *BY_EMBEDDING, "--k", 6, "--out", "lists.parquet"),
+        *("--interactions", "plays.csv", "--heard"),
+    )
+    assert code == 0, err
+    assert "lists_of_full_length\t20" in out
+    table = pq.read_table("lists.parquet")
+    assert table.column_names[:2] == ["user_id", "song_id"]
+    assert table.num_rows == 120
+
+
+def test_artists_from_another_table(home, audiorec):
+    code, _, err = audiorec(
+        *("cold-start", "songs", *BY_EMBEDDING, "--k", 3, "--out", "lists.parquet"),
+        *("--per-artist", 1, "--artists", "artists.parquet"),
+    )
+    assert code == 0, err
+    assert pq.read_table("lists.parquet").num_rows == 20
+
+
+def test_empty_lists_are_counted(home, audiorec):
+    code, out, err = audiorec(
+        *("cold-start", "audience", *BY_EMBEDDING, "--minimum", "0.9999", "--out", "a.parquet")
+    )
+    assert code == 0, err
+    assert "6 of 6 lists are empty" in err
+    assert "rows\t0" in out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["audience", "--songs", "new.parquet"], 2, "give --interactions, and --vectors"),
+        (
+            ["audience", "--songs", "new.parquet", "--users", "others.parquet"],
+            2,
+            "made in the spaces of people and x",
+        ),
+        (["audience", "--songs", "none", "--users", "users.parquet"], 4, "none: no such file"),
+        (["songs", "--songs", "vecs.parquet", "--users", "users.parquet"], 4, "holds vectors"),
+        (["songs", *BY_EMBEDDING, "--by", "vector"], 2, "leave --users out"),
+        (["songs", "--songs", "new.parquet", "--by", "embedding"], 2, "give --users"),
+        (["audience", *BY_EMBEDDING, "--quota", "2000"], 2, "quota must lie in 0..1000"),
+        (
+            ["songs", *BY_EMBEDDING, "--artists", "vecs.parquet", "--per-artist", "1"],
+            2,
+            "the artist of none of the new songs",
+        ),
+    ],
+)
+def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, message):
+    before = sorted(p.name for p in home.iterdir())
+    found, out, err = audiorec("cold-start", *arguments, "--out", "out.parquet")
+    assert found == code, err
+    assert message in err
+    assert err.startswith("error: ")
+    assert out == ""
+    assert sorted(p.name for p in home.iterdir()) == before
+
+
+def test_ctrl_c_keeps_what_was_found(home):
+    """A process that is told to stop says how to go on, and the same command does."""
+    script = (
+        "import sys, time\n"
+        "import audiorec.recall.cold_start as c\n"
+        "c.MAX_BLOCK['songs'] = 1\n"
+        "best = c.Job.best\n"
+        "def slow(self, rows, k):\n"
+        "    time.sleep(0.2)\n"
+        "    return best(self, rows, k)\n"
+        "c.Job.best = slow if '--slow' in sys.argv else best\n"
+        "sys.argv = [a for a in sys.argv if a != '--slow']\n"
+        "from audiorec_cli.main import main\n"
+        "main()\n"
+    )
+    arguments = ["cold-start", "songs", *BY_EMBEDDING, "--out", "lists.parquet"]
+    command = [sys.executable, "-c", script, *arguments]
+    process = subprocess.Popen(
+        [*command, "--slow"], stderr=subprocess.PIPE, text=True, env={**os.environ}
+    )
+    for _ in range(1200):
+        if len(list(home.glob("lists.parquet.run/block-*"))) > 2:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    assert "the same command goes on from there" in err
+    kept = len(list(home.glob("lists.parquet.run/block-*")))
+    assert 2 < kept < 20
+    again = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert again.returncode == 0, again.stderr
+    assert pq.read_table("lists.parquet").num_rows == 120
+    assert not (home / "lists.parquet.run").exists()

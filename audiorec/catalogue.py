@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, StoreError
+from audiorec.unfolding import refuse_bomb
 
 AUDIO_EXTENSIONS = frozenset(
     ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64".split()
@@ -98,17 +99,24 @@ def find_songs(
     return _unique(sources)
 
 
-def read_list(lines: Iterable[str], *, root: Path | None = None) -> list[Source]:
+def read_list(
+    lines: Iterable[str],
+    *,
+    root: Path | None = None,
+    song_id: Callable[[str, str], str] | None = None,
+) -> list[Source]:
     """Read one path a line; ids are relative to `root` where a path lies in it.
 
-    Blank lines and lines that start with ``#`` are passed over.
+    Blank lines and lines that start with ``#`` are passed over. For `song_id` see
+    `find_songs`.
     """
+    rename = song_id or (lambda _path, default: default)
     sources = []
     for line in lines:
         text = line.rstrip("\r\n\0")
         if not text.strip() or text.startswith("#"):
             continue
-        sources.append(make_source(text, _relative_name(text, root)))
+        sources.append(make_source(text, rename(text, _relative_name(text, root))))
     return _unique(sources)
 
 
@@ -166,15 +174,20 @@ def _walk(
     for folder, subfolders, files in os.walk(root, followlinks=follow_links):
         subfolders[:] = sorted(d for d in subfolders if not d.startswith((".", "__MACOSX")))
         if follow_links:  # a loop of links leads back to a folder that was seen
-            real = [(d, os.path.realpath(os.path.join(folder, d))) for d in subfolders]
-            subfolders[:] = [d for d, target in real if target not in seen]
-            seen.update(target for _, target in real)
+            subfolders[:] = [d for d in subfolders if _is_new(os.path.join(folder, d), seen)]
         for name in sorted(files):
             path = os.path.join(folder, name)
             relative = PurePosixPath(os.path.relpath(path, root).replace(os.sep, "/")).as_posix()
             inside = follow_links or _lies_in(path, real_root)
             if inside and _matches(relative, include, exclude) and _is_song(path):
                 yield path, relative
+
+
+def _is_new(folder: str, seen: set[str]) -> bool:
+    real = os.path.realpath(folder)
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
 
 
 def _matches(relative: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
@@ -218,7 +231,7 @@ def make_source(path: str, song_id: str) -> Source:
     try:
         info = os.stat(path)
         size, mtime_ns = info.st_size, info.st_mtime_ns
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
         size, mtime_ns = -1, -1
     return Source(song_id, path, printable(os.path.abspath(path)), size, mtime_ns)
 
@@ -235,13 +248,16 @@ def _relative_name(path: str, root: Path | None) -> str:
 def _unique(sources: list[Source]) -> list[Source]:
     """Sort by id; the same file twice is one song, two files of one id are an error."""
     by_id: dict[str, Source] = {}
+    twice: dict[str, Source] = {}
     for source in sources:
-        other = by_id.setdefault(source.song_id, source)
-        if other.uri != source.uri:
-            raise InputError(
-                f"two files have the song id {source.song_id!r}: {other.uri} and {source.uri}; "
-                "give the folder that holds both, or ids of your own (--id-from, --manifest)"
-            )
+        if by_id.setdefault(source.song_id, source).uri != source.uri:
+            twice.setdefault(source.song_id, source)
+    for name, source in twice.items():
+        others = f" ({len(twice) - 1} more ids stand twice)" if len(twice) > 1 else ""
+        raise InputError(
+            f"two files have the song id {name!r}: {by_id[name].uri} and {source.uri}{others}; "
+            "give the folder that holds both, or ids of your own (--id-from, --manifest)"
+        )
     return [by_id[name] for name in sorted(by_id)]
 
 
@@ -259,14 +275,18 @@ def _parquet_rows(path: Path) -> Iterator[tuple[str, str]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
+    columns = ["path", "song_id"]
     try:
-        names = pq.read_schema(path).names
-        _require_columns(path, names)
-        table = pq.read_table(path, columns=["path", "song_id"])
+        with pq.ParquetFile(path) as file:
+            _require_columns(path, file.schema_arrow.names)
+            refuse_bomb(file, path, name=str(path), columns=columns)
+            table = file.read(columns=columns)
+    except StoreError as error:
+        raise InputError(str(error)) from error
     except (OSError, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot read the manifest: {error}") from error
-    columns = (table.column(name).to_pylist() for name in ("path", "song_id"))
-    yield from ((str(a or ""), str(b or "")) for a, b in zip(*columns, strict=True))
+    values = (table.column(name).to_pylist() for name in columns)
+    yield from ((str(a or ""), str(b or "")) for a, b in zip(*values, strict=True))
 
 
 def _require_columns(path: Path, names: Iterable[str]) -> None:

@@ -12,61 +12,32 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from audiorec.catalogue import Source, find_songs
 from audiorec.errors import InputError, SongError
+from audiorec.options import Policy, RunOptions
 from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
 from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
-from audiorec.report import Progress, RunReport, Stopped
+from audiorec.report import Progress, RunReport, SongOutcome, Stopped
 from audiorec.song_rows import failure_row, place_columns, song_row, tag_columns
+from audiorec.storage import is_uri
 from audiorec.vectors.journal import Journal, Outputs
 from audiorec.vectors.schema import Kind, StoreMetadata, feature_column
-from audiorec.workers import Answer, Limits, Workers
+from audiorec.workers import Answer, Workers
+
+__all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
 
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
 OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200}
 HANDLER = "audiorec.pipeline:song_handler"  # what a worker process runs
-
-
-class Policy(StrEnum):
-    """What to do with the output that is there already."""
-
-    EXTEND = "extend"  # keep its rows, add what is new
-    OVERWRITE = "overwrite"  # begin anew
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """How a run goes about its work; none of it changes a vector.
-
-    Attributes
-    ----------
-    jobs : int
-        Worker processes, each of one thread; 0 for one per processor.
-    policy : Policy
-    retry_failed : bool
-        Try again what failed before, changed or not.
-    prune : bool
-        Drop songs whose file is gone.
-    limits : Limits
-        Time and memory of one song.
-    max_failures : int or float or None
-        Stop after this many failures; a float is a part of the songs to do. None stops
-        only when the first fifty songs all fail.
-    """
-
-    jobs: int = 0
-    policy: Policy = Policy.EXTEND
-    retry_failed: bool = False
-    prune: bool = False
-    limits: Limits = field(default_factory=Limits)
-    max_failures: int | float | None = None
+FETCHING_HANDLER = "audiorec.fetch:handler"  # the same, for songs in object stores
 
 
 def extract(
@@ -162,7 +133,9 @@ def run(
     extractor = Extractor(config)
     overwrite = options.policy is Policy.OVERWRITE
     with Journal.open(outputs, run_metadata(extractor, outputs), overwrite=overwrite) as journal:
-        return _Run(journal, config, options, progress, stop or threading.Event()).go(sources)
+        work = _Run(journal, config, options, progress, stop or threading.Event())
+        work.report.extractor_id = extractor.extractor_id
+        return work.go(sources)
 
 
 def preview(
@@ -227,34 +200,29 @@ class _Run:
         moved = {self._relabel(source, known) for source, known in plan.relabelled}
         moved |= self._work(plan.todo)
         if self.report.stopped is None:
-            dropped = self._dropped(sources, moved)
-            self.report.pruned = len(dropped)
-            self.report.rows = self.journal.commit(keep=lambda song_id: song_id not in dropped)
+            with self._writing():
+                dropped = self._dropped(sources, moved)
+                self.report.pruned = len(dropped)
+                self.report.rows = self.journal.commit(keep=lambda song: song not in dropped)
         self.report.wall_s = time.monotonic() - started
         return self.report
 
     def _work(self, todo: Sequence[Source]) -> set[str]:
         """Extract `todo`; returns the content hashes that were known already."""
-        outputs = FEATURE_OUTPUTS if self.journal.outputs.features else ()
-        arguments = (self.config, _complete_hashes(self.journal), outputs)
-        by_path = {source.path: source for source in todo}
+        waiting: dict[str, list[Source]] = {}  # a file may stand under several ids
+        for source in todo:
+            waiting.setdefault(source.path, []).append(source)
         moved: set[str] = set()
         if not todo:
             return moved
-        jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
-        limits = self.options.limits
-        if self.config.device != "cpu":  # a GPU's driver maps more addresses than any song needs
-            limits = replace(limits, memory_bytes=0)
-        with Workers(HANDLER, arguments, jobs=jobs, limits=limits) as workers:
+        with self._workers(todo) as workers:
             for answer in workers.map_unordered(self._until_stopped(todo)):
-                source = by_path[answer.item]
+                source = waiting[answer.item].pop()
                 if answer.error is not None and not isinstance(answer.error, SongError):
                     raise answer.error  # no song's fault: it would befall every one
                 if isinstance(answer.value, str):
-                    moved.add(self._reuse(source, answer.value))
-                else:
-                    self._record(source, answer)
-                self._tell(source, len(todo))
+                    moved.add(answer.value)
+                self._tell(self._record(source, answer), len(todo))
                 if self._is_hopeless(len(todo)):
                     self.stop.set()
                     self.report.stopped = Stopped.MAX_FAILURES
@@ -262,32 +230,68 @@ class _Run:
             self.report.stopped = Stopped.INTERRUPTED
         return moved
 
+    def _workers(self, todo: Sequence[Source]) -> Workers:
+        outputs = FEATURE_OUTPUTS if self.journal.outputs.features else ()
+        known = _complete_hashes(self.journal) if self.options.by_content else frozenset()
+        handler = self.options.handler or HANDLER
+        arguments: tuple[Any, ...] = (self.config, known, outputs)
+        if any(is_uri(source.path) for source in todo):
+            handler, arguments = FETCHING_HANDLER, (handler, arguments, self.options.scratch)
+        limits = self.options.limits
+        if self.config.device != "cpu":  # a GPU's driver maps more addresses than any song needs
+            limits = replace(limits, memory_bytes=0)
+        jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
+        return Workers(handler, arguments, jobs=jobs, limits=limits)
+
     def _until_stopped(self, todo: Sequence[Source]) -> Iterator[str]:
         for source in todo:
             if self.stop.is_set():
                 return
             yield source.path
 
-    def _record(self, source: Source, answer: Answer) -> None:
+    def _record(self, source: Source, answer: Answer) -> SongOutcome:
+        """Put an answer into the journal and count it."""
+        told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
+        if isinstance(answer.value, str):
+            self._reuse(source, answer.value)
+            return told("reused")
         if isinstance(answer.value, Song):
-            song = answer.value
-            self.journal.append_song(
-                song_row(source, song), scores=song.series, features=song.features
-            )
-            self.report.count(song.info.status, song.info.duration_s)
-        else:
-            row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
-            self.journal.append_failure(row)
-            self.report.count_failure(row["status"])
+            return self._record_song(source, answer.value, told)
+        row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
+        with self._writing():
+            self.journal.append_failure(row | self._at("failed_at"))
+        self.report.count_failure(row["status"])
+        return told("failed", row["status"], row["message"])
 
-    def _reuse(self, source: Source, content_hash: str) -> str:
+    def _record_song(
+        self, source: Source, song: Song, told: Callable[..., SongOutcome]
+    ) -> SongOutcome:
+        row = song_row(source, song) | self._at("extracted_at")
+        with self._writing():
+            self.journal.append_song(row, scores=song.series, features=song.features)
+        status, audio_s = str(song.info.status), song.info.duration_s
+        self.report.count(status, audio_s)
+        self.report.spend(song.cpu_s)
+        return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
+
+    def _at(self, column: str) -> dict[str, Any]:
+        return {} if self.options.at is None else {column: self.options.at}
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        started = time.thread_time()
+        try:
+            yield
+        finally:
+            self.report.spend({"write": time.thread_time() - started})
+
+    def _reuse(self, source: Source, content_hash: str) -> None:
         """Give a song that was moved or retagged the vector of its content."""
         from audiorec.audio.tags import read_tags
 
         tags = tag_columns(read_tags(source.path))
         self.journal.append_copy(content_hash, {**place_columns(source), **tags})
         self.report.reused += 1
-        return content_hash
 
     def _relabel(self, source: Source, known: KnownSong) -> str:
         self.journal.append_copy(known.content_hash, place_columns(source))
@@ -295,17 +299,21 @@ class _Run:
         return known.content_hash
 
     def _dropped(self, sources: Sequence[Source], moved: set[str]) -> set[str]:
-        """Ids whose file is gone: all of them with prune, else those that moved elsewhere."""
-        present = {source.song_id for source in sources}
-        gone = partial(_is_gone, present)
-        songs = {
+        """Ids whose file goes by another name now, has moved elsewhere or, with prune, is gone."""
+        ids = {source.song_id for source in sources}
+        places = {source.uri for source in sources}
+        gone = partial(_is_gone, ids)
+        songs, failures = _known(self.journal, None), _failures(self.journal)
+        names = [(k.song_id, k.uri) for k in songs] + [(f.song_id, f.uri) for f in failures]
+        dropped = {name for name, uri in names if uri in places} - ids
+        dropped |= {
             k.song_id
-            for k in _known(self.journal, None)
+            for k in songs
             if (self.options.prune or k.content_hash in moved) and gone(k.song_id, k.uri)
         }
         if self.options.prune:
-            songs |= {f.song_id for f in _failures(self.journal) if gone(f.song_id, f.uri)}
-        return songs
+            dropped |= {f.song_id for f in failures if gone(f.song_id, f.uri)}
+        return dropped
 
     def _is_hopeless(self, total: int) -> bool:
         failed, limit = self.report.failed, self.options.max_failures
@@ -313,7 +321,7 @@ class _Run:
             return failed >= HOPELESS and failed == self.report.done
         return failed > (limit * total if isinstance(limit, float) else limit)
 
-    def _tell(self, source: Source, total: int) -> None:
+    def _tell(self, song: SongOutcome, total: int) -> None:
         if self.progress is not None:
             self.progress(
                 Progress(
@@ -321,14 +329,19 @@ class _Run:
                     total=total,
                     failed=self.report.failed,
                     audio_s=self.report.audio_s,
-                    song_id=source.song_id,
+                    song_id=song.song_id,
+                    song=song,
                 )
             )
 
 
 def _plan(journal: Journal, sources: Sequence[Source], options: RunOptions) -> Plan:
     known = _known(journal, _complete_hashes(journal))
-    return plan_run(sources, known, _failures(journal), retry_failed=options.retry_failed)
+    plan = plan_run(sources, known, _failures(journal), retry_failed=options.retry_failed)
+    if not options.by_content:
+        plan.todo.extend(source for source, _known_song in plan.relabelled)
+        plan.relabelled.clear()
+    return plan
 
 
 def _complete_hashes(journal: Journal) -> frozenset[str]:

@@ -22,12 +22,14 @@ from audiorec.audio.decode import decode
 from audiorec.audio.segment import Segment, segments
 from audiorec.audio.stderr import captured_stderr
 from audiorec.audio.tags import SongTags, read_tags
-from audiorec.errors import SongError
+from audiorec.errors import SongError, SpecMismatchError
 from audiorec.spec import FeatureSpec, fingerprint
+from audiorec.stopwatch import Stopwatch
 from audiorec.tagger.backbone import Backbone, load_backbone
 from audiorec.tagger.heads import Head, Heads, default_heads
 from audiorec.tagger.weights import BackboneName, backbone_weights
 from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
+from audiorec.vectors.schema import StoreMetadata
 from audiorec.vectors.statistics import summarize
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
@@ -71,6 +73,9 @@ class Song:
     info : AudioInfo
     tags : SongTags
     content_hash : str
+    cpu_s : mapping of str to float
+        CPU seconds of each stage: load (once a process), decode, mel, backbone, heads, and
+        read (tags and content hash).
     """
 
     vector: FloatArray
@@ -79,6 +84,7 @@ class Song:
     info: AudioInfo
     tags: SongTags
     content_hash: str
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
 class Extractor:
@@ -89,6 +95,23 @@ class Extractor:
         paths = self.config.heads
         self.heads: Heads = Heads([Head.load(p) for p in paths]) if paths else default_heads()
         self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
+
+    @classmethod
+    def for_store(cls, metadata: StoreMetadata, *, heads: tuple[Path, ...] = ()) -> "Extractor":
+        """Return the extractor that made a store: its hop, and `heads` or the shipped pair.
+
+        Raises
+        ------
+        SpecMismatchError
+            If this audiorec with these heads makes other numbers than the store has.
+        """
+        extractor = cls(ExtractorConfig(heads=heads, spec=FeatureSpec.from_dict(metadata.spec)))
+        if extractor.extractor_id != metadata.extractor_id:
+            raise SpecMismatchError(
+                f"the store was made by extractor {metadata.extractor_id}, this audiorec is "
+                f"{extractor.extractor_id}: extract the store again, or name its heads"
+            )
+        return extractor
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -134,44 +157,55 @@ class Extractor:
         SongError
             If the file cannot be used; carries the status code and the reason.
         """
-        (start_s, features), info = decode(
-            path,
-            lambda blocks: self._features(blocks, outputs),
-            spec=self.config.spec,
-            max_duration_s=self.config.max_duration_s,
-        )
-        scores = self.heads.scores(features)
+        watch = Stopwatch()
+        with watch.stage("decode"):
+            (start_s, features), info = decode(
+                path,
+                lambda blocks: self._features(blocks, outputs, watch),
+                spec=self.config.spec,
+                max_duration_s=self.config.max_duration_s,
+            )
+        with watch.stage("heads"):
+            scores = self.heads.scores(features)
+            vector = summarize(scores)
+        with watch.stage("read"):
+            tags, found_hash = read_tags(path), content_hash(path)
         return Song(
-            vector=summarize(scores),
+            vector=vector,
             series=ScoreSeries(scores, start_s, self.classes),
             features={name: _output(features, name) for name in outputs},
             info=info,
-            tags=read_tags(path),
-            content_hash=content_hash(path),
+            tags=tags,
+            content_hash=found_hash,
+            cpu_s=watch.seconds,
         )
 
     def features(self, path: str | os.PathLike[str]) -> tuple[FloatArray, dict[str, Features]]:
         """Return ``start_s`` (T,) and every backbone's full `Features`, by backbone name."""
         result, _info = decode(
             path,
-            lambda blocks: self._features(blocks, None),
+            lambda blocks: self._features(blocks, None, Stopwatch()),
             spec=self.config.spec,
             max_duration_s=self.config.max_duration_s,
         )
         return result
 
     def _features(
-        self, blocks: Iterable[FloatArray], outputs: Sequence[str] | None
+        self, blocks: Iterable[FloatArray], outputs: Sequence[str] | None, watch: Stopwatch
     ) -> tuple[FloatArray, dict[str, Features]]:
         """Run the backbones over a track; keeps only what heads and `outputs` need."""
         keep = None if outputs is None else {*self.heads.inputs, *outputs}
         starts: list[float] = []
-        batches: dict[str, list[Features]] = {b.name: [] for b in self._backbones}
-        for batch in _batched(segments(blocks, self.config.spec), self.config.batch_size):
+        with watch.stage("load"):
+            backbones = self._backbones
+        batches: dict[str, list[Features]] = {b.name: [] for b in backbones}
+        found_segments = segments(watch.each("decode", blocks), self.config.spec)
+        for batch in watch.each("mel", _batched(found_segments, self.config.batch_size)):
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
-            for backbone in self._backbones:
-                found = backbone.features(stacked)
+            for backbone in backbones:
+                with watch.stage("backbone"):
+                    found = backbone.features(stacked)
                 batches[backbone.name].append(_only(found, backbone.name, keep))
         joined = {name: _join(parts) for name, parts in batches.items()}
         return np.asarray(starts, np.float32), joined

@@ -15,6 +15,36 @@ class Stopped(StrEnum):
     MAX_FAILURES = "max_failures"
 
 
+@dataclass(frozen=True, slots=True)
+class SongOutcome:
+    """What became of one song.
+
+    Attributes
+    ----------
+    song_id : str
+    uri : str
+    outcome : str
+        ``extracted``, ``reused`` (moved or retagged) or ``failed``.
+    status : str
+        As in its row of the store or of the errors file; empty for ``reused``.
+    message : str
+        For a failure: why.
+    audio_s, wall_s : float
+        Seconds of audio, and of time.
+    cpu_s : mapping of str to float
+        CPU seconds by stage.
+    """
+
+    song_id: str
+    uri: str
+    outcome: str
+    status: str = ""
+    message: str = ""
+    audio_s: float = 0.0
+    wall_s: float = 0.0
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Progress:
     """Where a run is, after each song.
@@ -27,6 +57,8 @@ class Progress:
         Seconds of audio extracted so far.
     song_id : str
         The song that was just done.
+    song : SongOutcome or None
+        What became of it.
     """
 
     done: int
@@ -34,6 +66,7 @@ class Progress:
     failed: int
     audio_s: float
     song_id: str
+    song: SongOutcome | None = None
 
 
 @dataclass(slots=True)
@@ -57,6 +90,11 @@ class RunReport:
         Rows of each output file after the commit; empty if the run was stopped.
     audio_s, wall_s : float
         Seconds of audio extracted, and of time.
+    cpu_s : dict of str to float
+        CPU seconds by stage, over all processes: ``load``, ``decode``, ``mel``,
+        ``backbone``, ``heads`` and ``read`` of the songs, ``write`` of the output. Of songs
+        that failed nothing is known.
+    extractor_id : str
     stopped : Stopped or None
     outputs : mapping of str to Path
     """
@@ -72,8 +110,10 @@ class RunReport:
     rows: Mapping[Any, int] = field(default_factory=dict)
     audio_s: float = 0.0
     wall_s: float = 0.0
+    cpu_s: dict[str, float] = field(default_factory=dict)
+    extractor_id: str = ""
     stopped: Stopped | None = None
-    outputs: Mapping[Any, Path] = field(default_factory=dict)
+    outputs: Mapping[Any, Path | str] = field(default_factory=dict)
 
     @property
     def extracted(self) -> int:
@@ -104,6 +144,41 @@ class RunReport:
         """Count one song that failed."""
         self.failures[str(status)] += 1
 
+    def spend(self, cpu_s: Mapping[str, float]) -> None:
+        """Count CPU seconds by stage."""
+        for stage, seconds in cpu_s.items():
+            self.cpu_s[stage] = self.cpu_s.get(stage, 0.0) + seconds
+
+    def add(self, other: "RunReport") -> None:
+        """Count another run's songs, rows and seconds as this one's; time is the longest."""
+        for name in ("found", "reused", "relabelled", "unchanged", "failed_before", "pruned"):
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.statuses.update(other.statuses)
+        self.failures.update(other.failures)
+        self.spend(other.cpu_s)
+        rows = Counter(self.rows)
+        rows.update(other.rows)
+        self.rows = rows
+        self.audio_s += other.audio_s
+        self.wall_s = max(self.wall_s, other.wall_s)
+        self.extractor_id = self.extractor_id or other.extractor_id
+        self.stopped = self.stopped or other.stopped
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "RunReport":
+        """Read what `to_dict` wrote."""
+        names = ("found", "reused", "relabelled", "unchanged", "failed_before", "pruned")
+        seconds = ("audio_s", "wall_s", "cpu_s", "extractor_id")
+        stopped = content["stopped"]
+        return cls(
+            statuses=Counter(content["statuses"]),
+            failures=Counter(content["failures"]),
+            rows=dict(content["rows"]),
+            stopped=None if stopped is None else Stopped(stopped),
+            outputs=dict(content["outputs"]),
+            **{name: content[name] for name in (*names, *seconds)},
+        )
+
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
         return {
@@ -120,6 +195,8 @@ class RunReport:
             "rows": {str(kind): count for kind, count in self.rows.items()},
             "audio_s": round(self.audio_s, 3),
             "wall_s": round(self.wall_s, 3),
+            "cpu_s": {stage: round(seconds, 3) for stage, seconds in sorted(self.cpu_s.items())},
+            "extractor_id": self.extractor_id,
             "stopped": None if self.stopped is None else str(self.stopped),
             "outputs": {str(kind): str(path) for kind, path in self.outputs.items()},
         }

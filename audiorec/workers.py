@@ -22,10 +22,11 @@ import struct
 import subprocess
 import sys
 import threading
+import time
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from audiorec.errors import AudiorecError, Failure
@@ -52,6 +53,8 @@ class Answer:
         ``crashed`` for an unexpected exception.
     message : str
         For a failure: what is known of it, in one line.
+    wall_s : float
+        Seconds from the question to the answer.
     """
 
     item: Any
@@ -59,6 +62,7 @@ class Answer:
     error: AudiorecError | None = None
     failure: Failure | None = None
     message: str = ""
+    wall_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,8 +141,9 @@ class Workers:
         self._children.clear()
 
     def _handle(self, item: Any) -> Answer:
+        started = time.monotonic()
         child = self._take()
-        answer = child.ask(item, self._limits.timeout_s)
+        answer = replace(child.ask(item, self._limits.timeout_s), wall_s=time.monotonic() - started)
         if child.alive and child.asked < ITEMS_PER_CHILD:
             self._idle.put(child)
         else:

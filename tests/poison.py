@@ -5,6 +5,8 @@ import signal
 import time
 from pathlib import Path
 
+import numpy as np
+
 from audiorec import pipeline
 from audiorec.errors import MissingExtraError
 
@@ -20,6 +22,17 @@ def song_handler(*arguments):
             time.sleep(600)
         if name.startswith("memory"):
             raise MemoryError
+        return handle(path)
+
+    return poisoned
+
+
+def eating_handler(*arguments):
+    handle = pipeline.song_handler(*arguments)
+
+    def poisoned(path):
+        if Path(path).name.startswith("hang"):
+            np.ones(6 << 30, np.uint8)  # more than the limit of a worker
         return handle(path)
 
     return poisoned

@@ -10,11 +10,9 @@ moves and duplicates. It says "the same bytes of audio", never "sounds alike".
 import hashlib
 from typing import Any, BinaryIO
 
-import av.error
-
-from audiorec.audio.pyav_reader import audio_stream, codec_name, open_container
+from audiorec.audio.pyav_reader import DEMUXER_ERRORS, audio_stream, codec_name, open_container
 from audiorec.audio.raw import DecoderError
-from audiorec.audio.sniff import PathLike, end_of_audio, open_regular
+from audiorec.audio.sniff import PathLike, begin_of_audio, end_of_audio, open_regular, unreadable
 
 DIGEST_BYTES = 16
 _READ_BYTES = 1 << 20
@@ -46,13 +44,21 @@ def content_hash(path: PathLike) -> str:
     """
     with open_regular(path) as file:
         try:
-            return _hash_packets(file)
-        except (DecoderError, av.error.FFmpegError):
-            return _hash_bytes(file)
+            return _hash(file)
+        except OSError as error:  # a failing disk
+            raise unreadable(path, error) from None
+
+
+def _hash(file: BinaryIO) -> str:
+    try:
+        return _hash_packets(file)
+    except (DecoderError, *DEMUXER_ERRORS):
+        return _hash_bytes(file)
 
 
 def _hash_packets(file: BinaryIO) -> str:
-    with open_container(file, end=end_of_audio(file)) as container:
+    begin, end = begin_of_audio(file), end_of_audio(file)
+    with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
         digest = _new_hash("packets", *_format_of(stream))
         n_bytes = 0

@@ -16,6 +16,7 @@ a peak above ``spec.decode.max_peak``        scaled to peak 1
 """
 
 import contextlib
+import os
 from collections.abc import Callable, Generator, Iterator
 from typing import BinaryIO, Protocol, TypeVar
 
@@ -23,8 +24,16 @@ import numpy as np
 
 from audiorec.audio.mono import AS_MIXED, Mono, NotFiniteError, Treatment
 from audiorec.audio.pyav_reader import PyavReader
-from audiorec.audio.raw import DecoderError, RawBlock
-from audiorec.audio.sniff import Container, PathLike, Sniffed, display_path, open_regular, sniff
+from audiorec.audio.raw import MAX_CHANNELS, DecoderError, RawBlock
+from audiorec.audio.sniff import (
+    Container,
+    PathLike,
+    Sniffed,
+    display_path,
+    open_regular,
+    sniff,
+    unreadable,
+)
 from audiorec.audio.soundfile_reader import SoundfileReader
 from audiorec.errors import Failure, SongError
 from audiorec.spec import FeatureSpec
@@ -34,7 +43,6 @@ R = TypeVar("R")
 
 _DEFAULT_SPEC = FeatureSpec()
 MAX_DURATION_S = 14_400.0  # seconds; longer files are mixes, audio books or mistakes
-MAX_CHANNELS = 8
 MIN_RATE, MAX_RATE = 8_000, 192_000  # hertz
 # A file is truncated when it lacks more than both: encoders disagree by a frame or two.
 MISSING_SHARE = 0.02
@@ -185,7 +193,9 @@ class _Song:
             with open_regular(self._path) as file:
                 reading = _Reading(self, make_reader(file, self.sniffed), treatment)
                 try:
-                    return reading.run(consume), reading.info(is_damaged)
+                    result = reading.run(consume)
+                    has_shrunk = os.fstat(file.fileno()).st_size < self.sniffed.size
+                    return result, reading.info(is_damaged, has_shrunk)
                 except _ReadAgainError as again:
                     treatment = again.treatment
 
@@ -259,12 +269,18 @@ class _Reading:
             reason = f"NaN or infinity among the samples, first at {error.at_s:.3f} s"
             self._error = self._song.error(Failure.NOT_FINITE, reason, self._reader.decoder)
             raise self._error from None
+        except OSError as error:  # a failing disk, or a file that a network took away
+            self._error = unreadable(self._song.name, error)
+            raise self._error from None
         except (SongError, DecoderError, _ReadAgainError) as error:
             self._error = error
             raise
 
-    def info(self, is_damaged: bool) -> AudioInfo:
-        """Sum up; `is_damaged` if another decoder broke off in mid-file."""
+    def info(self, is_damaged: bool, has_shrunk: bool) -> AudioInfo:
+        """Sum up; `is_damaged` if another decoder broke off in mid-file.
+
+        `has_shrunk` if someone cut the file while it was read.
+        """
         reader, mono = self._reader, self._mono
         return AudioInfo(
             codec=reader.codec,
@@ -274,13 +290,13 @@ class _Reading:
             duration_s=mono.seconds,
             claimed_s=self._claimed_s(),
             packet_errors=reader.packet_errors,
-            status=self._status(is_damaged),
+            status=self._status(is_damaged, has_shrunk),
         )
 
-    def _status(self, is_damaged: bool) -> Status:
+    def _status(self, is_damaged: bool, has_shrunk: bool) -> Status:
         reader, mono = self._reader, self._mono
         # A bad packet at the very end is where the file was cut, not damage on the way.
-        is_truncated = self._is_truncated()
+        is_truncated = has_shrunk or self._is_truncated()
         ends_badly = (reader.ends_in_error or is_damaged) and not is_truncated
         applies = {
             Status.DAMAGED: reader.is_damaged or ends_badly,

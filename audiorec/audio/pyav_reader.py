@@ -9,15 +9,18 @@ mix to mono and the change of rate are not left to FFmpeg, whose mono is 3 dB to
 """
 
 import contextlib
+import ctypes
+import errno
 import os
 from collections.abc import Iterator
+from functools import cache
 from typing import Any, BinaryIO
 
 import av
 import av.error
 import numpy as np
 
-from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, DecoderError, RawBlock
+from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import Sniffed
 from audiorec.errors import Failure
 from audiorec.types import FloatArray
@@ -42,6 +45,9 @@ WHITELISTS = {
     "codec_whitelist": ",".join(CODECS),
 }
 _SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # full scale
+# IndexError: PyAV's, for a packet of a stream that began in mid-file.
+DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
+MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
 _MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
 # A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
 # 20.4 ms where its block size changes; a lost page is longer than this.
@@ -80,8 +86,9 @@ class PyavReader:
         self.is_damaged = False
         self.ends_in_error = False
         self._expected_s: float | None = None
+        self._refused_channels = 0
         self._file = file
-        self._end = sniffed.audio_end
+        self._begin, self._end = sniffed.audio_begin, sniffed.audio_end
 
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
@@ -94,13 +101,16 @@ class PyavReader:
             If FFmpeg cannot open the file, finds no audio of a known codec in it, or can
             decode none of its packets.
         """
-        with open_container(self._file, end=self._end) as container:
+        with open_container(self._file, begin=self._begin, end=self._end) as container:
             stream = audio_stream(container)
             self.codec = codec_name(stream)
             if container.format.name.startswith("mov") and stream.duration:
                 self.claimed_s = float(stream.duration * stream.time_base)
             stream.codec_context.thread_count = 1
             yield from _join(self._frames(container, stream))
+        if self._refused_channels and self._expected_s is None:
+            reason = f"{self._refused_channels} channels, 1 to {MAX_CHANNELS} are read"
+            raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
         if self.packet_errors and self._expected_s is None:
             reason = f"none of {self.packet_errors} packets could be decoded"
             raise DecoderError(reason, DECODER)
@@ -116,8 +126,17 @@ class PyavReader:
                 self._count_error()
                 continue
             for frame in frames:
-                self._follow_clock(frame)
-                yield frame
+                if self._has_fitting_channels(frame):
+                    self._follow_clock(frame)
+                    yield frame
+
+    def _has_fitting_channels(self, frame: Any) -> bool:
+        """Keep frames of more channels from PyAV, which reads past their end (18.1 does)."""
+        channels = frame.layout.nb_channels
+        if channels > MAX_CHANNELS:
+            self._refused_channels = channels
+            self._count_error()
+        return bool(channels <= MAX_CHANNELS)
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Yield packets; where the demuxer stumbles, let it look for the next one."""
@@ -128,7 +147,7 @@ class PyavReader:
                     stalls = 0
                     yield packet
                 return
-            except av.error.FFmpegError:
+            except DEMUXER_ERRORS:
                 stalls += 1
                 self._count_error()
         yield None  # what the decoder still holds
@@ -145,26 +164,28 @@ class PyavReader:
         time_s = frame.time if frame.time is not None else expected_s or 0.0
         # Joined Ogg streams begin anew, so that time may jump back, which is no hole.
         self.is_damaged |= expected_s is not None and time_s > expected_s + _HOLE_S
-        self._expected_s = time_s + frame.samples / frame.sample_rate
+        self._expected_s = time_s + frame.samples / max(frame.sample_rate, 1)
 
 
 @contextlib.contextmanager
-def open_container(file: BinaryIO, *, end: int) -> Iterator[Any]:
-    """Open a file with the whitelists, without the tags behind its audio.
+def open_container(file: BinaryIO, *, end: int, begin: int = 0) -> Iterator[Any]:
+    """Open a file with the whitelists, without the tags around its audio.
 
     Parameters
     ----------
     file : binary file
-    end : int
-        Bytes of it that are shown to FFmpeg, some versions of which take a tag at the end
-        for a damaged packet.
+    end, begin : int
+        The part of it that is shown to FFmpeg, which unpacks what a compressed frame of a
+        tag in front holds, and takes, in some versions, a tag at the end for a damaged
+        packet.
 
     Raises
     ------
     DecoderError
         If no demuxer on the list knows the file.
     """
-    source = _Beginning(file, end)
+    _limit_allocations()
+    source = _Part(file, begin, end)
     try:
         container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
@@ -173,24 +194,46 @@ def open_container(file: BinaryIO, *, end: int) -> Iterator[Any]:
         yield container
 
 
-class _Beginning:
-    """The first `end` bytes of a file, as PyAV wants files."""
+@cache
+def _limit_allocations() -> None:
+    """Bound FFmpeg's single allocations: a header of 20 bytes made it clear 1.7 GB for a title.
+
+    The limit is FFmpeg's own and holds for the whole process. PyAV does not pass it on, so
+    the function is looked up in the library that PyAV is linked to; where it cannot be
+    found, the limit of a worker's memory is what is left.
+    """
+    with contextlib.suppress(ImportError, OSError, AttributeError, TypeError):
+        from av import _core
+
+        limit = ctypes.CDLL(_core.__file__).av_max_alloc
+        limit.argtypes, limit.restype = [ctypes.c_size_t], None
+        limit(MAX_ALLOCATION)
+
+
+class _Part:
+    """The bytes of a file from `begin` to before `end`, as PyAV wants files."""
 
     name = ""  # PyAV passes it to FFmpeg, which would look at the extension
 
-    def __init__(self, file: BinaryIO, end: int) -> None:
+    def __init__(self, file: BinaryIO, begin: int, end: int) -> None:
         self._file = file
+        self._begin = begin
         self._end = end
-        self.tell = file.tell
-        file.seek(0)
+        file.seek(begin)
+
+    def tell(self) -> int:
+        return self._file.tell() - self._begin
 
     def read(self, size: int) -> bytes:
         return self._file.read(max(0, min(size, self._end - self._file.tell())))
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        if whence == os.SEEK_END:
-            offset, whence = self._end + offset, os.SEEK_SET
-        return self._file.seek(offset, whence)
+        bases = {os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}
+        target = bases.get(whence, self._begin) + offset
+        try:  # a header that lies may lead anywhere: FFmpeg copes with a refusal
+            return -errno.EINVAL if target < self._begin else self._file.seek(target) - self._begin
+        except (OSError, OverflowError):
+            return -errno.EINVAL
 
 
 def audio_stream(container: Any) -> Any:

@@ -6,6 +6,7 @@ from audiorec.errors import Failure
 from audiorec.types import FloatArray
 
 BLOCK_FRAMES = 1 << 16  # 0.5 MB of stereo: stays in the cache until it is mixed down
+MAX_CHANNELS = 8
 MAX_BLOCK_S = 10  # seconds, where the sample rate is low
 
 

@@ -43,14 +43,17 @@ class Sniffed:
     Attributes
     ----------
     container : Container
-    size, audio_end : int
-        Bytes in the file, and where its trailing tags (ID3v1, APE) begin.
+    size : int
+        Bytes in the file.
+    audio_begin, audio_end : int
+        Where its leading tags (ID3v2) end, and where its trailing ones (ID3v1, APE) begin.
     header : Header
         The claimed length, and whether it can be trusted.
     """
 
     container: Container
     size: int
+    audio_begin: int = 0
     audio_end: int
     header: Header
 
@@ -104,20 +107,29 @@ def sniff(path: PathLike) -> Sniffed:
         ``not_audio``, ``unsupported`` or ``drm``; stage ``read``.
     """
     with open_regular(path) as file:
-        size = os.fstat(file.fileno()).st_size
-        if size == 0:
-            raise _refusal(path, Failure.EMPTY, "the file has no bytes")
-        begin = _behind_id3v2(file)
-        audio_end = max(begin, end_of_audio(file))
-        file.seek(begin)
-        container = _container(file.read(_SCAN_BYTES), is_whole=audio_end - begin <= _SCAN_BYTES)
-        if container is None:
-            raise _unknown(path, file, begin)
-        header = _header(path, file, container, size, begin, audio_end)
-        if header.refusal:
-            reason = f"{header.refusal} is not among the codecs of music that are read"
-            raise _refusal(path, Failure.UNSUPPORTED, reason)
-        return Sniffed(container=container, size=size, audio_end=audio_end, header=header)
+        try:
+            return _sniff(path, file)
+        except OSError as error:  # a failing disk
+            raise unreadable(path, error) from None
+
+
+def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
+    size = os.fstat(file.fileno()).st_size
+    if size == 0:
+        raise _refusal(path, Failure.EMPTY, "the file has no bytes")
+    begin = begin_of_audio(file)
+    audio_end = max(begin, end_of_audio(file))
+    file.seek(begin)
+    container = _container(file.read(_SCAN_BYTES), is_whole=audio_end - begin <= _SCAN_BYTES)
+    if container is None:
+        raise _unknown(path, file, begin)
+    header = _header(path, file, container, size, begin, audio_end)
+    if header.refusal:
+        reason = f"{header.refusal} is not among the codecs of music that are read"
+        raise _refusal(path, Failure.UNSUPPORTED, reason)
+    return Sniffed(
+        container=container, size=size, audio_begin=begin, audio_end=audio_end, header=header
+    )
 
 
 def open_regular(path: PathLike) -> BinaryIO:
@@ -132,9 +144,8 @@ def open_regular(path: PathLike) -> BinaryIO:
     try:
         _require_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - bytes paths
         descriptor = os.open(path, flags)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise _refusal(path, Failure.UNREADABLE, reason.lower()) from None
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        raise unreadable(path, error) from None
     file = os.fdopen(descriptor, "rb")
     try:  # once more: another file may have taken its place meanwhile
         _require_regular(path, os.fstat(descriptor).st_mode)
@@ -142,6 +153,25 @@ def open_regular(path: PathLike) -> BinaryIO:
         file.close()
         raise
     return file
+
+
+def unreadable(path: PathLike, error: Exception) -> SongError:
+    """Return the error of a file that the system cannot open, or cannot read any further."""
+    reason = getattr(error, "strerror", None) or str(error)
+    return _refusal(path, Failure.UNREADABLE, reason.lower())
+
+
+def begin_of_audio(file: BinaryIO) -> int:
+    """Return the position behind the ID3v2 tags, whose contents are not looked at."""
+    at = 0
+    for _ in range(_MAX_ID3):
+        file.seek(at)
+        tag = file.read(10)
+        if len(tag) < 10 or tag[:3] != b"ID3" or max(tag[6:10]) > 0x7F:
+            return at
+        length = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
+        at += 10 + length + (10 if tag[5] & 0x10 else 0)  # flag 0x10: a footer
+    return at
 
 
 def end_of_audio(file: BinaryIO) -> int:
@@ -168,19 +198,6 @@ def _require_regular(path: PathLike, mode: int) -> None:
     if not stat.S_ISREG(mode):
         kind = next((name for is_kind, name in _FILE_KINDS if is_kind(mode)), "of unknown kind")
         raise _refusal(path, Failure.UNREADABLE, f"not a regular file but {kind}")
-
-
-def _behind_id3v2(file: BinaryIO) -> int:
-    """Return the position behind the ID3v2 tags, whose contents are not looked at."""
-    at = 0
-    for _ in range(_MAX_ID3):
-        file.seek(at)
-        tag = file.read(10)
-        if len(tag) < 10 or tag[:3] != b"ID3" or max(tag[6:10]) > 0x7F:
-            return at
-        length = tag[6] << 21 | tag[7] << 14 | tag[8] << 7 | tag[9]
-        at += 10 + length + (10 if tag[5] & 0x10 else 0)  # flag 0x10: a footer
-    return at
 
 
 def _container(head: bytes, *, is_whole: bool) -> Container | None:

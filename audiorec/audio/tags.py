@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from tinytag import TinyTag, TinyTagException
 
 from audiorec.audio.sniff import PathLike, open_regular
+from audiorec.audio.ufid import musicbrainz_ufid
 from audiorec.errors import SongError
 
 MAX_CHARACTERS = 500  # of a field; some tools store lyrics as a title
@@ -55,16 +56,44 @@ def read_tags(path: PathLike) -> SongTags:
     try:
         with open_regular(path) as file:
             tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=False)
+            track_ids = (tag.other.get(name) for name in _TRACK_ID_FIELDS)
+            track_id = _clean(next(filter(None, track_ids), None)) or musicbrainz_ufid(file)
     except (SongError, OSError, TinyTagException):
         return SongTags()
-    track_ids = (tag.other.get(name) for name in _TRACK_ID_FIELDS)
     return SongTags(
         title=_clean(tag.title),
         artist=_clean(tag.artist),
         album=_clean(tag.album),
         isrc=_clean(tag.other.get("isrc")),
-        musicbrainz_trackid=_clean(next(filter(None, track_ids), None)),
+        musicbrainz_trackid=track_id,
     )
+
+
+def read_tag(path: PathLike, name: str) -> str | None:
+    """Read one tag by its name.
+
+    Parameters
+    ----------
+    path : path-like
+    name : str
+        ``title``, ``artist``, ``album``, ``isrc``, ``musicbrainz_trackid``, or what the tag
+        is called in the file, in lower case: ``catalog_number``, ``acoustid_id``.
+
+    Returns
+    -------
+    value : str or None
+        Cleaned as in `read_tags`; None where the file has no such tag or cannot be read.
+    """
+    if name in SongTags.__slots__:
+        found: str | None = getattr(read_tags(path), name)
+        return found
+    try:
+        with open_regular(path) as file:
+            tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=False)
+    except (SongError, OSError, TinyTagException):
+        return None
+    plain = name.replace("_", " ")
+    return _clean(tag.other.get(name) or tag.other.get(plain) or tag.as_dict().get(name))
 
 
 def header_duration_s(path: PathLike) -> float | None:

@@ -8,6 +8,7 @@ Two networks are shipped, both musicnn: ``msd`` was trained on the Million Song 
 the default, and torch (`audiorec.tagger.backbone_torch`), for reading, training and GPUs.
 """
 
+import os
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
 
@@ -189,6 +190,8 @@ def _torch_backbone(name: BackboneName, device: str) -> Backbone:
 
 def _session(path: str) -> Any:
     """Open a model on one thread that does not spin while it waits."""
+    # From 1.29 on, its wheels tell its maker of every session, and keep files to do so.
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine
 
     options = onnxruntime.SessionOptions()

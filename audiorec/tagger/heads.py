@@ -264,7 +264,7 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         raise WeightsError(f"{path}: not a head file: no metadata key {METADATA_KEY!r}")
     try:
         meta = json.loads(text)
-    except json.JSONDecodeError as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: thousands of brackets
         raise WeightsError(f"{path}: head metadata is not JSON: {error}") from error
     version = meta.get("format") if isinstance(meta, dict) else None
     if version != FORMAT_VERSION:

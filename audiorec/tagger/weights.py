@@ -199,10 +199,13 @@ def read_metadata(path: Path) -> dict[str, Any]:
         raise WeightsError(f"{path}: not a safetensors file ({error})") from error
     if text is None:
         raise WeightsError(f"{path}: holds no backbone, its metadata lack {METADATA_KEY!r}")
-    about: dict[str, Any] = json.loads(text)
-    if about["format_version"] != FORMAT_VERSION:
+    try:
+        about: dict[str, Any] = json.loads(text)
+        version = about["format_version"]
+    except (ValueError, RecursionError, KeyError, TypeError) as error:
+        raise WeightsError(f"{path}: the backbone's metadata are damaged: {error}") from error
+    if version != FORMAT_VERSION:
         raise WeightsError(
-            f"{path}: format version {about['format_version']}, "
-            f"this audiorec reads version {FORMAT_VERSION}"
+            f"{path}: format version {version}, this audiorec reads version {FORMAT_VERSION}"
         )
     return about

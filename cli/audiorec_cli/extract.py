@@ -5,6 +5,7 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -12,10 +13,12 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.console import Exit, duration, file_size, out, print_json, say
+from audiorec_cli.observers import observers, stage_line
 from audiorec_cli.progress import progress_display
 
 if TYPE_CHECKING:
     from audiorec.catalogue import Source
+    from audiorec.naming import Naming
     from audiorec.plan import Plan
     from audiorec.report import RunReport
     from audiorec.vectors.journal import Outputs
@@ -29,9 +32,9 @@ def extract(
     paths: Annotated[
         list[Path] | None, typer.Argument(help="Folders, audio files or globs.")
     ] = None,
-    out: Annotated[Path, typer.Option("--out", "-o", help="The store to make or extend.")] = Path(
-        "vecs.parquet"
-    ),
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="The store to make or extend; for shards a folder.")
+    ] = "vecs.parquet",
     scores: Annotated[
         Path | None, typer.Option(help="Also write the score series (T x 14) to this file.")
     ] = None,
@@ -45,10 +48,21 @@ def extract(
         str | None, typer.Option("--files-from", help="A list of paths, one a line; - for stdin.")
     ] = None,
     manifest: Annotated[
-        Path | None, typer.Option(help="A CSV or Parquet with the columns path and song_id.")
+        str | None, typer.Option(help="A CSV or Parquet with the columns path and song_id.")
+    ] = None,
+    shard: Annotated[
+        str | None, typer.Option(help="Make part I/N of a --manifest, from 0/N (docs/scale.md).")
+    ] = None,
+    shards: Annotated[int | None, typer.Option(help="Make all N parts of a --manifest.")] = None,
+    runner: Annotated[
+        Literal["local", "ray", "dask"], typer.Option(help="Who works on the --shards.")
+    ] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray or Dask cluster.")] = None,
+    work_dir: Annotated[
+        Path | None, typer.Option(help="Where a part lies while it is made.")
     ] = None,
     id_from: Annotated[
-        Literal["path", "stem"], typer.Option(help="What the default song ids are made of.")
+        str, typer.Option(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
     ] = "path",
     include: Annotated[list[str] | None, typer.Option(help="Only paths like this glob.")] = None,
     exclude: Annotated[list[str] | None, typer.Option(help="No paths like this glob.")] = None,
@@ -57,6 +71,12 @@ def extract(
     ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")] = 0,
     head: Annotated[list[Path] | None, typer.Option(help="Head files instead of ours.")] = None,
+    hop: Annotated[
+        float,
+        typer.Option(
+            help="Seconds between two segments; 6 is twice as fast (see docs/decisions/0017)."
+        ),
+    ] = 3.0,
     engine: Annotated[
         Literal["onnx", "torch"], typer.Option(help="torch needs the extra train.")
     ] = "onnx",
@@ -82,6 +102,12 @@ def extract(
     allow_failures: Annotated[
         bool, typer.Option("--allow-failures", help="Exit 0 even if some songs failed.")
     ] = False,
+    log_json: Annotated[
+        str | None, typer.Option(help="A line of JSON for every song, to a file or - (stdout).")
+    ] = None,
+    metrics_textfile: Annotated[
+        Path | None, typer.Option(help="Keep metrics for Prometheus in this .prom file.")
+    ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
 ) -> None:
@@ -90,8 +116,11 @@ def extract(
     The run can be stopped or killed at any time: the same command goes on where it was.
     Songs that did not change since the last run are not opened.
     """
-    from audiorec.extraction import Policy, RunOptions, make_outputs, preview, run
-    from audiorec.pipeline import ExtractorConfig
+    from audiorec.extraction import Policy, RunOptions, make_outputs, preview, run, run_metadata
+    from audiorec.naming import parse_naming
+    from audiorec.pipeline import Extractor, ExtractorConfig
+    from audiorec.spec import FeatureSpec, SegmentSpec
+    from audiorec.storage import is_uri
     from audiorec.workers import Limits
 
     options = RunOptions(
@@ -103,10 +132,29 @@ def extract(
         max_failures=_max_failures(max_failures),
     )
     config = ExtractorConfig(
-        heads=tuple(head or ()), engine=engine, device=device, max_duration_s=max_duration
+        heads=tuple(head or ()),
+        engine=engine,
+        device=device,
+        max_duration_s=max_duration,
+        spec=FeatureSpec(segment=SegmentSpec(hop_s=hop)),
     )
+    watched = partial(observers, log_json=log_json, metrics=metrics_textfile, json=json)
+    if shard is not None or shards is not None or is_uri(out):
+        from audiorec_cli.sharded import Sharding, extract_shards
+
+        refused: dict[str, object] = {"PATHS": paths, "--files-from": files_from}
+        refused |= {"--errors": errors, "--retry-failed": retry_failed, "--prune": prune}
+        refused |= {"--include": include, "--exclude": exclude, "--dry-run": dry_run}
+        refused |= {"--id-from": id_from != "path"}
+        refused["--id-from"] = id_from != "path"
+        asked = Sharding(manifest, out, shard, shards, runner, address, work_dir, scores, features)
+        asked.check(refused)
+        code = extract_shards(asked, config, options, watched, quiet=quiet, json=json)
+        raise typer.Exit(Exit.OK if allow_failures and code == Exit.SOME_FAILED else code)
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
-    sources = _sources(paths, files_from, manifest, id_from, include, exclude, follow_links)
+    naming = parse_naming(id_from, vectors=outputs.vectors)
+    sources = _sources(paths, files_from, manifest, naming, include, exclude, follow_links)
+    _print_unnamed(naming, id_from, len(sources))
     if not sources:
         say("error: no songs found: no file there looks like audio")
         raise typer.Exit(Exit.NOTHING_USABLE)
@@ -114,19 +162,28 @@ def extract(
         plan = preview(sources, outputs, config=config, options=options)
         _print_plan(plan, json)
         return
-    with _graceful_stop(quiet) as stop, progress_display(quiet=quiet) as progress:
-        report = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
+    with watched(out, record=f"{out}.run.json") as told:
+        told.start(songs=len(sources))
+        with graceful_stop(quiet) as stop, progress_display(quiet=quiet) as shown:
+            progress = told.songs(shown)
+            report = run(
+                sources, outputs, config=config, options=options, progress=progress, stop=stop
+            )
+        code = exit_code(report, allow_failures)
+        told.end(report, run_metadata(Extractor(config), outputs), exit_code=code)
+    if report.stopped is None:
+        _keep_aliases(naming, outputs)
     if json:
         print_json({"schema": "audiorec/extract/1", **report.to_dict()})
     _print_summary(report, outputs)
-    raise typer.Exit(_exit_code(report, allow_failures))
+    raise typer.Exit(code)
 
 
 def _sources(
     paths: list[Path] | None,
     files_from: str | None,
-    manifest: Path | None,
-    id_from: str,
+    manifest: str | None,
+    naming: "Naming",
     include: list[str] | None,
     exclude: list[str] | None,
     follow_links: bool,
@@ -138,16 +195,39 @@ def _sources(
     if sum(ways) != 1:
         raise InputError("give paths, or --files-from, or --manifest: one of the three")
     if manifest is not None:
-        return read_manifest(manifest)
+        if not naming.is_default:
+            raise InputError("--id-from: the song ids of a --manifest stand in the manifest")
+        if "://" in manifest:
+            raise InputError(f"{manifest}: a list elsewhere is worked on with --shard or --shards")
+        return read_manifest(Path(manifest))
     if files_from is not None:
-        return read_list(_lines(files_from), root=Path.cwd())
+        return read_list(_lines(files_from), root=Path.cwd(), song_id=naming)
     return find_songs(
         [str(p) for p in paths or ()],
         include=include or (),
         exclude=exclude or (),
         follow_links=follow_links,
-        song_id=(lambda _path, name: Path(name).stem) if id_from == "stem" else None,
+        song_id=naming,
     )
+
+
+def _print_unnamed(naming: "Naming", id_from: str, n_songs: int) -> None:
+    """Say which songs keep their path because they have no other name."""
+    if naming.unnamed:
+        some = ", ".join(naming.unnamed[:3]) + (", ..." if len(naming.unnamed) > 3 else "")
+        say(
+            f"note: {len(naming.unnamed)} of {n_songs} songs have no id by --id-from {id_from} "
+            f"and keep their path: {some}"
+        )
+
+
+def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
+    """Write the aliases that a table of ids brought to aliases.parquet beside the store."""
+    if naming.aliases:
+        from audiorec.vectors.aliases import ALIASES_FILE, add_own_aliases
+
+        path = outputs.vectors.with_name(ALIASES_FILE)
+        say(f"aliases: {add_own_aliases(path, naming.aliases)} in {path}")
 
 
 def _lines(files_from: str) -> list[str]:
@@ -173,7 +253,7 @@ def _max_failures(text: str | None) -> int | float | None:
 
 
 @contextmanager
-def _graceful_stop(quiet: bool) -> Iterator[threading.Event]:
+def graceful_stop(quiet: bool) -> Iterator[threading.Event]:
     """Turn the first Ctrl-C or SIGTERM into an event, the second into the usual end."""
     stop = threading.Event()
 
@@ -232,8 +312,8 @@ def _header_seconds(source: "Source") -> float:
     return header_duration_s(source.path) or 0.0
 
 
-def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
-    """Say what came of the run: counts by status, speed, where the files are."""
+def print_counts(report: "RunReport") -> None:
+    """Say what came of the songs: counts by status, speed, and where the time went."""
     parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
     line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
     more = {
@@ -249,8 +329,15 @@ def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
     if report.extracted:
         line += f"; {duration(report.audio_s)} of audio in {duration(report.wall_s)} ({speed:.0f}x)"
     say(line)
+    if stages := stage_line(report.cpu_s):
+        say(f"  {stages}")
     for status, count in report.failures.most_common():
         say(f"  failed: {count} {status}")
+
+
+def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
+    """Say what came of the run, and where the files are."""
+    print_counts(report)
     if report.stopped is not None:
         say(
             f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, the same "
@@ -262,7 +349,8 @@ def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
         say(f"reasons: {outputs.errors} (--retry-failed tries them again)")
 
 
-def _exit_code(report: "RunReport", allow_failures: bool) -> Exit:
+def exit_code(report: "RunReport", allow_failures: bool) -> Exit:
+    """Return what the process is to return."""
     if report.stopped == "interrupted":
         return Exit.INTERRUPTED
     if report.stopped == "max_failures":

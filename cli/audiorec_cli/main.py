@@ -7,7 +7,27 @@ from typing import Annotated
 import typer
 
 from audiorec.errors import AudiorecError, SongError, StoreError, WeightsError
-from audiorec_cli import classify, doctor, extract, heads, info, similar, tags
+from audiorec_cli import (
+    analyze,
+    classify,
+    cold_start,
+    doctor,
+    duplicates,
+    extract,
+    heads,
+    index,
+    info,
+    interactions,
+    manifest,
+    metric,
+    path,
+    playlist,
+    similar,
+    simulate,
+    store,
+    tags,
+    users,
+)
 from audiorec_cli.console import Exit, say
 
 app = typer.Typer(
@@ -21,11 +41,23 @@ app = typer.Typer(
     ),
 )
 app.command()(extract.extract)
+app.command()(manifest.manifest)
 app.command()(similar.similar)
+app.command()(path.path)
+app.command()(playlist.playlist)
+app.command()(duplicates.duplicates)
 app.command()(classify.classify)
 app.command()(tags.tags)
 app.command()(info.info)
+app.add_typer(store.app, name="store")
 app.add_typer(heads.app, name="heads")
+app.add_typer(index.app, name="index")
+app.add_typer(interactions.app, name="interactions")
+app.add_typer(analyze.app, name="analyze")
+app.command()(simulate.simulate)
+app.add_typer(users.app, name="users")
+app.add_typer(cold_start.app, name="cold-start")
+app.add_typer(metric.app, name="metric")
 app.command()(doctor.doctor)
 
 

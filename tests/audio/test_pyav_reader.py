@@ -1,17 +1,20 @@
 """`audiorec.audio.pyav_reader`: sample formats, whitelists, damage."""
 
+import errno
 import io
+import os
 from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
-from odd_files import encode, sound
+from odd_files import encode, music, sound
 
 from audiorec.audio.headers import Header
 from audiorec.audio.pyav_reader import (
     PyavReader,
     _join,
+    _Part,
     _to_float,
     audio_stream,
     codec_name,
@@ -137,10 +140,10 @@ def test_holes_and_bad_packets_are_told_apart_from_a_cut(odd):
 class Packet:
     """Stands for one packet: its frames, or an error."""
 
-    def __init__(self, *starts_s: float, bad: bool = False) -> None:
-        self._frames = [
-            SimpleNamespace(time=start, samples=1_000, sample_rate=1_000) for start in starts_s
-        ]
+    def __init__(self, *starts_s: float, bad: bool = False, channels: int = 2) -> None:
+        about = {"samples": 1_000, "sample_rate": 1_000}
+        layout = SimpleNamespace(nb_channels=channels)
+        self._frames = [SimpleNamespace(time=at, layout=layout, **about) for at in starts_s]
         self._bad = bad
 
     def decode(self) -> list[SimpleNamespace]:
@@ -160,6 +163,8 @@ class Packet:
         ([Packet(0, 1.01), Packet(2.02)], 0, False, False),  # time stamps are rounded
         ([Packet(5), Packet(6), Packet(0)], 0, False, False),  # joined streams begin anew
         ([Packet(0), Packet(bad=True), Packet(bad=True)], 2, False, True),
+        ([Packet(0), Packet(1, channels=9), Packet(2)], 1, True, False),
+        ([Packet(0, channels=8), Packet(1, channels=20)], 1, False, True),
     ],
 )
 def test_damage_by_hand(packets, errors, is_damaged, ends_in_error):
@@ -185,6 +190,28 @@ def test_a_demuxer_that_stumbles_goes_on_and_does_not_go_on_for_ever():
     stream = SimpleNamespace(decode=lambda _: Packet(1).decode())  # what the decoder held back
     assert [f.time for f in reader._frames(Stumbling(), stream)] == [0, 1]
     assert reader.packet_errors == 1 + 16
+
+
+def test_frames_of_too_many_channels_are_not_touched(tmp_path):
+    path = tmp_path / "9.flac"
+    encode(path, music(channels=1), codec="flac", container="flac")
+    sniffed = sniff(path)
+    with open_regular(path) as file:
+        reader = PyavReader(file, sniffed)
+        reader._packets = lambda *_: iter([Packet(0, channels=20), Packet(1, channels=20)])
+        with pytest.raises(DecoderError, match="20 channels, 1 to 8 are read") as caught:
+            list(reader.blocks())
+    assert caught.value.failure is Failure.UNSUPPORTED
+
+
+def test_what_is_shown_begins_behind_the_tag_in_front():
+    part = _Part(io.BytesIO(b"tag-audio-tail"), 4, 10)
+    assert (part.read(100), part.tell(), part.read(100)) == (b"audio-", 6, b"")
+    assert (part.seek(1), part.read(3)) == (1, b"udi")
+    assert (part.seek(-2, os.SEEK_END), part.read(9)) == (4, b"o-")
+    assert (part.seek(-1, os.SEEK_CUR), part.read(1)) == (5, b"-")
+    assert part.seek(-1) == part.seek(-99, os.SEEK_CUR) == part.seek(1 << 70) == -errno.EINVAL
+    assert part.tell() == 6  # where it was
 
 
 def test_length_of_an_mp4_stands_in_its_index(odd):

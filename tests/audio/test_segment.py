@@ -180,5 +180,5 @@ def test_a_long_hop_streams_the_same_as_at_once():
 
 @pytest.mark.parametrize("hop_s", [0.4, 61.0, float("nan")])
 def test_hops_out_of_bounds_are_refused(hop_s):
-    with pytest.raises(InputError, match="the hop must lie between 0.5 and 60 s"):
+    with pytest.raises(InputError, match=r"the hop must lie between 0\.5 and 60 s"):
         SegmentSpec(hop_s=hop_s)

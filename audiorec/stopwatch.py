@@ -1,0 +1,55 @@
+"""Where a process's CPU time goes: each moment belongs to the stage that was entered last.
+
+``with watch.stage("mel")`` counts for "mel"; inside it, ``for block in watch.each("decode",
+blocks)`` counts the making of the blocks for "decode" and the body of the loop for "mel".
+"""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+class Stopwatch:
+    """Sums CPU seconds of this process by stage.
+
+    Attributes
+    ----------
+    seconds : dict of str to float
+        CPU seconds of each stage that was left at least once.
+    """
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self._stage: str | None = None
+        self._since = time.process_time()
+
+    @contextmanager
+    def stage(self, name: str) -> Iterator[None]:
+        """Count what happens inside for `name`, but for the stages that are entered there."""
+        before = self._switch(name)
+        try:
+            yield
+        finally:
+            self._switch(before)
+
+    def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
+        """Yield the items; the time it takes to make them counts for `name`."""
+        iterator = iter(items)
+        while True:
+            with self.stage(name):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item
+
+    def _switch(self, stage: str | None) -> str | None:
+        now = time.process_time()
+        before = self._stage
+        if before is not None:
+            self.seconds[before] = self.seconds.get(before, 0.0) + now - self._since
+        self._stage, self._since = stage, now
+        return before

@@ -1,0 +1,350 @@
+"""Files by path or by URI, whole or not at all.
+
+    "vecs/part-00000-of-00004.vecs.parquet"      a path: no extra is needed
+    "s3://bucket/vecs/part-00000-of-..."         an object store: extra ``cloud`` (fsspec)
+
+A file that is put appears at its place whole or not at all: on a disk by rename, in an
+object store because an object is visible only when its upload is complete.
+
+Where an object store is and who may use it is not said here: fsspec and the store's own
+library read it from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
+"""
+
+import importlib
+import os
+import posixpath
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+from uuid import uuid4
+
+from audiorec.errors import InputError, MissingExtraError, StoreError
+from audiorec.vectors.atomic import replaced, sync
+
+# Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
+# or open archives, and some of the others can be caught half-way through a write.
+PROTOCOLS = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
+CHUNK_BYTES = 8 << 20
+# What libraries of object stores raise beside OSError; looked up only where they are loaded.
+_FOREIGN_ERRORS = {
+    "botocore.exceptions": "BotoCoreError",
+    "aiohttp": "ClientError",
+    "gcsfs.retry": "HttpError",
+    "azure.core.exceptions": "AzureError",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file of a folder.
+
+    Attributes
+    ----------
+    place : str
+        Its path or URI.
+    name : str
+        Its place relative to the folder, with forward slashes.
+    size, mtime_ns : int
+        Bytes, and nanoseconds since 1970; -1 where the store does not say.
+    """
+
+    place: str
+    name: str
+    size: int
+    mtime_ns: int
+
+
+def is_uri(place: str | os.PathLike[str]) -> bool:
+    """Whether a place is on a file system other than this machine's.
+
+    Examples
+    --------
+    >>> is_uri("s3://bucket/song.mp3"), is_uri("songs/a.mp3"), is_uri("file:///songs/a.mp3")
+    (True, False, False)
+    """
+    text = os.fspath(place)
+    return "://" in text and not text.startswith("file://")
+
+
+def join(folder: str, name: str) -> str:
+    """Return the place called `name` in `folder`; an absolute `name` is a place of its own.
+
+    Examples
+    --------
+    >>> join("s3://bucket/vecs", "part.parquet"), join("vecs/", "part.parquet")
+    ('s3://bucket/vecs/part.parquet', 'vecs/part.parquet')
+    >>> join("s3://bucket/vecs", "s3://other/song.mp3")
+    's3://other/song.mp3'
+    """
+    if "://" in name:
+        return name
+    if is_uri(folder):
+        return f"{folder.rstrip('/')}/{name.lstrip('/')}"
+    return os.path.join(folder, name)  # noqa: PTH118 - a Path would drop "./" and odd bytes
+
+
+def parent(place: str) -> str:
+    """Return the folder of a place.
+
+    Examples
+    --------
+    >>> parent("s3://bucket/lists/m.parquet"), parent("m.parquet")
+    ('s3://bucket/lists', '')
+    """
+    return posixpath.dirname(place) if is_uri(place) else os.path.dirname(_local(place))  # noqa: PTH120
+
+
+def exists(place: str) -> bool:
+    """Whether there is a file or a folder at a place."""
+    return find(place) is not None
+
+
+def find(place: str) -> Entry | None:
+    """Return what is known of a file without opening it, None if it is not there.
+
+    Raises
+    ------
+    StoreError
+        If the store does not answer or forbids it.
+    """
+    if not is_uri(place):
+        try:
+            info = Path(_local(place)).stat()
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return Entry(place, os.path.basename(place), info.st_size, info.st_mtime_ns)  # noqa: PTH119
+    with _remote(place, "looked at") as (files, path):
+        try:
+            return _entry(place, posixpath.basename(place), files.info(path))
+        except FileNotFoundError:
+            return None
+
+
+def files_in(folder: str) -> list[Entry]:
+    """List the files in a folder and those below it, in the order of their names.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be read. One that is not there holds no files.
+    """
+    if not is_uri(folder):
+        root = Path(_local(folder))
+        found = [
+            Entry(str(p), p.relative_to(root).as_posix(), p.stat().st_size, p.stat().st_mtime_ns)
+            for p in root.rglob("*")
+            if p.is_file()
+        ]
+        return sorted(found, key=lambda entry: entry.name)
+    with _remote(folder, "listed") as (files, path):
+        infos = files.find(path, detail=True)
+    entries = []
+    for key, info in infos.items():
+        name = str(key).removeprefix(path).lstrip("/")
+        entries.append(_entry(join(folder, name), name, info))
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+@contextmanager
+def opened(place: str) -> Iterator[BinaryIO]:
+    """Open a file for reading; it can seek.
+
+    Raises
+    ------
+    StoreError
+        If it is not there or cannot be opened.
+    """
+    if not is_uri(place):
+        try:
+            file = Path(_local(place)).open("rb")  # noqa: SIM115 - the next line closes it
+        except OSError as error:
+            raise StoreError(f"{place}: cannot be opened: {error.strerror}") from error
+        with file:
+            yield file
+        return
+    with _remote(place, "opened") as (files, path), files.open(path, "rb") as remote:
+        yield remote
+
+
+def read(place: str, *, max_bytes: int) -> bytes | None:
+    """Return a small file's content, None if it is not there.
+
+    Raises
+    ------
+    StoreError
+        If it is larger than `max_bytes` or cannot be read.
+    """
+    if not exists(place):
+        return None
+    with opened(place) as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise StoreError(f"{place}: is larger than {max_bytes} bytes")
+    return content
+
+
+def fetch(place: str, target: Path, *, max_bytes: int) -> None:
+    """Copy a file to this machine's disk.
+
+    Parameters
+    ----------
+    place : str
+    target : Path
+        Not left behind if the copy fails.
+    max_bytes : int
+        A larger file is refused, also when it claims to be smaller.
+
+    Raises
+    ------
+    StoreError
+        If it is not there, too large, or cannot be read.
+    OSError
+        If the disk is full.
+    """
+    entry = find(place)
+    if entry is None:
+        raise StoreError(f"{place}: no such file")
+    left = max_bytes
+    try:
+        with _source(place) as source, target.open("wb") as sink:
+            while chunk := source.read(min(CHUNK_BYTES, left + 1)):
+                left -= len(chunk)
+                if left < 0 or entry.size > max_bytes:
+                    raise StoreError(f"{place}: is larger than the limit of {max_bytes} bytes")
+                sink.write(chunk)
+    except BaseException:
+        target.unlink(missing_ok=True)
+        raise
+
+
+def put(local: Path, place: str) -> None:
+    """Move a finished file from this machine's disk to its place, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If an object store refuses it.
+    OSError
+        If a disk is full or forbids it.
+    """
+    if not is_uri(place):
+        target = Path(_local(place))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(target) as temporary:
+            shutil.move(local, temporary)  # a rename, unless it lies on another disk
+        return
+    with _remote(place, "written") as (files, path):
+        files.put_file(str(local), path)
+    local.unlink()
+
+
+def write(place: str, content: bytes) -> None:
+    """Write a small file, whole or not at all.
+
+    Raises
+    ------
+    StoreError, OSError
+        As for `put`.
+    """
+    if not is_uri(place):
+        target = Path(_local(place))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with replaced(target) as temporary:
+            temporary.write_bytes(content)
+        return
+    with _remote(place, "written") as (files, path):
+        files.pipe_file(path, content)
+
+
+def check_writable(folder: str) -> None:
+    """Write and remove a small file: what is wrong shows before hours of work, not after.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be written.
+    """
+    probe = join(folder, f".probe-{uuid4().hex}")
+    try:
+        write(probe, b"audiorec")
+        remove(probe)
+    except OSError as error:
+        raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+
+
+def remove(place: str) -> None:
+    """Remove a file.
+
+    Raises
+    ------
+    StoreError, OSError
+        If it is not there or must stay.
+    """
+    if not is_uri(place):
+        Path(_local(place)).unlink()
+        sync(Path(_local(parent(place)) or "."))
+        return
+    with _remote(place, "removed") as (files, path):
+        files.rm_file(path)
+
+
+def _local(place: str) -> str:
+    return os.fspath(place).removeprefix("file://")
+
+
+@contextmanager
+def _source(place: str) -> Iterator[Any]:
+    """Open a file for one walk from start to end: what is read is not kept."""
+    if not is_uri(place):
+        with opened(place) as file:
+            yield file
+        return
+    with _remote(place, "read") as (files, path), files.open(path, "rb", cache_type="none") as file:
+        yield file
+
+
+@contextmanager
+def _remote(place: str, done: str) -> Iterator[tuple[Any, str]]:
+    """Give the file system and the path in it; what goes wrong names the place."""
+    files, path = _file_system(place)
+    try:
+        yield files, path
+    except _remote_errors() as error:
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise StoreError(f"{place}: cannot be {done}: {reason}") from error
+
+
+def _file_system(place: str) -> tuple[Any, str]:
+    protocol, _, path = place.partition("://")
+    if protocol not in PROTOCOLS:
+        known = ", ".join(f"{name}://" for name in PROTOCOLS)
+        raise InputError(f"{place}: no such kind of place; there are paths and {known}")
+    try:
+        fsspec = importlib.import_module("fsspec")
+        # A listing that is kept would hide what other machines have written since.
+        files = fsspec.filesystem(protocol, use_listings_cache=False)
+    except ImportError as error:
+        raise MissingExtraError(f"{protocol}://", "cloud", str(error)) from error
+    return files, files._strip_protocol(place) if protocol == "memory" else path.rstrip("/")
+
+
+def _remote_errors() -> tuple[type[BaseException], ...]:
+    loaded = [(sys.modules.get(name), attribute) for name, attribute in _FOREIGN_ERRORS.items()]
+    return (OSError, *(getattr(m, attribute) for m, attribute in loaded if m is not None))
+
+
+def _entry(place: str, name: str, info: dict[str, Any]) -> Entry:
+    size = info.get("size")
+    changed = info.get("LastModified") or info.get("mtime") or info.get("created")
+    mtime_ns = -1
+    if isinstance(changed, (int, float)):
+        mtime_ns = int(changed * 1e9)
+    elif isinstance(changed, datetime):
+        aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
+        mtime_ns = int(aware.timestamp()) * 10**9 + aware.microsecond * 1000
+    return Entry(place, name, -1 if size is None else int(size), mtime_ns)

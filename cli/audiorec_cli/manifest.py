@@ -1,0 +1,72 @@
+"""``audiorec manifest``: the list of songs that a sharded run divides."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.console import file_size, print_json, say
+
+if TYPE_CHECKING:
+    from audiorec.catalogue import Source
+
+
+def manifest(
+    places: Annotated[list[str], typer.Argument(help="Folders, files, globs, or URIs of folders.")],
+    out: Annotated[
+        str, typer.Option("--out", "-o", help="The manifest to write: a path or a URI.")
+    ] = "manifest.parquet",
+    new_to: Annotated[
+        Path | None,
+        typer.Option(help="A store: leave out songs that it has, unchanged by path and time."),
+    ] = None,
+    id_from: Annotated[
+        str, typer.Option(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
+    ] = "path",
+    include: Annotated[list[str] | None, typer.Option(help="Only paths like this glob.")] = None,
+    exclude: Annotated[list[str] | None, typer.Option(help="No paths like this glob.")] = None,
+    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+) -> None:
+    """List songs in a manifest, for audiorec extract --shard on one machine or many.
+
+    A manifest fixes which songs a run has, in which order, and the time that the run is
+    known by. Songs are not opened, but for their tags with --id-from tag:NAME.
+    """
+    from audiorec.manifest import find_sources, write_manifest
+    from audiorec.naming import parse_naming
+
+    name = parse_naming(id_from, vectors=new_to)
+    sources = find_sources(places, include=include or (), exclude=exclude or (), song_id=name)
+    if name.unnamed:
+        say(f"note: {len(name.unnamed)} songs have no id by --id-from {id_from}: {name.unnamed[0]}")
+    found = len(sources)
+    if new_to is not None:
+        sources = _new(sources, new_to)
+    if not found:
+        raise InputError(f"{', '.join(places)}: no songs found: no file there looks like audio")
+    write_manifest(out, sources)
+    size = sum(max(source.size, 0) for source in sources)
+    if json:
+        print_json(
+            {
+                "schema": "audiorec/manifest/1",
+                "manifest": out,
+                "songs": len(sources),
+                "known": found - len(sources),
+                "bytes": size,
+            }
+        )
+    known = f", {found - len(sources)} known already" if new_to is not None else ""
+    say(f"{len(sources)} songs ({file_size(size)}){known}: {out}")
+
+
+def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":
+    """Leave out what the store has under the same id, path, size and time."""
+    from audiorec.vectors.store import VectorStore
+
+    store = VectorStore.open(store_path)
+    names = ("song_id", "uri", "size", "mtime_ns")
+    rows = zip(*(store.column(name).to_pylist() for name in names), strict=True)
+    known = set(rows)
+    return [s for s in sources if (s.song_id, s.uri, s.size, s.mtime_ns) not in known]

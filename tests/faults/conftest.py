@@ -1,0 +1,157 @@
+"""Whole runs of the real command, disturbed, and what an undisturbed one gives."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from made_songs import write_song
+
+from audiorec.vectors.stream import StreamPart
+
+TESTS = Path(__file__).parents[1]
+VOLATILE = ["extracted_at", "failed_at"]
+START = "from audiorec_cli.main import main; main()"
+PATIENCE_S = 120.0  # on a machine with other work
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a command ended."""
+
+    code: int
+    lines: list[str]
+
+    @property
+    def errors(self) -> list[str]:
+        """The lines that say what is wrong."""
+        return [line for line in self.lines if line.startswith("error: ")]
+
+
+class Command:
+    """`audiorec extract` on one library and one output, as often as a test wants."""
+
+    def __init__(self, library: Path, out: Path, expected: list[dict]) -> None:
+        self.library = library
+        self.out = out
+        self.expected = expected
+        self.started: list[subprocess.Popen] = []
+
+    def start(
+        self,
+        *options: str,
+        handler: str | None = None,
+        prelude: str = "",
+        before_exec: Callable[[], None] | None = None,
+        wrap: Sequence[str] = (),
+    ) -> subprocess.Popen:
+        """Start the command; `prelude` is Python that runs before it, `handler` the workers'."""
+        if handler is not None:
+            prelude += f"\nimport audiorec.extraction as e; e.HANDLER = {handler!r}"
+        command = [sys.executable, "-c", f"{prelude}\n{START}", "extract", str(self.library)]
+        process = subprocess.Popen(
+            [*wrap, *command, "--out", str(self.out), "--jobs", "1", *options],
+            env={**os.environ, "PYTHONPATH": str(TESTS)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=before_exec,
+        )
+        self.started.append(process)
+        return process
+
+    def end(self, process: subprocess.Popen, *signals: int) -> Ended:
+        """Send the signals, a moment apart, and wait for the end."""
+        for number in signals:
+            process.send_signal(number)
+            time.sleep(0.3)
+        stdout, stderr = process.communicate(timeout=PATIENCE_S)
+        assert stdout == ""
+        assert "Traceback" not in stderr, stderr
+        return Ended(process.returncode, stderr.splitlines())
+
+    def run(self, *options: str, **disturbances) -> Ended:
+        """Start the command and wait for its end."""
+        return self.end(self.start(*options, **disturbances))
+
+    def wait_for(self, songs: int, process: subprocess.Popen) -> None:
+        """Wait until the journal holds so many songs."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline and process.poll() is None:
+            if self.kept() >= songs:
+                return
+            time.sleep(0.02)
+        pytest.fail(f"the run does not get to {songs} songs")
+
+    def workers(self, process: subprocess.Popen) -> list[int]:
+        """Return the ids of the processes that a run has started."""
+        found = []
+        for path in Path("/proc").glob("[0-9]*/stat"):
+            with suppress(OSError):  # it has ended
+                fields = path.read_text().rpartition(")")[2].split()
+                if int(fields[1]) == process.pid:
+                    found.append(int(path.parent.name))
+        return found
+
+    def kept(self) -> int:
+        """Count the songs in the journal of an unfinished run."""
+        streams = [StreamPart(path) for path in self._run_dir.glob("vectors-*.arrows")]
+        count = sum(map(len, streams))
+        for stream in streams:
+            stream.close()
+        return count
+
+    @property
+    def _run_dir(self) -> Path:
+        return self.out.with_name(f"{self.out.name}.run")
+
+    def goes_on(self, *options: str, unchanged: int | None = None) -> None:
+        """The same command ends as if nothing had happened, without doing work again."""
+        ended = self.run(*options)
+        assert ended.code == 0, ended.lines
+        if unchanged is not None:
+            assert f"{unchanged} unchanged" in ended.lines[0]
+        assert rows(self.out) == self.expected
+        left = {path.name for path in self.out.parent.iterdir()}
+        assert left <= {self.out.name, f"{self.out.name}.run.json", "errors.parquet"}
+
+
+def rows(path: Path) -> list[dict]:
+    """Return the rows of an output without the times at which they were made."""
+    table = pq.read_table(path)
+    return table.drop_columns([n for n in VOLATILE if n in table.column_names]).to_pylist()
+
+
+@pytest.fixture(scope="session")
+def library(tmp_path_factory) -> Path:
+    """Four songs; the third one's name tells the handlers of `poison` to misbehave."""
+    folder = tmp_path_factory.mktemp("library")
+    for i, name in enumerate(["a.wav", "b.flac", "hang.wav", "z.flac"]):
+        write_song(folder / name, seed=i, seconds=1.2)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def calm(library, tmp_path_factory) -> list[dict]:
+    """The rows of an undisturbed run."""
+    command = Command(library, tmp_path_factory.mktemp("calm") / "vecs.parquet", [])
+    assert command.run().code == 0
+    found = rows(command.out)
+    assert [row["song_id"] for row in found] == ["a.wav", "b.flac", "hang.wav", "z.flac"]
+    return found
+
+
+@pytest.fixture
+def command(library, calm, tmp_path) -> Iterator[Command]:
+    """The command, with an output of its own."""
+    made = Command(library, tmp_path / "out" / "vecs.parquet", calm)
+    yield made
+    for process in made.started:  # what a failed test left behind
+        process.kill()
+        process.communicate()

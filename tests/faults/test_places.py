@@ -1,0 +1,104 @@
+"""Outputs that cannot be written: rows of the table in `docs/faults.md`."""
+
+import ctypes
+import shutil
+import subprocess
+
+import pytest
+
+NO_ROOM = "cannot be written: no space left on device; make room: what is finished is kept"
+CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
+RECORD = "vecs.parquet.run.json"
+SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))"
+FULL_AT_A_ROW = """
+import os
+real, calls = os.write, []
+def write(descriptor, data):
+    calls.append(1)
+    if len(calls) == 4:  # the schema, two rows, and the third in part
+        real(descriptor, data[:100])
+        raise OSError(28, "No space left on device")
+    return real(descriptor, data)
+os.write = write
+"""
+FULL_AT_THE_COMMIT = """
+import audiorec.vectors.journal as j
+def full(path, batches, metadata):
+    path.write_bytes(b"PAR1 half of it")
+    raise OSError(28, "No space left on device")
+j.write_batches = full
+"""
+FULL_AT_THE_END = """
+import audiorec.vectors.commit as c
+def full(path):
+    raise OSError(28, "No space left on device")
+c.sync = full
+"""
+
+
+def refused(ended, message):
+    """One line that says so, and the exit code of an output that is of no use."""
+    assert ended.code == 4, ended.lines
+    assert len(ended.errors) == 1
+    assert message in ended.errors[0]
+    assert ended.lines[-1] == ended.errors[0]
+
+
+@pytest.mark.parametrize(
+    ("disturbance", "kept"),
+    [(FULL_AT_A_ROW, 2), (FULL_AT_THE_COMMIT, 4), (FULL_AT_THE_END, 4)],
+    ids=["at a row", "at the commit", "at the end of the commit"],
+)
+def test_a_full_disk_loses_no_finished_song(command, disturbance, kept):
+    refused(command.run(prelude=disturbance), NO_ROOM)
+    assert not command.out.exists()
+    assert {p.name for p in command.out.parent.iterdir()} <= {"vecs.parquet.run", RECORD}
+    assert command.kept() == kept
+    command.goes_on(unchanged=kept)
+
+
+def test_a_limit_on_the_size_of_files_is_a_full_disk_too(command):
+    refused(command.run(prelude=SMALL_FILES), "cannot be written: file too large; make room")
+    kept = command.kept()
+    assert 1 <= kept < 4
+    command.goes_on(unchanged=kept)
+
+
+def test_a_full_disk_keeps_the_old_output_as_it_is(command):
+    command.goes_on()
+    before = command.out.read_bytes()
+    refused(command.run("--overwrite", prelude=FULL_AT_THE_COMMIT), NO_ROOM)
+    assert command.out.read_bytes() == before
+    command.goes_on(unchanged=4)
+
+
+def may_mount() -> bool:
+    """Whether this process may have a mount of its own that ends with it."""
+    if shutil.which("unshare") is None:
+        return False
+    probe = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /mnt"]
+    return subprocess.run(probe, check=False, capture_output=True).returncode == 0
+
+
+def without_override() -> None:
+    """Take root's right to write everywhere from the program that is about to start."""
+    ctypes.CDLL(None).prctl(PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, 0, 0, 0)
+
+
+def test_a_folder_that_may_not_be_written(command):
+    command.out.parent.mkdir()
+    command.out.parent.chmod(0o555)
+    ended = command.run(before_exec=without_override)
+    refused(ended, "vecs.parquet: cannot be written: permission denied; give another place")
+    assert list(command.out.parent.iterdir()) == []
+    command.out.parent.chmod(0o755)
+    command.goes_on()
+
+
+def test_a_folder_that_is_a_file(command):
+    command.out.parent.write_text("my notes")
+    ended = command.run()
+    refused(ended, "vecs.parquet: cannot be written: file exists; give another place")
+    assert command.out.parent.read_text() == "my notes"
+    command.out.parent.unlink()
+    command.goes_on()

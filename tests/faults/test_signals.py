@@ -1,0 +1,61 @@
+"""Runs that are killed or told to stop: rows of the table in `docs/faults.md`.
+
+The parent killed by SIGKILL at three moments stands in ``tests/test_extraction.py``, and at
+every step of a commit in ``tests/vectors/test_journal.py``.
+"""
+
+import os
+import signal
+
+import pytest
+
+HANGS = "poison:song_handler"
+
+
+def test_a_worker_that_is_killed_costs_its_song_alone(command):
+    process = command.start(handler=HANGS)
+    command.wait_for(2, process)
+    (worker,) = command.workers(process)
+    os.kill(worker, signal.SIGKILL)
+    ended = command.end(process)
+    assert ended.code == 3
+    assert ended.lines[0].startswith("3 extracted (3 short), 1 failed")
+    assert "  failed: 1 oom" in ended.lines
+    command.goes_on("--retry-failed", unchanged=3)
+
+
+def test_a_run_that_is_asked_to_end_finishes_the_song_in_flight(command):
+    """SIGTERM, as a system that shuts down sends it; the same as one Ctrl-C."""
+    process = command.start()
+    command.wait_for(1, process)
+    ended = command.end(process, signal.SIGTERM)
+    assert ended.code == 130
+    assert sum("once more to stop at once" in line for line in ended.lines) == 1
+    assert "the same command goes on from there" in ended.lines[-1]
+    assert not command.out.exists()
+    kept = command.kept()
+    assert 1 <= kept < 4
+    command.goes_on(unchanged=kept)
+
+
+@pytest.mark.parametrize("first", [signal.SIGINT, signal.SIGTERM])
+def test_a_second_ctrl_c_ends_at_once_and_keeps_what_was_finished(command, first):
+    process = command.start(handler=HANGS)
+    command.wait_for(2, process)
+    (worker,) = command.workers(process)
+    ended = command.end(process, first, signal.SIGINT)
+    assert ended.code == 130
+    assert "what was finished is kept" in ended.lines[-1]
+    assert not command.out.exists()
+    assert not os.path.exists(f"/proc/{worker}")  # noqa: PTH110
+    assert command.kept() == 2
+    if first == signal.SIGINT:
+        command.goes_on(unchanged=2)
+
+
+def test_ctrl_c_before_the_first_song_is_no_traceback(command):
+    process = command.start(prelude="import sys; print('up', file=sys.stderr, flush=True)")
+    assert process.stderr.readline() == "up\n"
+    ended = command.end(process, signal.SIGINT)
+    assert ended.code == 130, ended.lines
+    assert not command.out.exists()

@@ -13,6 +13,7 @@ pickle between a parent and its own child, never through a file.
 """
 
 import contextlib
+import faulthandler
 import importlib
 import os
 import pickle
@@ -33,6 +34,9 @@ from audiorec.errors import AudiorecError, Failure
 
 ITEMS_PER_CHILD = 500  # then a fresh child: bounds what a leaking native library can hold
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+PARENT_CHECK_S = 1.0
+GRACE_S = 60.0  # after its time limit a child without a parent ends by itself
+MAX_TIMER_S = 1e6  # what a C timer takes
 _HEADER = struct.Struct("<Q")  # length of the pickled frame that follows, in bytes
 
 
@@ -154,7 +158,7 @@ class Workers:
     def _take(self) -> "_Child":
         with contextlib.suppress(queue.Empty):
             return self._idle.get_nowait()
-        child = _Child(self._setup, self._limits.memory_bytes)
+        child = _Child(self._setup, self._limits)
         self._children.add(child)
         if self._closed:  # closed while this thread was starting it
             child.kill()
@@ -164,12 +168,13 @@ class Workers:
 class _Child:
     """One child process and the pipe to it."""
 
-    def __init__(self, setup: bytes, memory_bytes: int) -> None:
+    def __init__(self, setup: bytes, limits: Limits) -> None:
+        about = [os.getpid(), limits.memory_bytes, limits.timeout_s]
         self.asked = 0
         self.alive = True
         self._timed_out = False
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "audiorec.workers", str(memory_bytes)],
+            [sys.executable, "-m", "audiorec.workers", *map(str, about)],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             env={**os.environ, **ONE_THREAD},
@@ -275,21 +280,52 @@ def _limit_memory(memory_bytes: int) -> None:
         resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
 
 
+def _end_with(parent: int) -> None:
+    """End soon after the parent does, also in the middle of an item."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _last_resort(seconds: float, sink: IO[str]) -> Iterator[None]:
+    """End this process if the block takes too long, even in a library that lets no one else run.
+
+    The parent ends a child that is late; this is for a child whose parent was killed.
+    """
+    faulthandler.dump_traceback_later(min(seconds, MAX_TIMER_S), exit=True, file=sink)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
 def main() -> None:
     """Serve items from standard input until it closes: the body of a child process."""
+    parent, memory_bytes, timeout_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     source = os.fdopen(os.dup(0), "rb")
     sink = os.fdopen(os.dup(1), "wb")
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
     os.dup2(2, 1)  # a library that prints must not write into the answers
-    _limit_memory(int(sys.argv[1]))
-    with contextlib.suppress(EOFError, BrokenPipeError):
+    _limit_memory(memory_bytes)
+    _end_with(parent)
+    with (
+        contextlib.suppress(EOFError, BrokenPipeError),
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123 - the name of a device
+    ):
         factory, arguments = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
         module, function = factory.split(":")
         handler = getattr(importlib.import_module(module), function)(*arguments)
         while True:
             item = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
-            _write_frame(sink, pickle.dumps(_answer(handler, item)))
+            with _last_resort(timeout_s + GRACE_S, nowhere):
+                answer = pickle.dumps(_answer(handler, item))
+            _write_frame(sink, answer)
 
 
 if __name__ == "__main__":

@@ -112,6 +112,7 @@ from audiorec.vectors.store import VectorStore
 from audiorec.vectors.all_pairs import all_pairs
 store = VectorStore.open(path)
 _, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, path.with_name('neighbours.parquet')))
+line['job_peak_mb'] = round(peak() / 1e6)
 import pyarrow.parquet as pq
 table = pq.read_table(path.with_name('neighbours.parquet')).slice(40, 20)
 expected = store.similar(store.ids[2], 20)

@@ -25,7 +25,8 @@ from head_yardstick import train_genres
 
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import FloatArray
-from audiorec.vectors.similar import DEFAULT_WEIGHTS, Similarity
+from audiorec.vectors.schema import METADATA_KEY, StoreMetadata
+from audiorec.vectors.similar import Similarity, default_weighting
 from audiorec.vectors.statistics import summarize
 
 HOPS_S = (3, 6, 9, 12)
@@ -56,12 +57,12 @@ def interval(values: npt.NDArray[np.float64]) -> list[float]:
     return [round(float(q), 4) for q in np.quantile(means, (0.025, 0.975))]
 
 
-def retrieval(series: list[FloatArray], hop: int) -> dict[str, float]:
+def retrieval(series: list[FloatArray], hop: int, metadata: StoreMetadata) -> dict[str, float]:
     """Return recall@1 of the own song, and the part of ten neighbours that stay."""
     full = np.stack([summarize(s) for s in series])
     thin = np.stack([summarize(s[:: hop // SEGMENT_S]) for s in series])
-    weights = np.tile(list(DEFAULT_WEIGHTS.values()), full.shape[1] // len(DEFAULT_WEIGHTS))
-    space = Similarity(full.copy(), weights=weights.astype(np.float64))
+    weighting = default_weighting(metadata)
+    space = Similarity(full, weights=weighting.weights, log_odds=weighting.log_odds)
     near_full, near_thin = (space.prepare(v) @ space.units.T for v in (full, thin))
     own = near_thin.argmax(axis=1) == np.arange(len(series))
     kept = []
@@ -90,9 +91,10 @@ def main() -> None:
     column = pq.read_table(args.scores, columns=["scores"]).column("scores")
     songs = [np.stack(row.as_py()).astype(np.float32) for row in column]
     songs = [song for song in songs if len(song) >= MIN_SEGMENTS]
+    metadata = StoreMetadata.from_json(pq.read_schema(args.scores).metadata[METADATA_KEY])
     for hop in HOPS_S[1:]:
         line = {"bench": "hop/vectors", "hop_s": hop, "songs": len(songs)}
-        print(json.dumps(line | retrieval(songs, hop)), flush=True)
+        print(json.dumps(line | retrieval(songs, hop, metadata)), flush=True)
 
 
 if __name__ == "__main__":

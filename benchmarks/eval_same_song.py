@@ -30,6 +30,7 @@ from hubness import occurrence_skewness
 
 from audiorec.extraction import extract
 from audiorec.types import STATISTICS
+from audiorec.vectors.scaling import Weighting
 from audiorec.vectors.space import Space, read_features
 from audiorec.vectors.store import VectorStore
 
@@ -117,12 +118,19 @@ def extracted(folder: Path, jobs: int) -> tuple[VectorStore, Path]:
 
 def spaces(store: VectorStore, features: Path) -> dict[str, Space]:
     """Return what songs are compared by."""
-    weights = {"all six, equal": EQUAL, "until 0006, max and min as log-odds": BEFORE}
+    classes = len(store.metadata.classes)
+    plain = {
+        name: Weighting(
+            weights=np.tile([weights[s] for s in STATISTICS], classes).astype(np.float64),
+            log_odds=np.zeros(classes * len(STATISTICS), np.bool_),
+        )
+        for name, weights in {"all six, equal": EQUAL, "until 0006": BEFORE}.items()
+    }
     return {
         "vector": store.space("vector", use_index=False),
         "mean": store.space("mean"),
         "features": store.space("features", table=features),
-        **{n: store.space(weights=[w[s] for s in STATISTICS]) for n, w in weights.items()},
+        **{name: Space(store, "vector", weighting=w) for name, w in plain.items()},
     }
 
 

@@ -157,7 +157,8 @@ def fuzz(args: argparse.Namespace) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         os.environ["TMPDIR"] = str(folder)  # of the children, so that nothing of theirs is missed
-        os.environ["PYTHONPATH"] = str(Path(__file__).parent)
+        paths = [str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
         options = {"jobs": args.jobs, "minutes": args.minutes, "keep": args.keep}
         result = run_cases(numbers, seed=args.seed, folder=folder, **options)
         for path in folder.iterdir():

@@ -7,6 +7,7 @@ pages, FLAC frame headers), it is put right, so that the lie reaches the decoder
 
 import struct
 from collections.abc import Callable, Iterator, Mapping
+from itertools import pairwise
 
 import numpy as np
 
@@ -64,8 +65,8 @@ def _chunked(
         places.append((at - 4, 4))
         places.extend((at + offset, n_bytes) for offset, n_bytes in fields.get(kind, ()))
     _put_some(rng, spoilt, places, order)
-    if rng.random() < 0.2:  # a chunk once more, at the end or right behind the header
-        chunks = list(_chunks(data, order))
+    chunks = list(_chunks(data, order))
+    if chunks and rng.random() < 0.2:  # once more, at the end or right behind the header
         _, at, length = chunks[int(rng.integers(len(chunks)))]
         again = data[at - 8 : at + min(length, 4096)]
         spoilt = spoilt + again if rng.random() < 0.5 else spoilt[:12] + again + spoilt[12:]
@@ -131,7 +132,7 @@ def _flac_frames(rng: Generator, data: bytearray) -> bytes:
 def ogg(rng: Generator, data: bytes) -> bytes:
     """Lie in Ogg pages: granules, serials, numbers, flags, lacing; or spoil the content."""
     spoilt = bytearray(data)
-    pages = list(_find_all(data, b"OggS"))
+    pages = [at for at in _find_all(data, b"OggS") if at + 27 < len(data)]
     for at in (int(at) for at in rng.permutation(pages)[: int(rng.integers(1, 4))]):
         segments = at + 27
         place = int(rng.integers(6))
@@ -144,7 +145,7 @@ def ogg(rng: Generator, data: bytes) -> bytes:
         if rng.random() < 0.3:
             put(rng, spoilt, segments + int(rng.integers(255)), 1, "<")
     if rng.random() < 0.8:
-        for at, end in zip(pages, [*pages[1:], len(data)], strict=True):
+        for at, end in pairwise([*pages, len(data)]):
             _fix_page(spoilt, at, end)
     return bytes(spoilt)
 
@@ -160,8 +161,8 @@ def mp4(rng: Generator, data: bytes) -> bytes:
         if kind in (b"mp4a", b"alac", b"esds"):
             places.extend((place, 2) for place in range(at, min(end, at + 48) - 1, 2))
     _put_some(rng, spoilt, places, ">")
-    if rng.random() < 0.15:  # a box that is called like another
-        kinds = [at - 4 for _, at, _ in _boxes(data, 0, len(data))]
+    kinds = [at - 4 for _, at, _ in _boxes(data, 0, len(data))]
+    if kinds and rng.random() < 0.15:  # a box that is called like another
         a, b = rng.choice(kinds, 2)
         spoilt[a : a + 4] = data[b : b + 4]
     return bytes(spoilt)
@@ -179,7 +180,9 @@ def mpeg(rng: Generator, data: bytes) -> bytes:
     word = b"\xff\xf3" if sync >= 0 else b"\xff\xf5"
     starts = list(_find_all(data, word)) or [0]
     for start in rng.permutation(starts)[: int(rng.integers(1, 6))]:
-        spoilt[start + int(rng.integers(1, 4))] = int(rng.integers(256))
+        at = start + int(rng.integers(1, 4))
+        if at < len(spoilt):
+            spoilt[at] = int(rng.integers(256))
     return bytes(spoilt)
 
 
@@ -208,6 +211,8 @@ HEADERS: Mapping[str, Way] = {
 
 
 def _put_some(rng: Generator, data: bytearray, places: list[tuple[int, int]], order: str) -> None:
+    if not places:  # nothing of the structure is left
+        return
     for place in rng.integers(len(places), size=int(rng.integers(1, 4))):
         put(rng, data, *places[place], order)
 
@@ -245,6 +250,8 @@ def _crc8(data: bytes | bytearray) -> int:
 
 
 def _fix_page(data: bytearray, at: int, end: int) -> None:
+    if end - at < 27:
+        return
     data[at + 22 : at + 26] = bytes(4)
     data[at + 22 : at + 26] = struct.pack("<I", _ogg_crc(data[at:end]))
 

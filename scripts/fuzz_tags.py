@@ -9,6 +9,7 @@ import struct
 import zlib
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import pairwise
 
 import numpy as np
 from fuzz_headers import _boxes, _chunks, _find_all, _fix_page, lie
@@ -119,7 +120,7 @@ def ogg(rng: Generator, data: bytes) -> bytes:
     if rng.random() < 0.2:
         return id3(rng, data)
     pages = list(_find_all(data, b"OggS"))
-    if len(pages) < 3:
+    if len(pages) < 3 or pages[2] - pages[1] < 28:
         return data
     first, second = data[: pages[1]], data[pages[1] : pages[2]]
     lacing = second[27 : 27 + second[26]]
@@ -156,7 +157,7 @@ def _pages(packets: list[bytes], serial: bytes) -> bytes:
 def _renumber(pages: bytes, number: int) -> bytes:
     spoilt = bytearray(pages)
     starts = list(_find_all(pages, b"OggS"))
-    for i, (at, end) in enumerate(zip(starts, [*starts[1:], len(pages)], strict=True)):
+    for i, (at, end) in enumerate(pairwise([*starts, len(pages)])):
         if at + 27 <= end:
             spoilt[at + 18 : at + 22] = struct.pack("<I", number + i)
             _fix_page(spoilt, at, end)

@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from uuid import uuid4
 
 import pytest
 
-BUCKET = "songs"
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",
     "AWS_SECRET_ACCESS_KEY": "testing",
@@ -26,9 +26,10 @@ def s3_server() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**KEYS, "AWS_ENDPOINT_URL": f"http://{host}:{port}"}.items():
             patch.setenv(name, value)
-        fsspec.filesystem("s3", skip_instance_cache=True).mkdir(BUCKET)
+        bucket = f"songs-{uuid4().hex}"  # moto remembers those of earlier servers
+        fsspec.filesystem("s3", skip_instance_cache=True).mkdir(bucket)
         try:
-            yield f"s3://{BUCKET}"
+            yield f"s3://{bucket}"
         finally:
             fsspec.get_filesystem_class("s3").clear_instance_cache()
             server.stop()

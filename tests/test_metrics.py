@@ -85,6 +85,7 @@ def test_counters_go_on_and_gauges_are_of_the_last_run(tmp_path):
     path = tmp_path / "a.prom"
     write(path, report())
     second = report(statuses=Counter(ok=1), failures=Counter(oom=1), audio_s=0.5, cpu_s={})
+    second.rows = {"vectors": 11}
     found = write(path, second, exit_code=0, now=1_700_086_400.0)
     assert one(found, "audiorec_songs_total", outcome="extracted", status="ok") == 8
     assert one(found, "audiorec_songs_total", outcome="extracted", status="short") == 1
@@ -94,6 +95,8 @@ def test_counters_go_on_and_gauges_are_of_the_last_run(tmp_path):
     assert one(found, "audiorec_runs_total", exit_code="0") == 1
     assert one(found, "audiorec_runs_total", exit_code="3") == 1
     assert one(found, "audiorec_run_songs", state="found") == 12
+    assert one(found, "audiorec_rows", kind="vectors") == 11
+    assert sum(name == "audiorec_rows" for name, _ in found) == 1  # no errors file any more
     assert one(found, "audiorec_last_success_timestamp_seconds") == 1_700_086_400
 
 

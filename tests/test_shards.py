@@ -289,10 +289,13 @@ def test_one_file_under_two_ids_is_two_rows_also_after_a_stop(shard, tmp_path):
     stop = threading.Event()
     out = str(tmp_path / "out")
     process_shard(shard, out, progress=lambda _at: stop.set(), stop=stop)
-    process_shard(shard, out)
-    store = audiorec.open_store(tmp_path / "out" / part_name(0, 1, Kind.VECTORS))
+    run = process_shard(shard, out).run
+    assert (run.unchanged, run.extracted, run.relabelled, run.reused) == (1, 1, 0, 0)
+    process_shard(shard, str(tmp_path / "calm"))
+    store = audiorec.open_store(tmp_path / "calm" / part_name(0, 1, Kind.VECTORS))
     assert store.ids == ("1.wav", "twin")
     np.testing.assert_array_equal(store.vectors[0], store.vectors[1])
+    assert part_bytes(out) == part_bytes(str(tmp_path / "calm"))
 
 
 def test_songs_and_parts_in_a_bucket(shard, tmp_path, monkeypatch):

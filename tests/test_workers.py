@@ -100,16 +100,22 @@ def test_close_leaves_no_process_behind():
         os.kill(pid, 0)
 
 
-def test_children_end_when_the_parent_is_killed(tmp_path):
+@pytest.mark.parametrize("item", ["idle", "sleep:600"])
+def test_children_end_when_the_parent_is_killed(tmp_path, item):
     script = tmp_path / "unguarded.py"  # no __main__ guard: must not start itself again
     script.write_text(
+        "import sys\n"
         "from audiorec.workers import Workers\n"
         "w = Workers('handlers:make', ('<',), jobs=1)\n"
-        "print(next(w.map_unordered(['pid:'])).value, flush=True)\n"
+        "for answer in w.map_unordered(['pid:', sys.argv[1]]):\n"
+        "    print(answer.value, flush=True)\n"
         "import time; time.sleep(60)\n"
     )
-    parent = subprocess.Popen([sys.executable, str(script)], stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, str(script), item]
+    parent = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
     child = int(parent.stdout.readline())
+    if item == "idle":
+        assert parent.stdout.readline() == "<idle\n"
     os.kill(parent.pid, signal.SIGKILL)
     parent.wait()
     parent.stdout.close()
@@ -120,3 +126,17 @@ def test_children_end_when_the_parent_is_killed(tmp_path):
             return
         time.sleep(0.1)
     pytest.fail(f"child {child} outlived its parent")
+
+
+def test_a_child_that_no_one_can_wake_ends_by_itself():
+    """A library that holds the interpreter's lock, in a child whose parent was killed."""
+    script = (
+        "import ctypes, os\n"
+        "from audiorec.workers import _last_resort\n"
+        "with open(os.devnull, 'w') as nowhere, _last_resort(0.5, nowhere):\n"
+        "    ctypes.PyDLL(None).sleep(600)\n"
+    )
+    started = time.monotonic()
+    result = subprocess.run([sys.executable, "-c", script], check=False, timeout=60)
+    assert result.returncode == 1
+    assert time.monotonic() - started < 30

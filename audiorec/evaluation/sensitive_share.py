@@ -1,12 +1,12 @@
 """How many users have a correlation above chance, from one noisy correlation each.
 
 A user's standardised z (see `fisher_z`) is normal with spread ``c`` around ``d``, if there is
-nothing but chance, or around ``d + e * sqrt(n - 3)`` for a sensitive user, whose true
-correlation ``e`` on Fisher's scale is positive:
+nothing but chance, or around ``d + e * sqrt(n - 3)`` for a sensitive user, where ``e`` is
+the user's true correlation on Fisher's scale:
 
 ``p``   the share of sensitive users, which is asked for
 ``m``   the mean of ``e`` over them: at least `LEAST_EFFECT`
-``t``   its spread over them, in units of ``m``: ``e`` follows a gamma distribution
+``t``   its spread over them, normal, in units of ``m``: below 1, so that few are negative
 ``d``   what all users of this catalogue have in common by accident, ``N(0, s**2)``
 
 ``c``, about 1, and ``s`` are given; giving the songs each other's vectors measures both.
@@ -29,7 +29,7 @@ Floats = npt.NDArray[np.float64]
 LEAST_EFFECT = 0.1  # a weaker mean correlation could not be told from none
 EFFECTS = np.arange(LEAST_EFFECT, 1.201, 0.025)
 SPREADS = np.array([0.1, 0.3, 0.5, 0.7, 0.9])  # in units of the effect
-TRUE = np.arange(0.0125, 2.0, 0.025)  # values of e that are summed over
+TRUE = np.arange(-0.6, 2.0, 0.025)  # values of e that are summed over
 SHARES = np.linspace(0.0, 1.0, 51)
 SHIFTS = np.linspace(-2.5, 2.5, 11)  # of the catalogue, in units of its spread
 DROP = 1.92  # of the log likelihood at the ends of a 95 % interval
@@ -141,18 +141,16 @@ def _by_share(z: Floats, root: Floats, count: Floats) -> Any:
     each = np.exp(np.minimum(exponent, 600.0))  # (cells, true): how likely against chance
     found = np.empty((len(SHARES), len(EFFECTS), len(SPREADS)))
     for row, effect in enumerate(EFFECTS):
-        ratios = each @ np.stack([_gamma(effect, spread) for spread in SPREADS], axis=1)
+        ratios = each @ np.stack([_normal(effect, spread) for spread in SPREADS], axis=1)
         for column, ratio in enumerate(ratios.T):
             mixed = 1.0 + SHARES[:, None] * (ratio - 1.0)
             found[:, row, column] = np.log(np.maximum(mixed, 1e-300)) @ count
     return found
 
 
-def _gamma(mean: float, spread: float) -> Floats:
-    """Return the weights of `TRUE` in a gamma distribution; `spread` in units of the mean."""
-    shape = spread**-2.0
-    log = (shape - 1.0) * np.log(TRUE) - shape * TRUE / mean
-    weights = np.exp(log - log.max())
+def _normal(mean: float, spread: float) -> Floats:
+    """Return the weights of `TRUE` in a normal distribution; `spread` in units of the mean."""
+    weights = np.exp(-0.5 * ((TRUE - mean) / (spread * mean)) ** 2)
     return np.asarray(weights / weights.sum(), np.float64)
 
 

@@ -83,19 +83,25 @@ class Explanation:
     def __str__(self) -> str:
         """Return the classes with the largest parts and the sum of the others, which add up.
 
-        Of each class the number that has the largest part in its own sum stands for it.
+        The mean score stands for its class, unless it pulls the other way than the sum: then
+        the number that pulls the most.
         """
         sums = self.by_class
         names = sorted(sums, key=lambda name: -abs(sums[name]))
         parts = []
         for name in names[:TOP]:
-            own = [reason for reason in self.reasons if reason.name == name]
-            most = max(own, key=lambda reason: reason.contribution * (1 if sums[name] >= 0 else -1))
-            parts.append(f"{sums[name]:+.2f} {name.partition('/')[2] or name} ({most})")
+            label = name.partition("/")[2] or name
+            parts.append(f"{sums[name]:+.2f} {label} ({self._example(name, sums[name])})")
         if others := names[TOP:]:
             rest = sum(sums[name] for name in others)
             parts.append(f"{rest:+.2f} {len(others)} other classes")
         return "; ".join(parts)
+
+    def _example(self, name: str, total: float) -> Reason:
+        own = [reason for reason in self.reasons if reason.name == name]
+        own.sort(key=lambda reason: reason.contribution, reverse=total >= 0)
+        means = [r for r in own if r.statistic == "mean" and r.contribution * total > 0]
+        return (means or own)[0]
 
 
 def explain(

@@ -112,6 +112,10 @@ def _column(value: Any, field: Any) -> Any:
         raise InputError(f"column {field.name!r} cannot hold {value!r}: {error}") from error
 
 
+# Where Arrow's name of a type is not numpy's.
+_DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
+
+
 def _cell(value: Any, kind: Any) -> Any:
     """Return an Arrow array of one value; `pyarrow.array` would import pandas for it."""
     if value is None:
@@ -122,7 +126,8 @@ def _cell(value: Any, kind: Any) -> Any:
         since = _of_type(value, datetime) - _EPOCH
         return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
     real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
-    return array_of(np.array([real], kind.to_pandas_dtype()), kind)
+    # By name: pyarrow's own conversion of types needs pandas in older releases.
+    return array_of(np.array([real], np.dtype(_DTYPES.get(str(kind), str(kind)))), kind)
 
 
 def _of_type(value: Any, expected: Any) -> Any:

@@ -329,8 +329,8 @@ def print_counts(report: "RunReport") -> None:
     if report.extracted:
         line += f"; {duration(report.audio_s)} of audio in {duration(report.wall_s)} ({speed:.0f}x)"
     say(line)
-    if stages := stage_line(report.cpu_s):
-        say(f"  {stages}")
+    if report.extracted:
+        say(f"  {stage_line(report.cpu_s)}")
     for status, count in report.failures.most_common():
         say(f"  failed: {count} {status}")
 

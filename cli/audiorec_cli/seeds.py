@@ -118,18 +118,11 @@ def _unseen(space: "Space", path: str) -> Seed:
     """Extract a song that the store does not know, with the extractor that made the store."""
     import numpy as np
 
-    from audiorec.errors import SpecMismatchError
     from audiorec.pipeline import Extractor
 
     if space.by == "embedding":
         raise InputError(f"{path}: the store does not have it, and so there is no embedding of it")
-    extractor = Extractor()
-    theirs = space.store.metadata.extractor_id
-    if extractor.extractor_id != theirs:
-        raise SpecMismatchError(
-            f"{space.store.path} was made by extractor {theirs}, this audiorec is "
-            f"{extractor.extractor_id}: name a song of the store, or extract the store again"
-        )
+    extractor = Extractor.for_store(space.store.metadata)
     outputs = _outputs(space)
     song = extractor.song(path, outputs=outputs)
     compared = song.vector

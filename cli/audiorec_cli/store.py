@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, duration, file_size, out, print_json, print_table, say
+from audiorec_cli.console import Exit, file_size, out, print_json, print_table, say
+from audiorec_cli.inventory_lines import info_lines
 from audiorec_cli.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
 
 if TYPE_CHECKING:
@@ -55,7 +56,7 @@ def info(
         print_json({"schema": "audiorec/store-info/1", **found})
         return
     for name, value in found.items():
-        for line in _info_lines(name, value):
+        for line in info_lines(name, value):
             out(line)
 
 
@@ -260,33 +261,6 @@ def _beside(
     from audiorec.vectors.schema import Kind
 
     return {Kind.SCORES: scores, Kind.FEATURES: features, Kind.ERRORS: errors}
-
-
-def _info_lines(name: str, value: Any) -> list[str]:
-    """Say one thing about a store in words."""
-    if name == "beside":
-        return [
-            f"beside: {f['kind']} {f['path']}: "
-            + (f["problem"] if "problem" in f else f"{f['rows']} rows, {file_size(f['bytes'])}")
-            for f in value
-        ]
-    if name == "weights":
-        return [f"weights: {w['name']} {w['sha256']} ({w['licence']})" for w in value]
-    if name == "duration_s":
-        lengths = [duration(value[k]) for k in ("total", "least", "most")]
-        return ["duration: {} (from {} to {} a song)".format(*lengths)]
-    if name in ("bytes", "vector_bytes"):
-        return [f"{'size' if name == 'bytes' else 'of which vectors'}: {file_size(value)}"]
-    if name == "unfinished_run":
-        return ["unfinished run: yes, the same audiorec extract goes on"] if value else []
-    if isinstance(value, Mapping):
-        text = ", ".join(f"{k} {v}" for k, v in value.items() if not isinstance(v, Mapping))
-        nested = {k: v for k, v in value.items() if isinstance(v, Mapping)}
-        lines = [line for k, v in nested.items() for line in _info_lines(f"{name} {k}", v)]
-        return ([f"{name.replace('_', ' ')}: {text}"] if text else []) + lines
-    if isinstance(value, list):
-        value = ", ".join(map(str, value)) or "none"
-    return [f"{name.replace('_', ' ')}: {value}"]
 
 
 def _verification(path: Path, found: "Verification") -> dict[str, Any]:

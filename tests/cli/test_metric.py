@@ -173,6 +173,24 @@ def test_evaluate_on_songs_of_another_catalogue(train, audiorec, home, tmp_path)
     assert json.loads(out)["panels"]["artists"]["methods"]["metric"]["auc"][0] > 0.8
 
 
+def test_users_without_an_embedding_are_not_judged(train, audiorec, home):
+    from audiorec.vectors.embeddings import write_embeddings
+
+    model, _, _ = train()
+    ids, users, _ = read_embeddings(home / "users.parquet")
+    some = {"kind": "users", "model_id": "users model"}
+    write_embeddings(home / "few.parquet", ids[:20], users[:20], **some)
+    counts = []
+    for name in ("users", "few"):
+        code, out, err = audiorec(
+            *("metric", "evaluate", model, "-f", home / "features.parquet"),
+            *("-i", home / "log.csv", "-u", home / f"{name}.parquet", "--json"),
+        )
+        assert code == 0, err
+        counts.append(json.loads(out)["panels"]["artists"]["users"])
+    assert counts[1] <= 20 < counts[0]
+
+
 def test_songs_that_stand_together(audiorec, home):
     code, _, err = audiorec(
         *("metric", "train", home / "features.parquet", "-i", home / "log.csv", "--from"),

@@ -142,14 +142,14 @@ def test_by_features_of_the_file_beside(in_library, music):
 
 
 def test_a_playlist_from_a_folder_beside_opens(in_library, music, monkeypatch):
-    code, out, err = in_library("similar", "song 03", "-k", "12", "--m3u8", "lists/like.m3u8")
+    code, out, err = in_library("similar", "song 03", "-k", "25", "--m3u8", "lists/like.m3u8")
     assert (code, out) == (0, "")
     entries = read_m3u8(music / "lists" / "like.m3u8")
-    assert len(entries) == 13
+    assert len(entries) == 26
     assert entries[0][:2] == (81, "Song 3")
     assert {path.suffix for _, _, path in entries} == {".flac", ".mp3", ".ogg", ".opus", ".m4a"}
     assert_opens(entries)
-    assert "13 songs written to lists/like.m3u8" in err
+    assert "26 songs written to lists/like.m3u8" in err
 
 
 def test_a_playlist_through_a_linked_folder_opens(in_library, music, tmp_path):

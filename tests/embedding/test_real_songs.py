@@ -56,7 +56,7 @@ def model(home):
 def heard(home):
     """A model that was trained end to end."""
     options = TrainingOptions(
-        recipe=RECIPE, split=Split(valid=0.0), embedding=5, hidden=3, max_segments=2
+        recipe=RECIPE, split=Split(valid=0.0), embedding=5, hidden=3, max_segments=1
     )
     report = train_metric(
         LogMelSongs(VectorStore.open(home / "vecs.parquet")),

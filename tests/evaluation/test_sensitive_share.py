@@ -42,9 +42,9 @@ def test_a_common_accident_is_not_taken_for_listening():
     assert sensitive_share(z, n, shift_spread=0.2).none
 
 
-def test_negative_correlations_are_no_listening_by_ear():
+def test_negative_correlations_are_not_those_of_sensitive_users():
     z, n = users(0.5, -0.4, seed=4)
-    assert sensitive_share(z, n).share < 0.1
+    assert sensitive_share(z, n).share < 0.3
 
 
 def test_a_wider_chance_is_not_taken_for_listening():

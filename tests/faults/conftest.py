@@ -117,6 +117,10 @@ class Command:
         assert ended.code == 0, ended.lines
         if unchanged is not None:
             assert f"{unchanged} unchanged" in ended.lines[0]
+        self.is_as_expected()
+
+    def is_as_expected(self) -> None:
+        """The output is that of an undisturbed run, and nothing else lies beside it."""
         assert rows(self.out) == self.expected
         left = {path.name for path in self.out.parent.iterdir()}
         assert left <= {self.out.name, f"{self.out.name}.run.json", "errors.parquet"}

@@ -31,8 +31,8 @@ def test_a_clock_that_goes_backwards_changes_nothing(command):
     kept = command.kept()
     ended = command.run(prelude=CLOCK)
     assert ended.code == 0, ended.lines
-    assert f"{kept} unchanged" in ended.lines[0]
-    command.goes_on(unchanged=4)
+    assert any(f"{kept} unchanged" in line for line in ended.lines)
+    command.is_as_expected()
 
 
 def test_a_newer_row_wins_whatever_its_time_says(command, library):

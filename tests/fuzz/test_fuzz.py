@@ -78,6 +78,15 @@ def test_every_format_has_its_own_lies(scripts, way):
         assert max(map(len, spoilt)) < 20 << 20, kind
 
 
+@pytest.mark.parametrize("length", [1, 3, 12, 29, 45, 300])
+def test_every_way_copes_with_what_another_way_left(scripts, length):
+    ways = scripts.fuzz_mutations.WAYS
+    for kind, data in scripts.fuzz_seeds.seeds().items():
+        own = scripts.fuzz_headers.HEADERS[kind], scripts.fuzz_tags.TAGS[kind]
+        for i, way in enumerate([*ways.values(), *own, *own[:1] * 20]):
+            assert isinstance(way(np.random.default_rng(i), data[:length]), bytes)
+
+
 def test_lies_in_ogg_pages_pass_their_checksum(scripts):
     """Without it a decoder would drop the page and never see the lie."""
     data = scripts.fuzz_seeds.seeds()["vorbis"]

@@ -19,6 +19,15 @@ def test_one_dimension_worked_by_hand():
     np.testing.assert_allclose(found, [[0.12, 0.16]], atol=1e-6)
 
 
+def test_an_artist_counts_by_listeners_to_a_power():
+    users = np.ones((9, 1), np.float32)
+    features = np.eye(2, dtype=np.float32)
+    liked = pairs(range(9), [0] * 8 + [1])  # eight listeners and one
+    for balance, ratio in ((0.0, 8.0), (0.75, 8**0.25), (1.0, 1.0)):
+        found = fitted(users, liked, features, [0, 1], Ridge(balance=balance))
+        np.testing.assert_allclose(found[0, 0] / found[0, 1], ratio, rtol=1e-5)
+
+
 def test_recovers_the_planted_map_without_damping():
     rng = np.random.default_rng(3)
     users = rng.standard_normal((4000, 3)).astype(np.float32)

@@ -136,6 +136,25 @@ def test_a_stop_at_any_batch_changes_nothing(whole, tmp_path, stop_after):
     assert without_time[0] == without_time[1]
 
 
+def test_the_best_state_outlives_a_stop(tmp_path):
+    figures, stop = iter([0.5, 0.9, 0.4, 0.3, 0.2]), Event()
+    seen = []
+
+    def scripted(_anchors, songs):
+        seen.append(songs.copy())
+        if len(seen) == 3:  # epoch 2, which is worse than epoch 1, has just ended
+            stop.set()
+        return next(figures)
+
+    given = {"judge": scripted, "checkpoint": tmp_path / "state", "fingerprint": "a"}
+    assert not train(stop=stop, **given).finished
+    found = train(**given)
+    assert found.best_epoch == 1
+    from audiorec.metric.training import embed_songs
+
+    np.testing.assert_allclose(embed_songs(found.tower, DATA.songs), seen[1], atol=1e-6)
+
+
 def train_in_a_child(checkpoint):
     """Start a process that trains and writes its state after every batch."""
     child = os.fork()
@@ -169,7 +188,8 @@ def test_a_kill_at_random_changes_nothing(whole, tmp_path):
 
 
 def test_a_state_of_another_training_is_not_gone_on_from(whole, tmp_path):
-    train(replace(RECIPE, max_epochs=1), checkpoint=tmp_path / "state", fingerprint="other")
+    other = replace(RECIPE, max_epochs=1, seed=8)
+    train(other, checkpoint=tmp_path / "state", fingerprint="other")
     found = train(checkpoint=tmp_path / "state", fingerprint="a")
     assert len(found.history) == len(whole.history)
     assert largest_difference(found, whole) == 0

@@ -87,7 +87,7 @@ def test_finds_the_taste_that_was_planted(given, changes):
     data = planted(**given)
     model, metrics = train_users(data, dataclasses.replace(QUICK, **changes))
     assert other_half_share(model, data) < 0.1
-    assert min(m["held_out_loss"] for m in metrics) < np.log(60) - 0.3
+    assert min(m["held_out_loss"] for m in metrics) < np.log(60) - 0.15
 
 
 def test_a_user_without_history_is_placed_by_the_profile():
@@ -106,7 +106,7 @@ def test_nothing_to_learn_is_not_learnt():
     song = np.random.default_rng(1).permutation(data.likes.song)
     likes = dataclasses.replace(data.likes, song=song)
     _, metrics = train_users(dataclasses.replace(data, likes=likes), QUICK)
-    assert min(m["held_out_loss"] for m in metrics) > np.log(60) - 0.15
+    assert min(m["held_out_loss"] for m in metrics) > np.log(60) - 0.1
 
 
 def test_numpy_and_torch_agree(tmp_path):
@@ -272,7 +272,7 @@ def test_a_hidden_history_leaves_the_profile():
 
 def test_refusals(monkeypatch):
     data = planted(n_users=1)
-    with pytest.raises(InputError, match="too few users .* hold out later likes instead"):
+    with pytest.raises(InputError, match=r"too few users .* hold out later likes instead"):
         train_users(data, QUICK)
     unordered = dataclasses.replace(data.likes, time=np.full(len(data.likes.song), np.nan))
     with pytest.raises(InputError, match="hold out users instead"):

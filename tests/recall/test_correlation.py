@@ -154,6 +154,19 @@ def test_shuffled_vectors_find_nothing_even_at_full_signal(songs):
     assert found.sensitive.none
 
 
+def test_people_who_skip_what_sounds_alike_do_not_listen_by_ear(songs):
+    ids, features, units = songs
+    log = simulate(ids, features, WorldSpec(users=400, days=60, signal=1.0, seed=2)).interactions
+    contrary = replace(log, played_ratio=1 - log.played_ratio)
+    since = log.timestamp[0] + 36 * DAY
+    after = log.timestamp >= since
+    contrary = replace(log, played_ratio=np.where(after, contrary.played_ratio, log.played_ratio))
+    found = correlate(contrary, ids, units, replace(QUICK, since=since))
+    assert found.r.mean() < -0.1
+    assert found.control.p > 0.9
+    assert found.sensitive.none
+
+
 def test_the_same_seed_gives_the_same_figures(songs):
     (first, _), (second, _) = planted(songs, 0.4), planted(songs, 0.4)
     np.testing.assert_array_equal(first.null.quantile, second.null.quantile)

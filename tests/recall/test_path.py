@@ -77,8 +77,8 @@ def test_monotone_and_no_song_twice(seed, steps, small_pool):
 
 
 def test_a_pool_finds_a_path_nearly_as_smooth():
-    vectors = units(3_000, 5, width=3)
-    whole = find_path(vectors, 0, 1, 6, pool=3_000)
+    vectors = units(1_200, 5, width=3)
+    whole = find_path(vectors, 0, 1, 6, pool=1_200)
     pool = find_path(vectors, 0, 1, 6, pool=300)
     assert whole.steps.min() >= pool.steps.min() > whole.steps.min() - 0.02
 

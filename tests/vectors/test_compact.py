@@ -118,6 +118,15 @@ def test_same_bytes_whatever_the_order_and_division(
     assert not [n for n in names(tmp_path) if n.startswith(".") or n.endswith(".run")]
 
 
+def test_a_part_whose_order_breaks_between_batches(tmp_path, write, monkeypatch):
+    monkeypatch.setattr(sorted_rows, "MAX_BATCH_ROWS", 2)
+    whole = write("whole", IDS[:6])
+    part = tmp_path / "part.parquet"
+    pq.write_table(pq.read_table(whole).take([2, 5, 0, 4, 1, 3]), part)
+    assert compact([part], tmp_path / "out.parquet") == 6
+    assert (tmp_path / "out.parquet").read_bytes() == whole.read_bytes()
+
+
 def test_compacting_the_result_changes_nothing(tmp_path, write):
     out = tmp_path / "out.parquet"
     compact([write("a", IDS[:7]), write("b", IDS[5:9])], out)

@@ -23,7 +23,9 @@ def store(tmp_path):
 def test_duckdb_makes_loads_and_names(store):
     duckdb = pytest.importorskip("duckdb")
     with duckdb.connect() as database:
-        database.execute(ddl(store, "duckdb", table="our_songs"))
+        text = ddl(store, "duckdb", table="our_songs")
+        assert "it''s [[]a] lib[*]rary[?]/vecs.parquet'" in text  # a name, not a pattern
+        database.execute(text)
         rows = database.sql("SELECT song_id, vector FROM our_songs ORDER BY song_id").fetchall()
         assert [row[0] for row in rows] == list(IDS)
         np.testing.assert_array_equal(

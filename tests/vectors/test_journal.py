@@ -2,6 +2,7 @@
 
 import os
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -328,7 +329,7 @@ def test_overwrite_forgets_everything(outputs, run, song, failure, metadata):
 def test_another_extractor_is_refused(outputs, run, song, failure, metadata):
     run(outputs, song("a"), failure("b"))
     other = replace(metadata, extractor_id="f" * 16)
-    match = "vecs.parquet: made by extractor 0123456789abcdef, this run is f{16}; use --overwrite"
+    match = r"vecs.parquet: made by extractor 0123456789abcdef, this run is f{16} .*--overwrite"
     with pytest.raises(SpecMismatchError, match=match):
         Journal.open(outputs, other)
     with Journal.open(outputs, other, overwrite=True) as opened:
@@ -572,9 +573,10 @@ def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at,
         raise Killed
 
     def killed_after_the_marker():
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            deadly = lambda _journal: patch.setattr(commit, "finish_commit", killed)  # noqa: E731
-            run(outputs_in(tmp_path / "here"), song("a"), deadly)
+        with monkeypatch.context() as patch:
+            deadly = partial(patch.setattr, commit, "finish_commit", killed)
+            with pytest.raises(Killed):
+                run(outputs_in(tmp_path / "here"), song("a"), lambda _journal: deadly())
 
     killed_after_the_marker()
     assert not (tmp_path / "here" / "vecs.parquet").exists()
@@ -584,15 +586,26 @@ def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at,
     assert [p.name for p in (tmp_path / "there").iterdir()] == ["vecs.parquet"]
 
 
-def test_commit_that_fails_can_be_tried_again(outputs, song, metadata, monkeypatch):
+def full(*_arguments):
+    raise OSError(28, "No space left on device")
+
+
+def full_in_mid_file(path, _batches, _metadata):
+    path.write_bytes(b"half")
+    full()
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "fault"),
+    [(journal, "write_batches", full_in_mid_file), (commit, "sync", full)],
+    ids=["while it is written", "when it is forced to the disk"],
+)
+def test_commit_that_fails_can_be_tried_again(
+    outputs, song, metadata, monkeypatch, module, name, fault
+):
     with Journal.open(outputs, metadata) as opened:
         song("a")(opened)
-
-        def full(path, batches, metadata):
-            path.write_bytes(b"half")
-            raise OSError(28, "No space left on device")
-
-        monkeypatch.setattr(journal, "write_batches", full)
+        monkeypatch.setattr(module, name, fault)
         with pytest.raises(StoreError, match=r"vecs\.parquet: cannot be written: no space"):
             opened.commit()
     monkeypatch.undo()

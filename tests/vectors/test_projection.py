@@ -39,6 +39,13 @@ def test_pca_is_scipys(units):
         np.testing.assert_allclose(found[:, axis], sign * expected[:, axis], atol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_each_axis_points_to_where_its_most_important_column_grows(seed):
+    points = np.random.default_rng(seed).normal(size=(30, 5)).astype(np.float32)
+    loadings = (points - points.mean(axis=0)).T @ project(points)  # (5, 2)
+    assert (loadings[np.abs(loadings).argmax(axis=0), [0, 1]] > 0).all()
+
+
 def test_pca_does_not_flip_with_order_or_blocks(units, monkeypatch):
     found = project(units)
     order = np.random.default_rng(0).permutation(len(units))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -29,8 +29,10 @@ from audiorec.tagger.backbone import Backbone, load_backbone
 from audiorec.tagger.heads import Head, Heads, default_heads
 from audiorec.tagger.weights import BackboneName, backbone_weights
 from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
-from audiorec.vectors.schema import StoreMetadata
 from audiorec.vectors.statistics import summarize
+
+if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
+    from audiorec.vectors.schema import StoreMetadata
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
 # What `--features` keeps: enough to train a head or a metric model without decoding again.
@@ -97,7 +99,7 @@ class Extractor:
         self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
 
     @classmethod
-    def for_store(cls, metadata: StoreMetadata, *, heads: tuple[Path, ...] = ()) -> "Extractor":
+    def for_store(cls, metadata: "StoreMetadata", *, heads: tuple[Path, ...] = ()) -> "Extractor":
         """Return the extractor that made a store: its hop, and `heads` or the shipped pair.
 
         Raises
@@ -357,7 +359,7 @@ def _only(found: Features, backbone: str, keep: set[str] | None) -> Features:
     names = ("tags", "penultimate", "max_pool", "mean_pool")
     arrays = [getattr(found, n) for n in names]
     wanted = [f"{backbone}.{n}" in keep for n in names]
-    return Features(*(a if w else a[:, :0] for a, w in zip(arrays, wanted, strict=True)))
+    return Features(*(a if w else np.empty((len(a), 0), np.float32) for a, w in zip(arrays, wanted, strict=True)))
 
 
 def _join(parts: list[Features]) -> Features:

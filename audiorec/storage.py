@@ -16,12 +16,11 @@ import posixpath
 import shutil
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
-from uuid import uuid4
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.vectors.atomic import replaced, sync
@@ -30,6 +29,7 @@ from audiorec.vectors.atomic import replaced, sync
 # or open archives, and some of the others can be caught half-way through a write.
 PROTOCOLS = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 CHUNK_BYTES = 8 << 20
+PROBE = ".audiorec-probe"
 # What libraries of object stores raise beside OSError; looked up only where they are loaded.
 _FOREIGN_ERRORS = {
     "botocore.exceptions": "BotoCoreError",
@@ -269,12 +269,14 @@ def check_writable(folder: str) -> None:
     StoreError
         If the folder cannot be written.
     """
-    probe = join(folder, f".probe-{uuid4().hex}")
+    probe = join(folder, PROBE)
     try:
         write(probe, b"audiorec")
-        remove(probe)
     except OSError as error:
         raise StoreError(f"{folder}: cannot be written: {error.strerror or error}") from error
+    # Another machine may have removed it meanwhile, and who may write may not always remove.
+    with suppress(StoreError, OSError):
+        remove(probe)
 
 
 def remove(place: str) -> None:

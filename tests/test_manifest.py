@@ -158,6 +158,16 @@ def test_two_places_with_one_id_are_refused(tmp_path):
         find_sources([str(tmp_path), "memory://mani"])
 
 
+def test_the_stored_sample_of_version_1_is_still_read():
+    with Manifest.open("fixtures/formats/manifest-v1.parquet") as found:
+        assert (len(found), found.created_at) == (3, AT)
+        songs = found.sources(0, 3)
+    assert [s.song_id for s in songs] == ["a/1.mp3", "b/2.flac", "caf\\xe9.wav"]
+    assert songs[0] == Source("a/1.mp3", "/music/a/1.mp3", "/music/a/1.mp3", 5, 10**18)
+    assert songs[1].path == "s3://bucket/b/2.flac"
+    assert songs[2].path == "/music/caf\udce9.wav"
+
+
 def test_our_schema_says_what_may_be_missing():
     nullable = {field.name: field.nullable for field in manifest.SCHEMA}
     assert nullable == {

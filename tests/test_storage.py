@@ -125,6 +125,16 @@ def test_remove_and_the_probe_leave_nothing(folder):
     assert names(folder) == []
 
 
+def test_who_may_write_and_not_remove_may_write(folder, monkeypatch):
+    def forbidden(place):
+        raise StoreError(f"{place}: cannot be removed: AccessDenied")
+
+    monkeypatch.setattr(storage, "remove", forbidden)
+    check_writable(folder)
+    check_writable(folder)
+    assert names(folder) == [storage.PROBE]
+
+
 def test_a_file_in_a_folders_place_is_told_in_one_line(tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(StoreError, match="file: cannot be written"):

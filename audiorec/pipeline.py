@@ -358,8 +358,9 @@ def _only(found: Features, backbone: str, keep: set[str] | None) -> Features:
         return found
     names = ("tags", "penultimate", "max_pool", "mean_pool")
     arrays = [getattr(found, n) for n in names]
+    empty = np.empty((len(found), 0), np.float32)  # not a view, which would keep the array
     wanted = [f"{backbone}.{n}" in keep for n in names]
-    return Features(*(a if w else np.empty((len(a), 0), np.float32) for a, w in zip(arrays, wanted, strict=True)))
+    return Features(*(a if w else empty for a, w in zip(arrays, wanted, strict=True)))
 
 
 def _join(parts: list[Features]) -> Features:

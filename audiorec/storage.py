@@ -78,13 +78,15 @@ def join(folder: str, name: str) -> str:
     --------
     >>> join("s3://bucket/vecs", "part.parquet"), join("vecs/", "part.parquet")
     ('s3://bucket/vecs/part.parquet', 'vecs/part.parquet')
-    >>> join("s3://bucket/vecs", "s3://other/song.mp3")
-    's3://other/song.mp3'
+    >>> join("s3://bucket/vecs", "s3://other/song.mp3"), join("memory://", "a")
+    ('s3://other/song.mp3', 'memory://a')
     """
     if "://" in name:
         return name
     if is_uri(folder):
-        return f"{folder.rstrip('/')}/{name.lstrip('/')}"
+        # The root of a protocol, "memory://", keeps both of its slashes.
+        root = folder.rstrip("/") + "/" if not folder.endswith("://") else folder
+        return root + name.lstrip("/")
     return os.path.join(folder, name)  # noqa: PTH118 - a Path would drop "./" and odd bytes
 
 

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.catalogue import Source, find_songs, make_source
-from audiorec.errors import InputError
+from audiorec.errors import InputError, StoreError
 from audiorec.evaluation.classification import Report, by_track, report
 from audiorec.extraction import RunOptions, make_outputs, run
 from audiorec.report import Progress, Stopped
@@ -26,6 +26,7 @@ from audiorec.tagger.heads import Head
 from audiorec.tagger.heads_train import HeadRecipe, Trained, train_head
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import Features
+from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.schema import feature_column
 
 DEFAULT_INPUTS = ("msd.penultimate", "mtt.penultimate")
@@ -215,10 +216,14 @@ def _rows(path: Path) -> Iterable[dict[str, Any]]:
 
     try:
         if path.suffix == ".parquet":
-            rows: list[dict[str, Any]] = pq.read_table(path).to_pylist()
+            with pq.ParquetFile(path) as file:
+                refuse_bomb(file, path, name=str(path))
+                rows: list[dict[str, Any]] = file.read().to_pylist()
             return rows
         with path.open(newline="", encoding="utf-8-sig") as file:
             return list(csv.DictReader(file))
+    except StoreError as error:
+        raise InputError(str(error)) from error
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
         raise InputError(f"{path}: cannot read the labels: {error}") from error
 

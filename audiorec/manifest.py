@@ -36,6 +36,7 @@ import pyarrow.parquet as pq
 from audiorec.catalogue import AUDIO_EXTENSIONS, Source, find_songs, make_source, printable
 from audiorec.errors import InputError, StoreError
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
+from audiorec.unfolding import refuse_bomb
 
 METADATA_KEY = b"audiorec"
 KIND = "manifest"
@@ -172,7 +173,7 @@ class Manifest:
             try:
                 file = on_error.enter_context(opened(place))
                 csv_file = place.lower().endswith((".csv", ".tsv"))
-                rows = _CsvRows(place, file) if csv_file else _ParquetRows(file)
+                rows = _CsvRows(place, file) if csv_file else _ParquetRows(place, file)
             except (StoreError, OSError, pa.ArrowException, UnicodeDecodeError) as error:
                 reason = str(error).removeprefix(f"{place}: ").splitlines()[0]
                 raise InputError(f"{place}: cannot read the manifest: {reason}") from error
@@ -241,8 +242,10 @@ def look_at(source: Source) -> Source:
 class _ParquetRows:
     """Rows of a Parquet file, a row group at a time."""
 
-    def __init__(self, file: Any) -> None:
-        self._file = pq.ParquetFile(file)
+    def __init__(self, place: str, source: Any) -> None:
+        self._place = place
+        self._source = source
+        self._file = pq.ParquetFile(source)
         self.names = [n for n in self._file.schema_arrow.names if n in COLUMNS]
         self.created_at = _created_at(self._file.schema_arrow.metadata)
         self._starts = [0]
@@ -255,9 +258,17 @@ class _ParquetRows:
     def read(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
         for group, (first, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
             if first < stop and start < end:
+                self._check(group)
                 table = self._file.read_row_group(group, columns=self.names)
                 inside = table.slice(max(start - first, 0), min(stop, end) - max(start, first))
                 yield from inside.to_pylist()
+
+    def _check(self, group: int) -> None:
+        names, groups = self.names, [group]
+        try:
+            refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
+        except StoreError as error:
+            raise InputError(str(error)) from error
 
 
 class _CsvRows:

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "options": {"workers"},
     "storage": {"errors", "vectors"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "storage"},
+    "manifest": {"catalogue", "errors", "storage", "unfolding"},
     "reading": {"types"},
     "naming": {"audio", "catalogue", "errors", "vectors"},
     "audio": BASE,

@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import numpy.typing as npt
-from scipy import fft
 
 from audiorec.errors import ShapeError
 from audiorec.spec import MelSpec
@@ -131,6 +130,8 @@ def log_mel(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
 
 def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
     """Log-mel of the first `n_frames` windows of `samples`, which holds all they touch."""
+    from scipy import fft  # late: a run's parent needs it as little as `audiorec similar`
+
     windows = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)
     windowed = windows[: n_frames * spec.hop_length : spec.hop_length] * _window(spec.n_fft)
     parts = fft.rfft(windowed, axis=-1).view(np.float32)  # real and imaginary alternate

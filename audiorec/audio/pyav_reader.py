@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import errno
 import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from typing import Any, BinaryIO
@@ -48,6 +49,7 @@ _SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}
 # IndexError: PyAV's, for a packet of a stream that began in mid-file.
 DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
 MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
+_ID3_CHUNK = re.compile(rb"id3 ", re.IGNORECASE)
 _MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
 # A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
 # 20.4 ms where its block size changes; a lost page is longer than this.
@@ -211,7 +213,12 @@ def _limit_allocations() -> None:
 
 
 class _Part:
-    """The bytes of a file from `begin` to before `end`, as PyAV wants files."""
+    """The bytes of a file from `begin` to before `end`, as PyAV wants files.
+
+    In a WAV or AIFF, chunks that hold an ID3 tag are shown as ``junk``: FFmpeg would unpack
+    what the tag has compressed, and 4 MB became 4 GB. (So are the same four bytes among the
+    samples, which noise has once in four billion.)
+    """
 
     name = ""  # PyAV passes it to FFmpeg, which would look at the extension
 
@@ -220,12 +227,27 @@ class _Part:
         self._begin = begin
         self._end = end
         file.seek(begin)
+        self._has_chunks = file.read(4) in (b"RIFF", b"RF64", b"BW64", b"FORM")
+        file.seek(begin)
 
     def tell(self) -> int:
         return self._file.tell() - self._begin
 
     def read(self, size: int) -> bytes:
-        return self._file.read(max(0, min(size, self._end - self._file.tell())))
+        at = self._file.tell()
+        data = self._file.read(max(0, min(size, self._end - at)))
+        return self._without_tags(data, at) if self._has_chunks else data
+
+    def _without_tags(self, data: bytes, at: int) -> bytes:
+        """Rename chunks, also one whose name lies across the borders of `data`."""
+        start, end = max(self._begin, at - 3), at + len(data)
+        self._file.seek(start)
+        before = self._file.read(at - start)
+        self._file.seek(end)
+        after = self._file.read(3)
+        self._file.seek(end)
+        shown = _ID3_CHUNK.sub(b"junk", before + data + after)
+        return shown[len(before) : len(before) + len(data)]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
         bases = {os.SEEK_CUR: self._file.tell(), os.SEEK_END: self._end}

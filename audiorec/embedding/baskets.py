@@ -27,6 +27,7 @@ from audiorec.metric.triplets import (
     sessions,
 )
 from audiorec.types import Pairs
+from audiorec.unfolding import refuse_bomb
 
 PLAYLIST_ID = "playlist_id"
 LEFT_OUT = ("skip", "dislike", "playlist")
@@ -102,9 +103,11 @@ def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
     """Return playlist and song of each playlist event, None without such a column."""
     columns = [PLAYLIST_ID, "song_id", "event"]
     if path.suffix.lower() == ".parquet":
-        if PLAYLIST_ID not in pq.read_schema(path).names:
-            return None
-        table = pq.read_table(path, columns=columns)
+        with pq.ParquetFile(path) as file:
+            if PLAYLIST_ID not in file.schema_arrow.names:
+                return None
+            refuse_bomb(file, path, name=str(path), columns=columns)
+            table = file.read(columns=columns)
     else:
         if PLAYLIST_ID not in csv.open_csv(path).schema.names:
             return None

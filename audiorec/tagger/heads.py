@@ -34,6 +34,7 @@ from audiorec.types import Features, FloatArray
 FORMAT_VERSION = 1
 METADATA_KEY = "audiorec_head"
 DEFAULT_TASKS = ("version", "genre")
+BLOCK_SEGMENTS = 256  # that are scored at once
 MAX_LAYERS = 8  # a file that claims more is damaged
 
 
@@ -206,7 +207,12 @@ class Head:
         ShapeError
             If the backbones differ in T, or an output in its width.
         """
-        return self.scores_of_columns(assemble(features, self.inputs))
+        longest = max((len(found) for found in features.values()), default=0)
+        blocks = [  # in float64, two hours at once would take 20 MB
+            self.scores_of_columns(assemble(_segments(features, start), self.inputs))
+            for start in range(0, max(longest, 1), BLOCK_SEGMENTS)
+        ]
+        return np.concatenate(blocks)
 
     def scores_of_columns(self, columns: npt.NDArray[np.floating]) -> FloatArray:
         """Score assembled columns, (T, D) to (T, C) float32."""
@@ -270,6 +276,16 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     if version != FORMAT_VERSION:
         raise WeightsError(f"{path}: head format {version!r}, this audiorec reads {FORMAT_VERSION}")
     return meta, tensors
+
+
+def _segments(features: Mapping[str, Features], start: int) -> dict[str, Features]:
+    """Return one block of segments of every backbone, as views."""
+    block = slice(start, start + BLOCK_SEGMENTS)
+    arrays = ("tags", "penultimate", "max_pool", "mean_pool")
+    return {
+        name: Features(*(getattr(found, array)[block] for array in arrays))
+        for name, found in features.items()
+    }
 
 
 def _layers(tensors: Mapping[str, FloatArray]) -> tuple[tuple[FloatArray, FloatArray], ...]:

@@ -29,6 +29,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
+from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.arrow import strings
 from audiorec.vectors.tables import write_plain
 
@@ -152,6 +153,7 @@ def read_aliases(path: Path) -> Any:
             missing = [n for n in SCHEMA.names if n not in file.schema_arrow.names]
             if missing:
                 raise StoreError(f"{path}: no table of aliases: column {missing[0]!r} is missing")
+            refuse_bomb(file, path, name=str(path), columns=SCHEMA.names)
             return file.read(SCHEMA.names).cast(SCHEMA)
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no such file") from error

@@ -214,6 +214,17 @@ def test_what_is_shown_begins_behind_the_tag_in_front():
     assert part.tell() == 6  # where it was
 
 
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 7, 100])
+def test_tags_inside_a_wav_are_shown_as_junk_whatever_is_read_at_once(size):
+    content = b"tag-RIFF....WAVEid3 ...ID3 dataID3tail"
+    part = _Part(io.BytesIO(content), 4, len(content) - 4)
+    shown = b"".join(iter(lambda: part.read(size), b""))
+    assert shown == b"RIFF....WAVEjunk...junkdataID3"
+    assert part.tell() == len(content) - 8
+    other = _Part(io.BytesIO(b"fLaC id3 "), 0, 9)
+    assert other.read(9) == b"fLaC id3 "
+
+
 def test_length_of_an_mp4_stands_in_its_index(odd):
     assert read(odd["cut.m4a"].path)[1].claimed_s == pytest.approx(4.0, abs=0.03)
 

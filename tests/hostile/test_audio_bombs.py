@@ -129,12 +129,21 @@ def test_a_title_of_gigabytes_in_a_wav_header_takes_no_memory(tmp_path, n_items,
     assert max(peak.grown, hashing.grown) < MAX_ALLOCATION >> 20
 
 
-def test_compressed_frames_in_a_tag_are_not_unpacked(tmp_path, peak_mib):
+@pytest.mark.parametrize("kind", ["mp3", "wav", "aiff"])
+def test_compressed_frames_in_a_tag_are_not_unpacked(tmp_path, kind, peak_mib):
     content = struct.pack(">I", 48 << 20) + zlib.compress(bytes(48 << 20))
     frames = 8 * (b"GEOB" + syncsafe(len(content)) + b"\0\x09" + content)
-    path = tmp_path / "a.mp3"
-    mp3(path)
-    prepend(path, b"ID3\x04\0\0" + syncsafe(len(frames)) + frames)
+    tag = b"ID3\x04\0\0" + syncsafe(len(frames)) + frames
+    path = tmp_path / f"a.{kind}"
+    if kind == "mp3":
+        mp3(path)
+        prepend(path, tag)
+    else:
+        sound(path, kind=kind.upper(), subtype="PCM_16")
+        order, data = (">", path.read_bytes()) if kind == "aiff" else ("<", path.read_bytes())
+        name = b"ID3 " if kind == "aiff" else b"id3 "
+        chunk = name + struct.pack(order + "I", len(tag)) + tag + bytes(len(tag) % 2)
+        path.write_bytes(data[:12] + chunk + data[12:])
     with peak_mib() as peak:
         _, info = seconds_of(path)
         read_tags(path)

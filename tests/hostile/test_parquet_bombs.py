@@ -11,6 +11,11 @@ import audiorec
 from audiorec import unfolding
 from audiorec.catalogue import read_manifest
 from audiorec.errors import InputError, StoreError
+from audiorec.labelled import read_labels
+from audiorec.manifest import Manifest
+from audiorec.metric.demographics import read_profiles
+from audiorec.vectors.aliases import read_aliases
+from audiorec.vectors.foreign import read_foreign
 from audiorec.vectors.parquet import open_checked
 from audiorec.vectors.schema import Kind
 
@@ -94,4 +99,28 @@ def test_a_manifest_of_a_million_times_the_same_song(tmp_path, peak_mib):
     path = bomb(tmp_path / "m.parquet", table, times=2)
     with peak_mib() as peak, pytest.raises(InputError, match="claims 2097152 rows in"):
         read_manifest(path)
+    assert peak.grown < MIB_ALLOWED
+
+
+def foreign(path):
+    return read_foreign(path, id_column="id", embedding_column="age")
+
+
+def test_a_manifest_of_shards_is_refused_where_its_rows_are_read(tmp_path, peak_mib):
+    table = pa.table({"path": ["x" * 100_000], "song_id": ["1"]})
+    path = bomb(tmp_path / "m.parquet", table.take(pa.array(np.zeros(12_000, np.int32))), times=1)
+    refusal = pytest.raises(InputError, match=r"m\.parquet: would unfold")
+    with Manifest.open(str(path)) as manifest, peak_mib() as peak, refusal:
+        manifest.sources(0, 10)
+    assert peak.grown < MIB_ALLOWED
+
+
+@pytest.mark.usefixtures("_small_limits")
+@pytest.mark.parametrize("read", [read_labels, read_aliases, read_profiles, foreign])
+def test_every_other_table_that_one_may_be_given(tmp_path, read, peak_mib):
+    names = ("path", "label", "song_id", "alias", "user_id", "id", "age", "kind")
+    column = pa.array(["x" * 100_000]).take(pa.array(np.zeros(1_000, np.int32)))
+    path = bomb(tmp_path / "t.parquet", pa.table(dict.fromkeys(names, column)), times=1)
+    with peak_mib() as peak, pytest.raises((InputError, StoreError), match="would unfold"):
+        read(path)
     assert peak.grown < MIB_ALLOWED

@@ -15,6 +15,7 @@ from audiorec.audio.decode import decode
 from audiorec.catalogue import find_songs, read_list, read_manifest
 from audiorec.errors import Failure, InputError, SongError
 from audiorec.types import Status
+from audiorec_cli.console import say
 
 
 def count(blocks):
@@ -220,3 +221,8 @@ def test_a_playlist_that_names_itself_is_a_song_that_is_no_audio(tmp_path):
     for name in ("a.m3u", "b.m3u", "c.mp3"):
         assert failure_of(tmp_path / name).failure is Failure.NOT_AUDIO
     assert ids(find_songs([tmp_path])) == ["c.mp3"]
+
+
+def test_a_name_cannot_break_the_terminal(capsys):
+    say("error: \x1b[2J\nno such song: caf\udce9 \u202eé")
+    assert capsys.readouterr().err == "error: \\x1b[2J\\nno such song: caf\\udce9 \\u202eé\n"

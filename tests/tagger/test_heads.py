@@ -61,6 +61,15 @@ def both():
     return {"msd": features(9, 1), "mtt": features(9, 2)}
 
 
+@pytest.mark.parametrize("n", [0, 1, 255, 256, 257, 600])
+def test_long_songs_are_scored_in_blocks_and_come_out_the_same(head, n):
+    both = {"msd": features(n, 1), "mtt": features(n, 2)}
+    whole = head.scores_of_columns(assemble(both, head.inputs))
+    found = head.scores(both)
+    assert found.shape == (n, 3)
+    np.testing.assert_allclose(found, whole, atol=1e-7)
+
+
 def test_scores_worked_by_hand():
     # One input differs from its mean: (5 - 3) / 4 = 0.5. Hidden: 0.5 * (2, -6) + (-0.5, 1)
     # = (0.5, -2), ReLU (0.5, 0). Logits: (0.5 * 4 + 0, 0.5 * -2 + 1) = (2, 0). Calibrated:

@@ -1,0 +1,22 @@
+"""The tables of faults and of hostile input name tests that are there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+NAMED = re.compile(r"`(tests/[\w/]+\.py)::(\w+)`")
+
+
+@pytest.mark.parametrize("page", ["faults.md", "hostile_input.md"])
+def test_every_row_names_a_test_that_is_there(page):
+    text = (ROOT / "docs" / page).read_text()
+    named = NAMED.findall(text)
+    assert len(named) > 20
+    for file, name in named:
+        assert re.search(rf"^def {name}\(", (ROOT / file).read_text(), re.MULTILINE), name
+    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    headings = [line for line in rows if line.rstrip(" |").endswith("test")]
+    for row in set(rows) - set(headings):
+        assert NAMED.search(row), row

@@ -22,7 +22,7 @@ from audiorec.audio.decode import decode
 from audiorec.audio.segment import Segment, segments
 from audiorec.audio.stderr import captured_stderr
 from audiorec.audio.tags import SongTags, read_tags
-from audiorec.errors import SongError, SpecMismatchError
+from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.spec import FeatureSpec, fingerprint
 from audiorec.stopwatch import Stopwatch
 from audiorec.tagger.backbone import Backbone, load_backbone
@@ -107,7 +107,11 @@ class Extractor:
         SpecMismatchError
             If this audiorec with these heads makes other numbers than the store has.
         """
-        extractor = cls(ExtractorConfig(heads=heads, spec=FeatureSpec.from_dict(metadata.spec)))
+        try:
+            spec = FeatureSpec.from_dict(metadata.spec)
+        except InputError:  # another audiorec's; the ids below will differ
+            spec = FeatureSpec()
+        extractor = cls(ExtractorConfig(heads=heads, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
                 f"the store was made by extractor {metadata.extractor_id}, this audiorec is "

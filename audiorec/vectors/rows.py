@@ -127,7 +127,11 @@ def _cell(value: Any, kind: Any) -> Any:
         return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
     real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
     # By name: pyarrow's own conversion of types needs pandas in older releases.
-    return array_of(np.array([real], np.dtype(_DTYPES.get(str(kind), str(kind)))), kind)
+    dtype = np.dtype(_DTYPES.get(str(kind), str(kind)))
+    # Older numpy wraps what is too large around, with no more than a warning.
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
+        raise OverflowError(f"beyond {dtype}")
+    return array_of(np.array([real], dtype), kind)
 
 
 def _of_type(value: Any, expected: Any) -> Any:

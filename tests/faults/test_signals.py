@@ -7,9 +7,11 @@ every step of a commit in ``tests/vectors/test_journal.py``.
 import os
 import signal
 
+# What a shell starts in the background inherits an ignored SIGINT; a terminal's does not.
 SLOW_DISK = """
-import sys, time
+import signal, sys, time
 import audiorec.catalogue
+signal.signal(signal.SIGINT, signal.default_int_handler)
 def find_songs(*arguments, **options):
     print("listing", file=sys.stderr, flush=True)
     time.sleep(600)

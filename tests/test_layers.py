@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "spec", "types", "unfolding"}
+BASE = {"errors", "spec", "torch_use", "types", "unfolding"}
 MAY_IMPORT = {
     "errors": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
+    "torch_use": {"errors"},
     "unfolding": {"errors"},
     "workers": {"errors"},
     "catalogue": {"errors", "unfolding"},

@@ -12,8 +12,7 @@ sums come in any order.
 """
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -39,6 +38,7 @@ from audiorec.metric.negatives import semi_hard
 from audiorec.metric.recipe import MetricRecipe
 from audiorec.metric.segments import Numbers, SongSegments
 from audiorec.metric.tower import Tower
+from audiorec.torch_use import one_thread
 from audiorec.types import FloatArray
 
 AudioTower = Tower | EndToEndTower
@@ -111,7 +111,7 @@ def train_tower(
     InputError
         If the device cannot be used.
     """
-    with one_thread(), torch.random.fork_rng(devices=[]):
+    with one_thread("training a metric model"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         trainer = _Trainer(tower, data, recipe, device)
         trainer.judge, trainer.stop, trainer.tell = judge, stop, progress
@@ -133,17 +133,6 @@ def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") 
     finally:
         tower.train(training)
     return embeddings
-
-
-@contextmanager
-def one_thread() -> Iterator[None]:
-    """Keep torch to one thread, where sums always come in the same order."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 class _Trainer:

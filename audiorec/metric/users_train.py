@@ -11,15 +11,14 @@ the work folder on the way: a run that is killed and started again ends with the
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.errors import InputError
 from audiorec.metric.demographics import Encoder
 from audiorec.metric.sampled_softmax import Sampler, sampled_softmax_loss
 from audiorec.metric.users import Int64Array
@@ -36,8 +35,10 @@ from audiorec.metric.users_model import Catalogue, UsersModel, n_columns, standa
 from audiorec.metric.users_network import Network
 from audiorec.metric.users_recipe import UsersRecipe
 from audiorec.spec import fingerprint
+from audiorec.torch_use import import_torch, one_thread
 from audiorec.types import FloatArray
 
+PURPOSE = "training a user model"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
 CHECKPOINT_EVERY_S = 60.0
@@ -86,7 +87,7 @@ def train_users(
     """
     if recipe.id_width == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
         raise InputError("a user model needs vectors of songs, or ids")
-    with _one_thread(), _torch().random.fork_rng(devices=[]):
+    with one_thread(PURPOSE), import_torch(PURPOSE).random.fork_rng(devices=[]):
         run = _Run(data, recipe, work, progress)
         if not run.go(stop or threading.Event()):
             return None
@@ -123,7 +124,8 @@ class _Run:
         demographics = self.encoder.encode(data.profiles)
         width = n_columns(data.vectors.shape[1], recipe.id_width, self.encoder)
         self.network = Network(recipe, inputs, demographics, width)
-        self.optimiser = _torch().optim.Adam(self.network.groups(), lr=recipe.learning_rate)
+        adam = import_torch(PURPOSE).optim.Adam
+        self.optimiser = adam(self.network.groups(), lr=recipe.learning_rate)
         self.songs = _Songs(self.counts, recipe)
         self.epoch = self.step = 0
         self.loss_sum = 0.0  # over the steps of this epoch
@@ -188,7 +190,7 @@ class _Run:
 
     def _learn(self, places: Int64Array) -> float:
         """Make one step; return its loss."""
-        torch = _torch()
+        torch = import_torch(PURPOSE)
         rng = generator(self.recipe, STEP, self.epoch, self.step)
         torch.manual_seed(int(rng.integers(2**62)))
         drop = rng.random(len(places)) < self.recipe.history_dropout
@@ -205,7 +207,7 @@ class _Run:
         self, users: Any, target: Int64Array, songs: Int64Array, log_expected: FloatArray
     ) -> tuple[Any, Any]:
         """Return the losses (B,) of the targets among `songs`, and how many beat each."""
-        torch = _torch()
+        torch = import_torch(PURPOSE)
         own, own_bias = self.network.songs(torch.from_numpy(target))
         others, bias = self.network.songs(torch.from_numpy(songs))
         positive = (users * own).sum(1) / self.recipe.temperature + own_bias
@@ -218,7 +220,7 @@ class _Run:
 
     def _judge(self) -> None:
         """Note the metrics of the epoch that is done, and go on to the next."""
-        torch = _torch()
+        torch = import_torch(PURPOSE)
         songs, log_expected = self.songs.judges(generator(self.recipe, JUDGE, 1))
         losses, above = [], []
         with torch.no_grad():
@@ -249,7 +251,7 @@ class _Run:
             return
         from audiorec.metric.checkpoint import Progress, optimiser_tensors, save_checkpoint
 
-        torch = _torch()
+        torch = import_torch(PURPOSE)
         tensors = {f"now.{name}": value for name, value in self.network.parameters.items()}
         tensors |= {f"best.{name}": torch.from_numpy(a) for name, a in self.best.items()}
         tensors |= optimiser_tensors(self.optimiser.state_dict())
@@ -303,7 +305,7 @@ class _Run:
                 "held_out_likes": len(self.judged),
                 f"popularity_recall_at_{RECALL_AT}": float(np.isin(targets, popular).mean()),
             },
-            "versions": {"numpy": np.__version__, "torch": _torch().__version__},
+            "versions": {"numpy": np.__version__, "torch": import_torch(PURPOSE).__version__},
         }
 
 
@@ -328,24 +330,3 @@ class _Songs:
             return self._all, np.zeros(len(self._all), np.float32)
         songs = self._sampler.draw(rng, n)
         return songs, self._sampler.log_expected(songs, n)
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: the sums of a step then have one order."""
-    torch = _torch()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _torch() -> Any:
-    """Import torch, or say which extra brings it."""
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        raise MissingExtraError("training a user model", "train", str(error)) from error
-    return torch

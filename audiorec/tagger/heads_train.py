@@ -15,8 +15,7 @@ digits far below those of the float32 weights.
 
 import itertools
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
@@ -24,18 +23,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError, MissingExtraError, ShapeError
+from audiorec.errors import InputError, ShapeError
 from audiorec.spec import fingerprint
 from audiorec.tagger.calibration import Calibration, class_targets, fit_calibration
 from audiorec.tagger.folds import IntArray, grouped_folds
 from audiorec.tagger.head_inputs import Float64Array
 from audiorec.tagger.heads import Head, softmax
+from audiorec.torch_use import import_torch, one_thread
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
     import torch
 
 
+PURPOSE = "training a head"
 MIN_SCALE = 1e-3  # a column that hardly varies is not blown up
 
 
@@ -181,8 +182,8 @@ class _Network:
         watched: list[Float64Array] | None = None,
     ) -> list[tuple[Float64Array, Float64Array]]:
         """Return the layers after `epochs`; append the logits of `watch` after each."""
-        torch = _torch()
-        with _one_thread(), torch.random.fork_rng(devices=[]):
+        torch = import_torch(PURPOSE)
+        with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
             model = self._model()
             optimiser = torch.optim.AdamW(
@@ -199,7 +200,7 @@ class _Network:
         return [(m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in dense]
 
     def _model(self) -> "torch.nn.Sequential":
-        nn = _torch().nn
+        nn = import_torch(PURPOSE).nn
         parts: list[torch.nn.Module] = [nn.Dropout(self.recipe.input_dropout)]
         for before, after in itertools.pairwise(self.sizes[:-1]):
             parts += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(self.recipe.dropout)]
@@ -213,7 +214,7 @@ class _Network:
         optimiser: "torch.optim.Optimizer",
         data: "list[torch.Tensor]",
     ) -> None:
-        torch = _torch()
+        torch = import_torch(PURPOSE)
         model.train()
         smooth = self.recipe.label_smoothing
         for rows in torch.randperm(len(data[0])).split(self.recipe.batch_size):
@@ -225,7 +226,7 @@ class _Network:
             optimiser.step()
 
     def _logits(self, model: "torch.nn.Sequential", x: Float64Array) -> Float64Array:
-        torch = _torch()
+        torch = import_torch(PURPOSE)
         model.eval()
         with torch.inference_mode():
             logits: Float64Array = model(torch.from_numpy(np.ascontiguousarray(x))).numpy()
@@ -336,26 +337,5 @@ def _provenance(
         "recipe": json.loads(json.dumps(asdict(recipe))),
         "recipe_fingerprint": fingerprint(asdict(recipe)),
         "epochs": epochs,
-        "versions": {"numpy": np.__version__, "torch": _torch().__version__},
+        "versions": {"numpy": np.__version__, "torch": import_torch(PURPOSE).__version__},
     }
-
-
-@contextmanager
-def _one_thread() -> Iterator[None]:
-    """Keep torch to one thread: more are slower on layers this small, and add up otherwise."""
-    torch = _torch()
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _torch() -> Any:
-    """Import torch, or say which extra brings it."""
-    try:
-        import torch
-    except (ImportError, OSError) as error:
-        raise MissingExtraError("training a head", "train", str(error)) from error
-    return torch

@@ -194,7 +194,7 @@ def _run(plan: "Plan", files: "Files", output: Path, quiet: bool, json: bool) ->
         tastes=inputs.tastes,
         inputs=files.identity(),
     )
-    with graceful_stop("this block", quiet=quiet) as stop:
+    with graceful_stop("this block is", quiet=quiet) as stop:
         done = job.run(output, progress=progress_lines(quiet=quiet), stop=stop)
     if not done:
         say("stopped; the same command goes on from there")

@@ -33,8 +33,19 @@ def say(text: str) -> None:
 
 
 def out(text: str) -> None:
-    """Print one line of data on stdout."""
-    print(printable(text))
+    """Print one line of data on stdout; if its reader has gone away, that ends the command."""
+    try:
+        print(printable(text))
+    except BrokenPipeError:  # here, because click would call it a failure
+        os._exit(Exit.OK)
+
+
+def flush() -> None:
+    """Send what is left in the buffer, with the same regard for a reader that has gone."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os._exit(Exit.OK)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -83,13 +94,15 @@ def printable(text: str) -> str:
 
 
 def file_size(n_bytes: int) -> str:
-    """Return bytes as MB, or GB from a thousand of them.
+    """Return bytes as kB, MB or GB.
 
     Examples
     --------
-    >>> file_size(3_400_000), file_size(12_000_000_000)
-    ('3.4 MB', '12.0 GB')
+    >>> file_size(20_400), file_size(3_400_000), file_size(12_000_000_000)
+    ('20.4 kB', '3.4 MB', '12.0 GB')
     """
+    if n_bytes < 100_000:
+        return f"{n_bytes / 1e3:.1f} kB"
     megabytes = n_bytes / 1e6
     return f"{megabytes:.1f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
 

@@ -1,10 +1,6 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
-import signal
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -13,12 +9,18 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.console import Exit, duration, file_size, out, print_json, say
-from audiorec_cli.observers import observers, stage_line
+from audiorec_cli.observers import Observers, observers, stage_line
 from audiorec_cli.progress import progress_display
+from audiorec_cli.stopping import graceful_stop
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from audiorec.catalogue import Source
+    from audiorec.extraction import RunOptions
     from audiorec.naming import Naming
+    from audiorec.pipeline import ExtractorConfig
     from audiorec.plan import Plan
     from audiorec.report import RunReport
     from audiorec.vectors.journal import Outputs
@@ -116,9 +118,9 @@ def extract(
     The run can be stopped or killed at any time: the same command goes on where it was.
     Songs that did not change since the last run are not opened.
     """
-    from audiorec.extraction import Policy, RunOptions, make_outputs, preview, run, run_metadata
+    from audiorec.extraction import Policy, RunOptions, make_outputs, preview
     from audiorec.naming import parse_naming
-    from audiorec.pipeline import Extractor, ExtractorConfig
+    from audiorec.pipeline import ExtractorConfig
     from audiorec.spec import FeatureSpec, SegmentSpec
     from audiorec.storage import is_uri
     from audiorec.workers import Limits
@@ -146,7 +148,6 @@ def extract(
         refused |= {"--errors": errors, "--retry-failed": retry_failed, "--prune": prune}
         refused |= {"--include": include, "--exclude": exclude, "--dry-run": dry_run}
         refused |= {"--id-from": id_from != "path"}
-        refused["--id-from"] = id_from != "path"
         asked = Sharding(manifest, out, shard, shards, runner, address, work_dir, scores, features)
         asked.check(refused)
         code = extract_shards(asked, config, options, watched, quiet=quiet, json=json)
@@ -162,21 +163,45 @@ def extract(
         plan = preview(sources, outputs, config=config, options=options)
         _print_plan(plan, json)
         return
-    with watched(out, record=f"{out}.run.json") as told:
-        told.start(songs=len(sources))
-        with graceful_stop(quiet) as stop, progress_display(quiet=quiet) as shown:
-            progress = told.songs(shown)
-            report = run(
-                sources, outputs, config=config, options=options, progress=progress, stop=stop
-            )
-        code = exit_code(report, allow_failures)
-        told.end(report, run_metadata(Extractor(config), outputs), exit_code=code)
+    report, code = _run(
+        sources, outputs, config, options, watched, allow_failures=allow_failures, quiet=quiet
+    )
     if report.stopped is None:
         _keep_aliases(naming, outputs)
     if json:
         print_json({"schema": "audiorec/extract/1", **report.to_dict()})
     _print_summary(report, outputs)
     raise typer.Exit(code)
+
+
+def _run(
+    sources: "list[Source]",
+    outputs: "Outputs",
+    config: "ExtractorConfig",
+    options: "RunOptions",
+    watched: "Callable[..., AbstractContextManager[Observers]]",
+    *,
+    allow_failures: bool,
+    quiet: bool,
+) -> "tuple[RunReport, Exit]":
+    """Run with progress, a way to stop, and those who watch told of the end."""
+    from audiorec.extraction import run, run_metadata
+    from audiorec.pipeline import Extractor
+
+    out = str(outputs.vectors)
+    with watched(out, record=f"{out}.run.json") as told:
+        told.start(songs=len(sources))
+        with (
+            graceful_stop("the songs in flight are", quiet=quiet) as stop,
+            progress_display(quiet=quiet) as shown,
+        ):
+            progress = told.songs(shown)
+            report = run(
+                sources, outputs, config=config, options=options, progress=progress, stop=stop
+            )
+        code = exit_code(report, allow_failures)
+        told.end(report, run_metadata(Extractor(config), outputs), exit_code=code)
+    return report, code
 
 
 def _sources(
@@ -250,29 +275,6 @@ def _max_failures(text: str | None) -> int | float | None:
     if value < 0:
         raise InputError(f"--max-failures takes a number like 20 or a part like 5%, got {text!r}")
     return value
-
-
-@contextmanager
-def graceful_stop(quiet: bool) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event, the second into the usual end."""
-    stop = threading.Event()
-
-    def handle(_signal: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        if not quiet:
-            say("stopping: the songs in flight are finished first; once more to stop at once")
-
-    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    except KeyboardInterrupt:
-        say("stopped; what was finished is kept, the same command goes on from there")
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _print_plan(plan: "Plan", json: bool) -> None:

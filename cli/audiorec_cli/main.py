@@ -28,7 +28,7 @@ from audiorec_cli import (
     tags,
     users,
 )
-from audiorec_cli.console import Exit, say
+from audiorec_cli.console import Exit, flush, say
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,8 +90,8 @@ def main() -> None:
             raise
         say(f"error: {error}")
         sys.exit(_exit_code(error))
-    except BrokenPipeError:  # the reader of our output went away: not our failure
-        os._exit(Exit.OK)
+    finally:
+        flush()
 
 
 def _exit_code(error: AudiorecError) -> Exit:

@@ -1,9 +1,5 @@
 """``audiorec metric``: train a user-audio model, embed songs with it, and judge it."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -24,6 +20,7 @@ from audiorec_cli.metric_judge import (
     holdout,
 )
 from audiorec_cli.progress import progress_display
+from audiorec_cli.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from audiorec.catalogue import Source
@@ -143,7 +140,7 @@ def train(
         max_segments=max_segments,
     )
     learnt_users = users_out or output.with_name(f"{output.name}.users.parquet")
-    with _stopping(quiet) as stop:
+    with graceful_stop("what is in work is", quiet=quiet) as stop:
         report = train_metric(
             _songs(songs, options, end_to_end, backbone, jobs),
             interactions,
@@ -201,7 +198,10 @@ def embed(
         if loaded.end_to_end:
             _needs_torch()
         options = RunOptions(jobs=jobs, retry_failed=retry_failed)
-        with _stopping(quiet) as stop, progress_display(quiet=quiet) as progress:
+        with (
+            graceful_stop("what is in work is", quiet=quiet) as stop,
+            progress_display(quiet=quiet) as progress,
+        ):
             report = embed_audio(
                 loaded,
                 sources,
@@ -263,29 +263,6 @@ def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
         say("error: no songs found: no file there looks like audio")
         raise typer.Exit(Exit.NOTHING_USABLE)
     return sources
-
-
-@contextmanager
-def _stopping(quiet: bool) -> Iterator[threading.Event]:
-    """Turn the first Ctrl-C or SIGTERM into an event, the second into the usual end."""
-    stop = threading.Event()
-
-    def handle(_signal: int, _frame: object) -> None:
-        if stop.is_set():
-            raise KeyboardInterrupt
-        stop.set()
-        if not quiet:
-            say("stopping: what is in work is finished first; once more to stop at once")
-
-    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield stop
-    except KeyboardInterrupt:
-        say("stopped; what was finished is kept, the same command goes on from there")
-        raise typer.Exit(Exit.INTERRUPTED) from None
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def _epoch_line(line: dict[str, Any]) -> None:

@@ -9,9 +9,9 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.console import Exit, print_json, say
-from audiorec_cli.extract import graceful_stop
 from audiorec_cli.lines import progress_lines
 from audiorec_cli.spaces import By
+from audiorec_cli.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from audiorec.vectors.store import VectorStore
@@ -53,7 +53,7 @@ def write_neighbours(
 
     k = k or DEFAULT_K
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
-    with graceful_stop(quiet) as stop:
+    with graceful_stop("this block is", quiet=quiet) as stop:
         finished = all_pairs(store, output, k=k, by=by, table=table, progress=progress, stop=stop)
     if not finished:
         say("stopped; finished blocks are kept, the same command goes on from there")

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
 from audiorec_cli.console import Exit, print_json, say
-from audiorec_cli.extract import exit_code, graceful_stop, print_counts
+from audiorec_cli.extract import exit_code, print_counts
 from audiorec_cli.observers import Observers
 from audiorec_cli.progress import LINE_EVERY_S, progress_display
+from audiorec_cli.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from audiorec.engines.gather import ShardsReport
@@ -121,7 +122,10 @@ def _one(
     shard = read_shard(asked.manifest or "", index, count)
     with watched(join(asked.out, part_name(index, count, "parquet")), record=None) as told:
         told.start(songs=len(shard.sources), shard=index, shards=count)
-        with graceful_stop(quiet) as stop, progress_display(quiet=quiet) as shown:
+        with (
+            graceful_stop("the songs in flight are", quiet=quiet) as stop,
+            progress_display(quiet=quiet) as shown,
+        ):
             report = process_shard(shard, asked.out, config, progress=told.songs(shown), stop=stop)
         code = _code_of_part(report.run)
         told.end(report.run, _metadata(config), exit_code=code)
@@ -151,7 +155,7 @@ def _all(
     with watched(asked.out, record=join(asked.out, "run.json")) as told:
         told.start(shards=len(tasks), runner=asked.runner)
         started = time.monotonic()
-        with graceful_stop(quiet) as stop:
+        with graceful_stop("the songs in flight are", quiet=quiet) as stop:
             outcomes = _outcomes(asked, tasks, jobs or os.cpu_count() or 1, stop)
             report = gather(outcomes, len(tasks), told=_teller(told, quiet))
         report.run.wall_s = time.monotonic() - started

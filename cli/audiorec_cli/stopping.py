@@ -5,7 +5,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from audiorec_cli.console import say
+import typer
+
+from audiorec_cli.console import Exit, say
 
 
 @contextmanager
@@ -15,8 +17,13 @@ def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
     Parameters
     ----------
     what : str
-        What is finished before the end, for example ``this block``.
+        What is finished before the end, for example ``this block is``.
     quiet : bool
+
+    Raises
+    ------
+    typer.Exit
+        With code 130, after a second Ctrl-C.
     """
     stop = threading.Event()
 
@@ -25,11 +32,14 @@ def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
             raise KeyboardInterrupt
         stop.set()
         if not quiet:
-            say(f"stopping: {what} is finished first; once more to stop at once")
+            say(f"stopping: {what} finished first; once more to stop at once")
 
     previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop
+    except KeyboardInterrupt:
+        say("stopped; what was finished is kept, the same command goes on from there")
+        raise typer.Exit(Exit.INTERRUPTED) from None
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)

@@ -94,7 +94,7 @@ def train(
         profiles=read_profiles(profiles) if profiles else None,
         rule=_rule(rule),
     )
-    with graceful_stop("this step", quiet=quiet) as stop:
+    with graceful_stop("this step is", quiet=quiet) as stop:
         model = train_model(data, output, recipe=recipe, progress=_epochs(quiet), stop=stop)
     if model is None:
         say("stopped; the same command goes on from there")

@@ -1,12 +1,11 @@
 """A library that is made once, and the command run in its folder."""
 
-import sys
+from functools import partial
 
 import pytest
+from command import run_command
 from library_commands import write_songs
 from made_library import series, song, write_library
-
-from audiorec_cli.main import main
 
 
 @pytest.fixture(scope="session")
@@ -33,14 +32,10 @@ def in_library(music, monkeypatch, capsys):
     """Run the command in the library's folder; return exit code, stdout and stderr."""
     monkeypatch.chdir(music)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
+    return partial(run_command, monkeypatch, capsys)
 
-    return run
+
+@pytest.fixture
+def audiorec(monkeypatch, capsys):
+    """Run the command in this process; return exit code, stdout and stderr."""
+    return partial(run_command, monkeypatch, capsys)

@@ -273,6 +273,20 @@ def test_classify_says_what_a_song_is_and_what_is_broken(home):
     assert table[1].startswith("unseen.flac,")
 
 
+@pytest.mark.parametrize("lines", [0, 1])
+def test_a_reader_that_goes_away_is_no_failure(home, lines):
+    command = [sys.executable, "-m", "audiorec_cli.main", "extract", "songs", "--dry-run"]
+    command += ["--out", str(home / "not-made.parquet")]
+    with subprocess.Popen(
+        [*command, "--json"], cwd=home, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        for _ in range(lines):
+            process.stdout.readline()
+        process.stdout.close()
+        stderr = process.stderr.read()
+    assert (process.returncode, stderr) == (0, "")
+
+
 def test_a_head_of_ones_own_from_labels_to_use(home, tmp_path):
     pytest.importorskip("torch", reason='needs the extra "train"')
     rows = [

@@ -16,26 +16,8 @@ import pytest
 from made_stores import write_store
 
 from audiorec.vectors.embeddings import write_embeddings
-from audiorec_cli.main import main
 
 CLIPS = Path(__file__).parents[2] / "fixtures" / "audio"
-
-
-@pytest.fixture
-def audiorec(monkeypatch, capsys):
-    """Run the command in this process; return exit code, stdout and stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):

@@ -1,7 +1,6 @@
 """``audiorec index``: what it prints, writes and refuses, and what `similar` makes of it."""
 
 import json
-import sys
 
 import numpy as np
 import pyarrow as pa
@@ -11,7 +10,6 @@ pytest.importorskip("faiss")
 
 from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
 from audiorec.vectors.store import write_table
-from audiorec_cli.main import main
 
 CLASSES = ("version/vocal", "version/other", "genre/rock")
 IDS = [f"album/{i:02}.flac" for i in range(60)]
@@ -40,23 +38,6 @@ def home(tmp_path, monkeypatch):
     return tmp_path
 
 
-@pytest.fixture
-def audiorec(monkeypatch, capsys):
-    """Run the command; return exit code, stdout and stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
-
-
 def test_build_info_and_similar(home, audiorec):
     plain = json.loads(audiorec("similar", "07.flac", "--json")[1])
     code, out, err = audiorec("index", "build", "--kind", "hnsw", "--json")
@@ -77,7 +58,7 @@ def test_info_prints_lines_for_a_person(home, audiorec):
     audiorec("index", "build", "--kind", "flat")
     lines = dict(line.split("\t") for line in audiorec("index", "info")[1].splitlines())
     assert (lines["kind"], lines["state"], lines["exact"]) == ("flat", "fresh", "True")
-    assert lines["size"].endswith(" MB")
+    assert lines["size"].endswith(" kB")
 
 
 def test_a_stale_index_is_said_and_not_used(home, audiorec):

@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -11,29 +10,10 @@ import pytest
 from made_listening import EXTRACTOR, read_embeddings, write_catalogue, write_features
 from made_songs import write_song
 
-from audiorec_cli.main import main
-
 pytest.importorskip("torch")
 
 QUICK = ("--epochs", "2", "--hidden", "4", "--dimension", "6", "-q")
 HELD = ("--test-share", "0.25", "--valid-share", "0.2")
-
-
-@pytest.fixture
-def audiorec(monkeypatch, capsys):
-    """Run the command in this process; return exit code, stdout and stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,13 @@
 """What a run tells beside the terminal: ``--log-json``, ``--metrics-textfile``, its record."""
 
 import json
-import sys
+from functools import partial
 
 import pytest
+from command import run_command
 from made_songs import write_song
 
 from audiorec.metrics import read_metrics
-from audiorec_cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -24,17 +24,7 @@ def home(tmp_path_factory):
 def audiorec(home, monkeypatch, capfd):
     monkeypatch.chdir(home)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return partial(run_command, monkeypatch, capfd)
 
 
 def events(text):

@@ -1,14 +1,14 @@
 """``audiorec manifest`` and ``extract --shard``/``--shards``: parts, exit codes, one clear line."""
 
 import json
-import sys
+from functools import partial
 
 import pyarrow.parquet as pq
 import pytest
+from command import run_command
 from made_songs import write_song
 
 from audiorec.vectors.store import VectorStore
-from audiorec_cli.main import main
 
 
 @pytest.fixture(scope="module")
@@ -26,17 +26,7 @@ def audiorec(home, monkeypatch, capfd):
     """Run the command in that folder; return exit code, stdout and stderr."""
     monkeypatch.chdir(home)
 
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capfd.readouterr()
-        return code, captured.out, captured.err
-
-    return run
+    return partial(run_command, monkeypatch, capfd)
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import os
-import sys
 from dataclasses import replace
 
 import pyarrow.parquet as pq
@@ -14,21 +13,6 @@ from quick_songs import QuickWorkers
 from audiorec import extraction
 from audiorec.vectors.aliases import read_aliases
 from audiorec.vectors.store import VectorStore
-from audiorec_cli import main
-
-
-@pytest.fixture
-def audiorec(monkeypatch, capsys):
-    """`audiorec("store", "info")` runs the command; returns exit code, stdout and stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        with pytest.raises(SystemExit) as ended:
-            main.main()
-        said = capsys.readouterr()
-        return ended.value.code or 0, said.out, said.err
-
-    return run
 
 
 @pytest.fixture
@@ -243,7 +227,7 @@ def test_export(home, audiorec):
     found = json.loads(out)
     assert (code, found["schema"]) == (0, "audiorec/store-export/1")
     assert set(found["written"]) == {"v.npy", "v.npy.json"}
-    assert "written: v.npy (0.0 MB)" in err
+    assert "written: v.npy (0.6 kB)" in err
     arguments = ["--format", "csv", "-o", "v.txt", "--columns", "title, uri"]
     assert audiorec("store", "export", *arguments)[0] == 0
     assert (home / "v.txt").read_text().count("\n") == 5

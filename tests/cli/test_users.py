@@ -1,31 +1,11 @@
 """``audiorec users``: train, embed, songs, import; what they print and refuse."""
 
 import json
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_stores import write_store
-
-from audiorec_cli.main import main
-
-
-@pytest.fixture
-def audiorec(monkeypatch, capsys):
-    """Run the command in this process; return exit code, stdout and stderr."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["audiorec", *map(str, arguments)])
-        code = 0
-        try:
-            main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        captured = capsys.readouterr()
-        return code, captured.out, captured.err
-
-    return run
 
 
 @pytest.fixture

@@ -3,22 +3,14 @@
     log_mel (B, 187, 96)  ──▶  tags (B, 50), penultimate (B, 200),
                                max_pool (B, 753), mean_pool (B, 753)
 
-Every rearrangement is exact in real arithmetic.
-
-Folding. The input's batch-norm, ``a * x + c``, comes before the zero padding: the graph
-subtracts ``-c / a``, the value that it maps to 0, and ``a`` moves into the first kernels. A
-block is convolution, ReLU, batch-norm: ``a * relu(z) + c`` per channel. That is ``a * z + c``
-cut off at ``c``, from below where ``a >= 0``, from above where ``a < 0``. So ``a`` and ``c``
-move into kernel and bias, and what remains never decreases: the maximum over all frequencies
-may come before it, for either sign of ``a``. The batch-norm before the dense layer moves into
-that, too. Sums are exact (`math.fsum`) or in a fixed order and in float64, so the bytes do
-not depend on a linear algebra library.
+Every rearrangement is exact in real arithmetic, but for channels that no input moves
+(`musicnn_folding`).
 
 Speed. The first layer is four fifths of the work. Its kernels are cut into short filters
 over time (`toom_cook`): 7 taps for 6 frames at a time, with 12 products instead of 42; the
 long kernels in groups of 4 taps for 4 frames, with 7 instead of 16. A product is then a
 convolution over frequency or over the groups, one group of ONNX's ``Conv`` for each point. A
-``Scan`` works on one tile of frames at a time, which stays in the processor's cache.
+``Scan`` works on a few tiles of frames at a time, which stay in the processor's cache.
 """
 
 import math
@@ -28,27 +20,24 @@ from fractions import Fraction
 import numpy as np
 import numpy.typing as npt
 import onnx
+from musicnn_folding import Channels, Float64Array, Weights, affine, fold_first, folded
 from onnx import TensorProto, helper, numpy_helper
 from toom_cook import ToomCook, toom_cook, transform_taps
 
 FRAMES, MELS = 187, 96
 OPSET, IR_VERSION = 17, 8  # onnxruntime 1.19 reads both
-NORM_EPSILON = 1e-3
-LARGEST = float(np.finfo(np.float32).max)  # stands for "no limit"
 OUTPUTS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 
 HALF, THIRD = Fraction(1, 2), Fraction(1, 3)
 TIMBRAL = {"timbral_38": 38, "timbral_67": 67}  # bands; 7 frames each
 TIMBRAL_TILE = 6  # frames
+TIMBRAL_STEP = 4  # tiles that are worked on at once; 32 of them cover a segment
 TIMBRAL_POINTS = (0, 1, -1, 2, -2, HALF, -HALF, 3, -3, THIRD, -THIRD)
 TEMPORAL = {"temporal_128": 128, "temporal_64": 64, "temporal_32": 32}  # frames; 1 band each
 TEMPORAL_TILE = TEMPORAL_GROUP = 4  # frames, taps
 TEMPORAL_POINTS = (0, 1, -1, 2, -2, HALF)
-# onnxruntime computes a convolution in blocks of 16 channels, and 561 is no multiple.
-MIDDLE = {"mid_1": 576, "mid_2": 64, "mid_3": 64}  # input channels
-
-Float64Array = npt.NDArray[np.float64]
-Weights = Mapping[str, Float64Array]
+MIDDLE, MIDDLE_WIDTH = ("mid_1", "mid_2", "mid_3"), 3 * 64
+CHANNEL_BLOCK = 16  # onnxruntime computes a convolution of this many channels at a time
 
 
 class Graph:
@@ -109,7 +98,9 @@ def build_model(
     """
     weights = {name: tensor.astype(np.float64) for name, tensor in tensors.items()}
     graph = Graph()
-    _back(graph, weights, _middle(graph, weights, _front(graph, weights)))
+    channels = fold_first(weights)
+    features = _middle(graph, weights, _front(graph, weights, channels), channels)
+    _back(graph, weights, features, channels)
     model = helper.make_model(
         helper.make_graph(
             graph.nodes,
@@ -130,44 +121,49 @@ def build_model(
     return model.SerializeToString(deterministic=True)
 
 
-def _front(graph: Graph, weights: Weights) -> str:
-    """Convolve the spectrogram and keep the maximum over frequency: (B, 561, 187, 1)."""
-    scale, shift = _affine(weights, "input_norm")
+def _front(graph: Graph, weights: Weights, channels: Channels) -> str:
+    """Convolve the spectrogram and keep the maximum over frequency: (B, L, 187, 1)."""
+    scale, shift = affine(weights, "input_norm")
     zero = graph.constant("zero_input", -shift / scale)
     centred = graph.add("Sub", ["log_mel", zero], "centred")
     image = graph.shaped("Unsqueeze", centred, [1], "image")  # (B, 1, 187, 96)
-    folded = {layer: _folded(weights, layer) for layer in (*TIMBRAL, *TEMPORAL)}
-    kernels = {layer: kernel[:, 0] * scale for layer, (kernel, _, _) in folded.items()}
+    kernels = {layer: channels.kernels[layer] for layer in (*TIMBRAL, *TEMPORAL)}
     maxima = [_timbral(graph, kernels, image), _temporal(graph, kernels, image)]
     joined = graph.add("Concat", maxima, "front.joined", axis=1)
     joined = graph.shaped("Unsqueeze", joined, [3], "front.max")
-    bias = np.concatenate([bias for _, bias, _ in folded.values()])[:, None, None]
-    biased = graph.add("Add", [joined, graph.constant("front.bias", bias)], "front.sum")
-    limits = np.concatenate([limits for _, _, limits in folded.values()], axis=1)
-    return _cut_off(graph, biased, limits, "front")
+    bias = graph.constant("front.bias", channels.bias[channels.lives][:, None, None])
+    biased = graph.add("Add", [joined, bias], "front.sum")
+    return _cut_off(graph, biased, channels.limits[:, channels.lives], "front")
 
 
 def _timbral(graph: Graph, kernels: Weights, image: str) -> str:
-    """Return the maxima of both timbral layers, without bias: (B, 408, 187)."""
+    """Return the maxima of both timbral layers, without bias: (B, C, 187)."""
     matrices = toom_cook(TIMBRAL_TILE, 7, TIMBRAL_POINTS)
     points, tiles = len(matrices.inputs), -(-FRAMES // TIMBRAL_TILE)
     tiled = _tiles(graph, matrices, image, "timbral", tile=TIMBRAL_TILE, before=3, tiles=tiles)
-    rows = graph.add("Transpose", [tiled], "timbral.by_tile", perm=[0, 2, 1, 3])
-    rows = graph.shaped("Reshape", rows, [-1, 1, points, 1, MELS], "timbral.rows")
+    step = TIMBRAL_STEP
+    rows = graph.shaped("Reshape", tiled, [0, points, -1, step, MELS], "timbral.steps")
+    rows = graph.add("Transpose", [rows], "timbral.by_step", perm=[0, 2, 1, 3, 4])
+    rows = graph.shaped("Reshape", rows, [-1, 1, points, step, MELS], "timbral.rows")
     body, maxima = Graph(), []
     for layer, bands in TIMBRAL.items():
         kernel = transform_taps(matrices, kernels[layer].transpose(0, 2, 1))  # (points, C, bands)
         products = _products(body, "timbral.row", kernel[..., None, :], layer)
-        maxima.append(_maximum(body, matrices, products, [-1, MELS - bands + 1], layer))
-    body.add("Concat", maxima, "timbral.tile", axis=1)  # (tile, C)
-    found = graph.scan(body, rows, [1, points, 1, MELS], "timbral")
-    found = graph.shaped("Reshape", found, [-1, tiles * TIMBRAL_TILE, 408], "timbral.frames")
-    found = graph.frames(found, "timbral.cut", axis=1)
-    return graph.add("Transpose", [found], "timbral.max", perm=[0, 2, 1])
+        shape = [-1, step, MELS - bands + 1]
+        maxima.append(_maximum(body, matrices, products, shape, layer))
+    body.add("Concat", maxima, "timbral.tile", axis=1)  # (tile, C, step)
+    found = graph.scan(body, rows, [1, points, step, MELS], "timbral")
+    count = sum(len(kernels[layer]) for layer in TIMBRAL)
+    found = graph.shaped(
+        "Reshape", found, [-1, tiles // step, TIMBRAL_TILE, count, step], "timbral.stepped"
+    )
+    found = graph.add("Transpose", [found], "timbral.by_frame", perm=[0, 3, 1, 4, 2])
+    found = graph.shaped("Reshape", found, [0, count, -1], "timbral.frames")
+    return graph.frames(found, "timbral.max", axis=2)
 
 
 def _temporal(graph: Graph, kernels: Weights, image: str) -> str:
-    """Return the maxima of the three temporal layers, without bias: (B, 153, 187)."""
+    """Return the maxima of the three temporal layers, without bias: (B, C, 187)."""
     matrices = toom_cook(TEMPORAL_TILE, TEMPORAL_GROUP, TEMPORAL_POINTS)
     points, longest = len(matrices.inputs), max(TEMPORAL.values())
     tiles = -(-FRAMES // TEMPORAL_TILE)  # a tile needs as many groups as its kernel has
@@ -189,7 +185,8 @@ def _temporal(graph: Graph, kernels: Weights, image: str) -> str:
     body.add("Concat", maxima, "temporal.segment", axis=1)  # (tile, C, tiles)
     found = graph.scan(body, rows, [1, points, groups, MELS], "temporal")
     found = graph.add("Transpose", [found], "temporal.by_frame", perm=[0, 2, 3, 1])
-    found = graph.shaped("Reshape", found, [0, 153, -1], "temporal.frames")
+    count = sum(len(kernels[layer]) for layer in TEMPORAL)
+    found = graph.shaped("Reshape", found, [0, count, -1], "temporal.frames")
     return graph.frames(found, "temporal.max", axis=2)
 
 
@@ -230,67 +227,88 @@ def _maximum(
     return body.add("ReduceMax", [mapped], f"{layer}.max", axes=[len(shape)], keepdims=0)
 
 
-def _middle(graph: Graph, weights: Weights, front: str) -> str:
-    """Add three layers over time, the last two residual: (B, 753, 187, 1)."""
+def _middle(graph: Graph, weights: Weights, front: str, channels: Channels) -> str:
+    """Add three layers over time, the last two residual: (B, L + 192, 187, 1)."""
     maps = [front]
-    for i, (layer, channels) in enumerate(MIDDLE.items()):
-        kernel, bias, limits = _folded(weights, layer)
-        missing = channels - kernel.shape[1]
+    for i, layer in enumerate(MIDDLE):
+        kernel, bias, limits = folded(weights, layer)
+        bias_map = np.repeat(bias[:, None], FRAMES, axis=1)
+        if i == 0:
+            bias_map = bias_map + _constant_part(kernel, channels)
+            kernel = kernel[:, channels.lives]
+        missing = -kernel.shape[1] % CHANNEL_BLOCK
         kernel = np.pad(kernel, [(0, 0), (0, missing), (0, 0)])[..., None]
         value = maps[-1]
         if missing:
             pads = graph.constant(f"{layer}.pads", [0, 0, 0, 0, 0, missing, 0, 0])
             value = graph.add("Pad", [value, pads], f"{layer}.padded")
         inputs = [value, graph.constant(f"{layer}.kernel", kernel)]
-        inputs.append(graph.constant(f"{layer}.bias", bias))
         mapped = graph.add("Conv", inputs, f"{layer}.conv", pads=[3, 0, 3, 0])
+        summand = graph.constant(f"{layer}.bias", bias_map[..., None])
+        mapped = graph.add("Add", [mapped, summand], f"{layer}.biased")
         cut = _cut_off(graph, mapped, limits, layer)
         maps.append(graph.add("Add", [cut, maps[-1]], f"{layer}.sum") if i else cut)
     return graph.add("Concat", maps, "features", axis=1)
 
 
-def _back(graph: Graph, weights: Weights, features: str) -> None:
+def _constant_part(kernel: Float64Array, channels: Channels) -> Float64Array:
+    """Return what the constant channels add to each frame, shape (64, 187).
+
+    It is the same for all frames but those at the ends, where zeros stand beside them.
+    """
+    taps = kernel.shape[2]
+    added = kernel[:, ~channels.lives] * channels.constants[~channels.lives][:, None]
+    by_tap = [[math.fsum(row) for row in added[..., k]] for k in range(taps)]  # (taps, 64)
+    summed = np.zeros((len(kernel), FRAMES))
+    for k, values in enumerate(by_tap):
+        first = taps // 2 - k  # the frame whose tap k lies on the first frame
+        summed[:, max(first, 0) : FRAMES + min(first, 0)] += np.array(values)[:, None]
+    return summed
+
+
+def _back(graph: Graph, weights: Weights, features: str, channels: Channels) -> None:
     """Pool over time and add the dense layers; names the four outputs."""
     pooled = [
-        graph.add(op, [features], output, axes=[2, 3], keepdims=0)
+        _with_constants(
+            graph,
+            graph.add(op, [features], f"{output}.living", axes=[2, 3], keepdims=0),
+            output,
+            channels,
+        )
         for op, output in (("ReduceMax", "max_pool"), ("ReduceMean", "mean_pool"))
     ]
     joined = graph.add("Concat", pooled, "pooled", axis=1)
-    scale, shift = _affine(weights, "pool_norm")
+    scale, shift = affine(weights, "pool_norm")
     matrix = weights["dense.weight"]  # (200, 1506), columns alternate max, mean
     bias = weights["dense.bias"] + [math.fsum(row) for row in matrix * shift]
     matrix = (matrix * scale).reshape(len(bias), -1, 2).transpose(0, 2, 1).reshape(len(bias), -1)
     hidden = _dense(graph, joined, matrix, bias, "dense")
     hidden = graph.add("Relu", [hidden], "dense.relu")
-    scale, shift = _affine(weights, "dense_norm")
+    scale, shift = affine(weights, "dense_norm")
     hidden = graph.add("Mul", [hidden, graph.constant("dense_norm.scale", scale)], "dense_norm")
     graph.add("Add", [hidden, graph.constant("dense_norm.shift", shift)], "penultimate")
     matrix, bias = weights["output.weight"], weights["output.bias"]
     graph.add("Sigmoid", [_dense(graph, "penultimate", matrix, bias, "logits")], "tags")
 
 
+def _with_constants(graph: Graph, living: str, output: str, channels: Channels) -> str:
+    """Put constant channels among the pooled living ones: (B, L + 192) to (B, 753)."""
+    lives = np.concatenate([channels.lives, np.ones(MIDDLE_WIDTH, bool)])
+    n_living = int(lives.sum())
+    pads = graph.constant(f"{output}.pads", [0, 0, 0, 1])
+    padded = graph.add("Pad", [living, pads], f"{output}.padded")  # the last column is zero
+    where = np.where(lives, np.cumsum(lives) - 1, n_living)
+    indices = graph.constant(f"{output}.where", where)
+    spread = graph.add("Gather", [padded, indices], f"{output}.spread", axis=1)
+    values = np.zeros(len(lives))
+    values[: len(channels.lives)] = np.where(channels.lives, 0.0, channels.constants)
+    return graph.add("Add", [spread, graph.constant(f"{output}.constants", values)], output)
+
+
 def _dense(graph: Graph, value: str, matrix: Float64Array, bias: Float64Array, output: str) -> str:
     """Multiply by a matrix (out, in) and add the bias."""
     parts = [graph.constant(f"{output}.matrix", matrix), graph.constant(f"{output}.bias", bias)]
     return graph.add("Gemm", [value, *parts], output, transB=1)
-
-
-def _affine(weights: Weights, norm: str) -> tuple[Float64Array, Float64Array]:
-    """Return the factor and the summand that a batch-norm amounts to, per channel."""
-    mean, variance = weights[f"{norm}.running_mean"], weights[f"{norm}.running_var"]
-    scale = weights[f"{norm}.weight"] / np.sqrt(variance + NORM_EPSILON)
-    return scale, weights[f"{norm}.bias"] - mean * scale
-
-
-def _folded(weights: Weights, layer: str) -> tuple[Float64Array, Float64Array, Float64Array]:
-    """Return kernel and bias of a block with its batch-norm, and its limits (2, C)."""
-    scale, shift = _affine(weights, f"{layer}.norm")
-    kernel = weights[f"{layer}.conv.weight"]
-    kernel = kernel * scale.reshape(-1, *[1] * (kernel.ndim - 1))
-    bias = weights[f"{layer}.conv.bias"] * scale + shift
-    lowest = np.where(scale < 0, -LARGEST, shift)
-    highest = np.where(scale < 0, shift, LARGEST)
-    return kernel, bias, np.stack([lowest, highest])
 
 
 def _cut_off(graph: Graph, values: str, limits: Float64Array, name: str) -> str:

@@ -25,7 +25,7 @@ SCRIPTS = Path(__file__).parents[2] / "scripts"
 
 @pytest.fixture(scope="module")
 def scripts() -> SimpleNamespace:
-    names = ["convert_musicnn", "musicnn_graph", "tf_bundle", "toom_cook"]
+    names = ["convert_musicnn", "musicnn_folding", "musicnn_graph", "tf_bundle", "toom_cook"]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
         yield SimpleNamespace(**{name: importlib.import_module(name) for name in names})
@@ -195,7 +195,7 @@ def test_refuses_a_wrong_number_of_points(scripts, points):
 # The whole way -------------------------------------------------------------------------------
 
 
-def random_checkpoint(seed: int) -> dict[str, np.ndarray]:
+def random_checkpoint(seed: int, *, dead_share: float = 0.0) -> dict[str, np.ndarray]:
     """Weights of the right shapes, none of them neutral, factors of either sign."""
     rng = np.random.default_rng(seed)
     kernels = [(7, 38, 1, 204), (7, 67, 1, 204), (128, 1, 1, 51), (64, 1, 1, 51), (32, 1, 1, 51)]
@@ -215,12 +215,19 @@ def random_checkpoint(seed: int) -> dict[str, np.ndarray]:
         tensors[f"{numbered}/moving_mean"] = rng.normal(size=width) * 0.5
         tensors[f"{numbered}/moving_variance"] = rng.uniform(0.5, 2.0, width)
         tensors[f"{numbered}/gamma/Adam"] = np.zeros(width)
+    for i in range(5):  # as weight decay leaves them; a layer keeps at least one channel
+        numbered = f"conv2d_{i}" if i else "conv2d"
+        dead = rng.random(kernels[i][-1]) < dead_share
+        tensors[f"{numbered}/kernel"][..., dead] *= 1e-13
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
 @pytest.fixture(scope="module")
 def checkpoints() -> dict[str, dict[str, np.ndarray]]:
-    return {"MSD_musicnn": random_checkpoint(1), "MTT_musicnn": random_checkpoint(2)}
+    return {
+        "MSD_musicnn": random_checkpoint(1),
+        "MTT_musicnn": random_checkpoint(2, dead_share=0.7),
+    }
 
 
 @pytest.fixture(scope="module")
@@ -296,6 +303,40 @@ def test_the_folded_graph_computes_what_the_layers_say(converted, tmp_path, name
     ]
     for found, wanted in zip(session.run(None, {"log_mel": log_mel}), expected, strict=True):
         np.testing.assert_allclose(found, wanted.numpy(), rtol=0, atol=1e-4)
+
+
+def test_constant_channels_are_left_out(scripts, converted):
+    living = {}
+    for name in ("msd", "mtt"):
+        weights = {
+            k: v.astype(np.float64)
+            for k, v in load(converted[f"musicnn_{name}.safetensors"]).items()
+        }
+        channels = scripts.musicnn_folding.fold_first(weights)
+        living[name] = int(channels.lives.sum())
+        assert sum(map(len, channels.kernels.values())) == living[name]
+    assert living["msd"] == 561
+    assert 100 < living["mtt"] < 250
+    assert len(converted["musicnn_mtt.onnx"]) < 0.7 * len(converted["musicnn_msd.onnx"])
+
+
+def test_no_spectrogram_moves_a_constant_channel_by_more_than_a_millionth(scripts):
+    weights = {k: v.astype(np.float64) for k, v in load_file(weights_path("mtt")).items()}
+    channels = scripts.musicnn_folding.fold_first(weights)
+    scale, shift = scripts.musicnn_folding.affine(weights, "input_norm")
+    start = 0
+    for layer in scripts.musicnn_folding.FIRST:
+        kernel, bias, limits = scripts.musicnn_folding.folded(weights, layer)
+        lives = channels.lives[start : start + len(kernel)]
+        constants = channels.constants[start : start + len(kernel)]
+        start += len(kernel)
+        # The worst spectrogram there is for each channel: 8 where it helps, 0 elsewhere.
+        for sign in (-1, 1):
+            worst = np.where(sign * kernel > 0, 8.0, 0.0) + shift / scale
+            value = (kernel * scale * worst).sum(axis=(1, 2, 3)) + bias
+            moved = np.abs(np.clip(value, *limits) - constants)
+            assert moved[~lives].max(initial=0) <= 1e-6
+            assert moved[lives].max() > 1e-3
 
 
 def test_the_same_wheel_gives_the_same_bytes(scripts, wheel, converted):

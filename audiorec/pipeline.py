@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.vectors.schema import StoreMetadata
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
+DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
 # What `--features` keeps: enough to train a head or a metric model without decoding again.
 FEATURE_OUTPUTS = ("msd.tags", "msd.penultimate", "mtt.tags", "mtt.penultimate")
 
@@ -48,7 +49,8 @@ class ExtractorConfig:
     heads : tuple of path
         Head files in the order of their scores; empty for the shipped pair.
     engine, device, batch_size
-        Matters of speed; they move no score by more than 1e-5.
+        Matters of speed; they move no score by more than 1e-5. The batch size is in segments,
+        and None is the one that suits the device.
     max_duration_s : float
         A longer song is refused, never cut.
     """
@@ -56,9 +58,14 @@ class ExtractorConfig:
     heads: tuple[Path, ...] = ()
     engine: Literal["onnx", "torch"] = "onnx"
     device: str = "cpu"
-    batch_size: int = BATCH_SIZE
+    batch_size: int | None = None
     max_duration_s: float = 14_400.0
     spec: FeatureSpec = field(default_factory=FeatureSpec)
+
+    @property
+    def segments_at_once(self) -> int:
+        """How many segments the networks get in one call."""
+        return self.batch_size or (BATCH_SIZE if self.device == "cpu" else DEVICE_BATCH_SIZE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +213,7 @@ class Extractor:
             backbones = self._backbones
         batches: dict[str, list[Features]] = {b.name: [] for b in backbones}
         found_segments = segments(watch.each("decode", blocks), self.config.spec)
-        for batch in watch.each("mel", _batched(found_segments, self.config.batch_size)):
+        for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
             for backbone in backbones:

@@ -130,11 +130,12 @@ def log_mel(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
 
 def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
     """Log-mel of the first `n_frames` windows of `samples`, which holds all they touch."""
-    from scipy import fft  # late: a run's parent needs it as little as `audiorec similar`
-
     windows = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)
     windowed = windows[: n_frames * spec.hop_length : spec.hop_length] * _window(spec.n_fft)
-    parts = fft.rfft(windowed, axis=-1).view(np.float32)  # real and imaginary alternate
+    # Numpy's own transform: scipy's is faster by a hundredth of a song's time, and importing it
+    # takes 0.3 CPU-seconds and 25 MB. (Before numpy 2 it computes in float64.)
+    spectra = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
+    parts = spectra.view(np.float32)  # real and imaginary alternate
     parts *= parts
     frames = (parts[:, 0::2] + parts[:, 1::2]) @ _filterbank(spec).T
     frames *= np.float32(spec.compression)

@@ -1,0 +1,69 @@
+"""One song through all stages: engines, batches, and what a worker may take."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peak import PEAK_MB
+
+import audiorec.pipeline
+from audiorec.pipeline import Extractor, ExtractorConfig
+from audiorec.tagger.backbone import load_backbone
+
+CLIP = Path(__file__).parents[1] / "fixtures" / "audio" / "jazz-vibraphone.mp3"
+
+
+def test_the_torch_engine_gives_the_scores_and_the_vector_of_onnx():
+    pytest.importorskip("torch", reason='needs the extra "train"')
+    onnx = Extractor().song(CLIP)
+    torch = Extractor(ExtractorConfig(engine="torch")).song(CLIP)
+    assert len(onnx.series) == 6
+    np.testing.assert_allclose(torch.series.scores, onnx.series.scores, rtol=0, atol=1e-5)
+    means = (slice(None), slice(0, 4))  # kurtosis and skewness divide by a spread that may be tiny
+    np.testing.assert_allclose(
+        torch.vector.reshape(14, 6)[means], onnx.vector.reshape(14, 6)[means], rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "batches"),
+    [
+        (ExtractorConfig(), [4, 4, 2, 2]),
+        (ExtractorConfig(engine="torch", device="cuda"), [6, 6]),
+        (ExtractorConfig(engine="torch", device="cuda", batch_size=5), [5, 5, 1, 1]),
+    ],
+)
+def test_a_gpu_is_fed_all_that_a_short_song_has_at_once(monkeypatch, config, batches):
+    expected, seen = Extractor().song(CLIP).vector, []
+
+    def load(name, **options):
+        assert (options["engine"], options["device"]) == (config.engine, config.device)
+        backbone = load_backbone(name)
+        features = backbone.features
+
+        def watched(segments):
+            seen.append(len(segments))
+            return features(segments)
+
+        backbone.features = watched
+        return backbone
+
+    monkeypatch.setattr(audiorec.pipeline, "load_backbone", load)
+    song = Extractor(config).song(CLIP)
+    assert seen == batches
+    np.testing.assert_allclose(song.vector, expected, atol=1e-5)
+
+
+def test_a_worker_takes_150_megabytes_and_loads_what_a_song_needs():
+    code = f"""
+{PEAK_MB}
+from audiorec.pipeline import ExtractorConfig, song_handler
+song_handler(ExtractorConfig(), frozenset(), ())({str(CLIP)!r})
+idle = {{"scipy", "pyarrow", "joblib", "torch", "librosa"}} & set(sys.modules)
+assert not idle, idle
+print(peak_mb())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) * 2**20 <= 150e6

@@ -1,11 +1,12 @@
 """Measure how cost grows with the length of a song, the number of songs, formats and jobs.
 
-    python benchmarks/bench_growth.py [--minutes 0.5 4 30 180] [--songs 10 100 1000] [--repeats 3]
+    python benchmarks/bench_growth.py [--minutes 0.5 4 30 180] [--songs 10 100 1000 2000]
+                                      [--repeats 3]
 
 - length: CPU seconds per hour of audio and the peak memory of a fresh worker, from half a minute
   to three hours of the same MP3.
 - format: seconds of audio per CPU-second for the same four minutes in each encoding.
-- songs: wall and CPU time of `audiorec extract` over 10, 100, 1,000 songs of five seconds, for
+- songs: wall and CPU time of `audiorec extract` over 10 to 2,000 songs of five seconds, for
   one and for two jobs: what a song costs beside its audio.
 
 One JSON line a point, minimum, median and maximum over the repeats where it is timed.
@@ -13,8 +14,6 @@ One JSON line a point, minimum, median and maximum over the repeats where it is 
 
 import argparse
 import os
-import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,7 +23,7 @@ from statistics import median
 import numpy as np
 import soundfile
 from bench_library import FORMATS, write
-from bench_pipeline import SOURCE_RATE, make_song, memory_of_worker, report
+from bench_pipeline import SOURCE_RATE, make_song, memory_of_worker, report, run
 
 from audiorec.pipeline import Extractor
 
@@ -62,7 +61,7 @@ def by_format(folder: Path, repeats: int) -> None:
     extractor, source = Extractor(), folder / "song.mp3"
     make_song(source, 240.0)
     samples, rate = soundfile.read(source, dtype="float32", always_2d=True)
-    for suffix in FORMATS:
+    for suffix in (".wav", *FORMATS):
         song = folder / f"song{suffix}"
         write(song, samples, rate)
         cpu = timed(extractor, song, repeats)
@@ -95,20 +94,11 @@ def by_number(folder: Path, numbers: list[int]) -> None:
             report("growth/songs", {"songs": number, "jobs": jobs, **figures, **per_song, **second})
 
 
-def run(command: list[str]) -> tuple[float, float]:
-    """Return wall and CPU seconds of a command and its children."""
-    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
-    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    return time.monotonic() - started, cpu
-
-
 def main() -> None:
     """Measure length, formats and numbers."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--minutes", type=float, nargs="*", default=[0.5, 4.0, 30.0, 180.0])
-    parser.add_argument("--songs", type=int, nargs="*", default=[10, 100, 1000])
+    parser.add_argument("--songs", type=int, nargs="*", default=[10, 100, 1000, 2000])
     parser.add_argument("--repeats", type=int, default=3)
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = "1"

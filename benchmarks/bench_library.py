@@ -72,6 +72,7 @@ def write(path: Path, samples: Samples, rate: int) -> None:
                 file.mux(stream.encode(piece))
         return
     form, subtype = {
+        ".wav": ("WAV", "PCM_16"),
         ".flac": ("FLAC", "PCM_16"),
         ".mp3": ("MP3", "MPEG_LAYER_III"),
         ".ogg": ("OGG", "VORBIS"),

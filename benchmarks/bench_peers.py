@@ -2,13 +2,15 @@
 
     python benchmarks/bench_peers.py --peers PYTHON --tf PYTHON --graph musicnn_msd.pb
                                      [--song FILE] [--seconds 240] [--rounds 5] [--only NAME ...]
+                                     [--formats wav flac mp3 ogg opus m4a]
 
 The environments of the two Pythons are described in `benchmarks/peers/README.md`. A round runs
 every peer once, in an order that turns from round to round, so that a slow minute of the machine
-falls on all of them. One JSON line a peer: seconds of audio per CPU-second of one thread, as
-minimum, median and maximum over the rounds; start-up and peak memory; the speed of audiorec as
-it is used over the peer's, round by round. Before anything is timed, the answers are checked:
-the three that run MSD_musicnn must give the same tags, the others finite numbers of their number.
+falls on all of them. One JSON line a format and peer: seconds of audio per CPU-second of one
+thread, as minimum, median and maximum over the rounds; start-up and peak memory; the speed of
+audiorec as it is used over the peer's, round by round. Before anything is timed, the answers are
+checked: the three that run MSD_musicnn must give the same tags, the others finite numbers of their
+number. A peer that cannot read a format has a line that says so.
 """
 
 import argparse
@@ -22,7 +24,10 @@ from statistics import median
 from typing import Any
 
 import soundfile
+from bench_library import write
 from bench_pipeline import make_song, report
+
+from audiorec.audio.decode import decode
 
 RUNNER = Path(__file__).with_name("peers") / "run_peer.py"
 OURS = ("audiorec-msd", "audiorec", "audiorec-hop6")
@@ -46,16 +51,17 @@ TOLERANCE = 0.05  # of the mean over time of any tag
 
 
 def run(python: str, peer: str, song: Path, warm: Path, graph: str) -> dict[str, Any]:
-    """Run one peer in a process of its own."""
+    """Run one peer in a process of its own; ``error`` stands in the line of one that can't read."""
     command = [python, "-W", "ignore", str(RUNNER), peer, str(song), "--warm", str(warm)]
     done = subprocess.run([*command, "--graph", graph], capture_output=True, text=True, check=False)
-    if done.returncode != 0:
+    lines = [json.loads(text) for text in done.stdout.splitlines() if text.startswith("{")]
+    if not lines:
         sys.exit(f"error: {peer} failed\n{done.stderr[-2000:]}")
-    line: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
-    return line
+    line: dict[str, Any] = lines[-1]
+    return {"error": f"its process died ({done.returncode})"} if done.returncode else line
 
 
-def check(answers: dict[str, list[float]]) -> None:
+def check(answers: dict[str, list[float]], form: str) -> None:
     """Refuse to compare speeds of different answers."""
     for peer, answer in answers.items():
         if len(answer) != WIDTHS[peer] or not all(map(math.isfinite, answer)):
@@ -65,7 +71,8 @@ def check(answers: dict[str, list[float]]) -> None:
         if ours is None or peer not in answers:
             continue
         apart = max(abs(a - b) for a, b in zip(ours, answers[peer], strict=True))
-        report(f"agreement/{peer}", {"largest_difference_of_mean_tags": round(apart, 5)})
+        figures = {"format": form, "largest_difference_of_mean_tags": round(apart, 5)}
+        report(f"agreement/{peer}", figures)
         if apart > TOLERANCE:
             sys.exit(f"error: {peer} has other tags than audiorec, {apart:.3f} apart")
 
@@ -75,8 +82,54 @@ def spread(values: list[float], digits: int = 1) -> list[float]:
     return [round(v, digits) for v in (min(values), median(values), max(values))]
 
 
+def compare(pythons: dict[str, str], song: Path, warm: Path, args: argparse.Namespace) -> None:
+    """Check one song's answers, then run the rounds and print a line a peer."""
+    form, seconds = song.suffix.removeprefix("."), length_s(song)
+
+    def one(peer: str) -> dict[str, Any]:
+        return run(pythons[peer], peer, song, warm, args.graph)
+
+    first = {peer: one(peer) for peer in pythons}
+    peers = [peer for peer, line in first.items() if "error" not in line]
+    check({peer: first[peer]["answer"] for peer in peers}, form)
+    rounds: list[dict[str, dict[str, Any]]] = []
+    for number in range(args.rounds):
+        turned = peers[number % len(peers) :] + peers[: number % len(peers)]
+        rounds.append({peer: one(peer) for peer in turned})
+    for peer in pythons:
+        same: dict[str, object] = {"format": form, "audio_s": round(seconds, 1)}
+        same["rounds"] = args.rounds
+        if peer in peers:
+            report(f"peers/{peer}", {**same, **figures(peer, rounds, seconds)})
+        else:
+            reason = first[peer]["error"].splitlines()[0][:100]
+            report(f"unread/{peer}", {"format": form, "reason": reason})
+
+
+def figures(
+    peer: str, rounds: list[dict[str, dict[str, Any]]], seconds: float
+) -> dict[str, object]:
+    """Return what a peer's line says of its rounds."""
+    lines = [r[peer] for r in rounds]
+    found: dict[str, object] = {
+        "x_realtime_min_median_max": spread([seconds / line["cpu_s"] for line in lines]),
+        "startup_cpu_s": spread([line["startup_cpu_s"] for line in lines], 2),
+        "peak_mb": round(max(line["peak_mb"] for line in lines)),
+    }
+    for ours in ("audiorec", "audiorec-msd"):
+        if ours in rounds[0]:
+            ratios = [r[peer]["cpu_s"] / r[ours]["cpu_s"] for r in rounds]
+            found[f"{ours}_is_faster_by"] = spread(ratios, 2)
+    return found
+
+
+def length_s(song: Path) -> float:
+    """Return a song's seconds, as audiorec decodes them."""
+    return decode(song, lambda blocks: sum(map(len, blocks)))[1].duration_s
+
+
 def main() -> None:
-    """Warm up and check, then run the rounds and print the table's lines."""
+    """Make the song in every format asked for, and compare the peers on each."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--peers", help="Python with essentia, openSMILE, bliss, librosa")
     parser.add_argument("--tf", help="Python with the original musicnn")
@@ -85,38 +138,26 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=240.0)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", nargs="*", default=[])
+    parser.add_argument("--formats", nargs="*", default=[], help="such as wav flac ogg")
     args = parser.parse_args()
 
     pythons = dict.fromkeys(OURS, sys.executable)
     pythons |= dict.fromkeys(THEIRS, args.peers) if args.peers else {}
     pythons |= dict.fromkeys(TENSORFLOW, args.tf) if args.tf else {}
-    peers = [p for p in pythons if not args.only or p in args.only]
+    pythons = {p: python for p, python in pythons.items() if not args.only or p in args.only}
     with tempfile.TemporaryDirectory() as folder:
         warm, song = Path(folder) / "warm.mp3", args.song or Path(folder) / "song.mp3"
         make_song(warm, 10.0)
         if args.song is None:
             make_song(song, args.seconds)
-        seconds = soundfile.info(song).duration
-        first = {p: run(pythons[p], p, song, warm, args.graph) for p in peers}
-        check({p: line["answer"] for p, line in first.items()})
-        rounds: list[dict[str, dict[str, Any]]] = []
-        for number in range(args.rounds):
-            turned = peers[number % len(peers) :] + peers[: number % len(peers)]
-            rounds.append({p: run(pythons[p], p, song, warm, args.graph) for p in turned})
-    for peer in peers:
-        lines = [r[peer] for r in rounds]
-        figures: dict[str, object] = {
-            "x_realtime_min_median_max": spread([seconds / line["cpu_s"] for line in lines]),
-            "startup_cpu_s": spread([line["startup_cpu_s"] for line in lines], 2),
-            "peak_mb": round(max(line["peak_mb"] for line in lines)),
-            "audio_s": round(seconds, 1),
-            "rounds": args.rounds,
-        }
-        for ours in ("audiorec", "audiorec-msd"):
-            if ours in peers:
-                ratios = [r[peer]["cpu_s"] / r[ours]["cpu_s"] for r in rounds]
-                figures[f"{ours}_is_faster_by"] = spread(ratios, 2)
-        report(f"peers/{peer}", figures)
+        if not args.formats:
+            compare(pythons, song, warm, args)
+            return
+        samples, rate = soundfile.read(song, dtype="float32", always_2d=True)
+        for form in args.formats:
+            written = Path(folder) / f"written.{form}"
+            write(written, samples, rate)
+            compare(pythons, written, warm, args)
 
 
 if __name__ == "__main__":

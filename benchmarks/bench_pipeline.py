@@ -3,14 +3,16 @@
     python benchmarks/bench_pipeline.py [--song FILE] [--seconds 240] [--repeats 5] [--hours 2]
 
 Without a song, the music among the bundled clips is joined to a four-minute stereo MP3 at
-192 kbit/s. One JSON line a question. Each figure is seconds of audio per CPU-second of one thread
-(x realtime), as minimum, median and maximum; the answer is checked before it is timed.
+192 kbit/s. One JSON line a question. A speed is seconds of audio per CPU-second of one thread
+(x realtime), as minimum, median and maximum; the answer is checked before it is timed. Start-up is
+the processor time of whole processes on one short clip: a worker, and the command with its worker.
 """
 
 import argparse
 import json
 import os
 import platform
+import resource
 import subprocess
 import sys
 import tempfile
@@ -26,7 +28,7 @@ import soundfile
 
 from audiorec.audio.decode import decode, waveform
 from audiorec.audio.segment import segments
-from audiorec.pipeline import Extractor
+from audiorec.pipeline import Extractor, taggram
 from audiorec.vectors.statistics import summarize
 
 CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"
@@ -100,6 +102,35 @@ def memory_of_worker(song: Path) -> float:
     return int(done.stdout) * 1024 / 1e6
 
 
+def run(command: list[str]) -> tuple[float, float]:
+    """Return wall and CPU seconds of a command and its children, which must succeed."""
+    before, started = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+    return time.monotonic() - started, cpu
+
+
+def start_up(folder: Path, repeats: int) -> None:
+    """Print the CPU seconds from nothing to one short clip's vector."""
+    clip, out = CLIPS / MUSIC[0], folder / "one" / "vecs.parquet"
+    worker = (
+        "from audiorec.pipeline import ExtractorConfig, song_handler\n"
+        f"song_handler(ExtractorConfig(), frozenset(), ())({str(clip)!r})\n"
+    )
+    command = ["-m", "audiorec_cli.main", "extract", str(clip), "--out", str(out), "--quiet"]
+    for what, arguments in (("a worker", ["-c", worker]), ("audiorec extract", command)):
+        cpu = []
+        for number in range(repeats + 1):
+            for path in out.parent.iterdir() if out.parent.exists() else ():
+                path.unlink()
+            _, seconds = run([sys.executable, *arguments])
+            cpu += [seconds] if number else []  # the first one fills the disk's cache
+        figures = {"cpu_s": [round(float(np.quantile(cpu, q)), 2) for q in (0.0, 0.5, 1.0)]}
+        audio_s = round(soundfile.info(clip).duration, 1)
+        report("pipeline/startup", {"process": what, **figures, "audio_s": audio_s})
+
+
 def main() -> None:
     """Check, then measure stages, the whole, start-up and memory."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -115,12 +146,14 @@ def main() -> None:
             make_song(song, args.seconds)
         extractor = Extractor()
         check(extractor, song)
-        seconds = extractor.song(song).info.duration_s
+        seconds = round(extractor.song(song).info.duration_s, 3)
         count = lambda blocks: sum(map(len, blocks))  # noqa: E731
         measure("pipeline/decode", lambda: decode(song, count), seconds, args.repeats)
         drain = lambda blocks: sum(1 for _ in segments(blocks))  # noqa: E731
         measure("pipeline/decode+mel", lambda: decode(song, drain), seconds, args.repeats)
+        measure("pipeline/one-backbone", lambda: taggram(song), seconds, args.repeats)
         measure("pipeline/whole", lambda: extractor.song(song), seconds, args.repeats)
+        start_up(Path(folder), args.repeats)
         report("pipeline/memory", {"audio_s": seconds, "peak_mb": round(memory_of_worker(song), 1)})
         if args.hours:
             long_song = Path(folder) / "long.mp3"

@@ -2,14 +2,13 @@
 
     python benchmarks/bench_peers.py ... | python benchmarks/table.py
 
-One table for every run of lines with the same keys; three numbers in a list are a minimum, a median
-and a maximum and are written ``median [min–max]``.
+One table for all lines with the same keys, in the order of their first lines; three numbers in a
+list are a minimum, a median and a maximum and are written ``median [min–max]``.
 """
 
 import json
 import sys
 from collections.abc import Iterable
-from itertools import groupby
 
 HIDDEN = ("machine",)
 
@@ -27,7 +26,10 @@ def cell(value: object) -> str:
 def tables(lines: Iterable[str]) -> Iterable[str]:
     """Yield the lines of all tables."""
     rows = [json.loads(line) for line in lines if line.startswith("{")]
-    for columns, group in groupby(rows, key=lambda row: [c for c in row if c not in HIDDEN]):
+    groups: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for row in rows:
+        groups.setdefault(tuple(c for c in row if c not in HIDDEN), []).append(row)
+    for columns, group in groups.items():
         yield "| " + " | ".join(c.replace("_", " ") for c in columns) + " |"
         yield "|" + "---|" * len(columns)
         for row in group:

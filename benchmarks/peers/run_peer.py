@@ -4,7 +4,9 @@
 
 The line holds the CPU seconds of importing and loading (``startup_cpu_s``), of the work on the
 song with everything loaded (``cpu_s``), the process's own peak memory (``peak_mb``) and the
-answer: the mean of each output over time, so that the caller can check it.
+answer: the mean of each output over time, so that the caller can check it. ``{"warm": true}``
+on a line before it says that the peer works; if it cannot read the song then, the line holds an
+``error``, or the process dies.
 """
 
 import argparse
@@ -163,8 +165,13 @@ def main() -> None:
     work = PEERS[args.peer](args.graph)
     if args.warm:
         work(args.warm)
+        print(json.dumps({"warm": True}), flush=True)
     startup = time.process_time()
-    answer = work(args.song)
+    try:
+        answer = work(args.song)
+    except Exception as error:  # noqa: BLE001 - each peer has its own
+        print(json.dumps({"peer": args.peer, "error": f"{type(error).__name__}: {error}"}))
+        return
     cpu = time.process_time() - startup
     line: dict[str, Any] = {"peer": args.peer, "startup_cpu_s": startup, "cpu_s": cpu}
     print(json.dumps({**line, "peak_mb": peak_mb(), "answer": answer}))

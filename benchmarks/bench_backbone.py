@@ -2,8 +2,9 @@
 
     python benchmarks/bench_backbone.py [--segments 16] [--repeats 9]
 
-Prints one JSON line for each engine and network, and one for both networks one after the
-other, as `extract` runs them. The settings take turns in every round, so that a busy
+Prints how many channels of each network's first layer are constants, then one JSON line for
+each engine and network, and one for both networks one after the other, as `extract` runs
+them. The settings take turns in every round, so that a busy
 machine slows all of them alike; one thread, processor time. Answers are checked against
 the original network's before anything is timed.
 """
@@ -12,6 +13,7 @@ import argparse
 import json
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable, Mapping
 from importlib.util import find_spec
@@ -19,13 +21,17 @@ from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from safetensors.numpy import load_file
 
 from audiorec.tagger.backbone import Backbone, OnnxBackbone
-from audiorec.tagger.weights import WEIGHTS
+from audiorec.tagger.weights import WEIGHTS, BackboneName, weights_path
 
 ORACLE = Path(__file__).parents[1] / "fixtures" / "musicnn_oracle.npz"
 SEGMENT_S = 187 * 256 / 16_000  # of audio in a segment
 WARM_UP = 2
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+from musicnn_folding import FIRST, fold_first
 
 
 def main() -> None:
@@ -44,6 +50,9 @@ def main() -> None:
         name: np.max([check(backbone, oracle) for backbone in backbones], axis=0)
         for name, backbones in settings.items()
     }
+
+    for name in WEIGHTS:
+        print(json.dumps({"bench": "backbone/channels", "network": name, **constants(name)}))
 
     def run(backbones: list[Backbone]) -> None:
         for backbone in backbones:
@@ -70,6 +79,15 @@ def load_settings() -> dict[str, list[Backbone]]:
         for name in WEIGHTS:
             settings[f"torch {name}"] = [TorchBackbone(name)]
     return settings
+
+
+def constants(name: BackboneName) -> dict[str, int]:
+    """Count the channels of the first layer, and those that no input moves, by layer."""
+    weights = {k: v.astype(np.float64) for k, v in load_file(weights_path(name)).items()}
+    channels = fold_first(weights)
+    total = {layer: len(weights[f"{layer}.conv.weight"]) for layer in FIRST}
+    by_layer = {layer: total[layer] - len(channels.kernels[layer]) for layer in FIRST}
+    return {"channels": sum(total.values()), "constant": sum(by_layer.values()), **by_layer}
 
 
 def check(backbone: Backbone, oracle: dict[str, np.ndarray]) -> tuple[float, float]:
@@ -99,12 +117,11 @@ def report(name: str, speeds: list[float], errors: np.ndarray) -> dict[str, obje
     return {
         "bench": "backbone",
         "setting": name,
-        "x_realtime_per_cpu_s": {
-            "min": round(speeds[0], 1),
-            "median": round(statistics.median(speeds), 1),
-            "max": round(speeds[-1], 1),
-        },
-        "max_error": {"tags": float(f"{errors[0]:.1e}"), "penultimate": float(f"{errors[1]:.1e}")},
+        "x_realtime_min_median_max": [
+            round(v, 1) for v in (speeds[0], statistics.median(speeds), speeds[-1])
+        ],
+        "error_of_tags": float(f"{errors[0]:.1e}"),
+        "error_of_penultimate": float(f"{errors[1]:.1e}"),
         "machine": f"{platform.machine()} {platform.system()}",
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,

@@ -1,11 +1,12 @@
-"""Time the care of a large store: info, verify, compact, look-up by alias.
+"""Time the care of a large store: opening, info, verify, compact, look-up by alias.
 
     python benchmarks/bench_store.py [--songs 100000] [--parts 25]
 
 Makes a store of made-up songs in a temporary folder, divided among parts in turn so that
-they interleave, and prints one JSON line a measure: CPU seconds, and for compact the peak
-memory of its own process. The result is checked before it is reported: the compacted file
-is that of one writer, byte for byte, and verifies.
+they interleave, and prints one JSON line a measure: CPU seconds; for compact the peak memory
+of its own process; for opening what the memory of its own process grew by, beside the size of
+the vectors, which are not read. The result is checked before it is reported: the compacted
+file is that of one writer, byte for byte, and verifies.
 """
 
 import argparse
@@ -48,6 +49,16 @@ compact([*parts, parts[0]], Path(sys.argv[2]))
 peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 print(time.process_time() - start, peak)
 """
+OPEN = """
+import json, sys, time
+from audiorec.vectors.store import VectorStore
+def peak():
+    return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
+before, start = peak(), time.process_time()
+store = VectorStore.open(sys.argv[1])
+cpu, gained = time.process_time() - start, peak() - before
+print(json.dumps({"cpu_s": round(cpu, 2), "gained_mib": round(gained, 1), "rows": len(store)}))
+"""
 
 
 @dataclass(frozen=True)
@@ -76,10 +87,20 @@ def measures(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield a name and its figures."""
     out = library.folder / "compacted.parquet"
     command = [sys.executable, "-c", COMPACT, str(library.folder), str(out)]
-    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+    compacted = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     assert out.read_bytes() == library.whole.read_bytes()
     megabytes = round(library.whole.stat().st_size / 1e6, 1)
-    yield "compact", {"cpu_s": round(float(said[0]), 2), "peak_mib": int(said[1]), "mb": megabytes}
+    yield (
+        "compact",
+        {"cpu_s": round(float(compacted[0]), 2), "peak_mib": int(compacted[1]), "mb": megabytes},
+    )
+    said = subprocess.run(
+        [sys.executable, "-c", OPEN, str(out)], check=True, capture_output=True, text=True
+    )
+    opened = json.loads(said.stdout)
+    assert opened.pop("rows") == library.songs
+    vectors = library.songs * 14 * len(STATISTICS) * 4 / 2**20
+    yield "open", {**opened, "vectors_mib": round(vectors, 1)}
     start = time.process_time()
     assert inventory(out)["rows"] == library.songs
     yield "info", {"cpu_s": round(time.process_time() - start, 2)}

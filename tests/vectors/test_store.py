@@ -56,6 +56,23 @@ def test_vectors_cannot_be_changed_by_accident(store):
     assert store.vectors[0, 0] != 7
 
 
+def test_a_store_whose_vectors_are_unreadable_opens_and_knows_its_songs(path):
+    footer = pq.read_metadata(path)
+    columns = range(footer.num_columns)
+    with path.open("r+b") as file:
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            at = next(
+                c for c in map(group.column, columns) if c.path_in_schema.startswith("vector")
+            )
+            file.seek(at.dictionary_page_offset or at.data_page_offset)
+            file.write(b"\xff" * at.total_compressed_size)
+    store = VectorStore.open(path)
+    assert store.ids == tuple(IDS)
+    assert store.row(IDS[0])["song_id"] == IDS[0]
+    with pytest.raises(StoreError):
+        store.read_vectors()
+
+
 def test_opening_reads_no_vectors(store):
     assert "vectors" not in vars(store)
     assert store.vectors is store.vectors

@@ -29,6 +29,12 @@ from audiorec.tagger.weights import WEIGHTS, BackboneName, weights_path
 ORACLE = Path(__file__).parents[1] / "fixtures" / "musicnn_oracle.npz"
 SEGMENT_S = 187 * 256 / 16_000  # of audio in a segment
 WARM_UP = 2
+CHECKED = {  # outputs, their names in the oracle, and what they may be off by
+    "tags": ("sigmoid", 1e-5),
+    "penultimate": ("penultimate", 1e-4),
+    "max_pool": ("max_pool", 2e-3),  # values up to 110
+    "mean_pool": ("mean_pool", 2e-4),
+}
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 from musicnn_folding import FIRST, fold_first
@@ -90,14 +96,14 @@ def constants(name: BackboneName) -> dict[str, int]:
     return {"channels": sum(total.values()), "constant": sum(by_layer.values()), **by_layer}
 
 
-def check(backbone: Backbone, oracle: dict[str, np.ndarray]) -> tuple[float, float]:
-    """Return the largest errors in tags and penultimate; stop if they are too large."""
-    found = backbone.features(oracle["mel"])
-    tags = float(np.abs(found.tags - oracle[f"{backbone.name}_sigmoid"]).max())
-    hidden = float(np.abs(found.penultimate - oracle[f"{backbone.name}_penultimate"]).max())
-    assert tags <= 1e-5, f"{backbone.name}: the tags are off by {tags:.1e}"
-    assert hidden <= 1e-4, f"{backbone.name}: the hidden layer is off by {hidden:.1e}"
-    return tags, hidden
+def check(backbone: Backbone, oracle: dict[str, np.ndarray]) -> list[float]:
+    """Return the largest error in each output; stop if one is too large."""
+    found, errors = backbone.features(oracle["mel"]), []
+    for output, (stored, tolerance) in CHECKED.items():
+        error = np.abs(getattr(found, output) - oracle[f"{backbone.name}_{stored}"]).max()
+        assert error <= tolerance, f"{backbone.name}: {output} is off by {error:.1e}"
+        errors.append(float(error))
+    return errors
 
 
 def take_turns(calls: Mapping[str, Callable[[], None]], *, repeats: int) -> dict[str, list[float]]:
@@ -120,8 +126,7 @@ def report(name: str, speeds: list[float], errors: np.ndarray) -> dict[str, obje
         "x_realtime_min_median_max": [
             round(v, 1) for v in (speeds[0], statistics.median(speeds), speeds[-1])
         ],
-        "error_of_tags": float(f"{errors[0]:.1e}"),
-        "error_of_penultimate": float(f"{errors[1]:.1e}"),
+        **{f"error_of_{n}": float(f"{e:.1e}") for n, e in zip(CHECKED, errors, strict=True)},
         "machine": f"{platform.machine()} {platform.system()}",
         "python": platform.python_version(),
         "onnxruntime": onnxruntime.__version__,

@@ -5,15 +5,16 @@
 MUSIC is a folder of real music. It is cut into parts of 30 s, which are written in turn as FLAC,
 MP3, Vorbis, Opus and AAC into WORK/songs; the broken ones are cut-off, overwritten, emptied or
 renamed copies of some of them. `audiorec extract` then runs as a process of its own, whose tree is
-watched: one JSON line with the time, songs a second, the exit code, and the memory of the parent
-and of the largest worker over ten parts of the run. A second line for the same command again,
-which must find nothing to do.
+watched: one JSON line with the time by the clock and by the processor, songs a second, the exit
+code, and the memory of the parent and of the largest worker over ten parts of the run. A second
+line for the same command again, which must find nothing to do.
 """
 
 import argparse
 import itertools
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -134,16 +135,19 @@ def tree(pid: int) -> Iterator[tuple[int, float]]:
 
 def watch(command: list[str]) -> dict[str, object]:
     """Run a command and return its time, exit code and memory over time."""
-    started, curve = time.monotonic(), []
+    before, started, curve = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic(), []
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
         while process.poll() is None:
             memory = dict(tree(process.pid))
             parent = memory.pop(process.pid, 0.0)
             curve.append((parent, max(memory.values(), default=0.0), sum(memory.values()) + parent))
             time.sleep(WATCH_S)
+    wall_s, after = time.monotonic() - started, resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_s = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
     tenths = np.array_split(np.array(curve), 10) if len(curve) >= 10 else [np.array(curve)]
     return {
-        "wall_s": round(time.monotonic() - started, 2),
+        "wall_s": round(wall_s, 2),
+        "cpu_s": round(cpu_s, 2),
         "exit_code": process.returncode,
         "parent_mb": [round(float(t[:, 0].max())) for t in tenths],
         "largest_worker_mb": [round(float(t[:, 1].max())) for t in tenths],
@@ -171,7 +175,10 @@ def main() -> None:
         rows = pq.read_metadata(out).num_rows if out.exists() else 0
         failed = pq.read_metadata(out.with_name("errors.parquet")).num_rows
         line = {"bench": f"library/{run}", "songs": args.songs, "rows": rows, "failed": failed}
-        speed = {"songs_per_s": round(args.songs / float(str(figures["wall_s"])), 2)}
+        speed = {
+            f"songs_per_{kind}": round(args.songs / float(str(figures[kind])), 2)
+            for kind in ("wall_s", "cpu_s")
+        }
         print(json.dumps(line | figures | speed | {"jobs": args.jobs}), flush=True)
 
 

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import Iterable
 
-HIDDEN = ("machine",)
+HIDDEN = ("machine", "python", "onnxruntime")
 
 
 def cell(value: object) -> str:

@@ -76,7 +76,7 @@ def extract(
     hop: Annotated[
         float,
         typer.Option(
-            help="Seconds between two segments; 6 is twice as fast (see docs/decisions/0017)."
+            help="Seconds between two segments; 6 is half as fast again (see docs/decisions/0017)."
         ),
     ] = 3.0,
     engine: Annotated[

@@ -119,6 +119,9 @@ class Workers:
         `items` is drawn lazily, a few ahead of the work: a caller that ends its iterable
         early gets the answers of what is in flight and no more.
         """
+        if self._jobs == 1:  # nothing to schedule; importing joblib takes 0.1 CPU-seconds
+            yield from map(self._handle, items)
+            return
         from joblib import Parallel, delayed
 
         parallel = Parallel(

@@ -10,7 +10,6 @@ moves and duplicates. It says "the same bytes of audio", never "sounds alike".
 import hashlib
 from typing import Any, BinaryIO
 
-from audiorec.audio.pyav_reader import DEMUXER_ERRORS, audio_stream, codec_name, open_container
 from audiorec.audio.raw import DecoderError
 from audiorec.audio.sniff import PathLike, begin_of_audio, end_of_audio, open_regular, unreadable
 
@@ -50,6 +49,8 @@ def content_hash(path: PathLike) -> str:
 
 
 def _hash(file: BinaryIO) -> str:
+    from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late, as the readers in `decode`
+
     try:
         return _hash_packets(file)
     except (DecoderError, *DEMUXER_ERRORS):
@@ -57,6 +58,8 @@ def _hash(file: BinaryIO) -> str:
 
 
 def _hash_packets(file: BinaryIO) -> str:
+    from audiorec.audio.pyav_reader import audio_stream, open_container
+
     begin, end = begin_of_audio(file), end_of_audio(file)
     with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
@@ -79,6 +82,8 @@ def _hash_bytes(file: BinaryIO) -> str:
 
 
 def _format_of(stream: Any) -> tuple[str, str, str]:
+    from audiorec.audio.pyav_reader import codec_name
+
     context = stream.codec_context
     return codec_name(stream), str(context.sample_rate), str(context.layout.nb_channels)
 

@@ -23,7 +23,6 @@ from typing import BinaryIO, Protocol, TypeVar
 import numpy as np
 
 from audiorec.audio.mono import AS_MIXED, Mono, NotFiniteError, Treatment
-from audiorec.audio.pyav_reader import PyavReader
 from audiorec.audio.raw import MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import (
     Container,
@@ -34,7 +33,6 @@ from audiorec.audio.sniff import (
     sniff,
     unreadable,
 )
-from audiorec.audio.soundfile_reader import SoundfileReader
 from audiorec.errors import Failure, SongError
 from audiorec.spec import FeatureSpec
 from audiorec.types import AudioInfo, FloatArray, Status
@@ -165,6 +163,10 @@ class _ReadAgainError(Exception):
 
 def _readers(sniffed: Sniffed) -> list[_MakeReader]:
     """Return the decoders to try, in this order."""
+    # Late: the parent of a run decodes nothing, and the libraries take 0.06 CPU-seconds.
+    from audiorec.audio.pyav_reader import PyavReader
+    from audiorec.audio.soundfile_reader import SoundfileReader
+
     first = sniffed.container in SOUNDFILE_CONTAINERS and sniffed.header.suits_soundfile
     return [SoundfileReader, PyavReader] if first else [PyavReader]
 

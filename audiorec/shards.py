@@ -26,6 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+
 from audiorec.catalogue import Source
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction import run, run_metadata
@@ -304,7 +306,8 @@ def _put_files(shard: Shard, out: str, config: ShardConfig, outputs: Outputs) ->
 
 
 def _write_empty(path: Path, metadata: StoreMetadata) -> None:
-    write_table(path, schema_of(metadata).empty_table(), metadata)
+    # Not `empty_table`, which makes pyarrow import pandas where there is one.
+    write_table(path, pa.Table.from_batches([], schema_of(metadata)), metadata)
 
 
 def _put_mark(

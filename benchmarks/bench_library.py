@@ -20,6 +20,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -64,12 +65,8 @@ def write(path: Path, samples: Samples, rate: int) -> None:
         form = {".opus": "ogg", ".m4a": "mp4"}[path.suffix]
         with av.open(str(path), "w", format=form) as file:
             stream = file.add_stream(codec, rate=48_000, layout=layout)
-            frame = av.AudioFrame.from_ndarray(
-                np.ascontiguousarray(samples.T), format="fltp", layout=layout
-            )
-            frame.sample_rate = rate
             resampler = av.AudioResampler("fltp", layout, 48_000, frame_size=1024)
-            for piece in [*resampler.resample(frame), *resampler.resample(None), None]:
+            for piece in [*_frames(samples, rate, layout, resampler), None]:
                 file.mux(stream.encode(piece))
         return
     form, subtype = {
@@ -81,6 +78,16 @@ def write(path: Path, samples: Samples, rate: int) -> None:
     with soundfile.SoundFile(path, "w", rate, samples.shape[1], subtype, format=form) as file:
         for start in range(0, len(samples), rate):  # libsndfile's Vorbis fails on long writes
             file.write(samples[start : start + rate])
+
+
+def _frames(samples: Samples, rate: int, layout: str, resampler: Any) -> Iterator[Any]:
+    """Yield frames of an encoder's size, made second by second: FFmpeg's memory is limited."""
+    for start in range(0, len(samples), rate):
+        part = np.ascontiguousarray(samples[start : start + rate].T)
+        frame = av.AudioFrame.from_ndarray(part, format="fltp", layout=layout)
+        frame.sample_rate = rate
+        yield from resampler.resample(frame)
+    yield from resampler.resample(None)
 
 
 def break_copy(source: Path, target: Path, kind: int) -> None:

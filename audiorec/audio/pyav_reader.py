@@ -246,7 +246,10 @@ class _Part:
         self._file.seek(end)
         after = self._file.read(3)
         self._file.seek(end)
-        shown = _ID3_CHUNK.sub(b"junk", before + data + after)
+        whole = before + data + after
+        if b"id3 " not in whole.lower():  # ten times as fast as the expression
+            return data
+        shown = _ID3_CHUNK.sub(b"junk", whole)
         return shown[len(before) : len(before) + len(data)]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:

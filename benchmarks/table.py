@@ -1,14 +1,15 @@
 """Turn the JSON lines of a benchmark into a Markdown table for the docs.
 
-    python benchmarks/bench_peers.py ... | python benchmarks/table.py
+    python benchmarks/bench_peers.py ... | python benchmarks/table.py [COLUMN ...]
 
-One table for all lines with the same keys, in the order of their first lines; three numbers in a
-list are a minimum, a median and a maximum and are written ``median [min–max]``.
+One table for all lines with the same keys, in the order of their first lines, of all columns or of
+those named; three numbers in a list are a minimum, a median and a maximum and are written
+``median [min–max]``.
 """
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 HIDDEN = ("machine", "python", "onnxruntime")
 
@@ -23,12 +24,13 @@ def cell(value: object) -> str:
     return str(value)
 
 
-def tables(lines: Iterable[str]) -> Iterable[str]:
-    """Yield the lines of all tables."""
+def tables(lines: Iterable[str], wanted: Collection[str] = ()) -> Iterable[str]:
+    """Yield the lines of all tables, with the columns that are wanted or with all."""
     rows = [json.loads(line) for line in lines if line.startswith("{")]
     groups: dict[tuple[str, ...], list[dict[str, object]]] = {}
     for row in rows:
-        groups.setdefault(tuple(c for c in row if c not in HIDDEN), []).append(row)
+        shown = (c for c in row if c not in HIDDEN and (not wanted or c in wanted))
+        groups.setdefault(tuple(shown), []).append(row)
     for columns, group in groups.items():
         yield "| " + " | ".join(c.replace("_", " ") for c in columns) + " |"
         yield "|" + "---|" * len(columns)
@@ -38,4 +40,4 @@ def tables(lines: Iterable[str]) -> Iterable[str]:
 
 
 if __name__ == "__main__":
-    print("\n".join(tables(sys.stdin)))
+    print("\n".join(tables(sys.stdin, sys.argv[1:])))

@@ -7,15 +7,20 @@ noise, codec, speed and level, and voices are laid over instrumental music of an
 """
 
 import io
+from typing import Any
 
 import numpy as np
 import soundfile
 import soxr
+import torch
+import torchaudio
 from scipy import signal
 
 from audiorec.types import FloatArray
 
 SAMPLE_RATE = 16_000  # Hz
+SHOP_RATE = 44_100  # Hz
+STRETCH_FFT = 1024  # samples
 LENGTH = 51_200  # samples: a segment and 14 frames, so that no edge is heard
 ACTIVE_FRAME = 800  # samples: 50 ms
 ACTIVE_DB = -35.0  # below the loudest frame: silence between phrases
@@ -36,22 +41,22 @@ def activity(voice: FloatArray, reference: float | None = None) -> FloatArray:
     return (power > max(loudest * 10 ** (ACTIVE_DB / 10), 1e-9)).astype(np.float32)
 
 
-def excerpt(waveform: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Return 3.2 s from anywhere; what is shorter is repeated."""
-    if len(waveform) < LENGTH:
-        waveform = np.tile(waveform, -(-LENGTH // max(len(waveform), 1)))
-    start = rng.integers(0, len(waveform) - LENGTH + 1)
-    return waveform[start : start + LENGTH]
+def excerpt(waveform: FloatArray, rng: np.random.Generator, length: int = LENGTH) -> FloatArray:
+    """Return `length` samples from anywhere; what is shorter is repeated."""
+    if len(waveform) < length:
+        waveform = np.tile(waveform, -(-length // max(len(waveform), 1)))
+    start = rng.integers(0, len(waveform) - length + 1)
+    return waveform[start : start + length]
 
 
 def voiced_excerpt(
-    waveform: FloatArray, rng: np.random.Generator, *, least: float = 0.5
+    waveform: FloatArray, rng: np.random.Generator, length: int = LENGTH, *, least: float = 0.5
 ) -> FloatArray:
-    """Return 3.2 s in which the voice is heard at least that part of the time, if any are."""
-    best, most = excerpt(waveform, rng), -1.0
+    """Return samples in which the voice is heard at least that part of the time, if any are."""
+    best, most = excerpt(waveform, rng, length), -1.0
     loudest = float(np.square(waveform).max(initial=0.0)) / 8
     for _ in range(8):
-        cut = excerpt(waveform, rng)
+        cut = excerpt(waveform, rng, length)
         share = float(activity(cut, loudest).mean())
         if share >= least:
             return cut
@@ -74,6 +79,30 @@ def mix(voice: FloatArray, music: FloatArray, ratio_db: float) -> FloatArray:
 def speed(waveform: FloatArray, ratio: float) -> FloatArray:
     """Play faster and higher by `ratio`, as a tape would."""
     return soxr.resample(waveform, SAMPLE_RATE * ratio, SAMPLE_RATE, quality="HQ")
+
+
+def tempo(waveform: FloatArray, ratio: float) -> FloatArray:
+    """Play faster by `ratio` at the same pitch."""
+    window, step = torch.hann_window(STRETCH_FFT), STRETCH_FFT // 4
+    spectrum = torch.stft(
+        torch.from_numpy(np.ascontiguousarray(waveform)),
+        STRETCH_FFT,
+        step,
+        window=window,
+        return_complex=True,
+    )
+    advance = torch.linspace(0, np.pi * step, STRETCH_FFT // 2 + 1)[:, None]
+    stretched = torchaudio.functional.phase_vocoder(spectrum, ratio, advance)
+    length = round(len(waveform) / ratio)
+    made: FloatArray = torch.istft(
+        stretched, STRETCH_FFT, step, window=window, length=length
+    ).numpy()
+    return made
+
+
+def pitch(waveform: FloatArray, ratio: float) -> FloatArray:
+    """Play higher by `ratio` at the same tempo; formants move along."""
+    return speed(tempo(waveform, 1 / ratio), ratio)
 
 
 def low_pass(waveform: FloatArray, cutoff: float) -> FloatArray:
@@ -104,9 +133,22 @@ def reverb(
 
 def codec(waveform: FloatArray) -> FloatArray:
     """Return what is left after MP3 at the encoder's default rate."""
+    return _encoded(waveform, SAMPLE_RATE)
+
+
+def mp3(waveform: FloatArray, kbit: int) -> FloatArray:
+    """Return what is left after an MP3 of 44.1 kHz at that many kbit/s, as shops make them."""
+    wide = soxr.resample(waveform, SAMPLE_RATE, SHOP_RATE, quality="HQ")
+    most, least = 320, 32  # kbit/s of MPEG-1, which libsndfile spreads over its levels
+    level = (most - kbit) / (most - least)
+    made = _encoded(wide, SHOP_RATE, compression_level=level, bitrate_mode="CONSTANT")
+    return fit(soxr.resample(made, SHOP_RATE, SAMPLE_RATE, quality="HQ"), len(waveform))
+
+
+def _encoded(waveform: FloatArray, rate: int, **how: Any) -> FloatArray:
     buffer = io.BytesIO()
     peak = max(float(np.abs(waveform).max()), 1e-6)
-    soundfile.write(buffer, waveform / peak, SAMPLE_RATE, format="MP3")
+    soundfile.write(buffer, waveform / peak, rate, format="MP3", **how)
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32")
     return fit(decoded, len(waveform)) * peak
@@ -147,8 +189,9 @@ def channel(waveform: FloatArray, rng: np.random.Generator) -> FloatArray:
     return np.clip(waveform / peak * 10 ** (level_db / 20), -1, 1).astype(np.float32)
 
 
-def random_speed(waveform: FloatArray, rng: np.random.Generator, *, semitones: float) -> FloatArray:
-    """Transpose by up to that many semitones, half of the time."""
+def random_rate(waveform: FloatArray, rng: np.random.Generator, *, semitones: float) -> FloatArray:
+    """Change speed, tempo or pitch by up to that many semitones, half of the time."""
     if rng.random() < 0.5:
         return waveform
-    return speed(waveform, 2 ** (rng.uniform(-semitones, semitones) / 12))
+    change = (speed, tempo, pitch)[rng.integers(3)]
+    return change(waveform, 2 ** (rng.uniform(-semitones, semitones) / 12))

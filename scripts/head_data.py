@@ -9,7 +9,6 @@ Everything is brought to 16 kHz mono, whatever the source: see the note on bandw
 """
 
 import re
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,8 +23,6 @@ SAMPLE_RATE = 16_000  # Hz
 VERSION_CLASSES = ("vocal", "instrumental", "vocal_accompaniment", "other")
 VOCAL, INSTRUMENTAL, ACCOMPANIED, OTHER = range(4)
 UNLABELLED = -1
-EXTRA_SECONDS = 60.0  # of each long piece of the extra music
-EXTRA_SKIP_S = 5.0  # fade-ins
 
 Channel = Literal["mix", "left", "right"]
 
@@ -89,23 +86,15 @@ def read_channel(path: Path, channel: Channel, *, skip_s: float, max_s: float) -
     return mono if rate == SAMPLE_RATE else soxr.resample(mono, rate, SAMPLE_RATE, quality="HQ")
 
 
-def version_clips(data: Path, extra: Path | None) -> list[Clip]:
-    """Return every labelled clip of the version task.
-
-    Parameters
-    ----------
-    data : Path
-        The folder with ``version/``.
-    extra : Path, optional
-        A folder with one folder a package, see `extra_clips`.
-    """
+def version_clips(data: Path) -> list[Clip]:
+    """Return every labelled clip below ``<data>/version``."""
     root = data / "version"
     clips = [*_mir1k(root), *_superpowers(root), *_tune(root)]
     for corpus, group in OTHER_CORPORA.items():
         for path in sorted((root / corpus).rglob("*.ogg")):
             name = group(path.stem)
             clips.append(_clip(corpus, f"{corpus}/{name}", path, OTHER))
-    return clips + (extra_clips(extra) if extra else [])
+    return clips
 
 
 def _clip(corpus: str, group: str, path: Path, label: int, channel: Channel = "mix") -> Clip:
@@ -151,68 +140,7 @@ OTHER_CORPORA: dict[str, Callable[[str], str]] = {
     "cmu_arctic": lambda stem: stem.split("_")[0],  # speaker
 }
 
-# Debian packages whose pieces are all of one class, and the genre that a piece stands for
-# where the package or its author says so.
-EXTRA_LABELS = {
-    "asc-music": INSTRUMENTAL,
-    "asterisk-core-sounds-en-wav": OTHER,
-    "asterisk-core-sounds-es-wav": OTHER,
-    "asterisk-core-sounds-fr-wav": OTHER,
-    "asterisk-core-sounds-it-wav": OTHER,
-    "asterisk-core-sounds-ru-wav": OTHER,
-    "domino-chain-music": INSTRUMENTAL,
-    "drascula-music": INSTRUMENTAL,
-    "fillets-ng-data-cs": OTHER,
-    "fillets-ng-data-nl": OTHER,
-    "fretsonfire-songs-muldjord": UNLABELLED,  # growled death metal with long solos
-    "fretsonfire-songs-sectoid": INSTRUMENTAL,
-    "hyperrogue-music": INSTRUMENTAL,
-    "klettres-data": OTHER,
-    "lincity-ng-data": INSTRUMENTAL,
-    "marsshooter-data": UNLABELLED,  # some of the band's songs are sung
-    "planetblupi-music-ogg": INSTRUMENTAL,
-    "singularity-music": INSTRUMENTAL,
-    "warzone2100-music": INSTRUMENTAL,
-    "wesnoth-1.18-music": INSTRUMENTAL,
-}
-EXTRA_MIN_S = {INSTRUMENTAL: 20.0, UNLABELLED: 20.0, OTHER: 2.5}  # shorter: sounds of a game
-EXTRA_MOST = 120  # pieces of one package
 GTZAN_INSTRUMENTAL = {"classical", "jazz"}  # the rest is mostly sung
-AUDIO_SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".wav", ".flac"}
-
-
-def extra_clips(extra: Path) -> list[Clip]:
-    """Return the pieces of a folder of unpacked packages, ``<extra>/<package>/**``.
-
-    A package that is absent stops the script: without it another head would come out.
-    """
-    absent = [package for package in EXTRA_LABELS if not (extra / package).is_dir()]
-    if absent:
-        sys.exit(f"error: {extra} lacks the unpacked Debian packages {', '.join(absent)}")
-    clips = []
-    for package, label in EXTRA_LABELS.items():
-        found = sorted(
-            path
-            for path in (extra / package).rglob("*")
-            if path.suffix.lower() in AUDIO_SUFFIXES and not path.is_symlink()
-        )
-        long = [p for p in found if soundfile.info(p).duration >= EXTRA_MIN_S[label]]
-        step = -(-len(long) // EXTRA_MOST) or 1
-        for path in long[::step]:
-            track = f"{package}/{path.parent.name}/{path.stem}"
-            speech = label == OTHER
-            clips.append(
-                Clip(
-                    corpus=package,
-                    group=package if speech else track,
-                    track=track,
-                    label=label,
-                    path=path,
-                    skip_s=0.0 if speech else EXTRA_SKIP_S,
-                    max_s=EXTRA_SECONDS,
-                )
-            )
-    return clips
 
 
 def gtzan_clips(data: Path) -> list[Clip]:

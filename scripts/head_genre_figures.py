@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from head_features import Extractor, Table
-from head_figures import Figures, save, shown
+from head_figures import LICENCE, Figures, save, shown
 from head_folk import judge_folk
 from head_genre import (
     FOLK,
@@ -32,7 +32,7 @@ from audiorec.types import FloatArray
 INFO = {
     "sources": "MSD_musicnn tag scores of GTZAN's fault-filtered split (ISC), GTZAN audio "
     "(research use), Debian packages of game music",
-    "licence": "Apache-2.0 for the weights; trained on research-use audio, none of it included",
+    "licence": LICENCE,
 }
 
 

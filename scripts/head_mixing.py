@@ -16,20 +16,27 @@ from head_augment import (
     channel,
     coloured_noise,
     excerpt,
+    fit,
     mix,
-    random_speed,
+    random_rate,
     room,
     voiced_excerpt,
 )
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, SAMPLE_RATE, VOCAL, Clip, read
+from head_packages import SPEECH
+from head_singing import disguised, sung
 
 from audiorec.types import FloatArray
 
+LONGER = 3 * LENGTH // 2  # before it is played faster
 CACHED_CLIPS = 600  # decoded clips kept in memory
-SPEED_SEMITONES = {VOCAL: 4.0, INSTRUMENTAL: 3.0, ACCOMPANIED: 2.0, OTHER: 3.0}
+SEMITONES = {VOCAL: 4.0, INSTRUMENTAL: 3.0, ACCOMPANIED: 2.0, OTHER: 3.0}
 MIX_DB = (-6.0, 12.0)  # voice over music; below -6 dB people argue whether it is heard
 MIN_VOICED = 0.4  # share of the segment
 SONGS = 0.3  # share of finished songs among the rows of voice with accompaniment
+SUNG_SPEECH = 0.45  # share of spoken lines with a melody among the voices
+MOST_VOICES, COMPANY = 4, 0.25  # voices without a band; chance of one more
+DISGUISED = 0.35  # share of the recorded voices, and of speech, that go through the vocoder
 
 
 class Sources:
@@ -41,9 +48,13 @@ class Sources:
             self.by_class[clip.label][clip.corpus].append(clip)
         self.read = lru_cache(CACHED_CLIPS)(read)
 
-    def draw(self, label: int, rng: np.random.Generator) -> tuple[Clip, FloatArray]:
-        """Return a random clip of a class with its samples."""
+    def draw(
+        self, label: int, rng: np.random.Generator, *, speech: bool = False
+    ) -> tuple[Clip, FloatArray]:
+        """Return a random clip of a class, or of speech alone, with its samples."""
         corpora = self.by_class[label]
+        if speech:
+            corpora = {name: clips for name, clips in corpora.items() if name in SPEECH}
         weights = np.sqrt([min(len(clips), 100) for clips in corpora.values()])
         corpus = rng.choice(list(corpora), p=weights / weights.sum())
         clip = corpora[str(corpus)][rng.integers(len(corpora[str(corpus)]))]
@@ -66,11 +77,11 @@ def make_segment(
         waveform, clips = _accompanied(sources, rng)
     elif label == OTHER:
         waveform, clips = _other(sources, rng)
+    elif label == VOCAL:
+        waveform, clips = _singing(sources, rng)
     else:
         waveform, clip = _single(sources, label, rng)
         clips = [clip]
-        if label == VOCAL:
-            waveform = room(waveform, rng)
     row = {
         "label": label,
         "corpus": "+".join(clip.corpus for clip in clips) or "synthetic",
@@ -82,11 +93,42 @@ def make_segment(
 
 
 def _single(sources: Sources, label: int, rng: np.random.Generator) -> tuple[FloatArray, Clip]:
-    clip, waveform = sources.draw(label, rng)
-    waveform = random_speed(waveform, rng, semitones=SPEED_SEMITONES[label])
     if label == VOCAL:
-        return voiced_excerpt(waveform, rng, least=MIN_VOICED), clip
-    return excerpt(waveform, rng), clip
+        return _voice(sources, rng)
+    clip, waveform = sources.draw(label, rng)
+    if label == OTHER and clip.corpus in SPEECH and rng.random() < DISGUISED:
+        waveform = disguised(excerpt(waveform, rng), rng)
+    cut = excerpt(waveform, rng, LONGER)
+    return excerpt(random_rate(cut, rng, semitones=SEMITONES[label]), rng), clip
+
+
+def _voice(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, Clip]:
+    """Return singing: recorded, recorded and disguised, or a spoken line with a melody."""
+    if rng.random() < SUNG_SPEECH:
+        clip, waveform = sources.draw(OTHER, rng, speech=True)
+        spoken = waveform[: 2 * LENGTH]
+        return voiced_excerpt(sung(spoken, rng), rng, least=MIN_VOICED), clip
+    clip, waveform = sources.draw(VOCAL, rng)
+    cut = voiced_excerpt(waveform, rng, LONGER, least=MIN_VOICED)
+    cut = random_rate(cut, rng, semitones=SEMITONES[VOCAL])
+    waveform = voiced_excerpt(cut, rng, least=MIN_VOICED)
+    if rng.random() < DISGUISED:
+        waveform = fit(disguised(waveform, rng), LENGTH)
+    return waveform, clip
+
+
+def _singing(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, list[Clip]]:
+    """Return one voice in a room, sometimes with others beside it: no instrument is no band."""
+    voice, singer = _voice(sources, rng)
+    clips = [singer]
+    while len(clips) < MOST_VOICES and rng.random() < COMPANY:
+        if rng.random() < 0.5:  # the same voice in another register: a second part, a double
+            other, clip = fit(disguised(voice, rng), LENGTH), singer
+        else:
+            other, clip = _voice(sources, rng)
+        voice = mix(other, voice, rng.uniform(-12, 0))
+        clips.append(clip)
+    return room(voice, rng), clips
 
 
 def _accompanied(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, list[Clip]]:

@@ -1,9 +1,9 @@
 """The version recipe: what is trained on, what is left out, what is measured.
 
-Two tables. *Inside*: folds along singers and recordings, so that every corpus is on both
-sides. *Unseen*: corpora of instrumental music and of other sounds are left out whole, in
-turn, together with some of MIR-1K's singers; and the set ``tune``, of which nothing is ever
-trained on. The second table is the claim.
+Three tables. *Inside*: folds along singers and recordings, so that every corpus is on both
+sides. *Unseen*: corpora of music and of other sounds are left out whole, in turn, together with
+some of MIR-1K's singers; and the set ``tune``, of which nothing is ever trained on. This is the
+claim. *Without singers*: MIR-1K left out whole, and with it all recorded singing without a band.
 """
 
 from collections.abc import Iterator, Mapping
@@ -12,8 +12,9 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from head_data import ACCOMPANIED, INSTRUMENTAL, VERSION_CLASSES, VOCAL
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER_CORPORA, VERSION_CLASSES, VOCAL
 from head_features import Table
+from head_packages import MUSIC, SOUNDS
 
 from audiorec.tagger.calibration import class_targets, fit_calibration
 from audiorec.tagger.heads import Head, softmax
@@ -34,18 +35,8 @@ RECIPE = HeadRecipe(
 ROTATION_RECIPE = replace(RECIPE, folds=2)  # only its fit on everything is used
 MIN_VOICED = 0.3  # share of a segment; below it the voice's own label does not hold
 
-# Left out together: music, sounds and speech of other makers in every fold.
-ROTATION = (
-    ("superpowers", "urbansound8k", "asterisk-core-sounds-fr-wav"),
-    ("wesnoth-1.18-music", "kitchen20", "cmu_arctic"),
-    ("warzone2100-music", "noises", "asterisk-core-sounds-it-wav"),
-    ("singularity-music", "fretsonfire-songs-sectoid", "klettres-data",
-     "asterisk-core-sounds-ru-wav"),
-    ("drascula-music", "planetblupi-music-ogg", "asterisk-core-sounds-en-wav",
-     "fillets-ng-data-cs", "fillets-ng-data-nl"),
-    ("hyperrogue-music", "domino-chain-music", "asc-music", "lincity-ng-data",
-     "asterisk-core-sounds-es-wav"),
-)  # fmt: skip
+TURNS = 8  # of leaving corpora and singers out
+AUGMENTED_SHARE = 0.2  # of a class's weight; the rest is for audio as it was found
 SONG_WEIGHT = 1.5  # of GTZAN's rows: weak labels, and the only finished records with a voice
 VOICE_TAGS = {
     "mtt": ("vocal", "female", "male", "singing", "vocals", "woman", "male vocal", "man", "voice",
@@ -124,39 +115,54 @@ def voice_score(table: Table) -> npt.NDArray[np.float32]:
 
 
 def row_weights(table: Table) -> Float64Array:
-    """Return weights: a corpus counts as the root of its rows, every class the same."""
-    weights = np.zeros(len(table))
+    """Return weights: every class the same, in it a corpus by the root of its rows.
+
+    Augmented rows share `AUGMENTED_SHARE` of their class, each the same: there are as many kinds
+    of them as pairs of corpora.
+    """
+    weights, augmented = np.zeros(len(table)), table.track == "augmented"
     for label in range(len(VERSION_CLASSES)):
-        rows = table.label == label
-        _, of_row, counts = np.unique(table.corpus[rows], return_inverse=True, return_counts=True)
-        share = 1 / np.sqrt(counts[of_row])
-        weights[rows] = share / share.sum() * len(table) / len(VERSION_CLASSES)
-    return np.where(table.corpus == "gtzan", SONG_WEIGHT * weights, weights)
+        own, made = (table.label == label) & ~augmented, (table.label == label) & augmented
+        share = AUGMENTED_SHARE if own.any() else 1.0
+        _, of_row, counts = np.unique(table.corpus[own], return_inverse=True, return_counts=True)
+        found = np.where(table.corpus[own] == "gtzan", SONG_WEIGHT, 1.0) / np.sqrt(counts[of_row])
+        weights[own] = found / found.sum() * (1 - share if made.any() else 1.0)
+        weights[made] = share / max(made.sum(), 1)
+    return weights * len(table) / len(VERSION_CLASSES)
 
 
 def train_version(
     table: Table,
     backbones: Mapping[str, str],
     *,
+    inputs: tuple[str, ...] = INPUTS,
     recipe: HeadRecipe = RECIPE,
     info: Mapping[str, Any] | None = None,
 ) -> Trained:
     """Train the version head on labelled rows."""
     return train_head(
-        table.columns(INPUTS),
+        table.columns(inputs),
         targets(table),
         np.array([group.split("+")[0] for group in table.group]),
         task="version",
         classes=VERSION_CLASSES,
-        inputs=INPUTS,
-        backbones={name: backbones[name] for name in ("msd", "mtt")},
+        inputs=inputs,
+        backbones={name: backbones[name] for name in dict.fromkeys(i[:3] for i in inputs)},
         recipe=recipe,
         row_weights=row_weights(table),
         info=info,
     )
 
 
-def rotate(train: Table, clean: Table, backbones: Mapping[str, str]) -> Unseen:
+def rotate(
+    train: Table,
+    clean: Table,
+    backbones: Mapping[str, str],
+    *,
+    inputs: tuple[str, ...] = INPUTS,
+    recipe: HeadRecipe = ROTATION_RECIPE,
+    step: int = 1,
+) -> Unseen:
     """Leave corpora and singers out in turn and keep the logits of what was left out.
 
     Parameters
@@ -166,12 +172,18 @@ def rotate(train: Table, clean: Table, backbones: Mapping[str, str]) -> Unseen:
     clean : Table
         Rows to judge, ``tune`` among them; each turn judges ``tune`` anew.
     backbones : mapping of str to str
+    inputs : tuple of str
+    recipe : HeadRecipe
+    step : int
+        Every which turn.
     """
     parts: list[tuple[Float64Array, npt.NDArray[np.int64], int]] = []
-    for turn, (learn, judge) in enumerate(_turns(train, clean)):
-        head = train_version(train.rows(learn), backbones, recipe=ROTATION_RECIPE).head
+    for turn, (learn, judge) in enumerate(turns(train, clean)):
+        if turn % step:
+            continue
+        head = train_version(train.rows(learn), backbones, inputs=inputs, recipe=recipe).head
         rows = np.flatnonzero(judge)
-        parts.append((head.logits(clean.rows(rows).columns(INPUTS)), rows, turn))
+        parts.append((head.logits(clean.rows(rows).columns(inputs)), rows, turn))
     return Unseen(
         logits=np.concatenate([logits for logits, _, _ in parts]),
         turn=np.concatenate([np.full(len(rows), turn) for _, rows, turn in parts]),
@@ -179,11 +191,19 @@ def rotate(train: Table, clean: Table, backbones: Mapping[str, str]) -> Unseen:
     )
 
 
-def _turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
+def left_out(turn: int) -> tuple[str, ...]:
+    """Return the corpora of music and of sounds that one turn leaves out: every eighth of each."""
+    music = ("superpowers", *(corpus.name for corpus in MUSIC))
+    sounds = (*OTHER_CORPORA, *(corpus.name for corpus in SOUNDS))
+    return music[turn::TURNS] + sounds[turn::TURNS]
+
+
+def turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
     """Yield the rows to learn from and the rows to judge, turn by turn."""
     mir1k = np.unique(clean.group[clean.corpus == "mir1k"])
-    for turn, corpora in enumerate(ROTATION):
-        singers = tuple(str(name) for name in mir1k[turn :: len(ROTATION)])
+    for turn in range(TURNS):
+        corpora = left_out(turn)
+        singers = tuple(str(name) for name in mir1k[turn::TURNS])
         learn = ~contains(train.corpus, (*corpora, "tune")) & ~contains(train.group, singers)
         voices = np.isin(clean.group, singers) & np.isin(clean.label, [VOCAL, ACCOMPANIED])
         yield learn, voices | np.isin(clean.corpus, (*corpora, "tune"))

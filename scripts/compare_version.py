@@ -1,0 +1,94 @@
+"""Compare what the version head may read and what it may learn from, on unseen corpora.
+
+    python scripts/compare_version.py --data DIR --extra DIR --cache DIR
+
+The folders are those of `train_heads.py`, whose cached features are used. One line a variant:
+macro-F1 with classes of equal size by segment, pooled over every second turn of
+`head_version.rotate`, with its interval over tracks; and macro-F1 on ``tune``, with the recall of
+its three classes. Uncalibrated, all alike.
+"""
+
+import argparse
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from head_features import Extractor, Table, concatenate
+from head_version import INPUTS, ROTATION_RECIPE, rotate, usable
+from head_version_figures import both
+from train_heads import augmented_table, clean_tables, labelled_clips
+
+from audiorec.tagger.heads import softmax
+from audiorec.tagger.heads_train import HeadRecipe
+
+STEP = 2  # every second turn
+OUTPUTS = ("tags", "penultimate", "max_pool", "mean_pool")
+LINEAR = replace(ROTATION_RECIPE, hidden=(), max_epochs=20)
+SMALL, LARGE = replace(ROTATION_RECIPE, hidden=(32,)), replace(ROTATION_RECIPE, hidden=(256,))
+
+
+def main() -> None:
+    """Print one line a variant."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    for option in ("data", "extra", "cache"):
+        parser.add_argument(f"--{option}", type=Path, required=True)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    extractor = Extractor(args.cache)
+    clips = labelled_clips(args.data, args.extra)
+    clean, songs = clean_tables(extractor, clips, args.data)
+    found = usable(concatenate([clean, songs]))
+    found = found.rows(found.corpus != "tune")
+    made = usable(augmented_table(extractor, clips, args.data))
+    judged = usable(clean)
+
+    def line(name: str, train: Table, inputs: tuple[str, ...], recipe: HeadRecipe) -> None:
+        show(name, train, judged, extractor, inputs=inputs, recipe=recipe)
+
+    everything = concatenate([found, made])
+    line("both penultimates", everything, INPUTS, ROTATION_RECIPE)
+    line("... without augmentation", found, INPUTS, ROTATION_RECIPE)
+    line(
+        "... without songs", everything.rows(everything.corpus != "gtzan"), INPUTS, ROTATION_RECIPE
+    )
+    line("... linear", everything, INPUTS, LINEAR)
+    line("... 32 units", everything, INPUTS, SMALL)
+    line("... 256 units", everything, INPUTS, LARGE)
+    for output in OUTPUTS:
+        for names in (("msd",), ("mtt",), ("msd", "mtt")):
+            inputs = tuple(f"{name}.{output}" for name in names)
+            if inputs != INPUTS:
+                line(" and ".join(inputs), everything, inputs, ROTATION_RECIPE)
+    line(
+        "mtt.penultimate and msd.tags", everything, ("mtt.penultimate", "msd.tags"), ROTATION_RECIPE
+    )
+    pools = (*INPUTS, "msd.mean_pool", "mtt.mean_pool")
+    line("penultimates and mean pools", everything, pools, ROTATION_RECIPE)
+
+
+def show(
+    name: str,
+    train: Table,
+    judged: Table,
+    extractor: Extractor,
+    *,
+    inputs: tuple[str, ...],
+    recipe: HeadRecipe,
+) -> None:
+    """Rotate one variant and print its line."""
+    unseen = rotate(train, judged, extractor.sha256, inputs=inputs, recipe=recipe, step=STEP)
+    rows, scores = judged.rows(unseen.rows), softmax(unseen.logits)
+    tune = rows.corpus == "tune"
+    kinds = []
+    for part, figure in ((~tune, "balanced_macro_f1"), (tune, "macro_f1")):
+        found = both(name, scores[part], rows.rows(part), quiet=True)["segments"]
+        kinds.append(found[figure])
+    width = train.columns(inputs).shape[1]
+    texts = [f"{k['value']:.3f} [{k['low']:.3f}, {k['high']:.3f}]" for k in kinds]
+    recall = np.round([c["recall"] for c in found["classes"].values() if c["rows"]], 2)
+    print(f"{name:40} {width:5}  turns {texts[0]}  tune {texts[1]} {recall}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

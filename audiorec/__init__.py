@@ -14,17 +14,15 @@ neighbours). Importing this package loads none of them.
 """
 
 from importlib import import_module
-from importlib.metadata import version as _version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from audiorec.extraction import extract
     from audiorec.pipeline import scores, taggram, vector
     from audiorec.vectors.store import open_store
 
 __all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"]
-
-__version__ = _version("audiorec")
 
 _HOME = {
     "extract": "audiorec.extraction",
@@ -36,7 +34,11 @@ _HOME = {
 
 
 def __getattr__(name: str) -> Any:
-    """Load a public function when it is first used, so that the import stays light."""
+    """Load a public name when it is first used, so that the import stays light."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("audiorec")
     if name not in _HOME:
         raise AttributeError(f"module 'audiorec' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

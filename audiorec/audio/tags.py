@@ -8,8 +8,6 @@ so a broken or hostile tag gives an empty field and not an error.
 
 from dataclasses import dataclass
 
-from tinytag import TinyTag, TinyTagException
-
 from audiorec.audio.sniff import PathLike, open_regular
 from audiorec.audio.ufid import musicbrainz_ufid
 from audiorec.errors import SongError
@@ -53,6 +51,8 @@ def read_tags(path: PathLike) -> SongTags:
         that is missing, broken or of a format without tags: whether it is audio is for
         `decode` to say. Pictures are not read.
     """
+    from tinytag import TinyTag, TinyTagException  # late: a run's parent reads no tags
+
     try:
         with open_regular(path) as file:
             tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=False)
@@ -87,6 +87,8 @@ def read_tag(path: PathLike, name: str) -> str | None:
     if name in SongTags.__slots__:
         found: str | None = getattr(read_tags(path), name)
         return found
+    from tinytag import TinyTag, TinyTagException
+
     try:
         with open_regular(path) as file:
             tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=False)
@@ -101,6 +103,8 @@ def header_duration_s(path: PathLike) -> float | None:
 
     Good enough to estimate a run's time; what counts is what `decode` finds.
     """
+    from tinytag import TinyTag, TinyTagException
+
     try:
         with open_regular(path) as file:
             return TinyTag.get(file_obj=file, tags=False, duration=True).duration

@@ -26,8 +26,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from audiorec.catalogue import Source
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction import run, run_metadata
@@ -38,9 +36,10 @@ from audiorec.pipeline import Extractor, ExtractorConfig
 from audiorec.report import Progress, RunReport
 from audiorec.spec import fingerprint
 from audiorec.storage import check_writable, find, is_uri, join, put, read, write
+from audiorec.vectors.atomic import replaced
 from audiorec.vectors.journal import Outputs
-from audiorec.vectors.parquet import write_table
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
+from audiorec.vectors.parquet import write_batches
+from audiorec.vectors.schema import Kind, StoreMetadata
 
 MARK_SCHEMA = "audiorec/shard/1"
 MAX_MARK_BYTES = 1 << 20
@@ -306,8 +305,9 @@ def _put_files(shard: Shard, out: str, config: ShardConfig, outputs: Outputs) ->
 
 
 def _write_empty(path: Path, metadata: StoreMetadata) -> None:
-    # Not `empty_table`, which makes pyarrow import pandas where there is one.
-    write_table(path, pa.Table.from_batches([], schema_of(metadata)), metadata)
+    # Not as an empty table, which makes pyarrow import pandas where there is one.
+    with replaced(path) as temporary:
+        write_batches(temporary, [], metadata)
 
 
 def _put_mark(

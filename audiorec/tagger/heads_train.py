@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 PURPOSE = "training a head"
-MIN_SCALE = 1e-3  # a column that hardly varies is not blown up
+MIN_SCALE = 1e-3  # below it a column is a constant with noise, which must not be blown up
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +53,7 @@ class HeadRecipe:
     batch_size: int = 256  # rows
     max_epochs: int = 60
     patience: int = 10  # epochs without a better loss over all folds
+    early_stopping: bool = True  # or `max_epochs`, where folds say little of what will be met
     folds: int = 5
     balanced: bool = True  # every class weighs the same
     calibration: Calibration = "vector"
@@ -138,7 +139,7 @@ def train_head(
     folds = grouped_folds(groups, _hard(targets), folds=recipe.folds, seed=recipe.seed)
     x, scaling = columns.astype(np.float64), _standardisation(columns, weights)
     losses, logits = _cross_validate(network, x, targets, weights, folds)
-    epochs = int(np.argmin(losses)) + 1
+    epochs = int(np.argmin(losses)) + 1 if recipe.early_stopping else recipe.max_epochs
     layers = network.fit(_scaled(x, scaling), targets, weights, epochs=epochs)
     calibration = fit_calibration(
         logits[epochs - 1], targets, kind=recipe.calibration, row_weights=weights
@@ -162,6 +163,49 @@ def train_head(
         epochs=epochs,
         losses=tuple(losses),
     )
+
+
+def unseen_logits(
+    columns: npt.NDArray[np.floating],
+    targets: Float64Array,
+    row_weights: npt.NDArray[np.floating],
+    unseen: npt.NDArray[np.floating],
+    *,
+    recipe: HeadRecipe,
+) -> Float64Array:
+    """Fit once, for `recipe.max_epochs`, and return what the fit says of other rows.
+
+    For judging what was left out as a whole: no folds, no calibration, no head.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, D)
+    targets : ndarray, shape (n, C), float64
+        Probabilities.
+    row_weights : ndarray, shape (n,)
+    unseen : ndarray, shape (m, D)
+    recipe : HeadRecipe
+
+    Returns
+    -------
+    logits : ndarray, shape (m, C), float64
+
+    Raises
+    ------
+    MissingExtraError
+        If torch cannot be imported.
+    """
+    scaling = _standardisation(columns, row_weights.astype(np.float64))
+    watched: list[Float64Array] = []
+    _Network(recipe, columns.shape[1], targets.shape[1]).fit(
+        _scaled(columns.astype(np.float64), scaling),
+        targets,
+        row_weights.astype(np.float64),
+        epochs=recipe.max_epochs,
+        watch=_scaled(unseen.astype(np.float64), scaling),
+        watched=watched,
+    )
+    return watched[-1]
 
 
 class _Network:
@@ -318,7 +362,7 @@ def _standardisation(
     share = (weights / weights.sum())[:, None]
     mean = (columns * share).sum(0)
     spread = np.sqrt((np.square(columns - mean) * share).sum(0))
-    return mean, np.maximum(spread, MIN_SCALE)
+    return mean, np.where(spread < MIN_SCALE, 1.0, spread)
 
 
 def _scaled(x: Float64Array, scaling: tuple[Float64Array, Float64Array]) -> Float64Array:

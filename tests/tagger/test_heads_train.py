@@ -11,7 +11,7 @@ from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.tagger.calibration import class_targets, fit_calibration
 from audiorec.tagger.folds import grouped_folds
 from audiorec.tagger.heads import softmax
-from audiorec.tagger.heads_train import HeadRecipe, train_head
+from audiorec.tagger.heads_train import HeadRecipe, train_head, unseen_logits
 
 pytest.importorskip("torch", reason='needs the extra "train"')
 
@@ -132,6 +132,37 @@ def test_patience_ends_the_losses_early():
     noise = np.random.default_rng(1).integers(0, 2, len(x))
     trained = train(x, noise, groups, HeadRecipe(**{**vars_of(QUICK), "patience": 3}))
     assert len(trained.losses) <= trained.epochs + 3
+
+
+def test_a_constant_column_with_noise_in_its_last_digits_is_not_blown_up():
+    x, labels, groups = planted()
+    noise = 1e-6 * np.random.default_rng(5).standard_normal((len(x), 50))
+    wide = np.concatenate([x[:, :150], 3.0 + noise], axis=1)
+    head = train(wide, labels, groups).head
+    np.testing.assert_array_equal(head.scale[150:], 1.0)
+    moved = wide.copy()
+    moved[:, 150:] += 1e-6
+    np.testing.assert_allclose(
+        head.scores_of_columns(moved), head.scores_of_columns(wide), atol=1e-5
+    )
+
+
+def test_what_a_head_says_of_unseen_rows_without_making_the_head():
+    x, labels, groups = planted()
+    recipe = HeadRecipe(**{**vars_of(QUICK), "early_stopping": False, "balanced": False})
+    head = train(x, labels, groups, recipe).head
+    weights = np.ones(len(x))
+    logits = unseen_logits(x, np.eye(2)[labels], weights, x[:7] + 0.1, recipe=recipe)
+    np.testing.assert_allclose(logits, head.logits(x[:7] + 0.1), atol=1e-4)
+
+
+def test_without_early_stopping_every_epoch_is_trained():
+    x, _, groups = planted()
+    noise = np.random.default_rng(1).integers(0, 2, len(x))
+    recipe = {**vars_of(QUICK), "patience": 3, "early_stopping": False}
+    trained = train(x, noise, groups, HeadRecipe(**recipe))
+    assert trained.epochs == QUICK.max_epochs == trained.head.info["epochs"]
+    assert len(trained.losses) < QUICK.max_epochs  # where patience would have ended it
 
 
 @pytest.mark.parametrize(

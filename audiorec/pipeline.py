@@ -172,21 +172,20 @@ class Extractor:
         """
         watch = Stopwatch()
         with watch.stage("decode"):
-            (start_s, features), info = decode(
+            (start_s, scores, features), info = decode(
                 path,
-                lambda blocks: self._features(blocks, outputs, watch),
+                lambda blocks: self._scores(blocks, outputs, watch),
                 spec=self.config.spec,
                 max_duration_s=self.config.max_duration_s,
             )
         with watch.stage("heads"):
-            scores = self.heads.scores(features)
             vector = summarize(scores)
         with watch.stage("read"):
             tags, found_hash = read_tags(path), content_hash(path)
         return Song(
             vector=vector,
             series=ScoreSeries(scores, start_s, self.classes),
-            features={name: _output(features, name) for name in outputs},
+            features=features,
             info=info,
             tags=tags,
             content_hash=found_hash,
@@ -197,31 +196,49 @@ class Extractor:
         """Return ``start_s`` (T,) and every backbone's full `Features`, by backbone name."""
         result, _info = decode(
             path,
-            lambda blocks: self._features(blocks, None, Stopwatch()),
+            self._features,
             spec=self.config.spec,
             max_duration_s=self.config.max_duration_s,
         )
         return result
 
-    def _features(
-        self, blocks: Iterable[FloatArray], outputs: Sequence[str] | None, watch: Stopwatch
-    ) -> tuple[FloatArray, dict[str, Features]]:
-        """Run the backbones over a track; keeps only what heads and `outputs` need."""
-        keep = None if outputs is None else {*self.heads.inputs, *outputs}
+    def _features(self, blocks: Iterable[FloatArray]) -> tuple[FloatArray, dict[str, Features]]:
         starts: list[float] = []
+        parts: dict[str, list[Features]] = {name: [] for name in self._backbone_names}
+        for batch_starts, found in self._batches(blocks, Stopwatch()):
+            starts.extend(batch_starts)
+            for name, features in found.items():
+                parts[name].append(features)
+        return np.asarray(starts, np.float32), {n: _join(found) for n, found in parts.items()}
+
+    def _scores(
+        self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
+    ) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
+        """Return ``start_s``, scores and `outputs`; the pools of two hours would be 30 MB."""
+        starts: list[float] = []
+        scores: list[FloatArray] = []
+        kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
+        for batch_starts, found in self._batches(blocks, watch):
+            starts.extend(batch_starts)
+            with watch.stage("heads"):
+                scores.append(self.heads.scores(found))
+            for name, parts in kept.items():
+                parts.append(_output(found, name))
+        joined = {name: np.concatenate(parts) for name, parts in kept.items()}
+        return np.asarray(starts, np.float32), np.concatenate(scores), joined
+
+    def _batches(
+        self, blocks: Iterable[FloatArray], watch: Stopwatch
+    ) -> Iterator[tuple[list[float], dict[str, Features]]]:
+        """Run the backbones over a track, some segments at a time."""
         with watch.stage("load"):
             backbones = self._backbones
-        batches: dict[str, list[Features]] = {b.name: [] for b in backbones}
         found_segments = segments(watch.each("decode", blocks), self.config.spec)
         for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
-            starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
-            for backbone in backbones:
-                with watch.stage("backbone"):
-                    found = backbone.features(stacked)
-                batches[backbone.name].append(_only(found, backbone.name, keep))
-        joined = {name: _join(parts) for name, parts in batches.items()}
-        return np.asarray(starts, np.float32), joined
+            with watch.stage("backbone"):
+                found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
+            yield [segment.start_s for segment in batch], found
 
     @cached_property
     def _backbone_names(self) -> tuple[BackboneName, ...]:
@@ -363,17 +380,6 @@ def _batched(items: Iterable[Segment], size: int) -> Iterator[list[Segment]]:
         yield batch
 
 
-def _only(found: Features, backbone: str, keep: set[str] | None) -> Features:
-    """Empty the arrays that nobody asked for: (B, 753) pools of two hours are 70 MB."""
-    if keep is None:
-        return found
-    names = ("tags", "penultimate", "max_pool", "mean_pool")
-    arrays = [getattr(found, n) for n in names]
-    empty = np.empty((len(found), 0), np.float32)  # not a view, which would keep the array
-    wanted = [f"{backbone}.{n}" in keep for n in names]
-    return Features(*(a if w else empty for a, w in zip(arrays, wanted, strict=True)))
-
-
 def _join(parts: list[Features]) -> Features:
     names = ("tags", "penultimate", "max_pool", "mean_pool")
     return Features(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
@@ -382,4 +388,4 @@ def _join(parts: list[Features]) -> Features:
 def _output(features: Mapping[str, Features], name: str) -> FloatArray:
     backbone, output = name.split(".")
     array: Any = getattr(features[backbone], output)
-    return np.asarray(array, np.float32)
+    return np.array(array, np.float32)  # not a view, which would keep the rest

@@ -67,3 +67,16 @@ print(peak_mb())
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) * 2**20 <= 150e6
+
+
+def test_a_song_keeps_the_outputs_asked_for_as_the_backbones_gave_them():
+    extractor = Extractor()
+    outputs = ("msd.max_pool", "mtt.penultimate")
+    song = extractor.song(CLIP, outputs=outputs)
+    start_s, features = extractor.features(CLIP)
+    assert tuple(song.features) == outputs
+    np.testing.assert_array_equal(song.features["msd.max_pool"], features["msd"].max_pool)
+    np.testing.assert_array_equal(song.features["mtt.penultimate"], features["mtt"].penultimate)
+    np.testing.assert_array_equal(song.series.start_s, start_s)
+    scores = extractor.heads.scores(features)
+    np.testing.assert_allclose(song.series.scores, scores, rtol=0, atol=1e-6)

@@ -14,15 +14,15 @@ from head_data import (
     VOCAL,
     Clip,
 )
-from head_features import Extractor, Table
+from head_features import Extractor, Table, concatenate
 from head_figures import LICENCE, Figures, save, shown
 from head_version import (
     INPUTS,
-    ROTATION_RECIPE,
     Unseen,
     contains,
     rotate,
     song_answers,
+    strange_logits,
     train_version,
     turns,
     usable,
@@ -72,11 +72,11 @@ def version(
     )
     figures: Figures = {
         "inside": inside,
-        "songs": songs(train, trained.out_of_fold, clean, trained.head, extractor.sha256),
-        "without_singers": without_singers(train, judged, extractor.sha256),
+        "songs": songs(train, trained.out_of_fold, clean, trained.head),
+        "without_singers": without_singers(train, judged),
         "degraded": degraded(extractor, clips, train, judged),
     }
-    unseen = rotate(train, judged, extractor.sha256)
+    unseen = rotate(train, judged)
     rows, labels = judged.rows(unseen.rows), judged.label[unseen.rows]
     figures |= judge_unseen(unseen, rows, labels)
     head = with_calibration(trained.head, unseen, labels, rows.corpus != "tune")
@@ -116,19 +116,18 @@ def both(title: str, scores: Scores, rows: Table, *, quiet: bool = False) -> Fig
     return shown(title, found, quiet=quiet)
 
 
-def songs(
-    train: Table, out_of_fold: Scores, clean: Table, head: Head, backbones: dict[str, str]
-) -> Figures:
+def songs(train: Table, out_of_fold: Scores, clean: Table, head: Head) -> Figures:
     """Return what finished songs are called: GTZAN's, left out, and those never trained on."""
     gtzan = (train.corpus == "gtzan") & (train.track != "augmented")
     without = train.rows(~contains(train.corpus, ("gtzan",)))
     table = train.rows(gtzan)
-    stranger = train_version(without, backbones, recipe=ROTATION_RECIPE).head
     unlabelled = clean.rows(clean.label < 0)
     found = {
         "GTZAN, track left out": song_answers(out_of_fold[gtzan], table),
-        "GTZAN, corpus left out": song_answers(answers_of(stranger, table), table),
-        "songs that nobody trained on": song_answers(answers_of(head, unlabelled), unlabelled),
+        "GTZAN, corpus left out": song_answers(softmax(strange_logits(without, table)), table),
+        "songs that nobody trained on": song_answers(
+            head.scores_of_columns(unlabelled.columns(INPUTS)), unlabelled
+        ),
     }
     for name, counts in found.items():
         print(f"\n{name}: vocal, instrumental, with accompaniment, other")
@@ -137,17 +136,12 @@ def songs(
     return found
 
 
-def without_singers(train: Table, judged: Table, backbones: dict[str, str]) -> Figures:
+def without_singers(train: Table, judged: Table) -> Figures:
     """Leave MIR-1K out whole: then no recorded voice without a band has been heard."""
     learn = train.rows(~contains(train.corpus, ("mir1k",)))
-    head = train_version(learn, backbones, recipe=ROTATION_RECIPE).head
     rows = judged.rows(judged.corpus == "mir1k")
-    return both("version, MIR-1K left out as a corpus", answers_of(head, rows), rows)
-
-
-def answers_of(head: Head, rows: Table) -> FloatArray:
-    """Return the scores of rows."""
-    return head.scores_of_columns(rows.columns(INPUTS))
+    scores = softmax(strange_logits(learn, rows))
+    return both("version, MIR-1K left out as a corpus", scores, rows)
 
 
 def per_corpus(scores: Scores, rows: Table) -> Figures:
@@ -181,7 +175,6 @@ def per_turn(scores: Scores, rows: Table, turn: npt.NDArray[np.int64]) -> Figure
 def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Table) -> Figures:
     """Return accuracy on the first turn's corpora and singers after what happens to audio."""
     learn, judge = next(turns(train, judged))
-    head = train_version(train.rows(learn), extractor.sha256, recipe=ROTATION_RECIPE).head
     groups = set(judged.group[judge & (judged.corpus != "tune")])
     sample = [clip for clip in _few(clips) if clip.group in groups and clip.label >= 0]
     changes: dict[str, Callable[[FloatArray], FloatArray]] = {
@@ -192,7 +185,7 @@ def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Tabl
         "-20 dB": lambda waveform: waveform / 10,
         "clipped": lambda waveform: np.clip(waveform * 6, -1, 1).astype(np.float32),
     }
-    found: Figures = {}
+    tables: dict[str, Table] = {}
     for name, change in changes.items():
         table = extractor.clips(
             f"turn-0-{name}".replace(" ", "-").replace("/", "-"),
@@ -200,8 +193,15 @@ def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Tabl
             lambda waveform, change=change: change(waveform[: int(DAMAGED_S * SAMPLE_RATE)]),  # type: ignore[misc]
         )
         table = usable(table)
-        table = table.rows(np.isin(table.group, list(groups)))
-        found[name] = both(name, answers_of(head, table), table, quiet=True)["segments"]
+        tables[name] = table.rows(np.isin(table.group, list(groups)))
+    together = concatenate(list(tables.values()))
+    scores = np.split(
+        softmax(strange_logits(train.rows(learn), together)),
+        np.cumsum([len(table) for table in tables.values()])[:-1],
+    )
+    found: Figures = {}
+    for (name, table), answers in zip(tables.items(), scores, strict=True):
+        found[name] = both(name, answers, table, quiet=True)["segments"]
         recall = [round(c["recall"] or 0, 3) for c in found[name]["classes"].values()]
         print(f"{name}: accuracy {found[name]['accuracy']['value']:.3f}, recall {recall}")
     return found

@@ -35,7 +35,7 @@ __all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", 
 
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
-OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200}
+OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 HANDLER = "audiorec.pipeline:song_handler"  # what a worker process runs
 FETCHING_HANDLER = "audiorec.fetch:handler"  # the same, for songs in object stores
 
@@ -132,7 +132,8 @@ def run(
     options = options or RunOptions()
     extractor = Extractor(config)
     overwrite = options.policy is Policy.OVERWRITE
-    with Journal.open(outputs, run_metadata(extractor, outputs), overwrite=overwrite) as journal:
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
         work = _Run(journal, config, options, progress, stop or threading.Event())
         work.report.extractor_id = extractor.extractor_id
         return work.go(sources)
@@ -152,13 +153,17 @@ def preview(
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
         return plan_run(sources)
-    with Journal.open(outputs, run_metadata(extractor, outputs)) as journal:
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    with Journal.open(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 
 
-def run_metadata(extractor: Extractor, outputs: Outputs) -> StoreMetadata:
-    """Describe what `extractor` writes; see `StoreMetadata`."""
-    widths = {feature_column(n): OUTPUT_WIDTHS[n.split(".")[1]] for n in FEATURE_OUTPUTS}
+def run_metadata(
+    extractor: Extractor, outputs: Outputs, feature_outputs: tuple[str, ...] | None = None
+) -> StoreMetadata:
+    """Describe what `extractor` writes; see `StoreMetadata` and `RunOptions`."""
+    names = FEATURE_OUTPUTS if feature_outputs is None else feature_outputs
+    widths = {feature_column(name): OUTPUT_WIDTHS[name.split(".")[1]] for name in names}
     return StoreMetadata(
         kind=Kind.VECTORS,
         extractor_id=extractor.extractor_id,
@@ -231,7 +236,8 @@ class _Run:
         return moved
 
     def _workers(self, todo: Sequence[Source]) -> Workers:
-        outputs = FEATURE_OUTPUTS if self.journal.outputs.features else ()
+        kept = self.options.feature_outputs or FEATURE_OUTPUTS
+        outputs = kept if self.journal.outputs.features else ()
         known = _complete_hashes(self.journal) if self.options.by_content else frozenset()
         handler = self.options.handler or HANDLER
         arguments: tuple[Any, ...] = (self.config, known, outputs)

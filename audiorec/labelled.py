@@ -21,7 +21,7 @@ from audiorec.errors import InputError, StoreError
 from audiorec.evaluation.classification import Report, by_track, report
 from audiorec.extraction import RunOptions, make_outputs, run
 from audiorec.report import Progress, Stopped
-from audiorec.tagger.head_inputs import assemble, split_input
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
 from audiorec.tagger.heads_train import HeadRecipe, Trained, train_head
 from audiorec.tagger.weights import backbone_weights
@@ -30,6 +30,8 @@ from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.schema import feature_column
 
 DEFAULT_INPUTS = ("msd.penultimate", "mtt.penultimate")
+POOLS = ("max_pool", "mean_pool")  # 3,012 numbers a segment: kept only for a head that reads them
+ALL_OUTPUTS = tuple(f"{name}.{output}" for name in ("msd", "mtt") for output in OUTPUT_WIDTHS)
 MIN_GROUPS = 2  # of a class: one to learn from, one to be judged on
 
 
@@ -100,6 +102,7 @@ def labelled_features(
     songs: Sequence[LabelledSong],
     cache: Path,
     *,
+    inputs: Sequence[str] = DEFAULT_INPUTS,
     classes: Sequence[str] | None = None,
     jobs: int = 0,
     progress: Callable[[Progress], None] | None = None,
@@ -110,7 +113,9 @@ def labelled_features(
     ----------
     songs : sequence of LabelledSong
     cache : Path
-        A folder that belongs to these labels; made if missing.
+        A folder that belongs to these labels; made if missing. Pools have a folder in it.
+    inputs : sequence of str
+        What a head will read of them.
     classes : sequence of str, optional
         Their order; by default sorted. A label outside them is an error.
     jobs : int
@@ -125,11 +130,14 @@ def labelled_features(
     unknown = {song.label for song in songs} - set(names)
     if unknown:
         raise InputError(f"no such class: {', '.join(sorted(unknown))}; there are {names}")
-    outputs = make_outputs(cache / "vecs.parquet", features=cache / "features.parquet")
-    done = run([s.source for s in songs], outputs, options=RunOptions(jobs=jobs), progress=progress)
+    wide = any(split_input(name)[1] in POOLS for name in inputs)
+    where = cache / "pools" if wide else cache
+    outputs = make_outputs(where / "vecs.parquet", features=where / "features.parquet")
+    options = RunOptions(jobs=jobs, feature_outputs=ALL_OUTPUTS if wide else None)
+    done = run([s.source for s in songs], outputs, options=options, progress=progress)
     if done.stopped is Stopped.MAX_FAILURES or not done.usable:
         raise InputError(f"no labelled song could be used; the reasons are in {outputs.errors}")
-    return _read_features(songs, cache / "features.parquet", names)
+    return _read_features(songs, where / "features.parquet", names)
 
 
 def train(
@@ -264,10 +272,10 @@ def _read_features(
 
 def _features(rows: Any, backbone: str) -> Features:
     """Read one backbone's columns back into arrays of a row a segment."""
-    tags = _column(rows, feature_column(f"{backbone}.tags"))
-    penultimate = _column(rows, feature_column(f"{backbone}.penultimate"))
-    none = np.empty((len(tags), 0), np.float32)
-    return Features(tags=tags, penultimate=penultimate, max_pool=none, mean_pool=none)
+    columns = {output: feature_column(f"{backbone}.{output}") for output in OUTPUT_WIDTHS}
+    found = {o: _column(rows, name) for o, name in columns.items() if name in rows.column_names}
+    none = np.empty((len(found["tags"]), 0), np.float32)
+    return Features(**{output: found.get(output, none) for output in columns})
 
 
 def _column(rows: Any, name: str) -> npt.NDArray[np.float32]:

@@ -44,6 +44,9 @@ class RunOptions:
     handler : str or None
         ``package.module:function`` that makes what a worker process runs, in place of
         `audiorec.pipeline.song_handler`, with the same arguments.
+    feature_outputs : tuple of str or None
+        Backbone outputs of a features file, if one is written; None for
+        `audiorec.pipeline.FEATURE_OUTPUTS`.
     """
 
     jobs: int = 0
@@ -56,3 +59,4 @@ class RunOptions:
     at: datetime | None = None
     scratch: Path | None = None
     handler: str | None = None
+    feature_outputs: tuple[str, ...] | None = None

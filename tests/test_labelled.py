@@ -1,12 +1,14 @@
 """`audiorec.labelled`: labels in, a head and honest figures out."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import soundfile
 
 from audiorec.errors import InputError
 from audiorec.labelled import evaluate, labelled_features, read_labels, train
-from audiorec.tagger.heads import Head
+from audiorec.tagger.heads import Head, default_heads
 
 RATE = 16_000  # Hz
 
@@ -109,3 +111,24 @@ def test_songs_that_fail_are_named(collection, tmp_path):
     data = labelled_features(read_labels(bad), collection.parent / "cache2", jobs=1)
     assert data.missing == ("gone.flac",)
     assert not data.grouped
+
+
+def test_a_head_that_reads_pools_has_them_in_a_cache_of_their_own(collection, data):
+    songs, cache = read_labels(collection), collection.parent / "cache"
+    inputs = ("msd.max_pool", "mtt.mean_pool")
+    wide = labelled_features(songs, cache, inputs=inputs, jobs=1)
+    assert wide.features["msd"].max_pool.shape == (len(wide.labels), 753)
+    np.testing.assert_array_equal(wide.features["msd"].tags, data.features["msd"].tags)
+    assert data.features["msd"].max_pool.shape[1] == 0
+    trained, _, songs_report = train(wide, task="kind", inputs=inputs)
+    assert trained.head.inputs == inputs
+    assert songs_report.n == 8
+
+
+def test_the_shipped_heads_can_be_evaluated_on_labels(collection):
+    version = next(iter(default_heads()))
+    renamed = replace(version, classes=("hum", "noise", "vocal", "other"))
+    songs, cache = read_labels(collection), collection.parent / "cache"
+    found = labelled_features(songs, cache, inputs=renamed.inputs, classes=renamed.classes, jobs=1)
+    by_segment, _ = evaluate(renamed, found)
+    assert by_segment.n == len(found.labels)

@@ -54,7 +54,10 @@ def train(
     output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
     inputs: Annotated[
         list[str] | None,
-        typer.Option("--input", help="Backbone outputs: msd.tags, msd.penultimate, mtt.…"),
+        typer.Option(
+            "--input",
+            help="Backbone outputs: msd. or mtt. and tags, penultimate, max_pool, mean_pool.",
+        ),
     ] = None,
     hidden: Annotated[int, typer.Option(min=0, help="Units of the hidden layer; 0: none.")] = 64,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
@@ -73,11 +76,10 @@ def train(
     from audiorec.tagger.heads_train import HeadRecipe
 
     _check_pictures(pictures)
-    data = _features(labels, output / CACHE_FOLDER, None, jobs, quiet)
+    inputs = inputs or list(DEFAULT_INPUTS)
+    data = _features(labels, output / CACHE_FOLDER, None, inputs, jobs, quiet)
     recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
-    trained, segments, songs = train_labelled(
-        data, task=task, inputs=inputs or DEFAULT_INPUTS, recipe=recipe
-    )
+    trained, segments, songs = train_labelled(data, task=task, inputs=inputs, recipe=recipe)
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
     _write(output, trained.head, figures, _card(trained.head, segments, songs, caution))
@@ -107,7 +109,7 @@ def evaluate(
     _check_pictures(pictures)
     loaded = Head.load(head / HEAD_FILE if head.is_dir() else head)
     where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
-    data = _features(labels, where, loaded.classes, jobs, quiet)
+    data = _features(labels, where, loaded.classes, loaded.inputs, jobs, quiet)
     segments, songs = evaluate_labelled(loaded, data)
     _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
@@ -137,13 +139,20 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
 
 
 def _features(
-    labels: Path, cache: Path, classes: Sequence[str] | None, jobs: int, quiet: bool
+    labels: Path,
+    cache: Path,
+    classes: Sequence[str] | None,
+    inputs: Sequence[str],
+    jobs: int,
+    quiet: bool,
 ) -> "LabelledFeatures":
     from audiorec.labelled import labelled_features, read_labels
 
     songs = read_labels(labels)
     with progress_display(quiet=quiet) as progress:
-        data = labelled_features(songs, cache, classes=classes, jobs=jobs, progress=progress)
+        data = labelled_features(
+            songs, cache, inputs=inputs, classes=classes, jobs=jobs, progress=progress
+        )
     if data.missing:
         reasons = cache / "errors.parquet"
         say(f"{len(data.missing)} labelled songs could not be used; reasons: {reasons}")

@@ -163,14 +163,14 @@ def run_metadata(
 ) -> StoreMetadata:
     """Describe what `extractor` writes; see `StoreMetadata` and `RunOptions`."""
     names = FEATURE_OUTPUTS if feature_outputs is None else feature_outputs
-    widths = {feature_column(name): OUTPUT_WIDTHS[name.split(".")[1]] for name in names}
+    names = names if outputs.features else ()
     return StoreMetadata(
         kind=Kind.VECTORS,
         extractor_id=extractor.extractor_id,
         classes=extractor.classes,
         spec=extractor.config.spec.to_dict(),
-        weights=tuple(extractor.weights),
-        features=widths if outputs.features else {},
+        weights=tuple(extractor.weights_with(names)),
+        features={feature_column(name): OUTPUT_WIDTHS[name.split(".")[1]] for name in names},
         packages={name: version(name) for name in PACKAGES},
         created_by=f"audiorec {version('audiorec')}",
     )

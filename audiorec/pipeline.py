@@ -26,7 +26,9 @@ from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.spec import FeatureSpec, fingerprint
 from audiorec.stopwatch import Stopwatch
 from audiorec.tagger.backbone import Backbone, load_backbone
-from audiorec.tagger.heads import Head, Heads, default_heads
+from audiorec.tagger.head_inputs import split_input
+from audiorec.tagger.heads import Head, Heads
+from audiorec.tagger.shipped import shipped_heads
 from audiorec.tagger.weights import BackboneName, backbone_weights
 from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
 from audiorec.vectors.statistics import summarize
@@ -101,9 +103,9 @@ class Extractor:
 
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
-        paths = self.config.heads
-        self.heads: Heads = Heads([Head.load(p) for p in paths]) if paths else default_heads()
+        self.heads = Heads([Head.load(path) for path in self.config.heads or shipped_heads()])
         self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
+        self._loaded: dict[str, Backbone] = {}  # by name, when first needed
 
     @classmethod
     def for_store(cls, metadata: "StoreMetadata", *, heads: tuple[Path, ...] = ()) -> "Extractor":
@@ -121,8 +123,9 @@ class Extractor:
         extractor = cls(ExtractorConfig(heads=heads, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
-                f"the store was made by extractor {metadata.extractor_id}, this audiorec is "
-                f"{extractor.extractor_id}: extract the store again, or name its heads"
+                f"the store was made by extractor {metadata.extractor_id}; this audiorec with "
+                f"{'these' if heads else 'its own'} heads is {extractor.extractor_id}: name the "
+                "store's heads, or extract it again"
             )
         return extractor
 
@@ -145,15 +148,17 @@ class Extractor:
 
     @cached_property
     def weights(self) -> list[dict[str, str]]:
-        """Name, sha256 and licence of every weights file in use."""
-        found = [backbone_weights(name) for name in self._backbone_names]
-        backbones = [
-            {"name": f"musicnn_{w.name}", "sha256": w.sha256, "licence": w.licence} for w in found
-        ]
+        """Name, sha256 and licence of every weights file that the scores depend on."""
+        backbones = [backbone_weights(name).origin() for name in self.heads.backbones]
         heads = [
             {"name": f"head_{h.task}", "sha256": h.sha256, "licence": h.licence} for h in self.heads
         ]
         return backbones + heads
+
+    def weights_with(self, outputs: Sequence[str]) -> list[dict[str, str]]:
+        """Return `weights` and those of the backbones that only `outputs` need."""
+        names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
+        return self.weights + [backbone_weights(name).origin() for name in names]
 
     def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
         """Extract one song.
@@ -163,7 +168,8 @@ class Extractor:
         path : path
             An audio file.
         outputs : sequence of str
-            Backbone outputs to keep in `Song.features`, for example ``msd.penultimate``.
+            Backbone outputs to keep in `Song.features`, for example ``msd.penultimate``. A
+            backbone that no head reads costs its time here.
 
         Raises
         ------
@@ -193,7 +199,7 @@ class Extractor:
         )
 
     def features(self, path: str | os.PathLike[str]) -> tuple[FloatArray, dict[str, Features]]:
-        """Return ``start_s`` (T,) and every backbone's full `Features`, by backbone name."""
+        """Return ``start_s`` (T,) and the `Features` of the backbones that heads read, by name."""
         result, _info = decode(
             path,
             self._features,
@@ -204,8 +210,9 @@ class Extractor:
 
     def _features(self, blocks: Iterable[FloatArray]) -> tuple[FloatArray, dict[str, Features]]:
         starts: list[float] = []
-        parts: dict[str, list[Features]] = {name: [] for name in self._backbone_names}
-        for batch_starts, found in self._batches(blocks, Stopwatch()):
+        names = self.heads.backbones
+        parts: dict[str, list[Features]] = {name: [] for name in names}
+        for batch_starts, found in self._batches(blocks, names, Stopwatch()):
             starts.extend(batch_starts)
             for name, features in found.items():
                 parts[name].append(features)
@@ -218,7 +225,7 @@ class Extractor:
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
-        for batch_starts, found in self._batches(blocks, watch):
+        for batch_starts, found in self._batches(blocks, self._networks(outputs), watch):
             starts.extend(batch_starts)
             with watch.stage("heads"):
                 scores.append(self.heads.scores(found))
@@ -228,11 +235,11 @@ class Extractor:
         return np.asarray(starts, np.float32), np.concatenate(scores), joined
 
     def _batches(
-        self, blocks: Iterable[FloatArray], watch: Stopwatch
+        self, blocks: Iterable[FloatArray], names: Sequence[str], watch: Stopwatch
     ) -> Iterator[tuple[list[float], dict[str, Features]]]:
         """Run the backbones over a track, some segments at a time."""
         with watch.stage("load"):
-            backbones = self._backbones
+            backbones = [self._backbone(name) for name in names]
         found_segments = segments(watch.each("decode", blocks), self.config.spec)
         for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
             stacked = np.stack([segment.log_mel for segment in batch])
@@ -240,15 +247,16 @@ class Extractor:
                 found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
             yield [segment.start_s for segment in batch], found
 
-    @cached_property
-    def _backbone_names(self) -> tuple[BackboneName, ...]:
-        return tuple(backbone_weights(name).name for name in self.heads.backbones)
+    def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        asked = (split_input(name)[0] for name in outputs)
+        return tuple(dict.fromkeys((*self.heads.backbones, *asked)))
 
-    @cached_property
-    def _backbones(self) -> tuple[Backbone, ...]:
-        engine, device, mel = self.config.engine, self.config.device, self.config.spec.mel
-        names = self._backbone_names
-        return tuple(load_backbone(n, engine=engine, device=device, mel=mel) for n in names)
+    def _backbone(self, name: str) -> Backbone:
+        if name not in self._loaded:
+            engine, device, mel = self.config.engine, self.config.device, self.config.spec.mel
+            known = backbone_weights(name).name
+            self._loaded[name] = load_backbone(known, engine=engine, device=device, mel=mel)
+        return self._loaded[name]
 
 
 def vector(path: str | os.PathLike[str]) -> FloatArray:

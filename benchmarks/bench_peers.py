@@ -30,12 +30,13 @@ from bench_pipeline import make_song, report
 from audiorec.audio.decode import decode
 
 RUNNER = Path(__file__).with_name("peers") / "run_peer.py"
-OURS = ("audiorec-msd", "audiorec", "audiorec-hop6")
+OURS = ("audiorec", "audiorec-features", "audiorec-tags", "audiorec-hop6")
 TENSORFLOW = ("musicnn",)
 THEIRS = ("essentia-musicnn", "bliss", "librosa", "opensmile-egemaps", "opensmile-compare")
 WIDTHS = {
-    "audiorec-msd": 50,
     "audiorec": 84,
+    "audiorec-features": 84,
+    "audiorec-tags": 50,
     "audiorec-hop6": 84,
     "essentia-musicnn": 50,
     "musicnn": 50,
@@ -66,7 +67,7 @@ def check(answers: dict[str, list[float]], form: str) -> None:
     for peer, answer in answers.items():
         if len(answer) != WIDTHS[peer] or not all(map(math.isfinite, answer)):
             sys.exit(f"error: {peer} gave {len(answer)} numbers, or one that is not finite")
-    ours = answers.get("audiorec-msd")
+    ours = answers.get("audiorec-tags")
     for peer in SAME_NETWORK:
         if ours is None or peer not in answers:
             continue
@@ -116,10 +117,9 @@ def figures(
         "startup_cpu_s": spread([line["startup_cpu_s"] for line in lines], 2),
         "peak_mb": round(max(line["peak_mb"] for line in lines)),
     }
-    for ours in ("audiorec", "audiorec-msd"):
-        if ours in rounds[0]:
-            ratios = [r[peer]["cpu_s"] / r[ours]["cpu_s"] for r in rounds]
-            found[f"{ours}_is_faster_by"] = spread(ratios, 2)
+    if "audiorec" in rounds[0]:
+        ratios = [r[peer]["cpu_s"] / r["audiorec"]["cpu_s"] for r in rounds]
+        found["audiorec_is_faster_by"] = spread(ratios, 2)
     return found
 
 

@@ -16,9 +16,10 @@ from pathlib import Path
 import numpy as np
 import torch
 from head_features import Extractor, Table, concatenate
+from head_packages import WEAK
 from head_version import INPUTS, RECIPE, rotate, usable
 from head_version_figures import both
-from train_heads import augmented_table, clean_tables, labelled_clips
+from train_heads import augmented_table, clean_tables, labelled_clips, quiet_table, sung_tables
 
 from audiorec.tagger.heads import softmax
 from audiorec.tagger.heads_train import HeadRecipe
@@ -40,20 +41,26 @@ def main() -> None:
     extractor = Extractor(args.cache)
     clips = labelled_clips(args.data, args.extra)
     clean, songs = clean_tables(extractor, clips, args.data)
-    found = usable(concatenate([clean, songs]))
+    sung, _ = sung_tables(extractor, args.extra)
+    found = usable(concatenate([clean, songs, sung]))
     found = found.rows(found.corpus != "tune")
+    quiet = usable(quiet_table(extractor, clips))
     made = usable(augmented_table(extractor, clips, args.data))
     judged = usable(clean)
 
     def line(name: str, train: Table, inputs: tuple[str, ...], recipe: HeadRecipe) -> None:
         show(name, train, judged, inputs=inputs, recipe=recipe)
 
-    everything = concatenate([found, made])
+    everything = concatenate([found, quiet, made])
+    without_songs = everything.rows(~np.isin(everything.corpus, WEAK))
     line("shipped", everything, INPUTS, RECIPE)
-    line("... without augmentation", found, INPUTS, RECIPE)
-    line("... without songs", everything.rows(everything.corpus != "gtzan"), INPUTS, RECIPE)
+    line("... without augmentation", concatenate([found, quiet]), INPUTS, RECIPE)
+    line("... without quiet rows", concatenate([found, made]), INPUTS, RECIPE)
+    line("... without songs", without_songs, INPUTS, RECIPE)
     line("... linear", everything, INPUTS, LINEAR)
     line("... 256 units", everything, INPUTS, LARGE)
+    four = (*INPUTS, "mtt.max_pool", "mtt.mean_pool")
+    line("max and mean pools of both", everything, four, RECIPE)
     for output in OUTPUTS:
         for names in (("msd",), ("mtt",), ("msd", "mtt")):
             inputs = tuple(f"{name}.{output}" for name in names)

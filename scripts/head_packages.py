@@ -1,21 +1,22 @@
-"""Labelled audio in Debian packages: music without a voice, speech, the sounds of games.
+"""Labelled audio in packages: music without a voice, speech, the sounds of games, some songs.
 
-The packages lie unpacked below one folder, one folder each, as `unpack_packages.sh` leaves them.
-A corpus is a package, or the part of one that is of one class. What a piece is called follows from
-its place: a folder of music, a folder of spoken lines. Nobody labelled single pieces, except for
-those named here that are sung.
+The packages lie unpacked below one folder, one folder each, as `unpack_packages.sh` leaves them:
+Debian's, and source distributions of PyPI (``name==version``). A corpus is a package, or the part
+of one that is of one class. What a piece is called follows from its place: a folder of music, a
+folder of spoken lines. Nobody labelled single pieces, except for those named here that are sung.
 """
 
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import soundfile
-from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, UNLABELLED, Clip
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, UNLABELLED, VOCAL, Clip
 
 SECONDS = 60.0  # of each long piece
 SKIP_S = 5.0  # of music: fade-ins
-WHOLE_S = 600.0  # of songs that are only judged
+WHOLE_S = 600.0  # of songs that are used whole
 MOST = 120  # pieces of a corpus
 MUSIC_S, SOUND_S = 20.0, 2.5  # at least; shorter music is a game's jingle
 AUDIO_SUFFIXES = {".ogg", ".oga", ".opus", ".mp3", ".wav", ".flac", ""}
@@ -35,6 +36,10 @@ class Corpus:
         Below the package's folder.
     but : tuple of str
         Stems that are left out.
+    whole : bool
+        A recording is used from its first second to its last, short or long.
+    by_singer : bool
+        The end of a stem, after the last ``_``, is the singer and so the group.
     """
 
     name: str
@@ -42,11 +47,18 @@ class Corpus:
     package: str = ""
     pattern: str = "**/*"
     but: tuple[str, ...] = ()
+    whole: bool = False
+    by_singer: bool = False
+
+    @property
+    def source(self) -> str:
+        """What is fetched: a package of Debian, or ``name==version``."""
+        return self.package or self.name
 
     @property
     def folder(self) -> str:
-        """Name of the folder of the package."""
-        return self.package or self.name
+        """Name of the folder that it is unpacked to."""
+        return self.source.replace("==", "-")
 
 
 MUSIC = (
@@ -96,48 +108,72 @@ SOUNDS = (
     Corpus("scorched3d-data", OTHER, "scorched3d-data", "**/*.wav"),
     Corpus("megaglest-sounds", OTHER, "megaglest-data", "**/sounds/*"),
 )
+# Finished recordings with a singer. A label holds for most of a piece, not for its prelude.
+SONGS = (
+    Corpus(
+        "winterreise", ACCOMPANIED, "synctoolbox==1.4.2", "**/Schubert_*.wav",
+        whole=True, by_singer=True,
+    ),
+)  # fmt: skip
+# Singing by people and in rooms that nothing was learnt from: only to measure.
+ELSEWHERE = (
+    Corpus("brad-sucks", ACCOMPANIED, "audiotsm==0.1.2", "**/TheresSomethingWrong.wav", whole=True),
+    Corpus("happy-birthday", ACCOMPANIED, "nyquist", "**/demos/audio/happy.wav", whole=True),
+    Corpus("and-its-all", VOCAL, "csoundqt-examples", "**/AndItsAll.wav", whole=True),
+    Corpus("choir-quartet", VOCAL, "libsoni==1.1.0", "**/demo_f0/DCS_LI_Quartet*.wav", whole=True),
+)
 CORPORA = (*MUSIC, *SOUNDS)
+FETCHED = (*CORPORA, *SONGS, *ELSEWHERE)
+WEAK = ("gtzan", *(corpus.name for corpus in SONGS))  # corpora of weak labels
 SPEECH = {"cmu_arctic", "tuxpaint-speech", "asterisk-prompt-it-menardi-wav", "klettres-data"} | {
     c.name for c in SOUNDS if c.name.startswith(("asterisk-core", "fillets"))
 }
 
 
-def package_clips(extra: Path) -> list[Clip]:
+def package_clips(extra: Path, corpora: Sequence[Corpus] = CORPORA) -> list[Clip]:
     """Return the labelled pieces of a folder of unpacked packages.
 
     A package that is absent stops the script: without it another head would come out.
     """
-    absent = sorted({c.folder for c in CORPORA if not (extra / c.folder).is_dir()})
+    absent = sorted({c.folder for c in FETCHED if not (extra / c.folder).is_dir()})
     if absent:
-        sys.exit(f"error: {extra} lacks the unpacked Debian packages {', '.join(absent)}")
-    return [clip for corpus in CORPORA for clip in _clips(extra / corpus.folder, corpus)]
+        sys.exit(f"error: {extra} lacks the unpacked packages {', '.join(absent)}")
+    return [clip for corpus in corpora for clip in _clips(extra / corpus.folder, corpus)]
 
 
 def _clips(folder: Path, corpus: Corpus) -> list[Clip]:
     """Return up to `MOST` pieces of one corpus, spread over all."""
-    sound = corpus.label == OTHER
+    short = corpus.whole or corpus.label == OTHER
     found = [
         path
         for path in sorted(folder.glob(corpus.pattern))
-        if _is_long(path, SOUND_S if sound else MUSIC_S) and path.stem not in corpus.but
+        if _is_long(path, SOUND_S if short else MUSIC_S) and path.stem not in corpus.but
     ]
     if not found:
         sys.exit(f"error: no audio for {corpus.name} in {folder}")
-    clips = []
-    for path in found[:: -(-len(found) // MOST)]:
-        track = f"{corpus.name}/{path.parent.name}/{path.stem}"
-        clips.append(
-            Clip(
-                corpus=corpus.name,
-                group=corpus.name if sound else track,
-                track=track,
-                label=corpus.label,
-                path=path,
-                skip_s=0.0 if sound else SKIP_S,
-                max_s=SECONDS if corpus.label >= 0 else WHOLE_S,
-            )
+    whole = corpus.whole or corpus.label < 0
+    return [
+        Clip(
+            corpus=corpus.name,
+            group=_group(corpus, path),
+            track=_track(corpus, path),
+            label=corpus.label,
+            path=path,
+            skip_s=0.0 if short else SKIP_S,
+            max_s=WHOLE_S if whole else SECONDS,
         )
-    return clips
+        for path in found[:: -(-len(found) // MOST)]
+    ]
+
+
+def _track(corpus: Corpus, path: Path) -> str:
+    return f"{corpus.name}/{path.parent.name}/{path.stem}"
+
+
+def _group(corpus: Corpus, path: Path) -> str:
+    if corpus.by_singer:
+        return f"{corpus.name}/{path.stem.rsplit('_', 1)[-1]}"
+    return corpus.name if corpus.label == OTHER else _track(corpus, path)
 
 
 def _is_long(path: Path, seconds: float) -> bool:

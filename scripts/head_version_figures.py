@@ -16,8 +16,10 @@ from head_data import (
 )
 from head_features import Extractor, Table, concatenate
 from head_figures import LICENCE, Figures, save, shown
+from head_packages import WEAK
 from head_version import (
     INPUTS,
+    QUIET,
     Unseen,
     contains,
     rotate,
@@ -36,8 +38,8 @@ from audiorec.types import FloatArray
 
 INFO = {
     "sources": "MIR-1K (research use), Superpowers (CC0), UrbanSound8K (CC BY-NC), Kitchen20, "
-    "CMU ARCTIC, Nonspeech noises, GTZAN (research use), Debian packages of game music, sounds "
-    "and speech; iKala and others only to measure",
+    "CMU ARCTIC, Nonspeech noises, GTZAN (research use), Schubert Winterreise Dataset (CC BY 3.0), "
+    "Debian packages of game music, sounds and speech; iKala and others only to measure",
     "licence": LICENCE,
 }
 DAMAGED_CLIPS = 10  # of each corpus
@@ -47,7 +49,12 @@ Scores = npt.NDArray[np.floating]
 
 
 def version(
-    extractor: Extractor, clips: list[Clip], table: Table, clean: Table, out: Path
+    extractor: Extractor,
+    clips: list[Clip],
+    table: Table,
+    clean: Table,
+    elsewhere: Table,
+    out: Path,
 ) -> Figures:
     """Train and judge.
 
@@ -57,14 +64,16 @@ def version(
     clips : list of Clip
         What `clean` was cut from.
     table, clean : Table
-        Everything, and the segments as they are found, without GTZAN.
+        Everything, and the segments as they are found, without songs of weak labels.
+    elsewhere : Table
+        Singing that nothing is learnt from.
     out : Path
         Folder for ``head_version.safetensors``.
     """
     train, judged = usable(table), usable(clean)
     train = train.rows(train.corpus != "tune")
     trained = train_version(train, extractor.sha256, info=INFO)
-    as_it_is = (train.track != "augmented") & (train.corpus != "gtzan")
+    as_it_is = ~np.isin(train.track, ("augmented", QUIET)) & ~np.isin(train.corpus, WEAK)
     inside = both(
         "version, inside the training corpora",
         trained.out_of_fold[as_it_is],
@@ -73,6 +82,8 @@ def version(
     figures: Figures = {
         "inside": inside,
         "songs": songs(train, trained.out_of_fold, clean, trained.head),
+        "lieder": lieder(train),
+        "elsewhere": elsewhere_answers(trained.head, elsewhere),
         "without_singers": without_singers(train, judged),
         "degraded": degraded(extractor, clips, train, judged),
     }
@@ -133,6 +144,36 @@ def songs(train: Table, out_of_fold: Scores, clean: Table, head: Head) -> Figure
         print(f"\n{name}: vocal, instrumental, with accompaniment, other")
         for folder, row in counts.items():
             print(f"{folder:28} {list(row.values())}", flush=True)
+    return found
+
+
+def lieder(train: Table) -> Figures:
+    """Return what a baritone with a piano is called by a head that heard another one, or none."""
+    here = (train.corpus == "winterreise") & (train.track != "augmented")
+    rows, singers = train.rows(here), np.unique(train.group[here])
+    none = strange_logits(train.rows(~contains(train.corpus, ("winterreise",))), rows)
+    found: Figures = {}
+    print("\nWinterreise, segments: vocal, instrumental, with accompaniment, other")
+    for singer in singers:
+        own = rows.group == singer
+        other = strange_logits(train.rows(train.group != singer), rows.rows(own))
+        for name, logits in (("the other singer heard", other), ("no lieder heard", none[own])):
+            counts = np.bincount(logits.argmax(1), minlength=len(VERSION_CLASSES)).tolist()
+            found[f"{singer}, {name}"] = counts
+            print(f"{singer:18} {name:24} {counts}", flush=True)
+    return found
+
+
+def elsewhere_answers(head: Head, rows: Table) -> Figures:
+    """Return the mean scores of singing by people of whom nothing was learnt."""
+    scores = head.scores_of_columns(rows.columns(INPUTS))
+    found: Figures = {}
+    print("\nelsewhere: vocal, instrumental, with accompaniment, other")
+    for track in np.unique(rows.track):
+        part = rows.track == track
+        mean = scores[part].mean(0).astype(float).round(2).tolist()
+        found[track] = {"is": VERSION_CLASSES[rows.label[part][0]], "scores": mean}
+        print(f"{track:50} {found[track]['is']:20} {mean}", flush=True)
     return found
 
 

@@ -8,7 +8,8 @@ import soundfile
 
 from audiorec.errors import InputError
 from audiorec.labelled import evaluate, labelled_features, read_labels, train
-from audiorec.tagger.heads import Head, default_heads
+from audiorec.tagger.heads import Head
+from audiorec.tagger.shipped import default_heads
 
 RATE = 16_000  # Hz
 

@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import as_file, files
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,6 @@ from audiorec.types import Features, FloatArray
 
 FORMAT_VERSION = 1
 METADATA_KEY = "audiorec_head"
-DEFAULT_TASKS = ("version", "genre")
 BLOCK_SEGMENTS = 256  # that are scored at once
 MAX_LAYERS = 8  # a file that claims more is damaged
 
@@ -366,20 +364,3 @@ class Heads:
             Columns in the order of `classes`; each head's columns sum to 1.
         """
         return np.concatenate([head.scores(features) for head in self], axis=1)
-
-
-def default_heads() -> Heads:
-    """Return the shipped heads: version (4 classes), then genre (10 classes).
-
-    Raises
-    ------
-    WeightsError
-        If a shipped file is missing or damaged.
-    """
-    return Heads([_shipped(task) for task in DEFAULT_TASKS])
-
-
-def _shipped(task: str) -> Head:
-    """Load one head from the package's data folder."""
-    with as_file(files("audiorec.tagger") / "data" / f"head_{task}.safetensors") as path:
-        return Head.load(path)

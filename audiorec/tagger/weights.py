@@ -74,6 +74,10 @@ class BackboneWeights:
         """Return the file's name in ``data/``."""
         return f"musicnn_{self.name}.{form}"
 
+    def origin(self) -> dict[str, str]:
+        """Return what a store says of the network: name, sha256 and licence."""
+        return {"name": f"musicnn_{self.name}", "sha256": self.sha256, "licence": self.licence}
+
 
 WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType(
     {

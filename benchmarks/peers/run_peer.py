@@ -29,23 +29,31 @@ SEGMENT_FRAMES = 187
 Work = Callable[[str], list[float]]
 
 
-def audiorec_one(_graph: str) -> Work:
-    """Return audiorec with the MSD network alone: the tags' means."""
+def audiorec_tags(_graph: str) -> Work:
+    """Return audiorec's MSD network without heads: the tags' means."""
     from audiorec.pipeline import taggram
 
     return lambda song: taggram(song).scores.mean(axis=0).tolist()
 
 
-def audiorec_both(_graph: str) -> Work:
-    """Return audiorec as it is used, with both networks: the vector."""
+def audiorec_vector(_graph: str) -> Work:
+    """Return audiorec as it is used: the vector."""
     from audiorec.pipeline import Extractor
 
     extractor = Extractor()
     return lambda song: extractor.song(song).vector.tolist()
 
 
+def audiorec_features(_graph: str) -> Work:
+    """Return audiorec with what `--features` keeps, for which both networks run."""
+    from audiorec.pipeline import FEATURE_OUTPUTS, Extractor
+
+    extractor = Extractor()
+    return lambda song: extractor.song(song, outputs=FEATURE_OUTPUTS).vector.tolist()
+
+
 def audiorec_hop(_graph: str) -> Work:
-    """Return audiorec with both networks and a segment every six seconds."""
+    """Return audiorec with a segment every six seconds."""
     from audiorec.pipeline import Extractor, ExtractorConfig
     from audiorec.spec import FeatureSpec, SegmentSpec
 
@@ -136,8 +144,9 @@ def librosa_features(_graph: str) -> Work:
 
 
 PEERS: dict[str, Callable[[str], Work]] = {
-    "audiorec-msd": audiorec_one,
-    "audiorec": audiorec_both,
+    "audiorec": audiorec_vector,
+    "audiorec-features": audiorec_features,
+    "audiorec-tags": audiorec_tags,
     "audiorec-hop6": audiorec_hop,
     "essentia-musicnn": essentia_musicnn,
     "musicnn": musicnn,

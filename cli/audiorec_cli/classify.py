@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.console import Exit, print_json, print_table, say
+from audiorec_cli.head_options import HeadOption, chosen_heads
 
 if TYPE_CHECKING:
     from audiorec.reading import Reading
@@ -17,7 +18,7 @@ TOP = 3  # genres a song
 
 def classify(
     paths: Annotated[list[Path], typer.Argument(help="Folders, audio files or globs.")],
-    head: Annotated[list[Path] | None, typer.Option(help="Head files instead of ours.")] = None,
+    head: HeadOption = None,
     form: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="What to print.")
     ] = "table",
@@ -36,7 +37,7 @@ def classify(
     if not sources:
         say("error: no songs found: no file there looks like audio")
         raise typer.Exit(Exit.NOTHING_USABLE)
-    extractor = Extractor(ExtractorConfig(heads=tuple(head or ())))
+    extractor = Extractor(ExtractorConfig(heads=chosen_heads(head)))
     readings: list[tuple[str, Reading]] = []
     for source in sources:
         try:

@@ -9,6 +9,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.console import Exit, duration, file_size, out, print_json, say
+from audiorec_cli.head_options import HeadOption, chosen_heads
 from audiorec_cli.observers import Observers, observers, stage_line
 from audiorec_cli.progress import progress_display
 from audiorec_cli.stopping import graceful_stop
@@ -25,8 +26,9 @@ if TYPE_CHECKING:
     from audiorec.report import RunReport
     from audiorec.vectors.journal import Outputs
 
-# Seconds of audio per CPU-second; benchmarks/bench_pipeline.py measures it.
-SPEED = 80.0
+# CPU-seconds for a second of audio; benchmarks/bench_pipeline.py and bench_peers.py measure them.
+READING = 0.0012  # decoding an MP3 and its spectrogram
+NETWORK = {"msd": 0.0008, "mtt": 0.0028}
 MIB = 1 << 20
 
 
@@ -72,7 +74,7 @@ def extract(
         bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
     ] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")] = 0,
-    head: Annotated[list[Path] | None, typer.Option(help="Head files instead of ours.")] = None,
+    head: HeadOption = None,
     hop: Annotated[
         float,
         typer.Option(
@@ -120,9 +122,10 @@ def extract(
     """
     from audiorec.extraction import Policy, RunOptions, make_outputs, preview
     from audiorec.naming import parse_naming
-    from audiorec.pipeline import ExtractorConfig
+    from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig
     from audiorec.spec import FeatureSpec, SegmentSpec
     from audiorec.storage import is_uri
+    from audiorec.tagger.head_inputs import split_input
     from audiorec.workers import Limits
 
     options = RunOptions(
@@ -134,7 +137,7 @@ def extract(
         max_failures=_max_failures(max_failures),
     )
     config = ExtractorConfig(
-        heads=tuple(head or ()),
+        heads=chosen_heads(head),
         engine=engine,
         device=device,
         max_duration_s=max_duration,
@@ -161,7 +164,10 @@ def extract(
         raise typer.Exit(Exit.NOTHING_USABLE)
     if dry_run:
         plan = preview(sources, outputs, config=config, options=options)
-        _print_plan(plan, json)
+        networks = set(Extractor(config).heads.backbones)
+        if outputs.features is not None:
+            networks |= {split_input(name)[0] for name in FEATURE_OUTPUTS}
+        _print_plan(plan, READING + sum(NETWORK[name] for name in networks), json)
         return
     report, code = _run(
         sources, outputs, config, options, watched, allow_failures=allow_failures, quiet=quiet
@@ -277,12 +283,12 @@ def _max_failures(text: str | None) -> int | float | None:
     return value
 
 
-def _print_plan(plan: "Plan", json: bool) -> None:
+def _print_plan(plan: "Plan", cost: float, json: bool) -> None:
     """Estimate from file headers: nothing is decoded."""
     todo, unchanged = plan.todo, len(plan.unchanged)
     failed_before = len(plan.failed_before)
     seconds = sum(_header_seconds(source) for source in todo)
-    cpu_s = seconds / SPEED
+    cpu_s = seconds * cost
     if json:
         print_json(
             {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec_cli.console import out, print_json, say
+from audiorec_cli.head_options import HEAD_FILE, head_file
 from audiorec_cli.progress import progress_display
 
 if TYPE_CHECKING:
@@ -20,7 +21,6 @@ app = typer.Typer(
     help="Train and judge heads: classifiers of segments.",
 )
 
-HEAD_FILE = "head.safetensors"
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
 CACHE_FOLDER = "features"
@@ -107,7 +107,7 @@ def evaluate(
     from audiorec.tagger.heads import Head
 
     _check_pictures(pictures)
-    loaded = Head.load(head / HEAD_FILE if head.is_dir() else head)
+    loaded = Head.load(head_file(head))
     where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
     data = _features(labels, where, loaded.classes, loaded.inputs, jobs, quiet)
     segments, songs = evaluate_labelled(loaded, data)

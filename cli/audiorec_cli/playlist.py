@@ -15,6 +15,7 @@ from audiorec_cli.choosing import (
     limits,
 )
 from audiorec_cli.console import duration, print_json, print_table, say
+from audiorec_cli.head_options import StoreHeadOption, chosen_heads
 from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
 from audiorec_cli.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
 from audiorec_cli.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
@@ -52,6 +53,7 @@ def playlist(
     by: ByOption = "vector",
     features: FeaturesOption = None,
     embeddings: EmbeddingsOption = None,
+    head: StoreHeadOption = None,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
     keep_duplicates: KeepDuplicatesOption = False,
@@ -73,7 +75,7 @@ def playlist(
     check_target(m3u8, json)
     store = open_vectors(vectors)
     space = open_space(store, by, features=features, embeddings=embeddings, use_index=False)
-    seeds = read_seeds(space, songs, listed)
+    seeds = read_seeds(space, songs, listed, chosen_heads(head))
     allowed = allowed_songs(store, only, exclude)
     caps = limits(
         store,

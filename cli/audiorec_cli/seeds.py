@@ -49,8 +49,16 @@ class Seed:
     vector: "FloatArray"
 
 
-def read_seeds(space: "Space", songs: Sequence[str] | None, listed: str | None) -> list[Seed]:
+def read_seeds(
+    space: "Space",
+    songs: Sequence[str] | None,
+    listed: str | None,
+    heads: tuple[Path, ...] = (),
+) -> list[Seed]:
     """Find the songs that are named on the command line and in a list.
+
+    `heads` are those of the store, where they are not ours: a song that the store does not
+    have is scored with them.
 
     Raises
     ------
@@ -62,7 +70,7 @@ def read_seeds(space: "Space", songs: Sequence[str] | None, listed: str | None) 
     names = [*(songs or ()), *(_lines(listed) if listed is not None else ())]
     if not names:
         raise InputError("name a song: an id of the store, a part of one, or an audio file")
-    seeds = [_seed(space, name) for name in names]
+    seeds = [_seed(space, name, heads) for name in names]
     return list({seed.name: seed for seed in seeds}.values())
 
 
@@ -105,16 +113,16 @@ def _lines(listed: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _seed(space: "Space", name: str) -> Seed:
+def _seed(space: "Space", name: str, heads: tuple[Path, ...]) -> Seed:
     store = space.store
     song_id = find_id(store, name)
     if song_id is None:
-        return _unseen(space, name)
+        return _unseen(space, name, heads)
     row = store.row_number(song_id)
     return Seed(song_id, row, store.row(song_id), space.units([row])[0], store.vector(song_id))
 
 
-def _unseen(space: "Space", path: str) -> Seed:
+def _unseen(space: "Space", path: str, heads: tuple[Path, ...]) -> Seed:
     """Extract a song that the store does not know, with the extractor that made the store."""
     import numpy as np
 
@@ -122,7 +130,7 @@ def _unseen(space: "Space", path: str) -> Seed:
 
     if space.by == "embedding":
         raise InputError(f"{path}: the store does not have it, and so there is no embedding of it")
-    extractor = Extractor.for_store(space.store.metadata)
+    extractor = Extractor.for_store(space.store.metadata, heads=heads)
     outputs = _outputs(space)
     song = extractor.song(path, outputs=outputs)
     compared = song.vector

@@ -19,6 +19,7 @@ from audiorec_cli.choosing import (
     say_copies,
 )
 from audiorec_cli.console import duration, out, print_json, print_table, say
+from audiorec_cli.head_options import StoreHeadOption, chosen_heads
 from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
 from audiorec_cli.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
 from audiorec_cli.spaces import By, ByOption, EmbeddingsOption, FeaturesOption, open_space, table_of
@@ -43,6 +44,7 @@ def similar(
     by: ByOption = "vector",
     features: FeaturesOption = None,
     embeddings: EmbeddingsOption = None,
+    head: StoreHeadOption = None,
     only: OnlyOption = None,
     exclude: ExcludeOption = None,
     per_artist: PerArtistOption = None,
@@ -79,6 +81,7 @@ def similar(
         }
         refused |= {"--max-per-artist": per_artist, "--max-per-album": per_album, "--why": why}
         refused |= {"--m3u8": m3u8, "--diversity": diversity, "--keep-duplicates": keep_duplicates}
+        refused |= {"--head": head}
         target = check(all_songs, output, refused)
         store = open_vectors(vectors)
         table = table_of(store, by, features=features, embeddings=embeddings)
@@ -88,7 +91,7 @@ def similar(
     _check_why(why, by)
     store = open_vectors(vectors)
     space = open_space(store, by, features=features, embeddings=embeddings)
-    seeds = read_seeds(space, songs, listed)
+    seeds = read_seeds(space, songs, listed, chosen_heads(head))
     allowed = allowed_songs(store, only, exclude)
     allowed[rows_of(seeds)] = False
     k = k or DEFAULT_K

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import soundfile
 
 pytest.importorskip("torchaudio", reason="torchaudio (extra train) is not installed")
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
@@ -14,7 +15,16 @@ from head_augment import LENGTH, SAMPLE_RATE, mp3, pitch, speed, tempo
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, OTHER_CORPORA, VOCAL
 from head_features import Table
 from head_packages import MUSIC, SOUNDS, Corpus, package_clips
-from head_version import AUGMENTED_SHARE, TURNS, left_out, row_weights, turns
+from head_version import (
+    AUGMENTED_SHARE,
+    SONG_WEIGHTS,
+    TURNS,
+    calibrate,
+    left_out,
+    row_weights,
+    targets,
+    turns,
+)
 
 from audiorec.types import Features
 
@@ -110,18 +120,62 @@ def test_a_class_that_is_only_made_weighs_as_much_as_the_others():
     np.testing.assert_allclose(row_weights(table(rows)), 1.0)
 
 
+def test_a_record_weighs_as_the_table_of_songs_says():
+    rows = [(ACCOMPANIED, name, name, name) for name in ("gtzan", "winterreise", "mir1k")]
+    weights = row_weights(table(rows))
+    assert weights[0] / weights[2] == pytest.approx(SONG_WEIGHTS["gtzan"])
+    assert weights[1] / weights[2] == pytest.approx(SONG_WEIGHTS["winterreise"])
+
+
+def test_weak_labels_give_way_to_the_tags_and_others_do_not():
+    rows = [(ACCOMPANIED, name, name, name) for name in ("gtzan", "winterreise", "mir1k")]
+    found = targets(table(rows))  # no tag says anything of a voice
+    np.testing.assert_allclose(found[:2], [[0, 0.3, 0.7, 0]] * 2)
+    np.testing.assert_allclose(found[2], [0, 0, 1, 0])
+
+
+def test_one_temperature_leaves_every_answer_as_it_was():
+    rng = np.random.default_rng(0)
+    logits, labels = rng.normal(size=(400, 4)) * 8, rng.integers(0, 4, 400)
+    scale, bias = calibrate(logits, labels)
+    np.testing.assert_array_equal(bias, 0)
+    assert np.ptp(scale) == 0
+    assert 0 < scale[0] < 0.5, "random answers that were far too sure"
+
+
+def songs_folder(tmp_path, monkeypatch, **options):
+    """A corpus of one package, fetched or not."""
+    corpus = Corpus("some-songs", ACCOMPANIED, "songs==1.2", "**/*.wav", **options)
+    monkeypatch.setattr(head_packages, "FETCHED", (corpus,))
+    return tmp_path / "songs-1.2", (corpus,)
+
+
 def test_a_package_that_is_absent_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(head_packages, "CORPORA", (Corpus("some-music", INSTRUMENTAL),))
-    with pytest.raises(SystemExit, match="some-music"):
-        package_clips(tmp_path)
+    _, corpora = songs_folder(tmp_path, monkeypatch)
+    with pytest.raises(SystemExit, match=r"songs-1\.2"):
+        package_clips(tmp_path, corpora)
 
 
 def test_a_package_without_audio_is_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(head_packages, "CORPORA", (Corpus("some-music", INSTRUMENTAL),))
-    (tmp_path / "some-music").mkdir()
-    (tmp_path / "some-music" / "readme.ogg").write_text("no audio")
-    with pytest.raises(SystemExit, match="no audio for some-music"):
-        package_clips(tmp_path)
+    folder, corpora = songs_folder(tmp_path, monkeypatch)
+    folder.mkdir()
+    (folder / "readme.wav").write_text("no audio")
+    with pytest.raises(SystemExit, match="no audio for some-songs"):
+        package_clips(tmp_path, corpora)
+
+
+def test_recordings_of_singers_are_whole_and_grouped_by_the_end_of_their_names(
+    tmp_path, monkeypatch
+):
+    folder, corpora = songs_folder(tmp_path, monkeypatch, whole=True, by_singer=True)
+    folder.mkdir()
+    for name in ("One_01_AA", "One_02_AA", "One_01_BB"):
+        soundfile.write(folder / f"{name}.wav", np.zeros(3 * SAMPLE_RATE), SAMPLE_RATE)
+    clips = package_clips(tmp_path, corpora)
+    assert [clip.group for clip in clips] == [
+        "some-songs/AA", "some-songs/BB", "some-songs/AA",
+    ]  # fmt: skip
+    assert {(clip.skip_s, clip.max_s) for clip in clips} == {(0.0, head_packages.WHOLE_S)}
 
 
 @pytest.mark.parametrize("kbit", [128, 64])

@@ -10,8 +10,7 @@ from safetensors.numpy import save_file
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.tagger.head_inputs import assemble, split_input
-from audiorec.tagger.heads import METADATA_KEY, Head, Heads, default_heads, softmax
-from audiorec.tagger.weights import WEIGHTS
+from audiorec.tagger.heads import METADATA_KEY, Head, Heads, softmax
 from audiorec.types import Features
 
 SHA = {"msd": "a" * 64, "mtt": "b" * 64}
@@ -244,22 +243,3 @@ def test_heads_refuse_the_same_task_twice_and_disagreement():
     other = dataclasses.replace(head, task="b", backbones=SHA | {"mtt": "d" * 64})
     with pytest.raises(InputError, match="different backbones 'mtt'"):
         Heads([head, other])
-
-
-def test_shipped_heads_are_the_default_taxonomy():
-    heads = default_heads()
-    version = "vocal instrumental vocal_accompaniment other".split()
-    genre = "blues classical country electronic folk hiphop jazz metal pop rock".split()
-    expected = [f"version/{c}" for c in version] + [f"genre/{c}" for c in genre]
-    assert heads.classes == tuple(expected)
-    heads.check_backbones({name: entry.sha256 for name, entry in WEIGHTS.items()})
-    scores = heads.scores({"msd": features(5), "mtt": features(5, 8)})
-    np.testing.assert_allclose(scores[:, :4].sum(1), 1, atol=1e-6)
-    np.testing.assert_allclose(scores[:, 4:].sum(1), 1, atol=1e-6)
-
-
-def test_shipped_heads_say_where_they_come_from():
-    for head in default_heads():
-        assert head.licence != "not stated"
-        assert head.info["sources"]
-        assert head.info["training_data"]

@@ -1,0 +1,67 @@
+"""Which heads score a song: the options of every command that opens audio."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec.errors import InputError
+
+HEAD_FILE = "head.safetensors"
+OURS = "ours"
+
+HeadOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[TASK=]FILE",
+        help="Heads instead of ours, once each: a head file, the folder of heads train, or "
+        "TASK=ours to keep ours beside it.",
+    ),
+]
+StoreHeadOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="[TASK=]FILE",
+        help="Heads that made the store, if not ours: needed to score a file it does not have.",
+    ),
+]
+
+
+def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
+    """Return the head files that the options name; empty for the shipped pair.
+
+    Parameters
+    ----------
+    named : sequence of str, optional
+        ``FILE``, ``TASK=FILE`` or ``TASK=ours``.
+
+    Raises
+    ------
+    InputError
+        If none of ours has the task, or a file's head has another task than is said.
+    WeightsError
+        If a file that is named with its task cannot be read as a head.
+    """
+    return tuple(_head(name) for name in named or ())
+
+
+def head_file(path: Path) -> Path:
+    """Return the head file that a path means: itself, or the one in a folder."""
+    return path / HEAD_FILE if path.is_dir() else path
+
+
+def _head(name: str) -> Path:
+    from audiorec.tagger.heads import Head
+    from audiorec.tagger.shipped import shipped_head
+
+    task, equals, file = name.partition("=")
+    if not equals or Path(name).exists():
+        return head_file(Path(name))
+    if file == OURS:
+        return shipped_head(task)
+    path = head_file(Path(file))
+    found = Head.load(path).task
+    if found != task:
+        raise InputError(f"{path}: this is a head for {found!r}, not for {task!r}")
+    return path

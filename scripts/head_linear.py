@@ -8,7 +8,6 @@ early, the same weights on every machine but for digits that do not matter.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -16,10 +15,9 @@ import numpy.typing as npt
 import scipy
 from scipy.optimize import minimize
 
-from audiorec.spec import fingerprint
 from audiorec.tagger.calibration import Calibration, fit_calibration
 from audiorec.tagger.folds import grouped_folds
-from audiorec.tagger.heads import Head, softmax
+from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import FloatArray
 
 CLIP = 4.0  # standard deviations: a kurtosis of 20 is no stronger evidence than one of 6
@@ -140,7 +138,9 @@ def train_linear(
         layers=((model.weight.astype(np.float32), model.bias.astype(np.float32)),),
         calibration_scale=scale.astype(np.float32),
         calibration_bias=bias.astype(np.float32),
-        info=dict(info or {}) | _provenance(columns, targets, recipe),
+        info=dict(info or {})
+        | training_record(columns, targets, asdict(recipe))
+        | {"versions": {"numpy": np.__version__, "scipy": scipy.__version__}},
     )
     return LinearHead(head=head, out_of_fold=softmax(logits * scale + bias).astype(np.float32))
 
@@ -149,18 +149,3 @@ def _standard(
     x: npt.NDArray[Any], mean: Float64Array, scale: Float64Array, clip: float
 ) -> Float64Array:
     return np.clip((x - mean) / scale, -clip, clip)
-
-
-def _provenance(
-    columns: npt.NDArray[np.floating], targets: Float64Array, recipe: LinearRecipe
-) -> dict[str, Any]:
-    """Return what identifies the training: data, recipe, versions."""
-    data = sha256(np.round(columns.astype(np.float64), 3).tobytes())
-    data.update(np.round(targets, 6).tobytes())
-    return {
-        "training_data": data.hexdigest()[:16],
-        "training_rows": len(targets),
-        "recipe": asdict(recipe),
-        "recipe_fingerprint": fingerprint(asdict(recipe)),
-        "versions": {"numpy": np.__version__, "scipy": scipy.__version__},
-    }

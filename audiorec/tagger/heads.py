@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, Float64Array, assemble, split_input
 from audiorec.types import Features, FloatArray
 
@@ -364,3 +365,27 @@ class Heads:
             Columns in the order of `classes`; each head's columns sum to 1.
         """
         return np.concatenate([head.scores(features) for head in self], axis=1)
+
+
+def training_record(
+    columns: npt.NDArray[np.floating], targets: Float64Array, recipe: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return what identifies a training in a head's `info`: the data and the recipe.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, D)
+        What was learnt from; rounded to three digits, which engines agree on.
+    targets : ndarray, shape (n, C), float64
+        Probabilities.
+    recipe : mapping
+        Plain values.
+    """
+    data = hashlib.sha256(np.round(columns.astype(np.float64), 3).tobytes())
+    data.update(np.round(targets, 6).tobytes())
+    return {
+        "training_data": data.hexdigest()[:16],
+        "training_rows": len(targets),
+        "recipe": json.loads(json.dumps(recipe)),
+        "recipe_fingerprint": fingerprint(recipe),
+    }

@@ -14,21 +14,18 @@ digits far below those of the float32 weights.
 """
 
 import itertools
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.spec import fingerprint
 from audiorec.tagger.calibration import Calibration, class_targets, fit_calibration
 from audiorec.tagger.folds import IntArray, grouped_folds
 from audiorec.tagger.head_inputs import Float64Array
-from audiorec.tagger.heads import Head, softmax
+from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.torch_use import import_torch, one_thread
 from audiorec.types import FloatArray
 
@@ -144,6 +141,7 @@ def train_head(
     calibration = fit_calibration(
         logits[epochs - 1], targets, kind=recipe.calibration, row_weights=weights
     )
+    versions = {"numpy": np.__version__, "torch": import_torch(PURPOSE).__version__}
     head = Head(
         task=task,
         classes=tuple(classes),
@@ -154,7 +152,9 @@ def train_head(
         layers=tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers),
         calibration_scale=calibration[0].astype(np.float32),
         calibration_bias=calibration[1].astype(np.float32),
-        info=dict(info or {}) | _provenance(columns, targets, recipe, epochs),
+        info=dict(info or {})
+        | training_record(columns, targets, asdict(recipe))
+        | {"epochs": epochs, "versions": versions},
     )
     z = logits[epochs - 1] * calibration[0] + calibration[1]
     return Trained(
@@ -367,19 +367,3 @@ def _standardisation(
 
 def _scaled(x: Float64Array, scaling: tuple[Float64Array, Float64Array]) -> Float64Array:
     return (x - scaling[0]) / scaling[1]
-
-
-def _provenance(
-    columns: npt.NDArray[np.floating], targets: Float64Array, recipe: HeadRecipe, epochs: int
-) -> dict[str, Any]:
-    """Return what identifies the training: data, recipe, versions."""
-    data = sha256(np.round(columns.astype(np.float64), 3).tobytes())
-    data.update(np.round(targets, 6).tobytes())
-    return {
-        "training_data": data.hexdigest()[:16],
-        "training_rows": len(targets),
-        "recipe": json.loads(json.dumps(asdict(recipe))),
-        "recipe_fingerprint": fingerprint(asdict(recipe)),
-        "epochs": epochs,
-        "versions": {"numpy": np.__version__, "torch": import_torch(PURPOSE).__version__},
-    }

@@ -125,7 +125,7 @@ class Extractor:
             raise SpecMismatchError(
                 f"the store was made by extractor {metadata.extractor_id}; this audiorec with "
                 f"{'these' if heads else 'its own'} heads is {extractor.extractor_id}: name the "
-                "store's heads, or extract it again"
+                "store's heads (--head), or extract it again"
             )
         return extractor
 

@@ -2,7 +2,8 @@
 
     ScoreSeries, Status ──read_scores──▶ `Reading`
 
-A song that is silent, shorter than three segments, or mostly not music gets no genre.
+A song that is silent, shorter than three segments, or more likely than not no music gets no
+genre.
 """
 
 from collections.abc import Mapping
@@ -15,6 +16,8 @@ from audiorec.types import FloatArray, ScoreSeries, Status
 MIN_SEGMENTS = 3  # fewer say little about a song
 VOICED = ("vocal", "vocal_accompaniment")
 NOT_MUSIC = "other"
+PERHAPS = "perhaps not music"
+EVEN = 0.5  # from here on it is more likely no music than all kinds of music together
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,7 +34,7 @@ class Reading:
         Share of segments whose likeliest version has a voice in it.
     segments : int
     remark : str
-        Why something was left unsaid; empty if nothing was.
+        Why something was left unsaid or may be wrong; empty if nothing is.
     """
 
     best: Mapping[str, str | None]
@@ -65,8 +68,8 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
         heads.setdefault(head, {})[label] = float(value)
     scores = {h: dict(sorted(s.items(), key=lambda item: -item[1])) for h, s in heads.items()}
     best: dict[str, str | None] = {head: next(iter(s)) for head, s in scores.items()}
-    remark = _remark(len(series), status, best.get("version"))
-    if remark:
+    remark = _remark(len(series), status, scores.get("version", {}))
+    if remark and remark != PERHAPS:
         best = {head: None if head != "version" else label for head, label in best.items()}
     if status is Status.SILENT:
         best = dict.fromkeys(best)
@@ -75,14 +78,15 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
     )
 
 
-def _remark(segments: int, status: Status, version: str | None) -> str:
+def _remark(segments: int, status: Status, version: Mapping[str, float]) -> str:
     if status is Status.SILENT:
         return "silent"
-    if version == NOT_MUSIC:
+    other = next(iter(version), None) == NOT_MUSIC
+    if other and version[NOT_MUSIC] >= EVEN:
         return "not music: speech, noise or other sound"
     if segments < MIN_SEGMENTS:
         return f"only {segments} segment{'s' if segments > 1 else ''} of three seconds"
-    return ""
+    return PERHAPS if other else ""
 
 
 def _voiced(series: ScoreSeries) -> float | None:

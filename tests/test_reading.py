@@ -55,6 +55,15 @@ def test_no_genre_where_none_should_be_named(rows, status, version, remark):
     assert reading.remark.startswith(remark)
 
 
+def test_what_is_rather_music_keeps_its_genre_with_a_remark():
+    growled = (0.0, 0.3, 0.25, 0.45, 0.2, 0.8)
+    reading = read_scores(series(growled, growled, growled))
+    assert reading.best == {"version": "other", "genre": "rock"}
+    assert reading.remark == "perhaps not music"
+    short = read_scores(series(growled))
+    assert (short.best["genre"], short.remark) == (None, "only 1 segment of three seconds")
+
+
 def test_heads_of_other_names():
     mood = ScoreSeries(
         np.array([[0.2, 0.8]] * 3, np.float32),

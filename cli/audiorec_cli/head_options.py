@@ -39,7 +39,8 @@ def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
     Raises
     ------
     InputError
-        If none of ours has the task, or a file's head has another task than is said.
+        If there is no such file, none of ours has the task, or a file's head has another
+        task than is said.
     WeightsError
         If a file that is named with its task cannot be read as a head.
     """
@@ -56,12 +57,12 @@ def _head(name: str) -> Path:
     from audiorec.tagger.shipped import shipped_head
 
     task, equals, file = name.partition("=")
-    if not equals or Path(name).exists():
-        return head_file(Path(name))
-    if file == OURS:
+    bare = not equals or Path(name).exists()
+    if file == OURS and not bare:
         return shipped_head(task)
-    path = head_file(Path(file))
-    found = Head.load(path).task
-    if found != task:
+    path = head_file(Path(name if bare else file))
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such head file")
+    if not bare and (found := Head.load(path).task) != task:
         raise InputError(f"{path}: this is a head for {found!r}, not for {task!r}")
     return path

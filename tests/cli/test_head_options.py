@@ -64,6 +64,13 @@ def test_a_head_under_the_name_of_another_task_is_refused(mood):
         chosen_heads(["mood=ours"])
 
 
+def test_a_head_that_is_not_there_is_a_mistake_in_the_command(audiorec, tmp_path):
+    for name in (f"{tmp_path}/no.safetensors", f"mood={tmp_path}/no.safetensors", str(tmp_path)):
+        code, _, err = audiorec("classify", SONGS[0], "--head", name)
+        assert code == 2
+        assert "there is no such head file" in err
+
+
 def test_a_store_of_heads_of_ones_own_and_a_new_song(mood, audiorec, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     named = ["--head", f"mood={mood}", "--head", "genre=ours"]

@@ -78,7 +78,7 @@ def extract(
     hop: Annotated[
         float,
         typer.Option(
-            help="Seconds between two segments; 6 is half as fast again (see docs/decisions/0017)."
+            help="Seconds between two segments; 6 is a quarter faster (see docs/decisions/0017)."
         ),
     ] = 3.0,
     engine: Annotated[

@@ -29,19 +29,15 @@ import pyarrow.parquet as pq
 
 from audiorec.recall import duplicates
 from audiorec.recall.duplicates import find_duplicates
-from audiorec.tagger.heads import default_heads
-from audiorec.types import Features, ScoreSeries
 from audiorec.vectors.parquet import write_table
-from audiorec.vectors.rows import row_batch, score_values
-from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
+from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata
 from audiorec.vectors.series import SeriesFile, open_series
 from audiorec.vectors.store import VectorStore
 
 ENCODINGS = ("flac", "mp3", "vorbis")
-WIDTHS = {"tags": 50, "penultimate": 200}
 
 
-def joined(work: Path, name: str, folder: Path) -> tuple[pa.Table, StoreMetadata]:
+def joined(work: Path, name: str, folder: Path) -> Path:
     """Write the rows of all encodings to one file; ids are ``<encoding>/<part>``."""
     tables = []
     for encoding in ENCODINGS:
@@ -53,35 +49,7 @@ def joined(work: Path, name: str, folder: Path) -> tuple[pa.Table, StoreMetadata
     whole = pa.concat_tables(tables)
     metadata = StoreMetadata.from_json(whole.schema.metadata[METADATA_KEY])
     write_table(folder / name, whole, metadata)
-    return whole, metadata
-
-
-def write_scores(features: pa.Table, store: VectorStore, path: Path) -> None:
-    """Let the heads score the features, segment by segment."""
-    heads = default_heads()
-    metadata = StoreMetadata(
-        kind=Kind.SCORES,
-        extractor_id=store.metadata.extractor_id,
-        classes=store.metadata.classes,
-    )
-    schema = schema_of(metadata)
-    batches = []
-    for row in features.to_pylist():
-        outputs = {name: _features(row, name) for name in ("msd", "mtt")}
-        series = ScoreSeries(
-            np.asarray(heads.scores(outputs), np.float32),
-            np.asarray(row["start_s"], np.float32),
-            store.metadata.classes,
-        )
-        values = score_values(row["song_id"], row["content_hash"], series)
-        batches.append(row_batch({**values, "extractor_id": metadata.extractor_id}, schema))
-    write_table(path, pa.Table.from_batches(batches, schema), metadata)
-
-
-def _features(row: dict[str, list[list[float]]], backbone: str) -> Features:
-    tags, penultimate = (np.asarray(row[f"{backbone}_{n}"], np.float32) for n in WIDTHS)
-    empty = np.empty((len(tags), 0), np.float32)
-    return Features(tags, penultimate, empty, empty)
+    return folder / name
 
 
 def judge(store: VectorStore, series: Sequence[SeriesFile]) -> dict[str, object]:
@@ -131,12 +99,12 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        joined(args.work, "vecs.parquet", folder)
-        features, _ = joined(args.work, "features.parquet", folder)
-        store = VectorStore.open(folder / "vecs.parquet")
-        write_scores(features, store, folder / "scores.parquet")
-        by_scores = open_series(store, folder / "scores.parquet", Kind.SCORES)
-        by_features = open_series(store, folder / "features.parquet", Kind.FEATURES)
+        store = VectorStore.open(joined(args.work, "vecs.parquet", folder))
+        scores, features = (
+            joined(args.work, f"{n}.parquet", folder) for n in ("scores", "features")
+        )
+        by_scores = open_series(store, scores, Kind.SCORES)
+        by_features = open_series(store, features, Kind.FEATURES)
         checks = {
             "vectors alone": [],
             "scores": [by_scores],

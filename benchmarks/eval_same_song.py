@@ -112,7 +112,8 @@ def make(work: Path, transform: str, chosen: list[tuple[str, Path, float]]) -> P
 def extracted(folder: Path, jobs: int) -> tuple[VectorStore, Path]:
     """Extract a folder's audio, or go on with it."""
     out, features = folder / "vecs.parquet", folder / "features.parquet"
-    extract(folder / "audio", out=out, features=features, jobs=jobs)
+    scores = folder / "scores.parquet"  # for eval_duplicates.py
+    extract(folder / "audio", out=out, scores=scores, features=features, jobs=jobs)
     return VectorStore.open(out), features
 
 

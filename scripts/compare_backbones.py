@@ -3,11 +3,12 @@
     python scripts/compare_backbones.py --data DIR --extra DIR --cache DIR
 
 The folders are those of `train_heads.py`, whose cached features are used; about half an hour.
-The pools of ``msd``, as shipped, less of it, and the pools of ``mtt`` and of both learn by one
-recipe from the same rows and are judged on the same: the turns of `head_version.rotate`, ``tune``,
-MIR-1K left out whole, and records left out whole. The difference of macro-F1 (classes of equal
-size) to the shipped inputs has an interval over tracks, and one over corpora, that both are drawn
-by. Uncalibrated, which changes no segment's answer.
+What the head reads of ``msd``, less of it, the same of ``mtt`` and of both, and a dense layer in
+place of a linear map learn from the same rows and are judged on the same: the turns of
+`head_version.rotate`, ``tune``, MIR-1K left out whole, and records left out whole. The difference
+of macro-F1 (classes of equal size) to the shipped head has an interval over tracks, and one over
+corpora, that both are drawn by. Uncalibrated, which changes no segment's answer. For the linear map
+and the dense layer also by how much a score moves if the columns differ in their last digits.
 """
 
 import argparse
@@ -16,21 +17,25 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
+from compare_version import DENSE, POOLS
 from head_data import VERSION_CLASSES
 from head_features import Extractor, Table, concatenate
-from head_version import INPUTS, contains, rotate, strange_logits, usable
-from head_version_figures import both
+from head_version import INPUTS, RECIPE, Recipe, contains, rotate, strange_logits, usable
+from head_version_figures import both, digits
 from train_heads import augmented_table, clean_tables, labelled_clips, quiet_table, sung_tables
 
 from audiorec.evaluation.classification import balanced_macro_f1
 from audiorec.tagger.heads import softmax
 
-VARIANTS = (
-    INPUTS,
-    ("msd.mean_pool",),
-    ("msd.penultimate",),
-    ("mtt.max_pool", "mtt.mean_pool"),
-    (*INPUTS, "mtt.max_pool", "mtt.mean_pool"),
+OF_MTT = tuple(name.replace("msd", "mtt") for name in INPUTS)
+VARIANTS: tuple[tuple[str, tuple[str, ...], Recipe], ...] = (
+    ("all of msd", INPUTS, RECIPE),
+    ("all of msd but its max pools", INPUTS[1:], RECIPE),
+    ("penultimate of msd", ("msd.penultimate",), RECIPE),
+    ("all of msd, 128 units", INPUTS, DENSE),
+    ("pools of msd, 128 units", POOLS, DENSE),
+    ("all of mtt", OF_MTT, RECIPE),
+    ("all of both", (*INPUTS, *OF_MTT), RECIPE),
 )
 SAMPLES = 1000
 
@@ -52,33 +57,39 @@ def main() -> None:
     train = usable(concatenate([clean, *made, songs, sung]))
     train, judged = train.rows(train.corpus != "tune"), usable(clean)
     base: tuple[IntArray, Table] | None = None
-    for inputs in VARIANTS:
-        answers = turns(train, judged, inputs)
-        strangers(train, judged, inputs)
+    for name, inputs, recipe in VARIANTS:
+        answers = turns(name, train, judged, inputs, recipe)
+        strangers(name, train, judged, inputs, recipe)
         base = base or answers
-        difference(" ".join(inputs), answers, base)
+        difference(name, answers, base)
+        if inputs in (INPUTS, POOLS):
+            digits(train, judged, inputs=inputs, recipe=recipe)
 
 
-def turns(train: Table, judged: Table, inputs: tuple[str, ...]) -> tuple[IntArray, Table]:
+def turns(
+    name: str, train: Table, judged: Table, inputs: tuple[str, ...], recipe: Recipe
+) -> tuple[IntArray, Table]:
     """Print the figures of the turns; return answers and the rows that they are of."""
-    unseen = rotate(train, judged, inputs=inputs)
+    unseen = rotate(train, judged, inputs=inputs, recipe=recipe)
     rows, scores = judged.rows(unseen.rows), softmax(unseen.logits)
     tune = rows.corpus == "tune"
-    for name, part in (("turns", ~tune), ("tune", tune)):
-        both(f"{' '.join(inputs)}, {name}", scores[part], rows.rows(part))
+    for where, part in (("turns", ~tune), ("tune", tune)):
+        both(f"{name}, {where}", scores[part], rows.rows(part))
     return scores[~tune].argmax(1), rows.rows(~tune)
 
 
-def strangers(train: Table, judged: Table, inputs: tuple[str, ...]) -> None:
+def strangers(
+    name: str, train: Table, judged: Table, inputs: tuple[str, ...], recipe: Recipe
+) -> None:
     """Print what is made of MIR-1K and of records by a head that never heard any of them."""
-    name = " ".join(inputs)
     rows = judged.rows(judged.corpus == "mir1k")
     heard = train.rows(~contains(train.corpus, ("mir1k",)))
-    both(f"{name}, MIR-1K left out", softmax(strange_logits(heard, rows, inputs=inputs)), rows)
+    logits = strange_logits(heard, rows, inputs=inputs, recipe=recipe)
+    both(f"{name}, MIR-1K left out", softmax(logits), rows)
     for corpus in ("gtzan", "winterreise"):
         own = train.rows((train.corpus == corpus) & (train.track != "augmented"))
         heard = train.rows(~contains(train.corpus, (corpus,)))
-        found = strange_logits(heard, own, inputs=inputs).argmax(1)
+        found = strange_logits(heard, own, inputs=inputs, recipe=recipe).argmax(1)
         for label in np.unique(own.label):
             counts = np.bincount(found[own.label == label], minlength=len(VERSION_CLASSES))
             print(f"{name}, {corpus} left out, {VERSION_CLASSES[label]}: {counts} segments")

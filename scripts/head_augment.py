@@ -7,8 +7,10 @@ noise, codec, speed and level, and voices are laid over instrumental music of an
 """
 
 import io
+from collections.abc import Callable
 from typing import Any
 
+import av
 import numpy as np
 import soundfile
 import soxr
@@ -20,6 +22,7 @@ from audiorec.types import FloatArray
 
 SAMPLE_RATE = 16_000  # Hz
 SHOP_RATE = 44_100  # Hz
+AAC_KBIT = (24, 65)  # of one channel at 16 kHz
 STRETCH_FFT = 1024  # samples
 LENGTH = 51_200  # samples: a segment and 14 frames, so that no edge is heard
 ACTIVE_FRAME = 800  # samples: 50 ms
@@ -131,27 +134,54 @@ def reverb(
     return (waveform + echo).astype(np.float32)
 
 
-def codec(waveform: FloatArray) -> FloatArray:
-    """Return what is left after MP3 at the encoder's default rate."""
-    return _encoded(waveform, SAMPLE_RATE)
+def codec(waveform: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Return what is left after MP3 at the encoder's default rate, or after AAC."""
+    if rng.random() < 0.5:
+        return _mp3_decoded(waveform, SAMPLE_RATE)
+    return _aac_decoded(waveform, SAMPLE_RATE, int(rng.integers(*AAC_KBIT)))
 
 
 def mp3(waveform: FloatArray, kbit: int) -> FloatArray:
     """Return what is left after an MP3 of 44.1 kHz at that many kbit/s, as shops make them."""
-    wide = soxr.resample(waveform, SAMPLE_RATE, SHOP_RATE, quality="HQ")
     most, least = 320, 32  # kbit/s of MPEG-1, which libsndfile spreads over its levels
-    level = (most - kbit) / (most - least)
-    made = _encoded(wide, SHOP_RATE, compression_level=level, bitrate_mode="CONSTANT")
-    return fit(soxr.resample(made, SHOP_RATE, SAMPLE_RATE, quality="HQ"), len(waveform))
+    how = {"compression_level": (most - kbit) / (most - least), "bitrate_mode": "CONSTANT"}
+    return _as_sold(waveform, lambda wide: _mp3_decoded(wide, SHOP_RATE, **how))
 
 
-def _encoded(waveform: FloatArray, rate: int, **how: Any) -> FloatArray:
-    buffer = io.BytesIO()
-    peak = max(float(np.abs(waveform).max()), 1e-6)
+def aac(waveform: FloatArray, kbit: int) -> FloatArray:
+    """Return what is left after AAC of 44.1 kHz at that many kbit/s."""
+    return _as_sold(waveform, lambda wide: _aac_decoded(wide, SHOP_RATE, kbit))
+
+
+def _as_sold(waveform: FloatArray, coded: Callable[[FloatArray], FloatArray]) -> FloatArray:
+    wide = coded(soxr.resample(waveform, SAMPLE_RATE, SHOP_RATE, quality="HQ"))
+    return fit(soxr.resample(wide, SHOP_RATE, SAMPLE_RATE, quality="HQ"), len(waveform))
+
+
+def _mp3_decoded(waveform: FloatArray, rate: int, **how: Any) -> FloatArray:
+    buffer, peak = io.BytesIO(), _peak(waveform)
     soundfile.write(buffer, waveform / peak, rate, format="MP3", **how)
     buffer.seek(0)
     decoded, _ = soundfile.read(buffer, dtype="float32")
     return fit(decoded, len(waveform)) * peak
+
+
+def _aac_decoded(waveform: FloatArray, rate: int, kbit: int) -> FloatArray:
+    buffer, peak = io.BytesIO(), _peak(waveform)
+    with av.open(buffer, "w", format="matroska") as out:  # it notes the delay
+        stream = out.add_stream("aac", rate=rate, layout="mono")
+        stream.bit_rate = 1000 * kbit
+        frame = av.AudioFrame.from_ndarray((waveform / peak)[None], "fltp", "mono")
+        frame.sample_rate = rate
+        out.mux([*stream.encode(frame), *stream.encode()])
+    buffer.seek(0)
+    with av.open(buffer) as file:
+        decoded = np.concatenate([frame.to_ndarray()[0] for frame in file.decode(audio=0)])
+    return fit(decoded, len(waveform)) * peak
+
+
+def _peak(waveform: FloatArray) -> float:
+    return max(float(np.abs(waveform).max()), 1e-6)
 
 
 def fit(waveform: FloatArray, length: int) -> FloatArray:
@@ -181,7 +211,7 @@ def channel(waveform: FloatArray, rng: np.random.Generator) -> FloatArray:
     if rng.random() < 0.5:
         waveform = low_pass(waveform, float(np.exp(rng.uniform(np.log(2500), np.log(7800)))))
     if rng.random() < 0.15:
-        waveform = codec(waveform)
+        waveform = codec(waveform, rng)
     peak = max(float(np.abs(waveform).max()), 1e-9)
     level_db = rng.uniform(-30, 0)
     if rng.random() < 0.08:

@@ -21,6 +21,9 @@ from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import FloatArray
 
 CLIP = 4.0  # standard deviations: a kurtosis of 20 is no stronger evidence than one of 6
+LIVE = 1e-3  # a column whose standard deviation is less says nothing but how it was rounded
+# The loss is flat near its lowest point; stopping early would let digits of the columns decide.
+TOLERANCE = {"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-8, "maxcor": 30}
 
 Float64Array = npt.NDArray[np.float64]
 
@@ -52,7 +55,7 @@ def fit_softmax_regression(
     l2: float,
     clip: float = CLIP,
 ) -> SoftmaxRegression:
-    """Fit a weight for every column and class.
+    """Fit a weight for every class and column that varies; the others get none.
 
     Parameters
     ----------
@@ -66,7 +69,9 @@ def fit_softmax_regression(
         Standard deviations beyond which a column says no more; infinity for never.
     """
     mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64) + 1e-6
-    z, weights = _standard(x, mean, scale, clip), (row_weights / row_weights.sum())[:, None]
+    live = scale > LIVE
+    z = _standard(x[:, live], mean[live], scale[live], clip)
+    weights = (row_weights / row_weights.sum())[:, None]
     shape = (z.shape[1], targets.shape[1])
 
     def loss(flat: Float64Array) -> tuple[float, Float64Array]:
@@ -77,8 +82,10 @@ def fit_softmax_regression(
         return float(value), np.concatenate([(z.T @ error + l2 * weight).ravel(), error.sum(0)])
 
     start = np.zeros((shape[0] + 1) * shape[1])
-    flat = minimize(loss, start, jac=True, method="L-BFGS-B", options={"maxiter": 500}).x
-    return SoftmaxRegression(mean, scale, flat[: -shape[1]].reshape(shape), flat[-shape[1] :], clip)
+    flat = minimize(loss, start, jac=True, method="L-BFGS-B", options=TOLERANCE).x
+    weight = np.zeros((len(scale), shape[1]))
+    weight[live] = flat[: -shape[1]].reshape(shape)
+    return SoftmaxRegression(mean, np.where(live, scale, 1.0), weight, flat[-shape[1] :], clip)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +107,18 @@ class LinearHead:
     out_of_fold: FloatArray
 
 
+def fit_linear(
+    columns: npt.NDArray[np.floating],
+    targets: Float64Array,
+    row_weights: Float64Array,
+    *,
+    recipe: LinearRecipe,
+) -> SoftmaxRegression:
+    """Fit once by a recipe: no folds, no calibration, no head."""
+    smoothed = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / targets.shape[1]
+    return fit_softmax_regression(columns, smoothed, row_weights, l2=recipe.l2, clip=np.inf)
+
+
 def train_linear(
     columns: npt.NDArray[np.floating],
     targets: Float64Array,
@@ -114,16 +133,13 @@ def train_linear(
     info: Mapping[str, Any] | None = None,
 ) -> LinearHead:
     """Train and calibrate a linear head; parameters as of `heads_train.train_head`."""
-    smoothed = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / len(classes)
 
     def fit(rows: npt.NDArray[np.bool_]) -> SoftmaxRegression:
-        return fit_softmax_regression(
-            columns[rows], smoothed[rows], row_weights[rows], l2=recipe.l2, clip=np.inf
-        )
+        return fit_linear(columns[rows], targets[rows], row_weights[rows], recipe=recipe)
 
     hard = targets.argmax(1).astype(np.int64)
     fold = grouped_folds(groups, hard, folds=recipe.folds, seed=recipe.seed)
-    logits = np.zeros_like(smoothed)
+    logits = np.zeros_like(targets)
     for held in np.unique(fold):
         logits[fold == held] = fit(fold != held).logits(columns[fold == held])
     scale, bias = fit_calibration(logits, targets, kind=recipe.calibration, row_weights=row_weights)

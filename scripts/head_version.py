@@ -14,24 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER_CORPORA, VERSION_CLASSES, VOCAL
 from head_features import Table
+from head_linear import LinearHead, LinearRecipe, fit_linear, train_linear
 from head_packages import MUSIC, SOUNDS, WEAK
 
 from audiorec.tagger.calibration import class_targets, fit_calibration
 from audiorec.tagger.heads import Head, softmax
-from audiorec.tagger.heads_train import HeadRecipe, Trained, train_head, unseen_logits
+from audiorec.tagger.heads_train import HeadRecipe, unseen_logits
 from audiorec.tagger.weights import backbone_weights
 
-INPUTS = ("msd.max_pool", "msd.mean_pool")
-RECIPE = HeadRecipe(
-    hidden=(128,),
-    dropout=0.3,
-    input_dropout=0.2,
-    label_smoothing=0.1,
-    max_epochs=15,
-    early_stopping=False,  # the loss in corpora that are known is lowest long after others suffer
-    folds=3,
-    balanced=False,  # `row_weights` does it, by corpus
-)
+INPUTS = ("msd.max_pool", "msd.mean_pool", "msd.penultimate", "msd.tags")
+RECIPE = LinearRecipe(l2=0.03, label_smoothing=0.1, folds=3, calibration="temperature")
 MIN_VOICED = 0.3  # share of a segment; below it the voice's own label does not hold
 
 QUIET = "quiet"  # name of the track of every row that was turned down
@@ -50,6 +42,7 @@ MSD_VOICE_FACTOR = 0.75  # its vocal tags also fire on soft music without a voic
 
 BoolArray = npt.NDArray[np.bool_]
 Float64Array = npt.NDArray[np.float64]
+Recipe = LinearRecipe | HeadRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -145,33 +138,30 @@ def train_version(
     backbones: Mapping[str, str],
     *,
     info: Mapping[str, Any] | None = None,
-) -> Trained:
+) -> LinearHead:
     """Train the version head on labelled rows."""
-    return train_head(
+    return train_linear(
         table.columns(INPUTS),
         targets(table),
         np.array([group.split("+")[0] for group in table.group]),
+        row_weights(table),
         task="version",
         classes=VERSION_CLASSES,
         inputs=INPUTS,
         backbones={"msd": backbones["msd"]},
         recipe=RECIPE,
-        row_weights=row_weights(table),
         info=info,
     )
 
 
 def strange_logits(
-    train: Table, rows: Table, *, inputs: tuple[str, ...] = INPUTS, recipe: HeadRecipe = RECIPE
+    train: Table, rows: Table, *, inputs: tuple[str, ...] = INPUTS, recipe: Recipe = RECIPE
 ) -> Float64Array:
     """Return what a head that learnt from `train` alone says of rows, (n, 4), uncalibrated."""
-    return unseen_logits(
-        train.columns(inputs),
-        targets(train),
-        row_weights(train),
-        rows.columns(inputs),
-        recipe=recipe,
-    )
+    learnt = train.columns(inputs), targets(train), row_weights(train)
+    if isinstance(recipe, LinearRecipe):
+        return fit_linear(*learnt, recipe=recipe).logits(rows.columns(inputs))
+    return unseen_logits(*learnt, rows.columns(inputs), recipe=recipe)
 
 
 def rotate(
@@ -179,7 +169,7 @@ def rotate(
     clean: Table,
     *,
     inputs: tuple[str, ...] = INPUTS,
-    recipe: HeadRecipe = RECIPE,
+    recipe: Recipe = RECIPE,
     step: int = 1,
 ) -> Unseen:
     """Leave corpora and singers out in turn and keep the logits of what was left out.
@@ -191,7 +181,7 @@ def rotate(
     clean : Table
         Rows to judge, ``tune`` among them; each turn judges ``tune`` anew.
     inputs : tuple of str
-    recipe : HeadRecipe
+    recipe : LinearRecipe or HeadRecipe
     step : int
         Every which turn.
     """

@@ -1,11 +1,12 @@
 """Train the version head, judge it on what it has heard and on what it has not, save it."""
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from head_augment import low_pass, mp3
+from head_augment import aac, low_pass, mp3
 from head_data import (
     ACCOMPANIED,
     INSTRUMENTAL,
@@ -20,6 +21,8 @@ from head_packages import WEAK
 from head_version import (
     INPUTS,
     QUIET,
+    RECIPE,
+    Recipe,
     Unseen,
     contains,
     rotate,
@@ -34,7 +37,7 @@ from head_version import (
 from audiorec.evaluation.classification import by_track, report
 from audiorec.evaluation.reliability import expected_calibration_error
 from audiorec.tagger.heads import Head, softmax
-from audiorec.types import FloatArray
+from audiorec.types import Features, FloatArray
 
 INFO = {
     "sources": "MIR-1K (research use), Superpowers (CC0), UrbanSound8K (CC BY-NC), Kitchen20, "
@@ -44,6 +47,7 @@ INFO = {
 }
 DAMAGED_CLIPS = 10  # of each corpus
 DAMAGED_S = 12.0  # of each clip
+OTHER_MACHINE = 1e-5  # relative difference of features between machines and engines, at most
 
 Scores = npt.NDArray[np.floating]
 
@@ -86,6 +90,7 @@ def version(
         "elsewhere": elsewhere_answers(trained.head, elsewhere),
         "without_singers": without_singers(train, judged),
         "degraded": degraded(extractor, clips, train, judged),
+        "digits": digits(train, judged),
     }
     unseen = rotate(train, judged)
     rows, labels = judged.rows(unseen.rows), judged.label[unseen.rows]
@@ -222,6 +227,8 @@ def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Tabl
         "as it is": lambda waveform: waveform,
         "MP3 128 kbit/s": lambda waveform: mp3(waveform, 128),
         "MP3 64 kbit/s": lambda waveform: mp3(waveform, 64),
+        "AAC 128 kbit/s": lambda waveform: aac(waveform, 128),
+        "AAC 64 kbit/s": lambda waveform: aac(waveform, 64),
         "telephone band": lambda waveform: low_pass(waveform, 4000.0),
         "-20 dB": lambda waveform: waveform / 10,
         "clipped": lambda waveform: np.clip(waveform * 6, -1, 1).astype(np.float32),
@@ -246,6 +253,27 @@ def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Tabl
         recall = [round(c["recall"] or 0, 3) for c in found[name]["classes"].values()]
         print(f"{name}: accuracy {found[name]['accuracy']['value']:.3f}, recall {recall}")
     return found
+
+
+def digits(
+    train: Table, judged: Table, *, inputs: tuple[str, ...] = INPUTS, recipe: Recipe = RECIPE
+) -> float:
+    """Return by how much a score moves, at most, if all columns differ in their last digits."""
+    rng = np.random.default_rng(0)
+
+    def other(values: FloatArray) -> FloatArray:
+        noise = rng.standard_normal(values.shape, dtype=np.float32)
+        return values * (1 + OTHER_MACHINE * noise)
+
+    arrays = (getattr(train.msd, field.name) for field in fields(train.msd))
+    moved = replace(train, msd=Features(*(other(values) for values in arrays)))
+    scores, again = (
+        softmax(strange_logits(learn, judged, inputs=inputs, recipe=recipe))
+        for learn in (train, moved)
+    )
+    most = float(np.abs(scores - again).max())
+    print(f"\nlearnt from columns that differ by {OTHER_MACHINE:.0e}: scores by {most:.1e} at most")
+    return most
 
 
 def _few(clips: list[Clip]) -> list[Clip]:

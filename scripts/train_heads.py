@@ -9,10 +9,14 @@ Figures go to stdout as text and to ``<out>/head_figures.json``.
 """
 
 import argparse
+import inspect
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import head_augment
+import head_mixing
+import head_singing
 import numpy as np
 import torch
 from head_data import (
@@ -37,7 +41,6 @@ from audiorec.types import FloatArray
 CHUNKS = 2  # files of augmented rows
 PER_CHUNK = [VOCAL] * 4 + [INSTRUMENTAL] * 4 + [ACCOMPANIED] * 5 + [OTHER] * 4
 REPEATS = 110  # of PER_CHUNK in a file
-AUGMENTATION = "v6"
 QUIETER_DB = (6.0, 26.0)  # by how much a clip is turned down
 
 
@@ -98,12 +101,16 @@ def quiet_table(extractor: Extractor, clips: list[Clip]) -> Table:
 def augmented_table(extractor: Extractor, clips: list[Clip], data: Path) -> Table:
     """Return the augmented segments; nothing of ``tune`` goes into them."""
     heard = [clip for clip in clips if clip.corpus != "tune" and clip.label >= 0]
-    sources, labels = Sources(heard + gtzan_clips(data)), PER_CHUNK * REPEATS
+    heard += gtzan_clips(data)
+    sources, labels = Sources(heard), PER_CHUNK * REPEATS
+    # All that the rows depend on, so that a cache of other clips or other code is never read.
+    code = [inspect.getsource(module) for module in (head_augment, head_mixing, head_singing)]
+    recipe = f"{[(c.track, c.label, c.skip_s, c.max_s) for c in heard]}{labels}{code}"
     return concatenate(
         [
             extractor.waveforms(
                 f"augmented-{chunk}",
-                f"{AUGMENTATION}-{chunk}",
+                f"{recipe}-{chunk}",
                 lambda chunk=chunk: augmented(sources, labels, chunk),  # type: ignore[misc]
             )
             for chunk in range(CHUNKS)

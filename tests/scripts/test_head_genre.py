@@ -77,6 +77,27 @@ def test_out_of_fold_scores_know_nothing_of_their_group():
     assert (found.head.scores_of_columns(columns).argmax(1) == targets.argmax(1))[alone].all()
 
 
+def test_the_last_digits_of_the_columns_do_not_decide():
+    columns, targets, groups = two_classes()
+    noise = np.random.default_rng(1).normal(0, 1e-6, columns.shape)
+    for l2 in (0.1, 0.001):
+        scores, other = (
+            train(x, targets, groups, l2=l2).head.scores_of_columns(columns)
+            for x in (columns, columns + noise)
+        )
+        np.testing.assert_allclose(scores, other, atol=2e-5)
+
+
+def test_a_column_that_hardly_varies_gets_no_weight():
+    columns, targets, groups = two_classes()
+    columns[:, 1] = 0.5 + 1e-5 * targets[:, 1]  # right, and as small as rounding
+    found = train(columns, targets, groups).head
+    weight = found.layers[0][0]
+    np.testing.assert_array_equal(weight[1], 0)
+    assert (np.abs(weight[2:]) > 0).all()
+    assert found.scale[1] == 1
+
+
 def test_clipping_is_of_standard_deviations():
     x = np.r_[np.zeros(99), 99.0][:, None]
     model = head_linear.fit_softmax_regression(

@@ -11,7 +11,7 @@ pytest.importorskip("torchaudio", reason="torchaudio (extra train) is not instal
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import head_packages
-from head_augment import LENGTH, SAMPLE_RATE, mp3, pitch, speed, tempo
+from head_augment import LENGTH, SAMPLE_RATE, aac, codec, mp3, pitch, speed, tempo
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, OTHER_CORPORA, VOCAL
 from head_features import Table
 from head_packages import MUSIC, SOUNDS, Corpus, package_clips
@@ -178,14 +178,24 @@ def test_recordings_of_singers_are_whole_and_grouped_by_the_end_of_their_names(
     assert {(clip.skip_s, clip.max_s) for clip in clips} == {(0.0, head_packages.WHOLE_S)}
 
 
-@pytest.mark.parametrize("kbit", [128, 64])
-def test_mp3_keeps_length_and_place_and_loses_a_little(kbit):
+@pytest.mark.parametrize(
+    "coded",
+    [
+        lambda waveform: mp3(waveform, 128),
+        lambda waveform: mp3(waveform, 64),
+        lambda waveform: aac(waveform, 128),
+        lambda waveform: aac(waveform, 64),
+        lambda waveform: codec(waveform, np.random.default_rng(0)),  # AAC
+        lambda waveform: codec(waveform, np.random.default_rng(1)),  # MP3
+    ],
+)
+def test_codecs_keep_length_and_place_and_lose_a_little(coded):
     seconds = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     tone = (0.3 * np.sin(2 * np.pi * 440 * seconds)).astype(np.float32)
-    made = mp3(tone, kbit)
+    made = coded(tone)
     assert made.shape == tone.shape
     middle = slice(SAMPLE_RATE // 2, -SAMPLE_RATE // 2)
-    assert 0 < np.abs(made[middle] - tone[middle]).max() < 0.02
+    assert 0 < np.abs(made[middle] - tone[middle]).max() < 0.06
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@
 
 `--data` is the folder with ``version/`` and ``gtzan/``; `--extra` holds unpacked packages,
 one folder each, as `unpack_packages.sh` leaves them; `--cache` keeps features
-between runs (the first run takes about half an hour on one core, later ones minutes).
+between runs (the first run takes about half an hour on one core, later ones ten minutes).
 Figures go to stdout as text and to ``<out>/head_figures.json``.
 """
 

@@ -17,17 +17,16 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from compare_version import DENSE, POOLS
+from compare_version import DENSE, OF_MTT, POOLS
 from head_data import VERSION_CLASSES
 from head_features import Extractor, Table, concatenate
 from head_version import INPUTS, RECIPE, Recipe, contains, rotate, strange_logits, usable
-from head_version_figures import both, digits
+from head_version_figures import both, last_digits
 from train_heads import augmented_table, clean_tables, labelled_clips, quiet_table, sung_tables
 
 from audiorec.evaluation.classification import balanced_macro_f1
 from audiorec.tagger.heads import softmax
 
-OF_MTT = tuple(name.replace("msd", "mtt") for name in INPUTS)
 VARIANTS: tuple[tuple[str, tuple[str, ...], Recipe], ...] = (
     ("all of msd", INPUTS, RECIPE),
     ("all of msd but its max pools", INPUTS[1:], RECIPE),
@@ -63,7 +62,7 @@ def main() -> None:
         base = base or answers
         difference(name, answers, base)
         if inputs in (INPUTS, POOLS):
-            digits(train, judged, inputs=inputs, recipe=recipe)
+            last_digits(train, judged, inputs=inputs, recipe=recipe)
 
 
 def turns(

@@ -18,10 +18,10 @@ from scipy.optimize import minimize
 from audiorec.tagger.calibration import Calibration, fit_calibration
 from audiorec.tagger.folds import grouped_folds
 from audiorec.tagger.heads import Head, softmax, training_record
+from audiorec.tagger.heads_train import MIN_SCALE
 from audiorec.types import FloatArray
 
 CLIP = 4.0  # standard deviations: a kurtosis of 20 is no stronger evidence than one of 6
-LIVE = 1e-3  # a column whose standard deviation is less says nothing but how it was rounded
 # The loss is flat near its lowest point; stopping early would let digits of the columns decide.
 TOLERANCE = {"maxiter": 5000, "ftol": 1e-13, "gtol": 1e-8, "maxcor": 30}
 
@@ -69,7 +69,7 @@ def fit_softmax_regression(
         Standard deviations beyond which a column says no more; infinity for never.
     """
     mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64) + 1e-6
-    live = scale > LIVE
+    live = scale > MIN_SCALE
     z = _standard(x[:, live], mean[live], scale[live], clip)
     weights = (row_weights / row_weights.sum())[:, None]
     shape = (z.shape[1], targets.shape[1])

@@ -90,7 +90,7 @@ def version(
         "elsewhere": elsewhere_answers(trained.head, elsewhere),
         "without_singers": without_singers(train, judged),
         "degraded": degraded(extractor, clips, train, judged),
-        "digits": digits(train, judged),
+        "digits": last_digits(train, judged),
     }
     unseen = rotate(train, judged)
     rows, labels = judged.rows(unseen.rows), judged.label[unseen.rows]
@@ -255,10 +255,10 @@ def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Tabl
     return found
 
 
-def digits(
+def last_digits(
     train: Table, judged: Table, *, inputs: tuple[str, ...] = INPUTS, recipe: Recipe = RECIPE
 ) -> float:
-    """Return by how much a score moves, at most, if all columns differ in their last digits."""
+    """Return by how much a score moves, at most, if ``msd`` had other last digits."""
     rng = np.random.default_rng(0)
 
     def other(values: FloatArray) -> FloatArray:

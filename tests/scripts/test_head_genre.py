@@ -79,6 +79,7 @@ def test_out_of_fold_scores_know_nothing_of_their_group():
 
 def test_the_last_digits_of_the_columns_do_not_decide():
     columns, targets, groups = two_classes()
+    columns[:, 1:11] = 0.5  # on another machine they differ in their last digits alone
     noise = np.random.default_rng(1).normal(0, 1e-6, columns.shape)
     for l2 in (0.1, 0.001):
         scores, other = (

@@ -179,23 +179,23 @@ def test_recordings_of_singers_are_whole_and_grouped_by_the_end_of_their_names(
 
 
 @pytest.mark.parametrize(
-    "coded",
+    ("coded", "most"),
     [
-        lambda waveform: mp3(waveform, 128),
-        lambda waveform: mp3(waveform, 64),
-        lambda waveform: aac(waveform, 128),
-        lambda waveform: aac(waveform, 64),
-        lambda waveform: codec(waveform, np.random.default_rng(0)),  # AAC
-        lambda waveform: codec(waveform, np.random.default_rng(1)),  # MP3
+        (lambda waveform: mp3(waveform, 128), 0.02),
+        (lambda waveform: mp3(waveform, 64), 0.02),
+        (lambda waveform: codec(waveform, np.random.default_rng(2)), 0.02),  # MP3
+        (lambda waveform: aac(waveform, 128), 0.06),
+        (lambda waveform: aac(waveform, 64), 0.06),
+        (lambda waveform: codec(waveform, np.random.default_rng(0)), 0.06),  # AAC
     ],
 )
-def test_codecs_keep_length_and_place_and_lose_a_little(coded):
+def test_codecs_keep_length_and_place_and_lose_a_little(coded, most):
     seconds = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
     tone = (0.3 * np.sin(2 * np.pi * 440 * seconds)).astype(np.float32)
     made = coded(tone)
     assert made.shape == tone.shape
     middle = slice(SAMPLE_RATE // 2, -SAMPLE_RATE // 2)
-    assert 0 < np.abs(made[middle] - tone[middle]).max() < 0.06
+    assert 0 < np.abs(made[middle] - tone[middle]).max() < most
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,14 @@ In a folder a file counts as a song if its name ends like one or, with another e
 none, if its first bytes look like audio; what is hidden, or an AppleDouble file, does not.
 A file that is named outright always counts: if it is broken, its failure is reported.
 
+What cannot be looked at is listed too, as a `Source` with a `problem`: a folder that cannot
+be listed, under its own name with a slash at the end, and a song that is there by name only.
+
 Symbolic links that lead out of the folder are not followed unless asked.
 """
 
 import csv
+import errno
 import glob
 import os
 import stat
@@ -19,6 +23,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError, StoreError
+from audiorec.file_times import within_int64
 from audiorec.unfolding import refuse_bomb
 
 AUDIO_EXTENSIONS = frozenset(
@@ -35,18 +40,22 @@ MAGIC_BYTES = 12
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """One file to extract.
+    """One file to extract, or a place that could not be looked at.
 
     Attributes
     ----------
     song_id : str
-        The name under which the song is stored.
+        The name under which the song is stored. That of a folder ends with a slash.
     path : str
         Where to open it; may hold surrogate escapes for a name that is not UTF-8.
     uri : str
         The absolute path in printable form, with backslash escapes where it is not UTF-8.
     size, mtime_ns : int
-        As the file system says; -1 where the file could not be looked at.
+        As the file system says, the time within int64 (see `audiorec.file_times`); -1 where
+        the file could not be looked at.
+    problem : str
+        Why this place could not be looked at, in the system's words; "" if it could. There
+        is nothing to open: it is a failure of the stage ``walk``.
     """
 
     song_id: str
@@ -54,6 +63,12 @@ class Source:
     uri: str
     size: int
     mtime_ns: int
+    problem: str = ""
+
+    @property
+    def is_folder(self) -> bool:
+        """Whether this is a folder that could not be listed."""
+        return bool(self.problem) and self.song_id.endswith("/")
 
 
 def find_songs(
@@ -64,14 +79,15 @@ def find_songs(
     follow_links: bool = False,
     song_id: Callable[[str, str], str] | None = None,
 ) -> list[Source]:
-    """List the songs in `paths`, sorted by id.
+    """List the songs in `paths`, and what there could not be looked at, sorted by id.
 
     Parameters
     ----------
     paths : sequence of path
         Folders (walked), files, and globs (``**`` crosses folders).
     include, exclude : sequence of str
-        Glob patterns against the path relative to its folder; `exclude` wins.
+        Glob patterns against the path relative to its folder; `exclude` wins. A folder that
+        cannot be listed is left out by `exclude` alone: its songs might have been included.
     follow_links : bool
         Follow symbolic links that lead out of the folder.
     song_id : callable, optional
@@ -90,9 +106,14 @@ def find_songs(
     sources: list[Source] = []
     for path in expanded:
         if path in folders:
-            prefix = f"{Path(path).resolve().name}/" if len(folders) > 1 else ""
-            walked = _walk(path, include, exclude, follow_links)
+            name = f"{Path(path).resolve().name}/"
+            prefix = name if len(folders) > 1 else ""
+            errors: list[OSError] = []
+            walked = _walk(path, include, exclude, follow_links, errors.append)
             found = [(file, prefix + relative) for file, relative in walked]
+            for folder, relative, problem in _unlisted(path, errors, exclude):
+                named = printable(prefix + relative or name)
+                sources.append(_unseen(folder, named, problem))
         else:
             found = [(path, os.path.basename(path))]
         sources.extend(make_source(file, rename(file, printable(name))) for file, name in found)
@@ -154,7 +175,7 @@ def printable(text: str) -> str:
 def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
     for given in paths:
         path = os.fspath(given)
-        if os.path.lexists(path):
+        if _is_there(path):
             yield path
         elif glob.has_magic(path):
             matches = sorted(glob.glob(path, recursive=True))
@@ -165,22 +186,55 @@ def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
             raise InputError(f"{path}: no such file or folder")
 
 
+def _is_there(path: str) -> bool:
+    """Whether there is something of this name, or no way to tell: that becomes a failure."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        return error.errno != errno.ENAMETOOLONG
+    return True
+
+
 def _walk(
-    root: str, include: Sequence[str], exclude: Sequence[str], follow_links: bool
+    root: str,
+    include: Sequence[str],
+    exclude: Sequence[str],
+    follow_links: bool,
+    on_error: Callable[[OSError], None],
 ) -> Iterator[tuple[str, str]]:
-    """Yield ``(path, POSIX path relative to root)`` of each song below `root`."""
+    """Yield ``(path, POSIX path relative to root)`` of each song below `root`.
+
+    `on_error` is told of each folder that cannot be listed.
+    """
     real_root = os.path.realpath(root)
     seen = {real_root}
-    for folder, subfolders, files in os.walk(root, followlinks=follow_links):
+    for folder, subfolders, files in os.walk(root, followlinks=follow_links, onerror=on_error):
         subfolders[:] = sorted(d for d in subfolders if not d.startswith((".", "__MACOSX")))
         if follow_links:  # a loop of links leads back to a folder that was seen
             subfolders[:] = [d for d in subfolders if _is_new(os.path.join(folder, d), seen)]
         for name in sorted(files):
             path = os.path.join(folder, name)
-            relative = PurePosixPath(os.path.relpath(path, root).replace(os.sep, "/")).as_posix()
+            relative = _relative(path, root)
             inside = follow_links or _lies_in(path, real_root)
             if inside and _matches(relative, include, exclude) and _is_song(path):
                 yield path, relative
+
+
+def _unlisted(
+    root: str, errors: Iterable[OSError], exclude: Sequence[str]
+) -> Iterator[tuple[str, str, str]]:
+    """Yield path, POSIX path relative to root (``a/b/``, "" for the root) and the reason."""
+    for error in errors:
+        folder = os.fspath(error.filename or root)
+        relative = "" if folder == root else f"{_relative(folder, root)}/"
+        if not any(fnmatch(name, p) for name in (relative, relative[:-1]) for p in exclude):
+            yield folder, relative, f"the folder cannot be listed: {_reason(error)}"
+
+
+def _relative(path: str, root: str) -> str:
+    return PurePosixPath(os.path.relpath(path, root).replace(os.sep, "/")).as_posix()
 
 
 def _is_new(folder: str, seen: set[str]) -> bool:
@@ -197,8 +251,14 @@ def _matches(relative: str, include: Sequence[str], exclude: Sequence[str]) -> b
 
 
 def _lies_in(path: str, real_root: str) -> bool:
-    if not os.path.islink(path) or not os.path.exists(path):
-        return True  # a link to nothing is reported when it is opened
+    if not os.path.islink(path):
+        return True
+    try:
+        os.stat(path)
+    except PermissionError:  # it leads somewhere: not followed if that is outside
+        pass
+    except OSError:
+        return True  # a link to nothing is a failure of its own
     return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
 
 
@@ -213,13 +273,16 @@ def _is_song(path: str) -> bool:
 
 
 def _begins_like_audio(path: str) -> bool:
+    """Whether the first bytes are those of audio; also if they are there and cannot be read."""
     try:
         if not stat.S_ISREG(os.stat(path).st_mode):
             return False
         with open(path, "rb") as file:
             head = file.read(MAGIC_BYTES)
-    except OSError:
+    except FileNotFoundError:
         return False
+    except OSError:
+        return True
     riff = head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
     aiff = head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
     m4a = head[4:8] == b"ftyp" and head[8:] in (b"M4A ", b"M4B ")
@@ -227,13 +290,27 @@ def _begins_like_audio(path: str) -> bool:
 
 
 def make_source(path: str, song_id: str) -> Source:
-    """Look at a file; one that is missing gets size -1, and its failure when it is opened."""
+    """Look at a file; one that cannot be looked at gets size -1 and the `Source.problem`."""
+    if "://" in path:  # in an object store, which is asked when the song is fetched
+        return _unseen(path, song_id, "")
     try:
         info = os.stat(path)
-        size, mtime_ns = info.st_size, info.st_mtime_ns
-    except (OSError, ValueError):  # ValueError: a name with a zero byte
-        size, mtime_ns = -1, -1
-    return Source(song_id, path, printable(os.path.abspath(path)), size, mtime_ns)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        return _unseen(path, song_id, _reason(error))
+    return Source(song_id, path, uri_of(path), info.st_size, within_int64(info.st_mtime_ns))
+
+
+def uri_of(path: str) -> str:
+    """Return the absolute path in printable form; the address of an object store as it is."""
+    return printable(path if "://" in path else os.path.abspath(path))
+
+
+def _unseen(path: str, song_id: str, problem: str) -> Source:
+    return Source(song_id, path, uri_of(path), -1, -1, problem)
+
+
+def _reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
 
 
 def _relative_name(path: str, root: Path | None) -> str:

@@ -86,7 +86,7 @@ class SongError(AudiorecError):
     reason : str
         What is wrong and, where something can be done, what to do; one line.
     stage : str
-        Where it happened: ``read``, ``decode``, ``mel``, ``tag`` or ``worker``.
+        Where it happened: ``walk``, ``read``, ``decode``, ``mel``, ``tag`` or ``worker``.
     decoder : str or None
         The decoder that gave up, with its version.
     """

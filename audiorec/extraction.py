@@ -21,11 +21,12 @@ from typing import Any
 
 from audiorec.catalogue import Source, find_songs
 from audiorec.errors import InputError, SongError
+from audiorec.keeping import failures_to_report, rows_to_drop
 from audiorec.options import Policy, RunOptions
 from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
 from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
 from audiorec.report import Progress, RunReport, SongOutcome, Stopped
-from audiorec.song_rows import failure_row, place_columns, song_row, tag_columns
+from audiorec.song_rows import failure_row, place_columns, song_row, tag_columns, unseen_answer
 from audiorec.storage import is_uri
 from audiorec.vectors.journal import Journal, Outputs
 from audiorec.vectors.schema import Kind, StoreMetadata, feature_column
@@ -193,7 +194,10 @@ class _Run:
         self.progress = progress
         self.stop = stop
         self.report = RunReport(outputs=journal.outputs.paths())
-        self.attempts = {f.song_id: f.attempts for f in _failures(journal)}
+        # Rows that are the same whenever they are made do not count how often that was.
+        before = _failures(journal) if options.at is None else []
+        self.attempts = {f.song_id: f.attempts for f in before}
+        self.unseen: list[Source] = []
 
     def go(self, sources: Sequence[Source]) -> RunReport:
         """Work through the plan, then commit unless stopped."""
@@ -207,13 +211,18 @@ class _Run:
         if self.report.stopped is None:
             with self._writing():
                 dropped = self._dropped(sources, moved)
-                self.report.pruned = len(dropped)
                 self.report.rows = self.journal.commit(keep=lambda song: song not in dropped)
         self.report.wall_s = time.monotonic() - started
         return self.report
 
     def _work(self, todo: Sequence[Source]) -> set[str]:
         """Extract `todo`; returns the content hashes that were known already."""
+        self.unseen = self._failures_of([source for source in todo if source.problem])
+        todo = [source for source in todo if not source.problem]
+        total = len(self.unseen) + len(todo)
+        for source in self.unseen:
+            if not self.stop.is_set():
+                self._done(self._record(source, unseen_answer(source)), total)
         waiting: dict[str, list[Source]] = {}  # a file may stand under several ids
         for source in todo:
             waiting.setdefault(source.path, []).append(source)
@@ -227,13 +236,22 @@ class _Run:
                     raise answer.error  # no song's fault: it would befall every one
                 if isinstance(answer.value, str):
                     moved.add(answer.value)
-                self._tell(self._record(source, answer), len(todo))
-                if self._is_hopeless(len(todo)):
-                    self.stop.set()
-                    self.report.stopped = Stopped.MAX_FAILURES
-        if self.stop.is_set() and self.report.stopped is None and self.report.done < len(todo):
+                self._done(self._record(source, answer), total)
+        if self.stop.is_set() and self.report.stopped is None and self.report.done < total:
             self.report.stopped = Stopped.INTERRUPTED
         return moved
+
+    def _failures_of(self, unseen: Sequence[Source]) -> list[Source]:
+        if not unseen:
+            return []
+        with_vector = {known.song_id for known in _known(self.journal, None)}
+        return failures_to_report(unseen, with_vector, prune=self.options.prune)
+
+    def _done(self, song: SongOutcome, total: int) -> None:
+        self._tell(song, total)
+        if self._is_hopeless(total):
+            self.stop.set()
+            self.report.stopped = Stopped.MAX_FAILURES
 
     def _workers(self, todo: Sequence[Source]) -> Workers:
         kept = self.options.feature_outputs or FEATURE_OUTPUTS
@@ -305,26 +323,24 @@ class _Run:
         return known.content_hash
 
     def _dropped(self, sources: Sequence[Source], moved: set[str]) -> set[str]:
-        """Ids whose file goes by another name now, has moved elsewhere or, with prune, is gone."""
-        ids = {source.song_id for source in sources}
-        places = {source.uri for source in sources}
-        gone = partial(_is_gone, ids)
-        songs, failures = _known(self.journal, None), _failures(self.journal)
-        names = [(k.song_id, k.uri) for k in songs] + [(f.song_id, f.uri) for f in failures]
-        dropped = {name for name, uri in names if uri in places} - ids
-        dropped |= {
-            k.song_id
-            for k in songs
-            if (self.options.prune or k.content_hash in moved) and gone(k.song_id, k.uri)
-        }
-        if self.options.prune:
-            dropped |= {f.song_id for f in failures if gone(f.song_id, f.uri)}
-        return dropped
+        dropped = rows_to_drop(
+            [*sources, *self.unseen],
+            _known(self.journal, None),
+            _failures(self.journal),
+            moved=moved,
+            prune=self.options.prune,
+            roots=self.options.roots,
+        )
+        self.report.pruned = len(dropped.song_ids - dropped.healed)
+        self.report.unpruned = dropped.kept
+        return dropped.song_ids
 
     def _is_hopeless(self, total: int) -> bool:
         failed, limit = self.report.failed, self.options.max_failures
         if limit is None:
-            return failed >= HOPELESS and failed == self.report.done
+            # Fifty closed folders say nothing of the songs that were seen.
+            aside = len(self.unseen) if len(self.unseen) < self.report.found else 0
+            return failed - aside >= HOPELESS and failed == self.report.done
         return failed > (limit * total if isinstance(limit, float) else limit)
 
     def _tell(self, song: SongOutcome, total: int) -> None:
@@ -365,10 +381,3 @@ def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
 def _failures(journal: Journal) -> list[KnownFailure]:
     names = ("song_id", "uri", "size", "mtime_ns", "attempts", "status")
     return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]
-
-
-def _is_gone(present: set[str], song_id: str, uri: str) -> bool:
-    """Whether a song is neither among those found nor at its place any more."""
-    if song_id in present:
-        return False
-    return "\\x" not in uri and not os.path.lexists(uri)  # an escaped name cannot be looked up

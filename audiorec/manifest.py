@@ -11,6 +11,8 @@ column         type               meaning
 ``size``       int64              bytes; with it, a changed file makes a changed shard
 ``mtime_ns``   int64              time of change, nanoseconds since 1970
 ``path_bytes`` binary             the path's bytes, where they are not UTF-8
+``problem``    string             in a manifest of ``audiorec manifest``: why the place
+                                  could not be looked at; it is a failure of its shard
 =============  =================  ====================================================
 
 Only ``path`` is needed, and a CSV with these names does as well. Rows of a Parquet file are
@@ -35,6 +37,7 @@ import pyarrow.parquet as pq
 
 from audiorec.catalogue import AUDIO_EXTENSIONS, Source, find_songs, make_source, printable
 from audiorec.errors import InputError, StoreError
+from audiorec.file_times import within_int64
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.unfolding import refuse_bomb
 
@@ -43,7 +46,7 @@ KIND = "manifest"
 FORMAT_VERSION = 1
 GROUP_ROWS = 10_000
 MAX_CSV_BYTES = 4 << 30
-COLUMNS = ("path", "uri", "song_id", "size", "mtime_ns", "path_bytes")
+COLUMNS = ("path", "uri", "song_id", "size", "mtime_ns", "path_bytes", "problem")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SCHEMA = pa.schema(
     [
@@ -52,6 +55,7 @@ SCHEMA = pa.schema(
         pa.field("size", pa.int64(), nullable=False),
         pa.field("mtime_ns", pa.int64(), nullable=False),
         pa.field("path_bytes", pa.binary()),
+        pa.field("problem", pa.string()),
     ]
 )
 
@@ -64,6 +68,8 @@ def find_sources(
     song_id: Callable[[str, str], str] | None = None,
 ) -> list[Source]:
     """List the songs in folders, files, globs and object stores, sorted by id.
+
+    Places that could not be looked at are among them, as for `audiorec.catalogue.find_songs`.
 
     Parameters
     ----------
@@ -157,6 +163,7 @@ class Manifest:
         self.place = place
         self.created_at = created_at
         self._rows = rows
+        self._is_ours = rows.created_at is not None  # another's column may mean anything
         self._folder = parent(place)
         self._files = ExitStack()
 
@@ -229,12 +236,17 @@ class Manifest:
         except ValueError as error:
             raise InputError(f"{self.place}: row {number}: {error}") from error
         uri = path if is_uri(path) else printable(os.path.abspath(path))  # noqa: PTH100
-        return Source(str(row.get("song_id") or printable(str(written))), path, uri, size, mtime_ns)
+        name = str(row.get("song_id") or printable(str(written)))
+        problem = str(row.get("problem") or "") if self._is_ours else ""
+        return Source(name, path, uri, size, mtime_ns, problem)
 
 
 def look_at(source: Source) -> Source:
-    """Return a local song with its present size and time; one elsewhere as the manifest has it."""
-    if is_uri(source.path):
+    """Return a local song with its present size and time.
+
+    A song elsewhere, and a folder that could not be listed, are as the manifest has them.
+    """
+    if is_uri(source.path) or source.is_folder:
         return source
     return make_source(source.path, source.song_id)
 
@@ -301,13 +313,12 @@ def _row(source: Source) -> dict[str, Any]:
         "size": source.size,
         "mtime_ns": source.mtime_ns,
         "path_bytes": None if shown == path else os.fsencode(path),
+        "problem": source.problem or None,
     }
 
 
 def _number(value: Any) -> int:
-    if value is None or value == "":
-        return -1
-    return int(value)
+    return -1 if value is None or value == "" else within_int64(int(value))
 
 
 def _created_at(metadata: Mapping[bytes, bytes] | None) -> datetime | None:

@@ -27,6 +27,7 @@ from pathlib import Path
 from audiorec.audio.tags import read_tag
 from audiorec.catalogue import printable
 from audiorec.errors import InputError, StoreError
+from audiorec.file_times import within_int64
 from audiorec.vectors.parquet import open_checked
 from audiorec.vectors.schema import Kind
 
@@ -133,7 +134,7 @@ def _place(path: str) -> Place | None:
         info = Path(path).stat()
     except (OSError, ValueError):  # gone, or an address of an object store
         return None
-    return printable(_key(path)), info.st_size, info.st_mtime_ns
+    return printable(_key(path)), info.st_size, within_int64(info.st_mtime_ns)
 
 
 def _by_table(table: Path) -> Naming:

@@ -27,7 +27,10 @@ class RunOptions:
     retry_failed : bool
         Try again what failed before, changed or not.
     prune : bool
-        Drop songs whose file is gone.
+        Drop songs whose file is gone; not those below a place that cannot be seen.
+    roots : tuple of str
+        Folders that were searched, as absolute paths in printable form. With `prune`, rows
+        below one without a single song stay: its disk may not be mounted.
     by_content : bool
         Give a song whose audio is known already the vector of that audio. Without it every
         song is decoded, and the rows do not depend on which songs came before.
@@ -53,6 +56,7 @@ class RunOptions:
     policy: Policy = Policy.EXTEND
     retry_failed: bool = False
     prune: bool = False
+    roots: tuple[str, ...] = ()
     by_content: bool = True
     limits: Limits = field(default_factory=Limits)
     max_failures: int | float | None = None

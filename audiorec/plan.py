@@ -5,6 +5,9 @@
 A file is taken for unchanged when its path, size and modification time are as they were.
 Everything else is opened, and there the content hash decides: a song that was moved,
 renamed or retagged is recognised by its audio and keeps its vector.
+
+A place that could not be looked at has neither size nor time that could say "as before": it
+is tried in every run.
 """
 
 from collections.abc import Iterable
@@ -43,7 +46,8 @@ class Plan:
     Attributes
     ----------
     todo : list of Source
-        To be opened: new, changed, moved, retagged or to be tried again.
+        To be opened: new, changed, moved, retagged or to be tried again; and the places that
+        could not be looked at.
     unchanged : list of Source
         Nothing to do.
     relabelled : list of (Source, KnownSong)
@@ -82,7 +86,9 @@ def plan_run(
     for source in sources:
         place = (source.uri, source.size, source.mtime_ns)
         match = by_place.get(place)
-        if match is not None and match.song_id == source.song_id:
+        if source.problem:
+            plan.todo.append(source)
+        elif match is not None and match.song_id == source.song_id:
             plan.unchanged.append(source)
         elif match is not None:
             plan.relabelled.append((source, match))

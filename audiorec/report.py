@@ -76,7 +76,7 @@ class RunReport:
     Attributes
     ----------
     found : int
-        Songs in the paths given.
+        Songs in the paths given, and places there that could not be looked at.
     statuses, failures : Counter of str
         Songs extracted, by status, and songs that failed, by status.
     reused, relabelled : int
@@ -86,6 +86,9 @@ class RunReport:
         Songs that were not opened: as before, and failed before.
     pruned : int
         Rows that were dropped because their file is gone.
+    unpruned : mapping of str to int
+        With prune: rows that stay although their file was not found, by the folder that
+        cannot be looked at, or is as empty as that of a disk that is not mounted.
     rows : mapping
         Rows of each output file after the commit; empty if the run was stopped.
     audio_s, wall_s : float
@@ -107,6 +110,7 @@ class RunReport:
     unchanged: int = 0
     failed_before: int = 0
     pruned: int = 0
+    unpruned: Mapping[str, int] = field(default_factory=dict)
     rows: Mapping[Any, int] = field(default_factory=dict)
     audio_s: float = 0.0
     wall_s: float = 0.0
@@ -192,6 +196,7 @@ class RunReport:
             "failures": dict(sorted(self.failures.items())),
             "failed_before": self.failed_before,
             "pruned": self.pruned,
+            "unpruned": dict(self.unpruned),
             "rows": {str(kind): count for kind, count in self.rows.items()},
             "audio_s": round(self.audio_s, 3),
             "wall_s": round(self.wall_s, 3),

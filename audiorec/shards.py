@@ -220,7 +220,8 @@ def _fingerprint(shard: Shard, config: ShardConfig) -> str:
     """Hash what decides a part's rows; not the time, which changes no number."""
     songs = hashlib.sha256()
     for s in shard.sources:
-        songs.update(json.dumps([s.song_id, s.uri, s.size, s.mtime_ns]).encode())
+        problem = [s.problem] if s.problem else []
+        songs.update(json.dumps([s.song_id, s.uri, s.size, s.mtime_ns, *problem]).encode())
     return fingerprint(
         {
             "extractor_id": Extractor(config.extractor).extractor_id,

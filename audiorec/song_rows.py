@@ -45,6 +45,12 @@ def song_row(source: Source, song: Song) -> dict[str, Any]:
     }
 
 
+def unseen_answer(source: Source) -> Answer:
+    """Return the answer for a place that could not be looked at: there is nothing to open."""
+    error = SongError(source.uri, Failure.UNREADABLE, source.problem, stage="walk")
+    return Answer(source.path, error=error)
+
+
 def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
     """Return a failed song's row of ``errors.parquet``."""
     error = answer.error

@@ -17,12 +17,12 @@ import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
+from audiorec.file_times import size_bytes, time_ns, within_int64
 from audiorec.vectors.atomic import replaced, sync
 
 # Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
@@ -50,7 +50,8 @@ class Entry:
     name : str
         Its place relative to the folder, with forward slashes.
     size, mtime_ns : int
-        Bytes, and nanoseconds since 1970; -1 where the store does not say.
+        Bytes, and nanoseconds since 1970 (see `audiorec.file_times`); -1 where the store does
+        not say.
     """
 
     place: str
@@ -119,7 +120,8 @@ def find(place: str) -> Entry | None:
             info = Path(_local(place)).stat()
         except (FileNotFoundError, NotADirectoryError):
             return None
-        return Entry(place, os.path.basename(place), info.st_size, info.st_mtime_ns)  # noqa: PTH119
+        name = os.path.basename(place)  # noqa: PTH119
+        return Entry(place, name, info.st_size, within_int64(info.st_mtime_ns))
     with _remote(place, "looked at") as (files, path):
         try:
             return _entry(place, posixpath.basename(place), files.info(path))
@@ -138,9 +140,9 @@ def files_in(folder: str) -> list[Entry]:
     if not is_uri(folder):
         root = Path(_local(folder))
         found = [
-            Entry(str(p), p.relative_to(root).as_posix(), p.stat().st_size, p.stat().st_mtime_ns)
-            for p in root.rglob("*")
-            if p.is_file()
+            replace(entry, name=path.relative_to(root).as_posix())
+            for path in root.rglob("*")
+            if path.is_file() and (entry := find(str(path))) is not None
         ]
         return sorted(found, key=lambda entry: entry.name)
     with _remote(folder, "listed") as (files, path):
@@ -343,12 +345,5 @@ def _remote_errors() -> tuple[type[BaseException], ...]:
 
 
 def _entry(place: str, name: str, info: dict[str, Any]) -> Entry:
-    size = info.get("size")
     changed = info.get("LastModified") or info.get("mtime") or info.get("created")
-    mtime_ns = -1
-    if isinstance(changed, (int, float)):
-        mtime_ns = int(changed * 1e9)
-    elif isinstance(changed, datetime):
-        aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
-        mtime_ns = int(aware.timestamp()) * 10**9 + aware.microsecond * 1000
-    return Entry(place, name, -1 if size is None else int(size), mtime_ns)
+    return Entry(place, name, size_bytes(info.get("size")), time_ns(changed))

@@ -8,24 +8,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "file_times", "spec", "torch_use", "types", "unfolding"}
 MAY_IMPORT = {
     "errors": set(),
+    "file_times": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
     "unfolding": {"errors"},
     "workers": {"errors"},
-    "catalogue": {"errors", "unfolding"},
+    "catalogue": {"errors", "file_times", "unfolding"},
     "plan": {"catalogue"},
+    "keeping": {"catalogue", "plan"},
     "report": set(),
     "stopwatch": set(),
     "options": {"workers"},
-    "storage": {"errors", "vectors"},
+    "storage": {"errors", "file_times", "vectors"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "storage", "unfolding"},
+    "manifest": {"catalogue", "errors", "file_times", "storage", "unfolding"},
     "reading": {"types"},
-    "naming": {"audio", "catalogue", "errors", "vectors"},
+    "naming": {"audio", "catalogue", "errors", "file_times", "vectors"},
     "audio": BASE,
     "tagger": BASE,
     "vectors": BASE,
@@ -35,8 +37,8 @@ MAY_IMPORT = {
     "pipeline": BASE | {"audio", "stopwatch", "tagger", "vectors"},
     "song_rows": {"audio", "catalogue", "errors", "pipeline", "workers"},
     "extraction": BASE
-    | {"audio", "catalogue", "options", "pipeline", "plan", "report", "song_rows", "storage"}
-    | {"vectors", "workers"},
+    | {"audio", "catalogue", "keeping", "options", "pipeline", "plan", "report", "song_rows"}
+    | {"storage", "vectors", "workers"},
     "parts": {"errors", "storage", "vectors"},
     "shards": BASE
     | {"catalogue", "extraction", "manifest", "options", "parts", "pipeline", "report", "storage"}

@@ -124,6 +124,20 @@ def test_a_name_that_is_not_utf8_comes_back_as_the_same_file(tmp_path):
     assert look_at(again[0]).size == 94
 
 
+def test_a_folder_that_could_not_be_listed_comes_back_with_its_reason(tmp_path):
+    closed = Source("rock/", "/m/rock", "/m/rock", -1, -1, "permission denied")
+    gone = Source("a.mp3", f"{tmp_path}/a.mp3", f"{tmp_path}/a.mp3", -1, -1, "no such file")
+    place = str(tmp_path / "m.parquet")
+    write_manifest(place, [closed, gone])
+    assert rows(place) == [closed, gone]
+    assert look_at(closed) is closed
+    (tmp_path / "a.mp3").write_bytes(b"12")
+    assert (look_at(gone).size, look_at(gone).problem) == (2, "")
+    theirs = tmp_path / "theirs.csv"
+    theirs.write_text("path,problem\na.mp3,too loud\n")
+    assert rows(theirs)[0].problem == ""
+
+
 def test_a_local_song_is_looked_at_and_one_elsewhere_is_not(tmp_path):
     song = tmp_path / "a.mp3"
     song.write_bytes(b"12345")
@@ -176,5 +190,6 @@ def test_our_schema_says_what_may_be_missing():
         "size": False,
         "mtime_ns": False,
         "path_bytes": True,
+        "problem": True,
     }
     assert manifest.SCHEMA.field("path_bytes").type == pa.binary()

@@ -21,6 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import StoreError
+from audiorec.file_times import within_int64
 from audiorec.types import FloatArray
 from audiorec.vectors.beside import files_beside
 from audiorec.vectors.parquet import Checked, open_checked, store_errors
@@ -208,7 +209,7 @@ def _file_problems(store: Checked, result: Verification) -> Iterator[Problem]:
             info = _stat(song["uri"])
             if info is None:
                 yield block.problem(row, "file_gone", f"no file at {song['uri']}")
-            elif (info.st_size, info.st_mtime_ns) != (song["size"], song["mtime_ns"]):
+            elif (info.st_size, within_int64(info.st_mtime_ns)) != (song["size"], song["mtime_ns"]):
                 reason = f"{song['uri']} is not what it was: extract it again"
                 yield block.problem(row, "file_changed", reason)
 

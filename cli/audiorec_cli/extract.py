@@ -1,6 +1,8 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
+import os
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -15,7 +17,7 @@ from audiorec_cli.progress import progress_display
 from audiorec_cli.stopping import graceful_stop
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
     from audiorec.catalogue import Source
@@ -30,11 +32,14 @@ if TYPE_CHECKING:
 READING = 0.0012  # decoding an MP3 and its spectrogram
 NETWORK = {"msd": 0.0008, "mtt": 0.0028}
 MIB = 1 << 20
+UNSEEN_SHOWN = 10  # places named one by one
 
 
 def extract(
     paths: Annotated[
-        list[Path] | None, typer.Argument(help="Folders, audio files or globs.")
+        list[Path] | None,
+        # What may not be read is a failure of its own, among others that may.
+        typer.Argument(help="Folders, audio files or globs.", readable=False),
     ] = None,
     out: Annotated[
         str, typer.Option("--out", "-o", help="The store to make or extend; for shards a folder.")
@@ -89,7 +94,7 @@ def extract(
         bool, typer.Option("--retry-failed", help="Try again what failed before.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin the store anew.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Drop songs whose file is gone.")] = False,
+    prune: Annotated[bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and how long it takes.")
     ] = False,
@@ -157,8 +162,11 @@ def extract(
         raise typer.Exit(Exit.OK if allow_failures and code == Exit.SOME_FAILED else code)
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
     naming = parse_naming(id_from, vectors=outputs.vectors)
+    if prune:
+        options = replace(options, roots=_folders(paths))
     sources = _sources(paths, files_from, manifest, naming, include, exclude, follow_links)
     _print_unnamed(naming, id_from, len(sources))
+    say_unseen(sources)
     if not sources:
         say("error: no songs found: no file there looks like audio")
         raise typer.Exit(Exit.NOTHING_USABLE)
@@ -242,6 +250,22 @@ def _sources(
     )
 
 
+def _folders(paths: list[Path] | None) -> tuple[str, ...]:
+    """Return the folders among the paths, as the uris of their songs begin."""
+    from audiorec.catalogue import uri_of
+
+    return tuple(uri_of(str(path)) for path in paths or () if os.path.isdir(path))  # noqa: PTH112
+
+
+def say_unseen(sources: "Sequence[Source]") -> None:
+    """Name the places that could not be looked at, each with the system's reason."""
+    unseen = [source for source in sources if source.problem]
+    for source in unseen[:UNSEEN_SHOWN]:
+        say(f"warning: {source.uri}: {source.problem}")
+    if len(unseen) > UNSEEN_SHOWN:
+        say(f"warning: {len(unseen) - UNSEEN_SHOWN} more places could not be looked at")
+
+
 def _print_unnamed(naming: "Naming", id_from: str, n_songs: int) -> None:
     """Say which songs keep their path because they have no other name."""
     if naming.unnamed:
@@ -285,7 +309,9 @@ def _max_failures(text: str | None) -> int | float | None:
 
 def _print_plan(plan: "Plan", cost: float, json: bool) -> None:
     """Estimate from file headers: nothing is decoded."""
-    todo, unchanged = plan.todo, len(plan.unchanged)
+    todo = [source for source in plan.todo if not source.problem]
+    unseen = [source for source in plan.todo if source.problem]
+    unchanged = len(plan.unchanged)
     failed_before = len(plan.failed_before)
     seconds = sum(_header_seconds(source) for source in todo)
     cpu_s = seconds * cost
@@ -301,6 +327,7 @@ def _print_plan(plan: "Plan", cost: float, json: bool) -> None:
                 "audio_s": round(seconds, 1),
                 "cpu_s": round(cpu_s, 1),
                 "songs": [source.song_id for source in todo],
+                "unseen": {source.song_id: source.problem for source in unseen},
             }
         )
         return
@@ -311,6 +338,7 @@ def _print_plan(plan: "Plan", cost: float, json: bool) -> None:
         f"{len(todo)} songs to open ({size}, {duration(seconds)} of audio, about "
         f"{duration(cpu_s)} of CPU time), {unchanged} unchanged, "
         f"{len(plan.relabelled)} under a new id, {failed_before} failed before"
+        + (f", {len(unseen)} cannot be looked at" if unseen else "")
     )
 
 
@@ -352,6 +380,11 @@ def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
             "command goes on from there"
         )
         return
+    for place, count in report.unpruned.items():
+        say(
+            f"kept {count} of the rows below {place}: it cannot be looked at, or has no songs like "
+            "a disk that is not mounted; if they are gone, remove the folder"
+        )
     say(f"vectors: {outputs.vectors}")
     if report.failed or report.failed_before:
         say(f"reasons: {outputs.errors} (--retry-failed tries them again)")

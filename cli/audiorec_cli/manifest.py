@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import file_size, print_json, say
+from audiorec_cli.console import Exit, file_size, print_json, say
+from audiorec_cli.extract import say_unseen
 
 if TYPE_CHECKING:
     from audiorec.catalogue import Source
@@ -40,25 +41,32 @@ def manifest(
     sources = find_sources(places, include=include or (), exclude=exclude or (), song_id=name)
     if name.unnamed:
         say(f"note: {len(name.unnamed)} songs have no id by --id-from {id_from}: {name.unnamed[0]}")
-    found = len(sources)
+    say_unseen(sources)
+    unseen = sum(bool(source.problem) for source in sources)
+    found = len(sources) - unseen
     if new_to is not None:
         sources = _new(sources, new_to)
     if not found:
         raise InputError(f"{', '.join(places)}: no songs found: no file there looks like audio")
     write_manifest(out, sources)
+    songs = len(sources) - unseen
     size = sum(max(source.size, 0) for source in sources)
     if json:
         print_json(
             {
                 "schema": "audiorec/manifest/1",
                 "manifest": out,
-                "songs": len(sources),
-                "known": found - len(sources),
+                "songs": songs,
+                "known": found - songs,
+                "unseen": unseen,
                 "bytes": size,
             }
         )
-    known = f", {found - len(sources)} known already" if new_to is not None else ""
-    say(f"{len(sources)} songs ({file_size(size)}){known}: {out}")
+    known = f", {found - songs} known already" if new_to is not None else ""
+    say(f"{songs} songs ({file_size(size)}){known}: {out}")
+    if unseen:
+        say(f"could not be looked at: {unseen}; they will be failures of the run, so list again")
+        raise typer.Exit(Exit.SOME_FAILED)
 
 
 def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":

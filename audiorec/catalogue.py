@@ -259,7 +259,10 @@ def _lies_in(path: str, real_root: str) -> bool:
         pass
     except OSError:
         return True  # a link to nothing is a failure of its own
-    return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
+    try:
+        return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
+    except ValueError:  # on another drive
+        return False
 
 
 def _is_song(path: str) -> bool:

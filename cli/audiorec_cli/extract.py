@@ -94,7 +94,9 @@ def extract(
         bool, typer.Option("--retry-failed", help="Try again what failed before.")
     ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin the store anew.")] = False,
-    prune: Annotated[bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")
+    ] = False,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and how long it takes.")
     ] = False,

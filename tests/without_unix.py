@@ -1,0 +1,65 @@
+"""Hide what only Unix has, in this process and in every Python that it starts."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
+SIGNALS = ("SIGALRM", "SIGHUP", "SIGPIPE", "SIGQUIT", "SIGUSR1", "SIGUSR2")
+# What Windows lacks; not what Python's own modules for Unix call: waitpid, WNOHANG, SIGKILL.
+NAMES = """
+O_CLOEXEC O_DIRECTORY O_DSYNC O_NOCTTY O_NOFOLLOW O_NONBLOCK O_SYNC chown chroot fchdir fchmod
+fchown fork forkpty fstatvfs getegid geteuid getgid getgroups getloadavg getpgid getpgrp
+getpriority getresgid getresuid getsid getuid killpg lchown lockf mkfifo mknod nice openpty
+pathconf pipe2 posix_fadvise posix_fallocate posix_spawn posix_spawnp pread preadv pwrite
+pwritev readv sched_getaffinity sched_setaffinity sched_yield sendfile setegid seteuid setgid
+setpgid setpriority setresuid setsid setuid statvfs sync sysconf uname wait wait3 wait4 waitid
+writev
+""".split()
+EXTRAS = (
+    "torch torchaudio faiss fsspec s3fs ray dask distributed umap matplotlib librosa".split()
+)
+HIDE = "import sys; sys.path.append({tests!r}); import without_unix; without_unix.hide({mark!r})\n"
+RUN = "import runpy, sys; sys.argv[0] = ''; runpy.run_module({module!r}, run_name='__main__')"
+
+
+def hide(mark: str) -> None:
+    """Hide modules, functions and flags of Unix; leave a line in the file `mark`."""
+    for name in (*MODULES, *EXTRAS):
+        sys.modules[name] = None  # an import of it is an ImportError from now on
+    for name in NAMES:
+        os.__dict__.pop(name, None)
+    for name in SIGNALS:
+        delattr(signal, name)
+    os.supports_dir_fd, os.supports_fd = set(), set()
+    real_open = os.open
+
+    def open_file(path, flags, mode=0o777, **more):
+        if os.path.isdir(path):
+            raise PermissionError(13, "Permission denied", path)
+        return real_open(path, flags, mode, **more)
+
+    os.open = open_file
+    real_init = subprocess.Popen.__init__
+
+    def init(self, args, *rest, **more):
+        real_init(self, _hiding(list(args), mark), *rest, **more)
+
+    subprocess.Popen.__init__ = init
+    with Path(mark).open("a") as file:
+        file.write(f"{os.getpid()}\n")
+
+
+def _hiding(command: list[str], mark: str) -> list[str]:
+    """Return the command of a Python with the hiding in front of what it does."""
+    if command[0] != sys.executable:
+        return command
+    prelude = HIDE.format(tests=str(Path(__file__).parent), mark=mark)
+    if "-c" in command:
+        at = command.index("-c")
+        return [*command[: at + 1], prelude + command[at + 1], *command[at + 2 :]]
+    at = command.index("-m")
+    code = prelude + RUN.format(module=command[at + 1])
+    return [*command[:at], "-c", code, *command[at + 2 :]]

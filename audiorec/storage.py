@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.vectors.atomic import replaced, sync
+from audiorec.files.atomic import replaced, sync
 
 # Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
 # or open archives, and some of the others can be caught half-way through a write.

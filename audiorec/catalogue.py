@@ -23,7 +23,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError, StoreError
-from audiorec.file_times import within_int64
+from audiorec.files.times import within_int64
 from audiorec.unfolding import refuse_bomb
 
 AUDIO_EXTENSIONS = frozenset(
@@ -51,7 +51,7 @@ class Source:
     uri : str
         The absolute path in printable form, with backslash escapes where it is not UTF-8.
     size, mtime_ns : int
-        As the file system says, the time within int64 (see `audiorec.file_times`); -1 where
+        As the file system says, the time within int64 (see `audiorec.files.times`); -1 where
         the file could not be looked at.
     problem : str
         Why this place could not be looked at, in the system's words; "" if it could. There

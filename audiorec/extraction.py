@@ -155,7 +155,7 @@ def preview(
     ):
         return plan_run(sources)
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
-    with Journal.open(outputs, metadata) as journal:
+    with Journal.look(outputs, metadata) as journal:
         return _plan(journal, sources, options)
 
 

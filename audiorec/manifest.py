@@ -37,7 +37,7 @@ import pyarrow.parquet as pq
 
 from audiorec.catalogue import AUDIO_EXTENSIONS, Source, find_songs, make_source, printable
 from audiorec.errors import InputError, StoreError
-from audiorec.file_times import within_int64
+from audiorec.files.times import within_int64
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.unfolding import refuse_bomb
 

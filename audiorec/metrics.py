@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiorec.errors import InputError
+from audiorec.files.atomic import replaced
 from audiorec.report import RunReport
-from audiorec.vectors.atomic import replaced
 
 PREFIX = "audiorec_"
 MAX_BYTES = 1 << 20

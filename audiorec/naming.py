@@ -27,7 +27,7 @@ from pathlib import Path
 from audiorec.audio.tags import read_tag
 from audiorec.catalogue import printable
 from audiorec.errors import InputError, StoreError
-from audiorec.file_times import within_int64
+from audiorec.files.times import within_int64
 from audiorec.vectors.parquet import open_checked
 from audiorec.vectors.schema import Kind
 

@@ -12,12 +12,17 @@ import platform
 import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from audiorec.storage import write
+from audiorec.errors import StoreError
+from audiorec.files.own_files import read_own
+from audiorec.storage import is_uri, write
 from audiorec.vectors.schema import StoreMetadata
 
-RECORD_SCHEMA = "audiorec/run/1"
+RECORD_FORM = "audiorec/run/"
+RECORD_SCHEMA = f"{RECORD_FORM}1"
+MAX_RECORD_BYTES = 16 << 20
 
 
 def run_record(
@@ -60,9 +65,30 @@ def run_record(
 
 
 def write_record(place: str, record: Mapping[str, Any]) -> None:
-    """Write a record to a path or URI, whole or not at all."""
+    """Write a record to a path or URI, whole or not at all.
+
+    Raises
+    ------
+    StoreError
+        If something else than a run's record is there.
+    """
+    if not is_uri(place):
+        _check_ours(Path(place))
     text = json.dumps(record, indent=2, sort_keys=True, default=str, allow_nan=False)
     write(place, (text + "\n").encode())
+
+
+def _check_ours(path: Path) -> None:
+    """Refuse to replace a file that no run has written."""
+    try:
+        content = json.loads(read_own(path, MAX_RECORD_BYTES))
+        is_ours = str(content["schema"]).startswith(RECORD_FORM)
+    except FileNotFoundError:
+        return
+    except (ValueError, KeyError, TypeError, RecursionError):
+        is_ours = False
+    if not is_ours:
+        raise StoreError(f"{path}: is no record of a run, and is left alone; move it away")
 
 
 def command_line() -> list[str]:

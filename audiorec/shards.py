@@ -16,7 +16,7 @@ the extractor and what was asked for) is the same.
 
 import hashlib
 import json
-import shutil
+import re
 import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -29,6 +29,8 @@ from typing import Any
 from audiorec.catalogue import Source
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction import run, run_metadata
+from audiorec.files.atomic import TEMPORARY, replaced
+from audiorec.files.own_files import check_tree, refuse_link, remove_tree
 from audiorec.manifest import Manifest, look_at
 from audiorec.options import RunOptions
 from audiorec.parts import ENDINGS, MARK, part_name
@@ -36,8 +38,7 @@ from audiorec.pipeline import Extractor, ExtractorConfig
 from audiorec.report import Progress, RunReport
 from audiorec.spec import fingerprint
 from audiorec.storage import check_writable, find, is_uri, join, put, read, write
-from audiorec.vectors.atomic import replaced
-from audiorec.vectors.journal import Outputs
+from audiorec.vectors.journal import RUN_FILES, Outputs
 from audiorec.vectors.parquet import write_batches
 from audiorec.vectors.schema import Kind, StoreMetadata
 
@@ -45,6 +46,13 @@ MARK_SCHEMA = "audiorec/shard/1"
 MAX_MARK_BYTES = 1 << 20
 MAX_SHARDS = 99_999
 WORK_FOLDER = ".work"  # hidden in an output folder on a disk: shards that are being made
+_OUTPUT = r"(?:vecs|errors|scores|features)\.parquet"
+# What lies in the folder of one shard: outputs, their unfinished run, and copies of songs.
+WORK_FILES = re.compile(
+    rf"{_OUTPUT}|{_OUTPUT}\.run/(?:{RUN_FILES}|lock|lock\.soft)|(?:[^/]+/)?{TEMPORARY}"
+    rf"|\.{_OUTPUT}\.{_OUTPUT}\.run\.staged|songs/audiorec-song-[^/]+/song[^/]*",
+    re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,8 +285,12 @@ def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iter
             yield Path(folder)
         return
     work = root / WORK_FOLDER / name
-    if config.redo and work.exists():
-        shutil.rmtree(work)
+    refuse_link(work.parent)
+    refuse_link(work)
+    if work.exists():
+        check_tree(work, WORK_FILES)
+        if config.redo:
+            remove_tree(work, WORK_FILES)
     try:
         (work / "songs").mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -330,7 +342,8 @@ def _put_mark(
 
 def _remove(work: Path) -> None:
     """Remove a shard's folder, and the folder of all of them when it was the last."""
-    shutil.rmtree(work)
+    remove_tree(work, WORK_FILES)
+    work.rmdir()
     if work.parent.name == WORK_FOLDER:
         with suppress(OSError):  # another shard is in it
             work.parent.rmdir()

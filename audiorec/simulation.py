@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow as pa
 
 from audiorec.errors import InputError
+from audiorec.files.atomic import replaced
 from audiorec.listening.world import NOTE, World, WorldSpec, simulate
-from audiorec.vectors.atomic import replaced
 from audiorec.vectors.schema import METADATA_KEY
 from audiorec.vectors.store import VectorStore
 from audiorec.vectors.tables import table_writer, write_plain

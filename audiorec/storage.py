@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.file_times import size_bytes, time_ns, within_int64
-from audiorec.vectors.atomic import replaced, sync
+from audiorec.files.atomic import replaced, sync
+from audiorec.files.times import size_bytes, time_ns, within_int64
 
 # Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
 # or open archives, and some of the others can be caught half-way through a write.
@@ -50,7 +50,7 @@ class Entry:
     name : str
         Its place relative to the folder, with forward slashes.
     size, mtime_ns : int
-        Bytes, and nanoseconds since 1970 (see `audiorec.file_times`); -1 where the store does
+        Bytes, and nanoseconds since 1970 (see `audiorec.files.times`); -1 where the store does
         not say.
     """
 

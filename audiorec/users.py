@@ -7,6 +7,7 @@ The one file that joins listening, vectors and the user model.
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import InputError, SpecMismatchError
+from audiorec.files.run_folder import RunFolder
 from audiorec.listening.events import Interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
@@ -29,7 +31,6 @@ from audiorec.metric.users_model import UserEmbeddings, UsersModel
 from audiorec.metric.users_recipe import UsersRecipe
 from audiorec.types import FloatArray, Pairs, Preferences
 from audiorec.vectors.embeddings import EmbeddingTable, write_embeddings
-from audiorec.vectors.lock import RunLock
 from audiorec.vectors.store import VectorStore
 
 Progress = Callable[[Mapping[str, Any]], None]
@@ -194,21 +195,20 @@ def train(
     from audiorec.metric.users_train import CHECKPOINT_FILE, METRICS_FILE, train_users
 
     check_target(out)
-    lock = RunLock(out.with_name(f"{out.name}.run"))
+    folder = RunFolder(out, f"{re.escape(CHECKPOINT_FILE)}|{re.escape(METRICS_FILE)}")
     try:
         trained = train_users(
-            data, recipe or UsersRecipe(), work=lock.folder, progress=progress, stop=stop
+            data, recipe or UsersRecipe(), work=folder.path, progress=progress, stop=stop
         )
         if trained is None:
             return None
         model, metrics = trained
         lines = "".join(json.dumps(line) + "\n" for line in metrics)
         model.save(out, card=model_card(model), files={METRICS_FILE: lines})
-        for name in (CHECKPOINT_FILE, METRICS_FILE):
-            (lock.folder / name).unlink(missing_ok=True)
+        folder.clear()
     finally:
         # Stays only where there is a state to go on from.
-        lock.release(remove=not (lock.folder / CHECKPOINT_FILE).exists())
+        folder.release(remove=not (folder.path / CHECKPOINT_FILE).exists())
     return UsersModel.load(out)
 
 

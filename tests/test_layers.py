@@ -8,26 +8,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "file_times", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "files", "spec", "torch_use", "types", "unfolding"}
 MAY_IMPORT = {
     "errors": set(),
-    "file_times": set(),
+    "files": {"errors"},
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
     "unfolding": {"errors"},
     "workers": {"errors"},
-    "catalogue": {"errors", "file_times", "unfolding"},
+    "catalogue": {"errors", "files", "unfolding"},
     "plan": {"catalogue"},
     "keeping": {"catalogue", "plan"},
     "report": set(),
     "stopwatch": set(),
     "options": {"workers"},
-    "storage": {"errors", "file_times", "vectors"},
+    "storage": {"errors", "files"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "file_times", "storage", "unfolding"},
+    "manifest": {"catalogue", "errors", "files", "storage", "unfolding"},
     "reading": {"types"},
-    "naming": {"audio", "catalogue", "errors", "file_times", "vectors"},
+    "naming": {"audio", "catalogue", "errors", "files", "vectors"},
     "audio": BASE,
     "tagger": BASE,
     "vectors": BASE,
@@ -45,8 +45,8 @@ MAY_IMPORT = {
     | {"vectors"},
     "engines": {"errors", "report", "shards", "storage"},
     "run_log": {"report"},
-    "run_record": {"storage", "vectors"},
-    "metrics": {"errors", "report", "vectors"},
+    "run_record": {"errors", "files", "storage", "vectors"},
+    "metrics": {"errors", "files", "report"},
     "embedding": BASE
     | {"audio", "catalogue", "evaluation", "extraction", "listening", "metric", "options"}
     | {"pipeline", "report", "song_rows", "tagger", "vectors", "workers"},
@@ -83,7 +83,7 @@ def test_imports_point_downwards(path):
 
 @pytest.mark.parametrize("path", WRITTEN, ids=lambda p: str(p.relative_to(ROOT)))
 def test_files_and_functions_stay_readable(path):
-    assert path.read_text().count("\n") <= 400
+    assert path.read_text().count("\n") <= 450
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
             body = node.body[1:] if ast.get_docstring(node) else node.body

@@ -33,6 +33,7 @@ from audiorec import shards
 from audiorec.catalogue import Source, find_songs
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction import make_outputs, run
+from audiorec.files.run_folder import RunFolder
 from audiorec.manifest import find_sources, write_manifest
 from audiorec.options import RunOptions
 from audiorec.parts import MARK, part_name
@@ -41,7 +42,7 @@ from audiorec.report import Stopped
 from audiorec.shards import Shard, ShardConfig, process_shard, read_shard
 from audiorec.spec import FeatureSpec, SegmentSpec
 from audiorec.storage import put, write
-from audiorec.vectors.lock import RunLock
+from audiorec.vectors.journal import RUN_FILES
 from audiorec.vectors.schema import Kind
 
 
@@ -125,7 +126,7 @@ def test_a_process_that_is_killed_goes_on_and_ends_in_the_same_bytes(library, wh
     )
     process = subprocess.Popen([sys.executable, "-c", script, library.manifest, str(out)])
     for _ in range(1200):
-        streams = list(out.glob(".work/*/vecs.parquet.run/vectors-*.arrows"))
+        streams = list(out.glob(".work/*/vecs.parquet.run/vectors-*.rows"))
         if sum(path.stat().st_size for path in streams) > 4500 or process.poll() is not None:
             break
         time.sleep(0.05)
@@ -259,7 +260,7 @@ def test_a_stop_keeps_what_is_done_and_makes_no_part(shard, tmp_path):
 def test_two_at_once_on_one_disk_are_one_too_many(shard, tmp_path):
     out = tmp_path / "out"
     mark = shards._fingerprint(shard, ShardConfig())
-    lock = RunLock(out / f".work/part-00000-of-00001.{mark}/vecs.parquet.run")
+    lock = RunFolder(out / f".work/part-00000-of-00001.{mark}/vecs.parquet", RUN_FILES)
     with pytest.raises(StoreError, match="another run is writing"):
         process_shard(shard, str(out))
     lock.release()

@@ -8,19 +8,17 @@ from pathlib import Path
 
 MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
 SIGNALS = ("SIGALRM", "SIGHUP", "SIGPIPE", "SIGQUIT", "SIGUSR1", "SIGUSR2")
-# What Windows lacks; not what Python's own modules for Unix call: waitpid, WNOHANG, SIGKILL.
+# What Windows lacks; not what modules of others call where they find Linux: waitpid, uname.
 NAMES = """
 O_CLOEXEC O_DIRECTORY O_DSYNC O_NOCTTY O_NOFOLLOW O_NONBLOCK O_SYNC chown chroot fchdir fchmod
 fchown fork forkpty fstatvfs getegid geteuid getgid getgroups getloadavg getpgid getpgrp
 getpriority getresgid getresuid getsid getuid killpg lchown lockf mkfifo mknod nice openpty
 pathconf pipe2 posix_fadvise posix_fallocate posix_spawn posix_spawnp pread preadv pwrite
 pwritev readv sched_getaffinity sched_setaffinity sched_yield sendfile setegid seteuid setgid
-setpgid setpriority setresuid setsid setuid statvfs sync sysconf uname wait wait3 wait4 waitid
+setpgid setpriority setresuid setsid setuid statvfs sync wait wait3 wait4 waitid
 writev
 """.split()
-EXTRAS = (
-    "torch torchaudio faiss fsspec s3fs ray dask distributed umap matplotlib librosa".split()
-)
+EXTRAS = "torch torchaudio faiss fsspec s3fs ray dask distributed umap matplotlib librosa".split()
 HIDE = "import sys; sys.path.append({tests!r}); import without_unix; without_unix.hide({mark!r})\n"
 RUN = "import runpy, sys; sys.argv[0] = ''; runpy.run_module({module!r}, run_name='__main__')"
 
@@ -34,14 +32,6 @@ def hide(mark: str) -> None:
     for name in SIGNALS:
         delattr(signal, name)
     os.supports_dir_fd, os.supports_fd = set(), set()
-    real_open = os.open
-
-    def open_file(path, flags, mode=0o777, **more):
-        if os.path.isdir(path):
-            raise PermissionError(13, "Permission denied", path)
-        return real_open(path, flags, mode, **more)
-
-    os.open = open_file
     real_init = subprocess.Popen.__init__
 
     def init(self, args, *rest, **more):

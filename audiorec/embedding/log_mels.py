@@ -18,9 +18,9 @@ import numpy.typing as npt
 from audiorec.audio.decode import decode
 from audiorec.audio.segment import segments
 from audiorec.catalogue import Source
+from audiorec.files.atomic import replaced
 from audiorec.metric.segments import SongSegments
 from audiorec.spec import FeatureSpec
-from audiorec.vectors.atomic import replaced
 from audiorec.workers import Answer, Limits, Workers
 
 HANDLER = "audiorec.embedding.log_mels:log_mel_handler"

@@ -7,7 +7,7 @@ from there when the same call is made again. The folder goes when the model is w
 """
 
 import json
-import shutil
+import re
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
@@ -19,17 +19,18 @@ from audiorec.embedding.card import metric_card
 from audiorec.embedding.data import Material
 from audiorec.embedding.options import TrainingOptions
 from audiorec.embedding.preparing import Prepared, prepare
-from audiorec.embedding.sounds import FeatureSongs, Songs
+from audiorec.embedding.sounds import CACHE_FILES, FeatureSongs, Songs
 from audiorec.errors import InputError
+from audiorec.files.atomic import replaced
+from audiorec.files.run_folder import RunFolder
 from audiorec.metric.model import save_model
 from audiorec.metric.training import Trained, train_tower
 from audiorec.spec import fingerprint
-from audiorec.vectors.atomic import replaced
 from audiorec.vectors.embeddings import write_embeddings
-from audiorec.vectors.lock import LOCK_FILE, RunLock
 
 CHECKPOINT_FILE = "training.safetensors"
 METRICS_FILE = "metrics.jsonl"
+RUN_FILES = "|".join([re.escape(CHECKPOINT_FILE), re.escape(METRICS_FILE), CACHE_FILES])
 PACKAGES = ("audiorec", "numpy", "torch")
 Tell = Callable[[dict[str, Any]], None]
 
@@ -118,8 +119,8 @@ def train_metric(
     anchored = users is not None or options.pairs_from != "likes"
     if anchored == (users_out is not None):
         raise InputError("give users, or a place for the users that are learnt: one of the two")
-    lock = RunLock(Path(out).with_name(f"{Path(out).name}.run"))
-    songs.cache = lock.folder
+    folder = RunFolder(Path(out), RUN_FILES)
+    songs.cache = folder.path
     written = False
     try:
         prepared = prepare(
@@ -129,13 +130,13 @@ def train_metric(
             users=Path(users) if users is not None else None,
             store=Path(store) if store is not None else None,
         )
-        trained = _train(songs, prepared, options, lock.folder, device, progress, stop)
+        trained = _train(songs, prepared, options, folder.path, device, progress, stop)
         written = trained.finished
         model_id = _write(songs, prepared, options, trained, Path(out), users_out)
         if written:
-            _clear(lock.folder)
+            folder.clear()
     finally:
-        lock.release(remove=written or not _contents(lock.folder))
+        folder.release(remove=written or not folder.names())
     return _report(prepared, trained, model_id)
 
 
@@ -252,13 +253,3 @@ def _figures(material: Material, trained: Trained) -> dict[str, Any]:
         "users": 0 if panel is None else len(panel.users),
         "songs": len(material.panel_songs),
     }
-
-
-def _contents(folder: Path) -> list[str]:
-    return [p.name for p in folder.iterdir() if p.name != LOCK_FILE] if folder.is_dir() else []
-
-
-def _clear(folder: Path) -> None:
-    for name in _contents(folder):
-        path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()

@@ -6,10 +6,11 @@ kill leaves the state before or the state after, never a half. No generator's st
 every draw is seeded by the seed, the epoch and the batch (see `audiorec.metric.training`).
 """
 
+import hashlib
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from audiorec.errors import StoreError
+from audiorec.files.atomic import replaced
+from audiorec.files.own_files import refuse_foreign
+
 METADATA_KEY = "audiorec_training"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,32 +56,55 @@ class Progress:
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
     """Write the state in the place of `path`, whole or not at all."""
     content = {name: getattr(progress, name) for name in progress.__slots__}
-    text = json.dumps({"format_version": FORMAT_VERSION, **content}, allow_nan=False)
-    temporary = path.with_name(f".{path.name}.tmp")
-    save_file(
-        {name: tensor.detach().cpu().contiguous().clone() for name, tensor in tensors.items()},
-        temporary,
-        metadata={METADATA_KEY: text},
-    )
-    with temporary.open("rb") as file:
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
+    content |= {"format_version": FORMAT_VERSION, "sha256": _digest(kept, content)}
+    with replaced(path) as temporary:
+        save_file(kept, temporary, metadata={METADATA_KEY: json.dumps(content, allow_nan=False)})
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Progress] | None:
     """Return the state, or None if there is none that belongs to `fingerprint`.
 
     A file that is damaged, or of another training, counts as none: training begins anew.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link or no regular file.
     """
-    with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError):
+    if not os.path.lexists(path):
+        return None
+    refuse_foreign(path)
+    with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
         with safe_open(path, framework="pt") as opened:
             content = json.loads((opened.metadata() or {})[METADATA_KEY])
-        if (
-            content.pop("format_version") == FORMAT_VERSION
-            and content["fingerprint"] == fingerprint
-        ):
-            return load_file(path), Progress(**content)
+        version, digest = content.pop("format_version"), content.pop("sha256")
+        if version == FORMAT_VERSION and content["fingerprint"] == fingerprint:
+            tensors = load_file(path)
+            if digest == _digest(tensors, content):
+                return tensors, Progress(**content)
     return None
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a state is taken over into a `StoreError` that names it."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise StoreError(
+            f"{path}: not a state of this training: {str(error).splitlines()[0]}; "
+            "remove its folder to start anew"
+        ) from error
+
+
+def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
+    """Return a checksum of everything that training goes on with."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
 
 
 def optimiser_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -30,6 +30,7 @@ from audiorec.metric.checkpoint import (
     load_checkpoint,
     optimiser_state,
     optimiser_tensors,
+    restoring,
     save_checkpoint,
 )
 from audiorec.metric.end_to_end import EndToEndTower
@@ -317,10 +318,12 @@ class _Trainer:
         if found is None:
             return None
         tensors, at = found
-        self.model.load_state_dict(_below(tensors, "model."))
-        self.best = _below(tensors, "best.")
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict(optimiser_state(tensors, groups))
+        assert self.checkpoint is not None  # noqa: S101 - it was found there
+        with restoring(self.checkpoint):
+            self.model.load_state_dict(_below(tensors, "model."))
+            self.best = _below(tensors, "best.")
+            groups = self.optimiser.state_dict()["param_groups"]
+            self.optimiser.load_state_dict(optimiser_state(tensors, groups))
         return at
 
     def _result(self, at: Progress, *, finished: bool) -> Trained:

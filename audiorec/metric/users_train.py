@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.files.atomic import replaced
 from audiorec.metric.demographics import Encoder
 from audiorec.metric.sampled_softmax import Sampler, sampled_softmax_loss
 from audiorec.metric.users import Int64Array
@@ -265,24 +266,27 @@ class _Run:
         )
         save_checkpoint(self.work / CHECKPOINT_FILE, tensors, where)
         lines = "".join(json.dumps(m) + "\n" for m in self.metrics)
-        (self.work / METRICS_FILE).write_text(lines)
+        with replaced(self.work / METRICS_FILE) as temporary:
+            temporary.write_text(lines)
 
     def _restore(self) -> None:
         if self.work is None:
             return
-        from audiorec.metric.checkpoint import load_checkpoint, optimiser_state
+        from audiorec.metric.checkpoint import load_checkpoint, optimiser_state, restoring
 
-        found = load_checkpoint(self.work / CHECKPOINT_FILE, self.fingerprint)
+        path = self.work / CHECKPOINT_FILE
+        found = load_checkpoint(path, self.fingerprint)
         if found is None:
             return
         tensors, where = found
         self.epoch, self.step, self.loss_sum = where.epoch, where.batch, where.loss_sum
         self.metrics = list(where.history)
         names = list(self.network.parameters)
-        self.network.load({name: tensors[f"now.{name}"].numpy() for name in names})
-        self.best = {name: tensors[f"best.{name}"].numpy() for name in names}
-        groups = self.optimiser.state_dict()["param_groups"]
-        self.optimiser.load_state_dict(optimiser_state(tensors, groups))
+        with restoring(path):
+            self.network.load({name: tensors[f"now.{name}"].numpy() for name in names})
+            self.best = {name: tensors[f"best.{name}"].numpy() for name in names}
+            groups = self.optimiser.state_dict()["param_groups"]
+            self.optimiser.load_state_dict(optimiser_state(tensors, groups))
 
     def _info(self) -> Metrics:
         best = self.metrics[self._best_epoch()]

@@ -12,9 +12,9 @@ import pyarrow as pa
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.evaluation.correlation import BINS, bootstrap_mean, normality
+from audiorec.files.atomic import replaced
 from audiorec.listening.check import iso
 from audiorec.recall.correlation import Correlations
-from audiorec.vectors.atomic import replaced
 from audiorec.vectors.schema import METADATA_KEY
 from audiorec.vectors.tables import write_plain
 

@@ -10,6 +10,7 @@ What a block holds may depend only on its number and on what the fingerprint cov
 """
 
 import json
+import re
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -18,13 +19,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.errors import StoreError
-from audiorec.vectors.atomic import replaced
-from audiorec.vectors.lock import LOCK_FILE, RunLock
+from audiorec.files.atomic import replaced
+from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.run_folder import RunFolder
 from audiorec.vectors.tables import table_writer, write_plain
 
 JOB_FILE = "job.json"
 PREFIX = "block-"
+RUN_FILES = rf"{PREFIX}\d{{6,}}\.parquet|{re.escape(JOB_FILE)}"
 MAX_JOB_BYTES = 1 << 16
 
 Progress = Callable[[int, int], None]
@@ -70,30 +72,38 @@ def run_blocks(
     StoreError
         If another job is writing `out`, or the run folder belongs to another command.
     """
-    lock = RunLock(out.with_name(f"{out.name}.run"))
+    folder = RunFolder(out, RUN_FILES)
     try:
-        folder = lock.folder
         _claim(folder, {"fingerprint": fingerprint, "n_blocks": n_blocks})
-        done = [i for i in range(n_blocks) if is_made(_block(folder, i), schema)]
+        blocks = [folder.path / f"{PREFIX}{i:06d}.parquet" for i in range(n_blocks)]
+        done = [i for i, block in enumerate(blocks) if is_made(block, schema)]
         _tell(progress, len(done), n_blocks)
         for count, i in enumerate(sorted(set(range(n_blocks)) - set(done)), len(done) + 1):
             if stop is not None and stop.is_set():
                 return False
-            write_plain(_block(folder, i), _fitted(make(i), schema))
+            write_plain(blocks[i], _fitted(make(i), schema))
             _tell(progress, count, n_blocks)
-        _join(out, [_block(folder, i) for i in range(n_blocks)], schema)
-        _clear(folder)
+        _join(out, blocks, schema)
+        (folder.path / JOB_FILE).unlink()
+        folder.clear()
     finally:
         # Stays only where there are blocks to go on from.
-        if {p.name for p in lock.folder.iterdir()} <= {LOCK_FILE, JOB_FILE}:
-            _clear(lock.folder)
-            lock.release(remove=True)
-        lock.release()
+        if set(folder.names()) <= {JOB_FILE}:
+            folder.clear()
+            folder.release(remove=True)
+        folder.release()
     return True
 
 
 def is_made(path: Path, schema: Any) -> bool:
-    """Return whether there is a whole Parquet file of exactly this schema, metadata included."""
+    """Return whether there is a whole Parquet file of exactly this schema, metadata included.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link.
+    """
+    refuse_link(path)
     try:
         found: bool = pq.read_schema(path).equals(schema, check_metadata=True)
     except (FileNotFoundError, pa.ArrowException, OSError):
@@ -101,40 +111,22 @@ def is_made(path: Path, schema: Any) -> bool:
     return found
 
 
-def _block(folder: Path, number: int) -> Path:
-    return folder / f"{PREFIX}{number:06d}.parquet"
-
-
-def _claim(folder: Path, job: dict[str, Any]) -> None:
+def _claim(folder: RunFolder, job: dict[str, Any]) -> None:
     """Keep the folder's blocks if they belong to `job`; else clear it and sign it."""
-    foreign = [p.name for p in folder.iterdir() if not _is_ours(p)]
-    if foreign:
-        raise StoreError(
-            f"{folder}: holds the unfinished run of another command ({min(foreign)}); "
-            "finish that run, or remove the folder"
-        )
-    for torn in folder.glob(".*.tmp"):
-        torn.unlink()
-    if _read_job(folder / JOB_FILE) == job:
+    if _read_job(folder.path / JOB_FILE) == job:
         return
-    _clear(folder)
-    with replaced(folder / JOB_FILE) as temporary:
+    # The signature goes first: blocks without one belong to nobody.
+    (folder.path / JOB_FILE).unlink(missing_ok=True)
+    folder.clear()
+    with replaced(folder.path / JOB_FILE) as temporary:
         temporary.write_text(json.dumps(job))
-
-
-def _is_ours(path: Path) -> bool:
-    name = path.name
-    block = name.startswith(PREFIX) and name.endswith(".parquet")
-    torn = name.startswith((f".{PREFIX}", f".{JOB_FILE}")) and name.endswith(".tmp")
-    return block or torn or name in (JOB_FILE, LOCK_FILE)
 
 
 def _read_job(path: Path) -> Any:
     """Return the job that signed the folder, None if none did."""
     try:
-        with path.open("rb") as file:
-            return json.loads(file.read(MAX_JOB_BYTES))
-    except (FileNotFoundError, ValueError):
+        return json.loads(read_own(path, MAX_JOB_BYTES))
+    except (FileNotFoundError, ValueError, RecursionError):
         return None
 
 
@@ -149,13 +141,6 @@ def _join(out: Path, blocks: list[Path], schema: Any) -> None:
                 for group in range(file.num_row_groups):
                     # As the file of one block may be, so is the whole: never in memory at once.
                     writer.write_table(_fitted(file.read_row_group(group), schema))
-
-
-def _clear(folder: Path) -> None:
-    """Remove the signature first: blocks without one belong to nobody."""
-    (folder / JOB_FILE).unlink(missing_ok=True)
-    for path in folder.glob(f"{PREFIX}*.parquet"):
-        path.unlink()
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:

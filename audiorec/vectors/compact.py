@@ -12,6 +12,7 @@ Scores and features belong to a sound: their rows stay only where the combined v
 the same ``song_id`` with the same ``content_hash``. A failure stays only where no vector is.
 """
 
+import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -22,9 +23,17 @@ from typing import Any
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
-from audiorec.vectors.commit import MARKER, clear, commit_staged, finish_commit, staged_path
-from audiorec.vectors.lock import LOCK_FILE, RunLock
+from audiorec.files.run_folder import RunFolder, run_folder_path
+from audiorec.vectors.commit import (
+    MARKER,
+    commit_staged,
+    discard_staged,
+    finish_commit,
+    real_target,
+    staged_path,
+)
 from audiorec.vectors.parquet import Checked, open_checked, write_batches
+from audiorec.vectors.records import RECORD_FILES
 from audiorec.vectors.same_id import OnDuplicate
 from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
 from audiorec.vectors.sorted_rows import SCRATCH_ENDING, Keep, sorted_rows
@@ -103,21 +112,22 @@ def combine(
         As for `compact`.
     """
     _check_outputs(parts, outputs)
-    lock_of = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
-    run_dir = lock_of.with_name(f"{lock_of.name}.run")
+    locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
     with ExitStack() as stack:
         opened = _open_all(parts, stack)
         metadata = _joint_metadata(opened)
-        if stack.enter_context(_locked(run_dir, outputs)):  # what was cut off has changed them
+        targets = {kind: real_target(path, kind) for kind, path in outputs.items()}
+        folder, finished = stack.enter_context(_locked(locked_by, targets))
+        if finished:  # what was cut off has changed them
             opened = _open_all(parts, stack)
-        writer = _Writer(opened, metadata, outputs, run_dir, on_duplicate)
+        writer = _Writer(opened, metadata, targets, folder.path, on_duplicate)
         rows = {kind: writer.write(kind) for kind in reversed(PLACING_ORDER) if kind in parts}
-        placed = [
-            kind
+        placed = {
+            kind: targets[kind]
             for kind in PLACING_ORDER
-            if kind in parts and (rows[kind] or kind != Kind.ERRORS or outputs[kind].exists())
-        ]
-        commit_staged([outputs[kind] for kind in placed], run_dir)
+            if kind in parts and (rows[kind] or kind != Kind.ERRORS or targets[kind].exists())
+        }
+        commit_staged(placed, folder)
     return rows
 
 
@@ -292,34 +302,30 @@ def _check_extractor(table: Any, metadata: StoreMetadata, files: Sequence[Checke
 
 
 @contextmanager
-def _locked(run_dir: Path, outputs: Mapping[Kind, Path]) -> Iterator[bool]:
-    """Hold the outputs; gives whether a commit that had been cut off was finished first.
+def _locked(out: Path, targets: Mapping[Kind, Path]) -> Iterator[tuple[RunFolder, bool]]:
+    """Hold the outputs; gives the folder, and whether a commit that was cut off was finished.
 
     Afterwards nothing is left beside them, unless the commit itself was cut off: then
     whoever writes these outputs next carries it through.
     """
-    lock = RunLock(run_dir)
+    names = rf"\d{{6}}{re.escape(SCRATCH_ENDING)}|{re.escape(MARKER)}"
+    if (run_folder_path(out) / MARKER).exists():
+        # An extraction that was cut off in its commit left records, which are in the new files.
+        names = f"{names}|{RECORD_FILES}"
+    folder = RunFolder(out, names)
     clean = False
     try:
-        finished = finish_commit(run_dir)
-        if finished:
-            clear(run_dir)
-        if not all(map(_is_ours, run_dir.iterdir())):
-            raise InputError(
-                f"{run_dir} holds an unfinished run: finish it with the same audiorec extract, "
-                "or remove that folder"
-            )
+        finished = finish_commit(targets, folder.path)
+        folder.clear(last=MARKER)
+        for target in targets.values():
+            discard_staged(target, folder.path)
         clean = True
-        yield finished
-        clear(run_dir)
+        yield folder, finished
+        folder.clear(last=MARKER)
     finally:
-        clean = clean and not (run_dir / MARKER).exists()
+        clean = clean and not (folder.path / MARKER).exists()
         if clean:
-            for path in outputs.values():
-                staged_path(path, run_dir).unlink(missing_ok=True)
-            clear(run_dir)
-        lock.release(remove=clean)
-
-
-def _is_ours(path: Path) -> bool:
-    return path.name == LOCK_FILE or path.name.endswith(SCRATCH_ENDING)
+            for target in targets.values():
+                staged_path(target, folder.path).unlink(missing_ok=True)
+            folder.clear()
+        folder.release(remove=clean)

@@ -27,9 +27,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
+from audiorec.files.atomic import replaced
 from audiorec.types import FloatArray
 from audiorec.vectors.arrow import rows as arrow_rows
-from audiorec.vectors.atomic import replaced
 from audiorec.vectors.number_names import number_names
 from audiorec.vectors.parquet import GROUP_ROWS, Checked, open_checked, store_errors
 from audiorec.vectors.problems import Block

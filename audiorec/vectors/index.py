@@ -21,8 +21,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
+from audiorec.files.atomic import replaced
 from audiorec.types import FloatArray
-from audiorec.vectors.atomic import replaced
 from audiorec.vectors.scaling import Scaling, Weighting
 from audiorec.vectors.sidecar import (
     KINDS,

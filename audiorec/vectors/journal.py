@@ -1,8 +1,8 @@
 """What makes a run resumable: every finished song is on disk before the next one counts.
 
 While a run lasts, its rows live in ``<vectors file>.run/``: a lock and, for every start of
-the run, one stream per kind of file. `Journal.commit` merges them with the previous output
-into new files, all of which arrive together, and removes the folder.
+the run, one file of records per kind of output. `Journal.commit` merges them with the
+previous output into new files, all of which arrive together, and removes the folder.
 
     Journal.open(outputs, metadata)  →  what is known: .known() .failures() .hashes(kind)
         .append_song(...)  .append_copy(...)  .append_failure(...)     once a song
@@ -13,7 +13,9 @@ A process that is killed at any point loses the songs in flight and nothing else
 one thread.
 """
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -23,10 +25,17 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
+from audiorec.files.atomic import write_errors
+from audiorec.files.run_folder import RunFolder, look_into, run_folder_path
 from audiorec.types import FloatArray, ScoreSeries
-from audiorec.vectors.atomic import write_errors
-from audiorec.vectors.commit import clear, commit_staged, staged_path, tidy
-from audiorec.vectors.lock import RunLock
+from audiorec.vectors.commit import (
+    MARKER,
+    commit_staged,
+    pending_moves,
+    real_target,
+    staged_path,
+    tidy,
+)
 from audiorec.vectors.merge import (
     SEQUENCE,
     Event,
@@ -43,14 +52,15 @@ from audiorec.vectors.merge import (
     rows_by_content,
 )
 from audiorec.vectors.parquet import open_checked, write_batches
+from audiorec.vectors.records import RECORD_FILES, RecordPart, RecordWriter, append_all
 from audiorec.vectors.rows import feature_values, row_batch, score_values
-from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
-from audiorec.vectors.stream import StreamPart, StreamWriter, append_all, next_number
+from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
 
 T = TypeVar("T")
 # The vectors come last: a song counts as done when its vector is there, and a reader that
 # sees new vectors finds the other files new as well.
 WRITE_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
+RUN_FILES = rf"{RECORD_FILES}|{re.escape(MARKER)}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,7 +75,7 @@ class Outputs:
     @property
     def run_dir(self) -> Path:
         """The folder that holds an unfinished run."""
-        return self.vectors.with_name(f"{self.vectors.name}.run")
+        return run_folder_path(self.vectors)
 
     def paths(self) -> dict[Kind, Path]:
         """Return the paths that are asked for, in the order of writing."""
@@ -80,18 +90,19 @@ class Journal:
     folder, and the next run on the same outputs goes on from it.
     """
 
-    def __init__(self, outputs: Outputs, metadata: StoreMetadata, lock: RunLock) -> None:
+    def __init__(self, outputs: Outputs, metadata: StoreMetadata, folder: RunFolder | None) -> None:
         self.outputs = outputs
-        self._paths = outputs.paths()
+        self._paths = {kind: real_target(path, kind) for kind, path in outputs.paths().items()}
         self._metadata = {kind: replace(metadata, kind=kind) for kind in self._paths}
-        self._schemas = {kind: _stream_schema(m) for kind, m in self._metadata.items()}
-        self._lock = lock
+        self._schemas = {kind: _record_schema(m) for kind, m in self._metadata.items()}
+        self._folder = folder
         self._parts: dict[Kind, list[Part]] = {kind: [] for kind in self._paths}
-        self._writers: dict[Kind, StreamWriter] = {}
+        self._writers: dict[Kind, RecordWriter] = {}
         self._places: dict[Kind, dict[str, tuple[int, int]]] = {}
         self._known: dict[str, Event] | None = None
-        self._number = next_number(outputs.run_dir)
+        self._number = 1
         self._sequence = 0
+        self.damaged = 0  # stretches of earlier starts' records that cannot be read
 
     @classmethod
     def open(
@@ -119,21 +130,37 @@ class Journal:
         SpecMismatchError
             If the previous output, or the unfinished run, was made by another extractor.
         """
-        paths = outputs.paths()
-        if len({path.resolve() for path in paths.values()}) != len(paths):
-            raise InputError(f"two outputs are one file: {', '.join(map(str, paths.values()))}")
+        _check_apart(outputs)
         with write_errors(outputs.vectors), ExitStack() as on_error:
-            for path in paths.values():
+            for path in outputs.paths().values():
                 path.parent.mkdir(parents=True, exist_ok=True)
-            lock = RunLock(outputs.run_dir)
-            on_error.callback(lock.release)
-            tidy(list(paths.values()), outputs.run_dir, forget=overwrite)
-            journal = cls(outputs, metadata, lock)
+            folder = RunFolder(outputs.vectors, RUN_FILES)
+            on_error.callback(folder.release)
+            journal = cls(outputs, metadata, folder)
             on_error.callback(journal.close)
+            tidy(journal._paths, folder, forget=overwrite)
             if not overwrite:
-                journal._read_previous()
-            journal._read_starts()
+                journal._read_previous(journal._paths)
+            journal._read_starts(folder.names())
             on_error.pop_all()
+        return journal
+
+    @classmethod
+    def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
+        """Return what `open` would know, without a lock and without changing anything.
+
+        Raises
+        ------
+        InputError, StoreError, SpecMismatchError
+            As for `open`.
+        """
+        _check_apart(outputs)
+        names = look_into(outputs.vectors, RUN_FILES)
+        journal = cls(outputs, metadata, None)
+        moves = pending_moves(journal._paths, outputs.run_dir)
+        staged = {target: path for path, target in (moves or {}).items()}
+        journal._read_previous({k: staged.get(p, p) for k, p in journal._paths.items()})
+        journal._read_starts(names if moves is None else [])
         return journal
 
     def __enter__(self) -> "Journal":
@@ -253,36 +280,36 @@ class Journal:
             Rows of each output. A file that would not change is left as it is, and an
             errors file without rows is not made anew.
         """
+        folder = self._held()
         self._close_writers()
-        for kind in self._paths:
-            self._parts[kind].extend(self._stream_parts(kind, start=self._number))
+        self._read_start(self._number)
         picks = self._plan(keep)
-        changed = [
-            (kind, path)
+        changed = {
+            kind: path
             for kind, path in self._paths.items()
             if not is_unchanged(self._parts[kind], picks[kind])
             and (picks[kind] or kind != Kind.ERRORS or path.exists())
-        ]
-        run_dir = self.outputs.run_dir
+        }
         with write_errors(self.outputs.vectors), ExitStack() as on_error:
-            for kind, path in changed:
-                staged = staged_path(path, run_dir)
+            for kind, path in changed.items():
+                staged = staged_path(path, folder.path)
                 on_error.callback(staged.unlink, missing_ok=True)
                 metadata = self._metadata[kind]
                 batches = draw(self._parts[kind], picks[kind], schema_of(metadata))
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
-            commit_staged([path for _, path in changed], run_dir)
+            commit_staged(changed, folder)
         self._close_parts()
-        clear(run_dir)
-        self._lock.release(remove=True)
+        folder.clear(last=MARKER)
+        folder.release(remove=True)
         return {kind: len(picks[kind]) for kind in self._paths}
 
     def close(self) -> None:
         """Let go of files and lock; what was appended stays for the next start."""
         self._close_writers()
         self._close_parts()
-        self._lock.release()
+        if self._folder is not None:
+            self._folder.release()
 
     def _append(self, rows: Mapping[Kind, Mapping[str, Any]]) -> None:
         self._sequence += 1
@@ -295,15 +322,21 @@ class Journal:
         with write_errors(self.outputs.run_dir):
             append_all([(self._writer(kind), batch) for kind, batch in batches.items()])
 
-    def _writer(self, kind: Kind) -> StreamWriter:
+    def _writer(self, kind: Kind) -> RecordWriter:
         if kind not in self._writers:
-            path = self.outputs.run_dir / f"{kind}-{self._number:04d}.arrows"
-            self._writers[kind] = StreamWriter(path, self._schemas[kind])
+            path = self._held().path / f"{kind}-{self._number:04d}.rows"
+            header = {"metadata": self._metadata[kind].to_json()}
+            self._writers[kind] = RecordWriter(path, header)
         return self._writers[kind]
 
-    def _read_previous(self) -> None:
+    def _held(self) -> RunFolder:
+        if self._folder is None:
+            raise InputError(f"{self.outputs.vectors}: was only looked at; open it to write")
+        return self._folder
+
+    def _read_previous(self, paths: Mapping[Kind, Path]) -> None:
         """Take the files that are in place as the first part of each kind."""
-        for kind, path in self._paths.items():
+        for kind, path in paths.items():
             if not path.exists():
                 continue
             file = open_checked(path, kind, extra_columns=False)
@@ -317,26 +350,44 @@ class Journal:
                 )
             self._parts[kind].append(ParquetPart(file))
 
-    def _read_starts(self) -> None:
-        """Take the streams that earlier starts of this run left."""
-        for kind in self._paths:
-            parts = [p for n in range(1, self._number) for p in self._stream_parts(kind, start=n)]
-            self._parts[kind].extend(parts)
-            for part in parts:
+    def _read_starts(self, names: Sequence[str]) -> None:
+        """Take the records that earlier starts of this run left."""
+        numbers = {int(match[2]) for name in names if (match := re.fullmatch(RECORD_FILES, name))}
+        for number in sorted(numbers):
+            for part in self._read_start(number):
                 sequences = part.table([SEQUENCE]).column(SEQUENCE).to_pylist()
                 self._sequence = max(self._sequence, *sequences, 0)
+        self._number = max(numbers, default=0) + 1
 
-    def _stream_parts(self, kind: Kind, *, start: int) -> list[StreamPart]:
-        """Return the stream of one start, or nothing if it holds no row of use."""
-        path = self.outputs.run_dir / f"{kind}-{start:04d}.arrows"
-        if not path.exists():
-            return []
-        part = StreamPart(path)
-        if part.schema is None:  # killed while it wrote the first bytes
-            return []
-        self._check_extractor(path, StoreMetadata.from_json(part.schema.metadata[METADATA_KEY]))
+    def _read_start(self, number: int) -> list[RecordPart]:
+        """Take the records of one start, where they hold rows of use."""
+        found = []
+        for kind in self._paths:
+            path = self.outputs.run_dir / f"{kind}-{number:04d}.rows"
+            if not os.path.lexists(path):
+                continue
+            part = RecordPart(path)
+            with ExitStack() as unused:
+                unused.callback(part.close)
+                if self._is_of_use(part, kind):
+                    part.use(self._schemas[kind])
+                    self._parts[kind].append(part)
+                    found.append(part)
+                    unused.pop_all()
+            self.damaged += part.damaged
+        return found
+
+    def _is_of_use(self, part: RecordPart, kind: Kind) -> bool:
+        if part.header is None:  # killed while it wrote the first bytes, or damaged
+            return False
+        try:
+            metadata = StoreMetadata.from_json(str(part.header.get("metadata")))
+        except StoreError as error:
+            raise StoreError(f"{part.path}: {error}; remove its folder to start anew") from error
+        self._check_extractor(part.path, metadata)
         # Another choice of backbone outputs than the last start's: those rows are redone.
-        return [part] if part.schema.equals(self._schemas[kind]) else []
+        ours = schema_of(self._metadata[kind]).remove_metadata()
+        return metadata.kind == kind and bool(ours.equals(schema_of(metadata).remove_metadata()))
 
     def _check_extractor(self, path: Path, found: StoreMetadata) -> None:
         ours = self._metadata[Kind.VECTORS]
@@ -383,7 +434,13 @@ class Journal:
             parts.clear()
 
 
-def _stream_schema(metadata: StoreMetadata) -> Any:
+def _check_apart(outputs: Outputs) -> None:
+    paths = outputs.paths().values()
+    if len({path.resolve() for path in paths}) != len(paths):
+        raise InputError(f"two outputs are one file: {', '.join(map(str, paths))}")
+
+
+def _record_schema(metadata: StoreMetadata) -> Any:
     return schema_of(metadata).append(pa.field(SEQUENCE, pa.int64(), nullable=False))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from audiorec.vectors.atomic import replaced
+from audiorec.files.atomic import replaced
 
 UNKNOWN_SECONDS = -1  # what the format says for a length that is not known
 # An address, which stands as it is; a path has no // after a colon.

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import SpecMismatchError, StoreError
+from audiorec.files.atomic import replaced
 from audiorec.unfolding import refuse_bomb
-from audiorec.vectors.atomic import replaced
 from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
 GROUP_ROWS = 16_384

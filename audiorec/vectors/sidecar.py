@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from audiorec.errors import StoreError
-from audiorec.vectors.atomic import replaced
+from audiorec.files.atomic import replaced
 from audiorec.vectors.scaling import Scaling
 
 SCHEMA = "audiorec/index/1"

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.vectors.atomic import replaced
+from audiorec.files.atomic import replaced
 from audiorec.vectors.parquet import GROUP_ROWS
 
 

@@ -21,7 +21,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import StoreError
-from audiorec.file_times import within_int64
+from audiorec.files.times import within_int64
 from audiorec.types import FloatArray
 from audiorec.vectors.beside import files_beside
 from audiorec.vectors.parquet import Checked, open_checked, store_errors

@@ -128,7 +128,7 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
     if folder is None:
         return
     from audiorec.evaluation.pictures import draw
-    from audiorec.vectors.atomic import replaced
+    from audiorec.files.atomic import replaced
 
     reports = {"segment": segments, "song": songs}
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
@@ -180,7 +180,7 @@ def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> No
     """Write the three files; the head comes last, so that it never stands alone."""
     import json
 
-    from audiorec.vectors.atomic import replaced
+    from audiorec.files.atomic import replaced
 
     with replaced(folder / FIGURES_FILE) as path:
         path.write_text(json.dumps(figures, indent=2, ensure_ascii=False) + "\n")

@@ -148,9 +148,14 @@ def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
 
     if log_json == "-":
         return RunLog(lambda line: print(line, end="", flush=True))
+    from audiorec.files.own_files import refuse_link
+
+    path = Path(log_json)
+    if path.is_file() or not path.exists():  # /dev/stderr is a link as well
+        refuse_link(path)
     try:
         # Unbuffered: what a full disk has refused must not be tried again when it is closed.
-        file = files.enter_context(Path(log_json).open("ab", buffering=0))  # noqa: SIM115
+        file = files.enter_context(path.open("ab", buffering=0))
     except OSError as error:
         raise InputError(f"{log_json}: cannot be written: {error.strerror}") from error
     return RunLog(lambda line: file.write(line.encode()))

@@ -352,7 +352,7 @@ def _export_ddl(
     columns: Sequence[str] | None,
     output: Path | None,
 ) -> None:
-    from audiorec.vectors.atomic import replaced
+    from audiorec.files.atomic import replaced
     from audiorec.vectors.ddl import ddl
 
     text = ddl(path, dialect, table=table, source=source, columns=columns)

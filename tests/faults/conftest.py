@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
 
-from audiorec.vectors.stream import StreamPart
+from audiorec.vectors.records import RecordPart
 
 TESTS = Path(__file__).parents[1]
 VOLATILE = ["extracted_at", "failed_at"]
@@ -101,7 +101,7 @@ class Command:
 
     def kept(self) -> int:
         """Count the songs in the journal of an unfinished run."""
-        streams = [StreamPart(path) for path in self._run_dir.glob("vectors-*.arrows")]
+        streams = [RecordPart(path) for path in self._run_dir.glob("vectors-*.rows")]
         count = sum(map(len, streams))
         for stream in streams:
             stream.close()

@@ -7,7 +7,7 @@ import subprocess
 NO_ROOM = "cannot be written: no space left on device; make room: what is finished is kept"
 CAP_DAC_OVERRIDE, PR_CAPBSET_DROP = 1, 24
 RECORD = "vecs.parquet.run.json"
-SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (8000, 8000))"
+SMALL_FILES = "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))"
 FULL_AT_A_ROW = """
 import os
 real, calls = os.write, []

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import StoreError
+from audiorec.files.run_folder import RunFolder
 from audiorec.vectors.blocks import run_blocks
-from audiorec.vectors.lock import RunLock
 
 SCHEMA = pa.schema([("n", pa.int64()), ("name", pa.string())], metadata={b"audiorec": b"{}"})
 
@@ -114,7 +114,7 @@ def test_stop_ends_after_the_block_in_work(out):
 
 
 def test_a_second_job_is_refused_and_the_first_goes_on(out):
-    lock = RunLock(out.with_name("out.parquet.run"))
+    lock = RunFolder(out, "block")
     with pytest.raises(StoreError, match="another run is writing"):
         run(out, Maker())
     lock.release(remove=True)
@@ -124,10 +124,10 @@ def test_a_second_job_is_refused_and_the_first_goes_on(out):
 def test_the_run_of_another_command_is_left_alone(out):
     folder = out.with_name("out.parquet.run")
     folder.mkdir()
-    (folder / "vectors-0001.arrows").write_bytes(b"hours of work")
-    with pytest.raises(StoreError, match=r"another command \(vectors-0001.arrows\)"):
+    (folder / "vectors-0001.rows").write_bytes(b"hours of work")
+    with pytest.raises(StoreError, match=r"holds 'vectors-0001.rows', which is not of this run"):
         run(out, Maker())
-    assert (folder / "vectors-0001.arrows").read_bytes() == b"hours of work"
+    assert (folder / "vectors-0001.rows").read_bytes() == b"hours of work"
 
 
 def test_a_kill_loses_only_the_block_in_work(out):

@@ -291,16 +291,16 @@ def test_an_unfinished_run_is_not_walked_over(tmp_path, write):
     part = write("a", ["x"])
     run_dir = tmp_path / "out.parquet.run"
     run_dir.mkdir()
-    (run_dir / "vectors-0001.arrows").write_bytes(b"rows of hours")
-    with pytest.raises(InputError, match=r"out\.parquet\.run holds an unfinished run"):
+    (run_dir / "vectors-0001.rows").write_bytes(b"rows of hours")
+    with pytest.raises(StoreError, match=r"out\.parquet\.run: holds 'vectors-0001.rows'"):
         compact([part], tmp_path / "out.parquet")
-    assert (run_dir / "vectors-0001.arrows").read_bytes() == b"rows of hours"
+    assert (run_dir / "vectors-0001.rows").read_bytes() == b"rows of hours"
     assert not (tmp_path / "out.parquet").exists()
 
 
 def test_another_process_writes_the_output(tmp_path, write):
     part = write("a", ["x"])
-    lock = module.RunLock(tmp_path / "out.parquet.run")
+    lock = module.RunFolder(tmp_path / "out.parquet", "x")
     with pytest.raises(StoreError, match="another run is writing this output"):
         compact([part], tmp_path / "out.parquet")
     lock.release(remove=True)
@@ -324,14 +324,18 @@ def test_a_commit_that_is_cut_off_is_carried_through_by_the_next_call(
     monkeypatch.undo()
     assert (tmp_path / "out-vectors.parquet.run" / MARKER).exists()
     assert not any(path.exists() for path in outputs.values())
-    other = write("w", ["z"])
-    assert compact([other], outputs[Kind.VECTORS]) == 1
-    assert ids(outputs[Kind.ERRORS]) == ["b"]  # of the first call
+    other = [write("w", ["z"])]
+    with pytest.raises(StoreError, match=r"commit.json: a run was cut off while it wrote 'out-err"):
+        compact(other, outputs[Kind.VECTORS])  # which has no place for the failures
+    assert not any(path.exists() for path in outputs.values())
+    assert combine(parts, outputs) == {Kind.VECTORS: 1, Kind.ERRORS: 1}
+    assert ids(outputs[Kind.ERRORS]) == ["b"]
+    assert compact(other, outputs[Kind.VECTORS]) == 1
     assert ids(outputs[Kind.VECTORS]) == ["z"]
     assert not (tmp_path / "out-vectors.parquet.run").exists()
 
 
-def _power_failure(_run_dir):
+def _power_failure(_targets, _run_dir):
     raise KeyboardInterrupt
 
 

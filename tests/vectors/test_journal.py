@@ -1,5 +1,6 @@
 """`audiorec.vectors.journal`: runs that stop and go on, and what they leave in the end."""
 
+import json
 import os
 from dataclasses import replace
 from functools import partial
@@ -341,7 +342,7 @@ def test_another_extractor_is_refused(outputs, run, song, failure, metadata):
 def test_unfinished_run_of_another_extractor_is_refused(outputs, song, metadata):
     with Journal.open(outputs, metadata) as opened:
         song("a")(opened)
-    with pytest.raises(SpecMismatchError, match=r"vectors-0001.arrows: .* use --overwrite"):
+    with pytest.raises(SpecMismatchError, match=r"vectors-0001.rows: .* use --overwrite"):
         Journal.open(outputs, replace(metadata, extractor_id="f" * 16))
     Journal.open(outputs, metadata).close()  # the refusal has let go of the lock
 
@@ -396,7 +397,9 @@ def test_output_that_is_a_link(tmp_path, run, song):
     (tmp_path / "real").mkdir()
     (tmp_path / "vecs.parquet").symlink_to("real/v.parquet")
     outputs = Outputs(vectors=tmp_path / "vecs.parquet", errors=tmp_path / "errors.parquet")
-    run(outputs, song("a"))
+    with pytest.raises(StoreError, match=r"vecs\.parquet: is a link to what is no vectors file"):
+        run(outputs, song("a"))
+    run(replace(outputs, vectors=tmp_path / "real/v.parquet"), song("a"))
     run(outputs, song("b"))
     assert outputs.vectors.is_symlink()
     assert ids(tmp_path / "real/v.parquet") == ["a", "b"]
@@ -569,7 +572,7 @@ def test_folder_that_moves_between_crash_and_resume(tmp_path, run, song, die_at,
     def outputs_in(folder):
         return Outputs(vectors=folder / "vecs.parquet", errors=folder / "errors.parquet")
 
-    def killed(_run_dir):
+    def killed(_targets, _run_dir):
         raise Killed
 
     def killed_after_the_marker():
@@ -623,7 +626,12 @@ def test_damaged_marker(outputs, metadata):
 
 
 def test_marker_whose_files_are_nowhere(outputs, metadata):
-    outputs.run_dir.mkdir()
-    (outputs.run_dir / commit.MARKER).write_text('{"files": [[".v.staged", "v.parquet"]]}')
-    with pytest.raises(StoreError, match=r"v\.parquet: lost"):
+    plant_marker(outputs, {"vectors": "vecs.parquet"})
+    with pytest.raises(StoreError, match=r"vecs\.parquet: lost"):
         Journal.open(outputs, metadata)
+
+
+def plant_marker(outputs, files):
+    outputs.run_dir.mkdir()
+    text = json.dumps({"schema": commit.MARKER_SCHEMA, "files": files})
+    (outputs.run_dir / commit.MARKER).write_text(text)

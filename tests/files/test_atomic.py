@@ -1,10 +1,12 @@
-"""`audiorec.vectors.atomic`: old content or new content, and nothing left over."""
+"""`audiorec.files.atomic`: old content or new content, and nothing left over."""
 
+import re
 from pathlib import Path
 
 import pytest
 
-from audiorec.vectors.atomic import replaced
+from audiorec.errors import StoreError
+from audiorec.files.atomic import TEMPORARY, replaced
 
 
 def test_new_file(tmp_path):
@@ -45,10 +47,29 @@ def test_failing_rename_leaves_the_old_file_and_no_other(tmp_path, monkeypatch):
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
 
 
-def test_link_stays_a_link(tmp_path):
+@pytest.mark.parametrize("target", ["real.txt", "nothing", "/dev/null", "link.txt"])
+def test_a_link_is_refused_wherever_it_leads(tmp_path, target):
     (tmp_path / "real.txt").write_text("old")
-    (tmp_path / "link.txt").symlink_to("real.txt")
-    with replaced(tmp_path / "link.txt") as temporary:
+    (tmp_path / "link.txt").symlink_to(target)
+    with (
+        pytest.raises(StoreError, match=r"link\.txt: is a link, and audiorec follows no links"),
+        replaced(tmp_path / "link.txt") as temporary,
+    ):
         temporary.write_text("new")
     assert (tmp_path / "link.txt").is_symlink()
-    assert (tmp_path / "real.txt").read_text() == "new"
+    assert (tmp_path / "real.txt").read_text() == "old"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["link.txt", "real.txt"]
+
+
+def test_a_link_in_the_way_is_followed(tmp_path):
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "music").symlink_to("disk")
+    with replaced(tmp_path / "music" / "a.txt") as temporary:
+        temporary.write_text("new")
+    assert (tmp_path / "disk" / "a.txt").read_text() == "new"
+
+
+def test_temporary_names_are_known_by_their_pattern(tmp_path):
+    with replaced(tmp_path / "a b.txt") as temporary:
+        assert re.fullmatch(TEMPORARY, temporary.name)
+        temporary.touch()

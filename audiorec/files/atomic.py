@@ -14,7 +14,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from audiorec.errors import StoreError
+from audiorec.files.own_files import refuse_link
 
+TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression of the temporary names
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -22,8 +24,7 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; on success it takes its place.
 
-    If the body raises, the temporary file is removed and `path` stays as it was. A link
-    stays a link: what it points to is replaced.
+    If the body raises, the temporary file is removed and `path` stays as it was.
 
     Parameters
     ----------
@@ -34,9 +35,15 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     ------
     temporary : Path
         A name that does not exist yet.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link: what it leads to may be anybody's.
     """
-    target = Path(os.path.realpath(path))
-    temporary = target.parent / f".{target.name}.{uuid4().hex[:12]}.tmp"
+    target = Path(path)
+    refuse_link(target)
+    temporary = target.with_name(f".{target.name}.{uuid4().hex[:12]}.tmp")
     try:
         yield temporary
         sync(temporary)
@@ -47,8 +54,13 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, outlive a power failure."""
-    descriptor = os.open(path, os.O_RDONLY)
+    """Make the content of a file, or the names in a folder, outlive a power failure.
+
+    Windows opens no folders and keeps their names by itself.
+    """
+    if os.name == "nt" and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -1,4 +1,4 @@
-"""`audiorec.file_times`: every date is an int64, and what is no date is -1."""
+"""`audiorec.files.times`: every date is an int64, and what is no date is -1."""
 
 import math
 from datetime import UTC, datetime, timedelta, timezone
@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audiorec.file_times import size_bytes, time_ns, within_int64
+from audiorec.files.times import size_bytes, time_ns, within_int64
 
 
 @given(st.integers(-(1 << 80), 1 << 80))

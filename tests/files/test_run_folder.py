@@ -1,0 +1,236 @@
+"""`audiorec.files.run_folder`: one at a time, no lock outlives its process, nothing is believed."""
+
+import builtins
+import errno
+import os
+import signal
+import subprocess
+import sys
+
+import filelock
+import pytest
+
+from audiorec.errors import StoreError
+from audiorec.files import run_folder
+from audiorec.files.run_folder import ATTEMPTS, RunFolder, look_into
+
+NAMES = r"new\.rows|deep/\d\.npy"
+
+
+@pytest.fixture
+def out(tmp_path):
+    return tmp_path / "a" / "vecs.parquet"
+
+
+@pytest.fixture
+def folder(out):
+    path = out.with_name("vecs.parquet.run")
+    path.mkdir(parents=True)
+    return path
+
+
+def tree(path):
+    return sorted(p.relative_to(path).as_posix() for p in path.rglob("*"))
+
+
+def test_second_lock_is_refused_until_the_first_is_released(out):
+    first = RunFolder(out, NAMES)
+    with pytest.raises(StoreError, match=r"vecs.parquet.run: another run is writing this output"):
+        RunFolder(out, NAMES)
+    first.release()
+    first.release()
+    second = RunFolder(out, NAMES)
+    second.release(remove=True)
+    assert tree(out.parent) == []
+
+
+def test_lock_ends_with_its_process(out):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from audiorec.files.run_folder import RunFolder\n"
+        "lock = RunFolder(Path(sys.argv[1]), 'x'); print('locked', flush=True); time.sleep(60)\n"
+    )
+    command = [sys.executable, "-c", script, str(out)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"locked\n"
+        with pytest.raises(StoreError, match="another run"):
+            RunFolder(out, "x")
+        process.send_signal(signal.SIGKILL)
+    RunFolder(out, "x").release()
+
+
+def test_folder_with_files_stays(out):
+    held = RunFolder(out, NAMES)
+    (held.path / "new.rows").touch()
+    held.release(remove=True)
+    assert tree(out.parent) == ["vecs.parquet.run", "vecs.parquet.run/new.rows"]
+
+
+def test_lock_of_a_removed_file_does_not_count(out, monkeypatch):
+    """Between opening and locking, another run ends and removes the file."""
+    real, calls = os.open, []
+
+    def open_then_lose(path, flags, mode=0o777, **kwargs):
+        descriptor = real(path, flags, mode, **kwargs)
+        if len(calls) < 2:
+            calls.append(path)
+            path.unlink()
+        return descriptor
+
+    monkeypatch.setattr(os, "open", open_then_lose)
+    held = RunFolder(out, NAMES)
+    monkeypatch.undo()
+    assert len(calls) == 2
+    with pytest.raises(StoreError, match="another run is writing"):
+        RunFolder(out, NAMES)
+    held.release()
+
+
+def test_gives_up_in_the_end(out, monkeypatch):
+    calls = []
+    monkeypatch.setattr(RunFolder, "_try", lambda _self: calls.append(1))
+    with pytest.raises(StoreError, match="keeps removing this folder"):
+        RunFolder(out, NAMES)
+    assert len(calls) == ATTEMPTS
+
+
+def test_a_system_without_locks_on_files_uses_a_marker(out, monkeypatch):
+    def no_locks(descriptor, *, blocking):
+        raise OSError(errno.ENOSYS, "no such call")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", no_locks)
+    first = RunFolder(out, NAMES)
+    with pytest.raises(StoreError, match="another run is writing"):
+        RunFolder(out, NAMES)
+    first.release()
+    RunFolder(out, NAMES).release(remove=True)
+    assert tree(out.parent) == []
+
+
+def test_a_disk_that_refuses_locks_is_not_taken_for_a_free_one(out, monkeypatch):
+    def broken(descriptor, *, blocking):
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr(filelock, "lock_descriptor", broken)
+    with pytest.raises(OSError, match="no locks available"):
+        RunFolder(out, NAMES)
+
+
+def test_clear_leaves_the_lock_and_release_the_parent(out, folder):
+    (folder / "deep").mkdir()
+    (folder / "deep" / "1.npy").write_bytes(b"\x93NUMPY...")
+    (folder / "new.rows").write_bytes(b"aRec...")
+    (folder / ".new.rows.0123456789ab.tmp").write_bytes(b"anything")
+    held = RunFolder(out, NAMES)
+    assert held.names() == [".new.rows.0123456789ab.tmp", "deep/1.npy", "new.rows"]
+    assert look_into(out, NAMES) == held.names()
+    held.clear()
+    assert tree(folder) == ["lock"]
+    held.release(remove=True)
+    assert tree(out.parent) == []
+
+
+def test_the_last_name_goes_last(out, folder, monkeypatch):
+    for name in ("new.rows", "commit.json"):
+        (folder / name).touch()
+    gone = []
+    real = run_folder.Path.unlink
+    monkeypatch.setattr(run_folder.Path, "unlink", lambda p: (gone.append(p.name), real(p)))
+    held = RunFolder(out, rf"{NAMES}|commit\.json")
+    held.clear(last="commit.json")
+    held.release()
+    assert gone == ["new.rows", "commit.json"]
+
+
+def link_to_folder(folder, victim):
+    folder.rmdir()
+    folder.symlink_to(victim)
+
+
+def link_to_nothing(folder, victim):
+    folder.rmdir()
+    folder.symlink_to("nothing")
+
+
+def linked_file(name, mark):
+    def plant(folder, victim):
+        (folder / name).symlink_to(victim / "bashrc")
+
+    plant.__name__ = f"link_{mark}"
+    return plant
+
+
+def hard_linked_file(name, mark):
+    def plant(folder, victim):
+        (folder / name).hardlink_to(victim / "bashrc")
+
+    plant.__name__ = f"hard_link_{mark}"
+    return plant
+
+
+def foreign_name(folder, victim):
+    (folder / "thesis.txt").write_text("years")
+
+
+def foreign_content(folder, victim):
+    (folder / "new.rows").write_text("the names of all my songs")
+
+
+def foreign_lock(folder, victim):
+    (folder / "lock").write_text("a will")
+
+
+def folder_below(folder, victim):
+    (folder / "deep").symlink_to(victim)
+
+
+def pipe(folder, victim):
+    os.mkfifo(folder / "new.rows")
+
+
+PLANTED = [
+    link_to_folder,
+    link_to_nothing,
+    linked_file("lock", "lock"),
+    linked_file("new.rows", "rows"),
+    linked_file(".new.rows.0123456789ab.tmp", "temporary"),
+    hard_linked_file("lock", "lock"),
+    hard_linked_file("new.rows", "rows"),
+    foreign_name,
+    foreign_content,
+    foreign_lock,
+    folder_below,
+    pipe,
+]
+
+
+@pytest.mark.parametrize("plant", PLANTED, ids=lambda p: p.__name__)
+def test_a_planted_folder_is_refused_and_nothing_is_touched(tmp_path, out, folder, plant):
+    victim = tmp_path / "victim"
+    victim.mkdir()
+    (victim / "bashrc").write_text("export PATH")
+    plant(folder, victim)
+    before = tree(tmp_path)
+    for use in (RunFolder, look_into):
+        with pytest.raises(StoreError, match=r"vecs\.parquet\.run.*(remove|by a link)"):
+            use(out, NAMES)
+    after = [name for name in tree(tmp_path) if name != "a/vecs.parquet.run/lock"]
+    assert after == [name for name in before if name != "a/vecs.parquet.run/lock"]
+    assert (victim / "bashrc").read_text() == "export PATH"
+
+
+def test_looking_makes_nothing(out):
+    assert look_into(out, NAMES) == []
+    assert not out.parent.exists()
+
+
+def test_looking_needs_no_lock_module(out, folder, monkeypatch):
+    real = builtins.__import__
+
+    def without(name, *args, **kwargs):
+        if name == "filelock":
+            raise ImportError(name)
+        return real(name, *args, **kwargs)
+
+    monkeypatch.setattr(builtins, "__import__", without)
+    assert look_into(out, NAMES) == []

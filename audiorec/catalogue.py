@@ -2,40 +2,25 @@
 
     paths ──find_songs──▶ [Source(song_id, path, uri, size, mtime_ns), ...]
 
-In a folder a file counts as a song if its name ends like one or, with another ending or
-none, if its first bytes look like audio; what is hidden, or an AppleDouble file, does not.
-A file that is named outright always counts: if it is broken, its failure is reported.
+What counts as a song in a folder, `audiorec.walk` says. A file that is named outright always
+counts: if it is broken, its failure is reported.
 
 What cannot be looked at is listed too, as a `Source` with a `problem`: a folder that cannot
 be listed, under its own name with a slash at the end, and a song that is there by name only.
-
-Symbolic links that lead out of the folder are not followed unless asked.
 """
 
 import csv
 import errno
 import glob
 import os
-import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError, StoreError
 from audiorec.files.times import within_int64
 from audiorec.unfolding import refuse_bomb
-
-AUDIO_EXTENSIONS = frozenset(
-    ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64".split()
-)
-# Not opened at all in a folder: what lies beside music in every collection.
-OTHER_EXTENSIONS = frozenset(
-    ".jpg .jpeg .png .gif .webp .bmp .txt .md .nfo .log .cue .m3u .m3u8 .pls .pdf .html .htm .xml "
-    ".json .csv .tsv .ini .db .sqlite .parquet .zip .rar .7z .gz .xz .lrc .url .sfv .md5 .torrent "
-    ".mp4 .mkv .avi .mov .webm .mid .midi .py".split()
-)
-MAGIC_BYTES = 12
+from audiorec.walk import Unlisted, closed_to, system_reason, walk
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,20 +85,24 @@ def find_songs(
     InputError
         If a path does not exist, a glob matches nothing, or two files have one id.
     """
-    expanded = list(_expand(paths))
+    sources: list[Source] = []
+    expanded = list(_expand(paths, lambda closed: sources.append(_closed(closed, closed.name))))
     folders = [p for p in expanded if os.path.isdir(p)]
     rename = song_id or (lambda _path, default: default)
-    sources: list[Source] = []
     for path in expanded:
         if path in folders:
             name = f"{Path(path).resolve().name}/"
             prefix = name if len(folders) > 1 else ""
-            errors: list[OSError] = []
-            walked = _walk(path, include, exclude, follow_links, errors.append)
+            closed: list[Unlisted] = []
+            walked = walk(
+                path,
+                include=include,
+                exclude=exclude,
+                follow_links=follow_links,
+                on_unlisted=closed.append,
+            )
             found = [(file, prefix + relative) for file, relative in walked]
-            for folder, relative, problem in _unlisted(path, errors, exclude):
-                named = printable(prefix + relative or name)
-                sources.append(_unseen(folder, named, problem))
+            sources.extend(_closed(folder, prefix + folder.name or name) for folder in closed)
         else:
             found = [(path, os.path.basename(path))]
         sources.extend(make_source(file, rename(file, printable(name))) for file, name in found)
@@ -172,15 +161,21 @@ def printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[str]:
+def _expand(
+    paths: Sequence[str | os.PathLike[str]], on_unlisted: Callable[[Unlisted], None]
+) -> Iterator[str]:
+    """Yield paths, with globs resolved; `on_unlisted` gets the folders closed to a glob."""
     for given in paths:
         path = os.fspath(given)
         if _is_there(path):
             yield path
         elif glob.has_magic(path):
             matches = sorted(glob.glob(path, recursive=True))
-            if not matches:
+            closed = closed_to(path)
+            if not matches and not closed:
                 raise InputError(f"{path}: no file matches")
+            for folder in closed:
+                on_unlisted(folder)
             yield from matches
         else:
             raise InputError(f"{path}: no such file or folder")
@@ -197,101 +192,6 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def _walk(
-    root: str,
-    include: Sequence[str],
-    exclude: Sequence[str],
-    follow_links: bool,
-    on_error: Callable[[OSError], None],
-) -> Iterator[tuple[str, str]]:
-    """Yield ``(path, POSIX path relative to root)`` of each song below `root`.
-
-    `on_error` is told of each folder that cannot be listed.
-    """
-    real_root = os.path.realpath(root)
-    seen = {real_root}
-    for folder, subfolders, files in os.walk(root, followlinks=follow_links, onerror=on_error):
-        subfolders[:] = sorted(d for d in subfolders if not d.startswith((".", "__MACOSX")))
-        if follow_links:  # a loop of links leads back to a folder that was seen
-            subfolders[:] = [d for d in subfolders if _is_new(os.path.join(folder, d), seen)]
-        for name in sorted(files):
-            path = os.path.join(folder, name)
-            relative = _relative(path, root)
-            inside = follow_links or _lies_in(path, real_root)
-            if inside and _matches(relative, include, exclude) and _is_song(path):
-                yield path, relative
-
-
-def _unlisted(
-    root: str, errors: Iterable[OSError], exclude: Sequence[str]
-) -> Iterator[tuple[str, str, str]]:
-    """Yield path, POSIX path relative to root (``a/b/``, "" for the root) and the reason."""
-    for error in errors:
-        folder = os.fspath(error.filename or root)
-        relative = "" if folder == root else f"{_relative(folder, root)}/"
-        if not any(fnmatch(name, p) for name in (relative, relative[:-1]) for p in exclude):
-            yield folder, relative, f"the folder cannot be listed: {_reason(error)}"
-
-
-def _relative(path: str, root: str) -> str:
-    return PurePosixPath(os.path.relpath(path, root).replace(os.sep, "/")).as_posix()
-
-
-def _is_new(folder: str, seen: set[str]) -> bool:
-    real = os.path.realpath(folder)
-    is_new = real not in seen
-    seen.add(real)
-    return is_new
-
-
-def _matches(relative: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    if any(fnmatch(relative, pattern) for pattern in exclude):
-        return False
-    return not include or any(fnmatch(relative, pattern) for pattern in include)
-
-
-def _lies_in(path: str, real_root: str) -> bool:
-    if not os.path.islink(path):
-        return True
-    try:
-        os.stat(path)
-    except PermissionError:  # it leads somewhere: not followed if that is outside
-        pass
-    except OSError:
-        return True  # a link to nothing is a failure of its own
-    try:
-        return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
-    except ValueError:  # on another drive
-        return False
-
-
-def _is_song(path: str) -> bool:
-    name = os.path.basename(path)
-    if name.startswith("."):
-        return False
-    extension = os.path.splitext(name)[1].lower()
-    if extension in AUDIO_EXTENSIONS:
-        return True
-    return extension not in OTHER_EXTENSIONS and _begins_like_audio(path)
-
-
-def _begins_like_audio(path: str) -> bool:
-    """Whether the first bytes are those of audio; also if they are there and cannot be read."""
-    try:
-        if not stat.S_ISREG(os.stat(path).st_mode):
-            return False
-        with open(path, "rb") as file:
-            head = file.read(MAGIC_BYTES)
-    except FileNotFoundError:
-        return False
-    except OSError:
-        return True
-    riff = head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
-    aiff = head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
-    m4a = head[4:8] == b"ftyp" and head[8:] in (b"M4A ", b"M4B ")
-    return riff or aiff or m4a or head[:4] in (b"fLaC", b"OggS") or head[:3] == b"ID3"
-
-
 def make_source(path: str, song_id: str) -> Source:
     """Look at a file; one that cannot be looked at gets size -1 and the `Source.problem`."""
     if "://" in path:  # in an object store, which is asked when the song is fetched
@@ -299,7 +199,7 @@ def make_source(path: str, song_id: str) -> Source:
     try:
         info = os.stat(path)
     except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        return _unseen(path, song_id, _reason(error))
+        return _unseen(path, song_id, system_reason(error))
     return Source(song_id, path, uri_of(path), info.st_size, within_int64(info.st_mtime_ns))
 
 
@@ -312,8 +212,8 @@ def _unseen(path: str, song_id: str, problem: str) -> Source:
     return Source(song_id, path, uri_of(path), -1, -1, problem)
 
 
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).lower()
+def _closed(folder: Unlisted, name: str) -> Source:
+    return _unseen(folder.path, printable(name), folder.problem)
 
 
 def _relative_name(path: str, root: Path | None) -> str:

@@ -28,18 +28,18 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
-from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.catalogue import AUDIO_EXTENSIONS, Source, find_songs, make_source, printable
+from audiorec.catalogue import Source, find_songs, make_source, printable
 from audiorec.errors import InputError, StoreError
 from audiorec.files.times import within_int64
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.unfolding import refuse_bomb
+from audiorec.walk import AUDIO_EXTENSIONS, matches
 
 METADATA_KEY = b"audiorec"
 KIND = "manifest"
@@ -107,14 +107,8 @@ def find_sources(
 def _objects(place: str, include: Sequence[str], exclude: Sequence[str]) -> Iterator[Source]:
     for entry in files_in(place):
         ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-        if ending in AUDIO_EXTENSIONS and _matches(entry.name, include, exclude):
+        if ending in AUDIO_EXTENSIONS and matches(entry.name, include, exclude):
             yield Source(entry.name, entry.place, entry.place, entry.size, entry.mtime_ns)
-
-
-def _matches(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
-    if any(fnmatch(name, pattern) for pattern in exclude):
-        return False
-    return not include or any(fnmatch(name, pattern) for pattern in include)
 
 
 def write_manifest(

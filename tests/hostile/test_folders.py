@@ -196,6 +196,33 @@ def test_exclude_leaves_a_closed_folder_out(home, monkeypatch):
         assert [s.song_id for s in find_songs([home / "m"], exclude=[pattern])] == ["open/a.wav"]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "songs", "closed"),
+    [
+        ("m/**/*.wav", ["a.wav"], ["m/shut/"]),
+        ("m/*/*.wav", ["a.wav"], ["m/shut/"]),
+        ("m/s*/*.wav", [], ["m/shut/"]),
+        ("m/o*/*.wav", ["a.wav"], []),
+        ("m/open/*.wav", ["a.wav"], []),
+        ("**/a.wav", ["a.wav"], ["m/shut/"]),
+    ],
+)
+def test_a_closed_folder_does_not_hide_from_a_glob(home, monkeypatch, pattern, songs, closed):
+    real = os.scandir
+
+    def failing(path="."):
+        if str(path).endswith("shut"):
+            raise PermissionError(13, "Permission denied", path)
+        return real(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    monkeypatch.chdir(home)
+    found = find_songs([pattern])
+    assert [s.song_id for s in found] == sorted([*songs, *closed])
+    absolute = find_songs([f"{home}/{pattern}"])
+    assert [s.uri for s in absolute] == [s.uri for s in found]
+
+
 def test_a_file_that_vanishes_after_it_was_listed(home):
     def remove(path, default):
         if path.endswith("b.wav"):

@@ -30,7 +30,7 @@ from audiorec.catalogue import Source
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction import run, run_metadata
 from audiorec.files.atomic import TEMPORARY, replaced
-from audiorec.files.own_files import check_tree, refuse_link, remove_tree
+from audiorec.files.own_files import check_tree, refuse_other_than_folder, remove_tree
 from audiorec.manifest import Manifest, look_at
 from audiorec.options import RunOptions
 from audiorec.parts import ENDINGS, MARK, part_name
@@ -49,8 +49,8 @@ WORK_FOLDER = ".work"  # hidden in an output folder on a disk: shards that are b
 _OUTPUT = r"(?:vecs|errors|scores|features)\.parquet"
 # What lies in the folder of one shard: outputs, their unfinished run, and copies of songs.
 WORK_FILES = re.compile(
-    rf"{_OUTPUT}|{_OUTPUT}\.run/(?:{RUN_FILES}|lock|lock\.soft)|(?:[^/]+/)?{TEMPORARY}"
-    rf"|\.{_OUTPUT}\.{_OUTPUT}\.run\.staged|songs/audiorec-song-[^/]+/song[^/]*",
+    rf"{_OUTPUT}|{_OUTPUT}\.run/(?:{RUN_FILES}|lock|lock\.soft)?|(?:[^/]+/)?{TEMPORARY}"
+    rf"|\.{_OUTPUT}\.{_OUTPUT}\.run\.staged|songs/(?:audiorec-song-[^/]+/(?:song[^/]*)?)?",
     re.DOTALL,
 )
 
@@ -285,8 +285,8 @@ def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iter
             yield Path(folder)
         return
     work = root / WORK_FOLDER / name
-    refuse_link(work.parent)
-    refuse_link(work)
+    refuse_other_than_folder(work.parent)
+    refuse_other_than_folder(work)
     if work.exists():
         check_tree(work, WORK_FILES)
         if config.redo:

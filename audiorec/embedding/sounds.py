@@ -32,7 +32,7 @@ from audiorec.types import FloatArray
 from audiorec.vectors.store import VectorStore
 
 CACHE_FOLDER = "log_mels"
-CACHE_FILES = rf"{CACHE_FOLDER}/[0-9a-f]{{24}}\.npy"  # regular expression of what it holds
+CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
 
 
 class Songs(ABC):

@@ -86,6 +86,13 @@ def refuse_link(path: Path) -> None:
         )
 
 
+def refuse_other_than_folder(path: Path) -> None:
+    """Raise a `StoreError` if `path` is there and is a link, or no folder."""
+    refuse_link(path)
+    if path.exists() and not path.is_dir():
+        raise StoreError(f"{path}: is in the place of a folder of audiorec's; move it away")
+
+
 def refuse_foreign(path: Path) -> None:
     """Raise a `StoreError` unless a file is ours by its kind and its first bytes."""
     _check_plain(path, path.lstat())
@@ -108,7 +115,8 @@ def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
     ----------
     folder : Path
     pattern : compiled regular expression
-        Matches the whole names of our files, relative to `folder`, with forward slashes.
+        Matches the whole names of our files, relative to `folder`, with forward slashes; and
+        of folders in it, which end in one.
 
     Returns
     -------
@@ -121,13 +129,16 @@ def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
         If `folder` or anything in it is a link, or a file there is not ours.
     """
     names = []
-    for path in _files_below(folder):
-        name = path.relative_to(folder).as_posix()
+    for path in _paths_below(folder):
+        is_folder = path.is_dir()
+        name = path.relative_to(folder).as_posix() + "/" * is_folder
         if not pattern.fullmatch(name):
             raise StoreError(
                 f"{folder}: holds {name!r}, which is not of this run: finish the command "
                 "that it is of, or look at the folder and remove it"
             )
+        if is_folder:
+            continue
         with suppress(FileNotFoundError):  # another process of audiorec has just removed it
             refuse_foreign(path)
             names.append(name)
@@ -161,17 +172,17 @@ def remove_tree(
         path.rmdir()
 
 
-def _files_below(folder: Path) -> Iterator[Path]:
-    refuse_link(folder)
+def _paths_below(folder: Path) -> Iterator[Path]:
+    """Yield files and folders, each folder before what is in it."""
+    refuse_other_than_folder(folder)
     with os.scandir(folder) as entries:
         found = sorted(entries, key=lambda entry: entry.name)
     for entry in found:
         path = folder / entry.name
         refuse_link(path)
+        yield path
         if entry.is_dir(follow_symlinks=False):
-            yield from _files_below(path)
-        else:
-            yield path
+            yield from _paths_below(path)
 
 
 def _check_plain(path: Path, about: os.stat_result) -> None:

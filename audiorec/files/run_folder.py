@@ -19,7 +19,13 @@ from typing import Any
 
 from audiorec.errors import StoreError
 from audiorec.files.atomic import TEMPORARY
-from audiorec.files.own_files import LOCK_FILE, check_tree, refuse_link, remove_tree
+from audiorec.files.own_files import (
+    LOCK_FILE,
+    check_tree,
+    refuse_foreign,
+    refuse_other_than_folder,
+    remove_tree,
+)
 
 SOFT_LOCK_FILE = "lock.soft"  # where the system has no locks on files
 LOCKS = (LOCK_FILE, SOFT_LOCK_FILE)
@@ -51,7 +57,7 @@ def look_into(out: Path, names: str) -> list[str]:
         If the folder holds anything that this command cannot have written.
     """
     folder = run_folder_path(out)
-    refuse_link(folder)
+    refuse_other_than_folder(folder)
     if not folder.exists():
         return []
     return [name for name in check_tree(folder, _pattern(names)) if name not in LOCKS]
@@ -84,7 +90,7 @@ class RunFolder:
         self._pattern = _pattern(names)
         self._soft: Any = None
         for _ in range(ATTEMPTS):
-            refuse_link(self.path)
+            refuse_other_than_folder(self.path)
             self.path.mkdir(parents=True, exist_ok=True)
             descriptor = self._try()
             if descriptor is not None:
@@ -124,7 +130,8 @@ class RunFolder:
     def _try(self) -> int | None:
         """Return the descriptor of the locked file, None if it was removed meanwhile."""
         path = self.path / LOCK_FILE
-        refuse_link(path)
+        with suppress(FileNotFoundError):
+            refuse_foreign(path)
         flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         try:
             descriptor = os.open(path, flags, 0o666)

@@ -14,7 +14,7 @@ from audiorec.errors import StoreError
 from audiorec.files import run_folder
 from audiorec.files.run_folder import ATTEMPTS, RunFolder, look_into
 
-NAMES = r"new\.rows|deep/\d\.npy"
+NAMES = r"new\.rows|deep/(?:\d\.npy)?"
 
 
 @pytest.fixture
@@ -184,6 +184,19 @@ def folder_below(folder, victim):
     (folder / "deep").symlink_to(victim)
 
 
+def file_for_the_folder(folder, victim):
+    folder.rmdir()
+    folder.write_text("remove? no!")
+
+
+def empty_folder(folder, victim):
+    (folder / "my plans").mkdir()
+
+
+def folder_for_the_lock(folder, victim):
+    (folder / "lock").mkdir()
+
+
 def pipe(folder, victim):
     os.mkfifo(folder / "new.rows")
 
@@ -200,6 +213,9 @@ PLANTED = [
     foreign_content,
     foreign_lock,
     folder_below,
+    file_for_the_folder,
+    folder_for_the_lock,
+    empty_folder,
     pipe,
 ]
 
@@ -212,7 +228,7 @@ def test_a_planted_folder_is_refused_and_nothing_is_touched(tmp_path, out, folde
     plant(folder, victim)
     before = tree(tmp_path)
     for use in (RunFolder, look_into):
-        with pytest.raises(StoreError, match=r"vecs\.parquet\.run.*(remove|by a link)"):
+        with pytest.raises(StoreError, match=r"vecs\.parquet\.run.*(remove|move it away)"):
             use(out, NAMES)
     after = [name for name in tree(tmp_path) if name != "a/vecs.parquet.run/lock"]
     assert after == [name for name in before if name != "a/vecs.parquet.run/lock"]

@@ -1,0 +1,157 @@
+"""The good library that `fuzz_stores` starts from: every kind of file that audiorec reads back.
+
+    make_library(folder)  →  folder/library/...   songs, store, models, tables, an unfinished run
+                             folder/victim/...    somebody else's files, which nothing may touch
+
+Three short songs are extracted for real, so that `audiorec extract` finds nothing to do in it
+and works on what it finds beside the store. Everything else is written by the package itself.
+"""
+
+import hashlib
+import json
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import soundfile
+
+import audiorec
+from audiorec.catalogue import find_songs
+from audiorec.errors import MissingExtraError
+from audiorec.extraction import make_outputs, run_metadata
+from audiorec.listening.world import WorldSpec
+from audiorec.manifest import write_manifest
+from audiorec.metric.embedder import expected_shapes
+from audiorec.metric.model import save_model
+from audiorec.metric.tower_spec import TowerSpec
+from audiorec.metric.users_model import UsersModel
+from audiorec.pipeline import Extractor
+from audiorec.simulation import simulate_world
+from audiorec.spec import FeatureSpec
+from audiorec.tagger.shipped import shipped_heads
+from audiorec.vectors.aliases import add_own_aliases
+from audiorec.vectors.embeddings import write_embeddings
+from audiorec.vectors.index import build_index
+from audiorec.vectors.journal import Journal
+from audiorec.vectors.schema import Kind
+
+RATE = 16_000
+LIBRARY, VICTIM, RUN = "library", "victim", "vecs.parquet.run"
+USERS_MODEL = Path(__file__).parents[1] / "fixtures" / "formats" / "users_model-v1"
+
+
+def make_library(folder: Path) -> None:
+    """Write the library and the files that nothing may touch."""
+    library = folder / LIBRARY
+    library.mkdir()
+    for number in range(3):
+        rng = np.random.default_rng(number)
+        t = np.arange(int(1.6 * RATE)) / RATE
+        tone = 0.3 * np.sin(2 * np.pi * (150 + 130 * number) * t) + 0.02 * rng.normal(size=len(t))
+        soundfile.write(library / f"song{number}.flac", tone, RATE)
+    (library / "broken.mp3").write_bytes(b"no music at all")
+    store = library / "vecs.parquet"
+    beside = {kind: str(library / f"{kind}.parquet") for kind in ("scores", "features")}
+    audiorec.extract(library, out=store, **beside, jobs=1)
+    _write_tables(library)
+    _write_models(library)
+    _write_unfinished_run(folder, library)
+    _write_victim(folder / VICTIM)
+
+
+def outputs_of(library: Path) -> Any:
+    """Return where a run in the library writes."""
+    beside = {kind: library / f"{kind}.parquet" for kind in ("scores", "features")}
+    return make_outputs(library / "vecs.parquet", **beside)
+
+
+def state(folder: Path) -> dict[str, tuple[int, int, str]]:
+    """Return mode, number of names and content of everything below a folder."""
+    found = {}
+    for path in sorted(folder.rglob("*")):
+        about = path.lstat()
+        content = path.read_bytes() if path.is_file() else os.fsencode(str(path.is_dir()))
+        # Links from elsewhere are the fuzzer's own: their number is not looked at.
+        name = path.relative_to(folder).as_posix()
+        found[name] = (about.st_mode, about.st_size, hashlib.sha256(content).hexdigest())
+    return found
+
+
+def _write_tables(library: Path) -> None:
+    store = audiorec.open_store(library / "vecs.parquet")
+    rng = np.random.default_rng(5)
+    songs = rng.standard_normal((len(store), 40)).astype(np.float32)
+    users = rng.standard_normal((9, 40)).astype(np.float32)
+    names = [f"user {i}" for i in range(9)]
+    about = {"model_id": "0123456789abcdef", "extractor_id": store.metadata.extractor_id}
+    write_embeddings(library / "embeddings.parquet", store.ids, songs, kind="songs", **about)
+    write_embeddings(library / "users.parquet", names, users, kind="users", **about)
+    np.savez(library / "foreign.npz", ids=np.array(names), embeddings=users)
+    add_own_aliases(library / "aliases.parquet", [("first", store.ids[0]), ("2", store.ids[1])])
+    write_manifest(library / "manifest.parquet", find_songs([library]))
+    simulate_world(store, library / "world", WorldSpec(users=12, seed=3))
+    shutil.copy(library / "world" / "interactions.parquet", library / "interactions.parquet")
+    lines = [f"user {i % 4},{store.ids[i % 3]},{1_700_000_000 + i},play" for i in range(30)]
+    text = "\n".join(["user_id,song_id,timestamp,event", *lines, ""])
+    (library / "interactions.csv").write_text(text)
+    with suppress(MissingExtraError):  # indexes are left out then
+        build_index(store, kind="flat")
+
+
+def _write_models(library: Path) -> None:
+    UsersModel.load(USERS_MODEL).save(library / "users_model", card="# A model\n")
+    spec = TowerSpec(inputs=("msd_tags",), width=50, embedding=40, hidden=8)
+    tensors = {
+        name: np.random.default_rng(i).standard_normal(shape).astype(np.float32)
+        for i, (name, shape) in enumerate(expected_shapes(spec).items())
+    }
+    config = {
+        "tower": {**{n: getattr(spec, n) for n in spec.__slots__}, "inputs": ["msd_tags"]},
+        "extractor_id": "e" * 16,
+        "audio_spec": FeatureSpec().to_dict(),
+        "space": "u" * 16,
+        "split": {"valid": 0.1, "test": 0.2, "new_songs": 0.0, "seed": 3},
+        "end_to_end": False,
+    }
+    save_model(
+        library / "metric_model", tensors=tensors, config=config, card="# M\n", metrics="{}\n"
+    )
+    shutil.copy(shipped_heads()[0], library / "head.safetensors")
+
+
+def _write_unfinished_run(folder: Path, library: Path) -> None:
+    """Leave a run that was cut off beside the library: cases move it into their copy."""
+    metadata = run_metadata(Extractor(), outputs_of(library))
+    with Journal.open(outputs_of(library), metadata) as journal:
+        row = journal.known().to_pylist()[0]
+        journal.append_copy(row["content_hash"], {"song_id": "copy", "uri": "/music/copy.flac"})
+        failure = SimpleNamespace(song_id="gone.mp3", uri="/music/gone.mp3")
+        journal.append_failure(
+            {
+                **vars(failure),
+                "size": 0,
+                "mtime_ns": 5,
+                "stage": "read",
+                "status": "empty",
+                "message": "zero bytes",
+                "attempts": 1,
+            }
+        )
+    (library / RUN).rename(folder / RUN)
+
+
+def _write_victim(victim: Path) -> None:
+    (victim / "deep").mkdir(parents=True)
+    (victim / "bashrc").write_text("export PATH\n")
+    (victim / "deep" / "thesis.txt").write_text("years of work\n")
+    (victim / "store.json").write_text(json.dumps({str(kind): 1 for kind in Kind}))
+
+
+if __name__ == "__main__":
+    import sys
+
+    make_library(Path(sys.argv[1]))

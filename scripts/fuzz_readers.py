@@ -1,0 +1,245 @@
+"""How the library of `fuzz_stores` is read: by the functions behind each command, and by commands.
+
+    READERS[target](library)  →  what was read, or an `AudiorecError`
+    COMMANDS[target]          →  command lines that meet the target
+
+What a reader returns is compared between a good file and one in which a bit was changed.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from fuzz_library import outputs_of
+
+import audiorec
+from audiorec.catalogue import find_songs
+from audiorec.errors import AudiorecError, StoreError
+from audiorec.extraction import preview, run_metadata
+from audiorec.files.run_folder import RunFolder
+from audiorec.listening.check import describe
+from audiorec.listening.interactions import read_interactions
+from audiorec.manifest import Manifest
+from audiorec.metric.model import MetricModel
+from audiorec.metric.users_model import UsersModel
+from audiorec.pipeline import Extractor
+from audiorec.run_record import write_record
+from audiorec.tagger.heads import Head
+from audiorec.vectors.aliases import alias_table
+from audiorec.vectors.blocks import run_blocks
+from audiorec.vectors.compact import compact
+from audiorec.vectors.embeddings import EmbeddingTable
+from audiorec.vectors.foreign import read_foreign
+from audiorec.vectors.inventory import inventory
+from audiorec.vectors.journal import Journal
+from audiorec.vectors.parquet import open_checked
+from audiorec.vectors.schema import Kind
+from audiorec.vectors.series import open_series
+from audiorec.vectors.verify import verify
+
+Reader = Callable[[Path], Any]
+
+
+def read_vectors(library: Path) -> Any:
+    """Open, read everything, search and verify."""
+    path = library / "vecs.parquet"
+    store = audiorec.open_store(path)
+    near = [(n.song_id, n.similarity) for n in store.similar(store.ids[0], 2)]
+    rows = store.rows(range(len(store)))
+    inventory(path)
+    _verify(path)
+    return store.ids, store.vectors.tobytes(), near, rows, store.metadata, store.fingerprint
+
+
+def read_beside(kind: Kind) -> Reader:
+    """Read scores, features or errors as a whole, and verify the store with them."""
+
+    def read(library: Path) -> Any:
+        path = library / f"{kind}.parquet"
+        file = open_checked(path, kind)
+        try:
+            table = file.read()
+        finally:
+            file.file.close()
+        _verify(library / "vecs.parquet")
+        inventory(library / "vecs.parquet")
+        if kind == Kind.FEATURES:
+            store = audiorec.open_store(library / "vecs.parquet")
+            open_series(store, path, kind).read(store.ids)
+        return table.to_pylist(), file.metadata
+
+    return read
+
+
+def read_embeddings(name: str) -> Reader:
+    """Read a table of embeddings as a whole."""
+
+    def read(library: Path) -> Any:
+        table = EmbeddingTable.open(library / name)
+        return table.ids, table.embeddings.tobytes(), table.metadata
+
+    return read
+
+
+def read_index(library: Path) -> Any:
+    """Search by the index beside the store; the answer is the same with and without one."""
+    store = audiorec.open_store(library / "vecs.parquet")
+    return [[(n.song_id, n.similarity) for n in store.similar(i, 2)] for i in store.ids]
+
+
+def read_users_model(library: Path) -> Any:
+    """Load a model of users."""
+    model = UsersModel.load(library / "users_model")
+    return model.song_ids, model.song_embeddings.tobytes(), model.info
+
+
+def read_metric_model(library: Path) -> Any:
+    """Load a metric model."""
+    model = MetricModel.load(library / "metric_model")
+    return model.model_id, {n: t.tobytes() for n, t in model.bundle.tensors.items()}
+
+
+def read_head(library: Path) -> Any:
+    """Load a head."""
+    head = Head.load(library / "head.safetensors")
+    return head.classes, head.info, {n: t.tobytes() for n, t in head.tensors().items()}
+
+
+def read_aliases(library: Path) -> Any:
+    """Look all aliases up."""
+    store = audiorec.open_store(library / "vecs.parquet")
+    return alias_table(store).to_pylist(), store.resolve("first")
+
+
+def read_manifest(library: Path) -> Any:
+    """Read all songs of a manifest."""
+    with Manifest.open(str(library / "manifest.parquet")) as manifest:
+        return manifest.sources(0, len(manifest))
+
+
+def read_log(name: str) -> Reader:
+    """Read a listening log and describe it."""
+
+    def read(library: Path) -> Any:
+        return describe(read_interactions(library / name))
+
+    return read
+
+
+def read_npz(library: Path) -> Any:
+    """Read embeddings from elsewhere."""
+    return read_foreign(library / "foreign.npz", id_column="user_id")
+
+
+def replace_record(library: Path) -> Any:
+    """Write the record of a run over what is there."""
+    write_record(str(library / "vecs.parquet.run.json"), {"schema": "audiorec/run/1"})
+
+
+def resume_run(library: Path) -> Any:
+    """Go on with whatever run is found, by every command that leaves one."""
+    outputs = outputs_of(library)
+    metadata = run_metadata(Extractor(), outputs)
+    errors: list[AudiorecError] = []
+
+    def look() -> None:
+        preview(find_songs([library / "song0.flac"]), outputs)
+
+    def go_on() -> None:
+        with Journal.open(outputs, metadata) as journal:
+            journal.failures()
+            for hash_ in sorted(journal.hashes(Kind.VECTORS))[:1]:
+                journal.append_copy(hash_, {"song_id": "new", "uri": "/music/new.flac"})
+            journal.commit()
+        _verify(outputs.vectors)
+
+    def join() -> None:
+        compact([outputs.vectors], outputs.vectors)
+
+    def blocks() -> None:
+        table = pa.table({"n": [1, 2]})
+        out = outputs.vectors
+        run_blocks(out, 2, lambda _i: table, schema=table.schema, fingerprint="f")
+
+    def train() -> None:
+        folder = RunFolder(outputs.vectors, r"checkpoint\.safetensors|metrics\.jsonl")
+        folder.clear()
+        folder.release(remove=True)
+
+    for step in (look, go_on, join, train, blocks):
+        try:
+            step()
+        except AudiorecError as error:
+            errors.append(error)
+    if errors:
+        raise errors[0]
+
+
+def _verify(path: Path) -> None:
+    found = verify(path)
+    if not found.is_good:
+        raise StoreError(f"{path}: {found.problems[0] if found.problems else found.counts}")
+
+
+READERS: Mapping[str, Reader] = {
+    "vecs.parquet": read_vectors,
+    **{f"{kind}.parquet": read_beside(kind) for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS)},
+    **{name: read_embeddings(name) for name in ("embeddings.parquet", "users.parquet")},
+    "vecs.faiss": read_index,
+    "vecs.faiss.json": read_index,
+    "users_model": read_users_model,
+    "metric_model": read_metric_model,
+    "head.safetensors": read_head,
+    "aliases.parquet": read_aliases,
+    "manifest.parquet": read_manifest,
+    "interactions.parquet": read_log("interactions.parquet"),
+    "interactions.csv": read_log("interactions.csv"),
+    "foreign.npz": read_npz,
+    "vecs.parquet.run.json": replace_record,
+    "vecs.parquet.run": resume_run,
+}
+
+_EXTRACT = ("extract", ".", "--jobs", "1")
+_SEVERAL = (
+    ("store", "verify"),
+    ("store", "info", "--json"),
+    ("info", "song0.flac"),
+    ("similar", "song1.flac", "--k", "2"),
+)
+_COLD = ("cold-start", "songs", "--songs", "embeddings.parquet", "--users", "users.parquet")
+_EMBED_USERS = ("users", "embed", "interactions.csv", "--model", "users_model")
+_EMBED_SONGS = ("metric", "embed", "features.parquet", "--model", "metric_model")
+_COMPACT = ("store", "compact", "vecs.parquet", "--out")
+_SIMILAR = ("similar", "song1.flac", "--k", "2")
+COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+    "vecs.parquet": (*_SEVERAL, _EXTRACT, (*_COMPACT, "c.parquet")),
+    "scores.parquet": (*_SEVERAL, (*_EXTRACT, "--scores", "scores.parquet")),
+    "features.parquet": (
+        *_SEVERAL,
+        (*_SIMILAR, "--by", "features"),
+        (*_EXTRACT, "--features", "features.parquet"),
+    ),
+    "errors.parquet": (*_SEVERAL, _EXTRACT, (*_EXTRACT, "--dry-run")),
+    "embeddings.parquet": ((*_COLD, "--out", "lists.parquet"),),
+    "users.parquet": ((*_COLD, "--out", "lists.parquet"),),
+    "vecs.faiss": (("index", "info"), _SIMILAR),
+    "vecs.faiss.json": (("index", "info"), _SIMILAR),
+    "users_model": ((*_EMBED_USERS, "--out", "u.parquet"),),
+    "metric_model": ((*_EMBED_SONGS, "--out", "e.parquet"),),
+    "head.safetensors": (("extract", ".", "--head", "version=head.safetensors", "--dry-run"),),
+    "aliases.parquet": (("similar", "first", "--k", "2"), ("store", "aliases")),
+    "manifest.parquet": (("extract", "--manifest", "manifest.parquet", "--dry-run"),),
+    "interactions.parquet": (("interactions", "check", "interactions.parquet"),),
+    "interactions.csv": (("interactions", "check", "interactions.csv"),),
+    "foreign.npz": (("users", "import", "foreign.npz", "--out", "u.parquet"),),
+    "vecs.parquet.run.json": (_EXTRACT,),
+    "vecs.parquet.run": (
+        _EXTRACT,
+        (*_EXTRACT, "--dry-run"),
+        (*_EXTRACT, "--overwrite"),
+        (*_EXTRACT, "--scores", "scores.parquet"),
+        (*_COMPACT, "vecs.parquet"),
+        ("store", "info"),
+    ),
+}

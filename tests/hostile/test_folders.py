@@ -15,6 +15,7 @@ from made_songs import write_song
 
 from audiorec.catalogue import find_songs, make_source, read_list
 from audiorec.extraction import RunOptions, make_outputs, run
+from audiorec.naming import _place
 
 COMMAND = shutil.which("audiorec", path=Path(sys.executable).parent)
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2
@@ -300,6 +301,22 @@ def test_a_list_of_files_that_are_all_missing_is_a_wrong_folder(home):
     assert (report.stopped, report.failed) == ("max_failures", 50)
 
 
+def test_a_file_that_cannot_be_read_may_be_a_song(home):
+    """Without an ending its first bytes would have to tell."""
+    (home / "m/shut/b.wav").rename(home / "m/shut/b")
+    (home / "m/shut/b").chmod(0)
+    (home / "m/open/gone").symlink_to("nothing")
+    assert audiorec("extract", "m", "-q", "-j1", cwd=home)[0] == 3
+    assert failed(home) == [("shut/b", "read", "unreadable", "permission denied")]
+
+
+def test_classify_tells_of_a_closed_folder(home):
+    (home / "m/shut").chmod(0)
+    code, stdout, stderr = audiorec("classify", "m", "--json", cwd=home)
+    assert (code, len(json.loads(stdout)["songs"])) == (3, 1)
+    assert "m/shut: unreadable: " in stderr
+
+
 DATES = {
     "2300-01-01": 10_413_792_000,
     "2301-01-01": 10_445_328_000,
@@ -348,4 +365,7 @@ def test_every_date_is_a_number_of_its_own(home, monkeypatch, seconds):
             sources.append(make_source("a.wav", "a"))
     first, again, changed = sources
     assert first == again != changed
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "stat", lambda _path: Dated(seconds))
+        assert _place("a.wav") == (first.uri, first.size, first.mtime_ns)
     assert (first.problem, -(2**63) <= first.mtime_ns < 2**63) == ("", True)

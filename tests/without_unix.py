@@ -32,6 +32,8 @@ def hide(mark: str) -> None:
     for name in SIGNALS:
         delattr(signal, name)
     os.supports_dir_fd, os.supports_fd = set(), set()
+    for name in ("remove", "rename", "replace", "rmdir", "unlink"):
+        setattr(os, name, _refusing_open_files(getattr(os, name)))
     real_init = subprocess.Popen.__init__
 
     def init(self, args, *rest, **more):
@@ -40,6 +42,24 @@ def hide(mark: str) -> None:
     subprocess.Popen.__init__ = init
     with Path(mark).open("a") as file:
         file.write(f"{os.getpid()}\n")
+
+
+def _refusing_open_files(change):
+    """Wrap a function of os: like Windows, it moves and removes no file that is open here."""
+
+    def changed(*paths, **more):
+        mapped = Path("/proc/self/maps").read_text()
+        descriptors = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
+        opened = {os.readlink(path) for path in descriptors if path.is_symlink()}
+        for path in paths:
+            full = os.path.abspath(path)
+            if "lock.soft" in full:  # filelock's own, where there is no other lock
+                continue
+            if full in opened or f" {full}\n" in mapped:
+                raise PermissionError(13, "the file is open", full)
+        return change(*paths, **more)
+
+    return changed
 
 
 def _hiding(command: list[str], mark: str) -> list[str]:

@@ -298,8 +298,8 @@ class Journal:
                 batches = draw(self._parts[kind], picks[kind], schema_of(metadata))
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
+            self._close_parts()  # Windows replaces no file that is open
             commit_staged(changed, folder)
-        self._close_parts()
         folder.clear(last=MARKER)
         folder.release(remove=True)
         return {kind: len(picks[kind]) for kind in self._paths}

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 MODULES = ("fcntl", "grp", "pty", "pwd", "resource", "syslog", "termios", "tty")
@@ -48,18 +49,24 @@ def _refusing_open_files(change):
     """Wrap a function of os: like Windows, it moves and removes no file that is open here."""
 
     def changed(*paths, **more):
-        mapped = Path("/proc/self/maps").read_text()
-        descriptors = [Path("/proc/self/fd") / name for name in os.listdir("/proc/self/fd")]
-        opened = {os.readlink(path) for path in descriptors if path.is_symlink()}
         for path in paths:
-            full = os.path.abspath(path)
-            if "lock.soft" in full:  # filelock's own, where there is no other lock
-                continue
-            if full in opened or f" {full}\n" in mapped:
+            full = str(Path(path).absolute())
+            # filelock's own file, where there is no other lock, is not there on Windows.
+            if "lock.soft" not in full and full in _open_files():
                 raise PermissionError(13, "the file is open", full)
         return change(*paths, **more)
 
     return changed
+
+
+def _open_files() -> set[str]:
+    """Return the files that this process has open or mapped, as Linux tells them."""
+    found = set()
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # that of the listing itself
+            found.add(str(descriptor.readlink()))
+    mapped = Path("/proc/self/maps").read_text().splitlines()
+    return found | {line.split(maxsplit=5)[-1] for line in mapped}
 
 
 def _hiding(command: list[str], mark: str) -> list[str]:

@@ -8,22 +8,23 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "parquet_files", "spec", "torch_use", "types", "unfolding"}
 MAY_IMPORT = {
     "errors": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
+    "parquet_files": {"errors"},
     "unfolding": {"errors"},
     "workers": {"errors"},
-    "catalogue": {"errors", "unfolding"},
+    "catalogue": {"errors", "parquet_files", "unfolding"},
     "plan": {"catalogue"},
     "report": set(),
     "stopwatch": set(),
     "options": {"workers"},
     "storage": {"errors", "vectors"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "storage", "unfolding"},
+    "manifest": {"catalogue", "errors", "parquet_files", "storage", "unfolding"},
     "reading": {"types"},
     "naming": {"audio", "catalogue", "errors", "vectors"},
     "audio": BASE,

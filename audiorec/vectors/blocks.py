@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.errors import StoreError
+from audiorec.parquet_files import open_parquet
 from audiorec.vectors.atomic import replaced
 from audiorec.vectors.lock import LOCK_FILE, RunLock
 from audiorec.vectors.tables import table_writer, write_plain
@@ -145,7 +146,7 @@ def _fitted(table: Any, schema: Any) -> Any:
 def _join(out: Path, blocks: list[Path], schema: Any) -> None:
     with table_writer(out, schema) as writer:
         for path in blocks:
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 for group in range(file.num_row_groups):
                     # As the file of one block may be, so is the whole: never in memory at once.
                     writer.write_table(_fitted(file.read_row_group(group), schema))

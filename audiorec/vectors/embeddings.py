@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import (
     InputError,
@@ -39,7 +38,7 @@ from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.arrow import floats, integers, strings
 from audiorec.vectors.embedding_metadata import KINDS, EmbeddingMetadata, Of
 from audiorec.vectors.names import near_names
-from audiorec.vectors.parquet import MAX_BYTES, check_ids, store_errors
+from audiorec.vectors.parquet import MAX_BYTES, check_ids, open_whole, store_errors
 from audiorec.vectors.schema import METADATA_KEY, vector_type
 from audiorec.vectors.tables import write_plain
 
@@ -84,15 +83,7 @@ class EmbeddingTable:
             or if an id is empty or stands twice. The message names the file.
         """
         path = Path(path)
-        try:
-            file = pq.ParquetFile(path, memory_map=True)
-        except FileNotFoundError as error:
-            raise StoreError(f"{path}: no such file") from error
-        except IsADirectoryError as error:
-            raise StoreError(f"{path}: is a folder, not a Parquet file") from error
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error
+        file = open_whole(path)
         try:
             with store_errors(path):
                 metadata = _read_metadata(file, kind)

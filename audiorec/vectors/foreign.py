@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
+from audiorec.parquet_files import open_parquet
 from audiorec.types import FloatArray
 from audiorec.unfolding import refuse_bomb
 
@@ -92,7 +92,7 @@ def content_id(ids: Sequence[str], embeddings: FloatArray) -> str:
 
 
 def _read_parquet(path: Path, id_column: str, column: str) -> tuple[list[str], FloatArray]:
-    with pq.ParquetFile(path) as file:
+    with open_parquet(path) as file:
         refuse_bomb(file, path, name=str(path))
         table = file.read()
     for name in (id_column, column):

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, ShapeError, StoreError, UnknownSongError
+from audiorec.parquet_files import open_parquet
 from audiorec.types import FloatArray, Neighbour
 from audiorec.vectors.aliases import find_by_alias
 from audiorec.vectors.arrow import flags, floats, integers, strings
@@ -150,7 +150,7 @@ class VectorStore:
         """
         starts = self._file.group_starts()
         with store_errors(self.path):
-            scan = pq.ParquetFile(self._scan, metadata=self._file.file.metadata)
+            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
         file = replace(self._file, file=scan)
         for group, start in enumerate(starts[:-1]):
             block = self._read_block(file, group)

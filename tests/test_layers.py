@@ -8,12 +8,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "parquet_files", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "json_files", "parquet_files", "spec", "torch_use", "types", "unfolding"}
 MAY_IMPORT = {
     "errors": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
+    "json_files": set(),
     "parquet_files": {"errors"},
     "unfolding": {"errors"},
     "workers": {"errors"},

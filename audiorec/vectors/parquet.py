@@ -64,13 +64,14 @@ class Checked:
             return empty if columns is None else empty.select(columns)
         with store_errors(self.path):
             refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
-            return self.file.read(columns=columns)
+            return with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: list[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
         with store_errors(self.path):
             refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
-            return self.file.read_row_group(group, columns=columns)
+            table = self.file.read_row_group(group, columns=columns)
+            return with_rows(table, self.file.metadata.row_group(group).num_rows)
 
     def group_starts(self) -> list[int]:
         """Return the number of the first row of each row group, and the number of rows."""
@@ -130,6 +131,20 @@ def open_whole(path: Path) -> Any:
         raise StoreError(f"{path}: is a folder, not a Parquet file") from error
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
+
+
+def with_rows(table: Any, rows: int) -> Any:
+    """Return a table that was read, if it has the rows that the footer claims.
+
+    Raises
+    ------
+    StoreError
+        If a damaged page gave fewer or more; Arrow itself does not look.
+    """
+    lengths = {table.num_rows, *map(len, table.columns)}
+    if lengths != {rows}:
+        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold others")
+    return table
 
 
 def check_ids(ids: Any, path: Path) -> bool:

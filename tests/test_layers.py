@@ -30,7 +30,7 @@ MAY_IMPORT = {
     "naming": {"audio", "catalogue", "errors", "vectors"},
     "audio": BASE,
     "tagger": BASE,
-    "vectors": BASE,
+    "vectors": BASE | {"workers"},
     "evaluation": BASE,
     "listening": BASE,
     "metric": BASE,

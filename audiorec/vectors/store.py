@@ -102,6 +102,11 @@ class VectorStore:
         """Song ids as a `pyarrow.StringArray`, one a row."""
         return self._ids
 
+    @property
+    def group_starts(self) -> list[int]:
+        """First row of each row group, and the number of rows."""
+        return self._file.group_starts()
+
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when an id or a vector does."""
@@ -148,11 +153,10 @@ class VectorStore:
         StoreError
             As for `vectors`.
         """
-        starts = self._file.group_starts()
         with store_errors(self.path):
-            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
-        file = replace(self._file, file=scan)
-        for group, start in enumerate(starts[:-1]):
+            footer = self._file.file.metadata
+            file = replace(self._file, file=open_parquet(self._scan, metadata=footer))
+        for group, start in enumerate(self.group_starts[:-1]):
             block = self._read_block(file, group)
             if not np.isfinite(block).all():
                 row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])

@@ -19,6 +19,7 @@ from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError, StoreError
 from audiorec.files.times import within_int64
+from audiorec.parquet_files import open_parquet
 from audiorec.unfolding import refuse_bomb
 from audiorec.walk import Unlisted, closed_to, system_reason, walk
 
@@ -253,11 +254,10 @@ def _csv_rows(path: Path) -> Iterator[tuple[str, str]]:
 
 def _parquet_rows(path: Path) -> Iterator[tuple[str, str]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     columns = ["path", "song_id"]
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             _require_columns(path, file.schema_arrow.names)
             refuse_bomb(file, path, name=str(path), columns=columns)
             table = file.read(columns=columns)

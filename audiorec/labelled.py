@@ -20,6 +20,7 @@ from audiorec.catalogue import Source, find_songs, make_source
 from audiorec.errors import InputError, StoreError
 from audiorec.evaluation.classification import Report, by_track, report
 from audiorec.extraction import RunOptions, make_outputs, run
+from audiorec.parquet_files import open_parquet
 from audiorec.report import Progress, Stopped
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
@@ -220,11 +221,10 @@ def _from_table(path: Path) -> list[LabelledSong]:
 
 def _rows(path: Path) -> Iterable[dict[str, Any]]:
     import pyarrow as pa
-    import pyarrow.parquet as pq
 
     try:
         if path.suffix == ".parquet":
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 refuse_bomb(file, path, name=str(path))
                 rows: list[dict[str, Any]] = file.read().to_pylist()
             return rows
@@ -252,7 +252,7 @@ def _read_features(
 ) -> LabelledFeatures:
     import pyarrow.parquet as pq
 
-    table = pq.read_table(path)
+    table = pq.read_table(path, page_checksum_verification=True)
     at = {name: i for i, name in enumerate(table.column("song_id").to_pylist())}
     used = [song for song in songs if song.source.song_id in at]
     if not used:

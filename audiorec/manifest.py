@@ -37,6 +37,7 @@ import pyarrow.parquet as pq
 from audiorec.catalogue import Source, find_songs, make_source, printable
 from audiorec.errors import InputError, StoreError
 from audiorec.files.times import within_int64
+from audiorec.parquet_files import WRITING, open_parquet
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.unfolding import refuse_bomb
 from audiorec.walk import AUDIO_EXTENSIONS, matches
@@ -133,7 +134,7 @@ def write_manifest(
     schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
     with tempfile.TemporaryDirectory(prefix="audiorec-manifest-") as folder:
         local = Path(folder) / "manifest.parquet"
-        with pq.ParquetWriter(local, schema, compression="zstd") as writer:
+        with pq.ParquetWriter(local, schema, **WRITING) as writer:
             for start in range(0, len(sources), GROUP_ROWS):
                 rows = [_row(source) for source in sources[start : start + GROUP_ROWS]]
                 writer.write_table(pa.Table.from_pylist(rows, schema))
@@ -251,7 +252,7 @@ class _ParquetRows:
     def __init__(self, place: str, source: Any) -> None:
         self._place = place
         self._source = source
-        self._file = pq.ParquetFile(source)
+        self._file = open_parquet(source)
         self.names = [n for n in self._file.schema_arrow.names if n in COLUMNS]
         self.created_at = _created_at(self._file.schema_arrow.metadata)
         self._starts = [0]

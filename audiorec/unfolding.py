@@ -116,7 +116,8 @@ def _text_bytes(metadata: Any, source: Any, groups: Mapping[int, Any], path: str
     column = path.split(".")[0]
     is_delta = any("DELTA_BYTE_ARRAY" in chunk.encodings for chunk in groups.values())
     kept, rows = ([], _COPIED_ROWS) if is_delta else ([path], _COUNTED_ROWS)
-    with pq.ParquetFile(source, metadata=metadata, read_dictionary=kept) as file:
+    options = {"metadata": metadata, "page_checksum_verification": True}
+    with pq.ParquetFile(source, read_dictionary=kept, **options) as file:
         for batch in file.iter_batches(rows, row_groups=list(groups), columns=[column]):
             yield _length(batch.column(0))
 

@@ -1,12 +1,13 @@
-"""Time the care of a large store: opening, info, verify, compact, look-up by alias.
+"""Time the care of a large store: opening, info, verify, compact, look-up by alias, damage.
 
-    python benchmarks/bench_store.py [--songs 100000] [--parts 25]
+    python benchmarks/bench_store.py [--songs 100000] [--parts 25] [--only damage]
 
 Makes a store of made-up songs in a temporary folder, divided among parts in turn so that
 they interleave, and prints one JSON line a measure: CPU seconds; for compact the peak memory
 of its own process; for opening what the memory of its own process grew by, beside the size of
 the vectors, which are not read. The result is checked before it is reported: the compacted
-file is that of one writer, byte for byte, and verifies.
+file is that of one writer, byte for byte, and verifies. What it costs that damage is seen is
+measured in turns, each way three times; the least counts.
 """
 
 import argparse
@@ -16,18 +17,22 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from audiorec.parquet_files import float_leaves, is_sealed, open_parquet
 from audiorec.types import STATISTICS
+from audiorec.vectors.digests import Digests, digest_writer
 from audiorec.vectors.inventory import inventory
-from audiorec.vectors.parquet import write_batches
+from audiorec.vectors.parquet import DICTIONARY_COLUMNS, write_batches
 from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
 from audiorec.vectors.store import VectorStore
 from audiorec.vectors.verify import verify
@@ -75,10 +80,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--songs", type=int, default=100_000)
     parser.add_argument("--parts", type=int, default=25)
+    parser.add_argument("--only", choices=["damage"], help="only what concerns damage")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
-        library = make_library(Path(name), args.songs, args.parts)
-        for bench, figures in measures(library):
+        library = make_library(Path(name), args.songs, 0 if args.only else args.parts)
+        found = damage(library) if args.only else chain(measures(library), damage(library))
+        for bench, figures in found:
             about = {"songs": args.songs, "parts": args.parts, "python": platform.python_version()}
             print(json.dumps({"bench": bench, **figures, **about}), flush=True)
 
@@ -115,6 +122,65 @@ def measures(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
         start = time.process_time()
         assert store.resolve(query) == song_id(last)
         yield f"resolve {kind}", {"cpu_s": round(time.process_time() - start, 3)}
+
+
+def damage(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
+    """Yield what checksums, digests and the seal cost where they are written and read."""
+    whole, out = library.whole, library.folder / "written.parquet"
+    schema = schema_of(METADATA)
+    texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
+    plain = {"use_dictionary": texts, "use_byte_stream_split": float_leaves(schema)}
+
+    def groups() -> Iterator[Any]:
+        with open_parquet(whole) as file:
+            for group in range(file.num_row_groups):
+                yield file.read_row_group(group)
+
+    def write(**options: Any) -> None:
+        with pq.ParquetWriter(out, schema, compression="zstd", **plain, **options) as writer:
+            for table in groups():
+                writer.write_table(table)
+
+    def write_whole() -> None:
+        with digest_writer(out, schema, texts=texts) as writer:
+            for table in groups():
+                writer.write_table(table)
+
+    def read(*, checked: bool) -> None:
+        with pq.ParquetFile(whole, page_checksum_verification=checked) as file:
+            for group in range(file.num_row_groups):
+                file.read_row_group(group, columns=["vector"])
+
+    def digest() -> None:
+        digests = Digests(schema)
+        for table in groups():
+            digests.update(table)
+
+    ways: dict[str, Callable[[], object]] = {
+        "read all columns": lambda: [None for _ in groups()],
+        "read and write without checksums": write,
+        "read and write with checksums": lambda: write(write_page_checksum=True),
+        "read and write with checksums, digests, seal": write_whole,
+        "read vectors without checksums": lambda: read(checked=False),
+        "read vectors with checksums": lambda: read(checked=True),
+        "read all columns and digest them": digest,
+        "look at the seal": lambda: is_sealed(whole),
+        "open": lambda: VectorStore.open(whole),
+        "verify": lambda: verify(whole),
+    }
+    least: dict[str, float] = {}
+    for _ in range(3):
+        for name, way in ways.items():
+            start = time.process_time()
+            way()
+            took = time.process_time() - start
+            least[name] = min(took, least.get(name, took))
+    for name, took in least.items():
+        yield name, {"cpu_s": round(took, 4)}
+    out.unlink()
+    write()
+    ours, theirs = whole.stat().st_size, out.stat().st_size
+    yield "size", {"mb": round(ours / 1e6, 3), "without_mb": round(theirs / 1e6, 3)}
 
 
 def make_library(folder: Path, songs: int, parts: int) -> Library:

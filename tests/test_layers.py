@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "files", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "files", "json_files", "parquet_files", "spec", "torch_use", "types", "unfolding"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
+    "json_files": set(),
+    "parquet_files": {"errors"},
     "unfolding": {"errors"},
     "workers": {"errors"},
     "walk": set(),
-    "catalogue": {"errors", "files", "unfolding", "walk"},
+    "catalogue": {"errors", "files", "parquet_files", "unfolding", "walk"},
     "plan": {"catalogue"},
     "keeping": {"catalogue", "plan"},
     "report": set(),
@@ -26,12 +28,12 @@ MAY_IMPORT = {
     "options": {"workers"},
     "storage": {"errors", "files"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "files", "storage", "unfolding", "walk"},
+    "manifest": {"catalogue", "errors", "files", "parquet_files", "storage", "unfolding", "walk"},
     "reading": {"types"},
     "naming": {"audio", "catalogue", "errors", "files", "vectors"},
     "audio": BASE,
     "tagger": BASE,
-    "vectors": BASE,
+    "vectors": BASE | {"workers"},
     "evaluation": BASE,
     "listening": BASE,
     "metric": BASE,

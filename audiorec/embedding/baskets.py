@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
@@ -26,6 +25,7 @@ from audiorec.metric.triplets import (
     playlists,
     sessions,
 )
+from audiorec.parquet_files import open_parquet
 from audiorec.types import Pairs
 from audiorec.unfolding import refuse_bomb
 
@@ -103,7 +103,7 @@ def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
     """Return playlist and song of each playlist event, None without such a column."""
     columns = [PLAYLIST_ID, "song_id", "event"]
     if path.suffix.lower() == ".parquet":
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             if PLAYLIST_ID not in file.schema_arrow.names:
                 return None
             refuse_bomb(file, path, name=str(path), columns=columns)

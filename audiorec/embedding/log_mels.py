@@ -108,8 +108,9 @@ def _key(source: Source, spec: FeatureSpec, max_segments: int) -> str:
 
 def _kept(path: Path) -> HalfArray | None:
     with suppress(OSError, ValueError, EOFError):
-        found = np.load(path, allow_pickle=False)
+        # Mapped first: a header that claims more than the file holds takes no memory.
+        found = np.load(path, allow_pickle=False, mmap_mode="r")
         if found.dtype == np.float16 and found.ndim == 3:
-            kept: HalfArray = found
+            kept: HalfArray = np.array(found)
             return kept
     return None

@@ -15,6 +15,9 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from audiorec.embedding.card import metric_card
 from audiorec.embedding.data import Material
 from audiorec.embedding.options import TrainingOptions
@@ -214,9 +217,21 @@ def _write(
         metrics="".join(json.dumps(line) + "\n" for line in trained.history),
     )
     if trained.anchors is not None and users_out is not None:
-        ids = prepared.anchors.ids
-        write_embeddings(Path(users_out), ids, trained.anchors, kind="users", model_id=model_id)
+        learnt = _learnt(trained)
+        ids = [prepared.anchors.ids[number] for number in learnt.tolist()]
+        anchors = trained.anchors[learnt]
+        write_embeddings(Path(users_out), ids, anchors, kind="users", model_id=model_id)
     return model_id
+
+
+def _learnt(trained: Trained) -> npt.NDArray[np.intp]:
+    """Return the users that have an embedding.
+
+    One whose liked songs are all held out, or heard by nobody else, was not learnt: zeros,
+    which are similar to nothing.
+    """
+    anchors = np.empty((0, 0), np.float32) if trained.anchors is None else trained.anchors
+    return np.flatnonzero((anchors != 0).any(axis=1))
 
 
 def _training(prepared: Prepared, options: TrainingOptions, trained: Trained) -> dict[str, Any]:
@@ -232,7 +247,9 @@ def _training(prepared: Prepared, options: TrainingOptions, trained: Trained) ->
 
 
 def _report(prepared: Prepared, trained: Trained, model_id: str) -> TrainingReport:
-    figures = _figures(prepared.material, trained)
+    figures, counts = _figures(prepared.material, trained), dict(prepared.counts)
+    if trained.anchors is not None:
+        counts["users_without_embedding"] += len(trained.anchors) - len(_learnt(trained))
     return TrainingReport(
         model_id=model_id,
         finished=trained.finished,
@@ -240,7 +257,7 @@ def _report(prepared: Prepared, trained: Trained, model_id: str) -> TrainingRepo
         epochs=len(trained.history) - 1,
         auc=figures["auc"],
         auc_at_start=figures["auc_at_start"],
-        counts=prepared.counts,
+        counts=counts,
     )
 
 

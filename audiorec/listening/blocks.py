@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from audiorec.errors import InputError
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
 from audiorec.listening.problems import ProblemKind, ProblemLog
+from audiorec.parquet_files import open_parquet
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
@@ -105,7 +106,7 @@ def is_simulated(path: Path) -> bool:
 
 
 def _parquet_batches(path: Path) -> Iterator[Any]:
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with open_parquet(path, memory_map=True) as file:
         schema = file.schema_arrow
         names = _known_columns(schema.names, path)
         for name in TEXT_COLUMNS:

@@ -2,8 +2,9 @@
 
 =====================  =====================================================================
 ``model.safetensors``  the weights
-``model.json``         kind, format version, architecture, seed, figures, and the checksum of
-                       the weights, so that two halves of different models are never joined
+``model.json``         kind, format version, architecture, seed, figures, the checksum of the
+                       weights, so that two halves of different models are never joined, and
+                       a digest of all that
 ``MODEL_CARD.md``      the same for people
 =====================  =====================================================================
 
@@ -27,6 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, WeightsError
+from audiorec.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 
 FORMAT_VERSION = 1
@@ -107,7 +109,7 @@ def write_bundle(
         "weights_sha256": hashlib.sha256(weights).hexdigest(),
     }
     try:
-        text = json.dumps(whole, indent=2, ensure_ascii=False, allow_nan=False)
+        text = json.dumps(sealed(whole), indent=2, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise InputError(f"a bundle's config must be plain JSON: {error}") from error
     contents = {name: content.encode() for name, content in (files or {}).items()}
@@ -117,7 +119,7 @@ def write_bundle(
         CONFIG_FILE: f"{text}\n".encode(),
     }
     _replace_folder(target, contents)
-    return Bundle({}, json.loads(text)).model_id
+    return Bundle({}, unsealed(json.loads(text))).model_id
 
 
 def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
@@ -142,6 +144,10 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
     weights = _read_bytes(folder / WEIGHTS_FILE, MAX_WEIGHTS_BYTES)
     if hashlib.sha256(weights).hexdigest() != config.get("weights_sha256"):
         raise WeightsError(f"{path}: {WEIGHTS_FILE} is not the one that {CONFIG_FILE} speaks of")
+    try:
+        config = unsealed(config)
+    except ValueError as error:
+        raise WeightsError(f"{path}: {CONFIG_FILE}: {error}") from error
     try:
         tensors = load(weights)
         _check_tensors(tensors)
@@ -182,8 +188,8 @@ def _whole_folder(path: Path) -> Path:
 def _read_config(folder: Path) -> dict[str, Any]:
     path = folder / CONFIG_FILE
     try:
-        config = json.loads(_read_bytes(path, MAX_CONFIG_BYTES))
-    except (ValueError, RecursionError) as error:
+        config = parse_json(_read_bytes(path, MAX_CONFIG_BYTES), max_bytes=MAX_CONFIG_BYTES)
+    except ValueError as error:
         raise WeightsError(f"{path}: not JSON: {error}") from error
     version = config.get("format_version") if isinstance(config, dict) else None
     if version != FORMAT_VERSION:

@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
+from audiorec.parquet_files import open_parquet
 from audiorec.types import FloatArray
 from audiorec.unfolding import refuse_bomb
 
@@ -188,7 +188,7 @@ def _read_table(path: Path) -> Any:
                 column_types={USER_ID: pa.string()}, strings_can_be_null=True
             )
             return pa.csv.read_csv(path, convert_options=options)
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             refuse_bomb(file, path, name=str(path))
             return file.read()
     except FileNotFoundError as error:

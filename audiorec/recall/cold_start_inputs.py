@@ -6,13 +6,13 @@ from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
 from audiorec.metric.users import Int64Array
+from audiorec.parquet_files import open_parquet
 from audiorec.recall.sides import (
     ARTIST,
     Side,
@@ -190,7 +190,7 @@ def _by_embedding(
 def _artists(path: Path, songs: Side) -> Int64Array:
     """Return the artists of songs by a table of song_id and artist."""
     try:
-        file = pq.ParquetFile(path)
+        file = open_parquet(path)
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException) as error:

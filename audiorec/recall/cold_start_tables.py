@@ -29,6 +29,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.metric.users import Int64Array
+from audiorec.parquet_files import open_parquet
 from audiorec.recall.caps import Shown, nth_of_group
 from audiorec.recall.cold_start_plan import ListOf
 from audiorec.recall.exposures import rank_weights, whole_parts
@@ -140,7 +141,7 @@ def pair_table(pairs: Shown, schema: Any) -> Any:
 def read_pairs(path: Path) -> Shown:
     """Read what `pair_table` was written from."""
     with store_errors(path):
-        table = pq.read_table(path)
+        table = pq.read_table(path, page_checksum_verification=True)
     song, user = (_ints(table.column(name)) for name in ("song", "user"))
     chunks = [floats(chunk) for chunk in table.column("similarity").chunks]
     return Shown(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))
@@ -149,7 +150,7 @@ def read_pairs(path: Path) -> Shown:
 def count_lists(path: Path, k: int) -> tuple[int, int, int]:
     """Return the rows of a file of lists, the lists in it, and those of length `k`."""
     rows = filled = full = 0
-    with store_errors(path), pq.ParquetFile(path) as file:
+    with store_errors(path), open_parquet(path) as file:
         for group in range(file.num_row_groups):
             rank = _ints(file.read_row_group(group, columns=["rank"]).column("rank"))
             rows += len(rank)

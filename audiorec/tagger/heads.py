@@ -27,6 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, Float64Array, assemble, split_input
 from audiorec.types import Features, FloatArray
@@ -35,6 +36,7 @@ FORMAT_VERSION = 1
 METADATA_KEY = "audiorec_head"
 BLOCK_SEGMENTS = 256  # that are scored at once
 MAX_LAYERS = 8  # a file that claims more is damaged
+MAX_JSON_BYTES = 16 << 20
 
 
 def softmax(logits: Float64Array) -> Float64Array:
@@ -226,7 +228,7 @@ class Head:
         path : path
             Ends in ``.safetensors`` by custom. An existing file is replaced.
         """
-        meta = self._identity() | {"info": dict(self.info)}
+        meta = sealed(self._identity() | {"info": dict(self.info), "sha256": self.sha256})
         tensors = {k: np.ascontiguousarray(v, np.float32) for k, v in self.tensors().items()}
         Path(path).write_bytes(save(tensors, {METADATA_KEY: json.dumps(meta, sort_keys=True)}))
 
@@ -241,7 +243,7 @@ class Head:
         """
         meta, tensors = _read(path)
         try:
-            return cls(
+            head = cls(
                 task=str(meta["task"]),
                 classes=tuple(str(c) for c in meta["classes"]),
                 inputs=tuple(str(i) for i in meta["inputs"]),
@@ -255,6 +257,9 @@ class Head:
             )
         except (KeyError, TypeError, AttributeError, InputError) as error:
             raise WeightsError(f"{path}: not a sound head file: {error}") from error
+        if meta.get("sha256", head.sha256) != head.sha256:
+            raise WeightsError(f"{path}: damaged: not the numbers that were written")
+        return head
 
 
 def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
@@ -268,10 +273,10 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     if text is None:
         raise WeightsError(f"{path}: not a head file: no metadata key {METADATA_KEY!r}")
     try:
-        meta = json.loads(text)
-    except (ValueError, RecursionError) as error:  # RecursionError: thousands of brackets
+        meta = unsealed(parse_json(text, max_bytes=MAX_JSON_BYTES))
+    except ValueError as error:
         raise WeightsError(f"{path}: head metadata is not JSON: {error}") from error
-    version = meta.get("format") if isinstance(meta, dict) else None
+    version = meta.get("format")
     if version != FORMAT_VERSION:
         raise WeightsError(f"{path}: head format {version!r}, this audiorec reads {FORMAT_VERSION}")
     return meta, tensors

@@ -26,9 +26,9 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
+from audiorec.parquet_files import open_parquet
 from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.arrow import strings
 from audiorec.vectors.tables import write_plain
@@ -149,7 +149,7 @@ def read_aliases(path: Path) -> Any:
         If the file is missing, truncated, or has not the columns of a table of aliases.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with open_parquet(path) as file:
             missing = [n for n in SCHEMA.names if n not in file.schema_arrow.names]
             if missing:
                 raise StoreError(f"{path}: no table of aliases: column {missing[0]!r} is missing")

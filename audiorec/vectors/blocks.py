@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 from audiorec.files.atomic import replaced
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.run_folder import RunFolder
+from audiorec.parquet_files import open_parquet
 from audiorec.vectors.tables import table_writer, write_plain
 
 JOB_FILE = "job.json"
@@ -137,7 +138,7 @@ def _fitted(table: Any, schema: Any) -> Any:
 def _join(out: Path, blocks: list[Path], schema: Any) -> None:
     with table_writer(out, schema) as writer:
         for path in blocks:
-            with pq.ParquetFile(path) as file:
+            with open_parquet(path) as file:
                 for group in range(file.num_row_groups):
                     # As the file of one block may be, so is the whole: never in memory at once.
                     writer.write_table(_fitted(file.read_row_group(group), schema))

@@ -1,10 +1,10 @@
 """What made a file of embeddings, and which others they may be compared with."""
 
-import json
 from dataclasses import dataclass
 from typing import Literal
 
 from audiorec.errors import SpecMismatchError, StoreError
+from audiorec.json_files import parse_json
 from audiorec.vectors.schema import MAX_JSON_BYTES, MAX_WIDTH
 
 FORMAT_VERSION = 1
@@ -98,8 +98,8 @@ class EmbeddingMetadata:
             If it is not JSON, of a newer format, or of another kind.
         """
         try:
-            content = json.loads(text) if len(text) <= MAX_JSON_BYTES else None
-        except (ValueError, RecursionError) as error:
+            content = parse_json(text, max_bytes=MAX_JSON_BYTES)
+        except ValueError as error:
             raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
         if not isinstance(content, dict):
             raise StoreError("the audiorec metadata is not a JSON object")

@@ -26,7 +26,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import (
     InputError,
@@ -39,7 +38,7 @@ from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.arrow import floats, integers, strings
 from audiorec.vectors.embedding_metadata import KINDS, EmbeddingMetadata, Of
 from audiorec.vectors.names import near_names
-from audiorec.vectors.parquet import MAX_BYTES, check_ids, store_errors
+from audiorec.vectors.parquet import MAX_BYTES, check_ids, open_whole, store_errors, with_rows
 from audiorec.vectors.schema import METADATA_KEY, vector_type
 from audiorec.vectors.tables import write_plain
 
@@ -84,15 +83,7 @@ class EmbeddingTable:
             or if an id is empty or stands twice. The message names the file.
         """
         path = Path(path)
-        try:
-            file = pq.ParquetFile(path, memory_map=True)
-        except FileNotFoundError as error:
-            raise StoreError(f"{path}: no such file") from error
-        except IsADirectoryError as error:
-            raise StoreError(f"{path}: is a folder, not a Parquet file") from error
-        except (OSError, pa.ArrowException) as error:
-            reason = str(error).splitlines()[0]
-            raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error
+        file = open_whole(path)
         try:
             with store_errors(path):
                 metadata = _read_metadata(file, kind)
@@ -146,8 +137,6 @@ class EmbeddingTable:
         start = 0
         for group in range(self._file.num_row_groups):
             block = self._group(group)
-            if len(block) != self._file.metadata.row_group(group).num_rows:
-                raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
             if len(bad):
                 name = self.id_array[start + int(bad[0])].as_py()
@@ -171,7 +160,8 @@ class EmbeddingTable:
             return self._file.schema_arrow.empty_table().select(list(names))
         with store_errors(self.path):
             refuse_bomb(self._file, self.path, name=str(self.path), columns=names)
-            return self._file.read(columns=list(names))
+            table = self._file.read(columns=list(names))
+            return with_rows(table, self._file.metadata.num_rows)
 
     @property
     def column_names(self) -> list[str]:
@@ -208,7 +198,9 @@ class EmbeddingTable:
             refuse_bomb(
                 self._file, self.path, name=str(self.path), columns=[COLUMN], groups=[group]
             )
-            column = self._file.read_row_group(group, columns=[COLUMN]).column(COLUMN)
+            table = self._file.read_row_group(group, columns=[COLUMN])
+            rows = self._file.metadata.row_group(group).num_rows
+            column = with_rows(table, rows).column(COLUMN)
         parts = [floats(chunk.flatten()).reshape(-1, self.dimension) for chunk in column.chunks]
         return np.concatenate([np.empty((0, self.dimension), np.float32), *parts])
 

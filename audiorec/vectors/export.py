@@ -170,6 +170,7 @@ def _write_jsonl(store: Checked, path: Path, names: Sequence[str], _wide: bool) 
 
 def _write_parquet(store: Checked, path: Path, names: Sequence[str], wide: bool) -> None:
     oldest = {"version": "1.0", "compression": "snappy", "use_deprecated_int96_timestamps": True}
+    oldest |= {"write_page_checksum": True}
     with ExitStack() as stack:
         writer: Any = None
         for table in _tables(store, names):

@@ -4,15 +4,18 @@
 
 faiss keeps the prepared vectors; the JSON beside it, the sidecar, says what they are: the
 extractor, the store's fingerprint, the scaling, the kind, and the sha256 of faiss' file,
-which is read only if it agrees. What an index finds is compared again in float64, so that
-similarities are those of the exact search, and only songs can be missing.
+which is read only if it agrees, and in a process of its own, which may die
+(`audiorec.vectors.index_worker`). What an index finds is compared again in float64, by the
+vectors of the store: similarities are those of the exact search, and only songs can be
+missing. An index that dies, or holds other vectors than the store, is given up.
 
 An index of another extractor is refused. One that is older than its store is passed over,
 with a note. Needs the extra ``faiss``.
 """
 
+import weakref
+from collections.abc import Callable
 from dataclasses import replace
-from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +26,14 @@ import numpy.typing as npt
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
 from audiorec.types import FloatArray
+from audiorec.vectors.index_worker import (
+    Candidates,
+    Query,
+    Searcher,
+    has_faiss,
+    import_faiss,
+    in_own_process,
+)
 from audiorec.vectors.scaling import Scaling, Weighting
 from audiorec.vectors.sidecar import (
     KINDS,
@@ -41,6 +52,7 @@ from audiorec.vectors.similar import (
     nearest_units,
     ordered,
 )
+from audiorec.vectors.store_units import Rows, StoreUnits
 
 if TYPE_CHECKING:
     from audiorec.vectors.store import VectorStore
@@ -56,21 +68,37 @@ LEAST_SHARE = 0.05
 SLACK = 16  # songs more than asked for, to be put in order exactly
 SAMPLE = 200  # songs whose neighbours tell the recall of a new index
 RECALL_AT = 10
+GROUPS = 2  # row groups whose vectors are compared when an index is opened
+SAME = 1e-3  # a song's similarity to itself is 1, less this
+LEAST_FOUND = 0.9  # part of some songs that an index must find by themselves
+QUERIES = 256  # that go to the index's process at once
 
 
 class Index:
-    """An index that was read and belongs to its store as it is now.
+    """An index that belongs to its store as it is now.
 
-    Use `VectorStore.space`, which finds it.
+    Use `VectorStore.space`, which finds it. The index only proposes songs: what it found is
+    compared by the vectors of the store, and an index whose vectors are others is given up.
+
+    Attributes
+    ----------
+    info : IndexInfo
+    scaling : Scaling
+    failure : str
+        Why it is used no longer; empty while it is.
     """
 
-    def __init__(self, info: IndexInfo, faiss_index: Any) -> None:
+    def __init__(
+        self,
+        info: IndexInfo,
+        ask: Callable[[Query], list[Candidates]],
+        units_of: Callable[[Rows], FloatArray] | None = None,
+    ) -> None:
         self.info = info
         self.scaling = Scaling.from_dict(info.scaling)
-        self._index = faiss_index
-        self._faiss = _faiss()
-        if info.kind == "ivf":
-            faiss_index.make_direct_map()  # so that vectors come back by number
+        self.failure = ""
+        self._ask = ask
+        self._units_of = units_of
 
     def search(
         self,
@@ -86,7 +114,8 @@ class Index:
         -------
         found : list of (rows, similarities), or None
             None where the index cannot fill the list, and all songs have to be compared:
-            few songs are allowed, or the walk ended early.
+            few songs are allowed, the walk ended early, or the index turned out to be
+            damaged.
 
         Raises
         ------
@@ -97,53 +126,90 @@ class Index:
             raise InputError(f"k must be at least 1, got {k}")
         n_allowed = self.info.rows if allowed is None else int(np.count_nonzero(allowed))
         share = n_allowed / max(1, self.info.rows)
-        if self.info.kind == "hnsw" and share < LEAST_SHARE:
+        if self.failure or (self.info.kind == "hnsw" and share < LEAST_SHARE):
             return None
-        selector = None
-        if allowed is not None:
-            bits = np.packbits(allowed, bitorder="little")
-            selector = self._faiss.IDSelectorBitmap(bits)
+        bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         k = min(k, n_allowed)
-        found = []
-        for query in units:
-            best = self._one(query, k, selector, share, ranks) if k else _nothing()
-            if best is None:
-                return None
-            found.append(best)
+        if k == 0:
+            return [_nothing() for _ in units]
+        found: list[Found] = []
+        try:
+            for start in range(0, len(units), QUERIES):
+                part = self._nearest(units[start : start + QUERIES], k, bits, share, ranks)
+                if part is None:
+                    return None
+                found += part
+        except StoreError as error:
+            self.failure = str(error)
+            return None
         return found
 
-    def _one(
+    def check(self, rows: Rows) -> None:
+        """Compare some of its vectors with those of the store, and look for them.
+
+        Raises
+        ------
+        StoreError
+            If they are others, or the index does not find them.
+        """
+        if self._units_of is None or len(rows) == 0:
+            return
+        units = self._units_of(rows)
+        query = Query(units[:0], rows=rows)
+        self._check_vectors(units, self._ask(query)[0][2])
+        some = np.flatnonzero((units != 0).any(axis=1))
+        asked = Query(units[some], min(1 + SLACK, self.info.rows), None, self._effort(1.0, 1))
+        hits = [
+            len(values) > 0 and values.max() >= 1 - SAME
+            for _, values, _ in (self._ask(asked) if len(some) else [])
+        ]
+        if sum(hits) < LEAST_FOUND * len(hits):
+            raise StoreError(f"damaged: it finds {sum(hits)} of {len(hits)} songs by themselves")
+
+    def _nearest(
         self,
-        query: FloatArray,
+        units: FloatArray,
         k: int,
-        selector: Any,
+        bits: npt.NDArray[np.uint8] | None,
         share: float,
         ranks: npt.NDArray[np.int64] | None,
-    ) -> Found | None:
+    ) -> list[Found] | None:
+        best: dict[int, Found] = {}
         fetch = k + SLACK
-        while True:
+        while waiting := [place for place in range(len(units)) if place not in best]:
             fetch = min(fetch, self.info.rows)
-            parameters = self._parameters(selector, share, fetch)
-            values, rows = self._index.search(query[None], fetch, params=parameters)
-            values, rows = values[0][rows[0] >= 0], rows[0][rows[0] >= 0]
-            if len(rows) < k:
-                return None
-            # Among equals at the end of the list the index has chosen by chance: ask for more.
-            cut = len(rows) == fetch < self.info.rows and values[-1] >= values[k - 1] - ROUNDING
-            if not cut:
-                return ordered(self._index.reconstruct_batch(rows), rows, query, k, ranks)
+            query = Query(units[waiting], fetch, bits, self._effort(share, fetch))
+            for place, (rows, values, vectors) in zip(waiting, self._ask(query), strict=True):
+                if len(rows) < k:
+                    return None
+                # Among equals at the end of the list the index has chosen by chance: ask for more.
+                cut = len(rows) == fetch < self.info.rows
+                if not cut or values[-1] < values[k - 1] - ROUNDING:
+                    best[place] = ordered(
+                        self._checked(rows, vectors), rows, units[place], k, ranks
+                    )
             fetch *= 4
+        return [best[place] for place in range(len(units))]
 
-    def _parameters(self, selector: Any, share: float, fetch: int) -> Any:
+    def _checked(self, rows: Rows, vectors: FloatArray) -> FloatArray:
+        """Return the store's vectors of candidates, which those of the index must be."""
+        if len(np.unique(rows)) < len(rows) or rows.max(initial=0) >= self.info.rows:
+            raise StoreError("damaged: it finds songs twice, or songs that there are not")
+        if self._units_of is None:
+            return vectors
+        units = self._units_of(rows)
+        self._check_vectors(units, vectors)
+        return units
+
+    def _check_vectors(self, units: FloatArray, vectors: FloatArray) -> None:
+        if not np.allclose(units, vectors, rtol=0, atol=ROUNDING):
+            raise StoreError("damaged: its vectors are not those of the store")
+
+    def _effort(self, share: float, fetch: int) -> dict[str, int]:
         """Return what a search is told: the more songs are hidden, the further it looks."""
-        given = {} if selector is None else {"sel": selector}
         if self.info.kind == "hnsw":
-            ef = min(self.info.rows, int(max(HNSW_EF, fetch) / share))
-            return self._faiss.SearchParametersHNSW(efSearch=ef, **given)
-        if self.info.kind == "ivf":
-            probes = min(self._index.nlist, int(PROBES / share) + 1)
-            return self._faiss.SearchParametersIVF(nprobe=probes, **given)
-        return self._faiss.SearchParameters(**given)
+            return {"efSearch": min(self.info.rows, int(max(HNSW_EF, fetch) / share))}
+        return {"nprobe": int(PROBES / share) + 1} if self.info.kind == "ivf" else {}
 
 
 def build_index(store: "VectorStore", out: Path | None = None, *, kind: Kind = "ivf") -> IndexInfo:
@@ -177,7 +243,7 @@ def build_index(store: "VectorStore", out: Path | None = None, *, kind: Kind = "
         raise InputError(f"{store.path}: no songs to index")
     out = index_path(store.path) if out is None else out
     similarity = store.space("vector", use_index=False).similarity
-    faiss = _faiss()
+    faiss = import_faiss()
     index, parameters = _made(faiss, similarity.units, kind)
     with replaced(out) as temporary:
         faiss.write_index(index, str(temporary))
@@ -195,36 +261,45 @@ def build_index(store: "VectorStore", out: Path | None = None, *, kind: Kind = "
         created_by=f"audiorec {version('audiorec')}",
         faiss=faiss.__version__,
     )
-    recall = _recall(Index(info, index), similarity.units)
+    recall = _recall(Index(info, Searcher(index)), similarity.units)
     info = replace(info, recall_at_10=recall)
     write_info(out, info)
     return info
 
 
-def read_index(path: Path, info: IndexInfo) -> Index:
-    """Read faiss' file, if it is the one that the sidecar means.
+def read_index(path: Path, info: IndexInfo, store: "VectorStore | None" = None) -> Index:
+    """Open an index in a process of its own, if it is the one that the sidecar means.
+
+    Parameters
+    ----------
+    path : Path
+    info : IndexInfo
+    store : VectorStore, optional
+        What the index is of; its vectors are compared with those of the store.
 
     Raises
     ------
     StoreError
-        If it is missing or has another content.
+        If it is missing, has another content, ends the process that reads it, or holds
+        other vectors than the store.
     MissingExtraError
         If faiss cannot be imported.
     """
-    faiss = _faiss()
+    if not has_faiss():
+        raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
+    ask, close = in_own_process(path, info)
+    units_of = None if store is None else StoreUnits(store, Scaling.from_dict(info.scaling))
+    index = Index(info, ask, units_of)
+    weakref.finalize(index, close)
     try:
-        digest = sha256_of(path)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
-    if digest != info.sha256:
-        raise StoreError(f"{path}: not the file that its sidecar describes")
-    try:
-        index = faiss.read_index(str(path))
-    except RuntimeError as error:
-        raise StoreError(f"{path}: faiss cannot read it: {_first_line(error)}") from error
-    if (index.ntotal, index.d) != (info.rows, info.width):
-        raise StoreError(f"{path}: holds {index.ntotal} x {index.d} numbers, not as described")
-    return Index(info, index)
+        if units_of is None:
+            ask(Query(np.empty((0, info.width), np.float32)))
+        else:
+            index.check(units_of.sample(GROUPS, SAMPLE))
+    except StoreError as error:
+        close()
+        raise StoreError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    return index
 
 
 def find_index(store: "VectorStore", weighting: Weighting) -> tuple[Index | None, str]:
@@ -248,7 +323,7 @@ def find_index(store: "VectorStore", weighting: Weighting) -> tuple[Index | None
             )
         if stale := _stale(store, info, weighting):
             return None, f"{path}: {stale}; {again}"
-        return read_index(path, info), ""
+        return read_index(path, info, store), ""
     except StoreError as error:
         return None, f"{error}; {again}"
     except MissingExtraError as error:
@@ -314,17 +389,5 @@ def _recall(index: Index, units: FloatArray) -> float:
     return hits / (k * len(chosen))
 
 
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
 def _nothing() -> Found:
     return np.empty(0, np.int64), np.empty(0)
-
-
-def _faiss() -> Any:
-    """Import faiss, or say which extra brings it."""
-    try:
-        return import_module("faiss")
-    except (ImportError, OSError) as error:
-        raise MissingExtraError("an index", "faiss", str(error)) from error

@@ -36,7 +36,8 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
     description : dict
         ``rows``, ``bytes``, what made it, counts by status, codec, rate and channels,
         ``duration_s`` (total, least, most), ``extracted_at`` (first, last), columns that
-        are not the format's own, and ``beside``: the other files by kind.
+        are not the format's own, whether the file is
+        ``verifiable`` by digests, and ``beside``: the other files by kind.
 
     Raises
     ------
@@ -78,6 +79,7 @@ def _size(file: Checked) -> dict[str, Any]:
         "bytes": file.path.stat().st_size,
         "vector_bytes": vector_bytes,
         "row_groups": len(groups),
+        "verifiable": file.digests is not None,
         "columns_of_your_own": [n for n in file.file.schema_arrow.names if n not in own],
     }
 
@@ -143,6 +145,7 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
         return {**found, "problem": str(error).removeprefix(f"{path}: ")}
     with file.file:
         found |= {"rows": len(file), "bytes": path.stat().st_size}
+        found["verifiable"] = file.digests is not None
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
             found["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
     return found

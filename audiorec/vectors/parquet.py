@@ -2,7 +2,8 @@
 
 Floats are byte-stream-split and compressed with zstd, without dictionaries: a million
 vectors of 84 numbers take 286 MB and read in a third of a second. Row groups are small
-enough that the rows of a few neighbours come without the rest of the file.
+enough that the rows of a few neighbours come without the rest of the file. Pages carry
+checksums, the footer a seal, and each column a digest (`audiorec.vectors.digests`).
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,11 +16,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
+from audiorec.parquet_files import open_parquet
 from audiorec.unfolding import refuse_bomb
+from audiorec.vectors.digests import digest_writer, read_digests
 from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
 GROUP_ROWS = 16_384
@@ -49,6 +51,12 @@ class Checked:
     def __len__(self) -> int:
         return int(self.file.metadata.num_rows)
 
+    @property
+    def digests(self) -> dict[str, Any] | None:
+        """What `audiorec.vectors.digests.read_digests` finds in the footer."""
+        with store_errors(self.path):
+            return read_digests(self.file.metadata.metadata)
+
     def read(self, columns: list[str] | None = None) -> Any:
         """Read whole columns as a `pyarrow.Table`; damage and bombs become a `StoreError`."""
         if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
@@ -56,13 +64,14 @@ class Checked:
             return empty if columns is None else empty.select(columns)
         with store_errors(self.path):
             refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
-            return self.file.read(columns=columns)
+            return with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: list[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
         with store_errors(self.path):
             refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
-            return self.file.read_row_group(group, columns=columns)
+            table = self.file.read_row_group(group, columns=columns)
+            return with_rows(table, self.file.metadata.row_group(group).num_rows)
 
     def group_starts(self) -> list[int]:
         """Return the number of the first row of each row group, and the number of rows."""
@@ -93,13 +102,7 @@ def open_checked(
         If there is no such file, it is not Parquet, has other columns, is of another kind
         or format version, or is too large. The message is one line and names the file.
     """
-    try:
-        # Mapped, not read: neighbours come from a few pages of a large file.
-        file = pq.ParquetFile(path, memory_map=True)
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
+    file = open_whole(path)
     try:
         with store_errors(path):
             metadata = _read_metadata(file)
@@ -109,6 +112,39 @@ def open_checked(
         file.close()
         raise
     return Checked(path, file, metadata)
+
+
+def open_whole(path: Path) -> Any:
+    """Open any Parquet file, mapped; return a `pyarrow.parquet.ParquetFile`.
+
+    Raises
+    ------
+    StoreError
+        If there is no such file, it is not Parquet, or its footer is damaged.
+    """
+    try:
+        # Mapped, not read: neighbours come from a few pages of a large file.
+        return open_parquet(path, memory_map=True)
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: no such file") from error
+    except IsADirectoryError as error:
+        raise StoreError(f"{path}: is a folder, not a Parquet file") from error
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
+
+
+def with_rows(table: Any, rows: int) -> Any:
+    """Return a table that was read, if it has the rows that the footer claims.
+
+    Raises
+    ------
+    StoreError
+        If a damaged page gave fewer or more; Arrow itself does not look.
+    """
+    lengths = {table.num_rows, *map(len, table.columns)}
+    if lengths != {rows}:
+        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold others")
+    return table
 
 
 def check_ids(ids: Any, path: Path) -> bool:
@@ -180,16 +216,8 @@ def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -
     """
     schema = schema_of(metadata)
     written = 0
-    with (
-        store_errors(path),
-        pq.ParquetWriter(
-            path,
-            schema,
-            compression="zstd",
-            use_dictionary=[n for n in DICTIONARY_COLUMNS if n in schema.names],
-            use_byte_stream_split=_float_leaves(schema),
-        ) as writer,
-    ):
+    texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
+    with store_errors(path), digest_writer(path, schema, texts=texts) as writer:
         for table in _groups(batches, schema):
             writer.write_table(table, row_group_size=max(1, table.num_rows))
             written += table.num_rows
@@ -267,18 +295,6 @@ def _check_extractor(column: Any, extractor_id: str, path: Path) -> None:
         raise SpecMismatchError(
             f"{path}: rows of extractor {others[0]} among those of {extractor_id}"
         )
-
-
-def _float_leaves(schema: Any) -> list[str]:
-    """Return the Parquet paths of all float columns."""
-    leaves = []
-    for column in schema:
-        path, kind = column.name, column.type
-        while pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-            path, kind = f"{path}.list.element", kind.value_type
-        if pa.types.is_floating(kind):
-            leaves.append(path)
-    return leaves
 
 
 def _groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:

@@ -24,6 +24,7 @@ from typing import Any
 import pyarrow as pa
 
 from audiorec.errors import StoreError
+from audiorec.json_files import parse_json
 from audiorec.types import STATISTICS
 
 FORMAT_VERSION = 1
@@ -147,11 +148,9 @@ class StoreMetadata:
         StoreError
             If `text` is too long, not JSON, of a newer format, or fails a check.
         """
-        if len(text) > MAX_JSON_BYTES:
-            raise StoreError(f"the audiorec metadata is longer than {MAX_JSON_BYTES} bytes")
         try:
-            content = json.loads(text, parse_constant=_refuse_constant)
-        except (ValueError, RecursionError) as error:
+            content = parse_json(text, max_bytes=MAX_JSON_BYTES)
+        except ValueError as error:
             raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
         _check(isinstance(content, dict), "content", "an object", content)
         # First of all: a newer format may have other keys.
@@ -306,10 +305,6 @@ def _check_version(version: object) -> None:
             f"format version {version}, this audiorec reads {FORMAT_VERSION}; "
             "a newer audiorec may read it"
         )
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not a JSON number")
 
 
 def _is_text(value: object) -> bool:

@@ -125,8 +125,10 @@ def _score_reason(
         return "the scores of a head do not sum to 1"
     if metadata.statistics == STATISTICS and len(scores):
         expected = summarize(scores)
-        near = np.isclose(expected, song.vector, rtol=VECTOR_TOLERANCE, atol=VECTOR_TOLERANCE)
-        if not near.all():
+        # Older releases of numpy warn where a number is not finite.
+        if not np.isfinite(song.vector).all() or not np.allclose(
+            expected, song.vector, rtol=VECTOR_TOLERANCE, atol=VECTOR_TOLERANCE
+        ):
             return "the vector is not made of these scores"
     return ""
 

@@ -1,7 +1,8 @@
 """The sidecar of an index: what faiss' file beside it is, in JSON.
 
 vecs.faiss        what faiss wrote, meaningless without
-vecs.faiss.json   the extractor, the store's fingerprint, the scaling, the sha256
+vecs.faiss.json   the extractor, the store's fingerprint, the scaling, the sha256, and a
+                  digest of all that
 """
 
 import hashlib
@@ -13,6 +14,7 @@ from typing import Any, Literal
 
 from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
+from audiorec.json_files import parse_json, sealed, unsealed
 from audiorec.vectors.scaling import Scaling
 
 SCHEMA = "audiorec/index/1"
@@ -79,7 +81,7 @@ def sidecar_path(path: Path) -> Path:
 def write_info(path: Path, info: IndexInfo) -> None:
     """Write the sidecar of the index at `path`, whole or not at all."""
     with replaced(sidecar_path(path)) as temporary:
-        temporary.write_text(json.dumps(info.to_dict(), allow_nan=False))
+        temporary.write_text(json.dumps(sealed(info.to_dict()), allow_nan=False))
 
 
 def read_info(path: Path) -> IndexInfo:
@@ -94,12 +96,12 @@ def read_info(path: Path) -> IndexInfo:
     try:
         with sidecar.open("rb") as file:
             text = file.read(MAX_SIDECAR_BYTES + 1)
-        content = json.loads(text) if len(text) <= MAX_SIDECAR_BYTES else None
+        content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
     except FileNotFoundError as error:
         raise StoreError(f"{sidecar}: no such file; build it: audiorec index build") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise StoreError(f"{sidecar}: damaged: build it again: audiorec index build") from error
-    if not isinstance(content, dict) or content.pop("schema", None) != SCHEMA:
+    if content.pop("schema", None) != SCHEMA:
         raise StoreError(f"{sidecar}: not the sidecar of an index that this audiorec reads")
     try:
         info = IndexInfo(**content)

@@ -21,6 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import StoreError
+from audiorec.parquet_files import WRITING, open_parquet
 from audiorec.vectors.parquet import Checked, store_errors
 from audiorec.vectors.same_id import PART, OnDuplicate, with_part, without_duplicates
 
@@ -153,10 +154,10 @@ def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
     first = next(tables, None)
     if first is None:
         return []
-    with pq.ParquetWriter(path, first.schema, compression="zstd") as writer:
+    with pq.ParquetWriter(path, first.schema, **WRITING) as writer:
         for table in chain([first], tables):
             writer.write_table(table)
-    return [Run(path, pq.ParquetFile(path, memory_map=True), None)]
+    return [Run(path, open_parquet(path, memory_map=True), None)]
 
 
 def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:

@@ -170,6 +170,8 @@ class Space:
             found = self.index.search(units, k, allowed=allowed, ranks=self.store.ranks)
             if found is not None:
                 return found
+            if self.index.failure:
+                self.note = f"{self.index.failure}; all songs were compared instead"
         ranks = self.store.ranks
         if len(self) == len(self.store):  # the rows are those of the store
             return nearest_units(self.similarity.units, units, k, allowed=allowed, ranks=ranks)

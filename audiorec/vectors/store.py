@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, ShapeError, StoreError, UnknownSongError
+from audiorec.parquet_files import open_parquet
 from audiorec.types import FloatArray, Neighbour
 from audiorec.vectors.aliases import find_by_alias
 from audiorec.vectors.arrow import flags, floats, integers, strings
@@ -102,6 +102,11 @@ class VectorStore:
         """Song ids as a `pyarrow.StringArray`, one a row."""
         return self._ids
 
+    @property
+    def group_starts(self) -> list[int]:
+        """First row of each row group, and the number of rows."""
+        return self._file.group_starts()
+
     @cached_property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when an id or a vector does."""
@@ -148,14 +153,11 @@ class VectorStore:
         StoreError
             As for `vectors`.
         """
-        starts = self._file.group_starts()
         with store_errors(self.path):
-            scan = pq.ParquetFile(self._scan, metadata=self._file.file.metadata)
-        file = replace(self._file, file=scan)
-        for group, start in enumerate(starts[:-1]):
+            footer = self._file.file.metadata
+            file = replace(self._file, file=open_parquet(self._scan, metadata=footer))
+        for group, start in enumerate(self.group_starts[:-1]):
             block = self._read_block(file, group)
-            if len(block) != starts[group + 1] - start:
-                raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             if not np.isfinite(block).all():
                 row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 song_id = self._ids[row].as_py()

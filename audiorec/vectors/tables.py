@@ -1,6 +1,7 @@
 """Tables that are not a store: written whole or not at all, one row group at a time.
 
-Floats are byte-stream-split, texts have dictionaries, everything is compressed with zstd.
+Floats are byte-stream-split, texts have dictionaries, everything is compressed with zstd,
+and damage is seen: see `audiorec.vectors.digests`.
 """
 
 from collections.abc import Iterator
@@ -9,15 +10,15 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from audiorec.files.atomic import replaced
+from audiorec.vectors.digests import DigestWriter, digest_writer
 from audiorec.vectors.parquet import GROUP_ROWS
 
 
 @contextmanager
-def table_writer(path: Path, schema: Any) -> Iterator[Any]:
-    """Give a `pyarrow.parquet.ParquetWriter` whose file takes the place of `path` at the end.
+def table_writer(path: Path, schema: Any) -> Iterator[DigestWriter]:
+    """Give a writer of tables whose file takes the place of `path` at the end.
 
     If the body raises, `path` stays as it was.
 
@@ -28,16 +29,7 @@ def table_writer(path: Path, schema: Any) -> Iterator[Any]:
     schema : pyarrow.Schema
     """
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
-    with (
-        replaced(path) as temporary,
-        pq.ParquetWriter(
-            temporary,
-            schema,
-            compression="zstd",
-            use_dictionary=texts,
-            use_byte_stream_split=_float_leaves(schema),
-        ) as writer,
-    ):
+    with replaced(path) as temporary, digest_writer(temporary, schema, texts=texts) as writer:
         yield writer
 
 
@@ -45,14 +37,3 @@ def write_plain(path: Path, table: Any) -> None:
     """Write a table as one Parquet file, whole or not at all; its metadata goes with it."""
     with table_writer(path, table.schema) as writer:
         writer.write_table(table, row_group_size=GROUP_ROWS)
-
-
-def _float_leaves(schema: Any) -> list[str]:
-    leaves = []
-    for field in schema:
-        path, kind = field.name, field.type
-        while pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind):
-            path, kind = f"{path}.list.element", kind.value_type
-        if pa.types.is_floating(kind):
-            leaves.append(path)
-    return leaves

@@ -3,11 +3,13 @@
     "vecs.parquet"  ──verify──▶  Verification(rows, problems, counts)
 
 Checked are the numbers (finite, possible as statistics of scores), the ids (there, once, in
-order), the extractor and the content hash of each row; whether scores, features and
+order), the extractor and the content hash of each row; whether every column still holds what
+was written, by its checksums and its digest; whether scores, features and
 failures agree with the vectors, down to the statistics of the score series; and, if asked,
 whether the songs' files are still there as they were. Rows are read a block at a time.
 """
 
+import json
 import os
 import re
 from collections import Counter
@@ -16,15 +18,19 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import StoreError
 from audiorec.files.times import within_int64
+from audiorec.parquet_files import is_sealed
 from audiorec.types import FloatArray
 from audiorec.vectors.beside import files_beside
-from audiorec.vectors.parquet import Checked, open_checked, store_errors
+from audiorec.vectors.digests import DIGESTS_KEY, Digests, read_digests
+from audiorec.vectors.embedding_metadata import ID_COLUMNS
+from audiorec.vectors.parquet import Checked, open_checked, open_whole, store_errors
 from audiorec.vectors.problems import (
     Block,
     Problem,
@@ -33,7 +39,7 @@ from audiorec.vectors.problems import (
     check_ids,
     check_vectors,
 )
-from audiorec.vectors.schema import Kind
+from audiorec.vectors.schema import METADATA_KEY, Kind
 from audiorec.vectors.series_problems import Song, check_features, check_scores
 
 BLOCK_ROWS = 4_096
@@ -57,12 +63,15 @@ class Verification:
         All problems by check.
     not_looked_at : int
         Songs whose files are not on this machine's disks.
+    notes : list of str
+        What could not be checked, and why; no problems.
     """
 
     rows: dict[str, int] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     not_looked_at: int = 0
+    notes: list[str] = field(default_factory=list)
 
     @property
     def is_good(self) -> bool:
@@ -82,7 +91,8 @@ def verify(
     Parameters
     ----------
     vectors : Path
-        A ``vecs.parquet``.
+        A ``vecs.parquet``; or any other table of audiorec's (embeddings, users,
+        neighbours), of which the digests alone are compared.
     beside : mapping of Kind to Path, optional
         Where scores, features and errors are, if not under their usual names.
     files : bool
@@ -110,11 +120,14 @@ def verify(
             if len(result.problems) < max_problems:
                 result.problems.append(problem)
 
+    if _is_other_table(vectors):
+        note(_table_problems(vectors, result))
+        return result
     with ExitStack() as stack:
         store = open_checked(vectors, Kind.VECTORS)
         stack.callback(store.file.close)
         result.rows[str(vectors)] = len(store)
-        note(_vector_problems(store))
+        note(_vector_problems(store, result))
         if files:
             note(_file_problems(store, result))
         songs = _Songs(store)
@@ -123,10 +136,50 @@ def verify(
     return result
 
 
-def _vector_problems(store: Checked) -> Iterator[Problem]:
+def _is_other_table(path: Path) -> bool:
+    """Whether a file is a table of audiorec's that is none of the four of a store."""
+    with open_whole(path) as file:
+        metadata = file.metadata.metadata or {}
+    try:
+        kind = json.loads(metadata.get(METADATA_KEY, b"{}"))["kind"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        kind = None
+    return kind not in tuple(Kind) if DIGESTS_KEY in metadata else kind in tuple(ID_COLUMNS)
+
+
+def _vector_problems(store: Checked, result: Verification) -> Iterator[Problem]:
     yield from check_ids(Block(store.path, 0, store.read(["song_id"])))
-    for block in _blocks(store, BLOCK_ROWS):
+    digests = Digests(store.file.schema_arrow)
+    for block in _blocks(store.path, store.file, BLOCK_ROWS, digests=digests):
         yield from check_vectors(block, store.metadata)
+    yield from _changes(store.path, store.file, digests, result)
+
+
+def _table_problems(path: Path, result: Verification) -> Iterator[Problem]:
+    """Yield how a table of any kind differs from what was written."""
+    with open_whole(path) as file:
+        result.rows[str(path)] = file.metadata.num_rows
+        digests = Digests(file.schema_arrow)
+        for _ in _blocks(path, file, BLOCK_ROWS, digests=digests):
+            pass
+        yield from _changes(path, file, digests, result)
+
+
+def _changes(path: Path, file: Any, digests: Digests, result: Verification) -> Iterator[Problem]:
+    """Yield the columns that do not hold what was written."""
+    with store_errors(path):
+        stored = read_digests(file.metadata.metadata)
+        whole = is_sealed(path)
+    if stored is None:
+        result.notes.append(
+            f"{path}: unverifiable: it has no digests, so that a changed number may pass; "
+            "what audiorec writes anew has them"
+        )
+        return
+    if not whole:
+        result.notes.append(f"{path}: written anew by another program: checked by its values")
+    for reason in digests.differences(stored):
+        yield Problem(str(path), None, "", "digest", reason)
 
 
 def _problems_beside(
@@ -139,34 +192,39 @@ def _problems_beside(
             stack.callback(file.file.close)
             result.rows[str(path)] = len(file)
             yield from check_ids(Block(path, 0, file.read(["song_id"])))
-            yield from _failures(file, songs) if kind == Kind.ERRORS else _series(file, songs)
+            rows = _failures if kind == Kind.ERRORS else _series
+            yield from rows(file, songs, result)
     except StoreError as error:
         reason = str(error).removeprefix(f"{path}: ")
         yield Problem(str(path), None, "", "file", reason)
 
 
-def _failures(file: Checked, songs: "_Songs") -> Iterator[Problem]:
-    for block in _blocks(file, BLOCK_ROWS):
+def _failures(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
+    digests = Digests(file.file.schema_arrow)
+    for block in _blocks(file.path, file.file, BLOCK_ROWS, digests=digests):
         yield from check_failures(block)
         for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
             if song_id in songs:
                 reason = "stands among the failures and among the vectors"
                 yield block.problem(row, "both", reason)
+    yield from _changes(file.path, file.file, digests, result)
 
 
-def _series(file: Checked, songs: "_Songs") -> Iterator[Problem]:
+def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
     metadata, ours = file.metadata, songs.store.metadata
     if metadata.extractor_id != ours.extractor_id:
         reason = f"made by extractor {metadata.extractor_id}, the vectors by {ours.extractor_id}"
         yield Problem(str(file.path), None, "", "extractor_id", reason)
         return
-    for block in _blocks(file, SERIES_BLOCK_ROWS):
+    digests = Digests(file.file.schema_arrow)
+    for block in _blocks(file.path, file.file, SERIES_BLOCK_ROWS, digests=digests):
         yield from check_extractor(block, metadata.extractor_id)
         found = [songs.get(name) for name in block.table.column("song_id").to_pylist()]
         if metadata.kind == Kind.SCORES:
             yield from check_scores(block, metadata, found)
         else:
             yield from check_features(block, metadata, found)
+    yield from _changes(file.path, file.file, digests, result)
 
 
 class _Songs:
@@ -201,7 +259,8 @@ class _Songs:
 
 def _file_problems(store: Checked, result: Verification) -> Iterator[Problem]:
     """Yield songs whose file is gone or is not what it was."""
-    for block in _blocks(store, BLOCK_ROWS, ["song_id", "uri", "size", "mtime_ns"]):
+    columns = ["song_id", "uri", "size", "mtime_ns"]
+    for block in _blocks(store.path, store.file, BLOCK_ROWS, columns):
         for row, song in enumerate(block.table.to_pylist()):
             if "://" in song["uri"]:
                 result.not_looked_at += 1
@@ -225,11 +284,21 @@ def _stat(uri: str) -> os.stat_result | None:
     return None
 
 
-def _blocks(file: Checked, rows: int, columns: list[str] | None = None) -> Iterator[Block]:
+def _blocks(
+    path: Path,
+    file: Any,
+    rows: int,
+    columns: list[str] | None = None,
+    *,
+    digests: Digests | None = None,
+) -> Iterator[Block]:
+    """Yield some rows at a time, and add them to the digests."""
     first = 0
-    if file.file.num_row_groups == 0:
+    if file.num_row_groups == 0:
         return
-    with store_errors(file.path):
-        for batch in file.file.iter_batches(batch_size=rows, columns=columns):
-            yield Block(file.path, first, pa.Table.from_batches([batch]))
+    with store_errors(path):
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            if digests is not None:
+                digests.update(batch)
+            yield Block(path, first, pa.Table.from_batches([batch]))
             first += len(batch)

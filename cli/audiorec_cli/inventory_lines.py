@@ -5,6 +5,8 @@ from typing import Any
 
 from audiorec_cli.console import duration, file_size
 
+UNVERIFIABLE = "damage: unverifiable, the file was written without digests"
+
 
 def info_lines(name: str, value: Any) -> list[str]:
     """Say one thing about a store in words."""
@@ -12,6 +14,7 @@ def info_lines(name: str, value: Any) -> list[str]:
         return [
             f"beside: {f['kind']} {f['path']}: "
             + (f["problem"] if "problem" in f else f"{f['rows']} rows, {file_size(f['bytes'])}")
+            + (", unverifiable" if not f.get("verifiable", True) else "")
             for f in value
         ]
     if name == "weights":
@@ -21,6 +24,8 @@ def info_lines(name: str, value: Any) -> list[str]:
         return ["duration: {} (from {} to {} a song)".format(*lengths)]
     if name in ("bytes", "vector_bytes"):
         return [f"{'size' if name == 'bytes' else 'of which vectors'}: {file_size(value)}"]
+    if name == "verifiable":
+        return ["damage: found by store verify" if value else UNVERIFIABLE]
     if name == "unfinished_run":
         return ["unfinished run: yes, the same audiorec extract goes on"] if value else []
     if isinstance(value, Mapping):

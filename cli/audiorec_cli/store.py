@@ -271,6 +271,7 @@ def _verification(path: Path, found: "Verification") -> dict[str, Any]:
         "rows": found.rows,
         "counts": dict(found.counts),
         "not_looked_at": found.not_looked_at,
+        "notes": found.notes,
         "problems": [problem.to_dict() for problem in found.problems],
     }
 
@@ -286,6 +287,8 @@ def _print_verification(found: "Verification") -> None:
             say(f"the first {len(found.problems)} are listed")
     if found.not_looked_at:
         say(f"{found.not_looked_at} songs are not on this machine's disks and were not looked at")
+    for note in found.notes:
+        say(note)
 
 
 def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":

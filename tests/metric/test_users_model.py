@@ -131,6 +131,7 @@ def test_a_damaged_model_is_refused(tmp_path, harm):
     made().save(tmp_path / "m", card="")
     config = json.loads((tmp_path / "m" / "model.json").read_text())
     harm(config)
+    del config["content_sha256"]
     (tmp_path / "m" / "model.json").write_text(json.dumps(config))
     with pytest.raises(WeightsError, match="m: not a sound users model"):
         UsersModel.load(tmp_path / "m")

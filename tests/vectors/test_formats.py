@@ -1,5 +1,6 @@
 """The stored samples of format version 1 load for ever, and other tools open them as they are."""
 
+import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -7,11 +8,14 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from audiorec.metric.users_model import UsersModel
+from audiorec.parquet_files import is_sealed
 from audiorec.types import STATISTICS
 from audiorec.vectors.parquet import open_checked
 from audiorec.vectors.schema import Kind, schema_of
 from audiorec.vectors.statistics import summarize
 from audiorec.vectors.store import VectorStore
+from audiorec.vectors.verify import verify
 
 SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
 VECTORS = SAMPLES / "vecs-v1.parquet"
@@ -38,15 +42,42 @@ def test_vectors_of_version_1():
     assert store.row("piano/etude.flac")["title"] == "Étude"
 
 
+@pytest.mark.parametrize("form", ["", "-digests"])
 @pytest.mark.parametrize("kind", list(Kind))
-def test_every_kind_of_version_1(kind):
+def test_every_kind_of_version_1(kind, form):
     name = "vecs" if kind == Kind.VECTORS else kind.value
-    file = open_checked(SAMPLES / f"{name}-v1.parquet", kind)
+    file = open_checked(SAMPLES / f"{name}-v1{form}.parquet", kind)
     assert file.metadata.extractor_id == "0123456789abcdef"
     assert file.read().schema.equals(schema_of(file.metadata))
     assert file.read().column("song_id").to_pylist() == (
         ["broken.mp3"] if kind == Kind.ERRORS else IDS
     )
+
+
+@pytest.mark.parametrize("name", ["vecs", "scores", "features", "errors", "embeddings", "users"])
+def test_samples_with_digests_hold_the_rows_of_those_without(name, tmp_path):
+    plain = SAMPLES / f"{name}-v1.parquet"
+    digests = SAMPLES / f"{name}-v1-digests.parquet"
+    assert pq.read_table(digests).equals(pq.read_table(plain), check_metadata=True)
+    assert is_sealed(digests)
+    assert not is_sealed(plain)
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    for kind in ("vecs", "scores", "features", "errors"):
+        form = "-digests" if kind in ("vecs", name) else ""
+        shutil.copy(SAMPLES / f"{kind}-v1{form}.parquet", folder / f"{kind}.parquet")
+    if name in ("embeddings", "users"):
+        old, new = verify(plain), verify(digests)
+        assert (old.is_good, new.is_good, new.notes) == (True, True, [])
+        assert "unverifiable" in old.notes[0]
+    found = verify(folder / "vecs.parquet")
+    assert found.is_good
+    assert len(found.notes) == (2 if name in ("scores", "features", "errors") else 3)
+
+
+def test_a_model_with_a_digest_is_the_model_without():
+    plain, digest = (UsersModel.load(SAMPLES / f"users_model-v1{f}") for f in ("", "-digests"))
+    assert (plain.model_id, plain.song_ids) == (digest.model_id, digest.song_ids)
 
 
 def test_scores_of_version_1_belong_to_the_vectors():

@@ -1,0 +1,74 @@
+"""JSON that lies beside what it describes: read within limits, checked by a digest of its content.
+
+    {"rows": 5}  ──sealed──▶  {"rows": 5, "content_sha256": "…"}  ──unsealed──▶  {"rows": 5}
+
+The digest is the sha256 of everything else in the object, with sorted keys and no spaces. An
+object without one is of an older audiorec and passes.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+DIGEST = "content_sha256"
+
+
+def parse_json(text: str | bytes, *, max_bytes: int) -> Any:
+    """Return what a JSON text holds.
+
+    Raises
+    ------
+    ValueError
+        If it is too long, not JSON, nested too deeply, or has a number without a value
+        (NaN, infinity) or of thousands of digits. The message is one line.
+    """
+    if len(text) > max_bytes:
+        raise ValueError(f"longer than {max_bytes} bytes")
+    try:
+        return json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an object with the digest of its content."""
+    return {**content, DIGEST: _digest(content)}
+
+
+def unsealed(content: Any) -> dict[str, Any]:
+    """Check an object by its digest, where it has one, and return it without.
+
+    Raises
+    ------
+    ValueError
+        If it is no object, or its content is not the one that was written.
+
+    Examples
+    --------
+    >>> unsealed(sealed({"rows": 5}))
+    {'rows': 5}
+    """
+    if not isinstance(content, dict):
+        raise ValueError("not a JSON object")
+    found = {key: value for key, value in content.items() if key != DIGEST}
+    if DIGEST in content and content[DIGEST] != _digest(found):
+        raise ValueError(f"damaged or changed: its {DIGEST} is of another content")
+    # One letter away from a digest is a digest whose name was damaged.
+    if any(map(_is_nearly_digest, found)):
+        raise ValueError(f"damaged: the name of its {DIGEST} is misspelt")
+    return found
+
+
+def _digest(content: Mapping[str, Any]) -> str:
+    canonical = json.dumps(content, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def _is_nearly_digest(key: str) -> bool:
+    wrong = sum(a != b for a, b in zip(key, DIGEST, strict=False))
+    return wrong + abs(len(key) - len(DIGEST)) <= 1
+
+
+def _refuse_constant(name: str) -> float:
+    raise ValueError(f"{name} is not a JSON number")

@@ -1,0 +1,237 @@
+"""A digest of each column, in the footer of every table that audiorec writes.
+
+    rows  ──DigestWriter──▶  a Parquet file, its digests under the key ``audiorec.digests``
+    rows of a file  ──Digests──▶  .differences(stored)  →  what is not as it was written
+
+A digest is of the values and not of the bytes of the file: neither row groups nor encodings
+change it, and a file that another tool wrote anew can still be checked if it kept the key.
+It is the sha256 of a column's values in the order of the rows, little-endian, one after the
+other. Where there is more to say than that, it is the sha256 over several of them, outermost
+first: which values are there, one byte each (only where a null is among them); their lengths,
+as int64 (of lists and texts); the values, or what is in the lists by the same rule. A null has
+no length and no values.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from audiorec.errors import StoreError
+from audiorec.parquet_files import WRITING, float_leaves, seal
+
+DIGESTS_KEY = b"audiorec.digests"
+ALGORITHM = "sha256"
+MAX_DIGEST_BYTES = 4 << 20
+
+
+class Digests:
+    """The digests of the columns of a table, whose rows come in pieces.
+
+    Parameters
+    ----------
+    schema : pyarrow.Schema
+        Columns of types without a digest (structs, for example) are passed over.
+    """
+
+    def __init__(self, schema: Any) -> None:
+        self.rows = 0
+        self._columns = {
+            field.name: (_type_name(field.type), _Level(field.type))
+            for field in schema
+            if _type_name(field.type)
+        }
+
+    def update(self, rows: Any) -> None:
+        """Add the next rows, a `pyarrow.Table` or `pyarrow.RecordBatch` of the schema."""
+        self.rows += len(rows)
+        for name, (_, level) in self._columns.items():
+            column = rows.column(name)
+            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+                level.update(chunk)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what stands in the file: the algorithm, the rows, type and digest by column."""
+        columns = {
+            name: {"type": kind, ALGORITHM: level.digest().hex()}
+            for name, (kind, level) in self._columns.items()
+        }
+        return {"algorithm": ALGORITHM, "rows": self.rows, "columns": columns}
+
+    def differences(self, stored: Mapping[str, Any]) -> Iterator[str]:
+        """Say in one line each which columns are not as they were written.
+
+        Parameters
+        ----------
+        stored : mapping
+            As `read_digests` gives it.
+        """
+        if self.rows != stored["rows"]:
+            yield f"{stored['rows']} rows were written, {self.rows} are there"
+        found = self.to_dict()["columns"]
+        for name, about in stored["columns"].items():
+            if name not in found:
+                yield f"the column {name!r} is gone, or of a type without a digest"
+            elif found[name]["type"] != about["type"]:
+                reason = f"is {found[name]['type']}, {about['type']} was written"
+                yield f"the column {name!r} {reason}"
+            elif found[name] != about and self.rows == stored["rows"]:
+                yield f"the column {name!r} holds other values than were written"
+
+
+def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
+    """Return the digests in a file's metadata, None if it has none.
+
+    Raises
+    ------
+    StoreError
+        If they are damaged, or of an algorithm that this audiorec does not know.
+    """
+    text = (metadata or {}).get(DIGESTS_KEY)
+    if text is None:
+        return None
+    try:
+        found: dict[str, Any] = json.loads(text if len(text) <= MAX_DIGEST_BYTES else "{}")
+        good = type(found["rows"]) is int and found["algorithm"] == ALGORITHM
+        columns = found["columns"].values()
+        good = good and all(isinstance(c["type"] + c[ALGORITHM], str) for c in columns)
+    except (ValueError, RecursionError, KeyError, TypeError, AttributeError) as error:
+        raise StoreError(f"its digests are damaged: {type(error).__name__}") from error
+    if not good:
+        raise StoreError("its digests are damaged, or those of a newer audiorec")
+    return found
+
+
+class DigestWriter:
+    """What `digest_writer` gives."""
+
+    def __init__(self, writer: Any, schema: Any) -> None:
+        self._writer = writer
+        self.digests = Digests(schema)
+
+    def write_table(self, table: Any, row_group_size: int | None = None) -> None:
+        """Add the rows of a `pyarrow.Table`, in row groups of at most `row_group_size`."""
+        self._writer.write_table(table, row_group_size)
+        self.digests.update(table)
+
+
+@contextmanager
+def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[DigestWriter]:
+    """Write a Parquet file with checksums, digests and a seal.
+
+    Parameters
+    ----------
+    path : Path
+    schema : pyarrow.Schema
+    texts : list of str
+        Columns that have dictionaries.
+    """
+    floats = float_leaves(schema)
+    with pq.ParquetWriter(
+        path, schema, use_dictionary=texts, use_byte_stream_split=floats, **WRITING
+    ) as writer:
+        digesting = DigestWriter(writer, schema)
+        yield digesting
+        about = json.dumps(digesting.digests.to_dict(), sort_keys=True)
+        writer.add_key_value_metadata({DIGESTS_KEY.decode(): about})
+    seal(path)
+
+
+class _Level:
+    """A column, or what is in the lists of one: which values are there, how long, and which."""
+
+    def __init__(self, kind: Any) -> None:
+        self._kind = kind
+        self._seen = 0
+        self._valid: Any = None  # made when the first null is met
+        self._lengths = None if _width(kind) is not None or _is_fixed(kind) else hashlib.sha256()
+        self._inner = _Level(kind.value_type) if _is_nested(kind) else None
+        self._values = hashlib.sha256()
+
+    def update(self, array: Any) -> None:
+        if self._valid is None and array.null_count:
+            self._valid = hashlib.sha256(b"\1" * self._seen)
+        if self._valid is not None:
+            self._valid.update(_bytes(pc.is_valid(array).cast(pa.uint8()), 1))
+        self._seen += len(array)
+        if array.null_count:
+            array = array.drop_null()
+        if self._lengths is not None:
+            offsets = _offsets(array)
+            self._lengths.update(np.diff(offsets).astype("<i8").tobytes())
+        if self._inner is not None:
+            self._inner.update(array.flatten())
+        elif self._lengths is not None:
+            if len(array):
+                self._values.update(array.buffers()[2][int(offsets[0]) : int(offsets[-1])])
+        elif pa.types.is_boolean(self._kind):
+            self._values.update(_bytes(array.cast(pa.uint8()), 1))
+        else:
+            self._values.update(_bytes(array, _width(self._kind) or 1))
+
+    def digest(self) -> bytes:
+        parts = self._parts()
+        whole = hashlib.sha256(b"".join(parts)).digest()
+        return parts[0] if len(parts) == 1 else whole
+
+    def _parts(self) -> list[bytes]:
+        own = [h.digest() for h in (self._valid, self._lengths) if h is not None]
+        return own + (self._inner._parts() if self._inner else [self._values.digest()])
+
+
+def _bytes(array: Any, width: int) -> Any:
+    """Return the memory of an array of numbers without nulls."""
+    if len(array) == 0:
+        return b""
+    return array.buffers()[1][array.offset * width : (array.offset + len(array)) * width]
+
+
+def _offsets(array: Any) -> np.ndarray[Any, Any]:
+    """Return where each text or list of an array begins, and the end of the last."""
+    if len(array) == 0:
+        return np.zeros(1, np.int64)
+    large = (pa.types.is_large_string, pa.types.is_large_binary, pa.types.is_large_list)
+    of = np.dtype(np.int64 if any(is_large(array.type) for is_large in large) else np.int32)
+    return np.frombuffer(array.buffers()[1], of, len(array) + 1, of.itemsize * array.offset)
+
+
+def _is_fixed(kind: Any) -> bool:
+    return bool(pa.types.is_fixed_size_list(kind))
+
+
+def _is_nested(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind) or _is_fixed(kind))
+
+
+def _width(kind: Any) -> int | None:
+    """Return the bytes of a value, None for lists, texts and what has no width."""
+    if pa.types.is_boolean(kind):
+        return 1
+    has_width = pa.types.is_primitive(kind) or pa.types.is_decimal(kind)
+    return kind.bit_width // 8 if has_width or pa.types.is_fixed_size_binary(kind) else None
+
+
+def _type_name(kind: Any) -> str:
+    """Return a type in words that do not depend on how lists name what is in them.
+
+    Empty for a type without a digest.
+
+    Examples
+    --------
+    >>> _type_name(pa.list_(pa.list_(pa.float32(), 14)))
+    'list<list<float>[14]>'
+    """
+    if _is_nested(kind):
+        inner = _type_name(kind.value_type)
+        size = f"[{kind.list_size}]" if _is_fixed(kind) else ""
+        return f"list<{inner}>{size}" if inner else ""
+    is_text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_binary)
+    known = _width(kind) is not None or any(is_one(kind) for is_one in is_text)
+    return str(kind) if known or pa.types.is_large_binary(kind) else ""

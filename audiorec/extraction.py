@@ -22,7 +22,7 @@ from typing import Any
 from audiorec.catalogue import Source, find_songs
 from audiorec.errors import InputError, SongError
 from audiorec.options import Policy, RunOptions
-from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, KnownContent, Song
 from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
 from audiorec.report import Progress, RunReport, SongOutcome, Stopped
 from audiorec.song_rows import failure_row, place_columns, song_row, tag_columns
@@ -225,8 +225,8 @@ class _Run:
                 source = waiting[answer.item].pop()
                 if answer.error is not None and not isinstance(answer.error, SongError):
                     raise answer.error  # no song's fault: it would befall every one
-                if isinstance(answer.value, str):
-                    moved.add(answer.value)
+                if isinstance(answer.value, KnownContent):
+                    moved.add(answer.value.content_hash)
                 self._tell(self._record(source, answer), len(todo))
                 if self._is_hopeless(len(todo)):
                     self.stop.set()
@@ -258,7 +258,7 @@ class _Run:
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Put an answer into the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
-        if isinstance(answer.value, str):
+        if isinstance(answer.value, KnownContent):
             self._reuse(source, answer.value)
             return told("reused")
         if isinstance(answer.value, Song):
@@ -291,12 +291,10 @@ class _Run:
         finally:
             self.report.spend({"write": time.thread_time() - started})
 
-    def _reuse(self, source: Source, content_hash: str) -> None:
+    def _reuse(self, source: Source, known: KnownContent) -> None:
         """Give a song that was moved or retagged the vector of its content."""
-        from audiorec.audio.tags import read_tags
-
-        tags = tag_columns(read_tags(source.path))
-        self.journal.append_copy(content_hash, {**place_columns(source), **tags})
+        columns = {**place_columns(source), **tag_columns(known.tags)}
+        self.journal.append_copy(known.content_hash, columns)
         self.report.reused += 1
 
     def _relabel(self, source: Source, known: KnownSong) -> str:

@@ -15,7 +15,8 @@ MAY_IMPORT = {
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
     "unfolding": {"errors"},
-    "workers": {"errors"},
+    "imports": set(),
+    "workers": {"errors", "imports"},
     "catalogue": {"errors", "unfolding"},
     "plan": {"catalogue"},
     "report": set(),
@@ -33,6 +34,7 @@ MAY_IMPORT = {
     "listening": BASE,
     "metric": BASE,
     "pipeline": BASE | {"audio", "stopwatch", "tagger", "vectors"},
+    "reader": {"audio", "errors", "pipeline", "tagger", "types", "workers"},
     "song_rows": {"audio", "catalogue", "errors", "pipeline", "workers"},
     "extraction": BASE
     | {"audio", "catalogue", "options", "pipeline", "plan", "report", "song_rows", "storage"}
@@ -41,13 +43,13 @@ MAY_IMPORT = {
     "shards": BASE
     | {"catalogue", "extraction", "manifest", "options", "parts", "pipeline", "report", "storage"}
     | {"vectors"},
-    "engines": {"errors", "report", "shards", "storage"},
+    "engines": {"errors", "imports", "report", "shards", "storage"},
     "run_log": {"report"},
     "run_record": {"storage", "vectors"},
     "metrics": {"errors", "report", "vectors"},
     "embedding": BASE
     | {"audio", "catalogue", "evaluation", "extraction", "listening", "metric", "options"}
-    | {"pipeline", "report", "song_rows", "tagger", "vectors", "workers"},
+    | {"pipeline", "reader", "report", "song_rows", "tagger", "vectors", "workers"},
     "users": BASE | {"listening", "metric", "vectors"},
     "recall": BASE | {"evaluation", "listening", "metric", "vectors"},
     "simulation": BASE | {"listening", "vectors"},

@@ -10,10 +10,8 @@ came from anywhere, a file called ``soundfile.py`` would then be run. Three rule
 a process that we start     gets `trusted_path` in place of Python's own search, and none of
                             the ``PYTHON*`` variables
 the command ``audiorec``    forgets all other folders before it imports anything large
-a program that imports us   keeps its ``sys.path``. From ``import audiorec`` on, `NEEDED` and
-                            the standard library come from trusted folders, whoever asks for
-                            them; a script's or a notebook's own ``import secrets`` may still
-                            mean a file of its own
+a program that imports us   keeps its ``sys.path`` for its own imports. What is imported
+                            while code of audiorec runs comes from trusted folders
 ==========================  ================================================================
 
 Not trusted are the current folder, now and when audiorec was imported, and those that
@@ -35,19 +33,8 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FrameType, ModuleType
 
-# Packages that audiorec and its dependencies import or try to import, installed or not.
-NEEDED = frozenset(
-    (
-        "_cffi_backend _soundfile _soundfile_data audiorec audiorec_cli av cffi click cloudpickle "
-        "coloredlogs cython dask distributed faiss flatbuffers fsspec google IPython ipywidgets "
-        "joblib librosa lz4 markdown_it matplotlib mdurl ml_dtypes numba numpy numpydoc "
-        "onnxruntime packaging pandas pkg_resources psutil pyarrow pycparser pygments ray rich "
-        "s3fs safetensors scipy scikits setuptools shellingham sklearn soundfile soxr sparse "
-        "sympy threadpoolctl tinytag torch torchaudio typer typing_extensions umap"
-    ).split()
-)
 OWN_FOLDER = os.path.realpath(os.path.join(os.path.dirname(__file__), os.pardir))
 
 
@@ -107,7 +94,7 @@ def clean_start() -> Iterator[None]:
 
 
 def install_guard() -> None:
-    """Find `NEEDED` modules and the standard library in trusted folders only, from now on."""
+    """From now on, find what is imported while audiorec runs in trusted folders only."""
     if not any(isinstance(finder, _Guard) for finder in sys.meta_path):
         at = sys.meta_path.index(PathFinder) if PathFinder in sys.meta_path else 0
         sys.meta_path.insert(at, _Guard())
@@ -119,11 +106,11 @@ class _Guard:
     def find_spec(
         self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if path is not None or not _is_guarded(name):
+        if path is not None:  # inside a package that was found
             return None
         refused = _refused_folders()
         trusted = [entry for entry in sys.path if _is_trusted(entry, refused)]
-        if len(trusted) == len(sys.path):
+        if len(trusted) == len(sys.path) or not _is_for_audiorec(refused):
             return None
         found = PathFinder.find_spec(name, trusted, target)
         if found is None and PathFinder.find_spec(name, None, target) is not None:
@@ -132,18 +119,18 @@ class _Guard:
         return found
 
 
-def _is_guarded(name: str) -> bool:
-    if name in NEEDED:
-        return True
-    return name in sys.stdlib_module_names and not _is_asked_by_the_program()
-
-
-def _is_asked_by_the_program() -> bool:
-    """Whether the import stands in the program itself: a script, a notebook, ``python -c``."""
-    frame = sys._getframe(1)
-    while frame.f_back and frame.f_globals.get("__name__", "").startswith((__name__, "importlib")):
+def _is_for_audiorec(refused: set[str]) -> bool:
+    """Whether code of audiorec asks, itself or through a library; a caller's callback is not."""
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        module, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
+        is_beside = os.path.isabs(file) and os.path.realpath(os.path.dirname(file)) in refused
+        if module == "__main__" or is_beside:
+            return False
+        if module.partition(".")[0] in ("audiorec", "audiorec_cli") and module != __name__:
+            return True
         frame = frame.f_back
-    return bool(frame.f_globals.get("__name__") == "__main__")
+    return False
 
 
 def _refused_folders() -> set[str]:

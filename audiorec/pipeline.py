@@ -293,7 +293,7 @@ def taggram(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> Sco
 
 
 def song_handler(
-    config: ExtractorConfig, known_hashes: frozenset[str], outputs: tuple[str, ...]
+    config: ExtractorConfig | None, known_hashes: frozenset[str], outputs: tuple[str, ...]
 ) -> "Callable[[str], Song | KnownContent]":
     """Make what a worker process runs: path in, `Song` out, or what is new of a known song.
 
@@ -307,10 +307,15 @@ def song_handler(
             return KnownContent(found, read_tags(path))
         return extractor.song(path, outputs=outputs)
 
-    return with_remarks(handle)
+    return _with_remarks(handle)
 
 
-def with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
+def taggram_handler(backbone: BackboneName) -> Callable[[str], ScoreSeries]:
+    """Make what a worker process runs: path in, taggram out."""
+    return _with_remarks(lambda path: taggram(path, backbone))
+
+
+def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
     """Keep what decoders print off the terminal; the last line goes into a song's error."""
 
     def quiet(path: str) -> R:

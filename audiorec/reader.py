@@ -27,6 +27,10 @@ if TYPE_CHECKING:  # what the worker answers with is loaded when the first answe
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 T = TypeVar("T")
 
+SONG_HANDLER = "audiorec.pipeline:song_handler"  # what the workers run
+TAGGRAM_HANDLER = "audiorec.pipeline:taggram_handler"
+HASH_HANDLER = "audiorec.reader:hash_handler"
+
 _shared: dict[tuple[Any, ...], "Reader[Any]"] = {}
 _lock = threading.Lock()
 
@@ -99,12 +103,12 @@ def song_reader(
     limits: Limits | None = None,
 ) -> "Reader[Song]":
     """Make a reader of all that is known of a song; see `audiorec.pipeline.Extractor.song`."""
-    return Reader("audiorec.reader:song_handler", (config, outputs), limits=limits)
+    return Reader(SONG_HANDLER, (config, frozenset(), outputs), limits=limits)
 
 
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
     """Make a reader of content hashes; see `audiorec.audio.content.content_hash`."""
-    return Reader("audiorec.reader:hash_handler", limits=limits)
+    return Reader(HASH_HANDLER, limits=limits)
 
 
 def vector(path: PathLike) -> "FloatArray":
@@ -183,24 +187,8 @@ def taggram(path: PathLike, backbone: "BackboneName" = "msd") -> "ScoreSeries":
     SongError
         If the file cannot be used.
     """
-    series: ScoreSeries = _shared_reader("audiorec.reader:taggram_handler", backbone).read(path)
+    series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER, backbone).read(path)
     return series
-
-
-def song_handler(
-    config: "ExtractorConfig | None", outputs: tuple[str, ...]
-) -> Callable[[str], Any]:
-    """Make what a worker of `song_reader` runs."""
-    from audiorec import pipeline
-
-    return pipeline.song_handler(config or pipeline.ExtractorConfig(), frozenset(), outputs)
-
-
-def taggram_handler(backbone: "BackboneName") -> "Callable[[str], ScoreSeries]":
-    """Make what the worker of `taggram` runs."""
-    from audiorec import pipeline
-
-    return pipeline.with_remarks(lambda path: pipeline.taggram(path, backbone))
 
 
 def hash_handler() -> Callable[[str], str]:
@@ -211,7 +199,7 @@ def hash_handler() -> Callable[[str], str]:
 
 
 def _shared_song(path: PathLike) -> "Song":
-    song: Song = _shared_reader("audiorec.reader:song_handler", None, ()).read(path)
+    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
     return song
 
 

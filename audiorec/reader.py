@@ -79,7 +79,8 @@ class Reader(Generic[T]):
         if answer.error is not None:
             raise answer.error
         if answer.failure is not None:
-            raise SongError(name, answer.failure, answer.message, "worker")
+            reason = answer.message.partition("; --")[0]  # an option of `extract` alone
+            raise SongError(name, answer.failure, reason, "worker")
         value: T = answer.value
         return value
 

@@ -146,6 +146,13 @@ def m4a(path: Path, *, codec: str = "aac", index_first: bool = False) -> None:
     encode(path, codec=codec, container="ipod", options=options)
 
 
+def eight_channels(path: Path) -> None:
+    """Write an Opus file of 7.1 channels."""
+    family = {"mapping_family": "1"}
+    samples = music(rate=48_000, channels=8)
+    encode(path, samples, 48_000, codec="libopus", container="ogg", codec_options=family)
+
+
 def cut(path: Path, share: float = 0.6) -> None:
     """Keep the first part of a file."""
     data = path.read_bytes()
@@ -253,12 +260,6 @@ def _long_length(path: Path) -> None:
     path.write_bytes(data[: at - 8] + struct.pack(">I4sQ", 1, b"mdat", length + 8) + data[at + 8 :])
 
 
-def _eight_channels(path: Path) -> None:
-    family = {"mapping_family": "1"}
-    samples = music(rate=48_000, channels=8)
-    encode(path, samples, 48_000, codec="libopus", container="ogg", codec_options=family)
-
-
 def _script(path: Path) -> None:
     """A script that makes FFmpeg open another file, under the name of a song."""
     other = path.with_name("secret.wav")
@@ -328,7 +329,7 @@ ROWS: dict[str | bytes, tuple[Callable[[Path], None], Status | Failure]] = {
     "long_length.m4a": (_then(m4a, _long_length), Status.OK),
     "endless_box.m4a": (_then(m4a, lambda p: append(p, _box(2**63 + 5))), Status.OK),
     "long_box.m4a": (_then(m4a, lambda p: append(p, _box(2**60))), Status.OK),
-    "eight_channels.opus": (_eight_channels, Status.OK),
+    "eight_channels.opus": (eight_channels, Status.OK),
     "bare.aac": (partial(encode, codec="aac", container="adts"), Status.OK),
     # Names and tags that mislead.
     "mp3_named.wav": (mp3, Status.OK),

@@ -131,3 +131,15 @@ def test_a_program_in_the_folder_runs_its_own_modules_and_no_false_libraries(mus
         done = run(sys.executable, "-c", PROGRAM + "import mine", folder=music)
         assert marks.read_text() == "mine\n"
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("runner", "package"), [("ray", "ray"), ("dask", "distributed")])
+def test_a_cluster_of_our_own_runs_nothing_that_lies_beside_the_music(music, runner, package):
+    pytest.importorskip(package, reason=f'needs the extra "{runner}"')
+    quiet = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    command = f"extract --manifest m.parquet --out new --shards 2 --runner {runner}"
+    names = [*LIBRARIES, *STANDARD, *OURS, package, "cloudpickle", "signal"]
+    with planted(names, music) as marks:
+        done = run(COMMAND, *command.split(), folder=music, **quiet)
+        assert marks.read_text() == ""
+    assert done.returncode == 0, done.stderr

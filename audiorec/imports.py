@@ -32,6 +32,7 @@ import site
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from importlib.machinery import ModuleSpec, PathFinder
 from types import FrameType, ModuleType
 
@@ -119,12 +120,12 @@ class _Guard:
         return found
 
 
-def _is_for_audiorec(refused: set[str]) -> bool:
+def _is_for_audiorec(refused: frozenset[str]) -> bool:
     """Whether code of audiorec asks, itself or through a library; a caller's callback is not."""
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
         module, file = frame.f_globals.get("__name__", ""), frame.f_code.co_filename
-        is_beside = os.path.isabs(file) and os.path.realpath(os.path.dirname(file)) in refused
+        is_beside = os.path.isabs(file) and _real(os.path.dirname(file)) in refused
         if module == "__main__" or is_beside:
             return False
         if module.partition(".")[0] in ("audiorec", "audiorec_cli") and module != __name__:
@@ -133,21 +134,32 @@ def _is_for_audiorec(refused: set[str]) -> bool:
     return False
 
 
-def _refused_folders() -> set[str]:
+def _refused_folders() -> frozenset[str]:
     """Return the real paths of the current folder and of what variables name relative to it."""
-    named = ["", *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-    if os.environ.get("PYTHONUSERBASE"):
+    variables = os.environ.get("PYTHONPATH", ""), os.environ.get("PYTHONUSERBASE", "")
+    return _refused(*variables, _current_folder())
+
+
+@lru_cache(maxsize=4)  # asked at every import
+def _refused(python_path: str, user_base: str, current: str) -> frozenset[str]:
+    named = ["", *python_path.split(os.pathsep)]
+    if user_base:
         named.append(site.getusersitepackages())
     relative = [name for name in named if not os.path.isabs(name)]
-    bases = {_FOLDER_AT_IMPORT, _current_folder()}
-    return {os.path.realpath(os.path.join(base, name)) for base in bases for name in relative}
+    bases = {_FOLDER_AT_IMPORT, current}
+    return frozenset(os.path.realpath(os.path.join(b, name)) for b in bases for name in relative)
 
 
-def _is_trusted(entry: object, refused: set[str]) -> bool:
+def _is_trusted(entry: object, refused: frozenset[str]) -> bool:
     if not isinstance(entry, str) or not os.path.isabs(entry):
         return False
-    real = os.path.realpath(entry)
+    real = _real(entry)
     return real == OWN_FOLDER or real not in refused
+
+
+@lru_cache(maxsize=256)
+def _real(folder: str) -> str:
+    return os.path.realpath(folder)
 
 
 def _set_variables(environment: dict[str, str]) -> None:

@@ -13,13 +13,17 @@ The stages are packages of their own: `audiorec.audio` (file to log-mel segments
 neighbours). Importing this package loads none of them.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from audiorec.imports import install_guard
+
+install_guard()  # first: what is imported from here on never lies in the current folder
+
+from importlib import import_module  # noqa: E402
+from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     __version__: str
     from audiorec.extraction import extract
-    from audiorec.pipeline import scores, taggram, vector
+    from audiorec.reader import scores, taggram, vector
     from audiorec.vectors.store import open_store
 
 __all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"]
@@ -27,9 +31,9 @@ __all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"
 _HOME = {
     "extract": "audiorec.extraction",
     "open_store": "audiorec.vectors.store",
-    "scores": "audiorec.pipeline",
-    "taggram": "audiorec.pipeline",
-    "vector": "audiorec.pipeline",
+    "scores": "audiorec.reader",
+    "taggram": "audiorec.reader",
+    "vector": "audiorec.reader",
 }
 
 

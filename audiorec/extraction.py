@@ -23,7 +23,7 @@ from audiorec.catalogue import Source, find_songs
 from audiorec.errors import InputError, SongError
 from audiorec.keeping import failures_to_report, rows_to_drop
 from audiorec.options import Policy, RunOptions
-from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig, KnownContent, Song
 from audiorec.plan import KnownFailure, KnownSong, Plan, plan_run
 from audiorec.report import Progress, RunReport, SongOutcome, Stopped
 from audiorec.song_rows import failure_row, place_columns, song_row, tag_columns, unseen_answer
@@ -234,8 +234,8 @@ class _Run:
                 source = waiting[answer.item].pop()
                 if answer.error is not None and not isinstance(answer.error, SongError):
                     raise answer.error  # no song's fault: it would befall every one
-                if isinstance(answer.value, str):
-                    moved.add(answer.value)
+                if isinstance(answer.value, KnownContent):
+                    moved.add(answer.value.content_hash)
                 self._done(self._record(source, answer), total)
         if self.stop.is_set() and self.report.stopped is None and self.report.done < total:
             self.report.stopped = Stopped.INTERRUPTED
@@ -276,7 +276,7 @@ class _Run:
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Put an answer into the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
-        if isinstance(answer.value, str):
+        if isinstance(answer.value, KnownContent):
             self._reuse(source, answer.value)
             return told("reused")
         if isinstance(answer.value, Song):
@@ -309,12 +309,10 @@ class _Run:
         finally:
             self.report.spend({"write": time.thread_time() - started})
 
-    def _reuse(self, source: Source, content_hash: str) -> None:
+    def _reuse(self, source: Source, known: KnownContent) -> None:
         """Give a song that was moved or retagged the vector of its content."""
-        from audiorec.audio.tags import read_tags
-
-        tags = tag_columns(read_tags(source.path))
-        self.journal.append_copy(content_hash, {**place_columns(source), **tags})
+        columns = {**place_columns(source), **tag_columns(known.tags)}
+        self.journal.append_copy(known.content_hash, columns)
         self.report.reused += 1
 
     def _relabel(self, source: Source, known: KnownSong) -> str:

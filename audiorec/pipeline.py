@@ -10,10 +10,10 @@ An `Extractor` holds the loaded networks; make one and use it for many songs.
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
@@ -35,6 +35,8 @@ from audiorec.vectors.statistics import summarize
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.vectors.schema import StoreMetadata
+
+R = TypeVar("R")
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
 DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
@@ -96,6 +98,21 @@ class Song:
     tags: SongTags
     content_hash: str
     cpu_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownContent:
+    """A file whose audio is known already, under this name or another.
+
+    Attributes
+    ----------
+    content_hash : str
+    tags : SongTags
+        Of the file as it is now.
+    """
+
+    content_hash: str
+    tags: SongTags
 
 
 class Extractor:
@@ -259,83 +276,9 @@ class Extractor:
         return self._loaded[name]
 
 
-def vector(path: str | os.PathLike[str]) -> FloatArray:
-    """Return the 84-dimensional vector of one audio file.
-
-    Parameters
-    ----------
-    path : path
-        An audio file of any supported format.
-
-    Returns
-    -------
-    vector : ndarray, shape (84,), float32
-        ``vector.reshape(14, 6)`` has one row per class (`scores(path).classes`) and one
-        column per statistic: max, min, mean, variance, kurtosis, skewness.
-
-    Raises
-    ------
-    SongError
-        If the file cannot be used.
-
-    Examples
-    --------
-    >>> import audiorec
-    >>> audiorec.vector("fixtures/audio/jazz-vibraphone.mp3").shape
-    (84,)
-    """
-    return _shared_extractor().song(path).vector
-
-
-def scores(path: str | os.PathLike[str]) -> ScoreSeries:
-    """Return the score series of one audio file: a row every three seconds.
-
-    Parameters
-    ----------
-    path : path
-        An audio file of any supported format.
-
-    Returns
-    -------
-    series : ScoreSeries
-        ``scores`` (T, 14), ``start_s`` (T,) and ``classes``, the 14 column names.
-
-    Raises
-    ------
-    SongError
-        If the file cannot be used.
-
-    Examples
-    --------
-    >>> import audiorec
-    >>> series = audiorec.scores("fixtures/audio/jazz-vibraphone.mp3")
-    >>> series.scores.shape[1], series.classes[:2]
-    (14, ('version/vocal', 'version/instrumental'))
-    """
-    return _shared_extractor().song(path).series
-
-
 def taggram(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
-    """Return a backbone's own tags of one audio file: a row every three seconds.
-
-    Parameters
-    ----------
-    path : path
-        An audio file of any supported format.
-    backbone : {"msd", "mtt"}
-        MSD_musicnn (genres, moods, decades) or MTT_musicnn (instruments, voices).
-
-    Returns
-    -------
-    series : ScoreSeries
-        Sigmoids (T, 50), each tag by itself: a row does not sum to 1.
-
-    Raises
-    ------
-    SongError
-        If the file cannot be used.
-    """
-    network = load_backbone(backbone)
+    """Return what `audiorec.taggram` does, decoded in this very process."""
+    network = _network(backbone)
 
     def consume(blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
         starts: list[float] = []
@@ -350,21 +293,35 @@ def taggram(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> Sco
 
 
 def song_handler(
-    config: ExtractorConfig, known_hashes: frozenset[str], outputs: tuple[str, ...]
-) -> Callable[[str], "Song | str"]:
-    """Make what a worker process runs: path in, `Song` out, or the hash of a known song.
+    config: ExtractorConfig | None, known_hashes: frozenset[str], outputs: tuple[str, ...]
+) -> "Callable[[str], Song | KnownContent]":
+    """Make what a worker process runs: path in, `Song` out, or what is new of a known song.
 
-    A song whose content hash is in `known_hashes` is not decoded: its hash comes back, and
-    the caller copies the vector that it has.
+    A song whose content hash is in `known_hashes` is not decoded: the caller copies the
+    vector that it has.
     """
     extractor = Extractor(config)
 
-    def handle(path: str) -> Song | str:
+    def handle(path: str) -> Song | KnownContent:
+        if known_hashes and (found := content_hash(path)) in known_hashes:
+            return KnownContent(found, read_tags(path))
+        return extractor.song(path, outputs=outputs)
+
+    return _with_remarks(handle)
+
+
+def taggram_handler(backbone: BackboneName) -> Callable[[str], ScoreSeries]:
+    """Make what a worker process runs: path in, taggram out."""
+    return _with_remarks(lambda path: taggram(path, backbone))
+
+
+def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
+    """Keep what decoders print off the terminal; the last line goes into a song's error."""
+
+    def quiet(path: str) -> R:
         with captured_stderr() as chatter:
             try:
-                if known_hashes and (found := content_hash(path)) in known_hashes:
-                    return found
-                return extractor.song(path, outputs=outputs)
+                return handle(path)
             except SongError as error:
                 last = chatter.last_line
                 if last and last not in error.reason:
@@ -374,12 +331,12 @@ def song_handler(
                     ) from error
                 raise
 
-    return handle
+    return quiet
 
 
-@lru_cache(maxsize=1)
-def _shared_extractor() -> Extractor:
-    return Extractor()
+@cache
+def _network(name: BackboneName) -> Backbone:
+    return load_backbone(name)
 
 
 def _batched(items: Iterable[Segment], size: int) -> Iterator[list[Segment]]:

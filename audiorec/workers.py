@@ -7,8 +7,9 @@ child, so that ``jobs=1`` is as safe as ``jobs=16`` and answers stream in as the
 
     items ──joblib threads──▶ Worker.ask(item) ──pipe──▶ child: handler(item) ──▶ answers
 
-A child is ``python -m audiorec.workers``, not a fork or a re-import of the caller's script:
-a notebook, or a script without a ``__main__`` guard, can start a run. The answers travel by
+A child is a fresh Python that runs `main`, not a fork or a re-import of the caller's script:
+a notebook, or a script without a ``__main__`` guard, can start a run. It finds its modules
+where its parent does, the current folder left out (`audiorec.imports`). The answers travel by
 pickle between a parent and its own child, never through a file.
 """
 
@@ -31,12 +32,15 @@ from dataclasses import dataclass, replace
 from typing import IO, Any
 
 from audiorec.errors import AudiorecError, Failure
+from audiorec.imports import clean_environment, trusted_path
 
 ITEMS_PER_CHILD = 500  # then a fresh child: bounds what a leaking native library can hold
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 PARENT_CHECK_S = 1.0
 GRACE_S = 60.0  # after its time limit a child without a parent ends by itself
 MAX_TIMER_S = 1e6  # what a C timer takes
+# What a child runs: the path comes first, before anything is looked for.
+_START = "import sys; sys.path[:] = sys.argv[4:]; from audiorec.workers import main; main()"
 _HEADER = struct.Struct("<Q")  # length of the pickled frame that follows, in bytes
 
 
@@ -120,7 +124,7 @@ class Workers:
         early gets the answers of what is in flight and no more.
         """
         if self._jobs == 1:  # nothing to schedule; importing joblib takes 0.1 CPU-seconds
-            yield from map(self._handle, items)
+            yield from map(self.ask, items)
             return
         from joblib import Parallel, delayed
 
@@ -131,7 +135,7 @@ class Workers:
             pre_dispatch=self._jobs,
             batch_size=1,
         )
-        answers = parallel(delayed(self._handle)(item) for item in items)
+        answers = parallel(delayed(self.ask)(item) for item in items)
         try:
             for answer in answers:  # noqa: UP028 - `yield from` would close it with a warning
                 yield answer
@@ -140,6 +144,21 @@ class Workers:
                 warnings.simplefilter("ignore")
                 answers.close()
 
+    def ask(self, item: Any) -> Answer:
+        """Answer one item at once; any thread may ask."""
+        started = time.monotonic()
+        child = self._take()
+        try:
+            answer = child.ask(item, self._limits.timeout_s)
+        except BaseException:  # Ctrl-C, say: its answer would be taken for that of the next item
+            self._end(child)
+            raise
+        if child.alive and child.asked < ITEMS_PER_CHILD:
+            self._idle.put(child)
+        else:
+            self._end(child)
+        return replace(answer, wall_s=time.monotonic() - started)
+
     def close(self) -> None:
         """End all children at once; items in flight are abandoned."""
         self._closed = True
@@ -147,20 +166,17 @@ class Workers:
             child.kill()
         self._children.clear()
 
-    def _handle(self, item: Any) -> Answer:
-        started = time.monotonic()
-        child = self._take()
-        answer = replace(child.ask(item, self._limits.timeout_s), wall_s=time.monotonic() - started)
-        if child.alive and child.asked < ITEMS_PER_CHILD:
-            self._idle.put(child)
-        else:
-            child.kill()
-            self._children.discard(child)
-        return answer
+    def _end(self, child: "_Child") -> None:
+        child.kill()
+        self._children.discard(child)
 
     def _take(self) -> "_Child":
         with contextlib.suppress(queue.Empty):
-            return self._idle.get_nowait()
+            while True:
+                child = self._idle.get_nowait()
+                if child.is_running:  # else someone ended it while it waited: no item's fault
+                    return child
+                self._end(child)
         child = _Child(self._setup, self._limits)
         self._children.add(child)
         if self._closed:  # closed while this thread was starting it
@@ -177,10 +193,10 @@ class _Child:
         self.alive = True
         self._timed_out = False
         self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "audiorec.workers", *map(str, about)],
+            [sys.executable, *_flags(), "-c", _START, *map(str, about), *trusted_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            env={**os.environ, **ONE_THREAD},
+            env={**clean_environment(), **ONE_THREAD},
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
         )
         self._unsent: bytes | None = setup
@@ -204,6 +220,11 @@ class _Child:
             return Answer(item, error=value)
         self.alive = False  # after a surprise the child's state is not to be trusted
         return Answer(item, failure=Failure(kind), message=value)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
 
     def kill(self) -> None:
         """End the process and close the pipe."""
@@ -235,11 +256,17 @@ class _Child:
         code = self._process.wait()
         if self._timed_out:
             return Failure.TIMEOUT, f"took longer than {timeout_s:g} s; --timeout raises the limit"
-        if code == -signal.SIGKILL:
+        if code == -getattr(signal, "SIGKILL", 9):  # the name is missing on Windows
             return Failure.OOM, "the worker was killed, most likely by the system for its memory"
         if code < 0:
             return Failure.CRASHED, f"the worker died of {signal.Signals(-code).name}"
         return Failure.CRASHED, f"the worker ended with exit code {code}"
+
+
+def _flags() -> list[str]:
+    """Isolated from the current folder and the environment; file names encoded as here."""
+    flags = ["-I", "-X", f"utf8={sys.flags.utf8_mode}"]
+    return [*flags, "-B"] if sys.dont_write_bytecode else flags
 
 
 def _write_frame(stream: IO[bytes], payload: bytes) -> None:
@@ -321,15 +348,21 @@ def main() -> None:
         contextlib.suppress(EOFError, BrokenPipeError),
         open(os.devnull, "w") as nowhere,  # noqa: PTH123 - the name of a device
     ):
-        factory, arguments = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
-        module, function = factory.split(":")
-        handler = getattr(importlib.import_module(module), function)(*arguments)
+        setup = _read_frame(source)
+        handler: Callable[[Any], Any] | None = None
         while True:
             item = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
             with _last_resort(timeout_s + GRACE_S, nowhere):
-                answer = pickle.dumps(_answer(handler, item))
+                kind, value = ("value", handler) if handler else _answer(_make_handler, setup)
+                if kind == "value":
+                    handler = value
+                    kind, value = _answer(value, item)
+                answer = pickle.dumps((kind, value))
             _write_frame(sink, answer)
 
 
-if __name__ == "__main__":
-    main()
+def _make_handler(setup: bytes) -> Callable[[Any], Any]:
+    factory, arguments = pickle.loads(setup)  # noqa: S301 - our own parent
+    module, function = factory.split(":")
+    handler: Callable[[Any], Any] = getattr(importlib.import_module(module), function)(*arguments)
+    return handler

@@ -119,7 +119,12 @@ def start_up(folder: Path, repeats: int) -> None:
         f"song_handler(ExtractorConfig(), frozenset(), ())({str(clip)!r})\n"
     )
     command = ["-m", "audiorec_cli.main", "extract", str(clip), "--out", str(out), "--quiet"]
-    for what, arguments in (("a worker", ["-c", worker]), ("audiorec extract", command)):
+    classify = ["-m", "audiorec_cli.main", "classify", str(clip)]
+    for what, arguments in (
+        ("a worker", ["-c", worker]),
+        ("audiorec extract", command),
+        ("audiorec classify", classify),
+    ):
         cpu = []
         for number in range(repeats + 1):
             for path in out.parent.iterdir() if out.parent.exists() else ():

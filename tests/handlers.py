@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 import time
 
 import numpy as np
@@ -28,6 +29,8 @@ def make(prefix):
             raise KeyError(argument)
         if action == "print":
             print(argument * 100_000)
+        if action == "utf8":
+            return sys.flags.utf8_mode
         if action == "pid":
             return os.getpid()
         return prefix + item

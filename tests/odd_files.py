@@ -50,6 +50,9 @@ def odd_files(folder: Path) -> list[OddFile]:
     return made
 
 
+LAYOUTS = {1: "mono", 2: "stereo", 3: "3.0", 4: "quad", 5: "5.0", 6: "5.1", 7: "6.1", 8: "7.1"}
+
+
 @cache
 def music(
     *, seconds: float = SECONDS, rate: int = RATE, channels: int = 2, seed: int = 0
@@ -107,17 +110,22 @@ def encode(
     container: str,
     options: dict[str, str] | None = None,
     tags: dict[str, str] | None = None,
+    codec_options: dict[str, str] | None = None,
 ) -> None:
     """Write by PyAV: what soundfile cannot."""
     samples = music(rate=rate) if samples is None else samples
-    layout = {1: "mono", 2: "stereo"}[samples.shape[1]]
+    layout = LAYOUTS[samples.shape[1]]
+    if (codec, layout) == ("aac", "quad"):
+        layout = "4.0"
     with (
         path.open("wb") as file,
         av.open(file, "w", format=container, options=options or {}) as out,
     ):
         out.metadata.update(tags or {})
-        stream = out.add_stream(codec, rate=rate, layout=layout)
-        kind = "s16p" if codec == "alac" else "s16" if codec == "mp2" else "fltp"
+        stream = out.add_stream(codec, rate=rate, layout=layout, options=codec_options or {})
+        # PyAV itself cannot fill eight planes.
+        usual = "fltp" if samples.shape[1] < 8 else "flt"
+        kind = {"alac": "s16p", "mp2": "s16", "flac": "s16"}.get(codec, usual)
         size = stream.frame_size or 1024
         for at in range(0, len(samples), size):
             out.mux(stream.encode(_frame(samples[at : at + size], kind, layout, rate, at)))
@@ -125,7 +133,7 @@ def encode(
 
 
 def _frame(block: Samples, kind: str, layout: str, rate: int, at: int) -> av.AudioFrame:
-    values = block if kind == "fltp" else np.round(block * 32767).astype(np.int16)
+    values = block if kind.startswith("flt") else np.round(block * 32767).astype(np.int16)
     values = values.T if kind.endswith("p") else values.reshape(1, -1)
     frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(values), format=kind, layout=layout)
     frame.sample_rate, frame.pts = rate, at
@@ -136,6 +144,13 @@ def m4a(path: Path, *, codec: str = "aac", index_first: bool = False) -> None:
     """Write an M4A; its index stands at the end, or in front as for streaming."""
     options = {"movflags": "faststart"} if index_first else None
     encode(path, codec=codec, container="ipod", options=options)
+
+
+def eight_channels(path: Path) -> None:
+    """Write an Opus file of 7.1 channels."""
+    family = {"mapping_family": "1"}
+    samples = music(rate=48_000, channels=8)
+    encode(path, samples, 48_000, codec="libopus", container="ogg", codec_options=family)
 
 
 def cut(path: Path, share: float = 0.6) -> None:
@@ -231,6 +246,20 @@ def _spoil_all(path: Path) -> None:
     path.write_bytes(head + np.random.default_rng(4).bytes(50_000))
 
 
+def _box(length: int) -> bytes:
+    """The beginning of an MP4 box whose length takes 64 bits."""
+    return struct.pack(">I4sQ", 1, b"free", length) + bytes(24)
+
+
+def _long_length(path: Path) -> None:
+    """Give the samples of an MP4 a length of 64 bits, as files over 4 GB have it."""
+    data = path.read_bytes()
+    at = data.index(b"mdat") - 4
+    assert data[at - 8 : at] == b"\0\0\0\x08free"  # FFmpeg keeps this place for it
+    (length,) = struct.unpack(">I", data[at : at + 4])
+    path.write_bytes(data[: at - 8] + struct.pack(">I4sQ", 1, b"mdat", length + 8) + data[at + 8 :])
+
+
 def _script(path: Path) -> None:
     """A script that makes FFmpeg open another file, under the name of a song."""
     other = path.with_name("secret.wav")
@@ -297,6 +326,10 @@ ROWS: dict[str | bytes, tuple[Callable[[Path], None], Status | Failure]] = {
     "aac.m4a": (m4a, Status.OK),
     "aac_index_first.m4a": (partial(m4a, index_first=True), Status.OK),
     "alac.m4a": (partial(m4a, codec="alac"), Status.OK),
+    "long_length.m4a": (_then(m4a, _long_length), Status.OK),
+    "endless_box.m4a": (_then(m4a, lambda p: append(p, _box(2**63 + 5))), Status.OK),
+    "long_box.m4a": (_then(m4a, lambda p: append(p, _box(2**60))), Status.OK),
+    "eight_channels.opus": (eight_channels, Status.OK),
     "bare.aac": (partial(encode, codec="aac", container="adts"), Status.OK),
     # Names and tags that mislead.
     "mp3_named.wav": (mp3, Status.OK),

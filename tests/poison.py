@@ -12,8 +12,14 @@ from audiorec.errors import MissingExtraError
 
 
 def song_handler(*arguments):
-    handle = pipeline.song_handler(*arguments)
+    return _poisoned(pipeline.song_handler(*arguments))
 
+
+def taggram_handler(*arguments):
+    return _poisoned(pipeline.taggram_handler(*arguments))
+
+
+def _poisoned(handle):
     def poisoned(path):
         name = Path(path).name
         if name.startswith("segfault"):

@@ -7,7 +7,7 @@ import numpy as np
 from audiorec.audio.content import content_hash
 from audiorec.audio.tags import read_tags
 from audiorec.errors import Failure, SongError
-from audiorec.pipeline import Song
+from audiorec.pipeline import KnownContent, Song
 from audiorec.types import AudioInfo, ScoreSeries
 from audiorec.vectors.statistics import summarize
 from audiorec.workers import Answer
@@ -39,7 +39,7 @@ def make(config, known_hashes, outputs):
     def handle(path):
         found = content_hash(path)
         if found in known_hashes:
-            return found
+            return KnownContent(found, read_tags(path))
         with open(path, "rb") as file:  # noqa: PTH123
             if b"no music" in file.read(64):
                 raise SongError(path, Failure.NOT_AUDIO, "no music in it")

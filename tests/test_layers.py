@@ -18,7 +18,8 @@ MAY_IMPORT = {
     "json_files": set(),
     "parquet_files": {"errors"},
     "unfolding": {"errors"},
-    "workers": {"errors"},
+    "imports": set(),
+    "workers": {"errors", "imports"},
     "walk": set(),
     "catalogue": {"errors", "files", "parquet_files", "unfolding", "walk"},
     "plan": {"catalogue"},
@@ -38,6 +39,7 @@ MAY_IMPORT = {
     "listening": BASE,
     "metric": BASE,
     "pipeline": BASE | {"audio", "stopwatch", "tagger", "vectors"},
+    "reader": {"audio", "errors", "pipeline", "tagger", "types", "workers"},
     "song_rows": {"audio", "catalogue", "errors", "pipeline", "workers"},
     "extraction": BASE
     | {"audio", "catalogue", "keeping", "options", "pipeline", "plan", "report", "song_rows"}
@@ -46,13 +48,13 @@ MAY_IMPORT = {
     "shards": BASE
     | {"catalogue", "extraction", "manifest", "options", "parts", "pipeline", "report", "storage"}
     | {"vectors"},
-    "engines": {"errors", "report", "shards", "storage"},
+    "engines": {"errors", "imports", "report", "shards", "storage"},
     "run_log": {"report"},
     "run_record": {"errors", "files", "storage", "vectors"},
     "metrics": {"errors", "files", "report"},
     "embedding": BASE
     | {"audio", "catalogue", "evaluation", "extraction", "listening", "metric", "options"}
-    | {"pipeline", "report", "song_rows", "tagger", "vectors", "workers"},
+    | {"pipeline", "reader", "report", "song_rows", "tagger", "vectors", "workers"},
     "users": BASE | {"listening", "metric", "vectors"},
     "recall": BASE | {"evaluation", "listening", "metric", "vectors"},
     "simulation": BASE | {"listening", "vectors"},

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from audiorec import workers
 from audiorec.errors import Failure
 from audiorec.workers import Limits, Workers
 
@@ -21,8 +22,8 @@ def _importable_handlers(monkeypatch):
 
 
 def run(items, *, jobs=1, **limits):
-    with Workers("handlers:make", ("<",), jobs=jobs, limits=Limits(**limits)) as workers:
-        return {a.item: a for a in workers.map_unordered(items)}
+    with Workers("handlers:make", ("<",), jobs=jobs, limits=Limits(**limits)) as made:
+        return {a.item: a for a in made.map_unordered(items)}
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
@@ -68,6 +69,39 @@ def test_an_item_over_the_memory_limit_is_oom():
     assert answers["b"].value == "<b"
 
 
+def test_a_system_without_limits_of_memory_has_none(monkeypatch):
+    monkeypatch.setitem(sys.modules, "resource", None)
+    workers._limit_memory(1 << 20)
+    assert len(bytearray(64 << 20)) == 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("factory", "message"),
+    [("nowhere:make", "No module named 'nowhere'"), ("handlers:nothing", "no attribute 'nothing'")],
+)
+def test_a_handler_that_cannot_be_made_is_named(factory, message, capfd):
+    with Workers(factory) as made:
+        (answer,) = made.map_unordered(["a"])
+    assert (answer.failure, capfd.readouterr().err) == (Failure.CRASHED, "")
+    assert message in answer.message
+
+
+def test_file_names_mean_the_same_in_a_child(tmp_path):
+    """Also where the parent alone was told to read them as UTF-8."""
+    script = (
+        "from audiorec.workers import Workers\n"
+        "with Workers('handlers:make', ('<',)) as w: print(w.ask('utf8:').value)\n"
+    )
+    for told in ("0", "1"):
+        env = {"PATH": os.environ["PATH"], "PYTHONUTF8": told, "LC_ALL": "C.ISO-8859-1"}
+        env["PYTHONPATH"] = str(Path(__file__).parent)
+        done = subprocess.run(
+            [sys.executable, "-c", script + "import os, sys; print(sys.flags.utf8_mode)"],
+            env=env, cwd=tmp_path, capture_output=True, text=True, check=True,
+        )  # fmt: skip
+        assert done.stdout.splitlines() == [told, told]
+
+
 def test_errors_raised_on_purpose_come_back_whole():
     error = run(["refuse:x.mp3"])["refuse:x.mp3"].error
     assert (error.path, error.failure, error.reason) == ("x.mp3", Failure.NOT_AUDIO, "not a song")
@@ -85,17 +119,17 @@ def test_items_are_drawn_only_as_they_are_needed():
             drawn.append(name)
             yield name
 
-    with Workers("handlers:make", ("<",), jobs=1) as workers:
-        answers = workers.map_unordered(items())
+    with Workers("handlers:make", ("<",), jobs=1) as made:
+        answers = made.map_unordered(items())
         next(answers)
         assert len(drawn) <= 3
         answers.close()
 
 
 def test_close_leaves_no_process_behind():
-    workers = Workers("handlers:make", ("<",), jobs=1)
-    pid = next(workers.map_unordered(["pid:"])).value
-    workers.close()
+    made = Workers("handlers:make", ("<",), jobs=1)
+    pid = next(made.map_unordered(["pid:"])).value
+    made.close()
     with pytest.raises(ProcessLookupError):
         os.kill(pid, 0)
 

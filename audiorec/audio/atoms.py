@@ -59,9 +59,11 @@ def inspect_mp4(file: BinaryIO, size: int) -> Mp4Report:
 def boxes(file: BinaryIO, begin: int, end: int) -> Iterator[Box]:
     """Yield the boxes that lie one after the other between two positions."""
     for _ in range(MAX_BOXES):
+        if begin + 8 > end:  # a length may claim more than any file has: no seek could follow it
+            return
         file.seek(begin)
         header = file.read(16)
-        if begin + 8 > end or len(header) < 8:
+        if len(header) < 8:
             return
         length, kind = struct.unpack(">I4s", header[:8])
         content = begin + 8

@@ -45,7 +45,13 @@ WHITELISTS = {
     "format_whitelist": "wav,aiff,au,caf,flac,mp3,ogg,mov,aac",
     "codec_whitelist": ",".join(CODECS),
 }
-_SCALES = {"u8": 2.0**7, "s16": 2.0**15, "s32": 2.0**31, "flt": 1.0, "dbl": 1.0}  # full scale
+_SAMPLES = {  # of a format: the type, and full scale
+    "u8": (np.uint8, 2.0**7),
+    "s16": (np.int16, 2.0**15),
+    "s32": (np.int32, 2.0**31),
+    "flt": (np.float32, 1.0),
+    "dbl": (np.float64, 1.0),
+}
 # IndexError: PyAV's, for a packet of a stream that began in mid-file.
 DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
 MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
@@ -309,13 +315,20 @@ def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:
 def _to_float(frame: Any) -> FloatArray:
     """Return a frame's samples, shape (channels, n), float32, full scale 1."""
     name, is_planar = frame.format.name, frame.format.is_planar
-    scale = _SCALES.get(name.removesuffix("p") if is_planar else name)
-    if scale is None:
+    kind = _SAMPLES.get(name.removesuffix("p") if is_planar else name)
+    if kind is None:
         raise DecoderError(f"sample format {name} is not read", DECODER)
-    values = frame.to_ndarray()
-    if not is_planar:  # interleaved: (1, n * channels)
-        values = values.reshape(-1, frame.layout.nb_channels).T
-    samples: FloatArray = values.astype(np.float32, copy=False)
+    dtype, scale = kind
+    channels, n = frame.layout.nb_channels, frame.samples
+    if is_planar:
+        # Not `to_ndarray`: PyAV (18.1) counts planes up to the first null pointer, and FFmpeg
+        # ends the list with none where there are eight, so that it reads a ninth and dies.
+        planes = frame.planes[:channels]
+        values = np.stack([np.frombuffer(plane, dtype, count=n) for plane in planes])
+    else:  # interleaved
+        whole = np.frombuffer(frame.planes[0], dtype, count=n * channels)
+        values = whole.reshape(n, channels).T
+    samples: FloatArray = values.astype(np.float32, copy=not is_planar)
     if name.startswith("u8"):  # unsigned: silence is at half of the range
         samples = samples - np.float32(scale)
     return samples if scale == 1.0 else samples * np.float32(1.0 / scale)

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from audiorec.audio.content import content_hash
 from audiorec.catalogue import Source
 from audiorec.embedding.log_mels import decode_songs
 from audiorec.embedding.songs import SongRows
@@ -24,6 +23,7 @@ from audiorec.metric.tower import Tower
 from audiorec.metric.training import embed_songs
 from audiorec.options import RunOptions
 from audiorec.pipeline import Extractor, ExtractorConfig
+from audiorec.reader import Reader, hash_reader
 from audiorec.report import Progress
 from audiorec.song_rows import failure_row
 from audiorec.spec import FeatureSpec
@@ -110,28 +110,29 @@ def hear_songs(
         jobs=options.jobs or 1,
         limits=options.limits,
     )
-    for done, (source, found) in enumerate(decoded, start=1):
-        if isinstance(found, np.ndarray):
-            songs = join_songs([(source.song_id, found)])
-            heard.rows.ids.append(source.song_id)
-            heard.rows.hashes.append(_hash_of(source))
-            heard.rows.segments.append(len(found))
-            heard.rows.blocks.append(embed_songs(tower, songs, device=device))
-        else:
-            heard.failures.append(failure_row(source, found, 1))
-        if progress is not None:
-            failed = len(heard.failures)
-            at = {"done": done, "total": len(sources), "failed": failed}
-            progress(Progress(**at, audio_s=0.0, song_id=source.song_id, song=None))
-        if stop is not None and stop.is_set():
-            break
+    with hash_reader(limits=options.limits) as hashes:
+        for done, (source, found) in enumerate(decoded, start=1):
+            if isinstance(found, np.ndarray):
+                songs = join_songs([(source.song_id, found)])
+                heard.rows.ids.append(source.song_id)
+                heard.rows.hashes.append(_hash_of(source, hashes))
+                heard.rows.segments.append(len(found))
+                heard.rows.blocks.append(embed_songs(tower, songs, device=device))
+            else:
+                heard.failures.append(failure_row(source, found, 1))
+            if progress is not None:
+                failed = len(heard.failures)
+                at = {"done": done, "total": len(sources), "failed": failed}
+                progress(Progress(**at, audio_s=0.0, song_id=source.song_id, song=None))
+            if stop is not None and stop.is_set():
+                break
     return heard
 
 
-def _hash_of(source: Source) -> str | None:
+def _hash_of(source: Source, hashes: Reader[str]) -> str | None:
     """Return the content hash, None if the song went away since it was decoded."""
     try:
-        return content_hash(source.path)
+        return hashes.read(source.path)
     except SongError:
         return None
 

@@ -17,6 +17,7 @@ from typing import Any
 
 from audiorec.engines.task import ShardOutcome, ShardTask, attempt
 from audiorec.errors import MissingExtraError
+from audiorec.imports import clean_start
 
 POLL_S = 1.0  # seconds between two looks at whether the run is to stop
 PATIENCE_S = 600.0  # how long a cluster may be without a single worker
@@ -113,5 +114,9 @@ def _client(address: str | None, workers: int) -> Iterator[tuple[Any, Any]]:
             yield distributed, client
         return
     settings = {"n_workers": workers, "threads_per_worker": 1, "dashboard_address": None}
-    with distributed.LocalCluster(**settings) as cluster, distributed.Client(cluster) as client:
+    with (
+        clean_start(),  # to the end: a worker that dies is started anew
+        distributed.LocalCluster(**settings) as cluster,
+        distributed.Client(cluster) as client,
+    ):
         yield distributed, client

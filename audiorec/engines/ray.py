@@ -8,11 +8,12 @@ shard that is lost all the same is reported, and the others go on.
 import importlib
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import chdir, contextmanager
 from typing import Any
 
 from audiorec.engines.task import ShardOutcome, ShardTask, attempt
 from audiorec.errors import MissingExtraError
+from audiorec.imports import OWN_FOLDER, clean_start
 
 MAX_RETRIES = 3
 POLL_S = 1.0  # seconds between two looks at whether the run is to stop
@@ -79,7 +80,8 @@ def _connected(address: str | None) -> Iterator[Any]:
         raise MissingExtraError("the runner ray", "ray", str(error)) from error
     ours = not ray.is_initialized()
     if ours:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False)
+        with clean_start(), chdir(OWN_FOLDER):  # tasks look for modules where Ray was started
+            ray.init(address=address, include_dashboard=False, log_to_driver=False)
     try:
         yield ray
     finally:

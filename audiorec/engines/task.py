@@ -3,7 +3,7 @@
 import os
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from audiorec.errors import AudiorecError
@@ -77,6 +77,9 @@ def shard_tasks(manifest: str, count: int, out: str, config: ShardConfig) -> lis
     """
     check_shard(0, count)
     places = [p if is_uri(p) else os.path.abspath(p) for p in (manifest, out)]  # noqa: PTH100
+    heads = tuple(path.absolute() for path in config.extractor.heads)
+    work = config.work_dir.absolute() if config.work_dir else None
+    config = replace(config, extractor=replace(config.extractor, heads=heads), work_dir=work)
     return [ShardTask(places[0], index, count, places[1], config) for index in range(count)]
 
 

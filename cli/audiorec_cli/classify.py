@@ -1,15 +1,20 @@
 """``audiorec classify``: what a song is, in words."""
 
 import sys
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.console import Exit, print_json, print_table, say
+from audiorec_cli.console import Exit, flush, print_json, print_table, say
 from audiorec_cli.head_options import HeadOption, chosen_heads
 
 if TYPE_CHECKING:
+    from audiorec.catalogue import Source
+    from audiorec.pipeline import Song
+    from audiorec.reader import Reader
     from audiorec.reading import Reading
 
 COLUMNS = ("song", "version", "genres", "voiced", "segments", "remark")
@@ -29,36 +34,49 @@ def classify(
     Silence, speech and songs under three segments are named as such and get no genre.
     """
     from audiorec.catalogue import find_songs
-    from audiorec.errors import SongError
-    from audiorec.pipeline import Extractor, ExtractorConfig
-    from audiorec.reading import read_scores
+    from audiorec.pipeline import ExtractorConfig
+    from audiorec.reader import song_reader
 
     sources = find_songs([str(path) for path in paths])
     if not sources:
         say("error: no songs found: no file there looks like audio")
         raise typer.Exit(Exit.NOTHING_USABLE)
-    extractor = Extractor(ExtractorConfig(heads=chosen_heads(head)))
-    readings: list[tuple[str, Reading]] = []
-    for source in sources:
-        try:
-            song = extractor.song(source.path)
-        except SongError as error:
-            say(f"error: {error}")
+    failed: list[str] = []
+    with song_reader(ExtractorConfig(heads=chosen_heads(head))) as reader:
+        _print(_read(sources, reader, failed), "json" if json else form)
+    if failed:
+        some = len(failed) < len(sources)
+        raise typer.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
+
+
+def _read(
+    sources: "Sequence[Source]", reader: "Reader[Song]", failed: list[str]
+) -> "Iterator[tuple[str, Reading]]":
+    """Yield what each song is, in order; say why one cannot be used, and add it to `failed`."""
+    from audiorec.errors import SongError
+    from audiorec.reading import read_scores
+
+    songs = reader.read_each(source.path for source in sources)
+    for source, song in zip(sources, songs, strict=True):
+        if isinstance(song, SongError):
+            say(f"error: {song}")
+            failed.append(source.song_id)
             continue
-        readings.append((source.song_id, read_scores(song.series, song.info.status)))
-    _print(readings, "json" if json else form)
-    if len(readings) < len(sources):
-        raise typer.Exit(Exit.SOME_FAILED if readings else Exit.NOTHING_USABLE)
+        yield source.song_id, read_scores(song.series, song.info.status)
+        flush()  # a song takes seconds: the next program in a pipe need not wait for the last
 
 
-def _print(readings: "list[tuple[str, Reading]]", form: str) -> None:
+def _print(readings: "Iterator[tuple[str, Reading]]", form: str) -> None:
+    """Print songs as they come; JSON is one document at the end."""
+    first = list(islice(readings, 1))  # before any header: the heads may yet be refused
+    songs = chain(first, readings)
     if form == "json":
-        songs = [_document(song_id, reading) for song_id, reading in readings]
-        print_json({"schema": "audiorec/classify/1", "songs": songs})
+        documents = [_document(song_id, reading) for song_id, reading in songs]
+        print_json({"schema": "audiorec/classify/1", "songs": documents})
     elif form == "csv":
-        _print_csv(readings)
+        _print_csv(songs, first[0][1] if first else None)
     else:
-        rows = [_line(song_id, reading) for song_id, reading in readings]
+        rows = (_line(song_id, reading) for song_id, reading in songs)
         print_table(COLUMNS, rows, title="what the songs are")
 
 
@@ -95,16 +113,12 @@ def _best(reading: "Reading", head: str, count: int) -> str:
     return ", ".join(f"{k} {v:.2f}" for k, v in list(reading.scores[head].items())[:count])
 
 
-def _print_csv(readings: "list[tuple[str, Reading]]") -> None:
-    """One row a song, one column a class score."""
+def _print_csv(readings: "Iterable[tuple[str, Reading]]", first: "Reading | None") -> None:
+    """One row a song, one column a class score; the first song says which there are."""
     import csv
 
-    names = (
-        [f"{h}/{k}" for h, s in readings[0][1].scores.items() for k in sorted(s)]
-        if readings
-        else []
-    )
-    heads = list(readings[0][1].best) if readings else []
+    heads = list(first.best) if first else []
+    names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
     writer = csv.writer(sys.stdout, lineterminator="\n")
     writer.writerow(["song", *heads, "voiced", "segments", "remark", *names])
     for song_id, reading in readings:

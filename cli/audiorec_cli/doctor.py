@@ -126,7 +126,7 @@ def _main_job() -> Check:
     import soundfile
 
     from audiorec.errors import AudiorecError
-    from audiorec.pipeline import vector
+    from audiorec.reader import vector
 
     samples = 0.1 * np.random.default_rng(0).standard_normal(3 * 44_100)
     try:

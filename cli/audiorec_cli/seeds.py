@@ -2,7 +2,9 @@
 
 import sys
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +14,7 @@ from audiorec.errors import InputError
 
 if TYPE_CHECKING:
     from audiorec.pipeline import Song
+    from audiorec.reader import Reader
     from audiorec.types import FloatArray
     from audiorec.vectors.space import Space
     from audiorec.vectors.store import VectorStore
@@ -70,7 +73,8 @@ def read_seeds(
     names = [*(songs or ()), *(_lines(listed) if listed is not None else ())]
     if not names:
         raise InputError("name a song: an id of the store, a part of one, or an audio file")
-    seeds = [_seed(space, name, heads) for name in names]
+    with _Unseen(space, heads) as unseen:
+        seeds = [_seed(space, name, unseen) for name in names]
     return list({seed.name: seed for seed in seeds}.values())
 
 
@@ -113,31 +117,52 @@ def _lines(listed: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _seed(space: "Space", name: str, heads: tuple[Path, ...]) -> Seed:
+def _seed(space: "Space", name: str, unseen: "_Unseen") -> Seed:
     store = space.store
     song_id = find_id(store, name)
     if song_id is None:
-        return _unseen(space, name, heads)
+        return unseen.seed(name)
     row = store.row_number(song_id)
     return Seed(song_id, row, store.row(song_id), space.units([row])[0], store.vector(song_id))
 
 
-def _unseen(space: "Space", path: str, heads: tuple[Path, ...]) -> Seed:
-    """Extract a song that the store does not know, with the extractor that made the store."""
-    import numpy as np
+class _Unseen:
+    """Songs that the store does not know, extracted as the store's were, in a worker."""
 
-    from audiorec.pipeline import Extractor
+    def __init__(self, space: "Space", heads: tuple[Path, ...]) -> None:
+        self._space = space
+        self._heads = heads
+        self._closing = ExitStack()
 
-    if space.by == "embedding":
-        raise InputError(f"{path}: the store does not have it, and so there is no embedding of it")
-    extractor = Extractor.for_store(space.store.metadata, heads=heads)
-    outputs = _outputs(space)
-    song = extractor.song(path, outputs=outputs)
-    compared = song.vector
-    if outputs:
-        means = [song.features[name].mean(axis=0, dtype=np.float64) for name in outputs]
-        compared = np.concatenate(means).astype(np.float32)
-    return Seed(path, None, _entry(path, song), space.prepare(compared[None])[0], song.vector)
+    def __enter__(self) -> "_Unseen":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._closing.close()
+
+    def seed(self, path: str) -> Seed:
+        import numpy as np
+
+        space = self._space
+        if space.by == "embedding":
+            reason = "the store does not have it, and so there is no embedding of it"
+            raise InputError(f"{path}: {reason}")
+        song = self._reader.read(path)
+        compared = song.vector
+        if song.features:
+            means = [values.mean(axis=0, dtype=np.float64) for values in song.features.values()]
+            compared = np.concatenate(means).astype(np.float32)
+        unit = space.prepare(compared[None])[0]
+        return Seed(path, None, _entry(path, song), unit, song.vector)
+
+    @cached_property
+    def _reader(self) -> "Reader[Song]":
+        from audiorec.pipeline import Extractor
+        from audiorec.reader import song_reader
+
+        extractor = Extractor.for_store(self._space.store.metadata, heads=self._heads)
+        reader = song_reader(extractor.config, _outputs(self._space))
+        return self._closing.enter_context(reader)
 
 
 def _outputs(space: "Space") -> tuple[str, ...]:

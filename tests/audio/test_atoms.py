@@ -42,6 +42,17 @@ def test_the_word_alone_is_no_encryption():
     assert inspect(data) == (None, True, False)
 
 
+@pytest.mark.parametrize("length", [2**62, 2**63 - 1, 2**63 + 5, 2**64 - 1])
+def test_a_length_that_no_file_has_ends_the_walk(tmp_path, length):
+    """No seek follows it: a disk would call that an invalid argument."""
+    data = mp4(b"mp4a") + struct.pack(">I4sQ", 1, b"free", length) + bytes(40)
+    assert inspect(data) == (None, True, True)
+    path = tmp_path / "a.m4a"
+    path.write_bytes(data)
+    with path.open("rb") as file:
+        assert inspect_mp4(file, len(data)) == (None, True, True)
+
+
 def test_cut_in_the_samples_and_before_the_index():
     assert inspect(mp4(b"mp4a")[:-1]) == (None, True, True)
     late = box(b"ftyp", bytes(8)) + box(b"mdat", bytes(99)) + box(b"moov")

@@ -1,0 +1,145 @@
+"""Python files in the folder of music are never run: not by a command, not by a program.
+
+Each planted module leaves a mark when it is imported.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+from made_songs import write_song
+
+COMMAND = Path(sys.executable).with_name("audiorec")
+LIBRARIES = "av numpy onnxruntime pandas psutil pyarrow scipy soundfile soxr tinytag".split()
+STANDARD = "csv json pickle queue statistics struct subprocess".split()
+OURS = ["audiorec/__init__", "audiorec_cli/__init__", "sitecustomize", "usercustomize"]
+COMMANDS = [
+    "extract . --out new/vecs.parquet",
+    "extract . --out new/vecs.parquet --jobs 2 --features new/features.parquet",
+    "extract . --out new/vecs.parquet --dry-run",
+    "extract . --out new/vecs.parquet --id-from tag:isrc",
+    "extract --manifest m.parquet --out new --shards 2",
+    "manifest . --out new/m.parquet",
+    "classify one.wav",
+    "tags one.wav",
+    "similar one.wav",
+    "similar other/new.wav",
+    "playlist other/new.wav --minutes 0.1",
+    "path one.wav two.flac --steps 1",
+    "duplicates",
+    "info",
+    "store verify vecs.parquet",
+    "store export vecs.parquet --out new/vecs.csv",
+    "doctor",
+]
+
+
+@contextmanager
+def planted(names, *folders: Path) -> Iterator[Path]:
+    """Plant modules in folders; gives the file that holds the names of those that were run."""
+    marks = folders[0] / "MARKS"
+    marks.touch()
+    files = [folder / f"{name}.py" for folder in folders for name in names]
+    for file in files:
+        file.parent.mkdir(exist_ok=True)
+        file.write_text(f"open({str(marks)!r}, 'a').write(__name__ + '\\n')\n")
+    try:
+        yield marks
+    finally:
+        for file in [*files, marks]:
+            file.unlink()
+
+
+def run(*arguments, folder: Path, **variables: str) -> subprocess.CompletedProcess:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    environment = {**kept, **variables}
+    return subprocess.run(
+        [str(a) for a in arguments],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def music(tmp_path_factory):
+    """Three songs with a store and a manifest, made before anything was planted."""
+    folder = tmp_path_factory.mktemp("music")
+    for i, name in enumerate(["one.wav", "two.flac", "three.wav"]):
+        write_song(folder / name, seed=i, seconds=4.0)
+    for command in ("extract . --out vecs.parquet", "manifest . --out m.parquet"):
+        assert run(COMMAND, *command.split(), folder=folder).returncode == 0
+    (folder / "other").mkdir()
+    write_song(folder / "other" / "new.wav", seed=9, seconds=4.0)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _new(music):
+    """A folder for what a test writes."""
+    (music / "new").mkdir()
+    yield
+    shutil.rmtree(music / "new")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_runs_nothing_that_lies_beside_the_music(music, command):
+    with planted([*LIBRARIES, *STANDARD, *OURS], music) as marks:
+        done = run(COMMAND, *command.split(), folder=music)
+        assert marks.read_text() == ""
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("value", [".", "", ":/nowhere", "/nowhere:", "other"])
+@pytest.mark.parametrize("command", ["extract . --out new/vecs.parquet", "tags one.wav"])
+def test_a_relative_python_path_is_not_followed(music, command, value):
+    """But for what Python imports before the command's first line."""
+    with planted(LIBRARIES, music, music / "other") as marks:
+        done = run(COMMAND, *command.split(), folder=music, PYTHONPATH=value)
+        assert marks.read_text() == ""
+    assert done.returncode == 0, done.stderr
+
+
+PROGRAM = """
+import audiorec
+assert audiorec.extract(".", out="new/vecs.parquet", jobs=2).failed == 0
+assert audiorec.vector("one.wav").shape == (84,)
+assert len(audiorec.taggram("one.wav"))
+assert len(audiorec.open_store("vecs.parquet").similar("one.wav", k=1)) == 1
+"""
+
+
+@pytest.mark.parametrize("variables", [{}, {"PYTHONUSERBASE": ".", "PYTHONSTARTUP": "csv.py"}])
+def test_a_program_elsewhere_runs_nothing_that_lies_beside_the_music(music, tmp_path, variables):
+    (tmp_path / "program.py").write_text(PROGRAM)
+    with planted([*LIBRARIES, *STANDARD, *OURS], music) as marks:
+        done = run(sys.executable, tmp_path / "program.py", folder=music, **variables)
+        assert marks.read_text() == ""
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_in_the_folder_runs_its_own_modules_and_no_false_libraries(music):
+    """With the folder first on its path, as Python has it for ``-c``."""
+    with planted([*LIBRARIES, "mine"], music) as marks:
+        done = run(sys.executable, "-c", PROGRAM + "import mine", folder=music)
+        assert marks.read_text() == "mine\n"
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(("runner", "package"), [("ray", "ray"), ("dask", "distributed")])
+def test_a_cluster_of_our_own_runs_nothing_that_lies_beside_the_music(music, runner, package):
+    pytest.importorskip(package, reason=f'needs the extra "{runner}"')
+    quiet = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
+    command = f"extract --manifest m.parquet --out new --shards 2 --runner {runner}"
+    names = [*LIBRARIES, *STANDARD, *OURS, package, "cloudpickle", "signal"]
+    with planted(names, music) as marks:
+        done = run(COMMAND, *command.split(), folder=music, **quiet)
+        assert marks.read_text() == ""
+    assert done.returncode == 0, done.stderr

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "spec", "torch_use", "types", "unfolding", "visible"}
 MAY_IMPORT = {
     "errors": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
     "unfolding": {"errors"},
+    "visible": set(),
     "workers": {"errors"},
     "catalogue": {"errors", "unfolding"},
     "plan": {"catalogue"},

@@ -1,12 +1,12 @@
 """``audiorec classify``: what a song is, in words."""
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.console import Exit, print_json, print_table, say
+from audiorec.visible import visible
+from audiorec_cli.console import Exit, out_lines, print_json, print_table, say
 from audiorec_cli.head_options import HeadOption, chosen_heads
 
 if TYPE_CHECKING:
@@ -98,6 +98,7 @@ def _best(reading: "Reading", head: str, count: int) -> str:
 def _print_csv(readings: "list[tuple[str, Reading]]") -> None:
     """One row a song, one column a class score."""
     import csv
+    import io
 
     names = (
         [f"{h}/{k}" for h, s in readings[0][1].scores.items() for k in sorted(s)]
@@ -105,9 +106,12 @@ def _print_csv(readings: "list[tuple[str, Reading]]") -> None:
         else []
     )
     heads = list(readings[0][1].best) if readings else []
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["song", *heads, "voiced", "segments", "remark", *names])
+    rows: list[list[object]] = [["song", *heads, "voiced", "segments", "remark", *names]]
     for song_id, reading in readings:
         values = [f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names]
         best = [reading.best[h] or "" for h in heads]
-        writer.writerow([song_id, *best, reading.voiced, reading.segments, reading.remark, *values])
+        rows.append([song_id, *best, reading.voiced, reading.segments, reading.remark, *values])
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerows([visible(c) if isinstance(c, str) else c for c in row] for row in rows)
+    out_lines(text.getvalue().rstrip("\n"))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.console import out, print_json, say
+from audiorec_cli.console import out_lines, print_json, say
 from audiorec_cli.head_options import HEAD_FILE, head_file
 from audiorec_cli.progress import progress_display
 
@@ -172,8 +172,8 @@ def _print(figures: dict[str, Any], segments: "Report", songs: "Report", json: b
     if json:
         print_json({"schema": "audiorec/heads/1", **figures})
         return
-    out("by segment: " + segments.table())
-    out("by song: " + songs.table())
+    out_lines("by segment: " + segments.table())
+    out_lines("by song: " + songs.table())
 
 
 def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> None:

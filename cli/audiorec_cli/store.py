@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, file_size, out, print_json, print_table, say
+from audiorec_cli.console import Exit, file_size, out, out_lines, print_json, print_table, say
 from audiorec_cli.inventory_lines import info_lines
 from audiorec_cli.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
 
@@ -357,7 +357,7 @@ def _export_ddl(
 
     text = ddl(path, dialect, table=table, source=source, columns=columns)
     if output is None:
-        out(text.rstrip("\n"))
+        out_lines(text.rstrip("\n"))
         return
     if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output}: no file can be written there")

@@ -8,25 +8,26 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "spec", "torch_use", "types", "unfolding", "visible"}
+BASE = {"errors", "spec", "torch_use", "types", "unfolding", "user_files", "visible"}
 MAY_IMPORT = {
     "errors": set(),
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
     "unfolding": {"errors"},
+    "user_files": {"errors", "unfolding"},
     "visible": set(),
     "workers": {"errors"},
-    "catalogue": {"errors", "unfolding"},
+    "catalogue": {"errors", "user_files"},
     "plan": {"catalogue"},
     "report": set(),
     "stopwatch": set(),
     "options": {"workers"},
     "storage": {"errors", "vectors"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "storage", "unfolding"},
+    "manifest": {"catalogue", "errors", "storage", "unfolding", "user_files"},
     "reading": {"types"},
-    "naming": {"audio", "catalogue", "errors", "vectors"},
+    "naming": {"audio", "catalogue", "errors", "user_files", "vectors"},
     "audio": BASE,
     "tagger": BASE,
     "vectors": BASE,

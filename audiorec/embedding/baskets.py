@@ -14,7 +14,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
@@ -27,7 +26,7 @@ from audiorec.metric.triplets import (
     sessions,
 )
 from audiorec.types import Pairs
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import check_csv_header, input_errors, read_parquet
 
 PLAYLIST_ID = "playlist_id"
 LEFT_OUT = ("skip", "dislike", "playlist")
@@ -102,19 +101,19 @@ def _playlists(path: Path, log: Interactions, place: dict[str, int]) -> Baskets:
 def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
     """Return playlist and song of each playlist event, None without such a column."""
     columns = [PLAYLIST_ID, "song_id", "event"]
+    failure = "cannot be read"
     if path.suffix.lower() == ".parquet":
-        with pq.ParquetFile(path) as file:
-            if PLAYLIST_ID not in file.schema_arrow.names:
-                return None
-            refuse_bomb(file, path, name=str(path), columns=columns)
-            table = file.read(columns=columns)
+        table = read_parquet(path, failure, wanted=columns)
+        if PLAYLIST_ID not in table.column_names:
+            return None
     else:
-        if PLAYLIST_ID not in csv.open_csv(path).schema.names:
+        if PLAYLIST_ID not in check_csv_header(path, failure):
             return None
         options = csv.ConvertOptions(
             column_types=dict.fromkeys(columns, pa.string()), include_columns=columns
         )
-        table = csv.read_csv(path, convert_options=options)
+        with input_errors(path, failure):
+            table = csv.read_csv(path, convert_options=options)
     is_playlist = pc.equal(table.column("event"), "playlist")
     kept = table.filter(pc.and_(is_playlist, pc.is_valid(table.column(PLAYLIST_ID))))
     owners = np.asarray(kept.column(PLAYLIST_ID).cast(pa.string()).to_pylist(), object).astype(str)

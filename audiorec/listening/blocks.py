@@ -15,12 +15,14 @@ import pyarrow.parquet as pq
 from audiorec.errors import InputError
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
 from audiorec.listening.problems import ProblemKind, ProblemLog
+from audiorec.user_files import check_csv_header, input_errors
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
 TEXT_COLUMNS = ("user_id", "song_id", "event")
 CSV_ENDS = (".csv", ".csv.gz")
 PARQUET_ENDS = (".parquet", ".pq")
+FAILURE = "cannot be read"
 METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
 
 
@@ -72,8 +74,6 @@ def interaction_blocks(path: Path, log: ProblemLog, skipped: list[int]) -> Itera
     InputError
         If the file is missing, damaged, neither format, or lacks a column.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     if path.name.lower().endswith(CSV_ENDS):
         batches = _csv_batches(path, log, skipped)
     elif path.suffix.lower() in PARQUET_ENDS:
@@ -81,22 +81,19 @@ def interaction_blocks(path: Path, log: ProblemLog, skipped: list[int]) -> Itera
     else:
         raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
     first = 1
-    try:
+    with input_errors(path, FAILURE):
         for batch in batches:
+            batch.validate(full=True)
             yield Block(batch, first)
             first += batch.num_rows
-    except (pa.ArrowException, OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: cannot be read: {line}") from error
 
 
 def is_simulated(path: Path) -> bool:
     """Return whether a file says of itself that it was simulated; only Parquet can."""
     if path.suffix.lower() not in PARQUET_ENDS:
         return False
-    metadata = pq.read_schema(path).metadata or {}
+    with input_errors(path, FAILURE):
+        metadata = pq.read_schema(path).metadata or {}
     try:
         content = json.loads(metadata.get(METADATA_KEY, b"{}"))
     except ValueError:  # another tool's key of the same name
@@ -105,7 +102,7 @@ def is_simulated(path: Path) -> bool:
 
 
 def _parquet_batches(path: Path) -> Iterator[Any]:
-    with pq.ParquetFile(path, memory_map=True) as file:
+    with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
         schema = file.schema_arrow
         names = _known_columns(schema.names, path)
         for name in TEXT_COLUMNS:
@@ -117,11 +114,12 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
 def _csv_batches(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[Any]:
     def skip(row: Any) -> str:
         number = row.number - 1  # the header is row 1
-        log.add(ProblemKind.COLUMNS, [number], row.text)
+        log.add(ProblemKind.COLUMNS, [number], _text_of(row))
         log.bad_rows += 1
         skipped.append(number)
         return "skip"
 
+    check_csv_header(path, FAILURE)
     texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS), pa.string())
     reader = pa_csv.open_csv(
         path,
@@ -134,6 +132,13 @@ def _csv_batches(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[An
     names = _known_columns(reader.schema.names, path)
     for batch in reader:
         yield batch.select(names)
+
+
+def _text_of(row: Any) -> str:
+    try:
+        return str(row.text)
+    except UnicodeDecodeError:
+        return "(not UTF-8)"
 
 
 def _known_columns(names: list[str], path: Path) -> list[str]:

@@ -1,6 +1,5 @@
 """Songs to start from: ids, parts of ids, lists of ids, and audio files not seen before."""
 
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -103,13 +102,9 @@ def find_id(store: "VectorStore", name: str) -> str | None:
 
 
 def _lines(listed: str) -> list[str]:
-    try:
-        text = sys.stdin.read() if listed == "-" else Path(listed).read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{listed}: cannot read the list: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{listed}: a list of ids is text in UTF-8; this is not") from error
-    lines = (line.strip() for line in text.splitlines())
+    from audiorec.user_files import read_lines
+
+    lines = (line.strip() for line in read_lines(listed, "cannot read the list"))
     return [line for line in lines if line and not line.startswith("#")]
 
 

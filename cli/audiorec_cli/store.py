@@ -1,6 +1,7 @@
 """``audiorec store``: look after a library of vectors: describe, check, join, hand on."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -179,6 +180,10 @@ def export(
     wide: Annotated[
         bool, typer.Option("--wide", help="A column for each number in a parquet.")
     ] = False,
+    guard_formulas: Annotated[
+        bool,
+        typer.Option("--guard-formulas", help="Put ' before texts of a csv that begin like =1+1."),
+    ] = False,
     ddl: Annotated[
         Literal["clickhouse", "hive", "duckdb"] | None,
         typer.Option(help="SQL that makes a table of the store and loads it."),
@@ -213,7 +218,15 @@ def export(
     elif output is not None:
         from audiorec.vectors.export import export as export_store
 
-        written = export_store(path, output, format, columns=names, wide=wide)
+        written = export_store(
+            path,
+            output,
+            format,
+            columns=names,
+            wide=wide,
+            guard_formulas=guard_formulas,
+            on_formulas=partial(_say_formulas, guarded=guard_formulas),
+        )
     if json:
         sizes = {str(p): p.stat().st_size for p in written}
         print_json({"schema": "audiorec/store-export/1", "vectors": str(path), "written": sizes})
@@ -342,6 +355,16 @@ def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
         print_json({"schema": schema, "rows": dict(rows)})
     for path, count in rows.items():
         say(f"{count} rows: {path}")
+
+
+def _say_formulas(count: int, *, guarded: bool) -> None:
+    if guarded:
+        say(f"{count} texts begin like a formula and have an apostrophe before them")
+    else:
+        say(
+            f"note: {count} texts begin like a formula, which a spreadsheet would run; "
+            "--guard-formulas puts an apostrophe before them"
+        )
 
 
 def _export_ddl(

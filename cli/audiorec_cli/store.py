@@ -358,13 +358,9 @@ def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
 
 
 def _say_formulas(count: int, *, guarded: bool) -> None:
-    if guarded:
-        say(f"{count} texts begin like a formula and have an apostrophe before them")
-    else:
-        say(
-            f"note: {count} texts begin like a formula, which a spreadsheet would run; "
-            "--guard-formulas puts an apostrophe before them"
-        )
+    done = "an apostrophe stands before them"
+    todo = "a spreadsheet would run them: --guard-formulas puts an apostrophe before them"
+    say(f"note: {count} texts begin like a formula; {done if guarded else todo}")
 
 
 def _export_ddl(

@@ -10,8 +10,10 @@ and files have a largest size; texts must be UTF-8, and columns must stand once.
 wrong becomes one `InputError`, one line that names the file.
 """
 
+import codecs
 import csv
 import gzip
+import io
 import stat
 import sys
 import zlib
@@ -19,10 +21,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 from audiorec.errors import InputError, StoreError
 from audiorec.unfolding import refuse_bomb
+from audiorec.visible import visible
 
 LONGEST_LINE = 1 << 20  # letters of a line; a path has 4,096 bytes at most
 LARGEST_LIST = 1 << 28  # letters; over two million paths
@@ -140,6 +143,14 @@ def table_rows(
     return iter(table.to_pylist())
 
 
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, or what is in it if its name ends in ``.gz``."""
+    opened: IO[bytes]
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as opened:  # type: ignore[assignment]
+        yield opened
+
+
 def check_csv_header(path: Path, failure: str) -> list[str]:
     """Return the column names of a CSV or ``.csv.gz``, before another reader takes it.
 
@@ -150,10 +161,40 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
     """
     with input_errors(path, failure):
         _refuse_devices(path)
-        packed = path.suffix.lower() == ".gz"
-        opened = gzip.open if packed else open
-        with opened(path, "rt", encoding="utf-8-sig", newline="") as file:
+        with unpacked(path) as raw:
+            file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             return _header(csv.reader(_bounded(file, LARGEST_CSV)))
+
+
+class Utf8(io.RawIOBase):
+    """A binary file that must be text: for a reader that answers bad bytes in ways of its own.
+
+    Parameters
+    ----------
+    file : binary file
+        Read from its beginning to its end.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._lines = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes; an `InputError` names the line of those that are not UTF-8."""
+        data = self._file.read(size)
+        try:
+            self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            line = self._lines + data[: error.start].count(b"\n") + 1
+            raise InputError(f"is not UTF-8 in line {line}") from error
+        self._lines += data.count(b"\n")
+        return data
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
 
 
 def read_parquet(
@@ -193,16 +234,43 @@ def read_parquet(
 
     with input_errors(path, failure):
         _refuse_devices(path)
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+        # Buffered before: `check_footer` wants it, and small tables are read whole anyway.
+        with pq.ParquetFile(path, pre_buffer=True, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             columns = [n for n in names if wanted is None or n in wanted or n in needed]
             _check_columns(columns, needed, names)
+            check_footer(file, columns)
             refuse_bomb(file, path, name=str(path), columns=columns)
             table = file.read(columns=columns)
         if texts:
             table = table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
         table.validate(full=True)
         return table
+
+
+def check_footer(file: Any, columns: Sequence[str], groups: Sequence[int] | None = None) -> None:
+    """Let Arrow meet what contradicts itself in a footer where that is an error.
+
+    To ask for the metadata of such a column chunk, as `refuse_bomb` does, ends the process: a
+    C++ exception passes through code that has none. The reader, which looks at all chunks
+    before it reads a page, raises it.
+
+    Parameters
+    ----------
+    file : pyarrow.parquet.ParquetFile
+        Opened with ``pre_buffer=True``.
+    columns : sequence of str
+    groups : sequence of int, optional
+        Row groups; all by default.
+
+    Raises
+    ------
+    OSError, pyarrow.ArrowException
+        What is wrong.
+    """
+    chosen = list(range(file.num_row_groups)) if groups is None else list(groups)
+    if chosen and columns:
+        next(file.iter_batches(1, row_groups=chosen, columns=list(columns)), None)
 
 
 @contextmanager
@@ -273,7 +341,7 @@ def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequenc
     counts = Counter(names)
     missing = [name for name in needed if name not in counts]
     if missing:
-        there = ", ".join(names[:NAMED_COLUMNS])
+        there = visible(", ".join(names[:NAMED_COLUMNS]))
         raise InputError(f"has no column {' and '.join(sorted(missing))}; it has {there}")
     twice = [name for name in columns if counts[name] > 1]
     if twice:

@@ -15,7 +15,7 @@ MAY_IMPORT = {
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
     "unfolding": {"errors"},
-    "user_files": {"errors", "unfolding"},
+    "user_files": {"errors", "unfolding", "visible"},
     "visible": set(),
     "workers": {"errors"},
     "catalogue": {"errors", "user_files"},

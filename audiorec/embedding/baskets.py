@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as csv
+import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions
@@ -100,24 +101,24 @@ def _playlists(path: Path, log: Interactions, place: dict[str, int]) -> Baskets:
 
 def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
     """Return playlist and song of each playlist event, None without such a column."""
-    columns = [PLAYLIST_ID, "song_id", "event"]
-    failure = "cannot be read"
+    columns, failure = (PLAYLIST_ID, "song_id", "event"), "cannot be read"
     if path.suffix.lower() == ".parquet":
-        table = read_parquet(path, failure, wanted=columns)
-        if PLAYLIST_ID not in table.column_names:
-            return None
+        with input_errors(path, failure):
+            if PLAYLIST_ID not in pq.read_schema(path).names:
+                return None
+        table = read_parquet(path, failure, needed=columns, texts=True)
     else:
         if PLAYLIST_ID not in check_csv_header(path, failure):
             return None
         options = csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()), include_columns=columns
+            column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns)
         )
         with input_errors(path, failure):
             table = csv.read_csv(path, convert_options=options)
     is_playlist = pc.equal(table.column("event"), "playlist")
     kept = table.filter(pc.and_(is_playlist, pc.is_valid(table.column(PLAYLIST_ID))))
-    owners = np.asarray(kept.column(PLAYLIST_ID).cast(pa.string()).to_pylist(), object).astype(str)
-    return owners, kept.column("song_id").cast(pa.string()).to_pylist()
+    owners = np.asarray(kept.column(PLAYLIST_ID).to_pylist(), object).astype(str)
+    return owners, kept.column("song_id").to_pylist()
 
 
 def _places(log: Interactions, place: dict[str, int]) -> Any:

@@ -15,7 +15,8 @@ import pyarrow.parquet as pq
 from audiorec.errors import InputError
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
 from audiorec.listening.problems import ProblemKind, ProblemLog
-from audiorec.user_files import check_csv_header, input_errors
+from audiorec.user_files import NAMED_COLUMNS, Utf8, check_csv_header, input_errors, unpacked
+from audiorec.visible import visible
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
@@ -114,39 +115,33 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
 def _csv_batches(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[Any]:
     def skip(row: Any) -> str:
         number = row.number - 1  # the header is row 1
-        log.add(ProblemKind.COLUMNS, [number], _text_of(row))
+        log.add(ProblemKind.COLUMNS, [number], row.text)
         log.bad_rows += 1
         skipped.append(number)
         return "skip"
 
     check_csv_header(path, FAILURE)
     texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS), pa.string())
-    reader = pa_csv.open_csv(
-        path,
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=pa_csv.ParseOptions(invalid_row_handler=skip),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=texts, null_values=[""], strings_can_be_null=True
-        ),
-    )
-    names = _known_columns(reader.schema.names, path)
-    for batch in reader:
-        yield batch.select(names)
-
-
-def _text_of(row: Any) -> str:
-    try:
-        return str(row.text)
-    except UnicodeDecodeError:
-        return "(not UTF-8)"
+    # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
+    with unpacked(path) as file:
+        reader = pa_csv.open_csv(
+            pa.PythonFile(Utf8(file), "r"),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pa_csv.ParseOptions(invalid_row_handler=skip),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=texts, null_values=[""], strings_can_be_null=True
+            ),
+        )
+        names = _known_columns(reader.schema.names, path)
+        for batch in reader:
+            yield batch.select(names)
 
 
 def _known_columns(names: list[str], path: Path) -> list[str]:
     for name in COLUMNS:
         if names.count(name) != 1:
-            raise InputError(
-                f"{path}: column {name!r} is missing or stands twice; it has {', '.join(names)}"
-            )
+            there = visible(", ".join(names[:NAMED_COLUMNS]))
+            raise InputError(f"{path}: column {name!r} is missing or stands twice; it has {there}")
     for name in OPTIONAL_COLUMNS:
         if names.count(name) > 1:
             raise InputError(f"{path}: column {name!r} stands twice")

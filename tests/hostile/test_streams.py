@@ -88,8 +88,8 @@ def test_other_commands(home, how):
 
 
 def test_a_failure_keeps_its_own_exit_code(home):
-    assert shell(home, "info --vectors nothing.parquet --json", ">/dev/full").returncode == 4
-    assert shell(home, "info --vectors nothing.parquet --json", "2>&-").returncode == 4
+    assert shell(home, "info --vectors nothing.parquet --json", ">/dev/full").returncode == 2
+    assert shell(home, "info --vectors nothing.parquet --json", "2>&-").returncode == 2
     assert shell(home, "nosuch", ">&- 2>&-").returncode == 2
 
 

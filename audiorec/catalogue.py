@@ -18,7 +18,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError
-from audiorec.user_files import table_rows
+from audiorec.user_files import input_errors, table_rows
 
 AUDIO_EXTENSIONS = frozenset(
     ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64".split()
@@ -130,14 +130,16 @@ def read_manifest(path: Path) -> list[Source]:
         If the table cannot be read, a column is missing, a cell is empty (with the row's
         number), or two rows have one id.
     """
-    rows = table_rows(path, "cannot read the manifest", needed=("path", "song_id"))
+    failure = "cannot read the manifest"
+    rows = table_rows(path, failure, needed=("path", "song_id"))
     sources = []
     for number, row in enumerate(rows, start=2 if path.suffix != ".parquet" else 1):
         file, name = row.get("path"), row.get("song_id")
         if not file or not name:
             raise InputError(f"{path}: row {number} has an empty path or song_id")
         sources.append(make_source(str(path.parent / str(file)), str(name)))
-    return _unique(sources)
+    with input_errors(path, failure):
+        return _unique(sources)
 
 
 def printable(text: str) -> str:

@@ -36,7 +36,7 @@ from audiorec.catalogue import AUDIO_EXTENSIONS, Source, find_songs, make_source
 from audiorec.errors import InputError, StoreError
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.unfolding import refuse_bomb
-from audiorec.user_files import check_footer, csv_table, input_errors
+from audiorec.user_files import csv_table, input_errors, refuse_devices
 
 METADATA_KEY = b"audiorec"
 KIND = "manifest"
@@ -172,6 +172,9 @@ class Manifest:
         """
         with ExitStack() as on_error:
             try:
+                if not is_uri(place):
+                    with input_errors(place, "cannot read the manifest"):
+                        refuse_devices(Path(place.removeprefix("file://")))
                 file = on_error.enter_context(opened(place))
                 csv_file = place.lower().endswith((".csv", ".tsv"))
                 rows = _CsvRows(place, file) if csv_file else _ParquetRows(place, file)
@@ -246,7 +249,7 @@ class _ParquetRows:
     def __init__(self, place: str, source: Any) -> None:
         self._place = place
         self._source = source
-        self._file = pq.ParquetFile(source, pre_buffer=True)
+        self._file = pq.ParquetFile(source)
         self.names = [n for n in self._file.schema_arrow.names if n in COLUMNS]
         self.created_at = _created_at(self._file.schema_arrow.metadata)
         self._starts = [0]
@@ -265,7 +268,6 @@ class _ParquetRows:
 
     def _group(self, group: int) -> list[dict[str, Any]]:
         names, groups = self.names, [group]
-        check_footer(self._file, names, groups)
         refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
         rows: list[dict[str, Any]] = self._file.read_row_group(group, columns=names).to_pylist()
         return rows

@@ -55,7 +55,7 @@ def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str
     with input_errors(source, failure):
         if source == "-":
             return [_bare(line) for line in _bounded(_stdin(errors), LARGEST_LIST)]
-        _refuse_devices(Path(source))
+        refuse_devices(Path(source))
         with Path(source).open(encoding="utf-8-sig", errors=errors, newline="\n") as file:
             return [_bare(line) for line in _bounded(file, LARGEST_LIST)]
 
@@ -69,7 +69,7 @@ def read_text(path: Path, failure: str) -> str:
         If it cannot be read, or is larger than 2**20 bytes.
     """
     with input_errors(path, failure):
-        _refuse_devices(path)
+        refuse_devices(path)
         with path.open("rb") as file:
             content = file.read(LARGEST_TEXT + 1)
         if len(content) > LARGEST_TEXT:
@@ -100,7 +100,7 @@ def csv_rows(
         or a column is missing.
     """
     with input_errors(path, failure):
-        _refuse_devices(Path(path))
+        refuse_devices(Path(path))
         with Path(path).open(newline="", encoding="utf-8-sig") as file:
             yield from csv_table(path, failure, needed=needed, file=file)[1]
 
@@ -128,7 +128,10 @@ def csv_table(
     def rows() -> Iterator[Mapping[str, str]]:
         # Not csv.DictReader, which pads short rows: with ten thousand columns, by far the most.
         with input_errors(path, failure):
-            yield from (dict(zip(names, row, strict=False)) for row in reader if row)
+            try:
+                yield from (dict(zip(names, row, strict=False)) for row in reader if row)
+            except csv.Error as error:
+                raise InputError(f"line {reader.line_num}: {error}") from error
 
     return names, rows()
 
@@ -160,7 +163,7 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
         If the file cannot be read, is no file, or has no header of a sensible size in UTF-8.
     """
     with input_errors(path, failure):
-        _refuse_devices(path)
+        refuse_devices(path)
         with unpacked(path) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             return _header(csv.reader(_bounded(file, LARGEST_CSV)))
@@ -233,13 +236,11 @@ def read_parquet(
     import pyarrow.parquet as pq
 
     with input_errors(path, failure):
-        _refuse_devices(path)
-        # Buffered before: `check_footer` wants it, and small tables are read whole anyway.
-        with pq.ParquetFile(path, pre_buffer=True, page_checksum_verification=True) as file:
+        refuse_devices(path)
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             names = file.schema_arrow.names
             columns = [n for n in names if wanted is None or n in wanted or n in needed]
             _check_columns(columns, needed, names)
-            check_footer(file, columns)
             refuse_bomb(file, path, name=str(path), columns=columns)
             table = file.read(columns=columns)
         if texts:
@@ -248,29 +249,19 @@ def read_parquet(
         return table
 
 
-def check_footer(file: Any, columns: Sequence[str], groups: Sequence[int] | None = None) -> None:
-    """Let Arrow meet what contradicts itself in a footer where that is an error.
-
-    To ask for the metadata of such a column chunk, as `refuse_bomb` does, ends the process: a
-    C++ exception passes through code that has none. The reader, which looks at all chunks
-    before it reads a page, raises it.
-
-    Parameters
-    ----------
-    file : pyarrow.parquet.ParquetFile
-        Opened with ``pre_buffer=True``.
-    columns : sequence of str
-    groups : sequence of int, optional
-        Row groups; all by default.
+def refuse_devices(path: Path) -> None:
+    """Refuse what is no file and no pipe: a device may have no end.
 
     Raises
     ------
-    OSError, pyarrow.ArrowException
-        What is wrong.
+    InputError
+        If it is a device, a folder or a socket.
+    OSError
+        If nothing is there.
     """
-    chosen = list(range(file.num_row_groups)) if groups is None else list(groups)
-    if chosen and columns:
-        next(file.iter_batches(1, row_groups=chosen, columns=list(columns)), None)
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise InputError("is no file and no pipe")
 
 
 @contextmanager
@@ -292,12 +283,6 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
     except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         raise InputError(f"{path}: {failure}: {_first_line(reason)}") from error
-
-
-def _refuse_devices(path: Path) -> None:
-    mode = path.stat().st_mode
-    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
-        raise InputError("is no file and no pipe")
 
 
 def _stdin(errors: str) -> TextIO:

@@ -153,7 +153,7 @@ def _example(scalar: Any) -> Any:
     try:
         return scalar.as_py()
     except (OverflowError, ValueError):  # a time that Python's dates do not reach
-        return f"{scalar.type} {getattr(scalar, 'value', '')}".strip()
+        return scalar.value
 
 
 def _empty(ids: Any) -> Flags:

@@ -148,6 +148,8 @@ def read_aliases(path: Path) -> Any:
         If the file is missing, truncated, or has not the columns of a table of aliases.
     """
     failure = "no table of aliases"
+    if not path.exists():
+        raise StoreError(f"{path}: no such file")
     try:
         table = read_parquet(path, failure, needed=SCHEMA.names, texts=True)
     except InputError as error:

@@ -57,7 +57,7 @@ def kind_of(path: Path) -> Kind | None:
         metadata = pq.read_schema(path).metadata or {}
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = (str(error).strip() or "unknown").splitlines()[0]
         raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error
     try:

@@ -98,6 +98,8 @@ def open_checked(
         file = pq.ParquetFile(path, memory_map=True)
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: the name of a column is not UTF-8") from error
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
     try:
@@ -215,6 +217,8 @@ def store_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: damaged: {_first_line(error)}") from error
     except pa.ArrowException as error:
         raise StoreError(f"{path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: a name or a text in it is not UTF-8") from error
 
 
 def _first_line(error: BaseException) -> str:

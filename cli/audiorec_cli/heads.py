@@ -1,5 +1,6 @@
 """``audiorec heads``: train a classifier of your own, and judge one."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -24,6 +25,7 @@ app = typer.Typer(
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
 CACHE_FOLDER = "features"
+LONGEST_NAME = 64  # letters of a task in the name of a file
 
 UNGROUPED = (
     "No groups were given: songs of one artist may have been on both sides, so the figures are "
@@ -132,8 +134,10 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
 
     reports = {"segment": segments, "song": songs}
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
+    # A head's task is a text of its file: not what may name any other file, and not too long.
+    name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]
     for by, png in drawn.items():
-        with replaced(folder / f"{task}-by-{by}.png") as path:
+        with replaced(folder / f"{name}-by-{by}.png") as path:
             path.write_bytes(png)
     say(f"pictures: {folder}")
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -82,7 +83,9 @@ def song_row(store: "VectorStore", name: str) -> int:
     """Return the row of one song of the store: an id, a part of one, or a known file."""
     song_id = find_id(store, name)
     if song_id is None:
-        raise InputError(f"{name}: not a song of {store.path}; add it: audiorec extract {name}")
+        raise InputError(
+            f"{name}: not a song of {store.path}; add it: audiorec extract {quote(name)}"
+        )
     return store.row_number(song_id)
 
 

@@ -181,6 +181,13 @@ def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     assert odd or command == "doctor"
 
 
+def test_a_playlist_on_stdout_leaves_out_what_it_cannot_show(home, monkeypatch, capfd):
+    monkeypatch.chdir(home)
+    code, out, err = run_command(monkeypatch, capfd, "similar", IDS[0], "--m3u8", "-")
+    assert (code, out) == (0, "#EXTM3U\n")
+    assert err.count("left out, its name cannot stand in a playlist") == 4
+
+
 def test_json_parses_to_the_names_as_they_are(home, monkeypatch, capfd):
     monkeypatch.chdir(home)
     _, out, _ = run_command(monkeypatch, capfd, "info", IDS[0], "--json")

@@ -9,7 +9,6 @@ What cannot be looked at is listed too, as a `Source` with a `problem`: a folder
 be listed, under its own name with a slash at the end, and a song that is there by name only.
 """
 
-import csv
 import errno
 import glob
 import os
@@ -17,10 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError
 from audiorec.files.times import within_int64
-from audiorec.parquet_files import open_parquet
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import input_errors, table_rows
 from audiorec.walk import Unlisted, closed_to, system_reason, walk
 
 
@@ -142,13 +140,16 @@ def read_manifest(path: Path) -> list[Source]:
         If the table cannot be read, a column is missing, a cell is empty (with the row's
         number), or two rows have one id.
     """
-    rows = _parquet_rows(path) if path.suffix == ".parquet" else _csv_rows(path)
+    failure = "cannot read the manifest"
+    rows = table_rows(path, failure, needed=("path", "song_id"))
     sources = []
-    for number, (file, name) in enumerate(rows, start=2 if path.suffix != ".parquet" else 1):
+    for number, row in enumerate(rows, start=2 if path.suffix != ".parquet" else 1):
+        file, name = row.get("path"), row.get("song_id")
         if not file or not name:
             raise InputError(f"{path}: row {number} has an empty path or song_id")
-        sources.append(make_source(str(path.parent / file), name))
-    return _unique(sources)
+        sources.append(make_source(str(path.parent / str(file)), str(name)))
+    with input_errors(path, failure):
+        return _unique(sources)
 
 
 def printable(text: str) -> str:
@@ -240,36 +241,3 @@ def _unique(sources: list[Source]) -> list[Source]:
             "give the folder that holds both, or ids of your own (--id-from, --manifest)"
         )
     return [by_id[name] for name in sorted(by_id)]
-
-
-def _csv_rows(path: Path) -> Iterator[tuple[str, str]]:
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            _require_columns(path, reader.fieldnames or ())
-            yield from ((row["path"] or "", row["song_id"] or "") for row in reader)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{path}: cannot read the manifest: {error}") from error
-
-
-def _parquet_rows(path: Path) -> Iterator[tuple[str, str]]:
-    import pyarrow as pa
-
-    columns = ["path", "song_id"]
-    try:
-        with open_parquet(path) as file:
-            _require_columns(path, file.schema_arrow.names)
-            refuse_bomb(file, path, name=str(path), columns=columns)
-            table = file.read(columns=columns)
-    except StoreError as error:
-        raise InputError(str(error)) from error
-    except (OSError, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot read the manifest: {error}") from error
-    values = (table.column(name).to_pylist() for name in columns)
-    yield from ((str(a or ""), str(b or "")) for a, b in zip(*values, strict=True))
-
-
-def _require_columns(path: Path, names: Iterable[str]) -> None:
-    missing = {"path", "song_id"} - set(names)
-    if missing:
-        raise InputError(f"{path}: the manifest has no column {' and '.join(sorted(missing))}")

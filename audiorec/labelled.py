@@ -7,8 +7,7 @@ Features are extracted once, by an ordinary run into a cache folder, and read fr
 ever after: the run is resumable and skips what it knows, like any other.
 """
 
-import csv
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,17 +16,16 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.catalogue import Source, find_songs, make_source
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError
 from audiorec.evaluation.classification import Report, by_track, report
 from audiorec.extraction import RunOptions, make_outputs, run
-from audiorec.parquet_files import open_parquet
 from audiorec.report import Progress, Stopped
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
 from audiorec.tagger.heads_train import HeadRecipe, Trained, train_head
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import Features
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import table_rows
 from audiorec.vectors.schema import feature_column
 
 DEFAULT_INPUTS = ("msd.penultimate", "mtt.penultimate")
@@ -206,8 +204,9 @@ def _from_folder(folder: Path) -> list[LabelledSong]:
 
 
 def _from_table(path: Path) -> list[LabelledSong]:
-    songs = {}
-    for number, row in enumerate(_rows(path), start=1):
+    songs, needed, wanted = {}, ("path", "label"), ("song_id", "group")
+    rows = table_rows(path, "cannot read the labels", needed=needed, wanted=wanted)
+    for number, row in enumerate(rows, start=1):
         file, label = row.get("path"), row.get("label")
         if not file or not label:
             raise InputError(f"{path}: row {number} has no path or no label")
@@ -217,23 +216,6 @@ def _from_table(path: Path) -> list[LabelledSong]:
         source = make_source(str(path.parent / str(file)), name)
         songs[name] = LabelledSong(source, str(label), str(row.get("group") or name))
     return [songs[name] for name in sorted(songs)]
-
-
-def _rows(path: Path) -> Iterable[dict[str, Any]]:
-    import pyarrow as pa
-
-    try:
-        if path.suffix == ".parquet":
-            with open_parquet(path) as file:
-                refuse_bomb(file, path, name=str(path))
-                rows: list[dict[str, Any]] = file.read().to_pylist()
-            return rows
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            return list(csv.DictReader(file))
-    except StoreError as error:
-        raise InputError(str(error)) from error
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise InputError(f"{path}: cannot read the labels: {error}") from error
 
 
 def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
@@ -250,9 +232,8 @@ def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
 def _read_features(
     songs: Sequence[LabelledSong], path: Path, classes: tuple[str, ...]
 ) -> LabelledFeatures:
-    import pyarrow.parquet as pq
-
-    table = pq.read_table(path, page_checksum_verification=True)
+    with open_parquet(path) as file:
+        table = file.read()
     at = {name: i for i, name in enumerate(table.column("song_id").to_pylist())}
     used = [song for song in songs if song.source.song_id in at]
     if not used:

@@ -19,7 +19,6 @@ Only ``path`` is needed, and a CSV with these names does as well. Rows of a Parq
 read by row groups: a machine that works on one shard of many does not read the others.
 """
 
-import csv
 import io
 import json
 import os
@@ -36,10 +35,11 @@ import pyarrow.parquet as pq
 
 from audiorec.catalogue import Source, find_songs, make_source, printable
 from audiorec.errors import InputError, StoreError
+from audiorec.files.parquet_files import WRITING, open_parquet
 from audiorec.files.times import within_int64
-from audiorec.parquet_files import WRITING, open_parquet
 from audiorec.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import csv_table, input_errors, refuse_devices
 from audiorec.walk import AUDIO_EXTENSIONS, matches
 
 METADATA_KEY = b"audiorec"
@@ -173,6 +173,9 @@ class Manifest:
         """
         with ExitStack() as on_error:
             try:
+                if not is_uri(place):
+                    with input_errors(place, "cannot read the manifest"):
+                        refuse_devices(Path(place.removeprefix("file://")))
                 file = on_error.enter_context(opened(place))
                 csv_file = place.lower().endswith((".csv", ".tsv"))
                 rows = _CsvRows(place, file) if csv_file else _ParquetRows(place, file)
@@ -228,7 +231,7 @@ class Manifest:
         path = join(self._folder, str(written)).removeprefix("file://")
         try:
             size, mtime_ns = (_number(row.get(name)) for name in ("size", "mtime_ns"))
-        except ValueError as error:
+        except (ValueError, TypeError) as error:
             raise InputError(f"{self.place}: row {number}: {error}") from error
         uri = path if is_uri(path) else printable(os.path.abspath(path))  # noqa: PTH100
         name = str(row.get("song_id") or printable(str(written)))
@@ -262,20 +265,18 @@ class _ParquetRows:
     def __len__(self) -> int:
         return self._starts[-1]
 
-    def read(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    def read(self, start: int, stop: int) -> Iterator[Mapping[str, Any]]:
         for group, (first, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
             if first < stop and start < end:
-                self._check(group)
-                table = self._file.read_row_group(group, columns=self.names)
-                inside = table.slice(max(start - first, 0), min(stop, end) - max(start, first))
-                yield from inside.to_pylist()
+                with input_errors(self._place, "cannot read the manifest"):
+                    rows = self._group(group)
+                yield from rows[max(start - first, 0) : min(stop, end) - first]
 
-    def _check(self, group: int) -> None:
+    def _group(self, group: int) -> list[dict[str, Any]]:
         names, groups = self.names, [group]
-        try:
-            refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
-        except StoreError as error:
-            raise InputError(str(error)) from error
+        refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
+        rows: list[dict[str, Any]] = self._file.read_row_group(group, columns=names).to_pylist()
+        return rows
 
 
 class _CsvRows:
@@ -288,14 +289,13 @@ class _CsvRows:
         if len(content) > MAX_CSV_BYTES:
             raise StoreError(f"{place}: is larger than {MAX_CSV_BYTES} bytes; write it as Parquet")
         text = io.StringIO(content.decode("utf-8-sig"), newline="")
-        reader = csv.DictReader(text, delimiter="\t" if place.lower().endswith(".tsv") else ",")
-        self._rows = list(reader)
-        self.names = list(reader.fieldnames or ())
+        self.names, rows = csv_table(place, "cannot read the manifest", file=text)
+        self._rows = list(rows)
 
     def __len__(self) -> int:
         return len(self._rows)
 
-    def read(self, start: int, stop: int) -> Iterator[dict[str, Any]]:
+    def read(self, start: int, stop: int) -> Iterator[Mapping[str, Any]]:
         yield from self._rows[start:stop]
 
 

@@ -84,7 +84,8 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a metrics textfile: {error}") from error
     found: dict[str, dict[Labels, float]] = {}
-    for line in text.splitlines():
+    # Not splitlines: a path in a label may hold other characters that end a line.
+    for line in text.removesuffix("\n").split("\n") if text else ():
         if line.startswith(("# HELP audiorec_", "# TYPE audiorec_")):
             continue
         match = _SAMPLE.fullmatch(line)

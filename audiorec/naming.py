@@ -17,7 +17,6 @@ Listing stays quick: `known_names` takes the tags of files that did not change f
 store that is extended, and opens the others only.
 """
 
-import csv
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -28,6 +27,7 @@ from audiorec.audio.tags import read_tag
 from audiorec.catalogue import printable
 from audiorec.errors import InputError, StoreError
 from audiorec.files.times import within_int64
+from audiorec.user_files import csv_rows
 from audiorec.vectors.parquet import open_checked
 from audiorec.vectors.schema import Kind
 
@@ -170,19 +170,11 @@ def read_id_table(
     InputError
         If the table cannot be read, or a column or a cell that is needed is missing.
     """
-    try:
-        with table.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            missing = set(needed) - set(reader.fieldnames or ())
-            if missing:
-                raise InputError(f"{table}: has no column {' and '.join(sorted(missing))}")
-            for number, row in enumerate(reader, start=2):
-                if not all(row[name] for name in needed):
-                    raise InputError(f"{table}: row {number} has an empty {' or '.join(needed)}")
-                yield number, row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise InputError(f"{table}: cannot read the table of ids: {reason}") from error
+    rows = csv_rows(table, "cannot read the table of ids", needed=needed)
+    for number, row in enumerate(rows, start=2):
+        if not all(row.get(name) for name in needed):
+            raise InputError(f"{table}: row {number} has an empty {' or '.join(needed)}")
+        yield number, row
 
 
 def row_aliases(row: Mapping[str, object]) -> Sequence[tuple[str, str]]:

@@ -63,6 +63,10 @@ def refuse_bomb(
     if rows > max(LEAST_ROWS, ROWS_A_BYTE * size):
         raise StoreError(f"{name}: claims {rows} rows in {size} bytes, which no list of songs has")
     limit = max(LEAST_BYTES, TIMES_FILE * size)
+    chosen = list(range(file.metadata.num_row_groups) if groups is None else groups)
+    if columns is None:
+        _refuse(sum(file.metadata.row_group(g).total_byte_size for g in chosen), limit, name)
+    _check_chunks(file, source, name, columns, chosen)
     known = least = 0
     most: Counter[str] = Counter()
     folded: dict[str, dict[int, Any]] = {}
@@ -81,6 +85,32 @@ def refuse_bomb(
         for n_bytes in _text_bytes(file.metadata, source, folded[path], path):
             known += n_bytes
             _refuse(known, limit, name)
+
+
+def _check_chunks(
+    file: Any, source: Any, name: str, columns: Collection[str] | None, groups: list[int]
+) -> None:
+    """Refuse column chunks whose metadata contradict themselves.
+
+    To ask for them, as `_chunks` does, would end the process: a C++ exception passes through
+    code of Arrow that lets none pass. A reader that buffers looks at all chunks before it reads
+    a page, and raises it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [n for n in file.schema_arrow.names if columns is None or n in columns]
+    if not groups or not names:
+        return
+    mapped = isinstance(source, (str, os.PathLike))
+    try:
+        with pq.ParquetFile(
+            source, metadata=file.metadata, memory_map=mapped, pre_buffer=True
+        ) as reader:
+            next(reader.iter_batches(1, row_groups=groups, columns=names), None)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise StoreError(f"{name}: damaged: {reason}") from error
 
 
 def _chunks(

@@ -28,7 +28,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.parquet_files import float_leaves, is_sealed, open_parquet
+from audiorec.files.parquet_files import float_leaves, is_sealed, open_parquet
 from audiorec.types import STATISTICS
 from audiorec.vectors.digests import Digests, digest_writer
 from audiorec.vectors.inventory import inventory

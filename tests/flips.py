@@ -105,7 +105,7 @@ def read_embeddings(path):
 
 
 def read_plain(path):
-    from audiorec.parquet_files import open_parquet
+    from audiorec.files.parquet_files import open_parquet
     from audiorec.vectors.parquet import open_whole, store_errors
     from audiorec.vectors.verify import verify
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1] / "audiorec"
-BASE = {"errors", "files", "json_files", "parquet_files", "spec", "torch_use", "types", "unfolding"}
+BASE = {"errors", "files", "spec", "torch_use", "types", "unfolding", "user_files", "visible"}
 MAY_IMPORT = {
     "errors": set(),
     "files": {"errors"},
     "spec": {"errors"},
     "types": {"errors", "spec"},
     "torch_use": {"errors"},
-    "json_files": set(),
-    "parquet_files": {"errors"},
     "unfolding": {"errors"},
+    "user_files": {"errors", "files", "unfolding", "visible"},
+    "visible": set(),
     "imports": set(),
     "workers": {"errors", "imports"},
     "walk": set(),
-    "catalogue": {"errors", "files", "parquet_files", "unfolding", "walk"},
+    "catalogue": {"errors", "files", "user_files", "walk"},
     "plan": {"catalogue"},
     "keeping": {"catalogue", "plan"},
     "report": set(),
@@ -29,9 +29,9 @@ MAY_IMPORT = {
     "options": {"workers"},
     "storage": {"errors", "files"},
     "fetch": {"errors", "storage"},
-    "manifest": {"catalogue", "errors", "files", "parquet_files", "storage", "unfolding", "walk"},
+    "manifest": {"catalogue", "errors", "files", "storage", "unfolding", "user_files", "walk"},
     "reading": {"types"},
-    "naming": {"audio", "catalogue", "errors", "files", "vectors"},
+    "naming": {"audio", "catalogue", "errors", "files", "user_files", "vectors"},
     "audio": BASE,
     "tagger": BASE,
     "vectors": BASE | {"workers"},

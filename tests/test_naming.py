@@ -150,7 +150,7 @@ def test_forms_that_there_are_not(form):
 
 
 def test_a_table_that_is_not_there(tmp_path):
-    with pytest.raises(InputError, match=r"ids\.csv: cannot read .*: No such file"):
+    with pytest.raises(InputError, match=r"ids\.csv: cannot read .*: no such file"):
         parse_naming(f"csv:{tmp_path}/ids.csv")
     assert row_aliases({"song_id": "1", "path": "a", None: ["too", "many"]}) == []
 

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as csv
 
 from audiorec.errors import InputError
+from audiorec.files.parquet_files import read_schema
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.metric.triplets import (
     SESSION_GAP_S,
@@ -25,9 +26,8 @@ from audiorec.metric.triplets import (
     playlists,
     sessions,
 )
-from audiorec.parquet_files import open_parquet
 from audiorec.types import Pairs
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import check_csv_header, input_errors, read_parquet
 
 PLAYLIST_ID = "playlist_id"
 LEFT_OUT = ("skip", "dislike", "playlist")
@@ -101,24 +101,24 @@ def _playlists(path: Path, log: Interactions, place: dict[str, int]) -> Baskets:
 
 def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
     """Return playlist and song of each playlist event, None without such a column."""
-    columns = [PLAYLIST_ID, "song_id", "event"]
+    columns, failure = (PLAYLIST_ID, "song_id", "event"), "cannot be read"
     if path.suffix.lower() == ".parquet":
-        with open_parquet(path) as file:
-            if PLAYLIST_ID not in file.schema_arrow.names:
+        with input_errors(path, failure):
+            if PLAYLIST_ID not in read_schema(path).names:
                 return None
-            refuse_bomb(file, path, name=str(path), columns=columns)
-            table = file.read(columns=columns)
+        table = read_parquet(path, failure, needed=columns, texts=True)
     else:
-        if PLAYLIST_ID not in csv.open_csv(path).schema.names:
+        if PLAYLIST_ID not in check_csv_header(path, failure):
             return None
         options = csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()), include_columns=columns
+            column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns)
         )
-        table = csv.read_csv(path, convert_options=options)
+        with input_errors(path, failure):
+            table = csv.read_csv(path, convert_options=options)
     is_playlist = pc.equal(table.column("event"), "playlist")
     kept = table.filter(pc.and_(is_playlist, pc.is_valid(table.column(PLAYLIST_ID))))
-    owners = np.asarray(kept.column(PLAYLIST_ID).cast(pa.string()).to_pylist(), object).astype(str)
-    return owners, kept.column("song_id").cast(pa.string()).to_pylist()
+    owners = np.asarray(kept.column(PLAYLIST_ID).to_pylist(), object).astype(str)
+    return owners, kept.column("song_id").to_pylist()
 
 
 def _places(log: Interactions, place: dict[str, int]) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 
 from audiorec.errors import MissingExtraError
 from audiorec.evaluation.classification import Report
+from audiorec.visible import visible
 
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.8, 110  # inches and dots an inch
 DARK = 0.55  # of a row: above, white figures are read better
@@ -41,7 +42,7 @@ def draw(report: Report, *, title: str) -> bytes:
     left, right = figure.subplots(1, 2)
     _draw_confusion(left, report)
     _draw_reliability(right, report)
-    figure.suptitle(title)
+    figure.suptitle(visible(title), parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
@@ -66,10 +67,11 @@ def _draw_confusion(axes: Any, report: Report) -> None:
     """Colour each row by its shares, and print the counts where there is room."""
     counts = report.confusion.astype(np.float64)
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    places, names = range(len(report.classes)), report.classes
+    places, names = range(len(report.classes)), [visible(name) for name in report.classes]
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set_xticks(places, names, rotation=45, ha="right")
-    axes.set_yticks(places, names)
+    # Not as formulas: a class may have dollar signs in its name.
+    axes.set_xticks(places, names, rotation=45, ha="right", parse_math=False)
+    axes.set_yticks(places, names, parse_math=False)
     axes.set_xlabel("answer")
     axes.set_ylabel("class")
     axes.set_title(f"accuracy {report.accuracy}")

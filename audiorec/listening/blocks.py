@@ -10,18 +10,20 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
-import pyarrow.parquet as pq
 
 from audiorec.errors import InputError
+from audiorec.files.parquet_files import open_parquet, read_schema
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
 from audiorec.listening.problems import ProblemKind, ProblemLog
-from audiorec.parquet_files import open_parquet
+from audiorec.user_files import NAMED_COLUMNS, Utf8, check_csv_header, input_errors, unpacked
+from audiorec.visible import visible
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
 TEXT_COLUMNS = ("user_id", "song_id", "event")
 CSV_ENDS = (".csv", ".csv.gz")
 PARQUET_ENDS = (".parquet", ".pq")
+FAILURE = "cannot be read"
 METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
 
 
@@ -73,8 +75,6 @@ def interaction_blocks(path: Path, log: ProblemLog, skipped: list[int]) -> Itera
     InputError
         If the file is missing, damaged, neither format, or lacks a column.
     """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
     if path.name.lower().endswith(CSV_ENDS):
         batches = _csv_batches(path, log, skipped)
     elif path.suffix.lower() in PARQUET_ENDS:
@@ -82,22 +82,19 @@ def interaction_blocks(path: Path, log: ProblemLog, skipped: list[int]) -> Itera
     else:
         raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
     first = 1
-    try:
+    with input_errors(path, FAILURE):
         for batch in batches:
+            batch.validate(full=True)
             yield Block(batch, first)
             first += batch.num_rows
-    except (pa.ArrowException, OSError, EOFError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: cannot be read: {line}") from error
 
 
 def is_simulated(path: Path) -> bool:
     """Return whether a file says of itself that it was simulated; only Parquet can."""
     if path.suffix.lower() not in PARQUET_ENDS:
         return False
-    metadata = pq.read_schema(path).metadata or {}
+    with input_errors(path, FAILURE):
+        metadata = read_schema(path).metadata or {}
     try:
         content = json.loads(metadata.get(METADATA_KEY, b"{}"))
     except ValueError:  # another tool's key of the same name
@@ -123,26 +120,28 @@ def _csv_batches(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[An
         skipped.append(number)
         return "skip"
 
+    check_csv_header(path, FAILURE)
     texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS), pa.string())
-    reader = pa_csv.open_csv(
-        path,
-        read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-        parse_options=pa_csv.ParseOptions(invalid_row_handler=skip),
-        convert_options=pa_csv.ConvertOptions(
-            column_types=texts, null_values=[""], strings_can_be_null=True
-        ),
-    )
-    names = _known_columns(reader.schema.names, path)
-    for batch in reader:
-        yield batch.select(names)
+    # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
+    with unpacked(path) as file:
+        reader = pa_csv.open_csv(
+            pa.PythonFile(Utf8(file), "r"),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pa_csv.ParseOptions(invalid_row_handler=skip),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=texts, null_values=[""], strings_can_be_null=True
+            ),
+        )
+        names = _known_columns(reader.schema.names, path)
+        for batch in reader:
+            yield batch.select(names)
 
 
 def _known_columns(names: list[str], path: Path) -> list[str]:
     for name in COLUMNS:
         if names.count(name) != 1:
-            raise InputError(
-                f"{path}: column {name!r} is missing or stands twice; it has {', '.join(names)}"
-            )
+            there = visible(", ".join(names[:NAMED_COLUMNS]))
+            raise InputError(f"{path}: column {name!r} is missing or stands twice; it has {there}")
     for name in OPTIONAL_COLUMNS:
         if names.count(name) > 1:
             raise InputError(f"{path}: column {name!r} stands twice")

@@ -124,7 +124,7 @@ def _clean(block: Block, log: ProblemLog) -> tuple[int, dict[str, Any]]:
     def note(kind: ProblemKind, mask: Flags, column: Any) -> None:
         where = np.flatnonzero(mask)
         if len(where):
-            log.add(kind, numbers[where], column[int(where[0])].as_py())
+            log.add(kind, numbers[where], _example(column[int(where[0])]))
             bad[where] = True
 
     users, songs = block.column("user_id"), block.column("song_id")
@@ -149,6 +149,13 @@ def _clean(block: Block, log: ProblemLog) -> tuple[int, dict[str, Any]]:
     return len(block), columns | {name: array[~bad] for name, array in arrays.items()}
 
 
+def _example(scalar: Any) -> Any:
+    try:
+        return scalar.as_py()
+    except (OverflowError, ValueError):  # a time that Python's dates do not reach
+        return scalar.value
+
+
 def _empty(ids: Any) -> Flags:
     lengths = pc.binary_length(plain(ids)).fill_null(0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False) == 0, np.bool_)
@@ -163,7 +170,8 @@ def _event_codes(column: Any) -> tuple[Any, Flags]:
 def _ratios(block: Block) -> tuple[Any, Flags]:
     ratios, bad = to_floats(block.column("played_ratio"))
     bad |= (ratios < 0) | (ratios > CLAMPED_RATIO)
-    return np.minimum(ratios, 1.0).astype(np.float32), bad
+    # Not as it stands where it is bad: it may be more than float32 holds.
+    return np.where(bad, np.nan, np.minimum(ratios, 1.0)).astype(np.float32), bad
 
 
 def _weights(block: Block) -> tuple[Any, Flags]:
@@ -171,7 +179,7 @@ def _weights(block: Block) -> tuple[Any, Flags]:
     weights, bad = to_floats(column)
     given = column.is_valid().to_numpy(zero_copy_only=False)
     bad |= given & ~((weights >= MIN_WEIGHT) & (weights <= MAX_WEIGHT))
-    return np.where(given, weights, 1.0).astype(np.float32), bad
+    return np.where(given & ~bad, weights, 1.0).astype(np.float32), bad
 
 
 def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:

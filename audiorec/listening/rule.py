@@ -16,6 +16,7 @@ from typing import Any
 
 from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS
+from audiorec.user_files import read_text
 
 
 class Verdict(StrEnum):
@@ -145,10 +146,10 @@ def load_rule(path: str | Path) -> Rule:
     """
     path = Path(path)
     try:
-        text = path.read_text("utf-8")
+        text = read_text(path, "cannot read the rule")
         content = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+    except InputError:
+        raise
     except (ValueError, RecursionError) as error:  # both decoders raise a ValueError
         raise InputError(f"{path}: not a rule: {error}") from error
     try:

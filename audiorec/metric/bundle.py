@@ -28,7 +28,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
 from audiorec.errors import InputError, WeightsError
-from audiorec.json_files import parse_json, sealed, unsealed
+from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 
 FORMAT_VERSION = 1

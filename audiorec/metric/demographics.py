@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.csv
 
 from audiorec.errors import InputError
-from audiorec.parquet_files import open_parquet
 from audiorec.types import FloatArray
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import check_csv_header, input_errors, read_parquet
 
 USER_ID = "user_id"
 MIN_COUNT = 5  # users that share a value before it has a column of its own
 MAX_VALUES = 100  # columns for the values of one category
+LARGEST_NUMBER = 1e100  # its square, and the sum of many, is still a float64
 MAX_DEVIATION = 5.0  # standard deviations; a typing error in an age is not an elephant
 MISSING, OTHER = "missing", "other"
 
@@ -181,21 +181,16 @@ class Encoder:
 
 
 def _read_table(path: Path) -> Any:
-    try:
-        if path.suffix.lower() == ".csv":
-            # An id of digits is still an id: "007" must not become 7.
-            options = pa.csv.ConvertOptions(
-                column_types={USER_ID: pa.string()}, strings_can_be_null=True
-            )
-            return pa.csv.read_csv(path, convert_options=options)
-        with open_parquet(path) as file:
-            refuse_bomb(file, path, name=str(path))
-            return file.read()
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read as a table: {reason}") from error
+    failure = "cannot be read as a table"
+    if path.suffix.lower() != ".csv":
+        return read_parquet(path, failure, wanted=None)
+    check_csv_header(path, failure)
+    with input_errors(path, failure):
+        # An id of digits is still an id: "007" must not become 7.
+        options = pa.csv.ConvertOptions(
+            column_types={USER_ID: pa.string()}, strings_can_be_null=True
+        )
+        return pa.csv.read_csv(path, convert_options=options)
 
 
 def _ids(column: Any, path: Path) -> list[str]:
@@ -221,9 +216,11 @@ def _is_text(kind: Any) -> bool:
 def _numbers(column: Any, path: Path, name: str) -> Any:
     values = [np.nan if v is None else float(v) for v in column.to_pylist()]
     numbers = np.asarray(values, np.float64)
-    bad = np.flatnonzero(np.isinf(numbers))
+    bad = np.flatnonzero(np.abs(numbers) > LARGEST_NUMBER)
     if len(bad):
-        raise InputError(f"{path}: column {name!r} is infinite in row {int(bad[0]) + 1}")
+        row = int(bad[0])
+        size = "infinite" if np.isinf(numbers[row]) else f"over {LARGEST_NUMBER:g}"
+        raise InputError(f"{path}: column {name!r} is {size} in row {row + 1}")
     return numbers
 
 

@@ -5,14 +5,12 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
 from audiorec.metric.users import Int64Array
-from audiorec.parquet_files import open_parquet
 from audiorec.recall.sides import (
     ARTIST,
     Side,
@@ -24,9 +22,8 @@ from audiorec.recall.sides import (
 )
 from audiorec.recall.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.types import Preferences
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import read_parquet
 from audiorec.vectors.embeddings import EmbeddingTable
-from audiorec.vectors.parquet import store_errors
 from audiorec.vectors.store import VectorStore
 
 By = Literal["auto", "embedding", "vector"]
@@ -189,20 +186,8 @@ def _by_embedding(
 
 def _artists(path: Path, songs: Side) -> Int64Array:
     """Return the artists of songs by a table of song_id and artist."""
-    try:
-        file = open_parquet(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: not a Parquet file: {reason}") from error
-    with file, store_errors(path):
-        missing = {SONG_ID, ARTIST} - set(file.schema_arrow.names)
-        if missing:
-            raise InputError(f"{path}: has no column {min(missing)!r}")
-        refuse_bomb(file, path, name=str(path), columns=[SONG_ID, ARTIST])
-        table = file.read(columns=[SONG_ID, ARTIST])
-    names = (table.column(name).cast(pa.string()).to_pylist() for name in (SONG_ID, ARTIST))
+    table = read_parquet(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
+    names = (table.column(name).to_pylist() for name in (SONG_ID, ARTIST))
     artist_of = dict(zip(*names, strict=True))
     numbers = artist_numbers([artist_of.get(song) for song in songs.ids])
     if not (numbers >= 0).any():

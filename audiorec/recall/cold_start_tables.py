@@ -26,10 +26,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from audiorec.files.parquet_files import open_parquet
 from audiorec.metric.users import Int64Array
-from audiorec.parquet_files import open_parquet
 from audiorec.recall.caps import Shown, nth_of_group
 from audiorec.recall.cold_start_plan import ListOf
 from audiorec.recall.exposures import rank_weights, whole_parts
@@ -140,8 +139,8 @@ def pair_table(pairs: Shown, schema: Any) -> Any:
 
 def read_pairs(path: Path) -> Shown:
     """Read what `pair_table` was written from."""
-    with store_errors(path):
-        table = pq.read_table(path, page_checksum_verification=True)
+    with store_errors(path), open_parquet(path) as file:
+        table = file.read()
     song, user = (_ints(table.column(name)) for name in ("song", "user"))
     chunks = [floats(chunk) for chunk in table.column("similarity").chunks]
     return Shown(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))

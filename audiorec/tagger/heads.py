@@ -27,7 +27,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
-from audiorec.json_files import parse_json, sealed, unsealed
+from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, Float64Array, assemble, split_input
 from audiorec.types import Features, FloatArray

@@ -28,8 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError
-from audiorec.parquet_files import open_parquet
-from audiorec.unfolding import refuse_bomb
+from audiorec.user_files import read_parquet
 from audiorec.vectors.arrow import strings
 from audiorec.vectors.tables import write_plain
 
@@ -148,18 +147,17 @@ def read_aliases(path: Path) -> Any:
     StoreError
         If the file is missing, truncated, or has not the columns of a table of aliases.
     """
+    failure = "no table of aliases"
+    if not path.exists():
+        raise StoreError(f"{path}: no such file")
     try:
-        with open_parquet(path) as file:
-            missing = [n for n in SCHEMA.names if n not in file.schema_arrow.names]
-            if missing:
-                raise StoreError(f"{path}: no table of aliases: column {missing[0]!r} is missing")
-            refuse_bomb(file, path, name=str(path), columns=SCHEMA.names)
-            return file.read(SCHEMA.names).cast(SCHEMA)
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException, ValueError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise StoreError(f"{path}: no table of aliases: {reason}") from error
+        table = read_parquet(path, failure, needed=SCHEMA.names, texts=True)
+    except InputError as error:
+        raise StoreError(str(error)) from error
+    empty = [name for name in SCHEMA.names if table.column(name).null_count]
+    if empty:
+        raise StoreError(f"{path}: {failure}: a row has no {empty[0]}")
+    return table.select(SCHEMA.names).cast(SCHEMA)
 
 
 def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from audiorec.errors import StoreError
+from audiorec.files.parquet_files import read_schema
 from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata
 
 USUAL_NAMES = {
@@ -54,10 +54,10 @@ def kind_of(path: Path) -> Kind | None:
         If it is not a whole Parquet file.
     """
     try:
-        metadata = pq.read_schema(path).metadata or {}
+        metadata = read_schema(path).metadata or {}
     except FileNotFoundError as error:
         raise StoreError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = (str(error).strip() or "unknown").splitlines()[0]
         raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error
     try:

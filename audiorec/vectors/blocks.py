@@ -17,12 +17,12 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.parquet_files import open_parquet, read_schema
 from audiorec.files.run_folder import RunFolder
-from audiorec.parquet_files import open_parquet
 from audiorec.vectors.tables import table_writer, write_plain
 
 JOB_FILE = "job.json"
@@ -106,8 +106,8 @@ def is_made(path: Path, schema: Any) -> bool:
     """
     refuse_link(path)
     try:
-        found: bool = pq.read_schema(path).equals(schema, check_metadata=True)
-    except (FileNotFoundError, pa.ArrowException, OSError):
+        found: bool = read_schema(path).equals(schema, check_metadata=True)
+    except (pa.ArrowException, OSError, StoreError, UnicodeDecodeError):
         return False
     return found
 

@@ -11,6 +11,10 @@ loaded by       ``read_parquet``         ``FROM INFILE``           external tabl
 
 The view ``<table>_numbers`` gives each number of the vector its name.
 
+A store may come from anyone, and the statements are run with the rights of whoever loads it:
+names and texts are quoted as each dialect wants it, names that no quoting makes safe in every
+client are refused, and a time zone has to be one.
+
 References
 ----------
 .. [1] DuckDB: https://duckdb.org/docs/stable/sql/statements/create_table
@@ -24,6 +28,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
+from zoneinfo import available_timezones
 
 import pyarrow as pa
 
@@ -32,10 +37,13 @@ from audiorec.vectors.export import chosen_columns
 from audiorec.vectors.number_names import number_names
 from audiorec.vectors.parquet import DICTIONARY_COLUMNS, Checked, open_checked
 from audiorec.vectors.schema import Kind
+from audiorec.visible import visible, visible_json
 
 Dialect = Literal["duckdb", "clickhouse", "hive"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+_ZONE = re.compile(r"[A-Za-z][A-Za-z0-9_+/-]{0,63}")
+_OFFSET = re.compile(r"[+-]\d\d:?\d\d")
 # Signed and unsigned integers, floats and bool, by Arrow's name of the type.
 _PLAIN_TYPES: Mapping[str, tuple[str, str, str]] = {
     "string": ("VARCHAR", "String", "STRING"),
@@ -79,7 +87,7 @@ def ddl(
     ------
     InputError
         If there is no such dialect or column, the name of the table is none, or a column of
-        your own has a type that the database has not.
+        your own has a type, a name or a time zone that the database has not.
     StoreError
         If `vectors` is no store.
 
@@ -129,7 +137,7 @@ class _Column:
 
 def _described(file: Checked, name: str, dialect: Dialect) -> _Column:
     field = file.file.schema_arrow.field(name)
-    quoted = _quoted(name, dialect)
+    quoted = _quoted(_checked_name(name, file.path, dialect), dialect)
     if pa.types.is_fixed_size_list(field.type) and pa.types.is_float32(field.type.value_type):
         width = field.type.list_size
         kinds = {"duckdb": f"FLOAT[{width}]", "clickhouse": "Array(Float32)"}
@@ -139,9 +147,10 @@ def _described(file: Checked, name: str, dialect: Dialect) -> _Column:
 
 def _type(file: Checked, field: Any, dialect: Dialect) -> str:
     if pa.types.is_timestamp(field.type):
-        with_zone = "TIMESTAMP WITH TIME ZONE" if field.type.tz else "TIMESTAMP"
-        zone = f", '{field.type.tz}'" if field.type.tz else ""
-        of = {"duckdb": with_zone, "clickhouse": f"DateTime64(6{zone})", "hive": "TIMESTAMP"}
+        zone = _checked_zone(field, file.path)
+        with_zone = "TIMESTAMP WITH TIME ZONE" if zone else "TIMESTAMP"
+        digits = f"6, '{zone}'" if zone else "6"
+        of = {"duckdb": with_zone, "clickhouse": f"DateTime64({digits})", "hive": "TIMESTAMP"}
         return _nullable(of[dialect], field.nullable, dialect)
     found = _PLAIN_TYPES.get(str(field.type))
     if found is None:
@@ -152,6 +161,32 @@ def _type(file: Checked, field: Any, dialect: Dialect) -> str:
     kind = _nullable(found[DIALECTS.index(dialect)], field.nullable, dialect)
     few = dialect == "clickhouse" and field.name in DICTIONARY_COLUMNS
     return f"LowCardinality({kind})" if few else kind
+
+
+def _checked_name(name: str, path: Path, dialect: Dialect) -> str:
+    """Return a column's name if quotes are enough to make it safe."""
+    # Hive's clients look for these before they look for quotes.
+    odd = dialect == "hive" and any(part in name for part in (";", "${", "--", "\\"))
+    if odd or not name or visible(name) != name:
+        raise InputError(
+            f"{path}: {name!r} is no name for a column of {dialect}; name the others with --columns"
+        )
+    return name
+
+
+def _checked_zone(field: Any, path: Path) -> str | None:
+    """Return the time zone of a column, for ClickHouse a name; the instants are in UTC anyway."""
+    zone = field.type.tz
+    if not zone or zone == "UTC":
+        return zone or None
+    if _OFFSET.fullmatch(zone):
+        return "UTC"
+    if not _ZONE.fullmatch(zone) or zone not in available_timezones():
+        raise InputError(
+            f"{path}: column {field.name!r}: {zone!r} is no time zone; name the others with "
+            "--columns"
+        )
+    return str(zone)
 
 
 def _nullable(kind: str, nullable: bool, dialect: Dialect) -> str:
@@ -168,7 +203,7 @@ def _duckdb(table: str, columns: Sequence[_Column], source: str | None) -> list[
         f"-- DuckDB: .read <this file>\nCREATE TABLE {name} (\n{_indented(lines)}\n);",
         (
             f"INSERT INTO {name}\nSELECT\n{_indented(selected)}\n"
-            f"FROM read_parquet({_text(path, doubled=True)});"
+            f"FROM read_parquet({_text(path, 'duckdb')});"
         ),
     ]
 
@@ -181,19 +216,19 @@ def _clickhouse(table: str, columns: Sequence[_Column], source: str | None) -> l
         for c in columns
         if c.length
     ]
-    names = ", ".join(c.name for c in columns)
+    names, file = ", ".join(c.name for c in columns), _text(source or "", "clickhouse")
     return [
         (
             "-- ClickHouse: clickhouse-client --queries-file <this file>, beside the Parquet\n"
             f"CREATE TABLE IF NOT EXISTS {name}\n(\n{_indented(lines)}\n)\n"
             "ENGINE = MergeTree\nORDER BY `song_id`;"
         ),
-        f"INSERT INTO {name} ({names})\nFROM INFILE {_text(source or '')}\nFORMAT Parquet;",
+        f"INSERT INTO {name} ({names})\nFROM INFILE {file}\nFORMAT Parquet;",
     ]
 
 
 def _hive(table: str, columns: Sequence[_Column], source: str | None) -> list[str]:
-    location = _text(source) if source else "'${hiveconf:location}'"
+    location = _text(source, "hive") if source else "'${hiveconf:location}'"
     lines = _indented([f"{c.name} {c.type}" for c in columns])
     return [
         (
@@ -239,8 +274,18 @@ def _quoted(name: str, dialect: Dialect) -> str:
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _text(value: str, *, doubled: bool = False) -> str:
-    """Quote a text; backslashes escape in ClickHouse and Hive, and do not in DuckDB."""
-    if doubled:
-        return "'" + value.replace("'", "''") + "'"
-    return "'" + value.replace("\\", "\\\\").replace("'", "\\'") + "'"
+def _text(value: str, dialect: Dialect) -> str:
+    """Quote a text; backslashes escape in ClickHouse and Hive, and in DuckDB after an E."""
+    quote = "''" if dialect == "duckdb" else r"\'"
+    if dialect == "duckdb" and visible(value) == value:
+        return "'" + value.replace("'", quote) + "'"
+    escaped = value.replace("\\", r"\\").replace("'", quote)
+    text = "".join(c if visible(c) == c else _escapes(c, dialect) for c in escaped)
+    return f"E'{text}'" if dialect == "duckdb" else f"'{text}'"
+
+
+def _escapes(c: str, dialect: Dialect) -> str:
+    r"""Return a character as ``\uHHHH`` for Hive, else as ``\xHH`` of its bytes in UTF-8."""
+    if dialect == "hive":
+        return visible_json(c)[1:-1]
+    return "".join(rf"\x{byte:02x}" for byte in c.encode("utf-8", "surrogateescape"))

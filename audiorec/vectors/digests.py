@@ -25,7 +25,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import StoreError
-from audiorec.parquet_files import WRITING, float_leaves, seal
+from audiorec.files.parquet_files import WRITING, float_leaves, seal
 
 DIGESTS_KEY = b"audiorec.digests"
 ALGORITHM = "sha256"

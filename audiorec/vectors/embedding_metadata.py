@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from audiorec.errors import SpecMismatchError, StoreError
-from audiorec.json_files import parse_json
+from audiorec.files.json_files import parse_json
 from audiorec.vectors.schema import MAX_JSON_BYTES, MAX_WIDTH
 
 FORMAT_VERSION = 1

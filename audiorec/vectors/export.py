@@ -15,6 +15,7 @@ Names of number columns are those of `number_names`: ``version_vocal_mean``.
 import io
 import json
 import math
+import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -23,6 +24,7 @@ from typing import IO, Any, Literal, cast, get_args
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 import pyarrow.parquet as pq
 
@@ -39,6 +41,8 @@ Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]
 FORMATS: tuple[Format, ...] = get_args(Format)
 SIDECAR_SCHEMA = "audiorec/vectors-npy/1"
 MAX_ID_BYTES = 4 << 30  # of ids in an npz, where each takes as much as the longest
+# What a spreadsheet takes for a formula: OWASP's list, also as wide letters.
+_FORMULA = re.compile("^([=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20])")
 _ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same store, the same bytes
 
 
@@ -49,6 +53,8 @@ def export(
     *,
     columns: Sequence[str] | None = None,
     wide: bool = False,
+    guard_formulas: bool = False,
+    on_formulas: Callable[[int], None] | None = None,
 ) -> list[Path]:
     """Write a store in another format, whole or not at all.
 
@@ -65,6 +71,11 @@ def export(
         All by default.
     wide : bool
         A column for each number of the vector in a parquet; a csv has them anyway.
+    guard_formulas : bool
+        Put an apostrophe before the texts of a csv that a spreadsheet would run as formulas:
+        those that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break.
+    on_formulas : callable, optional
+        Told how many such texts a csv has, if it has any; they are guarded or not.
 
     Returns
     -------
@@ -91,7 +102,12 @@ def export(
         if chosen == "npy":
             return _write_npy(store, out)
         temporary = stack.enter_context(replaced(out))
-        _WRITERS[cast(Format, chosen)](store, temporary, names, wide)
+        if chosen == "csv":
+            formulas = _write_csv(store, temporary, names, guard_formulas)
+            if formulas and on_formulas is not None:
+                on_formulas(formulas)
+        else:
+            _WRITERS[cast(Format, chosen)](store, temporary, names, wide)
     return [out]
 
 
@@ -149,15 +165,50 @@ def _write_vectors(file: IO[bytes], store: Checked) -> None:
         file.write(_numbers(store, table).astype("<f4", copy=False).tobytes())
 
 
-def _write_csv(store: Checked, path: Path, names: Sequence[str], _wide: bool) -> None:
+def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) -> int:
+    """Write a CSV; returns how many of its texts a spreadsheet would run, guarded or not."""
+    formulas = 0
     with ExitStack() as stack:
         writer: Any = None
         for table in _tables(store, names):
-            flat = _widened(store, table)
+            flat, header = _widened(store, table), 0
             if writer is None:
                 _check_flat(flat.schema, store.path)
-                writer = stack.enter_context(pa.csv.CSVWriter(path, flat.schema))
+                header = sum(bool(_FORMULA.match(name)) for name in flat.column_names)
+            flat, found = _guarded(flat) if guard else (flat, _formulas(flat))
+            writer = writer or stack.enter_context(pa.csv.CSVWriter(path, flat.schema))
             writer.write_table(flat)
+            formulas += header + found
+    return formulas
+
+
+def _formulas(table: Any) -> int:
+    """Count the texts that a spreadsheet would run."""
+    columns = [c for c in table.columns if _is_text(c.type)]
+    masks = [pc.match_substring_regex(_plain_texts(c), _FORMULA.pattern) for c in columns]
+    return sum(pc.sum(mask).as_py() or 0 for mask in masks)
+
+
+def _guarded(table: Any) -> tuple[Any, int]:
+    """Put an apostrophe before texts that a spreadsheet would run; returns how many."""
+    columns = [
+        pc.replace_substring_regex(_plain_texts(c), _FORMULA.pattern, r"'\1")
+        if _is_text(c.type)
+        else c
+        for c in table.columns
+    ]
+    names = [_FORMULA.sub(r"'\1", name) for name in table.column_names]
+    return pa.table(columns, names=names), _formulas(table)
+
+
+def _is_text(kind: Any) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    texts = pa.types.is_string, pa.types.is_large_string, pa.types.is_binary
+    return any(is_kind(kind) for is_kind in texts)
+
+
+def _plain_texts(column: Any) -> Any:
+    return column.cast(pa.string()) if column.type != pa.string() else column
 
 
 def _write_jsonl(store: Checked, path: Path, names: Sequence[str], _wide: bool) -> None:
@@ -182,7 +233,6 @@ def _write_parquet(store: Checked, path: Path, names: Sequence[str], wide: bool)
 
 _WRITERS: Mapping[Format, Callable[[Checked, Path, Sequence[str], bool], None]] = {
     "npz": _write_npz,
-    "csv": _write_csv,
     "jsonl": _write_jsonl,
     "parquet": _write_parquet,
 }

@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from audiorec.errors import InputError
-from audiorec.parquet_files import open_parquet
+from audiorec.files.parquet_files import open_parquet
 from audiorec.types import FloatArray
 from audiorec.unfolding import LEAST_BYTES, TIMES_FILE, refuse_bomb
 

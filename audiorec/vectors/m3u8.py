@@ -19,6 +19,8 @@ UNKNOWN_SECONDS = -1  # what the format says for a length that is not known
 REMOTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 # How a name that is not UTF-8 is printed, in the store's ``uri`` for example: \xe9
 ESCAPED_BYTE = re.compile(r"\\x[89a-f][0-9a-f]")
+# What turns the direction of text, so that a title could look like another, or like a file.
+BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +133,7 @@ def _location(path: str, folder: Path | None) -> str:
 def _label(entry: PlaylistEntry) -> str:
     title = _clean(entry.title or "").strip() or _clean(Path(entry.path).stem)
     artist = _clean(entry.artist or "").strip()
-    return f"{artist} - {title}" if artist else title
+    return BIDI.sub("", f"{artist} - {title}" if artist else title)
 
 
 def _clean(text: str) -> str:

@@ -19,7 +19,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
-from audiorec.parquet_files import open_parquet
+from audiorec.files.parquet_files import open_parquet
 from audiorec.unfolding import refuse_bomb
 from audiorec.vectors.digests import digest_writer, read_digests
 from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
@@ -243,6 +243,8 @@ def store_errors(path: Path) -> Iterator[None]:
         raise StoreError(f"{path}: damaged: {_first_line(error)}") from error
     except pa.ArrowException as error:
         raise StoreError(f"{path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: a name or a text in it is not UTF-8") from error
 
 
 def _first_line(error: BaseException) -> str:

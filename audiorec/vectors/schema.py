@@ -24,7 +24,7 @@ from typing import Any
 import pyarrow as pa
 
 from audiorec.errors import StoreError
-from audiorec.json_files import parse_json
+from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
 
 FORMAT_VERSION = 1

@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
-from audiorec.json_files import parse_json, sealed, unsealed
+from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.vectors.scaling import Scaling
 
 SCHEMA = "audiorec/index/1"

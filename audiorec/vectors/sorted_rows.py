@@ -21,7 +21,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from audiorec.errors import StoreError
-from audiorec.parquet_files import WRITING, open_parquet
+from audiorec.files.parquet_files import WRITING, open_parquet
 from audiorec.vectors.parquet import Checked, store_errors
 from audiorec.vectors.same_id import PART, OnDuplicate, with_part, without_duplicates
 

@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, ShapeError, StoreError, UnknownSongError
-from audiorec.parquet_files import open_parquet
+from audiorec.files.parquet_files import open_parquet
 from audiorec.types import FloatArray, Neighbour
 from audiorec.vectors.aliases import find_by_alias
 from audiorec.vectors.arrow import flags, floats, integers, strings

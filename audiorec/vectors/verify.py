@@ -24,8 +24,8 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import StoreError
+from audiorec.files.parquet_files import is_sealed
 from audiorec.files.times import within_int64
-from audiorec.parquet_files import is_sealed
 from audiorec.types import FloatArray
 from audiorec.vectors.beside import files_beside
 from audiorec.vectors.digests import DIGESTS_KEY, Digests, read_digests

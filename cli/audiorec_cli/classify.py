@@ -1,6 +1,5 @@
 """``audiorec classify``: what a song is, in words."""
 
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.console import Exit, flush, print_json, print_table, say
+from audiorec.visible import visible
+from audiorec_cli.console import Exit, flush, out_lines, print_json, print_table, say
 from audiorec_cli.head_options import HeadOption, chosen_heads
 
 if TYPE_CHECKING:
@@ -115,13 +115,21 @@ def _best(reading: "Reading", head: str, count: int) -> str:
 
 def _print_csv(readings: "Iterable[tuple[str, Reading]]", first: "Reading | None") -> None:
     """One row a song, one column a class score; the first song says which there are."""
-    import csv
-
     heads = list(first.best) if first else []
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
-    writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(["song", *heads, "voiced", "segments", "remark", *names])
+    out_lines(_csv_line(["song", *heads, "voiced", "segments", "remark", *names]))
     for song_id, reading in readings:
         values = [f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names]
         best = [reading.best[h] or "" for h in heads]
-        writer.writerow([song_id, *best, reading.voiced, reading.segments, reading.remark, *values])
+        row = [song_id, *best, reading.voiced, reading.segments, reading.remark, *values]
+        out_lines(_csv_line(row))
+
+
+def _csv_line(values: Sequence[object]) -> str:
+    import csv
+    import io
+
+    line = io.StringIO()
+    shown = [visible(value) if isinstance(value, str) else value for value in values]
+    csv.writer(line, lineterminator="").writerow(shown)
+    return line.getvalue()

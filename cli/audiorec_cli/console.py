@@ -1,15 +1,19 @@
 """How every command speaks: data on stdout, everything else on stderr, exit codes.
 
+All text goes through `audiorec.visible`: what names, tags and tables hold cannot break a line,
+a column, a JSON document or the terminal.
+
 Exit codes: 0 all good, 1 a bug, 2 usage, 3 finished but some songs failed, 4 nothing
-usable, 5 stopped by --max-failures, 130 interrupted.
+usable, 5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted.
 """
 
-import json
 import os
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
+
+from audiorec.visible import visible, visible_json
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -23,74 +27,74 @@ class Exit(IntEnum):
     SOME_FAILED = 3
     NOTHING_USABLE = 4
     TOO_MANY_FAILURES = 5
+    OUTPUT_LOST = 6
     INTERRUPTED = 130
 
 
 def say(text: str) -> None:
-    """Print one line of remark on stderr; a name in it cannot break the line or the terminal."""
-    shown = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
-    print(printable(shown), file=sys.stderr)
+    """Print one line of remark on stderr."""
+    print(visible(text), file=sys.stderr)
 
 
-def out(text: str) -> None:
-    """Print one line of data on stdout; if its reader has gone away, that ends the command."""
-    try:
-        print(printable(text))
-    except BrokenPipeError:  # here, because click would call it a failure
-        os._exit(Exit.OK)
+def out(*cells: object) -> None:
+    """Print one line of data on stdout, values separated by tabs."""
+    print("\t".join(map(cell, cells)))
 
 
 def flush() -> None:
-    """Send what is left in the buffer, with the same regard for a reader that has gone."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os._exit(Exit.OK)
+    """Send what was printed on its way; see `audiorec_cli.streams` for a reader that has gone."""
+    sys.stdout.flush()
+
+
+def out_lines(text: str) -> None:
+    """Print a text of several lines on stdout."""
+    for line in text.split("\n"):
+        out(line)
 
 
 def print_json(document: Mapping[str, Any]) -> None:
     """Print one JSON document on stdout; its key ``schema`` names its form and version."""
-    out(json.dumps(document, ensure_ascii=False, indent=2, default=str, allow_nan=False))
+    print(visible_json(document, indent=2))
 
 
 def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str) -> None:
     """Print rows: a drawn table for a person, tab-separated values for a pipe."""
     if not sys.stdout.isatty():
-        out("\t".join(columns))
+        out(*columns)
         for row in rows:
-            out("\t".join(cell(value) for value in row))
+            out(*row)
         return
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left", show_edge=False)
+    # As Text: in a plain str, rich would take [red] or [link=...] for markup.
+    table = Table(title=Text(visible(title), "table.title"), title_justify="left", show_edge=False)
     for column in columns:  # folded, not cut: an id has to be whole to be typed
-        table.add_column(column, overflow="fold")
-    for row in rows:  # as Text: a title may hold square brackets
+        table.add_column(Text(visible(column)), overflow="fold")
+    for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
-    Console().print(table)
+    Console(file=drawn_on(sys.stdout)).print(table)
 
 
 def stderr_console() -> "Console":
     """Return the rich console that progress is drawn on."""
     from rich.console import Console
 
-    return Console(stderr=True, no_color=bool(os.environ.get("NO_COLOR")))
+    return Console(file=drawn_on(sys.stderr), no_color=bool(os.environ.get("NO_COLOR")))
+
+
+def drawn_on(stream: TextIO) -> TextIO:
+    """Return the stream that rich may write its own escape sequences to."""
+    plain: TextIO = getattr(stream, "unguarded", stream)
+    return plain
 
 
 def cell(value: object) -> str:
-    """Return a value as one line of text without tabs or control characters."""
+    """Return a value as one visible line; floats have four places, None is empty."""
     if value is None:
         return ""
-    if isinstance(value, float):
-        return f"{value:.4f}"
-    return "".join(c if c.isprintable() else " " for c in str(value))
-
-
-def printable(text: str) -> str:
-    """Return text that the terminal's encoding can show."""
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    return f"{value:.4f}" if isinstance(value, float) else visible(str(value))
 
 
 def file_size(n_bytes: int) -> str:

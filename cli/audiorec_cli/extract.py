@@ -1,7 +1,6 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
 import os
-import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -231,6 +230,7 @@ def _sources(
 ) -> "list[Source]":
     """List the songs from the one of the three ways that was used."""
     from audiorec.catalogue import find_songs, read_list, read_manifest
+    from audiorec.user_files import read_lines
 
     ways = [bool(paths), files_from is not None, manifest is not None]
     if sum(ways) != 1:
@@ -242,7 +242,8 @@ def _sources(
             raise InputError(f"{manifest}: a list elsewhere is worked on with --shard or --shards")
         return read_manifest(Path(manifest))
     if files_from is not None:
-        return read_list(_lines(files_from), root=Path.cwd(), song_id=naming)
+        lines = read_lines(files_from, "cannot read the list", errors="surrogateescape")
+        return read_list(lines, root=Path.cwd(), song_id=naming)
     return find_songs(
         [str(p) for p in paths or ()],
         include=include or (),
@@ -285,15 +286,6 @@ def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
 
         path = outputs.vectors.with_name(ALIASES_FILE)
         say(f"aliases: {add_own_aliases(path, naming.aliases)} in {path}")
-
-
-def _lines(files_from: str) -> list[str]:
-    if files_from == "-":
-        return sys.stdin.read().splitlines()
-    try:
-        return Path(files_from).read_text("utf-8", "surrogateescape").splitlines()
-    except OSError as error:
-        raise InputError(f"{files_from}: cannot read the list: {error.strerror}") from error
 
 
 def _max_failures(text: str | None) -> int | float | None:

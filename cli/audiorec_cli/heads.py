@@ -1,12 +1,13 @@
 """``audiorec heads``: train a classifier of your own, and judge one."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.console import out, print_json, say
+from audiorec_cli.console import out_lines, print_json, say
 from audiorec_cli.head_options import HEAD_FILE, head_file
 from audiorec_cli.progress import progress_display
 
@@ -24,6 +25,7 @@ app = typer.Typer(
 FIGURES_FILE = "figures.json"
 CARD_FILE = "MODEL_CARD.md"
 CACHE_FOLDER = "features"
+LONGEST_NAME = 64  # letters of a task in the name of a file
 
 UNGROUPED = (
     "No groups were given: songs of one artist may have been on both sides, so the figures are "
@@ -132,8 +134,10 @@ def _draw(folder: Path | None, task: str, segments: "Report", songs: "Report") -
 
     reports = {"segment": segments, "song": songs}
     drawn = {by: draw(report, title=f"{task}, by {by}") for by, report in reports.items()}
+    # A head's task is a text of its file: not what may name any other file, and not too long.
+    name = re.sub(r"[^\w.-]", "_", task)[:LONGEST_NAME]
     for by, png in drawn.items():
-        with replaced(folder / f"{task}-by-{by}.png") as path:
+        with replaced(folder / f"{name}-by-{by}.png") as path:
             path.write_bytes(png)
     say(f"pictures: {folder}")
 
@@ -172,8 +176,8 @@ def _print(figures: dict[str, Any], segments: "Report", songs: "Report", json: b
     if json:
         print_json({"schema": "audiorec/heads/1", **figures})
         return
-    out("by segment: " + segments.table())
-    out("by song: " + songs.table())
+    out_lines("by segment: " + segments.table())
+    out_lines("by song: " + songs.table())
 
 
 def _write(folder: Path, head: "Head", figures: dict[str, Any], card: str) -> None:

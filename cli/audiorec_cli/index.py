@@ -98,4 +98,4 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
     fields["size"] = None if size is None else file_size(size)
     fields["parameters"] = ", ".join(f"{k} {v}" for k, v in fields["parameters"].items())
     for name, value in fields.items():
-        out(f"{name}\t{'' if value is None else value}")
+        out(name, None if value is None else str(value))

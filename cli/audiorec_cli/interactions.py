@@ -89,7 +89,7 @@ def _print(document: dict[str, Any]) -> None:
     rows += [(f"rule: {name}", count) for name, count in document["rule"].items()]
     print_table(("what", "value"), rows, title=document["file"])
     for absent in matched.get("most_frequent_unmatched", ()):
-        out(f"not in the store\t{absent['song_id']}\t{absent['rows']}")
+        out("not in the store", absent["song_id"], absent["rows"])
     for problem in document["problems"]:
         rows_named = ", ".join(map(str, problem["rows"]))
         more = ", …" if problem["count"] > len(problem["rows"]) else ""

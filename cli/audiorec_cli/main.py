@@ -28,7 +28,8 @@ from audiorec_cli import (
     tags,
     users,
 )
-from audiorec_cli.console import Exit, flush, say
+from audiorec_cli.console import Exit, say
+from audiorec_cli.streams import guard_streams, lost_output
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -37,7 +38,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 all good, 2 usage, 3 finished but some songs failed, 4 nothing usable, "
-        "5 stopped by --max-failures, 130 interrupted."
+        "5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted."
     ),
 )
 app.command()(extract.extract)
@@ -83,15 +84,22 @@ def root(
 
 def main() -> None:
     """Run the command; an error that audiorec raises on purpose is one line, no traceback."""
+    guard_streams()
+    code: int = Exit.OK
     try:
         app()
+    except SystemExit as end:
+        code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except AudiorecError as error:
         if os.environ.get("AUDIOREC_DEBUG"):
             raise
         say(f"error: {error}")
-        sys.exit(_exit_code(error))
-    finally:
-        flush()
+        code = _exit_code(error)
+    lost = lost_output()
+    if lost is not None:
+        say(f"error: stdout could not be written: {lost}; the command itself is done")
+        code = code or Exit.OUTPUT_LOST
+    sys.exit(code)
 
 
 def _exit_code(error: AudiorecError) -> Exit:

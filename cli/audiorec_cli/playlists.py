@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import out, say
+from audiorec.visible import visible
+from audiorec_cli.console import out_lines, say
 
 M3u8Option = Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; - for stdout.")]
 AbsoluteOption = Annotated[bool, typer.Option("--absolute", help="Absolute paths in the playlist.")]
@@ -51,8 +52,11 @@ def write_playlist(rows: Iterable[Mapping[str, Any]], target: Path, absolute: bo
         for row in rows
     ]
     if str(target) == "-":
-        text, left_out = render_m3u8(entries, folder=None if absolute else Path.cwd())
-        out(text.rstrip("\n"))
+        # What would be printed with escapes would lead no player to the file.
+        shown = [entry for entry in entries if visible(entry.path) == entry.path]
+        text, left_out = render_m3u8(shown, folder=None if absolute else Path.cwd())
+        left_out += [entry for entry in entries if visible(entry.path) != entry.path]
+        out_lines(text.rstrip("\n"))
     else:
         left_out = write_m3u8(entries, target, absolute=absolute)
         say(f"{len(entries) - len(left_out)} songs written to {target}")

@@ -1,11 +1,11 @@
 """Songs to start from: ids, parts of ids, lists of ids, and audio files not seen before."""
 
-import sys
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -87,7 +87,9 @@ def song_row(store: "VectorStore", name: str) -> int:
     """Return the row of one song of the store: an id, a part of one, or a known file."""
     song_id = find_id(store, name)
     if song_id is None:
-        raise InputError(f"{name}: not a song of {store.path}; add it: audiorec extract {name}")
+        raise InputError(
+            f"{name}: not a song of {store.path}; add it: audiorec extract {quote(name)}"
+        )
     return store.row_number(song_id)
 
 
@@ -107,13 +109,9 @@ def find_id(store: "VectorStore", name: str) -> str | None:
 
 
 def _lines(listed: str) -> list[str]:
-    try:
-        text = sys.stdin.read() if listed == "-" else Path(listed).read_text("utf-8-sig")
-    except OSError as error:
-        raise InputError(f"{listed}: cannot read the list: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise InputError(f"{listed}: a list of ids is text in UTF-8; this is not") from error
-    lines = (line.strip() for line in text.splitlines())
+    from audiorec.user_files import read_lines
+
+    lines = (line.strip() for line in read_lines(listed, "cannot read the list"))
     return [line for line in lines if line and not line.startswith("#")]
 
 

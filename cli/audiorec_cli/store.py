@@ -1,13 +1,14 @@
 """``audiorec store``: look after a library of vectors: describe, check, join, hand on."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, file_size, out, print_json, print_table, say
+from audiorec_cli.console import Exit, file_size, out, out_lines, print_json, print_table, say
 from audiorec_cli.inventory_lines import info_lines
 from audiorec_cli.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
 
@@ -179,6 +180,10 @@ def export(
     wide: Annotated[
         bool, typer.Option("--wide", help="A column for each number in a parquet.")
     ] = False,
+    guard_formulas: Annotated[
+        bool,
+        typer.Option("--guard-formulas", help="Put ' before texts of a csv that begin like =1+1."),
+    ] = False,
     ddl: Annotated[
         Literal["clickhouse", "hive", "duckdb"] | None,
         typer.Option(help="SQL that makes a table of the store and loads it."),
@@ -213,7 +218,15 @@ def export(
     elif output is not None:
         from audiorec.vectors.export import export as export_store
 
-        written = export_store(path, output, format, columns=names, wide=wide)
+        written = export_store(
+            path,
+            output,
+            format,
+            columns=names,
+            wide=wide,
+            guard_formulas=guard_formulas,
+            on_formulas=partial(_say_formulas, guarded=guard_formulas),
+        )
     if json:
         sizes = {str(p): p.stat().st_size for p in written}
         print_json({"schema": "audiorec/store-export/1", "vectors": str(path), "written": sizes})
@@ -347,6 +360,12 @@ def _print_rows(rows: Mapping[str, int], schema: str, json: bool) -> None:
         say(f"{count} rows: {path}")
 
 
+def _say_formulas(count: int, *, guarded: bool) -> None:
+    done = "an apostrophe stands before them"
+    todo = "a spreadsheet would run them: --guard-formulas puts an apostrophe before them"
+    say(f"note: {count} texts begin like a formula; {done if guarded else todo}")
+
+
 def _export_ddl(
     path: Path,
     dialect: Literal["clickhouse", "hive", "duckdb"],
@@ -360,7 +379,7 @@ def _export_ddl(
 
     text = ddl(path, dialect, table=table, source=source, columns=columns)
     if output is None:
-        out(text.rstrip("\n"))
+        out_lines(text.rstrip("\n"))
         return
     if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output}: no file can be written there")

@@ -205,7 +205,7 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         (["nobody"], 2, "no song with id 'nobody'"),
         (["song 0"], 2, "did you mean"),
         (["--from", "nowhere.txt"], 2, "nowhere.txt: cannot read the list"),
-        (["--from", "vecs.parquet"], 2, "a list of ids is text in UTF-8"),
+        (["--from", "vecs.parquet"], 2, "cannot read the list: is not UTF-8 in"),
         (["song 00", "--only", "genre=jaz"], 2, "there are: jazz, metal, pop"),
         (["song 00", "--only", "genre"], 2, "expected at the end"),
         (["song 00", "--diversity", "2"], 2, "diversity"),

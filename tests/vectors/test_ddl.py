@@ -181,3 +181,108 @@ def test_some_columns_need_no_view(store):
     assert len(statements(ddl(store, "clickhouse", columns=["title"]))) == 2
     with pytest.raises(StoreError, match=r"scores\.parquet: holds scores, not vectors"):
         ddl(store.with_name("scores.parquet"), "duckdb")
+
+
+ODD_NAMES = (
+    "a'b",
+    "x); DROP TABLE songs; --",
+    'q"q',
+    "b`b",
+    "back\\slash",
+    "{x:String}",
+    "日本　語",
+)
+UNSAFE_NAMES = ("new\nline", "esc\x1b[31m", "nul\x00", "\u202egnp", "del\x7f", "\x9b2J", "")
+HIVE_REFUSES = ("x); DROP TABLE songs; --", "back\\slash", "${env:HOME}")
+# How each dialect reads a quoted name, and a text.
+READ_NAMES = {
+    "duckdb": (r'"((?:[^"]|"")*)"', lambda name: name.replace('""', '"')),
+    "clickhouse": (r"`((?:[^`\\]|\\.)*)`", lambda name: re.sub(r"\\(.)", r"\1", name)),
+    "hive": (r"`((?:[^`]|``)*)`", lambda name: name.replace("``", "`")),
+}
+
+
+def with_columns(store, columns):
+    table = pq.read_table(store)
+    for name, column in columns.items():
+        table = table.append_column(name, column)
+    pq.write_table(table, store)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_an_odd_name_is_that_name(store, dialect, name):
+    with_columns(store, {name: pa.array([1, 2, 3, 4], pa.int32())})
+    if dialect == "hive" and name in HIVE_REFUSES:
+        with pytest.raises(InputError, match="is no name for a column of hive"):
+            ddl(store, dialect)
+        return
+    text = ddl(store, dialect)
+    pattern, read = READ_NAMES[dialect]
+    create = text[text.index("CREATE") :]
+    found = [read(quoted) for quoted in re.findall(pattern, create)]
+    assert found[: 1 + 23] == ["songs", *pq.read_schema(store).names]
+    outside = re.sub(pattern, "", create)
+    assert "DROP" not in outside
+    assert "'b" not in outside
+    if dialect == "duckdb":
+        duckdb = pytest.importorskip("duckdb")
+        with duckdb.connect() as database:
+            database.execute(text)
+            assert name in database.sql("FROM songs").columns
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("name", UNSAFE_NAMES)
+def test_a_name_that_would_break_a_line_is_refused(store, dialect, name):
+    with_columns(store, {name: pa.array([1, 2, 3, 4])})
+    with pytest.raises(InputError, match="is no name for a column of") as caught:
+        ddl(store, dialect)
+    assert name == "" or name not in str(caught.value)
+    assert ddl(store, dialect, columns=["title"])
+
+
+def test_hive_does_not_look_up_variables_in_names(store):
+    with_columns(store, {"${env:HOME}": pa.array([1, 2, 3, 4])})
+    with pytest.raises(InputError, match="is no name for a column of hive"):
+        ddl(store, "hive")
+
+
+ZONES = (
+    "UTC'); DROP TABLE users; SELECT ('",
+    "Europe/Berlin'",
+    "../../etc/passwd",
+    "No/Where",
+    "\n",
+)
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+@pytest.mark.parametrize("zone", ZONES)
+def test_a_time_zone_has_to_be_one(store, dialect, zone):
+    with_columns(store, {"seen": pa.array([1, 2, 3, 4], pa.timestamp("us", tz=zone))})
+    with pytest.raises(InputError, match="is no time zone"):
+        ddl(store, dialect)
+
+
+def test_time_zones_by_name_and_by_offset(store):
+    times = {z: pa.array([1, 2, 3, 4], pa.timestamp("us", tz=z)) for z in ("UTC", "+01:00")}
+    with_columns(store, times)
+    assert ddl(store, "clickhouse").count("Nullable(DateTime64(6, 'UTC'))") == 2
+    with_columns(store, {"berlin": pa.array([1, 2, 3, 4], pa.timestamp("us", tz="Europe/Berlin"))})
+    assert "`berlin` Nullable(DateTime64(6, 'Europe/Berlin'))" in ddl(store, "clickhouse")
+
+
+def test_places_are_escaped_where_quotes_are_not_enough(store, tmp_path):
+    odd = "new\nline; '\\\u202e.parquet"
+    assert "FROM INFILE 'new\\x0aline; \\'\\\\\\xe2\\x80\\xae.parquet'" in ddl(
+        store, "clickhouse", source=odd
+    )
+    assert "LOCATION 'new\\nline; \\'\\\\\\u202e.parquet'" in ddl(store, "hive", source=odd)
+    text = ddl(store, "duckdb", source=str(tmp_path / odd))
+    assert "\u202e" not in text
+    duckdb = pytest.importorskip("duckdb")
+    (tmp_path / odd).write_bytes(export(store, tmp_path / "old.parquet")[0].read_bytes())
+    with duckdb.connect() as database:
+        database.execute(text)
+        assert database.sql("SELECT count(*) FROM songs").fetchall() == [(4,)]

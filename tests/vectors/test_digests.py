@@ -13,7 +13,7 @@ from flips import flip, some_bits
 from good_store import IDS, write_good_store
 
 from audiorec.errors import StoreError
-from audiorec.parquet_files import is_sealed, open_parquet
+from audiorec.files.parquet_files import is_sealed, open_parquet
 from audiorec.vectors.digests import DIGESTS_KEY, Digests, digest_writer, read_digests
 from audiorec.vectors.parquet import open_checked, open_whole
 from audiorec.vectors.schema import Kind

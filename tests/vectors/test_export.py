@@ -1,5 +1,6 @@
 """`audiorec.vectors.export`: other tools read the same numbers under the same ids."""
 
+import csv
 import json
 from datetime import datetime
 
@@ -7,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from command import run_command
 from good_store import IDS, METADATA, change, write_good_store
 
 from audiorec.errors import InputError, StoreError
@@ -174,3 +176,49 @@ def test_names_of_numbers():
     same = StoreMetadata(kind=Kind.VECTORS, extractor_id="a", classes=("g/a-b", "g/a b"))
     with pytest.raises(InputError, match="would be called 'g_a_b_kurtosis': rename a class"):
         number_names(same)
+
+
+FORMULAS = ("=cmd|' /C calc'!A0", "+1", "-2+3", "@SUM(A1)", "\t=1", "\r=1")
+
+
+def test_a_csv_keeps_what_looks_like_a_formula_and_counts_it(store, tmp_path):
+    for row, text in enumerate(FORMULAS[:4]):
+        change(store, "title", row, text)
+    counts = []
+    export(store, tmp_path / "v.csv", columns=["title"], on_formulas=counts.append)
+    assert counts == [4]
+    assert csv_texts(tmp_path / "v.csv", "title") == list(FORMULAS[:4])
+
+
+def csv_texts(path, column):
+    with path.open(newline="") as file:
+        return [row[column] for row in csv.DictReader(file)]
+
+
+def test_a_guarded_csv_has_no_text_that_a_spreadsheet_runs(store, tmp_path):
+    table = pq.read_table(store)
+    for name in ("=odd", "dated"):
+        table = table.append_column(name, pa.array(FORMULAS[2:]).dictionary_encode())
+    table = table.append_column("number", pa.array([-1.5, -2, 3, None]))
+    pq.write_table(table.append_column("whole", pa.array([-1, 2, 3, 4])), store)
+    counts = []
+    export(store, tmp_path / "v.csv", guard_formulas=True, on_formulas=counts.append)
+    assert counts == [2 * 4 + 1]  # and the name of a column
+    assert csv_texts(tmp_path / "v.csv", "'=odd") == [f"'{text}" for text in FORMULAS[2:]]
+    assert csv_texts(tmp_path / "v.csv", "number") == ["-1.5", "-2", "3", ""]  # still numbers
+    assert csv_texts(tmp_path / "v.csv", "whole")[0] == "-1"
+    with (tmp_path / "v.csv").open(newline="") as file:
+        for row in csv.reader(file):
+            starts = [cell for cell in row if cell.startswith(("=", "+", "@", "\t", "\r"))]
+            assert not starts
+
+
+def test_the_command_says_what_a_spreadsheet_would_run(store, tmp_path, monkeypatch, capsys):
+    change(store, "title", 0, FORMULAS[0])
+    asked = ("store", "export", store, "--out", tmp_path / "v.csv")
+    assert (
+        "1 texts begin like a formula; a spreadsheet" in run_command(monkeypatch, capsys, *asked)[2]
+    )
+    _, _, told = run_command(monkeypatch, capsys, *asked, "--guard-formulas")
+    assert "an apostrophe stands before them" in told
+    assert csv_texts(tmp_path / "v.csv", "title")[0] == f"'{FORMULAS[0]}"

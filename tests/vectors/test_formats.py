@@ -8,8 +8,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from audiorec.files.parquet_files import is_sealed
 from audiorec.metric.users_model import UsersModel
-from audiorec.parquet_files import is_sealed
 from audiorec.types import STATISTICS
 from audiorec.vectors.parquet import open_checked
 from audiorec.vectors.schema import Kind, schema_of

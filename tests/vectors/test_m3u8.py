@@ -136,3 +136,8 @@ def test_three_lines_a_song_whatever_the_tags(tmp_path, songs):
     assert left_out == []
     assert rows[0::2][1:] == [f"{i}.mp3" for i in range(len(songs))]
     assert all(row.startswith("#EXTINF:-1,") for row in rows[1::2])
+
+
+def test_a_title_cannot_turn_the_direction_of_a_line(tmp_path):
+    odd = song(tmp_path / "a.mp3", artist="A\u202e", title="\u2067gpj.exe\u200f\u061c")
+    assert lines([odd], tmp_path)[1] == "#EXTINF:-1,A - gpj.exe"

@@ -1,4 +1,4 @@
-"""`audiorec.parquet_files`: pages and footers that are not what was written are refused."""
+"""`audiorec.files.parquet_files`: pages and footers that are not what was written are refused."""
 
 import io
 
@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import StoreError
-from audiorec.parquet_files import SEAL, WRITING, float_leaves, is_sealed, open_parquet, seal
+from audiorec.files.parquet_files import SEAL, WRITING, float_leaves, is_sealed, open_parquet, seal
 
 TABLE = pa.table({"a": pa.array(range(1000), pa.int64()), "b": ["text"] * 1000})
 

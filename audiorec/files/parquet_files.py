@@ -50,6 +50,18 @@ def open_parquet(source: Any, **options: Any) -> Any:
     return pq.ParquetFile(source, page_checksum_verification=True, **options)
 
 
+def read_schema(path: Path) -> Any:
+    """Return the `pyarrow.Schema` of a Parquet file whose seal is whole.
+
+    Raises
+    ------
+    StoreError, OSError, pyarrow.ArrowException
+        As for `open_parquet`.
+    """
+    with open_parquet(path) as file:
+        return file.schema_arrow
+
+
 def is_sealed(source: Any) -> bool:
     """Return whether a Parquet file has a seal, and check it.
 
@@ -62,6 +74,8 @@ def is_sealed(source: Any) -> bool:
     """
     with ExitStack() as stack:
         is_path = isinstance(source, (str, os.PathLike))
+        if is_path and Path(source).exists() and not Path(source).is_file():
+            raise StoreError(f"{os.fspath(source)}: is not a regular file")
         file = stack.enter_context(Path(source).open("rb")) if is_path else source
         at = file.tell()
         start = _footer_start(file)

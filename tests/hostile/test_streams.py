@@ -1,0 +1,103 @@
+"""Closed, broken and full standard streams: work is done, and no command ends in a traceback."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from good_store import write_good_store
+from made_songs import write_song
+
+from audiorec.vectors.store import VectorStore
+from audiorec.vectors.verify import verify
+
+COMMAND = f"{shlex.quote(sys.executable)} -c 'from audiorec_cli.main import main; main()'"
+CLOSED = {
+    "stdout closed": (">&-", 0),
+    "stderr closed": ("2>&-", 0),
+    "all closed": ("<&- >&- 2>&-", 0),
+    "stderr full": ("2>/dev/full", 0),
+    "stdout full": (">/dev/full", 6),
+    "no reader": ("| head -c 1", 0),
+}
+FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
+LOG = FORMATS / "interactions-v1.csv"
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("home")
+    write_good_store(folder)
+    for seed in range(2):
+        write_song(folder / "songs" / f"{seed}.wav", seed=seed, seconds=1.6)
+    return folder
+
+
+def shell(folder, arguments, redirected):
+    """Run the command in a shell; returns its own exit code, stdout and stderr."""
+    script = f"{COMMAND} {arguments} {redirected}; exit ${{PIPESTATUS[0]}}"
+    return subprocess.run(
+        ["bash", "-c", script], cwd=folder, capture_output=True, text=True, timeout=300, check=False
+    )
+
+
+@pytest.mark.parametrize(
+    ("how", "asked"), [*((how, "--json") for how in CLOSED), ("all closed", ""), ("no reader", "")]
+)
+def test_a_run_is_committed_whatever_became_of_the_streams(home, how, asked, tmp_path):
+    redirected, code = CLOSED[how]
+    store = tmp_path / "vecs.parquet"
+    run = shell(home, f"extract songs -j 1 --out {store} {asked}", redirected)
+    assert len(VectorStore.open(store)) == 2
+    assert "Traceback" not in run.stderr
+    # Without --json there is no data to lose.
+    assert run.returncode == (code if asked else 0)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["vecs.parquet", "vecs.parquet.run.json"]
+    assert verify(store).is_good
+
+
+# With what they print on stdout when they are not asked for JSON.
+COMMANDS = {
+    "info --vectors vecs.parquet": True,
+    "store info vecs.parquet": True,
+    "store verify vecs.parquet": False,
+    "store aliases vecs.parquet": True,
+    "similar one.flac --vectors vecs.parquet": True,
+    f"interactions check {LOG}": True,
+    "manifest songs --out m.parquet": False,
+}
+
+
+@pytest.mark.parametrize("how", CLOSED)
+def test_other_commands(home, how):
+    redirected, code = CLOSED[how]
+    start = list(CLOSED).index(how)  # every other command for each, and for half of them JSON
+    for number, (command, prints) in list(enumerate(COMMANDS.items(), start))[start % 2 :: 2]:
+        asked = "--json" if number // 2 % 2 else ""
+        run = shell(home, f"{command} {asked}", redirected)
+        assert "Traceback" not in run.stderr, command
+        assert run.returncode == (code if asked or prints else 0), command
+        if "stderr" in how:
+            assert bool(run.stdout) == bool(asked or prints), command
+        if run.returncode == 6:
+            assert run.stderr.splitlines()[-1] == (
+                "error: stdout could not be written: No space left on device; the command itself "
+                "is done"
+            )
+
+
+def test_a_failure_keeps_its_own_exit_code(home):
+    assert shell(home, "info --vectors nothing.parquet --json", ">/dev/full").returncode == 2
+    assert shell(home, "info --vectors nothing.parquet --json", "2>&-").returncode == 2
+    assert shell(home, "nosuch", ">&- 2>&-").returncode == 2
+
+
+@pytest.mark.parametrize("how", ["stdout closed", "stdout full"])
+def test_a_log_on_a_stream_that_is_gone_does_not_stop_the_run(home, how, tmp_path):
+    redirected, code = CLOSED[how]
+    store = tmp_path / "vecs.parquet"
+    run = shell(home, f"extract songs -j 1 -q --out {store} --log-json -", redirected)
+    assert (run.returncode, "Traceback" in run.stderr) == (code, False)
+    assert pq.read_table(store).num_rows == 2

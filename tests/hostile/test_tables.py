@@ -1,0 +1,478 @@
+"""Tables, lists and settings of others: one typed error each, and memory that stays bounded."""
+
+import random
+import subprocess
+import sys
+import textwrap
+import warnings
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from command import run_command
+from good_store import write_good_store
+from made_songs import write_song
+from peak import PEAK_MB
+
+from audiorec.catalogue import read_manifest
+from audiorec.embedding.baskets import _named_playlists
+from audiorec.errors import AudiorecError, InputError, StoreError
+from audiorec.evaluation.pictures import draw
+from audiorec.labelled import read_labels
+from audiorec.listening.check import count_verdicts, describe
+from audiorec.listening.interactions import RowsError, load_rule, read_interactions
+from audiorec.manifest import Manifest
+from audiorec.metric.demographics import Encoder, read_profiles
+from audiorec.naming import parse_naming
+from audiorec.recall.cold_start_inputs import _artists
+from audiorec.user_files import csv_rows, read_lines, read_parquet
+from audiorec.vectors.aliases import read_aliases
+from audiorec.vectors.foreign import read_foreign
+from audiorec.vectors.store import VectorStore
+
+N = 12  # rows of the tables below
+LOG = {
+    "user_id": [f"u{i % 3}é" for i in range(N)],
+    "song_id": [f"s{i}" for i in range(N)],
+    "timestamp": pa.array([1_700_000_000_000_000 + i for i in range(N)], pa.timestamp("us", "UTC")),
+    "event": ["like", "play", "finish", "skip"] * 3,
+    "played_ratio": pa.array([0.5] * N, pa.float32()),
+    "weight": pa.array([1.0, 2.0] * 6, pa.float32()),
+    "playlist_id": ["p1"] * N,
+}
+HEADER = "user_id,song_id,timestamp,event,played_ratio,weight\n"
+LABELS = {
+    "path": [f"m/{i}.mp3" for i in range(N)],
+    "label": ["a", "b"] * 6,
+    "group": [f"g{i}" for i in range(N)],
+}
+MANIFEST = {
+    "path": [f"m/{i}.mp3" for i in range(N)],
+    "song_id": [str(i) for i in range(N)],
+    "size": [5] * N,
+    "mtime_ns": [7] * N,
+    "alias": [f"x{i}" for i in range(N)],
+}
+PROFILES = {
+    "user_id": [f"u{i}" for i in range(N)],
+    "country": ["SE", "NO"] * 6,
+    "age": pa.array([30.0, None] * 6),
+    "paid": pa.array([True, None] * 6),
+}
+ALIASES = {"alias": ["a"] * N, "kind": ["csv"] * N, "song_id": [str(i) for i in range(N)]}
+ARTISTS = {"song_id": [f"s{i}" for i in range(N)], "artist": ["A", "B"] * 6}
+VECTOR = pa.array([[float(i), 1.0] for i in range(N)], pa.list_(pa.float32()))
+FOREIGN = {"id": [f"u{i}" for i in range(N)], "embedding": VECTOR}
+
+
+def write_parquet(path, columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def write_csv(path, columns):
+    texts = {name: pa.array(values).cast(pa.string()) for name, values in columns.items()}
+    pa_csv.write_csv(pa.table(texts), path)
+    return path
+
+
+def interactions(path):
+    log = read_interactions(path, skip_bad_rows=True)
+    describe(log)
+    count_verdicts(log)
+
+
+def profiles(path):
+    found = read_profiles(path)
+    Encoder.fit(found).encode(found)
+
+
+def manifest(path):
+    with Manifest.open(str(path)) as opened:
+        opened.sources(0, len(opened))
+
+
+def ids(path):
+    parse_naming(f"csv:{path}")("m/1.mp3", "x")
+
+
+def artists(path):
+    _artists(path, SimpleNamespace(ids=tuple(f"s{i}" for i in range(N))))
+
+
+def foreign(path):
+    read_foreign(path, id_column="id")
+
+
+READERS = {
+    "interactions": (interactions, LOG, (".csv", ".parquet")),
+    "playlists": (_named_playlists, LOG, (".csv", ".parquet")),
+    "labels": (read_labels, LABELS, (".csv", ".parquet")),
+    "manifest": (read_manifest, MANIFEST, (".csv", ".parquet")),
+    "shards": (manifest, MANIFEST, (".csv", ".parquet")),
+    "users": (profiles, PROFILES, (".csv", ".parquet")),
+    "aliases": (read_aliases, ALIASES, (".parquet",)),
+    "ids": (ids, MANIFEST, (".csv",)),
+    "artists": (artists, ARTISTS, (".parquet",)),
+    "foreign": (foreign, FOREIGN, (".parquet",)),
+}
+WRITERS = {".csv": write_csv, ".parquet": write_parquet}
+
+
+# A column with the worst of each type, shape (N,).
+COLUMNS = {
+    "int64 max as a time": lambda: pa.array([2**63 - 1] * N, pa.timestamp("us", "UTC")),
+    "int64 min as a time": lambda: pa.array([-(2**63)] * N, pa.timestamp("ns")),
+    "floats that overflow": lambda: pa.array([1e308, -1e308] * 6),
+    "no finite numbers": lambda: pa.array([float("nan"), float("inf")] * 6),
+    "int64 max": lambda: pa.array([2**63 - 1] * N),
+    "uint64 max": lambda: pa.array([2**64 - 1] * N, pa.uint64()),
+    "lists": lambda: pa.array([[1]] * N),
+    "structs": lambda: pa.array([{"a": 1}] * N),
+    "bytes": lambda: pa.array([b"\xff\xfe"] * N, pa.binary()),
+    "nulls": lambda: pa.nulls(N),
+    "truths": lambda: pa.array([True, False] * 6),
+    "empty texts": lambda: pa.array([""] * N),
+    "escapes": lambda: pa.array(["\x1b[2J\n\u202e"] * N),
+    "far dates": lambda: pa.array([2**31 - 1] * N, pa.date32()),
+    "times of a day": lambda: pa.array([1] * N, pa.time64("us")),
+    "durations": lambda: pa.array([2**62] * N, pa.duration("s")),
+    "a dictionary": lambda: pa.array(["a", "b"] * 6).dictionary_encode(),
+    "decimals": lambda: pa.array([10**30] * N, pa.decimal128(38, 2)),
+    "large texts": lambda: pa.array([None, "x"] * 6, pa.large_string()),
+    "half floats": lambda: pa.array(np.full(N, 1.5, np.float16)),
+    "lists of other lengths": lambda: pa.array([[1.0, 2.0], [3.0]] * 6),
+    "lists that overflow": lambda: pa.array([[1e39, 2.0]] * N),
+    "texts that are not UTF-8": lambda: pa.Array.from_buffers(
+        pa.string(),
+        N,
+        [None, pa.py_buffer(np.arange(N + 1, dtype=np.int32)), pa.py_buffer(b"\xff" * N)],
+    ),
+}
+
+
+def run(read, path):
+    """Read a file; anything but a result or a typed error that names it fails the test."""
+    told = str(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        try:
+            read(path)
+        except AudiorecError as error:
+            told = str(error)
+    assert str(path) in told
+
+
+@pytest.mark.parametrize("name", READERS)
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_of_another_type_is_read_or_refused(name, kind, tmp_path):
+    read, columns, endings = READERS[name]
+    if ".parquet" not in endings:
+        read, columns = READERS["manifest"][:2]
+    for column in columns:
+        run(read, write_parquet(tmp_path / "t.parquet", columns | {column: COLUMNS[kind]()}))
+
+
+ODD = (b"\xff", b"\x00", b'"', b",", b"\n", b"\r", b"\xe2\x80\xa8", b"9" * 400, b"1e308", b"nan")
+ODD += (b"\x1b[2J", b"\xef\xbb\xbf", b"x" * 140_000, b"9223372036854775807", b"0001-01-01")
+
+
+def mutate(rng, whole, other):
+    content = bytearray(whole)
+    for _ in range(rng.choice((1, 1, 2, 4, 8))):
+        at, way = rng.randrange(len(content) + 1), rng.randrange(6)
+        if way == 0 and content:
+            content[at % len(content)] ^= 1 << rng.randrange(8)
+        elif way == 1:
+            del content[at:]
+        elif way == 2:
+            content[at:at] = rng.choice(ODD)
+        elif way == 3:
+            del content[at : at + rng.randrange(1, 20)]
+        elif way == 4:
+            content[at:] = other[rng.randrange(len(other) + 1) :]
+        else:
+            content[at : at + 8] = rng.randbytes(8)
+    return bytes(content)
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_mutated_tables_are_read_or_refused(name, tmp_path):
+    rng = random.Random(name)  # noqa: S311
+    read, columns, endings = READERS[name]
+    wholes = [WRITERS[end](tmp_path / f"whole{end}", columns).read_bytes() for end in endings]
+    for number in range(120):
+        which = number % len(endings)
+        path = tmp_path / f"case{endings[which]}"
+        path.write_bytes(mutate(rng, wholes[which], rng.choice(wholes)))
+        run(read, path)
+
+
+def test_mutated_settings_and_lists_are_read_or_refused(tmp_path):
+    rng = random.Random(0)  # noqa: S311
+    wholes = {
+        "rule.toml": b'since = "2024-01-01"\n[events.play]\nliked_from = 0.8\n',
+        "rule.json": b'{"since": 1700000000, "events": {"play": {"liked_from": 0.5}}}',
+        "list.txt": "a\nb\nc é\n".encode(),
+    }
+    for _ in range(300):
+        name = rng.choice(sorted(wholes))
+        path = tmp_path / name
+        path.write_bytes(mutate(rng, wholes[name], rng.choice(list(wholes.values()))))
+        run(load_rule if "rule" in name else lines_of, path)
+
+
+def lines_of(path):
+    read_lines(str(path), "cannot read the list")
+
+
+def test_a_footer_that_ends_arrow_is_an_error(tmp_path):
+    """A flipped bit among the sizes of a column ends the process in `RowGroupMetaData.column`."""
+    whole = write_parquet(tmp_path / "whole.parquet", LABELS).read_bytes()
+    footer = len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    path = tmp_path / "case.parquet"
+    for at in range(footer, len(whole) - 8):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 2]) + whole[at + 1 :])
+        run(read_labels, path)
+
+
+def test_the_largest_time_is_one_error_with_its_row(tmp_path):
+    times = pa.array([*LOG["timestamp"].to_pylist()[:-1], None], pa.timestamp("us", "UTC"))
+    times = pa.concat_arrays([times[:-1], pa.array([2**63 - 1], pa.timestamp("us", "UTC"))])
+    path = write_parquet(tmp_path / "log.parquet", LOG | {"timestamp": times})
+    with pytest.raises(RowsError, match=r"log\.parquet: 1 of 12 rows .*timestamp not between") as e:
+        read_interactions(path)
+    assert f"1 row ({N}), for example '9223372036854775807'" in str(e.value)
+
+
+def test_a_weight_or_ratio_that_overflows_is_a_bad_row_and_no_warning(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_text(f"{HEADER}u,s,1700000000,play,-1e300,1\nu,s,1700000000,play,0.5,1e300\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with pytest.raises(RowsError) as caught:
+            read_interactions(path)
+    assert [problem.rows for problem in caught.value.problems] == [(1,), (2,)]
+
+
+def test_short_rows_that_are_not_utf8_are_one_error_and_print_nothing(tmp_path, capfd):
+    path = tmp_path / "log.csv"
+    path.write_bytes(HEADER.encode() + b"u,s,1700000000,play,,\n" * 2000 + b"\xff\xfe,b\n")
+    for skip in (False, True):
+        with pytest.raises(
+            InputError, match=r"log\.csv: cannot be read: is not UTF-8 in line 2002"
+        ):
+            read_interactions(path, skip_bad_rows=skip)
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.fixture
+def bad_names(tmp_path):
+    """A store and a log with a column whose name is not UTF-8."""
+    store = write_good_store(tmp_path)
+    log = write_parquet(tmp_path / "log.parquet", LOG | {"title": [""] * N})
+    for path in (store, log):
+        path.write_bytes(path.read_bytes().replace(b"title", b"\xe5itle"))
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("info", "-v", "vecs.parquet"),
+        ("similar", "x", "-v", "vecs.parquet"),
+        ("store", "info", "vecs.parquet"),
+        ("store", "verify", "vecs.parquet"),
+        ("store", "export", "vecs.parquet", "-o", "v.csv"),
+        ("store", "merge", "vecs.parquet", "vecs.parquet", "-o", "w.parquet"),
+        ("store", "compact", "vecs.parquet", "-o", "w.parquet"),
+        ("interactions", "check", "log.parquet"),
+        ("users", "train", "log.parquet", "--vectors", "vecs.parquet", "--out", "m"),
+        ("users", "import", "log.parquet", "--out", "u.parquet"),
+        ("extract", "--manifest", "log.parquet"),
+        ("heads", "train", "log.parquet", "--task", "t", "-o", "h"),
+    ],
+)
+def test_column_names_that_are_not_utf8_are_one_line(bad_names, arguments, monkeypatch, capfd):
+    monkeypatch.chdir(bad_names)
+    code, out, err = run_command(monkeypatch, capfd, *arguments)
+    assert code in (2, 4)
+    assert out == ""
+    assert err.count("\n") == 1
+    assert "utf-8" in err.lower() or "two stores" in err
+
+
+def limited(body, *, mib=1500):
+    """Run Python lines in a process that may take `mib` of address space; return what it prints."""
+    script = PEAK_MB + textwrap.dedent(f"""
+        resource.setrlimit(resource.RLIMIT_AS, ({mib} << 20, {mib} << 20))
+        import pyarrow.parquet
+        from audiorec.errors import AudiorecError
+        from audiorec.user_files import *
+        from pathlib import Path
+        before = peak_mb()
+        try:
+            {body}
+        except AudiorecError as error:
+            print(error)
+        print(int(peak_mb() - before))
+    """)
+    ran = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=120, check=True
+    )
+    *said, grown = ran.stdout.splitlines()
+    return "\n".join(said), int(grown)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "read_lines('/dev/zero', 'cannot read the list')",
+        "read_text(Path('/dev/zero'), 'cannot read the rule')",
+        "list(csv_rows('/dev/zero', 'cannot read the labels'))",
+        "read_parquet(Path('/dev/zero'), 'cannot read the labels')",
+        "check_csv_header(Path('/dev/zero'), 'cannot be read')",
+    ],
+)
+def test_devices_are_refused(body):
+    said, grown = limited(body)
+    assert said.startswith("/dev/zero: cannot")
+    assert said.endswith("is no file and no pipe")
+    assert grown < 30
+
+
+def test_lists_from_a_stream_without_end_are_refused(tmp_path):
+    script = "from audiorec_cli.main import main; main()"
+    with Path("/dev/zero").open() as endless:
+        ran = subprocess.run(
+            [sys.executable, "-c", script, "extract", "--files-from", "-", "--dry-run"],
+            stdin=endless,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            cwd=tmp_path,
+            check=False,
+        )
+    assert ran.returncode == 2
+    assert ran.stderr == "error: -: cannot read the list: line 1 is longer than 1048576 letters\n"
+
+
+def test_lines_without_end_and_fields_without_end(tmp_path):
+    path = tmp_path / "wide.csv"
+    with path.open("wb") as file:  # sparse: zeros, and no line feed
+        file.truncate(8 << 30)
+    for body in (
+        f"read_lines({str(path)!r}, 'cannot read the list')",
+        f"list(csv_rows({str(path)!r}, 'cannot read the labels'))",
+        f"check_csv_header(Path({str(path)!r}), 'cannot be read')",
+    ):
+        said, grown = limited(body)
+        assert said.endswith("line 1 is longer than 1048576 letters")
+        assert grown < 60
+    path.write_text('path,label\n"' + "x\n" * 200_000)
+    with pytest.raises(InputError, match=r"line .*: field larger than field limit"):
+        list(csv_rows(path, "cannot read the labels"))
+    path.write_text("a," * 200_000 + "\n1\n")
+    with pytest.raises(InputError, match="has 200001 columns, more than 10000"):
+        list(csv_rows(path, "cannot read the labels"))
+    with pytest.raises(InputError, match="has 200001 columns"):
+        read_interactions(path)
+
+
+def test_many_columns_and_many_short_rows_take_what_the_file_takes(tmp_path):
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"c{i}" for i in range(9_999)) + ",path\n" + "1\n" * 200_000)
+    said, grown = limited(f"print(len(list(csv_rows({str(path)!r}, 'cannot read the labels'))))")
+    assert said == "200000"
+    assert grown < 120
+
+
+def test_large_settings_are_refused(tmp_path):
+    path = tmp_path / "rule.json"
+    path.write_text('{"since": ' + "1" * 5_000 + "}")
+    with pytest.raises(InputError, match="not a rule"):
+        load_rule(path)
+    path.write_text("[" * 100_000)
+    with pytest.raises(InputError, match="not a rule"):
+        load_rule(path)
+    path.write_text(" " * (2 << 20))
+    with pytest.raises(InputError, match="is larger than 1048576 bytes"):
+        load_rule(path)
+
+
+def test_a_column_that_stands_twice_or_not_at_all(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("path,label,path\n1,2,3\n")
+    with pytest.raises(InputError, match="'path' stands twice"):
+        read_labels(path)
+    twice = pa.table([["a"], ["b"], ["c"]], names=["path", "label", "path"])
+    pq.write_table(twice, tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'path' stands twice"):
+        read_parquet(tmp_path / "t.parquet", "cannot read", needed=("path", "label"))
+    with pytest.raises(InputError, match="has no column label; it has path"):
+        read_parquet(
+            write_parquet(tmp_path / "u.parquet", {"path": ["a"]}), "cannot read", needed=["label"]
+        )
+
+
+def test_only_line_feeds_end_a_line_of_a_list(tmp_path, monkeypatch, capfd):
+    names = ("a\u2028b.wav", "c\x0bd\x85e.wav", "plain.wav")
+    for seed, name in enumerate(names):
+        write_song(tmp_path / name, seed=seed, seconds=1.6)
+    (tmp_path / "list.txt").write_text("\n".join(names) + "\r\n", newline="")
+    monkeypatch.chdir(tmp_path)
+    asked = ("extract", "--files-from", "list.txt", "-j1", "-q", "--out", "v.parquet")
+    code, _, err = run_command(monkeypatch, capfd, *asked)
+    assert code == 0, err
+    assert VectorStore.open("v.parquet").ids == tuple(sorted(names))
+
+
+def test_a_metrics_file_with_an_odd_path_is_known_again(tmp_path, monkeypatch, capfd):
+    write_song(tmp_path / "songs" / "1.wav", seed=0, seconds=1.6)
+    monkeypatch.chdir(tmp_path)
+    for _ in range(2):
+        asked = (
+            "-j1",
+            "-q",
+            "--out",
+            "odd\u2028\x85\x0b name.parquet",
+            "--metrics-textfile",
+            "m.prom",
+        )
+        code, _, err = run_command(monkeypatch, capfd, "extract", "songs", *asked)
+        assert code == 0, err
+    assert 'exit_code="0"} 2' in (tmp_path / "m.prom").read_text()
+
+
+def test_a_task_and_classes_of_another_name_no_file_and_no_formula(tmp_path):
+    pytest.importorskip("matplotlib", reason='needs the extra "plot"')
+    from audiorec.evaluation.classification import report
+    from audiorec_cli.heads import _draw
+
+    labels = np.repeat([0, 1], 4)
+    found = report(
+        np.eye(2)[labels],
+        labels,
+        [f"t{i}" for i in range(8)],
+        classes=("$\\frac{", "\x1b[2J"),
+        rng=np.random.default_rng(0),
+    )
+    assert draw(found, title="$\\frac{").startswith(b"\x89PNG")
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for task in ("..\\..\\x", "nul\x00", "y" * 5_000, "\u202e\n"):
+        _draw(folder, task, found, found)
+    made = list(tmp_path.rglob("*.png"))
+    assert {path.parent for path in made} == {folder}
+    assert all(path.name.isprintable() and len(path.name) < 100 for path in made)
+
+
+def test_a_store_whose_texts_are_not_utf8_is_a_store_error(tmp_path):
+    store = write_good_store(tmp_path)
+    store.write_bytes(store.read_bytes().replace(b"title", b"\xe5itle"))
+    with pytest.raises(StoreError, match="the name of a column is not UTF-8"):
+        VectorStore.open(store)

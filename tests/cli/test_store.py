@@ -3,6 +3,7 @@
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -42,6 +43,7 @@ def contents(folder):
     return {p: p.read_bytes() for p in folder.rglob("*") if p.is_file()}
 
 
+FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
 EXTRACTOR, MORE = "others/extractor/vecs.parquet", "others/more/vecs.parquet"
 EMPTY = "others/empty/vecs.parquet"
 
@@ -321,3 +323,29 @@ def test_a_manifest_takes_ids_too(home, audiorec):
     options = ["--manifest", "m.parquet", "--shards", "2", "--id-from", "stem"]
     code, _, err = audiorec("extract", *options, "-o", "parts")
     assert (code, "--id-from" in err) == (2, True)
+
+
+def test_verify_and_info_say_what_cannot_be_verified(home, audiorec):
+    code, _, err = audiorec("store", "verify", FORMATS / "users-v1.parquet")
+    assert (code, "unverifiable: it has no digests" in err) == (0, True)
+    code, _, err = audiorec("store", "verify", FORMATS / "users-v1-digests.parquet")
+    assert (code, "unverifiable" in err) == (0, False)
+    assert "damage: unverifiable" in audiorec("store", "info", FORMATS / "vecs-v1.parquet")[1]
+    code, out, _ = audiorec("store", "info", FORMATS / "vecs-v1-digests.parquet", "--json")
+    assert json.loads(out)["verifiable"] is True
+    code, out, _ = audiorec("store", "verify", FORMATS / "vecs-v1.parquet", "--json")
+    assert len(json.loads(out)["notes"]) == 1
+
+
+def test_verify_finds_a_turned_bit(home, audiorec):
+    path = home / "vecs.parquet"
+    whole = path.read_bytes()
+    chunk = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    assert chunk.path_in_schema.startswith("vector")
+    for at in (chunk.data_page_offset + chunk.total_compressed_size - 5, len(whole) - 40):
+        content = bytearray(whole)
+        content[at] ^= 16
+        path.write_bytes(content)
+        code, _, err = audiorec("store", "verify")
+        assert (code, "vecs.parquet: damaged" in err) == (4, True)
+        assert err.count("\n") == 1

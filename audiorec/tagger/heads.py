@@ -37,6 +37,7 @@ METADATA_KEY = "audiorec_head"
 BLOCK_SEGMENTS = 256  # that are scored at once
 MAX_LAYERS = 8  # a file that claims more is damaged
 MAX_JSON_BYTES = 16 << 20
+MAX_FILE_BYTES = 256 << 20  # a head is a few hundred kB
 
 
 def softmax(logits: Float64Array) -> Float64Array:
@@ -265,6 +266,8 @@ class Head:
 def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     """Return the metadata and the tensors of a head file."""
     try:
+        if Path(path).stat().st_size > MAX_FILE_BYTES:
+            raise WeightsError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no head is")
         with safe_open(str(path), framework="numpy") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118

@@ -193,7 +193,8 @@ class Index:
 
     def _checked(self, rows: Rows, vectors: FloatArray) -> FloatArray:
         """Return the store's vectors of candidates, which those of the index must be."""
-        if len(np.unique(rows)) < len(rows) or rows.max(initial=0) >= self.info.rows:
+        inside = (rows >= 0) & (rows < self.info.rows)
+        if len(np.unique(rows)) < len(rows) or not inside.all():
             raise StoreError("damaged: it finds songs twice, or songs that there are not")
         if self._units_of is None:
             return vectors

@@ -243,3 +243,22 @@ def test_heads_refuse_the_same_task_twice_and_disagreement():
     other = dataclasses.replace(head, task="b", backbones=SHA | {"mtt": "d" * 64})
     with pytest.raises(InputError, match="different backbones 'mtt'"):
         Heads([head, other])
+
+
+def test_a_head_whose_numbers_were_changed_is_refused(head, tmp_path):
+    path = tmp_path / "head.safetensors"
+    head.save(path)
+    content = bytearray(path.read_bytes())
+    content[-2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(WeightsError, match=r"head\.safetensors: damaged: not the numbers"):
+        Head.load(path)
+
+
+def test_a_file_that_is_far_too_large_is_not_read(head, tmp_path):
+    path = tmp_path / "head.safetensors"
+    head.save(path)
+    with path.open("r+b") as file:
+        file.truncate(300 << 20)
+    with pytest.raises(WeightsError, match="which no head is"):
+        Head.load(path)

@@ -19,6 +19,7 @@ from audiorec.catalogue import Source, find_songs, make_source
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Report, by_track, report
 from audiorec.extraction import RunOptions, make_outputs, run
+from audiorec.files.parquet_files import open_parquet
 from audiorec.report import Progress, Stopped
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head

@@ -117,12 +117,13 @@ def _chunks(
     metadata: Any, columns: Collection[str] | None, groups: Collection[int] | None
 ) -> Iterator[tuple[int, Any]]:
     """Yield the number of the row group and the column chunk for all that is to be read."""
+    # By the schema: a chunk that was not checked must not be touched.
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    chosen = [i for i, p in enumerate(paths) if columns is None or p.split(".")[0] in columns]
     for group in range(metadata.num_row_groups) if groups is None else groups:
         about = metadata.row_group(group)
-        for i in range(about.num_columns):
-            chunk = about.column(i)
-            if columns is None or chunk.path_in_schema.split(".")[0] in columns:
-                yield group, chunk
+        for i in chosen:
+            yield group, about.column(i)
 
 
 def _most_bytes(chunk: Any) -> int:

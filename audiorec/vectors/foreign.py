@@ -7,7 +7,6 @@ npz         ``ids`` (texts) and ``embeddings`` (n, D); nothing pickled is read
 ==========  =========================================================================
 """
 
-import csv
 import hashlib
 import math
 import struct
@@ -25,6 +24,7 @@ from audiorec.errors import InputError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.types import FloatArray
 from audiorec.unfolding import LEAST_BYTES, TIMES_FILE, refuse_bomb
+from audiorec.user_files import check_csv_header
 
 NPZ_IDS, NPZ_EMBEDDINGS = "ids", "embeddings"
 
@@ -144,8 +144,7 @@ def _lengths(chunk: Any) -> Any:
 
 
 def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], FloatArray]:
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        names = next(csv.reader(file), [])
+    names = check_csv_header(path, "cannot be read as csv")
     if names.count(id_column) != 1:
         raise InputError(f"{path}: needs one column {id_column!r}, has {', '.join(names)}")
     numbers = [name for name in names if name != id_column]

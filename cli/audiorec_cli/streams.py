@@ -12,6 +12,7 @@ does not come from the commands themselves, such as usage errors and tracebacks 
 import errno
 import io
 import os
+import select
 import sys
 from typing import IO, Any, TextIO
 
@@ -35,12 +36,15 @@ class Guarded(io.TextIOWrapper):
     def __init__(self, stream: TextIO) -> None:
         self.replaced = stream  # kept: it would close what it wraps
         self.sink = Sink(getattr(stream.buffer, "raw", stream.buffer))
-        buffer = io.BufferedWriter(self.sink)
+        # stderr without a buffer: a buffer refuses a second write while it is in one, which is
+        # what the line that a signal's handler prints may be.
+        errors = stream is sys.stderr
+        buffer: Any = self.sink if errors else io.BufferedWriter(self.sink)
         # Written through, so that texts of both layers keep their order.
         layout: dict[str, Any] = {
             "encoding": stream.encoding,
             "errors": "backslashreplace",
-            "line_buffering": stream.isatty() or stream is sys.stderr,
+            "line_buffering": stream.isatty(),
             "write_through": True,
         }
         super().__init__(buffer, **layout)
@@ -66,14 +70,20 @@ class Sink(io.RawIOBase):
         self._raw = raw
         self.lost: OSError | None = None
 
-    def write(self, data: Any, /) -> int | None:
-        """Write some of the bytes, or drop all; returns how many."""
-        if self.lost is None:
+    def write(self, data: Any, /) -> int:
+        """Write all bytes, or drop the rest; returns how many were given."""
+        rest = memoryview(data).cast("B")
+        size = len(rest)
+        while rest and self.lost is None:
             try:
-                return self._raw.write(data)
+                sent: int | None = self._raw.write(rest)
             except OSError as error:
                 self.lost = error
-        return memoryview(data).nbytes
+                break
+            if sent is None:  # a pipe that does not block, and is full
+                select.select([], [self._raw], [])
+            rest = rest[sent or 0 :]
+        return size
 
     def writable(self) -> bool:
         """Return True."""

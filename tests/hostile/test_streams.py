@@ -1,8 +1,11 @@
 """Closed, broken and full standard streams: work is done, and no command ends in a traceback."""
 
+import io
+import os
 import shlex
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -12,6 +15,7 @@ from made_songs import write_song
 
 from audiorec.vectors.store import VectorStore
 from audiorec.vectors.verify import verify
+from audiorec_cli.streams import Guarded
 
 COMMAND = f"{shlex.quote(sys.executable)} -c 'from audiorec_cli.main import main; main()'"
 CLOSED = {
@@ -86,6 +90,48 @@ def test_other_commands(home, how):
                 "error: stdout could not be written: No space left on device; the command itself "
                 "is done"
             )
+
+
+def test_a_pipe_that_does_not_block_gets_everything():
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    got = []
+
+    def read():
+        while data := os.read(reading, 4096):
+            got.append(data)
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    with os.fdopen(writing, "w") as stream:
+        guarded = Guarded(stream)
+        guarded.write("x" * 1_000_000)
+        guarded.flush()
+        assert guarded.sink.lost is None
+    reader.join()
+    os.close(reading)
+    assert b"".join(got) == b"x" * 1_000_000
+
+
+def test_a_line_from_a_signal_may_come_while_another_is_written(monkeypatch):
+    said = []
+
+    class Raw(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, data):
+            said.append(bytes(data))
+            if len(said) == 1:
+                print("from the handler", file=sys.stderr, flush=True)
+            return len(data)
+
+    monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Raw()), "utf-8"))
+    monkeypatch.setattr(sys, "stderr", Guarded(sys.stderr))
+    print("first", file=sys.stderr, flush=True)
+    told = b"".join(said)
+    assert told.startswith(b"first")
+    assert b"from the handler" in told
 
 
 def test_a_failure_keeps_its_own_exit_code(home):

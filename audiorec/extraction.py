@@ -204,6 +204,7 @@ class _Run:
         started = time.monotonic()
         plan = _plan(self.journal, sources, self.options)
         self.report.found = len(sources)
+        self.report.damaged_records = self.journal.damaged
         self.report.unchanged = len(plan.unchanged)
         self.report.failed_before = len(plan.failed_before)
         moved = {self._relabel(source, known) for source, known in plan.relabelled}

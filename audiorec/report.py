@@ -89,6 +89,9 @@ class RunReport:
     unpruned : mapping of str to int
         With prune: rows that stay although their file was not found, by the folder that
         cannot be looked at, or is as empty as that of a disk that is not mounted.
+    damaged_records : int
+        Stretches of an unfinished run's records that could not be read; their songs were
+        extracted again.
     rows : mapping
         Rows of each output file after the commit; empty if the run was stopped.
     audio_s, wall_s : float
@@ -111,6 +114,7 @@ class RunReport:
     failed_before: int = 0
     pruned: int = 0
     unpruned: Mapping[str, int] = field(default_factory=dict)
+    damaged_records: int = 0
     rows: Mapping[Any, int] = field(default_factory=dict)
     audio_s: float = 0.0
     wall_s: float = 0.0
@@ -197,6 +201,7 @@ class RunReport:
             "failed_before": self.failed_before,
             "pruned": self.pruned,
             "unpruned": dict(self.unpruned),
+            "damaged_records": self.damaged_records,
             "rows": {str(kind): count for kind, count in self.rows.items()},
             "audio_s": round(self.audio_s, 3),
             "wall_s": round(self.wall_s, 3),

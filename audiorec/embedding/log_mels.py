@@ -7,6 +7,7 @@ anew. A segment takes 36 kB.
 """
 
 import hashlib
+import io
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,10 +20,13 @@ from audiorec.audio.decode import decode
 from audiorec.audio.segment import segments
 from audiorec.catalogue import Source
 from audiorec.files.atomic import replaced
+from audiorec.files.own_files import read_own
 from audiorec.metric.segments import SongSegments
 from audiorec.spec import FeatureSpec
 from audiorec.workers import Answer, Limits, Workers
 
+DIGEST_BYTES = 32
+MAX_KEPT_BYTES = 1 << 30  # of a song: 29,000 segments, or a day
 HANDLER = "audiorec.embedding.log_mels:log_mel_handler"
 HalfArray = npt.NDArray[np.float16]
 
@@ -93,11 +97,7 @@ def decode_songs(
             if answer.value is None:
                 yield source, answer
             else:
-                with (
-                    replaced(folder / keys[source.song_id]) as temporary,
-                    temporary.open("wb") as f,
-                ):
-                    np.save(f, answer.value, allow_pickle=False)
+                _keep(folder / keys[source.song_id], answer.value)
                 yield source, answer.value
 
 
@@ -106,11 +106,22 @@ def _key(source: Source, spec: FeatureSpec, max_segments: int) -> str:
     return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24] + ".npy"
 
 
+def _keep(path: Path, segments: HalfArray) -> None:
+    """Write segments as an npy with the sha256 of it behind."""
+    content = io.BytesIO()
+    np.save(content, segments, allow_pickle=False)
+    with replaced(path) as temporary:
+        temporary.write_bytes(content.getvalue() + hashlib.sha256(content.getbuffer()).digest())
+
+
 def _kept(path: Path) -> HalfArray | None:
+    """Return the segments that `_keep` wrote, None if there are none or they are damaged."""
     with suppress(OSError, ValueError, EOFError):
-        # Mapped first: a header that claims more than the file holds takes no memory.
-        found = np.load(path, allow_pickle=False, mmap_mode="r")
-        if found.dtype == np.float16 and found.ndim == 3:
-            kept: HalfArray = np.array(found)
-            return kept
+        content = read_own(path, MAX_KEPT_BYTES)
+        content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() == digest:
+            found = np.load(io.BytesIO(content), allow_pickle=False)
+            if found.dtype == np.float16 and found.ndim == 3:
+                kept: HalfArray = found
+                return kept
     return None

@@ -28,6 +28,7 @@ from audiorec.report import Progress
 from audiorec.song_rows import failure_row
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone_torch import Musicnn
+from audiorec.vectors.beside import kind_of
 from audiorec.vectors.parquet import write_table
 from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
 
@@ -50,7 +51,8 @@ class Heard:
     def write_failures(self, path: Path) -> None:
         """Write ``errors.parquet``, or remove an old one where nothing failed."""
         if not self.failures:
-            path.unlink(missing_ok=True)
+            if path.exists() and kind_of(path) == Kind.ERRORS:  # another file is not ours
+                path.unlink()
             return
         metadata = _errors_metadata(self.spec, path)
         now = datetime.now(UTC)

@@ -17,9 +17,9 @@ import os
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from io import BufferedReader
 from pathlib import Path
 from re import Pattern
-from typing import BinaryIO
 
 from audiorec.errors import StoreError
 
@@ -40,7 +40,7 @@ _NO_WAIT = getattr(os, "O_NONBLOCK", 0)  # a pipe without a writer must not be w
 _BINARY = getattr(os, "O_BINARY", 0)
 
 
-def open_own(path: Path) -> BinaryIO:
+def open_own(path: Path) -> BufferedReader:
     """Open a file for reading that audiorec is thought to have written.
 
     Raises

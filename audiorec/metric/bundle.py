@@ -8,14 +8,15 @@
 ``MODEL_CARD.md``      the same for people
 =====================  =====================================================================
 
-Other files may lie beside them (``metrics.jsonl``, say); they are never read. A folder takes
-the place of an older one as a whole.
+``metrics.jsonl`` may lie beside them; it is never read. A folder takes the place of an older
+one as a whole, and only of one that holds nothing but these files: what else is there would
+be lost.
 """
 
 import hashlib
 import json
 import os
-import shutil
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,14 +28,17 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from audiorec.errors import InputError, WeightsError
+from audiorec.errors import InputError, StoreError, WeightsError
+from audiorec.files.atomic import sync
 from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import check_tree, read_own, refuse_link, remove_tree
 from audiorec.spec import fingerprint
 
 FORMAT_VERSION = 1
 WEIGHTS_FILE = "model.safetensors"
 CONFIG_FILE = "model.json"
 CARD_FILE = "MODEL_CARD.md"
+BUNDLE_FILES = re.compile(r"model\.(?:safetensors|json)|MODEL_CARD\.md|metrics\.jsonl")
 MAX_CONFIG_BYTES = 64 << 20  # a users model may know a million song ids
 MAX_WEIGHTS_BYTES = 16 << 30
 # What a model is told apart by leaves these out: they differ between two equal models.
@@ -96,7 +100,10 @@ def write_bundle(
     InputError
         If `path` is something else than a bundle, `config` has no kind or is not JSON, or a
         tensor is not finite. Nothing is written.
+    StoreError
+        If `path` is a link.
     """
+    refuse_link(Path(path))
     target = Path(os.path.realpath(path))
     check_target(target)
     _check_tensors(tensors)
@@ -166,12 +173,18 @@ def check_target(target: Path) -> None:
     Raises
     ------
     InputError
-        If it is a file, or a folder with other files and no model in it.
+        If it is a file, or a folder with anything but a model in it.
     """
-    if target.is_dir() and any(target.iterdir()) and not (target / CONFIG_FILE).is_file():
-        raise InputError(f"{target}: is a folder with other files in it; name a new one")
     if target.exists() and not target.is_dir():
         raise InputError(f"{target}: is a file; a model is written as a folder")
+    for folder in (target, _previous(target)):
+        try:
+            if folder.is_dir():
+                check_tree(folder, BUNDLE_FILES)
+        except StoreError as error:
+            raise InputError(
+                f"{folder}: is a folder with other files in it; name a new one ({error})"
+            ) from error
 
 
 def _whole_folder(path: Path) -> Path:
@@ -203,10 +216,9 @@ def _read_config(folder: Path) -> dict[str, Any]:
 
 def _read_bytes(path: Path, limit: int) -> bytes:
     try:
-        size = path.stat().st_size
-        if size > limit:
-            raise WeightsError(f"{path}: {size} bytes, the limit is {limit}")
-        return path.read_bytes()
+        return read_own(path, limit)
+    except StoreError as error:
+        raise WeightsError(str(error)) from error
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
 
@@ -225,15 +237,21 @@ def _replace_folder(target: Path, contents: Mapping[str, bytes]) -> None:
         fresh.mkdir()
         for name, content in contents.items():
             _write_synced(fresh / name, content)
-        _sync_folder(fresh)
+        sync(fresh)
         if target.exists():
-            shutil.rmtree(previous, ignore_errors=True)
+            _remove(previous)
             target.rename(previous)
         fresh.rename(target)
     finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-    shutil.rmtree(previous, ignore_errors=True)
-    _sync_folder(target.parent)
+        _remove(fresh)
+    _remove(previous)
+    sync(target.parent)
+
+
+def _remove(folder: Path) -> None:
+    if folder.is_dir():
+        remove_tree(folder, BUNDLE_FILES)
+        folder.rmdir()
 
 
 def _previous(target: Path) -> Path:
@@ -245,11 +263,3 @@ def _write_synced(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _sync_folder(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -15,6 +15,7 @@ from typing import Any, Literal
 from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import open_own, read_own
 from audiorec.vectors.scaling import Scaling
 
 SCHEMA = "audiorec/index/1"
@@ -94,8 +95,7 @@ def read_info(path: Path) -> IndexInfo:
     """
     sidecar = sidecar_path(path)
     try:
-        with sidecar.open("rb") as file:
-            text = file.read(MAX_SIDECAR_BYTES + 1)
+        text = read_own(sidecar, MAX_SIDECAR_BYTES)
         content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
     except FileNotFoundError as error:
         raise StoreError(f"{sidecar}: no such file; build it: audiorec index build") from error
@@ -143,6 +143,6 @@ def store_fingerprint(file: Any, metadata: Any, ids: Any) -> str:
 
 
 def sha256_of(path: Path) -> str:
-    """Return the sha256 of a file's content as hex digits."""
-    with path.open("rb") as file:
+    """Return the sha256 of the content of a file of audiorec's own as hex digits."""
+    with open_own(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -363,6 +363,11 @@ def print_counts(report: "RunReport") -> None:
         say(f"  {stage_line(report.cpu_s)}")
     for status, count in report.failures.most_common():
         say(f"  failed: {count} {status}")
+    if report.damaged_records:
+        say(
+            f"  {report.damaged_records} damaged places in what an earlier start had left: "
+            "their songs were extracted again"
+        )
 
 
 def _print_summary(report: "RunReport", outputs: "Outputs") -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from audiorec.errors import InputError, WeightsError
+from audiorec.errors import InputError, StoreError, WeightsError
 from audiorec.metric.bundle import read_bundle, write_bundle
 
 TENSORS = {"weight": np.float32([[1, -2.5], [0.25, 3]]), "counts": np.int64([7, 0])}
@@ -43,14 +43,34 @@ def test_the_id_follows_weights_and_settings_but_not_figures(tmp_path):
     assert model_id(TENSORS | {"counts": np.int64([7, 1])}) != first
 
 
-def test_replaces_a_bundle_and_drops_what_lay_in_it(folder):
-    (folder / "old.txt").write_text("old")
-    write_bundle(
-        folder, tensors=TENSORS, config=CONFIG | {"seed": 4}, card="", files={"m.jsonl": "{}\n"}
-    )
+def test_replaces_a_bundle_and_what_belongs_to_it(folder):
+    (folder / "metrics.jsonl").write_text("{}\n")
+    write_bundle(folder, tensors=TENSORS, config=CONFIG | {"seed": 4}, card="")
     assert read_bundle(folder, kind="users_model").config["seed"] == 4
-    names = ["MODEL_CARD.md", "m.jsonl", "model.json", "model.safetensors"]
+    names = ["MODEL_CARD.md", "model.json", "model.safetensors"]
     assert sorted(p.name for p in folder.iterdir()) == names
+    assert [p.name for p in folder.parent.iterdir()] == [folder.name]
+
+
+@pytest.mark.parametrize("where", ["in it", "in the folder of the one before"])
+def test_files_of_somebody_else_are_not_lost_with_a_bundle(folder, where):
+    other = folder if where == "in it" else folder.with_name(f".{folder.name}.previous")
+    other.mkdir(exist_ok=True)
+    (other / "thesis.txt").write_text("years")
+    with pytest.raises(InputError, match="is a folder with other files in it"):
+        write_bundle(folder, tensors=TENSORS, config=CONFIG | {"seed": 4}, card="")
+    assert (other / "thesis.txt").read_text() == "years"
+    assert read_bundle(folder, kind="users_model").config["seed"] != 4
+
+
+def test_a_link_is_neither_replaced_nor_read(folder, tmp_path):
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(StoreError, match="link: is a link"):
+        write_bundle(tmp_path / "link", tensors=TENSORS, config=CONFIG, card="")
+    (folder / "model.json").rename(tmp_path / "elsewhere.json")
+    (folder / "model.json").symlink_to(tmp_path / "elsewhere.json")
+    with pytest.raises(WeightsError, match=r"model\.json: is a link"):
+        read_bundle(folder, kind="users_model")
 
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path):

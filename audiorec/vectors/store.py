@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -156,8 +157,10 @@ class VectorStore:
         with store_errors(self.path):
             footer = self._file.file.metadata
             file = replace(self._file, file=open_parquet(self._scan, metadata=footer))
-        for group, start in enumerate(self.group_starts[:-1]):
+        for group, (start, stop) in enumerate(pairwise(self.group_starts)):
             block = self._read_block(file, group)
+            if len(block) != stop - start:
+                raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             if not np.isfinite(block).all():
                 row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
                 song_id = self._ids[row].as_py()

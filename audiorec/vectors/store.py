@@ -9,6 +9,7 @@ import os
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -154,14 +155,14 @@ class VectorStore:
             As for `vectors`.
         """
         with store_errors(self.path):
-            footer = self._file.file.metadata
-            file = replace(self._file, file=open_parquet(self._scan, metadata=footer))
-        for group, start in enumerate(self.group_starts[:-1]):
-            block = self._read_block(file, group)
+            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
+        for group, (start, stop) in enumerate(pairwise(self.group_starts)):
+            block = self._read_block(replace(self._file, file=scan), group)
+            if len(block) != stop - start:
+                raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             if not np.isfinite(block).all():
                 row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
-                song_id = self._ids[row].as_py()
-                raise StoreError(f"{self.path}: the vector of {song_id!r} is not finite")
+                raise StoreError(f"{self.path}: the vector of {self.ids[row]!r} is not finite")
             yield block
 
     def read_rows(self, numbers: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> FloatArray:
@@ -372,8 +373,7 @@ class VectorStore:
 
     def mask(self, song_ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Return which rows have one of these ids: shape (n,), bool."""
-        wanted = strings(list(song_ids))
-        return flags(pc.is_in(self._ids, value_set=wanted))
+        return flags(pc.is_in(self._ids, value_set=strings(list(song_ids))))
 
     @cached_property
     def ranks(self) -> np.ndarray[Any, np.dtype[np.int64]]:

@@ -196,6 +196,7 @@ class _Child:
             [sys.executable, *_flags(), "-c", _START, *map(str, about), *trusted_path()],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            stderr=None if sys.stderr else subprocess.DEVNULL,  # None is closed: not to a pipe
             env={**clean_environment(), **ONE_THREAD},
             start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
         )

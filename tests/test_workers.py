@@ -102,6 +102,18 @@ def test_file_names_mean_the_same_in_a_child(tmp_path):
         assert done.stdout.splitlines() == [told, told]
 
 
+def test_a_parent_without_a_stderr_is_served_as_well():
+    script = (
+        "from audiorec.workers import Workers\n"
+        "with Workers('handlers:make', ('<',)) as w: print(w.ask('shout:a').value)\n"
+    )
+    done = subprocess.run(
+        ["sh", "-c", 'exec "$0" -c "$1" 2>&-', sys.executable, script],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout == "<shout:a\n"
+
+
 def test_errors_raised_on_purpose_come_back_whole():
     error = run(["refuse:x.mp3"])["refuse:x.mp3"].error
     assert (error.path, error.failure, error.reason) == ("x.mp3", Failure.NOT_AUDIO, "not a song")

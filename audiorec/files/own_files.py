@@ -71,10 +71,10 @@ def read_own(path: Path, max_bytes: int) -> bytes:
         As for `open_own`, or if it is larger than `max_bytes`.
     """
     with open_own(path) as file:
-        content = file.read(max_bytes + 1)
-    if len(content) > max_bytes:
-        raise StoreError(f"{path}: larger than {max_bytes} bytes, which none of audiorec's is")
-    return content
+        size = os.fstat(file.fileno()).st_size
+        if size > max_bytes:
+            raise StoreError(f"{path}: {size} bytes, the limit is {max_bytes}")
+        return file.read(size)  # not the limit, which would be cleared in memory first
 
 
 def refuse_link(path: Path) -> None:

@@ -266,6 +266,8 @@ class Head:
 def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     """Return the metadata and the tensors of a head file."""
     try:
+        if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for
+            raise WeightsError(f"{path}: is not a regular file")
         if Path(path).stat().st_size > MAX_FILE_BYTES:
             raise WeightsError(f"{path}: larger than {MAX_FILE_BYTES} bytes, which no head is")
         with safe_open(str(path), framework="numpy") as file:

@@ -32,6 +32,7 @@ from audiorec.metric.users_model import UsersModel
 from audiorec.pipeline import Extractor
 from audiorec.simulation import simulate_world
 from audiorec.spec import FeatureSpec
+from audiorec.tagger.heads import Head
 from audiorec.tagger.shipped import shipped_heads
 from audiorec.vectors.aliases import add_own_aliases
 from audiorec.vectors.embeddings import write_embeddings
@@ -120,7 +121,7 @@ def _write_models(library: Path) -> None:
     save_model(
         library / "metric_model", tensors=tensors, config=config, card="# M\n", metrics="{}\n"
     )
-    shutil.copy(shipped_heads()[0], library / "head.safetensors")
+    Head.load(shipped_heads()[0]).save(library / "head.safetensors")  # with digests
 
 
 def _write_unfinished_run(folder: Path, library: Path) -> None:

@@ -134,12 +134,15 @@ def pending_moves(targets: Targets, run_dir: Path) -> dict[Path, Path] | None:
 def _read_marker(marker: Path) -> dict[Kind, str]:
     try:
         content = json.loads(read_own(marker, MAX_MARKER_BYTES))
-        if content["schema"] != MARKER_SCHEMA:
-            raise StoreError(f"{marker}: of another version; remove its folder to start anew")
+        if not isinstance(content, dict) or content.get("schema") != MARKER_SCHEMA:
+            raise StoreError(
+                f"{marker}: not written by this audiorec; look at its folder, and remove it "
+                "to start anew"
+            )
         return {Kind(kind): str(name) for kind, name in content["files"].items()}
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise StoreError(
-            f"{marker}: damaged: {error!r}; remove its folder to start anew"
+            f"{marker}: damaged; look at its folder, and remove it to start anew"
         ) from error
 
 

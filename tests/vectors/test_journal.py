@@ -621,7 +621,7 @@ def test_commit_that_fails_can_be_tried_again(
 def test_damaged_marker(outputs, metadata):
     outputs.run_dir.mkdir()
     (outputs.run_dir / commit.MARKER).write_text('{"files": [["a"]]}')
-    with pytest.raises(StoreError, match=r"commit.json: damaged"):
+    with pytest.raises(StoreError, match=r"commit.json: not written by this audiorec"):
         Journal.open(outputs, metadata)
 
 

@@ -69,7 +69,7 @@ def test_a_record_says_what_made_the_output_and_replaces_the_last(tmp_path):
         exit_code=3,
     )
     place = str(tmp_path / "vecs.parquet.run.json")
-    write_record(place, {"old": True})
+    write_record(place, {"schema": "audiorec/run/0", "old": True})
     write_record(place, record)
     found = json.loads((tmp_path / "vecs.parquet.run.json").read_text())
     assert (found["schema"], found["exit_code"]) == ("audiorec/run/1", 3)

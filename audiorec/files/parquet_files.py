@@ -74,7 +74,7 @@ def is_sealed(source: Any) -> bool:
     """
     with ExitStack() as stack:
         is_path = isinstance(source, (str, os.PathLike))
-        if is_path and Path(source).exists() and not Path(source).is_file():
+        if is_path and _is_special(Path(source)):
             raise StoreError(f"{os.fspath(source)}: is not a regular file")
         file = stack.enter_context(Path(source).open("rb")) if is_path else source
         at = file.tell()
@@ -111,6 +111,11 @@ def float_leaves(schema: Any) -> list[str]:
         if pa.types.is_floating(kind):
             leaves.append(path)
     return leaves
+
+
+def _is_special(path: Path) -> bool:
+    """Whether opening a path may wait for ever, or have no end: a pipe, a device, a socket."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def _footer_start(file: IO[bytes]) -> int:

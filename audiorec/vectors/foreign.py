@@ -59,6 +59,8 @@ def read_foreign(
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise InputError(f"{path}: expected .parquet, .csv or .npz")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: is not a regular file")
     try:
         ids, embeddings = reader(path, id_column, embedding_column)
     except FileNotFoundError as error:

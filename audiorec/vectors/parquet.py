@@ -129,6 +129,8 @@ def open_whole(path: Path) -> Any:
         raise StoreError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise StoreError(f"{path}: is a folder, not a Parquet file") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: the name of a column is not UTF-8") from error
     except (OSError, pa.ArrowException) as error:
         raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
 

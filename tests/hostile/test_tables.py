@@ -23,6 +23,7 @@ from audiorec.catalogue import read_manifest
 from audiorec.embedding.baskets import _named_playlists
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.evaluation.pictures import draw
+from audiorec.files.parquet_files import seal
 from audiorec.labelled import read_labels
 from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.interactions import RowsError, load_rule, read_interactions
@@ -278,6 +279,7 @@ def bad_names(tmp_path):
     log = write_parquet(tmp_path / "log.parquet", LOG | {"title": [""] * N})
     for path in (store, log):
         path.write_bytes(path.read_bytes().replace(b"title", b"\xe5itle"))
+        seal(path)  # as one who means it would
     return tmp_path
 
 
@@ -475,6 +477,7 @@ def test_a_task_and_classes_of_another_name_no_file_and_no_formula(tmp_path):
 def test_a_store_whose_texts_are_not_utf8_is_a_store_error(tmp_path):
     store = write_good_store(tmp_path)
     store.write_bytes(store.read_bytes().replace(b"title", b"\xe5itle"))
+    seal(store)
     with pytest.raises(StoreError, match="the name of a column is not UTF-8"):
         VectorStore.open(store)
 

@@ -10,8 +10,9 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, StoreError
 from audiorec.files.atomic import replaced
+from audiorec.files.own_files import read_own
 from audiorec.report import RunReport
 
 PREFIX = "audiorec_"
@@ -77,11 +78,10 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
         no samples.
     """
     try:
-        with path.open("rb") as file:
-            text = file.read(MAX_BYTES + 1).decode()
+        text = read_own(path, MAX_BYTES).decode()
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
+    except (OSError, StoreError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read as a metrics textfile: {error}") from error
     found: dict[str, dict[Labels, float]] = {}
     # Not splitlines: a path in a label may hold other characters that end a line.
@@ -89,7 +89,7 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
         if line.startswith(("# HELP audiorec_", "# TYPE audiorec_")):
             continue
         match = _SAMPLE.fullmatch(line)
-        if match is None or len(text) > MAX_BYTES:
+        if match is None:
             raise InputError(
                 f"{path}: is no metrics textfile of audiorec: {line[:60]!r}; name another"
             )

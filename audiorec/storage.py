@@ -164,6 +164,8 @@ def opened(place: str) -> Iterator[BinaryIO]:
         If it is not there or cannot be opened.
     """
     if not is_uri(place):
+        if Path(_local(place)).is_fifo():
+            raise StoreError(f"{place}: is a pipe, not a file")
         try:
             file = Path(_local(place)).open("rb")  # noqa: SIM115 - the next line closes it
         except OSError as error:

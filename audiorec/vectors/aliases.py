@@ -28,6 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError
+from audiorec.files.own_files import refuse_link
 from audiorec.user_files import read_parquet
 from audiorec.vectors.arrow import strings
 from audiorec.vectors.tables import write_plain
@@ -224,6 +225,7 @@ def _where(store: "VectorStore", mask: Any) -> list[str]:
 def _own_aliases(store: "VectorStore") -> Any:
     """Return the rows of kind csv beside a store, of songs that it has."""
     path = store.path.with_name(ALIASES_FILE)
+    refuse_link(path)  # nobody has named it
     if not path.exists():
         return SCHEMA.empty_table()
     table = read_aliases(path)

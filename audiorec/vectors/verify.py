@@ -62,7 +62,7 @@ class Verification:
     counts : Counter of str
         All problems by check.
     not_looked_at : int
-        Songs whose files are not on this machine's disks.
+        Songs whose files are not on this machine's disks, or in a folder that is closed to us.
     notes : list of str
         What could not be checked, and why; no problems.
     """
@@ -265,7 +265,11 @@ def _file_problems(store: Checked, result: Verification) -> Iterator[Problem]:
             if "://" in song["uri"]:
                 result.not_looked_at += 1
                 continue
-            info = _stat(song["uri"])
+            try:
+                info = _stat(song["uri"])
+            except PermissionError:  # it may be there
+                result.not_looked_at += 1
+                continue
             if info is None:
                 yield block.problem(row, "file_gone", f"no file at {song['uri']}")
             elif (info.st_size, within_int64(info.st_mtime_ns)) != (song["size"], song["mtime_ns"]):
@@ -279,6 +283,8 @@ def _stat(uri: str) -> os.stat_result | None:
     for path in (name, _ESCAPE.sub(lambda m: bytes.fromhex(m[1].decode()), name)):
         try:
             return os.stat(path)  # noqa: PTH116 - a Path cannot hold bytes
+        except PermissionError:
+            raise
         except (OSError, ValueError):
             continue
     return None

@@ -299,7 +299,10 @@ def _print_verification(found: "Verification") -> None:
         if found.counts.total() > len(found.problems):
             say(f"the first {len(found.problems)} are listed")
     if found.not_looked_at:
-        say(f"{found.not_looked_at} songs are not on this machine's disks and were not looked at")
+        say(
+            f"{found.not_looked_at} songs were not looked at: they are not on this machine's "
+            "disks, or in a folder that may not be entered"
+        )
     for note in found.notes:
         say(note)
 

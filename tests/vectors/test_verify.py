@@ -183,6 +183,20 @@ def test_files(store, tmp_path):
     assert result.not_looked_at == 1
 
 
+def test_a_file_that_may_not_be_looked_at_is_not_called_gone(store, monkeypatch):
+    real = os.stat
+
+    def closed(path, **options):
+        if os.fsencode(path).startswith(b"/music"):
+            raise PermissionError(13, "permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    result = verify(store, files=True)
+    assert result.counts == {}
+    assert result.not_looked_at == 4
+
+
 def test_a_name_that_is_not_utf8_is_found(store, tmp_path):
     raw = os.fsencode(tmp_path) + b"/caf\xe9.mp3"
     with open(raw, "wb") as file:  # noqa: PTH123

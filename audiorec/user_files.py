@@ -34,6 +34,7 @@ LARGEST_CSV = 4 << 30  # letters
 LARGEST_TEXT = 1 << 20  # bytes of a file of settings
 MOST_COLUMNS = 10_000  # of a table
 NAMED_COLUMNS = 20  # in a message
+LONGEST_NAME, LONGEST_NAMES = 40, 300  # letters there, of one name and of all
 
 
 def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str]:
@@ -321,13 +322,18 @@ def _header(reader: Iterator[list[str]]) -> list[str]:
     return names
 
 
+def named(names: Sequence[str]) -> str:
+    """Return the names of columns for a message: some of them, and not all of a long one."""
+    shown = ", ".join(name[:LONGEST_NAME] for name in names[:NAMED_COLUMNS])
+    return visible(shown[:LONGEST_NAMES])
+
+
 def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequence[str]) -> None:
     """Check that columns are there and stand once; `names` are all that the table has."""
     counts = Counter(names)
     missing = [name for name in needed if name not in counts]
     if missing:
-        there = visible(", ".join(names[:NAMED_COLUMNS]))
-        raise InputError(f"has no column {' and '.join(sorted(missing))}; it has {there}")
+        raise InputError(f"has no column {' and '.join(sorted(missing))}; it has {named(names)}")
     twice = [name for name in columns if counts[name] > 1]
     if twice:
         raise InputError(f"the column {twice[0]!r} stands twice")

@@ -15,8 +15,7 @@ from audiorec.errors import InputError
 from audiorec.files.parquet_files import open_parquet, read_schema
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
 from audiorec.listening.problems import ProblemKind, ProblemLog
-from audiorec.user_files import NAMED_COLUMNS, Utf8, check_csv_header, input_errors, unpacked
-from audiorec.visible import visible
+from audiorec.user_files import Utf8, check_csv_header, input_errors, named, unpacked
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
@@ -140,8 +139,9 @@ def _csv_batches(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[An
 def _known_columns(names: list[str], path: Path) -> list[str]:
     for name in COLUMNS:
         if names.count(name) != 1:
-            there = visible(", ".join(names[:NAMED_COLUMNS]))
-            raise InputError(f"{path}: column {name!r} is missing or stands twice; it has {there}")
+            raise InputError(
+                f"{path}: column {name!r} is missing or stands twice; it has {named(names)}"
+            )
     for name in OPTIONAL_COLUMNS:
         if names.count(name) > 1:
             raise InputError(f"{path}: column {name!r} stands twice")

@@ -490,3 +490,12 @@ def test_a_damaged_column_beside_those_that_are_read_does_no_harm(tmp_path):
     for at in range(footer, len(whole) - 8):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 2]) + whole[at + 1 :])
         run(partial(read_parquet, failure="cannot read", needed=("path", "label")), path)
+
+
+def test_a_message_names_columns_and_not_all_of_a_long_one(tmp_path):
+    path = tmp_path / "log.csv"
+    path.write_bytes(b"user_id,song_id," + bytes(9_000) + b"\nu,s,1\n")
+    for read in (read_interactions, read_labels):
+        with pytest.raises(InputError) as caught:
+            read(path)
+        assert len(str(caught.value)) < len(str(path)) + 1_500

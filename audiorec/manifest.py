@@ -275,7 +275,13 @@ class _ParquetRows:
     def _group(self, group: int) -> list[dict[str, Any]]:
         names, groups = self.names, [group]
         refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
-        rows: list[dict[str, Any]] = self._file.read_row_group(group, columns=names).to_pylist()
+        table = self._file.read_row_group(group, columns=names)
+        try:
+            rows: list[dict[str, Any]] = table.to_pylist()
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:  # a time as a path, say, beyond what Python's can be
+            raise InputError(f"a value that no manifest holds: {error}") from error
         return rows
 
 

@@ -166,6 +166,8 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
     """
     with input_errors(path, failure):
         refuse_devices(path)
+        if path.is_fifo():
+            raise InputError("is a pipe, and is read twice; give a file")
         with unpacked(path) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
             return _header(csv.reader(_bounded(file, LARGEST_CSV)))

@@ -1,5 +1,6 @@
 """Tables, lists and settings of others: one typed error each, and memory that stays bounded."""
 
+import os
 import random
 import subprocess
 import sys
@@ -499,3 +500,9 @@ def test_a_message_names_columns_and_not_all_of_a_long_one(tmp_path):
         with pytest.raises(InputError) as caught:
             read(path)
         assert len(str(caught.value)) < len(str(path)) + 1_500
+
+
+def test_what_is_read_twice_may_not_be_a_pipe(tmp_path):
+    os.mkfifo(tmp_path / "log.csv")
+    with pytest.raises(InputError, match=r"log\.csv: .*is a pipe"):
+        read_interactions(tmp_path / "log.csv")

@@ -105,13 +105,13 @@ def measured_handler(*arguments: Any) -> Callable[[str], Facts]:
 
     def watched(path: str) -> Facts:
         CLEAR_REFS.write_text("5")  # the peak of the memory starts anew
-        before, start = _descriptors(), time.process_time()
+        before, start = descriptors(), time.process_time()
         try:
             status, message = _outcome(handle(path)), ""
         except SongError as error:
             status, message = str(error.failure), error.reason
         cpu_s = time.process_time() - start
-        return Facts(status, message, _descriptors() - before, cpu_s, _peak_rss_mib())
+        return Facts(status, message, descriptors() - before, cpu_s, peak_rss_mib())
 
     return watched
 
@@ -148,7 +148,7 @@ def run_cases(
 
 def fuzz(args: argparse.Namespace) -> dict[str, Any]:
     """Run what was asked for and sum it up."""
-    start, before = time.perf_counter(), _descriptors()
+    start, before = time.perf_counter(), descriptors()
     first = args.only if args.only is not None else args.first
     numbers = range(first, first + (1 if args.only is not None else args.cases))
     if args.keep:
@@ -163,8 +163,8 @@ def fuzz(args: argparse.Namespace) -> dict[str, Any]:
         result = run_cases(numbers, seed=args.seed, folder=folder, **options)
         for path in folder.iterdir():
             result.findings.append({"problem": f"left behind: {path.name}"})
-    if _descriptors() > before:
-        result.findings.append({"problem": f"{_descriptors() - before} descriptors in the parent"})
+    if descriptors() > before:
+        result.findings.append({"problem": f"{descriptors() - before} descriptors in the parent"})
     return {
         "schema": "audiorec/fuzz/1",
         "cases": result.counts.total(),
@@ -175,8 +175,8 @@ def fuzz(args: argparse.Namespace) -> dict[str, Any]:
         "slowest": result.slowest,
         "peak_rss_mib": round(result.peak_rss_mib),
         "statuses": _totals(result, 2),
-        "formats": _table(result, 0),
-        "ways": _table(result, 1),
+        "formats": table(result.counts, 0),
+        "ways": table(result.counts, 1),
         "findings": result.findings,
     }
 
@@ -222,11 +222,13 @@ def _problems(facts: Facts | None, answer: Answer) -> Iterator[str]:
         yield f"{facts.peak_rss_mib:.0f} MiB of memory"
 
 
-def _descriptors() -> int:
+def descriptors() -> int:
+    """Return how many file descriptors this process holds."""
     return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts its own, always one
 
 
-def _peak_rss_mib() -> float:
+def peak_rss_mib() -> float:
+    """Return the most memory that this process held since its peak was last cleared."""
     lines = Path("/proc/self/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
 
@@ -238,11 +240,12 @@ def _totals(result: Result, place: int) -> dict[str, int]:
     return dict(totals.most_common())
 
 
-def _table(result: Result, place: int) -> dict[str, dict[str, int]]:
-    table: dict[str, Counter[str]] = {}
-    for key, count in sorted(result.counts.items()):
-        table.setdefault(key[place], Counter())[key[2]] += count
-    return {name: dict(counts.most_common()) for name, counts in table.items()}
+def table(counts: Counter[tuple[str, str, str]], place: int) -> dict[str, dict[str, int]]:
+    """Return, for each value in one place of the keys, how often each outcome came."""
+    found: dict[str, Counter[str]] = {}
+    for key, count in sorted(counts.items()):
+        found.setdefault(key[place], Counter())[key[2]] += count
+    return {name: dict(outcomes.most_common()) for name, outcomes in found.items()}
 
 
 if __name__ == "__main__":

@@ -35,6 +35,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from fuzz import CLEAR_REFS, descriptors, peak_rss_mib, table
 from fuzz_library import LIBRARY, RUN, VICTIM, make_library, state
 from fuzz_plants import plant
 from fuzz_readers import COMMANDS, READERS
@@ -114,17 +115,17 @@ class Fuzzer:
         rng = np.random.default_rng([self.seed, number])
         folder = self._copy()
         target, way = plant(rng, folder / LIBRARY, self.made / RUN, folder / VICTIM)
-        outside, descriptors = state(folder / VICTIM), _descriptors()
+        outside, held = state(folder / VICTIM), descriptors()
         with suppress(OSError):
-            Path("/proc/self/clear_refs").write_text("5")  # the peak of the memory starts anew
+            CLEAR_REFS.write_text("5")  # the peak of the memory starts anew
         if self.by_command:
             outcome, problems = self._command(rng, folder / LIBRARY, target)
         else:
             outcome, problems = self._read(folder / LIBRARY, target, way)
             gc.collect()  # a store holds what holds the store
-            if (more := _descriptors() - descriptors) > 0:
+            if (more := descriptors() - held) > 0:
                 problems.append(f"{more} descriptors more than before")
-            if (peak := _peak_rss_mib()) > MAX_RSS_MIB:
+            if (peak := peak_rss_mib()) > MAX_RSS_MIB:
                 problems.append(f"{peak:.0f} MiB of memory")
         if state(folder / VICTIM) != outside or outside != self.victim:
             problems.append("files outside of the library were touched")
@@ -248,8 +249,8 @@ def main() -> None:
         "seed": args.seed,
         "by_command": args.command,
         "minutes": round((time.perf_counter() - start) / 60, 1),
-        "targets": _table(result, 0),
-        "ways": _table(result, 1),
+        "targets": table(result.counts, 0),
+        "ways": table(result.counts, 1),
         "findings": result.findings,
     }
     print(json.dumps(report, indent=1))
@@ -273,22 +274,6 @@ def _outcome(read: Callable[[Path], Any], library: Path) -> tuple[str, str, list
         wrong = len(text) > 4_000 or ("\n" in text and type(error).__name__ != "RowsError")
         return type(error).__name__, "", [f"message: {text[:300]!r}"] if wrong else []
     return "ok", hashlib.sha256(repr(answer).encode()).hexdigest(), []
-
-
-def _descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))  # noqa: PTH208 - counts its own, always one
-
-
-def _peak_rss_mib() -> float:
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM:")) / 1024
-
-
-def _table(result: Result, place: int) -> dict[str, dict[str, int]]:
-    table: dict[str, Counter[str]] = {}
-    for key, count in sorted(result.counts.items()):
-        table.setdefault(key[place], Counter())[key[2]] += count
-    return {name: dict(counts.most_common()) for name, counts in table.items()}
 
 
 if __name__ == "__main__":

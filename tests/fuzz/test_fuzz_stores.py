@@ -16,7 +16,7 @@ CASES = 300
 
 @pytest.fixture(scope="module")
 def scripts():
-    names = ["fuzz_library", "fuzz_mutations", "fuzz_plants", "fuzz_readers", "fuzz_stores"]
+    names = ["fuzz", "fuzz_library", "fuzz_mutations", "fuzz_plants", "fuzz_readers", "fuzz_stores"]
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
         patch.setenv("PYTHONPATH", str(SCRIPTS))

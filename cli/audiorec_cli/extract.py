@@ -1,7 +1,6 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
 import os
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -139,6 +138,7 @@ def extract(
         policy=Policy.OVERWRITE if overwrite else Policy.EXTEND,
         retry_failed=retry_failed,
         prune=prune,
+        roots=_folders(paths) if prune else (),
         limits=Limits(timeout_s=timeout, memory_bytes=memory_limit * MIB),
         max_failures=_max_failures(max_failures),
     )
@@ -163,8 +163,6 @@ def extract(
         raise typer.Exit(Exit.OK if allow_failures and code == Exit.SOME_FAILED else code)
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
     naming = parse_naming(id_from, vectors=outputs.vectors)
-    if prune:
-        options = replace(options, roots=_folders(paths))
     sources = _sources(paths, files_from, manifest, naming, include, exclude, follow_links)
     _print_unnamed(naming, id_from, len(sources))
     say_unseen(sources)

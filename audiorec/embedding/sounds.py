@@ -1,4 +1,4 @@
-"""Where a training hears its songs: in a features file, or in the audio itself.
+"""Training inputs: stored features, or audio decoded to log-mels.
 
 Both number the songs, load some of them as `SongSegments`, and make a tower that fits them.
 """
@@ -72,7 +72,7 @@ class Songs(ABC):
     def tower(
         self, options: TrainingOptions, data: TrainingData, device: str
     ) -> Tower | EndToEndTower:
-        """Make a tower in its start."""
+        """Build an untrained tower and initialise it from the data."""
 
 
 class FeatureSongs(Songs):

@@ -97,7 +97,7 @@ def train_tower(
         Given anchors (U, E) and songs (S, E), says how good they are; higher is better.
         Without it training runs for all epochs and the last state is kept.
     checkpoint : Path, optional
-        Where the state is kept; a state of the same `fingerprint` is gone on from.
+        The checkpoint; if one with this `fingerprint` exists, training resumes from it.
     fingerprint : str
         Stands for the data, the tower and the recipe.
     device : str

@@ -67,8 +67,8 @@ def train_users(
     data : UsersData
     recipe : UsersRecipe
     work : Path, optional
-        A folder for the state and ``metrics.jsonl``. A state of the same data and recipe is
-        gone on from.
+        A folder for the state and ``metrics.jsonl``. Training resumes from a
+        checkpoint of the same data and recipe.
     progress : callable, optional
         Called with the metrics of each epoch.
     stop : threading.Event, optional

@@ -9,11 +9,11 @@
 ==========================  ==================================================
 
 The stages are packages of their own: `audiorec.audio` (file to log-mel segments),
-`audiorec.tagger` (segments to scores) and `audiorec.vectors` (scores to vectors, store and
-neighbours). Importing this package loads none of them.
+`audiorec.tagger` (segments to scores and vectors), `audiorec.store` (vectors in files) and
+`audiorec.search` (which songs are alike). Importing this package loads none of them.
 """
 
-from audiorec.imports import install_guard
+from audiorec.runs.imports import install_guard
 
 install_guard()  # first: what is imported from here on never lies in the current folder
 
@@ -22,18 +22,18 @@ from typing import TYPE_CHECKING, Any  # noqa: E402
 
 if TYPE_CHECKING:
     __version__: str
-    from audiorec.extraction import extract
-    from audiorec.reader import scores, taggram, vector
-    from audiorec.vectors.store import open_store
+    from audiorec.extraction.reader import scores, taggram, vector
+    from audiorec.extraction.run import extract
+    from audiorec.search.library import open_store
 
 __all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"]
 
 _HOME = {
-    "extract": "audiorec.extraction",
-    "open_store": "audiorec.vectors.store",
-    "scores": "audiorec.reader",
-    "taggram": "audiorec.reader",
-    "vector": "audiorec.reader",
+    "extract": "audiorec.extraction.run",
+    "open_store": "audiorec.search.library",
+    "scores": "audiorec.extraction.reader",
+    "taggram": "audiorec.extraction.reader",
+    "vector": "audiorec.extraction.reader",
 }
 
 

@@ -16,6 +16,7 @@ from audiorec.errors import ShapeError
 
 FloatArray = npt.NDArray[np.float32]
 IntArray = npt.NDArray[np.int32]
+Numbers = npt.NDArray[np.int64]  # of rows, users or songs
 STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 
 

@@ -23,7 +23,8 @@ import numpy as np
 import onnxruntime
 from safetensors.numpy import load_file
 
-from audiorec.tagger.backbone import Backbone, OnnxBackbone
+from audiorec.tagger.backbone import OnnxBackbone
+from audiorec.tagger.batching import Backbone
 from audiorec.tagger.weights import WEIGHTS, BackboneName, weights_path
 
 ORACLE = Path(__file__).parents[1] / "fixtures" / "musicnn_oracle.npz"

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 
-from audiorec.vectors.embeddings import EmbeddingTable, write_embeddings
+from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 
 CENTRES = 300
 SPREAD = 0.7
@@ -75,9 +75,9 @@ def peak_mb() -> float:
 
 def cold_start(folder: Path, lists: str, k: int, per_user: int) -> dict[str, object]:
     """Run one job and return its figures."""
-    from audiorec.recall.cold_start import Job
-    from audiorec.recall.cold_start_plan import Plan
-    from audiorec.recall.sides import embedding_sides
+    from audiorec.recall.cold_start.job import Job
+    from audiorec.recall.cold_start.plan import Plan
+    from audiorec.recall.cold_start.sides import embedding_sides
 
     start, cpu = time.perf_counter(), time.process_time()
     songs = EmbeddingTable.open(folder / "all-songs.parquet", kind="songs")

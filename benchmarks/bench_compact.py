@@ -24,11 +24,11 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from audiorec.parts import MARK, local_parts, part_name
-from audiorec.vectors.compact import combine
-from audiorec.vectors.parquet import write_table
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
-from audiorec.vectors.store import VectorStore
+from audiorec.extraction.parts import MARK, local_parts, part_name
+from audiorec.search.library import Library
+from audiorec.store.compact import combine
+from audiorec.store.parquet import write_table
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
 
 CLASSES = tuple(f"head/{i:02d}" for i in range(14))
 AT = datetime(2024, 1, 1, tzinfo=UTC)
@@ -38,8 +38,8 @@ FAILURES_EVERY = 100
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from audiorec.parts import local_parts
-from audiorec.vectors.compact import combine
+from audiorec.extraction.parts import local_parts
+from audiorec.store.compact import combine
 start = time.process_time()
 with local_parts(sys.argv[1]) as parts:
     combine(parts, {k: Path(sys.argv[2]) / f"{k}.parquet" for k in parts})
@@ -137,7 +137,7 @@ def check(folder: Path, scratch: Path, n_songs: int) -> None:
         assert digests(twice, scratch / "reverse") == straight
         out = scratch / "vecs.parquet"
         combine({Kind.VECTORS: parts[Kind.VECTORS]}, {Kind.VECTORS: out})
-    ids = VectorStore.open(out).ids
+    ids = Library.open(out).ids
     assert list(ids) == [f"{i:09d}" for i in range(n_songs) if i % FAILURES_EVERY]
     out.unlink()
 

@@ -28,7 +28,7 @@ import soundfile
 from bench_library import FORMATS, write
 from bench_pipeline import SOURCE_RATE, make_song, memory_of_worker, report, run
 
-from audiorec.pipeline import Extractor
+from audiorec.extraction.pipeline import Extractor
 
 SONG_S = 5.0
 

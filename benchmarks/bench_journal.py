@@ -29,9 +29,9 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
-from audiorec.vectors.records import RecordPart, RecordWriter, _batch, _pack
-from audiorec.vectors.rows import row_batch
-from audiorec.vectors.schema import series_type, vector_type
+from audiorec.store.records import RecordPart, RecordWriter, _batch, _pack
+from audiorec.store.rows import row_batch
+from audiorec.store.schema import series_type, vector_type
 
 SEGMENTS, CLASSES = 80, 14
 SCHEMA = pa.schema(

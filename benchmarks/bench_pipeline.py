@@ -28,8 +28,8 @@ import soundfile
 
 from audiorec.audio.decode import decode, waveform
 from audiorec.audio.segment import segments
-from audiorec.pipeline import Extractor, taggram
-from audiorec.vectors.statistics import summarize
+from audiorec.extraction.pipeline import Extractor, taggram
+from audiorec.tagger.statistics import summarize
 
 CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"
 MUSIC = ("jazz-vibraphone.mp3", "metal-band-with-woman-singing.mp3", "game-tune-caribbean.mp3")
@@ -91,7 +91,7 @@ def memory_of_worker(song: Path) -> float:
     """Return the peak memory in MB of a fresh process that extracts one song."""
     script = (
         "import sys\n"
-        "from audiorec.pipeline import ExtractorConfig, song_handler\n"
+        "from audiorec.extraction.pipeline import ExtractorConfig, song_handler\n"
         "song_handler(ExtractorConfig(), frozenset(), ())(sys.argv[1])\n"
         # Not getrusage, which would count the peak of this process as well.
         "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])\n"
@@ -115,7 +115,7 @@ def start_up(folder: Path, repeats: int) -> None:
     """Print the CPU seconds from nothing to one short clip's vector."""
     clip, out = CLIPS / MUSIC[0], folder / "one" / "vecs.parquet"
     worker = (
-        "from audiorec.pipeline import ExtractorConfig, song_handler\n"
+        "from audiorec.extraction.pipeline import ExtractorConfig, song_handler\n"
         f"song_handler(ExtractorConfig(), frozenset(), ())({str(clip)!r})\n"
     )
     command = ["-m", "audiorec_cli.main", "extract", str(clip), "--out", str(out), "--quiet"]

@@ -24,9 +24,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import pyarrow as pa
 
+from audiorec.store.parquet import write_batches
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.types import STATISTICS
-from audiorec.vectors.parquet import write_batches
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
 
 HEADS = {"version": 4, "genre": 10}
 SEGMENTS = 40
@@ -52,12 +52,12 @@ path = Path(sys.argv[1]); line = {}
 QUESTIONS = {
     "baseline": "",
     "open": """
-from audiorec.vectors.store import VectorStore
-store, line['open_cpu_s'] = cpu(lambda: VectorStore.open(path))
+from audiorec.search.library import Library
+store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 """,
     "similar exact": """
-from audiorec.vectors.store import VectorStore
-store, line['open_cpu_s'] = cpu(lambda: VectorStore.open(path))
+from audiorec.search.library import Library
+store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 space = store.space('vector', use_index=False)
 similarity, line['prepare_cpu_s'] = cpu(lambda: space.similarity)
 ids = some(store)
@@ -78,16 +78,16 @@ _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[[7]], 10, allowed=all
 line['width'] = units.shape[1]
 """,
     "similar by all six statistics, exact": """
-from audiorec.vectors.store import VectorStore
-store = VectorStore.open(path)
+from audiorec.search.library import Library
+store = Library.open(path)
 space = store.space('vector', weights=[1, 1, 1, 1, 1, 1])
 similarity, line['prepare_cpu_s'] = cpu(lambda: space.similarity)
 _, line['search_cpu_s'] = cpu(lambda: space.search(similarity.units[[5]], 10), 10)
 line['width'] = similarity.units.shape[1]
 """,
     "similar, fresh index": """
-from audiorec.vectors.store import VectorStore
-store, line['open_cpu_s'] = cpu(lambda: VectorStore.open(path))
+from audiorec.search.library import Library
+store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 space, line['open_index_cpu_s'] = cpu(lambda: store.space('vector'))
 assert space.index is not None, space.note
 line['kind'], line['recall_at_10'] = space.index.info.kind, round(space.index.info.recall_at_10, 4)
@@ -101,16 +101,16 @@ _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allo
 """,
 }
 BUILD = """
-from audiorec.vectors.store import VectorStore
-from audiorec.vectors.index import build_index
-info, line['build_cpu_s'] = cpu(lambda: build_index(VectorStore.open(path), kind=sys.argv[2]))
+from audiorec.search.library import Library
+from audiorec.search.index import build_index
+info, line['build_cpu_s'] = cpu(lambda: build_index(Library.open(path), kind=sys.argv[2]))
 line['kind'], line['recall_at_10'] = info.kind, round(info.recall_at_10, 4)
 line['parameters'] = info.parameters
 """
 PAIRS = """
-from audiorec.vectors.store import VectorStore
-from audiorec.vectors.all_pairs import all_pairs
-store = VectorStore.open(path)
+from audiorec.search.library import Library
+from audiorec.search.all_pairs import all_pairs
+store = Library.open(path)
 _, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, path.with_name('neighbours.parquet')))
 line['job_peak_mb'] = round(peak() / 1e6)
 import pyarrow.parquet as pq
@@ -120,9 +120,9 @@ assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
 """
 FAISS_PAIRS = """
 import faiss
-from audiorec.vectors.store import VectorStore
-from audiorec.vectors.index import _made
-units = VectorStore.open(path).similarity().units
+from audiorec.search.library import Library
+from audiorec.search.index import _made
+units = Library.open(path).similarity().units
 (index, line['parameters']), line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
 if sys.argv[2] == 'hnsw': index.hnsw.efSearch = 64
 if sys.argv[2] == 'ivf': index.nprobe = 32

@@ -18,14 +18,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from audiorec.catalogue import Source
-from audiorec.manifest import write_manifest
+from audiorec.extraction.catalogue import Source
+from audiorec.extraction.manifest import write_manifest
 
 SHARD_SONGS = 2_000
 COMMAND = [sys.executable, "-m", "audiorec_cli.main", "extract", "--quiet"]
 READ = """
 import sys
-from audiorec.shards import read_shard
+from audiorec.extraction.shards import read_shard
 shard = read_shard(sys.argv[1], int(sys.argv[2]) // 2, int(sys.argv[2]))
 assert len(shard.sources) == 2000, len(shard.sources)
 print(open("/proc/self/status").read().split("VmHWM:")[1].split()[0])

@@ -28,14 +28,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audiorec.files.digests import Digests, digest_writer
 from audiorec.files.parquet_files import float_leaves, is_sealed, open_parquet
+from audiorec.search.library import Library
+from audiorec.store.inventory import inventory
+from audiorec.store.parquet import DICTIONARY_COLUMNS, write_batches
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.verify import verify
 from audiorec.types import STATISTICS
-from audiorec.vectors.digests import Digests, digest_writer
-from audiorec.vectors.inventory import inventory
-from audiorec.vectors.parquet import DICTIONARY_COLUMNS, write_batches
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
-from audiorec.vectors.store import VectorStore
-from audiorec.vectors.verify import verify
 
 METADATA = StoreMetadata(
     kind=Kind.VECTORS,
@@ -47,7 +47,7 @@ BATCH_ROWS = 20_000
 COMPACT = """
 import resource, sys, time
 from pathlib import Path
-from audiorec.vectors.compact import compact
+from audiorec.store.compact import compact
 parts = sorted(Path(sys.argv[1]).glob("part-*.parquet"))[::-1]
 start = time.process_time()
 compact([*parts, parts[0]], Path(sys.argv[2]))
@@ -56,18 +56,18 @@ print(time.process_time() - start, peak)
 """
 OPEN = """
 import json, sys, time
-from audiorec.vectors.store import VectorStore
+from audiorec.search.library import Library
 def peak():
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 before, start = peak(), time.process_time()
-store = VectorStore.open(sys.argv[1])
+store = Library.open(sys.argv[1])
 cpu, gained = time.process_time() - start, peak() - before
 print(json.dumps({"cpu_s": round(cpu, 2), "gained_mib": round(gained, 1), "rows": len(store)}))
 """
 
 
 @dataclass(frozen=True)
-class Library:
+class MadeLibrary:
     """Where the made-up stores are."""
 
     folder: Path
@@ -90,7 +90,7 @@ def main() -> None:
             print(json.dumps({"bench": bench, **figures, **about}), flush=True)
 
 
-def measures(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
+def measures(library: MadeLibrary) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield a name and its figures."""
     out = library.folder / "compacted.parquet"
     command = [sys.executable, "-c", COMPACT, str(library.folder), str(out)]
@@ -114,7 +114,7 @@ def measures(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
     start = time.process_time()
     assert verify(out).is_good
     yield "verify", {"cpu_s": round(time.process_time() - start, 2)}
-    store = VectorStore.open(out)
+    store = Library.open(out)
     last = library.songs - 1
     queries = {"id": song_id(last), "path": f"/music/{song_id(last)}", "stem": f"{last:08} a song"}
     queries |= {"isrc": f"USABC{last:07}"}
@@ -124,7 +124,7 @@ def measures(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
         yield f"resolve {kind}", {"cpu_s": round(time.process_time() - start, 3)}
 
 
-def damage(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
+def damage(library: MadeLibrary) -> Iterator[tuple[str, dict[str, float]]]:
     """Yield what checksums, digests and the seal cost where they are written and read."""
     whole, out = library.whole, library.folder / "written.parquet"
     schema = schema_of(METADATA)
@@ -165,7 +165,7 @@ def damage(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
         "read vectors with checksums": lambda: read(checked=True),
         "read all columns and digest them": digest,
         "look at the seal": lambda: is_sealed(whole),
-        "open": lambda: VectorStore.open(whole),
+        "open": lambda: Library.open(whole),
         "verify": lambda: verify(whole),
     }
     least: dict[str, float] = {}
@@ -183,7 +183,7 @@ def damage(library: Library) -> Iterator[tuple[str, dict[str, float]]]:
     yield "size", {"mb": round(ours / 1e6, 3), "without_mb": round(theirs / 1e6, 3)}
 
 
-def make_library(folder: Path, songs: int, parts: int) -> Library:
+def make_library(folder: Path, songs: int, parts: int) -> MadeLibrary:
     """Write all songs to one file, and in turn to `parts` files."""
     order = np.array(sorted(range(songs), key=song_id))
     whole = folder / "whole.parquet"
@@ -191,7 +191,7 @@ def make_library(folder: Path, songs: int, parts: int) -> Library:
     for part in range(parts):
         path = folder / f"part-{part:05}.parquet"
         write_batches(path, batches(order[part::parts]), METADATA)
-    return Library(folder, whole, songs)
+    return MadeLibrary(folder, whole, songs)
 
 
 def song_id(number: int) -> str:

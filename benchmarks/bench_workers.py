@@ -12,7 +12,7 @@ import os
 import signal
 import time
 
-from audiorec.workers import Workers
+from audiorec.runs.workers import Workers
 
 SECONDS = 0.005  # an item's work
 

@@ -27,12 +27,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.recall import duplicates
-from audiorec.recall.duplicates import find_duplicates
-from audiorec.vectors.parquet import write_table
-from audiorec.vectors.schema import METADATA_KEY, Kind, StoreMetadata
-from audiorec.vectors.series import SeriesFile, open_series
-from audiorec.vectors.store import VectorStore
+from audiorec.search import duplicates
+from audiorec.search.duplicates import find_duplicates
+from audiorec.search.library import Library
+from audiorec.store.parquet import write_table
+from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata
+from audiorec.store.series import SeriesFile, open_series
 
 ENCODINGS = ("flac", "mp3", "vorbis")
 
@@ -52,7 +52,7 @@ def joined(work: Path, name: str, folder: Path) -> Path:
     return folder / name
 
 
-def judge(store: VectorStore, series: Sequence[SeriesFile]) -> dict[str, object]:
+def judge(store: Library, series: Sequence[SeriesFile]) -> dict[str, object]:
     """Count true and false pairs, over all pairs within a group that was found."""
     parts = [song_id.partition("/")[2] for song_id in store.ids]
     songs = [part.rpartition("/")[0] for part in parts]
@@ -75,7 +75,7 @@ def judge(store: VectorStore, series: Sequence[SeriesFile]) -> dict[str, object]
     }
 
 
-def margins(store: VectorStore, file: SeriesFile) -> dict[str, float]:
+def margins(store: Library, file: SeriesFile) -> dict[str, float]:
     """Return the mismatches of true pairs and of the other candidates that lie nearest."""
     songs = duplicates._Songs(store)
     candidates = duplicates._candidates(songs)
@@ -99,7 +99,7 @@ def main() -> None:
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        store = VectorStore.open(joined(args.work, "vecs.parquet", folder))
+        store = Library.open(joined(args.work, "vecs.parquet", folder))
         scores, features = (
             joined(args.work, f"{n}.parquet", folder) for n in ("scores", "features")
         )

@@ -23,11 +23,11 @@ import pyarrow.parquet as pq
 from head_gtzan import load_taggrams
 from head_yardstick import train_genres
 
+from audiorec.search.similar import Similarity, default_weighting
+from audiorec.store.schema import METADATA_KEY, StoreMetadata
+from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import FloatArray
-from audiorec.vectors.schema import METADATA_KEY, StoreMetadata
-from audiorec.vectors.similar import Similarity, default_weighting
-from audiorec.vectors.statistics import summarize
 
 HOPS_S = (3, 6, 9, 12)
 SEGMENT_S = 3

@@ -21,15 +21,15 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
-from audiorec.embedding.judging import EvaluationFiles, evaluate_metric
-from audiorec.embedding.options import TrainingOptions
-from audiorec.embedding.training import train_metric
-from audiorec.listening.world import WorldSpec
-from audiorec.metric.heldout import Split
-from audiorec.metric.model import MetricModel
-from audiorec.metric.recipe import MetricRecipe
-from audiorec.simulation import INTERACTIONS_FILE, simulate_world
-from audiorec.vectors.store import VectorStore
+from audiorec.recall.audio.held_out import Split
+from audiorec.recall.audio.job import train_metric
+from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
+from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.audio.options import TrainingOptions
+from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.search.library import Library
+from audiorec.simulation.files import INTERACTIONS_FILE, simulate_world
+from audiorec.simulation.world import WorldSpec
 
 SIGNALS = {"none": 0.0, "low": 0.4, "high": 1.0}
 RECIPE = MetricRecipe(max_epochs=8, patience=3, pairs_per_epoch=10_000)
@@ -42,7 +42,7 @@ def figures(
     spec = WorldSpec(
         users=users, days=60, signal=signal, sensitive_share=1.0, cold_songs=0.0, seed=seed
     )
-    simulate_world(VectorStore.open(vectors), folder / "world", spec)
+    simulate_world(Library.open(vectors), folder / "world", spec)
     log = folder / "world" / INTERACTIONS_FILE
     options = TrainingOptions(
         recipe=RECIPE, split=Split(valid=0.15, test=0.25, seed=seed), max_segments=15

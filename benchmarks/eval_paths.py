@@ -3,10 +3,11 @@
     python benchmarks/eval_paths.py STORE [--pairs 200] [--steps 8]
 
 By *position* the similarity to the end minus the similarity to the start rises with every step:
-what `audiorec.recall.path` does. By *both* the similarity to the start never rises and that to the
-end never falls. One JSON line each, over random pairs of songs: paths of full length, and of the
-paths the median and the 10th percentile of the smallest similarity of two neighbours, the mean
-similarity of neighbours, and by how much a similarity to an end goes the wrong way in one step.
+what `audiorec.playlists.path` does. By *both* the similarity to the start never rises and that
+to the end never falls. One JSON line each, over random pairs of songs: paths of full length, and
+of the paths the median and the 10th percentile of the smallest similarity of two neighbours, the
+mean similarity of neighbours, and by how much a similarity to an end goes the wrong way in one
+step.
 """
 
 import argparse
@@ -20,9 +21,9 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.recall.path import best_ways, find_path
+from audiorec.playlists.path import best_ways, find_path
+from audiorec.search.library import Library
 from audiorec.types import FloatArray
-from audiorec.vectors.store import VectorStore
 
 
 def by_position(units: FloatArray, start: int, end: int, steps: int) -> npt.NDArray[np.int64]:
@@ -54,7 +55,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
-    units = VectorStore.open(args.store).space("vector", use_index=False).similarity.units
+    units = Library.open(args.store).space("vector", use_index=False).similarity.units
     rng = np.random.default_rng(0)
     pairs = [rng.choice(len(units), 2, replace=False).tolist() for _ in range(args.pairs)]
     for meaning, find in {"position": by_position, "both": by_both}.items():

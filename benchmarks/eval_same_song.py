@@ -28,11 +28,11 @@ import numpy.typing as npt
 import soundfile
 from hubness import occurrence_skewness
 
-from audiorec.extraction import extract
+from audiorec.extraction.run import extract
+from audiorec.search.library import Library
+from audiorec.search.scaling import Weighting
+from audiorec.search.space import Space, read_features
 from audiorec.types import STATISTICS
-from audiorec.vectors.scaling import Weighting
-from audiorec.vectors.space import Space, read_features
-from audiorec.vectors.store import VectorStore
 
 PART_S = 30.0
 LATER_S = 2.0
@@ -109,15 +109,15 @@ def make(work: Path, transform: str, chosen: list[tuple[str, Path, float]]) -> P
     return work / transform
 
 
-def extracted(folder: Path, jobs: int) -> tuple[VectorStore, Path]:
+def extracted(folder: Path, jobs: int) -> tuple[Library, Path]:
     """Extract a folder's audio, or go on with it."""
     out, features = folder / "vecs.parquet", folder / "features.parquet"
     scores = folder / "scores.parquet"  # for eval_duplicates.py
     extract(folder / "audio", out=out, scores=scores, features=features, jobs=jobs)
-    return VectorStore.open(out), features
+    return Library.open(out), features
 
 
-def spaces(store: VectorStore, features: Path) -> dict[str, Space]:
+def spaces(store: Library, features: Path) -> dict[str, Space]:
     """Return what songs are compared by."""
     classes = len(store.metadata.classes)
     plain = {
@@ -137,7 +137,7 @@ def spaces(store: VectorStore, features: Path) -> dict[str, Space]:
 
 def recall(space: Space, transform: Path) -> dict[str, object]:
     """Return how often the nearest song is the one that was transformed."""
-    queries = VectorStore.open(transform / "vecs.parquet")
+    queries = Library.open(transform / "vecs.parquet")
     values = queries.vectors
     if space.by == "features":
         ids, values, _ = read_features(transform / "features.parquet")

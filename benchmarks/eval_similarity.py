@@ -35,12 +35,12 @@ from hubness import local_scaling, mutual_proximity, occurrence_skewness
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from audiorec.tagger.folds import grouped_folds
+from audiorec.labelling.folds import grouped_folds
+from audiorec.search.scaling import LOG_ODDS_FLOOR
+from audiorec.search.similar import DEFAULT_WEIGHTS, LOG_ODDS, Similarity
+from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import STATISTICS
-from audiorec.vectors.scaling import LOG_ODDS_FLOOR
-from audiorec.vectors.similar import DEFAULT_WEIGHTS, LOG_ODDS, Similarity
-from audiorec.vectors.statistics import summarize
 
 Array = npt.NDArray[np.float64]
 Space = Callable[[Array, Array], Array]  # vectors (n, 10, 6), mean tags (n, 50) to (n, n)
@@ -63,7 +63,7 @@ class Tracks:
 
 
 def weighted(weights: dict[str, float], log_odds: tuple[str, ...] = ()) -> Space:
-    """Return the space of `audiorec.vectors.similar` under these weights."""
+    """Return the space of `audiorec.search.similar` under these weights."""
     tiled = np.tile([weights.get(n, 0.0) for n in STATISTICS], len(GTZAN_GENRES))
     odds = np.tile([n in log_odds for n in STATISTICS], len(GTZAN_GENRES))
 

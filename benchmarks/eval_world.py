@@ -15,15 +15,15 @@ from pathlib import Path
 
 import numpy as np
 
-from audiorec.listening.world import WorldSpec, simulate
-from audiorec.recall.correlation import CorrelationSpec, correlate
-from audiorec.recall.song_units import vector_units
-from audiorec.vectors.store import VectorStore
+from audiorec.analysis.job import CorrelationSpec, correlate
+from audiorec.recall.cold_start.song_units import vector_units
+from audiorec.search.library import Library
+from audiorec.simulation.world import WorldSpec, simulate
 
 SIGNALS = (0.0, 0.2, 0.4, 0.8)
 
 
-def one_world(store: VectorStore, spec: WorldSpec, draws: int) -> dict[str, object]:
+def one_world(store: Library, spec: WorldSpec, draws: int) -> dict[str, object]:
     """Make one world, analyse it, compare."""
     start = time.perf_counter()
     world = simulate(store.ids, store.vectors, spec)
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--signals", type=float, nargs="+", default=list(SIGNALS))
     parser.add_argument("--draws", type=int, default=100)
     args = parser.parse_args()
-    store = VectorStore.open(args.vectors)
+    store = Library.open(args.vectors)
     lines = []
     for share in args.shares:
         for signal in args.signals:

@@ -38,9 +38,9 @@ from head_yardstick import (
     tag_statistics,
 )
 
-from audiorec.tagger.calibration import class_targets
-from audiorec.tagger.folds import grouped_folds
-from audiorec.tagger.heads_train import HeadRecipe, train_head
+from audiorec.labelling.calibration import class_targets
+from audiorec.labelling.folds import grouped_folds
+from audiorec.labelling.train import HeadRecipe, train_head
 
 FOLDS = 5
 LOG_FLOOR = 1e-3

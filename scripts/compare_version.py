@@ -21,8 +21,8 @@ from head_version import INPUTS, RECIPE, Recipe, rotate, usable
 from head_version_figures import both
 from train_heads import augmented_table, clean_tables, labelled_clips, quiet_table, sung_tables
 
+from audiorec.labelling.train import HeadRecipe
 from audiorec.tagger.heads import softmax
-from audiorec.tagger.heads_train import HeadRecipe
 
 STEP = 2  # every second turn
 THIN = 3  # every third row to learn from

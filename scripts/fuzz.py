@@ -4,8 +4,8 @@
     python scripts/fuzz.py --only 1234 --keep DIR
 
 A case is one file of `fuzz_seeds`, spoilt by `fuzz_mutations`, extracted by
-``audiorec.pipeline:song_handler`` in a child of ``audiorec.workers`` as in any run. It has
-to end in a finite vector or in a typed failure. A finding is anything else: an exception
+``audiorec.extraction.pipeline:song_handler`` in a child of ``audiorec.runs.workers`` as in any run.
+It has to end in a finite vector or in a typed failure. A finding is anything else: an exception
 that no one foresaw, a dead or hanging child, a child that holds more file descriptors
 after a case than before it or more memory than a song needs, a file left behind, an error
 of more than one line. Case `i` of a seed is always the same file.
@@ -30,8 +30,8 @@ from fuzz_mutations import mutate
 from fuzz_seeds import FORMATS, seeds
 
 from audiorec.errors import Failure, SongError
-from audiorec.pipeline import ExtractorConfig, Song, song_handler
-from audiorec.workers import Answer, Limits, Workers
+from audiorec.extraction.pipeline import ExtractorConfig, Song, song_handler
+from audiorec.runs.workers import Answer, Limits, Workers
 
 CLEAR_REFS = Path("/proc/self/clear_refs")  # Linux, like the rest of what is watched
 LIMITS = Limits(timeout_s=60.0)  # the songs last three seconds; the machine may be busy

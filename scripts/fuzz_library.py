@@ -20,25 +20,25 @@ import numpy as np
 import soundfile
 
 import audiorec
-from audiorec.catalogue import find_songs
 from audiorec.errors import MissingExtraError
-from audiorec.extraction import make_outputs, run_metadata
-from audiorec.listening.world import WorldSpec
-from audiorec.manifest import write_manifest
-from audiorec.metric.embedder import expected_shapes
-from audiorec.metric.model import save_model
-from audiorec.metric.tower_spec import TowerSpec
-from audiorec.metric.users_model import UsersModel
-from audiorec.pipeline import Extractor
-from audiorec.simulation import simulate_world
+from audiorec.extraction.catalogue import find_songs
+from audiorec.extraction.manifest import write_manifest
+from audiorec.extraction.pipeline import Extractor
+from audiorec.extraction.run import make_outputs, run_metadata
+from audiorec.recall.audio.embedder import expected_shapes
+from audiorec.recall.audio.model import save_model
+from audiorec.recall.audio.tower_spec import TowerSpec
+from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+from audiorec.search.index import build_index
+from audiorec.simulation.files import simulate_world
+from audiorec.simulation.world import WorldSpec
 from audiorec.spec import FeatureSpec
+from audiorec.store.aliases import add_own_aliases
+from audiorec.store.embeddings import write_embeddings
+from audiorec.store.journal import Journal
+from audiorec.store.schema import Kind
 from audiorec.tagger.heads import Head
 from audiorec.tagger.shipped import shipped_heads
-from audiorec.vectors.aliases import add_own_aliases
-from audiorec.vectors.embeddings import write_embeddings
-from audiorec.vectors.index import build_index
-from audiorec.vectors.journal import Journal
-from audiorec.vectors.schema import Kind
 
 RATE = 16_000
 LIBRARY, VICTIM, RUN = "library", "victim", "vecs.parquet.run"

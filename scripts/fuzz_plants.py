@@ -20,8 +20,8 @@ import numpy as np
 from fuzz_library import RUN
 from fuzz_mutations import WAYS
 
-from audiorec.vectors.commit import MARKER, MARKER_SCHEMA, staged_path
-from audiorec.vectors.records import _framed
+from audiorec.store.commit import MARKER, MARKER_SCHEMA, staged_path
+from audiorec.store.records import _framed
 
 Generator = np.random.Generator
 

@@ -14,29 +14,29 @@ import pyarrow as pa
 from fuzz_library import outputs_of
 
 import audiorec
-from audiorec.catalogue import find_songs
 from audiorec.errors import AudiorecError, StoreError
-from audiorec.extraction import preview, run_metadata
+from audiorec.extraction.catalogue import find_songs
+from audiorec.extraction.manifest import Manifest
+from audiorec.extraction.pipeline import Extractor
+from audiorec.extraction.run import preview, run_metadata
+from audiorec.extraction.run_record import write_record
+from audiorec.files.blocks import run_blocks
 from audiorec.files.run_folder import RunFolder
 from audiorec.listening.check import describe
 from audiorec.listening.interactions import read_interactions
-from audiorec.manifest import Manifest
-from audiorec.metric.model import MetricModel
-from audiorec.metric.users_model import UsersModel
-from audiorec.pipeline import Extractor
-from audiorec.run_record import write_record
+from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+from audiorec.store.aliases import alias_table
+from audiorec.store.compact import compact
+from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.foreign import read_foreign
+from audiorec.store.inventory import inventory
+from audiorec.store.journal import Journal
+from audiorec.store.parquet import open_checked
+from audiorec.store.schema import Kind
+from audiorec.store.series import open_series
+from audiorec.store.verify import verify
 from audiorec.tagger.heads import Head
-from audiorec.vectors.aliases import alias_table
-from audiorec.vectors.blocks import run_blocks
-from audiorec.vectors.compact import compact
-from audiorec.vectors.embeddings import EmbeddingTable
-from audiorec.vectors.foreign import read_foreign
-from audiorec.vectors.inventory import inventory
-from audiorec.vectors.journal import Journal
-from audiorec.vectors.parquet import open_checked
-from audiorec.vectors.schema import Kind
-from audiorec.vectors.series import open_series
-from audiorec.vectors.verify import verify
 
 Reader = Callable[[Path], Any]
 

@@ -6,7 +6,7 @@
 
 A case is a copy of the library of `fuzz_library` in which one thing was changed: bytes of a
 file, a value of a JSON, a file put where none was, or a link, a pipe or a folder in the place
-of a file. It is then read as the commands read it, in a child of ``audiorec.workers``, or with
+of a file. It is then read as the commands read it, in a child of ``audiorec.runs.workers``, or with
 ``--command`` by one real command. It has to end well or in a typed error. A finding is
 anything else: an exception that no one foresaw, a dead or hanging child, a traceback, one bit
 changed in a file with checksums and another answer, more memory or descriptors than a case
@@ -41,7 +41,7 @@ from fuzz_plants import plant
 from fuzz_readers import COMMANDS, READERS
 
 from audiorec.errors import AudiorecError
-from audiorec.workers import Answer, Limits, Workers
+from audiorec.runs.workers import Answer, Limits, Workers
 
 LIMITS = Limits(timeout_s=60.0)
 COMMAND_TIMEOUT_S = 120.0

@@ -17,7 +17,8 @@ from head_data import ACCOMPANIED, SAMPLE_RATE, VOCAL, Clip, read, read_channel
 
 from audiorec.audio.mel import log_mel
 from audiorec.audio.segment import segments
-from audiorec.tagger.backbone import Backbone, load_backbone
+from audiorec.tagger.backbone import load_backbone
+from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import assemble
 from audiorec.types import Features, FloatArray
 

@@ -15,10 +15,10 @@ import numpy.typing as npt
 import scipy
 from scipy.optimize import minimize
 
-from audiorec.tagger.calibration import Calibration, fit_calibration
-from audiorec.tagger.folds import grouped_folds
+from audiorec.labelling.calibration import Calibration, fit_calibration
+from audiorec.labelling.folds import grouped_folds
+from audiorec.labelling.train import MIN_SCALE
 from audiorec.tagger.heads import Head, softmax, training_record
-from audiorec.tagger.heads_train import MIN_SCALE
 from audiorec.types import FloatArray
 
 CLIP = 4.0  # standard deviations: a kurtosis of 20 is no stronger evidence than one of 6

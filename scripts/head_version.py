@@ -17,9 +17,9 @@ from head_features import Table
 from head_linear import LinearHead, LinearRecipe, fit_linear, train_linear
 from head_packages import MUSIC, SOUNDS, WEAK
 
-from audiorec.tagger.calibration import class_targets, fit_calibration
+from audiorec.labelling.calibration import class_targets, fit_calibration
+from audiorec.labelling.train import HeadRecipe, unseen_logits
 from audiorec.tagger.heads import Head, softmax
-from audiorec.tagger.heads_train import HeadRecipe, unseen_logits
 from audiorec.tagger.weights import backbone_weights
 
 INPUTS = ("msd.max_pool", "msd.mean_pool", "msd.penultimate", "msd.tags")

@@ -20,9 +20,9 @@ from head_linear import (
 )
 
 from audiorec.evaluation.classification import Report, report
-from audiorec.tagger.calibration import class_targets
+from audiorec.labelling.calibration import class_targets
+from audiorec.tagger.statistics import summarize
 from audiorec.types import STATISTICS
-from audiorec.vectors.statistics import summarize
 
 GENRE_RECIPE = LinearRecipe()
 REPEATS = 2  # out-of-fold passes for the classifier of six statistics

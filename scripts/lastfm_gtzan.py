@@ -28,15 +28,15 @@ from lastfm_join import Join, Taggrams, load_join, load_taggrams
 
 from audiorec.evaluation.baselines import centroids, fit_projection
 from audiorec.evaluation.ranking import auc_per_user
-from audiorec.metric.batches import TrainingData
-from audiorec.metric.closed_form import Ridge, fit_map
-from audiorec.metric.factors import factorise
-from audiorec.metric.negatives import NegativeRule
-from audiorec.metric.recipe import MetricRecipe
-from audiorec.metric.segments import join_songs
-from audiorec.metric.tower import Tower
-from audiorec.metric.tower_spec import TowerSpec
-from audiorec.metric.training import embed_songs, train_tower
+from audiorec.learning.factors import factorise
+from audiorec.learning.negatives import NegativeRule
+from audiorec.recall.audio.batches import TrainingData
+from audiorec.recall.audio.closed_form import Ridge, fit_map
+from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.tower import Tower
+from audiorec.recall.audio.tower_spec import TowerSpec
+from audiorec.recall.audio.trainer import embed_songs, train_tower
+from audiorec.store.segments import join_songs
 from audiorec.types import FloatArray, Pairs
 
 HELD_OUT = 0.25  # of the artists

@@ -7,6 +7,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
+from made_rows import make_failure, make_row, make_series, make_table, metadata  # noqa: F401
 from made_songs import write_song
 
 

@@ -63,10 +63,10 @@ def flip_back(path):
 
 
 def read_store(path):
-    from audiorec.vectors.store import VectorStore
-    from audiorec.vectors.verify import verify
+    from audiorec.search.library import Library
+    from audiorec.store.verify import verify
 
-    store = VectorStore.open(path)
+    store = Library.open(path)
     yield "open"
     content = [store.ids, store.vectors.tobytes(), store.rows(range(len(store)))]
     content += [store.metadata, store.column("uri").to_pylist()]
@@ -76,12 +76,12 @@ def read_store(path):
 
 
 def read_series(path):
-    from audiorec.vectors.schema import Kind
-    from audiorec.vectors.series import open_series
-    from audiorec.vectors.store import VectorStore
-    from audiorec.vectors.verify import verify
+    from audiorec.search.library import Library
+    from audiorec.store.schema import Kind
+    from audiorec.store.series import open_series
+    from audiorec.store.verify import verify
 
-    store = VectorStore.open(path.with_name("vecs.parquet"))
+    store = Library.open(path.with_name("vecs.parquet"))
     series = open_series(store, path, Kind(path.stem))
     yield "open"
     found = series.read(list(series.rows))
@@ -92,8 +92,8 @@ def read_series(path):
 
 
 def read_embeddings(path):
-    from audiorec.vectors.embeddings import EmbeddingTable
-    from audiorec.vectors.verify import verify
+    from audiorec.store.embeddings import EmbeddingTable
+    from audiorec.store.verify import verify
 
     table = EmbeddingTable.open(path)
     yield "open"
@@ -106,8 +106,8 @@ def read_embeddings(path):
 
 def read_plain(path):
     from audiorec.files.parquet_files import open_parquet
-    from audiorec.vectors.parquet import open_whole, store_errors
-    from audiorec.vectors.verify import verify
+    from audiorec.store.parquet import open_whole, store_errors
+    from audiorec.store.verify import verify
 
     open_whole(path).close()
     yield "open"
@@ -119,13 +119,13 @@ def read_plain(path):
 
 
 def read_sidecar(path):
-    from audiorec.vectors.sidecar import read_info
+    from audiorec.search.sidecar import read_info
 
     yield repr(read_info(path.with_suffix("")))
 
 
 def read_model(path):
-    from audiorec.metric.bundle import read_bundle
+    from audiorec.learning.bundle import read_bundle
 
     bundle = read_bundle(path.parent, kind="users_model")
     tensors = {name: array.tobytes() for name, array in sorted(bundle.tensors.items())}

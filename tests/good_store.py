@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audiorec.store.parquet import write_table
+from audiorec.store.rows import feature_values, row_batch, score_values
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.tagger.statistics import summarize
 from audiorec.types import ScoreSeries
-from audiorec.vectors.parquet import write_table
-from audiorec.vectors.rows import feature_values, row_batch, score_values
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
-from audiorec.vectors.statistics import summarize
 
 CLASSES = ("version/vocal", "version/other", "genre/rock", "genre/jazz", "genre/hip-hop")
 IDS = ("a/one.flac", "a/two.flac", "b/three.mp3", "b/été.mp3")

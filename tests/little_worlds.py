@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from audiorec.metric.batches import TrainingData
-from audiorec.metric.segments import SongSegments, join_songs
+from audiorec.recall.audio.batches import TrainingData
+from audiorec.store.segments import SongSegments, join_songs
 from audiorec.types import Pairs
 
 TASTES = 4

@@ -5,11 +5,11 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
+from audiorec.store.parquet import write_table
+from audiorec.store.rows import feature_values, row_batch, score_values
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.tagger.statistics import summarize
 from audiorec.types import ScoreSeries
-from audiorec.vectors.parquet import write_table
-from audiorec.vectors.rows import feature_values, row_batch, score_values
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
-from audiorec.vectors.statistics import summarize
 
 CLASSES = (
     "version/vocal",

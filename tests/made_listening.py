@@ -9,10 +9,10 @@ import pyarrow.compute as pc
 from made_stores import CLASSES, write_store
 
 from audiorec.spec import FeatureSpec
-from audiorec.vectors.embeddings import write_embeddings
-from audiorec.vectors.parquet import open_checked, write_table
-from audiorec.vectors.rows import feature_values, row_batch
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.embeddings import write_embeddings
+from audiorec.store.parquet import open_checked, write_table
+from audiorec.store.rows import feature_values, row_batch
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
 
 EXTRACTOR = "0123456789abcdef"
 WIDTHS = {"msd_penultimate": 4, "msd_tags": 2}

@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
-from audiorec.vectors.store import write_table
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.store import write_table
 
 CLASSES = ("version/vocal", "version/other", "genre/rock", "genre/jazz")
 

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from audiorec import pipeline
 from audiorec.errors import MissingExtraError
+from audiorec.extraction import pipeline
 
 
 def song_handler(*arguments):

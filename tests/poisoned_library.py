@@ -9,14 +9,14 @@ from typing import NamedTuple
 
 from made_songs import write_song
 
-from audiorec.catalogue import find_songs
-from audiorec.engines.task import ShardTask
-from audiorec.manifest import write_manifest
-from audiorec.options import RunOptions
-from audiorec.parts import local_parts
-from audiorec.shards import ShardConfig
-from audiorec.vectors.compact import combine
-from audiorec.vectors.schema import Kind
+from audiorec.extraction.catalogue import find_songs
+from audiorec.extraction.engines.task import ShardTask
+from audiorec.extraction.manifest import write_manifest
+from audiorec.extraction.options import RunOptions
+from audiorec.extraction.parts import local_parts
+from audiorec.extraction.shards import ShardConfig
+from audiorec.store.compact import combine
+from audiorec.store.schema import Kind
 
 AT = datetime(2024, 2, 29, 12, 30, 15, 123456, tzinfo=UTC)
 COUNT = 3

@@ -7,16 +7,16 @@ import numpy as np
 from audiorec.audio.content import content_hash
 from audiorec.audio.tags import read_tags
 from audiorec.errors import Failure, SongError
-from audiorec.pipeline import KnownContent, Song
+from audiorec.extraction.pipeline import KnownContent, Song
+from audiorec.runs.workers import Answer
+from audiorec.tagger.statistics import summarize
 from audiorec.types import AudioInfo, ScoreSeries
-from audiorec.vectors.statistics import summarize
-from audiorec.workers import Answer
 
 CLASSES = 14
 
 
 class QuickWorkers:
-    """Takes the place of `audiorec.extraction.Workers`."""
+    """Takes the place of `audiorec.extraction.run.Workers`."""
 
     def __init__(self, _factory, arguments, **_options):
         self.handle = make(*arguments)

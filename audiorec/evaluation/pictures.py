@@ -12,7 +12,7 @@ import numpy as np
 
 from audiorec.errors import MissingExtraError
 from audiorec.evaluation.classification import Report
-from audiorec.visible import visible
+from audiorec.files.visible import visible
 
 WIDTH_IN, HEIGHT_IN, DPI = 11.0, 4.8, 110  # inches and dots an inch
 DARK = 0.55  # of a row: above, white figures are read better

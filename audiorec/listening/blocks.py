@@ -13,9 +13,9 @@ import pyarrow.csv as pa_csv
 
 from audiorec.errors import InputError
 from audiorec.files.parquet_files import open_parquet, read_schema
+from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
-from audiorec.listening.problems import ProblemKind, ProblemLog
-from audiorec.user_files import Utf8, check_csv_header, input_errors, named, unpacked
+from audiorec.listening.rejected_rows import ProblemKind, ProblemLog
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV

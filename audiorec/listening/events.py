@@ -8,7 +8,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import ShapeError
-from audiorec.listening.problems import Problem
+from audiorec.listening.rejected_rows import Problem
 from audiorec.types import FloatArray, IntArray
 
 EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist")

@@ -32,7 +32,7 @@ from audiorec.listening.casting import (
 )
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.preferences import to_preferences
-from audiorec.listening.problems import Problem, ProblemKind, ProblemLog, RowsError
+from audiorec.listening.rejected_rows import Problem, ProblemKind, ProblemLog, RowsError
 from audiorec.listening.rule import Clause, Rule, load_rule
 
 __all__ = [

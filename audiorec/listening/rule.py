@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
+from audiorec.files.user_files import read_text
 from audiorec.listening.events import EVENTS
-from audiorec.user_files import read_text
 
 
 class Verdict(StrEnum):

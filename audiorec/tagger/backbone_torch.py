@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.errors import InputError, WeightsError
-from audiorec.tagger.backbone import check_batch_size, in_batches
+from audiorec.tagger.batching import check_batch_size, in_batches
 from audiorec.tagger.weights import BackboneName, backbone_weights, read_metadata, weights_path
 from audiorec.types import Features, FloatArray
 

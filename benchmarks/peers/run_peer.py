@@ -31,14 +31,14 @@ Work = Callable[[str], list[float]]
 
 def audiorec_tags(_graph: str) -> Work:
     """Return audiorec's MSD network without heads: the tags' means."""
-    from audiorec.pipeline import taggram
+    from audiorec.extraction.pipeline import taggram
 
     return lambda song: taggram(song).scores.mean(axis=0).tolist()
 
 
 def audiorec_vector(_graph: str) -> Work:
     """Return audiorec as it is used: the vector."""
-    from audiorec.pipeline import Extractor
+    from audiorec.extraction.pipeline import Extractor
 
     extractor = Extractor()
     return lambda song: extractor.song(song).vector.tolist()
@@ -46,7 +46,7 @@ def audiorec_vector(_graph: str) -> Work:
 
 def audiorec_features(_graph: str) -> Work:
     """Return audiorec with what `--features` keeps, for which both networks run."""
-    from audiorec.pipeline import FEATURE_OUTPUTS, Extractor
+    from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor
 
     extractor = Extractor()
     return lambda song: extractor.song(song, outputs=FEATURE_OUTPUTS).vector.tolist()
@@ -54,7 +54,7 @@ def audiorec_features(_graph: str) -> Work:
 
 def audiorec_hop(_graph: str) -> Work:
     """Return audiorec with a segment every six seconds."""
-    from audiorec.pipeline import Extractor, ExtractorConfig
+    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
     from audiorec.spec import FeatureSpec, SegmentSpec
 
     spec = FeatureSpec(segment=SegmentSpec(hop_s=6.0))

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.console import print_json, print_table, say
 from audiorec_cli.interactions import RuleOption
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.types import FloatArray
@@ -64,10 +64,10 @@ def correlation(
 
     One Pearson r a user, held against shuffled completions and against shuffled songs.
     """
+    from audiorec.analysis.job import CorrelationSpec, correlate
+    from audiorec.analysis.report import check_picture
     from audiorec.listening.interactions import Rule, load_rule, read_interactions
-    from audiorec.recall.correlation import CorrelationSpec, correlate
-    from audiorec.recall.correlation_report import check_picture
-    from audiorec_cli.lines import progress_lines
+    from audiorec_cli.shared.lines import progress_lines
 
     _check_targets(output, plot)
     if plot is not None:
@@ -110,10 +110,10 @@ def _songs(
     vectors: Path | None, embeddings: Path | None, by: By
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors of length 1, and where they come from."""
-    from audiorec.recall.song_units import embedding_units, vector_units
+    from audiorec.recall.cold_start.song_units import embedding_units, vector_units
 
     if embeddings is not None:
-        from audiorec.vectors.embeddings import EmbeddingTable
+        from audiorec.store.embeddings import EmbeddingTable
 
         table = EmbeddingTable.open(embeddings, kind="songs")
         return table.ids, embedding_units(table), {"embeddings": str(embeddings)}
@@ -124,7 +124,7 @@ def _songs(
 def _deliver(
     found: Any, about: dict[str, Any], output: Path | None, plot: Path | None, json: bool
 ) -> None:
-    from audiorec.recall.correlation_report import summary, write_correlations, write_picture
+    from audiorec.analysis.report import summary, write_correlations, write_picture
 
     figures = summary(found)
     if output is not None:

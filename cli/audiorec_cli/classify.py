@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec.visible import visible
-from audiorec_cli.console import Exit, flush, out_lines, print_json, print_table, say
-from audiorec_cli.head_options import HeadOption, chosen_heads
+from audiorec.files.visible import visible
+from audiorec_cli.shared.console import Exit, flush, out_lines, print_json, print_table, say
+from audiorec_cli.shared.head_options import HeadOption, chosen_heads
 
 if TYPE_CHECKING:
-    from audiorec.catalogue import Source
-    from audiorec.pipeline import Song
-    from audiorec.reader import Reader
-    from audiorec.reading import Reading
+    from audiorec.extraction.catalogue import Source
+    from audiorec.extraction.pipeline import Song
+    from audiorec.extraction.reader import Reader
+    from audiorec.tagger.reading import Reading
 
 COLUMNS = ("song", "version", "genres", "voiced", "segments", "remark")
 TOP = 3  # genres a song
@@ -33,9 +33,9 @@ def classify(
 
     Silence, speech and songs under three segments are named as such and get no genre.
     """
-    from audiorec.catalogue import find_songs
-    from audiorec.pipeline import ExtractorConfig
-    from audiorec.reader import song_reader
+    from audiorec.extraction.catalogue import find_songs
+    from audiorec.extraction.pipeline import ExtractorConfig
+    from audiorec.extraction.reader import song_reader
 
     sources = find_songs([str(path) for path in paths])
     if not sources:
@@ -54,7 +54,7 @@ def _read(
 ) -> "Iterator[tuple[str, Reading]]":
     """Yield what each song is, in order; say why one cannot be used, and add it to `failed`."""
     from audiorec.errors import SongError
-    from audiorec.reading import read_scores
+    from audiorec.tagger.reading import read_scores
 
     songs = reader.read_each(source.path for source in sources)
     for source, song in zip(sources, songs, strict=True):

@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.console import Exit, print_json, print_table, say
-from audiorec_cli.lines import progress_lines
-from audiorec_cli.stopping import graceful_stop
+from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.lines import progress_lines
+from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
-    from audiorec.recall.cold_start_inputs import Files, Inputs
-    from audiorec.recall.cold_start_plan import Plan
+    from audiorec.recall.cold_start.inputs import Files, Inputs
+    from audiorec.recall.cold_start.plan import Plan
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,7 +90,7 @@ def audience(
 
     It can be stopped or killed at any time: the same command goes on where it was.
     """
-    from audiorec.recall.cold_start_plan import Plan
+    from audiorec.recall.cold_start.plan import Plan
 
     plan = Plan(
         lists="audience",
@@ -135,7 +135,7 @@ def song_lists(
 
     It can be stopped or killed at any time: the same command goes on where it was.
     """
-    from audiorec.recall.cold_start_plan import Plan
+    from audiorec.recall.cold_start.plan import Plan
 
     plan = Plan(
         lists="songs",
@@ -165,7 +165,7 @@ def _files(
     heard: bool,
 ) -> "Files":
     from audiorec.listening.rule import load_rule
-    from audiorec.recall.cold_start_inputs import Files
+    from audiorec.recall.cold_start.inputs import Files
 
     return Files(
         songs=songs,
@@ -182,8 +182,8 @@ def _files(
 
 
 def _run(plan: "Plan", files: "Files", output: Path, quiet: bool, json: bool) -> None:
-    from audiorec.recall.cold_start import Job
-    from audiorec.recall.cold_start_inputs import gather
+    from audiorec.recall.cold_start.inputs import gather
+    from audiorec.recall.cold_start.job import Job
 
     inputs = gather(files)
     job = Job(
@@ -209,7 +209,7 @@ def _run(plan: "Plan", files: "Files", output: Path, quiet: bool, json: bool) ->
 
 
 def _document(plan: "Plan", files: "Files", inputs: "Inputs", output: Path) -> dict[str, Any]:
-    from audiorec.recall.cold_start_tables import count_lists
+    from audiorec.recall.cold_start.tables import count_lists
 
     rows, filled, full = count_lists(output, plan.k)
     return {

@@ -8,7 +8,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
-from audiorec_cli.console import Exit, print_json, print_table
+from audiorec_cli.shared.console import Exit, print_json, print_table
 
 CORE = (
     "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag typer"
@@ -126,7 +126,7 @@ def _main_job() -> Check:
     import soundfile
 
     from audiorec.errors import AudiorecError
-    from audiorec.reader import vector
+    from audiorec.extraction.reader import vector
 
     samples = 0.1 * np.random.default_rng(0).standard_normal(3 * 44_100)
     try:

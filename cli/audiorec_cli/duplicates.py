@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec.errors import SpecMismatchError, StoreError
-from audiorec_cli.console import duration, print_json, print_table, say
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.recall.duplicates import Group
-    from audiorec.vectors.schema import Kind
-    from audiorec.vectors.series import SeriesFile
-    from audiorec.vectors.store import VectorStore
+    from audiorec.search.duplicates import Group
+    from audiorec.search.library import Library
+    from audiorec.store.schema import Kind
+    from audiorec.store.series import SeriesFile
 
 COLUMNS = ("group", "verdict", "mismatch", "song_id", "codec", "rate", "size", "length")
 LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
@@ -36,8 +36,8 @@ def duplicates(
     identical: the same audio packets. same: the course of scores or features over time
     agrees. likely: without these files, lengths and vectors agree. Nothing is changed.
     """
-    from audiorec.recall.duplicates import find_duplicates
-    from audiorec.vectors.schema import Kind
+    from audiorec.search.duplicates import find_duplicates
+    from audiorec.store.schema import Kind
 
     store = open_vectors(vectors)
     if not len(store):
@@ -56,10 +56,10 @@ def duplicates(
     _say_summary(store, groups, series)
 
 
-def _series(store: "VectorStore", kind: "Kind", given: Path | None) -> "SeriesFile | None":
+def _series(store: "Library", kind: "Kind", given: Path | None) -> "SeriesFile | None":
     """Open a file of series; one that merely lies beside the store is passed over if it is odd."""
-    from audiorec.vectors.beside import USUAL_NAMES
-    from audiorec.vectors.series import open_series
+    from audiorec.store.beside import USUAL_NAMES
+    from audiorec.store.series import open_series
 
     if given is not None:
         return open_series(store, given, kind)
@@ -73,7 +73,7 @@ def _series(store: "VectorStore", kind: "Kind", given: Path | None) -> "SeriesFi
         return None
 
 
-def _lines(store: "VectorStore", number: int, group: "Group") -> list[tuple[object, ...]]:
+def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, ...]]:
     lines: list[tuple[object, ...]] = []
     for row, song in _best_first(store, group):
         found = [pair.mismatch for pair in group.pairs if row in pair.rows]
@@ -93,7 +93,7 @@ def _lines(store: "VectorStore", number: int, group: "Group") -> list[tuple[obje
     return lines
 
 
-def _best_first(store: "VectorStore", group: "Group") -> list[tuple[int, dict[str, Any]]]:
+def _best_first(store: "Library", group: "Group") -> list[tuple[int, dict[str, Any]]]:
     """Return the songs of a group: lossless ones first, then by bytes a second."""
     songs = list(zip(group.rows, store.rows(group.rows), strict=True))
 
@@ -106,7 +106,7 @@ def _best_first(store: "VectorStore", group: "Group") -> list[tuple[int, dict[st
 
 
 def _document(
-    store: "VectorStore", groups: "list[Group]", series: "list[SeriesFile]"
+    store: "Library", groups: "list[Group]", series: "list[SeriesFile]"
 ) -> dict[str, Any]:
     fields = ("song_id", "uri", "codec", "source_rate", "size", "duration_s", "content_hash")
     return {
@@ -134,7 +134,7 @@ def _document(
     }
 
 
-def _say_summary(store: "VectorStore", groups: "list[Group]", series: "list[SeriesFile]") -> None:
+def _say_summary(store: "Library", groups: "list[Group]", series: "list[SeriesFile]") -> None:
     surplus = sum(len(group.rows) - 1 for group in groups)
     counts = ", ".join(
         f"{n} {verdict}"

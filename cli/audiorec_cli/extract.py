@@ -8,23 +8,24 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, duration, file_size, out, print_json, say
-from audiorec_cli.head_options import HeadOption, chosen_heads
-from audiorec_cli.observers import Observers, observers, stage_line
-from audiorec_cli.progress import progress_display
-from audiorec_cli.stopping import graceful_stop
+from audiorec_cli.shared.console import Exit, duration, file_size, out, print_json, say
+from audiorec_cli.shared.head_options import HeadOption, chosen_heads
+from audiorec_cli.shared.observers import Observers, observers
+from audiorec_cli.shared.progress import progress_display
+from audiorec_cli.shared.run_summary import exit_code, print_counts
+from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
 
-    from audiorec.catalogue import Source
-    from audiorec.extraction import RunOptions
-    from audiorec.naming import Naming
-    from audiorec.pipeline import ExtractorConfig
-    from audiorec.plan import Plan
-    from audiorec.report import RunReport
-    from audiorec.vectors.journal import Outputs
+    from audiorec.extraction.catalogue import Source
+    from audiorec.extraction.naming import Naming
+    from audiorec.extraction.pipeline import ExtractorConfig
+    from audiorec.extraction.plan import Plan
+    from audiorec.extraction.run import RunOptions
+    from audiorec.runs.report import RunReport
+    from audiorec.store.journal import Outputs
 
 # CPU-seconds for a second of audio; benchmarks/bench_pipeline.py and bench_peers.py measure them.
 READING = 0.0012  # decoding an MP3 and its spectrogram
@@ -125,13 +126,13 @@ def extract(
     The run can be stopped or killed at any time: the same command goes on where it was.
     Songs that did not change since the last run are not opened.
     """
-    from audiorec.extraction import Policy, RunOptions, make_outputs, preview
-    from audiorec.naming import parse_naming
-    from audiorec.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig
+    from audiorec.extraction.naming import parse_naming
+    from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig
+    from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview
+    from audiorec.files.storage import is_uri
+    from audiorec.runs.workers import Limits
     from audiorec.spec import FeatureSpec, SegmentSpec
-    from audiorec.storage import is_uri
     from audiorec.tagger.head_inputs import split_input
-    from audiorec.workers import Limits
 
     options = RunOptions(
         jobs=jobs,
@@ -182,7 +183,7 @@ def extract(
     if report.stopped is None:
         _keep_aliases(naming, outputs)
     if json:
-        print_json({"schema": "audiorec/extract/1", **report.to_dict()})
+        print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     _print_summary(report, outputs)
     raise typer.Exit(code)
 
@@ -198,8 +199,8 @@ def _run(
     quiet: bool,
 ) -> "tuple[RunReport, Exit]":
     """Run with progress, a way to stop, and those who watch told of the end."""
-    from audiorec.extraction import run, run_metadata
-    from audiorec.pipeline import Extractor
+    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.run import run, run_metadata
 
     out = str(outputs.vectors)
     with watched(out, record=f"{out}.run.json") as told:
@@ -227,8 +228,8 @@ def _sources(
     follow_links: bool,
 ) -> "list[Source]":
     """List the songs from the one of the three ways that was used."""
-    from audiorec.catalogue import find_songs, read_list, read_manifest
-    from audiorec.user_files import read_lines
+    from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
+    from audiorec.files.user_files import read_lines
 
     ways = [bool(paths), files_from is not None, manifest is not None]
     if sum(ways) != 1:
@@ -253,7 +254,7 @@ def _sources(
 
 def _folders(paths: list[Path] | None) -> tuple[str, ...]:
     """Return the folders among the paths, as the uris of their songs begin."""
-    from audiorec.catalogue import uri_of
+    from audiorec.extraction.catalogue import uri_of
 
     return tuple(uri_of(str(path)) for path in paths or () if os.path.isdir(path))  # noqa: PTH112
 
@@ -280,7 +281,7 @@ def _print_unnamed(naming: "Naming", id_from: str, n_songs: int) -> None:
 def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
     """Write the aliases that a table of ids brought to aliases.parquet beside the store."""
     if naming.aliases:
-        from audiorec.vectors.aliases import ALIASES_FILE, add_own_aliases
+        from audiorec.store.aliases import ALIASES_FILE, add_own_aliases
 
         path = outputs.vectors.with_name(ALIASES_FILE)
         say(f"aliases: {add_own_aliases(path, naming.aliases)} in {path}")
@@ -340,34 +341,6 @@ def _header_seconds(source: "Source") -> float:
     return header_duration_s(source.path) or 0.0
 
 
-def print_counts(report: "RunReport") -> None:
-    """Say what came of the songs: counts by status, speed, and where the time went."""
-    parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
-    line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
-    more = {
-        "moved or retagged": report.reused,
-        "under a new id": report.relabelled,
-        "unchanged": report.unchanged,
-        "failed": report.failed,
-        "failed before": report.failed_before,
-        "pruned": report.pruned,
-    }
-    line += "".join(f", {count} {what}" for what, count in more.items() if count)
-    speed = report.audio_s / report.wall_s if report.wall_s > 0 else 0.0
-    if report.extracted:
-        line += f"; {duration(report.audio_s)} of audio in {duration(report.wall_s)} ({speed:.0f}x)"
-    say(line)
-    if report.extracted:
-        say(f"  {stage_line(report.cpu_s)}")
-    for status, count in report.failures.most_common():
-        say(f"  failed: {count} {status}")
-    if report.damaged_records:
-        say(
-            f"  {report.damaged_records} damaged places in what an earlier start had left: "
-            "their songs were extracted again"
-        )
-
-
 def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
     """Say what came of the run, and where the files are."""
     print_counts(report)
@@ -385,15 +358,3 @@ def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
     say(f"vectors: {outputs.vectors}")
     if report.failed or report.failed_before:
         say(f"reasons: {outputs.errors} (--retry-failed tries them again)")
-
-
-def exit_code(report: "RunReport", allow_failures: bool) -> Exit:
-    """Return what the process is to return."""
-    if report.stopped == "interrupted":
-        return Exit.INTERRUPTED
-    if report.stopped == "max_failures":
-        return Exit.TOO_MANY_FAILURES
-    if not report.usable:
-        return Exit.NOTHING_USABLE
-    some_failed = report.failed + report.failed_before > 0
-    return Exit.SOME_FAILED if some_failed and not allow_failures else Exit.OK

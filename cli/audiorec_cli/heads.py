@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.console import out_lines, print_json, say
-from audiorec_cli.head_options import HEAD_FILE, head_file
-from audiorec_cli.progress import progress_display
+from audiorec_cli.shared.console import out_lines, print_json, say
+from audiorec_cli.shared.head_options import HEAD_FILE, head_file
+from audiorec_cli.shared.progress import progress_display
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Report
-    from audiorec.labelled import LabelledFeatures
+    from audiorec.labelling.songs import LabelledFeatures
     from audiorec.tagger.heads import Head
 
 app = typer.Typer(
@@ -73,9 +73,9 @@ def train(
 
     Writes the head, its figures on songs of groups it had not heard, and a model card.
     """
-    from audiorec.labelled import DEFAULT_INPUTS
-    from audiorec.labelled import train as train_labelled
-    from audiorec.tagger.heads_train import HeadRecipe
+    from audiorec.labelling.songs import DEFAULT_INPUTS
+    from audiorec.labelling.songs import train as train_labelled
+    from audiorec.labelling.train import HeadRecipe
 
     _check_pictures(pictures)
     inputs = inputs or list(DEFAULT_INPUTS)
@@ -105,7 +105,7 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Judge a head on labelled songs: by segment and by song, class by class."""
-    from audiorec.labelled import evaluate as evaluate_labelled
+    from audiorec.labelling.songs import evaluate as evaluate_labelled
     from audiorec.tagger.heads import Head
 
     _check_pictures(pictures)
@@ -150,7 +150,7 @@ def _features(
     jobs: int,
     quiet: bool,
 ) -> "LabelledFeatures":
-    from audiorec.labelled import labelled_features, read_labels
+    from audiorec.labelling.songs import labelled_features, read_labels
 
     songs = read_labels(labels)
     with progress_display(quiet=quiet) as progress:

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import file_size, out, print_json, say
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import file_size, out, print_json, say
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.vectors.sidecar import IndexInfo
+    from audiorec.search.sidecar import IndexInfo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,8 +42,8 @@ def build(
     json: JsonOption = False,
 ) -> None:
     """Build an index of a store; similar uses it as long as the store does not change."""
-    from audiorec.vectors.index import build_index
-    from audiorec.vectors.sidecar import index_path
+    from audiorec.search.index import build_index
+    from audiorec.search.sidecar import index_path
 
     store = open_vectors(vectors)
     target = output or index_path(store.path)
@@ -66,8 +66,8 @@ def info(
     json: JsonOption = False,
 ) -> None:
     """Say what an index is, and whether it still belongs to its store."""
-    from audiorec.vectors.index import check_index
-    from audiorec.vectors.sidecar import index_path, read_info
+    from audiorec.search.index import check_index
+    from audiorec.search.sidecar import index_path, read_info
 
     store = open_vectors(vectors)
     target = path or index_path(store.path)

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.console import cell, duration, out, print_json
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import cell, duration, out, print_json
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.vectors.store import VectorStore
+    from audiorec.search.library import Library
 
 
 def info(
@@ -30,7 +30,7 @@ def info(
             out(f"{name.replace('_', ' ')}: {_text(value)}")
 
 
-def _describe(store: "VectorStore") -> dict[str, Any]:
+def _describe(store: "Library") -> dict[str, Any]:
     metadata = store.metadata
     durations = store.column("duration_s").to_pylist()
     return {
@@ -51,7 +51,7 @@ def _describe(store: "VectorStore") -> dict[str, Any]:
     }
 
 
-def _describe_song(store: "VectorStore", song_id: str) -> dict[str, Any]:
+def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
     """Return the song's columns, and the mean of its scores class by class."""
     metadata = store.metadata
     by_class = store.vector(song_id).reshape(len(metadata.classes), -1)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.console import Exit, out, print_json, print_table, say
+from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 
 if TYPE_CHECKING:
     from audiorec.listening.interactions import Interactions, Rule
@@ -43,10 +43,10 @@ def check(
     """
     from audiorec.errors import InputError
     from audiorec.listening.interactions import Rule, load_rule, read_interactions
-    from audiorec.vectors.store import VectorStore
+    from audiorec.search.library import Library
 
     loaded = load_rule(rule) if rule else Rule()
-    store = VectorStore.open(vectors) if vectors else None
+    store = Library.open(vectors) if vectors else None
     try:
         log = read_interactions(file, skip_bad_rows=True)
     except InputError as error:

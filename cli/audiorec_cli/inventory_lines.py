@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from audiorec_cli.console import duration, file_size
+from audiorec_cli.shared.console import duration, file_size
 
 UNVERIFIABLE = "damage: unverifiable, the file was written without digests"
 

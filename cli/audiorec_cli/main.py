@@ -28,8 +28,8 @@ from audiorec_cli import (
     tags,
     users,
 )
-from audiorec_cli.console import Exit, say
-from audiorec_cli.streams import guard_streams, lost_output
+from audiorec_cli.shared.console import Exit, say
+from audiorec_cli.shared.streams import guard_streams, lost_output
 
 app = typer.Typer(
     no_args_is_help=True,

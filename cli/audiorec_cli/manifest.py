@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, file_size, print_json, say
 from audiorec_cli.extract import say_unseen
+from audiorec_cli.shared.console import Exit, file_size, print_json, say
 
 if TYPE_CHECKING:
-    from audiorec.catalogue import Source
+    from audiorec.extraction.catalogue import Source
 
 
 def manifest(
@@ -34,8 +34,8 @@ def manifest(
     A manifest fixes which songs a run has, in which order, and the time that the run is
     known by. Songs are not opened, but for their tags with --id-from tag:NAME.
     """
-    from audiorec.manifest import find_sources, write_manifest
-    from audiorec.naming import parse_naming
+    from audiorec.extraction.manifest import find_sources, write_manifest
+    from audiorec.extraction.naming import parse_naming
 
     name = parse_naming(id_from, vectors=new_to)
     sources = find_sources(places, include=include or (), exclude=exclude or (), song_id=name)
@@ -71,9 +71,9 @@ def manifest(
 
 def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":
     """Leave out what the store has under the same id, path, size and time."""
-    from audiorec.vectors.store import VectorStore
+    from audiorec.search.library import Library
 
-    store = VectorStore.open(store_path)
+    store = Library.open(store_path)
     names = ("song_id", "uri", "size", "mtime_ns")
     rows = zip(*(store.column(name).to_pylist() for name in names), strict=True)
     known = set(rows)

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, print_json, say
 from audiorec_cli.metric_judge import (
     JsonOption,
     LogOption,
@@ -19,15 +18,16 @@ from audiorec_cli.metric_judge import (
     evaluate,
     holdout,
 )
-from audiorec_cli.progress import progress_display
-from audiorec_cli.stopping import graceful_stop
+from audiorec_cli.shared.console import Exit, print_json, say
+from audiorec_cli.shared.progress import progress_display
+from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
-    from audiorec.catalogue import Source
-    from audiorec.embedding.options import TrainingOptions
-    from audiorec.embedding.songs import EmbeddingReport
-    from audiorec.embedding.sounds import Songs
-    from audiorec.metric.model import MetricModel
+    from audiorec.extraction.catalogue import Source
+    from audiorec.recall.audio.inputs import Songs
+    from audiorec.recall.audio.model import MetricModel
+    from audiorec.recall.audio.options import TrainingOptions
+    from audiorec.recall.audio.song_rows import EmbeddingReport
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -107,12 +107,12 @@ def train(
     The training can be stopped or killed at any time: the same command goes on where it was.
     """
     _needs_torch()
-    from audiorec.embedding.options import TrainingOptions
-    from audiorec.embedding.training import train_metric
+    from audiorec.learning.negatives import NegativeRule
     from audiorec.listening.interactions import Rule, load_rule
-    from audiorec.metric.heldout import Split
-    from audiorec.metric.negatives import NegativeRule
-    from audiorec.metric.recipe import MetricRecipe
+    from audiorec.recall.audio.held_out import Split
+    from audiorec.recall.audio.job import train_metric
+    from audiorec.recall.audio.options import TrainingOptions
+    from audiorec.recall.audio.recipe import MetricRecipe
 
     learnt = users == LEARN and pairs_from == "likes"
     options = TrainingOptions(
@@ -186,9 +186,9 @@ def embed(
     json: JsonOption = False,
 ) -> None:
     """Turn songs into embeddings in the space of the model's users: any audio, no listeners."""
-    from audiorec.embedding.songs import embed_audio, embed_features
-    from audiorec.metric.model import MetricModel
-    from audiorec.options import RunOptions
+    from audiorec.extraction.options import RunOptions
+    from audiorec.recall.audio.embed import embed_audio, embed_features
+    from audiorec.recall.audio.model import MetricModel
 
     loaded = MetricModel.load(model)
     sources = _sources(songs, loaded)
@@ -235,21 +235,21 @@ def _songs(
     jobs: int,
 ) -> "Songs":
     """Open what the training listens to."""
-    from audiorec.embedding.sounds import FeatureSongs, LogMelSongs
-    from audiorec.vectors.store import VectorStore
+    from audiorec.recall.audio.inputs import FeatureSongs, LogMelSongs
+    from audiorec.search.library import Library
 
     if not end_to_end:
         return FeatureSongs(path, options.inputs or None)
     if options.inputs:
         raise InputError("--input chooses columns of features; with --end-to-end there are none")
-    return LogMelSongs(VectorStore.open(path), backbone=backbone, jobs=jobs)
+    return LogMelSongs(Library.open(path), backbone=backbone, jobs=jobs)
 
 
 def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
     """List the songs to hear; None where their features are given."""
-    from audiorec.catalogue import find_songs
-    from audiorec.embedding.songs import store_sources
-    from audiorec.vectors.store import VectorStore
+    from audiorec.extraction.catalogue import find_songs
+    from audiorec.recall.audio.embed import store_sources
+    from audiorec.search.library import Library
 
     tables = [path for path in paths if path.suffix == ".parquet"]
     if tables and len(paths) > 1:
@@ -257,7 +257,7 @@ def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
     if tables and not model.end_to_end:
         return None
     if tables:
-        return store_sources(VectorStore.open(tables[0]))
+        return store_sources(Library.open(tables[0]))
     sources = find_songs([str(path) for path in paths])
     if not sources:
         say("error: no songs found: no file there looks like audio")

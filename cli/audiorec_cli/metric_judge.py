@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from audiorec_cli.console import print_json, print_table, say
+from audiorec_cli.shared.console import print_json, print_table, say
 
 LogOption = Annotated[Path, typer.Option("--interactions", "-i", help="The listening log.")]
 RuleOption = Annotated[
@@ -53,9 +53,9 @@ def evaluate(
 
     The users' embeddings must come from a log without those songs: audiorec metric holdout.
     """
-    from audiorec.embedding.judging import EvaluationFiles, evaluate_metric
     from audiorec.listening.interactions import load_rule
-    from audiorec.metric.model import MetricModel
+    from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
+    from audiorec.recall.audio.model import MetricModel
 
     found = evaluate_metric(
         MetricModel.load(model),
@@ -96,8 +96,8 @@ def holdout(
 
     Give the shares and the seed that metric train will be given.
     """
-    from audiorec.embedding.holdout import write_known
-    from audiorec.metric.heldout import Split
+    from audiorec.recall.audio.held_out import Split
+    from audiorec.recall.audio.held_out_files import write_known
 
     split = Split(valid=valid_share, test=test_share, new_songs=new_song_share, seed=split_seed)
     report = write_known(features, interactions, out=output, split=split, store=vectors)

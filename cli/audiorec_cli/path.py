@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.choosing import (
+from audiorec_cli.shared.choosing import (
     ExcludeOption,
     KeepDuplicatesOption,
     OnlyOption,
@@ -13,15 +13,15 @@ from audiorec_cli.choosing import (
     allowed_songs,
     limits,
 )
-from audiorec_cli.console import duration, print_json, print_table, say
-from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
-from audiorec_cli.seeds import song_row
-from audiorec_cli.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.shared.seeds import song_row
+from audiorec_cli.shared.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.recall.path import Path as SongPath
-    from audiorec.vectors.space import Space
+    from audiorec.playlists.path import Path as SongPath
+    from audiorec.search.space import Space
 
 COLUMNS = ("place", "step", "position", "song_id", "artist", "title", "length")
 
@@ -48,8 +48,8 @@ def path(
     The position, which is the similarity to the last song minus that to the first, rises with
     every step; of all such ways the one whose largest step is smallest is taken.
     """
-    from audiorec.recall.path import find_path
-    from audiorec.vectors.direction import units_by_row
+    from audiorec.playlists.path import find_path
+    from audiorec.search.direction import units_by_row
 
     check_target(m3u8, json)
     store = open_vectors(vectors)

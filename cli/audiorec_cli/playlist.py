@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.choosing import (
+from audiorec_cli.shared.choosing import (
     ExcludeOption,
     KeepDuplicatesOption,
     OnlyOption,
@@ -14,18 +14,18 @@ from audiorec_cli.choosing import (
     allowed_songs,
     limits,
 )
-from audiorec_cli.console import duration, print_json, print_table, say
-from audiorec_cli.head_options import StoreHeadOption, chosen_heads
-from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
-from audiorec_cli.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
-from audiorec_cli.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.head_options import StoreHeadOption, chosen_heads
+from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.shared.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.recall.playlist import Curve, Playlist, Wish
+    from audiorec.playlists.playlist import Curve, Playlist, Wish
+    from audiorec.search.filters import Mask
+    from audiorec.search.library import Library
     from audiorec.types import FloatArray
-    from audiorec.vectors.filters import Mask
-    from audiorec.vectors.store import VectorStore
 
 EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between
 COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
@@ -68,9 +68,9 @@ def playlist(
     """
     import numpy as np
 
-    from audiorec.recall.playlist import Wish, make_playlist
-    from audiorec.vectors.codes import name_codes
-    from audiorec.vectors.direction import mean_direction, units_by_row
+    from audiorec.playlists.playlist import Wish, make_playlist
+    from audiorec.search.codes import name_codes
+    from audiorec.search.direction import mean_direction, units_by_row
 
     check_target(m3u8, json)
     store = open_vectors(vectors)
@@ -110,12 +110,12 @@ def playlist(
     _say_what_is_off(store, found, wish)
 
 
-def _curves(store: "VectorStore", texts: Sequence[str], allowed: "Mask") -> "list[Curve]":
+def _curves(store: "Library", texts: Sequence[str], allowed: "Mask") -> "list[Curve]":
     """Read ``class:shape``; a shape in words goes from about the lowest to the highest score."""
     import numpy as np
 
-    from audiorec.recall.playlist import SHAPES, Curve
-    from audiorec.vectors.filters import class_number, mean_scores
+    from audiorec.playlists.playlist import SHAPES, Curve
+    from audiorec.search.filters import class_number, mean_scores
 
     if not texts:
         return []
@@ -134,7 +134,7 @@ def _curves(store: "VectorStore", texts: Sequence[str], allowed: "Mask") -> "lis
 
 
 def _points(text: str, shape: str) -> tuple[float, ...]:
-    from audiorec.recall.playlist import SHAPES
+    from audiorec.playlists.playlist import SHAPES
 
     try:
         points = tuple(float(part) for part in shape.split(".."))
@@ -148,7 +148,7 @@ def _points(text: str, shape: str) -> tuple[float, ...]:
     return points
 
 
-def _say_what_is_off(store: "VectorStore", found: "Playlist", wish: "Wish") -> None:
+def _say_what_is_off(store: "Library", found: "Playlist", wish: "Wish") -> None:
     for row in () if wish.curves else found.left_out:
         say(f"note: {store.ids[row]} found no place in it")
     if not found.within_tolerance:
@@ -181,7 +181,7 @@ def _lines(
 
 
 def _document(
-    store: "VectorStore",
+    store: "Library",
     seeds: Sequence[Seed],
     wish: "Wish",
     found: "Playlist",

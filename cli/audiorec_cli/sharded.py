@@ -11,20 +11,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, print_json, say
-from audiorec_cli.extract import exit_code, print_counts
-from audiorec_cli.observers import Observers
-from audiorec_cli.progress import LINE_EVERY_S, progress_display
-from audiorec_cli.stopping import graceful_stop
+from audiorec_cli.shared.console import Exit, print_json, say
+from audiorec_cli.shared.observers import Observers
+from audiorec_cli.shared.progress import LINE_EVERY_S, progress_display
+from audiorec_cli.shared.run_summary import exit_code, print_counts
+from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
-    from audiorec.engines.gather import ShardsReport
-    from audiorec.engines.task import ShardOutcome, ShardTask
-    from audiorec.extraction import RunOptions
-    from audiorec.pipeline import ExtractorConfig
-    from audiorec.report import RunReport
-    from audiorec.shards import ShardConfig
-    from audiorec.vectors.schema import StoreMetadata
+    from audiorec.extraction.engines.gather import ShardsReport
+    from audiorec.extraction.engines.task import ShardOutcome, ShardTask
+    from audiorec.extraction.pipeline import ExtractorConfig
+    from audiorec.extraction.run import RunOptions
+    from audiorec.extraction.shards import ShardConfig
+    from audiorec.runs.report import RunReport
+    from audiorec.store.schema import StoreMetadata
 
 Watched = Callable[..., AbstractContextManager[Observers]]
 
@@ -95,8 +95,8 @@ def extract_shards(
     json: bool,
 ) -> Exit:
     """Make the parts that are asked for and say what came of them."""
-    from audiorec.options import Policy
-    from audiorec.shards import ShardConfig
+    from audiorec.extraction.options import Policy
+    from audiorec.extraction.shards import ShardConfig
 
     shard_config = ShardConfig(
         extractor=config,
@@ -114,9 +114,9 @@ def extract_shards(
 def _one(
     asked: Sharding, config: "ShardConfig", watched: Watched, *, quiet: bool, json: bool
 ) -> Exit:
-    from audiorec.parts import part_name
-    from audiorec.shards import process_shard, read_shard
-    from audiorec.storage import join
+    from audiorec.extraction.parts import part_name
+    from audiorec.extraction.shards import process_shard, read_shard
+    from audiorec.files.storage import join
 
     index, count = asked.numbers()
     shard = read_shard(asked.manifest or "", index, count)
@@ -147,9 +147,9 @@ def _all(
     quiet: bool,
     json: bool,
 ) -> Exit:
-    from audiorec.engines.gather import gather
-    from audiorec.engines.task import shard_tasks
-    from audiorec.storage import join
+    from audiorec.extraction.engines.gather import gather
+    from audiorec.extraction.engines.task import shard_tasks
+    from audiorec.files.storage import join
 
     tasks = shard_tasks(asked.manifest or "", asked.shards or 0, asked.out, config)
     with watched(asked.out, record=join(asked.out, "run.json")) as told:
@@ -171,21 +171,21 @@ def _outcomes(
     asked: Sharding, tasks: "list[ShardTask]", jobs: int, stop: threading.Event
 ) -> "Iterator[ShardOutcome]":
     if asked.runner == "ray":
-        from audiorec.engines.ray import run_ray
+        from audiorec.extraction.engines.ray import run_ray
 
         return run_ray(tasks, stop, address=asked.address)
     if asked.runner == "dask":
-        from audiorec.engines.dask import run_dask
+        from audiorec.extraction.engines.dask import run_dask
 
         return run_dask(tasks, stop, address=asked.address, workers=jobs)
-    from audiorec.engines.local import run_local
+    from audiorec.extraction.engines.local import run_local
 
     return run_local(tasks, stop, jobs=jobs)
 
 
 def _metadata(config: "ShardConfig") -> "StoreMetadata":
-    from audiorec.extraction import make_outputs, run_metadata
-    from audiorec.pipeline import Extractor
+    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.run import make_outputs, run_metadata
 
     return run_metadata(Extractor(config.extractor), make_outputs("vecs.parquet"))
 

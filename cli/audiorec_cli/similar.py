@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.choosing import (
+from audiorec_cli.shared.choosing import (
     ExcludeOption,
     KeepDuplicatesOption,
     OnlyOption,
@@ -18,17 +18,24 @@ from audiorec_cli.choosing import (
     limits,
     say_copies,
 )
-from audiorec_cli.console import duration, out, print_json, print_table, say
-from audiorec_cli.head_options import StoreHeadOption, chosen_heads
-from audiorec_cli.playlists import AbsoluteOption, M3u8Option, check_target, write_playlist
-from audiorec_cli.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
-from audiorec_cli.spaces import By, ByOption, EmbeddingsOption, FeaturesOption, open_space, table_of
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import duration, out, print_json, print_table, say
+from audiorec_cli.shared.head_options import StoreHeadOption, chosen_heads
+from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.shared.spaces import (
+    By,
+    ByOption,
+    EmbeddingsOption,
+    FeaturesOption,
+    open_space,
+    table_of,
+)
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
+    from audiorec.search.explain import Explanation
+    from audiorec.search.space import Space
     from audiorec.types import FloatArray, Neighbour
-    from audiorec.vectors.explain import Explanation
-    from audiorec.vectors.space import Space
 
 COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
 DEFAULT_K = 10
@@ -71,7 +78,7 @@ def similar(
     artist and album.
     """
     if all_songs or output is not None:
-        from audiorec_cli.neighbours import check, write_neighbours
+        from audiorec_cli.shared.neighbours import check, write_neighbours
 
         refused: dict[str, object] = {
             "songs": songs,
@@ -123,9 +130,9 @@ def _search(
 ) -> "list[Neighbour]":
     import numpy as np
 
-    from audiorec.vectors.direction import mean_direction
-    from audiorec.vectors.diversify import select
-    from audiorec.vectors.similar import neighbours
+    from audiorec.search.direction import mean_direction
+    from audiorec.search.diversify import select
+    from audiorec.search.similar import neighbours
 
     direction = mean_direction(np.stack([seed.unit for seed in seeds]))[None]
     rows, similarities = select(
@@ -144,8 +151,8 @@ def _reasons(
 ) -> "list[Explanation]":
     import numpy as np
 
-    from audiorec.vectors.direction import mean_direction
-    from audiorec.vectors.explain import explain
+    from audiorec.search.direction import mean_direction
+    from audiorec.search.explain import explain
 
     store = space.store
     direction = mean_direction(np.stack([seed.unit for seed in seeds]))

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from audiorec_cli.console import print_json, print_table, say
-from audiorec_cli.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 FEW_SONGS = 200  # below, a user meets too few new songs for a correlation
 
@@ -37,9 +37,9 @@ def simulate(
 
     The data is made up and says so in every file. truth.parquet holds what was planted.
     """
-    from audiorec.listening.world import NOTE, WorldSpec
-    from audiorec.simulation import simulate_world
-    from audiorec_cli.lines import progress_lines
+    from audiorec.simulation.files import simulate_world
+    from audiorec.simulation.world import NOTE, WorldSpec
+    from audiorec_cli.shared.lines import progress_lines
 
     spec = WorldSpec(
         users=users,

@@ -8,13 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.console import Exit, file_size, out, out_lines, print_json, print_table, say
 from audiorec_cli.inventory_lines import info_lines
-from audiorec_cli.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
+from audiorec_cli.shared.console import (
+    Exit,
+    file_size,
+    out,
+    out_lines,
+    print_json,
+    print_table,
+    say,
+)
+from audiorec_cli.shared.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
 
 if TYPE_CHECKING:
-    from audiorec.vectors.schema import Kind
-    from audiorec.vectors.verify import Verification
+    from audiorec.store.schema import Kind
+    from audiorec.store.verify import Verification
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -50,7 +58,7 @@ def info(
 
     Reads the footer and small columns, not the vectors.
     """
-    from audiorec.vectors.inventory import inventory
+    from audiorec.store.inventory import inventory
 
     found = inventory(vectors_path(store), _beside(scores, features, errors))
     if json:
@@ -79,7 +87,7 @@ def verify(
 
     Exits with 0 if all is well, 3 if there are problems, 4 if the store cannot be read.
     """
-    from audiorec.vectors.verify import verify as verify_store
+    from audiorec.store.verify import verify as verify_store
 
     path = vectors_path(store)
     beside = _beside(scores, features, errors)
@@ -122,8 +130,8 @@ def compact(
     The result does not depend on the order or the division of the parts. Scores, features
     and errors among them go beside the store; rows of no song of it are dropped.
     """
-    from audiorec.parts import local_parts
-    from audiorec.storage import is_uri
+    from audiorec.extraction.parts import local_parts
+    from audiorec.files.storage import is_uri
 
     if len(parts) == 1 and (is_uri(parts[0]) or Path(parts[0]).is_dir()):
         with local_parts(parts[0], whole=not partial) as found:
@@ -148,8 +156,8 @@ def merge(
     json: JsonOption = False,
 ) -> None:
     """Merge stores that the same extractor made."""
-    from audiorec.vectors.beside import USUAL_NAMES, files_beside
-    from audiorec.vectors.merge_stores import merge_stores
+    from audiorec.store.beside import USUAL_NAMES, files_beside
+    from audiorec.store.merge_stores import merge_stores
 
     others: dict[Kind, tuple[Sequence[Path], Path]] = {}
     for kind, name in USUAL_NAMES.items() if beside else ():
@@ -210,13 +218,13 @@ def export(
         _export_ddl(path, ddl, table, source, names, output)
         return
     if atlas is not None:
-        from audiorec.vectors.atlas import write_atlas
+        from audiorec.search.atlas import write_atlas
 
         write_atlas(open_vectors(store), atlas, projection=projection, seed=seed)
         written = [atlas]
         say(f"open it: embedding-atlas {atlas} --x x --y y --text title")
     elif output is not None:
-        from audiorec.vectors.export import export as export_store
+        from audiorec.store.export import export as export_store
 
         written = export_store(
             path,
@@ -250,7 +258,7 @@ def aliases(
 
     Every command that takes a song takes any of them.
     """
-    from audiorec.vectors.aliases import ALIASES_FILE, alias_table, write_aliases
+    from audiorec.store.aliases import ALIASES_FILE, alias_table, write_aliases
 
     opened = open_vectors(store)
     if add is not None:
@@ -271,7 +279,7 @@ def aliases(
 def _beside(
     scores: Path | None, features: Path | None, errors: Path | None
 ) -> "dict[Kind, Path | None]":
-    from audiorec.vectors.schema import Kind
+    from audiorec.store.schema import Kind
 
     return {Kind.SCORES: scores, Kind.FEATURES: features, Kind.ERRORS: errors}
 
@@ -309,7 +317,7 @@ def _print_verification(found: "Verification") -> None:
 
 def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
     """Sort files by what they say they are."""
-    from audiorec.vectors.beside import kind_of
+    from audiorec.store.beside import kind_of
 
     found: dict[Kind, list[Path]] = {}
     for path in map(Path, parts):
@@ -331,9 +339,9 @@ def _combine(
     overwrite: bool,
 ) -> dict[str, int]:
     """Combine parts into `output` and files beside it; returns rows by path."""
-    from audiorec.vectors.beside import USUAL_NAMES
-    from audiorec.vectors.compact import combine
-    from audiorec.vectors.schema import Kind
+    from audiorec.store.beside import USUAL_NAMES
+    from audiorec.store.compact import combine
+    from audiorec.store.schema import Kind
 
     if output is None:
         raise InputError("give --out: the store to write")
@@ -378,7 +386,7 @@ def _export_ddl(
     output: Path | None,
 ) -> None:
     from audiorec.files.atomic import replaced
-    from audiorec.vectors.ddl import ddl
+    from audiorec.store.ddl import ddl
 
     text = ddl(path, dialect, table=table, source=source, columns=columns)
     if output is None:
@@ -392,8 +400,8 @@ def _export_ddl(
 
 
 def _add_aliases(table: Path, target: Path, known: set[str]) -> None:
-    from audiorec.naming import read_id_table, row_aliases
-    from audiorec.vectors.aliases import add_own_aliases
+    from audiorec.extraction.naming import read_id_table, row_aliases
+    from audiorec.store.aliases import add_own_aliases
 
     rows = [row for _, row in read_id_table(table, needed=("song_id",))]
     strangers = sorted({row["song_id"] for row in rows} - known)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from audiorec_cli.console import duration, print_json, print_table, say
+from audiorec_cli.shared.console import duration, print_json, print_table, say
 
 
 def tags(

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.console import Exit, print_json, print_table, say
-from audiorec_cli.stopping import graceful_stop
+from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from audiorec.users import SongInputs
+    from audiorec.recall.sequence.youtube_dnn.job import SongInputs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -71,10 +71,10 @@ def train(
     It can be stopped or killed at any time: the same command goes on where it was.
     """
     from audiorec.listening.interactions import read_interactions
-    from audiorec.metric.demographics import read_profiles
-    from audiorec.metric.users_recipe import UsersRecipe
-    from audiorec.users import train as train_model
-    from audiorec.users import training_data
+    from audiorec.recall.sequence.youtube_dnn.job import train as train_model
+    from audiorec.recall.sequence.youtube_dnn.job import training_data
+    from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
+    from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 
     recipe = UsersRecipe(
         dimension=dimension,
@@ -130,10 +130,10 @@ def embed(
     profile_only says so. Without --vectors or --songs, the songs of the training are known.
     """
     from audiorec.listening.interactions import read_interactions
-    from audiorec.metric.demographics import read_profiles
-    from audiorec.metric.users_model import UsersModel
-    from audiorec.users import embed as embed_users
-    from audiorec.users import write_users
+    from audiorec.recall.sequence.youtube_dnn.job import embed as embed_users
+    from audiorec.recall.sequence.youtube_dnn.job import write_users
+    from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+    from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
 
     loaded = UsersModel.load(model)
     log = read_interactions(interactions) if interactions else None
@@ -171,8 +171,8 @@ def song_side(
     json: JsonOption = False,
 ) -> None:
     """Write the model's own embeddings of the songs that it was trained on."""
-    from audiorec.metric.users_model import UsersModel
-    from audiorec.users import write_song_side
+    from audiorec.recall.sequence.youtube_dnn.job import write_song_side
+    from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 
     loaded = UsersModel.load(model)
     write_song_side(output, loaded)
@@ -202,8 +202,8 @@ def import_table(
     json: JsonOption = False,
 ) -> None:
     """Bring in embeddings of users that were made elsewhere."""
-    from audiorec.vectors.embeddings import write_embeddings
-    from audiorec.vectors.foreign import content_id, read_foreign, to_unit
+    from audiorec.store.embeddings import write_embeddings
+    from audiorec.store.foreign import content_id, read_foreign, to_unit
 
     ids, embeddings = read_foreign(table, id_column=id_column, embedding_column=embedding_column)
     if normalise:
@@ -221,12 +221,12 @@ def import_table(
 
 
 def _inputs(vectors: Path | None, songs: Path | None) -> "SongInputs":
-    from audiorec.users import SongInputs
-    from audiorec.vectors.embeddings import EmbeddingTable
-    from audiorec.vectors.store import VectorStore
+    from audiorec.recall.sequence.youtube_dnn.job import SongInputs
+    from audiorec.search.library import Library
+    from audiorec.store.embeddings import EmbeddingTable
 
     return SongInputs(
-        VectorStore.open(vectors) if vectors else None,
+        Library.open(vectors) if vectors else None,
         EmbeddingTable.open(songs, kind="songs") if songs else None,
     )
 

@@ -59,7 +59,7 @@ def test_extract_json_is_one_document(home, tmp_path):
     )
     document = json.loads(result.stdout)
     assert result.returncode == 0
-    assert (document["schema"], document["extracted"]) == ("audiorec/extract/1", 2)
+    assert (document["schema"], document["extracted"]) == ("audiorec/extraction/1", 2)
     assert document["statuses"] == {"ok": 2}
 
 

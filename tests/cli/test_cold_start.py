@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_stores import write_store
 
-from audiorec.vectors.embeddings import write_embeddings
+from audiorec.store.embeddings import write_embeddings
 
 CLIPS = Path(__file__).parents[2] / "fixtures" / "audio"
 
@@ -176,7 +176,7 @@ def test_ctrl_c_keeps_what_was_found(home):
     """A process that is told to stop says how to go on, and the same command does."""
     script = (
         "import sys, time\n"
-        "import audiorec.recall.cold_start as c\n"
+        "import audiorec.recall.cold_start.job as c\n"
         "c.MAX_BLOCK['songs'] = 1\n"
         "best = c.Job.best\n"
         "def slow(self, rows, k):\n"

@@ -8,8 +8,8 @@ import pytest
 
 pytest.importorskip("faiss")
 
-from audiorec.vectors.schema import Kind, StoreMetadata, schema_of
-from audiorec.vectors.store import write_table
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.store import write_table
 
 CLASSES = ("version/vocal", "version/other", "genre/rock")
 IDS = [f"album/{i:02}.flac" for i in range(60)]

@@ -157,7 +157,7 @@ def test_evaluate_on_songs_of_another_catalogue(train, audiorec, home, tmp_path)
 
 
 def test_users_without_an_embedding_are_not_judged(train, audiorec, home):
-    from audiorec.vectors.embeddings import write_embeddings
+    from audiorec.store.embeddings import write_embeddings
 
     model, _, _ = train()
     ids, users, _ = read_embeddings(home / "users.parquet")
@@ -210,7 +210,7 @@ def test_holdout_leaves_out_what_is_judged(audiorec, home):
 
 
 def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
-    from audiorec.metric import training
+    from audiorec.recall.audio import trainer as training
 
     whole, _, _ = train(name="whole")
     step, steps = training._Trainer._step, []
@@ -284,7 +284,7 @@ def test_refusals_write_nothing(audiorec, home, changes, code, message):
 
 
 def test_refuses_users_of_another_space(train, audiorec, home):
-    from audiorec.vectors.embeddings import write_embeddings
+    from audiorec.store.embeddings import write_embeddings
 
     model, _, _ = train()
     users = np.ones((50, 6), np.float32)

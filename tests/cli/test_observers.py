@@ -7,7 +7,7 @@ import pytest
 from command import run_command
 from made_songs import write_song
 
-from audiorec.metrics import read_metrics
+from audiorec.runs.prometheus import read_metrics
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import pytest
 from command import run_command
 from made_songs import write_song
 
-from audiorec.vectors.store import VectorStore
+from audiorec.search.library import Library
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +59,7 @@ def test_one_part_then_all_then_one_store(home, audiorec, manifest):
     assert "2 shards: 1 made, 1 kept, 0 lost" in told
     assert json.loads((home / "parts/run.json").read_text())["exit_code"] == 3
     assert audiorec("store", "compact", "parts", "-o", "vecs.parquet")[0] == 0
-    assert VectorStore.open(home / "vecs.parquet").ids == ("a/1.wav", "a/2.wav", "b/3.wav")
+    assert Library.open(home / "vecs.parquet").ids == ("a/1.wav", "a/2.wav", "b/3.wav")
     # The night after: only what the store does not have is listed.
     write_song(home / "songs/b/new.wav", seed=7, seconds=1.2)
     _, out, told = audiorec("manifest", "songs", "-o", "n.parquet", "--new-to", "vecs.parquet")

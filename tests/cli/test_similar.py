@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from library_commands import assert_opens, files_in, read_m3u8
 
-from audiorec.vectors import all_pairs as all_pairs_module
-from audiorec.vectors.store import VectorStore
+from audiorec.search import all_pairs as all_pairs_module
+from audiorec.search.library import Library
 
 
 def listed(out):
@@ -25,7 +25,7 @@ def ids(out):
 def test_one_seed_lists_what_the_store_lists(in_library, music):
     code, out, err = in_library("similar", "song 03", "--k", "5")
     assert code == 0, err
-    store = VectorStore.open(music / "vecs.parquet")
+    store = Library.open(music / "vecs.parquet")
     assert ids(out) == [n.song_id for n in store.similar("song 03", 5)]
 
 
@@ -36,7 +36,7 @@ def test_two_seeds_are_between_them_and_not_in_the_list(in_library, music):
     assert document["seeds"] == ["album 3/song 03.opus", "album 2/song 10.flac"]
     found = [s["song_id"] for s in document["songs"]]
     assert not set(found) & set(document["seeds"])
-    store = VectorStore.open(music / "vecs.parquet")
+    store = Library.open(music / "vecs.parquet")
     units = store.space("vector").similarity.units
     mean = sum(units[store.row_number(seed)] for seed in document["seeds"])
     mean /= np.linalg.norm(mean)
@@ -119,7 +119,7 @@ def test_why_adds_up(in_library):
 
 
 def test_more_diverse_lists_are_less_alike(in_library, music):
-    store = VectorStore.open(music / "vecs.parquet")
+    store = Library.open(music / "vecs.parquet")
     units = store.space("vector").similarity.units
 
     def alike(*options):

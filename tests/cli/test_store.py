@@ -11,9 +11,9 @@ from good_store import IDS, MBID, METADATA, change, write_good_store
 from made_songs import write_song
 from quick_songs import QuickWorkers
 
-from audiorec import extraction
-from audiorec.vectors.aliases import read_aliases
-from audiorec.vectors.store import VectorStore
+from audiorec.extraction import run
+from audiorec.search.library import Library
+from audiorec.store.aliases import read_aliases
 
 
 @pytest.fixture
@@ -221,7 +221,7 @@ def test_on_duplicate(home, audiorec):
     code, _, err = audiorec(*arguments)
     assert (code, "one in vecs.parquet, one in again.parquet" in err) == (2, True)
     assert audiorec(*arguments, "--on-duplicate", "first")[0] == 0
-    assert VectorStore.open("c.parquet").row(IDS[0])["title"] == "Eins"
+    assert Library.open("c.parquet").row(IDS[0])["title"] == "Eins"
 
 
 def test_export(home, audiorec):
@@ -279,7 +279,7 @@ def test_every_command_takes_an_alias(home, audiorec, alias):
 
 
 def test_extract_by_a_table_of_ids_keeps_its_aliases(home, audiorec, monkeypatch):
-    monkeypatch.setattr(extraction, "Workers", QuickWorkers)
+    monkeypatch.setattr(run, "Workers", QuickWorkers)
     (home / "new").mkdir()
     for number, name in enumerate(["x.flac", "y.flac"]):
         write_song(home / "songs" / name, seed=number, seconds=1.0)
@@ -288,7 +288,7 @@ def test_extract_by_a_table_of_ids_keeps_its_aliases(home, audiorec, monkeypatch
     code, _, err = audiorec(*arguments)
     assert code == 0, err
     assert "note: 1 of 2 songs have no id by --id-from csv:new.csv and keep their path: y" in err
-    store = VectorStore.open("new/vecs.parquet")
+    store = Library.open("new/vecs.parquet")
     assert store.ids == ("0017", "y.flac")
     assert store.resolve("B-99") == "0017"
     written = {p.name: p.stat().st_mtime_ns for p in (home / "new").iterdir()}

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
 
-from audiorec.vectors.records import RecordPart
+from audiorec.store.records import RecordPart
 
 TESTS = Path(__file__).parents[1]
 VOLATILE = ["extracted_at", "failed_at"]
@@ -53,7 +53,7 @@ class Command:
     ) -> subprocess.Popen:
         """Start the command; `prelude` is Python that runs before it, `handler` the workers'."""
         if handler is not None:
-            prelude += f"\nimport audiorec.extraction as e; e.HANDLER = {handler!r}"
+            prelude += f"\nimport audiorec.extraction.run as e; e.HANDLER = {handler!r}"
         command = [sys.executable, "-c", f"{prelude}\n{START}", "extract", str(self.library)]
         process = subprocess.Popen(
             [*wrap, *command, "--out", str(self.out), "--jobs", "1", *options],

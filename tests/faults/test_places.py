@@ -20,7 +20,7 @@ def write(descriptor, data):
 os.write = write
 """
 FULL_AT_THE_COMMIT = """
-import audiorec.vectors.journal as j
+import audiorec.store.journal as j
 def full(path, batches, metadata):
     path.write_bytes(b"PAR1 half of it")
     raise OSError(28, "No space left on device")

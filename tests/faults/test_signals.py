@@ -1,7 +1,7 @@
 """Runs that are killed or told to stop: rows of the table in `docs/faults.md`.
 
-The parent killed by SIGKILL at three moments stands in ``tests/test_extraction.py``, and at
-every step of a commit in ``tests/vectors/test_journal.py``.
+The parent killed by SIGKILL at three moments stands in ``tests/extraction/test_run.py``, and at
+every step of a commit in ``tests/store/test_journal.py``.
 """
 
 import os
@@ -10,12 +10,12 @@ import signal
 # What a shell starts in the background inherits an ignored SIGINT; a terminal's does not.
 SLOW_DISK = """
 import signal, sys, time
-import audiorec.catalogue
+import audiorec.extraction.catalogue
 signal.signal(signal.SIGINT, signal.default_int_handler)
 def find_songs(*arguments, **options):
     print("listing", file=sys.stderr, flush=True)
     time.sleep(600)
-audiorec.catalogue.find_songs = find_songs
+audiorec.extraction.catalogue.find_songs = find_songs
 """
 HANGS = "poison:song_handler"
 

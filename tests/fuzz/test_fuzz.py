@@ -11,8 +11,8 @@ import pytest
 
 from audiorec.audio.decode import decode
 from audiorec.errors import Failure, SongError
+from audiorec.runs.workers import Answer
 from audiorec.types import Status
-from audiorec.workers import Answer
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 CASES = 300

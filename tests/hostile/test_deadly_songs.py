@@ -8,8 +8,8 @@ from command import run_command
 from made_songs import write_song
 from odd_files import eight_channels
 
-from audiorec import reader
-from audiorec.extraction import extract
+from audiorec.extraction import reader
+from audiorec.extraction.run import extract
 
 
 @pytest.fixture(scope="module")

@@ -6,11 +6,11 @@ import pytest
 from flips import BAD, outcomes, some_bits, table_of
 from good_store import write_good_store
 
-from audiorec.metric.bundle import write_bundle
+from audiorec.files.tables import write_plain
+from audiorec.learning.bundle import write_bundle
+from audiorec.search.sidecar import IndexInfo, sidecar_path, write_info
+from audiorec.store.embeddings import write_embeddings
 from audiorec.tagger.heads import Head
-from audiorec.vectors.embeddings import write_embeddings
-from audiorec.vectors.sidecar import IndexInfo, sidecar_path, write_info
-from audiorec.vectors.tables import write_plain
 
 IDS = tuple(f"artist {n % 7}/song {n:03}.mp3" for n in range(40))
 FLIPS = 300

@@ -13,9 +13,9 @@ import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
 
-from audiorec.catalogue import find_songs, make_source, read_list
-from audiorec.extraction import RunOptions, make_outputs, run
-from audiorec.naming import _place
+from audiorec.extraction.catalogue import find_songs, make_source, read_list
+from audiorec.extraction.naming import _place
+from audiorec.extraction.run import RunOptions, make_outputs, run
 
 COMMAND = shutil.which("audiorec", path=Path(sys.executable).parent)
 PR_CAPBSET_DROP, CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH = 24, 1, 2

@@ -8,8 +8,9 @@ from good_store import CLASSES, METADATA, write_good_store
 
 pytest.importorskip("faiss", reason="the extra faiss is not installed")
 
-from audiorec.vectors.index import build_index, read_index
-from audiorec.vectors.sidecar import (
+from audiorec.search.index import build_index, read_index
+from audiorec.search.library import Library
+from audiorec.search.sidecar import (
     KINDS,
     index_path,
     read_info,
@@ -17,7 +18,6 @@ from audiorec.vectors.sidecar import (
     sidecar_path,
     write_info,
 )
-from audiorec.vectors.store import VectorStore
 
 IDS = tuple(f"song {n:03}.mp3" for n in range(120))
 ASKED = ("song 003.mp3", "song 077.mp3", "song 119.mp3")
@@ -30,8 +30,8 @@ def built(tmp_path_factory):
     found = {}
     for kind in KINDS:
         path = write_good_store(tmp_path_factory.mktemp(kind), IDS)
-        build_index(VectorStore.open(path), kind=kind)
-        plain = VectorStore.open(path)
+        build_index(Library.open(path), kind=kind)
+        plain = Library.open(path)
         space = plain.space(use_index=False)
         rows = [plain.row_number(name) for name in ASKED]
         found[kind] = path, space.search(space.units(rows), 5)
@@ -59,7 +59,7 @@ def test_a_damaged_index_whose_checksum_was_put_right(built, kind):
         for at in rng.integers(0, end, 4):
             damaged[at] = rng.integers(0, 256)
         with_right_checksum(path, bytes(damaged))
-        store = VectorStore.open(path)
+        store = Library.open(path)
         space = store.space()
         found = space.search(space.units([store.row_number(name) for name in ASKED]), 5)
         for (rows, values), (best, exact) in zip(found, expected, strict=True):
@@ -80,7 +80,7 @@ def test_an_index_of_other_vectors_is_given_up(built):
     other.add(vectors[::-1].copy())
     faiss.write_index(other, str(index_path(path)))
     with_right_checksum(path, index_path(path).read_bytes())
-    store = VectorStore.open(path)
+    store = Library.open(path)
     assert store.space().index is None
     assert "its vectors are not those of the store" in store.space().note
     space = store.space()
@@ -93,7 +93,7 @@ def test_an_index_of_other_vectors_is_given_up(built):
 
 def test_an_index_that_dies_over_a_question_is_given_up(built, monkeypatch):
     path, expected = built["flat"]
-    store = VectorStore.open(path)
+    store = Library.open(path)
     space = store.space()
     units = space.units([store.row_number(name) for name in ASKED])
     assert space.index is not None
@@ -116,7 +116,7 @@ def test_one_changed_number_of_a_sidecar_is_refused(built):
     content = json.loads(whole)
     content["scaling"]["centre"][0] += 0.25
     sidecar.write_text(json.dumps(content))
-    space = VectorStore.open(path).space()
+    space = Library.open(path).space()
     assert space.index is None
     assert "content_sha256 is of another content" in space.note or "damaged" in space.note
     sidecar.write_bytes(whole)

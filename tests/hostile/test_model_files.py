@@ -25,9 +25,9 @@ RUNS_CODE = {
     *("eval", "exec", "onnx.load", "faiss.read_index", "np.load", "numpy.load"),
 }
 ALLOWED = {
-    "workers.py": {"pickle.loads"},  # from the child it started itself, through a pipe
+    "runs/workers.py": {"pickle.loads"},  # from the child it started itself, through a pipe
     # Checked by sha256, in a process of its own.
-    "vectors/index_worker.py": {"faiss.read_index", "faiss.deserialize_index"},
+    "search/index_worker.py": {"faiss.read_index", "faiss.deserialize_index"},
 }
 
 

@@ -8,16 +8,16 @@ import pyarrow.parquet as pq
 import pytest
 
 import audiorec
-from audiorec import unfolding
-from audiorec.catalogue import read_manifest
 from audiorec.errors import InputError, StoreError
-from audiorec.labelled import read_labels
-from audiorec.manifest import Manifest
-from audiorec.metric.demographics import read_profiles
-from audiorec.vectors.aliases import read_aliases
-from audiorec.vectors.foreign import read_foreign
-from audiorec.vectors.parquet import open_checked
-from audiorec.vectors.schema import Kind
+from audiorec.extraction.catalogue import read_manifest
+from audiorec.extraction.manifest import Manifest
+from audiorec.files import unfolding
+from audiorec.labelling.songs import read_labels
+from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
+from audiorec.store.aliases import read_aliases
+from audiorec.store.foreign import read_foreign
+from audiorec.store.parquet import open_checked
+from audiorec.store.schema import Kind
 
 FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
 MIB_ALLOWED = 60

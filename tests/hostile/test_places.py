@@ -12,10 +12,10 @@ from odd_files import mp3, music, sound
 from audiorec.audio import content, sniff
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
-from audiorec.catalogue import find_songs, read_list, read_manifest
 from audiorec.errors import Failure, InputError, SongError
+from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
 from audiorec.types import Status
-from audiorec_cli.console import say
+from audiorec_cli.shared.console import say
 
 
 def count(blocks):

@@ -18,8 +18,8 @@ from command import run_command
 from made_songs import write_song
 from quick_songs import QuickWorkers
 
-from audiorec.vectors.commit import MARKER, MARKER_SCHEMA
-from audiorec.vectors.records import _framed
+from audiorec.store.commit import MARKER, MARKER_SCHEMA
+from audiorec.store.records import _framed
 
 
 def state(folder):
@@ -59,7 +59,7 @@ def music(tmp_path):
 def extract(music, monkeypatch, capsys):
     """`extract(*options)` is `audiorec extract .` in the folder: its exit code and stderr."""
     monkeypatch.chdir(music)
-    monkeypatch.setattr("audiorec.extraction.Workers", QuickWorkers)
+    monkeypatch.setattr("audiorec.extraction.run.Workers", QuickWorkers)
 
     def run(*options):
         code, _out, err = run_command(monkeypatch, capsys, "extract", ".", *options)

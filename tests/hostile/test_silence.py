@@ -8,7 +8,7 @@ from pathlib import Path
 CLIP = Path(__file__).parents[2] / "fixtures" / "audio" / "sine-440-hz.wav"
 SCRIPT = (
     "import sys\n"
-    "from audiorec.pipeline import Extractor\n"
+    "from audiorec.extraction.pipeline import Extractor\n"
     "Extractor().song(sys.argv[1])\n"  # what a worker runs, here where it can be looked at
     "import os; print([p for fd in os.listdir('/proc/self/fd')\n"
     "  if (p := os.path.realpath('/proc/self/fd/' + fd)).endswith(('.db', '.db-wal', '.ses'))])\n"

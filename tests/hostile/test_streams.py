@@ -13,9 +13,9 @@ import pytest
 from good_store import write_good_store
 from made_songs import write_song
 
-from audiorec.vectors.store import VectorStore
-from audiorec.vectors.verify import verify
-from audiorec_cli.streams import Guarded
+from audiorec.search.library import Library
+from audiorec.store.verify import verify
+from audiorec_cli.shared.streams import Guarded
 
 COMMAND = f"{shlex.quote(sys.executable)} -c 'from audiorec_cli.main import main; main()'"
 CLOSED = {
@@ -54,7 +54,7 @@ def test_a_run_is_committed_whatever_became_of_the_streams(home, how, asked, tmp
     redirected, code = CLOSED[how]
     store = tmp_path / "vecs.parquet"
     run = shell(home, f"extract songs -j 1 --out {store} {asked}", redirected)
-    assert len(VectorStore.open(store)) == 2
+    assert len(Library.open(store)) == 2
     assert "Traceback" not in run.stderr
     # Without --json there is no data to lose.
     assert run.returncode == (code if asked else 0)

@@ -20,22 +20,22 @@ from good_store import write_good_store
 from made_songs import write_song
 from peak import PEAK_MB
 
-from audiorec.catalogue import read_manifest
-from audiorec.embedding.baskets import _named_playlists
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.evaluation.pictures import draw
+from audiorec.extraction.catalogue import read_manifest
+from audiorec.extraction.manifest import Manifest
+from audiorec.extraction.naming import parse_naming
 from audiorec.files.parquet_files import seal
-from audiorec.labelled import read_labels
+from audiorec.files.user_files import csv_rows, read_lines, read_parquet
+from audiorec.labelling.songs import read_labels
 from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.interactions import RowsError, load_rule, read_interactions
-from audiorec.manifest import Manifest
-from audiorec.metric.demographics import Encoder, read_profiles
-from audiorec.naming import parse_naming
-from audiorec.recall.cold_start_inputs import _artists
-from audiorec.user_files import csv_rows, read_lines, read_parquet
-from audiorec.vectors.aliases import read_aliases
-from audiorec.vectors.foreign import read_foreign
-from audiorec.vectors.store import VectorStore
+from audiorec.recall.audio.basket_pairs import _named_playlists
+from audiorec.recall.cold_start.inputs import _artists
+from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
+from audiorec.search.library import Library
+from audiorec.store.aliases import read_aliases
+from audiorec.store.foreign import read_foreign
 
 N = 12  # rows of the tables below
 LOG = {
@@ -316,7 +316,7 @@ def limited(body, *, mib=1500):
         resource.setrlimit(resource.RLIMIT_AS, ({mib} << 20, {mib} << 20))
         import pyarrow.parquet
         from audiorec.errors import AudiorecError
-        from audiorec.user_files import *
+        from audiorec.files.user_files import *
         from pathlib import Path
         before = peak_mb()
         try:
@@ -432,7 +432,7 @@ def test_only_line_feeds_end_a_line_of_a_list(tmp_path, monkeypatch, capfd):
     asked = ("extract", "--files-from", "list.txt", "-j1", "-q", "--out", "v.parquet")
     code, _, err = run_command(monkeypatch, capfd, *asked)
     assert code == 0, err
-    assert VectorStore.open("v.parquet").ids == tuple(sorted(names))
+    assert Library.open("v.parquet").ids == tuple(sorted(names))
 
 
 def test_a_metrics_file_with_an_odd_path_is_known_again(tmp_path, monkeypatch, capfd):
@@ -480,7 +480,7 @@ def test_a_store_whose_texts_are_not_utf8_is_a_store_error(tmp_path):
     store.write_bytes(store.read_bytes().replace(b"title", b"\xe5itle"))
     seal(store)
     with pytest.raises(StoreError, match="the name of a column is not UTF-8"):
-        VectorStore.open(store)
+        Library.open(store)
 
 
 def test_a_damaged_column_beside_those_that_are_read_does_no_harm(tmp_path):

@@ -17,11 +17,11 @@ from good_store import METADATA, write_good_store
 from made_songs import write_song
 from typer.main import get_command
 
-from audiorec.vectors.aliases import add_own_aliases
-from audiorec.vectors.embeddings import write_embeddings
-from audiorec.visible import visible, visible_json
-from audiorec_cli import console
+from audiorec.files.visible import visible, visible_json
+from audiorec.store.aliases import add_own_aliases
+from audiorec.store.embeddings import write_embeddings
 from audiorec_cli.main import app
+from audiorec_cli.shared import console
 
 ODD = (
     "\x1b]0;PWN\x07\x9b2J\x7f\x85\u202e\u2066\u200e\u061c\u2028\ufeff\u200b\u2060\u3164\ufe00"
@@ -208,7 +208,7 @@ def test_usage_errors_and_tracebacks_are_visible(home):
         assert run.returncode == 2
         assert "PWN" in told
         assert not [c for c in told if is_raw(c)]
-    failing = "from audiorec_cli.streams import guard_streams; guard_streams(); "
+    failing = "from audiorec_cli.shared.streams import guard_streams; guard_streams(); "
     failing += f"raise ValueError({LINES!r})"
     run = subprocess.run([sys.executable, "-c", failing], capture_output=True, check=False)
     assert "PWN" in run.stderr.decode()

@@ -1,0 +1,294 @@
+"""Whether people listen longer to new songs that sound like their favourites.
+
+For each user, Pearson's r between two numbers of each new song: how far it was played, and
+how similar it sounds to what the user liked before, weighted by play count and recency.
+
+    log + vectors ──▶ favourites before the split, new songs after it ──▶ r a user
+                  ──▶ against shuffled completions, against shuffled songs ──▶ share, table
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from audiorec.analysis.completion import SongsOfUsers, favourites, new_songs, usual_split
+from audiorec.analysis.pairs import Comparison, compare
+from audiorec.analysis.pearson import (
+    Floats,
+    Numbers,
+    ShuffledNull,
+    fisher_z,
+    pearson_by_user,
+    shuffled_null,
+)
+from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
+from audiorec.errors import InputError, ShapeError
+from audiorec.listening.interactions import Interactions, Rule
+from audiorec.types import FloatArray
+
+CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
+SIGNIFICANT = 0.05  # above, the song control explains what was found
+LEAST_SONGS = 4  # Fisher's z has a spread from four pairs on
+
+Progress = Callable[[str, int, int], None]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CorrelationSpec:
+    """What is compared.
+
+    Attributes
+    ----------
+    since, until : float or None
+        Where the new songs begin and end, in seconds since 1970. By default the split is at
+        six tenths of the time that the log spans, and there is no end.
+    half_life_days : float
+        After which a favourite's weight is halved.
+    min_songs : int
+        Users with fewer new songs are left out.
+    draws : int
+        How often completions are shuffled within users.
+    song_draws : int
+        How often the songs get each other's vectors.
+    rule : Rule
+        What makes a song a favourite.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+
+    since: float | None = None
+    until: float | None = None
+    half_life_days: float = 30.0
+    min_songs: int = 10
+    draws: int = 200
+    song_draws: int = 100
+    rule: Rule = field(default_factory=Rule)
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least in (("min_songs", LEAST_SONGS), ("draws", 1), ("song_draws", 2)):
+            value = getattr(self, name)
+            if value < least:
+                raise InputError(f"{name} must be at least {least}, got {value}")
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative, got {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class SongControl:
+    """What correlations come about in this catalogue when the songs' vectors are exchanged.
+
+    Attributes
+    ----------
+    mean_z : ndarray, shape (draws,), float64
+        Mean of z over the users, in each draw.
+    p : float
+        How often it is at least as large as the real one: one-sided, never 0.
+    shift_spread : float
+        Spread of the mean z beyond that of finitely many users: what all users have in
+        common by accident of the catalogue.
+    chance_spread : float
+        Spread of z over the users of a draw; about 1.
+    """
+
+    mean_z: Floats
+    p: float
+    shift_spread: float
+    chance_spread: float
+
+
+@dataclass(frozen=True, slots=True)
+class Correlations:
+    """What came out.
+
+    Attributes
+    ----------
+    spec : CorrelationSpec
+    since : float
+        The split, in seconds since 1970.
+    user_ids : tuple of str, length U
+    r, z : ndarray, shape (U,), float64
+        Pearson's r, and Fisher's z in units of its spread by chance.
+    n, favourites : ndarray, shape (U,), int64
+        New songs and favourites of each user.
+    left_out : dict of str to int
+        Users without a correlation, by reason.
+    null : ShuffledNull
+        Completions shuffled within users.
+    control : SongControl
+        Songs with each other's vectors.
+    sensitive : SensitiveShare
+        The share of users that listen by ear, estimated. Its interval reaches down to 0
+        where shuffled songs give as large a mean z in more than 5 % of the draws.
+    """
+
+    spec: CorrelationSpec
+    since: float
+    user_ids: tuple[str, ...]
+    r: Floats
+    z: Floats
+    n: Numbers
+    favourites: Numbers
+    left_out: dict[str, int]
+    null: ShuffledNull
+    control: "SongControl"
+    sensitive: SensitiveShare
+
+
+def correlate(
+    interactions: Interactions,
+    song_ids: Sequence[str],
+    units: FloatArray,
+    spec: CorrelationSpec | None = None,
+    *,
+    progress: Progress | None = None,
+) -> Correlations:
+    """Correlate similarity and completion for each user.
+
+    Parameters
+    ----------
+    interactions : Interactions
+    song_ids : sequence of str, length S
+        Events of other songs are passed over.
+    units : ndarray, shape (S, W), float32
+        Songs as vectors of length 1: ``Similarity.units``, or embeddings.
+    spec : CorrelationSpec, optional
+    progress : callable, optional
+        Called with what is done, its steps done, and all its steps.
+
+    Returns
+    -------
+    correlations : Correlations
+
+    Raises
+    ------
+    InputError
+        If no user has a correlation; says why.
+    ShapeError
+        If there is not one vector a song.
+
+    Notes
+    -----
+    The exact formula stands in ``docs/listening.md``.
+    """
+    spec = spec or CorrelationSpec()
+    if units.ndim != 2 or len(units) != len(song_ids):
+        raise ShapeError(f"units must have shape ({len(song_ids)}, W), got {units.shape}")
+    since = usual_split(interactions) if spec.since is None else spec.since
+    known, new = _songs(interactions, song_ids, spec, since)
+    rows = _rows(interactions, song_ids)
+    found = compare(
+        known, new, units, rows=rows, min_songs=spec.min_songs, users=len(interactions.user_ids)
+    )
+    if len(found.user_number) == 0:
+        raise InputError(_nobody(found.left_out, spec))
+    r, n = pearson_by_user(found.user, found.similarity, found.completion)
+    z = fisher_z(r, n)
+    rng = np.random.default_rng([spec.seed, 0])
+    if progress is not None:
+        progress("shuffled completions", 0, spec.draws)
+    null = shuffled_null(found.user, found.similarity, found.completion, draws=spec.draws, rng=rng)
+    control = _shuffled_songs(found, float(z.mean()), known, new, units, rows, spec, progress)
+    return Correlations(
+        spec=spec,
+        since=since,
+        user_ids=tuple(interactions.user_ids[u] for u in found.user_number),
+        r=r,
+        z=z,
+        n=n,
+        favourites=found.favourites,
+        left_out=found.left_out,
+        null=null,
+        control=control,
+        sensitive=_sensitive(z, n, control),
+    )
+
+
+def _songs(
+    interactions: Interactions, song_ids: Sequence[str], spec: CorrelationSpec, since: float
+) -> tuple[SongsOfUsers, SongsOfUsers]:
+    catalogue = frozenset(song_ids)
+    known = favourites(
+        interactions,
+        since=since,
+        rule=spec.rule,
+        half_life_days=spec.half_life_days,
+        song_ids=catalogue,
+    )
+    return known, new_songs(interactions, since=since, until=spec.until, song_ids=catalogue)
+
+
+def _rows(interactions: Interactions, song_ids: Sequence[str]) -> Numbers:
+    number = {song_id: row for row, song_id in enumerate(song_ids)}
+    rows = [number.get(song_id, -1) for song_id in interactions.song_ids]
+    return np.array(rows, np.int64)
+
+
+def _sensitive(z: Floats, n: Numbers, control: SongControl) -> SensitiveShare:
+    found = sensitive_share(
+        z, n, chance_spread=control.chance_spread, shift_spread=control.shift_spread
+    )
+    return found if control.p <= SIGNIFICANT else replace(found, low=0.0)
+
+
+def _shuffled_songs(
+    found: Comparison,
+    mean_z: float,
+    known: SongsOfUsers,
+    new: SongsOfUsers,
+    units: FloatArray,
+    rows: Numbers,
+    spec: CorrelationSpec,
+    progress: Progress | None,
+) -> SongControl:
+    """Give the songs each other's vectors, many times, and correlate again."""
+    rng = np.random.default_rng([spec.seed, 1])
+    numbers = found.user_number
+    if len(numbers) > CONTROL_USERS:
+        numbers = np.sort(rng.choice(numbers, CONTROL_USERS, replace=False))
+    known, new = _of_users(known, numbers), _of_users(new, numbers)
+    figures = []
+    for draw in range(spec.song_draws):
+        shuffled = rng.permutation(len(units))[rows]
+        both = compare(
+            known, new, units, rows=shuffled, min_songs=spec.min_songs, users=len(numbers)
+        )
+        z = fisher_z(*pearson_by_user(both.user, both.similarity, both.completion))
+        if len(z) > 1:
+            figures.append((z.mean(), z.var(ddof=1), len(z)))
+        if progress is not None:
+            progress("shuffled songs", draw + 1, spec.song_draws)
+    return _control(np.array(figures, np.float64).reshape(-1, 3), mean_z)
+
+
+def _control(figures: Floats, mean_z: float) -> SongControl:
+    """Turn the mean, variance and users of each draw into what chance does here."""
+    means, variances, users = figures.T
+    p = (1 + int((means >= mean_z).sum())) / (1 + len(means))
+    if len(means) == 0:
+        return SongControl(means, p, 0.0, 1.0)
+    # Around 0, not around their mean: exchanged vectors are known to mean nothing.
+    beyond = float(np.mean(means**2 - variances / users))
+    chance = float(np.sqrt(variances.mean()))
+    return SongControl(means, p, np.sqrt(max(0.0, beyond)), chance if chance > 0 else 1.0)
+
+
+def _of_users(pairs: SongsOfUsers, numbers: Numbers) -> SongsOfUsers:
+    """Keep some users, and number them anew."""
+    place = np.searchsorted(numbers, pairs.user)
+    place = np.minimum(place, len(numbers) - 1)
+    kept = numbers[place] == pairs.user
+    return SongsOfUsers(place[kept], pairs.song[kept], pairs.value[kept])
+
+
+def _nobody(left_out: dict[str, int], spec: CorrelationSpec) -> str:
+    reasons = "; ".join(f"{reason}: {count}" for reason, count in left_out.items() if count)
+    return (
+        f"no user has a correlation ({reasons or 'no user'}). Check that the song ids of the log "
+        f"are those of the store, move --since, or lower --min-songs (now {spec.min_songs})"
+    )

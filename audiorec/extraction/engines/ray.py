@@ -1,0 +1,89 @@
+"""Shards as plain tasks of a Ray cluster (extra ``ray``).
+
+Plain tasks and not Ray Data: their retries have an end. A task whose worker process dies is
+tried again, three times at most, and goes on where it was if its output is on a disk; a
+shard that is lost all the same is reported, and the others go on.
+"""
+
+import importlib
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
+from typing import Any
+
+from audiorec.errors import MissingExtraError
+from audiorec.extraction.engines.task import ShardOutcome, ShardTask, attempt
+from audiorec.runs.imports import OWN_FOLDER, clean_start
+
+MAX_RETRIES = 3
+POLL_S = 1.0  # seconds between two looks at whether the run is to stop
+
+
+def run_ray(
+    tasks: Sequence[ShardTask],
+    stop: threading.Event,
+    *,
+    address: str | None = None,
+    max_retries: int = MAX_RETRIES,
+) -> Iterator[ShardOutcome]:
+    """Run shards as Ray tasks of as many processors as each has jobs.
+
+    Parameters
+    ----------
+    tasks : sequence of ShardTask
+    stop : Event
+        When it is set, tasks that wait or run are cancelled.
+    address : str, optional
+        A cluster, for example ``auto`` or ``ray://head:10001``. By default the one that
+        this process is connected to, or else one on this machine for this run.
+    max_retries : int
+        How often a task begins again when its process dies.
+
+    Yields
+    ------
+    outcome : ShardOutcome
+        In the order in which shards end.
+
+    Raises
+    ------
+    MissingExtraError
+        If Ray is not installed.
+    """
+    with _connected(address) as ray:
+        remote = ray.remote(attempt)
+        waiting: dict[Any, ShardTask] = {}
+        for task in tasks:
+            options = {"num_cpus": max(1, task.config.options.jobs), "max_retries": max_retries}
+            waiting[remote.options(**options).remote(task)] = task
+        while waiting and not stop.is_set():
+            done, _ = ray.wait(list(waiting), timeout=POLL_S)
+            for reference in done:
+                yield _outcome(ray, reference, waiting.pop(reference))
+        for reference in waiting:
+            ray.cancel(reference, force=True)
+
+
+def _outcome(ray: Any, reference: Any, task: ShardTask) -> ShardOutcome:
+    try:
+        outcome: ShardOutcome = ray.get(reference)
+    except ray.exceptions.RayError as error:
+        reason = str(error).strip().splitlines()[0]
+        return ShardOutcome(task.index, message=f"{type(error).__name__}: {reason}")
+    return outcome
+
+
+@contextmanager
+def _connected(address: str | None) -> Iterator[Any]:
+    try:
+        ray = importlib.import_module("ray")
+    except ImportError as error:
+        raise MissingExtraError("the runner ray", "ray", str(error)) from error
+    ours = not ray.is_initialized()
+    if ours:
+        with clean_start(), chdir(OWN_FOLDER):  # tasks look for modules where Ray was started
+            ray.init(address=address, include_dashboard=False, log_to_driver=False)
+    try:
+        yield ray
+    finally:
+        if ours:
+            ray.shutdown()

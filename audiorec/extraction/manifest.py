@@ -1,0 +1,341 @@
+"""A manifest: the songs of a sharded run, one row each, in an order that does not change.
+
+    songs found ──write_manifest──▶ manifest.parquet ──Manifest.open──▶ .sources(start, stop)
+
+=============  =================  ====================================================
+column         type               meaning
+=============  =================  ====================================================
+``path``       string, not null   path or URI (``s3://...``); a relative one starts at
+                                  the manifest's own folder. ``uri`` is taken as well
+``song_id``    string             the caller's name; the path as written where missing
+``size``       int64              bytes; with it, a changed file makes a changed shard
+``mtime_ns``   int64              time of change, nanoseconds since 1970
+``path_bytes`` binary             the path's bytes, where they are not UTF-8
+``problem``    string             in a manifest of ``audiorec manifest``: why the place
+                                  could not be looked at; it is a failure of its shard
+=============  =================  ====================================================
+
+Only ``path`` is needed, and a CSV with these names does as well. Rows of a Parquet file are
+read by row groups: a machine that works on one shard of many does not read the others.
+"""
+
+import io
+import json
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from audiorec.errors import InputError, StoreError
+from audiorec.extraction.catalogue import Source, find_songs, make_source, printable
+from audiorec.extraction.walk import AUDIO_EXTENSIONS, matches
+from audiorec.files.parquet_files import WRITING, open_parquet
+from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put
+from audiorec.files.times import within_int64
+from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.user_files import csv_table, input_errors, refuse_devices
+
+METADATA_KEY = b"audiorec"
+KIND = "manifest"
+FORMAT_VERSION = 1
+GROUP_ROWS = 10_000
+MAX_CSV_BYTES = 4 << 30
+COLUMNS = ("path", "uri", "song_id", "size", "mtime_ns", "path_bytes", "problem")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+SCHEMA = pa.schema(
+    [
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("song_id", pa.string(), nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("mtime_ns", pa.int64(), nullable=False),
+        pa.field("path_bytes", pa.binary()),
+        pa.field("problem", pa.string()),
+    ]
+)
+
+
+def find_sources(
+    places: Sequence[str],
+    *,
+    include: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    song_id: Callable[[str, str], str] | None = None,
+) -> list[Source]:
+    """List the songs in folders, files, globs and object stores, sorted by id.
+
+    Places that could not be looked at are among them, as for `find_songs`.
+
+    Parameters
+    ----------
+    places : sequence of str
+        Paths as for `catalogue.find_songs`, or URIs of folders. An object counts
+        as a song by its name alone; its id is its key below the folder.
+    include, exclude : sequence of str
+        Glob patterns against the id; `exclude` wins.
+    song_id : callable, optional
+        ``song_id(path, default) -> id``, as for `audiorec.extraction.catalogue.find_songs`.
+
+    Raises
+    ------
+    InputError
+        If a path does not exist, or two songs have one id.
+    StoreError
+        If an object store cannot be listed.
+    """
+    local = [place for place in places if not is_uri(place)]
+    found = find_songs(local, include=include, exclude=exclude, song_id=song_id) if local else []
+    by_id = {source.song_id: source for source in found}
+    for place in places:
+        for source in _objects(place, include, exclude) if is_uri(place) else ():
+            if song_id is not None:
+                source = replace(source, song_id=song_id(source.path, source.song_id))
+            other = by_id.setdefault(source.song_id, source)
+            if other.uri != source.uri:
+                raise InputError(
+                    f"two songs have the id {source.song_id!r}: {other.uri} and {source.uri}; "
+                    "give the folder that holds both"
+                )
+    return [by_id[name] for name in sorted(by_id)]
+
+
+def _objects(place: str, include: Sequence[str], exclude: Sequence[str]) -> Iterator[Source]:
+    for entry in files_in(place):
+        ending = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+        if ending in AUDIO_EXTENSIONS and matches(entry.name, include, exclude):
+            yield Source(entry.name, entry.place, entry.place, entry.size, entry.mtime_ns)
+
+
+def write_manifest(
+    place: str, sources: Sequence[Source], *, created_at: datetime | None = None
+) -> None:
+    """Write songs to a manifest in the order given, whole or not at all.
+
+    Parameters
+    ----------
+    place : str
+        Path or URI of the Parquet file to make.
+    sources : sequence of Source
+        Paths are written as absolute paths.
+    created_at : datetime, optional
+        The time of the run: ``extracted_at`` in all rows that come of it. Now by default.
+    """
+    about = {
+        "kind": KIND,
+        "format_version": FORMAT_VERSION,
+        "created_at": (created_at or datetime.now(UTC)).isoformat(timespec="microseconds"),
+    }
+    schema = SCHEMA.with_metadata({METADATA_KEY: json.dumps(about, sort_keys=True).encode()})
+    with tempfile.TemporaryDirectory(prefix="audiorec-manifest-") as folder:
+        local = Path(folder) / "manifest.parquet"
+        with pq.ParquetWriter(local, schema, **WRITING) as writer:
+            for start in range(0, len(sources), GROUP_ROWS):
+                rows = [_row(source) for source in sources[start : start + GROUP_ROWS]]
+                writer.write_table(pa.Table.from_pylist(rows, schema))
+        put(local, place)
+
+
+class Manifest:
+    """The rows of a manifest.
+
+    Use `Manifest.open`, in a ``with`` statement.
+
+    Attributes
+    ----------
+    place : str
+        Path or URI.
+    created_at : datetime
+        The time of the run: as the manifest says, or else when it was last changed.
+    """
+
+    def __init__(self, place: str, rows: "_ParquetRows | _CsvRows", created_at: datetime) -> None:
+        self.place = place
+        self.created_at = created_at
+        self._rows = rows
+        self._is_ours = rows.created_at is not None  # another's column may mean anything
+        self._folder = parent(place)
+        self._files = ExitStack()
+
+    @classmethod
+    def open(cls, place: str) -> "Manifest":
+        """Open a manifest by path or URI.
+
+        Raises
+        ------
+        InputError
+            If it is not there, is no table, or has no column ``path`` or ``uri``.
+        """
+        with ExitStack() as on_error:
+            try:
+                if not is_uri(place):
+                    with input_errors(place, "cannot read the manifest"):
+                        refuse_devices(Path(place.removeprefix("file://")))
+                file = on_error.enter_context(opened(place))
+                csv_file = place.lower().endswith((".csv", ".tsv"))
+                rows = _CsvRows(place, file) if csv_file else _ParquetRows(place, file)
+            except (StoreError, OSError, pa.ArrowException, UnicodeDecodeError) as error:
+                reason = str(error).removeprefix(f"{place}: ").splitlines()[0]
+                raise InputError(f"{place}: cannot read the manifest: {reason}") from error
+            if not {"path", "uri"} & set(rows.names):
+                raise InputError(f"{place}: the manifest has no column path or uri")
+            manifest = cls(place, rows, rows.created_at or _changed_at(place))
+            manifest._files = on_error.pop_all()
+        return manifest
+
+    def __enter__(self) -> "Manifest":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def close(self) -> None:
+        """Close the file."""
+        self._files.close()
+
+    def sources(self, start: int, stop: int) -> list[Source]:
+        """Return the songs of the rows from `start` to before `stop`, in their order.
+
+        Size and time of change are the manifest's; -1 where it has none.
+
+        Raises
+        ------
+        InputError
+            If a row has no path (with its number, from 1), or two rows have one id.
+        """
+        found: dict[str, Source] = {}
+        for number, row in enumerate(self._rows.read(start, stop), start=start + 1):
+            source = self._source(row, number)
+            other = found.setdefault(source.song_id, source)
+            if other is not source:
+                raise InputError(
+                    f"{self.place}: two rows have the song_id {source.song_id!r}: "
+                    f"{other.uri} and {source.uri}"
+                )
+        return list(found.values())
+
+    def _source(self, row: Mapping[str, Any], number: int) -> Source:
+        written = row.get("path") or row.get("uri")
+        if row.get("path_bytes"):
+            written = os.fsdecode(row["path_bytes"])
+        if not written:
+            raise InputError(f"{self.place}: row {number} has no path")
+        path = join(self._folder, str(written)).removeprefix("file://")
+        try:
+            size, mtime_ns = (_number(row.get(name)) for name in ("size", "mtime_ns"))
+        except (ValueError, TypeError) as error:
+            raise InputError(f"{self.place}: row {number}: {error}") from error
+        uri = path if is_uri(path) else printable(os.path.abspath(path))  # noqa: PTH100
+        name = str(row.get("song_id") or printable(str(written)))
+        problem = str(row.get("problem") or "") if self._is_ours else ""
+        return Source(name, path, uri, size, mtime_ns, problem)
+
+
+def look_at(source: Source) -> Source:
+    """Return a local song with its present size and time.
+
+    A song elsewhere, and a folder that could not be listed, are as the manifest has them.
+    """
+    if is_uri(source.path) or source.is_folder:
+        return source
+    return make_source(source.path, source.song_id)
+
+
+class _ParquetRows:
+    """Rows of a Parquet file, a row group at a time."""
+
+    def __init__(self, place: str, source: Any) -> None:
+        self._place = place
+        self._source = source
+        self._file = open_parquet(source)
+        self.names = [n for n in self._file.schema_arrow.names if n in COLUMNS]
+        self.created_at = _created_at(self._file.schema_arrow.metadata)
+        self._starts = [0]
+        for group in range(self._file.num_row_groups):
+            self._starts.append(self._starts[-1] + self._file.metadata.row_group(group).num_rows)
+
+    def __len__(self) -> int:
+        return self._starts[-1]
+
+    def read(self, start: int, stop: int) -> Iterator[Mapping[str, Any]]:
+        for group, (first, end) in enumerate(zip(self._starts, self._starts[1:], strict=False)):
+            if first < stop and start < end:
+                with input_errors(self._place, "cannot read the manifest"):
+                    rows = self._group(group)
+                yield from rows[max(start - first, 0) : min(stop, end) - first]
+
+    def _group(self, group: int) -> list[dict[str, Any]]:
+        names, groups = self.names, [group]
+        refuse_bomb(self._file, self._source, name=self._place, columns=names, groups=groups)
+        table = self._file.read_row_group(group, columns=names)
+        try:
+            rows: list[dict[str, Any]] = table.to_pylist()
+        except UnicodeDecodeError:
+            raise
+        except ValueError as error:  # a time as a path, say, beyond what Python's can be
+            raise InputError(f"a value that no manifest holds: {error}") from error
+        return rows
+
+
+class _CsvRows:
+    """Rows of a CSV: read whole, since there is no other way to find the middle."""
+
+    created_at = None
+
+    def __init__(self, place: str, file: Any) -> None:
+        content = file.read(MAX_CSV_BYTES + 1)
+        if len(content) > MAX_CSV_BYTES:
+            raise StoreError(f"{place}: is larger than {MAX_CSV_BYTES} bytes; write it as Parquet")
+        text = io.StringIO(content.decode("utf-8-sig"), newline="")
+        self.names, rows = csv_table(place, "cannot read the manifest", file=text)
+        self._rows = list(rows)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def read(self, start: int, stop: int) -> Iterator[Mapping[str, Any]]:
+        yield from self._rows[start:stop]
+
+
+def _row(source: Source) -> dict[str, Any]:
+    path = source.path if is_uri(source.path) else os.path.abspath(source.path)  # noqa: PTH100
+    shown = printable(path)
+    return {
+        "path": shown,
+        "song_id": source.song_id,
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+        "path_bytes": None if shown == path else os.fsencode(path),
+        "problem": source.problem or None,
+    }
+
+
+def _number(value: Any) -> int:
+    return -1 if value is None or value == "" else within_int64(int(value))
+
+
+def _created_at(metadata: Mapping[bytes, bytes] | None) -> datetime | None:
+    """Read the time from our own manifest; a table of another's making has none."""
+    try:
+        about = json.loads((metadata or {}).get(METADATA_KEY, b"{}"))
+        at = datetime.fromisoformat(about["created_at"])
+    except (ValueError, KeyError, TypeError):
+        return None
+    return at if at.tzinfo else at.replace(tzinfo=UTC)
+
+
+def _changed_at(place: str) -> datetime:
+    entry = find(place)
+    if entry is None or entry.mtime_ns < 0:
+        return _EPOCH
+    return datetime.fromtimestamp(entry.mtime_ns // 10**9, UTC).replace(
+        microsecond=entry.mtime_ns % 10**9 // 1000
+    )

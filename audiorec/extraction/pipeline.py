@@ -1,0 +1,357 @@
+"""One song through all stages: the only file that joins audio, tagger and vectors.
+
+    path ──decode──▶ blocks ──segments──▶ (T, 187, 96) ──backbones──▶ features
+         ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
+
+Everything streams: a two-hour file needs no more memory for its audio than a short one.
+An `Extractor` holds the loaded networks; make one and use it for many songs.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
+
+import numpy as np
+
+from audiorec.audio.content import content_hash
+from audiorec.audio.decode import decode
+from audiorec.audio.segment import Segment, segments
+from audiorec.audio.stderr import captured_stderr
+from audiorec.audio.tags import SongTags, read_tags
+from audiorec.errors import InputError, SongError, SpecMismatchError
+from audiorec.runs.stopwatch import Stopwatch
+from audiorec.spec import FeatureSpec, fingerprint
+from audiorec.tagger.backbone import load_backbone
+from audiorec.tagger.batching import Backbone
+from audiorec.tagger.head_inputs import split_input
+from audiorec.tagger.heads import Head, Heads
+from audiorec.tagger.shipped import shipped_heads
+from audiorec.tagger.statistics import summarize
+from audiorec.tagger.weights import BackboneName, backbone_weights
+from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
+
+if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
+    from audiorec.store.schema import StoreMetadata
+
+R = TypeVar("R")
+
+BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
+DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
+# What `--features` keeps: enough to train a head or a metric model without decoding again.
+FEATURE_OUTPUTS = ("msd.tags", "msd.penultimate", "mtt.tags", "mtt.penultimate")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExtractorConfig:
+    """What an `Extractor` is made of, in a form that travels to worker processes.
+
+    Attributes
+    ----------
+    heads : tuple of path
+        Head files in the order of their scores; empty for the shipped pair.
+    engine, device, batch_size
+        Matters of speed; they move no score by more than 1e-5. The batch size is in segments,
+        and None is the one that suits the device.
+    max_duration_s : float
+        A longer song is refused, never cut.
+    """
+
+    heads: tuple[Path, ...] = ()
+    engine: Literal["onnx", "torch"] = "onnx"
+    device: str = "cpu"
+    batch_size: int | None = None
+    max_duration_s: float = 14_400.0
+    spec: FeatureSpec = field(default_factory=FeatureSpec)
+
+    @property
+    def segments_at_once(self) -> int:
+        """How many segments the networks get in one call."""
+        return self.batch_size or (BATCH_SIZE if self.device == "cpu" else DEVICE_BATCH_SIZE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song:
+    """All that is known of one song after extraction.
+
+    Attributes
+    ----------
+    vector : ndarray, shape (V,), float32
+    series : ScoreSeries
+        Scores (T, H) with their times.
+    features : mapping of str to ndarray, shape (T, D), float32
+        The backbone outputs that were asked for, by name (``msd.penultimate``).
+    info : AudioInfo
+    tags : SongTags
+    content_hash : str
+    cpu_s : mapping of str to float
+        CPU seconds of each stage: load (once a process), decode, mel, backbone, heads, and
+        read (tags and content hash).
+    """
+
+    vector: FloatArray
+    series: ScoreSeries
+    features: Mapping[str, FloatArray]
+    info: AudioInfo
+    tags: SongTags
+    content_hash: str
+    cpu_s: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownContent:
+    """A file whose audio is known already, under this name or another.
+
+    Attributes
+    ----------
+    content_hash : str
+    tags : SongTags
+        Of the file as it is now.
+    """
+
+    content_hash: str
+    tags: SongTags
+
+
+class Extractor:
+    """The loaded networks and the spec: paths in, scores and vectors out."""
+
+    def __init__(self, config: ExtractorConfig | None = None) -> None:
+        self.config = config or ExtractorConfig()
+        self.heads = Heads([Head.load(path) for path in self.config.heads or shipped_heads()])
+        self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
+        self._loaded: dict[str, Backbone] = {}  # by name, when first needed
+
+    @classmethod
+    def for_store(cls, metadata: "StoreMetadata", *, heads: tuple[Path, ...] = ()) -> "Extractor":
+        """Return the extractor that made a store: its hop, and `heads` or the shipped pair.
+
+        Raises
+        ------
+        SpecMismatchError
+            If this audiorec with these heads makes other numbers than the store has.
+        """
+        try:
+            spec = FeatureSpec.from_dict(metadata.spec)
+        except InputError:  # another audiorec's; the ids below will differ
+            spec = FeatureSpec()
+        extractor = cls(ExtractorConfig(heads=heads, spec=spec))
+        if extractor.extractor_id != metadata.extractor_id:
+            raise SpecMismatchError(
+                f"the store was made by extractor {metadata.extractor_id}; this audiorec with "
+                f"{'these' if heads else 'its own'} heads is {extractor.extractor_id}: name the "
+                "store's heads (--head), or extract it again"
+            )
+        return extractor
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Column names of the scores, as ``head/class``."""
+        return self.heads.classes
+
+    @cached_property
+    def extractor_id(self) -> str:
+        """Short hash of everything that changes numbers: spec, weights, heads, statistics."""
+        return fingerprint(
+            {
+                "spec": self.config.spec.to_dict(),
+                "weights": self.weights,
+                "classes": self.classes,
+                "statistics": STATISTICS,
+            }
+        )
+
+    @cached_property
+    def weights(self) -> list[dict[str, str]]:
+        """Name, sha256 and licence of every weights file that the scores depend on."""
+        backbones = [backbone_weights(name).origin() for name in self.heads.backbones]
+        heads = [
+            {"name": f"head_{h.task}", "sha256": h.sha256, "licence": h.licence} for h in self.heads
+        ]
+        return backbones + heads
+
+    def weights_with(self, outputs: Sequence[str]) -> list[dict[str, str]]:
+        """Return `weights` and those of the backbones that only `outputs` need."""
+        names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
+        return self.weights + [backbone_weights(name).origin() for name in names]
+
+    def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
+        """Extract one song.
+
+        Parameters
+        ----------
+        path : path
+            An audio file.
+        outputs : sequence of str
+            Backbone outputs to keep in `Song.features`, for example ``msd.penultimate``. A
+            backbone that no head reads costs its time here.
+
+        Raises
+        ------
+        SongError
+            If the file cannot be used; carries the status code and the reason.
+        """
+        watch = Stopwatch()
+        with watch.stage("decode"):
+            (start_s, scores, features), info = decode(
+                path,
+                lambda blocks: self._scores(blocks, outputs, watch),
+                spec=self.config.spec,
+                max_duration_s=self.config.max_duration_s,
+            )
+        with watch.stage("heads"):
+            vector = summarize(scores)
+        with watch.stage("read"):
+            tags, found_hash = read_tags(path), content_hash(path)
+        return Song(
+            vector=vector,
+            series=ScoreSeries(scores, start_s, self.classes),
+            features=features,
+            info=info,
+            tags=tags,
+            content_hash=found_hash,
+            cpu_s=watch.seconds,
+        )
+
+    def features(self, path: str | os.PathLike[str]) -> tuple[FloatArray, dict[str, Features]]:
+        """Return ``start_s`` (T,) and the `Features` of the backbones that heads read, by name."""
+        result, _info = decode(
+            path,
+            self._features,
+            spec=self.config.spec,
+            max_duration_s=self.config.max_duration_s,
+        )
+        return result
+
+    def _features(self, blocks: Iterable[FloatArray]) -> tuple[FloatArray, dict[str, Features]]:
+        starts: list[float] = []
+        names = self.heads.backbones
+        parts: dict[str, list[Features]] = {name: [] for name in names}
+        for batch_starts, found in self._batches(blocks, names, Stopwatch()):
+            starts.extend(batch_starts)
+            for name, features in found.items():
+                parts[name].append(features)
+        return np.asarray(starts, np.float32), {n: _join(found) for n, found in parts.items()}
+
+    def _scores(
+        self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
+    ) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
+        """Return ``start_s``, scores and `outputs`; the pools of two hours would be 30 MB."""
+        starts: list[float] = []
+        scores: list[FloatArray] = []
+        kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
+        for batch_starts, found in self._batches(blocks, self._networks(outputs), watch):
+            starts.extend(batch_starts)
+            with watch.stage("heads"):
+                scores.append(self.heads.scores(found))
+            for name, parts in kept.items():
+                parts.append(_output(found, name))
+        joined = {name: np.concatenate(parts) for name, parts in kept.items()}
+        return np.asarray(starts, np.float32), np.concatenate(scores), joined
+
+    def _batches(
+        self, blocks: Iterable[FloatArray], names: Sequence[str], watch: Stopwatch
+    ) -> Iterator[tuple[list[float], dict[str, Features]]]:
+        """Run the backbones over a track, some segments at a time."""
+        with watch.stage("load"):
+            backbones = [self._backbone(name) for name in names]
+        found_segments = segments(watch.each("decode", blocks), self.config.spec)
+        for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
+            stacked = np.stack([segment.log_mel for segment in batch])
+            with watch.stage("backbone"):
+                found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
+            yield [segment.start_s for segment in batch], found
+
+    def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
+        asked = (split_input(name)[0] for name in outputs)
+        return tuple(dict.fromkeys((*self.heads.backbones, *asked)))
+
+    def _backbone(self, name: str) -> Backbone:
+        if name not in self._loaded:
+            engine, device, mel = self.config.engine, self.config.device, self.config.spec.mel
+            known = backbone_weights(name).name
+            self._loaded[name] = load_backbone(known, engine=engine, device=device, mel=mel)
+        return self._loaded[name]
+
+
+def taggram(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
+    """Return what `audiorec.taggram` does, decoded in this very process."""
+    network = _network(backbone)
+
+    def consume(blocks: Iterable[FloatArray]) -> tuple[FloatArray, FloatArray]:
+        starts: list[float] = []
+        rows: list[FloatArray] = []
+        for batch in _batched(segments(blocks), BATCH_SIZE):
+            starts.extend(segment.start_s for segment in batch)
+            rows.append(network.features(np.stack([s.log_mel for s in batch])).tags)
+        return np.asarray(starts, np.float32), np.concatenate(rows)
+
+    (start_s, tags), _info = decode(path, consume)
+    return ScoreSeries(tags, start_s, network.tag_names)
+
+
+def song_handler(
+    config: ExtractorConfig | None, known_hashes: frozenset[str], outputs: tuple[str, ...]
+) -> "Callable[[str], Song | KnownContent]":
+    """Make what a worker process runs: path in, `Song` out, or what is new of a known song.
+
+    A song whose content hash is in `known_hashes` is not decoded: the caller copies the
+    vector that it has.
+    """
+    extractor = Extractor(config)
+
+    def handle(path: str) -> Song | KnownContent:
+        if known_hashes and (found := content_hash(path)) in known_hashes:
+            return KnownContent(found, read_tags(path))
+        return extractor.song(path, outputs=outputs)
+
+    return _with_remarks(handle)
+
+
+def taggram_handler(backbone: BackboneName) -> Callable[[str], ScoreSeries]:
+    """Make what a worker process runs: path in, taggram out."""
+    return _with_remarks(lambda path: taggram(path, backbone))
+
+
+def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
+    """Keep what decoders print off the terminal; the last line goes into a song's error."""
+
+    def quiet(path: str) -> R:
+        with captured_stderr() as chatter:
+            try:
+                return handle(path)
+            except SongError as error:
+                last = chatter.last_line
+                if last and last not in error.reason:
+                    reason = f"{error.reason} (decoder: {last})"
+                    raise SongError(
+                        error.path, error.failure, reason, error.stage, error.decoder
+                    ) from error
+                raise
+
+    return quiet
+
+
+@cache
+def _network(name: BackboneName) -> Backbone:
+    return load_backbone(name)
+
+
+def _batched(items: Iterable[Segment], size: int) -> Iterator[list[Segment]]:
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
+
+
+def _join(parts: list[Features]) -> Features:
+    names = ("tags", "penultimate", "max_pool", "mean_pool")
+    return Features(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
+
+
+def _output(features: Mapping[str, Features], name: str) -> FloatArray:
+    backbone, output = name.split(".")
+    array: Any = getattr(features[backbone], output)
+    return np.array(array, np.float32)  # not a view, which would keep the rest

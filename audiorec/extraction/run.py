@@ -1,0 +1,394 @@
+"""A run: many songs through the pipeline into the output files, resumable at any point.
+
+    sources ──plan──▶ todo ──worker processes──▶ journal ──commit──▶ vecs.parquet
+                                                                     errors.parquet
+                                                                     (scores, features)
+
+Every song is in the journal as soon as it is done; the final files are replaced once, at
+the end. A run that is cut off goes on where it was when the same call is made again.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError, SongError
+from audiorec.extraction.catalogue import Source, find_songs
+from audiorec.extraction.keeping import failures_to_report, rows_to_drop
+from audiorec.extraction.options import Policy, RunOptions
+from audiorec.extraction.pipeline import (
+    FEATURE_OUTPUTS,
+    Extractor,
+    ExtractorConfig,
+    KnownContent,
+    Song,
+)
+from audiorec.extraction.plan import KnownFailure, KnownSong, Plan, plan_run
+from audiorec.extraction.song_rows import (
+    failure_row,
+    place_columns,
+    song_row,
+    tag_columns,
+    unseen_answer,
+)
+from audiorec.files.storage import is_uri
+from audiorec.runs.report import Progress, RunReport, SongOutcome, Stopped
+from audiorec.runs.workers import Answer, Workers
+from audiorec.store.journal import Journal, Outputs
+from audiorec.store.schema import Kind, StoreMetadata, feature_column
+
+__all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
+
+PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
+HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
+OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
+HANDLER = "audiorec.extraction.pipeline:song_handler"  # what a worker process runs
+FETCHING_HANDLER = "audiorec.files.fetch:handler"  # the same, for songs in object stores
+
+
+def extract(
+    paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
+    *,
+    out: str | os.PathLike[str],
+    scores: str | os.PathLike[str] | None = None,
+    features: str | os.PathLike[str] | None = None,
+    errors: str | os.PathLike[str] | None = None,
+    jobs: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> RunReport:
+    """Extract folders, files or globs into a store.
+
+    Parameters
+    ----------
+    paths : path or sequence of path
+        Folders are walked; see `catalogue.find_songs` for what counts as a song.
+    out : path
+        The ``vecs.parquet`` to make or to extend.
+    scores, features : path, optional
+        Also write the score series, or the backbone features, to these files.
+    errors : path, optional
+        Where failures go; by default ``errors.parquet`` beside `out`.
+    jobs : int
+        Worker processes; 0 for one per processor.
+    progress : callable, optional
+        Called after every song.
+
+    Returns
+    -------
+    report : RunReport
+        Counts by status. Songs that fail do not raise: they are rows of `errors`.
+
+    Raises
+    ------
+    InputError
+        If a path does not exist or two files have one id.
+    SpecMismatchError
+        If `out` was made by another extractor.
+    StoreError
+        If `out` is not a store, or another run is writing it.
+
+    Examples
+    --------
+    >>> import audiorec, tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> clip = "fixtures/audio/jazz-vibraphone.mp3"
+    >>> report = audiorec.extract(clip, out=f"{folder}/vecs.parquet", jobs=1)
+    >>> report.extracted, report.failed
+    (1, 0)
+    """
+    many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
+    outputs = make_outputs(out, scores=scores, features=features, errors=errors)
+    return run(find_songs(many), outputs, options=RunOptions(jobs=jobs), progress=progress)
+
+
+def make_outputs(
+    out: str | os.PathLike[str],
+    *,
+    scores: str | os.PathLike[str] | None = None,
+    features: str | os.PathLike[str] | None = None,
+    errors: str | os.PathLike[str] | None = None,
+) -> Outputs:
+    """Name the files of a run; failures go to ``errors.parquet`` beside `out` by default."""
+    vectors = Path(out)
+    if vectors.is_dir():
+        raise InputError(f"{vectors}: is a folder; name the file, for example vecs.parquet")
+    return Outputs(
+        vectors=vectors,
+        errors=Path(errors) if errors else vectors.with_name("errors.parquet"),
+        scores=Path(scores) if scores else None,
+        features=Path(features) if features else None,
+    )
+
+
+def run(
+    sources: Sequence[Source],
+    outputs: Outputs,
+    *,
+    config: ExtractorConfig | None = None,
+    options: RunOptions | None = None,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> RunReport:
+    """Extract `sources` into `outputs`; the full form of `extract`.
+
+    When `stop` is set, the songs in flight are finished and the run ends uncommitted: what
+    is done stays in the run folder, and the same call goes on from there.
+    """
+    config = config or ExtractorConfig()
+    options = options or RunOptions()
+    extractor = Extractor(config)
+    overwrite = options.policy is Policy.OVERWRITE
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
+        work = _Run(journal, config, options, progress, stop or threading.Event())
+        work.report.extractor_id = extractor.extractor_id
+        return work.go(sources)
+
+
+def preview(
+    sources: Sequence[Source],
+    outputs: Outputs,
+    *,
+    config: ExtractorConfig | None = None,
+    options: RunOptions | None = None,
+) -> Plan:
+    """Return what `run` would do, without opening a song or changing an output."""
+    options = options or RunOptions()
+    extractor = Extractor(config)
+    if options.policy is Policy.OVERWRITE or not (
+        outputs.vectors.exists() or outputs.run_dir.exists()
+    ):
+        return plan_run(sources)
+    metadata = run_metadata(extractor, outputs, options.feature_outputs)
+    with Journal.look(outputs, metadata) as journal:
+        return _plan(journal, sources, options)
+
+
+def run_metadata(
+    extractor: Extractor, outputs: Outputs, feature_outputs: tuple[str, ...] | None = None
+) -> StoreMetadata:
+    """Describe what `extractor` writes; see `StoreMetadata` and `RunOptions`."""
+    names = FEATURE_OUTPUTS if feature_outputs is None else feature_outputs
+    names = names if outputs.features else ()
+    return StoreMetadata(
+        kind=Kind.VECTORS,
+        extractor_id=extractor.extractor_id,
+        classes=extractor.classes,
+        spec=extractor.config.spec.to_dict(),
+        weights=tuple(extractor.weights_with(names)),
+        features={feature_column(name): OUTPUT_WIDTHS[name.split(".")[1]] for name in names},
+        packages={name: version(name) for name in PACKAGES},
+        created_by=f"audiorec {version('audiorec')}",
+    )
+
+
+class _Run:
+    """The state of one run: the journal, the counts, and when to stop."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        config: ExtractorConfig,
+        options: RunOptions,
+        progress: Callable[[Progress], None] | None,
+        stop: threading.Event,
+    ) -> None:
+        self.journal = journal
+        self.config = config
+        self.options = options
+        self.progress = progress
+        self.stop = stop
+        self.report = RunReport(outputs=journal.outputs.paths())
+        # Rows that are the same whenever they are made do not count how often that was.
+        before = _failures(journal) if options.at is None else []
+        self.attempts = {f.song_id: f.attempts for f in before}
+        self.unseen: list[Source] = []
+
+    def go(self, sources: Sequence[Source]) -> RunReport:
+        """Work through the plan, then commit unless stopped."""
+        started = time.monotonic()
+        plan = _plan(self.journal, sources, self.options)
+        self.report.found = len(sources)
+        self.report.damaged_records = self.journal.damaged
+        self.report.unchanged = len(plan.unchanged)
+        self.report.failed_before = len(plan.failed_before)
+        moved = {self._relabel(source, known) for source, known in plan.relabelled}
+        moved |= self._work(plan.todo)
+        if self.report.stopped is None:
+            with self._writing():
+                dropped = self._dropped(sources, moved)
+                self.report.rows = self.journal.commit(keep=lambda song: song not in dropped)
+        self.report.wall_s = time.monotonic() - started
+        return self.report
+
+    def _work(self, todo: Sequence[Source]) -> set[str]:
+        """Extract `todo`; returns the content hashes that were known already."""
+        self.unseen = self._failures_of([source for source in todo if source.problem])
+        todo = [source for source in todo if not source.problem]
+        total = len(self.unseen) + len(todo)
+        for source in self.unseen:
+            if not self.stop.is_set():
+                self._done(self._record(source, unseen_answer(source)), total)
+        waiting: dict[str, list[Source]] = {}  # a file may stand under several ids
+        for source in todo:
+            waiting.setdefault(source.path, []).append(source)
+        moved: set[str] = set()
+        if not todo:
+            return moved
+        with self._workers(todo) as workers:
+            for answer in workers.map_unordered(self._until_stopped(todo)):
+                source = waiting[answer.item].pop()
+                if answer.error is not None and not isinstance(answer.error, SongError):
+                    raise answer.error  # no song's fault: it would befall every one
+                if isinstance(answer.value, KnownContent):
+                    moved.add(answer.value.content_hash)
+                self._done(self._record(source, answer), total)
+        if self.stop.is_set() and self.report.stopped is None and self.report.done < total:
+            self.report.stopped = Stopped.INTERRUPTED
+        return moved
+
+    def _failures_of(self, unseen: Sequence[Source]) -> list[Source]:
+        if not unseen:
+            return []
+        with_vector = {known.song_id for known in _known(self.journal, None)}
+        return failures_to_report(unseen, with_vector, prune=self.options.prune)
+
+    def _done(self, song: SongOutcome, total: int) -> None:
+        self._tell(song, total)
+        if self._is_hopeless(total):
+            self.stop.set()
+            self.report.stopped = Stopped.MAX_FAILURES
+
+    def _workers(self, todo: Sequence[Source]) -> Workers:
+        kept = self.options.feature_outputs or FEATURE_OUTPUTS
+        outputs = kept if self.journal.outputs.features else ()
+        known = _complete_hashes(self.journal) if self.options.by_content else frozenset()
+        handler = self.options.handler or HANDLER
+        arguments: tuple[Any, ...] = (self.config, known, outputs)
+        if any(is_uri(source.path) for source in todo):
+            handler, arguments = FETCHING_HANDLER, (handler, arguments, self.options.scratch)
+        limits = self.options.limits
+        if self.config.device != "cpu":  # a GPU's driver maps more addresses than any song needs
+            limits = replace(limits, memory_bytes=0)
+        jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
+        return Workers(handler, arguments, jobs=jobs, limits=limits)
+
+    def _until_stopped(self, todo: Sequence[Source]) -> Iterator[str]:
+        for source in todo:
+            if self.stop.is_set():
+                return
+            yield source.path
+
+    def _record(self, source: Source, answer: Answer) -> SongOutcome:
+        """Put an answer into the journal and count it."""
+        told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
+        if isinstance(answer.value, KnownContent):
+            self._reuse(source, answer.value)
+            return told("reused")
+        if isinstance(answer.value, Song):
+            return self._record_song(source, answer.value, told)
+        row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
+        with self._writing():
+            self.journal.append_failure(row | self._at("failed_at"))
+        self.report.count_failure(row["status"])
+        return told("failed", row["status"], row["message"])
+
+    def _record_song(
+        self, source: Source, song: Song, told: Callable[..., SongOutcome]
+    ) -> SongOutcome:
+        row = song_row(source, song) | self._at("extracted_at")
+        with self._writing():
+            self.journal.append_song(row, scores=song.series, features=song.features)
+        status, audio_s = str(song.info.status), song.info.duration_s
+        self.report.count(status, audio_s)
+        self.report.spend(song.cpu_s)
+        return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
+
+    def _at(self, column: str) -> dict[str, Any]:
+        return {} if self.options.at is None else {column: self.options.at}
+
+    @contextmanager
+    def _writing(self) -> Iterator[None]:
+        started = time.thread_time()
+        try:
+            yield
+        finally:
+            self.report.spend({"write": time.thread_time() - started})
+
+    def _reuse(self, source: Source, known: KnownContent) -> None:
+        """Give a song that was moved or retagged the vector of its content."""
+        columns = {**place_columns(source), **tag_columns(known.tags)}
+        self.journal.append_copy(known.content_hash, columns)
+        self.report.reused += 1
+
+    def _relabel(self, source: Source, known: KnownSong) -> str:
+        self.journal.append_copy(known.content_hash, place_columns(source))
+        self.report.relabelled += 1
+        return known.content_hash
+
+    def _dropped(self, sources: Sequence[Source], moved: set[str]) -> set[str]:
+        dropped = rows_to_drop(
+            [*sources, *self.unseen],
+            _known(self.journal, None),
+            _failures(self.journal),
+            moved=moved,
+            prune=self.options.prune,
+            roots=self.options.roots,
+        )
+        self.report.pruned = len(dropped.song_ids - dropped.healed)
+        self.report.unpruned = dropped.kept
+        return dropped.song_ids
+
+    def _is_hopeless(self, total: int) -> bool:
+        failed, limit = self.report.failed, self.options.max_failures
+        if limit is None:
+            # Fifty closed folders say nothing of the songs that were seen.
+            aside = len(self.unseen) if len(self.unseen) < self.report.found else 0
+            return failed - aside >= HOPELESS and failed == self.report.done
+        return failed > (limit * total if isinstance(limit, float) else limit)
+
+    def _tell(self, song: SongOutcome, total: int) -> None:
+        if self.progress is not None:
+            self.progress(
+                Progress(
+                    done=self.report.done,
+                    total=total,
+                    failed=self.report.failed,
+                    audio_s=self.report.audio_s,
+                    song_id=song.song_id,
+                    song=song,
+                )
+            )
+
+
+def _plan(journal: Journal, sources: Sequence[Source], options: RunOptions) -> Plan:
+    known = _known(journal, _complete_hashes(journal))
+    plan = plan_run(sources, known, _failures(journal), retry_failed=options.retry_failed)
+    if not options.by_content:
+        plan.todo.extend(source for source, _known_song in plan.relabelled)
+        plan.relabelled.clear()
+    return plan
+
+
+def _complete_hashes(journal: Journal) -> frozenset[str]:
+    """Contents for which every file asked for has its row."""
+    kinds = [kind for kind in journal.outputs.paths() if kind != Kind.ERRORS]
+    return frozenset.intersection(*(journal.hashes(kind) for kind in kinds))
+
+
+def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
+    names = ("song_id", "uri", "size", "mtime_ns", "content_hash")
+    rows = journal.known().select(names).to_pylist()
+    return [KnownSong(**r) for r in rows if hashes is None or r["content_hash"] in hashes]
+
+
+def _failures(journal: Journal) -> list[KnownFailure]:
+    names = ("song_id", "uri", "size", "mtime_ns", "attempts", "status")
+    return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]

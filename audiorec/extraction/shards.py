@@ -1,0 +1,349 @@
+"""The unit of a run on many machines: one shard of a manifest becomes one part of a store.
+
+    read_shard(manifest, i, n) ──process_shard──▶ <out>/part-00003-of-00016.vecs.parquet
+                                                  <out>/part-00003-of-00016.errors.parquet
+                                                  <out>/part-00003-of-00016.done.json
+
+Shard i of n holds the rows from ``i * N // n`` to before ``(i + 1) * N // n`` of a manifest
+of N rows: every song is in one shard, whoever works on it. `process_shard` is pure: the same
+rows, audio and extractor make the same bytes, so it may run twice, anywhere, in any order,
+or both at once. ``extracted_at`` is the manifest's time, not the clock's.
+
+A file appears at its place whole or not at all, and the mark ``done.json`` comes last: with
+it the part is finished, and a second call keeps it as long as its fingerprint (the songs,
+the extractor and what was asked for) is the same.
+"""
+
+import hashlib
+import json
+import re
+import tempfile
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError, StoreError
+from audiorec.extraction.catalogue import Source
+from audiorec.extraction.manifest import Manifest, look_at
+from audiorec.extraction.options import RunOptions
+from audiorec.extraction.parts import ENDINGS, MARK, part_name
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+from audiorec.extraction.run import run, run_metadata
+from audiorec.files.atomic import TEMPORARY, replaced
+from audiorec.files.own_files import check_tree, refuse_other_than_folder, remove_tree
+from audiorec.files.storage import check_writable, find, is_uri, join, put, read, write
+from audiorec.runs.report import Progress, RunReport
+from audiorec.spec import fingerprint
+from audiorec.store.journal import RUN_FILES, Outputs
+from audiorec.store.parquet import write_batches
+from audiorec.store.schema import Kind, StoreMetadata
+
+MARK_SCHEMA = "audiorec/shard/1"
+MAX_MARK_BYTES = 1 << 20
+MAX_SHARDS = 99_999
+WORK_FOLDER = ".work"  # hidden in an output folder on a disk: shards that are being made
+_OUTPUT = r"(?:vecs|errors|scores|features)\.parquet"
+# What lies in the folder of one shard: outputs, their unfinished run, and copies of songs.
+WORK_FILES = re.compile(
+    rf"{_OUTPUT}|{_OUTPUT}\.run/(?:{RUN_FILES}|lock|lock\.soft)?|(?:[^/]+/)?{TEMPORARY}"
+    rf"|\.{_OUTPUT}\.{_OUTPUT}\.run\.staged|songs/(?:audiorec-song-[^/]+/(?:song[^/]*)?)?",
+    re.DOTALL,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Some rows of a manifest.
+
+    Attributes
+    ----------
+    index, count : int
+        Which shard, from 0, of how many.
+    sources : tuple of Source
+    created_at : datetime
+        The time of the run: ``extracted_at`` and ``failed_at`` of all rows.
+    """
+
+    index: int
+    count: int
+    sources: tuple[Source, ...]
+    created_at: datetime
+
+    def __post_init__(self) -> None:
+        check_shard(self.index, self.count)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShardConfig:
+    """How shards are made, in a form that travels to other machines.
+
+    Attributes
+    ----------
+    extractor : ExtractorConfig
+    options : RunOptions
+        ``jobs``, ``limits`` and ``max_failures`` are used; the rest follows from the
+        contract.
+    scores, features : bool
+        Also make parts of score series, or of backbone features.
+    work_dir : path or None
+        Where a shard lies while it is made. By default beside its output if that is on a
+        disk, so that a shard that was cut off goes on; else a temporary folder.
+    redo : bool
+        Make finished parts again.
+    """
+
+    extractor: ExtractorConfig = field(default_factory=ExtractorConfig)
+    options: RunOptions = field(default_factory=lambda: RunOptions(jobs=1))
+    scores: bool = False
+    features: bool = False
+    work_dir: Path | None = None
+    redo: bool = False
+
+    @property
+    def kinds(self) -> tuple[Kind, ...]:
+        """What each shard writes, in the order of writing."""
+        extra = [k for k in (Kind.SCORES, Kind.FEATURES) if getattr(self, k.value)]
+        return (*extra, Kind.ERRORS, Kind.VECTORS)
+
+
+@dataclass(frozen=True, slots=True)
+class ShardReport:
+    """What came of one shard.
+
+    Attributes
+    ----------
+    index, count : int
+    fingerprint : str
+    kept : bool
+        It was finished already, and nothing was done.
+    run : RunReport
+        With the places of the files. Of a part that was kept, songs count as ``unchanged``
+        or ``failed_before``.
+    """
+
+    index: int
+    count: int
+    fingerprint: str
+    kept: bool
+    run: RunReport
+
+
+def check_shard(index: int, count: int) -> None:
+    """Refuse numbers that name no shard.
+
+    Raises
+    ------
+    InputError
+        If `count` is not 1 to 99,999, or `index` is not 0 to ``count - 1``.
+    """
+    if not 1 <= count <= MAX_SHARDS:
+        raise InputError(f"the number of shards must be 1 to {MAX_SHARDS}, got {count}")
+    if not 0 <= index < count:
+        raise InputError(f"shards of {count} are 0/{count} to {count - 1}/{count}, got {index}")
+
+
+def read_shard(manifest: str, index: int, count: int) -> Shard:
+    """Read the rows of one shard.
+
+    Parameters
+    ----------
+    manifest : str
+        Path or URI; see `audiorec.extraction.manifest`.
+    index, count : int
+        Which shard, from 0, of how many.
+
+    Raises
+    ------
+    InputError
+        If there is no such shard, or the manifest cannot be used.
+    """
+    check_shard(index, count)
+    with Manifest.open(manifest) as rows:
+        bounds = [k * len(rows) // count for k in (index, index + 1)]
+        return Shard(index, count, tuple(rows.sources(*bounds)), rows.created_at)
+
+
+def process_shard(
+    shard: Shard,
+    out: str,
+    config: ShardConfig | None = None,
+    *,
+    progress: Callable[[Progress], None] | None = None,
+    stop: threading.Event | None = None,
+) -> ShardReport:
+    """Make one part of a store: the function that every engine runs.
+
+    Parameters
+    ----------
+    shard : Shard
+    out : str
+        Folder or URI of the parts.
+    config : ShardConfig, optional
+    progress : callable, optional
+        Called after every song.
+    stop : Event, optional
+        When it is set, the songs in flight are finished and no part appears.
+
+    Returns
+    -------
+    report : ShardReport
+        Songs that fail do not raise: they are rows of the part's errors.
+
+    Raises
+    ------
+    StoreError
+        If `out` cannot be written, or another process makes the same part on the same disk.
+    """
+    config = config or ShardConfig()
+    mark = _fingerprint(shard, config)
+    if not config.redo and (kept := _kept(shard, out, config, mark)) is not None:
+        return kept
+    if is_uri(out):
+        check_writable(out)
+    with _work_folder(shard, out, config, mark) as work:
+        outputs = _outputs(work, config)
+        result = run(
+            [look_at(source) for source in shard.sources],
+            outputs,
+            config=config.extractor,
+            options=replace(
+                config.options, by_content=False, at=shard.created_at, scratch=work / "songs"
+            ),
+            progress=progress,
+            stop=stop,
+        )
+        if result.stopped is None:
+            sizes = _put_files(shard, out, config, outputs)
+            result.outputs = {kind: _place(shard, out, kind) for kind in config.kinds}
+            _put_mark(shard, out, mark, result, sizes)
+            _remove(work)
+    return ShardReport(shard.index, shard.count, mark, False, result)
+
+
+def _fingerprint(shard: Shard, config: ShardConfig) -> str:
+    """Hash what decides a part's rows; not the time, which changes no number."""
+    songs = hashlib.sha256()
+    for s in shard.sources:
+        problem = [s.problem] if s.problem else []
+        songs.update(json.dumps([s.song_id, s.uri, s.size, s.mtime_ns, *problem]).encode())
+    return fingerprint(
+        {
+            "extractor_id": Extractor(config.extractor).extractor_id,
+            "kinds": config.kinds,
+            "max_duration_s": config.extractor.max_duration_s,
+            "songs": songs.hexdigest(),
+        }
+    )
+
+
+def _kept(shard: Shard, out: str, config: ShardConfig, mark: str) -> ShardReport | None:
+    """Return the report of a part that is finished and of the same fingerprint."""
+    content = read(_place(shard, out, MARK), max_bytes=MAX_MARK_BYTES)
+    try:
+        found = json.loads(content or b"{}")
+        if found.get("fingerprint") != mark:
+            return None
+        for kind in config.kinds:
+            entry = find(_place(shard, out, kind))
+            if entry is None or entry.size != found["bytes"][kind.value]:
+                return None
+        made = RunReport.from_dict(found["run"])
+    except (ValueError, KeyError, TypeError, AttributeError):  # a mark of another's making
+        return None
+    result = RunReport(
+        found=made.found,
+        unchanged=made.usable,
+        failed_before=made.failed + made.failed_before,
+        rows=made.rows,
+        outputs=made.outputs,
+        extractor_id=made.extractor_id,
+    )
+    return ShardReport(shard.index, shard.count, mark, True, result)
+
+
+def _place(shard: Shard, out: str, ending: Kind | str) -> str:
+    return join(out, part_name(shard.index, shard.count, ending))
+
+
+def _outputs(work: Path, config: ShardConfig) -> Outputs:
+    paths = {kind.value: work / ENDINGS[kind] for kind in config.kinds}
+    return Outputs(**paths)
+
+
+@contextmanager
+def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iterator[Path]:
+    """Give the folder in which a part is made; one beside the output outlives a crash."""
+    name = f"part-{shard.index:05d}-of-{shard.count:05d}.{mark}"
+    root = config.work_dir or (None if is_uri(out) else Path(out.removeprefix("file://")))
+    if root is None:
+        with tempfile.TemporaryDirectory(prefix="audiorec-shard-") as folder:
+            (Path(folder) / "songs").mkdir()
+            yield Path(folder)
+        return
+    work = root / WORK_FOLDER / name
+    refuse_other_than_folder(work.parent)
+    refuse_other_than_folder(work)
+    if work.exists():
+        check_tree(work, WORK_FILES)
+        if config.redo:
+            remove_tree(work, WORK_FILES)
+    try:
+        (work / "songs").mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{root}: cannot be written: {error.strerror}") from error
+    yield work
+
+
+def _put_files(shard: Shard, out: str, config: ShardConfig, outputs: Outputs) -> dict[str, int]:
+    """Move the files to their places; a part without failures has an empty errors file.
+
+    Returns
+    -------
+    sizes : dict of str to int
+        Bytes of each kind of file.
+    """
+    paths = outputs.paths()
+    for kind, path in paths.items():
+        if not path.exists():
+            metadata = run_metadata(Extractor(config.extractor), outputs)
+            _write_empty(path, replace(metadata, kind=kind))
+    sizes = {kind.value: path.stat().st_size for kind, path in paths.items()}
+    for kind, path in paths.items():
+        put(path, _place(shard, out, kind))
+    return sizes
+
+
+def _write_empty(path: Path, metadata: StoreMetadata) -> None:
+    # Not as an empty table, which makes pyarrow import pandas where there is one.
+    with replaced(path) as temporary:
+        write_batches(temporary, [], metadata)
+
+
+def _put_mark(
+    shard: Shard, out: str, mark: str, result: RunReport, sizes: Mapping[str, int]
+) -> None:
+    content: Mapping[str, Any] = {
+        "schema": MARK_SCHEMA,
+        "index": shard.index,
+        "count": shard.count,
+        "fingerprint": mark,
+        "created_at": shard.created_at.isoformat(),
+        "finished_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        "bytes": sizes,
+        "run": result.to_dict(),
+    }
+    text = json.dumps(content, sort_keys=True, indent=1)
+    write(_place(shard, out, MARK), text.encode())
+
+
+def _remove(work: Path) -> None:
+    """Remove a shard's folder, and the folder of all of them when it was the last."""
+    remove_tree(work, WORK_FILES)
+    work.rmdir()
+    if work.parent.name == WORK_FOLDER:
+        with suppress(OSError):  # another shard is in it
+            work.parent.rmdir()

@@ -1,0 +1,345 @@
+"""Read the files that a user hands in: lists, settings, small tables in CSV and Parquet.
+
+    songs.txt      ──read_lines──▶    texts, one a line
+    rule.toml      ──read_text──▶     one text
+    labels.csv     ──csv_rows──▶      rows, one after the other (`table_rows`: of either kind)
+    labels.parquet ──read_parquet──▶  a `pyarrow.Table` of the columns asked for
+
+Nothing is believed: what is read must be a file or a pipe, since a device has no end; lines
+and files have a largest size; texts must be UTF-8, and columns must stand once. Whatever is
+wrong becomes one `InputError`, one line that names the file.
+"""
+
+import codecs
+import csv
+import gzip
+import io
+import stat
+import sys
+import zlib
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, TextIO
+
+from audiorec.errors import InputError, StoreError
+from audiorec.files.parquet_files import open_parquet
+from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.visible import visible
+
+LONGEST_LINE = 1 << 20  # letters of a line; a path has 4,096 bytes at most
+LARGEST_LIST = 1 << 28  # letters; over two million paths
+LARGEST_CSV = 4 << 30  # letters
+LARGEST_TEXT = 1 << 20  # bytes of a file of settings
+MOST_COLUMNS = 10_000  # of a table
+NAMED_COLUMNS = 20  # in a message
+LONGEST_NAME, LONGEST_NAMES = 40, 300  # letters there, of one name and of all
+
+
+def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str]:
+    """Read a list, one entry a line; only line feeds end a line.
+
+    Parameters
+    ----------
+    source : str
+        A path, or ``-`` for stdin.
+    failure : str
+        What the message says if it is so: ``cannot read the list``.
+    errors : str
+        What to do with bytes that are not UTF-8, as for `open`.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, has a line of more than 2**20 letters, or more than 2**28.
+    """
+    with input_errors(source, failure):
+        if source == "-":
+            return [_bare(line) for line in _bounded(_stdin(errors), LARGEST_LIST)]
+        refuse_devices(Path(source))
+        with Path(source).open(encoding="utf-8-sig", errors=errors, newline="\n") as file:
+            return [_bare(line) for line in _bounded(file, LARGEST_LIST)]
+
+
+def read_text(path: Path, failure: str) -> str:
+    """Read a file of settings, in UTF-8.
+
+    Raises
+    ------
+    InputError
+        If it cannot be read, or is larger than 2**20 bytes.
+    """
+    with input_errors(path, failure):
+        refuse_devices(path)
+        with path.open("rb") as file:
+            content = file.read(LARGEST_TEXT + 1)
+        if len(content) > LARGEST_TEXT:
+            raise InputError(f"is larger than {LARGEST_TEXT} bytes")
+        return content.decode()
+
+
+def csv_rows(
+    path: str | Path, failure: str, *, needed: Sequence[str] = ()
+) -> Iterator[Mapping[str, str]]:
+    """Yield the rows of a CSV (or ``.tsv``) as a mapping of column to text, without the header.
+
+    A row that is shorter than the header lacks the last columns; one that is longer keeps
+    those that have a name.
+
+    Parameters
+    ----------
+    path : path
+    failure : str
+        What the message says if it is so: ``cannot read the table of labels``.
+    needed : sequence of str
+        Columns that the header must have, once.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a line, a cell or the whole is too large, it is not UTF-8,
+        or a column is missing.
+    """
+    with input_errors(path, failure):
+        refuse_devices(Path(path))
+        with Path(path).open(newline="", encoding="utf-8-sig") as file:
+            yield from csv_table(path, failure, needed=needed, file=file)[1]
+
+
+def csv_table(
+    path: str | Path, failure: str, *, file: TextIO, needed: Sequence[str] = ()
+) -> tuple[list[str], Iterator[Mapping[str, str]]]:
+    """Return the columns of an open CSV, and its rows as `csv_rows` yields them.
+
+    Parameters
+    ----------
+    path : path or URI
+        For messages; ``.tsv`` has tabs between its cells.
+    failure : str
+    file : text file
+        Opened with ``newline=""``.
+    needed : sequence of str
+    """
+    delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
+    reader = csv.reader(_bounded(file, LARGEST_CSV), delimiter=delimiter)
+    with input_errors(path, failure):
+        names = _header(reader)
+        _check_columns(needed, needed, names)
+
+    def rows() -> Iterator[Mapping[str, str]]:
+        # Not csv.DictReader, which pads short rows: with ten thousand columns, by far the most.
+        with input_errors(path, failure):
+            try:
+                yield from (dict(zip(names, row, strict=False)) for row in reader if row)
+            except csv.Error as error:
+                raise InputError(f"line {reader.line_num}: {error}") from error
+
+    return names, rows()
+
+
+def table_rows(
+    path: Path, failure: str, *, needed: Sequence[str], wanted: Sequence[str] = ()
+) -> Iterator[Mapping[str, str | None]]:
+    """Yield the rows of a ``.parquet``, or else of a CSV, as texts; see `csv_rows`."""
+    if path.suffix.lower() != ".parquet":
+        return csv_rows(path, failure, needed=needed)
+    table = read_parquet(path, failure, needed=needed, wanted=wanted, texts=True)
+    return iter(table.to_pylist())
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[IO[bytes]]:
+    """Open a file, or what is in it if its name ends in ``.gz``."""
+    opened: IO[bytes]
+    with gzip.open(path) if path.suffix.lower() == ".gz" else path.open("rb") as opened:  # type: ignore[assignment]
+        yield opened
+
+
+def check_csv_header(path: Path, failure: str) -> list[str]:
+    """Return the column names of a CSV or ``.csv.gz``, before another reader takes it.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, is no file, or has no header of a sensible size in UTF-8.
+    """
+    with input_errors(path, failure):
+        refuse_devices(path)
+        if path.is_fifo():
+            raise InputError("is a pipe, and is read twice; give a file")
+        with unpacked(path) as raw:
+            file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+            return _header(csv.reader(_bounded(file, LARGEST_CSV)))
+
+
+class Utf8(io.RawIOBase):
+    """A binary file that must be text: for a reader that answers bad bytes in ways of its own.
+
+    Parameters
+    ----------
+    file : binary file
+        Read from its beginning to its end.
+    """
+
+    def __init__(self, file: IO[bytes]) -> None:
+        super().__init__()
+        self._file = file
+        self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._lines = 0
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Read bytes; an `InputError` names the line of those that are not UTF-8."""
+        data = self._file.read(size)
+        try:
+            self._decoder.decode(data, final=not data)
+        except UnicodeDecodeError as error:
+            line = self._lines + data[: error.start].count(b"\n") + 1
+            raise InputError(f"is not UTF-8 in line {line}") from error
+        self._lines += data.count(b"\n")
+        return data
+
+    def readable(self) -> bool:
+        """Return True."""
+        return True
+
+
+def read_parquet(
+    path: Path,
+    failure: str,
+    *,
+    needed: Sequence[str] = (),
+    wanted: Sequence[str] | None = (),
+    texts: bool = False,
+) -> Any:
+    """Read columns of a small Parquet table.
+
+    Parameters
+    ----------
+    path : Path
+    failure : str
+        What the message says if it is so: ``cannot read the table of labels``.
+    needed : sequence of str
+        Columns that must be there.
+    wanted : sequence of str or None
+        Columns that are read as well where they are there; None for all.
+    texts : bool
+        Turn numbers, dates and the like into texts, as a CSV has them.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        Its texts are UTF-8, and no column stands twice.
+
+    Raises
+    ------
+    InputError
+        If the file is damaged, would unfold to far more than its size, or lacks a column.
+    """
+    import pyarrow as pa
+
+    with input_errors(path, failure):
+        refuse_devices(path)
+        with open_parquet(path) as file:
+            names = file.schema_arrow.names
+            columns = [n for n in names if wanted is None or n in wanted or n in needed]
+            _check_columns(columns, needed, names)
+            refuse_bomb(file, path, name=str(path), columns=columns)
+            table = file.read(columns=columns)
+        if texts:
+            table = table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+        table.validate(full=True)
+        return table
+
+
+def refuse_devices(path: Path) -> None:
+    """Refuse what is no file and no pipe: a device may have no end.
+
+    Raises
+    ------
+    InputError
+        If it is a device, a folder or a socket.
+    OSError
+        If nothing is there.
+    """
+    mode = path.stat().st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
+        raise InputError("is no file and no pipe")
+
+
+@contextmanager
+def input_errors(path: object, failure: str) -> Iterator[None]:
+    """Turn what goes wrong while a user's file is read into one `InputError` that names it."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: {failure}: no such file") from error
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
+    except (StoreError, InputError) as error:
+        text = str(error)
+        raise InputError(
+            text if text.startswith(f"{path}: ") else f"{path}: {failure}: {text}"
+        ) from error
+    except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException, OverflowError) as error:
+        reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
+        raise InputError(f"{path}: {failure}: {_first_line(reason)}") from error
+
+
+def _stdin(errors: str) -> TextIO:
+    buffer = getattr(sys.stdin, "buffer", None)  # a test's stdin has none
+    if buffer is None:
+        return sys.stdin
+    return open(buffer.fileno(), encoding="utf-8-sig", errors=errors, newline="\n", closefd=False)
+
+
+def _bare(line: str) -> str:
+    return line.removesuffix("\n").removesuffix("\r")
+
+
+def _bounded(file: TextIO, largest: int) -> Iterator[str]:
+    """Yield the lines of a text, each and all of them of a largest size."""
+    number = total = 0
+    while True:
+        try:
+            line = file.readline(LONGEST_LINE + 1)
+        except UnicodeDecodeError as error:
+            raise InputError(f"is not UTF-8 in or after line {number + 1}") from error
+        if not line:
+            return
+        number, total = number + 1, total + len(line)
+        if len(line) > LONGEST_LINE:
+            raise InputError(f"line {number} is longer than {LONGEST_LINE} letters")
+        if total > largest:
+            raise InputError(f"is longer than {largest} letters")
+        yield line
+
+
+def _header(reader: Iterator[list[str]]) -> list[str]:
+    names = next(reader, [])
+    if len(names) > MOST_COLUMNS:
+        raise InputError(f"has {len(names)} columns, more than {MOST_COLUMNS}")
+    return names
+
+
+def named(names: Sequence[str]) -> str:
+    """Return the names of columns for a message: some of them, and not all of a long one."""
+    shown = ", ".join(name[:LONGEST_NAME] for name in names[:NAMED_COLUMNS])
+    return visible(shown[:LONGEST_NAMES])
+
+
+def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequence[str]) -> None:
+    """Check that columns are there and stand once; `names` are all that the table has."""
+    counts = Counter(names)
+    missing = [name for name in needed if name not in counts]
+    if missing:
+        raise InputError(f"has no column {' and '.join(sorted(missing))}; it has {named(names)}")
+    twice = [name for name in columns if counts[name] > 1]
+    if twice:
+        raise InputError(f"the column {twice[0]!r} stands twice")
+
+
+def _first_line(text: str) -> str:
+    return text.split("\n", 1)[0]

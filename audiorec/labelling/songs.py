@@ -1,0 +1,267 @@
+"""Labelled songs: from a folder of class folders, or a table, to a trained or judged head.
+
+    LABELS ──read_labels──▶ songs with labels ──labelled_features──▶ a row a segment
+           ──train──▶ head, figures            ──evaluate──▶ figures
+
+Features are extracted once, by an ordinary run into a cache folder, and read from there
+ever after: the run is resumable and skips what it knows, like any other.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.evaluation.classification import Report, by_track, report
+from audiorec.extraction.catalogue import Source, find_songs, make_source
+from audiorec.extraction.run import RunOptions, make_outputs, run
+from audiorec.files.parquet_files import open_parquet
+from audiorec.files.user_files import table_rows
+from audiorec.labelling.train import HeadRecipe, Trained, train_head
+from audiorec.runs.report import Progress, Stopped
+from audiorec.store.schema import feature_column
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
+from audiorec.tagger.heads import Head
+from audiorec.tagger.weights import backbone_weights
+from audiorec.types import Features
+
+DEFAULT_INPUTS = ("msd.penultimate", "mtt.penultimate")
+POOLS = ("max_pool", "mean_pool")  # 3,012 numbers a segment: kept only for a head that reads them
+ALL_OUTPUTS = tuple(f"{name}.{output}" for name in ("msd", "mtt") for output in OUTPUT_WIDTHS)
+MIN_GROUPS = 2  # of a class: one to learn from, one to be judged on
+
+
+@dataclass(frozen=True, slots=True)
+class LabelledSong:
+    """A song, its class, and what it must not be separated from (its artist, say)."""
+
+    source: Source
+    label: str
+    group: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LabelledFeatures:
+    """What a head is trained or judged on: one row a segment.
+
+    Attributes
+    ----------
+    features : mapping of str to Features
+        Of n segments, by backbone name; the pools are empty.
+    labels : ndarray, shape (n,), int64
+        Index into `classes`.
+    tracks, groups : ndarray, shape (n,), str
+    classes : tuple of str
+    grouped : bool
+        Whether any two songs share a group. If not, songs of one artist may stand on both
+        sides of a fold, and figures are better than they would be on new artists.
+    missing : tuple of str
+        Ids of labelled songs that could not be used; the reasons are in the cache's
+        ``errors.parquet``.
+    """
+
+    features: dict[str, Features]
+    labels: npt.NDArray[np.int64]
+    tracks: npt.NDArray[np.str_]
+    groups: npt.NDArray[np.str_]
+    classes: tuple[str, ...]
+    grouped: bool
+    missing: tuple[str, ...]
+
+
+def read_labels(labels: Path) -> list[LabelledSong]:
+    """Read the labels of songs.
+
+    Parameters
+    ----------
+    labels : Path
+        A folder whose sub-folders are the classes, or a CSV or Parquet with the columns
+        ``path`` and ``label`` and, if songs belong together, ``group``. Relative paths are
+        relative to the table's folder. Without groups each song is its own.
+
+    Returns
+    -------
+    songs : list of LabelledSong
+        Sorted by id.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two classes, or a class has fewer than two groups.
+    """
+    songs = _from_folder(labels) if labels.is_dir() else _from_table(labels)
+    _check_classes(songs, labels)
+    return songs
+
+
+def labelled_features(
+    songs: Sequence[LabelledSong],
+    cache: Path,
+    *,
+    inputs: Sequence[str] = DEFAULT_INPUTS,
+    classes: Sequence[str] | None = None,
+    jobs: int = 0,
+    progress: Callable[[Progress], None] | None = None,
+) -> LabelledFeatures:
+    """Extract the features of labelled songs, or read them from the cache.
+
+    Parameters
+    ----------
+    songs : sequence of LabelledSong
+    cache : Path
+        A folder that belongs to these labels; made if missing. Pools have a folder in it.
+    inputs : sequence of str
+        What a head will read of them.
+    classes : sequence of str, optional
+        Their order; by default sorted. A label outside them is an error.
+    jobs : int
+    progress : callable, optional
+
+    Raises
+    ------
+    InputError
+        If a label is unknown or no song could be used.
+    """
+    names = tuple(classes or sorted({song.label for song in songs}))
+    unknown = {song.label for song in songs} - set(names)
+    if unknown:
+        raise InputError(f"no such class: {', '.join(sorted(unknown))}; there are {names}")
+    wide = any(split_input(name)[1] in POOLS for name in inputs)
+    where = cache / "pools" if wide else cache
+    outputs = make_outputs(where / "vecs.parquet", features=where / "features.parquet")
+    options = RunOptions(jobs=jobs, feature_outputs=ALL_OUTPUTS if wide else None)
+    done = run([s.source for s in songs], outputs, options=options, progress=progress)
+    if done.stopped is Stopped.MAX_FAILURES or not done.usable:
+        raise InputError(f"no labelled song could be used; the reasons are in {outputs.errors}")
+    return _read_features(songs, where / "features.parquet", names)
+
+
+def train(
+    data: LabelledFeatures,
+    *,
+    task: str,
+    inputs: Sequence[str] = DEFAULT_INPUTS,
+    recipe: HeadRecipe | None = None,
+) -> tuple[Trained, Report, Report]:
+    """Train a head and judge its out-of-fold scores.
+
+    Parameters
+    ----------
+    data : LabelledFeatures
+    task : str
+        The head's name; its scores stand in columns ``task/class``.
+    inputs : sequence of str
+        Backbone outputs that it reads.
+    recipe : HeadRecipe, optional
+
+    Returns
+    -------
+    trained : Trained
+        Its head carries the figures.
+    by_segment, by_song : Report
+        Of scores by heads that did not see the segment's group.
+    """
+    backbones = {split_input(name)[0] for name in inputs}
+    trained = train_head(
+        assemble(data.features, inputs),
+        data.labels,
+        data.groups,
+        task=task,
+        classes=data.classes,
+        inputs=inputs,
+        backbones={name: backbone_weights(name).sha256 for name in backbones},
+        recipe=recipe or HeadRecipe(),
+    )
+    return trained, *judge(trained.out_of_fold, data)
+
+
+def evaluate(head: Head, data: LabelledFeatures) -> tuple[Report, Report]:
+    """Judge a head on labelled songs: by segment, and by song (mean score)."""
+    return judge(head.scores(data.features), data)
+
+
+def judge(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tuple[Report, Report]:
+    """Judge scores, (n, C), against the labels: by segment, and by song."""
+    rng = np.random.default_rng(0)
+    segments = report(scores, data.labels, data.tracks, classes=data.classes, rng=rng)
+    means, labels, tracks = by_track(scores, data.labels, data.tracks)
+    songs = report(means, labels, tracks, classes=data.classes, rng=rng)
+    return segments, songs
+
+
+def _from_folder(folder: Path) -> list[LabelledSong]:
+    """Take each sub-folder as a class; deeper folders are groups, such as albums."""
+    songs = []
+    for source in find_songs([folder]):
+        label, *deeper = source.song_id.split("/")
+        if deeper:
+            group = "/".join(source.song_id.split("/")[:-1]) if len(deeper) > 1 else source.song_id
+            songs.append(LabelledSong(source, label, group))
+    return songs
+
+
+def _from_table(path: Path) -> list[LabelledSong]:
+    songs, needed, wanted = {}, ("path", "label"), ("song_id", "group")
+    rows = table_rows(path, "cannot read the labels", needed=needed, wanted=wanted)
+    for number, row in enumerate(rows, start=1):
+        file, label = row.get("path"), row.get("label")
+        if not file or not label:
+            raise InputError(f"{path}: row {number} has no path or no label")
+        name = str(row.get("song_id") or file)
+        if name in songs:
+            raise InputError(f"{path}: row {number} repeats {name!r}")
+        source = make_source(str(path.parent / str(file)), name)
+        songs[name] = LabelledSong(source, str(label), str(row.get("group") or name))
+    return [songs[name] for name in sorted(songs)]
+
+
+def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
+    groups: dict[str, set[str]] = {}
+    for song in songs:
+        groups.setdefault(song.label, set()).add(song.group)
+    if len(groups) < 2:
+        raise InputError(f"{labels}: need two or more classes, found {sorted(groups) or 'none'}")
+    few = sorted(name for name, found in groups.items() if len(found) < MIN_GROUPS)
+    if few:
+        raise InputError(f"{labels}: classes with fewer than {MIN_GROUPS} groups: {', '.join(few)}")
+
+
+def _read_features(
+    songs: Sequence[LabelledSong], path: Path, classes: tuple[str, ...]
+) -> LabelledFeatures:
+    with open_parquet(path) as file:
+        table = file.read()
+    at = {name: i for i, name in enumerate(table.column("song_id").to_pylist())}
+    used = [song for song in songs if song.source.song_id in at]
+    if not used:
+        raise InputError(f"no labelled song could be used; the reasons are beside {path}")
+    rows = table.take([at[song.source.song_id] for song in used])
+    counts = rows.column("segments").to_numpy()
+    return LabelledFeatures(
+        features={name: _features(rows, name) for name in ("msd", "mtt")},
+        labels=np.repeat([classes.index(song.label) for song in used], counts),
+        tracks=np.repeat([song.source.song_id for song in used], counts),
+        groups=np.repeat([song.group for song in used], counts),
+        classes=classes,
+        grouped=len({song.group for song in used}) < len(used),
+        missing=tuple(song.source.song_id for song in songs if song.source.song_id not in at),
+    )
+
+
+def _features(rows: Any, backbone: str) -> Features:
+    """Read one backbone's columns back into arrays of a row a segment."""
+    columns = {output: feature_column(f"{backbone}.{output}") for output in OUTPUT_WIDTHS}
+    found = {o: _column(rows, name) for o, name in columns.items() if name in rows.column_names}
+    none = np.empty((len(found["tags"]), 0), np.float32)
+    return Features(**{output: found.get(output, none) for output in columns})
+
+
+def _column(rows: Any, name: str) -> npt.NDArray[np.float32]:
+    segments = rows.column(name).combine_chunks().flatten()
+    width = segments.type.list_size
+    values: npt.NDArray[np.float32] = segments.flatten().to_numpy(zero_copy_only=False)
+    return values.reshape(-1, width)

@@ -1,0 +1,369 @@
+"""Labelled features to a head: standardise, fit, stop early, calibrate.
+
+    columns (n, D), labels, groups  ──train_head──▶  `Trained`: head, out-of-fold scores
+
+The rows are cut into folds along their groups (a track, an artist, a singer, a corpus), so
+that nothing a fold is judged on has been heard in training. The folds serve three ends: the
+epoch at which their loss is lowest is where training stops; their scores are calibrated
+against the labels; and they are the honest scores of the training rows, to be used wherever
+something is learnt on top of the head. The head itself is then fitted once more, on
+everything, for that many epochs.
+
+All arithmetic is float64: the result then depends on the seed, and on the machine only in
+digits far below those of the float32 weights.
+"""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.labelling.calibration import Calibration, class_targets, fit_calibration
+from audiorec.labelling.folds import IntArray, grouped_folds
+from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.tagger.head_inputs import Float64Array
+from audiorec.tagger.heads import Head, softmax, training_record
+from audiorec.types import FloatArray
+
+if TYPE_CHECKING:
+    import torch
+
+
+PURPOSE = "training a head"
+MIN_SCALE = 1e-3  # below it a column is a constant with noise, which must not be blown up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeadRecipe:
+    """Everything but the data that decides what a head becomes."""
+
+    hidden: tuple[int, ...] = (64,)  # units of the dense layers; empty for a linear head
+    dropout: float = 0.3  # of hidden units
+    input_dropout: float = 0.0  # of input columns
+    learning_rate: float = 1e-3  # AdamW
+    weight_decay: float = 1e-2
+    label_smoothing: float = 0.05
+    batch_size: int = 256  # rows
+    max_epochs: int = 60
+    patience: int = 10  # epochs without a better loss over all folds
+    early_stopping: bool = True  # or `max_epochs`, where folds say little of what will be met
+    folds: int = 5
+    balanced: bool = True  # every class weighs the same
+    calibration: Calibration = "vector"
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Trained:
+    """A head and what was learnt about it on the way.
+
+    Attributes
+    ----------
+    head : Head
+    out_of_fold : ndarray, shape (n, C), float32
+        Calibrated scores of the training rows by heads that did not see their group.
+    epochs : int
+        Where training stopped.
+    losses : tuple of float
+        Mean loss over the folds after each epoch.
+    """
+
+    head: Head
+    out_of_fold: FloatArray
+    epochs: int
+    losses: tuple[float, ...] = field(repr=False)
+
+
+def train_head(
+    columns: npt.NDArray[np.floating],
+    labels: npt.NDArray[Any],
+    groups: Sequence[str] | npt.NDArray[np.str_],
+    *,
+    task: str,
+    classes: Sequence[str],
+    inputs: Sequence[str],
+    backbones: Mapping[str, str],
+    recipe: HeadRecipe = HeadRecipe(),
+    row_weights: npt.NDArray[np.floating] | None = None,
+    info: Mapping[str, Any] | None = None,
+) -> Trained:
+    """Train and calibrate a head.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, D)
+        Backbone outputs as `assemble` puts them together.
+    labels : ndarray, shape (n,) of int or (n, C) of float
+        Class of each row, or its probability under each class.
+    groups : sequence of str, length n
+        Rows of one group never stand on both sides of a fold.
+    task : str
+        Name of the head.
+    classes : sequence of str, length C
+    inputs : sequence of str
+        What the columns are, for example ``("msd.penultimate", "mtt.penultimate")``.
+    backbones : mapping of str to str
+        sha256 of the weights of the backbones that the inputs name.
+    recipe : HeadRecipe
+    row_weights : ndarray, shape (n,), optional
+        How much each row counts; 1 by default. A row of weight 0 is only scored.
+    info : mapping, optional
+        Sources, licence and figures to keep in the head; plain JSON values.
+
+    Returns
+    -------
+    trained : Trained
+
+    Raises
+    ------
+    InputError
+        If a class has no row, or there are fewer than two groups.
+    MissingExtraError
+        If torch cannot be imported.
+    ShapeError
+        If the arrays differ in n, or the labels do not fit the classes.
+    """
+    targets = class_targets(labels, len(classes))
+    weights = np.ones(len(targets)) if row_weights is None else row_weights.astype(np.float64)
+    _check(columns, targets, groups, weights, classes)
+    if recipe.balanced:
+        weights = weights * _class_weights(targets, weights)
+    network = _Network(recipe, columns.shape[1], targets.shape[1])
+    folds = grouped_folds(groups, _hard(targets), folds=recipe.folds, seed=recipe.seed)
+    x, scaling = columns.astype(np.float64), _standardisation(columns, weights)
+    losses, logits = _cross_validate(network, x, targets, weights, folds)
+    epochs = int(np.argmin(losses)) + 1 if recipe.early_stopping else recipe.max_epochs
+    layers = network.fit(_scaled(x, scaling), targets, weights, epochs=epochs)
+    calibration = fit_calibration(
+        logits[epochs - 1], targets, kind=recipe.calibration, row_weights=weights
+    )
+    versions = {"numpy": np.__version__, "torch": import_torch(PURPOSE).__version__}
+    head = Head(
+        task=task,
+        classes=tuple(classes),
+        inputs=tuple(inputs),
+        backbones=dict(backbones),
+        mean=scaling[0].astype(np.float32),
+        scale=scaling[1].astype(np.float32),
+        layers=tuple((w.astype(np.float32), b.astype(np.float32)) for w, b in layers),
+        calibration_scale=calibration[0].astype(np.float32),
+        calibration_bias=calibration[1].astype(np.float32),
+        info=dict(info or {})
+        | training_record(columns, targets, asdict(recipe))
+        | {"epochs": epochs, "versions": versions},
+    )
+    z = logits[epochs - 1] * calibration[0] + calibration[1]
+    return Trained(
+        head=head,
+        out_of_fold=softmax(z).astype(np.float32),
+        epochs=epochs,
+        losses=tuple(losses),
+    )
+
+
+def unseen_logits(
+    columns: npt.NDArray[np.floating],
+    targets: Float64Array,
+    row_weights: npt.NDArray[np.floating],
+    unseen: npt.NDArray[np.floating],
+    *,
+    recipe: HeadRecipe,
+) -> Float64Array:
+    """Fit once, for `recipe.max_epochs`, and return what the fit says of other rows.
+
+    For judging what was left out as a whole: no folds, no calibration, no head.
+
+    Parameters
+    ----------
+    columns : ndarray, shape (n, D)
+    targets : ndarray, shape (n, C), float64
+        Probabilities.
+    row_weights : ndarray, shape (n,)
+    unseen : ndarray, shape (m, D)
+    recipe : HeadRecipe
+
+    Returns
+    -------
+    logits : ndarray, shape (m, C), float64
+
+    Raises
+    ------
+    MissingExtraError
+        If torch cannot be imported.
+    """
+    scaling = _standardisation(columns, row_weights.astype(np.float64))
+    watched: list[Float64Array] = []
+    _Network(recipe, columns.shape[1], targets.shape[1]).fit(
+        _scaled(columns.astype(np.float64), scaling),
+        targets,
+        row_weights.astype(np.float64),
+        epochs=recipe.max_epochs,
+        watch=_scaled(unseen.astype(np.float64), scaling),
+        watched=watched,
+    )
+    return watched[-1]
+
+
+class _Network:
+    """Fits dense layers with torch; holds the recipe, no state."""
+
+    def __init__(self, recipe: HeadRecipe, n_inputs: int, n_classes: int) -> None:
+        self.recipe = recipe
+        self.sizes = (n_inputs, *recipe.hidden, n_classes)
+
+    def fit(
+        self,
+        x: Float64Array,
+        targets: Float64Array,
+        weights: Float64Array,
+        *,
+        epochs: int,
+        watch: Float64Array | None = None,
+        watched: list[Float64Array] | None = None,
+    ) -> list[tuple[Float64Array, Float64Array]]:
+        """Return the layers after `epochs`; append the logits of `watch` after each."""
+        torch = import_torch(PURPOSE)
+        with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(self.recipe.seed)
+            model = self._model()
+            optimiser = torch.optim.AdamW(
+                model.parameters(),
+                lr=self.recipe.learning_rate,
+                weight_decay=self.recipe.weight_decay,
+            )
+            data = [torch.from_numpy(np.ascontiguousarray(a)) for a in (x, targets, weights)]
+            for _ in range(epochs):
+                self._epoch(model, optimiser, data)
+                if watch is not None and watched is not None:
+                    watched.append(self._logits(model, watch))
+        dense = [m for m in model if isinstance(m, torch.nn.Linear)]
+        return [(m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in dense]
+
+    def _model(self) -> "torch.nn.Sequential":
+        nn = import_torch(PURPOSE).nn
+        parts: list[torch.nn.Module] = [nn.Dropout(self.recipe.input_dropout)]
+        for before, after in itertools.pairwise(self.sizes[:-1]):
+            parts += [nn.Linear(before, after), nn.ReLU(), nn.Dropout(self.recipe.dropout)]
+        parts.append(nn.Linear(self.sizes[-2], self.sizes[-1]))
+        model: torch.nn.Sequential = nn.Sequential(*parts).double()
+        return model
+
+    def _epoch(
+        self,
+        model: "torch.nn.Sequential",
+        optimiser: "torch.optim.Optimizer",
+        data: "list[torch.Tensor]",
+    ) -> None:
+        torch = import_torch(PURPOSE)
+        model.train()
+        smooth = self.recipe.label_smoothing
+        for rows in torch.randperm(len(data[0])).split(self.recipe.batch_size):
+            x, targets, weights = (part[rows] for part in data)
+            targets = targets * (1 - smooth) + smooth / self.sizes[-1]
+            losses = -(targets * model(x).log_softmax(1)).sum(1)
+            optimiser.zero_grad()
+            ((losses * weights).sum() / weights.sum().clamp_min(1e-9)).backward()
+            optimiser.step()
+
+    def _logits(self, model: "torch.nn.Sequential", x: Float64Array) -> Float64Array:
+        torch = import_torch(PURPOSE)
+        model.eval()
+        with torch.inference_mode():
+            logits: Float64Array = model(torch.from_numpy(np.ascontiguousarray(x))).numpy()
+        return logits
+
+
+def _cross_validate(
+    network: _Network,
+    x: Float64Array,
+    targets: Float64Array,
+    weights: Float64Array,
+    folds: IntArray,
+) -> tuple[list[float], list[Float64Array]]:
+    """Return the mean held-out loss and the held-out logits after each epoch.
+
+    The folds take turns epoch by epoch only in the sum: each is trained for as long as the
+    recipe allows, and the sum is then cut where patience would have ended it.
+    """
+    recipe, n_classes = network.recipe, targets.shape[1]
+    logits = [np.zeros((len(x), n_classes)) for _ in range(recipe.max_epochs)]
+    for fold in np.unique(folds):
+        seen, held = folds != fold, folds == fold
+        scaling = _standardisation(x[seen], weights[seen])
+        watched: list[Float64Array] = []
+        network.fit(
+            _scaled(x[seen], scaling),
+            targets[seen],
+            weights[seen],
+            epochs=recipe.max_epochs,
+            watch=_scaled(x[held], scaling),
+            watched=watched,
+        )
+        for epoch, values in enumerate(watched):
+            logits[epoch][held] = values
+    losses = [_loss(values, targets, weights) for values in logits]
+    return _until_patience(losses, recipe.patience), logits
+
+
+def _until_patience(losses: list[float], patience: int) -> list[float]:
+    """Cut the losses where `patience` epochs have passed without a better one."""
+    best = 0
+    for epoch, loss in enumerate(losses):
+        if loss < losses[best]:
+            best = epoch
+        elif epoch - best >= patience:
+            return losses[: epoch + 1]
+    return losses
+
+
+def _loss(logits: Float64Array, targets: Float64Array, weights: Float64Array) -> float:
+    log_p = np.log(np.maximum(softmax(logits), 1e-12))
+    return float(-((targets * log_p).sum(1) * weights).sum() / weights.sum())
+
+
+def _hard(targets: Float64Array) -> IntArray:
+    hard: IntArray = targets.argmax(1).astype(np.int64)
+    return hard
+
+
+def _check(
+    columns: npt.NDArray[np.floating],
+    targets: Float64Array,
+    groups: Sequence[str] | npt.NDArray[np.str_],
+    weights: Float64Array,
+    classes: Sequence[str],
+) -> None:
+    n = len(targets)
+    if columns.ndim != 2 or {len(columns), len(groups), len(weights)} != {n}:
+        raise ShapeError(
+            f"columns, labels, groups and weights must agree in n, got {columns.shape}, "
+            f"{n}, {len(groups)}, {len(weights)}"
+        )
+    weight_of_class = (targets * weights[:, None]).sum(0)
+    empty = [name for name, total in zip(classes, weight_of_class, strict=True) if total <= 0]
+    if empty:
+        raise InputError(f"no rows for {', '.join(empty)}")
+
+
+def _class_weights(targets: Float64Array, weights: Float64Array) -> Float64Array:
+    """Return the factor of each row that makes all classes weigh the same."""
+    total = (targets * weights[:, None]).sum(0)
+    factor: Float64Array = targets @ (total.sum() / (len(total) * total))
+    return factor
+
+
+def _standardisation(
+    columns: npt.NDArray[np.floating], weights: Float64Array
+) -> tuple[Float64Array, Float64Array]:
+    share = (weights / weights.sum())[:, None]
+    mean = (columns * share).sum(0)
+    spread = np.sqrt((np.square(columns - mean) * share).sum(0))
+    return mean, np.where(spread < MIN_SCALE, 1.0, spread)
+
+
+def _scaled(x: Float64Array, scaling: tuple[Float64Array, Float64Array]) -> Float64Array:
+    return (x - scaling[0]) / scaling[1]

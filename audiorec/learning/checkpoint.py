@@ -1,0 +1,126 @@
+"""The state of a training as one file that cannot run code.
+
+A safetensors file holds the model, its best state so far and the optimiser's moments; its
+metadata hold a JSON with where the training stands. The file is replaced by rename, so a
+kill leaves the state before or the state after, never a half. No generator's state is kept:
+every draw is seeded by the seed, the epoch and the batch (see `audiorec.recall.audio.trainer`).
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from audiorec.errors import StoreError
+from audiorec.files.atomic import replaced
+from audiorec.files.own_files import refuse_foreign
+
+METADATA_KEY = "audiorec_training"
+FORMAT_VERSION = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Where a training stands.
+
+    Attributes
+    ----------
+    fingerprint : str
+        Of the data and the recipe.
+    epoch, batch : int
+        The next batch to be trained on.
+    loss_sum : float
+        Over the batches of this epoch that are done.
+    best_epoch : int
+        0 is the start.
+    history : list of mapping
+        A line an epoch, as in ``metrics.jsonl``.
+    """
+
+    fingerprint: str
+    epoch: int = 1
+    batch: int = 0
+    loss_sum: float = 0.0
+    best_epoch: int = 0
+    history: list[dict[str, Any]] = field(default_factory=list)
+
+
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
+    """Write the state in the place of `path`, whole or not at all."""
+    content = {name: getattr(progress, name) for name in progress.__slots__}
+    kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
+    content |= {"format_version": FORMAT_VERSION, "sha256": _digest(kept, content)}
+    with replaced(path) as temporary:
+        save_file(kept, temporary, metadata={METADATA_KEY: json.dumps(content, allow_nan=False)})
+
+
+def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Progress] | None:
+    """Return the state, or None if there is none that belongs to `fingerprint`.
+
+    A file that is damaged, or of another training, counts as none: training begins anew.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link or no regular file.
+    """
+    if not os.path.lexists(path):
+        return None
+    refuse_foreign(path)
+    with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        with safe_open(path, framework="pt") as opened:
+            content = json.loads((opened.metadata() or {})[METADATA_KEY])
+        version, digest = content.pop("format_version"), content.pop("sha256")
+        if version == FORMAT_VERSION and content["fingerprint"] == fingerprint:
+            tensors = load_file(path)
+            if digest == _digest(tensors, content):
+                return tensors, Progress(**content)
+    return None
+
+
+@contextmanager
+def restoring(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a state is taken over into a `StoreError` that names it."""
+    try:
+        yield
+    except (KeyError, ValueError, TypeError, RuntimeError) as error:
+        raise StoreError(
+            f"{path}: not a state of this training: {str(error).splitlines()[0]}; "
+            "remove its folder to start anew"
+        ) from error
+
+
+def _digest(tensors: Mapping[str, Tensor], content: Mapping[str, Any]) -> str:
+    """Return a checksum of everything that training goes on with."""
+    digest = hashlib.sha256(json.dumps(content, sort_keys=True, allow_nan=False).encode())
+    for name, tensor in sorted(tensors.items()):
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def optimiser_tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Flatten what ``optimiser.state_dict()`` holds: names as ``optimiser.<number>.<key>``."""
+    return {
+        f"optimiser.{number}.{key}": value
+        for number, values in state["state"].items()
+        for key, value in values.items()
+    }
+
+
+def optimiser_state(tensors: Mapping[str, Tensor], groups: Any) -> dict[str, Any]:
+    """Undo `optimiser_tensors`; `groups` are the ``param_groups`` of a fresh optimiser."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, tensor in tensors.items():
+        if name.startswith("optimiser."):
+            _, number, key = name.split(".")
+            state.setdefault(int(number), {})[key] = tensor
+    return {"state": state, "param_groups": groups}

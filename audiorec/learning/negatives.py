@@ -1,0 +1,188 @@
+"""Which songs stand against the liked one, by a rule.
+
+A user's disliked songs come first. What is missing is filled with songs that the user has not
+heard, drawn by ``popularity ** popularity_exponent``: at 0 every song is as likely as any
+other, at 1 the song is as likely as it is liked. With `semi_hard`, more are drawn than needed
+and those stay that are just below the liked song.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.types import Numbers, Pairs
+
+Flags = npt.NDArray[np.bool_]
+ROUNDS = 8  # of drawing anew what the user has heard; what is left then is not usable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NegativeRule:
+    """How the songs against the liked one are chosen.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+
+    count: int = 20  # songs against one liked song
+    popularity_exponent: float = 0.5  # of the number of likes plus one
+    disliked_first: bool = True
+    semi_hard: bool = False
+    candidates: int = 4  # songs that are drawn for one that stays, with `semi_hard`
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.candidates < 1:
+            raise InputError("negatives: count and candidates must be at least 1")
+        if not 0 <= self.popularity_exponent <= 2:
+            raise InputError(
+                f"popularity_exponent must lie in 0..2, got {self.popularity_exponent}"
+            )
+
+    @property
+    def drawn(self) -> int:
+        """Songs that are drawn for one liked song."""
+        return self.count * (self.candidates if self.semi_hard else 1)
+
+
+class NegativeSampler:
+    """Draws songs for users.
+
+    Parameters
+    ----------
+    heard, disliked : Pairs
+        Of users and songs; a disliked song outside `pool` is passed over.
+    pool : ndarray, shape (n,), int64
+        The songs that may be drawn.
+    likes : ndarray, shape (S,)
+        How many users like each song.
+    rule : NegativeRule
+    """
+
+    def __init__(
+        self,
+        heard: Pairs,
+        disliked: Pairs,
+        pool: Numbers,
+        likes: npt.NDArray[np.integer],
+        rule: NegativeRule,
+    ) -> None:
+        if not len(pool):
+            raise InputError("there is no song to draw against the liked ones")
+        self.rule = rule
+        self.pool = pool
+        self._n_songs = len(likes)
+        weight = (likes[pool] + 1.0) ** rule.popularity_exponent
+        self._cumulative = np.cumsum(weight / weight.sum())
+        self._heard = np.unique(self._key(heard.user, heard.song))
+        inside = np.zeros(self._n_songs, np.bool_)
+        inside[pool] = True
+        kept = disliked.take(inside[disliked.song])
+        order = np.argsort(kept.user, kind="stable")
+        self._disliked_user, self._disliked_song = kept.user[order], kept.song[order]
+
+    def sample(self, users: Numbers, rng: np.random.Generator) -> tuple[Numbers, Flags, Flags]:
+        """Draw songs for each user.
+
+        Parameters
+        ----------
+        users : ndarray, shape (B,), int64
+        rng : Generator
+
+        Returns
+        -------
+        songs : ndarray, shape (B, rule.drawn), int64
+        usable : ndarray, same shape, bool
+            False where the pool seems to have no song that the user has not heard.
+        is_disliked : ndarray, same shape, bool
+        """
+        shape = (len(users), self.rule.drawn)
+        songs = self._draw(shape, rng)
+        usable = np.zeros(shape, np.bool_)
+        for _ in range(ROUNDS):
+            usable = ~self._has_heard(users, songs)
+            if usable.all():
+                break
+            songs = np.where(usable, songs, self._draw(shape, rng))
+        else:
+            usable = ~self._has_heard(users, songs)
+        is_disliked = np.zeros(shape, np.bool_)
+        if self.rule.disliked_first:
+            self._put_disliked(users, songs, is_disliked, rng)
+        return songs, usable | is_disliked, is_disliked
+
+    def _draw(self, shape: tuple[int, int], rng: np.random.Generator) -> Numbers:
+        place = np.searchsorted(self._cumulative, rng.random(shape), side="right")
+        drawn: Numbers = self.pool[np.minimum(place, len(self.pool) - 1)]
+        return drawn
+
+    def _has_heard(self, users: Numbers, songs: Numbers) -> Flags:
+        keys = self._key(users[:, None], songs)
+        if not len(self._heard):
+            return np.zeros(keys.shape, np.bool_)
+        at = np.minimum(np.searchsorted(self._heard, keys), len(self._heard) - 1)
+        found: Flags = self._heard[at] == keys
+        return found
+
+    def _put_disliked(
+        self, users: Numbers, songs: Numbers, is_disliked: Flags, rng: np.random.Generator
+    ) -> None:
+        """Write each user's disliked songs, in an order of chance, over the first draws."""
+        low = np.searchsorted(self._disliked_user, users, side="left")
+        high = np.searchsorted(self._disliked_user, users, side="right")
+        for row in np.flatnonzero(high > low):
+            own = rng.permutation(self._disliked_song[low[row] : high[row]])[: self.rule.count]
+            songs[row, : len(own)] = own
+            is_disliked[row, : len(own)] = True
+
+    def _key(self, user: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Numbers:
+        key: Numbers = user.astype(np.int64) * self._n_songs + song
+        return key
+
+
+def semi_hard(
+    similarities: npt.NDArray[np.floating],
+    liked: npt.NDArray[np.floating],
+    usable: Flags,
+    is_disliked: Flags,
+    *,
+    count: int,
+) -> Numbers:
+    """Choose which of the drawn songs stay.
+
+    Disliked songs stay; then the most similar of those that are less similar than the liked
+    song; then those above it, the least similar first: the far ones may be songs that the
+    user would like.
+
+    Parameters
+    ----------
+    similarities : ndarray, shape (B, m)
+        Of each anchor with the songs drawn for it.
+    liked : ndarray, shape (B,)
+        Of each anchor with its liked song.
+    usable, is_disliked : ndarray, shape (B, m), bool
+    count : int
+        At most m.
+
+    Returns
+    -------
+    columns : ndarray, shape (B, count), int64
+
+    Examples
+    --------
+    >>> drawn = np.array([[0.1, 0.7, 0.4, 0.9]])
+    >>> none = np.zeros((1, 4), bool)
+    >>> semi_hard(drawn, np.array([0.5]), ~none, none, count=3).tolist()
+    [[2, 0, 1]]
+    """
+    below = similarities < liked[:, None]
+    rank = np.where(below, 1.0, 2.0)
+    rank[is_disliked] = 0.0
+    rank[~usable] = 3.0
+    nearness = np.where(below, -similarities, similarities)
+    order = np.lexsort((nearness, rank), axis=1)
+    columns: Numbers = order[:, :count]
+    return columns

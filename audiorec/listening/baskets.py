@@ -1,0 +1,124 @@
+"""Which songs stand together: in one listening session, or in one playlist.
+
+    baskets of songs ──co_occurring──▶ pairs of an anchor song and a song beside it
+
+A basket is a session (in the order of listening) or a playlist. Two songs co-occur where they
+lie at most `window` places apart; a window of 0 takes the whole basket. The more baskets, the
+heavier the pair.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.types import Numbers, Pairs
+
+SESSION_GAP_S = 1800.0  # half an hour of silence ends a session
+WINDOW = 5  # places apart in a session
+MAX_BASKET = 200  # songs: a list of thousands says little of any two of them
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Baskets:
+    """Songs in baskets, basket by basket, in order within each.
+
+    Attributes
+    ----------
+    song : ndarray, shape (n,), int64
+    basket : ndarray, shape (n,), int64
+        Ascending.
+    """
+
+    song: Numbers
+    basket: Numbers
+
+
+def sessions(
+    user: npt.NDArray[np.integer],
+    song: npt.NDArray[np.integer],
+    timestamp: npt.NDArray[np.float64],
+    *,
+    gap_s: float = SESSION_GAP_S,
+) -> Baskets:
+    """Cut each user's listening where nothing was heard for `gap_s` seconds.
+
+    Parameters
+    ----------
+    user, song : ndarray, shape (n,), int
+    timestamp : ndarray, shape (n,), float64
+        Seconds, in any order.
+    gap_s : float
+
+    Raises
+    ------
+    InputError
+        If `gap_s` is not above 0.
+
+    Examples
+    --------
+    >>> found = sessions(np.array([0, 0, 0]), np.array([7, 8, 9]), np.array([0.0, 9e3, 9.1e3]))
+    >>> found.basket.tolist()
+    [0, 1, 1]
+    """
+    if not gap_s > 0:
+        raise InputError(f"the gap between sessions must be above 0 seconds, got {gap_s}")
+    order = np.lexsort((timestamp, user))
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (np.diff(user[order]) != 0) | (np.diff(timestamp[order]) > gap_s)
+    return Baskets(song[order].astype(np.int64), np.cumsum(new) - 1)
+
+
+def playlists(owner: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Baskets:
+    """Make a basket of each owner's songs, in the order given."""
+    order = np.argsort(owner, kind="stable")
+    return Baskets(song[order].astype(np.int64), owner[order].astype(np.int64))
+
+
+def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
+    """Return which songs stand together, both ways round.
+
+    Parameters
+    ----------
+    baskets : Baskets
+        A basket beyond `MAX_BASKET` songs counts by its first ones.
+    n_songs : int
+    window : int
+        Places apart; 0 for the whole basket.
+
+    Returns
+    -------
+    pairs : Pairs
+        `user` is the anchor song; the weight is the number of times.
+
+    Examples
+    --------
+    >>> found = co_occurring(Baskets(np.array([4, 2, 4]), np.array([0, 0, 0])), 5, window=1)
+    >>> list(zip(found.user.tolist(), found.song.tolist(), found.weight.tolist()))
+    [(2, 4, 2.0), (4, 2, 2.0)]
+    """
+    song, basket = _shortened(baskets)
+    keys = []
+    longest = int(np.bincount(basket).max()) if len(basket) else 0
+    for apart in range(1, min(window or longest, longest - 1) + 1):
+        together = basket[apart:] == basket[:-apart]
+        a, b = song[:-apart][together], song[apart:][together]
+        different = a != b
+        keys += [(a * n_songs + b)[different], (b * n_songs + a)[different]]
+    found, counts = np.unique(np.concatenate([np.zeros(0, np.int64), *keys]), return_counts=True)
+    return Pairs(
+        (found // max(1, n_songs)).astype(np.int32),
+        (found % max(1, n_songs)).astype(np.int32),
+        counts.astype(np.float32),
+        np.full(len(found), np.nan),
+    )
+
+
+def _shortened(baskets: Baskets) -> tuple[Numbers, Numbers]:
+    if not len(baskets.basket):
+        return baskets.song, baskets.basket
+    _, first, counts = np.unique(baskets.basket, return_index=True, return_counts=True)
+    place = np.arange(len(baskets.basket)) - np.repeat(first, counts)
+    keep = place < MAX_BASKET
+    return baskets.song[keep], baskets.basket[keep]

@@ -1,0 +1,239 @@
+"""A smooth way from one song to another through the songs of a store.
+
+    units (n, W), start, end  ──find_path──▶  start, N songs between, end
+
+The *position* of a song is its similarity to the end minus its similarity to the start. A
+path is *monotone*: the position rises with every step. So each song has more of the end
+and less of the start than the one before, taken together, and no song comes twice.
+
+Among the monotone paths of the asked length the *smoothest* is taken: the one whose largest
+step is smallest, and among those the one whose steps have the smallest sum, a step being
+1 - similarity. Steps count like squared distances, so a small sum also means even steps. A
+step larger than that from the start straight to the end is never taken: where there is no
+way without one, the path is shorter.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.search.codes import UNKNOWN
+from audiorec.search.diversify import Limit
+from audiorec.types import FloatArray
+
+Float64 = npt.NDArray[np.float64]
+
+POOL = 1_000  # songs that a path is searched among; the work grows with its square
+BINS_PER_STEP = 4  # of the way from start to end, which the pool covers evenly
+SAME = 1e-6  # two songs this near are one to the ear, and their order is rounding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Path:
+    """A way from one song to another.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (N + 2,), int64
+        Rows of the store in order, start and end included.
+    steps : ndarray, shape (N + 1,), float64
+        Similarity of each song to the next.
+    to_start, to_end : ndarray, shape (N + 2,), float64
+        Similarity of each song to the ends.
+    """
+
+    rows: npt.NDArray[np.int64]
+    steps: Float64
+    to_start: Float64
+    to_end: Float64
+
+    @property
+    def position(self) -> Float64:
+        """`to_end` minus `to_start` of each song: rises strictly. Shape (N + 2,)."""
+        return self.to_end - self.to_start
+
+
+def find_path(
+    units: FloatArray,
+    start: int,
+    end: int,
+    steps: int,
+    *,
+    allowed: npt.NDArray[np.bool_] | None = None,
+    limits: Sequence[Limit] = (),
+    pool: int = POOL,
+) -> Path:
+    """Find the smoothest monotone path.
+
+    Parameters
+    ----------
+    units : ndarray, shape (n, W), float32
+        Rows of length 1 (or 0).
+    start, end : int
+        Rows of the two songs.
+    steps : int
+        Songs between them.
+    allowed : ndarray, shape (n,), bool, optional
+        Songs that may stand between; all by default.
+    limits : sequence of Limit
+        Hold for the whole path; the two ends count.
+    pool : int
+        The path is the smoothest among this many songs between the ends; all of them are
+        in the pool where there are not more.
+
+    Returns
+    -------
+    path : Path
+        With fewer songs between than asked for, where no path of smaller steps than the
+        direct one has so many within the limits.
+
+    Raises
+    ------
+    InputError
+        If start and end are one song or sound the same, if `steps` is below 1, or if the
+        store has not so many songs.
+
+    Notes
+    -----
+    Without limits the path is optimal over the pool. With limits, songs of a kind that
+    came too often are taken out of the pool, but for the best placed of them, and the path
+    is searched again, so that it is good but maybe not the best.
+    """
+    _check(units, start, end, steps)
+    between = np.ones(len(units), np.bool_) if allowed is None else allowed.copy()
+    between[[start, end]] = False
+    for limit in limits:
+        between &= ~np.isin(limit.kinds, _full(limit, [start, end]))
+    rows = _pool(units, (start, end), np.flatnonzero(between), steps, pool)
+    while True:
+        path = _smoothest(units, np.concatenate([[start], rows, [end]]), steps)
+        surplus = _surplus(path, rows, limits)
+        if not len(surplus):
+            return path
+        rows = np.setdiff1d(rows, surplus)
+
+
+def _check(units: FloatArray, start: int, end: int, steps: int) -> None:
+    if start == end:
+        raise InputError("a path needs two different songs")
+    if steps < 1:
+        raise InputError(f"a path needs at least 1 song between its ends, got {steps}")
+    if len(units) < steps + 2:
+        raise InputError(
+            f"a path with {steps} songs between two needs {steps + 2} songs, the store has "
+            f"{len(units)}"
+        )
+    if float(units[start].astype(np.float64) @ units[end]) > 1 - SAME:
+        raise InputError("the two songs sound the same: there is no way between them")
+
+
+def _full(limit: Limit, rows: Sequence[int]) -> list[int]:
+    """Return the kinds of which `rows` already hold as many as may be."""
+    counts = Counter(limit.kinds[list(rows)].tolist())
+    return [kind for kind, n in counts.items() if kind != UNKNOWN and n >= limit.most]
+
+
+def _pool(
+    units: FloatArray,
+    ends: tuple[int, int],
+    rows: npt.NDArray[np.int64],
+    steps: int,
+    size: int,
+) -> npt.NDArray[np.int64]:
+    """Return up to `size` of the rows that lie between the ends.
+
+    They cover the way evenly; of each part of it those nearest to the straight way come.
+    """
+    a, b = (units @ units[end] for end in ends)
+    apart = float(b[ends[0]])
+    position = b - a
+    rows = rows[(position[rows] > apart - 1 + SAME) & (position[rows] < 1 - apart - SAME)]
+    if len(rows) <= size:
+        return rows
+    a, b, position = a[rows], b[rows], position[rows]
+    n_bins = BINS_PER_STEP * (steps + 1)
+    edges = np.linspace(position.min(), position.max(), n_bins + 1)[1:-1]
+    bins = np.digitize(position, edges)
+    # But for a factor the squared length of what a song has in the plane of the two ends.
+    in_plane = a * a + b * b - 2 * a * b * apart
+    order = np.lexsort((-in_plane, bins))
+    counts = np.bincount(bins, minlength=n_bins)
+    place_in_bin = np.arange(len(rows)) - (np.cumsum(counts) - counts)[bins[order]]
+    # One song of each part in turn, until the pool is full.
+    chosen = order[np.lexsort((bins[order], place_in_bin))[:size]]
+    return np.sort(rows[chosen])
+
+
+def _smoothest(units: FloatArray, rows: npt.NDArray[np.int64], steps: int) -> Path:
+    """Search among `rows`, whose first and last are the ends of the path."""
+    vectors = units[rows].astype(np.float64)
+    similarities = np.clip(vectors @ vectors.T, -1.0, 1.0)
+    to_start, to_end = similarities[0].copy(), similarities[-1].copy()
+    to_start[0] = to_end[-1] = 1.0
+    to_end[0] = to_start[-1]  # the two products may differ by rounding
+    position = to_end - to_start
+    order = np.argsort(position, kind="stable")
+    order = np.concatenate([[0], order[(order != 0) & (order != len(rows) - 1)], [len(rows) - 1]])
+    position = position[order]
+    # From row i to column j.
+    may_follow = position[None] > position[:, None] + SAME
+    cost = np.where(may_follow, 1.0 - similarities[np.ix_(order, order)], np.inf)
+    # A step larger than the direct one makes no way smoother.
+    cost[cost > cost[0, -1]] = np.inf
+    worst = best_ways(cost, steps, np.maximum)
+    between = max(n for n, (_, total) in enumerate(worst) if np.isfinite(total))
+    cost[cost > worst[between][1]] = np.inf
+    places = order[best_ways(cost, between, np.add)[between][0]]
+    return Path(
+        rows=rows[places],
+        steps=similarities[places[:-1], places[1:]],
+        to_start=to_start[places],
+        to_end=to_end[places],
+    )
+
+
+def best_ways(cost: Float64, steps: int, join: np.ufunc) -> list[tuple[list[int], float]]:
+    """Return the best way from the first song to the last with 0, 1, ... `steps` between.
+
+    The cost of a way is its steps joined: the largest of them, or their sum. Layer by layer,
+    a step each: the best way to every song in exactly so many steps.
+    """
+    best = cost[0].copy()
+    before: list[npt.NDArray[np.int64]] = []
+    ways = [([0, len(cost) - 1], float(best[-1]))]
+    for _ in range(steps):
+        joined = join(best[:, None], cost)
+        before.append(joined.argmin(axis=0))
+        best = joined[before[-1], np.arange(len(cost))]
+        way = [len(cost) - 1]
+        for layer in reversed(before):
+            way.append(int(layer[way[-1]]))
+        ways.append(([0, *reversed(way)], float(best[-1])))
+    return ways
+
+
+def _surplus(
+    path: Path, rows: npt.NDArray[np.int64], limits: Sequence[Limit]
+) -> npt.NDArray[np.int64]:
+    """Return the songs of the pool to do without: of kinds that the path has too many of.
+
+    Those of the path with the smoothest steps around them stay, as many as may.
+    """
+    inner = path.rows[1:-1]
+    around = path.steps[:-1] + path.steps[1:]
+    surplus: list[int] = []
+    for limit in limits:
+        kinds = limit.kinds[inner]
+        at_the_ends = Counter(limit.kinds[path.rows[[0, -1]]].tolist())
+        for kind in set(kinds[kinds != UNKNOWN].tolist()):
+            of_kind = np.flatnonzero(kinds == kind)
+            free = limit.most - at_the_ends[kind]
+            if len(of_kind) > free:
+                kept = inner[of_kind[np.argsort(-around[of_kind], kind="stable")[:free]]]
+                others = rows[limit.kinds[rows] == kind]
+                surplus += np.setdiff1d(others, kept).tolist()
+    return np.unique(np.asarray(surplus, np.int64))

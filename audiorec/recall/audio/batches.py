@@ -1,0 +1,128 @@
+"""Which pairs of an anchor and a liked song are learnt from, and what stands against them.
+
+Every draw has its own generator, seeded by the recipe's seed, the epoch and the batch: a
+training that goes on after a kill draws what it would have drawn.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.learning.negatives import Flags, NegativeSampler
+from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.store.segments import SongSegments
+from audiorec.types import FloatArray, Numbers, Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class TrainingData:
+    """What a metric model learns from.
+
+    Attributes
+    ----------
+    songs : SongSegments
+        All songs, those that are only judged on included.
+    groups : ndarray, shape (S,), int64
+        Artist of each song.
+    pool : ndarray, shape (n,), int64
+        The songs that may be learnt from.
+    liked : Pairs
+        Of anchors and songs; only songs of `pool`.
+    disliked, heard : Pairs
+        Of anchors and songs.
+    anchors : ndarray, shape (U, E), or None
+        Embeddings of the users; None where the anchors are songs: the first number of a pair
+        is then a song, which goes through the tower as well.
+    anchors_are_learnt : bool
+        `anchors` are only where they begin.
+
+    Raises
+    ------
+    InputError
+        If there is no pair to learn from.
+    """
+
+    songs: SongSegments
+    groups: Numbers
+    pool: Numbers
+    liked: Pairs
+    disliked: Pairs
+    heard: Pairs
+    anchors: FloatArray | None
+    anchors_are_learnt: bool = False
+
+    def __post_init__(self) -> None:
+        if not len(self.liked):
+            raise InputError(
+                "no user likes a song that may be learnt from: check that the ids of the log "
+                "are those of the features"
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Batch:
+    """B anchors, the liked song of each, and what was drawn against it.
+
+    Attributes
+    ----------
+    anchor, liked : ndarray, shape (B,), int64
+    others : ndarray, shape (B, m), int64
+    usable, is_disliked : ndarray, shape (B, m), bool
+    key : tuple of int
+        Seeds whatever else is drawn for this batch.
+    """
+
+    anchor: Numbers
+    liked: Numbers
+    others: Numbers
+    usable: Flags
+    is_disliked: Flags
+    key: tuple[int, int, int]
+
+
+class Batches:
+    """Draws the batches of an epoch."""
+
+    def __init__(self, data: TrainingData, recipe: MetricRecipe) -> None:
+        self.data = data
+        self.recipe = recipe
+        likes = np.bincount(data.liked.song, minlength=len(data.songs))
+        self._sampler = NegativeSampler(
+            data.heard, data.disliked, data.pool, likes, recipe.negatives
+        )
+        self._cumulative = np.cumsum(_pair_weights(data, recipe.balance))
+        self.pairs_per_epoch = min(len(data.liked), recipe.pairs_per_epoch)
+
+    def __len__(self) -> int:
+        return -(-self.pairs_per_epoch // self.recipe.batch_size)
+
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+        """Yield the batches of an epoch from number `first` on."""
+        rng = np.random.default_rng([self.recipe.seed, epoch])
+        at = np.searchsorted(self._cumulative, rng.random(self.pairs_per_epoch), side="right")
+        pairs = np.minimum(at, len(self.data.liked) - 1)
+        size = self.recipe.batch_size
+        for number in range(first, len(self)):
+            yield self._batch(pairs[number * size : (number + 1) * size], epoch, number)
+
+    def _batch(self, pairs: Numbers, epoch: int, number: int) -> Batch:
+        anchor = self.data.liked.user[pairs].astype(np.int64)
+        liked = self.data.liked.song[pairs].astype(np.int64)
+        key = (self.recipe.seed, epoch, number)
+        others, usable, is_disliked = self._sampler.sample(anchor, np.random.default_rng([*key, 1]))
+        usable &= others != liked[:, None]
+        if self.data.anchors is None:
+            usable &= others != anchor[:, None]
+        return Batch(anchor, liked, others, usable, is_disliked, key)
+
+
+def _pair_weights(data: TrainingData, balance: float) -> npt.NDArray[np.float64]:
+    """Return the chance of each liked pair: shape (P,), sums to 1."""
+    artist = data.groups[data.liked.song]
+    pairs_of = np.bincount(artist)
+    weights = pairs_of[artist].astype(np.float64) ** -balance
+    scaled: npt.NDArray[np.float64] = weights / weights.sum()
+    return scaled

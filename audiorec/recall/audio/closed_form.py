@@ -1,0 +1,92 @@
+"""Where a tower starts: the linear map from audio to the users' space that fits the likes best.
+
+    likes (U, G) ≈ users (U, E) · W (E, D) · artists' mean features (D, G)
+
+solved in one step, with a ridge on both sides. One row an artist, not a song: an artist with
+thirty songs is no more of a witness than one with three. On small catalogues nothing that is
+trained by steps beats this map (docs/decisions/0014), so training begins with it and goes on
+only for as long as artists that were held out gain.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.types import FloatArray, Numbers, Pairs
+
+Float64Array = npt.NDArray[np.float64]
+# Of two like-minded sums the larger is of more listeners, not of better ones: a sum of n users
+# is divided by n to this power.
+BALANCE = 0.75
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ridge:
+    """How strongly the map is held back, as multiples of the mean eigenvalue of each side."""
+
+    users: float = 1.0
+    songs: float = 8.0
+    balance: float = BALANCE
+
+
+def fit_map(
+    users: FloatArray,
+    liked: Pairs,
+    features: FloatArray,
+    groups: Numbers,
+    ridge: Ridge = Ridge(),
+) -> FloatArray:
+    """Fit the linear map.
+
+    Parameters
+    ----------
+    users : ndarray, shape (U, E)
+        Embeddings of the users.
+    liked : Pairs
+        Of users and songs; only its songs are learnt from.
+    features : ndarray, shape (S, D)
+        Standardised mean features of the songs.
+    groups : ndarray, shape (S,), int64
+        Artist of each song.
+    ridge : Ridge
+
+    Returns
+    -------
+    weights : ndarray, shape (E, D), float32
+        Scaled so that the songs learnt from have embeddings of mean length 1.
+    """
+    artists, artist_of = np.unique(groups[liked.song], return_inverse=True)
+    pairs = np.unique(
+        np.stack([liked.user.astype(np.int64), artist_of.astype(np.int64)], 1), axis=0
+    )
+    listeners = np.bincount(pairs[:, 1], minlength=len(artists))
+    sums = np.zeros((len(artists), users.shape[1]))
+    np.add.at(sums, pairs[:, 1], users[pairs[:, 0]].astype(np.float64))
+    target = sums / (listeners**ridge.balance)[:, None]
+    audio = _artist_means(features, groups, artists, np.unique(liked.song))
+    own = users[np.unique(liked.user)].astype(np.float64)
+    left = _damped(own.T @ own, ridge.users)
+    right = _damped(audio.T @ audio, ridge.songs)
+    weights = np.linalg.solve(left, target.T @ audio)
+    weights = np.linalg.solve(right, weights.T).T
+    lengths = np.linalg.norm(features[np.unique(liked.song)] @ weights.T, axis=1)
+    scaled: FloatArray = (weights / max(float(lengths.mean()), 1e-12)).astype(np.float32)
+    return scaled
+
+
+def _artist_means(
+    features: FloatArray, groups: Numbers, artists: Numbers, songs: Numbers
+) -> Float64Array:
+    """Return the mean features of each artist's songs among `songs`: shape (G, D)."""
+    place = np.searchsorted(artists, groups[songs])
+    sums = np.zeros((len(artists), features.shape[1]))
+    np.add.at(sums, place, features[songs].astype(np.float64))
+    means: Float64Array = sums / np.bincount(place, minlength=len(artists))[:, None]
+    return means
+
+
+def _damped(gram: Float64Array, ridge: float) -> Float64Array:
+    mean = max(np.trace(gram) / len(gram), 1e-12)
+    damped: Float64Array = gram + ridge * mean * np.eye(len(gram))
+    return damped

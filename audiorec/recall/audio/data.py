@@ -1,0 +1,261 @@
+"""A log, a catalogue and users become what a metric model learns from.
+
+    Preferences, songs, parts, users  ──assemble──▶  `Material`: training data and a judge
+
+Songs of test artists are not among them: nothing of a training can depend on them.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.evaluation.comparison import Panel
+from audiorec.evaluation.ranking import auc_per_user
+from audiorec.learning.factors import factorise
+from audiorec.recall.audio.batches import TrainingData
+from audiorec.recall.audio.held_out import Part, Parts
+from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.segments import SongSegments
+from audiorec.types import FloatArray, Numbers, Pairs, Preferences
+
+JUDGED_USERS = 2_000  # at most, when training asks whether artists that were held out gain
+MIN_JUDGED = 5  # users; fewer say nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Anchors:
+    """Who the likes are of.
+
+    Attributes
+    ----------
+    ids : tuple of str
+        Users, or songs where songs are anchors.
+    embeddings : ndarray, shape (U, E), float32, or None
+        None where they are learnt, or where they are songs.
+    space : str
+        The model that made the embeddings; empty where none did.
+    are_songs : bool
+    """
+
+    ids: tuple[str, ...]
+    embeddings: FloatArray | None = None
+    space: str = ""
+    are_songs: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Material:
+    """What a training needs.
+
+    Attributes
+    ----------
+    data : TrainingData
+    panel : Panel or None
+        Users and songs of the artists that say when to stop; `users` are numbers of anchors.
+        None where too few users like any of them.
+    panel_songs : ndarray, shape (n,), int64
+        Numbers of the panel's songs in ``data.songs``.
+    fingerprint : str
+        Of all numbers in it.
+    """
+
+    data: TrainingData
+    panel: Panel | None
+    panel_songs: Numbers
+    fingerprint: str
+
+    def judge(self, anchors: FloatArray, songs: FloatArray) -> float:
+        """Return the mean AUC of the panel's users, given all anchors and all songs."""
+        assert self.panel is not None  # noqa: S101 - the caller only judges with a panel
+        similarities = anchors[self.panel.users] @ songs[self.panel_songs].T
+        return float(auc_per_user(similarities, self.panel.liked, self.panel.candidates).mean())
+
+
+def users_of(table: EmbeddingTable, preferences: Preferences) -> tuple[Anchors, Preferences]:
+    """Return the users that have an embedding, and their preferences alone.
+
+    Raises
+    ------
+    InputError
+        If no user of the log has an embedding.
+    """
+    rows = table.row_numbers(list(preferences.user_ids))
+    if not (rows >= 0).any():
+        raise InputError(
+            f"{table.path}: holds none of the log's {len(rows)} users, "
+            f"for example {preferences.user_ids[0]!r}"
+        )
+    place = np.where(rows >= 0, np.cumsum(rows >= 0) - 1, -1)
+    ids = tuple(u for u, r in zip(preferences.user_ids, rows, strict=True) if r >= 0)
+    kept = Preferences(
+        user_ids=ids,
+        song_ids=preferences.song_ids,
+        **{name: _moved(getattr(preferences, name), place) for name in SIDES},
+    )
+    space = table.metadata.space or table.model_id
+    return Anchors(ids=ids, embeddings=table.embeddings[rows[rows >= 0]], space=space), kept
+
+
+SIDES = ("liked", "disliked", "heard")
+
+
+def assemble(
+    anchors: Anchors,
+    pairs: Mapping[str, Pairs],
+    songs: SongSegments,
+    groups: tuple[str, ...],
+    parts: Parts,
+    *,
+    dimension: int,
+    seed: int,
+) -> Material:
+    """Sort pairs into those that are learnt from and those that are judged on.
+
+    Parameters
+    ----------
+    anchors : Anchors
+    pairs : mapping of str to Pairs
+        ``liked``, ``disliked`` and ``heard``; users are numbers of anchors, songs are numbers
+        of `songs`.
+    songs : SongSegments
+        Of the parts TRAIN and VALID.
+    groups : tuple of str, length S
+    parts : ndarray, shape (S,), int8
+    dimension : int
+        Of embeddings that are learnt.
+    seed : int
+        Draws the judged users where there are very many.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to learn from.
+    """
+    train = parts == Part.TRAIN
+    _, group_numbers = np.unique(np.asarray(groups), return_inverse=True)
+    if anchors.are_songs:  # an anchor song that is held out must not be learnt from either
+        usable = {n: p.take(train[p.song] & train[p.user]) for n, p in pairs.items()}
+    else:
+        usable = {n: p.take(train[p.song]) for n, p in pairs.items()}
+    data = TrainingData(
+        songs=songs,
+        groups=group_numbers.astype(np.int64),
+        pool=np.flatnonzero(train),
+        anchors=_embeddings(anchors, usable["liked"], len(songs), dimension),
+        anchors_are_learnt=anchors.embeddings is None,
+        **usable,
+    )
+    panel_songs = np.flatnonzero(parts == Part.VALID)
+    judged = pairs
+    if anchors.are_songs:
+        judged = {n: p.take(train[p.user]) for n, p in pairs.items()}
+    elif anchors.embeddings is None:  # learnt users are known by their liked training songs
+        known = np.isin(judged["liked"].user, usable["liked"].user)
+        judged = {**judged, "liked": judged["liked"].take(known)}
+    panel = make_panel(judged, len(anchors.ids), panel_songs, seed=seed, most=JUDGED_USERS)
+    return Material(
+        data=data,
+        panel=panel,
+        panel_songs=panel_songs,
+        fingerprint=_fingerprint(data, panel_songs, panel),
+    )
+
+
+def _embeddings(anchors: Anchors, liked: Pairs, n_songs: int, dimension: int) -> FloatArray | None:
+    """Return the anchors' embeddings, or where they begin: what the learnt-from likes say."""
+    if anchors.are_songs or anchors.embeddings is not None:
+        return anchors.embeddings
+    if not len(liked):
+        return np.zeros((len(anchors.ids), dimension), np.float32)
+    return factorise(liked, len(anchors.ids), n_songs, dimension=dimension)
+
+
+def make_panel(
+    pairs: Mapping[str, Pairs],
+    n_users: int,
+    songs: Numbers,
+    *,
+    seed: int = 0,
+    most: int = 0,
+    users: npt.NDArray[np.bool_] | None = None,
+) -> Panel | None:
+    """Choose who is judged on which songs.
+
+    A user is judged on the liked songs among `songs` against the disliked and the unheard
+    ones; songs that were heard and are neither do not count.
+
+    Parameters
+    ----------
+    pairs : mapping of str to Pairs
+        ``liked``, ``disliked``, ``heard``.
+    n_users : int
+    songs : ndarray, shape (n,), int64
+    seed, most : int
+        Draw so many of the users; 0 for all.
+    users : ndarray, shape (n_users,), bool, optional
+        Only these.
+
+    Returns
+    -------
+    panel : Panel or None
+        None if fewer than `MIN_JUDGED` users have a liked song and another.
+    """
+    inside = {name: p.take(np.isin(p.song, songs)) for name, p in pairs.items()}
+    asked = np.unique(inside["liked"].user).astype(np.int64)
+    if users is not None:
+        asked = asked[users[asked]]
+    if most and len(asked) > most:
+        asked = np.sort(np.random.default_rng([seed, 77]).choice(asked, most, replace=False))
+    liked, disliked, heard = (_matrix(inside[name], asked, songs, n_users) for name in SIDES)
+    candidates = ~heard | liked | disliked
+    good = (liked & candidates).any(1) & (candidates & ~liked).any(1)
+    if good.sum() < MIN_JUDGED:
+        return None
+    return Panel(
+        users=asked[good],
+        liked=liked[good],
+        candidates=candidates[good],
+        likes=np.bincount(np.searchsorted(songs, inside["liked"].song), minlength=len(songs)),
+    )
+
+
+def _matrix(pairs: Pairs, users: Numbers, songs: Numbers, n_users: int) -> npt.NDArray[np.bool_]:
+    """Return which of the users has a pair with which of the songs: shape (Q, n), bool."""
+    place = np.full(n_users, -1, np.int64)
+    place[users] = np.arange(len(users))
+    mine = place[pairs.user] >= 0
+    found = np.zeros((len(users), len(songs)), np.bool_)
+    found[place[pairs.user[mine]], np.searchsorted(songs, pairs.song[mine])] = True
+    return found
+
+
+def _moved(pairs: Pairs, place: Numbers) -> Pairs:
+    kept = pairs.take(place[pairs.user] >= 0)
+    user = place[kept.user].astype(np.int32)
+    return Pairs(user, kept.song, kept.weight, kept.time)
+
+
+def _fingerprint(data: TrainingData, panel_songs: Numbers, panel: Panel | None) -> str:
+    digest = hashlib.sha256("\0".join(data.songs.song_ids).encode("utf-8", "surrogatepass"))
+    arrays: list[npt.NDArray[Any]] = [data.songs.offsets, data.groups, data.pool, panel_songs]
+    for pairs in (data.liked, data.disliked, data.heard):
+        arrays += [pairs.user, pairs.song]
+    if data.anchors is not None:
+        arrays.append(data.anchors)
+    if panel is not None:
+        arrays += [panel.users, panel.liked, panel.candidates]
+    for array in arrays:
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(_sampled(data.songs.values))
+    return digest.hexdigest()[:16]
+
+
+def _sampled(values: npt.NDArray[np.floating]) -> bytes:
+    """Return bytes that stand for the segments: every one where they are small features."""
+    step = 1 if values.ndim == 2 else max(1, len(values) // 1000)
+    return np.ascontiguousarray(values[::step]).tobytes()

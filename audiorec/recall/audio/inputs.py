@@ -1,0 +1,178 @@
+"""Training inputs: stored features, or audio decoded to log-mels.
+
+Both number the songs, load some of them as `SongSegments`, and make a tower that fits them.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from audiorec.errors import StoreError
+from audiorec.evaluation.baselines import unit
+from audiorec.extraction.catalogue import make_source
+from audiorec.recall.audio.batches import TrainingData
+from audiorec.recall.audio.closed_form import fit_map
+from audiorec.recall.audio.end_to_end import EndToEndTower, song_means
+from audiorec.recall.audio.log_mels import decode_songs
+from audiorec.recall.audio.options import TrainingOptions
+from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.tower import Tower
+from audiorec.recall.audio.tower_spec import MIN_SCALE, TowerSpec
+from audiorec.spec import FeatureSpec
+from audiorec.store.features import FeatureFile
+from audiorec.store.segments import SongSegments, join_songs
+from audiorec.store.store import VectorStore
+from audiorec.tagger.backbone_torch import HIDDEN, load_network
+from audiorec.tagger.weights import BackboneName, backbone_weights, weights_path
+from audiorec.types import FloatArray, Numbers
+
+CACHE_FOLDER = "log_mels"
+CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
+
+
+class Songs(ABC):
+    """Songs that can be heard.
+
+    Attributes
+    ----------
+    path : Path
+        The file that lists them.
+    ids : tuple of str
+    extractor_id : str
+    audio_spec : mapping
+        Everything between a file and a segment.
+    end_to_end : bool
+    cache : Path
+        A folder that lasts as long as the training.
+    backbone : str
+        The network that is trained along; empty where none is.
+    identity : str
+        Stands for what the tower begins with, beside the options.
+    """
+
+    path: Path
+    ids: tuple[str, ...]
+    extractor_id: str
+    audio_spec: dict[str, Any]
+    end_to_end: bool
+    cache: Path
+    backbone: str
+    identity: str
+
+    @abstractmethod
+    def load(self, rows: Numbers, max_segments: int) -> tuple[SongSegments, Numbers]:
+        """Return the segments of some songs, and the numbers of those that could be heard."""
+
+    @abstractmethod
+    def tower(
+        self, options: TrainingOptions, data: TrainingData, device: str
+    ) -> Tower | EndToEndTower:
+        """Build an untrained tower and initialise it from the data."""
+
+
+class FeatureSongs(Songs):
+    """Songs of a ``features.parquet``."""
+
+    end_to_end = False
+    backbone = ""
+    identity = "features"
+
+    def __init__(self, path: Path, inputs: Sequence[str] | None = None) -> None:
+        self.file = FeatureFile.open(path, inputs)
+        self.path, self.ids = path, self.file.ids
+        self.extractor_id = self.file.extractor_id
+        self.audio_spec = dict(self.file.spec)
+
+    def load(self, rows: Numbers, max_segments: int) -> tuple[SongSegments, Numbers]:
+        """Read the features; every song has some."""
+        return self.file.read(rows, max_segments=max_segments), rows
+
+    def tower(self, options: TrainingOptions, data: TrainingData, _device: str) -> Tower:
+        """Make a tower on features."""
+        tower = _new_tower(options, self.file.inputs, self.file.width)
+        start(tower, data.songs.means(), data, options.recipe)
+        return tower
+
+
+class LogMelSongs(Songs):
+    """Songs of a ``vecs.parquet``, decoded again.
+
+    Parameters
+    ----------
+    store : VectorStore
+    backbone : {"msd", "mtt"}
+        The network that is trained along.
+    jobs : int
+        Processes that decode.
+    """
+
+    end_to_end = True
+
+    def __init__(
+        self, store: VectorStore, *, backbone: BackboneName = "msd", jobs: int = 1
+    ) -> None:
+        self.store, self.jobs = store, jobs
+        self.backbone: BackboneName = backbone
+        self.path, self.ids = store.path, store.ids
+        self.extractor_id = store.metadata.extractor_id
+        self.spec = FeatureSpec.from_dict(store.metadata.spec)
+        self.audio_spec = self.spec.to_dict()
+        self.identity = f"{backbone} {backbone_weights(backbone).sha256}"
+
+    def load(self, rows: Numbers, max_segments: int) -> tuple[SongSegments, Numbers]:
+        """Decode the songs; those that cannot be read any more are left out."""
+        uris = self.store.column("uri").take(rows).to_pylist()
+        sources = [make_source(u, self.ids[r]) for u, r in zip(uris, rows, strict=True)]
+        folder = self.cache / CACHE_FOLDER
+        decoded = decode_songs(
+            sources, folder, spec=self.spec, max_segments=max_segments, jobs=self.jobs
+        )
+        heard = {s.song_id: found for s, found in decoded if isinstance(found, np.ndarray)}
+        if not heard:
+            raise StoreError(f"{self.path}: none of its songs can be read at its place any more")
+        kept = np.array([r for r in rows if self.ids[r] in heard], np.int64)
+        return join_songs([(self.ids[r], heard[self.ids[r]]) for r in kept]), kept
+
+    def tower(self, options: TrainingOptions, data: TrainingData, device: str) -> EndToEndTower:
+        """Make a tower over the backbone, in the start that its frozen features give."""
+        network = load_network(weights_path(self.backbone))
+        names = (f"{self.backbone}_log_mel",)
+        tower = EndToEndTower(network, _new_tower(options, names, HIDDEN))
+        means = song_means(tower, data.songs.values, data.songs.offsets, device=device).numpy()
+        start(tower, means, data, options.recipe)
+        return tower
+
+
+def start(
+    tower: Tower | EndToEndTower, means: FloatArray, data: TrainingData, recipe: MetricRecipe
+) -> None:
+    """Set a tower's standardisation and, where users are given, its closed-form map.
+
+    Parameters
+    ----------
+    tower : Tower or EndToEndTower
+    means : ndarray, shape (S, D)
+        Mean features of all songs; only songs that may be learnt from count.
+    data : TrainingData
+    recipe : MetricRecipe
+    """
+    known = means[data.pool].astype(np.float64)
+    mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)
+    weights = None
+    if recipe.start == "ridge" and data.anchors is not None:
+        standard = ((means - mean) / scale).astype(np.float32)
+        found = fit_map(unit(data.anchors), data.liked, standard, data.groups, recipe.ridge)
+        weights = torch.from_numpy(found)
+    first, second = (torch.from_numpy(a.astype(np.float32)) for a in (mean, scale))
+    tower.start_from(first, second, weights)
+
+
+def _new_tower(options: TrainingOptions, inputs: tuple[str, ...], width: int) -> Tower:
+    spec = TowerSpec(inputs=inputs, width=width, embedding=options.embedding, hidden=options.hidden)
+    torch.manual_seed(options.recipe.seed)
+    return Tower(replace(spec, pooling=options.pooling))

@@ -1,0 +1,292 @@
+"""Judge a metric model on songs and artists that it never heard, beside what it has to beat.
+
+    model, features, log, users  ──evaluate_metric──▶  `Evaluation`: a comparison a panel
+
+Two panels: *artists* that the training never met, and *new songs* of artists that it did. The
+parts are those that the model itself wrote down, so they cannot be mixed up.
+
+All methods are judged on the same users: those with an embedding, a liked song that was
+learnt from (there is no centroid without one), and a liked song in the panel.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
+from audiorec.evaluation.comparison import Comparison, Method, compare
+from audiorec.listening.interactions import Rule, read_interactions, to_preferences
+from audiorec.recall.audio.data import SIDES, make_panel
+from audiorec.recall.audio.held_out import Part, Parts, assign_parts
+from audiorec.recall.audio.held_out_songs import find_store, groups_of
+from audiorec.recall.audio.model import MetricModel
+from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.features import FeatureFile
+from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray, Numbers, Pairs
+
+PANELS = {"artists": Part.TEST, "new_songs": Part.NEW_SONG}
+COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
+MAX_SEGMENTS = 60  # of a song that are heard when it is judged
+TOP_K = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Evaluation:
+    """Figures of a model.
+
+    Attributes
+    ----------
+    panels : mapping of str to Comparison
+        ``artists`` and ``new_songs``, those of them that anybody can be judged on.
+    simulated : bool
+        The log is made up.
+    """
+
+    panels: Mapping[str, Comparison]
+    simulated: bool
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        panels = {name: found.to_dict() for name, found in self.panels.items()}
+        return {"panels": panels, "simulated": self.simulated}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationFiles:
+    """What a model is judged with.
+
+    Attributes
+    ----------
+    features : Path
+        A ``features.parquet`` of all songs.
+    interactions : Path
+    users : Path
+        Their embeddings, in the model's space. Their history must not hold the songs that
+        are judged on; see `audiorec.recall.audio.held_out_files`.
+    store : Path or None
+        A ``vecs.parquet``: artists and 84-d vectors; by default the one beside the features.
+    embeddings : Path or None
+        Embeddings of the songs that the model made before; needed of an end-to-end model.
+    warm : Path or None
+        Embeddings by which the user model itself knows songs: an upper bound.
+    """
+
+    features: Path
+    interactions: Path
+    users: Path
+    store: Path | None = None
+    embeddings: Path | None = None
+    warm: Path | None = None
+
+
+def evaluate_metric(
+    model: MetricModel,
+    files: EvaluationFiles,
+    *,
+    rule: Rule | None = None,
+    k: int = TOP_K,
+    all_songs: bool = False,
+    seed: int = 0,
+) -> Evaluation:
+    """Judge a model beside baselines.
+
+    Parameters
+    ----------
+    model : MetricModel
+    files : EvaluationFiles
+    rule : Rule, optional
+        From events to liked and disliked songs.
+    k : int
+        Length of lists.
+    all_songs : bool
+        The model heard none of these songs: judge on artists of another seed's split, and
+        take the others for the users' known songs.
+    seed : int
+        Of the bootstrap, the random baseline and the shuffle.
+
+    Raises
+    ------
+    InputError
+        If nothing was held out of the training, or nobody can be judged.
+    SpecMismatchError
+        If features or users are of another extractor or space.
+    StoreError
+        If a file is not what it should be.
+    """
+    work = _Work(model, files, rule or Rule(), seed)
+    if not (all_songs or model.split.test or model.split.new_songs):
+        raise InputError(
+            "the model was trained on all artists: train one with --test-share 0.2 to judge it, "
+            "or say --all-songs if it heard none of these"
+        )
+    parts = work.parts(all_songs)
+    panels: dict[str, Comparison] = {}
+    for number, (name, part) in enumerate(PANELS.items()):
+        songs = np.flatnonzero(parts == part)
+        known = np.flatnonzero(parts == Part.TRAIN)
+        rng = np.random.default_rng([seed, number])
+        found = work.panel(songs, known, k=k, rng=rng) if len(songs) and len(known) else None
+        if found is not None:
+            panels[name] = found
+    if not panels:
+        raise InputError(
+            "nobody can be judged: too few users have an embedding, a liked song that was "
+            "learnt from and a liked song that was held out"
+        )
+    return Evaluation(panels=panels, simulated=work.simulated)
+
+
+class _Work:
+    """Everything read: songs, users and their pairs, numbered."""
+
+    def __init__(self, model: MetricModel, files: EvaluationFiles, rule: Rule, seed: int) -> None:
+        self.model, self.seed = model, seed
+        self.file = FeatureFile.open(
+            files.features, None if model.end_to_end else model.spec.inputs
+        )
+        model.check_extractor(self.file.extractor_id, str(files.features))
+        self.ids = self.file.ids
+        self.store = find_store(files.store, files.features)
+        self.groups = groups_of(self.ids, self.store)
+        log = read_interactions(files.interactions)
+        self.simulated = log.simulated
+        preferences = to_preferences(log, rule, song_ids=self.ids)
+        place = {name: number for number, name in enumerate(self.ids)}
+        number = np.array([place[name] for name in preferences.song_ids], np.int32)
+        self.pairs = {n: _numbered(getattr(preferences, n), number) for n in SIDES}
+        self.users, self.has_user = _users(files.users, preferences.user_ids, model)
+        songs = self.file.read(np.arange(len(self.ids)), max_segments=MAX_SEGMENTS)
+        self.means = songs.means()
+        if files.embeddings is not None:
+            self.songs = _table(files.embeddings, self.ids, model.model_id)
+        elif model.end_to_end:
+            raise InputError("a model that was trained end to end needs its songs' embeddings")
+        else:
+            self.songs = model.embed(songs)
+        self.warm = None if files.warm is None else _warm(files.warm, self.ids)
+
+    def parts(self, all_songs: bool) -> Parts:
+        """Say what each song was in the training."""
+        split = self.model.split
+        if all_songs:
+            split = type(split)(valid=0.0, test=0.5, seed=split.seed + 1)
+        return assign_parts(self.ids, self.groups, split)
+
+    def panel(
+        self, songs: Numbers, known: Numbers, *, k: int, rng: np.random.Generator
+    ) -> Comparison | None:
+        """Compare all methods on some songs; None if too few users can be judged."""
+        likes_known = np.zeros(len(self.users), np.bool_)
+        history = self.pairs["liked"].take(np.isin(self.pairs["liked"].song, known))
+        likes_known[history.user] = True
+        panel = make_panel(self.pairs, len(self.users), songs, users=likes_known & self.has_user)
+        if panel is None:
+            return None
+        return compare(panel, self._methods(songs, known, history, panel.likes), k=k, rng=rng)
+
+    def _methods(
+        self, songs: Numbers, known: Numbers, history: Pairs, likes: Numbers
+    ) -> dict[str, Method]:
+        users, embedded = self.users, self.songs[songs]
+        methods: dict[str, Method] = {
+            "metric": lambda who: users[who] @ embedded.T,
+            "shuffled audio": lambda who: _shuffled(users[who] @ embedded.T, who, self.seed),
+            "random": lambda who: _random(who, len(songs), self.seed),
+            "popularity in hindsight": lambda who: np.tile(likes.astype(float), (len(who), 1)),
+        }
+        numbers = np.unique(np.asarray(self.groups), return_inverse=True)[1]
+        of_artist = artist_likes(numbers, history, numbers[songs])
+        if of_artist.any():
+            methods["popularity of the artist"] = lambda who: np.tile(of_artist, (len(who), 1))
+        spaces: dict[str, tuple[FloatArray, int | None]] = {
+            "centroid, mean features": (self.means, None)
+        }
+        spaces[f"centroid, PCA-{COMPONENTS}"] = (self.means, COMPONENTS)
+        if self.store is not None:
+            spaces[f"centroid, {self.store.metadata.dimension}-d vector"] = (
+                _vectors(self.store, self.ids),
+                None,
+            )
+        for name, (features, components) in spaces.items():
+            methods[name] = _centroid(features, components, songs, known, history, len(users))
+        if self.warm is not None:
+            warm = self.warm[songs]
+            methods["songs known to the user model"] = lambda who: users[who] @ warm.T
+        return methods
+
+
+def _centroid(
+    features: FloatArray,
+    components: int | None,
+    songs: Numbers,
+    known: Numbers,
+    history: Pairs,
+    n_users: int,
+) -> Method:
+    everything = fit_projection(features[known], components=components)(features)
+    tastes = centroids(everything, history, n_users)
+    return lambda who: tastes[who] @ everything[songs].T
+
+
+def _random(who: Numbers, n_songs: int, seed: int) -> npt.NDArray[np.floating]:
+    return np.stack([np.random.default_rng([seed, 1, int(u)]).random(n_songs) for u in who])
+
+
+def _shuffled(
+    similarities: npt.NDArray[np.floating], who: Numbers, seed: int
+) -> npt.NDArray[np.floating]:
+    """Give every user the songs' audio in an order of chance, each user another one."""
+    rngs = [np.random.default_rng([seed, 2, int(user)]) for user in who]
+    return np.stack([rng.permutation(row) for rng, row in zip(rngs, similarities, strict=True)])
+
+
+def _users(
+    path: Path, ids: tuple[str, ...], model: MetricModel
+) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    """Return the users' unit embeddings, and which users have one."""
+    table = EmbeddingTable.open(path, kind="users")
+    model.check_space({table.model_id, table.metadata.space}, str(path))
+    rows = table.row_numbers(list(ids))
+    found = np.zeros((len(ids), table.dimension), np.float32)
+    found[rows >= 0] = table.embeddings[rows[rows >= 0]]
+    return unit(found), (rows >= 0) & found.any(1)
+
+
+def _table(path: Path, ids: tuple[str, ...], model_id: str) -> FloatArray:
+    table = EmbeddingTable.open(path, kind="songs")
+    if table.model_id != model_id:
+        raise InputError(f"{path}: was made by model {table.model_id}, not by {model_id}")
+    rows = table.row_numbers(list(ids))
+    if (rows < 0).any():
+        missing = ids[int(np.flatnonzero(rows < 0)[0])]
+        raise InputError(f"{path}: has no embedding of {missing!r}; embed all songs")
+    found: FloatArray = table.embeddings[rows]
+    return found
+
+
+def _warm(path: Path, ids: tuple[str, ...]) -> FloatArray:
+    """Return the user model's own embeddings; zeros of songs that it does not know."""
+    table = EmbeddingTable.open(path, kind="songs")
+    rows = table.row_numbers(list(ids))
+    found = np.zeros((len(ids), table.dimension), np.float32)
+    found[rows >= 0] = table.embeddings[rows[rows >= 0]]
+    return found
+
+
+def _vectors(store: VectorStore, ids: tuple[str, ...]) -> FloatArray:
+    """Return the songs' vectors; zeros of songs that the store does not have."""
+    place = {name: row for row, name in enumerate(store.ids)}
+    rows = np.array([place.get(name, -1) for name in ids])
+    found = np.zeros((len(ids), store.metadata.dimension), np.float32)
+    found[rows >= 0] = store.vectors[rows[rows >= 0]]
+    return found
+
+
+def _numbered(pairs: Pairs, number: npt.NDArray[np.int32]) -> Pairs:
+    return Pairs(pairs.user, number[pairs.song], pairs.weight, pairs.time)

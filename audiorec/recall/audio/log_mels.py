@@ -1,0 +1,127 @@
+"""Songs as log-mel segments, decoded in disposable workers: what an end-to-end model hears.
+
+    (song id, path) ──worker processes──▶ (T, 187, 96) float16, or why there is none
+
+A folder keeps what was decoded, a file a song, so that a run that was cut off does not decode
+anew. A segment takes 36 kB.
+"""
+
+import hashlib
+import io
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.audio.decode import decode
+from audiorec.audio.segment import segments
+from audiorec.extraction.catalogue import Source
+from audiorec.files.atomic import replaced
+from audiorec.files.own_files import read_own
+from audiorec.runs.workers import Answer, Limits, Workers
+from audiorec.spec import FeatureSpec
+from audiorec.store.segments import SongSegments
+
+DIGEST_BYTES = 32
+MAX_KEPT_BYTES = 1 << 30  # of a song: 29,000 segments, or a day
+HANDLER = "audiorec.recall.audio.log_mels:log_mel_handler"
+HalfArray = npt.NDArray[np.float16]
+
+
+def log_mel_handler(spec: FeatureSpec, max_segments: int) -> Callable[[str], HalfArray]:
+    """Make what a worker process runs: path in, segments (T, 187, 96) out.
+
+    Parameters
+    ----------
+    spec : FeatureSpec
+    max_segments : int
+        A longer song is thinned to so many, spread evenly; 0 for all.
+    """
+
+    def handle(path: str) -> HalfArray:
+        def consume(blocks: Any) -> HalfArray:
+            return np.stack([s.log_mel.astype(np.float16) for s in segments(blocks, spec)])
+
+        whole, _info = decode(path, consume, spec=spec)
+        song = SongSegments((path,), whole, np.array([0, len(whole)], np.int64))
+        rows, _owner = song.rows(np.array([0]), limit=max_segments)
+        thinned: HalfArray = whole[rows]
+        return thinned
+
+    return handle
+
+
+def decode_songs(
+    sources: Sequence[Source],
+    folder: Path,
+    *,
+    spec: FeatureSpec,
+    max_segments: int,
+    jobs: int = 1,
+    limits: Limits | None = None,
+) -> Iterator[tuple[Source, HalfArray | Answer]]:
+    """Yield each song's segments, or the worker's answer that says why there are none.
+
+    Parameters
+    ----------
+    sources : sequence of Source
+    folder : Path
+        Keeps the segments; of other songs, or of another content, nothing in it is used.
+    spec : FeatureSpec
+    max_segments : int
+    jobs : int
+    limits : Limits, optional
+
+    Yields
+    ------
+    source, found : Source, ndarray (T, 187, 96) float16 or Answer
+        In no order.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    keys = {s.song_id: _key(s, spec, max_segments) for s in sources}
+    todo = {}
+    for source in sources:
+        kept = _kept(folder / keys[source.song_id])
+        if kept is None:
+            todo[source.path] = source
+        else:
+            yield source, kept
+    if not todo:
+        return
+    with Workers(HANDLER, (spec, max_segments), jobs=jobs, limits=limits) as workers:
+        for answer in workers.map_unordered(todo):
+            source = todo[answer.item]
+            if answer.value is None:
+                yield source, answer
+            else:
+                _keep(folder / keys[source.song_id], answer.value)
+                yield source, answer.value
+
+
+def _key(source: Source, spec: FeatureSpec, max_segments: int) -> str:
+    parts = (source.path, source.size, source.mtime_ns, spec.fingerprint, max_segments)
+    return hashlib.sha256(repr(parts).encode("utf-8", "surrogatepass")).hexdigest()[:24] + ".npy"
+
+
+def _keep(path: Path, segments: HalfArray) -> None:
+    """Write segments as an npy with the sha256 of it behind."""
+    content = io.BytesIO()
+    np.save(content, segments, allow_pickle=False)
+    with replaced(path) as temporary:
+        temporary.write_bytes(content.getvalue() + hashlib.sha256(content.getbuffer()).digest())
+
+
+def _kept(path: Path) -> HalfArray | None:
+    """Return the segments that `_keep` wrote, None if there are none or they are damaged."""
+    with suppress(OSError, ValueError, EOFError):
+        content = read_own(path, MAX_KEPT_BYTES)
+        content, digest = content[:-DIGEST_BYTES], content[-DIGEST_BYTES:]
+        if hashlib.sha256(content).digest() == digest:
+            found = np.load(io.BytesIO(content), allow_pickle=False)
+            if found.dtype == np.float16 and found.ndim == 3:
+                kept: HalfArray = found
+                return kept
+    return None

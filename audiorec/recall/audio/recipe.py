@@ -1,0 +1,76 @@
+"""Everything but the data that decides what a metric model becomes."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from audiorec.errors import InputError
+from audiorec.learning.negatives import NegativeRule
+from audiorec.recall.audio.closed_form import Ridge
+
+Loss = Literal["hinge", "softmax"]
+Start = Literal["ridge", "random"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricRecipe:
+    """How a metric model is trained.
+
+    Attributes
+    ----------
+    loss : {"softmax", "hinge"}
+    margin : float
+        Of the hinge.
+    temperature : float
+        Of the softmax.
+    negatives : NegativeRule
+    start : {"ridge", "random"}
+        Where the linear part of the tower begins.
+    ridge : Ridge
+    balance : float
+        A pair is drawn by the number of its artist's pairs to the power ``-balance``: at 0
+        every pair is as likely, at 1 every artist.
+    batch_size : int
+        Pairs of a user and a liked song.
+    pairs_per_epoch : int
+        At most; all pairs where there are fewer.
+    segments : int
+        Of one song that are heard at once in training, drawn anew each time; 0 for all.
+    learning_rate, weight_decay : float
+        AdamW.
+    backbone_learning_rate : float
+        Of the backbone, where it is trained as well.
+    max_epochs, patience : int
+        Training ends after `patience` epochs without a better figure on held-out artists.
+    seed : int
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+
+    loss: Loss = "softmax"
+    margin: float = 0.2
+    temperature: float = 0.2
+    negatives: NegativeRule = field(default_factory=NegativeRule)
+    start: Start = "ridge"
+    ridge: Ridge = field(default_factory=Ridge)
+    balance: float = 0.75
+    batch_size: int = 128
+    pairs_per_epoch: int = 50_000
+    segments: int = 8
+    learning_rate: float = 5e-4
+    weight_decay: float = 1e-2
+    backbone_learning_rate: float = 3e-5
+    max_epochs: int = 40
+    patience: int = 5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.loss not in ("hinge", "softmax") or self.start not in ("ridge", "random"):
+            raise InputError(f"loss is hinge or softmax, start ridge or random; got {self}")
+        whole = (self.batch_size, self.pairs_per_epoch, self.patience)
+        if min(whole) < 1 or min(self.max_epochs, self.segments) < 0:
+            raise InputError("batch_size, pairs_per_epoch and patience must be at least 1")
+        if self.temperature <= 0 or not 0 <= self.margin <= 2:
+            raise InputError("temperature must be above 0 and margin in 0..2")

@@ -1,0 +1,86 @@
+"""What is asked of a cold start."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.recall.cold_start.assign import UNLIMITED, Limits
+
+ListOf = Literal["audience", "songs"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is asked for.
+
+    Attributes
+    ----------
+    lists : {"audience", "songs"}
+        A list of users for each song, or of songs for each user.
+    k : int
+        Length of a list, at most.
+    minimum : float
+        Least similarity.
+    per_user : int or None
+        In how many audiences a user may be, at most.
+    per_song : int or None
+        In how many users' lists a song may be, at most.
+    per_artist : int or None
+        How many songs of one artist a user is shown, at most.
+    quota : int
+        How many users every song reaches first.
+    exposures : int or None
+        Exposures to divide over all lists.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range, or does not belong to this kind of list.
+    """
+
+    lists: ListOf
+    k: int
+    minimum: float = -np.inf
+    per_user: int | None = None
+    per_song: int | None = None
+    per_artist: int | None = None
+    quota: int = 0
+    exposures: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.lists == "audience" and self.per_song is not None:
+            raise InputError("an audience has at most k users; per_song belongs to lists of songs")
+        if self.lists == "songs" and self.per_user is not None:
+            raise InputError("a list has at most k songs; per_user belongs to audiences")
+        if np.isnan(self.minimum):
+            raise InputError("the minimum similarity is not a number")
+        if self.exposures is not None and self.exposures < 0:
+            raise InputError(f"exposures must be 0 or more, got {self.exposures}")
+        if self.quota < 0:
+            raise InputError(f"quota must be 0 or more, got {self.quota}")
+        _ = self.limits  # whose own checks are made now, before anything is read
+
+    @property
+    def limits(self) -> Limits:
+        """The room on both sides."""
+        artist = UNLIMITED if self.per_artist is None else self.per_artist
+        if self.lists == "audience":
+            per_user = UNLIMITED if self.per_user is None else self.per_user
+            return Limits(per_song=self.k, per_user=per_user, per_artist=artist, quota=self.quota)
+        # Without a limit of their own, songs compete for their quota only.
+        per_song = self.per_song or max(1, self.quota)
+        return Limits(per_song=per_song, per_user=self.k, per_artist=artist, quota=self.quota)
+
+    @property
+    def competes(self) -> bool:
+        """Whether the lists depend on each other."""
+        if self.lists == "audience":
+            return self.limits.binds_users
+        return self.per_song is not None or self.quota > 0
+
+    @property
+    def choice_is_all(self) -> bool:
+        """Whether what songs compete for are the lists, and not only their quota."""
+        return self.lists == "audience" or self.per_song is not None

@@ -1,0 +1,203 @@
+"""What the files of a cold start look like.
+
+===================  =================================================================
+column               what
+===================  =================================================================
+song_id, user_id     text; in lists of songs the user comes first
+similarity           float32: the cosine
+rank                 int32 in the list, from 1
+exposure_share       float32: the candidate's part of the list's exposures, sum 1
+exposures            int32, where a total was asked for: whole numbers that add up to it
+preference_songs     int32: liked songs with a vector that the next two are made of
+preference_mean      list of float32[V]: the weighted mean of their vectors
+preference_spread    list of float32[V]: their weighted standard deviation
+===================  =================================================================
+
+The last three are there where listening and vectors were given: they are what a ranker reads of
+the user. Lists stand in the order of their ids, each by rank.
+"""
+
+import json
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.files.arrow import floats, integers
+from audiorec.files.parquet_files import open_parquet
+from audiorec.listening.history import Int64Array
+from audiorec.recall.cold_start.assign import Shown, nth_of_group
+from audiorec.recall.cold_start.exposures import rank_weights, whole_parts
+from audiorec.recall.cold_start.plan import ListOf
+from audiorec.recall.cold_start.sides import Side
+from audiorec.recall.cold_start.tastes import Tastes
+from audiorec.store.parquet import store_errors
+from audiorec.store.schema import METADATA_KEY, vector_type
+from audiorec.types import FloatArray
+
+FORMAT_VERSION = 1
+KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
+IDS: dict[ListOf, tuple[str, str]] = {
+    "audience": ("song_id", "user_id"),
+    "songs": ("user_id", "song_id"),
+}
+
+
+def list_schema(lists: ListOf, info: Mapping[str, Any], *, width: int | None, planned: bool) -> Any:
+    """Return the schema of a file of lists.
+
+    Parameters
+    ----------
+    lists : {"audience", "songs"}
+    info : mapping
+        Plan and models; goes into the metadata.
+    width : int or None
+        Numbers in a vector, where there are columns of preferences.
+    planned : bool
+        Whether there is a column of exposures.
+    """
+    columns = [(name, pa.string()) for name in IDS[lists]]
+    columns += [
+        ("similarity", pa.float32()),
+        ("rank", pa.int32()),
+        ("exposure_share", pa.float32()),
+    ]
+    if planned:
+        columns.append(("exposures", pa.int32()))
+    if width is not None:
+        columns.append(("preference_songs", pa.int32()))
+        columns += [(f"preference_{n}", vector_type(width)) for n in ("mean", "spread")]
+    metadata = {
+        "kind": KINDS[lists],
+        "format_version": FORMAT_VERSION,
+        "created_by": f"audiorec {version('audiorec')}",
+        **info,
+    }
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
+    return pa.schema(fields, metadata={METADATA_KEY: json.dumps(metadata).encode()})
+
+
+def list_table(
+    lists: ListOf,
+    songs: Side,
+    users: Side,
+    pairs: Shown,
+    schema: Any,
+    tastes: Tastes | None,
+    totals: Int64Array | None,
+) -> Any:
+    """Return the rows of some lists.
+
+    Parameters
+    ----------
+    lists : {"audience", "songs"}
+    songs, users : Side
+    pairs : Shown
+        By list, the most similar first.
+    schema : pyarrow.Schema
+        As `list_schema` gives it.
+    tastes : Tastes or None
+    totals : ndarray, shape (all lists,), int64, or None
+        Exposures of each list.
+    """
+    group = pairs.song if lists == "audience" else pairs.user
+    rank = nth_of_group(group)
+    shares, parts = _exposures(group, rank, totals)
+    columns: dict[str, Any] = {
+        "song_id": songs.id_array.take(integers(pairs.song)),
+        "user_id": users.id_array.take(integers(pairs.user)),
+        "similarity": _float_array(np.clip(pairs.similarity, -1.0, 1.0)),
+        "rank": integers(rank + 1),
+        "exposure_share": _float_array(shares),
+    }
+    if totals is not None:
+        columns["exposures"] = integers(parts)
+    if tastes is not None:
+        columns |= _preferences(tastes, pairs.user)
+    arrays = [columns[field.name].cast(field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def pair_schema(what: str, identity: str) -> Any:
+    """Return the schema of pairs that are kept while a job runs."""
+    columns = [("song", pa.int32()), ("user", pa.int32()), ("similarity", pa.float32())]
+    fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
+    metadata = json.dumps({"kind": what, "fingerprint": identity})
+    return pa.schema(fields, metadata={METADATA_KEY: metadata.encode()})
+
+
+def pair_table(pairs: Shown, schema: Any) -> Any:
+    """Return pairs as a table."""
+    arrays = [integers(pairs.song), integers(pairs.user), _float_array(pairs.similarity)]
+    arrays = [array.cast(field.type) for array, field in zip(arrays, schema, strict=True)]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def read_pairs(path: Path) -> Shown:
+    """Read what `pair_table` was written from."""
+    with store_errors(path), open_parquet(path) as file:
+        table = file.read()
+    song, user = (_ints(table.column(name)) for name in ("song", "user"))
+    chunks = [floats(chunk) for chunk in table.column("similarity").chunks]
+    return Shown(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))
+
+
+def count_lists(path: Path, k: int) -> tuple[int, int, int]:
+    """Return the rows of a file of lists, the lists in it, and those of length `k`."""
+    rows = filled = full = 0
+    with store_errors(path), open_parquet(path) as file:
+        for group in range(file.num_row_groups):
+            rank = _ints(file.read_row_group(group, columns=["rank"]).column("rank"))
+            rows += len(rank)
+            filled += int((rank == 1).sum())
+            full += int((rank == k).sum())
+    return rows, filled, full
+
+
+def _exposures(
+    group: npt.NDArray[np.int32], rank: Int64Array, totals: Int64Array | None
+) -> tuple[FloatArray, Int64Array]:
+    """Return each pair's share of its list's exposures, and how many they are."""
+    starts = np.flatnonzero(rank == 0)
+    stops = np.append(starts[1:], len(group))
+    lengths = stops - starts
+    weight = rank_weights(rank)
+    shares = weight / np.repeat(np.add.reduceat(weight, starts), lengths) if len(rank) else weight
+    parts = np.zeros(len(group), np.int64)
+    if totals is not None:
+        for start, stop in zip(starts, stops, strict=True):
+            parts[start:stop] = whole_parts(shares[start:stop], int(totals[group[start]]))
+    return shares.astype(np.float32), parts
+
+
+def _preferences(tastes: Tastes, user: npt.NDArray[np.int32]) -> dict[str, Any]:
+    users, place = np.unique(user, return_inverse=True)
+    found = tastes.features(users.astype(np.int64))
+    return {
+        "preference_songs": integers(found.songs[place]),
+        "preference_mean": _lists(found.mean[place]),
+        "preference_spread": _lists(found.spread[place]),
+    }
+
+
+def _lists(rows: FloatArray) -> Any:
+    return pa.FixedSizeListArray.from_arrays(
+        _float_array(rows.reshape(-1)), type=vector_type(rows.shape[1])
+    )
+
+
+def _float_array(values: FloatArray) -> Any:
+    numbers = np.ascontiguousarray(values, np.float32)
+    return pa.Array.from_buffers(pa.float32(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _ints(column: Any) -> npt.NDArray[np.int32]:
+    chunks = [
+        np.frombuffer(chunk.buffers()[1], np.int32, len(chunk), 4 * chunk.offset)
+        for chunk in column.chunks
+    ]
+    return np.concatenate([np.empty(0, np.int32), *chunks])

@@ -1,0 +1,159 @@
+"""What users like, as audio: the mean and the spread of the vectors of their liked songs.
+
+Without any trained model a user's taste is a *preference profile*: the weighted mean of the
+liked songs' vectors, standardised and weighted as `similar` does it, brought to length 1. A
+new song's similarity to a user is its cosine with that profile.
+
+For a ranker the plain vectors matter: their weighted mean, and their weighted standard
+deviation, which tells a listener of one kind of music from a listener of everything.
+
+Weights are those of the user model's histories: ``log2(1 + w)`` of a like's weight, halved
+with every half-life that it is older than the user's newest like.
+"""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.listening.history import (
+    Histories,
+    Int64Array,
+    Likes,
+    histories,
+    mean_and_spread,
+    mean_inputs,
+    whole,
+)
+from audiorec.search.library import Library
+from audiorec.search.similar import WEIGHTS_BY, Similarity
+from audiorec.types import FloatArray, Pairs, Preferences
+
+BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
+HALF_LIFE_DAYS = 90.0
+MAX_HISTORY = 100  # newest likes
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What a ranker reads of n users.
+
+    Attributes
+    ----------
+    songs : ndarray, shape (n,), int64
+        Liked songs with a vector.
+    mean, spread : ndarray, shape (n, V), float32
+        0 for a user without one.
+    """
+
+    songs: Int64Array
+    mean: FloatArray
+    spread: FloatArray
+
+
+class Tastes:
+    """The liked songs of users over the vectors of a store.
+
+    Parameters
+    ----------
+    preferences : Preferences
+    store : Library
+    user_ids : sequence of str, optional
+        Whose tastes, in this order; by default all users of the preferences.
+    half_life_days : float or None
+    max_history : int
+
+    Attributes
+    ----------
+    user_ids : tuple of str
+    """
+
+    def __init__(
+        self,
+        preferences: Preferences,
+        store: Library,
+        *,
+        user_ids: Sequence[str] | None = None,
+        half_life_days: float | None = HALF_LIFE_DAYS,
+        max_history: int = MAX_HISTORY,
+    ) -> None:
+        self.user_ids = tuple(preferences.user_ids if user_ids is None else user_ids)
+        self._store = store
+        self._half_life = half_life_days
+        self._likes = _likes(preferences, self.user_ids, store.ids)
+        self._spans = whole(self._likes, max_history=max_history)
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector of the store."""
+        return self._store.metadata.dimension
+
+    @property
+    def counts(self) -> Int64Array:
+        """Liked songs with a vector of each user, as far as they are read: shape (U,)."""
+        return self._spans.stop - self._spans.first
+
+    def take(self, users: Int64Array) -> "Tastes":
+        """Return the tastes of some users, by their numbers."""
+        chosen = copy(self)
+        chosen.user_ids = tuple(self.user_ids[i] for i in users)
+        chosen._spans = self._spans.take(users)
+        return chosen
+
+    def features(self, users: Int64Array) -> Features:
+        """Return what a ranker reads of some users."""
+        mean, spread = mean_and_spread(self._histories(users), self._store.vectors)
+        return Features(self.counts[users], mean, spread)
+
+    def profiles(self, similarity: Similarity) -> FloatArray:
+        """Return the preference profiles of all users: shape (U, W), float32.
+
+        Of length 1; zeros for a user without liked songs.
+
+        Parameters
+        ----------
+        similarity : Similarity
+            Of the same store.
+        """
+        found = np.empty((len(self), similarity.units.shape[1]), np.float32)
+        for start in range(0, len(self), BLOCK_ROWS):
+            users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
+            mean = mean_inputs(self._histories(users), similarity.units).astype(np.float64)
+            length = np.sqrt(np.square(mean).sum(axis=1, keepdims=True))
+            found[users] = mean / np.where(length > 0, length, 1.0)
+        return found
+
+    def _histories(self, users: Int64Array) -> Histories:
+        return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)
+
+
+def store_similarity(store: Library) -> Similarity:
+    """Return the comparison that `similar` uses by default."""
+    weights = WEIGHTS_BY["vector"]
+    return store.similarity([weights.get(name, 0.0) for name in store.metadata.statistics])
+
+
+def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:
+    """Return the likes of these users of these songs, numbered by both."""
+    liked = preferences.liked
+    user = numbers_of(preferences.user_ids, user_ids)[liked.user]
+    song = numbers_of(preferences.song_ids, song_ids)[liked.song]
+    known = (user >= 0) & (song >= 0)
+    pairs = Pairs(
+        user[known].astype(np.int32),
+        song[known].astype(np.int32),
+        liked.weight[known],
+        liked.time[known],
+    )
+    return Likes.from_pairs(pairs, len(user_ids))
+
+
+def numbers_of(names: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.int64]:
+    """Return where each name stands in another list, -1 where it does not: shape (n,), int64."""
+    places = {name: i for i, name in enumerate(among)}
+    return np.fromiter((places.get(name, -1) for name in names), np.int64, len(names))

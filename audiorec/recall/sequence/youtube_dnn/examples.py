@@ -1,0 +1,128 @@
+"""Likes as examples to learn from: who is held out, what an epoch holds, what a batch holds.
+
+Each draw has a generator of its own, seeded by what it is for, so that an epoch and a step can
+be made again without those before them.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.listening.history import Histories, Int64Array, Likes, Spans, before, histories
+from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
+from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
+from audiorec.types import FloatArray
+
+# What random numbers are for; the second part of a seed.
+HELD_OUT, EPOCH, STEP, JUDGE = range(4)
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B examples.
+
+    Attributes
+    ----------
+    user, target : ndarray, shape (B,), int64
+        Row of the user, and of the song that was liked.
+    by_vector, by_id : Histories
+        As `split_history` gives them.
+    lengths : ndarray, shape (B, 2), float32
+    """
+
+    user: Int64Array
+    target: Int64Array
+    by_vector: Histories
+    by_id: Histories
+    lengths: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+class Examples:
+    """The likes of a training as examples.
+
+    Parameters
+    ----------
+    likes : Likes
+        Songs are rows of `catalogue`, which are also the rows of the model's tables.
+    catalogue : Catalogue
+    recipe : UsersRecipe
+    """
+
+    def __init__(self, likes: Likes, catalogue: Catalogue, recipe: UsersRecipe) -> None:
+        self.likes = likes
+        self.catalogue = catalogue
+        self.recipe = recipe
+        self.user = likes.user
+        self._spans = before(likes, max_history=recipe.max_history)
+
+    def batch(self, places: Int64Array, *, drop: npt.NDArray[np.bool_] | None = None) -> Batch:
+        """Return the examples at places in the sequences of likes.
+
+        Parameters
+        ----------
+        places : ndarray, shape (B,), int64
+        drop : ndarray, shape (B,), bool, optional
+            Whose history is hidden, so that the profile alone has to answer.
+        """
+        spans = self._spans.take(places)
+        if drop is not None:
+            spans = Spans(spans.first, np.where(drop, spans.first, spans.stop), spans.without)
+        past = histories(self.likes, spans, half_life_days=self.recipe.half_life_days)
+        by_vector, by_id, history = split_history(
+            past, self.catalogue, with_ids=self.recipe.id_width > 0
+        )
+        lengths = length_columns(history, self.recipe.max_history)
+        return Batch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
+
+
+def held_out(likes: Likes, recipe: UsersRecipe) -> npt.NDArray[np.bool_]:
+    """Choose the likes that say when to stop: shape (E,), bool.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to hold out, or nothing is left to learn from.
+    """
+    rng = generator(recipe, HELD_OUT)
+    counts = np.diff(likes.starts)
+    if recipe.hold_out == "users":
+        able = np.flatnonzero(counts > 0)
+        hint = "hold out later likes instead"
+    else:
+        able = np.flatnonzero(counts > 1)
+        able = able[~np.isnan(likes.time[likes.starts[able]])]  # without times nothing is later
+        hint = "hold out users instead"
+    wanted = min(max(1, round(recipe.held_out_share * len(able))), len(able) - 1)
+    if wanted < 1:
+        raise InputError(f"too few users with likes to hold any out by {recipe.hold_out}; {hint}")
+    chosen = rng.choice(able, wanted, replace=False)
+    held = np.zeros(len(likes.song), np.bool_)
+    if recipe.hold_out == "users":
+        held[np.isin(likes.user, chosen)] = True
+    else:
+        held[likes.starts[chosen + 1] - 1] = True
+    return held
+
+
+def epoch_places(
+    likes: Likes, learnt_from: npt.NDArray[np.bool_], recipe: UsersRecipe, epoch: int
+) -> Int64Array:
+    """Return the examples of one epoch, shuffled: at most `targets_per_user` of each user."""
+    rng = generator(recipe, EPOCH, epoch)
+    places = rng.permutation(np.flatnonzero(learnt_from))
+    user = likes.user[places]
+    order = np.argsort(user, kind="stable")
+    counts = np.bincount(user, minlength=len(likes))
+    nth = np.empty(len(places), np.int64)  # of the user's examples in this epoch
+    nth[order] = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
+    return places[nth < recipe.targets_per_user]
+
+
+def generator(recipe: UsersRecipe, purpose: int, *numbers: int) -> np.random.Generator:
+    """Return the generator of one draw."""
+    return np.random.default_rng([recipe.seed, purpose, *numbers])

@@ -1,0 +1,253 @@
+"""Demographics: a table of what is known of users, as numbers that a network reads.
+
+    profiles.csv ──read_profiles──▶ columns ──Encoder.fit──▶ Encoder ──encode──▶ (U, P)
+
+Text and yes/no columns are categories: one column of the result for each frequent value, one
+for all others, one for "not known". Numbers are standardised over the users that were
+trained on, and have a second column that is 1 where the number is not known.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from audiorec.errors import InputError
+from audiorec.files.user_files import check_csv_header, input_errors, read_parquet
+from audiorec.types import FloatArray
+
+USER_ID = "user_id"
+MIN_COUNT = 5  # users that share a value before it has a column of its own
+MAX_VALUES = 100  # columns for the values of one category
+LARGEST_NUMBER = 1e100  # its square, and the sum of many, is still a float64
+MAX_DEVIATION = 5.0  # standard deviations; a typing error in an age is not an elephant
+MISSING, OTHER = "missing", "other"
+
+
+@dataclass(frozen=True, slots=True)
+class Profiles:
+    """A table of users.
+
+    Attributes
+    ----------
+    user_ids : tuple of str
+    categories : mapping of str to sequence of (str or None), length U
+    numbers : mapping of str to ndarray, shape (U,), float64
+        NaN where not known.
+    """
+
+    user_ids: tuple[str, ...]
+    categories: Mapping[str, Sequence[str | None]]
+    numbers: Mapping[str, Any]
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    def for_users(self, user_ids: Sequence[str]) -> "Profiles":
+        """Return the rows of these users, in this order; nothing is known of strangers."""
+        places = {name: i for i, name in enumerate(self.user_ids)}
+        rows = [places.get(name, -1) for name in user_ids]
+        at = np.asarray(rows, np.int64)
+        return Profiles(
+            tuple(user_ids),
+            {
+                name: [values[i] if i >= 0 else None for i in rows]
+                for name, values in self.categories.items()
+            },
+            {
+                name: np.where(at >= 0, np.append(values, np.nan)[at], np.nan)
+                for name, values in self.numbers.items()
+            },
+        )
+
+
+def no_profiles(user_ids: Sequence[str]) -> Profiles:
+    """Return profiles without a column."""
+    return Profiles(tuple(user_ids), {}, {})
+
+
+def read_profiles(path: str | Path) -> Profiles:
+    """Read a table of users.
+
+    Parameters
+    ----------
+    path : path
+        Parquet, or CSV with a header. Column ``user_id`` names the user; text and yes/no
+        columns are categories, numbers are numbers. An empty cell is "not known".
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, has no ``user_id``, a user is named twice or not at all,
+        a column is of another type, or a number is infinite.
+    """
+    path = Path(path)
+    table = _read_table(path)
+    if table.column_names.count(USER_ID) != 1:
+        raise InputError(f"{path}: needs one column {USER_ID!r}, has {table.column_names}")
+    ids = _ids(table.column(USER_ID), path)
+    categories: dict[str, list[str | None]] = {}
+    numbers: dict[str, Any] = {}
+    for name in table.column_names:
+        kind = table.schema.field(name).type
+        if name == USER_ID or pa.types.is_null(kind):
+            continue
+        if pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
+            numbers[name] = _numbers(table.column(name), path, name)
+        elif _is_text(kind) or pa.types.is_boolean(kind):
+            categories[name] = _texts(table.column(name))
+        else:
+            raise InputError(f"{path}: column {name!r} is {kind}; texts and numbers are read")
+    return Profiles(tuple(ids), categories, numbers)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoder:
+    """Which columns are read, and how; plain values that go into a model's JSON.
+
+    Attributes
+    ----------
+    categories : mapping of str to tuple of str
+        Values that have a column of their own, the most frequent first.
+    numbers : mapping of str to (mean, standard deviation)
+    """
+
+    categories: Mapping[str, tuple[str, ...]]
+    numbers: Mapping[str, tuple[float, float]]
+
+    @classmethod
+    def fit(cls, profiles: Profiles) -> "Encoder":
+        """Learn the values and the scales from the users that a model is trained on."""
+        categories = {name: _frequent(values) for name, values in profiles.categories.items()}
+        numbers = {name: _scale(values) for name, values in profiles.numbers.items()}
+        return cls(categories, numbers)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Columns of the result: ``country=SE``, ``country=other``, ``age``, ``age=missing``."""
+        names: list[str] = []
+        for name, values in self.categories.items():
+            names += [f"{name}={value}" for value in (*values, OTHER, MISSING)]
+        for name in self.numbers:
+            names += [name, f"{name}={MISSING}"]
+        return tuple(names)
+
+    def encode(self, profiles: Profiles) -> FloatArray:
+        """Encode users: shape (U, P), float32.
+
+        A column that `profiles` lacks counts as "not known"; one that the encoder does not
+        know is passed over.
+        """
+        n = len(profiles)
+        parts = [np.zeros((n, 0))]
+        for name, values in self.categories.items():
+            parts.append(_one_hot(profiles.categories.get(name, [None] * n), values))
+        for name, (mean, std) in self.numbers.items():
+            numbers = np.asarray(profiles.numbers.get(name, np.full(n, np.nan)), np.float64)
+            scaled = np.clip((numbers - mean) / std, -MAX_DEVIATION, MAX_DEVIATION)
+            parts.append(np.stack([np.nan_to_num(scaled, nan=0.0), np.isnan(numbers)], axis=1))
+        encoded: FloatArray = np.concatenate(parts, axis=1).astype(np.float32)
+        return encoded
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "numbers": {name: list(scale) for name, scale in self.numbers.items()},
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> "Encoder":
+        """Read what `to_json` returned.
+
+        Raises
+        ------
+        KeyError, TypeError, ValueError
+            If it is something else.
+        """
+        categories = {
+            str(name): tuple(str(value) for value in values)
+            for name, values in content["categories"].items()
+        }
+        numbers = {
+            str(name): (float(mean), float(std)) for name, (mean, std) in content["numbers"].items()
+        }
+        return cls(categories, numbers)
+
+
+def _read_table(path: Path) -> Any:
+    failure = "cannot be read as a table"
+    if path.suffix.lower() != ".csv":
+        return read_parquet(path, failure, wanted=None)
+    check_csv_header(path, failure)
+    with input_errors(path, failure):
+        # An id of digits is still an id: "007" must not become 7.
+        options = pa.csv.ConvertOptions(
+            column_types={USER_ID: pa.string()}, strings_can_be_null=True
+        )
+        return pa.csv.read_csv(path, convert_options=options)
+
+
+def _ids(column: Any, path: Path) -> list[str]:
+    if not (_is_text(column.type) or pa.types.is_integer(column.type)):
+        raise InputError(f"{path}: column {USER_ID!r} is {column.type}, expected texts")
+    ids: list[str] = column.cast(pa.string()).to_pylist()
+    seen: dict[str, int] = {}
+    for row, name in enumerate(ids, start=1):
+        if not name:
+            raise InputError(f"{path}: row {row} has no {USER_ID}")
+        if name in seen:
+            raise InputError(f"{path}: rows {seen[name]} and {row} have the {USER_ID} {name!r}")
+        seen[name] = row
+    return ids
+
+
+def _is_text(kind: Any) -> bool:
+    if pa.types.is_dictionary(kind):
+        kind = kind.value_type
+    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
+
+
+def _numbers(column: Any, path: Path, name: str) -> Any:
+    values = [np.nan if v is None else float(v) for v in column.to_pylist()]
+    numbers = np.asarray(values, np.float64)
+    bad = np.flatnonzero(np.abs(numbers) > LARGEST_NUMBER)
+    if len(bad):
+        row = int(bad[0])
+        size = "infinite" if np.isinf(numbers[row]) else f"over {LARGEST_NUMBER:g}"
+        raise InputError(f"{path}: column {name!r} is {size} in row {row + 1}")
+    return numbers
+
+
+def _texts(column: Any) -> list[str | None]:
+    if pa.types.is_boolean(column.type):
+        column = column.cast(pa.string())  # true and false, as a CSV has them
+    values = [None if v is None else str(v).strip() for v in column.to_pylist()]
+    return [value or None for value in values]
+
+
+def _frequent(values: Sequence[str | None]) -> tuple[str, ...]:
+    counts = Counter(value for value in values if value is not None)
+    ranked = sorted(counts.items(), key=lambda pair: (-pair[1], pair[0]))
+    return tuple(value for value, count in ranked[:MAX_VALUES] if count >= MIN_COUNT)
+
+
+def _scale(values: Any) -> tuple[float, float]:
+    known = values[~np.isnan(values)]
+    if len(known) == 0:
+        return 0.0, 1.0
+    return float(known.mean()), float(known.std()) or 1.0
+
+
+def _one_hot(values: Sequence[str | None], known: Sequence[str]) -> Any:
+    places = {value: i for i, value in enumerate(known)}
+    other, missing = len(known), len(known) + 1
+    column = [missing if v is None else places.get(v, other) for v in values]
+    encoded = np.zeros((len(column), len(known) + 2))
+    encoded[np.arange(len(column)), np.asarray(column, np.int64)] = 1.0
+    return encoded

@@ -1,0 +1,369 @@
+"""Disposable worker processes: one item in, one answer out, and no item takes another along.
+
+Native decoders crash, hang and eat memory. Each item is therefore handled in a child
+process that may die: the parent knows which item the child held, reports that one, starts
+a new child and goes on. joblib schedules the items over threads, each of which owns one
+child, so that ``jobs=1`` is as safe as ``jobs=16`` and answers stream in as they are done.
+
+    items ──joblib threads──▶ Worker.ask(item) ──pipe──▶ child: handler(item) ──▶ answers
+
+A child is a fresh Python that runs `main`, not a fork or a re-import of the caller's script:
+a notebook, or a script without a ``__main__`` guard, can start a run. It finds its modules
+where its parent does, the current folder left out (`audiorec.runs.imports`). The answers travel by
+pickle between a parent and its own child, never through a file.
+"""
+
+import contextlib
+import faulthandler
+import importlib
+import os
+import pickle
+import queue
+import signal
+import struct
+import subprocess
+import sys
+import threading
+import time
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import IO, Any
+
+from audiorec.errors import AudiorecError, Failure
+from audiorec.runs.imports import clean_environment, trusted_path
+
+ITEMS_PER_CHILD = 500  # then a fresh child: bounds what a leaking native library can hold
+ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+PARENT_CHECK_S = 1.0
+GRACE_S = 60.0  # after its time limit a child without a parent ends by itself
+MAX_TIMER_S = 1e6  # what a C timer takes
+# What a child runs: the path comes first, before anything is looked for.
+_START = "import sys; sys.path[:] = sys.argv[4:]; from audiorec.runs.workers import main; main()"
+_HEADER = struct.Struct("<Q")  # length of the pickled frame that follows, in bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What became of one item.
+
+    Attributes
+    ----------
+    item : object
+        The item as it was given.
+    value : object
+        What the handler returned, or None.
+    error : AudiorecError or None
+        What the handler raised on purpose.
+    failure : Failure or None
+        ``crashed``, ``timeout`` or ``oom`` when the child did not live to answer, and
+        ``crashed`` for an unexpected exception.
+    message : str
+        For a failure: what is known of it, in one line.
+    wall_s : float
+        Seconds from the question to the answer.
+    """
+
+    item: Any
+    value: Any = None
+    error: AudiorecError | None = None
+    failure: Failure | None = None
+    message: str = ""
+    wall_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one item may use before its child is ended."""
+
+    timeout_s: float = 900.0  # wall-clock seconds
+    memory_bytes: int = 4 << 30  # address space of a child; 0 for no limit
+
+
+class Workers:
+    """A pool of disposable child processes that all run the same handler.
+
+    Parameters
+    ----------
+    factory : str
+        ``package.module:function``; called once in each child with `arguments`, it
+        returns the handler that is called with each item.
+    arguments : tuple
+        Picklable arguments of the factory.
+    jobs : int
+        Number of children, each of one thread.
+    limits : Limits
+    """
+
+    def __init__(
+        self,
+        factory: str,
+        arguments: tuple[Any, ...] = (),
+        *,
+        jobs: int = 1,
+        limits: Limits | None = None,
+    ) -> None:
+        self._setup = pickle.dumps((factory, arguments))
+        self._jobs = jobs
+        self._limits = limits or Limits()
+        self._idle: queue.SimpleQueue[_Child] = queue.SimpleQueue()
+        self._children: set[_Child] = set()
+        self._closed = False
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def map_unordered(self, items: Iterable[Any]) -> Iterator[Answer]:
+        """Yield one `Answer` per item, in the order in which they are done.
+
+        `items` is drawn lazily, a few ahead of the work: a caller that ends its iterable
+        early gets the answers of what is in flight and no more.
+        """
+        if self._jobs == 1:  # nothing to schedule; importing joblib takes 0.1 CPU-seconds
+            yield from map(self.ask, items)
+            return
+        from joblib import Parallel, delayed
+
+        parallel = Parallel(
+            n_jobs=self._jobs,
+            backend="threading",
+            return_as="generator_unordered",
+            pre_dispatch=self._jobs,
+            batch_size=1,
+        )
+        answers = parallel(delayed(self.ask)(item) for item in items)
+        try:
+            for answer in answers:  # noqa: UP028 - `yield from` would close it with a warning
+                yield answer
+        finally:
+            with warnings.catch_warnings():  # joblib warns of what is in flight, which is meant
+                warnings.simplefilter("ignore")
+                answers.close()
+
+    def ask(self, item: Any) -> Answer:
+        """Answer one item at once; any thread may ask."""
+        started = time.monotonic()
+        child = self._take()
+        try:
+            answer = child.ask(item, self._limits.timeout_s)
+        except BaseException:  # Ctrl-C, say: its answer would be taken for that of the next item
+            self._end(child)
+            raise
+        if child.alive and child.asked < ITEMS_PER_CHILD:
+            self._idle.put(child)
+        else:
+            self._end(child)
+        return replace(answer, wall_s=time.monotonic() - started)
+
+    def close(self) -> None:
+        """End all children at once; items in flight are abandoned."""
+        self._closed = True
+        for child in tuple(self._children):
+            child.kill()
+        self._children.clear()
+
+    def _end(self, child: "_Child") -> None:
+        child.kill()
+        self._children.discard(child)
+
+    def _take(self) -> "_Child":
+        with contextlib.suppress(queue.Empty):
+            while True:
+                child = self._idle.get_nowait()
+                if child.is_running:  # else someone ended it while it waited: no item's fault
+                    return child
+                self._end(child)
+        child = _Child(self._setup, self._limits)
+        self._children.add(child)
+        if self._closed:  # closed while this thread was starting it
+            child.kill()
+        return child
+
+
+class _Child:
+    """One child process and the pipe to it."""
+
+    def __init__(self, setup: bytes, limits: Limits) -> None:
+        about = [os.getpid(), limits.memory_bytes, limits.timeout_s]
+        self.asked = 0
+        self.alive = True
+        self._timed_out = False
+        self._process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, *_flags(), "-c", _START, *map(str, about), *trusted_path()],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=None if sys.stderr else subprocess.DEVNULL,  # None is closed: not to a pipe
+            env={**clean_environment(), **ONE_THREAD},
+            start_new_session=True,  # Ctrl-C in the terminal is the parent's to handle
+        )
+        self._unsent: bytes | None = setup
+
+    def ask(self, item: Any, timeout_s: float) -> Answer:
+        """Send `item`, wait for the answer, and find the cause when none comes."""
+        self.asked += 1
+        timer = threading.Timer(timeout_s, self._time_out)
+        timer.daemon = True
+        timer.start()
+        try:
+            kind, value = self._exchange(item)
+        except (EOFError, OSError):
+            failure, message = self._cause_of_death(timeout_s)
+            return Answer(item, failure=failure, message=message)
+        finally:
+            timer.cancel()
+        if kind == "value":
+            return Answer(item, value=value)
+        if kind == "error":
+            return Answer(item, error=value)
+        self.alive = False  # after a surprise the child's state is not to be trusted
+        return Answer(item, failure=Failure(kind), message=value)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End the process and close the pipe."""
+        self.alive = False
+        self._process.kill()
+        self._process.wait()
+        for stream in (self._process.stdin, self._process.stdout):
+            if stream is not None:
+                with contextlib.suppress(OSError):
+                    stream.close()
+
+    def _exchange(self, item: Any) -> tuple[str, Any]:
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None  # noqa: S101 - both are pipes by construction
+        assert stdout is not None  # noqa: S101
+        if self._unsent is not None:
+            _write_frame(stdin, self._unsent)
+            self._unsent = None
+        _write_frame(stdin, pickle.dumps(item))
+        kind, value = pickle.loads(_read_frame(stdout))  # noqa: S301 - our own child
+        return kind, value
+
+    def _time_out(self) -> None:
+        self._timed_out = True
+        self._process.kill()
+
+    def _cause_of_death(self, timeout_s: float) -> tuple[Failure, str]:
+        self.alive = False
+        code = self._process.wait()
+        if self._timed_out:
+            return Failure.TIMEOUT, f"took longer than {timeout_s:g} s; --timeout raises the limit"
+        if code == -getattr(signal, "SIGKILL", 9):  # the name is missing on Windows
+            return Failure.OOM, "the worker was killed, most likely by the system for its memory"
+        if code < 0:
+            return Failure.CRASHED, f"the worker died of {signal.Signals(-code).name}"
+        return Failure.CRASHED, f"the worker ended with exit code {code}"
+
+
+def _flags() -> list[str]:
+    """Isolated from the current folder and the environment; file names encoded as here."""
+    flags = ["-I", "-X", f"utf8={sys.flags.utf8_mode}"]
+    return [*flags, "-B"] if sys.dont_write_bytecode else flags
+
+
+def _write_frame(stream: IO[bytes], payload: bytes) -> None:
+    stream.write(_HEADER.pack(len(payload)))
+    stream.write(payload)
+    stream.flush()
+
+
+def _read_frame(stream: IO[bytes]) -> bytes:
+    (length,) = _HEADER.unpack(_read_exactly(stream, _HEADER.size))
+    return _read_exactly(stream, length)
+
+
+def _read_exactly(stream: IO[bytes], length: int) -> bytes:
+    data = stream.read(length)
+    if len(data) < length:
+        raise EOFError("the other end closed the pipe")
+    return data
+
+
+def _answer(handler: Callable[[Any], Any], item: Any) -> tuple[str, Any]:
+    """Call the handler; every outcome is a frame that the parent can read."""
+    try:
+        return "value", handler(item)
+    except AudiorecError as error:
+        return "error", error
+    except MemoryError:
+        return Failure.OOM.value, "out of memory; --memory-limit raises the limit"
+    except Exception as error:  # noqa: BLE001 - the one place: a bug costs one item, with its name
+        where = traceback.extract_tb(error.__traceback__)[-1]
+        place = f"{os.path.basename(where.filename)}:{where.lineno}"  # noqa: PTH119
+        return Failure.CRASHED.value, f"unexpected {type(error).__name__} at {place}: {error}"
+
+
+def _limit_memory(memory_bytes: int) -> None:
+    if not memory_bytes:
+        return
+    with contextlib.suppress(ImportError, OSError, ValueError):  # no such limit on this system
+        import resource
+
+        resource.setrlimit(resource.RLIMIT_AS, (memory_bytes, memory_bytes))
+
+
+def _end_with(parent: int) -> None:
+    """End soon after the parent does, also in the middle of an item."""
+
+    def watch() -> None:
+        while os.getppid() == parent:
+            time.sleep(PARENT_CHECK_S)
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+@contextlib.contextmanager
+def _last_resort(seconds: float, sink: IO[str]) -> Iterator[None]:
+    """End this process if the block takes too long, even in a library that lets no one else run.
+
+    The parent ends a child that is late; this is for a child whose parent was killed.
+    """
+    faulthandler.dump_traceback_later(min(seconds, MAX_TIMER_S), exit=True, file=sink)
+    try:
+        yield
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def main() -> None:
+    """Serve items from standard input until it closes: the body of a child process."""
+    parent, memory_bytes, timeout_s = int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    source = os.fdopen(os.dup(0), "rb")
+    sink = os.fdopen(os.dup(1), "wb")
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # a library that prints must not write into the answers
+    _limit_memory(memory_bytes)
+    _end_with(parent)
+    with (
+        contextlib.suppress(EOFError, BrokenPipeError),
+        open(os.devnull, "w") as nowhere,  # noqa: PTH123 - the name of a device
+    ):
+        setup = _read_frame(source)
+        handler: Callable[[Any], Any] | None = None
+        while True:
+            item = pickle.loads(_read_frame(source))  # noqa: S301 - our own parent
+            with _last_resort(timeout_s + GRACE_S, nowhere):
+                kind, value = ("value", handler) if handler else _answer(_make_handler, setup)
+                if kind == "value":
+                    handler = value
+                    kind, value = _answer(value, item)
+                answer = pickle.dumps((kind, value))
+            _write_frame(sink, answer)
+
+
+def _make_handler(setup: bytes) -> Callable[[Any], Any]:
+    factory, arguments = pickle.loads(setup)  # noqa: S301 - our own parent
+    module, function = factory.split(":")
+    handler: Callable[[Any], Any] = getattr(importlib.import_module(module), function)(*arguments)
+    return handler

@@ -1,0 +1,190 @@
+"""The best songs of a ranking, spread: at most so many of one artist, not all alike.
+
+    search(m) → best m rows   ──select──▶  k rows within all limits
+
+The ranking is asked for more songs until `k` are found or it has no more, so a limit makes
+a list worse but never shorter than it has to be.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.search.codes import UNKNOWN
+from audiorec.types import FloatArray
+
+Rows = npt.NDArray[np.int64]
+Ranking = tuple[Rows, npt.NDArray[np.float64]]
+
+OVERFETCH = 4  # times more songs each time the ranking is asked again
+POOL = 10  # songs to choose each diverse song from, times k
+POOL_MIN = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """At most so many songs of one kind.
+
+    Attributes
+    ----------
+    kinds : ndarray, shape (n,), int
+        The kind of each song of the store; songs of kind `UNKNOWN` (-1) are not limited.
+    most : int
+        1 or more.
+    """
+
+    kinds: npt.NDArray[np.int32]
+    most: int
+
+
+class Tally:
+    """Counts songs by kind and says which may still come.
+
+    Parameters
+    ----------
+    limits : sequence of Limit
+    taken : iterable of int
+        Rows that count from the start, whether they are within the limits or not.
+    """
+
+    def __init__(self, limits: Sequence[Limit], taken: Iterable[int] = ()) -> None:
+        self._limits = limits
+        self._counts: list[Counter[int]] = [Counter() for _ in limits]
+        for row in taken:
+            self.add(row)
+
+    def fits(self, row: int) -> bool:
+        """Return whether one more song, this one, stays within all limits."""
+        for limit, counts in zip(self._limits, self._counts, strict=True):
+            kind = int(limit.kinds[row])
+            if kind != UNKNOWN and counts[kind] >= limit.most:
+                return False
+        return True
+
+    def add(self, row: int) -> None:
+        """Count a song."""
+        for limit, counts in zip(self._limits, self._counts, strict=True):
+            counts[int(limit.kinds[row])] += 1
+
+    def remove(self, row: int) -> None:
+        """Take a song back."""
+        for limit, counts in zip(self._limits, self._counts, strict=True):
+            counts[int(limit.kinds[row])] -= 1
+
+
+def select(
+    search: Callable[[int], Ranking],
+    k: int,
+    *,
+    limits: Sequence[Limit] = (),
+    taken: Iterable[int] = (),
+    diversity: float = 0.0,
+    units: Callable[[Rows], FloatArray] | None = None,
+) -> Ranking:
+    """Choose `k` songs of a ranking.
+
+    Parameters
+    ----------
+    search : function
+        Given m, returns the m best rows and their similarities, the best first; fewer if
+        there are no more.
+    k : int
+        Fewer rows come back only if the whole ranking has no more within the limits.
+    limits : sequence of Limit
+        Hold for the rows that come back together with `taken`.
+    taken : iterable of int
+        Rows that count against the limits and are not in the ranking: the query's.
+    diversity : float, from 0 to 1
+        0 keeps the order of the ranking. Above, each song is the one with the largest
+        ``(1 - diversity) * similarity - diversity * r``, r being its largest similarity to
+        the songs before it (maximal marginal relevance), among the best ``10 * k`` songs
+        of the ranking, at least 100.
+    units : function, optional
+        Given m rows, returns vectors of length 1, shape (m, W), to compare them by. Needed
+        for `diversity`.
+
+    Returns
+    -------
+    rows : ndarray, shape (at most k,), int64
+        In the order of choice.
+    similarities : ndarray, float64
+        As the ranking gave them.
+
+    Raises
+    ------
+    InputError
+        If `k` is below 1, a limit is below 1, or `diversity` is not between 0 and 1.
+
+    References
+    ----------
+    .. [1] J. Carbonell, J. Goldstein, "The use of MMR, diversity-based reranking for
+       reordering documents and producing summaries", SIGIR 1998.
+
+    Examples
+    --------
+    >>> artists = np.array([0, 0, 0, 1, -1], np.int32)
+    >>> ranking = np.arange(5), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    >>> search = lambda m: (ranking[0][:m], ranking[1][:m])
+    >>> select(search, 3, limits=[Limit(artists, 1)])[0]
+    array([0, 3, 4])
+    """
+    _check(k, limits, diversity)
+    if diversity and units is None:
+        raise InputError("diversity needs units to compare songs by")
+    taken = tuple(taken)
+    size = k if not diversity else max(POOL_MIN, POOL * k)
+    while True:
+        pool = search(size)
+        tally = Tally(limits, taken)
+        if units is not None and diversity:
+            chosen = _spread(pool, k, tally, diversity, units(pool[0]))
+        else:
+            chosen = _in_order(pool, k, tally)
+        if len(chosen) == k or len(pool[0]) < size:
+            return pool[0][chosen], pool[1][chosen]
+        size *= OVERFETCH
+
+
+def _check(k: int, limits: Sequence[Limit], diversity: float) -> None:
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    if any(limit.most < 1 for limit in limits):
+        raise InputError("a limit of songs must be at least 1")
+    if not 0 <= diversity <= 1:
+        raise InputError(f"diversity must lie between 0 and 1, got {diversity}")
+
+
+def _in_order(pool: Ranking, k: int, tally: Tally) -> list[int]:
+    chosen: list[int] = []
+    for place, row in enumerate(pool[0].tolist()):
+        if len(chosen) == k:
+            break
+        if tally.fits(row):
+            tally.add(row)
+            chosen.append(place)
+    return chosen
+
+
+def _spread(
+    pool: Ranking, k: int, tally: Tally, diversity: float, vectors: FloatArray
+) -> list[int]:
+    """Choose by marginal relevance; among equals the better one of the ranking."""
+    rows, similarities = pool
+    nearest = np.zeros(len(rows))  # to the chosen songs; nothing is chosen yet
+    open_places = np.ones(len(rows), np.bool_)
+    chosen: list[int] = []
+    while len(chosen) < k and open_places.any():
+        gain = np.where(open_places, (1 - diversity) * similarities - diversity * nearest, -np.inf)
+        place = int(gain.argmax())
+        open_places[place] = False
+        if not tally.fits(int(rows[place])):
+            continue
+        tally.add(int(rows[place]))
+        to_this = (vectors @ vectors[place]).astype(np.float64)
+        nearest = np.maximum(nearest, to_this) if chosen else to_this
+        chosen.append(place)
+    return chosen

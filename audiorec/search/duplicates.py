@@ -1,0 +1,345 @@
+"""The same audio more than once in a library: found and reported, never merged.
+
+    store ──same content_hash──────────────────────────────────────▶ identical
+          ──lengths and scores agree──▶ candidates ──series agree──▶ same
+                                                   ──no series─────▶ likely
+
+A vector keeps nothing of the order of time, so two songs of one kind can have all but equal
+vectors; their score series differ all the same. The *mismatch* of two series is the squared
+distance between them, as a part of how far both move from their own means: 0 for the same
+series, 1 or more for two that have nothing to do with each other.
+
+The work grows with the number of songs of nearly one length, not with the square of the
+library; if all songs are of one length it is the square, in blocks of flat memory.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.search.codes import text_codes
+from audiorec.store.schema import Kind
+from audiorec.store.series import SeriesFile
+from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray, Status
+
+# Figures: docs/decisions/0008-playlists-and-duplicates.md.
+LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
+MIN_SEGMENTS = 4  # shorter songs have too little of a series to tell them apart by
+CANDIDATE = 1.25  # largest rms difference of the log-odds of mean, max and min
+LIKELY = 0.25  # the same, where no series is at hand
+MISMATCH = {Kind.FEATURES: 0.5, Kind.SCORES: 0.25}
+HOPELESS = 0.8  # mismatch of scores from which features need not be read
+PARTNERS = 20  # nearest candidates of a song; a limit on memory among songs of one length
+COMPARED = ("max", "min", "mean")
+FLOOR = 1e-4  # a score within this of 0 or 1 is as good as sure; the limits above go with it
+CELLS = 4 << 20  # distances at a time
+SERIES_BYTES = 256 << 20  # of series in memory at a time
+
+
+class Verdict(StrEnum):
+    """How sure it is that songs are the same audio, surest first."""
+
+    IDENTICAL = "identical"  # the same audio packets
+    SAME = "same"  # the same course of time, in another encoding
+    LIKELY = "likely"  # lengths and vectors agree; no series to compare
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pair:
+    """Two songs that are the same audio.
+
+    Attributes
+    ----------
+    rows : tuple of (int, int)
+        Rows of the store.
+    verdict : Verdict
+    length_difference_s : float
+    difference : float
+        Rms difference of the log-odds of mean, largest and smallest scores.
+    mismatch : float or None
+        Of the series; None where none was compared.
+    """
+
+    rows: tuple[int, int]
+    verdict: Verdict
+    length_difference_s: float
+    difference: float
+    mismatch: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Group:
+    """Songs that are the same audio, each linked to another by a pair.
+
+    Attributes
+    ----------
+    rows : tuple of int
+        Rows of the store, rising.
+    verdict : Verdict
+        Of the weakest link that is needed to hold the group together.
+    pairs : tuple of Pair
+        The links, surest first.
+    """
+
+    rows: tuple[int, ...]
+    verdict: Verdict
+    pairs: tuple[Pair, ...]
+
+
+def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> list[Group]:
+    """Find groups of songs that are the same audio.
+
+    Parameters
+    ----------
+    store : VectorStore
+    series : sequence of SeriesFile
+        Features, scores, both or none. With both, features decide.
+
+    Returns
+    -------
+    groups : list of Group
+        By verdict, the surest first, then by their first row.
+
+    Notes
+    -----
+    Beyond equal hashes a pair needs lengths within `LENGTH_TOLERANCE_S`, at least
+    `MIN_SEGMENTS` segments, and audio that is not silent. Copies that begin later, end
+    earlier, or run at another speed are not found.
+
+    Raises
+    ------
+    InputError
+        If the vectors of the store lack one of the statistics `COMPARED`.
+    """
+    songs = _Songs(store)
+    pairs = list(_identical(songs))
+    candidates = [pair for pair in _candidates(songs) if not songs.one_hash(pair)]
+    pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
+    return _groups(pairs)
+
+
+def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
+    """Return how little two series have to do with each other.
+
+    Parameters
+    ----------
+    a, b : ndarray, shape (T, D)
+        The longer one is cut to the length of the other.
+
+    Returns
+    -------
+    mismatch : float
+        0 for equal series that move at all; about 1 or more for unrelated ones; infinite
+        where neither moves, since nothing can be told from them.
+
+    Examples
+    --------
+    >>> rising = np.array([[0.0], [1.0], [5.0]])
+    >>> mismatch(rising, rising), round(mismatch(rising, rising[::-1]), 2)
+    (0.0, 1.79)
+    """
+    length = min(len(a), len(b))
+    x, y = a[:length].astype(np.float64), b[:length].astype(np.float64)
+    moves = ((x - x.mean(axis=0)) ** 2).sum() + ((y - y.mean(axis=0)) ** 2).sum()
+    return float(((x - y) ** 2).sum() / moves) if moves > 0 else float("inf")
+
+
+class _Songs:
+    """What of a store the search needs: lengths, hashes, and scores as log-odds."""
+
+    def __init__(self, store: VectorStore) -> None:
+        statistics = store.metadata.statistics
+        missing = [name for name in COMPARED if name not in statistics]
+        if missing:
+            raise InputError(f"{store.path}: its vectors have no {', '.join(missing)}")
+        places = [statistics.index(name) for name in COMPARED]
+        blocks = [
+            _log_odds(block.reshape(len(block), -1, len(statistics))[:, :, places])
+            for block in store.blocks()
+        ]
+        width = len(COMPARED) * len(store.metadata.classes)
+        empty = np.empty((0, width), np.float32)
+        self.log_odds = np.concatenate([empty, *(b.reshape(len(b), -1) for b in blocks)])
+        self.seconds = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+        self.hashes, _ = text_codes(store, "content_hash")
+        segments = np.asarray(store.column("segments").to_pylist(), np.int64)
+        codes, statuses = text_codes(store, "status")
+        silent = np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]
+        self.comparable = (segments >= MIN_SEGMENTS) & ~silent
+
+    def one_hash(self, pair: tuple[int, int]) -> bool:
+        return bool(self.hashes[pair[0]] == self.hashes[pair[1]])
+
+    def pair(self, rows: tuple[int, int], verdict: Verdict, mismatch: float | None = None) -> Pair:
+        a, b = rows
+        return Pair(
+            rows=rows,
+            verdict=verdict,
+            length_difference_s=float(abs(self.seconds[a] - self.seconds[b])),
+            difference=self.difference(rows),
+            mismatch=mismatch,
+        )
+
+    def difference(self, rows: tuple[int, int]) -> float:
+        a, b = (self.log_odds[row].astype(np.float64) for row in rows)
+        return float(np.sqrt(((a - b) ** 2).mean()))
+
+
+def _log_odds(p: npt.NDArray[np.floating]) -> FloatArray:
+    q = np.clip(p.astype(np.float64), 0.0, 1.0)
+    return np.log((q + FLOOR) / (1.0 + FLOOR - q)).astype(np.float32)
+
+
+def _identical(songs: _Songs) -> Iterator[Pair]:
+    """Link each song to the one before it with the same hash."""
+    order = np.argsort(songs.hashes, kind="stable")
+    hashes = songs.hashes[order]
+    for place in np.flatnonzero(hashes[1:] == hashes[:-1]):
+        yield songs.pair((int(order[place]), int(order[place + 1])), Verdict.IDENTICAL)
+
+
+def _candidates(songs: _Songs) -> list[tuple[int, int]]:
+    """Return pairs of rows whose lengths and scores agree, the lower row first.
+
+    Songs are taken in order of length, so that each block of them has one window of songs
+    to be compared with; of each song its `PARTNERS` nearest are kept.
+    """
+    rows = np.flatnonzero(songs.comparable)
+    rows = rows[np.argsort(songs.seconds[rows], kind="stable")]
+    seconds = songs.seconds[rows]
+    low = np.searchsorted(seconds, seconds - LENGTH_TOLERANCE_S, side="left")
+    high = np.searchsorted(seconds, seconds + LENGTH_TOLERANCE_S, side="right")
+    left, right = _halved(songs.log_odds[rows])
+    least = -0.5 * CANDIDATE**2 * songs.log_odds.shape[1]
+    found: set[tuple[int, int]] = set()
+    start = 0
+    while start < len(rows):
+        end = start + 1
+        while end < len(rows) and (end + 1 - start) * (high[end] - low[start]) <= CELLS:
+            end += 1
+        window = slice(low[start], high[end - 1])
+        closeness = left[start:end] @ right[window].T
+        for a, b in _near(closeness, least, seconds[start:end], seconds[window]):
+            one, other = int(rows[start + a]), int(rows[low[start] + b])
+            if one != other:
+                found.add((min(one, other), max(one, other)))
+        start = end
+    return sorted(found)
+
+
+def _halved(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return two matrices whose products are -1/2 times the squared distances."""
+    half = (vectors * vectors).sum(axis=1, keepdims=True) / 2
+    one = np.ones_like(half)
+    return np.hstack([vectors, -half, one]), np.hstack([vectors, one, -half])
+
+
+def _near(
+    closeness: FloatArray,
+    least: float,
+    seconds: npt.NDArray[np.float64],
+    others: npt.NDArray[np.float64],
+) -> list[tuple[int, int]]:
+    """Return places (row, column) of pairs that agree, the nearest few of each row."""
+    places = np.flatnonzero(closeness >= least)
+    a, b = np.divmod(places, closeness.shape[1])
+    agree = np.abs(seconds[a] - others[b]) <= LENGTH_TOLERANCE_S
+    a, b, values = a[agree], b[agree], closeness.ravel()[places[agree]]
+    order = np.lexsort((-values, a))
+    a, b = a[order], b[order]
+    # Where in its row each stands: rows are together now, the nearest of each first.
+    firsts = np.searchsorted(a, a, side="left")
+    kept = np.arange(len(a)) - firsts <= PARTNERS  # one of them is the song itself
+    return list(zip(a[kept].tolist(), b[kept].tolist(), strict=True))
+
+
+def _judged(
+    store: VectorStore,
+    songs: _Songs,
+    candidates: list[tuple[int, int]],
+    series: Sequence[SeriesFile],
+) -> Iterator[Pair]:
+    """Compare the series of the candidates; yield those that are the same audio."""
+    scores = next((file for file in series if file.kind == Kind.SCORES), None)
+    features = next((file for file in series if file.kind == Kind.FEATURES), None)
+    by_scores = dict(_mismatches(store, candidates, scores)) if scores else {}
+    left = [pair for pair in candidates if by_scores.get(pair, 0.0) <= HOPELESS]
+    by_features = dict(_mismatches(store, left, features)) if features else {}
+    for pair in left:
+        if pair in by_features:
+            found, limit = by_features[pair], MISMATCH[Kind.FEATURES]
+        elif pair in by_scores:
+            found, limit = by_scores[pair], MISMATCH[Kind.SCORES]
+        elif songs.difference(pair) <= LIKELY:
+            yield songs.pair(pair, Verdict.LIKELY)
+            continue
+        else:
+            continue
+        if found <= limit:
+            yield songs.pair(pair, Verdict.SAME, found)
+
+
+def _mismatches(
+    store: VectorStore, pairs: list[tuple[int, int]], file: SeriesFile
+) -> Iterator[tuple[tuple[int, int], float]]:
+    """Yield the mismatch of each pair whose series the file has, a few series at a time."""
+    segments = store.column("segments").to_pylist()
+    batch: list[tuple[int, int]] = []
+    songs: set[int] = set()
+    size = 0
+    for pair in pairs:
+        if not all(store.ids[row] in file for row in pair):
+            continue
+        new = set(pair) - songs
+        size += sum(segments[row] for row in new) * file.segment_bytes
+        if batch and size > SERIES_BYTES:
+            yield from _compared(store, batch, songs, file)
+            batch, songs, new = [], set(), set(pair)
+            size = sum(segments[row] for row in new) * file.segment_bytes
+        batch.append(pair)
+        songs |= new
+    if batch:
+        yield from _compared(store, batch, songs, file)
+
+
+def _compared(
+    store: VectorStore, pairs: list[tuple[int, int]], songs: set[int], file: SeriesFile
+) -> Iterator[tuple[tuple[int, int], float]]:
+    series = file.read([store.ids[row] for row in sorted(songs)])
+    if file.kind == Kind.SCORES:
+        series = {song_id: _log_odds(scores) for song_id, scores in series.items()}
+    for a, b in pairs:
+        yield (a, b), mismatch(series[store.ids[a]], series[store.ids[b]])
+
+
+def _groups(pairs: list[Pair]) -> list[Group]:
+    """Join pairs that share a song; the surest first, so that the last link is the weakest."""
+    order = list(Verdict)
+    group_of: dict[int, int] = {}
+    members: dict[int, list[int]] = {}
+    links: dict[int, list[Pair]] = {}
+    weakest: dict[int, Verdict] = {}
+    for pair in sorted(pairs, key=lambda pair: (order.index(pair.verdict), pair.rows)):
+        for row in pair.rows:
+            if group_of.setdefault(row, row) == row:
+                members.setdefault(row, [row])
+                links.setdefault(row, [])
+        a, b = (group_of[row] for row in pair.rows)
+        if a != b:
+            for row in members[b]:
+                group_of[row] = a
+            members[a] += members.pop(b)
+            links[a] += links.pop(b)
+            weakest.pop(b, None)
+            weakest[a] = pair.verdict
+        links[a].append(pair)
+    groups = [
+        Group(rows=tuple(sorted(members[a])), verdict=weakest[a], pairs=tuple(links[a]))
+        for a in members
+    ]
+    return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))

@@ -1,0 +1,191 @@
+"""Why two songs are near: the part that each class and statistic has in their similarity.
+
+    query (W,), song (W,)  ──explain──▶  contributions that add up to the similarity
+
+The similarity is a sum of products, one a column of the weighted vectors. A product is
+positive where both songs lie on the same side of what is usual in the store, and negative
+where they lie on different sides.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import ShapeError
+from audiorec.search.scaling import LOG_ODDS_FLOOR, Scaling
+from audiorec.types import FloatArray
+
+if TYPE_CHECKING:
+    from audiorec.store.schema import StoreMetadata
+
+TOP = 3  # classes in a sentence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reason:
+    """One column's part in the similarity of a song to a query.
+
+    Attributes
+    ----------
+    name : str
+        The class, as ``head/class``.
+    statistic : str
+    contribution : float
+        What it adds to the similarity; negative where it sets the two apart.
+    query, song, usual : float
+        The number itself: of the query (the mean over several seeds), of the song, and
+        what is usual in the store (the mean; where log-odds are compared, of these).
+    """
+
+    name: str
+    statistic: str
+    contribution: float
+    query: float
+    song: float
+    usual: float
+
+    def __str__(self) -> str:
+        """Return for example ``mean both high: 0.62, 0.58; usual 0.12``."""
+        sides = "both high" if self.song > self.usual else "both low"
+        relation = sides if self.contribution >= 0 else "apart"
+        numbers = f"{_short(self.query)}, {_short(self.song)}; usual {_short(self.usual)}"
+        return f"{self.statistic} {relation}: {numbers}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A similarity, taken apart.
+
+    Attributes
+    ----------
+    similarity : float
+        The sum of all contributions.
+    reasons : tuple of Reason
+        One for each column of weight above 0, the largest part first, whatever its sign.
+    """
+
+    similarity: float
+    reasons: tuple[Reason, ...]
+
+    @property
+    def by_class(self) -> Mapping[str, float]:
+        """Contributions summed over the statistics of each class, the largest first."""
+        return _sums((reason.name, reason.contribution) for reason in self.reasons)
+
+    @property
+    def by_statistic(self) -> Mapping[str, float]:
+        """Contributions summed over the classes, by statistic, the largest first."""
+        return _sums((reason.statistic, reason.contribution) for reason in self.reasons)
+
+    def __str__(self) -> str:
+        """Return the classes with the largest parts and the sum of the others, which add up.
+
+        The mean score stands for its class, unless it pulls the other way than the sum: then
+        the number that pulls the most.
+        """
+        sums = self.by_class
+        names = sorted(sums, key=lambda name: -abs(sums[name]))
+        parts = []
+        for name in names[:TOP]:
+            label = name.partition("/")[2] or name
+            parts.append(f"{sums[name]:+.2f} {label} ({self._example(name, sums[name])})")
+        if others := names[TOP:]:
+            rest = sum(sums[name] for name in others)
+            parts.append(f"{rest:+.2f} {len(others)} other classes")
+        return "; ".join(parts)
+
+    def _example(self, name: str, total: float) -> Reason:
+        own = [reason for reason in self.reasons if reason.name == name]
+        own.sort(key=lambda reason: reason.contribution, reverse=total >= 0)
+        means = [r for r in own if r.statistic == "mean" and r.contribution * total > 0]
+        return (means or own)[0]
+
+
+def explain(
+    query_unit: FloatArray,
+    song_unit: FloatArray,
+    *,
+    scaling: Scaling,
+    query: FloatArray,
+    song: FloatArray,
+    metadata: "StoreMetadata",
+) -> Explanation:
+    """Take the similarity of a song to a query apart.
+
+    Parameters
+    ----------
+    query_unit, song_unit : ndarray, shape (W,)
+        Their weighted vectors of length 1, whose product is the similarity.
+    scaling : Scaling
+        What made the units of vectors.
+    query, song : ndarray, shape (V,)
+        Their vectors as they stand in the store.
+    metadata : StoreMetadata
+        Names of classes and statistics.
+
+    Returns
+    -------
+    explanation : Explanation
+        Its contributions add up to the product in float64.
+
+    Raises
+    ------
+    ShapeError
+        If the arrays do not belong together.
+
+    Examples
+    --------
+    >>> from audiorec.search.library import Library
+    >>> store = Library.open("fixtures/formats/vecs-v1.parquet")
+    >>> space = store.space("mean")
+    >>> why = explain(
+    ...     *space.units([0, 1]),
+    ...     scaling=space.scaling,
+    ...     query=store.vectors[0],
+    ...     song=store.vectors[1],
+    ...     metadata=store.metadata,
+    ... )
+    >>> round(why.similarity, 2), why.reasons[0].name
+    (0.91, 'genre/blues')
+    """
+    products = query_unit.astype(np.float64) * song_unit.astype(np.float64)
+    columns, usual = scaling.columns, _usual(scaling)
+    expected = (columns.shape, (scaling.width,), (scaling.width,))
+    if (products.shape, query.shape, song.shape) != expected:
+        got = (products.shape, query.shape, song.shape)
+        raise ShapeError(f"units and vectors of shapes {expected} expected, got {got}")
+    statistics = metadata.statistics
+    reasons = [
+        Reason(
+            name=metadata.classes[column // len(statistics)],
+            statistic=statistics[column % len(statistics)],
+            contribution=float(product),
+            query=float(query[column]),
+            song=float(song[column]),
+            usual=float(middle),
+        )
+        for column, product, middle in zip(columns.tolist(), products, usual, strict=True)
+    ]
+    reasons.sort(key=lambda reason: -abs(reason.contribution))
+    return Explanation(similarity=float(products.sum()), reasons=tuple(reasons))
+
+
+def _short(value: float) -> str:
+    return f"{value:.2f}" if abs(value) >= 0.1 else "<0.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _usual(scaling: Scaling) -> npt.NDArray[np.float64]:
+    """Return what is neither high nor low: the centre of each column, log-odds undone."""
+    odds = np.exp(np.where(scaling.log_odds, scaling.centre, 0.0))
+    probability = (odds * (1.0 + LOG_ODDS_FLOOR) - LOG_ODDS_FLOOR) / (1.0 + odds)
+    return np.where(scaling.log_odds, probability, scaling.centre)
+
+
+def _sums(parts: Iterable[tuple[str, float]]) -> dict[str, float]:
+    totals: dict[str, float] = {}
+    for name, value in parts:
+        totals[name] = totals.get(name, 0.0) + value
+    return dict(sorted(totals.items(), key=lambda item: -item[1]))

@@ -1,0 +1,271 @@
+"""Which songs of a store are meant: those that meet conditions, without those left out.
+
+    store, conditions  ──matching──▶ (n,) bool
+    store, patterns    ──excluding──▶ (n,) bool
+
+=============  ==================  ======================================================
+name           compared by         value
+=============  ==================  ======================================================
+a head         ``= !=``            a class: the one with the largest mean score
+a class        ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
+                                   ``jazz`` if no other head has one
+artist, title, ``= !=``            a text, whatever its case; ``*`` and ``?`` stand for any
+album                              letters, ``""`` for a song without one
+codec, status  ``= !=``            one that is there
+duration       all                 seconds or ``3:20``; ``=`` and ``!=`` to the second
+=============  ==================  ======================================================
+"""
+
+import re
+from collections.abc import Callable, Collection, Sequence
+from fnmatch import translate
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.search.codes import plain_name, text_codes
+from audiorec.search.conditions import Condition
+from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray, Status
+
+Mask = npt.NDArray[np.bool_]
+
+TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
+CLOSED_COLUMNS = ("codec", "status")  # a value that is not there is a slip of the pen
+DURATION = "duration"
+_CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
+_COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+
+
+def matching(store: VectorStore, conditions: Sequence[Condition]) -> Mask:
+    """Return which songs meet all conditions.
+
+    Parameters
+    ----------
+    store : VectorStore
+    conditions : sequence of Condition
+
+    Returns
+    -------
+    mask : ndarray, shape (n,), bool
+        All true without conditions.
+
+    Raises
+    ------
+    InputError
+        If a name, class, status or number is none; lists what there is.
+
+    Notes
+    -----
+    A song without an artist tag is by no artist, so it meets ``artist!=Abba``.
+
+    Examples
+    --------
+    >>> from audiorec.search.conditions import parse_conditions
+    >>> from audiorec.search.library import Library
+    >>> store = Library.open("fixtures/formats/vecs-v1.parquet")
+    >>> mask = matching(store, parse_conditions("artist=anna, duration>0:50"))
+    >>> [song_id for song_id, meets in zip(store.ids, mask) if meets]
+    ['piano/etude.flac', 'piano/prelude.flac']
+    """
+    mask = np.ones(len(store), np.bool_)
+    tests = _Tests(store)
+    for condition in conditions:
+        mask &= tests.meets(condition)
+    return mask
+
+
+def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[Mask, tuple[str, ...]]:
+    """Return which songs are left out by any of some patterns.
+
+    Parameters
+    ----------
+    store : VectorStore
+    patterns : collection of str
+        An id; a folder, which ends in ``/``; a glob with ``*``, ``?`` or ``[``, which must fit
+        the whole id; or else a part of ids. Upper and lower case are the same, except that an
+        id that is there exactly stands for itself alone.
+
+    Returns
+    -------
+    mask : ndarray, shape (n,), bool
+    idle : tuple of str
+        Patterns that no id fits.
+    """
+    mask = np.zeros(len(store), np.bool_)
+    lowered = [song_id.casefold() for song_id in store.ids] if patterns else []
+    idle = []
+    for pattern in patterns:
+        fits = store.mask([pattern]) if pattern in store else _fits(lowered, pattern.casefold())
+        if not fits.any():
+            idle.append(pattern)
+        mask |= fits
+    return mask, tuple(idle)
+
+
+def mean_scores(store: VectorStore) -> FloatArray:
+    """Return each song's mean score of each class: shape (n, H), float32.
+
+    Raises
+    ------
+    InputError
+        If the vectors of this store have no mean.
+    """
+    statistics = store.metadata.statistics
+    if "mean" not in statistics:
+        raise InputError(f"{store.path}: its vectors hold no mean scores to filter by")
+    return store.read_vectors()[:, statistics.index("mean") :: len(statistics)].copy()
+
+
+def class_number(store: VectorStore, name: str) -> int:
+    """Return the place of a class that is named as ``genre.jazz``, ``genre/jazz`` or ``jazz``.
+
+    Raises
+    ------
+    InputError
+        If there is none, or several heads have it; lists those there are.
+    """
+    dotted = [name.replace("/", ".", 1) for name in store.metadata.classes]
+    wanted = name.replace("/", ".", 1)
+    found = [i for i, whole in enumerate(dotted) if wanted in (whole, whole.partition(".")[2])]
+    if wanted in dotted:
+        return dotted.index(wanted)
+    if len(found) != 1:
+        which = "several classes are called" if found else "no class"
+        raise InputError(f"{which} {name!r}; there are: {', '.join(dotted)}")
+    return found[0]
+
+
+class _Tests:
+    """Conditions tested on one store; what they read is read once."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self.store = store
+        self.heads: dict[str, list[str]] = {}
+        for name in store.metadata.classes:
+            head, _, label = name.partition("/")
+            self.heads.setdefault(head, []).append(label)
+        self.labels = {label for labels in self.heads.values() for label in labels}
+
+    def meets(self, condition: Condition) -> Mask:
+        name = condition.name
+        if name in TEXT_COLUMNS:
+            return self._text(condition)
+        if name == DURATION:
+            seconds = np.asarray(self.store.column("duration_s").to_pylist(), np.float64)
+            return _number(condition, seconds, _seconds)
+        if name in self.heads:
+            return self._head(condition)
+        if "." in name or "/" in name or name in self.labels:
+            number = class_number(self.store, name)
+            if condition.operator in ("=", "!="):
+                raise InputError(f"{condition}: compare a mean score with <, <=, > or >=")
+            return _number(condition, self._means[:, number].astype(np.float64), _score)
+        example = self.store.metadata.classes[0].replace("/", ".", 1)
+        raise InputError(
+            f"{condition}: no name {name!r}; there are the heads {', '.join(self.heads)}, their "
+            f"classes like {example}, and {', '.join((*TEXT_COLUMNS, DURATION))}"
+        )
+
+    @cached_property
+    def _means(self) -> FloatArray:
+        return mean_scores(self.store)
+
+    def _head(self, condition: Condition) -> Mask:
+        """Compare the class of the largest mean score; the first one among equals."""
+        labels = self.heads[condition.name]
+        _check_operator(condition)
+        for value in condition.values:
+            if value not in labels:
+                there = ", ".join(labels)
+                raise InputError(f"{condition}: no class {value!r}; there are: {there}")
+        prefix = f"{condition.name}/"
+        names = self.store.metadata.classes
+        columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
+        wanted = [labels.index(value) for value in condition.values]
+        return _signed(condition, np.isin(self._means[:, columns].argmax(axis=1), wanted))
+
+    def _text(self, condition: Condition) -> Mask:
+        _check_operator(condition)
+        codes, texts = text_codes(self.store, condition.name)
+        patterns = [_pattern(value) for value in condition.values]
+        if condition.name in CLOSED_COLUMNS:
+            known = list(Status) if condition.name == "status" else sorted(texts)
+            _check_values(condition, patterns, known)
+        fits = [any(p.fullmatch(plain_name(text)) for p in patterns) for text in texts]
+        # The last place is that of rows without a text, whose code is -1.
+        unknown = "" in map(plain_name, condition.values)
+        return _signed(condition, np.asarray([*fits, unknown], np.bool_)[codes])
+
+
+def _check_operator(condition: Condition) -> None:
+    if condition.operator not in ("=", "!="):
+        raise InputError(f"{condition}: {condition.name} is compared with = or != only")
+
+
+def _check_values(
+    condition: Condition, patterns: Sequence[re.Pattern[str]], known: Sequence[str]
+) -> None:
+    for value, pattern in zip(condition.values, patterns, strict=True):
+        if not any(pattern.fullmatch(plain_name(text)) for text in known):
+            raise InputError(
+                f"{condition}: no {condition.name} {value!r}; there are: {', '.join(known)}"
+            )
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    """Compile a text in which only ``*`` and ``?`` are special."""
+    parts = [{"*": ".*", "?": "."}.get(c, re.escape(c)) for c in plain_name(text)]
+    return re.compile("".join(parts), re.DOTALL)
+
+
+def _number(
+    condition: Condition,
+    numbers: npt.NDArray[np.float64],
+    read: Callable[[str, Condition], float],
+) -> Mask:
+    values = [read(value, condition) for value in condition.values]
+    if condition.operator in ("=", "!="):  # to the second
+        return _signed(condition, np.isin(np.rint(numbers), np.rint(values)))
+    if len(values) > 1:
+        raise InputError(f"{condition}: {condition.operator} takes one value")
+    result: Mask = _COMPARE[condition.operator](numbers, values[0])
+    return result
+
+
+def _seconds(text: str, condition: Condition) -> float:
+    clock = _CLOCK.fullmatch(text.strip())
+    if clock is not None:
+        hours, minutes, seconds = clock.groups()
+        return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(seconds)
+    return _finite(text, condition, "seconds or a time like 3:20")
+
+
+def _score(text: str, condition: Condition) -> float:
+    return _finite(text, condition, "a number from 0 to 1")
+
+
+def _finite(text: str, condition: Condition, expected: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = np.nan
+    if not np.isfinite(value):
+        raise InputError(f"{condition}: {expected} expected, got {text!r}")
+    return value
+
+
+def _signed(condition: Condition, fits: Mask) -> Mask:
+    return ~fits if condition.operator == "!=" else fits
+
+
+def _fits(lowered: list[str], pattern: str) -> Mask:
+    if any(c in pattern for c in "*?["):
+        test = re.compile(translate(pattern)).match
+        return np.fromiter((test(text) is not None for text in lowered), np.bool_, len(lowered))
+    if pattern.endswith("/"):
+        return np.fromiter((t.startswith(pattern) for t in lowered), np.bool_, len(lowered))
+    found = (bool(pattern) and pattern in text for text in lowered)
+    return np.fromiter(found, np.bool_, len(lowered))

@@ -1,0 +1,395 @@
+"""An index of faiss beside a store, for libraries of millions of songs.
+
+    vecs.parquet ──build_index──▶ vecs.faiss + vecs.faiss.json ──find_index──▶ `Index`
+
+faiss keeps the prepared vectors; the JSON beside it, the sidecar, says what they are: the
+extractor, the store's fingerprint, the scaling, the kind, and the sha256 of faiss' file,
+which is read only if it agrees, and in a process of its own, which may die
+(`audiorec.search.index_worker`). What an index finds is compared again in float64, by the
+vectors of the store: similarities are those of the exact search, and only songs can be
+missing. An index that dies, or holds other vectors than the store, is given up.
+
+An index of another extractor is refused. One that is older than its store is passed over,
+with a note. Needs the extra ``faiss``.
+"""
+
+import weakref
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
+from audiorec.files.atomic import replaced
+from audiorec.search.index_worker import (
+    Candidates,
+    Query,
+    Searcher,
+    has_faiss,
+    import_faiss,
+    in_own_process,
+)
+from audiorec.search.scaling import Scaling, Weighting
+from audiorec.search.sidecar import (
+    KINDS,
+    IndexInfo,
+    Kind,
+    index_path,
+    read_info,
+    sha256_of,
+    sidecar_path,
+    write_info,
+)
+from audiorec.search.similar import (
+    ROUNDING,
+    Found,
+    Similarity,
+    default_weighting,
+    nearest_units,
+    ordered,
+)
+from audiorec.search.units import Rows, StoreUnits
+from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray
+
+HNSW_LINKS = 16
+HNSW_EF = 64  # candidates that a search keeps
+LISTS_PER_ROOT = 4  # lists of an ivf index: this times the square root of the songs
+SONGS_PER_LIST = 40  # at least, or the centres are noise
+PROBES = 32  # lists that a search looks into
+TRAINING_PER_LIST = 64  # songs that a list's centre is learnt from
+# Below this part of allowed songs an hnsw index walks in vain, and all songs are compared.
+LEAST_SHARE = 0.05
+SLACK = 16  # songs more than asked for, to be put in order exactly
+SAMPLE = 200  # songs whose neighbours tell the recall of a new index
+RECALL_AT = 10
+GROUPS = 2  # row groups whose vectors are compared when an index is opened
+SAME = 1e-3  # a song's similarity to itself is 1, less this
+LEAST_FOUND = 0.9  # part of some songs that an index must find by themselves
+QUERIES = 256  # that go to the index's process at once
+
+
+class Index:
+    """An index that belongs to its store as it is now.
+
+    Use `Library.space`, which finds it. The index only proposes songs: what it found is
+    compared by the vectors of the store, and an index whose vectors are others is given up.
+
+    Attributes
+    ----------
+    info : IndexInfo
+    scaling : Scaling
+    failure : str
+        Why it is used no longer; empty while it is.
+    """
+
+    def __init__(
+        self,
+        info: IndexInfo,
+        ask: Callable[[Query], list[Candidates]],
+        units_of: Callable[[Rows], FloatArray] | None = None,
+    ) -> None:
+        self.info = info
+        self.scaling = Scaling.from_dict(info.scaling)
+        self.failure = ""
+        self._ask = ask
+        self._units_of = units_of
+
+    def search(
+        self,
+        units: FloatArray,
+        k: int,
+        *,
+        allowed: npt.NDArray[np.bool_] | None = None,
+        ranks: npt.NDArray[np.int64] | None = None,
+    ) -> list[Found] | None:
+        """Return the `k` most similar rows of each query; as `nearest_units`.
+
+        Returns
+        -------
+        found : list of (rows, similarities), or None
+            None where the index cannot fill the list, and all songs have to be compared:
+            few songs are allowed, the walk ended early, or the index turned out to be
+            damaged.
+
+        Raises
+        ------
+        InputError
+            If `k` is below 1.
+        """
+        if k < 1:
+            raise InputError(f"k must be at least 1, got {k}")
+        n_allowed = self.info.rows if allowed is None else int(np.count_nonzero(allowed))
+        share = n_allowed / max(1, self.info.rows)
+        if self.failure or (self.info.kind == "hnsw" and share < LEAST_SHARE):
+            return None
+        bits = None if allowed is None else np.packbits(allowed, bitorder="little")
+        k = min(k, n_allowed)
+        if k == 0:
+            return [_nothing() for _ in units]
+        found: list[Found] = []
+        try:
+            for start in range(0, len(units), QUERIES):
+                part = self._nearest(units[start : start + QUERIES], k, bits, share, ranks)
+                if part is None:
+                    return None
+                found += part
+        except StoreError as error:
+            self.failure = str(error)
+            return None
+        return found
+
+    def check(self, rows: Rows) -> None:
+        """Compare some of its vectors with those of the store, and look for them.
+
+        Raises
+        ------
+        StoreError
+            If they are others, or the index does not find them.
+        """
+        if self._units_of is None or len(rows) == 0:
+            return
+        units = self._units_of(rows)
+        query = Query(units[:0], rows=rows)
+        self._check_vectors(units, self._ask(query)[0][2])
+        some = np.flatnonzero((units != 0).any(axis=1))
+        asked = Query(units[some], min(1 + SLACK, self.info.rows), None, self._effort(1.0, 1))
+        hits = [
+            len(values) > 0 and values.max() >= 1 - SAME
+            for _, values, _ in (self._ask(asked) if len(some) else [])
+        ]
+        if sum(hits) < LEAST_FOUND * len(hits):
+            raise StoreError(f"damaged: it finds {sum(hits)} of {len(hits)} songs by themselves")
+
+    def _nearest(
+        self,
+        units: FloatArray,
+        k: int,
+        bits: npt.NDArray[np.uint8] | None,
+        share: float,
+        ranks: npt.NDArray[np.int64] | None,
+    ) -> list[Found] | None:
+        best: dict[int, Found] = {}
+        fetch = k + SLACK
+        while waiting := [place for place in range(len(units)) if place not in best]:
+            fetch = min(fetch, self.info.rows)
+            query = Query(units[waiting], fetch, bits, self._effort(share, fetch))
+            for place, (rows, values, vectors) in zip(waiting, self._ask(query), strict=True):
+                if len(rows) < k:
+                    return None
+                # Among equals at the end of the list the index has chosen by chance: ask for more.
+                cut = len(rows) == fetch < self.info.rows
+                if not cut or values[-1] < values[k - 1] - ROUNDING:
+                    best[place] = ordered(
+                        self._checked(rows, vectors), rows, units[place], k, ranks
+                    )
+            fetch *= 4
+        return [best[place] for place in range(len(units))]
+
+    def _checked(self, rows: Rows, vectors: FloatArray) -> FloatArray:
+        """Return the store's vectors of candidates, which those of the index must be."""
+        inside = (rows >= 0) & (rows < self.info.rows)
+        if len(np.unique(rows)) < len(rows) or not inside.all():
+            raise StoreError("damaged: it finds songs twice, or songs that there are not")
+        if self._units_of is None:
+            return vectors
+        units = self._units_of(rows)
+        self._check_vectors(units, vectors)
+        return units
+
+    def _check_vectors(self, units: FloatArray, vectors: FloatArray) -> None:
+        if not np.allclose(units, vectors, rtol=0, atol=ROUNDING):
+            raise StoreError("damaged: its vectors are not those of the store")
+
+    def _effort(self, share: float, fetch: int) -> dict[str, int]:
+        """Return what a search is told: the more songs are hidden, the further it looks."""
+        if self.info.kind == "hnsw":
+            return {"efSearch": min(self.info.rows, int(max(HNSW_EF, fetch) / share))}
+        return {"nprobe": int(PROBES / share) + 1} if self.info.kind == "ivf" else {}
+
+
+def build_index(store: VectorStore, out: Path | None = None, *, kind: Kind = "ivf") -> IndexInfo:
+    """Build an index of a store's vectors under the default weights.
+
+    Parameters
+    ----------
+    store : VectorStore
+    out : Path, optional
+        Where faiss' file goes; `index_path` by default, the only place where it is looked
+        for. The sidecar goes beside it.
+    kind : {"flat", "hnsw", "ivf"}
+        All songs compared (exact); a graph (quick to search, slow to build); lists of near
+        songs (quick to build).
+
+    Returns
+    -------
+    info : IndexInfo
+        As written.
+
+    Raises
+    ------
+    InputError
+        If the store has no songs, or `kind` is unknown.
+    MissingExtraError
+        If faiss cannot be imported.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if len(store) == 0:
+        raise InputError(f"{store.path}: no songs to index")
+    out = index_path(store.path) if out is None else out
+    similarity = Similarity.of_blocks(
+        store.blocks, len(store), default_weighting(store.metadata, "vector")
+    )
+    faiss = import_faiss()
+    index, parameters = _made(faiss, similarity.units, kind)
+    with replaced(out) as temporary:
+        faiss.write_index(index, str(temporary))
+        digest = sha256_of(temporary)
+    info = IndexInfo(
+        kind=kind,
+        extractor_id=store.metadata.extractor_id,
+        fingerprint=store.fingerprint,
+        rows=len(store),
+        width=similarity.units.shape[1],
+        scaling=similarity.scaling.to_dict(),
+        sha256=digest,
+        recall_at_10=None,
+        parameters=parameters,
+        created_by=f"audiorec {version('audiorec')}",
+        faiss=faiss.__version__,
+    )
+    recall = _recall(Index(info, Searcher(index)), similarity.units)
+    info = replace(info, recall_at_10=recall)
+    write_info(out, info)
+    return info
+
+
+def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) -> Index:
+    """Open an index in a process of its own, if it is the one that the sidecar means.
+
+    Parameters
+    ----------
+    path : Path
+    info : IndexInfo
+    store : VectorStore, optional
+        What the index is of; its vectors are compared with those of the store.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, has another content, ends the process that reads it, or holds
+        other vectors than the store.
+    MissingExtraError
+        If faiss cannot be imported.
+    """
+    if not has_faiss():
+        raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
+    ask, close = in_own_process(path, info)
+    units_of = None if store is None else StoreUnits(store, Scaling.from_dict(info.scaling))
+    index = Index(info, ask, units_of)
+    weakref.finalize(index, close)
+    try:
+        if units_of is None:
+            ask(Query(np.empty((0, info.width), np.float32)))
+        else:
+            index.check(units_of.sample(GROUPS, SAMPLE))
+    except StoreError as error:
+        close()
+        raise StoreError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+    return index
+
+
+def find_index(store: VectorStore, weighting: Weighting) -> tuple[Index | None, str]:
+    """Return the index beside a store, if there is a fresh one, and what to say if not.
+
+    Raises
+    ------
+    SpecMismatchError
+        If the index belongs to another extractor.
+    """
+    path = index_path(store.path)
+    if not sidecar_path(path).exists() and not path.exists():
+        return None, ""
+    again = "all songs were compared instead; build it again: audiorec index build"
+    try:
+        info = read_info(path)
+        if info.extractor_id != store.metadata.extractor_id:
+            raise SpecMismatchError(
+                f"{path} is an index of extractor {info.extractor_id}, {store.path} was made by "
+                f"{store.metadata.extractor_id}: build it again (audiorec index build) or remove it"
+            )
+        if stale := _stale(store, info, weighting):
+            return None, f"{path}: {stale}; {again}"
+        return read_index(path, info, store), ""
+    except StoreError as error:
+        return None, f"{error}; {again}"
+    except MissingExtraError as error:
+        return None, f"{path} is not used: {error}"
+
+
+def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
+    """Return why an index cannot be used for a store, empty if it can; faiss is not needed."""
+    if info.extractor_id != store.metadata.extractor_id:
+        return f"of another extractor than {store.path.name}"
+    if stale := _stale(store, info, default_weighting(store.metadata)):
+        return stale
+    try:
+        same = sha256_of(path) == info.sha256
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return "" if same else "not the file that its sidecar describes"
+
+
+def _stale(store: VectorStore, info: IndexInfo, weighting: Weighting) -> str:
+    """Return why an index is not of the store as it is, empty if it is."""
+    if (info.rows, info.fingerprint) != (len(store), store.fingerprint):
+        return f"the index is of another state of {store.path.name}"
+    scaling = Scaling.from_dict(info.scaling)
+    columns = np.flatnonzero(weighting.weights)
+    same = np.array_equal(scaling.columns, columns)
+    same = same and np.array_equal(scaling.weights, weighting.weights[columns])
+    same = same and np.array_equal(scaling.log_odds, weighting.log_odds[columns])
+    return "" if same else "the index has other weights than this audiorec"
+
+
+def _made(faiss: Any, units: FloatArray, kind: Kind) -> tuple[Any, dict[str, int]]:
+    """Return an index of faiss over the units, and its parameters."""
+    n, width = units.shape
+    if kind == "flat":
+        index, parameters = faiss.IndexFlatIP(width), {}
+    elif kind == "hnsw":
+        index = faiss.IndexHNSWFlat(width, HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
+        parameters = {"links": HNSW_LINKS, "ef": HNSW_EF}
+    else:
+        lists = max(1, min(int(LISTS_PER_ROOT * n**0.5), n // SONGS_PER_LIST))
+        coarse = faiss.IndexFlatIP(width)
+        index = faiss.IndexIVFFlat(coarse, width, lists, faiss.METRIC_INNER_PRODUCT)
+        index.cp.max_points_per_centroid = TRAINING_PER_LIST
+        index.cp.min_points_per_centroid = 1
+        index.train(units)
+        parameters = {"lists": lists, "probes": PROBES}
+    index.add(units)
+    return index, parameters
+
+
+def _recall(index: Index, units: FloatArray) -> float:
+    """Return the part of the nearest songs that the index finds, over a sample."""
+    rng = np.random.default_rng(0)
+    chosen = rng.choice(len(units), min(SAMPLE, len(units)), replace=False)
+    queries, k = units[chosen], min(RECALL_AT, len(units))
+    hits = 0
+    for query, (_, best) in zip(queries, nearest_units(units, queries, k), strict=True):
+        found = index.search(query[None], k)
+        # By similarity, not by number: of equal songs either is right. Where the index gives
+        # up, all songs are compared.
+        hits += k if found is None else int(np.count_nonzero(found[0][1] >= best[-1] - ROUNDING))
+    return hits / (k * len(chosen))
+
+
+def _nothing() -> Found:
+    return np.empty(0, np.int64), np.empty(0)

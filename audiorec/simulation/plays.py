@@ -1,0 +1,180 @@
+"""People of a made-up world listen: sessions, which songs, how far, and what they press."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.listening.events import EVENTS
+from audiorec.simulation.tastes import Floats, Floats32, Numbers, People, Songs
+
+DAY_S = 86_400.0
+SONGS_PER_SESSION = 8.0  # mean of a geometric distribution
+EXPLORING = 0.5  # of the songs are offered by popularity alone, the rest also by taste
+TASTE_PULL = 1.0  # of liking, in log odds, when the user chooses
+COMPLETION = {"usual": 0.6, "liking": 1.6, "quality": 0.4, "patience": 0.6, "chance": 1.5}
+FINISHED, SKIPPED = 0.9, 0.35  # played ratios that players call finish and skip
+UNKNOWN_RATIO = 0.03  # of the listenings come without a played ratio
+LIKE = (-3.0, 1.2)  # log odds of a press after a finished song: constant, times liking
+PLAYLIST = (-3.8, 1.2)
+DISLIKE = (-3.5, -1.0)  # after a skipped one
+SONG_S, GAP_S, PRESS_S = 210.0, 4.0, 2.0  # a song's length, the gap after it, the press
+EVENING_H, HOURS_SPREAD = 19.0, 3.5
+
+
+@dataclass(frozen=True, slots=True)
+class Plays:
+    """E events of a made-up world.
+
+    Attributes
+    ----------
+    user, song : ndarray, shape (E,), int64
+    time_s : ndarray, shape (E,), float64
+        Seconds since the first day began.
+    event : ndarray, shape (E,), int8
+        Numbers in `EVENTS`.
+    played_ratio : ndarray, shape (E,), float32
+        NaN for presses, and for some listenings.
+    """
+
+    user: Numbers
+    song: Numbers
+    time_s: Floats
+    event: npt.NDArray[np.int8]
+    played_ratio: Floats32
+
+    def moved(self, first: int) -> "Plays":
+        """Return the events with users counted from `first`."""
+        return Plays(self.user + first, self.song, self.time_s, self.event, self.played_ratio)
+
+    @classmethod
+    def joined(cls, parts: "Sequence[Plays]") -> "Plays":
+        """Put events one after the other."""
+        return cls(*(np.concatenate([getattr(p, n) for p in parts]) for n in cls.__slots__))
+
+
+def listen(
+    songs: Songs, people: People, liking: Floats32, *, days: int, rng: np.random.Generator
+) -> Plays:
+    """Let users listen for `days` days.
+
+    Parameters
+    ----------
+    songs : Songs
+    people : People
+        U users.
+    liking : ndarray, shape (U, S), float32
+    days : int
+    rng : numpy.random.Generator
+
+    Returns
+    -------
+    plays : Plays
+    """
+    user, day, session = _listenings(people, days, rng)
+    song = _choose(songs, liking, user, day, rng)
+    ratio = _played(songs, people, liking[user, song], user, song, rng)
+    time_s = _times(day, session, ratio, rng)
+    event = np.full(len(user), EVENTS.index("play"), np.int8)
+    event[ratio >= FINISHED] = EVENTS.index("finish")
+    event[ratio < SKIPPED] = EVENTS.index("skip")
+    shown = np.where(rng.random(len(user)) < UNKNOWN_RATIO, np.nan, ratio)
+    listened = Plays(user, song, time_s, event, shown.astype(np.float32))
+    return Plays.joined([listened, *_presses(listened, liking, ratio, rng)])
+
+
+def _listenings(
+    people: People, days: int, rng: np.random.Generator
+) -> tuple[Numbers, Numbers, Numbers]:
+    """Return user, day and session of each listening, sessions together."""
+    sessions = rng.poisson(people.activity[:, None], (len(people), days))
+    sessions[np.arange(days) < people.joined_day[:, None]] = 0
+    user, day = np.nonzero(sessions)
+    count = sessions[user, day]
+    user, day = np.repeat(user, count), np.repeat(day, count)
+    length = rng.geometric(1.0 / SONGS_PER_SESSION, len(user))
+    session = np.repeat(np.arange(len(user)), length)
+    return user[session], day[session], session
+
+
+def _choose(
+    songs: Songs, liking: Floats32, user: Numbers, day: Numbers, rng: np.random.Generator
+) -> Numbers:
+    """Draw a song that is out for each listening, by popularity or also by taste.
+
+    With songs in the order of release, those that are out on a day come first: one running
+    sum of odds a user serves all days.
+    """
+    order = np.argsort(songs.release_day, kind="stable")
+    out = np.searchsorted(songs.release_day[order], day, side="right")
+    charts = np.cumsum(songs.popularity[order])
+    odds = np.sqrt(songs.popularity[order]) * np.exp(TASTE_PULL * liking[:, order])
+    taste = np.cumsum(odds.astype(np.float64), axis=1)
+    taste /= taste[:, -1:]
+    where = rng.random(len(user))
+    # All users in one ascending row: user u has the numbers above u, up to u + 1.
+    rows = (taste + np.arange(len(liking))[:, None]).ravel()
+    by_taste = np.searchsorted(rows, user + where * taste[user, out - 1], side="right")
+    by_taste -= user * len(songs)
+    by_charts = np.searchsorted(charts, where * charts[out - 1], side="right")
+    exploring = rng.random(len(user)) < EXPLORING
+    place = np.where(exploring, by_charts, by_taste)
+    # Rounding may reach one too far.
+    return np.asarray(order[np.clip(place, 0, out - 1)], np.int64)
+
+
+def _played(
+    songs: Songs,
+    people: People,
+    liking: Floats32,
+    user: Numbers,
+    song: Numbers,
+    rng: np.random.Generator,
+) -> Floats:
+    """Return the played ratio of each listening: a logistic curve of liking and the rest."""
+    urge = (
+        COMPLETION["usual"]
+        + COMPLETION["liking"] * liking
+        + COMPLETION["quality"] * songs.quality[song]
+        + COMPLETION["patience"] * people.patience[user]
+        + COMPLETION["chance"] * rng.standard_normal(len(user))
+    )
+    return np.round(1.0 / (1.0 + np.exp(-urge)), 3)
+
+
+def _times(day: Numbers, session: Numbers, ratio: Floats, rng: np.random.Generator) -> Floats:
+    """Return when each listening begins: songs of a session follow each other."""
+    if len(session) == 0:
+        return np.empty(0)
+    starts = np.clip(rng.normal(EVENING_H, HOURS_SPREAD, session[-1] + 1), 0.0, 23.5)
+    lasting = SONG_S * ratio + GAP_S
+    before = np.cumsum(lasting) - lasting
+    first = np.flatnonzero(np.diff(session, prepend=-1))
+    within = before - before[first][session]
+    return np.asarray(np.floor(day * DAY_S + starts[session] * 3600.0 + within), np.float64)
+
+
+def _presses(
+    listened: Plays, liking: Floats32, ratio: Floats, rng: np.random.Generator
+) -> list[Plays]:
+    """Return the likes, dislikes and playlist entries that follow some listenings."""
+    wants = liking[listened.user, listened.song]
+    presses = []
+    for name, mask, (constant, slope) in (
+        ("like", ratio >= FINISHED, LIKE),
+        ("playlist", ratio >= FINISHED, PLAYLIST),
+        ("dislike", ratio < SKIPPED, DISLIKE),
+    ):
+        chance = 1.0 / (1.0 + np.exp(-(constant + slope * wants)))
+        rows = np.flatnonzero(mask & (rng.random(len(wants)) < chance))
+        presses.append(_press(listened, rows, name, ratio))
+    return presses
+
+
+def _press(listened: Plays, rows: Numbers, name: str, ratio: Any) -> Plays:
+    at = listened.time_s[rows] + np.floor(SONG_S * ratio[rows]) + PRESS_S
+    event = np.full(len(rows), EVENTS.index(name), np.int8)
+    unknown = np.full(len(rows), np.nan, np.float32)
+    return Plays(listened.user[rows], listened.song[rows], at, event, unknown)

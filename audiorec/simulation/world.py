@@ -1,0 +1,262 @@
+"""A made-up world of listening over real songs, to try every command without a log.
+
+    song ids, features (S, D), WorldSpec  ──simulate──▶  World: events, profiles, truth
+
+Nothing here is about real people. The planted truth comes with the world, so that an
+analysis can be held against it: which users listen by ear (`sensitive`), how much of their
+taste can be heard in the songs (`WorldSpec.signal`), which songs and users came late.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.listening.events import Interactions
+from audiorec.simulation.plays import Plays, listen
+from audiorec.simulation.tastes import (
+    AGE_BANDS,
+    COUNTRIES,
+    People,
+    Songs,
+    affinities,
+    make_people,
+    make_songs,
+)
+
+START_S = 1_704_067_200.0  # 2024-01-01 00:00 UTC, the first day of every world
+BLOCK_NUMBERS = 1 << 22  # affinities in memory at a time
+NOTE = "Simulated listening: no real person is in this data."
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorldSpec:
+    """What a world is like.
+
+    Attributes
+    ----------
+    users, days : int
+    signal : float
+        How much of a sensitive user's taste can be heard in the songs: 0 nothing, 1 all.
+    sensitive_share : float
+        The part of the users whose taste follows the audio at all.
+    cold_songs, cold_users : float
+        The parts that come late: songs in the last four tenths of the time, users in the
+        last tenth.
+    sessions_per_day : float
+        Mean over users; users differ.
+    seed : int
+        Same seed and songs, same world.
+
+    Raises
+    ------
+    InputError
+        If a number is out of its range.
+    """
+
+    users: int = 1000
+    days: int = 90
+    signal: float = 0.8
+    sensitive_share: float = 0.5
+    cold_songs: float = 0.3
+    cold_users: float = 0.1
+    sessions_per_day: float = 0.5
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, least, most in (("users", 1, 10_000_000), ("days", 10, 3650)):
+            value = getattr(self, name)
+            if not least <= value <= most:
+                raise InputError(f"{name} must be from {least} to {most}, got {value}")
+        for name in ("signal", "sensitive_share", "cold_songs", "cold_users"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise InputError(f"{name} must be from 0 to 1, got {value}")
+        if not 0 < self.sessions_per_day <= 20:
+            raise InputError(f"sessions_per_day must be up to 20, got {self.sessions_per_day}")
+        if self.seed < 0:
+            raise InputError(f"seed must not be negative, got {self.seed}")
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What `simulate` made.
+
+    Attributes
+    ----------
+    spec : WorldSpec
+    interactions : Interactions
+        Sorted by time.
+    profiles : pyarrow.Table
+        ``user_id``, ``age_band``, ``country``, ``months`` (since the user signed up); the
+        last three with gaps.
+    truth_users : pyarrow.Table
+        ``user_id``, ``sensitive``, ``cold``, ``joined_day``, ``activity`` (sessions a day).
+    truth_songs : pyarrow.Table
+        ``song_id``, ``cold``, ``release_day``, ``popularity`` (share of the exposures by
+        charts), ``quality``.
+    """
+
+    spec: WorldSpec
+    interactions: Interactions
+    profiles: Any
+    truth_users: Any
+    truth_songs: Any
+
+
+def simulate(
+    song_ids: Sequence[str],
+    features: npt.NDArray[np.floating[Any]],
+    spec: WorldSpec | None = None,
+    *,
+    progress: Callable[[int, int], None] | None = None,
+) -> World:
+    """Make a world over songs.
+
+    Parameters
+    ----------
+    song_ids : sequence of str, length S
+    features : ndarray, shape (S, D)
+        What the songs sound like: finite, for example the vectors of a store.
+    spec : WorldSpec, optional
+    progress : callable, optional
+        Called with the users done and all users.
+
+    Returns
+    -------
+    world : World
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two songs, an id stands twice, or a feature is not finite.
+    ShapeError
+        If there is not one row of features a song.
+
+    Notes
+    -----
+    The model is written down in ``docs/simulate.md``.
+    """
+    spec = spec or WorldSpec()
+    _check_songs(song_ids, features)
+    rng = np.random.default_rng([spec.seed, 0])
+    songs = make_songs(features, days=spec.days, cold_share=spec.cold_songs, rng=rng)
+    people = make_people(
+        spec.users,
+        sensitive_share=spec.sensitive_share,
+        cold_share=spec.cold_users,
+        days=spec.days,
+        sessions_per_day=spec.sessions_per_day,
+        rng=rng,
+    )
+    plays = _plays(songs, people, spec, progress)
+    user_ids = tuple(f"sim-{i:07d}" for i in range(spec.users))
+    return World(
+        spec,
+        _interactions(plays, user_ids, song_ids),
+        _profiles(people, user_ids, spec),
+        _truth_users(people, user_ids),
+        _truth_songs(songs, song_ids),
+    )
+
+
+def _check_songs(song_ids: Sequence[str], features: npt.NDArray[Any]) -> None:
+    if features.ndim != 2 or len(features) != len(song_ids):
+        raise ShapeError(
+            f"features must have shape ({len(song_ids)}, D), one row a song, got {features.shape}"
+        )
+    if len(song_ids) < 2:
+        raise InputError(f"a world needs at least two songs, got {len(song_ids)}")
+    if len(set(song_ids)) != len(song_ids):
+        raise InputError("a song id stands twice")
+    if not np.isfinite(features).all():
+        raise InputError("a feature is not finite")
+
+
+def _plays(
+    songs: Songs,
+    people: People,
+    spec: WorldSpec,
+    progress: Callable[[int, int], None] | None,
+) -> Plays:
+    """Let the users listen, block by block: a block draws from a stream of its own."""
+    step = max(1, min(4096, BLOCK_NUMBERS // len(songs)))
+    blocks = []
+    for start in range(0, spec.users, step):
+        rng = np.random.default_rng([spec.seed, 1 + start])
+        block = people.take(np.arange(start, min(start + step, spec.users)))
+        liking = affinities(songs, block, signal=spec.signal, rng=rng)
+        blocks.append(listen(songs, block, liking, days=spec.days, rng=rng).moved(start))
+        if progress is not None:
+            progress(min(start + step, spec.users), spec.users)
+    return Plays.joined(blocks)
+
+
+def _interactions(plays: Plays, user_ids: tuple[str, ...], song_ids: Sequence[str]) -> Interactions:
+    order = np.lexsort((plays.song, plays.event, plays.user, plays.time_s))
+    user, users = _numbered(plays.user[order], user_ids)
+    song, songs = _numbered(plays.song[order], song_ids)
+    return Interactions(
+        user_ids=users,
+        song_ids=songs,
+        user=user,
+        song=song,
+        timestamp=START_S + plays.time_s[order],
+        event=plays.event[order],
+        played_ratio=plays.played_ratio[order],
+        weight=np.ones(len(order), np.float32),
+        rows_read=len(order),
+        simulated=True,
+    )
+
+
+def _numbered(
+    numbers: npt.NDArray[Any], ids: Sequence[str]
+) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+    """Return numbers into the sorted ids of those that occur, and these ids."""
+    used = sorted(np.unique(numbers).tolist(), key=ids.__getitem__)
+    place = np.zeros(len(ids), np.int32)
+    place[used] = np.arange(len(used), dtype=np.int32)
+    return place[numbers], tuple(ids[i] for i in used)
+
+
+def _profiles(people: People, user_ids: tuple[str, ...], spec: WorldSpec) -> Any:
+    rng = np.random.default_rng([spec.seed, 0, 1])
+    unknown = rng.random((3, spec.users)) < np.array([[0.2], [0.05], [0.3]])
+    months = rng.integers(0, 60, spec.users).astype(np.float32)
+    return pa.table(
+        {
+            "user_id": pa.array(user_ids),
+            "age_band": pa.array(np.array(AGE_BANDS)[people.age], mask=unknown[0]),
+            "country": pa.array(np.array(COUNTRIES)[people.country], mask=unknown[1]),
+            "months": pa.array(months, mask=unknown[2]),
+        }
+    )
+
+
+def _truth_users(people: People, user_ids: tuple[str, ...]) -> Any:
+    return pa.table(
+        {
+            "user_id": pa.array(user_ids),
+            "sensitive": pa.array(people.sensitive),
+            "cold": pa.array(people.joined_day > 0),
+            "joined_day": pa.array(people.joined_day.astype(np.int32)),
+            "activity": pa.array(people.activity.astype(np.float32)),
+        }
+    )
+
+
+def _truth_songs(songs: Songs, song_ids: Sequence[str]) -> Any:
+    return pa.table(
+        {
+            "song_id": pa.array(list(song_ids)),
+            "cold": pa.array(songs.release_day > 0),
+            "release_day": pa.array(songs.release_day.astype(np.int32)),
+            "popularity": pa.array(songs.popularity.astype(np.float32)),
+            "quality": pa.array(songs.quality.astype(np.float32)),
+        }
+    )

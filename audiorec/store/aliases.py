@@ -1,0 +1,264 @@
+"""Other names of a song: MusicBrainz id, ISRC, path, file name, and those of your own.
+
+    "USRC17607839"  ──find_by_alias──▶  the song's id
+
+======  =======================================================  =====================
+kind    the alias                                                where it comes from
+======  =======================================================  =====================
+mbid    MusicBrainz recording id, in lower case                  the file's tags
+isrc    ISRC without hyphens, in capitals                        the file's tags
+path    absolute path of the file, as in ``uri``                 the store
+csv     anything                                                 a table of your own
+stem    name of the file without its ending                      the store
+======  =======================================================  =====================
+
+An id wins over every alias, and the kinds are asked in this order. An alias of two songs
+names neither: the candidates are said, and one has to be chosen by its id. Aliases of your
+own lie in ``aliases.parquet`` beside the store; the others are taken from its columns.
+"""
+
+import os
+import re
+from collections.abc import Iterable, Sequence
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import InputError, StoreError
+from audiorec.files.arrow import strings
+from audiorec.files.own_files import refuse_link
+from audiorec.files.tables import write_plain
+from audiorec.files.user_files import read_parquet
+from audiorec.store.names import unique_match
+from audiorec.store.store import VectorStore
+
+ALIASES_FILE = "aliases.parquet"
+SCHEMA = pa.schema(
+    [pa.field(name, pa.string(), nullable=False) for name in ("alias", "kind", "song_id")],
+    metadata={"audiorec": '{"format_version": 1, "kind": "aliases"}'},
+)
+CANDIDATES = 5  # that are named
+_MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
+
+
+class AliasKind(StrEnum):
+    """What an alias is, in the order in which they are asked."""
+
+    MBID = "mbid"
+    ISRC = "isrc"
+    PATH = "path"
+    CSV = "csv"
+    STEM = "stem"
+
+
+def resolve(store: VectorStore, query: str) -> str:
+    """Return the id of the song that a person means.
+
+    An exact id wins; then an alias; then the one id that ends in ``/query``; then the one id
+    that contains `query`, whatever the case.
+
+    Raises
+    ------
+    UnknownSongError
+        If none or several ids match; carries up to five that are near.
+    InputError
+        If several songs have this alias; names them.
+    """
+    if query in store:
+        return query
+    return find_by_alias(store, query) or unique_match(store.id_array, query)
+
+
+def find_by_alias(store: VectorStore, query: str) -> str | None:
+    """Return the id of the song with this alias, None if there is none.
+
+    Parameters
+    ----------
+    store : VectorStore
+    query : str
+        A MusicBrainz id or ISRC however it is written, a path, an alias of your own, or the
+        name of a file without its ending.
+
+    Raises
+    ------
+    InputError
+        If several songs have this alias of one kind; names them.
+    StoreError
+        If the ``aliases.parquet`` beside the store is no such table.
+
+    Examples
+    --------
+    >>> from audiorec.store.store import VectorStore
+    >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
+    >>> find_by_alias(store, "/music/piano/etude.flac")
+    'piano/etude.flac'
+    """
+    if not query or not len(store):
+        return None
+    for kind in AliasKind:
+        found = _songs_of(store, query, kind)
+        if len(found) > 1:
+            named = ", ".join(sorted(found)[:CANDIDATES])
+            more = f" and {len(found) - CANDIDATES} more" if len(found) > CANDIDATES else ""
+            raise InputError(
+                f"{query!r} is the {kind} of {len(found)} songs: {named}{more}; "
+                "name one of them by its id"
+            )
+        if found:
+            return found[0]
+    return None
+
+
+def alias_table(store: VectorStore) -> Any:
+    """Return all aliases of a store's songs.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        Columns ``alias``, ``kind`` and ``song_id``, sorted by alias, kind and song; an
+        alias may stand in several rows.
+
+    Raises
+    ------
+    StoreError
+        If the ``aliases.parquet`` beside the store is no such table.
+    """
+    uris = store.column("uri")
+    found = {
+        AliasKind.MBID: pc.utf8_lower(store.column("musicbrainz_trackid")),
+        AliasKind.ISRC: _plain_isrc(store.column("isrc")),
+        AliasKind.PATH: uris,
+        AliasKind.STEM: _stems(uris),
+    }
+    ids = store.column("song_id")
+    tables = [_own_aliases(store)]
+    for kind, aliases in found.items():
+        there = pc.and_kleene(pc.is_valid(aliases), pc.greater(pc.binary_length(aliases), 0))
+        table = pa.table({"alias": aliases, "song_id": ids}).filter(there)
+        kinds = strings([kind.value] * len(table))
+        columns = [table.column("alias"), kinds, table.column("song_id")]
+        tables.append(pa.table(columns, schema=SCHEMA))
+    return pa.concat_tables(tables).sort_by([(name, "ascending") for name in SCHEMA.names])
+
+
+def write_aliases(path: Path, table: Any) -> None:
+    """Write a table of aliases as one Parquet file, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+    table : pyarrow.Table
+        As `alias_table` makes it.
+    """
+    write_plain(path, table.cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata))
+
+
+def read_aliases(path: Path) -> Any:
+    """Read what `write_aliases` wrote.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, truncated, or has not the columns of a table of aliases.
+    """
+    failure = "no table of aliases"
+    if not path.exists():
+        raise StoreError(f"{path}: no such file")
+    try:
+        table = read_parquet(path, failure, needed=SCHEMA.names, texts=True)
+    except InputError as error:
+        raise StoreError(str(error)) from error
+    empty = [name for name in SCHEMA.names if table.column(name).null_count]
+    if empty:
+        raise StoreError(f"{path}: {failure}: a row has no {empty[0]}")
+    return table.select(SCHEMA.names).cast(SCHEMA)
+
+
+def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
+    """Put aliases of one's own into ``aliases.parquet``.
+
+    Parameters
+    ----------
+    path : Path
+        Made if it is not there. Earlier aliases of the same songs are replaced; those of
+        other songs stay.
+    aliases : iterable of (alias, song_id)
+
+    Returns
+    -------
+    added : int
+    """
+    pairs = sorted(set(aliases))
+    if not pairs:
+        return 0
+    texts, songs = zip(*pairs, strict=True)
+    columns = [strings(texts), strings([AliasKind.CSV.value] * len(pairs)), strings(songs)]
+    table = pa.table(columns, schema=SCHEMA)
+    if path.exists():
+        before = read_aliases(path)
+        ours = pc.equal(before.column("kind"), AliasKind.CSV.value)
+        others = pc.invert(pc.is_in(before.column("song_id"), value_set=strings(songs)))
+        table = pa.concat_tables([before.filter(pc.and_(ours, others)), table])
+    write_aliases(path, table.sort_by([(name, "ascending") for name in SCHEMA.names]))
+    return len(pairs)
+
+
+def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> Sequence[str]:
+    """Return the ids of the songs that have an alias of one kind."""
+    if kind is AliasKind.MBID:
+        text = query.lower()
+        if not _MBID.fullmatch(text):
+            return ()
+        return _where(store, pc.equal(pc.utf8_lower(store.column("musicbrainz_trackid")), text))
+    if kind is AliasKind.ISRC:
+        text = query.replace("-", "").upper()
+        if not _ISRC.fullmatch(text):
+            return ()
+        return _where(store, pc.equal(_plain_isrc(store.column("isrc")), text))
+    if kind is AliasKind.PATH:
+        uri = query if "://" in query else _printable(os.path.abspath(query))  # noqa: PTH100
+        return _where(store, pc.equal(store.column("uri"), uri))
+    if kind is AliasKind.CSV:
+        own = _own_aliases(store)
+        found: list[str] = own.filter(pc.equal(own.column("alias"), query)).column(2).to_pylist()
+        return found
+    uris = store.column("uri")
+    some = pa.table([store.column("song_id"), uris], names=["song_id", "uri"])
+    some = some.filter(pc.match_substring(uris, f"/{query}."))
+    stems = _stems(some.column("uri")).to_pylist()
+    pairs = zip(some.column("song_id").to_pylist(), stems, strict=True)
+    return [song_id for song_id, stem in pairs if stem == query]
+
+
+def _where(store: VectorStore, mask: Any) -> list[str]:
+    found: list[str] = store.column("song_id").filter(mask).to_pylist()
+    return found
+
+
+def _own_aliases(store: VectorStore) -> Any:
+    """Return the rows of kind csv beside a store, of songs that it has."""
+    path = store.path.with_name(ALIASES_FILE)
+    refuse_link(path)  # nobody has named it
+    if not path.exists():
+        return SCHEMA.empty_table()
+    table = read_aliases(path)
+    own = pc.equal(table.column("kind"), AliasKind.CSV.value)
+    here = pc.is_in(table.column("song_id"), value_set=store.column("song_id").combine_chunks())
+    return table.filter(pc.and_(own, here))
+
+
+def _plain_isrc(column: Any) -> Any:
+    return pc.utf8_upper(pc.replace_substring(column, "-", ""))
+
+
+def _stems(uris: Any) -> Any:
+    names = pc.replace_substring_regex(uris, r"(?s)^.*/", "")
+    return pc.replace_substring_regex(names, r"(?s)^(.+)\.[^.]*$", r"\1")
+
+
+def _printable(path: str) -> str:
+    return os.fsencode(path).decode("utf-8", "backslashreplace")

@@ -1,0 +1,171 @@
+"""Put several finished files in their places so that all of them arrive, or none.
+
+New files are first written whole beside their targets. Then one small file, the marker,
+names them. From that moment the commit holds: whoever finds the marker carries out the
+renames that are left. Before it, whoever finds the new files throws them away.
+
+A marker may have been planted, so it moves nothing on its own word: it says which kinds of
+file are to arrive, and the places are those of the run that finds it.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from audiorec.errors import StoreError
+from audiorec.files.atomic import replaced, sync
+from audiorec.files.own_files import read_own, refuse_foreign
+from audiorec.files.run_folder import RunFolder
+from audiorec.store.parquet import open_checked
+from audiorec.store.schema import Kind
+
+MARKER = "commit.json"
+MARKER_SCHEMA = "audiorec/commit/2"
+MAX_MARKER_BYTES = 1 << 16
+Targets = Mapping[Kind, Path]
+
+
+def real_target(path: Path, kind: Kind) -> Path:
+    """Return the file that an output is: where a link leads, if that is such an output.
+
+    Raises
+    ------
+    StoreError
+        If `path` is a link to anything but a store file of this kind, or to nothing.
+    """
+    if not path.is_symlink():
+        return path
+    target = Path(os.path.realpath(path))
+    try:
+        open_checked(target, kind).file.close()
+    except StoreError as error:
+        raise StoreError(
+            f"{path}: is a link to what is no {kind} file of audiorec ({error}); remove the "
+            "link, or name the place that it leads to"
+        ) from error
+    return target
+
+
+def staged_path(target: Path, run_dir: Path) -> Path:
+    """Return where the new content of `target` is written: hidden, in the same folder."""
+    return target.with_name(f".{target.name}.{run_dir.name}.staged")
+
+
+def commit_staged(targets: Targets, folder: RunFolder) -> None:
+    """Replace each target by its staged file, in this order.
+
+    Parameters
+    ----------
+    targets : mapping of Kind to Path
+        As `real_target` returns them.
+    folder : RunFolder
+    """
+    staged = [staged_path(target, folder.path) for target in targets.values()]
+    marker = folder.path / MARKER
+    files = {kind: target.name for kind, target in targets.items()}
+    try:
+        for path in staged:
+            sync(path)
+        with replaced(marker) as temporary:
+            temporary.write_text(json.dumps({"schema": MARKER_SCHEMA, "files": files}))
+    except OSError:
+        if not marker.exists():  # the commit does not hold: give the room back
+            for path in staged:
+                path.unlink(missing_ok=True)
+        raise
+    finish_commit(targets, folder.path)
+
+
+def finish_commit(targets: Targets, run_dir: Path) -> bool:
+    """Carry out what a marker lists; return whether there was one.
+
+    Parameters
+    ----------
+    targets : mapping of Kind to Path
+        The outputs of this run.
+    run_dir : Path
+
+    Raises
+    ------
+    StoreError
+        If the marker is damaged, names anything but outputs of this run, or what it names
+        is nowhere or is not what it should be. Nothing has been moved then.
+    """
+    moves = pending_moves(targets, run_dir)
+    for staged, target in (moves or {}).items():
+        staged.replace(target)
+        sync(target.parent)
+    return moves is not None
+
+
+def pending_moves(targets: Targets, run_dir: Path) -> dict[Path, Path] | None:
+    """Return what a marker still has to move, staged to target; None if there is no marker.
+
+    Raises
+    ------
+    StoreError
+        As for `finish_commit`.
+    """
+    marker = run_dir / MARKER
+    try:
+        names = _read_marker(marker)
+    except FileNotFoundError:
+        return None
+    moves = {}
+    for kind, name in names.items():
+        if kind not in targets or targets[kind].name != name:
+            raise StoreError(
+                f"{marker}: a run was cut off while it wrote {name!r}, which is no output of "
+                "this command: finish that run with the same command, or remove the folder"
+            )
+        staged = staged_path(targets[kind], run_dir)
+        if os.path.lexists(staged):
+            refuse_foreign(staged)
+            open_checked(staged, kind).file.close()
+            moves[staged] = targets[kind]
+        elif not targets[kind].exists():
+            raise StoreError(
+                f"{targets[kind]}: lost: neither it nor {staged.name} is there any more"
+            )
+    return moves
+
+
+def _read_marker(marker: Path) -> dict[Kind, str]:
+    try:
+        content = json.loads(read_own(marker, MAX_MARKER_BYTES))
+        if not isinstance(content, dict) or content.get("schema") != MARKER_SCHEMA:
+            raise StoreError(
+                f"{marker}: not written by this audiorec; look at its folder, and remove it "
+                "to start anew"
+            )
+        return {Kind(kind): str(name) for kind, name in content["files"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(
+            f"{marker}: damaged; look at its folder, and remove it to start anew"
+        ) from error
+
+
+def tidy(targets: Targets, folder: RunFolder, *, forget: bool) -> None:
+    """Finish a commit that was cut off, or throw away one that had not begun to hold.
+
+    With `forget`, nothing of the unfinished run stays.
+    """
+    if forget or finish_commit(targets, folder.path):
+        folder.clear(last=MARKER)
+    for target in targets.values():
+        discard_staged(target, folder.path)
+
+
+def discard_staged(target: Path, run_dir: Path) -> None:
+    """Remove the new content of `target` that an earlier run did not come to use.
+
+    Raises
+    ------
+    StoreError
+        If what has its name cannot have been written by audiorec.
+    """
+    staged = staged_path(target, run_dir)
+    if os.path.lexists(staged):
+        refuse_foreign(staged)
+        staged.unlink()

@@ -1,0 +1,326 @@
+"""``embeddings.parquet`` and ``users.parquet``: one embedding a song, or a user.
+
+Both have the same form: an id, the embedding, and any columns of one's own. A file says which
+model made it, so that a similarity is taken only between embeddings of one space.
+
+======================  ==========================================
+column                  what
+======================  ==========================================
+song_id | user_id       string, unique, sorted
+embedding               fixed_size_list<float32 not null>[D]
+others                  as given
+======================  ==========================================
+
+The metadata key ``audiorec`` is one JSON: ``kind``, ``model_id``, ``space``,
+``extractor_id``, ``dimension``, ``format_version``, ``created_by``.
+"""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import (
+    InputError,
+    ShapeError,
+    StoreError,
+    UnknownSongError,
+)
+from audiorec.files.arrow import floats, integers, strings
+from audiorec.files.tables import write_plain
+from audiorec.files.unfolding import refuse_bomb
+from audiorec.store.embedding_metadata import KINDS, EmbeddingMetadata, Of
+from audiorec.store.names import near_names
+from audiorec.store.parquet import MAX_BYTES, check_ids, open_whole, store_errors, with_rows
+from audiorec.store.schema import METADATA_KEY, vector_type
+from audiorec.types import FloatArray
+
+__all__ = ["COLUMN", "EmbeddingMetadata", "EmbeddingTable", "Of", "write_embeddings"]
+
+COLUMN = "embedding"
+
+
+class EmbeddingTable:
+    """The embeddings of one file, in the order of the file.
+
+    Use `EmbeddingTable.open`. Opening reads the footer and the ids.
+    """
+
+    def __init__(self, file: Any, metadata: EmbeddingMetadata, path: Path) -> None:
+        self.metadata = metadata
+        self.path = path
+        self._file = file
+        name = metadata.id_column
+        column = self.columns([name]).column(name)
+        self.id_array = pa.concat_arrays([strings([]), *column.chunks])
+        _check_ids(self.id_array, name, path)
+
+    @classmethod
+    def open(
+        cls, path: str | Path, *, kind: Of | None = None, max_bytes: int = MAX_BYTES
+    ) -> "EmbeddingTable":
+        """Open a file of embeddings and check it.
+
+        Parameters
+        ----------
+        path : path
+        kind : {"songs", "users"}, optional
+            What it must hold; either by default.
+        max_bytes : int
+            Most bytes that the embeddings may need in memory.
+
+        Raises
+        ------
+        StoreError
+            If the file is missing, not whole, of another kind or a newer format, too large,
+            or if an id is empty or stands twice. The message names the file.
+        """
+        path = Path(path)
+        file = open_whole(path)
+        try:
+            with store_errors(path):
+                metadata = _read_metadata(file, kind)
+                _check_columns(file, metadata, max_bytes)
+            return cls(file, metadata, path)
+        except StoreError:
+            file.close()
+            raise
+
+    def __len__(self) -> int:
+        return len(self.id_array)
+
+    @property
+    def model_id(self) -> str:
+        """The space that the embeddings live in."""
+        return self.metadata.model_id
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in an embedding."""
+        return self.metadata.dimension
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Ids, one a row."""
+        return tuple(self.id_array.to_pylist())
+
+    @cached_property
+    def embeddings(self) -> FloatArray:
+        """All embeddings: shape (n, D), float32, read-only.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged or a number is NaN or infinite.
+        """
+        embeddings = np.empty((len(self), self.dimension), np.float32)
+        for start, block in self.blocks():
+            embeddings[start : start + len(block)] = block
+        embeddings.flags.writeable = False
+        return embeddings
+
+    def blocks(self) -> Iterator[tuple[int, FloatArray]]:
+        """Yield the first row and the embeddings of each row group; one is in memory at a time.
+
+        Raises
+        ------
+        StoreError
+            As for `embeddings`.
+        """
+        start = 0
+        for group in range(self._file.num_row_groups):
+            block = self._group(group)
+            bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
+            if len(bad):
+                name = self.id_array[start + int(bad[0])].as_py()
+                raise StoreError(f"{self.path}: the embedding of {name!r} is not finite")
+            yield start, block
+            start += len(block)
+
+    def columns(self, names: Sequence[str]) -> Any:
+        """Return columns as a `pyarrow.Table`.
+
+        Raises
+        ------
+        InputError
+            If the file has no such column.
+        """
+        known = self.column_names
+        unknown = [name for name in names if name not in known]
+        if unknown:
+            raise InputError(f"{self.path}: no column {unknown[0]!r}; it has {', '.join(known)}")
+        if self._file.num_row_groups == 0:  # which older Arrow releases refuse to read
+            return self._file.schema_arrow.empty_table().select(list(names))
+        with store_errors(self.path):
+            refuse_bomb(self._file, self.path, name=str(self.path), columns=names)
+            table = self._file.read(columns=list(names))
+            return with_rows(table, self._file.metadata.num_rows)
+
+    @property
+    def column_names(self) -> list[str]:
+        """Names of all columns."""
+        return list(self._file.schema_arrow.names)
+
+    def row_number(self, name: str) -> int:
+        """Return the number of the row with exactly this id.
+
+        Raises
+        ------
+        UnknownSongError
+            If no song has it; carries near matches.
+        InputError
+            If no user has it.
+        """
+        number = int(pc.index(self.id_array, strings([name])[0]).as_py())
+        if number >= 0:
+            return number
+        if self.metadata.id_column == "song_id":
+            raise UnknownSongError(name, near_names(self.id_array, name))
+        raise InputError(f"{self.path}: no user with id {name!r}")
+
+    def row_numbers(self, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Return the rows of ids, an Arrow array or a sequence: shape (n,), -1 where unknown."""
+        wanted = names if isinstance(names, pa.Array) else strings(list(names))
+        found = pc.fill_null(pc.index_in(wanted, value_set=self.id_array), -1)
+        return np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset).astype(
+            np.int64
+        )
+
+    def _group(self, group: int) -> FloatArray:
+        with store_errors(self.path):
+            refuse_bomb(
+                self._file, self.path, name=str(self.path), columns=[COLUMN], groups=[group]
+            )
+            table = self._file.read_row_group(group, columns=[COLUMN])
+            rows = self._file.metadata.row_group(group).num_rows
+            column = with_rows(table, rows).column(COLUMN)
+        parts = [floats(chunk.flatten()).reshape(-1, self.dimension) for chunk in column.chunks]
+        return np.concatenate([np.empty((0, self.dimension), np.float32), *parts])
+
+
+def write_embeddings(
+    path: Path,
+    ids: Sequence[str],
+    embeddings: FloatArray,
+    *,
+    kind: Of,
+    model_id: str,
+    extractor_id: str = "",
+    space: str = "",
+    columns: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a file of embeddings, sorted by id, whole or not at all.
+
+    Parameters
+    ----------
+    path : Path
+        Replaced if it exists.
+    ids : sequence of str, length n
+        Unique, none empty.
+    embeddings : ndarray, shape (n, D)
+        Finite; stored as float32.
+    kind : {"songs", "users"}
+    model_id, extractor_id, space : str
+        See `EmbeddingMetadata`.
+    columns : mapping of str to pyarrow.Array, optional
+        More columns, of length n.
+
+    Raises
+    ------
+    ShapeError
+        If the lengths differ or `embeddings` is not two-dimensional.
+    InputError
+        If an id is empty or stands twice, a number is not finite, or a column has a name
+        that is taken.
+    """
+    columns = dict(columns or {})
+    lengths = {len(ids), *(len(column) for column in columns.values())}
+    if embeddings.ndim != 2 or lengths != {len(embeddings)}:
+        raise ShapeError(
+            f"{path}: {len(ids)} ids, embeddings {embeddings.shape} and columns must agree in n"
+        )
+    if not np.isfinite(embeddings).all():
+        raise InputError(f"{path}: an embedding is NaN or infinite; nothing was written")
+    metadata = EmbeddingMetadata(
+        kind=KINDS[kind],
+        model_id=model_id,
+        extractor_id=extractor_id,
+        dimension=int(embeddings.shape[1]),
+        space=space,
+        created_by=f"audiorec {version('audiorec')}",
+    )
+    taken = {metadata.id_column, COLUMN} & set(columns)
+    if taken:
+        raise InputError(f"{path}: a column cannot be called {min(taken)!r}")
+    write_plain(path, _table(ids, embeddings, metadata, columns, path))
+
+
+def _table(
+    ids: Sequence[str],
+    embeddings: FloatArray,
+    metadata: EmbeddingMetadata,
+    columns: Mapping[str, Any],
+    path: Path,
+) -> Any:
+    names = strings(ids)
+    try:
+        _check_ids(names, metadata.id_column, path)
+    except StoreError as error:
+        raise InputError(str(error)) from error
+    flat = np.ascontiguousarray(embeddings, np.float32).reshape(-1)
+    # Over the array's own memory: `pyarrow.array` may copy, and imports pandas.
+    numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
+    kind = vector_type(metadata.dimension)
+    fields = [
+        pa.field(metadata.id_column, pa.string(), nullable=False),
+        pa.field(COLUMN, kind, nullable=False),
+        *(pa.field(name, column.type) for name, column in columns.items()),
+    ]
+    schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(asdict(metadata)).encode()})
+    arrays = [names, pa.FixedSizeListArray.from_arrays(numbers, type=kind), *columns.values()]
+    table = pa.Table.from_arrays(arrays, schema=schema)
+    order = np.asarray(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
+    return table if (np.diff(order) > 0).all() else table.take(integers(order))
+
+
+def _read_metadata(file: Any, kind: Of | None) -> EmbeddingMetadata:
+    found = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+    if found is None:
+        raise StoreError(
+            "a Parquet file without audiorec's metadata; bring a table of your own in with "
+            "audiorec users import"
+        )
+    metadata = EmbeddingMetadata.from_json(found)
+    if kind is not None and metadata.kind != KINDS[kind]:
+        raise StoreError(f"holds {metadata.kind}, not {KINDS[kind]}")
+    return metadata
+
+
+def _check_columns(file: Any, metadata: EmbeddingMetadata, max_bytes: int) -> None:
+    schema = file.schema_arrow
+    expected = {metadata.id_column: pa.string(), COLUMN: vector_type(metadata.dimension)}
+    for name, kind in expected.items():
+        index = schema.get_field_index(name)  # -1 also when the name stands twice
+        if index < 0:
+            raise StoreError(f"column {name!r} is missing or stands twice")
+        if schema.field(index).type != kind:
+            raise StoreError(f"column {name!r} is {schema.field(index).type}, expected {kind}")
+        if schema.field(index).nullable:
+            raise StoreError(f"column {name!r} may hold rows without a value")
+    needed = file.metadata.num_rows * metadata.dimension * 4
+    if needed > max_bytes:
+        raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")
+
+
+def _check_ids(ids: Any, column: str, path: Path) -> None:
+    try:
+        check_ids(ids, path)
+    except StoreError as error:
+        raise StoreError(str(error).replace("song_id", column)) from error

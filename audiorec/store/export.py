@@ -1,0 +1,302 @@
+"""A store in the formats of other tools, a row group at a time.
+
+==========  ==============================================================================
+``npz``     ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
+``npy``     the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
+``csv``     a column for each number of the vector, then the store's other columns
+``jsonl``   an object a line, the vector as a list
+``parquet`` as the store, in the oldest encodings, for readers that cannot open it as it is;
+            with `wide` a column for each number
+==========  ==============================================================================
+
+Names of number columns are those of `number_names`: ``version_vocal_mean``.
+"""
+
+import io
+import json
+import math
+import re
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO, Any, Literal, cast, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv
+import pyarrow.parquet as pq
+
+from audiorec.errors import InputError, StoreError
+from audiorec.files.arrow import rows as arrow_rows
+from audiorec.files.atomic import replaced
+from audiorec.files.tables import GROUP_ROWS
+from audiorec.store.number_names import number_names
+from audiorec.store.parquet import Checked, open_checked, store_errors
+from audiorec.store.problems import Block
+from audiorec.store.schema import Kind
+from audiorec.types import FloatArray
+
+Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]
+FORMATS: tuple[Format, ...] = get_args(Format)
+SIDECAR_SCHEMA = "audiorec/vectors-npy/1"
+MAX_ID_BYTES = 4 << 30  # of ids in an npz, where each takes as much as the longest
+# What a spreadsheet takes for a formula: OWASP's list, also as wide letters.
+_FORMULA = re.compile("^([=+\\-@\\t\\r\\n\uff1d\uff0b\uff0d\uff20])")
+_ZIP_TIME = (1980, 1, 1, 0, 0, 0)  # the same store, the same bytes
+
+
+def export(
+    vectors: Path,
+    out: Path,
+    format: Format | None = None,  # noqa: A002 - what the option is called
+    *,
+    columns: Sequence[str] | None = None,
+    wide: bool = False,
+    guard_formulas: bool = False,
+    on_formulas: Callable[[int], None] | None = None,
+) -> list[Path]:
+    """Write a store in another format, whole or not at all.
+
+    Parameters
+    ----------
+    vectors : Path
+        A ``vecs.parquet``.
+    out : Path
+        Replaced if it exists.
+    format : {"npz", "npy", "csv", "jsonl", "parquet"}, optional
+        By default what `out` ends in.
+    columns : sequence of str, optional
+        Columns beside ``song_id``, for csv, jsonl and parquet; ``vector`` for the numbers.
+        All by default.
+    wide : bool
+        A column for each number of the vector in a parquet; a csv has them anyway.
+    guard_formulas : bool
+        Put an apostrophe before the texts of a csv that a spreadsheet would run as formulas:
+        those that begin with ``=``, ``+``, ``-``, ``@``, a tab or a line break.
+    on_formulas : callable, optional
+        Told how many such texts a csv has, if it has any; they are guarded or not.
+
+    Returns
+    -------
+    written : list of Path
+
+    Raises
+    ------
+    InputError
+        If there is no such format or column, or `out` is the store itself.
+    StoreError
+        If a row group is damaged.
+    """
+    chosen = format or out.suffix.removeprefix(".").lower()
+    if chosen not in FORMATS:
+        raise InputError(f"{out}: give a --format, one of {', '.join(FORMATS)}")
+    if out.resolve() == vectors.resolve():
+        raise InputError(f"{out}: is the store itself; export to another file")
+    if out.is_dir() or not out.parent.is_dir():
+        raise InputError(f"{out}: no file can be written there")
+    with ExitStack() as stack:
+        store = open_checked(vectors, Kind.VECTORS)
+        stack.callback(store.file.close)
+        names = chosen_columns(store, columns)
+        if chosen == "npy":
+            return _write_npy(store, out)
+        temporary = stack.enter_context(replaced(out))
+        if chosen == "csv":
+            formulas = _write_csv(store, temporary, names, guard_formulas)
+            if formulas and on_formulas is not None:
+                on_formulas(formulas)
+        else:
+            _WRITERS[cast(Format, chosen)](store, temporary, names, wide)
+    return [out]
+
+
+def chosen_columns(store: Checked, columns: Sequence[str] | None) -> list[str]:
+    """Return the columns asked for, ``song_id`` first; all of them if None.
+
+    Raises
+    ------
+    InputError
+        If there is no such column.
+    """
+    there = store.file.schema_arrow.names
+    unknown = [name for name in columns or () if name not in there]
+    if unknown:
+        raise InputError(f"{store.path}: no column {unknown[0]!r}, there are: {', '.join(there)}")
+    chosen = there if columns is None else columns
+    return list(dict.fromkeys(["song_id", *chosen]))
+
+
+def _write_npy(store: Checked, out: Path) -> list[Path]:
+    sidecar = out.with_name(f"{out.name}.json")
+    with ExitStack() as stack:
+        vectors, about = (stack.enter_context(replaced(path)) for path in (out, sidecar))
+        with vectors.open("wb") as file:
+            _write_vectors(file, store)
+        content = {"schema": SIDECAR_SCHEMA, **_about(store), "ids": _ids(store)}
+        about.write_text(json.dumps(content, ensure_ascii=False) + "\n", encoding="utf-8")
+    return [out, sidecar]
+
+
+def _write_npz(store: Checked, path: Path, _names: Sequence[str], _wide: bool) -> None:
+    ids, about = _ids(store), _about(store)
+    if 4 * max(map(len, ids), default=1) * len(ids) > MAX_ID_BYTES:
+        raise InputError("the ids are too long for an npz: use the format npy")
+    texts = {"ids": ids, **{name: about[name] for name in about if name != "dimension"}}
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
+        with archive.open(_member("vectors"), "w", force_zip64=True) as file:
+            _write_vectors(file, store)
+        for name, value in texts.items():
+            buffer = io.BytesIO()
+            np.save(buffer, np.array(value, dtype=np.str_), allow_pickle=False)
+            archive.writestr(_member(name), buffer.getvalue())
+
+
+def _member(name: str) -> zipfile.ZipInfo:
+    return zipfile.ZipInfo(f"{name}.npy", _ZIP_TIME)
+
+
+def _write_vectors(file: IO[bytes], store: Checked) -> None:
+    """Write an array of shape (n, V), float32, a row group at a time."""
+    shape = (len(store), store.metadata.dimension)
+    header = {"descr": "<f4", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, header)
+    for table in _tables(store, ["vector"]):
+        file.write(_numbers(store, table).astype("<f4", copy=False).tobytes())
+
+
+def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) -> int:
+    """Write a CSV; returns how many of its texts a spreadsheet would run, guarded or not."""
+    formulas = 0
+    with ExitStack() as stack:
+        writer: Any = None
+        for table in _tables(store, names):
+            flat, header = _widened(store, table), 0
+            if writer is None:
+                _check_flat(flat.schema, store.path)
+                header = sum(bool(_FORMULA.match(name)) for name in flat.column_names)
+            flat, found = _guarded(flat) if guard else (flat, _formulas(flat))
+            writer = writer or stack.enter_context(pa.csv.CSVWriter(path, flat.schema))
+            writer.write_table(flat)
+            formulas += header + found
+    return formulas
+
+
+def _formulas(table: Any) -> int:
+    """Count the texts that a spreadsheet would run."""
+    columns = [c for c in table.columns if _is_text(c.type)]
+    masks = [pc.match_substring_regex(_plain_texts(c), _FORMULA.pattern) for c in columns]
+    return sum(pc.sum(mask).as_py() or 0 for mask in masks)
+
+
+def _guarded(table: Any) -> tuple[Any, int]:
+    """Put an apostrophe before texts that a spreadsheet would run; returns how many."""
+    columns = [
+        pc.replace_substring_regex(_plain_texts(c), _FORMULA.pattern, r"'\1")
+        if _is_text(c.type)
+        else c
+        for c in table.columns
+    ]
+    names = [_FORMULA.sub(r"'\1", name) for name in table.column_names]
+    return pa.table(columns, names=names), _formulas(table)
+
+
+def _is_text(kind: Any) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    texts = pa.types.is_string, pa.types.is_large_string, pa.types.is_binary
+    return any(is_kind(kind) for is_kind in texts)
+
+
+def _plain_texts(column: Any) -> Any:
+    return column.cast(pa.string()) if column.type != pa.string() else column
+
+
+def _write_jsonl(store: Checked, path: Path, names: Sequence[str], _wide: bool) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        for table in _tables(store, names):
+            for row in arrow_rows(table):
+                plain = {name: _plain(value) for name, value in row.items()}
+                file.write(json.dumps(plain, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def _write_parquet(store: Checked, path: Path, names: Sequence[str], wide: bool) -> None:
+    oldest = {"version": "1.0", "compression": "snappy", "use_deprecated_int96_timestamps": True}
+    oldest |= {"write_page_checksum": True}
+    with ExitStack() as stack:
+        writer: Any = None
+        for table in _tables(store, names):
+            rows = _widened(store, table) if wide else table.replace_schema_metadata(None)
+            if writer is None:
+                writer = stack.enter_context(pq.ParquetWriter(path, rows.schema, **oldest))
+            writer.write_table(rows)
+
+
+_WRITERS: Mapping[Format, Callable[[Checked, Path, Sequence[str], bool], None]] = {
+    "npz": _write_npz,
+    "jsonl": _write_jsonl,
+    "parquet": _write_parquet,
+}
+
+
+def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
+    """Yield some columns of all rows, some at a time; an empty store gives an empty table."""
+    if len(store) == 0:
+        yield store.read(list(names)).select(names)
+        return
+    with store_errors(store.path):
+        for batch in store.file.iter_batches(batch_size=GROUP_ROWS, columns=list(names)):
+            yield pa.Table.from_batches([batch]).select(names)
+
+
+def _check_flat(schema: Any, path: Path) -> None:
+    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
+    if nested:
+        raise InputError(f"{path}: a csv cannot hold the column {nested[0]!r}; use --columns")
+
+
+def _widened(store: Checked, table: Any) -> Any:
+    """Return a table with a column for each number in place of the vector."""
+    if "vector" not in table.column_names:
+        return table.replace_schema_metadata(None)
+    numbers = _numbers(store, table)
+    columns: dict[str, Any] = {}
+    for name in table.column_names:
+        if name != "vector":
+            columns[name] = table.column(name)
+            continue
+        for number, label in enumerate(number_names(store.metadata)):
+            columns[label] = pa.array(np.ascontiguousarray(numbers[:, number]))
+    return pa.table(columns)
+
+
+def _numbers(store: Checked, table: Any) -> FloatArray:
+    """Return the vectors of a table: shape (rows, V)."""
+    numbers = Block(store.path, 0, table).numbers("vector", store.metadata.dimension)
+    if not np.isfinite(numbers).all():
+        raise StoreError(f"{store.path}: a vector is not finite: audiorec store verify names it")
+    return numbers
+
+
+def _ids(store: Checked) -> list[str]:
+    found: list[str] = store.read(["song_id"]).column("song_id").to_pylist()
+    return found
+
+
+def _about(store: Checked) -> dict[str, Any]:
+    metadata = store.metadata
+    return {
+        "extractor_id": metadata.extractor_id,
+        "dimension": metadata.dimension,
+        "classes": list(metadata.classes),
+        "statistics": list(metadata.statistics),
+    }
+
+
+def _plain(value: Any) -> Any:
+    """Return a value that JSON has: times as ISO 8601, what is no number as null."""
+    if hasattr(value, "isoformat"):
+        return value.isoformat()
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value.hex() if isinstance(value, bytes) else value

@@ -1,0 +1,241 @@
+"""Tables of embeddings that were made elsewhere: read, checked, brought to one form.
+
+==========  =========================================================================
+Parquet     a column of ids, and a list column of numbers (any list type, any float)
+CSV         a column of ids, and one column for each number, in the order of the file
+npz         ``ids`` (texts) and ``embeddings`` (n, D); nothing pickled is read
+==========  =========================================================================
+"""
+
+import hashlib
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.csv
+
+from audiorec.errors import InputError
+from audiorec.files.parquet_files import open_parquet
+from audiorec.files.unfolding import LEAST_BYTES, TIMES_FILE, refuse_bomb
+from audiorec.files.user_files import check_csv_header
+from audiorec.types import FloatArray
+
+NPZ_IDS, NPZ_EMBEDDINGS = "ids", "embeddings"
+
+
+def read_foreign(
+    path: str | Path, *, id_column: str, embedding_column: str = "embedding"
+) -> tuple[tuple[str, ...], FloatArray]:
+    """Read ids and embeddings.
+
+    Parameters
+    ----------
+    path : path
+        Ends in ``.parquet``, ``.csv`` or ``.npz``.
+    id_column : str
+        In Parquet and CSV.
+    embedding_column : str
+        In Parquet.
+
+    Returns
+    -------
+    ids : tuple of str, length n
+    embeddings : ndarray, shape (n, D), float32
+
+    Raises
+    ------
+    InputError
+        If the file cannot be read, a column is missing, two rows have different widths, an id
+        is empty or stands twice, or a number is NaN or infinite. Names file and row.
+    """
+    path = Path(path)
+    readers = {".parquet": _read_parquet, ".csv": _read_csv, ".npz": _read_npz}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(f"{path}: expected .parquet, .csv or .npz")
+    if path.exists() and not path.is_file():  # a pipe would be waited for
+        raise InputError(f"{path}: is not a regular file")
+    try:
+        ids, embeddings = reader(path, id_column, embedding_column)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (OSError, pa.ArrowException, zipfile.BadZipFile, UnicodeDecodeError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
+    _check(path, ids, embeddings)
+    return tuple(ids), embeddings
+
+
+def to_unit(path: str | Path, ids: Sequence[str], embeddings: FloatArray) -> FloatArray:
+    """Bring every embedding to length 1.
+
+    Raises
+    ------
+    InputError
+        If one has length 0, and so no direction.
+    """
+    length = np.sqrt(np.square(embeddings.astype(np.float64)).sum(axis=1, keepdims=True))
+    zero = np.flatnonzero(length[:, 0] == 0)
+    if len(zero):
+        row = int(zero[0])
+        raise InputError(f"{path}: row {row + 1} ({ids[row]!r}) has length 0, and no direction")
+    unit: FloatArray = (embeddings / length).astype(np.float32)
+    return unit
+
+
+def content_id(ids: Sequence[str], embeddings: FloatArray) -> str:
+    """Return a name for a space that has none: ``import-`` and hex digits of the content."""
+    content = hashlib.sha256(np.ascontiguousarray(embeddings, np.float32).tobytes())
+    content.update("\0".join(ids).encode())
+    return f"import-{content.hexdigest()[:16]}"
+
+
+def _read_parquet(path: Path, id_column: str, column: str) -> tuple[list[str], FloatArray]:
+    with open_parquet(path) as file:
+        refuse_bomb(file, path, name=str(path))
+        table = file.read()
+    for name in (id_column, column):
+        if table.column_names.count(name) != 1:
+            raise InputError(
+                f"{path}: needs one column {name!r}, has {', '.join(table.column_names)}"
+            )
+    ids = table.column(id_column).cast(pa.string()).to_pylist()
+    return ids, _lists_to_array(path, column, table.column(column))
+
+
+def _lists_to_array(path: Path, name: str, column: Any) -> FloatArray:
+    kind = column.type
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_kind(kind) for is_kind in lists):
+        raise InputError(f"{path}: column {name!r} is {kind}, expected a list of numbers")
+    if column.null_count:
+        raise InputError(f"{path}: a row has no {name}")
+    rows = [np.empty((0, 0), np.float32)]
+    width = None
+    for chunk in column.chunks:
+        flat = chunk.flatten().cast(pa.float32())
+        if flat.null_count:
+            raise InputError(f"{path}: an {name} has a number missing")
+        lengths = _lengths(chunk)
+        width = int(lengths[0]) if width is None and len(lengths) else width
+        odd = np.flatnonzero(lengths != width)
+        if len(odd):
+            row = sum(map(len, rows)) + int(odd[0]) + 1
+            raise InputError(
+                f"{path}: row {row} has {lengths[odd[0]]} numbers, those before it {width}"
+            )
+        if len(lengths):
+            rows.append(
+                np.frombuffer(flat.buffers()[1], np.float32, len(flat), 4 * flat.offset).reshape(
+                    len(lengths), -1
+                )
+            )
+    return np.concatenate(rows[1:]) if len(rows) > 1 else np.empty((0, 1), np.float32)
+
+
+def _lengths(chunk: Any) -> Any:
+    if pa.types.is_fixed_size_list(chunk.type):
+        return np.full(len(chunk), chunk.type.list_size)
+    return np.diff(np.asarray(chunk.offsets.to_pylist(), np.int64))
+
+
+def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], FloatArray]:
+    names = check_csv_header(path, "cannot be read as csv")
+    if names.count(id_column) != 1:
+        raise InputError(f"{path}: needs one column {id_column!r}, has {', '.join(names)}")
+    numbers = [name for name in names if name != id_column]
+    if not numbers or len(set(numbers)) != len(numbers):
+        raise InputError(f"{path}: needs a column of its own for each number")
+    types = {name: pa.float32() for name in numbers} | {id_column: pa.string()}
+    options = pa.csv.ConvertOptions(column_types=types, null_values=[""])
+    table = pa.csv.read_csv(path, convert_options=options)
+    columns = [_csv_numbers(path, name, table.column(name)) for name in numbers]
+    return table.column(id_column).to_pylist(), np.stack(columns, axis=1)
+
+
+def _csv_numbers(path: Path, name: str, column: Any) -> FloatArray:
+    if column.null_count:
+        row = column.is_null().to_pylist().index(True) + 1
+        raise InputError(f"{path}: row {row} has no {name!r}")
+    parts = [np.frombuffer(c.buffers()[1], np.float32, len(c), 4 * c.offset) for c in column.chunks]
+    return np.concatenate([np.empty(0, np.float32), *parts])
+
+
+def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], FloatArray]:
+    limit = max(LEAST_BYTES, TIMES_FILE * path.stat().st_size)
+    try:
+        with zipfile.ZipFile(path) as archive:
+            ids, embeddings = (
+                _npz_member(archive, name, limit) for name in (NPZ_IDS, NPZ_EMBEDDINGS)
+            )
+    except (ValueError, RuntimeError, EOFError, struct.error, zlib.error) as error:
+        reason = (str(error) or "not a whole archive").splitlines()[0]
+        raise InputError(f"{path}: {reason}") from error
+    if ids.ndim != 1 or ids.dtype.kind not in "UiuS" or embeddings.dtype.kind not in "fiu":
+        raise InputError(f"{path}: ids must be texts (n,), embeddings numbers (n, D)")
+    names = [i.decode() if isinstance(i, bytes) else str(i) for i in ids.tolist()]
+    return names, embeddings.astype(np.float32)
+
+
+def _npz_member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
+    """Read one array whose size is known, and allowed, before it is unpacked.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, stands twice, would unfold to more than `limit` bytes, holds
+        pickled objects, or is not as long as its header says.
+    """
+    members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
+    if len(members) != 1:
+        there = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:9])
+        times = "has no" if not members else "has more than one"
+        raise ValueError(f"{times} array {name!r}, it has {there}")
+    if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"the array {name!r} is packed in a way that numpy does not write")
+    size = members[0].file_size
+    if size > limit:
+        raise ValueError(
+            f"the array {name!r} would unfold to {size / 1e9:.1f} GB in memory, the limit for a "
+            f"file of its size is {limit / 1e9:.1f} GB"
+        )
+    with archive.open(members[0]) as file:
+        shape, dtype = _npy_header(file)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size - file.tell():
+            raise ValueError(f"the array {name!r} is not what its header says")
+    with archive.open(members[0]) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _npy_header(file: Any) -> tuple[tuple[int, ...], Any]:
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    reader = readers.get(np.lib.format.read_magic(file))
+    if reader is None:
+        raise ValueError("an array of a format that this audiorec does not read")
+    shape, _, dtype = reader(file)
+    return shape, dtype
+
+
+def _check(path: Path, ids: Sequence[str], embeddings: FloatArray) -> None:
+    if embeddings.ndim != 2 or len(embeddings) != len(ids) or embeddings.shape[1] < 1:
+        raise InputError(f"{path}: {len(ids)} ids for embeddings of shape {embeddings.shape}")
+    seen: dict[str, int] = {}
+    for row, name in enumerate(ids, start=1):
+        if not name:
+            raise InputError(f"{path}: row {row} has no id")
+        if name in seen:
+            raise InputError(f"{path}: rows {seen[name]} and {row} have the id {name!r}")
+        seen[name] = row
+    bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
+    if len(bad):
+        row = int(bad[0])
+        raise InputError(f"{path}: row {row + 1} ({ids[row]!r}) has a number that is not finite")

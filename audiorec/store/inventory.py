@@ -1,0 +1,151 @@
+"""What a store holds, from its footer and its small columns: vectors are not read.
+
+"vecs.parquet"  ──inventory──▶  rows, extractor, weights, statuses, seconds, files beside
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import StoreError
+from audiorec.store.beside import files_beside
+from audiorec.store.parquet import Checked, open_checked
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+COUNTED = ("status", "codec", "source_rate", "source_channels")
+
+
+def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) -> dict[str, Any]:
+    """Describe a store in plain values, ready for JSON.
+
+    Parameters
+    ----------
+    vectors : Path
+        A ``vecs.parquet``.
+    given : mapping of Kind to Path, optional
+        Where the files beside it are, if not under their usual names.
+
+    Returns
+    -------
+    description : dict
+        ``rows``, ``bytes``, what made it, counts by status, codec, rate and channels,
+        ``duration_s`` (total, least, most), ``extracted_at`` (first, last), columns that
+        are not the format's own, whether the file is
+        ``verifiable`` by digests, and ``beside``: the other files by kind.
+
+    Raises
+    ------
+    StoreError
+        If it is no store; the files beside it may be anything and are only described.
+
+    Examples
+    --------
+    >>> found = inventory(Path("fixtures/formats/vecs-v1.parquet"))
+    >>> found["rows"], found["statuses"]
+    (5, {'ok': 3, 'truncated': 1, 'short': 1})
+    """
+    file = open_checked(vectors, Kind.VECTORS)
+    try:
+        return {
+            "vectors": str(vectors),
+            **_size(file),
+            **_maker(file.metadata),
+            **_counts(file),
+            "beside": [_beside(k, p, file) for k, p in files_beside(vectors, given).items()],
+            "unfinished_run": vectors.with_name(f"{vectors.name}.run").is_dir(),
+        }
+    finally:
+        file.file.close()
+
+
+def _size(file: Checked) -> dict[str, Any]:
+    footer = file.file.metadata
+    groups = [footer.row_group(n) for n in range(footer.num_row_groups)]
+    chunks = [group.column(n) for group in groups for n in range(group.num_columns)]
+    vector_bytes = sum(
+        chunk.total_compressed_size
+        for chunk in chunks
+        if chunk.path_in_schema.startswith("vector.")
+    )
+    own = set(schema_of(file.metadata).names)
+    return {
+        "rows": len(file),
+        "bytes": file.path.stat().st_size,
+        "vector_bytes": vector_bytes,
+        "row_groups": len(groups),
+        "verifiable": file.digests is not None,
+        "columns_of_your_own": [n for n in file.file.schema_arrow.names if n not in own],
+    }
+
+
+def _maker(metadata: StoreMetadata) -> dict[str, Any]:
+    return {
+        "extractor_id": metadata.extractor_id,
+        "created_by": metadata.created_by,
+        "format_version": metadata.format_version,
+        "dimension": metadata.dimension,
+        "classes": list(metadata.classes),
+        "statistics": list(metadata.statistics),
+        "spec": dict(metadata.spec),
+        "weights": [dict(weight) for weight in metadata.weights],
+        "packages": dict(metadata.packages),
+    }
+
+
+def _counts(file: Checked) -> dict[str, Any]:
+    """Count the small columns, a row group at a time."""
+    names = ["duration_s", "extracted_at", *COUNTED]
+    counts: dict[str, Counter[Any]] = {name: Counter() for name in COUNTED}
+    total, ends, times = 0.0, [], []
+    for group in range(file.file.num_row_groups):
+        table = file.read_group(group, names)
+        if len(table) == 0:
+            continue
+        for name in COUNTED:
+            for pair in pc.value_counts(table.column(name)).to_pylist():
+                counts[name][pair["values"]] += pair["counts"]
+        lengths = table.column("duration_s")
+        total += pc.sum(lengths.cast(pa.float64())).as_py()
+        ends += [pc.min(lengths).as_py(), pc.max(lengths).as_py()]
+        stamps = table.column("extracted_at").cast(pa.int64())
+        times += [pc.min(stamps).as_py(), pc.max(stamps).as_py()]
+    return {
+        "statuses": dict(counts["status"].most_common()),
+        "codecs": dict(counts["codec"].most_common()),
+        "source_rates": {str(k): n for k, n in counts["source_rate"].most_common()},
+        "source_channels": {str(k): n for k, n in counts["source_channels"].most_common()},
+        "duration_s": {
+            "total": round(total, 3),
+            "least": round(min(ends, default=0.0), 3),
+            "most": round(max(ends, default=0.0), 3),
+        },
+        "extracted_at": {
+            "first": _moment(min(times)) if times else None,
+            "last": _moment(max(times)) if times else None,
+        },
+    }
+
+
+def _moment(microseconds: int) -> str:
+    return (EPOCH + timedelta(microseconds=microseconds)).isoformat()
+
+
+def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
+    """Describe a file beside the store, whatever it is."""
+    found: dict[str, Any] = {"kind": kind.value, "path": str(path)}
+    try:
+        file = open_checked(path, kind)
+    except StoreError as error:
+        return {**found, "problem": str(error).removeprefix(f"{path}: ")}
+    with file.file:
+        found |= {"rows": len(file), "bytes": path.stat().st_size}
+        found["verifiable"] = file.digests is not None
+        if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
+            found["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
+    return found

@@ -1,0 +1,450 @@
+"""What makes a run resumable: every finished song is on disk before the next one counts.
+
+While a run lasts, its rows live in ``<vectors file>.run/``: a lock and, for every start of
+the run, one file of records per kind of output. `Journal.commit` merges them with the
+previous output into new files, all of which arrive together, and removes the folder.
+
+    Journal.open(outputs, metadata)  →  what is known: .known() .failures() .hashes(kind)
+        .append_song(...)  .append_copy(...)  .append_failure(...)     once a song
+        .commit(keep=...)                                              once a run
+
+A process that is killed at any point loses the songs in flight and nothing else; the next
+`Journal.open` goes on from there, also in the middle of a commit. A journal is used from
+one thread.
+"""
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pyarrow as pa
+
+from audiorec.errors import InputError, SpecMismatchError, StoreError
+from audiorec.files.atomic import write_errors
+from audiorec.files.run_folder import RunFolder, look_into, run_folder_path
+from audiorec.store.commit import (
+    MARKER,
+    commit_staged,
+    pending_moves,
+    real_target,
+    staged_path,
+    tidy,
+)
+from audiorec.store.merge import (
+    SEQUENCE,
+    Event,
+    Keep,
+    ParquetPart,
+    Part,
+    Pick,
+    content_picks,
+    draw,
+    event_picks,
+    is_unchanged,
+    newest_events,
+    pick_table,
+    rows_by_content,
+)
+from audiorec.store.parquet import open_checked, write_batches
+from audiorec.store.records import RECORD_FILES, RecordPart, RecordWriter, append_all
+from audiorec.store.rows import feature_values, row_batch, score_values
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.types import FloatArray, ScoreSeries
+
+T = TypeVar("T")
+# The vectors come last: a song counts as done when its vector is there, and a reader that
+# sees new vectors finds the other files new as well.
+WRITE_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
+RUN_FILES = rf"{RECORD_FILES}|{re.escape(MARKER)}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outputs:
+    """Where the files of a run go; None for what is not asked for."""
+
+    vectors: Path
+    errors: Path
+    scores: Path | None = None
+    features: Path | None = None
+
+    @property
+    def run_dir(self) -> Path:
+        """The folder that holds an unfinished run."""
+        return run_folder_path(self.vectors)
+
+    def paths(self) -> dict[Kind, Path]:
+        """Return the paths that are asked for, in the order of writing."""
+        paths = {kind: getattr(self, kind.value) for kind in WRITE_ORDER}
+        return {kind: Path(path) for kind, path in paths.items() if path is not None}
+
+
+class Journal:
+    """The rows of one run, and what earlier runs left.
+
+    Use `Journal.open`, in a ``with`` statement: leaving it without `commit` keeps the
+    folder, and the next run on the same outputs goes on from it.
+    """
+
+    def __init__(self, outputs: Outputs, metadata: StoreMetadata, folder: RunFolder | None) -> None:
+        self.outputs = outputs
+        self._paths = {kind: real_target(path, kind) for kind, path in outputs.paths().items()}
+        self._metadata = {kind: replace(metadata, kind=kind) for kind in self._paths}
+        self._schemas = {kind: _record_schema(m) for kind, m in self._metadata.items()}
+        self._folder = folder
+        self._parts: dict[Kind, list[Part]] = {kind: [] for kind in self._paths}
+        self._writers: dict[Kind, RecordWriter] = {}
+        self._places: dict[Kind, dict[str, tuple[int, int]]] = {}
+        self._known: dict[str, Event] | None = None
+        self._number = 1
+        self._sequence = 0
+        self.damaged = 0  # stretches of earlier starts' records that cannot be read
+
+    @classmethod
+    def open(
+        cls, outputs: Outputs, metadata: StoreMetadata, *, overwrite: bool = False
+    ) -> "Journal":
+        """Begin a run, or go on with one that was cut off.
+
+        Parameters
+        ----------
+        outputs : Outputs
+            Missing folders are made.
+        metadata : StoreMetadata
+            Of this run; its kind does not matter.
+        overwrite : bool
+            Forget an unfinished run and the previous output, which then stays in place
+            until the commit.
+
+        Raises
+        ------
+        InputError
+            If two outputs are one file.
+        StoreError
+            If another run is writing this output, it cannot be written at all, or a file at
+            an output's place is no store, damaged, or has columns that would be lost.
+        SpecMismatchError
+            If the previous output, or the unfinished run, was made by another extractor.
+        """
+        _check_apart(outputs)
+        with write_errors(outputs.vectors), ExitStack() as on_error:
+            for path in outputs.paths().values():
+                path.parent.mkdir(parents=True, exist_ok=True)
+            folder = RunFolder(outputs.vectors, RUN_FILES)
+            on_error.callback(folder.release)
+            journal = cls(outputs, metadata, folder)
+            on_error.callback(journal.close)
+            tidy(journal._paths, folder, forget=overwrite)
+            if not overwrite:
+                journal._read_previous(journal._paths)
+            journal._read_starts(folder.names())
+            on_error.pop_all()
+        return journal
+
+    @classmethod
+    def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
+        """Return what `open` would know, without a lock and without changing anything.
+
+        Raises
+        ------
+        InputError, StoreError, SpecMismatchError
+            As for `open`.
+        """
+        _check_apart(outputs)
+        names = look_into(outputs.vectors, RUN_FILES)
+        journal = cls(outputs, metadata, None)
+        moves = pending_moves(journal._paths, outputs.run_dir)
+        staged = {target: path for path, target in (moves or {}).items()}
+        journal._read_previous({k: staged.get(p, p) for k, p in journal._paths.items()})
+        journal._read_starts(names if moves is None else [])
+        return journal
+
+    def __enter__(self) -> "Journal":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def known(self) -> Any:
+        """Return the songs that have a vector, before this start's own appends.
+
+        Returns
+        -------
+        table : pyarrow.Table
+            All columns of ``vecs.parquet`` but the vector, in no particular order. Songs
+            of the previous output and of an unfinished run, the newest row of each.
+        """
+        return self._newest_table(Kind.VECTORS)
+
+    def failures(self) -> Any:
+        """Return the songs whose newest event is a failure: the columns of the errors file."""
+        return self._newest_table(Kind.ERRORS)
+
+    def hashes(self, kind: Kind) -> frozenset[str]:
+        """Return the content hashes for which a row of this kind is at hand.
+
+        A song whose hash is among those of every kind asked for needs no decoding: it is
+        known under its id, or `append_copy` gives it the rows under another.
+        """
+        if kind == Kind.ERRORS:
+            raise InputError("failures have no content hash")
+        return frozenset(self._content_places(kind))
+
+    def append_song(
+        self,
+        row: Mapping[str, Any],
+        *,
+        scores: ScoreSeries | None = None,
+        features: Mapping[str, FloatArray] | None = None,
+    ) -> None:
+        """Put one finished song on disk.
+
+        Parameters
+        ----------
+        row : mapping
+            Columns of ``vecs.parquet`` by name. ``extractor_id`` and, if it is not given,
+            ``extracted_at`` are filled in.
+        scores : ScoreSeries, optional
+            Needed if scores or features are among the outputs.
+        features : mapping of str to ndarray, shape (T, D), optional
+            Backbone outputs by name, for example ``msd.penultimate``; needed if features
+            are among the outputs.
+
+        Raises
+        ------
+        InputError, ShapeError
+            If a value is missing, unknown, not finite, or has another type or shape.
+        StoreError
+            If the disk is full. The journal is then as it was before the call.
+        """
+        rows: dict[Kind, dict[str, Any]] = {}
+        rows[Kind.VECTORS] = {"extracted_at": datetime.now(UTC), **row}
+        names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
+        if Kind.SCORES in self._paths:
+            rows[Kind.SCORES] = score_values(*names, _given(scores, "scores"))
+        if Kind.FEATURES in self._paths:
+            start_s = _given(scores, "scores").start_s
+            rows[Kind.FEATURES] = feature_values(*names, start_s, _given(features, "features"))
+        self._append(rows)
+
+    def append_copy(self, content_hash: str, changes: Mapping[str, Any]) -> None:
+        """Give a moved, renamed, retagged or doubled song the rows of its content.
+
+        Parameters
+        ----------
+        content_hash : str
+            One of ``hashes(Kind.VECTORS)``. Its scores and features come along by
+            themselves.
+        changes : mapping
+            Columns that are new, ``song_id`` among them.
+
+        Raises
+        ------
+        InputError
+            If no row has this content.
+        """
+        place = self._content_places(Kind.VECTORS).get(content_hash)
+        if place is None:
+            raise InputError(f"no song with content {content_hash!r} is known")
+        part, row = place
+        batch = next(self._parts[Kind.VECTORS][part].slices(row, row + 1))
+        values = {name: batch.column(name)[0].as_py() for name in batch.schema.names}
+        values.pop(SEQUENCE, None)
+        self._append({Kind.VECTORS: {**values, **changes}})
+
+    def append_failure(self, row: Mapping[str, Any]) -> None:
+        """Put one failed song on disk; it loses the vector that it may have had.
+
+        Parameters
+        ----------
+        row : mapping
+            Columns of the errors file by name. ``failed_at`` is filled in if not given.
+        """
+        self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
+
+    def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
+        """Merge everything into the final files, remove the folder and close.
+
+        Parameters
+        ----------
+        keep : set of str or callable, optional
+            Song ids that may stay, in all files. By default every song stays.
+
+        Returns
+        -------
+        rows : dict of Kind to int
+            Rows of each output. A file that would not change is left as it is, and an
+            errors file without rows is not made anew.
+        """
+        folder = self._held()
+        self._close_writers()
+        self._read_start(self._number)
+        picks = self._plan(keep)
+        changed = {
+            kind: path
+            for kind, path in self._paths.items()
+            if not is_unchanged(self._parts[kind], picks[kind])
+            and (picks[kind] or kind != Kind.ERRORS or path.exists())
+        }
+        with write_errors(self.outputs.vectors), ExitStack() as on_error:
+            for kind, path in changed.items():
+                staged = staged_path(path, folder.path)
+                on_error.callback(staged.unlink, missing_ok=True)
+                metadata = self._metadata[kind]
+                batches = draw(self._parts[kind], picks[kind], schema_of(metadata))
+                write_batches(staged, batches, metadata)
+            on_error.pop_all()
+            self._close_parts()  # Windows replaces no file that is open
+            commit_staged(changed, folder)
+        folder.clear(last=MARKER)
+        folder.release(remove=True)
+        return {kind: len(picks[kind]) for kind in self._paths}
+
+    def close(self) -> None:
+        """Let go of files and lock; what was appended stays for the next start."""
+        self._close_writers()
+        self._close_parts()
+        if self._folder is not None:
+            self._folder.release()
+
+    def _append(self, rows: Mapping[Kind, Mapping[str, Any]]) -> None:
+        self._sequence += 1
+        batches = {}
+        for kind in (k for k in WRITE_ORDER if k in rows):
+            values = {**rows[kind], SEQUENCE: self._sequence}
+            if "extractor_id" in self._schemas[kind].names:
+                values["extractor_id"] = self._metadata[kind].extractor_id
+            batches[kind] = row_batch(values, self._schemas[kind])
+        with write_errors(self.outputs.run_dir):
+            append_all([(self._writer(kind), batch) for kind, batch in batches.items()])
+
+    def _writer(self, kind: Kind) -> RecordWriter:
+        if kind not in self._writers:
+            path = self._held().path / f"{kind}-{self._number:04d}.rows"
+            header = {"metadata": self._metadata[kind].to_json()}
+            self._writers[kind] = RecordWriter(path, header)
+        return self._writers[kind]
+
+    def _held(self) -> RunFolder:
+        if self._folder is None:
+            raise InputError(f"{self.outputs.vectors}: was only looked at; open it to write")
+        return self._folder
+
+    def _read_previous(self, paths: Mapping[Kind, Path]) -> None:
+        """Take the files that are in place as the first part of each kind."""
+        for kind, path in paths.items():
+            if not path.exists():
+                continue
+            file = open_checked(path, kind, extra_columns=False)
+            # A failure is a matter of the file, not of the numbers, and is kept.
+            if kind != Kind.ERRORS:
+                self._check_extractor(path, file.metadata)
+            if not schema_of(file.metadata).equals(schema_of(self._metadata[kind])):
+                raise StoreError(
+                    f"{path}: holds other columns than this run writes; use --overwrite, "
+                    "or give another path"
+                )
+            self._parts[kind].append(ParquetPart(file))
+
+    def _read_starts(self, names: Sequence[str]) -> None:
+        """Take the records that earlier starts of this run left."""
+        numbers = {int(match[2]) for name in names if (match := re.fullmatch(RECORD_FILES, name))}
+        for number in sorted(numbers):
+            for part in self._read_start(number):
+                sequences = part.table([SEQUENCE]).column(SEQUENCE).to_pylist()
+                self._sequence = max(self._sequence, *sequences, 0)
+        self._number = max(numbers, default=0) + 1
+
+    def _read_start(self, number: int) -> list[RecordPart]:
+        """Take the records of one start, where they hold rows of use."""
+        found = []
+        for kind in self._paths:
+            path = self.outputs.run_dir / f"{kind}-{number:04d}.rows"
+            if not os.path.lexists(path):
+                continue
+            part = RecordPart(path)
+            with ExitStack() as unused:
+                unused.callback(part.close)
+                if self._is_of_use(part, kind):
+                    part.use(self._schemas[kind])
+                    self._parts[kind].append(part)
+                    found.append(part)
+                    unused.pop_all()
+            self.damaged += part.damaged
+        return found
+
+    def _is_of_use(self, part: RecordPart, kind: Kind) -> bool:
+        if part.header is None:  # killed while it wrote the first bytes, or damaged
+            return False
+        try:
+            metadata = StoreMetadata.from_json(str(part.header.get("metadata")))
+        except StoreError as error:
+            raise StoreError(f"{part.path}: {error}; remove its folder to start anew") from error
+        self._check_extractor(part.path, metadata)
+        # Another choice of backbone outputs than the last start's: those rows are redone.
+        ours = schema_of(self._metadata[kind]).remove_metadata()
+        return metadata.kind == kind and bool(ours.equals(schema_of(metadata).remove_metadata()))
+
+    def _check_extractor(self, path: Path, found: StoreMetadata) -> None:
+        ours = self._metadata[Kind.VECTORS]
+        if found.extractor_id != ours.extractor_id:
+            raise SpecMismatchError(
+                f"{path}: made by extractor {found.extractor_id}, this run is "
+                f"{ours.extractor_id} ({ours.what_differs(found)}); "
+                "use --overwrite to start afresh, or give another output"
+            )
+
+    def _newest_table(self, kind: Kind) -> Any:
+        if self._known is None:
+            self._known = newest_events(self._parts)
+        schema = schema_of(self._metadata[kind]).remove_metadata()
+        columns = [name for name in schema.names if name != "vector"]
+        found = pick_table(self._parts[kind], event_picks(self._known, kind), columns)
+        if found is not None:
+            return found
+        return pa.Table.from_batches([], pa.schema([schema.field(name) for name in columns]))
+
+    def _content_places(self, kind: Kind) -> dict[str, tuple[int, int]]:
+        if kind not in self._places:
+            self._places[kind] = rows_by_content(self._parts.get(kind, []))
+        return self._places[kind]
+
+    def _plan(self, keep: Keep | None) -> dict[Kind, list[Pick]]:
+        events = newest_events(self._parts)
+        picks = {k: event_picks(events, k, keep) for k in (Kind.VECTORS, Kind.ERRORS)}
+        vectors = self._parts[Kind.VECTORS]
+        for kind in (Kind.SCORES, Kind.FEATURES):
+            if kind in self._paths:
+                picks[kind] = content_picks(picks[Kind.VECTORS], vectors, self._parts[kind])
+        return picks
+
+    def _close_writers(self) -> None:
+        for writer in self._writers.values():
+            writer.close()
+        self._writers.clear()
+
+    def _close_parts(self) -> None:
+        for parts in self._parts.values():
+            for part in parts:
+                part.close()
+            parts.clear()
+
+
+def _check_apart(outputs: Outputs) -> None:
+    paths = outputs.paths().values()
+    if len({path.resolve() for path in paths}) != len(paths):
+        raise InputError(f"two outputs are one file: {', '.join(map(str, paths))}")
+
+
+def _record_schema(metadata: StoreMetadata) -> Any:
+    return schema_of(metadata).append(pa.field(SEQUENCE, pa.int64(), nullable=False))
+
+
+def _given(value: T | None, name: str) -> T:
+    if value is None:
+        raise InputError(f"{name} are among the outputs: they must be given for every song")
+    return value

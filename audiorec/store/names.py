@@ -1,0 +1,97 @@
+"""Which song a half-remembered id means.
+
+Everything here runs over a hundred thousand ids in a fraction of a second: Arrow filters
+by substrings, and only the best few hundred are compared letter by letter.
+"""
+
+from difflib import SequenceMatcher
+from typing import Any
+
+import numpy as np
+import pyarrow.compute as pc
+
+from audiorec.errors import UnknownSongError
+from audiorec.files.arrow import flags, integers
+
+NEAR_MATCHES = 5
+NEAR_RATIO = 0.5  # of difflib: below, two names have less than half of their letters in common
+FINALISTS = 200  # ids that are compared letter by letter
+GRAM = 3  # letters
+MAX_GRAMS = 32
+
+
+def unique_match(ids: Any, query: str) -> str:
+    """Return the one id that ends in ``/query``, or else the one that contains `query`.
+
+    Parameters
+    ----------
+    ids : pyarrow.StringArray
+    query : str
+        A part of an id; upper and lower case are the same.
+
+    Raises
+    ------
+    UnknownSongError
+        If none or several match; several are its near matches.
+    """
+    text = query.casefold()
+    lowered = pc.utf8_lower(ids)
+    endings = ids.filter(pc.ends_with(lowered, "/" + text.removeprefix("/")))
+    if query and len(endings) == 1:
+        return str(endings[0].as_py())
+    matches = ids.filter(pc.match_substring(lowered, text)) if text.strip() else ids[:0]
+    if len(matches) == 1:
+        return str(matches[0].as_py())
+    if len(matches) > 1:
+        raise UnknownSongError(query, _ranked(endings or matches, query))
+    raise UnknownSongError(query, near_names(ids, query))
+
+
+def near_names(ids: Any, query: str) -> tuple[str, ...]:
+    """Return up to five ids that look like `query`, best first.
+
+    Parameters
+    ----------
+    ids : pyarrow.StringArray
+    query : str
+
+    Examples
+    --------
+    >>> from audiorec.files.arrow import strings
+    >>> near_names(strings(["Abba - Waterloo", "Toto - Africa"]), "abba watrelo")
+    ('Abba - Waterloo',)
+    """
+    text = query.casefold()
+    lowered = pc.utf8_lower(ids)
+    shared = np.zeros(len(ids), np.int32)
+    for gram in _grams(text):
+        shared += flags(pc.match_substring(lowered, gram))
+    rows = np.flatnonzero(shared)
+    # The most shared pieces first; among equals the shorter id, then the order of ids.
+    lengths = pc.utf8_length(ids).to_numpy(zero_copy_only=False)[rows]
+    best = rows[np.lexsort((rows, lengths, -shared[rows]))[:FINALISTS]]
+    return _ranked(ids.take(integers(best)), query, at_least=NEAR_RATIO)
+
+
+def _grams(text: str) -> list[str]:
+    """Cut a text into overlapping pieces of three letters, evenly thinned if there are many."""
+    pieces = sorted({text[i : i + GRAM] for i in range(max(1, len(text) - GRAM + 1))} - {""})
+    step = -(-len(pieces) // MAX_GRAMS) or 1
+    return pieces[::step]
+
+
+def _ranked(ids: Any, query: str, *, at_least: float = 0.0) -> tuple[str, ...]:
+    matcher = SequenceMatcher(autojunk=False)
+    matcher.set_seq2(query.casefold())
+
+    def ratio(text: str) -> float:
+        matcher.set_seq1(text.casefold())
+        return matcher.ratio()
+
+    # People remember the name of the file better than the folders before it.
+    rated = [
+        (max(ratio(name), ratio(name.rpartition("/")[2])), name)
+        for name in ids[:FINALISTS].to_pylist()
+    ]
+    best = sorted((-rate, name) for rate, name in rated if rate >= at_least)
+    return tuple(name for _, name in best[:NEAR_MATCHES])

@@ -1,0 +1,185 @@
+"""What is wrong with rows of a store, and what can be seen in one block of them.
+
+a few thousand rows ──check_vectors──▶ Problem(file, row, song_id, check, reason) ...
+"""
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import Failure
+from audiorec.files.arrow import flags, floats
+from audiorec.store.schema import StoreMetadata
+from audiorec.types import FloatArray, Status
+
+HASH_PATTERN = "^[0-9a-f]{32}$"
+ROUNDING = 1e-5  # float32 numbers between 0 and 1
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One row that is not as it should be.
+
+    Attributes
+    ----------
+    file : str
+    row : int or None
+        From 0, in the order of the file; None where the file as a whole is meant.
+    song_id : str
+    check : str
+        Which check found it, for example ``finite`` or ``order_of_statistics``.
+    reason : str
+        What is wrong, in one line.
+    """
+
+    file: str
+    row: int | None
+    song_id: str
+    check: str
+    reason: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Some rows of a file.
+
+    Attributes
+    ----------
+    path : Path
+    first : int
+        Number of the first row.
+    table : pyarrow.Table
+        With ``song_id``.
+    """
+
+    path: Path
+    first: int
+    table: Any
+
+    def column(self, name: str) -> Any:
+        """Return a column as one `pyarrow.Array`."""
+        return self.table.column(name).combine_chunks()
+
+    def numbers(self, name: str, width: int) -> FloatArray:
+        """Return a column of vectors: shape (rows, `width`)."""
+        column = self.column(name)
+        flat = column.flatten()  # a ChunkedArray where there are no rows
+        if len(column) == 0:
+            return np.empty((0, width), np.float32)
+        return floats(flat).reshape(-1, width)
+
+    def where(self, bad: Any, check: str, reason: str) -> Iterator[Problem]:
+        """Yield a problem for each row of a mask, an Arrow array or shape (rows,)."""
+        for row in np.flatnonzero(bad if isinstance(bad, np.ndarray) else flags(bad)):
+            yield self.problem(int(row), check, reason)
+
+    def problem(self, row: int, check: str, reason: str) -> Problem:
+        """Return the problem of one row of the block."""
+        song_id = self.table.column("song_id")[row].as_py()
+        return Problem(str(self.path), self.first + row, song_id or "", check, reason)
+
+
+def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
+    """Yield what is wrong with rows of ``vecs.parquet``, each row for itself.
+
+    Parameters
+    ----------
+    block : Block
+        With all columns of the format.
+    metadata : StoreMetadata
+    """
+    vectors = block.numbers("vector", metadata.dimension)
+    finite = np.asarray(np.isfinite(vectors).all(axis=1))
+    yield from block.where(~finite, "finite", "a number of the vector is NaN or infinite")
+    yield from _check_statistics(block, vectors, finite, metadata)
+    yield from check_extractor(block, metadata.extractor_id)
+    yield from check_hashes(block)
+    statuses = pc.is_in(block.column("status"), value_set=pa.array([str(s) for s in Status]))
+    yield from block.where(pc.invert(statuses), "status", "a status that there is not")
+    yield from block.where(
+        pc.less(block.column("segments"), 1), "segments", "a vector of no segments"
+    )
+    long = block.column("duration_s")
+    is_length = pc.and_(pc.is_finite(long), pc.greater(long, 0))
+    yield from block.where(pc.invert(is_length), "duration", "a duration that is not above 0")
+
+
+def check_ids(block: Block) -> Iterator[Problem]:
+    """Yield ids that are empty, stand twice, or are out of order.
+
+    Parameters
+    ----------
+    block : Block
+        All rows of the file.
+    """
+    ids = block.column("song_id")
+    grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
+    if grows and not ids.null_count and (len(ids) == 0 or ids[0].as_py()):
+        return  # ids that only grow stand once
+    seen: set[str] = set()
+    previous = ""
+    for row, song_id in enumerate(ids.to_pylist()):
+        if not song_id:
+            yield block.problem(row, "song_id", "the row has no song_id")
+        elif song_id in seen:
+            yield block.problem(row, "song_id", "another row has the same song_id")
+        elif song_id < previous:
+            yield block.problem(row, "order", "is not behind the id before it: compact sorts them")
+        seen.add(song_id)
+        previous = song_id or previous
+
+
+def check_extractor(block: Block, extractor_id: str) -> Iterator[Problem]:
+    """Yield rows of another extractor than the file's."""
+    column = block.column("extractor_id")
+    if pc.all(pc.equal(column, extractor_id)).as_py() is not False:
+        return
+    for row, found in enumerate(column.to_pylist()):
+        if found != extractor_id:
+            reason = f"the row is of extractor {found}, the file of {extractor_id}"
+            yield block.problem(row, "extractor_id", reason)
+
+
+def check_hashes(block: Block) -> Iterator[Problem]:
+    """Yield rows whose content hash is no hash."""
+    good = pc.match_substring_regex(block.column("content_hash"), HASH_PATTERN)
+    yield from block.where(pc.invert(good), "content_hash", "is not 32 hex digits")
+
+
+def check_failures(block: Block) -> Iterator[Problem]:
+    """Yield what is wrong with rows of ``errors.parquet``, each row for itself."""
+    statuses = pc.is_in(block.column("status"), value_set=pa.array([str(f) for f in Failure]))
+    yield from block.where(pc.invert(statuses), "status", "a status that there is not")
+    yield from block.where(
+        pc.less(block.column("attempts"), 1), "attempts", "a failure without an attempt"
+    )
+
+
+def _check_statistics(
+    block: Block, vectors: FloatArray, finite: Flags, metadata: StoreMetadata
+) -> Iterator[Problem]:
+    """Yield rows whose statistics cannot be those of any series of scores."""
+    names = metadata.statistics
+    by_class = vectors.reshape(len(vectors), len(metadata.classes), len(names))
+    of = {name: by_class[:, :, n] for n, name in enumerate(names)}
+    if "variance" in of:
+        bad = (of["variance"] < 0).any(axis=1) & finite
+        yield from block.where(bad, "variance", "a variance is below 0")
+    if not {"max", "mean", "min"} <= of.keys():
+        return
+    high, middle, low = of["max"], of["mean"], of["min"]
+    bad = ((high < middle - ROUNDING) | (middle < low - ROUNDING)).any(axis=1) & finite
+    yield from block.where(bad, "order_of_statistics", "not max >= mean >= min in every class")
+    bad = ((high > 1 + ROUNDING) | (low < -ROUNDING)).any(axis=1) & finite
+    yield from block.where(bad, "range", "a score is below 0 or above 1")

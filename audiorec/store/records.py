@@ -1,0 +1,323 @@
+"""An append-only file of rows that outlives its writer, and damage to it.
+
+    header | record | record | ...          each: 16 bytes of frame, then its payload
+
+A frame holds the payload's length and checksum and a checksum of itself; a payload is the
+row as JSON, with the numbers of its vectors and series behind it as they lie in memory.
+Nothing but `json` and numpy reads a payload, and only after its checksum was right: Arrow,
+whose reader of streams can be crashed by damage, sees values that were checked one by one.
+
+Each row is handed to the operating system before `RecordWriter.append` returns, so a writer
+that is killed loses at most the row it was writing. `RecordPart` reads every row that is
+whole: damage costs the rows that it touches, and is counted. (A power failure may cost more,
+since rows are not forced to the disk one by one.)
+
+The measurement that chose this form: docs/decisions/0024-journal.md.
+"""
+
+import json
+import os
+import struct
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+from zlib import crc32
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.errors import AudiorecError, StoreError
+from audiorec.files.arrow import floats
+from audiorec.files.own_files import RECORDS_MAGIC, open_own
+from audiorec.store.rows import row_batch
+from audiorec.types import FloatArray
+
+RECORD_FILES = r"([a-z]+)-(\d{4,9})\.rows"  # their names: kind and number of the start
+MAX_BATCHES_HELD = 1_024  # one-row batches are joined before their headers pile up
+MAX_SEQUENCE = 1 << 53
+SCAN_BYTES = 1 << 20
+_FRAME = struct.Struct("<4sIII")  # magic, length and CRC-32 of the payload, CRC-32 of these 12
+_TEXT_LENGTH = struct.Struct("<I")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class RecordWriter:
+    """Appends rows to a new file.
+
+    Parameters
+    ----------
+    path : Path
+        Must not exist.
+    header : mapping
+        Plain JSON values that say what the rows are.
+    """
+
+    def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._descriptor = os.open(path, flags, 0o666)
+        self.size = 0  # bytes of whole records
+        self._write(_framed(_payload(header, {})))
+
+    def append(self, batch: Any) -> None:
+        """Write a record batch of one row; if that fails, the file is as before."""
+        self._write(_framed(_pack(batch)))
+
+    def cut(self, size: int) -> None:
+        """Take back everything after the first `size` bytes."""
+        os.ftruncate(self._descriptor, size)
+        os.lseek(self._descriptor, size, os.SEEK_SET)
+        self.size = size
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def _write(self, record: bytes) -> None:
+        rest = memoryview(record)
+        try:
+            while rest:
+                rest = rest[os.write(self._descriptor, rest) :]
+            self.size += len(record)
+        except BaseException:  # a full disk, or Ctrl-C between two parts
+            self.cut(self.size)
+            raise
+
+
+@dataclass(frozen=True, slots=True)
+class _Record:
+    """Where a whole record lies: the place and length of its payload."""
+
+    start: int
+    length: int
+
+
+class RecordPart:
+    """The whole rows of a file, found by one walk over it and read one by one.
+
+    Parameters
+    ----------
+    path : Path
+        A file that a `RecordWriter` wrote, wherever that ended.
+
+    Attributes
+    ----------
+    header : dict or None
+        None if it is damaged or was never whole: no row can be used then.
+    damaged : int
+        Stretches of the file that hold no whole record. An end that was cut off, as a
+        killed writer leaves it, is not damage.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.header: dict[str, Any] | None = None
+        self.damaged = 0
+        self._schema: Any = None
+        self._records: list[_Record] = []
+        self._file = open_own(path)
+        self._size = os.fstat(self._file.fileno()).st_size
+        self._records = list(self._walk())
+        if self._records and self._records[0].start == _FRAME.size:
+            with suppress(StoreError):
+                self.header = _read_payload(self._payload(self._records.pop(0)))[0]
+
+    def use(self, schema: Any) -> None:
+        """Take the rows as rows of `schema`; those that are none count as damaged."""
+        self._schema = schema
+        good = [record for record in self._records if self._is_row(record)]
+        self.damaged += len(self._records) - len(good)
+        self._records = good
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def batch(self, row: int) -> Any:
+        """Return one row as a record batch."""
+        return _batch(self._payload(self._records[row]), self._schema)
+
+    def slices(self, start: int, stop: int) -> Iterator[Any]:
+        """Yield the rows from `start` to before `stop`, one batch each."""
+        return map(self.batch, range(start, stop))
+
+    def table(self, columns: list[str]) -> Any:
+        """Return some columns of all rows as a `pyarrow.Table` in memory."""
+        schema = pa.schema([self._schema.field(name) for name in columns])
+        tables, pending = [], []
+        for row in range(len(self)):
+            pending.append(_batch(self._payload(self._records[row]), schema))
+            if len(pending) == MAX_BATCHES_HELD or row == len(self) - 1:
+                tables.append(pa.Table.from_batches(pending, schema).combine_chunks())
+                pending = []
+        return pa.concat_tables(tables) if tables else schema.empty_table()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _walk(self) -> Iterator[_Record]:
+        """Yield every record whose checksums are right, and count what lies between."""
+        at = 0
+        while at < self._size:
+            record, ends = self._record_at(at)
+            if record is not None:
+                yield record
+                at = ends
+                continue
+            after = self._next_magic(at + 1)
+            self.damaged += after < self._size or not self._is_cut(at, ends)
+            at = after
+
+    def _record_at(self, at: int) -> tuple[_Record | None, int]:
+        """Return the whole record at a place, if there is one, and where it ends or should."""
+        frame = self._read(at, _FRAME.size)
+        if len(frame) < _FRAME.size:
+            return None, self._size + 1
+        magic, length, checksum, own = _FRAME.unpack(frame)
+        if magic != RECORDS_MAGIC or crc32(frame[:-4]) != own:
+            return None, at
+        ends = at + _FRAME.size + length
+        if ends > self._size or crc32(self._read(at + _FRAME.size, length)) != checksum:
+            return None, ends
+        return _Record(at + _FRAME.size, length), ends
+
+    def _is_cut(self, at: int, ends: int) -> bool:
+        """Whether what is left from `at` on is the beginning of a record."""
+        start = self._read(at, len(RECORDS_MAGIC))
+        return ends > self._size and RECORDS_MAGIC.startswith(start)
+
+    def _next_magic(self, at: int) -> int:
+        """Return where the next record may begin, the file's size if nowhere."""
+        overlap = len(RECORDS_MAGIC) - 1
+        while at < self._size:
+            found = self._read(at, SCAN_BYTES + overlap).find(RECORDS_MAGIC)
+            if found >= 0:
+                return at + found
+            at += SCAN_BYTES
+        return self._size
+
+    def _is_row(self, record: _Record) -> bool:
+        try:
+            batch = _batch(self._payload(record), self._schema)
+        except AudiorecError:
+            return False
+        sequence = batch.column(len(batch.columns) - 1)[0].as_py()
+        return bool(0 <= sequence <= MAX_SEQUENCE)
+
+    def _payload(self, record: _Record) -> bytes:
+        return self._read(record.start, record.length)
+
+    def _read(self, at: int, length: int) -> bytes:
+        self._file.seek(at)
+        return self._file.read(min(length, self._size - at))
+
+
+def append_all(pairs: list[tuple[RecordWriter, Any]]) -> None:
+    """Append a batch to each of several files in turn: all of them, or none."""
+    sizes = [writer.size for writer, _ in pairs]
+    try:
+        for writer, batch in pairs:
+            writer.append(batch)
+    except BaseException:
+        for (writer, _), size in zip(pairs, sizes, strict=True):
+            writer.cut(size)
+        raise
+
+
+def _framed(payload: bytes) -> bytes:
+    about = struct.pack("<4sII", RECORDS_MAGIC, len(payload), crc32(payload))
+    return about + struct.pack("<I", crc32(about)) + payload
+
+
+def _payload(values: Mapping[str, Any], lists: Mapping[str, FloatArray]) -> bytes:
+    content = {"values": values, "lists": {name: len(a) for name, a in lists.items()}}
+    text = json.dumps(content).encode()
+    return b"".join([_TEXT_LENGTH.pack(len(text)), text, *(a.tobytes() for a in lists.values())])
+
+
+def _read_payload(payload: bytes) -> tuple[dict[str, Any], dict[str, FloatArray]]:
+    """Return the values of a payload, and its lists flat, as views.
+
+    Raises
+    ------
+    StoreError
+        If it is not what `_payload` makes.
+    """
+    try:
+        (length,) = _TEXT_LENGTH.unpack_from(payload)
+        content = json.loads(payload[_TEXT_LENGTH.size :][:length])
+        at, lists = _TEXT_LENGTH.size + length, {}
+        for name, count in content["lists"].items():
+            lists[name] = np.frombuffer(payload, "<f4", max(0, count), at)
+            at += lists[name].nbytes
+        values = dict(content["values"])
+    except (struct.error, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        raise StoreError(f"not a record: {error}") from error
+    if at != len(payload):
+        raise StoreError("not a record: of another length than it says")
+    return values, lists
+
+
+def _pack(batch: Any) -> bytes:
+    """Return the payload of a record batch of one row."""
+    values: dict[str, Any] = {}
+    lists: dict[str, FloatArray] = {}
+    for field, column in zip(batch.schema, batch.columns, strict=True):
+        if _is_list(field.type):
+            lists[field.name] = floats(_flat(column))
+        elif pa.types.is_timestamp(field.type):
+            values[field.name] = column.cast(pa.int64())[0].as_py()
+        else:
+            values[field.name] = column[0].as_py()
+    return _payload(values, lists)
+
+
+def _batch(payload: bytes, schema: Any) -> Any:
+    """Return a payload as a record batch of `schema`, which may leave columns out.
+
+    Raises
+    ------
+    AudiorecError
+        If it is no row of that schema.
+    """
+    values, lists = _read_payload(payload)
+    row: dict[str, Any] = {}
+    for field in schema:
+        if _is_list(field.type):
+            row[field.name] = _shaped(lists.get(field.name), field.type)
+        else:
+            row[field.name] = values.get(field.name)
+            if pa.types.is_timestamp(field.type):
+                row[field.name] = _time(row[field.name])
+    return row_batch(row, schema)
+
+
+def _shaped(numbers: FloatArray | None, kind: Any) -> FloatArray | None:
+    """Give a flat list the shape that its column has."""
+    of = kind.value_type
+    if numbers is None or not pa.types.is_fixed_size_list(of):
+        return numbers
+    if len(numbers) % of.list_size:
+        raise StoreError(f"not a record: {len(numbers)} numbers in rows of {of.list_size}")
+    return numbers.reshape(-1, of.list_size)
+
+
+def _time(microseconds: Any) -> datetime | None:
+    try:
+        return None if microseconds is None else _EPOCH + timedelta(microseconds=microseconds)
+    except (OverflowError, TypeError) as error:
+        raise StoreError(f"not a record: no time: {error}") from error
+
+
+def _is_list(kind: Any) -> bool:
+    return bool(pa.types.is_list(kind) or pa.types.is_fixed_size_list(kind))
+
+
+def _flat(column: Any) -> Any:
+    while _is_list(column.type):
+        column = column.flatten()
+    return column

@@ -1,0 +1,157 @@
+"""One song as a record batch of one row, checked against the columns of its file."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.files.arrow import array_of, strings
+from audiorec.store.schema import feature_column
+from audiorec.types import FloatArray, ScoreSeries
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
+    """Make a record batch of one row.
+
+    Parameters
+    ----------
+    values : mapping of str to object
+        Column name to value; nullable columns may be left out. Vectors and series are
+        arrays of the width that the schema declares.
+    schema : pyarrow.Schema
+
+    Returns
+    -------
+    batch : pyarrow.RecordBatch
+
+    Raises
+    ------
+    InputError
+        If a column is missing, unknown, empty where it is a key, or of another type.
+    ShapeError
+        If an array has another shape than its column.
+    """
+    unknown = set(values) - set(schema.names)
+    if unknown:
+        raise InputError(f"no such column: {', '.join(sorted(unknown))}")
+    for key in ("song_id", "content_hash"):
+        if key in schema.names and not values.get(key):
+            raise InputError(f"a row needs a {key}")
+    return pa.record_batch([_column(values.get(f.name), f) for f in schema], schema=schema)
+
+
+def score_values(song_id: str, content_hash: str, series: ScoreSeries) -> dict[str, Any]:
+    """Return a song's row of ``scores.parquet`` as column name to value."""
+    return {
+        "song_id": song_id,
+        "content_hash": content_hash,
+        "start_s": series.start_s,
+        "scores": series.scores,
+    }
+
+
+def feature_values(
+    song_id: str, content_hash: str, start_s: FloatArray, features: Mapping[str, FloatArray]
+) -> dict[str, Any]:
+    """Return a song's row of ``features.parquet``: each output's series, and its mean.
+
+    Parameters
+    ----------
+    song_id, content_hash : str
+    start_s : ndarray, shape (T,), float32
+    features : mapping of str to ndarray, shape (T, D)
+        By output name, for example ``msd.penultimate``.
+
+    Raises
+    ------
+    ShapeError
+        If an output has not one row per segment.
+    """
+    values: dict[str, Any] = {
+        "song_id": song_id,
+        "content_hash": content_hash,
+        "segments": len(start_s),
+        "start_s": start_s,
+    }
+    for output, series in features.items():
+        if series.ndim != 2 or len(series) != len(start_s):
+            raise ShapeError(f"{output} must have shape ({len(start_s)}, D), got {series.shape}")
+        name = feature_column(output)
+        values[name] = series
+        values[f"{name}_mean"] = series.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return values
+
+
+def _column(value: Any, field: Any) -> Any:
+    """Return an Arrow array of length 1."""
+    kind = field.type
+    if value is None and not field.nullable:
+        raise InputError(f"column {field.name!r} must have a value")
+    if pa.types.is_fixed_size_list(kind):
+        return _vectors(_numbers(value, field.name, (kind.list_size,)), kind)
+    if pa.types.is_list(kind):
+        of = kind.value_type
+        if pa.types.is_fixed_size_list(of):
+            flat = _numbers(value, field.name, (None, of.list_size))
+            inner = _vectors(flat, of)
+        else:
+            flat = _numbers(value, field.name, (None,))
+            inner = array_of(flat, of)
+        offsets = array_of(np.array([0, len(flat)], np.int32), pa.int32())
+        return pa.ListArray.from_arrays(offsets, inner, type=kind)
+    try:
+        return _cell(value, kind)
+    except (ValueError, OverflowError, TypeError) as error:  # UnicodeEncodeError among them
+        raise InputError(f"column {field.name!r} cannot hold {value!r}: {error}") from error
+
+
+# Where Arrow's name of a type is not numpy's.
+_DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
+
+
+def _cell(value: Any, kind: Any) -> Any:
+    """Return an Arrow array of one value; `pyarrow.array` would import pandas for it."""
+    if value is None:
+        return pa.nulls(1, kind)
+    if pa.types.is_string(kind):
+        return strings([_of_type(value, str)])
+    if pa.types.is_timestamp(kind):
+        since = _of_type(value, datetime) - _EPOCH
+        return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
+    real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
+    # By name: pyarrow's own conversion of types needs pandas in older releases.
+    dtype = np.dtype(_DTYPES.get(str(kind), str(kind)))
+    # Older numpy wraps what is too large around, with no more than a warning.
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
+        raise OverflowError(f"beyond {dtype}")
+    return array_of(np.array([real], dtype), kind)
+
+
+def _of_type(value: Any, expected: Any) -> Any:
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _vectors(values: FloatArray, kind: Any) -> Any:
+    return pa.FixedSizeListArray.from_arrays(array_of(values.ravel(), kind.value_type), type=kind)
+
+
+def _numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:
+    array: npt.NDArray[np.float32] = np.ascontiguousarray(value, np.float32)
+    fits = array.ndim == len(shape) and all(
+        expected in (None, got) for expected, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("T" if n is None else str(n) for n in shape)
+        raise ShapeError(f"column {name!r} must have shape ({wanted}), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"column {name!r} must be finite")
+    return array

@@ -1,0 +1,213 @@
+"""Rows of many files in the order of their ids, a few at a time.
+
+    files ──runs──▶ sorted runs ──merged──▶ tables: sorted, each id once
+
+A file that is sorted is one run. One that is not is cut into pieces that are sorted in
+memory and lie in a scratch folder. All runs are then read side by side, and whatever lies
+at or before the least of their last ids can be given out. Where there are many runs, some
+are merged into fewer longer ones first. Memory holds a batch of each run, however many
+rows there are.
+"""
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import chain, count
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from audiorec.errors import StoreError
+from audiorec.files.parquet_files import WRITING, open_parquet
+from audiorec.store.parquet import Checked, store_errors
+from audiorec.store.same_id import PART, OnDuplicate, with_part, without_duplicates
+
+FAN_IN = 32  # runs that are read side by side
+BATCH_BYTES = 1 << 18
+MAX_BATCH_ROWS = 8_192
+PIECE_BYTES = 32 << 20  # of a file that is not sorted
+SCRATCH_ENDING = ".run.parquet"
+
+Keep = Callable[[Any], Any]  # sorted rows to those that stay
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A Parquet file whose ids grow from row to row.
+
+    Attributes
+    ----------
+    path : Path
+        For messages.
+    file : pyarrow.parquet.ParquetFile
+    part : int or None
+        Number of the part that all rows are from; None where a column says it.
+    """
+
+    path: Path
+    file: Any
+    part: int | None
+
+    def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
+        """Yield the rows in order with the column `PART`, some at a time."""
+        if self.part is None:  # ours: filtered already
+            yield from _batches(self.path, self.file, [*columns, PART], BATCH_BYTES)
+            return
+        for table in _batches(self.path, self.file, columns, BATCH_BYTES):
+            yield with_part(keep(table), self.part)
+
+
+def sorted_rows(
+    parts: Sequence[Checked],
+    columns: Sequence[str],
+    *,
+    scratch: Path,
+    on_duplicate: OnDuplicate,
+    keep: Keep = lambda table: table,
+) -> Iterator[Any]:
+    """Yield the rows of all parts, sorted by ``song_id``, each id once.
+
+    Parameters
+    ----------
+    parts : sequence of Checked
+    columns : sequence of str
+        ``song_id`` among them.
+    scratch : Path
+        A folder for runs of our own; they are removed when they have been read.
+    on_duplicate : {"error", "same", "newest", "first"}
+        See `without_duplicates`.
+    keep : callable
+        Given some rows in the order of their ids, returns those that stay. What it drops
+        is no duplicate of anything.
+
+    Yields
+    ------
+    table : pyarrow.Table
+        Some rows, without the column `PART`.
+
+    Raises
+    ------
+    StoreError
+        If a part is damaged or has a row without an id.
+    InputError
+        If two rows have one id and the policy refuses them.
+    """
+    names = [str(part.path) for part in parts]
+    numbers = count()
+
+    def rows_of(runs: Sequence[Run]) -> Iterator[Any]:
+        for table in _merged(runs, columns, keep):
+            yield without_duplicates(table, names, on_duplicate)
+
+    def write(tables: Iterator[Any]) -> list[Run]:
+        path = scratch / f"{next(numbers):06d}{SCRATCH_ENDING}"
+        return _write_run(path, tables)
+
+    runs: list[Run] = []
+    for number, part in enumerate(parts):
+        if _is_sorted(part):
+            runs.append(Run(part.path, part.file, number))
+            continue
+        for piece in _batches(part.path, part.file, columns, PIECE_BYTES):
+            table = with_part(keep(piece.sort_by("song_id")), number)
+            runs += write(iter([without_duplicates(table, names, on_duplicate)]))
+    while len(runs) > FAN_IN:
+        groups = [runs[i : i + FAN_IN] for i in range(0, len(runs), FAN_IN)]
+        runs = [run for group in groups for run in _replaced(group, write(rows_of(group)))]
+    for table in rows_of(runs):
+        yield table.drop_columns([PART])
+    _replaced(runs, [])
+
+
+def _batches(path: Path, file: Any, columns: Sequence[str], n_bytes: int) -> Iterator[Any]:
+    """Yield a file's rows as tables of about `n_bytes`."""
+    if file.num_row_groups == 0:
+        return
+    footer = file.metadata
+    total = sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
+    rows = min(MAX_BATCH_ROWS, max(1, n_bytes * footer.num_rows // max(1, total)))
+    with store_errors(path):
+        for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
+            yield pa.Table.from_batches([batch])
+
+
+def _is_sorted(part: Checked) -> bool:
+    """Whether ids grow from row to row; a row without an id is an error."""
+    last: Any = None
+    for table in _batches(part.path, part.file, ["song_id"], BATCH_BYTES):
+        ids = table.column("song_id").combine_chunks()
+        if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
+            raise StoreError(f"{part.path}: a row has no song_id")
+        first = ids[0].as_py()
+        grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
+        if not grows or (last is not None and last >= first):
+            return False
+        last = ids[-1].as_py()
+    return True
+
+
+def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
+    """Write sorted tables to a scratch file; nothing if there are no rows."""
+    first = next(tables, None)
+    if first is None:
+        return []
+    with pq.ParquetWriter(path, first.schema, **WRITING) as writer:
+        for table in chain([first], tables):
+            writer.write_table(table)
+    return [Run(path, open_parquet(path, memory_map=True), None)]
+
+
+def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
+    """Remove the scratch files of runs that have been read; return those in their place."""
+    for run in old:
+        if run.part is None:
+            run.file.close()
+            run.path.unlink()
+    return new
+
+
+class _Cursor:
+    """Where the reading of one run is."""
+
+    def __init__(self, tables: Iterator[Any]) -> None:
+        self._tables = tables
+        self._table: Any = None
+        self._ids: list[str] = []
+
+    def fill(self) -> bool:
+        """Have rows at hand; False at the end of the run."""
+        while not self._ids:
+            self._table = next(self._tables, None)
+            if self._table is None:
+                return False
+            self._ids = self._table.column("song_id").to_pylist()
+        return True
+
+    @property
+    def last(self) -> str:
+        return self._ids[-1]
+
+    def up_to(self, bound: str) -> Any:
+        """Take the rows whose id is not beyond `bound`."""
+        n = bisect_right(self._ids, bound)
+        taken = self._table.slice(0, n)
+        self._table, self._ids = self._table.slice(n), self._ids[n:]
+        return taken
+
+
+def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator[Any]:
+    """Yield all rows of the runs, sorted; all rows of one id are in one table."""
+    cursors = [_Cursor(run.tables(columns, keep)) for run in runs]
+    while cursors := [cursor for cursor in cursors if cursor.fill()]:
+        # No run has more rows at or before this id than those at hand.
+        bound = min(cursor.last for cursor in cursors)
+        taken = [table for cursor in cursors if len(table := cursor.up_to(bound))]
+        if len(taken) == 1:
+            yield taken[0]
+            continue
+        joined = pa.concat_tables(taken).combine_chunks()
+        order = [("song_id", "ascending"), (PART, "ascending")]
+        yield joined.take(pc.sort_indices(joined, sort_keys=order))

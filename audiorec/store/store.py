@@ -1,0 +1,289 @@
+"""``vecs.parquet`` as a table of songs: ids, vectors, other columns.
+
+    VectorStore.open(path)  →  .ids  .vectors (n, V)  .row(id)  .column(name)
+
+Opening reads the footer and the ids; vectors and other columns are read when asked for.
+"""
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import InputError, StoreError, UnknownSongError
+from audiorec.files.arrow import flags, floats, integers, strings
+from audiorec.files.arrow import rows as arrow_rows
+from audiorec.files.parquet_files import open_parquet
+from audiorec.store.names import near_names
+from audiorec.store.parquet import (
+    MAX_BYTES,
+    Checked,
+    check_ids,
+    open_checked,
+    store_errors,
+    write_table,
+)
+from audiorec.store.schema import Kind, StoreMetadata
+from audiorec.types import FloatArray
+
+__all__ = ["VectorStore", "write_table"]
+
+
+class VectorStore:
+    """The songs of one ``vecs.parquet``, in the order of the file.
+
+    Use `VectorStore.open`. Files that audiorec wrote are sorted by id.
+    """
+
+    def __init__(self, file: Checked) -> None:
+        self._file = file
+        # Whole columns are read past the mapping, whose pages would count as our memory;
+        # opened now, so that both are one file even if it is replaced.
+        self._scan = pa.OSFile(os.fspath(file.path))
+        self._ids = file.read(["song_id"]).column("song_id").combine_chunks()
+        self._sorted = check_ids(self._ids, file.path)
+
+    @classmethod
+    def open(cls, path: str | Path, *, max_bytes: int = MAX_BYTES) -> Self:
+        """Open a store and check it.
+
+        Parameters
+        ----------
+        path : path
+            A ``vecs.parquet``.
+        max_bytes : int
+            Most bytes that the vectors may need in memory.
+
+        Raises
+        ------
+        StoreError
+            If the file is missing, truncated, not Parquet, of another schema or of a newer
+            format, too large, or if an id is empty or stands twice.
+
+        Examples
+        --------
+        >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
+        >>> len(store), store.vectors.shape
+        (5, (5, 84))
+        """
+        return cls(open_checked(Path(path), Kind.VECTORS, max_bytes=max_bytes))
+
+    def __len__(self) -> int:
+        return len(self._ids)
+
+    def __contains__(self, song_id: object) -> bool:
+        return isinstance(song_id, str) and self._number(song_id) >= 0
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._file.path
+
+    @property
+    def metadata(self) -> StoreMetadata:
+        """What made the vectors, and what their numbers mean."""
+        return self._file.metadata
+
+    @property
+    def id_array(self) -> Any:
+        """Song ids as a `pyarrow.StringArray`, one a row."""
+        return self._ids
+
+    @property
+    def group_starts(self) -> list[int]:
+        """First row of each row group, and the number of rows."""
+        return self._file.group_starts()
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits that change when an id or a vector does."""
+        return _fingerprint(self._scan, self._file.file.metadata, self._ids)
+
+    @cached_property
+    def ids(self) -> tuple[str, ...]:
+        """Song ids, one a row."""
+        return tuple(self._ids.to_pylist())
+
+    @cached_property
+    def vectors(self) -> FloatArray:
+        """All vectors: shape (n, V), float32, read-only.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged or a number is NaN or infinite.
+        """
+        vectors = self.read_vectors()
+        vectors.flags.writeable = False
+        return vectors
+
+    def read_vectors(self) -> FloatArray:
+        """Read all vectors into a new array of shape (n, V), float32.
+
+        Raises
+        ------
+        StoreError
+            As for `vectors`.
+        """
+        vectors = np.empty((len(self), self.metadata.dimension), np.float32)
+        start = 0
+        for block in self.blocks():
+            vectors[start : start + len(block)] = block
+            start += len(block)
+        return vectors
+
+    def blocks(self) -> Iterator[FloatArray]:
+        """Yield the vectors of each row group, (rows, V); one is in memory at a time.
+
+        Raises
+        ------
+        StoreError
+            As for `vectors`.
+        """
+        with store_errors(self.path):
+            scan = open_parquet(self._scan, metadata=self._file.file.metadata)
+        for group, (start, stop) in enumerate(pairwise(self.group_starts)):
+            block = self._read_block(replace(self._file, file=scan), group)
+            if len(block) != stop - start:
+                raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
+            if not np.isfinite(block).all():
+                row = start + int(np.flatnonzero(~np.isfinite(block).all(axis=1))[0])
+                raise StoreError(f"{self.path}: the vector of {self.ids[row]!r} is not finite")
+            yield block
+
+    def read_rows(self, numbers: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> FloatArray:
+        """Read the vectors of some rows: shape (Q, V), float32, in the order asked for.
+
+        Only the row groups that hold them are read.
+        """
+        wanted = np.asarray(numbers, np.int64)
+        starts = np.asarray(self._file.group_starts())
+        groups = np.searchsorted(starts, wanted, side="right") - 1
+        vectors = np.empty((len(wanted), self.metadata.dimension), np.float32)
+        for group in np.unique(groups):
+            here = groups == group
+            vectors[here] = self._read_block(self._file, int(group))[wanted[here] - starts[group]]
+        return vectors
+
+    def column(self, name: str) -> Any:
+        """Return one column as a `pyarrow.ChunkedArray`.
+
+        Raises
+        ------
+        InputError
+            If there is no such column.
+        """
+        names = self._file.file.schema_arrow.names
+        if name not in names:
+            raise InputError(f"{self.path}: no column {name!r}, there are: {', '.join(names)}")
+        return self._file.read([name]).column(name)
+
+    def row(self, song_id: str) -> dict[str, Any]:
+        """Return a song's columns without the vector.
+
+        Raises
+        ------
+        UnknownSongError
+            If no song has exactly this id.
+        """
+        return self.rows([self.row_number(song_id)])[0]
+
+    def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the columns of several rows without the vectors, in the order asked for."""
+        names = [n for n in self._file.file.schema_arrow.names if n != "vector"]
+        starts = self._file.group_starts()
+        groups = np.searchsorted(starts, numbers, side="right") - 1
+        found: dict[int, dict[str, Any]] = {}
+        for group in np.unique(groups):
+            wanted = [n for n, g in zip(numbers, groups, strict=True) if g == group]
+            table = self._file.read_group(int(group), names)
+            taken = table.take(integers([n - starts[group] for n in wanted]))
+            found.update(zip(wanted, arrow_rows(taken), strict=True))
+        return [dict(found[n]) for n in numbers]
+
+    def row_number(self, song_id: str) -> int:
+        """Return the number of the row with exactly this id.
+
+        Raises
+        ------
+        UnknownSongError
+        """
+        number = self._number(song_id)
+        if number < 0:
+            raise UnknownSongError(song_id, near_names(self._ids, song_id))
+        return number
+
+    def vector(self, song_id: str) -> FloatArray:
+        """Return one song's vector: shape (V,), float32.
+
+        Raises
+        ------
+        UnknownSongError
+            If no song has exactly this id.
+        """
+        vector: FloatArray = self.read_rows([self.row_number(song_id)])[0]
+        return vector
+
+    def find_uri(self, uri: str) -> str | None:
+        """Return the id of the song whose file has this path, None if there is none."""
+        number = pc.index(self.column("uri"), strings([uri])[0]).as_py()
+        return None if number < 0 else self.ids[number]
+
+    def mask(self, song_ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+        """Return which rows have one of these ids: shape (n,), bool."""
+        return flags(pc.is_in(self._ids, value_set=strings(list(song_ids))))
+
+    @cached_property
+    def ranks(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+        """Place of each row in the order of ids: shape (n,), int64."""
+        ranks = np.arange(len(self))
+        if not self._sorted:
+            ranks[pc.sort_indices(self._ids).to_numpy()] = np.arange(len(self))
+        return ranks
+
+    def _number(self, song_id: str) -> int:
+        return int(pc.index(self._ids, strings([song_id])[0]).as_py())
+
+    def _read_block(self, file: Checked, group: int) -> FloatArray:
+        """Read one row group's vectors: shape (rows, V), read-only."""
+        column = file.read_group(group, ["vector"]).column("vector")
+        chunks = [floats(c.flatten()).reshape(-1, self.metadata.dimension) for c in column.chunks]
+        if not chunks:
+            return np.empty((0, self.metadata.dimension), np.float32)
+        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+
+
+def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:
+    """Return sixteen hex digits that change when an id or a vector of a store changes.
+
+    They cover the ids and the stored bytes of the vectors: neither the file's time nor its
+    size tells that one song was extracted again. Tags may change.
+
+    Parameters
+    ----------
+    file : pyarrow.NativeFile
+        The store's file, open.
+    metadata : pyarrow.parquet.FileMetaData
+        Its footer.
+    ids : pyarrow.StringArray
+        Its song ids.
+    """
+    digest = hashlib.sha256()
+    for text in (len(ids), *ids.buffers()):
+        digest.update(str(text).encode() if isinstance(text, int) else text or b"")
+    for group in range(metadata.num_row_groups):
+        row_group = metadata.row_group(group)
+        for number in range(row_group.num_columns):
+            chunk = row_group.column(number)
+            if chunk.path_in_schema.split(".")[0] == "vector":
+                start = chunk.dictionary_page_offset or chunk.data_page_offset
+                digest.update(file.read_at(chunk.total_compressed_size, start))
+    return digest.hexdigest()[:16]

@@ -1,0 +1,310 @@
+"""Every row of a store, and of the files beside it, against what it should be.
+
+    "vecs.parquet"  ──verify──▶  Verification(rows, problems, counts)
+
+Checked are the numbers (finite, possible as statistics of scores), the ids (there, once, in
+order), the extractor and the content hash of each row; whether every column still holds what
+was written, by its checksums and its digest; whether scores, features and
+failures agree with the vectors, down to the statistics of the score series; and, if asked,
+whether the songs' files are still there as they were. Rows are read a block at a time.
+"""
+
+import json
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.errors import StoreError
+from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
+from audiorec.files.parquet_files import is_sealed
+from audiorec.files.times import within_int64
+from audiorec.store.beside import files_beside
+from audiorec.store.embedding_metadata import ID_COLUMNS
+from audiorec.store.parquet import Checked, open_checked, open_whole, store_errors
+from audiorec.store.problems import (
+    Block,
+    Problem,
+    check_extractor,
+    check_failures,
+    check_ids,
+    check_vectors,
+)
+from audiorec.store.schema import METADATA_KEY, Kind
+from audiorec.store.series_problems import Song, check_features, check_scores
+from audiorec.types import FloatArray
+
+BLOCK_ROWS = 4_096
+SERIES_BLOCK_ROWS = 64  # of scores or features: some are a megabyte each
+MAX_PROBLEMS = 10_000  # that are listed; all are counted
+KEY_COLUMNS = ("song_id", "content_hash", "segments")
+_ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
+
+
+@dataclass(slots=True)
+class Verification:
+    """What came of a look at every row.
+
+    Attributes
+    ----------
+    rows : dict of str to int
+        Rows that were read, by file.
+    problems : list of Problem
+        At most as many as asked for.
+    counts : Counter of str
+        All problems by check.
+    not_looked_at : int
+        Songs whose files are not on this machine's disks, or in a folder that is closed to us.
+    notes : list of str
+        What could not be checked, and why; no problems.
+    """
+
+    rows: dict[str, int] = field(default_factory=dict)
+    problems: list[Problem] = field(default_factory=list)
+    counts: Counter[str] = field(default_factory=Counter)
+    not_looked_at: int = 0
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def is_good(self) -> bool:
+        """Whether no problem was found."""
+        return not self.counts
+
+
+def verify(
+    vectors: Path,
+    *,
+    beside: Mapping[Kind, Path | None] | None = None,
+    files: bool = False,
+    max_problems: int = MAX_PROBLEMS,
+) -> Verification:
+    """Check every row of a store.
+
+    Parameters
+    ----------
+    vectors : Path
+        A ``vecs.parquet``; or any other table of audiorec's (embeddings, users,
+        neighbours), of which the digests alone are compared.
+    beside : mapping of Kind to Path, optional
+        Where scores, features and errors are, if not under their usual names.
+    files : bool
+        Also look at every song's file: whether it is there, of the same size and time.
+    max_problems : int
+        How many to list.
+
+    Raises
+    ------
+    StoreError
+        If `vectors` is no store or its rows cannot be read. A damaged file beside it is a
+        problem and no error.
+
+    Examples
+    --------
+    >>> found = verify(Path("fixtures/formats/vecs-v1.parquet"))
+    >>> found.is_good, found.rows
+    (True, {'fixtures/formats/vecs-v1.parquet': 5})
+    """
+    result = Verification()
+
+    def note(problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            result.counts[problem.check] += 1
+            if len(result.problems) < max_problems:
+                result.problems.append(problem)
+
+    if _is_other_table(vectors):
+        note(_table_problems(vectors, result))
+        return result
+    with ExitStack() as stack:
+        store = open_checked(vectors, Kind.VECTORS)
+        stack.callback(store.file.close)
+        result.rows[str(vectors)] = len(store)
+        note(_vector_problems(store, result))
+        if files:
+            note(_file_problems(store, result))
+        songs = _Songs(store)
+        for kind, path in files_beside(vectors, beside).items():
+            note(_problems_beside(kind, path, songs, result))
+    return result
+
+
+def _is_other_table(path: Path) -> bool:
+    """Whether a file is a table of audiorec's that is none of the four of a store."""
+    with open_whole(path) as file:
+        metadata = file.metadata.metadata or {}
+    try:
+        kind = json.loads(metadata.get(METADATA_KEY, b"{}"))["kind"]
+    except (ValueError, RecursionError, KeyError, TypeError):
+        kind = None
+    return kind not in tuple(Kind) if DIGESTS_KEY in metadata else kind in tuple(ID_COLUMNS)
+
+
+def _vector_problems(store: Checked, result: Verification) -> Iterator[Problem]:
+    yield from check_ids(Block(store.path, 0, store.read(["song_id"])))
+    digests = Digests(store.file.schema_arrow)
+    for block in _blocks(store.path, store.file, BLOCK_ROWS, digests=digests):
+        yield from check_vectors(block, store.metadata)
+    yield from _changes(store.path, store.file, digests, result)
+
+
+def _table_problems(path: Path, result: Verification) -> Iterator[Problem]:
+    """Yield how a table of any kind differs from what was written."""
+    with open_whole(path) as file:
+        result.rows[str(path)] = file.metadata.num_rows
+        digests = Digests(file.schema_arrow)
+        for _ in _blocks(path, file, BLOCK_ROWS, digests=digests):
+            pass
+        yield from _changes(path, file, digests, result)
+
+
+def _changes(path: Path, file: Any, digests: Digests, result: Verification) -> Iterator[Problem]:
+    """Yield the columns that do not hold what was written."""
+    with store_errors(path):
+        stored = read_digests(file.metadata.metadata)
+        whole = is_sealed(path)
+    if stored is None:
+        result.notes.append(
+            f"{path}: unverifiable: it has no digests, so that a changed number may pass; "
+            "what audiorec writes anew has them"
+        )
+        return
+    if not whole:
+        result.notes.append(f"{path}: written anew by another program: checked by its values")
+    for reason in digests.differences(stored):
+        yield Problem(str(path), None, "", "digest", reason)
+
+
+def _problems_beside(
+    kind: Kind, path: Path, songs: "_Songs", result: Verification
+) -> Iterator[Problem]:
+    """Yield what is wrong with scores, features or errors, and how they differ from the vectors."""
+    try:
+        with ExitStack() as stack:
+            file = open_checked(path, kind)
+            stack.callback(file.file.close)
+            result.rows[str(path)] = len(file)
+            yield from check_ids(Block(path, 0, file.read(["song_id"])))
+            rows = _failures if kind == Kind.ERRORS else _series
+            yield from rows(file, songs, result)
+    except StoreError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        yield Problem(str(path), None, "", "file", reason)
+
+
+def _failures(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
+    digests = Digests(file.file.schema_arrow)
+    for block in _blocks(file.path, file.file, BLOCK_ROWS, digests=digests):
+        yield from check_failures(block)
+        for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
+            if song_id in songs:
+                reason = "stands among the failures and among the vectors"
+                yield block.problem(row, "both", reason)
+    yield from _changes(file.path, file.file, digests, result)
+
+
+def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
+    metadata, ours = file.metadata, songs.store.metadata
+    if metadata.extractor_id != ours.extractor_id:
+        reason = f"made by extractor {metadata.extractor_id}, the vectors by {ours.extractor_id}"
+        yield Problem(str(file.path), None, "", "extractor_id", reason)
+        return
+    digests = Digests(file.file.schema_arrow)
+    for block in _blocks(file.path, file.file, SERIES_BLOCK_ROWS, digests=digests):
+        yield from check_extractor(block, metadata.extractor_id)
+        found = [songs.get(name) for name in block.table.column("song_id").to_pylist()]
+        if metadata.kind == Kind.SCORES:
+            yield from check_scores(block, metadata, found)
+        else:
+            yield from check_features(block, metadata, found)
+    yield from _changes(file.path, file.file, digests, result)
+
+
+class _Songs:
+    """The songs of a store by id: hash and segments at once, vectors when asked for."""
+
+    def __init__(self, store: Checked) -> None:
+        self.store = store
+        table = store.read(list(KEY_COLUMNS))
+        ids = table.column("song_id").to_pylist()
+        self._rows = {song_id: row for row, song_id in enumerate(ids)}
+        self._hashes = table.column("content_hash")
+        self._segments = table.column("segments")
+        self._starts = store.group_starts()
+        self._group = lru_cache(maxsize=2)(self._vectors)
+
+    def __contains__(self, song_id: object) -> bool:
+        return song_id in self._rows
+
+    def get(self, song_id: str) -> Song | None:
+        """Return what the vectors file says of a song, None if it has no such song."""
+        row = self._rows.get(song_id)
+        if row is None:
+            return None
+        group = int(np.searchsorted(self._starts, row, side="right")) - 1
+        vector = self._group(group)[row - self._starts[group]]
+        return Song(self._hashes[row].as_py(), self._segments[row].as_py(), vector)
+
+    def _vectors(self, group: int) -> FloatArray:
+        block = Block(self.store.path, 0, self.store.read_group(group, ["vector"]))
+        return block.numbers("vector", self.store.metadata.dimension)
+
+
+def _file_problems(store: Checked, result: Verification) -> Iterator[Problem]:
+    """Yield songs whose file is gone or is not what it was."""
+    columns = ["song_id", "uri", "size", "mtime_ns"]
+    for block in _blocks(store.path, store.file, BLOCK_ROWS, columns):
+        for row, song in enumerate(block.table.to_pylist()):
+            if "://" in song["uri"]:
+                result.not_looked_at += 1
+                continue
+            try:
+                info = _stat(song["uri"])
+            except PermissionError:  # it may be there
+                result.not_looked_at += 1
+                continue
+            if info is None:
+                yield block.problem(row, "file_gone", f"no file at {song['uri']}")
+            elif (info.st_size, within_int64(info.st_mtime_ns)) != (song["size"], song["mtime_ns"]):
+                reason = f"{song['uri']} is not what it was: extract it again"
+                yield block.problem(row, "file_changed", reason)
+
+
+def _stat(uri: str) -> os.stat_result | None:
+    """Look at a file; a name that is not UTF-8 stands with backslash escapes in its uri."""
+    name = uri.encode()
+    for path in (name, _ESCAPE.sub(lambda m: bytes.fromhex(m[1].decode()), name)):
+        try:
+            return os.stat(path)  # noqa: PTH116 - a Path cannot hold bytes
+        except PermissionError:
+            raise
+        except (OSError, ValueError):
+            continue
+    return None
+
+
+def _blocks(
+    path: Path,
+    file: Any,
+    rows: int,
+    columns: list[str] | None = None,
+    *,
+    digests: Digests | None = None,
+) -> Iterator[Block]:
+    """Yield some rows at a time, and add them to the digests."""
+    first = 0
+    if file.num_row_groups == 0:
+        return
+    with store_errors(path):
+        for batch in file.iter_batches(batch_size=rows, columns=columns):
+            if digests is not None:
+                digests.update(batch)
+            yield Block(path, first, pa.Table.from_batches([batch]))
+            first += len(batch)

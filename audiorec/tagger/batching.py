@@ -1,0 +1,94 @@
+"""What every engine of a network does alike: the contract, checks, batches.
+
+segments (B, 187, 96)  ──in_batches(run)──▶  Features of B rows
+"""
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.tagger.weights import BackboneName
+from audiorec.types import Features, FloatArray
+
+SEGMENT_SHAPE = (187, 96)  # frames, mel bands
+OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
+
+
+class Backbone(Protocol):
+    """A frozen network that turns log-mel segments into features."""
+
+    @property
+    def name(self) -> BackboneName:
+        """Which network: ``msd`` or ``mtt``."""
+
+    @property
+    def weights_sha256(self) -> str:
+        """Checksum of the network's safetensors file, the same for every engine."""
+
+    @property
+    def tag_names(self) -> tuple[str, ...]:
+        """Names of the 50 columns of `Features.tags`."""
+
+    def features(self, segments: FloatArray) -> Features:
+        """Return the features of B segments.
+
+        Parameters
+        ----------
+        segments : ndarray, shape (B, 187, 96), float32
+            Log-mel as `MelSpec` describes it. B may be 0.
+
+        Returns
+        -------
+        features : Features
+            Arrays of B rows, float32.
+
+        Raises
+        ------
+        ShapeError
+            If `segments` has another shape.
+        """
+
+
+def in_batches(
+    run: Callable[[FloatArray], Features], segments: FloatArray, *, batch_size: int
+) -> Features:
+    """Check the segments, compute them in batches and join the results.
+
+    Parameters
+    ----------
+    run : callable
+        Computes one batch of contiguous float32 segments.
+    segments : ndarray, shape (B, 187, 96)
+    batch_size : int
+
+    Raises
+    ------
+    ShapeError
+        If `segments` has another shape.
+    """
+    if segments.shape[1:] != SEGMENT_SHAPE:
+        raise ShapeError(f"segments must have shape (B, 187, 96), got {segments.shape}")
+    if len(segments) == 0:
+        return Features(*(np.empty((0, width), np.float32) for width in OUTPUT_WIDTHS.values()))
+    segments = np.ascontiguousarray(segments, np.float32)
+    parts = [run(segments[i : i + batch_size]) for i in range(0, len(segments), batch_size)]
+    if len(parts) == 1:
+        return parts[0]
+    return Features(
+        *(np.concatenate([getattr(part, output) for part in parts]) for output in OUTPUT_WIDTHS)
+    )
+
+
+def check_batch_size(batch_size: int) -> int:
+    """Return the batch size if it is one.
+
+    Raises
+    ------
+    InputError
+        If it is less than 1.
+    """
+    if batch_size < 1:
+        raise InputError(f"batch_size must be at least 1, got {batch_size}")
+    return batch_size

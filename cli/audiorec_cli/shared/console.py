@@ -1,0 +1,124 @@
+"""How every command speaks: data on stdout, everything else on stderr, exit codes.
+
+All text goes through `audiorec.files.visible`: what names, tags and tables hold cannot break a
+line, a column, a JSON document or the terminal.
+
+Exit codes: 0 all good, 1 a bug, 2 usage, 3 finished but some songs failed, 4 nothing
+usable, 5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted.
+"""
+
+import os
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any, TextIO
+
+from audiorec.files.visible import visible, visible_json
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+class Exit(IntEnum):
+    """What the process returns."""
+
+    OK = 0
+    USAGE = 2
+    SOME_FAILED = 3
+    NOTHING_USABLE = 4
+    TOO_MANY_FAILURES = 5
+    OUTPUT_LOST = 6
+    INTERRUPTED = 130
+
+
+def say(text: str) -> None:
+    """Print one line of remark on stderr."""
+    print(visible(text), file=sys.stderr)
+
+
+def out(*cells: object) -> None:
+    """Print one line of data on stdout, values separated by tabs."""
+    print("\t".join(map(cell, cells)))
+
+
+def flush() -> None:
+    """Send what was printed on its way; see `streams` for a reader that has gone."""
+    sys.stdout.flush()
+
+
+def out_lines(text: str) -> None:
+    """Print a text of several lines on stdout."""
+    for line in text.split("\n"):
+        out(line)
+
+
+def print_json(document: Mapping[str, Any]) -> None:
+    """Print one JSON document on stdout; its key ``schema`` names its form and version."""
+    print(visible_json(document, indent=2))
+
+
+def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str) -> None:
+    """Print rows: a drawn table for a person, tab-separated values for a pipe."""
+    if not sys.stdout.isatty():
+        out(*columns)
+        for row in rows:
+            out(*row)
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    # As Text: in a plain str, rich would take [red] or [link=...] for markup.
+    table = Table(title=Text(visible(title), "table.title"), title_justify="left", show_edge=False)
+    for column in columns:  # folded, not cut: an id has to be whole to be typed
+        table.add_column(Text(visible(column)), overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(cell(value)) for value in row))
+    Console(file=drawn_on(sys.stdout)).print(table)
+
+
+def stderr_console() -> "Console":
+    """Return the rich console that progress is drawn on."""
+    from rich.console import Console
+
+    return Console(file=drawn_on(sys.stderr), no_color=bool(os.environ.get("NO_COLOR")))
+
+
+def drawn_on(stream: TextIO) -> TextIO:
+    """Return the stream that rich may write its own escape sequences to."""
+    plain: TextIO = getattr(stream, "unguarded", stream)
+    return plain
+
+
+def cell(value: object) -> str:
+    """Return a value as one visible line; floats have four places, None is empty."""
+    if value is None:
+        return ""
+    return f"{value:.4f}" if isinstance(value, float) else visible(str(value))
+
+
+def file_size(n_bytes: int) -> str:
+    """Return bytes as kB, MB or GB.
+
+    Examples
+    --------
+    >>> file_size(20_400), file_size(3_400_000), file_size(12_000_000_000)
+    ('20.4 kB', '3.4 MB', '12.0 GB')
+    """
+    if n_bytes < 100_000:
+        return f"{n_bytes / 1e3:.1f} kB"
+    megabytes = n_bytes / 1e6
+    return f"{megabytes:.1f} MB" if megabytes < 1000 else f"{megabytes / 1000:.1f} GB"
+
+
+def duration(seconds: float) -> str:
+    """Return seconds as ``h:mm:ss`` or ``m:ss``.
+
+    Examples
+    --------
+    >>> duration(75), duration(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,49 @@
+"""What a person is told after a run, and what the process returns."""
+
+from typing import TYPE_CHECKING
+
+from audiorec_cli.shared.console import Exit, duration, say
+from audiorec_cli.shared.observers import stage_line
+
+if TYPE_CHECKING:
+    from audiorec.runs.report import RunReport
+
+
+def print_counts(report: "RunReport") -> None:
+    """Say what came of the songs: counts by status, speed, and where the time went."""
+    parts = [f"{count} {status}" for status, count in sorted(report.statuses.items())]
+    line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
+    more = {
+        "moved or retagged": report.reused,
+        "under a new id": report.relabelled,
+        "unchanged": report.unchanged,
+        "failed": report.failed,
+        "failed before": report.failed_before,
+        "pruned": report.pruned,
+    }
+    line += "".join(f", {count} {what}" for what, count in more.items() if count)
+    speed = report.audio_s / report.wall_s if report.wall_s > 0 else 0.0
+    if report.extracted:
+        line += f"; {duration(report.audio_s)} of audio in {duration(report.wall_s)} ({speed:.0f}x)"
+    say(line)
+    if report.extracted:
+        say(f"  {stage_line(report.cpu_s)}")
+    for status, count in report.failures.most_common():
+        say(f"  failed: {count} {status}")
+    if report.damaged_records:
+        say(
+            f"  {report.damaged_records} damaged places in what an earlier start had left: "
+            "their songs were extracted again"
+        )
+
+
+def exit_code(report: "RunReport", allow_failures: bool) -> Exit:
+    """Return what the process is to return."""
+    if report.stopped == "interrupted":
+        return Exit.INTERRUPTED
+    if report.stopped == "max_failures":
+        return Exit.TOO_MANY_FAILURES
+    if not report.usable:
+        return Exit.NOTHING_USABLE
+    some_failed = report.failed + report.failed_before > 0
+    return Exit.SOME_FAILED if some_failed and not allow_failures else Exit.OK

@@ -1,0 +1,189 @@
+"""Songs to start from: ids, parts of ids, lists of ids, and audio files not seen before."""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from shlex import quote
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+
+if TYPE_CHECKING:
+    from audiorec.extraction.pipeline import Song
+    from audiorec.extraction.reader import Reader
+    from audiorec.search.space import Space
+    from audiorec.store.store import VectorStore
+    from audiorec.types import FloatArray
+
+SeedsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(help="Song ids, unique parts of them, or audio files.", show_default=False),
+]
+FromOption = Annotated[
+    str | None,
+    typer.Option("--from", help="A list of ids, one a line, # for remarks; - for stdin."),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Seed:
+    """One song to start from.
+
+    Attributes
+    ----------
+    name : str
+        Its id, or the path of a file that the store does not have.
+    row : int or None
+        Of the store.
+    entry : mapping
+        Its columns as in the store, or what the file itself says.
+    unit, vector : ndarray
+        As the space compares it, (W,), and as a store holds it, (V,).
+    """
+
+    name: str
+    row: int | None
+    entry: dict[str, Any]
+    unit: "FloatArray"
+    vector: "FloatArray"
+
+
+def read_seeds(
+    space: "Space",
+    songs: Sequence[str] | None,
+    listed: str | None,
+    heads: tuple[Path, ...] = (),
+) -> list[Seed]:
+    """Find the songs that are named on the command line and in a list.
+
+    `heads` are those of the store, where they are not ours: a song that the store does not
+    have is scored with them.
+
+    Raises
+    ------
+    InputError
+        If there is none, a name fits no song or several, or the list cannot be read.
+    SongError
+        If a file cannot be used.
+    """
+    names = [*(songs or ()), *(_lines(listed) if listed is not None else ())]
+    if not names:
+        raise InputError("name a song: an id of the store, a part of one, or an audio file")
+    with _Unseen(space, heads) as unseen:
+        seeds = [_seed(space, name, unseen) for name in names]
+    return list({seed.name: seed for seed in seeds}.values())
+
+
+def rows_of(seeds: Sequence[Seed]) -> list[int]:
+    """Return the rows of those seeds that the store has."""
+    return [seed.row for seed in seeds if seed.row is not None]
+
+
+def song_row(store: "VectorStore", name: str) -> int:
+    """Return the row of one song of the store: an id, a part of one, or a known file."""
+    song_id = find_id(store, name)
+    if song_id is None:
+        raise InputError(
+            f"{name}: not a song of {store.path}; add it: audiorec extract {quote(name)}"
+        )
+    return store.row_number(song_id)
+
+
+def find_id(store: "VectorStore", name: str) -> str | None:
+    """Return the id that a name means; None for a file that the store does not have.
+
+    Raises
+    ------
+    UnknownSongError
+        If the name fits no song or several, and is no file either.
+    """
+    from audiorec.store.aliases import resolve
+
+    if name in store:
+        return name
+    if not Path(name).is_file():
+        return resolve(store, name)
+    return store.find_uri(str(Path(name).absolute()))
+
+
+def _lines(listed: str) -> list[str]:
+    from audiorec.files.user_files import read_lines
+
+    lines = (line.strip() for line in read_lines(listed, "cannot read the list"))
+    return [line for line in lines if line and not line.startswith("#")]
+
+
+def _seed(space: "Space", name: str, unseen: "_Unseen") -> Seed:
+    store = space.store
+    song_id = find_id(store, name)
+    if song_id is None:
+        return unseen.seed(name)
+    row = store.row_number(song_id)
+    return Seed(song_id, row, store.row(song_id), space.units([row])[0], store.vector(song_id))
+
+
+class _Unseen:
+    """Songs that the store does not know, extracted as the store's were, in a worker."""
+
+    def __init__(self, space: "Space", heads: tuple[Path, ...]) -> None:
+        self._space = space
+        self._heads = heads
+        self._closing = ExitStack()
+
+    def __enter__(self) -> "_Unseen":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self._closing.close()
+
+    def seed(self, path: str) -> Seed:
+        import numpy as np
+
+        space = self._space
+        if space.by == "embedding":
+            reason = "the store does not have it, and so there is no embedding of it"
+            raise InputError(f"{path}: {reason}")
+        song = self._reader.read(path)
+        compared = song.vector
+        if song.features:
+            means = [values.mean(axis=0, dtype=np.float64) for values in song.features.values()]
+            compared = np.concatenate(means).astype(np.float32)
+        unit = space.prepare(compared[None])[0]
+        return Seed(path, None, _entry(path, song), unit, song.vector)
+
+    @cached_property
+    def _reader(self) -> "Reader[Song]":
+        from audiorec.extraction.pipeline import Extractor
+        from audiorec.extraction.reader import song_reader
+
+        extractor = Extractor.for_store(self._space.store.metadata, heads=self._heads)
+        reader = song_reader(extractor.config, _outputs(self._space))
+        return self._closing.enter_context(reader)
+
+
+def _outputs(space: "Space") -> tuple[str, ...]:
+    """Return the backbone outputs that a space of features is made of."""
+    if space.by != "features":
+        return ()
+    from audiorec.search.space import FEATURE_COLUMNS
+
+    width, names = space.scaling.width, [c.removesuffix("_mean") for c in FEATURE_COLUMNS]
+    if width != 200 * len(names):
+        raise InputError("only a store with the features of both backbones takes audio files")
+    return tuple(name.replace("_", ".", 1) for name in names)
+
+
+def _entry(path: str, song: "Song") -> dict[str, Any]:
+    return {
+        "song_id": path,
+        "uri": str(Path(path).absolute()),
+        "duration_s": song.info.duration_s,
+        "artist": song.tags.artist,
+        "title": song.tags.title,
+        "album": song.tags.album,
+        "status": str(song.info.status),
+    }

@@ -1,0 +1,223 @@
+"""`audiorec.engines`: whoever runs the shards, the rows are the same byte for byte.
+
+One file for all runners: their reference is made once, and their clusters one at a time.
+"""
+
+import pickle
+import sys
+import threading
+import warnings
+from types import SimpleNamespace
+
+import pytest
+from poisoned_library import (
+    CONFIG,
+    COUNT,
+    GOOD,
+    POISON,
+    DyingTask,
+    children_find_poison,
+    compacted,
+    make_library,
+    part_bytes,
+)
+
+from audiorec.errors import MissingExtraError, StoreError
+from audiorec.extraction.engines.dask import run_dask
+from audiorec.extraction.engines.gather import gather
+from audiorec.extraction.engines.local import run_local
+from audiorec.extraction.engines.ray import run_ray
+from audiorec.extraction.engines.task import ShardOutcome, ShardTask, shard_tasks
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        children_find_poison(patch)  # before the clusters start: their workers inherit it
+        yield make_library(tmp_path_factory.mktemp("library"))
+
+
+@pytest.fixture(scope="module")
+def reference(library, tmp_path_factory):
+    """What the local runner makes: the parts, and the store that they make together."""
+    out = str(tmp_path_factory.mktemp("local") / "out")
+    report = gather(run_local(tasks(library, out), threading.Event(), jobs=2), COUNT)
+    assert (report.made, report.lost) == (COUNT, {})
+    return part_bytes(out), compacted(out, tmp_path_factory.mktemp("whole") / "store")
+
+
+def tasks(library, out, config=CONFIG) -> list[ShardTask]:
+    return shard_tasks(library.manifest, COUNT, str(out), config)
+
+
+def check_same(report, out, reference, tmp_path):
+    assert (report.made, report.kept, report.lost, report.is_whole) == (COUNT, 0, {}, True)
+    assert (report.run.extracted, report.run.failed) == (len(GOOD), len(POISON))
+    assert part_bytes(str(out)) == reference[0]
+    assert compacted(str(out), tmp_path / "store") == reference[1]
+
+
+@pytest.fixture(scope="module")
+def ray_cluster(library):
+    """Ray on two processors of this machine."""
+    ray = pytest.importorskip("ray")
+    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token into the home folder
+        patch.setenv("RAY_ENABLE_UV_RUN_RUNTIME_ENV", "0")
+        patch.setenv("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+        ray.init(
+            num_cpus=2,
+            include_dashboard=False,
+            object_store_memory=100 << 20,
+            log_to_driver=False,
+            logging_level="error",
+        )
+        yield ray
+        ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def dask_cluster(library):
+    """Two Dask processes on this machine, and the client that the runner finds."""
+    distributed = pytest.importorskip("distributed")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with (
+            distributed.LocalCluster(
+                n_workers=2, threads_per_worker=1, dashboard_address=None
+            ) as cluster,
+            distributed.Client(cluster) as client,
+        ):
+            yield client
+
+
+def test_the_local_runner_keeps_what_is_finished(library, reference, tmp_path):
+    out = tmp_path / "out"
+    report = gather(run_local(tasks(library, out)[:2], threading.Event()), COUNT)
+    assert (report.made, report.is_whole) == (2, False)
+    report = gather(run_local(tasks(library, out), threading.Event(), jobs=2), COUNT)
+    assert (report.made, report.kept) == (1, 2)
+    assert (report.run.extracted + report.run.unchanged, report.run.found) == (6, 11)
+    assert part_bytes(str(out)) == reference[0]
+
+
+def test_ray_makes_the_same_bytes(library, reference, ray_cluster, tmp_path):
+    report = gather(run_ray(tasks(library, tmp_path / "out"), threading.Event()), COUNT)
+    check_same(report, tmp_path / "out", reference, tmp_path)
+
+
+def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard(
+    library, reference, ray_cluster, tmp_path
+):
+    out = tmp_path / "dying"
+    dying = [DyingTask.of(task) for task in tasks(library, out)]
+    report = gather(run_ray(dying, threading.Event(), max_retries=1), COUNT)
+    assert (report.made, list(report.lost)) == (2, [1])
+    assert "WorkerCrashedError" in report.lost[1]
+    assert [task.tries() for task in dying] == [2, 2, 1]
+    again = gather(run_local(tasks(library, out), threading.Event()), COUNT)
+    assert (again.made, again.kept) == (1, 2)
+    assert part_bytes(str(out)) == reference[0]
+
+
+def test_dask_makes_the_same_bytes(library, reference, dask_cluster, tmp_path):
+    report = gather(run_dask(tasks(library, tmp_path / "out"), threading.Event()), COUNT)
+    check_same(report, tmp_path / "out", reference, tmp_path)
+
+
+class Future:
+    """A future of `Client`: done at once, in the state that it is given."""
+
+    def __init__(self, status, value):
+        self.status, self._value = status, value
+
+    def done(self):
+        return self.status != "pending"
+
+    def result(self):
+        return self._value
+
+    def exception(self):
+        return self._value
+
+
+class Client:
+    """A Dask client whose workers die of some shards: how often, by index."""
+
+    def __init__(self, deaths, threads=2):
+        self.deaths, self.sent, self.cancelled, self.threads = deaths, [], 0, threads
+
+    def submit(self, _function, task, *, pure):
+        assert not pure  # a pure task of the same arguments would not run twice
+        self.sent.append(task.index)
+        if self.deaths.get(task.index, 0):
+            self.deaths[task.index] -= 1
+            return Future("error", KeyError(f"worker died of {task.index}"))
+        return Future("finished", ShardOutcome(task.index, error=StoreError("an answer")))
+
+    def nthreads(self):
+        return {"tcp://worker": self.threads} if self.threads else {}
+
+    def cancel(self, futures):
+        self.cancelled += len(futures)
+
+
+def run_with(monkeypatch, client, stop=None):
+    def wait(futures, *, timeout, return_when):
+        if not any(f.done() for f in futures):
+            raise TimeoutError
+
+    module = SimpleNamespace(get_client=lambda: client, wait=wait)
+    monkeypatch.setitem(sys.modules, "distributed", module)
+    tasks = shard_tasks("m.parquet", 3, "out", CONFIG)
+    return list(run_dask(tasks, stop or threading.Event()))
+
+
+def test_what_dask_gives_up_is_sent_once_more_and_then_reported(monkeypatch):
+    client = Client({0: 1, 1: 9})
+    outcomes = run_with(monkeypatch, client)
+    assert client.sent == [0, 1, 2, 0, 1]
+    assert [(o.index, o.message) for o in outcomes] == [
+        (2, ""),
+        (0, ""),
+        (1, "KeyError: 'worker died of 1'"),
+    ]
+
+
+def test_a_dask_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
+    monkeypatch.setattr("audiorec.extraction.engines.dask.PATIENCE_S", 0.05)
+    client = Client({}, threads=0)
+    client.submit = lambda *_a, **_k: Future("pending", None)
+    outcomes = run_with(monkeypatch, client)
+    assert [o.message for o in outcomes] == ["the cluster has had no worker for 0.05 s"] * 3
+    assert client.cancelled > 0
+
+
+def test_a_stop_takes_back_what_dask_has_not_done(monkeypatch):
+    stop = threading.Event()
+    stop.set()
+    client = Client({})
+    assert run_with(monkeypatch, client, stop) == []
+    assert client.cancelled == 3
+
+
+def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):
+    stop = threading.Event()
+    stop.set()
+    report = gather(run_local(tasks(library, tmp_path / "out"), stop), COUNT)
+    assert (report.made, report.is_whole, str(report.run.stopped)) == (0, False, "interrupted")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["ray", "distributed"])
+def test_a_runner_that_is_not_installed_names_its_extra(library, tmp_path, monkeypatch, name):
+    monkeypatch.setitem(sys.modules, name, None)
+    runner, extra = (run_ray, "ray") if name == "ray" else (run_dask, "dask")
+    with pytest.raises(MissingExtraError, match=rf"audiorec\[{extra}\]"):
+        list(runner(tasks(library, tmp_path), threading.Event()))
+
+
+def test_an_answer_is_small_enough_to_send(reference, library):
+    task = tasks(library, "out")[0]
+    assert len(pickle.dumps(task)) < 5000

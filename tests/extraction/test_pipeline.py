@@ -1,0 +1,85 @@
+"""One song through all stages: engines, batches, and what a worker may take."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from peak import PEAK_MB
+
+import audiorec.extraction.pipeline
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig, taggram
+from audiorec.tagger.backbone import load_backbone
+
+CLIP = Path(__file__).parents[2] / "fixtures" / "audio" / "jazz-vibraphone.mp3"
+
+
+def test_the_torch_engine_gives_the_scores_and_the_vector_of_onnx():
+    pytest.importorskip("torch", reason='needs the extra "train"')
+    onnx = Extractor().song(CLIP)
+    torch = Extractor(ExtractorConfig(engine="torch")).song(CLIP)
+    assert len(onnx.series) == 6
+    np.testing.assert_allclose(torch.series.scores, onnx.series.scores, rtol=0, atol=1e-5)
+    means = (slice(None), slice(0, 4))  # kurtosis and skewness divide by a spread that may be tiny
+    np.testing.assert_allclose(
+        torch.vector.reshape(14, 6)[means], onnx.vector.reshape(14, 6)[means], rtol=0, atol=1e-5
+    )
+
+
+@pytest.mark.parametrize(
+    ("config", "batches"),
+    [
+        (ExtractorConfig(), [4, 2]),
+        (ExtractorConfig(engine="torch", device="cuda"), [6]),
+        (ExtractorConfig(engine="torch", device="cuda", batch_size=5), [5, 1]),
+    ],
+)
+def test_a_gpu_is_fed_all_that_a_short_song_has_at_once(monkeypatch, config, batches):
+    expected, seen = Extractor().song(CLIP).vector, []
+
+    def load(name, **options):
+        assert (options["engine"], options["device"]) == (config.engine, config.device)
+        backbone = load_backbone(name)
+        features = backbone.features
+
+        def watched(segments):
+            seen.append(len(segments))
+            return features(segments)
+
+        backbone.features = watched
+        return backbone
+
+    monkeypatch.setattr(audiorec.extraction.pipeline, "load_backbone", load)
+    song = Extractor(config).song(CLIP)
+    assert seen == batches
+    np.testing.assert_allclose(song.vector, expected, atol=1e-5)
+
+
+def test_a_worker_takes_150_megabytes_and_loads_what_a_song_needs():
+    code = f"""
+{PEAK_MB}
+from audiorec.extraction.pipeline import ExtractorConfig, song_handler
+song_handler(ExtractorConfig(), frozenset(), ())({str(CLIP)!r})
+idle = {{"scipy", "pyarrow", "joblib", "torch", "librosa"}} & set(sys.modules)
+assert not idle, idle
+print(peak_mb())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) * 2**20 <= 150e6
+
+
+def test_a_song_keeps_the_outputs_asked_for_as_the_backbones_gave_them():
+    extractor = Extractor()
+    outputs = ("msd.max_pool", "mtt.tags")  # no shipped head reads mtt
+    song = extractor.song(CLIP, outputs=outputs)
+    start_s, features = extractor.features(CLIP)
+    assert tuple(song.features) == outputs
+    np.testing.assert_array_equal(song.features["msd.max_pool"], features["msd"].max_pool)
+    assert tuple(features) == ("msd",)
+    np.testing.assert_allclose(song.features["mtt.tags"], taggram(CLIP, "mtt").scores, atol=1e-6)
+    found = [w["name"] for w in extractor.weights_with(outputs)]
+    assert found == ["musicnn_msd", "head_version", "head_genre", "musicnn_mtt"]
+    np.testing.assert_array_equal(song.series.start_s, start_s)
+    scores = extractor.heads.scores(features)
+    np.testing.assert_allclose(song.series.scores, scores, rtol=0, atol=1e-6)

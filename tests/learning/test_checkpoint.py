@@ -1,0 +1,85 @@
+"""`audiorec.learning.checkpoint`: a state that was changed is no state, and no link is followed."""
+
+import json
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs the extra train: pip install audiorec[train]")
+
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from audiorec.errors import StoreError
+from audiorec.learning.checkpoint import (
+    METADATA_KEY,
+    Progress,
+    load_checkpoint,
+    restoring,
+    save_checkpoint,
+)
+
+AT = Progress(fingerprint="f", epoch=3, batch=7, loss_sum=0.5, best_epoch=2, history=[{"epoch": 0}])
+TENSORS = {"model.w": torch.arange(6.0).reshape(2, 3), "optimiser.0.step": torch.tensor(4.0)}
+
+
+@pytest.fixture
+def path(tmp_path):
+    save_checkpoint(tmp_path / "training.safetensors", TENSORS, AT)
+    return tmp_path / "training.safetensors"
+
+
+def test_there_and_back(path):
+    tensors, at = load_checkpoint(path, "f")
+    assert at == AT
+    assert {n: t.tolist() for n, t in tensors.items()} == {
+        n: t.tolist() for n, t in TENSORS.items()
+    }
+    assert load_checkpoint(path, "another training") is None
+    assert load_checkpoint(path.with_name("nothing"), "f") is None
+    assert [p.name for p in path.parent.iterdir()] == [path.name]
+
+
+def test_every_turned_bit_begins_anew_or_changes_nothing(path):
+    content = path.read_bytes()
+    for bit in np.random.default_rng(1).integers(0, 8 * len(content), 300).tolist():
+        changed = bytearray(content)
+        changed[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(changed)
+        try:
+            found = load_checkpoint(path, "f")
+        except StoreError:  # no longer begins like one
+            continue
+        if found is not None:
+            assert found[1] == AT
+            for name, tensor in TENSORS.items():
+                assert torch.equal(found[0][name], tensor)
+
+
+def test_a_changed_epoch_or_number_with_its_old_digest_is_no_state(path):
+    with safe_open(path, framework="pt") as opened:
+        metadata = json.loads(opened.metadata()[METADATA_KEY])
+    for change in ({"epoch": 4}, {"history": []}, {"sha256": "0" * 64}):
+        text = {METADATA_KEY: json.dumps(metadata | change)}
+        save_file(load_file(path), path.with_name("changed.safetensors"), metadata=text)
+        assert load_checkpoint(path.with_name("changed.safetensors"), "f") is None
+
+
+def test_a_link_is_refused(path):
+    path.with_name("link.safetensors").symlink_to(path)
+    with pytest.raises(StoreError, match=r"link\.safetensors: is a link"):
+        load_checkpoint(path.with_name("link.safetensors"), "f")
+    with pytest.raises(StoreError, match=r"link\.safetensors: is a link"):
+        save_checkpoint(path.with_name("link.safetensors"), TENSORS, AT)
+
+
+@pytest.mark.parametrize("error", [KeyError("w"), RuntimeError("size mismatch\nfor w")])
+def test_what_does_not_fit_the_training_is_one_line(path, error):
+    with (
+        pytest.raises(StoreError, match=r"not a state of this training.*to start anew$") as (
+            caught
+        ),
+        restoring(path),
+    ):
+        raise error
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,58 @@
+"""`audiorec.learning.losses`: values worked by hand, masks, gradients."""
+
+import math
+
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from audiorec.learning.losses import hinge_loss, softmax_loss
+
+LIKED = torch.tensor([0.5, -0.2])
+OTHERS = torch.tensor([[0.4, 0.9, -0.7], [-0.1, 0.3, -0.9]])
+ALL = torch.ones(2, 3, dtype=torch.bool)
+
+
+def test_hinge_worked_by_hand():
+    # row 0: 0.1, 0.6, 0 -> 0.7/3; row 1: 0.3, 0.7, 0 -> 1.0/3; mean 1.7/6
+    found = hinge_loss(LIKED, OTHERS, ALL, margin=0.2)
+    assert found.item() == pytest.approx(1.7 / 6, abs=1e-6)
+
+
+def test_hinge_divides_by_the_usable_ones():
+    usable = torch.tensor([[True, False, False], [False, True, True]])
+    # row 0: 0.1; row 1: (0.7 + 0) / 2
+    found = hinge_loss(LIKED, OTHERS, usable, margin=0.2)
+    assert found.item() == pytest.approx((0.1 + 0.35) / 2, abs=1e-6)
+
+
+def test_softmax_worked_by_hand():
+    t = 0.5
+    rows = [
+        -math.log(math.exp(a / t) / (math.exp(a / t) + sum(math.exp(o / t) for o in others)))
+        for a, others in zip(LIKED.tolist(), OTHERS.tolist(), strict=True)
+    ]
+    found = softmax_loss(LIKED, OTHERS, ALL, temperature=t)
+    assert found.item() == pytest.approx(sum(rows) / 2, abs=1e-6)
+
+
+@pytest.mark.parametrize("extreme", [-60.0, 60.0])
+def test_an_unusable_one_counts_for_nothing(extreme):
+    usable = torch.tensor([[True, True, False], [True, True, False]])
+    changed = OTHERS.clone()
+    changed[:, 2] = extreme
+    for loss in (
+        lambda o: hinge_loss(LIKED, o, usable, margin=0.2),
+        lambda o: softmax_loss(LIKED, o, usable, temperature=0.1),
+    ):
+        assert loss(changed).item() == pytest.approx(loss(OTHERS).item(), abs=1e-6)
+
+
+def test_an_anchor_without_others_gives_zero_and_a_finite_gradient():
+    none = torch.zeros(2, 3, dtype=torch.bool)
+    liked = LIKED.clone().requires_grad_()
+    loss = softmax_loss(liked, OTHERS, none, temperature=0.1)
+    loss.backward()
+    assert loss.item() == 0
+    assert torch.isfinite(liked.grad).all()
+    assert hinge_loss(LIKED, OTHERS, none, margin=0.2).item() == 0

@@ -1,0 +1,144 @@
+"""Real audio through the metric model: folders, broken files, and training end to end."""
+
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_listening import read_embeddings
+
+pytest.importorskip("torch")
+pytest.importorskip("torchaudio")
+
+from audiorec.errors import InputError
+from audiorec.extraction.catalogue import find_songs
+from audiorec.extraction.options import RunOptions
+from audiorec.extraction.run import make_outputs, run
+from audiorec.recall.audio.embed import embed_audio, embed_features, store_sources
+from audiorec.recall.audio.held_out import Split
+from audiorec.recall.audio.inputs import LogMelSongs
+from audiorec.recall.audio.job import train_metric
+from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.audio.options import TrainingOptions
+from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.search.library import Library
+
+CLIPS = ("jazz-vibraphone.mp3", "drum-loop.aiff", "choir-a-cappella.mp3", "clicks-short.wav")
+OPTIONS = RunOptions(jobs=1)
+RECIPE = MetricRecipe(max_epochs=1, batch_size=4, segments=2, seed=3)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """Four clips, their store and features, and what six users like of them."""
+    home = tmp_path_factory.mktemp("real")
+    (home / "songs").mkdir()
+    for name in CLIPS:
+        shutil.copy(f"fixtures/audio/{name}", home / "songs")
+    outputs = make_outputs(home / "vecs.parquet", features=home / "features.parquet")
+    run(find_songs([home / "songs"]), outputs, options=OPTIONS)
+    likes = [(u, CLIPS[(u + shift) % 4]) for u in range(6) for shift in range(2)]
+    lines = [f"u{u},{song},1700000000,like" for u, song in likes]
+    (home / "log.csv").write_text("user_id,song_id,timestamp,event\n" + "\n".join(lines) + "\n")
+    return home
+
+
+@pytest.fixture(scope="module")
+def model(home):
+    """A model on frozen features."""
+    options = TrainingOptions(recipe=RECIPE, split=Split(valid=0.0), embedding=5, hidden=3)
+    files = {"out": home / "model", "users_out": home / "users.parquet"}
+    train_metric(home / "features.parquet", home / "log.csv", options=options, **files)
+    return MetricModel.load(home / "model")
+
+
+@pytest.fixture(scope="module")
+def heard(home):
+    """A model that was trained end to end."""
+    options = TrainingOptions(
+        recipe=RECIPE, split=Split(valid=0.0), embedding=5, hidden=3, max_segments=1
+    )
+    report = train_metric(
+        LogMelSongs(Library.open(home / "vecs.parquet")),
+        home / "log.csv",
+        out=home / "heard",
+        users_out=home / "heard-users.parquet",
+        options=options,
+    )
+    assert report.finished
+    return MetricModel.load(home / "heard")
+
+
+def test_audio_and_its_features_get_the_same_embeddings(home, model, tmp_path):
+    embed_features(model, home / "features.parquet", out=tmp_path / "a.parquet")
+    sources = find_songs([home / "songs"])
+    report = embed_audio(model, sources, out=tmp_path / "b.parquet", options=OPTIONS)
+    assert (report.embedded, report.failed) == (4, 0)
+    (ids, a, _), (again, b, _) = (read_embeddings(tmp_path / f"{n}.parquet") for n in "ab")
+    assert ids == again == sorted(CLIPS)
+    np.testing.assert_allclose(a, b, atol=1e-6)
+    assert not (tmp_path / "errors.parquet").exists()
+
+
+def test_only_the_songs_asked_for_and_only_new_ones_are_opened(home, model, tmp_path):
+    out, seen = tmp_path / "e.parquet", []
+    one = find_songs([home / "songs" / CLIPS[0]])
+    embed_audio(model, one, out=out, options=OPTIONS)
+    more = find_songs([home / "songs" / CLIPS[1]])
+    embed_audio(model, more, out=out, options=OPTIONS, progress=lambda p: seen.append(p.song_id))
+    assert read_embeddings(out)[0] == [s.song_id for s in more]
+    embed_audio(model, one, out=out, options=OPTIONS, progress=lambda p: seen.append(p.song_id))
+    assert read_embeddings(out)[0] == [s.song_id for s in one]
+    assert seen == [s.song_id for s in more]
+
+
+def test_a_broken_file_is_a_row_of_errors(home, model, tmp_path):
+    shutil.copy(home / "songs" / CLIPS[0], tmp_path)
+    (tmp_path / "broken.mp3").write_bytes(b"no music" * 20)
+    sources = find_songs([tmp_path])
+    report = embed_audio(model, sources, out=tmp_path / "e.parquet", options=OPTIONS)
+    assert (report.embedded, report.failed) == (1, 1)
+    errors = pq.read_table(tmp_path / "errors.parquet").to_pylist()
+    assert [row["song_id"] for row in errors] == ["broken.mp3"]
+
+
+def test_the_backbone_learns_end_to_end(heard):
+    from audiorec.tagger.backbone_torch import load_network
+    from audiorec.tagger.weights import weights_path
+
+    before = load_network(weights_path("msd")).state_dict()
+    tensors = heard.bundle.tensors
+    moved = np.abs(tensors["backbone.dense.weight"] - before["dense.weight"].numpy()).max()
+    assert 1e-6 < moved < 1e-2
+    rest = before["dense_norm.running_mean"].numpy()
+    np.testing.assert_array_equal(tensors["backbone.dense_norm.running_mean"], rest)
+    assert heard.end_to_end
+
+
+def test_end_to_end_embeds_any_audio(home, heard, tmp_path):
+    shutil.copy(home / "songs" / CLIPS[3], tmp_path / "new.wav")
+    (tmp_path / "broken.flac").write_bytes(b"no music" * 20)
+    out = tmp_path / "e.parquet"
+    for _ in range(2):  # the second time from what was decoded
+        report = embed_audio(heard, find_songs([tmp_path]), out=out, options=OPTIONS)
+        assert (report.embedded, report.failed) == (1, 1)
+    errors = pq.read_table(tmp_path / "errors.parquet").to_pylist()
+    assert [(row["song_id"], row["status"]) for row in errors] == [("broken.flac", "not_audio")]
+    ids, found, metadata = read_embeddings(out)
+    assert ids == ["new.wav"]
+    assert metadata["model_id"] == heard.model_id
+    store = embed_audio(
+        heard,
+        store_sources(Library.open(home / "vecs.parquet")),
+        out=tmp_path / "s.parquet",
+        options=OPTIONS,
+    )
+    assert store.failed == 0
+    names, all_songs, _ = read_embeddings(tmp_path / "s.parquet")
+    np.testing.assert_allclose(all_songs[names.index(CLIPS[3])], found[0], atol=1e-5)
+    assert not (tmp_path / "errors.parquet").exists()  # the last call had none
+
+
+def test_an_end_to_end_model_refuses_features(home, heard, tmp_path):
+    with pytest.raises(InputError, match="trained end to end"):
+        embed_features(heard, home / "features.parquet", out=tmp_path / "e.parquet")

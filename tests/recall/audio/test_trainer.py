@@ -1,0 +1,266 @@
+"""`audiorec.recall.audio.trainer`: it learns, it stops, and a kill changes nothing."""
+
+import json
+import os
+import signal
+import time
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+import pytest
+
+torch = pytest.importorskip("torch")
+
+from little_worlds import TASTES, little_world
+
+from audiorec.errors import InputError
+from audiorec.learning.negatives import NegativeRule
+from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.tower import Tower
+from audiorec.recall.audio.tower_spec import TowerSpec
+from audiorec.recall.audio.trainer import train_tower
+
+RECIPE = MetricRecipe(
+    start="random",
+    batch_size=32,
+    learning_rate=5e-3,
+    max_epochs=6,
+    patience=3,
+    segments=3,
+    negatives=NegativeRule(count=5),
+)
+DATA, HELD = little_world()
+N_KNOWN = len(DATA.pool)
+EMPTY = DATA.liked.take(np.zeros(0, int))
+
+
+def judge(anchors, songs):
+    near = anchors @ songs[N_KNOWN:].T
+    rows = [(n, h) for n, h in zip(near, HELD, strict=True) if h.any() and not h.all()]
+    return float(np.mean([(n[h][:, None] > n[~h]).mean() for n, h in rows]))
+
+
+def tower(**changes) -> Tower:
+    torch.manual_seed(1)
+    spec = TowerSpec(inputs=("x",), width=TASTES, embedding=TASTES, hidden=6, **changes)
+    return Tower(spec)
+
+
+def train(recipe=RECIPE, data=DATA, **given):
+    given.setdefault("judge", judge)
+    return train_tower(tower(), data, recipe, **given)
+
+
+def weights(trained):
+    return {name: t.numpy() for name, t in trained.tower.state_dict().items()}
+
+
+def largest_difference(a, b):
+    return max(
+        np.abs(x - y).max() for x, y in zip(weights(a).values(), weights(b).values(), strict=True)
+    )
+
+
+@pytest.fixture(scope="module")
+def whole():
+    return train()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"loss": "hinge"}, {"negatives": NegativeRule(semi_hard=True, count=4)}]
+)
+def test_unheard_songs_come_near_those_who_like_them(changes):
+    found = train(replace(RECIPE, **changes))
+    assert found.history[0]["figure"] < 0.7
+    assert found.history[found.best_epoch]["figure"] > 0.8
+
+
+def test_the_best_state_is_kept_and_training_ends_by_patience():
+    lines = iter([0.5, 0.7, 0.6, 0.65, 0.2, 0.9])
+    seen = []
+
+    def scripted(_anchors, songs):
+        seen.append(songs.copy())
+        return next(lines)
+
+    found = train(replace(RECIPE, max_epochs=20), judge=scripted)
+    assert found.best_epoch == 1
+    assert [line["epoch"] for line in found.history] == [0, 1, 2, 3, 4]
+    from audiorec.recall.audio.trainer import embed_songs
+
+    np.testing.assert_allclose(embed_songs(found.tower, DATA.songs), seen[1], atol=1e-6)
+
+
+def test_without_a_judge_the_last_state_stays():
+    found = train(replace(RECIPE, max_epochs=2), judge=None)
+    assert found.best_epoch == 2
+    assert [line["figure"] for line in found.history] == [None, None, None]
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_does_not(whole):
+    assert largest_difference(train(), whole) == 0
+    assert largest_difference(train(replace(RECIPE, seed=1)), whole) > 1e-3
+
+
+def test_epochs_of_zero_leave_the_start():
+    found = train(replace(RECIPE, max_epochs=0))
+    assert found.best_epoch == 0
+    assert np.array_equal(weights(found)["linear.weight"], tower().linear.weight.detach().numpy())
+
+
+@pytest.mark.parametrize("stop_after", [1, 4, 9, 17])
+def test_a_stop_at_any_batch_changes_nothing(whole, tmp_path, stop_after):
+    stop, steps = Event(), []
+    from audiorec.recall.audio import trainer as training
+
+    step = training._Trainer._step
+
+    def counted(self, batch):
+        steps.append(batch.key)
+        if len(steps) == stop_after:
+            stop.set()
+        return step(self, batch)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(training._Trainer, "_step", counted)
+        first = train(checkpoint=tmp_path / "state", fingerprint="a", stop=stop)
+        assert not first.finished
+        assert len(steps) == stop_after
+        second = train(checkpoint=tmp_path / "state", fingerprint="a")
+    assert second.finished
+    assert len(set(steps)) == len(steps)  # no batch was done twice
+    assert largest_difference(second, whole) < 1e-6
+    assert second.best_epoch == whole.best_epoch
+    without_time = [[{**line, "seconds": 0} for line in t.history] for t in (second, whole)]
+    assert without_time[0] == without_time[1]
+
+
+def test_the_best_state_outlives_a_stop(tmp_path):
+    figures, stop = iter([0.5, 0.9, 0.4, 0.3, 0.2]), Event()
+    seen = []
+
+    def scripted(_anchors, songs):
+        seen.append(songs.copy())
+        if len(seen) == 3:  # epoch 2, which is worse than epoch 1, has just ended
+            stop.set()
+        return next(figures)
+
+    given = {"judge": scripted, "checkpoint": tmp_path / "state", "fingerprint": "a"}
+    assert not train(stop=stop, **given).finished
+    found = train(**given)
+    assert found.best_epoch == 1
+    from audiorec.recall.audio.trainer import embed_songs
+
+    np.testing.assert_allclose(embed_songs(found.tower, DATA.songs), seen[1], atol=1e-6)
+
+
+def train_in_a_child(checkpoint):
+    """Start a process that trains and writes its state after every batch."""
+    child = os.fork()
+    if child == 0:  # no way out but this one: the child must not run pytest's end
+        try:
+            train(checkpoint=checkpoint, fingerprint="a", checkpoint_every_s=0.0)
+        finally:
+            os._exit(0)
+    return child
+
+
+def test_a_kill_at_random_changes_nothing(whole, tmp_path):
+    """The process dies between two instructions, not at a batch's end."""
+    checkpoint, rng, killed = tmp_path / "state", np.random.default_rng(), 0
+    for _ in range(4):
+        child = train_in_a_child(checkpoint)
+        deadline = time.monotonic() + 60
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while time.monotonic() < deadline:
+            if checkpoint.exists() and checkpoint.stat().st_mtime_ns != before:
+                break
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.05))
+        os.kill(child, signal.SIGKILL)
+        _, status = os.waitpid(child, 0)
+        killed += os.WIFSIGNALED(status)
+    assert killed
+    found = train(checkpoint=checkpoint, fingerprint="a")
+    assert found.finished
+    assert largest_difference(found, whole) < 1e-6
+
+
+def test_a_state_of_another_training_is_not_gone_on_from(whole, tmp_path):
+    other = replace(RECIPE, max_epochs=1, seed=8)
+    train(other, checkpoint=tmp_path / "state", fingerprint="other")
+    found = train(checkpoint=tmp_path / "state", fingerprint="a")
+    assert len(found.history) == len(whole.history)
+    assert largest_difference(found, whole) == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"junk" * 50])
+def test_a_damaged_state_begins_anew(whole, tmp_path, content):
+    (tmp_path / "state").write_bytes(content)
+    found = train(checkpoint=tmp_path / "state", fingerprint="a")
+    assert largest_difference(found, whole) == 0
+
+
+def test_learnt_users_move_and_have_unit_length():
+    data, _ = little_world(learnt=True)
+    found = train(data=data)
+    assert found.anchors.shape == (60, TASTES)
+    np.testing.assert_allclose(np.linalg.norm(found.anchors, axis=1), 1, atol=1e-5)
+    start = data.anchors / np.linalg.norm(data.anchors, axis=1, keepdims=True)
+    assert np.abs(found.anchors - start).max() > 0.01
+
+
+def test_songs_can_be_the_anchors():
+    """Songs of two kinds: only those of one kind stand together."""
+    from little_worlds import pairs, songs_of
+
+    rng = np.random.default_rng(0)
+    kind = np.arange(24) % 2
+    features = rng.standard_normal((24, TASTES)).astype(np.float32)
+    features[:, 0] += 2.0 * (2 * kind - 1)
+    together = pairs(*np.nonzero((kind[:, None] == kind) & ~np.eye(24, dtype=bool)))
+    data = replace(
+        DATA,
+        songs=songs_of(features),
+        groups=np.arange(24),
+        pool=np.arange(24),
+        liked=together,
+        disliked=EMPTY,
+        heard=together,
+        anchors=None,
+    )
+    from audiorec.recall.audio.trainer import embed_songs
+
+    found = train(replace(RECIPE, max_epochs=15), data=data, judge=None)
+    songs = embed_songs(found.tower, data.songs)
+    near = songs @ songs.T
+    same = kind[:, None] == kind
+    assert near[same].mean() > near[~same].mean() + 1.0
+    assert found.anchors is None
+
+
+def test_progress_gets_every_line():
+    lines = []
+    found = train(replace(RECIPE, max_epochs=2), progress=lines.append)
+    assert lines == found.history
+    assert json.dumps(lines)
+
+
+def test_refuses_data_without_a_liked_pair():
+    with pytest.raises(InputError, match="no user likes a song"):
+        replace(DATA, liked=EMPTY)
+
+
+def test_refuses_a_device_that_is_not_there():
+    with pytest.raises(InputError, match="cannot use device 'nowhere'"):
+        train(device="nowhere")
+
+
+def test_the_number_of_threads_comes_back():
+    torch.set_num_threads(2)
+    try:
+        train(replace(RECIPE, max_epochs=0))
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(1)

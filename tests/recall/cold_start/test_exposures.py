@@ -1,0 +1,38 @@
+"""`audiorec.recall.cold_start.exposures`: parts by hand, and sums that never lose one."""
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audiorec.errors import InputError
+from audiorec.recall.cold_start.exposures import list_totals, rank_weights, whole_parts
+
+
+def test_weights_fall_with_the_rank_by_hand():
+    # The second is the reciprocal of the binary logarithm of 3.
+    np.testing.assert_allclose(rank_weights(np.array([0, 2, 1])), [1, 0.5, 0.6309297535714575])
+
+
+def test_largest_remainders_by_hand():
+    # 7 * (.2, .45, .35) = 1.4, 3.15, 2.45: the last has the largest remainder.
+    assert whole_parts(np.array([0.2, 0.45, 0.35]), 7).tolist() == [1, 3, 3]
+    assert whole_parts(np.full(3, 1 / 3), 5).tolist() == [2, 2, 1]
+
+
+@given(n=st.integers(1, 200), total=st.integers(0, 100_000))
+def test_nothing_is_lost_and_the_better_rank_gets_no_less(n, total):
+    shares = rank_weights(np.arange(n))
+    shares /= shares.sum()
+    parts = whole_parts(shares, total)
+    assert parts.sum() == total
+    assert (np.diff(parts) <= 0).all()
+    assert (np.abs(parts - shares * total) < 1).all()
+
+
+def test_lists_without_candidates_get_nothing():
+    assert list_totals(np.array([3, 0, 1, 9]), 11).tolist() == [4, 0, 4, 3]
+    with pytest.raises(InputError, match="no list has a candidate"):
+        list_totals(np.zeros(2, np.int64), 5)
+    with pytest.raises(InputError, match="0 or more, got -1"):
+        list_totals(np.ones(2, np.int64), -1)

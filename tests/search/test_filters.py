@@ -1,0 +1,168 @@
+"""`audiorec.search.filters`: which songs conditions and patterns mean."""
+
+import numpy as np
+import pytest
+from made_library import series, song, write_library
+
+from audiorec.errors import InputError
+from audiorec.search.conditions import parse_conditions
+from audiorec.search.filters import class_number, excluding, matching, mean_scores
+from audiorec.search.library import Library
+
+SONGS = {
+    "abba/gold/sos.flac": {
+        "genre": (0, 0, 3),
+        "version": (-1, 1),
+        "artist": "ABBA",
+        "title": "SOS",
+        "album": "Gold",
+        "duration_s": 201.4,
+    },
+    "abba/gold/fernando.mp3": {
+        "genre": (1, 0, 3),
+        "version": (-1, 1),
+        "artist": "Abba ",
+        "title": "Fernando",
+        "codec": "mp3",
+        "duration_s": 254.0,
+    },
+    "davis/so what.flac": {
+        "genre": (4, 0, 0),
+        "version": (-3, 3),
+        "artist": "Miles Davis",
+        "title": "So What",
+        "duration_s": 545.0,
+    },
+    "metal/x.flac": {
+        "genre": (0, 2, 0),
+        "version": (3, -3),
+        "status": "truncated",
+        "duration_s": 199.6,
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    made = []
+    for seed, (song_id, values) in enumerate(SONGS.items()):
+        values = dict(values)
+        kinds = {n: values.pop(n) for n in ("genre", "version") if n in values}
+        made.append(song(song_id, series(seed, **kinds), **values))
+    return Library.open(write_library(tmp_path_factory.mktemp("filters"), made))
+
+
+def ids(store, mask):
+    return [song_id.rpartition("/")[2].partition(".")[0] for song_id in np.array(store.ids)[mask]]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("genre=pop", ["fernando", "sos"]),
+        ("genre!=pop|jazz", ["x"]),
+        ("genre=jazz|metal", ["so what", "x"]),
+        ("version=vocal", ["x"]),
+        ("genre.jazz>0.5", ["so what"]),
+        ("genre/jazz<=0.5", ["fernando", "sos", "x"]),
+        ("jazz>=0.5", ["so what"]),
+        ("artist=abba", ["fernando", "sos"]),
+        ("artist=*davis", ["so what"]),
+        ("artist=m?les*", ["so what"]),
+        ('artist=""', ["x"]),
+        ("artist!=abba", ["so what", "x"]),
+        ("artist=*", ["fernando", "sos", "so what"]),
+        ("album=gold", ["sos"]),
+        ("title=so what", ["so what"]),
+        ("codec=mp3", ["fernando"]),
+        ("status!=ok", ["x"]),
+        ("duration<3:20", ["x"]),
+        ("duration=200", ["x"]),
+        ("duration=3:21", ["sos"]),
+        ("duration>0:04:14", ["so what"]),
+        ("duration>=4:14, duration<9:00", ["fernando"]),
+        ("genre=pop, codec=flac", ["sos"]),
+    ],
+)
+def test_who_meets_a_condition(store, text, expected):
+    assert sorted(ids(store, matching(store, parse_conditions(text)))) == sorted(expected)
+
+
+def test_no_condition_lets_all_songs_pass(store):
+    assert matching(store, ()).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gerne=jazz", "no name 'gerne'; there are the heads version, genre, their classes like"),
+        ("genre=jaz", "no class 'jaz'; there are: jazz, metal, pop"),
+        ("genre.jaz>0.5", "no class 'genre.jaz'; there are: version.vocal, version.instrumental"),
+        ("genre<jazz", "genre is compared with = or != only"),
+        ("genre.jazz=0.5", "compare a mean score with <, <=, > or >="),
+        ("genre.jazz>much", "a number from 0 to 1 expected, got 'much'"),
+        ("genre.jazz>nan", "a number from 0 to 1 expected, got 'nan'"),
+        ("genre.jazz>0.1|0.2", "> takes one value"),
+        ("artist>a", "artist is compared with = or != only"),
+        ("status=fine", "no status 'fine'; there are: damaged, truncated"),
+        ("codec=opus", "no codec 'opus'; there are: flac, mp3"),
+        ("duration<long", "seconds or a time like 3:20 expected, got 'long'"),
+        ("duration<3:75", "seconds or a time like 3:20 expected, got '3:75'"),
+    ],
+)
+def test_a_wrong_name_or_value_lists_what_there_is(store, text, message):
+    with pytest.raises(InputError) as caught:
+        matching(store, parse_conditions(text))
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        ("abba/gold/sos.flac", ["sos"]),
+        ("SOS", ["sos"]),
+        ("abba/", ["fernando", "sos"]),
+        ("gold/", []),
+        ("*.flac", ["sos", "so what", "x"]),
+        ("abba/*/s*", ["sos"]),
+        ("so", ["sos", "so what"]),
+        ("", []),
+    ],
+)
+def test_who_is_left_out(store, pattern, expected):
+    mask, idle = excluding(store, [pattern])
+    assert sorted(ids(store, mask)) == sorted(expected)
+    assert idle == (() if expected else (pattern,))
+
+
+def test_patterns_add_up(store):
+    mask, idle = excluding(store, ["metal/", "nobody", "what"])
+    assert sorted(ids(store, mask)) == ["so what", "x"]
+    assert idle == ("nobody",)
+    assert not excluding(store, [])[0].any()
+
+
+def test_an_exact_id_is_not_a_part(tmp_path):
+    made = [song(name, series(i)) for i, name in enumerate(["a", "ab", "[a]"])]
+    store = Library.open(write_library(tmp_path, made))
+    assert excluding(store, ["a"])[0].tolist() == [False, True, False]
+    assert store.ids == ("[a]", "a", "ab")
+    assert excluding(store, ["[a]"])[0].tolist() == [True, False, False]
+
+
+def test_class_names(store):
+    assert class_number(store, "genre.metal") == class_number(store, "metal") == 3
+    with pytest.raises(InputError, match="no class 'rock'"):
+        class_number(store, "rock")
+
+
+def test_mean_scores_are_those_of_the_series(store):
+    scores = series(0, genre=(0, 0, 3), version=(-1, 1))
+    at = store.row_number("abba/gold/sos.flac")
+    np.testing.assert_allclose(mean_scores(store)[at], scores.mean(axis=0), rtol=1e-5)
+
+
+def test_an_empty_store_has_empty_masks(tmp_path):
+    store = Library.open(write_library(tmp_path, []))
+    assert matching(store, parse_conditions("genre=jazz, artist=x, duration<3")).shape == (0,)
+    assert excluding(store, ["x"])[0].shape == (0,)

@@ -1,0 +1,288 @@
+"""`audiorec.search.index`: same answers as without, freshness, refusals, filters."""
+
+import json
+import os
+import sys
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+pytest.importorskip("faiss")
+
+from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
+from audiorec.search import index as module
+from audiorec.search.index import build_index, check_index, read_index
+from audiorec.search.library import Library
+from audiorec.search.sidecar import KINDS, index_path, read_info, sidecar_path
+from audiorec.store.schema import StoreMetadata, schema_of
+from audiorec.store.store import write_table
+
+IDS = [f"{i:03}" for i in range(400)]
+
+
+def table_of(metadata, vectors, *, ids=IDS, extractor_id="0123456789abcdef"):
+    """Return a store's table with these vectors and nothing else of interest."""
+    schema = schema_of(metadata)
+    values = {"song_id": ids, "vector": vectors.tolist(), "content_hash": ids, "uri": ids}
+    values["extractor_id"] = [extractor_id] * len(ids)
+
+    def column(field):
+        if field.name in values:
+            return pa.array(values[field.name], field.type)
+        filler = "ok" if pa.types.is_string(field.type) else 1
+        return pa.array([filler] * len(ids)).cast(field.type)
+
+    return pa.Table.from_arrays([column(field) for field in schema], schema=schema)
+
+
+@pytest.fixture
+def vectors():
+    return np.random.default_rng(8).beta(0.5, 2, (400, 18)).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path, metadata, vectors):
+    write_table(tmp_path / "vecs.parquet", table_of(metadata, vectors), metadata)
+    return tmp_path / "vecs.parquet"
+
+
+def found(space, numbers, k, **options):
+    return space.search(space.units(numbers), k, **options)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_finds_what_comparing_all_songs_finds(path, kind):
+    info = build_index(Library.open(path), kind=kind)
+    store = Library.open(path)
+    space, plain = store.space(), store.space(use_index=False)
+    assert (space.index.info, space.note, space.exact) == (info, "", kind == "flat")
+    assert (info.rows, info.width, info.recall_at_10) == (400, 9, 1.0)
+    for query in ("000", "123", "399"):
+        assert store.similar(query, 7) == [
+            n for n in _similar_without_index(path, query) if n.song_id != query
+        ]
+    expected = found(plain, range(20), 5)
+    for (rows, values), (best, exact) in zip(found(space, range(20), 5), expected, strict=True):
+        np.testing.assert_array_equal(rows, best)
+        np.testing.assert_allclose(values, exact, atol=1e-12)
+
+
+def _similar_without_index(path, query):
+    store = Library.open(path)
+    space = store.space(use_index=False)
+    ((rows, values),) = space.search(space.units([store.row_number(query)]), 8)
+    from audiorec.search.similar import neighbours
+
+    return neighbours(store, rows, values)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [0.5, 0.1, 0.02, 0.0])
+def test_filters_hold(path, kind, share):
+    build_index(Library.open(path), kind=kind)
+    store = Library.open(path)
+    space, plain = store.space(), store.space(use_index=False)
+    allowed = np.random.default_rng(5).random(400) < share
+    for (rows, values), (best, exact) in zip(
+        found(space, [1, 2, 3], 6, allowed=allowed),
+        found(plain, [1, 2, 3], 6, allowed=allowed),
+        strict=True,
+    ):
+        assert allowed[rows].all()
+        np.testing.assert_array_equal(rows, best)
+        np.testing.assert_allclose(values, exact, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_more_than_there_are(path, kind):
+    build_index(Library.open(path), kind=kind)
+    ((rows, values),) = found(Library.open(path).space(), [5], 999)
+    assert sorted(rows.tolist()) == list(range(400))
+    assert (np.diff(values) <= 0).all()
+
+
+def test_equal_songs_come_in_the_order_of_ids(tmp_path, metadata, vectors):
+    vectors[50:350] = vectors[50]  # far more twins than are fetched beyond k
+    write_table(tmp_path / "vecs.parquet", table_of(metadata, vectors), metadata)
+    build_index(Library.open(tmp_path / "vecs.parquet"), kind="flat")
+    store = Library.open(tmp_path / "vecs.parquet")
+    assert store.space().index is not None
+    assert [n.song_id for n in store.similar("200", 5)] == IDS[50:55]
+
+
+@pytest.mark.parametrize("n", [1, 2, 41])
+@pytest.mark.parametrize("kind", KINDS)
+def test_small_stores(tmp_path, metadata, vectors, kind, n):
+    write_table(tmp_path / "v.parquet", table_of(metadata, vectors[:n], ids=IDS[:n]), metadata)
+    build_index(Library.open(tmp_path / "v.parquet"), kind=kind)
+    store = Library.open(tmp_path / "v.parquet")
+    assert store.space().index is not None
+    assert len(store.similar("000", 99)) == n - 1
+
+
+def test_a_changed_store_is_searched_without_its_index(path, metadata, vectors):
+    build_index(Library.open(path), kind="flat")
+    before = path.stat()
+    changed = vectors.copy()
+    changed[7] = changed[7][::-1]  # the same numbers, ids and count: only their order differs
+    write_table(path, table_of(metadata, changed), metadata)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    store = Library.open(path)
+    space = store.space()
+    assert (space.index, space.exact) == (None, True)
+    assert "another state of vecs.parquet" in space.note
+    assert "audiorec index build" in space.note
+    assert store.similar("007", 1) == store.similar(changed[7], 2)[1:]
+    assert space.similarity is store.similarity()
+    build_index(store, kind="flat")
+    assert Library.open(path).space().note == ""
+
+
+def test_a_copied_or_touched_store_keeps_its_index(path):
+    build_index(Library.open(path), kind="flat")
+    os.utime(path)
+    assert Library.open(path).space().index is not None
+
+
+def test_an_index_of_another_extractor_is_refused(path, metadata, vectors):
+    build_index(Library.open(path), kind="flat")
+    fields = {name: getattr(metadata, name) for name in metadata.__slots__}
+    other = StoreMetadata(**{**fields, "extractor_id": "fedcba9876543210"})
+    write_table(path, table_of(other, vectors, extractor_id="fedcba9876543210"), other)
+    store = Library.open(path)
+    with pytest.raises(SpecMismatchError, match=r"vecs\.faiss is an index of extractor 01234567"):
+        store.similar("000", 1)
+    assert len(found(store.space(use_index=False), [0], 2)[0][0]) == 2
+    assert check_index(store, index_path(path), read_info(index_path(path))) == (
+        "of another extractor than vecs.parquet"
+    )
+
+
+def test_an_index_of_other_weights_is_stale(path, monkeypatch):
+    build_index(Library.open(path), kind="flat")
+    from audiorec.search import similar
+
+    monkeypatch.setitem(similar.WEIGHTS_BY, "vector", {"mean": 1.0, "max": 0.5})
+    space = Library.open(path).space()
+    assert space.index is None
+    assert "other weights" in space.note
+
+
+@pytest.mark.parametrize("damage", ["cut", "changed", "gone"])
+def test_a_damaged_index_is_passed_over_with_a_note(path, damage):
+    build_index(Library.open(path), kind="flat")
+    target = index_path(path)
+    whole = target.read_bytes()
+    if damage == "gone":
+        target.unlink()
+    else:
+        target.write_bytes(whole[:-9] if damage == "cut" else whole[:-1] + b"\0\0"[:1])
+        if damage == "changed":
+            target.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    store = Library.open(path)
+    assert store.space().index is None
+    assert "vecs.faiss: " in store.space().note
+    assert len(store.similar("000", 3)) == 3
+    with pytest.raises(StoreError, match=r"vecs\.faiss: (not the file|cannot be read)"):
+        read_index(target, read_info(target))
+    assert check_index(store, target, read_info(target)) != ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": "audiorec/index/2"},
+        {"kind": "tree"},
+        {"rows": "many"},
+        {"width": 3},
+        {"scaling": {}},
+        {"extra": 1},
+        None,
+    ],
+)
+def test_a_damaged_sidecar_is_passed_over_with_a_note(path, change):
+    build_index(Library.open(path), kind="flat")
+    sidecar = sidecar_path(index_path(path))
+    content = json.loads(sidecar.read_text())
+    sidecar.write_text("{" if change is None else json.dumps(content | change))
+    with pytest.raises(StoreError, match=r"vecs\.faiss\.json: "):
+        read_info(index_path(path))
+    space = Library.open(path).space()
+    assert space.index is None
+    assert "vecs.faiss.json" in space.note
+
+
+def test_faiss_that_is_another_index_is_not_used(path, metadata, vectors, tmp_path):
+    build_index(Library.open(path), kind="flat")
+    import faiss
+
+    other = faiss.IndexFlatIP(9)
+    other.add(np.ones((3, 9), np.float32))
+    faiss.write_index(other, str(index_path(path)))
+    sidecar = sidecar_path(index_path(path))
+    content = json.loads(sidecar.read_text())
+    del content["content_sha256"]
+    from audiorec.search.sidecar import sha256_of
+
+    sidecar.write_text(json.dumps(content | {"sha256": sha256_of(index_path(path))}))
+    with pytest.raises(StoreError, match="holds 3 x 9 numbers, not as described"):
+        read_index(index_path(path), read_info(index_path(path)))
+    index_path(path).write_bytes(b"no index" * 99)
+    sidecar.write_text(json.dumps(content | {"sha256": sha256_of(index_path(path))}))
+    with pytest.raises(StoreError, match="faiss cannot read it"):
+        read_index(index_path(path), read_info(index_path(path)))
+
+
+def test_without_faiss(path, monkeypatch):
+    build_index(Library.open(path), kind="flat")
+    monkeypatch.setitem(sys.modules, "faiss", None)
+    store = Library.open(path)
+    assert store.space().index is None
+    assert 'pip install "audiorec[faiss]"' in store.space().note
+    assert len(store.similar("000", 3)) == 3
+    before = {p.name: p.read_bytes() for p in path.parent.iterdir()}
+    with pytest.raises(MissingExtraError, match=r"audiorec\[faiss\]"):
+        build_index(store, kind="ivf")
+    assert {p.name: p.read_bytes() for p in path.parent.iterdir()} == before
+
+
+def test_refusals(tmp_path, metadata, path):
+    with pytest.raises(InputError, match="kind must be one of flat, hnsw, ivf, got 'tree'"):
+        build_index(Library.open(path), kind="tree")
+    write_table(tmp_path / "e.parquet", schema_of(metadata).empty_table(), metadata)
+    with pytest.raises(InputError, match=r"e\.parquet: no songs to index"):
+        build_index(Library.open(tmp_path / "e.parquet"))
+    build_index(Library.open(path), kind="flat")
+    space = Library.open(path).space()
+    with pytest.raises(InputError, match="k must be at least 1, got 0"):
+        space.search(space.units([0]), 0)
+    with pytest.raises(StoreError, match="no such file; build it: audiorec index build"):
+        read_info(tmp_path / "gone.faiss")
+
+
+def test_other_ways_of_comparing_use_no_index(path):
+    build_index(Library.open(path), kind="flat")
+    store = Library.open(path)
+    assert store.space("mean").index is None
+    assert store.space(weights=[0.75, 0.75, 1, 0, 0, 0]).index is None
+
+
+def test_a_graph_is_not_walked_for_few_songs(path):
+    build_index(Library.open(path), kind="hnsw")
+    index = Library.open(path).space().index
+    allowed = np.zeros(400, np.bool_)
+    allowed[: int(400 * module.LEAST_SHARE) - 1] = True
+    units = Library.open(path).space().units([0])
+    assert index.search(units, 3, allowed=allowed) is None
+    allowed[:200] = True
+    assert index.search(units, 3, allowed=allowed) is not None
+
+
+def test_recall_tells_a_bad_index(path, monkeypatch):
+    monkeypatch.setattr(module, "PROBES", 1)
+    monkeypatch.setattr(module, "SLACK", 0)
+    monkeypatch.setattr(module, "SONGS_PER_LIST", 20)
+    info = build_index(Library.open(path), kind="ivf")
+    assert 0.1 < info.recall_at_10 < 0.99
+    assert info.parameters["lists"] == 20

@@ -1,0 +1,201 @@
+"""`audiorec.search.space`: one search over vectors, means, features and embeddings."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
+from audiorec.search.library import Library
+from audiorec.search.space import FEATURE_COLUMNS
+from audiorec.store.embeddings import write_embeddings
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.store import write_table
+
+IDS = ["a", "b", "c", "d", "e", "f"]
+EXTRACTOR = "0123456789abcdef"
+
+
+@pytest.fixture
+def store(tmp_path, make_table, metadata):
+    write_table(tmp_path / "vecs.parquet", make_table(IDS), metadata)
+    return Library.open(tmp_path / "vecs.parquet")
+
+
+@pytest.fixture
+def embeddings(tmp_path):
+    """Four songs of the store and one of elsewhere; "b" and "e" point the same way."""
+    path = tmp_path / "embeddings.parquet"
+    ids = ["e", "b", "elsewhere", "a", "d"]
+    values = np.float32([[2, 0, 0.1], [1, 0, 0.04], [1, 0, 0.05], [0, 1, 0], [0, 0.6, 0.8]])
+    write_embeddings(path, ids, values, kind="songs", model_id="m", extractor_id=EXTRACTOR)
+    return path
+
+
+def write_features(path, ids, values, *, extractor_id=EXTRACTOR, names=FEATURE_COLUMNS):
+    """Write a features file whose means are `values` (n, D), the same in every column."""
+    outputs = {name.removesuffix("_mean"): values.shape[1] for name in names}
+    metadata = StoreMetadata(
+        kind=Kind.FEATURES,
+        extractor_id=extractor_id,
+        classes=("genre/rock",),
+        features=outputs,
+    )
+    schema = schema_of(metadata)
+    columns = {
+        "song_id": ids,
+        "content_hash": ids,
+        "segments": [1] * len(ids),
+        "start_s": [[0.0]] * len(ids),
+        "extractor_id": [extractor_id] * len(ids),
+    }
+    for name in outputs:
+        columns[f"{name}_mean"] = values.tolist()
+        columns[name] = [[row] for row in values.tolist()]
+    arrays = [pa.array(columns[field.name], field.type) for field in schema]
+    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
+    return path
+
+
+def ids_of(store, rows):
+    return [store.ids[row] for row in rows]
+
+
+def test_embeddings_are_compared_as_they_are(store, embeddings):
+    found = store.similar("b", 5, by="embedding", table=embeddings)
+    assert [n.song_id for n in found] == ["e", "d", "a"]
+    b, e = np.array([1, 0, 0.04]), np.array([2, 0, 0.1])
+    cosine = b @ e / np.linalg.norm(b) / np.linalg.norm(e)
+    assert found[0].similarity == pytest.approx(cosine, abs=1e-6)
+    assert found[0].row["uri"] == "/music/e"
+
+
+def test_rows_are_those_of_the_store(store, embeddings):
+    space = store.space("embedding", table=embeddings)
+    assert ids_of(store, space.rows) == ["a", "b", "d", "e"]
+    assert len(space) == 4
+    np.testing.assert_allclose(space.units([0])[0], [0, 1, 0])
+    allowed = np.isin(IDS, ["a", "c", "d"])
+    ((rows, _),) = space.search(space.units([4]), 9, allowed=allowed)
+    assert ids_of(store, rows) == ["d", "a"]
+
+
+def test_an_embedding_of_any_song_may_ask(store, embeddings):
+    found = store.similar(np.float32([0, 5, 0]), 2, by="embedding", table=embeddings)
+    assert [(n.song_id, round(n.similarity, 4)) for n in found] == [("a", 1.0), ("d", 0.6)]
+
+
+def test_a_song_without_an_embedding_cannot_ask(store, embeddings):
+    with pytest.raises(InputError, match=r"embeddings\.parquet has no row for 'c'"):
+        store.similar("c", by="embedding", table=embeddings)
+    with pytest.raises(UnknownSongError):
+        store.similar("elsewhere", by="embedding", table=embeddings)
+
+
+def test_features_are_standardised_first(store, tmp_path):
+    # The second number is the same but for its scale; unscaled it would drown the first.
+    values = np.float32([[0, 0], [1, 900], [0, 1000], [1, 100], [0.4, 500], [0.6, 500]])
+    path = write_features(tmp_path / "features.parquet", IDS, values)
+    space = store.space("features", table=path)
+    assert space.similarity.units.shape == (6, 4)
+    z = (values - values.mean(0)) / values.std(0)
+    units = np.tile(z / np.linalg.norm(z, axis=1, keepdims=True), 2) / np.sqrt(2)
+    np.testing.assert_allclose(space.similarity.units, units, atol=1e-6)
+    best = np.argsort(-(units @ units[1]), kind="stable")[1:3]
+    found = store.similar("b", 2, by="features", table=path)
+    assert [n.song_id for n in found] == ids_of(store, best)
+
+
+def test_features_of_one_backbone_alone(store, tmp_path):
+    values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
+    path = write_features(tmp_path / "f.parquet", IDS[::-1], values, names=FEATURE_COLUMNS[1:])
+    space = store.space("features", table=path)
+    z = (values - values.mean(0)) / values.std(0)
+    np.testing.assert_allclose(space.units([0])[0], z[5] / np.linalg.norm(z[5]), atol=1e-6)
+    ((rows, _),) = space.search(space.units([1]), 1)  # the file has the songs in another order
+    assert rows.tolist() == [1]
+
+
+def test_the_space_of_vectors_is_what_similarity_says(store):
+    space = store.space()
+    assert (space.by, space.exact, space.note, len(space)) == ("vector", True, "", 6)
+    assert space is store.space("vector") is store.space("vector", use_index=False)
+    assert store.similarity() is space.similarity
+    np.testing.assert_array_equal(space.units([2, 0]), space.similarity.units[[2, 0]])
+    ((rows, values),) = space.search(space.units([3]), 2)
+    assert rows[0] == 3
+    assert values[0] == pytest.approx(1, abs=1e-6)
+
+
+def test_search_of_several_is_search_of_each(store):
+    space = store.space("mean")
+    together = space.search(space.units(range(6)), 4)
+    for number, (rows, values) in enumerate(together):
+        ((alone, same),) = space.search(space.units([number]), 4)
+        np.testing.assert_array_equal(rows, alone)
+        np.testing.assert_allclose(values, same, atol=1e-7)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "match"),
+    [
+        ({"by": "tempo"}, "by must be one of vector, mean, features, embedding, got 'tempo'"),
+        ({"by": "features"}, r"by='features' needs a file: features\.parquet"),
+        ({"by": "embedding"}, r"by='embedding' needs a file: embeddings\.parquet"),
+        ({"by": "mean", "table": "x"}, "by='mean' reads the store alone, not x"),
+        ({"by": "features", "table": "x", "weights": [1] * 6}, "has no statistics to weigh"),
+    ],
+)
+def test_what_does_not_go_together(store, arguments, match):
+    with pytest.raises(InputError, match=match):
+        store.space(**arguments)
+
+
+def test_search_refuses_other_shapes(store):
+    space = store.space()
+    with pytest.raises(ShapeError, match=r"units must have shape \(Q, 9\), got \(1, 18\)"):
+        space.search(np.zeros((1, 18), np.float32), 1)
+    with pytest.raises(ShapeError, match=r"units must have shape \(Q, 9\), got \(9,\)"):
+        space.search(np.zeros(9, np.float32), 1)
+    with pytest.raises(ShapeError, match=r"allowed must have shape \(6,\), got \(5,\)"):
+        space.search(space.units([0]), 1, allowed=np.ones(5, np.bool_))
+    with pytest.raises(InputError, match="k must be at least 1, got 0"):
+        space.search(space.units([0]), 0)
+
+
+def test_tables_of_another_extractor_are_refused(store, tmp_path):
+    values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
+    path = write_features(tmp_path / "f.parquet", IDS, values, extractor_id="other")
+    with pytest.raises(SpecMismatchError, match="made by extractor other"):
+        store.space("features", table=path)
+    path = tmp_path / "e.parquet"
+    write_embeddings(path, IDS, values, kind="songs", model_id="m", extractor_id="other")
+    with pytest.raises(SpecMismatchError, match="made by extractor other"):
+        store.space("embedding", table=path)
+
+
+def test_imported_embeddings_go_with_any_store(store, tmp_path):
+    values = np.eye(6, 3, dtype=np.float32)
+    write_embeddings(tmp_path / "e.parquet", IDS, values, kind="songs", model_id="m")
+    assert len(store.space("embedding", table=tmp_path / "e.parquet")) == 6
+
+
+def test_tables_without_what_is_needed_are_refused(store, tmp_path):
+    values = np.ones((6, 3), np.float32)
+    path = write_features(tmp_path / "f.parquet", IDS, values, names=["msd_tags_mean"])
+    with pytest.raises(InputError, match="has none of the columns msd_penultimate_mean"):
+        store.space("features", table=path)
+    with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):
+        store.space("features", table=tmp_path / "gone.parquet")
+    with pytest.raises(StoreError, match="holds vectors, not features"):
+        store.space("features", table=store.path)
+
+
+def test_a_table_that_shares_no_song(store, tmp_path):
+    write_embeddings(
+        tmp_path / "e.parquet", ["x"], np.ones((1, 3), np.float32), kind="songs", model_id="m"
+    )
+    space = store.space("embedding", table=tmp_path / "e.parquet")
+    assert len(space) == 0
+    ((rows, values),) = space.search(np.float32([[1, 0, 0]]), 3)
+    assert (rows.tolist(), values.tolist()) == ([], [])

@@ -1,0 +1,81 @@
+"""`audiorec.store.features`: the same songs whichever way they are read."""
+
+import numpy as np
+import pytest
+from made_listening import WIDTHS, write_features
+
+from audiorec.errors import InputError, StoreError
+from audiorec.store import parquet
+from audiorec.store.features import FeatureFile
+
+IDS = [f"song {i:02}" for i in range(9)]
+SOUNDS = np.random.default_rng(5).standard_normal((9, 6)).astype(np.float32)
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 4)  # three row groups
+    write_features(tmp_path / "features.parquet", IDS, SOUNDS)
+    return tmp_path / "features.parquet"
+
+
+def test_inputs_stand_side_by_side_in_the_order_asked_for(path):
+    whole = FeatureFile.open(path)
+    assert whole.inputs == ("msd_penultimate", "msd_tags")
+    assert whole.width == 6
+    turned = FeatureFile.open(path, ["msd_tags", "msd_penultimate"]).read(np.arange(9))
+    songs = whole.read(np.arange(9))
+    np.testing.assert_array_equal(turned.values[:, :2], songs.values[:, 4:])
+    np.testing.assert_array_equal(turned.values[:, 2:], songs.values[:, :4])
+    assert np.abs(songs.means() - SOUNDS).max() < 1.2  # around what was written
+
+
+def test_some_songs_are_the_same_as_among_all(path):
+    file = FeatureFile.open(path)
+    whole, some = file.read(np.arange(9)), file.read(np.array([1, 3, 4, 8]))
+    assert some.song_ids == tuple(IDS[i] for i in (1, 3, 4, 8))
+    np.testing.assert_array_equal(some.means(), whole.means()[[1, 3, 4, 8]])
+
+
+def test_blocks_are_the_whole_file(path):
+    file = FeatureFile.open(path)
+    whole = file.read(np.arange(9))
+    blocks = list(file.blocks())
+    assert [len(songs) for songs, _ in blocks] == [4, 4, 1]
+    np.testing.assert_array_equal(np.concatenate([s.values for s, _ in blocks]), whole.values)
+    assert [h for _, hashes in blocks for h in hashes] == [f"hash of {name}" for name in IDS]
+
+
+def test_long_songs_are_thinned(path):
+    file = FeatureFile.open(path)
+    thin = file.read(np.arange(9), max_segments=2)
+    whole = file.read(np.arange(9))
+    rows, _ = whole.rows(np.arange(9), limit=2)
+    np.testing.assert_array_equal(thin.values, whole.values[rows])
+    counts = np.diff(whole.offsets)
+    assert counts.max() > 2
+    assert np.diff(thin.offsets).tolist() == np.minimum(counts, 2).tolist()
+
+
+def test_no_songs(path):
+    assert len(FeatureFile.open(path).read(np.zeros(0, int))) == 0
+
+
+def test_refusals(path, tmp_path):
+    with pytest.raises(InputError, match="no features mtt_tags; it has msd_penultimate, msd_tags"):
+        FeatureFile.open(path, ["mtt_tags"])
+    with pytest.raises(StoreError, match="no such file"):
+        FeatureFile.open(tmp_path / "nothing.parquet")
+    with pytest.raises(StoreError, match="holds vectors, not features"):
+        FeatureFile.open("fixtures/formats/vecs-v1.parquet")
+
+
+def test_the_stored_sample_of_version_1():
+    file = FeatureFile.open("fixtures/formats/features-v1.parquet")
+    songs = file.read(np.arange(len(file)))
+    assert songs.values.shape[1] == file.width
+    assert np.isfinite(songs.values).all()
+
+
+def test_widths_are_those_that_were_written(path):
+    assert sum(WIDTHS.values()) == FeatureFile.open(path).width

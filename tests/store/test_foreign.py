@@ -1,0 +1,216 @@
+"""`audiorec.store.foreign`: three formats, one result; every fault with its row."""
+
+import io
+import pickle
+import zipfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from audiorec.errors import InputError
+from audiorec.store.foreign import content_id, read_foreign, to_unit
+
+IDS = ("b", "007")
+NUMBERS = np.float32([[0.5, -2, 1], [4, 0, 3]])
+
+
+def parquet(path, kind, rows=None):
+    rows = NUMBERS.tolist() if rows is None else rows
+    ids = list(IDS) + [f"x{i}" for i in range(len(rows) - 2)]
+    pq.write_table(pa.table({"uid": ids, "e": pa.array(rows, kind)}), path)
+    return path
+
+
+def read(path):
+    return read_foreign(path, id_column="uid", embedding_column="e")
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pa.list_(pa.float64()),
+        pa.large_list(pa.float32()),
+        pa.list_(pa.float32(), 3),
+        pa.list_(pa.int8()),
+    ],
+)
+def test_parquet_lists_of_any_type(tmp_path, kind):
+    rows = [[1, -2, 1], [4, 0, 3]]
+    ids, numbers = read(parquet(tmp_path / "t.parquet", kind, rows))
+    assert ids == IDS
+    np.testing.assert_array_equal(numbers, np.float32(rows))
+    assert numbers.dtype == np.float32
+
+
+def test_parquet_in_many_row_groups(tmp_path):
+    table = pa.table({"uid": [str(i) for i in range(7)], "e": [[i, 0.5] for i in range(7)]})
+    pq.write_table(table, tmp_path / "t.parquet", row_group_size=3)
+    ids, numbers = read(tmp_path / "t.parquet")
+    assert ids[-1] == "6"
+    assert numbers[:, 0].tolist() == list(range(7))
+
+
+def test_csv_keeps_the_order_of_columns_and_ids_as_texts(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("z,uid,a,m\n0.5,b,-2,1\n4,007,0,3\n")
+    ids, numbers = read(path)
+    assert ids == IDS
+    np.testing.assert_array_equal(numbers, NUMBERS)
+
+
+def test_npz(tmp_path):
+    np.savez(tmp_path / "t.npz", ids=np.array(IDS), embeddings=NUMBERS.astype(np.float64))
+    ids, numbers = read(tmp_path / "t.npz")
+    assert ids == IDS
+    np.testing.assert_array_equal(numbers, NUMBERS)
+    np.savez(tmp_path / "n.npz", ids=np.array([3, 12]), embeddings=NUMBERS)
+    assert read(tmp_path / "n.npz")[0] == ("3", "12")
+
+
+def test_nothing_pickled_is_read(tmp_path):
+    np.savez(tmp_path / "t.npz", ids=np.array(IDS, object), embeddings=NUMBERS)
+    with pytest.raises(InputError, match=r"t.npz: .*allow_pickle=False"):
+        read(tmp_path / "t.npz")
+    (tmp_path / "p.npz").write_bytes(pickle.dumps({"ids": IDS}))
+    with pytest.raises(InputError, match=r"p.npz: "):
+        read(tmp_path / "p.npz")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("user,a\nb,1\n", "needs one column 'uid', has user, a"),
+        ("uid\nb\n", "a column of its own"),
+        ("uid,a,a\nb,1,2\n", "a column of its own"),
+        ("uid,a\nb,1\nc,\n", "row 2 has no 'a'"),
+        ("uid,a\nb,1\nc,x\n", "cannot be read as csv"),
+        ("uid,a\nb,1\nb,2\n", "rows 1 and 2 have the id 'b'"),
+        ("uid,a\nb,1\nc,nan\n", r"row 2 \('c'\) has a number that is not finite"),
+        ("uid,a\nb,1\n,2\n", "row 2 has no id"),
+        ("uid,a\nb,1,3\n", "cannot be read as csv"),
+    ],
+)
+def test_faults_of_a_csv(tmp_path, text, message):
+    path = tmp_path / "t.csv"
+    path.write_text(text)
+    with pytest.raises(InputError, match=f"t.csv: .*{message}"):
+        read(path)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ([[1.0, 2.0], [1.0]], "row 2 has 1 numbers, those before it 2"),
+        ([[1.0, 2.0], None], "a row has no e"),
+        ([[1.0, 2.0], [1.0, None]], "has a number missing"),
+        ([[1.0, 2.0], [1.0, float("inf")]], r"row 2 \('007'\) has a number"),
+    ],
+)
+def test_faults_of_a_parquet(tmp_path, rows, message):
+    path = parquet(tmp_path / "t.parquet", pa.list_(pa.float64()), rows)
+    with pytest.raises(InputError, match=f"t.parquet: .*{message}"):
+        read(path)
+
+
+def test_other_files(tmp_path):
+    with pytest.raises(InputError, match=r"expected \.parquet, \.csv or \.npz"):
+        read(tmp_path / "t.pkl")
+    with pytest.raises(InputError, match="no such file"):
+        read(tmp_path / "t.csv")
+    (tmp_path / "t.parquet").write_bytes(b"PAR1")
+    with pytest.raises(InputError, match="cannot be read as parquet"):
+        read(tmp_path / "t.parquet")
+    pq.write_table(pa.table({"uid": ["a"], "e": [1.0]}), tmp_path / "t.parquet")
+    with pytest.raises(InputError, match="'e' is double, expected a list"):
+        read(tmp_path / "t.parquet")
+    np.savez(tmp_path / "t.npz", ids=np.array(["a"]))
+    with pytest.raises(InputError, match="no array 'embeddings', it has ids"):
+        read(tmp_path / "t.npz")
+    np.savez(tmp_path / "t.npz", ids=np.array(["a"]), embeddings=np.ones((2, 3)))
+    with pytest.raises(InputError, match=r"1 ids for embeddings of shape \(2, 3\)"):
+        read(tmp_path / "t.npz")
+
+
+def test_unit_length_and_what_has_none():
+    found = to_unit("t", IDS, NUMBERS)
+    np.testing.assert_allclose(found[1], [0.8, 0, 0.6], rtol=1e-6)
+    with pytest.raises(InputError, match=r"t: row 2 \('007'\) has length 0"):
+        to_unit("t", IDS, NUMBERS * [[1], [0]])
+
+
+def test_the_name_of_a_space_follows_its_content():
+    assert content_id(IDS, NUMBERS) == content_id(list(IDS), NUMBERS.copy())
+    assert content_id(IDS, NUMBERS) != content_id(IDS, NUMBERS + 1)
+    assert content_id(IDS, NUMBERS) != content_id(("b", "7"), NUMBERS)
+
+
+def npz_of(path, **members):
+    """Write an npz of raw members, as no honest tool would."""
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, content in members.items():
+            archive.writestr(f"{name}.npy", content)
+    return path
+
+
+def npy(array, shape=None):
+    """Return an array as a npy file, whose header may claim another shape."""
+    file = io.BytesIO()
+    header = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False}
+    np.lib.format.write_array_header_1_0(file, header | {"shape": shape or array.shape})
+    return file.getvalue() + array.tobytes()
+
+
+def test_an_npz_that_would_fill_the_memory_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    monkeypatch.setattr("audiorec.store.foreign.LEAST_BYTES", 1 << 20)
+    path = npz_of(
+        tmp_path / "e.npz", ids=npy(np.array(["a"])), embeddings=npy(np.zeros((1, 2 << 20), "f4"))
+    )
+    assert path.stat().st_size < 20_000
+    with pytest.raises(InputError, match=r"e\.npz: the array 'embeddings' would unfold to 0\.0 GB"):
+        read_foreign(path, id_column="user_id")
+
+
+@pytest.mark.parametrize(
+    ("members", "message"),
+    [
+        ({"ids": npy(np.array(["a"])), "embeddings": npy(np.ones((1, 2)), (10**9, 2))}, "not what"),
+        ({"ids": npy(np.array(["a"]), (9,)), "embeddings": npy(np.ones((1, 2)))}, "not what"),
+        ({"ids": b"\x93NUMPY\x09\x00", "embeddings": b""}, "does not read"),
+        ({"ids": b"nothing", "embeddings": b""}, "magic string"),
+        ({"ids": b"", "embeddings": b""}, "EOF"),
+        ({"ids": npy(np.array(["a"]))}, "has no array 'embeddings', it has ids"),
+    ],
+)
+def test_an_npz_that_is_not_what_it_says(tmp_path, members, message):
+    path = npz_of(tmp_path / "e.npz", **members)
+    with pytest.raises(InputError, match=rf"e\.npz: .*{message}"):
+        read_foreign(path, id_column="user_id")
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+def test_an_npz_with_an_array_twice(tmp_path):
+    path = npz_of(tmp_path / "e.npz", ids=npy(np.array(["a"])), embeddings=npy(np.ones((1, 2))))
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("ids.npy", npy(np.array(["b"])))
+    with pytest.raises(InputError, match="has more than one array 'ids'"):
+        read_foreign(path, id_column="user_id")
+
+
+def test_every_turned_bit_of_an_npz_is_an_input_error_or_harmless(tmp_path):
+    path = tmp_path / "e.npz"
+    numbers = np.arange(12, dtype=np.float32).reshape(4, 3)
+    np.savez_compressed(path, ids=np.array(list("abcd")), embeddings=numbers)
+    whole = path.read_bytes()
+    expected = read_foreign(path, id_column="user_id")
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 300, replace=False).tolist():
+        content = bytearray(whole)
+        content[bit // 8] ^= 1 << bit % 8
+        path.write_bytes(content)
+        try:
+            ids, embeddings = read_foreign(path, id_column="user_id")
+        except InputError:
+            continue
+        assert ids == expected[0]
+        np.testing.assert_array_equal(embeddings, expected[1])

@@ -1,0 +1,129 @@
+"""The stored samples of format version 1 load for ever, and other tools open them as they are."""
+
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from audiorec.files.parquet_files import is_sealed
+from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+from audiorec.store.parquet import open_checked
+from audiorec.store.schema import Kind, schema_of
+from audiorec.store.store import VectorStore
+from audiorec.store.verify import verify
+from audiorec.tagger.statistics import summarize
+from audiorec.types import STATISTICS
+
+SAMPLES = Path(__file__).parents[2] / "fixtures" / "formats"
+VECTORS = SAMPLES / "vecs-v1.parquet"
+SCORES = SAMPLES / "scores-v1.parquet"
+IDS = ["piano/etude.flac", "piano/prelude.flac", "rock/live.mp3", "speech/news.ogg", "tiny.wav"]
+# max, min, mean, variance, kurtosis, skewness of version/vocal in rock/live.mp3
+LIVE_VOCAL = [0.9815, 0.0333, 0.5023, 0.0687, -1.0725, -0.0146]
+
+
+def test_vectors_of_version_1():
+    store = VectorStore.open(VECTORS)
+    assert store.metadata.format_version == 1
+    assert list(store.ids) == IDS
+    assert store.metadata.classes[0] == "version/vocal"
+    assert store.metadata.classes[-1] == "genre/rock"
+    assert len(store.metadata.classes) == 14
+    assert store.metadata.statistics == STATISTICS
+    vector = store.vector("rock/live.mp3").reshape(14, 6)
+    np.testing.assert_allclose(vector[0], LIVE_VOCAL, atol=6e-5)
+    assert store.vectors.sum(dtype=np.float64) == pytest.approx(354.818201522287, abs=1e-9)
+    row = store.row("rock/live.mp3")
+    assert (row["status"], row["claimed_s"], row["duration_s"]) == ("truncated", 300.0, 200.0)
+    assert row["extracted_at"] == datetime(2026, 1, 2, 3, 4, 5, 678_901, UTC)
+    assert store.row("piano/etude.flac")["title"] == "Étude"
+
+
+@pytest.mark.parametrize("form", ["", "-digests"])
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_version_1(kind, form):
+    name = "vecs" if kind == Kind.VECTORS else kind.value
+    file = open_checked(SAMPLES / f"{name}-v1{form}.parquet", kind)
+    assert file.metadata.extractor_id == "0123456789abcdef"
+    assert file.read().schema.equals(schema_of(file.metadata))
+    assert file.read().column("song_id").to_pylist() == (
+        ["broken.mp3"] if kind == Kind.ERRORS else IDS
+    )
+
+
+@pytest.mark.parametrize("name", ["vecs", "scores", "features", "errors", "embeddings", "users"])
+def test_samples_with_digests_hold_the_rows_of_those_without(name, tmp_path):
+    plain = SAMPLES / f"{name}-v1.parquet"
+    digests = SAMPLES / f"{name}-v1-digests.parquet"
+    assert pq.read_table(digests).equals(pq.read_table(plain), check_metadata=True)
+    assert is_sealed(digests)
+    assert not is_sealed(plain)
+    folder = tmp_path / "beside"
+    folder.mkdir()
+    for kind in ("vecs", "scores", "features", "errors"):
+        form = "-digests" if kind in ("vecs", name) else ""
+        shutil.copy(SAMPLES / f"{kind}-v1{form}.parquet", folder / f"{kind}.parquet")
+    if name in ("embeddings", "users"):
+        old, new = verify(plain), verify(digests)
+        assert (old.is_good, new.is_good, new.notes) == (True, True, [])
+        assert "unverifiable" in old.notes[0]
+    found = verify(folder / "vecs.parquet")
+    assert found.is_good
+    assert len(found.notes) == (2 if name in ("scores", "features", "errors") else 3)
+
+
+def test_a_model_with_a_digest_is_the_model_without():
+    plain, digest = (UsersModel.load(SAMPLES / f"users_model-v1{f}") for f in ("", "-digests"))
+    assert (plain.model_id, plain.song_ids) == (digest.model_id, digest.song_ids)
+
+
+def test_scores_of_version_1_belong_to_the_vectors():
+    store = VectorStore.open(VECTORS)
+    for row in pq.read_table(SCORES).to_pylist():
+        scores = np.float32(row["scores"])
+        assert scores.shape == (len(row["start_s"]), 14)
+        np.testing.assert_array_equal(summarize(scores), store.vector(row["song_id"]))
+
+
+def test_pandas():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.read_parquet(VECTORS)
+    assert frame["song_id"].tolist() == IDS
+    vectors = np.stack(frame["vector"].to_list())
+    assert (vectors.shape, vectors.dtype) == ((5, 84), np.float32)
+    np.testing.assert_allclose(vectors[2, :6], LIVE_VOCAL, atol=6e-5)
+    assert frame["title"].isna().sum() == 2
+    assert str(frame["extracted_at"].dt.tz) == "UTC"
+    scores = pandas.read_parquet(SCORES).set_index("song_id").loc["rock/live.mp3", "scores"]
+    assert np.stack(scores).shape == (66, 14)
+
+
+def test_polars():
+    polars = pytest.importorskip("polars")
+    frame = polars.read_parquet(VECTORS)
+    assert frame.schema["vector"] == polars.Array(polars.Float32, 84)
+    np.testing.assert_allclose(frame["vector"].to_numpy()[2, :6], LIVE_VOCAL, atol=6e-5)
+    lazy = polars.scan_parquet(VECTORS).filter(polars.col("status") == "short")
+    assert lazy.select("song_id").collect().item() == "tiny.wav"
+    scores = polars.read_parquet(SCORES).filter(song_id="rock/live.mp3")["scores"][0]
+    assert scores.to_numpy().shape == (66, 14)
+
+
+def test_duckdb(monkeypatch):
+    duckdb = pytest.importorskip("duckdb")
+    monkeypatch.chdir(SAMPLES)
+    live = duckdb.sql("FROM 'vecs-v1.parquet' WHERE song_id = 'rock/live.mp3'")
+    found = live.project("vector[3], status").fetchall()
+    assert found == [(pytest.approx(LIVE_VOCAL[2], abs=6e-5), "truncated")]
+    nearest = duckdb.sql(
+        "SELECT v.song_id,"
+        " array_cosine_similarity(v.vector::FLOAT[84], live.vector::FLOAT[84]) AS cosine"
+        " FROM 'vecs-v1.parquet' v, live ORDER BY cosine DESC"
+    ).fetchall()
+    assert nearest[0] == ("rock/live.mp3", pytest.approx(1, abs=1e-6))
+    assert len(nearest) == 5
+    lengths = "SELECT len(scores), len(scores[1]) FROM 'scores-v1.parquet' ORDER BY song_id"
+    assert duckdb.sql(lengths).fetchall()[2] == (66, 14)

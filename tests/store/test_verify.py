@@ -1,0 +1,234 @@
+"""`audiorec.store.verify`: a good store is good, and each fault is found where it is."""
+
+import os
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from good_store import IDS, METADATA, change, scores_of, write_good_store
+
+from audiorec.errors import StoreError
+from audiorec.store import verify as module
+from audiorec.store.schema import Kind
+from audiorec.store.verify import verify
+from audiorec.tagger.statistics import summarize
+
+
+@pytest.fixture
+def store(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "BLOCK_ROWS", 3)
+    monkeypatch.setattr(module, "SERIES_BLOCK_ROWS", 3)
+    return write_good_store(tmp_path / "library")
+
+
+def found(store, **options):
+    return [(p.row, p.song_id, p.check) for p in verify(store, **options).problems]
+
+
+def vector_of(song_id, **changes):
+    """The song's vector with statistics of its second class changed."""
+    vector = summarize(scores_of(song_id)).reshape(5, 6)
+    for name, value in changes.items():
+        vector[1, METADATA.statistics.index(name)] = value
+    return vector.ravel().tolist()
+
+
+def test_good(store):
+    result = verify(store)
+    assert result.is_good
+    assert (result.problems, result.not_looked_at) == ([], 0)
+    names = ["vecs", "scores", "features", "errors"]
+    assert result.rows == {
+        str(store.with_name(f"{n}.parquet")): 4 if n != "errors" else 1 for n in names
+    }
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "check"),
+    [
+        ("vector", vector_of(IDS[2], mean=np.nan), "finite"),
+        ("vector", vector_of(IDS[2], kurtosis=-np.inf), "finite"),
+        ("vector", vector_of(IDS[2], variance=-1e-3), "variance"),
+        ("vector", vector_of(IDS[2], mean=0.999), "order_of_statistics"),
+        ("vector", vector_of(IDS[2], min=0.998), "order_of_statistics"),
+        ("vector", vector_of(IDS[2], max=1.5), "range"),
+        ("vector", vector_of(IDS[2], min=-0.5), "range"),
+        ("extractor_id", "f" * 16, "extractor_id"),
+        ("content_hash", "0" * 31 + "G", "content_hash"),
+        ("content_hash", "0" * 33, "content_hash"),
+        ("status", "fine", "status"),
+        ("segments", 0, "segments"),
+        ("duration_s", 0.0, "duration"),
+        ("duration_s", np.nan, "duration"),
+    ],
+)
+def test_each_fault_of_a_vector_is_found_in_its_row(store, column, value, check):
+    for kind in ("scores", "features"):
+        store.with_name(f"{kind}.parquet").unlink()
+    change(store, column, 2, value)
+    assert found(store) == [(2, IDS[2], check)]
+
+
+def test_rounding_is_no_fault(store):
+    flat = np.float32([[0.3, 0.3, np.nextafter(np.float32(0.3), 1), 0, 0, 0]] * 5).ravel()
+    change(store, "vector", 2, flat.tolist())
+    store.with_name("scores.parquet").unlink()
+    assert found(store) == []
+
+
+def test_ids(store):
+    change(store, "song_id", 1, IDS[0])
+    change(store, "song_id", 3, "")
+    problems = found(store)
+    assert (1, IDS[0], "song_id") in problems
+    assert (3, "", "song_id") in problems
+    reasons = {p.reason for p in verify(store).problems if p.check == "song_id"}
+    assert reasons == {"another row has the same song_id", "the row has no song_id"}
+
+
+def test_order(store):
+    pq.write_table(pq.read_table(store).take([1, 0, 2, 3]), store)
+    assert found(store) == [(1, IDS[0], "order")]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "check", "reason"),
+    [
+        ("song_id", "a/gone.flac", "no_such_song", "no song of this id"),
+        ("content_hash", "f" * 32, "no_such_song", "another content_hash"),
+        ("extractor_id", "f" * 16, "extractor_id", "of extractor ffff"),
+        ("start_s", [0, 3, 6, 9], "scores", "5 scores and 4 times for 5 segments"),
+        ("start_s", [0, 3, 2, 9, 12], "scores", "follow each other"),
+        ("start_s", [0, 3, np.inf, 9, 12], "scores", "NaN or infinite"),
+        ("scores", scores_of(IDS[1])[:4].tolist(), "scores", "4 scores and 5 times"),
+        ("scores", (0.9 * scores_of(IDS[0])).tolist(), "scores", "do not sum to 1"),
+        ("scores", scores_of("another").tolist(), "scores", "not made of these scores"),
+    ],
+)
+def test_each_fault_of_the_scores(store, column, value, check, reason):
+    change(store.with_name("scores.parquet"), column, 0, value)
+    problems = [p for p in verify(store).problems if p.check != "order"]
+    assert [(p.row, p.check) for p in problems] == [(0, check)]
+    assert problems[0].file.endswith("scores.parquet")
+    assert reason in problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "reason"),
+    [
+        ("msd_penultimate", [[0, 0, -1]] * 4, "4 rows for 5 segments"),
+        ("msd_penultimate", [[0, 0, np.nan]] * 5, "a number is NaN or infinite"),
+        ("msd_penultimate_mean", [2, 6.1, -1], "the mean is not that of the series"),
+    ],
+)
+def test_each_fault_of_the_features(store, column, value, reason):
+    change(store.with_name("features.parquet"), column, 3, value)
+    problem = verify(store).problems[0]
+    assert (problem.row, problem.song_id, problem.check) == (3, IDS[3], "features")
+    assert problem.reason == f"msd_penultimate: {reason}"
+
+
+def test_failures(store):
+    errors = store.with_name("errors.parquet")
+    change(errors, "song_id", 0, IDS[0])
+    change(errors, "status", 0, "tired")
+    change(errors, "attempts", 0, 0)
+    assert sorted(p.check for p in verify(store).problems) == ["attempts", "both", "status"]
+
+
+def test_scores_of_another_extractor_are_one_problem(store, tmp_path):
+    other = replace(METADATA, extractor_id="f" * 16)
+    elsewhere = write_good_store(tmp_path / "other", metadata=other).with_name("scores.parquet")
+    problems = verify(store, beside={Kind.SCORES: elsewhere}).problems
+    assert [(p.row, p.file, p.check) for p in problems] == [(None, str(elsewhere), "extractor_id")]
+
+
+def test_a_torn_file_beside_is_a_problem_and_a_torn_store_an_error(store):
+    features = store.with_name("features.parquet")
+    features.write_bytes(features.read_bytes()[:-40])
+    problem = verify(store).problems[0]
+    assert (problem.file, problem.row, problem.check) == (str(features), None, "file")
+    assert "not a whole Parquet file" in problem.reason
+    missing = store.with_name("gone.parquet")
+    assert "no such file" in verify(store, beside={Kind.FEATURES: missing}).problems[0].reason
+    store.write_bytes(store.read_bytes()[:-40])
+    with pytest.raises(StoreError, match=r"vecs\.parquet: not a whole Parquet file"):
+        verify(store)
+
+
+def test_files(store, tmp_path):
+    ids = []
+    for row, song_id in enumerate(IDS):
+        path = tmp_path / song_id
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x" * 1_000)
+        os.utime(path, ns=(0, 1_700_000_000_000_000_001))
+        change(store, "uri", row, str(path))
+        ids.append(path)
+    assert verify(store, files=True).is_good
+    ids[0].unlink()
+    ids[1].write_bytes(b"x" * 999)
+    os.utime(ids[1], ns=(0, 1_700_000_000_000_000_001))
+    os.utime(ids[2], ns=(0, 5))
+    change(store, "uri", 3, "s3://bucket/song.mp3")
+    assert found(store) == []
+    result = verify(store, files=True)
+    assert [(p.row, p.check) for p in result.problems] == [
+        (0, "file_gone"),
+        (1, "file_changed"),
+        (2, "file_changed"),
+    ]
+    assert result.not_looked_at == 1
+
+
+def test_a_file_that_may_not_be_looked_at_is_not_called_gone(store, monkeypatch):
+    real = os.stat
+
+    def closed(path, **options):
+        if os.fsencode(path).startswith(b"/music"):
+            raise PermissionError(13, "permission denied")
+        return real(path, **options)
+
+    monkeypatch.setattr(os, "stat", closed)
+    result = verify(store, files=True)
+    assert result.counts == {}
+    assert result.not_looked_at == 4
+
+
+def test_a_name_that_is_not_utf8_is_found(store, tmp_path):
+    raw = os.fsencode(tmp_path) + b"/caf\xe9.mp3"
+    with open(raw, "wb") as file:  # noqa: PTH123
+        file.write(b"x" * 1_000)
+    os.utime(raw, ns=(0, 1_700_000_000_000_000_001))
+    change(store, "uri", 0, f"{tmp_path}/caf\\xe9.mp3")
+    assert (0, IDS[0], "file_gone") not in found(store, files=True)
+
+
+def test_all_are_counted_and_some_are_listed(store):
+    result = verify(store, files=True, max_problems=2)
+    assert len(result.problems) == 2
+    assert result.counts == {"file_gone": 4}
+
+
+def test_empty_store(tmp_path):
+    store = write_good_store(tmp_path, ids=IDS)
+    for kind in ("vecs", "scores", "features"):
+        path = store.with_name(f"{kind}.parquet")
+        pq.write_table(pq.read_table(path).slice(0, 0), path)
+    assert verify(store, files=True).is_good
+
+
+def test_a_store_of_classes_alone(tmp_path):
+    """No other statistics, no files beside it, a column of the user's own."""
+    short = replace(METADATA, statistics=("mean",), features={})
+    store = write_good_store(tmp_path)
+    table = pq.read_table(store)
+    vectors = pa.array([[0.5] * 5] * 4, pa.list_(pa.field("element", pa.float32(), False), 5))
+    field = pa.field("vector", vectors.type, nullable=False)
+    table = table.set_column(1, field, vectors)
+    pq.write_table(table.replace_schema_metadata({"audiorec": short.to_json()}), store)
+    for kind in ("scores", "features", "errors"):
+        store.with_name(f"{kind}.parquet").unlink()
+    assert verify(store).is_good

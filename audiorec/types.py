@@ -15,8 +15,11 @@ import numpy.typing as npt
 from audiorec.errors import ShapeError
 
 FloatArray = npt.NDArray[np.float32]
-IntArray = npt.NDArray[np.int32]
-Numbers = npt.NDArray[np.int64]  # of rows, users or songs
+Float64Array = npt.NDArray[np.float64]
+Int32Array = npt.NDArray[np.int32]
+Int64Array = npt.NDArray[np.int64]
+BoolArray = npt.NDArray[np.bool_]
+
 STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 
 
@@ -143,10 +146,10 @@ class Pairs:
         When the pair last happened, in seconds since 1970; NaN where unknown.
     """
 
-    user: IntArray
-    song: IntArray
+    user: Int32Array
+    song: Int32Array
     weight: FloatArray
-    time: npt.NDArray[np.float64]
+    time: Float64Array
 
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.user, self.song, self.weight, self.time)}

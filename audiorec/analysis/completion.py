@@ -18,13 +18,11 @@ from audiorec.errors import InputError
 from audiorec.listening.events import EVENTS, Interactions, is_listening
 from audiorec.listening.preferences import MILLION, judge, row_verdicts, rows_of
 from audiorec.listening.rule import Rule
+from audiorec.types import Float64Array, Int64Array
 
 DAY_S = 86_400.0
 LEAST_FADED = 1e-200  # an old favourite's weight never becomes 0
 USUAL_SPLIT = 0.6  # of the time that a log spans
-
-Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +37,9 @@ class SongsOfUsers:
         A favourite's weight, or the completion of a new song.
     """
 
-    user: Numbers
-    song: Numbers
-    value: Floats
+    user: Int64Array
+    song: Int64Array
+    value: Float64Array
 
     def __len__(self) -> int:
         return len(self.user)
@@ -140,7 +138,7 @@ def new_songs(
     return SongsOfUsers(new // max(1, n_songs), new % max(1, n_songs), value)
 
 
-def completion(log: Interactions) -> Floats:
+def completion(log: Interactions) -> Float64Array:
     """Return how far each event's song was played, 0 to 1: shape (E,), float64.
 
     The played ratio where it is known; else 1 for a finish and 0 for a skip. NaN for a play
@@ -154,7 +152,7 @@ def completion(log: Interactions) -> Floats:
     return played
 
 
-def _places(values: Numbers, table: Numbers) -> tuple[Numbers, npt.NDArray[Any]]:
+def _places(values: Int64Array, table: Int64Array) -> tuple[Int64Array, npt.NDArray[Any]]:
     """Return the place of each value in a sorted table, and whether it is there."""
     place = np.searchsorted(table, values)
     inside = np.minimum(place, max(0, len(table) - 1))

@@ -14,18 +14,11 @@ import numpy as np
 
 from audiorec.analysis.completion import SongsOfUsers, favourites, new_songs, usual_split
 from audiorec.analysis.pairs import Comparison, compare
-from audiorec.analysis.pearson import (
-    Floats,
-    Numbers,
-    ShuffledNull,
-    fisher_z,
-    pearson_by_user,
-    shuffled_null,
-)
+from audiorec.analysis.pearson import ShuffledNull, fisher_z, pearson_by_user, shuffled_null
 from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.interactions import Interactions, Rule
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray, Int64Array
 
 CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
 SIGNIFICANT = 0.05  # above, the song control explains what was found
@@ -96,7 +89,7 @@ class SongControl:
         Spread of z over the users of a draw; about 1.
     """
 
-    mean_z: Floats
+    mean_z: Float64Array
     p: float
     shift_spread: float
     chance_spread: float
@@ -130,10 +123,10 @@ class Correlations:
     spec: CorrelationSpec
     since: float
     user_ids: tuple[str, ...]
-    r: Floats
-    z: Floats
-    n: Numbers
-    favourites: Numbers
+    r: Float64Array
+    z: Float64Array
+    n: Int64Array
+    favourites: Int64Array
     left_out: dict[str, int]
     null: ShuffledNull
     control: "SongControl"
@@ -223,13 +216,13 @@ def _songs(
     return known, new_songs(interactions, since=since, until=spec.until, song_ids=catalogue)
 
 
-def _rows(interactions: Interactions, song_ids: Sequence[str]) -> Numbers:
+def _rows(interactions: Interactions, song_ids: Sequence[str]) -> Int64Array:
     number = {song_id: row for row, song_id in enumerate(song_ids)}
     rows = [number.get(song_id, -1) for song_id in interactions.song_ids]
     return np.array(rows, np.int64)
 
 
-def _sensitive(z: Floats, n: Numbers, control: SongControl) -> SensitiveShare:
+def _sensitive(z: Float64Array, n: Int64Array, control: SongControl) -> SensitiveShare:
     found = sensitive_share(
         z, n, chance_spread=control.chance_spread, shift_spread=control.shift_spread
     )
@@ -242,7 +235,7 @@ def _shuffled_songs(
     known: SongsOfUsers,
     new: SongsOfUsers,
     units: FloatArray,
-    rows: Numbers,
+    rows: Int64Array,
     spec: CorrelationSpec,
     progress: Progress | None,
 ) -> SongControl:
@@ -266,7 +259,7 @@ def _shuffled_songs(
     return _control(np.array(figures, np.float64).reshape(-1, 3), mean_z)
 
 
-def _control(figures: Floats, mean_z: float) -> SongControl:
+def _control(figures: Float64Array, mean_z: float) -> SongControl:
     """Turn the mean, variance and users of each draw into what chance does here."""
     means, variances, users = figures.T
     p = (1 + int((means >= mean_z).sum())) / (1 + len(means))
@@ -278,7 +271,7 @@ def _control(figures: Floats, mean_z: float) -> SongControl:
     return SongControl(means, p, np.sqrt(max(0.0, beyond)), chance if chance > 0 else 1.0)
 
 
-def _of_users(pairs: SongsOfUsers, numbers: Numbers) -> SongsOfUsers:
+def _of_users(pairs: SongsOfUsers, numbers: Int64Array) -> SongsOfUsers:
     """Keep some users, and number them anew."""
     place = np.searchsorted(numbers, pairs.user)
     place = np.minimum(place, len(numbers) - 1)

@@ -9,8 +9,8 @@ from itertools import pairwise
 import numpy as np
 
 from audiorec.analysis.completion import SongsOfUsers
-from audiorec.analysis.pearson import Floats, Numbers, pearson_by_user
-from audiorec.types import FloatArray
+from audiorec.analysis.pearson import pearson_by_user
+from audiorec.types import Float64Array, FloatArray, Int64Array
 
 BLOCK_NUMBERS = 1 << 24  # of gathered vectors at a time
 
@@ -32,11 +32,11 @@ class Comparison:
         Users of the log without a correlation, by reason.
     """
 
-    user: Numbers
-    similarity: Floats
-    completion: Floats
-    user_number: Numbers
-    favourites: Numbers
+    user: Int64Array
+    similarity: Float64Array
+    completion: Float64Array
+    user_number: Int64Array
+    favourites: Int64Array
     left_out: dict[str, int]
 
 
@@ -45,7 +45,7 @@ def compare(
     new: SongsOfUsers,
     units: FloatArray,
     *,
-    rows: Numbers,
+    rows: Int64Array,
     min_songs: int,
     users: int,
 ) -> Comparison:
@@ -89,13 +89,13 @@ def compare(
 
 def similarity_to_favourites(
     known: SongsOfUsers,
-    user: Numbers,
-    song: Numbers,
+    user: Int64Array,
+    song: Int64Array,
     units: FloatArray,
     *,
-    rows: Numbers,
+    rows: Int64Array,
     users: int,
-) -> Floats:
+) -> Float64Array:
     """Return the weighted mean similarity of songs to their user's favourites.
 
     Parameters
@@ -132,7 +132,9 @@ def similarity_to_favourites(
     return similarity
 
 
-def _user_blocks(first: Numbers, second: Numbers, users: int, step: int) -> list[tuple[int, int]]:
+def _user_blocks(
+    first: Int64Array, second: Int64Array, users: int, step: int
+) -> list[tuple[int, int]]:
     """Cut the users into runs of at most `step` pairs on each side, or of one user."""
     pairs = np.bincount(first, minlength=users) + np.bincount(second, minlength=users)
     block = np.cumsum(pairs) // step

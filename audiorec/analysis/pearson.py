@@ -9,12 +9,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-
-Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
+from audiorec.types import Float64Array, Int64Array
 
 LARGEST_R = 1.0 - 1e-7  # Fisher's z of 1 is infinite
 CONSTANT_SPREAD = 1e-9  # a standard deviation below this is rounding noise
@@ -39,12 +36,14 @@ class ShuffledNull:
     """
 
     draws: int
-    quantile: Floats
-    histogram: Numbers
-    share_positive: Floats
+    quantile: Float64Array
+    histogram: Int64Array
+    share_positive: Float64Array
 
 
-def pearson_by_user(user: Numbers, x: Floats, y: Floats) -> tuple[Floats, Numbers]:
+def pearson_by_user(
+    user: Int64Array, x: Float64Array, y: Float64Array
+) -> tuple[Float64Array, Int64Array]:
     """Return Pearson's r of each user's pairs, and how many there are.
 
     Parameters
@@ -79,7 +78,7 @@ def pearson_by_user(user: Numbers, x: Floats, y: Floats) -> tuple[Floats, Number
     return np.where(np.isnan(r), np.nan, np.clip(r, -1.0, 1.0)), n
 
 
-def fisher_z(r: Floats, n: Numbers) -> Floats:
+def fisher_z(r: Float64Array, n: Int64Array) -> Float64Array:
     """Return Fisher's z in units of its spread by chance: ``arctanh(r) * sqrt(n - 3)``.
 
     About standard normal where nothing correlates. `n` must be above 3.
@@ -89,7 +88,7 @@ def fisher_z(r: Floats, n: Numbers) -> Floats:
 
 
 def shuffled_null(
-    user: Numbers, x: Floats, y: Floats, *, draws: int, rng: np.random.Generator
+    user: Int64Array, x: Float64Array, y: Float64Array, *, draws: int, rng: np.random.Generator
 ) -> ShuffledNull:
     """Shuffle y within each user and correlate again, `draws` times.
 
@@ -127,7 +126,7 @@ def shuffled_null(
 
 
 def bootstrap_mean(
-    values: Floats, *, rng: np.random.Generator, draws: int = 2000
+    values: Float64Array, *, rng: np.random.Generator, draws: int = 2000
 ) -> tuple[float, float]:
     """Return the 95 % percentile interval of a mean over users.
 
@@ -148,7 +147,7 @@ def bootstrap_mean(
     return float(low), float(high)
 
 
-def normality(values: Floats) -> dict[str, float] | None:
+def normality(values: Float64Array) -> dict[str, float] | None:
     """Test whether values are normal: D'Agostino's K² and Anderson-Darling's A².
 
     Parameters
@@ -182,7 +181,7 @@ def normality(values: Floats) -> dict[str, float] | None:
     }
 
 
-def anderson_darling(values: Floats) -> float:
+def anderson_darling(values: Float64Array) -> float:
     """Return A² for a normal distribution of unknown mean and spread, corrected for n."""
     from scipy.special import log_ndtr
 
@@ -204,7 +203,7 @@ def _anderson_p(a2: float) -> float:
     return float(np.exp(1.2937 - 5.709 * limited + 0.0186 * limited**2))
 
 
-def _starts(user: Numbers, x: Floats, y: Floats) -> Any:
+def _starts(user: Int64Array, x: Float64Array, y: Float64Array) -> Any:
     if not user.shape == x.shape == y.shape:
         raise ShapeError(f"one shape expected, got {user.shape}, {x.shape}, {y.shape}")
     steps = np.diff(user, prepend=-1)
@@ -213,13 +212,13 @@ def _starts(user: Numbers, x: Floats, y: Floats) -> Any:
     return np.flatnonzero(steps)
 
 
-def _sums(values: Floats, starts: Any) -> Floats:
+def _sums(values: Float64Array, starts: Any) -> Float64Array:
     if len(starts) == 0:
         return np.empty(0)
     return np.asarray(np.add.reduceat(values, starts), np.float64)
 
 
-def _units(values: Floats, starts: Any, n: Any) -> Floats:
+def _units(values: Float64Array, starts: Any, n: Any) -> Float64Array:
     """Centre each user's values and bring them to length 1; NaN where they are constant."""
     centred = values - np.repeat(_sums(values, starts) / n, n)
     squares = _sums(centred * centred, starts)

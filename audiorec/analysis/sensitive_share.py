@@ -20,11 +20,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-
-Floats = npt.NDArray[np.float64]
+from audiorec.types import Float64Array, Int64Array
 
 LEAST_EFFECT = 0.1  # a weaker mean correlation could not be told from none
 EFFECTS = np.arange(LEAST_EFFECT, 1.201, 0.025)
@@ -66,8 +64,8 @@ class SensitiveShare:
 
 
 def sensitive_share(
-    z: Floats,
-    n: npt.NDArray[np.int64],
+    z: Float64Array,
+    n: Int64Array,
     *,
     chance_spread: float = 1.0,
     shift_spread: float = 0.0,
@@ -121,7 +119,7 @@ def sensitive_share(
     )
 
 
-def _cells(z: Floats, n: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]:
+def _cells(z: Float64Array, n: Int64Array) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Count users in cells of z and n: z, sqrt(n - 3) and users of each filled cell."""
     limited = np.clip(z, -LARGEST_Z, LARGEST_Z)
     place = np.rint(limited / BIN).astype(np.int64)
@@ -135,7 +133,7 @@ def _cells(z: Floats, n: npt.NDArray[np.int64]) -> tuple[Floats, Floats, Floats]
     return value, root, count
 
 
-def _by_share(z: Floats, root: Floats, count: Floats) -> Any:
+def _by_share(z: Float64Array, root: Float64Array, count: Float64Array) -> Any:
     """Return log likelihoods against chance: shape (shares, effects, spreads)."""
     exponent = TRUE * root[:, None] * z[:, None] - (TRUE * root[:, None]) ** 2 / 2.0
     each = np.exp(np.minimum(exponent, 600.0))  # (cells, true): how likely against chance
@@ -148,13 +146,13 @@ def _by_share(z: Floats, root: Floats, count: Floats) -> Any:
     return found
 
 
-def _normal(mean: float, spread: float) -> Floats:
+def _normal(mean: float, spread: float) -> Float64Array:
     """Return the weights of `TRUE` in a normal distribution; `spread` in units of the mean."""
     weights = np.exp(-0.5 * ((TRUE - mean) / (spread * mean)) ** 2)
     return np.asarray(weights / weights.sum(), np.float64)
 
 
-def _interval(profile: Floats) -> tuple[float, float]:
+def _interval(profile: Float64Array) -> tuple[float, float]:
     """Return where the profile falls by `DROP` on both sides, between the grid's points."""
     best = int(profile.argmax())
     level = profile[best] - DROP

@@ -16,11 +16,10 @@ import functools
 from collections.abc import Iterable, Iterator
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import ShapeError
 from audiorec.spec import MelSpec
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray
 
 _DEFAULT_SPEC = MelSpec()
 CHUNK_FRAMES = 128  # a chunk's spectra fit into the cache: 128 x 257 complex64 = 263 kB
@@ -171,6 +170,6 @@ def _hz_to_mel(hz: float) -> float:
     return float(_KNEE_MEL + np.log(hz / _KNEE_HZ) / _LOG_STEP)
 
 
-def _mel_to_hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+def _mel_to_hz(mel: Float64Array) -> Float64Array:
     above = _KNEE_HZ * np.exp(_LOG_STEP * (mel - _KNEE_MEL))
     return np.where(mel < _KNEE_MEL, mel * _LINEAR_HZ, above)

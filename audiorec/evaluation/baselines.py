@@ -11,9 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import ShapeError
-from audiorec.types import FloatArray, Pairs
+from audiorec.types import Float64Array, FloatArray, Pairs
 
-Float64Array = npt.NDArray[np.float64]
 MIN_SCALE = 1e-6
 
 

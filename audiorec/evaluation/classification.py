@@ -23,11 +23,9 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.reliability import expected_calibration_error, reliability
+from audiorec.types import Float64Array, Int64Array
 
 BOOTSTRAP_SAMPLES = 1000
-
-IntArray = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ class Report:
     f1: tuple[float, ...]
     recall_intervals: tuple[Interval, ...]
     ece: float
-    confusion: IntArray
+    confusion: Int64Array
     reliability: tuple[tuple[float, float, int], ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -194,7 +192,7 @@ def by_track(
     scores: npt.NDArray[np.floating],
     labels: npt.NDArray[np.integer],
     tracks: Sequence[str] | npt.NDArray[np.str_],
-) -> tuple[Float64Array, IntArray, npt.NDArray[np.str_]]:
+) -> tuple[Float64Array, Int64Array, npt.NDArray[np.str_]]:
     """Average the segments' scores of each track.
 
     Parameters
@@ -228,7 +226,7 @@ def by_track(
 
 def confusion_matrix(
     labels: npt.NDArray[np.integer], answers: npt.NDArray[np.integer], n_classes: int
-) -> IntArray:
+) -> Int64Array:
     """Count answers by true class, (C, C) int64.
 
     Examples
@@ -288,7 +286,7 @@ def balanced_macro_f1(confusion: npt.NDArray[Any]) -> float:
     return macro_f1(np.divide(confusion, rows, out=np.zeros(confusion.shape), where=rows > 0))
 
 
-def _recall(confusion: IntArray, of: int) -> float:
+def _recall(confusion: Int64Array, of: int) -> float:
     return float(per_class(confusion)[1][of])
 
 
@@ -304,7 +302,7 @@ def _confusion_per_track(
     answers: npt.NDArray[np.integer],
     tracks: Sequence[str] | npt.NDArray[np.str_],
     n_classes: int,
-) -> IntArray:
+) -> Int64Array:
     """Return one confusion matrix a track, (tracks, C, C)."""
     names, of_row = np.unique(np.asarray(tracks), return_inverse=True)
     counts = np.zeros((len(names), n_classes, n_classes), np.int64)
@@ -312,14 +310,16 @@ def _confusion_per_track(
     return counts
 
 
-def _draw(per_track: IntArray, rng: np.random.Generator, samples: int) -> IntArray:
+def _draw(per_track: Int64Array, rng: np.random.Generator, samples: int) -> Int64Array:
     """Return the confusion matrices of bootstrap samples of tracks, (samples, C, C)."""
     n = len(per_track)
     times = rng.multinomial(n, np.full(n, 1 / n), size=samples)
     return np.tensordot(times, per_track, axes=1)
 
 
-def _interval(figure: Callable[[IntArray], float], whole: IntArray, drawn: IntArray) -> Interval:
+def _interval(
+    figure: Callable[[Int64Array], float], whole: Int64Array, drawn: Int64Array
+) -> Interval:
     """Return a figure with the middle 95 % of its values over the bootstrap samples."""
     values = np.array([figure(sample) for sample in drawn])
     values = values[~np.isnan(values)]

@@ -15,9 +15,6 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import (
-    Flags,
-    Float64Array,
-    Numbers,
     auc_per_user,
     coverage,
     mean_interval,
@@ -25,8 +22,9 @@ from audiorec.evaluation.ranking import (
     popularity_bias,
     top_measures,
 )
+from audiorec.types import BoolArray, Float64Array, Int64Array
 
-Method = Callable[[Numbers], npt.NDArray[np.floating]]
+Method = Callable[[Int64Array], npt.NDArray[np.floating]]
 USERS_AT_ONCE = 512
 MEASURES = ("auc", "precision", "recall", "ndcg")
 
@@ -50,10 +48,10 @@ class Panel:
         If a user has no liked or no other candidate, or there is no user.
     """
 
-    users: Numbers
-    liked: Flags
-    candidates: Flags
-    likes: Numbers
+    users: Int64Array
+    liked: BoolArray
+    candidates: BoolArray
+    likes: Int64Array
 
     def __post_init__(self) -> None:
         has_liked = (self.liked & self.candidates).any(1)
@@ -144,7 +142,7 @@ def compare(
     return Comparison(rows=rows, n_users=len(panel.users), n_songs=len(panel.likes), k=k)
 
 
-def _judge(panel: Panel, method: Method, k: int) -> tuple[dict[str, Float64Array], Numbers]:
+def _judge(panel: Panel, method: Method, k: int) -> tuple[dict[str, Float64Array], Int64Array]:
     parts: list[dict[str, Any]] = []
     for start in range(0, len(panel.users), USERS_AT_ONCE):
         block = slice(start, start + USERS_AT_ONCE)

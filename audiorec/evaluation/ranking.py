@@ -21,10 +21,8 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval
+from audiorec.types import BoolArray, Float64Array, Int64Array
 
-Float64Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Numbers = npt.NDArray[np.int64]
 MAX_DRAWN = 1 << 24  # numbers that a bootstrap holds at a time
 
 
@@ -43,13 +41,13 @@ class TopMeasures:
     precision: Float64Array
     recall: Float64Array
     ndcg: Float64Array
-    top: Numbers
+    top: Int64Array
 
 
 def auc_per_user(
     similarities: npt.NDArray[np.floating],
-    liked: Flags,
-    candidates: Flags,
+    liked: BoolArray,
+    candidates: BoolArray,
     *,
     weights: npt.NDArray[np.floating] | None = None,
 ) -> Float64Array:
@@ -101,7 +99,7 @@ def auc_per_user(
 
 
 def top_measures(
-    similarities: npt.NDArray[np.floating], liked: Flags, candidates: Flags, k: int
+    similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray, k: int
 ) -> TopMeasures:
     """Judge the best `k` candidates of each user.
 
@@ -216,7 +214,7 @@ def paired_difference(
     return mean_interval(method - baseline, rng, samples=samples)
 
 
-def coverage(top: Numbers, n_songs: int) -> float:
+def coverage(top: Int64Array, n_songs: int) -> float:
     """Return the part of the songs that is in anybody's top k.
 
     Examples
@@ -227,7 +225,7 @@ def coverage(top: Numbers, n_songs: int) -> float:
     return len(np.unique(top[top >= 0])) / n_songs
 
 
-def popularity_bias(top: Numbers, likes: npt.NDArray[np.number]) -> float:
+def popularity_bias(top: Int64Array, likes: npt.NDArray[np.number]) -> float:
     """Return how much more popular the songs of the top k are than songs in general.
 
     Parameters
@@ -258,7 +256,7 @@ def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Float
     return found
 
 
-def _check(similarities: npt.NDArray[np.floating], liked: Flags, candidates: Flags) -> None:
+def _check(similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray) -> None:
     if similarities.ndim != 2 or {liked.shape, candidates.shape} != {similarities.shape}:
         raise ShapeError(
             f"similarities, liked and candidates must have one shape (Q, S), got "

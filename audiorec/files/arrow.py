@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -55,7 +55,7 @@ def floats(array: Any) -> FloatArray:
     return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
 
 
-def flags(array: Any) -> npt.NDArray[np.bool_]:
+def flags(array: Any) -> BoolArray:
     """Return a bool Arrow array without nulls as a new array, shape (n,)."""
     numbers = array.cast(pa.uint8())
     found = np.frombuffer(numbers.buffers()[1], np.uint8, len(numbers), numbers.offset)

@@ -12,8 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import ShapeError
-from audiorec.tagger.head_inputs import Float64Array
 from audiorec.tagger.heads import softmax
+from audiorec.types import Float64Array
 
 Calibration = Literal["vector", "temperature", "none"]
 

@@ -6,8 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-
-IntArray = npt.NDArray[np.int64]
+from audiorec.types import Int64Array
 
 
 def grouped_folds(
@@ -16,7 +15,7 @@ def grouped_folds(
     *,
     folds: int,
     seed: int,
-) -> IntArray:
+) -> Int64Array:
     """Deal groups out to folds, so that each fold gets about as many rows of each class.
 
     Parameters
@@ -59,5 +58,5 @@ def grouped_folds(
         cost = (filled * share[name]).sum(1) + 1e-6 * filled.sum(1)
         fold_of_name[name] = int(np.argmin(cost))
         filled[fold_of_name[name]] += share[name]
-    fold: IntArray = fold_of_name[of_row]
+    fold: Int64Array = fold_of_name[of_row]
     return fold

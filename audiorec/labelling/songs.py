@@ -27,7 +27,7 @@ from audiorec.store.schema import feature_column
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
 from audiorec.tagger.weights import backbone_weights
-from audiorec.types import Features
+from audiorec.types import Features, FloatArray, Int64Array
 
 DEFAULT_INPUTS = ("msd.penultimate", "mtt.penultimate")
 POOLS = ("max_pool", "mean_pool")  # 3,012 numbers a segment: kept only for a head that reads them
@@ -65,7 +65,7 @@ class LabelledFeatures:
     """
 
     features: dict[str, Features]
-    labels: npt.NDArray[np.int64]
+    labels: Int64Array
     tracks: npt.NDArray[np.str_]
     groups: npt.NDArray[np.str_]
     classes: tuple[str, ...]
@@ -260,8 +260,8 @@ def _features(rows: Any, backbone: str) -> Features:
     return Features(**{output: found.get(output, none) for output in columns})
 
 
-def _column(rows: Any, name: str) -> npt.NDArray[np.float32]:
+def _column(rows: Any, name: str) -> FloatArray:
     segments = rows.column(name).combine_chunks().flatten()
     width = segments.type.list_size
-    values: npt.NDArray[np.float32] = segments.flatten().to_numpy(zero_copy_only=False)
+    values: FloatArray = segments.flatten().to_numpy(zero_copy_only=False)
     return values.reshape(-1, width)

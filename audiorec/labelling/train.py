@@ -23,11 +23,10 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.labelling.calibration import Calibration, class_targets, fit_calibration
-from audiorec.labelling.folds import IntArray, grouped_folds
+from audiorec.labelling.folds import grouped_folds
 from audiorec.learning.torch_use import import_torch, one_thread
-from audiorec.tagger.head_inputs import Float64Array
 from audiorec.tagger.heads import Head, softmax, training_record
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray, Int64Array
 
 if TYPE_CHECKING:
     import torch
@@ -282,7 +281,7 @@ def _cross_validate(
     x: Float64Array,
     targets: Float64Array,
     weights: Float64Array,
-    folds: IntArray,
+    folds: Int64Array,
 ) -> tuple[list[float], list[Float64Array]]:
     """Return the mean held-out loss and the held-out logits after each epoch.
 
@@ -325,8 +324,8 @@ def _loss(logits: Float64Array, targets: Float64Array, weights: Float64Array) ->
     return float(-((targets * log_p).sum(1) * weights).sum() / weights.sum())
 
 
-def _hard(targets: Float64Array) -> IntArray:
-    hard: IntArray = targets.argmax(1).astype(np.int64)
+def _hard(targets: Float64Array) -> Int64Array:
+    hard: Int64Array = targets.argmax(1).astype(np.int64)
     return hard
 
 

@@ -7,10 +7,9 @@ are learnt along with a tower, and the user model of the Last.fm × GTZAN figure
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import FloatArray, Pairs
+from audiorec.types import Float64Array, FloatArray, Pairs
 
 # Singular values enter squared: directions that many users share count more than they would
 # by the decomposition alone. Chosen in docs/decisions/0014.
@@ -80,7 +79,7 @@ def factorise(
     return _unit(embedded)
 
 
-def _unit(rows: npt.NDArray[np.float64]) -> FloatArray:
+def _unit(rows: Float64Array) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     good = lengths > 1e-12 * max(1.0, float(lengths.max(initial=0)))
     scaled: FloatArray = np.where(good, rows / np.where(good, lengths, 1), 0).astype(np.float32)

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import Numbers, Pairs
+from audiorec.types import BoolArray, Int64Array, Pairs
 
-Flags = npt.NDArray[np.bool_]
 ROUNDS = 8  # of drawing anew what the user has heard; what is left then is not usable
 
 
@@ -66,7 +65,7 @@ class NegativeSampler:
         self,
         heard: Pairs,
         disliked: Pairs,
-        pool: Numbers,
+        pool: Int64Array,
         likes: npt.NDArray[np.integer],
         rule: NegativeRule,
     ) -> None:
@@ -84,7 +83,9 @@ class NegativeSampler:
         order = np.argsort(kept.user, kind="stable")
         self._disliked_user, self._disliked_song = kept.user[order], kept.song[order]
 
-    def sample(self, users: Numbers, rng: np.random.Generator) -> tuple[Numbers, Flags, Flags]:
+    def sample(
+        self, users: Int64Array, rng: np.random.Generator
+    ) -> tuple[Int64Array, BoolArray, BoolArray]:
         """Draw songs for each user.
 
         Parameters
@@ -114,21 +115,21 @@ class NegativeSampler:
             self._put_disliked(users, songs, is_disliked, rng)
         return songs, usable | is_disliked, is_disliked
 
-    def _draw(self, shape: tuple[int, int], rng: np.random.Generator) -> Numbers:
+    def _draw(self, shape: tuple[int, int], rng: np.random.Generator) -> Int64Array:
         place = np.searchsorted(self._cumulative, rng.random(shape), side="right")
-        drawn: Numbers = self.pool[np.minimum(place, len(self.pool) - 1)]
+        drawn: Int64Array = self.pool[np.minimum(place, len(self.pool) - 1)]
         return drawn
 
-    def _has_heard(self, users: Numbers, songs: Numbers) -> Flags:
+    def _has_heard(self, users: Int64Array, songs: Int64Array) -> BoolArray:
         keys = self._key(users[:, None], songs)
         if not len(self._heard):
             return np.zeros(keys.shape, np.bool_)
         at = np.minimum(np.searchsorted(self._heard, keys), len(self._heard) - 1)
-        found: Flags = self._heard[at] == keys
+        found: BoolArray = self._heard[at] == keys
         return found
 
     def _put_disliked(
-        self, users: Numbers, songs: Numbers, is_disliked: Flags, rng: np.random.Generator
+        self, users: Int64Array, songs: Int64Array, is_disliked: BoolArray, rng: np.random.Generator
     ) -> None:
         """Write each user's disliked songs, in an order of chance, over the first draws."""
         low = np.searchsorted(self._disliked_user, users, side="left")
@@ -138,19 +139,19 @@ class NegativeSampler:
             songs[row, : len(own)] = own
             is_disliked[row, : len(own)] = True
 
-    def _key(self, user: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Numbers:
-        key: Numbers = user.astype(np.int64) * self._n_songs + song
+    def _key(self, user: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Int64Array:
+        key: Int64Array = user.astype(np.int64) * self._n_songs + song
         return key
 
 
 def semi_hard(
     similarities: npt.NDArray[np.floating],
     liked: npt.NDArray[np.floating],
-    usable: Flags,
-    is_disliked: Flags,
+    usable: BoolArray,
+    is_disliked: BoolArray,
     *,
     count: int,
-) -> Numbers:
+) -> Int64Array:
     """Choose which of the drawn songs stay.
 
     Disliked songs stay; then the most similar of those that are less similar than the liked
@@ -184,5 +185,5 @@ def semi_hard(
     rank[~usable] = 3.0
     nearness = np.where(below, -similarities, similarities)
     order = np.lexsort((nearness, rank), axis=1)
-    columns: Numbers = order[:, :count]
+    columns: Int64Array = order[:, :count]
     return columns

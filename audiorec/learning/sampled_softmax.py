@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.types import FloatArray, Int64Array
 
 if TYPE_CHECKING:
     import torch
@@ -39,16 +40,16 @@ class Sampler:
         self._until = np.cumsum(self.probability)
         self._last = int(np.flatnonzero(weight)[-1])
 
-    def draw(self, rng: np.random.Generator, n: int) -> npt.NDArray[np.int64]:
+    def draw(self, rng: np.random.Generator, n: int) -> Int64Array:
         """Return `n` songs: shape (n,), int64."""
         places = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
         # A product that is rounded up to the last sum would name a song that does not exist.
-        songs: npt.NDArray[np.int64] = np.minimum(places, self._last).astype(np.int64)
+        songs: Int64Array = np.minimum(places, self._last).astype(np.int64)
         return songs
 
-    def log_expected(self, songs: npt.NDArray[np.int64], n: int) -> npt.NDArray[np.float32]:
+    def log_expected(self, songs: Int64Array, n: int) -> FloatArray:
         """Return ``log(n Q(j))`` of songs in a draw of `n`: shape (n,), float32."""
-        expected: npt.NDArray[np.float32] = np.log(n * self.probability[songs]).astype(np.float32)
+        expected: FloatArray = np.log(n * self.probability[songs]).astype(np.float32)
         return expected
 
 

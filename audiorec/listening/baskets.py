@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import Numbers, Pairs
+from audiorec.types import Float64Array, Int64Array, Pairs
 
 SESSION_GAP_S = 1800.0  # half an hour of silence ends a session
 WINDOW = 5  # places apart in a session
@@ -31,14 +31,14 @@ class Baskets:
         Ascending.
     """
 
-    song: Numbers
-    basket: Numbers
+    song: Int64Array
+    basket: Int64Array
 
 
 def sessions(
     user: npt.NDArray[np.integer],
     song: npt.NDArray[np.integer],
-    timestamp: npt.NDArray[np.float64],
+    timestamp: Float64Array,
     *,
     gap_s: float = SESSION_GAP_S,
 ) -> Baskets:
@@ -115,7 +115,7 @@ def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pai
     )
 
 
-def _shortened(baskets: Baskets) -> tuple[Numbers, Numbers]:
+def _shortened(baskets: Baskets) -> tuple[Int64Array, Int64Array]:
     if not len(baskets.basket):
         return baskets.song, baskets.basket
     _, first, counts = np.unique(baskets.basket, return_index=True, return_counts=True)

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
@@ -16,6 +15,7 @@ from audiorec.files.parquet_files import open_parquet, read_schema
 from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
 from audiorec.listening.events import COLUMNS, EVENTS, OPTIONAL_COLUMNS
 from audiorec.listening.rejected_rows import ProblemKind, ProblemLog
+from audiorec.types import Int64Array
 
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
@@ -45,7 +45,7 @@ class Block:
         return int(self.table.num_rows)
 
     @property
-    def numbers(self) -> npt.NDArray[np.int64]:
+    def numbers(self) -> Int64Array:
         """Number of each row, from 1: shape (rows,), int64."""
         return np.arange(self.first, self.first + len(self))
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-Floats = npt.NDArray[np.float64]
+from audiorec.types import BoolArray, Float64Array
+
 Codes = npt.NDArray[np.int8]
-Flags = npt.NDArray[np.bool_]
 
 FIRST_S, LAST_S = 1e8, 4_102_444_800.0  # March 1973 and the end of 2099, seconds since 1970
 UNITS = ("seconds", "milliseconds", "microseconds", "nanoseconds")
@@ -24,7 +24,7 @@ _ZONE = r"[T ].*(Z|[+-]\d\d(:?\d\d)?)$"
 _NANOSECONDS = 1e9
 
 
-def to_floats(column: Any) -> tuple[Floats, Flags]:
+def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
     """Return a column as float64, NaN where it is null, and which rows are not numbers.
 
     Parameters
@@ -44,7 +44,7 @@ def to_floats(column: Any) -> tuple[Floats, Flags]:
     return _floats(cast), bad
 
 
-def to_times(column: Any) -> tuple[Floats, Codes]:
+def to_times(column: Any) -> tuple[Float64Array, Codes]:
     """Return a column of times as numbers, and the unit that each is in.
 
     Parameters
@@ -76,7 +76,7 @@ def plain(column: Any) -> Any:
     return column.dictionary_decode() if pa.types.is_dictionary(column.type) else column
 
 
-def _text_times(column: Any) -> tuple[Floats, Codes]:
+def _text_times(column: Any) -> tuple[Float64Array, Codes]:
     numbers, bad = to_floats(column)
     units = _units(numbers)
     texts = np.flatnonzero(bad)
@@ -91,7 +91,7 @@ def _text_times(column: Any) -> tuple[Floats, Codes]:
     return numbers, units
 
 
-def _seconds(stamps: Any) -> Floats:
+def _seconds(stamps: Any) -> Float64Array:
     """Return time stamps or dates as seconds since 1970; a time without a zone is in UTC."""
     if pa.types.is_date(stamps.type):
         stamps = stamps.cast(pa.timestamp("s"))
@@ -99,14 +99,14 @@ def _seconds(stamps: Any) -> Floats:
     return _floats(stamps.cast(pa.int64()).cast(pa.float64(), safe=False)) / per_second
 
 
-def _checked_dates(seconds: Floats) -> tuple[Floats, Codes]:
+def _checked_dates(seconds: Float64Array) -> tuple[Float64Array, Codes]:
     units = np.full(len(seconds), DATE, np.int8)
     units[~((seconds >= FIRST_S) & (seconds < LAST_S))] = OUT_OF_RANGE
     units[np.isnan(seconds)] = UNREADABLE
     return seconds, units
 
 
-def _units(numbers: Floats) -> Codes:
+def _units(numbers: Float64Array) -> Codes:
     units = np.full(len(numbers), OUT_OF_RANGE, np.int8)
     for place in range(len(UNITS)):
         scale = 1000.0**place
@@ -115,7 +115,7 @@ def _units(numbers: Floats) -> Codes:
     return units
 
 
-def _cast(column: Any, kind: Any) -> tuple[Any, Flags]:
+def _cast(column: Any, kind: Any) -> tuple[Any, BoolArray]:
     """Cast what can be cast; the rest becomes null and is marked as bad."""
     try:
         safe = not pa.types.is_floating(kind)  # 2**53 + 1 may lose its last digit
@@ -131,6 +131,6 @@ def _cast(column: Any, kind: Any) -> tuple[Any, Flags]:
     return pa.concat_arrays([h[0] for h in halves]), np.concatenate([h[1] for h in halves])
 
 
-def _floats(column: Any) -> Floats:
+def _floats(column: Any) -> Float64Array:
     """Return a float64 Arrow array as a new array, NaN where it is null."""
     return np.array(column.fill_null(np.nan).to_numpy(zero_copy_only=False), np.float64)

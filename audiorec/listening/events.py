@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from audiorec.errors import ShapeError
 from audiorec.listening.rejected_rows import Problem
-from audiorec.types import FloatArray, IntArray
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array
 
 EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist")
 LISTENING = ("play", "finish", "skip")  # events in which the song was heard
@@ -46,9 +46,9 @@ class Interactions:
 
     user_ids: tuple[str, ...]
     song_ids: tuple[str, ...]
-    user: IntArray
-    song: IntArray
-    timestamp: npt.NDArray[np.float64]
+    user: Int32Array
+    song: Int32Array
+    timestamp: Float64Array
     event: npt.NDArray[np.int8]
     played_ratio: FloatArray
     weight: FloatArray
@@ -106,10 +106,10 @@ class Interactions:
         return pa.table(columns)
 
 
-def is_listening(event: npt.NDArray[np.int8]) -> npt.NDArray[np.bool_]:
+def is_listening(event: npt.NDArray[np.int8]) -> BoolArray:
     """Return which events are listenings: shape (E,), bool."""
     return np.isin(event, [EVENTS.index(name) for name in LISTENING])
 
 
-def _dictionary(numbers: IntArray, ids: tuple[str, ...]) -> Any:
+def _dictionary(numbers: Int32Array, ids: tuple[str, ...]) -> Any:
     return pa.DictionaryArray.from_arrays(pa.array(numbers), pa.array(ids, pa.string()))

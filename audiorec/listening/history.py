@@ -14,10 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.types import FloatArray, Pairs
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
 
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
 DAY_S = 86_400.0
 
 
@@ -93,7 +91,7 @@ class Spans:
     def __len__(self) -> int:
         return len(self.first)
 
-    def take(self, rows: npt.NDArray[np.integer] | npt.NDArray[np.bool_]) -> "Spans":
+    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> "Spans":
         """Return some rows."""
         return Spans(self.first[rows], self.stop[rows], self.without[rows])
 
@@ -117,7 +115,7 @@ class Histories:
     def __len__(self) -> int:
         return len(self.starts) - 1
 
-    def keep(self, mask: npt.NDArray[np.bool_]) -> "Histories":
+    def keep(self, mask: BoolArray) -> "Histories":
         """Return the lists with the entries of `mask`, shape (E,), only."""
         counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
         return Histories(counts[self.starts], self.song[mask], self.weight[mask])

@@ -25,7 +25,6 @@ from audiorec.listening.casting import (
     OUT_OF_RANGE,
     UNIT_NAMES,
     UNREADABLE,
-    Flags,
     plain,
     to_floats,
     to_times,
@@ -34,6 +33,7 @@ from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rejected_rows import Problem, ProblemKind, ProblemLog, RowsError
 from audiorec.listening.rule import Clause, Rule, load_rule
+from audiorec.types import BoolArray
 
 __all__ = [
     "EVENTS",
@@ -121,7 +121,7 @@ def _clean(block: Block, log: ProblemLog) -> tuple[int, dict[str, Any]]:
     """Return the block's rows, and the columns of those that can be used."""
     numbers, bad = block.numbers, np.zeros(len(block), np.bool_)
 
-    def note(kind: ProblemKind, mask: Flags, column: Any) -> None:
+    def note(kind: ProblemKind, mask: BoolArray, column: Any) -> None:
         where = np.flatnonzero(mask)
         if len(where):
             log.add(kind, numbers[where], _example(column[int(where[0])]))
@@ -156,25 +156,25 @@ def _example(scalar: Any) -> Any:
         return scalar.value
 
 
-def _empty(ids: Any) -> Flags:
+def _empty(ids: Any) -> BoolArray:
     lengths = pc.binary_length(plain(ids)).fill_null(0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False) == 0, np.bool_)
 
 
-def _event_codes(column: Any) -> tuple[Any, Flags]:
+def _event_codes(column: Any) -> tuple[Any, BoolArray]:
     found = pc.index_in(plain(column), value_set=pa.array(EVENTS)).fill_null(-1)
     codes = found.to_numpy(zero_copy_only=False).astype(np.int8)
     return codes, codes >= 0
 
 
-def _ratios(block: Block) -> tuple[Any, Flags]:
+def _ratios(block: Block) -> tuple[Any, BoolArray]:
     ratios, bad = to_floats(block.column("played_ratio"))
     bad |= (ratios < 0) | (ratios > CLAMPED_RATIO)
     # Not as it stands where it is bad: it may be more than float32 holds.
     return np.where(bad, np.nan, np.minimum(ratios, 1.0)).astype(np.float32), bad
 
 
-def _weights(block: Block) -> tuple[Any, Flags]:
+def _weights(block: Block) -> tuple[Any, BoolArray]:
     column = block.column("weight")
     weights, bad = to_floats(column)
     given = column.is_valid().to_numpy(zero_copy_only=False)

@@ -18,12 +18,10 @@ import numpy.typing as npt
 
 from audiorec.listening.events import EVENTS, Interactions, is_listening
 from audiorec.listening.rule import Clause, Rule, Verdict
-from audiorec.types import Pairs, Preferences
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs, Preferences
 
 MILLION = 1e6
 Signs = npt.NDArray[np.int8]
-Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,14 +43,14 @@ class Judged:
         Some rows say liked and some say disliked.
     """
 
-    user: Numbers
-    song: Numbers
+    user: Int64Array
+    song: Int64Array
     sign: Signs
-    weight: Floats
-    time: Floats
-    heard: Floats
-    heard_at: Floats
-    conflict: npt.NDArray[np.bool_]
+    weight: Float64Array
+    time: Float64Array
+    heard: Float64Array
+    heard_at: Float64Array
+    conflict: BoolArray
 
 
 def to_preferences(
@@ -91,7 +89,7 @@ def to_preferences(
     users, user = np.unique(judged.user, return_inverse=True)
     songs, song = np.unique(judged.song, return_inverse=True)
 
-    def pairs(mask: npt.NDArray[np.bool_], weight: Floats, time: Floats) -> Pairs:
+    def pairs(mask: BoolArray, weight: Float64Array, time: Float64Array) -> Pairs:
         return Pairs(
             user[mask].astype(np.int32),
             song[mask].astype(np.int32),
@@ -144,7 +142,7 @@ def judge(
 
 def rows_of(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
-) -> Numbers:
+) -> Int64Array:
     """Return the rows in the rule's time, of these songs, without duplicates: ascending."""
     time = interactions.timestamp
     keep = np.ones(len(interactions), np.bool_)
@@ -161,7 +159,7 @@ def rows_of(
     return np.flatnonzero(keep)
 
 
-def duplicates(interactions: Interactions) -> npt.NDArray[np.bool_]:
+def duplicates(interactions: Interactions) -> BoolArray:
     """Return which rows repeat an earlier row in every column: shape (E,), bool."""
     log = interactions
     ratio = np.nan_to_num(log.played_ratio, nan=-1.0)
@@ -176,7 +174,7 @@ def duplicates(interactions: Interactions) -> npt.NDArray[np.bool_]:
     return found
 
 
-def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, npt.NDArray[np.bool_], Numbers]:
+def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, BoolArray, Int64Array]:
     """Judge each row by its event's clause.
 
     Returns
@@ -200,7 +198,7 @@ def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, npt.NDArray[np.b
     return sign, explicit, points
 
 
-def _clause_signs(clause: Clause, ratio: npt.NDArray[np.float32]) -> Signs:
+def _clause_signs(clause: Clause, ratio: FloatArray) -> Signs:
     signs = {Verdict.LIKED: 1, Verdict.DISLIKED: -1, Verdict.NEITHER: 0}
     usual = np.full(len(ratio), signs[Verdict(clause.verdict)], np.int8)
     if clause.liked_from is None and clause.disliked_below is None:
@@ -214,8 +212,13 @@ def _clause_signs(clause: Clause, ratio: npt.NDArray[np.float32]) -> Signs:
 
 
 def _decide(
-    pair: npt.NDArray[Any], n: int, sign: Signs, explicit: Any, points: Numbers, time: Floats
-) -> tuple[Signs, npt.NDArray[np.bool_]]:
+    pair: npt.NDArray[Any],
+    n: int,
+    sign: Signs,
+    explicit: Any,
+    points: Int64Array,
+    time: Float64Array,
+) -> tuple[Signs, BoolArray]:
     """Return the verdict of each pair, and whether its rows disagree."""
     said = _later(pair, n, sign, time, explicit)
     likes = _sum(pair, n, points, (sign > 0) & ~explicit)
@@ -228,7 +231,7 @@ def _decide(
     return np.where(spoke, said, heard).astype(np.int8), liked & disliked
 
 
-def _later(pair: Any, n: int, sign: Signs, time: Floats, mask: Any) -> Signs:
+def _later(pair: Any, n: int, sign: Signs, time: Float64Array, mask: Any) -> Signs:
     """Return the sign of each pair's last row under the mask; 0 if two signs share it."""
     last_liked = _last(pair, n, time, mask & (sign > 0))
     last_disliked = _last(pair, n, time, mask & (sign < 0))
@@ -236,18 +239,18 @@ def _later(pair: Any, n: int, sign: Signs, time: Floats, mask: Any) -> Signs:
     return (later - (last_disliked > last_liked)).astype(np.int8)
 
 
-def _last(pair: Any, n: int, time: Floats, mask: Any) -> Floats:
+def _last(pair: Any, n: int, time: Float64Array, mask: Any) -> Float64Array:
     last = np.full(n, -np.inf)
     np.maximum.at(last, pair[mask], time[mask])
     return last
 
 
-def _sum(pair: Any, n: int, points: Numbers, mask: Any) -> Floats:
+def _sum(pair: Any, n: int, points: Int64Array, mask: Any) -> Float64Array:
     # Whole numbers below 2**53 are exact in float64, whatever their order.
     return np.bincount(pair[mask], points[mask].astype(np.float64), minlength=n) / MILLION
 
 
-def _times_heard(log: Interactions, pair: Any, n: int) -> Floats:
+def _times_heard(log: Interactions, pair: Any, n: int) -> Float64Array:
     """Sum the weights of listenings; a song that was only liked or listed was met once."""
     points = np.rint(log.weight * MILLION).astype(np.int64)
     listened = _sum(pair, n, points, is_listening(log.event))
@@ -270,5 +273,5 @@ def _enough(judged: Judged, rule: Rule) -> Judged:
     return Judged(**columns)
 
 
-def _size(numbers: Numbers) -> int:
+def _size(numbers: Int64Array) -> int:
     return int(numbers.max()) + 1 if len(numbers) else 0

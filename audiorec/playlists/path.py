@@ -18,14 +18,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.codes import UNKNOWN
 from audiorec.search.diversify import Limit
-from audiorec.types import FloatArray
-
-Float64 = npt.NDArray[np.float64]
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 POOL = 1_000  # songs that a path is searched among; the work grows with its square
 BINS_PER_STEP = 4  # of the way from start to end, which the pool covers evenly
@@ -46,13 +43,13 @@ class Path:
         Similarity of each song to the ends.
     """
 
-    rows: npt.NDArray[np.int64]
-    steps: Float64
-    to_start: Float64
-    to_end: Float64
+    rows: Int64Array
+    steps: Float64Array
+    to_start: Float64Array
+    to_end: Float64Array
 
     @property
-    def position(self) -> Float64:
+    def position(self) -> Float64Array:
         """`to_end` minus `to_start` of each song: rises strictly. Shape (N + 2,)."""
         return self.to_end - self.to_start
 
@@ -63,7 +60,7 @@ def find_path(
     end: int,
     steps: int,
     *,
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: BoolArray | None = None,
     limits: Sequence[Limit] = (),
     pool: int = POOL,
 ) -> Path:
@@ -140,10 +137,10 @@ def _full(limit: Limit, rows: Sequence[int]) -> list[int]:
 def _pool(
     units: FloatArray,
     ends: tuple[int, int],
-    rows: npt.NDArray[np.int64],
+    rows: Int64Array,
     steps: int,
     size: int,
-) -> npt.NDArray[np.int64]:
+) -> Int64Array:
     """Return up to `size` of the rows that lie between the ends.
 
     They cover the way evenly; of each part of it those nearest to the straight way come.
@@ -168,7 +165,7 @@ def _pool(
     return np.sort(rows[chosen])
 
 
-def _smoothest(units: FloatArray, rows: npt.NDArray[np.int64], steps: int) -> Path:
+def _smoothest(units: FloatArray, rows: Int64Array, steps: int) -> Path:
     """Search among `rows`, whose first and last are the ends of the path."""
     vectors = units[rows].astype(np.float64)
     similarities = np.clip(vectors @ vectors.T, -1.0, 1.0)
@@ -196,14 +193,14 @@ def _smoothest(units: FloatArray, rows: npt.NDArray[np.int64], steps: int) -> Pa
     )
 
 
-def best_ways(cost: Float64, steps: int, join: np.ufunc) -> list[tuple[list[int], float]]:
+def best_ways(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list[int], float]]:
     """Return the best way from the first song to the last with 0, 1, ... `steps` between.
 
     The cost of a way is its steps joined: the largest of them, or their sum. Layer by layer,
     a step each: the best way to every song in exactly so many steps.
     """
     best = cost[0].copy()
-    before: list[npt.NDArray[np.int64]] = []
+    before: list[Int64Array] = []
     ways = [([0, len(cost) - 1], float(best[-1]))]
     for _ in range(steps):
         joined = join(best[:, None], cost)
@@ -216,9 +213,7 @@ def best_ways(cost: Float64, steps: int, join: np.ufunc) -> list[tuple[list[int]
     return ways
 
 
-def _surplus(
-    path: Path, rows: npt.NDArray[np.int64], limits: Sequence[Limit]
-) -> npt.NDArray[np.int64]:
+def _surplus(path: Path, rows: Int64Array, limits: Sequence[Limit]) -> Int64Array:
     """Return the songs of the pool to do without: of kinds that the path has too many of.
 
     Those of the path with the smoothest steps around them stay, as many as may.

@@ -19,10 +19,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.search.codes import UNKNOWN
 from audiorec.search.diversify import Limit, Tally
-from audiorec.types import FloatArray
-
-Float64 = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array
 
 SMOOTHNESS = 0.5  # weight of the similarity to the song before
 ADHERENCE = 5.0  # weight of the distance from a curve: 0.1 of a score outweighs 0.5 of similarity
@@ -55,7 +52,7 @@ class Curve:
     scores: npt.NDArray[np.floating]
     points: tuple[float, ...]
 
-    def wanted(self, part: npt.ArrayLike) -> Float64:
+    def wanted(self, part: npt.ArrayLike) -> Float64Array:
         """Return the wanted scores at parts of the playlist from 0 to 1."""
         places = np.linspace(0, 1, len(self.points)) if len(self.points) > 1 else [0.0]
         return np.asarray(np.interp(np.asarray(part), places, self.points), np.float64)
@@ -79,7 +76,7 @@ class Wish:
 
     seconds: float
     limits: Sequence[Limit] = ()
-    artists: npt.NDArray[np.int32] | None = None
+    artists: Int32Array | None = None
     gap: int = 0
     curves: Sequence[Curve] = field(default=())
 
@@ -104,7 +101,7 @@ class Playlist:
         Rows of seeds that the limits or the length had no place for.
     """
 
-    rows: Rows
+    rows: Int64Array
     seconds: float
     within_tolerance: bool
     left_out: tuple[int, ...] = ()
@@ -113,11 +110,11 @@ class Playlist:
 def make_playlist(
     units: FloatArray,
     direction: FloatArray,
-    durations: Float64,
+    durations: Float64Array,
     wish: Wish,
     *,
     seeds: Sequence[int] = (),
-    allowed: npt.NDArray[np.bool_] | None = None,
+    allowed: BoolArray | None = None,
 ) -> Playlist:
     """Make a playlist.
 
@@ -167,7 +164,9 @@ def make_playlist(
     )
 
 
-def _pool(relevance: FloatArray, rows: Rows, curves: Sequence[Curve], seeds: Sequence[int]) -> Rows:
+def _pool(
+    relevance: FloatArray, rows: Int64Array, curves: Sequence[Curve], seeds: Sequence[int]
+) -> Int64Array:
     """Return the rows that are best for some part of the playlist, and the seeds."""
     if len(rows) <= POOL:
         return rows
@@ -189,9 +188,9 @@ class _Draft:
         self,
         units: FloatArray,
         relevance: FloatArray,
-        durations: Float64,
+        durations: Float64Array,
         wish: Wish,
-        pool: Rows,
+        pool: Int64Array,
     ) -> None:
         self.pool = pool
         self.rows: list[int] = []
@@ -252,7 +251,7 @@ class _Draft:
                 return row
         return None
 
-    def _values(self, rows: Rows, part: Float64, beside: Sequence[int]) -> Float64:
+    def _values(self, rows: Int64Array, part: Float64Array, beside: Sequence[int]) -> Float64Array:
         """Return what songs are worth at a place: higher is better."""
         values = self._relevance[rows].astype(np.float64)
         for row in beside:
@@ -294,7 +293,7 @@ class _Draft:
                     break
         return min(offers)[2:] if offers else None
 
-    def _losses(self, place: int, rows: Rows) -> Float64:
+    def _losses(self, place: int, rows: Int64Array) -> Float64Array:
         """Return what it costs to have other songs at a place.
 
         Against the song that is there; at the end, where there is none, against the best.
@@ -305,7 +304,7 @@ class _Draft:
         part = (before + self._durations[with_own] / 2) / self._wish.seconds
         values = self._values(with_own, np.minimum(part, 1.0), beside)
         there = values[-1] if place < len(self.rows) else values.max()
-        losses: Float64 = there - values[: len(rows)]
+        losses: Float64Array = there - values[: len(rows)]
         return losses
 
     def _may_replace(self, place: int, row: int) -> bool:

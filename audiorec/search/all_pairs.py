@@ -27,7 +27,7 @@ from audiorec.search.topk import top_k
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray, Int64Array
 
 if TYPE_CHECKING:
     from audiorec.search.space import Space
@@ -36,8 +36,6 @@ BLOCK_SONGS = 4_096
 # Songs more than asked for: float32 puts those that differ by less than its rounding in any
 # order.
 SLACK = 8
-
-IntArray = npt.NDArray[np.int64]
 
 
 def all_pairs(
@@ -102,8 +100,8 @@ def all_pairs(
 
 
 def nearest_pairs(
-    units: FloatArray, start: int, stop: int, k: int, *, ranks: IntArray
-) -> tuple[IntArray, npt.NDArray[np.float64]]:
+    units: FloatArray, start: int, stop: int, k: int, *, ranks: Int64Array
+) -> tuple[Int64Array, Float64Array]:
     """Return the nearest rows of rows `start` to before `stop`, without themselves.
 
     Parameters

@@ -8,15 +8,15 @@ Artists, albums and hashes of a million songs are compared as integers that way.
 import re
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.files.arrow import flags
 from audiorec.store.store import VectorStore
+from audiorec.types import Int32Array
 
 UNKNOWN = -1  # the code of a row that says nothing
 
 
-def text_codes(store: VectorStore, column: str) -> tuple[npt.NDArray[np.int32], list[str]]:
+def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
     """Give each different text of one column a number.
 
     Parameters
@@ -45,7 +45,7 @@ def text_codes(store: VectorStore, column: str) -> tuple[npt.NDArray[np.int32], 
     return np.where(known, codes, np.int32(UNKNOWN)), array.dictionary.to_pylist()
 
 
-def name_codes(store: VectorStore, column: str) -> npt.NDArray[np.int32]:
+def name_codes(store: VectorStore, column: str) -> Int32Array:
     """Give each different name of one column a number, whatever its case and spaces.
 
     Returns
@@ -56,7 +56,7 @@ def name_codes(store: VectorStore, column: str) -> npt.NDArray[np.int32]:
     codes, texts = text_codes(store, column)
     numbers: dict[str, int] = {"": UNKNOWN}
     plain = [numbers.setdefault(plain_name(t), len(numbers) - 1) for t in texts]
-    merged: npt.NDArray[np.int32] = np.asarray([*plain, UNKNOWN], np.int32)[codes]
+    merged: Int32Array = np.asarray([*plain, UNKNOWN], np.int32)[codes]
     return merged
 
 

@@ -9,10 +9,9 @@ each counts the same.
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray
 
 if TYPE_CHECKING:
     from audiorec.search.space import Space
@@ -56,7 +55,7 @@ def mean_direction(units: FloatArray) -> FloatArray:
     return direction
 
 
-def units_by_row(space: "Space") -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def units_by_row(space: "Space") -> tuple[FloatArray, BoolArray]:
     """Return the vectors of all songs of a store in one array.
 
     Parameters

@@ -11,14 +11,12 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.codes import UNKNOWN
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
-Rows = npt.NDArray[np.int64]
-Ranking = tuple[Rows, npt.NDArray[np.float64]]
+Ranking = tuple[Int64Array, Float64Array]
 
 OVERFETCH = 4  # times more songs each time the ranking is asked again
 POOL = 10  # songs to choose each diverse song from, times k
@@ -37,7 +35,7 @@ class Limit:
         1 or more.
     """
 
-    kinds: npt.NDArray[np.int32]
+    kinds: Int32Array
     most: int
 
 
@@ -83,7 +81,7 @@ def select(
     limits: Sequence[Limit] = (),
     taken: Iterable[int] = (),
     diversity: float = 0.0,
-    units: Callable[[Rows], FloatArray] | None = None,
+    units: Callable[[Int64Array], FloatArray] | None = None,
 ) -> Ranking:
     """Choose `k` songs of a ranking.
 

@@ -25,7 +25,7 @@ from audiorec.search.codes import text_codes
 from audiorec.store.schema import Kind
 from audiorec.store.series import SeriesFile
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Status
+from audiorec.types import Float64Array, FloatArray, Status
 
 # Figures: docs/decisions/0008-playlists-and-duplicates.md.
 LENGTH_TOLERANCE_S = 0.25  # codecs pad by up to a tenth of a second
@@ -242,8 +242,8 @@ def _halved(vectors: FloatArray) -> tuple[FloatArray, FloatArray]:
 def _near(
     closeness: FloatArray,
     least: float,
-    seconds: npt.NDArray[np.float64],
-    others: npt.NDArray[np.float64],
+    seconds: Float64Array,
+    others: Float64Array,
 ) -> list[tuple[int, int]]:
     """Return places (row, column) of pairs that agree, the nearest few of each row."""
     places = np.flatnonzero(closeness >= least)

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import ShapeError
 from audiorec.search.scaling import LOG_ODDS_FLOOR, Scaling
-from audiorec.types import FloatArray
+from audiorec.types import Float64Array, FloatArray
 
 if TYPE_CHECKING:
     from audiorec.store.schema import StoreMetadata
@@ -177,7 +176,7 @@ def _short(value: float) -> str:
     return f"{value:.2f}" if abs(value) >= 0.1 else "<0.001" if value < 0.001 else f"{value:.3f}"
 
 
-def _usual(scaling: Scaling) -> npt.NDArray[np.float64]:
+def _usual(scaling: Scaling) -> Float64Array:
     """Return what is neither high nor low: the centre of each column, log-odds undone."""
     odds = np.exp(np.where(scaling.log_odds, scaling.centre, 0.0))
     probability = (odds * (1.0 + LOG_ODDS_FLOOR) - LOG_ODDS_FLOOR) / (1.0 + odds)

@@ -22,15 +22,12 @@ from fnmatch import translate
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.codes import plain_name, text_codes
 from audiorec.search.conditions import Condition
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Status
-
-Mask = npt.NDArray[np.bool_]
+from audiorec.types import BoolArray, Float64Array, FloatArray, Status
 
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that is not there is a slip of the pen
@@ -39,7 +36,7 @@ _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
 _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
 
 
-def matching(store: VectorStore, conditions: Sequence[Condition]) -> Mask:
+def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
     """Return which songs meet all conditions.
 
     Parameters
@@ -77,7 +74,7 @@ def matching(store: VectorStore, conditions: Sequence[Condition]) -> Mask:
     return mask
 
 
-def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[Mask, tuple[str, ...]]:
+def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[BoolArray, tuple[str, ...]]:
     """Return which songs are left out by any of some patterns.
 
     Parameters
@@ -149,7 +146,7 @@ class _Tests:
             self.heads.setdefault(head, []).append(label)
         self.labels = {label for labels in self.heads.values() for label in labels}
 
-    def meets(self, condition: Condition) -> Mask:
+    def meets(self, condition: Condition) -> BoolArray:
         name = condition.name
         if name in TEXT_COLUMNS:
             return self._text(condition)
@@ -173,7 +170,7 @@ class _Tests:
     def _means(self) -> FloatArray:
         return mean_scores(self.store)
 
-    def _head(self, condition: Condition) -> Mask:
+    def _head(self, condition: Condition) -> BoolArray:
         """Compare the class of the largest mean score; the first one among equals."""
         labels = self.heads[condition.name]
         _check_operator(condition)
@@ -187,7 +184,7 @@ class _Tests:
         wanted = [labels.index(value) for value in condition.values]
         return _signed(condition, np.isin(self._means[:, columns].argmax(axis=1), wanted))
 
-    def _text(self, condition: Condition) -> Mask:
+    def _text(self, condition: Condition) -> BoolArray:
         _check_operator(condition)
         codes, texts = text_codes(self.store, condition.name)
         patterns = [_pattern(value) for value in condition.values]
@@ -223,15 +220,15 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 def _number(
     condition: Condition,
-    numbers: npt.NDArray[np.float64],
+    numbers: Float64Array,
     read: Callable[[str, Condition], float],
-) -> Mask:
+) -> BoolArray:
     values = [read(value, condition) for value in condition.values]
     if condition.operator in ("=", "!="):  # to the second
         return _signed(condition, np.isin(np.rint(numbers), np.rint(values)))
     if len(values) > 1:
         raise InputError(f"{condition}: {condition.operator} takes one value")
-    result: Mask = _COMPARE[condition.operator](numbers, values[0])
+    result: BoolArray = _COMPARE[condition.operator](numbers, values[0])
     return result
 
 
@@ -257,11 +254,11 @@ def _finite(text: str, condition: Condition, expected: str) -> float:
     return value
 
 
-def _signed(condition: Condition, fits: Mask) -> Mask:
+def _signed(condition: Condition, fits: BoolArray) -> BoolArray:
     return ~fits if condition.operator == "!=" else fits
 
 
-def _fits(lowered: list[str], pattern: str) -> Mask:
+def _fits(lowered: list[str], pattern: str) -> BoolArray:
     if any(c in pattern for c in "*?["):
         test = re.compile(translate(pattern)).match
         return np.fromiter((test(text) is not None for text in lowered), np.bool_, len(lowered))

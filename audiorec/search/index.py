@@ -52,9 +52,9 @@ from audiorec.search.similar import (
     nearest_units,
     ordered,
 )
-from audiorec.search.units import Rows, StoreUnits
+from audiorec.search.units import StoreUnits
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 HNSW_LINKS = 16
 HNSW_EF = 64  # candidates that a search keeps
@@ -91,7 +91,7 @@ class Index:
         self,
         info: IndexInfo,
         ask: Callable[[Query], list[Candidates]],
-        units_of: Callable[[Rows], FloatArray] | None = None,
+        units_of: Callable[[Int64Array], FloatArray] | None = None,
     ) -> None:
         self.info = info
         self.scaling = Scaling.from_dict(info.scaling)
@@ -104,8 +104,8 @@ class Index:
         units: FloatArray,
         k: int,
         *,
-        allowed: npt.NDArray[np.bool_] | None = None,
-        ranks: npt.NDArray[np.int64] | None = None,
+        allowed: BoolArray | None = None,
+        ranks: Int64Array | None = None,
     ) -> list[Found] | None:
         """Return the `k` most similar rows of each query; as `nearest_units`.
 
@@ -143,7 +143,7 @@ class Index:
             return None
         return found
 
-    def check(self, rows: Rows) -> None:
+    def check(self, rows: Int64Array) -> None:
         """Compare some of its vectors with those of the store, and look for them.
 
         Raises
@@ -171,7 +171,7 @@ class Index:
         k: int,
         bits: npt.NDArray[np.uint8] | None,
         share: float,
-        ranks: npt.NDArray[np.int64] | None,
+        ranks: Int64Array | None,
     ) -> list[Found] | None:
         best: dict[int, Found] = {}
         fetch = k + SLACK
@@ -190,7 +190,7 @@ class Index:
             fetch *= 4
         return [best[place] for place in range(len(units))]
 
-    def _checked(self, rows: Rows, vectors: FloatArray) -> FloatArray:
+    def _checked(self, rows: Int64Array, vectors: FloatArray) -> FloatArray:
         """Return the store's vectors of candidates, which those of the index must be."""
         inside = (rows >= 0) & (rows < self.info.rows)
         if len(np.unique(rows)) < len(rows) or not inside.all():

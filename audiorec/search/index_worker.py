@@ -21,11 +21,11 @@ import numpy.typing as npt
 from audiorec.errors import MissingExtraError, StoreError
 from audiorec.runs.workers import Limits, Workers
 from audiorec.search.sidecar import IndexInfo, sha256_of
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 TIMEOUT_S = 600.0
 LEAST_MEMORY = 4 << 30  # bytes of address space, beside four times the file
-Candidates = tuple[npt.NDArray[np.int64], FloatArray, FloatArray]
+Candidates = tuple[Int64Array, FloatArray, FloatArray]
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +50,7 @@ class Query:
     fetch: int = 0
     allowed: npt.NDArray[np.uint8] | None = None
     effort: Mapping[str, int] = field(default_factory=dict)
-    rows: npt.NDArray[np.int64] | None = None
+    rows: Int64Array | None = None
 
 
 class Searcher:

@@ -12,14 +12,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, StoreError
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-Float64Array = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.int64]
-BoolArray = npt.NDArray[np.bool_]
 # Gives all rows in blocks (rows, V), again at every call: vectors need not be in memory.
 Blocks = Callable[[], Iterable[FloatArray]]
 
@@ -95,7 +91,7 @@ class Scaling:
     """
 
     width: int
-    columns: IntArray
+    columns: Int64Array
     weights: Float64Array
     log_odds: BoolArray
     centre: Float64Array
@@ -255,7 +251,7 @@ class _Moments:
         return np.where(std <= CONSTANT_SPREAD * self._largest, 1.0, std)
 
 
-def _used(vectors: FloatArray, columns: IntArray, log_odds: BoolArray) -> Float64Array:
+def _used(vectors: FloatArray, columns: Int64Array, log_odds: BoolArray) -> Float64Array:
     """Return the columns as float64, a new array, with log-odds where asked for."""
     used: Float64Array = vectors[:, columns].astype(np.float64)
     if log_odds.any():

@@ -15,16 +15,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.search.scaling import BLOCK_ROWS, Blocks, Scaling, Weighting, fit
 from audiorec.store.schema import StoreMetadata
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Neighbour
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Neighbour
 
 By = Literal["vector", "mean", "features", "embedding"]
-Found = tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]
+Found = tuple[Int64Array, Float64Array]
 
 # One weight per statistic, chosen on training tracks (docs/decisions/0006-similarity.md). The
 # shape of a score's distribution over time (variance, kurtosis, skewness) tells two songs apart
@@ -72,16 +71,16 @@ class Similarity:
     """
 
     scaling: Scaling
-    mean: npt.NDArray[np.float64]
-    std: npt.NDArray[np.float64]
+    mean: Float64Array
+    std: Float64Array
     units: FloatArray
 
     def __init__(
         self,
         vectors: FloatArray,
         *,
-        weights: npt.NDArray[np.float64],
-        log_odds: npt.NDArray[np.bool_] | None = None,
+        weights: Float64Array,
+        log_odds: BoolArray | None = None,
         standardise: bool = True,
     ) -> None:
         if vectors.ndim != 2 or weights.shape != vectors.shape[1:]:
@@ -119,7 +118,7 @@ class Similarity:
         return len(self.units)
 
     @property
-    def columns(self) -> npt.NDArray[np.int64]:
+    def columns(self) -> Int64Array:
         """The column of a vector that each of the W numbers was made of: shape (W,)."""
         return self.scaling.columns
 
@@ -132,8 +131,8 @@ class Similarity:
         vectors: FloatArray,
         k: int,
         *,
-        excluded: npt.NDArray[np.bool_] | None = None,
-        ranks: npt.NDArray[np.int64] | None = None,
+        excluded: BoolArray | None = None,
+        ranks: Int64Array | None = None,
     ) -> list[Found]:
         """Return the `k` most similar rows of each query.
 
@@ -168,8 +167,8 @@ def nearest_units(
     queries: FloatArray,
     k: int,
     *,
-    allowed: npt.NDArray[np.bool_] | None = None,
-    ranks: npt.NDArray[np.int64] | None = None,
+    allowed: BoolArray | None = None,
+    ranks: Int64Array | None = None,
 ) -> list[Found]:
     """Return the `k` rows of `units` that are most similar to each query.
 
@@ -210,10 +209,10 @@ def nearest_units(
 
 def ordered(
     units: FloatArray,
-    rows: npt.NDArray[np.int64],
+    rows: Int64Array,
     query: FloatArray,
     k: int,
-    ranks: npt.NDArray[np.int64] | None,
+    ranks: Int64Array | None,
 ) -> Found:
     """Sort candidates by their float64 similarity, equals by rank; keep `k`.
 
@@ -238,9 +237,7 @@ def ordered(
     return rows[order], exact[order]
 
 
-def neighbours(
-    store: VectorStore, rows: npt.NDArray[np.int64], similarities: npt.NDArray[np.float64]
-) -> list[Neighbour]:
+def neighbours(store: VectorStore, rows: Int64Array, similarities: Float64Array) -> list[Neighbour]:
     """Return rows of a store with their similarities as `Neighbour`, in this order."""
     return [
         Neighbour(str(row["song_id"]), float(value), row)
@@ -248,7 +245,7 @@ def neighbours(
     ]
 
 
-def weight_vector(weights: Sequence[float], metadata: StoreMetadata) -> npt.NDArray[np.float64]:
+def weight_vector(weights: Sequence[float], metadata: StoreMetadata) -> Float64Array:
     """Repeat one weight per statistic over all classes: shape (V,), class-major.
 
     Raises
@@ -287,7 +284,7 @@ def _products(units: FloatArray, queries: FloatArray) -> Iterator[tuple[FloatArr
         yield from zip(block, products, strict=True)
 
 
-def _candidates(similarities: FloatArray, k: int) -> npt.NDArray[np.int64]:
+def _candidates(similarities: FloatArray, k: int) -> Int64Array:
     """Return every row that may be among the `k` best, given float32 rounding."""
     if k == 0:
         return np.empty(0, np.int64)

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
@@ -36,14 +35,12 @@ from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.parquet import Checked, check_ids, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 TABLES: dict[By, str] = {"features": "features.parquet", "embedding": "embeddings.parquet"}
 # The last hidden layers: of the outputs in features.parquet those that find the most songs
 # of the same music again (docs/decisions/0006-similarity.md).
 FEATURE_COLUMNS = ("msd_penultimate_mean", "mtt_penultimate_mean")
-
-IntArray = npt.NDArray[np.int64]
 
 
 class Space:
@@ -71,7 +68,7 @@ class Space:
         by: By,
         *,
         weighting: Weighting,
-        matrix: tuple[IntArray, FloatArray] | None = None,
+        matrix: tuple[Int64Array, FloatArray] | None = None,
     ) -> None:
         self.store, self.by = store, by
         self.index: Index | None = None
@@ -115,7 +112,7 @@ class Space:
         """Return vectors, features or embeddings (Q, V) as units (Q, W) of length 1."""
         return self.scaling.prepare(values)
 
-    def units(self, numbers: Sequence[int] | IntArray) -> FloatArray:
+    def units(self, numbers: Sequence[int] | Int64Array) -> FloatArray:
         """Return the units of songs by their rows in the store: shape (Q, W).
 
         Raises
@@ -140,7 +137,7 @@ class Space:
         units: FloatArray,
         k: int,
         *,
-        allowed: npt.NDArray[np.bool_] | None = None,
+        allowed: BoolArray | None = None,
     ) -> list[Found]:
         """Return the `k` songs that are most similar to each query.
 
@@ -185,7 +182,7 @@ class Space:
         return [(self.rows[rows], values) for rows, values in found]
 
     @cached_property
-    def _places(self) -> IntArray:
+    def _places(self) -> Int64Array:
         """Return where each row of the store stands in this space, -1 where nowhere."""
         places = np.full(len(self.store), -1, np.int64)
         places[self.rows] = np.arange(len(self.rows))
@@ -254,7 +251,7 @@ def read_features(path: str | Path) -> tuple[Any, FloatArray, str]:
     return ids, values, file.metadata.extractor_id
 
 
-def _features(store: "VectorStore", path: Path) -> tuple[IntArray, FloatArray]:
+def _features(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
     ids, values, extractor_id = read_features(path)
     _check_extractor(store, extractor_id, path)
     places, rows = _common(store, ids)
@@ -269,7 +266,7 @@ def _matrix(file: Checked, name: str) -> FloatArray:
     return np.concatenate([np.empty((0, width), np.float32), *chunks])
 
 
-def _embeddings(store: "VectorStore", path: Path) -> tuple[IntArray, FloatArray]:
+def _embeddings(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
     table = EmbeddingTable.open(path, kind="songs")
     if table.metadata.extractor_id:
         _check_extractor(store, table.metadata.extractor_id, path)
@@ -285,7 +282,7 @@ def _check_extractor(store: "VectorStore", extractor_id: str, path: Path) -> Non
         )
 
 
-def _common(store: "VectorStore", ids: object) -> tuple[IntArray, IntArray]:
+def _common(store: "VectorStore", ids: object) -> tuple[Int64Array, Int64Array]:
     """Return the rows of the ids that the store has, in `ids` and in the store, by the latter."""
     found = pc.fill_null(pc.index_in(ids, value_set=store.id_array), -1).cast("int64")
     rows = np.frombuffer(found.buffers()[1], np.int64, len(found), 8 * found.offset)

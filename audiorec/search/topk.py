@@ -15,9 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.types import FloatArray
-
-Int64Array = npt.NDArray[np.int64]
+from audiorec.types import FloatArray, Int64Array
 
 # A block of similarities (2 MB) and both its factors stay in the second-level cache; all
 # other sizes that were measured are slower (docs/decisions/0011-cold-start.md).

@@ -4,13 +4,10 @@ rows  ──StoreUnits──▶  units (m, W), read and prepared a row group at 
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.search.scaling import Scaling
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray
-
-Rows = npt.NDArray[np.int64]
+from audiorec.types import FloatArray, Int64Array
 
 
 class StoreUnits:
@@ -27,7 +24,7 @@ class StoreUnits:
         self._starts = np.asarray(store.group_starts)
         self._groups: dict[int, FloatArray] = {}
 
-    def __call__(self, rows: Rows) -> FloatArray:
+    def __call__(self, rows: Int64Array) -> FloatArray:
         """Return the units of some rows, shape (m, W)."""
         units = np.empty((len(rows), len(self._scaling.columns)), np.float32)
         groups = np.searchsorted(self._starts, rows, side="right") - 1
@@ -36,7 +33,7 @@ class StoreUnits:
             units[here] = self._group(group)[rows[here] - self._starts[group]]
         return units
 
-    def sample(self, n_groups: int, n_rows: int) -> Rows:
+    def sample(self, n_groups: int, n_rows: int) -> Int64Array:
         """Return some rows of a few row groups, which no one can know beforehand."""
         rng = np.random.default_rng()
         last = len(self._starts) - 1

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.listening.events import EVENTS
-from audiorec.simulation.tastes import Floats, Floats32, Numbers, People, Songs
+from audiorec.simulation.tastes import People, Songs
+from audiorec.types import Float64Array, FloatArray, Int64Array
 
 DAY_S = 86_400.0
 SONGS_PER_SESSION = 8.0  # mean of a geometric distribution
@@ -39,11 +40,11 @@ class Plays:
         NaN for presses, and for some listenings.
     """
 
-    user: Numbers
-    song: Numbers
-    time_s: Floats
+    user: Int64Array
+    song: Int64Array
+    time_s: Float64Array
     event: npt.NDArray[np.int8]
-    played_ratio: Floats32
+    played_ratio: FloatArray
 
     def moved(self, first: int) -> "Plays":
         """Return the events with users counted from `first`."""
@@ -56,7 +57,7 @@ class Plays:
 
 
 def listen(
-    songs: Songs, people: People, liking: Floats32, *, days: int, rng: np.random.Generator
+    songs: Songs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
 ) -> Plays:
     """Let users listen for `days` days.
 
@@ -87,7 +88,7 @@ def listen(
 
 def _listenings(
     people: People, days: int, rng: np.random.Generator
-) -> tuple[Numbers, Numbers, Numbers]:
+) -> tuple[Int64Array, Int64Array, Int64Array]:
     """Return user, day and session of each listening, sessions together."""
     sessions = rng.poisson(people.activity[:, None], (len(people), days))
     sessions[np.arange(days) < people.joined_day[:, None]] = 0
@@ -100,8 +101,8 @@ def _listenings(
 
 
 def _choose(
-    songs: Songs, liking: Floats32, user: Numbers, day: Numbers, rng: np.random.Generator
-) -> Numbers:
+    songs: Songs, liking: FloatArray, user: Int64Array, day: Int64Array, rng: np.random.Generator
+) -> Int64Array:
     """Draw a song that is out for each listening, by popularity or also by taste.
 
     With songs in the order of release, those that are out on a day come first: one running
@@ -128,11 +129,11 @@ def _choose(
 def _played(
     songs: Songs,
     people: People,
-    liking: Floats32,
-    user: Numbers,
-    song: Numbers,
+    liking: FloatArray,
+    user: Int64Array,
+    song: Int64Array,
     rng: np.random.Generator,
-) -> Floats:
+) -> Float64Array:
     """Return the played ratio of each listening: a logistic curve of liking and the rest."""
     urge = (
         COMPLETION["usual"]
@@ -144,7 +145,9 @@ def _played(
     return np.round(1.0 / (1.0 + np.exp(-urge)), 3)
 
 
-def _times(day: Numbers, session: Numbers, ratio: Floats, rng: np.random.Generator) -> Floats:
+def _times(
+    day: Int64Array, session: Int64Array, ratio: Float64Array, rng: np.random.Generator
+) -> Float64Array:
     """Return when each listening begins: songs of a session follow each other."""
     if len(session) == 0:
         return np.empty(0)
@@ -157,7 +160,7 @@ def _times(day: Numbers, session: Numbers, ratio: Floats, rng: np.random.Generat
 
 
 def _presses(
-    listened: Plays, liking: Floats32, ratio: Floats, rng: np.random.Generator
+    listened: Plays, liking: FloatArray, ratio: Float64Array, rng: np.random.Generator
 ) -> list[Plays]:
     """Return the likes, dislikes and playlist entries that follow some listenings."""
     wants = liking[listened.user, listened.song]
@@ -173,7 +176,7 @@ def _presses(
     return presses
 
 
-def _press(listened: Plays, rows: Numbers, name: str, ratio: Any) -> Plays:
+def _press(listened: Plays, rows: Int64Array, name: str, ratio: Any) -> Plays:
     at = listened.time_s[rows] + np.floor(SONG_S * ratio[rows]) + PRESS_S
     event = np.full(len(rows), EVENTS.index(name), np.int8)
     unknown = np.full(len(rows), np.nan, np.float32)

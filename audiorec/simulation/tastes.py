@@ -11,9 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
-Floats32 = npt.NDArray[np.float32]
-Numbers = npt.NDArray[np.int64]
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 PLACE = 8  # dimensions of both places
 COMPONENTS = 16  # principal components of the features that reach the ear
@@ -48,11 +46,11 @@ class Songs:
         0 for songs that were there before.
     """
 
-    audible: Floats
-    inaudible: Floats
-    popularity: Floats
-    quality: Floats
-    release_day: Numbers
+    audible: Float64Array
+    inaudible: Float64Array
+    popularity: Float64Array
+    quality: Float64Array
+    release_day: Int64Array
 
     def __len__(self) -> int:
         return len(self.popularity)
@@ -77,18 +75,18 @@ class People:
         What each age and each country leans to.
     """
 
-    sensitive: npt.NDArray[np.bool_]
-    joined_day: Numbers
-    activity: Floats
-    patience: Floats
-    age: Numbers
-    country: Numbers
-    group_places: Floats
+    sensitive: BoolArray
+    joined_day: Int64Array
+    activity: Float64Array
+    patience: Float64Array
+    age: Int64Array
+    country: Int64Array
+    group_places: Float64Array
 
     def __len__(self) -> int:
         return len(self.sensitive)
 
-    def take(self, rows: Numbers) -> "People":
+    def take(self, rows: Int64Array) -> "People":
         """Return some of the users."""
         return People(
             self.sensitive[rows],
@@ -126,7 +124,7 @@ def make_songs(
     return Songs(audible, inaudible, popularity / popularity.sum(), quality, release)
 
 
-def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Floats:
+def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Float64Array:
     """Send features through a random smooth network: shape (S, PLACE), length 1.
 
     Standardised columns, their first principal components, one hidden layer of tanh with
@@ -176,7 +174,7 @@ def make_people(
 
 def affinities(
     songs: Songs, people: People, *, signal: float, rng: np.random.Generator
-) -> Floats32:
+) -> FloatArray:
     """Return how much each user likes each song: mean 0 and spread 1 over a user's songs.
 
     Parameters
@@ -201,15 +199,15 @@ def affinities(
     return liking
 
 
-def unit(vectors: Floats) -> Floats:
+def unit(vectors: Float64Array) -> Float64Array:
     """Bring rows to length 1; a row of zeros stays."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0), np.float64)
 
 
 def _liking(
-    places: Floats, people: People, popularity: Floats, rng: np.random.Generator
-) -> Floats32:
+    places: Float64Array, people: People, popularity: Float64Array, rng: np.random.Generator
+) -> FloatArray:
     """Mix up to `MODES` peaks around songs that the user's age and country lean to."""
     n = len(people)
     lean = people.group_places[people.age]
@@ -225,14 +223,14 @@ def _liking(
     return _standardised(np.log(peaks).T).T.astype(np.float32)
 
 
-def _gumbel_choice(logits: Floats, k: int, rng: np.random.Generator) -> Numbers:
+def _gumbel_choice(logits: Float64Array, k: int, rng: np.random.Generator) -> Int64Array:
     """Draw up to `k` different columns a row, with odds ``exp(logits)``."""
     k = min(k, logits.shape[1])
     noisy = logits + rng.gumbel(size=logits.shape)
     return np.argpartition(-noisy, k - 1, axis=1)[:, :k]
 
 
-def _standardised(columns: Floats) -> Floats:
+def _standardised(columns: Float64Array) -> Float64Array:
     centred = columns - columns.mean(axis=0)
     spread = centred.std(axis=0)
     # A constant column holds rounding noise only.

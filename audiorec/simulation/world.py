@@ -27,6 +27,7 @@ from audiorec.simulation.tastes import (
     make_people,
     make_songs,
 )
+from audiorec.types import Int32Array
 
 START_S = 1_704_067_200.0  # 2024-01-01 00:00 UTC, the first day of every world
 BLOCK_NUMBERS = 1 << 22  # affinities in memory at a time
@@ -214,9 +215,7 @@ def _interactions(plays: Plays, user_ids: tuple[str, ...], song_ids: Sequence[st
     )
 
 
-def _numbered(
-    numbers: npt.NDArray[Any], ids: Sequence[str]
-) -> tuple[npt.NDArray[np.int32], tuple[str, ...]]:
+def _numbered(numbers: npt.NDArray[Any], ids: Sequence[str]) -> tuple[Int32Array, tuple[str, ...]]:
     """Return numbers into the sorted ids of those that occur, and these ids."""
     used = sorted(np.unique(numbers).tolist(), key=ids.__getitem__)
     place = np.zeros(len(ids), np.int32)

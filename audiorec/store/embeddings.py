@@ -40,7 +40,7 @@ from audiorec.store.embedding_metadata import KINDS, EmbeddingMetadata, Of
 from audiorec.store.names import near_names
 from audiorec.store.parquet import MAX_BYTES, check_ids, open_whole, store_errors, with_rows
 from audiorec.store.schema import METADATA_KEY, vector_type
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 __all__ = ["COLUMN", "EmbeddingMetadata", "EmbeddingTable", "Of", "write_embeddings"]
 
@@ -185,7 +185,7 @@ class EmbeddingTable:
             raise UnknownSongError(name, near_names(self.id_array, name))
         raise InputError(f"{self.path}: no user with id {name!r}")
 
-    def row_numbers(self, names: Any) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def row_numbers(self, names: Any) -> Int64Array:
         """Return the rows of ids, an Arrow array or a sequence: shape (n,), -1 where unknown."""
         wanted = names if isinstance(names, pa.Array) else strings(list(names))
         found = pc.fill_null(pc.index_in(wanted, value_set=self.id_array), -1)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -21,7 +20,7 @@ from audiorec.files.arrow import floats
 from audiorec.store.parquet import Checked, check_ids, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.segments import SongSegments
-from audiorec.types import FloatArray, Numbers
+from audiorec.types import FloatArray, Int64Array
 
 
 class FeatureFile:
@@ -90,7 +89,7 @@ class FeatureFile:
         """Numbers in a segment's row."""
         return sum(self._file.metadata.features[name] for name in self.inputs)
 
-    def read(self, rows: Numbers, *, max_segments: int = 0) -> SongSegments:
+    def read(self, rows: Int64Array, *, max_segments: int = 0) -> SongSegments:
         """Read some songs.
 
         Parameters
@@ -130,7 +129,7 @@ class FeatureFile:
             if len(everything):
                 yield self._group(group, everything), hashes.to_pylist()
 
-    def _group(self, group: int, rows: Numbers) -> SongSegments:
+    def _group(self, group: int, rows: Int64Array) -> SongSegments:
         """Read songs of one row group, by their numbers in it."""
         table = self._file.read_group(group, ["song_id", *self.inputs])
         if int(rows.max()) >= table.num_rows:
@@ -152,7 +151,7 @@ class FeatureFile:
         return SongSegments(names, joined, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def _unfolded(column: pa.ChunkedArray) -> tuple[FloatArray, npt.NDArray[np.int64]]:
+def _unfolded(column: pa.ChunkedArray) -> tuple[FloatArray, Int64Array]:
     """Return a column of series as one array (N, D), and the segments of each song (n,)."""
     blocks, counts = [], []
     for chunk in column.chunks:

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -24,6 +23,7 @@ from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import GROUP_ROWS
 from audiorec.files.unfolding import refuse_bomb
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
+from audiorec.types import Int64Array
 
 GROUP_BYTES = 32 << 20
 TEXT_BYTES = 64  # what a text counts as when row groups are measured
@@ -327,7 +327,7 @@ def _groups(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
         yield pa.Table.from_batches(pending, schema).combine_chunks()
 
 
-def _row_bytes(batch: Any) -> npt.NDArray[np.int64]:
+def _row_bytes(batch: Any) -> Int64Array:
     """Return about how many bytes each row takes: shape (rows,); a text counts as 64."""
     total = np.zeros(len(batch), np.int64)
     for column in batch.columns:

@@ -9,18 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import Failure
 from audiorec.files.arrow import flags, floats
 from audiorec.store.schema import StoreMetadata
-from audiorec.types import FloatArray, Status
+from audiorec.types import BoolArray, FloatArray, Status
 
 HASH_PATTERN = "^[0-9a-f]{32}$"
 ROUNDING = 1e-5  # float32 numbers between 0 and 1
-Flags = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +165,7 @@ def check_failures(block: Block) -> Iterator[Problem]:
 
 
 def _check_statistics(
-    block: Block, vectors: FloatArray, finite: Flags, metadata: StoreMetadata
+    block: Block, vectors: FloatArray, finite: BoolArray, metadata: StoreMetadata
 ) -> Iterator[Problem]:
     """Yield rows whose statistics cannot be those of any series of scores."""
     names = metadata.statistics

@@ -6,7 +6,6 @@ from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import InputError, ShapeError
@@ -145,7 +144,7 @@ def _vectors(values: FloatArray, kind: Any) -> Any:
 
 
 def _numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:
-    array: npt.NDArray[np.float32] = np.ascontiguousarray(value, np.float32)
+    array: FloatArray = np.ascontiguousarray(value, np.float32)
     fits = array.ndim == len(shape) and all(
         expected in (None, got) for expected, got in zip(shape, array.shape, strict=True)
     )

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import ShapeError
-from audiorec.types import FloatArray, Numbers
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -34,7 +34,7 @@ class SongSegments:
 
     song_ids: tuple[str, ...]
     values: FloatArray | npt.NDArray[np.float16]
-    offsets: Numbers
+    offsets: Int64Array
 
     def __post_init__(self) -> None:
         counts = np.diff(self.offsets)
@@ -56,8 +56,8 @@ class SongSegments:
         return means
 
     def rows(
-        self, songs: Numbers, *, limit: int = 0, rng: np.random.Generator | None = None
-    ) -> tuple[Numbers, Numbers]:
+        self, songs: Int64Array, *, limit: int = 0, rng: np.random.Generator | None = None
+    ) -> tuple[Int64Array, Int64Array]:
         """Return which rows belong to some songs.
 
         Parameters
@@ -106,20 +106,20 @@ def join_songs(
 
 
 def _chosen(
-    within: Numbers,
-    owner: Numbers,
-    counts: Numbers,
+    within: Int64Array,
+    owner: Int64Array,
+    counts: Int64Array,
     limit: int,
     rng: np.random.Generator | None,
-) -> npt.NDArray[np.bool_]:
+) -> BoolArray:
     """Return which rows stay so that no song has more than `limit`."""
     if rng is None:  # row i of T stays where i * limit / T passes a whole number
         total = counts[owner]
         step = within * limit // total
-        spread: npt.NDArray[np.bool_] = (total <= limit) | (step != (within - 1) * limit // total)
+        spread: BoolArray = (total <= limit) | (step != (within - 1) * limit // total)
         return spread
     order = np.lexsort((rng.random(len(owner)), owner))
     place = np.empty(len(owner), np.int64)
     place[order] = within  # rows of a song are contiguous, so its places are 0 to T - 1
-    chosen: npt.NDArray[np.bool_] = place < limit
+    chosen: BoolArray = place < limit
     return chosen

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -15,7 +14,7 @@ from audiorec.files.arrow import floats
 from audiorec.store.problems import Block, Problem, check_hashes
 from audiorec.store.schema import StoreMetadata
 from audiorec.tagger.statistics import summarize
-from audiorec.types import STATISTICS, FloatArray
+from audiorec.types import STATISTICS, FloatArray, Int64Array
 
 SUM_ROUNDING = 1e-3  # of a head's scores, which sum to 1
 MEAN_TOLERANCE = 1e-4  # of a mean over segments, relative
@@ -145,7 +144,7 @@ def _feature_reason(series: FloatArray, mean: FloatArray, song: Song) -> str:
     return ""
 
 
-def _series(block: Block, name: str, width: int) -> tuple[npt.NDArray[np.int64], FloatArray]:
+def _series(block: Block, name: str, width: int) -> tuple[Int64Array, FloatArray]:
     """Return where each row's series begins, shape (rows + 1,), and all series as one."""
     column = block.column(name)
     lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)

@@ -32,7 +32,7 @@ from audiorec.store.parquet import (
     write_table,
 )
 from audiorec.store.schema import Kind, StoreMetadata
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 __all__ = ["VectorStore", "write_table"]
 
@@ -159,7 +159,7 @@ class VectorStore:
                 raise StoreError(f"{self.path}: the vector of {self.ids[row]!r} is not finite")
             yield block
 
-    def read_rows(self, numbers: Sequence[int] | np.ndarray[Any, np.dtype[np.int64]]) -> FloatArray:
+    def read_rows(self, numbers: Sequence[int] | Int64Array) -> FloatArray:
         """Read the vectors of some rows: shape (Q, V), float32, in the order asked for.
 
         Only the row groups that hold them are read.
@@ -237,12 +237,12 @@ class VectorStore:
         number = pc.index(self.column("uri"), strings([uri])[0]).as_py()
         return None if number < 0 else self.ids[number]
 
-    def mask(self, song_ids: Iterable[str]) -> np.ndarray[Any, np.dtype[np.bool_]]:
+    def mask(self, song_ids: Iterable[str]) -> BoolArray:
         """Return which rows have one of these ids: shape (n,), bool."""
         return flags(pc.is_in(self._ids, value_set=strings(list(song_ids))))
 
     @cached_property
-    def ranks(self) -> np.ndarray[Any, np.dtype[np.int64]]:
+    def ranks(self) -> Int64Array:
         """Place of each row in the order of ids: shape (n,), int64."""
         ranks = np.arange(len(self))
         if not self._sorted:

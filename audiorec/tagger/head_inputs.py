@@ -8,14 +8,11 @@ tags apart better, and carry less well to other artists and recordings.
 from collections.abc import Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.types import Features
+from audiorec.types import Features, Float64Array
 
 OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
-
-Float64Array = npt.NDArray[np.float64]
 
 
 def split_input(name: str) -> tuple[str, str]:

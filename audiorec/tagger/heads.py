@@ -29,8 +29,8 @@ from safetensors.numpy import save
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, Float64Array, assemble, split_input
-from audiorec.types import Features, FloatArray
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
+from audiorec.types import Features, Float64Array, FloatArray
 
 FORMAT_VERSION = 1
 METADATA_KEY = "audiorec_head"

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.types import STATISTICS, FloatArray
+from audiorec.types import STATISTICS, Float64Array, FloatArray
 
 # A column whose largest deviation from its mean is below this part of its largest value is
 # constant: float32 scores carry seven digits, so what is left is their rounding noise.
@@ -57,7 +57,7 @@ def summarize(scores: npt.NDArray[np.floating]) -> FloatArray:
     return moments(scores).ravel().astype(np.float32)
 
 
-def moments(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def moments(scores: npt.NDArray[np.floating]) -> Float64Array:
     """Return the six statistics of each class in float64.
 
     Parameters
@@ -120,7 +120,7 @@ def moments(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
     return np.stack([values[name] for name in STATISTICS], axis=1)
 
 
-def _sorted_columns(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
+def _sorted_columns(scores: npt.NDArray[np.floating]) -> Float64Array:
     """Check the scores and return them as (H, T), each class in rising order.
 
     Sorting makes the sums, and with them every bit of the result, free of the segments'
@@ -128,7 +128,7 @@ def _sorted_columns(scores: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]
     """
     if scores.ndim != 2 or 0 in scores.shape:
         raise ShapeError(f"scores must have shape (T >= 1, H >= 1), got {scores.shape}")
-    columns: npt.NDArray[np.float64] = np.sort(scores.T.astype(np.float64), axis=1)
+    columns: Float64Array = np.sort(scores.T.astype(np.float64), axis=1)
     # NaN sorts last and fails the comparison as well.
     if not (np.abs(columns[:, [0, -1]]) <= LARGEST_SCORE).all():
         usable = (np.abs(scores.astype(np.float64)) <= LARGEST_SCORE).all(axis=1)

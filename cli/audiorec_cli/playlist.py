@@ -23,9 +23,8 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.playlists.playlist import Curve, Playlist, Wish
-    from audiorec.search.filters import Mask
     from audiorec.search.library import Library
-    from audiorec.types import FloatArray
+    from audiorec.types import BoolArray, FloatArray
 
 EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between
 COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
@@ -110,7 +109,7 @@ def playlist(
     _say_what_is_off(store, found, wish)
 
 
-def _curves(store: "Library", texts: Sequence[str], allowed: "Mask") -> "list[Curve]":
+def _curves(store: "Library", texts: Sequence[str], allowed: "BoolArray") -> "list[Curve]":
     """Read ``class:shape``; a shape in words goes from about the lowest to the highest score."""
     import numpy as np
 

@@ -8,13 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.learning.negatives import Flags, NegativeSampler
+from audiorec.learning.negatives import NegativeSampler
 from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.store.segments import SongSegments
-from audiorec.types import FloatArray, Numbers, Pairs
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -46,8 +45,8 @@ class TrainingData:
     """
 
     songs: SongSegments
-    groups: Numbers
-    pool: Numbers
+    groups: Int64Array
+    pool: Int64Array
     liked: Pairs
     disliked: Pairs
     heard: Pairs
@@ -75,11 +74,11 @@ class Batch:
         Seeds whatever else is drawn for this batch.
     """
 
-    anchor: Numbers
-    liked: Numbers
-    others: Numbers
-    usable: Flags
-    is_disliked: Flags
+    anchor: Int64Array
+    liked: Int64Array
+    others: Int64Array
+    usable: BoolArray
+    is_disliked: BoolArray
     key: tuple[int, int, int]
 
 
@@ -108,7 +107,7 @@ class Batches:
         for number in range(first, len(self)):
             yield self._batch(pairs[number * size : (number + 1) * size], epoch, number)
 
-    def _batch(self, pairs: Numbers, epoch: int, number: int) -> Batch:
+    def _batch(self, pairs: Int64Array, epoch: int, number: int) -> Batch:
         anchor = self.data.liked.user[pairs].astype(np.int64)
         liked = self.data.liked.song[pairs].astype(np.int64)
         key = (self.recipe.seed, epoch, number)
@@ -119,10 +118,10 @@ class Batches:
         return Batch(anchor, liked, others, usable, is_disliked, key)
 
 
-def _pair_weights(data: TrainingData, balance: float) -> npt.NDArray[np.float64]:
+def _pair_weights(data: TrainingData, balance: float) -> Float64Array:
     """Return the chance of each liked pair: shape (P,), sums to 1."""
     artist = data.groups[data.liked.song]
     pairs_of = np.bincount(artist)
     weights = pairs_of[artist].astype(np.float64) ** -balance
-    scaled: npt.NDArray[np.float64] = weights / weights.sum()
+    scaled: Float64Array = weights / weights.sum()
     return scaled

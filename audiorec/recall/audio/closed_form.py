@@ -11,11 +11,9 @@ only for as long as artists that were held out gain.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from audiorec.types import FloatArray, Numbers, Pairs
+from audiorec.types import Float64Array, FloatArray, Int64Array, Pairs
 
-Float64Array = npt.NDArray[np.float64]
 # Of two like-minded sums the larger is of more listeners, not of better ones: a sum of n users
 # is divided by n to this power.
 BALANCE = 0.75
@@ -34,7 +32,7 @@ def fit_map(
     users: FloatArray,
     liked: Pairs,
     features: FloatArray,
-    groups: Numbers,
+    groups: Int64Array,
     ridge: Ridge = Ridge(),
 ) -> FloatArray:
     """Fit the linear map.
@@ -76,7 +74,7 @@ def fit_map(
 
 
 def _artist_means(
-    features: FloatArray, groups: Numbers, artists: Numbers, songs: Numbers
+    features: FloatArray, groups: Int64Array, artists: Int64Array, songs: Int64Array
 ) -> Float64Array:
     """Return the mean features of each artist's songs among `songs`: shape (G, D)."""
     place = np.searchsorted(artists, groups[songs])

@@ -21,7 +21,7 @@ from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.held_out import Part, Parts
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.segments import SongSegments
-from audiorec.types import FloatArray, Numbers, Pairs, Preferences
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs, Preferences
 
 JUDGED_USERS = 2_000  # at most, when training asks whether artists that were held out gain
 MIN_JUDGED = 5  # users; fewer say nothing
@@ -66,7 +66,7 @@ class Material:
 
     data: TrainingData
     panel: Panel | None
-    panel_songs: Numbers
+    panel_songs: Int64Array
     fingerprint: str
 
     def judge(self, anchors: FloatArray, songs: FloatArray) -> float:
@@ -178,11 +178,11 @@ def _embeddings(anchors: Anchors, liked: Pairs, n_songs: int, dimension: int) ->
 def make_panel(
     pairs: Mapping[str, Pairs],
     n_users: int,
-    songs: Numbers,
+    songs: Int64Array,
     *,
     seed: int = 0,
     most: int = 0,
-    users: npt.NDArray[np.bool_] | None = None,
+    users: BoolArray | None = None,
 ) -> Panel | None:
     """Choose who is judged on which songs.
 
@@ -224,7 +224,7 @@ def make_panel(
     )
 
 
-def _matrix(pairs: Pairs, users: Numbers, songs: Numbers, n_users: int) -> npt.NDArray[np.bool_]:
+def _matrix(pairs: Pairs, users: Int64Array, songs: Int64Array, n_users: int) -> BoolArray:
     """Return which of the users has a pair with which of the songs: shape (Q, n), bool."""
     place = np.full(n_users, -1, np.int64)
     place[users] = np.arange(len(users))
@@ -234,13 +234,13 @@ def _matrix(pairs: Pairs, users: Numbers, songs: Numbers, n_users: int) -> npt.N
     return found
 
 
-def _moved(pairs: Pairs, place: Numbers) -> Pairs:
+def _moved(pairs: Pairs, place: Int64Array) -> Pairs:
     kept = pairs.take(place[pairs.user] >= 0)
     user = place[kept.user].astype(np.int32)
     return Pairs(user, kept.song, kept.weight, kept.time)
 
 
-def _fingerprint(data: TrainingData, panel_songs: Numbers, panel: Panel | None) -> str:
+def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | None) -> str:
     digest = hashlib.sha256("\0".join(data.songs.song_ids).encode("utf-8", "surrogatepass"))
     arrays: list[npt.NDArray[Any]] = [data.songs.offsets, data.groups, data.pool, panel_songs]
     for pairs in (data.liked, data.disliked, data.heard):

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from audiorec.errors import ShapeError, WeightsError
 from audiorec.recall.audio.tower_spec import WEIGHT_LIMIT, TowerSpec
 from audiorec.store.segments import SongSegments
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 SONGS_AT_ONCE = 256
 Tensors = Mapping[str, npt.NDArray[Any]]
@@ -70,7 +70,7 @@ class Embedder:
             embeddings[first : first + SONGS_AT_ONCE] = self._block(rows, offsets - offsets[0])
         return embeddings
 
-    def _block(self, rows: FloatArray, offsets: npt.NDArray[np.int64]) -> FloatArray:
+    def _block(self, rows: FloatArray, offsets: Int64Array) -> FloatArray:
         t = self._tensors
         x = (rows - t["mean"]) / t["scale"]
         mapped = x @ t["linear.weight"].T + t["linear.bias"]

@@ -29,7 +29,7 @@ from audiorec.store.segments import SongSegments, join_songs
 from audiorec.store.store import VectorStore
 from audiorec.tagger.backbone_torch import HIDDEN, load_network
 from audiorec.tagger.weights import BackboneName, backbone_weights, weights_path
-from audiorec.types import FloatArray, Numbers
+from audiorec.types import FloatArray, Int64Array
 
 CACHE_FOLDER = "log_mels"
 CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
@@ -65,7 +65,7 @@ class Songs(ABC):
     identity: str
 
     @abstractmethod
-    def load(self, rows: Numbers, max_segments: int) -> tuple[SongSegments, Numbers]:
+    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
         """Return the segments of some songs, and the numbers of those that could be heard."""
 
     @abstractmethod
@@ -88,7 +88,7 @@ class FeatureSongs(Songs):
         self.extractor_id = self.file.extractor_id
         self.audio_spec = dict(self.file.spec)
 
-    def load(self, rows: Numbers, max_segments: int) -> tuple[SongSegments, Numbers]:
+    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
         """Read the features; every song has some."""
         return self.file.read(rows, max_segments=max_segments), rows
 
@@ -124,7 +124,7 @@ class LogMelSongs(Songs):
         self.audio_spec = self.spec.to_dict()
         self.identity = f"{backbone} {backbone_weights(backbone).sha256}"
 
-    def load(self, rows: Numbers, max_segments: int) -> tuple[SongSegments, Numbers]:
+    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
         """Decode the songs; those that cannot be read any more are left out."""
         uris = self.store.column("uri").take(rows).to_pylist()
         sources = [make_source(u, self.ids[r]) for u, r in zip(uris, rows, strict=True)]

@@ -28,7 +28,7 @@ from audiorec.recall.audio.model import MetricModel
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Numbers, Pairs
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Pairs
 
 PANELS = {"artists": Part.TEST, "new_songs": Part.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
@@ -179,7 +179,7 @@ class _Work:
         return assign_parts(self.ids, self.groups, split)
 
     def panel(
-        self, songs: Numbers, known: Numbers, *, k: int, rng: np.random.Generator
+        self, songs: Int64Array, known: Int64Array, *, k: int, rng: np.random.Generator
     ) -> Comparison | None:
         """Compare all methods on some songs; None if too few users can be judged."""
         likes_known = np.zeros(len(self.users), np.bool_)
@@ -191,7 +191,7 @@ class _Work:
         return compare(panel, self._methods(songs, known, history, panel.likes), k=k, rng=rng)
 
     def _methods(
-        self, songs: Numbers, known: Numbers, history: Pairs, likes: Numbers
+        self, songs: Int64Array, known: Int64Array, history: Pairs, likes: Int64Array
     ) -> dict[str, Method]:
         users, embedded = self.users, self.songs[songs]
         methods: dict[str, Method] = {
@@ -224,8 +224,8 @@ class _Work:
 def _centroid(
     features: FloatArray,
     components: int | None,
-    songs: Numbers,
-    known: Numbers,
+    songs: Int64Array,
+    known: Int64Array,
     history: Pairs,
     n_users: int,
 ) -> Method:
@@ -234,21 +234,19 @@ def _centroid(
     return lambda who: tastes[who] @ everything[songs].T
 
 
-def _random(who: Numbers, n_songs: int, seed: int) -> npt.NDArray[np.floating]:
+def _random(who: Int64Array, n_songs: int, seed: int) -> npt.NDArray[np.floating]:
     return np.stack([np.random.default_rng([seed, 1, int(u)]).random(n_songs) for u in who])
 
 
 def _shuffled(
-    similarities: npt.NDArray[np.floating], who: Numbers, seed: int
+    similarities: npt.NDArray[np.floating], who: Int64Array, seed: int
 ) -> npt.NDArray[np.floating]:
     """Give every user the songs' audio in an order of chance, each user another one."""
     rngs = [np.random.default_rng([seed, 2, int(user)]) for user in who]
     return np.stack([rng.permutation(row) for rng, row in zip(rngs, similarities, strict=True)])
 
 
-def _users(
-    path: Path, ids: tuple[str, ...], model: MetricModel
-) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+def _users(path: Path, ids: tuple[str, ...], model: MetricModel) -> tuple[FloatArray, BoolArray]:
     """Return the users' unit embeddings, and which users have one."""
     table = EmbeddingTable.open(path, kind="users")
     model.check_space({table.model_id, table.metadata.space}, str(path))
@@ -288,5 +286,5 @@ def _vectors(store: VectorStore, ids: tuple[str, ...]) -> FloatArray:
     return found
 
 
-def _numbered(pairs: Pairs, number: npt.NDArray[np.int32]) -> Pairs:
+def _numbered(pairs: Pairs, number: Int32Array) -> Pairs:
     return Pairs(pairs.user, number[pairs.song], pairs.weight, pairs.time)

@@ -9,9 +9,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
 from audiorec.errors import SpecMismatchError, WeightsError
 from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
 from audiorec.recall.audio.embedder import Embedder
@@ -144,7 +141,7 @@ class MetricModel:
 def save_model(
     path: str | os.PathLike[str],
     *,
-    tensors: Mapping[str, npt.NDArray[np.float32]],
+    tensors: Mapping[str, FloatArray],
     config: Mapping[str, Any],
     card: str,
     metrics: str,

@@ -15,7 +15,7 @@ from audiorec.recall.audio.held_out_songs import find_store, groups_of
 from audiorec.recall.audio.inputs import Songs
 from audiorec.recall.audio.options import TrainingOptions
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import IntArray, Numbers, Pairs, Preferences
+from audiorec.types import Int32Array, Int64Array, Pairs, Preferences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -125,7 +125,7 @@ def _of_users(
     return anchors, {n: _of_songs(getattr(preferences, n), number) for n in SIDES}
 
 
-def _worth_loading(songs: Songs, pairs: Mapping[str, Pairs], parts: Parts) -> Numbers:
+def _worth_loading(songs: Songs, pairs: Mapping[str, Pairs], parts: Parts) -> Int64Array:
     """Return the songs that may be learnt from or that say when to stop."""
     wanted = (parts == Part.TRAIN) | (parts == Part.VALID)
     if songs.end_to_end:  # what nobody met would cost as much to decode as the rest
@@ -139,7 +139,7 @@ def _worth_loading(songs: Songs, pairs: Mapping[str, Pairs], parts: Parts) -> Nu
     return chosen
 
 
-def _renumbered(pairs: Pairs, chosen: Numbers, users_too: bool) -> Pairs:
+def _renumbered(pairs: Pairs, chosen: Int64Array, users_too: bool) -> Pairs:
     """Give the chosen songs numbers from 0; pairs of other songs are left out."""
     users = pairs.user.max(initial=0) if users_too else 0
     last = max(int(pairs.song.max(initial=0)), int(chosen.max(initial=0)), int(users))
@@ -153,7 +153,7 @@ def _renumbered(pairs: Pairs, chosen: Numbers, users_too: bool) -> Pairs:
     return Pairs(user, place[kept.song], kept.weight, kept.time)
 
 
-def _of_songs(pairs: Pairs, number: IntArray) -> Pairs:
+def _of_songs(pairs: Pairs, number: Int32Array) -> Pairs:
     return Pairs(pairs.user, number[pairs.song], pairs.weight, pairs.time)
 
 

@@ -40,7 +40,7 @@ from audiorec.recall.audio.end_to_end import EndToEndTower
 from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.recall.audio.tower import Tower
 from audiorec.store.segments import SongSegments
-from audiorec.types import FloatArray, Numbers
+from audiorec.types import FloatArray, Int64Array
 
 AudioTower = Tower | EndToEndTower
 Judge = Callable[[FloatArray, FloatArray], float]
@@ -237,7 +237,7 @@ class _Trainer:
         self.optimiser.step()
         return float(loss.detach())
 
-    def _anchors(self, numbers: Numbers, rng: np.random.Generator) -> Tensor:
+    def _anchors(self, numbers: Int64Array, rng: np.random.Generator) -> Tensor:
         """Return the anchors' embeddings, (B, E)."""
         if self.data.anchors is None:
             unique, place = np.unique(numbers, return_inverse=True)
@@ -246,12 +246,12 @@ class _Trainer:
         table = self.model["anchors"](index) if self.fixed is None else self.fixed[index]
         return functional.normalize(table, dim=1)
 
-    def _embed(self, songs: Numbers, rng: np.random.Generator) -> Tensor:
+    def _embed(self, songs: Int64Array, rng: np.random.Generator) -> Tensor:
         """Return the embeddings of some songs by a few segments of each, (n, E)."""
         limit = self.recipe.segments
         return _embed(self.tower, self.data.songs, songs, limit, self.device, rng)
 
-    def _chosen(self, batch: Batch, anchors: Tensor) -> tuple[Numbers, Any]:
+    def _chosen(self, batch: Batch, anchors: Tensor) -> tuple[Int64Array, Any]:
         """Return the songs that stand against the liked ones, and which count."""
         rule = self.recipe.negatives
         if not rule.semi_hard:
@@ -346,7 +346,7 @@ class _Trainer:
 def _embed(
     tower: AudioTower,
     songs: SongSegments,
-    numbers: Numbers,
+    numbers: Int64Array,
     limit: int,
     device: str,
     rng: np.random.Generator | None = None,

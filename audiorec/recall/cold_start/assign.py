@@ -26,10 +26,8 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.topk import Rows, TopK
-from audiorec.types import FloatArray, IntArray
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
 
-Int64Array = npt.NDArray[np.int64]
-Flags = npt.NDArray[np.bool_]
 UNLIMITED = np.iinfo(np.int32).max
 
 
@@ -82,14 +80,14 @@ class Shown:
     similarity : ndarray, shape (E,), float32
     """
 
-    song: IntArray
-    user: IntArray
+    song: Int32Array
+    user: Int32Array
     similarity: FloatArray
 
     def __len__(self) -> int:
         return len(self.song)
 
-    def take(self, rows: npt.NDArray[np.integer] | Flags) -> "Shown":
+    def take(self, rows: npt.NDArray[np.integer] | BoolArray) -> "Shown":
         """Return some of the pairs."""
         return Shown(self.song[rows], self.user[rows], self.similarity[rows])
 
@@ -103,7 +101,7 @@ class Shown:
         song, user, similarity = (np.concatenate(pair) for pair in parts)
         return Shown(song, user, similarity)
 
-    def sorted_by(self, group: IntArray, other: IntArray) -> "Shown":
+    def sorted_by(self, group: Int32Array, other: Int32Array) -> "Shown":
         """Return the pairs by `group`, in it the most similar first, equals by `other`."""
         return self.take(np.lexsort((other, -self.similarity, group)))
 

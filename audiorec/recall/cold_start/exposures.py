@@ -7,12 +7,9 @@ by the better rank (among lists: by the earlier one), so they add up to the tota
 """
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
-
-Int64Array = npt.NDArray[np.int64]
-Float64Array = npt.NDArray[np.float64]
+from audiorec.types import Float64Array, Int64Array
 
 
 def rank_weights(rank: Int64Array) -> Float64Array:

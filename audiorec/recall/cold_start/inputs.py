@@ -8,7 +8,6 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_parquet
-from audiorec.listening.history import Int64Array
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
@@ -24,7 +23,7 @@ from audiorec.recall.cold_start.sides import (
 from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.library import Library
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import Preferences
+from audiorec.types import Int64Array, Preferences
 
 By = Literal["auto", "embedding", "vector"]
 SONG_ID = "song_id"

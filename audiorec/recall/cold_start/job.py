@@ -20,7 +20,6 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
-from audiorec.listening.history import Int64Array
 from audiorec.recall.cold_start.assign import Shown, assign
 from audiorec.recall.cold_start.exposures import list_totals
 from audiorec.recall.cold_start.lists import Lists, pairs_of
@@ -36,7 +35,7 @@ from audiorec.recall.cold_start.tables import (
 from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.topk import Rows, TopK, top_k
 from audiorec.spec import fingerprint
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 BLOCK_PAIRS = 1 << 18  # rows of the output that are made at a time
 MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, of one block

@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.listening.history import Int64Array
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
 from audiorec.recall.cold_start.plan import Plan
 from audiorec.recall.cold_start.sides import Side
 from audiorec.search.topk import TopK
+from audiorec.types import Int64Array
 
 SPARE = 64  # songs more than a list holds that are looked at where artists have a limit
 

@@ -21,11 +21,10 @@ import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import strings
-from audiorec.listening.history import Int64Array
 from audiorec.recall.cold_start.tastes import Tastes, numbers_of, store_similarity
 from audiorec.search.library import Library
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import FloatArray, Preferences
+from audiorec.types import FloatArray, Int64Array, Preferences
 
 ARTIST = "artist"
 # Up to here in memory; more is kept in a file that is mapped, and that the system may drop from

@@ -24,12 +24,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.files.arrow import floats, integers
 from audiorec.files.parquet_files import open_parquet
-from audiorec.listening.history import Int64Array
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
 from audiorec.recall.cold_start.exposures import rank_weights, whole_parts
 from audiorec.recall.cold_start.plan import ListOf
@@ -37,7 +35,7 @@ from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.store.parquet import store_errors
 from audiorec.store.schema import METADATA_KEY, vector_type
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int32Array, Int64Array
 
 FORMAT_VERSION = 1
 KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
@@ -159,7 +157,7 @@ def count_lists(path: Path, k: int) -> tuple[int, int, int]:
 
 
 def _exposures(
-    group: npt.NDArray[np.int32], rank: Int64Array, totals: Int64Array | None
+    group: Int32Array, rank: Int64Array, totals: Int64Array | None
 ) -> tuple[FloatArray, Int64Array]:
     """Return each pair's share of its list's exposures, and how many they are."""
     starts = np.flatnonzero(rank == 0)
@@ -174,7 +172,7 @@ def _exposures(
     return shares.astype(np.float32), parts
 
 
-def _preferences(tastes: Tastes, user: npt.NDArray[np.int32]) -> dict[str, Any]:
+def _preferences(tastes: Tastes, user: Int32Array) -> dict[str, Any]:
     users, place = np.unique(user, return_inverse=True)
     found = tastes.features(users.astype(np.int64))
     return {
@@ -195,7 +193,7 @@ def _float_array(values: FloatArray) -> Any:
     return pa.Array.from_buffers(pa.float32(), len(numbers), [None, pa.py_buffer(numbers)])
 
 
-def _ints(column: Any) -> npt.NDArray[np.int32]:
+def _ints(column: Any) -> Int32Array:
     chunks = [
         np.frombuffer(chunk.buffers()[1], np.int32, len(chunk), 4 * chunk.offset)
         for chunk in column.chunks

@@ -16,11 +16,9 @@ from copy import copy
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.listening.history import (
     Histories,
-    Int64Array,
     Likes,
     histories,
     mean_and_spread,
@@ -29,7 +27,7 @@ from audiorec.listening.history import (
 )
 from audiorec.search.library import Library
 from audiorec.search.similar import WEIGHTS_BY, Similarity
-from audiorec.types import FloatArray, Pairs, Preferences
+from audiorec.types import FloatArray, Int64Array, Pairs, Preferences
 
 BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
 HALF_LIFE_DAYS = 90.0
@@ -153,7 +151,7 @@ def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence
     return Likes.from_pairs(pairs, len(user_ids))
 
 
-def numbers_of(names: Sequence[str], among: Sequence[str]) -> npt.NDArray[np.int64]:
+def numbers_of(names: Sequence[str], among: Sequence[str]) -> Int64Array:
     """Return where each name stands in another list, -1 where it does not: shape (n,), int64."""
     places = {name: i for i, name in enumerate(among)}
     return np.fromiter((places.get(name, -1) for name in names), np.int64, len(names))

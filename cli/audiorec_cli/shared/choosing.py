@@ -9,8 +9,8 @@ from audiorec_cli.shared.console import say
 
 if TYPE_CHECKING:
     from audiorec.search.diversify import Limit
-    from audiorec.search.filters import Mask
     from audiorec.search.library import Library
+    from audiorec.types import BoolArray
 
 OnlyOption = Annotated[
     str | None,
@@ -34,7 +34,7 @@ KeepDuplicatesOption = Annotated[
 ]
 
 
-def allowed_songs(store: "Library", only: str | None, exclude: list[str] | None) -> "Mask":
+def allowed_songs(store: "Library", only: str | None, exclude: list[str] | None) -> "BoolArray":
     """Return the songs that meet the conditions and are not left out: shape (n,), bool."""
     from audiorec.search.conditions import parse_conditions
     from audiorec.search.filters import excluding, matching

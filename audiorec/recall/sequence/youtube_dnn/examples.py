@@ -7,13 +7,12 @@ be made again without those before them.
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.listening.history import Histories, Int64Array, Likes, Spans, before, histories
+from audiorec.listening.history import Histories, Likes, Spans, before, histories
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 # What random numbers are for; the second part of a seed.
 HELD_OUT, EPOCH, STEP, JUDGE = range(4)
@@ -60,7 +59,7 @@ class Examples:
         self.user = likes.user
         self._spans = before(likes, max_history=recipe.max_history)
 
-    def batch(self, places: Int64Array, *, drop: npt.NDArray[np.bool_] | None = None) -> Batch:
+    def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> Batch:
         """Return the examples at places in the sequences of likes.
 
         Parameters
@@ -80,7 +79,7 @@ class Examples:
         return Batch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
 
 
-def held_out(likes: Likes, recipe: UsersRecipe) -> npt.NDArray[np.bool_]:
+def held_out(likes: Likes, recipe: UsersRecipe) -> BoolArray:
     """Choose the likes that say when to stop: shape (E,), bool.
 
     Raises
@@ -110,7 +109,7 @@ def held_out(likes: Likes, recipe: UsersRecipe) -> npt.NDArray[np.bool_]:
 
 
 def epoch_places(
-    likes: Likes, learnt_from: npt.NDArray[np.bool_], recipe: UsersRecipe, epoch: int
+    likes: Likes, learnt_from: BoolArray, recipe: UsersRecipe, epoch: int
 ) -> Int64Array:
     """Return the examples of one epoch, shuffled: at most `targets_per_user` of each user."""
     rng = generator(recipe, EPOCH, epoch)

@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import InputError, SpecMismatchError
@@ -31,7 +30,7 @@ from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.users_data import UsersData
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Pairs, Preferences
+from audiorec.types import BoolArray, FloatArray, Pairs, Preferences
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -53,7 +52,7 @@ class SongInputs:
     def __bool__(self) -> bool:
         return self.vectors is not None or self.songs is not None
 
-    def look_up(self, song_ids: Sequence[str]) -> tuple[FloatArray, npt.NDArray[np.bool_]]:
+    def look_up(self, song_ids: Sequence[str]) -> tuple[FloatArray, BoolArray]:
         """Return the numbers of songs, (n, V) float32, and which songs have them, (n,) bool.
 
         A song counts only if every source has it; the numbers of the others are 0.

@@ -20,9 +20,9 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
-from audiorec.listening.history import Histories, Int64Array, Likes, histories, mean_inputs, whole
+from audiorec.listening.history import Histories, Likes, histories, mean_inputs, whole
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
 KIND = "users_model"
 N_COUNTS = 2  # columns that say how long a history is
@@ -46,7 +46,7 @@ class Catalogue:
 
     known: Int64Array
     inputs: FloatArray
-    has_input: npt.NDArray[np.bool_]
+    has_input: BoolArray
 
     def __len__(self) -> int:
         return len(self.known)
@@ -68,9 +68,9 @@ class UserEmbeddings:
     history: Int64Array
 
     @property
-    def profile_only(self) -> npt.NDArray[np.bool_]:
+    def profile_only(self) -> BoolArray:
         """Which users had no history, so that only their profile speaks: shape (U,), bool."""
-        none: npt.NDArray[np.bool_] = self.history == 0
+        none: BoolArray = self.history == 0
         return none
 
 
@@ -109,7 +109,7 @@ class UsersModel:
     song_bias: FloatArray
     id_embeddings: FloatArray
     song_inputs: FloatArray
-    has_input: npt.NDArray[np.bool_]
+    has_input: BoolArray
     input_mean: FloatArray
     input_scale: FloatArray
     layers: Layers
@@ -143,7 +143,7 @@ class UsersModel:
         self,
         song_ids: Sequence[str],
         vectors: FloatArray | None = None,
-        has_vector: npt.NDArray[np.bool_] | None = None,
+        has_vector: BoolArray | None = None,
     ) -> Catalogue:
         """Look up songs.
 
@@ -339,7 +339,7 @@ def length_columns(history: Int64Array, max_history: int) -> FloatArray:
 
 
 def standardised(
-    vectors: FloatArray, rows: npt.NDArray[np.bool_], mean: FloatArray, scale: FloatArray
+    vectors: FloatArray, rows: BoolArray, mean: FloatArray, scale: FloatArray
 ) -> FloatArray:
     """Return ``(vectors - mean) / scale``, and 0 in all other rows: shape (S, V), float32."""
     scaled = (vectors.astype(np.float64) - mean) / scale

@@ -22,7 +22,6 @@ from audiorec.errors import InputError
 from audiorec.files.atomic import replaced
 from audiorec.learning.sampled_softmax import Sampler, sampled_softmax_loss
 from audiorec.learning.torch_use import import_torch, one_thread
-from audiorec.listening.history import Int64Array
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
@@ -43,7 +42,7 @@ from audiorec.recall.sequence.youtube_dnn.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.users_data import UsersData, standardisation
 from audiorec.spec import fingerprint
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 PURPOSE = "training a user model"
 CHECKPOINT_FILE = "checkpoint.safetensors"

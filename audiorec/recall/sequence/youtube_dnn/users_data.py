@@ -7,12 +7,11 @@ from hashlib import sha256
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import ShapeError
 from audiorec.listening.history import Likes
 from audiorec.recall.sequence.youtube_dnn.profiles import Profiles
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray
 
 MIN_SCALE = 1e-6  # a column of vectors that does not vary is not blown up
 
@@ -38,7 +37,7 @@ class UsersData:
     likes: Likes
     song_ids: tuple[str, ...]
     vectors: FloatArray
-    has_vector: npt.NDArray[np.bool_]
+    has_vector: BoolArray
     profiles: Profiles
     info: Mapping[str, Any]
 

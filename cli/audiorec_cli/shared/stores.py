@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiorec.errors import InputError
+from audiorec.errors import MissingFileError
 
 if TYPE_CHECKING:
     from audiorec.search.library import Library
@@ -29,7 +29,7 @@ def open_vectors(given: Path | None) -> "Library":
 
     Raises
     ------
-    InputError
+    MissingFileError
         If there is none; says where it was looked for and how to make one.
     """
     from audiorec.search.library import Library
@@ -42,13 +42,13 @@ def vectors_path(given: Path | None) -> Path:
 
     Raises
     ------
-    InputError
+    MissingFileError
         As for `open_vectors`.
     """
     path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
     if not path.exists():
         hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
-        raise InputError(
+        raise MissingFileError(
             f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
         )
     return path

@@ -2,8 +2,10 @@
 
     paths ──find_songs──▶ [Source(song_id, path, uri, size, mtime_ns), ...]
 
-`audiorec.extraction.walk` says what counts as a song in a folder. A file that is named outright
-always counts: if it is broken, its failure is reported.
+In a folder a file counts as a song if its name ends like one or, with another ending or
+none, if its first bytes look like audio; what is hidden, or an AppleDouble file, does not.
+Symbolic links that lead out of the folder are not followed unless asked. A file that is named
+outright always counts: if it is broken, its failure is reported.
 
 What cannot be looked at is listed too, as a `Source` with a `problem`: a folder that cannot
 be listed, under its own name with a slash at the end, and a song that is there by name only.
@@ -12,14 +14,28 @@ be listed, under its own name with a slash at the end, and a song that is there 
 import errno
 import glob
 import os
+import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.extraction.walk import Unlisted, closed_to, system_reason, walk
 from audiorec.files.times import within_int64
 from audiorec.files.user_files import input_errors, table_rows
+
+AUDIO_EXTENSIONS = frozenset(
+    ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64".split()
+)
+# Not opened at all in a folder: what lies beside music in every collection.
+OTHER_EXTENSIONS = frozenset(
+    ".jpg .jpeg .png .gif .webp .bmp .txt .md .nfo .log .cue .m3u .m3u8 .pls .pdf .html .htm .xml "
+    ".json .csv .tsv .ini .db .sqlite .parquet .zip .rar .7z .gz .xz .lrc .url .sfv .md5 .torrent "
+    ".mp4 .mkv .avi .mov .webm .mid .midi .py".split()
+)
+MAGIC_BYTES = 12
+# A path, its name below the folder that was searched, and why it could not be looked at, or "".
+Found = tuple[str, str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,27 +102,22 @@ def find_songs(
     InputError
         If two files have one id.
     """
-    sources: list[Source] = []
-    expanded = list(_expand(paths, lambda closed: sources.append(_closed(closed, closed.name))))
-    folders = [p for p in expanded if os.path.isdir(p)]
+    expanded = list(_expand(paths))
+    folders = {path for path, _, problem in expanded if not problem and os.path.isdir(path)}
     rename = song_id or (lambda _path, default: default)
-    for path in expanded:
-        if path in folders:
-            name = f"{Path(path).resolve().name}/"
-            prefix = name if len(folders) > 1 else ""
-            closed: list[Unlisted] = []
-            walked = walk(
-                path,
-                include=include,
-                exclude=exclude,
-                follow_links=follow_links,
-                on_unlisted=closed.append,
-            )
-            found = [(file, prefix + relative) for file, relative in walked]
-            sources.extend(_closed(folder, prefix + folder.name or name) for folder in closed)
-        else:
-            found = [(path, os.path.basename(path))]
-        sources.extend(make_source(file, rename(file, printable(name))) for file, name in found)
+    sources: list[Source] = []
+    for given in expanded:
+        found, prefix, whole = [given], "", ""
+        if given[0] in folders:
+            whole = f"{Path(given[0]).resolve().name}/"
+            prefix = whole if len(folders) > 1 else ""
+            found = list(_walk(given[0], include, exclude, follow_links=follow_links))
+        for path, relative, problem in found:
+            name = printable(prefix + relative or whole)
+            if problem:
+                sources.append(_unseen(path, name, problem))
+            else:
+                sources.append(make_source(path, rename(path, name)))
     return _unique(sources)
 
 
@@ -165,24 +176,143 @@ def printable(text: str) -> str:
     return os.fsencode(text).decode("utf-8", "backslashreplace")
 
 
-def _expand(
-    paths: Sequence[str | os.PathLike[str]], on_unlisted: Callable[[Unlisted], None]
-) -> Iterator[str]:
-    """Yield paths, with globs resolved; `on_unlisted` gets the folders closed to a glob."""
+def matches(name: str, include: Sequence[str], exclude: Sequence[str]) -> bool:
+    """Whether a name is like one of `include`, if there are any, and like none of `exclude`."""
+    if any(fnmatch(name, pattern) for pattern in exclude):
+        return False
+    return not include or any(fnmatch(name, pattern) for pattern in include)
+
+
+def make_source(path: str, song_id: str) -> Source:
+    """Look at a file; one that cannot be looked at gets size -1 and the `Source.problem`."""
+    if "://" in path:  # in an object store, which is asked when the song is fetched
+        return _unseen(path, song_id, "")
+    try:
+        info = os.stat(path)
+    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
+        return _unseen(path, song_id, _system_reason(error))
+    return Source(song_id, path, uri_of(path), info.st_size, within_int64(info.st_mtime_ns))
+
+
+def uri_of(path: str) -> str:
+    """Return the absolute path in printable form; the address of an object store as it is."""
+    return printable(path if "://" in path else os.path.abspath(path))
+
+
+def _expand(paths: Sequence[str | os.PathLike[str]]) -> Iterator[Found]:
+    """Yield what the paths name, globs resolved, and the folders that are closed to a glob."""
     for given in paths:
         path = os.fspath(given)
         if _is_there(path):
-            yield path
+            yield path, os.path.basename(path), ""
         elif glob.has_magic(path):
-            matches = sorted(glob.glob(path, recursive=True))
-            closed = closed_to(path)
-            if not matches and not closed:
+            found = [(p, os.path.basename(p), "") for p in sorted(glob.glob(path, recursive=True))]
+            found += _closed_to(path)
+            if not found:
                 raise MissingFileError(f"{path}: no file matches")
-            for folder in closed:
-                on_unlisted(folder)
-            yield from matches
+            yield from found
         else:
             raise MissingFileError(f"{path}: no such file or folder")
+
+
+def _closed_to(pattern: str) -> list[Found]:
+    """List the folders that a glob would look into and cannot, by their whole path."""
+    parts = Path(pattern).parts
+    fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
+    base, wanted = os.path.join(*parts[:fixed]) if fixed else os.curdir, parts[fixed:]
+    errors: list[OSError] = []
+    for folder, subfolders, _ in os.walk(base, onerror=errors.append):
+        level = len(Path(os.path.relpath(folder, base)).parts)
+        if "**" not in wanted[: level + 1]:  # on each level only the folders that the glob names
+            deeper = level + 1 < len(wanted)
+            subfolders[:] = [d for d in subfolders if deeper and fnmatch(d, wanted[level])]
+    closed = (_unlisted(error, base) for error in errors)
+    return [(path, f"{Path(path).as_posix().rstrip('/')}/", why) for path, _, why in closed]
+
+
+def _walk(
+    root: str, include: Sequence[str], exclude: Sequence[str], *, follow_links: bool
+) -> Iterator[Found]:
+    """Yield the songs of a folder and of those below it, then the folders that are closed."""
+    real_root = os.path.realpath(root)
+    seen = {real_root}
+    closed: list[OSError] = []
+    for folder, subfolders, files in os.walk(root, followlinks=follow_links, onerror=closed.append):
+        subfolders[:] = sorted(d for d in subfolders if not d.startswith((".", "__MACOSX")))
+        if follow_links:  # a loop of links leads back to a folder that was seen
+            subfolders[:] = [d for d in subfolders if _is_new(os.path.join(folder, d), seen)]
+        for name in sorted(files):
+            path = os.path.join(folder, name)
+            relative = _relative(path, root)
+            inside = follow_links or _lies_in(path, real_root)
+            if inside and matches(relative, include, exclude) and _is_song(path):
+                yield path, relative, ""
+    for path, name, problem in (_unlisted(error, root) for error in closed):
+        if not any(fnmatch(n, pattern) for n in (name, name.rstrip("/")) for pattern in exclude):
+            yield path, name, problem
+
+
+def _unlisted(error: OSError, root: str) -> Found:
+    folder = os.fspath(error.filename or root)
+    name = "" if folder == root else f"{_relative(folder, root)}/"
+    return folder, name, f"the folder cannot be listed: {_system_reason(error)}"
+
+
+def _system_reason(error: Exception) -> str:
+    return (getattr(error, "strerror", None) or str(error)).lower()
+
+
+def _relative(path: str, root: str) -> str:
+    return PurePosixPath(os.path.relpath(path, root).replace(os.sep, "/")).as_posix()
+
+
+def _is_new(folder: str, seen: set[str]) -> bool:
+    real = os.path.realpath(folder)
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
+
+
+def _lies_in(path: str, real_root: str) -> bool:
+    if not os.path.islink(path):
+        return True
+    try:
+        os.stat(path)
+    except PermissionError:  # it leads somewhere: not followed if that is outside
+        pass
+    except OSError:
+        return True  # a link to nothing is a failure of its own
+    try:
+        return os.path.commonpath([os.path.realpath(path), real_root]) == real_root
+    except ValueError:  # on another drive
+        return False
+
+
+def _is_song(path: str) -> bool:
+    name = os.path.basename(path)
+    if name.startswith("."):
+        return False
+    extension = os.path.splitext(name)[1].lower()
+    if extension in AUDIO_EXTENSIONS:
+        return True
+    return extension not in OTHER_EXTENSIONS and _begins_like_audio(path)
+
+
+def _begins_like_audio(path: str) -> bool:
+    """Whether the first bytes are those of audio; also if they are there and cannot be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return False
+        with open(path, "rb") as file:
+            head = file.read(MAGIC_BYTES)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    riff = head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
+    aiff = head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
+    m4a = head[4:8] == b"ftyp" and head[8:] in (b"M4A ", b"M4B ")
+    return riff or aiff or m4a or head[:4] in (b"fLaC", b"OggS") or head[:3] == b"ID3"
 
 
 def _is_there(path: str) -> bool:
@@ -196,28 +326,8 @@ def _is_there(path: str) -> bool:
     return True
 
 
-def make_source(path: str, song_id: str) -> Source:
-    """Look at a file; one that cannot be looked at gets size -1 and the `Source.problem`."""
-    if "://" in path:  # in an object store, which is asked when the song is fetched
-        return _unseen(path, song_id, "")
-    try:
-        info = os.stat(path)
-    except (OSError, ValueError) as error:  # ValueError: a name with a zero byte
-        return _unseen(path, song_id, system_reason(error))
-    return Source(song_id, path, uri_of(path), info.st_size, within_int64(info.st_mtime_ns))
-
-
-def uri_of(path: str) -> str:
-    """Return the absolute path in printable form; the address of an object store as it is."""
-    return printable(path if "://" in path else os.path.abspath(path))
-
-
 def _unseen(path: str, song_id: str, problem: str) -> Source:
     return Source(song_id, path, uri_of(path), -1, -1, problem)
-
-
-def _closed(folder: Unlisted, name: str) -> Source:
-    return _unseen(folder.path, printable(name), folder.problem)
 
 
 def _relative_name(path: str, root: Path | None) -> str:

@@ -34,8 +34,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
-from audiorec.extraction.catalogue import Source, find_songs, make_source, printable
-from audiorec.extraction.walk import AUDIO_EXTENSIONS, matches
+from audiorec.extraction.catalogue import (
+    AUDIO_EXTENSIONS,
+    Source,
+    find_songs,
+    make_source,
+    matches,
+    printable,
+    uri_of,
+)
 from audiorec.files.parquet_files import WRITING, open_parquet
 from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put
 from audiorec.files.times import within_int64
@@ -229,10 +236,9 @@ class Manifest:
             size, mtime_ns = (_number(row.get(name)) for name in ("size", "mtime_ns"))
         except (ValueError, TypeError) as error:
             raise InputError(f"{self.place}: row {number}: {error}") from error
-        uri = path if is_uri(path) else printable(os.path.abspath(path))  # noqa: PTH100
         name = str(row.get("song_id") or printable(str(written)))
         problem = str(row.get("problem") or "") if self._is_ours else ""
-        return Source(name, path, uri, size, mtime_ns, problem)
+        return Source(name, path, uri_of(path), size, mtime_ns, problem)
 
 
 def look_at(source: Source) -> Source:

@@ -1,19 +1,28 @@
-"""What a run has to do: the songs found, compared with the songs already known.
+"""What a run has to do, and which rows of its store stay.
 
-    sources, known, failed ──plan_run──▶ Plan(todo, unchanged, relabelled, failed_before)
+    sources, known, failed ──plan_run─────▶ Plan(todo, unchanged, relabelled, failed_before)
+    the same, at the end   ──rows_to_drop─▶ Dropped(song_ids, healed, kept)
 
 A file is taken for unchanged when its path, size and modification time are as they were.
 Everything else is opened, and there the content hash decides: a song that was moved,
-renamed or retagged is recognised by its audio and keeps its vector.
+renamed or retagged is recognised by its audio and keeps its vector. A place that could not be
+looked at has neither size nor time that could say "as before": it is tried in every run.
 
-A place that could not be looked at has neither size nor time that could say "as before": it
-is tried in every run.
+A row goes only if its song is known to be gone. A folder without permission, a disk that
+does not answer or is not mounted, a path beyond the system's limit: none of them says so.
 """
 
-from collections.abc import Iterable
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
 
 from audiorec.extraction.catalogue import Source
+
+_ESCAPE = re.compile(rb"\\x([89a-f][0-9a-f])")  # a byte that is not UTF-8, in a uri
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +78,9 @@ def plan_run(
     *,
     retry_failed: bool = False,
 ) -> Plan:
-    """Compare what was found with what is known.
+    """Compare what was found with the output files and what an interrupted run left.
 
-    Parameters
-    ----------
-    sources : iterable of Source
-        What a catalogue found.
-    known, failed
-        What the output files and an interrupted run hold.
-    retry_failed : bool
-        Try again what failed, changed or not.
+    With `retry_failed`, what failed is tried again, changed or not.
     """
     by_place = {(k.uri, k.size, k.mtime_ns): k for k in known}
     failures = {(f.uri, f.size, f.mtime_ns) for f in failed}
@@ -97,3 +99,161 @@ def plan_run(
         else:
             plan.todo.append(source)
     return plan
+
+
+@dataclass(frozen=True, slots=True)
+class Dropped:
+    """Rows that go at the end of a run.
+
+    Attributes
+    ----------
+    song_ids : set of str
+    healed : set of str
+        Those of them that are folders which could not be listed once, and can be now.
+    kept : Counter of str
+        How many rows stay although their file was not found, by the folder to blame: one
+        that cannot be looked at, or that is empty as if its disk were not mounted.
+    """
+
+    song_ids: set[str] = field(default_factory=set)
+    healed: set[str] = field(default_factory=set)
+    kept: Counter[str] = field(default_factory=Counter)
+
+
+def rows_to_drop(
+    sources: Sequence[Source],
+    songs: Sequence[KnownSong],
+    failures: Sequence[KnownFailure],
+    *,
+    moved: Collection[str] = (),
+    prune: bool = False,
+    roots: Iterable[str] = (),
+) -> Dropped:
+    """Find the rows whose file goes by another name now, has moved or, with `prune`, is gone.
+
+    `moved` are content hashes of songs that were found at a new place; `roots` the folders
+    that were searched, as uris. Below a root without a single song nothing counts as gone:
+    its disk may not be mounted.
+    """
+    ids = {source.song_id for source in sources}
+    places = {source.uri for source in sources}
+    rows = [(k.song_id, k.uri) for k in songs] + [(f.song_id, f.uri) for f in failures]
+    dropped = Dropped({name for name, uri in rows if uri in places} - ids)
+    dropped.song_ids.update(
+        k.song_id
+        for k in songs
+        if k.content_hash in moved and k.song_id not in ids and is_there(k.uri) is False
+    )
+    dropped.healed.update(
+        f.song_id
+        for f in failures
+        if f.song_id.endswith("/") and f.song_id not in ids and _can_be_listed(f.uri)
+    )
+    dropped.song_ids.update(dropped.healed)
+    if prune:
+        done = ids | dropped.song_ids
+        unseen = [source.uri for source in sources if source.problem]
+        seen = [source.uri for source in sources if not source.problem]
+        unseen += [root for root in roots if not any(_is_below(uri, root) for uri in seen)]
+        _prune(dropped, [row for row in rows if row[0] not in done], unseen)
+    return dropped
+
+
+def _prune(dropped: Dropped, rows: Sequence[tuple[str, str]], unseen: Sequence[str]) -> None:
+    """Drop rows whose file is gone, and count those that nobody can tell of."""
+    hiding_place = _hiding_place(unseen)
+    for name, uri in rows:
+        there, folder = is_there(uri), Path(uri).parent
+        if there or "://" in uri:
+            continue
+        place = str(folder) if there is None else hiding_place(folder)
+        if place is None:
+            dropped.song_ids.add(name)
+        else:
+            dropped.kept[place] += 1
+
+
+def failures_to_report(
+    unseen: Sequence[Source], with_vector: Collection[str], *, prune: bool = False
+) -> list[Source]:
+    """Choose under which names places that could not be looked at become failures.
+
+    A failure takes the place of the song's vector. A song that has one and cannot be seen
+    keeps it, and its folder is reported instead, once for all of its songs. With `prune`
+    that does not hold for a song that is gone.
+    """
+    hiding_place = _hiding_place([])
+    reported: list[Source] = []
+    by_folder: dict[Path, list[Source]] = {}
+    for source in unseen:
+        folder = Path(source.uri).parent
+        pruned = prune and is_there(source.uri) is False and hiding_place(folder) is None
+        if source.song_id in with_vector and not pruned:
+            by_folder.setdefault(folder, []).append(source)
+        else:
+            reported.append(source)
+    for folder, songs in by_folder.items():
+        more = f" and {len(songs) - 1} more" if len(songs) > 1 else ""
+        problem = f"{Path(songs[0].uri).name}{more}: {songs[0].problem}; vectors are kept"
+        name = f"{folder.as_posix().rstrip('/')}/"
+        reported.append(Source(name, str(folder), str(folder), -1, -1, problem))
+    return reported
+
+
+def is_there(uri: str) -> bool | None:
+    """Whether a file, or a link, is at its place; None if there is no telling."""
+    if "://" in uri:
+        return None
+    for path in _spellings(uri):
+        try:
+            os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # a zero byte: on no disk
+            continue
+        except OSError:
+            return None
+        return True
+    return None if "\\x" in uri else False  # an escaped name cannot be looked up for certain
+
+
+def _spellings(uri: str) -> set[bytes]:
+    """Return the paths that a uri may stand for: as it is, and with its escapes undone."""
+    name = os.fsencode(uri)
+    return {name, _ESCAPE.sub(lambda found: bytes.fromhex(found[1].decode()), name)}
+
+
+def _can_be_listed(uri: str) -> bool:
+    for path in _spellings(uri):
+        try:
+            with os.scandir(path):
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def _is_below(uri: str, place: str) -> bool:
+    return uri == place or uri.startswith(place.rstrip(os.sep) + os.sep)
+
+
+def _hiding_place(unseen: Sequence[str]) -> Callable[[Path], str | None]:
+    """Make a function that says what may hide the songs of a folder; None if nothing does."""
+
+    @cache
+    def hiding_place(folder: Path) -> str | None:
+        for place in unseen:
+            if _is_below(str(folder), place):
+                return place
+        while True:
+            try:
+                with os.scandir(folder) as entries:
+                    return str(folder) if next(entries, None) is None else None
+            except (NotADirectoryError, ValueError):
+                return None
+            except FileNotFoundError:
+                if folder == folder.parent:
+                    return str(folder)
+                folder = folder.parent
+            except OSError:
+                return str(folder)
+
+    return hiding_place

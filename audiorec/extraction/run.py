@@ -21,7 +21,6 @@ from typing import Any
 
 from audiorec.errors import InputError, SongError
 from audiorec.extraction.catalogue import Source, find_songs
-from audiorec.extraction.keeping import failures_to_report, rows_to_drop
 from audiorec.extraction.options import Policy, RunOptions
 from audiorec.extraction.pipeline import (
     FEATURE_OUTPUTS,
@@ -30,7 +29,14 @@ from audiorec.extraction.pipeline import (
     KnownContent,
     Song,
 )
-from audiorec.extraction.plan import KnownFailure, KnownSong, Plan, plan_run
+from audiorec.extraction.plan import (
+    KnownFailure,
+    KnownSong,
+    Plan,
+    failures_to_report,
+    plan_run,
+    rows_to_drop,
+)
 from audiorec.extraction.song_rows import (
     failure_row,
     place_columns,

@@ -1,4 +1,4 @@
-"""`audiorec.extraction.keeping`: a row goes only if its song is known to be gone."""
+"""`audiorec.extraction.plan`: a row goes only if its song is known to be gone."""
 
 import os
 from pathlib import Path
@@ -6,8 +6,13 @@ from pathlib import Path
 import pytest
 
 from audiorec.extraction.catalogue import Source
-from audiorec.extraction.keeping import failures_to_report, is_there, rows_to_drop
-from audiorec.extraction.plan import KnownFailure, KnownSong
+from audiorec.extraction.plan import (
+    KnownFailure,
+    KnownSong,
+    failures_to_report,
+    is_there,
+    rows_to_drop,
+)
 
 
 def known(song_id, uri, content="c"):

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from audiorec.extraction.parts import MARK, local_parts, part_name
+from audiorec.extraction.shards import MARK, local_parts, part_name
 from audiorec.search.library import Library
 from audiorec.store.compact import combine
 from audiorec.store.parquet import write_table
@@ -38,7 +38,7 @@ FAILURES_EVERY = 100
 SCRIPT = """
 import sys, time
 from pathlib import Path
-from audiorec.extraction.parts import local_parts
+from audiorec.extraction.shards import local_parts
 from audiorec.store.compact import combine
 start = time.process_time()
 with local_parts(sys.argv[1]) as parts:

@@ -10,11 +10,10 @@ from typing import NamedTuple
 from made_songs import write_song
 
 from audiorec.extraction.catalogue import find_songs
-from audiorec.extraction.engines.task import ShardTask
+from audiorec.extraction.engines.tasks import ShardTask
 from audiorec.extraction.manifest import write_manifest
-from audiorec.extraction.options import RunOptions
-from audiorec.extraction.parts import local_parts
-from audiorec.extraction.shards import ShardConfig
+from audiorec.extraction.run import RunOptions
+from audiorec.extraction.shards import ShardConfig, local_parts
 from audiorec.store.compact import combine
 from audiorec.store.schema import Kind
 

@@ -162,7 +162,7 @@ OPENERS = {
     "read_manifest": lambda path: the("extraction.catalogue:read_manifest")(path),
     "Manifest": lambda path: the("extraction.manifest:Manifest.open")(str(path)),
     "shard": lambda path: the("extraction.shards:read_shard")(str(path), 0, 1),
-    "parts": lambda path: the("extraction.parts:finished_parts")(str(path)),
+    "parts": lambda path: the("extraction.shards:finished_parts")(str(path)),
     "ids": lambda path: the("extraction.naming:parse_naming")(f"csv:{path}"),
     "labels": lambda path: the("labelling.songs:read_labels")(path),
     "head": lambda path: the("tagger.heads:Head.load")(path),

@@ -19,9 +19,9 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import InputError, SongError
+from audiorec.audio.tags import SongTags
+from audiorec.errors import Failure, InputError, SongError
 from audiorec.extraction.catalogue import Source, find_songs
-from audiorec.extraction.options import Policy, RunOptions
 from audiorec.extraction.pipeline import (
     FEATURE_OUTPUTS,
     Extractor,
@@ -33,28 +33,23 @@ from audiorec.extraction.plan import (
     KnownFailure,
     KnownSong,
     Plan,
+    Policy,
+    RunOptions,
     failures_to_report,
     plan_run,
     rows_to_drop,
-)
-from audiorec.extraction.song_rows import (
-    failure_row,
-    place_columns,
-    song_row,
-    tag_columns,
-    unseen_answer,
 )
 from audiorec.files.storage import is_uri
 from audiorec.runs.report import Progress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
+from audiorec.tagger.batching import OUTPUT_WIDTHS
 
 __all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
 
 PACKAGES = ("audiorec", "av", "numpy", "onnxruntime", "scipy", "soundfile", "soxr")
 HOPELESS = 50  # failures in a row from the start: a wrong folder, not fifty bad songs
-OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 HANDLER = "audiorec.extraction.pipeline:song_handler"  # what a worker process runs
 FETCHING_HANDLER = "audiorec.files.fetch:handler"  # the same, for songs in object stores
 
@@ -267,7 +262,13 @@ class _Run:
         return failures_to_report(unseen, with_vector, prune=self.options.prune)
 
     def _done(self, song: SongOutcome, total: int) -> None:
-        self._tell(song, total)
+        """Tell of one song, and stop if the run has failed too often."""
+        report = self.report
+        if self.progress is not None:
+            counts = {"done": report.done, "total": total, "failed": report.failed}
+            self.progress(
+                Progress(**counts, audio_s=report.audio_s, song_id=song.song_id, song=song)
+            )
         if self._is_hopeless(total):
             self.stop.set()
             self.report.stopped = Stopped.MAX_FAILURES
@@ -295,8 +296,10 @@ class _Run:
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Put an answer into the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
-        if isinstance(answer.value, KnownContent):
-            self._reuse(source, answer.value)
+        if isinstance(answer.value, KnownContent):  # moved or retagged: its vector is copied
+            columns = {**place_columns(source), **tag_columns(answer.value.tags)}
+            self.journal.append_copy(answer.value.content_hash, columns)
+            self.report.reused += 1
             return told("reused")
         if isinstance(answer.value, Song):
             return self._record_song(source, answer.value, told)
@@ -309,7 +312,7 @@ class _Run:
     def _record_song(
         self, source: Source, song: Song, told: Callable[..., SongOutcome]
     ) -> SongOutcome:
-        row = song_row(source, song) | self._at("extracted_at")
+        row = extracted_row(source, song) | self._at("extracted_at")
         with self._writing():
             self.journal.append_song(row, scores=song.series, features=song.features)
         status, audio_s = str(song.info.status), song.info.duration_s
@@ -327,12 +330,6 @@ class _Run:
             yield
         finally:
             self.report.spend({"write": time.thread_time() - started})
-
-    def _reuse(self, source: Source, known: KnownContent) -> None:
-        """Give a song that was moved or retagged the vector of its content."""
-        columns = {**place_columns(source), **tag_columns(known.tags)}
-        self.journal.append_copy(known.content_hash, columns)
-        self.report.reused += 1
 
     def _relabel(self, source: Source, known: KnownSong) -> str:
         self.journal.append_copy(known.content_hash, place_columns(source))
@@ -360,19 +357,6 @@ class _Run:
             return failed - aside >= HOPELESS and failed == self.report.done
         return failed > (limit * total if isinstance(limit, float) else limit)
 
-    def _tell(self, song: SongOutcome, total: int) -> None:
-        if self.progress is not None:
-            self.progress(
-                Progress(
-                    done=self.report.done,
-                    total=total,
-                    failed=self.report.failed,
-                    audio_s=self.report.audio_s,
-                    song_id=song.song_id,
-                    song=song,
-                )
-            )
-
 
 def _plan(journal: Journal, sources: Sequence[Source], options: RunOptions) -> Plan:
     known = _known(journal, _complete_hashes(journal))
@@ -398,3 +382,64 @@ def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
 def _failures(journal: Journal) -> list[KnownFailure]:
     names = ("song_id", "uri", "size", "mtime_ns", "attempts", "status")
     return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]
+
+
+def place_columns(source: Source) -> dict[str, Any]:
+    """Return the columns that say where a song is and what it is called."""
+    return {
+        "song_id": source.song_id,
+        "uri": source.uri,
+        "size": source.size,
+        "mtime_ns": source.mtime_ns,
+    }
+
+
+def tag_columns(tags: SongTags) -> dict[str, Any]:
+    """Return the columns of a file's tags."""
+    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
+    return {name: getattr(tags, name) for name in names}
+
+
+def extracted_row(source: Source, song: Song) -> dict[str, Any]:
+    """Return a song's row of ``vecs.parquet``."""
+    info = song.info
+    return {
+        **place_columns(source),
+        "vector": song.vector,
+        "content_hash": song.content_hash,
+        "duration_s": info.duration_s,
+        "claimed_s": info.claimed_s,
+        "segments": len(song.series),
+        "status": str(info.status),
+        "source_rate": info.sample_rate,
+        "source_channels": info.channels,
+        "codec": info.codec,
+        "decoder": info.decoder,
+        "packet_errors": info.packet_errors,
+        **tag_columns(song.tags),
+    }
+
+
+def unseen_answer(source: Source) -> Answer:
+    """Return the answer for a place that could not be looked at: there is nothing to open."""
+    error = SongError(source.uri, Failure.UNREADABLE, source.problem, stage="walk")
+    return Answer(source.path, error=error)
+
+
+def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
+    """Return a failed song's row of ``errors.parquet``."""
+    error = answer.error
+    if isinstance(error, SongError):
+        stage, status, message = error.stage, error.failure, error.reason
+        decoder = error.decoder
+    else:
+        stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
+        decoder = None
+    return {
+        **place_columns(source),
+        "stage": stage,
+        "status": str(status),
+        "message": message,
+        "decoder": decoder,
+        "attempts": attempts,
+    }

@@ -11,7 +11,9 @@ or both at once. ``extracted_at`` is the manifest's time, not the clock's.
 
 A file appears at its place whole or not at all, and the mark ``done.json`` comes last: with
 it the part is finished, and a second call keeps it as long as its fingerprint (the songs,
-the extractor and what was asked for) is the same.
+the extractor and what was asked for) is the same. ``scores.parquet`` and ``features.parquet``
+are there if asked for, ``errors.parquet`` always. All are ordinary store files, and
+`local_parts` finds those that are finished.
 """
 
 import hashlib
@@ -19,29 +21,48 @@ import json
 import re
 import tempfile
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.extraction.catalogue import Source
 from audiorec.extraction.manifest import Manifest, look_at
-from audiorec.extraction.options import RunOptions
-from audiorec.extraction.parts import ENDINGS, MARK, part_name
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-from audiorec.extraction.run import run, run_metadata
+from audiorec.extraction.run import RunOptions, run, run_metadata
 from audiorec.files.atomic import TEMPORARY, replaced
 from audiorec.files.own_files import check_tree, refuse_other_than_folder, remove_tree
-from audiorec.files.storage import check_writable, find, is_uri, join, put, read, write
+from audiorec.files.storage import (
+    Entry,
+    check_writable,
+    exists,
+    fetch,
+    files_in,
+    find,
+    is_uri,
+    join,
+    put,
+    read,
+    write,
+)
 from audiorec.runs.report import Progress, RunReport
 from audiorec.spec import fingerprint
 from audiorec.store.journal import RUN_FILES, Outputs
 from audiorec.store.parquet import write_batches
-from audiorec.store.schema import Kind, StoreMetadata
+from audiorec.store.schema import Kind
 
+ENDINGS = {
+    Kind.VECTORS: "vecs.parquet",
+    Kind.ERRORS: "errors.parquet",
+    Kind.SCORES: "scores.parquet",
+    Kind.FEATURES: "features.parquet",
+}
+MARK = "done.json"
+MAX_PART_BYTES = 64 << 30
+_PART = re.compile(r"part-(\d{5})-of-(\d{5})\.(" + "|".join([*ENDINGS.values(), MARK]) + ")")
 MARK_SCHEMA = "audiorec/shard/1"
 MAX_MARK_BYTES = 1 << 20
 MAX_SHARDS = 99_999
@@ -133,13 +154,7 @@ class ShardReport:
 
 
 def check_shard(index: int, count: int) -> None:
-    """Refuse numbers that name no shard.
-
-    Raises
-    ------
-    InputError
-        If `count` is not 1 to 99,999, or `index` is not 0 to ``count - 1``.
-    """
+    """Raise an `InputError` for numbers that name no shard: `count` goes from 1 to 99,999."""
     if not 1 <= count <= MAX_SHARDS:
         raise InputError(f"the number of shards must be 1 to {MAX_SHARDS}, got {count}")
     if not 0 <= index < count:
@@ -147,14 +162,7 @@ def check_shard(index: int, count: int) -> None:
 
 
 def read_shard(manifest: str, index: int, count: int) -> Shard:
-    """Read the rows of one shard.
-
-    Parameters
-    ----------
-    manifest : str
-        Path or URI; see `audiorec.extraction.manifest`.
-    index, count : int
-        Which shard, from 0, of how many.
+    """Read the rows of shard `index` (from 0) of `count`; the manifest is a path or URI.
 
     Raises
     ------
@@ -180,6 +188,7 @@ def process_shard(
     Parameters
     ----------
     shard : Shard
+        As `read_shard` gives it.
     out : str
         Folder or URI of the parts.
     config : ShardConfig, optional
@@ -205,7 +214,7 @@ def process_shard(
     if is_uri(out):
         check_writable(out)
     with _work_folder(shard, out, config, mark) as work:
-        outputs = _outputs(work, config)
+        outputs = Outputs(**{kind.value: work / ENDINGS[kind] for kind in config.kinds})
         result = run(
             [look_at(source) for source in shard.sources],
             outputs,
@@ -269,15 +278,10 @@ def _place(shard: Shard, out: str, ending: Kind | str) -> str:
     return join(out, part_name(shard.index, shard.count, ending))
 
 
-def _outputs(work: Path, config: ShardConfig) -> Outputs:
-    paths = {kind.value: work / ENDINGS[kind] for kind in config.kinds}
-    return Outputs(**paths)
-
-
 @contextmanager
 def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iterator[Path]:
     """Give the folder in which a part is made; one beside the output outlives a crash."""
-    name = f"part-{shard.index:05d}-of-{shard.count:05d}.{mark}"
+    name = part_name(shard.index, shard.count, mark)
     root = config.work_dir or (None if is_uri(out) else Path(out.removeprefix("file://")))
     if root is None:
         with tempfile.TemporaryDirectory(prefix="audiorec-shard-") as folder:
@@ -299,28 +303,20 @@ def _work_folder(shard: Shard, out: str, config: ShardConfig, mark: str) -> Iter
 
 
 def _put_files(shard: Shard, out: str, config: ShardConfig, outputs: Outputs) -> dict[str, int]:
-    """Move the files to their places; a part without failures has an empty errors file.
+    """Move the files to their places and return their sizes in bytes, by kind.
 
-    Returns
-    -------
-    sizes : dict of str to int
-        Bytes of each kind of file.
+    A part without failures has an empty errors file.
     """
     paths = outputs.paths()
     for kind, path in paths.items():
         if not path.exists():
             metadata = run_metadata(Extractor(config.extractor), outputs)
-            _write_empty(path, replace(metadata, kind=kind))
+            with replaced(path) as temporary:  # no empty table, for which pyarrow imports pandas
+                write_batches(temporary, [], replace(metadata, kind=kind))
     sizes = {kind.value: path.stat().st_size for kind, path in paths.items()}
     for kind, path in paths.items():
         put(path, _place(shard, out, kind))
     return sizes
-
-
-def _write_empty(path: Path, metadata: StoreMetadata) -> None:
-    # Not as an empty table, which makes pyarrow import pandas where there is one.
-    with replaced(path) as temporary:
-        write_batches(temporary, [], metadata)
 
 
 def _put_mark(
@@ -347,3 +343,100 @@ def _remove(work: Path) -> None:
     if work.parent.name == WORK_FOLDER:
         with suppress(OSError):  # another shard is in it
             work.parent.rmdir()
+
+
+def part_name(index: int, count: int, ending: Kind | str) -> str:
+    """Return the name of a part's file.
+
+    Examples
+    --------
+    >>> part_name(3, 16, Kind.VECTORS), part_name(3, 16, MARK)
+    ('part-00003-of-00016.vecs.parquet', 'part-00003-of-00016.done.json')
+    """
+    text = ENDINGS[ending] if isinstance(ending, Kind) else ending
+    return f"part-{index:05d}-of-{count:05d}.{text}"
+
+
+def part_of(name: str) -> tuple[int, int, str] | None:
+    """Return index, count and ending of a file that `part_name` named, None for another.
+
+    Examples
+    --------
+    >>> part_of("part-00003-of-00016.vecs.parquet"), part_of("vecs.parquet")
+    ((3, 16, 'vecs.parquet'), None)
+    """
+    match = _PART.fullmatch(name)
+    return None if match is None else (int(match[1]), int(match[2]), match[3])
+
+
+def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]]:
+    """List the files of the finished parts in a folder or at a URI, in the order of shards.
+
+    With `whole`, a folder in which a shard is not finished is refused; without it, files of
+    parts without their mark are left out: a run is still at work on them.
+
+    Raises
+    ------
+    InputError
+        If no part is finished, or with `whole` not every one.
+    StoreError
+        If the folder holds parts of two divisions (of 16 shards and of 32, say), in which
+        the same songs would stand twice, or a part has its mark and not its files.
+    """
+    named = {entry.name: entry for entry in files_in(folder)}
+    parts = [part for name in named if (part := part_of(name)) is not None]
+    numbers = sorted((index, count) for index, count, ending in parts if ending == MARK)
+    _check_numbers(folder, numbers, whole)
+    found: dict[Kind, list[Entry]] = {kind: [] for kind in ENDINGS}
+    for index, count in numbers:
+        for kind in ENDINGS:
+            name = part_name(index, count, kind)
+            if name in named:
+                found[kind].append(named[name])
+            elif kind in (Kind.VECTORS, Kind.ERRORS):
+                raise StoreError(f"{folder}: {name} is gone; make that shard again")
+    return found
+
+
+def _check_numbers(folder: str, numbers: Sequence[tuple[int, int]], whole: bool) -> None:
+    if not numbers:
+        kind = InputError if exists(folder) else MissingFileError
+        raise kind(f"{folder}: no finished parts; audiorec extract --shard makes them")
+    counts = sorted({count for _, count in numbers})
+    if len(counts) > 1:
+        raise StoreError(
+            f"{folder}: holds parts of {' and of '.join(map(str, counts))} shards; "
+            "keep those of one division"
+        )
+    missing = sorted(set(range(counts[0])) - {index for index, _ in numbers})
+    if whole and missing:
+        some = ", ".join(map(str, missing[:5])) + (", ..." if len(missing) > 5 else "")
+        raise InputError(
+            f"{folder}: {len(missing)} of {counts[0]} shards are not finished: {some}; "
+            "the same audiorec extract makes what is missing"
+        )
+
+
+@contextmanager
+def local_parts(
+    folder: str, scratch: Path | None = None, *, whole: bool = True
+) -> Iterator[dict[Kind, list[Path]]]:
+    """Give the finished parts of a folder as files on this machine's disk, by kind.
+
+    Parts in an object store are copied to `scratch` (by default the system's temporary
+    folder) and removed when the ``with`` statement ends; a kind that no part has is left out.
+
+    Raises
+    ------
+    InputError, StoreError
+        As for `finished_parts`, or if a part cannot be read.
+    """
+    found = finished_parts(folder, whole=whole)
+    parts = {kind: entries for kind, entries in found.items() if entries}
+    if not is_uri(folder):
+        yield {kind: [Path(e.place) for e in entries] for kind, entries in parts.items()}
+        return
+    with tempfile.TemporaryDirectory(prefix="audiorec-parts-", dir=scratch) as copies:
+        for entry in (e for entries in parts.values() for e in entries):
+            fetch(entry.place, Path(copies) / entry.name, max_bytes=MAX_PART_BYTES)
+        yield {k: [Path(copies) / e.name for e in entries] for k, entries in parts.items()}

@@ -186,7 +186,7 @@ def embed(
     json: JsonOption = False,
 ) -> None:
     """Turn songs into embeddings in the space of the model's users: any audio, no listeners."""
-    from audiorec.extraction.options import RunOptions
+    from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_features
     from audiorec.recall.audio.model import MetricModel
 

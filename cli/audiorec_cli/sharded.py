@@ -18,8 +18,7 @@ from audiorec_cli.shared.run_summary import exit_code, print_counts
 from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
-    from audiorec.extraction.engines.gather import ShardsReport
-    from audiorec.extraction.engines.task import ShardOutcome, ShardTask
+    from audiorec.extraction.engines.tasks import ShardOutcome, ShardsReport, ShardTask
     from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.run import RunOptions
     from audiorec.extraction.shards import ShardConfig
@@ -95,7 +94,7 @@ def extract_shards(
     json: bool,
 ) -> Exit:
     """Make the parts that are asked for and say what came of them."""
-    from audiorec.extraction.options import Policy
+    from audiorec.extraction.run import Policy
     from audiorec.extraction.shards import ShardConfig
 
     shard_config = ShardConfig(
@@ -114,8 +113,7 @@ def extract_shards(
 def _one(
     asked: Sharding, config: "ShardConfig", watched: Watched, *, quiet: bool, json: bool
 ) -> Exit:
-    from audiorec.extraction.parts import part_name
-    from audiorec.extraction.shards import process_shard, read_shard
+    from audiorec.extraction.shards import part_name, process_shard, read_shard
     from audiorec.files.storage import join
 
     index, count = asked.numbers()
@@ -147,8 +145,7 @@ def _all(
     quiet: bool,
     json: bool,
 ) -> Exit:
-    from audiorec.extraction.engines.gather import gather
-    from audiorec.extraction.engines.task import shard_tasks
+    from audiorec.extraction.engines.tasks import gather, shard_tasks
     from audiorec.files.storage import join
 
     tasks = shard_tasks(asked.manifest or "", asked.shards or 0, asked.out, config)
@@ -178,7 +175,7 @@ def _outcomes(
         from audiorec.extraction.engines.dask import run_dask
 
         return run_dask(tasks, stop, address=asked.address, workers=jobs)
-    from audiorec.extraction.engines.local import run_local
+    from audiorec.extraction.engines.tasks import run_local
 
     return run_local(tasks, stop, jobs=jobs)
 

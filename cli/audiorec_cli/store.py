@@ -130,7 +130,7 @@ def compact(
     The result does not depend on the order or the division of the parts. Scores, features
     and errors among them go beside the store; rows of no song of it are dropped.
     """
-    from audiorec.extraction.parts import local_parts
+    from audiorec.extraction.shards import local_parts
     from audiorec.files.storage import is_uri
 
     if len(parts) == 1 and (is_uri(parts[0]) or Path(parts[0]).is_dir()):

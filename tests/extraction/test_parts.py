@@ -1,11 +1,11 @@
-"""`audiorec.extraction.parts`: which files of a folder make up a store."""
+"""`audiorec.extraction.shards`: which files of a folder make up a store."""
 
 from pathlib import Path
 
 import pytest
 
 from audiorec.errors import InputError, StoreError
-from audiorec.extraction.parts import MARK, finished_parts, local_parts, part_name, part_of
+from audiorec.extraction.shards import MARK, finished_parts, local_parts, part_name, part_of
 from audiorec.files.storage import write
 from audiorec.store.schema import Kind
 

@@ -10,7 +10,7 @@ from typer.main import get_command
 
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
-from audiorec.extraction.parts import finished_parts
+from audiorec.extraction.shards import finished_parts
 from audiorec.store.schema import Kind
 from audiorec_cli.main import app
 

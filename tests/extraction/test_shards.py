@@ -33,11 +33,16 @@ from audiorec.errors import InputError, StoreError
 from audiorec.extraction import shards
 from audiorec.extraction.catalogue import Source, find_songs
 from audiorec.extraction.manifest import find_sources, write_manifest
-from audiorec.extraction.options import RunOptions
-from audiorec.extraction.parts import MARK, part_name
 from audiorec.extraction.pipeline import ExtractorConfig
-from audiorec.extraction.run import make_outputs, run
-from audiorec.extraction.shards import Shard, ShardConfig, process_shard, read_shard
+from audiorec.extraction.run import RunOptions, make_outputs, run
+from audiorec.extraction.shards import (
+    MARK,
+    Shard,
+    ShardConfig,
+    part_name,
+    process_shard,
+    read_shard,
+)
 from audiorec.files.run_folder import RunFolder
 from audiorec.files.storage import put, write
 from audiorec.runs.report import Stopped

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 from audiorec.errors import MissingExtraError
-from audiorec.extraction.engines.task import ShardOutcome, ShardTask, attempt
+from audiorec.extraction.engines.tasks import ShardOutcome, ShardTask, attempt
 from audiorec.runs.imports import clean_start
 
 POLL_S = 1.0  # seconds between two looks at whether the run is to stop

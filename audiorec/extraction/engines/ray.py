@@ -12,7 +12,7 @@ from contextlib import chdir, contextmanager
 from typing import Any
 
 from audiorec.errors import MissingExtraError
-from audiorec.extraction.engines.task import ShardOutcome, ShardTask, attempt
+from audiorec.extraction.engines.tasks import ShardOutcome, ShardTask, attempt
 from audiorec.runs.imports import OWN_FOLDER, clean_start
 
 MAX_RETRIES = 3

@@ -13,11 +13,9 @@ import torch
 
 from audiorec.errors import SongError, WeightsError
 from audiorec.extraction.catalogue import Source
-from audiorec.extraction.options import RunOptions
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
-from audiorec.extraction.run import make_outputs, run_metadata
-from audiorec.extraction.song_rows import failure_row
+from audiorec.extraction.run import RunOptions, failure_row, make_outputs, run_metadata
 from audiorec.recall.audio.end_to_end import EndToEndTower
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.model import MetricModel

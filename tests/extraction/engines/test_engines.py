@@ -24,10 +24,14 @@ from poisoned_library import (
 
 from audiorec.errors import MissingExtraError, StoreError
 from audiorec.extraction.engines.dask import run_dask
-from audiorec.extraction.engines.gather import gather
-from audiorec.extraction.engines.local import run_local
 from audiorec.extraction.engines.ray import run_ray
-from audiorec.extraction.engines.task import ShardOutcome, ShardTask, shard_tasks
+from audiorec.extraction.engines.tasks import (
+    ShardOutcome,
+    ShardTask,
+    gather,
+    run_local,
+    shard_tasks,
+)
 
 
 @pytest.fixture(scope="module")

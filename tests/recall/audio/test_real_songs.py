@@ -12,8 +12,7 @@ pytest.importorskip("torchaudio")
 
 from audiorec.errors import InputError
 from audiorec.extraction.catalogue import find_songs
-from audiorec.extraction.options import RunOptions
-from audiorec.extraction.run import make_outputs, run
+from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.recall.audio.embed import embed_audio, embed_features, store_sources
 from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.inputs import LogMelSongs

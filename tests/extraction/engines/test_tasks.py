@@ -1,12 +1,11 @@
-"""`audiorec.extraction.engines.gather`: many outcomes as one report."""
+"""`audiorec.extraction.engines.tasks`: many outcomes as one report."""
 
 from collections import Counter
 
 import pytest
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError, WeightsError
-from audiorec.extraction.engines.gather import gather
-from audiorec.extraction.engines.task import ShardOutcome, ShardTask, shard_tasks
+from audiorec.extraction.engines.tasks import ShardOutcome, ShardTask, gather, shard_tasks
 from audiorec.extraction.shards import ShardConfig, ShardReport
 from audiorec.runs.report import RunReport, Stopped
 
@@ -92,9 +91,9 @@ def test_an_attempt_answers_what_goes_wrong_on_purpose(tmp_path, monkeypatch):
     def full(*_arguments, **_options):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("audiorec.extraction.engines.task.read_shard", full)
+    monkeypatch.setattr("audiorec.extraction.engines.tasks.read_shard", full)
     assert "No space left on device" in task.attempt().message
-    monkeypatch.setattr("audiorec.extraction.engines.task.read_shard", lambda *_a: {}["a bug"])
+    monkeypatch.setattr("audiorec.extraction.engines.tasks.read_shard", lambda *_a: {}["a bug"])
     with pytest.raises(KeyError):
         task.attempt()
 

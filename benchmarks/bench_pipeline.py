@@ -28,7 +28,7 @@ import soundfile
 
 from audiorec.audio.decode import decode, waveform
 from audiorec.audio.segment import segments
-from audiorec.extraction.pipeline import Extractor, taggram
+from audiorec.extraction.pipeline import Extractor, backbone_tags
 from audiorec.tagger.statistics import summarize
 
 CLIPS = Path(__file__).parents[1] / "fixtures" / "audio"
@@ -156,7 +156,7 @@ def main() -> None:
         measure("pipeline/decode", lambda: decode(song, count), seconds, args.repeats)
         drain = lambda blocks: sum(1 for _ in segments(blocks))  # noqa: E731
         measure("pipeline/decode+mel", lambda: decode(song, drain), seconds, args.repeats)
-        measure("pipeline/one-backbone", lambda: taggram(song), seconds, args.repeats)
+        measure("pipeline/one-backbone", lambda: backbone_tags(song), seconds, args.repeats)
         measure("pipeline/whole", lambda: extractor.song(song), seconds, args.repeats)
         start_up(Path(folder), args.repeats)
         report("pipeline/memory", {"audio_s": seconds, "peak_mb": round(memory_of_worker(song), 1)})

@@ -77,24 +77,10 @@ def find_sources(
 ) -> list[Source]:
     """List the songs in folders, files, globs and object stores, sorted by id.
 
-    Places that could not be looked at are among them, as for `find_songs`.
-
-    Parameters
-    ----------
-    places : sequence of str
-        Paths as for `catalogue.find_songs`, or URIs of folders. An object counts
-        as a song by its name alone; its id is its key below the folder.
-    include, exclude : sequence of str
-        Glob patterns against the id; `exclude` wins.
-    song_id : callable, optional
-        ``song_id(path, default) -> id``, as for `audiorec.extraction.catalogue.find_songs`.
-
-    Raises
-    ------
-    InputError
-        If a path does not exist, or two songs have one id.
-    StoreError
-        If an object store cannot be listed.
+    Places are paths as for `catalogue.find_songs`, or URIs of folders, in which an object counts
+    as a song by its name alone; its id is its key below the folder. `include`, `exclude`,
+    `song_id` and the errors are those of `find_songs`, and a `StoreError` if an object store
+    cannot be listed.
     """
     local = [place for place in places if not is_uri(place)]
     found = find_songs(local, include=include, exclude=exclude, song_id=song_id) if local else []

@@ -25,8 +25,7 @@ from pathlib import Path
 
 from audiorec.audio.tags import read_tag
 from audiorec.errors import InputError, StoreError
-from audiorec.extraction.catalogue import printable
-from audiorec.files.times import within_int64
+from audiorec.extraction.catalogue import make_source
 from audiorec.files.user_files import csv_rows
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
@@ -99,16 +98,13 @@ def parse_naming(text: str, *, vectors: Path | None = None) -> Naming:
 
 
 def known_names(vectors: Path, tag: str) -> dict[Place, str | None]:
-    """Return what a store knows of a tag, by the place of each file.
-
-    A store that is missing or cannot be read gives nothing: the run itself says why.
-    """
+    """Return what a store knows of a tag, by place; nothing if the store cannot be read."""
     if tag not in STORED_TAGS:
         return {}
     try:
         file = open_checked(vectors, Kind.VECTORS)
         table = file.read(["uri", "size", "mtime_ns", tag])
-    except StoreError:
+    except StoreError:  # the run itself says why
         return {}
     columns = [table.column(name).to_pylist() for name in table.column_names]
     file.file.close()
@@ -121,20 +117,13 @@ def _by_tag(tag: str, vectors: Path | None) -> Naming:
     known = known_names(vectors, tag) if vectors is not None else {}
 
     def name(path: str, _default: str) -> str | None:
-        place = _place(path)
-        if place is None:
+        source = make_source(path, "")
+        if source.size < 0:  # gone, or in an object store
             return None
+        place = (source.uri, source.size, source.mtime_ns)
         return known[place] if place in known else read_tag(path, tag)
 
     return Naming(name)
-
-
-def _place(path: str) -> Place | None:
-    try:
-        info = Path(path).stat()
-    except (OSError, ValueError):  # gone, or an address of an object store
-        return None
-    return printable(_key(path)), info.st_size, within_int64(info.st_mtime_ns)
 
 
 def _by_table(table: Path) -> Naming:
@@ -155,20 +144,9 @@ def _by_table(table: Path) -> Naming:
 def read_id_table(
     table: Path, *, needed: Sequence[str] = ("path", "song_id")
 ) -> Iterator[tuple[int, Mapping[str, str]]]:
-    """Yield the number and the cells of each row of a table of ids.
+    """Yield number and cells of each row of a CSV with the columns ``path`` and ``song_id``.
 
-    Parameters
-    ----------
-    table : Path
-        A CSV with the columns ``path`` and ``song_id``; a relative path starts at the
-        table's own folder. All other columns are aliases.
-    needed : sequence of str
-        Columns that must be there, with something in every row.
-
-    Raises
-    ------
-    InputError
-        If the table cannot be read, or a column or a cell that is needed is missing.
+    An `InputError` names a column or a row that lacks what is `needed`.
     """
     rows = csv_rows(table, "cannot read the table of ids", needed=needed)
     for number, row in enumerate(rows, start=2):

@@ -1,4 +1,4 @@
-"""One song through all stages: the only file that joins audio, tagger and vectors.
+"""One song through all stages: audio, tagger and statistics joined.
 
     path ──decode──▶ blocks ──segments──▶ (T, 187, 96) ──backbones──▶ features
          ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 import numpy as np
 
@@ -216,54 +216,29 @@ class Extractor:
             cpu_s=watch.seconds,
         )
 
-    def features(self, path: str | os.PathLike[str]) -> tuple[FloatArray, dict[str, Features]]:
-        """Return ``start_s`` (T,) and the `Features` of the backbones that heads read, by name."""
-        result, _info = decode(
-            path,
-            self._features,
-            spec=self.config.spec,
-            max_duration_s=self.config.max_duration_s,
-        )
-        return result
-
-    def _features(self, blocks: Iterable[FloatArray]) -> tuple[FloatArray, dict[str, Features]]:
-        starts: list[float] = []
-        names = self.heads.backbones
-        parts: dict[str, list[Features]] = {name: [] for name in names}
-        for batch_starts, found in self._batches(blocks, names, Stopwatch()):
-            starts.extend(batch_starts)
-            for name, features in found.items():
-                parts[name].append(features)
-        return np.asarray(starts, np.float32), {n: _join(found) for n, found in parts.items()}
-
     def _scores(
         self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
     ) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
         """Return ``start_s``, scores and `outputs`; the pools of two hours would be 30 MB."""
+        with watch.stage("load"):
+            backbones = [self._backbone(name) for name in self._networks(outputs)]
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
-        for batch_starts, found in self._batches(blocks, self._networks(outputs), watch):
-            starts.extend(batch_starts)
-            with watch.stage("heads"):
-                scores.append(self.heads.scores(found))
-            for name, parts in kept.items():
-                parts.append(_output(found, name))
-        joined = {name: np.concatenate(parts) for name, parts in kept.items()}
-        return np.asarray(starts, np.float32), np.concatenate(scores), joined
-
-    def _batches(
-        self, blocks: Iterable[FloatArray], names: Sequence[str], watch: Stopwatch
-    ) -> Iterator[tuple[list[float], dict[str, Features]]]:
-        """Run the backbones over a track, some segments at a time."""
-        with watch.stage("load"):
-            backbones = [self._backbone(name) for name in names]
         found_segments = segments(watch.each("decode", blocks), self.config.spec)
         for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
+            starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
             with watch.stage("backbone"):
                 found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
-            yield [segment.start_s for segment in batch], found
+            with watch.stage("heads"):
+                scores.append(self.heads.scores(found))
+            for name, parts in kept.items():
+                backbone, output = split_input(name)
+                # Not a view, which would keep the rest.
+                parts.append(np.array(getattr(found[backbone], output), np.float32))
+        joined = {name: np.concatenate(parts) for name, parts in kept.items()}
+        return np.asarray(starts, np.float32), np.concatenate(scores), joined
 
     def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
         asked = (split_input(name)[0] for name in outputs)
@@ -277,7 +252,7 @@ class Extractor:
         return self._loaded[name]
 
 
-def taggram(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
+def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:
     """Return what `audiorec.taggram` does, decoded in this very process."""
     network = _network(backbone)
 
@@ -313,7 +288,7 @@ def song_handler(
 
 def taggram_handler(backbone: BackboneName) -> Callable[[str], ScoreSeries]:
     """Make what a worker process runs: path in, taggram out."""
-    return _with_remarks(lambda path: taggram(path, backbone))
+    return _with_remarks(lambda path: backbone_tags(path, backbone))
 
 
 def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
@@ -325,12 +300,11 @@ def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
                 return handle(path)
             except SongError as error:
                 last = chatter.last_line
-                if last and last not in error.reason:
-                    reason = f"{error.reason} (decoder: {last})"
-                    raise SongError(
-                        error.path, error.failure, reason, error.stage, error.decoder
-                    ) from error
-                raise
+                if not last or last in error.reason:
+                    raise
+                path, failure, reason, *where = error.args
+                reason = f"{reason} (decoder: {last})"
+                raise type(error)(path, failure, reason, *where) from error
 
     return quiet
 
@@ -344,14 +318,3 @@ def _batched(items: Iterable[Segment], size: int) -> Iterator[list[Segment]]:
     iterator = iter(items)
     while batch := list(islice(iterator, size)):
         yield batch
-
-
-def _join(parts: list[Features]) -> Features:
-    names = ("tags", "penultimate", "max_pool", "mean_pool")
-    return Features(*(np.concatenate([getattr(p, n) for p in parts]) for n in names))
-
-
-def _output(features: Mapping[str, Features], name: str) -> FloatArray:
-    backbone, output = name.split(".")
-    array: Any = getattr(features[backbone], output)
-    return np.array(array, np.float32)  # not a view, which would keep the rest

@@ -20,11 +20,11 @@ from audiorec.errors import SongError
 from audiorec.runs.workers import Limits, Workers
 
 if TYPE_CHECKING:  # what the worker answers with is loaded when the first answer comes
+    from audiorec.audio.sniff import PathLike
     from audiorec.extraction.pipeline import ExtractorConfig, Song
     from audiorec.tagger.weights import BackboneName
     from audiorec.types import FloatArray, ScoreSeries
 
-PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 T = TypeVar("T")
 
 SONG_HANDLER = "audiorec.extraction.pipeline:song_handler"  # what the workers run
@@ -59,7 +59,7 @@ class Reader(Generic[T]):
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
-    def read(self, path: PathLike) -> T:
+    def read(self, path: "PathLike") -> T:
         """Return the answer for one file.
 
         Raises
@@ -84,7 +84,7 @@ class Reader(Generic[T]):
         value: T = answer.value
         return value
 
-    def read_each(self, paths: Iterable[PathLike]) -> Iterator[T | SongError]:
+    def read_each(self, paths: "Iterable[PathLike]") -> Iterator[T | SongError]:
         """Yield the answer for each file, in their order; what is wrong with one is an answer."""
         for path in paths:
             try:
@@ -112,7 +112,7 @@ def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
     return Reader(HASH_HANDLER, limits=limits)
 
 
-def vector(path: PathLike) -> "FloatArray":
+def vector(path: "PathLike") -> "FloatArray":
     """Return the 84-dimensional vector of one audio file.
 
     Parameters
@@ -129,7 +129,7 @@ def vector(path: PathLike) -> "FloatArray":
     Raises
     ------
     SongError
-        If the file cannot be used.
+        If the file cannot be used; `MissingSongError` if there is none.
 
     Examples
     --------
@@ -137,16 +137,17 @@ def vector(path: PathLike) -> "FloatArray":
     >>> audiorec.vector("fixtures/audio/jazz-vibraphone.mp3").shape
     (84,)
     """
-    return _shared_song(path).vector
+    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
+    return song.vector
 
 
-def scores(path: PathLike) -> "ScoreSeries":
+def scores(path: "PathLike") -> "ScoreSeries":
     """Return the score series of one audio file: a row every three seconds.
 
     Parameters
     ----------
     path : path
-        An audio file of any supported format.
+        As for `vector`.
 
     Returns
     -------
@@ -156,7 +157,7 @@ def scores(path: PathLike) -> "ScoreSeries":
     Raises
     ------
     SongError
-        If the file cannot be used.
+        As for `vector`.
 
     Examples
     --------
@@ -165,16 +166,17 @@ def scores(path: PathLike) -> "ScoreSeries":
     >>> series.scores.shape[1], series.classes[:2]
     (14, ('version/vocal', 'version/instrumental'))
     """
-    return _shared_song(path).series
+    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
+    return song.series
 
 
-def taggram(path: PathLike, backbone: "BackboneName" = "msd") -> "ScoreSeries":
+def taggram(path: "PathLike", backbone: "BackboneName" = "msd") -> "ScoreSeries":
     """Return a backbone's own tags of one audio file: a row every three seconds.
 
     Parameters
     ----------
     path : path
-        An audio file of any supported format.
+        As for `vector`.
     backbone : {"msd", "mtt"}
         MSD_musicnn (genres, moods, decades) or MTT_musicnn (instruments, voices).
 
@@ -186,7 +188,7 @@ def taggram(path: PathLike, backbone: "BackboneName" = "msd") -> "ScoreSeries":
     Raises
     ------
     SongError
-        If the file cannot be used.
+        As for `vector`.
     """
     series: ScoreSeries = _shared_reader(TAGGRAM_HANDLER, backbone).read(path)
     return series
@@ -197,11 +199,6 @@ def hash_handler() -> Callable[[str], str]:
     from audiorec.audio.content import content_hash
 
     return content_hash
-
-
-def _shared_song(path: PathLike) -> "Song":
-    song: Song = _shared_reader(SONG_HANDLER, None, frozenset(), ()).read(path)
-    return song
 
 
 def _shared_reader(factory: str, *arguments: Any) -> Reader[Any]:

@@ -33,19 +33,7 @@ def run_record(
     started_at: datetime,
     exit_code: int,
 ) -> dict[str, Any]:
-    """Return a run's record as plain values.
-
-    Parameters
-    ----------
-    metadata : StoreMetadata
-        Of the vectors: extractor, spec, weights and package versions.
-    report : mapping
-        A report's `to_dict`.
-    arguments : sequence of str
-        The command line.
-    started_at : datetime
-    exit_code : int
-    """
+    """Return a run's record as plain values; `report` is what a report's `to_dict` gives."""
     return {
         "schema": RECORD_SCHEMA,
         "started_at": started_at.isoformat(timespec="seconds"),
@@ -72,23 +60,21 @@ def write_record(place: str, record: Mapping[str, Any]) -> None:
     StoreError
         If something else than a run's record is there.
     """
-    if not is_uri(place):
-        _check_ours(Path(place))
+    if not is_uri(place) and not _is_ours(Path(place)):
+        raise StoreError(f"{place}: is no record of a run, and is left alone; move it away")
     text = json.dumps(record, indent=2, sort_keys=True, default=str, allow_nan=False)
     write(place, (text + "\n").encode())
 
 
-def _check_ours(path: Path) -> None:
-    """Refuse to replace a file that no run has written."""
+def _is_ours(path: Path) -> bool:
+    """Whether a run wrote the file, or nothing is there."""
     try:
         content = json.loads(read_own(path, MAX_RECORD_BYTES))
-        is_ours = str(content["schema"]).startswith(RECORD_FORM)
+        return str(content["schema"]).startswith(RECORD_FORM)
     except FileNotFoundError:
-        return
+        return True
     except (ValueError, KeyError, TypeError, RecursionError):
-        is_ours = False
-    if not is_ours:
-        raise StoreError(f"{path}: is no record of a run, and is left alone; move it away")
+        return False
 
 
 def command_line() -> list[str]:

@@ -31,9 +31,9 @@ Work = Callable[[str], list[float]]
 
 def audiorec_tags(_graph: str) -> Work:
     """Return audiorec's MSD network without heads: the tags' means."""
-    from audiorec.extraction.pipeline import taggram
+    from audiorec.extraction.pipeline import backbone_tags
 
-    return lambda song: taggram(song).scores.mean(axis=0).tolist()
+    return lambda song: backbone_tags(song).scores.mean(axis=0).tolist()
 
 
 def audiorec_vector(_graph: str) -> Work:

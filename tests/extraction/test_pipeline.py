@@ -9,8 +9,11 @@ import pytest
 from peak import PEAK_MB
 
 import audiorec.extraction.pipeline
-from audiorec.extraction.pipeline import Extractor, ExtractorConfig, taggram
+from audiorec.audio.decode import decode
+from audiorec.audio.segment import segments
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig, backbone_tags
 from audiorec.tagger.backbone import load_backbone
+from audiorec.types import Features
 
 CLIP = Path(__file__).parents[2] / "fixtures" / "audio" / "jazz-vibraphone.mp3"
 
@@ -73,13 +76,20 @@ def test_a_song_keeps_the_outputs_asked_for_as_the_backbones_gave_them():
     extractor = Extractor()
     outputs = ("msd.max_pool", "mtt.tags")  # no shipped head reads mtt
     song = extractor.song(CLIP, outputs=outputs)
-    start_s, features = extractor.features(CLIP)
+    found, _info = decode(CLIP, lambda blocks: list(segments(blocks)))
+    msd, step = load_backbone("msd"), ExtractorConfig().segments_at_once
+    rows = [np.stack([s.log_mel for s in found[i : i + step]]) for i in range(0, len(found), step)]
+    parts = [msd.features(batch) for batch in rows]
+    names = ("tags", "penultimate", "max_pool", "mean_pool")
+    joined = (np.concatenate([getattr(part, name) for part in parts]) for name in names)
+    features = {"msd": Features(*joined)}
     assert tuple(song.features) == outputs
     np.testing.assert_array_equal(song.features["msd.max_pool"], features["msd"].max_pool)
-    assert tuple(features) == ("msd",)
-    np.testing.assert_allclose(song.features["mtt.tags"], taggram(CLIP, "mtt").scores, atol=1e-6)
-    found = [w["name"] for w in extractor.weights_with(outputs)]
-    assert found == ["musicnn_msd", "head_version", "head_genre", "musicnn_mtt"]
-    np.testing.assert_array_equal(song.series.start_s, start_s)
+    assert extractor.heads.backbones == ("msd",)
+    tags = backbone_tags(CLIP, "mtt").scores
+    np.testing.assert_allclose(song.features["mtt.tags"], tags, atol=1e-6)
+    names = [w["name"] for w in extractor.weights_with(outputs)]
+    assert names == ["musicnn_msd", "head_version", "head_genre", "musicnn_mtt"]
+    np.testing.assert_array_equal(song.series.start_s, [segment.start_s for segment in found])
     scores = extractor.heads.scores(features)
     np.testing.assert_allclose(song.series.scores, scores, rtol=0, atol=1e-6)

@@ -14,7 +14,6 @@ import pytest
 from made_songs import write_song
 
 from audiorec.extraction.catalogue import find_songs, make_source, read_list
-from audiorec.extraction.naming import _place
 from audiorec.extraction.run import RunOptions, make_outputs, run
 
 COMMAND = shutil.which("audiorec", path=Path(sys.executable).parent)
@@ -365,7 +364,4 @@ def test_every_date_is_a_number_of_its_own(home, monkeypatch, seconds):
             sources.append(make_source("a.wav", "a"))
     first, again, changed = sources
     assert first == again != changed
-    with monkeypatch.context() as patch:
-        patch.setattr(Path, "stat", lambda _path: Dated(seconds))
-        assert _place("a.wav") == (first.uri, first.size, first.mtime_ns)
     assert (first.problem, -(2**63) <= first.mtime_ns < 2**63) == ("", True)

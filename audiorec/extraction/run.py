@@ -40,7 +40,7 @@ from audiorec.extraction.plan import (
     rows_to_drop,
 )
 from audiorec.files.storage import is_uri
-from audiorec.runs.report import Progress, RunReport, SongOutcome, Stopped
+from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
@@ -62,7 +62,7 @@ def extract(
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
     jobs: int = 0,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> RunReport:
     """Extract folders, files or globs into a store.
 
@@ -134,7 +134,7 @@ def run(
     *,
     config: ExtractorConfig | None = None,
     options: RunOptions | None = None,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> RunReport:
     """Extract `sources` into `outputs`; the full form of `extract`.
@@ -198,7 +198,7 @@ class _Run:
         journal: Journal,
         config: ExtractorConfig,
         options: RunOptions,
-        progress: Callable[[Progress], None] | None,
+        progress: Callable[[RunProgress], None] | None,
         stop: threading.Event,
     ) -> None:
         self.journal = journal
@@ -267,7 +267,7 @@ class _Run:
         if self.progress is not None:
             counts = {"done": report.done, "total": total, "failed": report.failed}
             self.progress(
-                Progress(**counts, audio_s=report.audio_s, song_id=song.song_id, song=song)
+                RunProgress(**counts, audio_s=report.audio_s, song_id=song.song_id, song=song)
             )
         if self._is_hopeless(total):
             self.stop.set()

@@ -48,7 +48,7 @@ from audiorec.files.storage import (
     read,
     write,
 )
-from audiorec.runs.report import Progress, RunReport
+from audiorec.runs.report import RunProgress, RunReport
 from audiorec.spec import fingerprint
 from audiorec.store.journal import RUN_FILES, Outputs
 from audiorec.store.parquet import write_batches
@@ -180,7 +180,7 @@ def process_shard(
     out: str,
     config: ShardConfig | None = None,
     *,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
     stop: threading.Event | None = None,
 ) -> ShardReport:
     """Make one part of a store: the function that every engine runs.

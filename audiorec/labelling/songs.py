@@ -22,7 +22,7 @@ from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import table_rows
 from audiorec.labelling.train import HeadRecipe, Trained, train_head
-from audiorec.runs.report import Progress, Stopped
+from audiorec.runs.report import RunProgress, Stopped
 from audiorec.store.schema import feature_column
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
@@ -105,7 +105,7 @@ def labelled_features(
     inputs: Sequence[str] = DEFAULT_INPUTS,
     classes: Sequence[str] | None = None,
     jobs: int = 0,
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
 ) -> LabelledFeatures:
     """Extract the features of labelled songs, or read them from the cache.
 

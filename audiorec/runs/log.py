@@ -37,20 +37,7 @@ class RunLog:
         self._write = write
 
     def event(self, event: str, **values: Any) -> None:
-        """Write one line.
-
-        Parameters
-        ----------
-        event : str
-            For example ``run_start``.
-        **values : object
-            Whatever JSON can hold.
-
-        Raises
-        ------
-        OSError
-            If the disk is full.
-        """
+        """Write one line; `event` is ``run_start``, say, and `values` are what JSON can hold."""
         line: Mapping[str, Any] = {
             "schema": LOG_SCHEMA,
             "time": datetime.now(UTC).isoformat(timespec="milliseconds"),

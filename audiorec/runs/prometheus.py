@@ -15,7 +15,6 @@ from audiorec.files.atomic import replaced
 from audiorec.files.own_files import read_own
 from audiorec.runs.report import RunReport
 
-PREFIX = "audiorec_"
 MAX_BYTES = 1 << 20
 FINISHED = (0, 3)  # exit codes of a run that went to its end
 Labels = tuple[tuple[str, str], ...]
@@ -40,12 +39,12 @@ class Metric:
 def write_metrics(
     path: Path, report: RunReport, *, output: str, exit_code: int, now: float
 ) -> None:
-    """Write the textfile of a run, whole or not at all.
+    """Write the textfile of a run, whole or not at all; counters go on from what it holds.
 
     Parameters
     ----------
     path : Path
-        By convention it ends in ``.prom``; counters go on from what it holds.
+        By convention it ends in ``.prom``.
     report : RunReport
     output : str
         The label of all samples.
@@ -131,19 +130,15 @@ def _gauges(report: RunReport, exit_code: int, now: float) -> Iterator[Metric]:
         "Rows of the output files after the last run.",
         {(("kind", str(kind)),): rows for kind, rows in sorted(report.rows.items())},
     )
-    times = {
-        "audiorec_last_run_timestamp_seconds": ("The last run ended.", True),
-        "audiorec_last_finish_timestamp_seconds": (
-            "The last run went through all its songs.",
-            exit_code in FINISHED,
-        ),
-        "audiorec_last_success_timestamp_seconds": (
-            "The last run ended with exit code 0.",
-            exit_code == 0,
-        ),
+    moments = {
+        "run": ("The last run ended.", True),
+        "finish": ("The last run went through all its songs.", exit_code in FINISHED),
+        "success": ("The last run ended with exit code 0.", exit_code == 0),
     }
-    for name, (meaning, reached) in times.items():
-        yield Metric(name, meaning, {(): now} if reached else {})
+    for name, (meaning, reached) in moments.items():
+        yield Metric(
+            f"audiorec_last_{name}_timestamp_seconds", meaning, {(): now} if reached else {}
+        )
 
 
 def _continued(

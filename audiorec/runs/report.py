@@ -7,6 +7,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+# Counts of a `RunReport` that add up over runs.
+_SUMS = ("found", "reused", "relabelled", "unchanged", "failed_before", "pruned")
+
 
 class Stopped(StrEnum):
     """Why a run ended before its songs did."""
@@ -46,7 +49,7 @@ class SongOutcome:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class RunProgress:
     """Where a run is, after each song.
 
     Attributes
@@ -159,15 +162,13 @@ class RunReport:
 
     def add(self, other: "RunReport") -> None:
         """Count another run's songs, rows and seconds as this one's; time is the longest."""
-        for name in ("found", "reused", "relabelled", "unchanged", "failed_before", "pruned"):
+        for name in (*_SUMS, "audio_s"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
         self.statuses.update(other.statuses)
         self.failures.update(other.failures)
         self.spend(other.cpu_s)
-        rows = Counter(self.rows)
-        rows.update(other.rows)
-        self.rows = rows
-        self.audio_s += other.audio_s
+        self.rows = Counter(self.rows)
+        self.rows.update(other.rows)
         self.wall_s = max(self.wall_s, other.wall_s)
         self.extractor_id = self.extractor_id or other.extractor_id
         self.stopped = self.stopped or other.stopped
@@ -175,8 +176,7 @@ class RunReport:
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "RunReport":
         """Read what `to_dict` wrote."""
-        names = ("found", "reused", "relabelled", "unchanged", "failed_before", "pruned")
-        seconds = ("audio_s", "wall_s", "cpu_s", "extractor_id")
+        names = (*_SUMS, "audio_s", "wall_s", "cpu_s", "extractor_id")
         stopped = content["stopped"]
         return cls(
             statuses=Counter(content["statuses"]),
@@ -184,7 +184,7 @@ class RunReport:
             rows=dict(content["rows"]),
             stopped=None if stopped is None else Stopped(stopped),
             outputs=dict(content["outputs"]),
-            **{name: content[name] for name in (*names, *seconds)},
+            **{name: content[name] for name in names},
         )
 
     def to_dict(self) -> dict[str, Any]:

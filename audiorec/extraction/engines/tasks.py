@@ -21,7 +21,7 @@ from audiorec.extraction.shards import (
     read_shard,
 )
 from audiorec.files.storage import is_uri
-from audiorec.runs.report import Progress, RunReport, Stopped
+from audiorec.runs.report import RunProgress, RunReport, Stopped
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class ShardTask:
 
     def attempt(
         self,
-        progress: Callable[[Progress], None] | None = None,
+        progress: Callable[[RunProgress], None] | None = None,
         stop: threading.Event | None = None,
     ) -> "ShardOutcome":
         """Make the part; what goes wrong on purpose is an answer, not an exception."""

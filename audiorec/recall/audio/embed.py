@@ -21,7 +21,7 @@ from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.recall.audio.model import MetricModel
 from audiorec.recall.audio.song_rows import EmbeddingReport, SongRows
-from audiorec.runs.report import Progress, Stopped
+from audiorec.runs.report import RunProgress, Stopped
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
 
@@ -74,7 +74,7 @@ def embed_audio(
     work: str | Path | None = None,
     options: RunOptions | None = None,
     device: str = "cpu",
-    progress: Callable[[Progress], None] | None = None,
+    progress: Callable[[RunProgress], None] | None = None,
     stop: Event | None = None,
 ) -> EmbeddingReport:
     """Embed audio files.

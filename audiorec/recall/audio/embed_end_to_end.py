@@ -22,7 +22,7 @@ from audiorec.recall.audio.model import MetricModel
 from audiorec.recall.audio.song_rows import SongRows
 from audiorec.recall.audio.tower import Tower
 from audiorec.recall.audio.trainer import embed_songs
-from audiorec.runs.report import Progress
+from audiorec.runs.report import RunProgress
 from audiorec.spec import FeatureSpec
 from audiorec.store.beside import kind_of
 from audiorec.store.parquet import write_table
@@ -82,7 +82,7 @@ def hear_songs(
     folder: Path,
     options: RunOptions,
     device: str,
-    progress: Callable[[Progress], None] | None,
+    progress: Callable[[RunProgress], None] | None,
     stop: Event | None,
 ) -> Heard:
     """Decode and embed songs.
@@ -123,7 +123,7 @@ def hear_songs(
             if progress is not None:
                 failed = len(heard.failures)
                 at = {"done": done, "total": len(sources), "failed": failed}
-                progress(Progress(**at, audio_s=0.0, song_id=source.song_id, song=None))
+                progress(RunProgress(**at, audio_s=0.0, song_id=source.song_id, song=None))
             if stop is not None and stop.is_set():
                 break
     return heard

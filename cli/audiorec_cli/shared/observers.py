@@ -13,7 +13,7 @@ from audiorec_cli.shared.progress import Callback
 
 if TYPE_CHECKING:
     from audiorec.runs.log import RunLog
-    from audiorec.runs.report import Progress, RunReport
+    from audiorec.runs.report import RunProgress, RunReport
     from audiorec.store.schema import StoreMetadata
 
 
@@ -50,7 +50,7 @@ class Observers:
         if self._log is None:
             return shown
 
-        def update(at: "Progress") -> None:
+        def update(at: "RunProgress") -> None:
             if self._log is not None and at.song is not None:
                 with self._log_errors():
                     self._log.song(at.song, done=at.done, total=at.total)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from audiorec_cli.shared.console import duration, say, stderr_console
 
 if TYPE_CHECKING:
-    from audiorec.runs.report import Progress
+    from audiorec.runs.report import RunProgress
 
 LINE_EVERY_S = 30.0
 
-Callback = Callable[["Progress"], None]
+Callback = Callable[["RunProgress"], None]
 
 
 @contextmanager
@@ -43,7 +43,7 @@ def _bar() -> Iterator[Callback]:
     with rich.Progress(*columns, console=stderr_console(), transient=True) as bar:
         task = bar.add_task("extract", total=None, rate=0.0, failed=0)
 
-        def update(at: "Progress") -> None:
+        def update(at: "RunProgress") -> None:
             rate = at.done / max(time.monotonic() - started, 1e-9)
             bar.update(task, completed=at.done, total=at.total, rate=rate, failed=at.failed)
 
@@ -53,7 +53,7 @@ def _bar() -> Iterator[Callback]:
 def _lines() -> Callback:
     started = last = time.monotonic()
 
-    def update(at: "Progress") -> None:
+    def update(at: "RunProgress") -> None:
         nonlocal last
         now = time.monotonic()
         if now - last < LINE_EVERY_S:

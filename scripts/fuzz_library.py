@@ -37,8 +37,7 @@ from audiorec.store.aliases import add_own_aliases
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.journal import Journal
 from audiorec.store.schema import Kind
-from audiorec.tagger.heads import Head
-from audiorec.tagger.shipped import shipped_heads
+from audiorec.tagger.heads import Head, shipped_heads
 
 RATE = 16_000
 LIBRARY, VICTIM, RUN = "library", "victim", "vecs.parquet.run"

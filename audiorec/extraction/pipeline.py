@@ -28,8 +28,7 @@ from audiorec.spec import FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import split_input
-from audiorec.tagger.heads import Head, Heads
-from audiorec.tagger.shipped import shipped_heads
+from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import BackboneName, backbone_weights
 from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries

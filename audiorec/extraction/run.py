@@ -44,7 +44,7 @@ from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
-from audiorec.tagger.batching import OUTPUT_WIDTHS
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 
 __all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
 

@@ -90,11 +90,7 @@ class Musicnn(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the features of B segments.
-
-        Parameters
-        ----------
-        log_mel : Tensor, shape (B, T, 96)
+        """Compute the features of B segments, (B, T, 96).
 
         Returns
         -------
@@ -170,11 +166,6 @@ class TorchBackbone:
 
 def load_network(path: Path) -> Musicnn:
     """Return the network with the weights of a safetensors file, in training mode.
-
-    Parameters
-    ----------
-    path : Path
-        For example ``weights_path("msd")``.
 
     Raises
     ------

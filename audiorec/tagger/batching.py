@@ -9,11 +9,11 @@ from typing import Protocol
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 from audiorec.tagger.weights import BackboneName
 from audiorec.types import Features, FloatArray
 
 SEGMENT_SHAPE = (187, 96)  # frames, mel bands
-OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 
 
 class Backbone(Protocol):
@@ -54,19 +54,9 @@ class Backbone(Protocol):
 def in_batches(
     run: Callable[[FloatArray], Features], segments: FloatArray, *, batch_size: int
 ) -> Features:
-    """Check the segments, compute them in batches and join the results.
+    """Check segments (B, 187, 96), compute `batch_size` of them at once, and join the results.
 
-    Parameters
-    ----------
-    run : callable
-        Computes one batch of contiguous float32 segments.
-    segments : ndarray, shape (B, 187, 96)
-    batch_size : int
-
-    Raises
-    ------
-    ShapeError
-        If `segments` has another shape.
+    `run` gets contiguous float32.
     """
     if segments.shape[1:] != SEGMENT_SHAPE:
         raise ShapeError(f"segments must have shape (B, 187, 96), got {segments.shape}")
@@ -82,13 +72,7 @@ def in_batches(
 
 
 def check_batch_size(batch_size: int) -> int:
-    """Return the batch size if it is one.
-
-    Raises
-    ------
-    InputError
-        If it is less than 1.
-    """
+    """Return the batch size if it is at least 1, else raise an `InputError`."""
     if batch_size < 1:
         raise InputError(f"batch_size must be at least 1, got {batch_size}")
     return batch_size

@@ -12,20 +12,12 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError
 from audiorec.types import Features, Float64Array
 
+# The arrays of `Features`, in its order, and their columns.
 OUTPUT_WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
 
 
 def split_input(name: str) -> tuple[str, str]:
     """Return the backbone and the output of an input name.
-
-    Parameters
-    ----------
-    name : str
-        For example ``msd.penultimate``.
-
-    Returns
-    -------
-    backbone, output : str
 
     Raises
     ------
@@ -45,18 +37,7 @@ def split_input(name: str) -> tuple[str, str]:
 
 
 def assemble(features: Mapping[str, Features], inputs: Sequence[str]) -> Float64Array:
-    """Put the backbone outputs that a head reads side by side.
-
-    Parameters
-    ----------
-    features : mapping of str to Features
-        By backbone name, all of the same T segments.
-    inputs : sequence of str
-        Input names in the head's order.
-
-    Returns
-    -------
-    columns : ndarray, shape (T, D), float64
+    """Put the backbone outputs that a head reads side by side, (T, D) float64.
 
     Raises
     ------

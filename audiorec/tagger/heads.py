@@ -11,13 +11,16 @@ Inside: standardise, dense layers with ReLU between them, vector scaling (the ca
 softmax. All of it is numpy in float64, rounded to float32 once at the end, so the scores
 do not depend on how the segments were batched.
 
-Inputs are named as `audiorec.tagger.head_inputs` says, for example ``msd.penultimate``.
+Inputs are named as `audiorec.tagger.head_inputs` says, for example ``msd.penultimate``. Two
+heads come with audiorec, version and genre; ``scripts/train_heads.py`` makes them, and their
+model card is ``docs/model_cards/heads.md``.
 """
 
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +41,7 @@ from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.types import Features, Float64Array, FloatArray
 
+SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
 FORMAT_VERSION = 1
 METADATA_KEY = "audiorec_head"
 BLOCK_SEGMENTS = 256  # that are scored at once
@@ -298,9 +302,8 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
 def _segments(features: Mapping[str, Features], start: int) -> dict[str, Features]:
     """Return one block of segments of every backbone, as views."""
     block = slice(start, start + BLOCK_SEGMENTS)
-    arrays = ("tags", "penultimate", "max_pool", "mean_pool")
     return {
-        name: Features(*(getattr(found, array)[block] for array in arrays))
+        name: Features(*(getattr(found, output)[block] for output in OUTPUT_WIDTHS))
         for name, found in features.items()
     }
 
@@ -354,50 +357,52 @@ class Heads:
         """Names of the backbones that any head reads, each once."""
         return tuple(self.backbone_sha256)
 
-    @property
-    def inputs(self) -> tuple[str, ...]:
-        """Backbone outputs that any head reads, each once."""
-        return tuple(dict.fromkeys(name for head in self for name in head.inputs))
-
-    @property
-    def sha256(self) -> str:
-        """Checksum of everything in the heads that changes scores, order included."""
-        return hashlib.sha256("".join(head.sha256 for head in self).encode()).hexdigest()
-
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
         """Refuse backbones other than those trained on; see `Head.check_backbones`."""
         for head in self:
             head.check_backbones(sha256)
 
     def scores(self, features: Mapping[str, Features]) -> FloatArray:
-        """Score T segments with every head.
-
-        Parameters
-        ----------
-        features : mapping of str to Features
-            By backbone name.
-
-        Returns
-        -------
-        scores : ndarray, shape (T, H), float32
-            Columns in the order of `classes`; each head's columns sum to 1.
-        """
+        """Return scores (T, H), float32, of T segments: those of all heads side by side."""
         return np.concatenate([head.scores(features) for head in self], axis=1)
+
+
+def shipped_head(task: str) -> Path:
+    """Return the path of a shipped head.
+
+    Raises
+    ------
+    InputError
+        If no head of that task is shipped.
+    """
+    if task not in SHIPPED_TASKS:
+        raise InputError(f"audiorec has no head for {task!r}, only for {', '.join(SHIPPED_TASKS)}")
+    return Path(str(files("audiorec.tagger") / "data" / f"head_{task}.safetensors"))
+
+
+def shipped_heads() -> tuple[Path, ...]:
+    """Return the paths of the shipped heads in the order of their scores."""
+    return tuple(shipped_head(task) for task in SHIPPED_TASKS)
+
+
+def default_heads() -> Heads:
+    """Return the shipped heads: version (4 classes), then genre (10 classes).
+
+    Raises
+    ------
+    WeightsError
+        If a shipped file is missing or damaged.
+    """
+    return Heads([Head.load(path) for path in shipped_heads()])
 
 
 def training_record(
     columns: npt.NDArray[np.floating], targets: Float64Array, recipe: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return what identifies a training in a head's `info`: the data and the recipe.
+    """Return what identifies a training in a head's `info`: data and recipe.
 
-    Parameters
-    ----------
-    columns : ndarray, shape (n, D)
-        What was learnt from; rounded to three digits, which engines agree on.
-    targets : ndarray, shape (n, C), float64
-        Probabilities.
-    recipe : mapping
-        Plain values.
+    `columns` (n, D) are rounded to three digits, which engines agree on; `targets` (n, C) are
+    probabilities.
     """
     data = hashlib.sha256(np.round(columns.astype(np.float64), 3).tobytes())
     data.update(np.round(targets, 6).tobytes())

@@ -161,15 +161,7 @@ def data_folder() -> Path:
 
 
 def check_mel(name: str, mel: MelSpec) -> None:
-    """Refuse a spectrogram that the network was not trained on.
-
-    Raises
-    ------
-    InputError
-        If there is no network of this name.
-    SpecMismatchError
-        If `mel` differs in any field from the spec of the weights.
-    """
+    """Raise a `SpecMismatchError` for a spectrogram that the network was not trained on."""
     trained, given = backbone_weights(name).mel_fingerprint, fingerprint(asdict(mel))
     if given != trained:
         raise SpecMismatchError(
@@ -181,15 +173,8 @@ def check_mel(name: str, mel: MelSpec) -> None:
 def read_metadata(path: Path) -> dict[str, Any]:
     """Return what a backbone's safetensors file says about itself.
 
-    Parameters
-    ----------
-    path : Path
-
-    Returns
-    -------
-    about : dict
-        Keys ``format_version``, ``name``, ``tags``, ``mel``, ``mel_fingerprint``,
-        ``segment_frames``, ``source``, ``licence`` and ``copyright``.
+    Keys: ``format_version``, ``name``, ``tags``, ``mel``, ``mel_fingerprint``,
+    ``segment_frames``, ``source``, ``licence`` and ``copyright``.
 
     Raises
     ------

@@ -100,7 +100,7 @@ def _ffmpeg() -> Check:
 def _weights() -> list[Check]:
     """Verify the checksum of every shipped weights file."""
     from audiorec.errors import WeightsError
-    from audiorec.tagger.shipped import default_heads
+    from audiorec.tagger.heads import default_heads
     from audiorec.tagger.weights import WEIGHTS, weights_path
 
     checks = []

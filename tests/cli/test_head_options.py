@@ -8,8 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.tagger.heads import Head
-from audiorec.tagger.shipped import shipped_head
+from audiorec.tagger.heads import Head, shipped_head
 from audiorec.tagger.weights import backbone_weights
 from audiorec_cli.shared.head_options import chosen_heads
 

@@ -8,8 +8,7 @@ import soundfile
 
 from audiorec.errors import InputError
 from audiorec.labelling.songs import evaluate, labelled_features, read_labels, train
-from audiorec.tagger.heads import Head
-from audiorec.tagger.shipped import default_heads
+from audiorec.tagger.heads import Head, default_heads
 
 RATE = 16_000  # Hz
 

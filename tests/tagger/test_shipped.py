@@ -1,11 +1,10 @@
-"""`audiorec.tagger.shipped`: the heads that come along."""
+"""`audiorec.tagger.heads`: the heads that come along."""
 
 import numpy as np
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.tagger.heads import Head
-from audiorec.tagger.shipped import default_heads, shipped_head, shipped_heads
+from audiorec.tagger.heads import Head, default_heads, shipped_head, shipped_heads
 from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import Features
 

@@ -53,8 +53,7 @@ def head_file(path: Path) -> Path:
 
 
 def _head(name: str) -> Path:
-    from audiorec.tagger.heads import Head
-    from audiorec.tagger.shipped import shipped_head
+    from audiorec.tagger.heads import Head, shipped_head
 
     task, equals, file = name.partition("=")
     bare = not equals or Path(name).exists()

@@ -35,7 +35,7 @@ from hubness import local_scaling, mutual_proximity, occurrence_skewness
 from scipy.optimize import minimize
 from scipy.special import softmax
 
-from audiorec.labelling.folds import grouped_folds
+from audiorec.labelling.train import grouped_folds
 from audiorec.search.scaling import LOG_ODDS_FLOOR
 from audiorec.search.similar import DEFAULT_WEIGHTS, LOG_ODDS, Similarity
 from audiorec.tagger.statistics import summarize

@@ -39,8 +39,7 @@ from head_yardstick import (
 )
 
 from audiorec.labelling.calibration import class_targets
-from audiorec.labelling.folds import grouped_folds
-from audiorec.labelling.train import HeadRecipe, train_head
+from audiorec.labelling.train import HeadRecipe, grouped_folds, train_head
 
 FOLDS = 5
 LOG_FLOOR = 1e-3

@@ -16,8 +16,7 @@ import scipy
 from scipy.optimize import minimize
 
 from audiorec.labelling.calibration import Calibration, fit_calibration
-from audiorec.labelling.folds import grouped_folds
-from audiorec.labelling.train import MIN_SCALE
+from audiorec.labelling.train import MIN_SCALE, grouped_folds
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import FloatArray
 

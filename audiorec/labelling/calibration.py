@@ -26,7 +26,7 @@ def fit_calibration(
     row_weights: npt.NDArray[np.floating] | None = None,
     steps: int = 500,
 ) -> tuple[Float64Array, Float64Array]:
-    """Fit the scale and bias of logits whose softmax tells the truth about held-out rows.
+    """Fit the scale and bias (C,) of logits whose softmax tells the truth about held-out rows.
 
     Parameters
     ----------
@@ -38,10 +38,6 @@ def fit_calibration(
     row_weights : ndarray, shape (n,), optional
     steps : int
         Of gradient descent (Adam, all rows at once).
-
-    Returns
-    -------
-    scale, bias : ndarray, shape (C,), float64
     """
     n_classes = logits.shape[1]
     scale, bias = np.ones(n_classes), np.zeros(n_classes)
@@ -67,17 +63,7 @@ def fit_calibration(
 
 
 def class_targets(labels: npt.NDArray[Any], n_classes: int) -> Float64Array:
-    """Return the (n, C) probabilities that labels stand for.
-
-    Parameters
-    ----------
-    labels : ndarray, shape (n,) of int or (n, C) of float
-    n_classes : int
-
-    Raises
-    ------
-    ShapeError
-        If there is no row, an index is out of range, or the columns are not C.
+    """Return the (n, C) probabilities that labels, (n,) of int or (n, C) of float, stand for.
 
     Examples
     --------

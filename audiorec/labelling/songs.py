@@ -1,7 +1,7 @@
 """Labelled songs: from a folder of class folders, or a table, to a trained or judged head.
 
     LABELS ──read_labels──▶ songs with labels ──labelled_features──▶ a row a segment
-           ──train──▶ head, figures            ──evaluate──▶ figures
+           ──train_from_labels──▶ head, figures   ──evaluate_head──▶ figures
 
 Features are extracted once, by an ordinary run into a cache folder, and read from there
 ever after: the run is resumable and skips what it knows, like any other.
@@ -140,7 +140,7 @@ def labelled_features(
     return _read_features(songs, where / "features.parquet", names)
 
 
-def train(
+def train_from_labels(
     data: LabelledFeatures,
     *,
     task: str,
@@ -176,15 +176,15 @@ def train(
         backbones={name: backbone_weights(name).sha256 for name in backbones},
         recipe=recipe or HeadRecipe(),
     )
-    return trained, *judge(trained.out_of_fold, data)
+    return trained, *judge_scores(trained.out_of_fold, data)
 
 
-def evaluate(head: Head, data: LabelledFeatures) -> tuple[Report, Report]:
+def evaluate_head(head: Head, data: LabelledFeatures) -> tuple[Report, Report]:
     """Judge a head on labelled songs: by segment, and by song (mean score)."""
-    return judge(head.scores(data.features), data)
+    return judge_scores(head.scores(data.features), data)
 
 
-def judge(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tuple[Report, Report]:
+def judge_scores(scores: npt.NDArray[np.floating], data: LabelledFeatures) -> tuple[Report, Report]:
     """Judge scores, (n, C), against the labels: by segment, and by song."""
     rng = np.random.default_rng(0)
     segments = report(scores, data.labels, data.tracks, classes=data.classes, rng=rng)

@@ -23,7 +23,6 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.labelling.calibration import Calibration, class_targets, fit_calibration
-from audiorec.labelling.folds import grouped_folds
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import Float64Array, FloatArray, Int64Array
@@ -132,11 +131,11 @@ def train_head(
     if recipe.balanced:
         weights = weights * _class_weights(targets, weights)
     network = _Network(recipe, columns.shape[1], targets.shape[1])
-    folds = grouped_folds(groups, _hard(targets), folds=recipe.folds, seed=recipe.seed)
+    folds = grouped_folds(groups, targets.argmax(1), folds=recipe.folds, seed=recipe.seed)
     x, scaling = columns.astype(np.float64), _standardisation(columns, weights)
     losses, logits = _cross_validate(network, x, targets, weights, folds)
     epochs = int(np.argmin(losses)) + 1 if recipe.early_stopping else recipe.max_epochs
-    layers = network.fit(_scaled(x, scaling), targets, weights, epochs=epochs)
+    layers, _ = network.fit(_scaled(x, scaling), targets, weights, epochs=epochs)
     calibration = fit_calibration(
         logits[epochs - 1], targets, kind=recipe.calibration, row_weights=weights
     )
@@ -164,6 +163,59 @@ def train_head(
     )
 
 
+def grouped_folds(
+    groups: Sequence[str] | npt.NDArray[np.str_],
+    labels: npt.NDArray[np.integer],
+    *,
+    folds: int,
+    seed: int,
+) -> Int64Array:
+    """Deal groups out to folds, so that each fold gets about as many rows of each class.
+
+    Parameters
+    ----------
+    groups : sequence of str, length n
+    labels : ndarray, shape (n,), int
+        What is to be balanced.
+    folds : int
+        At most as many as there are groups.
+    seed : int
+        Decides between groups of the same size.
+
+    Returns
+    -------
+    fold : ndarray, shape (n,), int64
+        From 0 to ``folds - 1``; equal for equal groups.
+
+    Raises
+    ------
+    InputError
+        If there are fewer than two groups or fewer than two folds.
+
+    Examples
+    --------
+    >>> grouped_folds(["a", "a", "b"], np.array([0, 1, 0]), folds=2, seed=0).tolist()
+    [0, 0, 1]
+    """
+    names, of_row = np.unique(np.asarray(groups), return_inverse=True)
+    folds = min(folds, len(names))
+    if folds < 2:
+        raise InputError(f"need two or more groups and folds, got {len(names)} and {folds}")
+    counts = np.zeros((len(names), int(labels.max()) + 1))
+    np.add.at(counts, (of_row, labels), 1)
+    share = counts / np.maximum(counts.sum(0), 1)
+    order = np.random.default_rng(seed).permutation(len(names))
+    order = order[np.argsort(-share.max(1)[order], kind="stable")]  # the largest first
+    filled, fold_of_name = np.zeros((folds, counts.shape[1])), np.zeros(len(names), np.int64)
+    for name in order:
+        # The fold where the group's classes are least filled; empty folds break ties.
+        cost = (filled * share[name]).sum(1) + 1e-6 * filled.sum(1)
+        fold_of_name[name] = int(np.argmin(cost))
+        filled[fold_of_name[name]] += share[name]
+    fold: Int64Array = fold_of_name[of_row]
+    return fold
+
+
 def unseen_logits(
     columns: npt.NDArray[np.floating],
     targets: Float64Array,
@@ -172,37 +224,18 @@ def unseen_logits(
     *,
     recipe: HeadRecipe,
 ) -> Float64Array:
-    """Fit once, for `recipe.max_epochs`, and return what the fit says of other rows.
+    """Fit once, for `recipe.max_epochs`, and return the logits (m, C) of other rows.
 
-    For judging what was left out as a whole: no folds, no calibration, no head.
-
-    Parameters
-    ----------
-    columns : ndarray, shape (n, D)
-    targets : ndarray, shape (n, C), float64
-        Probabilities.
-    row_weights : ndarray, shape (n,)
-    unseen : ndarray, shape (m, D)
-    recipe : HeadRecipe
-
-    Returns
-    -------
-    logits : ndarray, shape (m, C), float64
-
-    Raises
-    ------
-    MissingExtraError
-        If torch cannot be imported.
+    For judging what was left out as a whole: no folds, no calibration, no head. Targets are
+    probabilities (n, C).
     """
     scaling = _standardisation(columns, row_weights.astype(np.float64))
-    watched: list[Float64Array] = []
-    _Network(recipe, columns.shape[1], targets.shape[1]).fit(
+    _, watched = _Network(recipe, columns.shape[1], targets.shape[1]).fit(
         _scaled(columns.astype(np.float64), scaling),
         targets,
         row_weights.astype(np.float64),
         epochs=recipe.max_epochs,
         watch=_scaled(unseen.astype(np.float64), scaling),
-        watched=watched,
     )
     return watched[-1]
 
@@ -222,9 +255,8 @@ class _Network:
         *,
         epochs: int,
         watch: Float64Array | None = None,
-        watched: list[Float64Array] | None = None,
-    ) -> list[tuple[Float64Array, Float64Array]]:
-        """Return the layers after `epochs`; append the logits of `watch` after each."""
+    ) -> tuple[list[tuple[Float64Array, Float64Array]], list[Float64Array]]:
+        """Return the layers after `epochs`, and the logits of `watch` after each."""
         torch = import_torch(PURPOSE)
         with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.recipe.seed)
@@ -235,12 +267,13 @@ class _Network:
                 weight_decay=self.recipe.weight_decay,
             )
             data = [torch.from_numpy(np.ascontiguousarray(a)) for a in (x, targets, weights)]
+            watched = []
             for _ in range(epochs):
                 self._epoch(model, optimiser, data)
-                if watch is not None and watched is not None:
+                if watch is not None:
                     watched.append(self._logits(model, watch))
         dense = [m for m in model if isinstance(m, torch.nn.Linear)]
-        return [(m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in dense]
+        return [(m.weight.detach().numpy().T, m.bias.detach().numpy()) for m in dense], watched
 
     def _model(self) -> "torch.nn.Sequential":
         nn = import_torch(PURPOSE).nn
@@ -293,14 +326,12 @@ def _cross_validate(
     for fold in np.unique(folds):
         seen, held = folds != fold, folds == fold
         scaling = _standardisation(x[seen], weights[seen])
-        watched: list[Float64Array] = []
-        network.fit(
+        _, watched = network.fit(
             _scaled(x[seen], scaling),
             targets[seen],
             weights[seen],
             epochs=recipe.max_epochs,
             watch=_scaled(x[held], scaling),
-            watched=watched,
         )
         for epoch, values in enumerate(watched):
             logits[epoch][held] = values
@@ -322,11 +353,6 @@ def _until_patience(losses: list[float], patience: int) -> list[float]:
 def _loss(logits: Float64Array, targets: Float64Array, weights: Float64Array) -> float:
     log_p = np.log(np.maximum(softmax(logits), 1e-12))
     return float(-((targets * log_p).sum(1) * weights).sum() / weights.sum())
-
-
-def _hard(targets: Float64Array) -> Int64Array:
-    hard: Int64Array = targets.argmax(1).astype(np.int64)
-    return hard
 
 
 def _check(

@@ -73,15 +73,14 @@ def train(
 
     Writes the head, its figures on songs of groups it had not heard, and a model card.
     """
-    from audiorec.labelling.songs import DEFAULT_INPUTS
-    from audiorec.labelling.songs import train as train_labelled
+    from audiorec.labelling.songs import DEFAULT_INPUTS, train_from_labels
     from audiorec.labelling.train import HeadRecipe
 
     _check_pictures(pictures)
     inputs = inputs or list(DEFAULT_INPUTS)
     data = _features(labels, output / CACHE_FOLDER, None, inputs, jobs, quiet)
     recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
-    trained, segments, songs = train_labelled(data, task=task, inputs=inputs, recipe=recipe)
+    trained, segments, songs = train_from_labels(data, task=task, inputs=inputs, recipe=recipe)
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
     _write(output, trained.head, figures, _card(trained.head, segments, songs, caution))
@@ -105,14 +104,14 @@ def evaluate(
     json: JsonOption = False,
 ) -> None:
     """Judge a head on labelled songs: by segment and by song, class by class."""
-    from audiorec.labelling.songs import evaluate as evaluate_labelled
+    from audiorec.labelling.songs import evaluate_head
     from audiorec.tagger.heads import Head
 
     _check_pictures(pictures)
     loaded = Head.load(head_file(head))
     where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
     data = _features(labels, where, loaded.classes, loaded.inputs, jobs, quiet)
-    segments, songs = evaluate_labelled(loaded, data)
+    segments, songs = evaluate_head(loaded, data)
     _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
 

@@ -7,7 +7,12 @@ import pytest
 import soundfile
 
 from audiorec.errors import InputError
-from audiorec.labelling.songs import evaluate, labelled_features, read_labels, train
+from audiorec.labelling.songs import (
+    evaluate_head,
+    labelled_features,
+    read_labels,
+    train_from_labels,
+)
 from audiorec.tagger.heads import Head, default_heads
 
 RATE = 16_000  # Hz
@@ -84,17 +89,17 @@ def test_features_are_a_row_a_segment(data):
 
 def test_a_head_learns_the_classes_and_survives_its_file(data, tmp_path):
     pytest.importorskip("torch", reason='needs the extra "train"')
-    trained, segments, songs = train(data, task="kind")
+    trained, segments, songs = train_from_labels(data, task="kind")
     assert segments.accuracy.value == 1.0
     assert (songs.n, segments.n) == (8, 16)
     trained.head.save(tmp_path / "head.safetensors")
-    again, _ = evaluate(Head.load(tmp_path / "head.safetensors"), data)
+    again, _ = evaluate_head(Head.load(tmp_path / "head.safetensors"), data)
     assert again.accuracy.value == 1.0
 
 
 def test_the_same_seed_gives_the_same_head(data):
     pytest.importorskip("torch", reason='needs the extra "train"')
-    first, second = (train(data, task="kind")[0].head for _ in range(2))
+    first, second = (train_from_labels(data, task="kind")[0].head for _ in range(2))
     assert first.sha256 == second.sha256
 
 
@@ -121,7 +126,7 @@ def test_a_head_that_reads_pools_has_them_in_a_cache_of_their_own(collection, da
     np.testing.assert_array_equal(wide.features["msd"].tags, data.features["msd"].tags)
     assert data.features["msd"].max_pool.shape[1] == 0
     pytest.importorskip("torch", reason='needs the extra "train"')
-    trained, _, songs_report = train(wide, task="kind", inputs=inputs)
+    trained, _, songs_report = train_from_labels(wide, task="kind", inputs=inputs)
     assert trained.head.inputs == inputs
     assert songs_report.n == 8
 
@@ -131,5 +136,5 @@ def test_the_shipped_heads_can_be_evaluated_on_labels(collection):
     renamed = replace(version, classes=("hum", "noise", "vocal", "other"))
     songs, cache = read_labels(collection), collection.parent / "cache"
     found = labelled_features(songs, cache, inputs=renamed.inputs, classes=renamed.classes, jobs=1)
-    by_segment, _ = evaluate(renamed, found)
+    by_segment, _ = evaluate_head(renamed, found)
     assert by_segment.n == len(found.labels)

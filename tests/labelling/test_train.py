@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.labelling.calibration import class_targets, fit_calibration
-from audiorec.labelling.folds import grouped_folds
-from audiorec.labelling.train import HeadRecipe, train_head, unseen_logits
+from audiorec.labelling.train import HeadRecipe, grouped_folds, train_head, unseen_logits
 from audiorec.tagger.heads import softmax
 
 pytest.importorskip("torch", reason='needs the extra "train"')

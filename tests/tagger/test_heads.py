@@ -10,7 +10,16 @@ from safetensors.numpy import save_file
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.tagger.head_inputs import assemble, split_input
-from audiorec.tagger.heads import METADATA_KEY, Head, Heads, softmax
+from audiorec.tagger.heads import (
+    METADATA_KEY,
+    Head,
+    Heads,
+    default_heads,
+    shipped_head,
+    shipped_heads,
+    softmax,
+)
+from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import Features
 
 SHA = {"msd": "a" * 64, "mtt": "b" * 64}
@@ -260,3 +269,39 @@ def test_a_file_that_is_far_too_large_is_not_read(head, tmp_path):
         file.truncate(300 << 20)
     with pytest.raises(WeightsError, match="which no head is"):
         Head.load(path)
+
+
+VERSION = "vocal instrumental vocal_accompaniment other".split()
+GENRE = "blues classical country electronic folk hiphop jazz metal pop rock".split()
+WIDTHS = {"tags": 50, "penultimate": 200, "max_pool": 753, "mean_pool": 753}
+
+
+def features_shipped(seed, segments=5):
+    rng = np.random.default_rng(seed)
+    return Features(**{n: rng.random((segments, w), np.float32) for n, w in WIDTHS.items()})
+
+
+def test_the_shipped_pair_has_the_default_taxonomy():
+    heads = default_heads()
+    assert heads.classes == (*(f"version/{c}" for c in VERSION), *(f"genre/{c}" for c in GENRE))
+    heads.check_backbones({name: entry.sha256 for name, entry in WEIGHTS.items()})
+    scores = heads.scores({"msd": features_shipped(0)})
+    np.testing.assert_allclose(scores[:, :4].sum(1), 1, atol=1e-6)
+    np.testing.assert_allclose(scores[:, 4:].sum(1), 1, atol=1e-6)
+
+
+def test_one_network_serves_both_heads():
+    assert default_heads().backbones == ("msd",)
+
+
+def test_shipped_heads_say_where_they_come_from():
+    for path in shipped_heads():
+        head = Head.load(path)
+        assert head.licence != "not stated"
+        assert head.info["sources"]
+        assert head.info["training_data"]
+
+
+def test_there_is_no_other_task():
+    with pytest.raises(InputError, match="no head for 'mood', only for version, genre"):
+        shipped_head("mood")

@@ -8,9 +8,30 @@
 ``open_store(path)``        ``vecs.parquet`` to ids, vectors, similar songs
 ==========================  ==================================================
 
-The stages are packages of their own: `audiorec.audio` (file to log-mel segments),
-`audiorec.tagger` (segments to scores and vectors), `audiorec.store` (vectors in files) and
-`audiorec.search` (which songs are alike). Importing this package loads none of them.
+Everything else is in packages, here in the order in which songs and listening pass through
+them. Imports point upwards in this table only, and importing `audiorec` loads none of them.
+
+==============  ==============================================================
+``files``       files written whole or not at all, tables, object stores
+``audio``       a file to log-mel segments
+``tagger``      segments to scores, scores to a vector
+``runs``        processes that may die, progress, log, record
+``store``       ``vecs.parquet`` and the files beside it
+``extraction``  many songs to a store, on one machine or many
+``search``      which songs are alike, and why
+``playlists``   playlists and paths from song to song
+``listening``   logs of listening to likes, histories, baskets
+``evaluation``  figures on arrays: ranks, intervals, classes
+``learning``    what all training shares: losses, checkpoints, bundles
+``labelling``   labelled songs to a head of one's own
+``analysis``    listening against sound: correlation
+``simulation``  made-up worlds to try things on
+``recall``      which songs for whom: a folder for each family of models
+==============  ==============================================================
+
+Errors are drawn in `audiorec.errors`, the numbers that decide what a vector means are in
+`audiorec.spec`, names for arrays in `audiorec.types`. Each package's own docstring draws its
+flow and says what of it is public.
 """
 
 from audiorec.runs.imports import install_guard

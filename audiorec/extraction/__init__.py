@@ -1,1 +1,35 @@
-"""extract."""
+"""Many songs to a store: list them, decode and score each, write rows; resumable throughout.
+
+::
+
+    paths ──catalogue──▶ sources ──plan──▶ what is new
+          ──run──▶ worker processes ──pipeline──▶ `Song` (vector, scores, features)
+          ──journal──▶ vecs.parquet, errors.parquet, scores and features where asked for
+
+    many machines:  manifest ──shards──▶ one part each, by one of the `engines`
+
+==============  ====================================================================
+``catalogue``   folders, globs, lists and manifests to `Source` rows
+``naming``      what songs are called: the forms of ``--id-from``
+``plan``        options of a run; what is new, what is known, which rows stay
+``pipeline``    one song through all stages: audio, tagger, statistics
+``run``         the loop: workers, journal, commit, report
+``run_record``  a small JSON beside the output: what the last run was
+``reader``      one song at once, in a worker that may die of it
+``manifest``    the songs of a sharded run, in an order that does not change
+``shards``      one shard of a manifest to one part of a store
+``engines``     who works on shards: this machine, Ray, Dask
+==============  ====================================================================
+
+Public::
+
+    catalogue    Source, find_songs, read_list, read_manifest, uri_of
+    naming       Naming, parse_naming, read_id_table, row_aliases
+    plan         Plan
+    pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+    run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
+    run_record   command_line, run_record, write_record
+    reader       vector, scores, taggram, Reader, song_reader, hash_reader
+    manifest     find_sources, write_manifest
+    shards       ShardConfig, local_parts, part_name, process_shard, read_shard
+"""

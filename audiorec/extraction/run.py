@@ -148,7 +148,7 @@ def run(
     overwrite = options.policy is Policy.OVERWRITE
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
-        work = _Run(journal, config, options, progress, stop or threading.Event())
+        work = _Extraction(journal, config, options, progress, stop or threading.Event())
         work.report.extractor_id = extractor.extractor_id
         return work.go(sources)
 
@@ -190,7 +190,7 @@ def run_metadata(
     )
 
 
-class _Run:
+class _Extraction:
     """The state of one run: the journal, the counts, and when to stop."""
 
     def __init__(

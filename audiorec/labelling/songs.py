@@ -21,7 +21,7 @@ from audiorec.extraction.catalogue import Source, find_songs, make_source
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import table_rows
-from audiorec.labelling.train import HeadRecipe, Trained, train_head
+from audiorec.labelling.train import HeadRecipe, TrainedHead, train_head
 from audiorec.runs.report import RunProgress, Stopped
 from audiorec.store.schema import feature_column
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
@@ -146,7 +146,7 @@ def train_from_labels(
     task: str,
     inputs: Sequence[str] = DEFAULT_INPUTS,
     recipe: HeadRecipe | None = None,
-) -> tuple[Trained, Report, Report]:
+) -> tuple[TrainedHead, Report, Report]:
     """Train a head and judge its out-of-fold scores.
 
     Parameters
@@ -160,7 +160,7 @@ def train_from_labels(
 
     Returns
     -------
-    trained : Trained
+    trained : TrainedHead
         Its head carries the figures.
     by_segment, by_song : Report
         Of scores by heads that did not see the segment's group.

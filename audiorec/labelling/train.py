@@ -1,6 +1,6 @@
 """Labelled features to a head: standardise, fit, stop early, calibrate.
 
-    columns (n, D), labels, groups  ──train_head──▶  `Trained`: head, out-of-fold scores
+    columns (n, D), labels, groups  ──train_head──▶  `TrainedHead`: head, out-of-fold scores
 
 The rows are cut into folds along their groups (a track, an artist, a singer, a corpus), so
 that nothing a fold is judged on has been heard in training. The folds serve three ends: the
@@ -56,7 +56,7 @@ class HeadRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trained:
+class TrainedHead:
     """A head and what was learnt about it on the way.
 
     Attributes
@@ -88,7 +88,7 @@ def train_head(
     recipe: HeadRecipe = HeadRecipe(),
     row_weights: npt.NDArray[np.floating] | None = None,
     info: Mapping[str, Any] | None = None,
-) -> Trained:
+) -> TrainedHead:
     """Train and calibrate a head.
 
     Parameters
@@ -114,7 +114,7 @@ def train_head(
 
     Returns
     -------
-    trained : Trained
+    trained : TrainedHead
 
     Raises
     ------
@@ -155,7 +155,7 @@ def train_head(
         | {"epochs": epochs, "versions": versions},
     )
     z = logits[epochs - 1] * calibration[0] + calibration[1]
-    return Trained(
+    return TrainedHead(
         head=head,
         out_of_fold=softmax(z).astype(np.float32),
         epochs=epochs,

@@ -1,7 +1,28 @@
-"""Log-mel segments to scores.
+"""Log-mel segments to what networks say of them, to class scores, to one vector a song.
 
-weights          the shipped networks: tags, licences, checksums
-backbone         segments (T, 187, 96) → features; ONNX Runtime
-backbone_torch   the same in torch: the readable reference, training, GPUs
-heads            features → class scores (T, H)
+::
+
+    segments (T, 187, 96) ──backbone──▶ features: tags (T, 50), penultimate (T, 200), ...
+                          ──heads─────▶ scores (T, 14)
+                          ──statistics▶ vector (84,)
+
+==================  ==============================================================
+``weights``         the shipped networks: tags, licences, checksums
+``backbone``        segments to features in ONNX Runtime; chooses the engine
+``backbone_torch``  the same in torch: the readable reference, training, GPUs
+``batching``        what both engines do alike: the contract, checks, batches
+``head_inputs``     backbone outputs side by side: what a head reads
+``heads``           features to class scores; the heads that are shipped
+``statistics``      a score series to six statistics a class
+``reading``         scores in words: what a song is, and when nothing is said
+==================  ==============================================================
+
+Public::
+
+    weights      WEIGHTS, weights_path
+    backbone     load_backbone
+    head_inputs  split_input
+    heads        Head, Heads, default_heads, shipped_head, shipped_heads
+    statistics   moments, summarize
+    reading      Reading, read_scores
 """

@@ -36,20 +36,7 @@ class Mp4Report(NamedTuple):
 
 
 def inspect_mp4(file: BinaryIO, size: int) -> Mp4Report:
-    """Walk the boxes of an MP4 file.
-
-    Parameters
-    ----------
-    file : binary file
-        Its position is moved.
-    size : int
-        Bytes in the file.
-
-    Returns
-    -------
-    Mp4Report
-        A file whose boxes make no sense is reported as far as they do.
-    """
+    """Walk the boxes of an MP4 file of `size` bytes, as far as they make sense."""
     top = list(boxes(file, 0, size))
     tracks = [box for box in top if box.kind == b"moov"]
     encrypted = next((kind for kind in _entries(file, top, size) if kind in ENCRYPTED), None)

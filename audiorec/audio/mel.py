@@ -32,23 +32,11 @@ _LOG_STEP = np.log(6.4) / 27.0  # natural logarithm of the frequency ratio per m
 
 
 def mel_filterbank(spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
-    """Return the triangles that turn a power spectrum into mel bands.
+    """Return the triangles (n_mels, 1 + n_fft // 2), float32, that turn power into mel bands.
 
-    Parameters
-    ----------
-    spec : MelSpec
-
-    Returns
-    -------
-    filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), float32
-        Row m rises from the centre of band m - 1 to that of band m and falls to that of
-        band m + 1, with area 1 over frequency in hertz. Computed in float64. The array is
-        shared by all callers and therefore read-only.
-
-    Examples
-    --------
-    >>> mel_filterbank().shape
-    (96, 257)
+    Row m rises from the centre of band m - 1 to that of band m and falls to that of band m + 1,
+    with area 1 over frequency in hertz. Computed in float64. The array is shared by all callers
+    and therefore read-only.
     """
     return _filterbank(spec)
 
@@ -58,23 +46,9 @@ def log_mel_frames(
 ) -> Iterator[FloatArray]:
     """Yield the log-mel frames of a track while its samples come in.
 
-    Parameters
-    ----------
-    blocks : iterable of ndarray, shape (n,), float32
-        The waveform at ``spec.sample_rate``, cut anywhere; empty blocks are allowed.
-    spec : MelSpec
-
-    Yields
-    ------
-    frames : ndarray, shape (f, n_mels), float32
-        The next `f` frames, 1 to 128 of them. All together they are
-        ``spec.n_frames(n_samples)``. No more than the samples of one chunk and one block
-        are held at a time.
-
-    Raises
-    ------
-    ShapeError
-        If a block has more than one axis.
+    The blocks, (n,) float32 at ``spec.sample_rate``, may be cut anywhere; empty ones are allowed.
+    Frames come as (f, n_mels) float32, 1 to 128 at a time, ``spec.n_frames(n_samples)`` in all. No
+    more than the samples of one chunk and one block are held at a time.
     """
     hop, half = spec.hop_length, spec.n_fft // 2
     chunk_samples = (CHUNK_FRAMES - 1) * hop + spec.n_fft  # samples that 128 frames touch

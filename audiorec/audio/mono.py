@@ -74,10 +74,7 @@ class Mono:
     def add(self, block: RawBlock) -> Iterator[FloatArray]:
         """Take one decoded block; yield what of the waveform is ready.
 
-        Raises
-        ------
-        NotFiniteError
-            At the first sample that is NaN or infinite.
+        A `NotFiniteError` at the first sample that is NaN or infinite.
         """
         samples, rate = block
         self._measure(samples, rate)

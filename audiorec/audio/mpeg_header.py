@@ -70,19 +70,9 @@ def adts_length(data: bytes, at: int) -> int | None:
 
 
 def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
-    """Find the first of several MPEG audio frames in a row.
+    """Return the position of the first of several MPEG audio frames in a row.
 
-    Parameters
-    ----------
-    data : bytes
-        The file from behind its ID3v2 tag, or the beginning of that.
-    is_whole : bool
-        Whether `data` reaches to the end of the audio.
-
-    Returns
-    -------
-    int or None
-        Position of the first frame.
+    `data` begins behind the ID3v2 tag; `is_whole` says whether it reaches to the end of the audio.
     """
     at = data.find(b"\xff")
     while at >= 0:
@@ -106,21 +96,11 @@ def is_adts(data: bytes, *, is_whole: bool) -> bool:
 
 
 def read_mp3(data: bytes, audio_bytes: int) -> Header:
-    """Read the count of frames that an encoder left in the first frame.
+    """Read the count of frames that an encoder left in the first frame, where `data` begins.
 
-    Parameters
-    ----------
-    data : bytes
-        From the first frame on; a few hundred bytes are enough.
-    audio_bytes : int
-        From the first frame to the trailing tags.
-
-    Returns
-    -------
-    Header
-        Claims nothing without a count, or where the file holds far more bytes than the
-        count says: several songs joined. libsndfile guesses the length of such files from
-        the first frames and stops reading there.
+    Claims nothing without a count, or where the file holds far more bytes than the count says:
+    several songs joined. libsndfile guesses the length of such files from the first frames and
+    stops reading there. `audio_bytes` go from the first frame to the trailing tags.
     """
     frame = mpeg_frame(data, 0)
     if frame is None:

@@ -63,13 +63,7 @@ _HOLE_S = 0.05
 
 
 class PyavReader:
-    """Reads one file from beginning to end.
-
-    Parameters
-    ----------
-    file : binary file
-        Opened by the caller, who closes it.
-    sniffed : Sniffed
+    """Reads one file, which the caller closes, from beginning to end.
 
     Attributes
     ----------
@@ -101,13 +95,9 @@ class PyavReader:
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
 
-        The sample rate and the channels may change from one block to the next.
-
-        Raises
-        ------
-        DecoderError
-            If FFmpeg cannot open the file, finds no audio of a known codec in it, or can
-            decode none of its packets.
+        The sample rate and the channels may change from one block to the next. A `DecoderError` if
+        FFmpeg cannot open the file, finds no audio of a known codec in it, or can decode no
+        packet.
         """
         with open_container(self._file, begin=self._begin, end=self._end) as container:
             stream = audio_stream(container)
@@ -177,20 +167,10 @@ class PyavReader:
 
 @contextlib.contextmanager
 def open_container(file: BinaryIO, *, end: int, begin: int = 0) -> Iterator[Any]:
-    """Open a file with the whitelists, without the tags around its audio.
+    """Open a file with the whitelists; a `DecoderError` if no demuxer on the list knows it.
 
-    Parameters
-    ----------
-    file : binary file
-    end, begin : int
-        The part of it that is shown to FFmpeg, which unpacks what a compressed frame of a
-        tag in front holds, and takes, in some versions, a tag at the end for a damaged
-        packet.
-
-    Raises
-    ------
-    DecoderError
-        If no demuxer on the list knows the file.
+    FFmpeg is shown the part from `begin` to `end`, without tags: it unpacks what a compressed frame
+    of a tag in front holds, and takes, in some versions, a tag at the end for a damaged packet.
     """
     _limit_allocations()
     source = _Part(file, begin, end)
@@ -268,13 +248,7 @@ class _Part:
 
 
 def audio_stream(container: Any) -> Any:
-    """Return the first audio stream of a known codec.
-
-    Raises
-    ------
-    DecoderError
-        If there is no audio stream, or none of a codec in `CODECS`.
-    """
+    """Return the first audio stream of a codec in `CODECS`; a `DecoderError` if there is none."""
     if not container.streams.audio:
         raise DecoderError("the file holds no audio stream", DECODER, failure=Failure.NO_AUDIO)
     unknown = []

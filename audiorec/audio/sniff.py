@@ -89,16 +89,7 @@ _FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 
 
 def sniff(path: PathLike) -> Sniffed:
-    """Say what a file is, by its content.
-
-    Parameters
-    ----------
-    path : path-like
-        May hold bytes that are not UTF-8.
-
-    Returns
-    -------
-    Sniffed
+    """Find out what a file is from its content; the path may hold bytes that are not UTF-8.
 
     Raises
     ------
@@ -135,10 +126,7 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
 def open_regular(path: PathLike) -> BinaryIO:
     """Open a regular file for reading, without waiting for the other end of a pipe.
 
-    Raises
-    ------
-    SongError
-        ``unreadable``, with the kind of file or what the system said; stage ``read``.
+    Any other is a `SongError` ``unreadable``, with the kind of file or what the system said.
     """
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:

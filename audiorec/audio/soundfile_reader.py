@@ -43,14 +43,7 @@ _UNREAD_BYTES = 1 << 14
 
 
 class SoundfileReader:
-    """Reads one file from beginning to end.
-
-    Parameters
-    ----------
-    file : binary file
-        At position 0; its descriptor is read, and not closed.
-    sniffed : Sniffed
-    """
+    """Reads one file, which is at position 0 and stays open, from beginning to end."""
 
     decoder = DECODER
     packet_errors = 0  # libsndfile stops at the first
@@ -66,10 +59,7 @@ class SoundfileReader:
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, 65,536 frames at a time and never more than 10 s.
 
-        Raises
-        ------
-        DecoderError
-            If libsndfile cannot read the file, or not to its end.
+        A `DecoderError` if libsndfile cannot read the file, or not to its end.
         """
         n_frames = 0
         try:

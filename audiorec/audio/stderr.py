@@ -44,23 +44,11 @@ class Chatter:
 
 @contextlib.contextmanager
 def captured_stderr() -> Iterator[Chatter]:
-    r"""Send file descriptor 2 to a temporary file while the block runs.
+    """Send file descriptor 2 to a temporary file while the block runs; gives its `Chatter`.
 
-    Whatever is written, by Python or by a C library, goes to the file, never to a pipe that
-    could fill up. The descriptor belongs to the process: use this where one thread decodes,
-    as in a worker.
-
-    Yields
-    ------
-    Chatter
-        Its `last_line` can be asked for during the block and after it.
-
-    Examples
-    --------
-    >>> with captured_stderr() as chatter:
-    ...     _ = os.write(2, b"Note: resync\nWarning: junk at 0x10\n")
-    >>> chatter.last_line
-    'Warning: junk at 0x10'
+    Whatever is written, by Python or by a C library, goes to the file, never to a pipe that could
+    fill up. The descriptor belongs to the process: use this where one thread decodes, as in a
+    worker.
     """
     _flush()
     with tempfile.TemporaryFile("a+b", buffering=0) as sink:

@@ -135,16 +135,9 @@ def write_manifest(
 
 
 class Manifest:
-    """The rows of a manifest.
+    """The rows of a manifest; use `Manifest.open`, in a ``with`` statement.
 
-    Use `Manifest.open`, in a ``with`` statement.
-
-    Attributes
-    ----------
-    place : str
-        Path or URI.
-    created_at : datetime
-        The time of the run: as the manifest says, or else when it was last changed.
+    `created_at` is the time of the run: as the manifest says, or else when it was last changed.
     """
 
     def __init__(self, place: str, rows: "_ParquetRows | _CsvRows", created_at: datetime) -> None:
@@ -193,12 +186,8 @@ class Manifest:
     def sources(self, start: int, stop: int) -> list[Source]:
         """Return the songs of the rows from `start` to before `stop`, in their order.
 
-        Size and time of change are the manifest's; -1 where it has none.
-
-        Raises
-        ------
-        InputError
-            If a row has no path (with its number, from 1), or two rows have one id.
+        Size and time of change are the manifest's; -1 where it has none. An `InputError` if a row
+        has no path (with its number, from 1), or two rows have one id.
         """
         found: dict[str, Source] = {}
         for number, row in enumerate(self._rows.read(start, stop), start=start + 1):

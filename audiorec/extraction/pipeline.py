@@ -102,14 +102,7 @@ class Song:
 
 @dataclass(frozen=True, slots=True)
 class KnownContent:
-    """A file whose audio is known already, under this name or another.
-
-    Attributes
-    ----------
-    content_hash : str
-    tags : SongTags
-        Of the file as it is now.
-    """
+    """A file whose audio is known already, under this name or another, with its present tags."""
 
     content_hash: str
     tags: SongTags

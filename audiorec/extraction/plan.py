@@ -166,14 +166,9 @@ def plan_run(
 class Dropped:
     """Rows that go at the end of a run.
 
-    Attributes
-    ----------
-    song_ids : set of str
-    healed : set of str
-        Those of them that are folders which could not be listed once, and can be now.
-    kept : Counter of str
-        How many rows stay although their file was not found, by the folder to blame: one
-        that cannot be looked at, or that is empty as if its disk were not mounted.
+    `healed` are those of them that are folders which could not be listed once, and can be now.
+    `kept` counts the rows that stay although their file was not found, by the folder to blame: one
+    that cannot be looked at, or that is empty as if its disk were not mounted.
     """
 
     song_ids: set[str] = field(default_factory=set)

@@ -78,15 +78,9 @@ WORK_FILES = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """Some rows of a manifest.
+    """Shard `index`, from 0, of `count`: some rows of a manifest.
 
-    Attributes
-    ----------
-    index, count : int
-        Which shard, from 0, of how many.
-    sources : tuple of Source
-    created_at : datetime
-        The time of the run: ``extracted_at`` and ``failed_at`` of all rows.
+    `created_at` is the time of the run: ``extracted_at`` and ``failed_at`` of all rows.
     """
 
     index: int
@@ -135,15 +129,8 @@ class ShardConfig:
 class ShardReport:
     """What came of one shard.
 
-    Attributes
-    ----------
-    index, count : int
-    fingerprint : str
-    kept : bool
-        It was finished already, and nothing was done.
-    run : RunReport
-        With the places of the files. Of a part that was kept, songs count as ``unchanged``
-        or ``failed_before``.
+    If it was `kept`, it was finished already and nothing was done; its songs then count as
+    ``unchanged`` or ``failed_before``. The `run` has the places of the files.
     """
 
     index: int

@@ -28,16 +28,9 @@ def fit_calibration(
 ) -> tuple[Float64Array, Float64Array]:
     """Fit the scale and bias (C,) of logits whose softmax tells the truth about held-out rows.
 
-    Parameters
-    ----------
-    logits : ndarray, shape (n, C), float64
-        Of rows that the head has not seen.
-    labels : ndarray, shape (n,) of int or (n, C) of float
-    kind : {"vector", "temperature", "none"}
-        One scale and bias a class, one scale for all, or nothing.
-    row_weights : ndarray, shape (n,), optional
-    steps : int
-        Of gradient descent (Adam, all rows at once).
+    `logits` (n, C) are of rows that the head has not seen, `labels` as for `class_targets`. Kind
+    ``vector`` has one scale and bias a class, ``temperature`` one scale for all. `steps` are those
+    of gradient descent (Adam, all rows at once).
     """
     n_classes = logits.shape[1]
     scale, bias = np.ones(n_classes), np.zeros(n_classes)

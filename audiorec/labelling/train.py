@@ -172,25 +172,8 @@ def grouped_folds(
 ) -> Int64Array:
     """Deal groups out to folds, so that each fold gets about as many rows of each class.
 
-    Parameters
-    ----------
-    groups : sequence of str, length n
-    labels : ndarray, shape (n,), int
-        What is to be balanced.
-    folds : int
-        At most as many as there are groups.
-    seed : int
-        Decides between groups of the same size.
-
-    Returns
-    -------
-    fold : ndarray, shape (n,), int64
-        From 0 to ``folds - 1``; equal for equal groups.
-
-    Raises
-    ------
-    InputError
-        If there are fewer than two groups or fewer than two folds.
+    Returns the fold of each row, from 0, equal for equal groups. There are at most as many folds
+    as groups; the seed decides between groups of the same size.
 
     Examples
     --------

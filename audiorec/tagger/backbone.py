@@ -24,12 +24,8 @@ Engine = Literal["onnx", "torch"]
 class OnnxBackbone:
     """A network in ONNX Runtime, on one thread of the processor.
 
-    Parameters
-    ----------
-    name : {"msd", "mtt"}
-    batch_size : int
-        Segments that are computed at once. It moves no output by more than 1e-6 of the
-        largest; small batches stay in the processor's cache.
+    `batch_size` segments are computed at once. It moves no output by more than 1e-6 of the
+    largest; small batches stay in the processor's cache.
 
     Raises
     ------

@@ -121,15 +121,10 @@ class Musicnn(nn.Module):
 
 
 class TorchBackbone:
-    """A network in torch; the interface of `audiorec.tagger.backbone.Backbone`.
+    """A network in torch; the interface of `audiorec.tagger.batching.Backbone`.
 
-    Parameters
-    ----------
-    name : {"msd", "mtt"}
-    device : str
-        A torch device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``.
-    batch_size : int, optional
-        Segments that are computed at once; by default 2 on the processor and 64 elsewhere.
+    The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``. `batch_size` segments are
+    computed at once; by default 2 on the processor and 64 elsewhere.
 
     Raises
     ------

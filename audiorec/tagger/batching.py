@@ -32,17 +32,7 @@ class Backbone(Protocol):
         """Names of the 50 columns of `Features.tags`."""
 
     def features(self, segments: FloatArray) -> Features:
-        """Return the features of B segments.
-
-        Parameters
-        ----------
-        segments : ndarray, shape (B, 187, 96), float32
-            Log-mel as `MelSpec` describes it. B may be 0.
-
-        Returns
-        -------
-        features : Features
-            Arrays of B rows, float32.
+        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0.
 
         Raises
         ------

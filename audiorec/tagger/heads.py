@@ -200,17 +200,12 @@ class Head:
         return x
 
     def scores(self, features: Mapping[str, Features]) -> FloatArray:
-        """Score T segments.
+        """Score T segments: a calibrated softmax (T, C), float32, whose rows sum to 1.
 
         Parameters
         ----------
         features : mapping of str to Features
             By backbone name; more backbones than the head reads do no harm.
-
-        Returns
-        -------
-        scores : ndarray, shape (T, C), float32
-            Calibrated softmax, each row sums to 1.
 
         Raises
         ------

@@ -102,18 +102,7 @@ WEIGHTS: Mapping[BackboneName, BackboneWeights] = MappingProxyType(
 
 
 def backbone_weights(name: str) -> BackboneWeights:
-    """Return the table's entry of a network.
-
-    Raises
-    ------
-    InputError
-        If there is no network of this name.
-
-    Examples
-    --------
-    >>> backbone_weights("mtt").tags[:3]
-    ('guitar', 'classical', 'slow')
-    """
+    """Return the table's entry of a network; an `InputError` if there is none of this name."""
     for known, entry in WEIGHTS.items():
         if name == known:
             return entry

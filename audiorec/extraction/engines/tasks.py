@@ -10,7 +10,7 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 from audiorec.errors import AudiorecError, StoreError
 from audiorec.extraction.shards import (
@@ -92,13 +92,6 @@ def shard_tasks(manifest: str, count: int, out: str, config: ShardConfig) -> lis
 def attempt(task: ShardTask) -> ShardOutcome:
     """Run a task; the function that clusters are given by name."""
     return task.attempt()
-
-
-class Runner(Protocol):
-    """Runs shard tasks somewhere and answers each exactly once, in any order."""
-
-    def __call__(self, tasks: Sequence[ShardTask], stop: threading.Event) -> Iterator[ShardOutcome]:
-        """Yield an outcome a task; after `stop` is set, tasks that wait may be left out."""
 
 
 def run_local(

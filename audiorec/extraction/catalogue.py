@@ -18,7 +18,7 @@ from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError
 from audiorec.extraction.walk import Unlisted, closed_to, system_reason, walk
-from audiorec.files.times import within_int64
+from audiorec.files.storage import within_int64
 from audiorec.files.user_files import input_errors, table_rows
 
 
@@ -35,8 +35,8 @@ class Source:
     uri : str
         The absolute path in printable form, with backslash escapes where it is not UTF-8.
     size, mtime_ns : int
-        As the file system says, the time within int64 (see `audiorec.files.times`); -1 where
-        the file could not be looked at.
+        As the file system says, the time wrapped into int64; -1 where the file could not be
+        looked at.
     problem : str
         Why this place could not be looked at, in the system's words; "" if it could. There
         is nothing to open: it is a failure of the stage ``walk``.

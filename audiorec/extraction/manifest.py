@@ -36,10 +36,8 @@ import pyarrow.parquet as pq
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs, make_source, printable
 from audiorec.extraction.walk import AUDIO_EXTENSIONS, matches
-from audiorec.files.parquet_files import WRITING, open_parquet
-from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put
-from audiorec.files.times import within_int64
-from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.parquet_files import WRITING, open_parquet, refuse_bomb
+from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put, within_int64
 from audiorec.files.user_files import csv_table, input_errors, refuse_devices
 
 METADATA_KEY = b"audiorec"

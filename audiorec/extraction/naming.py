@@ -26,7 +26,7 @@ from pathlib import Path
 from audiorec.audio.tags import read_tag
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import printable
-from audiorec.files.times import within_int64
+from audiorec.files.storage import within_int64
 from audiorec.files.user_files import csv_rows
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind

@@ -8,9 +8,15 @@ object store because an object is visible only when its upload is complete.
 
 Where an object store is and who may use it is not said here: fsspec and the store's own
 library read it from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
+
+File systems take dates from the year -292 billion to the year 292 billion, and copies from a
+broken clock or an archive carry them along. Columns of times are int64: nanoseconds since 1970
+from 1677 to 2262. Dates beyond that wrap around (`within_int64`), so a song of any date has a
+number, the same one at every look, and another one as soon as the file changes.
 """
 
 import importlib
+import math
 import os
 import posixpath
 import shutil
@@ -18,18 +24,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.files.atomic import replaced, sync
-from audiorec.files.times import size_bytes, time_ns, within_int64
 
 # Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
 # or open archives, and some of the others can be caught half-way through a write.
 PROTOCOLS = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 CHUNK_BYTES = 8 << 20
 PROBE = ".audiorec-probe"
+UNKNOWN = -1
+_SPAN = 1 << 64
 # What libraries of object stores raise beside OSError; looked up only where they are loaded.
 _FOREIGN_ERRORS = {
     "botocore.exceptions": "BotoCoreError",
@@ -50,7 +58,7 @@ class Entry:
     name : str
         Its place relative to the folder, with forward slashes.
     size, mtime_ns : int
-        Bytes, and nanoseconds since 1970 (see `audiorec.files.times`); -1 where the store does
+        Bytes, and nanoseconds since 1970 (see `within_int64`); -1 where the store does
         not say.
     """
 
@@ -299,6 +307,49 @@ def remove(place: str) -> None:
         return
     with _remote(place, "removed") as (files, path):
         files.rm_file(path)
+
+
+def within_int64(nanoseconds: int) -> int:
+    """Wrap a time in nanoseconds since 1970 into int64.
+
+    Examples
+    --------
+    >>> within_int64(1_700_000_000_000_000_000), within_int64(-1), within_int64(1 << 63)
+    (1700000000000000000, -1, -9223372036854775808)
+    """
+    return (nanoseconds + _SPAN // 2) % _SPAN - _SPAN // 2
+
+
+def time_ns(changed: object) -> int:
+    """Return the nanoseconds since 1970 of what an object store calls a time, within int64.
+
+    Parameters
+    ----------
+    changed : object
+        Seconds since 1970, or a `datetime` (in UTC if it has no zone).
+
+    Returns
+    -------
+    nanoseconds : int
+        -1 for None, NaN, infinity and everything that is no time.
+    """
+    if isinstance(changed, datetime):
+        aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
+        since = aware - datetime(1970, 1, 1, tzinfo=UTC)
+        whole_s = since.days * 86_400 + since.seconds
+        return within_int64(whole_s * 10**9 + since.microseconds * 1000)
+    if isinstance(changed, int):
+        return within_int64(changed * 10**9)
+    if isinstance(changed, float) and math.isfinite(changed * 1e9):
+        return within_int64(int(changed * 1e9))
+    return UNKNOWN
+
+
+def size_bytes(size: object) -> int:
+    """Return the size that an object store tells; -1 for what cannot be one."""
+    if isinstance(size, (int, float)) and 0 <= size < _SPAN // 2:
+        return int(size)
+    return UNKNOWN
 
 
 def _local(place: str) -> str:

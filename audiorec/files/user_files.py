@@ -24,8 +24,7 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from audiorec.errors import InputError, StoreError
-from audiorec.files.parquet_files import open_parquet
-from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.parquet_files import open_parquet, refuse_bomb
 from audiorec.files.visible import visible
 
 LONGEST_LINE = 1 << 20  # letters of a line; a path has 4,096 bytes at most

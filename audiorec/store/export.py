@@ -32,10 +32,9 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import GROUP_ROWS
-from audiorec.store.number_names import number_names
 from audiorec.store.parquet import Checked, open_checked, store_errors
 from audiorec.store.problems import Block
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, number_names
 from audiorec.types import FloatArray
 
 Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]

@@ -21,8 +21,7 @@ import pyarrow as pa
 import pyarrow.csv
 
 from audiorec.errors import InputError
-from audiorec.files.parquet_files import open_parquet
-from audiorec.files.unfolding import LEAST_BYTES, TIMES_FILE, refuse_bomb
+from audiorec.files.parquet_files import LEAST_BYTES, TIMES_FILE, open_parquet, refuse_bomb
 from audiorec.files.user_files import check_csv_header
 from audiorec.types import FloatArray
 

@@ -1,6 +1,7 @@
 """What a store holds, from its footer and its small columns: vectors are not read.
 
-"vecs.parquet"  ──inventory──▶  rows, extractor, weights, statuses, seconds, files beside
+"library/vecs.parquet"  ──inventory────▶  rows, extractor, statuses, seconds, files beside
+                        ──files_beside─▶  {scores: library/scores.parquet, ...}
 """
 
 from collections import Counter
@@ -13,12 +14,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import StoreError
-from audiorec.store.beside import files_beside
+from audiorec.files.parquet_files import read_schema
 from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNTED = ("status", "codec", "source_rate", "source_channels")
+USUAL_NAMES = {
+    Kind.SCORES: "scores.parquet",
+    Kind.FEATURES: "features.parquet",
+    Kind.ERRORS: "errors.parquet",
+}
 
 
 def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) -> dict[str, Any]:
@@ -149,3 +155,50 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
             found["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
     return found
+
+
+def files_beside(
+    vectors: Path, given: Mapping[Kind, Path | None] | None = None
+) -> dict[Kind, Path]:
+    """Return scores, features and errors that belong to a store.
+
+    Parameters
+    ----------
+    vectors : Path
+    given : mapping of Kind to Path, optional
+        Files that are named outright; they need not exist, so that a wrong name is noticed.
+
+    Returns
+    -------
+    paths : dict of Kind to Path
+        Those given, and of the rest those that exist under their usual names.
+    """
+    found = {}
+    for kind, name in USUAL_NAMES.items():
+        path = (given or {}).get(kind)
+        if path is not None:
+            found[kind] = path
+        elif (usual := vectors.with_name(name)) != vectors and usual.exists():
+            found[kind] = usual
+    return found
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return which of the four files a Parquet file is, None if it is none of audiorec's.
+
+    Raises
+    ------
+    StoreError
+        If it is not a whole Parquet file.
+    """
+    try:
+        metadata = read_schema(path).metadata or {}
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: no such file") from error
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+        reason = (str(error).strip() or "unknown").splitlines()[0]
+        raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error
+    try:
+        return StoreMetadata.from_json(metadata[METADATA_KEY]).kind
+    except (KeyError, StoreError):
+        return None

@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.digests import digest_writer, read_digests
-from audiorec.files.parquet_files import open_parquet
+from audiorec.files.parquet_files import open_parquet, refuse_bomb
 from audiorec.files.tables import GROUP_ROWS
-from audiorec.files.unfolding import refuse_bomb
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 

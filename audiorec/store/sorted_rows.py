@@ -14,23 +14,27 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audiorec.errors import StoreError
+from audiorec.errors import InputError, StoreError
+from audiorec.files.arrow import flags, integers
 from audiorec.files.parquet_files import WRITING, open_parquet
 from audiorec.store.parquet import Checked, store_errors
-from audiorec.store.same_id import PART, OnDuplicate, with_part, without_duplicates
 
+PART = "part"  # column beside those of the file: the number of the part that a row is from
+TIMES = ("extracted_at", "failed_at")  # columns that say when a row was made
 FAN_IN = 32  # runs that are read side by side
 BATCH_BYTES = 1 << 18
 MAX_BATCH_ROWS = 8_192
 PIECE_BYTES = 32 << 20  # of a file that is not sorted
 SCRATCH_ENDING = ".run.parquet"
 
+OnDuplicate = Literal["error", "same", "newest", "first"]
 Keep = Callable[[Any], Any]  # sorted rows to those that stay
 
 
@@ -211,3 +215,88 @@ def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator
         joined = pa.concat_tables(taken).combine_chunks()
         order = [("song_id", "ascending"), (PART, "ascending")]
         yield joined.take(pc.sort_indices(joined, sort_keys=order))
+
+
+def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) -> Any:
+    """Keep one row of each song id.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+        Sorted by ``song_id``; with the column `PART`.
+    names : sequence of str
+        What the parts are called, for the message.
+    policy : {"error", "same", "newest", "first"}
+        What happens to rows of one id that differ. ``error`` refuses them. ``same`` takes
+        the newest if they are one sound (one ``content_hash``; for failures one ``uri``)
+        and refuses them otherwise. ``newest`` takes the newest. ``first`` takes the one of
+        the first part. Which row that is does not depend on the order of the parts, but
+        for ``first``.
+
+    Returns
+    -------
+    table : pyarrow.Table
+        Rows in the same order.
+
+    Raises
+    ------
+    InputError
+        If rows differ that must not; names the id and both parts.
+    """
+    ids = table.column("song_id").combine_chunks()
+    if len(ids) < 2:
+        return table
+    repeated = np.flatnonzero(flags(pc.equal(ids[1:], ids[:-1])))
+    if not len(repeated):
+        return table
+    kept = np.ones(len(ids), np.bool_)
+    for start, stop in _runs(repeated):
+        kept[start:stop] = False
+        kept[start + _chosen(table.slice(start, stop - start), names, policy)] = True
+    return table.take(integers(np.flatnonzero(kept)))
+
+
+def _runs(repeated: Any) -> Iterator[tuple[int, int]]:
+    """Yield the rows from `start` to before `stop` of each id that stands more than once.
+
+    `repeated` are the numbers of rows whose successor has the same id.
+    """
+    breaks = np.flatnonzero(np.diff(repeated) > 1)
+    starts = repeated[np.concatenate([[0], breaks + 1])]
+    ends = repeated[np.concatenate([breaks, [len(repeated) - 1]])]
+    yield from zip(starts.tolist(), (ends + 2).tolist(), strict=True)
+
+
+def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
+    """Return the number of the row that stands, of rows with one id."""
+    content = rows.drop_columns([PART])
+    first = content.slice(0, 1)
+    different = [n for n in range(1, len(rows)) if not content.slice(n, 1).equals(first)]
+    parts = rows.column(PART).to_pylist()
+    if policy == "first" or not different:
+        return int(parts.index(min(parts)))
+    values = content.to_pylist()
+    sound = "content_hash" if "content_hash" in content.column_names else "uri"
+    sounds = {value[sound] for value in values}
+    if policy == "error" or (policy == "same" and len(sounds) > 1):
+        a, b = names[parts[0]], names[parts[different[0]]]
+        what = "different songs have" if len(sounds) > 1 else "different rows have"
+        raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
+    return max(range(len(values)), key=lambda n: _age(values[n]))
+
+
+def _age(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what the newest row has most of; rows of one time differ in their text."""
+    return (*(row[name] for name in TIMES if name in row), repr(row))
+
+
+def with_part(table: Any, number: int) -> Any:
+    """Add the column `PART`.
+
+    Parameters
+    ----------
+    table : pyarrow.Table
+    number : int
+    """
+    column = integers(np.full(len(table), number, np.int64))
+    return table.append_column(pa.field(PART, pa.int64(), nullable=False), column)

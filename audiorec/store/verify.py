@@ -26,20 +26,22 @@ import pyarrow as pa
 from audiorec.errors import StoreError
 from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
 from audiorec.files.parquet_files import is_sealed
-from audiorec.files.times import within_int64
-from audiorec.store.beside import files_beside
-from audiorec.store.embedding_metadata import ID_COLUMNS
+from audiorec.files.storage import within_int64
+from audiorec.store.embeddings import ID_COLUMNS
+from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked, open_whole, store_errors
 from audiorec.store.problems import (
     Block,
     Problem,
+    Song,
     check_extractor,
     check_failures,
+    check_features,
     check_ids,
+    check_scores,
     check_vectors,
 )
 from audiorec.store.schema import METADATA_KEY, Kind
-from audiorec.store.series_problems import Song, check_features, check_scores
 from audiorec.types import FloatArray
 
 BLOCK_ROWS = 4_096

@@ -58,7 +58,7 @@ def duplicates(
 
 def _series(store: "Library", kind: "Kind", given: Path | None) -> "SeriesFile | None":
     """Open a file of series; one that merely lies beside the store is passed over if it is odd."""
-    from audiorec.store.beside import USUAL_NAMES
+    from audiorec.store.inventory import USUAL_NAMES
     from audiorec.store.series import open_series
 
     if given is not None:

@@ -30,8 +30,7 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import strings
 from audiorec.files.own_files import refuse_link
-from audiorec.files.tables import write_plain
-from audiorec.files.user_files import read_parquet
+from audiorec.files.tables import TableFile, write_plain
 from audiorec.store.names import unique_match
 from audiorec.store.store import VectorStore
 
@@ -165,17 +164,14 @@ def read_aliases(path: Path) -> Any:
     StoreError
         If the file is missing, truncated, or has not the columns of a table of aliases.
     """
-    failure = "no table of aliases"
     if not path.exists():
         raise StoreError(f"{path}: no such file")
     try:
-        table = read_parquet(path, failure, needed=SCHEMA.names, texts=True)
-    except InputError as error:
-        raise StoreError(str(error)) from error
-    empty = [name for name in SCHEMA.names if table.column(name).null_count]
-    if empty:
-        raise StoreError(f"{path}: {failure}: a row has no {empty[0]}")
-    return table.select(SCHEMA.names).cast(SCHEMA)
+        with TableFile.open(path) as file:
+            return file.read_as(SCHEMA)
+    except StoreError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise StoreError(f"{path}: no table of aliases: {reason}") from error
 
 
 def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:

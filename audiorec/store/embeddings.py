@@ -34,12 +34,11 @@ from audiorec.errors import (
     StoreError,
     UnknownSongError,
 )
-from audiorec.files.arrow import floats, integers, strings
+from audiorec.files.arrow import integers, matrix, strings
 from audiorec.files.json_files import parse_json
-from audiorec.files.parquet_files import refuse_bomb
-from audiorec.files.tables import write_plain
+from audiorec.files.tables import TableFile, store_errors, write_plain
 from audiorec.store.names import near_names
-from audiorec.store.parquet import MAX_BYTES, check_ids, open_whole, store_errors, with_rows
+from audiorec.store.parquet import MAX_BYTES, check_ids
 from audiorec.store.schema import MAX_JSON_BYTES, MAX_WIDTH, METADATA_KEY, vector_type
 from audiorec.types import FloatArray, Int64Array
 
@@ -161,9 +160,9 @@ class EmbeddingTable:
     Use `EmbeddingTable.open`. Opening reads the footer and the ids.
     """
 
-    def __init__(self, file: Any, metadata: EmbeddingMetadata, path: Path) -> None:
+    def __init__(self, file: TableFile, metadata: EmbeddingMetadata) -> None:
         self.metadata = metadata
-        self.path = path
+        self.path = path = file.path
         self._file = file
         name = metadata.id_column
         column = self.columns([name]).column(name)
@@ -191,12 +190,12 @@ class EmbeddingTable:
             or if an id is empty or stands twice. The message names the file.
         """
         path = Path(path)
-        file = open_whole(path)
+        file = TableFile.open(path)
         try:
             with store_errors(path):
                 metadata = _read_metadata(file, kind)
                 _check_columns(file, metadata, max_bytes)
-            return cls(file, metadata, path)
+            return cls(file, metadata)
         except StoreError:
             file.close()
             raise
@@ -243,8 +242,9 @@ class EmbeddingTable:
             As for `embeddings`.
         """
         start = 0
-        for group in range(self._file.num_row_groups):
-            block = self._group(group)
+        for group in range(len(self._file.group_starts()) - 1):
+            column = self._file.read_group(group, [COLUMN]).column(COLUMN)
+            block = matrix(column, self.dimension)
             bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
             if len(bad):
                 name = self.id_array[start + int(bad[0])].as_py()
@@ -264,17 +264,12 @@ class EmbeddingTable:
         unknown = [name for name in names if name not in known]
         if unknown:
             raise InputError(f"{self.path}: no column {unknown[0]!r}; it has {', '.join(known)}")
-        if self._file.num_row_groups == 0:  # which older Arrow releases refuse to read
-            return self._file.schema_arrow.empty_table().select(list(names))
-        with store_errors(self.path):
-            refuse_bomb(self._file, self.path, name=str(self.path), columns=names)
-            table = self._file.read(columns=list(names))
-            return with_rows(table, self._file.metadata.num_rows)
+        return self._file.read(names)
 
     @property
     def column_names(self) -> list[str]:
         """Names of all columns."""
-        return list(self._file.schema_arrow.names)
+        return list(self._file.schema.names)
 
     def row_number(self, name: str) -> int:
         """Return the number of the row with exactly this id.
@@ -300,17 +295,6 @@ class EmbeddingTable:
         return np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset).astype(
             np.int64
         )
-
-    def _group(self, group: int) -> FloatArray:
-        with store_errors(self.path):
-            refuse_bomb(
-                self._file, self.path, name=str(self.path), columns=[COLUMN], groups=[group]
-            )
-            table = self._file.read_row_group(group, columns=[COLUMN])
-            rows = self._file.metadata.row_group(group).num_rows
-            column = with_rows(table, rows).column(COLUMN)
-        parts = [floats(chunk.flatten()).reshape(-1, self.dimension) for chunk in column.chunks]
-        return np.concatenate([np.empty((0, self.dimension), np.float32), *parts])
 
 
 def write_embeddings(
@@ -398,8 +382,8 @@ def _table(
     return table if (np.diff(order) > 0).all() else table.take(integers(order))
 
 
-def _read_metadata(file: Any, kind: Of | None) -> EmbeddingMetadata:
-    found = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
+    found = (file.schema.metadata or {}).get(METADATA_KEY)
     if found is None:
         raise StoreError(
             "a Parquet file without audiorec's metadata; bring a table of your own in with "
@@ -411,8 +395,8 @@ def _read_metadata(file: Any, kind: Of | None) -> EmbeddingMetadata:
     return metadata
 
 
-def _check_columns(file: Any, metadata: EmbeddingMetadata, max_bytes: int) -> None:
-    schema = file.schema_arrow
+def _check_columns(file: TableFile, metadata: EmbeddingMetadata, max_bytes: int) -> None:
+    schema = file.schema
     expected = {metadata.id_column: pa.string(), COLUMN: vector_type(metadata.dimension)}
     for name, kind in expected.items():
         index = schema.get_field_index(name)  # -1 also when the name stands twice
@@ -422,7 +406,7 @@ def _check_columns(file: Any, metadata: EmbeddingMetadata, max_bytes: int) -> No
             raise StoreError(f"column {name!r} is {schema.field(index).type}, expected {kind}")
         if schema.field(index).nullable:
             raise StoreError(f"column {name!r} may hold rows without a value")
-    needed = file.metadata.num_rows * metadata.dimension * 4
+    needed = len(file) * metadata.dimension * 4
     if needed > max_bytes:
         raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")
 

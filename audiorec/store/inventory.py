@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import StoreError
-from audiorec.files.parquet_files import read_schema
+from audiorec.files.run_folder import run_folder_path
+from audiorec.files.tables import TableFile
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
@@ -56,18 +57,15 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
     >>> found["rows"], found["statuses"]
     (5, {'ok': 3, 'truncated': 1, 'short': 1})
     """
-    file = open_checked(vectors, Kind.VECTORS)
-    try:
+    with open_checked(vectors, Kind.VECTORS) as file:
         return {
             "vectors": str(vectors),
             **_size(file),
             **_maker(file.metadata),
             **_counts(file),
             "beside": [_beside(k, p, file) for k, p in files_beside(vectors, given).items()],
-            "unfinished_run": vectors.with_name(f"{vectors.name}.run").is_dir(),
+            "unfinished_run": run_folder_path(vectors).is_dir(),
         }
-    finally:
-        file.file.close()
 
 
 def _size(file: Checked) -> dict[str, Any]:
@@ -86,7 +84,7 @@ def _size(file: Checked) -> dict[str, Any]:
         "vector_bytes": vector_bytes,
         "row_groups": len(groups),
         "verifiable": file.digests is not None,
-        "columns_of_your_own": [n for n in file.file.schema_arrow.names if n not in own],
+        "columns_of_your_own": [n for n in file.schema.names if n not in own],
     }
 
 
@@ -149,7 +147,7 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
         file = open_checked(path, kind)
     except StoreError as error:
         return {**found, "problem": str(error).removeprefix(f"{path}: ")}
-    with file.file:
+    with file:
         found |= {"rows": len(file), "bytes": path.stat().st_size}
         found["verifiable"] = file.digests is not None
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
@@ -191,13 +189,8 @@ def kind_of(path: Path) -> Kind | None:
     StoreError
         If it is not a whole Parquet file.
     """
-    try:
-        metadata = read_schema(path).metadata or {}
-    except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-        reason = (str(error).strip() or "unknown").splitlines()[0]
-        raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error
+    with TableFile.open(path) as file:
+        metadata = file.schema.metadata or {}
     try:
         return StoreMetadata.from_json(metadata[METADATA_KEY]).kind
     except (KeyError, StoreError):

@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import flags, integers
-from audiorec.files.parquet_files import WRITING, open_parquet
-from audiorec.store.parquet import Checked, store_errors
+from audiorec.files.parquet_files import WRITING
+from audiorec.files.tables import TableFile
+from audiorec.store.parquet import Checked
 
 PART = "part"  # column beside those of the file: the number of the part that a row is from
 TIMES = ("extracted_at", "failed_at")  # columns that say when a row was made
@@ -44,23 +45,20 @@ class Run:
 
     Attributes
     ----------
-    path : Path
-        For messages.
-    file : pyarrow.parquet.ParquetFile
+    file : TableFile
     part : int or None
         Number of the part that all rows are from; None where a column says it.
     """
 
-    path: Path
-    file: Any
+    file: TableFile
     part: int | None
 
     def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
         """Yield the rows in order with the column `PART`, some at a time."""
         if self.part is None:  # ours: filtered already
-            yield from _batches(self.path, self.file, [*columns, PART], BATCH_BYTES)
+            yield from _batches(self.file, [*columns, PART], BATCH_BYTES)
             return
-        for table in _batches(self.path, self.file, columns, BATCH_BYTES):
+        for table in _batches(self.file, columns, BATCH_BYTES):
             yield with_part(keep(table), self.part)
 
 
@@ -113,9 +111,9 @@ def sorted_rows(
     runs: list[Run] = []
     for number, part in enumerate(parts):
         if _is_sorted(part):
-            runs.append(Run(part.path, part.file, number))
+            runs.append(Run(part, number))
             continue
-        for piece in _batches(part.path, part.file, columns, PIECE_BYTES):
+        for piece in _batches(part, columns, PIECE_BYTES):
             table = with_part(keep(piece.sort_by("song_id")), number)
             runs += write(iter([without_duplicates(table, names, on_duplicate)]))
     while len(runs) > FAN_IN:
@@ -126,22 +124,18 @@ def sorted_rows(
     _replaced(runs, [])
 
 
-def _batches(path: Path, file: Any, columns: Sequence[str], n_bytes: int) -> Iterator[Any]:
+def _batches(file: TableFile, columns: Sequence[str], n_bytes: int) -> Iterator[Any]:
     """Yield a file's rows as tables of about `n_bytes`."""
-    if file.num_row_groups == 0:
-        return
-    footer = file.metadata
+    footer = file.file.metadata
     total = sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
     rows = min(MAX_BATCH_ROWS, max(1, n_bytes * footer.num_rows // max(1, total)))
-    with store_errors(path):
-        for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
-            yield pa.Table.from_batches([batch])
+    yield from file.batches(rows, columns)
 
 
 def _is_sorted(part: Checked) -> bool:
     """Whether ids grow from row to row; a row without an id is an error."""
     last: Any = None
-    for table in _batches(part.path, part.file, ["song_id"], BATCH_BYTES):
+    for table in _batches(part, ["song_id"], BATCH_BYTES):
         ids = table.column("song_id").combine_chunks()
         if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
             raise StoreError(f"{part.path}: a row has no song_id")
@@ -161,7 +155,7 @@ def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
     with pq.ParquetWriter(path, first.schema, **WRITING) as writer:
         for table in chain([first], tables):
             writer.write_table(table)
-    return [Run(path, open_parquet(path, memory_map=True), None)]
+    return [Run(TableFile.open(path), None)]
 
 
 def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
@@ -169,7 +163,7 @@ def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
     for run in old:
         if run.part is None:
             run.file.close()
-            run.path.unlink()
+            run.file.path.unlink()
     return new
 
 

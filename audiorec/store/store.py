@@ -19,16 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.files.arrow import flags, floats, integers, strings
+from audiorec.files.arrow import flags, integers, matrix, strings
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.parquet_files import open_parquet
+from audiorec.files.tables import store_errors
 from audiorec.store.names import near_names
 from audiorec.store.parquet import (
     MAX_BYTES,
     Checked,
     check_ids,
     open_checked,
-    store_errors,
     write_table,
 )
 from audiorec.store.schema import Kind, StoreMetadata
@@ -254,11 +254,7 @@ class VectorStore:
 
     def _read_block(self, file: Checked, group: int) -> FloatArray:
         """Read one row group's vectors: shape (rows, V), read-only."""
-        column = file.read_group(group, ["vector"]).column("vector")
-        chunks = [floats(c.flatten()).reshape(-1, self.metadata.dimension) for c in column.chunks]
-        if not chunks:
-            return np.empty((0, self.metadata.dimension), np.float32)
-        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        return matrix(file.read_group(group, ["vector"]).column("vector"), self.metadata.dimension)
 
 
 def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:

@@ -76,9 +76,8 @@ def read_store(path):
 
 
 def read_series(path):
-    from audiorec.store.series import open_series
-
     from audiorec.search.library import Library
+    from audiorec.store.features import open_series
     from audiorec.store.schema import Kind
     from audiorec.store.verify import verify
 

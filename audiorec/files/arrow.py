@@ -56,12 +56,9 @@ def floats(array: Any) -> FloatArray:
 
 
 def matrix(column: Any, width: int) -> FloatArray:
-    """Return a column of vectors without nulls as one array, shape (n, `width`); a view if it can.
+    """Return a column of fixed-size lists of float32 as one array, shape (n, `width`).
 
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray or pyarrow.Array
-        Of fixed-size lists of float32.
+    A view where the column is one chunk; without nulls.
     """
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     blocks = [floats(chunk.flatten()).reshape(-1, width) for chunk in chunks if len(chunk)]

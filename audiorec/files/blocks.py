@@ -97,13 +97,7 @@ def run_blocks(
 
 
 def is_made(path: Path, schema: Any) -> bool:
-    """Return whether there is a whole Parquet file of exactly this schema, metadata included.
-
-    Raises
-    ------
-    StoreError
-        If `path` is a link.
-    """
+    """Whether there is a whole Parquet file of exactly this schema, metadata included."""
     refuse_link(path)
     try:
         found: bool = read_schema(path).equals(schema, check_metadata=True)

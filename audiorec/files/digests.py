@@ -62,13 +62,7 @@ class Digests:
         return {"algorithm": ALGORITHM, "rows": self.rows, "columns": columns}
 
     def differences(self, stored: Mapping[str, Any]) -> Iterator[str]:
-        """Say in one line each which columns are not as they were written.
-
-        Parameters
-        ----------
-        stored : mapping
-            As `read_digests` gives it.
-        """
+        """Say in one line each which columns are not as they were written (see `read_digests`)."""
         if self.rows != stored["rows"]:
             yield f"{stored['rows']} rows were written, {self.rows} are there"
         found = self.to_dict()["columns"]
@@ -85,10 +79,7 @@ class Digests:
 def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
     """Return the digests in a file's metadata, None if it has none.
 
-    Raises
-    ------
-    StoreError
-        If they are damaged, or of an algorithm that this audiorec does not know.
+    Damaged ones, and those of an algorithm that this audiorec does not know, are a `StoreError`.
     """
     text = (metadata or {}).get(DIGESTS_KEY)
     if text is None:

@@ -48,22 +48,8 @@ _OFFSET = 4  # bytes beside a text, to say where it ends
 def open_parquet(source: Any, **options: Any) -> Any:
     """Open a Parquet file whose seal is whole; checksums of pages are verified as they are read.
 
-    Parameters
-    ----------
-    source : path or binary file
-    **options
-        As `pyarrow.parquet.ParquetFile` takes them.
-
-    Returns
-    -------
-    file : pyarrow.parquet.ParquetFile
-
-    Raises
-    ------
-    StoreError
-        If the footer is not the one that was sealed.
-    OSError, pyarrow.ArrowException
-        If it is missing, or no Parquet file.
+    Takes what `pyarrow.parquet.ParquetFile` takes. A footer that is not the one that was
+    sealed is a `StoreError`; a file that is missing or no Parquet is Arrow's own error.
     """
     import pyarrow.parquet as pq
 
@@ -72,27 +58,13 @@ def open_parquet(source: Any, **options: Any) -> Any:
 
 
 def read_schema(path: Path) -> Any:
-    """Return the `pyarrow.Schema` of a Parquet file whose seal is whole.
-
-    Raises
-    ------
-    StoreError, OSError, pyarrow.ArrowException
-        As for `open_parquet`.
-    """
+    """Return the `pyarrow.Schema` of a Parquet file; errors are those of `open_parquet`."""
     with open_parquet(path) as file:
         return file.schema_arrow
 
 
 def is_sealed(source: Any) -> bool:
-    """Return whether a Parquet file has a seal, and check it.
-
-    Raises
-    ------
-    StoreError
-        If the footer is not the one that was sealed.
-    OSError
-        If the file cannot be read.
-    """
+    """Whether a Parquet file has a seal; one that is not of its footer is a `StoreError`."""
     with ExitStack() as stack:
         is_path = isinstance(source, (str, os.PathLike))
         if is_path and _is_special(Path(source)):
@@ -177,12 +149,8 @@ def refuse_bomb(
         Opened; nothing of it needs to have been read.
     source : path or binary file
         What `file` was opened from, to look at the texts where the footer is not enough.
-    name : str
-        The file's name in the error.
-    columns : collection of str, optional
-        The columns that are about to be read; by default all.
-    groups : collection of int, optional
-        The row groups that are about to be read; by default all.
+    columns, groups : collection, optional
+        The columns and row groups that are about to be read; by default all.
 
     Raises
     ------

@@ -51,15 +51,8 @@ _FOREIGN_ERRORS = {
 class Entry:
     """One file of a folder.
 
-    Attributes
-    ----------
-    place : str
-        Its path or URI.
-    name : str
-        Its place relative to the folder, with forward slashes.
-    size, mtime_ns : int
-        Bytes, and nanoseconds since 1970 (see `within_int64`); -1 where the store does
-        not say.
+    `place` is its path or URI, `name` its place relative to the folder with forward slashes,
+    `mtime_ns` nanoseconds since 1970 (see `within_int64`); -1 where the store does not say.
     """
 
     place: str
@@ -116,13 +109,7 @@ def exists(place: str) -> bool:
 
 
 def find(place: str) -> Entry | None:
-    """Return what is known of a file without opening it, None if it is not there.
-
-    Raises
-    ------
-    StoreError
-        If the store does not answer or forbids it.
-    """
+    """Return what is known of a file without opening it, None if it is not there."""
     if not is_uri(place):
         try:
             info = Path(_local(place)).stat()
@@ -138,13 +125,7 @@ def find(place: str) -> Entry | None:
 
 
 def files_in(folder: str) -> list[Entry]:
-    """List the files in a folder and those below it, in the order of their names.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be read. One that is not there holds no files.
-    """
+    """List the files in a folder and those below it by name; one that is not there has none."""
     if not is_uri(folder):
         root = Path(_local(folder))
         found = [
@@ -164,13 +145,7 @@ def files_in(folder: str) -> list[Entry]:
 
 @contextmanager
 def opened(place: str) -> Iterator[BinaryIO]:
-    """Open a file for reading; it can seek.
-
-    Raises
-    ------
-    StoreError
-        If it is not there or cannot be opened.
-    """
+    """Open a file for reading; it can seek."""
     if not is_uri(place):
         if Path(_local(place)).is_fifo():
             raise StoreError(f"{place}: is a pipe, not a file")
@@ -186,13 +161,7 @@ def opened(place: str) -> Iterator[BinaryIO]:
 
 
 def read(place: str, *, max_bytes: int) -> bytes | None:
-    """Return a small file's content, None if it is not there.
-
-    Raises
-    ------
-    StoreError
-        If it is larger than `max_bytes` or cannot be read.
-    """
+    """Return a small file's content, None if it is not there."""
     if not exists(place):
         return None
     with opened(place) as file:
@@ -203,22 +172,9 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
 
 
 def fetch(place: str, target: Path, *, max_bytes: int) -> None:
-    """Copy a file to this machine's disk.
+    """Copy a file to this machine's disk; `target` is not left behind if that fails.
 
-    Parameters
-    ----------
-    place : str
-    target : Path
-        Not left behind if the copy fails.
-    max_bytes : int
-        A larger file is refused, also when it claims to be smaller.
-
-    Raises
-    ------
-    StoreError
-        If it is not there, too large, or cannot be read.
-    OSError
-        If the disk is full.
+    A file larger than `max_bytes` is refused, also when it claims to be smaller.
     """
     entry = find(place)
     if entry is None:
@@ -237,15 +193,7 @@ def fetch(place: str, target: Path, *, max_bytes: int) -> None:
 
 
 def put(local: Path, place: str) -> None:
-    """Move a finished file from this machine's disk to its place, whole or not at all.
-
-    Raises
-    ------
-    StoreError
-        If an object store refuses it.
-    OSError
-        If a disk is full or forbids it.
-    """
+    """Move a finished file from this machine's disk to its place, whole or not at all."""
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -258,13 +206,7 @@ def put(local: Path, place: str) -> None:
 
 
 def write(place: str, content: bytes) -> None:
-    """Write a small file, whole or not at all.
-
-    Raises
-    ------
-    StoreError, OSError
-        As for `put`.
-    """
+    """Write a small file, whole or not at all."""
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -276,13 +218,7 @@ def write(place: str, content: bytes) -> None:
 
 
 def check_writable(folder: str) -> None:
-    """Write and remove a small file: what is wrong shows before hours of work, not after.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written.
-    """
+    """Write and remove a small file: what is wrong shows before hours of work, not after."""
     probe = join(folder, PROBE)
     try:
         write(probe, b"audiorec")
@@ -294,13 +230,7 @@ def check_writable(folder: str) -> None:
 
 
 def remove(place: str) -> None:
-    """Remove a file.
-
-    Raises
-    ------
-    StoreError, OSError
-        If it is not there or must stay.
-    """
+    """Remove a file."""
     if not is_uri(place):
         Path(_local(place)).unlink()
         sync(Path(_local(parent(place)) or "."))
@@ -323,15 +253,8 @@ def within_int64(nanoseconds: int) -> int:
 def time_ns(changed: object) -> int:
     """Return the nanoseconds since 1970 of what an object store calls a time, within int64.
 
-    Parameters
-    ----------
-    changed : object
-        Seconds since 1970, or a `datetime` (in UTC if it has no zone).
-
-    Returns
-    -------
-    nanoseconds : int
-        -1 for None, NaN, infinity and everything that is no time.
+    That is seconds since 1970, or a `datetime` (in UTC if it has no zone). -1 for None, NaN,
+    infinity and everything that is no time.
     """
     if isinstance(changed, datetime):
         aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)

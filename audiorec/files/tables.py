@@ -29,26 +29,14 @@ GROUP_ROWS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """An open Parquet file; what is wrong with it becomes a `StoreError` that names it.
-
-    Attributes
-    ----------
-    path : Path
-    file : pyarrow.parquet.ParquetFile
-    """
+    """An open Parquet file; what is wrong with it becomes a `StoreError` that names it."""
 
     path: Path
     file: Any
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open any Parquet file, mapped.
-
-        Raises
-        ------
-        StoreError
-            If there is no such file, it is not Parquet, or its footer is damaged.
-        """
+        """Open any Parquet file, mapped."""
         try:
             # Mapped, not read: neighbours come from a few pages of a large file.
             return cls(path, open_parquet(path, memory_map=True))
@@ -105,12 +93,9 @@ class TableFile:
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
     def read_as(self, schema: Any) -> Any:
-        """Read all rows as a small table of `schema`, whose metadata and order of columns it gets.
+        """Read all rows as a small table of `schema`, with its metadata and order of columns.
 
-        Raises
-        ------
-        StoreError
-            If a column is missing, of another type, or has no value where it needs one.
+        A column that is missing, of another type, or without a value where it needs one is refused.
         """
         with store_errors(self.path):
             for field in schema:

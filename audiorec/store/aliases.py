@@ -145,25 +145,12 @@ def alias_table(store: VectorStore) -> Any:
 
 
 def write_aliases(path: Path, table: Any) -> None:
-    """Write a table of aliases as one Parquet file, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-    table : pyarrow.Table
-        As `alias_table` makes it.
-    """
+    """Write a table as `alias_table` makes it, whole or not at all."""
     write_plain(path, table.cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata))
 
 
 def read_aliases(path: Path) -> Any:
-    """Read what `write_aliases` wrote.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, truncated, or has not the columns of a table of aliases.
-    """
+    """Read what `write_aliases` wrote; anything else is a `StoreError`."""
     if not path.exists():
         raise StoreError(f"{path}: no such file")
     try:
@@ -175,18 +162,9 @@ def read_aliases(path: Path) -> Any:
 
 
 def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
-    """Put aliases of one's own into ``aliases.parquet``.
+    """Put pairs of alias and song id into ``aliases.parquet``; return how many they are.
 
-    Parameters
-    ----------
-    path : Path
-        Made if it is not there. Earlier aliases of the same songs are replaced; those of
-        other songs stay.
-    aliases : iterable of (alias, song_id)
-
-    Returns
-    -------
-    added : int
+    Earlier aliases of the same songs are replaced; those of other songs stay.
     """
     pairs = sorted(set(aliases))
     if not pairs:

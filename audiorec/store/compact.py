@@ -111,11 +111,6 @@ def combine(
     -------
     rows : dict of Kind to int
         An errors file without rows is not made anew.
-
-    Raises
-    ------
-    InputError, SpecMismatchError, StoreError
-        As for `compact`.
     """
     _check_outputs(parts, outputs)
     locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
@@ -189,10 +184,7 @@ class _Songs:
         self._hashes = table.column("content_hash").combine_chunks()
 
     def keep(self, table: Any) -> Any:
-        """Return the scores or features that belong to a song; the failures that do not.
-
-        `table` is sorted by ``song_id``.
-        """
+        """Return of sorted rows the scores or features of a song; the failures that are of none."""
         if len(table) == 0:
             return table
         ids = table.column("song_id").combine_chunks()
@@ -250,8 +242,7 @@ def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Ki
 def _joint_metadata(opened: Mapping[Kind, Sequence[Checked]]) -> dict[Kind, StoreMetadata]:
     """Return what the combined files say of themselves.
 
-    Versions of packages may differ from part to part: all of them are named. Failures are
-    a matter of the files and not of the numbers, so those of another extractor pass.
+    Failures are a matter of the files and not of the numbers: those of another extractor pass.
     """
     first = opened.get(Kind.VECTORS, next(iter(opened.values())))[0]
     for kind, files in opened.items():
@@ -344,7 +335,7 @@ def merge_stores(
     on_duplicate: Literal["error", "first"] = "error",
     beside: Mapping[Kind, tuple[Sequence[Path], Path]] | None = None,
 ) -> dict[Kind, int]:
-    """Merge stores, and files beside them.
+    """Merge two or more stores, and files beside them; returns the rows of each kind.
 
     Parameters
     ----------
@@ -356,10 +347,6 @@ def merge_stores(
         What happens if two different songs have one id.
     beside : mapping of Kind to (sequence of Path, Path), optional
         Scores, features or failures to merge as well, and where they go.
-
-    Returns
-    -------
-    rows : dict of Kind to int
 
     Raises
     ------

@@ -101,16 +101,8 @@ class EmbeddingMetadata:
     def check_same_space(self, other: "EmbeddingMetadata", what: str) -> None:
         """Refuse embeddings whose dot products with these would mean nothing.
 
-        Parameters
-        ----------
-        other : EmbeddingMetadata
-        what : str
-            Names both files in the message.
-
-        Raises
-        ------
-        SpecMismatchError
-            If the dimensions differ, or the two have no space in common.
+        That is a `SpecMismatchError` where the dimensions differ, or the two have no space in
+        common. `what` names both files in the message.
         """
         if self.dimension != other.dimension:
             raise SpecMismatchError(
@@ -125,13 +117,7 @@ class EmbeddingMetadata:
 
     @classmethod
     def from_json(cls, text: bytes) -> "EmbeddingMetadata":
-        """Read what a file holds; keys that this version does not know are passed over.
-
-        Raises
-        ------
-        StoreError
-            If it is not JSON, of a newer format, or of another kind.
-        """
+        """Read what a file holds; keys that this version does not know are passed over."""
         try:
             content = parse_json(text, max_bytes=MAX_JSON_BYTES)
         except ValueError as error:
@@ -220,13 +206,7 @@ class EmbeddingTable:
 
     @cached_property
     def embeddings(self) -> FloatArray:
-        """All embeddings: shape (n, D), float32, read-only.
-
-        Raises
-        ------
-        StoreError
-            If the file is damaged or a number is NaN or infinite.
-        """
+        """All embeddings: shape (n, D), float32, read-only."""
         embeddings = np.empty((len(self), self.dimension), np.float32)
         for start, block in self.blocks():
             embeddings[start : start + len(block)] = block
@@ -236,10 +216,7 @@ class EmbeddingTable:
     def blocks(self) -> Iterator[tuple[int, FloatArray]]:
         """Yield the first row and the embeddings of each row group; one is in memory at a time.
 
-        Raises
-        ------
-        StoreError
-            As for `embeddings`.
+        A number that is NaN or infinite is a `StoreError`.
         """
         start = 0
         for group in range(len(self._file.group_starts()) - 1):
@@ -253,13 +230,7 @@ class EmbeddingTable:
             start += len(block)
 
     def columns(self, names: Sequence[str]) -> Any:
-        """Return columns as a `pyarrow.Table`.
-
-        Raises
-        ------
-        InputError
-            If the file has no such column.
-        """
+        """Return columns as a `pyarrow.Table`; an unknown one is an `InputError`."""
         known = self.column_names
         unknown = [name for name in names if name not in known]
         if unknown:

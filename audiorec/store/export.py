@@ -112,13 +112,7 @@ def export(
 
 
 def chosen_columns(store: Checked, columns: Sequence[str] | None) -> list[str]:
-    """Return the columns asked for, ``song_id`` first; all of them if None.
-
-    Raises
-    ------
-    InputError
-        If there is no such column.
-    """
+    """Return the columns asked for, ``song_id`` first; all of them if None."""
     there = store.schema.names
     unknown = [name for name in columns or () if name not in there]
     if unknown:

@@ -90,12 +90,7 @@ class FeatureFile:
     def open_last_layers(cls, path: str | Path) -> "FeatureFile":
         """Open a ``features.parquet`` for those of the `LAST_LAYERS` that it has.
 
-        Raises
-        ------
-        StoreError
-            If it is not a whole file of features.
-        InputError
-            If it has none of them.
+        One that has none of them is an `InputError`.
         """
         file = open_checked(Path(path), Kind.FEATURES)
         names = [name for name in LAST_LAYERS if name in file.metadata.features]

@@ -160,16 +160,8 @@ def files_beside(
 ) -> dict[Kind, Path]:
     """Return scores, features and errors that belong to a store.
 
-    Parameters
-    ----------
-    vectors : Path
-    given : mapping of Kind to Path, optional
-        Files that are named outright; they need not exist, so that a wrong name is noticed.
-
-    Returns
-    -------
-    paths : dict of Kind to Path
-        Those given, and of the rest those that exist under their usual names.
+    Those that are `given` need not exist, so that a wrong name is noticed; of the rest those
+    that exist under their usual names.
     """
     found = {}
     for kind, name in USUAL_NAMES.items():
@@ -182,13 +174,7 @@ def files_beside(
 
 
 def kind_of(path: Path) -> Kind | None:
-    """Return which of the four files a Parquet file is, None if it is none of audiorec's.
-
-    Raises
-    ------
-    StoreError
-        If it is not a whole Parquet file.
-    """
+    """Return which of the four files a Parquet file is, None if it is none of audiorec's."""
     with TableFile.open(path) as file:
         metadata = file.schema.metadata or {}
     try:

@@ -70,13 +70,7 @@ def open_checked(
 
 
 def check_ids(ids: Any, path: Path) -> bool:
-    """Check that no song id is empty or stands twice; return whether they are in order.
-
-    Raises
-    ------
-    StoreError
-        Naming one of the offending ids.
-    """
+    """Check that no song id is empty or stands twice; return whether they are in order."""
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(ids) == 0:
         return True
@@ -127,14 +121,10 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
 
 
 def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -> int:
-    """Write record batches to `path` in row groups of a sensible size.
+    """Write record batches to `path` in row groups of a sensible size; return the rows.
 
     The caller gives a temporary path and batches that are sorted and checked; at most one
     row group is held in memory.
-
-    Returns
-    -------
-    rows : int
     """
     schema = schema_of(metadata)
     written = 0

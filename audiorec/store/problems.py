@@ -56,16 +56,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows of a file.
-
-    Attributes
-    ----------
-    path : Path
-    first : int
-        Number of the first row.
-    table : pyarrow.Table
-        With ``song_id``.
-    """
+    """Some rows of a file: a table with ``song_id``, whose first row has the number `first`."""
 
     path: Path
     first: int
@@ -95,14 +86,7 @@ class Block:
 
 
 def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
-    """Yield what is wrong with rows of ``vecs.parquet``, each row for itself.
-
-    Parameters
-    ----------
-    block : Block
-        With all columns of the format.
-    metadata : StoreMetadata
-    """
+    """Yield what is wrong with rows of ``vecs.parquet``, each row for itself."""
     vectors = block.numbers("vector", metadata.dimension)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     yield from block.where(~finite, "finite", "a number of the vector is NaN or infinite")
@@ -120,13 +104,7 @@ def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
 
 
 def check_ids(block: Block) -> Iterator[Problem]:
-    """Yield ids that are empty, stand twice, or are out of order.
-
-    Parameters
-    ----------
-    block : Block
-        All rows of the file.
-    """
+    """Yield ids that are empty, stand twice, or are out of order, among all rows of a file."""
     ids = block.column("song_id")
     grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
     if grows and not ids.null_count and (len(ids) == 0 or ids[0].as_py()):
@@ -191,14 +169,7 @@ def _check_statistics(
 
 @dataclass(frozen=True, slots=True)
 class Song:
-    """What the vectors file says of a song.
-
-    Attributes
-    ----------
-    content_hash : str
-    segments : int
-    vector : ndarray, shape (V,)
-    """
+    """What the vectors file says of a song."""
 
     content_hash: str
     segments: int
@@ -210,13 +181,7 @@ def check_scores(
 ) -> Iterator[Problem]:
     """Yield score series that are impossible, or not those of the vector beside them.
 
-    Parameters
-    ----------
-    block : Block
-        Rows of ``scores.parquet``.
-    metadata : StoreMetadata
-    songs : sequence of Song or None
-        Of each row what the vectors file says.
+    `songs` is what the vectors file says of each row.
     """
     yield from check_hashes(block)
     lengths, scores = _series(block, "scores", len(metadata.classes))
@@ -237,15 +202,7 @@ def check_scores(
 def check_features(
     block: Block, metadata: StoreMetadata, songs: Sequence[Song | None]
 ) -> Iterator[Problem]:
-    """Yield features that are not finite, too few, or have another mean than theirs.
-
-    Parameters
-    ----------
-    block : Block
-        Rows of ``features.parquet``.
-    metadata : StoreMetadata
-    songs : sequence of Song or None
-    """
+    """Yield features that are not finite, too few, or have another mean than theirs."""
     yield from check_hashes(block)
     bad = set()
     for row, song in enumerate(songs):

@@ -144,10 +144,7 @@ class StoreMetadata:
     def from_json(cls, text: str | bytes) -> "StoreMetadata":
         """Read what `to_json` wrote; keys that this version does not know are passed over.
 
-        Raises
-        ------
-        StoreError
-            If `text` is too long, not JSON, of a newer format, or fails a check.
+        A text that is too long, not JSON, of a newer format, or fails a check is a `StoreError`.
         """
         try:
             content = parse_json(text, max_bytes=MAX_JSON_BYTES)
@@ -178,22 +175,11 @@ def feature_column(output: str) -> str:
 
 
 def schema_of(metadata: StoreMetadata) -> Any:
-    """Return the Arrow schema of the file that `metadata` describes.
+    """Return the Arrow schema of the file that `metadata` describes, which it carries as JSON.
 
-    Parameters
-    ----------
-    metadata : StoreMetadata
-        Its kind chooses the columns; its classes, statistics and features their widths.
-
-    Returns
-    -------
-    schema : pyarrow.Schema
-        With `metadata` as JSON under the key ``audiorec``.
-
-    Notes
-    -----
-    Lists and their elements are declared not null: read back that way, a column of a
-    million vectors takes a third of the time.
+    Its kind chooses the columns; its classes, statistics and features their widths. Lists and
+    their elements are declared not null: read back that way, a column of a million vectors
+    takes a third of the time.
     """
     columns = {
         Kind.VECTORS: _vector_columns,

@@ -43,11 +43,7 @@ Keep = Callable[[Any], Any]  # sorted rows to those that stay
 class Run:
     """A Parquet file whose ids grow from row to row.
 
-    Attributes
-    ----------
-    file : TableFile
-    part : int or None
-        Number of the part that all rows are from; None where a column says it.
+    `part` is the number of the part that all rows are from; None where a column says it.
     """
 
     file: TableFile
@@ -74,7 +70,6 @@ def sorted_rows(
 
     Parameters
     ----------
-    parts : sequence of Checked
     columns : sequence of str
         ``song_id`` among them.
     scratch : Path
@@ -84,18 +79,6 @@ def sorted_rows(
     keep : callable
         Given some rows in the order of their ids, returns those that stay. What it drops
         is no duplicate of anything.
-
-    Yields
-    ------
-    table : pyarrow.Table
-        Some rows, without the column `PART`.
-
-    Raises
-    ------
-    StoreError
-        If a part is damaged or has a row without an id.
-    InputError
-        If two rows have one id and the policy refuses them.
     """
     names = [str(part.path) for part in parts]
     numbers = count()
@@ -212,30 +195,19 @@ def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator
 
 
 def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) -> Any:
-    """Keep one row of each song id.
+    """Keep one row of each song id, of rows sorted by it, with the column `PART`.
 
-    Parameters
-    ----------
-    table : pyarrow.Table
-        Sorted by ``song_id``; with the column `PART`.
-    names : sequence of str
-        What the parts are called, for the message.
-    policy : {"error", "same", "newest", "first"}
-        What happens to rows of one id that differ. ``error`` refuses them. ``same`` takes
-        the newest if they are one sound (one ``content_hash``; for failures one ``uri``)
-        and refuses them otherwise. ``newest`` takes the newest. ``first`` takes the one of
-        the first part. Which row that is does not depend on the order of the parts, but
-        for ``first``.
+    Rows that are equal in every column are one row, whatever the policy: a part that was made
+    twice, or given twice, changes nothing. Rows of one id that differ are an `InputError` that
+    names the id and both parts (`names`), or one of them stands:
 
-    Returns
-    -------
-    table : pyarrow.Table
-        Rows in the same order.
-
-    Raises
-    ------
-    InputError
-        If rows differ that must not; names the id and both parts.
+    ======  ==========================================================================
+    error   none
+    same    the newest if they are one sound (one ``content_hash``; for failures one
+            ``uri``), else none
+    newest  the newest; which one it is does not depend on the order of the parts
+    first   the one of the first part
+    ======  ==========================================================================
     """
     ids = table.column("song_id").combine_chunks()
     if len(ids) < 2:
@@ -285,12 +257,6 @@ def _age(row: dict[str, Any]) -> tuple[Any, ...]:
 
 
 def with_part(table: Any, number: int) -> Any:
-    """Add the column `PART`.
-
-    Parameters
-    ----------
-    table : pyarrow.Table
-    number : int
-    """
+    """Add the column `PART`."""
     column = integers(np.full(len(table), number, np.int64))
     return table.append_column(pa.field(PART, pa.int64(), nullable=False), column)

@@ -30,9 +30,9 @@ import pyarrow.parquet as pq
 from audiorec.search import duplicates
 from audiorec.search.duplicates import find_duplicates
 from audiorec.search.library import Library
+from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata
-from audiorec.store.series import SeriesFile, open_series
 
 ENCODINGS = ("flac", "mp3", "vorbis")
 

@@ -31,7 +31,8 @@ from hubness import occurrence_skewness
 from audiorec.extraction.run import extract
 from audiorec.search.library import Library
 from audiorec.search.scaling import Weighting
-from audiorec.search.space import Space, read_features
+from audiorec.search.space import Space
+from audiorec.store.features import FeatureFile
 from audiorec.types import STATISTICS
 
 PART_S = 30.0
@@ -140,8 +141,9 @@ def recall(space: Space, transform: Path) -> dict[str, object]:
     queries = Library.open(transform / "vecs.parquet")
     values = queries.vectors
     if space.by == "features":
-        ids, values, _ = read_features(transform / "features.parquet")
-        assert ids.to_pylist() == list(queries.ids)
+        file = FeatureFile.open_last_layers(transform / "features.parquet")
+        assert file.ids == queries.ids
+        values = file.means()
     stem = {song_id.rsplit(".", 1)[0]: row for row, song_id in enumerate(space.store.ids)}
     right = np.array([stem[song_id.rsplit(".", 1)[0]] for song_id in queries.ids])
     found = space.search(space.prepare(values), 2)

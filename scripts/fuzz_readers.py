@@ -29,12 +29,12 @@ from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
 from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.features import open_series
 from audiorec.store.foreign import read_foreign
 from audiorec.store.inventory import inventory
 from audiorec.store.journal import Journal
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
-from audiorec.store.series import open_series
 from audiorec.store.verify import verify
 from audiorec.tagger.heads import Head
 

@@ -77,8 +77,8 @@ def read_store(path):
 
 def read_series(path):
     from audiorec.search.library import Library
+    from audiorec.store.features import open_series
     from audiorec.store.schema import Kind
-    from audiorec.store.series import open_series
     from audiorec.store.verify import verify
 
     store = Library.open(path.with_name("vecs.parquet"))
@@ -105,13 +105,12 @@ def read_embeddings(path):
 
 
 def read_plain(path):
-    from audiorec.files.parquet_files import open_parquet
-    from audiorec.store.parquet import open_whole, store_errors
+    from audiorec.files.tables import TableFile
     from audiorec.store.verify import verify
 
-    open_whole(path).close()
+    TableFile.open(path).close()
     yield "open"
-    with store_errors(path), open_parquet(path) as file:
+    with TableFile.open(path) as file:
         content = file.read().to_pylist()
     yield "read"
     yield from said(verify(path))

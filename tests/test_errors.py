@@ -152,7 +152,7 @@ OPENERS = {
     "FeatureFile": lambda path: the("store.features:FeatureFile.open")(path),
     "read_features": lambda path: the("search.space:read_features")(path),
     "EmbeddingTable": lambda path: the("store.embeddings:EmbeddingTable.open")(path),
-    "kind_of": lambda path: the("store.beside:kind_of")(path),
+    "kind_of": lambda path: the("store.inventory:kind_of")(path),
     "inventory": lambda path: the("store.inventory:inventory")(path),
     "verify": lambda path: the("store.verify:verify")(path),
     "aliases": lambda path: the("store.aliases:read_aliases")(path),

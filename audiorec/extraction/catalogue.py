@@ -21,7 +21,7 @@ from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.files.times import within_int64
+from audiorec.files.storage import within_int64
 from audiorec.files.user_files import input_errors, table_rows
 
 AUDIO_EXTENSIONS = frozenset(
@@ -51,8 +51,8 @@ class Source:
     uri : str
         The absolute path in printable form, with backslash escapes where it is not UTF-8.
     size, mtime_ns : int
-        As the file system says, the time within int64 (see `audiorec.files.times`); -1 where
-        the file could not be looked at.
+        As the file system says, the time wrapped into int64; -1 where the file could not be
+        looked at.
     problem : str
         Why this place could not be looked at, in the system's words; "" if it could. There
         is nothing to open: it is a failure of the stage ``walk``.

@@ -43,10 +43,8 @@ from audiorec.extraction.catalogue import (
     printable,
     uri_of,
 )
-from audiorec.files.parquet_files import WRITING, open_parquet
-from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put
-from audiorec.files.times import within_int64
-from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.parquet_files import WRITING, open_parquet, refuse_bomb
+from audiorec.files.storage import files_in, find, is_uri, join, opened, parent, put, within_int64
 from audiorec.files.user_files import csv_table, input_errors, refuse_devices
 
 METADATA_KEY = b"audiorec"

@@ -55,6 +55,18 @@ def floats(array: Any) -> FloatArray:
     return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
 
 
+def matrix(column: Any, width: int) -> FloatArray:
+    """Return a column of fixed-size lists of float32 as one array, shape (n, `width`).
+
+    A view where the column is one chunk; without nulls.
+    """
+    chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
+    blocks = [floats(chunk.flatten()).reshape(-1, width) for chunk in chunks if len(chunk)]
+    if not blocks:
+        return np.empty((0, width), np.float32)
+    return blocks[0] if len(blocks) == 1 else np.concatenate(blocks)
+
+
 def flags(array: Any) -> BoolArray:
     """Return a bool Arrow array without nulls as a new array, shape (n,)."""
     numbers = array.cast(pa.uint8())

@@ -24,22 +24,8 @@ _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary name in the folder of `path`; on success it takes its place.
 
-    If the body raises, the temporary file is removed and `path` stays as it was.
-
-    Parameters
-    ----------
-    path : path
-        The file to write.
-
-    Yields
-    ------
-    temporary : Path
-        A name that does not exist yet.
-
-    Raises
-    ------
-    StoreError
-        If `path` is a link: what it leads to may be anybody's.
+    If the body raises, the temporary file is removed and `path` stays as it was. A `path` that
+    is a link is a `StoreError`: what it leads to may be anybody's.
     """
     target = Path(path)
     refuse_link(target)
@@ -69,18 +55,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system says while a run writes into one clear line.
+    """Turn what the system says while a run writes into one clear line, a `StoreError`.
 
-    Parameters
-    ----------
-    path : path
-        What is being written.
-
-    Raises
-    ------
-    StoreError
-        If the block fails with the system's number for it: a full disk, no permission, a
-        read-only folder. Every other error passes as it is.
+    That is a full disk, no permission, a read-only folder: whatever has the system's number.
+    Every other error passes as it is.
     """
     try:
         yield

@@ -21,9 +21,9 @@ import pyarrow as pa
 from audiorec.errors import StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.own_files import read_own, refuse_link
-from audiorec.files.parquet_files import open_parquet, read_schema
+from audiorec.files.parquet_files import read_schema
 from audiorec.files.run_folder import RunFolder
-from audiorec.files.tables import table_writer, write_plain
+from audiorec.files.tables import TableFile, table_writer, write_plain
 
 JOB_FILE = "job.json"
 PREFIX = "block-"
@@ -97,13 +97,7 @@ def run_blocks(
 
 
 def is_made(path: Path, schema: Any) -> bool:
-    """Return whether there is a whole Parquet file of exactly this schema, metadata included.
-
-    Raises
-    ------
-    StoreError
-        If `path` is a link.
-    """
+    """Whether there is a whole Parquet file of exactly this schema, metadata included."""
     refuse_link(path)
     try:
         found: bool = read_schema(path).equals(schema, check_metadata=True)
@@ -138,10 +132,10 @@ def _fitted(table: Any, schema: Any) -> Any:
 def _join(out: Path, blocks: list[Path], schema: Any) -> None:
     with table_writer(out, schema) as writer:
         for path in blocks:
-            with open_parquet(path) as file:
-                for group in range(file.num_row_groups):
+            with TableFile.open(path) as file:
+                for group in range(file.file.num_row_groups):
                     # As the file of one block may be, so is the whole: never in memory at once.
-                    writer.write_table(_fitted(file.read_row_group(group), schema))
+                    writer.write_table(_fitted(file.read_group(group), schema))
 
 
 def _tell(progress: Progress | None, done: int, total: int) -> None:

@@ -1,6 +1,6 @@
 """A digest of each column, in the footer of every table that audiorec writes.
 
-    rows  ──DigestWriter──▶  a Parquet file, its digests under the key ``audiorec.digests``
+    rows  ──tables.digest_writer──▶  a Parquet file, its digests under ``audiorec.digests``
     rows of a file  ──Digests──▶  .differences(stored)  →  what is not as it was written
 
 A digest is of the values and not of the bytes of the file: neither row groups nor encodings
@@ -15,17 +15,13 @@ no length and no values.
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from audiorec.errors import StoreError
-from audiorec.files.parquet_files import WRITING, float_leaves, seal
 
 DIGESTS_KEY = b"audiorec.digests"
 ALGORITHM = "sha256"
@@ -66,13 +62,7 @@ class Digests:
         return {"algorithm": ALGORITHM, "rows": self.rows, "columns": columns}
 
     def differences(self, stored: Mapping[str, Any]) -> Iterator[str]:
-        """Say in one line each which columns are not as they were written.
-
-        Parameters
-        ----------
-        stored : mapping
-            As `read_digests` gives it.
-        """
+        """Say in one line each which columns are not as they were written (see `read_digests`)."""
         if self.rows != stored["rows"]:
             yield f"{stored['rows']} rows were written, {self.rows} are there"
         found = self.to_dict()["columns"]
@@ -89,10 +79,7 @@ class Digests:
 def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
     """Return the digests in a file's metadata, None if it has none.
 
-    Raises
-    ------
-    StoreError
-        If they are damaged, or of an algorithm that this audiorec does not know.
+    Damaged ones, and those of an algorithm that this audiorec does not know, are a `StoreError`.
     """
     text = (metadata or {}).get(DIGESTS_KEY)
     if text is None:
@@ -107,41 +94,6 @@ def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | Non
     if not good:
         raise StoreError("its digests are damaged, or those of a newer audiorec")
     return found
-
-
-class DigestWriter:
-    """What `digest_writer` gives."""
-
-    def __init__(self, writer: Any, schema: Any) -> None:
-        self._writer = writer
-        self.digests = Digests(schema)
-
-    def write_table(self, table: Any, row_group_size: int | None = None) -> None:
-        """Add the rows of a `pyarrow.Table`, in row groups of at most `row_group_size`."""
-        self._writer.write_table(table, row_group_size)
-        self.digests.update(table)
-
-
-@contextmanager
-def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[DigestWriter]:
-    """Write a Parquet file with checksums, digests and a seal.
-
-    Parameters
-    ----------
-    path : Path
-    schema : pyarrow.Schema
-    texts : list of str
-        Columns that have dictionaries.
-    """
-    floats = float_leaves(schema)
-    with pq.ParquetWriter(
-        path, schema, use_dictionary=texts, use_byte_stream_split=floats, **WRITING
-    ) as writer:
-        digesting = DigestWriter(writer, schema)
-        yield digesting
-        about = json.dumps(digesting.digests.to_dict(), sort_keys=True)
-        writer.add_key_value_metadata({DIGESTS_KEY.decode(): about})
-    seal(path)
 
 
 class _Level:

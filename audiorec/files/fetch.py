@@ -31,14 +31,10 @@ def handler(
     Parameters
     ----------
     factory : str
-        ``package.module:function`` that makes a handler of paths.
-    arguments : tuple
-        What it is called with.
+        ``package.module:function`` that makes a handler of paths from `arguments`.
     scratch : path, optional
         Where copies lie while they are in use; the system's temporary folder by default.
         The caller removes it in the end: a worker that is killed leaves its copy there.
-    max_bytes : int
-        Larger songs are refused.
     """
     module, function = factory.split(":")
     handle_path = getattr(importlib.import_module(module), function)(*arguments)
@@ -63,19 +59,8 @@ def fetched(
 ) -> Iterator[Path]:
     """Give a copy on this machine's disk for as long as the ``with`` statement lasts.
 
-    Parameters
-    ----------
-    place : str
-        A URI.
-    scratch : path, optional
-        The folder to copy to.
-    max_bytes : int
-        A larger song is refused.
-
-    Raises
-    ------
-    SongError
-        ``unreadable``: not there, forbidden, too large, or no disk to copy it to.
+    A song that is not there, forbidden, too large, or has no disk to be copied to is a
+    `SongError` of the status ``unreadable``.
     """
     with tempfile.TemporaryDirectory(prefix="audiorec-song-", dir=scratch) as folder:
         # The ending alone: a key may be longer than a file name may be.

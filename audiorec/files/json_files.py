@@ -39,10 +39,7 @@ def sealed(content: Mapping[str, Any]) -> dict[str, Any]:
 def unsealed(content: Any) -> dict[str, Any]:
     """Check an object by its digest, where it has one, and return it without.
 
-    Raises
-    ------
-    ValueError
-        If it is no object, or its content is not the one that was written.
+    A `ValueError` if it is no object, or its content is not the one that was written.
 
     Examples
     --------

@@ -43,12 +43,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 def open_own(path: Path) -> BufferedReader:
     """Open a file for reading that audiorec is thought to have written.
 
-    Raises
-    ------
-    FileNotFoundError
-        If nothing has this name.
-    StoreError
-        If it is a link, a folder, a pipe or a device, or has a second name.
+    A link, a folder, a pipe, a device or a file with a second name is a `StoreError`.
     """
     refuse_link(path)
     descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY)
@@ -61,15 +56,7 @@ def open_own(path: Path) -> BufferedReader:
 
 
 def read_own(path: Path, max_bytes: int) -> bytes:
-    """Read a small file of audiorec's own.
-
-    Raises
-    ------
-    FileNotFoundError
-        If nothing has this name.
-    StoreError
-        As for `open_own`, or if it is larger than `max_bytes`.
-    """
+    """Read a small file of audiorec's own; refuses what `open_own` does, and larger ones."""
     with open_own(path) as file:
         size = os.fstat(file.fileno()).st_size
         if size > max_bytes:
@@ -109,19 +96,13 @@ def refuse_foreign(path: Path) -> None:
 
 
 def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
-    """Check that a folder holds nothing but files that audiorec can have written there.
+    """Return the names of all files in a folder, sorted, if only audiorec can have written them.
 
     Parameters
     ----------
-    folder : Path
     pattern : compiled regular expression
         Matches the whole names of our files, relative to `folder`, with forward slashes; and
         of folders in it, which end in one.
-
-    Returns
-    -------
-    names : list of str
-        The files, sorted.
 
     Raises
     ------
@@ -154,16 +135,8 @@ def remove_tree(
 ) -> None:
     """Remove our files from a folder, and the folders in it that are then empty.
 
-    Parameters
-    ----------
-    folder : Path
-        Stays.
-    pattern : compiled regular expression
-        As for `check_tree`, which is asked first: nothing goes unless everything may.
-    keep : collection of str
-        Names that stay.
-    last : collection of str
-        Names that go after all others.
+    `check_tree` is asked first: nothing goes unless everything may. The names in `keep` stay,
+    those in `last` go after all others.
     """
     names = [name for name in check_tree(folder, pattern) if name not in keep]
     for name in sorted(names, key=lambda name: (name in last, name)):

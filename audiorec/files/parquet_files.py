@@ -1,15 +1,24 @@
-"""How audiorec opens and makes every Parquet file, so that damage is seen.
+"""How audiorec opens and makes every Parquet file, so that damage and bombs are seen.
 
     pages    each carries a checksum, which is verified when the page is read
     footer   a seal stands before it, which is verified before a byte of it is believed
+    size     what a read would take in memory is known, and limited, before it is read
 
 The seal is 40 bytes between the last page and the footer: eight that name it, and the sha256
 of everything behind it. Parquet says by offsets where its pages are, so other tools pass over
 the seal; one that writes the file anew leaves it out. A file without a seal is read as it is.
+
+A text that stands in a million rows is stored once, and numbers that repeat are counted, so
+that a file of 120 kB may fill the memory of any machine. The footer tells most: how many values
+every column chunk has, how they are encoded, and their size before compression. Only where
+texts are stored as references to each other does their length remain unknown; those are
+counted piece by piece, without being put together, until there are too many.
 """
 
 import hashlib
 import os
+from collections import Counter
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, Any
@@ -22,27 +31,25 @@ SEAL = b"ARECSEAL"
 _MAGIC = b"PAR1"
 _TAIL = 8  # bytes behind the footer: its length, and the magic word
 _BLOCK = 1 << 20  # bytes that are hashed at once
+# What a read may need: as much as any laptop has, or what an honest file of its size holds.
+LEAST_BYTES = 1 << 30
+TIMES_FILE = 64
+_WIDTHS = {"BOOLEAN": 1, "INT32": 4, "FLOAT": 4, "INT64": 8, "DOUBLE": 8, "INT96": 12}  # bytes
+# Encodings in which a text is stored in full wherever it stands.
+_PLAIN = frozenset({"PLAIN", "RLE", "BIT_PACKED", "DELTA_LENGTH_BYTE_ARRAY"})
+_COUNTED_ROWS = 1 << 16  # of texts that are held once
+_COPIED_ROWS = 1 << 8  # of texts that are put together one by one
+# Rows of which a machine makes objects one by one; ids that differ need more than this.
+LEAST_ROWS = 1 << 20
+ROWS_A_BYTE = 8
+_OFFSET = 4  # bytes beside a text, to say where it ends
 
 
 def open_parquet(source: Any, **options: Any) -> Any:
     """Open a Parquet file whose seal is whole; checksums of pages are verified as they are read.
 
-    Parameters
-    ----------
-    source : path or binary file
-    **options
-        As `pyarrow.parquet.ParquetFile` takes them.
-
-    Returns
-    -------
-    file : pyarrow.parquet.ParquetFile
-
-    Raises
-    ------
-    StoreError
-        If the footer is not the one that was sealed.
-    OSError, pyarrow.ArrowException
-        If it is missing, or no Parquet file.
+    Takes what `pyarrow.parquet.ParquetFile` takes. A footer that is not the one that was
+    sealed is a `StoreError`; a file that is missing or no Parquet is Arrow's own error.
     """
     import pyarrow.parquet as pq
 
@@ -51,27 +58,13 @@ def open_parquet(source: Any, **options: Any) -> Any:
 
 
 def read_schema(path: Path) -> Any:
-    """Return the `pyarrow.Schema` of a Parquet file whose seal is whole.
-
-    Raises
-    ------
-    StoreError, OSError, pyarrow.ArrowException
-        As for `open_parquet`.
-    """
+    """Return the `pyarrow.Schema` of a Parquet file; errors are those of `open_parquet`."""
     with open_parquet(path) as file:
         return file.schema_arrow
 
 
 def is_sealed(source: Any) -> bool:
-    """Return whether a Parquet file has a seal, and check it.
-
-    Raises
-    ------
-    StoreError
-        If the footer is not the one that was sealed.
-    OSError
-        If the file cannot be read.
-    """
+    """Whether a Parquet file has a seal; one that is not of its footer is a `StoreError`."""
     with ExitStack() as stack:
         is_path = isinstance(source, (str, os.PathLike))
         if is_path and _is_special(Path(source)):
@@ -138,3 +131,153 @@ def _seal_of(file: IO[bytes], start: int) -> bytes:
 def _read(file: IO[bytes], start: int, stop: int) -> bytes:
     file.seek(start)
     return bytes(file.read(stop - start))
+
+
+def refuse_bomb(
+    file: Any,
+    source: Any,
+    *,
+    name: str,
+    columns: Collection[str] | None = None,
+    groups: Collection[int] | None = None,
+) -> None:
+    """Refuse to read columns that would take far more memory than the file is large.
+
+    Parameters
+    ----------
+    file : pyarrow.parquet.ParquetFile
+        Opened; nothing of it needs to have been read.
+    source : path or binary file
+        What `file` was opened from, to look at the texts where the footer is not enough.
+    columns, groups : collection, optional
+        The columns and row groups that are about to be read; by default all.
+
+    Raises
+    ------
+    StoreError
+        If they would take more than 1 GiB, and more than 64 times the size of the file; or
+        if the file has more than 2**20 rows, and more than eight for each of its bytes.
+    """
+    size, rows = _size(source), int(file.metadata.num_rows)
+    if rows > max(LEAST_ROWS, ROWS_A_BYTE * size):
+        raise StoreError(f"{name}: claims {rows} rows in {size} bytes, which no list of songs has")
+    limit = max(LEAST_BYTES, TIMES_FILE * size)
+    chosen = list(range(file.metadata.num_row_groups) if groups is None else groups)
+    if columns is None:
+        _refuse(sum(file.metadata.row_group(g).total_byte_size for g in chosen), limit, name)
+    _check_chunks(file, source, name, columns, chosen)
+    known = least = 0
+    most: Counter[str] = Counter()
+    folded: dict[str, dict[int, Any]] = {}
+    for group, chunk in _chunks(file.metadata, columns, groups):
+        if _is_folded(chunk):
+            folded.setdefault(chunk.path_in_schema, {})[group] = chunk
+            most[chunk.path_in_schema] += _most_bytes(chunk)
+            least += int(chunk.total_uncompressed_size)
+        else:
+            known += _most_bytes(chunk)
+    _refuse(known + least, limit, name)
+    for path in sorted(folded, key=most.__getitem__, reverse=True):
+        if known + most.total() <= limit:
+            return
+        del most[path]
+        for n_bytes in _text_bytes(file.metadata, source, folded[path], path):
+            known += n_bytes
+            _refuse(known, limit, name)
+
+
+def _check_chunks(
+    file: Any, source: Any, name: str, columns: Collection[str] | None, groups: list[int]
+) -> None:
+    """Refuse column chunks whose metadata contradict themselves.
+
+    To ask for them, as `_chunks` does, would end the process: a C++ exception passes through
+    code of Arrow that lets none pass. A reader that buffers looks at all chunks before it reads
+    a page, and raises it.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    names = [n for n in file.schema_arrow.names if columns is None or n in columns]
+    if not groups or not names:
+        return
+    mapped = isinstance(source, (str, os.PathLike))
+    try:
+        with pq.ParquetFile(
+            source, metadata=file.metadata, memory_map=mapped, pre_buffer=True
+        ) as reader:
+            next(reader.iter_batches(1, row_groups=groups, columns=names), None)
+    except (OSError, pa.ArrowException) as error:
+        reason = str(error).strip().split("\n", 1)[0]
+        raise StoreError(f"{name}: damaged: {reason}") from error
+
+
+def _chunks(
+    metadata: Any, columns: Collection[str] | None, groups: Collection[int] | None
+) -> Iterator[tuple[int, Any]]:
+    """Yield the number of the row group and the column chunk for all that is to be read."""
+    # By the schema: a chunk that was not checked must not be touched.
+    paths = [metadata.schema.column(i).path for i in range(metadata.num_columns)]
+    chosen = [i for i, p in enumerate(paths) if columns is None or p.split(".")[0] in columns]
+    for group in range(metadata.num_row_groups) if groups is None else groups:
+        about = metadata.row_group(group)
+        for i in chosen:
+            yield group, about.column(i)
+
+
+def _most_bytes(chunk: Any) -> int:
+    """Return the most that a column chunk can take in memory."""
+    width = _WIDTHS.get(chunk.physical_type)
+    if width is not None:
+        return int(chunk.num_values) * width
+    stored, count = int(chunk.total_uncompressed_size), int(chunk.num_values)
+    return count * (_OFFSET + stored) if _is_folded(chunk) else count * _OFFSET + stored
+
+
+def _is_folded(chunk: Any) -> bool:
+    """Whether its texts are stored as references: to a dictionary, or to the text before."""
+    return chunk.physical_type not in _WIDTHS and not _PLAIN.issuperset(chunk.encodings)
+
+
+def _text_bytes(metadata: Any, source: Any, groups: Mapping[int, Any], path: str) -> Iterator[int]:
+    """Count the bytes of a column's texts, piece by piece; one that stands often is held once."""
+    import pyarrow.parquet as pq
+
+    column = path.split(".")[0]
+    is_delta = any("DELTA_BYTE_ARRAY" in chunk.encodings for chunk in groups.values())
+    kept, rows = ([], _COPIED_ROWS) if is_delta else ([path], _COUNTED_ROWS)
+    options = {"metadata": metadata, "page_checksum_verification": True}
+    with pq.ParquetFile(source, read_dictionary=kept, **options) as file:
+        for batch in file.iter_batches(rows, row_groups=list(groups), columns=[column]):
+            yield _length(batch.column(0))
+
+
+def _length(texts: Any) -> int:
+    """Return the bytes that an array of texts would take if each stood by itself."""
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    while pa.types.is_list(texts.type) or pa.types.is_large_list(texts.type):
+        texts = texts.flatten()
+    if not pa.types.is_dictionary(texts.type):
+        return int(texts.nbytes)
+    lengths = pc.cast(pc.binary_length(texts.dictionary), pa.int64())
+    total = pc.sum(pc.take(lengths, texts.indices)).as_py() or 0
+    return int(total) + _OFFSET * len(texts)
+
+
+def _refuse(n_bytes: int, limit: int, name: str) -> None:
+    if n_bytes > limit:
+        raise StoreError(
+            f"{name}: would unfold to more than {n_bytes / 1e9:.1f} GB in memory, the limit for "
+            f"a file of its size is {limit / 1e9:.1f} GB"
+        )
+
+
+def _size(source: Any) -> int:
+    if isinstance(source, (str, os.PathLike)):
+        return os.stat(source).st_size  # noqa: PTH116 - a path of any kind
+    at = source.tell()
+    end: int = source.seek(0, os.SEEK_END)
+    source.seek(at)
+    return end

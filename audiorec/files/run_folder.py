@@ -38,23 +38,9 @@ def run_folder_path(out: Path) -> Path:
 
 
 def look_into(out: Path, names: str) -> list[str]:
-    """Return the files of an unfinished run without locking or changing anything.
+    """Return the names in an unfinished run without locking or changing anything; locks left out.
 
-    Parameters
-    ----------
-    out : Path
-    names : str
-        As for `RunFolder`.
-
-    Returns
-    -------
-    names : list of str
-        Sorted, without locks; none if there is no unfinished run.
-
-    Raises
-    ------
-    StoreError
-        If the folder holds anything that this command cannot have written.
+    A folder that holds anything that this command cannot have written is a `StoreError`.
     """
     folder = run_folder_path(out)
     refuse_other_than_folder(folder)
@@ -73,10 +59,6 @@ class RunFolder:
     names : str
         Regular expression of the file names, relative to the folder, that this command
         writes. Locks and the temporary forms of files need not be named.
-
-    Attributes
-    ----------
-    path : Path
 
     Raises
     ------

@@ -8,9 +8,15 @@ object store because an object is visible only when its upload is complete.
 
 Where an object store is and who may use it is not said here: fsspec and the store's own
 library read it from the environment (``AWS_ENDPOINT_URL``, ``FSSPEC_S3_KEY``, ...).
+
+File systems take dates from the year -292 billion to the year 292 billion, and copies from a
+broken clock or an archive carry them along. Columns of times are int64: nanoseconds since 1970
+from 1677 to 2262. Dates beyond that wrap around (`within_int64`), so a song of any date has a
+number, the same one at every look, and another one as soon as the file changes.
 """
 
 import importlib
+import math
 import os
 import posixpath
 import shutil
@@ -18,6 +24,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -29,13 +36,14 @@ from audiorec.errors import (
     StoreError,
 )
 from audiorec.files.atomic import replaced, sync
-from audiorec.files.times import size_bytes, time_ns, within_int64
 
 # Object stores, and fsspec's store in memory. Not every protocol of fsspec: some run commands
 # or open archives, and some of the others can be caught half-way through a write.
 PROTOCOLS = ("file", "memory", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss")
 CHUNK_BYTES = 8 << 20
 PROBE = ".audiorec-probe"
+UNKNOWN = -1
+_SPAN = 1 << 64
 # What libraries of object stores raise beside OSError; looked up only where they are loaded.
 _FOREIGN_ERRORS = {
     "botocore.exceptions": "BotoCoreError",
@@ -49,15 +57,8 @@ _FOREIGN_ERRORS = {
 class Entry:
     """One file of a folder.
 
-    Attributes
-    ----------
-    place : str
-        Its path or URI.
-    name : str
-        Its place relative to the folder, with forward slashes.
-    size, mtime_ns : int
-        Bytes, and nanoseconds since 1970 (see `audiorec.files.times`); -1 where the store does
-        not say.
+    `place` is its path or URI, `name` its place relative to the folder with forward slashes,
+    `mtime_ns` nanoseconds since 1970 (see `within_int64`); -1 where the store does not say.
     """
 
     place: str
@@ -114,13 +115,7 @@ def exists(place: str) -> bool:
 
 
 def find(place: str) -> Entry | None:
-    """Return what is known of a file without opening it, None if it is not there.
-
-    Raises
-    ------
-    StoreError
-        If the store does not answer or forbids it.
-    """
+    """Return what is known of a file without opening it, None if it is not there."""
     if not is_uri(place):
         try:
             info = Path(_local(place)).stat()
@@ -136,13 +131,7 @@ def find(place: str) -> Entry | None:
 
 
 def files_in(folder: str) -> list[Entry]:
-    """List the files in a folder and those below it, in the order of their names.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be read. One that is not there holds no files.
-    """
+    """List the files in a folder and those below it by name; one that is not there has none."""
     if not is_uri(folder):
         root = Path(_local(folder))
         found = [
@@ -162,13 +151,7 @@ def files_in(folder: str) -> list[Entry]:
 
 @contextmanager
 def opened(place: str) -> Iterator[BinaryIO]:
-    """Open a file for reading; it can seek.
-
-    Raises
-    ------
-    StoreError
-        If it is not there or cannot be opened.
-    """
+    """Open a file for reading; it can seek."""
     if not is_uri(place):
         if Path(_local(place)).is_fifo():
             raise StoreError(f"{place}: is a pipe, not a file")
@@ -186,13 +169,7 @@ def opened(place: str) -> Iterator[BinaryIO]:
 
 
 def read(place: str, *, max_bytes: int) -> bytes | None:
-    """Return a small file's content, None if it is not there.
-
-    Raises
-    ------
-    StoreError
-        If it is larger than `max_bytes` or cannot be read.
-    """
+    """Return a small file's content, None if it is not there."""
     if not exists(place):
         return None
     with opened(place) as file:
@@ -203,22 +180,9 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
 
 
 def fetch(place: str, target: Path, *, max_bytes: int) -> None:
-    """Copy a file to this machine's disk.
+    """Copy a file to this machine's disk; `target` is not left behind if that fails.
 
-    Parameters
-    ----------
-    place : str
-    target : Path
-        Not left behind if the copy fails.
-    max_bytes : int
-        A larger file is refused, also when it claims to be smaller.
-
-    Raises
-    ------
-    StoreError
-        If it is not there, too large, or cannot be read.
-    OSError
-        If the disk is full.
+    A file larger than `max_bytes` is refused, also when it claims to be smaller.
     """
     entry = find(place)
     if entry is None:
@@ -237,15 +201,7 @@ def fetch(place: str, target: Path, *, max_bytes: int) -> None:
 
 
 def put(local: Path, place: str) -> None:
-    """Move a finished file from this machine's disk to its place, whole or not at all.
-
-    Raises
-    ------
-    StoreError
-        If an object store refuses it.
-    OSError
-        If a disk is full or forbids it.
-    """
+    """Move a finished file from this machine's disk to its place, whole or not at all."""
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -258,13 +214,7 @@ def put(local: Path, place: str) -> None:
 
 
 def write(place: str, content: bytes) -> None:
-    """Write a small file, whole or not at all.
-
-    Raises
-    ------
-    StoreError, OSError
-        As for `put`.
-    """
+    """Write a small file, whole or not at all."""
     if not is_uri(place):
         target = Path(_local(place))
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -276,13 +226,7 @@ def write(place: str, content: bytes) -> None:
 
 
 def check_writable(folder: str) -> None:
-    """Write and remove a small file: what is wrong shows before hours of work, not after.
-
-    Raises
-    ------
-    StoreError
-        If the folder cannot be written.
-    """
+    """Write and remove a small file: what is wrong shows before hours of work, not after."""
     probe = join(folder, PROBE)
     try:
         write(probe, b"audiorec")
@@ -294,19 +238,49 @@ def check_writable(folder: str) -> None:
 
 
 def remove(place: str) -> None:
-    """Remove a file.
-
-    Raises
-    ------
-    StoreError, OSError
-        If it is not there or must stay.
-    """
+    """Remove a file."""
     if not is_uri(place):
         Path(_local(place)).unlink()
         sync(Path(_local(parent(place)) or "."))
         return
     with _remote(place, "removed") as (files, path):
         files.rm_file(path)
+
+
+def within_int64(nanoseconds: int) -> int:
+    """Wrap a time in nanoseconds since 1970 into int64.
+
+    Examples
+    --------
+    >>> within_int64(1_700_000_000_000_000_000), within_int64(-1), within_int64(1 << 63)
+    (1700000000000000000, -1, -9223372036854775808)
+    """
+    return (nanoseconds + _SPAN // 2) % _SPAN - _SPAN // 2
+
+
+def time_ns(changed: object) -> int:
+    """Return the nanoseconds since 1970 of what an object store calls a time, within int64.
+
+    That is seconds since 1970, or a `datetime` (in UTC if it has no zone). -1 for None, NaN,
+    infinity and everything that is no time.
+    """
+    if isinstance(changed, datetime):
+        aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
+        since = aware - datetime(1970, 1, 1, tzinfo=UTC)
+        whole_s = since.days * 86_400 + since.seconds
+        return within_int64(whole_s * 10**9 + since.microseconds * 1000)
+    if isinstance(changed, int):
+        return within_int64(changed * 10**9)
+    if isinstance(changed, float) and math.isfinite(changed * 1e9):
+        return within_int64(int(changed * 1e9))
+    return UNKNOWN
+
+
+def size_bytes(size: object) -> int:
+    """Return the size that an object store tells; -1 for what cannot be one."""
+    if isinstance(size, (int, float)) and 0 <= size < _SPAN // 2:
+        return int(size)
+    return UNKNOWN
 
 
 def _local(place: str) -> str:

@@ -1,33 +1,189 @@
-"""Tables that are not a store: written whole or not at all, one row group at a time.
+"""Tables of audiorec's own: written whole or not at all, opened with distrust.
 
-Floats are byte-stream-split, texts have dictionaries, everything is compressed with zstd,
-and damage is seen: see `audiorec.files.digests`.
+    with table_writer(path, schema) as writer: ...      a row group at a time
+    with TableFile.open(path) as file: ...               .read() .read_group() .batches()
+
+Floats are byte-stream-split, texts have dictionaries, everything is compressed with zstd, and
+damage is seen: pages carry checksums, the footer a seal (`audiorec.files.parquet_files`), each
+column a digest (`audiorec.files.digests`). A read that would take far more memory than the file
+is large is refused before it begins.
 """
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 
+from audiorec.errors import AudiorecError, MissingStoreError, StoreError
 from audiorec.files.atomic import replaced
-from audiorec.files.digests import DigestWriter, digest_writer
+from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
+from audiorec.files.parquet_files import WRITING, float_leaves, open_parquet, refuse_bomb, seal
 
 GROUP_ROWS = 16_384
+
+
+@dataclass(frozen=True, slots=True)
+class TableFile:
+    """An open Parquet file; what is wrong with it becomes a `StoreError` that names it."""
+
+    path: Path
+    file: Any
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open any Parquet file, mapped."""
+        try:
+            # Mapped, not read: neighbours come from a few pages of a large file.
+            return cls(path, open_parquet(path, memory_map=True))
+        except FileNotFoundError as error:
+            raise MissingStoreError(f"{path}: no such file") from error
+        except IsADirectoryError as error:
+            raise StoreError(f"{path}: is a folder, not a Parquet file") from error
+        except UnicodeDecodeError as error:
+            raise StoreError(f"{path}: the name of a column is not UTF-8") from error
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        self.close()
+
+    def __len__(self) -> int:
+        return int(self.file.metadata.num_rows)
+
+    @property
+    def schema(self) -> Any:
+        """The `pyarrow.Schema`."""
+        return self.file.schema_arrow
+
+    @property
+    def footer(self) -> Mapping[bytes, bytes]:
+        """The metadata of the file by key, digests included."""
+        return self.file.metadata.metadata or {}
+
+    @property
+    def digests(self) -> dict[str, Any] | None:
+        """What `audiorec.files.digests.read_digests` finds in the footer."""
+        with store_errors(self.path):
+            return read_digests(self.footer)
+
+    def read(self, columns: Sequence[str] | None = None) -> Any:
+        """Read whole columns as a `pyarrow.Table`."""
+        if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
+            empty = self.schema.empty_table()
+            return empty if columns is None else empty.select(list(columns))
+        names = None if columns is None else list(columns)
+        with store_errors(self.path):
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=names)
+            return _with_rows(self.file.read(columns=names), len(self))
+
+    def read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
+        """Read columns of one row group as a `pyarrow.Table`."""
+        names = None if columns is None else list(columns)
+        with store_errors(self.path):
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=names, groups=[group])
+            table = self.file.read_row_group(group, columns=names)
+            return _with_rows(table, self.file.metadata.row_group(group).num_rows)
+
+    def read_as(self, schema: Any) -> Any:
+        """Read all rows as a small table of `schema`, with its metadata and order of columns.
+
+        A column that is missing, of another type, or without a value where it needs one is refused.
+        """
+        with store_errors(self.path):
+            for field in schema:
+                if self.schema.get_field_index(field.name) < 0:
+                    raise StoreError(f"column {field.name!r} is missing or stands twice")
+            table = self.read(schema.names)
+            table.validate(full=True)
+            for field in schema:
+                if not field.nullable and table.column(field.name).null_count:
+                    raise StoreError(f"a row has no {field.name}")
+            return table.select(schema.names).cast(schema)
+
+    def batches(self, rows: int, columns: Sequence[str] | None = None) -> Iterator[Any]:
+        """Yield tables of at most `rows` rows; none where the file has no rows."""
+        if self.file.num_row_groups == 0:
+            return
+        names = None if columns is None else list(columns)
+        with store_errors(self.path):
+            for batch in self.file.iter_batches(batch_size=rows, columns=names):
+                yield pa.Table.from_batches([batch])
+
+    def group_starts(self) -> list[int]:
+        """Return the number of the first row of each row group, and the number of rows."""
+        starts = [0]
+        for group in range(self.file.num_row_groups):
+            starts.append(starts[-1] + self.file.metadata.row_group(group).num_rows)
+        return starts
+
+    def close(self) -> None:
+        """Close the file; safe to call twice."""
+        self.file.close()
+
+
+@contextmanager
+def store_errors(path: Path) -> Iterator[None]:
+    """Turn what Arrow raises about bad content into a `StoreError` that names the file.
+
+    A failure of the machine (a full disk, say) stays the `OSError` that it is.
+    """
+    try:
+        yield
+    except StoreError as error:
+        message = str(error)
+        if message.startswith(f"{path}: "):
+            raise
+        raise StoreError(f"{path}: {message}") from error
+    except OSError as error:
+        if error.errno is not None or isinstance(error, AudiorecError):
+            raise
+        raise StoreError(f"{path}: damaged: {_first_line(error)}") from error
+    except pa.ArrowException as error:
+        raise StoreError(f"{path}: {_first_line(error)}") from error
+    except UnicodeDecodeError as error:
+        raise StoreError(f"{path}: a name or a text in it is not UTF-8") from error
+
+
+class DigestWriter:
+    """What `digest_writer` and `table_writer` give."""
+
+    def __init__(self, writer: Any, schema: Any) -> None:
+        self._writer = writer
+        self.digests = Digests(schema)
+
+    def write_table(self, table: Any, row_group_size: int | None = None) -> None:
+        """Add the rows of a `pyarrow.Table`, in row groups of at most `row_group_size`."""
+        self._writer.write_table(table, row_group_size)
+        self.digests.update(table)
+
+
+@contextmanager
+def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[DigestWriter]:
+    """Write a Parquet file with checksums, digests and a seal; `texts` have dictionaries."""
+    floats = float_leaves(schema)
+    with pq.ParquetWriter(
+        path, schema, use_dictionary=texts, use_byte_stream_split=floats, **WRITING
+    ) as writer:
+        digesting = DigestWriter(writer, schema)
+        yield digesting
+        about = json.dumps(digesting.digests.to_dict(), sort_keys=True)
+        writer.add_key_value_metadata({DIGESTS_KEY.decode(): about})
+    seal(path)
 
 
 @contextmanager
 def table_writer(path: Path, schema: Any) -> Iterator[DigestWriter]:
     """Give a writer of tables whose file takes the place of `path` at the end.
 
-    If the body raises, `path` stays as it was.
-
-    Parameters
-    ----------
-    path : Path
-        Its folder must exist.
-    schema : pyarrow.Schema
+    If the body raises, `path` stays as it was. Its folder must exist.
     """
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     with replaced(path) as temporary, digest_writer(temporary, schema, texts=texts) as writer:
@@ -38,3 +194,18 @@ def write_plain(path: Path, table: Any) -> None:
     """Write a table as one Parquet file, whole or not at all; its metadata goes with it."""
     with table_writer(path, table.schema) as writer:
         writer.write_table(table, row_group_size=GROUP_ROWS)
+
+
+def _with_rows(table: Any, rows: int) -> Any:
+    """Return a table that was read, if it has the rows that the footer claims.
+
+    A damaged page may give fewer or more; Arrow itself does not look.
+    """
+    lengths = {table.num_rows, *map(len, table.columns)}
+    if lengths != {rows}:
+        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold others")
+    return table
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]

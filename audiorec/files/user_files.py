@@ -2,8 +2,9 @@
 
     songs.txt      ──read_lines──▶    texts, one a line
     rule.toml      ──read_text──▶     one text
-    labels.csv     ──csv_rows──▶      rows, one after the other (`table_rows`: of either kind)
-    labels.parquet ──read_parquet──▶  a `pyarrow.Table` of the columns asked for
+    labels.csv     ──csv_rows──▶      rows, one after the other, as texts
+    labels.parquet ──table_rows──▶    the same of a CSV or a Parquet
+    users.parquet  ──read_table──▶    a `pyarrow.Table` of the columns asked for; also of a CSV
 
 Nothing is believed: what is read must be a file or a pipe, since a device has no end; lines
 and files have a largest size; texts must be UTF-8, and columns must stand once. Whatever is
@@ -24,10 +25,10 @@ from pathlib import Path
 from typing import IO, Any, TextIO
 
 from audiorec.errors import InputError, MissingFileError, StoreError
-from audiorec.files.parquet_files import open_parquet
-from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.parquet_files import open_parquet, read_schema, refuse_bomb
 from audiorec.files.visible import visible
 
+CSV_ENDS = (".csv", ".csv.gz")
 LONGEST_LINE = 1 << 20  # letters of a line; a path has 4,096 bytes at most
 LARGEST_LIST = 1 << 28  # letters; over two million paths
 LARGEST_CSV = 4 << 30  # letters
@@ -63,13 +64,7 @@ def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str
 
 
 def read_text(path: Path, failure: str) -> str:
-    """Read a file of settings, in UTF-8.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, or is larger than 2**20 bytes.
-    """
+    """Read a file of settings, in UTF-8, of at most 2**20 bytes."""
     with input_errors(path, failure):
         refuse_devices(path)
         with path.open("rb") as file:
@@ -85,21 +80,7 @@ def csv_rows(
     """Yield the rows of a CSV (or ``.tsv``) as a mapping of column to text, without the header.
 
     A row that is shorter than the header lacks the last columns; one that is longer keeps
-    those that have a name.
-
-    Parameters
-    ----------
-    path : path
-    failure : str
-        What the message says if it is so: ``cannot read the table of labels``.
-    needed : sequence of str
-        Columns that the header must have, once.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, a line, a cell or the whole is too large, it is not UTF-8,
-        or a column is missing.
+    those that have a name. The columns in `needed` must stand in the header, once.
     """
     with input_errors(path, failure):
         refuse_devices(Path(path))
@@ -112,14 +93,8 @@ def csv_table(
 ) -> tuple[list[str], Iterator[Mapping[str, str]]]:
     """Return the columns of an open CSV, and its rows as `csv_rows` yields them.
 
-    Parameters
-    ----------
-    path : path or URI
-        For messages; ``.tsv`` has tabs between its cells.
-    failure : str
-    file : text file
-        Opened with ``newline=""``.
-    needed : sequence of str
+    `path` is for messages (``.tsv`` has tabs between its cells); `file` was opened with
+    ``newline=""``.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
     reader = csv.reader(_bounded(file, LARGEST_CSV), delimiter=delimiter)
@@ -144,7 +119,7 @@ def table_rows(
     """Yield the rows of a ``.parquet``, or else of a CSV, as texts; see `csv_rows`."""
     if path.suffix.lower() != ".parquet":
         return csv_rows(path, failure, needed=needed)
-    table = read_parquet(path, failure, needed=needed, wanted=wanted, texts=True)
+    table = read_table(path, failure, needed=needed, wanted=wanted, texts=True)
     return iter(table.to_pylist())
 
 
@@ -157,13 +132,7 @@ def unpacked(path: Path) -> Iterator[IO[bytes]]:
 
 
 def check_csv_header(path: Path, failure: str) -> list[str]:
-    """Return the column names of a CSV or ``.csv.gz``, before another reader takes it.
-
-    Raises
-    ------
-    InputError
-        If the file cannot be read, is no file, or has no header of a sensible size in UTF-8.
-    """
+    """Return the column names of a CSV or ``.csv.gz``, before another reader takes it."""
     with input_errors(path, failure):
         refuse_devices(path)
         if path.is_fifo():
@@ -174,13 +143,7 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
 
 
 class Utf8(io.RawIOBase):
-    """A binary file that must be text: for a reader that answers bad bytes in ways of its own.
-
-    Parameters
-    ----------
-    file : binary file
-        Read from its beginning to its end.
-    """
+    """A binary file that must be text: for a reader that answers bad bytes in ways of its own."""
 
     def __init__(self, file: IO[bytes]) -> None:
         super().__init__()
@@ -204,64 +167,76 @@ class Utf8(io.RawIOBase):
         return True
 
 
-def read_parquet(
+def read_table(
     path: Path,
     failure: str,
     *,
     needed: Sequence[str] = (),
     wanted: Sequence[str] | None = (),
     texts: bool = False,
+    types: Mapping[str, Any] | None = None,
+    null_values: Sequence[str] | None = None,
 ) -> Any:
-    """Read columns of a small Parquet table.
+    """Read columns of a small table: a CSV if its name ends in ``.csv``, else Parquet.
 
     Parameters
     ----------
-    path : Path
-    failure : str
-        What the message says if it is so: ``cannot read the table of labels``.
     needed : sequence of str
         Columns that must be there.
     wanted : sequence of str or None
         Columns that are read as well where they are there; None for all.
     texts : bool
         Turn numbers, dates and the like into texts, as a CSV has them.
+    types : mapping of str to pyarrow.DataType, optional
+        Of columns of a CSV; those of the others are guessed.
+    null_values : sequence of str, optional
+        What stands for no value in a CSV, if not Arrow's list of such words.
 
     Returns
     -------
     table : pyarrow.Table
         Its texts are UTF-8, and no column stands twice.
-
-    Raises
-    ------
-    InputError
-        If the file is damaged, would unfold to far more than its size, or lacks a column.
     """
     import pyarrow as pa
+    import pyarrow.csv
 
+    is_csv = path.name.lower().endswith(CSV_ENDS)
+    names = column_names(path, failure)
+    columns = [n for n in names if wanted is None or n in wanted or n in needed]
     with input_errors(path, failure):
-        refuse_devices(path)
-        with open_parquet(path) as file:
-            names = file.schema_arrow.names
-            columns = [n for n in names if wanted is None or n in wanted or n in needed]
-            _check_columns(columns, needed, names)
-            refuse_bomb(file, path, name=str(path), columns=columns)
-            table = file.read(columns=columns)
-        if texts:
-            table = table.cast(pa.schema([(name, pa.string()) for name in table.column_names]))
+        _check_columns(columns, needed, names)
+        if is_csv:
+            of_text = dict.fromkeys(columns, pa.string()) if texts else {}
+            options: dict[str, Any] = {} if null_values is None else {"null_values": null_values}
+            convert = pa.csv.ConvertOptions(
+                column_types={**of_text, **(types or {})},
+                include_columns=columns,
+                strings_can_be_null=not texts,
+                **options,
+            )
+            table = pa.csv.read_csv(path, convert_options=convert)
+        else:
+            with open_parquet(path) as file:
+                refuse_bomb(file, path, name=str(path), columns=columns)
+                table = file.read(columns=columns)
+            if texts:
+                table = table.cast(pa.schema([(n, pa.string()) for n in table.column_names]))
         table.validate(full=True)
         return table
 
 
-def refuse_devices(path: Path) -> None:
-    """Refuse what is no file and no pipe: a device may have no end.
+def column_names(path: Path, failure: str) -> list[str]:
+    """Return the columns of a CSV or Parquet table before it is read."""
+    if path.name.lower().endswith(CSV_ENDS):
+        return check_csv_header(path, failure)
+    with input_errors(path, failure):
+        refuse_devices(path)
+        found: list[str] = read_schema(path).names
+        return found
 
-    Raises
-    ------
-    InputError
-        If it is a device, a folder or a socket.
-    OSError
-        If nothing is there.
-    """
+
+def refuse_devices(path: Path) -> None:
+    """Refuse what is no file and no pipe (a folder, a socket, a device): it may have no end."""
     mode = path.stat().st_mode
     if not (stat.S_ISREG(mode) or stat.S_ISFIFO(mode)):
         raise InputError("is no file and no pipe")

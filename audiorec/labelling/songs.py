@@ -7,7 +7,7 @@ Features are extracted once, by an ordinary run into a cache folder, and read fr
 ever after: the run is resumable and skips what it knows, like any other.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,10 @@ from audiorec.errors import InputError
 from audiorec.evaluation.classification import Report, by_track, report
 from audiorec.extraction.catalogue import Source, find_songs, make_source
 from audiorec.extraction.run import RunOptions, make_outputs, run
-from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import table_rows
 from audiorec.labelling.train import HeadRecipe, TrainedHead, train_head
 from audiorec.runs.report import RunProgress, Stopped
+from audiorec.store.features import FeatureFile
 from audiorec.store.schema import feature_column
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
@@ -233,16 +233,17 @@ def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
 def _read_features(
     songs: Sequence[LabelledSong], path: Path, classes: tuple[str, ...]
 ) -> LabelledFeatures:
-    with open_parquet(path) as file:
-        table = file.read()
-    at = {name: i for i, name in enumerate(table.column("song_id").to_pylist())}
-    used = [song for song in songs if song.source.song_id in at]
+    file = FeatureFile.open(path)
+    at = {name: i for i, name in enumerate(file.ids)}
+    used = sorted((s for s in songs if s.source.song_id in at), key=lambda s: at[s.source.song_id])
     if not used:
         raise InputError(f"no labelled song could be used; the reasons are beside {path}")
-    rows = table.take([at[song.source.song_id] for song in used])
-    counts = rows.column("segments").to_numpy()
+    rows = file.read(np.array([at[song.source.song_id] for song in used], np.int64))
+    counts = np.diff(rows.offsets)
+    parts: list[Any] = np.split(rows.values, np.cumsum(file.widths)[:-1], axis=1)
+    columns = dict(zip(file.inputs, parts, strict=True))
     return LabelledFeatures(
-        features={name: _features(rows, name) for name in ("msd", "mtt")},
+        features={name: _features(columns, name) for name in ("msd", "mtt")},
         labels=np.repeat([classes.index(song.label) for song in used], counts),
         tracks=np.repeat([song.source.song_id for song in used], counts),
         groups=np.repeat([song.group for song in used], counts),
@@ -252,16 +253,8 @@ def _read_features(
     )
 
 
-def _features(rows: Any, backbone: str) -> Features:
-    """Read one backbone's columns back into arrays of a row a segment."""
-    columns = {output: feature_column(f"{backbone}.{output}") for output in OUTPUT_WIDTHS}
-    found = {o: _column(rows, name) for o, name in columns.items() if name in rows.column_names}
-    none = np.empty((len(found["tags"]), 0), np.float32)
-    return Features(**{output: found.get(output, none) for output in columns})
-
-
-def _column(rows: Any, name: str) -> FloatArray:
-    segments = rows.column(name).combine_chunks().flatten()
-    width = segments.type.list_size
-    values: FloatArray = segments.flatten().to_numpy(zero_copy_only=False)
-    return values.reshape(-1, width)
+def _features(columns: Mapping[str, FloatArray], backbone: str) -> Features:
+    """Take one backbone's outputs; those that are not stored have no columns."""
+    names = {output: feature_column(f"{backbone}.{output}") for output in OUTPUT_WIDTHS}
+    none = np.empty((len(columns[names["tags"]]), 0), np.float32)
+    return Features(**{output: columns.get(name, none) for output, name in names.items()})

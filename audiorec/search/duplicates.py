@@ -22,8 +22,8 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.search.codes import text_codes
+from audiorec.store.features import SeriesFile
 from audiorec.store.schema import Kind
-from audiorec.store.series import SeriesFile
 from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray, Status
 

@@ -13,13 +13,11 @@ and is fresh, the space of vectors is searched through it (see `audiorec.search.
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
-from audiorec.files.arrow import floats
 from audiorec.search.index import Index
 from audiorec.search.scaling import Scaling, Weighting
 from audiorec.search.similar import (
@@ -32,15 +30,11 @@ from audiorec.search.similar import (
     statistics_weighting,
 )
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.store.parquet import Checked, check_ids, open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 TABLES: dict[By, str] = {"features": "features.parquet", "embedding": "embeddings.parquet"}
-# The last hidden layers: of the outputs in features.parquet those that find the most songs
-# of the same music again (docs/decisions/0006-similarity.md).
-FEATURE_COLUMNS = ("msd_penultimate_mean", "mtt_penultimate_mean")
 
 
 class Space:
@@ -218,52 +212,11 @@ def open_space(
     return Space(store, by, weighting=weighting, matrix=(rows, values))
 
 
-def read_features(path: str | Path) -> tuple[Any, FloatArray, str]:
-    """Read what ``by="features"`` compares: every song's mean features.
-
-    Parameters
-    ----------
-    path : path
-        ``features.parquet``.
-
-    Returns
-    -------
-    ids : pyarrow.StringArray
-    values : ndarray, shape (m, D), float32
-        `FEATURE_COLUMNS` side by side, those that the file has.
-    extractor_id : str
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged, or of another kind.
-    InputError
-        If it has none of the columns.
-    """
-    path = Path(path)
-    file = open_checked(path, Kind.FEATURES)
-    names = [name for name in FEATURE_COLUMNS if name in file.file.schema_arrow.names]
-    if not names:
-        raise InputError(f"{path}: has none of the columns {', '.join(FEATURE_COLUMNS)}")
-    ids = file.read(["song_id"]).column("song_id").combine_chunks()
-    check_ids(ids, path)
-    values = np.concatenate([_matrix(file, name) for name in names], axis=1)
-    return ids, values, file.metadata.extractor_id
-
-
 def _features(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
-    ids, values, extractor_id = read_features(path)
-    _check_extractor(store, extractor_id, path)
-    places, rows = _common(store, ids)
-    return rows, values[places]
-
-
-def _matrix(file: Checked, name: str) -> FloatArray:
-    """Read a column of lists of one length: shape (m, D)."""
-    column = file.read([name]).column(name)
-    width = column.type.list_size
-    chunks = [floats(chunk.flatten()).reshape(-1, width) for chunk in column.chunks]
-    return np.concatenate([np.empty((0, width), np.float32), *chunks])
+    file = FeatureFile.open_last_layers(path)
+    _check_extractor(store, file.extractor_id, path)
+    places, rows = _common(store, file.id_array)
+    return rows, file.means()[places]
 
 
 def _embeddings(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:

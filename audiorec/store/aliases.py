@@ -30,8 +30,7 @@ import pyarrow.compute as pc
 from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.files.arrow import strings
 from audiorec.files.own_files import refuse_link
-from audiorec.files.tables import write_plain
-from audiorec.files.user_files import read_parquet
+from audiorec.files.tables import TableFile, write_plain
 from audiorec.store.names import unique_match
 from audiorec.store.store import VectorStore
 
@@ -146,51 +145,26 @@ def alias_table(store: VectorStore) -> Any:
 
 
 def write_aliases(path: Path, table: Any) -> None:
-    """Write a table of aliases as one Parquet file, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-    table : pyarrow.Table
-        As `alias_table` makes it.
-    """
+    """Write a table as `alias_table` makes it, whole or not at all."""
     write_plain(path, table.cast(SCHEMA).replace_schema_metadata(SCHEMA.metadata))
 
 
 def read_aliases(path: Path) -> Any:
-    """Read what `write_aliases` wrote.
-
-    Raises
-    ------
-    StoreError
-        If the file is missing, truncated, or has not the columns of a table of aliases.
-    """
-    failure = "no table of aliases"
+    """Read what `write_aliases` wrote; anything else is a `StoreError`."""
     if not path.exists():
         raise MissingStoreError(f"{path}: no such file")
     try:
-        table = read_parquet(path, failure, needed=SCHEMA.names, texts=True)
-    except InputError as error:
-        raise StoreError(str(error)) from error
-    empty = [name for name in SCHEMA.names if table.column(name).null_count]
-    if empty:
-        raise StoreError(f"{path}: {failure}: a row has no {empty[0]}")
-    return table.select(SCHEMA.names).cast(SCHEMA)
+        with TableFile.open(path) as file:
+            return file.read_as(SCHEMA)
+    except StoreError as error:
+        reason = str(error).removeprefix(f"{path}: ")
+        raise StoreError(f"{path}: no table of aliases: {reason}") from error
 
 
 def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
-    """Put aliases of one's own into ``aliases.parquet``.
+    """Put pairs of alias and song id into ``aliases.parquet``; return how many they are.
 
-    Parameters
-    ----------
-    path : Path
-        Made if it is not there. Earlier aliases of the same songs are replaced; those of
-        other songs stay.
-    aliases : iterable of (alias, song_id)
-
-    Returns
-    -------
-    added : int
+    Earlier aliases of the same songs are replaced; those of other songs stay.
     """
     pairs = sorted(set(aliases))
     if not pairs:

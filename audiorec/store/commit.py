@@ -29,10 +29,7 @@ Targets = Mapping[Kind, Path]
 def real_target(path: Path, kind: Kind) -> Path:
     """Return the file that an output is: where a link leads, if that is such an output.
 
-    Raises
-    ------
-    StoreError
-        If `path` is a link to anything but a store file of this kind, or to nothing.
+    A link to anything but a store file of this kind, or to nothing, is a `StoreError`.
     """
     if not path.is_symlink():
         return path
@@ -53,14 +50,7 @@ def staged_path(target: Path, run_dir: Path) -> Path:
 
 
 def commit_staged(targets: Targets, folder: RunFolder) -> None:
-    """Replace each target by its staged file, in this order.
-
-    Parameters
-    ----------
-    targets : mapping of Kind to Path
-        As `real_target` returns them.
-    folder : RunFolder
-    """
+    """Replace each target, as `real_target` returns it, by its staged file, in this order."""
     staged = [staged_path(target, folder.path) for target in targets.values()]
     marker = folder.path / MARKER
     files = {kind: target.name for kind, target in targets.items()}
@@ -80,17 +70,8 @@ def commit_staged(targets: Targets, folder: RunFolder) -> None:
 def finish_commit(targets: Targets, run_dir: Path) -> bool:
     """Carry out what a marker lists; return whether there was one.
 
-    Parameters
-    ----------
-    targets : mapping of Kind to Path
-        The outputs of this run.
-    run_dir : Path
-
-    Raises
-    ------
-    StoreError
-        If the marker is damaged, names anything but outputs of this run, or what it names
-        is nowhere or is not what it should be. Nothing has been moved then.
+    Nothing is moved if the marker is damaged, names anything but outputs of this run, or what
+    it names is nowhere or is not what it should be: that is a `StoreError`.
     """
     moves = pending_moves(targets, run_dir)
     for staged, target in (moves or {}).items():
@@ -100,13 +81,7 @@ def finish_commit(targets: Targets, run_dir: Path) -> bool:
 
 
 def pending_moves(targets: Targets, run_dir: Path) -> dict[Path, Path] | None:
-    """Return what a marker still has to move, staged to target; None if there is no marker.
-
-    Raises
-    ------
-    StoreError
-        As for `finish_commit`.
-    """
+    """Return what a marker still has to move, staged to target; None if there is no marker."""
     marker = run_dir / MARKER
     try:
         names = _read_marker(marker)
@@ -158,13 +133,7 @@ def tidy(targets: Targets, folder: RunFolder, *, forget: bool) -> None:
 
 
 def discard_staged(target: Path, run_dir: Path) -> None:
-    """Remove the new content of `target` that an earlier run did not come to use.
-
-    Raises
-    ------
-    StoreError
-        If what has its name cannot have been written by audiorec.
-    """
+    """Remove the new content of `target` that an earlier run did not come to use."""
     staged = staged_path(target, run_dir)
     if os.path.lexists(staged):
         refuse_foreign(staged)

@@ -2,6 +2,7 @@
 
     compact(parts, "vecs.parquet")                            vectors alone
     combine({Kind.VECTORS: parts, Kind.SCORES: more}, {...})  everything of a store at once
+    merge_stores(["home.parquet", "work.parquet"], "all.parquet")  stores of one extractor
 
 The output depends on the rows alone: not on the order of the parts, on how rows are divided
 among them, nor on parts that are given twice. Rows are streamed, so memory holds a batch of
@@ -10,6 +11,10 @@ features or failures go along.
 
 Scores and features belong to a sound: their rows stay only where the combined vectors have
 the same ``song_id`` with the same ``content_hash``. A failure stays only where no vector is.
+
+In a merge a song id that stands in two stores is one song if its ``content_hash`` is the same;
+the newer row stays. Otherwise two songs have one name, and either the merge is refused or the
+first store wins.
 """
 
 import re
@@ -18,7 +23,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.compute as pc
 
@@ -34,13 +39,14 @@ from audiorec.store.commit import (
 )
 from audiorec.store.parquet import Checked, open_checked, write_batches
 from audiorec.store.records import RECORD_FILES
-from audiorec.store.same_id import OnDuplicate
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
-from audiorec.store.sorted_rows import SCRATCH_ENDING, Keep, sorted_rows
+from audiorec.store.sorted_rows import SCRATCH_ENDING, Keep, OnDuplicate, sorted_rows
 
 # The vectors decide which other rows stay, and come into their place last.
 PLACING_ORDER = (Kind.SCORES, Kind.FEATURES, Kind.ERRORS, Kind.VECTORS)
 JOINER = ", "  # between the versions that several parts were made by
+# Of a merge, where rows of one sound may differ.
+_POLICIES: Mapping[str, OnDuplicate] = {"error": "same", "first": "first"}
 
 
 def compact(parts: Sequence[Path], out: Path, *, on_duplicate: OnDuplicate = "error") -> int:
@@ -105,11 +111,6 @@ def combine(
     -------
     rows : dict of Kind to int
         An errors file without rows is not made anew.
-
-    Raises
-    ------
-    InputError, SpecMismatchError, StoreError
-        As for `compact`.
     """
     _check_outputs(parts, outputs)
     locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
@@ -183,10 +184,7 @@ class _Songs:
         self._hashes = table.column("content_hash").combine_chunks()
 
     def keep(self, table: Any) -> Any:
-        """Return the scores or features that belong to a song; the failures that do not.
-
-        `table` is sorted by ``song_id``.
-        """
+        """Return of sorted rows the scores or features of a song; the failures that are of none."""
         if len(table) == 0:
             return table
         ids = table.column("song_id").combine_chunks()
@@ -244,8 +242,7 @@ def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Ki
 def _joint_metadata(opened: Mapping[Kind, Sequence[Checked]]) -> dict[Kind, StoreMetadata]:
     """Return what the combined files say of themselves.
 
-    Versions of packages may differ from part to part: all of them are named. Failures are
-    a matter of the files and not of the numbers, so those of another extractor pass.
+    Failures are a matter of the files and not of the numbers: those of another extractor pass.
     """
     first = opened.get(Kind.VECTORS, next(iter(opened.values())))[0]
     for kind, files in opened.items():
@@ -329,3 +326,41 @@ def _locked(out: Path, targets: Mapping[Kind, Path]) -> Iterator[tuple[RunFolder
                 staged_path(target, folder.path).unlink(missing_ok=True)
             folder.clear()
         folder.release(remove=clean)
+
+
+def merge_stores(
+    stores: Sequence[Path],
+    out: Path,
+    *,
+    on_duplicate: Literal["error", "first"] = "error",
+    beside: Mapping[Kind, tuple[Sequence[Path], Path]] | None = None,
+) -> dict[Kind, int]:
+    """Merge two or more stores, and files beside them; returns the rows of each kind.
+
+    Parameters
+    ----------
+    stores : sequence of Path
+        Two or more ``vecs.parquet``; `out` may be one of them.
+    out : Path
+        Replaced if it exists, together with the files beside it, or not at all.
+    on_duplicate : {"error", "first"}
+        What happens if two different songs have one id.
+    beside : mapping of Kind to (sequence of Path, Path), optional
+        Scores, features or failures to merge as well, and where they go.
+
+    Raises
+    ------
+    SpecMismatchError
+        If the stores are of different extractors; names both and what differs.
+    InputError
+        If there are fewer than two stores, or two songs have one id; names both stores.
+    StoreError
+        If a file is damaged.
+    """
+    if len({path.resolve() for path in stores}) < 2:
+        raise InputError("merge takes two stores or more")
+    parts: dict[Kind, Sequence[Path]] = {Kind.VECTORS: stores}
+    outputs = {Kind.VECTORS: out}
+    for kind, (paths, target) in (beside or {}).items():
+        parts[kind], outputs[kind] = paths, target
+    return combine(parts, outputs, on_duplicate=_POLICIES[on_duplicate])

@@ -35,9 +35,8 @@ import pyarrow as pa
 from audiorec.errors import InputError
 from audiorec.files.visible import visible, visible_json
 from audiorec.store.export import chosen_columns
-from audiorec.store.number_names import number_names
 from audiorec.store.parquet import DICTIONARY_COLUMNS, Checked, open_checked
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, number_names
 
 Dialect = Literal["duckdb", "clickhouse", "hive"]
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)

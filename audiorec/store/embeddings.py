@@ -17,11 +17,11 @@ The metadata key ``audiorec`` is one JSON: ``kind``, ``model_id``, ``space``,
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -30,17 +30,110 @@ import pyarrow.compute as pc
 from audiorec.errors import (
     InputError,
     ShapeError,
+    SpecMismatchError,
     StoreError,
     UnknownSongError,
 )
-from audiorec.files.arrow import floats, integers, strings
-from audiorec.files.tables import write_plain
-from audiorec.files.unfolding import refuse_bomb
-from audiorec.store.embedding_metadata import KINDS, EmbeddingMetadata, Of
+from audiorec.files.arrow import integers, matrix, strings
+from audiorec.files.json_files import parse_json
+from audiorec.files.tables import TableFile, store_errors, write_plain
 from audiorec.store.names import near_names
-from audiorec.store.parquet import MAX_BYTES, check_ids, open_whole, store_errors, with_rows
-from audiorec.store.schema import METADATA_KEY, vector_type
+from audiorec.store.parquet import MAX_BYTES, check_ids
+from audiorec.store.schema import MAX_JSON_BYTES, MAX_WIDTH, METADATA_KEY, vector_type
 from audiorec.types import FloatArray, Int64Array
+
+FORMAT_VERSION = 1
+Of = Literal["songs", "users"]
+KINDS: dict[Of, str] = {"songs": "song_embeddings", "users": "user_embeddings"}
+ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingMetadata:
+    """What made a file of embeddings.
+
+    Attributes
+    ----------
+    kind : str
+        ``song_embeddings`` or ``user_embeddings``.
+    model_id : str
+        The model that made it.
+    extractor_id : str
+        Of the extractor whose features the model read; empty where it read none.
+    dimension : int
+        Numbers in an embedding.
+    space : str
+        The model whose embeddings these may be compared with, where that is another one: a
+        metric model puts songs where the users of its training stand.
+    created_by : str
+    format_version : int
+    """
+
+    kind: str
+    model_id: str
+    extractor_id: str
+    dimension: int
+    space: str = ""
+    created_by: str = ""
+    format_version: int = FORMAT_VERSION
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise StoreError(
+                f"format version {self.format_version}, this audiorec reads {FORMAT_VERSION}; "
+                "a newer audiorec may read it"
+            )
+        if self.kind not in ID_COLUMNS:
+            raise StoreError(f"holds {self.kind}, not embeddings of songs or users")
+        if not (isinstance(self.model_id, str) and self.model_id):
+            raise StoreError("the metadata names no model_id")
+        texts = (self.extractor_id, self.space, self.created_by)
+        if not all(isinstance(text, str) for text in texts):
+            raise StoreError("the metadata's extractor_id, space and created_by must be texts")
+        if type(self.dimension) is not int or not 1 <= self.dimension <= MAX_WIDTH:
+            raise StoreError(f"dimension must lie in 1..{MAX_WIDTH}, got {self.dimension}")
+
+    @property
+    def id_column(self) -> str:
+        """``song_id`` or ``user_id``."""
+        return ID_COLUMNS[self.kind]
+
+    def check_same_space(self, other: "EmbeddingMetadata", what: str) -> None:
+        """Refuse embeddings whose dot products with these would mean nothing.
+
+        That is a `SpecMismatchError` where the dimensions differ, or the two have no space in
+        common. `what` names both files in the message.
+        """
+        if self.dimension != other.dimension:
+            raise SpecMismatchError(
+                f"{what}: {self.dimension} numbers against {other.dimension}; "
+                "embed both with models of one space"
+            )
+        if not {self.model_id, self.space} & {other.model_id, other.space} - {""}:
+            raise SpecMismatchError(
+                f"{what}: made in the spaces of {self.space or self.model_id} and "
+                f"{other.space or other.model_id}; embed both with models of one space"
+            )
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "EmbeddingMetadata":
+        """Read what a file holds; keys that this version does not know are passed over."""
+        try:
+            content = parse_json(text, max_bytes=MAX_JSON_BYTES)
+        except ValueError as error:
+            raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
+        if not isinstance(content, dict):
+            raise StoreError("the audiorec metadata is not a JSON object")
+        return cls(
+            kind=content.get("kind", "something else"),
+            model_id=content.get("model_id", ""),
+            extractor_id=content.get("extractor_id", ""),
+            dimension=content.get("dimension", 0),
+            space=content.get("space", ""),
+            created_by=content.get("created_by", ""),
+            format_version=content.get("format_version", FORMAT_VERSION),
+        )
+
 
 __all__ = ["COLUMN", "EmbeddingMetadata", "EmbeddingTable", "Of", "write_embeddings"]
 
@@ -53,9 +146,9 @@ class EmbeddingTable:
     Use `EmbeddingTable.open`. Opening reads the footer and the ids.
     """
 
-    def __init__(self, file: Any, metadata: EmbeddingMetadata, path: Path) -> None:
+    def __init__(self, file: TableFile, metadata: EmbeddingMetadata) -> None:
         self.metadata = metadata
-        self.path = path
+        self.path = path = file.path
         self._file = file
         name = metadata.id_column
         column = self.columns([name]).column(name)
@@ -83,12 +176,12 @@ class EmbeddingTable:
             or if an id is empty or stands twice. The message names the file.
         """
         path = Path(path)
-        file = open_whole(path)
+        file = TableFile.open(path)
         try:
             with store_errors(path):
                 metadata = _read_metadata(file, kind)
                 _check_columns(file, metadata, max_bytes)
-            return cls(file, metadata, path)
+            return cls(file, metadata)
         except StoreError:
             file.close()
             raise
@@ -113,13 +206,7 @@ class EmbeddingTable:
 
     @cached_property
     def embeddings(self) -> FloatArray:
-        """All embeddings: shape (n, D), float32, read-only.
-
-        Raises
-        ------
-        StoreError
-            If the file is damaged or a number is NaN or infinite.
-        """
+        """All embeddings: shape (n, D), float32, read-only."""
         embeddings = np.empty((len(self), self.dimension), np.float32)
         for start, block in self.blocks():
             embeddings[start : start + len(block)] = block
@@ -129,14 +216,12 @@ class EmbeddingTable:
     def blocks(self) -> Iterator[tuple[int, FloatArray]]:
         """Yield the first row and the embeddings of each row group; one is in memory at a time.
 
-        Raises
-        ------
-        StoreError
-            As for `embeddings`.
+        A number that is NaN or infinite is a `StoreError`.
         """
         start = 0
-        for group in range(self._file.num_row_groups):
-            block = self._group(group)
+        for group in range(len(self._file.group_starts()) - 1):
+            column = self._file.read_group(group, [COLUMN]).column(COLUMN)
+            block = matrix(column, self.dimension)
             bad = np.flatnonzero(~np.isfinite(block).all(axis=1))
             if len(bad):
                 name = self.id_array[start + int(bad[0])].as_py()
@@ -145,28 +230,17 @@ class EmbeddingTable:
             start += len(block)
 
     def columns(self, names: Sequence[str]) -> Any:
-        """Return columns as a `pyarrow.Table`.
-
-        Raises
-        ------
-        InputError
-            If the file has no such column.
-        """
+        """Return columns as a `pyarrow.Table`; an unknown one is an `InputError`."""
         known = self.column_names
         unknown = [name for name in names if name not in known]
         if unknown:
             raise InputError(f"{self.path}: no column {unknown[0]!r}; it has {', '.join(known)}")
-        if self._file.num_row_groups == 0:  # which older Arrow releases refuse to read
-            return self._file.schema_arrow.empty_table().select(list(names))
-        with store_errors(self.path):
-            refuse_bomb(self._file, self.path, name=str(self.path), columns=names)
-            table = self._file.read(columns=list(names))
-            return with_rows(table, self._file.metadata.num_rows)
+        return self._file.read(names)
 
     @property
     def column_names(self) -> list[str]:
         """Names of all columns."""
-        return list(self._file.schema_arrow.names)
+        return list(self._file.schema.names)
 
     def row_number(self, name: str) -> int:
         """Return the number of the row with exactly this id.
@@ -192,17 +266,6 @@ class EmbeddingTable:
         return np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset).astype(
             np.int64
         )
-
-    def _group(self, group: int) -> FloatArray:
-        with store_errors(self.path):
-            refuse_bomb(
-                self._file, self.path, name=str(self.path), columns=[COLUMN], groups=[group]
-            )
-            table = self._file.read_row_group(group, columns=[COLUMN])
-            rows = self._file.metadata.row_group(group).num_rows
-            column = with_rows(table, rows).column(COLUMN)
-        parts = [floats(chunk.flatten()).reshape(-1, self.dimension) for chunk in column.chunks]
-        return np.concatenate([np.empty((0, self.dimension), np.float32), *parts])
 
 
 def write_embeddings(
@@ -290,8 +353,8 @@ def _table(
     return table if (np.diff(order) > 0).all() else table.take(integers(order))
 
 
-def _read_metadata(file: Any, kind: Of | None) -> EmbeddingMetadata:
-    found = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
+    found = (file.schema.metadata or {}).get(METADATA_KEY)
     if found is None:
         raise StoreError(
             "a Parquet file without audiorec's metadata; bring a table of your own in with "
@@ -303,8 +366,8 @@ def _read_metadata(file: Any, kind: Of | None) -> EmbeddingMetadata:
     return metadata
 
 
-def _check_columns(file: Any, metadata: EmbeddingMetadata, max_bytes: int) -> None:
-    schema = file.schema_arrow
+def _check_columns(file: TableFile, metadata: EmbeddingMetadata, max_bytes: int) -> None:
+    schema = file.schema
     expected = {metadata.id_column: pa.string(), COLUMN: vector_type(metadata.dimension)}
     for name, kind in expected.items():
         index = schema.get_field_index(name)  # -1 also when the name stands twice
@@ -314,7 +377,7 @@ def _check_columns(file: Any, metadata: EmbeddingMetadata, max_bytes: int) -> No
             raise StoreError(f"column {name!r} is {schema.field(index).type}, expected {kind}")
         if schema.field(index).nullable:
             raise StoreError(f"column {name!r} may hold rows without a value")
-    needed = file.metadata.num_rows * metadata.dimension * 4
+    needed = len(file) * metadata.dimension * 4
     if needed > max_bytes:
         raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")
 

@@ -32,10 +32,9 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import GROUP_ROWS
-from audiorec.store.number_names import number_names
-from audiorec.store.parquet import Checked, open_checked, store_errors
+from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.problems import Block
-from audiorec.store.schema import Kind
+from audiorec.store.schema import Kind, number_names
 from audiorec.types import FloatArray
 
 Format = Literal["npz", "npy", "csv", "jsonl", "parquet"]
@@ -98,7 +97,7 @@ def export(
         raise InputError(f"{out}: no file can be written there")
     with ExitStack() as stack:
         store = open_checked(vectors, Kind.VECTORS)
-        stack.callback(store.file.close)
+        stack.callback(store.close)
         names = chosen_columns(store, columns)
         if chosen == "npy":
             return _write_npy(store, out)
@@ -113,14 +112,8 @@ def export(
 
 
 def chosen_columns(store: Checked, columns: Sequence[str] | None) -> list[str]:
-    """Return the columns asked for, ``song_id`` first; all of them if None.
-
-    Raises
-    ------
-    InputError
-        If there is no such column.
-    """
-    there = store.file.schema_arrow.names
+    """Return the columns asked for, ``song_id`` first; all of them if None."""
+    there = store.schema.names
     unknown = [name for name in columns or () if name not in there]
     if unknown:
         raise InputError(f"{store.path}: no column {unknown[0]!r}, there are: {', '.join(there)}")
@@ -242,11 +235,10 @@ _WRITERS: Mapping[Format, Callable[[Checked, Path, Sequence[str], bool], None]] 
 def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
     """Yield some columns of all rows, some at a time; an empty store gives an empty table."""
     if len(store) == 0:
-        yield store.read(list(names)).select(names)
+        yield store.read(names)
         return
-    with store_errors(store.path):
-        for batch in store.file.iter_batches(batch_size=GROUP_ROWS, columns=list(names)):
-            yield pa.Table.from_batches([batch]).select(names)
+    for table in store.batches(GROUP_ROWS, names):
+        yield table.select(names)
 
 
 def _check_flat(schema: Any, path: Path) -> None:

@@ -1,47 +1,65 @@
-"""``features.parquet`` as segments: what a metric model reads.
+"""``features.parquet`` and ``scores.parquet``: what was measured of each segment of each song.
 
-    FeatureFile.open(path)  →  .ids  .inputs  .read(rows)  .blocks()
+    FeatureFile.open(path)           →  .ids  .inputs  .read(rows)  .blocks()  .means()
+    open_series(store, path, kind)   →  `SeriesFile`: .read(ids), of songs that the store knows
 
 Opening reads the footer and the ids. Features of all songs of a catalogue may not fit in
 memory, so songs are read by row group, and a long song can be thinned to evenly spread
 segments.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError, StoreError
-from audiorec.files.arrow import floats
+from audiorec.errors import InputError, SpecMismatchError, StoreError
+from audiorec.files.arrow import integers, matrix
 from audiorec.store.parquet import Checked, check_ids, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.segments import SongSegments
+from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
+
+# The last hidden layers: of all outputs those that find the most songs of the same music again
+# (docs/decisions/0006-similarity.md), and tell encodings of one song from two songs (0008).
+LAST_LAYERS = ("msd_penultimate", "mtt_penultimate")
 
 
 class FeatureFile:
-    """The songs of one ``features.parquet``.
+    """The songs of one ``features.parquet``, or of one ``scores.parquet``.
 
-    Parameters
+    Attributes
     ----------
-    file : Checked
     inputs : tuple of str
         Columns that are read, side by side in this order.
+    widths : tuple of int
+        Numbers of each of them in a segment's row.
+    id_array : pyarrow.StringArray
     """
 
-    def __init__(self, file: Checked, inputs: tuple[str, ...]) -> None:
+    def __init__(self, file: Checked, inputs: Sequence[str]) -> None:
         self._file = file
-        self.inputs = inputs
-        column = file.read(["song_id"]).column("song_id").combine_chunks()
-        check_ids(column, file.path)
-        self.ids: tuple[str, ...] = tuple(column.to_pylist())
+        self.inputs = tuple(inputs)
+        self.widths = tuple(
+            int(file.schema.field(name).type.value_type.list_size) for name in inputs
+        )
+        self.id_array = file.read(["song_id"]).column("song_id").combine_chunks()
+        check_ids(self.id_array, file.path)
+        self.ids: tuple[str, ...] = tuple(self.id_array.to_pylist())
 
     @classmethod
-    def open(cls, path: str | Path, inputs: Sequence[str] | None = None) -> "FeatureFile":
+    def open(
+        cls,
+        path: str | Path,
+        inputs: Sequence[str] | None = None,
+        *,
+        kind: Kind = Kind.FEATURES,
+    ) -> "FeatureFile":
         """Open a file and check it.
 
         Parameters
@@ -49,22 +67,36 @@ class FeatureFile:
         path : path
         inputs : sequence of str, optional
             Columns; by default all that the file has, sorted.
+        kind : Kind
+            `Kind.FEATURES`, or `Kind.SCORES`, whose one input is ``scores``.
 
         Raises
         ------
         StoreError
-            If it is not a whole ``features.parquet``.
+            If it is not a whole file of this kind.
         InputError
             If it has no column of a name in `inputs`.
         """
-        file = open_checked(Path(path), Kind.FEATURES)
-        known = sorted(file.metadata.features)
+        file = open_checked(Path(path), kind)
+        known = ["scores"] if kind == Kind.SCORES else sorted(file.metadata.features)
         unknown = [name for name in inputs or () if name not in known]
         if unknown or not known:
             raise InputError(
                 f"{path}: no features {', '.join(unknown) or 'at all'}; it has {', '.join(known)}"
             )
-        return cls(file, tuple(inputs or known))
+        return cls(file, inputs or known)
+
+    @classmethod
+    def open_last_layers(cls, path: str | Path) -> "FeatureFile":
+        """Open a ``features.parquet`` for those of the `LAST_LAYERS` that it has.
+
+        One that has none of them is an `InputError`.
+        """
+        file = open_checked(Path(path), Kind.FEATURES)
+        names = [name for name in LAST_LAYERS if name in file.metadata.features]
+        if not names:
+            raise InputError(f"{path}: has none of the features {', '.join(LAST_LAYERS)}")
+        return cls(file, names)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -87,7 +119,13 @@ class FeatureFile:
     @property
     def width(self) -> int:
         """Numbers in a segment's row."""
-        return sum(self._file.metadata.features[name] for name in self.inputs)
+        return sum(self.widths)
+
+    @property
+    def hashes(self) -> list[str]:
+        """The content hash of each song."""
+        found: list[str] = self._file.read(["content_hash"]).column("content_hash").to_pylist()
+        return found
 
     def read(self, rows: Int64Array, *, max_segments: int = 0) -> SongSegments:
         """Read some songs.
@@ -104,10 +142,9 @@ class FeatureFile:
         StoreError
             If the file is damaged, a song has no segment, or a number is not finite.
         """
-        starts = self._file.group_starts()
         parts: list[SongSegments] = []
-        for group in range(len(starts) - 1):
-            wanted = rows[(rows >= starts[group]) & (rows < starts[group + 1])] - starts[group]
+        for group, (start, stop) in enumerate(pairwise(self._file.group_starts())):
+            wanted = rows[(rows >= start) & (rows < stop)] - start
             if len(wanted):
                 parts.append(_thinned(self._group(group, wanted), max_segments))
         if not parts:
@@ -122,44 +159,114 @@ class FeatureFile:
 
     def blocks(self) -> Iterator[tuple[SongSegments, list[str]]]:
         """Yield the songs of one row group after another, with their content hashes."""
-        starts = self._file.group_starts()
-        for group in range(len(starts) - 1):
-            everything = np.arange(starts[group + 1] - starts[group])
-            hashes = self._file.read_group(group, ["content_hash"]).column("content_hash")
-            if len(everything):
-                yield self._group(group, everything), hashes.to_pylist()
+        for group, (start, stop) in enumerate(pairwise(self._file.group_starts())):
+            if stop > start:
+                hashes = self._file.read_group(group, ["content_hash"]).column("content_hash")
+                yield self._group(group, np.arange(stop - start)), hashes.to_pylist()
+
+    def means(self) -> FloatArray:
+        """Read every song's mean over its segments, as it was stored: shape (n, D), float32."""
+        columns = [f"{name}_mean" for name in self.inputs]
+        parts = [
+            matrix(self._file.read([name]).column(name), width)
+            for name, width in zip(columns, self.widths, strict=True)
+        ]
+        return np.concatenate(parts, axis=1)
 
     def _group(self, group: int, rows: Int64Array) -> SongSegments:
         """Read songs of one row group, by their numbers in it."""
         table = self._file.read_group(group, ["song_id", *self.inputs])
-        if int(rows.max()) >= table.num_rows:
-            raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
-        table = table.take(pa.array(rows)).combine_chunks()
+        table = table.take(integers(rows)).combine_chunks()
         names = tuple(table.column("song_id").to_pylist())
-        columns, counts = [], None
-        for name in self.inputs:
-            values, lengths = _unfolded(table.column(name))
-            if counts is not None and not np.array_equal(counts, lengths):
-                raise StoreError(f"{self.path}: the outputs of a song differ in their segments")
-            columns.append(values)
+        columns: list[FloatArray] = []
+        counts: Int64Array | None = None
+        for name, width in zip(self.inputs, self.widths, strict=True):
+            column = table.column(name).combine_chunks()
+            lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)
+            other = lengths if counts is None else counts
+            if (odd := np.flatnonzero(other != lengths)).size:
+                raise StoreError(
+                    f"{self.path}: the outputs of {names[odd[0]]!r} differ in their segments"
+                )
+            columns.append(matrix(column.flatten(), width))
             counts = lengths
         if counts is None or (counts < 1).any():
             raise StoreError(f"{self.path}: a song has no segments")
-        joined = np.concatenate(columns, axis=1)
-        if not np.isfinite(joined).all():
-            raise StoreError(f"{self.path}: a feature is not finite")
+        joined = columns[0] if len(columns) == 1 else np.concatenate(columns, axis=1)
+        finite = np.isfinite(joined).all(axis=1)
+        if not finite.all():
+            bad = np.repeat(np.arange(len(names)), counts)[~finite][0]
+            raise StoreError(f"{self.path}: a feature of {names[bad]!r} is not finite")
         return SongSegments(names, joined, np.concatenate([[0], np.cumsum(counts)]))
 
 
-def _unfolded(column: pa.ChunkedArray) -> tuple[FloatArray, Int64Array]:
-    """Return a column of series as one array (N, D), and the segments of each song (n,)."""
-    blocks, counts = [], []
-    for chunk in column.chunks:
-        flat = chunk.flatten()
-        width = flat.type.list_size
-        blocks.append(floats(flat.flatten()).reshape(-1, width))
-        counts.append(np.asarray(pc.list_value_length(chunk).to_pylist(), np.int64))
-    return np.concatenate(blocks), np.concatenate(counts)
+@dataclass(frozen=True, slots=True)
+class SeriesFile:
+    """The series in a file of scores or features that are of a store's songs.
+
+    Attributes
+    ----------
+    kind : Kind
+        Scores or features.
+    rows : mapping of str to int
+        Row of each song whose audio is the one that the store knows.
+    file : FeatureFile
+    """
+
+    kind: Kind
+    rows: Mapping[str, int]
+    file: FeatureFile
+
+    def __contains__(self, song_id: object) -> bool:
+        return song_id in self.rows
+
+    @property
+    def segment_bytes(self) -> int:
+        """Of one segment of a series in memory."""
+        return 4 * self.file.width
+
+    def read(self, song_ids: Collection[str]) -> dict[str, FloatArray]:
+        """Return the series (T, D) of songs, float32: scores, or features side by side.
+
+        Parameters
+        ----------
+        song_ids : collection of str
+            All of them in `rows`.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged.
+        """
+        rows = np.asarray(sorted(self.rows[song_id] for song_id in song_ids), np.int64)
+        songs = self.file.read(rows)
+        parts: list[Any] = np.split(songs.values, songs.offsets[1:-1])
+        return dict(zip(songs.song_ids, parts, strict=False))
+
+
+def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:
+    """Open the score series or the last layers' features that belong to a store.
+
+    Raises
+    ------
+    StoreError
+        If the file is missing, damaged, or of another kind.
+    InputError
+        If features are none of the last layers.
+    SpecMismatchError
+        If another extractor made it.
+    """
+    is_scores = kind == Kind.SCORES
+    file = FeatureFile.open(path, kind=kind) if is_scores else FeatureFile.open_last_layers(path)
+    theirs, ours = file.extractor_id, store.metadata.extractor_id
+    if theirs != ours:
+        raise SpecMismatchError(
+            f"{path} was made by extractor {theirs}, {store.path} by {ours}: extract both again"
+        )
+    known = dict(zip(store.ids, store.column("content_hash").to_pylist(), strict=True))
+    found = enumerate(zip(file.ids, file.hashes, strict=True))
+    rows = {song_id: row for row, (song_id, content) in found if known.get(song_id) == content}
+    return SeriesFile(kind, rows, file)
 
 
 def _thinned(songs: SongSegments, limit: int) -> SongSegments:

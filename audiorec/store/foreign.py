@@ -18,15 +18,14 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 
 from audiorec.errors import InputError, MissingFileError
-from audiorec.files.parquet_files import open_parquet
-from audiorec.files.unfolding import LEAST_BYTES, TIMES_FILE, refuse_bomb
-from audiorec.files.user_files import check_csv_header
+from audiorec.files.parquet_files import LEAST_BYTES, TIMES_FILE
+from audiorec.files.user_files import column_names, read_table
 from audiorec.types import FloatArray
 
 NPZ_IDS, NPZ_EMBEDDINGS = "ids", "embeddings"
+PARQUET_FAILURE, CSV_FAILURE = "cannot be read as parquet", "cannot be read as csv"
 
 
 def read_foreign(
@@ -73,13 +72,7 @@ def read_foreign(
 
 
 def to_unit(path: str | Path, ids: Sequence[str], embeddings: FloatArray) -> FloatArray:
-    """Bring every embedding to length 1.
-
-    Raises
-    ------
-    InputError
-        If one has length 0, and so no direction.
-    """
+    """Bring every embedding to length 1; one of length 0 has no direction: an `InputError`."""
     length = np.sqrt(np.square(embeddings.astype(np.float64)).sum(axis=1, keepdims=True))
     zero = np.flatnonzero(length[:, 0] == 0)
     if len(zero):
@@ -97,14 +90,11 @@ def content_id(ids: Sequence[str], embeddings: FloatArray) -> str:
 
 
 def _read_parquet(path: Path, id_column: str, column: str) -> tuple[list[str], FloatArray]:
-    with open_parquet(path) as file:
-        refuse_bomb(file, path, name=str(path))
-        table = file.read()
+    names = column_names(path, PARQUET_FAILURE)
     for name in (id_column, column):
-        if table.column_names.count(name) != 1:
-            raise InputError(
-                f"{path}: needs one column {name!r}, has {', '.join(table.column_names)}"
-            )
+        if names.count(name) != 1:
+            raise InputError(f"{path}: needs one column {name!r}, has {', '.join(names)}")
+    table = read_table(path, PARQUET_FAILURE, needed=(id_column, column))
     ids = table.column(id_column).cast(pa.string()).to_pylist()
     return ids, _lists_to_array(path, column, table.column(column))
 
@@ -146,15 +136,14 @@ def _lengths(chunk: Any) -> Any:
 
 
 def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], FloatArray]:
-    names = check_csv_header(path, "cannot be read as csv")
+    names = column_names(path, CSV_FAILURE)
     if names.count(id_column) != 1:
         raise InputError(f"{path}: needs one column {id_column!r}, has {', '.join(names)}")
     numbers = [name for name in names if name != id_column]
     if not numbers or len(set(numbers)) != len(numbers):
         raise InputError(f"{path}: needs a column of its own for each number")
     types = {name: pa.float32() for name in numbers} | {id_column: pa.string()}
-    options = pa.csv.ConvertOptions(column_types=types, null_values=[""])
-    table = pa.csv.read_csv(path, convert_options=options)
+    table = read_table(path, CSV_FAILURE, wanted=None, types=types, null_values=[""])
     columns = [_csv_numbers(path, name, table.column(name)) for name in numbers]
     return table.column(id_column).to_pylist(), np.stack(columns, axis=1)
 
@@ -186,11 +175,8 @@ def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], Flo
 def _npz_member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
     """Read one array whose size is known, and allowed, before it is unpacked.
 
-    Raises
-    ------
-    ValueError
-        If it is missing, stands twice, would unfold to more than `limit` bytes, holds
-        pickled objects, or is not as long as its header says.
+    A `ValueError` if it is missing, stands twice, would unfold to more than `limit` bytes, holds
+    pickled objects, or is not as long as its header says.
     """
     members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
     if len(members) != 1:

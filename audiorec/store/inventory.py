@@ -1,6 +1,7 @@
 """What a store holds, from its footer and its small columns: vectors are not read.
 
-"vecs.parquet"  ──inventory──▶  rows, extractor, weights, statuses, seconds, files beside
+"library/vecs.parquet"  ──inventory────▶  rows, extractor, statuses, seconds, files beside
+                        ──files_beside─▶  {scores: library/scores.parquet, ...}
 """
 
 from collections import Counter
@@ -13,12 +14,18 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import StoreError
-from audiorec.store.beside import files_beside
+from audiorec.files.run_folder import run_folder_path
+from audiorec.files.tables import TableFile
 from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 COUNTED = ("status", "codec", "source_rate", "source_channels")
+USUAL_NAMES = {
+    Kind.SCORES: "scores.parquet",
+    Kind.FEATURES: "features.parquet",
+    Kind.ERRORS: "errors.parquet",
+}
 
 
 def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) -> dict[str, Any]:
@@ -50,18 +57,15 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
     >>> found["rows"], found["statuses"]
     (5, {'ok': 3, 'truncated': 1, 'short': 1})
     """
-    file = open_checked(vectors, Kind.VECTORS)
-    try:
+    with open_checked(vectors, Kind.VECTORS) as file:
         return {
             "vectors": str(vectors),
             **_size(file),
             **_maker(file.metadata),
             **_counts(file),
             "beside": [_beside(k, p, file) for k, p in files_beside(vectors, given).items()],
-            "unfinished_run": vectors.with_name(f"{vectors.name}.run").is_dir(),
+            "unfinished_run": run_folder_path(vectors).is_dir(),
         }
-    finally:
-        file.file.close()
 
 
 def _size(file: Checked) -> dict[str, Any]:
@@ -80,7 +84,7 @@ def _size(file: Checked) -> dict[str, Any]:
         "vector_bytes": vector_bytes,
         "row_groups": len(groups),
         "verifiable": file.digests is not None,
-        "columns_of_your_own": [n for n in file.file.schema_arrow.names if n not in own],
+        "columns_of_your_own": [n for n in file.schema.names if n not in own],
     }
 
 
@@ -143,9 +147,37 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
         file = open_checked(path, kind)
     except StoreError as error:
         return {**found, "problem": str(error).removeprefix(f"{path}: ")}
-    with file.file:
+    with file:
         found |= {"rows": len(file), "bytes": path.stat().st_size}
         found["verifiable"] = file.digests is not None
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
             found["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
     return found
+
+
+def files_beside(
+    vectors: Path, given: Mapping[Kind, Path | None] | None = None
+) -> dict[Kind, Path]:
+    """Return scores, features and errors that belong to a store.
+
+    Those that are `given` need not exist, so that a wrong name is noticed; of the rest those
+    that exist under their usual names.
+    """
+    found = {}
+    for kind, name in USUAL_NAMES.items():
+        path = (given or {}).get(kind)
+        if path is not None:
+            found[kind] = path
+        elif (usual := vectors.with_name(name)) != vectors and usual.exists():
+            found[kind] = usual
+    return found
+
+
+def kind_of(path: Path) -> Kind | None:
+    """Return which of the four files a Parquet file is, None if it is none of audiorec's."""
+    with TableFile.open(path) as file:
+        metadata = file.schema.metadata or {}
+    try:
+        return StoreMetadata.from_json(metadata[METADATA_KEY]).kind
+    except (KeyError, StoreError):
+        return None

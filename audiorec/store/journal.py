@@ -147,13 +147,7 @@ class Journal:
 
     @classmethod
     def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
-        """Return what `open` would know, without a lock and without changing anything.
-
-        Raises
-        ------
-        InputError, StoreError, SpecMismatchError
-            As for `open`.
-        """
+        """Return what `open` would know, without a lock and without changing anything."""
         _check_apart(outputs)
         names = look_into(outputs.vectors, RUN_FILES)
         journal = cls(outputs, metadata, None)
@@ -172,11 +166,8 @@ class Journal:
     def known(self) -> Any:
         """Return the songs that have a vector, before this start's own appends.
 
-        Returns
-        -------
-        table : pyarrow.Table
-            All columns of ``vecs.parquet`` but the vector, in no particular order. Songs
-            of the previous output and of an unfinished run, the newest row of each.
+        All columns of ``vecs.parquet`` but the vector, in no particular order. Songs of the
+        previous output and of an unfinished run, the newest row of each.
         """
         return self._newest_table(Kind.VECTORS)
 
@@ -237,15 +228,9 @@ class Journal:
         Parameters
         ----------
         content_hash : str
-            One of ``hashes(Kind.VECTORS)``. Its scores and features come along by
-            themselves.
+            One of ``hashes(Kind.VECTORS)``. Its scores and features come along by themselves.
         changes : mapping
             Columns that are new, ``song_id`` among them.
-
-        Raises
-        ------
-        InputError
-            If no row has this content.
         """
         place = self._content_places(Kind.VECTORS).get(content_hash)
         if place is None:
@@ -259,26 +244,15 @@ class Journal:
     def append_failure(self, row: Mapping[str, Any]) -> None:
         """Put one failed song on disk; it loses the vector that it may have had.
 
-        Parameters
-        ----------
-        row : mapping
-            Columns of the errors file by name. ``failed_at`` is filled in if not given.
+        `row` has the columns of the errors file; ``failed_at`` is filled in if not given.
         """
         self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
 
     def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
-        """Merge everything into the final files, remove the folder and close.
+        """Merge everything into the final files, remove the folder and close; return rows by kind.
 
-        Parameters
-        ----------
-        keep : set of str or callable, optional
-            Song ids that may stay, in all files. By default every song stays.
-
-        Returns
-        -------
-        rows : dict of Kind to int
-            Rows of each output. A file that would not change is left as it is, and an
-            errors file without rows is not made anew.
+        `keep` says which song ids may stay, in all files. A file that would not change is left
+        as it is, and an errors file without rows is not made anew.
         """
         folder = self._held()
         self._close_writers()

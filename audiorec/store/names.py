@@ -23,16 +23,8 @@ MAX_GRAMS = 32
 def unique_match(ids: Any, query: str) -> str:
     """Return the one id that ends in ``/query``, or else the one that contains `query`.
 
-    Parameters
-    ----------
-    ids : pyarrow.StringArray
-    query : str
-        A part of an id; upper and lower case are the same.
-
-    Raises
-    ------
-    UnknownSongError
-        If none or several match; several are its near matches.
+    Upper and lower case are the same. None or several are an `UnknownSongError`; several are its
+    near matches.
     """
     text = query.casefold()
     lowered = pc.utf8_lower(ids)
@@ -49,11 +41,6 @@ def unique_match(ids: Any, query: str) -> str:
 
 def near_names(ids: Any, query: str) -> tuple[str, ...]:
     """Return up to five ids that look like `query`, best first.
-
-    Parameters
-    ----------
-    ids : pyarrow.StringArray
-    query : str
 
     Examples
     --------

@@ -7,7 +7,6 @@ checksums, the footer a seal, and each column a digest (`audiorec.files.digests`
 """
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,12 +15,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import AudiorecError, MissingStoreError, SpecMismatchError, StoreError
+from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
-from audiorec.files.digests import digest_writer, read_digests
-from audiorec.files.parquet_files import open_parquet
-from audiorec.files.tables import GROUP_ROWS
-from audiorec.files.unfolding import refuse_bomb
+from audiorec.files.tables import GROUP_ROWS, TableFile, digest_writer, store_errors
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 
@@ -34,51 +30,10 @@ DICTIONARY_COLUMNS = ["status", "codec", "decoder", "artist", "album", "stage", 
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
-    """A Parquet file that passed all checks which do not read its rows.
+class Checked(TableFile):
+    """A file of one of the four kinds that passed all checks which do not read its rows."""
 
-    Attributes
-    ----------
-    path : Path
-    file : pyarrow.parquet.ParquetFile
-    metadata : StoreMetadata
-    """
-
-    path: Path
-    file: Any
     metadata: StoreMetadata
-
-    def __len__(self) -> int:
-        return int(self.file.metadata.num_rows)
-
-    @property
-    def digests(self) -> dict[str, Any] | None:
-        """What `audiorec.files.digests.read_digests` finds in the footer."""
-        with store_errors(self.path):
-            return read_digests(self.file.metadata.metadata)
-
-    def read(self, columns: list[str] | None = None) -> Any:
-        """Read whole columns as a `pyarrow.Table`; damage and bombs become a `StoreError`."""
-        if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
-            empty = self.file.schema_arrow.empty_table()
-            return empty if columns is None else empty.select(columns)
-        with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
-            return with_rows(self.file.read(columns=columns), len(self))
-
-    def read_group(self, group: int, columns: list[str] | None = None) -> Any:
-        """Read columns of one row group as a `pyarrow.Table`."""
-        with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
-            table = self.file.read_row_group(group, columns=columns)
-            return with_rows(table, self.file.metadata.row_group(group).num_rows)
-
-    def group_starts(self) -> list[int]:
-        """Return the number of the first row of each row group, and the number of rows."""
-        starts = [0]
-        for group in range(self.file.num_row_groups):
-            starts.append(starts[-1] + self.file.metadata.row_group(group).num_rows)
-        return starts
 
 
 def open_checked(
@@ -102,61 +57,20 @@ def open_checked(
         If there is no such file, it is not Parquet, has other columns, is of another kind
         or format version, or is too large. The message is one line and names the file.
     """
-    file = open_whole(path)
+    opened = TableFile.open(path)
     try:
         with store_errors(path):
-            metadata = _read_metadata(file)
-            _check_schema(file.schema_arrow, metadata, kind, extra_columns)
-            _check_size(file.metadata.num_rows, metadata, max_bytes)
+            metadata = _read_metadata(opened)
+            _check_schema(opened.schema, metadata, kind, extra_columns)
+            _check_size(len(opened), metadata, max_bytes)
     except StoreError:
-        file.close()
+        opened.close()
         raise
-    return Checked(path, file, metadata)
-
-
-def open_whole(path: Path) -> Any:
-    """Open any Parquet file, mapped; return a `pyarrow.parquet.ParquetFile`.
-
-    Raises
-    ------
-    StoreError
-        If there is no such file, it is not Parquet, or its footer is damaged.
-    """
-    try:
-        # Mapped, not read: neighbours come from a few pages of a large file.
-        return open_parquet(path, memory_map=True)
-    except FileNotFoundError as error:
-        raise MissingStoreError(f"{path}: no such file") from error
-    except IsADirectoryError as error:
-        raise StoreError(f"{path}: is a folder, not a Parquet file") from error
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{path}: the name of a column is not UTF-8") from error
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{path}: not a whole Parquet file: {_first_line(error)}") from error
-
-
-def with_rows(table: Any, rows: int) -> Any:
-    """Return a table that was read, if it has the rows that the footer claims.
-
-    Raises
-    ------
-    StoreError
-        If a damaged page gave fewer or more; Arrow itself does not look.
-    """
-    lengths = {table.num_rows, *map(len, table.columns)}
-    if lengths != {rows}:
-        raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold others")
-    return table
+    return Checked(path, opened.file, metadata)
 
 
 def check_ids(ids: Any, path: Path) -> bool:
-    """Check that no song id is empty or stands twice; return whether they are in order.
-
-    Raises
-    ------
-    StoreError
-        Naming one of the offending ids.
-    """
+    """Check that no song id is empty or stands twice; return whether they are in order."""
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(ids) == 0:
         return True
@@ -207,14 +121,10 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
 
 
 def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -> int:
-    """Write record batches to `path` in row groups of a sensible size.
+    """Write record batches to `path` in row groups of a sensible size; return the rows.
 
     The caller gives a temporary path and batches that are sorted and checked; at most one
     row group is held in memory.
-
-    Returns
-    -------
-    rows : int
     """
     schema = schema_of(metadata)
     written = 0
@@ -226,35 +136,8 @@ def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -
     return written
 
 
-@contextmanager
-def store_errors(path: Path) -> Iterator[None]:
-    """Turn what Arrow raises about bad content into a `StoreError` that names the file.
-
-    A failure of the machine (a full disk, say) stays the `OSError` that it is.
-    """
-    try:
-        yield
-    except StoreError as error:
-        message = str(error)
-        if message.startswith(f"{path}: "):
-            raise
-        raise StoreError(f"{path}: {message}") from error
-    except OSError as error:
-        if error.errno is not None or isinstance(error, AudiorecError):
-            raise
-        raise StoreError(f"{path}: damaged: {_first_line(error)}") from error
-    except pa.ArrowException as error:
-        raise StoreError(f"{path}: {_first_line(error)}") from error
-    except UnicodeDecodeError as error:
-        raise StoreError(f"{path}: a name or a text in it is not UTF-8") from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
-
-
-def _read_metadata(file: Any) -> StoreMetadata:
-    found = (file.schema_arrow.metadata or {}).get(METADATA_KEY)
+def _read_metadata(file: TableFile) -> StoreMetadata:
+    found = (file.schema.metadata or {}).get(METADATA_KEY)
     if found is None:
         raise StoreError("a Parquet file without audiorec's metadata: not written by audiorec")
     return StoreMetadata.from_json(found)

@@ -1,9 +1,10 @@
 """What is wrong with rows of a store, and what can be seen in one block of them.
 
 a few thousand rows ──check_vectors──▶ Problem(file, row, song_id, check, reason) ...
+rows of scores.parquet, songs ──check_scores──▶ Problem ...   (beside the vectors they belong to)
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +16,15 @@ import pyarrow.compute as pc
 from audiorec.errors import Failure
 from audiorec.files.arrow import flags, floats
 from audiorec.store.schema import StoreMetadata
-from audiorec.types import BoolArray, FloatArray, Status
+from audiorec.tagger.statistics import summarize
+from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
 
 HASH_PATTERN = "^[0-9a-f]{32}$"
 ROUNDING = 1e-5  # float32 numbers between 0 and 1
+SUM_ROUNDING = 1e-3  # of a head's scores, which sum to 1
+MEAN_TOLERANCE = 1e-4  # of a mean over segments, relative
+# Kurtosis divides by the fourth power of the spread: last bits of a score show there.
+VECTOR_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,16 +56,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Some rows of a file.
-
-    Attributes
-    ----------
-    path : Path
-    first : int
-        Number of the first row.
-    table : pyarrow.Table
-        With ``song_id``.
-    """
+    """Some rows of a file: a table with ``song_id``, whose first row has the number `first`."""
 
     path: Path
     first: int
@@ -89,14 +86,7 @@ class Block:
 
 
 def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
-    """Yield what is wrong with rows of ``vecs.parquet``, each row for itself.
-
-    Parameters
-    ----------
-    block : Block
-        With all columns of the format.
-    metadata : StoreMetadata
-    """
+    """Yield what is wrong with rows of ``vecs.parquet``, each row for itself."""
     vectors = block.numbers("vector", metadata.dimension)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
     yield from block.where(~finite, "finite", "a number of the vector is NaN or infinite")
@@ -114,13 +104,7 @@ def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
 
 
 def check_ids(block: Block) -> Iterator[Problem]:
-    """Yield ids that are empty, stand twice, or are out of order.
-
-    Parameters
-    ----------
-    block : Block
-        All rows of the file.
-    """
+    """Yield ids that are empty, stand twice, or are out of order, among all rows of a file."""
     ids = block.column("song_id")
     grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
     if grows and not ids.null_count and (len(ids) == 0 or ids[0].as_py()):
@@ -181,3 +165,126 @@ def _check_statistics(
     yield from block.where(bad, "order_of_statistics", "not max >= mean >= min in every class")
     bad = ((high > 1 + ROUNDING) | (low < -ROUNDING)).any(axis=1) & finite
     yield from block.where(bad, "range", "a score is below 0 or above 1")
+
+
+@dataclass(frozen=True, slots=True)
+class Song:
+    """What the vectors file says of a song."""
+
+    content_hash: str
+    segments: int
+    vector: FloatArray
+
+
+def check_scores(
+    block: Block, metadata: StoreMetadata, songs: Sequence[Song | None]
+) -> Iterator[Problem]:
+    """Yield score series that are impossible, or not those of the vector beside them.
+
+    `songs` is what the vectors file says of each row.
+    """
+    yield from check_hashes(block)
+    lengths, scores = _series(block, "scores", len(metadata.classes))
+    times, start_s = _series(block, "start_s", 1)
+    heads = _heads(metadata.classes)
+    for row, song in enumerate(songs):
+        reason = _of_no_song(block, row, song)
+        if song is None or reason:
+            yield block.problem(row, "no_such_song", reason)
+            continue
+        of_row = scores[lengths[row] : lengths[row + 1]]
+        starts = start_s[times[row] : times[row + 1], 0]
+        reason = _score_reason(of_row, starts, song, heads, metadata)
+        if reason:
+            yield block.problem(row, "scores", reason)
+
+
+def check_features(
+    block: Block, metadata: StoreMetadata, songs: Sequence[Song | None]
+) -> Iterator[Problem]:
+    """Yield features that are not finite, too few, or have another mean than theirs."""
+    yield from check_hashes(block)
+    bad = set()
+    for row, song in enumerate(songs):
+        reason = _of_no_song(block, row, song)
+        if reason:
+            bad.add(row)
+            yield block.problem(row, "no_such_song", reason)
+    for name, width in metadata.features.items():
+        lengths, series = _series(block, name, width)
+        means = block.numbers(f"{name}_mean", width)
+        for row, song in enumerate(songs):
+            if song is not None and row not in bad:
+                of_row = series[lengths[row] : lengths[row + 1]]
+                reason = _feature_reason(of_row, means[row], song)
+                if reason:
+                    yield block.problem(row, "features", f"{name}: {reason}")
+
+
+def _of_no_song(block: Block, row: int, song: Song | None) -> str:
+    if song is None:
+        return "the vectors have no song of this id"
+    if block.table.column("content_hash")[row].as_py() != song.content_hash:
+        return "the song of this id has another content_hash"
+    return ""
+
+
+def _score_reason(
+    scores: FloatArray,
+    start_s: FloatArray,
+    song: Song,
+    heads: Sequence[slice],
+    metadata: StoreMetadata,
+) -> str:
+    """Say what is wrong with one song's scores (T, H); empty if nothing is."""
+    if not (np.isfinite(scores).all() and np.isfinite(start_s).all()):
+        return "a score or a time is NaN or infinite"
+    if not len(scores) == len(start_s) == song.segments:
+        return f"{len(scores)} scores and {len(start_s)} times for {song.segments} segments"
+    if (np.diff(start_s) <= 0).any():
+        return "the segments do not follow each other in time"
+    sums = [scores[:, head].sum(axis=1) for head in heads]
+    if any((np.abs(total - 1) > SUM_ROUNDING).any() for total in sums):
+        return "the scores of a head do not sum to 1"
+    if metadata.statistics == STATISTICS and len(scores):
+        expected = summarize(scores)
+        # Older releases of numpy warn where a number is not finite.
+        if not np.isfinite(song.vector).all() or not np.allclose(
+            expected, song.vector, rtol=VECTOR_TOLERANCE, atol=VECTOR_TOLERANCE
+        ):
+            return "the vector is not made of these scores"
+    return ""
+
+
+def _feature_reason(series: FloatArray, mean: FloatArray, song: Song) -> str:
+    """Say what is wrong with one output (T, D) of a song; empty if nothing is."""
+    if not (np.isfinite(series).all() and np.isfinite(mean).all()):
+        return "a number is NaN or infinite"
+    if len(series) != song.segments:
+        return f"{len(series)} rows for {song.segments} segments"
+    expected = series.mean(axis=0, dtype=np.float64)
+    if not np.allclose(expected, mean, rtol=MEAN_TOLERANCE, atol=MEAN_TOLERANCE):
+        return "the mean is not that of the series"
+    return ""
+
+
+def _series(block: Block, name: str, width: int) -> tuple[Int64Array, FloatArray]:
+    """Return where each row's series begins, shape (rows + 1,), and all series as one."""
+    column = block.column(name)
+    lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)
+    flat = column.flatten()
+    numbers = floats(flat.flatten() if pa.types.is_fixed_size_list(flat.type) else flat)
+    return np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64), numbers.reshape(-1, width)
+
+
+def _heads(classes: Sequence[str]) -> list[slice]:
+    """Return the columns of each head; its classes stand together.
+
+    Examples
+    --------
+    >>> _heads(("version/vocal", "version/other", "genre/rock"))
+    [slice(0, 2, None), slice(2, 3, None)]
+    """
+    names = [name.partition("/")[0] for name in classes]
+    starts = [n for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
+    return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]

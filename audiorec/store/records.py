@@ -45,15 +45,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class RecordWriter:
-    """Appends rows to a new file.
-
-    Parameters
-    ----------
-    path : Path
-        Must not exist.
-    header : mapping
-        Plain JSON values that say what the rows are.
-    """
+    """Appends rows to a new file; its header, plain JSON values, says what the rows are."""
 
     def __init__(self, path: Path, header: Mapping[str, Any]) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
@@ -98,11 +90,6 @@ class _Record:
 
 class RecordPart:
     """The whole rows of a file, found by one walk over it and read one by one.
-
-    Parameters
-    ----------
-    path : Path
-        A file that a `RecordWriter` wrote, wherever that ended.
 
     Attributes
     ----------
@@ -240,13 +227,7 @@ def _payload(values: Mapping[str, Any], lists: Mapping[str, FloatArray]) -> byte
 
 
 def _read_payload(payload: bytes) -> tuple[dict[str, Any], dict[str, FloatArray]]:
-    """Return the values of a payload, and its lists flat, as views.
-
-    Raises
-    ------
-    StoreError
-        If it is not what `_payload` makes.
-    """
+    """Return the values of a payload, and its lists flat, as views."""
     try:
         (length,) = _TEXT_LENGTH.unpack_from(payload)
         content = json.loads(payload[_TEXT_LENGTH.size :][:length])
@@ -279,10 +260,7 @@ def _pack(batch: Any) -> bytes:
 def _batch(payload: bytes, schema: Any) -> Any:
     """Return a payload as a record batch of `schema`, which may leave columns out.
 
-    Raises
-    ------
-    AudiorecError
-        If it is no row of that schema.
+    Any `AudiorecError` says that it is no row of that schema.
     """
     values, lists = _read_payload(payload)
     row: dict[str, Any] = {}

@@ -24,11 +24,6 @@ def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
     values : mapping of str to object
         Column name to value; nullable columns may be left out. Vectors and series are
         arrays of the width that the schema declares.
-    schema : pyarrow.Schema
-
-    Returns
-    -------
-    batch : pyarrow.RecordBatch
 
     Raises
     ------
@@ -63,15 +58,9 @@ def feature_values(
 
     Parameters
     ----------
-    song_id, content_hash : str
     start_s : ndarray, shape (T,), float32
     features : mapping of str to ndarray, shape (T, D)
         By output name, for example ``msd.penultimate``.
-
-    Raises
-    ------
-    ShapeError
-        If an output has not one row per segment.
     """
     values: dict[str, Any] = {
         "song_id": song_id,

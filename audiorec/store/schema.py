@@ -16,6 +16,7 @@ numbers, and what the columns of a vector mean. The widths of all lists follow f
 """
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from enum import StrEnum
@@ -23,7 +24,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from audiorec.errors import StoreError
+from audiorec.errors import InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
 
@@ -143,10 +144,7 @@ class StoreMetadata:
     def from_json(cls, text: str | bytes) -> "StoreMetadata":
         """Read what `to_json` wrote; keys that this version does not know are passed over.
 
-        Raises
-        ------
-        StoreError
-            If `text` is too long, not JSON, of a newer format, or fails a check.
+        A text that is too long, not JSON, of a newer format, or fails a check is a `StoreError`.
         """
         try:
             content = parse_json(text, max_bytes=MAX_JSON_BYTES)
@@ -177,22 +175,11 @@ def feature_column(output: str) -> str:
 
 
 def schema_of(metadata: StoreMetadata) -> Any:
-    """Return the Arrow schema of the file that `metadata` describes.
+    """Return the Arrow schema of the file that `metadata` describes, which it carries as JSON.
 
-    Parameters
-    ----------
-    metadata : StoreMetadata
-        Its kind chooses the columns; its classes, statistics and features their widths.
-
-    Returns
-    -------
-    schema : pyarrow.Schema
-        With `metadata` as JSON under the key ``audiorec``.
-
-    Notes
-    -----
-    Lists and their elements are declared not null: read back that way, a column of a
-    million vectors takes a third of the time.
+    Its kind chooses the columns; its classes, statistics and features their widths. Lists and
+    their elements are declared not null: read back that way, a column of a million vectors
+    takes a third of the time.
     """
     columns = {
         Kind.VECTORS: _vector_columns,
@@ -330,3 +317,36 @@ def _are_widths(values: object) -> bool:
         _is_text(name) and type(width) is int and 1 <= width <= MAX_WIDTH
         for name, width in values.items()
     )
+
+
+def number_names(metadata: StoreMetadata) -> list[str]:
+    """Return a name for each number of a vector, in its order: class-major, length V.
+
+    Raises
+    ------
+    InputError
+        If two classes would have one name.
+
+    Examples
+    --------
+    >>> from audiorec.store.schema import Kind
+    >>> two = StoreMetadata(
+    ...     kind=Kind.VECTORS, extractor_id="a", classes=("genre/hip-hop",),
+    ...     statistics=("max", "mean"),
+    ... )
+    >>> number_names(two)
+    ['genre_hip_hop_max', 'genre_hip_hop_mean']
+    """
+    names = [
+        f"{plain}_{statistic}"
+        for plain in map(_plain, metadata.classes)
+        for statistic in metadata.statistics
+    ]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise InputError(f"two numbers of a vector would be called {twice[0]!r}: rename a class")
+    return names
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"\W+", "_", text).strip("_").lower()

@@ -14,23 +14,28 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, count
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from audiorec.errors import StoreError
-from audiorec.files.parquet_files import WRITING, open_parquet
-from audiorec.store.parquet import Checked, store_errors
-from audiorec.store.same_id import PART, OnDuplicate, with_part, without_duplicates
+from audiorec.errors import InputError, StoreError
+from audiorec.files.arrow import flags, integers
+from audiorec.files.parquet_files import WRITING
+from audiorec.files.tables import TableFile
+from audiorec.store.parquet import Checked
 
+PART = "part"  # column beside those of the file: the number of the part that a row is from
+TIMES = ("extracted_at", "failed_at")  # columns that say when a row was made
 FAN_IN = 32  # runs that are read side by side
 BATCH_BYTES = 1 << 18
 MAX_BATCH_ROWS = 8_192
 PIECE_BYTES = 32 << 20  # of a file that is not sorted
 SCRATCH_ENDING = ".run.parquet"
 
+OnDuplicate = Literal["error", "same", "newest", "first"]
 Keep = Callable[[Any], Any]  # sorted rows to those that stay
 
 
@@ -38,25 +43,18 @@ Keep = Callable[[Any], Any]  # sorted rows to those that stay
 class Run:
     """A Parquet file whose ids grow from row to row.
 
-    Attributes
-    ----------
-    path : Path
-        For messages.
-    file : pyarrow.parquet.ParquetFile
-    part : int or None
-        Number of the part that all rows are from; None where a column says it.
+    `part` is the number of the part that all rows are from; None where a column says it.
     """
 
-    path: Path
-    file: Any
+    file: TableFile
     part: int | None
 
     def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
         """Yield the rows in order with the column `PART`, some at a time."""
         if self.part is None:  # ours: filtered already
-            yield from _batches(self.path, self.file, [*columns, PART], BATCH_BYTES)
+            yield from _batches(self.file, [*columns, PART], BATCH_BYTES)
             return
-        for table in _batches(self.path, self.file, columns, BATCH_BYTES):
+        for table in _batches(self.file, columns, BATCH_BYTES):
             yield with_part(keep(table), self.part)
 
 
@@ -72,7 +70,6 @@ def sorted_rows(
 
     Parameters
     ----------
-    parts : sequence of Checked
     columns : sequence of str
         ``song_id`` among them.
     scratch : Path
@@ -82,18 +79,6 @@ def sorted_rows(
     keep : callable
         Given some rows in the order of their ids, returns those that stay. What it drops
         is no duplicate of anything.
-
-    Yields
-    ------
-    table : pyarrow.Table
-        Some rows, without the column `PART`.
-
-    Raises
-    ------
-    StoreError
-        If a part is damaged or has a row without an id.
-    InputError
-        If two rows have one id and the policy refuses them.
     """
     names = [str(part.path) for part in parts]
     numbers = count()
@@ -109,9 +94,9 @@ def sorted_rows(
     runs: list[Run] = []
     for number, part in enumerate(parts):
         if _is_sorted(part):
-            runs.append(Run(part.path, part.file, number))
+            runs.append(Run(part, number))
             continue
-        for piece in _batches(part.path, part.file, columns, PIECE_BYTES):
+        for piece in _batches(part, columns, PIECE_BYTES):
             table = with_part(keep(piece.sort_by("song_id")), number)
             runs += write(iter([without_duplicates(table, names, on_duplicate)]))
     while len(runs) > FAN_IN:
@@ -122,22 +107,18 @@ def sorted_rows(
     _replaced(runs, [])
 
 
-def _batches(path: Path, file: Any, columns: Sequence[str], n_bytes: int) -> Iterator[Any]:
+def _batches(file: TableFile, columns: Sequence[str], n_bytes: int) -> Iterator[Any]:
     """Yield a file's rows as tables of about `n_bytes`."""
-    if file.num_row_groups == 0:
-        return
-    footer = file.metadata
+    footer = file.file.metadata
     total = sum(footer.row_group(g).total_byte_size for g in range(footer.num_row_groups))
     rows = min(MAX_BATCH_ROWS, max(1, n_bytes * footer.num_rows // max(1, total)))
-    with store_errors(path):
-        for batch in file.iter_batches(batch_size=rows, columns=list(columns)):
-            yield pa.Table.from_batches([batch])
+    yield from file.batches(rows, columns)
 
 
 def _is_sorted(part: Checked) -> bool:
     """Whether ids grow from row to row; a row without an id is an error."""
     last: Any = None
-    for table in _batches(part.path, part.file, ["song_id"], BATCH_BYTES):
+    for table in _batches(part, ["song_id"], BATCH_BYTES):
         ids = table.column("song_id").combine_chunks()
         if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
             raise StoreError(f"{part.path}: a row has no song_id")
@@ -157,7 +138,7 @@ def _write_run(path: Path, tables: Iterator[Any]) -> list[Run]:
     with pq.ParquetWriter(path, first.schema, **WRITING) as writer:
         for table in chain([first], tables):
             writer.write_table(table)
-    return [Run(path, open_parquet(path, memory_map=True), None)]
+    return [Run(TableFile.open(path), None)]
 
 
 def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
@@ -165,7 +146,7 @@ def _replaced(old: Sequence[Run], new: list[Run]) -> list[Run]:
     for run in old:
         if run.part is None:
             run.file.close()
-            run.path.unlink()
+            run.file.path.unlink()
     return new
 
 
@@ -211,3 +192,71 @@ def _merged(runs: Sequence[Run], columns: Sequence[str], keep: Keep) -> Iterator
         joined = pa.concat_tables(taken).combine_chunks()
         order = [("song_id", "ascending"), (PART, "ascending")]
         yield joined.take(pc.sort_indices(joined, sort_keys=order))
+
+
+def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) -> Any:
+    """Keep one row of each song id, of rows sorted by it, with the column `PART`.
+
+    Rows that are equal in every column are one row, whatever the policy: a part that was made
+    twice, or given twice, changes nothing. Rows of one id that differ are an `InputError` that
+    names the id and both parts (`names`), or one of them stands:
+
+    ======  ==========================================================================
+    error   none
+    same    the newest if they are one sound (one ``content_hash``; for failures one
+            ``uri``), else none
+    newest  the newest; which one it is does not depend on the order of the parts
+    first   the one of the first part
+    ======  ==========================================================================
+    """
+    ids = table.column("song_id").combine_chunks()
+    if len(ids) < 2:
+        return table
+    repeated = np.flatnonzero(flags(pc.equal(ids[1:], ids[:-1])))
+    if not len(repeated):
+        return table
+    kept = np.ones(len(ids), np.bool_)
+    for start, stop in _runs(repeated):
+        kept[start:stop] = False
+        kept[start + _chosen(table.slice(start, stop - start), names, policy)] = True
+    return table.take(integers(np.flatnonzero(kept)))
+
+
+def _runs(repeated: Any) -> Iterator[tuple[int, int]]:
+    """Yield the rows from `start` to before `stop` of each id that stands more than once.
+
+    `repeated` are the numbers of rows whose successor has the same id.
+    """
+    breaks = np.flatnonzero(np.diff(repeated) > 1)
+    starts = repeated[np.concatenate([[0], breaks + 1])]
+    ends = repeated[np.concatenate([breaks, [len(repeated) - 1]])]
+    yield from zip(starts.tolist(), (ends + 2).tolist(), strict=True)
+
+
+def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
+    """Return the number of the row that stands, of rows with one id."""
+    content = rows.drop_columns([PART])
+    first = content.slice(0, 1)
+    different = [n for n in range(1, len(rows)) if not content.slice(n, 1).equals(first)]
+    parts = rows.column(PART).to_pylist()
+    if policy == "first" or not different:
+        return int(parts.index(min(parts)))
+    values = content.to_pylist()
+    sound = "content_hash" if "content_hash" in content.column_names else "uri"
+    sounds = {value[sound] for value in values}
+    if policy == "error" or (policy == "same" and len(sounds) > 1):
+        a, b = names[parts[0]], names[parts[different[0]]]
+        what = "different songs have" if len(sounds) > 1 else "different rows have"
+        raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
+    return max(range(len(values)), key=lambda n: _age(values[n]))
+
+
+def _age(row: dict[str, Any]) -> tuple[Any, ...]:
+    """Return what the newest row has most of; rows of one time differ in their text."""
+    return (*(row[name] for name in TIMES if name in row), repr(row))
+
+
+def with_part(table: Any, number: int) -> Any:
+    """Add the column `PART`."""
+    column = integers(np.full(len(table), number, np.int64))
+    return table.append_column(pa.field(PART, pa.int64(), nullable=False), column)

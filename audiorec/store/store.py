@@ -19,16 +19,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.files.arrow import flags, floats, integers, strings
+from audiorec.files.arrow import flags, integers, matrix, strings
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.parquet_files import open_parquet
+from audiorec.files.tables import store_errors
 from audiorec.store.names import near_names
 from audiorec.store.parquet import (
     MAX_BYTES,
     Checked,
     check_ids,
     open_checked,
-    store_errors,
     write_table,
 )
 from audiorec.store.schema import Kind, StoreMetadata
@@ -126,13 +126,7 @@ class VectorStore:
         return vectors
 
     def read_vectors(self) -> FloatArray:
-        """Read all vectors into a new array of shape (n, V), float32.
-
-        Raises
-        ------
-        StoreError
-            As for `vectors`.
-        """
+        """Read all vectors into a new array of shape (n, V), float32."""
         vectors = np.empty((len(self), self.metadata.dimension), np.float32)
         start = 0
         for block in self.blocks():
@@ -141,13 +135,7 @@ class VectorStore:
         return vectors
 
     def blocks(self) -> Iterator[FloatArray]:
-        """Yield the vectors of each row group, (rows, V); one is in memory at a time.
-
-        Raises
-        ------
-        StoreError
-            As for `vectors`.
-        """
+        """Yield the vectors of each row group, (rows, V); one is in memory at a time."""
         with store_errors(self.path):
             scan = open_parquet(self._scan, metadata=self._file.file.metadata)
         for group, (start, stop) in enumerate(pairwise(self.group_starts)):
@@ -174,13 +162,7 @@ class VectorStore:
         return vectors
 
     def column(self, name: str) -> Any:
-        """Return one column as a `pyarrow.ChunkedArray`.
-
-        Raises
-        ------
-        InputError
-            If there is no such column.
-        """
+        """Return one column as a `pyarrow.ChunkedArray`; an unknown one is an `InputError`."""
         names = self._file.file.schema_arrow.names
         if name not in names:
             raise InputError(f"{self.path}: no column {name!r}, there are: {', '.join(names)}")
@@ -210,12 +192,7 @@ class VectorStore:
         return [dict(found[n]) for n in numbers]
 
     def row_number(self, song_id: str) -> int:
-        """Return the number of the row with exactly this id.
-
-        Raises
-        ------
-        UnknownSongError
-        """
+        """Return the number of the row with exactly this id, or raise `UnknownSongError`."""
         number = self._number(song_id)
         if number < 0:
             raise UnknownSongError(song_id, near_names(self._ids, song_id))
@@ -254,11 +231,7 @@ class VectorStore:
 
     def _read_block(self, file: Checked, group: int) -> FloatArray:
         """Read one row group's vectors: shape (rows, V), read-only."""
-        column = file.read_group(group, ["vector"]).column("vector")
-        chunks = [floats(c.flatten()).reshape(-1, self.metadata.dimension) for c in column.chunks]
-        if not chunks:
-            return np.empty((0, self.metadata.dimension), np.float32)
-        return chunks[0] if len(chunks) == 1 else np.concatenate(chunks)
+        return matrix(file.read_group(group, ["vector"]).column("vector"), self.metadata.dimension)
 
 
 def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:
@@ -266,15 +239,6 @@ def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:
 
     They cover the ids and the stored bytes of the vectors: neither the file's time nor its
     size tells that one song was extracted again. Tags may change.
-
-    Parameters
-    ----------
-    file : pyarrow.NativeFile
-        The store's file, open.
-    metadata : pyarrow.parquet.FileMetaData
-        Its footer.
-    ids : pyarrow.StringArray
-        Its song ids.
     """
     digest = hashlib.sha256()
     for text in (len(ids), *ids.buffers()):

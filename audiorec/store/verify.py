@@ -14,32 +14,32 @@ import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from audiorec.errors import StoreError
-from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
+from audiorec.files.digests import DIGESTS_KEY, Digests
 from audiorec.files.parquet_files import is_sealed
-from audiorec.files.times import within_int64
-from audiorec.store.beside import files_beside
-from audiorec.store.embedding_metadata import ID_COLUMNS
-from audiorec.store.parquet import Checked, open_checked, open_whole, store_errors
+from audiorec.files.storage import within_int64
+from audiorec.files.tables import TableFile, store_errors
+from audiorec.store.embeddings import ID_COLUMNS
+from audiorec.store.inventory import files_beside
+from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.problems import (
     Block,
     Problem,
+    Song,
     check_extractor,
     check_failures,
+    check_features,
     check_ids,
+    check_scores,
     check_vectors,
 )
 from audiorec.store.schema import METADATA_KEY, Kind
-from audiorec.store.series_problems import Song, check_features, check_scores
 from audiorec.types import FloatArray
 
 BLOCK_ROWS = 4_096
@@ -123,9 +123,7 @@ def verify(
     if _is_other_table(vectors):
         note(_table_problems(vectors, result))
         return result
-    with ExitStack() as stack:
-        store = open_checked(vectors, Kind.VECTORS)
-        stack.callback(store.file.close)
+    with open_checked(vectors, Kind.VECTORS) as store:
         result.rows[str(vectors)] = len(store)
         note(_vector_problems(store, result))
         if files:
@@ -138,8 +136,8 @@ def verify(
 
 def _is_other_table(path: Path) -> bool:
     """Whether a file is a table of audiorec's that is none of the four of a store."""
-    with open_whole(path) as file:
-        metadata = file.metadata.metadata or {}
+    with TableFile.open(path) as file:
+        metadata = file.footer
     try:
         kind = json.loads(metadata.get(METADATA_KEY, b"{}"))["kind"]
     except (ValueError, RecursionError, KeyError, TypeError):
@@ -149,26 +147,26 @@ def _is_other_table(path: Path) -> bool:
 
 def _vector_problems(store: Checked, result: Verification) -> Iterator[Problem]:
     yield from check_ids(Block(store.path, 0, store.read(["song_id"])))
-    digests = Digests(store.file.schema_arrow)
-    for block in _blocks(store.path, store.file, BLOCK_ROWS, digests=digests):
+    digests = Digests(store.schema)
+    for block in _blocks(store, BLOCK_ROWS, digests=digests):
         yield from check_vectors(block, store.metadata)
-    yield from _changes(store.path, store.file, digests, result)
+    yield from _changes(store, digests, result)
 
 
 def _table_problems(path: Path, result: Verification) -> Iterator[Problem]:
     """Yield how a table of any kind differs from what was written."""
-    with open_whole(path) as file:
-        result.rows[str(path)] = file.metadata.num_rows
-        digests = Digests(file.schema_arrow)
-        for _ in _blocks(path, file, BLOCK_ROWS, digests=digests):
-            pass
-        yield from _changes(path, file, digests, result)
+    with TableFile.open(path) as file:
+        result.rows[str(path)] = len(file)
+        digests = Digests(file.schema)
+        for table in file.batches(BLOCK_ROWS):
+            digests.update(table)
+        yield from _changes(file, digests, result)
 
 
-def _changes(path: Path, file: Any, digests: Digests, result: Verification) -> Iterator[Problem]:
+def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterator[Problem]:
     """Yield the columns that do not hold what was written."""
+    path, stored = file.path, file.digests
     with store_errors(path):
-        stored = read_digests(file.metadata.metadata)
         whole = is_sealed(path)
     if stored is None:
         result.notes.append(
@@ -187,9 +185,7 @@ def _problems_beside(
 ) -> Iterator[Problem]:
     """Yield what is wrong with scores, features or errors, and how they differ from the vectors."""
     try:
-        with ExitStack() as stack:
-            file = open_checked(path, kind)
-            stack.callback(file.file.close)
+        with open_checked(path, kind) as file:
             result.rows[str(path)] = len(file)
             yield from check_ids(Block(path, 0, file.read(["song_id"])))
             rows = _failures if kind == Kind.ERRORS else _series
@@ -200,14 +196,14 @@ def _problems_beside(
 
 
 def _failures(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
-    digests = Digests(file.file.schema_arrow)
-    for block in _blocks(file.path, file.file, BLOCK_ROWS, digests=digests):
+    digests = Digests(file.schema)
+    for block in _blocks(file, BLOCK_ROWS, digests=digests):
         yield from check_failures(block)
         for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
             if song_id in songs:
                 reason = "stands among the failures and among the vectors"
                 yield block.problem(row, "both", reason)
-    yield from _changes(file.path, file.file, digests, result)
+    yield from _changes(file, digests, result)
 
 
 def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
@@ -216,15 +212,15 @@ def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Pr
         reason = f"made by extractor {metadata.extractor_id}, the vectors by {ours.extractor_id}"
         yield Problem(str(file.path), None, "", "extractor_id", reason)
         return
-    digests = Digests(file.file.schema_arrow)
-    for block in _blocks(file.path, file.file, SERIES_BLOCK_ROWS, digests=digests):
+    digests = Digests(file.schema)
+    for block in _blocks(file, SERIES_BLOCK_ROWS, digests=digests):
         yield from check_extractor(block, metadata.extractor_id)
         found = [songs.get(name) for name in block.table.column("song_id").to_pylist()]
         if metadata.kind == Kind.SCORES:
             yield from check_scores(block, metadata, found)
         else:
             yield from check_features(block, metadata, found)
-    yield from _changes(file.path, file.file, digests, result)
+    yield from _changes(file, digests, result)
 
 
 class _Songs:
@@ -260,7 +256,7 @@ class _Songs:
 def _file_problems(store: Checked, result: Verification) -> Iterator[Problem]:
     """Yield songs whose file is gone or is not what it was."""
     columns = ["song_id", "uri", "size", "mtime_ns"]
-    for block in _blocks(store.path, store.file, BLOCK_ROWS, columns):
+    for block in _blocks(store, BLOCK_ROWS, columns):
         for row, song in enumerate(block.table.to_pylist()):
             if "://" in song["uri"]:
                 result.not_looked_at += 1
@@ -291,8 +287,7 @@ def _stat(uri: str) -> os.stat_result | None:
 
 
 def _blocks(
-    path: Path,
-    file: Any,
+    file: TableFile,
     rows: int,
     columns: list[str] | None = None,
     *,
@@ -300,11 +295,8 @@ def _blocks(
 ) -> Iterator[Block]:
     """Yield some rows at a time, and add them to the digests."""
     first = 0
-    if file.num_row_groups == 0:
-        return
-    with store_errors(path):
-        for batch in file.iter_batches(batch_size=rows, columns=columns):
-            if digests is not None:
-                digests.update(batch)
-            yield Block(path, first, pa.Table.from_batches([batch]))
-            first += len(batch)
+    for table in file.batches(rows, columns):
+        if digests is not None:
+            digests.update(table)
+        yield Block(file.path, first, table)
+        first += len(table)

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec.errors import SpecMismatchError, StoreError
+from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.duplicates import Group
     from audiorec.search.library import Library
+    from audiorec.store.features import SeriesFile
     from audiorec.store.schema import Kind
-    from audiorec.store.series import SeriesFile
 
 COLUMNS = ("group", "verdict", "mismatch", "song_id", "codec", "rate", "size", "length")
 LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
@@ -58,8 +58,8 @@ def duplicates(
 
 def _series(store: "Library", kind: "Kind", given: Path | None) -> "SeriesFile | None":
     """Open a file of series; one that merely lies beside the store is passed over if it is odd."""
-    from audiorec.store.beside import USUAL_NAMES
-    from audiorec.store.series import open_series
+    from audiorec.store.features import open_series
+    from audiorec.store.inventory import USUAL_NAMES
 
     if given is not None:
         return open_series(store, given, kind)
@@ -68,7 +68,7 @@ def _series(store: "Library", kind: "Kind", given: Path | None) -> "SeriesFile |
         return None
     try:
         return open_series(store, path, kind)
-    except (StoreError, SpecMismatchError) as error:
+    except (InputError, StoreError, SpecMismatchError) as error:
         say(f"note: not used: {error}")
         return None
 

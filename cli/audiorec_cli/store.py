@@ -156,8 +156,8 @@ def merge(
     json: JsonOption = False,
 ) -> None:
     """Merge stores that the same extractor made."""
-    from audiorec.store.beside import USUAL_NAMES, files_beside
-    from audiorec.store.merge_stores import merge_stores
+    from audiorec.store.compact import merge_stores
+    from audiorec.store.inventory import USUAL_NAMES, files_beside
 
     others: dict[Kind, tuple[Sequence[Path], Path]] = {}
     for kind, name in USUAL_NAMES.items() if beside else ():
@@ -317,7 +317,7 @@ def _print_verification(found: "Verification") -> None:
 
 def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
     """Sort files by what they say they are."""
-    from audiorec.store.beside import kind_of
+    from audiorec.store.inventory import kind_of
 
     found: dict[Kind, list[Path]] = {}
     for path in map(Path, parts):
@@ -339,8 +339,8 @@ def _combine(
     overwrite: bool,
 ) -> dict[str, int]:
     """Combine parts into `output` and files beside it; returns rows by path."""
-    from audiorec.store.beside import USUAL_NAMES
     from audiorec.store.compact import combine
+    from audiorec.store.inventory import USUAL_NAMES
     from audiorec.store.schema import Kind
 
     if output is None:

@@ -13,9 +13,10 @@ from flips import flip, some_bits
 from good_store import IDS, write_good_store
 
 from audiorec.errors import StoreError
-from audiorec.files.digests import DIGESTS_KEY, Digests, digest_writer, read_digests
+from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
 from audiorec.files.parquet_files import is_sealed, open_parquet
-from audiorec.store.parquet import open_checked, open_whole
+from audiorec.files.tables import TableFile, digest_writer
+from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.verify import verify
 
@@ -142,8 +143,8 @@ def test_the_writer_seals_and_the_same_rows_make_the_same_file(tmp_path):
 
 def written_anew(path, *, change=None):
     """Write a file again as another tool would that keeps its metadata: no checksums, no seal."""
-    with open_whole(path) as file:
-        table, kept = file.read(), file.metadata.metadata[DIGESTS_KEY]
+    with TableFile.open(path) as file:
+        table, kept = file.read(), file.footer[DIGESTS_KEY]
     table = table if change is None else change(table)
     path.unlink()
     with pq.ParquetWriter(path, table.schema, compression="none", use_dictionary=False) as writer:

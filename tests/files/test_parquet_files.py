@@ -2,12 +2,22 @@
 
 import io
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import StoreError
-from audiorec.files.parquet_files import SEAL, WRITING, float_leaves, is_sealed, open_parquet, seal
+from audiorec.files import parquet_files
+from audiorec.files.parquet_files import (
+    SEAL,
+    WRITING,
+    float_leaves,
+    is_sealed,
+    open_parquet,
+    refuse_bomb,
+    seal,
+)
 
 TABLE = pa.table({"a": pa.array(range(1000), pa.int64()), "b": ["text"] * 1000})
 
@@ -67,3 +77,109 @@ def test_floats_are_found_in_lists():
         {"a": pa.float32(), "b": pa.list_(pa.list_(pa.float32(), 3)), "c": pa.int8()}
     )
     assert float_leaves(schema) == ["a", "b.list.element.list.element"]
+
+
+@pytest.fixture(autouse=True)
+def _small_limits(monkeypatch):
+    """A megabyte for a gigabyte, so that the tests need no gigabytes either."""
+    monkeypatch.setattr(parquet_files, "LEAST_BYTES", 1 << 20)
+    monkeypatch.setattr(parquet_files, "LEAST_ROWS", 10_000)
+
+
+def repeated(text, count):
+    return pa.array([text]).take(pa.array(np.zeros(count, np.int32)))
+
+
+def written(path, table, **options):
+    pq.write_table(table, path, compression="zstd", **options)
+    return pq.ParquetFile(path)
+
+
+def check(path, table, *, columns=None, groups=None, **options):
+    refuse_bomb(
+        written(path, table, **options), path, name="f.parquet", columns=columns, groups=groups
+    )
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        repeated("x" * 5_000, 1_000),  # 5 MB, stored once
+        pa.array(["x" * 2_000_000]),  # 2 MB, stored as it is and packed
+        pa.ListArray.from_arrays(pa.array([0, 600_000], pa.int32()), pa.array(np.zeros(600_000))),
+        pa.ListArray.from_arrays(pa.array([0, 400], pa.int32()), repeated("y" * 5_000, 400)),
+        repeated("x" * 5_000, 1_000).cast(pa.large_string()),
+        repeated("x" * 5_000, 1_000).cast(pa.binary()),
+    ],
+    ids=["one text", "long text", "zeros", "list of texts", "large string", "binary"],
+)
+def test_bombs_of_every_kind_are_refused(tmp_path, column):
+    with pytest.raises(StoreError, match=r"f\.parquet: would unfold to more than .* GB"):
+        check(tmp_path / "a", pa.table({"a": column}))
+
+
+def test_texts_stored_as_what_follows_the_one_before(tmp_path):
+    texts = pa.array([f"{'x' * 3_000}{i}" for i in range(1_000)])
+    options = {"use_dictionary": False, "column_encoding": {"a": "DELTA_BYTE_ARRAY"}}
+    with pytest.raises(StoreError, match="would unfold"):
+        check(tmp_path / "a", pa.table({"a": texts}), **options)
+
+
+def test_rows_without_end(tmp_path):
+    with pytest.raises(StoreError, match="claims 20000 rows in"):
+        check(tmp_path / "a", pa.table({"a": repeated("x", 20_000)}))
+
+
+@pytest.mark.parametrize("use_dictionary", [True, False])
+@pytest.mark.parametrize("group_rows", [500, 100_000])
+def test_honest_tables_pass_even_where_the_footer_alone_would_not_do(
+    tmp_path, use_dictionary, group_rows
+):
+    n = 9_000
+    table = pa.table(
+        {
+            "id": [f"{i * 7919 % n:05d}/song number {i}.mp3" for i in range(n)],
+            "artist": [f"artist {i % 2000}" for i in range(n)],
+            "x": np.arange(n, dtype=np.float32),
+        }
+    )
+    options = {"use_dictionary": use_dictionary, "row_group_size": group_rows}
+    check(tmp_path / "a", table, **options)
+
+
+def test_what_an_honest_file_of_its_size_holds_passes(tmp_path):
+    noise = np.random.default_rng(0).integers(0, 256, 60_000, np.uint8).tobytes()  # stays as large
+    table = pa.table({"noise": pa.array([noise]), "a": pa.array(["x" * 3_000_000])})
+    check(tmp_path / "a", table)  # 3 MB in a file of 60 kB: fifty times
+    with pytest.raises(StoreError, match="would unfold"):
+        check(tmp_path / "a", table.set_column(1, "a", pa.array(["x" * 5_000_000])))
+
+
+def test_only_what_is_read_counts(tmp_path):
+    table = pa.table({"good": pa.array(["a", "b"]), "bad": pa.array(["x" * 2_000_000, "y"])})
+    check(tmp_path / "a", table, columns=["good"])
+    check(tmp_path / "a", table, groups=[1], row_group_size=1)
+    for wanted in ({"columns": ["bad"]}, {"groups": [0]}):
+        with pytest.raises(StoreError, match="would unfold"):
+            check(tmp_path / "a", table, row_group_size=1, **wanted)
+
+
+def test_columns_below_a_list_count_for_the_column(tmp_path):
+    nested = pa.table({"s": pa.array([[0.0] * 300_000]), "t": pa.array([1])})
+    check(tmp_path / "a", nested, columns=["t"])
+    with pytest.raises(StoreError, match="would unfold"):
+        check(tmp_path / "a", nested, columns=["s"])
+
+
+def test_an_open_file_is_looked_at_and_left_where_it_was(tmp_path):
+    table = pa.table({"a": repeated("x" * 5_000, 1_000)})
+    pq.write_table(table, tmp_path / "a", compression="zstd")
+    source = io.BytesIO((tmp_path / "a").read_bytes())
+    file = pq.ParquetFile(source)
+    source.seek(3)
+    with pytest.raises(StoreError, match="would unfold"):
+        refuse_bomb(file, source, name="f.parquet")
+
+
+def test_an_empty_table_passes(tmp_path):
+    check(tmp_path / "a", pa.table({"a": pa.array([], pa.string())}))

@@ -11,7 +11,7 @@ import audiorec
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import read_manifest
 from audiorec.extraction.manifest import Manifest
-from audiorec.files import unfolding
+from audiorec.files import parquet_files
 from audiorec.labelling.songs import read_labels
 from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
 from audiorec.store.aliases import read_aliases
@@ -26,8 +26,8 @@ MIB_ALLOWED = 60
 @pytest.fixture
 def _small_limits(monkeypatch):
     """A hundredth of the limits: bombs of gigabytes take half a minute to make."""
-    monkeypatch.setattr(unfolding, "LEAST_BYTES", 10 << 20)
-    monkeypatch.setattr(unfolding, "LEAST_ROWS", 10_000)
+    monkeypatch.setattr(parquet_files, "LEAST_BYTES", 10 << 20)
+    monkeypatch.setattr(parquet_files, "LEAST_ROWS", 10_000)
 
 
 def stored(name):

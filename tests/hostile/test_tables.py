@@ -26,7 +26,7 @@ from audiorec.extraction.catalogue import read_manifest
 from audiorec.extraction.manifest import Manifest
 from audiorec.extraction.naming import parse_naming
 from audiorec.files.parquet_files import seal
-from audiorec.files.user_files import csv_rows, read_lines, read_parquet
+from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels
 from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.interactions import RowsError, load_rule, read_interactions
@@ -338,7 +338,7 @@ def limited(body, *, mib=1500):
         "read_lines('/dev/zero', 'cannot read the list')",
         "read_text(Path('/dev/zero'), 'cannot read the rule')",
         "list(csv_rows('/dev/zero', 'cannot read the labels'))",
-        "read_parquet(Path('/dev/zero'), 'cannot read the labels')",
+        "read_table(Path('/dev/zero'), 'cannot read the labels')",
         "check_csv_header(Path('/dev/zero'), 'cannot be read')",
     ],
 )
@@ -416,9 +416,9 @@ def test_a_column_that_stands_twice_or_not_at_all(tmp_path):
     twice = pa.table([["a"], ["b"], ["c"]], names=["path", "label", "path"])
     pq.write_table(twice, tmp_path / "t.parquet")
     with pytest.raises(InputError, match="'path' stands twice"):
-        read_parquet(tmp_path / "t.parquet", "cannot read", needed=("path", "label"))
+        read_table(tmp_path / "t.parquet", "cannot read", needed=("path", "label"))
     with pytest.raises(InputError, match="has no column label; it has path"):
-        read_parquet(
+        read_table(
             write_parquet(tmp_path / "u.parquet", {"path": ["a"]}), "cannot read", needed=["label"]
         )
 
@@ -490,7 +490,7 @@ def test_a_damaged_column_beside_those_that_are_read_does_no_harm(tmp_path):
     path = tmp_path / "case.parquet"
     for at in range(footer, len(whole) - 8):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 2]) + whole[at + 1 :])
-        run(partial(read_parquet, failure="cannot read", needed=("path", "label")), path)
+        run(partial(read_table, failure="cannot read", needed=("path", "label")), path)
 
 
 def test_a_message_names_columns_and_not_all_of_a_long_one(tmp_path):

@@ -8,8 +8,8 @@ from audiorec.errors import InputError
 from audiorec.search import duplicates
 from audiorec.search.duplicates import Verdict, find_duplicates, mismatch
 from audiorec.search.library import Library
+from audiorec.store.features import open_series
 from audiorec.store.schema import Kind
-from audiorec.store.series import open_series
 
 
 def nudged(scores, amount, seed=9):

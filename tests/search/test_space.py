@@ -7,8 +7,8 @@ import pytest
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
 from audiorec.search.library import Library
-from audiorec.search.space import FEATURE_COLUMNS
 from audiorec.store.embeddings import write_embeddings
+from audiorec.store.features import LAST_LAYERS
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.store import write_table
 
@@ -32,9 +32,9 @@ def embeddings(tmp_path):
     return path
 
 
-def write_features(path, ids, values, *, extractor_id=EXTRACTOR, names=FEATURE_COLUMNS):
+def write_features(path, ids, values, *, extractor_id=EXTRACTOR, names=LAST_LAYERS):
     """Write a features file whose means are `values` (n, D), the same in every column."""
-    outputs = {name.removesuffix("_mean"): values.shape[1] for name in names}
+    outputs = dict.fromkeys(names, values.shape[1])
     metadata = StoreMetadata(
         kind=Kind.FEATURES,
         extractor_id=extractor_id,
@@ -108,7 +108,7 @@ def test_features_are_standardised_first(store, tmp_path):
 
 def test_features_of_one_backbone_alone(store, tmp_path):
     values = np.random.default_rng(0).random((6, 3)).astype(np.float32)
-    path = write_features(tmp_path / "f.parquet", IDS[::-1], values, names=FEATURE_COLUMNS[1:])
+    path = write_features(tmp_path / "f.parquet", IDS[::-1], values, names=LAST_LAYERS[1:])
     space = store.space("features", table=path)
     z = (values - values.mean(0)) / values.std(0)
     np.testing.assert_allclose(space.units([0])[0], z[5] / np.linalg.norm(z[5]), atol=1e-6)
@@ -183,7 +183,7 @@ def test_imported_embeddings_go_with_any_store(store, tmp_path):
 def test_tables_without_what_is_needed_are_refused(store, tmp_path):
     values = np.ones((6, 3), np.float32)
     path = write_features(tmp_path / "f.parquet", IDS, values, names=["msd_tags_mean"])
-    with pytest.raises(InputError, match="has none of the columns msd_penultimate_mean"):
+    with pytest.raises(InputError, match="has none of the features msd_penultimate"):
         store.space("features", table=path)
     with pytest.raises(StoreError, match=r"gone\.parquet: no such file"):
         store.space("features", table=tmp_path / "gone.parquet")

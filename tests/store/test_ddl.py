@@ -11,7 +11,7 @@ from good_store import IDS, METADATA, write_good_store
 from audiorec.errors import InputError, StoreError
 from audiorec.store.ddl import DIALECTS, ddl
 from audiorec.store.export import export
-from audiorec.store.number_names import number_names
+from audiorec.store.schema import number_names
 from audiorec.store.store import VectorStore
 
 

@@ -14,8 +14,7 @@ from good_store import IDS, METADATA, change, write_good_store
 from audiorec.errors import InputError, StoreError
 from audiorec.store import export as module
 from audiorec.store.export import export
-from audiorec.store.number_names import number_names
-from audiorec.store.schema import Kind, StoreMetadata
+from audiorec.store.schema import Kind, StoreMetadata, number_names
 from audiorec.store.store import VectorStore
 
 NUMBERS = number_names(METADATA)

@@ -2,11 +2,14 @@
 
 import numpy as np
 import pytest
+from made_library import series, song, write_library
 from made_listening import WIDTHS, write_features
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.store import parquet
-from audiorec.store.features import FeatureFile
+from audiorec.store.features import FeatureFile, open_series
+from audiorec.store.schema import Kind
+from audiorec.store.store import VectorStore
 
 IDS = [f"song {i:02}" for i in range(9)]
 SOUNDS = np.random.default_rng(5).standard_normal((9, 6)).astype(np.float32)
@@ -79,3 +82,35 @@ def test_the_stored_sample_of_version_1():
 
 def test_widths_are_those_that_were_written(path):
     assert sum(WIDTHS.values()) == FeatureFile.open(path).width
+
+
+@pytest.fixture
+def songs():
+    return [song(f"s{i}", series(i, segments=3 + i)) for i in range(5)]
+
+
+def test_series_come_back_whole_and_by_id(tmp_path, songs, monkeypatch):
+    monkeypatch.setattr(parquet, "GROUP_ROWS", 2)  # three row groups
+    store = VectorStore.open(write_library(tmp_path, songs, scores=True, features=True))
+    scores = open_series(store, tmp_path / "scores.parquet", Kind.SCORES)
+    assert scores.segment_bytes == 20
+    found = scores.read(["s4", "s0", "s3"])
+    assert sorted(found) == ["s0", "s3", "s4"]
+    for name, values in found.items():
+        np.testing.assert_array_equal(values, songs[int(name[1])][1])
+    features = open_series(store, tmp_path / "features.parquet", Kind.FEATURES)
+    assert features.read(["s2"])["s2"].shape == (5, 6)
+    assert scores.read([]) == {}
+
+
+def test_series_that_do_not_fit_the_store_are_refused(tmp_path, songs):
+    store = VectorStore.open(write_library(tmp_path, songs, scores=True))
+    with pytest.raises(StoreError, match="no such file"):
+        open_series(store, tmp_path / "gone.parquet", Kind.SCORES)
+    with pytest.raises(StoreError, match="holds scores, not features"):
+        open_series(store, tmp_path / "scores.parquet", Kind.FEATURES)
+    other = tmp_path / "other"
+    other.mkdir()
+    write_library(other, songs, scores=True, extractor_id="fedcba9876543210")
+    with pytest.raises(SpecMismatchError, match="fedcba9876543210"):
+        open_series(store, other / "scores.parquet", Kind.SCORES)

@@ -9,8 +9,7 @@ from good_store import METADATA, change, write_good_store
 
 from audiorec.errors import StoreError
 from audiorec.store import parquet
-from audiorec.store.beside import files_beside, kind_of
-from audiorec.store.inventory import inventory
+from audiorec.store.inventory import files_beside, inventory, kind_of
 from audiorec.store.parquet import Checked
 from audiorec.store.schema import Kind
 

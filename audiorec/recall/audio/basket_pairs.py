@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as csv
 
 from audiorec.errors import InputError
-from audiorec.files.parquet_files import read_schema
-from audiorec.files.user_files import check_csv_header, input_errors, read_parquet
+from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.baskets import (
     SESSION_GAP_S,
     WINDOW,
@@ -102,19 +99,9 @@ def _playlists(path: Path, log: Interactions, place: dict[str, int]) -> Baskets:
 def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
     """Return playlist and song of each playlist event, None without such a column."""
     columns, failure = (PLAYLIST_ID, "song_id", "event"), "cannot be read"
-    if path.suffix.lower() == ".parquet":
-        with input_errors(path, failure):
-            if PLAYLIST_ID not in read_schema(path).names:
-                return None
-        table = read_parquet(path, failure, needed=columns, texts=True)
-    else:
-        if PLAYLIST_ID not in check_csv_header(path, failure):
-            return None
-        options = csv.ConvertOptions(
-            column_types=dict.fromkeys(columns, pa.string()), include_columns=list(columns)
-        )
-        with input_errors(path, failure):
-            table = csv.read_csv(path, convert_options=options)
+    if PLAYLIST_ID not in column_names(path, failure):
+        return None
+    table = read_table(path, failure, needed=columns, texts=True)
     is_playlist = pc.equal(table.column("event"), "playlist")
     kept = table.filter(pc.and_(is_playlist, pc.is_valid(table.column(PLAYLIST_ID))))
     owners = np.asarray(kept.column(PLAYLIST_ID).to_pylist(), object).astype(str)

@@ -24,7 +24,7 @@ from audiorec.recall.audio.tower import Tower
 from audiorec.recall.audio.trainer import embed_songs
 from audiorec.runs.report import RunProgress
 from audiorec.spec import FeatureSpec
-from audiorec.store.beside import kind_of
+from audiorec.store.inventory import kind_of
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.segments import join_songs

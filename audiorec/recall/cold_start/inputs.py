@@ -7,7 +7,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.files.user_files import read_parquet
+from audiorec.files.user_files import read_table
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
@@ -185,7 +185,7 @@ def _by_embedding(
 
 def _artists(path: Path, songs: Side) -> Int64Array:
     """Return the artists of songs by a table of song_id and artist."""
-    table = read_parquet(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
+    table = read_table(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
     names = (table.column(name).to_pylist() for name in (SONG_ID, ARTIST))
     artist_of = dict(zip(*names, strict=True))
     numbers = artist_numbers([artist_of.get(song) for song in songs.ids])

@@ -27,13 +27,12 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.files.arrow import floats, integers
-from audiorec.files.parquet_files import open_parquet
+from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
 from audiorec.recall.cold_start.exposures import rank_weights, whole_parts
 from audiorec.recall.cold_start.plan import ListOf
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tastes import Tastes
-from audiorec.store.parquet import store_errors
 from audiorec.store.schema import METADATA_KEY, vector_type
 from audiorec.types import FloatArray, Int32Array, Int64Array
 
@@ -137,7 +136,7 @@ def pair_table(pairs: Shown, schema: Any) -> Any:
 
 def read_pairs(path: Path) -> Shown:
     """Read what `pair_table` was written from."""
-    with store_errors(path), open_parquet(path) as file:
+    with TableFile.open(path) as file:
         table = file.read()
     song, user = (_ints(table.column(name)) for name in ("song", "user"))
     chunks = [floats(chunk) for chunk in table.column("similarity").chunks]
@@ -147,9 +146,9 @@ def read_pairs(path: Path) -> Shown:
 def count_lists(path: Path, k: int) -> tuple[int, int, int]:
     """Return the rows of a file of lists, the lists in it, and those of length `k`."""
     rows = filled = full = 0
-    with store_errors(path), open_parquet(path) as file:
-        for group in range(file.num_row_groups):
-            rank = _ints(file.read_row_group(group, columns=["rank"]).column("rank"))
+    with TableFile.open(path) as file:
+        for group in range(file.file.num_row_groups):
+            rank = _ints(file.read_group(group, ["rank"]).column("rank"))
             rows += len(rank)
             filled += int((rank == 1).sum())
             full += int((rank == k).sum())

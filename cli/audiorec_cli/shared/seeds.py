@@ -169,12 +169,11 @@ def _outputs(space: "Space") -> tuple[str, ...]:
     """Return the backbone outputs that a space of features is made of."""
     if space.by != "features":
         return ()
-    from audiorec.search.space import FEATURE_COLUMNS
+    from audiorec.store.features import LAST_LAYERS
 
-    width, names = space.scaling.width, [c.removesuffix("_mean") for c in FEATURE_COLUMNS]
-    if width != 200 * len(names):
+    if space.scaling.width != 200 * len(LAST_LAYERS):
         raise InputError("only a store with the features of both backbones takes audio files")
-    return tuple(name.replace("_", ".", 1) for name in names)
+    return tuple(name.replace("_", ".", 1) for name in LAST_LAYERS)
 
 
 def _entry(path: str, song: "Song") -> dict[str, Any]:

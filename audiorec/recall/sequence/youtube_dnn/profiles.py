@@ -15,10 +15,9 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.csv
 
 from audiorec.errors import InputError
-from audiorec.files.user_files import check_csv_header, input_errors, read_parquet
+from audiorec.files.user_files import read_table
 from audiorec.types import FloatArray
 
 USER_ID = "user_id"
@@ -87,7 +86,8 @@ def read_profiles(path: str | Path) -> Profiles:
         a column is of another type, or a number is infinite.
     """
     path = Path(path)
-    table = _read_table(path)
+    # An id of digits is still an id: "007" must not become 7.
+    table = read_table(path, "cannot be read as a table", wanted=None, types={USER_ID: pa.string()})
     if table.column_names.count(USER_ID) != 1:
         raise InputError(f"{path}: needs one column {USER_ID!r}, has {table.column_names}")
     ids = _ids(table.column(USER_ID), path)
@@ -178,19 +178,6 @@ class Encoder:
             str(name): (float(mean), float(std)) for name, (mean, std) in content["numbers"].items()
         }
         return cls(categories, numbers)
-
-
-def _read_table(path: Path) -> Any:
-    failure = "cannot be read as a table"
-    if path.suffix.lower() != ".csv":
-        return read_parquet(path, failure, wanted=None)
-    check_csv_header(path, failure)
-    with input_errors(path, failure):
-        # An id of digits is still an id: "007" must not become 7.
-        options = pa.csv.ConvertOptions(
-            column_types={USER_ID: pa.string()}, strings_can_be_null=True
-        )
-        return pa.csv.read_csv(path, convert_options=options)
 
 
 def _ids(column: Any, path: Path) -> list[str]:

@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.codes import UNKNOWN
 from audiorec.search.diversify import Limit
+from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 POOL = 1_000  # songs that a path is searched among; the work grows with its square

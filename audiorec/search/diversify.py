@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.codes import UNKNOWN
+from audiorec.search.filters import UNKNOWN
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 Ranking = tuple[Int64Array, Float64Array]

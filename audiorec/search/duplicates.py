@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.search.codes import text_codes
+from audiorec.search.filters import text_codes
 from audiorec.store.schema import Kind
 from audiorec.store.series import SeriesFile
 from audiorec.store.store import VectorStore

@@ -1,7 +1,7 @@
 """What songs are compared by: the vector, its means, features, or a learnt embedding.
 
     store ─┬─ by="vector", "mean"                      ─┐
-           ├─ by="features"   + features.parquet        ├──▶ `Space`: prepare, search
+           ├─ by="features"   + features.parquet        ├──▶ `Space` ──search──▶ `Neighbours`
            └─ by="embedding"  + embeddings.parquet     ─┘
 
 A `Space` speaks in rows of the store, whatever file its numbers come from, so filters and
@@ -10,37 +10,111 @@ is never found there, and cannot be asked for. Where an index of faiss lies besi
 and is fresh, the space of vectors is searched through it (see `audiorec.search.index`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
-from audiorec.files.arrow import floats
+from audiorec.files.arrow import floats, integers
+from audiorec.search.diversify import Limit, select
 from audiorec.search.index import Index
-from audiorec.search.scaling import Scaling, Weighting
-from audiorec.search.similar import (
-    WEIGHTS_BY,
-    By,
-    Found,
-    Similarity,
-    default_weighting,
-    nearest_units,
-    statistics_weighting,
-)
+from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting, fit_units
+from audiorec.search.topk import Found, nearest
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.parquet import Checked, check_ids, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 
 TABLES: dict[By, str] = {"features": "features.parquet", "embedding": "embeddings.parquet"}
 # The last hidden layers: of the outputs in features.parquet those that find the most songs
 # of the same music again (docs/decisions/0006-similarity.md).
 FEATURE_COLUMNS = ("msd_penultimate_mean", "mtt_penultimate_mean")
+OPPOSED = 1e-6  # a mean shorter than this has no direction but that of rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One song of `Neighbours`.
+
+    Attributes
+    ----------
+    song_id : str
+    similarity : float
+        Cosine of the weighted vectors, from -1 to 1.
+    """
+
+    song_id: str
+    similarity: float
+    _among: "Neighbours" = field(repr=False, compare=False)
+    _place: int = field(repr=False, compare=False)
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """The song's other columns in the store, without the vector."""
+        return self._among.songs[self._place]
+
+
+class Neighbours:
+    """The songs nearest to one query, or to each of several.
+
+    One query: a sequence of `Neighbour`, the most similar first. Several: a sequence of
+    `Neighbours`, one a query. Two of them are equal if their ids and similarities are.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (k,) or (Q, k), int64
+        Rows of the store; of several queries, -1 where one has fewer than k.
+    similarities : ndarray, of the same shape, float64
+        NaN where a query has fewer.
+    """
+
+    def __init__(self, store: VectorStore, rows: Int64Array, similarities: Float64Array) -> None:
+        there = rows >= 0 if rows.ndim == 1 else slice(None)
+        self._store = store
+        self.rows, self.similarities = rows[there], similarities[there]
+
+    @cached_property
+    def song_ids(self) -> npt.NDArray[Any]:
+        """The songs' ids, in an array of objects of the shape of `rows`; None for no song."""
+        there = self.rows >= 0
+        ids = np.full(self.rows.shape, None, object)
+        ids[there] = self._store.id_array.take(integers(self.rows[there])).to_pylist()
+        return ids
+
+    @cached_property
+    def songs(self) -> list[dict[str, Any]]:
+        """The songs' columns in the store, without the vectors; of one query."""
+        return self._store.rows(self.rows.tolist())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return one song of one query, one query of several, or some of either."""
+        rows, similarities = self.rows[place], self.similarities[place]
+        if rows.ndim:
+            return Neighbours(self._store, rows, similarities)
+        number = int(np.arange(len(self))[place])
+        return Neighbour(self.song_ids[number], float(similarities), self, number)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Neighbours):
+            return NotImplemented
+        return np.array_equal(self.song_ids, other.song_ids) and np.array_equal(
+            self.similarities, other.similarities, equal_nan=True
+        )
+
+    def __repr__(self) -> str:
+        return f"Neighbours({list(self)})"
 
 
 class Space:
@@ -64,7 +138,7 @@ class Space:
 
     def __init__(
         self,
-        store: "VectorStore",
+        store: VectorStore,
         by: By,
         *,
         weighting: Weighting,
@@ -92,21 +166,15 @@ class Space:
         """Whether `search` finds the nearest songs for certain."""
         return self.index is None or self.index.info.exact
 
-    @cached_property
-    def similarity(self) -> Similarity:
-        """All songs of the space, prepared; rows as in `rows`. Made when first needed."""
-        if self._plain is not None:
-            return self._plain.similarity
-        if self._matrix is None:
-            return Similarity.of_blocks(self.store.blocks, len(self.store), self.weighting)
-        _, values = self._matrix
-        self._matrix = None
-        return Similarity.of_blocks(lambda: [values], len(values), self.weighting)
+    @property
+    def matrix(self) -> FloatArray:
+        """The units of all songs of the space: shape (m, W), rows as in `rows`."""
+        return self._fitted[1]
 
     @property
     def scaling(self) -> Scaling:
         """What prepares a vector of this space."""
-        return self.index.scaling if self.index is not None else self.similarity.scaling
+        return self._fitted[0] if self.index is None else self.index.scaling
 
     def prepare(self, values: FloatArray) -> FloatArray:
         """Return vectors, features or embeddings (Q, V) as units (Q, W) of length 1."""
@@ -130,7 +198,23 @@ class Space:
                 f"{TABLES[self.by]} has no row for {song_id!r}; compare by vector, or make the "
                 "file again with it"
             )
-        return self.similarity.units[place]
+        return self.matrix[place]
+
+    def units_by_row(self) -> tuple[FloatArray, BoolArray]:
+        """Return the units of all songs of the store, and which of them the space has.
+
+        Returns
+        -------
+        units : ndarray, shape (n, W), float32
+            By row of the store; zeros for a song that the space does not have.
+        there : ndarray, shape (n,), bool
+        """
+        there = self._places >= 0
+        if there.all():
+            return self.matrix, there
+        units = np.zeros((len(there), self.matrix.shape[1]), np.float32)
+        units[self.rows] = self.matrix
+        return units, there
 
     def search(
         self,
@@ -138,7 +222,8 @@ class Space:
         k: int,
         *,
         allowed: BoolArray | None = None,
-    ) -> list[Found]:
+        own: Int64Array | None = None,
+    ) -> Neighbours:
         """Return the `k` songs that are most similar to each query.
 
         Parameters
@@ -149,11 +234,13 @@ class Space:
             Fewer come back if fewer are allowed.
         allowed : ndarray, shape (n,), bool, optional
             Rows of the store that may come back; all by default.
+        own : ndarray, shape (Q,), int64, optional
+            The song that each query is, by its row in the store; it is not its own neighbour.
 
         Returns
         -------
-        found : list of (rows, similarities), length Q
-            Rows of the store, the most similar first; equals in the order of their ids.
+        found : Neighbours
+            Of Q queries; the most similar first, equals in the order of their ids.
 
         Raises
         ------
@@ -162,24 +249,65 @@ class Space:
         ShapeError
             If `units` has not W columns, or `allowed` not n rows.
         """
-        width = len(self.scaling.columns)
+        width, n = len(self.scaling.columns), len(self.store)
         if units.ndim != 2 or units.shape[1] != width:
             raise ShapeError(f"units must have shape (Q, {width}), got {units.shape}")
-        if allowed is not None and allowed.shape != (len(self.store),):
-            raise ShapeError(f"allowed must have shape ({len(self.store)},), got {allowed.shape}")
+        if allowed is not None and allowed.shape != (n,):
+            raise ShapeError(f"allowed must have shape ({n},), got {allowed.shape}")
+        if own is not None and len(own) == 1:  # hidden like any other: an index knows how
+            allowed = np.ones(n, np.bool_) if allowed is None else allowed.copy()
+            allowed[own], own = False, None
         if self.index is not None:
-            found = self.index.search(units, k, allowed=allowed, ranks=self.store.ranks)
+            more = k if own is None else k + 1
+            found = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
             if found is not None:
-                return found
+                rows, similarities = found if own is None else _others(found, own)
+                return Neighbours(self.store, rows[:, :k], similarities[:, :k])
             if self.index.failure:
                 self.note = f"{self.index.failure}; all songs were compared instead"
-        ranks = self.store.ranks
-        if len(self) == len(self.store):  # the rows are those of the store
-            return nearest_units(self.similarity.units, units, k, allowed=allowed, ranks=ranks)
-        here = None if allowed is None else allowed[self.rows]
-        ranks = ranks[self.rows]
-        found = nearest_units(self.similarity.units, units, k, allowed=here, ranks=ranks)
-        return [(self.rows[rows], values) for rows, values in found]
+        whole = len(self) == n  # the rows are those of the store
+        rows, similarities = nearest(
+            self.matrix,
+            units,
+            k,
+            allowed=allowed if whole or allowed is None else allowed[self.rows],
+            ranks=self.store.ranks if whole else self.store.ranks[self.rows],
+            own=None if own is None else self._places[own],
+        )
+        if not whole:
+            rows = np.where(rows >= 0, np.append(self.rows, -1)[rows], -1)
+        return Neighbours(self.store, rows, similarities)
+
+    def choose(
+        self,
+        unit: FloatArray,
+        k: int,
+        *,
+        allowed: BoolArray | None = None,
+        limits: Sequence[Limit] = (),
+        taken: Sequence[int] = (),
+        diversity: float = 0.0,
+    ) -> Neighbours:
+        """Return `k` songs near one query (W,), within limits and spread; see `select`."""
+
+        def ranking(m: int) -> tuple[Int64Array, Float64Array]:
+            found = self.search(unit[None], m, allowed=allowed)[0]
+            return found.rows, found.similarities
+
+        rows, similarities = select(
+            ranking, k, limits=limits, taken=taken, diversity=diversity, units=self.units
+        )
+        return Neighbours(self.store, rows, similarities)
+
+    @cached_property
+    def _fitted(self) -> tuple[Scaling, FloatArray]:
+        if self._plain is not None:
+            return self._plain._fitted
+        if self._matrix is None:
+            return fit_units(self.store.blocks, len(self.store), self.weighting)
+        _, values = self._matrix
+        self._matrix = None
+        return fit_units(lambda: [values], len(values), self.weighting)
 
     @cached_property
     def _places(self) -> Int64Array:
@@ -189,8 +317,46 @@ class Space:
         return places
 
 
+def mean_direction(units: FloatArray) -> FloatArray:
+    """Return the mean of some units, brought to length 1: the songs between them all.
+
+    A song to look near, a seed, has length 1 before the mean is taken, so each counts the same.
+
+    Parameters
+    ----------
+    units : ndarray, shape (Q, W)
+        One or more; a vector of length 0 counts as one without a direction.
+
+    Returns
+    -------
+    direction : ndarray, shape (W,), float32
+        A single vector comes back as it is.
+
+    Raises
+    ------
+    InputError
+        If there is none, or if the seeds cancel each other out.
+
+    Examples
+    --------
+    >>> mean_direction(np.float32([[1, 0], [0, 1]])).round(3)
+    array([0.707, 0.707], dtype=float32)
+    """
+    if len(units) == 0:
+        raise InputError("no seed: name at least one song")
+    if len(units) == 1:
+        alone: FloatArray = units[0]
+        return alone
+    mean = units.astype(np.float64).mean(axis=0)
+    length = float(np.sqrt((mean * mean).sum()))
+    if length < OPPOSED:
+        raise InputError("the seeds are opposites of each other: nothing is near all of them")
+    direction: FloatArray = (mean / length).astype(np.float32)
+    return direction
+
+
 def open_space(
-    store: "VectorStore",
+    store: VectorStore,
     by: By,
     *,
     table: Path | None = None,
@@ -203,19 +369,29 @@ def open_space(
         if table is not None:
             raise InputError(f"by={by!r} reads the store alone, not {table}")
         if weights is None:
-            return Space(store, by, weighting=default_weighting(store.metadata, by))
-        return Space(store, by, weighting=statistics_weighting(weights, store.metadata))
+            return Space(store, by, weighting=Weighting.default(store.metadata, by))
+        return Space(store, by, weighting=Weighting.of_statistics(weights, store.metadata))
     if weights is not None:
         raise InputError(f"by={by!r} has no statistics to weigh")
     if table is None:
         raise InputError(f"by={by!r} needs a file: {TABLES[by]}")
     if by == "features":
-        rows, values = _features(store, table)
+        ids, values, extractor_id = read_features(table)
     else:
-        rows, values = _embeddings(store, table)
+        embeddings = EmbeddingTable.open(table, kind="songs")
+        ids, extractor_id = embeddings.id_array, embeddings.metadata.extractor_id
+        values = embeddings.embeddings
+    if extractor_id != store.metadata.extractor_id and (extractor_id or by == "features"):
+        raise SpecMismatchError(
+            f"{table} was made by extractor {extractor_id}, {store.path} by "
+            f"{store.metadata.extractor_id}: extract both in one run"
+        )
+    rows = IdMap(store.id_array).rows(ids)
+    places = np.flatnonzero(rows >= 0)
+    places = places[np.argsort(rows[places], kind="stable")]
     # Embeddings were learnt for the cosine as it is; features were not.
     weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
-    return Space(store, by, weighting=weighting, matrix=(rows, values))
+    return Space(store, by, weighting=weighting, matrix=(rows[places], values[places]))
 
 
 def read_features(path: str | Path) -> tuple[Any, FloatArray, str]:
@@ -247,18 +423,11 @@ def read_features(path: str | Path) -> tuple[Any, FloatArray, str]:
         raise InputError(f"{path}: has none of the columns {', '.join(FEATURE_COLUMNS)}")
     ids = file.read(["song_id"]).column("song_id").combine_chunks()
     check_ids(ids, path)
-    values = np.concatenate([_matrix(file, name) for name in names], axis=1)
+    values = np.concatenate([_lists(file, name) for name in names], axis=1)
     return ids, values, file.metadata.extractor_id
 
 
-def _features(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
-    ids, values, extractor_id = read_features(path)
-    _check_extractor(store, extractor_id, path)
-    places, rows = _common(store, ids)
-    return rows, values[places]
-
-
-def _matrix(file: Checked, name: str) -> FloatArray:
+def _lists(file: Checked, name: str) -> FloatArray:
     """Read a column of lists of one length: shape (m, D)."""
     column = file.read([name]).column(name)
     width = column.type.list_size
@@ -266,26 +435,9 @@ def _matrix(file: Checked, name: str) -> FloatArray:
     return np.concatenate([np.empty((0, width), np.float32), *chunks])
 
 
-def _embeddings(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
-    table = EmbeddingTable.open(path, kind="songs")
-    if table.metadata.extractor_id:
-        _check_extractor(store, table.metadata.extractor_id, path)
-    places, rows = _common(store, table.id_array)
-    return rows, table.embeddings[places]
-
-
-def _check_extractor(store: "VectorStore", extractor_id: str, path: Path) -> None:
-    if extractor_id != store.metadata.extractor_id:
-        raise SpecMismatchError(
-            f"{path} was made by extractor {extractor_id}, {store.path} by "
-            f"{store.metadata.extractor_id}: extract both in one run"
-        )
-
-
-def _common(store: "VectorStore", ids: object) -> tuple[Int64Array, Int64Array]:
-    """Return the rows of the ids that the store has, in `ids` and in the store, by the latter."""
-    found = pc.fill_null(pc.index_in(ids, value_set=store.id_array), -1).cast("int64")
-    rows = np.frombuffer(found.buffers()[1], np.int64, len(found), 8 * found.offset)
-    places = np.flatnonzero(rows >= 0)
-    places = places[np.argsort(rows[places], kind="stable")]
-    return places, rows[places]
+def _others(found: Found, own: Int64Array) -> Found:
+    """Take each query's own row off its list, and the last where there are one too many."""
+    is_own = found[0] == own[:, None]
+    order = np.argsort(is_own, axis=1, kind="stable")
+    rows, similarities = np.where(is_own, -1, found[0]), np.where(is_own, np.nan, found[1])
+    return np.take_along_axis(rows, order, 1), np.take_along_axis(similarities, order, 1)

@@ -34,8 +34,8 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.explain import Explanation
-    from audiorec.search.space import Space
-    from audiorec.types import FloatArray, Neighbour
+    from audiorec.search.space import Neighbour, Neighbours, Space
+    from audiorec.types import FloatArray
 
 COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
 DEFAULT_K = 10
@@ -127,32 +127,27 @@ def _search(
     allowed: Any,
     caps: list[Any],
     diversity: float,
-) -> "list[Neighbour]":
+) -> "Neighbours":
     import numpy as np
 
-    from audiorec.search.direction import mean_direction
-    from audiorec.search.diversify import select
-    from audiorec.search.similar import neighbours
+    from audiorec.search.space import mean_direction
 
-    direction = mean_direction(np.stack([seed.unit for seed in seeds]))[None]
-    rows, similarities = select(
-        lambda m: space.search(direction, m, allowed=allowed)[0],
+    direction = mean_direction(np.stack([seed.unit for seed in seeds]))
+    return space.choose(
+        direction,
         k,
+        allowed=allowed,
         limits=caps,
         taken=rows_of(seeds),
         diversity=diversity,
-        units=space.units,
     )
-    return neighbours(space.store, rows, similarities)
 
 
-def _reasons(
-    space: "Space", seeds: Sequence[Seed], found: "list[Neighbour]"
-) -> "list[Explanation]":
+def _reasons(space: "Space", seeds: Sequence[Seed], found: "Neighbours") -> "list[Explanation]":
     import numpy as np
 
-    from audiorec.search.direction import mean_direction
     from audiorec.search.explain import explain
+    from audiorec.search.space import mean_direction
 
     store = space.store
     direction = mean_direction(np.stack([seed.unit for seed in seeds]))
@@ -173,9 +168,7 @@ def _reasons(
     ]
 
 
-def _print(
-    seeds: Sequence[Seed], found: "list[Neighbour]", reasons: "list[Explanation] | None"
-) -> None:
+def _print(seeds: Sequence[Seed], found: "Neighbours", reasons: "list[Explanation] | None") -> None:
     """Print a table; reasons are a column for a pipe, and lines of their own for a person."""
     beside = None if sys.stdout.isatty() else reasons
     columns = COLUMNS if beside is None else (*COLUMNS, "why")
@@ -214,7 +207,7 @@ def _say_shortage(found: int, k: int, others: int) -> None:
 def _document(
     space: "Space",
     seeds: Sequence[Seed],
-    found: "list[Neighbour]",
+    found: "Neighbours",
     reasons: "list[Explanation] | None",
 ) -> dict[str, Any]:
     fields = ("uri", "artist", "title", "album", "duration_s", "status")

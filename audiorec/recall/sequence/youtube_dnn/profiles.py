@@ -19,7 +19,7 @@ import pyarrow.csv
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import check_csv_header, input_errors, read_parquet
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, IdMap
 
 USER_ID = "user_id"
 MIN_COUNT = 5  # users that share a value before it has a column of its own
@@ -50,13 +50,11 @@ class Profiles:
 
     def for_users(self, user_ids: Sequence[str]) -> "Profiles":
         """Return the rows of these users, in this order; nothing is known of strangers."""
-        places = {name: i for i, name in enumerate(self.user_ids)}
-        rows = [places.get(name, -1) for name in user_ids]
-        at = np.asarray(rows, np.int64)
+        at = IdMap(self.user_ids).rows(user_ids)
         return Profiles(
             tuple(user_ids),
             {
-                name: [values[i] if i >= 0 else None for i in rows]
+                name: [values[i] if i >= 0 else None for i in at]
                 for name, values in self.categories.items()
             },
             {

@@ -61,7 +61,7 @@ def retrieval(series: list[FloatArray], hop: int, metadata: StoreMetadata) -> di
     """Return recall@1 of the own song, and the part of ten neighbours that stay."""
     full = np.stack([summarize(s) for s in series])
     thin = np.stack([summarize(s[:: hop // SEGMENT_S]) for s in series])
-    scaling, units = fit_units(lambda: [full], len(full), Weighting.default(metadata))
+    scaling, units = fit_units(lambda: [full], len(full), Weighting.of_store(metadata))
     near_full, near_thin = (scaling.prepare(v) @ units.T for v in (full, thin))
     own = near_thin.argmax(axis=1) == np.arange(len(series))
     kept = []

@@ -271,7 +271,7 @@ def build_index(
     if len(store) == 0:
         raise InputError(f"{store.path}: no songs to index")
     out = index_path(store.path) if out is None else out
-    scaling, units = fit_units(store.blocks, len(store), Weighting.default(store.metadata))
+    scaling, units = fit_units(store.blocks, len(store), Weighting.of_store(store.metadata))
     faiss = import_faiss()
     index, parameters = _made(faiss, units, kind)
     with replaced(out) as temporary:
@@ -363,7 +363,7 @@ def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
     """Return why an index cannot be used for a store, empty if it can; faiss is not needed."""
     if info.extractor_id != store.metadata.extractor_id:
         return f"of another extractor than {store.path.name}"
-    if stale := _stale(store, info, Weighting.default(store.metadata)):
+    if stale := _stale(store, info, Weighting.of_store(store.metadata)):
         return stale
     try:
         same = sha256_of(path) == info.sha256

@@ -95,8 +95,12 @@ class Weighting:
         )
 
     @classmethod
-    def of_statistics(cls, weights: Sequence[float], metadata: StoreMetadata) -> "Weighting":
-        """Return one weight per statistic, repeated over all classes of a store's vectors.
+    def of_store(
+        cls, metadata: StoreMetadata, by: By = "vector", weights: Sequence[float] | None = None
+    ) -> "Weighting":
+        """Return how the vectors of a store are compared: a weight per statistic, for all classes.
+
+        By default those of ``by="vector"`` or ``by="mean"``.
 
         Raises
         ------
@@ -104,6 +108,8 @@ class Weighting:
             If there are not as many weights as statistics.
         """
         names, n_classes = metadata.statistics, len(metadata.classes)
+        if weights is None:
+            weights = [WEIGHTS_BY[by].get(name, 0.0) for name in names]
         if len(weights) != len(names):
             raise ShapeError(
                 f"expected {len(names)} weights, one per statistic, got {len(weights)}"
@@ -112,12 +118,6 @@ class Weighting:
             weights=np.tile(np.asarray(weights, np.float64), n_classes),
             log_odds=np.tile([name in LOG_ODDS for name in names], n_classes),
         )
-
-    @classmethod
-    def default(cls, metadata: StoreMetadata, by: By = "vector") -> "Weighting":
-        """Return the weights of ``by="vector"`` or ``by="mean"`` for a store's vectors."""
-        weights = [WEIGHTS_BY[by].get(name, 0.0) for name in metadata.statistics]
-        return cls.of_statistics(weights, metadata)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -22,6 +22,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
 from audiorec.files.arrow import floats, integers
 from audiorec.search.diversify import Limit, select
+from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
 from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting, fit_units
 from audiorec.search.topk import Found, nearest
@@ -299,6 +300,12 @@ class Space:
         )
         return Neighbours(self.store, rows, similarities)
 
+    def why(self, unit: FloatArray, vector: FloatArray, found: Neighbours) -> list[Explanation]:
+        """Take the similarities of songs to one query apart, its unit (W,) and vector (V,)."""
+        made: dict[str, Any] = {"scaling": self.scaling, "metadata": self.store.metadata}
+        both = zip(self.units(found.rows), self.store.read_rows(found.rows), strict=True)
+        return [explain(unit, own, query=vector, song=song, **made) for own, song in both]
+
     @cached_property
     def _fitted(self) -> tuple[Scaling, FloatArray]:
         if self._plain is not None:
@@ -368,30 +375,33 @@ def open_space(
     if by in WEIGHTS_BY:
         if table is not None:
             raise InputError(f"by={by!r} reads the store alone, not {table}")
-        if weights is None:
-            return Space(store, by, weighting=Weighting.default(store.metadata, by))
-        return Space(store, by, weighting=Weighting.of_statistics(weights, store.metadata))
+        return Space(store, by, weighting=Weighting.of_store(store.metadata, by, weights))
     if weights is not None:
         raise InputError(f"by={by!r} has no statistics to weigh")
     if table is None:
         raise InputError(f"by={by!r} needs a file: {TABLES[by]}")
+    rows, values = _table(store, by, table)
+    # Embeddings were learnt for the cosine as it is; features were not.
+    weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
+    return Space(store, by, weighting=weighting, matrix=(rows, values))
+
+
+def _table(store: VectorStore, by: By, path: Path) -> tuple[Int64Array, FloatArray]:
+    """Read a second file: rows of the store that it has, and their numbers."""
     if by == "features":
-        ids, values, extractor_id = read_features(table)
+        ids, values, extractor_id = read_features(path)
     else:
-        embeddings = EmbeddingTable.open(table, kind="songs")
-        ids, extractor_id = embeddings.id_array, embeddings.metadata.extractor_id
-        values = embeddings.embeddings
+        table = EmbeddingTable.open(path, kind="songs")
+        ids, values, extractor_id = table.id_array, table.embeddings, table.metadata.extractor_id
     if extractor_id != store.metadata.extractor_id and (extractor_id or by == "features"):
         raise SpecMismatchError(
-            f"{table} was made by extractor {extractor_id}, {store.path} by "
+            f"{path} was made by extractor {extractor_id}, {store.path} by "
             f"{store.metadata.extractor_id}: extract both in one run"
         )
     rows = IdMap(store.id_array).rows(ids)
     places = np.flatnonzero(rows >= 0)
     places = places[np.argsort(rows[places], kind="stable")]
-    # Embeddings were learnt for the cosine as it is; features were not.
-    weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
-    return Space(store, by, weighting=weighting, matrix=(rows[places], values[places]))
+    return rows[places], values[places]
 
 
 def read_features(path: str | Path) -> tuple[Any, FloatArray, str]:

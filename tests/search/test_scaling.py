@@ -174,10 +174,10 @@ def test_units_of_blocks_are_the_same(songs):
 def test_weights_are_repeated_over_the_classes(metadata):
     expected = [1, 2, 3, 4, 5, 6] * 3
     np.testing.assert_array_equal(
-        Weighting.of_statistics([1, 2, 3, 4, 5, 6], metadata).weights, expected
+        Weighting.of_store(metadata, weights=[1, 2, 3, 4, 5, 6]).weights, expected
     )
     with pytest.raises(ShapeError, match="expected 6 weights, one per statistic, got 3"):
-        Weighting.of_statistics([1, 2, 3], metadata)
+        Weighting.of_store(metadata, weights=[1, 2, 3])
 
 
 def test_default_weights_know_every_statistic():
@@ -186,10 +186,10 @@ def test_default_weights_know_every_statistic():
 
 
 def test_default_takes_log_odds_of_max_and_min_and_the_mean_as_it_is(metadata):
-    asked = Weighting.default(metadata)
+    asked = Weighting.of_store(metadata)
     assert asked.weights.tolist() == [0.75, 0.75, 1, 0, 0, 0] * 3
     assert asked.log_odds.tolist() == [True, True, False, False, False, False] * 3
-    assert Weighting.default(metadata, "mean").weights.tolist() == [0, 0, 1, 0, 0, 0] * 3
+    assert Weighting.of_store(metadata, "mean").weights.tolist() == [0, 0, 1, 0, 0, 0] * 3
 
 
 @pytest.mark.parametrize("weights", [[0.0, 0], [1, -1], [1, np.nan]])

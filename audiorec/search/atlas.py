@@ -43,21 +43,10 @@ _LIBRARIES = {"tsne": ("sklearn.manifold", "plot"), "umap": ("umap", "map")}
 
 
 def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 0) -> Any:
-    """Return the map of a store.
+    """Return the map of a store, one row a song in its order.
 
-    Parameters
-    ----------
-    store : VectorStore
-    projection : {"pca", "tsne", "umap"}
-        See `project`.
-    seed : int
-
-    Returns
-    -------
-    table : pyarrow.Table
-        One row a song in the order of the store: ``song_id``, ``x``, ``y``, ``title`` (the
-        file's name where there is none), ``artist``, ``album``, a column for each head,
-        ``duration_s``, ``audio`` (the path of the file).
+    Columns: ``song_id``, ``x``, ``y``, ``title`` (the file's name where there is none),
+    ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (the path of the file).
 
     Raises
     ------
@@ -112,22 +101,11 @@ def write_atlas(
 
 
 def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> FloatArray:
-    """Place points on a plane.
+    """Place units (n, W) on a plane: shape (n, 2), float32, around 0.
 
-    Parameters
-    ----------
-    units : ndarray, shape (n, W), float32
-        Finite.
-    kind : {"pca", "tsne", "umap"}
-        Fewer than five points are placed by PCA in any case.
-    seed : int
-        For t-SNE and UMAP; PCA has no chance in it.
-
-    Returns
-    -------
-    places : ndarray, shape (n, 2), float32
-        Around 0. PCA's first axis has the most variance, and each axis points to where the
-        column that counts most for it grows, so that it does not flip.
+    PCA's first axis has the most variance, and each axis points to where the column that counts
+    most for it grows, so that it does not flip; `seed` is for t-SNE and UMAP. Fewer than five
+    points are placed by PCA in any case.
 
     Raises
     ------

@@ -113,26 +113,14 @@ def parse_conditions(text: str) -> tuple[Condition, ...]:
 
 
 def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
-    """Return which songs meet all conditions.
+    """Return which songs meet all conditions: shape (n,), bool; all of them without any.
 
-    Parameters
-    ----------
-    store : VectorStore
-    conditions : sequence of Condition
-
-    Returns
-    -------
-    mask : ndarray, shape (n,), bool
-        All true without conditions.
+    A song without an artist tag is by no artist, so it meets ``artist!=Abba``.
 
     Raises
     ------
     InputError
         If a name, class, status or number is none; lists what there is.
-
-    Notes
-    -----
-    A song without an artist tag is by no artist, so it meets ``artist!=Abba``.
 
     Examples
     --------
@@ -150,21 +138,11 @@ def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
 
 
 def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[BoolArray, tuple[str, ...]]:
-    """Return which songs are left out by any of some patterns.
+    """Return which songs are left out (n,), bool, and the patterns that no id fits.
 
-    Parameters
-    ----------
-    store : VectorStore
-    patterns : collection of str
-        An id; a folder, which ends in ``/``; a glob with ``*``, ``?`` or ``[``, which must fit
-        the whole id; or else a part of ids. Upper and lower case are the same, except that an
-        id that is there exactly stands for itself alone.
-
-    Returns
-    -------
-    mask : ndarray, shape (n,), bool
-    idle : tuple of str
-        Patterns that no id fits.
+    A pattern is an id; a folder, which ends in ``/``; a glob with ``*``, ``?`` or ``[``, which
+    must fit the whole id; or else a part of ids. Upper and lower case are the same, except that
+    an id that is there exactly stands for itself alone.
     """
     mask = np.zeros(len(store), np.bool_)
     lowered = [song_id.casefold() for song_id in store.ids] if patterns else []
@@ -211,20 +189,10 @@ def class_number(store: VectorStore, name: str) -> int:
 
 
 def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
-    """Give each different text of one column a number.
+    """Give each different text of one column a number: codes (n,), int32, and the texts.
 
-    Parameters
-    ----------
-    store : VectorStore
-    column : str
-        A column of texts, for example ``artist``.
-
-    Returns
-    -------
-    codes : ndarray, shape (n,), int32
-        Index into `texts`; `UNKNOWN` where the row has none.
-    texts : list of str
-        Each text once, as it stands in the store.
+    A code is the place of the row's text, as it stands in the store; `UNKNOWN` where it has none.
+    Artists, albums and hashes of a million songs are compared as integers that way.
 
     Examples
     --------
@@ -240,13 +208,7 @@ def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
 
 
 def name_codes(store: VectorStore, column: str) -> Int32Array:
-    """Give each different name of one column a number, whatever its case and spaces.
-
-    Returns
-    -------
-    codes : ndarray, shape (n,), int32
-        Equal for ``ABBA`` and ``abba ``; `UNKNOWN` for a row without a name.
-    """
+    """Give each different name of one column a number, as `plain_name` compares: (n,), int32."""
     codes, texts = text_codes(store, column)
     return name_numbers([*texts, None]).astype(np.int32)[codes]
 

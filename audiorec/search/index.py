@@ -65,15 +65,9 @@ QUERIES = 256  # that go to the index's process at once
 class Index:
     """An index that belongs to its store as it is now.
 
-    Use `Library.space`, which finds it. The index only proposes songs: what it found is
-    compared by the vectors of the store, and an index whose vectors are others is given up.
-
-    Attributes
-    ----------
-    info : IndexInfo
-    scaling : Scaling
-    failure : str
-        Why it is used no longer; empty while it is.
+    It only proposes songs: what it found is compared by the vectors of the store, and an index
+    whose vectors are others is given up. `failure` says why it is used no longer, and is empty
+    while it is.
     """
 
     def __init__(
@@ -96,19 +90,10 @@ class Index:
         allowed: BoolArray | None = None,
         ranks: Int64Array | None = None,
     ) -> Found | None:
-        """Return the `k` most similar rows of each query; as `nearest`.
+        """Return the `k` most similar rows of each query, as `nearest`.
 
-        Returns
-        -------
-        found : (rows, similarities), or None
-            None where the index cannot fill the list, and all songs have to be compared:
-            few songs are allowed, the walk ended early, or the index turned out to be
-            damaged.
-
-        Raises
-        ------
-        InputError
-            If `k` is below 1.
+        None where the index cannot fill the list, and all songs have to be compared: few songs are
+        allowed, the walk ended early, or the index turned out to be damaged.
         """
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
@@ -197,13 +182,7 @@ class Index:
 
 
 class StoreUnits:
-    """The units of a store's songs: of a row group when one of them is first asked for, and kept.
-
-    Parameters
-    ----------
-    store : VectorStore
-    scaling : Scaling
-    """
+    """The units of a store's songs; a row group's are kept from when one of them is asked for."""
 
     def __init__(self, store: VectorStore, scaling: Scaling) -> None:
         self._store, self._scaling = store, scaling
@@ -242,7 +221,7 @@ class _TooFewError(Exception):
 def build_index(
     store: VectorStore, out: Path | None = None, *, kind: IndexKind = "ivf"
 ) -> IndexInfo:
-    """Build an index of a store's vectors under the default weights.
+    """Build an index of a store's vectors under the default weights, and return its sidecar.
 
     Parameters
     ----------
@@ -253,11 +232,6 @@ def build_index(
     kind : {"flat", "hnsw", "ivf"}
         All songs compared (exact); a graph (quick to search, slow to build); lists of near
         songs (quick to build).
-
-    Returns
-    -------
-    info : IndexInfo
-        As written.
 
     Raises
     ------
@@ -299,12 +273,7 @@ def build_index(
 def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) -> Index:
     """Open an index in a process of its own, if it is the one that the sidecar means.
 
-    Parameters
-    ----------
-    path : Path
-    info : IndexInfo
-    store : VectorStore, optional
-        What the index is of; its vectors are compared with those of the store.
+    With a store its vectors are compared with those of the store.
 
     Raises
     ------

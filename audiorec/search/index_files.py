@@ -139,20 +139,10 @@ def sha256_of(path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an index is asked.
+    """What an index is asked: `fetch` neighbours of each of `units`, or the vectors of `rows`.
 
-    Attributes
-    ----------
-    units : ndarray, shape (Q, W), float32
-        Songs whose neighbours are wanted; none where `rows` are asked for.
-    fetch : int
-        How many of each.
-    allowed : ndarray, shape (ceil(n / 8),), uint8, optional
-        Rows that may be found, a bit each.
-    effort : mapping of str to int
-        faiss' own parameters: ``efSearch`` or ``nprobe``.
-    rows : ndarray, shape (m,), int64, optional
-        Songs whose vectors are wanted instead.
+    `allowed` has a bit for each row that may be found, shape (ceil(n / 8),); `effort` holds
+    faiss' own parameters: ``efSearch`` or ``nprobe``.
     """
 
     units: FloatArray
@@ -228,13 +218,7 @@ def in_own_process(
 def handler(path: str, sha256: str, shape: tuple[int, int], kind: str) -> Callable[[Query], Any]:
     """Return what answers queries in a process of its own; faiss' file is read at the first.
 
-    Parameters
-    ----------
-    path, sha256 : str
-        The file, and what it must be.
-    shape : (int, int)
-        Songs, and numbers of each.
-    kind : {"flat", "hnsw", "ivf"}
+    It must have this sha256 and hold `shape` = (songs, numbers of each).
     """
     kept: list[Searcher] = []
 

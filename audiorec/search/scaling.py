@@ -57,19 +57,12 @@ class Weighting:
     Attributes
     ----------
     weights : ndarray, shape (V,), float64
-        Not negative; columns of weight 0 are left out.
+        Not negative, one above 0; columns of weight 0 are left out.
     log_odds : ndarray, shape (V,), bool
         Columns that hold probabilities and enter as ``log(p / (1 - p))``.
     standardise : bool
         Bring each column to mean 0 and standard deviation 1 over all songs. Without it
         columns enter as they are, as embeddings do that were learnt for the cosine.
-
-    Raises
-    ------
-    ShapeError
-        If the two arrays differ in shape.
-    InputError
-        If a weight is negative or not finite, or none is above 0.
     """
 
     weights: Float64Array
@@ -101,11 +94,6 @@ class Weighting:
         """Return how the vectors of a store are compared: a weight per statistic, for all classes.
 
         By default those of ``by="vector"`` or ``by="mean"``.
-
-        Raises
-        ------
-        ShapeError
-            If there are not as many weights as statistics.
         """
         names, n_classes = metadata.statistics, len(metadata.classes)
         if weights is None:
@@ -143,16 +131,9 @@ class Scaling:
     spread: Float64Array
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
-        """Take log-odds, standardise, weight and bring to length 1.
+        """Take log-odds of vectors (Q, V), standardise, weight, bring to length 1: (Q, W), float32.
 
-        Parameters
-        ----------
-        vectors : ndarray, shape (Q, V)
-
-        Returns
-        -------
-        units : ndarray, shape (Q, W), float32
-            Of length 1, or 0 for a vector that is average in everything.
+        A vector that is average in everything becomes 0.
 
         Raises
         ------
@@ -227,13 +208,7 @@ def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling,
 
 
 def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
-    """Learn centre and spread of each column, in one pass over blocks of shape (rows, V).
-
-    Raises
-    ------
-    ShapeError
-        If the blocks have another width than the weights.
-    """
+    """Learn centre and spread of each column, in one pass over blocks of shape (rows, V)."""
     width = len(weighting.weights)
     columns = np.flatnonzero(weighting.weights)
     log_odds = weighting.log_odds[columns]

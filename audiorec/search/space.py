@@ -202,13 +202,9 @@ class Space:
         return self.matrix[place]
 
     def units_by_row(self) -> tuple[FloatArray, BoolArray]:
-        """Return the units of all songs of the store, and which of them the space has.
+        """Return the units of all songs of the store (n, W), and which of them the space has (n,).
 
-        Returns
-        -------
-        units : ndarray, shape (n, W), float32
-            By row of the store; zeros for a song that the space does not have.
-        there : ndarray, shape (n,), bool
+        They are zeros for a song that it does not have.
         """
         there = self._places >= 0
         if there.all():
@@ -325,19 +321,10 @@ class Space:
 
 
 def mean_direction(units: FloatArray) -> FloatArray:
-    """Return the mean of some units, brought to length 1: the songs between them all.
+    """Return the mean of some units (Q, W), brought to length 1: the songs between them all.
 
     A song to look near, a seed, has length 1 before the mean is taken, so each counts the same.
-
-    Parameters
-    ----------
-    units : ndarray, shape (Q, W)
-        One or more; a vector of length 0 counts as one without a direction.
-
-    Returns
-    -------
-    direction : ndarray, shape (W,), float32
-        A single vector comes back as it is.
+    A single one comes back as it is; one of length 0 counts as one without a direction.
 
     Raises
     ------
@@ -405,19 +392,9 @@ def _table(store: VectorStore, by: By, path: Path) -> tuple[Int64Array, FloatArr
 
 
 def read_features(path: str | Path) -> tuple[Any, FloatArray, str]:
-    """Read what ``by="features"`` compares: every song's mean features.
+    """Read what ``by="features"`` compares: ids, mean features (m, D), and the extractor.
 
-    Parameters
-    ----------
-    path : path
-        ``features.parquet``.
-
-    Returns
-    -------
-    ids : pyarrow.StringArray
-    values : ndarray, shape (m, D), float32
-        `FEATURE_COLUMNS` side by side, those that the file has.
-    extractor_id : str
+    The features are the `FEATURE_COLUMNS` that the file has, side by side.
 
     Raises
     ------

@@ -198,11 +198,11 @@ class Pairs:
 
     Attributes
     ----------
-    user, song : ndarray, shape (E,), int32
+    user, song : ndarray, shape (P,), int32
         Numbers of rows in the tables of ids that go with the pairs.
-    weight : ndarray, shape (E,), float32
+    weight : ndarray, shape (P,), float32
         How much the pair counts, above 0.
-    time : ndarray, shape (E,), float64
+    time : ndarray, shape (P,), float64
         When the pair last happened, in seconds since 1970; NaN where unknown.
     """
 
@@ -214,7 +214,7 @@ class Pairs:
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.user, self.song, self.weight, self.time)}
         if shapes != {(len(self.user),)}:
-            raise ShapeError(f"pairs must have one shape (E,), got {sorted(shapes)}")
+            raise ShapeError(f"pairs must have one shape (P,), got {sorted(shapes)}")
 
     def __len__(self) -> int:
         return len(self.user)

@@ -68,7 +68,7 @@ class Library(VectorStore):
             `table` holds.
         table : path, optional
             ``features.parquet`` or ``embeddings.parquet``.
-        weights : sequence of float, length S, optional
+        weights : sequence of float, optional
             One weight per statistic instead of the default; see `space`.
 
         Returns
@@ -126,7 +126,7 @@ class Library(VectorStore):
         by : {"vector", "mean", "features", "embedding"}
         table : path, optional
             ``features.parquet`` or ``embeddings.parquet`` for the last two.
-        weights : sequence of float, length S, optional
+        weights : sequence of float, optional
             One weight per statistic instead of the default, in the order of
             ``metadata.statistics``.
         use_index : bool

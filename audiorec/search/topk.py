@@ -1,6 +1,6 @@
 """The k nearest of millions: blocked matrix products, and a running threshold per query.
 
-    queries (Q, D), items (N, D)  ──top_k────▶  indices (Q, k), similarities (Q, k), float32
+    queries (Q, D), items (n, D)  ──top_k────▶  indices (Q, k), similarities (Q, k), float32
     queries (Q, W), units (n, W)  ──nearest──▶  the same in float64, equals in a stated order
 
 The full matrix of similarities never exists. Queries and items meet in blocks that fit the
@@ -70,7 +70,7 @@ class ItemLists:
     ----------
     starts : ndarray, shape (Q + 1,), int64
         Where each list starts in `items`; the last is its length.
-    items : ndarray, shape (E,), int64
+    items : ndarray, shape (P,), int64
         In any order within a list; a repeated number counts once.
     """
 
@@ -134,7 +134,7 @@ def top_k(
     Parameters
     ----------
     queries : ndarray, shape (Q, D), float32
-    items : ndarray, shape (N, D), float32
+    items : ndarray, shape (n, D), float32
         May be a memory map: it is read block by block, once for every block of queries.
     k : int
         At least 1; where fewer items are allowed, the rest of a row is -1 and NaN.
@@ -142,7 +142,7 @@ def top_k(
         Items that must not come back, a list a query.
     minimum : float
         Items whose similarity is below it do not come back.
-    item_minimum : ndarray, shape (N,), float32, optional
+    item_minimum : ndarray, shape (n,), float32, optional
         The same, with a bound of its own for each item; ``inf`` takes an item out.
     query_block, item_block : int
         Rows that meet at a time. They change speed and memory, and similarities by no more
@@ -421,7 +421,7 @@ def _check(
 ) -> None:
     if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
         raise ShapeError(
-            f"queries (Q, D) and items (N, D) expected, got {queries.shape} and {items.shape}"
+            f"queries (Q, D) and items (n, D) expected, got {queries.shape} and {items.shape}"
         )
     if min(k, query_block, item_block) < 1:
         raise InputError(

@@ -152,7 +152,7 @@ class FeatureFile:
 
 
 def _unfolded(column: pa.ChunkedArray) -> tuple[FloatArray, Int64Array]:
-    """Return a column of series as one array (N, D), and the segments of each song (n,)."""
+    """Return a column of series as one array (m, D), and the segments of each song (n,)."""
     blocks, counts = [], []
     for chunk in column.chunks:
         flat = chunk.flatten()

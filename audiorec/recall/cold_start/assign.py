@@ -76,8 +76,8 @@ class Shown:
 
     Attributes
     ----------
-    song, user : ndarray, shape (E,), int32
-    similarity : ndarray, shape (E,), float32
+    song, user : ndarray, shape (P,), int32
+    similarity : ndarray, shape (P,), float32
     """
 
     song: Int32Array

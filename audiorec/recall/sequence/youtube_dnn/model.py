@@ -3,7 +3,7 @@
     history ─▶ weighted mean of song vectors (V) ─┐
             ─▶ weighted mean of id embeddings (I) ─┼─▶ dense layers, ReLU ─▶ (E,), length 1
             ─▶ how many songs, and whether any     │
-    profile ─▶ demographics (P) ───────────────────┘
+    profile ─▶ demographics (A) ───────────────────┘
 
 It is numpy alone: torch is needed to train one (`trainer`), not to use it. The song
 side of the training, one unit vector a song, stays in the model: where a song is warm its
@@ -213,7 +213,7 @@ class UsersModel:
     def embed_histories(
         self, past: Histories, catalogue: Catalogue, demographics: FloatArray
     ) -> UserEmbeddings:
-        """Embed lists of songs with encoded demographics, (n, P) float32."""
+        """Embed lists of songs with encoded demographics, (n, A) float32."""
         by_vector, by_id, history = split_history(past, catalogue, with_ids=self._with_ids)
         columns = [
             mean_inputs(by_vector, catalogue.inputs),

@@ -1,6 +1,6 @@
 """Demographics: a table of what is known of users, as numbers that a network reads.
 
-    profiles.csv ──read_profiles──▶ columns ──Encoder.fit──▶ Encoder ──encode──▶ (U, P)
+    profiles.csv ──read_profiles──▶ columns ──Encoder.fit──▶ Encoder ──encode──▶ (U, A)
 
 Text and yes/no columns are categories: one column of the result for each frequent value, one
 for all others, one for "not known". Numbers are standardised over the users that were
@@ -136,7 +136,7 @@ class Encoder:
         return tuple(names)
 
     def encode(self, profiles: Profiles) -> FloatArray:
-        """Encode users: shape (U, P), float32.
+        """Encode users: shape (U, A), float32.
 
         A column that `profiles` lacks counts as "not known"; one that the encoder does not
         know is passed over.

@@ -4,9 +4,11 @@ A class stands here only if two values must travel together: scores and their ti
 song's similarity and its id, the samples' origin and its status.
 """
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import unicodedata
+from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -114,22 +116,80 @@ class ScoreSeries:
         return len(self.scores)
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbour:
-    """One song of a list of similar songs.
+def strings(texts: Any) -> Any:
+    """Return a `pyarrow.StringArray` of a collection of str; one that is there comes back.
+
+    Examples
+    --------
+    >>> strings(["song", "", "été"]).to_pylist()
+    ['song', '', 'été']
+    """
+    import pyarrow as pa
+
+    if isinstance(texts, pa.Array):
+        return texts
+    # Without `pyarrow.array`, which imports pandas where it is installed.
+    encoded = [text.encode() for text in texts]
+    offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32, len(encoded) + 1)
+    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class IdMap:
+    """External ids, and the rows that they stand for.
 
     Attributes
     ----------
-    song_id : str
-    similarity : float
-        Cosine of the weighted vectors, from -1 to 1.
-    row : mapping
-        The song's other columns in the store, without the vector.
+    ids : pyarrow.StringArray, or sequence of str
+        Each once; the first is row 0.
     """
 
-    song_id: str
-    similarity: float
-    row: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    ids: Any
+
+    def rows(self, names: Any) -> Int64Array:
+        """Return the row of each name, an Arrow array or a collection of str: -1 where unknown.
+
+        Examples
+        --------
+        >>> IdMap(("a", "b")).rows(["b", "x", "a"])
+        array([ 1, -1,  0])
+        """
+        from pyarrow import compute
+
+        found = compute.index_in(strings(names), value_set=strings(self.ids))
+        rows = np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset)
+        # Not by `fill_null`, which imports pandas where it is installed.
+        known = found.is_valid().cast("uint8")
+        there = np.frombuffer(known.buffers()[1], np.uint8, len(known), known.offset)
+        return np.where(there, rows, -1).astype(np.int64)
+
+
+def plain_name(name: str | None) -> str:
+    r"""Return a name as it is compared; songs are of one artist if the names' plain forms agree.
+
+    Case, blanks and Unicode's several forms of one letter do not count; accents and signs do
+    (docs/decisions/0025-same-artist.md). Without a name it is empty, and that is nobody.
+
+    Examples
+    --------
+    >>> plain_name("  The  BEATLES "), plain_name("Bjo\u0308rk"), plain_name(None)
+    ('the beatles', 'björk', '')
+    """
+    folded = unicodedata.normalize("NFKC", name or "").casefold()
+    return " ".join(unicodedata.normalize("NFKC", folded).split())
+
+
+def name_numbers(names: Iterable[str | None]) -> Int64Array:
+    """Give names numbers, equal where the plain names are: shape (n,), -1 where there is none.
+
+    Examples
+    --------
+    >>> name_numbers(["Ayla", None, "bob", "Ayla ", ""]).tolist()
+    [0, -1, 1, 0, -1]
+    """
+    numbers: dict[str, int] = {"": -1}
+    return np.array([numbers.setdefault(plain_name(n), len(numbers) - 1) for n in names], np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +198,11 @@ class Pairs:
 
     Attributes
     ----------
-    user, song : ndarray, shape (E,), int32
+    user, song : ndarray, shape (P,), int32
         Numbers of rows in the tables of ids that go with the pairs.
-    weight : ndarray, shape (E,), float32
+    weight : ndarray, shape (P,), float32
         How much the pair counts, above 0.
-    time : ndarray, shape (E,), float64
+    time : ndarray, shape (P,), float64
         When the pair last happened, in seconds since 1970; NaN where unknown.
     """
 
@@ -154,7 +214,7 @@ class Pairs:
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.user, self.song, self.weight, self.time)}
         if shapes != {(len(self.user),)}:
-            raise ShapeError(f"pairs must have one shape (E,), got {sorted(shapes)}")
+            raise ShapeError(f"pairs must have one shape (P,), got {sorted(shapes)}")
 
     def __len__(self) -> int:
         return len(self.user)

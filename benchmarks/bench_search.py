@@ -59,19 +59,18 @@ store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 from audiorec.search.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 space = store.space('vector', use_index=False)
-similarity, line['prepare_cpu_s'] = cpu(lambda: space.similarity)
+units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
 ids = some(store)
-units = similarity.units
 for song in ids[:3]:
     row = store.row_number(song)
     query = units[row].astype(np.float64)
     blocks = (units[i : i + 8192] for i in range(0, len(units), 8192))
     plain = np.concatenate([(block * query).sum(axis=1) for block in blocks])
-    rows, values = space.search(units[[row]], 11)[0]
-    np.testing.assert_allclose(values, np.sort(plain)[::-1][:11], atol=1e-12)
-    np.testing.assert_allclose(values, plain[rows], atol=1e-12)
+    found = space.search(units[[row]], 11)[0]
+    np.testing.assert_allclose(found.similarities, np.sort(plain)[::-1][:11], atol=1e-12)
+    np.testing.assert_allclose(found.similarities, plain[found.rows], atol=1e-12)
 asked = iter(ids)
-_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(asked), 10), 20)
+_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(asked), 10).songs, 20)
 _, line['search_cpu_s'] = cpu(lambda: space.search(units[[7]], 10), 10)
 allowed = np.random.default_rng(2).random(len(store)) < 0.1
 _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[[7]], 10, allowed=allowed), 5)
@@ -81,9 +80,9 @@ line['width'] = units.shape[1]
 from audiorec.search.library import Library
 store = Library.open(path)
 space = store.space('vector', weights=[1, 1, 1, 1, 1, 1])
-similarity, line['prepare_cpu_s'] = cpu(lambda: space.similarity)
-_, line['search_cpu_s'] = cpu(lambda: space.search(similarity.units[[5]], 10), 10)
-line['width'] = similarity.units.shape[1]
+units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
+_, line['search_cpu_s'] = cpu(lambda: space.search(units[[5]], 10), 10)
+line['width'] = units.shape[1]
 """,
     "similar, fresh index": """
 from audiorec.search.library import Library
@@ -93,7 +92,7 @@ assert space.index is not None, space.note
 line['kind'], line['recall_at_10'] = space.index.info.kind, round(space.index.info.recall_at_10, 4)
 line['index_mb'] = round(path.with_suffix('.faiss').stat().st_size / 1e6)
 ids = iter(some(store))
-_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(ids), 10), 20)
+_, line['similar_cpu_s'] = cpu(lambda: store.similar(next(ids), 10).songs, 20)
 units = space.prepare(store.read_rows(list(range(0, len(store), len(store) // 50))))
 _, line['search_cpu_s'] = cpu(lambda: space.search(units[:1], 10), 20)
 allowed = np.random.default_rng(2).random(len(store)) < 0.1
@@ -122,7 +121,7 @@ FAISS_PAIRS = """
 import faiss
 from audiorec.search.library import Library
 from audiorec.search.index import _made
-units = Library.open(path).similarity().units
+units = Library.open(path).space('vector', use_index=False).matrix
 (index, line['parameters']), line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
 if sys.argv[2] == 'hnsw': index.hnsw.efSearch = 64
 if sys.argv[2] == 'ivf': index.nprobe = 32

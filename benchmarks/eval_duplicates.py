@@ -77,7 +77,7 @@ def judge(store: Library, series: Sequence[SeriesFile]) -> dict[str, object]:
 
 def margins(store: Library, file: SeriesFile) -> dict[str, float]:
     """Return the mismatches of true pairs and of the other candidates that lie nearest."""
-    songs = duplicates._Songs(store)
+    songs = duplicates._Audio(store)
     candidates = duplicates._candidates(songs)
     parts = [song_id.partition("/")[2] for song_id in store.ids]
     true, other = [], []

@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 from head_gtzan import load_taggrams
 from head_yardstick import train_genres
 
-from audiorec.search.similar import Similarity, default_weighting
+from audiorec.search.scaling import Weighting, fit_units
 from audiorec.store.schema import METADATA_KEY, StoreMetadata
 from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import backbone_weights
@@ -61,9 +61,8 @@ def retrieval(series: list[FloatArray], hop: int, metadata: StoreMetadata) -> di
     """Return recall@1 of the own song, and the part of ten neighbours that stay."""
     full = np.stack([summarize(s) for s in series])
     thin = np.stack([summarize(s[:: hop // SEGMENT_S]) for s in series])
-    weighting = default_weighting(metadata)
-    space = Similarity(full, weights=weighting.weights, log_odds=weighting.log_odds)
-    near_full, near_thin = (space.prepare(v) @ space.units.T for v in (full, thin))
+    scaling, units = fit_units(lambda: [full], len(full), Weighting.of_store(metadata))
+    near_full, near_thin = (scaling.prepare(v) @ units.T for v in (full, thin))
     own = near_thin.argmax(axis=1) == np.arange(len(series))
     kept = []
     for i, (a, b) in enumerate(zip(near_full, near_thin, strict=True)):

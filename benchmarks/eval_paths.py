@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=200)
     parser.add_argument("--steps", type=int, default=8)
     args = parser.parse_args()
-    units = Library.open(args.store).space("vector", use_index=False).similarity.units
+    units = Library.open(args.store).space("vector", use_index=False).matrix
     rng = np.random.default_rng(0)
     pairs = [rng.choice(len(units), 2, replace=False).tolist() for _ in range(args.pairs)]
     for meaning, find in {"position": by_position, "both": by_both}.items():

@@ -162,7 +162,7 @@ def neighbourhood(space: Space) -> dict[str, object]:
     """Judge the nearest of the FLAC parts by song and by soundtrack."""
     song = np.array([song_id.rsplit("/", 1)[0] for song_id in space.store.ids])
     soundtrack = np.array([song_id.split("/")[0] for song_id in space.store.ids])
-    units = space.similarity.units.astype(np.float64)
+    units = space.matrix.astype(np.float64)
     similar = units @ units.T
     skewness = occurrence_skewness(similar)
     np.fill_diagonal(similar, -np.inf)

@@ -36,8 +36,13 @@ from scipy.optimize import minimize
 from scipy.special import softmax
 
 from audiorec.labelling.train import grouped_folds
-from audiorec.search.scaling import LOG_ODDS_FLOOR
-from audiorec.search.similar import DEFAULT_WEIGHTS, LOG_ODDS, Similarity
+from audiorec.search.scaling import (
+    DEFAULT_WEIGHTS,
+    LOG_ODDS,
+    LOG_ODDS_FLOOR,
+    Weighting,
+    fit_units,
+)
 from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import STATISTICS
@@ -63,13 +68,14 @@ class Tracks:
 
 
 def weighted(weights: dict[str, float], log_odds: tuple[str, ...] = ()) -> Space:
-    """Return the space of `audiorec.search.similar` under these weights."""
+    """Return the space of `audiorec.search.scaling` under these weights."""
     tiled = np.tile([weights.get(n, 0.0) for n in STATISTICS], len(GTZAN_GENRES))
     odds = np.tile([n in log_odds for n in STATISTICS], len(GTZAN_GENRES))
 
     def space(vectors: Array, _tags: Array) -> Array:
         flat = vectors.reshape(len(vectors), -1).astype(np.float32)
-        return product(Similarity(flat, weights=tiled, log_odds=odds).units)
+        asked = Weighting(weights=tiled, log_odds=odds)
+        return product(fit_units(lambda: [flat], len(flat), asked)[1])
 
     return space
 

@@ -34,8 +34,7 @@ from head_version import (
     with_calibration,
 )
 
-from audiorec.evaluation.classification import by_track, report
-from audiorec.evaluation.reliability import expected_calibration_error
+from audiorec.evaluation.classification import by_track, expected_calibration_error, report
 from audiorec.tagger.heads import Head, softmax
 from audiorec.types import Features, FloatArray
 

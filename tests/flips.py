@@ -118,7 +118,7 @@ def read_plain(path):
 
 
 def read_sidecar(path):
-    from audiorec.search.sidecar import read_info
+    from audiorec.search.index_files import read_info
 
     yield repr(read_info(path.with_suffix("")))
 

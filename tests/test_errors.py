@@ -146,11 +146,10 @@ OPENERS = {
     "open_store": audiorec.open_store,
     "VectorStore": lambda path: the("store.store:VectorStore.open")(path),
     "scores table": lambda path: the("store.parquet:open_checked")(path, Kind.SCORES),
-    "series": lambda path: the("store.series:open_series")(
+    "series": lambda path: the("store.features:open_series")(
         VectorStore.open(FORMATS / "vecs-v1.parquet"), path, Kind.SCORES
     ),
     "FeatureFile": lambda path: the("store.features:FeatureFile.open")(path),
-    "read_features": lambda path: the("search.space:read_features")(path),
     "EmbeddingTable": lambda path: the("store.embeddings:EmbeddingTable.open")(path),
     "kind_of": lambda path: the("store.inventory:kind_of")(path),
     "inventory": lambda path: the("store.inventory:inventory")(path),
@@ -158,7 +157,7 @@ OPENERS = {
     "aliases": lambda path: the("store.aliases:read_aliases")(path),
     "read_foreign": lambda path: the("store.foreign:read_foreign")(path, id_column="id"),
     "compact": lambda path: the("store.compact:compact")([path], path.with_name("v.parquet")),
-    "index": lambda path: the("search.sidecar:read_info")(path),
+    "index": lambda path: the("search.index_files:read_info")(path),
     "read_manifest": lambda path: the("extraction.catalogue:read_manifest")(path),
     "Manifest": lambda path: the("extraction.manifest:Manifest.open")(str(path)),
     "shard": lambda path: the("extraction.shards:read_shard")(str(path), 0, 1),

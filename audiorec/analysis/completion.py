@@ -139,7 +139,7 @@ def new_songs(
 
 
 def completion(log: Interactions) -> Float64Array:
-    """Return how far each event's song was played, 0 to 1: shape (E,), float64.
+    """Return how far each event's song was played, 0 to 1: shape (P,), float64.
 
     The played ratio where it is known; else 1 for a finish and 0 for a skip. NaN for a play
     without a ratio and for events that are no listening.

@@ -18,7 +18,7 @@ from audiorec.analysis.pearson import ShuffledNull, fisher_z, pearson_by_user, s
 from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.interactions import Interactions, Rule
-from audiorec.types import Float64Array, FloatArray, Int64Array
+from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
 
 CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
 SIGNIFICANT = 0.05  # above, the song control explains what was found
@@ -217,9 +217,7 @@ def _songs(
 
 
 def _rows(interactions: Interactions, song_ids: Sequence[str]) -> Int64Array:
-    number = {song_id: row for row, song_id in enumerate(song_ids)}
-    rows = [number.get(song_id, -1) for song_id in interactions.song_ids]
-    return np.array(rows, np.int64)
+    return IdMap(song_ids).rows(interactions.song_ids)
 
 
 def _sensitive(z: Float64Array, n: Int64Array, control: SongControl) -> SensitiveShare:

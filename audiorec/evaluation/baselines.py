@@ -39,18 +39,9 @@ class Projection:
 def fit_projection(
     features: npt.NDArray[np.floating], *, components: int | None = None
 ) -> Projection:
-    """Learn a projection from songs that may be learnt from.
+    """Learn a projection from features (n, D) of songs that may be learnt from.
 
-    Parameters
-    ----------
-    features : ndarray, shape (n, D)
-    components : int, optional
-        Keep so many principal components, or as many as there are.
-
-    Raises
-    ------
-    ShapeError
-        If there is no song.
+    With `components`, so many principal components are kept, or as many as there are.
     """
     if features.ndim != 2 or not len(features):
         raise ShapeError(f"features must have shape (n >= 1, D), got {features.shape}")
@@ -76,20 +67,9 @@ def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
-    """Return each user's taste.
+    """Return each user's taste: the mean of the liked songs' units (S, K), each by its weight.
 
-    Parameters
-    ----------
-    songs : ndarray, shape (S, K)
-        Unit vectors of the songs that the pairs speak of.
-    liked : Pairs
-        Each pair counts by its weight.
-    n_users : int
-
-    Returns
-    -------
-    centroids : ndarray, shape (n_users, K), float32
-        Of unit length; zeros for a user without a pair.
+    Shape (n_users, K), float32, of unit length; zeros for a user without a pair.
 
     Examples
     --------
@@ -106,15 +86,9 @@ def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:
 def artist_likes(
     song_groups: npt.NDArray[np.integer], liked: Pairs, wanted: npt.NDArray[np.integer]
 ) -> Float64Array:
-    """Return how often the artist of each wanted song is liked.
+    """Return how often the artist of each wanted song is liked, 0 where nobody is known to.
 
-    Parameters
-    ----------
-    song_groups : ndarray, shape (S,), int
-        Artist of each song of `liked`.
-    liked : Pairs
-    wanted : ndarray, shape (n,), int
-        Artists; one that nobody is known to like gives 0.
+    `song_groups` (S,) has the artist of each song of `liked`, `wanted` (n,) some artists.
     """
     size = int(max(song_groups.max(initial=0), wanted.max(initial=0))) + 1
     counts = np.bincount(song_groups[liked.song], minlength=size)

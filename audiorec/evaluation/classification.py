@@ -22,10 +22,10 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.evaluation.reliability import expected_calibration_error, reliability
 from audiorec.types import Float64Array, Int64Array
 
 BOOTSTRAP_SAMPLES = 1000
+ECE_BINS = 15  # of equal width over [0, 1], as in Guo et al. 2017
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,26 +136,15 @@ def report(
     rng: np.random.Generator,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> Report:
-    """Judge scores against labels.
+    """Judge scores (n, C) against labels (n,); the answer is the largest, the first of equals.
 
     Parameters
     ----------
-    scores : ndarray, shape (n, C)
-        Probabilities; the answer is the largest, the first of equals.
-    labels : ndarray, shape (n,), int
-        True class of each row.
     tracks : sequence of str, length n
         What the bootstrap draws whole. For scores by track: the tracks' artists, or the
         tracks themselves.
-    classes : sequence of str, length C
-    rng : Generator
-        For the bootstrap.
     samples : int
         Bootstrap samples; the intervals hold the middle 95 %.
-
-    Returns
-    -------
-    report : Report
 
     Raises
     ------
@@ -193,21 +182,7 @@ def by_track(
     labels: npt.NDArray[np.integer],
     tracks: Sequence[str] | npt.NDArray[np.str_],
 ) -> tuple[Float64Array, Int64Array, npt.NDArray[np.str_]]:
-    """Average the segments' scores of each track.
-
-    Parameters
-    ----------
-    scores : ndarray, shape (n, C)
-    labels : ndarray, shape (n,), int
-        Equal for all segments of a track.
-    tracks : sequence of str, length n
-
-    Returns
-    -------
-    scores : ndarray, shape (m, C), float64
-    labels : ndarray, shape (m,), int64
-    tracks : ndarray, shape (m,), str
-        In sorted order.
+    """Average the segments' scores (n, C) of each track: scores (m, C), labels (m,), sorted names.
 
     Raises
     ------
@@ -257,9 +232,9 @@ def per_class(
     """
     right = np.diag(confusion).astype(np.float64)
     true, answered = confusion.sum(1), confusion.sum(0)
-    precision = _ratio(right, answered)
-    recall = _ratio(right, true)
-    f1 = np.where(true > 0, _ratio(2 * right, true + answered), np.nan)
+    precision = ratio(right, answered)
+    recall = ratio(right, true)
+    f1 = np.where(true > 0, ratio(2 * right, true + answered), np.nan)
     return precision, recall, f1
 
 
@@ -286,11 +261,58 @@ def balanced_macro_f1(confusion: npt.NDArray[Any]) -> float:
     return macro_f1(np.divide(confusion, rows, out=np.zeros(confusion.shape), where=rows > 0))
 
 
+def expected_calibration_error(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    *,
+    bins: int = ECE_BINS,
+) -> float:
+    """Return the mean gap between the confidence of answers and how often they are right.
+
+    Bins are of equal width over confidences from 0 to 1; each weighs as many rows as it has.
+
+    Examples
+    --------
+    Four answers at confidence 0.75, of which two are right:
+
+    >>> scores = np.tile([0.75, 0.25], (4, 1))
+    >>> expected_calibration_error(scores, np.array([0, 0, 1, 1]))
+    0.25
+    """
+    confidence, right, of_row = _binned(scores, labels, bins)
+    gaps = np.bincount(of_row, right - confidence, minlength=bins)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def reliability(
+    scores: npt.NDArray[np.floating],
+    labels: npt.NDArray[np.integer],
+    *,
+    bins: int = ECE_BINS,
+) -> list[tuple[float, float, int]]:
+    """Return mean confidence, share of right answers and rows of each bin that has rows."""
+    confidence, right, of_row = _binned(scores, labels, bins)
+    return [
+        (float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum()))
+        for rows in (of_row == b for b in range(bins))
+        if rows.any()
+    ]
+
+
+def _binned(
+    scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], bins: int
+) -> tuple[Float64Array, Float64Array, Int64Array]:
+    """Return the confidence of each row, 1 where it is right, and its bin: shape (n,) each."""
+    confidence = scores.max(1).astype(np.float64)
+    right = (scores.argmax(1) == labels).astype(np.float64)
+    return confidence, right, np.minimum((confidence * bins).astype(np.int64), bins - 1)
+
+
 def _recall(confusion: Int64Array, of: int) -> float:
     return float(per_class(confusion)[1][of])
 
 
-def _ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
+def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
     """Divide; NaN where there is nothing to divide by."""
     ratio = np.full(len(part), np.nan)
     np.divide(part, whole, out=ratio, where=whole > 0)

@@ -41,11 +41,6 @@ class Panel:
         As in `audiorec.evaluation.ranking`; every user has a liked and another candidate.
     likes : ndarray, shape (S,), int64
         How often each song is liked, for the popularity bias.
-
-    Raises
-    ------
-    InputError
-        If a user has no liked or no other candidate, or there is no user.
     """
 
     users: Int64Array
@@ -87,14 +82,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Comparison:
-    """All methods on one panel.
-
-    Attributes
-    ----------
-    rows : mapping of str to Row
-        The first is the one that the others are compared with.
-    n_users, n_songs, k : int
-    """
+    """All methods on one panel; the others are compared with the first."""
 
     rows: Mapping[str, Row]
     n_users: int
@@ -114,17 +102,9 @@ class Comparison:
 def compare(
     panel: Panel, methods: Mapping[str, Method], *, k: int, rng: np.random.Generator
 ) -> Comparison:
-    """Judge every method on the same users and songs.
+    """Judge every method on the same users and songs; the first is the one in question.
 
-    Parameters
-    ----------
-    panel : Panel
-    methods : mapping of str to callable
-        The first one is the one in question.
-    k : int
-        Length of the lists that precision, recall, NDCG, coverage and bias are of.
-    rng : Generator
-        For the bootstrap.
+    `k` is the length of the lists that precision, recall, NDCG, coverage and bias are of.
     """
     rows: dict[str, Row] = {}
     first: Float64Array | None = None

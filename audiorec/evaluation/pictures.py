@@ -20,17 +20,7 @@ MOST_PRINTED = 15  # classes whose cells still have room for a figure
 
 
 def draw(report: Report, *, title: str) -> bytes:
-    """Draw the confusion matrix and the reliability diagram side by side.
-
-    Parameters
-    ----------
-    report : Report
-    title : str
-        What was judged on what.
-
-    Returns
-    -------
-    png : bytes
+    """Draw the confusion matrix and the reliability diagram side by side, as a PNG.
 
     Raises
     ------

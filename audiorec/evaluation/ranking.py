@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval
+from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval, ratio
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 MAX_DRAWN = 1 << 24  # numbers that a bootstrap holds at a time
@@ -51,7 +51,7 @@ def auc_per_user(
     *,
     weights: npt.NDArray[np.floating] | None = None,
 ) -> Float64Array:
-    """Return how often a liked song is nearer than another candidate.
+    """Return how often a liked song is nearer than another candidate: shape (Q,), float64.
 
     Parameters
     ----------
@@ -60,18 +60,6 @@ def auc_per_user(
     weights : ndarray, shape (S,), optional
         How often each song stands against the liked ones, above 0; by default all as often.
         By their likes, what is merely popular is no longer near the top.
-
-    Returns
-    -------
-    auc : ndarray, shape (Q,), float64
-        Area under the ROC curve; ties count half; NaN where undefined.
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
-    InputError
-        If the similarity of a candidate is NaN.
 
     Examples
     --------
@@ -101,20 +89,7 @@ def auc_per_user(
 def top_measures(
     similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray, k: int
 ) -> TopMeasures:
-    """Judge the best `k` candidates of each user.
-
-    Parameters
-    ----------
-    similarities, liked, candidates
-        As for `auc_per_user`.
-    k : int
-
-    Raises
-    ------
-    ShapeError
-        If the shapes differ.
-    InputError
-        If `k` is below 1, or the similarity of a candidate is NaN.
+    """Judge the best `k` candidates of each user; arguments as for `auc_per_user`.
 
     Examples
     --------
@@ -142,9 +117,9 @@ def top_measures(
     discount = 1 / np.log2(np.arange(2, k + 2))
     ideal = np.concatenate([[0.0], np.cumsum(discount)])[np.minimum(n_liked, k)]
     return TopMeasures(
-        precision=_ratio(hit.sum(1), np.where(n_liked > 0, there.sum(1), 0)),
-        recall=_ratio(hit.sum(1), n_liked),
-        ndcg=_ratio((hit * discount).sum(1), ideal),
+        precision=ratio(hit.sum(1), np.where(n_liked > 0, there.sum(1), 0)),
+        recall=ratio(hit.sum(1), n_liked),
+        ndcg=ratio((hit * discount).sum(1), ideal),
         top=np.where(there, top, -1),
     )
 
@@ -154,17 +129,7 @@ def mean_interval(
 ) -> Interval:
     """Return the mean over users and the middle 95 % of its bootstrap.
 
-    Parameters
-    ----------
-    per_user : ndarray, shape (Q,)
-        Finite: leave users out on whom the measure is undefined.
-    rng : Generator
-    samples : int
-
-    Raises
-    ------
-    InputError
-        If there are no users, or a value is not finite.
+    `per_user` (Q,) is finite: leave users out on whom the measure is undefined.
 
     Examples
     --------
@@ -190,17 +155,7 @@ def paired_difference(
     *,
     samples: int = BOOTSTRAP_SAMPLES,
 ) -> Interval:
-    """Return by how much a method is better on the same users, with its interval.
-
-    Parameters
-    ----------
-    method, baseline : ndarray, shape (Q,)
-        One measure of the same users in the same order.
-
-    Raises
-    ------
-    ShapeError
-        If the two differ in length.
+    """Return by how much a method is better on the same users (Q,), with its interval.
 
     Examples
     --------
@@ -226,19 +181,9 @@ def coverage(top: Int64Array, n_songs: int) -> float:
 
 
 def popularity_bias(top: Int64Array, likes: npt.NDArray[np.number]) -> float:
-    """Return how much more popular the songs of the top k are than songs in general.
+    """Return mean likes in the top k (Q, k) over those of all songs, of `likes` (S,): 1 is no bias.
 
-    Parameters
-    ----------
-    top : ndarray, shape (Q, k), int64
-    likes : ndarray, shape (S,)
-        How often each song is liked.
-
-    Returns
-    -------
-    bias : float
-        Mean likes in the top k over mean likes of all songs: 1 is none. NaN if no song of the
-        S is liked or nothing is in a top k.
+    NaN if no song of the S is liked or nothing is in a top k.
 
     Examples
     --------
@@ -248,12 +193,6 @@ def popularity_bias(top: Int64Array, likes: npt.NDArray[np.number]) -> float:
     shown = top[top >= 0]
     mean = float(np.mean(likes)) if len(likes) else 0.0
     return float(np.mean(likes[shown])) / mean if mean and len(shown) else float("nan")
-
-
-def _ratio(part: npt.NDArray[np.number], whole: npt.NDArray[np.number]) -> Float64Array:
-    found = np.full(len(part), np.nan)
-    np.divide(part, whole, out=found, where=whole > 0)
-    return found
 
 
 def _check(similarities: npt.NDArray[np.floating], liked: BoolArray, candidates: BoolArray) -> None:

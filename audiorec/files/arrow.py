@@ -7,7 +7,6 @@ none of it.
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -15,22 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.types import BoolArray, FloatArray
+from audiorec.types import strings as strings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def strings(texts: Sequence[str]) -> Any:
-    """Return a `pyarrow.StringArray`.
-
-    Examples
-    --------
-    >>> strings(["song", "", "été"]).to_pylist()
-    ['song', '', 'été']
-    """
-    encoded = [text.encode() for text in texts]
-    offsets = np.fromiter(accumulate(map(len, encoded), initial=0), np.int32, len(encoded) + 1)
-    buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
-    return pa.Array.from_buffers(pa.string(), len(encoded), buffers)
 
 
 def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:

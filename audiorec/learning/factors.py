@@ -1,6 +1,6 @@
 """Users' embeddings from who met what, by a truncated singular value decomposition.
 
-    pairs (user, item) ──weigh rare items up──▶ sparse (U, I) ──▶ U · S²  ──▶ unit rows
+    pairs (user, item) ──weigh rare items up──▶ sparse (U, S) ──▶ left vectors · σ² ──▶ unit rows
 
 The plainest user model there is: no audio, no order, no profile. It is where users begin that
 are learnt along with a tower, and the user model of the Last.fm × GTZAN figures.

@@ -34,8 +34,8 @@ def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
 
     Returns
     -------
-    numbers : ndarray, shape (E,), float64
-    bad : ndarray, shape (E,), bool
+    numbers : ndarray, shape (P,), float64
+    bad : ndarray, shape (P,), bool
     """
     column = plain(column)
     if pa.types.is_boolean(column.type):
@@ -54,9 +54,9 @@ def to_times(column: Any) -> tuple[Float64Array, Codes]:
 
     Returns
     -------
-    numbers : ndarray, shape (E,), float64
+    numbers : ndarray, shape (P,), float64
         For a date, seconds since 1970; else the number as it stands.
-    units : ndarray, shape (E,), int8
+    units : ndarray, shape (P,), int8
         Places in `UNIT_NAMES`, `UNREADABLE` or `OUT_OF_RANGE`.
     """
     column = plain(column)

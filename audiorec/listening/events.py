@@ -26,15 +26,15 @@ class Interactions:
     ----------
     user_ids, song_ids : tuple of str
         Sorted; each has at least one event.
-    user, song : ndarray, shape (E,), int32
+    user, song : ndarray, shape (P,), int32
         Numbers in `user_ids` and `song_ids`.
-    timestamp : ndarray, shape (E,), float64
+    timestamp : ndarray, shape (P,), float64
         Seconds since 1970, UTC.
-    event : ndarray, shape (E,), int8
+    event : ndarray, shape (P,), int8
         Numbers in `EVENTS`.
-    played_ratio : ndarray, shape (E,), float32
+    played_ratio : ndarray, shape (P,), float32
         The part of the song that was heard, 0 to 1; NaN where unknown.
-    weight : ndarray, shape (E,), float32
+    weight : ndarray, shape (P,), float32
         How often the row counts, above 0; 1 where the file says nothing.
     rows_read : int
         Rows of the file, those that were left out included.
@@ -60,7 +60,7 @@ class Interactions:
         columns = (self.user, self.song, self.timestamp, self.event, self.played_ratio, self.weight)
         shapes = {column.shape for column in columns}
         if shapes != {(len(self.user),)}:
-            raise ShapeError(f"interactions must have one shape (E,), got {sorted(shapes)}")
+            raise ShapeError(f"interactions must have one shape (P,), got {sorted(shapes)}")
 
     def __len__(self) -> int:
         return len(self.user)
@@ -107,7 +107,7 @@ class Interactions:
 
 
 def is_listening(event: npt.NDArray[np.int8]) -> BoolArray:
-    """Return which events are listenings: shape (E,), bool."""
+    """Return which events are listenings: shape (P,), bool."""
     return np.isin(event, [EVENTS.index(name) for name in LISTENING])
 
 

@@ -27,10 +27,10 @@ class Likes:
     ----------
     starts : ndarray, shape (U + 1,), int64
         Where each user's sequence starts.
-    song : ndarray, shape (E,), int64
-    weight : ndarray, shape (E,), float64
+    song : ndarray, shape (P,), int64
+    weight : ndarray, shape (P,), float64
         ``log2(1 + weight of the pair)``: a song that counts three times counts double.
-    time : ndarray, shape (E,), float64
+    time : ndarray, shape (P,), float64
         Seconds since 1970; NaN for all songs of a user without an order.
     """
 
@@ -68,7 +68,7 @@ class Likes:
 
     @property
     def user(self) -> Int64Array:
-        """The user of each like: shape (E,), int64."""
+        """The user of each like: shape (P,), int64."""
         return np.repeat(np.arange(len(self)), np.diff(self.starts))
 
 
@@ -103,8 +103,8 @@ class Histories:
     Attributes
     ----------
     starts : ndarray, shape (n + 1,), int64
-    song : ndarray, shape (E,), int64
-    weight : ndarray, shape (E,), float64
+    song : ndarray, shape (P,), int64
+    weight : ndarray, shape (P,), float64
         Above 0, not normalised.
     """
 
@@ -116,7 +116,7 @@ class Histories:
         return len(self.starts) - 1
 
     def keep(self, mask: BoolArray) -> "Histories":
-        """Return the lists with the entries of `mask`, shape (E,), only."""
+        """Return the lists with the entries of `mask`, shape (P,), only."""
         counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
         return Histories(counts[self.starts], self.song[mask], self.weight[mask])
 
@@ -239,7 +239,7 @@ def _rows_of(inputs: FloatArray, song: Int64Array) -> Float64Array:
 
 
 def _shares(rows: Histories) -> Float64Array:
-    """Return the weights of all entries, each list's with sum 1: shape (E,)."""
+    """Return the weights of all entries, each list's with sum 1: shape (P,)."""
     total = _weighted_sums(rows, rows.weight, np.ones((len(rows.weight), 1)))
     shares: Float64Array = rows.weight / np.repeat(total[:, 0], rows.counts)
     return shares

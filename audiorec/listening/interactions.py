@@ -194,7 +194,7 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _numbered(columns: list[Any]) -> tuple[Any, Any]:
-    """Return numbers (E,) into the texts of all columns, and the texts: both sorted by id."""
+    """Return numbers (P,) into the texts of all columns, and the texts: both sorted by id."""
     encoded = pa.chunked_array(columns).unify_dictionaries()
     texts = encoded.chunk(0).dictionary
     order = pc.sort_indices(texts)

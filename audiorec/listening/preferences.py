@@ -160,7 +160,7 @@ def rows_of(
 
 
 def duplicates(interactions: Interactions) -> BoolArray:
-    """Return which rows repeat an earlier row in every column: shape (E,), bool."""
+    """Return which rows repeat an earlier row in every column: shape (P,), bool."""
     log = interactions
     ratio = np.nan_to_num(log.played_ratio, nan=-1.0)
     columns = (log.timestamp, log.event, ratio, log.weight)
@@ -179,10 +179,10 @@ def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, BoolArray, Int64
 
     Returns
     -------
-    sign : ndarray, shape (E,), int8
+    sign : ndarray, shape (P,), int8
         1 liked, -1 disliked, 0 neither.
-    explicit : ndarray, shape (E,), bool
-    points : ndarray, shape (E,), int64
+    explicit : ndarray, shape (P,), bool
+    points : ndarray, shape (P,), int64
         Row weight times clause weight, in millionths: sums of whole numbers do not depend
         on their order.
     """

@@ -25,15 +25,9 @@ BIDI = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlaylistEntry:
-    """One song of a playlist.
+    """One song of a playlist; without a title its file's name stands in.
 
-    Attributes
-    ----------
-    path : str
-        The file, absolute or relative to the working folder.
-    duration_s : float, optional
-    artist, title : str, optional
-        Without a title the file's name stands in.
+    `path` is the file, absolute or relative to the working folder.
     """
 
     path: str
@@ -45,7 +39,7 @@ class PlaylistEntry:
 def write_m3u8(
     entries: Iterable[PlaylistEntry], path: Path, *, absolute: bool = False
 ) -> list[PlaylistEntry]:
-    """Write a playlist, whole or not at all.
+    """Write a playlist, whole or not at all; return songs whose file name cannot stand in one.
 
     Parameters
     ----------
@@ -54,11 +48,6 @@ def write_m3u8(
         Usually ``<name>.m3u8``; replaced if it exists.
     absolute : bool
         Write absolute paths instead of those relative to the playlist's folder.
-
-    Returns
-    -------
-    left_out : list of PlaylistEntry
-        Songs whose file name cannot stand in a playlist.
     """
     text, left_out = render_m3u8(entries, folder=None if absolute else path.parent)
     with replaced(path) as temporary:
@@ -69,20 +58,9 @@ def write_m3u8(
 def render_m3u8(
     entries: Iterable[PlaylistEntry], *, folder: Path | None
 ) -> tuple[str, list[PlaylistEntry]]:
-    """Return a playlist as text.
+    """Return a playlist as text, and songs whose file name cannot stand in one.
 
-    Parameters
-    ----------
-    entries : iterable of PlaylistEntry
-    folder : Path or None
-        What paths are relative to; None for absolute paths.
-
-    Returns
-    -------
-    text : str
-        Lines end in a line feed.
-    left_out : list of PlaylistEntry
-        Songs whose file name cannot stand in a playlist.
+    Paths are relative to `folder`, or absolute without one; lines end in a line feed.
 
     Examples
     --------

@@ -1,6 +1,6 @@
 """A smooth way from one song to another through the songs of a store.
 
-    units (n, W), start, end  ──find_path──▶  start, N songs between, end
+    units (n, W), start, end  ──find_path──▶  start, m songs between, end
 
 The *position* of a song is its similarity to the end minus its similarity to the start. A
 path is *monotone*: the position rises with every step. So each song has more of the end
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.codes import UNKNOWN
 from audiorec.search.diversify import Limit
+from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 POOL = 1_000  # songs that a path is searched among; the work grows with its square
@@ -35,11 +35,11 @@ class Path:
 
     Attributes
     ----------
-    rows : ndarray, shape (N + 2,), int64
+    rows : ndarray, shape (m + 2,), int64
         Rows of the store in order, start and end included.
-    steps : ndarray, shape (N + 1,), float64
+    steps : ndarray, shape (m + 1,), float64
         Similarity of each song to the next.
-    to_start, to_end : ndarray, shape (N + 2,), float64
+    to_start, to_end : ndarray, shape (m + 2,), float64
         Similarity of each song to the ends.
     """
 
@@ -50,7 +50,7 @@ class Path:
 
     @property
     def position(self) -> Float64Array:
-        """`to_end` minus `to_start` of each song: rises strictly. Shape (N + 2,)."""
+        """`to_end` minus `to_start` of each song: rises strictly. Shape (m + 2,)."""
         return self.to_end - self.to_start
 
 

@@ -17,8 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.search.codes import UNKNOWN
 from audiorec.search.diversify import Limit, Tally
+from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array
 
 SMOOTHNESS = 0.5  # weight of the similarity to the song before

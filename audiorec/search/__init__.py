@@ -1,1 +1,44 @@
-"""search."""
+"""Which songs are alike: any song to its neighbours, with filters, limits and reasons.
+
+::
+
+    store ──`Library`──▶ `Space`: unit vectors (m, W) of the songs
+          query ──prepare──▶ unit (W,) ──search, choose──▶ `Neighbours`
+                                         │ topk, or an index: who is nearest, exactly
+                                         │ filters: who may come
+                                         └ diversify: how many of one kind, how alike
+          `Neighbours` ──explain──▶ why
+
+===============  =====================================================================
+``library``      the door: a store that knows which songs are alike
+``space``        what songs are compared by; the search; its result
+``scaling``      columns of wildly different scales → vectors of length 1; the weights
+``topk``         the k nearest of millions, and their exact order
+``index``        an index of faiss beside a store, for libraries of millions
+``index_files``  its files, and the process of its own that reads them
+``filters``      conditions and patterns in words → which songs are meant
+``diversify``    the best of a ranking: at most so many of one kind, not all alike
+``explain``      a similarity taken apart, by class and statistic
+``all_pairs``    the nearest songs of every song, as a job that can be stopped
+``duplicates``   the same audio more than once
+``atlas``        a store as a map in two dimensions
+===============  =====================================================================
+
+Public::
+
+    library      Library, open_store
+    space        Space, Neighbours, Neighbour, mean_direction, TABLES
+    scaling      By, DEFAULT_WEIGHTS
+    topk         top_k
+    index        build_index, check_index
+    index_files  IndexInfo, index_path, read_info
+    filters      parse_conditions, matching, excluding, mean_scores, class_number,
+                 text_codes, name_codes
+    diversify    Limit
+    explain      Explanation
+    all_pairs    all_pairs
+    duplicates   find_duplicates, Group
+    atlas        write_atlas
+
+Import the modules by name; the package itself imports nothing.
+"""

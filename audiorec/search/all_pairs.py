@@ -2,9 +2,7 @@
 
     store ──all_pairs──▶ neighbours.parquet: song_id, rank, neighbour_id, similarity
 
-Songs are taken in blocks. Each block is compared with all songs in float32, and what comes
-near the last place is compared again in float64, so that the numbers and their order are
-those of `similar`.
+Songs are taken in blocks; the numbers and their order are those of `similar`.
 """
 
 import json
@@ -12,30 +10,21 @@ import threading
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import integers
+from audiorec.files.arrow import array_of, integers
 from audiorec.files.blocks import run_blocks
-from audiorec.search.similar import ROUNDING, By, nearest_units
-from audiorec.search.space import open_space
-from audiorec.search.topk import top_k
+from audiorec.search.scaling import By
+from audiorec.search.space import Space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
-from audiorec.types import Float64Array, FloatArray, Int64Array
-
-if TYPE_CHECKING:
-    from audiorec.search.space import Space
 
 BLOCK_SONGS = 4_096
-# Songs more than asked for: float32 puts those that differ by less than its rounding in any
-# order.
-SLACK = 8
 
 
 def all_pairs(
@@ -83,7 +72,7 @@ def all_pairs(
     if Path(out).resolve() == store.path.resolve():
         raise InputError(f"{out}: is the store itself; name another file")
     space = open_space(store, by, table=None if table is None else Path(table))
-    units = space.similarity.units
+    units = space.matrix
     scaling = space.scaling.to_dict()
     job = {"store": store.fingerprint, "k": k, "by": by, "scaling": scaling, "songs": len(units)}
     if table is not None:  # its numbers have no fingerprint but themselves
@@ -99,60 +88,16 @@ def all_pairs(
     )
 
 
-def nearest_pairs(
-    units: FloatArray, start: int, stop: int, k: int, *, ranks: Int64Array
-) -> tuple[Int64Array, Float64Array]:
-    """Return the nearest rows of rows `start` to before `stop`, without themselves.
-
-    Parameters
-    ----------
-    units : ndarray, shape (n, W), float32
-        Rows of length 1 or 0.
-    start, stop : int
-    k : int
-        Less than n.
-    ranks : ndarray, shape (n,), int64
-        Order among equals.
-
-    Returns
-    -------
-    rows : ndarray, shape (stop - start, k), int64
-    similarities : ndarray, shape (stop - start, k), float64
-        The most similar first.
-    """
-    queries = units[start:stop]
-    fetch = min(len(units), k + 1 + SLACK)
-    rows = top_k(queries, units, fetch).indices
-    exact = np.einsum(
-        "qw,qkw->qk", queries.astype(np.float64), units[rows].astype(np.float64), optimize=True
-    )
-    exact = np.clip(exact, -1.0, 1.0)
-    least = exact.min(axis=1)
-    exact[rows == np.arange(start, stop)[:, None]] = -np.inf
-    order = np.lexsort((ranks[rows], -exact), axis=1)[:, :k]
-    rows, exact = np.take_along_axis(rows, order, 1), np.take_along_axis(exact, order, 1)
-    if fetch < len(units) and k:
-        # Among equals at the end of the list chance has chosen which were fetched.
-        for query in np.flatnonzero(exact[:, -1] <= least + ROUNDING):
-            ((all_rows, values),) = nearest_units(units, queries[[query]], k + 1, ranks=ranks)
-            others = np.flatnonzero(all_rows != start + query)[:k]
-            rows[query], exact[query] = all_rows[others], values[others]
-    return rows, exact
-
-
-def _block(space: "Space", start: int, k: int) -> Any:
+def _block(space: Space, start: int, k: int) -> Any:
     """Return the rows of the table that belong to one block of songs."""
-    units, store = space.similarity.units, space.store
-    stop = min(start + BLOCK_SONGS, len(units))
-    k = min(k, len(units) - 1)
-    ranks = store.ranks[space.rows]
-    rows, values = nearest_pairs(units, start, stop, k, ranks=ranks)
-    songs = np.repeat(space.rows[start:stop], k)
+    own, store = space.rows[start : start + BLOCK_SONGS], space.store
+    found = space.search(space.matrix[start : start + BLOCK_SONGS], k, own=own)
+    k = min(k, len(space) - 1)
     columns = [
-        store.id_array.take(integers(songs)),
-        _array(np.tile(np.arange(1, k + 1, dtype=np.int32), stop - start), pa.int32()),
-        store.id_array.take(integers(space.rows[rows.ravel()])),
-        _array(values.ravel().astype(np.float32), pa.float32()),
+        store.id_array.take(integers(np.repeat(own, k))),
+        array_of(np.tile(np.arange(1, k + 1, dtype=np.int32), len(own)), pa.int32()),
+        store.id_array.take(integers(found.rows[:, :k].ravel())),
+        array_of(found.similarities[:, :k].ravel().astype(np.float32), pa.float32()),
     ]
     return pa.Table.from_arrays(columns, schema=_schema(store, space.by, k))
 
@@ -176,8 +121,3 @@ def _schema(store: VectorStore, by: By, k: int) -> Any:
         [pa.field(name, kind, nullable=False) for name, kind in fields.items()],
         metadata={METADATA_KEY: json.dumps(content).encode()},
     )
-
-
-def _array(values: npt.NDArray[Any], kind: Any) -> Any:
-    """Return an Arrow array over the numbers' own memory, without pandas."""
-    return pa.Array.from_buffers(kind, len(values), [None, pa.py_buffer(values)])

@@ -1,47 +1,52 @@
 """A store as a map: a table that ``embedding-atlas`` opens.
 
     store  ──atlas_table──▶  x, y, title, artist, genre, version, audio, ...
+    units (n, W)  ──project──▶  (n, 2)
 
     embedding-atlas atlas.parquet --x x --y y --text title
+
+=========  ====================================  =========================================
+pca        the two directions of most variance   always at hand, quick, the same every time
+tsne       neighbours stay neighbours            scikit-learn, which the extra plot brings
+umap       neighbours stay, groups part          umap-learn, extra map
+=========  ====================================  =========================================
 
 Songs lie in the space that `similar` searches, so that neighbours on the map sound alike as
 far as two dimensions allow. Each head gives a column of its name: the class with the
 highest mean score.
 """
 
+import importlib
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.files.arrow import strings
 from audiorec.files.tables import write_plain
-from audiorec.search.projection import Projection, project
 from audiorec.search.space import open_space
 from audiorec.store.schema import StoreMetadata
 from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray
 
 TAGS = ("artist", "album")
+MapKind = Literal["pca", "tsne", "umap"]
+PROJECTIONS: tuple[MapKind, ...] = get_args(MapKind)
+PERPLEXITY = 30.0  # of t-SNE: about how many neighbours a song has
+UMAP_NEIGHBOURS = 15
+MIN_POINTS = 5  # fewer have no neighbourhoods: the two of them are then placed by PCA
+BLOCK_ROWS = 16_384
+_LIBRARIES = {"tsne": ("sklearn.manifold", "plot"), "umap": ("umap", "map")}
 
 
-def atlas_table(store: VectorStore, *, projection: Projection = "pca", seed: int = 0) -> Any:
-    """Return the map of a store.
+def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 0) -> Any:
+    """Return the map of a store, one row a song in its order.
 
-    Parameters
-    ----------
-    store : VectorStore
-    projection : {"pca", "tsne", "umap"}
-        See `project`.
-    seed : int
-
-    Returns
-    -------
-    table : pyarrow.Table
-        One row a song in the order of the store: ``song_id``, ``x``, ``y``, ``title`` (the
-        file's name where there is none), ``artist``, ``album``, a column for each head,
-        ``duration_s``, ``audio`` (the path of the file).
+    Columns: ``song_id``, ``x``, ``y``, ``title`` (the file's name where there is none),
+    ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (the path of the file).
 
     Raises
     ------
@@ -54,7 +59,7 @@ def atlas_table(store: VectorStore, *, projection: Projection = "pca", seed: int
     """
     if not len(store):
         raise StoreError(f"{store.path}: has no songs to place on a map")
-    places = project(open_space(store, "vector").similarity.units, projection, seed=seed)
+    places = project(open_space(store, "vector").matrix, projection, seed=seed)
     uris = store.column("uri").to_pylist()
     columns: dict[str, Any] = {
         "song_id": store.column("song_id"),
@@ -77,7 +82,7 @@ def atlas_table(store: VectorStore, *, projection: Projection = "pca", seed: int
 
 
 def write_atlas(
-    store: VectorStore, out: Path, *, projection: Projection = "pca", seed: int = 0
+    store: VectorStore, out: Path, *, projection: MapKind = "pca", seed: int = 0
 ) -> int:
     """Write the map of a store to a Parquet file, whole or not at all; returns its rows.
 
@@ -93,6 +98,48 @@ def write_atlas(
     table = atlas_table(store, projection=projection, seed=seed)
     write_plain(out, table.replace_schema_metadata(None))
     return len(table)
+
+
+def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> FloatArray:
+    """Place units (n, W) on a plane: shape (n, 2), float32, around 0.
+
+    PCA's first axis has the most variance, and each axis points to where the column that counts
+    most for it grows, so that it does not flip; `seed` is for t-SNE and UMAP. Fewer than five
+    points are placed by PCA in any case.
+
+    Raises
+    ------
+    MissingExtraError
+        If the library of `kind` is not installed.
+    InputError
+        If there is no such `kind`.
+
+    Examples
+    --------
+    >>> points = np.array([[0, 0, 3], [0, 0, -1], [0, 1, -1], [0, -1, -1]], np.float32)
+    >>> project(points)[:, 0].round(1)
+    array([ 3., -1., -1., -1.], dtype=float32)
+    """
+    if kind not in PROJECTIONS:
+        raise InputError(f"no projection {kind!r}, there are: {', '.join(PROJECTIONS)}")
+    if kind == "pca":
+        return _pca(units)
+    module, extra = _LIBRARIES[kind]
+    feature = f"the projection {kind}"
+    library: Any = _library(module, feature, extra)
+    if len(units) < MIN_POINTS:
+        return _pca(units)
+    if kind == "tsne":
+        perplexity = min(PERPLEXITY, (len(units) - 1) / 3)
+        model = library.TSNE(n_components=2, init="pca", perplexity=perplexity, random_state=seed)
+    else:
+        neighbours = min(UMAP_NEIGHBOURS, len(units) - 1)
+        model = library.UMAP(n_components=2, n_neighbors=neighbours, random_state=seed)
+    # One thread: sums in another order would move the map with the number of processors.
+    with warnings.catch_warnings(), _library("threadpoolctl", feature, extra).threadpool_limits(1):
+        warnings.simplefilter("ignore")  # both warn of what they chose by themselves
+        places = model.fit_transform(units)
+    return np.asarray(places - places.mean(axis=0), np.float32)
 
 
 def _labels(store: VectorStore) -> dict[str, Any]:
@@ -116,3 +163,30 @@ def _labels(store: VectorStore) -> dict[str, Any]:
         names = [metadata.classes[n].partition("/")[2] for n in numbers]
         labels[head] = strings([names[best] for best in means[:, numbers].argmax(axis=1)])
     return labels
+
+
+def _pca(units: FloatArray) -> FloatArray:
+    n, width = units.shape
+    if n == 0 or width == 0:
+        return np.zeros((n, 2), np.float32)
+    mean = units.mean(axis=0, dtype=np.float64)
+    covariance = np.zeros((width, width))
+    for start in range(0, n, BLOCK_ROWS):
+        centred = units[start : start + BLOCK_ROWS] - mean
+        covariance += centred.T @ centred
+    _, vectors = np.linalg.eigh(covariance)
+    axes = np.zeros((width, 2))
+    axes[:, : min(2, width)] = vectors[:, ::-1][:, :2]
+    largest = axes[np.abs(axes).argmax(axis=0), range(2)]
+    axes *= np.where(largest < 0, -1.0, 1.0)
+    places = np.empty((n, 2), np.float32)
+    for start in range(0, n, BLOCK_ROWS):
+        places[start : start + BLOCK_ROWS] = (units[start : start + BLOCK_ROWS] - mean) @ axes
+    return places
+
+
+def _library(name: str, feature: str, extra: str) -> Any:
+    try:
+        return importlib.import_module(name)
+    except (ImportError, OSError) as error:
+        raise MissingExtraError(feature, extra, str(error).splitlines()[0]) from error

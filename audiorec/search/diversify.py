@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.codes import UNKNOWN
+from audiorec.search.filters import UNKNOWN
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 Ranking = tuple[Int64Array, Float64Array]
@@ -40,14 +40,7 @@ class Limit:
 
 
 class Tally:
-    """Counts songs by kind and says which may still come.
-
-    Parameters
-    ----------
-    limits : sequence of Limit
-    taken : iterable of int
-        Rows that count from the start, whether they are within the limits or not.
-    """
+    """Counts songs by kind and says which may still come; rows `taken` count from the start."""
 
     def __init__(self, limits: Sequence[Limit], taken: Iterable[int] = ()) -> None:
         self._limits = limits
@@ -99,18 +92,15 @@ def select(
     diversity : float, from 0 to 1
         0 keeps the order of the ranking. Above, each song is the one with the largest
         ``(1 - diversity) * similarity - diversity * r``, r being its largest similarity to
-        the songs before it (maximal marginal relevance), among the best ``10 * k`` songs
+        the songs before it (maximal marginal relevance [1]_), among the best ``10 * k`` songs
         of the ranking, at least 100.
     units : function, optional
-        Given m rows, returns vectors of length 1, shape (m, W), to compare them by. Needed
-        for `diversity`.
+        Given m rows, returns their units, shape (m, W). Needed for `diversity`.
 
     Returns
     -------
-    rows : ndarray, shape (at most k,), int64
-        In the order of choice.
-    similarities : ndarray, float64
-        As the ranking gave them.
+    ranking : (rows, similarities)
+        In the order of choice, with the similarities that the ranking gave.
 
     Raises
     ------

@@ -21,7 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.search.codes import text_codes
+from audiorec.search.filters import text_codes
 from audiorec.store.features import SeriesFile
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -41,7 +41,7 @@ CELLS = 4 << 20  # distances at a time
 SERIES_BYTES = 256 << 20  # of series in memory at a time
 
 
-class Verdict(StrEnum):
+class SameAudio(StrEnum):
     """How sure it is that songs are the same audio, surest first."""
 
     IDENTICAL = "identical"  # the same audio packets
@@ -57,7 +57,7 @@ class Pair:
     ----------
     rows : tuple of (int, int)
         Rows of the store.
-    verdict : Verdict
+    verdict : SameAudio
     length_difference_s : float
     difference : float
         Rms difference of the log-odds of mean, largest and smallest scores.
@@ -66,7 +66,7 @@ class Pair:
     """
 
     rows: tuple[int, int]
-    verdict: Verdict
+    verdict: SameAudio
     length_difference_s: float
     difference: float
     mismatch: float | None = None
@@ -80,30 +80,25 @@ class Group:
     ----------
     rows : tuple of int
         Rows of the store, rising.
-    verdict : Verdict
+    verdict : SameAudio
         Of the weakest link that is needed to hold the group together.
     pairs : tuple of Pair
         The links, surest first.
     """
 
     rows: tuple[int, ...]
-    verdict: Verdict
+    verdict: SameAudio
     pairs: tuple[Pair, ...]
 
 
 def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> list[Group]:
-    """Find groups of songs that are the same audio.
+    """Find groups of songs that are the same audio, the surest first, then by their first row.
 
     Parameters
     ----------
     store : VectorStore
     series : sequence of SeriesFile
         Features, scores, both or none. With both, features decide.
-
-    Returns
-    -------
-    groups : list of Group
-        By verdict, the surest first, then by their first row.
 
     Notes
     -----
@@ -116,7 +111,7 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
     InputError
         If the vectors of the store lack one of the statistics `COMPARED`.
     """
-    songs = _Songs(store)
+    songs = _Audio(store)
     pairs = list(_identical(songs))
     candidates = [pair for pair in _candidates(songs) if not songs.one_hash(pair)]
     pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
@@ -124,18 +119,10 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
 
 
 def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
-    """Return how little two series have to do with each other.
+    """Return how little two series (T, D) have to do with each other, over the shorter's length.
 
-    Parameters
-    ----------
-    a, b : ndarray, shape (T, D)
-        The longer one is cut to the length of the other.
-
-    Returns
-    -------
-    mismatch : float
-        0 for equal series that move at all; about 1 or more for unrelated ones; infinite
-        where neither moves, since nothing can be told from them.
+    0 for equal series that move at all; about 1 or more for unrelated ones; infinite where
+    neither moves, since nothing can be told from them.
 
     Examples
     --------
@@ -149,7 +136,7 @@ def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
     return float(((x - y) ** 2).sum() / moves) if moves > 0 else float("inf")
 
 
-class _Songs:
+class _Audio:
     """What of a store the search needs: lengths, hashes, and scores as log-odds."""
 
     def __init__(self, store: VectorStore) -> None:
@@ -175,7 +162,9 @@ class _Songs:
     def one_hash(self, pair: tuple[int, int]) -> bool:
         return bool(self.hashes[pair[0]] == self.hashes[pair[1]])
 
-    def pair(self, rows: tuple[int, int], verdict: Verdict, mismatch: float | None = None) -> Pair:
+    def pair(
+        self, rows: tuple[int, int], verdict: SameAudio, mismatch: float | None = None
+    ) -> Pair:
         a, b = rows
         return Pair(
             rows=rows,
@@ -195,15 +184,15 @@ def _log_odds(p: npt.NDArray[np.floating]) -> FloatArray:
     return np.log((q + FLOOR) / (1.0 + FLOOR - q)).astype(np.float32)
 
 
-def _identical(songs: _Songs) -> Iterator[Pair]:
+def _identical(songs: _Audio) -> Iterator[Pair]:
     """Link each song to the one before it with the same hash."""
     order = np.argsort(songs.hashes, kind="stable")
     hashes = songs.hashes[order]
     for place in np.flatnonzero(hashes[1:] == hashes[:-1]):
-        yield songs.pair((int(order[place]), int(order[place + 1])), Verdict.IDENTICAL)
+        yield songs.pair((int(order[place]), int(order[place + 1])), SameAudio.IDENTICAL)
 
 
-def _candidates(songs: _Songs) -> list[tuple[int, int]]:
+def _candidates(songs: _Audio) -> list[tuple[int, int]]:
     """Return pairs of rows whose lengths and scores agree, the lower row first.
 
     Songs are taken in order of length, so that each block of them has one window of songs
@@ -260,7 +249,7 @@ def _near(
 
 def _judged(
     store: VectorStore,
-    songs: _Songs,
+    songs: _Audio,
     candidates: list[tuple[int, int]],
     series: Sequence[SeriesFile],
 ) -> Iterator[Pair]:
@@ -276,12 +265,12 @@ def _judged(
         elif pair in by_scores:
             found, limit = by_scores[pair], MISMATCH[Kind.SCORES]
         elif songs.difference(pair) <= LIKELY:
-            yield songs.pair(pair, Verdict.LIKELY)
+            yield songs.pair(pair, SameAudio.LIKELY)
             continue
         else:
             continue
         if found <= limit:
-            yield songs.pair(pair, Verdict.SAME, found)
+            yield songs.pair(pair, SameAudio.SAME, found)
 
 
 def _mismatches(
@@ -319,11 +308,11 @@ def _compared(
 
 def _groups(pairs: list[Pair]) -> list[Group]:
     """Join pairs that share a song; the surest first, so that the last link is the weakest."""
-    order = list(Verdict)
+    order = list(SameAudio)
     group_of: dict[int, int] = {}
     members: dict[int, list[int]] = {}
     links: dict[int, list[Pair]] = {}
-    weakest: dict[int, Verdict] = {}
+    weakest: dict[int, SameAudio] = {}
     for pair in sorted(pairs, key=lambda pair: (order.index(pair.verdict), pair.rows)):
         for row in pair.rows:
             if group_of.setdefault(row, row) == row:

@@ -117,18 +117,11 @@ def explain(
     Parameters
     ----------
     query_unit, song_unit : ndarray, shape (W,)
-        Their weighted vectors of length 1, whose product is the similarity.
-    scaling : Scaling
-        What made the units of vectors.
+        Their units, whose product is the similarity; `scaling` made them.
     query, song : ndarray, shape (V,)
         Their vectors as they stand in the store.
     metadata : StoreMetadata
         Names of classes and statistics.
-
-    Returns
-    -------
-    explanation : Explanation
-        Its contributions add up to the product in float64.
 
     Raises
     ------

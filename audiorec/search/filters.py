@@ -1,7 +1,9 @@
 """Which songs of a store are meant: those that meet conditions, without those left out.
 
-    store, conditions  ──matching──▶ (n,) bool
+    "genre=jazz|blues, duration<10:00"  ──parse_conditions──▶ conditions
+    store, conditions  ──matching───▶ (n,) bool
     store, patterns    ──excluding──▶ (n,) bool
+    store, "artist"    ──name_codes─▶ (n,) int32: which songs have the same
 
 =============  ==================  ======================================================
 name           compared by         value
@@ -14,53 +16,114 @@ album                              letters, ``""`` for a song without one
 codec, status  ``= !=``            one that is there
 duration       all                 seconds or ``3:20``; ``=`` and ``!=`` to the second
 =============  ==================  ======================================================
+
+All of the grammar::
+
+    conditions = condition { "," condition }          all of them must hold
+    condition  = name operator value { "|" value }    one of the values is enough
+    operator   = "=" | "!=" | "<" | "<=" | ">" | ">="
+
+Spaces around names and values do not count. One with any of ``= ! < > , | "`` in it stands
+in double quotes; a double quote inside them is written twice.
 """
 
 import re
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from fnmatch import translate
 from functools import cached_property
+from typing import Literal, cast
 
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.search.codes import plain_name, text_codes
-from audiorec.search.conditions import Condition
+from audiorec.files.arrow import flags
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, Float64Array, FloatArray, Status
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    Int32Array,
+    Status,
+    name_numbers,
+    plain_name,
+)
 
+Operator = Literal["=", "!=", "<", "<=", ">", ">="]
+UNKNOWN = -1  # the code of a row that says nothing
 TEXT_COLUMNS = ("artist", "title", "album", "codec", "status")
 CLOSED_COLUMNS = ("codec", "status")  # a value that is not there is a slip of the pen
 DURATION = "duration"
 _CLOCK = re.compile(r"(?:(\d+):)?(\d+):([0-5]?\d(?:\.\d+)?)")
 _COMPARE = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal}
+_NAME = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^=!<>,|"]+))\s*')
+_OPERATOR = re.compile(r"!=|<=|>=|=|<|>")
+_VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,|"=!<>\s][^,|"]*))\s*')
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One condition as it was written; whether its name exists is for `matching` to say.
+
+    Attributes
+    ----------
+    name : str
+    operator : {"=", "!=", "<", "<=", ">", ">="}
+    values : tuple of str
+        One or more.
+    """
+
+    name: str
+    operator: Operator
+    values: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return the condition as `parse_conditions` reads it."""
+        values = "|".join(_written(value, _VALUE) for value in self.values)
+        return f"{_written(self.name, _NAME)}{self.operator}{values}"
+
+
+def parse_conditions(text: str) -> tuple[Condition, ...]:
+    """Read conditions; the head of this module has the grammar.
+
+    Raises
+    ------
+    InputError
+        If the text does not follow the grammar; says where.
+
+    Examples
+    --------
+    >>> for condition in parse_conditions('genre = jazz|blues, artist != "Earth, Wind & Fire"'):
+    ...     print(condition.name, condition.operator, condition.values)
+    genre = ('jazz', 'blues')
+    artist != ('Earth, Wind & Fire',)
+    """
+    found: list[Condition] = []
+    at = 0
+    while not found or at < len(text):
+        condition, at = _condition(text, at)
+        found.append(condition)
+        if at < len(text):
+            if text[at] != ",":
+                raise _syntax(text, at, "a comma between conditions")
+            at += 1
+            if at == len(text):
+                raise _syntax(text, at, "a condition after the comma")
+    return tuple(found)
 
 
 def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
-    """Return which songs meet all conditions.
+    """Return which songs meet all conditions: shape (n,), bool; all of them without any.
 
-    Parameters
-    ----------
-    store : VectorStore
-    conditions : sequence of Condition
-
-    Returns
-    -------
-    mask : ndarray, shape (n,), bool
-        All true without conditions.
+    A song without an artist tag is by no artist, so it meets ``artist!=Abba``.
 
     Raises
     ------
     InputError
         If a name, class, status or number is none; lists what there is.
 
-    Notes
-    -----
-    A song without an artist tag is by no artist, so it meets ``artist!=Abba``.
-
     Examples
     --------
-    >>> from audiorec.search.conditions import parse_conditions
     >>> from audiorec.search.library import Library
     >>> store = Library.open("fixtures/formats/vecs-v1.parquet")
     >>> mask = matching(store, parse_conditions("artist=anna, duration>0:50"))
@@ -75,21 +138,11 @@ def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
 
 
 def excluding(store: VectorStore, patterns: Collection[str]) -> tuple[BoolArray, tuple[str, ...]]:
-    """Return which songs are left out by any of some patterns.
+    """Return which songs are left out (n,), bool, and the patterns that no id fits.
 
-    Parameters
-    ----------
-    store : VectorStore
-    patterns : collection of str
-        An id; a folder, which ends in ``/``; a glob with ``*``, ``?`` or ``[``, which must fit
-        the whole id; or else a part of ids. Upper and lower case are the same, except that an
-        id that is there exactly stands for itself alone.
-
-    Returns
-    -------
-    mask : ndarray, shape (n,), bool
-    idle : tuple of str
-        Patterns that no id fits.
+    A pattern is an id; a folder, which ends in ``/``; a glob with ``*``, ``?`` or ``[``, which
+    must fit the whole id; or else a part of ids. Upper and lower case are the same, except that
+    an id that is there exactly stands for itself alone.
     """
     mask = np.zeros(len(store), np.bool_)
     lowered = [song_id.casefold() for song_id in store.ids] if patterns else []
@@ -133,6 +186,67 @@ def class_number(store: VectorStore, name: str) -> int:
         which = "several classes are called" if found else "no class"
         raise InputError(f"{which} {name!r}; there are: {', '.join(dotted)}")
     return found[0]
+
+
+def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
+    """Give each different text of one column a number: codes (n,), int32, and the texts.
+
+    A code is the place of the row's text, as it stands in the store; `UNKNOWN` where it has none.
+    Artists, albums and hashes of a million songs are compared as integers that way.
+
+    Examples
+    --------
+    >>> from audiorec.search.library import Library
+    >>> text_codes(Library.open("fixtures/formats/vecs-v1.parquet"), "status")
+    (array([0, 0, 1, 0, 2], dtype=int32), ['ok', 'truncated', 'short'])
+    """
+    array = store.column(column).combine_chunks().dictionary_encode()
+    numbers = array.indices
+    codes = np.frombuffer(numbers.buffers()[1] or b"", np.int32, len(numbers), 4 * numbers.offset)
+    known = flags(numbers.is_valid())
+    return np.where(known, codes, np.int32(UNKNOWN)), array.dictionary.to_pylist()
+
+
+def name_codes(store: VectorStore, column: str) -> Int32Array:
+    """Give each different name of one column a number, as `plain_name` compares: (n,), int32."""
+    codes, texts = text_codes(store, column)
+    return name_numbers([*texts, None]).astype(np.int32)[codes]
+
+
+def _condition(text: str, at: int) -> tuple[Condition, int]:
+    name, at = _token(text, at, _NAME, "a name")
+    operator = _OPERATOR.match(text, at)
+    if operator is None:
+        raise _syntax(text, at, "one of = != < <= > >=")
+    value, at = _token(text, operator.end(), _VALUE, "a value")
+    values = [value]
+    while at < len(text) and text[at] == "|":
+        value, at = _token(text, at + 1, _VALUE, "a value")
+        values.append(value)
+    return Condition(name, cast("Operator", operator.group()), tuple(values)), at
+
+
+def _token(text: str, at: int, pattern: re.Pattern[str], what: str) -> tuple[str, int]:
+    found = pattern.match(text, at)
+    if found is None:
+        raise _syntax(text, at, what)
+    quoted, bare = found.groups()
+    return (bare.strip() if quoted is None else quoted.replace('""', '"')), found.end()
+
+
+def _syntax(text: str, at: int, expected: str) -> InputError:
+    where = f"before {text[at : at + 20]!r}" if text[at:].strip() else "at the end"
+    return InputError(
+        f"conditions {text!r}: {expected} expected {where}; for example: "
+        "genre=jazz, duration<600, artist!=Abba"
+    )
+
+
+def _written(text: str, pattern: re.Pattern[str]) -> str:
+    """Return a name or a value, in quotes where it needs them."""
+    bare = pattern.fullmatch(text)
+    plain = bare is not None and bare.group(2) == text and text.strip() == text
+    return text if plain else '"' + text.replace('"', '""') + '"'
 
 
 class _Tests:

@@ -5,7 +5,7 @@
 faiss keeps the prepared vectors; the JSON beside it, the sidecar, says what they are: the
 extractor, the store's fingerprint, the scaling, the kind, and the sha256 of faiss' file,
 which is read only if it agrees, and in a process of its own, which may die
-(`audiorec.search.index_worker`). What an index finds is compared again in float64, by the
+(`audiorec.search.index_files`). What an index finds is compared again in float64, by the
 vectors of the store: similarities are those of the exact search, and only songs can be
 missing. An index that dies, or holds other vectors than the store, is given up.
 
@@ -25,34 +25,24 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
-from audiorec.search.index_worker import (
+from audiorec.search.index_files import (
+    KINDS,
     Candidates,
+    IndexInfo,
+    IndexKind,
     Query,
     Searcher,
     has_faiss,
     import_faiss,
     in_own_process,
-)
-from audiorec.search.scaling import Scaling, Weighting
-from audiorec.search.sidecar import (
-    KINDS,
-    IndexInfo,
-    Kind,
     index_path,
     read_info,
     sha256_of,
     sidecar_path,
     write_info,
 )
-from audiorec.search.similar import (
-    ROUNDING,
-    Found,
-    Similarity,
-    default_weighting,
-    nearest_units,
-    ordered,
-)
-from audiorec.search.units import StoreUnits
+from audiorec.search.scaling import Scaling, Weighting, fit_units
+from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, nearest, settled
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -64,7 +54,6 @@ PROBES = 32  # lists that a search looks into
 TRAINING_PER_LIST = 64  # songs that a list's centre is learnt from
 # Below this part of allowed songs an hnsw index walks in vain, and all songs are compared.
 LEAST_SHARE = 0.05
-SLACK = 16  # songs more than asked for, to be put in order exactly
 SAMPLE = 200  # songs whose neighbours tell the recall of a new index
 RECALL_AT = 10
 GROUPS = 2  # row groups whose vectors are compared when an index is opened
@@ -76,15 +65,9 @@ QUERIES = 256  # that go to the index's process at once
 class Index:
     """An index that belongs to its store as it is now.
 
-    Use `Library.space`, which finds it. The index only proposes songs: what it found is
-    compared by the vectors of the store, and an index whose vectors are others is given up.
-
-    Attributes
-    ----------
-    info : IndexInfo
-    scaling : Scaling
-    failure : str
-        Why it is used no longer; empty while it is.
+    It only proposes songs: what it found is compared by the vectors of the store, and an index
+    whose vectors are others is given up. `failure` says why it is used no longer, and is empty
+    while it is.
     """
 
     def __init__(
@@ -106,20 +89,11 @@ class Index:
         *,
         allowed: BoolArray | None = None,
         ranks: Int64Array | None = None,
-    ) -> list[Found] | None:
-        """Return the `k` most similar rows of each query; as `nearest_units`.
+    ) -> Found | None:
+        """Return the `k` most similar rows of each query, as `nearest`.
 
-        Returns
-        -------
-        found : list of (rows, similarities), or None
-            None where the index cannot fill the list, and all songs have to be compared:
-            few songs are allowed, the walk ended early, or the index turned out to be
-            damaged.
-
-        Raises
-        ------
-        InputError
-            If `k` is below 1.
+        None where the index cannot fill the list, and all songs have to be compared: few songs are
+        allowed, the walk ended early, or the index turned out to be damaged.
         """
         if k < 1:
             raise InputError(f"k must be at least 1, got {k}")
@@ -129,19 +103,18 @@ class Index:
             return None
         bits = None if allowed is None else np.packbits(allowed, bitorder="little")
         k = min(k, n_allowed)
-        if k == 0:
-            return [_nothing() for _ in units]
-        found: list[Found] = []
+        found = [(np.empty((0, k), np.int64), np.empty((0, k)))]
         try:
             for start in range(0, len(units), QUERIES):
-                part = self._nearest(units[start : start + QUERIES], k, bits, share, ranks)
-                if part is None:
-                    return None
-                found += part
+                part = units[start : start + QUERIES]
+                found.append(self._nearest(part, k, bits, share, ranks))
+        except _TooFewError:
+            return None
         except StoreError as error:
             self.failure = str(error)
             return None
-        return found
+        rows, similarities = zip(*found, strict=True)
+        return np.concatenate(rows), np.concatenate(similarities)
 
     def check(self, rows: Int64Array) -> None:
         """Compare some of its vectors with those of the store, and look for them.
@@ -154,8 +127,7 @@ class Index:
         if self._units_of is None or len(rows) == 0:
             return
         units = self._units_of(rows)
-        query = Query(units[:0], rows=rows)
-        self._check_vectors(units, self._ask(query)[0][2])
+        self._check_vectors(units, self._vectors(rows))
         some = np.flatnonzero((units != 0).any(axis=1))
         asked = Query(units[some], min(1 + SLACK, self.info.rows), None, self._effort(1.0, 1))
         hits = [
@@ -172,34 +144,31 @@ class Index:
         bits: npt.NDArray[np.uint8] | None,
         share: float,
         ranks: Int64Array | None,
-    ) -> list[Found] | None:
-        best: dict[int, Found] = {}
-        fetch = k + SLACK
-        while waiting := [place for place in range(len(units)) if place not in best]:
-            fetch = min(fetch, self.info.rows)
-            query = Query(units[waiting], fetch, bits, self._effort(share, fetch))
-            for place, (rows, values, vectors) in zip(waiting, self._ask(query), strict=True):
+    ) -> Found:
+        def propose(places: Int64Array, fetch: int) -> TopK:
+            query = Query(units[places], fetch, bits, self._effort(share, fetch))
+            top = TopK(
+                np.full((len(places), fetch), -1), np.full((len(places), fetch), np.nan, np.float32)
+            )
+            for line, (rows, values, vectors) in enumerate(self._ask(query)):
                 if len(rows) < k:
-                    return None
-                # Among equals at the end of the list the index has chosen by chance: ask for more.
-                cut = len(rows) == fetch < self.info.rows
-                if not cut or values[-1] < values[k - 1] - ROUNDING:
-                    best[place] = ordered(
-                        self._checked(rows, vectors), rows, units[place], k, ranks
-                    )
-            fetch *= 4
-        return [best[place] for place in range(len(units))]
+                    raise _TooFewError
+                inside = (rows >= 0) & (rows < self.info.rows)
+                if len(np.unique(rows)) < len(rows) or not inside.all():
+                    raise StoreError("damaged: it finds songs twice, or songs that there are not")
+                if self._units_of is not None:
+                    self._check_vectors(self._units_of(rows), vectors)
+                top.indices[line, : len(rows)] = rows
+                top.similarities[line, : len(rows)] = values
+            return top
 
-    def _checked(self, rows: Int64Array, vectors: FloatArray) -> FloatArray:
-        """Return the store's vectors of candidates, which those of the index must be."""
-        inside = (rows >= 0) & (rows < self.info.rows)
-        if len(np.unique(rows)) < len(rows) or not inside.all():
-            raise StoreError("damaged: it finds songs twice, or songs that there are not")
-        if self._units_of is None:
-            return vectors
-        units = self._units_of(rows)
-        self._check_vectors(units, vectors)
-        return units
+        units_of = self._units_of or self._vectors
+        return settled(propose, units_of, units, k, self.info.rows, ranks)
+
+    def _vectors(self, rows: Int64Array) -> FloatArray:
+        """Return its own vectors of some rows."""
+        empty = np.empty((0, self.info.width), np.float32)
+        return self._ask(Query(empty, rows=rows))[0][2]
 
     def _check_vectors(self, units: FloatArray, vectors: FloatArray) -> None:
         if not np.allclose(units, vectors, rtol=0, atol=ROUNDING):
@@ -212,8 +181,47 @@ class Index:
         return {"nprobe": int(PROBES / share) + 1} if self.info.kind == "ivf" else {}
 
 
-def build_index(store: VectorStore, out: Path | None = None, *, kind: Kind = "ivf") -> IndexInfo:
-    """Build an index of a store's vectors under the default weights.
+class StoreUnits:
+    """The units of a store's songs; a row group's are kept from when one of them is asked for."""
+
+    def __init__(self, store: VectorStore, scaling: Scaling) -> None:
+        self._store, self._scaling = store, scaling
+        self._starts = np.asarray(store.group_starts)
+        self._groups: dict[int, FloatArray] = {}
+
+    def __call__(self, rows: Int64Array) -> FloatArray:
+        """Return the units of some rows, shape (m, W)."""
+        units = np.empty((len(rows), len(self._scaling.columns)), np.float32)
+        groups = np.searchsorted(self._starts, rows, side="right") - 1
+        for group in np.unique(groups).tolist():
+            here = groups == group
+            units[here] = self._group(group)[rows[here] - self._starts[group]]
+        return units
+
+    def sample(self, n_groups: int, n_rows: int) -> Int64Array:
+        """Return some rows of a few row groups, which no one can know beforehand."""
+        rng = np.random.default_rng()
+        last = len(self._starts) - 1
+        groups = rng.choice(last, min(n_groups, last), replace=False)
+        rows = np.concatenate([np.arange(*self._starts[g : g + 2]) for g in groups])
+        return np.sort(rng.choice(rows, min(n_rows, len(rows)), replace=False))
+
+    def _group(self, group: int) -> FloatArray:
+        if group not in self._groups:
+            rows = np.arange(*self._starts[group : group + 2])
+            vectors = self._store.read_rows(rows)
+            self._groups[group] = self._scaling.prepare_all([vectors], len(rows))
+        return self._groups[group]
+
+
+class _TooFewError(Exception):
+    """The index found fewer songs than were asked for."""
+
+
+def build_index(
+    store: VectorStore, out: Path | None = None, *, kind: IndexKind = "ivf"
+) -> IndexInfo:
+    """Build an index of a store's vectors under the default weights, and return its sidecar.
 
     Parameters
     ----------
@@ -224,11 +232,6 @@ def build_index(store: VectorStore, out: Path | None = None, *, kind: Kind = "iv
     kind : {"flat", "hnsw", "ivf"}
         All songs compared (exact); a graph (quick to search, slow to build); lists of near
         songs (quick to build).
-
-    Returns
-    -------
-    info : IndexInfo
-        As written.
 
     Raises
     ------
@@ -242,11 +245,9 @@ def build_index(store: VectorStore, out: Path | None = None, *, kind: Kind = "iv
     if len(store) == 0:
         raise InputError(f"{store.path}: no songs to index")
     out = index_path(store.path) if out is None else out
-    similarity = Similarity.of_blocks(
-        store.blocks, len(store), default_weighting(store.metadata, "vector")
-    )
+    scaling, units = fit_units(store.blocks, len(store), Weighting.of_store(store.metadata))
     faiss = import_faiss()
-    index, parameters = _made(faiss, similarity.units, kind)
+    index, parameters = _made(faiss, units, kind)
     with replaced(out) as temporary:
         faiss.write_index(index, str(temporary))
         digest = sha256_of(temporary)
@@ -255,15 +256,15 @@ def build_index(store: VectorStore, out: Path | None = None, *, kind: Kind = "iv
         extractor_id=store.metadata.extractor_id,
         fingerprint=store.fingerprint,
         rows=len(store),
-        width=similarity.units.shape[1],
-        scaling=similarity.scaling.to_dict(),
+        width=units.shape[1],
+        scaling=scaling.to_dict(),
         sha256=digest,
         recall_at_10=None,
         parameters=parameters,
         created_by=f"audiorec {version('audiorec')}",
         faiss=faiss.__version__,
     )
-    recall = _recall(Index(info, Searcher(index)), similarity.units)
+    recall = _recall(Index(info, Searcher(index)), units)
     info = replace(info, recall_at_10=recall)
     write_info(out, info)
     return info
@@ -272,12 +273,7 @@ def build_index(store: VectorStore, out: Path | None = None, *, kind: Kind = "iv
 def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) -> Index:
     """Open an index in a process of its own, if it is the one that the sidecar means.
 
-    Parameters
-    ----------
-    path : Path
-    info : IndexInfo
-    store : VectorStore, optional
-        What the index is of; its vectors are compared with those of the store.
+    With a store its vectors are compared with those of the store.
 
     Raises
     ------
@@ -336,7 +332,7 @@ def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
     """Return why an index cannot be used for a store, empty if it can; faiss is not needed."""
     if info.extractor_id != store.metadata.extractor_id:
         return f"of another extractor than {store.path.name}"
-    if stale := _stale(store, info, default_weighting(store.metadata)):
+    if stale := _stale(store, info, Weighting.of_store(store.metadata)):
         return stale
     try:
         same = sha256_of(path) == info.sha256
@@ -357,7 +353,7 @@ def _stale(store: VectorStore, info: IndexInfo, weighting: Weighting) -> str:
     return "" if same else "the index has other weights than this audiorec"
 
 
-def _made(faiss: Any, units: FloatArray, kind: Kind) -> tuple[Any, dict[str, int]]:
+def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> tuple[Any, dict[str, int]]:
     """Return an index of faiss over the units, and its parameters."""
     n, width = units.shape
     if kind == "flat":
@@ -383,13 +379,9 @@ def _recall(index: Index, units: FloatArray) -> float:
     chosen = rng.choice(len(units), min(SAMPLE, len(units)), replace=False)
     queries, k = units[chosen], min(RECALL_AT, len(units))
     hits = 0
-    for query, (_, best) in zip(queries, nearest_units(units, queries, k), strict=True):
+    for query, best in zip(queries, nearest(units, queries, k)[1], strict=True):
         found = index.search(query[None], k)
         # By similarity, not by number: of equal songs either is right. Where the index gives
         # up, all songs are compared.
-        hits += k if found is None else int(np.count_nonzero(found[0][1] >= best[-1] - ROUNDING))
+        hits += k if found is None else int(np.count_nonzero(found[1] >= best[-1] - ROUNDING))
     return hits / (k * len(chosen))
-
-
-def _nothing() -> Found:
-    return np.empty(0, np.int64), np.empty(0)

@@ -4,21 +4,41 @@
 
 A `Weighting` says what is asked; `fit` looks at all songs once and returns the `Scaling`
 that can prepare any vector, of the store or not. Columns of weight 0 are left out, so W is
-the number of weights above 0.
+the number of weights above 0. A song that is average in everything has no direction: its
+prepared vector is 0, and it is similar to none.
+
+The largest and the smallest score of a song enter as log-odds: 0.001 and 0.01 are worlds
+apart for a smallest score, and all but equal as probabilities. Figures: docs/similar.md.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError, StoreError
+from audiorec.store.schema import StoreMetadata
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+By = Literal["vector", "mean", "features", "embedding"]
 
 # Gives all rows in blocks (rows, V), again at every call: vectors need not be in memory.
 Blocks = Callable[[], Iterable[FloatArray]]
 
+# One weight per statistic, chosen on training tracks (docs/decisions/0006-similarity.md). The
+# shape of a score's distribution over time (variance, kurtosis, skewness) tells two songs apart
+# but not two kinds of music: with any weight it only adds noise.
+DEFAULT_WEIGHTS = {
+    "max": 0.75,
+    "min": 0.75,
+    "mean": 1.0,
+    "variance": 0.0,
+    "kurtosis": 0.0,
+    "skewness": 0.0,
+}
+LOG_ODDS = ("max", "min")  # statistics that enter as log-odds
+WEIGHTS_BY: dict[By, dict[str, float]] = {"vector": DEFAULT_WEIGHTS, "mean": {"mean": 1.0}}
 # Without a floor the log-odds of 0 and 1 would be infinite. A float32 next to 1 carries about so
 # many digits; a coarser floor finds fewer songs again (docs/decisions/0006-similarity.md).
 LOG_ODDS_FLOOR = 1e-6
@@ -37,19 +57,12 @@ class Weighting:
     Attributes
     ----------
     weights : ndarray, shape (V,), float64
-        Not negative; columns of weight 0 are left out.
+        Not negative, one above 0; columns of weight 0 are left out.
     log_odds : ndarray, shape (V,), bool
         Columns that hold probabilities and enter as ``log(p / (1 - p))``.
     standardise : bool
         Bring each column to mean 0 and standard deviation 1 over all songs. Without it
         columns enter as they are, as embeddings do that were learnt for the cosine.
-
-    Raises
-    ------
-    ShapeError
-        If the two arrays differ in shape.
-    InputError
-        If a weight is negative or not finite, or none is above 0.
     """
 
     weights: Float64Array
@@ -72,6 +85,26 @@ class Weighting:
         """Return equal weights for `width` columns."""
         return cls(
             weights=np.ones(width), log_odds=np.zeros(width, np.bool_), standardise=standardise
+        )
+
+    @classmethod
+    def of_store(
+        cls, metadata: StoreMetadata, by: By = "vector", weights: Sequence[float] | None = None
+    ) -> "Weighting":
+        """Return how the vectors of a store are compared: a weight per statistic, for all classes.
+
+        By default those of ``by="vector"`` or ``by="mean"``.
+        """
+        names, n_classes = metadata.statistics, len(metadata.classes)
+        if weights is None:
+            weights = [WEIGHTS_BY[by].get(name, 0.0) for name in names]
+        if len(weights) != len(names):
+            raise ShapeError(
+                f"expected {len(names)} weights, one per statistic, got {len(weights)}"
+            )
+        return cls(
+            weights=np.tile(np.asarray(weights, np.float64), n_classes),
+            log_odds=np.tile([name in LOG_ODDS for name in names], n_classes),
         )
 
 
@@ -98,16 +131,9 @@ class Scaling:
     spread: Float64Array
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
-        """Take log-odds, standardise, weight and bring to length 1.
+        """Take log-odds of vectors (Q, V), standardise, weight, bring to length 1: (Q, W), float32.
 
-        Parameters
-        ----------
-        vectors : ndarray, shape (Q, V)
-
-        Returns
-        -------
-        units : ndarray, shape (Q, W), float32
-            Of length 1, or 0 for a vector that is average in everything.
+        A vector that is average in everything becomes 0.
 
         Raises
         ------
@@ -128,11 +154,11 @@ class Scaling:
         z *= np.where(some, 1.0 / np.where(some, length, 1.0), 0.0)[:, None]
         return z.astype(np.float32)
 
-    def prepare_all(self, blocks: Blocks, rows: int) -> FloatArray:
-        """Prepare all rows, block by block, into one array of shape (rows, W)."""
+    def prepare_all(self, blocks: Iterable[FloatArray], rows: int) -> FloatArray:
+        """Prepare blocks of in all `rows` rows, one after the other, into one array."""
         units = np.empty((rows, len(self.columns)), np.float32)
         start = 0
-        for block in _cut(blocks()):
+        for block in _cut(blocks):
             units[start : start + len(block)] = self.prepare(block)
             start += len(block)
         return units
@@ -172,27 +198,17 @@ class Scaling:
         return cls(width=width, **arrays)
 
 
-def fit(blocks: Blocks, weighting: Weighting) -> tuple[Scaling, Float64Array, Float64Array]:
-    """Learn centre and spread of each column, in one pass.
+def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling, FloatArray]:
+    """Learn the scaling of all songs, and prepare them: their units, shape (rows, W).
 
-    Parameters
-    ----------
-    blocks : function
-        Gives all rows in blocks of shape (rows, V).
-    weighting : Weighting
-
-    Returns
-    -------
-    scaling : Scaling
-    mean, std : ndarray, shape (V,), float64
-        Of all columns as they stand, no log-odds taken; `std` is 1 where a column is
-        constant.
-
-    Raises
-    ------
-    ShapeError
-        If the blocks have another width than the weights.
+    The vectors are read block by block, twice, and never held whole.
     """
+    scaling = fit(blocks, weighting)
+    return scaling, scaling.prepare_all(blocks(), rows)
+
+
+def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
+    """Learn centre and spread of each column, in one pass over blocks of shape (rows, V)."""
     width = len(weighting.weights)
     columns = np.flatnonzero(weighting.weights)
     log_odds = weighting.log_odds[columns]
@@ -209,7 +225,7 @@ def fit(blocks: Blocks, weighting: Weighting) -> tuple[Scaling, Float64Array, Fl
     centre[log_odds], spread[log_odds] = odds.mean, odds.std()
     if not weighting.standardise:
         centre, spread = np.zeros(len(columns)), np.ones(len(columns))
-    scaling = Scaling(
+    return Scaling(
         width=width,
         columns=columns,
         weights=weighting.weights[columns],
@@ -217,7 +233,6 @@ def fit(blocks: Blocks, weighting: Weighting) -> tuple[Scaling, Float64Array, Fl
         centre=centre,
         spread=spread,
     )
-    return scaling, plain.mean, plain.std()
 
 
 class _Moments:

@@ -1,7 +1,7 @@
 """What songs are compared by: the vector, its means, features, or a learnt embedding.
 
     store ─┬─ by="vector", "mean"                      ─┐
-           ├─ by="features"   + features.parquet        ├──▶ `Space`: prepare, search
+           ├─ by="features"   + features.parquet        ├──▶ `Space` ──search──▶ `Neighbours`
            └─ by="embedding"  + embeddings.parquet     ─┘
 
 A `Space` speaks in rows of the store, whatever file its numbers come from, so filters and
@@ -10,31 +10,108 @@ is never found there, and cannot be asked for. Where an index of faiss lies besi
 and is fresh, the space of vectors is searched through it (see `audiorec.search.index`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import pyarrow.compute as pc
+import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
+from audiorec.files.arrow import integers
+from audiorec.search.diversify import Limit, select
+from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
-from audiorec.search.scaling import Scaling, Weighting
-from audiorec.search.similar import (
-    WEIGHTS_BY,
-    By,
-    Found,
-    Similarity,
-    default_weighting,
-    nearest_units,
-    statistics_weighting,
-)
+from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting, fit_units
+from audiorec.search.topk import Found, nearest
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
 
 TABLES: dict[By, str] = {"features": "features.parquet", "embedding": "embeddings.parquet"}
+OPPOSED = 1e-6  # a mean shorter than this has no direction but that of rounding
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbour:
+    """One song of `Neighbours`.
+
+    Attributes
+    ----------
+    song_id : str
+    similarity : float
+        Cosine of the weighted vectors, from -1 to 1.
+    """
+
+    song_id: str
+    similarity: float
+    _among: "Neighbours" = field(repr=False, compare=False)
+    _place: int = field(repr=False, compare=False)
+
+    @property
+    def row(self) -> Mapping[str, Any]:
+        """The song's other columns in the store, without the vector."""
+        return self._among.songs[self._place]
+
+
+class Neighbours:
+    """The songs nearest to one query, or to each of several.
+
+    One query: a sequence of `Neighbour`, the most similar first. Several: a sequence of
+    `Neighbours`, one a query. Two of them are equal if their ids and similarities are.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (k,) or (Q, k), int64
+        Rows of the store; of several queries, -1 where one has fewer than k.
+    similarities : ndarray, of the same shape, float64
+        NaN where a query has fewer.
+    """
+
+    def __init__(self, store: VectorStore, rows: Int64Array, similarities: Float64Array) -> None:
+        there = rows >= 0 if rows.ndim == 1 else slice(None)
+        self._store = store
+        self.rows, self.similarities = rows[there], similarities[there]
+
+    @cached_property
+    def song_ids(self) -> npt.NDArray[Any]:
+        """The songs' ids, in an array of objects of the shape of `rows`; None for no song."""
+        there = self.rows >= 0
+        ids = np.full(self.rows.shape, None, object)
+        ids[there] = self._store.id_array.take(integers(self.rows[there])).to_pylist()
+        return ids
+
+    @cached_property
+    def songs(self) -> list[dict[str, Any]]:
+        """The songs' columns in the store, without the vectors; of one query."""
+        return self._store.rows(self.rows.tolist())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, place: Any) -> Any:
+        """Return one song of one query, one query of several, or some of either."""
+        rows, similarities = self.rows[place], self.similarities[place]
+        if rows.ndim:
+            return Neighbours(self._store, rows, similarities)
+        number = int(np.arange(len(self))[place])
+        return Neighbour(self.song_ids[number], float(similarities), self, number)
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[place] for place in range(len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Neighbours):
+            return NotImplemented
+        return np.array_equal(self.song_ids, other.song_ids) and np.array_equal(
+            self.similarities, other.similarities, equal_nan=True
+        )
+
+    def __repr__(self) -> str:
+        return f"Neighbours({list(self)})"
 
 
 class Space:
@@ -58,7 +135,7 @@ class Space:
 
     def __init__(
         self,
-        store: "VectorStore",
+        store: VectorStore,
         by: By,
         *,
         weighting: Weighting,
@@ -86,21 +163,15 @@ class Space:
         """Whether `search` finds the nearest songs for certain."""
         return self.index is None or self.index.info.exact
 
-    @cached_property
-    def similarity(self) -> Similarity:
-        """All songs of the space, prepared; rows as in `rows`. Made when first needed."""
-        if self._plain is not None:
-            return self._plain.similarity
-        if self._matrix is None:
-            return Similarity.of_blocks(self.store.blocks, len(self.store), self.weighting)
-        _, values = self._matrix
-        self._matrix = None
-        return Similarity.of_blocks(lambda: [values], len(values), self.weighting)
+    @property
+    def matrix(self) -> FloatArray:
+        """The units of all songs of the space: shape (m, W), rows as in `rows`."""
+        return self._fitted[1]
 
     @property
     def scaling(self) -> Scaling:
         """What prepares a vector of this space."""
-        return self.index.scaling if self.index is not None else self.similarity.scaling
+        return self._fitted[0] if self.index is None else self.index.scaling
 
     def prepare(self, values: FloatArray) -> FloatArray:
         """Return vectors, features or embeddings (Q, V) as units (Q, W) of length 1."""
@@ -124,7 +195,19 @@ class Space:
                 f"{TABLES[self.by]} has no row for {song_id!r}; compare by vector, or make the "
                 "file again with it"
             )
-        return self.similarity.units[place]
+        return self.matrix[place]
+
+    def units_by_row(self) -> tuple[FloatArray, BoolArray]:
+        """Return the units of all songs of the store (n, W), and which of them the space has (n,).
+
+        They are zeros for a song that it does not have.
+        """
+        there = self._places >= 0
+        if there.all():
+            return self.matrix, there
+        units = np.zeros((len(there), self.matrix.shape[1]), np.float32)
+        units[self.rows] = self.matrix
+        return units, there
 
     def search(
         self,
@@ -132,7 +215,8 @@ class Space:
         k: int,
         *,
         allowed: BoolArray | None = None,
-    ) -> list[Found]:
+        own: Int64Array | None = None,
+    ) -> Neighbours:
         """Return the `k` songs that are most similar to each query.
 
         Parameters
@@ -143,11 +227,13 @@ class Space:
             Fewer come back if fewer are allowed.
         allowed : ndarray, shape (n,), bool, optional
             Rows of the store that may come back; all by default.
+        own : ndarray, shape (Q,), int64, optional
+            The song that each query is, by its row in the store; it is not its own neighbour.
 
         Returns
         -------
-        found : list of (rows, similarities), length Q
-            Rows of the store, the most similar first; equals in the order of their ids.
+        found : Neighbours
+            Of Q queries; the most similar first, equals in the order of their ids.
 
         Raises
         ------
@@ -156,24 +242,71 @@ class Space:
         ShapeError
             If `units` has not W columns, or `allowed` not n rows.
         """
-        width = len(self.scaling.columns)
+        width, n = len(self.scaling.columns), len(self.store)
         if units.ndim != 2 or units.shape[1] != width:
             raise ShapeError(f"units must have shape (Q, {width}), got {units.shape}")
-        if allowed is not None and allowed.shape != (len(self.store),):
-            raise ShapeError(f"allowed must have shape ({len(self.store)},), got {allowed.shape}")
+        if allowed is not None and allowed.shape != (n,):
+            raise ShapeError(f"allowed must have shape ({n},), got {allowed.shape}")
+        if own is not None and len(own) == 1:  # hidden like any other: an index knows how
+            allowed = np.ones(n, np.bool_) if allowed is None else allowed.copy()
+            allowed[own], own = False, None
         if self.index is not None:
-            found = self.index.search(units, k, allowed=allowed, ranks=self.store.ranks)
+            more = k if own is None else k + 1
+            found = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
             if found is not None:
-                return found
+                rows, similarities = found if own is None else _others(found, own)
+                return Neighbours(self.store, rows[:, :k], similarities[:, :k])
             if self.index.failure:
                 self.note = f"{self.index.failure}; all songs were compared instead"
-        ranks = self.store.ranks
-        if len(self) == len(self.store):  # the rows are those of the store
-            return nearest_units(self.similarity.units, units, k, allowed=allowed, ranks=ranks)
-        here = None if allowed is None else allowed[self.rows]
-        ranks = ranks[self.rows]
-        found = nearest_units(self.similarity.units, units, k, allowed=here, ranks=ranks)
-        return [(self.rows[rows], values) for rows, values in found]
+        whole = len(self) == n  # the rows are those of the store
+        rows, similarities = nearest(
+            self.matrix,
+            units,
+            k,
+            allowed=allowed if whole or allowed is None else allowed[self.rows],
+            ranks=self.store.ranks if whole else self.store.ranks[self.rows],
+            own=None if own is None else self._places[own],
+        )
+        if not whole:
+            rows = np.where(rows >= 0, np.append(self.rows, -1)[rows], -1)
+        return Neighbours(self.store, rows, similarities)
+
+    def choose(
+        self,
+        unit: FloatArray,
+        k: int,
+        *,
+        allowed: BoolArray | None = None,
+        limits: Sequence[Limit] = (),
+        taken: Sequence[int] = (),
+        diversity: float = 0.0,
+    ) -> Neighbours:
+        """Return `k` songs near one query (W,), within limits and spread; see `select`."""
+
+        def ranking(m: int) -> tuple[Int64Array, Float64Array]:
+            found = self.search(unit[None], m, allowed=allowed)[0]
+            return found.rows, found.similarities
+
+        rows, similarities = select(
+            ranking, k, limits=limits, taken=taken, diversity=diversity, units=self.units
+        )
+        return Neighbours(self.store, rows, similarities)
+
+    def why(self, unit: FloatArray, vector: FloatArray, found: Neighbours) -> list[Explanation]:
+        """Take the similarities of songs to one query apart, its unit (W,) and vector (V,)."""
+        made: dict[str, Any] = {"scaling": self.scaling, "metadata": self.store.metadata}
+        both = zip(self.units(found.rows), self.store.read_rows(found.rows), strict=True)
+        return [explain(unit, own, query=vector, song=song, **made) for own, song in both]
+
+    @cached_property
+    def _fitted(self) -> tuple[Scaling, FloatArray]:
+        if self._plain is not None:
+            return self._plain._fitted
+        if self._matrix is None:
+            return fit_units(self.store.blocks, len(self.store), self.weighting)
+        _, values = self._matrix
+        self._matrix = None
+        return fit_units(lambda: [values], len(values), self.weighting)
 
     @cached_property
     def _places(self) -> Int64Array:
@@ -183,8 +316,37 @@ class Space:
         return places
 
 
+def mean_direction(units: FloatArray) -> FloatArray:
+    """Return the mean of some units (Q, W), brought to length 1: the songs between them all.
+
+    A song to look near, a seed, has length 1 before the mean is taken, so each counts the same.
+    A single one comes back as it is; one of length 0 counts as one without a direction.
+
+    Raises
+    ------
+    InputError
+        If there is none, or if the seeds cancel each other out.
+
+    Examples
+    --------
+    >>> mean_direction(np.float32([[1, 0], [0, 1]])).round(3)
+    array([0.707, 0.707], dtype=float32)
+    """
+    if len(units) == 0:
+        raise InputError("no seed: name at least one song")
+    if len(units) == 1:
+        alone: FloatArray = units[0]
+        return alone
+    mean = units.astype(np.float64).mean(axis=0)
+    length = float(np.sqrt((mean * mean).sum()))
+    if length < OPPOSED:
+        raise InputError("the seeds are opposites of each other: nothing is near all of them")
+    direction: FloatArray = (mean / length).astype(np.float32)
+    return direction
+
+
 def open_space(
-    store: "VectorStore",
+    store: VectorStore,
     by: By,
     *,
     table: Path | None = None,
@@ -196,49 +358,39 @@ def open_space(
     if by in WEIGHTS_BY:
         if table is not None:
             raise InputError(f"by={by!r} reads the store alone, not {table}")
-        if weights is None:
-            return Space(store, by, weighting=default_weighting(store.metadata, by))
-        return Space(store, by, weighting=statistics_weighting(weights, store.metadata))
+        return Space(store, by, weighting=Weighting.of_store(store.metadata, by, weights))
     if weights is not None:
         raise InputError(f"by={by!r} has no statistics to weigh")
     if table is None:
         raise InputError(f"by={by!r} needs a file: {TABLES[by]}")
-    if by == "features":
-        rows, values = _features(store, table)
-    else:
-        rows, values = _embeddings(store, table)
+    rows, values = _table(store, by, table)
     # Embeddings were learnt for the cosine as it is; features were not.
     weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
     return Space(store, by, weighting=weighting, matrix=(rows, values))
 
 
-def _features(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
-    file = FeatureFile.open_last_layers(path)
-    _check_extractor(store, file.extractor_id, path)
-    places, rows = _common(store, file.id_array)
-    return rows, file.means()[places]
-
-
-def _embeddings(store: "VectorStore", path: Path) -> tuple[Int64Array, FloatArray]:
-    table = EmbeddingTable.open(path, kind="songs")
-    if table.metadata.extractor_id:
-        _check_extractor(store, table.metadata.extractor_id, path)
-    places, rows = _common(store, table.id_array)
-    return rows, table.embeddings[places]
-
-
-def _check_extractor(store: "VectorStore", extractor_id: str, path: Path) -> None:
-    if extractor_id != store.metadata.extractor_id:
+def _table(store: VectorStore, by: By, path: Path) -> tuple[Int64Array, FloatArray]:
+    """Read a second file: rows of the store that it has, and their numbers."""
+    if by == "features":
+        file = FeatureFile.open_last_layers(path)
+        ids, values, extractor_id = file.id_array, file.means(), file.extractor_id
+    else:
+        table = EmbeddingTable.open(path, kind="songs")
+        ids, values, extractor_id = table.id_array, table.embeddings, table.metadata.extractor_id
+    if extractor_id != store.metadata.extractor_id and (extractor_id or by == "features"):
         raise SpecMismatchError(
             f"{path} was made by extractor {extractor_id}, {store.path} by "
             f"{store.metadata.extractor_id}: extract both in one run"
         )
-
-
-def _common(store: "VectorStore", ids: object) -> tuple[Int64Array, Int64Array]:
-    """Return the rows of the ids that the store has, in `ids` and in the store, by the latter."""
-    found = pc.fill_null(pc.index_in(ids, value_set=store.id_array), -1).cast("int64")
-    rows = np.frombuffer(found.buffers()[1], np.int64, len(found), 8 * found.offset)
+    rows = IdMap(store.id_array).rows(ids)
     places = np.flatnonzero(rows >= 0)
     places = places[np.argsort(rows[places], kind="stable")]
-    return places, rows[places]
+    return rows[places], values[places]
+
+
+def _others(found: Found, own: Int64Array) -> Found:
+    """Take each query's own row off its list, and the last where there are one too many."""
+    is_own = found[0] == own[:, None]
+    order = np.argsort(is_own, axis=1, kind="stable")
+    rows, similarities = np.where(is_own, -1, found[0]), np.where(is_own, np.nan, found[1])
+    return np.take_along_axis(rows, order, 1), np.take_along_axis(similarities, order, 1)

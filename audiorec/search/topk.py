@@ -1,27 +1,40 @@
 """The k nearest of millions: blocked matrix products, and a running threshold per query.
 
-    queries (Q, D), items (N, D)  ──top_k──▶  indices (Q, k), similarities (Q, k)
+    queries (Q, D), items (n, D)  ──top_k────▶  indices (Q, k), similarities (Q, k), float32
+    queries (Q, W), units (n, W)  ──nearest──▶  the same in float64, equals in a stated order
 
 The full matrix of similarities never exists. Queries and items meet in blocks that fit the
 processor's cache. Once a query has k items, the k-th best similarity is its threshold, and of
 every later block only what lies above it is looked at: out of a million items in no special
 order, about a thousand. The rest costs one comparison, so the time is that of the products.
+
+Float32 puts items that differ by less than its rounding in any order. `nearest` compares what
+`top_k` proposes again in float64, and asks for more wherever rounding may have decided who
+comes in; `settled` does the same for what an index proposes.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 # A block of similarities (2 MB) and both its factors stay in the second-level cache; all
 # other sizes that were measured are slower (docs/decisions/0011-cold-start.md).
 QUERY_BLOCK = 256
 ITEM_BLOCK = 2_048
+MOST_BLOCKS = 16  # that few queries may join
 NOTHING = -np.inf  # similarity of an item that must not come back
+# Float32 products of one vector with equal rows may differ by this much.
+ROUNDING = 1e-5
+SLACK = 16  # items more than asked for, to be put in order exactly
+CELLS = 1 << 22  # proposals that are held at a time
+COMPARED = 16_384  # of them whose float64 products are made at a time
+
+Found = tuple[Int64Array, Float64Array]  # rows and similarities, shape (Q, k) each
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +63,14 @@ class TopK:
 
 
 @dataclass(frozen=True, slots=True)
-class Rows:
+class ItemLists:
     """Q lists of item numbers, end to end: the rows of a sparse matrix.
 
     Attributes
     ----------
     starts : ndarray, shape (Q + 1,), int64
         Where each list starts in `items`; the last is its length.
-    items : ndarray, shape (E,), int64
+    items : ndarray, shape (P,), int64
         In any order within a list; a repeated number counts once.
     """
 
@@ -75,27 +88,29 @@ class Rows:
     @classmethod
     def from_pairs(
         cls, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer], n: int
-    ) -> "Rows":
+    ) -> "ItemLists":
         """Collect pairs (row, item), in any order, into `n` lists."""
         order = np.argsort(row, kind="stable")
         starts = np.zeros(n + 1, np.int64)
         np.cumsum(np.bincount(row, minlength=n), out=starts[1:])
         return cls(starts, item[order].astype(np.int64))
 
-    def with_pairs(self, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer]) -> "Rows":
+    def with_pairs(
+        self, row: npt.NDArray[np.integer], item: npt.NDArray[np.integer]
+    ) -> "ItemLists":
         """Return lists that hold these pairs as well."""
         rows = np.repeat(np.arange(len(self)), np.diff(self.starts))
-        return Rows.from_pairs(
+        return ItemLists.from_pairs(
             np.concatenate([rows, row]), np.concatenate([self.items, item]), len(self)
         )
 
     @classmethod
-    def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "Rows":
+    def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "ItemLists":
         """Join one list of item numbers a query.
 
         Examples
         --------
-        >>> Rows.from_lists([[4], [], [1, 0]]).starts
+        >>> ItemLists.from_lists([[4], [], [1, 0]]).starts
         array([0, 1, 1, 3])
         """
         arrays = [np.asarray(items, np.int64).ravel() for items in lists]
@@ -108,7 +123,7 @@ def top_k(
     items: FloatArray,
     k: int,
     *,
-    excluded: Rows | Sequence[npt.ArrayLike] | None = None,
+    excluded: ItemLists | Sequence[npt.ArrayLike] | None = None,
     minimum: float = -np.inf,
     item_minimum: FloatArray | None = None,
     query_block: int = QUERY_BLOCK,
@@ -119,15 +134,15 @@ def top_k(
     Parameters
     ----------
     queries : ndarray, shape (Q, D), float32
-    items : ndarray, shape (N, D), float32
+    items : ndarray, shape (n, D), float32
         May be a memory map: it is read block by block, once for every block of queries.
     k : int
         At least 1; where fewer items are allowed, the rest of a row is -1 and NaN.
-    excluded : Rows, or sequence of array_like of int, length Q, optional
+    excluded : ItemLists, or sequence of array_like of int, length Q, optional
         Items that must not come back, a list a query.
     minimum : float
         Items whose similarity is below it do not come back.
-    item_minimum : ndarray, shape (N,), float32, optional
+    item_minimum : ndarray, shape (n,), float32, optional
         The same, with a bound of its own for each item; ``inf`` takes an item out.
     query_block, item_block : int
         Rows that meet at a time. They change speed and memory, and similarities by no more
@@ -177,6 +192,115 @@ def top_k(
         indices[start : start + len(block), :width] = found
         similarities[start : start + len(block), :width] = values
     return TopK(indices, similarities)
+
+
+def nearest(
+    units: FloatArray,
+    queries: FloatArray,
+    k: int,
+    *,
+    allowed: BoolArray | None = None,
+    ranks: Int64Array | None = None,
+    own: Int64Array | None = None,
+) -> Found:
+    """Return the `k` rows of `units` that are most similar to each query, exactly.
+
+    Parameters
+    ----------
+    units : ndarray, shape (n, W), float32
+        Rows of length 1 or 0.
+    queries : ndarray, shape (Q, W), float32
+        Of length 1 or 0.
+    k : int
+        At least 1.
+    allowed : ndarray, shape (n,), bool, optional
+        Rows that may come back; all by default.
+    ranks : ndarray, shape (n,), int64, optional
+        Order among equals; by default the order of rows.
+    own : ndarray, shape (Q,), int64, optional
+        The row that each query is itself, which does not come back.
+
+    Returns
+    -------
+    rows : ndarray, shape (Q, min(k, rows that are allowed)), int64
+        The most similar first; -1 where a query has fewer.
+    similarities : ndarray, float64
+        Float64 sums, so that equal songs are equal; NaN where a query has fewer. Neither the
+        other queries nor the size of a block changes them.
+    """
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    n, bound = len(units), None
+    if allowed is not None and not allowed.all():
+        n, bound = (
+            int(np.count_nonzero(allowed)),
+            np.where(allowed, NOTHING, np.inf).astype(np.float32),
+        )
+    # Few queries leave room for more items in a block, and fewer blocks are quicker.
+    item_block = ITEM_BLOCK * min(MOST_BLOCKS, max(1, QUERY_BLOCK // max(1, len(queries))))
+
+    def propose(places: Int64Array, fetch: int) -> TopK:
+        asked = queries[places]
+        hidden = None if own is None else ItemLists(np.arange(len(places) + 1), own[places])
+        return top_k(
+            asked, units, fetch, excluded=hidden, item_minimum=bound, item_block=item_block
+        )
+
+    return settled(propose, lambda rows: units[rows], queries, min(k, n), n, ranks)
+
+
+def settled(
+    propose: Callable[[Int64Array, int], TopK],
+    units_of: Callable[[Int64Array], FloatArray],
+    queries: FloatArray,
+    k: int,
+    n: int,
+    ranks: Int64Array | None,
+) -> Found:
+    """Put proposals in their exact order, asking for more where the last place is undecided.
+
+    `propose` returns, for places in `queries` and a number, so many rows of `n` for each, by
+    float32; `units_of` returns the units (m, W) of rows (m,). Else as for `nearest`.
+    """
+    rows = np.full((len(queries), k), -1, np.int64)
+    similarities = np.full((len(queries), k), np.nan)
+    waiting, fetch = np.arange(len(queries) if k else 0), k + SLACK
+    while len(waiting):
+        fetch = min(fetch, n)
+        undecided = []
+        step = max(1, CELLS // fetch)
+        for start in range(0, len(waiting), step):
+            places = waiting[start : start + step]
+            found = propose(places, fetch)
+            # Among equals at the end of the list chance has chosen which were proposed.
+            last, kth = found.similarities[:, -1], found.similarities[:, k - 1]
+            again = (last >= kth - ROUNDING) & (fetch < n)
+            undecided.append(places[again])
+            places, indices = places[~again], found.indices[~again]
+            exact = _exact(units_of, indices, queries[places])
+            order = np.lexsort((indices if ranks is None else ranks[indices], -exact), axis=1)
+            order = order[:, :k]
+            best = np.take_along_axis(exact, order, axis=1)
+            rows[places] = np.take_along_axis(indices, order, axis=1)
+            similarities[places] = np.where(best == NOTHING, np.nan, best)
+        waiting = np.concatenate(undecided)
+        fetch *= 4
+    return rows, similarities
+
+
+def _exact(
+    units_of: Callable[[Int64Array], FloatArray], indices: Int64Array, queries: FloatArray
+) -> Float64Array:
+    """Return the float64 cosines of queries (Q, W) with rows (Q, m); `NOTHING` for no row."""
+    there = np.flatnonzero(indices >= 0)
+    rows, query = indices.ravel()[there], there // indices.shape[1]
+    wide = queries.astype(np.float64)
+    exact = np.full(indices.size, NOTHING)
+    for start in range(0, len(there), COMPARED):
+        part = slice(start, start + COMPARED)
+        exact[there[part]] = (units_of(rows[part]) * wide[query[part]]).sum(axis=1)
+    clipped: Float64Array = np.where(exact == NOTHING, NOTHING, np.clip(exact, -1.0, 1.0))
+    return clipped.reshape(indices.shape)
 
 
 class _Best:
@@ -240,7 +364,7 @@ class _Best:
 class _Cells:
     """The excluded cells of one block of queries, in the order of their items."""
 
-    def __init__(self, excluded: Rows | None, start: int, stop: int) -> None:
+    def __init__(self, excluded: ItemLists | None, start: int, stop: int) -> None:
         self.row = self.item = np.empty(0, np.int64)
         if excluded is not None:
             part = excluded.starts[start : stop + 1]
@@ -297,7 +421,7 @@ def _check(
 ) -> None:
     if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
         raise ShapeError(
-            f"queries (Q, D) and items (N, D) expected, got {queries.shape} and {items.shape}"
+            f"queries (Q, D) and items (n, D) expected, got {queries.shape} and {items.shape}"
         )
     if min(k, query_block, item_block) < 1:
         raise InputError(
@@ -308,11 +432,11 @@ def _check(
 
 
 def _excluded(
-    excluded: Rows | Sequence[npt.ArrayLike] | None, n_queries: int, n_items: int
-) -> Rows | None:
+    excluded: ItemLists | Sequence[npt.ArrayLike] | None, n_queries: int, n_items: int
+) -> ItemLists | None:
     if excluded is None:
         return None
-    rows = excluded if isinstance(excluded, Rows) else Rows.from_lists(excluded)
+    rows = excluded if isinstance(excluded, ItemLists) else ItemLists.from_lists(excluded)
     if len(rows) != n_queries:
         raise ShapeError(f"excluded has {len(rows)} lists for {n_queries} queries")
     if len(rows.items) and not 0 <= rows.items.min() <= rows.items.max() < n_items:

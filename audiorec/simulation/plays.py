@@ -31,12 +31,12 @@ class Plays:
 
     Attributes
     ----------
-    user, song : ndarray, shape (E,), int64
-    time_s : ndarray, shape (E,), float64
+    user, song : ndarray, shape (P,), int64
+    time_s : ndarray, shape (P,), float64
         Seconds since the first day began.
-    event : ndarray, shape (E,), int8
+    event : ndarray, shape (P,), int8
         Numbers in `EVENTS`.
-    played_ratio : ndarray, shape (E,), float32
+    played_ratio : ndarray, shape (P,), float32
         NaN for presses, and for some listenings.
     """
 

@@ -21,7 +21,7 @@ class SongSegments:
     Attributes
     ----------
     song_ids : tuple of str, length S
-    values : ndarray, shape (N, ...), float32 or float16
+    values : ndarray, shape (m, ...), float32 or float16
         All segments, song by song. May be mapped from a file.
     offsets : ndarray, shape (S + 1,), int64
         Song s has the rows ``offsets[s]:offsets[s + 1]``, at least one.

@@ -40,7 +40,7 @@ CPU_BATCH_SIZE, DEVICE_BATCH_SIZE = 2, 64
 
 
 class FrequencyBlock(nn.Module):
-    """Convolve a spectrogram; keep the maximum over frequency: (B, 1, T, 96) to (B, C, T)."""
+    """Convolve; keep the maximum over frequency: (B, 1, F, 96) to (B, channels, F)."""
 
     def __init__(self, channels: int, frames: int, bands: int) -> None:
         super().__init__()
@@ -56,7 +56,7 @@ class FrequencyBlock(nn.Module):
 
 
 class TimeBlock(nn.Module):
-    """Convolve over time: (B, C, T) to (B, 64, T)."""
+    """Convolve over time: (B, channels, F) to (B, 64, F)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -90,7 +90,7 @@ class Musicnn(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """Compute the features of B segments, (B, T, 96).
+        """Compute the features of B segments, (B, F, 96).
 
         Returns
         -------
@@ -108,7 +108,7 @@ class Musicnn(nn.Module):
         return self.output(self.dropout(penultimate)), penultimate, max_pool, mean_pool
 
     def feature_maps(self, log_mel: Tensor) -> Tensor:
-        """Return all convolutional features over time, (B, T, 96) to (B, 753, T)."""
+        """Return all convolutional features over time, (B, F, 96) to (B, 753, F)."""
         # The batch-norm comes before the padding, so the padding is 0 after it.
         image = self.input_norm(log_mel.unsqueeze(1))
         timbral = [self.timbral_38(image), self.timbral_67(image)]

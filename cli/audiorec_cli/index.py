@@ -10,7 +10,7 @@ from audiorec_cli.shared.console import file_size, out, print_json, say
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.search.sidecar import IndexInfo
+    from audiorec.search.index_files import IndexInfo
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -43,7 +43,7 @@ def build(
 ) -> None:
     """Build an index of a store; similar uses it as long as the store does not change."""
     from audiorec.search.index import build_index
-    from audiorec.search.sidecar import index_path
+    from audiorec.search.index_files import index_path
 
     store = open_vectors(vectors)
     target = output or index_path(store.path)
@@ -67,7 +67,7 @@ def info(
 ) -> None:
     """Say what an index is, and whether it still belongs to its store."""
     from audiorec.search.index import check_index
-    from audiorec.search.sidecar import index_path, read_info
+    from audiorec.search.index_files import index_path, read_info
 
     store = open_vectors(vectors)
     target = path or index_path(store.path)

@@ -49,7 +49,6 @@ def path(
     every step; of all such ways the one whose largest step is smallest is taken.
     """
     from audiorec.playlists.path import find_path
-    from audiorec.search.direction import units_by_row
 
     check_target(m3u8, json)
     store = open_vectors(vectors)
@@ -60,7 +59,7 @@ def path(
     caps = limits(
         store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
     )
-    units, there = units_by_row(space)
+    units, there = space.units_by_row()
     found = find_path(units, *ends, steps, allowed=allowed & there, limits=caps)
     rows = store.rows(found.rows.tolist())
     if json:

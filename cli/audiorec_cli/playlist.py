@@ -68,8 +68,8 @@ def playlist(
     import numpy as np
 
     from audiorec.playlists.playlist import Wish, make_playlist
-    from audiorec.search.codes import name_codes
-    from audiorec.search.direction import mean_direction, units_by_row
+    from audiorec.search.filters import name_codes
+    from audiorec.search.space import mean_direction
 
     check_target(m3u8, json)
     store = open_vectors(vectors)
@@ -89,7 +89,7 @@ def playlist(
         gap=artist_gap,
         curves=_curves(store, curve or (), allowed),
     )
-    units, there = units_by_row(space)
+    units, there = space.units_by_row()
     direction = mean_direction(np.stack([seed.unit for seed in seeds]))
     lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
     found = make_playlist(

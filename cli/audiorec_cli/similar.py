@@ -34,8 +34,8 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.explain import Explanation
-    from audiorec.search.space import Space
-    from audiorec.types import FloatArray, Neighbour
+    from audiorec.search.space import Neighbour, Neighbours, Space
+    from audiorec.types import FloatArray
 
 COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
 DEFAULT_K = 10
@@ -105,77 +105,35 @@ def similar(
     caps = limits(
         store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
     )
-    found = _search(space, seeds, k, allowed=allowed, caps=caps, diversity=diversity)
-    reasons = _reasons(space, seeds, found) if why else None
+    unit, vector = _middle(seeds)
+    found = space.choose(
+        unit, k, allowed=allowed, limits=caps, taken=rows_of(seeds), diversity=diversity
+    )
+    reasons = space.why(unit, vector, found) if why else None
     if json:
         print_json(_document(space, seeds, found, reasons))
     elif m3u8 is None:
         _print(seeds, found, reasons)
     if m3u8 is not None:
-        write_playlist([s.entry for s in seeds] + [dict(n.row) for n in found], m3u8, absolute)
-    rows_shown = [*rows_of(seeds), *(store.row_number(n.song_id) for n in found)]
+        write_playlist([s.entry for s in seeds] + found.songs, m3u8, absolute)
+    rows_shown = [*rows_of(seeds), *found.rows.tolist()]
     if not keep_duplicates:
         say_copies(store, rows_shown)
     _say_shortage(len(found), k, len(store) - len(rows_of(seeds)))
 
 
-def _search(
-    space: "Space",
-    seeds: Sequence[Seed],
-    k: int,
-    *,
-    allowed: Any,
-    caps: list[Any],
-    diversity: float,
-) -> "list[Neighbour]":
+def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
+    """Return what lies between the seeds: a unit (W,) and a vector (V,)."""
     import numpy as np
 
-    from audiorec.search.direction import mean_direction
-    from audiorec.search.diversify import select
-    from audiorec.search.similar import neighbours
+    from audiorec.search.space import mean_direction
 
-    direction = mean_direction(np.stack([seed.unit for seed in seeds]))[None]
-    rows, similarities = select(
-        lambda m: space.search(direction, m, allowed=allowed)[0],
-        k,
-        limits=caps,
-        taken=rows_of(seeds),
-        diversity=diversity,
-        units=space.units,
-    )
-    return neighbours(space.store, rows, similarities)
+    vector: FloatArray = np.mean([seed.vector for seed in seeds], axis=0, dtype=np.float64)
+    unit = mean_direction(np.stack([seed.unit for seed in seeds]))
+    return unit, vector.astype(np.float32)
 
 
-def _reasons(
-    space: "Space", seeds: Sequence[Seed], found: "list[Neighbour]"
-) -> "list[Explanation]":
-    import numpy as np
-
-    from audiorec.search.direction import mean_direction
-    from audiorec.search.explain import explain
-
-    store = space.store
-    direction = mean_direction(np.stack([seed.unit for seed in seeds]))
-    query: FloatArray = np.mean([seed.vector for seed in seeds], axis=0, dtype=np.float64)
-    rows = [store.row_number(neighbour.song_id) for neighbour in found]
-    if not rows:
-        return []
-    return [
-        explain(
-            direction,
-            unit,
-            scaling=space.scaling,
-            query=query.astype(np.float32),
-            song=vector,
-            metadata=store.metadata,
-        )
-        for unit, vector in zip(space.units(rows), store.read_rows(rows), strict=True)
-    ]
-
-
-def _print(
-    seeds: Sequence[Seed], found: "list[Neighbour]", reasons: "list[Explanation] | None"
-) -> None:
+def _print(seeds: Sequence[Seed], found: "Neighbours", reasons: "list[Explanation] | None") -> None:
     """Print a table; reasons are a column for a pipe, and lines of their own for a person."""
     beside = None if sys.stdout.isatty() else reasons
     columns = COLUMNS if beside is None else (*COLUMNS, "why")
@@ -214,7 +172,7 @@ def _say_shortage(found: int, k: int, others: int) -> None:
 def _document(
     space: "Space",
     seeds: Sequence[Seed],
-    found: "list[Neighbour]",
+    found: "Neighbours",
     reasons: "list[Explanation] | None",
 ) -> dict[str, Any]:
     fields = ("uri", "artist", "title", "album", "duration_s", "status")

@@ -37,7 +37,7 @@ def test_two_seeds_are_between_them_and_not_in_the_list(in_library, music):
     found = [s["song_id"] for s in document["songs"]]
     assert not set(found) & set(document["seeds"])
     store = Library.open(music / "vecs.parquet")
-    units = store.space("vector").similarity.units
+    units = store.space("vector").matrix
     mean = sum(units[store.row_number(seed)] for seed in document["seeds"])
     mean /= np.linalg.norm(mean)
     for entry in document["songs"]:
@@ -120,7 +120,7 @@ def test_why_adds_up(in_library):
 
 def test_more_diverse_lists_are_less_alike(in_library, music):
     store = Library.open(music / "vecs.parquet")
-    units = store.space("vector").similarity.units
+    units = store.space("vector").matrix
 
     def alike(*options):
         found = ids(in_library("similar", "song 00", "-k", "8", *options)[1])

@@ -8,7 +8,7 @@ from good_store import write_good_store
 
 from audiorec.files.tables import write_plain
 from audiorec.learning.bundle import write_bundle
-from audiorec.search.sidecar import IndexInfo, sidecar_path, write_info
+from audiorec.search.index_files import IndexInfo, sidecar_path, write_info
 from audiorec.store.embeddings import write_embeddings
 from audiorec.tagger.heads import Head
 

@@ -9,8 +9,7 @@ from good_store import CLASSES, METADATA, write_good_store
 pytest.importorskip("faiss", reason="the extra faiss is not installed")
 
 from audiorec.search.index import build_index, read_index
-from audiorec.search.library import Library
-from audiorec.search.sidecar import (
+from audiorec.search.index_files import (
     KINDS,
     index_path,
     read_info,
@@ -18,6 +17,7 @@ from audiorec.search.sidecar import (
     sidecar_path,
     write_info,
 )
+from audiorec.search.library import Library
 
 IDS = tuple(f"song {n:03}.mp3" for n in range(120))
 ASKED = ("song 003.mp3", "song 077.mp3", "song 119.mp3")

@@ -27,7 +27,7 @@ RUNS_CODE = {
 ALLOWED = {
     "runs/workers.py": {"pickle.loads"},  # from the child it started itself, through a pipe
     # Checked by sha256, in a process of its own.
-    "search/index_worker.py": {"faiss.read_index", "faiss.deserialize_index"},
+    "search/index_files.py": {"faiss.read_index", "faiss.deserialize_index"},
 }
 
 

@@ -6,12 +6,10 @@ import threading
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from audiorec.errors import InputError
 from audiorec.search import all_pairs as module
-from audiorec.search.all_pairs import all_pairs, nearest_pairs
+from audiorec.search.all_pairs import all_pairs
 from audiorec.search.library import Library
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.schema import METADATA_KEY, schema_of
@@ -80,27 +78,6 @@ def test_equal_songs_come_in_the_order_of_ids(tmp_path, make_table, metadata):
     found = lists(tmp_path / "n.parquet")
     assert [name for name, _ in found["other"]] == names[:3]
     assert [name for name, _ in found["twin 01"]] == ["twin 00", "twin 02", "twin 03"]
-
-
-def test_a_song_is_never_its_own_neighbour_among_many_twins():
-    units = np.tile(np.float32([[0.6, 0.8]]), (40, 1))
-    rows, values = nearest_pairs(units, 3, 40, 5, ranks=np.arange(40))
-    assert not (rows == np.arange(3, 40)[:, None]).any()
-    np.testing.assert_allclose(values, 1, atol=1e-6)
-    assert all(len(set(row)) == 5 for row in rows.tolist())
-
-
-@settings(max_examples=25, deadline=None)
-@given(st.integers(2, 30), st.integers(1, 40), st.integers(0, 999))
-def test_agrees_with_a_sort(n, k, seed):
-    units = np.random.default_rng(seed).normal(size=(n, 3))
-    units = (units / np.linalg.norm(units, axis=1, keepdims=True)).astype(np.float32)
-    k = min(k, n - 1)
-    rows, values = nearest_pairs(units, 0, n, k, ranks=np.arange(n))
-    wide = units.astype(np.float64) @ units.astype(np.float64).T
-    np.fill_diagonal(wide, -np.inf)
-    np.testing.assert_allclose(values, -np.sort(-wide, axis=1)[:, :k], atol=1e-9)
-    np.testing.assert_allclose(np.take_along_axis(wide, rows, axis=1), values, atol=1e-9)
 
 
 def test_more_than_there_are_and_stores_of_one_and_none(tmp_path, make_table, metadata):

@@ -6,7 +6,7 @@ from made_library import series, song, write_library
 
 from audiorec.errors import InputError
 from audiorec.search import duplicates
-from audiorec.search.duplicates import Verdict, find_duplicates, mismatch
+from audiorec.search.duplicates import SameAudio, find_duplicates, mismatch
 from audiorec.search.library import Library
 from audiorec.store.features import open_series
 from audiorec.store.schema import Kind
@@ -61,7 +61,7 @@ def songs():
 )
 def test_series_tell_encodings_from_songs_of_one_kind(tmp_path, songs, files):
     store, opened = library(tmp_path, songs, **files)
-    assert found(store, opened) == [(Verdict.SAME, {"a", "copy", "mp3", "opus"})]
+    assert found(store, opened) == [(SameAudio.SAME, {"a", "copy", "mp3", "opus"})]
 
 
 def test_pairs_say_what_they_rest_on(tmp_path, songs):
@@ -70,10 +70,10 @@ def test_pairs_say_what_they_rest_on(tmp_path, songs):
         tuple(store.ids[row] for row in pair.rows): pair
         for pair in find_duplicates(store, opened)[0].pairs
     }
-    assert pairs["a", "copy"].verdict is Verdict.IDENTICAL
+    assert pairs["a", "copy"].verdict is SameAudio.IDENTICAL
     assert pairs["a", "copy"].mismatch is None
     same = pairs["a", "mp3"]
-    assert same.verdict is Verdict.SAME
+    assert same.verdict is SameAudio.SAME
     assert 0 < same.mismatch < 0.05
     assert same.length_difference_s == pytest.approx(0.05, abs=1e-5)
 
@@ -81,13 +81,13 @@ def test_pairs_say_what_they_rest_on(tmp_path, songs):
 def test_without_series_it_is_only_likely_and_the_reordering_passes(tmp_path, songs):
     store, _ = library(tmp_path, songs)
     verdict, members = found(store, [])[0]
-    assert verdict is Verdict.LIKELY
+    assert verdict is SameAudio.LIKELY
     assert {"a", "copy", "mp3", "reordered"} <= members
 
 
 def test_copies_alone_are_identical(tmp_path, songs):
     store, opened = library(tmp_path, [*songs[:2], *songs[5:]], scores=True)
-    assert found(store, opened) == [(Verdict.IDENTICAL, {"a", "copy"})]
+    assert found(store, opened) == [(SameAudio.IDENTICAL, {"a", "copy"})]
 
 
 def test_other_lengths_are_other_audio(tmp_path):
@@ -107,7 +107,7 @@ def test_silence_and_short_songs_go_by_their_hash_only(tmp_path):
         song("j2", short),
     ]
     store, opened = library(tmp_path, made, scores=True)
-    assert found(store, opened) == [(Verdict.IDENTICAL, {"s1", "s3"})]
+    assert found(store, opened) == [(SameAudio.IDENTICAL, {"s1", "s3"})]
 
 
 def test_a_series_of_other_audio_is_not_used(tmp_path, songs):
@@ -122,7 +122,7 @@ def test_a_series_of_other_audio_is_not_used(tmp_path, songs):
     file = open_series(newer, tmp_path / "scores.parquet", Kind.SCORES)
     assert "mp3" not in file
     assert "a" in file
-    assert found(newer, [file]) == [(Verdict.LIKELY, {"a", "copy", "mp3", "opus"})]
+    assert found(newer, [file]) == [(SameAudio.LIKELY, {"a", "copy", "mp3", "opus"})]
 
 
 def test_blocks_and_batches_change_nothing(tmp_path, songs, monkeypatch):
@@ -139,7 +139,7 @@ def test_many_songs_of_one_length_keep_the_nearest_partners(tmp_path, monkeypatc
     made = [song(f"{i}", nudged(first, 1.2, i)) for i in range(6)]
     made.append(song("twin", nudged(made[3][1], 0.02, 50)))
     store, opened = library(tmp_path, made, scores=True)
-    assert (Verdict.SAME, {"3", "twin"}) in found(store, opened)
+    assert (SameAudio.SAME, {"3", "twin"}) in found(store, opened)
 
 
 def test_groups_join_over_a_common_song(tmp_path):
@@ -153,8 +153,8 @@ def test_groups_join_over_a_common_song(tmp_path):
     ]
     store, opened = library(tmp_path, made, scores=True)
     assert found(store, opened) == [
-        (Verdict.IDENTICAL, {"b1", "b2"}),
-        (Verdict.SAME, {"a1", "a2", "a3"}),
+        (SameAudio.IDENTICAL, {"b1", "b2"}),
+        (SameAudio.SAME, {"a1", "a2", "a3"}),
     ]
 
 

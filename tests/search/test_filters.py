@@ -1,12 +1,23 @@
-"""`audiorec.search.filters`: which songs conditions and patterns mean."""
+"""`audiorec.search.filters`: the grammar of --only, what it and patterns mean, codes of texts."""
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_library import series, song, write_library
 
 from audiorec.errors import InputError
-from audiorec.search.conditions import parse_conditions
-from audiorec.search.filters import class_number, excluding, matching, mean_scores
+from audiorec.search.filters import (
+    UNKNOWN,
+    Condition,
+    class_number,
+    excluding,
+    matching,
+    mean_scores,
+    name_codes,
+    parse_conditions,
+    text_codes,
+)
 from audiorec.search.library import Library
 
 SONGS = {
@@ -166,3 +177,79 @@ def test_an_empty_store_has_empty_masks(tmp_path):
     store = Library.open(write_library(tmp_path, []))
     assert matching(store, parse_conditions("genre=jazz, artist=x, duration<3")).shape == (0,)
     assert excluding(store, ["x"])[0].shape == (0,)
+
+
+def test_every_part_of_the_grammar():
+    text = ' genre = jazz | "hip, hop",genre.metal<=0.5 ,artist!="say ""hi""", title="" '
+    assert parse_conditions(text) == (
+        Condition("genre", "=", ("jazz", "hip, hop")),
+        Condition("genre.metal", "<=", ("0.5",)),
+        Condition("artist", "!=", ('say "hi"',)),
+        Condition("title", "=", ("",)),
+    )
+
+
+@pytest.mark.parametrize("operator", ["=", "!=", "<", "<=", ">", ">="])
+def test_each_operator(operator):
+    assert parse_conditions(f"x{operator}1") == (Condition("x", operator, ("1",)),)
+
+
+def test_a_bare_value_may_hold_what_ends_a_name():
+    assert parse_conditions("artist=Wham!")[0].values == ("Wham!",)
+    assert parse_conditions("artist=a=b")[0].values == ("a=b",)
+
+
+@given(
+    st.lists(
+        st.builds(
+            Condition,
+            st.text(),
+            st.sampled_from(["=", "!=", "<", "<=", ">", ">="]),
+            st.lists(st.text(), min_size=1, max_size=3).map(tuple),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_what_is_written_is_read_again(conditions):
+    assert parse_conditions(", ".join(map(str, conditions))) == tuple(conditions)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "a name expected at the end"),
+        ("genre", "one of = != < <= > >= expected at the end"),
+        ("genre=", "a value expected at the end"),
+        ("genre==jazz", "a value expected before '=jazz'"),
+        ("genre=jazz,", "a condition after the comma expected at the end"),
+        ("genre=jazz,,x=1", "a name expected before ',x=1'"),
+        ("genre=jazz|", "a value expected at the end"),
+        ('genre="jazz', "a value expected before '\"jazz'"),
+        ('genre="jazz" x', "a comma between conditions expected before 'x'"),
+        ("=jazz", "a name expected before '=jazz'"),
+        ("genre ~ jazz", "one of = != < <= > >= expected at the end"),
+    ],
+)
+def test_says_what_is_wrong_and_where(text, message):
+    with pytest.raises(InputError) as caught:
+        parse_conditions(text)
+    assert message in str(caught.value)
+    assert "for example" in str(caught.value)
+
+
+def test_texts_are_numbered_and_nothing_is_unknown(tmp_path):
+    artists = ["Abba", None, "abba  ", "Queen", "", "ABBA", "\tQueen"]
+    made = [song(f"{i}", series(i), artist=artist) for i, artist in enumerate(artists)]
+    store = Library.open(write_library(tmp_path, made))
+    codes, texts = text_codes(store, "artist")
+    assert [None if c == UNKNOWN else texts[c] for c in codes] == artists
+    names = name_codes(store, "artist")
+    assert names.tolist() == [0, UNKNOWN, 0, 1, UNKNOWN, 0, 1]
+
+
+def test_an_empty_store(tmp_path):
+    store = Library.open(write_library(tmp_path, []))
+    assert name_codes(store, "artist").shape == (0,)
+    assert text_codes(store, "status")[1] == []
+    assert name_codes(store, "album").dtype == np.int32

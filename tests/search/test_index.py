@@ -13,8 +13,8 @@ pytest.importorskip("faiss")
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.search import index as module
 from audiorec.search.index import build_index, check_index, read_index
+from audiorec.search.index_files import KINDS, index_path, read_info, sidecar_path
 from audiorec.search.library import Library
-from audiorec.search.sidecar import KINDS, index_path, read_info, sidecar_path
 from audiorec.store.schema import StoreMetadata, schema_of
 from audiorec.store.store import write_table
 
@@ -59,22 +59,16 @@ def test_finds_what_comparing_all_songs_finds(path, kind):
     assert (space.index.info, space.note, space.exact) == (info, "", kind == "flat")
     assert (info.rows, info.width, info.recall_at_10) == (400, 9, 1.0)
     for query in ("000", "123", "399"):
-        assert store.similar(query, 7) == [
-            n for n in _similar_without_index(path, query) if n.song_id != query
-        ]
-    expected = found(plain, range(20), 5)
-    for (rows, values), (best, exact) in zip(found(space, range(20), 5), expected, strict=True):
-        np.testing.assert_array_equal(rows, best)
-        np.testing.assert_allclose(values, exact, atol=1e-12)
+        own = [store.row_number(query)]
+        assert store.similar(query, 7) == found(plain, own, 7, own=np.array(own))[0]
+    same(found(space, range(20), 5), found(plain, range(20), 5))
+    own = np.arange(20)
+    same(found(space, own, 5, own=own), found(plain, own, 5, own=own))
 
 
-def _similar_without_index(path, query):
-    store = Library.open(path)
-    space = store.space(use_index=False)
-    ((rows, values),) = space.search(space.units([store.row_number(query)]), 8)
-    from audiorec.search.similar import neighbours
-
-    return neighbours(store, rows, values)
+def same(got, expected):
+    np.testing.assert_array_equal(got.rows, expected.rows)
+    np.testing.assert_allclose(got.similarities, expected.similarities, atol=1e-12)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -84,22 +78,19 @@ def test_filters_hold(path, kind, share):
     store = Library.open(path)
     space, plain = store.space(), store.space(use_index=False)
     allowed = np.random.default_rng(5).random(400) < share
-    for (rows, values), (best, exact) in zip(
-        found(space, [1, 2, 3], 6, allowed=allowed),
-        found(plain, [1, 2, 3], 6, allowed=allowed),
-        strict=True,
-    ):
-        assert allowed[rows].all()
-        np.testing.assert_array_equal(rows, best)
-        np.testing.assert_allclose(values, exact, atol=1e-12)
+    got = found(space, [1, 2, 3], 6, allowed=allowed)
+    assert allowed[got.rows].all()
+    same(got, found(plain, [1, 2, 3], 6, allowed=allowed))
+    options = {"allowed": allowed, "own": np.array([1, 2, 3])}
+    same(found(space, [1, 2, 3], 6, **options), found(plain, [1, 2, 3], 6, **options))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_more_than_there_are(path, kind):
     build_index(Library.open(path), kind=kind)
-    ((rows, values),) = found(Library.open(path).space(), [5], 999)
-    assert sorted(rows.tolist()) == list(range(400))
-    assert (np.diff(values) <= 0).all()
+    (got,) = found(Library.open(path).space(), [5], 999)
+    assert sorted(got.rows.tolist()) == list(range(400))
+    assert (np.diff(got.similarities) <= 0).all()
 
 
 def test_equal_songs_come_in_the_order_of_ids(tmp_path, metadata, vectors):
@@ -134,7 +125,7 @@ def test_a_changed_store_is_searched_without_its_index(path, metadata, vectors):
     assert "another state of vecs.parquet" in space.note
     assert "audiorec index build" in space.note
     assert store.similar("007", 1) == store.similar(changed[7], 2)[1:]
-    assert space.similarity is store.similarity()
+    assert space.matrix is store.space(use_index=False).matrix
     build_index(store, kind="flat")
     assert Library.open(path).space().note == ""
 
@@ -153,7 +144,7 @@ def test_an_index_of_another_extractor_is_refused(path, metadata, vectors):
     store = Library.open(path)
     with pytest.raises(SpecMismatchError, match=r"vecs\.faiss is an index of extractor 01234567"):
         store.similar("000", 1)
-    assert len(found(store.space(use_index=False), [0], 2)[0][0]) == 2
+    assert len(found(store.space(use_index=False), [0], 2)[0]) == 2
     assert check_index(store, index_path(path), read_info(index_path(path))) == (
         "of another extractor than vecs.parquet"
     )
@@ -161,9 +152,9 @@ def test_an_index_of_another_extractor_is_refused(path, metadata, vectors):
 
 def test_an_index_of_other_weights_is_stale(path, monkeypatch):
     build_index(Library.open(path), kind="flat")
-    from audiorec.search import similar
+    from audiorec.search import scaling
 
-    monkeypatch.setitem(similar.WEIGHTS_BY, "vector", {"mean": 1.0, "max": 0.5})
+    monkeypatch.setitem(scaling.WEIGHTS_BY, "vector", {"mean": 1.0, "max": 0.5})
     space = Library.open(path).space()
     assert space.index is None
     assert "other weights" in space.note
@@ -223,7 +214,7 @@ def test_faiss_that_is_another_index_is_not_used(path, metadata, vectors, tmp_pa
     sidecar = sidecar_path(index_path(path))
     content = json.loads(sidecar.read_text())
     del content["content_sha256"]
-    from audiorec.search.sidecar import sha256_of
+    from audiorec.search.index_files import sha256_of
 
     sidecar.write_text(json.dumps(content | {"sha256": sha256_of(index_path(path))}))
     with pytest.raises(StoreError, match="holds 3 x 9 numbers, not as described"):

@@ -4,9 +4,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_library import series, song, write_library
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
+from audiorec.search.diversify import Limit
 from audiorec.search.library import Library
+from audiorec.search.space import Neighbour, mean_direction
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import LAST_LAYERS
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
@@ -76,7 +79,7 @@ def test_rows_are_those_of_the_store(store, embeddings):
     assert len(space) == 4
     np.testing.assert_allclose(space.units([0])[0], [0, 1, 0])
     allowed = np.isin(IDS, ["a", "c", "d"])
-    ((rows, _),) = space.search(space.units([4]), 9, allowed=allowed)
+    rows = space.search(space.units([4]), 9, allowed=allowed)[0].rows
     assert ids_of(store, rows) == ["d", "a"]
 
 
@@ -97,10 +100,10 @@ def test_features_are_standardised_first(store, tmp_path):
     values = np.float32([[0, 0], [1, 900], [0, 1000], [1, 100], [0.4, 500], [0.6, 500]])
     path = write_features(tmp_path / "features.parquet", IDS, values)
     space = store.space("features", table=path)
-    assert space.similarity.units.shape == (6, 4)
+    assert space.matrix.shape == (6, 4)
     z = (values - values.mean(0)) / values.std(0)
     units = np.tile(z / np.linalg.norm(z, axis=1, keepdims=True), 2) / np.sqrt(2)
-    np.testing.assert_allclose(space.similarity.units, units, atol=1e-6)
+    np.testing.assert_allclose(space.matrix, units, atol=1e-6)
     best = np.argsort(-(units @ units[1]), kind="stable")[1:3]
     found = store.similar("b", 2, by="features", table=path)
     assert [n.song_id for n in found] == ids_of(store, best)
@@ -112,7 +115,7 @@ def test_features_of_one_backbone_alone(store, tmp_path):
     space = store.space("features", table=path)
     z = (values - values.mean(0)) / values.std(0)
     np.testing.assert_allclose(space.units([0])[0], z[5] / np.linalg.norm(z[5]), atol=1e-6)
-    ((rows, _),) = space.search(space.units([1]), 1)  # the file has the songs in another order
+    rows = space.search(space.units([1]), 1)[0].rows  # the file has the songs in another order
     assert rows.tolist() == [1]
 
 
@@ -120,20 +123,19 @@ def test_the_space_of_vectors_is_what_similarity_says(store):
     space = store.space()
     assert (space.by, space.exact, space.note, len(space)) == ("vector", True, "", 6)
     assert space is store.space("vector") is store.space("vector", use_index=False)
-    assert store.similarity() is space.similarity
-    np.testing.assert_array_equal(space.units([2, 0]), space.similarity.units[[2, 0]])
-    ((rows, values),) = space.search(space.units([3]), 2)
-    assert rows[0] == 3
-    assert values[0] == pytest.approx(1, abs=1e-6)
+    np.testing.assert_array_equal(space.units([2, 0]), space.matrix[[2, 0]])
+    (found,) = space.search(space.units([3]), 2)
+    assert found.rows[0] == 3
+    assert found.similarities[0] == pytest.approx(1, abs=1e-6)
 
 
 def test_search_of_several_is_search_of_each(store):
     space = store.space("mean")
     together = space.search(space.units(range(6)), 4)
-    for number, (rows, values) in enumerate(together):
-        ((alone, same),) = space.search(space.units([number]), 4)
-        np.testing.assert_array_equal(rows, alone)
-        np.testing.assert_allclose(values, same, atol=1e-7)
+    for number, found in enumerate(together):
+        (alone,) = space.search(space.units([number]), 4)
+        np.testing.assert_array_equal(found.rows, alone.rows)
+        np.testing.assert_array_equal(found.similarities, alone.similarities)
 
 
 @pytest.mark.parametrize(
@@ -197,5 +199,94 @@ def test_a_table_that_shares_no_song(store, tmp_path):
     )
     space = store.space("embedding", table=tmp_path / "e.parquet")
     assert len(space) == 0
-    ((rows, values),) = space.search(np.float32([[1, 0, 0]]), 3)
-    assert (rows.tolist(), values.tolist()) == ([], [])
+    (found,) = space.search(np.float32([[1, 0, 0]]), 3)
+    assert (len(found), found.similarities.tolist()) == (0, [])
+
+
+def test_songs_are_not_their_own_neighbours(store):
+    space = store.space()
+    own = np.array([4, 0, 2])
+    together = space.search(space.units(own), 9, own=own)
+    assert together.rows.shape == (3, 6)
+    for row, found in zip(own, together, strict=True):
+        assert sorted([*found.rows, row]) == list(range(6))
+        assert found == space.search(space.units([row]), 9, own=np.array([row]))[0]
+    allowed = np.arange(6) < 3
+    found = space.search(space.units(own), 2, allowed=allowed, own=own)
+    assert [sorted(one.rows.tolist()) for one in found][1:] == [[1, 2], [0, 1]]
+    assert len(found[0]) == 2
+
+
+def test_own_songs_of_a_table_that_has_fewer(store, embeddings):
+    space = store.space("embedding", table=embeddings)
+    own = np.array([0, 4])
+    found = space.search(space.units(own), 2, own=own)
+    assert [ids_of(store, one.rows) for one in found] == [["d", "b"], ["b", "d"]]
+
+
+def test_neighbours_of_one_query(store):
+    found = store.similar("a", 3)
+    assert len(found) == 3
+    assert found.song_ids.tolist() == [n.song_id for n in found] == ids_of(store, found.rows)
+    assert isinstance(found[0], Neighbour)
+    assert found[-1] == list(found)[2]
+    assert found[1].row == store.row(found[1].song_id)
+    assert found[:2] == store.similar("a", 2) != found
+    assert found[1:].song_ids.tolist() == found.song_ids[1:].tolist()
+    assert found[1:][0].row["song_id"] == found.song_ids[1]
+    assert repr(found[:1]).startswith(f"Neighbours([Neighbour(song_id={found[0].song_id!r}, sim")
+    assert found != list(found)
+    with pytest.raises(IndexError):
+        found[3]
+
+
+def test_neighbours_of_several_queries(store):
+    found = store.similar(["c", "a"], 4, exclude_ids=["a", "b"])
+    assert found.song_ids.shape == (2, 4)
+    assert [len(one) for one in found] == [3, 4]  # "c" has one candidate less
+    assert found.song_ids[0, 3] is None
+    assert np.isnan(found.similarities[0, 3])
+    assert list(found) == [store.similar(name, 4, exclude_ids=["a", "b"]) for name in "ca"]
+    assert found == store.similar(("c", "a"), 4, exclude_ids={"a", "b"})
+    assert len(store.similar([], 2)) == 0
+
+
+def test_choose_keeps_the_limits(store):
+    space = store.space()
+    plain = space.search(space.units([0]), 6)[0]
+    first, *others = plain.rows.tolist()
+    kinds = np.where(np.isin(np.arange(6), others[1:]), -1, 0).astype(np.int32)
+    found = space.choose(space.units([0])[0], 6, limits=[Limit(kinds, 1)])
+    assert found.rows.tolist() == [first, *others[1:]]
+    assert space.choose(space.units([0])[0], 6) == plain
+    spread = space.choose(space.units([0])[0], 6, diversity=0.9)
+    assert sorted(spread.rows) == sorted(plain.rows)
+    assert spread != plain
+
+
+def test_the_mean_worked_by_hand():
+    # (3, 0, 0) / 3 + (0, 3, 4) / 5, halved: (0.5, 0.3, 0.4), of length sqrt(0.5)
+    found = mean_direction(np.float32([[1, 0, 0], [0, 0.6, 0.8]]))
+    np.testing.assert_allclose(found, np.array([0.5, 0.3, 0.4]) / np.sqrt(0.5), rtol=1e-6)
+
+
+def test_one_seed_stays_bit_by_bit():
+    unit = np.float32([[0.1, 0.7, -0.2]])
+    np.testing.assert_array_equal(mean_direction(unit), unit[0])
+
+
+def test_seeds_without_a_direction_are_refused():
+    with pytest.raises(InputError, match="name at least one"):
+        mean_direction(np.empty((0, 3), np.float32))
+    with pytest.raises(InputError, match="opposites"):
+        mean_direction(np.float32([[1, 0], [-1, 0]]))
+
+
+def test_songs_that_a_space_lacks_are_marked(tmp_path):
+    store = Library.open(write_library(tmp_path, [song(n, series(1)) for n in "abc"]))
+    embeddings = np.float32([[3, 4], [0, 1]])
+    path = tmp_path / "embeddings.parquet"
+    write_embeddings(path, ["c", "a"], embeddings, kind="songs", model_id="m")
+    units, there = store.space("embedding", table=path).units_by_row()
+    assert there.tolist() == [True, False, True]
+    np.testing.assert_allclose(units, [[0, 1], [0, 0], [0.6, 0.8]], rtol=1e-6)

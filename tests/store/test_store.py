@@ -113,7 +113,7 @@ def test_empty_store(tmp_path, metadata):
     store = Library.open(tmp_path / "vecs.parquet")
     assert store.ids == ()
     assert store.vectors.shape == (0, 18)
-    assert store.similar(np.zeros(18, np.float32)) == []
+    assert len(store.similar(np.zeros(18, np.float32))) == 0
     with pytest.raises(UnknownSongError, match=r"no song with id 'a'$"):
         store.resolve("a")
 
@@ -231,13 +231,15 @@ def test_similar_leaves_out_what_is_excluded(store):
     assert {n.song_id for n in found} == {IDS[1], IDS[3]}
 
 
-def test_similar_refuses_a_matrix(store):
-    with pytest.raises(ShapeError, match=r"shape \(V,\), got \(1, 18\)"):
-        store.similar(np.zeros((1, 18), np.float32))
+def test_similar_refuses_more_than_a_matrix(store):
+    with pytest.raises(ShapeError, match=r"shape \(V,\) or \(Q, V\), got \(1, 1, 18\)"):
+        store.similar(np.zeros((1, 1, 18), np.float32))
 
 
-def test_similarity_is_made_once(store):
-    assert store.similarity([0, 0, 1, 0, 0, 0]) is store.similarity((0.0, 0, 1, 0, 0, 0))
+def test_a_space_is_made_once(store):
+    space = store.space(weights=[0, 0, 1, 0, 0, 0])
+    assert space is store.space(weights=(0.0, 0, 1, 0, 0, 0))
+    assert space.matrix is space.matrix
 
 
 def test_footer_that_promises_other_rows(store, monkeypatch):

@@ -109,6 +109,6 @@ def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
 
 
 def _places(log: Interactions, place: dict[str, int]) -> Any:
-    """Return the place of each row's song, -1 where it is not known: shape (E,), int64."""
+    """Return the place of each row's song, -1 where it is not known: shape (P,), int64."""
     of_song = np.array([place.get(name, -1) for name in log.song_ids], np.int64)
     return of_song[log.song]

@@ -1,6 +1,6 @@
 """Where a tower starts: the linear map from audio to the users' space that fits the likes best.
 
-    likes (U, G) ≈ users (U, E) · W (E, D) · artists' mean features (D, G)
+    likes (U, G) ≈ users (U, E) · weights (E, D) · artists' mean features (D, G)
 
 solved in one step, with a ridge on both sides. One row an artist, not a song: an artist with
 thirty songs is no more of a witness than one with three. On small catalogues nothing that is

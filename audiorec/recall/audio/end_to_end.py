@@ -1,6 +1,6 @@
 """A tower that hears log-mel segments: the backbone is trained along.
 
-    log-mel (N, 187, 96) ──masked in training──▶ backbone ──▶ penultimate (N, 200) ──▶ Tower
+    log-mel (B, 187, 96) ──masked in training──▶ backbone ──▶ penultimate (B, 200) ──▶ Tower
 
 The backbone comes from outside: any module that returns logits, the penultimate layer and
 two pools. Its batch-norms keep the statistics that they came with, also in training: a batch
@@ -27,7 +27,7 @@ class EndToEndTower(nn.Module):
     Parameters
     ----------
     backbone : Module
-        Log-mel (B, T, M) in; logits, penultimate (B, D), maximum and mean pools out.
+        Log-mel (B, F, M) in; logits, penultimate (B, D), maximum and mean pools out.
     tower : Tower
         Of width D.
 
@@ -51,14 +51,14 @@ class EndToEndTower(nn.Module):
         return self
 
     def forward(self, log_mel: Tensor, owner: Tensor, n_songs: int) -> Tensor:
-        """Embed songs: (N, T, M) to (n_songs, E); see `Tower.forward`."""
+        """Embed songs: (B, F, M) to (n_songs, E); see `Tower.forward`."""
         embedded: Tensor = self.tower(self.penultimate(log_mel), owner, n_songs)
         return embedded
 
     def penultimate(self, log_mel: Tensor) -> Tensor:
-        """Return what the tower reads of N segments: (N, D)."""
+        """Return what the tower reads of B segments: (B, D)."""
         if self.training:
-            image = log_mel.transpose(1, 2).unsqueeze(1)  # (N, 1, M, T), as the masks want it
+            image = log_mel.transpose(1, 2).unsqueeze(1)  # (B, 1, M, F), as the masks want it
             for mask in self.masks:
                 image = mask(image)
             log_mel = image.squeeze(1).transpose(1, 2)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.types import plain_name
 
 Parts = npt.NDArray[np.int8]
 
@@ -62,14 +63,14 @@ class Split:
 def artist_groups(song_ids: Sequence[str], artists: Sequence[str | None]) -> tuple[str, ...]:
     """Return what each song belongs to: its artist, or itself.
 
-    Case and blanks at the ends do not count.
+    Names are compared as `audiorec.types.plain_name` says.
 
     Examples
     --------
     >>> artist_groups(["a.mp3", "b.mp3"], ["Nina ", None])
     ('artist nina', 'song b.mp3')
     """
-    names = [(artist or "").strip().casefold() for artist in artists]
+    names = map(plain_name, artists)
     return tuple(
         f"artist {name}" if name else f"song {song_id}"
         for song_id, name in zip(song_ids, names, strict=True)

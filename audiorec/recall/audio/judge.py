@@ -28,7 +28,7 @@ from audiorec.recall.audio.model import MetricModel
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Pairs
+from audiorec.types import BoolArray, FloatArray, IdMap, Int32Array, Int64Array, Pairs
 
 PANELS = {"artists": Part.TEST, "new_songs": Part.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
@@ -157,8 +157,7 @@ class _Work:
         log = read_interactions(files.interactions)
         self.simulated = log.simulated
         preferences = to_preferences(log, rule, song_ids=self.ids)
-        place = {name: number for number, name in enumerate(self.ids)}
-        number = np.array([place[name] for name in preferences.song_ids], np.int32)
+        number = IdMap(self.ids).rows(preferences.song_ids).astype(np.int32)
         self.pairs = {n: _numbered(getattr(preferences, n), number) for n in SIDES}
         self.users, self.has_user = _users(files.users, preferences.user_ids, model)
         songs = self.file.read(np.arange(len(self.ids)), max_segments=MAX_SEGMENTS)
@@ -279,8 +278,7 @@ def _warm(path: Path, ids: tuple[str, ...]) -> FloatArray:
 
 def _vectors(store: VectorStore, ids: tuple[str, ...]) -> FloatArray:
     """Return the songs' vectors; zeros of songs that the store does not have."""
-    place = {name: row for row, name in enumerate(store.ids)}
-    rows = np.array([place.get(name, -1) for name in ids])
+    rows = IdMap(store.id_array).rows(ids)
     found = np.zeros((len(ids), store.metadata.dimension), np.float32)
     found[rows >= 0] = store.vectors[rows[rows >= 0]]
     return found

@@ -15,7 +15,7 @@ from audiorec.recall.audio.held_out_songs import find_store, groups_of
 from audiorec.recall.audio.inputs import Songs
 from audiorec.recall.audio.options import TrainingOptions
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import Int32Array, Int64Array, Pairs, Preferences
+from audiorec.types import IdMap, Int32Array, Int64Array, Pairs, Preferences
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -120,8 +120,7 @@ def _of_users(
                 f"{options.embedding}"
             )
         anchors, preferences = users_of(table, preferences)
-    place = {name: number for number, name in enumerate(songs.ids)}
-    number = np.array([place[name] for name in preferences.song_ids], np.int32)
+    number = IdMap(songs.ids).rows(preferences.song_ids).astype(np.int32)
     return anchors, {n: _of_songs(getattr(preferences, n), number) for n in SIDES}
 
 

@@ -46,9 +46,9 @@ class Tower(nn.Module):
 
         Parameters
         ----------
-        segments : Tensor, shape (N, D)
+        segments : Tensor, shape (B, D)
             Segments of all songs.
-        owner : Tensor, shape (N,), int64
+        owner : Tensor, shape (B,), int64
             Song of each segment, 0 to ``n_songs - 1``; every song has one.
         n_songs : int
 
@@ -73,7 +73,7 @@ class Tower(nn.Module):
                 self.linear.weight.copy_(weights)
 
     def _pool(self, x: Tensor, mapped: Tensor, owner: Tensor, n_songs: int) -> Tensor:
-        """Return each song's weighted mean of its segments: (N, E) to (n_songs, E)."""
+        """Return each song's weighted mean of its segments: (B, E) to (n_songs, E)."""
         if self.spec.pooling == "mean":
             weight = torch.ones_like(mapped[:, :1])
         else:

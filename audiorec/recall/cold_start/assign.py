@@ -25,7 +25,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.search.topk import Rows, TopK
+from audiorec.search.topk import ItemLists, TopK
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
 
 UNLIMITED = np.iinfo(np.int32).max
@@ -76,8 +76,8 @@ class Shown:
 
     Attributes
     ----------
-    song, user : ndarray, shape (E,), int32
-    similarity : ndarray, shape (E,), float32
+    song, user : ndarray, shape (P,), int32
+    similarity : ndarray, shape (P,), float32
     """
 
     song: Int32Array
@@ -115,14 +115,14 @@ class Shown:
 class NextBest(Protocol):
     """Finds more users for songs."""
 
-    def __call__(self, songs: Int64Array, k: int, *, asked: Rows, floor: FloatArray) -> TopK:
+    def __call__(self, songs: Int64Array, k: int, *, asked: ItemLists, floor: FloatArray) -> TopK:
         """Return the best `k` users of each song.
 
         Parameters
         ----------
         songs : ndarray, shape (n,), int64
         k : int
-        asked : Rows
+        asked : ItemLists
             Users of each of the n songs that must not come back.
         floor : ndarray, shape (U,), float32
             A user comes back only for a similarity of at least this.
@@ -196,7 +196,7 @@ class _Proposals:
         counts = np.bincount(ordered.song, minlength=n_songs)
         self._at = np.cumsum(counts) - counts  # where in the list each song stands
         self._end = self._at + counts
-        self._listed = Rows.from_pairs(ordered.song, ordered.user, n_songs)
+        self._listed = ItemLists.from_pairs(ordered.song, ordered.user, n_songs)
         self._found = Shown.nothing()  # what was looked up beyond the list
 
     def next(self, need: Int64Array, floor: FloatArray) -> Shown:
@@ -249,12 +249,12 @@ class _Proposals:
         self._found = self._found.join(found)
         return found
 
-    def _asked(self, songs: Int64Array) -> Rows:
+    def _asked(self, songs: Int64Array) -> ItemLists:
         """Return the users that songs have asked already, or passed over for good."""
         row = np.full(self.n_songs, -1)
         row[songs] = np.arange(len(songs))
         more = np.flatnonzero(row[self._found.song] >= 0)
-        listed = Rows.from_lists([self._listed[int(song)] for song in songs])
+        listed = ItemLists.from_lists([self._listed[int(song)] for song in songs])
         return listed.with_pairs(row[self._found.song[more]], self._found.user[more])
 
 

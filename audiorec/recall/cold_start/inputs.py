@@ -4,8 +4,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
-
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_table
 from audiorec.listening.interactions import read_interactions
@@ -14,7 +12,6 @@ from audiorec.listening.rule import Rule
 from audiorec.recall.cold_start.sides import (
     ARTIST,
     Side,
-    artist_numbers,
     embedding_sides,
     file_identity,
     heard_pairs,
@@ -23,7 +20,7 @@ from audiorec.recall.cold_start.sides import (
 from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.library import Library
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import Int64Array, Preferences
+from audiorec.types import Int64Array, Preferences, name_numbers
 
 By = Literal["auto", "embedding", "vector"]
 SONG_ID = "song_id"
@@ -188,7 +185,7 @@ def _artists(path: Path, songs: Side) -> Int64Array:
     table = read_table(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
     names = (table.column(name).to_pylist() for name in (SONG_ID, ARTIST))
     artist_of = dict(zip(*names, strict=True))
-    numbers = artist_numbers([artist_of.get(song) for song in songs.ids])
+    numbers = name_numbers([artist_of.get(song) for song in songs.ids])
     if not (numbers >= 0).any():
         raise InputError(f"{path}: names the artist of none of the new songs")
-    return np.asarray(numbers, np.int64)
+    return numbers

@@ -33,7 +33,7 @@ from audiorec.recall.cold_start.tables import (
     read_pairs,
 )
 from audiorec.recall.cold_start.tastes import Tastes
-from audiorec.search.topk import Rows, TopK, top_k
+from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array
 
@@ -83,8 +83,8 @@ class Job:
         self.songs, self.users, self.plan, self.tastes = songs, users, plan, tastes
         none = np.empty(0, np.int64)
         song, user = heard or (none, none)
-        self._users_of_song = Rows.from_pairs(song, user, len(songs))
-        self._songs_of_user = Rows.from_pairs(user, song, len(users))
+        self._users_of_song = ItemLists.from_pairs(song, user, len(songs))
+        self._songs_of_user = ItemLists.from_pairs(user, song, len(users))
         self.info = {
             "plan": {k: v for k, v in asdict(plan).items() if v not in (None, -np.inf)},
             "songs": songs.made_by,
@@ -164,7 +164,7 @@ class Job:
         songs: Int64Array,
         k: int,
         *,
-        asked: Rows | None = None,
+        asked: ItemLists | None = None,
         floor: FloatArray | None = None,
     ) -> TopK:
         excluded = _some(self._users_of_song, songs)
@@ -265,8 +265,8 @@ class _Stage:
         )
 
 
-def _some(lists: Rows, rows: Int64Array) -> Rows:
-    return Rows.from_lists([lists[int(row)] for row in rows])
+def _some(lists: ItemLists, rows: Int64Array) -> ItemLists:
+    return ItemLists.from_lists([lists[int(row)] for row in rows])
 
 
 def _named(what: str, progress: Told | None) -> Callable[[int, int], None] | None:

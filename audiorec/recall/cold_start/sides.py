@@ -12,7 +12,6 @@ Everything is brought to length 1, so that a dot product is a cosine.
 """
 
 import tempfile
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,10 +20,10 @@ import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import strings
-from audiorec.recall.cold_start.tastes import Tastes, numbers_of, store_similarity
+from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.library import Library
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import FloatArray, Int64Array, Preferences
+from audiorec.types import FloatArray, IdMap, Int64Array, Preferences, name_numbers
 
 ARTIST = "artist"
 # Up to here in memory; more is kept in a file that is mapped, and that the system may drop from
@@ -75,7 +74,7 @@ def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side,
     songs.metadata.check_same_space(users.metadata, f"{songs.path} and {users.path}")
     artist = None
     if ARTIST in songs.column_names:
-        artist = artist_numbers(songs.columns([ARTIST]).column(ARTIST).to_pylist())
+        artist = name_numbers(songs.columns([ARTIST]).column(ARTIST).to_pylist())
     return (
         Side(songs.id_array, unit_rows(songs), artist, songs.model_id),
         Side(users.id_array, unit_rows(users), None, users.model_id),
@@ -118,11 +117,11 @@ def vector_sides(songs: Library, catalogue: Library, tastes: Tastes) -> tuple[Si
             f"no user likes a song of {catalogue.path}: interactions and store need the same ids"
         )
     tastes = tastes.take(known)
-    similarity = store_similarity(catalogue)
+    similarity = catalogue.space("vector", use_index=False)
     new = Side(
         strings(songs.ids),
         similarity.prepare(songs.read_vectors()),
-        artist_numbers(songs.column(ARTIST).to_pylist()),
+        name_numbers(songs.column(ARTIST).to_pylist()),
         theirs,
     )
     return new, Side(strings(tastes.user_ids), tastes.profiles(similarity), None, ours), tastes
@@ -133,8 +132,8 @@ def heard_pairs(
 ) -> tuple[Int64Array, Int64Array]:
     """Return the songs and the users of what was heard already, by their rows."""
     heard = preferences.heard
-    song = numbers_of(preferences.song_ids, songs.ids)[heard.song]
-    user = numbers_of(preferences.user_ids, users.ids)[heard.user]
+    song = IdMap(songs.ids).rows(preferences.song_ids)[heard.song]
+    user = IdMap(users.ids).rows(preferences.user_ids)[heard.user]
     both = (song >= 0) & (user >= 0)
     return song[both], user[both]
 
@@ -156,20 +155,6 @@ def unit_rows(table: EmbeddingTable) -> FloatArray:
             raise InputError(f"{table.path}: the embedding of {name!r} has length 0")
         units[start : start + len(block)] = block / length
     return units
-
-
-def artist_numbers(artists: Sequence[str | None]) -> Int64Array:
-    """Give artists numbers by their names: shape (n,), int64, -1 where there is no name.
-
-    Examples
-    --------
-    >>> artist_numbers(["Ayla", None, "bob", "Ayla ", ""]).tolist()
-    [0, -1, 1, 0, -1]
-    """
-    numbers: dict[str, int] = {}
-    names = [(artist or "").strip().casefold() for artist in artists]
-    found = [numbers.setdefault(name, len(numbers)) if name else -1 for name in names]
-    return np.asarray(found, np.int64)
 
 
 def file_identity(path: Path | None) -> list[Any]:

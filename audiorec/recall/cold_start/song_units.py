@@ -6,7 +6,6 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.search.library import Library
-from audiorec.search.similar import WEIGHTS_BY
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import FloatArray
 
@@ -23,8 +22,7 @@ def vector_units(store: Library, *, by: Literal["vector", "mean"] = "vector") ->
     -------
     units : ndarray, shape (S, W), float32
     """
-    weights = WEIGHTS_BY[by]
-    return store.similarity([weights.get(name, 0.0) for name in store.metadata.statistics]).units
+    return store.space(by, use_index=False).matrix
 
 
 def embedding_units(table: EmbeddingTable) -> FloatArray:

@@ -26,8 +26,8 @@ from audiorec.listening.history import (
     whole,
 )
 from audiorec.search.library import Library
-from audiorec.search.similar import WEIGHTS_BY, Similarity
-from audiorec.types import FloatArray, Int64Array, Pairs, Preferences
+from audiorec.search.space import Space
+from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences
 
 BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
 HALF_LIFE_DAYS = 90.0
@@ -108,20 +108,20 @@ class Tastes:
         mean, spread = mean_and_spread(self._histories(users), self._store.vectors)
         return Features(self.counts[users], mean, spread)
 
-    def profiles(self, similarity: Similarity) -> FloatArray:
+    def profiles(self, space: Space) -> FloatArray:
         """Return the preference profiles of all users: shape (U, W), float32.
 
         Of length 1; zeros for a user without liked songs.
 
         Parameters
         ----------
-        similarity : Similarity
+        space : Space
             Of the same store.
         """
-        found = np.empty((len(self), similarity.units.shape[1]), np.float32)
+        found = np.empty((len(self), space.matrix.shape[1]), np.float32)
         for start in range(0, len(self), BLOCK_ROWS):
             users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
-            mean = mean_inputs(self._histories(users), similarity.units).astype(np.float64)
+            mean = mean_inputs(self._histories(users), space.matrix).astype(np.float64)
             length = np.sqrt(np.square(mean).sum(axis=1, keepdims=True))
             found[users] = mean / np.where(length > 0, length, 1.0)
         return found
@@ -130,17 +130,11 @@ class Tastes:
         return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)
 
 
-def store_similarity(store: Library) -> Similarity:
-    """Return the comparison that `similar` uses by default."""
-    weights = WEIGHTS_BY["vector"]
-    return store.similarity([weights.get(name, 0.0) for name in store.metadata.statistics])
-
-
 def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:
     """Return the likes of these users of these songs, numbered by both."""
     liked = preferences.liked
-    user = numbers_of(preferences.user_ids, user_ids)[liked.user]
-    song = numbers_of(preferences.song_ids, song_ids)[liked.song]
+    user = IdMap(user_ids).rows(preferences.user_ids)[liked.user]
+    song = IdMap(song_ids).rows(preferences.song_ids)[liked.song]
     known = (user >= 0) & (song >= 0)
     pairs = Pairs(
         user[known].astype(np.int32),
@@ -149,9 +143,3 @@ def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence
         liked.time[known],
     )
     return Likes.from_pairs(pairs, len(user_ids))
-
-
-def numbers_of(names: Sequence[str], among: Sequence[str]) -> Int64Array:
-    """Return where each name stands in another list, -1 where it does not: shape (n,), int64."""
-    places = {name: i for i, name in enumerate(among)}
-    return np.fromiter((places.get(name, -1) for name in names), np.int64, len(names))

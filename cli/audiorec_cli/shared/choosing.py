@@ -36,8 +36,7 @@ KeepDuplicatesOption = Annotated[
 
 def allowed_songs(store: "Library", only: str | None, exclude: list[str] | None) -> "BoolArray":
     """Return the songs that meet the conditions and are not left out: shape (n,), bool."""
-    from audiorec.search.conditions import parse_conditions
-    from audiorec.search.filters import excluding, matching
+    from audiorec.search.filters import excluding, matching, parse_conditions
 
     mask = matching(store, parse_conditions(only) if only is not None else ())
     excluded, idle = excluding(store, exclude or ())
@@ -54,8 +53,8 @@ def limits(
     keep_duplicates: bool,
 ) -> "list[Limit]":
     """Return the limits that were asked for, and one song for each content hash."""
-    from audiorec.search.codes import name_codes, text_codes
     from audiorec.search.diversify import Limit
+    from audiorec.search.filters import name_codes, text_codes
 
     found = []
     if per_artist is not None:
@@ -71,7 +70,7 @@ def say_copies(store: "Library", rows: Sequence[int]) -> None:
     """Say how many songs are not shown since they are the same audio as one that is."""
     import numpy as np
 
-    from audiorec.search.codes import text_codes
+    from audiorec.search.filters import text_codes
 
     codes, _ = text_codes(store, "content_hash")
     shown = np.unique(np.asarray(rows, np.int64))

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError
 from audiorec.recall.cold_start.assign import UNLIMITED, Limits, Shown, assign, nth_of_group
-from audiorec.search.topk import Rows, top_k
+from audiorec.search.topk import ItemLists, top_k
 
 
 def by_the_rule(similar, limits, artist=None, allowed=None):
@@ -50,7 +50,7 @@ class World:
         hidden = [
             set(asked[i]) | set(np.flatnonzero(~self.allowed[s])) for i, s in enumerate(songs)
         ]
-        lists = Rows.from_lists([sorted(map(int, h)) for h in hidden])
+        lists = ItemLists.from_lists([sorted(map(int, h)) for h in hidden])
         # Products with unit vectors are the similarities themselves.
         return top_k(
             self.similar[songs],
@@ -64,7 +64,7 @@ class World:
         songs = np.arange(len(self.similar))
         n_users = self.similar.shape[1]
         floor = np.full(n_users, -np.inf, np.float32)
-        top = self.next_best(songs, k, asked=Rows.from_lists([[] for _ in songs]), floor=floor)
+        top = self.next_best(songs, k, asked=ItemLists.from_lists([[] for _ in songs]), floor=floor)
         row, column = np.nonzero(top.indices >= 0)
         return Shown(
             row.astype(np.int32),

@@ -18,7 +18,7 @@ from audiorec.recall.cold_start.assign import Limits, assign
 from audiorec.recall.cold_start.job import Job
 from audiorec.recall.cold_start.plan import Plan
 from audiorec.recall.cold_start.sides import Side, embedding_sides, heard_pairs, vector_sides
-from audiorec.recall.cold_start.tastes import Tastes, store_similarity
+from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.library import Library
 from audiorec.search.topk import top_k
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
@@ -269,7 +269,7 @@ def test_by_vector_with_columns_for_a_ranker(tmp_path, out):
     spread = np.array(table.column("preference_spread").to_pylist(), np.float32)
     np.testing.assert_allclose(spread[2], np.abs(one.astype(float) - four) / 2, rtol=1e-3)
     similarity = np.array(table.column("similarity").to_pylist(), np.float32)
-    units = store_similarity(store).units
+    units = store.space("vector", use_index=False).matrix
     taste = units[1] + units[4]
     best = [i for i in np.argsort(-(units @ taste)) if i not in (1, 4)][:3]
     expected = units[best] @ taste / np.linalg.norm(taste)

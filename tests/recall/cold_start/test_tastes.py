@@ -6,7 +6,7 @@ from made_logs import log_of
 from made_stores import write_store
 
 from audiorec.listening.preferences import to_preferences
-from audiorec.recall.cold_start.tastes import Tastes, numbers_of, store_similarity
+from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.library import Library
 
 DAY = 86_400.0
@@ -42,9 +42,9 @@ def test_features_worked_by_hand(store):
 
 
 def test_a_user_of_one_song_is_that_song(store):
-    similarity = store_similarity(store)
+    similarity = store.space("vector", use_index=False)
     profiles = Tastes(to_preferences(LOG), store).profiles(similarity)
-    np.testing.assert_allclose(profiles[2], similarity.units[5], atol=1e-6)
+    np.testing.assert_allclose(profiles[2], similarity.matrix[5], atol=1e-6)
     assert not profiles[1].any()
     np.testing.assert_allclose(np.linalg.norm(profiles[[0, 2]], axis=1), 1, rtol=1e-6)
 
@@ -55,7 +55,3 @@ def test_the_newest_likes_are_read(store):
     np.testing.assert_array_equal(
         tastes.features(np.array([0])).mean[0], store.vector("kind/song-0004.flac")
     )
-
-
-def test_numbers_of_names():
-    assert numbers_of(["b", "x", "a"], ["a", "b"]).tolist() == [1, -1, 0]

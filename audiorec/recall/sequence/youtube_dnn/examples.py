@@ -80,7 +80,7 @@ class Examples:
 
 
 def held_out(likes: Likes, recipe: UsersRecipe) -> BoolArray:
-    """Choose the likes that say when to stop: shape (E,), bool.
+    """Choose the likes that say when to stop: shape (P,), bool.
 
     Raises
     ------

@@ -30,7 +30,7 @@ from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.users_data import UsersData
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, Pairs, Preferences
+from audiorec.types import BoolArray, FloatArray, IdMap, Pairs, Preferences
 
 Progress = Callable[[Mapping[str, Any]], None]
 
@@ -60,8 +60,7 @@ class SongInputs:
         has = np.full(len(song_ids), bool(self))
         parts = [np.zeros((len(song_ids), 0), np.float32)]
         for ids, numbers in self._sources():
-            places = {name: i for i, name in enumerate(ids)}
-            at = np.fromiter((places.get(s, -1) for s in song_ids), np.int64, len(song_ids))
+            at = IdMap(ids).rows(song_ids)
             found = np.zeros((len(song_ids), numbers.shape[1]), np.float32)
             found[at >= 0] = numbers[at[at >= 0]]
             parts.append(found)
@@ -362,8 +361,7 @@ def _likes_of(
         none = np.empty(0, np.int32)
         nothing = Pairs(none, none, none.astype(np.float32), none.astype(np.float64))
         return Likes.from_pairs(nothing, len(user_ids)), ()
-    places = {name: i for i, name in enumerate(user_ids)}
-    at = np.array([places[name] for name in preferences.user_ids], np.int32)
+    at = IdMap(user_ids).rows(preferences.user_ids).astype(np.int32)
     liked = preferences.liked
     pairs = Pairs(at[liked.user], liked.song, liked.weight, liked.time)
     return Likes.from_pairs(pairs, len(user_ids)), preferences.song_ids

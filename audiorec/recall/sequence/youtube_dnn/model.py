@@ -3,7 +3,7 @@
     history ─▶ weighted mean of song vectors (V) ─┐
             ─▶ weighted mean of id embeddings (I) ─┼─▶ dense layers, ReLU ─▶ (E,), length 1
             ─▶ how many songs, and whether any     │
-    profile ─▶ demographics (P) ───────────────────┘
+    profile ─▶ demographics (A) ───────────────────┘
 
 It is numpy alone: torch is needed to train one (`trainer`), not to use it. The song
 side of the training, one unit vector a song, stays in the model: where a song is warm its
@@ -22,7 +22,7 @@ from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.history import Histories, Likes, histories, mean_inputs, whole
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 KIND = "users_model"
 N_COUNTS = 2  # columns that say how long a history is
@@ -161,8 +161,7 @@ class UsersModel:
         ShapeError
             If the vectors have another width than those of the training.
         """
-        places = {name: i for i, name in enumerate(self.song_ids)}
-        known = np.fromiter((places.get(name, -1) for name in song_ids), np.int64, len(song_ids))
+        known = IdMap(self.song_ids).rows(song_ids)
         if vectors is None:
             has_vector = (known >= 0) & np.append(self.has_input, False)[known]
             vectors = (
@@ -214,7 +213,7 @@ class UsersModel:
     def embed_histories(
         self, past: Histories, catalogue: Catalogue, demographics: FloatArray
     ) -> UserEmbeddings:
-        """Embed lists of songs with encoded demographics, (n, P) float32."""
+        """Embed lists of songs with encoded demographics, (n, A) float32."""
         by_vector, by_id, history = split_history(past, catalogue, with_ids=self._with_ids)
         columns = [
             mean_inputs(by_vector, catalogue.inputs),

@@ -24,7 +24,7 @@ class Network:
     recipe : UsersRecipe
     inputs : ndarray, shape (S, V), float32
         Standardised vectors of all songs.
-    demographics : ndarray, shape (U, P), float32
+    demographics : ndarray, shape (U, A), float32
     n_columns : int
         Columns that the first layer reads.
 

@@ -1,6 +1,6 @@
 """Demographics: a table of what is known of users, as numbers that a network reads.
 
-    profiles.csv ──read_profiles──▶ columns ──Encoder.fit──▶ Encoder ──encode──▶ (U, P)
+    profiles.csv ──read_profiles──▶ columns ──Encoder.fit──▶ Encoder ──encode──▶ (U, A)
 
 Text and yes/no columns are categories: one column of the result for each frequent value, one
 for all others, one for "not known". Numbers are standardised over the users that were
@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_table
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, IdMap
 
 USER_ID = "user_id"
 MIN_COUNT = 5  # users that share a value before it has a column of its own
@@ -49,13 +49,11 @@ class Profiles:
 
     def for_users(self, user_ids: Sequence[str]) -> "Profiles":
         """Return the rows of these users, in this order; nothing is known of strangers."""
-        places = {name: i for i, name in enumerate(self.user_ids)}
-        rows = [places.get(name, -1) for name in user_ids]
-        at = np.asarray(rows, np.int64)
+        at = IdMap(self.user_ids).rows(user_ids)
         return Profiles(
             tuple(user_ids),
             {
-                name: [values[i] if i >= 0 else None for i in rows]
+                name: [values[i] if i >= 0 else None for i in at]
                 for name, values in self.categories.items()
             },
             {
@@ -138,7 +136,7 @@ class Encoder:
         return tuple(names)
 
     def encode(self, profiles: Profiles) -> FloatArray:
-        """Encode users: shape (U, P), float32.
+        """Encode users: shape (U, A), float32.
 
         A column that `profiles` lacks counts as "not known"; one that the encoder does not
         know is passed over.

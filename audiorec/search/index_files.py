@@ -1,6 +1,10 @@
-"""What holds an index of faiss and searches it; in a process of its own, where it was read.
+"""The files of an index: what faiss wrote, the sidecar that says what it is, and who reads them.
 
-    path, sha256  ──handler──▶  Query ──▶ rows, similarities, vectors
+    vecs.faiss        what faiss wrote, meaningless without
+    vecs.faiss.json   the sidecar: the extractor, the store's fingerprint, the scaling, the
+                      sha256 of faiss' file, and a digest of all that
+
+    path, `IndexInfo`  ──in_own_process──▶  Query ──▶ rows, similarities, vectors
 
 faiss believes what it reads: a damaged file may end the process that loads it, or the one that
 searches it much later. So an index that comes from a file lives in a disposable process
@@ -8,42 +12,139 @@ searches it much later. So an index that comes from a file lives in a disposable
 ago is searched where it was built.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import MissingExtraError, MissingStoreError, StoreError
+from audiorec.files.atomic import replaced
+from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import open_own, read_own
 from audiorec.runs.workers import Limits, Workers
-from audiorec.search.sidecar import IndexInfo, sha256_of
+from audiorec.search.scaling import Scaling
 from audiorec.types import FloatArray, Int64Array
 
 TIMEOUT_S = 600.0
 LEAST_MEMORY = 4 << 30  # bytes of address space, beside four times the file
+SCHEMA = "audiorec/index/1"
+SUFFIX = ".faiss"
+MAX_SIDECAR_BYTES = 4 << 20
+IndexKind = Literal["flat", "hnsw", "ivf"]
+KINDS: tuple[IndexKind, ...] = ("flat", "hnsw", "ivf")
 Candidates = tuple[Int64Array, FloatArray, FloatArray]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexInfo:
+    """The sidecar: what an index is, and of what.
+
+    Attributes
+    ----------
+    kind : {"flat", "hnsw", "ivf"}
+    extractor_id, fingerprint : str
+        Of the store when the index was built.
+    rows, width : int
+        Songs, and numbers of each in the index.
+    scaling : mapping
+        See `Scaling.to_dict`.
+    sha256 : str
+        Of faiss' file.
+    recall_at_10 : float or None
+        Part of the ten nearest songs that the index finds, measured when it was built.
+    parameters : mapping of str to int
+    created_by, faiss : str
+        Versions.
+    """
+
+    kind: IndexKind
+    extractor_id: str
+    fingerprint: str
+    rows: int
+    width: int
+    scaling: Mapping[str, Any] = field(repr=False)
+    sha256: str
+    recall_at_10: float | None
+    parameters: Mapping[str, int]
+    created_by: str = ""
+    faiss: str = ""
+
+    @property
+    def exact(self) -> bool:
+        """Whether no near song can be missing."""
+        return self.kind == "flat"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the sidecar's JSON object."""
+        return {"schema": SCHEMA, **asdict(self)}
+
+
+def index_path(store_path: Path) -> Path:
+    """Return where the index of a store lies: beside it, ``vecs.parquet`` → ``vecs.faiss``."""
+    return store_path.with_suffix(SUFFIX)
+
+
+def sidecar_path(path: Path) -> Path:
+    """Return the path of an index's sidecar: ``vecs.faiss`` → ``vecs.faiss.json``."""
+    return path.with_name(f"{path.name}.json")
+
+
+def write_info(path: Path, info: IndexInfo) -> None:
+    """Write the sidecar of the index at `path`, whole or not at all."""
+    with replaced(sidecar_path(path)) as temporary:
+        temporary.write_text(json.dumps(sealed(info.to_dict()), allow_nan=False))
+
+
+def read_info(path: Path) -> IndexInfo:
+    """Read the sidecar of an index.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, damaged, or of a newer form.
+    """
+    sidecar = sidecar_path(path)
+    try:
+        text = read_own(sidecar, MAX_SIDECAR_BYTES)
+        content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
+    except FileNotFoundError as error:
+        raise MissingStoreError(
+            f"{sidecar}: no such file; build it: audiorec index build"
+        ) from error
+    except (OSError, ValueError) as error:
+        raise StoreError(f"{sidecar}: damaged: build it again: audiorec index build") from error
+    if content.pop("schema", None) != SCHEMA:
+        raise StoreError(f"{sidecar}: not the sidecar of an index that this audiorec reads")
+    try:
+        info = IndexInfo(**content)
+        good = info.kind in KINDS and all(type(v) is int for v in (info.rows, info.width))
+        good = good and len(Scaling.from_dict(info.scaling).columns) == info.width
+    except (TypeError, StoreError) as error:
+        raise StoreError(f"{sidecar}: damaged: {error}") from error
+    if not good:
+        raise StoreError(f"{sidecar}: damaged: its fields do not go together")
+    return info
+
+
+def sha256_of(path: Path) -> str:
+    """Return the sha256 of the content of a file of audiorec's own as hex digits."""
+    with open_own(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What an index is asked.
+    """What an index is asked: `fetch` neighbours of each of `units`, or the vectors of `rows`.
 
-    Attributes
-    ----------
-    units : ndarray, shape (Q, W), float32
-        Songs whose neighbours are wanted; none where `rows` are asked for.
-    fetch : int
-        How many of each.
-    allowed : ndarray, shape (ceil(n / 8),), uint8, optional
-        Rows that may be found, a bit each.
-    effort : mapping of str to int
-        faiss' own parameters: ``efSearch`` or ``nprobe``.
-    rows : ndarray, shape (m,), int64, optional
-        Songs whose vectors are wanted instead.
+    `allowed` has a bit for each row that may be found, shape (ceil(n / 8),); `effort` holds
+    faiss' own parameters: ``efSearch`` or ``nprobe``.
     """
 
     units: FloatArray
@@ -99,7 +200,7 @@ def in_own_process(
     """
     size = path.stat().st_size if path.exists() else 0
     workers = Workers(
-        "audiorec.search.index_worker:handler",
+        "audiorec.search.index_files:handler",
         (str(path.absolute()), info.sha256, (info.rows, info.width), info.kind),
         limits=Limits(timeout_s=TIMEOUT_S, memory_bytes=LEAST_MEMORY + 4 * size),
     )
@@ -119,13 +220,7 @@ def in_own_process(
 def handler(path: str, sha256: str, shape: tuple[int, int], kind: str) -> Callable[[Query], Any]:
     """Return what answers queries in a process of its own; faiss' file is read at the first.
 
-    Parameters
-    ----------
-    path, sha256 : str
-        The file, and what it must be.
-    shape : (int, int)
-        Songs, and numbers of each.
-    kind : {"flat", "hnsw", "ivf"}
+    It must have this sha256 and hold `shape` = (songs, numbers of each).
     """
     kept: list[Searcher] = []
 

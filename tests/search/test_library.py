@@ -1,0 +1,151 @@
+"""`audiorec.search.library`: one door to likeness: ties, odd vectors, one or many, refusals."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from audiorec.errors import InputError, ShapeError, UnknownSongError
+from audiorec.search.library import Library
+from audiorec.search.scaling import Weighting, fit_units
+from audiorec.search.topk import nearest
+from audiorec.store.store import write_table
+from audiorec.types import STATISTICS
+
+
+@pytest.fixture
+def open_with(tmp_path, make_table, metadata, make_row):
+    """`open_with({"a": vector, ...})` is a store of these vectors."""
+
+    def make(vectors):
+        import pyarrow as pa
+
+        tables = [make_table([name], vector=vector) for name, vector in vectors.items()]
+        write_table(tmp_path / "vecs.parquet", pa.concat_tables(tables), metadata)
+        return Library.open(tmp_path / "vecs.parquet")
+
+    return make
+
+
+def test_ties_come_in_the_order_of_ids(open_with):
+    same, other = np.linspace(0, 1, 18), np.linspace(1, 0, 18) ** 2
+    store = open_with({"d": same, "b": other, "a": same, "c": same, "e": other})
+    assert [n.song_id for n in store.similar(np.float32(same), 2)] == ["a", "c"]
+    assert [n.song_id for n in store.similar("c", 2)] == ["a", "d"]
+    assert [n.song_id for n in store.similar("c", 5)] == ["a", "d", "b", "e"]
+
+
+def test_store_of_one(open_with):
+    store = open_with({"a": np.linspace(0, 1, 18)})
+    assert len(store.similar("a", 3)) == 0
+    found = store.similar(np.ones(18, np.float32), 3)
+    assert [(n.song_id, n.similarity) for n in found] == [("a", 0.0)]
+
+
+def test_more_than_there_are(open_with):
+    store = open_with({name: np.random.default_rng(i).random(18) for i, name in enumerate("abc")})
+    assert len(store.similar("a", 99)) == 2
+    assert len(store.similar("a", 99, exclude_ids={"b", "c"})) == 0
+
+
+def test_song_that_is_average_in_everything_is_similar_to_none(open_with):
+    # Symmetric about a half, so that the log-odds of max and min are 0 there as well.
+    low = np.linspace(0.1, 0.4, 18)
+    store = open_with({"low": low, "high": 1 - low, "average": np.full(18, 0.5)})
+    found = store.similar("average", 3)
+    assert [(n.song_id, n.similarity) for n in found] == [("high", 0.0), ("low", 0.0)]
+    found = store.similar("high", 3)
+    assert [n.song_id for n in found] == ["average", "low"]
+    assert found[1].similarity == pytest.approx(-1, abs=1e-6)
+
+
+def test_small_scores_are_told_apart(open_with):
+    # "b" has the smallest score of "a" but another mean; "c" the mean and a smallest score ten
+    # times as large, which is next to nothing as a probability.
+    def vector(lowest, mean):
+        values = np.full((3, 6), 0.5)
+        values[:, STATISTICS.index("min")] = lowest
+        values[:, STATISTICS.index("mean")] = mean
+        return values.ravel()
+
+    songs = {"a": vector(0.001, 0.5), "b": vector(0.001, 0.52), "c": vector(0.01, 0.5)}
+    # Others that spread both columns far.
+    songs |= {f"z{i}": vector(0.3 * i, i / 4) for i in range(4)}
+    store = open_with(songs)
+    equal = dict.fromkeys(("min", "mean"), 1.0)
+    plain = [equal.get(name, 0.0) for name in STATISTICS]
+    weights = np.tile(plain, 3)
+    asked = Weighting(weights=weights, log_odds=np.zeros(18, np.bool_))
+    _, units = fit_units(store.blocks, len(store), asked)
+    assert nearest(units, units[:1], 2)[0].tolist() == [[0, 2]]  # c before b
+    assert [n.song_id for n in store.similar("a", 2)] == ["b", "c"]
+
+
+def test_by_mean_looks_at_the_means_alone(open_with):
+    rng = np.random.default_rng(9)
+    vectors = {name: rng.random((3, 6)) for name in "abcdef"}
+    vectors["twin"] = rng.random((3, 6))
+    vectors["twin"][:, STATISTICS.index("mean")] = vectors["c"][:, STATISTICS.index("mean")]
+    store = open_with({name: v.ravel() for name, v in vectors.items()})
+    (best,) = store.similar("c", 1, by="mean")
+    assert (best.song_id, best.similarity) == ("twin", pytest.approx(1, abs=1e-6))
+    assert store.similar("c", 1)[0].similarity < 0.999
+
+
+def test_weights_of_ones_own(open_with):
+    rng = np.random.default_rng(10)
+    store = open_with({name: rng.random(18) for name in "abcdef"})
+    mean_only = [0, 0, 1, 0, 0, 0]
+    queries = store.vectors[:2]
+    assert store.similar(queries, 3, weights=mean_only) == store.similar(queries, 3, by="mean")
+    assert store.similar("a", 3, weights=mean_only) == store.similar("a", 3, by="mean")
+
+
+def test_batch_equals_single(open_with):
+    rng = np.random.default_rng(11)
+    store = open_with({f"{i:02}": rng.random(18) for i in range(30)})
+    together = store.similar(store.vectors, 4)
+    assert together.similarities.shape == (30, 4)
+    assert list(together) == [store.similar(vector, 4) for vector in store.vectors]
+    named = store.similar(store.ids, 4)
+    assert list(named) == [store.similar(song_id, 4) for song_id in store.ids]
+    assert store.similar([store.ids[3]], 4)[0] == store.similar(store.ids[3], 4)
+
+
+def test_names_may_be_parts_of_ids(open_with):
+    rng = np.random.default_rng(12)
+    store = open_with({f"a/{name}.flac": rng.random(18) for name in ("one", "two", "three")})
+    assert store.similar(["two", "a/one.flac"], 2) == store.similar(["a/two.flac", "one"], 2)
+    with pytest.raises(UnknownSongError):
+        store.similar(["two", "four"], 2)
+
+
+def test_pandas_is_not_imported(open_with):
+    pytest.importorskip("pandas")
+    store = open_with({name: np.linspace(0, i, 18) for i, name in enumerate("abc")})
+    script = (
+        f"import sys; from audiorec import open_store; store = open_store({str(store.path)!r})\n"
+        "store.similar(['a', 'b'], 2)[0].songs; print('pandas' in sys.modules)"
+    )
+    result = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert result.stdout.strip() == "False"
+
+
+def test_refusals(open_with):
+    store = open_with({"a": np.arange(18.0), "b": np.arange(18.0) ** 2})
+    good = np.zeros((1, 18), np.float32)
+    with pytest.raises(InputError, match="k must be at least 1, got 0"):
+        store.similar(good, 0)
+    with pytest.raises(ShapeError, match=r"shape \(Q, 18\), got \(1, 17\)"):
+        store.similar(good[:, 1:], 1)
+    with pytest.raises(ShapeError, match=r"shape \(V,\) or \(Q, V\), got \(1, 1, 18\)"):
+        store.similar(good[None], 1)
+    with pytest.raises(InputError, match="not finite"):
+        store.similar(good + np.float32(np.nan), 1)
+    with pytest.raises(
+        InputError, match="by must be one of vector, mean, features, embedding, got 'max'"
+    ):
+        store.similar(good, 1, by="max")

@@ -12,8 +12,14 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from audiorec.analysis.completion import SongsOfUsers, favourites, new_songs, usual_split
-from audiorec.analysis.pairs import Comparison, compare
+from audiorec.analysis.pairs import (
+    CompletionPairs,
+    SongsOfUsers,
+    favourites,
+    new_songs,
+    pair_completions,
+    usual_split,
+)
 from audiorec.analysis.pearson import ShuffledNull, fisher_z, pearson_by_user, shuffled_null
 from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
 from audiorec.errors import InputError, ShapeError
@@ -175,7 +181,7 @@ def correlate(
     since = usual_split(interactions) if spec.since is None else spec.since
     known, new = _songs(interactions, song_ids, spec, since)
     rows = _rows(interactions, song_ids)
-    found = compare(
+    found = pair_completions(
         known, new, units, rows=rows, min_songs=spec.min_songs, users=len(interactions.user_ids)
     )
     if len(found.user_number) == 0:
@@ -230,7 +236,7 @@ def _sensitive(z: Float64Array, n: Int64Array, control: SongControl) -> Sensitiv
 
 
 def _shuffled_songs(
-    found: Comparison,
+    found: CompletionPairs,
     mean_z: float,
     known: SongsOfUsers,
     new: SongsOfUsers,
@@ -248,7 +254,7 @@ def _shuffled_songs(
     figures = []
     for draw in range(spec.song_draws):
         shuffled = rng.permutation(len(units))[rows]
-        both = compare(
+        both = pair_completions(
             known, new, units, rows=shuffled, min_songs=spec.min_songs, users=len(numbers)
         )
         z = fisher_z(*pearson_by_user(both.user, both.similarity, both.completion))

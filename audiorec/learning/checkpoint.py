@@ -28,7 +28,7 @@ FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class TrainingState:
     """Where a training stands.
 
     Attributes
@@ -53,7 +53,7 @@ class Progress:
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: TrainingState) -> None:
     """Write the state in the place of `path`, whole or not at all."""
     content = {name: getattr(progress, name) for name in progress.__slots__}
     kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
@@ -62,7 +62,7 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progres
         save_file(kept, temporary, metadata={METADATA_KEY: json.dumps(content, allow_nan=False)})
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Progress] | None:
+def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], TrainingState] | None:
     """Return the state, or None if there is none that belongs to `fingerprint`.
 
     A file that is damaged, or of another training, counts as none: training begins anew.
@@ -82,7 +82,7 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Pr
         if version == FORMAT_VERSION and content["fingerprint"] == fingerprint:
             tensors = load_file(path)
             if digest == _digest(tensors, content):
-                return tensors, Progress(**content)
+                return tensors, TrainingState(**content)
     return None
 
 

@@ -1,8 +1,14 @@
-"""Two losses that put a liked song nearer to its user than the others.
+"""Losses that put a liked song nearer to its user than the others.
 
-Both take the similarities (cosines) of B anchors with one liked song and with n others, and
-return the mean over the anchors. An entry of `usable` that is False counts for nothing: a
-user may have fewer than n songs that can stand for disliked ones.
+`hinge_loss` and `softmax_loss` take the similarities (cosines) of B anchors with one liked song
+and with n others of each, and return the mean over the anchors. An entry of `usable` that is
+False counts for nothing: a user may have fewer than n songs that can stand for disliked ones.
+
+`sampled_softmax_loss` is a softmax over all songs, estimated from n that the whole batch shares
+(see `audiorec.learning.negatives.SharedSampler`). A negative's logit is lowered by
+``log(n Q(j))``, so that the sum over the draw estimates the sum over all songs without bias.
+The positive is there with certainty: it is no sample, and is not corrected. Where the draw hits
+the positive itself, the negative is masked, or the song would be pushed away from its own user.
 
 References
 ----------
@@ -66,3 +72,33 @@ def softmax_loss(liked: Tensor, others: Tensor, usable: Tensor, *, temperature: 
     logits = ((others - liked[:, None]) / temperature).masked_fill(~usable, -torch.inf)
     whole = functional.pad(logits, (1, 0), value=0.0)  # the liked song's own logit, shifted
     return whole.logsumexp(1).mean()
+
+
+def sampled_softmax_loss(
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    log_expected: Tensor,
+    hits: Tensor,
+) -> Tensor:
+    """Return the loss of each example.
+
+    Parameters
+    ----------
+    positive : tensor, shape (B,)
+        Logits of the songs that were liked next.
+    negative : tensor, shape (B, n)
+        Logits of the n songs of the draw.
+    log_expected : tensor, shape (n,)
+        How often each is expected in the draw, as a logarithm; 0 where the n songs are all
+        songs, which makes it the full softmax.
+    hits : tensor, shape (B, n), bool
+        Where the draw hit the example's own positive.
+
+    Returns
+    -------
+    losses : tensor, shape (B,)
+        ``log(e^p + sum over other songs of e^(s - log_expected)) - p``.
+    """
+    corrected = (negative - log_expected).masked_fill(hits, float("-inf"))
+    return torch.logsumexp(torch.cat([positive[:, None], corrected], dim=1), dim=1) - positive

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import BoolArray, Int64Array, Pairs
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 ROUNDS = 8  # of drawing anew what the user has heard; what is left then is not usable
 
@@ -187,3 +187,36 @@ def semi_hard(
     order = np.lexsort((nearness, rank), axis=1)
     columns: Int64Array = order[:, :count]
     return columns
+
+
+class SharedSampler:
+    """Draws songs for a whole batch, song j with chance ``counts[j] ** power``, with replacement.
+
+    Parameters
+    ----------
+    counts : array_like, shape (S,)
+        Likes of each song; a song without any is never drawn.
+    power : float
+        0 draws uniformly, 1 by popularity.
+    """
+
+    def __init__(self, counts: npt.ArrayLike, *, power: float) -> None:
+        likes = np.asarray(counts, np.float64)
+        weight = np.where(likes > 0, np.power(np.maximum(likes, 1e-300), power), 0.0)
+        if not weight.sum() > 0 or not np.isfinite(weight).all():
+            raise InputError("no song has a like to draw it by")
+        self.probability = weight / weight.sum()
+        self._until = np.cumsum(self.probability)
+        self._last = int(np.flatnonzero(weight)[-1])
+
+    def draw(self, rng: np.random.Generator, n: int) -> Int64Array:
+        """Return `n` songs: shape (n,), int64."""
+        places = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
+        # A product that is rounded up to the last sum would name a song that does not exist.
+        songs: Int64Array = np.minimum(places, self._last).astype(np.int64)
+        return songs
+
+    def log_expected(self, songs: Int64Array, n: int) -> FloatArray:
+        """Return ``log(n Q(j))`` of songs in a draw of `n`: shape (n,), float32."""
+        expected: FloatArray = np.log(n * self.probability[songs]).astype(np.float32)
+        return expected

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiorec.listening.events import EVENTS, Interactions, is_listening
 from audiorec.listening.interactions import unmatched
-from audiorec.listening.preferences import duplicates, judge, to_preferences
+from audiorec.listening.preferences import duplicates, judge_pairs, to_preferences
 from audiorec.listening.rule import Rule
 
 SHOWN_UNMATCHED = 10
@@ -85,7 +85,7 @@ def count_verdicts(
 ) -> RuleCounts:
     """Count what a rule makes of a log."""
     rule = rule or Rule()
-    judged = judge(interactions, rule, song_ids=song_ids)
+    judged = judge_pairs(interactions, rule, song_ids=song_ids)
     kept = to_preferences(interactions, rule, song_ids=song_ids)
     return RuleCounts(
         pairs=len(judged.sign),

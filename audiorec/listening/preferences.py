@@ -85,7 +85,7 @@ def to_preferences(
      ('eva', 'lost/gone.mp3'), ('eva', 'piano/prelude.flac')]
     """
     rule = rule or Rule()
-    judged = _enough(judge(interactions, rule, song_ids=song_ids), rule)
+    judged = _enough(judge_pairs(interactions, rule, song_ids=song_ids), rule)
     users, user = np.unique(judged.user, return_inverse=True)
     songs, song = np.unique(judged.song, return_inverse=True)
 
@@ -107,7 +107,7 @@ def to_preferences(
     )
 
 
-def judge(
+def judge_pairs(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Judged:
     """Give each user-song pair its verdict, before minimum counts.
@@ -119,7 +119,7 @@ def judge(
     song_ids : collection of str, optional
         Events of all other songs are passed over.
     """
-    log = interactions.take(rows_of(interactions, rule, song_ids=song_ids))
+    log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
     key = log.user.astype(np.int64) * len(log.song_ids) + log.song
     keys, pair = np.unique(key, return_inverse=True)
     n, time = len(keys), log.timestamp
@@ -140,7 +140,7 @@ def judge(
     )
 
 
-def rows_of(
+def rows_that_count(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Int64Array:
     """Return the rows in the rule's time, of these songs, without duplicates: ascending."""

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.listening.events import EVENTS
-from audiorec.simulation.tastes import People, Songs
+from audiorec.simulation.tastes import People, WorldSongs
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 DAY_S = 86_400.0
@@ -57,13 +57,13 @@ class Plays:
 
 
 def listen(
-    songs: Songs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
+    songs: WorldSongs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
 ) -> Plays:
     """Let users listen for `days` days.
 
     Parameters
     ----------
-    songs : Songs
+    songs : WorldSongs
     people : People
         U users.
     liking : ndarray, shape (U, S), float32
@@ -101,7 +101,11 @@ def _listenings(
 
 
 def _choose(
-    songs: Songs, liking: FloatArray, user: Int64Array, day: Int64Array, rng: np.random.Generator
+    songs: WorldSongs,
+    liking: FloatArray,
+    user: Int64Array,
+    day: Int64Array,
+    rng: np.random.Generator,
 ) -> Int64Array:
     """Draw a song that is out for each listening, by popularity or also by taste.
 
@@ -127,7 +131,7 @@ def _choose(
 
 
 def _played(
-    songs: Songs,
+    songs: WorldSongs,
     people: People,
     liking: FloatArray,
     user: Int64Array,

@@ -31,7 +31,7 @@ COUNTRIES = ("A", "B", "C", "D", "E", "F", "G", "H")
 
 
 @dataclass(frozen=True, slots=True)
-class Songs:
+class WorldSongs:
     """S songs of a world.
 
     Attributes
@@ -101,7 +101,7 @@ class People:
 
 def make_songs(
     features: npt.NDArray[Any], *, days: int, cold_share: float, rng: np.random.Generator
-) -> Songs:
+) -> WorldSongs:
     """Give songs their places, popularity, quality and day of release.
 
     Parameters
@@ -115,13 +115,13 @@ def make_songs(
     """
     n = len(features)
     audible = audible_places(features, rng)
-    inaudible = unit(rng.standard_normal((n, PLACE)))
+    inaudible = unit_rows(rng.standard_normal((n, PLACE)))
     popularity = (rng.permutation(n) + 1.0) ** -ZIPF
     release = np.zeros(n, np.int64)
     late = rng.permutation(n)[: min(round(cold_share * n), n - 1)]
     release[late] = np.ceil(days * rng.uniform(LATE_FROM, LATE_UNTIL, len(late)))
     quality = rng.standard_normal(n)
-    return Songs(audible, inaudible, popularity / popularity.sum(), quality, release)
+    return WorldSongs(audible, inaudible, popularity / popularity.sum(), quality, release)
 
 
 def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Float64Array:
@@ -135,13 +135,13 @@ def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Floa
     _, spread, axes = np.linalg.svd(z, full_matrices=False)
     kept = min(COMPONENTS, int((spread > 1e-9 * max(1.0, spread[0])).sum()))
     if kept == 0:  # all songs sound the same
-        return unit(np.ones((len(z), PLACE)))
+        return unit_rows(np.ones((len(z), PLACE)))
     parts = z @ axes[:kept].T
     parts *= np.sqrt(len(z)) / np.linalg.norm(parts)  # mean square length 1
     first = rng.standard_normal((kept, HIDDEN)) * GAIN
     hidden = np.tanh(parts @ first + rng.standard_normal(HIDDEN) * GAIN / 2)
     places = _standardised(hidden) @ rng.standard_normal((HIDDEN, PLACE))
-    return unit(_standardised(places))
+    return unit_rows(_standardised(places))
 
 
 def make_people(
@@ -168,18 +168,18 @@ def make_people(
         patience=rng.standard_normal(n),
         age=rng.integers(0, len(AGE_BANDS), n),
         country=rng.integers(0, len(COUNTRIES), n),
-        group_places=unit(rng.standard_normal((groups, PLACE))),
+        group_places=unit_rows(rng.standard_normal((groups, PLACE))),
     )
 
 
 def affinities(
-    songs: Songs, people: People, *, signal: float, rng: np.random.Generator
+    songs: WorldSongs, people: People, *, signal: float, rng: np.random.Generator
 ) -> FloatArray:
     """Return how much each user likes each song: mean 0 and spread 1 over a user's songs.
 
     Parameters
     ----------
-    songs : Songs
+    songs : WorldSongs
     people : People
     signal : float
         The part of the squared length of a sensitive user's song places that is audible.
@@ -189,7 +189,7 @@ def affinities(
     -------
     liking : ndarray, shape (U, S), float32
     """
-    heard = unit(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
+    heard = unit_rows(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
     liking = np.empty((len(people), len(songs)), np.float32)
     for places, rows in (
         (heard, np.flatnonzero(people.sensitive)),
@@ -199,7 +199,7 @@ def affinities(
     return liking
 
 
-def unit(vectors: Float64Array) -> Float64Array:
+def unit_rows(vectors: Float64Array) -> Float64Array:
     """Bring rows to length 1; a row of zeros stays."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0), np.float64)
@@ -213,8 +213,8 @@ def _liking(
     lean = people.group_places[people.age]
     lean = lean + people.group_places[len(AGE_BANDS) + people.country]
     drawn = _gumbel_choice(GROUP_PULL * lean @ places.T + np.log(popularity) / 2, MODES, rng)
-    noise = unit(rng.standard_normal((n, drawn.shape[1], PLACE)))
-    centres = unit(places[drawn] + MODE_NOISE * noise)
+    noise = unit_rows(rng.standard_normal((n, drawn.shape[1], PLACE)))
+    centres = unit_rows(places[drawn] + MODE_NOISE * noise)
     weights = rng.dirichlet(np.ones(drawn.shape[1]), n)
     peaks = np.zeros((n, len(places)))
     for mode in range(drawn.shape[1]):

@@ -62,7 +62,7 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
+class PairBatch:
     """B anchors, the liked song of each, and what was drawn against it.
 
     Attributes
@@ -98,7 +98,7 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.pairs_per_epoch // self.recipe.batch_size)
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[PairBatch]:
         """Yield the batches of an epoch from number `first` on."""
         rng = np.random.default_rng([self.recipe.seed, epoch])
         at = np.searchsorted(self._cumulative, rng.random(self.pairs_per_epoch), side="right")
@@ -107,7 +107,7 @@ class Batches:
         for number in range(first, len(self)):
             yield self._batch(pairs[number * size : (number + 1) * size], epoch, number)
 
-    def _batch(self, pairs: Int64Array, epoch: int, number: int) -> Batch:
+    def _batch(self, pairs: Int64Array, epoch: int, number: int) -> PairBatch:
         anchor = self.data.liked.user[pairs].astype(np.int64)
         liked = self.data.liked.song[pairs].astype(np.int64)
         key = (self.recipe.seed, epoch, number)
@@ -115,7 +115,7 @@ class Batches:
         usable &= others != liked[:, None]
         if self.data.anchors is None:
             usable &= others != anchor[:, None]
-        return Batch(anchor, liked, others, usable, is_disliked, key)
+        return PairBatch(anchor, liked, others, usable, is_disliked, key)
 
 
 def _pair_weights(data: TrainingData, balance: float) -> Float64Array:

@@ -1,6 +1,6 @@
 """A log, a catalogue and users become what a metric model learns from.
 
-    Preferences, songs, parts, users  ──assemble──▶  `Material`: training data and a judge
+    log, songs, users  ──prepare──▶  `Prepared`: training data, a judge, and counts
 
 Songs of test artists are not among them: nothing of a training can depend on them.
 """
@@ -8,6 +8,7 @@ Songs of test artists are not among them: nothing of a training can depend on th
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,19 @@ from audiorec.errors import InputError
 from audiorec.evaluation.comparison import Panel
 from audiorec.evaluation.ranking import auc_per_user
 from audiorec.learning.factors import factorise
+from audiorec.listening.baskets import song_pairs
+from audiorec.listening.interactions import read_interactions, to_preferences
 from audiorec.recall.audio.batches import TrainingData
-from audiorec.recall.audio.held_out import Part, Parts
+from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
+from audiorec.recall.audio.inputs import TrainingSongs
+from audiorec.recall.audio.recipe import TrainingOptions
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.segments import SongSegments
-from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs, Preferences
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Pairs, Preferences
 
 JUDGED_USERS = 2_000  # at most, when training asks whether artists that were held out gain
 MIN_JUDGED = 5  # users; fewer say nothing
+SIDES = ("liked", "disliked", "heard")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -101,10 +107,7 @@ def users_of(table: EmbeddingTable, preferences: Preferences) -> tuple[Anchors, 
     return Anchors(ids=ids, embeddings=table.embeddings[rows[rows >= 0]], space=space), kept
 
 
-SIDES = ("liked", "disliked", "heard")
-
-
-def assemble(
+def make_material(
     anchors: Anchors,
     pairs: Mapping[str, Pairs],
     songs: SongSegments,
@@ -136,7 +139,7 @@ def assemble(
     InputError
         If there is nothing to learn from.
     """
-    train = parts == Part.TRAIN
+    train = parts == SplitPart.TRAIN
     _, group_numbers = np.unique(np.asarray(groups), return_inverse=True)
     if anchors.are_songs:  # an anchor song that is held out must not be learnt from either
         usable = {n: p.take(train[p.song] & train[p.user]) for n, p in pairs.items()}
@@ -150,7 +153,7 @@ def assemble(
         anchors_are_learnt=anchors.embeddings is None,
         **usable,
     )
-    panel_songs = np.flatnonzero(parts == Part.VALID)
+    panel_songs = np.flatnonzero(parts == SplitPart.VALID)
     judged = pairs
     if anchors.are_songs:
         judged = {n: p.take(train[p.user]) for n, p in pairs.items()}
@@ -259,3 +262,156 @@ def _sampled(values: npt.NDArray[np.floating]) -> bytes:
     """Return bytes that stand for the segments: every one where they are small features."""
     step = 1 if values.ndim == 2 else max(1, len(values) // 1000)
     return np.ascontiguousarray(values[::step]).tobytes()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Prepared:
+    """What a training begins with.
+
+    Attributes
+    ----------
+    material : Material
+    anchors : Anchors
+    counts : mapping of str to int
+        Pairs, anchors, songs and artists that are learnt from; users of the log, and those
+        of them that have no embedding.
+    simulated : bool
+        The log says that it is made up.
+    """
+
+    material: Material
+    anchors: Anchors
+    counts: dict[str, int]
+    simulated: bool
+
+
+def prepare(
+    songs: TrainingSongs,
+    interactions: Path,
+    options: TrainingOptions,
+    *,
+    users: Path | None,
+    store: Path | None,
+) -> Prepared:
+    """Read everything that a training needs and sort it.
+
+    Parameters
+    ----------
+    songs : TrainingSongs
+    interactions : Path
+        A listening log.
+    options : TrainingOptions
+    users : Path, optional
+        A ``users.parquet``.
+    store : Path, optional
+        A ``vecs.parquet`` with the songs' artists; by default the one beside the songs' file.
+
+    Raises
+    ------
+    InputError
+        If they do not fit each other, or there is nothing to learn from.
+    StoreError
+        If a file is not what it should be.
+    """
+    groups = groups_of(songs.ids, find_store(store, songs.path))
+    parts = assign_parts(songs.ids, groups, options.split)
+    log = read_interactions(interactions)
+    if options.pairs_from == "likes":
+        preferences = to_preferences(log, options.rule, song_ids=songs.ids)
+        anchors, pairs = _of_users(users, preferences, songs, interactions, options)
+        n_users = len(preferences.user_ids)
+    else:
+        together = song_pairs(interactions, log, songs.ids, source=options.pairs_from)
+        anchors = Anchors(ids=songs.ids, are_songs=True)
+        pairs = {"liked": together, "disliked": together.take(np.zeros(0, int)), "heard": together}
+        n_users = len(log.user_ids)
+    loaded, chosen = songs.load(_worth_loading(songs, pairs, parts), options.max_segments)
+    pairs = {n: _renumbered(p, chosen, anchors.are_songs) for n, p in pairs.items()}
+    if anchors.are_songs:
+        anchors = Anchors(ids=loaded.song_ids, are_songs=True)
+    own_groups = tuple(groups[i] for i in chosen)
+    material = make_material(
+        anchors,
+        pairs,
+        loaded,
+        own_groups,
+        parts[chosen],
+        dimension=options.embedding,
+        seed=options.split.seed,
+    )
+    return Prepared(
+        material=material,
+        anchors=anchors,
+        counts=_counts(material, anchors, n_users),
+        simulated=log.simulated,
+    )
+
+
+def _of_users(
+    users: Path | None,
+    preferences: Preferences,
+    songs: TrainingSongs,
+    interactions: Path,
+    options: TrainingOptions,
+) -> tuple[Anchors, dict[str, Pairs]]:
+    """Return the users and their pairs with the numbers of all songs."""
+    if not preferences.user_ids:
+        raise InputError(f"{interactions}: has no event of a song of {songs.path}")
+    anchors = Anchors(ids=preferences.user_ids)
+    if users is not None:
+        table = EmbeddingTable.open(users, kind="users")
+        if table.dimension != options.embedding:
+            raise InputError(
+                f"{users}: embeddings of {table.dimension} numbers, the model is to have "
+                f"{options.embedding}"
+            )
+        anchors, preferences = users_of(table, preferences)
+    place = {name: number for number, name in enumerate(songs.ids)}
+    number = np.array([place[name] for name in preferences.song_ids], np.int32)
+    return anchors, {n: _of_songs(getattr(preferences, n), number) for n in SIDES}
+
+
+def _worth_loading(songs: TrainingSongs, pairs: Mapping[str, Pairs], parts: Parts) -> Int64Array:
+    """Return the songs that may be learnt from or that say when to stop."""
+    wanted = (parts == SplitPart.TRAIN) | (parts == SplitPart.VALID)
+    if songs.end_to_end:  # what nobody met would cost as much to decode as the rest
+        met = np.zeros(len(parts), np.bool_)
+        for side in pairs.values():
+            met[side.song] = True
+        wanted &= met
+    chosen = np.flatnonzero(wanted)
+    if not len(chosen):
+        raise InputError("no song is left to learn from: all belong to held-out artists")
+    return chosen
+
+
+def _renumbered(pairs: Pairs, chosen: Int64Array, users_too: bool) -> Pairs:
+    """Give the chosen songs numbers from 0; pairs of other songs are left out."""
+    users = pairs.user.max(initial=0) if users_too else 0
+    last = max(int(pairs.song.max(initial=0)), int(chosen.max(initial=0)), int(users))
+    place = np.full(last + 1, -1, np.int32)
+    place[chosen] = np.arange(len(chosen), dtype=np.int32)
+    keep = place[pairs.song] >= 0
+    if users_too:
+        keep &= place[pairs.user] >= 0
+    kept = pairs.take(keep)
+    user = place[kept.user] if users_too else kept.user
+    return Pairs(user, place[kept.song], kept.weight, kept.time)
+
+
+def _of_songs(pairs: Pairs, number: Int32Array) -> Pairs:
+    return Pairs(pairs.user, number[pairs.song], pairs.weight, pairs.time)
+
+
+def _counts(material: Material, anchors: Anchors, n_users: int) -> dict[str, int]:
+    data = material.data
+    learnt = np.unique(data.liked.song)
+    return {
+        "liked_pairs": len(data.liked),
+        "disliked_pairs": len(data.disliked),
+        "anchors": len(np.unique(data.liked.user)),
+        "songs": len(learnt),
+        "artists": len(np.unique(data.groups[learnt])),
+        "users_in_log": n_users,
+        "users_without_embedding": 0 if anchors.are_songs else n_users - len(anchors.ids),
+    }

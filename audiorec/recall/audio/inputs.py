@@ -17,12 +17,10 @@ from audiorec.evaluation.baselines import unit
 from audiorec.extraction.catalogue import make_source
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.closed_form import fit_map
-from audiorec.recall.audio.end_to_end import EndToEndTower, song_means
 from audiorec.recall.audio.log_mels import decode_songs
-from audiorec.recall.audio.options import TrainingOptions
-from audiorec.recall.audio.recipe import MetricRecipe
-from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.tower_spec import MIN_SCALE, TowerSpec
+from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
+from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
@@ -35,7 +33,7 @@ CACHE_FOLDER = "log_mels"
 CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
 
 
-class Songs(ABC):
+class TrainingSongs(ABC):
     """Songs that can be heard.
 
     Attributes
@@ -75,7 +73,7 @@ class Songs(ABC):
         """Build an untrained tower and initialise it from the data."""
 
 
-class FeatureSongs(Songs):
+class FeatureSongs(TrainingSongs):
     """Songs of a ``features.parquet``."""
 
     end_to_end = False
@@ -99,7 +97,7 @@ class FeatureSongs(Songs):
         return tower
 
 
-class LogMelSongs(Songs):
+class LogMelSongs(TrainingSongs):
     """Songs of a ``vecs.parquet``, decoded again.
 
     Parameters

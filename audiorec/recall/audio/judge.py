@@ -22,15 +22,14 @@ from audiorec.evaluation.baselines import artist_likes, centroids, fit_projectio
 from audiorec.evaluation.comparison import Comparison, Method, compare
 from audiorec.listening.interactions import Rule, read_interactions, to_preferences
 from audiorec.recall.audio.data import SIDES, make_panel
-from audiorec.recall.audio.held_out import Part, Parts, assign_parts
-from audiorec.recall.audio.held_out_songs import find_store, groups_of
+from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
 from audiorec.recall.audio.model import MetricModel
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Pairs
 
-PANELS = {"artists": Part.TEST, "new_songs": Part.NEW_SONG}
+PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
 MAX_SEGMENTS = 60  # of a song that are heard when it is judged
 TOP_K = 10
@@ -68,7 +67,7 @@ class EvaluationFiles:
     interactions : Path
     users : Path
         Their embeddings, in the model's space. Their history must not hold the songs that
-        are judged on; see `audiorec.recall.audio.held_out_files`.
+        are judged on; see `audiorec.recall.audio.held_out`.
     store : Path or None
         A ``vecs.parquet``: artists and 84-d vectors; by default the one beside the features.
     embeddings : Path or None
@@ -129,7 +128,7 @@ def evaluate_metric(
     panels: dict[str, Comparison] = {}
     for number, (name, part) in enumerate(PANELS.items()):
         songs = np.flatnonzero(parts == part)
-        known = np.flatnonzero(parts == Part.TRAIN)
+        known = np.flatnonzero(parts == SplitPart.TRAIN)
         rng = np.random.default_rng([seed, number])
         found = work.panel(songs, known, k=k, rng=rng) if len(songs) and len(known) else None
         if found is not None:

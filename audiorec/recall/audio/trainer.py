@@ -1,6 +1,6 @@
 """Train a tower: liked songs nearer to their users, for as long as unheard artists gain.
 
-    TrainingData, recipe ──train_tower──▶ `Trained`: the best state, and the history
+    TrainingData, recipe ──train_tower──▶ `TrainedTower`: the best state, and the history
 
 Epoch 0 is the start. After every epoch the embeddings of all songs go to `judge`, which
 looks at artists that are never learnt from; the best state is kept, and training ends when
@@ -25,7 +25,7 @@ from torch.nn import functional
 
 from audiorec.errors import InputError
 from audiorec.learning.checkpoint import (
-    Progress,
+    TrainingState,
     load_checkpoint,
     optimiser_state,
     optimiser_tensors,
@@ -35,10 +35,9 @@ from audiorec.learning.checkpoint import (
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.negatives import semi_hard
 from audiorec.learning.torch_use import one_thread
-from audiorec.recall.audio.batches import Batch, Batches, TrainingData
-from audiorec.recall.audio.end_to_end import EndToEndTower
+from audiorec.recall.audio.batches import Batches, PairBatch, TrainingData
 from audiorec.recall.audio.recipe import MetricRecipe
-from audiorec.recall.audio.tower import Tower
+from audiorec.recall.audio.tower import EndToEndTower, Tower
 from audiorec.store.segments import SongSegments
 from audiorec.types import FloatArray, Int64Array
 
@@ -49,7 +48,7 @@ SONGS_AT_ONCE = 256  # when all songs are embedded
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Trained:
+class TrainedTower:
     """What came of a training.
 
     Attributes
@@ -85,7 +84,7 @@ def train_tower(
     progress: Callable[[dict[str, Any]], None] | None = None,
     stop: Event | None = None,
     checkpoint_every_s: float = CHECKPOINT_EVERY_S,
-) -> Trained:
+) -> TrainedTower:
     """Train a tower in place.
 
     Parameters
@@ -166,13 +165,13 @@ class _Trainer:
             self._parameter_groups(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
 
-    def run(self, fingerprint: str) -> Trained:
+    def run(self, fingerprint: str) -> TrainedTower:
         """Train from the checkpoint, or from the start."""
         at = self._resume(fingerprint)
         if at is None:
             self.best = _copied(self.model.state_dict())
             first = {"epoch": 0, "loss": None, "figure": self._figure(), "seconds": 0.0}
-            at = Progress(fingerprint=fingerprint, history=[first])
+            at = TrainingState(fingerprint=fingerprint, history=[first])
         for line in at.history:
             self._tell(line)
         while not self._is_done(at):
@@ -183,7 +182,7 @@ class _Trainer:
             self.model.load_state_dict(self.best)
         return self._result(at, finished=True)
 
-    def _epoch(self, at: Progress) -> tuple[Progress, bool]:
+    def _epoch(self, at: TrainingState) -> tuple[TrainingState, bool]:
         """Train to the end of the epoch, judge it, keep the state; False if it was stopped."""
         started = saved = time.monotonic()
         loss_sum, batch = at.loss_sum, at.batch
@@ -208,7 +207,7 @@ class _Trainer:
         best_epoch = at.best_epoch
         if figure is not None and figure > at.history[best_epoch]["figure"]:
             best_epoch, self.best = at.epoch, _copied(self.model.state_dict())
-        after = Progress(
+        after = TrainingState(
             fingerprint=at.fingerprint,
             epoch=at.epoch + 1,
             best_epoch=best_epoch,
@@ -218,7 +217,7 @@ class _Trainer:
         self._tell(line)
         return after, True
 
-    def _step(self, batch: Batch) -> float:
+    def _step(self, batch: PairBatch) -> float:
         """Learn from one batch; returns its loss."""
         torch.manual_seed(int(np.random.default_rng([*batch.key, 2]).integers(2**62)))
         rng = np.random.default_rng([*batch.key, 3])
@@ -251,7 +250,7 @@ class _Trainer:
         limit = self.recipe.segments
         return _embed(self.tower, self.data.songs, songs, limit, self.device, rng)
 
-    def _chosen(self, batch: Batch, anchors: Tensor) -> tuple[Int64Array, Any]:
+    def _chosen(self, batch: PairBatch, anchors: Tensor) -> tuple[Int64Array, Any]:
         """Return the songs that stand against the liked ones, and which count."""
         rule = self.recipe.negatives
         if not rule.semi_hard:
@@ -290,7 +289,7 @@ class _Trainer:
             table: FloatArray = self._anchors(everyone, np.random.default_rng(0)).cpu().numpy()
         return table
 
-    def _is_done(self, at: Progress) -> bool:
+    def _is_done(self, at: TrainingState) -> bool:
         if at.epoch > self.recipe.max_epochs:
             return True
         last = at.epoch - 1
@@ -305,7 +304,7 @@ class _Trainer:
             groups.append({"params": slow, "lr": self.recipe.backbone_learning_rate})
         return groups
 
-    def _save(self, at: Progress) -> None:
+    def _save(self, at: TrainingState) -> None:
         if self.checkpoint is None:
             return
         tensors = {f"model.{name}": t for name, t in self.model.state_dict().items()}
@@ -313,7 +312,7 @@ class _Trainer:
         tensors |= optimiser_tensors(self.optimiser.state_dict())
         save_checkpoint(self.checkpoint, tensors, at)
 
-    def _resume(self, fingerprint: str) -> Progress | None:
+    def _resume(self, fingerprint: str) -> TrainingState | None:
         found = None if self.checkpoint is None else load_checkpoint(self.checkpoint, fingerprint)
         if found is None:
             return None
@@ -326,11 +325,11 @@ class _Trainer:
             self.optimiser.load_state_dict(optimiser_state(tensors, groups))
         return at
 
-    def _result(self, at: Progress, *, finished: bool) -> Trained:
+    def _result(self, at: TrainingState, *, finished: bool) -> TrainedTower:
         learnt = None
         if "anchors" in self.model:
             learnt = self._all_anchors()
-        return Trained(
+        return TrainedTower(
             tower=self.tower.eval().cpu(),
             anchors=learnt,
             best_epoch=at.best_epoch if self.judge is not None else at.epoch - 1,
@@ -366,8 +365,8 @@ def _below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
 
 
-def _moved(at: Progress, *, batch: int, loss_sum: float) -> Progress:
-    return Progress(
+def _moved(at: TrainingState, *, batch: int, loss_sum: float) -> TrainingState:
+    return TrainingState(
         fingerprint=at.fingerprint,
         epoch=at.epoch,
         batch=batch,

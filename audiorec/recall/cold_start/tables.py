@@ -15,6 +15,11 @@ preference_spread    list of float32[V]: their weighted standard deviation
 
 The last three are there where listening and vectors were given: they are what a ranker reads of
 the user. Lists stand in the order of their ids, each by rank.
+
+Exposures: every list (the audience of a song, or the songs of a user) gets the same part of the
+total. Within a list the part falls with the rank as ``1 / log2(1 + rank)``: the first counts 1,
+the second 0.63, the tenth 0.29. Whole numbers are made by the largest remainders, between equals
+by the better rank (among lists: by the earlier one), so they add up to the total.
 """
 
 import json
@@ -26,16 +31,16 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.errors import InputError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.parquet_files import open_parquet
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
-from audiorec.recall.cold_start.exposures import rank_weights, whole_parts
 from audiorec.recall.cold_start.plan import ListOf
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.store.parquet import store_errors
 from audiorec.store.schema import METADATA_KEY, vector_type
-from audiorec.types import FloatArray, Int32Array, Int64Array
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 FORMAT_VERSION = 1
 KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
@@ -154,6 +159,70 @@ def count_lists(path: Path, k: int) -> tuple[int, int, int]:
             filled += int((rank == 1).sum())
             full += int((rank == k).sum())
     return rows, filled, full
+
+
+def rank_weights(rank: Int64Array) -> Float64Array:
+    """Return what a candidate weighs in its list: shape (n,).
+
+    Parameters
+    ----------
+    rank : ndarray, shape (n,)
+        From 0.
+
+    Examples
+    --------
+    >>> rank_weights(np.arange(4)).round(3).tolist()
+    [1.0, 0.631, 0.5, 0.431]
+    """
+    weights: Float64Array = 1.0 / np.log2(2.0 + rank)
+    return weights
+
+
+def whole_parts(shares: Float64Array, total: int) -> Int64Array:
+    """Divide a total into whole numbers.
+
+    Parameters
+    ----------
+    shares : ndarray, shape (n,)
+        Sum 1.
+    total : int
+        0 or more.
+
+    Returns
+    -------
+    parts : ndarray, shape (n,), int64
+        Each within 1 of its share; their sum is the total.
+
+    Examples
+    --------
+    >>> whole_parts(np.array([0.5, 0.3, 0.2]), 4).tolist()
+    [2, 1, 1]
+    """
+    if total < 0:
+        raise InputError(f"the exposures must be 0 or more, got {total}")
+    exact = shares * total
+    parts = np.floor(exact).astype(np.int64)
+    # Rounded, so that remainders that are equal but for the last bit count as equal.
+    remainder = np.round(exact - parts, 9)
+    left = total - int(parts.sum())
+    parts[np.argsort(-remainder, kind="stable")[:left]] += 1
+    return parts
+
+
+def list_totals(counts: Int64Array, total: int) -> Int64Array:
+    """Divide a total over lists: shape (n,), int64; a list without candidates gets none.
+
+    Raises
+    ------
+    InputError
+        If all lists are empty, so that nothing can be shown.
+    """
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        raise InputError("no list has a candidate that exposures could go to")
+    totals = np.zeros(len(counts), np.int64)
+    totals[filled] = whole_parts(np.full(len(filled), 1.0 / len(filled)), total)
+    return totals
 
 
 def _exposures(

@@ -26,7 +26,7 @@ from audiorec.listening.history import (
     whole,
 )
 from audiorec.search.library import Library
-from audiorec.search.similar import WEIGHTS_BY, Similarity
+from audiorec.search.similar import Similarity
 from audiorec.types import FloatArray, Int64Array, Pairs, Preferences
 
 BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
@@ -35,7 +35,7 @@ MAX_HISTORY = 100  # newest likes
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class TasteFeatures:
     """What a ranker reads of n users.
 
     Attributes
@@ -103,10 +103,10 @@ class Tastes:
         chosen._spans = self._spans.take(users)
         return chosen
 
-    def features(self, users: Int64Array) -> Features:
+    def features(self, users: Int64Array) -> TasteFeatures:
         """Return what a ranker reads of some users."""
         mean, spread = mean_and_spread(self._histories(users), self._store.vectors)
-        return Features(self.counts[users], mean, spread)
+        return TasteFeatures(self.counts[users], mean, spread)
 
     def profiles(self, similarity: Similarity) -> FloatArray:
         """Return the preference profiles of all users: shape (U, W), float32.
@@ -128,12 +128,6 @@ class Tastes:
 
     def _histories(self, users: Int64Array) -> Histories:
         return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)
-
-
-def store_similarity(store: Library) -> Similarity:
-    """Return the comparison that `similar` uses by default."""
-    weights = WEIGHTS_BY["vector"]
-    return store.similarity([weights.get(name, 0.0) for name in store.metadata.statistics])
 
 
 def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:

@@ -16,9 +16,9 @@ from little_worlds import TASTES, little_world
 
 from audiorec.errors import InputError
 from audiorec.learning.negatives import NegativeRule
+from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.tower_spec import TowerSpec
 from audiorec.recall.audio.trainer import train_tower
 
 RECIPE = MetricRecipe(

@@ -6,7 +6,7 @@ from made_logs import log_of
 from made_stores import write_store
 
 from audiorec.listening.preferences import to_preferences
-from audiorec.recall.cold_start.tastes import Tastes, numbers_of, store_similarity
+from audiorec.recall.cold_start.tastes import Tastes, numbers_of
 from audiorec.search.library import Library
 
 DAY = 86_400.0
@@ -42,7 +42,7 @@ def test_features_worked_by_hand(store):
 
 
 def test_a_user_of_one_song_is_that_song(store):
-    similarity = store_similarity(store)
+    similarity = store.space("vector", use_index=False).similarity
     profiles = Tastes(to_preferences(LOG), store).profiles(similarity)
     np.testing.assert_allclose(profiles[2], similarity.units[5], atol=1e-6)
     assert not profiles[1].any()

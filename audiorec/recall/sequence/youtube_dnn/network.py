@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.listening.history import Histories
-from audiorec.recall.sequence.youtube_dnn.examples import Batch
+from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.types import FloatArray
 
@@ -60,7 +60,7 @@ class Network:
         values["id_embeddings"] = normal(n_songs, recipe.id_width, spread=TABLE_SPREAD)
         self.parameters = {name: value.requires_grad_() for name, value in values.items()}
 
-    def users(self, batch: Batch, *, training: bool) -> "torch.Tensor":
+    def users(self, batch: LikeBatch, *, training: bool) -> "torch.Tensor":
         """Return the embeddings of a batch: shape (B, E), of length 1."""
         import torch
         from torch.nn import functional

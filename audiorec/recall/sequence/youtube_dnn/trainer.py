@@ -20,15 +20,18 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.atomic import replaced
-from audiorec.learning.sampled_softmax import Sampler, sampled_softmax_loss
+from audiorec.learning.losses import sampled_softmax_loss
+from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
     Examples,
+    UsersData,
     epoch_places,
     generator,
     held_out,
+    standardisation,
 )
 from audiorec.recall.sequence.youtube_dnn.model import (
     Catalogue,
@@ -40,7 +43,6 @@ from audiorec.recall.sequence.youtube_dnn.model import (
 from audiorec.recall.sequence.youtube_dnn.network import Network
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
-from audiorec.recall.sequence.youtube_dnn.users_data import UsersData, standardisation
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array
 
@@ -132,7 +134,7 @@ class _Run:
         self.network = Network(recipe, inputs, demographics, width)
         adam = import_torch(PURPOSE).optim.Adam
         self.optimiser = adam(self.network.groups(), lr=recipe.learning_rate)
-        self.songs = _Songs(self.counts, recipe)
+        self.songs = Opponents(self.counts, recipe)
         self.epoch = self.step = 0
         self.loss_sum = 0.0  # over the steps of this epoch
         self.metrics: list[Metrics] = []
@@ -255,13 +257,13 @@ class _Run:
     def _save(self) -> None:
         if self.work is None:
             return
-        from audiorec.learning.checkpoint import Progress, optimiser_tensors, save_checkpoint
+        from audiorec.learning.checkpoint import TrainingState, optimiser_tensors, save_checkpoint
 
         torch = import_torch(PURPOSE)
         tensors = {f"now.{name}": value for name, value in self.network.parameters.items()}
         tensors |= {f"best.{name}": torch.from_numpy(a) for name, a in self.best.items()}
         tensors |= optimiser_tensors(self.optimiser.state_dict())
-        where = Progress(
+        where = TrainingState(
             fingerprint=self.fingerprint,
             epoch=self.epoch,
             batch=self.step,
@@ -318,13 +320,13 @@ class _Run:
         }
 
 
-class _Songs:
+class Opponents:
     """Which songs stand against a target: all that anybody likes, or a draw of them."""
 
     def __init__(self, counts: Int64Array, recipe: UsersRecipe) -> None:
         self._all = np.flatnonzero(counts)
         self._n = recipe.negatives
-        self._sampler = Sampler(counts, power=recipe.negative_power)
+        self._sampler = SharedSampler(counts, power=recipe.negative_power)
 
     def draw(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
         """Return the songs of one step, and the logarithm of how often each is expected."""

@@ -14,12 +14,16 @@ import pytest
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.listening.history import Likes
-from audiorec.recall.sequence.youtube_dnn.examples import Examples, epoch_places, held_out
+from audiorec.recall.sequence.youtube_dnn.examples import (
+    Examples,
+    UsersData,
+    epoch_places,
+    held_out,
+)
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue
 from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.trainer import train_users
-from audiorec.recall.sequence.youtube_dnn.users_data import UsersData
 from audiorec.types import Pairs
 
 pytest.importorskip("torch", reason='needs the extra "train"')

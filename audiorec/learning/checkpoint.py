@@ -3,7 +3,7 @@
 A safetensors file holds the model, its best state so far and the optimiser's moments; its
 metadata hold a JSON with where the training stands. The file is replaced by rename, so a
 kill leaves the state before or the state after, never a half. No generator's state is kept:
-every draw is seeded by the seed, the epoch and the batch (see `audiorec.recall.audio.trainer`).
+every draw is seeded by the seed, the epoch and the batch (see `audiorec.learning.fit`).
 """
 
 import hashlib

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.files.atomic import replaced
 from audiorec.files.run_folder import RunFolder
+from audiorec.learning.fit import noting
 from audiorec.recall.audio.data import Material, Prepared, prepare
 from audiorec.recall.audio.inputs import CACHE_FILES, FeatureSongs, TrainingSongs
 from audiorec.recall.audio.model import save_model
@@ -33,7 +33,6 @@ CHECKPOINT_FILE = "training.safetensors"
 METRICS_FILE = "metrics.jsonl"
 RUN_FILES = "|".join([re.escape(CHECKPOINT_FILE), re.escape(METRICS_FILE), CACHE_FILES])
 PACKAGES = ("audiorec", "numpy", "torch")
-Tell = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,7 +146,7 @@ def _train(
     options: TrainingOptions,
     folder: Path,
     device: str,
-    progress: Tell | None,
+    progress: Callable[[dict[str, Any]], None] | None,
     stop: Event | None,
 ) -> TrainedTower:
     """Train from the run's checkpoint, or from the start."""
@@ -165,23 +164,9 @@ def _train(
         checkpoint=folder / CHECKPOINT_FILE,
         fingerprint=fingerprint(identity),
         device=device,
-        progress=_noting(folder / METRICS_FILE, progress),
+        progress=noting(folder / METRICS_FILE, progress),
         stop=stop,
     )
-
-
-def _noting(path: Path, progress: Tell | None) -> Tell:
-    """Keep each line of the history in a file, and pass it on."""
-    lines: list[str] = []
-
-    def note(line: dict[str, Any]) -> None:
-        lines.append(json.dumps(line) + "\n")
-        with replaced(path) as temporary:
-            temporary.write_text("".join(lines))
-        if progress is not None:
-            progress(line)
-
-    return note
 
 
 def _write(

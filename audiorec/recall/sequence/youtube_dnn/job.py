@@ -20,6 +20,7 @@ import pyarrow as pa
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.run_folder import RunFolder
 from audiorec.learning.bundle import check_target
+from audiorec.learning.torch_use import import_torch
 from audiorec.listening.events import Interactions
 from audiorec.listening.history import Likes
 from audiorec.listening.preferences import to_preferences
@@ -191,6 +192,7 @@ def train(
     StoreError
         If another run is writing `out`.
     """
+    import_torch("training a user model")
     from audiorec.recall.sequence.youtube_dnn.trainer import (
         CHECKPOINT_FILE,
         METRICS_FILE,

@@ -227,7 +227,7 @@ class UsersModel:
             x = x @ weight + bias
             if i + 1 < len(self.layers):
                 x = np.maximum(x, 0)
-        return UserEmbeddings(unit(x), history)
+        return UserEmbeddings(of_unit_length(x), history)
 
     @property
     def _with_ids(self) -> bool:
@@ -346,7 +346,7 @@ def standardised(
     return np.where(rows[:, None], scaled, 0.0).astype(np.float32)
 
 
-def unit(x: FloatArray) -> FloatArray:
+def of_unit_length(x: FloatArray) -> FloatArray:
     """Return rows of length 1, float32; a row of zeros stays."""
     length = np.sqrt(np.square(x.astype(np.float64)).sum(axis=1, keepdims=True))
     return (x / np.where(length > 0, length, 1.0)).astype(np.float32)

@@ -23,7 +23,8 @@ from audiorec.analysis.pairs import (
 from audiorec.analysis.pearson import ShuffledNull, fisher_z, pearson_by_user, shuffled_null
 from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening.interactions import Interactions, Rule
+from audiorec.listening.events import Interactions
+from audiorec.listening.rule import Rule
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
@@ -80,25 +81,14 @@ class CorrelationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SongControl:
-    """What correlations come about in this catalogue when the songs' vectors are exchanged.
+    """What correlations come about in this catalogue when the songs' vectors are exchanged."""
 
-    Attributes
-    ----------
-    mean_z : ndarray, shape (draws,), float64
-        Mean of z over the users, in each draw.
-    p : float
-        How often it is at least as large as the real one: one-sided, never 0.
-    shift_spread : float
-        Spread of the mean z beyond that of finitely many users: what all users have in
-        common by accident of the catalogue.
-    chance_spread : float
-        Spread of z over the users of a draw; about 1.
-    """
-
-    mean_z: Float64Array
-    p: float
+    mean_z: Float64Array  # (draws,): mean of z over the users, in each draw
+    p: float  # how often it is at least as large as the real one: one-sided, never 0
+    # spread of the mean z beyond that of finitely many users: what all users have in common by
+    # accident of the catalogue
     shift_spread: float
-    chance_spread: float
+    chance_spread: float  # spread of z over the users of a draw; about 1
 
 
 @dataclass(frozen=True, slots=True)

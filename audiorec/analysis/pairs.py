@@ -32,19 +32,11 @@ USUAL_SPLIT = 0.6  # of the time that a log spans
 
 @dataclass(frozen=True, slots=True)
 class SongsOfUsers:
-    """User-song pairs with one number each, sorted by user and then by song.
+    """User-song pairs with one number each, sorted by user and then by song."""
 
-    Attributes
-    ----------
-    user, song : ndarray, shape (P,), int64
-        Numbers of the log's ids.
-    value : ndarray, shape (P,), float64
-        A favourite's weight, or the completion of a new song.
-    """
-
-    user: Int64Array
-    song: Int64Array
-    value: Float64Array
+    user: Int64Array  # (P,): numbers of the log's ids
+    song: Int64Array  # (P,)
+    value: Float64Array  # (P,): a favourite's weight, or the completion of a new song
 
     def __len__(self) -> int:
         return len(self.user)
@@ -64,27 +56,11 @@ def favourites(
     half_life_days: float = 30.0,
     song_ids: Collection[str] | None = None,
 ) -> SongsOfUsers:
-    """Return what each user liked before a moment, with weights.
+    """Return what each user liked before `since`, with weights, by the events before it alone.
 
     The weight of a song is the sum over its liked events of their weight, halved for every
-    half-life that lies between the event and `since`.
-
-    Parameters
-    ----------
-    interactions : Interactions
-    since : float
-        Seconds since 1970.
-    rule : Rule, optional
-        Says what is liked, from the events before `since` alone.
-    half_life_days : float
-        ``inf`` for weights that do not fade.
-    song_ids : collection of str, optional
-        All other songs are passed over.
-
-    Raises
-    ------
-    InputError
-        If the half-life is not above 0.
+    half-life (days, ``inf`` for never) that lies between the event and `since` (seconds since
+    1970). Songs that are not among `song_ids` are passed over.
     """
     if not half_life_days > 0:
         raise InputError(f"the half-life must be above 0 days, got {half_life_days}")
@@ -114,17 +90,10 @@ def new_songs(
     until: float | None = None,
     song_ids: Collection[str] | None = None,
 ) -> SongsOfUsers:
-    """Return the songs that each user first met from a moment on, with their completion.
+    """Return the songs that each user first met from `since` on, with their completion.
 
-    The completion is the mean over the user's listenings of the song, weighted by row.
-
-    Parameters
-    ----------
-    interactions : Interactions
-    since, until : float
-        Seconds since 1970; by default until the end.
-    song_ids : collection of str, optional
-        All other songs are passed over.
+    The completion is the mean over the user's listenings of the song until `until`, weighted by
+    row. Songs that are not among `song_ids` are passed over.
     """
     n_songs = len(interactions.song_ids)
     keys = interactions.user.astype(np.int64) * n_songs + interactions.song
@@ -167,27 +136,14 @@ def _places(values: Int64Array, table: Int64Array) -> tuple[Int64Array, npt.NDAr
 
 @dataclass(frozen=True, slots=True)
 class CompletionPairs:
-    """The pairs that are correlated, sorted by user and then by song.
+    """The pairs that are correlated, sorted by user and then by song."""
 
-    Attributes
-    ----------
-    user : ndarray, shape (P,), int64
-        From 0 to U - 1.
-    similarity, completion : ndarray, shape (P,), float64
-    user_number : ndarray, shape (U,), int64
-        The number of each user in the log.
-    favourites : ndarray, shape (U,), int64
-        Favourites of each.
-    left_out : dict of str to int
-        Users of the log without a correlation, by reason.
-    """
-
-    user: Int64Array
-    similarity: Float64Array
-    completion: Float64Array
-    user_number: Int64Array
-    favourites: Int64Array
-    left_out: dict[str, int]
+    user: Int64Array  # (P,): from 0 to U - 1
+    similarity: Float64Array  # (P,)
+    completion: Float64Array  # (P,)
+    user_number: Int64Array  # (U,): the number of each user in the log
+    favourites: Int64Array  # (U,): favourites of each
+    left_out: dict[str, int]  # users of the log without a correlation, by reason
 
 
 def pair_completions(
@@ -201,17 +157,9 @@ def pair_completions(
 ) -> CompletionPairs:
     """Put similarity beside completion, and leave out users that have too little.
 
-    Parameters
-    ----------
-    known, new : SongsOfUsers
-        Favourites with weights, new songs with completion.
-    units : ndarray, shape (S, W), float32
-    rows : ndarray, int64
-        The row in `units` of each song of the log.
-    min_songs : int
-        Users with fewer new songs are left out.
-    users : int
-        Users of the log.
+    `known` are favourites with weights, `new` are new songs with completion; `rows` holds the row
+    in `units` (S, W) of each song of the log. Users with fewer than `min_songs` new songs are
+    left out.
     """
     has_favourites = np.bincount(known.user, minlength=users)
     n = np.bincount(new.user, minlength=users)
@@ -246,23 +194,10 @@ def similarity_to_favourites(
     rows: Int64Array,
     users: int,
 ) -> Float64Array:
-    """Return the weighted mean similarity of songs to their user's favourites.
+    """Return the weighted mean similarity of songs to their user's favourites: shape (P,).
 
-    Parameters
-    ----------
-    known : SongsOfUsers
-        Favourites with weights above 0.
-    user, song : ndarray, shape (P,), int64
-        Pairs, ascending by user; each user has a favourite.
-    units : ndarray, shape (S, W), float32
-    rows : ndarray, int64
-        The row in `units` of each song of the log.
-    users : int
-
-    Returns
-    -------
-    similarity : ndarray, shape (P,), float64
-        The mean of cosines is the product with the mean of the favourites' vectors.
+    The pairs of `user` and `song` (P,) ascend by user, each of whom has a favourite. The mean of
+    cosines is the product with the mean of the favourites' vectors.
     """
     width = units.shape[1]
     step = max(1, BLOCK_NUMBERS // max(1, width))
@@ -293,13 +228,7 @@ def _user_blocks(
 
 
 def embedding_units(table: EmbeddingTable) -> FloatArray:
-    """Return embeddings brought to length 1: shape (S, D), float32.
-
-    Raises
-    ------
-    InputError
-        If an embedding is all zeros, and so has no direction.
-    """
+    """Return embeddings brought to length 1: shape (S, D), float32; refuses one of length 0."""
     length = np.linalg.norm(table.embeddings, axis=1, keepdims=True)
     if not (length > 0).all():
         song_id = table.ids[int(np.argmin(length))]

@@ -164,17 +164,7 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
 
 
 def check_target(target: Path) -> None:
-    """Refuse to write a model where something else is.
-
-    Parameters
-    ----------
-    target : Path
-
-    Raises
-    ------
-    InputError
-        If it is a file, or a folder with anything but a model in it.
-    """
+    """Refuse to write a model over a file, or a folder with anything but a model in it."""
     if target.exists() and not target.is_dir():
         raise InputError(f"{target}: is a file; a model is written as a folder")
     for folder in (target, _previous(target)):

@@ -29,27 +29,14 @@ FORMAT_VERSION = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingState:
-    """Where a training stands.
+    """Where a training stands."""
 
-    Attributes
-    ----------
-    fingerprint : str
-        Of the data and the recipe.
-    epoch, batch : int
-        The next batch to be trained on.
-    loss_sum : float
-        Over the batches of this epoch that are done.
-    best_epoch : int
-        0 is the start.
-    history : list of mapping
-        A line an epoch, as in ``metrics.jsonl``.
-    """
-
-    fingerprint: str
-    epoch: int = 1
+    fingerprint: str  # of the data and the recipe
+    epoch: int = 1  # the next batch to be trained on
     batch: int = 0
-    loss_sum: float = 0.0
-    best_epoch: int = 0
+    loss_sum: float = 0.0  # over the batches of this epoch that are done
+    best_epoch: int = 0  # 0 is the start
+    # a line an epoch, as in ``metrics.jsonl``
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
@@ -65,12 +52,8 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Trainin
 def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], TrainingState] | None:
     """Return the state, or None if there is none that belongs to `fingerprint`.
 
-    A file that is damaged, or of another training, counts as none: training begins anew.
-
-    Raises
-    ------
-    StoreError
-        If `path` is a link or no regular file.
+    A file that is damaged, or of another training, counts as none: training begins anew. A link,
+    or what is no regular file, is refused.
     """
     if not os.path.lexists(path):
         return None

@@ -72,21 +72,11 @@ class Learner(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Fitted:
-    """What came of a training.
+    """What came of a training."""
 
-    Attributes
-    ----------
-    history : list of dict
-        A line an epoch.
-    best : int
-        Place of the best line in it; the first of equals.
-    finished : bool
-        False if it was stopped; the checkpoint goes on from there.
-    """
-
-    history: list[Line]
-    best: int
-    finished: bool
+    history: list[Line]  # a line an epoch
+    best: int  # place of the best line in it; the first of equals
+    finished: bool  # False if it was stopped; the checkpoint goes on from there
 
 
 def fit(

@@ -24,18 +24,15 @@ from torch.nn import functional
 def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) -> Tensor:
     """Ask the liked song to lead every other by a margin.
 
+    Returns the mean over anchors of the mean over usable others of
+    ``max(0, margin - liked + other)``.
+
     Parameters
     ----------
     liked : Tensor, shape (B,)
         Similarity of each anchor with its liked song.
     others : Tensor, shape (B, n)
     usable : Tensor, shape (B, n), bool
-    margin : float
-
-    Returns
-    -------
-    loss : Tensor, scalar
-        Mean over anchors of the mean over usable others of ``max(0, margin - liked + other)``.
 
     Examples
     --------
@@ -48,19 +45,10 @@ def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) 
 
 
 def softmax_loss(liked: Tensor, others: Tensor, usable: Tensor, *, temperature: float) -> Tensor:
-    """Ask the liked song to be the likeliest among itself and the others.
+    """Ask the liked song to be the likeliest among itself and the others; as for `hinge_loss`.
 
-    Parameters
-    ----------
-    liked, others, usable
-        As for `hinge_loss`.
-    temperature : float
-        Similarities are divided by it.
-
-    Returns
-    -------
-    loss : Tensor, scalar
-        Mean of ``-log softmax`` at the liked song; 0 for an anchor without usable others.
+    Returns the mean of ``-log softmax`` at the liked song, of similarities that are divided by the
+    temperature; 0 for an anchor without usable others.
 
     Examples
     --------
@@ -81,24 +69,19 @@ def sampled_softmax_loss(
     log_expected: Tensor,
     hits: Tensor,
 ) -> Tensor:
-    """Return the loss of each example.
+    """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each example: (B,).
 
     Parameters
     ----------
     positive : tensor, shape (B,)
-        Logits of the songs that were liked next.
+        Logits p of the songs that were liked next.
     negative : tensor, shape (B, n)
-        Logits of the n songs of the draw.
+        Logits s of the n songs of the draw.
     log_expected : tensor, shape (n,)
         How often each is expected in the draw, as a logarithm; 0 where the n songs are all
         songs, which makes it the full softmax.
     hits : tensor, shape (B, n), bool
         Where the draw hit the example's own positive.
-
-    Returns
-    -------
-    losses : tensor, shape (B,)
-        ``log(e^p + sum over other songs of e^(s - log_expected)) - p``.
     """
     corrected = (negative - log_expected).masked_fill(hits, float("-inf"))
     return torch.logsumexp(torch.cat([positive[:, None], corrected], dim=1), dim=1) - positive

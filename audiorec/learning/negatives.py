@@ -48,17 +48,9 @@ class NegativeRule:
 
 
 class NegativeSampler:
-    """Draws songs for users.
+    """Draws songs of `pool` (n,) for users; a disliked song outside `pool` is passed over.
 
-    Parameters
-    ----------
-    heard, disliked : Pairs
-        Of users and songs; a disliked song outside `pool` is passed over.
-    pool : ndarray, shape (n,), int64
-        The songs that may be drawn.
-    likes : ndarray, shape (S,)
-        How many users like each song.
-    rule : NegativeRule
+    `likes` (S,) says how many users like each song.
     """
 
     def __init__(
@@ -86,19 +78,9 @@ class NegativeSampler:
     def sample(
         self, users: Int64Array, rng: np.random.Generator
     ) -> tuple[Int64Array, BoolArray, BoolArray]:
-        """Draw songs for each user.
+        """Return songs for users (B,), which are usable, which are disliked: (B, rule.drawn) each.
 
-        Parameters
-        ----------
-        users : ndarray, shape (B,), int64
-        rng : Generator
-
-        Returns
-        -------
-        songs : ndarray, shape (B, rule.drawn), int64
-        usable : ndarray, same shape, bool
-            False where the pool seems to have no song that the user has not heard.
-        is_disliked : ndarray, same shape, bool
+        A song is not usable where the pool seems to have none that the user has not heard.
         """
         shape = (len(users), self.rule.drawn)
         songs = self._draw(shape, rng)
@@ -152,25 +134,11 @@ def semi_hard(
     *,
     count: int,
 ) -> Int64Array:
-    """Choose which of the drawn songs stay.
+    """Choose `count` of the m songs drawn for each of B anchors: their columns, (B, count) int64.
 
     Disliked songs stay; then the most similar of those that are less similar than the liked
     song; then those above it, the least similar first: the far ones may be songs that the
     user would like.
-
-    Parameters
-    ----------
-    similarities : ndarray, shape (B, m)
-        Of each anchor with the songs drawn for it.
-    liked : ndarray, shape (B,)
-        Of each anchor with its liked song.
-    usable, is_disliked : ndarray, shape (B, m), bool
-    count : int
-        At most m.
-
-    Returns
-    -------
-    columns : ndarray, shape (B, count), int64
 
     Examples
     --------
@@ -192,12 +160,7 @@ def semi_hard(
 class SharedSampler:
     """Draws songs for a whole batch, song j with chance ``counts[j] ** power``, with replacement.
 
-    Parameters
-    ----------
-    counts : array_like, shape (S,)
-        Likes of each song; a song without any is never drawn.
-    power : float
-        0 draws uniformly, 1 by popularity.
+    A song without likes is never drawn; power 0 draws uniformly, 1 by popularity.
     """
 
     def __init__(self, counts: npt.ArrayLike, *, power: float) -> None:

@@ -39,17 +39,10 @@ From = Literal["sessions", "playlists"]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baskets:
-    """Songs in baskets, basket by basket, in order within each.
+    """Songs in baskets, basket by basket, in order within each."""
 
-    Attributes
-    ----------
-    song : ndarray, shape (n,), int64
-    basket : ndarray, shape (n,), int64
-        Ascending.
-    """
-
-    song: Int64Array
-    basket: Int64Array
+    song: Int64Array  # (n,)
+    basket: Int64Array  # (n,): ascending
 
 
 def sessions(
@@ -59,19 +52,7 @@ def sessions(
     *,
     gap_s: float = SESSION_GAP_S,
 ) -> Baskets:
-    """Cut each user's listening where nothing was heard for `gap_s` seconds.
-
-    Parameters
-    ----------
-    user, song : ndarray, shape (n,), int
-    timestamp : ndarray, shape (n,), float64
-        Seconds, in any order.
-    gap_s : float
-
-    Raises
-    ------
-    InputError
-        If `gap_s` is not above 0.
+    """Cut each user's listening where nothing was heard for `gap_s` seconds; rows in any order.
 
     Examples
     --------
@@ -94,20 +75,9 @@ def playlists(owner: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> 
 
 
 def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
-    """Return which songs stand together, both ways round.
+    """Return which songs stand together, both ways round: `user` is the anchor, weight the times.
 
-    Parameters
-    ----------
-    baskets : Baskets
-        A basket beyond `MAX_BASKET` songs counts by its first ones.
-    n_songs : int
-    window : int
-        Places apart; 0 for the whole basket.
-
-    Returns
-    -------
-    pairs : Pairs
-        `user` is the anchor song; the weight is the number of times.
+    A basket beyond `MAX_BASKET` songs counts by its first ones.
 
     Examples
     --------
@@ -150,27 +120,20 @@ def song_pairs(
     gap_s: float = SESSION_GAP_S,
     window: int = WINDOW,
 ) -> Pairs:
-    """Return which songs stand together.
+    """Return which songs stand together; an `InputError` where no two do.
 
     Parameters
     ----------
     path : Path
         The file that `log` was read from; looked at again for its ``playlist_id``.
-    log : Interactions
     song_ids : collection of str
         The numbers in the pairs are places in this; other songs are passed over, before
         places in a session are counted.
-    source : {"sessions", "playlists"}
     gap_s : float
         Seconds without listening that end a session.
     window : int
         Songs of a session that lie further apart do not count as together; a playlist counts
         as a whole.
-
-    Raises
-    ------
-    InputError
-        If no two songs stand together.
     """
     place = {name: number for number, name in enumerate(song_ids)}
     if source == "sessions":

@@ -17,26 +17,14 @@ SHOWN_UNMATCHED = 10
 
 @dataclass(frozen=True, slots=True)
 class RuleCounts:
-    """What a rule makes of a log.
+    """What a rule makes of a log."""
 
-    Attributes
-    ----------
-    pairs : int
-        User-song pairs in the rule's time.
-    liked, disliked, neither : int
-        Verdicts; they sum to `pairs`.
-    conflicts : int
-        Pairs whose events said both; they have a verdict too.
-    users, songs : int
-        That remain after minimum counts.
-    """
-
-    pairs: int
-    liked: int
+    pairs: int  # user-song pairs in the rule's time
+    liked: int  # verdicts; they sum to `pairs`
     disliked: int
     neither: int
-    conflicts: int
-    users: int
+    conflicts: int  # pairs whose events said both; they have a verdict too
+    users: int  # that remain after minimum counts
     songs: int
 
 

@@ -97,28 +97,14 @@ class RowsError(InputError):
 
 
 class ProblemLog:
-    """Collects problems block by block.
-
-    Attributes
-    ----------
-    bad_rows : int
-        Rows with at least one problem.
-    """
+    """Collects problems block by block; `bad_rows` counts the rows with at least one."""
 
     def __init__(self) -> None:
         self.bad_rows = 0
         self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
 
     def add(self, kind: ProblemKind, rows: Sequence[int] | npt.NDArray[Any], example: Any) -> None:
-        """Note that `rows` (counted from 1, ascending) have a problem.
-
-        Parameters
-        ----------
-        kind : ProblemKind
-        rows : sequence of int
-        example : object
-            The value in the first row; None where there is none to show.
-        """
+        """Note that `rows` (from 1, ascending) have a problem; the example is of the first."""
         if len(rows) == 0:
             return
         count, first, shown = self._found.get(kind, (0, [], _shown(example)))
@@ -128,11 +114,8 @@ class ProblemLog:
     def problems(self, skipped: Sequence[int] = ()) -> tuple[RowProblem, ...]:
         """Return all problems in the order of `ProblemKind`.
 
-        Parameters
-        ----------
-        skipped : sequence of int
-            Rows, ascending, that the reader of the format passed over: those after them
-            stand one further down in the file.
+        `skipped` are rows, ascending, that the reader of the format passed over: those after them
+        stand one further down in the file.
         """
         ordered = sorted(self._found.items(), key=lambda item: list(ProblemKind).index(item[0]))
         return tuple(

@@ -41,22 +41,7 @@ from audiorec.listening.events import (
     RowProblem,
     RowsError,
 )
-from audiorec.listening.preferences import to_preferences
-from audiorec.listening.rule import Clause, Rule, load_rule
 from audiorec.types import BoolArray, Int64Array
-
-__all__ = [
-    "EVENTS",
-    "Clause",
-    "Interactions",
-    "RowProblem",
-    "RowsError",
-    "Rule",
-    "load_rule",
-    "read_interactions",
-    "to_preferences",
-    "unmatched",
-]
 
 # Players count the last buffer as played: a ratio up to this much is taken as 1.
 CLAMPED_RATIO = 1.05
@@ -72,18 +57,10 @@ METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
 
 @dataclass(frozen=True, slots=True)
 class RowBlock:
-    """Rows that follow each other.
+    """Rows that follow each other."""
 
-    Attributes
-    ----------
-    table : pyarrow.RecordBatch
-        ``user_id``, ``song_id`` and ``event`` are texts; other columns are of any type.
-    first : int
-        The number of its first row, from 1.
-    """
-
-    table: Any
-    first: int
+    table: Any  # ``user_id``, ``song_id`` and ``event`` are texts; other columns are of any type
+    first: int  # the number of its first row, from 1
 
     def __len__(self) -> int:
         return int(self.table.num_rows)

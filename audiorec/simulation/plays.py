@@ -27,24 +27,13 @@ EVENING_H, HOURS_SPREAD = 19.0, 3.5
 
 @dataclass(frozen=True, slots=True)
 class Plays:
-    """E events of a made-up world.
+    """E events of a made-up world."""
 
-    Attributes
-    ----------
-    user, song : ndarray, shape (E,), int64
-    time_s : ndarray, shape (E,), float64
-        Seconds since the first day began.
-    event : ndarray, shape (E,), int8
-        Numbers in `EVENTS`.
-    played_ratio : ndarray, shape (E,), float32
-        NaN for presses, and for some listenings.
-    """
-
-    user: Int64Array
-    song: Int64Array
-    time_s: Float64Array
-    event: npt.NDArray[np.int8]
-    played_ratio: FloatArray
+    user: Int64Array  # (E,)
+    song: Int64Array  # (E,)
+    time_s: Float64Array  # (E,): seconds since the first day began
+    event: npt.NDArray[np.int8]  # (E,): numbers in `EVENTS`
+    played_ratio: FloatArray  # (E,): NaN for presses, and for some listenings
 
     def moved(self, first: int) -> "Plays":
         """Return the events with users counted from `first`."""
@@ -59,21 +48,7 @@ class Plays:
 def listen(
     songs: WorldSongs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
 ) -> Plays:
-    """Let users listen for `days` days.
-
-    Parameters
-    ----------
-    songs : WorldSongs
-    people : People
-        U users.
-    liking : ndarray, shape (U, S), float32
-    days : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    plays : Plays
-    """
+    """Let U users, who like songs as `liking` (U, S) says, listen for `days` days."""
     user, day, session = _listenings(people, days, rng)
     song = _choose(songs, liking, user, day, rng)
     ratio = _played(songs, people, liking[user, song], user, song, rng)

@@ -32,25 +32,13 @@ COUNTRIES = ("A", "B", "C", "D", "E", "F", "G", "H")
 
 @dataclass(frozen=True, slots=True)
 class WorldSongs:
-    """S songs of a world.
+    """S songs of a world."""
 
-    Attributes
-    ----------
-    audible, inaudible : ndarray, shape (S, PLACE), float64
-        Places of length 1.
-    popularity : ndarray, shape (S,), float64
-        Sums to 1.
-    quality : ndarray, shape (S,), float64
-        Standard normal: how much longer anybody listens.
-    release_day : ndarray, shape (S,), int64
-        0 for songs that were there before.
-    """
-
-    audible: Float64Array
-    inaudible: Float64Array
-    popularity: Float64Array
-    quality: Float64Array
-    release_day: Int64Array
+    audible: Float64Array  # (S, PLACE): places of length 1
+    inaudible: Float64Array  # (S, PLACE)
+    popularity: Float64Array  # (S,): sums to 1
+    quality: Float64Array  # (S,): standard normal: how much longer anybody listens
+    release_day: Int64Array  # (S,): 0 for songs that were there before
 
     def __len__(self) -> int:
         return len(self.popularity)
@@ -58,30 +46,15 @@ class WorldSongs:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """U users of a world.
+    """U users of a world."""
 
-    Attributes
-    ----------
-    sensitive : ndarray, shape (U,), bool
-        Whose taste can be heard in the songs, as far as the signal goes.
-    joined_day : ndarray, shape (U,), int64
-    activity : ndarray, shape (U,), float64
-        Mean sessions a day.
-    patience : ndarray, shape (U,), float64
-        Standard normal: how much longer the user listens to anything.
-    age, country : ndarray, shape (U,), int64
-        Places in `AGE_BANDS` and `COUNTRIES`.
-    group_places : ndarray, shape (ages + countries, PLACE), float64
-        What each age and each country leans to.
-    """
-
-    sensitive: BoolArray
-    joined_day: Int64Array
-    activity: Float64Array
-    patience: Float64Array
-    age: Int64Array
-    country: Int64Array
-    group_places: Float64Array
+    sensitive: BoolArray  # (U,): whose taste can be heard in the songs, as far as the signal goes
+    joined_day: Int64Array  # (U,)
+    activity: Float64Array  # (U,): mean sessions a day
+    patience: Float64Array  # (U,): standard normal: how much longer the user listens to anything
+    age: Int64Array  # (U,): places in `AGE_BANDS` and `COUNTRIES`
+    country: Int64Array  # (U,)
+    group_places: Float64Array  # (ages + countries, PLACE): what each age and each country leans to
 
     def __len__(self) -> int:
         return len(self.sensitive)
@@ -102,16 +75,9 @@ class People:
 def make_songs(
     features: npt.NDArray[Any], *, days: int, cold_share: float, rng: np.random.Generator
 ) -> WorldSongs:
-    """Give songs their places, popularity, quality and day of release.
+    """Give songs, by finite features (S, D), their places, popularity, quality and release.
 
-    Parameters
-    ----------
-    features : ndarray, shape (S, D)
-        Finite.
-    days : int
-    cold_share : float
-        The part of the songs that comes late; at least one song is there from the start.
-    rng : numpy.random.Generator
+    `cold_share` of them come late; at least one song is there from the start.
     """
     n = len(features)
     audible = audible_places(features, rng)
@@ -175,19 +141,9 @@ def make_people(
 def affinities(
     songs: WorldSongs, people: People, *, signal: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Return how much each user likes each song: mean 0 and spread 1 over a user's songs.
+    """Return how much each user likes each song, (U, S): mean 0 and spread 1 over a user's songs.
 
-    Parameters
-    ----------
-    songs : WorldSongs
-    people : People
-    signal : float
-        The part of the squared length of a sensitive user's song places that is audible.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    liking : ndarray, shape (U, S), float32
+    `signal` is the part of the squared length of a sensitive user's song places that is audible.
     """
     heard = unit_rows(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
     liking = np.empty((len(people), len(songs)), np.float32)

@@ -66,7 +66,8 @@ def correlation(
     """
     from audiorec.analysis.job import CorrelationSpec, correlate
     from audiorec.analysis.report import check_picture
-    from audiorec.listening.interactions import Rule, load_rule, read_interactions
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.rule import Rule, load_rule
     from audiorec_cli.shared.lines import progress_lines
 
     _check_targets(output, plot)

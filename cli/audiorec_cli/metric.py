@@ -108,7 +108,7 @@ def train(
     """
     _needs_torch()
     from audiorec.learning.negatives import NegativeRule
-    from audiorec.listening.interactions import Rule, load_rule
+    from audiorec.listening.rule import Rule, load_rule
     from audiorec.recall.audio.held_out import Split
     from audiorec.recall.audio.job import train_metric
     from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions

@@ -53,7 +53,7 @@ def evaluate(
 
     The users' embeddings must come from a log without those songs: audiorec metric holdout.
     """
-    from audiorec.listening.interactions import load_rule
+    from audiorec.listening.rule import load_rule
     from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
     from audiorec.recall.audio.model import MetricModel
 

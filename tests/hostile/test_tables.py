@@ -30,7 +30,9 @@ from audiorec.files.user_files import csv_rows, read_lines, read_parquet
 from audiorec.labelling.songs import read_labels
 from audiorec.listening.baskets import _named_playlists
 from audiorec.listening.check import count_verdicts, describe
-from audiorec.listening.interactions import RowsError, load_rule, read_interactions
+from audiorec.listening.events import RowsError
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.rule import load_rule
 from audiorec.recall.cold_start.sides import _artists
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
 from audiorec.search.library import Library

@@ -13,8 +13,8 @@ import pytest
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening import interactions as reading
-from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.interactions import RowsError, read_interactions, unmatched
+from audiorec.listening.events import EVENTS, Interactions, RowsError
+from audiorec.listening.interactions import read_interactions, unmatched
 
 FIXTURE = "fixtures/formats/interactions-v1.csv"
 HEADER = "user_id,song_id,timestamp,event,played_ratio,weight"

@@ -19,7 +19,8 @@ from audiorec.evaluation.comparison import Panel
 from audiorec.evaluation.ranking import auc_per_user
 from audiorec.learning.factors import factorise
 from audiorec.listening.baskets import song_pairs
-from audiorec.listening.interactions import read_interactions, to_preferences
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.preferences import to_preferences
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
 from audiorec.recall.audio.inputs import TrainingSongs
@@ -35,45 +36,25 @@ SIDES = ("liked", "disliked", "heard")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Anchors:
-    """Who the likes are of.
+    """Who the likes are of."""
 
-    Attributes
-    ----------
-    ids : tuple of str
-        Users, or songs where songs are anchors.
-    embeddings : ndarray, shape (U, E), float32, or None
-        None where they are learnt, or where they are songs.
-    space : str
-        The model that made the embeddings; empty where none did.
-    are_songs : bool
-    """
-
-    ids: tuple[str, ...]
+    ids: tuple[str, ...]  # users, or songs where songs are anchors
+    # (U, E): None where they are learnt, or where they are songs
     embeddings: FloatArray | None = None
-    space: str = ""
+    space: str = ""  # the model that made the embeddings; empty where none did
     are_songs: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Material:
-    """What a training needs.
-
-    Attributes
-    ----------
-    data : TrainingData
-    panel : Panel or None
-        Users and songs of the artists that say when to stop; `users` are numbers of anchors.
-        None where too few users like any of them.
-    panel_songs : ndarray, shape (n,), int64
-        Numbers of the panel's songs in ``data.songs``.
-    fingerprint : str
-        Of all numbers in it.
-    """
+    """What a training needs."""
 
     data: TrainingData
+    # users and songs of the artists that say when to stop; `users` are numbers of anchors. None
+    # where too few users like any of them
     panel: Panel | None
-    panel_songs: Int64Array
-    fingerprint: str
+    panel_songs: Int64Array  # (n,): numbers of the panel's songs in ``data.songs``
+    fingerprint: str  # of all numbers in it
 
     def judge(self, anchors: FloatArray, songs: FloatArray) -> float:
         """Return the mean AUC of the panel's users, given all anchors and all songs."""
@@ -83,13 +64,7 @@ class Material:
 
 
 def users_of(table: EmbeddingTable, preferences: Preferences) -> tuple[Anchors, Preferences]:
-    """Return the users that have an embedding, and their preferences alone.
-
-    Raises
-    ------
-    InputError
-        If no user of the log has an embedding.
-    """
+    """Return the users that have an embedding, and their preferences alone; refuses none."""
     rows = table.row_numbers(list(preferences.user_ids))
     if not (rows >= 0).any():
         raise InputError(
@@ -121,23 +96,14 @@ def make_material(
 
     Parameters
     ----------
-    anchors : Anchors
     pairs : mapping of str to Pairs
         ``liked``, ``disliked`` and ``heard``; users are numbers of anchors, songs are numbers
-        of `songs`.
-    songs : SongSegments
-        Of the parts TRAIN and VALID.
-    groups : tuple of str, length S
-    parts : ndarray, shape (S,), int8
+        of `songs`, which are of the parts TRAIN and VALID.
+    groups, parts : length S
     dimension : int
         Of embeddings that are learnt.
     seed : int
         Draws the judged users where there are very many.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to learn from.
     """
     train = parts == SplitPart.TRAIN
     _, group_numbers = np.unique(np.asarray(groups), return_inverse=True)
@@ -187,26 +153,11 @@ def make_panel(
     most: int = 0,
     users: BoolArray | None = None,
 ) -> Panel | None:
-    """Choose who is judged on which songs.
+    """Choose who is judged on which songs; None if fewer than `MIN_JUDGED` users can be.
 
-    A user is judged on the liked songs among `songs` against the disliked and the unheard
-    ones; songs that were heard and are neither do not count.
-
-    Parameters
-    ----------
-    pairs : mapping of str to Pairs
-        ``liked``, ``disliked``, ``heard``.
-    n_users : int
-    songs : ndarray, shape (n,), int64
-    seed, most : int
-        Draw so many of the users; 0 for all.
-    users : ndarray, shape (n_users,), bool, optional
-        Only these.
-
-    Returns
-    -------
-    panel : Panel or None
-        None if fewer than `MIN_JUDGED` users have a liked song and another.
+    A user is judged on the liked songs among `songs` (n,) against the disliked and the unheard
+    ones; songs that were heard and are neither do not count. `users` (n_users,) says which users
+    are asked at all; of more than `most` (0: no limit) so many are drawn.
     """
     inside = {name: p.take(np.isin(p.song, songs)) for name, p in pairs.items()}
     asked = np.unique(inside["liked"].user).astype(np.int64)
@@ -266,23 +217,14 @@ def _sampled(values: npt.NDArray[np.floating]) -> bytes:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Prepared:
-    """What a training begins with.
-
-    Attributes
-    ----------
-    material : Material
-    anchors : Anchors
-    counts : mapping of str to int
-        Pairs, anchors, songs and artists that are learnt from; users of the log, and those
-        of them that have no embedding.
-    simulated : bool
-        The log says that it is made up.
-    """
+    """What a training begins with."""
 
     material: Material
     anchors: Anchors
+    # pairs, anchors, songs and artists that are learnt from; users of the log, and those of them
+    # that have no embedding
     counts: dict[str, int]
-    simulated: bool
+    simulated: bool  # the log says that it is made up
 
 
 def prepare(
@@ -295,23 +237,8 @@ def prepare(
 ) -> Prepared:
     """Read everything that a training needs and sort it.
 
-    Parameters
-    ----------
-    songs : TrainingSongs
-    interactions : Path
-        A listening log.
-    options : TrainingOptions
-    users : Path, optional
-        A ``users.parquet``.
-    store : Path, optional
-        A ``vecs.parquet`` with the songs' artists; by default the one beside the songs' file.
-
-    Raises
-    ------
-    InputError
-        If they do not fit each other, or there is nothing to learn from.
-    StoreError
-        If a file is not what it should be.
+    Artists come from `store`, by default the one beside the songs' file; `users` is a
+    ``users.parquet``. What does not fit each other is an `InputError`.
     """
     groups = groups_of(songs.ids, find_store(store, songs.path))
     parts = assign_parts(songs.ids, groups, options.split)

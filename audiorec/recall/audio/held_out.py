@@ -133,13 +133,7 @@ def _chance(purpose: str, seed: int, name: str) -> float:
 
 
 def find_store(given: Path | None, beside: Path) -> VectorStore | None:
-    """Open the store that is given, or the ``vecs.parquet`` beside another file, if any.
-
-    Raises
-    ------
-    StoreError
-        If it is not a store.
-    """
+    """Open the store that is given, or the ``vecs.parquet`` beside another file, if any."""
     path = given or beside.with_name(STORE_NAME)
     return VectorStore.open(path) if given is not None or path.is_file() else None
 
@@ -147,16 +141,7 @@ def find_store(given: Path | None, beside: Path) -> VectorStore | None:
 def groups_of(song_ids: Sequence[str], store: VectorStore | None) -> tuple[str, ...]:
     """Return the group of each song: its artist by the store's tags, or itself.
 
-    Parameters
-    ----------
-    song_ids : sequence of str
-    store : VectorStore or None
-        Without one, every song is its own group.
-
-    Raises
-    ------
-    InputError
-        If not a single song is in the store: it belongs to other songs.
+    Without a store, every song is its own group; one that holds none of the songs is refused.
     """
     if store is None:
         return artist_groups(song_ids, [None] * len(song_ids))

@@ -40,11 +40,8 @@ class TrainingSongs(ABC):
     ----------
     path : Path
         The file that lists them.
-    ids : tuple of str
-    extractor_id : str
     audio_spec : mapping
         Everything between a file and a segment.
-    end_to_end : bool
     cache : Path
         A folder that lasts as long as the training.
     backbone : str
@@ -151,13 +148,7 @@ def start(
 ) -> None:
     """Set a tower's standardisation and, where users are given, its closed-form map.
 
-    Parameters
-    ----------
-    tower : Tower or EndToEndTower
-    means : ndarray, shape (S, D)
-        Mean features of all songs; only songs that may be learnt from count.
-    data : TrainingData
-    recipe : MetricRecipe
+    `means` (S, D) are of all songs; only songs that may be learnt from count.
     """
     known = means[data.pool].astype(np.float64)
     mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)

@@ -258,14 +258,7 @@ def _figures(material: Material, trained: TrainedTower) -> dict[str, Any]:
 
 
 def metric_card(config: Mapping[str, Any]) -> str:
-    """Return the card as Markdown.
-
-    Parameters
-    ----------
-    config : mapping
-        Keys ``tower``, ``training``, ``figures``, ``split``, ``extractor_id``, ``space``,
-        ``end_to_end``, ``versions``.
-    """
+    """Return the card of what goes into ``model.json`` as Markdown."""
     tower, training, split = config["tower"], config["training"], config["split"]
     return f"""# Metric model
 

@@ -20,7 +20,9 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
 from audiorec.evaluation.comparison import Comparison, Method, compare
-from audiorec.listening.interactions import Rule, read_interactions, to_preferences
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.preferences import to_preferences
+from audiorec.listening.rule import Rule
 from audiorec.recall.audio.data import SIDES, make_panel
 from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
 from audiorec.recall.audio.model import MetricModel

@@ -34,37 +34,15 @@ Tensors = Mapping[str, npt.NDArray[Any]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TowerSpec:
-    """The form of a tower.
+    """The form of a tower; numbers out of their range are refused."""
 
-    Attributes
-    ----------
-    inputs : tuple of str
-        What stands in a segment's row, for example ``msd_penultimate``.
-    width : int
-        Numbers in a row: D.
-    embedding : int
-        E.
-    hidden : int
-        Units of the small network; 0 for the linear part alone.
-    pooling : {"mean", "attention"}
-    attention : int
-        Units that decide how much a segment counts.
-    dropout, input_dropout : float
-        Of hidden units and of features, in training.
-
-    Raises
-    ------
-    InputError
-        If a number is out of its range.
-    """
-
-    inputs: tuple[str, ...]
-    width: int
-    embedding: int = EMBEDDING
-    hidden: int = 64
+    inputs: tuple[str, ...]  # what stands in a segment's row, for example ``msd_penultimate``
+    width: int  # numbers in a row: D
+    embedding: int = EMBEDDING  # E
+    hidden: int = 64  # units of the small network; 0 for the linear part alone
     pooling: Pooling = "attention"
-    attention: int = 32
-    dropout: float = 0.3
+    attention: int = 32  # units that decide how much a segment counts
+    dropout: float = 0.3  # of hidden units and of features, in training
     input_dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -82,18 +60,9 @@ class TowerSpec:
 
 
 class Embedder:
-    """A tower's weights, ready to embed.
+    """A tower's weights, by the names of `Tower`'s parameters and buffers, ready to embed.
 
-    Parameters
-    ----------
-    spec : TowerSpec
-    tensors : mapping of str to ndarray
-        By the names of `Tower`'s parameters and buffers.
-
-    Raises
-    ------
-    WeightsError
-        If a tensor is missing or of another shape than `spec` says.
+    A tensor that is missing, or of another shape than `spec` says, is a `WeightsError`.
     """
 
     def __init__(self, spec: TowerSpec, tensors: Tensors) -> None:
@@ -105,22 +74,9 @@ class Embedder:
         self._tensors = tensors
 
     def embed(self, songs: SongSegments) -> FloatArray:
-        """Return the songs' embeddings.
+        """Return the songs' embeddings, (S, E) float32, of unit length.
 
-        Parameters
-        ----------
-        songs : SongSegments
-            Rows of ``spec.width`` features.
-
-        Returns
-        -------
-        embeddings : ndarray, shape (S, E), float32
-            Of unit length.
-
-        Raises
-        ------
-        ShapeError
-            If the rows have another width.
+        Rows of another width than ``spec.width`` are a `ShapeError`.
         """
         if songs.values.shape[1:] != (self.spec.width,):
             raise ShapeError(
@@ -277,12 +233,9 @@ class MetricModel:
             )
 
     def embed(self, songs: SongSegments) -> FloatArray:
-        """Return embeddings, (S, E) float32, of songs given by their features.
+        """Return the songs' embeddings, (S, E) float32, of unit length.
 
-        Raises
-        ------
-        ShapeError
-            If the features have another width.
+        Rows of another width than ``spec.width`` are a `ShapeError`.
         """
         return Embedder(self.spec, self.bundle.tensors).embed(songs)
 
@@ -299,9 +252,6 @@ def save_model(
 
     Parameters
     ----------
-    path : path
-    tensors : mapping
-        The tower's state.
     config : mapping
         Plain JSON values: ``tower`` (a `TowerSpec`), ``extractor_id``, ``audio_spec`` (a
         `FeatureSpec`), ``space``, ``split`` (a `Split`), ``end_to_end``, ``backbone``,

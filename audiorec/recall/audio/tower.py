@@ -35,12 +35,7 @@ TIME_MASK, FREQUENCY_MASK = 32, 12
 
 
 class Tower(nn.Module):
-    """The network; see the module.
-
-    Parameters
-    ----------
-    spec : TowerSpec
-    """
+    """The network; see the module."""
 
     mean: Tensor
     scale: Tensor
@@ -70,7 +65,6 @@ class Tower(nn.Module):
             Segments of all songs.
         owner : Tensor, shape (N,), int64
             Song of each segment, 0 to ``n_songs - 1``; every song has one.
-        n_songs : int
 
         Returns
         -------
@@ -111,19 +105,10 @@ def _zeros(layer: nn.Linear) -> nn.Linear:
 
 
 class EndToEndTower(nn.Module):
-    """A backbone under a tower.
+    """A backbone under a tower of width D; torchaudio, which masks in training, must be there.
 
-    Parameters
-    ----------
-    backbone : Module
-        Log-mel (B, T, M) in; logits, penultimate (B, D), maximum and mean pools out.
-    tower : Tower
-        Of width D.
-
-    Raises
-    ------
-    MissingExtraError
-        If torchaudio, which masks in training, cannot be imported.
+    The backbone takes log-mel (B, T, M), and gives logits, penultimate (B, D), maximum and mean
+    pools.
     """
 
     def __init__(self, backbone: nn.Module, tower: Tower) -> None:
@@ -185,13 +170,7 @@ def song_means(tower: EndToEndTower, values: Any, offsets: Any, *, device: str =
 
 
 def load_tower(spec: TowerSpec, tensors: Mapping[str, npt.NDArray[Any]]) -> EndToEndTower:
-    """Return the network of an end-to-end model.
-
-    Raises
-    ------
-    WeightsError
-        If the weights do not fit it.
-    """
+    """Return the network of an end-to-end model; a `WeightsError` if the weights do not fit it."""
     tower = EndToEndTower(Musicnn(), Tower(spec))
     state = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
     try:

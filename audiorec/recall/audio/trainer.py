@@ -35,27 +35,14 @@ SONGS_AT_ONCE = 256  # when all songs are embedded
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainedTower:
-    """What came of a training.
+    """What came of a training."""
 
-    Attributes
-    ----------
-    tower : Tower or EndToEndTower
-        In its best state, in evaluation mode, on the processor.
-    anchors : ndarray, shape (U, E), or None
-        Learnt embeddings of the users, of unit length; None where none were learnt.
-    best_epoch : int
-        0 if nothing beat the start.
-    history : list of dict
-        ``epoch``, ``loss``, ``figure`` and ``seconds`` of each epoch.
-    finished : bool
-        False if it was stopped; the checkpoint goes on from there.
-    """
-
-    tower: AudioTower
+    tower: AudioTower  # in its best state, in evaluation mode, on the processor
+    # (U, E): learnt embeddings of the users, of unit length; None where none were learnt
     anchors: FloatArray | None
-    best_epoch: int
-    history: list[dict[str, Any]]
-    finished: bool
+    best_epoch: int  # 0 if nothing beat the start
+    history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``figure`` and ``seconds`` of each epoch
+    finished: bool  # False if it was stopped; the checkpoint goes on from there
 
 
 def train_tower(

@@ -31,17 +31,11 @@ from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Pairs of a song and a user.
+    """Pairs of a song and a user."""
 
-    Attributes
-    ----------
-    song, user : ndarray, shape (E,), int32
-    similarity : ndarray, shape (E,), float32
-    """
-
-    song: Int32Array
-    user: Int32Array
-    similarity: FloatArray
+    song: Int32Array  # (E,)
+    user: Int32Array  # (E,)
+    similarity: FloatArray  # (E,)
 
     def __len__(self) -> int:
         return len(self.song)
@@ -75,16 +69,10 @@ class NextBest(Protocol):
     """Finds more users for songs."""
 
     def __call__(self, songs: Int64Array, k: int, *, asked: Rows, floor: FloatArray) -> TopK:
-        """Return the best `k` users of each song.
+        """Return the best `k` users of each of n songs.
 
-        Parameters
-        ----------
-        songs : ndarray, shape (n,), int64
-        k : int
-        asked : Rows
-            Users of each of the n songs that must not come back.
-        floor : ndarray, shape (U,), float32
-            A user comes back only for a similarity of at least this.
+        `asked` holds users of each song that must not come back. A user comes back only for a
+        similarity of at least its `floor` (U,).
         """
         ...
 

@@ -206,13 +206,7 @@ class ColdStart:
 class _Lists:
     """The lists as pairs: cut out of those that are known, or made when they are asked for.
 
-    Parameters
-    ----------
-    job : ColdStart
-    known : Shown, optional
-        Pairs that are in the lists in any case.
-    is_all : bool
-        The lists are `known` and nothing more.
+    Pairs that are `known` are in the lists in any case; if `is_all`, nothing else is.
     """
 
     def __init__(self, job: ColdStart, known: Shown | None = None, *, is_all: bool = False) -> None:

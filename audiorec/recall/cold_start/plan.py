@@ -13,29 +13,12 @@ UNLIMITED = np.iinfo(np.int32).max
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Room:
-    """How much room there is.
+    """How much room there is; a limit below 1, or a quota above `per_song`, is refused."""
 
-    Attributes
-    ----------
-    per_song : int
-        Users that one song is shown to, at most.
-    per_user : int
-        Songs that one user is shown, at most.
-    per_artist : int
-        Songs of one artist that one user is shown, at most.
-    quota : int
-        Users that each song is shown to first, before similarity decides alone.
-
-    Raises
-    ------
-    InputError
-        If a limit is below 1, or the quota above `per_song`.
-    """
-
-    per_song: int
-    per_user: int = UNLIMITED
-    per_artist: int = UNLIMITED
-    quota: int = 0
+    per_song: int  # users that one song is shown to, at most
+    per_user: int = UNLIMITED  # songs that one user is shown, at most
+    per_artist: int = UNLIMITED  # songs of one artist that one user is shown, at most
+    quota: int = 0  # users that each song is shown to first, before similarity decides alone
 
     def __post_init__(self) -> None:
         for name in ("per_song", "per_user", "per_artist"):

@@ -97,23 +97,13 @@ class ColdStartFiles:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Side:
-    """Songs or users.
+    """Songs or users."""
 
-    Attributes
-    ----------
-    id_array : pyarrow.StringArray, length n
-    units : ndarray, shape (n, W), float32
-        Of length 1.
-    artist : ndarray, shape (n,), int64, or None
-        Number of each song's artist, -1 where unknown; None where there is no such column.
-    made_by : str
-        The model or extractor that the numbers come from.
-    """
-
-    id_array: Any
-    units: FloatArray
+    id_array: Any  # length n
+    units: FloatArray  # (n, W): of length 1
+    # (n,): number of each song's artist, -1 where unknown; None where there is no such column
     artist: Int64Array | None = None
-    made_by: str = ""
+    made_by: str = ""  # the model or extractor that the numbers come from
 
     def __len__(self) -> int:
         return len(self.id_array)
@@ -127,26 +117,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColdStartInputs:
-    """What a job is made of.
-
-    Attributes
-    ----------
-    heard : (songs, users) or None
-        Rows of pairs that must not come back.
-    tastes : Tastes or None
-        Of the same users.
-    strangers : int
-        Users without a liked song of the store, where there are tastes.
-    simulated : bool
-        Whether the listening is made up.
-    """
+    """What a job is made of."""
 
     songs: Side
     users: Side
-    heard: tuple[Int64Array, Int64Array] | None
-    tastes: Tastes | None
-    strangers: int
-    simulated: bool
+    heard: tuple[Int64Array, Int64Array] | None  # rows of pairs that must not come back
+    tastes: Tastes | None  # of the same users
+    strangers: int  # users without a liked song of the store, where there are tastes
+    simulated: bool  # whether the listening is made up
 
 
 def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
@@ -222,15 +200,7 @@ def _by_embedding(
 
 
 def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side, Side]:
-    """Bring songs and users of one space together.
-
-    Raises
-    ------
-    SpecMismatchError
-        If they are of different dimensions or spaces.
-    InputError
-        If an embedding has length 0.
-    """
+    """Bring songs and users of one space together; refuses others, and embeddings of length 0."""
     songs.metadata.check_same_space(users.metadata, f"{songs.path} and {users.path}")
     artist = None
     if ARTIST in songs.column_names:
@@ -244,21 +214,9 @@ def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side,
 def vector_sides(songs: Library, catalogue: Library, tastes: Tastes) -> tuple[Side, Side, Tastes]:
     """Bring new songs and the tastes of users together, without any model.
 
-    Users without a liked song of the catalogue are left out of sides and tastes.
-
-    Parameters
-    ----------
-    catalogue : Library
-        Holds the songs that users like; its means and deviations standardise both.
-    tastes : Tastes
-        Over the catalogue.
-
-    Raises
-    ------
-    SpecMismatchError
-        If the stores are of two extractors.
-    InputError
-        If no user likes a song of the catalogue.
+    Users without a liked song of the catalogue are left out of sides and tastes. Means and
+    deviations of the catalogue, which holds the songs that users like, standardise both sides.
+    Stores of two extractors are a `SpecMismatchError`.
     """
     theirs, ours = songs.metadata.extractor_id, catalogue.metadata.extractor_id
     if theirs != ours:
@@ -296,10 +254,7 @@ def heard_pairs(
 def unit_embeddings(table: EmbeddingTable) -> FloatArray:
     """Read embeddings, each brought to length 1, one row group at a time: (n, D) float32.
 
-    Raises
-    ------
-    InputError
-        If an embedding has length 0, and so no direction.
+    One of length 0, which has no direction, is refused.
     """
     units = _room((len(table), table.dimension))
     for start, block in table.blocks():

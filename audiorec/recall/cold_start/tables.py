@@ -51,17 +51,10 @@ IDS: dict[ListOf, tuple[str, str]] = {
 
 
 def list_schema(lists: ListOf, info: Mapping[str, Any], *, width: int | None, planned: bool) -> Any:
-    """Return the schema of a file of lists.
+    """Return the schema of a file of lists; `info` goes into its metadata.
 
-    Parameters
-    ----------
-    lists : {"audience", "songs"}
-    info : mapping
-        Plan and models; goes into the metadata.
-    width : int or None
-        Numbers in a vector, where there are columns of preferences.
-    planned : bool
-        Whether there is a column of exposures.
+    There are columns of preferences where vectors have a `width`, and one of exposures where they
+    are `planned`.
     """
     columns = [(name, pa.string()) for name in IDS[lists]]
     columns += [
@@ -93,19 +86,9 @@ def list_table(
     tastes: Tastes | None,
     totals: Int64Array | None,
 ) -> Any:
-    """Return the rows of some lists.
+    """Return the rows of some lists: of pairs by list, the most similar first.
 
-    Parameters
-    ----------
-    lists : {"audience", "songs"}
-    songs, users : Side
-    pairs : Shown
-        By list, the most similar first.
-    schema : pyarrow.Schema
-        As `list_schema` gives it.
-    tastes : Tastes or None
-    totals : ndarray, shape (all lists,), int64, or None
-        Exposures of each list.
+    `totals` are the exposures of all lists.
     """
     group = pairs.song if lists == "audience" else pairs.user
     rank = nth_of_group(group)
@@ -162,12 +145,7 @@ def count_lists(path: Path, k: int) -> tuple[int, int, int]:
 
 
 def rank_weights(rank: Int64Array) -> Float64Array:
-    """Return what a candidate weighs in its list: shape (n,).
-
-    Parameters
-    ----------
-    rank : ndarray, shape (n,)
-        From 0.
+    """Return what a candidate weighs in its list by its rank from 0: shape (n,).
 
     Examples
     --------
@@ -179,19 +157,7 @@ def rank_weights(rank: Int64Array) -> Float64Array:
 
 
 def whole_parts(shares: Float64Array, total: int) -> Int64Array:
-    """Divide a total into whole numbers.
-
-    Parameters
-    ----------
-    shares : ndarray, shape (n,)
-        Sum 1.
-    total : int
-        0 or more.
-
-    Returns
-    -------
-    parts : ndarray, shape (n,), int64
-        Each within 1 of its share; their sum is the total.
+    """Divide a total by shares, of sum 1, into whole numbers: each within 1 of its share.
 
     Examples
     --------
@@ -210,13 +176,7 @@ def whole_parts(shares: Float64Array, total: int) -> Int64Array:
 
 
 def list_totals(counts: Int64Array, total: int) -> Int64Array:
-    """Divide a total over lists: shape (n,), int64; a list without candidates gets none.
-
-    Raises
-    ------
-    InputError
-        If all lists are empty, so that nothing can be shown.
-    """
+    """Divide a total over lists, (n,) int64; one without candidates gets none, all may not."""
     filled = np.flatnonzero(counts)
     if not len(filled):
         raise InputError("no list has a candidate that exposures could go to")

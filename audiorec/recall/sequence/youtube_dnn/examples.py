@@ -26,28 +26,15 @@ MIN_SCALE = 1e-6  # a column of vectors that does not vary is not blown up
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UsersData:
-    """What a user model is trained on.
+    """What a user model is trained on."""
 
-    Attributes
-    ----------
-    likes : Likes
-        Of U users; songs are rows of the tables below.
-    song_ids : tuple of str, length S
-    vectors : ndarray, shape (S, V), float32
-        Any vector or embedding of each song; V is 0 where ids alone are used.
-    has_vector : ndarray, shape (S,), bool
-    profiles : Profiles
-        Of the U users, in their order.
-    info : mapping
-        Where the data comes from, to keep in the model.
-    """
-
-    likes: Likes
-    song_ids: tuple[str, ...]
+    likes: Likes  # of U users; songs are rows of the tables below
+    song_ids: tuple[str, ...]  # length S
+    # (S, V): any vector or embedding of each song; V is 0 where ids alone are used
     vectors: FloatArray
-    has_vector: BoolArray
-    profiles: Profiles
-    info: Mapping[str, Any]
+    has_vector: BoolArray  # (S,)
+    profiles: Profiles  # of the U users, in their order
+    info: Mapping[str, Any]  # where the data comes from, to keep in the model
 
     def __post_init__(self) -> None:
         if not len(self.song_ids) == len(self.vectors) == len(self.has_vector):
@@ -84,22 +71,13 @@ def standardisation(data: UsersData) -> tuple[FloatArray, FloatArray]:
 
 @dataclass(frozen=True, slots=True)
 class LikeBatch:
-    """B examples.
+    """B examples."""
 
-    Attributes
-    ----------
-    user, target : ndarray, shape (B,), int64
-        Row of the user, and of the song that was liked.
-    by_vector, by_id : Histories
-        As `split_history` gives them.
-    lengths : ndarray, shape (B, 2), float32
-    """
-
-    user: Int64Array
-    target: Int64Array
-    by_vector: Histories
+    user: Int64Array  # (B,): row of the user, and of the song that was liked
+    target: Int64Array  # (B,)
+    by_vector: Histories  # as `split_history` gives them
     by_id: Histories
-    lengths: FloatArray
+    lengths: FloatArray  # (B, 2)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -108,12 +86,7 @@ class LikeBatch:
 class Examples:
     """The likes of a training as examples.
 
-    Parameters
-    ----------
-    likes : Likes
-        Songs are rows of `catalogue`, which are also the rows of the model's tables.
-    catalogue : Catalogue
-    recipe : UsersRecipe
+    Their songs are rows of `catalogue`, which are also the rows of the model's tables.
     """
 
     def __init__(self, likes: Likes, catalogue: Catalogue, recipe: UsersRecipe) -> None:
@@ -124,13 +97,9 @@ class Examples:
         self._spans = before(likes, max_history=recipe.max_history)
 
     def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> LikeBatch:
-        """Return the examples at places in the sequences of likes.
+        """Return the examples at places (B,) in the sequences of likes.
 
-        Parameters
-        ----------
-        places : ndarray, shape (B,), int64
-        drop : ndarray, shape (B,), bool, optional
-            Whose history is hidden, so that the profile alone has to answer.
+        Where `drop` (B,), the history is hidden, so that the profile alone has to answer.
         """
         spans = self._spans.take(places)
         if drop is not None:
@@ -144,13 +113,7 @@ class Examples:
 
 
 def held_out(likes: Likes, recipe: UsersRecipe) -> BoolArray:
-    """Choose the likes that say when to stop: shape (E,), bool.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to hold out, or nothing is left to learn from.
-    """
+    """Choose the likes that say when to stop, (E,) bool; some must be left on both sides."""
     rng = generator(recipe, HELD_OUT)
     counts = np.diff(likes.starts)
     if recipe.hold_out == "users":

@@ -1,7 +1,7 @@
 """Listening, songs and profiles to a user model, and to one embedding a user.
 
-    interactions, vectors, profiles ──train──▶ users_model/
-    interactions, users_model/      ──embed──▶ users.parquet
+    interactions, vectors, profiles ──train_user_model──▶ users_model/
+    interactions, users_model/      ──embed_users──▶ users.parquet
 
 The one file that joins listening, vectors and the user model.
 """
@@ -157,7 +157,7 @@ def training_data(
     )
 
 
-def train(
+def train_user_model(
     data: UsersData,
     out: Path,
     *,
@@ -217,7 +217,7 @@ def train(
     return UsersModel.load(out)
 
 
-def embed(
+def embed_users(
     model: UsersModel,
     log: Interactions | None,
     *,
@@ -295,12 +295,7 @@ def write_song_side(path: Path, model: UsersModel) -> None:
 
 
 def check_inputs(model: UsersModel, inputs: SongInputs) -> None:
-    """Refuse vectors of another kind than those that a model was trained on.
-
-    Raises
-    ------
-    SpecMismatchError
-    """
+    """Refuse vectors of another kind than those that a model was trained on."""
     if not inputs:
         return
     trained = {

@@ -17,19 +17,10 @@ TABLE_SPREAD = 0.1  # standard deviation of songs at the start: small, so that t
 
 
 class Network(nn.Module):
-    """Parameters and forward pass.
+    """Parameters and forward pass over songs (S, V), standardised, and demographics (U, P).
 
     Its parameters are ``weight_i`` (in, out), ``bias_i`` (out,), ``song_embeddings`` (S, E) of
     any length, ``song_bias`` (S,) and ``id_embeddings`` (S, I).
-
-    Parameters
-    ----------
-    recipe : UsersRecipe
-    inputs : ndarray, shape (S, V), float32
-        Standardised vectors of all songs.
-    demographics : ndarray, shape (U, P), float32
-    n_columns : int
-        Columns that the first layer reads.
     """
 
     song_embeddings: Tensor

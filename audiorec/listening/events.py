@@ -4,7 +4,7 @@ Rows that could not be used are counted by what is wrong with them, the first on
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -97,10 +97,20 @@ class RowsError(InputError):
 
 
 class ProblemLog:
-    """Collects problems block by block; `bad_rows` counts the rows with at least one."""
+    """Collects problems block by block.
+
+    Attributes
+    ----------
+    bad_rows : int
+        Rows with at least one problem.
+    skipped : list of int
+        Rows, ascending, that the reader of the format passed over. Later ones are numbered as
+        if they were not there, until `problems` puts that right.
+    """
 
     def __init__(self) -> None:
         self.bad_rows = 0
+        self.skipped: list[int] = []
         self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
 
     def add(self, kind: ProblemKind, rows: Sequence[int] | npt.NDArray[Any], example: Any) -> None:
@@ -111,28 +121,29 @@ class ProblemLog:
         missing = NAMED_ROWS - len(first)
         self._found[kind] = (count + len(rows), [*first, *map(int, rows[:missing])], shown)
 
-    def problems(self, skipped: Sequence[int] = ()) -> tuple[RowProblem, ...]:
-        """Return all problems in the order of `ProblemKind`.
+    def skip(self, row: int, text: str) -> None:
+        """Note a row that has another number of columns than the header."""
+        self.add(ProblemKind.COLUMNS, [row], text)
+        self.bad_rows += 1
+        self.skipped.append(row)
 
-        `skipped` are rows, ascending, that the reader of the format passed over: those after them
-        stand one further down in the file.
-        """
+    def problems(self) -> tuple[RowProblem, ...]:
+        """Return all problems in the order of `ProblemKind`."""
         ordered = sorted(self._found.items(), key=lambda item: list(ProblemKind).index(item[0]))
         return tuple(
             RowProblem(
                 str(kind),
                 count,
-                tuple(rows if kind == ProblemKind.COLUMNS else _shifted(rows, skipped)),
+                tuple(rows if kind == ProblemKind.COLUMNS else self._shifted(rows)),
                 example,
             )
             for kind, (count, rows, example) in ordered
         )
 
-
-def _shifted(rows: Sequence[int], skipped: Sequence[int]) -> list[int]:
-    # The i-th skipped row moves all rows from skipped[i] - i on by one.
-    before = np.asarray(skipped, np.int64) - np.arange(len(skipped))
-    return [row + int(np.searchsorted(before, row, side="right")) for row in rows]
+    def _shifted(self, rows: Sequence[int]) -> list[int]:
+        # The i-th skipped row moves all rows from skipped[i] - i on by one.
+        before = np.asarray(self.skipped, np.int64) - np.arange(len(self.skipped))
+        return [row + int(np.searchsorted(before, row, side="right")) for row in rows]
 
 
 def _shown(example: Any) -> str:
@@ -199,19 +210,8 @@ class Interactions:
 
     def take(self, rows: npt.NDArray[Any]) -> "Interactions":
         """Return the events at `rows` (numbers or a mask); the tables of ids stay whole."""
-        return Interactions(
-            user_ids=self.user_ids,
-            song_ids=self.song_ids,
-            user=self.user[rows],
-            song=self.song[rows],
-            timestamp=self.timestamp[rows],
-            event=self.event[rows],
-            played_ratio=self.played_ratio[rows],
-            weight=self.weight[rows],
-            rows_read=self.rows_read,
-            problems=self.problems,
-            simulated=self.simulated,
-        )
+        columns = ("user", "song", "timestamp", "event", "played_ratio", "weight")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def to_table(self) -> Any:
         """Return the six columns as they stand in a file: a `pyarrow.Table`."""

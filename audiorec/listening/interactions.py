@@ -77,26 +77,13 @@ class RowBlock:
         return self.table.column(name)
 
 
-def interaction_blocks(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[RowBlock]:
-    """Read a file block by block.
+def interaction_blocks(path: Path, log: ProblemLog) -> Iterator[RowBlock]:
+    """Read a file, whose name tells Parquet from CSV, block by block.
 
-    Parameters
-    ----------
-    path : Path
-        Its name tells Parquet from CSV.
-    log : ProblemLog
-        Takes rows of a CSV that have too many or too few columns.
-    skipped : list of int
-        Their numbers are appended. Later rows are numbered as if they were not there; see
-        `ProblemLog.problems`.
-
-    Raises
-    ------
-    InputError
-        If the file is missing, damaged, neither format, or lacks a column.
+    Rows of a CSV that have too many or too few columns go to the log.
     """
     if path.name.lower().endswith(CSV_ENDS):
-        batches = _csv_batches(path, log, skipped)
+        batches = _csv_batches(path, log)
     elif path.suffix.lower() in PARQUET_ENDS:
         batches = _parquet_batches(path)
     else:
@@ -132,12 +119,9 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
             yield _as_texts(batch)
 
 
-def _csv_batches(path: Path, log: ProblemLog, skipped: list[int]) -> Iterator[Any]:
+def _csv_batches(path: Path, log: ProblemLog) -> Iterator[Any]:
     def skip(row: Any) -> str:
-        number = row.number - 1  # the header is row 1
-        log.add(ProblemKind.COLUMNS, [number], row.text)
-        log.bad_rows += 1
-        skipped.append(number)
+        log.skip(row.number - 1, row.text)  # the header is row 1
         return "skip"
 
     check_csv_header(path, FAILURE)
@@ -218,11 +202,10 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     """
     path = Path(path)
     log = ProblemLog()
-    skipped: list[int] = []
-    parts = [_clean(block, log) for block in interaction_blocks(path, log, skipped)]
-    rows_read = sum(rows for rows, _ in parts) + len(skipped)
+    parts = [_clean(block, log) for block in interaction_blocks(path, log)]
+    rows_read = sum(rows for rows, _ in parts) + len(log.skipped)
     columns = _one_unit(_joined([part for _, part in parts]), log)
-    problems = log.problems(skipped)
+    problems = log.problems()
     if problems and not skip_bad_rows:
         raise RowsError(str(path), log.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:

@@ -5,7 +5,7 @@ sounds like; the inaudible one is drawn at random and stands for all that cannot
 fame, friends, lyrics, scenes. Taste lives in a mixture of the two that no model sees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -61,15 +61,8 @@ class People:
 
     def take(self, rows: Int64Array) -> "People":
         """Return some of the users."""
-        return People(
-            self.sensitive[rows],
-            self.joined_day[rows],
-            self.activity[rows],
-            self.patience[rows],
-            self.age[rows],
-            self.country[rows],
-            self.group_places,
-        )
+        names = ("sensitive", "joined_day", "activity", "patience", "age", "country")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def make_songs(

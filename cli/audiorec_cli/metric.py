@@ -24,8 +24,8 @@ from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
+    from audiorec.recall.audio.data import TrainingSongs
     from audiorec.recall.audio.embed import EmbeddingReport
-    from audiorec.recall.audio.inputs import TrainingSongs
     from audiorec.recall.audio.model import MetricModel
     from audiorec.recall.audio.recipe import TrainingOptions
 

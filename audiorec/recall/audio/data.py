@@ -6,7 +6,8 @@ Songs of test artists are not among them: nothing of a training can depend on th
 """
 
 import hashlib
-from collections.abc import Mapping
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,15 +24,49 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
-from audiorec.recall.audio.inputs import TrainingSongs
 from audiorec.recall.audio.recipe import TrainingOptions
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.segments import SongSegments
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Pairs, Preferences
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs, Preferences
 
 JUDGED_USERS = 2_000  # at most, when training asks whether artists that were held out gain
+SIDES = ("liked", "disliked", "heard")  # of `Preferences`
 MIN_JUDGED = 5  # users; fewer say nothing
-SIDES = ("liked", "disliked", "heard")
+
+
+class TrainingSongs(ABC):
+    """Songs that can be heard.
+
+    Attributes
+    ----------
+    path : Path
+        The file that lists them.
+    audio_spec : mapping
+        Everything between a file and a segment.
+    cache : Path
+        A folder that lasts as long as the training.
+    backbone : str
+        The network that is trained along; empty where none is.
+    identity : str
+        Stands for what the tower begins with, beside the options.
+    """
+
+    path: Path
+    ids: tuple[str, ...]
+    extractor_id: str
+    audio_spec: dict[str, Any]
+    end_to_end: bool
+    cache: Path
+    backbone: str
+    identity: str
+
+    @abstractmethod
+    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
+        """Return the segments of some songs, and the numbers of those that could be heard."""
+
+    @abstractmethod
+    def tower(self, options: TrainingOptions, data: TrainingData, device: str) -> Any:
+        """Build an untrained tower and initialise it from the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -76,7 +111,7 @@ def users_of(table: EmbeddingTable, preferences: Preferences) -> tuple[Anchors, 
     kept = Preferences(
         user_ids=ids,
         song_ids=preferences.song_ids,
-        **{name: _moved(getattr(preferences, name), place) for name in SIDES},
+        **{n: _renumbered(getattr(preferences, n), user=place) for n in SIDES},
     )
     space = table.metadata.space or table.model_id
     return Anchors(ids=ids, embeddings=table.embeddings[rows[rows >= 0]], space=space), kept
@@ -188,12 +223,6 @@ def _matrix(pairs: Pairs, users: Int64Array, songs: Int64Array, n_users: int) ->
     return found
 
 
-def _moved(pairs: Pairs, place: Int64Array) -> Pairs:
-    kept = pairs.take(place[pairs.user] >= 0)
-    user = place[kept.user].astype(np.int32)
-    return Pairs(user, kept.song, kept.weight, kept.time)
-
-
 def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | None) -> str:
     digest = hashlib.sha256("\0".join(data.songs.song_ids).encode("utf-8", "surrogatepass"))
     arrays: list[npt.NDArray[Any]] = [data.songs.offsets, data.groups, data.pool, panel_songs]
@@ -253,7 +282,10 @@ def prepare(
         pairs = {"liked": together, "disliked": together.take(np.zeros(0, int)), "heard": together}
         n_users = len(log.user_ids)
     loaded, chosen = songs.load(_worth_loading(songs, pairs, parts), options.max_segments)
-    pairs = {n: _renumbered(p, chosen, anchors.are_songs) for n, p in pairs.items()}
+    place = np.full(len(songs.ids), -1, np.int64)
+    place[chosen] = np.arange(len(chosen))
+    users_too = place if anchors.are_songs else None
+    pairs = {n: _renumbered(p, user=users_too, song=place) for n, p in pairs.items()}
     if anchors.are_songs:
         anchors = Anchors(ids=loaded.song_ids, are_songs=True)
     own_groups = tuple(groups[i] for i in chosen)
@@ -293,9 +325,7 @@ def _of_users(
                 f"{options.embedding}"
             )
         anchors, preferences = users_of(table, preferences)
-    place = {name: number for number, name in enumerate(songs.ids)}
-    number = np.array([place[name] for name in preferences.song_ids], np.int32)
-    return anchors, {n: _of_songs(getattr(preferences, n), number) for n in SIDES}
+    return anchors, sides_of(preferences, songs.ids)
 
 
 def _worth_loading(songs: TrainingSongs, pairs: Mapping[str, Pairs], parts: Parts) -> Int64Array:
@@ -312,22 +342,20 @@ def _worth_loading(songs: TrainingSongs, pairs: Mapping[str, Pairs], parts: Part
     return chosen
 
 
-def _renumbered(pairs: Pairs, chosen: Int64Array, users_too: bool) -> Pairs:
-    """Give the chosen songs numbers from 0; pairs of other songs are left out."""
-    users = pairs.user.max(initial=0) if users_too else 0
-    last = max(int(pairs.song.max(initial=0)), int(chosen.max(initial=0)), int(users))
-    place = np.full(last + 1, -1, np.int32)
-    place[chosen] = np.arange(len(chosen), dtype=np.int32)
-    keep = place[pairs.song] >= 0
-    if users_too:
-        keep &= place[pairs.user] >= 0
-    kept = pairs.take(keep)
-    user = place[kept.user] if users_too else kept.user
-    return Pairs(user, place[kept.song], kept.weight, kept.time)
+def sides_of(preferences: Preferences, song_ids: Sequence[str]) -> dict[str, Pairs]:
+    """Return the pairs of each of `SIDES`, whose songs are places in `song_ids`."""
+    place = {name: number for number, name in enumerate(song_ids)}
+    number = np.array([place[name] for name in preferences.song_ids], np.int64)
+    return {n: _renumbered(getattr(preferences, n), song=number) for n in SIDES}
 
 
-def _of_songs(pairs: Pairs, number: Int32Array) -> Pairs:
-    return Pairs(pairs.user, number[pairs.song], pairs.weight, pairs.time)
+def _renumbered(
+    pairs: Pairs, *, user: Int64Array | None = None, song: Int64Array | None = None
+) -> Pairs:
+    """Give users and songs other numbers; pairs of one whose number is -1 are left out."""
+    users = pairs.user if user is None else user[pairs.user].astype(np.int32)
+    songs = pairs.song if song is None else song[pairs.song].astype(np.int32)
+    return Pairs(users, songs, pairs.weight, pairs.time).take((users >= 0) & (songs >= 0))
 
 
 def _counts(material: Material, anchors: Anchors, n_users: int) -> dict[str, int]:

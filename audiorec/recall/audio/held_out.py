@@ -153,19 +153,11 @@ def groups_of(song_ids: Sequence[str], store: VectorStore | None) -> tuple[str, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldoutReport:
-    """What was left out.
+    """What was left out."""
 
-    Attributes
-    ----------
-    rows, kept : int
-        Of the log.
-    songs : mapping of str to int
-        Songs by part: ``train``, ``valid``, ``test``, ``new_song``.
-    """
-
-    rows: int
+    rows: int  # of the log
     kept: int
-    songs: dict[str, int]
+    songs: dict[str, int]  # songs by part: ``train``, ``valid``, ``test``, ``new_song``
 
 
 def write_known(

@@ -3,11 +3,9 @@
 Both number the songs, load some of them as `SongSegments`, and make a tower that fits them.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +15,7 @@ from audiorec.evaluation.baselines import unit
 from audiorec.extraction.catalogue import make_source
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.closed_form import fit_map
+from audiorec.recall.audio.data import TrainingSongs
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
 from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
@@ -31,43 +30,6 @@ from audiorec.types import FloatArray, Int64Array
 
 CACHE_FOLDER = "log_mels"
 CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
-
-
-class TrainingSongs(ABC):
-    """Songs that can be heard.
-
-    Attributes
-    ----------
-    path : Path
-        The file that lists them.
-    audio_spec : mapping
-        Everything between a file and a segment.
-    cache : Path
-        A folder that lasts as long as the training.
-    backbone : str
-        The network that is trained along; empty where none is.
-    identity : str
-        Stands for what the tower begins with, beside the options.
-    """
-
-    path: Path
-    ids: tuple[str, ...]
-    extractor_id: str
-    audio_spec: dict[str, Any]
-    end_to_end: bool
-    cache: Path
-    backbone: str
-    identity: str
-
-    @abstractmethod
-    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
-        """Return the segments of some songs, and the numbers of those that could be heard."""
-
-    @abstractmethod
-    def tower(
-        self, options: TrainingOptions, data: TrainingData, device: str
-    ) -> Tower | EndToEndTower:
-        """Build an untrained tower and initialise it from the data."""
 
 
 class FeatureSongs(TrainingSongs):

@@ -21,8 +21,8 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.files.run_folder import RunFolder
 from audiorec.learning.fit import noting
-from audiorec.recall.audio.data import Material, Prepared, prepare
-from audiorec.recall.audio.inputs import CACHE_FILES, FeatureSongs, TrainingSongs
+from audiorec.recall.audio.data import Material, Prepared, TrainingSongs, prepare
+from audiorec.recall.audio.inputs import CACHE_FILES, FeatureSongs
 from audiorec.recall.audio.model import save_model
 from audiorec.recall.audio.recipe import TrainingOptions
 from audiorec.recall.audio.trainer import TrainedTower, train_tower
@@ -37,27 +37,15 @@ PACKAGES = ("audiorec", "numpy", "torch")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """What came of a training.
+    """What came of a training."""
 
-    Attributes
-    ----------
-    model_id : str
-        Empty if it was stopped.
-    finished : bool
-    best_epoch, epochs : int
-    auc, auc_at_start : float or None
-        On the artists that said when to stop.
-    counts : mapping
-        Anchors, songs, artists, pairs, users without an embedding.
-    """
-
-    model_id: str
+    model_id: str  # empty if it was stopped
     finished: bool
     best_epoch: int
     epochs: int
-    auc: float | None
+    auc: float | None  # on the artists that said when to stop
     auc_at_start: float | None
-    counts: dict[str, int]
+    counts: dict[str, int]  # anchors, songs, artists, pairs, users without an embedding
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""

@@ -58,31 +58,11 @@ def train_tower(
     stop: Event | None = None,
     checkpoint_every_s: float = EVERY_S,
 ) -> TrainedTower:
-    """Train a tower in place.
+    """Train a tower in place; see `fit`.
 
-    Parameters
-    ----------
-    tower : Tower or EndToEndTower
-    data : TrainingData
-    recipe : MetricRecipe
-    judge : callable, optional
-        Given anchors (U, E) and songs (S, E), says how good they are; higher is better.
-        Without it training runs for all epochs and the last state is kept.
-    checkpoint : Path, optional
-        The checkpoint; if one with this `fingerprint` exists, training resumes from it.
-    fingerprint : str
-        Stands for the data, the tower and the recipe.
-    device : str
-    progress : callable, optional
-        Called with every line of the history.
-    stop : Event, optional
-        Once set, training ends after the batch in work.
-    checkpoint_every_s : float
-
-    Raises
-    ------
-    InputError
-        If the device cannot be used.
+    `judge`, given anchors (U, E) and songs (S, E), says how good they are; higher is better.
+    Without it training runs for all epochs and the last state is kept. A device that cannot be
+    used is an `InputError`.
     """
     with one_thread("training a metric model"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)

@@ -91,22 +91,12 @@ class SongInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedUsers:
-    """Users with their embeddings.
+    """Users with their embeddings."""
 
-    Attributes
-    ----------
-    user_ids : tuple of str, length U
-    users : UserEmbeddings
-    likes : int
-        Liked songs of all users.
-    unknown : int
-        Those of them that the model could not use: it knows neither vector nor id.
-    """
-
-    user_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]  # length U
     users: UserEmbeddings
-    likes: int
-    unknown: int
+    likes: int  # liked songs of all users
+    unknown: int  # those of them that the model could not use: it knows neither vector nor id
 
 
 def training_data(

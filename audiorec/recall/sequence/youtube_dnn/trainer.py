@@ -65,32 +65,11 @@ def train_users(
     stop: threading.Event | None = None,
     checkpoint_every_s: float = EVERY_S,
 ) -> tuple[UsersModel, list[Line]] | None:
-    """Train a user model.
+    """Train a user model; return it, and the metrics of each epoch, or None if it was stopped.
 
-    Parameters
-    ----------
-    data : UsersData
-    recipe : UsersRecipe
-    work : Path, optional
-        A folder for the state and ``metrics.jsonl``. Training resumes from a
-        checkpoint of the same data and recipe.
-    progress : callable, optional
-        Called with the metrics of each epoch, those of a checkpoint included.
-    stop : threading.Event, optional
-        Once it is set, the state is written and the training ends.
-    checkpoint_every_s : float
-
-    Returns
-    -------
-    trained : (model, metrics of each epoch) or None
-        The weights of the best epoch; None if it was stopped.
-
-    Raises
-    ------
-    InputError
-        If there are too few users or likes, or neither vectors nor ids to learn from.
-    MissingExtraError
-        If torch cannot be imported.
+    `work` is a folder for the state and ``metrics.jsonl``: training resumes from a checkpoint of
+    the same data and recipe. Too few users or likes, or neither vectors nor ids to learn from,
+    are an `InputError`.
     """
     if recipe.id_width == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
         raise InputError("a user model needs vectors of songs, or ids")

@@ -75,8 +75,8 @@ def peak_mb() -> float:
 
 def cold_start(folder: Path, lists: str, k: int, per_user: int) -> dict[str, object]:
     """Run one job and return its figures."""
-    from audiorec.recall.cold_start.job import Job
-    from audiorec.recall.cold_start.plan import Plan
+    from audiorec.recall.cold_start.job import ColdStart
+    from audiorec.recall.cold_start.plan import ColdStartPlan
     from audiorec.recall.cold_start.sides import embedding_sides
 
     start, cpu = time.perf_counter(), time.process_time()
@@ -84,9 +84,9 @@ def cold_start(folder: Path, lists: str, k: int, per_user: int) -> dict[str, obj
     users = EmbeddingTable.open(folder / "all-users.parquet", kind="users")
     sides = embedding_sides(songs, users)
     loaded = time.perf_counter()
-    plan = Plan(lists=lists, k=k, per_user=per_user or None)
+    plan = ColdStartPlan(lists=lists, k=k, per_user=per_user or None)
     out = folder / f"{lists}.parquet"
-    assert Job(*sides, plan, inputs={}).run(out)
+    assert ColdStart(*sides, plan, inputs={}).run(out)
     end, spent = time.perf_counter(), time.process_time() - cpu
     return {
         "rows": pq.read_metadata(out).num_rows,

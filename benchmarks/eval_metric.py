@@ -25,11 +25,9 @@ from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.job import train_metric
 from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
 from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.options import TrainingOptions
-from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
 from audiorec.search.library import Library
-from audiorec.simulation.files import INTERACTIONS_FILE, simulate_world
-from audiorec.simulation.world import WorldSpec
+from audiorec.simulation.world import INTERACTIONS_FILE, WorldSpec, simulate_world
 
 SIGNALS = {"none": 0.0, "low": 0.4, "high": 1.0}
 RECIPE = MetricRecipe(max_epochs=8, patience=3, pairs_per_epoch=10_000)

@@ -16,7 +16,6 @@ from pathlib import Path
 import numpy as np
 
 from audiorec.analysis.job import CorrelationSpec, correlate
-from audiorec.recall.cold_start.song_units import vector_units
 from audiorec.search.library import Library
 from audiorec.simulation.world import WorldSpec, simulate
 
@@ -29,7 +28,12 @@ def one_world(store: Library, spec: WorldSpec, draws: int) -> dict[str, object]:
     world = simulate(store.ids, store.vectors, spec)
     made = time.perf_counter() - start
     analysis = CorrelationSpec(draws=draws, song_draws=draws, seed=spec.seed)
-    found = correlate(world.interactions, store.ids, vector_units(store), analysis)
+    found = correlate(
+        world.interactions,
+        store.ids,
+        store.space("vector", use_index=False).similarity.units,
+        analysis,
+    )
     truth = world.truth_users
     planted = dict(zip(truth["user_id"].to_pylist(), truth["sensitive"].to_pylist(), strict=True))
     sensitive = np.array([planted[user_id] for user_id in found.user_ids])

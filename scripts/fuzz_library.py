@@ -25,13 +25,10 @@ from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.pipeline import Extractor
 from audiorec.extraction.run import make_outputs, run_metadata
-from audiorec.recall.audio.embedder import expected_shapes
-from audiorec.recall.audio.model import save_model
-from audiorec.recall.audio.tower_spec import TowerSpec
+from audiorec.recall.audio.model import TowerSpec, expected_shapes, save_model
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 from audiorec.search.index import build_index
-from audiorec.simulation.files import simulate_world
-from audiorec.simulation.world import WorldSpec
+from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.spec import FeatureSpec
 from audiorec.store.aliases import add_own_aliases
 from audiorec.store.embeddings import write_embeddings

@@ -32,9 +32,9 @@ from audiorec.learning.factors import factorise
 from audiorec.learning.negatives import NegativeRule
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.closed_form import Ridge, fit_map
+from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.tower_spec import TowerSpec
 from audiorec.recall.audio.trainer import embed_songs, train_tower
 from audiorec.store.segments import join_songs
 from audiorec.types import FloatArray, Pairs

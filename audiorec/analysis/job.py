@@ -12,12 +12,19 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from audiorec.analysis.completion import SongsOfUsers, favourites, new_songs, usual_split
-from audiorec.analysis.pairs import Comparison, compare
+from audiorec.analysis.pairs import (
+    CompletionPairs,
+    SongsOfUsers,
+    favourites,
+    new_songs,
+    pair_completions,
+    usual_split,
+)
 from audiorec.analysis.pearson import ShuffledNull, fisher_z, pearson_by_user, shuffled_null
 from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening.interactions import Interactions, Rule
+from audiorec.listening.events import Interactions
+from audiorec.listening.rule import Rule
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
 
 CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
@@ -74,25 +81,14 @@ class CorrelationSpec:
 
 @dataclass(frozen=True, slots=True)
 class SongControl:
-    """What correlations come about in this catalogue when the songs' vectors are exchanged.
+    """What correlations come about in this catalogue when the songs' vectors are exchanged."""
 
-    Attributes
-    ----------
-    mean_z : ndarray, shape (draws,), float64
-        Mean of z over the users, in each draw.
-    p : float
-        How often it is at least as large as the real one: one-sided, never 0.
-    shift_spread : float
-        Spread of the mean z beyond that of finitely many users: what all users have in
-        common by accident of the catalogue.
-    chance_spread : float
-        Spread of z over the users of a draw; about 1.
-    """
-
-    mean_z: Float64Array
-    p: float
+    mean_z: Float64Array  # (draws,): mean of z over the users, in each draw
+    p: float  # how often it is at least as large as the real one: one-sided, never 0
+    # spread of the mean z beyond that of finitely many users: what all users have in common by
+    # accident of the catalogue
     shift_spread: float
-    chance_spread: float
+    chance_spread: float  # spread of z over the users of a draw; about 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +171,7 @@ def correlate(
     since = usual_split(interactions) if spec.since is None else spec.since
     known, new = _songs(interactions, song_ids, spec, since)
     rows = _rows(interactions, song_ids)
-    found = compare(
+    found = pair_completions(
         known, new, units, rows=rows, min_songs=spec.min_songs, users=len(interactions.user_ids)
     )
     if len(found.user_number) == 0:
@@ -228,7 +224,7 @@ def _sensitive(z: Float64Array, n: Int64Array, control: SongControl) -> Sensitiv
 
 
 def _shuffled_songs(
-    found: Comparison,
+    found: CompletionPairs,
     mean_z: float,
     known: SongsOfUsers,
     new: SongsOfUsers,
@@ -246,7 +242,7 @@ def _shuffled_songs(
     figures = []
     for draw in range(spec.song_draws):
         shuffled = rng.permutation(len(units))[rows]
-        both = compare(
+        both = pair_completions(
             known, new, units, rows=shuffled, min_songs=spec.min_songs, users=len(numbers)
         )
         z = fisher_z(*pearson_by_user(both.user, both.similarity, both.completion))

@@ -1,46 +1,152 @@
 """Completion of new songs beside their similarity to the user's favourites.
 
-favourites with weights, new songs with completion, vectors of length 1  ──▶  pairs (a, c)
+    events before `since`  ──favourites──▶  what the user liked, weighted
+    events from `since` on ──new_songs───▶  what the user had never met, and how far it played
+    both, vectors of length 1  ──pair_completions──▶  pairs (similarity, completion)
+
+The two never share a song: a song is new to a user only if no event of any kind stands
+before `since`, in the whole log.
 """
 
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from audiorec.analysis.completion import SongsOfUsers
 from audiorec.analysis.pearson import pearson_by_user
+from audiorec.errors import InputError
+from audiorec.listening.events import EVENTS, Interactions, is_listening
+from audiorec.listening.preferences import MILLION, judge_pairs, row_verdicts, rows_that_count
+from audiorec.listening.rule import Rule
+from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 BLOCK_NUMBERS = 1 << 24  # of gathered vectors at a time
+DAY_S = 86_400.0
+LEAST_FADED = 1e-200  # an old favourite's weight never becomes 0
+USUAL_SPLIT = 0.6  # of the time that a log spans
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
-    """The pairs that are correlated, sorted by user and then by song.
+class SongsOfUsers:
+    """User-song pairs with one number each, sorted by user and then by song."""
 
-    Attributes
-    ----------
-    user : ndarray, shape (P,), int64
-        From 0 to U - 1.
-    similarity, completion : ndarray, shape (P,), float64
-    user_number : ndarray, shape (U,), int64
-        The number of each user in the log.
-    favourites : ndarray, shape (U,), int64
-        Favourites of each.
-    left_out : dict of str to int
-        Users of the log without a correlation, by reason.
+    user: Int64Array  # (P,): numbers of the log's ids
+    song: Int64Array  # (P,)
+    value: Float64Array  # (P,): a favourite's weight, or the completion of a new song
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
+def usual_split(interactions: Interactions) -> float:
+    """Return the moment at six tenths of the time that a log spans, in seconds since 1970."""
+    first, last = float(interactions.timestamp.min()), float(interactions.timestamp.max())
+    return first + USUAL_SPLIT * (last - first)
+
+
+def favourites(
+    interactions: Interactions,
+    *,
+    since: float,
+    rule: Rule | None = None,
+    half_life_days: float = 30.0,
+    song_ids: Collection[str] | None = None,
+) -> SongsOfUsers:
+    """Return what each user liked before `since`, with weights, by the events before it alone.
+
+    The weight of a song is the sum over its liked events of their weight, halved for every
+    half-life (days, ``inf`` for never) that lies between the event and `since` (seconds since
+    1970). Songs that are not among `song_ids` are passed over.
     """
+    if not half_life_days > 0:
+        raise InputError(f"the half-life must be above 0 days, got {half_life_days}")
+    rule = rule or Rule()
+    until = since if rule.until is None else min(since, rule.until)
+    if rule.since is not None and rule.since >= until:
+        raise InputError("the rule's time begins after the split: there are no favourites")
+    rule = replace(rule, until=until)
+    liked = judge_pairs(interactions, rule, song_ids=song_ids)
+    log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
+    sign, _, points = row_verdicts(log, rule)
+    n_songs = len(log.song_ids)
+    keys = (liked.user * n_songs + liked.song)[liked.sign > 0]
+    rows = np.flatnonzero(sign > 0)
+    row_keys = log.user[rows].astype(np.int64) * n_songs + log.song[rows]
+    place, found = _places(row_keys, keys)
+    faded = np.exp2(-(since - log.timestamp[rows]) / (half_life_days * DAY_S))
+    weights = points[rows] / MILLION * np.maximum(faded, LEAST_FADED)
+    value = np.bincount(place[found], weights[found], minlength=len(keys)).astype(np.float64)
+    return SongsOfUsers(keys // n_songs, keys % n_songs, value)
 
-    user: Int64Array
-    similarity: Float64Array
-    completion: Float64Array
-    user_number: Int64Array
-    favourites: Int64Array
-    left_out: dict[str, int]
+
+def new_songs(
+    interactions: Interactions,
+    *,
+    since: float,
+    until: float | None = None,
+    song_ids: Collection[str] | None = None,
+) -> SongsOfUsers:
+    """Return the songs that each user first met from `since` on, with their completion.
+
+    The completion is the mean over the user's listenings of the song until `until`, weighted by
+    row. Songs that are not among `song_ids` are passed over.
+    """
+    n_songs = len(interactions.song_ids)
+    keys = interactions.user.astype(np.int64) * n_songs + interactions.song
+    before = interactions.timestamp < since
+    met = np.unique(keys[before])
+    window = Rule(since=since, until=until)
+    rows = rows_that_count(interactions, window, song_ids=song_ids)
+    played = completion(interactions.take(rows))
+    rows, played = rows[~np.isnan(played)], played[~np.isnan(played)]
+    _, known = _places(keys[rows], met)
+    rows, played = rows[~known], played[~known]
+    new, place = np.unique(keys[rows], return_inverse=True)
+    weight = interactions.weight[rows].astype(np.float64)
+    total = np.bincount(place, weight, minlength=len(new))
+    value = np.bincount(place, weight * played, minlength=len(new)) / total
+    return SongsOfUsers(new // max(1, n_songs), new % max(1, n_songs), value)
 
 
-def compare(
+def completion(log: Interactions) -> Float64Array:
+    """Return how far each event's song was played, 0 to 1: shape (P,), float64.
+
+    The played ratio where it is known; else 1 for a finish and 0 for a skip. NaN for a play
+    without a ratio and for events that are no listening.
+    """
+    played = log.played_ratio.astype(np.float64)
+    unknown = np.isnan(played)
+    played[unknown & (log.event == EVENTS.index("finish"))] = 1.0
+    played[unknown & (log.event == EVENTS.index("skip"))] = 0.0
+    played[~is_listening(log.event)] = np.nan
+    return played
+
+
+def _places(values: Int64Array, table: Int64Array) -> tuple[Int64Array, npt.NDArray[Any]]:
+    """Return the place of each value in a sorted table, and whether it is there."""
+    place = np.searchsorted(table, values)
+    inside = np.minimum(place, max(0, len(table) - 1))
+    found = table[inside] == values if len(table) else np.zeros(len(values), np.bool_)
+    return inside, found
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionPairs:
+    """The pairs that are correlated, sorted by user and then by song."""
+
+    user: Int64Array  # (P,): from 0 to U - 1
+    similarity: Float64Array  # (P,)
+    completion: Float64Array  # (P,)
+    user_number: Int64Array  # (U,): the number of each user in the log
+    favourites: Int64Array  # (U,): favourites of each
+    left_out: dict[str, int]  # users of the log without a correlation, by reason
+
+
+def pair_completions(
     known: SongsOfUsers,
     new: SongsOfUsers,
     units: FloatArray,
@@ -48,20 +154,12 @@ def compare(
     rows: Int64Array,
     min_songs: int,
     users: int,
-) -> Comparison:
+) -> CompletionPairs:
     """Put similarity beside completion, and leave out users that have too little.
 
-    Parameters
-    ----------
-    known, new : SongsOfUsers
-        Favourites with weights, new songs with completion.
-    units : ndarray, shape (S, W), float32
-    rows : ndarray, int64
-        The row in `units` of each song of the log.
-    min_songs : int
-        Users with fewer new songs are left out.
-    users : int
-        Users of the log.
+    `known` are favourites with weights, `new` are new songs with completion; `rows` holds the row
+    in `units` (S, W) of each song of the log. Users with fewer than `min_songs` new songs are
+    left out.
     """
     has_favourites = np.bincount(known.user, minlength=users)
     n = np.bincount(new.user, minlength=users)
@@ -82,7 +180,7 @@ def compare(
     pairs = varied[place]
     _, place = np.unique(place[pairs], return_inverse=True)
     numbers = numbers[varied]
-    return Comparison(
+    return CompletionPairs(
         place, similarity[pairs], completion[pairs], numbers, has_favourites[numbers], left_out
     )
 
@@ -96,23 +194,10 @@ def similarity_to_favourites(
     rows: Int64Array,
     users: int,
 ) -> Float64Array:
-    """Return the weighted mean similarity of songs to their user's favourites.
+    """Return the weighted mean similarity of songs to their user's favourites: shape (P,).
 
-    Parameters
-    ----------
-    known : SongsOfUsers
-        Favourites with weights above 0.
-    user, song : ndarray, shape (P,), int64
-        Pairs, ascending by user; each user has a favourite.
-    units : ndarray, shape (S, W), float32
-    rows : ndarray, int64
-        The row in `units` of each song of the log.
-    users : int
-
-    Returns
-    -------
-    similarity : ndarray, shape (P,), float64
-        The mean of cosines is the product with the mean of the favourites' vectors.
+    The pairs of `user` and `song` (P,) ascend by user, each of whom has a favourite. The mean of
+    cosines is the product with the mean of the favourites' vectors.
     """
     width = units.shape[1]
     step = max(1, BLOCK_NUMBERS // max(1, width))
@@ -140,3 +225,12 @@ def _user_blocks(
     block = np.cumsum(pairs) // step
     edges = [0, *(np.flatnonzero(np.diff(block)) + 1).tolist(), users]
     return [(a, b) for a, b in pairwise(edges) if a < b]
+
+
+def embedding_units(table: EmbeddingTable) -> FloatArray:
+    """Return embeddings brought to length 1: shape (S, D), float32; refuses one of length 0."""
+    length = np.linalg.norm(table.embeddings, axis=1, keepdims=True)
+    if not (length > 0).all():
+        song_id = table.ids[int(np.argmin(length))]
+        raise InputError(f"the embedding of {song_id!r} has length 0 and no direction")
+    return np.asarray(table.embeddings / length, np.float32)

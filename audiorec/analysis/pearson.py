@@ -22,48 +22,22 @@ BOOTSTRAP_BLOCK = 1 << 22  # numbers drawn at a time
 
 @dataclass(frozen=True, slots=True)
 class ShuffledNull:
-    """What correlations come about by chance: y shuffled within each user, many times.
-
-    Attributes
-    ----------
-    draws : int
-    quantile : ndarray, shape (U,), float64
-        Place of each user's r among its shuffled ones, above 0 and below 1.
-    histogram : ndarray, shape (40,), int64
-        Shuffled r of all users and draws, over `BINS`.
-    share_positive : ndarray, shape (draws,), float64
-        The part of the users with r > 0 in each draw.
-    """
+    """What correlations come about by chance: y shuffled within each user, many times."""
 
     draws: int
+    # (U,): place of each user's r among its shuffled ones, above 0 and below 1
     quantile: Float64Array
-    histogram: Int64Array
-    share_positive: Float64Array
+    histogram: Int64Array  # (40,): shuffled r of all users and draws, over `BINS`
+    share_positive: Float64Array  # (draws,): the part of the users with r > 0 in each draw
 
 
 def pearson_by_user(
     user: Int64Array, x: Float64Array, y: Float64Array
 ) -> tuple[Float64Array, Int64Array]:
-    """Return Pearson's r of each user's pairs, and how many there are.
+    """Return Pearson's r of each user's pairs, (U,), and how many there are, (U,) int64.
 
-    Parameters
-    ----------
-    user : ndarray, shape (P,), int64
-        Ascending; the numbers from 0 to U - 1, each at least once.
-    x, y : ndarray, shape (P,), float64
-
-    Returns
-    -------
-    r : ndarray, shape (U,), float64
-        NaN where x or y is constant, as one pair always is.
-    n : ndarray, shape (U,), int64
-
-    Raises
-    ------
-    ShapeError
-        If the three have not one shape.
-    InputError
-        If `user` is not sorted, or a number is left out.
+    `user` (P,) ascends through the numbers from 0 to U - 1, each at least once. r is NaN where x
+    or y is constant, as one pair always is.
 
     Examples
     --------
@@ -92,17 +66,7 @@ def shuffled_null(
 ) -> ShuffledNull:
     """Shuffle y within each user and correlate again, `draws` times.
 
-    Parameters
-    ----------
-    user, x, y
-        As for `pearson_by_user`, and no user's x or y is constant.
-    draws : int
-    rng : numpy.random.Generator
-
-    Raises
-    ------
-    InputError
-        If `draws` is below 1, or some x or y is constant.
+    As for `pearson_by_user`, but no user's x or y may be constant.
     """
     if draws < 1:
         raise InputError(f"draws must be at least 1, got {draws}")
@@ -128,15 +92,7 @@ def shuffled_null(
 def bootstrap_mean(
     values: Float64Array, *, rng: np.random.Generator, draws: int = 2000
 ) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a mean over users.
-
-    Parameters
-    ----------
-    values : ndarray, shape (U,)
-        Not empty.
-    rng : numpy.random.Generator
-    draws : int
-    """
+    """Return the 95 % percentile interval of a mean over users; `values` (U,) are not empty."""
     n = len(values)
     step = max(1, BOOTSTRAP_BLOCK // n)
     means = [
@@ -148,18 +104,10 @@ def bootstrap_mean(
 
 
 def normality(values: Float64Array) -> dict[str, float] | None:
-    """Test whether values are normal: D'Agostino's K² and Anderson-Darling's A².
+    """Test whether values (U,) are normal: D'Agostino's K² and Anderson-Darling's A².
 
-    Parameters
-    ----------
-    values : ndarray, shape (U,)
-
-    Returns
-    -------
-    found : dict of str to float, or None
-        ``n``, ``k2``, ``k2_p``, ``a2``, ``a2_p`` (A² with the correction for an estimated
-        mean and spread, and its p); None for fewer than `MIN_NORMALITY` values, or constant
-        ones.
+    Returns ``n``, ``k2``, ``k2_p``, ``a2``, ``a2_p`` (A² with the correction for an estimated
+    mean and spread, and its p); None for fewer than `MIN_NORMALITY` values, or constant ones.
 
     References
     ----------

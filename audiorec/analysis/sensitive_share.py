@@ -38,24 +38,14 @@ COUNTS_PER_DOUBLING = 4  # cells of n
 
 @dataclass(frozen=True, slots=True)
 class SensitiveShare:
-    """The part of the users whose correlation is more than chance.
-
-    Attributes
-    ----------
-    share, low, high : float
-        Best value and 95 % interval.
-    effect, spread : float
-        The sensitive users' mean true correlation on Fisher's scale, and its spread.
-    shift : float
-        What all users have in common by accident, in units of z.
-    """
+    """The part of the users whose correlation is more than chance."""
 
     share: float
     low: float
     high: float
-    effect: float
-    spread: float
-    shift: float
+    effect: float  # the sensitive users' mean true correlation on Fisher's scale
+    spread: float  # of it over them
+    shift: float  # what all users have in common by accident, in units of z
 
     @property
     def none(self) -> bool:
@@ -78,17 +68,8 @@ def sensitive_share(
         Standardised Fisher z of each user.
     n : ndarray, shape (U,), int64
         Pairs behind each, above 3.
-    chance_spread : float
-        Spread `c` of a user's z by chance.
-    shift_spread : float
-        Spread `s` of the common accident, in units of z.
-
-    Raises
-    ------
-    ShapeError
-        If z and n have not one shape (U,).
-    InputError
-        If there are no users, a z is not finite, or an n is below 4.
+    chance_spread, shift_spread : float
+        `c` and `s` of the module: of a user's z by chance, and of the common accident.
     """
     if z.ndim != 1 or z.shape != n.shape:
         raise ShapeError(f"z and n must have one shape (U,), got {z.shape} and {n.shape}")

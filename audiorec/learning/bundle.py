@@ -47,18 +47,10 @@ INCIDENTAL = ("figures", "versions", "created_by", "created_at")
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bundle:
-    """A model as it stands in its folder.
+    """A model as it stands in its folder."""
 
-    Attributes
-    ----------
-    tensors : mapping of str to ndarray
-        Finite.
-    config : mapping
-        ``model.json``: ``kind``, ``format_version``, ``weights_sha256`` and what the writer
-        put there.
-    """
-
-    tensors: Mapping[str, npt.NDArray[Any]]
+    tensors: Mapping[str, npt.NDArray[Any]]  # finite
+    # ``model.json``: ``kind``, ``format_version``, ``weights_sha256`` and what the writer put there
     config: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -75,25 +67,18 @@ def write_bundle(
     card: str,
     files: Mapping[str, str] | None = None,
 ) -> str:
-    """Write a model's folder, whole or not at all.
+    """Write a model's folder, whole or not at all; return its `Bundle.model_id`.
 
     Parameters
     ----------
     path : path
         A folder; replaced if it is a bundle or empty.
-    tensors : mapping of str to ndarray
-        Finite numbers.
     config : mapping
         Plain JSON values; ``kind`` is required.
     card : str
         Markdown.
     files : mapping of str to str, optional
         More text files, by name, to lie beside the model.
-
-    Returns
-    -------
-    model_id : str
-        As `Bundle.model_id` will give it.
 
     Raises
     ------
@@ -164,17 +149,7 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
 
 
 def check_target(target: Path) -> None:
-    """Refuse to write a model where something else is.
-
-    Parameters
-    ----------
-    target : Path
-
-    Raises
-    ------
-    InputError
-        If it is a file, or a folder with anything but a model in it.
-    """
+    """Refuse to write a model over a file, or a folder with anything but a model in it."""
     if target.exists() and not target.is_dir():
         raise InputError(f"{target}: is a file; a model is written as a folder")
     for folder in (target, _previous(target)):

@@ -3,7 +3,7 @@
 A safetensors file holds the model, its best state so far and the optimiser's moments; its
 metadata hold a JSON with where the training stands. The file is replaced by rename, so a
 kill leaves the state before or the state after, never a half. No generator's state is kept:
-every draw is seeded by the seed, the epoch and the batch (see `audiorec.recall.audio.trainer`).
+every draw is seeded by the seed, the epoch and the batch (see `audiorec.learning.fit`).
 """
 
 import hashlib
@@ -28,32 +28,19 @@ FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """Where a training stands.
+class TrainingState:
+    """Where a training stands."""
 
-    Attributes
-    ----------
-    fingerprint : str
-        Of the data and the recipe.
-    epoch, batch : int
-        The next batch to be trained on.
-    loss_sum : float
-        Over the batches of this epoch that are done.
-    best_epoch : int
-        0 is the start.
-    history : list of mapping
-        A line an epoch, as in ``metrics.jsonl``.
-    """
-
-    fingerprint: str
-    epoch: int = 1
+    fingerprint: str  # of the data and the recipe
+    epoch: int = 1  # the next batch to be trained on
     batch: int = 0
-    loss_sum: float = 0.0
-    best_epoch: int = 0
+    loss_sum: float = 0.0  # over the batches of this epoch that are done
+    best_epoch: int = 0  # 0 is the start
+    # a line an epoch, as in ``metrics.jsonl``
     history: list[dict[str, Any]] = field(default_factory=list)
 
 
-def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progress) -> None:
+def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: TrainingState) -> None:
     """Write the state in the place of `path`, whole or not at all."""
     content = {name: getattr(progress, name) for name in progress.__slots__}
     kept = {n: tensor.detach().cpu().contiguous().clone() for n, tensor in tensors.items()}
@@ -62,15 +49,11 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Progres
         save_file(kept, temporary, metadata={METADATA_KEY: json.dumps(content, allow_nan=False)})
 
 
-def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Progress] | None:
+def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], TrainingState] | None:
     """Return the state, or None if there is none that belongs to `fingerprint`.
 
-    A file that is damaged, or of another training, counts as none: training begins anew.
-
-    Raises
-    ------
-    StoreError
-        If `path` is a link or no regular file.
+    A file that is damaged, or of another training, counts as none: training begins anew. A link,
+    or what is no regular file, is refused.
     """
     if not os.path.lexists(path):
         return None
@@ -82,7 +65,7 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Pr
         if version == FORMAT_VERSION and content["fingerprint"] == fingerprint:
             tensors = load_file(path)
             if digest == _digest(tensors, content):
-                return tensors, Progress(**content)
+                return tensors, TrainingState(**content)
     return None
 
 

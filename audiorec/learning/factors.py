@@ -26,32 +26,20 @@ def factorise(
     power: float = POWER,
     seed: int = 0,
 ) -> FloatArray:
-    """Return an embedding of each user.
+    """Return an embedding of each user, (n_users, dimension) float32.
+
+    Of unit length; zeros for a user without a pair. How heavy a pair is does not count, and
+    repeats count once. `seed` is of the vector that the iteration starts from; it moves only last
+    digits.
 
     Parameters
     ----------
-    pairs : Pairs
-        Of users and items; how heavy a pair is does not count, and repeats count once.
-    n_users, n_items : int
     dimension : int
-        Numbers in an embedding. Where there are fewer users or items than that, the rest are
-        zeros.
+        Where there are fewer users or items than that, the rest are zeros.
     min_users : int
-        Items that fewer users met are left out.
+        Items that fewer users met are left out; one must remain.
     power : float
         Of the singular values.
-    seed : int
-        Of the vector that the iteration starts from; it moves only last digits.
-
-    Returns
-    -------
-    users : ndarray, shape (n_users, dimension), float32
-        Of unit length; zeros for a user without a pair.
-
-    Raises
-    ------
-    InputError
-        If no item remains.
     """
     from scipy.sparse import coo_matrix
     from scipy.sparse.linalg import svds

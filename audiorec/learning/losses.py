@@ -1,8 +1,14 @@
-"""Two losses that put a liked song nearer to its user than the others.
+"""Losses that put a liked song nearer to its user than the others.
 
-Both take the similarities (cosines) of B anchors with one liked song and with n others, and
-return the mean over the anchors. An entry of `usable` that is False counts for nothing: a
-user may have fewer than n songs that can stand for disliked ones.
+`hinge_loss` and `softmax_loss` take the similarities (cosines) of B anchors with one liked song
+and with n others of each, and return the mean over the anchors. An entry of `usable` that is
+False counts for nothing: a user may have fewer than n songs that can stand for disliked ones.
+
+`sampled_softmax_loss` is a softmax over all songs, estimated from n that the whole batch shares
+(see `audiorec.learning.negatives.SharedSampler`). A negative's logit is lowered by
+``log(n Q(j))``, so that the sum over the draw estimates the sum over all songs without bias.
+The positive is there with certainty: it is no sample, and is not corrected. Where the draw hits
+the positive itself, the negative is masked, or the song would be pushed away from its own user.
 
 References
 ----------
@@ -18,18 +24,15 @@ from torch.nn import functional
 def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) -> Tensor:
     """Ask the liked song to lead every other by a margin.
 
+    Returns the mean over anchors of the mean over usable others of
+    ``max(0, margin - liked + other)``.
+
     Parameters
     ----------
     liked : Tensor, shape (B,)
         Similarity of each anchor with its liked song.
     others : Tensor, shape (B, n)
     usable : Tensor, shape (B, n), bool
-    margin : float
-
-    Returns
-    -------
-    loss : Tensor, scalar
-        Mean over anchors of the mean over usable others of ``max(0, margin - liked + other)``.
 
     Examples
     --------
@@ -42,19 +45,10 @@ def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) 
 
 
 def softmax_loss(liked: Tensor, others: Tensor, usable: Tensor, *, temperature: float) -> Tensor:
-    """Ask the liked song to be the likeliest among itself and the others.
+    """Ask the liked song to be the likeliest among itself and the others; as for `hinge_loss`.
 
-    Parameters
-    ----------
-    liked, others, usable
-        As for `hinge_loss`.
-    temperature : float
-        Similarities are divided by it.
-
-    Returns
-    -------
-    loss : Tensor, scalar
-        Mean of ``-log softmax`` at the liked song; 0 for an anchor without usable others.
+    Returns the mean of ``-log softmax`` at the liked song, of similarities that are divided by the
+    temperature; 0 for an anchor without usable others.
 
     Examples
     --------
@@ -66,3 +60,28 @@ def softmax_loss(liked: Tensor, others: Tensor, usable: Tensor, *, temperature: 
     logits = ((others - liked[:, None]) / temperature).masked_fill(~usable, -torch.inf)
     whole = functional.pad(logits, (1, 0), value=0.0)  # the liked song's own logit, shifted
     return whole.logsumexp(1).mean()
+
+
+def sampled_softmax_loss(
+    positive: Tensor,
+    negative: Tensor,
+    *,
+    log_expected: Tensor,
+    hits: Tensor,
+) -> Tensor:
+    """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each example: (B,).
+
+    Parameters
+    ----------
+    positive : tensor, shape (B,)
+        Logits p of the songs that were liked next.
+    negative : tensor, shape (B, n)
+        Logits s of the n songs of the draw.
+    log_expected : tensor, shape (n,)
+        How often each is expected in the draw, as a logarithm; 0 where the n songs are all
+        songs, which makes it the full softmax.
+    hits : tensor, shape (B, n), bool
+        Where the draw hit the example's own positive.
+    """
+    corrected = (negative - log_expected).masked_fill(hits, float("-inf"))
+    return torch.logsumexp(torch.cat([positive[:, None], corrected], dim=1), dim=1) - positive

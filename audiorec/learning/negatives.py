@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.types import BoolArray, Int64Array, Pairs
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 ROUNDS = 8  # of drawing anew what the user has heard; what is left then is not usable
 
@@ -48,17 +48,9 @@ class NegativeRule:
 
 
 class NegativeSampler:
-    """Draws songs for users.
+    """Draws songs of `pool` (n,) for users; a disliked song outside `pool` is passed over.
 
-    Parameters
-    ----------
-    heard, disliked : Pairs
-        Of users and songs; a disliked song outside `pool` is passed over.
-    pool : ndarray, shape (n,), int64
-        The songs that may be drawn.
-    likes : ndarray, shape (S,)
-        How many users like each song.
-    rule : NegativeRule
+    `likes` (S,) says how many users like each song.
     """
 
     def __init__(
@@ -86,19 +78,9 @@ class NegativeSampler:
     def sample(
         self, users: Int64Array, rng: np.random.Generator
     ) -> tuple[Int64Array, BoolArray, BoolArray]:
-        """Draw songs for each user.
+        """Return songs for users (B,), which are usable, which are disliked: (B, rule.drawn) each.
 
-        Parameters
-        ----------
-        users : ndarray, shape (B,), int64
-        rng : Generator
-
-        Returns
-        -------
-        songs : ndarray, shape (B, rule.drawn), int64
-        usable : ndarray, same shape, bool
-            False where the pool seems to have no song that the user has not heard.
-        is_disliked : ndarray, same shape, bool
+        A song is not usable where the pool seems to have none that the user has not heard.
         """
         shape = (len(users), self.rule.drawn)
         songs = self._draw(shape, rng)
@@ -152,25 +134,11 @@ def semi_hard(
     *,
     count: int,
 ) -> Int64Array:
-    """Choose which of the drawn songs stay.
+    """Choose `count` of the m songs drawn for each of B anchors: their columns, (B, count) int64.
 
     Disliked songs stay; then the most similar of those that are less similar than the liked
     song; then those above it, the least similar first: the far ones may be songs that the
     user would like.
-
-    Parameters
-    ----------
-    similarities : ndarray, shape (B, m)
-        Of each anchor with the songs drawn for it.
-    liked : ndarray, shape (B,)
-        Of each anchor with its liked song.
-    usable, is_disliked : ndarray, shape (B, m), bool
-    count : int
-        At most m.
-
-    Returns
-    -------
-    columns : ndarray, shape (B, count), int64
 
     Examples
     --------
@@ -187,3 +155,31 @@ def semi_hard(
     order = np.lexsort((nearness, rank), axis=1)
     columns: Int64Array = order[:, :count]
     return columns
+
+
+class SharedSampler:
+    """Draws songs for a whole batch, song j with chance ``counts[j] ** power``, with replacement.
+
+    A song without likes is never drawn; power 0 draws uniformly, 1 by popularity.
+    """
+
+    def __init__(self, counts: npt.ArrayLike, *, power: float) -> None:
+        likes = np.asarray(counts, np.float64)
+        weight = np.where(likes > 0, np.power(np.maximum(likes, 1e-300), power), 0.0)
+        if not weight.sum() > 0 or not np.isfinite(weight).all():
+            raise InputError("no song has a like to draw it by")
+        self.probability = weight / weight.sum()
+        self._until = np.cumsum(self.probability)
+        self._last = int(np.flatnonzero(weight)[-1])
+
+    def draw(self, rng: np.random.Generator, n: int) -> Int64Array:
+        """Return `n` songs: shape (n,), int64."""
+        places = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
+        # A product that is rounded up to the last sum would name a song that does not exist.
+        songs: Int64Array = np.minimum(places, self._last).astype(np.int64)
+        return songs
+
+    def log_expected(self, songs: Int64Array, n: int) -> FloatArray:
+        """Return ``log(n Q(j))`` of songs in a draw of `n`: shape (n,), float32."""
+        expected: FloatArray = np.log(n * self.probability[songs]).astype(np.float32)
+        return expected

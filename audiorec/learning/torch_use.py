@@ -13,15 +13,8 @@ from audiorec.errors import MissingExtraError
 def import_torch(purpose: str) -> Any:
     """Return the module, or say which extra brings it.
 
-    Parameters
-    ----------
-    purpose : str
-        What needs it, for example ``training a head``.
-
-    Raises
-    ------
-    MissingExtraError
-        Without torch, or with one that does not load.
+    `purpose` is what needs it, for example ``training a head``. Without torch, or with one that
+    does not load, a `MissingExtraError` is raised.
     """
     try:
         import torch
@@ -35,11 +28,6 @@ def one_thread(purpose: str) -> Iterator[None]:
     """Keep torch to one thread, in which sums always come in the same order.
 
     On layers as small as audiorec's it is the quicker way as well.
-
-    Raises
-    ------
-    MissingExtraError
-        As for `import_torch`.
     """
     torch = import_torch(purpose)
     before = torch.get_num_threads()

@@ -1,38 +1,45 @@
 """Which songs stand together: in one listening session, or in one playlist.
 
-    baskets of songs ──co_occurring──▶ pairs of an anchor song and a song beside it
+    log ──song_pairs──▶ pairs of an anchor song and a song beside it
 
-A basket is a session (in the order of listening) or a playlist. Two songs co-occur where they
-lie at most `window` places apart; a window of 0 takes the whole basket. The more baskets, the
-heavier the pair.
+* A **session** is a user's listening without a pause of half an hour, in its order. Skips,
+  dislikes and plays that are known to have ended before half of the song are not part of it.
+* A **playlist** is all rows with the event ``playlist`` and one ``playlist_id``, in the order
+  of the file. A file without that column has one playlist a user.
+
+Two songs co-occur where they lie at most `window` places apart; a window of 0 takes the whole
+basket. The more baskets, the heavier the pair.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.compute as pc
 
 from audiorec.errors import InputError
+from audiorec.files.user_files import column_names, read_table
+from audiorec.listening.events import EVENTS, Interactions
 from audiorec.types import Float64Array, Int64Array, Pairs
 
 SESSION_GAP_S = 1800.0  # half an hour of silence ends a session
 WINDOW = 5  # places apart in a session
 MAX_BASKET = 200  # songs: a list of thousands says little of any two of them
+PLAYLIST_ID = "playlist_id"
+LEFT_OUT = ("skip", "dislike", "playlist")
+MIN_RATIO = 0.5  # a play that ended earlier was not wanted
+From = Literal["sessions", "playlists"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Baskets:
-    """Songs in baskets, basket by basket, in order within each.
+    """Songs in baskets, basket by basket, in order within each."""
 
-    Attributes
-    ----------
-    song : ndarray, shape (n,), int64
-    basket : ndarray, shape (n,), int64
-        Ascending.
-    """
-
-    song: Int64Array
-    basket: Int64Array
+    song: Int64Array  # (n,)
+    basket: Int64Array  # (n,): ascending
 
 
 def sessions(
@@ -42,19 +49,7 @@ def sessions(
     *,
     gap_s: float = SESSION_GAP_S,
 ) -> Baskets:
-    """Cut each user's listening where nothing was heard for `gap_s` seconds.
-
-    Parameters
-    ----------
-    user, song : ndarray, shape (n,), int
-    timestamp : ndarray, shape (n,), float64
-        Seconds, in any order.
-    gap_s : float
-
-    Raises
-    ------
-    InputError
-        If `gap_s` is not above 0.
+    """Cut each user's listening where nothing was heard for `gap_s` seconds; rows in any order.
 
     Examples
     --------
@@ -77,20 +72,9 @@ def playlists(owner: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> 
 
 
 def co_occurring(baskets: Baskets, n_songs: int, *, window: int = WINDOW) -> Pairs:
-    """Return which songs stand together, both ways round.
+    """Return which songs stand together, both ways round: `user` is the anchor, weight the times.
 
-    Parameters
-    ----------
-    baskets : Baskets
-        A basket beyond `MAX_BASKET` songs counts by its first ones.
-    n_songs : int
-    window : int
-        Places apart; 0 for the whole basket.
-
-    Returns
-    -------
-    pairs : Pairs
-        `user` is the anchor song; the weight is the number of times.
+    A basket beyond `MAX_BASKET` songs counts by its first ones.
 
     Examples
     --------
@@ -122,3 +106,77 @@ def _shortened(baskets: Baskets) -> tuple[Int64Array, Int64Array]:
     place = np.arange(len(baskets.basket)) - np.repeat(first, counts)
     keep = place < MAX_BASKET
     return baskets.song[keep], baskets.basket[keep]
+
+
+def song_pairs(
+    path: Path,
+    log: Interactions,
+    song_ids: Collection[str],
+    *,
+    source: From,
+    gap_s: float = SESSION_GAP_S,
+    window: int = WINDOW,
+) -> Pairs:
+    """Return which songs stand together; an `InputError` where no two do.
+
+    Parameters
+    ----------
+    path : Path
+        The file that `log` was read from; looked at again for its ``playlist_id``.
+    song_ids : collection of str
+        The numbers in the pairs are places in this; other songs are passed over, before
+        places in a session are counted.
+    gap_s : float
+        Seconds without listening that end a session.
+    window : int
+        Songs of a session that lie further apart do not count as together; a playlist counts
+        as a whole.
+    """
+    place = {name: number for number, name in enumerate(song_ids)}
+    if source == "sessions":
+        baskets = _sessions(log, place, gap_s)
+    else:
+        baskets, window = _playlists(path, log, place), 0
+    pairs = co_occurring(baskets, len(place), window=window)
+    if not len(pairs):
+        raise InputError(f"{path}: no two known songs stand in one of its {source}")
+    return pairs
+
+
+def _sessions(log: Interactions, place: dict[str, int], gap_s: float) -> Baskets:
+    song = _places(log, place)
+    wanted = ~np.isin(log.event, [EVENTS.index(name) for name in LEFT_OUT])
+    cut_short = (log.event == EVENTS.index("play")) & (log.played_ratio < MIN_RATIO)
+    rows = np.flatnonzero(wanted & ~cut_short & (song >= 0))
+    return sessions(log.user[rows], song[rows], log.timestamp[rows], gap_s=gap_s)
+
+
+def _playlists(path: Path, log: Interactions, place: dict[str, int]) -> Baskets:
+    named = _named_playlists(path)
+    if named is None:
+        song = _places(log, place)
+        rows = np.flatnonzero((log.event == EVENTS.index("playlist")) & (song >= 0))
+        rows = rows[np.argsort(log.timestamp[rows], kind="stable")]
+        return playlists(log.user[rows], song[rows])
+    owners, names = named
+    song = np.array([place.get(name, -1) for name in names], np.int64)
+    _, owner = np.unique(owners, return_inverse=True)
+    return playlists(owner[song >= 0], song[song >= 0])
+
+
+def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
+    """Return playlist and song of each playlist event, None without such a column."""
+    columns, failure = (PLAYLIST_ID, "song_id", "event"), "cannot be read"
+    if PLAYLIST_ID not in column_names(path, failure):
+        return None
+    table = read_table(path, failure, needed=columns, texts=True)
+    is_playlist = pc.equal(table.column("event"), "playlist")
+    kept = table.filter(pc.and_(is_playlist, pc.is_valid(table.column(PLAYLIST_ID))))
+    owners = np.asarray(kept.column(PLAYLIST_ID).to_pylist(), object).astype(str)
+    return owners, kept.column("song_id").to_pylist()
+
+
+def _places(log: Interactions, place: dict[str, int]) -> Any:
+    """Return the place of each row's song, -1 where it is not known: shape (P,), int64."""
+    of_song = np.array([place.get(name, -1) for name in log.song_ids], np.int64)
+    return of_song[log.song]

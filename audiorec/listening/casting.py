@@ -25,17 +25,9 @@ _NANOSECONDS = 1e9
 
 
 def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
-    """Return a column as float64, NaN where it is null, and which rows are not numbers.
+    """Return a column of numbers, or of texts of numbers, and which rows are neither: (P,) each.
 
-    Parameters
-    ----------
-    column : pyarrow.Array, length E
-        Numbers, or texts of numbers.
-
-    Returns
-    -------
-    numbers : ndarray, shape (P,), float64
-    bad : ndarray, shape (P,), bool
+    The numbers are NaN where the column is null.
     """
     column = plain(column)
     if pa.types.is_boolean(column.type):
@@ -45,19 +37,10 @@ def to_floats(column: Any) -> tuple[Float64Array, BoolArray]:
 
 
 def to_times(column: Any) -> tuple[Float64Array, Codes]:
-    """Return a column of times as numbers, and the unit that each is in.
+    """Return a column of times (stamps, dates, texts or numbers), and the unit that each is in.
 
-    Parameters
-    ----------
-    column : pyarrow.Array, length E
-        Time stamps, dates, texts or numbers.
-
-    Returns
-    -------
-    numbers : ndarray, shape (P,), float64
-        For a date, seconds since 1970; else the number as it stands.
-    units : ndarray, shape (P,), int8
-        Places in `UNIT_NAMES`, `UNREADABLE` or `OUT_OF_RANGE`.
+    A date becomes seconds since 1970; a number stays as it stands. Units are places in
+    `UNIT_NAMES`, `UNREADABLE` or `OUT_OF_RANGE`.
     """
     column = plain(column)
     kind = column.type

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiorec.listening.events import EVENTS, Interactions, is_listening
 from audiorec.listening.interactions import unmatched
-from audiorec.listening.preferences import duplicates, judge, to_preferences
+from audiorec.listening.preferences import duplicates, judge_pairs, to_preferences
 from audiorec.listening.rule import Rule
 
 SHOWN_UNMATCHED = 10
@@ -17,26 +17,14 @@ SHOWN_UNMATCHED = 10
 
 @dataclass(frozen=True, slots=True)
 class RuleCounts:
-    """What a rule makes of a log.
+    """What a rule makes of a log."""
 
-    Attributes
-    ----------
-    pairs : int
-        User-song pairs in the rule's time.
-    liked, disliked, neither : int
-        Verdicts; they sum to `pairs`.
-    conflicts : int
-        Pairs whose events said both; they have a verdict too.
-    users, songs : int
-        That remain after minimum counts.
-    """
-
-    pairs: int
-    liked: int
+    pairs: int  # user-song pairs in the rule's time
+    liked: int  # verdicts; they sum to `pairs`
     disliked: int
     neither: int
-    conflicts: int
-    users: int
+    conflicts: int  # pairs whose events said both; they have a verdict too
+    users: int  # that remain after minimum counts
     songs: int
 
 
@@ -85,7 +73,7 @@ def count_verdicts(
 ) -> RuleCounts:
     """Count what a rule makes of a log."""
     rule = rule or Rule()
-    judged = judge(interactions, rule, song_ids=song_ids)
+    judged = judge_pairs(interactions, rule, song_ids=song_ids)
     kept = to_preferences(interactions, rule, song_ids=song_ids)
     return RuleCounts(
         pairs=len(judged.sign),

@@ -1,14 +1,18 @@
-"""What a listening log is once it has been read: one row an event, ids as numbers."""
+"""What a listening log is once it has been read: one row an event, ids as numbers.
 
-from dataclasses import dataclass
+Rows that could not be used are counted by what is wrong with them, the first ones named.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audiorec.errors import ShapeError
-from audiorec.listening.rejected_rows import Problem
+from audiorec.errors import InputError, ShapeError
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array
 
 EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist")
@@ -16,6 +20,135 @@ LISTENING = ("play", "finish", "skip")  # events in which the song was heard
 COLUMNS = ("user_id", "song_id", "timestamp", "event")
 OPTIONAL_COLUMNS = ("played_ratio", "weight")
 MICROSECONDS = 1e6
+NAMED_ROWS = 10  # row numbers kept for each kind
+LONGEST_EXAMPLE = 40  # characters
+
+
+class ProblemKind(StrEnum):
+    """Why a row of an interactions file cannot be used."""
+
+    COLUMNS = "another number of columns than the header"
+    USER = "no user_id"
+    SONG = "no song_id"
+    EVENT = "unknown event"
+    TIMESTAMP = "timestamp missing or unreadable"
+    RANGE = "timestamp not between 1973 and 2100 in any unit"
+    UNIT = "timestamp in another unit than most rows"
+    RATIO = "played_ratio not a number from 0 to 1"
+    WEIGHT = "weight not a number from 0.000001 to 1000000"
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """One kind of mistake in a file.
+
+    Attributes
+    ----------
+    kind : str
+        A value of `ProblemKind`.
+    count : int
+        Rows that have it.
+    rows : tuple of int
+        The first rows that have it, counted from 1 without a header.
+    example : str
+        The value in the first of these rows.
+    """
+
+    kind: str
+    count: int
+    rows: tuple[int, ...]
+    example: str
+
+    def __str__(self) -> str:
+        """Return kind, count, the first rows and the example in one line."""
+        rows = ", ".join(map(str, self.rows)) + (", …" if self.count > len(self.rows) else "")
+        noun = "row" if self.count == 1 else "rows"
+        example = f", for example {self.example!r}" if self.example else ""
+        return f"{self.kind}: {self.count} {noun} ({rows}){example}"
+
+
+class RowsError(InputError):
+    """Rows of a file cannot be used.
+
+    Attributes
+    ----------
+    path : str
+    bad_rows, rows : int
+        Rows with a problem, and all rows.
+    problems : tuple of RowProblem
+    """
+
+    def __init__(
+        self, path: str, bad_rows: int, rows: int, problems: tuple[RowProblem, ...]
+    ) -> None:
+        super().__init__(path, bad_rows, rows, problems)
+        self.path = path
+        self.bad_rows = bad_rows
+        self.rows = rows
+        self.problems = problems
+
+    def __str__(self) -> str:
+        """Return which file, how many rows and what is wrong, in one line."""
+        found = "; ".join(map(str, self.problems))
+        return (
+            f"{self.path}: {self.bad_rows} of {self.rows} rows cannot be used: {found}. "
+            "Correct them, or leave them out (--skip-bad-rows)"
+        )
+
+
+class ProblemLog:
+    """Collects problems block by block.
+
+    Attributes
+    ----------
+    bad_rows : int
+        Rows with at least one problem.
+    skipped : list of int
+        Rows, ascending, that the reader of the format passed over. Later ones are numbered as
+        if they were not there, until `problems` puts that right.
+    """
+
+    def __init__(self) -> None:
+        self.bad_rows = 0
+        self.skipped: list[int] = []
+        self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
+
+    def add(self, kind: ProblemKind, rows: Sequence[int] | npt.NDArray[Any], example: Any) -> None:
+        """Note that `rows` (from 1, ascending) have a problem; the example is of the first."""
+        if len(rows) == 0:
+            return
+        count, first, shown = self._found.get(kind, (0, [], _shown(example)))
+        missing = NAMED_ROWS - len(first)
+        self._found[kind] = (count + len(rows), [*first, *map(int, rows[:missing])], shown)
+
+    def skip(self, row: int, text: str) -> None:
+        """Note a row that has another number of columns than the header."""
+        self.add(ProblemKind.COLUMNS, [row], text)
+        self.bad_rows += 1
+        self.skipped.append(row)
+
+    def problems(self) -> tuple[RowProblem, ...]:
+        """Return all problems in the order of `ProblemKind`."""
+        ordered = sorted(self._found.items(), key=lambda item: list(ProblemKind).index(item[0]))
+        return tuple(
+            RowProblem(
+                str(kind),
+                count,
+                tuple(rows if kind == ProblemKind.COLUMNS else self._shifted(rows)),
+                example,
+            )
+            for kind, (count, rows, example) in ordered
+        )
+
+    def _shifted(self, rows: Sequence[int]) -> list[int]:
+        # The i-th skipped row moves all rows from skipped[i] - i on by one.
+        before = np.asarray(self.skipped, np.int64) - np.arange(len(self.skipped))
+        return [row + int(np.searchsorted(before, row, side="right")) for row in rows]
+
+
+def _shown(example: Any) -> str:
+    text = "" if example is None else str(example)
+    return text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - 1] + "…"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +171,7 @@ class Interactions:
         How often the row counts, above 0; 1 where the file says nothing.
     rows_read : int
         Rows of the file, those that were left out included.
-    problems : tuple of Problem
+    problems : tuple of RowProblem
         Why rows were left out; empty unless the reader was told to leave bad rows out.
     simulated : bool
         Made by `simulate`, not by people.
@@ -53,7 +186,7 @@ class Interactions:
     played_ratio: FloatArray
     weight: FloatArray
     rows_read: int = 0
-    problems: tuple[Problem, ...] = ()
+    problems: tuple[RowProblem, ...] = ()
     simulated: bool = False
 
     def __post_init__(self) -> None:
@@ -77,19 +210,8 @@ class Interactions:
 
     def take(self, rows: npt.NDArray[Any]) -> "Interactions":
         """Return the events at `rows` (numbers or a mask); the tables of ids stay whole."""
-        return Interactions(
-            user_ids=self.user_ids,
-            song_ids=self.song_ids,
-            user=self.user[rows],
-            song=self.song[rows],
-            timestamp=self.timestamp[rows],
-            event=self.event[rows],
-            played_ratio=self.played_ratio[rows],
-            weight=self.weight[rows],
-            rows_read=self.rows_read,
-            problems=self.problems,
-            simulated=self.simulated,
-        )
+        columns = ("user", "song", "timestamp", "event", "played_ratio", "weight")
+        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def to_table(self) -> Any:
         """Return the six columns as they stand in a file: a `pyarrow.Table`."""

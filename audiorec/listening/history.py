@@ -21,34 +21,20 @@ DAY_S = 86_400.0
 
 @dataclass(frozen=True, slots=True)
 class Likes:
-    """The liked songs of U users, each user's in the order of time.
+    """The liked songs of U users, each user's in the order of time."""
 
-    Attributes
-    ----------
-    starts : ndarray, shape (U + 1,), int64
-        Where each user's sequence starts.
-    song : ndarray, shape (P,), int64
-    weight : ndarray, shape (P,), float64
-        ``log2(1 + weight of the pair)``: a song that counts three times counts double.
-    time : ndarray, shape (P,), float64
-        Seconds since 1970; NaN for all songs of a user without an order.
-    """
-
-    starts: Int64Array
-    song: Int64Array
+    starts: Int64Array  # (U + 1,): where each user's sequence starts
+    song: Int64Array  # (P,)
+    # (P,): ``log2(1 + weight of the pair)``: a song that counts three times counts double
     weight: Float64Array
-    time: Float64Array
+    time: Float64Array  # (P,): seconds since 1970; NaN for all songs of a user without an order
 
     @classmethod
     def from_pairs(cls, liked: Pairs, n_users: int) -> "Likes":
         """Sort pairs into sequences.
 
-        Parameters
-        ----------
-        liked : Pairs
-            A user whose pairs do not all have a time has no order: of each of the user's
-            likes the history is then all others.
-        n_users : int
+        A user whose pairs do not all have a time has no order: of each of the user's likes the
+        history is then all others.
         """
         unordered = np.zeros(n_users, np.bool_)
         unordered[liked.user[np.isnan(liked.time)]] = True
@@ -74,19 +60,11 @@ class Likes:
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Stretches of the sequences in `Likes`, one a row.
+    """Stretches of the sequences in `Likes`, one a row."""
 
-    Attributes
-    ----------
-    first, stop : ndarray, shape (n,), int64
-        Places in the sequences, `stop` not included.
-    without : ndarray, shape (n,), int64
-        A place that is left out, -1 for none.
-    """
-
-    first: Int64Array
-    stop: Int64Array
-    without: Int64Array
+    first: Int64Array  # (n,): places in the sequences, `stop` not included
+    stop: Int64Array  # (n,)
+    without: Int64Array  # (n,): a place that is left out, -1 for none
 
     def __len__(self) -> int:
         return len(self.first)
@@ -98,19 +76,11 @@ class Spans:
 
 @dataclass(frozen=True, slots=True)
 class Histories:
-    """Songs with weights, one list a row.
+    """Songs with weights, one list a row."""
 
-    Attributes
-    ----------
-    starts : ndarray, shape (n + 1,), int64
-    song : ndarray, shape (P,), int64
-    weight : ndarray, shape (P,), float64
-        Above 0, not normalised.
-    """
-
-    starts: Int64Array
-    song: Int64Array
-    weight: Float64Array
+    starts: Int64Array  # (n + 1,)
+    song: Int64Array  # (P,)
+    weight: Float64Array  # (P,): above 0, not normalised
 
     def __len__(self) -> int:
         return len(self.starts) - 1
@@ -127,13 +97,7 @@ class Histories:
 
 
 def before(likes: Likes, *, max_history: int) -> Spans:
-    """Return what lies before each like: E spans.
-
-    Parameters
-    ----------
-    likes : Likes
-    max_history : int
-        The newest so many songs of an ordered history.
+    """Return what lies before each like: E spans, of the newest `max_history` songs where ordered.
 
     Examples
     --------
@@ -169,21 +133,10 @@ def whole(likes: Likes, *, max_history: int) -> Spans:
 
 
 def histories(likes: Likes, spans: Spans, *, half_life_days: float | None) -> Histories:
-    """Collect the songs of spans, older ones with less weight.
+    """Collect the songs of spans, weighing ``log2(1 + w) * 2 ** (-age / half_life)``.
 
-    Parameters
-    ----------
-    likes : Likes
-    spans : Spans
-    half_life_days : float or None
-        In this time a song's weight falls to half of that of the newest song of the same
-        history; None: time does not count.
-
-    Returns
-    -------
-    histories : Histories
-        Weights are ``log2(1 + w) * 2 ** (-age / half_life)``; songs without a time have
-        age 0.
+    The age is that behind the newest song of the same history; 0 for songs without a time, and
+    for all where the half-life is None.
     """
     if half_life_days is not None and not half_life_days > 0:
         raise InputError(f"the half-life must be above 0 days, got {half_life_days:g}")
@@ -201,28 +154,17 @@ def histories(likes: Likes, spans: Spans, *, half_life_days: float | None) -> Hi
 
 
 def mean_inputs(rows: Histories, inputs: FloatArray) -> FloatArray:
-    """Return the weighted mean of the songs of each list.
+    """Return the weighted means of the rows of `inputs` (S, V) in each list: (n, V) float32.
 
-    Parameters
-    ----------
-    rows : Histories
-    inputs : ndarray, shape (S, V), float32
-
-    Returns
-    -------
-    means : ndarray, shape (n, V), float32
-        0 for an empty list. Sums run in float64.
+    0 for an empty list. Sums run in float64.
     """
     return _weighted_sums(rows, _shares(rows), _rows_of(inputs, rows.song)).astype(np.float32)
 
 
 def mean_and_spread(rows: Histories, inputs: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return the weighted mean and standard deviation of the songs of each list.
+    """Return weighted means and standard deviations of the songs of each list: (n, V) float32.
 
-    Returns
-    -------
-    means, spreads : ndarray, shape (n, V), float32
-        0 for an empty list; the spread of one song is 0.
+    0 for an empty list; the spread of one song is 0.
     """
     shares, values = _shares(rows), _rows_of(inputs, rows.song)
     means = _weighted_sums(rows, shares, values)

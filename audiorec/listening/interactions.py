@@ -6,20 +6,22 @@ One row is one thing that happened: ``user_id``, ``song_id``, ``timestamp``, ``e
 finish, skip, like, dislike, playlist) and, where known, ``played_ratio`` and ``weight``. A
 file is read in blocks. Every row is checked, and all mistakes come in one error with the
 numbers of the first rows of each kind; rows count from 1, without the header.
-
-`Rule` and `to_preferences` turn the events into liked and disliked songs.
 """
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
 
 from audiorec.errors import InputError
-from audiorec.listening.blocks import Block, interaction_blocks, is_simulated
+from audiorec.files.parquet_files import open_parquet, read_schema
+from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
 from audiorec.listening.casting import (
     DATE,
     OUT_OF_RANGE,
@@ -29,28 +31,144 @@ from audiorec.listening.casting import (
     to_floats,
     to_times,
 )
-from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.preferences import to_preferences
-from audiorec.listening.rejected_rows import Problem, ProblemKind, ProblemLog, RowsError
-from audiorec.listening.rule import Clause, Rule, load_rule
-from audiorec.types import BoolArray
-
-__all__ = [
-    "EVENTS",
-    "Clause",
-    "Interactions",
-    "Problem",
-    "RowsError",
-    "Rule",
-    "load_rule",
-    "read_interactions",
-    "to_preferences",
-    "unmatched",
-]
+from audiorec.listening.events import (
+    COLUMNS,
+    EVENTS,
+    OPTIONAL_COLUMNS,
+    Interactions,
+    ProblemKind,
+    ProblemLog,
+    RowProblem,
+    RowsError,
+)
+from audiorec.types import BoolArray, Int64Array
 
 # Players count the last buffer as played: a ratio up to this much is taken as 1.
 CLAMPED_RATIO = 1.05
 MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
+BLOCK_ROWS = 1 << 18
+BLOCK_BYTES = 16 << 20  # of a CSV
+TEXT_COLUMNS = ("user_id", "song_id", "event")
+CSV_ENDS = (".csv", ".csv.gz")
+PARQUET_ENDS = (".parquet", ".pq")
+FAILURE = "cannot be read"
+METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
+
+
+@dataclass(frozen=True, slots=True)
+class RowBlock:
+    """Rows that follow each other."""
+
+    table: Any  # ``user_id``, ``song_id`` and ``event`` are texts; other columns are of any type
+    first: int  # the number of its first row, from 1
+
+    def __len__(self) -> int:
+        return int(self.table.num_rows)
+
+    @property
+    def numbers(self) -> Int64Array:
+        """Number of each row, from 1: shape (rows,), int64."""
+        return np.arange(self.first, self.first + len(self))
+
+    def column(self, name: str) -> Any:
+        """Return a column as a `pyarrow.Array`; one that is not there holds nulls."""
+        if name not in self.table.schema.names:
+            return pa.nulls(len(self), pa.float64())
+        return self.table.column(name)
+
+
+def interaction_blocks(path: Path, log: ProblemLog) -> Iterator[RowBlock]:
+    """Read a file, whose name tells Parquet from CSV, block by block.
+
+    Rows of a CSV that have too many or too few columns go to the log.
+    """
+    if path.name.lower().endswith(CSV_ENDS):
+        batches = _csv_batches(path, log)
+    elif path.suffix.lower() in PARQUET_ENDS:
+        batches = _parquet_batches(path)
+    else:
+        raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
+    first = 1
+    with input_errors(path, FAILURE):
+        for batch in batches:
+            batch.validate(full=True)
+            yield RowBlock(batch, first)
+            first += batch.num_rows
+
+
+def is_simulated(path: Path) -> bool:
+    """Return whether a file says of itself that it was simulated; only Parquet can."""
+    if path.suffix.lower() not in PARQUET_ENDS:
+        return False
+    with input_errors(path, FAILURE):
+        metadata = read_schema(path).metadata or {}
+    try:
+        content = json.loads(metadata.get(METADATA_KEY, b"{}"))
+    except ValueError:  # another tool's key of the same name
+        return False
+    return isinstance(content, dict) and content.get("simulated") is True
+
+
+def _parquet_batches(path: Path) -> Iterator[Any]:
+    with open_parquet(path, memory_map=True) as file:
+        schema = file.schema_arrow
+        names = _known_columns(schema.names, path)
+        for name in TEXT_COLUMNS:
+            _check_text(schema.field(name), path)
+        for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=names):
+            yield _as_texts(batch)
+
+
+def _csv_batches(path: Path, log: ProblemLog) -> Iterator[Any]:
+    def skip(row: Any) -> str:
+        log.skip(row.number - 1, row.text)  # the header is row 1
+        return "skip"
+
+    check_csv_header(path, FAILURE)
+    texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS), pa.string())
+    # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
+    with unpacked(path) as file:
+        reader = pa_csv.open_csv(
+            pa.PythonFile(Utf8(file), "r"),
+            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
+            parse_options=pa_csv.ParseOptions(invalid_row_handler=skip),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=texts, null_values=[""], strings_can_be_null=True
+            ),
+        )
+        names = _known_columns(reader.schema.names, path)
+        for batch in reader:
+            yield batch.select(names)
+
+
+def _known_columns(names: list[str], path: Path) -> list[str]:
+    for name in COLUMNS:
+        if names.count(name) != 1:
+            raise InputError(
+                f"{path}: column {name!r} is missing or stands twice; it has {named(names)}"
+            )
+    for name in OPTIONAL_COLUMNS:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: column {name!r} stands twice")
+    return [name for name in (*COLUMNS, *OPTIONAL_COLUMNS) if name in names]
+
+
+def _check_text(field: Any, path: Path) -> None:
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+    if not text and not (field.name != "event" and pa.types.is_integer(kind)):
+        wanted = f"one of {', '.join(EVENTS)}" if field.name == "event" else "text or whole numbers"
+        raise InputError(f"{path}: column {field.name!r} holds {kind}, expected {wanted}")
+
+
+def _as_texts(batch: Any) -> Any:
+    """Return the batch with ids and events as plain texts."""
+    for name in TEXT_COLUMNS:
+        place = batch.schema.get_field_index(name)
+        column = batch.column(place)
+        if column.type != pa.string():
+            batch = batch.set_column(place, name, column.cast(pa.string()))
+    return batch
 
 
 def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Interactions:
@@ -84,11 +202,10 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     """
     path = Path(path)
     log = ProblemLog()
-    skipped: list[int] = []
-    parts = [_clean(block, log) for block in interaction_blocks(path, log, skipped)]
-    rows_read = sum(rows for rows, _ in parts) + len(skipped)
+    parts = [_clean(block, log) for block in interaction_blocks(path, log)]
+    rows_read = sum(rows for rows, _ in parts) + len(log.skipped)
     columns = _one_unit(_joined([part for _, part in parts]), log)
-    problems = log.problems(skipped)
+    problems = log.problems()
     if problems and not skip_bad_rows:
         raise RowsError(str(path), log.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
@@ -117,7 +234,7 @@ def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str
     return {interactions.song_ids[i]: int(counts[i]) for i in absent}
 
 
-def _clean(block: Block, log: ProblemLog) -> tuple[int, dict[str, Any]]:
+def _clean(block: RowBlock, log: ProblemLog) -> tuple[int, dict[str, Any]]:
     """Return the block's rows, and the columns of those that can be used."""
     numbers, bad = block.numbers, np.zeros(len(block), np.bool_)
 
@@ -167,14 +284,14 @@ def _event_codes(column: Any) -> tuple[Any, BoolArray]:
     return codes, codes >= 0
 
 
-def _ratios(block: Block) -> tuple[Any, BoolArray]:
+def _ratios(block: RowBlock) -> tuple[Any, BoolArray]:
     ratios, bad = to_floats(block.column("played_ratio"))
     bad |= (ratios < 0) | (ratios > CLAMPED_RATIO)
     # Not as it stands where it is bad: it may be more than float32 holds.
     return np.where(bad, np.nan, np.minimum(ratios, 1.0)).astype(np.float32), bad
 
 
-def _weights(block: Block) -> tuple[Any, BoolArray]:
+def _weights(block: RowBlock) -> tuple[Any, BoolArray]:
     column = block.column("weight")
     weights, bad = to_floats(column)
     given = column.is_valid().to_numpy(zero_copy_only=False)
@@ -224,7 +341,7 @@ def _one_unit(columns: dict[str, Any], log: ProblemLog) -> dict[str, Any]:
 
 
 def _interactions(
-    columns: dict[str, Any], rows_read: int, problems: tuple[Problem, ...], simulated: bool
+    columns: dict[str, Any], rows_read: int, problems: tuple[RowProblem, ...], simulated: bool
 ) -> Interactions:
     for name in ("user", "song"):
         columns[name], columns[f"{name}_ids"] = _used(columns[name], columns[f"{name}_ids"])

@@ -26,31 +26,16 @@ Signs = npt.NDArray[np.int8]
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """Every user-song pair of a log with its verdict, sorted by user and then by song.
+    """Every user-song pair of a log with its verdict, sorted by user and then by song."""
 
-    Attributes
-    ----------
-    user, song : ndarray, shape (P,), int64
-        Numbers of the log's ids.
-    sign : ndarray, shape (P,), int8
-        1 liked, -1 disliked, 0 neither.
-    weight, time : ndarray, shape (P,), float64
-        Sum of the rows that agree with the verdict, and the last of them; for a pair that
-        is neither, 0 and the last row of all.
-    heard, heard_at : ndarray, shape (P,), float64
-        How often the user met the song, and when last.
-    conflict : ndarray, shape (P,), bool
-        Some rows say liked and some say disliked.
-    """
-
-    user: Int64Array
-    song: Int64Array
-    sign: Signs
-    weight: Float64Array
-    time: Float64Array
-    heard: Float64Array
-    heard_at: Float64Array
-    conflict: BoolArray
+    user: Int64Array  # (P,): numbers of the log's ids
+    song: Int64Array  # (P,)
+    sign: Signs  # (P,): 1 liked, -1 disliked, 0 neither
+    weight: Float64Array  # (P,): sum of the rows that agree with the verdict; 0 for neither
+    time: Float64Array  # (P,): of the last of these rows; for neither, of the last row of all
+    heard: Float64Array  # (P,): how often the user met the song
+    heard_at: Float64Array  # (P,): when last
+    conflict: BoolArray  # (P,): some rows say liked and some say disliked
 
 
 def to_preferences(
@@ -85,7 +70,7 @@ def to_preferences(
      ('eva', 'lost/gone.mp3'), ('eva', 'piano/prelude.flac')]
     """
     rule = rule or Rule()
-    judged = _enough(judge(interactions, rule, song_ids=song_ids), rule)
+    judged = _enough(judge_pairs(interactions, rule, song_ids=song_ids), rule)
     users, user = np.unique(judged.user, return_inverse=True)
     songs, song = np.unique(judged.song, return_inverse=True)
 
@@ -107,19 +92,11 @@ def to_preferences(
     )
 
 
-def judge(
+def judge_pairs(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Judged:
-    """Give each user-song pair its verdict, before minimum counts.
-
-    Parameters
-    ----------
-    interactions : Interactions
-    rule : Rule
-    song_ids : collection of str, optional
-        Events of all other songs are passed over.
-    """
-    log = interactions.take(rows_of(interactions, rule, song_ids=song_ids))
+    """Give each user-song pair its verdict, before minimum counts; only `song_ids` count."""
+    log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
     key = log.user.astype(np.int64) * len(log.song_ids) + log.song
     keys, pair = np.unique(key, return_inverse=True)
     n, time = len(keys), log.timestamp
@@ -140,7 +117,7 @@ def judge(
     )
 
 
-def rows_of(
+def rows_that_count(
     interactions: Interactions, rule: Rule, *, song_ids: Collection[str] | None = None
 ) -> Int64Array:
     """Return the rows in the rule's time, of these songs, without duplicates: ascending."""
@@ -175,16 +152,10 @@ def duplicates(interactions: Interactions) -> BoolArray:
 
 
 def row_verdicts(log: Interactions, rule: Rule) -> tuple[Signs, BoolArray, Int64Array]:
-    """Judge each row by its event's clause.
+    """Judge each row by its event's clause: sign, whether it is explicit, and points, (P,) each.
 
-    Returns
-    -------
-    sign : ndarray, shape (P,), int8
-        1 liked, -1 disliked, 0 neither.
-    explicit : ndarray, shape (P,), bool
-    points : ndarray, shape (P,), int64
-        Row weight times clause weight, in millionths: sums of whole numbers do not depend
-        on their order.
+    The sign is 1 for liked, -1 for disliked, 0 for neither. Points are row weight times clause
+    weight, in millionths: sums of whole numbers do not depend on their order.
     """
     sign = np.zeros(len(log), np.int8)
     explicit = np.zeros(len(log), np.bool_)

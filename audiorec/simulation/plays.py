@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.listening.events import EVENTS
-from audiorec.simulation.tastes import People, Songs
+from audiorec.simulation.tastes import People, WorldSongs
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 DAY_S = 86_400.0
@@ -27,24 +27,13 @@ EVENING_H, HOURS_SPREAD = 19.0, 3.5
 
 @dataclass(frozen=True, slots=True)
 class Plays:
-    """E events of a made-up world.
+    """E events of a made-up world."""
 
-    Attributes
-    ----------
-    user, song : ndarray, shape (P,), int64
-    time_s : ndarray, shape (P,), float64
-        Seconds since the first day began.
-    event : ndarray, shape (P,), int8
-        Numbers in `EVENTS`.
-    played_ratio : ndarray, shape (P,), float32
-        NaN for presses, and for some listenings.
-    """
-
-    user: Int64Array
-    song: Int64Array
-    time_s: Float64Array
-    event: npt.NDArray[np.int8]
-    played_ratio: FloatArray
+    user: Int64Array  # (P,)
+    song: Int64Array  # (P,)
+    time_s: Float64Array  # (P,): seconds since the first day began
+    event: npt.NDArray[np.int8]  # (P,): numbers in `EVENTS`
+    played_ratio: FloatArray  # (P,): NaN for presses, and for some listenings
 
     def moved(self, first: int) -> "Plays":
         """Return the events with users counted from `first`."""
@@ -57,23 +46,9 @@ class Plays:
 
 
 def listen(
-    songs: Songs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
+    songs: WorldSongs, people: People, liking: FloatArray, *, days: int, rng: np.random.Generator
 ) -> Plays:
-    """Let users listen for `days` days.
-
-    Parameters
-    ----------
-    songs : Songs
-    people : People
-        U users.
-    liking : ndarray, shape (U, S), float32
-    days : int
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    plays : Plays
-    """
+    """Let U users, who like songs as `liking` (U, S) says, listen for `days` days."""
     user, day, session = _listenings(people, days, rng)
     song = _choose(songs, liking, user, day, rng)
     ratio = _played(songs, people, liking[user, song], user, song, rng)
@@ -101,7 +76,11 @@ def _listenings(
 
 
 def _choose(
-    songs: Songs, liking: FloatArray, user: Int64Array, day: Int64Array, rng: np.random.Generator
+    songs: WorldSongs,
+    liking: FloatArray,
+    user: Int64Array,
+    day: Int64Array,
+    rng: np.random.Generator,
 ) -> Int64Array:
     """Draw a song that is out for each listening, by popularity or also by taste.
 
@@ -127,7 +106,7 @@ def _choose(
 
 
 def _played(
-    songs: Songs,
+    songs: WorldSongs,
     people: People,
     liking: FloatArray,
     user: Int64Array,

@@ -5,7 +5,7 @@ sounds like; the inaudible one is drawn at random and stands for all that cannot
 fame, friends, lyrics, scenes. Taste lives in a mixture of the two that no model sees.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -31,26 +31,14 @@ COUNTRIES = ("A", "B", "C", "D", "E", "F", "G", "H")
 
 
 @dataclass(frozen=True, slots=True)
-class Songs:
-    """S songs of a world.
+class WorldSongs:
+    """S songs of a world."""
 
-    Attributes
-    ----------
-    audible, inaudible : ndarray, shape (S, PLACE), float64
-        Places of length 1.
-    popularity : ndarray, shape (S,), float64
-        Sums to 1.
-    quality : ndarray, shape (S,), float64
-        Standard normal: how much longer anybody listens.
-    release_day : ndarray, shape (S,), int64
-        0 for songs that were there before.
-    """
-
-    audible: Float64Array
-    inaudible: Float64Array
-    popularity: Float64Array
-    quality: Float64Array
-    release_day: Int64Array
+    audible: Float64Array  # (S, PLACE): places of length 1
+    inaudible: Float64Array  # (S, PLACE)
+    popularity: Float64Array  # (S,): sums to 1
+    quality: Float64Array  # (S,): standard normal: how much longer anybody listens
+    release_day: Int64Array  # (S,): 0 for songs that were there before
 
     def __len__(self) -> int:
         return len(self.popularity)
@@ -58,70 +46,41 @@ class Songs:
 
 @dataclass(frozen=True, slots=True)
 class People:
-    """U users of a world.
+    """U users of a world."""
 
-    Attributes
-    ----------
-    sensitive : ndarray, shape (U,), bool
-        Whose taste can be heard in the songs, as far as the signal goes.
-    joined_day : ndarray, shape (U,), int64
-    activity : ndarray, shape (U,), float64
-        Mean sessions a day.
-    patience : ndarray, shape (U,), float64
-        Standard normal: how much longer the user listens to anything.
-    age, country : ndarray, shape (U,), int64
-        Places in `AGE_BANDS` and `COUNTRIES`.
-    group_places : ndarray, shape (ages + countries, PLACE), float64
-        What each age and each country leans to.
-    """
-
-    sensitive: BoolArray
-    joined_day: Int64Array
-    activity: Float64Array
-    patience: Float64Array
-    age: Int64Array
-    country: Int64Array
-    group_places: Float64Array
+    sensitive: BoolArray  # (U,): whose taste can be heard in the songs, as far as the signal goes
+    joined_day: Int64Array  # (U,)
+    activity: Float64Array  # (U,): mean sessions a day
+    patience: Float64Array  # (U,): standard normal: how much longer the user listens to anything
+    age: Int64Array  # (U,): places in `AGE_BANDS` and `COUNTRIES`
+    country: Int64Array  # (U,)
+    group_places: Float64Array  # (ages + countries, PLACE): what each age and each country leans to
 
     def __len__(self) -> int:
         return len(self.sensitive)
 
     def take(self, rows: Int64Array) -> "People":
         """Return some of the users."""
-        return People(
-            self.sensitive[rows],
-            self.joined_day[rows],
-            self.activity[rows],
-            self.patience[rows],
-            self.age[rows],
-            self.country[rows],
-            self.group_places,
-        )
+        names = ("sensitive", "joined_day", "activity", "patience", "age", "country")
+        return replace(self, **{name: getattr(self, name)[rows] for name in names})
 
 
 def make_songs(
     features: npt.NDArray[Any], *, days: int, cold_share: float, rng: np.random.Generator
-) -> Songs:
-    """Give songs their places, popularity, quality and day of release.
+) -> WorldSongs:
+    """Give songs, by finite features (S, D), their places, popularity, quality and release.
 
-    Parameters
-    ----------
-    features : ndarray, shape (S, D)
-        Finite.
-    days : int
-    cold_share : float
-        The part of the songs that comes late; at least one song is there from the start.
-    rng : numpy.random.Generator
+    `cold_share` of them come late; at least one song is there from the start.
     """
     n = len(features)
     audible = audible_places(features, rng)
-    inaudible = unit(rng.standard_normal((n, PLACE)))
+    inaudible = unit_rows(rng.standard_normal((n, PLACE)))
     popularity = (rng.permutation(n) + 1.0) ** -ZIPF
     release = np.zeros(n, np.int64)
     late = rng.permutation(n)[: min(round(cold_share * n), n - 1)]
     release[late] = np.ceil(days * rng.uniform(LATE_FROM, LATE_UNTIL, len(late)))
     quality = rng.standard_normal(n)
-    return Songs(audible, inaudible, popularity / popularity.sum(), quality, release)
+    return WorldSongs(audible, inaudible, popularity / popularity.sum(), quality, release)
 
 
 def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Float64Array:
@@ -135,13 +94,13 @@ def audible_places(features: npt.NDArray[Any], rng: np.random.Generator) -> Floa
     _, spread, axes = np.linalg.svd(z, full_matrices=False)
     kept = min(COMPONENTS, int((spread > 1e-9 * max(1.0, spread[0])).sum()))
     if kept == 0:  # all songs sound the same
-        return unit(np.ones((len(z), PLACE)))
+        return unit_rows(np.ones((len(z), PLACE)))
     parts = z @ axes[:kept].T
     parts *= np.sqrt(len(z)) / np.linalg.norm(parts)  # mean square length 1
     first = rng.standard_normal((kept, HIDDEN)) * GAIN
     hidden = np.tanh(parts @ first + rng.standard_normal(HIDDEN) * GAIN / 2)
     places = _standardised(hidden) @ rng.standard_normal((HIDDEN, PLACE))
-    return unit(_standardised(places))
+    return unit_rows(_standardised(places))
 
 
 def make_people(
@@ -168,28 +127,18 @@ def make_people(
         patience=rng.standard_normal(n),
         age=rng.integers(0, len(AGE_BANDS), n),
         country=rng.integers(0, len(COUNTRIES), n),
-        group_places=unit(rng.standard_normal((groups, PLACE))),
+        group_places=unit_rows(rng.standard_normal((groups, PLACE))),
     )
 
 
 def affinities(
-    songs: Songs, people: People, *, signal: float, rng: np.random.Generator
+    songs: WorldSongs, people: People, *, signal: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Return how much each user likes each song: mean 0 and spread 1 over a user's songs.
+    """Return how much each user likes each song, (U, S): mean 0 and spread 1 over a user's songs.
 
-    Parameters
-    ----------
-    songs : Songs
-    people : People
-    signal : float
-        The part of the squared length of a sensitive user's song places that is audible.
-    rng : numpy.random.Generator
-
-    Returns
-    -------
-    liking : ndarray, shape (U, S), float32
+    `signal` is the part of the squared length of a sensitive user's song places that is audible.
     """
-    heard = unit(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
+    heard = unit_rows(np.sqrt(signal) * songs.audible + np.sqrt(1.0 - signal) * songs.inaudible)
     liking = np.empty((len(people), len(songs)), np.float32)
     for places, rows in (
         (heard, np.flatnonzero(people.sensitive)),
@@ -199,7 +148,7 @@ def affinities(
     return liking
 
 
-def unit(vectors: Float64Array) -> Float64Array:
+def unit_rows(vectors: Float64Array) -> Float64Array:
     """Bring rows to length 1; a row of zeros stays."""
     length = np.linalg.norm(vectors, axis=-1, keepdims=True)
     return np.asarray(vectors / np.where(length > 0, length, 1.0), np.float64)
@@ -213,8 +162,8 @@ def _liking(
     lean = people.group_places[people.age]
     lean = lean + people.group_places[len(AGE_BANDS) + people.country]
     drawn = _gumbel_choice(GROUP_PULL * lean @ places.T + np.log(popularity) / 2, MODES, rng)
-    noise = unit(rng.standard_normal((n, drawn.shape[1], PLACE)))
-    centres = unit(places[drawn] + MODE_NOISE * noise)
+    noise = unit_rows(rng.standard_normal((n, drawn.shape[1], PLACE)))
+    centres = unit_rows(places[drawn] + MODE_NOISE * noise)
     weights = rng.dirichlet(np.ones(drawn.shape[1]), n)
     peaks = np.zeros((n, len(places)))
     for mode in range(drawn.shape[1]):

@@ -66,7 +66,8 @@ def correlation(
     """
     from audiorec.analysis.job import CorrelationSpec, correlate
     from audiorec.analysis.report import check_picture
-    from audiorec.listening.interactions import Rule, load_rule, read_interactions
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.rule import Rule, load_rule
     from audiorec_cli.shared.lines import progress_lines
 
     _check_targets(output, plot)
@@ -110,7 +111,7 @@ def _songs(
     vectors: Path | None, embeddings: Path | None, by: By
 ) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
     """Return song ids, their vectors of length 1, and where they come from."""
-    from audiorec.recall.cold_start.song_units import embedding_units, vector_units
+    from audiorec.analysis.pairs import embedding_units
 
     if embeddings is not None:
         from audiorec.store.embeddings import EmbeddingTable
@@ -118,7 +119,11 @@ def _songs(
         table = EmbeddingTable.open(embeddings, kind="songs")
         return table.ids, embedding_units(table), {"embeddings": str(embeddings)}
     store = open_vectors(vectors)
-    return store.ids, vector_units(store, by=by), {"vectors": str(store.path), "by": by}
+    return (
+        store.ids,
+        store.space(by, use_index=False).matrix,
+        {"vectors": str(store.path), "by": by},
+    )
 
 
 def _deliver(

@@ -10,8 +10,8 @@ from audiorec_cli.shared.lines import progress_lines
 from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
-    from audiorec.recall.cold_start.inputs import Files, Inputs
-    from audiorec.recall.cold_start.plan import Plan
+    from audiorec.recall.cold_start.plan import ColdStartPlan
+    from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -90,9 +90,9 @@ def audience(
 
     It can be stopped or killed at any time: the same command goes on where it was.
     """
-    from audiorec.recall.cold_start.plan import Plan
+    from audiorec.recall.cold_start.plan import ColdStartPlan
 
-    plan = Plan(
+    plan = ColdStartPlan(
         lists="audience",
         k=k,
         minimum=minimum,
@@ -135,9 +135,9 @@ def song_lists(
 
     It can be stopped or killed at any time: the same command goes on where it was.
     """
-    from audiorec.recall.cold_start.plan import Plan
+    from audiorec.recall.cold_start.plan import ColdStartPlan
 
-    plan = Plan(
+    plan = ColdStartPlan(
         lists="songs",
         k=k,
         minimum=minimum,
@@ -163,11 +163,11 @@ def _files(
     half_life: float,
     features: bool,
     heard: bool,
-) -> "Files":
+) -> "ColdStartFiles":
     from audiorec.listening.rule import load_rule
-    from audiorec.recall.cold_start.inputs import Files
+    from audiorec.recall.cold_start.sides import ColdStartFiles
 
-    return Files(
+    return ColdStartFiles(
         songs=songs,
         users=users,
         vectors=vectors,
@@ -181,12 +181,14 @@ def _files(
     )
 
 
-def _run(plan: "Plan", files: "Files", output: Path, quiet: bool, json: bool) -> None:
-    from audiorec.recall.cold_start.inputs import gather
-    from audiorec.recall.cold_start.job import Job
+def _run(
+    plan: "ColdStartPlan", files: "ColdStartFiles", output: Path, quiet: bool, json: bool
+) -> None:
+    from audiorec.recall.cold_start.job import ColdStart
+    from audiorec.recall.cold_start.sides import open_inputs
 
-    inputs = gather(files)
-    job = Job(
+    inputs = open_inputs(files)
+    job = ColdStart(
         inputs.songs,
         inputs.users,
         plan,
@@ -208,7 +210,9 @@ def _run(plan: "Plan", files: "Files", output: Path, quiet: bool, json: bool) ->
     _remarks(document)
 
 
-def _document(plan: "Plan", files: "Files", inputs: "Inputs", output: Path) -> dict[str, Any]:
+def _document(
+    plan: "ColdStartPlan", files: "ColdStartFiles", inputs: "ColdStartInputs", output: Path
+) -> dict[str, Any]:
     from audiorec.recall.cold_start.tables import count_lists
 
     rows, filled, full = count_lists(output, plan.k)

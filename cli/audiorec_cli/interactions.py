@@ -8,7 +8,8 @@ import typer
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 
 if TYPE_CHECKING:
-    from audiorec.listening.interactions import Interactions, Rule
+    from audiorec.listening.events import Interactions
+    from audiorec.listening.rule import Rule
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -42,7 +43,8 @@ def check(
     the file can be used.
     """
     from audiorec.errors import InputError
-    from audiorec.listening.interactions import Rule, load_rule, read_interactions
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.rule import Rule, load_rule
     from audiorec.search.library import Library
 
     loaded = load_rule(rule) if rule else Rule()

@@ -24,10 +24,10 @@ from audiorec_cli.shared.stopping import graceful_stop
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
-    from audiorec.recall.audio.inputs import Songs
+    from audiorec.recall.audio.data import TrainingSongs
+    from audiorec.recall.audio.embed import EmbeddingReport
     from audiorec.recall.audio.model import MetricModel
-    from audiorec.recall.audio.options import TrainingOptions
-    from audiorec.recall.audio.song_rows import EmbeddingReport
+    from audiorec.recall.audio.recipe import TrainingOptions
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -108,11 +108,10 @@ def train(
     """
     _needs_torch()
     from audiorec.learning.negatives import NegativeRule
-    from audiorec.listening.interactions import Rule, load_rule
+    from audiorec.listening.rule import Rule, load_rule
     from audiorec.recall.audio.held_out import Split
     from audiorec.recall.audio.job import train_metric
-    from audiorec.recall.audio.options import TrainingOptions
-    from audiorec.recall.audio.recipe import MetricRecipe
+    from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
 
     learnt = users == LEARN and pairs_from == "likes"
     options = TrainingOptions(
@@ -233,7 +232,7 @@ def _songs(
     end_to_end: bool,
     backbone: Literal["msd", "mtt"],
     jobs: int,
-) -> "Songs":
+) -> "TrainingSongs":
     """Open what the training listens to."""
     from audiorec.recall.audio.inputs import FeatureSongs, LogMelSongs
     from audiorec.search.library import Library

@@ -53,7 +53,7 @@ def evaluate(
 
     The users' embeddings must come from a log without those songs: audiorec metric holdout.
     """
-    from audiorec.listening.interactions import load_rule
+    from audiorec.listening.rule import load_rule
     from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
     from audiorec.recall.audio.model import MetricModel
 
@@ -96,8 +96,7 @@ def holdout(
 
     Give the shares and the seed that metric train will be given.
     """
-    from audiorec.recall.audio.held_out import Split
-    from audiorec.recall.audio.held_out_files import write_known
+    from audiorec.recall.audio.held_out import Split, write_known
 
     split = Split(valid=valid_share, test=test_share, new_songs=new_song_share, seed=split_seed)
     report = write_known(features, interactions, out=output, split=split, store=vectors)

@@ -37,8 +37,7 @@ def simulate(
 
     The data is made up and says so in every file. truth.parquet holds what was planted.
     """
-    from audiorec.simulation.files import simulate_world
-    from audiorec.simulation.world import NOTE, WorldSpec
+    from audiorec.simulation.world import NOTE, WorldSpec, simulate_world
     from audiorec_cli.shared.lines import progress_lines
 
     spec = WorldSpec(

@@ -71,7 +71,7 @@ def train(
     It can be stopped or killed at any time: the same command goes on where it was.
     """
     from audiorec.listening.interactions import read_interactions
-    from audiorec.recall.sequence.youtube_dnn.job import train as train_model
+    from audiorec.recall.sequence.youtube_dnn.job import train_user_model as train_model
     from audiorec.recall.sequence.youtube_dnn.job import training_data
     from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
     from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
@@ -130,8 +130,7 @@ def embed(
     profile_only says so. Without --vectors or --songs, the songs of the training are known.
     """
     from audiorec.listening.interactions import read_interactions
-    from audiorec.recall.sequence.youtube_dnn.job import embed as embed_users
-    from audiorec.recall.sequence.youtube_dnn.job import write_users
+    from audiorec.recall.sequence.youtube_dnn.job import embed_users, write_users
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
     from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
 

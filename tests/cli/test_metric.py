@@ -213,7 +213,7 @@ def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
     from audiorec.recall.audio import trainer as training
 
     whole, _, _ = train(name="whole")
-    step, steps = training._Trainer._step, []
+    step, steps = training._TowerLearner.step, []
 
     def interrupted(self, batch):
         steps.append(batch.key)
@@ -226,7 +226,7 @@ def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
         *("-u", home / "users.parquet", "-o", home / "cut", *QUICK, *HELD),
     )
     with monkeypatch.context() as patch:
-        patch.setattr(training._Trainer, "_step", interrupted)
+        patch.setattr(training._TowerLearner, "step", interrupted)
         code, _, err = audiorec(*arguments)
     assert code == 130
     assert "the same command goes on" in err

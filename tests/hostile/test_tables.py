@@ -28,10 +28,12 @@ from audiorec.extraction.naming import parse_naming
 from audiorec.files.parquet_files import seal
 from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels
+from audiorec.listening.baskets import _named_playlists
 from audiorec.listening.check import count_verdicts, describe
-from audiorec.listening.interactions import RowsError, load_rule, read_interactions
-from audiorec.recall.audio.basket_pairs import _named_playlists
-from audiorec.recall.cold_start.inputs import _artists
+from audiorec.listening.events import RowsError
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.rule import load_rule
+from audiorec.recall.cold_start.sides import _artists
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
 from audiorec.search.library import Library
 from audiorec.store.aliases import read_aliases

@@ -13,13 +13,15 @@ from safetensors.torch import load_file, save_file
 from audiorec.errors import StoreError
 from audiorec.learning.checkpoint import (
     METADATA_KEY,
-    Progress,
+    TrainingState,
     load_checkpoint,
     restoring,
     save_checkpoint,
 )
 
-AT = Progress(fingerprint="f", epoch=3, batch=7, loss_sum=0.5, best_epoch=2, history=[{"epoch": 0}])
+AT = TrainingState(
+    fingerprint="f", epoch=3, batch=7, loss_sum=0.5, best_epoch=2, history=[{"epoch": 0}]
+)
 TENSORS = {"model.w": torch.arange(6.0).reshape(2, 3), "optimiser.0.step": torch.tensor(4.0)}
 
 

@@ -2,11 +2,12 @@
 
 import math
 
+import numpy as np
 import pytest
 
 torch = pytest.importorskip("torch")
 
-from audiorec.learning.losses import hinge_loss, softmax_loss
+from audiorec.learning.losses import hinge_loss, sampled_softmax_loss, softmax_loss
 
 LIKED = torch.tensor([0.5, -0.2])
 OTHERS = torch.tensor([[0.4, 0.9, -0.7], [-0.1, 0.3, -0.9]])
@@ -56,3 +57,48 @@ def test_an_anchor_without_others_gives_zero_and_a_finite_gradient():
     assert loss.item() == 0
     assert torch.isfinite(liked.grad).all()
     assert hinge_loss(LIKED, OTHERS, none, margin=0.2).item() == 0
+
+
+def loss(positive, negative, log_expected, hits):
+    return sampled_softmax_loss(
+        torch.tensor(positive, dtype=torch.float64),
+        torch.tensor(negative, dtype=torch.float64),
+        log_expected=torch.tensor(log_expected, dtype=torch.float64),
+        hits=torch.tensor(hits),
+    ).numpy()
+
+
+def test_loss_worked_by_hand():
+    # e^p = 4. Negatives e^s = 6 and 5, expected 3 and 0.5 times: 6 / 3 + 5 / 0.5 = 12.
+    found = loss([np.log(4.0)], [[np.log(6.0), np.log(5.0)]], np.log([3.0, 0.5]), [[False, False]])
+    np.testing.assert_allclose(found, [np.log(16.0 / 4.0)])
+
+
+def test_the_positive_is_not_corrected_and_hits_are_masked():
+    # Row 0: the second draw is its own positive: 4 + 6 / 3 = 6. Row 1: both are masked.
+    negative = np.log([[6.0, 4.0], [9.0, 9.0]])
+    found = loss(np.log([4.0, 9.0]), negative, np.log([3.0, 0.5]), [[False, True], [True, True]])
+    np.testing.assert_allclose(found, [np.log(6.0 / 4.0), 0.0], atol=1e-12)
+
+
+def test_a_masked_hit_has_no_gradient():
+    negative = torch.tensor([[0.3, 1.2, -0.7]], requires_grad=True)
+    hits = torch.tensor([[False, True, False]])
+    sampled_softmax_loss(
+        torch.tensor([0.5]), negative, log_expected=torch.zeros(3), hits=hits
+    ).sum().backward()
+    assert negative.grad[0, 1] == 0
+    assert (negative.grad[0, [0, 2]] > 0).all()
+
+
+def test_with_all_songs_it_is_the_full_softmax():
+    logits = torch.tensor([[0.2, -1.0, 2.5, 0.1]], dtype=torch.float64)
+    target = torch.tensor([2])
+    found = sampled_softmax_loss(
+        logits[:, 2],
+        logits,
+        log_expected=torch.zeros(4, dtype=torch.float64),
+        hits=torch.arange(4)[None] == target[:, None],
+    )
+    expected = torch.nn.functional.cross_entropy(logits, target)
+    np.testing.assert_allclose(found.item(), expected.item())

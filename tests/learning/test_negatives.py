@@ -5,7 +5,7 @@ import pytest
 from little_worlds import pairs
 
 from audiorec.errors import InputError
-from audiorec.learning.negatives import NegativeRule, NegativeSampler, semi_hard
+from audiorec.learning.negatives import NegativeRule, NegativeSampler, SharedSampler, semi_hard
 
 LIKES = np.array([8, 0, 3, 0, 24, 1])
 NOBODY = pairs([], [])
@@ -99,3 +99,45 @@ def test_refuses_rules_out_of_range(wrong, message):
 def test_refuses_an_empty_pool():
     with pytest.raises(InputError, match="no song to draw"):
         sampler(NegativeRule(), pool=[])
+
+
+def test_draws_follow_the_probabilities_by_hand():
+    sampler = SharedSampler([0, 16, 0, 1, 81], power=0.75)
+    np.testing.assert_allclose(sampler.probability, np.array([0, 8, 0, 1, 27]) / 36)
+    draw = sampler.draw(np.random.default_rng(3), 36_000)
+    counts = np.bincount(draw, minlength=5)
+    assert counts[[0, 2]].tolist() == [0, 0]
+    np.testing.assert_allclose(counts[[1, 3, 4]], [8_000, 1_000, 27_000], rtol=0.1)
+    expected = sampler.log_expected(np.array([3, 4]), 10)
+    np.testing.assert_allclose(expected, np.log([10 / 36, 270 / 36]), rtol=1e-6)
+
+
+def test_corrected_sums_estimate_the_full_sum_and_uncorrected_ones_do_not():
+    rng = np.random.default_rng(8)
+    logits = rng.normal(size=50)
+    sampler = SharedSampler(rng.integers(1, 1_000, 50), power=0.75)
+    target, n = 7, 20
+    full = np.exp(logits).sum() - np.exp(logits[target])
+    estimates, naive = [], []
+    for _ in range(4_000):
+        songs = sampler.draw(rng, n)
+        terms = np.exp(logits[songs]) * (songs != target)
+        estimates.append((terms / np.exp(sampler.log_expected(songs, n))).sum())
+        naive.append(terms.sum() * 50 / n)
+    assert np.mean(estimates) == pytest.approx(full, rel=0.03)
+    assert abs(np.mean(naive) - full) > 0.03 * full
+
+
+def test_the_sampler_reaches_its_last_song():
+    class Last:
+        def random(self, n):
+            return np.full(n, np.nextafter(1.0, 0.0))
+
+    assert SharedSampler([1] * 7, power=1.0).draw(Last(), 2).tolist() == [6, 6]
+    assert SharedSampler([1, 1, 0], power=1.0).draw(Last(), 1).tolist() == [1]
+
+
+@pytest.mark.parametrize("counts", [[], [0, 0]])
+def test_without_likes_there_is_nothing_to_draw(counts):
+    with pytest.raises(InputError, match="no song has a like"):
+        SharedSampler(counts, power=0.75)

@@ -12,9 +12,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, ShapeError
-from audiorec.listening import blocks
-from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.interactions import RowsError, read_interactions, unmatched
+from audiorec.listening import interactions as reading
+from audiorec.listening.events import EVENTS, Interactions, RowsError
+from audiorec.listening.interactions import read_interactions, unmatched
 
 FIXTURE = "fixtures/formats/interactions-v1.csv"
 HEADER = "user_id,song_id,timestamp,event,played_ratio,weight"
@@ -193,12 +193,12 @@ def test_blocks_are_joined_in_order(csv, tmp_path, monkeypatch):
     rows[401] = "x,y,1709294400,hum,,"
     path = csv(*rows)
     whole = read_interactions(path, skip_bad_rows=True)
-    monkeypatch.setattr(blocks, "BLOCK_BYTES", 300)
+    monkeypatch.setattr(reading, "BLOCK_BYTES", 300)
     parts = read_interactions(path, skip_bad_rows=True)
     assert rows_of(whole) == rows_of(parts)
     assert parts.problems[0].rows == (402,)
     pq.write_table(pa_csv.read_csv(path), tmp_path / "p.parquet")
-    monkeypatch.setattr(blocks, "BLOCK_ROWS", 7)
+    monkeypatch.setattr(reading, "BLOCK_ROWS", 7)
     stored = read_interactions(tmp_path / "p.parquet", skip_bad_rows=True)
     assert rows_of(stored) == rows_of(whole)
     assert stored.problems[0].rows == (402,)

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from made_logs import log_of
 
 from audiorec.listening.events import EVENTS
-from audiorec.listening.preferences import duplicates, judge, to_preferences
+from audiorec.listening.preferences import duplicates, judge_pairs, to_preferences
 from audiorec.listening.rule import Clause, Rule, Verdict
 
 
@@ -25,7 +25,7 @@ def verdict(*events, rule=None):
     """The verdict on one song after (event, ratio, time) or (event, ratio, time, weight)."""
     rows = [("u", "s", e[2], e[0], e[1], *e[3:]) for e in events]
     return {1: "liked", -1: "disliked", 0: "neither"}[
-        int(judge(log_of(*rows), rule or Rule()).sign[0])
+        int(judge_pairs(log_of(*rows), rule or Rule()).sign[0])
     ]
 
 
@@ -179,7 +179,7 @@ def test_conflicts_are_marked():
         ("u", "b", 1, "like"),
         ("u", "b", 2, "like"),
     )
-    assert judge(log, Rule()).conflict.tolist() == [True, False]
+    assert judge_pairs(log, Rule()).conflict.tolist() == [True, False]
 
 
 ROWS = st.lists(

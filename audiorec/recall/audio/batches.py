@@ -18,40 +18,18 @@ from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pair
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingData:
-    """What a metric model learns from.
+    """What a metric model learns from; refused without a pair to learn from."""
 
-    Attributes
-    ----------
-    songs : SongSegments
-        All songs, those that are only judged on included.
-    groups : ndarray, shape (S,), int64
-        Artist of each song.
-    pool : ndarray, shape (n,), int64
-        The songs that may be learnt from.
-    liked : Pairs
-        Of anchors and songs; only songs of `pool`.
-    disliked, heard : Pairs
-        Of anchors and songs.
-    anchors : ndarray, shape (U, E), or None
-        Embeddings of the users; None where the anchors are songs: the first number of a pair
-        is then a song, which goes through the tower as well.
-    anchors_are_learnt : bool
-        `anchors` are only where they begin.
-
-    Raises
-    ------
-    InputError
-        If there is no pair to learn from.
-    """
-
-    songs: SongSegments
-    groups: Int64Array
-    pool: Int64Array
-    liked: Pairs
-    disliked: Pairs
+    songs: SongSegments  # all songs, those that are only judged on included
+    groups: Int64Array  # (S,): artist of each song
+    pool: Int64Array  # (n,): the songs that may be learnt from
+    liked: Pairs  # of anchors and songs; only songs of `pool`
+    disliked: Pairs  # of anchors and songs
     heard: Pairs
+    # (U, E): embeddings of the users; None where the anchors are songs: the first number of a pair
+    # is then a song, which goes through the tower as well
     anchors: FloatArray | None
-    anchors_are_learnt: bool = False
+    anchors_are_learnt: bool = False  # `anchors` are only where they begin
 
     def __post_init__(self) -> None:
         if not len(self.liked):
@@ -62,24 +40,15 @@ class TrainingData:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Batch:
-    """B anchors, the liked song of each, and what was drawn against it.
+class PairBatch:
+    """B anchors, the liked song of each, and what was drawn against it."""
 
-    Attributes
-    ----------
-    anchor, liked : ndarray, shape (B,), int64
-    others : ndarray, shape (B, m), int64
-    usable, is_disliked : ndarray, shape (B, m), bool
-    key : tuple of int
-        Seeds whatever else is drawn for this batch.
-    """
-
-    anchor: Int64Array
-    liked: Int64Array
-    others: Int64Array
-    usable: BoolArray
-    is_disliked: BoolArray
-    key: tuple[int, int, int]
+    anchor: Int64Array  # (B,)
+    liked: Int64Array  # (B,)
+    others: Int64Array  # (B, m)
+    usable: BoolArray  # (B, m)
+    is_disliked: BoolArray  # (B, m)
+    key: tuple[int, int, int]  # seeds whatever else is drawn for this batch
 
 
 class Batches:
@@ -98,7 +67,7 @@ class Batches:
     def __len__(self) -> int:
         return -(-self.pairs_per_epoch // self.recipe.batch_size)
 
-    def epoch(self, epoch: int, first: int = 0) -> Iterator[Batch]:
+    def epoch(self, epoch: int, first: int = 0) -> Iterator[PairBatch]:
         """Yield the batches of an epoch from number `first` on."""
         rng = np.random.default_rng([self.recipe.seed, epoch])
         at = np.searchsorted(self._cumulative, rng.random(self.pairs_per_epoch), side="right")
@@ -107,7 +76,7 @@ class Batches:
         for number in range(first, len(self)):
             yield self._batch(pairs[number * size : (number + 1) * size], epoch, number)
 
-    def _batch(self, pairs: Int64Array, epoch: int, number: int) -> Batch:
+    def _batch(self, pairs: Int64Array, epoch: int, number: int) -> PairBatch:
         anchor = self.data.liked.user[pairs].astype(np.int64)
         liked = self.data.liked.song[pairs].astype(np.int64)
         key = (self.recipe.seed, epoch, number)
@@ -115,7 +84,7 @@ class Batches:
         usable &= others != liked[:, None]
         if self.data.anchors is None:
             usable &= others != anchor[:, None]
-        return Batch(anchor, liked, others, usable, is_disliked, key)
+        return PairBatch(anchor, liked, others, usable, is_disliked, key)
 
 
 def _pair_weights(data: TrainingData, balance: float) -> Float64Array:

@@ -35,24 +35,19 @@ def fit_map(
     groups: Int64Array,
     ridge: Ridge = Ridge(),
 ) -> FloatArray:
-    """Fit the linear map.
+    """Fit the linear map, (E, D) float32.
+
+    It is scaled so that the songs learnt from have embeddings of mean length 1.
 
     Parameters
     ----------
     users : ndarray, shape (U, E)
-        Embeddings of the users.
     liked : Pairs
         Of users and songs; only its songs are learnt from.
     features : ndarray, shape (S, D)
         Standardised mean features of the songs.
     groups : ndarray, shape (S,), int64
         Artist of each song.
-    ridge : Ridge
-
-    Returns
-    -------
-    weights : ndarray, shape (E, D), float32
-        Scaled so that the songs learnt from have embeddings of mean length 1.
     """
     artists, artist_of = np.unique(groups[liked.song], return_inverse=True)
     pairs = np.unique(

@@ -5,29 +5,95 @@
 
 Songs are extracted by an ordinary run into a folder beside the output, which is resumable and
 skips what it knows: embedding a folder again costs only its new songs. An end-to-end model
-keeps log-mel segments there instead.
+decodes them, hears them by its network, and keeps log-mel segments there instead.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, make_source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
-from audiorec.extraction.run import RunOptions, make_outputs, run
+from audiorec.extraction.reader import Reader, hash_reader
+from audiorec.extraction.run import RunOptions, failure_row, make_outputs, run, run_metadata
+from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.song_rows import EmbeddingReport, SongRows
 from audiorec.runs.report import RunProgress, Stopped
+from audiorec.spec import FeatureSpec
+from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import FeatureFile
+from audiorec.store.inventory import kind_of
+from audiorec.store.parquet import write_table
+from audiorec.store.schema import Kind, schema_of
+from audiorec.store.segments import join_songs
 from audiorec.store.store import VectorStore
+from audiorec.types import FloatArray
 
 WORK_SUFFIX = ".work"
 FEATURES_FILE = "features.parquet"
 ERRORS_FILE = "errors.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EmbeddingReport:
+    """What came of embedding songs.
+
+    Attributes
+    ----------
+    embedded, failed : int
+        Songs.
+    stopped : str or None
+        ``interrupted`` or ``max_failures``: nothing was written, the same call goes on.
+    model_id, space : str
+    out, errors : Path
+        `errors` exists where songs failed.
+    """
+
+    embedded: int
+    failed: int
+    stopped: str | None
+    model_id: str
+    space: str
+    out: Path
+    errors: Path
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain JSON values."""
+        return {**asdict(self), "out": str(self.out), "errors": str(self.errors)}
+
+
+@dataclass(slots=True, eq=False)
+class SongRows:
+    """Embeddings as they come in."""
+
+    ids: list[str] = field(default_factory=list)
+    hashes: list[str | None] = field(default_factory=list)
+    segments: list[int] = field(default_factory=list)
+    blocks: list[FloatArray] = field(default_factory=list)
+
+    def write(self, model: MetricModel, out: Path, extractor_id: str) -> None:
+        """Write them as an ``embeddings.parquet``."""
+        width = model.spec.embedding
+        write_embeddings(
+            out,
+            self.ids,
+            np.concatenate([np.zeros((0, width), np.float32), *self.blocks]),
+            kind="songs",
+            model_id=model.model_id,
+            extractor_id=extractor_id,
+            space=model.space,
+            columns={
+                "content_hash": pa.array(self.hashes, pa.string()),
+                "segments": pa.array(self.segments, pa.int32()),
+            },
+        )
 
 
 def embed_features(model: MetricModel, features: str | Path, *, out: str | Path) -> EmbeddingReport:
@@ -54,12 +120,7 @@ def embed_features(model: MetricModel, features: str | Path, *, out: str | Path)
         raise InputError("this model was trained end to end: give it songs or a vecs.parquet")
     file = FeatureFile.open(features, model.spec.inputs)
     model.check_extractor(file.extractor_id, str(features))
-    rows = SongRows()
-    for songs, hashes in file.blocks():
-        rows.ids += songs.song_ids
-        rows.hashes += hashes
-        rows.segments += np.diff(songs.offsets).tolist()
-        rows.blocks.append(model.embed(songs))
+    rows = _of_features(model, file)
     if not rows.ids:
         raise StoreError(f"{features}: holds no songs")
     rows.write(model, Path(out), file.extractor_id)
@@ -109,19 +170,26 @@ def embed_audio(
     out = Path(out)
     folder = Path(work) if work is not None else out.with_name(out.name + WORK_SUFFIX)
     if model.end_to_end:
-        from audiorec.recall.audio.embed_end_to_end import hear_songs
-
-        heard = hear_songs(model, sources, folder, options, device, progress, stop)
-        return _of_heard(model, heard, out, len(sources))
-    config = ExtractorConfig(spec=model.audio_spec)
-    model.check_extractor(Extractor(config).extractor_id, "what this audiorec extracts")
-    errors = out.with_name(ERRORS_FILE)
-    outputs = make_outputs(folder / "vecs.parquet", features=folder / FEATURES_FILE, errors=errors)
-    done = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
-    if done.stopped is not None:
-        return _report(model, out, 0, failed=done.failed, stopped=str(done.stopped))
-    rows = _of_sources(model, folder / FEATURES_FILE, sources)
-    failed = done.failed + done.failed_before
+        rows, failures = _hear_songs(model, sources, folder, options, device, progress, stop)
+        failed = len(failures)
+        if len(rows.ids) + failed < len(sources):
+            return _report(model, out, 0, failed=failed, stopped=str(Stopped.INTERRUPTED))
+        _write_failures(model.audio_spec, out.with_name(ERRORS_FILE), failures)
+    else:
+        config = ExtractorConfig(spec=model.audio_spec)
+        model.check_extractor(Extractor(config).extractor_id, "what this audiorec extracts")
+        outputs = make_outputs(
+            folder / "vecs.parquet",
+            features=folder / FEATURES_FILE,
+            errors=out.with_name(ERRORS_FILE),
+        )
+        done = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
+        if done.stopped is not None:
+            return _report(model, out, 0, failed=done.failed, stopped=str(done.stopped))
+        failed, rows = done.failed + done.failed_before, SongRows()
+        if (folder / FEATURES_FILE).exists():
+            extracted = FeatureFile.open(folder / FEATURES_FILE, model.spec.inputs)
+            rows = _of_features(model, extracted, {source.song_id for source in sources})
     if rows.ids:
         rows.write(model, out, model.extractor_id)
     return _report(model, out, len(rows.ids), failed=failed)
@@ -133,15 +201,12 @@ def store_sources(store: VectorStore) -> list[Source]:
     return [make_source(uri, name) for uri, name in zip(uris, store.ids, strict=True)]
 
 
-def _of_sources(model: MetricModel, features: Path, sources: Sequence[Source]) -> SongRows:
-    """Embed those of the extracted songs that were asked for."""
+def _of_features(model: MetricModel, file: FeatureFile, wanted: set[str] | None = None) -> SongRows:
+    """Embed the songs of a features file, or those of them that are wanted."""
     rows = SongRows()
-    if not features.exists():
-        return rows
-    wanted = {source.song_id for source in sources}
-    for songs, hashes in FeatureFile.open(features, model.spec.inputs).blocks():
+    for songs, hashes in file.blocks():
         embedded = model.embed(songs)
-        keep = [i for i, name in enumerate(songs.song_ids) if name in wanted]
+        keep = [i for i, name in enumerate(songs.song_ids) if wanted is None or name in wanted]
         rows.ids += [songs.song_ids[i] for i in keep]
         rows.hashes += [hashes[i] for i in keep]
         rows.segments += np.diff(songs.offsets)[keep].tolist()
@@ -149,14 +214,67 @@ def _of_sources(model: MetricModel, features: Path, sources: Sequence[Source]) -
     return rows
 
 
-def _of_heard(model: MetricModel, heard: Any, out: Path, n_songs: int) -> EmbeddingReport:
-    if len(heard.rows.ids) + len(heard.failures) < n_songs:
-        stopped = str(Stopped.INTERRUPTED)
-        return _report(model, out, 0, failed=len(heard.failures), stopped=stopped)
-    heard.write_failures(out.with_name(ERRORS_FILE))
-    if heard.rows.ids:
-        heard.rows.write(model, out, model.extractor_id)
-    return _report(model, out, len(heard.rows.ids), failed=len(heard.failures))
+def _hear_songs(
+    model: MetricModel,
+    sources: Sequence[Source],
+    folder: Path,
+    options: RunOptions,
+    device: str,
+    progress: Callable[[RunProgress], None] | None,
+    stop: Event | None,
+) -> tuple[SongRows, list[dict[str, Any]]]:
+    """Decode songs and embed them end to end; return them, and rows of ``errors.parquet``."""
+    from audiorec.recall.audio.tower import load_tower
+    from audiorec.recall.audio.trainer import embed_songs
+
+    tower = load_tower(model.spec, model.bundle.tensors).to(device)
+    rows, failures = SongRows(), []
+    decoded = decode_songs(
+        sources,
+        folder,
+        spec=model.audio_spec,
+        max_segments=0,
+        jobs=options.jobs or 1,
+        limits=options.limits,
+    )
+    with hash_reader(limits=options.limits) as hashes:
+        for done, (source, found) in enumerate(decoded, start=1):
+            if isinstance(found, np.ndarray):
+                songs = join_songs([(source.song_id, found)])
+                rows.ids.append(source.song_id)
+                rows.hashes.append(_hash_of(source, hashes))
+                rows.segments.append(len(found))
+                rows.blocks.append(embed_songs(tower, songs, device=device))
+            else:
+                failures.append(failure_row(source, found, 1))
+            if progress is not None:
+                at = {"done": done, "total": len(sources), "failed": len(failures)}
+                progress(RunProgress(**at, audio_s=0.0, song_id=source.song_id, song=None))
+            if stop is not None and stop.is_set():
+                break
+    return rows, failures
+
+
+def _hash_of(source: Source, hashes: Reader[str]) -> str | None:
+    """Return the content hash, None if the song went away since it was decoded."""
+    try:
+        return hashes.read(source.path)
+    except SongError:
+        return None
+
+
+def _write_failures(spec: FeatureSpec, path: Path, failures: list[dict[str, Any]]) -> None:
+    """Write ``errors.parquet``, or remove an old one where nothing failed."""
+    if not failures:
+        if path.exists() and kind_of(path) == Kind.ERRORS:  # another file is not ours
+            path.unlink()
+        return
+    outputs = make_outputs(path.with_name("vecs.parquet"), errors=path)
+    whole = run_metadata(Extractor(ExtractorConfig(spec=spec)), outputs)
+    metadata = replace(whole, kind=Kind.ERRORS)
+    now = datetime.now(UTC)
+    rows = [{**row, "failed_at": now} for row in failures]
+    write_table(path, pa.Table.from_pylist(rows, schema_of(metadata)), metadata)
 
 
 def _report(

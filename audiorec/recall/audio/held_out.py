@@ -1,25 +1,39 @@
-"""Which artists a model never hears: decided by their names alone.
+"""Which songs a model never hears: decided by the names of their artists alone.
 
 A song belongs to its artist; a song without one stands for itself. Whether an artist is held
 out follows from a hash of the name and a seed, so the answer is the same on every machine,
 and stays the same as the catalogue grows.
+
+A users' table whose history holds the judged songs tells the answer. `write_known` leaves
+them out of a log, by the same hash that the training goes by; make the users of what it
+writes.
 """
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from audiorec.errors import InputError
+from audiorec.files.tables import write_plain
+from audiorec.listening.interactions import read_interactions
+from audiorec.store.features import FeatureFile
+from audiorec.store.schema import METADATA_KEY
+from audiorec.store.store import VectorStore
 from audiorec.types import plain_name
 
 Parts = npt.NDArray[np.int8]
+STORE_NAME = "vecs.parquet"
 
 
-class Part(IntEnum):
+class SplitPart(IntEnum):
     """What a song is there for."""
 
     TRAIN = 0  # learnt from
@@ -90,7 +104,7 @@ def assign_parts(song_ids: Sequence[str], groups: Sequence[str], split: Split) -
     Returns
     -------
     parts : ndarray, shape (S,), int8
-        Values of `Part`.
+        Values of `SplitPart`.
 
     Examples
     --------
@@ -102,18 +116,97 @@ def assign_parts(song_ids: Sequence[str], groups: Sequence[str], split: Split) -
     parts = np.array([of_group[group] for group in groups], np.int8)
     if split.new_songs:
         chance = np.array([_chance("new song", split.seed, name) for name in song_ids])
-        parts[(parts == Part.TRAIN) & (chance < split.new_songs)] = Part.NEW_SONG
+        parts[(parts == SplitPart.TRAIN) & (chance < split.new_songs)] = SplitPart.NEW_SONG
     return parts
 
 
-def _part_of_group(group: str, split: Split) -> Part:
+def _part_of_group(group: str, split: Split) -> SplitPart:
     chance = _chance("group", split.seed, group)
     if chance < split.test:
-        return Part.TEST
-    return Part.VALID if chance < split.test + split.valid else Part.TRAIN
+        return SplitPart.TEST
+    return SplitPart.VALID if chance < split.test + split.valid else SplitPart.TRAIN
 
 
 def _chance(purpose: str, seed: int, name: str) -> float:
     """Return a number in [0, 1) that only depends on the arguments."""
     digest = hashlib.sha256(f"{purpose}\0{seed}\0{name}".encode()).digest()
     return int.from_bytes(digest[:7], "big") / 2**56
+
+
+def find_store(given: Path | None, beside: Path) -> VectorStore | None:
+    """Open the store that is given, or the ``vecs.parquet`` beside another file, if any."""
+    path = given or beside.with_name(STORE_NAME)
+    return VectorStore.open(path) if given is not None or path.is_file() else None
+
+
+def groups_of(song_ids: Sequence[str], store: VectorStore | None) -> tuple[str, ...]:
+    """Return the group of each song: its artist by the store's tags, or itself.
+
+    Without a store, every song is its own group; one that holds none of the songs is refused.
+    """
+    if store is None:
+        return artist_groups(song_ids, [None] * len(song_ids))
+    artists = dict(zip(store.ids, store.column("artist").to_pylist(), strict=True))
+    if song_ids and not any(name in artists for name in song_ids):
+        raise InputError(f"{store.path}: holds none of these songs, for example {song_ids[0]!r}")
+    return artist_groups(song_ids, [artists.get(name) for name in song_ids])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldoutReport:
+    """What was left out."""
+
+    rows: int  # of the log
+    kept: int
+    songs: dict[str, int]  # songs by part: ``train``, ``valid``, ``test``, ``new_song``
+
+
+def write_known(
+    features: str | Path,
+    interactions: str | Path,
+    *,
+    out: str | Path,
+    split: Split,
+    store: str | Path | None = None,
+) -> HoldoutReport:
+    """Write the rows of a log whose songs may be learnt from.
+
+    Parameters
+    ----------
+    features : path
+        A ``features.parquet`` of all songs.
+    interactions : path
+    out : path
+        A Parquet log.
+    split : Split
+        As the model's training will have it.
+    store : path, optional
+        A ``vecs.parquet`` with the songs' artists; by default the one beside the features.
+
+    Raises
+    ------
+    InputError
+        If no row remains.
+    """
+    file = FeatureFile.open(features)
+    opened = find_store(Path(store) if store is not None else None, Path(features))
+    parts = assign_parts(file.ids, groups_of(file.ids, opened), split)
+    log = read_interactions(interactions)
+    hidden = {name for name, part in zip(file.ids, parts, strict=True) if part != SplitPart.TRAIN}
+    known = np.array([name not in hidden for name in log.song_ids], np.bool_)
+    kept = log.take(known[log.song])
+    if not len(kept):
+        raise InputError(f"{interactions}: every row is of a song that is held out")
+    table = kept.to_table()
+    texts: dict[str, Any] = dict.fromkeys(("user_id", "song_id", "event"), pa.string())
+    schema = pa.schema([(f.name, texts.get(f.name, f.type)) for f in table.schema])
+    if log.simulated:  # what was made up stays known as made up
+        content = {"kind": "interactions", "simulated": True}
+        schema = schema.with_metadata({METADATA_KEY: json.dumps(content).encode()})
+    write_plain(Path(out), table.cast(schema))
+    counts = np.bincount(parts, minlength=len(SplitPart))
+    return HoldoutReport(
+        rows=len(log),
+        kept=len(kept),
+        songs={part.name.lower(): int(counts[part]) for part in SplitPart},
+    )

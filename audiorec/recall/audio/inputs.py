@@ -3,11 +3,9 @@
 Both number the songs, load some of them as `SongSegments`, and make a tower that fits them.
 """
 
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -17,12 +15,11 @@ from audiorec.evaluation.baselines import unit
 from audiorec.extraction.catalogue import make_source
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.closed_form import fit_map
-from audiorec.recall.audio.end_to_end import EndToEndTower, song_means
+from audiorec.recall.audio.data import TrainingSongs
 from audiorec.recall.audio.log_mels import decode_songs
-from audiorec.recall.audio.options import TrainingOptions
-from audiorec.recall.audio.recipe import MetricRecipe
-from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.tower_spec import MIN_SCALE, TowerSpec
+from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
+from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
@@ -35,47 +32,7 @@ CACHE_FOLDER = "log_mels"
 CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
 
 
-class Songs(ABC):
-    """Songs that can be heard.
-
-    Attributes
-    ----------
-    path : Path
-        The file that lists them.
-    ids : tuple of str
-    extractor_id : str
-    audio_spec : mapping
-        Everything between a file and a segment.
-    end_to_end : bool
-    cache : Path
-        A folder that lasts as long as the training.
-    backbone : str
-        The network that is trained along; empty where none is.
-    identity : str
-        Stands for what the tower begins with, beside the options.
-    """
-
-    path: Path
-    ids: tuple[str, ...]
-    extractor_id: str
-    audio_spec: dict[str, Any]
-    end_to_end: bool
-    cache: Path
-    backbone: str
-    identity: str
-
-    @abstractmethod
-    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
-        """Return the segments of some songs, and the numbers of those that could be heard."""
-
-    @abstractmethod
-    def tower(
-        self, options: TrainingOptions, data: TrainingData, device: str
-    ) -> Tower | EndToEndTower:
-        """Build an untrained tower and initialise it from the data."""
-
-
-class FeatureSongs(Songs):
+class FeatureSongs(TrainingSongs):
     """Songs of a ``features.parquet``."""
 
     end_to_end = False
@@ -99,7 +56,7 @@ class FeatureSongs(Songs):
         return tower
 
 
-class LogMelSongs(Songs):
+class LogMelSongs(TrainingSongs):
     """Songs of a ``vecs.parquet``, decoded again.
 
     Parameters
@@ -153,13 +110,7 @@ def start(
 ) -> None:
     """Set a tower's standardisation and, where users are given, its closed-form map.
 
-    Parameters
-    ----------
-    tower : Tower or EndToEndTower
-    means : ndarray, shape (S, D)
-        Mean features of all songs; only songs that may be learnt from count.
-    data : TrainingData
-    recipe : MetricRecipe
+    `means` (S, D) are of all songs; only songs that may be learnt from count.
     """
     known = means[data.pool].astype(np.float64)
     mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)

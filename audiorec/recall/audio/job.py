@@ -8,7 +8,7 @@ from there when the same call is made again. The folder goes when the model is w
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -19,15 +19,13 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.files.atomic import replaced
 from audiorec.files.run_folder import RunFolder
-from audiorec.recall.audio.card import metric_card
-from audiorec.recall.audio.data import Material
-from audiorec.recall.audio.inputs import CACHE_FILES, FeatureSongs, Songs
+from audiorec.learning.fit import noting
+from audiorec.recall.audio.data import Material, Prepared, TrainingSongs, prepare
+from audiorec.recall.audio.inputs import CACHE_FILES, FeatureSongs
 from audiorec.recall.audio.model import save_model
-from audiorec.recall.audio.options import TrainingOptions
-from audiorec.recall.audio.prepare import Prepared, prepare
-from audiorec.recall.audio.trainer import Trained, train_tower
+from audiorec.recall.audio.recipe import TrainingOptions
+from audiorec.recall.audio.trainer import TrainedTower, train_tower
 from audiorec.spec import fingerprint
 from audiorec.store.embeddings import write_embeddings
 
@@ -35,32 +33,19 @@ CHECKPOINT_FILE = "training.safetensors"
 METRICS_FILE = "metrics.jsonl"
 RUN_FILES = "|".join([re.escape(CHECKPOINT_FILE), re.escape(METRICS_FILE), CACHE_FILES])
 PACKAGES = ("audiorec", "numpy", "torch")
-Tell = Callable[[dict[str, Any]], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """What came of a training.
+    """What came of a training."""
 
-    Attributes
-    ----------
-    model_id : str
-        Empty if it was stopped.
-    finished : bool
-    best_epoch, epochs : int
-    auc, auc_at_start : float or None
-        On the artists that said when to stop.
-    counts : mapping
-        Anchors, songs, artists, pairs, users without an embedding.
-    """
-
-    model_id: str
+    model_id: str  # empty if it was stopped
     finished: bool
     best_epoch: int
     epochs: int
-    auc: float | None
+    auc: float | None  # on the artists that said when to stop
     auc_at_start: float | None
-    counts: dict[str, int]
+    counts: dict[str, int]  # anchors, songs, artists, pairs, users without an embedding
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -68,7 +53,7 @@ class TrainingReport:
 
 
 def train_metric(
-    songs: Songs | str | Path,
+    songs: TrainingSongs | str | Path,
     interactions: str | Path,
     *,
     out: str | Path,
@@ -84,7 +69,7 @@ def train_metric(
 
     Parameters
     ----------
-    songs : Songs or path
+    songs : TrainingSongs or path
         A ``features.parquet``, or `LogMelSongs` to train end to end.
     interactions : path
         A listening log.
@@ -117,7 +102,7 @@ def train_metric(
         If a file is not what it should be, or another run is writing `out`.
     """
     options = options or TrainingOptions()
-    if not isinstance(songs, Songs):
+    if not isinstance(songs, TrainingSongs):
         songs = FeatureSongs(Path(songs), options.inputs or None)
     anchored = users is not None or options.pairs_from != "likes"
     if anchored == (users_out is not None):
@@ -144,14 +129,14 @@ def train_metric(
 
 
 def _train(
-    songs: Songs,
+    songs: TrainingSongs,
     prepared: Prepared,
     options: TrainingOptions,
     folder: Path,
     device: str,
-    progress: Tell | None,
+    progress: Callable[[dict[str, Any]], None] | None,
     stop: Event | None,
-) -> Trained:
+) -> TrainedTower:
     """Train from the run's checkpoint, or from the start."""
     material = prepared.material
     identity = {
@@ -167,30 +152,16 @@ def _train(
         checkpoint=folder / CHECKPOINT_FILE,
         fingerprint=fingerprint(identity),
         device=device,
-        progress=_noting(folder / METRICS_FILE, progress),
+        progress=noting(folder / METRICS_FILE, progress),
         stop=stop,
     )
 
 
-def _noting(path: Path, progress: Tell | None) -> Tell:
-    """Keep each line of the history in a file, and pass it on."""
-    lines: list[str] = []
-
-    def note(line: dict[str, Any]) -> None:
-        lines.append(json.dumps(line) + "\n")
-        with replaced(path) as temporary:
-            temporary.write_text("".join(lines))
-        if progress is not None:
-            progress(line)
-
-    return note
-
-
 def _write(
-    songs: Songs,
+    songs: TrainingSongs,
     prepared: Prepared,
     options: TrainingOptions,
-    trained: Trained,
+    trained: TrainedTower,
     out: Path,
     users_out: str | Path | None,
 ) -> str:
@@ -224,7 +195,7 @@ def _write(
     return model_id
 
 
-def _learnt(trained: Trained) -> npt.NDArray[np.intp]:
+def _learnt(trained: TrainedTower) -> npt.NDArray[np.intp]:
     """Return the users that have an embedding.
 
     One whose liked songs are all held out, or heard by nobody else, was not learnt: zeros,
@@ -234,7 +205,9 @@ def _learnt(trained: Trained) -> npt.NDArray[np.intp]:
     return np.flatnonzero((anchors != 0).any(axis=1))
 
 
-def _training(prepared: Prepared, options: TrainingOptions, trained: Trained) -> dict[str, Any]:
+def _training(
+    prepared: Prepared, options: TrainingOptions, trained: TrainedTower
+) -> dict[str, Any]:
     return {
         "data": prepared.material.fingerprint,
         "recipe": asdict(options.recipe),
@@ -246,7 +219,7 @@ def _training(prepared: Prepared, options: TrainingOptions, trained: Trained) ->
     }
 
 
-def _report(prepared: Prepared, trained: Trained, model_id: str) -> TrainingReport:
+def _report(prepared: Prepared, trained: TrainedTower, model_id: str) -> TrainingReport:
     figures, counts = _figures(prepared.material, trained), dict(prepared.counts)
     if trained.anchors is not None:
         counts["users_without_embedding"] += len(trained.anchors) - len(_learnt(trained))
@@ -261,7 +234,7 @@ def _report(prepared: Prepared, trained: Trained, model_id: str) -> TrainingRepo
     )
 
 
-def _figures(material: Material, trained: Trained) -> dict[str, Any]:
+def _figures(material: Material, trained: TrainedTower) -> dict[str, Any]:
     best = trained.history[trained.best_epoch]["figure"]
     panel = material.panel
     return {
@@ -270,3 +243,81 @@ def _figures(material: Material, trained: Trained) -> dict[str, Any]:
         "users": 0 if panel is None else len(panel.users),
         "songs": len(material.panel_songs),
     }
+
+
+def metric_card(config: Mapping[str, Any]) -> str:
+    """Return the card of what goes into ``model.json`` as Markdown."""
+    tower, training, split = config["tower"], config["training"], config["split"]
+    return f"""# Metric model
+
+Turns the audio of a song into an embedding of {tower["embedding"]} numbers of unit length, in
+{_space(config)}. Larger dot products mean that the user is more likely to like the song.
+
+| | |
+|---|---|
+| reads | {_reads(config)} |
+| network | linear map{_hidden(tower)}, {tower["pooling"]} over segments |
+| learnt from | {training["liked_pairs"]:,} {_pairs_are(training)}, {training["anchors"]:,} \
+anchors, {training["songs"]:,} songs of {training["artists"]:,} artists |
+| loss | {training["recipe"]["loss"]}, {training["recipe"]["negatives"]["count"]} songs against \
+each liked one |
+| stopped | after epoch {training["best_epoch"]} of {training["epochs"]} \
+(0 is the closed-form start) |
+| seed | {training["recipe"]["seed"]} |
+| training data | `{training["data"]}`{_simulated(training)} |
+
+## Figures
+
+{_figures_in_words(config["figures"])}
+
+These figures chose the moment to stop, so they flatter. Judge the model on artists that it
+never heard: `audiorec metric evaluate`. Held out of training besides: \
+{split["test"]:.0%} of the artists and {split["new_songs"]:.0%} of the other artists' songs.
+
+## Limits
+
+- The model knows the taste of the users it was trained with, and the kinds of music they
+  heard. On other catalogues measure first.
+- What many users like is near to many users: popular kinds of music are shown more.
+- Embeddings compare only with embeddings of the same space, never with 84-d vectors.
+
+Versions: {", ".join(f"{name} {number}" for name, number in config["versions"].items())}.
+"""
+
+
+def _space(config: Mapping[str, Any]) -> str:
+    space = config["space"]
+    return f"the space of the users of model `{space}`" if space else "a space of its own"
+
+
+def _reads(config: Mapping[str, Any]) -> str:
+    made = f"extractor `{config['extractor_id']}`"
+    if config["end_to_end"]:
+        return f"log-mel segments, through a backbone trained along; spec of {made}"
+    return f"{', '.join(config['tower']['inputs'])} of {made}"
+
+
+def _hidden(tower: Mapping[str, Any]) -> str:
+    return f" and a layer of {tower['hidden']} units" if tower["hidden"] else ""
+
+
+def _pairs_are(training: Mapping[str, Any]) -> str:
+    return (
+        "likes"
+        if training["pairs_from"] == "likes"
+        else f"pairs of songs in {training['pairs_from']}"
+    )
+
+
+def _simulated(training: Mapping[str, Any]) -> str:
+    return ", **simulated listening: of no use on real users**" if training["simulated"] else ""
+
+
+def _figures_in_words(figures: Mapping[str, Any]) -> str:
+    if figures["auc"] is None:
+        return "None: no artists were held out, or too few users like any of them."
+    return (
+        f"AUC by user on the artists that said when to stop: **{figures['auc']:.3f}** over "
+        f"{figures['users']:,} users and {figures['songs']:,} songs; the closed-form start had "
+        f"{figures['auc_at_start']:.3f}."
+    )

@@ -20,17 +20,18 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
 from audiorec.evaluation.comparison import Comparison, Method, compare
-from audiorec.listening.interactions import Rule, read_interactions, to_preferences
-from audiorec.recall.audio.data import SIDES, make_panel
-from audiorec.recall.audio.held_out import Part, Parts, assign_parts
-from audiorec.recall.audio.held_out_songs import find_store, groups_of
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.preferences import to_preferences
+from audiorec.listening.rule import Rule
+from audiorec.recall.audio.data import make_panel, sides_of
+from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
 from audiorec.recall.audio.model import MetricModel
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, IdMap, Int32Array, Int64Array, Pairs
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs
 
-PANELS = {"artists": Part.TEST, "new_songs": Part.NEW_SONG}
+PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
 MAX_SEGMENTS = 60  # of a song that are heard when it is judged
 TOP_K = 10
@@ -38,18 +39,11 @@ TOP_K = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Evaluation:
-    """Figures of a model.
+    """Figures of a model."""
 
-    Attributes
-    ----------
-    panels : mapping of str to Comparison
-        ``artists`` and ``new_songs``, those of them that anybody can be judged on.
-    simulated : bool
-        The log is made up.
-    """
-
+    # ``artists`` and ``new_songs``, those of them that anybody can be judged on
     panels: Mapping[str, Comparison]
-    simulated: bool
+    simulated: bool  # the log is made up
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values."""
@@ -68,7 +62,7 @@ class EvaluationFiles:
     interactions : Path
     users : Path
         Their embeddings, in the model's space. Their history must not hold the songs that
-        are judged on; see `audiorec.recall.audio.held_out_files`.
+        are judged on; see `audiorec.recall.audio.held_out`.
     store : Path or None
         A ``vecs.parquet``: artists and 84-d vectors; by default the one beside the features.
     embeddings : Path or None
@@ -129,7 +123,7 @@ def evaluate_metric(
     panels: dict[str, Comparison] = {}
     for number, (name, part) in enumerate(PANELS.items()):
         songs = np.flatnonzero(parts == part)
-        known = np.flatnonzero(parts == Part.TRAIN)
+        known = np.flatnonzero(parts == SplitPart.TRAIN)
         rng = np.random.default_rng([seed, number])
         found = work.panel(songs, known, k=k, rng=rng) if len(songs) and len(known) else None
         if found is not None:
@@ -157,8 +151,7 @@ class _Work:
         log = read_interactions(files.interactions)
         self.simulated = log.simulated
         preferences = to_preferences(log, rule, song_ids=self.ids)
-        number = IdMap(self.ids).rows(preferences.song_ids).astype(np.int32)
-        self.pairs = {n: _numbered(getattr(preferences, n), number) for n in SIDES}
+        self.pairs = sides_of(preferences, self.ids)
         self.users, self.has_user = _users(files.users, preferences.user_ids, model)
         songs = self.file.read(np.arange(len(self.ids)), max_segments=MAX_SEGMENTS)
         self.means = songs.means()
@@ -204,14 +197,12 @@ class _Work:
         if of_artist.any():
             methods["popularity of the artist"] = lambda who: np.tile(of_artist, (len(who), 1))
         spaces: dict[str, tuple[FloatArray, int | None]] = {
-            "centroid, mean features": (self.means, None)
+            "centroid, mean features": (self.means, None),
+            f"centroid, PCA-{COMPONENTS}": (self.means, COMPONENTS),
         }
-        spaces[f"centroid, PCA-{COMPONENTS}"] = (self.means, COMPONENTS)
         if self.store is not None:
-            spaces[f"centroid, {self.store.metadata.dimension}-d vector"] = (
-                _vectors(self.store, self.ids),
-                None,
-            )
+            name = f"centroid, {self.store.metadata.dimension}-d vector"
+            spaces[name] = (_vectors(self.store, self.ids), None)
         for name, (features, components) in spaces.items():
             methods[name] = _centroid(features, components, songs, known, history, len(users))
         if self.warm is not None:
@@ -249,10 +240,8 @@ def _users(path: Path, ids: tuple[str, ...], model: MetricModel) -> tuple[FloatA
     """Return the users' unit embeddings, and which users have one."""
     table = EmbeddingTable.open(path, kind="users")
     model.check_space({table.model_id, table.metadata.space}, str(path))
-    rows = table.row_numbers(list(ids))
-    found = np.zeros((len(ids), table.dimension), np.float32)
-    found[rows >= 0] = table.embeddings[rows[rows >= 0]]
-    return unit(found), (rows >= 0) & found.any(1)
+    found = _or_zeros(table.embeddings, table.row_numbers(list(ids)))
+    return unit(found), (found != 0).any(axis=1)
 
 
 def _table(path: Path, ids: tuple[str, ...], model_id: str) -> FloatArray:
@@ -270,19 +259,16 @@ def _table(path: Path, ids: tuple[str, ...], model_id: str) -> FloatArray:
 def _warm(path: Path, ids: tuple[str, ...]) -> FloatArray:
     """Return the user model's own embeddings; zeros of songs that it does not know."""
     table = EmbeddingTable.open(path, kind="songs")
-    rows = table.row_numbers(list(ids))
-    found = np.zeros((len(ids), table.dimension), np.float32)
-    found[rows >= 0] = table.embeddings[rows[rows >= 0]]
-    return found
+    return _or_zeros(table.embeddings, table.row_numbers(list(ids)))
 
 
 def _vectors(store: VectorStore, ids: tuple[str, ...]) -> FloatArray:
     """Return the songs' vectors; zeros of songs that the store does not have."""
-    rows = IdMap(store.id_array).rows(ids)
-    found = np.zeros((len(ids), store.metadata.dimension), np.float32)
-    found[rows >= 0] = store.vectors[rows[rows >= 0]]
+    return _or_zeros(store.vectors, IdMap(store.id_array).rows(ids))
+
+
+def _or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:
+    """Return rows of values, zeros for a row of -1."""
+    found = np.zeros((len(rows), values.shape[1]), np.float32)
+    found[rows >= 0] = values[rows[rows >= 0]]
     return found
-
-
-def _numbered(pairs: Pairs, number: Int32Array) -> Pairs:
-    return Pairs(pairs.user, number[pairs.song], pairs.weight, pairs.time)

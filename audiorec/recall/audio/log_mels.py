@@ -34,11 +34,7 @@ HalfArray = npt.NDArray[np.float16]
 def log_mel_handler(spec: FeatureSpec, max_segments: int) -> Callable[[str], HalfArray]:
     """Make what a worker process runs: path in, segments (T, 187, 96) out.
 
-    Parameters
-    ----------
-    spec : FeatureSpec
-    max_segments : int
-        A longer song is thinned to so many, spread evenly; 0 for all.
+    A song of more than `max_segments` is thinned to so many, spread evenly; 0 for all.
     """
 
     def handle(path: str) -> HalfArray:
@@ -63,22 +59,10 @@ def decode_songs(
     jobs: int = 1,
     limits: Limits | None = None,
 ) -> Iterator[tuple[Source, HalfArray | Answer]]:
-    """Yield each song's segments, or the worker's answer that says why there are none.
+    """Yield songs in no order, each with its segments (T, 187, 96) float16.
 
-    Parameters
-    ----------
-    sources : sequence of Source
-    folder : Path
-        Keeps the segments; of other songs, or of another content, nothing in it is used.
-    spec : FeatureSpec
-    max_segments : int
-    jobs : int
-    limits : Limits, optional
-
-    Yields
-    ------
-    source, found : Source, ndarray (T, 187, 96) float16 or Answer
-        In no order.
+    In their place stands the worker's answer that says why there are none. `folder` keeps the
+    segments; of other songs, or of another content, nothing in it is used.
     """
     folder.mkdir(parents=True, exist_ok=True)
     keys = {s.song_id: _key(s, spec, max_segments) for s in sources}

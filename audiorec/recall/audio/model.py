@@ -1,5 +1,8 @@
-"""A metric model in its folder: saved, loaded, and asked for embeddings.
+"""A metric model: its form, its folder, and its embeddings, without torch.
 
+    songs' features ──Embedder──▶ unit embeddings (S, E)
+
+The arithmetic is that of `audiorec.recall.audio.tower`, in numpy; the two agree to 1e-5.
 Besides its weights a bundle says which extractor's features it reads, in whose users' space
 its embeddings lie, and which artists it never heard.
 """
@@ -7,18 +10,120 @@ its embeddings lie, and which artists it never heard.
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
-from audiorec.errors import SpecMismatchError, WeightsError
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
 from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
-from audiorec.recall.audio.embedder import Embedder
 from audiorec.recall.audio.held_out import Split
-from audiorec.recall.audio.tower_spec import TowerSpec
 from audiorec.spec import FeatureSpec
 from audiorec.store.segments import SongSegments
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 KIND = "metric"
+Pooling = Literal["mean", "attention"]
+EMBEDDING = 40  # numbers in an embedding
+MIN_SCALE = 1e-3  # a feature that hardly varies is not blown up
+# A segment weighs e^-8 to e^8, reached softly: no exponential overflows.
+WEIGHT_LIMIT = 8.0
+SONGS_AT_ONCE = 256
+Tensors = Mapping[str, npt.NDArray[Any]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TowerSpec:
+    """The form of a tower; numbers out of their range are refused."""
+
+    inputs: tuple[str, ...]  # what stands in a segment's row, for example ``msd_penultimate``
+    width: int  # numbers in a row: D
+    embedding: int = EMBEDDING  # E
+    hidden: int = 64  # units of the small network; 0 for the linear part alone
+    pooling: Pooling = "attention"
+    attention: int = 32  # units that decide how much a segment counts
+    dropout: float = 0.3  # of hidden units and of features, in training
+    input_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        if min(self.width, self.embedding, self.attention) < 1 or self.hidden < 0:
+            raise InputError(f"a tower needs positive widths, got {self}")
+        if self.pooling not in ("mean", "attention"):
+            raise InputError(f"pooling must be mean or attention, got {self.pooling!r}")
+        if not (0 <= self.dropout < 1 and 0 <= self.input_dropout < 1):
+            raise InputError("dropout must lie in [0, 1)")
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "TowerSpec":
+        """Read what ``asdict`` wrote."""
+        return cls(**{**content, "inputs": tuple(content["inputs"])})
+
+
+class Embedder:
+    """A tower's weights, by the names of `Tower`'s parameters and buffers, ready to embed.
+
+    A tensor that is missing, or of another shape than `spec` says, is a `WeightsError`.
+    """
+
+    def __init__(self, spec: TowerSpec, tensors: Tensors) -> None:
+        self.spec = spec
+        for name, shape in expected_shapes(spec).items():
+            got = tensors[name].shape if name in tensors else "none"
+            if got != shape:
+                raise WeightsError(f"tensor {name!r} must have shape {shape}, got {got}")
+        self._tensors = tensors
+
+    def embed(self, songs: SongSegments) -> FloatArray:
+        """Return the songs' embeddings, (S, E) float32, of unit length.
+
+        Rows of another width than ``spec.width`` are a `ShapeError`.
+        """
+        if songs.values.shape[1:] != (self.spec.width,):
+            raise ShapeError(
+                f"a segment must have shape ({self.spec.width},), got {songs.values.shape[1:]}"
+            )
+        embeddings = np.empty((len(songs), self.spec.embedding), np.float32)
+        for first in range(0, len(songs), SONGS_AT_ONCE):
+            offsets = songs.offsets[first : first + SONGS_AT_ONCE + 1]
+            rows = songs.values[offsets[0] : offsets[-1]].astype(np.float32)
+            embeddings[first : first + SONGS_AT_ONCE] = self._block(rows, offsets - offsets[0])
+        return embeddings
+
+    def _block(self, rows: FloatArray, offsets: Int64Array) -> FloatArray:
+        t = self._tensors
+        x = (rows - t["mean"]) / t["scale"]
+        mapped = x @ t["linear.weight"].T + t["linear.bias"]
+        if self.spec.hidden:
+            hidden = np.maximum(x @ t["hidden.weight"].T + t["hidden.bias"], 0)
+            mapped = mapped + hidden @ t["output.weight"].T + t["output.bias"]
+        weight = np.ones((len(x), 1), np.float32)
+        if self.spec.pooling == "attention":
+            heard = np.tanh(x @ t["attention.weight"].T + t["attention.bias"])
+            logits = heard @ t["importance.weight"].T + t["importance.bias"]
+            weight = np.exp(WEIGHT_LIMIT * np.tanh(logits / WEIGHT_LIMIT))
+        sums = np.add.reduceat(mapped * weight, offsets[:-1], axis=0)
+        pooled = sums / np.add.reduceat(weight, offsets[:-1], axis=0)
+        lengths = np.linalg.norm(pooled, axis=1, keepdims=True)
+        embedded: FloatArray = pooled / np.maximum(lengths, 1e-9)
+        return embedded
+
+
+def expected_shapes(spec: TowerSpec) -> dict[str, tuple[int, ...]]:
+    """Return the shape of each tensor of a tower."""
+    d, e, h, a = spec.width, spec.embedding, spec.hidden, spec.attention
+    shapes: dict[str, tuple[int, ...]] = {
+        "mean": (d,),
+        "scale": (d,),
+        "linear.weight": (e, d),
+        "linear.bias": (e,),
+    }
+    if h:
+        shapes |= {"hidden.weight": (h, d), "hidden.bias": (h,)}
+        shapes |= {"output.weight": (e, h), "output.bias": (e,)}
+    if spec.pooling == "attention":
+        shapes |= {"attention.weight": (a, d), "attention.bias": (a,)}
+        shapes |= {"importance.weight": (1, a), "importance.bias": (1,)}
+    return shapes
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -128,12 +233,9 @@ class MetricModel:
             )
 
     def embed(self, songs: SongSegments) -> FloatArray:
-        """Return embeddings, (S, E) float32, of songs given by their features.
+        """Return the songs' embeddings, (S, E) float32, of unit length.
 
-        Raises
-        ------
-        ShapeError
-            If the features have another width.
+        Rows of another width than ``spec.width`` are a `ShapeError`.
         """
         return Embedder(self.spec, self.bundle.tensors).embed(songs)
 
@@ -150,9 +252,6 @@ def save_model(
 
     Parameters
     ----------
-    path : path
-    tensors : mapping
-        The tower's state.
     config : mapping
         Plain JSON values: ``tower`` (a `TowerSpec`), ``extractor_id``, ``audio_spec`` (a
         `FeatureSpec`), ``space``, ``split`` (a `Split`), ``end_to_end``, ``backbone``,

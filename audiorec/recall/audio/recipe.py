@@ -5,10 +5,15 @@ from typing import Literal
 
 from audiorec.errors import InputError
 from audiorec.learning.negatives import NegativeRule
+from audiorec.listening.rule import Rule
 from audiorec.recall.audio.closed_form import Ridge
+from audiorec.recall.audio.held_out import Split
+from audiorec.recall.audio.model import EMBEDDING, Pooling
 
 Loss = Literal["hinge", "softmax"]
 Start = Literal["ridge", "random"]
+PairsFrom = Literal["likes", "sessions", "playlists"]
+MAX_SEGMENTS = 30  # of a song that are kept in memory
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,3 +79,47 @@ class MetricRecipe:
             raise InputError("batch_size, pairs_per_epoch and patience must be at least 1")
         if self.temperature <= 0 or not 0 <= self.margin <= 2:
             raise InputError("temperature must be above 0 and margin in 0..2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingOptions:
+    """How a metric model is made; all of it changes the model.
+
+    Attributes
+    ----------
+    recipe : MetricRecipe
+    split : Split
+    rule : Rule
+        From events to liked and disliked songs.
+    pairs_from : {"likes", "sessions", "playlists"}
+        Learn from users' likes, or from songs that stand together.
+    embedding, hidden : int
+    pooling : {"mean", "attention"}
+    inputs : tuple of str
+        Columns of the features; empty for all.
+    max_segments : int
+        Of a song that are kept in memory; a longer one is thinned, spread evenly.
+
+    Raises
+    ------
+    InputError
+        If `pairs_from` or `max_segments` is out of its range.
+    """
+
+    recipe: MetricRecipe = field(default_factory=MetricRecipe)
+    split: Split = field(default_factory=Split)
+    rule: Rule = field(default_factory=Rule)
+    pairs_from: PairsFrom = "likes"
+    embedding: int = EMBEDDING
+    hidden: int = 64
+    pooling: Pooling = "attention"
+    inputs: tuple[str, ...] = ()
+    max_segments: int = MAX_SEGMENTS
+
+    def __post_init__(self) -> None:
+        if self.pairs_from not in ("likes", "sessions", "playlists"):
+            raise InputError(
+                f"pairs come from likes, sessions or playlists, got {self.pairs_from!r}"
+            )
+        if self.max_segments < 1:
+            raise InputError(f"max_segments must be at least 1, got {self.max_segments}")

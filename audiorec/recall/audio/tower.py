@@ -5,22 +5,37 @@
 
 The network's last layer and the attention begin at zero, so a new tower is its linear part
 and a plain mean; `audiorec.recall.audio.closed_form` gives the linear part its start.
+
+An `EndToEndTower` hears log-mel segments: the backbone is trained along.
+
+    log-mel (N, 187, 96) ──masked in training──▶ backbone ──▶ penultimate (N, 200) ──▶ Tower
+
+The backbone comes from outside: any module that returns logits, the penultimate layer and
+two pools. Its batch-norms keep the statistics that they came with, also in training: a batch
+of a few songs knows less of music than they do.
 """
 
+from collections.abc import Mapping
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.recall.audio.tower_spec import MIN_SCALE, WEIGHT_LIMIT, TowerSpec
+from audiorec.errors import MissingExtraError, WeightsError
+from audiorec.recall.audio.model import MIN_SCALE, WEIGHT_LIMIT, TowerSpec
+from audiorec.tagger.backbone_torch import Musicnn
+
+# SpecAugment on segments of 187 frames and 96 bands: at most a sixth of the one axis, and an
+# eighth of the other, is silenced.
+TIME_MASK, FREQUENCY_MASK = 32, 12
 
 
 class Tower(nn.Module):
-    """The network; see the module.
-
-    Parameters
-    ----------
-    spec : TowerSpec
-    """
+    """The network; see the module."""
 
     mean: Tensor
     scale: Tensor
@@ -50,7 +65,6 @@ class Tower(nn.Module):
             Segments of all songs.
         owner : Tensor, shape (B,), int64
             Song of each segment, 0 to ``n_songs - 1``; every song has one.
-        n_songs : int
 
         Returns
         -------
@@ -88,3 +102,80 @@ def _zeros(layer: nn.Linear) -> nn.Linear:
     nn.init.zeros_(layer.weight)
     nn.init.zeros_(layer.bias)
     return layer
+
+
+class EndToEndTower(nn.Module):
+    """A backbone under a tower of width D; torchaudio, which masks in training, must be there.
+
+    The backbone takes log-mel (B, T, M), and gives logits, penultimate (B, D), maximum and mean
+    pools.
+    """
+
+    def __init__(self, backbone: nn.Module, tower: Tower) -> None:
+        super().__init__()
+        self.spec = tower.spec
+        self.backbone = backbone
+        self.tower = tower
+        self.masks = nn.ModuleList(_masks())
+
+    def train(self, mode: bool = True) -> "EndToEndTower":
+        """Switch as usual, but leave the backbone's batch-norms and dropout at rest."""
+        super().train(mode)
+        self.backbone.eval()
+        return self
+
+    def forward(self, log_mel: Tensor, owner: Tensor, n_songs: int) -> Tensor:
+        """Embed songs: (N, T, M) to (n_songs, E); see `Tower.forward`."""
+        embedded: Tensor = self.tower(self.penultimate(log_mel), owner, n_songs)
+        return embedded
+
+    def penultimate(self, log_mel: Tensor) -> Tensor:
+        """Return what the tower reads of N segments: (N, D)."""
+        if self.training:
+            image = log_mel.transpose(1, 2).unsqueeze(1)  # (N, 1, M, T), as the masks want it
+            for mask in self.masks:
+                image = mask(image)
+            log_mel = image.squeeze(1).transpose(1, 2)
+        _, penultimate, _, _ = self.backbone(log_mel)
+        hidden: Tensor = penultimate
+        return hidden
+
+    def start_from(self, mean: Tensor, scale: Tensor, weights: Tensor | None) -> None:
+        """As `Tower.start_from`, of the backbone's penultimate layer."""
+        self.tower.start_from(mean, scale, weights)
+
+
+def _masks() -> list[Any]:
+    """Return the two masks of torchaudio; each segment is masked differently."""
+    try:
+        from torchaudio.transforms import FrequencyMasking, TimeMasking
+    except (ImportError, OSError, RuntimeError) as error:
+        raise MissingExtraError("training end to end", "train", str(error)) from error
+    # `iid_masks` draws one mask an example, from torch's generator.
+    return [
+        TimeMasking(TIME_MASK, iid_masks=True),
+        FrequencyMasking(FREQUENCY_MASK, iid_masks=True),
+    ]
+
+
+def song_means(tower: EndToEndTower, values: Any, offsets: Any, *, device: str = "cpu") -> Tensor:
+    """Return each song's mean penultimate features, unmasked: shape (S, D), float32."""
+    tower.eval().to(device)
+    means = []
+    with torch.inference_mode():
+        for first, last in pairwise(offsets):
+            block = torch.from_numpy(values[first:last].astype("float32")).to(device)
+            means.append(tower.penultimate(block).mean(0).cpu())
+    return torch.stack(means)
+
+
+def load_tower(spec: TowerSpec, tensors: Mapping[str, npt.NDArray[Any]]) -> EndToEndTower:
+    """Return the network of an end-to-end model; a `WeightsError` if the weights do not fit it."""
+    tower = EndToEndTower(Musicnn(), Tower(spec))
+    state = {name: torch.from_numpy(np.array(array)) for name, array in tensors.items()}
+    try:
+        tower.load_state_dict(state)
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())
+        raise WeightsError(f"the weights do not fit an end-to-end model ({reason})") from error
+    return tower.eval()

@@ -24,65 +24,18 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError
+from audiorec.recall.cold_start.plan import Room
 from audiorec.search.topk import ItemLists, TopK
 from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
-
-UNLIMITED = np.iinfo(np.int32).max
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
-    """How much room there is.
-
-    Attributes
-    ----------
-    per_song : int
-        Users that one song is shown to, at most.
-    per_user : int
-        Songs that one user is shown, at most.
-    per_artist : int
-        Songs of one artist that one user is shown, at most.
-    quota : int
-        Users that each song is shown to first, before similarity decides alone.
-
-    Raises
-    ------
-    InputError
-        If a limit is below 1, or the quota above `per_song`.
-    """
-
-    per_song: int
-    per_user: int = UNLIMITED
-    per_artist: int = UNLIMITED
-    quota: int = 0
-
-    def __post_init__(self) -> None:
-        for name in ("per_song", "per_user", "per_artist"):
-            if getattr(self, name) < 1:
-                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.quota <= self.per_song:
-            raise InputError(f"quota must lie in 0..{self.per_song}, got {self.quota}")
-
-    @property
-    def binds_users(self) -> bool:
-        """Whether songs compete: without it every song simply has its nearest users."""
-        return self.per_user < UNLIMITED or self.per_artist < UNLIMITED
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Pairs of a song and a user.
+    """Pairs of a song and a user."""
 
-    Attributes
-    ----------
-    song, user : ndarray, shape (P,), int32
-    similarity : ndarray, shape (P,), float32
-    """
-
-    song: Int32Array
-    user: Int32Array
-    similarity: FloatArray
+    song: Int32Array  # (P,)
+    user: Int32Array  # (P,)
+    similarity: FloatArray  # (P,)
 
     def __len__(self) -> int:
         return len(self.song)
@@ -116,16 +69,10 @@ class NextBest(Protocol):
     """Finds more users for songs."""
 
     def __call__(self, songs: Int64Array, k: int, *, asked: ItemLists, floor: FloatArray) -> TopK:
-        """Return the best `k` users of each song.
+        """Return the best `k` users of each of n songs.
 
-        Parameters
-        ----------
-        songs : ndarray, shape (n,), int64
-        k : int
-        asked : ItemLists
-            Users of each of the n songs that must not come back.
-        floor : ndarray, shape (U,), float32
-            A user comes back only for a similarity of at least this.
+        `asked` holds users of each song that must not come back. A user comes back only for a
+        similarity of at least its `floor` (U,).
         """
         ...
 
@@ -135,7 +82,7 @@ def assign(
     n_songs: int,
     n_users: int,
     *,
-    limits: Limits,
+    room: Room,
     artist: Int64Array | None = None,
     first: Shown | None = None,
     told: Callable[[int, int], None] | None = None,
@@ -146,7 +93,7 @@ def assign(
     ----------
     next_best : callable
     n_songs, n_users : int
-    limits : Limits
+    room : Room
     artist : ndarray, shape (S,), int64, optional
         Number of each song's artist, -1 where unknown: such a song has an artist of its own.
     first : Shown, optional
@@ -160,8 +107,8 @@ def assign(
     """
     artists = _own_artists(artist, n_songs)
     proposals = _Proposals(next_best, n_songs, first or Shown.nothing())
-    kept = _Kept(n_users, limits, artists)
-    for capacity in sorted({limits.quota, limits.per_song} - {0}):
+    kept = _Kept(n_users, room, artists)
+    for capacity in sorted({room.quota, room.per_song} - {0}):
         _settle(proposals, kept, capacity, told)
         kept.fix()
     return kept.pairs.sorted_by(kept.pairs.song, kept.pairs.user)
@@ -261,11 +208,11 @@ class _Proposals:
 class _Kept:
     """What users keep of the proposals so far."""
 
-    def __init__(self, n_users: int, limits: Limits, artist: Int64Array) -> None:
+    def __init__(self, n_users: int, room: Room, artist: Int64Array) -> None:
         self.pairs = Shown.nothing()
         self.floor = np.full(n_users, -np.inf, np.float32)
         self._fixed = np.empty(0, np.bool_)
-        self._limits, self._artist = limits, artist
+        self._room, self._artist = room, artist
 
     def offer(self, proposals: Shown) -> None:
         """Let users choose between what they have and what is proposed to them."""
@@ -279,12 +226,12 @@ class _Kept:
         ]
         user, artist = pairs.user[order].astype(np.int64), self._artist[pairs.song[order]]
         key = user * (int(self._artist.max(initial=0)) + 1) + artist
-        chosen = nth_of_group(key) < self._limits.per_artist
+        chosen = nth_of_group(key) < self._room.per_artist
         order, user = order[chosen], user[chosen]
         place = nth_of_group(user)
-        order, user, place = (a[place < self._limits.per_user] for a in (order, user, place))
+        order, user, place = (a[place < self._room.per_user] for a in (order, user, place))
         # A user without room can be won only by a song that is nearer than the last one kept.
-        last = place == self._limits.per_user - 1
+        last = place == self._room.per_user - 1
         self.floor[user[last]] = np.where(fixed[order[last]], np.inf, pairs.similarity[order[last]])
         stays = ~concerned[pairs.user]
         stays[order] = True
@@ -293,8 +240,18 @@ class _Kept:
     def fix(self) -> None:
         """Let everything that is kept now stay for good."""
         self._fixed = np.ones(len(self.pairs), np.bool_)
-        full = np.bincount(self.pairs.user, minlength=len(self.floor)) >= self._limits.per_user
+        full = np.bincount(self.pairs.user, minlength=len(self.floor)) >= self._room.per_user
         self.floor[full] = np.inf
+
+
+def pairs_of(rows: Int64Array, top: TopK) -> Shown:
+    """Return what was found for rows, as (row, found) pairs."""
+    row, column = np.nonzero(top.indices >= 0)
+    return Shown(
+        rows[row].astype(np.int32),
+        top.indices[row, column].astype(np.int32),
+        top.similarities[row, column],
+    )
 
 
 def nth_of_group(group: npt.NDArray[np.integer]) -> Int64Array:

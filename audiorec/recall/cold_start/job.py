@@ -1,6 +1,6 @@
 """New songs to the users who may like them, and users to the new songs they may like.
 
-    songs (S, W), users (U, W)  ──Job.run──▶  audience.parquet | songs.parquet
+    songs (S, W), users (U, W)  ──ColdStart.run──▶  audience.parquet | songs.parquet
 
 Batch jobs: blocked products over millions of users and thousands of songs, in memory that
 grows with the two sides and not with their product. Each block of the output is kept as soon
@@ -17,17 +17,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
-from audiorec.recall.cold_start.assign import Shown, assign
-from audiorec.recall.cold_start.exposures import list_totals
-from audiorec.recall.cold_start.lists import Lists, pairs_of
-from audiorec.recall.cold_start.plan import Plan
+from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group, pairs_of
+from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tables import (
     list_schema,
     list_table,
+    list_totals,
     pair_schema,
     pair_table,
     read_pairs,
@@ -40,18 +40,19 @@ from audiorec.types import FloatArray, Int64Array
 BLOCK_PAIRS = 1 << 18  # rows of the output that are made at a time
 MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, of one block
 SPARE = 64  # candidates more than a song has room for, so that few need a second look
+SPARE_SONGS = 64  # songs more than a list holds that are looked at where artists have a limit
 
 Told = Callable[[str, int, int], None]
 
 
-class Job:
+class ColdStart:
     """One cold start.
 
     Parameters
     ----------
     songs, users : Side
         In one space.
-    plan : Plan
+    plan : ColdStartPlan
     heard : (songs, users) of int64 arrays, optional
         Pairs that must not come back.
     tastes : Tastes, optional
@@ -70,7 +71,7 @@ class Job:
         self,
         songs: Side,
         users: Side,
-        plan: Plan,
+        plan: ColdStartPlan,
         *,
         heard: tuple[Int64Array, Int64Array] | None = None,
         tastes: Tastes | None = None,
@@ -116,36 +117,40 @@ class Job:
         StoreError
             If another job is writing `out`.
         """
-        stage = _Stage(out, self.fingerprint, progress, stop)
-        kept = reserved = None
-        if self.plan.competes:
+        plan, stage = self.plan, _Stage(out, self.fingerprint, progress, stop)
+        n_lists = len(self.songs if plan.lists == "audience" else self.users)
+        block = max(1, min(MAX_BLOCK[plan.lists], BLOCK_PAIRS // plan.k))
+        lists = _Lists(self)
+        if plan.competes:
             candidates = stage.pairs(
                 "candidates", len(self.songs), MAX_BLOCK["audience"], self._nearest_users
             )
             if candidates is None:
                 return False
             chosen = self._choose(candidates, progress)
-            kept, reserved = (chosen, None) if self.plan.choice_is_all else (None, chosen)
-        lists = self._lists(kept, reserved)
-        if self.plan.exposures is not None and kept is None:
-            kept = stage.pairs("pairs", len(self.group), self.block, lists.of)
-            if kept is None:
-                return False
-            lists = self._lists(kept, None)
+            lists = _Lists(self, chosen, is_all=plan.choice_is_all)
         totals = None
-        if self.plan.exposures is not None:
-            totals = list_totals(lists.counts(), self.plan.exposures)
-        return self._write(stage, lists, totals)
+        if plan.exposures is not None:
+            if not lists.is_all:
+                found = stage.pairs("pairs", n_lists, block, lists.of)
+                if found is None:
+                    return False
+                lists = _Lists(self, found, is_all=True)
+            totals = list_totals(lists.lengths(), plan.exposures)
+        schema = list_schema(
+            plan.lists,
+            self.info,
+            width=None if self.tastes is None else self.tastes.dimension,
+            planned=totals is not None,
+        )
 
-    @property
-    def group(self) -> Side:
-        """The side that has lists."""
-        return self.songs if self.plan.lists == "audience" else self.users
+        def make(rows: Int64Array) -> Any:
+            pairs = lists.of(rows)
+            return list_table(
+                plan.lists, self.songs, self.users, pairs, schema, self.tastes, totals
+            )
 
-    @property
-    def block(self) -> int:
-        """Lists that are made at a time."""
-        return max(1, min(MAX_BLOCK[self.plan.lists], BLOCK_PAIRS // self.plan.k))
+        return stage.output(n_lists, block, make, schema)
 
     def best(self, rows: Int64Array, k: int) -> TopK:
         """Return the best of the other side for some rows of the side that has lists."""
@@ -182,7 +187,7 @@ class Job:
 
     def _nearest_users(self, songs: Int64Array) -> Shown:
         """Return the users that songs ask first."""
-        room = self.plan.limits.per_song
+        room = self.plan.room.per_song
         k = min(len(self.users), room + max(SPARE, room // 2))
         return pairs_of(songs, self._users_for(songs, k))
 
@@ -191,26 +196,74 @@ class Job:
             self._users_for,
             len(self.songs),
             len(self.users),
-            limits=self.plan.limits,
+            room=self.plan.room,
             artist=self.songs.artist,
             first=candidates,
             told=_named("songs settled", progress),
         )
 
-    def _lists(self, kept: Shown | None, reserved: Shown | None) -> Lists:
-        return Lists(self.songs, self.users, self.plan, self.best, kept=kept, reserved=reserved)
 
-    def _write(self, stage: "_Stage", lists: Lists, totals: Int64Array | None) -> bool:
-        plan, tastes = self.plan, self.tastes
-        width = None if tastes is None else tastes.dimension
-        schema = list_schema(plan.lists, self.info, width=width, planned=totals is not None)
+class _Lists:
+    """The lists as pairs: cut out of those that are known, or made when they are asked for.
 
-        def make(rows: Int64Array) -> Any:
-            return list_table(
-                plan.lists, self.songs, self.users, lists.of(rows), schema, tastes, totals
-            )
+    Pairs that are `known` are in the lists in any case; if `is_all`, nothing else is.
+    """
 
-        return stage.lists(len(self.group), self.block, make, schema)
+    def __init__(self, job: ColdStart, known: Shown | None = None, *, is_all: bool = False) -> None:
+        self._job, self.is_all = job, is_all
+        self._audience = job.plan.lists == "audience"
+        pairs = known or Shown.nothing()
+        self._known = pairs.sorted_by(*self._list_and_other(pairs))
+        group, _ = self._list_and_other(self._known)
+        counts = np.bincount(group, minlength=len(job.songs if self._audience else job.users))
+        self._starts = np.concatenate([[0], np.cumsum(counts)])
+
+    def lengths(self) -> Int64Array:
+        """Return how long each list is that is known: shape (n,)."""
+        return np.diff(self._starts)
+
+    def of(self, rows: Int64Array) -> Shown:
+        """Return the pairs of neighbouring lists, by list, the most similar first."""
+        known = self._known.take(np.arange(self._starts[rows[0]], self._starts[rows[-1] + 1]))
+        if self.is_all:
+            return known
+        plan, n_songs = self._job.plan, len(self._job.songs)
+        if self._audience or plan.per_artist is None:
+            more = self._as_pairs(rows, self._job.best(rows, plan.k))
+            return self._filled(known, more) if len(known) else more  # in their order already
+        width = min(n_songs, plan.k + SPARE_SONGS)
+        while True:  # looking further down where one artist has too many
+            top = self._job.best(rows, width)
+            found = self._filled(known, self._as_pairs(rows, top))
+            lengths = np.bincount(found.user - rows[0], minlength=len(rows))
+            # A list that is short although there were more songs than were looked at.
+            cut = (lengths < plan.k) & (top.counts == width)
+            if width == n_songs or not cut.any():
+                return found
+            width = min(n_songs, 2 * width)
+
+    def _filled(self, known: Shown, more: Shown) -> Shown:
+        """Return the known pairs, then others, as far as there is room; sorted."""
+        pairs = known.join(more)
+        fixed = np.arange(len(pairs)) < len(known)
+        key = pairs.song.astype(np.int64) * len(self._job.users) + pairs.user
+        group, other = self._list_and_other(pairs)
+        order = np.lexsort((other, -pairs.similarity, ~fixed, group))
+        order = order[nth_of_group(key[order]) == 0]  # what is known is found again
+        artist, limit = self._job.songs.artist, self._job.plan.per_artist
+        if limit is not None and artist is not None:
+            order = order[_within_artist(group[order], artist[pairs.song[order]]) < limit]
+        order = order[nth_of_group(group[order]) < self._job.plan.k]
+        kept = pairs.take(order)
+        return kept.sorted_by(*self._list_and_other(kept))
+
+    def _as_pairs(self, rows: Int64Array, top: TopK) -> Shown:
+        pairs = pairs_of(rows, top)
+        return pairs if self._audience else Shown(pairs.user, pairs.song, pairs.similarity)
+
+    def _list_and_other(self, pairs: Shown) -> tuple[Any, Any]:
+        """Return the side that has lists, and the side that stands in them."""
+        return (pairs.song, pairs.user) if self._audience else (pairs.user, pairs.song)
 
 
 class _Stage:
@@ -238,7 +291,7 @@ class _Stage:
             return None
         return read_pairs(path)
 
-    def lists(self, n: int, block: int, make: Callable[[Int64Array], Any], schema: Any) -> bool:
+    def output(self, n: int, block: int, make: Callable[[Int64Array], Any], schema: Any) -> bool:
         """Write the output; then what was needed on the way can go."""
         done = self._run(self._out, "lists", n, block, make, schema)
         for path in self._scratch if done else ():
@@ -263,6 +316,15 @@ class _Stage:
             progress=_named(what, self._progress),
             stop=self._stop,
         )
+
+
+def _within_artist(group: npt.NDArray[np.integer], artist: Int64Array) -> Int64Array:
+    """Return the how many-th song of its artist in its list each is; 0 without an artist."""
+    known = np.flatnonzero(artist >= 0)
+    nth = np.zeros(len(artist), np.int64)
+    key = group[known].astype(np.int64) * (int(artist.max(initial=0)) + 1) + artist[known]
+    nth[known] = nth_of_group(key)
+    return nth
 
 
 def _some(lists: ItemLists, rows: Int64Array) -> ItemLists:

@@ -1,4 +1,4 @@
-"""What is asked of a cold start."""
+"""What is asked of a cold start, and how much room that leaves on both sides."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,13 +6,35 @@ from typing import Literal
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.recall.cold_start.assign import UNLIMITED, Limits
 
 ListOf = Literal["audience", "songs"]
+UNLIMITED = np.iinfo(np.int32).max
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Room:
+    """How much room there is; a limit below 1, or a quota above `per_song`, is refused."""
+
+    per_song: int  # users that one song is shown to, at most
+    per_user: int = UNLIMITED  # songs that one user is shown, at most
+    per_artist: int = UNLIMITED  # songs of one artist that one user is shown, at most
+    quota: int = 0  # users that each song is shown to first, before similarity decides alone
+
+    def __post_init__(self) -> None:
+        for name in ("per_song", "per_user", "per_artist"):
+            if getattr(self, name) < 1:
+                raise InputError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if not 0 <= self.quota <= self.per_song:
+            raise InputError(f"quota must lie in 0..{self.per_song}, got {self.quota}")
+
+    @property
+    def binds_users(self) -> bool:
+        """Whether songs compete: without it every song simply has its nearest users."""
+        return self.per_user < UNLIMITED or self.per_artist < UNLIMITED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColdStartPlan:
     """What is asked for.
 
     Attributes
@@ -60,24 +82,24 @@ class Plan:
             raise InputError(f"exposures must be 0 or more, got {self.exposures}")
         if self.quota < 0:
             raise InputError(f"quota must be 0 or more, got {self.quota}")
-        _ = self.limits  # whose own checks are made now, before anything is read
+        _ = self.room  # whose own checks are made now, before anything is read
 
     @property
-    def limits(self) -> Limits:
+    def room(self) -> Room:
         """The room on both sides."""
         artist = UNLIMITED if self.per_artist is None else self.per_artist
         if self.lists == "audience":
             per_user = UNLIMITED if self.per_user is None else self.per_user
-            return Limits(per_song=self.k, per_user=per_user, per_artist=artist, quota=self.quota)
+            return Room(per_song=self.k, per_user=per_user, per_artist=artist, quota=self.quota)
         # Without a limit of their own, songs compete for their quota only.
         per_song = self.per_song or max(1, self.quota)
-        return Limits(per_song=per_song, per_user=self.k, per_artist=artist, quota=self.quota)
+        return Room(per_song=per_song, per_user=self.k, per_artist=artist, quota=self.quota)
 
     @property
     def competes(self) -> bool:
         """Whether the lists depend on each other."""
         if self.lists == "audience":
-            return self.limits.binds_users
+            return self.room.binds_users
         return self.per_song is not None or self.quota > 0
 
     @property

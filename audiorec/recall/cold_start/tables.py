@@ -15,6 +15,11 @@ preference_spread    list of float32[V]: their weighted standard deviation
 
 The last three are there where listening and vectors were given: they are what a ranker reads of
 the user. Lists stand in the order of their ids, each by rank.
+
+Exposures: every list (the audience of a song, or the songs of a user) gets the same part of the
+total. Within a list the part falls with the rank as ``1 / log2(1 + rank)``: the first counts 1,
+the second 0.63, the tenth 0.29. Whole numbers are made by the largest remainders, between equals
+by the better rank (among lists: by the earlier one), so they add up to the total.
 """
 
 import json
@@ -26,15 +31,15 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.errors import InputError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
-from audiorec.recall.cold_start.exposures import rank_weights, whole_parts
 from audiorec.recall.cold_start.plan import ListOf
 from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.store.schema import METADATA_KEY, vector_type
-from audiorec.types import FloatArray, Int32Array, Int64Array
+from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
 FORMAT_VERSION = 1
 KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
@@ -45,17 +50,10 @@ IDS: dict[ListOf, tuple[str, str]] = {
 
 
 def list_schema(lists: ListOf, info: Mapping[str, Any], *, width: int | None, planned: bool) -> Any:
-    """Return the schema of a file of lists.
+    """Return the schema of a file of lists; `info` goes into its metadata.
 
-    Parameters
-    ----------
-    lists : {"audience", "songs"}
-    info : mapping
-        Plan and models; goes into the metadata.
-    width : int or None
-        Numbers in a vector, where there are columns of preferences.
-    planned : bool
-        Whether there is a column of exposures.
+    There are columns of preferences where vectors have a `width`, and one of exposures where they
+    are `planned`.
     """
     columns = [(name, pa.string()) for name in IDS[lists]]
     columns += [
@@ -87,19 +85,9 @@ def list_table(
     tastes: Tastes | None,
     totals: Int64Array | None,
 ) -> Any:
-    """Return the rows of some lists.
+    """Return the rows of some lists: of pairs by list, the most similar first.
 
-    Parameters
-    ----------
-    lists : {"audience", "songs"}
-    songs, users : Side
-    pairs : Shown
-        By list, the most similar first.
-    schema : pyarrow.Schema
-        As `list_schema` gives it.
-    tastes : Tastes or None
-    totals : ndarray, shape (all lists,), int64, or None
-        Exposures of each list.
+    `totals` are the exposures of all lists.
     """
     group = pairs.song if lists == "audience" else pairs.user
     rank = nth_of_group(group)
@@ -153,6 +141,47 @@ def count_lists(path: Path, k: int) -> tuple[int, int, int]:
             filled += int((rank == 1).sum())
             full += int((rank == k).sum())
     return rows, filled, full
+
+
+def rank_weights(rank: Int64Array) -> Float64Array:
+    """Return what a candidate weighs in its list by its rank from 0: shape (n,).
+
+    Examples
+    --------
+    >>> rank_weights(np.arange(4)).round(3).tolist()
+    [1.0, 0.631, 0.5, 0.431]
+    """
+    weights: Float64Array = 1.0 / np.log2(2.0 + rank)
+    return weights
+
+
+def whole_parts(shares: Float64Array, total: int) -> Int64Array:
+    """Divide a total by shares, of sum 1, into whole numbers: each within 1 of its share.
+
+    Examples
+    --------
+    >>> whole_parts(np.array([0.5, 0.3, 0.2]), 4).tolist()
+    [2, 1, 1]
+    """
+    if total < 0:
+        raise InputError(f"the exposures must be 0 or more, got {total}")
+    exact = shares * total
+    parts = np.floor(exact).astype(np.int64)
+    # Rounded, so that remainders that are equal but for the last bit count as equal.
+    remainder = np.round(exact - parts, 9)
+    left = total - int(parts.sum())
+    parts[np.argsort(-remainder, kind="stable")[:left]] += 1
+    return parts
+
+
+def list_totals(counts: Int64Array, total: int) -> Int64Array:
+    """Divide a total over lists, (n,) int64; one without candidates gets none, all may not."""
+    filled = np.flatnonzero(counts)
+    if not len(filled):
+        raise InputError("no list has a candidate that exposures could go to")
+    totals = np.zeros(len(counts), np.int64)
+    totals[filled] = whole_parts(np.full(len(filled), 1.0 / len(filled)), total)
+    return totals
 
 
 def _exposures(

@@ -35,37 +35,18 @@ MAX_HISTORY = 100  # newest likes
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
-    """What a ranker reads of n users.
+class TasteFeatures:
+    """What a ranker reads of n users."""
 
-    Attributes
-    ----------
-    songs : ndarray, shape (n,), int64
-        Liked songs with a vector.
-    mean, spread : ndarray, shape (n, V), float32
-        0 for a user without one.
-    """
-
-    songs: Int64Array
-    mean: FloatArray
-    spread: FloatArray
+    songs: Int64Array  # (n,): liked songs with a vector
+    mean: FloatArray  # (n, V): 0 for a user without one
+    spread: FloatArray  # (n, V)
 
 
 class Tastes:
-    """The liked songs of users over the vectors of a store.
+    """The liked songs over the vectors of a store, of users in the order of `user_ids`.
 
-    Parameters
-    ----------
-    preferences : Preferences
-    store : Library
-    user_ids : sequence of str, optional
-        Whose tastes, in this order; by default all users of the preferences.
-    half_life_days : float or None
-    max_history : int
-
-    Attributes
-    ----------
-    user_ids : tuple of str
+    By default they are all users of the preferences.
     """
 
     def __init__(
@@ -103,20 +84,15 @@ class Tastes:
         chosen._spans = self._spans.take(users)
         return chosen
 
-    def features(self, users: Int64Array) -> Features:
+    def features(self, users: Int64Array) -> TasteFeatures:
         """Return what a ranker reads of some users."""
         mean, spread = mean_and_spread(self._histories(users), self._store.vectors)
-        return Features(self.counts[users], mean, spread)
+        return TasteFeatures(self.counts[users], mean, spread)
 
     def profiles(self, space: Space) -> FloatArray:
         """Return the preference profiles of all users: shape (U, W), float32.
 
-        Of length 1; zeros for a user without liked songs.
-
-        Parameters
-        ----------
-        space : Space
-            Of the same store.
+        Of length 1; zeros for a user without liked songs. `space` is of the same store.
         """
         found = np.empty((len(self), space.matrix.shape[1]), np.float32)
         for start in range(0, len(self), BLOCK_ROWS):

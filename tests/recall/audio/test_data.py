@@ -5,8 +5,8 @@ import pytest
 from little_worlds import pairs, songs_of
 
 from audiorec.errors import InputError
-from audiorec.recall.audio.data import Anchors, assemble, make_panel
-from audiorec.recall.audio.held_out import Part
+from audiorec.recall.audio.data import Anchors, make_material, make_panel
+from audiorec.recall.audio.held_out import SplitPart
 
 SONGS = songs_of(np.random.default_rng(0).standard_normal((6, 3)).astype(np.float32))
 GROUPS = tuple(f"song {i}" for i in range(6))
@@ -21,7 +21,7 @@ def sides(liked, disliked=((), ()), heard=None):
 
 def assembled(given, anchors=None):
     anchors = anchors or Anchors(ids=tuple("abcdefgh"), embeddings=USERS, space="s")
-    return assemble(anchors, given, SONGS, GROUPS, PARTS, dimension=4, seed=0)
+    return make_material(anchors, given, SONGS, GROUPS, PARTS, dimension=4, seed=0)
 
 
 LIKED = ([0, 1, 2, 3, 4, 5, 0, 1], [2, 3, 5, 2, 3, 5, 0, 4])
@@ -32,7 +32,7 @@ def test_only_songs_to_learn_from_are_learnt_from():
     assert found.data.liked.song.tolist() == [0, 4]
     assert found.data.pool.tolist() == [0, 1, 4]
     assert not np.isin(found.data.heard.song, [2, 3, 5]).any()
-    assert PARTS[found.panel_songs].tolist() == [Part.VALID] * 3
+    assert PARTS[found.panel_songs].tolist() == [SplitPart.VALID] * 3
 
 
 def test_the_panel_worked_by_hand():

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.recall.audio.held_out import Part, Split, artist_groups, assign_parts
+from audiorec.recall.audio.held_out import Split, SplitPart, artist_groups, assign_parts
 
 SPLIT = Split(valid=0.2, test=0.3, new_songs=0.25, seed=4)
 
@@ -37,8 +37,8 @@ def test_new_songs_are_only_of_artists_that_are_learnt_from():
     groups = [f"artist {i % 50}" for i in range(3_000)]
     parts = assign_parts(names, groups, SPLIT)
     whole = assign_parts(names, groups, Split(valid=0.2, test=0.3, seed=4))
-    assert set(whole[parts == Part.NEW_SONG]) == {Part.TRAIN}
-    assert (parts[whole != Part.TRAIN] == whole[whole != Part.TRAIN]).all()
+    assert set(whole[parts == SplitPart.NEW_SONG]) == {SplitPart.TRAIN}
+    assert (parts[whole != SplitPart.TRAIN] == whole[whole != SplitPart.TRAIN]).all()
 
 
 def test_another_seed_holds_others_out():

@@ -6,9 +6,13 @@ import numpy as np
 import pytest
 
 from audiorec.errors import ShapeError, SpecMismatchError, WeightsError
-from audiorec.recall.audio.embedder import Embedder, expected_shapes
-from audiorec.recall.audio.model import MetricModel, save_model
-from audiorec.recall.audio.tower_spec import TowerSpec
+from audiorec.recall.audio.model import (
+    Embedder,
+    MetricModel,
+    TowerSpec,
+    expected_shapes,
+    save_model,
+)
 from audiorec.spec import FeatureSpec
 from audiorec.store.segments import join_songs
 

@@ -18,8 +18,7 @@ from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.inputs import LogMelSongs
 from audiorec.recall.audio.job import train_metric
 from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.options import TrainingOptions
-from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
 from audiorec.search.library import Library
 
 CLIPS = ("jazz-vibraphone.mp3", "drum-loop.aiff", "choir-a-cappella.mp3", "clicks-short.wav")

@@ -1,4 +1,4 @@
-"""`recall.audio.tower` and `embedder`: unit length, segments of a song alone, one arithmetic."""
+"""`recall.audio.tower`, and `model` beside it: one arithmetic; what rests and learns end to end."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,11 @@ import pytest
 torch = pytest.importorskip("torch")
 
 from little_worlds import songs_of
+from torch import nn
 
 from audiorec.errors import InputError, ShapeError, WeightsError
-from audiorec.recall.audio.embedder import Embedder, expected_shapes
-from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.tower_spec import TowerSpec
+from audiorec.recall.audio.model import Embedder, TowerSpec, expected_shapes
+from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
 from audiorec.recall.audio.trainer import embed_songs
 from audiorec.store.segments import join_songs
 
@@ -98,3 +98,79 @@ def test_refuses_segments_of_another_width():
 def test_refuses_impossible_forms(wrong):
     with pytest.raises(InputError):
         TowerSpec(inputs=("x",), width=5, **wrong)
+
+
+class LittleBackbone(nn.Module):
+    """Log-mel (B, 187, 96) to a penultimate layer of 3, with all that could move in training."""
+
+    def __init__(self):
+        super().__init__()
+        self.norm = nn.BatchNorm1d(96)
+        self.dense = nn.Linear(96, 3)
+        self.dropout = nn.Dropout(0.5)
+
+    def forward(self, log_mel):
+        hidden = self.dropout(self.dense(self.norm(log_mel.mean(1))))
+        return hidden, hidden, hidden, hidden
+
+
+@pytest.fixture
+def end_to_end():
+    pytest.importorskip("torchaudio")
+    torch.manual_seed(0)
+    return EndToEndTower(LittleBackbone(), Tower(TowerSpec(inputs=("log_mel",), width=3, hidden=0)))
+
+
+@pytest.fixture
+def log_mel():
+    return torch.rand(5, 187, 96, generator=torch.Generator().manual_seed(1)) + 1
+
+
+OWNER = torch.tensor([0, 0, 1, 1, 1])
+
+
+def test_out_of_training_nothing_is_masked_or_by_chance(end_to_end, log_mel):
+    end_to_end.eval()
+    first, second = (end_to_end(log_mel, OWNER, 2) for _ in range(2))
+    assert torch.equal(first, second)
+    assert first.shape == (2, 40)
+    torch.testing.assert_close(first.norm(dim=1), torch.ones(2))
+
+
+def test_in_training_each_segment_is_masked_by_itself(end_to_end, log_mel):
+    seen = []
+    end_to_end.backbone.register_forward_pre_hook(lambda _m, args: seen.append(args[0]))
+    end_to_end.train()
+    torch.manual_seed(3)
+    end_to_end(log_mel, OWNER, 2)
+    silent = seen[0] == 0
+    assert silent.any()
+    assert silent.float().mean() < 0.4
+    bands = {tuple(s.all(0).nonzero().flatten().tolist()) for s in silent}
+    frames = {tuple(s.all(1).nonzero().flatten().tolist()) for s in silent}
+    assert len(bands | frames) > 2
+
+
+def test_statistics_and_dropout_of_the_backbone_rest(end_to_end, log_mel):
+    before = end_to_end.backbone.norm.running_mean.clone()
+    end_to_end.train()
+    for _ in range(3):
+        end_to_end(log_mel, OWNER, 2)
+    assert torch.equal(end_to_end.backbone.norm.running_mean, before)
+    assert not end_to_end.backbone.dropout.training
+    assert end_to_end.tower.training
+
+
+def test_the_gradient_reaches_the_backbone(end_to_end, log_mel):
+    end_to_end.train()
+    end_to_end(log_mel, OWNER, 2)[:, 0].sum().backward()
+    assert end_to_end.backbone.dense.weight.grad.abs().sum() > 0
+
+
+def test_means_are_of_each_song_and_unmasked(end_to_end, log_mel):
+    songs = join_songs([("a", log_mel[:2].numpy()), ("b", log_mel[2:].numpy())])
+    found = song_means(end_to_end.train(), songs.values, songs.offsets)
+    with torch.no_grad():
+        expected = end_to_end.backbone(log_mel)[1]
+    torch.testing.assert_close(found[0], expected[:2].mean(0))
+    torch.testing.assert_close(found[1], expected[2:].mean(0))

@@ -16,9 +16,9 @@ from little_worlds import TASTES, little_world
 
 from audiorec.errors import InputError
 from audiorec.learning.negatives import NegativeRule
+from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.tower_spec import TowerSpec
 from audiorec.recall.audio.trainer import train_tower
 
 RECIPE = MetricRecipe(
@@ -114,7 +114,7 @@ def test_a_stop_at_any_batch_changes_nothing(whole, tmp_path, stop_after):
     stop, steps = Event(), []
     from audiorec.recall.audio import trainer as training
 
-    step = training._Trainer._step
+    step = training._TowerLearner.step
 
     def counted(self, batch):
         steps.append(batch.key)
@@ -123,7 +123,7 @@ def test_a_stop_at_any_batch_changes_nothing(whole, tmp_path, stop_after):
         return step(self, batch)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(training._Trainer, "_step", counted)
+        patch.setattr(training._TowerLearner, "step", counted)
         first = train(checkpoint=tmp_path / "state", fingerprint="a", stop=stop)
         assert not first.finished
         assert len(steps) == stop_after

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.recall.cold_start.assign import UNLIMITED, Limits, Shown, assign, nth_of_group
+from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group
+from audiorec.recall.cold_start.plan import UNLIMITED, Room
 from audiorec.search.topk import ItemLists, top_k
 
 
@@ -93,14 +94,14 @@ LIMIT = st.one_of(st.integers(1, 4), st.just(UNLIMITED))
 )
 def test_same_as_the_rule(seed, n_songs, n_users, per_song, per_user, per_artist, quota, listed):
     world = World(seed, n_songs, n_users)
-    limits = Limits(
+    limits = Room(
         per_song=per_song, per_user=per_user, per_artist=per_artist, quota=min(quota, per_song)
     )
     shown = assign(
         world.next_best,
         n_songs,
         n_users,
-        limits=limits,
+        room=limits,
         artist=world.artist,
         first=world.first(listed) if listed else None,
     )
@@ -120,7 +121,7 @@ SIMILAR = np.float32([[0.9, 0.8, 0.7], [0.1, 0.3, 0.2], [0.6, 0.85, 0.5]])
 def choose(**limits):
     world = World(0, 3, 3)
     world.similar, world.allowed = SIMILAR, np.ones((3, 3), np.bool_)
-    return pairs_of(assign(world.next_best, 3, 3, limits=Limits(**limits)))
+    return pairs_of(assign(world.next_best, 3, 3, room=Room(**limits)))
 
 
 def test_worked_by_hand():
@@ -134,8 +135,8 @@ def test_worked_by_hand():
 def test_one_artist_does_not_fill_a_user():
     world = World(0, 3, 3)
     world.similar, world.allowed = SIMILAR, np.ones((3, 3), np.bool_)
-    limits = Limits(per_song=3, per_user=2, per_artist=1)
-    shown = assign(world.next_best, 3, 3, limits=limits, artist=np.array([5, -1, 5]))
+    limits = Room(per_song=3, per_user=2, per_artist=1)
+    shown = assign(world.next_best, 3, 3, room=limits, artist=np.array([5, -1, 5]))
     assert pairs_of(shown) == {(0, 0), (1, 0), (2, 1), (1, 1), (0, 2), (1, 2)}
 
 
@@ -149,7 +150,7 @@ def test_every_song_reaches_its_quota_where_there_is_room():
         return top_k(songs[rows], users, k, excluded=asked, item_minimum=floor)
 
     def smallest(**limits):
-        shown = assign(next_best, 40, 100, limits=Limits(per_song=10, per_user=2, **limits))
+        shown = assign(next_best, 40, 100, room=Room(per_song=10, per_user=2, **limits))
         assert np.bincount(shown.user).max() <= 2
         return np.bincount(shown.song, minlength=40).min()
 
@@ -164,7 +165,7 @@ def test_progress_reaches_the_end():
         world.next_best,
         6,
         5,
-        limits=Limits(per_song=2, per_user=1),
+        room=Room(per_song=2, per_user=1),
         told=lambda *at: told.append(at),
     )
     assert told[-1] == (6, 6)
@@ -174,7 +175,7 @@ def test_a_list_spares_looking_up():
     world = World(1, 6, 30)
     first = world.first(10)
     world.calls = 0
-    assign(world.next_best, 6, 30, limits=Limits(per_song=3), first=first)
+    assign(world.next_best, 6, 30, room=Room(per_song=3), first=first)
     assert world.calls == 0
 
 
@@ -193,4 +194,4 @@ def test_nth_of_group():
 )
 def test_limits_are_checked(limits, message):
     with pytest.raises(InputError, match=message):
-        Limits(**limits)
+        Room(**limits)

@@ -14,9 +14,9 @@ from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import strings
 from audiorec.listening.preferences import to_preferences
 from audiorec.recall.cold_start import job as cold_start
-from audiorec.recall.cold_start.assign import Limits, assign
-from audiorec.recall.cold_start.job import Job
-from audiorec.recall.cold_start.plan import Plan
+from audiorec.recall.cold_start.assign import assign
+from audiorec.recall.cold_start.job import ColdStart
+from audiorec.recall.cold_start.plan import ColdStartPlan, Room
 from audiorec.recall.cold_start.sides import Side, embedding_sides, heard_pairs, vector_sides
 from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.library import Library
@@ -49,7 +49,7 @@ def small_blocks(monkeypatch):
 
 def run(out, plan, **more):
     more = {"inputs": {}} | more
-    assert Job(SONGS, USERS, plan, **more).run(out)
+    assert ColdStart(SONGS, USERS, plan, **more).run(out)
     assert [p.name for p in out.parent.iterdir()] == [out.name]
     return pq.read_table(out)
 
@@ -77,7 +77,7 @@ def nearest(similar, names, k, minimum=-2.0, hidden=()):
 
 
 def test_audiences_are_the_nearest_users(out):
-    table = run(out, Plan(lists="audience", k=4))
+    table = run(out, ColdStartPlan(lists="audience", k=4))
     expected = nearest(SIMILAR, USERS.ids, 4)
     assert lists_of(table, "song_id", "user_id") == {SONGS.ids[i]: v for i, v in expected.items()}
     assert table.column_names == ["song_id", "user_id", "similarity", "rank", "exposure_share"]
@@ -91,7 +91,7 @@ def test_audiences_are_the_nearest_users(out):
 
 
 def test_lists_of_songs_are_the_nearest_songs(out):
-    table = run(out, Plan(lists="songs", k=3))
+    table = run(out, ColdStartPlan(lists="songs", k=3))
     expected = nearest(SIMILAR.T, SONGS.ids, 3)
     assert lists_of(table, "user_id", "song_id") == {USERS.ids[i]: v for i, v in expected.items()}
     assert table.column_names[:2] == ["user_id", "song_id"]
@@ -101,7 +101,7 @@ def test_lists_of_songs_are_the_nearest_songs(out):
 def test_what_was_heard_and_what_is_too_far_is_left_out(out, lists):
     best = SIMILAR.argmax(axis=1)
     heard = (np.arange(12), best)
-    table = run(out, Plan(lists=lists, k=5, minimum=0.2), heard=heard)
+    table = run(out, ColdStartPlan(lists=lists, k=5, minimum=0.2), heard=heard)
     pairs = set(zip(*(table.column(n).to_pylist() for n in ("song_id", "user_id")), strict=True))
     assert not pairs & {(SONGS.ids[s], USERS.ids[u]) for s, u in zip(*heard, strict=True)}
     assert min(table.column("similarity").to_pylist()) >= 0.2
@@ -118,7 +118,7 @@ def pairs_by_rule(**limits):
     def next_best(rows, k, *, asked, floor):
         return top_k(SONGS.units[rows], USERS.units, k, excluded=asked, item_minimum=floor)
 
-    shown = assign(next_best, 12, 30, limits=Limits(**limits), artist=ARTISTS)
+    shown = assign(next_best, 12, 30, room=Room(**limits), artist=ARTISTS)
     return {(SONGS.ids[s], USERS.ids[u]) for s, u in zip(shown.song, shown.user, strict=True)}
 
 
@@ -126,7 +126,7 @@ def pairs_by_rule(**limits):
 @pytest.mark.parametrize("spare", [0, 64])
 def test_limited_audiences_follow_the_rule(out, monkeypatch, limits, spare):
     monkeypatch.setattr(cold_start, "SPARE", spare)
-    table = run(out, Plan(lists="audience", k=6, **limits))
+    table = run(out, ColdStartPlan(lists="audience", k=6, **limits))
     found = lists_of(table, "song_id", "user_id")
     pairs = {(song, user) for song, users in found.items() for user in users}
     assert pairs == pairs_by_rule(per_song=6, **limits)
@@ -135,14 +135,16 @@ def test_limited_audiences_follow_the_rule(out, monkeypatch, limits, spare):
 
 
 def test_limited_lists_of_songs_follow_the_rule(out):
-    plan = Plan(lists="songs", k=4, per_song=9, per_artist=2, quota=2)
+    plan = ColdStartPlan(lists="songs", k=4, per_song=9, per_artist=2, quota=2)
     found = lists_of(run(out, plan), "user_id", "song_id")
     pairs = {(song, user) for user, songs in found.items() for song in songs}
     assert pairs == pairs_by_rule(per_song=9, per_user=4, per_artist=2, quota=2)
 
 
 def test_no_artist_fills_a_list(out):
-    found = lists_of(run(out, Plan(lists="songs", k=5, per_artist=1)), "user_id", "song_id")
+    found = lists_of(
+        run(out, ColdStartPlan(lists="songs", k=5, per_artist=1)), "user_id", "song_id"
+    )
     artist = dict(zip(SONGS.ids, ARTISTS.tolist(), strict=True))
     for user, songs in found.items():
         seen, expected = set(), []
@@ -154,17 +156,15 @@ def test_no_artist_fills_a_list(out):
 
 
 def test_a_list_looks_on_where_one_artist_is_too_many(out, monkeypatch):
-    from audiorec.recall.cold_start import lists as cold_start_lists
-
-    monkeypatch.setattr(cold_start_lists, "SPARE", 0)
+    monkeypatch.setattr(cold_start, "SPARE_SONGS", 0)
     test_no_artist_fills_a_list(out)
 
 
 def test_every_song_reaches_its_quota_and_lists_keep_their_length(out):
-    plain = lists_of(run(out, Plan(lists="songs", k=2)), "user_id", "song_id")
+    plain = lists_of(run(out, ColdStartPlan(lists="songs", k=2)), "user_id", "song_id")
     shown = [song for songs in plain.values() for song in songs]
     assert min(shown.count(s) for s in SONGS.ids) < 3
-    table = run(out, Plan(lists="songs", k=2, quota=3))
+    table = run(out, ColdStartPlan(lists="songs", k=2, quota=3))
     fair = lists_of(table, "user_id", "song_id")
     shown = [song for songs in fair.values() for song in songs]
     assert min(shown.count(s) for s in SONGS.ids) >= 3
@@ -174,7 +174,7 @@ def test_every_song_reaches_its_quota_and_lists_keep_their_length(out):
 @pytest.mark.parametrize("more", [{}, {"quota": 2}, {"per_artist": 1}])
 @pytest.mark.parametrize("lists", ["audience", "songs"])
 def test_exposures_add_up(out, lists, more):
-    table = run(out, Plan(lists=lists, k=3, exposures=1_001, minimum=0.3, **more))
+    table = run(out, ColdStartPlan(lists=lists, k=3, exposures=1_001, minimum=0.3, **more))
     exposures = np.array(table.column("exposures").to_pylist())
     assert exposures.sum() == 1_001
     group = table.column(table.column_names[0]).to_pylist()
@@ -184,7 +184,9 @@ def test_exposures_add_up(out, lists, more):
 
 def test_exposures_without_a_candidate_are_refused(out):
     with pytest.raises(InputError, match="no list has a candidate"):
-        Job(SONGS, USERS, Plan(lists="songs", k=3, exposures=5, minimum=0.9999), inputs={}).run(out)
+        ColdStart(
+            SONGS, USERS, ColdStartPlan(lists="songs", k=3, exposures=5, minimum=0.9999), inputs={}
+        ).run(out)
     assert not out.exists()
 
 
@@ -203,16 +205,16 @@ class After(threading.Event):
 @pytest.mark.parametrize(
     "plan",
     [
-        Plan(lists="audience", k=4),
-        Plan(lists="audience", k=4, per_user=2, exposures=77),
-        Plan(lists="songs", k=3, quota=2, exposures=99),
+        ColdStartPlan(lists="audience", k=4),
+        ColdStartPlan(lists="audience", k=4, per_user=2, exposures=77),
+        ColdStartPlan(lists="songs", k=3, quota=2, exposures=99),
     ],
 )
 def test_a_job_that_was_stopped_anywhere_goes_on(out, plan):
     whole = run(out, plan)
     out.unlink()
     for blocks in range(20):
-        if Job(SONGS, USERS, plan, inputs={}).run(out, stop=After(blocks % 3)):
+        if ColdStart(SONGS, USERS, plan, inputs={}).run(out, stop=After(blocks % 3)):
             break
         assert not out.exists()
     else:
@@ -223,18 +225,18 @@ def test_a_job_that_was_stopped_anywhere_goes_on(out, plan):
 
 
 def test_what_was_found_for_other_inputs_is_not_used(out):
-    plan = Plan(lists="audience", k=4, per_user=2)
+    plan = ColdStartPlan(lists="audience", k=4, per_user=2)
     expected = run(out, plan)
     out.unlink()
     turned = dataclasses.replace(USERS, units=-USERS.units)
-    assert not Job(SONGS, turned, plan, inputs={"users": 1}).run(out, stop=After(4))
+    assert not ColdStart(SONGS, turned, plan, inputs={"users": 1}).run(out, stop=After(4))
     assert out.with_name("out.parquet.candidates").exists()
     assert run(out, plan, inputs={"users": 2}).equals(expected)
 
 
 def test_progress_names_what_is_done(out):
     told = []
-    Job(SONGS, USERS, Plan(lists="audience", k=2, per_user=1), inputs={}).run(
+    ColdStart(SONGS, USERS, ColdStartPlan(lists="audience", k=2, per_user=1), inputs={}).run(
         out, progress=lambda *at: told.append(at)
     )
     assert told[0] == ("candidates", 0, 3)
@@ -259,7 +261,9 @@ def test_by_vector_with_columns_for_a_ranker(tmp_path, out):
     assert users.ids == ["ana", "eva"]  # ben likes nothing
     heard = heard_pairs(preferences, songs, users)
     assert sorted(zip(*map(list, heard), strict=True)) == [(0, 1), (1, 0), (4, 0), (5, 1)]
-    job = Job(songs, users, Plan(lists="songs", k=3), heard=heard, tastes=tastes, inputs={})
+    job = ColdStart(
+        songs, users, ColdStartPlan(lists="songs", k=3), heard=heard, tastes=tastes, inputs={}
+    )
     assert job.run(out)
     table = pq.read_table(out)
     assert table.column("preference_songs").to_pylist() == [2] * 3 + [2] * 3
@@ -310,7 +314,7 @@ def test_a_large_side_is_mapped(tmp_path, monkeypatch):
     write_embeddings(
         tmp_path / "u", ["a", "b"], np.float32([[3, 4], [0, 2]]), kind="users", model_id="m"
     )
-    units = sides.unit_rows(EmbeddingTable.open(tmp_path / "u"))
+    units = sides.unit_embeddings(EmbeddingTable.open(tmp_path / "u"))
     assert isinstance(units, np.memmap)
     np.testing.assert_allclose(units, [[0.6, 0.8], [0, 1]], rtol=1e-6)
     assert top_k(np.float32([[0, 1]]), units, 1).indices.tolist() == [[1]]
@@ -332,13 +336,13 @@ def test_a_large_side_is_mapped(tmp_path, monkeypatch):
 )
 def test_a_plan_is_checked(changes, message):
     with pytest.raises(InputError, match=message):
-        Plan(**({"lists": "audience", "k": 4} | changes))
+        ColdStartPlan(**({"lists": "audience", "k": 4} | changes))
 
 
 def test_a_job_is_checked():
     nobody = dataclasses.replace(USERS, id_array=strings([]), units=USERS.units[:0])
     with pytest.raises(InputError, match="there is no user"):
-        Job(SONGS, nobody, Plan(lists="songs", k=1), inputs={})
+        ColdStart(SONGS, nobody, ColdStartPlan(lists="songs", k=1), inputs={})
     anonymous = dataclasses.replace(SONGS, artist=None)
     with pytest.raises(InputError, match="needs a column 'artist'"):
-        Job(anonymous, USERS, Plan(lists="songs", k=1, per_artist=1), inputs={})
+        ColdStart(anonymous, USERS, ColdStartPlan(lists="songs", k=1, per_artist=1), inputs={})

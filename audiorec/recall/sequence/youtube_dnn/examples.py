@@ -4,38 +4,80 @@ Each draw has a generator of its own, seeded by what it is for, so that an epoch
 be made again without those before them.
 """
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any
 
 import numpy as np
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, ShapeError
 from audiorec.listening.history import Histories, Likes, Spans, before, histories
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
+from audiorec.recall.sequence.youtube_dnn.profiles import Profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 # What random numbers are for; the second part of a seed.
 HELD_OUT, EPOCH, STEP, JUDGE = range(4)
+MIN_SCALE = 1e-6  # a column of vectors that does not vary is not blown up
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class UsersData:
+    """What a user model is trained on."""
+
+    likes: Likes  # of U users; songs are rows of the tables below
+    song_ids: tuple[str, ...]  # length S
+    # (S, V): any vector or embedding of each song; V is 0 where ids alone are used
+    vectors: FloatArray
+    has_vector: BoolArray  # (S,)
+    profiles: Profiles  # of the U users, in their order
+    info: Mapping[str, Any]  # where the data comes from, to keep in the model
+
+    def __post_init__(self) -> None:
+        if not len(self.song_ids) == len(self.vectors) == len(self.has_vector):
+            raise ShapeError("song_ids, vectors and has_vector must agree in S")
+        if len(self.likes) != len(self.profiles):
+            raise ShapeError("likes and profiles must agree in U")
+        if len(self.likes.song) and self.likes.song.max() >= len(self.song_ids):
+            raise ShapeError("a like names a song that is not there")
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits of everything that is learnt from."""
+        data = sha256()
+        for array in (self.likes.starts, self.likes.song, self.likes.weight, self.likes.time):
+            data.update(np.ascontiguousarray(array).tobytes())
+        data.update(np.ascontiguousarray(self.vectors * self.has_vector[:, None]).tobytes())
+        texts = [self.song_ids, self.profiles.user_ids, self.profiles.categories]
+        data.update(json.dumps(texts).encode())
+        for name, numbers in self.profiles.numbers.items():
+            data.update(name.encode() + np.ascontiguousarray(numbers).tobytes())
+        return data.hexdigest()[:16]
+
+
+def standardisation(data: UsersData) -> tuple[FloatArray, FloatArray]:
+    """Return mean and scale of each column over the songs with a vector: (V,), float32."""
+    rows = data.vectors[data.has_vector].astype(np.float64)
+    if not len(rows):
+        width = data.vectors.shape[1]
+        return np.zeros(width, np.float32), np.ones(width, np.float32)
+    spread = rows.std(axis=0)
+    small = spread <= MIN_SCALE * np.abs(rows).max(axis=0)
+    return rows.mean(axis=0).astype(np.float32), np.where(small, 1.0, spread).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
-    """B examples.
+class LikeBatch:
+    """B examples."""
 
-    Attributes
-    ----------
-    user, target : ndarray, shape (B,), int64
-        Row of the user, and of the song that was liked.
-    by_vector, by_id : Histories
-        As `split_history` gives them.
-    lengths : ndarray, shape (B, 2), float32
-    """
-
-    user: Int64Array
-    target: Int64Array
-    by_vector: Histories
+    user: Int64Array  # (B,): row of the user, and of the song that was liked
+    target: Int64Array  # (B,)
+    by_vector: Histories  # as `split_history` gives them
     by_id: Histories
-    lengths: FloatArray
+    lengths: FloatArray  # (B, 2)
 
     def __len__(self) -> int:
         return len(self.user)
@@ -44,12 +86,7 @@ class Batch:
 class Examples:
     """The likes of a training as examples.
 
-    Parameters
-    ----------
-    likes : Likes
-        Songs are rows of `catalogue`, which are also the rows of the model's tables.
-    catalogue : Catalogue
-    recipe : UsersRecipe
+    Their songs are rows of `catalogue`, which are also the rows of the model's tables.
     """
 
     def __init__(self, likes: Likes, catalogue: Catalogue, recipe: UsersRecipe) -> None:
@@ -59,14 +96,10 @@ class Examples:
         self.user = likes.user
         self._spans = before(likes, max_history=recipe.max_history)
 
-    def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> Batch:
-        """Return the examples at places in the sequences of likes.
+    def batch(self, places: Int64Array, *, drop: BoolArray | None = None) -> LikeBatch:
+        """Return the examples at places (B,) in the sequences of likes.
 
-        Parameters
-        ----------
-        places : ndarray, shape (B,), int64
-        drop : ndarray, shape (B,), bool, optional
-            Whose history is hidden, so that the profile alone has to answer.
+        Where `drop` (B,), the history is hidden, so that the profile alone has to answer.
         """
         spans = self._spans.take(places)
         if drop is not None:
@@ -76,17 +109,11 @@ class Examples:
             past, self.catalogue, with_ids=self.recipe.id_width > 0
         )
         lengths = length_columns(history, self.recipe.max_history)
-        return Batch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
+        return LikeBatch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
 
 
 def held_out(likes: Likes, recipe: UsersRecipe) -> BoolArray:
-    """Choose the likes that say when to stop: shape (P,), bool.
-
-    Raises
-    ------
-    InputError
-        If there is nothing to hold out, or nothing is left to learn from.
-    """
+    """Choose the likes that say when to stop, (E,) bool; some must be left on both sides."""
     rng = generator(recipe, HELD_OUT)
     counts = np.diff(likes.starts)
     if recipe.hold_out == "users":

@@ -1,7 +1,7 @@
 """Listening, songs and profiles to a user model, and to one embedding a user.
 
-    interactions, vectors, profiles ──train──▶ users_model/
-    interactions, users_model/      ──embed──▶ users.parquet
+    interactions, vectors, profiles ──train_user_model──▶ users_model/
+    interactions, users_model/      ──embed_users──▶ users.parquet
 
 The one file that joins listening, vectors and the user model.
 """
@@ -20,14 +20,15 @@ import pyarrow as pa
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.run_folder import RunFolder
 from audiorec.learning.bundle import check_target
+from audiorec.learning.torch_use import import_torch
 from audiorec.listening.events import Interactions
 from audiorec.listening.history import Likes
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
+from audiorec.recall.sequence.youtube_dnn.examples import UsersData
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel
 from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
-from audiorec.recall.sequence.youtube_dnn.users_data import UsersData
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Pairs, Preferences
@@ -89,22 +90,12 @@ class SongInputs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedUsers:
-    """Users with their embeddings.
+    """Users with their embeddings."""
 
-    Attributes
-    ----------
-    user_ids : tuple of str, length U
-    users : UserEmbeddings
-    likes : int
-        Liked songs of all users.
-    unknown : int
-        Those of them that the model could not use: it knows neither vector nor id.
-    """
-
-    user_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]  # length U
     users: UserEmbeddings
-    likes: int
-    unknown: int
+    likes: int  # liked songs of all users
+    unknown: int  # those of them that the model could not use: it knows neither vector nor id
 
 
 def training_data(
@@ -155,7 +146,7 @@ def training_data(
     )
 
 
-def train(
+def train_user_model(
     data: UsersData,
     out: Path,
     *,
@@ -190,6 +181,7 @@ def train(
     StoreError
         If another run is writing `out`.
     """
+    import_torch("training a user model")
     from audiorec.recall.sequence.youtube_dnn.trainer import (
         CHECKPOINT_FILE,
         METRICS_FILE,
@@ -214,7 +206,7 @@ def train(
     return UsersModel.load(out)
 
 
-def embed(
+def embed_users(
     model: UsersModel,
     log: Interactions | None,
     *,
@@ -292,12 +284,7 @@ def write_song_side(path: Path, model: UsersModel) -> None:
 
 
 def check_inputs(model: UsersModel, inputs: SongInputs) -> None:
-    """Refuse vectors of another kind than those that a model was trained on.
-
-    Raises
-    ------
-    SpecMismatchError
-    """
+    """Refuse vectors of another kind than those that a model was trained on."""
     if not inputs:
         return
     trained = {

@@ -33,20 +33,13 @@ Layers = tuple[tuple[FloatArray, FloatArray], ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Catalogue:
-    """The songs that histories speak of, as the model sees them.
+    """The songs that histories speak of, as the model sees them."""
 
-    Attributes
-    ----------
-    known : ndarray, shape (S,), int64
-        The song's row among the model's own songs, -1 for a song it has not met.
-    inputs : ndarray, shape (S, V), float32
-        Standardised vectors; 0 for a song without one. V is 0 in a model of ids alone.
-    has_input : ndarray, shape (S,), bool
-    """
-
+    # (S,): the song's row among the model's own songs, -1 for a song it has not met
     known: Int64Array
+    # (S, V): standardised vectors; 0 for a song without one. V is 0 in a model of ids alone
     inputs: FloatArray
-    has_input: BoolArray
+    has_input: BoolArray  # (S,)
 
     def __len__(self) -> int:
         return len(self.known)
@@ -54,18 +47,10 @@ class Catalogue:
 
 @dataclass(frozen=True, slots=True)
 class UserEmbeddings:
-    """What a model says of U users.
+    """What a model says of U users."""
 
-    Attributes
-    ----------
-    embeddings : ndarray, shape (U, E), float32
-        Of length 1.
-    history : ndarray, shape (U,), int64
-        Liked songs that were used.
-    """
-
-    embeddings: FloatArray
-    history: Int64Array
+    embeddings: FloatArray  # (U, E): of length 1
+    history: Int64Array  # (U,): liked songs that were used
 
     @property
     def profile_only(self) -> BoolArray:
@@ -226,7 +211,7 @@ class UsersModel:
             x = x @ weight + bias
             if i + 1 < len(self.layers):
                 x = np.maximum(x, 0)
-        return UserEmbeddings(unit(x), history)
+        return UserEmbeddings(of_unit_length(x), history)
 
     @property
     def _with_ids(self) -> bool:
@@ -315,14 +300,8 @@ def split_history(
 ) -> tuple[Histories, Histories, Int64Array]:
     """Return what is averaged: songs with a vector, and songs with an id of the model's own.
 
-    Returns
-    -------
-    by_vector : Histories
-        Songs are rows of the catalogue.
-    by_id : Histories
-        Songs are rows of the model's tables.
-    history : ndarray, shape (n,), int64
-        Songs that are in either.
+    The first are rows of the catalogue, the second of the model's tables. How many songs are in
+    either, (n,), comes third.
     """
     has_input = catalogue.has_input[past.song]
     known = catalogue.known[past.song]
@@ -345,7 +324,7 @@ def standardised(
     return np.where(rows[:, None], scaled, 0.0).astype(np.float32)
 
 
-def unit(x: FloatArray) -> FloatArray:
+def of_unit_length(x: FloatArray) -> FloatArray:
     """Return rows of length 1, float32; a row of zeros stays."""
     length = np.sqrt(np.square(x.astype(np.float64)).sum(axis=1, keepdims=True))
     return (x / np.where(length > 0, length, 1.0)).astype(np.float32)

@@ -1,45 +1,36 @@
 """The user model as a torch network, for training; `UsersModel` is the same in numpy."""
 
 import itertools
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
 
 from audiorec.listening.history import Histories
-from audiorec.recall.sequence.youtube_dnn.examples import Batch
+from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.types import FloatArray
-
-if TYPE_CHECKING:
-    import torch
 
 TABLE_SPREAD = 0.1  # standard deviation of songs at the start: small, so that they soon turn
 
 
-class Network:
-    """Parameters and forward pass.
+class Network(nn.Module):
+    """Parameters and forward pass over songs (S, V), standardised, and demographics (U, P).
 
-    Parameters
-    ----------
-    recipe : UsersRecipe
-    inputs : ndarray, shape (S, V), float32
-        Standardised vectors of all songs.
-    demographics : ndarray, shape (U, A), float32
-    n_columns : int
-        Columns that the first layer reads.
-
-    Attributes
-    ----------
-    parameters : dict of str to tensor
-        ``weight_i`` (in, out), ``bias_i`` (out,), ``song_embeddings`` (S, E) of any length,
-        ``song_bias`` (S,), ``id_embeddings`` (S, I).
+    Its parameters are ``weight_i`` (in, out), ``bias_i`` (out,), ``song_embeddings`` (S, E) of
+    any length, ``song_bias`` (S,) and ``id_embeddings`` (S, I).
     """
+
+    song_embeddings: Tensor
+    song_bias: Tensor
+    id_embeddings: Tensor
 
     def __init__(
         self, recipe: UsersRecipe, inputs: FloatArray, demographics: FloatArray, n_columns: int
     ) -> None:
-        import torch
-
+        super().__init__()
         self.recipe = recipe
         self._inputs = torch.from_numpy(inputs)
         self._demographics = torch.from_numpy(demographics)
@@ -48,49 +39,43 @@ class Network:
         sizes = (n_columns, *recipe.hidden, recipe.dimension)
         n_songs = len(inputs)
 
-        def normal(*shape: int, spread: float) -> "torch.Tensor":
-            return torch.randn(shape, generator=draw) * spread
+        def add(name: str, *shape: int, spread: float) -> None:
+            values = torch.randn(shape, generator=draw) * spread if spread else torch.zeros(shape)
+            self.register_parameter(name, nn.Parameter(values))
 
-        values: dict[str, torch.Tensor] = {}
         for i, (width, out) in enumerate(itertools.pairwise(sizes)):
-            values[f"weight_{i}"] = normal(width, out, spread=(2.0 / width) ** 0.5)
-            values[f"bias_{i}"] = torch.zeros(out)
-        values["song_embeddings"] = normal(n_songs, recipe.dimension, spread=TABLE_SPREAD)
-        values["song_bias"] = torch.zeros(n_songs)
-        values["id_embeddings"] = normal(n_songs, recipe.id_width, spread=TABLE_SPREAD)
-        self.parameters = {name: value.requires_grad_() for name, value in values.items()}
+            add(f"weight_{i}", width, out, spread=(2.0 / width) ** 0.5)
+            add(f"bias_{i}", out, spread=0.0)
+        add("song_embeddings", n_songs, recipe.dimension, spread=TABLE_SPREAD)
+        add("song_bias", n_songs, spread=0.0)
+        add("id_embeddings", n_songs, recipe.id_width, spread=TABLE_SPREAD)
 
-    def users(self, batch: Batch, *, training: bool) -> "torch.Tensor":
+    def users(self, batch: LikeBatch, *, training: bool) -> Tensor:
         """Return the embeddings of a batch: shape (B, E), of length 1."""
-        import torch
-        from torch.nn import functional
-
         x = torch.cat(
             [
                 _means(batch.by_vector, self._inputs),
-                _means(batch.by_id, self.parameters["id_embeddings"]),
+                _means(batch.by_id, self.id_embeddings),
                 torch.from_numpy(batch.lengths),
                 self._demographics[torch.from_numpy(batch.user)],
             ],
             dim=1,
         )
         for i in range(self.n_layers):
-            x = x @ self.parameters[f"weight_{i}"] + self.parameters[f"bias_{i}"]
+            x = x @ self.get_parameter(f"weight_{i}") + self.get_parameter(f"bias_{i}")
             if i + 1 < self.n_layers:
                 x = functional.dropout(functional.relu(x), self.recipe.dropout, training)
         return functional.normalize(x, dim=1)
 
-    def songs(self, rows: "torch.Tensor") -> "tuple[torch.Tensor, torch.Tensor]":
+    def songs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings (n, E) of length 1, and biases (n,), of songs."""
-        import torch
-
-        embeddings = self.parameters["song_embeddings"][rows]
-        return torch.nn.functional.normalize(embeddings, dim=1), self.parameters["song_bias"][rows]
+        return functional.normalize(self.song_embeddings[rows], dim=1), self.song_bias[rows]
 
     def groups(self) -> list[dict[str, Any]]:
         """Return the optimiser's groups: weights decay, biases and tables of songs do not."""
-        decays = [p for name, p in self.parameters.items() if name.startswith("weight_")]
-        others = [p for name, p in self.parameters.items() if not name.startswith("weight_")]
+        named = list(self.named_parameters())
+        decays = [p for name, p in named if name.startswith("weight_")]
+        others = [p for name, p in named if not name.startswith("weight_")]
         return [
             {"params": decays, "weight_decay": self.recipe.weight_decay},
             {"params": others, "weight_decay": 0.0},
@@ -98,28 +83,18 @@ class Network:
 
     def arrays(self) -> dict[str, FloatArray]:
         """Return copies of the parameters as numpy arrays."""
-        return {name: p.detach().numpy().copy() for name, p in self.parameters.items()}
-
-    def load(self, arrays: dict[str, FloatArray]) -> None:
-        """Take over parameters that `arrays` returned."""
-        import torch
-
-        with torch.no_grad():
-            for name, parameter in self.parameters.items():
-                parameter.copy_(torch.from_numpy(arrays[name]))
+        return {name: p.numpy().copy() for name, p in self.state_dict().items()}
 
 
-def _means(rows: Histories, table: "torch.Tensor") -> "torch.Tensor":
+def _means(rows: Histories, table: Tensor) -> Tensor:
     """Return the weighted means of rows of a table, 0 for an empty list: shape (B, width)."""
-    import torch
-
     if not table.shape[1] or not len(rows.song):
         # With a gradient of 0, as from the other batches.
         return table.sum() * 0.0 + torch.zeros(len(rows), table.shape[1])
     total = np.zeros(len(rows))
     np.add.at(total, np.repeat(np.arange(len(rows)), rows.counts), rows.weight)
     shares = (rows.weight / np.repeat(total, rows.counts)).astype(np.float32)
-    means: torch.Tensor = torch.nn.functional.embedding_bag(
+    means: Tensor = functional.embedding_bag(
         torch.from_numpy(rows.song),
         table,
         torch.from_numpy(rows.starts[:-1]),

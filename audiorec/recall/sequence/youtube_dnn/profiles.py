@@ -106,15 +106,9 @@ def read_profiles(path: str | Path) -> Profiles:
 
 @dataclass(frozen=True, slots=True)
 class Encoder:
-    """Which columns are read, and how; plain values that go into a model's JSON.
+    """Which columns are read, and how; plain values that go into a model's JSON."""
 
-    Attributes
-    ----------
-    categories : mapping of str to tuple of str
-        Values that have a column of their own, the most frequent first.
-    numbers : mapping of str to (mean, standard deviation)
-    """
-
+    # values that have a column of their own, the most frequent first
     categories: Mapping[str, tuple[str, ...]]
     numbers: Mapping[str, tuple[float, float]]
 
@@ -161,13 +155,7 @@ class Encoder:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> "Encoder":
-        """Read what `to_json` returned.
-
-        Raises
-        ------
-        KeyError, TypeError, ValueError
-            If it is something else.
-        """
+        """Read what `to_json` returned; KeyError, TypeError or ValueError where it is not that."""
         categories = {
             str(name): tuple(str(value) for value in values)
             for name, values in content["categories"].items()

@@ -10,51 +10,50 @@ the work folder on the way: a run that is killed and started again ends with the
 
 import json
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from audiorec.errors import InputError
-from audiorec.files.atomic import replaced
-from audiorec.learning.sampled_softmax import Sampler, sampled_softmax_loss
+from audiorec.learning.fit import EVERY_S, Line, fit, noting
+from audiorec.learning.losses import sampled_softmax_loss
+from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
     Examples,
+    UsersData,
     epoch_places,
     generator,
     held_out,
+    standardisation,
 )
 from audiorec.recall.sequence.youtube_dnn.model import (
     Catalogue,
     UsersModel,
     n_columns,
+    of_unit_length,
     standardised,
-    unit,
 )
 from audiorec.recall.sequence.youtube_dnn.network import Network
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
-from audiorec.recall.sequence.youtube_dnn.users_data import UsersData, standardisation
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array
 
 PURPOSE = "training a user model"
 CHECKPOINT_FILE = "checkpoint.safetensors"
 METRICS_FILE = "metrics.jsonl"
-CHECKPOINT_EVERY_S = 60.0
 JUDGE_SONGS = 20_000  # from as few songs as this on, held-out likes are judged among all
 JUDGE_ROWS = 1_024
 MAX_JUDGED = 20_000  # held-out likes
 RECALL_AT = 50
 DEFAULT = UsersRecipe()
-
-Metrics = dict[str, Any]
 
 
 def train_users(
@@ -62,55 +61,38 @@ def train_users(
     recipe: UsersRecipe = DEFAULT,
     *,
     work: Path | None = None,
-    progress: Callable[[Metrics], None] | None = None,
+    progress: Callable[[Line], None] | None = None,
     stop: threading.Event | None = None,
-) -> tuple[UsersModel, list[Metrics]] | None:
-    """Train a user model.
+    checkpoint_every_s: float = EVERY_S,
+) -> tuple[UsersModel, list[Line]] | None:
+    """Train a user model; return it, and the metrics of each epoch, or None if it was stopped.
 
-    Parameters
-    ----------
-    data : UsersData
-    recipe : UsersRecipe
-    work : Path, optional
-        A folder for the state and ``metrics.jsonl``. Training resumes from a
-        checkpoint of the same data and recipe.
-    progress : callable, optional
-        Called with the metrics of each epoch.
-    stop : threading.Event, optional
-        Once it is set, the state is written and the training ends.
-
-    Returns
-    -------
-    trained : (model, metrics of each epoch) or None
-        The weights of the best epoch; None if it was stopped.
-
-    Raises
-    ------
-    InputError
-        If there are too few users or likes, or neither vectors nor ids to learn from.
-    MissingExtraError
-        If torch cannot be imported.
+    `work` is a folder for the state and ``metrics.jsonl``: training resumes from a checkpoint of
+    the same data and recipe. Too few users or likes, or neither vectors nor ids to learn from,
+    are an `InputError`.
     """
     if recipe.id_width == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
         raise InputError("a user model needs vectors of songs, or ids")
     with one_thread(PURPOSE), import_torch(PURPOSE).random.fork_rng(devices=[]):
-        run = _Run(data, recipe, work, progress)
-        if not run.go(stop or threading.Event()):
-            return None
-        return run.model(), run.metrics
+        learner = _UserLearner(data, recipe)
+        done = fit(
+            learner,
+            max_epochs=recipe.max_epochs,
+            patience=recipe.patience,
+            checkpoint=None if work is None else work / CHECKPOINT_FILE,
+            fingerprint=fingerprint({"recipe": asdict(recipe), "data": data.fingerprint}),
+            tell=progress if work is None else noting(work / METRICS_FILE, progress),
+            stop=stop,
+            every_s=checkpoint_every_s,
+        )
+        return (learner.trained(done.history, done.best), done.history) if done.finished else None
 
 
-class _Run:
-    """One training: data made ready, parameters, optimiser, and where it is."""
+class _UserLearner:
+    """The user model as a network, and the likes that it learns from; see `fit`."""
 
-    def __init__(
-        self,
-        data: UsersData,
-        recipe: UsersRecipe,
-        work: Path | None,
-        progress: Callable[[Metrics], None] | None,
-    ) -> None:
-        self.data, self.recipe, self.work, self.progress = data, recipe, work, progress
+    def __init__(self, data: UsersData, recipe: UsersRecipe) -> None:
+        self.data, self.recipe = data, recipe
         held = held_out(data.likes, recipe)
         self.learnt_from = ~held
         self.counts = np.bincount(data.likes.song[~held], minlength=len(data.song_ids))
@@ -129,93 +111,80 @@ class _Run:
         self.encoder = Encoder.fit(data.profiles.for_users(names))
         demographics = self.encoder.encode(data.profiles)
         width = n_columns(data.vectors.shape[1], recipe.id_width, self.encoder)
-        self.network = Network(recipe, inputs, demographics, width)
-        adam = import_torch(PURPOSE).optim.Adam
-        self.optimiser = adam(self.network.groups(), lr=recipe.learning_rate)
-        self.songs = _Songs(self.counts, recipe)
-        self.epoch = self.step = 0
-        self.loss_sum = 0.0  # over the steps of this epoch
-        self.metrics: list[Metrics] = []
-        self.best = self.network.arrays()
-        self.fingerprint = fingerprint({"recipe": asdict(recipe), "data": data.fingerprint})
+        self.model = Network(recipe, inputs, demographics, width)
+        self.optimiser = torch.optim.Adam(self.model.groups(), lr=recipe.learning_rate)
+        self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
 
-    def go(self, stop: threading.Event) -> bool:
-        """Train until patience ends; False if it was stopped before."""
-        self._restore()
-        while not self._over():
-            if not self._epoch(stop):
-                self._save()
-                return False
-            self._judge()
-            self._save()
-        return True
+    def start(self) -> None:
+        """Nothing is said of the untrained model."""
 
-    def model(self) -> UsersModel:
-        """Return the model of the best epoch."""
-        data, best = self.data, self.best
-        layers = range(self.network.n_layers)
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[Int64Array, np.random.Generator]]:
+        """Yield places of examples and what draws the rest; seeds count epochs from 0."""
+        places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch - 1)
+        size = self.recipe.batch_size
+        for number in range(first, -(-len(places) // size)):
+            rng = generator(self.recipe, STEP, epoch - 1, number)
+            yield places[number * size : (number + 1) * size], rng
+
+    def step(self, batch: tuple[Int64Array, np.random.Generator]) -> float:
+        places, rng = batch
+        torch.manual_seed(int(rng.integers(2**62)))
+        drop = rng.random(len(places)) < self.recipe.history_dropout
+        songs, log_expected = self._opponents(rng, self.recipe.negatives)
+        self.optimiser.zero_grad()
+        likes = self.examples.batch(places, drop=drop)
+        users = self.model.users(likes, training=True)
+        loss = self._losses(users, likes.target, songs, log_expected)[0].mean()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def judge(self, epoch: int, loss: float, _seconds: float) -> Line:
+        songs, log_expected = self._opponents(generator(self.recipe, JUDGE, 1), JUDGE_SONGS)
+        losses, above = [], []
+        with torch.no_grad():
+            for start in range(0, len(self.judged), JUDGE_ROWS):
+                batch = self.examples.batch(self.judged[start : start + JUDGE_ROWS])
+                users = self.model.users(batch, training=False)
+                found = self._losses(users, batch.target, songs, log_expected)
+                losses.append(found[0].numpy())
+                above.append(found[1].numpy())
+        held_out_loss = float(np.mean(np.concatenate(losses), dtype=np.float64))
+        line: Line = {"epoch": epoch, "loss": loss, "held_out_loss": held_out_loss}
+        if len(songs) == np.count_nonzero(self.counts):
+            in_front = np.concatenate(above) < RECALL_AT
+            line[f"held_out_recall_at_{RECALL_AT}"] = float(in_front.mean())
+        return line
+
+    def worth(self, line: Line) -> float:
+        return -float(line["held_out_loss"])
+
+    def trained(self, history: list[Line], best: int) -> UsersModel:
+        """Return the network, which is in its best state, as a model."""
+        data, arrays = self.data, self.model.arrays()
+        layers = range(self.model.n_layers)
         return UsersModel(
             song_ids=data.song_ids,
-            song_embeddings=unit(best["song_embeddings"]),
-            song_bias=best["song_bias"],
-            id_embeddings=best["id_embeddings"],
+            song_embeddings=of_unit_length(arrays["song_embeddings"]),
+            song_bias=arrays["song_bias"],
+            id_embeddings=arrays["id_embeddings"],
             song_inputs=np.where(data.has_vector[:, None], data.vectors, 0).astype(np.float32),
             has_input=data.has_vector,
             input_mean=self.mean,
             input_scale=self.scale,
-            layers=tuple((best[f"weight_{i}"], best[f"bias_{i}"]) for i in layers),
+            layers=tuple((arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in layers),
             encoder=self.encoder,
             half_life_days=self.recipe.half_life_days,
             max_history=self.recipe.max_history,
-            info=self._info(),
+            info=self._info(history, best),
         )
 
-    def _over(self) -> bool:
-        if not self.metrics:
-            return False
-        since_best = len(self.metrics) - 1 - self._best_epoch()
-        return since_best >= self.recipe.patience or self.epoch >= self.recipe.max_epochs
-
-    def _best_epoch(self) -> int:
-        return int(np.argmin([m["held_out_loss"] for m in self.metrics]))
-
-    def _epoch(self, stop: threading.Event) -> bool:
-        """Go through the rest of one epoch; False if it was stopped."""
-        places = epoch_places(self.data.likes, self.learnt_from, self.recipe, self.epoch)
-        size = self.recipe.batch_size
-        saved = time.monotonic()
-        while self.step * size < len(places):
-            if stop.is_set():
-                return False
-            self.loss_sum += self._learn(places[self.step * size : (self.step + 1) * size])
-            self.step += 1
-            if time.monotonic() - saved > CHECKPOINT_EVERY_S:
-                self._save()
-                saved = time.monotonic()
-        return True
-
-    def _learn(self, places: Int64Array) -> float:
-        """Make one step; return its loss."""
-        torch = import_torch(PURPOSE)
-        rng = generator(self.recipe, STEP, self.epoch, self.step)
-        torch.manual_seed(int(rng.integers(2**62)))
-        drop = rng.random(len(places)) < self.recipe.history_dropout
-        songs, log_expected = self.songs.draw(rng)
-        self.optimiser.zero_grad()
-        batch = self.examples.batch(places, drop=drop)
-        users = self.network.users(batch, training=True)
-        loss = self._losses(users, batch.target, songs, log_expected)[0].mean()
-        loss.backward()
-        self.optimiser.step()
-        return float(loss.detach())
-
     def _losses(
-        self, users: Any, target: Int64Array, songs: Int64Array, log_expected: FloatArray
-    ) -> tuple[Any, Any]:
+        self, users: Tensor, target: Int64Array, songs: Int64Array, log_expected: FloatArray
+    ) -> tuple[Tensor, Tensor]:
         """Return the losses (B,) of the targets among `songs`, and how many beat each."""
-        torch = import_torch(PURPOSE)
-        own, own_bias = self.network.songs(torch.from_numpy(target))
-        others, bias = self.network.songs(torch.from_numpy(songs))
+        own, own_bias = self.model.songs(torch.from_numpy(target))
+        others, bias = self.model.songs(torch.from_numpy(songs))
         positive = (users * own).sum(1) / self.recipe.temperature + own_bias
         negative = users @ others.T / self.recipe.temperature + bias
         hits = torch.from_numpy(songs[None] == target[:, None])
@@ -224,77 +193,18 @@ class _Run:
         )
         return losses, ((negative > positive[:, None]) & ~hits).sum(1)
 
-    def _judge(self) -> None:
-        """Note the metrics of the epoch that is done, and go on to the next."""
-        torch = import_torch(PURPOSE)
-        songs, log_expected = self.songs.judges(generator(self.recipe, JUDGE, 1))
-        losses, above = [], []
-        with torch.no_grad():
-            for start in range(0, len(self.judged), JUDGE_ROWS):
-                batch = self.examples.batch(self.judged[start : start + JUDGE_ROWS])
-                users = self.network.users(batch, training=False)
-                found = self._losses(users, batch.target, songs, log_expected)
-                losses.append(found[0].numpy())
-                above.append(found[1].numpy())
-        self.epoch += 1
-        metrics: Metrics = {
-            "epoch": self.epoch,
-            "loss": self.loss_sum / max(1, self.step),
-            "held_out_loss": float(np.mean(np.concatenate(losses), dtype=np.float64)),
-        }
-        if len(songs) == np.count_nonzero(self.counts):
-            in_front = np.concatenate(above) < RECALL_AT
-            metrics[f"held_out_recall_at_{RECALL_AT}"] = float(in_front.mean())
-        self.metrics.append(metrics)
-        if self._best_epoch() == len(self.metrics) - 1:
-            self.best = self.network.arrays()
-        self.step, self.loss_sum = 0, 0.0
-        if self.progress is not None:
-            self.progress(metrics)
+    def _opponents(self, rng: np.random.Generator, n: int) -> tuple[Int64Array, FloatArray]:
+        """Return all songs that anybody likes, or a draw of `n` of them.
 
-    def _save(self) -> None:
-        if self.work is None:
-            return
-        from audiorec.learning.checkpoint import Progress, optimiser_tensors, save_checkpoint
+        Beside them stands the logarithm of how often each is expected.
+        """
+        liked = np.flatnonzero(self.counts)
+        if len(liked) <= n:
+            return liked, np.zeros(len(liked), np.float32)
+        songs = self.sampler.draw(rng, n)
+        return songs, self.sampler.log_expected(songs, n)
 
-        torch = import_torch(PURPOSE)
-        tensors = {f"now.{name}": value for name, value in self.network.parameters.items()}
-        tensors |= {f"best.{name}": torch.from_numpy(a) for name, a in self.best.items()}
-        tensors |= optimiser_tensors(self.optimiser.state_dict())
-        where = Progress(
-            fingerprint=self.fingerprint,
-            epoch=self.epoch,
-            batch=self.step,
-            loss_sum=self.loss_sum,
-            best_epoch=self._best_epoch() + 1 if self.metrics else 0,
-            history=self.metrics,
-        )
-        save_checkpoint(self.work / CHECKPOINT_FILE, tensors, where)
-        lines = "".join(json.dumps(m) + "\n" for m in self.metrics)
-        with replaced(self.work / METRICS_FILE) as temporary:
-            temporary.write_text(lines)
-
-    def _restore(self) -> None:
-        if self.work is None:
-            return
-        from audiorec.learning.checkpoint import load_checkpoint, optimiser_state, restoring
-
-        path = self.work / CHECKPOINT_FILE
-        found = load_checkpoint(path, self.fingerprint)
-        if found is None:
-            return
-        tensors, where = found
-        self.epoch, self.step, self.loss_sum = where.epoch, where.batch, where.loss_sum
-        self.metrics = list(where.history)
-        names = list(self.network.parameters)
-        with restoring(path):
-            self.network.load({name: tensors[f"now.{name}"].numpy() for name in names})
-            self.best = {name: tensors[f"best.{name}"].numpy() for name in names}
-            groups = self.optimiser.state_dict()["param_groups"]
-            self.optimiser.load_state_dict(optimiser_state(tensors, groups))
-
-    def _info(self) -> Metrics:
-        best = self.metrics[self._best_epoch()]
+    def _info(self, history: list[Line], best: int) -> Line:
         popular = np.argsort(-self.counts, kind="stable")[:RECALL_AT]
         targets = self.data.likes.song[self.judged]
         return {
@@ -309,33 +219,10 @@ class _Run:
             "recipe": json.loads(json.dumps(asdict(self.recipe))),
             "seed": self.recipe.seed,
             "figures": {
-                **best,
-                "epochs": self.epoch,
+                **history[best],
+                "epochs": len(history),
                 "held_out_likes": len(self.judged),
                 f"popularity_recall_at_{RECALL_AT}": float(np.isin(targets, popular).mean()),
             },
-            "versions": {"numpy": np.__version__, "torch": import_torch(PURPOSE).__version__},
+            "versions": {"numpy": np.__version__, "torch": torch.__version__},
         }
-
-
-class _Songs:
-    """Which songs stand against a target: all that anybody likes, or a draw of them."""
-
-    def __init__(self, counts: Int64Array, recipe: UsersRecipe) -> None:
-        self._all = np.flatnonzero(counts)
-        self._n = recipe.negatives
-        self._sampler = Sampler(counts, power=recipe.negative_power)
-
-    def draw(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
-        """Return the songs of one step, and the logarithm of how often each is expected."""
-        return self._take(rng, self._n)
-
-    def judges(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
-        """Return the songs that held-out likes are judged among."""
-        return self._take(rng, JUDGE_SONGS)
-
-    def _take(self, rng: np.random.Generator, n: int) -> tuple[Int64Array, FloatArray]:
-        if len(self._all) <= n:
-            return self._all, np.zeros(len(self._all), np.float32)
-        songs = self._sampler.draw(rng, n)
-        return songs, self._sampler.log_expected(songs, n)

@@ -10,9 +10,9 @@ from made_stores import write_store
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.recall.sequence.youtube_dnn.job import (
     SongInputs,
-    embed,
+    embed_users,
     model_card,
-    train,
+    train_user_model,
     training_data,
     write_song_side,
     write_users,
@@ -108,7 +108,7 @@ def test_an_embedding_worked_by_hand():
         ("ana", "new.flac", 29 * DAY, "like"),
         ("ben", "new.flac", 1 * DAY, "like"),
     )
-    found = embed(model, log, profiles=Profiles(("ana", "zoe"), {"c": ["SE", "FI"]}, {}))
+    found = embed_users(model, log, profiles=Profiles(("ana", "zoe"), {"c": ["SE", "FI"]}, {}))
     assert found.user_ids == ("ana", "ben", "zoe")
     assert found.users.history.tolist() == [2, 0, 0]
     assert found.users.profile_only.tolist() == [False, True, True]
@@ -131,19 +131,19 @@ def test_vectors_bring_songs_that_the_training_did_not_have(tmp_path):
         input_scale=np.ones(24, np.float32),
         layers=((np.ones((30, 2), np.float32), np.float32([0, 1])),),
     )
-    found = embed(wide, LOG, inputs=SongInputs(store))
+    found = embed_users(wide, LOG, inputs=SongInputs(store))
     assert found.users.history.tolist() == [2, 0, 1]
     assert found.unknown == 1
 
 
 def test_vectors_of_another_extractor_are_refused(songs):
     with pytest.raises(SpecMismatchError, match=r"trained on vectors of extractor 0123.*model m1"):
-        embed(small_model(), LOG, inputs=SongInputs(None, songs))
+        embed_users(small_model(), LOG, inputs=SongInputs(None, songs))
 
 
 def test_somebody_has_to_be_embedded():
     with pytest.raises(InputError, match="no user"):
-        embed(small_model(), None)
+        embed_users(small_model(), None)
 
 
 def test_users_and_songs_are_written_in_one_space(tmp_path):
@@ -151,7 +151,7 @@ def test_users_and_songs_are_written_in_one_space(tmp_path):
     model_id = model.save(tmp_path / "model", card="")
     loaded = UsersModel.load(tmp_path / "model")
     assert loaded.model_id == model_id
-    write_users(tmp_path / "users.parquet", embed(loaded, LOG), loaded)
+    write_users(tmp_path / "users.parquet", embed_users(loaded, LOG), loaded)
     write_song_side(tmp_path / "songs.parquet", loaded)
     users = EmbeddingTable.open(tmp_path / "users.parquet", kind="users")
     warm = EmbeddingTable.open(tmp_path / "songs.parquet", kind="songs")
@@ -169,7 +169,7 @@ def test_a_model_survives_its_folder(tmp_path):
     loaded = UsersModel.load(tmp_path / "model")
     assert loaded.half_life_days is None
     assert loaded.encoder == model.encoder
-    first, second = embed(model, LOG), embed(loaded, LOG)
+    first, second = embed_users(model, LOG), embed_users(loaded, LOG)
     np.testing.assert_array_equal(first.users.embeddings, second.users.embeddings)
 
 
@@ -185,7 +185,7 @@ def test_train_leaves_a_model_a_card_and_no_state(tmp_path, store):
 
     recipe = UsersRecipe(dimension=4, hidden=(8,), id_width=3, max_epochs=2)
     told = []
-    model = train(data, tmp_path / "model", recipe=recipe, progress=told.append)
+    model = train_user_model(data, tmp_path / "model", recipe=recipe, progress=told.append)
     assert model is not None
     assert [m["epoch"] for m in told] == [1, 2]
     names = ["MODEL_CARD.md", "metrics.jsonl", "model.json", "model.safetensors"]
@@ -206,5 +206,5 @@ def test_train_leaves_a_model_a_card_and_no_state(tmp_path, store):
 def test_a_folder_of_something_else_is_refused_before_the_training(tmp_path, store):
     (tmp_path / "x").write_text("precious")
     with pytest.raises(InputError, match="other files"):
-        train(training_data(LOG, inputs=SongInputs(store)), tmp_path)
+        train_user_model(training_data(LOG, inputs=SongInputs(store)), tmp_path)
     assert (tmp_path / "x").read_text() == "precious"

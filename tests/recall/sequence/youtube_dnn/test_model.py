@@ -9,7 +9,7 @@ import pytest
 
 from audiorec.errors import ShapeError, WeightsError
 from audiorec.listening.history import Likes
-from audiorec.recall.sequence.youtube_dnn.model import UsersModel, unit
+from audiorec.recall.sequence.youtube_dnn.model import UsersModel, of_unit_length
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles, no_profiles
 from audiorec.types import Pairs
 
@@ -91,7 +91,7 @@ def test_many_users_in_blocks_are_as_one_by_one(monkeypatch):
 
 
 def test_unit_leaves_zero():
-    np.testing.assert_allclose(unit(np.float32([[3, -4], [0, 0]])), [[0.6, -0.8], [0, 0]])
+    np.testing.assert_allclose(of_unit_length(np.float32([[3, -4], [0, 0]])), [[0.6, -0.8], [0, 0]])
 
 
 @pytest.mark.parametrize(

@@ -14,12 +14,16 @@ import pytest
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.listening.history import Likes
-from audiorec.recall.sequence.youtube_dnn.examples import Examples, epoch_places, held_out
+from audiorec.recall.sequence.youtube_dnn.examples import (
+    Examples,
+    UsersData,
+    epoch_places,
+    held_out,
+)
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue
 from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.trainer import train_users
-from audiorec.recall.sequence.youtube_dnn.users_data import UsersData
 from audiorec.types import Pairs
 
 pytest.importorskip("torch", reason='needs the extra "train"')
@@ -196,15 +200,15 @@ def test_a_kill_while_training_costs_nothing(tmp_path):
         f"sys.path.insert(0, {os.fspath(Path(__file__).parent)!r})\n"
         "import audiorec.recall.sequence.youtube_dnn.trainer as t\n"
         "from test_trainer import QUICK, planted\n"
-        "t.CHECKPOINT_EVERY_S = 0.0\n"
-        "learn, count = t._Run._learn, [0]\n"
-        "def dying(self, places):\n"
+        "learn, count = t._UserLearner.step, [0]\n"
+        "def dying(self, batch):\n"
         "    count[0] += 1\n"
         "    if count[0] == 12: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return learn(self, places)\n"
-        "t._Run._learn = dying\n"
+        "    return learn(self, batch)\n"
+        "t._UserLearner.step = dying\n"
         "recipe = dataclasses.replace(QUICK, max_epochs=3)\n"
-        f"t.train_users(planted(), recipe, work=Path({os.fspath(tmp_path)!r}))\n"
+        f"work = Path({os.fspath(tmp_path)!r})\n"
+        "t.train_users(planted(), recipe, work=work, checkpoint_every_s=0.0)\n"
     )
     killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
     assert killed.returncode == -signal.SIGKILL, killed.stderr
@@ -214,8 +218,10 @@ def test_a_kill_while_training_costs_nothing(tmp_path):
         steps = []
         from audiorec.recall.sequence.youtube_dnn import trainer as users_train
 
-        learn = users_train._Run._learn
-        patch.setattr(users_train._Run, "_learn", lambda s, p: (steps.append(1), learn(s, p))[1])
+        learn = users_train._UserLearner.step
+        patch.setattr(
+            users_train._UserLearner, "step", lambda s, b: (steps.append(1), learn(s, b))[1]
+        )
         resumed, _ = train_users(planted(), recipe, work=tmp_path)
     assert len(steps) == 3 * 11 - 11  # the eleven steps that were done are not done again
     for name, array in weights(whole).items():

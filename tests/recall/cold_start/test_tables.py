@@ -1,4 +1,4 @@
-"""`audiorec.recall.cold_start.exposures`: parts by hand, and sums that never lose one."""
+"""`audiorec.recall.cold_start.tables`: parts by hand, and sums that never lose one."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.recall.cold_start.exposures import list_totals, rank_weights, whole_parts
+from audiorec.recall.cold_start.tables import list_totals, rank_weights, whole_parts
 
 
 def test_weights_fall_with_the_rank_by_hand():

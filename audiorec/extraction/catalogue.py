@@ -118,7 +118,7 @@ def find_songs(
                 sources.append(_unseen(path, name, problem))
             else:
                 sources.append(make_source(path, rename(path, name)))
-    return _unique(sources)
+    return unique(sources)
 
 
 def read_list(
@@ -139,7 +139,7 @@ def read_list(
         if not text.strip() or text.startswith("#"):
             continue
         sources.append(make_source(text, rename(text, _relative_name(text, root))))
-    return _unique(sources)
+    return unique(sources)
 
 
 def read_manifest(path: Path) -> list[Source]:
@@ -162,7 +162,7 @@ def read_manifest(path: Path) -> list[Source]:
             raise InputError(f"{path}: row {number} has an empty path or song_id")
         sources.append(make_source(str(path.parent / str(file)), str(name)))
     with input_errors(path, failure):
-        return _unique(sources)
+        return unique(sources)
 
 
 def printable(text: str) -> str:
@@ -339,7 +339,7 @@ def _relative_name(path: str, root: Path | None) -> str:
     return printable(PurePosixPath(path.replace(os.sep, "/")).as_posix())
 
 
-def _unique(sources: list[Source]) -> list[Source]:
+def unique(sources: Iterable[Source]) -> list[Source]:
     """Sort by id; the same file twice is one song, two files of one id are an error."""
     by_id: dict[str, Source] = {}
     twice: dict[str, Source] = {}

@@ -41,6 +41,7 @@ from audiorec.extraction.catalogue import (
     make_source,
     matches,
     printable,
+    unique,
     uri_of,
 )
 from audiorec.files.parquet_files import WRITING, open_parquet, refuse_bomb
@@ -82,18 +83,13 @@ def find_sources(
     """
     local = [place for place in places if not is_uri(place)]
     found = find_songs(local, include=include, exclude=exclude, song_id=song_id) if local else []
-    by_id = {source.song_id: source for source in found}
-    for place in places:
-        for source in _objects(place, include, exclude) if is_uri(place) else ():
-            if song_id is not None:
-                source = replace(source, song_id=song_id(source.path, source.song_id))
-            other = by_id.setdefault(source.song_id, source)
-            if other.uri != source.uri:
-                raise InputError(
-                    f"two songs have the id {source.song_id!r}: {other.uri} and {source.uri}; "
-                    "give the folder that holds both"
-                )
-    return [by_id[name] for name in sorted(by_id)]
+    rename = song_id or (lambda _path, default: default)
+    for place in filter(is_uri, places):
+        objects = _objects(place, include, exclude)
+        found += [
+            replace(source, song_id=rename(source.path, source.song_id)) for source in objects
+        ]
+    return unique(found)
 
 
 def _objects(place: str, include: Sequence[str], exclude: Sequence[str]) -> Iterator[Source]:

@@ -15,5 +15,5 @@ Public::
 
     songs    DEFAULT_INPUTS, LabelledFeatures, evaluate_head, labelled_features, read_labels,
              train_from_labels
-    train    HeadRecipe, Trained, train_head
+    train    HeadRecipe, TrainedHead, train_head
 """

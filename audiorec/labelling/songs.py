@@ -117,14 +117,10 @@ def labelled_features(
     inputs : sequence of str
         What a head will read of them.
     classes : sequence of str, optional
-        Their order; by default sorted. A label outside them is an error.
+        Their order; by default sorted. A label outside them is an `InputError`, as is a set of
+        songs of which none can be used.
     jobs : int
     progress : callable, optional
-
-    Raises
-    ------
-    InputError
-        If a label is unknown or no song could be used.
     """
     names = tuple(classes or sorted({song.label for song in songs}))
     unknown = {song.label for song in songs} - set(names)

@@ -24,8 +24,6 @@ class SongOutcome:
 
     Attributes
     ----------
-    song_id : str
-    uri : str
     outcome : str
         ``extracted``, ``reused`` (moved or retagged) or ``failed``.
     status : str

@@ -170,17 +170,10 @@ class Head:
         return named
 
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
-        """Refuse backbones other than those that the head was trained on.
+        """Raise a `SpecMismatchError` for backbones other than those that the head was trained on.
 
-        Parameters
-        ----------
-        sha256 : mapping of str to str
-            Checksum of the weights in use, by backbone name.
-
-        Raises
-        ------
-        SpecMismatchError
-            If a backbone that the head reads is missing or has another checksum.
+        `sha256` has the checksums of the weights in use, by backbone name; one that the head reads
+        must be there.
         """
         for name, trained in self.backbones.items():
             used = sha256.get(name, "missing")

@@ -58,24 +58,9 @@ def summarize(scores: npt.NDArray[np.floating]) -> FloatArray:
 
 
 def moments(scores: npt.NDArray[np.floating]) -> Float64Array:
-    """Return the six statistics of each class in float64.
+    """Return the six statistics of each class, (H, 6) in float64, of `scores` (T, H).
 
-    Parameters
-    ----------
-    scores : ndarray, shape (T, H)
-        One row per segment, one column per class.
-
-    Returns
-    -------
-    values : ndarray, shape (H, 6), float64
-        Columns in the order of `STATISTICS`.
-
-    Raises
-    ------
-    ShapeError
-        If `scores` is not two-dimensional or has no rows or columns.
-    InputError
-        If a score is NaN, infinite or beyond 1e18; the message names the row.
+    Columns and errors are those of `summarize`.
 
     Notes
     -----

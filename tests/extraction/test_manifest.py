@@ -168,7 +168,7 @@ def test_two_places_with_one_id_are_refused(tmp_path):
     pytest.importorskip("fsspec")
     write("memory://mani/a.mp3", b"1")
     (tmp_path / "a.mp3").write_bytes(b"2")
-    with pytest.raises(InputError, match=r"two songs have the id 'a.mp3'"):
+    with pytest.raises(InputError, match=r"two files have the song id 'a.mp3'"):
         find_sources([str(tmp_path), "memory://mani"])
 
 

@@ -1,13 +1,11 @@
-"""`audiorec.runs.log` and `extraction.run_record`: what a run leaves for machines to read."""
+"""`audiorec.runs.log`: a run as lines of JSON."""
 
 import io
 import json
-from datetime import UTC, datetime
+from datetime import datetime
 
-from audiorec.extraction.run_record import run_record, write_record
 from audiorec.runs.log import RunLog
 from audiorec.runs.report import SongOutcome
-from audiorec.store.schema import Kind, StoreMetadata
 
 SONG = SongOutcome(
     "a\nb.mp3",
@@ -50,34 +48,3 @@ def test_a_line_is_given_away_whole(tmp_path):
         log = RunLog(file.write)
         log.event("run_start")
         assert path.read_text().count("\n") == 1
-
-
-def test_a_record_says_what_made_the_output_and_replaces_the_last(tmp_path):
-    metadata = StoreMetadata(
-        kind=Kind.VECTORS,
-        extractor_id="abc",
-        classes=("a/b",),
-        spec={"mel": {"n_mels": 96}},
-        weights=({"name": "w", "sha256": "0", "licence": "ISC"},),
-        packages={"audiorec": "9.9"},
-    )
-    record = run_record(
-        metadata,
-        {"found": 3},
-        arguments=["audiorec", "extract", "caf\udce9"],
-        started_at=datetime(2024, 2, 29, tzinfo=UTC),
-        exit_code=3,
-    )
-    place = str(tmp_path / "vecs.parquet.run.json")
-    write_record(place, {"schema": "audiorec/run/0", "old": True})
-    write_record(place, record)
-    found = json.loads((tmp_path / "vecs.parquet.run.json").read_text())
-    assert (found["schema"], found["exit_code"]) == ("audiorec/run/1", 3)
-    assert found["started_at"] == "2024-02-29T00:00:00+00:00"
-    assert found["versions"]["audiorec"] == "9.9"
-    assert found["versions"]["python"].count(".") == 2
-    assert (found["extractor_id"], found["spec"]) == ("abc", {"mel": {"n_mels": 96}})
-    assert found["weights"][0]["name"] == "w"
-    assert found["report"] == {"found": 3}
-    assert found["arguments"][2] == "caf\udce9"
-    assert [p.name for p in tmp_path.iterdir()] == ["vecs.parquet.run.json"]

@@ -42,16 +42,6 @@ def run_dask(
         process has, or else a cluster of `workers` processes on this machine.
     workers : int
         Processes of a cluster of our own.
-
-    Yields
-    ------
-    outcome : ShardOutcome
-        In the order in which shards end.
-
-    Raises
-    ------
-    MissingExtraError
-        If Dask is not installed.
     """
     with _client(address, workers) as (distributed, client):
         again: list[ShardTask] = []

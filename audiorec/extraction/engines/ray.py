@@ -38,16 +38,6 @@ def run_ray(
         this process is connected to, or else one on this machine for this run.
     max_retries : int
         How often a task begins again when its process dies.
-
-    Yields
-    ------
-    outcome : ShardOutcome
-        In the order in which shards end.
-
-    Raises
-    ------
-    MissingExtraError
-        If Ray is not installed.
     """
     with _connected(address) as ray:
         remote = ray.remote(attempt)

@@ -28,12 +28,7 @@ from audiorec.runs.report import RunProgress, RunReport, Stopped
 class ShardTask:
     """A shard by name: the machine that works on it reads its rows itself.
 
-    Attributes
-    ----------
-    manifest, out : str
-        Paths or URIs that mean the same on every machine.
-    index, count : int
-    config : ShardConfig
+    `manifest` and `out` are paths or URIs that mean the same on every machine.
     """
 
     manifest: str

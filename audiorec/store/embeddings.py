@@ -35,11 +35,10 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec.files.arrow import integers, matrix, strings
-from audiorec.files.json_files import parse_json
-from audiorec.files.tables import TableFile, store_errors, write_plain
+from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
 from audiorec.store.names import near_names
 from audiorec.store.parquet import MAX_BYTES, check_ids
-from audiorec.store.schema import MAX_JSON_BYTES, MAX_WIDTH, METADATA_KEY, vector_type
+from audiorec.store.schema import MAX_WIDTH, METADATA_KEY, metadata_object, vector_type
 from audiorec.types import FloatArray, Int64Array
 
 FORMAT_VERSION = 1
@@ -118,12 +117,7 @@ class EmbeddingMetadata:
     @classmethod
     def from_json(cls, text: bytes) -> "EmbeddingMetadata":
         """Read what a file holds; keys that this version does not know are passed over."""
-        try:
-            content = parse_json(text, max_bytes=MAX_JSON_BYTES)
-        except ValueError as error:
-            raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
-        if not isinstance(content, dict):
-            raise StoreError("the audiorec metadata is not a JSON object")
+        content = metadata_object(text)
         return cls(
             kind=content.get("kind", "something else"),
             model_id=content.get("model_id", ""),
@@ -341,16 +335,19 @@ def _table(
     # Over the array's own memory: `pyarrow.array` may copy, and imports pandas.
     numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
     kind = vector_type(metadata.dimension)
-    fields = [
-        pa.field(metadata.id_column, pa.string(), nullable=False),
-        pa.field(COLUMN, kind, nullable=False),
-        *(pa.field(name, column.type) for name, column in columns.items()),
-    ]
+    fields = _fields(metadata) + [pa.field(name, c.type) for name, c in columns.items()]
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(asdict(metadata)).encode()})
     arrays = [names, pa.FixedSizeListArray.from_arrays(numbers, type=kind), *columns.values()]
     table = pa.Table.from_arrays(arrays, schema=schema)
     order = np.asarray(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     return table if (np.diff(order) > 0).all() else table.take(integers(order))
+
+
+def _fields(metadata: EmbeddingMetadata) -> list[Any]:
+    return [
+        pa.field(metadata.id_column, pa.string(), nullable=False),
+        pa.field(COLUMN, vector_type(metadata.dimension), nullable=False),
+    ]
 
 
 def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
@@ -367,16 +364,7 @@ def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
 
 
 def _check_columns(file: TableFile, metadata: EmbeddingMetadata, max_bytes: int) -> None:
-    schema = file.schema
-    expected = {metadata.id_column: pa.string(), COLUMN: vector_type(metadata.dimension)}
-    for name, kind in expected.items():
-        index = schema.get_field_index(name)  # -1 also when the name stands twice
-        if index < 0:
-            raise StoreError(f"column {name!r} is missing or stands twice")
-        if schema.field(index).type != kind:
-            raise StoreError(f"column {name!r} is {schema.field(index).type}, expected {kind}")
-        if schema.field(index).nullable:
-            raise StoreError(f"column {name!r} may hold rows without a value")
+    check_columns(file.schema, pa.schema(_fields(metadata)))
     needed = len(file) * metadata.dimension * 4
     if needed > max_bytes:
         raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
-from audiorec.files.tables import GROUP_ROWS, TableFile, digest_writer, store_errors
+from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, digest_writer, store_errors
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 
@@ -41,21 +41,9 @@ def open_checked(
 ) -> Checked:
     """Open a Parquet file and check it before any row is read.
 
-    Parameters
-    ----------
-    path : Path
-    kind : Kind
-        What the file must be.
-    extra_columns : bool
-        Let columns pass that do not belong to the format, for example a user's own.
-    max_bytes : int
-        Most bytes that the vectors may need in memory.
-
-    Raises
-    ------
-    StoreError
-        If there is no such file, it is not Parquet, has other columns, is of another kind
-        or format version, or is too large. The message is one line and names the file.
+    It must be of one kind and of our format version, with the columns of that kind;
+    `extra_columns` lets others pass, for example a user's own. `max_bytes` limits what the
+    vectors may need in memory. The `StoreError` is one line and names the file.
     """
     opened = TableFile.open(path)
     try:
@@ -87,15 +75,6 @@ def check_ids(ids: Any, path: Path) -> bool:
 
 def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
     """Write a table as one file, sorted by ``song_id``, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it exists.
-    table : pyarrow.Table
-        Columns as `schema_of(metadata)` names them; others are refused.
-    metadata : StoreMetadata
-        Its kind decides the columns.
 
     Raises
     ------
@@ -147,13 +126,7 @@ def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns
     if metadata.kind != kind:
         raise StoreError(f"holds {metadata.kind}, not {kind}")
     expected = schema_of(metadata)
-    for column in expected:
-        index = found.get_field_index(column.name)  # -1 also when the name stands twice
-        if index < 0:
-            raise StoreError(f"column {column.name!r} is missing or stands twice")
-        if not found.field(index).equals(column):
-            got = found.field(index)
-            raise StoreError(f"column {column.name!r} is {got.type}, declared is {column.type}")
+    check_columns(found, expected)
     if not extra_columns and len(found) != len(expected):
         odd = [name for name in found.names if name not in expected.names]
         raise StoreError(f"has columns of its own that would be lost: {', '.join(odd)}")

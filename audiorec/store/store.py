@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.files.arrow import flags, integers, matrix, strings
+from audiorec.files.arrow import flags, matrix, strings
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import store_errors
@@ -152,18 +152,12 @@ class VectorStore:
 
         Only the row groups that hold them are read.
         """
-        wanted = np.asarray(numbers, np.int64)
-        starts = np.asarray(self._file.group_starts())
-        groups = np.searchsorted(starts, wanted, side="right") - 1
-        vectors = np.empty((len(wanted), self.metadata.dimension), np.float32)
-        for group in np.unique(groups):
-            here = groups == group
-            vectors[here] = self._read_block(self._file, int(group))[wanted[here] - starts[group]]
-        return vectors
+        column = self._file.take(numbers, ["vector"]).column("vector")
+        return matrix(column, self.metadata.dimension)
 
     def column(self, name: str) -> Any:
         """Return one column as a `pyarrow.ChunkedArray`; an unknown one is an `InputError`."""
-        names = self._file.file.schema_arrow.names
+        names = self._file.schema.names
         if name not in names:
             raise InputError(f"{self.path}: no column {name!r}, there are: {', '.join(names)}")
         return self._file.read([name]).column(name)
@@ -180,16 +174,8 @@ class VectorStore:
 
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Return the columns of several rows without the vectors, in the order asked for."""
-        names = [n for n in self._file.file.schema_arrow.names if n != "vector"]
-        starts = self._file.group_starts()
-        groups = np.searchsorted(starts, numbers, side="right") - 1
-        found: dict[int, dict[str, Any]] = {}
-        for group in np.unique(groups):
-            wanted = [n for n, g in zip(numbers, groups, strict=True) if g == group]
-            table = self._file.read_group(int(group), names)
-            taken = table.take(integers([n - starts[group] for n in wanted]))
-            found.update(zip(wanted, arrow_rows(taken), strict=True))
-        return [dict(found[n]) for n in numbers]
+        names = [n for n in self._file.schema.names if n != "vector"]
+        return arrow_rows(self._file.take(numbers, names))
 
     def row_number(self, song_id: str) -> int:
         """Return the number of the row with exactly this id, or raise `UnknownSongError`."""

@@ -11,7 +11,7 @@ import pytest
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.store import parquet
 from audiorec.store.parquet import check_ids, open_checked, write_batches, write_table
-from audiorec.store.rows import row_batch, score_values
+from audiorec.store.records import row_batch, score_values
 from audiorec.store.schema import Kind, schema_of
 
 

@@ -152,7 +152,7 @@ def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:
             raise StoreError(f"column {column.name!r} is missing or stands twice")
         got = found.field(index)
         if of_types and got.type != column.type:
-            raise StoreError(f"column {column.name!r} is {got.type}, declared is {column.type}")
+            raise StoreError(f"column {column.name!r} is {got.type}, expected {column.type}")
         if of_types and got.nullable != column.nullable:
             may = "may" if got.nullable else "may not"
             raise StoreError(f"column {column.name!r} {may} hold rows without a value")

@@ -142,12 +142,12 @@ class EmbeddingTable:
 
     def __init__(self, file: TableFile, metadata: EmbeddingMetadata) -> None:
         self.metadata = metadata
-        self.path = path = file.path
+        self.path = file.path
         self._file = file
         name = metadata.id_column
         column = self.columns([name]).column(name)
         self.id_array = pa.concat_arrays([strings([]), *column.chunks])
-        _check_ids(self.id_array, name, path)
+        check_ids(self.id_array, self.path, name)
 
     @classmethod
     def open(
@@ -239,12 +239,7 @@ class EmbeddingTable:
     def row_number(self, name: str) -> int:
         """Return the number of the row with exactly this id.
 
-        Raises
-        ------
-        UnknownSongError
-            If no song has it; carries near matches.
-        InputError
-            If no user has it.
+        A song that nobody has is an `UnknownSongError` with near matches, a user an `InputError`.
         """
         number = int(pc.index(self.id_array, strings([name])[0]).as_py())
         if number >= 0:
@@ -328,7 +323,7 @@ def _table(
 ) -> Any:
     names = strings(ids)
     try:
-        _check_ids(names, metadata.id_column, path)
+        check_ids(names, path, metadata.id_column)
     except StoreError as error:
         raise InputError(str(error)) from error
     flat = np.ascontiguousarray(embeddings, np.float32).reshape(-1)
@@ -368,10 +363,3 @@ def _check_columns(file: TableFile, metadata: EmbeddingMetadata, max_bytes: int)
     needed = len(file) * metadata.dimension * 4
     if needed > max_bytes:
         raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")
-
-
-def _check_ids(ids: Any, column: str, path: Path) -> None:
-    try:
-        check_ids(ids, path)
-    except StoreError as error:
-        raise StoreError(str(error).replace("song_id", column)) from error

@@ -57,19 +57,19 @@ def open_checked(
     return Checked(path, opened.file, metadata)
 
 
-def check_ids(ids: Any, path: Path) -> bool:
-    """Check that no song id is empty or stands twice; return whether they are in order."""
+def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
+    """Check that no id is empty or stands twice; return whether they are in order."""
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(ids) == 0:
         return True
     if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
-        raise StoreError(f"{path}: a row has no song_id")
+        raise StoreError(f"{path}: a row has no {column}")
     if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False:
         return True
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"]
-        raise StoreError(f"{path}: two rows have the song_id {twice.as_py()!r}")
+        raise StoreError(f"{path}: two rows have the {column} {twice.as_py()!r}")
     return False
 
 

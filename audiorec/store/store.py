@@ -139,7 +139,8 @@ class VectorStore:
         with store_errors(self.path):
             scan = open_parquet(self._scan, metadata=self._file.file.metadata)
         for group, (start, stop) in enumerate(pairwise(self.group_starts)):
-            block = self._read_block(replace(self._file, file=scan), group)
+            table = replace(self._file, file=scan).read_group(group, ["vector"])
+            block = matrix(table.column("vector"), self.metadata.dimension)
             if len(block) != stop - start:
                 raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             if not np.isfinite(block).all():
@@ -163,13 +164,7 @@ class VectorStore:
         return self._file.read([name]).column(name)
 
     def row(self, song_id: str) -> dict[str, Any]:
-        """Return a song's columns without the vector.
-
-        Raises
-        ------
-        UnknownSongError
-            If no song has exactly this id.
-        """
+        """Return a song's columns without the vector; its id must be exact."""
         return self.rows([self.row_number(song_id)])[0]
 
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
@@ -185,13 +180,7 @@ class VectorStore:
         return number
 
     def vector(self, song_id: str) -> FloatArray:
-        """Return one song's vector: shape (V,), float32.
-
-        Raises
-        ------
-        UnknownSongError
-            If no song has exactly this id.
-        """
+        """Return one song's vector: shape (V,), float32; its id must be exact."""
         vector: FloatArray = self.read_rows([self.row_number(song_id)])[0]
         return vector
 
@@ -214,10 +203,6 @@ class VectorStore:
 
     def _number(self, song_id: str) -> int:
         return int(pc.index(self._ids, strings([song_id])[0]).as_py())
-
-    def _read_block(self, file: Checked, group: int) -> FloatArray:
-        """Read one row group's vectors: shape (rows, V), read-only."""
-        return matrix(file.read_group(group, ["vector"]).column("vector"), self.metadata.dimension)
 
 
 def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:

@@ -29,8 +29,7 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
-from audiorec.store.records import RecordPart, RecordWriter, _batch, _pack
-from audiorec.store.rows import row_batch
+from audiorec.store.records import RecordPart, RecordWriter, _batch, _pack, row_batch
 from audiorec.store.schema import series_type, vector_type
 
 SEGMENTS, CLASSES = 80, 14

@@ -85,7 +85,7 @@ def read_series(path):
     series = open_series(store, path, Kind(path.stem))
     yield "open"
     found = series.read(list(series.rows))
-    rows = series._file.read().to_pylist()
+    rows = series.file._file.read().to_pylist()
     yield "read"
     yield from said(verify(store.path))
     yield repr([{name: array.tobytes() for name, array in found.items()}, rows])

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.store.parquet import write_table
-from audiorec.store.rows import feature_values, row_batch, score_values
+from audiorec.store.records import feature_values, row_batch, score_values
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.tagger.statistics import summarize
 from audiorec.types import ScoreSeries

@@ -11,7 +11,7 @@ from made_stores import CLASSES, write_store
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.parquet import open_checked, write_table
-from audiorec.store.rows import feature_values, row_batch
+from audiorec.store.records import feature_values, row_batch
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 
 EXTRACTOR = "0123456789abcdef"

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from audiorec.store.rows import row_batch
+from audiorec.store.records import row_batch
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.types import ScoreSeries
 

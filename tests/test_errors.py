@@ -16,7 +16,7 @@ from audiorec.audio.decode import _ReadAgainError
 from audiorec.audio.mono import NotFiniteError, Treatment
 from audiorec.audio.raw import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
-from audiorec.listening.rejected_rows import RowsError
+from audiorec.listening.events import RowsError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 

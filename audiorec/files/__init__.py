@@ -1,9 +1,34 @@
-"""Files that are written whole or not at all, and files that prove to be what they should be.
+"""Files that are written whole or not at all, and read with distrust.
 
-atomic         replace a file at once; a full disk becomes one clear line
-run_folder     the locked folder beside an output that holds an unfinished run
-own_files      audiorec's own working files, told from what was planted under their names
-parquet_files  Parquet with checksums and a sealed footer, opened and made
-json_files     JSON with a digest of its content, read within limits
-times          a file's time of change as an int64, whatever the file system says
+::
+
+    a user's list, CSV, Parquet ──user_files──▶ texts, rows, tables; or one `InputError`
+    tables of our own ──tables──▶ `TableFile`: columns, row groups; or one `StoreError`
+                      ◀─tables── rows, with checksums, a seal and digests
+    a job that may be killed ──run_folder, blocks──▶ one file, at once and whole
+    "s3://bucket/song.mp3" ──storage, fetch──▶ a copy on this machine's disk
+
+==================  ===================================================================
+``atomic``          replace a file at once; a full disk becomes one clear line
+``own_files``       tell audiorec's own working files from what was planted as such
+``run_folder``      the locked folder beside an output that holds an unfinished run
+``blocks``          one large table made in blocks, by a job that may be killed
+``parquet_files``   how every Parquet file is opened: checksums, the seal, no bombs
+``digests``         a digest of each column, by value, in the footer of our tables
+``tables``          read and write tables of our own
+``user_files``      read lists, settings and tables that a user hands in
+``json_files``      JSON within limits, with a digest of its content
+``arrow``           convert between Python and Arrow without importing pandas
+``storage``         files by path or URI; times of change that fit a table
+``fetch``           songs in object stores: copied to the worker's disk, used, removed
+``visible``         show text from outside: a name may not steer a terminal
+==================  ===================================================================
+
+Public::
+
+    atomic      replaced
+    own_files   refuse_link
+    storage     is_uri, join
+    user_files  read_lines
+    visible     visible, visible_json, visible_lines
 """

@@ -27,8 +27,7 @@ def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
     >>> integers([3, -1]).to_pylist()
     [3, -1]
     """
-    numbers = np.ascontiguousarray(values, np.int64)
-    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+    return array_of(np.ascontiguousarray(values, np.int64), pa.int64())
 
 
 def array_of(values: npt.NDArray[Any], kind: Any) -> Any:

@@ -47,14 +47,8 @@ def run_blocks(
 
     Parameters
     ----------
-    out : Path
-        A Parquet file; replaced, when all blocks are there, by one rename.
-    n_blocks : int
-        0 writes a table without rows.
     make : callable of int to pyarrow.Table
-        With the columns of `schema`.
-    schema : pyarrow.Schema
-        Its metadata goes into the file.
+        With the columns of `schema`, whose metadata goes into the file.
     fingerprint : str
         Stands for everything that decides what the blocks hold. Blocks that a killed job
         left under another one, or for another number of blocks, are thrown away.
@@ -67,23 +61,19 @@ def run_blocks(
     -------
     finished : bool
         False if it was stopped; the next call goes on from there.
-
-    Raises
-    ------
-    StoreError
-        If another job is writing `out`, or the run folder belongs to another command.
     """
     folder = RunFolder(out, RUN_FILES)
     try:
         _claim(folder, {"fingerprint": fingerprint, "n_blocks": n_blocks})
         blocks = [folder.path / f"{PREFIX}{i:06d}.parquet" for i in range(n_blocks)]
         done = [i for i, block in enumerate(blocks) if is_made(block, schema)]
-        _tell(progress, len(done), n_blocks)
+        tell = progress or (lambda _done, _total: None)
+        tell(len(done), n_blocks)
         for count, i in enumerate(sorted(set(range(n_blocks)) - set(done)), len(done) + 1):
             if stop is not None and stop.is_set():
                 return False
             write_plain(blocks[i], _fitted(make(i), schema))
-            _tell(progress, count, n_blocks)
+            tell(count, n_blocks)
         _join(out, blocks, schema)
         (folder.path / JOB_FILE).unlink()
         folder.clear()
@@ -136,8 +126,3 @@ def _join(out: Path, blocks: list[Path], schema: Any) -> None:
                 for group in range(file.file.num_row_groups):
                     # As the file of one block may be, so is the whole: never in memory at once.
                     writer.write_table(_fitted(file.read_group(group), schema))
-
-
-def _tell(progress: Progress | None, done: int, total: int) -> None:
-    if progress is not None:
-        progress(done, total)

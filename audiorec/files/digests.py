@@ -31,10 +31,7 @@ MAX_DIGEST_BYTES = 4 << 20
 class Digests:
     """The digests of the columns of a table, whose rows come in pieces.
 
-    Parameters
-    ----------
-    schema : pyarrow.Schema
-        Columns of types without a digest (structs, for example) are passed over.
+    Columns of types without a digest (structs, for example) are passed over.
     """
 
     def __init__(self, schema: Any) -> None:

@@ -98,16 +98,9 @@ def refuse_foreign(path: Path) -> None:
 def check_tree(folder: Path, pattern: Pattern[str]) -> list[str]:
     """Return the names of all files in a folder, sorted, if only audiorec can have written them.
 
-    Parameters
-    ----------
-    pattern : compiled regular expression
-        Matches the whole names of our files, relative to `folder`, with forward slashes; and
-        of folders in it, which end in one.
-
-    Raises
-    ------
-    StoreError
-        If `folder` or anything in it is a link, or a file there is not ours.
+    `pattern` matches the whole names of our files, relative to `folder`, with forward slashes;
+    and of folders in it, which end in one. If `folder` or anything in it is a link, or a file
+    there is not ours, that is a `StoreError`.
     """
     names = []
     for path in _paths_below(folder):

@@ -50,21 +50,12 @@ def look_into(out: Path, names: str) -> list[str]:
 
 
 class RunFolder:
-    """Holds the run folder of an output until `release`.
+    """Holds the run folder of an output, made beside it if it is not there, until `release`.
 
-    Parameters
-    ----------
-    out : Path
-        The output; the folder is made beside it if it is not there.
-    names : str
-        Regular expression of the file names, relative to the folder, that this command
-        writes. Locks and the temporary forms of files need not be named.
-
-    Raises
-    ------
-    StoreError
-        If another process (or another `RunFolder` in this one) holds it, or it holds
-        anything that this command cannot have written.
+    `names` is a regular expression of the file names, relative to the folder, that this command
+    writes; locks and the temporary forms of files need not be named. If another process (or
+    another `RunFolder` in this one) holds it, or it holds anything that this command cannot
+    have written, that is a `StoreError`.
     """
 
     def __init__(self, out: Path, names: str) -> None:

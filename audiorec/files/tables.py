@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from audiorec.errors import AudiorecError, MissingStoreError, StoreError
+from audiorec.files.arrow import integers
 from audiorec.files.atomic import replaced
 from audiorec.files.digests import DIGESTS_KEY, Digests, read_digests
 from audiorec.files.parquet_files import WRITING, float_leaves, open_parquet, refuse_bomb, seal
+from audiorec.types import Int64Array
 
 GROUP_ROWS = 16_384
 
@@ -77,7 +80,7 @@ class TableFile:
     def read(self, columns: Sequence[str] | None = None) -> Any:
         """Read whole columns as a `pyarrow.Table`."""
         if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
-            empty = self.schema.empty_table()
+            empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
         names = None if columns is None else list(columns)
         with store_errors(self.path):
@@ -92,15 +95,27 @@ class TableFile:
             table = self.file.read_row_group(group, columns=names)
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
+    def take(self, numbers: Sequence[int] | Int64Array, columns: Sequence[str]) -> Any:
+        """Read rows by number, in the order asked for; only the row groups that hold them."""
+        wanted = np.asarray(numbers, np.int64)
+        starts = np.asarray(self.group_starts())
+        groups = np.searchsorted(starts, wanted, side="right") - 1
+        found, places = [pa.Table.from_batches([], self.schema).select(list(columns))], []
+        for group in np.unique(groups):
+            here = np.flatnonzero(groups == group)
+            table = self.read_group(int(group), columns).select(list(columns))
+            found.append(table.take(integers(wanted[here] - starts[group])))
+            places.append(here)
+        order = np.argsort(np.concatenate([np.zeros(0, np.int64), *places]))
+        return pa.concat_tables(found).take(integers(order))
+
     def read_as(self, schema: Any) -> Any:
         """Read all rows as a small table of `schema`, with its metadata and order of columns.
 
         A column that is missing, of another type, or without a value where it needs one is refused.
         """
         with store_errors(self.path):
-            for field in schema:
-                if self.schema.get_field_index(field.name) < 0:
-                    raise StoreError(f"column {field.name!r} is missing or stands twice")
+            check_columns(self.schema, schema, of_types=False)
             table = self.read(schema.names)
             table.validate(full=True)
             for field in schema:
@@ -127,6 +142,20 @@ class TableFile:
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self.file.close()
+
+
+def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:
+    """Refuse a schema that lacks columns, or has them of other types or with nulls."""
+    for column in expected:
+        index = found.get_field_index(column.name)  # -1 also when the name stands twice
+        if index < 0:
+            raise StoreError(f"column {column.name!r} is missing or stands twice")
+        got = found.field(index)
+        if of_types and got.type != column.type:
+            raise StoreError(f"column {column.name!r} is {got.type}, expected {column.type}")
+        if of_types and got.nullable != column.nullable:
+            may = "may" if got.nullable else "may not"
+            raise StoreError(f"column {column.name!r} {may} hold rows without a value")
 
 
 @contextmanager

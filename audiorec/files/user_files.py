@@ -261,7 +261,8 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
         raise MissingFileError(f"{path}: {failure}: no such file") from error
     except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        raise InputError(f"{path}: {failure}: {_first_line(reason)}") from error
+        first_line = reason.split("\n", 1)[0]
+        raise InputError(f"{path}: {failure}: {first_line}") from error
 
 
 def _stdin(errors: str) -> TextIO:
@@ -315,7 +316,3 @@ def _check_columns(columns: Sequence[str], needed: Sequence[str], names: Sequenc
     twice = [name for name in columns if counts[name] > 1]
     if twice:
         raise InputError(f"the column {twice[0]!r} stands twice")
-
-
-def _first_line(text: str) -> str:
-    return text.split("\n", 1)[0]

@@ -75,19 +75,7 @@ def resolve(store: VectorStore, query: str) -> str:
 def find_by_alias(store: VectorStore, query: str) -> str | None:
     """Return the id of the song with this alias, None if there is none.
 
-    Parameters
-    ----------
-    store : VectorStore
-    query : str
-        A MusicBrainz id or ISRC however it is written, a path, an alias of your own, or the
-        name of a file without its ending.
-
-    Raises
-    ------
-    InputError
-        If several songs have this alias of one kind; names them.
-    StoreError
-        If the ``aliases.parquet`` beside the store is no such table.
+    If several songs have this alias of one kind, that is an `InputError` that names them.
 
     Examples
     --------
@@ -115,16 +103,8 @@ def find_by_alias(store: VectorStore, query: str) -> str | None:
 def alias_table(store: VectorStore) -> Any:
     """Return all aliases of a store's songs.
 
-    Returns
-    -------
-    table : pyarrow.Table
-        Columns ``alias``, ``kind`` and ``song_id``, sorted by alias, kind and song; an
-        alias may stand in several rows.
-
-    Raises
-    ------
-    StoreError
-        If the ``aliases.parquet`` beside the store is no such table.
+    Columns ``alias``, ``kind`` and ``song_id``, sorted by alias, kind and song; an alias may
+    stand in several rows.
     """
     uris = store.column("uri")
     found = {

@@ -10,10 +10,10 @@ file are to arrive, and the places are those of the run that finds it.
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from audiorec.errors import StoreError
+from audiorec.errors import InputError, StoreError
 from audiorec.files.atomic import replaced, sync
 from audiorec.files.own_files import read_own, refuse_foreign
 from audiorec.files.run_folder import RunFolder
@@ -42,6 +42,12 @@ def real_target(path: Path, kind: Kind) -> Path:
             "link, or name the place that it leads to"
         ) from error
     return target
+
+
+def check_apart(paths: Collection[Path]) -> None:
+    """Refuse outputs of which two are one file."""
+    if len({path.resolve() for path in paths}) != len(paths):
+        raise InputError(f"two outputs are one file: {', '.join(map(str, paths))}")
 
 
 def staged_path(target: Path, run_dir: Path) -> Path:
@@ -129,12 +135,7 @@ def tidy(targets: Targets, folder: RunFolder, *, forget: bool) -> None:
     if forget or finish_commit(targets, folder.path):
         folder.clear(last=MARKER)
     for target in targets.values():
-        discard_staged(target, folder.path)
-
-
-def discard_staged(target: Path, run_dir: Path) -> None:
-    """Remove the new content of `target` that an earlier run did not come to use."""
-    staged = staged_path(target, run_dir)
-    if os.path.lexists(staged):
-        refuse_foreign(staged)
-        staged.unlink()
+        staged = staged_path(target, folder.path)
+        if os.path.lexists(staged):  # what an earlier run did not come to use, if it is ours
+            refuse_foreign(staged)
+            staged.unlink()

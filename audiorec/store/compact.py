@@ -31,11 +31,12 @@ from audiorec.errors import InputError, MissingFileError, SpecMismatchError, Sto
 from audiorec.files.run_folder import RunFolder, run_folder_path
 from audiorec.store.commit import (
     MARKER,
+    check_apart,
     commit_staged,
-    discard_staged,
     finish_commit,
     real_target,
     staged_path,
+    tidy,
 )
 from audiorec.store.parquet import Checked, open_checked, write_batches
 from audiorec.store.records import RECORD_FILES
@@ -81,13 +82,7 @@ def compact(parts: Sequence[Path], out: Path, *, on_duplicate: OnDuplicate = "er
     >>> compact([part, part], Path(tempfile.mkdtemp()) / "vecs.parquet")
     5
     """
-    return compact_kind(Kind.VECTORS, parts, out, on_duplicate=on_duplicate)
-
-
-def compact_kind(
-    kind: Kind, parts: Sequence[Path], out: Path, *, on_duplicate: OnDuplicate = "error"
-) -> int:
-    """Do as `compact` does for the files of one kind, scores for example."""
+    kind = Kind.VECTORS
     return combine({kind: parts}, {kind: out}, on_duplicate=on_duplicate)[kind]
 
 
@@ -97,20 +92,10 @@ def combine(
     *,
     on_duplicate: OnDuplicate = "error",
 ) -> dict[Kind, int]:
-    """Make one file of each kind; all arrive together, or none.
+    """Make one file of each kind; all arrive together, or none. Returns the rows by kind.
 
-    Parameters
-    ----------
-    parts : mapping of Kind to sequence of Path
-    outputs : mapping of Kind to Path
-        One for each kind of `parts`.
-    on_duplicate : {"error", "same", "newest", "first"}
-        See `without_duplicates`.
-
-    Returns
-    -------
-    rows : dict of Kind to int
-        An errors file without rows is not made anew.
+    `outputs` names one file for each kind of `parts`; `on_duplicate` is as for
+    `without_duplicates`. An errors file without rows is not made anew.
     """
     _check_outputs(parts, outputs)
     locked_by = outputs.get(Kind.VECTORS) or next(iter(outputs.values()))
@@ -121,8 +106,14 @@ def combine(
         folder, finished = stack.enter_context(_locked(locked_by, targets))
         if finished:  # what was cut off has changed them
             opened = _open_all(parts, stack)
-        writer = _Writer(opened, metadata, targets, folder.path, on_duplicate)
-        rows = {kind: writer.write(kind) for kind in reversed(PLACING_ORDER) if kind in parts}
+        rows: dict[Kind, int] = {}
+        keep: Keep = lambda table: table  # noqa: E731
+        for kind in (k for k in reversed(PLACING_ORDER) if k in parts):
+            staged = staged_path(targets[kind], folder.path)
+            batches = _batches(opened[kind], metadata[kind], folder.path, on_duplicate, keep)
+            rows[kind] = write_batches(staged, batches, metadata[kind])
+            if kind == Kind.VECTORS and len(opened) > 1:
+                keep = _Songs(open_checked(staged, kind)).keep
         placed = {
             kind: targets[kind]
             for kind in PLACING_ORDER
@@ -132,46 +123,21 @@ def combine(
     return rows
 
 
-class _Writer:
-    """Writes the combined rows of each kind to their staged files, the vectors first."""
-
-    def __init__(
-        self,
-        opened: Mapping[Kind, Sequence[Checked]],
-        metadata: Mapping[Kind, StoreMetadata],
-        outputs: Mapping[Kind, Path],
-        run_dir: Path,
-        on_duplicate: OnDuplicate,
-    ) -> None:
-        self._opened = opened
-        self._metadata = metadata
-        self._outputs = outputs
-        self._run_dir = run_dir
-        self._on_duplicate: OnDuplicate = on_duplicate
-        self._keep: Keep = lambda table: table
-
-    def write(self, kind: Kind) -> int:
-        """Write one kind; returns the number of rows."""
-        staged = staged_path(self._outputs[kind], self._run_dir)
-        rows = write_batches(staged, self._batches(kind), self._metadata[kind])
-        if kind == Kind.VECTORS and len(self._opened) > 1:
-            self._keep = _Songs(open_checked(staged, kind)).keep
-        return rows
-
-    def _batches(self, kind: Kind) -> Iterator[Any]:
-        metadata = self._metadata[kind]
-        schema = schema_of(metadata)
-        tables = sorted_rows(
-            self._opened[kind],
-            schema.names,
-            scratch=self._run_dir,
-            on_duplicate=self._on_duplicate,
-            keep=self._keep,
-        )
-        for table in tables:
-            if "extractor_id" in schema.names:
-                _check_extractor(table, metadata, self._opened[kind])
-            yield from table.cast(schema).combine_chunks().to_batches()
+def _batches(
+    parts: Sequence[Checked],
+    metadata: StoreMetadata,
+    scratch: Path,
+    on_duplicate: OnDuplicate,
+    keep: Keep,
+) -> Iterator[Any]:
+    """Yield the combined rows of one kind."""
+    schema = schema_of(metadata)
+    for table in sorted_rows(
+        parts, schema.names, scratch=scratch, on_duplicate=on_duplicate, keep=keep
+    ):
+        if "extractor_id" in schema.names:
+            _check_extractor(table, metadata, parts)
+        yield from table.cast(schema).combine_chunks().to_batches()
 
 
 class _Songs:
@@ -179,7 +145,7 @@ class _Songs:
 
     def __init__(self, file: Checked) -> None:
         table = file.read(["song_id", "content_hash"])
-        file.file.close()
+        file.close()
         self._ids = table.column("song_id").combine_chunks()
         self._hashes = table.column("content_hash").combine_chunks()
 
@@ -188,8 +154,9 @@ class _Songs:
         if len(table) == 0:
             return table
         ids = table.column("song_id").combine_chunks()
-        low = bisect_left(_Texts(self._ids), ids[0].as_py())
-        high = bisect_right(_Texts(self._ids), ids[-1].as_py())
+        rows, text = range(len(self._ids)), lambda row: self._ids[row].as_py()
+        low = bisect_left(rows, ids[0].as_py(), key=text)
+        high = bisect_right(rows, ids[-1].as_py(), key=text)
         places = pc.index_in(ids, value_set=self._ids[low:high])
         if "content_hash" not in table.column_names:
             return table.filter(pc.is_null(places))
@@ -197,26 +164,12 @@ class _Songs:
         return table.filter(pc.equal(theirs, table.column("content_hash").combine_chunks()))
 
 
-class _Texts(Sequence[str]):
-    """An Arrow array of texts as a sequence, for bisection."""
-
-    def __init__(self, array: Any) -> None:
-        self._array = array
-
-    def __len__(self) -> int:
-        return len(self._array)
-
-    def __getitem__(self, row: Any) -> Any:
-        return self._array[row].as_py()
-
-
 def _check_outputs(parts: Mapping[Kind, Sequence[Path]], outputs: Mapping[Kind, Path]) -> None:
     if not parts or not all(parts.values()):
         raise InputError("no part files to combine")
     if set(parts) != set(outputs):
         raise InputError(f"an output is needed for each of: {', '.join(sorted(parts))}")
-    if len({path.resolve() for path in outputs.values()}) != len(outputs):
-        raise InputError(f"two outputs are one file: {', '.join(map(str, outputs.values()))}")
+    check_apart(outputs.values())
     for path in outputs.values():
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name the file, for example vecs.parquet")
@@ -234,7 +187,7 @@ def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Ki
         opened[kind] = []
         for path in different.values():
             file = open_checked(path, kind, extra_columns=False)
-            stack.callback(file.file.close)
+            stack.callback(file.close)
             opened[kind].append(file)
     return opened
 
@@ -313,9 +266,7 @@ def _locked(out: Path, targets: Mapping[Kind, Path]) -> Iterator[tuple[RunFolder
     clean = False
     try:
         finished = finish_commit(targets, folder.path)
-        folder.clear(last=MARKER)
-        for target in targets.values():
-            discard_staged(target, folder.path)
+        tidy(targets, folder, forget=True)
         clean = True
         yield folder, finished
         folder.clear(last=MARKER)

@@ -35,11 +35,10 @@ from audiorec.errors import (
     UnknownSongError,
 )
 from audiorec.files.arrow import integers, matrix, strings
-from audiorec.files.json_files import parse_json
-from audiorec.files.tables import TableFile, store_errors, write_plain
+from audiorec.files.tables import TableFile, check_columns, store_errors, write_plain
 from audiorec.store.names import near_names
 from audiorec.store.parquet import MAX_BYTES, check_ids
-from audiorec.store.schema import MAX_JSON_BYTES, MAX_WIDTH, METADATA_KEY, vector_type
+from audiorec.store.schema import MAX_WIDTH, METADATA_KEY, metadata_object, vector_type
 from audiorec.types import FloatArray, Int64Array
 
 FORMAT_VERSION = 1
@@ -118,12 +117,7 @@ class EmbeddingMetadata:
     @classmethod
     def from_json(cls, text: bytes) -> "EmbeddingMetadata":
         """Read what a file holds; keys that this version does not know are passed over."""
-        try:
-            content = parse_json(text, max_bytes=MAX_JSON_BYTES)
-        except ValueError as error:
-            raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
-        if not isinstance(content, dict):
-            raise StoreError("the audiorec metadata is not a JSON object")
+        content = metadata_object(text)
         return cls(
             kind=content.get("kind", "something else"),
             model_id=content.get("model_id", ""),
@@ -148,12 +142,12 @@ class EmbeddingTable:
 
     def __init__(self, file: TableFile, metadata: EmbeddingMetadata) -> None:
         self.metadata = metadata
-        self.path = path = file.path
+        self.path = file.path
         self._file = file
         name = metadata.id_column
         column = self.columns([name]).column(name)
         self.id_array = pa.concat_arrays([strings([]), *column.chunks])
-        _check_ids(self.id_array, name, path)
+        check_ids(self.id_array, self.path, name)
 
     @classmethod
     def open(
@@ -245,12 +239,7 @@ class EmbeddingTable:
     def row_number(self, name: str) -> int:
         """Return the number of the row with exactly this id.
 
-        Raises
-        ------
-        UnknownSongError
-            If no song has it; carries near matches.
-        InputError
-            If no user has it.
+        A song that nobody has is an `UnknownSongError` with near matches, a user an `InputError`.
         """
         number = int(pc.index(self.id_array, strings([name])[0]).as_py())
         if number >= 0:
@@ -334,23 +323,26 @@ def _table(
 ) -> Any:
     names = strings(ids)
     try:
-        _check_ids(names, metadata.id_column, path)
+        check_ids(names, path, metadata.id_column)
     except StoreError as error:
         raise InputError(str(error)) from error
     flat = np.ascontiguousarray(embeddings, np.float32).reshape(-1)
     # Over the array's own memory: `pyarrow.array` may copy, and imports pandas.
     numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
     kind = vector_type(metadata.dimension)
-    fields = [
-        pa.field(metadata.id_column, pa.string(), nullable=False),
-        pa.field(COLUMN, kind, nullable=False),
-        *(pa.field(name, column.type) for name, column in columns.items()),
-    ]
+    fields = _fields(metadata) + [pa.field(name, c.type) for name, c in columns.items()]
     schema = pa.schema(fields, metadata={METADATA_KEY: json.dumps(asdict(metadata)).encode()})
     arrays = [names, pa.FixedSizeListArray.from_arrays(numbers, type=kind), *columns.values()]
     table = pa.Table.from_arrays(arrays, schema=schema)
     order = np.asarray(sorted(range(len(ids)), key=ids.__getitem__), np.int64)
     return table if (np.diff(order) > 0).all() else table.take(integers(order))
+
+
+def _fields(metadata: EmbeddingMetadata) -> list[Any]:
+    return [
+        pa.field(metadata.id_column, pa.string(), nullable=False),
+        pa.field(COLUMN, vector_type(metadata.dimension), nullable=False),
+    ]
 
 
 def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
@@ -367,23 +359,7 @@ def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
 
 
 def _check_columns(file: TableFile, metadata: EmbeddingMetadata, max_bytes: int) -> None:
-    schema = file.schema
-    expected = {metadata.id_column: pa.string(), COLUMN: vector_type(metadata.dimension)}
-    for name, kind in expected.items():
-        index = schema.get_field_index(name)  # -1 also when the name stands twice
-        if index < 0:
-            raise StoreError(f"column {name!r} is missing or stands twice")
-        if schema.field(index).type != kind:
-            raise StoreError(f"column {name!r} is {schema.field(index).type}, expected {kind}")
-        if schema.field(index).nullable:
-            raise StoreError(f"column {name!r} may hold rows without a value")
+    check_columns(file.schema, pa.schema(_fields(metadata)))
     needed = len(file) * metadata.dimension * 4
     if needed > max_bytes:
         raise StoreError(f"needs {needed} bytes of memory, the limit is {max_bytes}")
-
-
-def _check_ids(ids: Any, column: str, path: Path) -> None:
-    try:
-        check_ids(ids, path)
-    except StoreError as error:
-        raise StoreError(str(error).replace("song_id", column)) from error

@@ -35,10 +35,8 @@ class FeatureFile:
 
     Attributes
     ----------
-    inputs : tuple of str
-        Columns that are read, side by side in this order.
-    widths : tuple of int
-        Numbers of each of them in a segment's row.
+    inputs, widths : tuple
+        Columns that are read, side by side in this order, and their numbers a segment.
     id_array : pyarrow.StringArray
     """
 
@@ -204,13 +202,7 @@ class FeatureFile:
 class SeriesFile:
     """The series in a file of scores or features that are of a store's songs.
 
-    Attributes
-    ----------
-    kind : Kind
-        Scores or features.
-    rows : mapping of str to int
-        Row of each song whose audio is the one that the store knows.
-    file : FeatureFile
+    `rows` has the row of each song whose audio is the one that the store knows.
     """
 
     kind: Kind
@@ -226,18 +218,7 @@ class SeriesFile:
         return 4 * self.file.width
 
     def read(self, song_ids: Collection[str]) -> dict[str, FloatArray]:
-        """Return the series (T, D) of songs, float32: scores, or features side by side.
-
-        Parameters
-        ----------
-        song_ids : collection of str
-            All of them in `rows`.
-
-        Raises
-        ------
-        StoreError
-            If the file is damaged.
-        """
+        """Return series (T, D) of songs in `rows`, float32: scores, or features side by side."""
         rows = np.asarray(sorted(self.rows[song_id] for song_id in song_ids), np.int64)
         songs = self.file.read(rows)
         parts: list[Any] = np.split(songs.values, songs.offsets[1:-1])
@@ -247,14 +228,7 @@ class SeriesFile:
 def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:
     """Open the score series or the last layers' features that belong to a store.
 
-    Raises
-    ------
-    StoreError
-        If the file is missing, damaged, or of another kind.
-    InputError
-        If features are none of the last layers.
-    SpecMismatchError
-        If another extractor made it.
+    If another extractor made them, that is a `SpecMismatchError`.
     """
     is_scores = kind == Kind.SCORES
     file = FeatureFile.open(path, kind=kind) if is_scores else FeatureFile.open_last_layers(path)

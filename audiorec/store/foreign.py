@@ -18,8 +18,10 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiorec.errors import InputError, MissingFileError
+from audiorec.files.arrow import floats
 from audiorec.files.parquet_files import LEAST_BYTES, TIMES_FILE
 from audiorec.files.user_files import column_names, read_table
 from audiorec.types import FloatArray
@@ -106,33 +108,22 @@ def _lists_to_array(path: Path, name: str, column: Any) -> FloatArray:
         raise InputError(f"{path}: column {name!r} is {kind}, expected a list of numbers")
     if column.null_count:
         raise InputError(f"{path}: a row has no {name}")
-    rows = [np.empty((0, 0), np.float32)]
-    width = None
-    for chunk in column.chunks:
-        flat = chunk.flatten().cast(pa.float32())
-        if flat.null_count:
-            raise InputError(f"{path}: an {name} has a number missing")
-        lengths = _lengths(chunk)
-        width = int(lengths[0]) if width is None and len(lengths) else width
-        odd = np.flatnonzero(lengths != width)
-        if len(odd):
-            row = sum(map(len, rows)) + int(odd[0]) + 1
-            raise InputError(
-                f"{path}: row {row} has {lengths[odd[0]]} numbers, those before it {width}"
-            )
-        if len(lengths):
-            rows.append(
-                np.frombuffer(flat.buffers()[1], np.float32, len(flat), 4 * flat.offset).reshape(
-                    len(lengths), -1
-                )
-            )
-    return np.concatenate(rows[1:]) if len(rows) > 1 else np.empty((0, 1), np.float32)
+    flat = pc.list_flatten(column).cast(pa.float32())
+    if flat.null_count:
+        raise InputError(f"{path}: an {name} has a number missing")
+    lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)
+    odd = np.flatnonzero(lengths != lengths[:1])
+    if len(odd):
+        row = int(odd[0])
+        raise InputError(
+            f"{path}: row {row + 1} has {lengths[row]} numbers, those before it {lengths[0]}"
+        )
+    width = int(lengths[0]) if len(lengths) else 1
+    return _joined(flat).reshape(len(lengths), width)
 
 
-def _lengths(chunk: Any) -> Any:
-    if pa.types.is_fixed_size_list(chunk.type):
-        return np.full(len(chunk), chunk.type.list_size)
-    return np.diff(np.asarray(chunk.offsets.to_pylist(), np.int64))
+def _joined(column: Any) -> FloatArray:
+    return np.concatenate([np.empty(0, np.float32), *map(floats, column.chunks)])
 
 
 def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], FloatArray]:
@@ -152,8 +143,7 @@ def _csv_numbers(path: Path, name: str, column: Any) -> FloatArray:
     if column.null_count:
         row = column.is_null().to_pylist().index(True) + 1
         raise InputError(f"{path}: row {row} has no {name!r}")
-    parts = [np.frombuffer(c.buffers()[1], np.float32, len(c), 4 * c.offset) for c in column.chunks]
-    return np.concatenate([np.empty(0, np.float32), *parts])
+    return _joined(column)
 
 
 def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], FloatArray]:

@@ -29,6 +29,7 @@ from audiorec.files.atomic import write_errors
 from audiorec.files.run_folder import RunFolder, look_into, run_folder_path
 from audiorec.store.commit import (
     MARKER,
+    check_apart,
     commit_staged,
     pending_moves,
     real_target,
@@ -51,8 +52,15 @@ from audiorec.store.merge import (
     rows_by_content,
 )
 from audiorec.store.parquet import open_checked, write_batches
-from audiorec.store.records import RECORD_FILES, RecordPart, RecordWriter, append_all
-from audiorec.store.rows import feature_values, row_batch, score_values
+from audiorec.store.records import (
+    RECORD_FILES,
+    RecordPart,
+    RecordWriter,
+    append_all,
+    feature_values,
+    row_batch,
+    score_values,
+)
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.types import FloatArray, ScoreSeries
 
@@ -108,12 +116,10 @@ class Journal:
     def open(
         cls, outputs: Outputs, metadata: StoreMetadata, *, overwrite: bool = False
     ) -> "Journal":
-        """Begin a run, or go on with one that was cut off.
+        """Begin a run, or go on with one that was cut off; missing folders are made.
 
         Parameters
         ----------
-        outputs : Outputs
-            Missing folders are made.
         metadata : StoreMetadata
             Of this run; its kind does not matter.
         overwrite : bool
@@ -130,7 +136,7 @@ class Journal:
         SpecMismatchError
             If the previous output, or the unfinished run, was made by another extractor.
         """
-        _check_apart(outputs)
+        check_apart(outputs.paths().values())
         with write_errors(outputs.vectors), ExitStack() as on_error:
             for path in outputs.paths().values():
                 path.parent.mkdir(parents=True, exist_ok=True)
@@ -148,7 +154,7 @@ class Journal:
     @classmethod
     def look(cls, outputs: Outputs, metadata: StoreMetadata) -> "Journal":
         """Return what `open` would know, without a lock and without changing anything."""
-        _check_apart(outputs)
+        check_apart(outputs.paths().values())
         names = look_into(outputs.vectors, RUN_FILES)
         journal = cls(outputs, metadata, None)
         moves = pending_moves(journal._paths, outputs.run_dir)
@@ -225,12 +231,8 @@ class Journal:
     def append_copy(self, content_hash: str, changes: Mapping[str, Any]) -> None:
         """Give a moved, renamed, retagged or doubled song the rows of its content.
 
-        Parameters
-        ----------
-        content_hash : str
-            One of ``hashes(Kind.VECTORS)``. Its scores and features come along by themselves.
-        changes : mapping
-            Columns that are new, ``song_id`` among them.
+        `content_hash` is one of ``hashes(Kind.VECTORS)``; its scores and features come along by
+        themselves. `changes` are columns that are new, ``song_id`` among them.
         """
         place = self._content_places(Kind.VECTORS).get(content_hash)
         if place is None:
@@ -406,12 +408,6 @@ class Journal:
             for part in parts:
                 part.close()
             parts.clear()
-
-
-def _check_apart(outputs: Outputs) -> None:
-    paths = outputs.paths().values()
-    if len({path.resolve() for path in paths}) != len(paths):
-        raise InputError(f"two outputs are one file: {', '.join(map(str, paths))}")
 
 
 def _record_schema(metadata: StoreMetadata) -> Any:

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
-from audiorec.files.tables import GROUP_ROWS, TableFile, digest_writer, store_errors
+from audiorec.files.tables import GROUP_ROWS, TableFile, check_columns, digest_writer, store_errors
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 from audiorec.types import Int64Array
 
@@ -41,21 +41,9 @@ def open_checked(
 ) -> Checked:
     """Open a Parquet file and check it before any row is read.
 
-    Parameters
-    ----------
-    path : Path
-    kind : Kind
-        What the file must be.
-    extra_columns : bool
-        Let columns pass that do not belong to the format, for example a user's own.
-    max_bytes : int
-        Most bytes that the vectors may need in memory.
-
-    Raises
-    ------
-    StoreError
-        If there is no such file, it is not Parquet, has other columns, is of another kind
-        or format version, or is too large. The message is one line and names the file.
+    It must be of one kind and of our format version, with the columns of that kind;
+    `extra_columns` lets others pass, for example a user's own. `max_bytes` limits what the
+    vectors may need in memory. The `StoreError` is one line and names the file.
     """
     opened = TableFile.open(path)
     try:
@@ -69,33 +57,24 @@ def open_checked(
     return Checked(path, opened.file, metadata)
 
 
-def check_ids(ids: Any, path: Path) -> bool:
-    """Check that no song id is empty or stands twice; return whether they are in order."""
+def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
+    """Check that no id is empty or stands twice; return whether they are in order."""
     ids = ids.combine_chunks() if isinstance(ids, pa.ChunkedArray) else ids
     if len(ids) == 0:
         return True
     if ids.null_count or pc.min(pc.binary_length(ids)).as_py() == 0:
-        raise StoreError(f"{path}: a row has no song_id")
+        raise StoreError(f"{path}: a row has no {column}")
     if pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False:
         return True
     if pc.count_distinct(ids).as_py() != len(ids):
         counts = pc.value_counts(ids)
         twice = counts.filter(pc.greater(counts.field("counts"), 1))[0]["values"]
-        raise StoreError(f"{path}: two rows have the song_id {twice.as_py()!r}")
+        raise StoreError(f"{path}: two rows have the {column} {twice.as_py()!r}")
     return False
 
 
 def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
     """Write a table as one file, sorted by ``song_id``, whole or not at all.
-
-    Parameters
-    ----------
-    path : Path
-        Replaced if it exists.
-    table : pyarrow.Table
-        Columns as `schema_of(metadata)` names them; others are refused.
-    metadata : StoreMetadata
-        Its kind decides the columns.
 
     Raises
     ------
@@ -147,13 +126,7 @@ def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns
     if metadata.kind != kind:
         raise StoreError(f"holds {metadata.kind}, not {kind}")
     expected = schema_of(metadata)
-    for column in expected:
-        index = found.get_field_index(column.name)  # -1 also when the name stands twice
-        if index < 0:
-            raise StoreError(f"column {column.name!r} is missing or stands twice")
-        if not found.field(index).equals(column):
-            got = found.field(index)
-            raise StoreError(f"column {column.name!r} is {got.type}, declared is {column.type}")
+    check_columns(found, expected)
     if not extra_columns and len(found) != len(expected):
         odd = [name for name in found.names if name not in expected.names]
         raise StoreError(f"has columns of its own that would be lost: {', '.join(odd)}")

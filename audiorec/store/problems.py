@@ -33,10 +33,8 @@ class Problem:
 
     Attributes
     ----------
-    file : str
     row : int or None
         From 0, in the order of the file; None where the file as a whole is meant.
-    song_id : str
     check : str
         Which check found it, for example ``finite`` or ``order_of_statistics``.
     reason : str

@@ -12,6 +12,9 @@ that is killed loses at most the row it was writing. `RecordPart` reads every ro
 whole: damage costs the rows that it touches, and is counted. (A power failure may cost more,
 since rows are not forced to the disk one by one.)
 
+`row_batch` checks a row before it is written and after it was read; `score_values` and
+`feature_values` make the rows of the two series.
+
 The measurement that chose this form: docs/decisions/0024-journal.md.
 """
 
@@ -22,6 +25,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -29,11 +33,11 @@ from zlib import crc32
 import numpy as np
 import pyarrow as pa
 
-from audiorec.errors import AudiorecError, StoreError
-from audiorec.files.arrow import floats
+from audiorec.errors import AudiorecError, InputError, ShapeError, StoreError
+from audiorec.files.arrow import array_of, floats, strings
 from audiorec.files.own_files import RECORDS_MAGIC, open_own
-from audiorec.store.rows import row_batch
-from audiorec.types import FloatArray
+from audiorec.store.schema import feature_column
+from audiorec.types import FloatArray, ScoreSeries
 
 RECORD_FILES = r"([a-z]+)-(\d{4,9})\.rows"  # their names: kind and number of the start
 MAX_BATCHES_HELD = 1_024  # one-row batches are joined before their headers pile up
@@ -42,6 +46,8 @@ SCAN_BYTES = 1 << 20
 _FRAME = struct.Struct("<4sIII")  # magic, length and CRC-32 of the payload, CRC-32 of these 12
 _TEXT_LENGTH = struct.Struct("<I")
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+# Where Arrow's name of a type is not numpy's.
+_DTYPES = {"float": "float32", "double": "float64", "halffloat": "float16"}
 
 
 class RecordWriter:
@@ -299,3 +305,115 @@ def _flat(column: Any) -> Any:
     while _is_list(column.type):
         column = column.flatten()
     return column
+
+
+def row_batch(values: Mapping[str, Any], schema: Any) -> Any:
+    """Make a record batch of one row from values by column name.
+
+    Nullable columns may be left out. Vectors and series are arrays of the width that the schema
+    declares: another shape is a `ShapeError`. A column that is missing, unknown, empty where it
+    is a key, or of another type is an `InputError`.
+    """
+    unknown = set(values) - set(schema.names)
+    if unknown:
+        raise InputError(f"no such column: {', '.join(sorted(unknown))}")
+    for key in ("song_id", "content_hash"):
+        if key in schema.names and not values.get(key):
+            raise InputError(f"a row needs a {key}")
+    return pa.record_batch([_column(values.get(f.name), f) for f in schema], schema=schema)
+
+
+def score_values(song_id: str, content_hash: str, series: ScoreSeries) -> dict[str, Any]:
+    """Return a song's row of ``scores.parquet`` as column name to value."""
+    return {
+        "song_id": song_id,
+        "content_hash": content_hash,
+        "start_s": series.start_s,
+        "scores": series.scores,
+    }
+
+
+def feature_values(
+    song_id: str, content_hash: str, start_s: FloatArray, features: Mapping[str, FloatArray]
+) -> dict[str, Any]:
+    """Return a song's row of ``features.parquet``: each output's series (T, D), and its mean.
+
+    Outputs have names such as ``msd.penultimate``.
+    """
+    values: dict[str, Any] = {
+        "song_id": song_id,
+        "content_hash": content_hash,
+        "segments": len(start_s),
+        "start_s": start_s,
+    }
+    for output, series in features.items():
+        if series.ndim != 2 or len(series) != len(start_s):
+            raise ShapeError(f"{output} must have shape ({len(start_s)}, D), got {series.shape}")
+        name = feature_column(output)
+        values[name] = series
+        values[f"{name}_mean"] = series.mean(axis=0, dtype=np.float64).astype(np.float32)
+    return values
+
+
+def _column(value: Any, field: Any) -> Any:
+    """Return an Arrow array of length 1."""
+    kind = field.type
+    if value is None and not field.nullable:
+        raise InputError(f"column {field.name!r} must have a value")
+    if pa.types.is_fixed_size_list(kind):
+        return _vectors(_numbers(value, field.name, (kind.list_size,)), kind)
+    if pa.types.is_list(kind):
+        of = kind.value_type
+        if pa.types.is_fixed_size_list(of):
+            flat = _numbers(value, field.name, (None, of.list_size))
+            inner = _vectors(flat, of)
+        else:
+            flat = _numbers(value, field.name, (None,))
+            inner = array_of(flat, of)
+        offsets = array_of(np.array([0, len(flat)], np.int32), pa.int32())
+        return pa.ListArray.from_arrays(offsets, inner, type=kind)
+    try:
+        return _cell(value, kind)
+    except (ValueError, OverflowError, TypeError) as error:  # UnicodeEncodeError among them
+        raise InputError(f"column {field.name!r} cannot hold {value!r}: {error}") from error
+
+
+def _cell(value: Any, kind: Any) -> Any:
+    """Return an Arrow array of one value; `pyarrow.array` would import pandas for it."""
+    if value is None:
+        return pa.nulls(1, kind)
+    if pa.types.is_string(kind):
+        return strings([_of_type(value, str)])
+    if pa.types.is_timestamp(kind):
+        since = _of_type(value, datetime) - _EPOCH
+        return array_of(np.array([since // timedelta(microseconds=1)], np.int64), kind)
+    real = _of_type(value, Real if pa.types.is_floating(kind) else Integral)
+    # By name: pyarrow's own conversion of types needs pandas in older releases.
+    dtype = np.dtype(_DTYPES.get(str(kind), str(kind)))
+    # Older numpy wraps what is too large around, with no more than a warning.
+    if dtype.kind in "iu" and not np.iinfo(dtype).min <= real <= np.iinfo(dtype).max:
+        raise OverflowError(f"beyond {dtype}")
+    return array_of(np.array([real], dtype), kind)
+
+
+def _of_type(value: Any, expected: Any) -> Any:
+    if not isinstance(value, expected) or isinstance(value, bool):
+        raise TypeError(f"expected {expected.__name__}, got {type(value).__name__}")
+    return value
+
+
+def _vectors(values: FloatArray, kind: Any) -> Any:
+    return pa.FixedSizeListArray.from_arrays(array_of(values.ravel(), kind.value_type), type=kind)
+
+
+def _numbers(value: Any, name: str, shape: tuple[int | None, ...]) -> FloatArray:
+    array: FloatArray = np.ascontiguousarray(value, np.float32)
+    fits = array.ndim == len(shape) and all(
+        expected in (None, got) for expected, got in zip(shape, array.shape, strict=True)
+    )
+    if not fits:
+        wanted = ", ".join("T" if n is None else str(n) for n in shape)
+        raise ShapeError(f"column {name!r} must have shape ({wanted}), got {array.shape}")
+    if not np.isfinite(array).all():
+        raise InputError(f"column {name!r} must be finite")
+    return array

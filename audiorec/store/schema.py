@@ -146,11 +146,7 @@ class StoreMetadata:
 
         A text that is too long, not JSON, of a newer format, or fails a check is a `StoreError`.
         """
-        try:
-            content = parse_json(text, max_bytes=MAX_JSON_BYTES)
-        except ValueError as error:
-            raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
-        _check(isinstance(content, dict), "content", "an object", content)
+        content = metadata_object(text)
         # First of all: a newer format may have other keys.
         _check_version(content.get("format_version"))
         known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
@@ -161,6 +157,17 @@ class StoreMetadata:
                 known[name] = tuple(known[name])
         _check(known["kind"] in tuple(Kind), "kind", f"one of {', '.join(Kind)}", known["kind"])
         return cls(**(known | {"kind": Kind(known["kind"])}))
+
+
+def metadata_object(text: str | bytes) -> dict[str, Any]:
+    """Return what stands under `METADATA_KEY`; a text that is no JSON object is refused."""
+    try:
+        content = parse_json(text, max_bytes=MAX_JSON_BYTES)
+    except ValueError as error:
+        raise StoreError(f"the audiorec metadata is not JSON: {error}") from error
+    _check(isinstance(content, dict), "content", "an object", content)
+    found: dict[str, Any] = content
+    return found
 
 
 def feature_column(output: str) -> str:
@@ -181,12 +188,21 @@ def schema_of(metadata: StoreMetadata) -> Any:
     their elements are declared not null: read back that way, a column of a million vectors
     takes a third of the time.
     """
-    columns = {
-        Kind.VECTORS: _vector_columns,
-        Kind.SCORES: _score_columns,
-        Kind.FEATURES: _feature_columns,
-        Kind.ERRORS: _error_columns,
-    }[metadata.kind](metadata)
+    types = {
+        **_TYPES,
+        "vector": vector_type(metadata.dimension),
+        "series": series_type(len(metadata.classes)),
+    }
+    columns = []
+    for column in _COLUMNS[metadata.kind].split(","):
+        name, kind = column.split()
+        columns.append(pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?")))
+    if metadata.kind == Kind.FEATURES:
+        outputs = []
+        for name, width in sorted(metadata.features.items()):
+            outputs.append(pa.field(f"{name}_mean", vector_type(width), nullable=False))
+            outputs.append(pa.field(name, series_type(width), nullable=False))
+        columns[-1:-1] = outputs
     return pa.schema(columns, metadata={METADATA_KEY: metadata.to_json().encode()})
 
 
@@ -201,73 +217,29 @@ def series_type(width: int | None = None) -> Any:
     return pa.list_(pa.field(ELEMENT, of, nullable=False))
 
 
-def _required(name: str, kind: Any) -> Any:
-    return pa.field(name, kind, nullable=False)
-
-
-def _vector_columns(metadata: StoreMetadata) -> list[Any]:
-    return [
-        _required("song_id", pa.string()),
-        _required("vector", vector_type(metadata.dimension)),
-        _required("content_hash", pa.string()),
-        _required("uri", pa.string()),
-        _required("size", pa.int64()),
-        _required("mtime_ns", pa.int64()),
-        _required("duration_s", pa.float32()),
-        pa.field("claimed_s", pa.float32()),
-        _required("segments", pa.int32()),
-        _required("status", pa.string()),
-        _required("source_rate", pa.int32()),
-        _required("source_channels", pa.int32()),
-        _required("codec", pa.string()),
-        _required("decoder", pa.string()),
-        _required("packet_errors", pa.int32()),
-        pa.field("title", pa.string()),
-        pa.field("artist", pa.string()),
-        pa.field("album", pa.string()),
-        pa.field("isrc", pa.string()),
-        pa.field("musicbrainz_trackid", pa.string()),
-        _required("extractor_id", pa.string()),
-        _required("extracted_at", pa.timestamp("us", tz="UTC")),
-    ]
-
-
-def _score_columns(metadata: StoreMetadata) -> list[Any]:
-    return [
-        _required("song_id", pa.string()),
-        _required("content_hash", pa.string()),
-        _required("start_s", series_type()),
-        _required("scores", series_type(len(metadata.classes))),
-        _required("extractor_id", pa.string()),
-    ]
-
-
-def _feature_columns(metadata: StoreMetadata) -> list[Any]:
-    columns = [
-        _required("song_id", pa.string()),
-        _required("content_hash", pa.string()),
-        _required("segments", pa.int32()),
-        _required("start_s", series_type()),
-    ]
-    for name, width in sorted(metadata.features.items()):
-        columns.append(_required(f"{name}_mean", vector_type(width)))
-        columns.append(_required(name, series_type(width)))
-    return [*columns, _required("extractor_id", pa.string())]
-
-
-def _error_columns(_metadata: StoreMetadata) -> list[Any]:
-    return [
-        _required("song_id", pa.string()),
-        _required("uri", pa.string()),
-        _required("size", pa.int64()),
-        _required("mtime_ns", pa.int64()),
-        _required("stage", pa.string()),
-        _required("status", pa.string()),
-        _required("message", pa.string()),
-        pa.field("decoder", pa.string()),
-        _required("attempts", pa.int32()),
-        _required("failed_at", pa.timestamp("us", tz="UTC")),
-    ]
+_TYPES = {
+    "text": pa.string(),
+    "int": pa.int32(),
+    "long": pa.int64(),
+    "float": pa.float32(),
+    "time": pa.timestamp("us", tz="UTC"),
+    "numbers": series_type(),
+}
+# The columns in their order; those with a question mark may be null. In a file of features each
+# output and its mean stand before the extractor.
+_COLUMNS = {
+    Kind.VECTORS: """song_id text, vector vector, content_hash text, uri text, size long,
+        mtime_ns long, duration_s float, claimed_s float?, segments int, status text,
+        source_rate int, source_channels int, codec text, decoder text, packet_errors int,
+        title text?, artist text?, album text?, isrc text?, musicbrainz_trackid text?,
+        extractor_id text, extracted_at time""",
+    Kind.SCORES: """song_id text, content_hash text, start_s numbers, scores series,
+        extractor_id text""",
+    Kind.FEATURES: """song_id text, content_hash text, segments int, start_s numbers,
+        extractor_id text""",
+    Kind.ERRORS: """song_id text, uri text, size long, mtime_ns long, stage text, status text,
+        message text, decoder text?, attempts int, failed_at time""",
+}
 
 
 def _flat(content: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:

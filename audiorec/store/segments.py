@@ -62,8 +62,6 @@ class SongSegments:
 
         Parameters
         ----------
-        songs : ndarray, shape (n,), int64
-            Numbers of songs.
         limit : int
             Most segments a song; 0 for all of them.
         rng : Generator, optional

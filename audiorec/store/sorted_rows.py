@@ -70,8 +70,6 @@ def sorted_rows(
 
     Parameters
     ----------
-    columns : sequence of str
-        ``song_id`` among them.
     scratch : Path
         A folder for runs of our own; they are removed when they have been read.
     on_duplicate : {"error", "same", "newest", "first"}

@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.files.arrow import flags, integers, matrix, strings
+from audiorec.files.arrow import flags, matrix, strings
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import store_errors
@@ -139,7 +139,8 @@ class VectorStore:
         with store_errors(self.path):
             scan = open_parquet(self._scan, metadata=self._file.file.metadata)
         for group, (start, stop) in enumerate(pairwise(self.group_starts)):
-            block = self._read_block(replace(self._file, file=scan), group)
+            table = replace(self._file, file=scan).read_group(group, ["vector"])
+            block = matrix(table.column("vector"), self.metadata.dimension)
             if len(block) != stop - start:
                 raise StoreError(f"{self.path}: row group {group} has not the rows it claims")
             if not np.isfinite(block).all():
@@ -152,44 +153,24 @@ class VectorStore:
 
         Only the row groups that hold them are read.
         """
-        wanted = np.asarray(numbers, np.int64)
-        starts = np.asarray(self._file.group_starts())
-        groups = np.searchsorted(starts, wanted, side="right") - 1
-        vectors = np.empty((len(wanted), self.metadata.dimension), np.float32)
-        for group in np.unique(groups):
-            here = groups == group
-            vectors[here] = self._read_block(self._file, int(group))[wanted[here] - starts[group]]
-        return vectors
+        column = self._file.take(numbers, ["vector"]).column("vector")
+        return matrix(column, self.metadata.dimension)
 
     def column(self, name: str) -> Any:
         """Return one column as a `pyarrow.ChunkedArray`; an unknown one is an `InputError`."""
-        names = self._file.file.schema_arrow.names
+        names = self._file.schema.names
         if name not in names:
             raise InputError(f"{self.path}: no column {name!r}, there are: {', '.join(names)}")
         return self._file.read([name]).column(name)
 
     def row(self, song_id: str) -> dict[str, Any]:
-        """Return a song's columns without the vector.
-
-        Raises
-        ------
-        UnknownSongError
-            If no song has exactly this id.
-        """
+        """Return a song's columns without the vector; its id must be exact."""
         return self.rows([self.row_number(song_id)])[0]
 
     def rows(self, numbers: Sequence[int]) -> list[dict[str, Any]]:
         """Return the columns of several rows without the vectors, in the order asked for."""
-        names = [n for n in self._file.file.schema_arrow.names if n != "vector"]
-        starts = self._file.group_starts()
-        groups = np.searchsorted(starts, numbers, side="right") - 1
-        found: dict[int, dict[str, Any]] = {}
-        for group in np.unique(groups):
-            wanted = [n for n, g in zip(numbers, groups, strict=True) if g == group]
-            table = self._file.read_group(int(group), names)
-            taken = table.take(integers([n - starts[group] for n in wanted]))
-            found.update(zip(wanted, arrow_rows(taken), strict=True))
-        return [dict(found[n]) for n in numbers]
+        names = [n for n in self._file.schema.names if n != "vector"]
+        return arrow_rows(self._file.take(numbers, names))
 
     def row_number(self, song_id: str) -> int:
         """Return the number of the row with exactly this id, or raise `UnknownSongError`."""
@@ -199,13 +180,7 @@ class VectorStore:
         return number
 
     def vector(self, song_id: str) -> FloatArray:
-        """Return one song's vector: shape (V,), float32.
-
-        Raises
-        ------
-        UnknownSongError
-            If no song has exactly this id.
-        """
+        """Return one song's vector: shape (V,), float32; its id must be exact."""
         vector: FloatArray = self.read_rows([self.row_number(song_id)])[0]
         return vector
 
@@ -228,10 +203,6 @@ class VectorStore:
 
     def _number(self, song_id: str) -> int:
         return int(pc.index(self._ids, strings([song_id])[0]).as_py())
-
-    def _read_block(self, file: Checked, group: int) -> FloatArray:
-        """Read one row group's vectors: shape (rows, V), read-only."""
-        return matrix(file.read_group(group, ["vector"]).column("vector"), self.metadata.dimension)
 
 
 def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:

@@ -13,7 +13,7 @@ import json
 import os
 import re
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -147,20 +147,30 @@ def _is_other_table(path: Path) -> bool:
 
 def _vector_problems(store: Checked, result: Verification) -> Iterator[Problem]:
     yield from check_ids(Block(store.path, 0, store.read(["song_id"])))
-    digests = Digests(store.schema)
-    for block in _blocks(store, BLOCK_ROWS, digests=digests):
-        yield from check_vectors(block, store.metadata)
-    yield from _changes(store, digests, result)
+    yield from _each_block(
+        store, BLOCK_ROWS, lambda block: check_vectors(block, store.metadata), result
+    )
 
 
 def _table_problems(path: Path, result: Verification) -> Iterator[Problem]:
     """Yield how a table of any kind differs from what was written."""
     with TableFile.open(path) as file:
         result.rows[str(path)] = len(file)
-        digests = Digests(file.schema)
-        for table in file.batches(BLOCK_ROWS):
-            digests.update(table)
-        yield from _changes(file, digests, result)
+        yield from _each_block(file, BLOCK_ROWS, lambda _: (), result)
+
+
+def _each_block(
+    file: TableFile,
+    rows: int,
+    check: Callable[[Block], Iterable[Problem]],
+    result: Verification,
+) -> Iterator[Problem]:
+    """Yield what a check finds in each block, and the columns that do not hold what was written."""
+    digests = Digests(file.schema)
+    for block in _blocks(file, rows):
+        digests.update(block.table)
+        yield from check(block)
+    yield from _changes(file, digests, result)
 
 
 def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterator[Problem]:
@@ -196,14 +206,14 @@ def _problems_beside(
 
 
 def _failures(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
-    digests = Digests(file.schema)
-    for block in _blocks(file, BLOCK_ROWS, digests=digests):
+    def check(block: Block) -> Iterator[Problem]:
         yield from check_failures(block)
         for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
             if song_id in songs:
                 reason = "stands among the failures and among the vectors"
                 yield block.problem(row, "both", reason)
-    yield from _changes(file, digests, result)
+
+    yield from _each_block(file, BLOCK_ROWS, check, result)
 
 
 def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
@@ -212,15 +222,14 @@ def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Pr
         reason = f"made by extractor {metadata.extractor_id}, the vectors by {ours.extractor_id}"
         yield Problem(str(file.path), None, "", "extractor_id", reason)
         return
-    digests = Digests(file.schema)
-    for block in _blocks(file, SERIES_BLOCK_ROWS, digests=digests):
+    of_kind = check_scores if metadata.kind == Kind.SCORES else check_features
+
+    def check(block: Block) -> Iterator[Problem]:
         yield from check_extractor(block, metadata.extractor_id)
         found = [songs.get(name) for name in block.table.column("song_id").to_pylist()]
-        if metadata.kind == Kind.SCORES:
-            yield from check_scores(block, metadata, found)
-        else:
-            yield from check_features(block, metadata, found)
-    yield from _changes(file, digests, result)
+        yield from of_kind(block, metadata, found)
+
+    yield from _each_block(file, SERIES_BLOCK_ROWS, check, result)
 
 
 class _Songs:
@@ -286,17 +295,8 @@ def _stat(uri: str) -> os.stat_result | None:
     return None
 
 
-def _blocks(
-    file: TableFile,
-    rows: int,
-    columns: list[str] | None = None,
-    *,
-    digests: Digests | None = None,
-) -> Iterator[Block]:
-    """Yield some rows at a time, and add them to the digests."""
+def _blocks(file: TableFile, rows: int, columns: Sequence[str] | None = None) -> Iterator[Block]:
     first = 0
     for table in file.batches(rows, columns):
-        if digests is not None:
-            digests.update(table)
         yield Block(file.path, first, table)
         first += len(table)

@@ -4,8 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from audiorec.errors import StoreError
 from audiorec.files import tables
-from audiorec.files.tables import table_writer, write_plain
+from audiorec.files.tables import TableFile, check_columns, table_writer, write_plain
 from audiorec.store.schema import vector_type
 
 SCHEMA = pa.schema(
@@ -48,3 +49,68 @@ def test_a_failure_leaves_the_old_file(tmp_path):
         fail()
     assert path.read_bytes() == b"old"
     assert [p.name for p in tmp_path.iterdir()] == ["t.parquet"]
+
+
+@pytest.fixture
+def seven(tmp_path, monkeypatch):
+    """Seven rows in three row groups."""
+    monkeypatch.setattr(tables, "GROUP_ROWS", 3)
+    write_plain(tmp_path / "t.parquet", rows(7))
+    with TableFile.open(tmp_path / "t.parquet") as file:
+        yield file
+
+
+def test_rows_are_read_by_number_in_the_order_asked_for(seven):
+    taken = seven.take([6, 0, 4, 0], ["e"])
+    assert taken.column_names == ["e"]
+    assert taken.column("e").to_pylist() == [[1, 6], [1, 0], [1, 4], [1, 0]]
+    assert len(seven.take([], ["e", "x"])) == 0
+
+
+def test_groups_batches_and_the_whole_hold_the_same_rows(seven):
+    assert (len(seven), seven.group_starts()) == (7, [0, 3, 6, 7])
+    groups = [seven.read_group(group) for group in range(3)]
+    assert pa.concat_tables(groups).equals(rows(7))
+    batches = list(seven.batches(4, ["x"]))
+    assert max(map(len, batches)) <= 4
+    assert pa.concat_tables(batches).equals(rows(7).select(["x"]))
+    assert seven.read(["x"]).equals(rows(7).select(["x"]))
+    assert seven.digests["rows"] == 7
+
+
+def test_a_table_is_read_as_its_schema_or_refused(tmp_path):
+    path = tmp_path / "t.parquet"
+    wanted = pa.schema([pa.field("x", pa.float64()), pa.field("name", pa.string(), nullable=False)])
+    write_plain(path, rows(2))
+    with TableFile.open(path) as file:
+        assert file.read_as(wanted).to_pylist() == [{"x": 0.5, "name": "a"}] * 2
+        with pytest.raises(StoreError, match=r"t\.parquet: column 'y' is missing"):
+            file.read_as(pa.schema([("y", pa.string())]))
+    write_plain(path, pa.table({"name": pa.array(["a", None]), "x": [0.5, 0.5]}))
+    with (
+        TableFile.open(path) as file,
+        pytest.raises(StoreError, match=r"t\.parquet: a row has no name"),
+    ):
+        file.read_as(wanted)
+
+
+def test_what_is_no_table_is_one_line(tmp_path):
+    (tmp_path / "t.parquet").write_bytes(b"PAR1 and no more")
+    with pytest.raises(StoreError, match=r"t\.parquet: not a whole Parquet file"):
+        TableFile.open(tmp_path / "t.parquet")
+    with pytest.raises(StoreError, match="no such file"):
+        TableFile.open(tmp_path / "gone.parquet")
+    with pytest.raises(StoreError, match="is a folder"):
+        TableFile.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "said"),
+    [
+        (pa.field("name", pa.large_string()), "'name' is large_string, expected string"),
+        (pa.field("name", pa.string(), nullable=False), "'name' may not hold rows without"),
+    ],
+)
+def test_columns_of_another_form_are_refused(field, said):
+    with pytest.raises(StoreError, match=said):
+        check_columns(pa.schema([field]), pa.schema([("name", pa.string())]))

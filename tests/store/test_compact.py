@@ -14,9 +14,9 @@ from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.store import compact as module
 from audiorec.store import parquet, sorted_rows
 from audiorec.store.commit import MARKER
-from audiorec.store.compact import combine, compact, compact_kind, merge_stores
+from audiorec.store.compact import combine, compact, merge_stores
 from audiorec.store.parquet import open_checked, write_table
-from audiorec.store.rows import row_batch, score_values
+from audiorec.store.records import row_batch, score_values
 from audiorec.store.schema import Kind, schema_of
 from audiorec.store.store import VectorStore
 
@@ -267,12 +267,13 @@ def test_no_failures_make_no_file(tmp_path, write, failures):
 
 
 def test_scores_or_failures_alone(tmp_path, scores, failures):
-    parts = [scores("s1", {"b": "hb"}), scores("s2", {"a": "ha", "b": "hb"})]
-    assert compact_kind(Kind.SCORES, parts, tmp_path / "scores.parquet") == 2
-    parts = [failures("e1", ["x"]), failures("e2", ["x"], attempts=2)]
+    parts = {Kind.SCORES: [scores("s1", {"b": "hb"}), scores("s2", {"a": "ha", "b": "hb"})]}
+    assert combine(parts, {Kind.SCORES: tmp_path / "scores.parquet"}) == {Kind.SCORES: 2}
+    parts = {Kind.ERRORS: [failures("e1", ["x"]), failures("e2", ["x"], attempts=2)]}
+    outputs = {Kind.ERRORS: tmp_path / "errors.parquet"}
     with pytest.raises(InputError, match="different rows have the id 'x'"):
-        compact_kind(Kind.ERRORS, parts, tmp_path / "errors.parquet")
-    assert compact_kind(Kind.ERRORS, parts, tmp_path / "errors.parquet", on_duplicate="same") == 1
+        combine(parts, outputs)
+    assert combine(parts, outputs, on_duplicate="same") == {Kind.ERRORS: 1}
 
 
 def test_failures_of_another_extractor_pass(tmp_path, write, failures, metadata):

@@ -1,12 +1,14 @@
 """`audiorec.store.features`: the same songs whichever way they are read."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from made_library import series, song, write_library
 from made_listening import WIDTHS, write_features
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
-from audiorec.store import parquet
+from audiorec.store import features, parquet
 from audiorec.store.features import FeatureFile, open_series
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -114,3 +116,29 @@ def test_series_that_do_not_fit_the_store_are_refused(tmp_path, songs):
     write_library(other, songs, scores=True, extractor_id="fedcba9876543210")
     with pytest.raises(SpecMismatchError, match="fedcba9876543210"):
         open_series(store, other / "scores.parquet", Kind.SCORES)
+
+
+def test_means_are_those_that_were_stored(path):
+    file = FeatureFile.open(path)
+    np.testing.assert_allclose(file.means(), file.read(np.arange(9)).means(), atol=1e-6)
+    assert file.hashes == [f"hash of {name}" for name in IDS]
+
+
+def test_the_last_layers_are_found_or_missed(path, monkeypatch):
+    assert FeatureFile.open_last_layers(path).inputs == ("msd_penultimate",)
+    monkeypatch.setattr(features, "LAST_LAYERS", ("mtt_penultimate",))
+    with pytest.raises(InputError, match="has none of the features mtt_penultimate"):
+        FeatureFile.open_last_layers(path)
+
+
+def test_a_number_that_is_not_finite_names_its_song(tmp_path):
+    table = pq.read_table("fixtures/formats/features-v1.parquet")
+    number = table.column_names.index("msd_penultimate")
+    column = table.column(number).to_pylist()
+    column[2][-1][0] = float("inf")
+    field = table.schema.field(number)
+    pq.write_table(table.set_column(number, field, pa.array(column, field.type)), tmp_path / "f")
+    file = FeatureFile.open(tmp_path / "f")
+    with pytest.raises(StoreError, match=f"a feature of '{file.ids[2]}' is not finite"):
+        file.read(np.arange(len(file)))
+    assert len(file.read(np.array([0, 1]))) == 2

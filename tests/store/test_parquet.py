@@ -11,7 +11,7 @@ import pytest
 from audiorec.errors import SpecMismatchError, StoreError
 from audiorec.store import parquet
 from audiorec.store.parquet import check_ids, open_checked, write_batches, write_table
-from audiorec.store.rows import row_batch, score_values
+from audiorec.store.records import row_batch, score_values
 from audiorec.store.schema import Kind, schema_of
 
 
@@ -206,7 +206,7 @@ def test_newer_format(tmp_path, make_table, metadata):
         (lambda t: t.drop_columns(["codec"]), "column 'codec' is missing"),
         (
             lambda t: t.set_column(0, "song_id", t.column("song_id").cast(pa.large_string())),
-            "column 'song_id' is large_string, declared is string",
+            "column 'song_id' is large_string, expected string",
         ),
         (
             lambda t: t.set_column(1, "vector", pa.array([[1.0] * 4], pa.list_(pa.float32(), 4))),

@@ -1,7 +1,5 @@
 """`audiorec.store.store`: opening, reading and finding songs."""
 
-import time
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,11 +8,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from audiorec.errors import InputError, ShapeError, StoreError, UnknownSongError
-from audiorec.search.library import Library
+from audiorec.errors import InputError, StoreError, UnknownSongError
 from audiorec.store import parquet
 from audiorec.store.schema import schema_of
-from audiorec.store.store import write_table
+from audiorec.store.store import VectorStore, write_table
 
 # In the order of UTF-8 bytes: É comes after all of ASCII.
 IDS = ["jazz/blue train.flac", "rock/live/etude.mp3", "rock/metude.mp3", "rock/Étude.mp3", "z"]
@@ -30,7 +27,7 @@ def path(tmp_path, make_table, metadata, monkeypatch):
 
 @pytest.fixture
 def store(path):
-    return Library.open(path)
+    return VectorStore.open(path)
 
 
 def with_column(path, index, values):
@@ -67,7 +64,7 @@ def test_a_store_whose_vectors_are_unreadable_opens_and_knows_its_songs(path):
             )
             file.seek(at.dictionary_page_offset or at.data_page_offset)
             file.write(b"\xff" * at.total_compressed_size)
-    store = Library.open(path)
+    store = VectorStore.open(path)
     assert store.ids == tuple(IDS)
     assert store.row(IDS[0])["song_id"] == IDS[0]
     with pytest.raises(StoreError):
@@ -105,23 +102,22 @@ def test_column(store):
 
 def test_column_of_the_users_own(path):
     pq.write_table(pq.read_table(path).append_column("stars", pa.array(range(5))), path)
-    assert Library.open(path).row("z")["stars"] == 4
+    assert VectorStore.open(path).row("z")["stars"] == 4
 
 
 def test_empty_store(tmp_path, metadata):
     write_table(tmp_path / "vecs.parquet", schema_of(metadata).empty_table(), metadata)
-    store = Library.open(tmp_path / "vecs.parquet")
+    store = VectorStore.open(tmp_path / "vecs.parquet")
     assert store.ids == ()
     assert store.vectors.shape == (0, 18)
-    assert len(store.similar(np.zeros(18, np.float32))) == 0
     with pytest.raises(UnknownSongError, match=r"no song with id 'a'$"):
-        store.resolve("a")
+        store.row("a")
 
 
 def test_file_that_is_not_sorted(path):
     table = pq.read_table(path)
     pq.write_table(table.take([3, 1, 4, 0, 2]), path)
-    store = Library.open(path)
+    store = VectorStore.open(path)
     assert store.ids == tuple(IDS[i] for i in (3, 1, 4, 0, 2))
     assert store.ranks.tolist() == [3, 1, 4, 0, 2]
     np.testing.assert_array_equal(store.vector("z"), store.vectors[2])
@@ -136,14 +132,14 @@ def test_file_that_is_not_sorted(path):
 )
 def test_bad_ids_are_found_on_opening(path, ids, match):
     with pytest.raises(StoreError, match=rf"vecs.parquet: {match}"):
-        Library.open(with_column(path, 0, ids))
+        VectorStore.open(with_column(path, 0, ids))
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_vectors_that_are_not_finite_are_found_on_reading(path, bad):
     vectors = np.ones((5, 18))
     vectors[2, 17] = bad
-    store = Library.open(with_column(path, 1, vectors.tolist()))
+    store = VectorStore.open(with_column(path, 1, vectors.tolist()))
     with pytest.raises(StoreError, match=r"vecs.parquet: the vector of 'rock/metude.mp3' is not"):
         _ = store.vectors
 
@@ -159,39 +155,11 @@ def test_vectors_that_are_not_finite_are_found_on_reading(path, bad):
 def test_round_trip_of_anything(tmp_path, make_table, metadata, ids, vector, title):
     path = tmp_path / "any.parquet"
     write_table(path, make_table(ids, vector=vector, title=title), metadata)
-    store = Library.open(path)
+    store = VectorStore.open(path)
     assert store.ids == tuple(sorted(ids))
     np.testing.assert_array_equal(store.vectors, np.tile(vector, (len(ids), 1)))
     assert [store.row(name)["title"] for name in ids] == [title] * len(ids)
-    assert [store.resolve(name) for name in ids] == ids
-
-
-@pytest.mark.parametrize(
-    ("query", "expected"),
-    [
-        ("z", "z"),  # exact, though others contain it
-        ("etude.mp3", "rock/live/etude.mp3"),  # the end of a path wins over a part of a name
-        ("/etude.mp3", "rock/live/etude.mp3"),
-        ("live/etude.mp3", "rock/live/etude.mp3"),
-        ("Metude", "rock/metude.mp3"),
-        ("BLUE", "jazz/blue train.flac"),
-        ("étude", "rock/Étude.mp3"),
-    ],
-)
-def test_resolve(store, query, expected):
-    assert store.resolve(query) == expected
-
-
-def test_resolve_takes_text_as_it_is(store):
-    with pytest.raises(UnknownSongError):
-        store.resolve("blue.train")  # no regular expression
-
-
-def test_ambiguous_part_names_what_it_may_mean(store):
-    with pytest.raises(UnknownSongError) as caught:
-        store.resolve("etud")
-    assert caught.value.query == "etud"
-    assert set(caught.value.near) == {"rock/live/etude.mp3", "rock/metude.mp3"}
+    assert [store.ids[store.row_number(name)] for name in ids] == ids
 
 
 def test_unknown_id_with_near_matches(store):
@@ -200,46 +168,7 @@ def test_unknown_id_with_near_matches(store):
     with pytest.raises(UnknownSongError, match=r"no song with id 'qqq'$"):
         store.vector("qqq")
     with pytest.raises(UnknownSongError, match=r"no song with id ''$"):
-        store.resolve("")
-
-
-def test_hundred_thousand_ids_are_searched_quickly(store):
-    store._ids = pa.array([f"folder {i % 97}/album/{i:06} some song.mp3" for i in range(100_000)])
-    start = time.process_time()
-    with pytest.raises(UnknownSongError) as caught:
-        store.resolve("040404 some sonng.mp3")
-    assert time.process_time() - start < 2.0  # 0.15 s where it was written
-    assert caught.value.near[0].endswith("/040404 some song.mp3")
-    assert len(caught.value.near) == 5
-
-
-def test_similar_by_part_of_an_id_leaves_the_song_out(store):
-    found = store.similar("metude", 10)
-    assert {n.song_id for n in found} == set(IDS) - {"rock/metude.mp3"}
-    assert found[0].row["uri"] == f"/music/{found[0].song_id}"
-    assert [n.similarity for n in found] == sorted((n.similarity for n in found), reverse=True)
-
-
-def test_similar_by_vector_finds_the_song_itself(store):
-    found = store.similar(store.vector("z"), 2)
-    assert found[0].song_id == "z"
-    assert found[0].similarity == pytest.approx(1.0, abs=1e-6)
-
-
-def test_similar_leaves_out_what_is_excluded(store):
-    found = store.similar("z", 9, exclude_ids=[IDS[0], IDS[2], "not there"])
-    assert {n.song_id for n in found} == {IDS[1], IDS[3]}
-
-
-def test_similar_refuses_more_than_a_matrix(store):
-    with pytest.raises(ShapeError, match=r"shape \(V,\) or \(Q, V\), got \(1, 1, 18\)"):
-        store.similar(np.zeros((1, 1, 18), np.float32))
-
-
-def test_a_space_is_made_once(store):
-    space = store.space(weights=[0, 0, 1, 0, 0, 0])
-    assert space is store.space(weights=(0.0, 0, 1, 0, 0, 0))
-    assert space.matrix is space.matrix
+        store.row_number("")
 
 
 def test_footer_that_promises_other_rows(store, monkeypatch):
@@ -249,7 +178,7 @@ def test_footer_that_promises_other_rows(store, monkeypatch):
 
 
 def test_damage_after_opening_is_a_store_error(path):
-    store = Library.open(path)
+    store = VectorStore.open(path)
     with path.open("r+b") as file:
         file.seek(4)
         file.write(bytes(2_000))

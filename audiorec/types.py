@@ -68,22 +68,12 @@ class AudioInfo:
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What one backbone says of T segments.
+    """What one backbone says of T segments."""
 
-    Attributes
-    ----------
-    tags : ndarray, shape (T, 50), float32
-        Sigmoid outputs: the taggram.
-    penultimate : ndarray, shape (T, 200), float32
-        The last hidden layer.
-    max_pool, mean_pool : ndarray, shape (T, 753), float32
-        The convolutional features, pooled over the segment's frames.
-    """
-
-    tags: FloatArray
-    penultimate: FloatArray
-    max_pool: FloatArray
-    mean_pool: FloatArray
+    tags: FloatArray  # (T, 50): sigmoid outputs: the taggram
+    penultimate: FloatArray  # (T, 200): the last hidden layer
+    max_pool: FloatArray  # (T, 753): the convolutional features, pooled over the segment's frames
+    mean_pool: FloatArray  # (T, 753)
 
     def __len__(self) -> int:
         return len(self.tags)
@@ -194,22 +184,12 @@ def name_numbers(names: Iterable[str | None]) -> Int64Array:
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
-    """User-song pairs, each once, sorted by user and then by song.
+    """User-song pairs, each once, sorted by user and then by song."""
 
-    Attributes
-    ----------
-    user, song : ndarray, shape (P,), int32
-        Numbers of rows in the tables of ids that go with the pairs.
-    weight : ndarray, shape (P,), float32
-        How much the pair counts, above 0.
-    time : ndarray, shape (P,), float64
-        When the pair last happened, in seconds since 1970; NaN where unknown.
-    """
-
-    user: Int32Array
-    song: Int32Array
-    weight: FloatArray
-    time: Float64Array
+    user: Int32Array  # (P,): numbers of rows in the tables of ids that go with the pairs
+    song: Int32Array  # (P,)
+    weight: FloatArray  # (P,): how much the pair counts, above 0
+    time: Float64Array  # (P,): when it last happened, seconds since 1970; NaN where unknown
 
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.user, self.song, self.weight, self.time)}
@@ -226,21 +206,11 @@ class Pairs:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Preferences:
-    """Who likes and who dislikes which songs.
+    """Who likes and who dislikes which songs."""
 
-    Attributes
-    ----------
-    user_ids, song_ids : tuple of str
-        What the numbers in the pairs stand for, sorted.
-    liked, disliked : Pairs
-        Disjoint.
-    heard : Pairs
-        Everything that a user met, liked and disliked included; its weight is the number
-        of times.
-    """
-
-    user_ids: tuple[str, ...]
+    user_ids: tuple[str, ...]  # what the numbers in the pairs stand for, sorted
     song_ids: tuple[str, ...]
     liked: Pairs
-    disliked: Pairs
+    disliked: Pairs  # no pair stands in both
+    # everything that a user met, liked and disliked included; its weight is the number of times
     heard: Pairs

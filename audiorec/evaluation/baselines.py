@@ -18,17 +18,11 @@ MIN_SCALE = 1e-6
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Projection:
-    """Features to unit vectors: standardised, and maybe turned into principal components.
+    """Features to unit vectors: standardised, and maybe turned into principal components."""
 
-    Attributes
-    ----------
-    mean, scale : ndarray, shape (D,), float64
-    components : ndarray, shape (D, K), float64, or None
-    """
-
-    mean: Float64Array
-    scale: Float64Array
-    components: Float64Array | None = None
+    mean: Float64Array  # (D,)
+    scale: Float64Array  # (D,)
+    components: Float64Array | None = None  # (D, K)
 
     def __call__(self, features: npt.NDArray[np.floating]) -> FloatArray:
         """Return unit vectors, (n, D) to (n, D) or (n, K), float32; zeros stay zeros."""

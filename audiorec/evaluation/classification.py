@@ -14,7 +14,7 @@ where it has rows, F1 0.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, astuple, dataclass
 from functools import partial
 from typing import Any
 
@@ -86,10 +86,7 @@ class Report:
             name: {
                 "precision": _plain(self.precision[c]),
                 "recall": _plain(self.recall[c]),
-                "recall_interval": [
-                    _plain(self.recall_intervals[c].low),
-                    _plain(self.recall_intervals[c].high),
-                ],
+                "recall_interval": [_plain(v) for v in astuple(self.recall_intervals[c])[1:]],
                 "f1": _plain(self.f1[c]),
                 "rows": int(self.confusion[c].sum()),
             }
@@ -372,8 +369,4 @@ def _plain(value: float) -> float | None:
 
 
 def _plain_interval(interval: Interval) -> dict[str, float | None]:
-    return {
-        "value": _plain(interval.value),
-        "low": _plain(interval.low),
-        "high": _plain(interval.high),
-    }
+    return {name: _plain(value) for name, value in asdict(interval).items()}

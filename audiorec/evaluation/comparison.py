@@ -6,7 +6,7 @@ A method is a function from numbers of users to similarities with the panel's so
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import astuple, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -31,22 +31,13 @@ MEASURES = ("auc", "precision", "recall", "ndcg")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Panel:
-    """Who is judged on which songs.
+    """Who is judged on which songs."""
 
-    Attributes
-    ----------
-    users : ndarray, shape (Q,), int64
-        Whatever numbers the methods know the users by.
-    liked, candidates : ndarray, shape (Q, S), bool
-        As in `audiorec.evaluation.ranking`; every user has a liked and another candidate.
-    likes : ndarray, shape (S,), int64
-        How often each song is liked, for the popularity bias.
-    """
-
-    users: Int64Array
+    users: Int64Array  # (Q,): whatever numbers the methods know the users by
+    # (Q, S): as in `audiorec.evaluation.ranking`; every user has a liked and another candidate
     liked: BoolArray
-    candidates: BoolArray
-    likes: Int64Array
+    candidates: BoolArray  # (Q, S)
+    likes: Int64Array  # (S,): how often each song is liked, for the popularity bias
 
     def __post_init__(self) -> None:
         has_liked = (self.liked & self.candidates).any(1)
@@ -60,23 +51,14 @@ class Panel:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Row:
-    """Figures of one method.
+    """Figures of one method."""
 
-    Attributes
-    ----------
-    per_user : mapping of str to ndarray, shape (Q,), float64
-        ``auc``, ``precision``, ``recall``, ``ndcg``.
-    means : mapping of str to Interval
-    ahead : Interval or None
-        AUC of the first method less this one's, on the same users; None for the first.
-    coverage, bias : float
-        Of the top k.
-    """
-
+    # (Q,): ``auc``, ``precision``, ``recall``, ``ndcg``
     per_user: Mapping[str, Float64Array] = field(repr=False)
     means: Mapping[str, Interval]
+    # AUC of the first method less this one's, on the same users; None for the first
     ahead: Interval | None
-    coverage: float
+    coverage: float  # of the top k
     bias: float
 
 
@@ -145,4 +127,4 @@ def _plain_row(row: Row) -> dict[str, Any]:
 
 
 def _plain(interval: Interval) -> list[float]:
-    return [round(v, 6) for v in (interval.value, interval.low, interval.high)]
+    return [round(v, 6) for v in astuple(interval)]

@@ -28,20 +28,13 @@ MAX_DRAWN = 1 << 24  # numbers that a bootstrap holds at a time
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TopMeasures:
-    """Measures of the best k candidates of Q users.
+    """Measures of the best k candidates of Q users."""
 
-    Attributes
-    ----------
-    precision, recall, ndcg : ndarray, shape (Q,), float64
-        Precision divides by k, or by the candidates where there are fewer.
-    top : ndarray, shape (Q, k), int64
-        Numbers of songs, best first; -1 where there are fewer candidates.
-    """
-
+    # (Q,): precision divides by k, or by the candidates where there are fewer
     precision: Float64Array
-    recall: Float64Array
-    ndcg: Float64Array
-    top: Int64Array
+    recall: Float64Array  # (Q,)
+    ndcg: Float64Array  # (Q,)
+    top: Int64Array  # (Q, k): numbers of songs, best first; -1 where there are fewer candidates
 
 
 def auc_per_user(

@@ -123,7 +123,7 @@ def make_playlist(
     units : ndarray, shape (n, W), float32
         Rows of length 1 (or 0).
     direction : ndarray, shape (W,)
-        What the songs are to be near, see `audiorec.vectors.ranking.mean_direction`.
+        What the songs are to be near, see `audiorec.search.space.mean_direction`.
     durations : ndarray, shape (n,)
         Seconds of each song.
     wish : Wish

@@ -27,8 +27,8 @@ import pyarrow as pa
 from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.files.arrow import strings
 from audiorec.files.tables import write_plain
+from audiorec.search.filters import mean_scores
 from audiorec.search.space import open_space
-from audiorec.store.schema import StoreMetadata
 from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray
 
@@ -60,17 +60,12 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
     if not len(store):
         raise StoreError(f"{store.path}: has no songs to place on a map")
     places = project(open_space(store, "vector").matrix, projection, seed=seed)
-    uris = store.column("uri").to_pylist()
+    named = zip(*(store.column(name).to_pylist() for name in ("title", "uri")), strict=True)
     columns: dict[str, Any] = {
         "song_id": store.column("song_id"),
         "x": pa.array(np.ascontiguousarray(places[:, 0])),
         "y": pa.array(np.ascontiguousarray(places[:, 1])),
-        "title": strings(
-            [
-                title or uri.rpartition("/")[2]
-                for title, uri in zip(store.column("title").to_pylist(), uris, strict=True)
-            ]
-        ),
+        "title": strings([title or uri.rpartition("/")[2] for title, uri in named]),
     }
     columns |= {name: store.column(name) for name in TAGS}
     for head, labels in _labels(store).items():
@@ -144,17 +139,10 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
 
 def _labels(store: VectorStore) -> dict[str, Any]:
     """Return for each head the class of the highest mean score of every song."""
-    metadata: StoreMetadata = store.metadata
+    metadata = store.metadata
     if "mean" not in metadata.statistics:
         return {}
-    means = np.concatenate(
-        [
-            block.reshape(len(block), len(metadata.classes), -1)[
-                :, :, metadata.statistics.index("mean")
-            ]
-            for block in store.blocks()
-        ]
-    )
+    means = mean_scores(store)
     heads: dict[str, list[int]] = {}
     for number, name in enumerate(metadata.classes):
         heads.setdefault(name.partition("/")[0], []).append(number)

@@ -51,25 +51,13 @@ class SameAudio(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pair:
-    """Two songs that are the same audio.
+    """Two songs that are the same audio."""
 
-    Attributes
-    ----------
-    rows : tuple of (int, int)
-        Rows of the store.
-    verdict : SameAudio
-    length_difference_s : float
-    difference : float
-        Rms difference of the log-odds of mean, largest and smallest scores.
-    mismatch : float or None
-        Of the series; None where none was compared.
-    """
-
-    rows: tuple[int, int]
+    rows: tuple[int, int]  # rows of the store
     verdict: SameAudio
     length_difference_s: float
-    difference: float
-    mismatch: float | None = None
+    difference: float  # rms difference of the log-odds of mean, largest and smallest scores
+    mismatch: float | None = None  # of the series; None where none was compared
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

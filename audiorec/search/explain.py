@@ -25,23 +25,13 @@ TOP = 3  # classes in a sentence
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reason:
-    """One column's part in the similarity of a song to a query.
+    """One column's part in the similarity of a song to a query."""
 
-    Attributes
-    ----------
-    name : str
-        The class, as ``head/class``.
-    statistic : str
-    contribution : float
-        What it adds to the similarity; negative where it sets the two apart.
-    query, song, usual : float
-        The number itself: of the query (the mean over several seeds), of the song, and
-        what is usual in the store (the mean; where log-odds are compared, of these).
-    """
-
-    name: str
+    name: str  # the class, as ``head/class``
     statistic: str
-    contribution: float
+    contribution: float  # what it adds to the similarity; negative where it sets the two apart
+    # the number itself: of the query (the mean over several seeds), of the song, and what is usual
+    # in the store (the mean; where log-odds are compared, of these)
     query: float
     song: float
     usual: float

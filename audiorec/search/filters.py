@@ -63,19 +63,11 @@ _VALUE = re.compile(r'\s*(?:"((?:[^"]|"")*)"|([^,|"=!<>\s][^,|"]*))\s*')
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition as it was written; whether its name exists is for `matching` to say.
-
-    Attributes
-    ----------
-    name : str
-    operator : {"=", "!=", "<", "<=", ">", ">="}
-    values : tuple of str
-        One or more.
-    """
+    """One condition as it was written; whether its name exists is for `matching` to say."""
 
     name: str
     operator: Operator
-    values: tuple[str, ...]
+    values: tuple[str, ...]  # one or more
 
     def __str__(self) -> str:
         """Return the condition as `parse_conditions` reads it."""

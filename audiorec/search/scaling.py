@@ -52,21 +52,12 @@ BLOCK_ROWS = 16_384  # rows whose float64 copy stays small
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Weighting:
-    """How much each column counts, and in which form.
+    """How much each column counts, and in which form."""
 
-    Attributes
-    ----------
-    weights : ndarray, shape (V,), float64
-        Not negative, one above 0; columns of weight 0 are left out.
-    log_odds : ndarray, shape (V,), bool
-        Columns that hold probabilities and enter as ``log(p / (1 - p))``.
-    standardise : bool
-        Bring each column to mean 0 and standard deviation 1 over all songs. Without it
-        columns enter as they are, as embeddings do that were learnt for the cosine.
-    """
-
-    weights: Float64Array
-    log_odds: BoolArray
+    weights: Float64Array  # (V,): not negative, one above 0; columns of weight 0 are left out
+    log_odds: BoolArray  # (V,): columns that hold probabilities and enter as ``log(p / (1 - p))``
+    # bring each column to mean 0 and standard deviation 1 over all songs. Without it columns enter
+    # as they are, as embeddings do that were learnt for the cosine
     standardise: bool = True
 
     def __post_init__(self) -> None:
@@ -110,25 +101,15 @@ class Weighting:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Scaling:
-    """What `fit` learnt of all songs; prepares vectors.
+    """What `fit` learnt of all songs; prepares vectors."""
 
-    Attributes
-    ----------
-    width : int
-        V, the length of a vector before.
-    columns : ndarray, shape (W,), int64
-        The column that each number of a prepared vector was made of.
-    weights, centre, spread : ndarray, shape (W,), float64
-        ``(x - centre) / spread * weights``, of the log-odds where `log_odds` says so.
-    log_odds : ndarray, shape (W,), bool
-    """
-
-    width: int
-    columns: Int64Array
+    width: int  # V, the length of a vector before
+    columns: Int64Array  # (W,): the column that each number of a prepared vector was made of
+    # (W,): ``(x - centre) / spread * weights``, of the log-odds where `log_odds` says so
     weights: Float64Array
-    log_odds: BoolArray
-    centre: Float64Array
-    spread: Float64Array
+    log_odds: BoolArray  # (W,)
+    centre: Float64Array  # (W,)
+    spread: Float64Array  # (W,)
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
         """Take log-odds of vectors (Q, V), standardise, weight, bring to length 1: (Q, W), float32.

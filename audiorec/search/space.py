@@ -281,7 +281,12 @@ class Space:
         taken: Sequence[int] = (),
         diversity: float = 0.0,
     ) -> Neighbours:
-        """Return `k` songs near one query (W,), within limits and spread; see `select`."""
+        """Return `k` songs near one query (W,), within limits and spread; see `select`.
+
+        Songs that are `taken` do not come, and count against the limits: the query's own.
+        """
+        allowed = np.ones(len(self.store), np.bool_) if allowed is None else allowed.copy()
+        allowed[list(taken)] = False
 
         def ranking(m: int) -> tuple[Int64Array, Float64Array]:
             found = self.search(unit[None], m, allowed=allowed)[0]

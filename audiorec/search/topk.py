@@ -39,18 +39,10 @@ Found = tuple[Int64Array, Float64Array]  # rows and similarities, shape (Q, k) e
 
 @dataclass(frozen=True, slots=True)
 class TopK:
-    """The best items of Q queries, best first.
+    """The best items of Q queries, best first."""
 
-    Attributes
-    ----------
-    indices : ndarray, shape (Q, k), int64
-        Row numbers of items; -1 where a query has fewer than k.
-    similarities : ndarray, shape (Q, k), float32
-        NaN where a query has fewer than k.
-    """
-
-    indices: Int64Array
-    similarities: FloatArray
+    indices: Int64Array  # (Q, k): row numbers of items; -1 where a query has fewer than k
+    similarities: FloatArray  # (Q, k): NaN where a query has fewer than k
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -64,18 +56,10 @@ class TopK:
 
 @dataclass(frozen=True, slots=True)
 class ItemLists:
-    """Q lists of item numbers, end to end: the rows of a sparse matrix.
+    """Q lists of item numbers, end to end: the rows of a sparse matrix."""
 
-    Attributes
-    ----------
-    starts : ndarray, shape (Q + 1,), int64
-        Where each list starts in `items`; the last is its length.
-    items : ndarray, shape (P,), int64
-        In any order within a list; a repeated number counts once.
-    """
-
-    starts: Int64Array
-    items: Int64Array
+    starts: Int64Array  # (Q + 1,): where each list starts in `items`; the last is its length
+    items: Int64Array  # (P,): in any order within a list; a repeated number counts once
 
     def __len__(self) -> int:
         return len(self.starts) - 1

@@ -21,7 +21,7 @@ from audiorec_cli.shared.choosing import (
 from audiorec_cli.shared.console import duration, out, print_json, print_table, say
 from audiorec_cli.shared.head_options import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
-from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds
 from audiorec_cli.shared.spaces import (
     By,
     ByOption,
@@ -100,15 +100,13 @@ def similar(
     space = open_space(store, by, features=features, embeddings=embeddings)
     seeds = read_seeds(space, songs, listed, chosen_heads(head))
     allowed = allowed_songs(store, only, exclude)
-    allowed[rows_of(seeds)] = False
+    taken = [seed.row for seed in seeds if seed.row is not None]
     k = k or DEFAULT_K
     caps = limits(
         store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
     )
     unit, vector = _middle(seeds)
-    found = space.choose(
-        unit, k, allowed=allowed, limits=caps, taken=rows_of(seeds), diversity=diversity
-    )
+    found = space.choose(unit, k, allowed=allowed, limits=caps, taken=taken, diversity=diversity)
     reasons = space.why(unit, vector, found) if why else None
     if json:
         print_json(_document(space, seeds, found, reasons))
@@ -116,10 +114,10 @@ def similar(
         _print(seeds, found, reasons)
     if m3u8 is not None:
         write_playlist([s.entry for s in seeds] + found.songs, m3u8, absolute)
-    rows_shown = [*rows_of(seeds), *found.rows.tolist()]
+    rows_shown = [*taken, *found.rows.tolist()]
     if not keep_duplicates:
         say_copies(store, rows_shown)
-    _say_shortage(len(found), k, len(store) - len(rows_of(seeds)))
+    _say_shortage(len(found), k, len(store) - len(taken))
 
 
 def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":

@@ -259,6 +259,8 @@ def test_choose_keeps_the_limits(store):
     found = space.choose(space.units([0])[0], 6, limits=[Limit(kinds, 1)])
     assert found.rows.tolist() == [first, *others[1:]]
     assert space.choose(space.units([0])[0], 6) == plain
+    found = space.choose(space.units([0])[0], 6, limits=[Limit(kinds, 1)], taken=[first])
+    assert found.rows.tolist() == others[1:]  # the query counts, and does not come
     spread = space.choose(space.units([0])[0], 6, diversity=0.9)
     assert sorted(spread.rows) == sorted(plain.rows)
     assert spread != plain

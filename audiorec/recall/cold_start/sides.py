@@ -10,10 +10,18 @@ by              songs                               users
 
 Everything is brought to length 1, so that a dot product is a cosine. Beside the two sides
 stand what was heard already and who likes what.
+
+Without any trained model a user's taste is a *preference profile*: the weighted mean of the
+liked songs' vectors, standardised and weighted as `similar` does it, brought to length 1. For a
+ranker the plain vectors matter: their weighted mean, and their weighted standard deviation,
+which tells a listener of one kind of music from a listener of everything. Weights are those of
+the user model's histories: ``log2(1 + w)`` of a like's weight, halved with every half-life that
+it is older than the user's newest like.
 """
 
 import tempfile
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -23,18 +31,29 @@ import numpy as np
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import strings
 from audiorec.files.user_files import read_parquet
+from audiorec.listening.history import (
+    Histories,
+    Likes,
+    histories,
+    mean_and_spread,
+    mean_inputs,
+    whole,
+)
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
-from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes, numbers_of
 from audiorec.search.library import Library
+from audiorec.search.similar import Similarity
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import FloatArray, Int64Array, Preferences
+from audiorec.types import FloatArray, Int64Array, Pairs, Preferences
 
 ARTIST, SONG_ID = "artist", "song_id"
 # Up to here in memory; more is kept in a file that is mapped, and that the system may drop from
 # memory and read again.
 IN_MEMORY_BYTES = 1 << 30
+BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
+HALF_LIFE_DAYS = 90.0
+MAX_HISTORY = 100  # newest likes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +134,100 @@ class Side:
         return ids
 
 
+@dataclass(frozen=True, slots=True)
+class TasteFeatures:
+    """What a ranker reads of n users."""
+
+    songs: Int64Array  # (n,): liked songs with a vector
+    mean: FloatArray  # (n, V): 0 for a user without one
+    spread: FloatArray  # (n, V)
+
+
+class Tastes:
+    """The liked songs over the vectors of a store, of users in the order of `user_ids`.
+
+    By default they are all users of the preferences.
+    """
+
+    def __init__(
+        self,
+        preferences: Preferences,
+        store: Library,
+        *,
+        user_ids: Sequence[str] | None = None,
+        half_life_days: float | None = HALF_LIFE_DAYS,
+        max_history: int = MAX_HISTORY,
+    ) -> None:
+        self.user_ids = tuple(preferences.user_ids if user_ids is None else user_ids)
+        self._store = store
+        self._half_life = half_life_days
+        self._likes = _likes(preferences, self.user_ids, store.ids)
+        self._spans = whole(self._likes, max_history=max_history)
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector of the store."""
+        return self._store.metadata.dimension
+
+    @property
+    def counts(self) -> Int64Array:
+        """Liked songs with a vector of each user, as far as they are read: shape (U,)."""
+        return self._spans.stop - self._spans.first
+
+    def take(self, users: Int64Array) -> "Tastes":
+        """Return the tastes of some users, by their numbers."""
+        chosen = copy(self)
+        chosen.user_ids = tuple(self.user_ids[i] for i in users)
+        chosen._spans = self._spans.take(users)
+        return chosen
+
+    def features(self, users: Int64Array) -> TasteFeatures:
+        """Return what a ranker reads of some users."""
+        past = self._histories(users)
+        mean, spread = mean_and_spread(past, self._store.vectors)
+        return TasteFeatures(self.counts[users], mean, spread)
+
+    def profiles(self, similarity: Similarity) -> FloatArray:
+        """Return the preference profiles of all users: shape (U, W), float32.
+
+        Of length 1; zeros for a user without liked songs. `similarity` is of the same store.
+        """
+        found = np.empty((len(self), similarity.units.shape[1]), np.float32)
+        for start in range(0, len(self), BLOCK_ROWS):
+            users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
+            mean = mean_inputs(self._histories(users), similarity.units).astype(np.float64)
+            length = np.sqrt(np.square(mean).sum(axis=1, keepdims=True))
+            found[users] = mean / np.where(length > 0, length, 1.0)
+        return found
+
+    def _histories(self, users: Int64Array) -> Histories:
+        return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)
+
+
+def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:
+    """Return the likes of these users of these songs, numbered by both."""
+    liked = preferences.liked
+    user = numbers_of(preferences.user_ids, user_ids)[liked.user]
+    song = numbers_of(preferences.song_ids, song_ids)[liked.song]
+    known = (user >= 0) & (song >= 0)
+    pairs = Pairs(
+        user[known].astype(np.int32),
+        song[known].astype(np.int32),
+        liked.weight[known],
+        liked.time[known],
+    )
+    return Likes.from_pairs(pairs, len(user_ids))
+
+
+def numbers_of(names: Sequence[str], among: Sequence[str]) -> Int64Array:
+    """Return where each name stands in another list, -1 where it does not: shape (n,), int64."""
+    places = {name: i for i, name in enumerate(among)}
+    return np.fromiter((places.get(name, -1) for name in names), np.int64, len(names))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColdStartInputs:
     """What a job is made of."""
@@ -139,7 +252,14 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     SpecMismatchError
         If songs and users are not of one space.
     """
-    log = preferences = None
+    log = preferences = artist_of = None
+    if files.artists is not None:
+        table = read_parquet(
+            files.artists, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True
+        )
+        artist_of = dict(
+            zip(*(table.column(n).to_pylist() for n in (SONG_ID, ARTIST)), strict=True)
+        )
     if files.interactions is not None:
         log = read_interactions(files.interactions)
         preferences = to_preferences(log, files.rule)
@@ -152,8 +272,11 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     heard = None
     if preferences is not None and not files.heard:
         heard = heard_pairs(preferences, songs, users)
-    if files.artists is not None:
-        songs = replace(songs, artist=_artists(files.artists, songs))
+    if artist_of is not None:
+        numbers = artist_numbers([artist_of.get(song) for song in songs.ids])
+        if not (numbers >= 0).any():
+            raise InputError(f"{files.artists}: names the artist of none of the new songs")
+        songs = replace(songs, artist=numbers)
     return ColdStartInputs(
         songs=songs,
         users=users,
@@ -202,13 +325,14 @@ def _by_embedding(
 def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side, Side]:
     """Bring songs and users of one space together; refuses others, and embeddings of length 0."""
     songs.metadata.check_same_space(users.metadata, f"{songs.path} and {users.path}")
-    artist = None
-    if ARTIST in songs.column_names:
-        artist = artist_numbers(songs.columns([ARTIST]).column(ARTIST).to_pylist())
-    return (
-        Side(songs.id_array, unit_embeddings(songs), artist, songs.model_id),
-        Side(users.id_array, unit_embeddings(users), None, users.model_id),
+    new, others = (
+        Side(table.id_array, unit_embeddings(table), None, table.model_id)
+        for table in (songs, users)
     )
+    if ARTIST in songs.column_names:
+        artists = songs.columns([ARTIST]).column(ARTIST).to_pylist()
+        new = replace(new, artist=artist_numbers(artists))
+    return new, others
 
 
 def vector_sides(songs: Library, catalogue: Library, tastes: Tastes) -> tuple[Side, Side, Tastes]:
@@ -279,17 +403,6 @@ def artist_numbers(artists: Sequence[str | None]) -> Int64Array:
     names = [(artist or "").strip().casefold() for artist in artists]
     found = [numbers.setdefault(name, len(numbers)) if name else -1 for name in names]
     return np.asarray(found, np.int64)
-
-
-def _artists(path: Path, songs: Side) -> Int64Array:
-    """Return the artists of songs by a table of song_id and artist."""
-    table = read_parquet(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
-    names = (table.column(name).to_pylist() for name in (SONG_ID, ARTIST))
-    artist_of = dict(zip(*names, strict=True))
-    numbers = artist_numbers([artist_of.get(song) for song in songs.ids])
-    if not (numbers >= 0).any():
-        raise InputError(f"{path}: names the artist of none of the new songs")
-    return numbers
 
 
 def _state_of(path: Path | None) -> list[Any]:

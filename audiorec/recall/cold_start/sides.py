@@ -58,41 +58,19 @@ MAX_HISTORY = 100  # newest likes
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartFiles:
-    """What the caller names.
+    """What the caller names."""
 
-    Attributes
-    ----------
-    songs : Path
-        New songs: ``embeddings.parquet``, or a store where songs are compared by vector.
-    users : Path or None
-        ``users.parquet``; without it users are their tastes.
-    vectors : Path or None
-        The store that holds the songs that users like.
-    interactions : Path or None
-    artists : Path or None
-        Any Parquet file with song_id and artist, for limits by artist.
-    by : {"auto", "embedding", "vector"}
-        ``auto`` is by embedding where users are given.
-    rule : Rule or None
-        What makes a song liked.
-    half_life_days : float or None
-        Of likes in a taste.
-    features : bool
-        Columns for a ranker, where listening and vectors are given.
-    heard : bool
-        Songs come back to users who heard them.
-    """
-
-    songs: Path
-    users: Path | None = None
-    vectors: Path | None = None
+    songs: Path  # new songs: ``embeddings.parquet``, or a store where songs are compared by vector
+    users: Path | None = None  # ``users.parquet``; without it users are their tastes
+    vectors: Path | None = None  # the store that holds the songs that users like
     interactions: Path | None = None
-    artists: Path | None = None
+    artists: Path | None = None  # any Parquet file with song_id and artist, for limits by artist
+    # ``auto`` is by embedding where users are given
     by: Literal["auto", "embedding", "vector"] = "auto"
-    rule: Rule | None = None
-    half_life_days: float | None = HALF_LIFE_DAYS
-    features: bool = True
-    heard: bool = False
+    rule: Rule | None = None  # what makes a song liked
+    half_life_days: float | None = HALF_LIFE_DAYS  # of likes in a taste
+    features: bool = True  # columns for a ranker, where listening and vectors are given
+    heard: bool = False  # songs come back to users who heard them
 
     @property
     def compares(self) -> Literal["embedding", "vector"]:

@@ -38,36 +38,21 @@ Progress = Callable[[str, int, int], None]
 class CorrelationSpec:
     """What is compared.
 
-    Attributes
-    ----------
-    since, until : float or None
-        Where the new songs begin and end, in seconds since 1970. By default the split is at
-        six tenths of the time that the log spans, and there is no end.
-    half_life_days : float
-        After which a favourite's weight is halved.
-    min_songs : int
-        Users with fewer new songs are left out.
-    draws : int
-        How often completions are shuffled within users.
-    song_draws : int
-        How often the songs get each other's vectors.
-    rule : Rule
-        What makes a song a favourite.
-    seed : int
-
     Raises
     ------
     InputError
         If a number is out of its range.
     """
 
+    # where the new songs begin and end, in seconds since 1970. By default the split is at six
+    # tenths of the time that the log spans, and there is no end
     since: float | None = None
     until: float | None = None
-    half_life_days: float = 30.0
-    min_songs: int = 10
-    draws: int = 200
-    song_draws: int = 100
-    rule: Rule = field(default_factory=Rule)
+    half_life_days: float = 30.0  # after which a favourite's weight is halved
+    min_songs: int = 10  # users with fewer new songs are left out
+    draws: int = 200  # how often completions are shuffled within users
+    song_draws: int = 100  # how often the songs get each other's vectors
+    rule: Rule = field(default_factory=Rule)  # what makes a song a favourite
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -96,8 +96,8 @@ class RowsError(InputError):
         )
 
 
-class ProblemLog:
-    """Collects problems block by block.
+class ReadingNotes:
+    """What is noted while a log is read block by block.
 
     Attributes
     ----------
@@ -106,11 +106,14 @@ class ProblemLog:
     skipped : list of int
         Rows, ascending, that the reader of the format passed over. Later ones are numbered as
         if they were not there, until `problems` puts that right.
+    simulated : bool
+        The file says of itself that it was simulated; only Parquet can.
     """
 
     def __init__(self) -> None:
         self.bad_rows = 0
         self.skipped: list[int] = []
+        self.simulated = False
         self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
 
     def add(self, kind: ProblemKind, rows: Sequence[int] | npt.NDArray[Any], example: Any) -> None:

@@ -9,7 +9,7 @@ numbers of the first rows of each kind; rows count from 1, without the header.
 """
 
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
 from audiorec.errors import InputError
-from audiorec.files.parquet_files import open_parquet, read_schema
+from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
 from audiorec.listening.casting import (
     DATE,
@@ -37,7 +37,7 @@ from audiorec.listening.events import (
     OPTIONAL_COLUMNS,
     Interactions,
     ProblemKind,
-    ProblemLog,
+    ReadingNotes,
     RowProblem,
     RowsError,
 )
@@ -77,41 +77,30 @@ class RowBlock:
         return self.table.column(name)
 
 
-def interaction_blocks(path: Path, log: ProblemLog) -> Iterator[RowBlock]:
+def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[RowBlock]:
     """Read a file, whose name tells Parquet from CSV, block by block.
 
-    Rows of a CSV that have too many or too few columns go to the log.
+    Rows of a CSV that have too many or too few columns are noted.
     """
-    if path.name.lower().endswith(CSV_ENDS):
-        batches = _csv_batches(path, log)
-    elif path.suffix.lower() in PARQUET_ENDS:
-        batches = _parquet_batches(path)
-    else:
-        raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
-    first = 1
     with input_errors(path, FAILURE):
+        if path.name.lower().endswith(CSV_ENDS):
+            check_csv_header(path, FAILURE)
+            batches = _csv_batches(path, notes)
+        elif path.suffix.lower() in PARQUET_ENDS:
+            batches = _parquet_batches(path, notes)
+        else:
+            raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
+        first = 1
         for batch in batches:
             batch.validate(full=True)
             yield RowBlock(batch, first)
             first += batch.num_rows
 
 
-def is_simulated(path: Path) -> bool:
-    """Return whether a file says of itself that it was simulated; only Parquet can."""
-    if path.suffix.lower() not in PARQUET_ENDS:
-        return False
-    with input_errors(path, FAILURE):
-        metadata = read_schema(path).metadata or {}
-    try:
-        content = json.loads(metadata.get(METADATA_KEY, b"{}"))
-    except ValueError:  # another tool's key of the same name
-        return False
-    return isinstance(content, dict) and content.get("simulated") is True
-
-
-def _parquet_batches(path: Path) -> Iterator[Any]:
+def _parquet_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
     with open_parquet(path, memory_map=True) as file:
         schema = file.schema_arrow
+        notes.simulated = _says_simulated(schema.metadata or {})
         names = _known_columns(schema.names, path)
         for name in TEXT_COLUMNS:
             _check_text(schema.field(name), path)
@@ -119,12 +108,19 @@ def _parquet_batches(path: Path) -> Iterator[Any]:
             yield _as_texts(batch)
 
 
-def _csv_batches(path: Path, log: ProblemLog) -> Iterator[Any]:
+def _says_simulated(metadata: Mapping[bytes, bytes]) -> bool:
+    try:
+        content = json.loads(metadata.get(METADATA_KEY, b"{}"))
+    except ValueError:  # another tool's key of the same name
+        return False
+    return isinstance(content, dict) and content.get("simulated") is True
+
+
+def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
     def skip(row: Any) -> str:
-        log.skip(row.number - 1, row.text)  # the header is row 1
+        notes.skip(row.number - 1, row.text)  # the header is row 1
         return "skip"
 
-    check_csv_header(path, FAILURE)
     texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS), pa.string())
     # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
     with unpacked(path) as file:
@@ -201,16 +197,16 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     ('finish', 'piano/etude.flac', 0.98)
     """
     path = Path(path)
-    log = ProblemLog()
-    parts = [_clean(block, log) for block in interaction_blocks(path, log)]
-    rows_read = sum(rows for rows, _ in parts) + len(log.skipped)
-    columns = _one_unit(_joined([part for _, part in parts]), log)
-    problems = log.problems()
+    notes = ReadingNotes()
+    parts = [_clean(block, notes) for block in interaction_blocks(path, notes)]
+    rows_read = sum(rows for rows, _ in parts) + len(notes.skipped)
+    columns = _one_unit(_joined([part for _, part in parts]), notes)
+    problems = notes.problems()
     if problems and not skip_bad_rows:
-        raise RowsError(str(path), log.bad_rows, rows_read, problems)
+        raise RowsError(str(path), notes.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
         raise InputError(f"{path}: none of its {rows_read} rows can be used")
-    return _interactions(columns, rows_read, problems, is_simulated(path))
+    return _interactions(columns, rows_read, problems, notes.simulated)
 
 
 def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str, int]:
@@ -234,14 +230,14 @@ def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str
     return {interactions.song_ids[i]: int(counts[i]) for i in absent}
 
 
-def _clean(block: RowBlock, log: ProblemLog) -> tuple[int, dict[str, Any]]:
+def _clean(block: RowBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
     """Return the block's rows, and the columns of those that can be used."""
     numbers, bad = block.numbers, np.zeros(len(block), np.bool_)
 
     def note(kind: ProblemKind, mask: BoolArray, column: Any) -> None:
         where = np.flatnonzero(mask)
         if len(where):
-            log.add(kind, numbers[where], _example(column[int(where[0])]))
+            notes.add(kind, numbers[where], _example(column[int(where[0])]))
             bad[where] = True
 
     users, songs = block.column("user_id"), block.column("song_id")
@@ -256,7 +252,7 @@ def _clean(block: RowBlock, log: ProblemLog) -> tuple[int, dict[str, Any]]:
     note(ProblemKind.RATIO, wrong, block.column("played_ratio"))
     weights, wrong = _weights(block)
     note(ProblemKind.WEIGHT, wrong, block.column("weight"))
-    log.bad_rows += int(bad.sum())
+    notes.bad_rows += int(bad.sum())
     good = pa.array(~bad)
     # Encoded at once: ten million ids as texts would fill the memory.
     columns = {"user": pc.dictionary_encode(users.filter(good))}
@@ -321,7 +317,7 @@ def _numbered(columns: list[Any]) -> tuple[Any, Any]:
     return rank[np.concatenate(numbers)], texts.take(order)
 
 
-def _one_unit(columns: dict[str, Any], log: ProblemLog) -> dict[str, Any]:
+def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
     """Turn numbers of the most frequent unit into seconds; rows in another one are bad."""
     if len(columns["user"]) == 0:
         return columns
@@ -331,8 +327,8 @@ def _one_unit(columns: dict[str, Any], log: ProblemLog) -> dict[str, Any]:
     if other.any():
         first = int(np.flatnonzero(other)[0])
         example = f"{times[first]:.0f} is in {UNIT_NAMES[units[first]]}, not {UNIT_NAMES[usual]}"
-        log.add(ProblemKind.UNIT, rows[other], example)
-        log.bad_rows += int(other.sum())
+        notes.add(ProblemKind.UNIT, rows[other], example)
+        notes.bad_rows += int(other.sum())
         names = ("user", "song", "timestamp", "event", "played_ratio", "weight")
         columns |= {name: columns[name][~other] for name in names}
     if usual != DATE:

@@ -54,21 +54,6 @@ SLICE_ROWS = 1 << 20  # of interactions that are turned into texts at a time
 class WorldSpec:
     """What a world is like.
 
-    Attributes
-    ----------
-    users, days : int
-    signal : float
-        How much of a sensitive user's taste can be heard in the songs: 0 nothing, 1 all.
-    sensitive_share : float
-        The part of the users whose taste follows the audio at all.
-    cold_songs, cold_users : float
-        The parts that come late: songs in the last four tenths of the time, users in the
-        last tenth.
-    sessions_per_day : float
-        Mean over users; users differ.
-    seed : int
-        Same seed and songs, same world.
-
     Raises
     ------
     InputError
@@ -77,12 +62,14 @@ class WorldSpec:
 
     users: int = 1000
     days: int = 90
+    # how much of a sensitive user's taste can be heard in the songs: 0 nothing, 1 all
     signal: float = 0.8
-    sensitive_share: float = 0.5
+    sensitive_share: float = 0.5  # the part of the users whose taste follows the audio at all
+    # the parts that come late: songs in the last four tenths of the time, users in the last tenth
     cold_songs: float = 0.3
     cold_users: float = 0.1
-    sessions_per_day: float = 0.5
-    seed: int = 0
+    sessions_per_day: float = 0.5  # mean over users; users differ
+    seed: int = 0  # same seed and songs, same world
 
     def __post_init__(self) -> None:
         for name, least, most in (("users", 1, 10_000_000), ("days", 10, 3650)):

@@ -43,25 +43,15 @@ ERRORS_FILE = "errors.parquet"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingReport:
-    """What came of embedding songs.
+    """What came of embedding songs."""
 
-    Attributes
-    ----------
-    embedded, failed : int
-        Songs.
-    stopped : str or None
-        ``interrupted`` or ``max_failures``: nothing was written, the same call goes on.
-    model_id, space : str
-    out, errors : Path
-        `errors` exists where songs failed.
-    """
-
-    embedded: int
+    embedded: int  # songs
     failed: int
+    # ``interrupted`` or ``max_failures``: nothing was written, the same call goes on
     stopped: str | None
     model_id: str
     space: str
-    out: Path
+    out: Path  # `errors` exists where songs failed
     errors: Path
 
     def to_dict(self) -> dict[str, Any]:

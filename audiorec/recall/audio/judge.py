@@ -53,29 +53,18 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EvaluationFiles:
-    """What a model is judged with.
+    """What a model is judged with."""
 
-    Attributes
-    ----------
-    features : Path
-        A ``features.parquet`` of all songs.
-    interactions : Path
-    users : Path
-        Their embeddings, in the model's space. Their history must not hold the songs that
-        are judged on; see `audiorec.recall.audio.held_out`.
-    store : Path or None
-        A ``vecs.parquet``: artists and 84-d vectors; by default the one beside the features.
-    embeddings : Path or None
-        Embeddings of the songs that the model made before; needed of an end-to-end model.
-    warm : Path or None
-        Embeddings by which the user model itself knows songs: an upper bound.
-    """
-
-    features: Path
+    features: Path  # a ``features.parquet`` of all songs
     interactions: Path
+    # their embeddings, in the model's space. Their history must not hold the songs that are judged
+    # on; see `audiorec.recall.audio.held_out`
     users: Path
+    # a ``vecs.parquet``: artists and 84-d vectors; by default the one beside the features
     store: Path | None = None
+    # embeddings of the songs that the model made before; needed of an end-to-end model
     embeddings: Path | None = None
+    # embeddings by which the user model itself knows songs: an upper bound
     warm: Path | None = None
 
 

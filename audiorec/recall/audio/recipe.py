@@ -20,34 +20,6 @@ MAX_SEGMENTS = 30  # of a song that are kept in memory
 class MetricRecipe:
     """How a metric model is trained.
 
-    Attributes
-    ----------
-    loss : {"softmax", "hinge"}
-    margin : float
-        Of the hinge.
-    temperature : float
-        Of the softmax.
-    negatives : NegativeRule
-    start : {"ridge", "random"}
-        Where the linear part of the tower begins.
-    ridge : Ridge
-    balance : float
-        A pair is drawn by the number of its artist's pairs to the power ``-balance``: at 0
-        every pair is as likely, at 1 every artist.
-    batch_size : int
-        Pairs of a user and a liked song.
-    pairs_per_epoch : int
-        At most; all pairs where there are fewer.
-    segments : int
-        Of one song that are heard at once in training, drawn anew each time; 0 for all.
-    learning_rate, weight_decay : float
-        AdamW.
-    backbone_learning_rate : float
-        Of the backbone, where it is trained as well.
-    max_epochs, patience : int
-        Training ends after `patience` epochs without a better figure on held-out artists.
-    seed : int
-
     Raises
     ------
     InputError
@@ -55,18 +27,22 @@ class MetricRecipe:
     """
 
     loss: Loss = "softmax"
-    margin: float = 0.2
-    temperature: float = 0.2
+    margin: float = 0.2  # of the hinge
+    temperature: float = 0.2  # of the softmax
     negatives: NegativeRule = field(default_factory=NegativeRule)
-    start: Start = "ridge"
+    start: Start = "ridge"  # where the linear part of the tower begins
     ridge: Ridge = field(default_factory=Ridge)
+    # a pair is drawn by the number of its artist's pairs to the power ``-balance``: at 0 every pair
+    # is as likely, at 1 every artist
     balance: float = 0.75
-    batch_size: int = 128
-    pairs_per_epoch: int = 50_000
+    batch_size: int = 128  # pairs of a user and a liked song
+    pairs_per_epoch: int = 50_000  # at most; all pairs where there are fewer
+    # of one song that are heard at once in training, drawn anew each time; 0 for all
     segments: int = 8
-    learning_rate: float = 5e-4
+    learning_rate: float = 5e-4  # of AdamW
     weight_decay: float = 1e-2
-    backbone_learning_rate: float = 3e-5
+    backbone_learning_rate: float = 3e-5  # of the backbone, where it is trained as well
+    # training ends after `patience` epochs without a better figure on held-out artists
     max_epochs: int = 40
     patience: int = 5
     seed: int = 0
@@ -85,21 +61,6 @@ class MetricRecipe:
 class TrainingOptions:
     """How a metric model is made; all of it changes the model.
 
-    Attributes
-    ----------
-    recipe : MetricRecipe
-    split : Split
-    rule : Rule
-        From events to liked and disliked songs.
-    pairs_from : {"likes", "sessions", "playlists"}
-        Learn from users' likes, or from songs that stand together.
-    embedding, hidden : int
-    pooling : {"mean", "attention"}
-    inputs : tuple of str
-        Columns of the features; empty for all.
-    max_segments : int
-        Of a song that are kept in memory; a longer one is thinned, spread evenly.
-
     Raises
     ------
     InputError
@@ -108,12 +69,13 @@ class TrainingOptions:
 
     recipe: MetricRecipe = field(default_factory=MetricRecipe)
     split: Split = field(default_factory=Split)
-    rule: Rule = field(default_factory=Rule)
-    pairs_from: PairsFrom = "likes"
+    rule: Rule = field(default_factory=Rule)  # from events to liked and disliked songs
+    pairs_from: PairsFrom = "likes"  # learn from users' likes, or from songs that stand together
     embedding: int = EMBEDDING
     hidden: int = 64
     pooling: Pooling = "attention"
-    inputs: tuple[str, ...] = ()
+    inputs: tuple[str, ...] = ()  # columns of the features; empty for all
+    # of a song that are kept in memory; a longer one is thinned, spread evenly
     max_segments: int = MAX_SEGMENTS
 
     def __post_init__(self) -> None:

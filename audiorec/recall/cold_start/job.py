@@ -23,7 +23,7 @@ from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
 from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group, pairs_of
 from audiorec.recall.cold_start.plan import ColdStartPlan
-from audiorec.recall.cold_start.sides import Side
+from audiorec.recall.cold_start.sides import Side, Tastes
 from audiorec.recall.cold_start.tables import (
     list_schema,
     list_table,
@@ -32,7 +32,6 @@ from audiorec.recall.cold_start.tables import (
     pair_table,
     read_pairs,
 )
-from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array

@@ -37,39 +37,20 @@ class Room:
 class ColdStartPlan:
     """What is asked for.
 
-    Attributes
-    ----------
-    lists : {"audience", "songs"}
-        A list of users for each song, or of songs for each user.
-    k : int
-        Length of a list, at most.
-    minimum : float
-        Least similarity.
-    per_user : int or None
-        In how many audiences a user may be, at most.
-    per_song : int or None
-        In how many users' lists a song may be, at most.
-    per_artist : int or None
-        How many songs of one artist a user is shown, at most.
-    quota : int
-        How many users every song reaches first.
-    exposures : int or None
-        Exposures to divide over all lists.
-
     Raises
     ------
     InputError
         If a number is out of its range, or does not belong to this kind of list.
     """
 
-    lists: ListOf
-    k: int
-    minimum: float = -np.inf
-    per_user: int | None = None
-    per_song: int | None = None
-    per_artist: int | None = None
-    quota: int = 0
-    exposures: int | None = None
+    lists: ListOf  # a list of users for each song, or of songs for each user
+    k: int  # length of a list, at most
+    minimum: float = -np.inf  # least similarity
+    per_user: int | None = None  # in how many audiences a user may be, at most
+    per_song: int | None = None  # in how many users' lists a song may be, at most
+    per_artist: int | None = None  # how many songs of one artist a user is shown, at most
+    quota: int = 0  # how many users every song reaches first
+    exposures: int | None = None  # exposures to divide over all lists
 
     def __post_init__(self) -> None:
         if self.lists == "audience" and self.per_song is not None:

@@ -10,9 +10,18 @@ by              songs                               users
 
 Everything is brought to length 1, so that a dot product is a cosine. Beside the two sides
 stand what was heard already and who likes what.
+
+Without any trained model a user's taste is a *preference profile*: the weighted mean of the
+liked songs' vectors, standardised and weighted as `similar` does it, brought to length 1. For a
+ranker the plain vectors matter: their weighted mean, and their weighted standard deviation,
+which tells a listener of one kind of music from a listener of everything. Weights are those of
+the user model's histories: ``log2(1 + w)`` of a like's weight, halved with every half-life that
+it is older than the user's newest like.
 """
 
 import tempfile
+from collections.abc import Sequence
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -22,57 +31,46 @@ import numpy as np
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import strings
 from audiorec.files.user_files import read_table
+from audiorec.listening.history import (
+    Histories,
+    Likes,
+    histories,
+    mean_and_spread,
+    mean_inputs,
+    whole,
+)
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
-from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.library import Library
+from audiorec.search.space import Space
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import FloatArray, IdMap, Int64Array, Preferences, name_numbers
+from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences, name_numbers
 
 ARTIST, SONG_ID = "artist", "song_id"
 # Up to here in memory; more is kept in a file that is mapped, and that the system may drop from
 # memory and read again.
 IN_MEMORY_BYTES = 1 << 30
+BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
+HALF_LIFE_DAYS = 90.0
+MAX_HISTORY = 100  # newest likes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartFiles:
-    """What the caller names.
+    """What the caller names."""
 
-    Attributes
-    ----------
-    songs : Path
-        New songs: ``embeddings.parquet``, or a store where songs are compared by vector.
-    users : Path or None
-        ``users.parquet``; without it users are their tastes.
-    vectors : Path or None
-        The store that holds the songs that users like.
-    interactions : Path or None
-    artists : Path or None
-        Any Parquet file with song_id and artist, for limits by artist.
-    by : {"auto", "embedding", "vector"}
-        ``auto`` is by embedding where users are given.
-    rule : Rule or None
-        What makes a song liked.
-    half_life_days : float or None
-        Of likes in a taste.
-    features : bool
-        Columns for a ranker, where listening and vectors are given.
-    heard : bool
-        Songs come back to users who heard them.
-    """
-
-    songs: Path
-    users: Path | None = None
-    vectors: Path | None = None
+    songs: Path  # new songs: ``embeddings.parquet``, or a store where songs are compared by vector
+    users: Path | None = None  # ``users.parquet``; without it users are their tastes
+    vectors: Path | None = None  # the store that holds the songs that users like
     interactions: Path | None = None
-    artists: Path | None = None
+    artists: Path | None = None  # any Parquet file with song_id and artist, for limits by artist
+    # ``auto`` is by embedding where users are given
     by: Literal["auto", "embedding", "vector"] = "auto"
-    rule: Rule | None = None
-    half_life_days: float | None = HALF_LIFE_DAYS
-    features: bool = True
-    heard: bool = False
+    rule: Rule | None = None  # what makes a song liked
+    half_life_days: float | None = HALF_LIFE_DAYS  # of likes in a taste
+    features: bool = True  # columns for a ranker, where listening and vectors are given
+    heard: bool = False  # songs come back to users who heard them
 
     @property
     def compares(self) -> Literal["embedding", "vector"]:
@@ -114,6 +112,94 @@ class Side:
         return ids
 
 
+@dataclass(frozen=True, slots=True)
+class TasteFeatures:
+    """What a ranker reads of n users."""
+
+    songs: Int64Array  # (n,): liked songs with a vector
+    mean: FloatArray  # (n, V): 0 for a user without one
+    spread: FloatArray  # (n, V)
+
+
+class Tastes:
+    """The liked songs over the vectors of a store, of users in the order of `user_ids`.
+
+    By default they are all users of the preferences.
+    """
+
+    def __init__(
+        self,
+        preferences: Preferences,
+        store: Library,
+        *,
+        user_ids: Sequence[str] | None = None,
+        half_life_days: float | None = HALF_LIFE_DAYS,
+        max_history: int = MAX_HISTORY,
+    ) -> None:
+        self.user_ids = tuple(preferences.user_ids if user_ids is None else user_ids)
+        self._store = store
+        self._half_life = half_life_days
+        self._likes = _likes(preferences, self.user_ids, store.ids)
+        self._spans = whole(self._likes, max_history=max_history)
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector of the store."""
+        return self._store.metadata.dimension
+
+    @property
+    def counts(self) -> Int64Array:
+        """Liked songs with a vector of each user, as far as they are read: shape (U,)."""
+        return self._spans.stop - self._spans.first
+
+    def take(self, users: Int64Array) -> "Tastes":
+        """Return the tastes of some users, by their numbers."""
+        chosen = copy(self)
+        chosen.user_ids = tuple(self.user_ids[i] for i in users)
+        chosen._spans = self._spans.take(users)
+        return chosen
+
+    def features(self, users: Int64Array) -> TasteFeatures:
+        """Return what a ranker reads of some users."""
+        past = self._histories(users)
+        mean, spread = mean_and_spread(past, self._store.vectors)
+        return TasteFeatures(self.counts[users], mean, spread)
+
+    def profiles(self, space: Space) -> FloatArray:
+        """Return the preference profiles of all users: shape (U, W), float32.
+
+        Of length 1; zeros for a user without liked songs. `space` is of the same store.
+        """
+        found = np.empty((len(self), space.matrix.shape[1]), np.float32)
+        for start in range(0, len(self), BLOCK_ROWS):
+            users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
+            mean = mean_inputs(self._histories(users), space.matrix).astype(np.float64)
+            length = np.sqrt(np.square(mean).sum(axis=1, keepdims=True))
+            found[users] = mean / np.where(length > 0, length, 1.0)
+        return found
+
+    def _histories(self, users: Int64Array) -> Histories:
+        return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)
+
+
+def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:
+    """Return the likes of these users of these songs, numbered by both."""
+    liked = preferences.liked
+    user = IdMap(user_ids).rows(preferences.user_ids)[liked.user]
+    song = IdMap(song_ids).rows(preferences.song_ids)[liked.song]
+    known = (user >= 0) & (song >= 0)
+    pairs = Pairs(
+        user[known].astype(np.int32),
+        song[known].astype(np.int32),
+        liked.weight[known],
+        liked.time[known],
+    )
+    return Likes.from_pairs(pairs, len(user_ids))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColdStartInputs:
     """What a job is made of."""
@@ -138,7 +224,14 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     SpecMismatchError
         If songs and users are not of one space.
     """
-    log = preferences = None
+    log = preferences = artist_of = None
+    if files.artists is not None:
+        table = read_table(
+            files.artists, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True
+        )
+        artist_of = dict(
+            zip(*(table.column(n).to_pylist() for n in (SONG_ID, ARTIST)), strict=True)
+        )
     if files.interactions is not None:
         log = read_interactions(files.interactions)
         preferences = to_preferences(log, files.rule)
@@ -151,8 +244,11 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     heard = None
     if preferences is not None and not files.heard:
         heard = heard_pairs(preferences, songs, users)
-    if files.artists is not None:
-        songs = replace(songs, artist=_artists(files.artists, songs))
+    if artist_of is not None:
+        numbers = name_numbers([artist_of.get(song) for song in songs.ids])
+        if not (numbers >= 0).any():
+            raise InputError(f"{files.artists}: names the artist of none of the new songs")
+        songs = replace(songs, artist=numbers)
     return ColdStartInputs(
         songs=songs,
         users=users,
@@ -201,13 +297,14 @@ def _by_embedding(
 def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side, Side]:
     """Bring songs and users of one space together; refuses others, and embeddings of length 0."""
     songs.metadata.check_same_space(users.metadata, f"{songs.path} and {users.path}")
-    artist = None
-    if ARTIST in songs.column_names:
-        artist = name_numbers(songs.columns([ARTIST]).column(ARTIST).to_pylist())
-    return (
-        Side(songs.id_array, unit_embeddings(songs), artist, songs.model_id),
-        Side(users.id_array, unit_embeddings(users), None, users.model_id),
+    new, others = (
+        Side(table.id_array, unit_embeddings(table), None, table.model_id)
+        for table in (songs, users)
     )
+    if ARTIST in songs.column_names:
+        artists = songs.columns([ARTIST]).column(ARTIST).to_pylist()
+        new = replace(new, artist=name_numbers(artists))
+    return new, others
 
 
 def vector_sides(songs: Library, catalogue: Library, tastes: Tastes) -> tuple[Side, Side, Tastes]:
@@ -264,17 +361,6 @@ def unit_embeddings(table: EmbeddingTable) -> FloatArray:
             raise InputError(f"{table.path}: the embedding of {name!r} has length 0")
         units[start : start + len(block)] = block / length
     return units
-
-
-def _artists(path: Path, songs: Side) -> Int64Array:
-    """Return the artists of songs by a table of song_id and artist."""
-    table = read_table(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
-    names = (table.column(name).to_pylist() for name in (SONG_ID, ARTIST))
-    artist_of = dict(zip(*names, strict=True))
-    numbers = name_numbers([artist_of.get(song) for song in songs.ids])
-    if not (numbers >= 0).any():
-        raise InputError(f"{path}: names the artist of none of the new songs")
-    return numbers
 
 
 def _state_of(path: Path | None) -> list[Any]:

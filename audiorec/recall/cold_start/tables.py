@@ -36,8 +36,7 @@ from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
 from audiorec.recall.cold_start.plan import ListOf
-from audiorec.recall.cold_start.sides import Side
-from audiorec.recall.cold_start.tastes import Tastes
+from audiorec.recall.cold_start.sides import Side, Tastes
 from audiorec.store.schema import METADATA_KEY, vector_type
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
@@ -204,9 +203,9 @@ def _preferences(tastes: Tastes, user: Int32Array) -> dict[str, Any]:
     users, place = np.unique(user, return_inverse=True)
     found = tastes.features(users.astype(np.int64))
     return {
-        "preference_songs": integers(found.songs[place]),
         "preference_mean": _lists(found.mean[place]),
         "preference_spread": _lists(found.spread[place]),
+        "preference_songs": integers(found.songs[place]),
     }
 
 

@@ -1,6 +1,8 @@
 """`audiorec.recall.audio.model`: what a bundle holds, and what it refuses."""
 
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -91,3 +93,12 @@ def test_refuses_other_features_and_other_users(tmp_path):
         model.check_space({"another", ""}, "users.parquet")
     with pytest.raises(ShapeError):
         model.embed(join_songs([("a", np.ones((2, 3), np.float32))]))
+
+
+def test_a_model_is_used_and_judged_without_torch():
+    modules = ", ".join(f"audiorec.recall.audio.{n}" for n in ("model", "embed", "judge"))
+    script = f"import sys, {modules}; print('torch' in sys.modules)"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "False\n"

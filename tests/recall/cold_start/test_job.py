@@ -17,8 +17,13 @@ from audiorec.recall.cold_start import job as cold_start
 from audiorec.recall.cold_start.assign import assign
 from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.plan import ColdStartPlan, Room
-from audiorec.recall.cold_start.sides import Side, embedding_sides, heard_pairs, vector_sides
-from audiorec.recall.cold_start.tastes import Tastes
+from audiorec.recall.cold_start.sides import (
+    Side,
+    Tastes,
+    embedding_sides,
+    heard_pairs,
+    vector_sides,
+)
 from audiorec.search.library import Library
 from audiorec.search.topk import top_k
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings

@@ -38,16 +38,10 @@ Progress = Callable[[Mapping[str, Any]], None]
 
 @dataclass(frozen=True, slots=True)
 class SongInputs:
-    """What is known of songs besides who likes them: vectors, embeddings, both, or nothing.
-
-    Attributes
-    ----------
-    vectors : VectorStore or None
-    songs : EmbeddingTable or None
-        With both, the numbers of a song are its vector and its embedding, end to end.
-    """
+    """What is known of songs besides who likes them: vectors, embeddings, both, or nothing."""
 
     vectors: VectorStore | None = None
+    # with both, the numbers of a song are its vector and its embedding, end to end
     songs: EmbeddingTable | None = None
 
     def __bool__(self) -> bool:

@@ -30,19 +30,11 @@ MISSING, OTHER = "missing", "other"
 
 @dataclass(frozen=True, slots=True)
 class Profiles:
-    """A table of users.
-
-    Attributes
-    ----------
-    user_ids : tuple of str
-    categories : mapping of str to sequence of (str or None), length U
-    numbers : mapping of str to ndarray, shape (U,), float64
-        NaN where not known.
-    """
+    """A table of users."""
 
     user_ids: tuple[str, ...]
-    categories: Mapping[str, Sequence[str | None]]
-    numbers: Mapping[str, Any]
+    categories: Mapping[str, Sequence[str | None]]  # length U
+    numbers: Mapping[str, Any]  # (U,): NaN where not known
 
     def __len__(self) -> int:
         return len(self.user_ids)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
+from audiorec.learning.checkpoint import load_checkpoint, save_checkpoint
 from audiorec.listening.history import Likes
 from audiorec.recall.sequence.youtube_dnn.examples import (
     Examples,
@@ -24,6 +25,7 @@ from audiorec.recall.sequence.youtube_dnn.model import Catalogue
 from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.trainer import train_users
+from audiorec.spec import fingerprint
 from audiorec.types import Pairs
 
 pytest.importorskip("torch", reason='needs the extra "train"')
@@ -235,6 +237,23 @@ def test_the_state_of_another_training_is_not_gone_on_from(tmp_path):
     fresh, _ = train_users(planted(), other)
     found, _ = train_users(planted(), other, work=tmp_path)
     np.testing.assert_array_equal(found.song_embeddings, fresh.song_embeddings)
+
+
+def test_a_state_of_before_the_one_loop_is_gone_on_from(tmp_path):
+    """A user model's own state was called "now", and the best epoch counted from 1."""
+    recipe = dataclasses.replace(QUICK, max_epochs=3)
+    whole, metrics = train_users(planted(), recipe)
+    assert train_users(planted(), recipe, work=tmp_path, stop=After(17)) is None
+    path = tmp_path / "checkpoint.safetensors"
+    identity = fingerprint({"recipe": dataclasses.asdict(recipe), "data": planted().fingerprint})
+    tensors, at = load_checkpoint(path, identity)
+    assert (at.epoch, at.batch) == (1, 6)
+    old = {n.replace("model.", "now.", 1): t for n, t in tensors.items()}
+    save_checkpoint(path, old, dataclasses.replace(at, best_epoch=1))
+    resumed, again = train_users(planted(), recipe, work=tmp_path)
+    assert again == metrics
+    for name, array in weights(whole).items():
+        np.testing.assert_array_equal(weights(resumed)[name], array)
 
 
 def test_early_stopping_keeps_the_best_epoch():

@@ -5,6 +5,7 @@
     AudiorecError
     ├── InputError            the caller's mistake: an option, a path, a table
     │   ├── UnknownSongError  no song has this id; carries the near matches
+    │   ├── DamagedFileError  a list or table of the caller's that cannot be read as one
     │   └── ShapeError        an array has the wrong number of axes or columns
     ├── SongError             one song cannot be used; carries path and `Failure`
     ├── StoreError            a file is not the store that it should be
@@ -50,6 +51,10 @@ class InputError(AudiorecError, ValueError):
 
 class ShapeError(InputError):
     """An array has the wrong number of axes or columns."""
+
+
+class DamagedFileError(InputError):
+    """A list, a table or a file of settings cannot be read as one: damaged, or another kind."""
 
 
 class UnknownSongError(InputError):

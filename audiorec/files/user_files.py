@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.unfolding import refuse_bomb
 from audiorec.files.visible import visible
@@ -277,15 +277,15 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
     except FileNotFoundError as error:
         raise InputError(f"{path}: {failure}: no such file") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
+        raise DamagedFileError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
     except (StoreError, InputError) as error:
         text = str(error)
-        raise InputError(
+        raise DamagedFileError(
             text if text.startswith(f"{path}: ") else f"{path}: {failure}: {text}"
         ) from error
     except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
-        raise InputError(f"{path}: {failure}: {_first_line(reason)}") from error
+        raise DamagedFileError(f"{path}: {failure}: {_first_line(reason)}") from error
 
 
 def _stdin(errors: str) -> TextIO:

@@ -18,7 +18,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError
 from audiorec.listening.blocks import Block, interaction_blocks, is_simulated
 from audiorec.listening.casting import (
     DATE,
@@ -92,7 +92,7 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     if problems and not skip_bad_rows:
         raise RowsError(str(path), log.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
-        raise InputError(f"{path}: none of its {rows_read} rows can be used")
+        raise DamagedFileError(f"{path}: none of its {rows_read} rows can be used")
     return _interactions(columns, rows_read, problems, is_simulated(path))
 
 

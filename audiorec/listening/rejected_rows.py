@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError
 
 NAMED_ROWS = 10  # row numbers kept for each kind
 LONGEST_EXAMPLE = 40  # characters
@@ -57,7 +57,7 @@ class Problem:
         return f"{self.kind}: {self.count} {noun} ({rows}){example}"
 
 
-class RowsError(InputError):
+class RowsError(DamagedFileError):
     """Rows of a file cannot be used.
 
     Attributes

@@ -205,7 +205,7 @@ def test_holdout_leaves_out_what_is_judged(audiorec, home):
     assert report["kept"] == kept.num_rows < report["rows"]
     assert report["songs"]["test"] > 0
     assert len(set(kept.column("song_id").to_pylist())) <= report["songs"]["train"]
-    code, _, err = audiorec("interactions", "check", home / "known.parquet")
+    code, _, err = audiorec("listening", "check", home / "known.parquet")
     assert code == 0, err
 
 

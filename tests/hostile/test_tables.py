@@ -294,7 +294,7 @@ def bad_names(tmp_path):
         ("store", "export", "vecs.parquet", "-o", "v.csv"),
         ("store", "merge", "vecs.parquet", "vecs.parquet", "-o", "w.parquet"),
         ("store", "compact", "vecs.parquet", "-o", "w.parquet"),
-        ("interactions", "check", "log.parquet"),
+        ("listening", "check", "log.parquet"),
         ("users", "train", "log.parquet", "--vectors", "vecs.parquet", "--out", "m"),
         ("users", "import", "log.parquet", "--out", "u.parquet"),
         ("extract", "--manifest", "log.parquet"),

@@ -21,11 +21,17 @@ if TYPE_CHECKING:
 
 SeedsArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Song ids, unique parts of them, or audio files.", show_default=False),
+    typer.Argument(
+        metavar="SONG",
+        help="Song ids, unique parts of them, or audio files.",
+        show_default=False,
+    ),
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", help="A list of ids, one a line, # for remarks; - for stdin."),
+    typer.Option(
+        "--from", metavar="FILE", help="A list of ids, one a line, # for remarks; - for stdin."
+    ),
 ]
 
 

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli.shared.options import ADVANCED
 
 HEAD_FILE = "head.safetensors"
 OURS = "ours"
@@ -17,6 +18,7 @@ HeadOption = Annotated[
         metavar="[TASK=]FILE",
         help="Heads instead of ours, once each: a head file, the folder of heads train, or "
         "TASK=ours to keep ours beside it.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 StoreHeadOption = Annotated[
@@ -24,6 +26,7 @@ StoreHeadOption = Annotated[
     typer.Option(
         metavar="[TASK=]FILE",
         help="Heads that made the store, if not ours: needed to score a file it does not have.",
+        rich_help_panel=ADVANCED,
     ),
 ]
 

@@ -11,7 +11,7 @@ from audiorec.errors import InputError
 from audiorec.tagger.heads import Head
 from audiorec.tagger.shipped import shipped_head
 from audiorec.tagger.weights import backbone_weights
-from audiorec_cli.shared.head_options import chosen_heads
+from audiorec_cli.shared.heads import chosen_heads
 
 CLIPS = Path(__file__).parents[2] / "fixtures" / "audio"
 SONGS = [

@@ -1,26 +1,40 @@
-"""Errors that audiorec raises on purpose.
+"""Errors that audiorec raises on purpose, wherever they are defined.
 
 ::
 
     AudiorecError
-    ├── InputError            the caller's mistake: an option, a path, a table
-    │   ├── UnknownSongError  no song has this id; carries the near matches
-    │   ├── DamagedFileError  a list or table of the caller's that cannot be read as one
-    │   └── ShapeError        an array has the wrong number of axes or columns
-    ├── SongError             one song cannot be used; carries path and `Failure`
-    ├── StoreError            a file is not the store that it should be
-    ├── SpecMismatchError     two artefacts were made under different specs
-    ├── WeightsError          a weights file is missing, damaged or of another format
-    └── MissingExtraError     a part needs an extra that is not installed; names it
+    ├── InputError               the caller's mistake: an option, a path, a table
+    │   ├── MissingFileError     a file or folder that the caller named is not there
+    │   ├── DamagedFileError     a list or table of the caller's cannot be read as one
+    │   │   └── RowsError        rows of a log cannot be used (`audiorec.listening`)
+    │   ├── UnknownSongError     no song has this id; carries the near matches
+    │   └── ShapeError           an array has the wrong number of axes or columns
+    ├── SongError                one song cannot be used; carries path and `Failure`
+    │   └── MissingSongError     there is no file of this name
+    ├── StoreError               a file is not the store that it should be
+    │   └── MissingStoreError    a store, an index, a file beside a store is not there
+    ├── SpecMismatchError        two artefacts were made under different specs
+    ├── WeightsError             weights, a head or a model cannot be used
+    │   └── MissingWeightsError  they are not there
+    └── MissingExtraError        a part needs an extra that is not installed; names it
+
+    Exception                    signals inside `audiorec.audio`, which all become a `SongError`
+    ├── DecoderError             one decoder gives up; another one may not
+    ├── NotFiniteError           a sample is NaN or infinite
+    └── _ReadAgainError          the file has to be read again and treated otherwise
+
+Every error of a missing file or folder is a ``FileNotFoundError`` as well.
 
 Catch `AudiorecError` to treat "this cannot be used" apart from a bug. A bug stays an
-ordinary ``TypeError`` or ``IndexError`` and keeps its traceback.
+ordinary ``TypeError`` or ``IndexError`` and keeps its traceback; so would a signal that got
+out of `audiorec.audio`.
 
 Every class passes all its values to ``args``: worker processes send errors back by
 pickle, and unpickling calls ``cls(*args)``.
 """
 
 from enum import StrEnum
+from errno import ENOENT
 
 
 class Failure(StrEnum):
@@ -47,6 +61,12 @@ class AudiorecError(Exception):
 
 class InputError(AudiorecError, ValueError):
     """The caller asked for something that cannot be done as asked."""
+
+
+class MissingFileError(InputError, FileNotFoundError):
+    """A file or a folder that the caller named is not there."""
+
+    errno = ENOENT
 
 
 class ShapeError(InputError):
@@ -104,7 +124,8 @@ class SongError(AudiorecError):
         stage: str = "decode",
         decoder: str | None = None,
     ) -> None:
-        super().__init__(path, failure, reason, stage, decoder)
+        # Not super(): OSError, which stands next under `MissingSongError`, keeps two values.
+        Exception.__init__(self, path, failure, reason, stage, decoder)
         self.path = path
         self.failure = Failure(failure)
         self.reason = reason
@@ -116,8 +137,20 @@ class SongError(AudiorecError):
         return f"{self.path}: {self.failure}: {self.reason}"
 
 
+class MissingSongError(SongError, FileNotFoundError):
+    """There is no file of this name; the failure is ``unreadable``."""
+
+    errno = ENOENT
+
+
 class StoreError(AudiorecError):
     """A file is not the store that it should be: truncated, of another schema or version."""
+
+
+class MissingStoreError(StoreError, FileNotFoundError):
+    """A store, an index, or a file that belongs to one is not there."""
+
+    errno = ENOENT
 
 
 class SpecMismatchError(AudiorecError):
@@ -125,7 +158,13 @@ class SpecMismatchError(AudiorecError):
 
 
 class WeightsError(AudiorecError):
-    """A weights file is missing, damaged, or of a format that audiorec does not load."""
+    """Weights, a head or a model are missing, damaged, or of a format that is not loaded."""
+
+
+class MissingWeightsError(WeightsError, FileNotFoundError):
+    """Weights, a head or a model are not there."""
+
+    errno = ENOENT
 
 
 class MissingExtraError(AudiorecError):

@@ -41,11 +41,10 @@ class DecoderError(Exception):
         self,
         reason: str,
         decoder: str,
-        *,
         damaged: bool = False,
         failure: Failure = Failure.UNDECODABLE,
     ) -> None:
-        super().__init__(reason, decoder)
+        super().__init__(reason, decoder, damaged, failure)
         self.reason = reason
         self.decoder = decoder
         self.damaged = damaged

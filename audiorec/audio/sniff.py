@@ -17,7 +17,7 @@ from typing import BinaryIO
 from audiorec.audio import headers, mpeg_header
 from audiorec.audio.atoms import inspect_mp4
 from audiorec.audio.headers import Header
-from audiorec.errors import Failure, SongError
+from audiorec.errors import Failure, MissingSongError, SongError
 
 PathLike = str | bytes | os.PathLike[str] | os.PathLike[bytes]
 
@@ -158,7 +158,8 @@ def open_regular(path: PathLike) -> BinaryIO:
 def unreadable(path: PathLike, error: Exception) -> SongError:
     """Return the error of a file that the system cannot open, or cannot read any further."""
     reason = getattr(error, "strerror", None) or str(error)
-    return _refusal(path, Failure.UNREADABLE, reason.lower())
+    kind = MissingSongError if isinstance(error, FileNotFoundError) else SongError
+    return kind(display_path(path), Failure.UNREADABLE, reason.lower(), "read")
 
 
 def begin_of_audio(file: BinaryIO) -> int:

@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, MissingFileError
 from audiorec.extraction.walk import Unlisted, closed_to, system_reason, walk
 from audiorec.files.times import within_int64
 from audiorec.files.user_files import input_errors, table_rows
@@ -81,8 +81,10 @@ def find_songs(
 
     Raises
     ------
+    MissingFileError
+        If a path does not exist, or a glob matches nothing.
     InputError
-        If a path does not exist, a glob matches nothing, or two files have one id.
+        If two files have one id.
     """
     sources: list[Source] = []
     expanded = list(_expand(paths, lambda closed: sources.append(_closed(closed, closed.name))))
@@ -175,12 +177,12 @@ def _expand(
             matches = sorted(glob.glob(path, recursive=True))
             closed = closed_to(path)
             if not matches and not closed:
-                raise InputError(f"{path}: no file matches")
+                raise MissingFileError(f"{path}: no file matches")
             for folder in closed:
                 on_unlisted(folder)
             yield from matches
         else:
-            raise InputError(f"{path}: no such file or folder")
+            raise MissingFileError(f"{path}: no such file or folder")
 
 
 def _is_there(path: str) -> bool:

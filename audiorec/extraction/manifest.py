@@ -172,16 +172,12 @@ class Manifest:
             If it is not there, is no table, or has no column ``path`` or ``uri``.
         """
         with ExitStack() as on_error:
-            try:
+            with input_errors(place, "cannot read the manifest"):
                 if not is_uri(place):
-                    with input_errors(place, "cannot read the manifest"):
-                        refuse_devices(Path(place.removeprefix("file://")))
+                    refuse_devices(Path(place.removeprefix("file://")))
                 file = on_error.enter_context(opened(place))
                 csv_file = place.lower().endswith((".csv", ".tsv"))
                 rows = _CsvRows(place, file) if csv_file else _ParquetRows(place, file)
-            except (StoreError, OSError, pa.ArrowException, UnicodeDecodeError) as error:
-                reason = str(error).removeprefix(f"{place}: ").splitlines()[0]
-                raise InputError(f"{place}: cannot read the manifest: {reason}") from error
             if not {"path", "uri"} & set(rows.names):
                 raise InputError(f"{place}: the manifest has no column path or uri")
             manifest = cls(place, rows, rows.created_at or _changed_at(place))

@@ -14,8 +14,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from audiorec.errors import InputError, StoreError
-from audiorec.files.storage import Entry, fetch, files_in, is_uri
+from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.files.storage import Entry, exists, fetch, files_in, is_uri
 from audiorec.store.schema import Kind
 
 ENDINGS = {
@@ -89,7 +89,8 @@ def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]
 
 def _check_numbers(folder: str, numbers: Sequence[tuple[int, int]], whole: bool) -> None:
     if not numbers:
-        raise InputError(f"{folder}: no finished parts; audiorec extract --shard makes them")
+        kind = InputError if exists(folder) else MissingFileError
+        raise kind(f"{folder}: no finished parts; audiorec extract --shard makes them")
     counts = sorted({count for _, count in numbers})
     if len(counts) > 1:
         raise StoreError(

@@ -75,7 +75,7 @@ class Reader(Generic[T]):
         answer = self._workers.ask(os.path.abspath(name))  # noqa: PTH100 - dots are kept
         if isinstance(answer.error, SongError):
             error = answer.error
-            raise SongError(name, error.failure, error.reason, error.stage, error.decoder)
+            raise type(error)(name, error.failure, error.reason, error.stage, error.decoder)
         if answer.error is not None:
             raise answer.error
         if answer.failure is not None:

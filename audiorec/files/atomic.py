@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
-from audiorec.errors import StoreError
+from audiorec.errors import AudiorecError, StoreError
 from audiorec.files.own_files import refuse_link
 
 TEMPORARY = r"\.[^/]+\.[0-9a-f]{12}\.tmp"  # regular expression of the temporary names
@@ -85,7 +85,7 @@ def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno is None:
+        if error.errno is None or isinstance(error, AudiorecError):
             raise
         hint = "give another place"
         if error.errno in _NO_ROOM:

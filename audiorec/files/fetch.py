@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import Failure, SongError, StoreError
+from audiorec.errors import Failure, MissingSongError, SongError, StoreError
 from audiorec.files.storage import fetch, is_uri
 
 MAX_SONG_BYTES = 2 << 30  # four hours of FLAC; longer songs are refused all the same
@@ -84,7 +84,8 @@ def fetched(
             fetch(place, path, max_bytes=max_bytes)
         except StoreError as error:
             reason = str(error).removeprefix(f"{place}: ")
-            raise SongError(place, Failure.UNREADABLE, reason, "read") from error
+            kind = MissingSongError if isinstance(error, FileNotFoundError) else SongError
+            raise kind(place, Failure.UNREADABLE, reason, "read") from error
         except OSError as error:
             reason = f"cannot be copied to {folder}: {error.strerror or error}"
             raise SongError(place, Failure.UNREADABLE, reason, "read") from error

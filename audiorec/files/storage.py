@@ -21,7 +21,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from audiorec.errors import InputError, MissingExtraError, StoreError
+from audiorec.errors import (
+    AudiorecError,
+    InputError,
+    MissingExtraError,
+    MissingStoreError,
+    StoreError,
+)
 from audiorec.files.atomic import replaced, sync
 from audiorec.files.times import size_bytes, time_ns, within_int64
 
@@ -168,6 +174,8 @@ def opened(place: str) -> Iterator[BinaryIO]:
             raise StoreError(f"{place}: is a pipe, not a file")
         try:
             file = Path(_local(place)).open("rb")  # noqa: SIM115 - the next line closes it
+        except FileNotFoundError as error:
+            raise MissingStoreError(f"{place}: no such file") from error
         except OSError as error:
             raise StoreError(f"{place}: cannot be opened: {error.strerror}") from error
         with file:
@@ -214,7 +222,7 @@ def fetch(place: str, target: Path, *, max_bytes: int) -> None:
     """
     entry = find(place)
     if entry is None:
-        raise StoreError(f"{place}: no such file")
+        raise MissingStoreError(f"{place}: no such file")
     left = max_bytes
     try:
         with _source(place) as source, target.open("wb") as sink:
@@ -323,8 +331,11 @@ def _remote(place: str, done: str) -> Iterator[tuple[Any, str]]:
     try:
         yield files, path
     except _remote_errors() as error:
+        if isinstance(error, AudiorecError):
+            raise
+        kind = MissingStoreError if isinstance(error, FileNotFoundError) else StoreError
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise StoreError(f"{place}: cannot be {done}: {reason}") from error
+        raise kind(f"{place}: cannot be {done}: {reason}") from error
 
 
 def _file_system(place: str) -> tuple[Any, str]:

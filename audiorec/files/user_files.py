@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.unfolding import refuse_bomb
 from audiorec.files.visible import visible
@@ -274,15 +274,16 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
 
     try:
         yield
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: {failure}: no such file") from error
     except UnicodeDecodeError as error:
         raise DamagedFileError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
     except (StoreError, InputError) as error:
+        kind = MissingFileError if isinstance(error, FileNotFoundError) else DamagedFileError
         text = str(error)
-        raise DamagedFileError(
+        raise kind(
             text if text.startswith(f"{path}: ") else f"{path}: {failure}: {text}"
         ) from error
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: {failure}: no such file") from error
     except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         raise DamagedFileError(f"{path}: {failure}: {_first_line(reason)}") from error

@@ -28,7 +28,7 @@ import numpy.typing as npt
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from audiorec.errors import InputError, StoreError, WeightsError
+from audiorec.errors import InputError, MissingWeightsError, StoreError, WeightsError
 from audiorec.files.atomic import sync
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import check_tree, read_own, refuse_link, remove_tree
@@ -194,8 +194,9 @@ def _whole_folder(path: Path) -> Path:
     previous = _previous(Path(os.path.realpath(path)))
     if previous.is_dir():
         return previous
-    wrong = "is a file, not a model's folder" if path.exists() else "no such folder"
-    raise WeightsError(f"{path}: {wrong}")
+    if path.exists():
+        raise WeightsError(f"{path}: is a file, not a model's folder")
+    raise MissingWeightsError(f"{path}: no such folder")
 
 
 def _read_config(folder: Path) -> dict[str, Any]:
@@ -219,6 +220,8 @@ def _read_bytes(path: Path, limit: int) -> bytes:
         return read_own(path, limit)
     except StoreError as error:
         raise WeightsError(str(error)) from error
+    except FileNotFoundError as error:
+        raise MissingWeightsError(f"{path}: no such file") from error
     except OSError as error:
         raise WeightsError(f"{path}: cannot be read: {error.strerror}") from error
 

@@ -300,7 +300,7 @@ def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) ->
             index.check(units_of.sample(GROUPS, SAMPLE))
     except StoreError as error:
         close()
-        raise StoreError(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
+        raise type(error)(f"{path}: {str(error).removeprefix(f'{path}: ')}") from error
     return index
 
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import MissingExtraError, StoreError
+from audiorec.errors import MissingExtraError, MissingStoreError, StoreError
 from audiorec.runs.workers import Limits, Workers
 from audiorec.search.sidecar import IndexInfo, sha256_of
 from audiorec.types import FloatArray, Int64Array
@@ -158,6 +158,8 @@ def _read(path: Path, sha256: str, shape: tuple[int, int], kind: str) -> Any:
     faiss = import_faiss()
     try:
         digest = sha256_of(path)
+    except FileNotFoundError as error:
+        raise MissingStoreError(f"{path}: no such file") from error
     except OSError as error:
         raise StoreError(f"{path}: cannot be read: {error.strerror}") from error
     if digest != sha256:

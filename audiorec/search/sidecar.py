@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from audiorec.errors import StoreError
+from audiorec.errors import MissingStoreError, StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import open_own, read_own
@@ -98,7 +98,9 @@ def read_info(path: Path) -> IndexInfo:
         text = read_own(sidecar, MAX_SIDECAR_BYTES)
         content = unsealed(parse_json(text, max_bytes=MAX_SIDECAR_BYTES))
     except FileNotFoundError as error:
-        raise StoreError(f"{sidecar}: no such file; build it: audiorec index build") from error
+        raise MissingStoreError(
+            f"{sidecar}: no such file; build it: audiorec index build"
+        ) from error
     except (OSError, ValueError) as error:
         raise StoreError(f"{sidecar}: damaged: build it again: audiorec index build") from error
     if content.pop("schema", None) != SCHEMA:

@@ -27,7 +27,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.files.arrow import strings
 from audiorec.files.own_files import refuse_link
 from audiorec.files.tables import write_plain
@@ -167,7 +167,7 @@ def read_aliases(path: Path) -> Any:
     """
     failure = "no table of aliases"
     if not path.exists():
-        raise StoreError(f"{path}: no such file")
+        raise MissingStoreError(f"{path}: no such file")
     try:
         table = read_parquet(path, failure, needed=SCHEMA.names, texts=True)
     except InputError as error:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from audiorec.errors import StoreError
+from audiorec.errors import MissingStoreError, StoreError
 from audiorec.files.parquet_files import read_schema
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata
 
@@ -56,7 +56,7 @@ def kind_of(path: Path) -> Kind | None:
     try:
         metadata = read_schema(path).metadata or {}
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such file") from error
+        raise MissingStoreError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = (str(error).strip() or "unknown").splitlines()[0]
         raise StoreError(f"{path}: not a whole Parquet file: {reason}") from error

@@ -22,7 +22,7 @@ from typing import Any
 
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError, SpecMismatchError, StoreError
+from audiorec.errors import InputError, MissingFileError, SpecMismatchError, StoreError
 from audiorec.files.run_folder import RunFolder, run_folder_path
 from audiorec.store.commit import (
     MARKER,
@@ -223,7 +223,7 @@ def _check_outputs(parts: Mapping[Kind, Sequence[Path]], outputs: Mapping[Kind, 
         if path.is_dir():
             raise InputError(f"{path}: is a folder; name the file, for example vecs.parquet")
         if not path.parent.is_dir():
-            raise InputError(f"{path.parent}: no such folder")
+            raise MissingFileError(f"{path.parent}: no such folder")
 
 
 def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Kind, list[Checked]]:

@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, MissingFileError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.unfolding import LEAST_BYTES, TIMES_FILE, refuse_bomb
 from audiorec.files.user_files import check_csv_header
@@ -64,7 +64,7 @@ def read_foreign(
     try:
         ids, embeddings = reader(path, id_column, embedding_column)
     except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file") from error
+        raise MissingFileError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException, zipfile.BadZipFile, UnicodeDecodeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise InputError(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import SpecMismatchError, StoreError
+from audiorec.errors import AudiorecError, MissingStoreError, SpecMismatchError, StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.digests import digest_writer, read_digests
 from audiorec.files.parquet_files import open_parquet
@@ -126,7 +126,7 @@ def open_whole(path: Path) -> Any:
         # Mapped, not read: neighbours come from a few pages of a large file.
         return open_parquet(path, memory_map=True)
     except FileNotFoundError as error:
-        raise StoreError(f"{path}: no such file") from error
+        raise MissingStoreError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise StoreError(f"{path}: is a folder, not a Parquet file") from error
     except UnicodeDecodeError as error:
@@ -240,7 +240,7 @@ def store_errors(path: Path) -> Iterator[None]:
             raise
         raise StoreError(f"{path}: {message}") from error
     except OSError as error:
-        if error.errno is not None:
+        if error.errno is not None or isinstance(error, AudiorecError):
             raise
         raise StoreError(f"{path}: damaged: {_first_line(error)}") from error
     except pa.ArrowException as error:

@@ -26,7 +26,13 @@ import numpy.typing as npt
 from safetensors import SafetensorError, safe_open
 from safetensors.numpy import save
 
-from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.errors import (
+    InputError,
+    MissingWeightsError,
+    ShapeError,
+    SpecMismatchError,
+    WeightsError,
+)
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
@@ -273,6 +279,8 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
         with safe_open(str(path), framework="numpy") as file:
             text = (file.metadata() or {}).get(METADATA_KEY)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise MissingWeightsError(f"{path}: no such file") from error
     except (OSError, SafetensorError) as error:
         raise WeightsError(f"{path}: cannot be read as safetensors: {error}") from error
     if text is None:

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from safetensors import SafetensorError, safe_open
 
-from audiorec.errors import InputError, SpecMismatchError, WeightsError
+from audiorec.errors import InputError, MissingWeightsError, SpecMismatchError, WeightsError
 from audiorec.spec import MelSpec, fingerprint
 
 BackboneName = Literal["msd", "mtt"]
@@ -144,9 +144,9 @@ def weights_path(name: BackboneName, form: Form = "safetensors") -> Path:
     try:
         found = hashlib.sha256(path.read_bytes()).hexdigest()
     except OSError as error:
-        raise WeightsError(
-            f"{path}: cannot read the weights ({error.strerror}); reinstall audiorec"
-        ) from error
+        kind = MissingWeightsError if isinstance(error, FileNotFoundError) else WeightsError
+        reason = f"cannot read the weights ({error.strerror})"
+        raise kind(f"{path}: {reason}; reinstall audiorec") from error
     if found != expected:
         raise WeightsError(
             f"{path}: sha256 is {found[:12]}..., expected {expected[:12]}...: "
@@ -199,6 +199,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     try:
         with safe_open(path, framework="numpy") as opened:
             text = (opened.metadata() or {}).get(METADATA_KEY)
+    except FileNotFoundError as error:
+        raise MissingWeightsError(f"{path}: no such file") from error
     except (SafetensorError, OSError) as error:
         raise WeightsError(f"{path}: not a safetensors file ({error})") from error
     if text is None:

@@ -165,7 +165,7 @@ def test_bad_rows_stop_the_analysis_unless_left_out(home, tmp_path):
     path.write_text("user_id,song_id,timestamp,event\na,b,1709294400,like\na,b,1709294400,hum\n")
     arguments = ("listening", "correlate", "-i", path, "-v", "vecs.parquet")
     result = audiorec(*arguments, cwd=home)
-    assert result.returncode == 2
+    assert result.returncode == 4
     assert "1 of 2 rows cannot be used" in result.stderr
     result = audiorec(*arguments, "--skip-bad-rows", cwd=home)
     assert "left out: unknown event: 1 row (2)" in result.stderr

@@ -151,7 +151,7 @@ def test_refuses_what_is_no_safetensors_file(tmp_path):
     path.write_bytes(b"not safetensors at all")
     with pytest.raises(WeightsError, match="not a safetensors file"):
         read_metadata(path)
-    with pytest.raises(WeightsError, match="not a safetensors file"):
+    with pytest.raises(WeightsError, match="no such file"):
         read_metadata(tmp_path / "missing.safetensors")
 
 

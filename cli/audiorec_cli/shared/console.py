@@ -42,8 +42,6 @@ def exit_code(error: AudiorecError) -> Exit:
     """Return what the process returns after an error that audiorec raised on purpose."""
     if isinstance(error, FileNotFoundError):
         return Exit.USAGE
-    if isinstance(error, SongError) and not os.path.lexists(error.path):
-        return Exit.USAGE
     unusable = isinstance(error, (SongError, StoreError, WeightsError, DamagedFileError))
     return Exit.NOTHING_USABLE if unusable else Exit.USAGE
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, MissingFileError
 from audiorec_cli.shared.options import ADVANCED
 
 HEAD_FILE = "head.safetensors"
@@ -65,7 +65,7 @@ def _head(name: str) -> Path:
         return shipped_head(task)
     path = head_file(Path(name if bare else file))
     if not path.is_file():
-        raise InputError(f"{path}: there is no such head file")
+        raise MissingFileError(f"{path}: there is no such head file")
     if not bare and (found := Head.load(path).task) != task:
         raise InputError(f"{path}: this is a head for {found!r}, not for {task!r}")
     return path

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiorec.errors import AudiorecError, InputError, StoreError
+from audiorec.errors import AudiorecError, InputError, MissingFileError, StoreError
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.progress import Callback
 
@@ -130,7 +130,7 @@ def observers(
         from audiorec.runs.prometheus import read_metrics
 
         if not metrics.parent.is_dir():
-            raise InputError(f"{metrics.parent}: no such folder")
+            raise MissingFileError(f"{metrics.parent}: no such folder")
         read_metrics(metrics)
     with ExitStack() as files:
         told = Observers(output, _open_log(log_json, files), metrics, record)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import ADVANCED
 
@@ -32,13 +32,13 @@ def vectors_path(given: Path | None) -> Path:
 
     Raises
     ------
-    InputError
+    MissingFileError
         If there is none; says where it was looked for and how to make one.
     """
     path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
     if not path.exists():
         hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
-        raise InputError(
+        raise MissingFileError(
             f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
         )
     return path
@@ -107,5 +107,5 @@ class Compared:
             return None
         table = given[self.by] or store.path.with_name(TABLES[self.by])
         if not table.exists():
-            raise InputError(f"--by {self.by} needs {table}, which is not there")
+            raise MissingFileError(f"--by {self.by} needs {table}, which is not there")
         return table

@@ -16,12 +16,14 @@ if TYPE_CHECKING:
     from audiorec.recall.cold_start.plan import Plan
 
 app = group(
-    """Recommend songs that nobody has heard yet: batch jobs on Parquet.
+    r"""Recommend songs that nobody has heard yet: batch jobs on Parquet.
 
     Examples
     --------
-    audiorec cold-start audience --songs new.parquet --users u.parquet -o a.parquet
-    audiorec cold-start songs --songs new.parquet --users u.parquet -o lists.parquet
+    audiorec cold-start audience --songs new.parquet --users users.parquet \
+        --out audience.parquet
+    audiorec cold-start songs --songs new.parquet --users users.parquet \
+        --out lists.parquet
     audiorec metric embed new/ --model model/ --out new.parquet
     """
 )
@@ -164,7 +166,8 @@ def audience(
 
     Examples
     --------
-    audiorec cold-start audience --songs new.parquet --users u.parquet -o a.parquet
+    audiorec cold-start audience --songs new.parquet --users users.parquet \
+        --out audience.parquet
     audiorec cold-start audience --songs new.parquet -v vecs.parquet \
         --interactions plays.csv --out audience.parquet
     audiorec cold-start audience --songs new.parquet --users users.parquet \
@@ -188,7 +191,8 @@ def song_lists(
 
     Examples
     --------
-    audiorec cold-start songs --songs new.parquet --users u.parquet -o lists.parquet
+    audiorec cold-start songs --songs new.parquet --users users.parquet \
+        --out lists.parquet
     audiorec cold-start songs --songs new.parquet --users users.parquet \
         --interactions plays.csv --k 20 --out lists.parquet
     audiorec cold-start songs --songs new.parquet -v vecs.parquet \

@@ -109,7 +109,7 @@ def extract(
     --------
     audiorec extract ~/Music
     audiorec extract ~/Music --out vecs.parquet --scores scores.parquet
-    audiorec extract fixtures/audio --dry-run
+    audiorec extract fixtures/audio --out clips.parquet --dry-run
     """
     from audiorec.extraction.naming import parse_naming
     from audiorec.extraction.run import make_outputs, preview

@@ -99,7 +99,7 @@ app = group(
     --------
     audiorec extract ~/Music               # a vector for every song: vecs.parquet
     audiorec similar ~/Music/song.mp3      # the songs that sound most like it
-    audiorec playlist song.mp3 --m3u8 hour.m3u8
+    audiorec playlist jazz-vibraphone.mp3 --m3u8 hour.m3u8
     """,
     cls=Root,
     pretty_exceptions_enable=False,

@@ -116,7 +116,10 @@ class HeldOutForTest(HeldOut):
 class Fitting:
     """How a model is fitted, and what it is made of."""
 
-    loss: Annotated[Literal["softmax", "hinge"], typer.Option(rich_help_panel=ADVANCED)] = "softmax"
+    loss: Annotated[
+        Literal["softmax", "hinge"],
+        typer.Option(help="What training makes small.", rich_help_panel=ADVANCED),
+    ] = "softmax"
     margin: Annotated[
         float, typer.Option(min=0, max=2, help="Of the hinge.", rich_help_panel=ADVANCED)
     ] = 0.2
@@ -172,7 +175,9 @@ class Fitting:
     batch_size: Annotated[
         int, typer.Option(min=1, help="Pairs at once.", rich_help_panel=ADVANCED)
     ] = 128
-    learning_rate: Annotated[float, typer.Option(min=0, rich_help_panel=ADVANCED)] = 5e-4
+    learning_rate: Annotated[
+        float, typer.Option(min=0, help="Step of the optimiser.", rich_help_panel=ADVANCED)
+    ] = 5e-4
     max_segments: Annotated[
         int, typer.Option(min=1, help="Segments kept per song.", rich_help_panel=ADVANCED)
     ] = 30

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec_cli.info import info_lines
 from audiorec_cli.shared.console import (
     Exit,
@@ -62,10 +62,20 @@ class Beside:
     ] = None
 
     def by_kind(self) -> "dict[Kind, Path | None]":
-        """Return each file that was named."""
+        """Return each file that was named.
+
+        Raises
+        ------
+        MissingFileError
+            If one is not there.
+        """
         from audiorec.store.schema import Kind
 
-        return {Kind.SCORES: self.scores, Kind.FEATURES: self.features, Kind.ERRORS: self.errors}
+        named = {Kind.SCORES: self.scores, Kind.FEATURES: self.features, Kind.ERRORS: self.errors}
+        for path in filter(None, named.values()):
+            if not path.exists():
+                raise MissingFileError(f"{path}: no such file")
+        return named
 
 
 @command(app)
@@ -205,7 +215,7 @@ def merge(
     --------
     audiorec store merge old.parquet new.parquet --out all.parquet
     audiorec store merge a.parquet b.parquet -o all.parquet --on-duplicate first
-    audiorec store merge a/vecs.parquet b/vecs.parquet --out vecs.parquet --beside
+    audiorec store merge a/vecs.parquet b/vecs.parquet --out c/vecs.parquet --beside
     """
     from audiorec.store.beside import USUAL_NAMES, files_beside
     from audiorec.store.merge_stores import merge_stores
@@ -414,7 +424,7 @@ def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
     for path in map(Path, parts):
         kind = kind_of(path)
         if kind is None:
-            raise InputError(f"{path}: is none of audiorec's files of vectors, scores, ...")
+            raise StoreError(f"{path}: is none of audiorec's files of vectors, scores, ...")
         found.setdefault(kind, []).append(path)
     return found
 

@@ -264,7 +264,7 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"-u": "nobody.parquet"}, 4, "no such file"),
+        ({"-u": "nobody.parquet"}, 2, "no such file"),
         ({"-i": "nothing.csv"}, 2, "nothing.csv"),
         ({"--dimension": "7"}, 2, "embeddings of 6 numbers, the model is to have 7"),
         ({"--valid-share": "0.8", "--test-share": "0.3"}, 2, "leave artists and songs"),

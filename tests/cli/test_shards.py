@@ -119,7 +119,7 @@ def test_a_part_has_the_files_that_are_asked_for(home, audiorec, manifest):
     arguments = ["shards", "one", manifest, "0/4", "-o", "full", "--scores", "--features", "-q"]
     assert audiorec(*arguments)[0] == 0
     kinds = {p.name.split(".")[1] for p in (home / "full").glob("part-*.parquet")}
-    assert kinds == {"vecs", "scores", "features"}
+    assert kinds == {"vecs", "scores", "features", "errors"}
 
 
 def test_a_manifest_of_nothing_and_of_nowhere(home, audiorec):

@@ -67,8 +67,8 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "info", "gone.parquet"], 2, "no store at gone.parquet"),
         (["store", "verify", "gone.parquet"], 2, "make one: audiorec extract"),
         (["store", "info", "scores.parquet"], 4, "holds scores, not vectors"),
-        (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 4, "no such file"),
-        (["store", "compact", "gone.parquet", "-o", "c.parquet"], 4, "gone.parquet: no such file"),
+        (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 2, "no such file"),
+        (["store", "compact", "gone.parquet", "-o", "c.parquet"], 2, "gone.parquet: no such file"),
         (["store", "compact", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a whole Parquet"),
         (["store", "compact", "others", "-o", "c.parquet"], 2, "no finished parts"),
         # an empty store

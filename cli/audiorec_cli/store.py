@@ -215,7 +215,7 @@ def merge(
     --------
     audiorec store merge old.parquet new.parquet --out all.parquet
     audiorec store merge a.parquet b.parquet -o all.parquet --on-duplicate first
-    audiorec store merge a/vecs.parquet b/vecs.parquet --out c/vecs.parquet --beside
+    audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
     """
     from audiorec.store.beside import USUAL_NAMES, files_beside
     from audiorec.store.merge_stores import merge_stores

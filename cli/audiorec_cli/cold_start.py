@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import print_document, say
-from audiorec_cli.shared.options import ADVANCED, JsonOption, QuietOption, RuleOption
+from audiorec_cli.shared.options import JsonOption, QuietOption, RuleOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 
@@ -34,15 +34,11 @@ class ColdStart:
     """Two sides, what is known of their listening, and limits: what both commands take."""
 
     songs: Annotated[
-        Path,
-        typer.Option(metavar="FILE", help="New songs: embeddings.parquet, or a store by vector."),
+        Path, typer.Option(help="New songs: embeddings.parquet, or a store by vector.")
     ]
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The Parquet file to write.")
-    ]
+    output: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")]
     users: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="users.parquet; without it, tastes by vector."),
+        Path | None, typer.Option(help="users.parquet; without it, tastes by vector.")
     ] = None
     vectors: Annotated[
         Path | None,
@@ -62,48 +58,21 @@ class ColdStart:
     json: JsonOption = False
     by: Annotated[
         Literal["auto", "embedding", "vector"],
-        typer.Option(
-            help="What is compared; auto: embeddings where --users is given.",
-            rich_help_panel=ADVANCED,
-        ),
+        more(help="What is compared; auto: embeddings where --users is given."),
     ] = "auto"
     rule: RuleOption = None
     artists: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Parquet with song_id and artist, if --songs has no artists.",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(help="Parquet with song_id and artist, if --songs has no artists.")
     ] = None
-    quota: Annotated[
-        int,
-        typer.Option(min=0, help="Users that every song reaches first.", rich_help_panel=ADVANCED),
-    ] = 0
-    exposures: Annotated[
-        int | None,
-        typer.Option(min=0, help="Exposures to divide over all lists.", rich_help_panel=ADVANCED),
-    ] = None
+    quota: Annotated[int, more(min=0, help="Users that every song reaches first.")] = 0
+    exposures: Annotated[int | None, more(min=0, help="Exposures to divide over all lists.")] = None
     half_life: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Days in which a like loses half its weight; 0: never.",
-            rich_help_panel=ADVANCED,
-        ),
+        float, more(min=0, help="Days in which a like loses half its weight; 0: never.")
     ] = 90.0
     features: Annotated[
-        bool,
-        typer.Option(
-            "--features/--no-features",
-            help="Columns of tastes, for a ranker.",
-            rich_help_panel=ADVANCED,
-        ),
+        bool, more("--features/--no-features", help="Columns of tastes, for a ranker.")
     ] = True
-    heard: Annotated[
-        bool,
-        typer.Option("--heard", help="Do not leave out what was heard.", rich_help_panel=ADVANCED),
-    ] = False
+    heard: Annotated[bool, more("--heard", help="Do not leave out what was heard.")] = False
 
     def run(self, lists: Literal["audience", "songs"], k: int, **limits: int | None) -> None:
         """Make the lists and say what came of them; `limits` are those of one command."""

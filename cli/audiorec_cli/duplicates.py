@@ -24,17 +24,11 @@ def duplicates(
     vectors: VectorsOption = None,
     scores: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Score series to check by [default: scores.parquet beside the store].",
-        ),
+        typer.Option(help="Score series to check by [default: scores.parquet beside the store]."),
     ] = None,
     features: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Features to check by [default: features.parquet beside the store].",
-        ),
+        typer.Option(help="Features to check by [default: features.parquet beside the store]."),
     ] = None,
     json: JsonOption = False,
 ) -> None:

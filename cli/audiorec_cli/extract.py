@@ -10,11 +10,11 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, duration, file_size, out, print_json, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.options import (
-    ADVANCED,
     ExcludePathsOption,
     IdFromOption,
     IncludeOption,
     RetryFailedOption,
+    more,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_counts
@@ -46,12 +46,10 @@ def extract(
         str, typer.Option("--out", "-o", metavar="STORE", help="The store to make or extend.")
     ] = "vecs.parquet",
     scores: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write the score series (T x 14) to this file."),
+        Path | None, typer.Option(help="Also write the score series (T x 14) to this file.")
     ] = None,
     features: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Also write the backbones' features to this file."),
+        Path | None, typer.Option(help="Also write the backbones' features to this file.")
     ] = None,
     include: IncludeOption = None,
     exclude: ExcludePathsOption = None,
@@ -62,38 +60,17 @@ def extract(
         bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")
     ] = False,
     files_from: Annotated[
-        str | None,
-        typer.Option(
-            "--files-from",
-            metavar="FILE",
-            help="A list of paths, one a line; - for stdin.",
-            rich_help_panel=ADVANCED,
-        ),
+        str | None, more("--files-from", help="A list of paths, one a line; - for stdin.")
     ] = None,
     manifest: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="A CSV or Parquet with the columns path and song_id.",
-            rich_help_panel=ADVANCED,
-        ),
+        str | None, more(help="A CSV or Parquet with the columns path and song_id.")
     ] = None,
     id_from: IdFromOption = "path",
     follow_links: Annotated[
-        bool,
-        typer.Option(
-            "--follow-links",
-            help="Follow links that lead out of the folder.",
-            rich_help_panel=ADVANCED,
-        ),
+        bool, more("--follow-links", help="Follow links that lead out of the folder.")
     ] = False,
     errors: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Where failures go [default: errors.parquet beside --out].",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(help="Where failures go [default: errors.parquet beside --out].")
     ] = None,
     retry_failed: RetryFailedOption = False,
     *,

@@ -34,7 +34,6 @@ def build(
         typer.Option(
             "--out",
             "-o",
-            metavar="FILE",
             help="The file to write [default: beside the store, where similar looks for it].",
         ),
     ] = None,
@@ -73,8 +72,7 @@ def build(
 @command(app)
 def info(
     path: Annotated[
-        Path | None,
-        typer.Argument(metavar="FILE", help="The index [default: the one beside the store]."),
+        Path | None, typer.Argument(help="The index [default: the one beside the store].")
     ] = None,
     vectors: VectorsOption = None,
     json: JsonOption = False,

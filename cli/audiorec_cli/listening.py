@@ -7,13 +7,13 @@ import typer
 
 from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
 from audiorec_cli.shared.options import (
-    ADVANCED,
     JsonOption,
     LogArgument,
     LogOption,
     QuietOption,
     RuleOption,
     SeedOption,
+    more,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_lines
@@ -121,8 +121,7 @@ def correlate(
     interactions: LogOption,
     vectors: VectorsOption = None,
     embeddings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Song embeddings instead of the store's vectors."),
+        Path | None, typer.Option(help="Song embeddings instead of the store's vectors.")
     ] = None,
     by: Annotated[
         CorrelateBy, typer.Option(help="The weighted vector, or the mean scores.")
@@ -136,29 +135,17 @@ def correlate(
         bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be used.")
     ] = False,
     output: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write a Parquet of one row a user."),
+        Path | None, typer.Option("--out", "-o", help="Write a Parquet of one row a user.")
     ] = None,
     plot: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Draw a .png, .svg or .pdf (extra plot)."),
+        Path | None, typer.Option(help="Draw a .png, .svg or .pdf (extra plot).")
     ] = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    half_life: Annotated[
-        float,
-        typer.Option(help="Days after which a favourite counts half.", rich_help_panel=ADVANCED),
-    ] = 30.0,
-    min_songs: Annotated[
-        int,
-        typer.Option(min=4, help="New songs that a user must have.", rich_help_panel=ADVANCED),
-    ] = 10,
-    draws: Annotated[
-        int, typer.Option(min=1, help="Shuffles of completions.", rich_help_panel=ADVANCED)
-    ] = 200,
-    song_draws: Annotated[
-        int, typer.Option(min=2, help="Shuffles of songs.", rich_help_panel=ADVANCED)
-    ] = 100,
+    half_life: Annotated[float, more(help="Days after which a favourite counts half.")] = 30.0,
+    min_songs: Annotated[int, more(min=4, help="New songs that a user must have.")] = 10,
+    draws: Annotated[int, more(min=1, help="Shuffles of completions.")] = 200,
+    song_draws: Annotated[int, more(min=2, help="Shuffles of songs.")] = 100,
     seed: SeedOption = 0,
 ) -> None:
     """Correlate how far new songs are played with how much they sound like favourites.

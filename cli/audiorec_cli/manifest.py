@@ -7,12 +7,7 @@ import typer
 
 from audiorec_cli.extract import no_songs, say_unseen
 from audiorec_cli.shared.console import Exit, file_size, print_json, say
-from audiorec_cli.shared.options import (
-    ExcludePathsOption,
-    IdFromOption,
-    IncludeOption,
-    JsonOption,
-)
+from audiorec_cli.shared.options import ExcludePathsOption, IdFromOption, IncludeOption, JsonOption
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
@@ -24,8 +19,7 @@ def manifest(
         typer.Argument(metavar="PLACE", help="Folders, files, globs, or URIs of folders."),
     ],
     out: Annotated[
-        str,
-        typer.Option("--out", "-o", metavar="FILE", help="The manifest to write: a path or a URI."),
+        str, typer.Option("--out", "-o", help="The manifest to write: a path or a URI.")
     ] = "manifest.parquet",
     new_to: Annotated[
         Path | None,

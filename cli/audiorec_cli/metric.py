@@ -10,7 +10,6 @@ from audiorec.errors import InputError
 from audiorec_cli.extract import no_songs
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.options import (
-    ADVANCED,
     AllowFailuresOption,
     DeviceOption,
     JobsOption,
@@ -20,6 +19,7 @@ from audiorec_cli.shared.options import (
     RetryFailedOption,
     RuleOption,
     SeedOption,
+    more,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
@@ -51,10 +51,7 @@ ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model'
 ArtistsFromOption = Annotated[
     Path | None,
     typer.Option(
-        "--vectors",
-        "-v",
-        metavar="STORE",
-        help="Artists: a store [default: vecs.parquet beside].",
+        "--vectors", "-v", metavar="STORE", help="Artists: a store [default: vecs.parquet beside]."
     ),
 ]
 
@@ -64,32 +61,15 @@ class HeldOut:
     """Which artists and songs a model never hears, to stop by and to be judged on."""
 
     valid_share: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=0.9,
-            help="Share of artists held out for early stopping.",
-            rich_help_panel=ADVANCED,
-        ),
+        float, more(min=0, max=0.9, help="Share of artists held out for early stopping.")
     ] = 0.1
     test_share: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=0.9,
-            help="Share of artists kept for evaluate.",
-            rich_help_panel=ADVANCED,
-        ),
+        float, more(min=0, max=0.9, help="Share of artists kept for evaluate.")
     ] = 0.0
     new_song_share: Annotated[
-        float,
-        typer.Option(
-            min=0, max=0.9, help="Share of songs kept for evaluate.", rich_help_panel=ADVANCED
-        ),
+        float, more(min=0, max=0.9, help="Share of songs kept for evaluate.")
     ] = 0.0
-    split_seed: Annotated[
-        int, typer.Option(help="Which artists those are.", rich_help_panel=ADVANCED)
-    ] = 0
+    split_seed: Annotated[int, more(help="Which artists those are.")] = 0
 
     def split(self) -> "Split":
         """Return how large the parts are."""
@@ -116,71 +96,33 @@ class HeldOutForTest(HeldOut):
 class Fitting:
     """How a model is fitted, and what it is made of."""
 
-    loss: Annotated[
-        Literal["softmax", "hinge"],
-        typer.Option(help="What training makes small.", rich_help_panel=ADVANCED),
-    ] = "softmax"
-    margin: Annotated[
-        float, typer.Option(min=0, max=2, help="Of the hinge.", rich_help_panel=ADVANCED)
-    ] = 0.2
-    temperature: Annotated[
-        float, typer.Option(min=0.001, help="Of the softmax.", rich_help_panel=ADVANCED)
-    ] = 0.2
-    negatives: Annotated[
-        int,
-        typer.Option(min=1, help="Songs against one liked song.", rich_help_panel=ADVANCED),
-    ] = 20
+    loss: Annotated[Literal["softmax", "hinge"], more(help="What training makes small.")] = (
+        "softmax"
+    )
+    margin: Annotated[float, more(min=0, max=2, help="Of the hinge.")] = 0.2
+    temperature: Annotated[float, more(min=0.001, help="Of the softmax.")] = 0.2
+    negatives: Annotated[int, more(min=1, help="Songs against one liked song.")] = 20
     popularity: Annotated[
-        float,
-        typer.Option(
-            "--alpha",
-            min=0,
-            max=2,
-            help="Unheard songs by likes to this power.",
-            rich_help_panel=ADVANCED,
-        ),
+        float, more("--alpha", min=0, max=2, help="Unheard songs by likes to this power.")
     ] = 0.5
     semi_hard: Annotated[
-        bool,
-        typer.Option(
-            "--semi-hard",
-            help="Of four drawn, those just below the liked song.",
-            rich_help_panel=ADVANCED,
-        ),
+        bool, more("--semi-hard", help="Of four drawn, those just below the liked song.")
     ] = False
-    pooling: Annotated[
-        Literal["attention", "mean"],
-        typer.Option(help="Of a song's segments.", rich_help_panel=ADVANCED),
-    ] = "attention"
-    hidden: Annotated[
-        int,
-        typer.Option(min=0, help="Units beside the linear map; 0: none.", rich_help_panel=ADVANCED),
-    ] = 64
+    pooling: Annotated[Literal["attention", "mean"], more(help="Of a song's segments.")] = (
+        "attention"
+    )
+    hidden: Annotated[int, more(min=0, help="Units beside the linear map; 0: none.")] = 64
     inputs: Annotated[
         list[str] | None,
-        typer.Option(
-            "--input",
-            metavar="COLUMN",
-            help="Columns of the features [default: all].",
-            rich_help_panel=ADVANCED,
-        ),
+        more("--input", metavar="COLUMN", help="Columns of the features [default: all]."),
     ] = None
-    start: Annotated[
-        Literal["ridge", "random"],
-        typer.Option(help="The closed-form map, or chance.", rich_help_panel=ADVANCED),
-    ] = "ridge"
-    patience: Annotated[
-        int, typer.Option(min=1, help="Epochs without gain.", rich_help_panel=ADVANCED)
-    ] = 5
-    batch_size: Annotated[
-        int, typer.Option(min=1, help="Pairs at once.", rich_help_panel=ADVANCED)
-    ] = 128
-    learning_rate: Annotated[
-        float, typer.Option(min=0, help="Step of the optimiser.", rich_help_panel=ADVANCED)
-    ] = 5e-4
-    max_segments: Annotated[
-        int, typer.Option(min=1, help="Segments kept per song.", rich_help_panel=ADVANCED)
-    ] = 30
+    start: Annotated[Literal["ridge", "random"], more(help="The closed-form map, or chance.")] = (
+        "ridge"
+    )
+    patience: Annotated[int, more(min=1, help="Epochs without gain.")] = 5
+    batch_size: Annotated[int, more(min=1, help="Pairs at once.")] = 128
+    learning_rate: Annotated[float, more(min=0, help="Step of the optimiser.")] = 5e-4
+    max_segments: Annotated[int, more(min=1, help="Segments kept per song.")] = 30
 
     def recipe(self, *, max_epochs: int, seed: int) -> "MetricRecipe":
         """Return what the trainer is told."""
@@ -192,9 +134,7 @@ class Fitting:
             margin=self.margin,
             temperature=self.temperature,
             negatives=NegativeRule(
-                count=self.negatives,
-                popularity_exponent=self.popularity,
-                semi_hard=self.semi_hard,
+                count=self.negatives, popularity_exponent=self.popularity, semi_hard=self.semi_hard
             ),
             start=self.start,
             batch_size=self.batch_size,
@@ -218,18 +158,10 @@ def train(
         Path, typer.Option("--out", "-o", metavar="FOLDER", help="The model's folder.")
     ],
     users: Annotated[
-        str,
-        typer.Option(
-            "--users", "-u", metavar="FILE", help="A users.parquet, or learn: learn them along."
-        ),
+        str, typer.Option("--users", "-u", help="A users.parquet, or learn: learn them along.")
     ] = LEARN,
     users_out: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Where learnt users go [default: OUT.users.parquet].",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(help="Where learnt users go [default: OUT.users.parquet].")
     ] = None,
     pairs_from: Annotated[
         Literal["likes", "sessions", "playlists"],
@@ -237,17 +169,12 @@ def train(
     ] = "likes",
     vectors: ArtistsFromOption = None,
     rule: RuleOption = None,
-    dimension: Annotated[
-        int, typer.Option(min=1, help="Numbers in an embedding.", rich_help_panel=ADVANCED)
-    ] = 40,
+    dimension: Annotated[int, more(min=1, help="Numbers in an embedding.")] = 40,
     epochs: Annotated[int, typer.Option(min=0, help="At most; 0: the start alone.")] = 40,
     end_to_end: Annotated[
         bool, typer.Option("--end-to-end", help="Train the backbone along, from the audio.")
     ] = False,
-    backbone: Annotated[
-        Literal["msd", "mtt"],
-        typer.Option(help="With --end-to-end.", rich_help_panel=ADVANCED),
-    ] = "msd",
+    backbone: Annotated[Literal["msd", "mtt"], more(help="With --end-to-end.")] = "msd",
     seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
@@ -316,16 +243,12 @@ def embed(
     model: Annotated[
         Path, typer.Option("--model", "-m", metavar="FOLDER", help="The model's folder.")
     ],
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")
-    ] = Path("embeddings.parquet"),
+    output: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path(
+        "embeddings.parquet"
+    ),
     work: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where extracted songs are kept [default: OUT.work].",
-            rich_help_panel=ADVANCED,
-        ),
+        more(metavar="FOLDER", help="Where extracted songs are kept [default: OUT.work]."),
     ] = None,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
@@ -376,19 +299,15 @@ def embed(
 @command(app)
 def evaluate(
     model: ModelArgument,
-    features: Annotated[
-        Path, typer.Option("--features", "-f", metavar="FILE", help="Of all songs.")
-    ],
+    features: Annotated[Path, typer.Option("--features", "-f", help="Of all songs.")],
     interactions: LogOption,
-    users: Annotated[Path, typer.Option("--users", "-u", metavar="FILE", help="Their embeddings.")],
+    users: Annotated[Path, typer.Option("--users", "-u", help="Their embeddings.")],
     vectors: ArtistsFromOption = None,
     embeddings: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The songs', made before [default: made now]."),
+        Path | None, typer.Option(help="The songs', made before [default: made now].")
     ] = None,
     warm: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="The user model's embeddings of songs: a bound."),
+        Path | None, typer.Option(help="The user model's embeddings of songs: a bound.")
     ] = None,
     rule: RuleOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of lists.")] = 10,
@@ -442,7 +361,7 @@ def holdout(
         Path, typer.Argument(metavar="FEATURES", help="features.parquet of all songs.")
     ],
     interactions: LogOption,
-    output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The log to write.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The log to write.")],
     vectors: ArtistsFromOption = None,
     json: JsonOption = False,
     *,

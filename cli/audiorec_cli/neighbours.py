@@ -14,9 +14,7 @@ from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 
 def neighbours(
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The Parquet file to write.")
-    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")],
     vectors: VectorsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many for each song.")] = 20,
     quiet: QuietOption = False,

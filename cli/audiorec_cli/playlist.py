@@ -11,7 +11,7 @@ from audiorec_cli.shared.choosing import Choice
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import more
 from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
@@ -48,13 +48,7 @@ def playlist(
         ),
     ] = None,
     artist_gap: Annotated[
-        int,
-        typer.Option(
-            "--artist-gap",
-            min=0,
-            help="Places between two songs of an artist.",
-            rich_help_panel=ADVANCED,
-        ),
+        int, more("--artist-gap", min=0, help="Places between two songs of an artist.")
     ] = 3,
     head: StoreHeadOption = None,
     *,

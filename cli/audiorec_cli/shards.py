@@ -15,7 +15,7 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, print_json, say
 from audiorec_cli.shared.extraction import Extraction
 from audiorec_cli.shared.observers import Observers
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_counts
@@ -60,12 +60,7 @@ class Parts:
         bool, typer.Option("--features", help="Also write the features beside the vectors.")
     ] = False
     work_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FOLDER",
-            help="Where a part lies while it is made.",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(metavar="FOLDER", help="Where a part lies while it is made.")
     ] = None
 
     def config(self, work: Extraction, **options: int) -> "ShardConfig":
@@ -142,8 +137,7 @@ def all_shards(
         Literal["local", "ray", "dask"], typer.Option(help="Who works on them.")
     ] = "local",
     address: Annotated[
-        str | None,
-        typer.Option(help="Of a Ray or Dask cluster [default: one on this machine]."),
+        str | None, typer.Option(help="Of a Ray or Dask cluster [default: one on this machine].")
     ] = None,
     *,
     parts: Parts,
@@ -192,11 +186,7 @@ def _numbers(text: str) -> tuple[int, int]:
 
 
 def _outcomes(
-    runner: str,
-    address: str | None,
-    tasks: "list[ShardTask]",
-    jobs: int,
-    stop: threading.Event,
+    runner: str, address: str | None, tasks: "list[ShardTask]", jobs: int, stop: threading.Event
 ) -> "Iterator[ShardOutcome]":
     if runner == "ray":
         from audiorec.extraction.engines.ray import run_ray

@@ -11,7 +11,7 @@ from audiorec_cli.shared.choosing import Choice
 from audiorec_cli.shared.console import duration, out, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import more
 from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
@@ -30,13 +30,7 @@ def similar(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
     why: Annotated[bool, typer.Option("--why", help="Say what makes each song near.")] = False,
     diversity: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            max=1,
-            help="0: the nearest; 1: as different as can be.",
-            rich_help_panel=ADVANCED,
-        ),
+        float, more(min=0, max=1, help="0: the nearest; 1: as different as can be.")
     ] = 0.0,
     head: StoreHeadOption = None,
     *,

@@ -51,15 +51,9 @@ ColumnsOption = Annotated[
 class Beside:
     """Files that usually lie beside a store."""
 
-    scores: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="If not scores.parquet beside it.")
-    ] = None
-    features: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="If not features.parquet beside it.")
-    ] = None
-    errors: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="If not errors.parquet beside it.")
-    ] = None
+    scores: Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")] = None
+    features: Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")] = None
+    errors: Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")] = None
 
     def by_kind(self) -> "dict[Kind, Path | None]":
         """Return each file that was named.
@@ -79,12 +73,7 @@ class Beside:
 
 
 @command(app)
-def info(
-    store: StoreArgument = None,
-    json: JsonOption = False,
-    *,
-    beside: Beside,
-) -> None:
+def info(store: StoreArgument = None, json: JsonOption = False, *, beside: Beside) -> None:
     """Describe a store: rows, what made it, statuses, formats, sizes, the files beside it.
 
     Reads the footer and small columns, not the vectors.
@@ -149,8 +138,7 @@ def compact(
     parts: Annotated[
         list[str],
         typer.Argument(
-            metavar="PART",
-            help="A folder or URI of parts (audiorec shards), or files of any kind.",
+            metavar="PART", help="A folder or URI of parts (audiorec shards), or files of any kind."
         ),
     ],
     output: Annotated[
@@ -235,7 +223,7 @@ def merge(
 
 @command(app)
 def export(
-    output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="The file to write.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
     store: StoreArgument = None,
     form: Annotated[
         Literal["npz", "npy", "csv", "jsonl", "parquet"] | None,
@@ -276,9 +264,7 @@ def export(
 
 @command(app, "map")
 def draw_map(
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The Parquet file to write.")
-    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")],
     store: StoreArgument = None,
     projection: Annotated[
         Literal["pca", "tsne", "umap"], typer.Option(help="How the map is drawn.")
@@ -310,13 +296,11 @@ def sql(
     store: StoreArgument = None,
     table: Annotated[str, typer.Option(help="The table's name.")] = "songs",
     source: Annotated[
-        str | None,
-        typer.Option(metavar="PLACE", help="Where the database finds the Parquet file."),
+        str | None, typer.Option(metavar="PLACE", help="Where the database finds the Parquet file.")
     ] = None,
     columns: ColumnsOption = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="The file to write [default: stdout]."),
+        Path | None, typer.Option("--out", "-o", help="The file to write [default: stdout].")
     ] = None,
 ) -> None:
     """Print the SQL that makes a table of a store and loads it.
@@ -352,8 +336,7 @@ def aliases(
         ),
     ] = None,
     output: Annotated[
-        Path | None,
-        typer.Option("--out", "-o", metavar="FILE", help="Write the table to this Parquet file."),
+        Path | None, typer.Option("--out", "-o", help="Write the table to this Parquet file.")
     ] = None,
     json: JsonOption = False,
 ) -> None:

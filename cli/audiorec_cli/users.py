@@ -9,12 +9,12 @@ import typer
 
 from audiorec_cli.shared.console import print_document, print_facts, print_json, say
 from audiorec_cli.shared.options import (
-    ADVANCED,
     JsonOption,
     LogArgument,
     QuietOption,
     RuleOption,
     SeedOption,
+    more,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, stopped
@@ -48,14 +48,10 @@ class Known:
         ),
     ] = None
     songs: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="embeddings.parquet: songs are read as these."),
+        Path | None, typer.Option(help="embeddings.parquet: songs are read as these.")
     ] = None
     profiles: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Parquet or CSV: user_id, and what is known of the user."
-        ),
+        Path | None, typer.Option(help="Parquet or CSV: user_id, and what is known of the user.")
     ] = None
     rule: RuleOption = None
 
@@ -96,36 +92,17 @@ def train(
     seed: SeedOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
-    ids: Annotated[
-        bool,
-        typer.Option("--ids/--no-ids", help="Songs have ids, too.", rich_help_panel=ADVANCED),
-    ] = True,
+    ids: Annotated[bool, more("--ids/--no-ids", help="Songs have ids, too.")] = True,
     half_life: Annotated[
-        float,
-        typer.Option(
-            min=0,
-            help="Days in which a like loses half its weight; 0: never.",
-            rich_help_panel=ADVANCED,
-        ),
+        float, more(min=0, help="Days in which a like loses half its weight; 0: never.")
     ] = 90.0,
-    max_history: Annotated[
-        int,
-        typer.Option(min=1, help="Newest likes that are read.", rich_help_panel=ADVANCED),
-    ] = 100,
+    max_history: Annotated[int, more(min=1, help="Newest likes that are read.")] = 100,
     hold_out: Annotated[
         Literal["users", "later"],
-        typer.Option(
-            help="What says when to stop: users, or each user's last like.",
-            rich_help_panel=ADVANCED,
-        ),
+        more(help="What says when to stop: users, or each user's last like."),
     ] = "users",
-    negatives: Annotated[
-        int, typer.Option(min=1, help="Negatives for each like.", rich_help_panel=ADVANCED)
-    ] = 1024,
-    patience: Annotated[
-        int,
-        typer.Option(min=1, help="Epochs without a better loss.", rich_help_panel=ADVANCED),
-    ] = 6,
+    negatives: Annotated[int, more(min=1, help="Negatives for each like.")] = 1024,
+    patience: Annotated[int, more(min=1, help="Epochs without a better loss.")] = 6,
     *,
     known: Known,
 ) -> None:
@@ -179,9 +156,7 @@ def train(
 @command(app)
 def embed(
     model: ModelOption,
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="users.parquet to write.")
-    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="users.parquet to write.")],
     interactions: Annotated[
         Path | None,
         typer.Argument(metavar="LOG", help="Parquet, .csv or .csv.gz; none: profiles alone."),
@@ -232,7 +207,7 @@ def embed(
 @command(app, "songs")
 def song_side(
     model: ModelOption,
-    output: Annotated[Path, typer.Option("--out", "-o", metavar="FILE", help="What to write.")],
+    output: Annotated[Path, typer.Option("--out", "-o", help="What to write.")],
     json: JsonOption = False,
 ) -> None:
     """Write the model's own embeddings of the songs that it was trained on.
@@ -262,9 +237,7 @@ def import_table(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help=".parquet with a list column, .csv or .npz.")
     ],
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="users.parquet to write.")
-    ],
+    output: Annotated[Path, typer.Option("--out", "-o", help="users.parquet to write.")],
     id_column: Annotated[str, typer.Option(help="Column of user ids.")] = "user_id",
     embedding_column: Annotated[
         str, typer.Option(help="List column of a Parquet file.")

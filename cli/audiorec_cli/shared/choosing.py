@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.search.diversify import Limit
@@ -34,18 +34,10 @@ class Choice:
         int | None, typer.Option("--max-per-artist", min=1, help="Songs of one artist at most.")
     ] = None
     per_album: Annotated[
-        int | None,
-        typer.Option(
-            "--max-per-album", min=1, help="Songs of one album at most.", rich_help_panel=ADVANCED
-        ),
+        int | None, more("--max-per-album", min=1, help="Songs of one album at most.")
     ] = None
     keep_duplicates: Annotated[
-        bool,
-        typer.Option(
-            "--keep-duplicates",
-            help="Let the same audio come more than once.",
-            rich_help_panel=ADVANCED,
-        ),
+        bool, more("--keep-duplicates", help="Let the same audio come more than once.")
     ] = False
 
     def allowed(self, store: "Library") -> "BoolArray":

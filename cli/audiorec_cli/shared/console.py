@@ -13,13 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from audiorec.errors import (
-    AudiorecError,
-    DamagedFileError,
-    SongError,
-    StoreError,
-    WeightsError,
-)
+from audiorec.errors import AudiorecError, DamagedFileError, SongError, StoreError, WeightsError
 from audiorec.files.visible import visible, visible_json
 
 if TYPE_CHECKING:

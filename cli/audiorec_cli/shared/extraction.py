@@ -12,12 +12,12 @@ from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.heads import HeadOption, chosen_heads
 from audiorec_cli.shared.observers import Observers, observers
 from audiorec_cli.shared.options import (
-    ADVANCED,
     AllowFailuresOption,
     DeviceOption,
     JobsOption,
     JsonOption,
     QuietOption,
+    more,
 )
 
 if TYPE_CHECKING:
@@ -40,56 +40,26 @@ class Extraction:
     head: HeadOption = None
     hop: Annotated[
         float,
-        typer.Option(
-            help="Seconds between two segments; 6 is a quarter faster (docs/decisions/0017).",
-            rich_help_panel=ADVANCED,
-        ),
+        more(help="Seconds between two segments; 6 is a quarter faster (docs/decisions/0017)."),
     ] = 3.0
-    engine: Annotated[
-        Literal["onnx", "torch"],
-        typer.Option(help="torch needs the extra train.", rich_help_panel=ADVANCED),
-    ] = "onnx"
+    engine: Annotated[Literal["onnx", "torch"], more(help="torch needs the extra train.")] = "onnx"
     device: DeviceOption = "cpu"
-    timeout: Annotated[
-        float,
-        typer.Option(min=1, help="Seconds of time a song may take.", rich_help_panel=ADVANCED),
-    ] = 900
-    memory_limit: Annotated[
-        int,
-        typer.Option(
-            min=1024,
-            help="MiB of address space a process may use.",
-            rich_help_panel=ADVANCED,
-        ),
-    ] = 4096
-    max_duration: Annotated[
-        float,
-        typer.Option(min=1, help="Longer songs are refused, in seconds.", rich_help_panel=ADVANCED),
-    ] = 14_400
+    timeout: Annotated[float, more(min=1, help="Seconds of time a song may take.")] = 900
+    memory_limit: Annotated[int, more(min=1024, help="MiB of address space a process may use.")] = (
+        4096
+    )
+    max_duration: Annotated[float, more(min=1, help="Longer songs are refused, in seconds.")] = (
+        14_400
+    )
     max_failures: Annotated[
-        str | None,
-        typer.Option(
-            metavar="N|N%",
-            help="Stop after so many failures: 20, or 5%.",
-            rich_help_panel=ADVANCED,
-        ),
+        str | None, more(metavar="N|N%", help="Stop after so many failures: 20, or 5%.")
     ] = None
     allow_failures: AllowFailuresOption = False
     log_json: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE",
-            help="A line of JSON for every song, to a file or - (stdout).",
-            rich_help_panel=ADVANCED,
-        ),
+        str | None, more(help="A line of JSON for every song, to a file or - (stdout).")
     ] = None
     metrics_textfile: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Keep metrics for Prometheus in this .prom file.",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(help="Keep metrics for Prometheus in this .prom file.")
     ] = None
 
     def config(self) -> "ExtractorConfig":

@@ -4,29 +4,25 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from audiorec.errors import InputError, MissingFileError
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import more
 
 HEAD_FILE = "head.safetensors"
 OURS = "ours"
 
 HeadOption = Annotated[
     list[str] | None,
-    typer.Option(
+    more(
         metavar="[TASK=]FILE",
         help="Heads instead of ours, once each: a head file, the folder of heads train, or "
         "TASK=ours to keep ours beside it.",
-        rich_help_panel=ADVANCED,
     ),
 ]
 StoreHeadOption = Annotated[
     list[str] | None,
-    typer.Option(
+    more(
         metavar="[TASK=]FILE",
         help="Heads that made the store, if not ours: needed to score a file it does not have.",
-        rich_help_panel=ADVANCED,
     ),
 ]
 

@@ -11,7 +11,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
 from audiorec_cli.shared.console import out_lines, say
-from audiorec_cli.shared.options import ADVANCED, JsonOption
+from audiorec_cli.shared.options import JsonOption, more
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,16 +19,10 @@ class ListForm:
     """How a list of songs is given: options of similar, path and playlist."""
 
     json: JsonOption = False
-    m3u8: Annotated[
-        Path | None,
-        typer.Option("--m3u8", metavar="FILE", help="Write a playlist; - for stdout."),
-    ] = None
-    absolute: Annotated[
-        bool,
-        typer.Option(
-            "--absolute", help="Absolute paths in the playlist.", rich_help_panel=ADVANCED
-        ),
-    ] = False
+    m3u8: Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; - for stdout.")] = (
+        None
+    )
+    absolute: Annotated[bool, more("--absolute", help="Absolute paths in the playlist.")] = False
 
     @property
     def is_table(self) -> bool:

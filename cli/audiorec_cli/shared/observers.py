@@ -80,11 +80,7 @@ class Observers:
         if self._metrics is not None:
             with _said(self._metrics):
                 write_metrics(
-                    self._metrics,
-                    report,
-                    output=self._output,
-                    exit_code=exit_code,
-                    now=time.time(),
+                    self._metrics, report, output=self._output, exit_code=exit_code, now=time.time()
                 )
         if self._record is not None:
             record = run_record(

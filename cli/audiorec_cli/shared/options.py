@@ -4,30 +4,24 @@ Options that belong together are a class with what is done with them: `Choice` i
 `Compared` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
 """
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 ADVANCED = "Advanced"  # the panel below the options that most people need
+more = partial(typer.Option, rich_help_panel=ADVANCED)
 
 # How a command works and speaks.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
 SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
-DeviceOption = Annotated[
-    str, typer.Option("--device", help="cpu or cuda, for torch.", rich_help_panel=ADVANCED)
-]
-RetryFailedOption = Annotated[
-    bool,
-    typer.Option("--retry-failed", help="Try again what failed before.", rich_help_panel=ADVANCED),
-]
+DeviceOption = Annotated[str, more("--device", help="cpu or cuda, for torch.")]
+RetryFailedOption = Annotated[bool, more("--retry-failed", help="Try again what failed before.")]
 AllowFailuresOption = Annotated[
-    bool,
-    typer.Option(
-        "--allow-failures", help="Exit 0 even if some songs failed.", rich_help_panel=ADVANCED
-    ),
+    bool, more("--allow-failures", help="Exit 0 even if some songs failed.")
 ]
 
 # Listening.
@@ -36,17 +30,12 @@ LogOption = Annotated[
     Path, typer.Option("--interactions", "-i", metavar="LOG", help="The listening log.")
 ]
 RuleOption = Annotated[
-    Path | None,
-    typer.Option("--rule", metavar="FILE", help="TOML or JSON: what makes a song liked."),
+    Path | None, typer.Option("--rule", help="TOML or JSON: what makes a song liked.")
 ]
 
 # Songs in folders.
 IdFromOption = Annotated[
-    str,
-    typer.Option(
-        help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.",
-        rich_help_panel=ADVANCED,
-    ),
+    str, more(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
 ]
 IncludeOption = Annotated[
     list[str] | None, typer.Option("--include", metavar="GLOB", help="Only paths like this glob.")

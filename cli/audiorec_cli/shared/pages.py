@@ -39,7 +39,7 @@ _VALUES = (
     (r"<int( range)?>|INTEGER( RANGE)?", "N"),
     (r"<float( range)?>|FLOAT( RANGE)?", "X"),
     (r"<str>", "TEXT"),
-    (r"<(file|directory|path)>", "PATH"),
+    (r"<(file|directory|path)>|PATH", "FILE"),
     (r"<list\[str\]>(\.\.\.)?", "TEXT"),
     (r"[<\[](\w+(\|\w+)+)[>\]]", r"\1"),
 )

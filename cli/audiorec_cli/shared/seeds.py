@@ -22,16 +22,12 @@ if TYPE_CHECKING:
 SeedsArgument = Annotated[
     list[str] | None,
     typer.Argument(
-        metavar="SONG",
-        help="Song ids, unique parts of them, or audio files.",
-        show_default=False,
+        metavar="SONG", help="Song ids, unique parts of them, or audio files.", show_default=False
     ),
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option(
-        "--from", metavar="FILE", help="A list of ids, one a line, # for remarks; - for stdin."
-    ),
+    typer.Option("--from", help="A list of ids, one a line, # for remarks; - for stdin."),
 ]
 
 
@@ -59,10 +55,7 @@ class Seed:
 
 
 def read_seeds(
-    space: "Space",
-    songs: Sequence[str] | None,
-    listed: str | None,
-    heads: tuple[Path, ...] = (),
+    space: "Space", songs: Sequence[str] | None, listed: str | None, heads: tuple[Path, ...] = ()
 ) -> list[Seed]:
     """Find the songs that are named on the command line and in a list.
 

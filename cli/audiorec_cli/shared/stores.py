@@ -9,7 +9,7 @@ import typer
 
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.search.library import Library
@@ -66,20 +66,10 @@ class Compared:
         ),
     ] = "vector"
     features: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="For --by features [default: features.parquet beside the store].",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(help="For --by features [default: features.parquet beside the store].")
     ] = None
     embeddings: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="For --by embedding [default: embeddings.parquet beside the store].",
-            rich_help_panel=ADVANCED,
-        ),
+        Path | None, more(help="For --by embedding [default: embeddings.parquet beside the store].")
     ] = None
 
     def space(self, store: "Library", *, use_index: bool = True) -> "Space":

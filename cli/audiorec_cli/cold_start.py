@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import print_document, say
-from audiorec_cli.shared.options import JsonOption, QuietOption, RuleOption, more
+from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 
@@ -36,7 +36,7 @@ class ColdStart:
     songs: Annotated[
         Path, typer.Option(help="New songs: embeddings.parquet, or a store by vector.")
     ]
-    output: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")]
+    output: OutFileOption
     users: Annotated[
         Path | None, typer.Option(help="users.parquet; without it, tastes by vector.")
     ] = None

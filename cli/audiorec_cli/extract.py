@@ -60,10 +60,11 @@ def extract(
         bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")
     ] = False,
     files_from: Annotated[
-        str | None, more("--files-from", help="A list of paths, one a line; - for stdin.")
+        str | None,
+        more("--files-from", metavar="FILE", help="A list of paths, one a line; - for stdin."),
     ] = None,
     manifest: Annotated[
-        str | None, more(help="A CSV or Parquet with the columns path and song_id.")
+        str | None, more(metavar="FILE", help="A CSV or Parquet with the columns path and song_id.")
     ] = None,
     id_from: IdFromOption = "path",
     follow_links: Annotated[

@@ -9,7 +9,13 @@ import typer
 
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.heads import HEAD_FILE, head_file
-from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption, SeedOption
+from audiorec_cli.shared.options import (
+    JobsOption,
+    JsonOption,
+    OutFolderOption,
+    QuietOption,
+    SeedOption,
+)
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_display
 
@@ -60,7 +66,7 @@ PicturesOption = Annotated[
 def train(
     labels: LabelsArgument,
     task: Annotated[str, typer.Option(help="The head's name, for example mood.")],
-    output: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where it goes.")],
+    output: OutFolderOption,
     inputs: Annotated[
         list[str] | None,
         typer.Option(

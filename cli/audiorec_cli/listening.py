@@ -10,6 +10,7 @@ from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
     LogOption,
+    OutFolderOption,
     QuietOption,
     RuleOption,
     SeedOption,
@@ -265,7 +266,7 @@ def _correlation_lines(figures: dict[str, Any]) -> list[tuple[object, ...]]:
 
 @command(app)
 def simulate(
-    out: Annotated[Path, typer.Option("--out", "-o", metavar="FOLDER", help="Where it goes.")],
+    out: OutFolderOption,
     vectors: VectorsOption = None,
     users: Annotated[int, typer.Option(min=1, help="How many users.")] = 1000,
     days: Annotated[int, typer.Option(min=10, help="How many days.")] = 90,

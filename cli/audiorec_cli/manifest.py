@@ -19,7 +19,8 @@ def manifest(
         typer.Argument(metavar="PLACE", help="Folders, files, globs, or URIs of folders."),
     ],
     out: Annotated[
-        str, typer.Option("--out", "-o", help="The manifest to write: a path or a URI.")
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="The manifest to write: a path or a URI."),
     ] = "manifest.parquet",
     new_to: Annotated[
         Path | None,

@@ -1,20 +1,19 @@
 """``audiorec neighbours``: the nearest songs of every song, as a resumable job."""
 
 from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
-from audiorec_cli.shared.options import JsonOption, QuietOption
+from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 
 def neighbours(
-    output: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")],
+    output: OutFileOption,
     vectors: VectorsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many for each song.")] = 20,
     quiet: QuietOption = False,

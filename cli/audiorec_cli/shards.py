@@ -64,13 +64,7 @@ class Parts:
     ] = None
 
     def config(self, work: Extraction, **options: int) -> "ShardConfig":
-        """Return how a part is made; `options` are in place of the run's own.
-
-        Raises
-        ------
-        InputError
-            If a file stands where the folder of parts should be.
-        """
+        """Return how a part is made; `options` are in place of the run's own."""
         from audiorec.extraction.shards import ShardConfig
 
         if Path(self.out).is_file():

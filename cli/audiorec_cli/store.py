@@ -1,14 +1,13 @@
 """``audiorec store``: look after a library of vectors: describe, check, join, hand on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.errors import InputError, StoreError
 from audiorec_cli.info import info_lines
 from audiorec_cli.shared.console import (
     Exit,
@@ -19,9 +18,9 @@ from audiorec_cli.shared.console import (
     print_table,
     say,
 )
-from audiorec_cli.shared.options import JsonOption, SeedOption
+from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.stores import StoreArgument, open_vectors, vectors_path
+from audiorec_cli.shared.stores import Beside, StoreArgument, open_vectors, vectors_path
 
 if TYPE_CHECKING:
     from audiorec.store.schema import Kind
@@ -45,31 +44,6 @@ ColumnsOption = Annotated[
     str | None,
     typer.Option(metavar="NAMES", help="Beside song_id, with commas: vector,title,artist."),
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Beside:
-    """Files that usually lie beside a store."""
-
-    scores: Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")] = None
-    features: Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")] = None
-    errors: Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")] = None
-
-    def by_kind(self) -> "dict[Kind, Path | None]":
-        """Return each file that was named.
-
-        Raises
-        ------
-        MissingFileError
-            If one is not there.
-        """
-        from audiorec.store.schema import Kind
-
-        named = {Kind.SCORES: self.scores, Kind.FEATURES: self.features, Kind.ERRORS: self.errors}
-        for path in filter(None, named.values()):
-            if not path.exists():
-                raise MissingFileError(f"{path}: no such file")
-        return named
 
 
 @command(app)
@@ -184,9 +158,7 @@ def compact(
 @command(app)
 def merge(
     stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Two or more.")],
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="STORE", help="The store to write.")
-    ],
+    output: OutFileOption,
     on_duplicate: Annotated[
         Literal["error", "first"],
         typer.Option(help="Different songs of one id: refuse them, or take the first store's."),
@@ -223,7 +195,7 @@ def merge(
 
 @command(app)
 def export(
-    output: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")],
+    output: OutFileOption,
     store: StoreArgument = None,
     form: Annotated[
         Literal["npz", "npy", "csv", "jsonl", "parquet"] | None,
@@ -264,7 +236,7 @@ def export(
 
 @command(app, "map")
 def draw_map(
-    output: Annotated[Path, typer.Option("--out", "-o", help="The Parquet file to write.")],
+    output: OutFileOption,
     store: StoreArgument = None,
     projection: Annotated[
         Literal["pca", "tsne", "umap"], typer.Option(help="How the map is drawn.")

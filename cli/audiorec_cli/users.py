@@ -11,6 +11,8 @@ from audiorec_cli.shared.console import print_document, print_facts, print_json,
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
+    OutFileOption,
+    OutFolderOption,
     QuietOption,
     RuleOption,
     SeedOption,
@@ -84,9 +86,7 @@ ModelOption = Annotated[
 @command(app)
 def train(
     interactions: LogArgument,
-    output: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write.")
-    ],
+    output: OutFolderOption,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
     dimension: Annotated[int, typer.Option(min=2, help="Numbers in an embedding.")] = 40,
     seed: SeedOption = 0,
@@ -156,7 +156,7 @@ def train(
 @command(app)
 def embed(
     model: ModelOption,
-    output: Annotated[Path, typer.Option("--out", "-o", help="users.parquet to write.")],
+    output: OutFileOption,
     interactions: Annotated[
         Path | None,
         typer.Argument(metavar="LOG", help="Parquet, .csv or .csv.gz; none: profiles alone."),
@@ -205,11 +205,7 @@ def embed(
 
 
 @command(app, "songs")
-def song_side(
-    model: ModelOption,
-    output: Annotated[Path, typer.Option("--out", "-o", help="What to write.")],
-    json: JsonOption = False,
-) -> None:
+def song_side(model: ModelOption, output: OutFileOption, json: JsonOption = False) -> None:
     """Write the model's own embeddings of the songs that it was trained on.
 
     Examples
@@ -237,7 +233,7 @@ def import_table(
     table: Annotated[
         Path, typer.Argument(metavar="TABLE", help=".parquet with a list column, .csv or .npz.")
     ],
-    output: Annotated[Path, typer.Option("--out", "-o", help="users.parquet to write.")],
+    output: OutFileOption,
     id_column: Annotated[str, typer.Option(help="Column of user ids.")] = "user_id",
     embedding_column: Annotated[
         str, typer.Option(help="List column of a Parquet file.")

@@ -361,7 +361,7 @@ def test_lists_from_a_stream_without_end_are_refused(tmp_path):
             cwd=tmp_path,
             check=False,
         )
-    assert ran.returncode == 2
+    assert ran.returncode == 4
     assert ran.stderr == "error: -: cannot read the list: line 1 is longer than 1048576 letters\n"
 
 

@@ -56,7 +56,8 @@ class Extraction:
     ] = None
     allow_failures: AllowFailuresOption = False
     log_json: Annotated[
-        str | None, more(help="A line of JSON for every song, to a file or - (stdout).")
+        str | None,
+        more(metavar="FILE", help="A line of JSON for every song, to a file or - (stdout)."),
     ] = None
     metrics_textfile: Annotated[
         Path | None, more(help="Keep metrics for Prometheus in this .prom file.")
@@ -75,14 +76,8 @@ class Extraction:
             spec=FeatureSpec(segment=SegmentSpec(hop_s=self.hop)),
         )
 
-    def run_options(self, **more: Any) -> "RunOptions":
-        """Return how the run goes about it; `more` are options of the command's own.
-
-        Raises
-        ------
-        InputError
-            If --max-failures is neither a count nor a part.
-        """
+    def run_options(self, **own: Any) -> "RunOptions":
+        """Return how the run goes about it; `own` are options of the command's own."""
         from audiorec.extraction.options import Policy, RunOptions
         from audiorec.runs.workers import Limits
 
@@ -91,7 +86,7 @@ class Extraction:
             policy=Policy.OVERWRITE if self.overwrite else Policy.EXTEND,
             limits=Limits(timeout_s=self.timeout, memory_bytes=self.memory_limit * MIB),
             max_failures=_max_failures(self.max_failures),
-            **more,
+            **own,
         )
 
     def observers(self, output: str, *, record: str | None) -> AbstractContextManager[Observers]:

@@ -28,20 +28,10 @@ StoreHeadOption = Annotated[
 
 
 def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
-    """Return the head files that the options name; empty for the shipped pair.
+    """Return the head files that ``FILE``, ``TASK=FILE`` or ``TASK=ours`` name.
 
-    Parameters
-    ----------
-    named : sequence of str, optional
-        ``FILE``, ``TASK=FILE`` or ``TASK=ours``.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, none of ours has the task, or a file's head has another
-        task than is said.
-    WeightsError
-        If a file that is named with its task cannot be read as a head.
+    Empty for the shipped pair. Refused are a task that none of ours has, and a file whose head
+    has another task than is said.
     """
     return tuple(_head(name) for name in named or ())
 

@@ -30,13 +30,7 @@ class ListForm:
         return not self.json and self.m3u8 is None
 
     def check(self) -> None:
-        """Refuse a playlist that could not be written, before any work is done.
-
-        Raises
-        ------
-        InputError
-            Naming the folder.
-        """
+        """Refuse a playlist that could not be written, before any work is done."""
         target = self.m3u8
         if target is None:
             return

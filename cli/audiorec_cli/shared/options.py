@@ -24,6 +24,11 @@ AllowFailuresOption = Annotated[
     bool, more("--allow-failures", help="Exit 0 even if some songs failed.")
 ]
 
+OutFileOption = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+OutFolderOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write.")
+]
+
 # Listening.
 LogArgument = Annotated[Path, typer.Argument(metavar="LOG", help="Parquet, .csv or .csv.gz.")]
 LogOption = Annotated[

@@ -94,14 +94,9 @@ def due_lines(*, quiet: bool = False) -> Callable[[], bool]:
 
 @contextmanager
 def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
-    """Give the event that the first Ctrl-C or termination sets; the second ends at once.
+    """Give the event that the first Ctrl-C or termination sets; the second ends with code 130.
 
     `what` is finished before the end, for example ``this block is``.
-
-    Raises
-    ------
-    typer.Exit
-        With code 130, after a second Ctrl-C.
     """
     stop = threading.Event()
 

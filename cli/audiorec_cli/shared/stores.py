@@ -1,4 +1,4 @@
-"""Which ``vecs.parquet`` a command reads, and what its songs are compared by."""
+"""Which ``vecs.parquet`` a command reads, what its songs are compared by, what lies beside it."""
 
 import os
 from dataclasses import dataclass
@@ -14,6 +14,7 @@ from audiorec_cli.shared.options import more
 if TYPE_CHECKING:
     from audiorec.search.library import Library
     from audiorec.search.space import Space
+    from audiorec.store.schema import Kind
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
 DEFAULT = "vecs.parquet"
@@ -28,13 +29,7 @@ SimilarBy = Literal["vector", "mean", "features", "embedding"]
 
 
 def vectors_path(given: Path | None) -> Path:
-    """Return the path of the store that is meant.
-
-    Raises
-    ------
-    MissingFileError
-        If there is none; says where it was looked for and how to make one.
-    """
+    """Return the path of the store that is meant; none is an error that says how to make one."""
     path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
     if not path.exists():
         hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
@@ -99,3 +94,22 @@ class Compared:
         if not table.exists():
             raise MissingFileError(f"--by {self.by} needs {table}, which is not there")
         return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Files that usually lie beside a store."""
+
+    scores: Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")] = None
+    features: Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")] = None
+    errors: Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")] = None
+
+    def by_kind(self) -> "dict[Kind, Path | None]":
+        """Return each file that was named; it has to be there."""
+        from audiorec.store.schema import Kind
+
+        named = {Kind.SCORES: self.scores, Kind.FEATURES: self.features, Kind.ERRORS: self.errors}
+        for path in filter(None, named.values()):
+            if not path.exists():
+                raise MissingFileError(f"{path}: no such file")
+        return named

@@ -5,9 +5,10 @@
     AudiorecError
     ├── InputError               the caller's mistake: an option, a path, a table
     │   ├── MissingFileError     a file or folder that the caller named is not there
+    │   ├── DamagedFileError     a list or table of the caller's cannot be read as one
+    │   │   └── RowsError        rows of a log cannot be used (`audiorec.listening`)
     │   ├── UnknownSongError     no song has this id; carries the near matches
-    │   ├── ShapeError           an array has the wrong number of axes or columns
-    │   └── RowsError            rows of a log cannot be used (`audiorec.listening`)
+    │   └── ShapeError           an array has the wrong number of axes or columns
     ├── SongError                one song cannot be used; carries path and `Failure`
     │   └── MissingSongError     there is no file of this name
     ├── StoreError               a file is not the store that it should be
@@ -70,6 +71,10 @@ class MissingFileError(InputError, FileNotFoundError):
 
 class ShapeError(InputError):
     """An array has the wrong number of axes or columns."""
+
+
+class DamagedFileError(InputError):
+    """A list, a table or a file of settings cannot be read as one: damaged, or another kind."""
 
 
 class UnknownSongError(InputError):

@@ -22,7 +22,7 @@ from audiorec.extraction.catalogue import Source
 from audiorec.extraction.manifest import write_manifest
 
 SHARD_SONGS = 2_000
-COMMAND = [sys.executable, "-m", "audiorec_cli.main", "extract", "--quiet"]
+COMMAND = [sys.executable, "-m", "audiorec_cli.main", "shards", "one", "--quiet"]
 READ = """
 import sys
 from audiorec.extraction.shards import read_shard
@@ -68,7 +68,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_manifest(str(folder / "none.parquet"), [])
-        shard = [*COMMAND, "--manifest", str(folder / "none.parquet"), "--shard", "0/1"]
+        shard = [*COMMAND, str(folder / "none.parquet"), "0/1"]
         outs = [str(folder / f"out{i}") for i in range(args.repeats)]
         report("empty", [cpu_seconds([*shard, "--out", out])[0] for out in outs])
         report("kept", [cpu_seconds([*shard, "--out", out])[0] for out in outs])

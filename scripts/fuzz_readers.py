@@ -230,8 +230,8 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "head.safetensors": (("extract", ".", "--head", "version=head.safetensors", "--dry-run"),),
     "aliases.parquet": (("similar", "first", "--k", "2"), ("store", "aliases")),
     "manifest.parquet": (("extract", "--manifest", "manifest.parquet", "--dry-run"),),
-    "interactions.parquet": (("interactions", "check", "interactions.parquet"),),
-    "interactions.csv": (("interactions", "check", "interactions.csv"),),
+    "interactions.parquet": (("listening", "check", "interactions.parquet"),),
+    "interactions.csv": (("listening", "check", "interactions.csv"),),
     "foreign.npz": (("users", "import", "foreign.npz", "--out", "u.parquet"),),
     "vecs.parquet.run.json": (_EXTRACT,),
     "vecs.parquet.run": (

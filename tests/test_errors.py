@@ -211,4 +211,4 @@ def test_what_is_written_keeps_errors_of_a_missing_file(tmp_path):
     for wrapper in (write_errors, store_errors):
         with pytest.raises(errors.MissingFileError), wrapper(tmp_path):
             raise errors.MissingFileError("x: no such file")
-    assert RowsError.__mro__[1] is errors.InputError
+    assert RowsError.__mro__[1] is errors.DamagedFileError

@@ -33,7 +33,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.extraction.catalogue import (
     AUDIO_EXTENSIONS,
     Source,
@@ -159,7 +159,7 @@ class Manifest:
                 csv_file = place.lower().endswith((".csv", ".tsv"))
                 rows = _CsvRows(place, file) if csv_file else _ParquetRows(place, file)
             if not {"path", "uri"} & set(rows.names):
-                raise InputError(f"{place}: the manifest has no column path or uri")
+                raise DamagedFileError(f"{place}: the manifest has no column path or uri")
             manifest = cls(place, rows, rows.created_at or _changed_at(place))
             manifest._files = on_error.pop_all()
         return manifest

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any, TextIO
 
-from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
 from audiorec.files.parquet_files import open_parquet, read_schema, refuse_bomb
 from audiorec.files.visible import visible
 
@@ -250,9 +250,9 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
     try:
         yield
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
+        raise DamagedFileError(f"{path}: {failure}: a name or a text in it is not UTF-8") from error
     except (StoreError, InputError) as error:
-        kind = MissingFileError if isinstance(error, FileNotFoundError) else InputError
+        kind = MissingFileError if isinstance(error, FileNotFoundError) else DamagedFileError
         text = str(error)
         raise kind(
             text if text.startswith(f"{path}: ") else f"{path}: {failure}: {text}"
@@ -262,7 +262,7 @@ def input_errors(path: object, failure: str) -> Iterator[None]:
     except (OSError, EOFError, csv.Error, zlib.error, pa.ArrowException, OverflowError) as error:
         reason = getattr(error, "strerror", None) or str(error).strip() or type(error).__name__
         first_line = reason.split("\n", 1)[0]
-        raise InputError(f"{path}: {failure}: {first_line}") from error
+        raise DamagedFileError(f"{path}: {failure}: {first_line}") from error
 
 
 def _stdin(errors: str) -> TextIO:

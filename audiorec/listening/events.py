@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audiorec.errors import InputError, ShapeError
+from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array
 
 EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist")
@@ -67,7 +67,7 @@ class RowProblem:
         return f"{self.kind}: {self.count} {noun} ({rows}){example}"
 
 
-class RowsError(InputError):
+class RowsError(DamagedFileError):
     """Rows of a file cannot be used.
 
     Attributes

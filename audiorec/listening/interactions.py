@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
 from audiorec.listening.casting import (
@@ -205,7 +205,7 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     if problems and not skip_bad_rows:
         raise RowsError(str(path), notes.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
-        raise InputError(f"{path}: none of its {rows_read} rows can be used")
+        raise DamagedFileError(f"{path}: none of its {rows_read} rows can be used")
     return _interactions(columns, rows_read, problems, notes.simulated)
 
 

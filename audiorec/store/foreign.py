@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError, MissingFileError
+from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.files.arrow import floats
 from audiorec.files.parquet_files import LEAST_BYTES, TIMES_FILE
 from audiorec.files.user_files import column_names, read_table
@@ -61,14 +61,14 @@ def read_foreign(
     if reader is None:
         raise InputError(f"{path}: expected .parquet, .csv or .npz")
     if path.exists() and not path.is_file():  # a pipe would be waited for
-        raise InputError(f"{path}: is not a regular file")
+        raise DamagedFileError(f"{path}: is not a regular file")
     try:
         ids, embeddings = reader(path, id_column, embedding_column)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such file") from error
     except (OSError, pa.ArrowException, zipfile.BadZipFile, UnicodeDecodeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
-        raise InputError(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
+        raise DamagedFileError(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
     _check(path, ids, embeddings)
     return tuple(ids), embeddings
 
@@ -79,7 +79,9 @@ def to_unit(path: str | Path, ids: Sequence[str], embeddings: FloatArray) -> Flo
     zero = np.flatnonzero(length[:, 0] == 0)
     if len(zero):
         row = int(zero[0])
-        raise InputError(f"{path}: row {row + 1} ({ids[row]!r}) has length 0, and no direction")
+        raise DamagedFileError(
+            f"{path}: row {row + 1} ({ids[row]!r}) has length 0, and no direction"
+        )
     unit: FloatArray = (embeddings / length).astype(np.float32)
     return unit
 
@@ -95,7 +97,7 @@ def _read_parquet(path: Path, id_column: str, column: str) -> tuple[list[str], F
     names = column_names(path, PARQUET_FAILURE)
     for name in (id_column, column):
         if names.count(name) != 1:
-            raise InputError(f"{path}: needs one column {name!r}, has {', '.join(names)}")
+            raise DamagedFileError(f"{path}: needs one column {name!r}, has {', '.join(names)}")
     table = read_table(path, PARQUET_FAILURE, needed=(id_column, column))
     ids = table.column(id_column).cast(pa.string()).to_pylist()
     return ids, _lists_to_array(path, column, table.column(column))
@@ -105,17 +107,17 @@ def _lists_to_array(path: Path, name: str, column: Any) -> FloatArray:
     kind = column.type
     lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     if not any(is_kind(kind) for is_kind in lists):
-        raise InputError(f"{path}: column {name!r} is {kind}, expected a list of numbers")
+        raise DamagedFileError(f"{path}: column {name!r} is {kind}, expected a list of numbers")
     if column.null_count:
-        raise InputError(f"{path}: a row has no {name}")
+        raise DamagedFileError(f"{path}: a row has no {name}")
     flat = pc.list_flatten(column).cast(pa.float32())
     if flat.null_count:
-        raise InputError(f"{path}: an {name} has a number missing")
+        raise DamagedFileError(f"{path}: an {name} has a number missing")
     lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)
     odd = np.flatnonzero(lengths != lengths[:1])
     if len(odd):
         row = int(odd[0])
-        raise InputError(
+        raise DamagedFileError(
             f"{path}: row {row + 1} has {lengths[row]} numbers, those before it {lengths[0]}"
         )
     width = int(lengths[0]) if len(lengths) else 1
@@ -129,10 +131,10 @@ def _joined(column: Any) -> FloatArray:
 def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], FloatArray]:
     names = column_names(path, CSV_FAILURE)
     if names.count(id_column) != 1:
-        raise InputError(f"{path}: needs one column {id_column!r}, has {', '.join(names)}")
+        raise DamagedFileError(f"{path}: needs one column {id_column!r}, has {', '.join(names)}")
     numbers = [name for name in names if name != id_column]
     if not numbers or len(set(numbers)) != len(numbers):
-        raise InputError(f"{path}: needs a column of its own for each number")
+        raise DamagedFileError(f"{path}: needs a column of its own for each number")
     types = {name: pa.float32() for name in numbers} | {id_column: pa.string()}
     table = read_table(path, CSV_FAILURE, wanted=None, types=types, null_values=[""])
     columns = [_csv_numbers(path, name, table.column(name)) for name in numbers]
@@ -142,7 +144,7 @@ def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], Floa
 def _csv_numbers(path: Path, name: str, column: Any) -> FloatArray:
     if column.null_count:
         row = column.is_null().to_pylist().index(True) + 1
-        raise InputError(f"{path}: row {row} has no {name!r}")
+        raise DamagedFileError(f"{path}: row {row} has no {name!r}")
     return _joined(column)
 
 
@@ -155,9 +157,9 @@ def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], Flo
             )
     except (ValueError, RuntimeError, EOFError, struct.error, zlib.error) as error:
         reason = (str(error) or "not a whole archive").splitlines()[0]
-        raise InputError(f"{path}: {reason}") from error
+        raise DamagedFileError(f"{path}: {reason}") from error
     if ids.ndim != 1 or ids.dtype.kind not in "UiuS" or embeddings.dtype.kind not in "fiu":
-        raise InputError(f"{path}: ids must be texts (n,), embeddings numbers (n, D)")
+        raise DamagedFileError(f"{path}: ids must be texts (n,), embeddings numbers (n, D)")
     names = [i.decode() if isinstance(i, bytes) else str(i) for i in ids.tolist()]
     return names, embeddings.astype(np.float32)
 
@@ -203,15 +205,17 @@ def _npy_header(file: Any) -> tuple[tuple[int, ...], Any]:
 
 def _check(path: Path, ids: Sequence[str], embeddings: FloatArray) -> None:
     if embeddings.ndim != 2 or len(embeddings) != len(ids) or embeddings.shape[1] < 1:
-        raise InputError(f"{path}: {len(ids)} ids for embeddings of shape {embeddings.shape}")
+        raise DamagedFileError(f"{path}: {len(ids)} ids for embeddings of shape {embeddings.shape}")
     seen: dict[str, int] = {}
     for row, name in enumerate(ids, start=1):
         if not name:
-            raise InputError(f"{path}: row {row} has no id")
+            raise DamagedFileError(f"{path}: row {row} has no id")
         if name in seen:
-            raise InputError(f"{path}: rows {seen[name]} and {row} have the id {name!r}")
+            raise DamagedFileError(f"{path}: rows {seen[name]} and {row} have the id {name!r}")
         seen[name] = row
     bad = np.flatnonzero(~np.isfinite(embeddings).all(axis=1))
     if len(bad):
         row = int(bad[0])
-        raise InputError(f"{path}: row {row + 1} ({ids[row]!r}) has a number that is not finite")
+        raise DamagedFileError(
+            f"{path}: row {row + 1} ({ids[row]!r}) has a number that is not finite"
+        )

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.files.visible import visible
+from audiorec_cli.extract import no_songs
 from audiorec_cli.shared.console import Exit, flush, out_lines, print_json, print_table, say
-from audiorec_cli.shared.head_options import HeadOption, chosen_heads
+from audiorec_cli.shared.heads import HeadOption, chosen_heads
+from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
@@ -22,16 +24,24 @@ TOP = 3  # genres a song
 
 
 def classify(
-    paths: Annotated[list[Path], typer.Argument(help="Folders, audio files or globs.")],
+    paths: Annotated[
+        list[Path], typer.Argument(metavar="PATH", help="Folders, audio files or globs.")
+    ],
     head: HeadOption = None,
     form: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="What to print.")
     ] = "table",
-    json: Annotated[bool, typer.Option("--json", help="The same as --format json.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """Say of each song its version, its likeliest genres and how much of it has a voice.
 
     Silence, speech and songs under three segments are named as such and get no genre.
+
+    Examples
+    --------
+    audiorec classify fixtures/audio/jazz-vibraphone.mp3
+    audiorec classify fixtures/audio --format csv
+    audiorec classify ~/Music --json
     """
     from audiorec.extraction.catalogue import find_songs
     from audiorec.extraction.pipeline import ExtractorConfig
@@ -39,8 +49,7 @@ def classify(
 
     sources = find_songs([str(path) for path in paths])
     if not sources:
-        say("error: no songs found: no file there looks like audio")
-        raise typer.Exit(Exit.NOTHING_USABLE)
+        raise no_songs()
     failed: list[str] = []
     with song_reader(ExtractorConfig(heads=chosen_heads(head))) as reader:
         _print(_read(sources, reader, failed), "json" if json else form)

@@ -3,12 +3,12 @@
 import importlib
 import os
 import platform
-from importlib.metadata import PackageNotFoundError, version
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import typer
 
 from audiorec_cli.shared.console import Exit, print_json, print_table
+from audiorec_cli.shared.options import JsonOption
 
 CORE = (
     "av joblib numpy onnxruntime pyarrow rich safetensors scipy soundfile soxr tinytag typer"
@@ -25,10 +25,15 @@ class Check(NamedTuple):
     needed: bool = True
 
 
-def doctor(
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-) -> None:
-    """Check decoders, networks, weights and extras; exit 4 if the main job cannot run."""
+def doctor(json: JsonOption = False) -> None:
+    """Check decoders, networks, weights and extras; exit 4 if the main job cannot run.
+
+    Examples
+    --------
+    audiorec doctor
+    audiorec doctor --json
+    audiorec doctor > report.txt
+    """
     checks = [*_system(), *map(_package, CORE), _libsndfile(), _ffmpeg(), *_weights()]
     checks += [_extra(name, extra) for extra, names in EXTRAS.items() for name in names]
     checks.append(_main_job())
@@ -61,6 +66,8 @@ def _system() -> list[Check]:
 
 def _package(name: str) -> Check:
     """Import a package that the core needs; a broken native library shows here."""
+    from importlib.metadata import version
+
     try:
         importlib.import_module(name)
         return Check(name, True, version(name))
@@ -70,6 +77,8 @@ def _package(name: str) -> Check:
 
 def _extra(name: str, extra: str) -> Check:
     """Import an optional package: its absence is no fault, its failure is explained."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         installed = version(name)
     except PackageNotFoundError:

@@ -7,6 +7,7 @@ import typer
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
@@ -29,19 +30,23 @@ def duplicates(
         Path | None,
         typer.Option(help="Features to check by [default: features.parquet beside the store]."),
     ] = None,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    json: JsonOption = False,
 ) -> None:
     """List songs that are the same audio: copies, and the same in other encodings.
 
     identical: the same audio packets. same: the course of scores or features over time
     agrees. likely: without these files, lengths and vectors agree. Nothing is changed.
+
+    Examples
+    --------
+    audiorec duplicates
+    audiorec duplicates --vectors vecs.parquet --scores scores.parquet
+    audiorec duplicates --json
     """
     from audiorec.search.duplicates import find_duplicates
     from audiorec.store.schema import Kind
 
-    store = open_vectors(vectors)
-    if not len(store):
-        raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
+    store = open_vectors(vectors, empty=False)
     series = [
         file
         for kind, given in ((Kind.SCORES, scores), (Kind.FEATURES, features))

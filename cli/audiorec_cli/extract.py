@@ -1,23 +1,26 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
 import os
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, duration, file_size, out, print_json, say
-from audiorec_cli.shared.head_options import HeadOption, chosen_heads
-from audiorec_cli.shared.observers import Observers, observers
-from audiorec_cli.shared.progress import progress_display
-from audiorec_cli.shared.run_summary import exit_code, print_counts
-from audiorec_cli.shared.stopping import graceful_stop
+from audiorec_cli.shared.extraction import Extraction
+from audiorec_cli.shared.options import (
+    ExcludePathsOption,
+    IdFromOption,
+    IncludeOption,
+    RetryFailedOption,
+    more,
+)
+from audiorec_cli.shared.progress import graceful_stop, progress_display
+from audiorec_cli.shared.run_summary import exit_code_of, print_counts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Sequence
 
     from audiorec.extraction.catalogue import Source
     from audiorec.extraction.naming import Naming
@@ -30,7 +33,6 @@ if TYPE_CHECKING:
 # CPU-seconds for a second of audio; benchmarks/bench_pipeline.py and bench_peers.py measure them.
 READING = 0.0012  # decoding an MP3 and its spectrogram
 NETWORK = {"msd": 0.0008, "mtt": 0.0028}
-MIB = 1 << 20
 UNSEEN_SHOWN = 10  # places named one by one
 
 
@@ -38,10 +40,10 @@ def extract(
     paths: Annotated[
         list[Path] | None,
         # What may not be read is a failure of its own, among others that may.
-        typer.Argument(help="Folders, audio files or globs.", readable=False),
+        typer.Argument(metavar="PATH", help="Folders, audio files or globs.", readable=False),
     ] = None,
     out: Annotated[
-        str, typer.Option("--out", "-o", help="The store to make or extend; for shards a folder.")
+        str, typer.Option("--out", "-o", metavar="STORE", help="The store to make or extend.")
     ] = "vecs.parquet",
     scores: Annotated[
         Path | None, typer.Option(help="Also write the score series (T x 14) to this file.")
@@ -49,140 +51,68 @@ def extract(
     features: Annotated[
         Path | None, typer.Option(help="Also write the backbones' features to this file.")
     ] = None,
-    errors: Annotated[
-        Path | None, typer.Option(help="Where failures go [default: errors.parquet beside --out].")
-    ] = None,
-    files_from: Annotated[
-        str | None, typer.Option("--files-from", help="A list of paths, one a line; - for stdin.")
-    ] = None,
-    manifest: Annotated[
-        str | None, typer.Option(help="A CSV or Parquet with the columns path and song_id.")
-    ] = None,
-    shard: Annotated[
-        str | None, typer.Option(help="Make part I/N of a --manifest, from 0/N (docs/scale.md).")
-    ] = None,
-    shards: Annotated[int | None, typer.Option(help="Make all N parts of a --manifest.")] = None,
-    runner: Annotated[
-        Literal["local", "ray", "dask"], typer.Option(help="Who works on the --shards.")
-    ] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray or Dask cluster.")] = None,
-    work_dir: Annotated[
-        Path | None, typer.Option(help="Where a part lies while it is made.")
-    ] = None,
-    id_from: Annotated[
-        str, typer.Option(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
-    ] = "path",
-    include: Annotated[list[str] | None, typer.Option(help="Only paths like this glob.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="No paths like this glob.")] = None,
-    follow_links: Annotated[
-        bool, typer.Option("--follow-links", help="Follow links that lead out of the folder.")
-    ] = False,
-    jobs: Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")] = 0,
-    head: HeadOption = None,
-    hop: Annotated[
-        float,
-        typer.Option(
-            help="Seconds between two segments; 6 is a quarter faster (see docs/decisions/0017)."
-        ),
-    ] = 3.0,
-    engine: Annotated[
-        Literal["onnx", "torch"], typer.Option(help="torch needs the extra train.")
-    ] = "onnx",
-    device: Annotated[str, typer.Option(help="For the torch engine: cpu or cuda.")] = "cpu",
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed before.")
-    ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Begin the store anew.")] = False,
-    prune: Annotated[
-        bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")
-    ] = False,
+    include: IncludeOption = None,
+    exclude: ExcludePathsOption = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Say what would be done, and how long it takes.")
     ] = False,
-    timeout: Annotated[float, typer.Option(min=1, help="Seconds of time a song may take.")] = 900,
-    memory_limit: Annotated[
-        int, typer.Option(min=1024, help="MiB of address space a process may use.")
-    ] = 4096,
-    max_duration: Annotated[
-        float, typer.Option(min=1, help="Longer songs are refused, in seconds.")
-    ] = 14_400,
-    max_failures: Annotated[
-        str | None, typer.Option(help="Stop after so many failures: 20, or 5%.")
-    ] = None,
-    allow_failures: Annotated[
-        bool, typer.Option("--allow-failures", help="Exit 0 even if some songs failed.")
+    prune: Annotated[
+        bool, typer.Option("--prune", help="Drop songs whose file is surely gone.")
     ] = False,
-    log_json: Annotated[
-        str | None, typer.Option(help="A line of JSON for every song, to a file or - (stdout).")
+    files_from: Annotated[
+        str | None,
+        more("--files-from", metavar="FILE", help="A list of paths, one a line; - for stdin."),
     ] = None,
-    metrics_textfile: Annotated[
-        Path | None, typer.Option(help="Keep metrics for Prometheus in this .prom file.")
+    manifest: Annotated[
+        str | None, more(metavar="FILE", help="A CSV or Parquet with the columns path and song_id.")
     ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    id_from: IdFromOption = "path",
+    follow_links: Annotated[
+        bool, more("--follow-links", help="Follow links that lead out of the folder.")
+    ] = False,
+    errors: Annotated[
+        Path | None, more(help="Where failures go [default: errors.parquet beside --out].")
+    ] = None,
+    retry_failed: RetryFailedOption = False,
+    *,
+    work: Extraction,
 ) -> None:
     """Extract a vector from every song and keep them in one Parquet file.
 
     The run can be stopped or killed at any time: the same command goes on where it was.
-    Songs that did not change since the last run are not opened.
+    Songs that did not change since the last run are not opened. On many machines, or for an
+    object store: audiorec shards.
+
+    Examples
+    --------
+    audiorec extract ~/Music
+    audiorec extract ~/Music --out vecs.parquet --scores scores.parquet
+    audiorec extract fixtures/audio --out clips.parquet --dry-run
     """
     from audiorec.extraction.naming import parse_naming
-    from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig
-    from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview
+    from audiorec.extraction.run import make_outputs, preview
     from audiorec.files.storage import is_uri
-    from audiorec.runs.workers import Limits
-    from audiorec.spec import FeatureSpec, SegmentSpec
-    from audiorec.tagger.head_inputs import split_input
 
-    options = RunOptions(
-        jobs=jobs,
-        policy=Policy.OVERWRITE if overwrite else Policy.EXTEND,
-        retry_failed=retry_failed,
-        prune=prune,
-        roots=_folders(paths) if prune else (),
-        limits=Limits(timeout_s=timeout, memory_bytes=memory_limit * MIB),
-        max_failures=_max_failures(max_failures),
-    )
-    config = ExtractorConfig(
-        heads=chosen_heads(head),
-        engine=engine,
-        device=device,
-        max_duration_s=max_duration,
-        spec=FeatureSpec(segment=SegmentSpec(hop_s=hop)),
-    )
-    watched = partial(observers, log_json=log_json, metrics=metrics_textfile, json=json)
-    if shard is not None or shards is not None or is_uri(out):
-        from audiorec_cli.sharded import Sharding, extract_shards
-
-        refused: dict[str, object] = {"PATHS": paths, "--files-from": files_from}
-        refused |= {"--errors": errors, "--retry-failed": retry_failed, "--prune": prune}
-        refused |= {"--include": include, "--exclude": exclude, "--dry-run": dry_run}
-        refused |= {"--id-from": id_from != "path"}
-        asked = Sharding(manifest, out, shard, shards, runner, address, work_dir, scores, features)
-        asked.check(refused)
-        code = extract_shards(asked, config, options, watched, quiet=quiet, json=json)
-        raise typer.Exit(Exit.OK if allow_failures and code == Exit.SOME_FAILED else code)
+    roots = _folders(paths) if prune else ()
+    options = work.run_options(retry_failed=retry_failed, prune=prune, roots=roots)
+    config = work.config()
+    if is_uri(out):
+        raise InputError(f"{out}: a store elsewhere is made of parts: audiorec shards")
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
     naming = parse_naming(id_from, vectors=outputs.vectors)
     sources = _sources(paths, files_from, manifest, naming, include, exclude, follow_links)
     _print_unnamed(naming, id_from, len(sources))
     say_unseen(sources)
     if not sources:
-        say("error: no songs found: no file there looks like audio")
-        raise typer.Exit(Exit.NOTHING_USABLE)
+        raise no_songs()
     if dry_run:
         plan = preview(sources, outputs, config=config, options=options)
-        networks = set(Extractor(config).heads.backbones)
-        if outputs.features is not None:
-            networks |= {split_input(name)[0] for name in FEATURE_OUTPUTS}
-        _print_plan(plan, READING + sum(NETWORK[name] for name in networks), json)
+        _print_plan(plan, _cost(config, outputs), work.json)
         return
-    report, code = _run(
-        sources, outputs, config, options, watched, allow_failures=allow_failures, quiet=quiet
-    )
+    report, code = _run(sources, outputs, config, options, work)
     if report.stopped is None:
         _keep_aliases(naming, outputs)
-    if json:
+    if work.json:
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     _print_summary(report, outputs)
     raise typer.Exit(code)
@@ -193,29 +123,43 @@ def _run(
     outputs: "Outputs",
     config: "ExtractorConfig",
     options: "RunOptions",
-    watched: "Callable[..., AbstractContextManager[Observers]]",
-    *,
-    allow_failures: bool,
-    quiet: bool,
+    work: Extraction,
 ) -> "tuple[RunReport, Exit]":
     """Run with progress, a way to stop, and those who watch told of the end."""
     from audiorec.extraction.pipeline import Extractor
     from audiorec.extraction.run import run, run_metadata
 
     out = str(outputs.vectors)
-    with watched(out, record=f"{out}.run.json") as told:
+    with work.observers(out, record=f"{out}.run.json") as told:
         told.start(songs=len(sources))
         with (
-            graceful_stop("the songs in flight are", quiet=quiet) as stop,
-            progress_display(quiet=quiet) as shown,
+            graceful_stop("the songs in flight are", quiet=work.quiet) as stop,
+            progress_display(quiet=work.quiet) as shown,
         ):
             progress = told.songs(shown)
             report = run(
                 sources, outputs, config=config, options=options, progress=progress, stop=stop
             )
-        code = exit_code(report, allow_failures)
+        code = work.forgive(exit_code_of(report))
         told.end(report, run_metadata(Extractor(config), outputs), exit_code=code)
     return report, code
+
+
+def _cost(config: "ExtractorConfig", outputs: "Outputs") -> float:
+    """Return the CPU-seconds for a second of audio."""
+    from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor
+    from audiorec.tagger.head_inputs import split_input
+
+    networks = set(Extractor(config).heads.backbones)
+    if outputs.features is not None:
+        networks |= {split_input(name)[0] for name in FEATURE_OUTPUTS}
+    return READING + sum(NETWORK[name] for name in networks)
+
+
+def no_songs() -> typer.Exit:
+    """Say that no songs were found; returns what to raise."""
+    say("error: no songs found: no file there looks like audio")
+    return typer.Exit(Exit.NOTHING_USABLE)
 
 
 def _sources(
@@ -238,7 +182,7 @@ def _sources(
         if not naming.is_default:
             raise InputError("--id-from: the song ids of a --manifest stand in the manifest")
         if "://" in manifest:
-            raise InputError(f"{manifest}: a list elsewhere is worked on with --shard or --shards")
+            raise InputError(f"{manifest}: a list elsewhere is worked on by audiorec shards")
         return read_manifest(Path(manifest))
     if files_from is not None:
         lines = read_lines(files_from, "cannot read the list", errors="surrogateescape")
@@ -285,19 +229,6 @@ def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
 
         path = outputs.vectors.with_name(ALIASES_FILE)
         say(f"aliases: {add_own_aliases(path, naming.aliases)} in {path}")
-
-
-def _max_failures(text: str | None) -> int | float | None:
-    """Read ``20`` as a count and ``5%`` as a part."""
-    if text is None:
-        return None
-    try:
-        value = float(text[:-1]) / 100 if text.endswith("%") else int(text)
-    except ValueError:
-        value = -1
-    if value < 0:
-        raise InputError(f"--max-failures takes a number like 20 or a part like 5%, got {text!r}")
-    return value
 
 
 def _print_plan(plan: "Plan", cost: float, json: bool) -> None:

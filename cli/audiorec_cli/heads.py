@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec_cli.shared.console import out_lines, print_json, say
-from audiorec_cli.shared.head_options import HEAD_FILE, head_file
+from audiorec_cli.shared.heads import HEAD_FILE, head_file
+from audiorec_cli.shared.options import (
+    JobsOption,
+    JsonOption,
+    OutFolderOption,
+    QuietOption,
+    SeedOption,
+)
+from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_display
 
 if TYPE_CHECKING:
@@ -16,10 +24,15 @@ if TYPE_CHECKING:
     from audiorec.labelling.songs import LabelledFeatures
     from audiorec.tagger.heads import Head
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Train and judge heads: classifiers of segments.",
+app = group(
+    """Train and judge heads: classifiers of segments, from labelled songs.
+
+    Examples
+    --------
+    audiorec heads train moods/ --task mood --out mood/
+    audiorec heads evaluate mood/ new-moods.csv
+    audiorec extract ~/Music --head mood/
+    """
 )
 
 FIGURES_FILE = "figures.json"
@@ -35,25 +48,25 @@ UNGROUPED = (
 LabelsArgument = Annotated[
     Path,
     typer.Argument(
-        help="A folder of class folders, or a CSV or Parquet with path, label and maybe group."
+        metavar="LABELS",
+        help="A folder of class folders, or a CSV or Parquet with path, label and maybe group.",
     ),
 ]
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 PicturesOption = Annotated[
     Path | None,
     typer.Option(
-        "--pictures", help="A folder for confusion and reliability pictures (extra plot)."
+        "--pictures",
+        metavar="FOLDER",
+        help="A folder for confusion and reliability pictures (extra plot).",
     ),
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print the figures as JSON.")]
 
 
-@app.command()
+@command(app)
 def train(
     labels: LabelsArgument,
     task: Annotated[str, typer.Option(help="The head's name, for example mood.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
+    output: OutFolderOption,
     inputs: Annotated[
         list[str] | None,
         typer.Option(
@@ -63,7 +76,7 @@ def train(
     ] = None,
     hidden: Annotated[int, typer.Option(min=0, help="Units of the hidden layer; 0: none.")] = 64,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
-    seed: Annotated[int, typer.Option(help="Same seed, same head.")] = 0,
+    seed: SeedOption = 0,
     pictures: PicturesOption = None,
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
@@ -72,6 +85,12 @@ def train(
     """Train a head on labelled songs; use it with extract --head FOLDER/head.safetensors.
 
     Writes the head, its figures on songs of groups it had not heard, and a model card.
+
+    Examples
+    --------
+    audiorec heads train moods/ --task mood --out mood/
+    audiorec heads train labels.csv --task mood --out mood/ --hidden 0
+    audiorec heads train labels.csv --task mood --out mood/ --pictures pictures/
     """
     from audiorec.labelling.songs import DEFAULT_INPUTS, train_from_labels
     from audiorec.labelling.train import HeadRecipe
@@ -91,19 +110,29 @@ def train(
     say(f"head: {output / HEAD_FILE}; use it: audiorec extract FOLDER --head {output / HEAD_FILE}")
 
 
-@app.command()
+@command(app)
 def evaluate(
     head: Annotated[Path, typer.Argument(help="A head file, or the folder that train wrote.")],
     labels: LabelsArgument,
     cache: Annotated[
-        Path | None, typer.Option(help="Where features are kept [default: beside the labels].")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Where features are kept [default: beside the labels]."
+        ),
     ] = None,
     pictures: PicturesOption = None,
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Judge a head on labelled songs: by segment and by song, class by class."""
+    """Judge a head on labelled songs: by segment and by song, class by class.
+
+    Examples
+    --------
+    audiorec heads evaluate mood/ labels.csv
+    audiorec heads evaluate mood/head.safetensors new-moods/ --json
+    audiorec heads evaluate mood/ labels.csv --pictures pictures/
+    """
     from audiorec.labelling.songs import evaluate_head
     from audiorec.tagger.heads import Head
 

@@ -6,22 +6,27 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import file_size, out, print_json, say
+from audiorec_cli.shared.console import file_size, print_facts, print_json, say
+from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.index_files import IndexInfo
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="An index of a large store, for a quicker similar; needs the extra faiss.",
+app = group(
+    """Make an index of a large store, for a quicker similar; needs the extra faiss.
+
+    Examples
+    --------
+    audiorec index build
+    audiorec index info
+    audiorec similar jazz-vibraphone.mp3
+    """
 )
 
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
 
-
-@app.command()
+@command(app)
 def build(
     vectors: VectorsOption = None,
     output: Annotated[
@@ -41,7 +46,14 @@ def build(
     ] = "ivf",
     json: JsonOption = False,
 ) -> None:
-    """Build an index of a store; similar uses it as long as the store does not change."""
+    """Build an index of a store; similar uses it as long as the store does not change.
+
+    Examples
+    --------
+    audiorec index build
+    audiorec index build --kind hnsw
+    audiorec index build --vectors vecs.parquet --kind flat --json
+    """
     from audiorec.search.index import build_index
     from audiorec.search.index_files import index_path
 
@@ -57,7 +69,7 @@ def build(
         say(f"note: similar looks for an index at {index_path(store.path)} only")
 
 
-@app.command()
+@command(app)
 def info(
     path: Annotated[
         Path | None, typer.Argument(help="The index [default: the one beside the store].")
@@ -65,7 +77,14 @@ def info(
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Say what an index is, and whether it still belongs to its store."""
+    """Say what an index is, and whether it still belongs to its store.
+
+    Examples
+    --------
+    audiorec index info
+    audiorec index info --vectors vecs.parquet
+    audiorec index info vecs.faiss --json
+    """
     from audiorec.search.index import check_index
     from audiorec.search.index_files import index_path, read_info
 
@@ -97,5 +116,5 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
     size = fields.pop("bytes")
     fields["size"] = None if size is None else file_size(size)
     fields["parameters"] = ", ".join(f"{k} {v}" for k, v in fields["parameters"].items())
-    for name, value in fields.items():
-        out(name, None if value is None else str(value))
+    shown = {name: None if value is None else str(value) for name, value in fields.items()}
+    print_facts(shown, title=str(path))

@@ -2,13 +2,12 @@
 
 import os
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from audiorec.errors import AudiorecError, SongError, StoreError, WeightsError
+from audiorec.errors import AudiorecError
 from audiorec_cli import (
-    analyze,
     classify,
     cold_start,
     doctor,
@@ -17,49 +16,105 @@ from audiorec_cli import (
     heads,
     index,
     info,
-    interactions,
+    listening,
     manifest,
     metric,
+    neighbours,
     path,
     playlist,
+    shards,
     similar,
-    simulate,
     store,
     tags,
     users,
 )
-from audiorec_cli.shared.console import Exit, say
+from audiorec_cli.shared.console import Exit, exit_code, say
+from audiorec_cli.shared.pages import Contents, command, group
 from audiorec_cli.shared.streams import guard_streams, lost_output
 
-app = typer.Typer(
-    no_args_is_help=True,
+PANELS: dict[str, dict[str, Any]] = {
+    "Library": {
+        "extract": extract.extract,
+        "info": info.info,
+        "classify": classify.classify,
+        "tags": tags.tags,
+        "duplicates": duplicates.duplicates,
+        "store": store.app,
+        "doctor": doctor.doctor,
+    },
+    "Listen": {
+        "similar": similar.similar,
+        "neighbours": neighbours.neighbours,
+        "path": path.path,
+        "playlist": playlist.playlist,
+    },
+    "Recommend": {
+        "listening": listening.app,
+        "users": users.app,
+        "metric": metric.app,
+        "cold-start": cold_start.app,
+    },
+    "Train and scale": {
+        "heads": heads.app,
+        "manifest": manifest.manifest,
+        "shards": shards.app,
+        "index": index.app,
+    },
+}
+# What commands were once called: the beginning of a command line, and what it is now.
+MOVED = {
+    ("interactions",): "listening check",
+    ("analyze",): "listening correlate",
+    ("simulate",): "listening simulate",
+    ("similar", "--all"): "neighbours",
+    ("extract", "--shard"): "shards one",
+    ("extract", "--shards"): "shards all",
+    ("store", "export", "--ddl"): "store sql",
+    ("store", "export", "--atlas"): "store map",
+}
+
+
+class Root(Contents):
+    """The table of contents; knows what commands were once called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        """Return the commands panel by panel."""
+        return [name for members in PANELS.values() for name in members]
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> Any:
+        """Find the command; an old name is answered with the new one."""
+        given = [arg.partition("=")[0] for arg in args]
+        for old, new in MOVED.items():
+            words = [word for word in old if not word.startswith("-")]
+            if given[: len(words)] == words and set(old) <= set(given):
+                say(f"error: audiorec {' '.join(old)} is now: audiorec {new}")
+                ctx.exit(Exit.USAGE)
+        return super().resolve_command(ctx, args)
+
+
+app = group(
+    """Turn a folder of songs into vectors that a music recommender can use.
+
+    Examples
+    --------
+    audiorec extract ~/Music               # a vector for every song: vecs.parquet
+    audiorec similar ~/Music/song.mp3      # the songs that sound most like it
+    audiorec playlist jazz-vibraphone.mp3 --m3u8 hour.m3u8
+    """,
+    cls=Root,
     pretty_exceptions_enable=False,
-    rich_markup_mode=None,  # plain help: half of its time went into drawing boxes
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog=(
         "Exit codes: 0 all good, 2 usage, 3 finished but some songs failed, 4 nothing usable, "
         "5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted."
     ),
 )
-app.command()(extract.extract)
-app.command()(manifest.manifest)
-app.command()(similar.similar)
-app.command()(path.path)
-app.command()(playlist.playlist)
-app.command()(duplicates.duplicates)
-app.command()(classify.classify)
-app.command()(tags.tags)
-app.command()(info.info)
-app.add_typer(store.app, name="store")
-app.add_typer(heads.app, name="heads")
-app.add_typer(index.app, name="index")
-app.add_typer(interactions.app, name="interactions")
-app.add_typer(analyze.app, name="analyze")
-app.command()(simulate.simulate)
-app.add_typer(users.app, name="users")
-app.add_typer(cold_start.app, name="cold-start")
-app.add_typer(metric.app, name="metric")
-app.command()(doctor.doctor)
+for panel, members in PANELS.items():
+    for name, member in members.items():
+        if isinstance(member, typer.Typer):
+            app.add_typer(member, name=name, rich_help_panel=panel)
+        else:
+            command(app, name, panel=panel)(member)
 
 
 def _version(value: bool) -> None:
@@ -94,17 +149,12 @@ def main() -> None:
         if os.environ.get("AUDIOREC_DEBUG"):
             raise
         say(f"error: {error}")
-        code = _exit_code(error)
+        code = exit_code(error)
     lost = lost_output()
     if lost is not None:
         say(f"error: stdout could not be written: {lost}; the command itself is done")
         code = code or Exit.OUTPUT_LOST
     sys.exit(code)
-
-
-def _exit_code(error: AudiorecError) -> Exit:
-    unusable = isinstance(error, (SongError, StoreError, WeightsError))
-    return Exit.NOTHING_USABLE if unusable else Exit.USAGE
 
 
 if __name__ == "__main__":

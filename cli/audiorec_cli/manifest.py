@@ -5,34 +5,45 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from audiorec.errors import InputError
-from audiorec_cli.extract import say_unseen
+from audiorec_cli.extract import no_songs, say_unseen
 from audiorec_cli.shared.console import Exit, file_size, print_json, say
+from audiorec_cli.shared.options import ExcludePathsOption, IdFromOption, IncludeOption, JsonOption
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
 
 
 def manifest(
-    places: Annotated[list[str], typer.Argument(help="Folders, files, globs, or URIs of folders.")],
+    places: Annotated[
+        list[str],
+        typer.Argument(metavar="PLACE", help="Folders, files, globs, or URIs of folders."),
+    ],
     out: Annotated[
-        str, typer.Option("--out", "-o", help="The manifest to write: a path or a URI.")
+        str,
+        typer.Option("--out", "-o", metavar="FILE", help="The manifest to write: a path or a URI."),
     ] = "manifest.parquet",
     new_to: Annotated[
         Path | None,
-        typer.Option(help="A store: leave out songs that it has, unchanged by path and time."),
+        typer.Option(
+            metavar="STORE",
+            help="A store: leave out songs that it has, unchanged by path and time.",
+        ),
     ] = None,
-    id_from: Annotated[
-        str, typer.Option(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
-    ] = "path",
-    include: Annotated[list[str] | None, typer.Option(help="Only paths like this glob.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="No paths like this glob.")] = None,
-    json: Annotated[bool, typer.Option("--json", help="Print what was written as JSON.")] = False,
+    id_from: IdFromOption = "path",
+    include: IncludeOption = None,
+    exclude: ExcludePathsOption = None,
+    json: JsonOption = False,
 ) -> None:
-    """List songs in a manifest, for audiorec extract --shard on one machine or many.
+    """List songs in a manifest, for audiorec shards on one machine or many.
 
     A manifest fixes which songs a run has, in which order, and the time that the run is
     known by. Songs are not opened, but for their tags with --id-from tag:NAME.
+
+    Examples
+    --------
+    audiorec manifest ~/Music
+    audiorec manifest fixtures/audio --include "*.mp3" --out mp3.parquet
+    audiorec manifest ~/Music --new-to vecs.parquet --out new.parquet
     """
     from audiorec.extraction.manifest import find_sources, write_manifest
     from audiorec.extraction.naming import parse_naming
@@ -47,7 +58,7 @@ def manifest(
     if new_to is not None:
         sources = _new(sources, new_to)
     if not found:
-        raise InputError(f"{', '.join(places)}: no songs found: no file there looks like audio")
+        raise no_songs()
     write_manifest(out, sources)
     songs = len(sources) - unseen
     size = sum(max(source.size, 0) for source in sources)
@@ -71,9 +82,9 @@ def manifest(
 
 def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":
     """Leave out what the store has under the same id, path, size and time."""
-    from audiorec.search.library import Library
+    from audiorec.search.library import open_store
 
-    store = Library.open(store_path)
+    store = open_store(store_path)
     names = ("song_id", "uri", "size", "mtime_ns")
     rows = zip(*(store.column(name).to_pylist() for name in names), strict=True)
     known = set(rows)

@@ -1,26 +1,32 @@
 """``audiorec metric``: train a user-audio model, embed songs with it, and judge it."""
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.metric_judge import (
+from audiorec_cli.extract import no_songs
+from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.options import (
+    AllowFailuresOption,
+    DeviceOption,
+    JobsOption,
     JsonOption,
     LogOption,
-    NewSongsOption,
+    OutFileOption,
+    OutFolderOption,
+    QuietOption,
+    RetryFailedOption,
     RuleOption,
-    SplitSeedOption,
-    StoreOption,
-    TestShareOption,
-    ValidShareOption,
-    evaluate,
-    holdout,
+    SeedOption,
+    more,
 )
-from audiorec_cli.shared.console import Exit, print_json, say
-from audiorec_cli.shared.progress import progress_display
-from audiorec_cli.shared.stopping import graceful_stop
+from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.progress import graceful_stop, progress_display, stopped
+from audiorec_cli.shared.stores import open_vectors
+from audiorec_cli.shared.training import Fitting, HeldOut, HeldOutForTest
 
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
@@ -29,114 +35,94 @@ if TYPE_CHECKING:
     from audiorec.recall.audio.model import MetricModel
     from audiorec.recall.audio.recipe import TrainingOptions
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="A model from audio to the space of users: train, embed songs, judge.",
-)
-
-app.command()(evaluate)
-app.command()(holdout)
-
 LEARN = "learn"
 
-JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
-DeviceOption = Annotated[str, typer.Option(help="cpu or cuda.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+app = group(
+    """Train a model from audio to the space of users, embed songs with it, and judge it.
+
+    Examples
+    --------
+    audiorec metric train features.parquet -i plays.csv --out model/
+    audiorec metric embed new/ --model model/ --out new.parquet
+    audiorec metric evaluate model/ -f features.parquet -i plays.csv -u u.parquet
+    """
+)
+
+ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="The model's folder.")]
+ArtistsFromOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors", "-v", metavar="STORE", help="Artists: a store [default: vecs.parquet beside]."
+    ),
+]
 
 
-@app.command()
+@command(app)
 def train(
     songs: Annotated[
-        Path, typer.Argument(help="features.parquet, or with --end-to-end a vecs.parquet.")
+        Path,
+        typer.Argument(
+            metavar="FEATURES", help="features.parquet, or with --end-to-end a vecs.parquet."
+        ),
     ],
     interactions: LogOption,
-    output: Annotated[Path, typer.Option("--out", "-o", help="The model's folder.")],
+    output: OutFolderOption,
     users: Annotated[
-        str, typer.Option("--users", "-u", help="A users.parquet, or learn: learn them along.")
+        str,
+        typer.Option(
+            "--users", "-u", metavar="FILE", help="A users.parquet, or learn: learn them along."
+        ),
     ] = LEARN,
     users_out: Annotated[
-        Path | None, typer.Option(help="Where learnt users go [default: OUT.users.parquet].")
+        Path | None, more(help="Where learnt users go [default: OUT.users.parquet].")
     ] = None,
     pairs_from: Annotated[
         Literal["likes", "sessions", "playlists"],
         typer.Option("--from", help="Users' likes, or songs that stand together."),
     ] = "likes",
-    vectors: StoreOption = None,
+    vectors: ArtistsFromOption = None,
     rule: RuleOption = None,
-    loss: Annotated[Literal["softmax", "hinge"], typer.Option()] = "softmax",
-    margin: Annotated[float, typer.Option(min=0, max=2, help="Of the hinge.")] = 0.2,
-    temperature: Annotated[float, typer.Option(min=0.001, help="Of the softmax.")] = 0.2,
-    negatives: Annotated[int, typer.Option(min=1, help="Songs against one liked song.")] = 20,
-    popularity: Annotated[
-        float, typer.Option("--alpha", min=0, max=2, help="Unheard songs by likes to this power.")
-    ] = 0.5,
-    semi_hard: Annotated[
-        bool, typer.Option("--semi-hard", help="Of four drawn, those just below the liked song.")
-    ] = False,
-    pooling: Annotated[Literal["attention", "mean"], typer.Option()] = "attention",
-    hidden: Annotated[int, typer.Option(min=0, help="Units beside the linear map; 0: none.")] = 64,
-    dimension: Annotated[int, typer.Option(min=1, help="Numbers in an embedding.")] = 40,
-    inputs: Annotated[
-        list[str] | None, typer.Option("--input", help="Columns of the features [default: all].")
-    ] = None,
-    start: Annotated[
-        Literal["ridge", "random"], typer.Option(help="The closed-form map, or chance.")
-    ] = "ridge",
+    dimension: Annotated[int, more(min=1, help="Numbers in an embedding.")] = 40,
     epochs: Annotated[int, typer.Option(min=0, help="At most; 0: the start alone.")] = 40,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without gain.")] = 5,
-    batch_size: Annotated[int, typer.Option(min=1, help="Pairs at once.")] = 128,
-    learning_rate: Annotated[float, typer.Option(min=0)] = 5e-4,
-    valid_share: ValidShareOption = 0.1,
-    test_share: TestShareOption = 0.0,
-    new_song_share: NewSongsOption = 0.0,
-    split_seed: SplitSeedOption = 0,
-    max_segments: Annotated[int, typer.Option(min=1, help="Of a song that are kept.")] = 30,
     end_to_end: Annotated[
         bool, typer.Option("--end-to-end", help="Train the backbone along, from the audio.")
     ] = False,
-    backbone: Annotated[Literal["msd", "mtt"], typer.Option(help="With --end-to-end.")] = "msd",
-    seed: Annotated[int, typer.Option(help="Same seed and data, same model.")] = 0,
+    backbone: Annotated[Literal["msd", "mtt"], more(help="With --end-to-end.")] = "msd",
+    seed: SeedOption = 0,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    *,
+    fitting: Fitting,
+    held_out: HeldOut,
 ) -> None:
     """Train a model that puts any song near the users who will like it.
 
     The training can be stopped or killed at any time: the same command goes on where it was.
+
+    Examples
+    --------
+    audiorec metric train features.parquet -i plays.csv --out model/
+    audiorec metric train features.parquet -i plays.csv -u users.parquet -o model/
+    audiorec metric train features.parquet -i plays.csv -o model/ --from sessions
     """
     _needs_torch()
-    from audiorec.learning.negatives import NegativeRule
     from audiorec.listening.rule import Rule, load_rule
-    from audiorec.recall.audio.held_out import Split
     from audiorec.recall.audio.job import train_metric
-    from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+    from audiorec.recall.audio.recipe import TrainingOptions
 
     learnt = users == LEARN and pairs_from == "likes"
     options = TrainingOptions(
-        recipe=MetricRecipe(
-            loss=loss,
-            margin=margin,
-            temperature=temperature,
-            negatives=NegativeRule(
-                count=negatives, popularity_exponent=popularity, semi_hard=semi_hard
-            ),
-            start=start,
-            batch_size=batch_size,
-            learning_rate=learning_rate,
-            max_epochs=epochs,
-            patience=patience,
-            seed=seed,
-        ),
-        split=Split(valid=valid_share, test=test_share, new_songs=new_song_share, seed=split_seed),
+        recipe=fitting.recipe(max_epochs=epochs, seed=seed),
+        split=held_out.split(),
         rule=load_rule(rule) if rule else Rule(),
         pairs_from=pairs_from,
         embedding=dimension,
-        hidden=hidden,
-        pooling=pooling,
-        inputs=tuple(inputs or ()),
-        max_segments=max_segments,
+        hidden=fitting.hidden,
+        pooling=fitting.pooling,
+        inputs=tuple(fitting.inputs or ()),
+        max_segments=fitting.max_segments,
     )
     learnt_users = users_out or output.with_name(f"{output.name}.users.parquet")
     with graceful_stop("what is in work is", quiet=quiet) as stop:
@@ -153,38 +139,43 @@ def train(
             stop=stop,
         )
     if not report.finished:
-        say(f"stopped; the state is kept in {output}.run, the same command goes on from there")
-        raise typer.Exit(Exit.INTERRUPTED)
+        raise stopped()
     if json:
         print_json({"schema": "audiorec/metric-train/1", **report.to_dict(), "out": str(output)})
     _say_trained(report.to_dict(), output, learnt_users if learnt else None)
 
 
-@app.command()
+@command(app)
 def embed(
     songs: Annotated[
         list[Path],
-        typer.Argument(help="features.parquet, or vecs.parquet, or folders and audio files."),
+        typer.Argument(
+            metavar="SONGS", help="features.parquet, or vecs.parquet, or folders and files."
+        ),
     ],
-    model: Annotated[Path, typer.Option("--model", "-m", help="The model's folder.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="The file to write.")] = Path(
-        "embeddings.parquet"
-    ),
+    model: Annotated[
+        Path, typer.Option("--model", "-m", metavar="FOLDER", help="The model's folder.")
+    ],
+    output: OutFileOption = Path("embeddings.parquet"),
     work: Annotated[
-        Path | None, typer.Option(help="Where extracted songs are kept [default: OUT.work].")
+        Path | None,
+        more(metavar="FOLDER", help="Where extracted songs are kept [default: OUT.work]."),
     ] = None,
     device: DeviceOption = "cpu",
     jobs: JobsOption = 0,
-    retry_failed: Annotated[
-        bool, typer.Option("--retry-failed", help="Try again what failed before.")
-    ] = False,
-    allow_failures: Annotated[
-        bool, typer.Option("--allow-failures", help="Exit 0 even if some songs failed.")
-    ] = False,
+    retry_failed: RetryFailedOption = False,
+    allow_failures: AllowFailuresOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Turn songs into embeddings in the space of the model's users: any audio, no listeners."""
+    """Turn songs into embeddings in the space of the model's users: any audio, no listeners.
+
+    Examples
+    --------
+    audiorec metric embed new/ --model model/ --out new.parquet
+    audiorec metric embed features.parquet --model model/
+    audiorec metric embed fixtures/audio -m model/ -o new.parquet --jobs 1 --json
+    """
     from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_features
     from audiorec.recall.audio.model import MetricModel
@@ -216,6 +207,97 @@ def embed(
     raise typer.Exit(_say_embedded(report, allow_failures))
 
 
+@command(app)
+def evaluate(
+    model: ModelArgument,
+    features: Annotated[Path, typer.Option("--features", "-f", help="Of all songs.")],
+    interactions: LogOption,
+    users: Annotated[Path, typer.Option("--users", "-u", help="Their embeddings.")],
+    vectors: ArtistsFromOption = None,
+    embeddings: Annotated[
+        Path | None, typer.Option(help="The songs', made before [default: made now].")
+    ] = None,
+    warm: Annotated[
+        Path | None, typer.Option(help="The user model's embeddings of songs: a bound.")
+    ] = None,
+    rule: RuleOption = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of lists.")] = 10,
+    all_songs: Annotated[
+        bool, typer.Option("--all-songs", help="The model heard none of these songs.")
+    ] = False,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Judge a model on artists and songs that it never heard, beside plain baselines.
+
+    The users' embeddings must come from a log without those songs: audiorec metric holdout.
+
+    Examples
+    --------
+    audiorec metric evaluate model/ -f features.parquet -i plays.csv -u u.parquet
+    audiorec metric evaluate model/ -f f.parquet -i plays.csv -u u.parquet --k 50
+    audiorec metric evaluate model/ -f f.parquet -i plays.csv -u u.parquet --json
+    """
+    from audiorec.listening.rule import load_rule
+    from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
+    from audiorec.recall.audio.model import MetricModel
+
+    found = evaluate_metric(
+        MetricModel.load(model),
+        EvaluationFiles(
+            features=features,
+            interactions=interactions,
+            users=users,
+            store=vectors,
+            embeddings=embeddings,
+            warm=warm,
+        ),
+        rule=load_rule(rule) if rule else None,
+        k=k,
+        all_songs=all_songs,
+        seed=seed,
+    )
+    if json:
+        print_json({"schema": "audiorec/metric-evaluate/1", "model": str(model), **found.to_dict()})
+        return
+    for name, panel in found.to_dict()["panels"].items():
+        _print_panel(name.replace("_", " "), panel)
+    if found.simulated:
+        say("simulated listening: no figure here is about real people")
+
+
+@command(app)
+def holdout(
+    features: Annotated[
+        Path, typer.Argument(metavar="FEATURES", help="features.parquet of all songs.")
+    ],
+    interactions: LogOption,
+    output: OutFileOption,
+    vectors: ArtistsFromOption = None,
+    json: JsonOption = False,
+    *,
+    held_out: HeldOutForTest,
+) -> None:
+    """Write a log without the songs that a model will be judged on, to make its users of.
+
+    Give the shares and the seed that metric train will be given.
+
+    Examples
+    --------
+    audiorec metric holdout features.parquet -i plays.csv --out known.parquet
+    audiorec metric holdout features.parquet -i plays.csv -o known.csv --json
+    audiorec metric holdout f.parquet -i plays.csv -o known.csv --test-share 0.3
+    """
+    from audiorec.recall.audio.held_out import write_known
+
+    split = held_out.split()
+    report = write_known(features, interactions, out=output, split=split, store=vectors)
+    if json:
+        print_json({"schema": "audiorec/metric-holdout/1", **asdict(report), "out": str(output)})
+    songs = ", ".join(f"{count} {part}" for part, count in report.songs.items())
+    say(f"{report.kept:,} of {report.rows:,} rows kept; songs: {songs}; log: {output}")
+
+
 def _needs_torch() -> None:
     """Say which extra is missing before anything else is done."""
     from audiorec.errors import MissingExtraError
@@ -235,20 +317,18 @@ def _songs(
 ) -> "TrainingSongs":
     """Open what the training listens to."""
     from audiorec.recall.audio.inputs import FeatureSongs, LogMelSongs
-    from audiorec.search.library import Library
 
     if not end_to_end:
         return FeatureSongs(path, options.inputs or None)
     if options.inputs:
         raise InputError("--input chooses columns of features; with --end-to-end there are none")
-    return LogMelSongs(Library.open(path), backbone=backbone, jobs=jobs)
+    return LogMelSongs(open_vectors(path), backbone=backbone, jobs=jobs)
 
 
 def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
     """List the songs to hear; None where their features are given."""
     from audiorec.extraction.catalogue import find_songs
     from audiorec.recall.audio.embed import store_sources
-    from audiorec.search.library import Library
 
     tables = [path for path in paths if path.suffix == ".parquet"]
     if tables and len(paths) > 1:
@@ -256,11 +336,10 @@ def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
     if tables and not model.end_to_end:
         return None
     if tables:
-        return store_sources(Library.open(tables[0]))
+        return store_sources(open_vectors(tables[0]))
     sources = find_songs([str(path) for path in paths])
     if not sources:
-        say("error: no songs found: no file there looks like audio")
-        raise typer.Exit(Exit.NOTHING_USABLE)
+        raise no_songs()
     return sources
 
 
@@ -296,3 +375,15 @@ def _say_embedded(report: "EmbeddingReport", allow_failures: bool) -> Exit:
         return Exit.NOTHING_USABLE
     say(f"{report.embedded:,} songs embedded{failed}; embeddings: {report.out}")
     return Exit.SOME_FAILED if report.failed and not allow_failures else Exit.OK
+
+
+def _print_panel(name: str, panel: dict[str, Any]) -> None:
+    columns = ("method", "AUC", "low", "high", "behind", "low", "high")
+    rows = []
+    for method, row in panel["methods"].items():
+        lists = [row[name][0] for name in ("precision", "recall", "ndcg")]
+        behind = row["ahead"] or ("", "", "")
+        rows.append((method, *row["auc"], *behind, *lists, row["coverage"], row["popularity_bias"]))
+    title = f"{name}: {panel['users']:,} users, {panel['songs']:,} songs, k = {panel['k']}"
+    more = ("precision", "recall", "NDCG", "coverage", "popularity")
+    print_table((*columns, *more), rows, title=title)

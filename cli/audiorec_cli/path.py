@@ -4,20 +4,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.shared.choosing import (
-    ExcludeOption,
-    KeepDuplicatesOption,
-    OnlyOption,
-    PerAlbumOption,
-    PerArtistOption,
-    allowed_songs,
-    limits,
-)
+from audiorec_cli.shared.choosing import Choice
 from audiorec_cli.shared.console import duration, print_json, print_table, say
-from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.seeds import song_row
-from audiorec_cli.shared.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.playlists.path import Path as SongPath
@@ -31,44 +22,39 @@ def path(
     end: Annotated[str, typer.Argument(help="Another one.")],
     vectors: VectorsOption = None,
     steps: Annotated[int, typer.Option("--steps", "-n", min=1, help="Songs between the two.")] = 8,
-    by: ByOption = "vector",
-    features: FeaturesOption = None,
-    embeddings: EmbeddingsOption = None,
-    only: OnlyOption = None,
-    exclude: ExcludeOption = None,
-    per_artist: PerArtistOption = None,
-    per_album: PerAlbumOption = None,
-    keep_duplicates: KeepDuplicatesOption = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    m3u8: M3u8Option = None,
-    absolute: AbsoluteOption = False,
+    *,
+    compared: Compared,
+    choice: Choice,
+    form: ListForm,
 ) -> None:
     """Find a smooth way from one song to another through songs of the store.
 
     The position, which is the similarity to the last song minus that to the first, rises with
     every step; of all such ways the one whose largest step is smallest is taken.
+
+    Examples
+    --------
+    audiorec path jazz-vibraphone.mp3 death-metal-band.ogg
+    audiorec path jazz-vibraphone.mp3 blues-band.mp3 --steps 4 --m3u8 way.m3u8
+    audiorec path jazz-vibraphone.mp3 blues-band.mp3 --max-per-artist 1 --json
     """
     from audiorec.playlists.path import find_path
 
-    check_target(m3u8, json)
-    store = open_vectors(vectors)
-    space = open_space(store, by, features=features, embeddings=embeddings, use_index=False)
+    form.check()
+    store = open_vectors(vectors, empty=False)
+    space = compared.space(store, use_index=False)
     ends = song_row(store, start), song_row(store, end)
     space.units(ends)  # refuses a song that the space does not have
-    allowed = allowed_songs(store, only, exclude)
-    caps = limits(
-        store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
-    )
+    allowed = choice.allowed(store)
     units, there = space.units_by_row()
-    found = find_path(units, *ends, steps, allowed=allowed & there, limits=caps)
+    found = find_path(units, *ends, steps, allowed=allowed & there, limits=choice.limits(store))
     rows = store.rows(found.rows.tolist())
-    if json:
+    if form.json:
         print_json(_document(space, found, rows, steps))
-    elif m3u8 is None:
+    elif form.is_table:
         lines = [_line(place, found, row) for place, row in enumerate(rows)]
         print_table(COLUMNS, lines, title=f"from {rows[0]['song_id']} to {rows[-1]['song_id']}")
-    if m3u8 is not None:
-        write_playlist(rows, m3u8, absolute)
+    form.write(rows)
     if len(rows) - 2 < steps:
         say(f"{len(rows) - 2} songs between, not {steps}: no more lie on a way between the two")
 

@@ -1,25 +1,19 @@
 """``audiorec playlist SEED...``: so many minutes of songs that go with some songs."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.choosing import (
-    ExcludeOption,
-    KeepDuplicatesOption,
-    OnlyOption,
-    PerAlbumOption,
-    allowed_songs,
-    limits,
-)
+from audiorec_cli.shared.choosing import Choice
 from audiorec_cli.shared.console import duration, print_json, print_table, say
-from audiorec_cli.shared.head_options import StoreHeadOption, chosen_heads
-from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
+from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
+from audiorec_cli.shared.m3u8 import ListForm
+from audiorec_cli.shared.options import more
 from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
-from audiorec_cli.shared.spaces import ByOption, EmbeddingsOption, FeaturesOption, open_space
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.playlists.playlist import Curve, Playlist, Wish
@@ -30,40 +24,48 @@ EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes
 COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpreadChoice(Choice):
+    """As everywhere, but two songs of one artist unless more are asked for."""
+
+    per_artist: Annotated[
+        int | None,
+        typer.Option("--max-per-artist", min=0, help="Songs of one artist; 0: any number."),
+    ] = 2
+
+
 def playlist(
     songs: SeedsArgument = None,
-    vectors: VectorsOption = None,
     listed: FromOption = None,
+    vectors: VectorsOption = None,
     minutes: Annotated[float, typer.Option("--minutes", "-m", min=0.1, help="How long.")] = 60.0,
-    per_artist: Annotated[
-        int, typer.Option("--max-per-artist", min=0, help="Songs of one artist; 0: any number.")
-    ] = 2,
-    per_album: PerAlbumOption = None,
-    artist_gap: Annotated[
-        int, typer.Option("--artist-gap", min=0, help="Places between two songs of an artist.")
-    ] = 3,
     curve: Annotated[
         list[str] | None,
         typer.Option(
             "--curve",
+            metavar="CLASS:SHAPE",
             help="How a class's score moves: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1",
         ),
     ] = None,
-    by: ByOption = "vector",
-    features: FeaturesOption = None,
-    embeddings: EmbeddingsOption = None,
+    artist_gap: Annotated[
+        int, more("--artist-gap", min=0, help="Places between two songs of an artist.")
+    ] = 3,
     head: StoreHeadOption = None,
-    only: OnlyOption = None,
-    exclude: ExcludeOption = None,
-    keep_duplicates: KeepDuplicatesOption = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    m3u8: M3u8Option = None,
-    absolute: AbsoluteOption = False,
+    *,
+    compared: Compared,
+    choice: SpreadChoice,
+    form: ListForm,
 ) -> None:
     """Make a playlist near some songs: as long as asked for, artists spread, with a curve.
 
     It begins with the songs named, unless a --curve says where they fit. Its length is
     within half a minute of --minutes, or 1 % where that is more.
+
+    Examples
+    --------
+    audiorec playlist jazz-vibraphone.mp3 --minutes 30
+    audiorec playlist jazz-vibraphone.mp3 blues-band.mp3 --m3u8 hour.m3u8
+    audiorec playlist jazz-vibraphone.mp3 --curve metal:rise --json
     """
     import numpy as np
 
@@ -71,20 +73,14 @@ def playlist(
     from audiorec.search.filters import name_codes
     from audiorec.search.space import mean_direction
 
-    check_target(m3u8, json)
-    store = open_vectors(vectors)
-    space = open_space(store, by, features=features, embeddings=embeddings, use_index=False)
+    form.check()
+    store = open_vectors(vectors, empty=False)
+    space = compared.space(store, use_index=False)
     seeds = read_seeds(space, songs, listed, chosen_heads(head))
-    allowed = allowed_songs(store, only, exclude)
-    caps = limits(
-        store,
-        per_artist=per_artist or None,
-        per_album=per_album,
-        keep_duplicates=keep_duplicates,
-    )
+    allowed = choice.allowed(store)
     wish = Wish(
         seconds=60 * minutes,
-        limits=caps,
+        limits=choice.limits(store),
         artists=name_codes(store, "artist"),
         gap=artist_gap,
         curves=_curves(store, curve or (), allowed),
@@ -97,15 +93,14 @@ def playlist(
     )
     rows = store.rows(found.rows.tolist())
     similarities = units[found.rows] @ direction
-    if json:
+    if form.json:
         print_json(_document(store, seeds, wish, found, rows, similarities))
-    elif m3u8 is None:
+    elif form.is_table:
         names = [text.partition(":")[0].strip() for text in curve or ()]
         lines = _lines(rows, similarities, wish, found)
         title = f"{duration(found.seconds)} near {' + '.join(seed.name for seed in seeds)}"
         print_table((*COLUMNS, *names), lines, title=title)
-    if m3u8 is not None:
-        write_playlist(rows, m3u8, absolute)
+    form.write(rows)
     _say_what_is_off(store, found, wish)
 
 

@@ -2,35 +2,18 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.choosing import (
-    ExcludeOption,
-    KeepDuplicatesOption,
-    OnlyOption,
-    PerAlbumOption,
-    PerArtistOption,
-    allowed_songs,
-    limits,
-    say_copies,
-)
+from audiorec_cli.shared.choosing import Choice
 from audiorec_cli.shared.console import duration, out, print_json, print_table, say
-from audiorec_cli.shared.head_options import StoreHeadOption, chosen_heads
-from audiorec_cli.shared.m3u8 import AbsoluteOption, M3u8Option, check_target, write_playlist
-from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds
-from audiorec_cli.shared.spaces import (
-    By,
-    ByOption,
-    EmbeddingsOption,
-    FeaturesOption,
-    open_space,
-    table_of,
-)
-from audiorec_cli.shared.stores import VectorsOption, open_vectors
+from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
+from audiorec_cli.shared.m3u8 import ListForm
+from audiorec_cli.shared.options import more
+from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.explain import Explanation
@@ -38,86 +21,57 @@ if TYPE_CHECKING:
     from audiorec.types import FloatArray
 
 COLUMNS = ("rank", "similarity", "song_id", "artist", "title", "length")
-DEFAULT_K = 10
 
 
 def similar(
     songs: SeedsArgument = None,
-    vectors: VectorsOption = None,
     listed: FromOption = None,
-    k: Annotated[
-        int | None, typer.Option("--k", "-k", min=1, help="How many [default: 10; with --all 20].")
-    ] = None,
-    by: ByOption = "vector",
-    features: FeaturesOption = None,
-    embeddings: EmbeddingsOption = None,
-    head: StoreHeadOption = None,
-    only: OnlyOption = None,
-    exclude: ExcludeOption = None,
-    per_artist: PerArtistOption = None,
-    per_album: PerAlbumOption = None,
-    keep_duplicates: KeepDuplicatesOption = False,
-    diversity: Annotated[
-        float, typer.Option(min=0, max=1, help="0: the nearest; 1: as different as can be.")
-    ] = 0.0,
+    vectors: VectorsOption = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
     why: Annotated[bool, typer.Option("--why", help="Say what makes each song near.")] = False,
-    all_songs: Annotated[
-        bool, typer.Option("--all", help="The nearest songs of every song, to --out.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="With --all: the Parquet file to write.")
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="With --all: no progress.")] = False,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
-    m3u8: M3u8Option = None,
-    absolute: AbsoluteOption = False,
+    diversity: Annotated[
+        float, more(min=0, max=1, help="0: the nearest; 1: as different as can be.")
+    ] = 0.0,
+    head: StoreHeadOption = None,
+    *,
+    compared: Compared,
+    choice: Choice,
+    form: ListForm,
 ) -> None:
     """List the songs nearest to one song or to several: of the store, or any audio files.
 
     The seeds are not in the list, but stand first in a playlist, and count as songs of their
-    artist and album.
-    """
-    if all_songs or output is not None:
-        from audiorec_cli.shared.neighbours import check, write_neighbours
+    artist and album. audiorec neighbours does it for every song of the store.
 
-        refused: dict[str, object] = {
-            "songs": songs,
-            "--from": listed,
-            "--only": only,
-            "--exclude": exclude,
-        }
-        refused |= {"--max-per-artist": per_artist, "--max-per-album": per_album, "--why": why}
-        refused |= {"--m3u8": m3u8, "--diversity": diversity, "--keep-duplicates": keep_duplicates}
-        refused |= {"--head": head}
-        target = check(all_songs, output, refused)
-        store = open_vectors(vectors)
-        table = table_of(store, by, features=features, embeddings=embeddings)
-        write_neighbours(store, target, k, by, table, quiet=quiet, json=json)
-        return
-    check_target(m3u8, json)
-    _check_why(why, by)
-    store = open_vectors(vectors)
-    space = open_space(store, by, features=features, embeddings=embeddings)
+    Examples
+    --------
+    audiorec similar jazz-vibraphone.mp3
+    audiorec similar fixtures/audio/birds.ogg --max-per-artist 2 --m3u8 like.m3u8
+    audiorec similar jazz-vibraphone.mp3 --only "genre=jazz" --why
+    """
+    form.check()
+    if why and compared.by not in ("vector", "mean"):
+        raise InputError(f"--why speaks of classes: use --by vector or mean, not {compared.by}")
+    store = open_vectors(vectors, empty=False)
+    space = compared.space(store)
     seeds = read_seeds(space, songs, listed, chosen_heads(head))
-    allowed = allowed_songs(store, only, exclude)
-    taken = [seed.row for seed in seeds if seed.row is not None]
-    k = k or DEFAULT_K
-    caps = limits(
-        store, per_artist=per_artist, per_album=per_album, keep_duplicates=keep_duplicates
-    )
+    allowed = choice.allowed(store)
+    taken = rows_of(seeds)
+    allowed[taken] = False
+    limits = choice.limits(store)
     unit, vector = _middle(seeds)
-    found = space.choose(unit, k, allowed=allowed, limits=caps, taken=taken, diversity=diversity)
+    found = space.choose(unit, k, allowed=allowed, limits=limits, taken=taken, diversity=diversity)
     reasons = space.why(unit, vector, found) if why else None
-    if json:
+    if form.json:
         print_json(_document(space, seeds, found, reasons))
-    elif m3u8 is None:
+    elif form.is_table:
         _print(seeds, found, reasons)
-    if m3u8 is not None:
-        write_playlist([s.entry for s in seeds] + found.songs, m3u8, absolute)
-    rows_shown = [*taken, *found.rows.tolist()]
-    if not keep_duplicates:
-        say_copies(store, rows_shown)
-    _say_shortage(len(found), k, len(store) - len(taken))
+    form.write([s.entry for s in seeds] + found.songs)
+    choice.say_copies(store, [*taken, *found.rows.tolist()])
+    if len(store) == len(taken):
+        say("the store has no other song; add some with audiorec extract")
+    elif len(found) < k:
+        say(f"{len(found)} songs, not {k}: the store has no more that may come")
 
 
 def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
@@ -142,11 +96,6 @@ def _print(seeds: Sequence[Seed], found: "Neighbours", reasons: "list[Explanatio
             out(f"{rank}: {explanation}")
 
 
-def _check_why(why: bool, by: By) -> None:
-    if why and by not in ("vector", "mean"):
-        raise InputError(f"--why speaks of classes: use --by vector or mean, not {by}")
-
-
 def _names(seeds: Sequence[Seed]) -> str:
     return " + ".join(seed.name for seed in seeds)
 
@@ -158,13 +107,6 @@ def _line(
     length = duration(float(row["duration_s"]))
     line = rank, neighbour.similarity, neighbour.song_id, row["artist"], row["title"], length
     return line if reasons is None else (*line, str(reasons[rank - 1]))
-
-
-def _say_shortage(found: int, k: int, others: int) -> None:
-    if others == 0:
-        say("the store has no other song; add some with audiorec extract")
-    elif found < k:
-        say(f"{found} songs, not {k}: the store has no more that may come")
 
 
 def _document(

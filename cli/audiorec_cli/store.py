@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec.errors import InputError
-from audiorec_cli.inventory_lines import info_lines
+from audiorec.errors import InputError, StoreError
+from audiorec_cli.info import info_lines
 from audiorec_cli.shared.console import (
     Exit,
     file_size,
@@ -18,49 +18,49 @@ from audiorec_cli.shared.console import (
     print_table,
     say,
 )
-from audiorec_cli.shared.stores import DEFAULT, ENVIRONMENT, open_vectors, vectors_path
+from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption
+from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.stores import Beside, StoreArgument, open_vectors, vectors_path
 
 if TYPE_CHECKING:
     from audiorec.store.schema import Kind
     from audiorec.store.verify import Verification
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Describe, check, join and export stores.",
+app = group(
+    """Look after stores: describe, check, join them, and hand them on.
+
+    Examples
+    --------
+    audiorec store verify
+    audiorec store merge old.parquet new.parquet --out all.parquet
+    audiorec store export --out vecs.npz
+    """
 )
 
-StoreArgument = Annotated[
-    Path | None,
-    typer.Argument(
-        metavar="[STORE]",
-        help=f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder.",
-    ),
-]
-ScoresOption = Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")]
-FeaturesOption = Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")]
-ErrorsOption = Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")]
 OverwriteOption = Annotated[
     bool, typer.Option("--overwrite", help="Replace files that are there and are no input.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+ColumnsOption = Annotated[
+    str | None,
+    typer.Option(metavar="NAMES", help="Beside song_id, with commas: vector,title,artist."),
+]
 
 
-@app.command()
-def info(
-    store: StoreArgument = None,
-    scores: ScoresOption = None,
-    features: FeaturesOption = None,
-    errors: ErrorsOption = None,
-    json: JsonOption = False,
-) -> None:
+@command(app)
+def info(store: StoreArgument = None, json: JsonOption = False, *, beside: Beside) -> None:
     """Describe a store: rows, what made it, statuses, formats, sizes, the files beside it.
 
     Reads the footer and small columns, not the vectors.
+
+    Examples
+    --------
+    audiorec store info
+    audiorec store info vecs.parquet --json
+    audiorec store info vecs.parquet --features features.parquet
     """
     from audiorec.store.inventory import inventory
 
-    found = inventory(vectors_path(store), _beside(scores, features, errors))
+    found = inventory(vectors_path(store), beside.by_kind())
     if json:
         print_json({"schema": "audiorec/store-info/1", **found})
         return
@@ -69,29 +69,33 @@ def info(
             out(line)
 
 
-@app.command()
+@command(app)
 def verify(
     store: StoreArgument = None,
     files: Annotated[
         bool, typer.Option("--files", help="Also look whether every song's file is as it was.")
     ] = False,
-    scores: ScoresOption = None,
-    features: FeaturesOption = None,
-    errors: ErrorsOption = None,
     max_problems: Annotated[
         int, typer.Option(min=0, help="How many to list; all are counted.")
     ] = 1_000,
     json: JsonOption = False,
+    *,
+    beside: Beside,
 ) -> None:
     """Check every row of a store and of the files beside it.
 
     Exits with 0 if all is well, 3 if there are problems, 4 if the store cannot be read.
+
+    Examples
+    --------
+    audiorec store verify
+    audiorec store verify vecs.parquet --files
+    audiorec store verify vecs.parquet --max-problems 10 --json
     """
     from audiorec.store.verify import verify as verify_store
 
     path = vectors_path(store)
-    beside = _beside(scores, features, errors)
-    found = verify_store(path, beside=beside, files=files, max_problems=max_problems)
+    found = verify_store(path, beside=beside.by_kind(), files=files, max_problems=max_problems)
     if json:
         print_json(_verification(path, found))
     elif found.problems:
@@ -103,14 +107,17 @@ def verify(
     raise typer.Exit(Exit.OK if found.is_good else Exit.SOME_FAILED)
 
 
-@app.command()
+@command(app)
 def compact(
     parts: Annotated[
         list[str],
-        typer.Argument(help="A folder or URI of parts (extract --shard), or files of any kind."),
+        typer.Argument(
+            metavar="PART", help="A folder or URI of parts (audiorec shards), or files of any kind."
+        ),
     ],
     output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The store to write; one file: itself.")
+        Path | None,
+        typer.Option("--out", "-o", metavar="STORE", help="The store to write; one file: itself."),
     ] = None,
     on_duplicate: Annotated[
         Literal["error", "same", "newest", "first"],
@@ -119,7 +126,7 @@ def compact(
             "the newest, or the first."
         ),
     ] = "error",
-    partial: Annotated[
+    incomplete: Annotated[
         bool, typer.Option("--partial", help="Take a folder in which shards are missing.")
     ] = False,
     overwrite: OverwriteOption = False,
@@ -129,22 +136,29 @@ def compact(
 
     The result does not depend on the order or the division of the parts. Scores, features
     and errors among them go beside the store; rows of no song of it are dropped.
+
+    Examples
+    --------
+    audiorec store compact parts/ --out vecs.parquet
+    audiorec store compact vecs.parquet
+    audiorec store compact a.parquet b.parquet --out all.parquet
     """
     from audiorec.extraction.shards import local_parts
     from audiorec.files.storage import is_uri
 
     if len(parts) == 1 and (is_uri(parts[0]) or Path(parts[0]).is_dir()):
-        with local_parts(parts[0], whole=not partial) as found:
+        with local_parts(parts[0], whole=not incomplete) as found:
             rows = _combine(found, output, on_duplicate, overwrite)
     else:
-        rows = _combine(_by_kind(parts), output or _itself(parts), on_duplicate, overwrite)
+        itself = Path(parts[0]) if len(parts) == 1 else None
+        rows = _combine(_by_kind(parts), output or itself, on_duplicate, overwrite)
     _print_rows(rows, "audiorec/store-compact/1", json)
 
 
-@app.command()
+@command(app)
 def merge(
-    stores: Annotated[list[Path], typer.Argument(help="Two stores or more.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="The store to write.")],
+    stores: Annotated[list[Path], typer.Argument(metavar="STORE", help="Two or more.")],
+    output: OutFileOption,
     on_duplicate: Annotated[
         Literal["error", "first"],
         typer.Option(help="Different songs of one id: refuse them, or take the first store's."),
@@ -155,7 +169,14 @@ def merge(
     overwrite: OverwriteOption = False,
     json: JsonOption = False,
 ) -> None:
-    """Merge stores that the same extractor made."""
+    """Merge stores that the same extractor made.
+
+    Examples
+    --------
+    audiorec store merge old.parquet new.parquet --out all.parquet
+    audiorec store merge a.parquet b.parquet -o all.parquet --on-duplicate first
+    audiorec store merge a/vecs.parquet b/vecs.parquet -o c/vecs.parquet --beside
+    """
     from audiorec.store.compact import merge_stores
     from audiorec.store.inventory import USUAL_NAMES, files_beside
 
@@ -172,19 +193,15 @@ def merge(
     _print_rows({str(targets[k]): n for k, n in counts.items()}, "audiorec/store-merge/1", json)
 
 
-@app.command()
+@command(app)
 def export(
+    output: OutFileOption,
     store: StoreArgument = None,
-    output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="The file to write; --ddl: stdout.")
-    ] = None,
-    format: Annotated[  # noqa: A002
+    form: Annotated[
         Literal["npz", "npy", "csv", "jsonl", "parquet"] | None,
-        typer.Option(help="By default what --out ends in."),
+        typer.Option("--format", help="By default what --out ends in."),
     ] = None,
-    columns: Annotated[
-        str | None, typer.Option(help="Beside song_id, with commas: vector,title,artist.")
-    ] = None,
+    columns: ColumnsOption = None,
     wide: Annotated[
         bool, typer.Option("--wide", help="A column for each number in a parquet.")
     ] = False,
@@ -192,62 +209,103 @@ def export(
         bool,
         typer.Option("--guard-formulas", help="Put ' before texts of a csv that begin like =1+1."),
     ] = False,
-    ddl: Annotated[
-        Literal["clickhouse", "hive", "duckdb"] | None,
-        typer.Option(help="SQL that makes a table of the store and loads it."),
-    ] = None,
-    table: Annotated[str, typer.Option(help="With --ddl: the table's name.")] = "songs",
-    source: Annotated[
-        str | None, typer.Option(help="With --ddl: where the database finds the Parquet file.")
-    ] = None,
-    atlas: Annotated[
-        Path | None, typer.Option(help="A map for embedding-atlas: this Parquet file.")
-    ] = None,
-    projection: Annotated[
-        Literal["pca", "tsne", "umap"], typer.Option(help="With --atlas: how the map is drawn.")
-    ] = "pca",
-    seed: Annotated[int, typer.Option(help="With --atlas: same seed, same map.")] = 0,
     json: JsonOption = False,
 ) -> None:
-    """Write a store in another format, as SQL, or as a map."""
-    if (ddl is not None) + (atlas is not None) + (ddl is None and output is not None) != 1:
-        raise InputError("export takes one of: --out FILE, --ddl DIALECT, --atlas FILE")
+    """Write a store in another format.
+
+    Examples
+    --------
+    audiorec store export --out vecs.npz
+    audiorec store export --out songs.csv --columns title,artist --guard-formulas
+    audiorec store export vecs.parquet --out wide.parquet --wide --json
+    """
+    from audiorec.store.export import export as export_store
+
     path = vectors_path(store)
-    names = [name.strip() for name in columns.split(",")] if columns else None
-    if ddl is not None:
-        _export_ddl(path, ddl, table, source, names, output)
+    written = export_store(
+        path,
+        output,
+        form,
+        columns=_names(columns),
+        wide=wide,
+        guard_formulas=guard_formulas,
+        on_formulas=partial(_say_formulas, guarded=guard_formulas),
+    )
+    _print_written(path, written, json)
+
+
+@command(app, "map")
+def draw_map(
+    output: OutFileOption,
+    store: StoreArgument = None,
+    projection: Annotated[
+        Literal["pca", "tsne", "umap"], typer.Option(help="How the map is drawn.")
+    ] = "pca",
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+) -> None:
+    """Write a map of the songs for embedding-atlas: a place, a name and classes for each.
+
+    Examples
+    --------
+    audiorec store map --out atlas.parquet
+    audiorec store map vecs.parquet --out atlas.parquet --projection tsne
+    audiorec store map --out atlas.parquet --projection umap --seed 1
+    """
+    from audiorec.search.atlas import write_atlas
+
+    opened = open_vectors(store)
+    write_atlas(opened, output, projection=projection, seed=seed)
+    say(f"open it: embedding-atlas {output} --x x --y y --text title")
+    _print_written(opened.path, [output], json)
+
+
+@command(app)
+def sql(
+    dialect: Annotated[
+        Literal["clickhouse", "hive", "duckdb"], typer.Option(help="Which database's SQL.")
+    ],
+    store: StoreArgument = None,
+    table: Annotated[str, typer.Option(help="The table's name.")] = "songs",
+    source: Annotated[
+        str | None, typer.Option(metavar="PLACE", help="Where the database finds the Parquet file.")
+    ] = None,
+    columns: ColumnsOption = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="The file to write [default: stdout].")
+    ] = None,
+) -> None:
+    """Print the SQL that makes a table of a store and loads it.
+
+    Examples
+    --------
+    audiorec store sql --dialect duckdb
+    audiorec store sql --dialect clickhouse --table songs --out songs.sql
+    audiorec store sql vecs.parquet --dialect hive --columns vector,title
+    """
+    from audiorec.files.atomic import replaced
+    from audiorec.store.ddl import ddl
+
+    path = vectors_path(store)
+    text = ddl(path, dialect, table=table, source=source, columns=_names(columns))
+    if output is None:
+        out_lines(text.rstrip("\n"))
         return
-    if atlas is not None:
-        from audiorec.search.atlas import write_atlas
-
-        write_atlas(open_vectors(store), atlas, projection=projection, seed=seed)
-        written = [atlas]
-        say(f"open it: embedding-atlas {atlas} --x x --y y --text title")
-    elif output is not None:
-        from audiorec.store.export import export as export_store
-
-        written = export_store(
-            path,
-            output,
-            format,
-            columns=names,
-            wide=wide,
-            guard_formulas=guard_formulas,
-            on_formulas=partial(_say_formulas, guarded=guard_formulas),
-        )
-    if json:
-        sizes = {str(p): p.stat().st_size for p in written}
-        print_json({"schema": "audiorec/store-export/1", "vectors": str(path), "written": sizes})
-    for file in written:
-        say(f"written: {file} ({file_size(file.stat().st_size)})")
+    if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output}: no file can be written there")
+    with replaced(output) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+    say(f"written: {output}")
 
 
-@app.command()
+@command(app)
 def aliases(
     store: StoreArgument = None,
     add: Annotated[
         Path | None,
-        typer.Option(help="A CSV with song_id; its other columns but path become aliases."),
+        typer.Option(
+            metavar="CSV", help="A table with song_id; its other columns but path become aliases."
+        ),
     ] = None,
     output: Annotated[
         Path | None, typer.Option("--out", "-o", help="Write the table to this Parquet file.")
@@ -257,6 +315,12 @@ def aliases(
     """List the other names of songs: MusicBrainz id, ISRC, path, file name, your own.
 
     Every command that takes a song takes any of them.
+
+    Examples
+    --------
+    audiorec store aliases
+    audiorec store aliases --add ids.csv
+    audiorec store aliases vecs.parquet --out aliases-of-all.parquet
     """
     from audiorec.store.aliases import ALIASES_FILE, alias_table, write_aliases
 
@@ -274,14 +338,6 @@ def aliases(
     elif output is None and add is None:
         rows = [tuple(row.values()) for row in found.to_pylist()]
         print_table(tuple(found.column_names), rows, title=f"aliases of {opened.path}")
-
-
-def _beside(
-    scores: Path | None, features: Path | None, errors: Path | None
-) -> "dict[Kind, Path | None]":
-    from audiorec.store.schema import Kind
-
-    return {Kind.SCORES: scores, Kind.FEATURES: features, Kind.ERRORS: errors}
 
 
 def _verification(path: Path, found: "Verification") -> dict[str, Any]:
@@ -323,13 +379,9 @@ def _by_kind(parts: Sequence[str]) -> "dict[Kind, list[Path]]":
     for path in map(Path, parts):
         kind = kind_of(path)
         if kind is None:
-            raise InputError(f"{path}: is none of audiorec's files of vectors, scores, ...")
+            raise StoreError(f"{path}: is none of audiorec's files of vectors, scores, ...")
         found.setdefault(kind, []).append(path)
     return found
-
-
-def _itself(parts: Sequence[str]) -> Path | None:
-    return Path(parts[0]) if len(parts) == 1 else None
 
 
 def _combine(
@@ -377,26 +429,16 @@ def _say_formulas(count: int, *, guarded: bool) -> None:
     say(f"note: {count} texts begin like a formula; {done if guarded else todo}")
 
 
-def _export_ddl(
-    path: Path,
-    dialect: Literal["clickhouse", "hive", "duckdb"],
-    table: str,
-    source: str | None,
-    columns: Sequence[str] | None,
-    output: Path | None,
-) -> None:
-    from audiorec.files.atomic import replaced
-    from audiorec.store.ddl import ddl
+def _names(columns: str | None) -> list[str] | None:
+    return [name.strip() for name in columns.split(",")] if columns else None
 
-    text = ddl(path, dialect, table=table, source=source, columns=columns)
-    if output is None:
-        out_lines(text.rstrip("\n"))
-        return
-    if output.resolve() == path.resolve() or output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output}: no file can be written there")
-    with replaced(output) as temporary:
-        temporary.write_text(text, encoding="utf-8")
-    say(f"written: {output}")
+
+def _print_written(path: Path, written: Sequence[Path], json: bool) -> None:
+    if json:
+        sizes = {str(p): p.stat().st_size for p in written}
+        print_json({"schema": "audiorec/store-export/1", "vectors": str(path), "written": sizes})
+    for file in written:
+        say(f"written: {file} ({file_size(file.stat().st_size)})")
 
 
 def _add_aliases(table: Path, target: Path, known: set[str]) -> None:

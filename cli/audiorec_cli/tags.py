@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 import typer
 
 from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption
 
 
 def tags(
@@ -15,9 +16,16 @@ def tags(
         typer.Option(help="Backbone: msd (genres, moods, decades) or mtt (instruments, voices)."),
     ] = "msd",
     top: Annotated[int, typer.Option(min=1, max=50, help="Tags a segment.")] = 3,
-    json: Annotated[bool, typer.Option("--json", help="One JSON document.")] = False,
+    json: JsonOption = False,
 ) -> None:
-    """Print the top tags of a song, segment by segment, as musicnn's users know them."""
+    """Print the top tags of a song, segment by segment, as musicnn's users know them.
+
+    Examples
+    --------
+    audiorec tags fixtures/audio/blues-band.mp3
+    audiorec tags fixtures/audio/blues-band.mp3 --model mtt --top 5
+    audiorec tags fixtures/audio/blues-band.mp3 --json
+    """
     import audiorec
 
     series = audiorec.taggram(song, model)

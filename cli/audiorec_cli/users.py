@@ -1,79 +1,124 @@
 """``audiorec users``: train a user model, embed users with it, or bring embeddings in."""
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.shared.console import Exit, print_json, print_table, say
-from audiorec_cli.shared.stopping import graceful_stop
+from audiorec_cli.shared.console import print_document, print_facts, print_json, say
+from audiorec_cli.shared.options import (
+    JsonOption,
+    LogArgument,
+    OutFileOption,
+    OutFolderOption,
+    QuietOption,
+    RuleOption,
+    SeedOption,
+    more,
+)
+from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.progress import graceful_stop, stopped
+from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from audiorec.recall.sequence.youtube_dnn.job import SongInputs
 
-app = typer.Typer(
-    no_args_is_help=True,
-    rich_markup_mode=None,
-    help="Embeddings of users: train a model, use it, or import a table.",
+app = group(
+    """Make embeddings of users: train a model and use it, or import a table.
+
+    Examples
+    --------
+    audiorec users train plays.csv --vectors vecs.parquet --out model/
+    audiorec users embed plays.csv --model model/ --out users.parquet
+    audiorec users import theirs.npz --out users.parquet
+    """
 )
 
-InteractionsArgument = Annotated[Path, typer.Argument(help="Parquet, .csv or .csv.gz.")]
-VectorsOption = Annotated[
-    Path | None, typer.Option("--vectors", "-v", help="A store: songs are read as vectors.")
-]
-SongsOption = Annotated[
-    Path | None, typer.Option("--songs", help="embeddings.parquet: songs are read as these.")
-]
-ProfilesOption = Annotated[
-    Path | None,
-    typer.Option("--profiles", help="Parquet or CSV: user_id, and what is known of the user."),
-]
-RuleOption = Annotated[
-    Path | None, typer.Option("--rule", help="TOML or JSON: what makes a song liked.")
-]
-ModelOption = Annotated[Path, typer.Option("--model", "-m", help="The folder that train wrote.")]
-QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="One JSON document.")]
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of songs and users, beside the log."""
+
+    vectors: Annotated[
+        Path | None,
+        typer.Option(
+            "--vectors", "-v", metavar="STORE", help="A store: songs are read as vectors."
+        ),
+    ] = None
+    songs: Annotated[
+        Path | None, typer.Option(help="embeddings.parquet: songs are read as these.")
+    ] = None
+    profiles: Annotated[
+        Path | None, typer.Option(help="Parquet or CSV: user_id, and what is known of the user.")
+    ] = None
+    rule: RuleOption = None
+
+    def inputs(self) -> "SongInputs":
+        """Open what songs are read as."""
+        from audiorec.recall.sequence.youtube_dnn.job import SongInputs
+        from audiorec.store.embeddings import EmbeddingTable
+
+        return SongInputs(
+            open_vectors(self.vectors) if self.vectors else None,
+            EmbeddingTable.open(self.songs, kind="songs") if self.songs else None,
+        )
+
+    def people(self) -> Any:
+        """Read the profiles, if there are any, and the rule."""
+        from audiorec.listening.rule import load_rule
+        from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
+
+        return {
+            "profiles": read_profiles(self.profiles) if self.profiles else None,
+            "rule": load_rule(self.rule) if self.rule else None,
+        }
 
 
-@app.command()
+ModelOption = Annotated[
+    Path, typer.Option("--model", "-m", metavar="FOLDER", help="What train wrote.")
+]
+
+
+@command(app)
 def train(
-    interactions: InteractionsArgument,
-    output: Annotated[Path, typer.Option("--out", "-o", help="The folder to write.")],
-    vectors: VectorsOption = None,
-    songs: SongsOption = None,
-    profiles: ProfilesOption = None,
-    rule: RuleOption = None,
-    ids: Annotated[bool, typer.Option("--ids/--no-ids", help="Songs have ids, too.")] = True,
-    half_life: Annotated[
-        float, typer.Option(min=0, help="Days in which a like loses half its weight; 0: never.")
-    ] = 90.0,
-    max_history: Annotated[int, typer.Option(min=1, help="Newest likes that are read.")] = 100,
-    dimension: Annotated[int, typer.Option(min=2, help="Numbers in an embedding.")] = 40,
-    hold_out: Annotated[
-        Literal["users", "later"],
-        typer.Option(help="What says when to stop: users, or each user's last like."),
-    ] = "users",
-    negatives: Annotated[int, typer.Option(min=1, help="Songs that each like stands out of.")] = (
-        1024
-    ),
+    interactions: LogArgument,
+    output: OutFolderOption,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
-    patience: Annotated[int, typer.Option(min=1, help="Epochs without a better loss.")] = 6,
-    seed: Annotated[int, typer.Option(min=0, help="Same seed and data, same model.")] = 0,
+    dimension: Annotated[int, typer.Option(min=2, help="Numbers in an embedding.")] = 40,
+    seed: SeedOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    ids: Annotated[bool, more("--ids/--no-ids", help="Songs have ids, too.")] = True,
+    half_life: Annotated[
+        float, more(min=0, help="Days in which a like loses half its weight; 0: never.")
+    ] = 90.0,
+    max_history: Annotated[int, more(min=1, help="Newest likes that are read.")] = 100,
+    hold_out: Annotated[
+        Literal["users", "later"],
+        more(help="What says when to stop: users, or each user's last like."),
+    ] = "users",
+    negatives: Annotated[int, more(min=1, help="Negatives for each like.")] = 1024,
+    patience: Annotated[int, more(min=1, help="Epochs without a better loss.")] = 6,
+    *,
+    known: Known,
 ) -> None:
     """Train a model that tells from past likes and a profile what a user likes next.
 
     It can be stopped or killed at any time: the same command goes on where it was.
+
+    Examples
+    --------
+    audiorec users train plays.csv --vectors vecs.parquet --out model/
+    audiorec users train plays.csv --songs embeddings.parquet --out model/
+    audiorec users train plays.csv --profiles profiles.csv --out model/
     """
     from audiorec.listening.interactions import read_interactions
     from audiorec.recall.sequence.youtube_dnn.job import train_user_model as train_model
     from audiorec.recall.sequence.youtube_dnn.job import training_data
-    from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
     from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 
     recipe = UsersRecipe(
@@ -88,17 +133,11 @@ def train(
         seed=seed,
     )
     log = read_interactions(interactions)
-    data = training_data(
-        log,
-        inputs=_inputs(vectors, songs),
-        profiles=read_profiles(profiles) if profiles else None,
-        rule=_rule(rule),
-    )
+    data = training_data(log, inputs=known.inputs(), **known.people())
     with graceful_stop("this step is", quiet=quiet) as stop:
         model = train_model(data, output, recipe=recipe, progress=_epochs(quiet), stop=stop)
     if model is None:
-        say("stopped; the same command goes on from there")
-        raise typer.Exit(Exit.INTERRUPTED)
+        raise stopped()
     document = {
         "schema": "audiorec/users-train/1",
         "model": str(output),
@@ -106,43 +145,44 @@ def train(
         "data": {k: v for k, v in model.info["data"].items() if k != "demographics"},
         "figures": model.info["figures"],
     }
-    _print(document, json, {**document["data"], **document["figures"]})
+    if json:
+        print_json(document)
+    else:
+        print_facts({**document["data"], **document["figures"]}, title="users")
     _say_simulated(log.simulated)
     say(f"model: {output}; use it: audiorec users embed {interactions} --model {output}")
 
 
-@app.command()
+@command(app)
 def embed(
     model: ModelOption,
-    output: Annotated[Path, typer.Option("--out", "-o", help="users.parquet to write.")],
+    output: OutFileOption,
     interactions: Annotated[
-        Path | None, typer.Argument(help="Parquet, .csv or .csv.gz; none: profiles alone.")
+        Path | None,
+        typer.Argument(metavar="LOG", help="Parquet, .csv or .csv.gz; none: profiles alone."),
     ] = None,
-    vectors: VectorsOption = None,
-    songs: SongsOption = None,
-    profiles: ProfilesOption = None,
-    rule: RuleOption = None,
     json: JsonOption = False,
+    *,
+    known: Known,
 ) -> None:
     """Embed every user of the interactions and of the profiles.
 
     A user without a usable like gets the embedding of the profile alone; the column
     profile_only says so. Without --vectors or --songs, the songs of the training are known.
+
+    Examples
+    --------
+    audiorec users embed plays.csv --model model/ --out users.parquet
+    audiorec users embed --profiles new.csv --model model/ --out users.parquet
+    audiorec users embed plays.csv -m model/ -v vecs.parquet --out users.parquet
     """
     from audiorec.listening.interactions import read_interactions
     from audiorec.recall.sequence.youtube_dnn.job import embed_users, write_users
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
-    from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
 
     loaded = UsersModel.load(model)
     log = read_interactions(interactions) if interactions else None
-    found = embed_users(
-        loaded,
-        log,
-        inputs=_inputs(vectors, songs),
-        profiles=read_profiles(profiles) if profiles else None,
-        rule=_rule(rule),
-    )
+    found = embed_users(loaded, log, inputs=known.inputs(), **known.people())
     write_users(output, found, loaded)
     alone = int(found.users.profile_only.sum())
     document = {
@@ -155,7 +195,7 @@ def embed(
         "model_id": loaded.model_id,
         "out": str(output),
     }
-    _print(document, json, document)
+    print_document(document, json=json, title="users")
     _say_simulated(document["simulated"])
     if alone:
         say(f"{alone} of {len(found.user_ids)} users have no history: their profile alone speaks")
@@ -163,13 +203,16 @@ def embed(
         say(f"{found.unknown} likes are of songs that the model does not know; give --vectors")
 
 
-@app.command("songs")
-def song_side(
-    model: ModelOption,
-    output: Annotated[Path, typer.Option("--out", "-o", help="embeddings.parquet to write.")],
-    json: JsonOption = False,
-) -> None:
-    """Write the model's own embeddings of the songs that it was trained on."""
+@command(app, "songs")
+def song_side(model: ModelOption, output: OutFileOption, json: JsonOption = False) -> None:
+    """Write the model's own embeddings of the songs that it was trained on.
+
+    Examples
+    --------
+    audiorec users songs --model model/ --out songs.parquet
+    audiorec users songs -m model/ -o songs.parquet --json
+    audiorec store verify songs.parquet
+    """
     from audiorec.recall.sequence.youtube_dnn.job import write_song_side
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 
@@ -181,13 +224,15 @@ def song_side(
         "model_id": loaded.model_id,
         "out": str(output),
     }
-    _print(document, json, document)
+    print_document(document, json=json, title="users")
 
 
-@app.command("import")
+@command(app, "import")
 def import_table(
-    table: Annotated[Path, typer.Argument(help=".parquet with a list column, .csv or .npz.")],
-    output: Annotated[Path, typer.Option("--out", "-o", help="users.parquet to write.")],
+    table: Annotated[
+        Path, typer.Argument(metavar="TABLE", help=".parquet with a list column, .csv or .npz.")
+    ],
+    output: OutFileOption,
     id_column: Annotated[str, typer.Option(help="Column of user ids.")] = "user_id",
     embedding_column: Annotated[
         str, typer.Option(help="List column of a Parquet file.")
@@ -200,7 +245,14 @@ def import_table(
     ] = "",
     json: JsonOption = False,
 ) -> None:
-    """Bring in embeddings of users that were made elsewhere."""
+    """Bring in embeddings of users that were made elsewhere.
+
+    Examples
+    --------
+    audiorec users import theirs.npz --out users.parquet
+    audiorec users import theirs.csv --id-column id --out users.parquet
+    audiorec users import theirs.npz --normalise --out users.parquet --json
+    """
     from audiorec.store.embeddings import write_embeddings
     from audiorec.store.foreign import content_id, read_foreign, to_unit
 
@@ -216,29 +268,12 @@ def import_table(
         "model_id": space,
         "out": str(output),
     }
-    _print(document, json, document)
-
-
-def _inputs(vectors: Path | None, songs: Path | None) -> "SongInputs":
-    from audiorec.recall.sequence.youtube_dnn.job import SongInputs
-    from audiorec.search.library import Library
-    from audiorec.store.embeddings import EmbeddingTable
-
-    return SongInputs(
-        Library.open(vectors) if vectors else None,
-        EmbeddingTable.open(songs, kind="songs") if songs else None,
-    )
+    print_document(document, json=json, title="users")
 
 
 def _say_simulated(simulated: object) -> None:
     if simulated:
         say("note: simulated listening")
-
-
-def _rule(path: Path | None) -> Any:
-    from audiorec.listening.rule import load_rule
-
-    return load_rule(path) if path else None
 
 
 def _epochs(quiet: bool) -> "Callable[[Mapping[str, Any]], None] | None":
@@ -256,11 +291,3 @@ def _epochs(quiet: bool) -> "Callable[[Mapping[str, Any]], None] | None":
         )
 
     return tell
-
-
-def _print(document: "Mapping[str, Any]", json: bool, shown: "Mapping[str, Any]") -> None:
-    if json:
-        print_json(document)
-        return
-    rows = [(name, value) for name, value in shown.items() if name != "schema"]
-    print_table(("what", "value"), rows, title="users")

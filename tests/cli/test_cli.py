@@ -105,7 +105,7 @@ def test_lists_and_manifests(home, tmp_path):
         (["similar", "one", "--vectors", "cut.parquet"], 4, "cut.parquet"),
         (["similar", "songs/broken.mp3"], 4, "not_audio"),
         (["tags", "songs/broken.mp3"], 4, "not_audio"),
-        (["tags", "nowhere.mp3"], 4, "unreadable"),
+        (["tags", "nowhere.mp3"], 2, "unreadable"),
         (["info", "no-such-song"], 2, "no song with id"),
     ],
 )

@@ -150,7 +150,7 @@ def test_empty_lists_are_counted(home, audiorec):
             2,
             "made in the spaces of people and x",
         ),
-        (["audience", "--songs", "none", "--users", "users.parquet"], 4, "none: no such file"),
+        (["audience", "--songs", "none", "--users", "users.parquet"], 2, "none: no such file"),
         (["songs", "--songs", "vecs.parquet", "--users", "users.parquet"], 4, "holds vectors"),
         (["songs", *BY_EMBEDDING, "--by", "vector"], 2, "leave --users out"),
         (["songs", "--songs", "new.parquet", "--by", "embedding"], 2, "give --users"),

@@ -1,4 +1,4 @@
-"""``audiorec simulate``, ``interactions check`` and ``analyze correlation``, end to end."""
+"""``audiorec listening simulate``, ``check`` and ``correlate``, end to end."""
 
 import contextlib
 import io
@@ -44,6 +44,7 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     write_store(home / "vecs.parquet", 120)
     result = audiorec(
+        "listening",
         "simulate",
         "--users",
         200,
@@ -65,7 +66,7 @@ def home(tmp_path_factory):
 
 
 def test_check_counts_and_matches():
-    result = audiorec("interactions", "check", FIXTURE, "--vectors", FIXTURE_STORE, "--json")
+    result = audiorec("listening", "check", FIXTURE, "--vectors", FIXTURE_STORE, "--json")
     document = json.loads(result.stdout)
     assert result.returncode == 0, result.stderr
     assert document["schema"] == "audiorec/interactions/1"
@@ -84,10 +85,10 @@ def test_check_counts_and_matches():
 def test_check_with_a_rule_of_ones_own(tmp_path):
     rule = tmp_path / "rule.toml"
     rule.write_text("[events.skip]\ndisliked_below = 0.7\n")
-    result = audiorec("interactions", "check", FIXTURE, "--rule", rule, "--json")
+    result = audiorec("listening", "check", FIXTURE, "--rule", rule, "--json")
     assert json.loads(result.stdout)["rule"]["disliked"] == 2
     rule.write_text("[events.hop]\n")
-    result = audiorec("interactions", "check", FIXTURE, "--rule", rule)
+    result = audiorec("listening", "check", FIXTURE, "--rule", rule)
     assert result.returncode == 2
     assert "rule.toml: events: expected play" in result.stderr
 
@@ -95,28 +96,28 @@ def test_check_with_a_rule_of_ones_own(tmp_path):
 def test_check_names_bad_rows_and_exits_with_three(tmp_path):
     path = tmp_path / "plays.csv"
     path.write_text("user_id,song_id,timestamp,event\na,b,1709294400,like\na,b,1709294400,hum\n")
-    result = audiorec("interactions", "check", path)
+    result = audiorec("listening", "check", path)
     assert result.returncode == 3
     assert "unknown event: 1 (rows 2), for example 'hum'" in result.stderr
     assert "usable\t1" in result.stdout
-    result = audiorec("interactions", "check", path, "--vectors", FIXTURE_STORE)
+    result = audiorec("listening", "check", path, "--vectors", FIXTURE_STORE)
     assert result.returncode == 3
     assert "both need the same ids" in result.stderr
     path.write_text("user_id,song_id,timestamp,event\na,b,1709294400,hum\n")
-    result = audiorec("interactions", "check", path)
+    result = audiorec("listening", "check", path)
     assert (result.returncode, result.stdout) == (4, "")
     assert "none of its 1 rows can be used" in result.stderr
 
 
 def test_a_world_is_checked_and_analysed(home):
     result = audiorec(
-        "interactions", "check", "world/interactions.parquet", "-v", "vecs.parquet", cwd=home
+        "listening", "check", "world/interactions.parquet", "-v", "vecs.parquet", cwd=home
     )
     assert result.returncode == 0, result.stderr
     assert "note: simulated listening" in result.stderr
     assert "duplicates\t0" in result.stdout
     result = audiorec(
-        *("analyze", "correlation", "-i", "world/interactions.parquet", "-v", "vecs.parquet"),
+        *("listening", "correlate", "-i", "world/interactions.parquet", "-v", "vecs.parquet"),
         *("--draws", 20, "--song-draws", 20, "--out", "correlation.parquet", "--json", "-q"),
         cwd=home,
     )
@@ -128,8 +129,8 @@ def test_a_world_is_checked_and_analysed(home):
     assert table.num_rows == document["users"] > 100
 
 
-def test_analyze_prints_a_table_and_takes_dates(home):
-    arguments = ("analyze", "correlation", "-i", "world/interactions.parquet", "-v", "vecs.parquet")
+def test_correlate_prints_a_table_and_takes_dates(home):
+    arguments = ("listening", "correlate", "-i", "world/interactions.parquet", "-v", "vecs.parquet")
     quick = ("--draws", 5, "--song-draws", 5)
     result = audiorec(*arguments, *quick, "--since", "2024-02-01", cwd=home)
     assert result.returncode == 0, result.stderr
@@ -148,9 +149,9 @@ def test_analyze_prints_a_table_and_takes_dates(home):
         (["--embeddings", "vecs.parquet"], "vecs.parquet"),
     ],
 )
-def test_analyze_refuses_before_it_works(home, arguments, message):
+def test_correlate_refuses_before_it_works(home, arguments, message):
     result = audiorec(
-        *("analyze", "correlation", "-i", "world/interactions.parquet", "-v", "vecs.parquet"),
+        *("listening", "correlate", "-i", "world/interactions.parquet", "-v", "vecs.parquet"),
         *arguments,
         cwd=home,
     )
@@ -162,9 +163,9 @@ def test_analyze_refuses_before_it_works(home, arguments, message):
 def test_bad_rows_stop_the_analysis_unless_left_out(home, tmp_path):
     path = tmp_path / "plays.csv"
     path.write_text("user_id,song_id,timestamp,event\na,b,1709294400,like\na,b,1709294400,hum\n")
-    arguments = ("analyze", "correlation", "-i", path, "-v", "vecs.parquet")
+    arguments = ("listening", "correlate", "-i", path, "-v", "vecs.parquet")
     result = audiorec(*arguments, cwd=home)
-    assert result.returncode == 2
+    assert result.returncode == 4
     assert "1 of 2 rows cannot be used" in result.stderr
     result = audiorec(*arguments, "--skip-bad-rows", cwd=home)
     assert "left out: unknown event: 1 row (2)" in result.stderr
@@ -173,7 +174,9 @@ def test_bad_rows_stop_the_analysis_unless_left_out(home, tmp_path):
 
 def test_simulate_does_not_touch_other_folders(home, tmp_path):
     (tmp_path / "mine.txt").write_text("mine")
-    result = audiorec("simulate", "--vectors", "vecs.parquet", "--out", tmp_path, cwd=home)
+    result = audiorec(
+        "listening", "simulate", "--vectors", "vecs.parquet", "--out", tmp_path, cwd=home
+    )
     assert result.returncode == 2
     assert "holds mine.txt and is no world" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]

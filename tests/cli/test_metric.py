@@ -205,7 +205,7 @@ def test_holdout_leaves_out_what_is_judged(audiorec, home):
     assert report["kept"] == kept.num_rows < report["rows"]
     assert report["songs"]["test"] > 0
     assert len(set(kept.column("song_id").to_pylist())) <= report["songs"]["train"]
-    code, _, err = audiorec("interactions", "check", home / "known.parquet")
+    code, _, err = audiorec("listening", "check", home / "known.parquet")
     assert code == 0, err
 
 
@@ -264,7 +264,7 @@ def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
 @pytest.mark.parametrize(
     ("changes", "code", "message"),
     [
-        ({"-u": "nobody.parquet"}, 4, "no such file"),
+        ({"-u": "nobody.parquet"}, 2, "no such file"),
         ({"-i": "nothing.csv"}, 2, "nothing.csv"),
         ({"--dimension": "7"}, 2, "embeddings of 6 numbers, the model is to have 7"),
         ({"--valid-share": "0.8", "--test-share": "0.3"}, 2, "leave artists and songs"),

@@ -1,15 +1,12 @@
-"""``audiorec similar``: seeds, filters, caps, reasons, playlists, all pairs, refusals."""
+"""``audiorec similar``: seeds, filters, caps, reasons, playlists, refusals."""
 
 import io
 import json
-import threading
 
 import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from library_commands import assert_opens, files_in, read_m3u8
 
-from audiorec.search import all_pairs as all_pairs_module
 from audiorec.search.library import Library
 
 
@@ -165,39 +162,6 @@ def test_files_that_are_gone_are_told_of(in_library):
     assert "1 of these files are not there now, for example /music/copies/song 7b.mp3" in err
 
 
-def test_all_pairs_are_those_of_similar(in_library, music, tmp_path):
-    out = tmp_path / "neighbours.parquet"
-    code, document, err = in_library("similar", "--all", "--out", out, "-k", "3", "--json")
-    assert code == 0, err
-    assert json.loads(document)["schema"] == "audiorec/neighbours/1"
-    table = pq.read_table(out).to_pylist()
-    assert len(table) == 31 * 3
-    mine = [r["neighbour_id"] for r in table if r["song_id"] == "album 3/song 03.opus"]
-    assert mine == ids(in_library("similar", "song 03", "-k", "3", "--keep-duplicates")[1])
-    assert [p.name for p in tmp_path.iterdir()] == ["neighbours.parquet"]
-
-
-def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeypatch):
-    monkeypatch.setattr(all_pairs_module, "BLOCK_SONGS", 10)
-    whole = threading.Event.is_set
-    asked = []
-
-    def stop_after_two(event):
-        asked.append(event)
-        return whole(event) or len(asked) > 2
-
-    out = tmp_path / "neighbours.parquet"
-    with monkeypatch.context() as patch:
-        patch.setattr(threading.Event, "is_set", stop_after_two)
-        code, _, err = in_library("similar", "--all", "--out", out)
-    assert code == 130, err
-    assert "the same command goes on from there" in err
-    assert not out.exists()
-    assert (tmp_path / "neighbours.parquet.run").is_dir()
-    assert in_library("similar", "--all", "--out", out)[0] == 0
-    assert len(pq.read_table(out)) == 31 * 20
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
@@ -205,7 +169,7 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         (["nobody"], 2, "no song with id 'nobody'"),
         (["song 0"], 2, "did you mean"),
         (["--from", "nowhere.txt"], 2, "nowhere.txt: cannot read the list"),
-        (["--from", "vecs.parquet"], 2, "cannot read the list: is not UTF-8 in"),
+        (["--from", "vecs.parquet"], 4, "cannot read the list: is not UTF-8 in"),
         (["song 00", "--only", "genre=jaz"], 2, "there are: jazz, metal, pop"),
         (["song 00", "--only", "genre"], 2, "expected at the end"),
         (["song 00", "--diversity", "2"], 2, "diversity"),
@@ -223,13 +187,6 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         (["song 00", "--m3u8", "nowhere/x.m3u8"], 2, "there is no folder nowhere"),
         (["song 00", "--m3u8", "lists"], 2, "lists: is a folder"),
         (["song 00", "--m3u8", "-", "--json"], 2, "would both go to stdout"),
-        (["song 00", "--out", "x.parquet"], 2, "--out goes with --all"),
-        (["--all"], 2, "--all needs --out"),
-        (["--all", "--out", "nowhere/x.parquet"], 2, "a folder that is there"),
-        (["--all", "--out", "x.parquet", "song 00"], 2, "songs does not go with --all"),
-        (["--all", "--out", "x.parquet", "--only", "genre=jazz"], 2, "--only does not go"),
-        (["--all", "--out", "vecs.parquet"], 2, "is the store itself"),
-        (["--all", "--out", "x.parquet", "-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["song 00", "-v", "empty/vecs.parquet"], 4, "has no songs"),
         (["song 00", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
         (["song 00", "-v", "gone.parquet"], 2, "audiorec extract"),

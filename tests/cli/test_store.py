@@ -57,8 +57,8 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "compact", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "merge", "vecs.parquet", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet"),
         (["store", "export", "cut.parquet", "-o", "c.csv"], 4, "cut.parquet: not a whole"),
-        (["store", "export", "cut.parquet", "--ddl", "hive"], 4, "cut.parquet: not a whole"),
-        (["store", "export", "cut.parquet", "--atlas", "c.parquet"], 4, "cut.parquet: not a"),
+        (["store", "sql", "cut.parquet", "--dialect", "hive"], 4, "cut.parquet: not a whole"),
+        (["store", "map", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a"),
         (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a whole"),
         # a store of another extractor
         (["store", "merge", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"], 2, "hop_s is 6.0 there"),
@@ -67,12 +67,12 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "info", "gone.parquet"], 2, "no store at gone.parquet"),
         (["store", "verify", "gone.parquet"], 2, "make one: audiorec extract"),
         (["store", "info", "scores.parquet"], 4, "holds scores, not vectors"),
-        (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 4, "no such file"),
-        (["store", "compact", "gone.parquet", "-o", "c.parquet"], 4, "gone.parquet: no such file"),
+        (["store", "merge", "vecs.parquet", "gone.parquet", "-o", "c.parquet"], 2, "no such file"),
+        (["store", "compact", "gone.parquet", "-o", "c.parquet"], 2, "gone.parquet: no such file"),
         (["store", "compact", "ids.csv", "-o", "c.parquet"], 4, "ids.csv: not a whole Parquet"),
         (["store", "compact", "others", "-o", "c.parquet"], 2, "no finished parts"),
         # an empty store
-        (["store", "export", EMPTY, "--atlas", "c.parquet"], 4, "has no songs to place"),
+        (["store", "map", EMPTY, "-o", "c.parquet"], 4, "has no songs to place"),
         (["similar", "one", "--vectors", EMPTY], 4, "has no songs"),
         # two songs of one id, places that are taken or are none
         (["store", "merge", "vecs.parquet", "twice.parquet", "-o", "c.parquet"], 2, "songs have"),
@@ -82,15 +82,17 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
         (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
         (["store", "export", "-o", "no/c.csv"], 2, "no file can be written"),
-        (["store", "export", "--ddl", "duckdb", "-o", "vecs.parquet"], 2, "no file can be"),
+        (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "no file can be"),
         (["store", "aliases", "-o", "vecs.parquet"], 2, "no table of aliases can be"),
         # options
-        (["store", "export"], 2, "one of: --out FILE, --ddl DIALECT, --atlas FILE"),
-        (["store", "export", "-o", "c.csv", "--atlas", "a.parquet"], 2, "one of: --out"),
+        (["store", "export"], 2, "Missing option '--out'"),
+        (["store", "export", "-o", "c.csv", "--projection", "pca"], 2, "No such option"),
+        (["store", "sql"], 2, "Missing option '--dialect'"),
+        (["store", "map"], 2, "Missing option '--out'"),
         (["store", "export", "-o", "c.doc"], 2, "give a --format"),
         (["store", "export", "-o", "c.csv", "--columns", "tempo"], 2, "no column 'tempo'"),
-        (["store", "export", "--ddl", "duckdb", "--table", "a b"], 2, "letters, digits"),
-        (["store", "aliases", "--add", "bad.csv"], 2, "has no column song_id"),
+        (["store", "sql", "--dialect", "duckdb", "--table", "a b"], 2, "letters, digits"),
+        (["store", "aliases", "--add", "bad.csv"], 4, "has no column song_id"),
         # a wrong id, and an alias of two songs
         (["similar", "no-such-song"], 2, "no song with id 'no-such-song'"),
         (["similar", MBID.replace("8", "9")], 2, "no song with id"),
@@ -108,8 +110,8 @@ def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
     found, out, err = audiorec(*arguments)
     assert found == code, err
     lines = [line for line in err.splitlines() if not line.startswith("note: ")]
-    assert len(lines) == 1, err
-    assert message in lines[0]
+    assert len(lines) == 1 or "Usage: " in lines[0], err
+    assert message in err
     assert out == ""
     assert contents(home) == before
 
@@ -121,7 +123,7 @@ def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
         ["verify"],
         ["aliases"],
         ["export", "-o", "c.csv"],
-        ["export", "--ddl", "clickhouse"],
+        ["sql", "--dialect", "clickhouse"],
         ["compact", "-o", "c.parquet"],
     ],
 )
@@ -233,19 +235,19 @@ def test_export(home, audiorec):
     arguments = ["--format", "csv", "-o", "v.txt", "--columns", "title, uri"]
     assert audiorec("store", "export", *arguments)[0] == 0
     assert (home / "v.txt").read_text().count("\n") == 5
-    code, _, err = audiorec("store", "export", "--atlas", "atlas.parquet")
+    code, _, err = audiorec("store", "map", "--out", "atlas.parquet")
     assert "embedding-atlas atlas.parquet --x x --y y --text title" in err
     assert pq.read_table("atlas.parquet").num_rows == 4
 
 
 def test_ddl_is_data_and_runs(home, audiorec):
-    code, out, err = audiorec("store", "export", "--ddl", "duckdb", "--table", "mine")
+    code, out, err = audiorec("store", "sql", "--dialect", "duckdb", "--table", "mine")
     assert (code, err) == (0, "")
     duckdb = pytest.importorskip("duckdb")
     with duckdb.connect() as database:
         database.execute(out)
         assert database.sql("SELECT count(*) FROM mine").fetchall() == [(4,)]
-    assert audiorec("store", "export", "--ddl", "hive", "-o", "t.sql")[0] == 0
+    assert audiorec("store", "sql", "--dialect", "hive", "-o", "t.sql")[0] == 0
     assert "ARRAY<FLOAT>" in (home / "t.sql").read_text()
 
 
@@ -320,8 +322,8 @@ def test_a_manifest_takes_ids_too(home, audiorec):
     code, _, err = audiorec("manifest", "songs", "-o", "m.parquet", "--id-from", "csv:new.csv")
     assert (code, "note: 1 songs have no id" in err) == (0, True)
     assert pq.read_table("m.parquet").column("song_id").to_pylist() == ["0017", "y.flac"]
-    options = ["--manifest", "m.parquet", "--shards", "2", "--id-from", "stem"]
-    code, _, err = audiorec("extract", *options, "-o", "parts")
+    options = ["m.parquet", "2", "--id-from", "stem"]
+    code, _, err = audiorec("shards", "all", *options, "-o", "parts")
     assert (code, "--id-from" in err) == (2, True)
 
 

@@ -73,7 +73,7 @@ def test_import_normalises(home, audiorec):
         (["train", "plays.csv", "--out", "m", "--vectors", "plays.csv"], 4, "plays.csv: not a"),
         (["train", "plays.csv", "--out", "."], 2, "a folder with other files"),
         (["train", "plays.csv", "--out", "m", "--no-ids"], 2, "needs vectors of songs, or ids"),
-        (["embed", "plays.csv", "--model", "m", "--out", "u"], 4, "m: no such folder"),
+        (["embed", "plays.csv", "--model", "m", "--out", "u"], 2, "m: no such folder"),
         (["import", "plays.csv", "--out", "u"], 2, "rows 1 and 2 have the id|cannot be read"),
         (["import", "vecs.parquet", "--out", "u"], 2, "needs one column 'user_id'"),
     ],

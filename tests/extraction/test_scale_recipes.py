@@ -55,7 +55,9 @@ def test_the_spark_recipe_makes_every_part(tmp_path):
 def test_every_option_in_the_recipes_exists(language):
     fences = re.findall(r"^```(\w*)\n(.*?)^```", PAGE.read_text(), re.DOTALL | re.MULTILINE)
     text = "\n".join(body for name, body in fences if name == language)
-    commands = re.findall(r"audiorec ((?:store )?[a-z]+)((?:.*\\\n)*.*(?:\n +--.*)*)", text)
+    commands = re.findall(
+        r"audiorec ((?:(?:store|shards) )?[a-z]+)((?:.*\\\n)*.*(?:\n +--.*)*)", text
+    )
     options = [(c, o) for c, rest in commands for o in re.findall(r"\s(--[a-z-]+)", rest)]
     assert options
     for command, option in options:

@@ -23,7 +23,7 @@ COMMANDS = [
     "extract . --out new/vecs.parquet --jobs 2 --features new/features.parquet",
     "extract . --out new/vecs.parquet --dry-run",
     "extract . --out new/vecs.parquet --id-from tag:isrc",
-    "extract --manifest m.parquet --out new --shards 2",
+    "shards all m.parquet 2 --out new",
     "manifest . --out new/m.parquet",
     "classify one.wav",
     "tags one.wav",
@@ -137,7 +137,7 @@ def test_a_program_in_the_folder_runs_its_own_modules_and_no_false_libraries(mus
 def test_a_cluster_of_our_own_runs_nothing_that_lies_beside_the_music(music, runner, package):
     pytest.importorskip(package, reason=f'needs the extra "{runner}"')
     quiet = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
-    command = f"extract --manifest m.parquet --out new --shards 2 --runner {runner}"
+    command = f"shards all m.parquet 2 --out new --runner {runner}"
     names = [*LIBRARIES, *STANDARD, *OURS, package, "cloudpickle", "signal"]
     with planted(names, music) as marks:
         done = run(COMMAND, *command.split(), folder=music, **quiet)

@@ -69,7 +69,7 @@ COMMANDS = {
     "store verify vecs.parquet": False,
     "store aliases vecs.parquet": True,
     "similar one.flac --vectors vecs.parquet": True,
-    f"interactions check {LOG}": True,
+    f"listening check {LOG}": True,
     "manifest songs --out m.parquet": False,
 }
 

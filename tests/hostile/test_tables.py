@@ -296,7 +296,7 @@ def bad_names(tmp_path):
         ("store", "export", "vecs.parquet", "-o", "v.csv"),
         ("store", "merge", "vecs.parquet", "vecs.parquet", "-o", "w.parquet"),
         ("store", "compact", "vecs.parquet", "-o", "w.parquet"),
-        ("interactions", "check", "log.parquet"),
+        ("listening", "check", "log.parquet"),
         ("users", "train", "log.parquet", "--vectors", "vecs.parquet", "--out", "m"),
         ("users", "import", "log.parquet", "--out", "u.parquet"),
         ("extract", "--manifest", "log.parquet"),
@@ -363,7 +363,7 @@ def test_lists_from_a_stream_without_end_are_refused(tmp_path):
             cwd=tmp_path,
             check=False,
         )
-    assert ran.returncode == 2
+    assert ran.returncode == 4
     assert ran.stderr == "error: -: cannot read the list: line 1 is longer than 1048576 letters\n"
 
 

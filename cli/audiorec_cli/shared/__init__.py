@@ -1,1 +1,19 @@
-"""What several commands share."""
+"""What several commands share.
+
+===============  ===================================================================
+``console``      data on stdout, remarks on stderr, tables, exit codes
+``streams``      standard streams that cannot end a command
+``pages``        groups, commands and their help pages
+``options``      options that stand alone
+``stores``       which store is read, and what its songs are compared by
+``seeds``        songs to start from
+``choosing``     which songs may come, and how many of one kind
+``heads``        heads in place of ours
+``m3u8``         a list as a table, JSON or a playlist
+``extraction``   how songs are extracted: options of extract and shards
+``training``     how a user-audio model is fitted, and what it never hears
+``progress``     how far a command is, and Ctrl-C
+``observers``    a run's log, metrics textfile and record
+``run_summary``  what a person is told after a run
+===============  ===================================================================
+"""

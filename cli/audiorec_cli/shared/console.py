@@ -3,8 +3,8 @@
 All text goes through `audiorec.files.visible`: what names, tags and tables hold cannot break a
 line, a column, a JSON document or the terminal.
 
-Exit codes: 0 all good, 1 a bug, 2 usage, 3 finished but some songs failed, 4 nothing
-usable, 5 stopped by --max-failures, 6 done but stdout could not be written, 130 interrupted.
+One mistake has one exit code in every command (docs/operations.md): `exit_code` is the one place
+where an error becomes a code.
 """
 
 import os
@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
+from audiorec.errors import AudiorecError, DamagedFileError, SongError, StoreError, WeightsError
 from audiorec.files.visible import visible, visible_json
 
 if TYPE_CHECKING:
@@ -20,15 +21,23 @@ if TYPE_CHECKING:
 
 
 class Exit(IntEnum):
-    """What the process returns."""
+    """What the process returns; 1 is a bug."""
 
     OK = 0
-    USAGE = 2
+    USAGE = 2  # an option, an id, a path that is not there
     SOME_FAILED = 3
-    NOTHING_USABLE = 4
+    NOTHING_USABLE = 4  # a damaged file, one of the wrong kind, no songs
     TOO_MANY_FAILURES = 5
-    OUTPUT_LOST = 6
+    OUTPUT_LOST = 6  # the work is done, and stdout could not be written
     INTERRUPTED = 130
+
+
+def exit_code(error: AudiorecError) -> Exit:
+    """Return what the process returns after an error that audiorec raised on purpose."""
+    if isinstance(error, FileNotFoundError):
+        return Exit.USAGE
+    unusable = isinstance(error, (SongError, StoreError, WeightsError, DamagedFileError))
+    return Exit.NOTHING_USABLE if unusable else Exit.USAGE
 
 
 def say(text: str) -> None:
@@ -75,6 +84,20 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, tit
     for row in rows:
         table.add_row(*(Text(cell(value)) for value in row))
     Console(file=drawn_on(sys.stdout)).print(table)
+
+
+def print_facts(facts: Mapping[str, object], *, title: str) -> None:
+    """Print names and values as a table; a key ``schema`` is for JSON alone."""
+    rows = [(name, value) for name, value in facts.items() if name != "schema"]
+    print_table(("what", "value"), rows, title=title)
+
+
+def print_document(document: Mapping[str, Any], *, json: bool, title: str) -> None:
+    """Print one flat document: as JSON, or as a table."""
+    if json:
+        print_json(document)
+    else:
+        print_facts(document, title=title)
 
 
 def stderr_console() -> "Console":

@@ -1,7 +1,8 @@
-"""Playlist files: the options that write one, and what is said about it."""
+"""How a list of songs is given: as a table, one JSON document, or a playlist file."""
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,58 +11,67 @@ import typer
 from audiorec.errors import InputError
 from audiorec.files.visible import visible
 from audiorec_cli.shared.console import out_lines, say
-
-M3u8Option = Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; - for stdout.")]
-AbsoluteOption = Annotated[bool, typer.Option("--absolute", help="Absolute paths in the playlist.")]
+from audiorec_cli.shared.options import JsonOption, more
 
 
-def check_target(target: Path | None, json: bool) -> None:
-    """Refuse a playlist that could not be written, before any work is done.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListForm:
+    """How a list of songs is given: options of similar, path and playlist."""
 
-    Raises
-    ------
-    InputError
-        Naming the folder.
-    """
-    if target is None:
-        return
-    if str(target) == "-":
-        if json:
-            raise InputError("--json and --m3u8 - would both go to stdout: name a file")
-        return
-    folder = target.parent
-    if target.is_dir():
-        raise InputError(f"{target}: is a folder; name the file, for example mix.m3u8")
-    if not folder.is_dir():
-        raise InputError(f"{target}: there is no folder {folder}")
-    if not os.access(folder, os.W_OK):
-        raise InputError(f"{target}: the folder {folder} cannot be written to")
+    json: JsonOption = False
+    m3u8: Annotated[Path | None, typer.Option("--m3u8", help="Write a playlist; - for stdout.")] = (
+        None
+    )
+    absolute: Annotated[bool, more("--absolute", help="Absolute paths in the playlist.")] = False
 
+    @property
+    def is_table(self) -> bool:
+        """Whether a table is printed."""
+        return not self.json and self.m3u8 is None
 
-def write_playlist(rows: Iterable[Mapping[str, Any]], target: Path, absolute: bool) -> None:
-    """Write songs as a playlist, and say which of them are left out or not there."""
-    from audiorec.playlists.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
+    def check(self) -> None:
+        """Refuse a playlist that could not be written, before any work is done."""
+        target = self.m3u8
+        if target is None:
+            return
+        if str(target) == "-":
+            if self.json:
+                raise InputError("--json and --m3u8 - would both go to stdout: name a file")
+            return
+        folder = target.parent
+        if target.is_dir():
+            raise InputError(f"{target}: is a folder; name the file, for example mix.m3u8")
+        if not folder.is_dir():
+            raise InputError(f"{target}: there is no folder {folder}")
+        if not os.access(folder, os.W_OK):
+            raise InputError(f"{target}: the folder {folder} cannot be written to")
 
-    entries = [
-        PlaylistEntry(
-            path=row["uri"],
-            duration_s=row["duration_s"],
-            artist=row["artist"],
-            title=row["title"],
-        )
-        for row in rows
-    ]
-    if str(target) == "-":
-        # What would be printed with escapes would lead no player to the file.
-        shown = [entry for entry in entries if visible(entry.path) == entry.path]
-        text, left_out = render_m3u8(shown, folder=None if absolute else Path.cwd())
-        left_out += [entry for entry in entries if visible(entry.path) != entry.path]
-        out_lines(text.rstrip("\n"))
-    else:
-        left_out = write_m3u8(entries, target, absolute=absolute)
-        say(f"{len(entries) - len(left_out)} songs written to {target}")
-    for entry in left_out:
-        say(f"left out, its name cannot stand in a playlist: {entry.path}")
-    gone = missing_files(entries)
-    if gone:
-        say(f"note: {len(gone)} of these files are not there now, for example {gone[0].path}")
+    def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Write the playlist, if one is asked for; say which songs are left out or not there."""
+        from audiorec.playlists.m3u8 import PlaylistEntry, missing_files, render_m3u8, write_m3u8
+
+        if self.m3u8 is None:
+            return
+        entries = [
+            PlaylistEntry(
+                path=row["uri"],
+                duration_s=row["duration_s"],
+                artist=row["artist"],
+                title=row["title"],
+            )
+            for row in rows
+        ]
+        if str(self.m3u8) == "-":
+            # What would be printed with escapes would lead no player to the file.
+            shown = [entry for entry in entries if visible(entry.path) == entry.path]
+            text, left_out = render_m3u8(shown, folder=None if self.absolute else Path.cwd())
+            left_out += [entry for entry in entries if visible(entry.path) != entry.path]
+            out_lines(text.rstrip("\n"))
+        else:
+            left_out = write_m3u8(entries, self.m3u8, absolute=self.absolute)
+            say(f"{len(entries) - len(left_out)} songs written to {self.m3u8}")
+        for entry in left_out:
+            say(f"left out, its name cannot stand in a playlist: {entry.path}")
+        gone = missing_files(entries)
+        if gone:
+            say(f"note: {len(gone)} of these files are not there now, for example {gone[0].path}")

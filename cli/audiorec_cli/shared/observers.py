@@ -20,14 +20,8 @@ if TYPE_CHECKING:
 class Observers:
     """Tells those who asked, and never stops a run: what they cannot take is said once.
 
-    Parameters
-    ----------
-    output : str
-        What the run makes: the label of its metrics.
-    log : RunLog or None
-    metrics : Path or None
-    record : str or None
-        Where the run's record goes, by path or URI.
+    `output` is what the run makes, the label of its metrics; `record` is where the run's record
+    goes, by path or URI.
     """
 
     def __init__(
@@ -80,11 +74,7 @@ class Observers:
         if self._metrics is not None:
             with _said(self._metrics):
                 write_metrics(
-                    self._metrics,
-                    report,
-                    output=self._output,
-                    exit_code=exit_code,
-                    now=time.time(),
+                    self._metrics, report, output=self._output, exit_code=exit_code, now=time.time()
                 )
         if self._record is not None:
             record = run_record(
@@ -115,14 +105,9 @@ class Observers:
 def observers(
     output: str, *, log_json: str | None, metrics: Path | None, record: str | None, json: bool
 ) -> Iterator[Observers]:
-    """Open the log and look at the textfile before the run begins.
+    """Open the log and look at the textfile before the run begins; refuse what is another's.
 
     What ends the run on purpose is the log's last line.
-
-    Raises
-    ------
-    InputError
-        If the log cannot be opened, or the textfile is another's.
     """
     if log_json == "-" and json:
         raise InputError("--json and --log-json - would mix on stdout; give the log a file")

@@ -1,12 +1,16 @@
-"""How far a run is: a bar on a terminal, a line every half minute elsewhere."""
+"""How far a command is, and Ctrl-C: a bar on a terminal, a line every half minute elsewhere."""
 
+import signal
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from audiorec_cli.shared.console import duration, say, stderr_console
+import typer
+
+from audiorec_cli.shared.console import Exit, duration, say, stderr_console
 
 if TYPE_CHECKING:
     from audiorec.runs.report import RunProgress
@@ -51,16 +55,69 @@ def _bar() -> Iterator[Callback]:
 
 
 def _lines() -> Callback:
-    started = last = time.monotonic()
+    started, is_due = time.monotonic(), due_lines()
 
     def update(at: "RunProgress") -> None:
-        nonlocal last
-        now = time.monotonic()
-        if now - last < LINE_EVERY_S:
-            return
-        last = now
-        rate = at.done / (now - started)
-        left = duration((at.total - at.done) / rate)
-        say(f"{at.done:,}/{at.total:,} failed {at.failed} {rate:.1f} songs/s eta {left}")
+        if is_due():
+            rate = at.done / (time.monotonic() - started)
+            left = duration((at.total - at.done) / rate)
+            say(f"{at.done:,}/{at.total:,} failed {at.failed} {rate:.1f} songs/s eta {left}")
 
     return update
+
+
+def progress_lines(*, quiet: bool) -> Callable[[str, int, int], None]:
+    """Return a callback of what is done, the steps done and all steps."""
+    is_due = due_lines(quiet=quiet)
+
+    def update(what: str, done: int, total: int) -> None:
+        if is_due():
+            say(f"{what}: {done:,}/{total:,}")
+
+    return update
+
+
+def due_lines(*, quiet: bool = False) -> Callable[[], bool]:
+    """Return what says whether half a minute has passed since it last said so."""
+    last = time.monotonic()
+
+    def is_due() -> bool:
+        nonlocal last
+        now = time.monotonic()
+        if quiet or now - last < LINE_EVERY_S:
+            return False
+        last = now
+        return True
+
+    return is_due
+
+
+@contextmanager
+def graceful_stop(what: str, *, quiet: bool) -> Iterator[threading.Event]:
+    """Give the event that the first Ctrl-C or termination sets; the second ends with code 130.
+
+    `what` is finished before the end, for example ``this block is``.
+    """
+    stop = threading.Event()
+
+    def handle(_signal: int, _frame: object) -> None:
+        if stop.is_set():
+            raise KeyboardInterrupt
+        stop.set()
+        if not quiet:
+            say(f"stopping: {what} finished first; once more to stop at once")
+
+    previous = {s: signal.signal(s, handle) for s in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield stop
+    except KeyboardInterrupt:
+        raise stopped() from None
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def stopped() -> typer.Exit:
+    """Say how to go on after a stop; returns what to raise."""
+    say("stopped; what was finished is kept, the same command goes on from there")
+    return typer.Exit(Exit.INTERRUPTED)

@@ -37,13 +37,12 @@ def print_counts(report: "RunReport") -> None:
         )
 
 
-def exit_code(report: "RunReport", allow_failures: bool) -> Exit:
-    """Return what the process is to return."""
+def exit_code_of(report: "RunReport") -> Exit:
+    """Return what the process is to return after a run."""
     if report.stopped == "interrupted":
         return Exit.INTERRUPTED
     if report.stopped == "max_failures":
         return Exit.TOO_MANY_FAILURES
     if not report.usable:
         return Exit.NOTHING_USABLE
-    some_failed = report.failed + report.failed_before > 0
-    return Exit.SOME_FAILED if some_failed and not allow_failures else Exit.OK
+    return Exit.SOME_FAILED if report.failed + report.failed_before else Exit.OK

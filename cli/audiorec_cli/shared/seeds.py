@@ -21,28 +21,24 @@ if TYPE_CHECKING:
 
 SeedsArgument = Annotated[
     list[str] | None,
-    typer.Argument(help="Song ids, unique parts of them, or audio files.", show_default=False),
+    typer.Argument(
+        metavar="SONG", help="Song ids, unique parts of them, or audio files.", show_default=False
+    ),
 ]
 FromOption = Annotated[
     str | None,
-    typer.Option("--from", help="A list of ids, one a line, # for remarks; - for stdin."),
+    typer.Option(
+        "--from", metavar="FILE", help="A list of ids, one a line, # for remarks; - for stdin."
+    ),
 ]
 
 
 @dataclass(frozen=True, slots=True)
 class Seed:
-    """One song to start from.
+    """One song to start from: of the store, or a file that it does not have (`row` is None).
 
-    Attributes
-    ----------
-    name : str
-        Its id, or the path of a file that the store does not have.
-    row : int or None
-        Of the store.
-    entry : mapping
-        Its columns as in the store, or what the file itself says.
-    unit, vector : ndarray
-        As the space compares it, (W,), and as a store holds it, (V,).
+    `entry` holds its columns as in the store, or what the file itself says; `unit` is the song as
+    the space compares it, (W,), and `vector` as a store holds it, (V,).
     """
 
     name: str
@@ -53,22 +49,12 @@ class Seed:
 
 
 def read_seeds(
-    space: "Space",
-    songs: Sequence[str] | None,
-    listed: str | None,
-    heads: tuple[Path, ...] = (),
+    space: "Space", songs: Sequence[str] | None, listed: str | None, heads: tuple[Path, ...] = ()
 ) -> list[Seed]:
-    """Find the songs that are named on the command line and in a list.
+    """Find the songs that are named on the command line and in a list, each once.
 
     `heads` are those of the store, where they are not ours: a song that the store does not
     have is scored with them.
-
-    Raises
-    ------
-    InputError
-        If there is none, a name fits no song or several, or the list cannot be read.
-    SongError
-        If a file cannot be used.
     """
     names = [*(songs or ()), *(_lines(listed) if listed is not None else ())]
     if not names:
@@ -94,13 +80,7 @@ def song_row(store: "VectorStore", name: str) -> int:
 
 
 def find_id(store: "VectorStore", name: str) -> str | None:
-    """Return the id that a name means; None for a file that the store does not have.
-
-    Raises
-    ------
-    UnknownSongError
-        If the name fits no song or several, and is no file either.
-    """
+    """Return the id that a name means; None for a file that the store does not have."""
     from audiorec.store.aliases import resolve
 
     if name in store:

@@ -1,50 +1,35 @@
-"""Which ``vecs.parquet`` a command reads: the option, the environment, or this folder."""
+"""Which ``vecs.parquet`` a command reads, what its songs are compared by, what lies beside it."""
 
 import os
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiorec.errors import MissingFileError
+from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec_cli.shared.console import say
+from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.search.library import Library
+    from audiorec.search.space import Space
+    from audiorec.store.schema import Kind
 
 ENVIRONMENT = "AUDIOREC_VECTORS"
 DEFAULT = "vecs.parquet"
+_WHICH = f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder."
 
 VectorsOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--vectors",
-        "-v",
-        help=f"The store; by default ${ENVIRONMENT}, else {DEFAULT} in this folder.",
-    ),
+    Path | None, typer.Option("--vectors", "-v", metavar="STORE", help=_WHICH)
 ]
+StoreArgument = Annotated[Path | None, typer.Argument(metavar="STORE", help=_WHICH)]
 
-
-def open_vectors(given: Path | None) -> "Library":
-    """Open the store that is meant.
-
-    Raises
-    ------
-    MissingFileError
-        If there is none; says where it was looked for and how to make one.
-    """
-    from audiorec.search.library import Library
-
-    return Library.open(vectors_path(given))
+SimilarBy = Literal["vector", "mean", "features", "embedding"]
 
 
 def vectors_path(given: Path | None) -> Path:
-    """Return the path of the store that is meant.
-
-    Raises
-    ------
-    MissingFileError
-        As for `open_vectors`.
-    """
+    """Return the path of the store that is meant; none is an error that says how to make one."""
     path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
     if not path.exists():
         hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
@@ -52,3 +37,79 @@ def vectors_path(given: Path | None) -> Path:
             f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
         )
     return path
+
+
+def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
+    """Open the store that is meant; one without songs is refused unless it may be `empty`."""
+    from audiorec.search.library import open_store
+
+    store = open_store(vectors_path(given))
+    if not (empty or len(store)):
+        raise StoreError(f"{store.path}: has no songs; add some: audiorec extract FOLDER")
+    return store
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What songs are compared by: options of every command that looks for near songs."""
+
+    by: Annotated[
+        SimilarBy,
+        typer.Option(
+            help="Compare by the weighted vector, its mean scores alone, backbone features, or "
+            "learnt embeddings."
+        ),
+    ] = "vector"
+    features: Annotated[
+        Path | None, more(help="For --by features [default: features.parquet beside the store].")
+    ] = None
+    embeddings: Annotated[
+        Path | None, more(help="For --by embedding [default: embeddings.parquet beside the store].")
+    ] = None
+
+    def space(self, store: "Library", *, use_index: bool = True) -> "Space":
+        """Open what is compared by; what a person should know of it goes to stderr."""
+        space = store.space(self.by, table=self.table(store), use_index=use_index)
+        if space.note:
+            say(f"note: {space.note}")
+        return space
+
+    def table(self, store: "Library") -> Path | None:
+        """Return the file to compare by; None where the store's vectors are compared.
+
+        Raises
+        ------
+        InputError
+            If the file is missing, or given for another way of comparing.
+        """
+        from audiorec.search.space import TABLES
+
+        given = {"features": self.features, "embedding": self.embeddings}
+        for name, path in given.items():
+            if path is not None and name != self.by:
+                raise InputError(f"{path} is for --by {name}, not for --by {self.by}")
+        if self.by not in given:
+            return None
+        table = given[self.by] or store.path.with_name(TABLES[self.by])
+        if not table.exists():
+            raise MissingFileError(f"--by {self.by} needs {table}, which is not there")
+        return table
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Beside:
+    """Files that usually lie beside a store."""
+
+    scores: Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")] = None
+    features: Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")] = None
+    errors: Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")] = None
+
+    def by_kind(self) -> "dict[Kind, Path | None]":
+        """Return each file that was named; it has to be there."""
+        from audiorec.store.schema import Kind
+
+        named = {Kind.SCORES: self.scores, Kind.FEATURES: self.features, Kind.ERRORS: self.errors}
+        for path in filter(None, named.values()):
+            if not path.exists():
+                raise MissingFileError(f"{path}: no such file")
+        return named

@@ -24,13 +24,8 @@ STANDARD = 3  # descriptors: stdin, stdout, stderr
 class Guarded(io.TextIOWrapper):
     """A text stream that escapes control and bidirectional characters, and never fails.
 
-    Attributes
-    ----------
-    replaced : TextIO
-        The stream in whose place this one stands.
-    sink : Sink
-    unguarded : TextIO
-        The same place without escaping: for rich, which colours text on a terminal.
+    It stands in the place of `replaced`. `unguarded` is the same place without escaping: for
+    rich and for help, which colour text on a terminal.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -57,13 +52,7 @@ class Guarded(io.TextIOWrapper):
 
 
 class Sink(io.RawIOBase):
-    """Writes bytes until that fails, and drops them from then on.
-
-    Attributes
-    ----------
-    lost : OSError or None
-        Why bytes were dropped.
-    """
+    """Writes bytes until that fails, and drops them from then on; `lost` says why."""
 
     def __init__(self, raw: IO[bytes]) -> None:
         super().__init__()

@@ -118,7 +118,7 @@ def training_data(
     preferences = to_preferences(log, rule)
     liked = preferences.liked
     if not len(liked):
-        raise InputError("no user likes a song by the rule; see audiorec interactions check")
+        raise InputError("no user likes a song by the rule; see audiorec listening check")
     songs, number = np.unique(liked.song, return_inverse=True)
     song_ids = tuple(preferences.song_ids[i] for i in songs)
     numbers, has = inputs.look_up(song_ids)

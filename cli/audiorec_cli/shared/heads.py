@@ -4,16 +4,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import typer
-
 from audiorec.errors import InputError, MissingFileError
+from audiorec_cli.shared.options import more
 
 HEAD_FILE = "head.safetensors"
 OURS = "ours"
 
 HeadOption = Annotated[
     list[str] | None,
-    typer.Option(
+    more(
         metavar="[TASK=]FILE",
         help="Heads instead of ours, once each: a head file, the folder of heads train, or "
         "TASK=ours to keep ours beside it.",
@@ -21,7 +20,7 @@ HeadOption = Annotated[
 ]
 StoreHeadOption = Annotated[
     list[str] | None,
-    typer.Option(
+    more(
         metavar="[TASK=]FILE",
         help="Heads that made the store, if not ours: needed to score a file it does not have.",
     ),
@@ -29,20 +28,10 @@ StoreHeadOption = Annotated[
 
 
 def chosen_heads(named: Sequence[str] | None) -> tuple[Path, ...]:
-    """Return the head files that the options name; empty for the shipped pair.
+    """Return the head files that ``FILE``, ``TASK=FILE`` or ``TASK=ours`` name.
 
-    Parameters
-    ----------
-    named : sequence of str, optional
-        ``FILE``, ``TASK=FILE`` or ``TASK=ours``.
-
-    Raises
-    ------
-    InputError
-        If there is no such file, none of ours has the task, or a file's head has another
-        task than is said.
-    WeightsError
-        If a file that is named with its task cannot be read as a head.
+    Empty for the shipped pair. Refused are a task that none of ours has, and a file whose head
+    has another task than is said.
     """
     return tuple(_head(name) for name in named or ())
 

@@ -1,4 +1,4 @@
-"""``audiorec manifest`` and ``extract --shard``/``--shards``: parts, exit codes, one clear line."""
+"""``audiorec manifest`` and ``shards one|all``: parts, exit codes, one clear line."""
 
 import json
 from functools import partial
@@ -44,13 +44,11 @@ def test_a_manifest_lists_and_counts(audiorec, manifest):
 
 
 def test_one_part_then_all_then_one_store(home, audiorec, manifest):
-    code, out, told = audiorec("extract", "--manifest", manifest, "--shard", "0/2", "-o", "parts")
+    code, out, told = audiorec("shards", "one", manifest, "0/2", "-o", "parts")
     assert (code, out) == (0, "")
     assert "2 extracted" in told
     assert "part 0 of 2: made in parts" in told
-    code, out, told = audiorec(
-        "extract", "--manifest", manifest, "--shards", 2, "-o", "parts", "-j", 1, "--json"
-    )
+    code, out, told = audiorec("shards", "all", manifest, 2, "-o", "parts", "-j", 1, "--json")
     document = json.loads(out)
     assert code == 3
     assert (document["schema"], document["made"], document["kept"]) == ("audiorec/shards/1", 1, 1)
@@ -69,7 +67,7 @@ def test_one_part_then_all_then_one_store(home, audiorec, manifest):
 
 
 def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
-    arguments = ["extract", "--manifest", manifest, "--shard", "3/4", "-o", "fours", "-q"]
+    arguments = ["shards", "one", manifest, "3/4", "-o", "fours", "-q"]
     assert audiorec(*arguments)[0] == 3
     code, out, _ = audiorec(*arguments, "--allow-failures", "--json")
     document = json.loads(out)
@@ -79,51 +77,55 @@ def test_a_part_with_failures_alone_is_a_part(audiorec, manifest):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--shard", "0/2"], 2, "parts are made of a --manifest"),
-        (["--manifest", "m.parquet", "--shard", "0/2", "--shards", "2"], 2, "give --shard I/N"),
-        (["--manifest", "m.parquet", "--shard", "2/2"], 2, "shards of 2 are 0/2 to 1/2, got 2"),
-        (["--manifest", "m.parquet", "--shard", "two"], 2, "like 3/16, got 'two'"),
-        (["--manifest", "m.parquet", "--shards", "0"], 2, "number of shards must be"),
-        (["--manifest", "gone.parquet", "--shard", "0/2"], 2, "cannot read the manifest"),
-        (["--manifest", "m.parquet", "--shard", "0/2", "--runner", "ray"], 2, "go with --shards"),
-        (
-            ["--manifest", "m.parquet", "--shards", "2", "--address", "auto"],
-            2,
-            "goes with --runner",
-        ),
-        (["--manifest", "m.parquet", "--shards", "2", "--prune"], 2, "--prune does not go with"),
-        (["songs", "--shards", "2"], 2, "parts are made of a --manifest"),
-        (["songs", "--manifest", "m.parquet", "--shards", "2"], 2, "PATHS does not go with"),
-        (["--manifest", "m.parquet", "--shards", "2", "--scores", "s"], 2, "say --scores nowhere"),
-        (["--manifest", "s3://b/m.parquet"], 2, "with --shard or --shards"),
+        (["one", "m.parquet", "2/2"], 2, "shards of 2 are 0/2 to 1/2, got 2"),
+        (["one", "m.parquet", "two"], 2, "like 3/16, got 'two'"),
+        (["one", "m.parquet"], 2, "Missing argument"),
+        (["all", "m.parquet", "0"], 2, "number of shards must be"),
+        (["one", "gone.parquet", "0/2"], 2, "cannot read the manifest"),
+        (["one", "m.parquet", "0/2", "--runner", "ray"], 2, "No such option"),
+        (["all", "m.parquet", "2", "--address", "auto"], 2, "goes with --runner"),
+        (["all", "m.parquet", "2", "--prune"], 2, "No such option"),
+        (["all", "m.parquet", "2", "songs"], 2, "unexpected extra argument"),
     ],
 )
 def test_a_users_mistake_is_one_clear_line_and_writes_nothing(
     home, audiorec, manifest, arguments, code, message
 ):
-    found, out, told = audiorec("extract", *arguments, "--out", "nowhere")
+    found, out, told = audiorec("shards", *arguments, "--out", "nowhere")
     assert (found, out) == (code, "")
     assert message in told
     assert "Traceback" not in told
     assert not (home / "nowhere").exists()
 
 
-def test_a_store_in_an_object_store_is_made_of_shards(audiorec):
-    code, _, told = audiorec("extract", "songs", "--out", "s3://bucket/vecs.parquet")
-    assert (code, "--shards N for all of them" in told) == (2, True)
+def test_what_lies_elsewhere_is_for_shards(home, audiorec, manifest):
+    for arguments in (
+        ["songs", "--out", "s3://bucket/vecs.parquet"],
+        ["--manifest", "s3://b/m.parquet", "--out", "nowhere"],
+    ):
+        code, _, told = audiorec("extract", *arguments)
+        assert (code, "audiorec shards" in told) == (2, True)
+    assert not (home / "nowhere").exists()
 
 
 def test_a_file_is_no_folder_of_parts(home, audiorec, manifest):
     (home / "file").write_text("notes")
-    code, _, told = audiorec("extract", "--manifest", manifest, "--shards", "2", "--out", "file")
+    code, _, told = audiorec("shards", "all", manifest, "2", "--out", "file")
     assert (code, "name a folder" in told) == (2, True)
     assert (home / "file").read_text() == "notes"
+
+
+def test_a_part_has_the_files_that_are_asked_for(home, audiorec, manifest):
+    arguments = ["shards", "one", manifest, "0/4", "-o", "full", "--scores", "--features", "-q"]
+    assert audiorec(*arguments)[0] == 0
+    kinds = {p.name.split(".")[1] for p in (home / "full").glob("part-*.parquet")}
+    assert kinds == {"vecs", "scores", "features", "errors"}
 
 
 def test_a_manifest_of_nothing_and_of_nowhere(home, audiorec):
     (home / "empty").mkdir(exist_ok=True)
     code, _, told = audiorec("manifest", "empty", "-o", "none.parquet")
-    assert (code, "no songs found" in told) == (2, True)
+    assert (code, "no songs found" in told) == (4, True)
     code, _, told = audiorec("manifest", "nowhere", "-o", "none.parquet")
     assert (code, "no such file or folder" in told) == (2, True)
     assert not (home / "none.parquet").exists()

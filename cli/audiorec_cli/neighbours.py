@@ -1,0 +1,50 @@
+"""``audiorec neighbours``: the nearest songs of every song, as a resumable job."""
+
+from functools import partial
+from typing import Annotated
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_json, say
+from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
+from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
+
+
+def neighbours(
+    output: OutFileOption,
+    vectors: VectorsOption = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many for each song.")] = 20,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+    *,
+    compared: Compared,
+) -> None:
+    """Write the nearest songs of every song of a store to a Parquet file.
+
+    The columns are song_id, rank, neighbour_id and similarity. It can be stopped or killed at
+    any time: the same command goes on where it was.
+
+    Examples
+    --------
+    audiorec neighbours --out neighbours.parquet
+    audiorec neighbours --out neighbours.parquet --k 100 --quiet
+    audiorec neighbours --out by-mean.parquet --by mean --json
+    """
+    from audiorec.search.all_pairs import all_pairs
+
+    if output.is_dir() or not output.parent.is_dir():
+        raise InputError(f"{output}: name a file in a folder that is there")
+    store = open_vectors(vectors, empty=False)
+    by, table = compared.by, compared.table(store)
+    progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
+    with graceful_stop("this block is", quiet=quiet) as stop:
+        finished = all_pairs(store, output, k=k, by=by, table=table, progress=progress, stop=stop)
+    if not finished:
+        raise stopped()
+    songs = len(store.space(by, table=table, use_index=False))
+    if json:
+        summary = {"out": str(output), "songs": songs, "k": k, "by": by, "exact": True}
+        print_json({"schema": "audiorec/neighbours/1", **summary})
+    say(f"{songs} songs, up to {k} nearest each: {output}")

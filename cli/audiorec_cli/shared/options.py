@@ -1,0 +1,50 @@
+"""Options that several commands share, each defined once.
+
+Options that belong together are a class with what is done with them: `Choice` in `choosing`,
+`Compared` in `stores`, `ListForm` in `m3u8`, `Extraction` in `extraction`.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+ADVANCED = "Advanced"  # the panel below the options that most people need
+more = partial(typer.Option, rich_help_panel=ADVANCED)
+
+# How a command works and speaks.
+JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+JobsOption = Annotated[int, typer.Option("--jobs", "-j", min=0, help="Processes; 0: all cores.")]
+SeedOption = Annotated[int, typer.Option("--seed", min=0, help="Same seed, same result.")]
+DeviceOption = Annotated[str, more("--device", help="cpu or cuda, for torch.")]
+RetryFailedOption = Annotated[bool, more("--retry-failed", help="Try again what failed before.")]
+AllowFailuresOption = Annotated[
+    bool, more("--allow-failures", help="Exit 0 even if some songs failed.")
+]
+
+OutFileOption = Annotated[Path, typer.Option("--out", "-o", help="The file to write.")]
+OutFolderOption = Annotated[
+    Path, typer.Option("--out", "-o", metavar="FOLDER", help="The folder to write.")
+]
+
+# Listening.
+LogArgument = Annotated[Path, typer.Argument(metavar="LOG", help="Parquet, .csv or .csv.gz.")]
+LogOption = Annotated[
+    Path, typer.Option("--interactions", "-i", metavar="LOG", help="The listening log.")
+]
+RuleOption = Annotated[
+    Path | None, typer.Option("--rule", help="TOML or JSON: what makes a song liked.")
+]
+
+# Songs in folders.
+IdFromOption = Annotated[
+    str, more(help="What song ids are: path, stem, tag:NAME (tag:isrc), csv:FILE.")
+]
+IncludeOption = Annotated[
+    list[str] | None, typer.Option("--include", metavar="GLOB", help="Only paths like this glob.")
+]
+ExcludePathsOption = Annotated[
+    list[str] | None, typer.Option("--exclude", metavar="GLOB", help="No paths like this glob.")
+]

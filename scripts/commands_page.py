@@ -1,0 +1,66 @@
+"""Write docs/commands.md: every command with its options, as ``audiorec --help`` has them.
+
+    uv run python scripts/commands_page.py > docs/commands.md
+
+A test compares the page with the commands (tests/cli/test_commands_page.py).
+"""
+
+import inspect
+from collections.abc import Iterator
+from typing import Any
+
+from typer.main import get_command
+
+from audiorec_cli.main import PANELS, app
+from audiorec_cli.shared.pages import examples
+
+HEAD = """# Commands
+
+Every command and option of `audiorec`, by the panels of `audiorec --help`. This page is made by
+`uv run python scripts/commands_page.py > docs/commands.md`; a test fails where the two differ.
+What the exit codes mean, and which mistake has which: [operations.md](operations.md).
+
+All commands answer `--help` (`-h`) with examples. `audiorec --version` prints the version,
+`--debug` before a command shows tracebacks, `--install-completion` and `--show-completion` set up
+or show the completion of names in the shell.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    commands = get_command(app).commands  # type: ignore[attr-defined]
+    parts = [HEAD]
+    for panel, members in PANELS.items():
+        parts.append(f"## {panel}\n")
+        for name in members:
+            parts += _sections(f"audiorec {name}", commands[name])
+    return "\n".join(parts)
+
+
+def _sections(name: str, command: Any) -> Iterator[str]:
+    members = getattr(command, "commands", None)
+    about = inspect.cleandoc(command.help).partition("\n\nExamples\n")[0]
+    text = "\n\n".join(" ".join(part.split()) for part in about.split("\n\n"))
+    if members is not None:
+        yield f"### `{name}`\n\n{text}\n"
+        for word, member in members.items():
+            yield from _sections(f"{name} {word}", member)
+        return
+    lines = "\n".join(examples(command.help))
+    described = [p for p in command.params if getattr(p, "help", None)]
+    described.sort(key=lambda p: getattr(p, "rich_help_panel", None) is not None)
+    options = "\n".join(map(_line, described))
+    yield f"### `{name}`\n\n{text}\n\n```sh\n{lines}\n```\n\n{options}\n"
+
+
+def _line(parameter: Any) -> str:
+    if parameter.param_type_name == "argument":
+        names = f"`{parameter.metavar or parameter.name.upper()}`"
+    else:
+        names = ", ".join(f"`{o}`" for o in [*parameter.opts, *parameter.secondary_opts])
+    advanced = " *(advanced)*" if getattr(parameter, "rich_help_panel", None) else ""
+    return f"- {names}{advanced}: {parameter.help}"
+
+
+if __name__ == "__main__":
+    print(page(), end="")

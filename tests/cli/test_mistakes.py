@@ -1,0 +1,201 @@
+"""One mistake has one exit code, in every command that can meet it (docs/operations.md)."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from good_store import METADATA, write_good_store
+from help_pages import pages
+
+from audiorec.store.embeddings import write_embeddings
+
+MISSING, DAMAGED, OTHER = "gone", "cut", "other"
+CODES = {MISSING: 2, DAMAGED: 4, OTHER: 4}
+
+# A command line for each command; {kind} is a file that it reads.
+LINES = [
+    "info -v {store}",
+    "similar a/one.flac -v {store}",
+    "similar a/one.flac --from {list}",
+    "similar a/one.flac --by features --features {features}",
+    "similar a/one.flac --by embedding --embeddings {songs}",
+    "similar a/one.flac --head {unread}",
+    "neighbours -v {store} -o out",
+    "neighbours --by features --features {features} -o out",
+    "path a/one.flac a/two.flac -v {store}",
+    "playlist a/one.flac -v {store}",
+    "duplicates -v {store}",
+    "duplicates --scores {scores}",
+    "duplicates --features {features}",
+    "classify --head {head} song.wav",
+    "tags {audio}",
+    "extract --manifest {table} -o out",
+    "extract --files-from {paths} -o out",
+    "extract song.wav --id-from csv:{ids} -o out",
+    "extract song.wav --head {head} -o out",
+    "extract {folder} -o out",
+    "manifest {folder} -o out",
+    "manifest song.wav --new-to {store} -o out",
+    "manifest song.wav --id-from csv:{ids} -o out",
+    "shards one {manifest} 0/1 -o out",
+    "shards all {manifest} 1 -o out",
+    "store info {store}",
+    "store verify {store}",
+    "store verify --scores {checked}",
+    "store compact {store} vecs.parquet -o out",
+    "store merge vecs.parquet {store} -o out",
+    "store export {store} -o out.csv",
+    "store map {store} -o out",
+    "store sql {store} --dialect duckdb",
+    "store aliases {store}",
+    "store aliases --add {ids}",
+    "index build -v {store}",
+    "index info -v {store}",
+    "index info {index}",
+    "listening check {log}",
+    "listening check plays.csv -v {store}",
+    "listening check plays.csv --rule {rule}",
+    "listening correlate -i {log}",
+    "listening correlate -i plays.csv -v {store}",
+    "listening correlate -i plays.csv --embeddings {songs}",
+    "listening correlate -i plays.csv --rule {rule}",
+    "listening simulate -v {store} -o out",
+    "users train {log} -v vecs.parquet -o out",
+    "users train plays.csv -v {store} -o out",
+    "users train plays.csv --songs {songs} -o out",
+    "users train plays.csv --profiles {table} -o out",
+    "users train plays.csv --rule {rule} -o out",
+    "users embed plays.csv -m {model} -o out",
+    "users songs -m {model} -o out",
+    "users import {embeddings} -o out",
+    "cold-start audience --songs {songs} --users users.parquet -o out",
+    "cold-start audience --songs songs.parquet --users {users} -o out",
+    "cold-start songs --songs songs.parquet --users {users} -o out",
+    "cold-start songs --songs vecs.parquet -v {store} --interactions plays.csv -o out",
+    "cold-start songs --songs vecs.parquet -v vecs.parquet --interactions {log} -o out",
+    "cold-start songs --songs songs.parquet --users users.parquet --artists {ids} -o out",
+    "cold-start songs --songs songs.parquet --users users.parquet --rule {rule} -o out",
+    "metric train {features} -i plays.csv -o out",
+    "metric train features.parquet -i {log} -o out",
+    "metric train features.parquet -i plays.csv -u {users} -o out",
+    "metric train features.parquet -i plays.csv -v {store} -o out",
+    "metric train {store} --end-to-end -i plays.csv -o out",
+    "metric train features.parquet -i plays.csv --rule {rule} -o out",
+    "metric embed features.parquet -m {model} -o out",
+    "metric evaluate {model} -f features.parquet -i plays.csv -u users.parquet",
+    "metric holdout {features} -i plays.csv -o out",
+    "metric holdout features.parquet -i {log} -o out",
+    "metric holdout features.parquet -i plays.csv -v {store} -o out",
+    "heads train {labels} --task t -o out",
+    "heads evaluate {head} labels.csv",
+]
+# Where a damaged or another file is no mistake: any text is a list or settings, any bytes are
+# paths, a head is not read for a song that the store has, and verify counts what it finds.
+NEVER = {
+    MISSING: set(),
+    DAMAGED: {"folder", "rule", "index", "paths", "unread", "checked"},
+    OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
+    | {"paths", "unread", "checked"},
+}
+TORCH = re.compile("users train|metric train|heads train")
+CASES = [
+    (line, mistake, kind)
+    for line in LINES
+    for mistake in CODES
+    if (kind := re.search(r"\{(\w+)\}", line)[1]) not in NEVER[mistake]
+]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A folder with one good file of each kind, cut ones, and other ones."""
+    home = tmp_path_factory.mktemp("mistakes")
+    store = write_good_store(home)
+    users = [f"u{n}" for n in range(6)]
+    rng = np.random.default_rng(0)
+    ids = ["x", "y", "z"]
+    for name, kind, names in (("songs", "songs", ids), ("users", "users", users)):
+        about = {"kind": kind, "model_id": "m", "space": "m"}
+        values = rng.normal(size=(len(names), 4))
+        write_embeddings(home / f"{name}.parquet", names, values, **about)
+    song_ids = pq.read_table(store).column("song_id").to_pylist()
+    rows = [f"{u},{s},2024-05-01T10:00:00Z,like" for u in users for s in song_ids[:3]]
+    (home / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *rows]) + "\n")
+    (home / "labels.csv").write_text("path,label\nsong.wav,a\nsong.wav,b\n")
+    (home / "song.wav").write_bytes(b"")
+    whole = store.read_bytes()
+    (home / "cut.parquet").write_bytes(whole[: len(whole) // 2])
+    (home / "cut.csv").write_bytes(b"user_id,\xff\xfe\n\x00" + rng.bytes(300))
+    (home / "other.parquet").write_bytes(b"")
+    pq.write_table(pa.table({"number": [1, 2]}), home / "other.parquet")
+    for name in ("cut", "other"):
+        (home / f"{name}-model").mkdir()
+        (home / f"{name}-model" / "model.json").write_text("{" if name == "cut" else "{}")
+        (home / f"{name}-model" / "model.safetensors").write_bytes(b"cut")
+    (home / "cut.safetensors").write_bytes(whole[:100])
+    (home / "cut.wav").write_bytes(b"RIFF" + rng.bytes(100))
+    assert METADATA.features
+    return home
+
+
+def named(mistake, kind):
+    """Return the name of a file of that kind that is not there, damaged, or another."""
+    endings = {
+        **dict.fromkeys(("list", "rule", "ids", "labels", "log", "table"), ".csv"),
+        "head": ".safetensors",
+        "model": "-model",
+        "audio": ".wav",
+        "folder": "",
+        "index": ".faiss",
+    }
+    if mistake == OTHER and kind in ("log", "head"):
+        return "other.parquet"
+    return f"{mistake}{endings.get(kind, '.parquet')}"
+
+
+@pytest.mark.parametrize(("line", "mistake", "kind"), CASES)
+def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monkeypatch):
+    if TORCH.search(line):
+        pytest.importorskip("torch", reason='needs the extra "train"')
+    if "index" in line:
+        pytest.importorskip("faiss", reason='needs the extra "faiss"')
+    monkeypatch.chdir(folder)
+    monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+    before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+    path = named(mistake, kind)
+    code, out, err = audiorec(*line.format(**{kind: path}).split())
+    assert (code, out) == (CODES[mistake], ""), err
+    told = [one for one in err.splitlines() if one.startswith("error: ")]
+    assert len(told) == 1, err
+    assert Path(path).name in told[0]
+    assert {path: path.stat().st_mtime_ns for path in folder.rglob("*")} == before
+
+
+SONGS = ["info {}", "similar {}", "path {} a/two.flac", "path a/two.flac {}", "playlist {}"]
+
+
+@pytest.mark.parametrize("line", SONGS)
+@pytest.mark.parametrize("song", ["nobody", "flac"])
+def test_a_song_that_is_unknown_or_one_of_several(line, song, folder, audiorec, monkeypatch):
+    monkeypatch.chdir(folder)
+    code, out, err = audiorec(*line.format(song).split())
+    assert (code, out) == (2, "")
+    assert "no song with id" in err
+
+
+def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
+    (tmp_path / "none").mkdir()
+    monkeypatch.chdir(tmp_path)
+    for line in ("extract none", "classify none", "manifest none -o m.parquet"):
+        code, out, err = audiorec(*line.split())
+        assert (code, out) == (4, ""), err
+        assert err == "error: no songs found: no file there looks like audio\n"
+
+
+def test_every_command_that_reads_a_file_is_tried():
+    commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
+    tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
+    assert commands - tried == {"doctor"}

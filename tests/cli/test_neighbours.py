@@ -1,0 +1,70 @@
+"""``audiorec neighbours``: the nearest songs of every song, a job that can be stopped."""
+
+import json
+import threading
+
+import pyarrow.parquet as pq
+import pytest
+from library_commands import files_in
+
+from audiorec.search import all_pairs as all_pairs_module
+
+
+def test_all_pairs_are_those_of_similar(in_library, music, tmp_path):
+    out = tmp_path / "neighbours.parquet"
+    code, document, err = in_library("neighbours", "--out", out, "-k", "3", "--json")
+    assert code == 0, err
+    assert json.loads(document)["schema"] == "audiorec/neighbours/1"
+    table = pq.read_table(out).to_pylist()
+    assert len(table) == 31 * 3
+    mine = [r["neighbour_id"] for r in table if r["song_id"] == "album 3/song 03.opus"]
+    listed = in_library("similar", "song 03", "-k", "3", "--keep-duplicates", "--json")[1]
+    assert mine == [entry["song_id"] for entry in json.loads(listed)["songs"]]
+    assert [p.name for p in tmp_path.iterdir()] == ["neighbours.parquet"]
+
+
+def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeypatch):
+    monkeypatch.setattr(all_pairs_module, "BLOCK_SONGS", 10)
+    whole = threading.Event.is_set
+    asked = []
+
+    def stop_after_two(event):
+        asked.append(event)
+        return whole(event) or len(asked) > 2
+
+    out = tmp_path / "neighbours.parquet"
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Event, "is_set", stop_after_two)
+        code, _, err = in_library("neighbours", "--out", out)
+    assert code == 130, err
+    assert "the same command goes on from there" in err
+    assert not out.exists()
+    assert (tmp_path / "neighbours.parquet.run").is_dir()
+    assert in_library("neighbours", "--out", out)[0] == 0
+    assert len(pq.read_table(out)) == 31 * 20
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "Missing option '--out'"),
+        (["--out", "nowhere/x.parquet"], 2, "a folder that is there"),
+        (["--out", "lists"], 2, "name a file"),
+        (["--out", "x.parquet", "song 00"], 2, "unexpected extra argument"),
+        (["--out", "x.parquet", "--only", "genre=jazz"], 2, "No such option"),
+        (["--out", "x.parquet", "--features", "features.parquet"], 2, "for --by features"),
+        (["--out", "x.parquet", "--by", "embedding"], 2, "which is not there"),
+        (["--out", "vecs.parquet"], 2, "is the store itself"),
+        (["--out", "x.parquet", "-v", "empty/vecs.parquet"], 4, "has no songs"),
+        (["--out", "x.parquet", "-v", "gone.parquet"], 2, "audiorec extract"),
+        (["--out", "x.parquet", "-v", "cut_vecs.parquet"], 4, "cut_vecs.parquet"),
+    ],
+)
+def test_a_mistake_is_one_clear_line_and_writes_nothing(
+    in_library, music, arguments, code, message
+):
+    before = files_in(music)
+    found, out, err = in_library("neighbours", *arguments)
+    assert (found, out) == (code, ""), err
+    assert message in err
+    assert files_in(music) == before

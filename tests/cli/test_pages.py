@@ -1,0 +1,294 @@
+"""Every help page: its examples work, nothing is cut off, options stand in panels."""
+
+import inspect
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from help_pages import page_text, pages
+from made_library import series, song, write_library
+
+from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.pages import Contents, Page, command, examples, group
+
+ROOT = Path(__file__).parents[2]
+
+
+def example_lines(page):
+    """Return the command lines of a page, those of several lines in one."""
+    return re.sub(r"\\\n\s*", "", "\n".join(examples(page.help))).splitlines()
+
+
+PAGES = {" ".join(path): (path, page) for path, page in pages()}
+COMMANDS = {name: page for name, (_, page) in PAGES.items() if not hasattr(page, "commands")}
+EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_lines(page)}
+# What these do takes long or needs an extra: other tests run them, here they are parsed.
+LONG = re.compile(
+    r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|metric|"
+    r"users (train|embed|songs)|listening correlate|store map .*umap)|"
+    r"(parts/|~/Music/song.mp3|songs.parquet)"
+)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_fits_80_columns_and_cuts_nothing(name):
+    path, page = PAGES[name]
+    text = page_text(path, page)
+    assert max(map(len, text.splitlines())) <= 80
+    assert "…" not in text
+    words = " ".join(text.split())
+    helps = [p.help for p in page.params if getattr(p, "help", None)]
+    helps += [member.help.split("\n\n")[0] for member in getattr(page, "commands", {}).values()]
+    for line in helps:
+        assert " ".join(line.split()) in words
+    about = inspect.cleandoc(page.help).split("\n\nExamples\n")[0]
+    assert " ".join(about.split()) in words
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_a_page_has_three_examples(name):
+    page = PAGES[name][1]
+    lines = example_lines(page)
+    assert len(lines) == len(set(lines)) == 3
+    assert all(line.startswith("audiorec ") for line in lines)
+    assert hasattr(page, "commands") or sum(line.startswith(name) for line in lines) >= 2
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_at_most_twelve_options_stand_before_the_advanced_ones(name):
+    shown = [p for p in COMMANDS[name].params if p.param_type_name == "option"]
+    plain = [p for p in shown if p.rich_help_panel != ADVANCED]
+    assert len(plain) <= 13, [p.name for p in plain]
+    assert all(p.help for p in shown)
+
+
+def test_every_command_stands_in_a_panel():
+    text = page_text(*PAGES["audiorec"])
+    titles = re.findall(r"^([A-Z][a-z ]+):$", text, re.MULTILINE)
+    assert titles == [
+        *("Examples", "Library", "Listen", "Recommend", "Train and scale", "Options"),
+    ]
+
+
+@pytest.mark.parametrize("line", EXAMPLES)
+def test_an_example_parses(line):
+    """Its commands and options exist, and their values are of the right kind."""
+    page = PAGES["audiorec"][1]
+    words = shlex.split(line.partition(" > ")[0], comments=True)[1:]
+    while hasattr(page, "commands"):
+        page = page.commands[words.pop(0)]
+    with page.make_context(EXAMPLES[line], words):
+        pass
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A folder in which the examples mean something."""
+    names = sorted(p.name for p in (ROOT / "fixtures" / "audio").iterdir() if p.suffix != ".md")
+    (tmp_path / "fixtures").symlink_to(ROOT / "fixtures")
+    rows = [
+        song(
+            name,
+            series(seed, genre=((seed % 3) * 1.5, (seed % 5) * 0.8, 0)),
+            uri=str(tmp_path / "fixtures" / "audio" / name),
+            duration_s=200.0 + seed,
+            artist=f"Artist {seed % 5}",
+            title=name,
+        )
+        for seed, name in enumerate(names)
+    ]
+    write_library(tmp_path, rows, scores=True, features=True)
+    for folder, part in (("a", rows[:5]), ("b", rows[5:])):
+        (tmp_path / folder).mkdir()
+        write_library(tmp_path / folder, part)
+        shutil.copy(tmp_path / folder / "vecs.parquet", tmp_path / f"{folder}.parquet")
+    for new, old in (("old", "a"), ("new", "b")):
+        shutil.copy(tmp_path / f"{old}.parquet", tmp_path / f"{new}.parquet")
+    (tmp_path / "c").mkdir()
+    (tmp_path / "Music").mkdir()
+    shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
+    users = [f"u{n}" for n in range(12)]
+    lines = [f"{u},{name},2024-05-0{1 + n % 9}T10:00:00Z,like" for u in users for n, name in
+             enumerate(names[:9])]  # fmt: skip
+    (tmp_path / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *lines]))
+    (tmp_path / "rule.toml").write_text("[events.skip]\ndisliked_below = 0.7\n")
+    (tmp_path / "ids.csv").write_text(f"song_id,shop\n{names[0]},B-12\n")
+    write_embeddings_of(tmp_path, users)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+    return tmp_path
+
+
+def write_embeddings_of(folder, users):
+    """Write users as embeddings, in the three forms that the examples name."""
+    import numpy as np
+    import pyarrow.csv
+    import pyarrow.parquet as pq
+
+    from audiorec.store.embeddings import write_embeddings
+
+    values = np.random.default_rng(0).normal(size=(len(users), 4)).astype(np.float32)
+    np.savez(folder / "theirs.npz", ids=np.array(users), embeddings=values)
+    rows = [",".join(["id", "a", "b", "c", "d"])]
+    rows += [",".join([user, *map(str, row)]) for user, row in zip(users, values, strict=True)]
+    (folder / "theirs.csv").write_text("\n".join(rows) + "\n")
+    pq.write_table(pyarrow.csv.read_csv(folder / "plays.csv"), folder / "plays.parquet")
+    units = values / np.linalg.norm(values, axis=1, keepdims=True)
+    for name in ("users", "u"):
+        path = folder / f"{name}.parquet"
+        write_embeddings(path, users, units, kind="users", model_id="people")
+
+
+@pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])
+def test_an_example_works(line, home, audiorec):
+    words = [os.path.expanduser(w) for w in shlex.split(line, comments=True)[1:]]  # noqa: PTH111
+    if "--users" in words:  # new songs in the space of the users
+        new_songs(home)
+    code, _, err = audiorec(*words)
+    assert code in (0, 3) if "verify" in words else code == 0, err
+
+
+def new_songs(folder):
+    import numpy as np
+    import pyarrow as pa
+
+    from audiorec.store.embeddings import write_embeddings
+
+    about = {"kind": "songs", "model_id": "metric", "space": "people"}
+    about["columns"] = {"artist": pa.array(["Ayla", "Bo", "Ayla", None])}
+    ids, values = [f"new-{i}" for i in range(4)], np.eye(4, dtype=np.float32)
+    write_embeddings(folder / "new.parquet", ids, values, **about)
+
+
+def run(*arguments, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "audiorec_cli.main", *arguments],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_help_loads_nothing_heavy():
+    script = (
+        "import sys\n"
+        "sys.argv = ['audiorec', *sys.argv[1:]]\n"
+        "from audiorec_cli.main import main\n"
+        "try:\n"
+        "    main()\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "heavy = ('torch', 'scipy', 'librosa', 'onnxruntime', 'starlette', 'numpy', 'pyarrow',\n"
+        "         'rich', 'av', 'soundfile', 'matplotlib')\n"
+        "print('HEAVY', [m for m in heavy if m in sys.modules])\n"
+    )
+    for arguments in (["--help"], ["similar", "--help"], ["metric", "train", "-h"], ["--version"]):
+        done = subprocess.run(
+            [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
+        )
+        assert "HEAVY []" in done.stdout, arguments
+
+
+def test_help_is_plain_in_a_pipe():
+    done = run("similar", "--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\x1b" not in done.stdout
+    assert done.stdout.startswith("Usage: ")
+
+
+def in_a_terminal(*arguments, **environment):
+    """Run the command with a pseudo-terminal of 80 columns as stdout; return what it drew."""
+    pty = pytest.importorskip("pty", reason="needs pseudo-terminals")
+    leader, follower = pty.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "audiorec_cli.main", *arguments],
+        stdout=follower,
+        env={**os.environ, "COLUMNS": "80", "TERM": "xterm", **environment},
+    ) as process:
+        os.close(follower)
+        drawn = b""
+        while True:
+            try:
+                piece = os.read(leader, 65_536)
+            except OSError:  # the other end is closed
+                break
+            if not piece:
+                break
+            drawn += piece
+    os.close(leader)
+    assert process.returncode == 0
+    return drawn.decode()
+
+
+def test_help_has_colours_in_a_terminal_unless_they_are_not_wanted():
+    coloured = in_a_terminal("path", "--help", NO_COLOR="")
+    plain = in_a_terminal("path", "--help", NO_COLOR="1")
+    assert "\x1b[36m--by vector|mean|features|embedding\x1b[0m" in coloured
+    assert "\x1b" not in plain
+    bare = re.sub(r"\x1b\[\d+m", "", coloured)
+    assert bare.split() == plain.split()
+    assert max(len(line) for line in bare.splitlines()) <= 80
+
+
+OLD = [
+    ("interactions check plays.csv", "listening check"),
+    ("interactions", "listening check"),
+    ("analyze correlation -i plays.csv", "listening correlate"),
+    ("simulate --out world", "listening simulate"),
+    ("similar --all --out n.parquet", "neighbours"),
+    ("similar --out n.parquet --all -q", "neighbours"),
+    ("extract --manifest m.parquet --shard 0/2 --out parts", "shards one"),
+    ("extract --manifest m.parquet --shards=4 --out parts", "shards all"),
+    ("store export --ddl duckdb", "store sql"),
+    ("store export vecs.parquet --atlas a.parquet", "store map"),
+]
+
+
+@pytest.mark.parametrize(("line", "new"), OLD)
+def test_an_old_name_is_answered_with_the_new_one(line, new, audiorec):
+    code, out, err = audiorec(*line.split())
+    assert (code, out) == (2, "")
+    assert len(err.splitlines()) == 1
+    assert err.endswith(f" is now: audiorec {new}\n")
+    assert f"audiorec {new}" in PAGES
+    shown = page_text(*PAGES["audiorec"])
+    assert not re.search(r"^  (interactions|analyze|simulate)\b", shown, re.MULTILINE)
+
+
+def test_a_page_shows_the_options_of_a_class(capsys):
+    from dataclasses import dataclass
+    from typing import Annotated
+
+    import typer
+
+    @dataclass(frozen=True, kw_only=True)
+    class Both:
+        left: Annotated[int, typer.Option(help="One hand.")] = 1
+        right: Annotated[int, typer.Option(help="The other.", rich_help_panel=ADVANCED)] = 2
+
+    app = group("Hands.")
+    got = []
+
+    @command(app)
+    def one(name: str, *, both: Both) -> None:
+        """Take both."""
+        got.append((name, both))
+
+    @command(app)
+    def two() -> None:
+        """Take none."""
+
+    root = typer.main.get_command(app)
+    assert isinstance(root, Contents)
+    assert isinstance(root.commands["one"], Page)
+    root(["one", "x", "--right", "5"], standalone_mode=False)
+    assert got == [("x", Both(left=1, right=5))]
+    text = page_text(("one",), root.commands["one"])
+    assert re.search(r"Options:\n  --left N .*One hand.*\n(.*\n)*Advanced:\n  --right N", text)

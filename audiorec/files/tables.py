@@ -98,16 +98,17 @@ class TableFile:
     def take(self, numbers: Sequence[int] | Int64Array, columns: Sequence[str]) -> Any:
         """Read rows by number, in the order asked for; only the row groups that hold them."""
         wanted = np.asarray(numbers, np.int64)
+        if not len(wanted):
+            return pa.Table.from_batches([], self.schema).select(list(columns))
         starts = np.asarray(self.group_starts())
         groups = np.searchsorted(starts, wanted, side="right") - 1
-        found, places = [pa.Table.from_batches([], self.schema).select(list(columns))], []
+        found, places = [], []
         for group in np.unique(groups):
             here = np.flatnonzero(groups == group)
             table = self.read_group(int(group), columns).select(list(columns))
             found.append(table.take(integers(wanted[here] - starts[group])))
             places.append(here)
-        order = np.argsort(np.concatenate([np.zeros(0, np.int64), *places]))
-        return pa.concat_tables(found).take(integers(order))
+        return pa.concat_tables(found).take(integers(np.argsort(np.concatenate(places))))
 
     def read_as(self, schema: Any) -> Any:
         """Read all rows as a small table of `schema`, with its metadata and order of columns.

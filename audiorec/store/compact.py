@@ -113,7 +113,7 @@ def combine(
             batches = _batches(opened[kind], metadata[kind], folder.path, on_duplicate, keep)
             rows[kind] = write_batches(staged, batches, metadata[kind])
             if kind == Kind.VECTORS and len(opened) > 1:
-                keep = _Songs(open_checked(staged, kind)).keep
+                keep = _CombinedSongs(open_checked(staged, kind)).keep
         placed = {
             kind: targets[kind]
             for kind in PLACING_ORDER
@@ -140,7 +140,7 @@ def _batches(
         yield from table.cast(schema).combine_chunks().to_batches()
 
 
-class _Songs:
+class _CombinedSongs:
     """Ids and hashes of the combined vectors, in order."""
 
     def __init__(self, file: Checked) -> None:

@@ -29,11 +29,11 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from audiorec.errors import InputError, StoreError
+from audiorec.files.arrow import matrix
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import GROUP_ROWS
 from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.problems import Block
 from audiorec.store.schema import Kind, number_names
 from audiorec.types import FloatArray
 
@@ -264,7 +264,7 @@ def _widened(store: Checked, table: Any) -> Any:
 
 def _numbers(store: Checked, table: Any) -> FloatArray:
     """Return the vectors of a table: shape (rows, V)."""
-    numbers = Block(store.path, 0, table).numbers("vector", store.metadata.dimension)
+    numbers = matrix(table.column("vector"), store.metadata.dimension)
     if not np.isfinite(numbers).all():
         raise StoreError(f"{store.path}: a vector is not finite: audiorec store verify names it")
     return numbers

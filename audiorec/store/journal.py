@@ -41,10 +41,10 @@ from audiorec.store.merge import (
     Event,
     Keep,
     ParquetPart,
-    Part,
     Pick,
+    RowPart,
     content_picks,
-    draw,
+    draw_rows,
     event_picks,
     is_unchanged,
     newest_events,
@@ -104,7 +104,7 @@ class Journal:
         self._metadata = {kind: replace(metadata, kind=kind) for kind in self._paths}
         self._schemas = {kind: _record_schema(m) for kind, m in self._metadata.items()}
         self._folder = folder
-        self._parts: dict[Kind, list[Part]] = {kind: [] for kind in self._paths}
+        self._parts: dict[Kind, list[RowPart]] = {kind: [] for kind in self._paths}
         self._writers: dict[Kind, RecordWriter] = {}
         self._places: dict[Kind, dict[str, tuple[int, int]]] = {}
         self._known: dict[str, Event] | None = None
@@ -271,7 +271,7 @@ class Journal:
                 staged = staged_path(path, folder.path)
                 on_error.callback(staged.unlink, missing_ok=True)
                 metadata = self._metadata[kind]
-                batches = draw(self._parts[kind], picks[kind], schema_of(metadata))
+                batches = draw_rows(self._parts[kind], picks[kind], schema_of(metadata))
                 write_batches(staged, batches, metadata)
             on_error.pop_all()
             self._close_parts()  # Windows replaces no file that is open

@@ -29,7 +29,7 @@ GROUPS_HELD = 2  # row groups: moved and unmoved songs are drawn in two interlea
 Keep = AbstractSet[str] | Callable[[str], bool]
 
 
-class Part(Protocol):
+class RowPart(Protocol):
     """Rows that can be planned by their keys and drawn by their number."""
 
     def __len__(self) -> int: ...
@@ -95,7 +95,7 @@ class ParquetPart:
         self.file.file.close()
 
 
-def newest_events(parts: Mapping[Kind, Sequence[Part]]) -> dict[str, Event]:
+def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
     """Return the newest event of every song: its last vector or its last failure."""
     newest: dict[str, Event] = {}
     for kind in (Kind.ERRORS, Kind.VECTORS):  # at equal sequence, in old output, vectors win
@@ -109,7 +109,7 @@ def newest_events(parts: Mapping[Kind, Sequence[Part]]) -> dict[str, Event]:
     return newest
 
 
-def rows_by_content(parts: Sequence[Part]) -> dict[str, tuple[int, int]]:
+def rows_by_content(parts: Sequence[RowPart]) -> dict[str, tuple[int, int]]:
     """Return where the newest row of each ``content_hash`` is: its part and row."""
     found: dict[str, tuple[int, int]] = {}
     for number, part in enumerate(parts):
@@ -129,7 +129,7 @@ def event_picks(events: Mapping[str, Event], kind: Kind, keep: Keep | None = Non
 
 
 def content_picks(
-    songs: Sequence[Pick], vectors: Sequence[Part], parts: Sequence[Part]
+    songs: Sequence[Pick], vectors: Sequence[RowPart], parts: Sequence[RowPart]
 ) -> list[Pick]:
     """Return the rows of the scores or features file for the songs of the vectors file."""
     places = rows_by_content(parts)
@@ -142,7 +142,7 @@ def content_picks(
     return picks
 
 
-def draw(parts: Sequence[Part], picks: Sequence[Pick], schema: Any) -> Iterator[Any]:
+def draw_rows(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> Iterator[Any]:
     """Yield the picked rows in order as record batches of `schema`, under their new ids."""
     for run in _runs(picks):
         names = iter(pick.song_id for pick in run)
@@ -152,7 +152,7 @@ def draw(parts: Sequence[Part], picks: Sequence[Pick], schema: Any) -> Iterator[
             yield pa.record_batch([ids, *others], schema=schema)
 
 
-def pick_table(parts: Sequence[Part], picks: Sequence[Pick], columns: list[str]) -> Any:
+def pick_table(parts: Sequence[RowPart], picks: Sequence[Pick], columns: list[str]) -> Any:
     """Return some columns of the picked rows as one table, grouped by part."""
     tables = []
     for number, part in enumerate(parts):
@@ -162,7 +162,7 @@ def pick_table(parts: Sequence[Part], picks: Sequence[Pick], columns: list[str])
     return pa.concat_tables(tables) if tables else None
 
 
-def is_unchanged(parts: Sequence[Part], picks: Sequence[Pick]) -> bool:
+def is_unchanged(parts: Sequence[RowPart], picks: Sequence[Pick]) -> bool:
     """Whether the picks are just the previous output, row by row and under the same ids."""
     if not parts or not isinstance(parts[0], ParquetPart) or len(picks) != len(parts[0]):
         return False

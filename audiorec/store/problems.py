@@ -1,7 +1,7 @@
 """What is wrong with rows of a store, and what can be seen in one block of them.
 
-a few thousand rows ──check_vectors──▶ Problem(file, row, song_id, check, reason) ...
-rows of scores.parquet, songs ──check_scores──▶ Problem ...   (beside the vectors they belong to)
+a few thousand rows ──check_vectors──▶ StoreProblem(file, row, song_id, check, reason) ...
+rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (beside their vectors)
 """
 
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import Failure
-from audiorec.files.arrow import flags, floats
+from audiorec.files.arrow import flags, floats, matrix
 from audiorec.store.schema import StoreMetadata
 from audiorec.tagger.statistics import summarize
 from audiorec.types import STATISTICS, BoolArray, FloatArray, Int64Array, Status
@@ -28,7 +28,7 @@ VECTOR_TOLERANCE = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
-class Problem:
+class StoreProblem:
     """One row that is not as it should be.
 
     Attributes
@@ -53,7 +53,7 @@ class Problem:
 
 
 @dataclass(frozen=True, slots=True)
-class Block:
+class RowBlock:
     """Some rows of a file: a table with ``song_id``, whose first row has the number `first`."""
 
     path: Path
@@ -66,24 +66,20 @@ class Block:
 
     def numbers(self, name: str, width: int) -> FloatArray:
         """Return a column of vectors: shape (rows, `width`)."""
-        column = self.column(name)
-        flat = column.flatten()  # a ChunkedArray where there are no rows
-        if len(column) == 0:
-            return np.empty((0, width), np.float32)
-        return floats(flat).reshape(-1, width)
+        return matrix(self.table.column(name), width)
 
-    def where(self, bad: Any, check: str, reason: str) -> Iterator[Problem]:
+    def where(self, bad: Any, check: str, reason: str) -> Iterator[StoreProblem]:
         """Yield a problem for each row of a mask, an Arrow array or shape (rows,)."""
         for row in np.flatnonzero(bad if isinstance(bad, np.ndarray) else flags(bad)):
             yield self.problem(int(row), check, reason)
 
-    def problem(self, row: int, check: str, reason: str) -> Problem:
+    def problem(self, row: int, check: str, reason: str) -> StoreProblem:
         """Return the problem of one row of the block."""
         song_id = self.table.column("song_id")[row].as_py()
-        return Problem(str(self.path), self.first + row, song_id or "", check, reason)
+        return StoreProblem(str(self.path), self.first + row, song_id or "", check, reason)
 
 
-def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
+def check_vectors(block: RowBlock, metadata: StoreMetadata) -> Iterator[StoreProblem]:
     """Yield what is wrong with rows of ``vecs.parquet``, each row for itself."""
     vectors = block.numbers("vector", metadata.dimension)
     finite = np.asarray(np.isfinite(vectors).all(axis=1))
@@ -101,7 +97,7 @@ def check_vectors(block: Block, metadata: StoreMetadata) -> Iterator[Problem]:
     yield from block.where(pc.invert(is_length), "duration", "a duration that is not above 0")
 
 
-def check_ids(block: Block) -> Iterator[Problem]:
+def id_problems(block: RowBlock) -> Iterator[StoreProblem]:
     """Yield ids that are empty, stand twice, or are out of order, among all rows of a file."""
     ids = block.column("song_id")
     grows = pc.all(pc.less(ids[:-1], ids[1:])).as_py() is not False
@@ -120,7 +116,7 @@ def check_ids(block: Block) -> Iterator[Problem]:
         previous = song_id or previous
 
 
-def check_extractor(block: Block, extractor_id: str) -> Iterator[Problem]:
+def check_extractor(block: RowBlock, extractor_id: str) -> Iterator[StoreProblem]:
     """Yield rows of another extractor than the file's."""
     column = block.column("extractor_id")
     if pc.all(pc.equal(column, extractor_id)).as_py() is not False:
@@ -131,13 +127,13 @@ def check_extractor(block: Block, extractor_id: str) -> Iterator[Problem]:
             yield block.problem(row, "extractor_id", reason)
 
 
-def check_hashes(block: Block) -> Iterator[Problem]:
+def check_hashes(block: RowBlock) -> Iterator[StoreProblem]:
     """Yield rows whose content hash is no hash."""
     good = pc.match_substring_regex(block.column("content_hash"), HASH_PATTERN)
     yield from block.where(pc.invert(good), "content_hash", "is not 32 hex digits")
 
 
-def check_failures(block: Block) -> Iterator[Problem]:
+def check_failures(block: RowBlock) -> Iterator[StoreProblem]:
     """Yield what is wrong with rows of ``errors.parquet``, each row for itself."""
     statuses = pc.is_in(block.column("status"), value_set=pa.array([str(f) for f in Failure]))
     yield from block.where(pc.invert(statuses), "status", "a status that there is not")
@@ -147,8 +143,8 @@ def check_failures(block: Block) -> Iterator[Problem]:
 
 
 def _check_statistics(
-    block: Block, vectors: FloatArray, finite: BoolArray, metadata: StoreMetadata
-) -> Iterator[Problem]:
+    block: RowBlock, vectors: FloatArray, finite: BoolArray, metadata: StoreMetadata
+) -> Iterator[StoreProblem]:
     """Yield rows whose statistics cannot be those of any series of scores."""
     names = metadata.statistics
     by_class = vectors.reshape(len(vectors), len(metadata.classes), len(names))
@@ -166,7 +162,7 @@ def _check_statistics(
 
 
 @dataclass(frozen=True, slots=True)
-class Song:
+class KnownSong:
     """What the vectors file says of a song."""
 
     content_hash: str
@@ -175,8 +171,8 @@ class Song:
 
 
 def check_scores(
-    block: Block, metadata: StoreMetadata, songs: Sequence[Song | None]
-) -> Iterator[Problem]:
+    block: RowBlock, metadata: StoreMetadata, songs: Sequence[KnownSong | None]
+) -> Iterator[StoreProblem]:
     """Yield score series that are impossible, or not those of the vector beside them.
 
     `songs` is what the vectors file says of each row.
@@ -198,8 +194,8 @@ def check_scores(
 
 
 def check_features(
-    block: Block, metadata: StoreMetadata, songs: Sequence[Song | None]
-) -> Iterator[Problem]:
+    block: RowBlock, metadata: StoreMetadata, songs: Sequence[KnownSong | None]
+) -> Iterator[StoreProblem]:
     """Yield features that are not finite, too few, or have another mean than theirs."""
     yield from check_hashes(block)
     bad = set()
@@ -219,7 +215,7 @@ def check_features(
                     yield block.problem(row, "features", f"{name}: {reason}")
 
 
-def _of_no_song(block: Block, row: int, song: Song | None) -> str:
+def _of_no_song(block: RowBlock, row: int, song: KnownSong | None) -> str:
     if song is None:
         return "the vectors have no song of this id"
     if block.table.column("content_hash")[row].as_py() != song.content_hash:
@@ -230,7 +226,7 @@ def _of_no_song(block: Block, row: int, song: Song | None) -> str:
 def _score_reason(
     scores: FloatArray,
     start_s: FloatArray,
-    song: Song,
+    song: KnownSong,
     heads: Sequence[slice],
     metadata: StoreMetadata,
 ) -> str:
@@ -254,7 +250,7 @@ def _score_reason(
     return ""
 
 
-def _feature_reason(series: FloatArray, mean: FloatArray, song: Song) -> str:
+def _feature_reason(series: FloatArray, mean: FloatArray, song: KnownSong) -> str:
     """Say what is wrong with one output (T, D) of a song; empty if nothing is."""
     if not (np.isfinite(series).all() and np.isfinite(mean).all()):
         return "a number is NaN or infinite"
@@ -266,7 +262,7 @@ def _feature_reason(series: FloatArray, mean: FloatArray, song: Song) -> str:
     return ""
 
 
-def _series(block: Block, name: str, width: int) -> tuple[Int64Array, FloatArray]:
+def _series(block: RowBlock, name: str, width: int) -> tuple[Int64Array, FloatArray]:
     """Return where each row's series begins, shape (rows + 1,), and all series as one."""
     column = block.column(name)
     lengths = np.asarray(pc.list_value_length(column).to_pylist(), np.int64)

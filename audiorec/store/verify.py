@@ -21,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from audiorec.errors import StoreError
+from audiorec.files.arrow import matrix
 from audiorec.files.digests import DIGESTS_KEY, Digests
 from audiorec.files.parquet_files import is_sealed
 from audiorec.files.storage import within_int64
@@ -29,15 +30,15 @@ from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.problems import (
-    Block,
-    Problem,
-    Song,
+    KnownSong,
+    RowBlock,
+    StoreProblem,
     check_extractor,
     check_failures,
     check_features,
-    check_ids,
     check_scores,
     check_vectors,
+    id_problems,
 )
 from audiorec.store.schema import METADATA_KEY, Kind
 from audiorec.types import FloatArray
@@ -57,7 +58,7 @@ class Verification:
     ----------
     rows : dict of str to int
         Rows that were read, by file.
-    problems : list of Problem
+    problems : list of StoreProblem
         At most as many as asked for.
     counts : Counter of str
         All problems by check.
@@ -68,7 +69,7 @@ class Verification:
     """
 
     rows: dict[str, int] = field(default_factory=dict)
-    problems: list[Problem] = field(default_factory=list)
+    problems: list[StoreProblem] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
     not_looked_at: int = 0
     notes: list[str] = field(default_factory=list)
@@ -114,7 +115,7 @@ def verify(
     """
     result = Verification()
 
-    def note(problems: Iterable[Problem]) -> None:
+    def note(problems: Iterable[StoreProblem]) -> None:
         for problem in problems:
             result.counts[problem.check] += 1
             if len(result.problems) < max_problems:
@@ -128,7 +129,7 @@ def verify(
         note(_vector_problems(store, result))
         if files:
             note(_file_problems(store, result))
-        songs = _Songs(store)
+        songs = _VectorRows(store)
         for kind, path in files_beside(vectors, beside).items():
             note(_problems_beside(kind, path, songs, result))
     return result
@@ -145,14 +146,14 @@ def _is_other_table(path: Path) -> bool:
     return kind not in tuple(Kind) if DIGESTS_KEY in metadata else kind in tuple(ID_COLUMNS)
 
 
-def _vector_problems(store: Checked, result: Verification) -> Iterator[Problem]:
-    yield from check_ids(Block(store.path, 0, store.read(["song_id"])))
+def _vector_problems(store: Checked, result: Verification) -> Iterator[StoreProblem]:
+    yield from id_problems(RowBlock(store.path, 0, store.read(["song_id"])))
     yield from _each_block(
         store, BLOCK_ROWS, lambda block: check_vectors(block, store.metadata), result
     )
 
 
-def _table_problems(path: Path, result: Verification) -> Iterator[Problem]:
+def _table_problems(path: Path, result: Verification) -> Iterator[StoreProblem]:
     """Yield how a table of any kind differs from what was written."""
     with TableFile.open(path) as file:
         result.rows[str(path)] = len(file)
@@ -162,9 +163,9 @@ def _table_problems(path: Path, result: Verification) -> Iterator[Problem]:
 def _each_block(
     file: TableFile,
     rows: int,
-    check: Callable[[Block], Iterable[Problem]],
+    check: Callable[[RowBlock], Iterable[StoreProblem]],
     result: Verification,
-) -> Iterator[Problem]:
+) -> Iterator[StoreProblem]:
     """Yield what a check finds in each block, and the columns that do not hold what was written."""
     digests = Digests(file.schema)
     for block in _blocks(file, rows):
@@ -173,7 +174,7 @@ def _each_block(
     yield from _changes(file, digests, result)
 
 
-def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterator[Problem]:
+def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterator[StoreProblem]:
     """Yield the columns that do not hold what was written."""
     path, stored = file.path, file.digests
     with store_errors(path):
@@ -187,26 +188,26 @@ def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterato
     if not whole:
         result.notes.append(f"{path}: written anew by another program: checked by its values")
     for reason in digests.differences(stored):
-        yield Problem(str(path), None, "", "digest", reason)
+        yield StoreProblem(str(path), None, "", "digest", reason)
 
 
 def _problems_beside(
-    kind: Kind, path: Path, songs: "_Songs", result: Verification
-) -> Iterator[Problem]:
+    kind: Kind, path: Path, songs: "_VectorRows", result: Verification
+) -> Iterator[StoreProblem]:
     """Yield what is wrong with scores, features or errors, and how they differ from the vectors."""
     try:
         with open_checked(path, kind) as file:
             result.rows[str(path)] = len(file)
-            yield from check_ids(Block(path, 0, file.read(["song_id"])))
+            yield from id_problems(RowBlock(path, 0, file.read(["song_id"])))
             rows = _failures if kind == Kind.ERRORS else _series
             yield from rows(file, songs, result)
     except StoreError as error:
         reason = str(error).removeprefix(f"{path}: ")
-        yield Problem(str(path), None, "", "file", reason)
+        yield StoreProblem(str(path), None, "", "file", reason)
 
 
-def _failures(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
-    def check(block: Block) -> Iterator[Problem]:
+def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
+    def check(block: RowBlock) -> Iterator[StoreProblem]:
         yield from check_failures(block)
         for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
             if song_id in songs:
@@ -216,15 +217,15 @@ def _failures(file: Checked, songs: "_Songs", result: Verification) -> Iterator[
     yield from _each_block(file, BLOCK_ROWS, check, result)
 
 
-def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Problem]:
+def _series(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
     metadata, ours = file.metadata, songs.store.metadata
     if metadata.extractor_id != ours.extractor_id:
         reason = f"made by extractor {metadata.extractor_id}, the vectors by {ours.extractor_id}"
-        yield Problem(str(file.path), None, "", "extractor_id", reason)
+        yield StoreProblem(str(file.path), None, "", "extractor_id", reason)
         return
     of_kind = check_scores if metadata.kind == Kind.SCORES else check_features
 
-    def check(block: Block) -> Iterator[Problem]:
+    def check(block: RowBlock) -> Iterator[StoreProblem]:
         yield from check_extractor(block, metadata.extractor_id)
         found = [songs.get(name) for name in block.table.column("song_id").to_pylist()]
         yield from of_kind(block, metadata, found)
@@ -232,7 +233,7 @@ def _series(file: Checked, songs: "_Songs", result: Verification) -> Iterator[Pr
     yield from _each_block(file, SERIES_BLOCK_ROWS, check, result)
 
 
-class _Songs:
+class _VectorRows:
     """The songs of a store by id: hash and segments at once, vectors when asked for."""
 
     def __init__(self, store: Checked) -> None:
@@ -248,21 +249,21 @@ class _Songs:
     def __contains__(self, song_id: object) -> bool:
         return song_id in self._rows
 
-    def get(self, song_id: str) -> Song | None:
+    def get(self, song_id: str) -> KnownSong | None:
         """Return what the vectors file says of a song, None if it has no such song."""
         row = self._rows.get(song_id)
         if row is None:
             return None
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         vector = self._group(group)[row - self._starts[group]]
-        return Song(self._hashes[row].as_py(), self._segments[row].as_py(), vector)
+        return KnownSong(self._hashes[row].as_py(), self._segments[row].as_py(), vector)
 
     def _vectors(self, group: int) -> FloatArray:
-        block = Block(self.store.path, 0, self.store.read_group(group, ["vector"]))
-        return block.numbers("vector", self.store.metadata.dimension)
+        table = self.store.read_group(group, ["vector"])
+        return matrix(table.column("vector"), self.store.metadata.dimension)
 
 
-def _file_problems(store: Checked, result: Verification) -> Iterator[Problem]:
+def _file_problems(store: Checked, result: Verification) -> Iterator[StoreProblem]:
     """Yield songs whose file is gone or is not what it was."""
     columns = ["song_id", "uri", "size", "mtime_ns"]
     for block in _blocks(store, BLOCK_ROWS, columns):
@@ -295,8 +296,8 @@ def _stat(uri: str) -> os.stat_result | None:
     return None
 
 
-def _blocks(file: TableFile, rows: int, columns: Sequence[str] | None = None) -> Iterator[Block]:
+def _blocks(file: TableFile, rows: int, columns: Sequence[str] | None = None) -> Iterator[RowBlock]:
     first = 0
     for table in file.batches(rows, columns):
-        yield Block(file.path, first, table)
+        yield RowBlock(file.path, first, table)
         first += len(table)

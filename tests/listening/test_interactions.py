@@ -273,5 +273,5 @@ def test_ids_as_arrow_columns_and_refused_shapes():
     assert log.user_id.to_pylist()[:4] == ["ana", "ana", "ana", "ben"]
     assert log.song_id[8].as_py() == "speech/news.ogg"
     columns = {name: getattr(log, name) for name in Interactions.__slots__}
-    with pytest.raises(ShapeError, match=r"one shape \(E,\)"):
+    with pytest.raises(ShapeError, match=r"one shape \(P,\)"):
         Interactions(**columns | {"event": log.event[:-1]})

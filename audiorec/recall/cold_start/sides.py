@@ -232,12 +232,7 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     """
     log = preferences = artist_of = None
     if files.artists is not None:
-        table = read_parquet(
-            files.artists, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True
-        )
-        artist_of = dict(
-            zip(*(table.column(n).to_pylist() for n in (SONG_ID, ARTIST)), strict=True)
-        )
+        artist_of = _read_artists(files.artists)
     if files.interactions is not None:
         log = read_interactions(files.interactions)
         preferences = to_preferences(log, files.rule)
@@ -381,6 +376,11 @@ def artist_numbers(artists: Sequence[str | None]) -> Int64Array:
     names = [(artist or "").strip().casefold() for artist in artists]
     found = [numbers.setdefault(name, len(numbers)) if name else -1 for name in names]
     return np.asarray(found, np.int64)
+
+
+def _read_artists(path: Path) -> dict[str, str | None]:
+    table = read_parquet(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
+    return dict(zip(*(table.column(n).to_pylist() for n in (SONG_ID, ARTIST)), strict=True))
 
 
 def _state_of(path: Path | None) -> list[Any]:

@@ -8,7 +8,6 @@ import textwrap
 import warnings
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -33,7 +32,7 @@ from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.events import RowsError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.rule import load_rule
-from audiorec.recall.cold_start.sides import _artists
+from audiorec.recall.cold_start.sides import _read_artists, artist_numbers
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
 from audiorec.search.library import Library
 from audiorec.store.aliases import read_aliases
@@ -107,7 +106,8 @@ def ids(path):
 
 
 def artists(path):
-    _artists(path, SimpleNamespace(ids=tuple(f"s{i}" for i in range(N))))
+    artist_of = _read_artists(path)
+    artist_numbers([artist_of.get(f"s{i}") for i in range(N)])
 
 
 def foreign(path):

@@ -226,12 +226,7 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     """
     log = preferences = artist_of = None
     if files.artists is not None:
-        table = read_table(
-            files.artists, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True
-        )
-        artist_of = dict(
-            zip(*(table.column(n).to_pylist() for n in (SONG_ID, ARTIST)), strict=True)
-        )
+        artist_of = _read_artists(files.artists)
     if files.interactions is not None:
         log = read_interactions(files.interactions)
         preferences = to_preferences(log, files.rule)
@@ -361,6 +356,11 @@ def unit_embeddings(table: EmbeddingTable) -> FloatArray:
             raise InputError(f"{table.path}: the embedding of {name!r} has length 0")
         units[start : start + len(block)] = block / length
     return units
+
+
+def _read_artists(path: Path) -> dict[str, str | None]:
+    table = read_table(path, "cannot be read as a table", needed=(SONG_ID, ARTIST), texts=True)
+    return dict(zip(*(table.column(n).to_pylist() for n in (SONG_ID, ARTIST)), strict=True))
 
 
 def _state_of(path: Path | None) -> list[Any]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError, StoreError
 from audiorec.extraction.parts import MARK, finished_parts, local_parts, part_name, part_of
@@ -91,7 +92,7 @@ def test_a_folder_without_parts(tmp_path, folder):
 
 
 def test_parts_elsewhere_are_copied_here_and_removed(tmp_path):
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     make("memory://parts", 0, 1)
     with local_parts("memory://parts", tmp_path) as local:
         path = local[Kind.VECTORS][0]

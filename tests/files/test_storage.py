@@ -5,6 +5,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from needs import needs
 from object_store import s3_server
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
@@ -38,7 +39,7 @@ def folder(request, tmp_path) -> str:
     if request.param in ("disk", "file"):
         prefix = "" if request.param == "disk" else "file://"
         return f"{prefix}{tmp_path}/store"
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     root = "memory://" if request.param == "memory" else request.getfixturevalue("bucket")
     return join(root, uuid4().hex)
 

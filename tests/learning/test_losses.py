@@ -3,8 +3,9 @@
 import math
 
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 
 from audiorec.learning.losses import hinge_loss, softmax_loss
 

@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError
 from audiorec.learning.sampled_softmax import Sampler, sampled_softmax_loss
 
-torch = pytest.importorskip("torch", reason='needs the extra "train"')
+torch = needs("torch")
 
 
 def loss(positive, negative, log_expected, hits):

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from good_store import IDS, METADATA, change, scores_of, write_good_store
+from needs import needs
 
 from audiorec.errors import InputError, StoreError
 from audiorec.search.atlas import atlas_table, write_atlas
@@ -44,7 +45,7 @@ def test_columns(path, tmp_path):
 def test_other_tools_open_it(path, tmp_path):
     out = tmp_path / "atlas.parquet"
     write_atlas(Library.open(path), out)
-    duckdb, polars = pytest.importorskip("duckdb"), pytest.importorskip("polars")
+    duckdb, polars = needs("duckdb"), needs("polars")
     assert len(duckdb.read_parquet(str(out)).project("x, y").distinct().fetchall()) == 4
     assert polars.read_parquet(out)["audio"].null_count() == 0
 

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.search import projection as module
@@ -62,7 +63,7 @@ def test_few_points(shape):
 
 
 def test_tsne_keeps_kinds_together(units):
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     units = units[:40]
     found = project(units, "tsne")
     np.testing.assert_array_equal(project(units, "tsne"), found)
@@ -73,7 +74,7 @@ def test_tsne_keeps_kinds_together(units):
 
 
 def test_umap_is_asked_with_the_seed(units, monkeypatch):
-    pytest.importorskip("threadpoolctl")
+    needs("threadpoolctl")
     asked = {}
 
     class UMAP:

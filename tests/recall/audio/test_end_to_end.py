@@ -1,9 +1,10 @@
 """`recall.audio.end_to_end`: the backbone learns, its statistics rest, only training masks."""
 
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
-pytest.importorskip("torchaudio")
+torch = needs("torch")
+needs("torchaudio")
 
 from torch import nn
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 
 from little_worlds import songs_of
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.listening.history import Likes
@@ -22,7 +23,7 @@ from audiorec.recall.sequence.youtube_dnn.trainer import train_users
 from audiorec.recall.sequence.youtube_dnn.users_data import UsersData
 from audiorec.types import Pairs
 
-pytest.importorskip("torch", reason='needs the extra "train"')
+needs("torch")
 
 QUICK = UsersRecipe(
     dimension=8,

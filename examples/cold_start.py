@@ -21,13 +21,7 @@ from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.recall.cold_start.inputs import Files, gather
 from audiorec.recall.cold_start.job import Job
 from audiorec.recall.cold_start.plan import Plan
-from audiorec.recall.sequence.youtube_dnn.job import (
-    SongInputs,
-    embed,
-    train,
-    training_data,
-    write_users,
-)
+from audiorec.recall.sequence.youtube_dnn import job as user_job
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.simulation.files import simulate_world
 from audiorec.simulation.world import WorldSpec
@@ -48,10 +42,10 @@ print(f"{world['events']} events of {world['users']} simulated users over {len(l
 log = read_interactions(out / "world" / "interactions.parquet")
 
 # 3. The user model: what a user likes next, from what came before. 40 numbers a user.
-data = training_data(log, inputs=SongInputs(library))
-user_model = train(data, out / "user-model", recipe=UsersRecipe(max_epochs=4))
-users = embed(user_model, log)
-write_users(out / "users.parquet", users, user_model)
+data = user_job.training_data(log, inputs=user_job.SongInputs(library))
+user_model = user_job.train(data, out / "user-model", recipe=UsersRecipe(max_epochs=4))
+users = user_job.embed(user_model, log)
+user_job.write_users(out / "users.parquet", users, user_model)
 print(f"{len(users.user_ids)} users embedded in {user_model.dimension} numbers")
 
 # 4. The user-audio model: puts a song, from its sound alone, near the users who will like it.

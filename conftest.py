@@ -1,11 +1,24 @@
 """Hooks for the tests and for the doctests of the package and the docs."""
 
+import gc
+import os
 import sys
 from collections.abc import Generator
+
+# Before numpy: threads that wait for each other over small products cost more than they do.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Before librosa, which one test compares with: compiling costs 20 s, computing nothing.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import pytest
 from _pytest.doctest import DoctestModule
 from needs import missing_package, reason, refuse_skips
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later collection: a walk over it takes a second."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.hookimpl(wrapper=True)

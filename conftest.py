@@ -12,7 +12,12 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import pytest
 from _pytest.doctest import DoctestModule
+from hypothesis import settings
 from needs import missing_package, reason, refuse_skips
+
+# The time that an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 
 def pytest_collection_finish() -> None:

@@ -1,9 +1,11 @@
 """Hooks for the tests and for the doctests of the package and the docs."""
 
+import doctest
 import gc
 import os
 import sys
 from collections.abc import Generator
+from pathlib import Path
 
 # Before numpy: threads that wait for each other over small products cost more than they do.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -11,9 +13,13 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import pytest
-from _pytest.doctest import DoctestModule
+from _pytest.doctest import DoctestItem, DoctestModule
 from hypothesis import settings
-from needs import missing_package, reason, refuse_skips
+from needs import Report, missing_package, reason, refuse_skips
+
+# Hundreds of tests start a command: without kept bytecode, each compiles all its imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # The time that an example takes says how busy the machine is.
 settings.register_profile("untimed", deadline=None)
@@ -33,10 +39,8 @@ def pytest_make_collect_report(
     """Skip the doctests of a module that imports a package which is not installed."""
     report = yield
     if report.failed and isinstance(collector, DoctestModule):
-        package = missing_package(report.call.excinfo.value)
-        if package is not None:
-            report.outcome = "skipped"
-            report.longrepr = (str(collector.path), 1, f"Skipped: {reason(package)}")
+        error = report.call.excinfo.value
+        if skip_for_a_package(report, error, collector.path):
             # What was imported of it is half a module: nobody else may find it.
             for name, module in list(sys.modules.items()):
                 if getattr(module, "__file__", None) == str(collector.path):
@@ -45,6 +49,22 @@ def pytest_make_collect_report(
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Refuse a skip where everything is said to be installed."""
-    return refuse_skips((yield))
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Skip the rest of a page from the example on that needs a package which is not installed."""
+    report = yield
+    if report.failed and isinstance(item, DoctestItem):
+        failure = call.excinfo.value
+        error = failure.exc_info[1] if isinstance(failure, doctest.UnexpectedException) else failure
+        skip_for_a_package(report, error, item.path)
+    return refuse_skips(report)
+
+
+def skip_for_a_package(report: Report, error: BaseException, path: Path) -> bool:
+    """Turn a failure into a skip if it comes of a package that is not installed."""
+    package = missing_package(error)
+    if package is not None:
+        report.outcome = "skipped"
+        report.longrepr = (str(path), 1, f"Skipped: {reason(package)}")
+    return package is not None

@@ -57,7 +57,7 @@ def test_an_import_inside_a_package_that_is_there_is_no_reason_to_skip():
     assert missing_package(ModuleNotFoundError(name="numpy")) is None
 
 
-OPTIONS = ["--doctest-modules", "--import-mode=importlib", "--continue-on-collection-errors"]
+OPTIONS = "--doctest-modules --import-mode=importlib --continue-on-collection-errors".split()
 FILES = {
     "conftest.py": (ROOT / "conftest.py").read_text()
     + "\nimport needs\nneeds.GROUPS['absent'] = 'full'\n",
@@ -71,17 +71,29 @@ FILES = {
     "half.py": "import absent\n",
     "whole.py": "try:\n    import half\nexcept ImportError as e:\n    assert e.name == 'absent'\n",
     "broken.py": "import absent_too\n",
+    "page.md": ">>> 1 + 1\n2\n>>> import absent\n",
+    "other.md": ">>> import absent_too\n",
 }
 
 
-@pytest.mark.parametrize(("full", "failed", "skipped", "errors"), [("0", 0, 4, 1), ("1", 1, 1, 3)])
+@pytest.mark.parametrize(("full", "failed", "skipped", "errors"), [("0", 1, 5, 1), ("1", 3, 1, 3)])
 def test_what_is_skipped_is_a_failure_where_all_is_installed(
     tmp_path, full, failed, skipped, errors
 ):
     for name, text in FILES.items():
         (tmp_path / name).write_text(text)
     run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-rs", "-c", os.devnull, *OPTIONS, "."],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-rs",
+            "-c",
+            os.devnull,
+            *OPTIONS,
+            "--doctest-glob=*.md",
+            ".",
+        ],
         cwd=tmp_path,
         env={**os.environ, "AUDIOREC_FULL": full, "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,

@@ -1,10 +1,6 @@
 """Small libraries for the tests of whole runs."""
 
-import os
 from pathlib import Path
-
-# Before numpy: threads that wait for each other over small products cost more than they do.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import pytest
 from made_rows import make_failure, make_row, make_series, make_table, metadata  # noqa: F401

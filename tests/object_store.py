@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
+from needs import needs
 
 KEYS = {
     "AWS_ACCESS_KEY_ID": "testing",
@@ -16,8 +17,8 @@ KEYS = {
 @contextmanager
 def s3_server() -> Iterator[str]:
     """Give the URI of an empty bucket; child processes find it as well."""
-    pytest.importorskip("s3fs")
-    server_of = pytest.importorskip("moto.server")
+    needs("s3fs")
+    server_of = needs("moto.server")
     import fsspec
 
     server = server_of.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)

@@ -167,18 +167,22 @@ def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> Sequence[str]:
         text = query.lower()
         if not _MBID.fullmatch(text):
             return ()
-        return _where(store, pc.equal(pc.utf8_lower(store.column("musicbrainz_trackid")), text))
+        return _where(
+            store, pc.equal(pc.utf8_lower(store.column("musicbrainz_trackid")), strings([text])[0])
+        )
     if kind is AliasKind.ISRC:
         text = query.replace("-", "").upper()
         if not _ISRC.fullmatch(text):
             return ()
-        return _where(store, pc.equal(_plain_isrc(store.column("isrc")), text))
+        return _where(store, pc.equal(_plain_isrc(store.column("isrc")), strings([text])[0]))
     if kind is AliasKind.PATH:
         uri = query if "://" in query else _printable(os.path.abspath(query))  # noqa: PTH100
-        return _where(store, pc.equal(store.column("uri"), uri))
+        return _where(store, pc.equal(store.column("uri"), strings([uri])[0]))
     if kind is AliasKind.CSV:
         own = _own_aliases(store)
-        found: list[str] = own.filter(pc.equal(own.column("alias"), query)).column(2).to_pylist()
+        found: list[str] = (
+            own.filter(pc.equal(own.column("alias"), strings([query])[0])).column(2).to_pylist()
+        )
         return found
     uris = store.column("uri")
     some = pa.table([store.column("song_id"), uris], names=["song_id", "uri"])
@@ -198,9 +202,9 @@ def _own_aliases(store: VectorStore) -> Any:
     path = store.path.with_name(ALIASES_FILE)
     refuse_link(path)  # nobody has named it
     if not path.exists():
-        return SCHEMA.empty_table()
+        return pa.Table.from_batches([], SCHEMA)
     table = read_aliases(path)
-    own = pc.equal(table.column("kind"), AliasKind.CSV.value)
+    own = pc.equal(table.column("kind"), strings([AliasKind.CSV.value])[0])
     here = pc.is_in(table.column("song_id"), value_set=store.column("song_id").combine_chunks())
     return table.filter(pc.and_(own, here))
 

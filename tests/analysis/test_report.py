@@ -6,6 +6,7 @@ import sys
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 from audiorec.analysis.job import CorrelationSpec, correlate
 from audiorec.analysis.report import (
@@ -61,7 +62,7 @@ def test_the_table_is_one_row_a_user(found, tmp_path):
 
 @pytest.mark.parametrize(("name", "begins"), [("p.png", b"\x89PNG"), ("p.svg", b"<?xml")])
 def test_the_picture_is_whole(found, tmp_path, name, begins):
-    pytest.importorskip("matplotlib")
+    needs("matplotlib")
     write_picture(tmp_path / name, found, simulated=True)
     content = (tmp_path / name).read_bytes()
     assert content.startswith(begins)

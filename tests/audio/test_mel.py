@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from needs import needs
 
 from audiorec.audio.mel import CHUNK_FRAMES, log_mel, log_mel_frames, mel_filterbank
 from audiorec.errors import ShapeError
@@ -125,7 +126,7 @@ def test_refuses_other_shapes(shape):
 
 
 def test_agrees_with_librosa():
-    librosa = pytest.importorskip("librosa", reason='needs the extra "plot" (librosa)')
+    librosa = needs("librosa")
     waveform = noise(50_000)
     mel = librosa.feature.melspectrogram(
         y=waveform, sr=16_000, n_fft=512, hop_length=256, n_mels=96, fmin=0, fmax=8_000,
@@ -137,7 +138,7 @@ def test_agrees_with_librosa():
 
 
 def test_agrees_with_torchaudio():
-    torch = pytest.importorskip("torch", reason='needs the extra "train" (torch)')
+    torch = needs("torch")
     try:
         import torchaudio
     except (ImportError, OSError, RuntimeError) as error:  # a CUDA wheel beside a CPU torch

@@ -14,6 +14,7 @@ import av
 import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
+from needs import needs
 
 COMMAND = [sys.executable, "-m", "audiorec_cli.main"]
 
@@ -288,7 +289,7 @@ def test_a_reader_that_goes_away_is_no_failure(home, lines):
 
 
 def test_a_head_of_ones_own_from_labels_to_use(home, tmp_path):
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     rows = [
         f"{home}/songs/{p},{c},{p}"
         for p, c in [

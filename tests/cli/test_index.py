@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pyarrow as pa
 import pytest
+from needs import needs
 
-pytest.importorskip("faiss")
+needs("faiss")
 
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.store import write_table

@@ -9,8 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from made_listening import EXTRACTOR, read_embeddings, write_catalogue, write_features
 from made_songs import write_song
+from needs import needs
 
-pytest.importorskip("torch")
+needs("torch")
 
 QUICK = ("--epochs", "2", "--hidden", "4", "--dimension", "6", "-q")
 HELD = ("--test-share", "0.25", "--valid-share", "0.2")

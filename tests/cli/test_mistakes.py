@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import METADATA, write_good_store
 from help_pages import pages
+from needs import needs
 
 from audiorec.store.embeddings import write_embeddings
 
@@ -159,9 +160,9 @@ def named(mistake, kind):
 @pytest.mark.parametrize(("line", "mistake", "kind"), CASES)
 def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monkeypatch):
     if TORCH.search(line):
-        pytest.importorskip("torch", reason='needs the extra "train"')
+        needs("torch")
     if "index" in line:
-        pytest.importorskip("faiss", reason='needs the extra "faiss"')
+        needs("faiss")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

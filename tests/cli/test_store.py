@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import IDS, MBID, METADATA, change, write_good_store
 from made_songs import write_song
+from needs import needs
 from quick_songs import QuickWorkers
 
 from audiorec.extraction import run
@@ -243,7 +244,7 @@ def test_export(home, audiorec):
 def test_ddl_is_data_and_runs(home, audiorec):
     code, out, err = audiorec("store", "sql", "--dialect", "duckdb", "--table", "mine")
     assert (code, err) == (0, "")
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs("duckdb")
     with duckdb.connect() as database:
         database.execute(out)
         assert database.sql("SELECT count(*) FROM mine").fetchall() == [(4,)]

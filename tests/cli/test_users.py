@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_stores import write_store
+from needs import needs
 
 
 @pytest.fixture
@@ -25,7 +26,7 @@ def home(tmp_path, monkeypatch):
 
 
 def test_train_embed_and_the_song_side(home, audiorec):
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     code, out, err = audiorec(
         *("users", "train", "plays.csv", "--vectors", "vecs.parquet"),
         *("--profiles", "profiles.csv", "--out", "model", "--epochs", 2, "--dimension", 6),
@@ -79,7 +80,7 @@ def test_import_normalises(home, audiorec):
     ],
 )
 def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, message):
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     before = sorted(p.name for p in home.iterdir())
     found, out, err = audiorec("users", *arguments)
     assert found == code, err

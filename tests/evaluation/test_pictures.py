@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 import pytest
+from needs import needs
 
 from audiorec.errors import MissingExtraError
 from audiorec.evaluation.classification import report
@@ -35,7 +36,7 @@ def test_the_reliability_points_are_in_the_report():
 
 @pytest.mark.parametrize("n_classes", [2, 3, 16])
 def test_draws_a_png_that_shows_something(n_classes):
-    matplotlib = pytest.importorskip("matplotlib", reason="needs the extra plot")
+    matplotlib = needs("matplotlib")
     png = draw(a_report(n_classes), title="mood, by song")
     picture = matplotlib.image.imread(io.BytesIO(png))
     height, width = picture.shape[:2]
@@ -46,7 +47,7 @@ def test_draws_a_png_that_shows_something(n_classes):
 
 
 def test_the_same_report_gives_the_same_picture():
-    pytest.importorskip("matplotlib", reason="needs the extra plot")
+    needs("matplotlib")
     assert draw(a_report(), title="a") == draw(a_report(), title="a")
     assert draw(a_report(), title="a") != draw(a_report(), title="b")
 

@@ -7,6 +7,7 @@ from itertools import pairwise
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 from object_store import s3_server
 
 from audiorec.errors import InputError
@@ -165,7 +166,7 @@ def test_a_bucket_is_listed_and_its_manifest_lies_in_it():
 
 
 def test_two_places_with_one_id_are_refused(tmp_path):
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     write("memory://mani/a.mp3", b"1")
     (tmp_path / "a.mp3").write_bytes(b"2")
     with pytest.raises(InputError, match=r"two files have the song id 'a.mp3'"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs
 from peak import PEAK_MB
 
 import audiorec.extraction.pipeline
@@ -19,7 +20,7 @@ CLIP = Path(__file__).parents[2] / "fixtures" / "audio" / "jazz-vibraphone.mp3"
 
 
 def test_the_torch_engine_gives_the_scores_and_the_vector_of_onnx():
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     onnx = Extractor().song(CLIP)
     torch = Extractor(ExtractorConfig(engine="torch")).song(CLIP)
     assert len(onnx.series) == 6

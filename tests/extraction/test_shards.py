@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
+from needs import needs
 from object_store import s3_server
 from poisoned_library import (
     AT,
@@ -335,14 +336,14 @@ def test_songs_and_parts_in_a_bucket(shard, tmp_path, monkeypatch):
 
 
 def test_parts_in_memory_are_the_parts_on_a_disk(shard, tmp_path):
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     process_shard(shard, "memory://shards/vecs")
     process_shard(shard, str(tmp_path / "vecs"))
     assert part_bytes("memory://shards/vecs") == part_bytes(str(tmp_path / "vecs"))
 
 
 def test_a_work_folder_of_ones_own_is_used_and_left_empty(shard, tmp_path):
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     work = tmp_path / "nvme"
     process_shard(shard, "memory://shards/work", ShardConfig(work_dir=work))
     assert list(work.iterdir()) == []
@@ -475,7 +476,7 @@ def test_a_folder_without_parts(tmp_path, folder):
 
 
 def test_parts_elsewhere_are_copied_here_and_removed(tmp_path):
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     make("memory://parts", 0, 1)
     with local_parts("memory://parts", tmp_path) as local:
         path = local[Kind.VECTORS][0]

@@ -41,6 +41,7 @@ def test_a_store_is_read_and_searched_without_pandas():
         "import sys, audiorec\n"
         "store = audiorec.open_store('fixtures/formats/vecs-v1.parquet')\n"
         "store.row(store.ids[0]); store.similar(store.ids[0], 2); store.find_uri('x')\n"
+        "store.similar('etude', 2)\n"
         "print('pandas' in sys.modules)\n"
     )
     result = subprocess.run(

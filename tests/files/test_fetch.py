@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import pytest
+from needs import needs
 
 from audiorec.errors import Failure, SongError
 from audiorec.files.fetch import fetched, handler
 from audiorec.files.storage import write
 
-pytest.importorskip("fsspec")
+needs("fsspec")
 
 
 def make(prefix):

@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 from audiorec.errors import StoreError
 from audiorec.files import parquet_files
@@ -35,8 +36,8 @@ def test_a_seal_is_passed_over_by_other_tools(path):
     assert is_sealed(path)
     assert path.stat().st_size == len(before) + 40
     assert pq.read_table(path).equals(TABLE)
-    for tool in ("polars", "duckdb"):
-        module = pytest.importorskip(tool, reason=f"{tool} is not installed")
+    for tool in ("duckdb", "polars"):
+        module = needs(tool)
         found = module.read_parquet(str(path))
         assert found.shape == (1000, 2)
 

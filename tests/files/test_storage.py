@@ -9,6 +9,7 @@ from uuid import uuid4
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
 from object_store import s3_server
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
@@ -45,7 +46,7 @@ def folder(request, tmp_path) -> str:
     if request.param in ("disk", "file"):
         prefix = "" if request.param == "disk" else "file://"
         return f"{prefix}{tmp_path}/store"
-    pytest.importorskip("fsspec")
+    needs("fsspec")
     root = "memory://" if request.param == "memory" else request.getfixturevalue("bucket")
     return join(root, uuid4().hex)
 

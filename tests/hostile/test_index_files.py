@@ -5,8 +5,9 @@ import json
 import numpy as np
 import pytest
 from good_store import CLASSES, METADATA, write_good_store
+from needs import needs
 
-pytest.importorskip("faiss", reason="the extra faiss is not installed")
+needs("faiss")
 
 from audiorec.search.index import build_index, read_index
 from audiorec.search.index_files import (

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 from made_songs import write_song
+from needs import needs
 
 COMMAND = Path(sys.executable).with_name("audiorec")
 LIBRARIES = "av numpy onnxruntime pandas psutil pyarrow scipy soundfile soxr tinytag".split()
@@ -135,7 +136,7 @@ def test_a_program_in_the_folder_runs_its_own_modules_and_no_false_libraries(mus
 
 @pytest.mark.parametrize(("runner", "package"), [("ray", "ray"), ("dask", "distributed")])
 def test_a_cluster_of_our_own_runs_nothing_that_lies_beside_the_music(music, runner, package):
-    pytest.importorskip(package, reason=f'needs the extra "{runner}"')
+    needs(package)
     quiet = {"RAY_AUTH_MODE": "disabled", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0"}
     command = f"shards all m.parquet 2 --out new --runner {runner}"
     names = [*LIBRARIES, *STANDARD, *OURS, package, "cloudpickle", "signal"]

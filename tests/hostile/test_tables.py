@@ -17,6 +17,7 @@ import pytest
 from command import run_command
 from good_store import write_good_store
 from made_songs import write_song
+from needs import needs
 from peak import PEAK_MB
 
 from audiorec.errors import AudiorecError, InputError, StoreError
@@ -455,7 +456,7 @@ def test_a_metrics_file_with_an_odd_path_is_known_again(tmp_path, monkeypatch, c
 
 
 def test_a_task_and_classes_of_another_name_no_file_and_no_formula(tmp_path):
-    pytest.importorskip("matplotlib", reason='needs the extra "plot"')
+    needs("matplotlib")
     from audiorec.evaluation.classification import report
     from audiorec_cli.heads import _draw
 

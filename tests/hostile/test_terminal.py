@@ -15,6 +15,7 @@ import pytest
 from command import run_command
 from good_store import METADATA, write_good_store
 from made_songs import write_song
+from needs import needs
 from typer.main import get_command
 
 from audiorec.files.visible import visible, visible_json
@@ -174,7 +175,7 @@ def test_every_command_has_a_case():
 @pytest.mark.parametrize("command", CASES)
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command == "metric train":
-        pytest.importorskip("torch", reason='needs the extra "train"')
+        needs("torch")
     monkeypatch.chdir(home)
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import soundfile
+from needs import needs
 
 from audiorec.errors import InputError
 from audiorec.labelling.songs import (
@@ -88,7 +89,7 @@ def test_features_are_a_row_a_segment(data):
 
 
 def test_a_head_learns_the_classes_and_survives_its_file(data, tmp_path):
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     trained, segments, songs = train_from_labels(data, task="kind")
     assert segments.accuracy.value == 1.0
     assert (songs.n, segments.n) == (8, 16)
@@ -98,7 +99,7 @@ def test_a_head_learns_the_classes_and_survives_its_file(data, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_head(data):
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     first, second = (train_from_labels(data, task="kind")[0].head for _ in range(2))
     assert first.sha256 == second.sha256
 
@@ -125,7 +126,7 @@ def test_a_head_that_reads_pools_has_them_in_a_cache_of_their_own(collection, da
     assert wide.features["msd"].max_pool.shape == (len(wide.labels), 753)
     np.testing.assert_array_equal(wide.features["msd"].tags, data.features["msd"].tags)
     assert data.features["msd"].max_pool.shape[1] == 0
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     trained, _, songs_report = train_from_labels(wide, task="kind", inputs=inputs)
     assert trained.head.inputs == inputs
     assert songs_report.n == 8

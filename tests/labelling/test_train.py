@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.labelling.calibration import class_targets, fit_calibration
 from audiorec.labelling.train import HeadRecipe, grouped_folds, train_head, unseen_logits
 from audiorec.tagger.heads import softmax
 
-pytest.importorskip("torch", reason='needs the extra "train"')
+needs("torch")
 
 SHA = {"msd": "a" * 64}
 QUICK = HeadRecipe(hidden=(8,), max_epochs=25, folds=3, learning_rate=1e-2, batch_size=32)

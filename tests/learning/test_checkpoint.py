@@ -4,8 +4,9 @@ import json
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch", reason="needs the extra train: pip install audiorec[train]")
+torch = needs("torch")
 
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file

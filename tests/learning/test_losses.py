@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 
 from audiorec.learning.losses import hinge_loss, sampled_softmax_loss, softmax_loss
 

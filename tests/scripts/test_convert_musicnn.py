@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from needs import needs
 from safetensors.numpy import load, load_file
 
 from audiorec.tagger.weights import METADATA_KEY, WEIGHTS, read_metadata, weights_path
 
-onnx = pytest.importorskip("onnx")
+onnx = needs("onnx")
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
 
@@ -282,8 +283,9 @@ def test_tensors_keep_their_values_in_the_layouts_of_torch(checkpoints, converte
 
 @pytest.mark.parametrize("name", ["msd", "mtt"])
 def test_the_folded_graph_computes_what_the_layers_say(converted, tmp_path, name):
-    torch = pytest.importorskip("torch")
-    onnxruntime = pytest.importorskip("onnxruntime")
+    torch = needs("torch")
+    import onnxruntime
+
     from audiorec.tagger.backbone_torch import load_network
 
     path = tmp_path / "x.safetensors"

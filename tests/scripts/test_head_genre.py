@@ -5,8 +5,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs
 
-pytest.importorskip("torchaudio", reason="torchaudio (extra train) is not installed")
+needs("torchaudio")
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import compare_genre
 import head_folk

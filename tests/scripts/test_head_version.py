@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+from needs import needs
 
-pytest.importorskip("torchaudio", reason="torchaudio (extra train) is not installed")
+needs("torchaudio")
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import head_packages
@@ -220,7 +221,7 @@ def spoken():
 
 def vocoder():
     """`head_singing`, where the vocoder is installed."""
-    pytest.importorskip("pyworld", reason="pyworld (group heads) is not installed")
+    needs("pyworld")
     import head_singing
 
     return head_singing

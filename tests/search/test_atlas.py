@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from good_store import IDS, METADATA, change, scores_of, write_good_store
+from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
 from audiorec.search import atlas as module
@@ -47,7 +48,7 @@ def test_columns(path, tmp_path):
 def test_other_tools_open_it(path, tmp_path):
     out = tmp_path / "atlas.parquet"
     write_atlas(Library.open(path), out)
-    duckdb, polars = pytest.importorskip("duckdb"), pytest.importorskip("polars")
+    duckdb, polars = needs("duckdb"), needs("polars")
     assert len(duckdb.read_parquet(str(out)).project("x, y").distinct().fetchall()) == 4
     assert polars.read_parquet(out)["audio"].null_count() == 0
 
@@ -134,7 +135,7 @@ def test_few_points(shape):
 
 
 def test_tsne_keeps_kinds_together(units):
-    pytest.importorskip("sklearn")
+    needs("sklearn")
     units = units[:40]
     found = project(units, "tsne")
     np.testing.assert_array_equal(project(units, "tsne"), found)
@@ -145,7 +146,7 @@ def test_tsne_keeps_kinds_together(units):
 
 
 def test_umap_is_asked_with_the_seed(units, monkeypatch):
-    pytest.importorskip("threadpoolctl")
+    needs("threadpoolctl")
     asked = {}
 
     class UMAP:

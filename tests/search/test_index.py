@@ -7,8 +7,9 @@ import sys
 import numpy as np
 import pyarrow as pa
 import pytest
+from needs import needs
 
-pytest.importorskip("faiss")
+needs("faiss")
 
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.search import index as module

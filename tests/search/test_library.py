@@ -9,6 +9,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from needs import needs
 
 from audiorec.errors import InputError, ShapeError, UnknownSongError
 from audiorec.search.library import Library
@@ -130,7 +131,7 @@ def test_names_may_be_parts_of_ids(open_with):
 
 
 def test_pandas_is_not_imported(open_with):
-    pytest.importorskip("pandas")
+    needs("pandas")
     store = open_with({name: np.linspace(0, i, 18) for i, name in enumerate("abc")})
     script = (
         f"import sys; from audiorec import open_store; store = open_store({str(store.path)!r})\n"

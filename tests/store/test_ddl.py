@@ -7,6 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from good_store import IDS, METADATA, write_good_store
+from needs import needs
 
 from audiorec.errors import InputError, StoreError
 from audiorec.store.ddl import DIALECTS, ddl
@@ -21,7 +22,7 @@ def store(tmp_path):
 
 
 def test_duckdb_makes_loads_and_names(store):
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs("duckdb")
     with duckdb.connect() as database:
         text = ddl(store, "duckdb", table="our_songs")
         assert "it''s [[]a] lib[*]rary[?]/vecs.parquet'" in text  # a name, not a pattern
@@ -47,7 +48,7 @@ def test_duckdb_makes_loads_and_names(store):
 
 
 def test_duckdb_reads_what_was_written_for_old_readers(store, tmp_path):
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs("duckdb")
     export(store, tmp_path / "old.parquet")
     with duckdb.connect() as database:
         database.execute(ddl(store, "duckdb", source=str(tmp_path / "old.parquet")))
@@ -147,7 +148,7 @@ def test_columns_of_ones_own(store, dialect):
         assert "`stars` Nullable(Int8)" in text
         assert "`when` Nullable(DateTime64(6))" in text
     elif dialect == "duckdb":
-        duckdb = pytest.importorskip("duckdb")
+        duckdb = needs("duckdb")
         with duckdb.connect() as database:
             database.execute(text)
             assert database.sql('SELECT "odd `name""" FROM songs').fetchall()[1] == (False,)
@@ -226,7 +227,7 @@ def test_an_odd_name_is_that_name(store, dialect, name):
     assert "DROP" not in outside
     assert "'b" not in outside
     if dialect == "duckdb":
-        duckdb = pytest.importorskip("duckdb")
+        duckdb = needs("duckdb")
         with duckdb.connect() as database:
             database.execute(text)
             assert name in database.sql("FROM songs").columns
@@ -281,7 +282,7 @@ def test_places_are_escaped_where_quotes_are_not_enough(store, tmp_path):
     assert "LOCATION 'new\\nline; \\'\\\\\\u202e.parquet'" in ddl(store, "hive", source=odd)
     text = ddl(store, "duckdb", source=str(tmp_path / odd))
     assert "\u202e" not in text
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs("duckdb")
     (tmp_path / odd).write_bytes(export(store, tmp_path / "old.parquet")[0].read_bytes())
     with duckdb.connect() as database:
         database.execute(text)

@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from good_store import IDS, METADATA, change, write_good_store
+from needs import needs
 
 from audiorec.errors import InputError, StoreError
 from audiorec.store import export as module
@@ -57,9 +58,9 @@ def test_npy_is_mapped_and_explained_beside(store, vectors, tmp_path):
 
 @pytest.mark.parametrize("kind", ["csv", "parquet"])
 def test_a_column_for_each_number(store, vectors, tmp_path, kind):
-    pandas = pytest.importorskip("pandas")
-    duckdb = pytest.importorskip("duckdb")
-    polars = pytest.importorskip("polars")
+    pandas = needs("pandas")
+    duckdb = needs("duckdb")
+    polars = needs("polars")
     out = tmp_path / f"wide.{kind}"
     export(store, out, wide=True)
     read = {"csv": "read_csv", "parquet": "read_parquet"}[kind]
@@ -84,7 +85,7 @@ def test_jsonl(store, vectors, tmp_path):
     assert rows[3]["song_id"] == "b/été.mp3"
     assert rows[3]["title"] is None
     assert datetime.fromisoformat(rows[0]["extracted_at"]).microsecond == 678_901
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs("duckdb")
     assert duckdb.read_json(str(out)).project("len(vector)").fetchall() == [(30,)] * 4
 
 

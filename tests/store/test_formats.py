@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 from audiorec.files.parquet_files import is_sealed
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel
@@ -89,7 +90,7 @@ def test_scores_of_version_1_belong_to_the_vectors():
 
 
 def test_pandas():
-    pandas = pytest.importorskip("pandas")
+    pandas = needs("pandas")
     frame = pandas.read_parquet(VECTORS)
     assert frame["song_id"].tolist() == IDS
     vectors = np.stack(frame["vector"].to_list())
@@ -102,7 +103,7 @@ def test_pandas():
 
 
 def test_polars():
-    polars = pytest.importorskip("polars")
+    polars = needs("polars")
     frame = polars.read_parquet(VECTORS)
     assert frame.schema["vector"] == polars.Array(polars.Float32, 84)
     np.testing.assert_allclose(frame["vector"].to_numpy()[2, :6], LIVE_VOCAL, atol=6e-5)
@@ -113,7 +114,7 @@ def test_polars():
 
 
 def test_duckdb(monkeypatch):
-    duckdb = pytest.importorskip("duckdb")
+    duckdb = needs("duckdb")
     monkeypatch.chdir(SAMPLES)
     live = duckdb.sql("FROM 'vecs-v1.parquet' WHERE song_id = 'rock/live.mp3'")
     found = live.project("vector[3], status").fetchall()

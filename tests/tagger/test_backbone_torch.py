@@ -4,8 +4,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 
 from safetensors.numpy import load_file, save
 

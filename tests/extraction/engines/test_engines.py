@@ -10,6 +10,7 @@ import warnings
 from types import SimpleNamespace
 
 import pytest
+from needs import needs
 from poisoned_library import (
     CONFIG,
     COUNT,
@@ -64,7 +65,7 @@ def check_same(report, out, reference, tmp_path):
 @pytest.fixture(scope="module")
 def ray_cluster(library):
     """Ray on two processors of this machine."""
-    ray = pytest.importorskip("ray")
+    ray = needs("ray")
     with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         patch.setenv("RAY_AUTH_MODE", "disabled")  # else it writes a token into the home folder
@@ -84,7 +85,7 @@ def ray_cluster(library):
 @pytest.fixture(scope="module")
 def dask_cluster(library):
     """Two Dask processes on this machine, and the client that the runner finds."""
-    distributed = pytest.importorskip("distributed")
+    distributed = needs("distributed")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         with (

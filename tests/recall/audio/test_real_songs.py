@@ -6,9 +6,10 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_listening import read_embeddings
+from needs import needs
 
-pytest.importorskip("torch")
-pytest.importorskip("torchaudio")
+needs("torch")
+needs("torchaudio")
 
 from audiorec.errors import InputError
 from audiorec.extraction.catalogue import find_songs

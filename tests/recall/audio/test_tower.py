@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 
 from little_worlds import songs_of
 from torch import nn
@@ -116,7 +117,7 @@ class LittleBackbone(nn.Module):
 
 @pytest.fixture
 def end_to_end():
-    pytest.importorskip("torchaudio")
+    needs("torchaudio")
     torch.manual_seed(0)
     return EndToEndTower(LittleBackbone(), Tower(TowerSpec(inputs=("log_mel",), width=3, hidden=0)))
 

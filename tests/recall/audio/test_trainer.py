@@ -9,8 +9,9 @@ from threading import Event
 
 import numpy as np
 import pytest
+from needs import needs
 
-torch = pytest.importorskip("torch")
+torch = needs("torch")
 
 from little_worlds import TASTES, little_world
 

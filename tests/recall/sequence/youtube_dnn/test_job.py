@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from made_logs import log_of
 from made_stores import write_store
+from needs import needs
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.recall.sequence.youtube_dnn.job import (
@@ -174,7 +175,7 @@ def test_a_model_survives_its_folder(tmp_path):
 
 
 def test_train_leaves_a_model_a_card_and_no_state(tmp_path, store):
-    pytest.importorskip("torch", reason='needs the extra "train"')
+    needs("torch")
     rows = [
         (f"u{u:02}", f"kind/song-000{(u + i) % 4}.flac", (u + i) * DAY, "like")
         for u in range(16)

@@ -4,13 +4,12 @@ import dataclasses
 import json
 import os
 import signal
-import subprocess
 import sys
 import threading
-from pathlib import Path
 
 import numpy as np
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.learning.checkpoint import load_checkpoint, save_checkpoint
@@ -28,7 +27,7 @@ from audiorec.recall.sequence.youtube_dnn.trainer import train_users
 from audiorec.spec import fingerprint
 from audiorec.types import Pairs
 
-pytest.importorskip("torch", reason='needs the extra "train"')
+needs("torch")
 
 QUICK = UsersRecipe(
     dimension=8,
@@ -194,27 +193,33 @@ class After(threading.Event):
         return self.left < 0
 
 
+def train_until_it_dies(recipe, work, *, steps):
+    """Write the state after every step, and die by SIGKILL where the last one would begin."""
+    from audiorec.recall.sequence.youtube_dnn import trainer
+
+    learn, count = trainer._UserLearner.step, [0]
+
+    def dying(self, batch):
+        count[0] += 1
+        if count[0] == steps:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return learn(self, batch)
+
+    trainer._UserLearner.step = dying
+    train_users(planted(), recipe, work=work, checkpoint_every_s=0.0)
+
+
 def test_a_kill_while_training_costs_nothing(tmp_path):
     """The process dies between two steps, as by a power cut; its state is a few steps old."""
-    script = (
-        "import os, signal, sys, dataclasses\n"
-        "from pathlib import Path\n"
-        f"sys.path.insert(0, {os.fspath(Path(__file__).parent)!r})\n"
-        "import audiorec.recall.sequence.youtube_dnn.trainer as t\n"
-        "from test_trainer import QUICK, planted\n"
-        "learn, count = t._UserLearner.step, [0]\n"
-        "def dying(self, batch):\n"
-        "    count[0] += 1\n"
-        "    if count[0] == 12: os.kill(os.getpid(), signal.SIGKILL)\n"
-        "    return learn(self, batch)\n"
-        "t._UserLearner.step = dying\n"
-        "recipe = dataclasses.replace(QUICK, max_epochs=3)\n"
-        f"work = Path({os.fspath(tmp_path)!r})\n"
-        "t.train_users(planted(), recipe, work=work, checkpoint_every_s=0.0)\n"
-    )
-    killed = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False)
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
     recipe = dataclasses.replace(QUICK, max_epochs=3)
+    child = os.fork()  # torch is imported already, which costs a new process four seconds
+    if child == 0:  # no way out but its end: the child must not run pytest's
+        try:
+            signal.alarm(60)
+            train_until_it_dies(recipe, tmp_path, steps=12)
+        finally:
+            os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     whole, _ = train_users(planted(), recipe)
     with pytest.MonkeyPatch.context() as patch:
         steps = []

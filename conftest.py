@@ -1,0 +1,70 @@
+"""Hooks for the tests and for the doctests of the package and the docs."""
+
+import doctest
+import gc
+import os
+import sys
+from collections.abc import Generator
+from pathlib import Path
+
+# Before numpy: threads that wait for each other over small products cost more than they do.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# Before librosa, which one test compares with: compiling costs 20 s, computing nothing.
+os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
+
+import pytest
+from _pytest.doctest import DoctestItem, DoctestModule
+from hypothesis import settings
+from needs import Report, missing_package, reason, refuse_skips
+
+# Hundreds of tests start a command: without kept bytecode, each compiles all its imports anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+# The time that an example takes says how busy the machine is.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
+
+
+def pytest_collection_finish() -> None:
+    """Leave what was imported out of every later collection: a walk over it takes a second."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_make_collect_report(
+    collector: pytest.Collector,
+) -> Generator[None, pytest.CollectReport, pytest.CollectReport]:
+    """Skip the doctests of a module that imports a package which is not installed."""
+    report = yield
+    if report.failed and isinstance(collector, DoctestModule):
+        error = report.call.excinfo.value
+        if skip_for_a_package(report, error, collector.path):
+            # What was imported of it is half a module: nobody else may find it.
+            for name, module in list(sys.modules.items()):
+                if getattr(module, "__file__", None) == str(collector.path):
+                    del sys.modules[name]
+    return refuse_skips(report)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Skip the rest of a page from the example on that needs a package which is not installed."""
+    report = yield
+    if report.failed and isinstance(item, DoctestItem):
+        failure = call.excinfo.value
+        error = failure.exc_info[1] if isinstance(failure, doctest.UnexpectedException) else failure
+        skip_for_a_package(report, error, item.path)
+    return refuse_skips(report)
+
+
+def skip_for_a_package(report: Report, error: BaseException, path: Path) -> bool:
+    """Turn a failure into a skip if it comes of a package that is not installed."""
+    package = missing_package(error)
+    if package is not None:
+        report.outcome = "skipped"
+        report.longrepr = (str(path), 1, f"Skipped: {reason(package)}")
+    return package is not None

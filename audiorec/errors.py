@@ -18,16 +18,17 @@
     │   └── MissingWeightsError  they are not there
     └── MissingExtraError        a part needs an extra that is not installed; names it
 
-    Exception                    signals inside `audiorec.audio`, which all become a `SongError`
+    Exception                    signals inside one package, which never leave it
     ├── DecoderError             one decoder gives up; another one may not
     ├── NotFiniteError           a sample is NaN or infinite
-    └── _ReadAgainError          the file has to be read again and treated otherwise
+    ├── _ReadAgainError          the file has to be read again and treated otherwise
+    └── _TooFewError             an index found too few songs; all are compared instead
 
 Every error of a missing file or folder is a ``FileNotFoundError`` as well.
 
 Catch `AudiorecError` to treat "this cannot be used" apart from a bug. A bug stays an
 ordinary ``TypeError`` or ``IndexError`` and keeps its traceback; so would a signal that got
-out of `audiorec.audio`.
+out of its package.
 
 Every class passes all its values to ``args``: worker processes send errors back by
 pickle, and unpickling calls ``cls(*args)``.

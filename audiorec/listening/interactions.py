@@ -56,7 +56,7 @@ METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
 
 
 @dataclass(frozen=True, slots=True)
-class RowBlock:
+class LogBlock:
     """Rows that follow each other."""
 
     table: Any  # ``user_id``, ``song_id`` and ``event`` are texts; other columns are of any type
@@ -77,7 +77,7 @@ class RowBlock:
         return self.table.column(name)
 
 
-def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[RowBlock]:
+def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
     """Read a file, whose name tells Parquet from CSV, block by block.
 
     Rows of a CSV that have too many or too few columns are noted.
@@ -93,7 +93,7 @@ def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[RowBlock]:
         first = 1
         for batch in batches:
             batch.validate(full=True)
-            yield RowBlock(batch, first)
+            yield LogBlock(batch, first)
             first += batch.num_rows
 
 
@@ -230,7 +230,7 @@ def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str
     return {interactions.song_ids[i]: int(counts[i]) for i in absent}
 
 
-def _clean(block: RowBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
+def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
     """Return the block's rows, and the columns of those that can be used."""
     numbers, bad = block.numbers, np.zeros(len(block), np.bool_)
 
@@ -280,14 +280,14 @@ def _event_codes(column: Any) -> tuple[Any, BoolArray]:
     return codes, codes >= 0
 
 
-def _ratios(block: RowBlock) -> tuple[Any, BoolArray]:
+def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:
     ratios, bad = to_floats(block.column("played_ratio"))
     bad |= (ratios < 0) | (ratios > CLAMPED_RATIO)
     # Not as it stands where it is bad: it may be more than float32 holds.
     return np.where(bad, np.nan, np.minimum(ratios, 1.0)).astype(np.float32), bad
 
 
-def _weights(block: RowBlock) -> tuple[Any, BoolArray]:
+def _weights(block: LogBlock) -> tuple[Any, BoolArray]:
     column = block.column("weight")
     weights, bad = to_floats(column)
     given = column.is_valid().to_numpy(zero_copy_only=False)

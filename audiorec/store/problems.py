@@ -162,7 +162,7 @@ def _check_statistics(
 
 
 @dataclass(frozen=True, slots=True)
-class KnownSong:
+class SeriesSong:
     """What the vectors file says of a song."""
 
     content_hash: str
@@ -171,7 +171,7 @@ class KnownSong:
 
 
 def check_scores(
-    block: RowBlock, metadata: StoreMetadata, songs: Sequence[KnownSong | None]
+    block: RowBlock, metadata: StoreMetadata, songs: Sequence[SeriesSong | None]
 ) -> Iterator[StoreProblem]:
     """Yield score series that are impossible, or not those of the vector beside them.
 
@@ -194,7 +194,7 @@ def check_scores(
 
 
 def check_features(
-    block: RowBlock, metadata: StoreMetadata, songs: Sequence[KnownSong | None]
+    block: RowBlock, metadata: StoreMetadata, songs: Sequence[SeriesSong | None]
 ) -> Iterator[StoreProblem]:
     """Yield features that are not finite, too few, or have another mean than theirs."""
     yield from check_hashes(block)
@@ -215,7 +215,7 @@ def check_features(
                     yield block.problem(row, "features", f"{name}: {reason}")
 
 
-def _of_no_song(block: RowBlock, row: int, song: KnownSong | None) -> str:
+def _of_no_song(block: RowBlock, row: int, song: SeriesSong | None) -> str:
     if song is None:
         return "the vectors have no song of this id"
     if block.table.column("content_hash")[row].as_py() != song.content_hash:
@@ -226,7 +226,7 @@ def _of_no_song(block: RowBlock, row: int, song: KnownSong | None) -> str:
 def _score_reason(
     scores: FloatArray,
     start_s: FloatArray,
-    song: KnownSong,
+    song: SeriesSong,
     heads: Sequence[slice],
     metadata: StoreMetadata,
 ) -> str:
@@ -250,7 +250,7 @@ def _score_reason(
     return ""
 
 
-def _feature_reason(series: FloatArray, mean: FloatArray, song: KnownSong) -> str:
+def _feature_reason(series: FloatArray, mean: FloatArray, song: SeriesSong) -> str:
     """Say what is wrong with one output (T, D) of a song; empty if nothing is."""
     if not (np.isfinite(series).all() and np.isfinite(mean).all()):
         return "a number is NaN or infinite"

@@ -30,7 +30,7 @@ from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.problems import (
-    KnownSong,
+    SeriesSong,
     RowBlock,
     StoreProblem,
     check_extractor,
@@ -249,14 +249,14 @@ class _VectorRows:
     def __contains__(self, song_id: object) -> bool:
         return song_id in self._rows
 
-    def get(self, song_id: str) -> KnownSong | None:
+    def get(self, song_id: str) -> SeriesSong | None:
         """Return what the vectors file says of a song, None if it has no such song."""
         row = self._rows.get(song_id)
         if row is None:
             return None
         group = int(np.searchsorted(self._starts, row, side="right")) - 1
         vector = self._group(group)[row - self._starts[group]]
-        return KnownSong(self._hashes[row].as_py(), self._segments[row].as_py(), vector)
+        return SeriesSong(self._hashes[row].as_py(), self._segments[row].as_py(), vector)
 
     def _vectors(self, group: int) -> FloatArray:
         table = self.store.read_group(group, ["vector"])

@@ -1,0 +1,109 @@
+"""Print the size of the package and who imports whom, one JSON line each.
+
+    python scripts/house_figures.py [--root DIR]
+
+The first line counts lines, modules, folders, functions and public names of `audiorec` and
+`cli/audiorec_cli`; each further line names a package and the packages that it imports, those
+imported for type checkers included. The last line lists circles of modules: there are none.
+DIR is a checkout of any revision, for a comparison.
+"""
+
+import argparse
+import ast
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+
+FOLDERS = ("audiorec", "cli/audiorec_cli")
+
+
+def main() -> None:
+    """Run from the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, default=Path(__file__).parents[1])
+    root = parser.parse_args().root
+    print(json.dumps(size(root)))
+    ahead = imports(root / "audiorec")
+    between: dict[str, set[str]] = defaultdict(set)
+    for name, others in ahead.items():
+        between[part(name)] |= {part(other) for other in others} - {part(name)}
+    for package in sorted(between):
+        print(json.dumps({"package": package, "imports": sorted(between[package])}))
+    print(json.dumps({"circles": circles(ahead)}))
+
+
+def size(root: Path) -> dict[str, object]:
+    """Count what is written below a checkout's package and command line."""
+    paths = [path for folder in FOLDERS for path in (root / folder).rglob("*.py")]
+    modules = [path.read_text().count("\n") for path in paths]
+    trees = [ast.parse(path.read_text()) for path in paths]
+    bodies = sorted(body for tree in trees for body in function_bodies(tree))
+    defined = [node.name for tree in trees for node in tree.body if hasattr(node, "name")]
+    return {
+        "lines": sum(modules),
+        "modules": len(modules),
+        "folders": len({path.parent for path in paths}),
+        "median_module": median(modules),
+        "longest_module": max(modules),
+        "functions": len(bodies),
+        "median_body": median(bodies),
+        "body_95_percent": bodies[int(0.95 * len(bodies))],
+        "longest_body": bodies[-1],
+        "names_without_underscore": sum(not name.startswith("_") for name in defined),
+    }
+
+
+def function_bodies(tree: ast.Module) -> Iterator[int]:
+    """Yield the lines of each function's body, its docstring left out."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+            body = node.body[1:] if ast.get_docstring(node) else node.body
+            yield (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def imports(package: Path) -> dict[str, set[str]]:
+    """Return the modules of our own that each module imports."""
+    names = {
+        ".".join(path.relative_to(package.parent).with_suffix("").parts): path
+        for path in package.rglob("*.py")
+        if path.name != "__init__.py"
+    }
+    found: dict[str, set[str]] = {}
+    for name, path in names.items():
+        found[name] = set()
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.ImportFrom) and node.module:
+                whole = [f"{node.module}.{alias.name}" for alias in node.names]
+                found[name] |= {n if n in names else node.module for n in whole} & set(names)
+            elif isinstance(node, ast.Import):
+                found[name] |= {alias.name for alias in node.names} & set(names)
+    return found
+
+
+def part(name: str) -> str:
+    """Return the package of a module; the families of recall count one by one."""
+    _, *parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "recall" else parts[0]
+
+
+def circles(ahead: dict[str, set[str]]) -> list[list[str]]:
+    """Return one way round each circle of modules that import each other."""
+    found, done = [], set()
+
+    def visit(name: str, way: list[str]) -> None:
+        if name in way:
+            found.append([*way[way.index(name) :], name])
+        elif name not in done:
+            for other in sorted(ahead[name]):
+                visit(other, [*way, name])
+            done.add(name)
+
+    for name in sorted(ahead):
+        visit(name, [])
+    return found
+
+
+if __name__ == "__main__":
+    main()

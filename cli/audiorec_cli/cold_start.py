@@ -30,7 +30,7 @@ app = group(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ColdStart:
+class ColdStartOptions:
     """Two sides, what is known of their listening, and limits: what both commands take."""
 
     songs: Annotated[
@@ -127,7 +127,7 @@ def audience(
         int | None, typer.Option(min=1, help="Audiences that one user is in, at most.")
     ] = None,
     *,
-    asked: ColdStart,
+    asked: ColdStartOptions,
 ) -> None:
     r"""Choose for each new song the users to show it to.
 
@@ -152,7 +152,7 @@ def song_lists(
         int | None, typer.Option(min=1, help="Lists that one song is in, at most.")
     ] = None,
     *,
-    asked: ColdStart,
+    asked: ColdStartOptions,
 ) -> None:
     r"""Choose for each user the new songs to show.
 

@@ -17,11 +17,12 @@ from audiorec.audio.mono import NotFiniteError, Treatment
 from audiorec.audio.raw import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
+from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 
 ROOT = Path(__file__).parents[1]
-SIGNALS = {DecoderError, NotFiniteError, _ReadAgainError}
+SIGNALS = {DecoderError, NotFiniteError, _ReadAgainError, _TooFewError}
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3")),
     "SongError": ("a.mp3", Failure.DRM, "encrypted by its shop", "read", "PyAV 16"),

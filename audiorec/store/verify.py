@@ -30,8 +30,8 @@ from audiorec.store.embeddings import ID_COLUMNS
 from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.problems import (
-    SeriesSong,
     RowBlock,
+    SeriesSong,
     StoreProblem,
     check_extractor,
     check_failures,

@@ -1,5 +1,7 @@
 """How commands speak: tables for people and pipes, errors as exit codes."""
 
+import re
+
 import pytest
 from audiorec.listening.rejected_rows import RowsError
 
@@ -35,7 +37,7 @@ def test_a_drawn_table_fits_80_columns_and_cuts_nothing(monkeypatch, capsys):
     ids = [f"folder/{'long name ' * 12}{n}.mp3" for n in range(3)]
     print_table(("rank", "song_id", "artist"), [(n, s, "A" * 90) for n, s in enumerate(ids)],
                 title="similar to " + "x" * 100)  # fmt: skip
-    out = capsys.readouterr().out
+    out = re.sub(r"\x1b\[[\d;]*m", "", capsys.readouterr().out)
     assert max(map(len, out.splitlines())) <= 80
     assert "…" not in out
     assert out.count("A") == 3 * 90

@@ -54,7 +54,7 @@ def test_odd_files_beside_the_store_are_passed_over_with_a_note(in_library, musi
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["--scores", "gone.parquet"], 4, "gone.parquet: no such file"),
+        (["--scores", "gone.parquet"], 2, "gone.parquet: no such file"),
         (["--scores", "cut_scores.parquet"], 4, "cut_scores.parquet"),
         (["--scores", "features.parquet"], 4, "holds features, not scores"),
         (["--scores", "other/scores.parquet"], 2, "fedcba9876543210"),

@@ -95,7 +95,7 @@ def test_another_place_is_written_and_said_not_to_be_found(home, audiorec):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["info"], 4, "vecs.faiss.json: no such file; build it: audiorec index build"),
+        (["info"], 2, "vecs.faiss.json: no such file; build it: audiorec index build"),
         (["build", "--vectors", "gone.parquet"], 2, "no store at gone.parquet"),
         (["build", "--vectors", "cut.parquet"], 4, "cut.parquet: not a whole Parquet"),
         (["build", "--vectors", "empty.parquet"], 2, "empty.parquet: no songs to index"),

@@ -75,8 +75,8 @@ def test_import_normalises(home, audiorec):
         (["train", "plays.csv", "--out", "."], 2, "a folder with other files"),
         (["train", "plays.csv", "--out", "m", "--no-ids"], 2, "needs vectors of songs, or ids"),
         (["embed", "plays.csv", "--model", "m", "--out", "u"], 2, "m: no such folder"),
-        (["import", "plays.csv", "--out", "u"], 2, "rows 1 and 2 have the id|cannot be read"),
-        (["import", "vecs.parquet", "--out", "u"], 2, "needs one column 'user_id'"),
+        (["import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be read"),
+        (["import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
     ],
 )
 def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, message):

@@ -99,6 +99,9 @@ def _flat(function: Callable[..., None]) -> Callable[..., None]:
             default = Parameter.empty if field.default is MISSING else field.default
             parameters.append(_parameter(field.name, hints_of[field.name], default))
 
+    if not shared:
+        return function
+
     @wraps(function)
     def run(**values: Any) -> None:
         for name, kind in shared.items():

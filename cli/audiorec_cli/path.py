@@ -45,9 +45,9 @@ def path(
     space = compared.space(store, use_index=False)
     ends = song_row(store, start), song_row(store, end)
     space.units(ends)  # refuses a song that the space does not have
-    allowed = choice.allowed(store)
+    allowed, limits = choice.of(store)
     units, there = space.units_by_row()
-    found = find_path(units, *ends, steps, allowed=allowed & there, limits=choice.limits(store))
+    found = find_path(units, *ends, steps, allowed=allowed & there, limits=limits)
     rows = store.rows(found.rows.tolist())
     if form.json:
         print_json(_document(space, found, rows, steps))

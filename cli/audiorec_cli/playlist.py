@@ -12,7 +12,7 @@ from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
-from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 if TYPE_CHECKING:
@@ -77,10 +77,10 @@ def playlist(
     store = open_vectors(vectors, empty=False)
     space = compared.space(store, use_index=False)
     seeds = read_seeds(space, songs, listed, chosen_heads(head))
-    allowed = choice.allowed(store)
+    allowed, limits = choice.of(store)
     wish = Wish(
         seconds=60 * minutes,
-        limits=choice.limits(store),
+        limits=limits,
         artists=name_codes(store, "artist"),
         gap=artist_gap,
         curves=_curves(store, curve or (), allowed),
@@ -88,9 +88,8 @@ def playlist(
     units, there = space.units_by_row()
     direction = mean_direction(np.stack([seed.unit for seed in seeds]))
     lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
-    found = make_playlist(
-        units, direction, lengths, wish, seeds=rows_of(seeds), allowed=allowed & there
-    )
+    first = [seed.row for seed in seeds if seed.row is not None]
+    found = make_playlist(units, direction, lengths, wish, seeds=first, allowed=allowed & there)
     rows = store.rows(found.rows.tolist())
     similarities = units[found.rows] @ direction
     if form.json:

@@ -12,7 +12,7 @@ from audiorec_cli.shared.console import duration, out, print_json, print_table, 
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
-from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds, rows_of
+from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 if TYPE_CHECKING:
@@ -55,10 +55,9 @@ def similar(
     store = open_vectors(vectors, empty=False)
     space = compared.space(store)
     seeds = read_seeds(space, songs, listed, chosen_heads(head))
-    allowed = choice.allowed(store)
-    taken = rows_of(seeds)
+    allowed, limits = choice.of(store)
+    taken = [seed.row for seed in seeds if seed.row is not None]
     allowed[taken] = False
-    limits = choice.limits(store)
     unit, vector = _middle(seeds)
     found = space.choose(unit, k, allowed=allowed, limits=limits, taken=taken, diversity=diversity)
     reasons = space.why(unit, vector, found) if why else None

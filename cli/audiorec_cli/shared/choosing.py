@@ -40,26 +40,29 @@ class Choice:
         bool, more("--keep-duplicates", help="Let the same audio come more than once.")
     ] = False
 
-    def allowed(self, store: "Library") -> "BoolArray":
-        """Return the songs that meet the conditions and are not left out: shape (n,), bool."""
-        from audiorec.search.filters import excluding, matching, parse_conditions
+    def of(self, store: "Library") -> "tuple[BoolArray, list[Limit]]":
+        """Return the songs of a store that may come (n,), bool, and the limits of their number.
+
+        A limit of one song for each content hash is among them unless copies are kept.
+        """
+        from audiorec.search.diversify import Limit
+        from audiorec.search.filters import (
+            excluding,
+            matching,
+            name_codes,
+            parse_conditions,
+            text_codes,
+        )
 
         mask = matching(store, parse_conditions(self.only) if self.only is not None else ())
         excluded, idle = excluding(store, self.exclude or ())
         for pattern in idle:
             say(f"note: --exclude {pattern} fits no song")
-        return mask & ~excluded
-
-    def limits(self, store: "Library") -> "list[Limit]":
-        """Return the limits that were asked for, and one song for each content hash."""
-        from audiorec.search.diversify import Limit
-        from audiorec.search.filters import name_codes, text_codes
-
         asked = {"artist": self.per_artist, "album": self.per_album}
-        found = [Limit(name_codes(store, name), most) for name, most in asked.items() if most]
+        limits = [Limit(name_codes(store, name), most) for name, most in asked.items() if most]
         if not self.keep_duplicates:
-            found.append(Limit(text_codes(store, "content_hash")[0], 1))
-        return found
+            limits.append(Limit(text_codes(store, "content_hash")[0], 1))
+        return mask & ~excluded, limits
 
     def say_copies(self, store: "Library", rows: Sequence[int]) -> None:
         """Say how many songs are not shown since they are the same audio as one that is."""

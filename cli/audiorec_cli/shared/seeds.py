@@ -64,11 +64,6 @@ def read_seeds(
     return list({seed.name: seed for seed in seeds}.values())
 
 
-def rows_of(seeds: Sequence[Seed]) -> list[int]:
-    """Return the rows of those seeds that the store has."""
-    return [seed.row for seed in seeds if seed.row is not None]
-
-
 def song_row(store: "VectorStore", name: str) -> int:
     """Return the row of one song of the store: an id, a part of one, or a known file."""
     song_id = find_id(store, name)

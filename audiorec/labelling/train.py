@@ -195,8 +195,7 @@ def grouped_folds(
         cost = (filled * share[name]).sum(1) + 1e-6 * filled.sum(1)
         fold_of_name[name] = int(np.argmin(cost))
         filled[fold_of_name[name]] += share[name]
-    fold: Int64Array = fold_of_name[of_row]
-    return fold
+    return fold_of_name[of_row]
 
 
 def unseen_logits(

@@ -70,5 +70,4 @@ def factorise(
 def _unit(rows: Float64Array) -> FloatArray:
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
     good = lengths > 1e-12 * max(1.0, float(lengths.max(initial=0)))
-    scaled: FloatArray = np.where(good, rows / np.where(good, lengths, 1), 0).astype(np.float32)
-    return scaled
+    return np.where(good, rows / np.where(good, lengths, 1), 0).astype(np.float32)

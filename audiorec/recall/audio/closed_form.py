@@ -64,8 +64,7 @@ def fit_map(
     weights = np.linalg.solve(left, target.T @ audio)
     weights = np.linalg.solve(right, weights.T).T
     lengths = np.linalg.norm(features[np.unique(liked.song)] @ weights.T, axis=1)
-    scaled: FloatArray = (weights / max(float(lengths.mean()), 1e-12)).astype(np.float32)
-    return scaled
+    return (weights / max(float(lengths.mean()), 1e-12)).astype(np.float32)
 
 
 def _artist_means(
@@ -75,8 +74,7 @@ def _artist_means(
     place = np.searchsorted(artists, groups[songs])
     sums = np.zeros((len(artists), features.shape[1]))
     np.add.at(sums, place, features[songs].astype(np.float64))
-    means: Float64Array = sums / np.bincount(place, minlength=len(artists))[:, None]
-    return means
+    return sums / np.bincount(place, minlength=len(artists))[:, None]
 
 
 def _damped(gram: Float64Array, ridge: float) -> Float64Array:

@@ -241,8 +241,7 @@ def _table(path: Path, ids: tuple[str, ...], model_id: str) -> FloatArray:
     if (rows < 0).any():
         missing = ids[int(np.flatnonzero(rows < 0)[0])]
         raise InputError(f"{path}: has no embedding of {missing!r}; embed all songs")
-    found: FloatArray = table.embeddings[rows]
-    return found
+    return table.embeddings[rows]
 
 
 def _warm(path: Path, ids: tuple[str, ...]) -> FloatArray:

@@ -84,7 +84,6 @@ class NegativeSampler:
         """
         shape = (len(users), self.rule.drawn)
         songs = self._draw(shape, rng)
-        usable = np.zeros(shape, np.bool_)
         for _ in range(ROUNDS):
             usable = ~self._has_heard(users, songs)
             if usable.all():

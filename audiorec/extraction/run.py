@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -249,7 +250,8 @@ class _Extraction:
         if not todo:
             return moved
         with self._workers(todo) as workers:
-            for answer in workers.map_unordered(self._until_stopped(todo)):
+            going_on = takewhile(lambda _: not self.stop.is_set(), todo)
+            for answer in workers.map_unordered(source.path for source in going_on):
                 source = waiting[answer.item].pop()
                 if answer.error is not None and not isinstance(answer.error, SongError):
                     raise answer.error  # no song's fault: it would befall every one
@@ -291,12 +293,6 @@ class _Extraction:
             limits = replace(limits, memory_bytes=0)
         jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
         return Workers(handler, arguments, jobs=jobs, limits=limits)
-
-    def _until_stopped(self, todo: Sequence[Source]) -> Iterator[str]:
-        for source in todo:
-            if self.stop.is_set():
-                return
-            yield source.path
 
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Put an answer into the journal and count it."""

@@ -199,7 +199,8 @@ class UsersModel:
         self, past: Histories, catalogue: Catalogue, demographics: FloatArray
     ) -> UserEmbeddings:
         """Embed lists of songs with encoded demographics, (n, A) float32."""
-        by_vector, by_id, history = split_history(past, catalogue, with_ids=self._with_ids)
+        with_ids = self.id_embeddings.shape[1] > 0
+        by_vector, by_id, history = split_history(past, catalogue, with_ids=with_ids)
         columns = [
             mean_inputs(by_vector, catalogue.inputs),
             mean_inputs(by_id, self.id_embeddings),
@@ -212,10 +213,6 @@ class UsersModel:
             if i + 1 < len(self.layers):
                 x = np.maximum(x, 0)
         return UserEmbeddings(of_unit_length(x), history)
-
-    @property
-    def _with_ids(self) -> bool:
-        return bool(self.id_embeddings.shape[1])
 
     def save(
         self, path: str | os.PathLike[str], *, card: str, files: Mapping[str, str] | None = None

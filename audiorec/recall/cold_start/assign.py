@@ -270,6 +270,5 @@ def _own_artists(artist: Int64Array | None, n_songs: int) -> Int64Array:
     """Give every song without an artist a number of its own."""
     given = np.full(n_songs, -1) if artist is None else artist.astype(np.int64)
     unknown = np.flatnonzero(given < 0)
-    numbered = given.copy()
-    numbered[unknown] = given.max(initial=-1) + 1 + np.arange(len(unknown))
-    return numbered
+    given[unknown] = given.max(initial=-1) + 1 + np.arange(len(unknown))
+    return given

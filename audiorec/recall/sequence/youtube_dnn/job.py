@@ -9,7 +9,7 @@ The one file that joins listening, vectors and the user model.
 import json
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -234,8 +234,8 @@ def embed_users(
             f"the model was trained on {_in_words(trained)}, given are {_in_words(given)}"
         )
     preferences = to_preferences(log, rule) if log is not None else None
-    names: Collection[str] = {*(log.user_ids if log is not None else ())}
-    names = sorted({*names, *(profiles.user_ids if profiles is not None else ())})
+    users_known = (source.user_ids for source in (log, profiles) if source is not None)
+    names = sorted({name for ids in users_known for name in ids})
     if not names:
         raise InputError("no user: neither the interactions nor the profiles name one")
     likes, song_ids = _likes_of(preferences, names)

@@ -154,8 +154,16 @@ def correlate(
     if units.ndim != 2 or len(units) != len(song_ids):
         raise ShapeError(f"units must have shape ({len(song_ids)}, W), got {units.shape}")
     since = usual_split(interactions) if spec.since is None else spec.since
-    known, new = _songs(interactions, song_ids, spec, since)
-    rows = _rows(interactions, song_ids)
+    catalogue = frozenset(song_ids)
+    known = favourites(
+        interactions,
+        since=since,
+        rule=spec.rule,
+        half_life_days=spec.half_life_days,
+        song_ids=catalogue,
+    )
+    new = new_songs(interactions, since=since, until=spec.until, song_ids=catalogue)
+    rows = IdMap(song_ids).rows(interactions.song_ids)
     found = pair_completions(
         known, new, units, rows=rows, min_songs=spec.min_songs, users=len(interactions.user_ids)
     )
@@ -168,6 +176,11 @@ def correlate(
         progress("shuffled completions", 0, spec.draws)
     null = shuffled_null(found.user, found.similarity, found.completion, draws=spec.draws, rng=rng)
     control = _shuffled_songs(found, float(z.mean()), known, new, units, rows, spec, progress)
+    sensitive = sensitive_share(
+        z, n, chance_spread=control.chance_spread, shift_spread=control.shift_spread
+    )
+    if control.p > SIGNIFICANT:
+        sensitive = replace(sensitive, low=0.0)
     return Correlations(
         spec=spec,
         since=since,
@@ -179,33 +192,8 @@ def correlate(
         left_out=found.left_out,
         null=null,
         control=control,
-        sensitive=_sensitive(z, n, control),
+        sensitive=sensitive,
     )
-
-
-def _songs(
-    interactions: Interactions, song_ids: Sequence[str], spec: CorrelationSpec, since: float
-) -> tuple[SongsOfUsers, SongsOfUsers]:
-    catalogue = frozenset(song_ids)
-    known = favourites(
-        interactions,
-        since=since,
-        rule=spec.rule,
-        half_life_days=spec.half_life_days,
-        song_ids=catalogue,
-    )
-    return known, new_songs(interactions, since=since, until=spec.until, song_ids=catalogue)
-
-
-def _rows(interactions: Interactions, song_ids: Sequence[str]) -> Int64Array:
-    return IdMap(song_ids).rows(interactions.song_ids)
-
-
-def _sensitive(z: Float64Array, n: Int64Array, control: SongControl) -> SensitiveShare:
-    found = sensitive_share(
-        z, n, chance_spread=control.chance_spread, shift_spread=control.shift_spread
-    )
-    return found if control.p <= SIGNIFICANT else replace(found, low=0.0)
 
 
 def _shuffled_songs(

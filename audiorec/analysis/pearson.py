@@ -17,7 +17,6 @@ LARGEST_R = 1.0 - 1e-7  # Fisher's z of 1 is infinite
 CONSTANT_SPREAD = 1e-9  # a standard deviation below this is rounding noise
 BINS = np.linspace(-1.0, 1.0, 41)  # edges of the histograms of r
 MIN_NORMALITY = 20  # values; with fewer the tests are not valid
-BOOTSTRAP_BLOCK = 1 << 22  # numbers drawn at a time
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,20 +86,6 @@ def shuffled_null(
         histogram += np.histogram(r, BINS)[0]
         positive[draw] = (r > 0).mean()
     return ShuffledNull(draws, (below + 0.5) / (draws + 1), histogram, positive)
-
-
-def bootstrap_mean(
-    values: Float64Array, *, rng: np.random.Generator, draws: int = 2000
-) -> tuple[float, float]:
-    """Return the 95 % percentile interval of a mean over users; `values` (U,) are not empty."""
-    n = len(values)
-    step = max(1, BOOTSTRAP_BLOCK // n)
-    means = [
-        values[rng.integers(0, n, (min(step, draws - done), n))].mean(axis=1)
-        for done in range(0, draws, step)
-    ]
-    low, high = np.quantile(np.concatenate(means), [0.025, 0.975])
-    return float(low), float(high)
 
 
 def normality(values: Float64Array) -> dict[str, float] | None:

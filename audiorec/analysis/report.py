@@ -11,17 +11,21 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.analysis.job import Correlations
-from audiorec.analysis.pearson import BINS, bootstrap_mean, normality
-from audiorec.errors import InputError, MissingExtraError
+from audiorec.analysis.pearson import BINS, normality
+from audiorec.errors import InputError
+from audiorec.evaluation.pictures import require_figure
+from audiorec.evaluation.ranking import mean_interval
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import write_plain
 from audiorec.listening.check import iso
 from audiorec.store.schema import METADATA_KEY
+from audiorec.types import Float64Array
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 FORMAT_VERSION = 1
+BOOTSTRAP_SAMPLES = 2000
 HIGH_QUANTILE = 0.95
 PICTURE_ENDS = (".png", ".svg", ".pdf")
 PICTURE_INCHES = (7.0, 4.2)
@@ -34,6 +38,11 @@ def summary(found: Correlations) -> dict[str, Any]:
     Intervals are 95 % over users: percentiles of a bootstrap, except for the share of
     sensitive users (likelihood ratio) and the null's (percentiles over its draws).
     """
+
+    def interval(values: Float64Array) -> tuple[float, float]:
+        found = mean_interval(values, rng, samples=BOOTSTRAP_SAMPLES)
+        return found.low, found.high
+
     rng = np.random.default_rng([found.spec.seed, 2])
     spec, positive = found.spec, (found.r > 0).astype(np.float64)
     null_low, null_high = np.quantile(found.null.share_positive, [0.025, 0.975])
@@ -49,9 +58,9 @@ def summary(found: Correlations) -> dict[str, Any]:
         "median_new_songs": float(np.median(found.n)),
         "median_favourites": float(np.median(found.favourites)),
         "mean_r": float(found.r.mean()),
-        "mean_r_interval": bootstrap_mean(found.r, rng=rng),
+        "mean_r_interval": interval(found.r),
         "share_positive": float(positive.mean()),
-        "share_positive_interval": bootstrap_mean(positive, rng=rng),
+        "share_positive_interval": interval(positive),
         "shuffled_completions": {
             "draws": found.null.draws,
             "share_positive": float(found.null.share_positive.mean()),
@@ -121,10 +130,7 @@ def check_picture(path: Path) -> None:
     """
     if path.suffix.lower() not in PICTURE_ENDS:
         raise InputError(f"{path}: a picture's name ends in {', '.join(PICTURE_ENDS)}")
-    try:
-        import matplotlib.figure  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("a picture", "plot", str(error)) from error
+    require_figure()
 
 
 def write_picture(path: Path, found: Correlations, *, simulated: bool) -> None:
@@ -136,9 +142,7 @@ def write_picture(path: Path, found: Correlations, *, simulated: bool) -> None:
         As for `check_picture`.
     """
     check_picture(path)
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=PICTURE_INCHES, layout="constrained")
+    figure = require_figure()(figsize=PICTURE_INCHES, layout="constrained")
     axes = figure.add_subplot()
     _draw(axes, found, simulated)
     with replaced(path) as temporary:

@@ -56,8 +56,7 @@ def unit(vectors: npt.NDArray[np.floating]) -> FloatArray:
     [[0.6000000238418579, -0.800000011920929], [0.0, 0.0]]
     """
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    scaled: FloatArray = (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return scaled
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(np.float32)
 
 
 def centroids(songs: FloatArray, liked: Pairs, n_users: int) -> FloatArray:

@@ -152,15 +152,19 @@ def report(
     """
     _check(scores, labels, tracks, classes)
     answers, n_classes = scores.argmax(1), len(classes)
-    per_track = _confusion_per_track(labels, answers, tracks, n_classes)
-    whole = per_track.sum(0)
-    drawn = _draw(per_track, rng, samples)
+    # One confusion matrix a track, (tracks, C, C); then those of bootstrap samples of tracks.
+    names, of_row = np.unique(np.asarray(tracks), return_inverse=True)
+    per_track = np.zeros((len(names), n_classes, n_classes), np.int64)
+    np.add.at(per_track, (of_row, labels, answers), 1)
+    whole, n = per_track.sum(0), len(names)
+    times = rng.multinomial(n, np.full(n, 1 / n), size=samples)
+    drawn: Int64Array = np.tensordot(times, per_track, axes=1)
     precision, recall, f1 = per_class(whole)
     recalls = [_interval(partial(_recall, of=c), whole, drawn) for c in range(n_classes)]
     return Report(
         classes=tuple(classes),
         n=len(labels),
-        n_tracks=len(per_track),
+        n_tracks=n,
         accuracy=_interval(accuracy, whole, drawn),
         macro_f1=_interval(macro_f1, whole, drawn),
         balanced_macro_f1=_interval(balanced_macro_f1, whole, drawn),
@@ -259,10 +263,7 @@ def balanced_macro_f1(confusion: npt.NDArray[Any]) -> float:
 
 
 def expected_calibration_error(
-    scores: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.integer],
-    *,
-    bins: int = ECE_BINS,
+    scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 ) -> float:
     """Return the mean gap between the confidence of answers and how often they are right.
 
@@ -276,33 +277,31 @@ def expected_calibration_error(
     >>> expected_calibration_error(scores, np.array([0, 0, 1, 1]))
     0.25
     """
-    confidence, right, of_row = _binned(scores, labels, bins)
-    gaps = np.bincount(of_row, right - confidence, minlength=bins)
+    confidence, right, of_row = _binned(scores, labels)
+    gaps = np.bincount(of_row, right - confidence, minlength=ECE_BINS)
     return float(np.abs(gaps).sum() / len(labels))
 
 
 def reliability(
-    scores: npt.NDArray[np.floating],
-    labels: npt.NDArray[np.integer],
-    *,
-    bins: int = ECE_BINS,
+    scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 ) -> list[tuple[float, float, int]]:
     """Return mean confidence, share of right answers and rows of each bin that has rows."""
-    confidence, right, of_row = _binned(scores, labels, bins)
+    confidence, right, of_row = _binned(scores, labels)
     return [
         (float(confidence[rows].mean()), float(right[rows].mean()), int(rows.sum()))
-        for rows in (of_row == b for b in range(bins))
+        for rows in (of_row == b for b in range(ECE_BINS))
         if rows.any()
     ]
 
 
 def _binned(
-    scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer], bins: int
+    scores: npt.NDArray[np.floating], labels: npt.NDArray[np.integer]
 ) -> tuple[Float64Array, Float64Array, Int64Array]:
     """Return the confidence of each row, 1 where it is right, and its bin: shape (n,) each."""
     confidence = scores.max(1).astype(np.float64)
     right = (scores.argmax(1) == labels).astype(np.float64)
-    return confidence, right, np.minimum((confidence * bins).astype(np.int64), bins - 1)
+    of_row = np.minimum((confidence * ECE_BINS).astype(np.int64), ECE_BINS - 1)
+    return confidence, right, of_row
 
 
 def _recall(confusion: Int64Array, of: int) -> float:
@@ -314,26 +313,6 @@ def ratio(part: npt.NDArray[Any], whole: npt.NDArray[Any]) -> Float64Array:
     ratio = np.full(len(part), np.nan)
     np.divide(part, whole, out=ratio, where=whole > 0)
     return ratio
-
-
-def _confusion_per_track(
-    labels: npt.NDArray[np.integer],
-    answers: npt.NDArray[np.integer],
-    tracks: Sequence[str] | npt.NDArray[np.str_],
-    n_classes: int,
-) -> Int64Array:
-    """Return one confusion matrix a track, (tracks, C, C)."""
-    names, of_row = np.unique(np.asarray(tracks), return_inverse=True)
-    counts = np.zeros((len(names), n_classes, n_classes), np.int64)
-    np.add.at(counts, (of_row, labels, answers), 1)
-    return counts
-
-
-def _draw(per_track: Int64Array, rng: np.random.Generator, samples: int) -> Int64Array:
-    """Return the confusion matrices of bootstrap samples of tracks, (samples, C, C)."""
-    n = len(per_track)
-    times = rng.multinomial(n, np.full(n, 1 / n), size=samples)
-    return np.tensordot(times, per_track, axes=1)
 
 
 def _interval(

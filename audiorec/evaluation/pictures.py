@@ -62,9 +62,7 @@ def _draw_confusion(axes: Any, report: Report) -> None:
     # Not as formulas: a class may have dollar signs in its name.
     axes.set_xticks(places, names, rotation=45, ha="right", parse_math=False)
     axes.set_yticks(places, names, parse_math=False)
-    axes.set_xlabel("answer")
-    axes.set_ylabel("class")
-    axes.set_title(f"accuracy {report.accuracy}")
+    axes.set(xlabel="answer", ylabel="class", title=f"accuracy {report.accuracy}")
     if len(names) > MOST_PRINTED:
         return
     for (i, j), share in np.ndenumerate(shares):
@@ -80,8 +78,5 @@ def _draw_reliability(axes: Any, report: Report) -> None:
     axes.plot(confidence, right, color="C0")
     sizes = 12 + 180 * rows / rows.sum()
     axes.scatter(confidence, right, s=sizes, color="C0")
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel("confidence")
-    axes.set_ylabel("share of right answers")
+    axes.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", ylabel="share of right answers")
     axes.set_title(f"expected calibration error {report.ece:.3f}")

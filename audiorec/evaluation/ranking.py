@@ -23,7 +23,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval, ratio
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
-MAX_DRAWN = 1 << 24  # numbers that a bootstrap holds at a time
+MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds at a time
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,13 +46,8 @@ def auc_per_user(
 ) -> Float64Array:
     """Return how often a liked song is nearer than another candidate: shape (Q,), float64.
 
-    Parameters
-    ----------
-    similarities : ndarray, shape (Q, S)
-    liked, candidates : ndarray, shape (Q, S), bool
-    weights : ndarray, shape (S,), optional
-        How often each song stands against the liked ones, above 0; by default all as often.
-        By their likes, what is merely popular is no longer near the top.
+    Songs stand against the liked ones as often as `weights` (S,), above 0, say; by default all
+    as often. By their likes, what is merely popular is no longer near the top.
 
     Examples
     --------
@@ -142,11 +137,7 @@ def mean_interval(
 
 
 def paired_difference(
-    method: Float64Array,
-    baseline: Float64Array,
-    rng: np.random.Generator,
-    *,
-    samples: int = BOOTSTRAP_SAMPLES,
+    method: Float64Array, baseline: Float64Array, rng: np.random.Generator
 ) -> Interval:
     """Return by how much a method is better on the same users (Q,), with its interval.
 
@@ -159,7 +150,7 @@ def paired_difference(
     """
     if method.shape != baseline.shape:
         raise ShapeError(f"not the same users: {method.shape} and {baseline.shape}")
-    return mean_interval(method - baseline, rng, samples=samples)
+    return mean_interval(method - baseline, rng)
 
 
 def coverage(top: Int64Array, n_songs: int) -> float:

@@ -16,6 +16,7 @@ import glob
 import os
 import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
@@ -332,10 +333,8 @@ def _unseen(path: str, song_id: str, problem: str) -> Source:
 
 def _relative_name(path: str, root: Path | None) -> str:
     if root is not None:
-        try:
+        with suppress(ValueError):
             return printable(Path(path).absolute().relative_to(root.absolute()).as_posix())
-        except ValueError:
-            pass
     return printable(PurePosixPath(path.replace(os.sep, "/")).as_posix())
 
 

@@ -144,13 +144,7 @@ class Manifest:
 
     @classmethod
     def open(cls, place: str) -> "Manifest":
-        """Open a manifest by path or URI.
-
-        Raises
-        ------
-        InputError
-            If it is not there, is no table, or has no column ``path`` or ``uri``.
-        """
+        """Open a manifest by path or URI; an `InputError` if it is no table with paths."""
         with ExitStack() as on_error:
             with input_errors(place, "cannot read the manifest"):
                 if not is_uri(place):
@@ -168,14 +162,10 @@ class Manifest:
         return self
 
     def __exit__(self, *exc_info: object) -> None:
-        self.close()
+        self._files.close()
 
     def __len__(self) -> int:
         return len(self._rows)
-
-    def close(self) -> None:
-        """Close the file."""
-        self._files.close()
 
     def sources(self, start: int, stop: int) -> list[Source]:
         """Return the songs of the rows from `start` to before `stop`, in their order.
@@ -211,10 +201,7 @@ class Manifest:
 
 
 def look_at(source: Source) -> Source:
-    """Return a local song with its present size and time.
-
-    A song elsewhere, and a folder that could not be listed, are as the manifest has them.
-    """
+    """Return a local song with its present size and time; others, and folders, as they are."""
     if is_uri(source.path) or source.is_folder:
         return source
     return make_source(source.path, source.song_id)

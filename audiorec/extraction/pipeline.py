@@ -301,9 +301,7 @@ def _with_remarks(handle: Callable[[str], R]) -> Callable[[str], R]:
     return quiet
 
 
-@cache
-def _network(name: BackboneName) -> Backbone:
-    return load_backbone(name)
+_network = cache(load_backbone)
 
 
 def _batched(items: Iterable[Segment], size: int) -> Iterator[list[Segment]]:

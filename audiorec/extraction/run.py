@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -220,7 +221,10 @@ class _Extraction:
         self.report.damaged_records = self.journal.damaged
         self.report.unchanged = len(plan.unchanged)
         self.report.failed_before = len(plan.failed_before)
-        moved = {self._relabel(source, known) for source, known in plan.relabelled}
+        for source, song in plan.relabelled:
+            self.journal.append_copy(song.content_hash, place_columns(source))
+        self.report.relabelled += len(plan.relabelled)
+        moved = {song.content_hash for _, song in plan.relabelled}
         moved |= self._work(plan.todo)
         if self.report.stopped is None:
             with self._writing():
@@ -236,7 +240,9 @@ class _Extraction:
         total = len(self.unseen) + len(todo)
         for source in self.unseen:
             if not self.stop.is_set():
-                self._done(self._record(source, unseen_answer(source)), total)
+                # Its answer is known: there is nothing to open.
+                error = SongError(source.uri, Failure.UNREADABLE, source.problem, stage="walk")
+                self._done(self._record(source, Answer(source.path, error=error)), total)
         waiting: dict[str, list[Source]] = {}  # a file may stand under several ids
         for source in todo:
             waiting.setdefault(source.path, []).append(source)
@@ -244,7 +250,8 @@ class _Extraction:
         if not todo:
             return moved
         with self._workers(todo) as workers:
-            for answer in workers.map_unordered(self._until_stopped(todo)):
+            going_on = takewhile(lambda _: not self.stop.is_set(), todo)
+            for answer in workers.map_unordered(source.path for source in going_on):
                 source = waiting[answer.item].pop()
                 if answer.error is not None and not isinstance(answer.error, SongError):
                     raise answer.error  # no song's fault: it would befall every one
@@ -287,12 +294,6 @@ class _Extraction:
         jobs = min(self.options.jobs or os.cpu_count() or 1, len(todo))
         return Workers(handler, arguments, jobs=jobs, limits=limits)
 
-    def _until_stopped(self, todo: Sequence[Source]) -> Iterator[str]:
-        for source in todo:
-            if self.stop.is_set():
-                return
-            yield source.path
-
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Put an answer into the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
@@ -306,7 +307,7 @@ class _Extraction:
         row = failure_row(source, answer, self.attempts.get(source.song_id, 0) + 1)
         with self._writing():
             self.journal.append_failure(row | self._at("failed_at"))
-        self.report.count_failure(row["status"])
+        self.report.failures[row["status"]] += 1
         return told("failed", row["status"], row["message"])
 
     def _record_song(
@@ -330,11 +331,6 @@ class _Extraction:
             yield
         finally:
             self.report.spend({"write": time.thread_time() - started})
-
-    def _relabel(self, source: Source, known: KnownSong) -> str:
-        self.journal.append_copy(known.content_hash, place_columns(source))
-        self.report.relabelled += 1
-        return known.content_hash
 
     def _dropped(self, sources: Sequence[Source], moved: set[str]) -> set[str]:
         dropped = rows_to_drop(
@@ -386,12 +382,7 @@ def _failures(journal: Journal) -> list[KnownFailure]:
 
 def place_columns(source: Source) -> dict[str, Any]:
     """Return the columns that say where a song is and what it is called."""
-    return {
-        "song_id": source.song_id,
-        "uri": source.uri,
-        "size": source.size,
-        "mtime_ns": source.mtime_ns,
-    }
+    return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
 
 
 def tag_columns(tags: SongTags) -> dict[str, Any]:
@@ -420,21 +411,14 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
     }
 
 
-def unseen_answer(source: Source) -> Answer:
-    """Return the answer for a place that could not be looked at: there is nothing to open."""
-    error = SongError(source.uri, Failure.UNREADABLE, source.problem, stage="walk")
-    return Answer(source.path, error=error)
-
-
 def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
     """Return a failed song's row of ``errors.parquet``."""
     error = answer.error
+    stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
+    decoder = None
     if isinstance(error, SongError):
         stage, status, message = error.stage, error.failure, error.reason
         decoder = error.decoder
-    else:
-        stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
-        decoder = None
     return {
         **place_columns(source),
         "stage": stage,

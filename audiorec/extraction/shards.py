@@ -359,16 +359,10 @@ def part_of(name: str) -> tuple[int, int, str] | None:
 def finished_parts(folder: str, *, whole: bool = True) -> dict[Kind, list[Entry]]:
     """List the files of the finished parts in a folder or at a URI, in the order of shards.
 
-    With `whole`, a folder in which a shard is not finished is refused; without it, files of
-    parts without their mark are left out: a run is still at work on them.
-
-    Raises
-    ------
-    InputError
-        If no part is finished, or with `whole` not every one.
-    StoreError
-        If the folder holds parts of two divisions (of 16 shards and of 32, say), in which
-        the same songs would stand twice, or a part has its mark and not its files.
+    An `InputError` if no part is finished, or with `whole` not every one; without it, files of
+    parts without their mark are left out: a run is still at work on them. A `StoreError` for parts
+    of two divisions (of 16 shards and of 32, say), in which the same songs would stand twice, and
+    for a part that has its mark and not its files.
     """
     named = {entry.name: entry for entry in files_in(folder)}
     parts = [part for name in named if (part := part_of(name)) is not None]

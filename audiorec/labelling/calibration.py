@@ -71,5 +71,4 @@ def class_targets(labels: npt.NDArray[Any], n_classes: int) -> Float64Array:
             f"labels must be indices below {n_classes} or have shape (n, {n_classes}), "
             f"got shape {labels.shape}"
         )
-    one_hot: Float64Array = np.eye(n_classes)[labels.astype(np.int64)]
-    return one_hot
+    return np.eye(n_classes)[labels.astype(np.int64)]

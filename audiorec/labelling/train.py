@@ -128,8 +128,9 @@ def train_head(
     targets = class_targets(labels, len(classes))
     weights = np.ones(len(targets)) if row_weights is None else row_weights.astype(np.float64)
     _check(columns, targets, groups, weights, classes)
-    if recipe.balanced:
-        weights = weights * _class_weights(targets, weights)
+    if recipe.balanced:  # all classes weigh the same
+        total = (targets * weights[:, None]).sum(0)
+        weights = weights * (targets @ (total.sum() / (len(total) * total)))
     network = _Network(recipe, columns.shape[1], targets.shape[1])
     folds = grouped_folds(groups, targets.argmax(1), folds=recipe.folds, seed=recipe.seed)
     x, scaling = columns.astype(np.float64), _standardisation(columns, weights)
@@ -195,8 +196,7 @@ def grouped_folds(
         cost = (filled * share[name]).sum(1) + 1e-6 * filled.sum(1)
         fold_of_name[name] = int(np.argmin(cost))
         filled[fold_of_name[name]] += share[name]
-    fold: Int64Array = fold_of_name[of_row]
-    return fold
+    return fold_of_name[of_row]
 
 
 def unseen_logits(
@@ -355,13 +355,6 @@ def _check(
     empty = [name for name, total in zip(classes, weight_of_class, strict=True) if total <= 0]
     if empty:
         raise InputError(f"no rows for {', '.join(empty)}")
-
-
-def _class_weights(targets: Float64Array, weights: Float64Array) -> Float64Array:
-    """Return the factor of each row that makes all classes weigh the same."""
-    total = (targets * weights[:, None]).sum(0)
-    factor: Float64Array = targets @ (total.sum() / (len(total) * total))
-    return factor
 
 
 def _standardisation(

@@ -214,7 +214,10 @@ def _replace_folder(target: Path, contents: Mapping[str, bytes]) -> None:
     try:
         fresh.mkdir()
         for name, content in contents.items():
-            _write_synced(fresh / name, content)
+            with (fresh / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
         sync(fresh)
         if target.exists():
             _remove(previous)
@@ -234,10 +237,3 @@ def _remove(folder: Path) -> None:
 
 def _previous(target: Path) -> Path:
     return target.parent / f".{target.name}.previous"
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())

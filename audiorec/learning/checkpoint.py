@@ -50,10 +50,9 @@ def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: Trainin
 
 
 def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], TrainingState] | None:
-    """Return the state, or None if there is none that belongs to `fingerprint`.
+    """Return the state; None if there is none, it is damaged or of another training.
 
-    A file that is damaged, or of another training, counts as none: training begins anew. A link,
-    or what is no regular file, is refused.
+    A link, or what is no regular file, is refused.
     """
     if not os.path.lexists(path):
         return None

@@ -9,7 +9,7 @@ are learnt along with a tower, and the user model of the Last.fm × GTZAN figure
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.types import Float64Array, FloatArray, Pairs
+from audiorec.types import FloatArray, Pairs
 
 # Singular values enter squared: directions that many users share count more than they would
 # by the decomposition alone. Chosen in docs/decisions/0014.
@@ -64,11 +64,6 @@ def factorise(
         embedded[:, :most] = left[:, order] * values[order] ** power
     else:  # one user or one item: no decomposition to speak of
         embedded[:, 0] = np.asarray(matrix.sum(1)).ravel()
-    return _unit(embedded)
-
-
-def _unit(rows: Float64Array) -> FloatArray:
-    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    lengths = np.linalg.norm(embedded, axis=1, keepdims=True)
     good = lengths > 1e-12 * max(1.0, float(lengths.max(initial=0)))
-    scaled: FloatArray = np.where(good, rows / np.where(good, lengths, 1), 0).astype(np.float32)
-    return scaled
+    return np.where(good, embedded / np.where(good, lengths, 1), 0).astype(np.float32)

@@ -42,32 +42,25 @@ class Learner(Protocol):
     @property
     def model(self) -> nn.Module:
         """All that changes in training."""
-        ...
 
     @property
     def optimiser(self) -> optim.Optimizer:
         """Changes the parameters of the model."""
-        ...
 
     def start(self) -> Line | None:
         """Return the line of epoch 0, on the model as it is before training; None for none."""
-        ...
 
     def batches(self, epoch: int, first: int) -> Iterable[Any]:
         """Yield the batches of an epoch, which counts from 1, from number `first` on."""
-        ...
 
     def step(self, batch: Any) -> float:
         """Learn from one batch; return its loss."""
-        ...
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
         """Return the line of an epoch that is done: its ``epoch``, its mean loss, and figures."""
-        ...
 
     def worth(self, line: Line) -> float:
         """Return how good an epoch was; higher is better."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,17 +22,10 @@ from torch.nn import functional
 
 
 def hinge_loss(liked: Tensor, others: Tensor, usable: Tensor, *, margin: float) -> Tensor:
-    """Ask the liked song to lead every other by a margin.
+    """Ask the liked song, (B,), to lead every other, (B, n), by a margin.
 
     Returns the mean over anchors of the mean over usable others of
     ``max(0, margin - liked + other)``.
-
-    Parameters
-    ----------
-    liked : Tensor, shape (B,)
-        Similarity of each anchor with its liked song.
-    others : Tensor, shape (B, n)
-    usable : Tensor, shape (B, n), bool
 
     Examples
     --------
@@ -71,17 +64,9 @@ def sampled_softmax_loss(
 ) -> Tensor:
     """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each example: (B,).
 
-    Parameters
-    ----------
-    positive : tensor, shape (B,)
-        Logits p of the songs that were liked next.
-    negative : tensor, shape (B, n)
-        Logits s of the n songs of the draw.
-    log_expected : tensor, shape (n,)
-        How often each is expected in the draw, as a logarithm; 0 where the n songs are all
-        songs, which makes it the full softmax.
-    hits : tensor, shape (B, n), bool
-        Where the draw hit the example's own positive.
+    `positive` (B,) are the logits p of the songs that were liked next, `negative` (B, n) the s of
+    the draw. `log_expected` (n,) says how often each is expected in it: 0 where the n songs are all
+    songs, which makes it the full softmax. `hits` (B, n): the draw is the example's own positive.
     """
     corrected = (negative - log_expected).masked_fill(hits, float("-inf"))
     return torch.logsumexp(torch.cat([positive[:, None], corrected], dim=1), dim=1) - positive

@@ -84,7 +84,6 @@ class NegativeSampler:
         """
         shape = (len(users), self.rule.drawn)
         songs = self._draw(shape, rng)
-        usable = np.zeros(shape, np.bool_)
         for _ in range(ROUNDS):
             usable = ~self._has_heard(users, songs)
             if usable.all():
@@ -99,8 +98,7 @@ class NegativeSampler:
 
     def _draw(self, shape: tuple[int, int], rng: np.random.Generator) -> Int64Array:
         place = np.searchsorted(self._cumulative, rng.random(shape), side="right")
-        drawn: Int64Array = self.pool[np.minimum(place, len(self.pool) - 1)]
-        return drawn
+        return self.pool[np.minimum(place, len(self.pool) - 1)]
 
     def _has_heard(self, users: Int64Array, songs: Int64Array) -> BoolArray:
         keys = self._key(users[:, None], songs)
@@ -122,8 +120,7 @@ class NegativeSampler:
             is_disliked[row, : len(own)] = True
 
     def _key(self, user: npt.NDArray[np.integer], song: npt.NDArray[np.integer]) -> Int64Array:
-        key: Int64Array = user.astype(np.int64) * self._n_songs + song
-        return key
+        return user.astype(np.int64) * self._n_songs + song
 
 
 def semi_hard(
@@ -153,8 +150,7 @@ def semi_hard(
     rank[~usable] = 3.0
     nearness = np.where(below, -similarities, similarities)
     order = np.lexsort((nearness, rank), axis=1)
-    columns: Int64Array = order[:, :count]
-    return columns
+    return order[:, :count]
 
 
 class SharedSampler:

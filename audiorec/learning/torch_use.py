@@ -11,11 +11,7 @@ from audiorec.errors import MissingExtraError
 
 
 def import_torch(purpose: str) -> Any:
-    """Return the module, or say which extra brings it.
-
-    `purpose` is what needs it, for example ``training a head``. Without torch, or with one that
-    does not load, a `MissingExtraError` is raised.
-    """
+    """Return torch; `purpose` stands in the `MissingExtraError` if it does not load."""
     try:
         import torch
     except (ImportError, OSError) as error:

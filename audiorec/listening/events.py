@@ -40,24 +40,12 @@ class ProblemKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RowProblem:
-    """One kind of mistake in a file.
+    """One kind of mistake in a file."""
 
-    Attributes
-    ----------
-    kind : str
-        A value of `ProblemKind`.
-    count : int
-        Rows that have it.
-    rows : tuple of int
-        The first rows that have it, counted from 1 without a header.
-    example : str
-        The value in the first of these rows.
-    """
-
-    kind: str
-    count: int
-    rows: tuple[int, ...]
-    example: str
+    kind: str  # a value of `ProblemKind`
+    count: int  # rows that have it
+    rows: tuple[int, ...]  # the first rows that have it, counted from 1 without a header
+    example: str  # the value in the first of these rows
 
     def __str__(self) -> str:
         """Return kind, count, the first rows and the example in one line."""
@@ -97,23 +85,14 @@ class RowsError(DamagedFileError):
 
 
 class ReadingNotes:
-    """What is noted while a log is read block by block.
-
-    Attributes
-    ----------
-    bad_rows : int
-        Rows with at least one problem.
-    skipped : list of int
-        Rows, ascending, that the reader of the format passed over. Later ones are numbered as
-        if they were not there, until `problems` puts that right.
-    simulated : bool
-        The file says of itself that it was simulated; only Parquet can.
-    """
+    """What is noted while a log is read block by block."""
 
     def __init__(self) -> None:
-        self.bad_rows = 0
+        self.bad_rows = 0  # rows with at least one problem
+        # Rows, ascending, that the reader of the format passed over. Later ones are numbered as
+        # if they were not there, until `problems` puts that right.
         self.skipped: list[int] = []
-        self.simulated = False
+        self.simulated = False  # the file says so of itself; only Parquet can
         self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
 
     def add(self, kind: ProblemKind, rows: Sequence[int] | npt.NDArray[Any], example: Any) -> None:

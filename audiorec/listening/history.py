@@ -176,15 +176,13 @@ def mean_and_spread(rows: Histories, inputs: FloatArray) -> tuple[FloatArray, Fl
 def _rows_of(inputs: FloatArray, song: Int64Array) -> Float64Array:
     if inputs.ndim != 2:
         raise ShapeError(f"inputs must have shape (S, V), got {inputs.shape}")
-    values: Float64Array = inputs[song].astype(np.float64)
-    return values
+    return inputs[song].astype(np.float64)
 
 
 def _shares(rows: Histories) -> Float64Array:
     """Return the weights of all entries, each list's with sum 1: shape (P,)."""
     total = _weighted_sums(rows, rows.weight, np.ones((len(rows.weight), 1)))
-    shares: Float64Array = rows.weight / np.repeat(total[:, 0], rows.counts)
-    return shares
+    return rows.weight / np.repeat(total[:, 0], rows.counts)
 
 
 def _weighted_sums(rows: Histories, weight: Float64Array, values: Float64Array) -> Float64Array:

@@ -38,7 +38,6 @@ from audiorec.listening.events import (
     Interactions,
     ProblemKind,
     ReadingNotes,
-    RowProblem,
     RowsError,
 )
 from audiorec.types import BoolArray, Int64Array
@@ -206,7 +205,11 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
         raise RowsError(str(path), notes.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
         raise DamagedFileError(f"{path}: none of its {rows_read} rows can be used")
-    return _interactions(columns, rows_read, problems, notes.simulated)
+    for name in ("user", "song"):
+        columns[name], columns[f"{name}_ids"] = _used(columns[name], columns[f"{name}_ids"])
+    return Interactions(
+        **columns, rows_read=rows_read, problems=problems, simulated=notes.simulated
+    )
 
 
 def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str, int]:
@@ -243,8 +246,9 @@ def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
     users, songs = block.column("user_id"), block.column("song_id")
     note(ProblemKind.USER, _empty(users), users)
     note(ProblemKind.SONG, _empty(songs), songs)
-    events, known = _event_codes(block.column("event"))
-    note(ProblemKind.EVENT, ~known, block.column("event"))
+    found = pc.index_in(plain(block.column("event")), value_set=pa.array(EVENTS)).fill_null(-1)
+    events = found.to_numpy(zero_copy_only=False).astype(np.int8)
+    note(ProblemKind.EVENT, events < 0, block.column("event"))
     times, units = to_times(block.column("timestamp"))
     note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column("timestamp"))
     note(ProblemKind.RANGE, units == OUT_OF_RANGE, block.column("timestamp"))
@@ -272,12 +276,6 @@ def _example(scalar: Any) -> Any:
 def _empty(ids: Any) -> BoolArray:
     lengths = pc.binary_length(plain(ids)).fill_null(0)
     return np.asarray(lengths.to_numpy(zero_copy_only=False) == 0, np.bool_)
-
-
-def _event_codes(column: Any) -> tuple[Any, BoolArray]:
-    found = pc.index_in(plain(column), value_set=pa.array(EVENTS)).fill_null(-1)
-    codes = found.to_numpy(zero_copy_only=False).astype(np.int8)
-    return codes, codes >= 0
 
 
 def _ratios(block: LogBlock) -> tuple[Any, BoolArray]:
@@ -334,14 +332,6 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
     if usual != DATE:
         columns["timestamp"] = columns["timestamp"] / 1000.0**usual
     return columns
-
-
-def _interactions(
-    columns: dict[str, Any], rows_read: int, problems: tuple[RowProblem, ...], simulated: bool
-) -> Interactions:
-    for name in ("user", "song"):
-        columns[name], columns[f"{name}_ids"] = _used(columns[name], columns[f"{name}_ids"])
-    return Interactions(**columns, rows_read=rows_read, problems=problems, simulated=simulated)
 
 
 def _used(numbers: Any, ids: Any) -> tuple[Any, tuple[str, ...]]:

@@ -105,13 +105,15 @@ def judge_pairs(
     agrees = (sign == decided[pair]) & (sign != 0)
     rows_at = _last(pair, n, time, np.ones(len(pair), np.bool_))
     agreed_at = _last(pair, n, time, agrees)
+    row_points = np.rint(log.weight * MILLION).astype(np.int64)
+    listened = _sum(pair, n, row_points, is_listening(log.event))
     return Judged(
         user=keys // max(1, len(log.song_ids)),
         song=keys % max(1, len(log.song_ids)),
         sign=decided,
         weight=_sum(pair, n, points, agrees),
         time=np.where(np.isfinite(agreed_at), agreed_at, rows_at),
-        heard=_times_heard(log, pair, n),
+        heard=np.where(listened > 0, listened, 1.0),  # only liked or listed: met once
         heard_at=rows_at,
         conflict=conflict,
     )
@@ -219,13 +221,6 @@ def _last(pair: Any, n: int, time: Float64Array, mask: Any) -> Float64Array:
 def _sum(pair: Any, n: int, points: Int64Array, mask: Any) -> Float64Array:
     # Whole numbers below 2**53 are exact in float64, whatever their order.
     return np.bincount(pair[mask], points[mask].astype(np.float64), minlength=n) / MILLION
-
-
-def _times_heard(log: Interactions, pair: Any, n: int) -> Float64Array:
-    """Sum the weights of listenings; a song that was only liked or listed was met once."""
-    points = np.rint(log.weight * MILLION).astype(np.int64)
-    listened = _sum(pair, n, points, is_listening(log.event))
-    return np.where(listened > 0, listened, 1.0)
 
 
 def _enough(judged: Judged, rule: Rule) -> Judged:

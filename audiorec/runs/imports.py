@@ -49,13 +49,7 @@ _FOLDER_AT_IMPORT = _current_folder()
 
 
 def trusted_path() -> list[str]:
-    """Return the entries of ``sys.path``, and of ``PYTHONPATH``, that modules may come from.
-
-    Returns
-    -------
-    path : list of str
-        Absolute, in the order of ``sys.path``; see the module for what is left out.
-    """
+    """Return the absolute entries of ``sys.path`` and ``PYTHONPATH`` that modules may come from."""
     named = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     refused = _refused_folders()
     return [entry for entry in dict.fromkeys((*sys.path, *named)) if _is_trusted(entry, refused)]

@@ -9,6 +9,7 @@ Each line is on disk before the next song counts; a log is appended to, never re
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -49,16 +50,9 @@ class RunLog:
 
     def song(self, song: SongOutcome, *, done: int, total: int) -> None:
         """Write the line of one song that is done."""
-        self.event(
-            "song",
-            song_id=song.song_id,
-            uri=song.uri,
-            outcome=song.outcome,
-            status=song.status,
-            message=song.message,
-            audio_s=round(song.audio_s, 3),
-            wall_s=round(song.wall_s, 3),
-            cpu_s={stage: round(seconds, 4) for stage, seconds in song.cpu_s.items()},
-            done=done,
-            total=total,
-        )
+        rounded = {
+            "audio_s": round(song.audio_s, 3),
+            "wall_s": round(song.wall_s, 3),
+            "cpu_s": {stage: round(seconds, 4) for stage, seconds in song.cpu_s.items()},
+        }
+        self.event("song", **asdict(song) | rounded, done=done, total=total)

@@ -149,10 +149,6 @@ class RunReport:
         self.statuses[str(status)] += 1
         self.audio_s += audio_s
 
-    def count_failure(self, status: str) -> None:
-        """Count one song that failed."""
-        self.failures[str(status)] += 1
-
     def spend(self, cpu_s: Mapping[str, float]) -> None:
         """Count CPU seconds by stage."""
         for stage, seconds in cpu_s.items():

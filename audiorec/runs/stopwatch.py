@@ -13,13 +13,7 @@ T = TypeVar("T")
 
 
 class Stopwatch:
-    """Sums CPU seconds of this process by stage.
-
-    Attributes
-    ----------
-    seconds : dict of str to float
-        CPU seconds of each stage that was left at least once.
-    """
+    """Sums CPU seconds of this process by stage, of each that was left at least once."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -151,12 +150,8 @@ def _presses(
     ):
         chance = 1.0 / (1.0 + np.exp(-(constant + slope * wants)))
         rows = np.flatnonzero(mask & (rng.random(len(wants)) < chance))
-        presses.append(_press(listened, rows, name, ratio))
+        at = listened.time_s[rows] + np.floor(SONG_S * ratio[rows]) + PRESS_S
+        event = np.full(len(rows), EVENTS.index(name), np.int8)
+        unknown = np.full(len(rows), np.nan, np.float32)
+        presses.append(Plays(listened.user[rows], listened.song[rows], at, event, unknown))
     return presses
-
-
-def _press(listened: Plays, rows: Int64Array, name: str, ratio: Any) -> Plays:
-    at = listened.time_s[rows] + np.floor(SONG_S * ratio[rows]) + PRESS_S
-    event = np.full(len(rows), EVENTS.index(name), np.int8)
-    unknown = np.full(len(rows), np.nan, np.float32)
-    return Plays(listened.user[rows], listened.song[rows], at, event, unknown)

@@ -47,6 +47,11 @@ NOTE = "Simulated listening: no real person is in this data."
 FORMAT_VERSION = 1
 WORLD_FILE = "world.json"
 INTERACTIONS_FILE = "interactions.parquet"
+TABLES = {  # beside it, and what each is in its metadata
+    "profiles.parquet": "user_profiles",
+    "truth.parquet": "planted_users",
+    "truth_songs.parquet": "planted_songs",
+}
 SLICE_ROWS = 1 << 20  # of interactions that are turned into texts at a time
 
 
@@ -163,8 +168,24 @@ def simulate(
         spec,
         _interactions(plays, user_ids, song_ids),
         _profiles(people, user_ids, spec),
-        _truth_users(people, user_ids),
-        _truth_songs(songs, song_ids),
+        pa.table(
+            {
+                "user_id": pa.array(user_ids),
+                "sensitive": pa.array(people.sensitive),
+                "cold": pa.array(people.joined_day > 0),
+                "joined_day": pa.array(people.joined_day.astype(np.int32)),
+                "activity": pa.array(people.activity.astype(np.float32)),
+            }
+        ),
+        pa.table(
+            {
+                "song_id": pa.array(list(song_ids)),
+                "cold": pa.array(songs.release_day > 0),
+                "release_day": pa.array(songs.release_day.astype(np.int32)),
+                "popularity": pa.array(songs.popularity.astype(np.float32)),
+                "quality": pa.array(songs.quality.astype(np.float32)),
+            }
+        ),
     )
 
 
@@ -240,30 +261,6 @@ def _profiles(people: People, user_ids: tuple[str, ...], spec: WorldSpec) -> Any
     )
 
 
-def _truth_users(people: People, user_ids: tuple[str, ...]) -> Any:
-    return pa.table(
-        {
-            "user_id": pa.array(user_ids),
-            "sensitive": pa.array(people.sensitive),
-            "cold": pa.array(people.joined_day > 0),
-            "joined_day": pa.array(people.joined_day.astype(np.int32)),
-            "activity": pa.array(people.activity.astype(np.float32)),
-        }
-    )
-
-
-def _truth_songs(songs: WorldSongs, song_ids: Sequence[str]) -> Any:
-    return pa.table(
-        {
-            "song_id": pa.array(list(song_ids)),
-            "cold": pa.array(songs.release_day > 0),
-            "release_day": pa.array(songs.release_day.astype(np.int32)),
-            "popularity": pa.array(songs.popularity.astype(np.float32)),
-            "quality": pa.array(songs.quality.astype(np.float32)),
-        }
-    )
-
-
 def simulate_world(
     store: VectorStore,
     out: Path,
@@ -298,11 +295,8 @@ def simulate_world(
     document = _document(world, store)
     out.mkdir(parents=True, exist_ok=True)
     (out / WORLD_FILE).unlink(missing_ok=True)  # from here until the end, not a whole world
-    for name, kind, table in (
-        ("profiles.parquet", "user_profiles", world.profiles),
-        ("truth.parquet", "planted_users", world.truth_users),
-        ("truth_songs.parquet", "planted_songs", world.truth_songs),
-    ):
+    tables = (world.profiles, world.truth_users, world.truth_songs)
+    for (name, kind), table in zip(TABLES.items(), tables, strict=True):
         write_plain(out / name, table.replace_schema_metadata(_metadata(kind, spec)))
     _write_interactions(out / INTERACTIONS_FILE, world)
     with replaced(out / WORLD_FILE) as path:
@@ -315,7 +309,7 @@ def _check_folder(out: Path) -> None:
         raise InputError(f"{out}: not a folder")
     if out.is_dir() and not (out / WORLD_FILE).exists():
         names = sorted(path.name for path in out.iterdir())
-        known = {INTERACTIONS_FILE, "profiles.parquet", "truth.parquet", "truth_songs.parquet"}
+        known = {INTERACTIONS_FILE, *TABLES}
         if set(names) - known:
             raise InputError(f"{out}: holds {names[0]} and is no world; give a new folder")
 
@@ -358,10 +352,5 @@ def _document(world: World, store: VectorStore) -> dict[str, Any]:
         "cold_users": int(world.truth_users["cold"].to_numpy().sum()),
         "users_with_events": len(log.user_ids),
         "events": len(log),
-        "files": [
-            INTERACTIONS_FILE,
-            "profiles.parquet",
-            "truth.parquet",
-            "truth_songs.parquet",
-        ],
+        "files": [INTERACTIONS_FILE, *TABLES],
     }

@@ -7,7 +7,6 @@ from scipy import stats
 from audiorec.analysis.pearson import (
     BINS,
     anderson_darling,
-    bootstrap_mean,
     fisher_z,
     normality,
     pearson_by_user,
@@ -130,15 +129,6 @@ def test_the_null_refuses_no_draws_and_constants(pairs):
         shuffled_null(
             np.zeros(3, int), np.ones(3), np.arange(3.0), draws=1, rng=np.random.default_rng(0)
         )
-
-
-def test_the_bootstrap_covers_and_narrows():
-    rng = np.random.default_rng(0)
-    values = rng.normal(2.0, 1.0, 400)
-    low, high = bootstrap_mean(values, rng=np.random.default_rng(1))
-    half = 1.96 * values.std() / 20
-    assert (low, high) == pytest.approx((values.mean() - half, values.mean() + half), abs=0.015)
-    assert bootstrap_mean(np.full(3, 0.25), rng=rng) == (0.25, 0.25)
 
 
 @pytest.mark.parametrize("kind", ["normal", "gamma", "uniform"])

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.ranking import (
     auc_per_user,
     coverage,
@@ -115,3 +116,14 @@ def test_refusals():
         mean_interval(np.array([0.1, np.nan]), np.random.default_rng(0))
     with pytest.raises(ShapeError, match="not the same users"):
         paired_difference(np.zeros(2), np.zeros(3), np.random.default_rng(0))
+
+
+def test_the_bootstrap_covers_and_narrows():
+    rng = np.random.default_rng(0)
+    values = rng.normal(2.0, 1.0, 400)
+    found = mean_interval(values, np.random.default_rng(1), samples=2000)
+    half = 1.96 * values.std() / 20
+    assert (found.low, found.high) == pytest.approx(
+        (values.mean() - half, values.mean() + half), abs=0.015
+    )
+    assert mean_interval(np.full(3, 0.25), rng) == Interval(0.25, 0.25, 0.25)

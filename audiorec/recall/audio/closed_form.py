@@ -39,15 +39,8 @@ def fit_map(
 
     It is scaled so that the songs learnt from have embeddings of mean length 1.
 
-    Parameters
-    ----------
-    users : ndarray, shape (U, E)
-    liked : Pairs
-        Of users and songs; only its songs are learnt from.
-    features : ndarray, shape (S, D)
-        Standardised mean features of the songs.
-    groups : ndarray, shape (S,), int64
-        Artist of each song.
+    `features` (S, D) are the standardised means of the songs, `groups` (S,) their artists. Only
+    the songs of `liked` are learnt from.
     """
     artists, artist_of = np.unique(groups[liked.song], return_inverse=True)
     pairs = np.unique(
@@ -57,26 +50,18 @@ def fit_map(
     sums = np.zeros((len(artists), users.shape[1]))
     np.add.at(sums, pairs[:, 1], users[pairs[:, 0]].astype(np.float64))
     target = sums / (listeners**ridge.balance)[:, None]
-    audio = _artist_means(features, groups, artists, np.unique(liked.song))
+    songs = np.unique(liked.song)
+    place = np.searchsorted(artists, groups[songs])
+    totals = np.zeros((len(artists), features.shape[1]))
+    np.add.at(totals, place, features[songs].astype(np.float64))
+    audio = totals / np.bincount(place, minlength=len(artists))[:, None]
     own = users[np.unique(liked.user)].astype(np.float64)
     left = _damped(own.T @ own, ridge.users)
     right = _damped(audio.T @ audio, ridge.songs)
     weights = np.linalg.solve(left, target.T @ audio)
     weights = np.linalg.solve(right, weights.T).T
-    lengths = np.linalg.norm(features[np.unique(liked.song)] @ weights.T, axis=1)
-    scaled: FloatArray = (weights / max(float(lengths.mean()), 1e-12)).astype(np.float32)
-    return scaled
-
-
-def _artist_means(
-    features: FloatArray, groups: Int64Array, artists: Int64Array, songs: Int64Array
-) -> Float64Array:
-    """Return the mean features of each artist's songs among `songs`: shape (G, D)."""
-    place = np.searchsorted(artists, groups[songs])
-    sums = np.zeros((len(artists), features.shape[1]))
-    np.add.at(sums, place, features[songs].astype(np.float64))
-    means: Float64Array = sums / np.bincount(place, minlength=len(artists))[:, None]
-    return means
+    lengths = np.linalg.norm(features[songs] @ weights.T, axis=1)
+    return (weights / max(float(lengths.mean()), 1e-12)).astype(np.float32)
 
 
 def _damped(gram: Float64Array, ridge: float) -> Float64Array:

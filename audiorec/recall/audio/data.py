@@ -129,16 +129,9 @@ def make_material(
 ) -> Material:
     """Sort pairs into those that are learnt from and those that are judged on.
 
-    Parameters
-    ----------
-    pairs : mapping of str to Pairs
-        ``liked``, ``disliked`` and ``heard``; users are numbers of anchors, songs are numbers
-        of `songs`, which are of the parts TRAIN and VALID.
-    groups, parts : length S
-    dimension : int
-        Of embeddings that are learnt.
-    seed : int
-        Draws the judged users where there are very many.
+    `pairs` are ``liked``, ``disliked`` and ``heard``: users are numbers of anchors, songs are
+    numbers of `songs`, which are of the parts TRAIN and VALID. `dimension` is of embeddings that
+    are learnt; `seed` draws the judged users where there are very many.
     """
     train = parts == SplitPart.TRAIN
     _, group_numbers = np.unique(np.asarray(groups), return_inverse=True)
@@ -234,14 +227,10 @@ def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | Non
         arrays += [panel.users, panel.liked, panel.candidates]
     for array in arrays:
         digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(_sampled(data.songs.values))
-    return digest.hexdigest()[:16]
-
-
-def _sampled(values: npt.NDArray[np.floating]) -> bytes:
-    """Return bytes that stand for the segments: every one where they are small features."""
+    values = data.songs.values  # every segment where they are small features
     step = 1 if values.ndim == 2 else max(1, len(values) // 1000)
-    return np.ascontiguousarray(values[::step]).tobytes()
+    digest.update(np.ascontiguousarray(values[::step]).tobytes())
+    return digest.hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

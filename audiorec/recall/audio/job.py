@@ -176,7 +176,15 @@ def _write(
         "split": asdict(options.split),
         "end_to_end": songs.end_to_end,
         "backbone": songs.backbone,
-        "training": _training(prepared, options, trained),
+        "training": {
+            "data": prepared.material.fingerprint,
+            "recipe": asdict(options.recipe),
+            "pairs_from": options.pairs_from,
+            "best_epoch": trained.best_epoch,
+            "epochs": len(trained.history) - 1,
+            "simulated": prepared.simulated,
+            **prepared.counts,
+        },
         "figures": _figures(prepared.material, trained),
         "versions": {name: version(name) for name in PACKAGES},
     }
@@ -203,20 +211,6 @@ def _learnt(trained: TrainedTower) -> npt.NDArray[np.intp]:
     """
     anchors = np.empty((0, 0), np.float32) if trained.anchors is None else trained.anchors
     return np.flatnonzero((anchors != 0).any(axis=1))
-
-
-def _training(
-    prepared: Prepared, options: TrainingOptions, trained: TrainedTower
-) -> dict[str, Any]:
-    return {
-        "data": prepared.material.fingerprint,
-        "recipe": asdict(options.recipe),
-        "pairs_from": options.pairs_from,
-        "best_epoch": trained.best_epoch,
-        "epochs": len(trained.history) - 1,
-        "simulated": prepared.simulated,
-        **prepared.counts,
-    }
 
 
 def _report(prepared: Prepared, trained: TrainedTower, model_id: str) -> TrainingReport:
@@ -248,23 +242,28 @@ def _figures(material: Material, trained: TrainedTower) -> dict[str, Any]:
 def metric_card(config: Mapping[str, Any]) -> str:
     """Return the card of what goes into ``model.json`` as Markdown."""
     tower, training, split = config["tower"], config["training"], config["split"]
+    space, source = config["space"], training["pairs_from"]
+    place = f"the space of the users of model `{space}`" if space else "a space of its own"
+    hidden = f" and a layer of {tower['hidden']} units" if tower["hidden"] else ""
+    pairs = "likes" if source == "likes" else f"pairs of songs in {source}"
+    made_up = ", **simulated listening: of no use on real users**" if training["simulated"] else ""
     return f"""# Metric model
 
 Turns the audio of a song into an embedding of {tower["embedding"]} numbers of unit length, in
-{_space(config)}. Larger dot products mean that the user is more likely to like the song.
+{place}. Larger dot products mean that the user is more likely to like the song.
 
 | | |
 |---|---|
 | reads | {_reads(config)} |
-| network | linear map{_hidden(tower)}, {tower["pooling"]} over segments |
-| learnt from | {training["liked_pairs"]:,} {_pairs_are(training)}, {training["anchors"]:,} \
+| network | linear map{hidden}, {tower["pooling"]} over segments |
+| learnt from | {training["liked_pairs"]:,} {pairs}, {training["anchors"]:,} \
 anchors, {training["songs"]:,} songs of {training["artists"]:,} artists |
 | loss | {training["recipe"]["loss"]}, {training["recipe"]["negatives"]["count"]} songs against \
 each liked one |
 | stopped | after epoch {training["best_epoch"]} of {training["epochs"]} \
 (0 is the closed-form start) |
 | seed | {training["recipe"]["seed"]} |
-| training data | `{training["data"]}`{_simulated(training)} |
+| training data | `{training["data"]}`{made_up} |
 
 ## Figures
 
@@ -285,32 +284,11 @@ Versions: {", ".join(f"{name} {number}" for name, number in config["versions"].i
 """
 
 
-def _space(config: Mapping[str, Any]) -> str:
-    space = config["space"]
-    return f"the space of the users of model `{space}`" if space else "a space of its own"
-
-
 def _reads(config: Mapping[str, Any]) -> str:
     made = f"extractor `{config['extractor_id']}`"
     if config["end_to_end"]:
         return f"log-mel segments, through a backbone trained along; spec of {made}"
     return f"{', '.join(config['tower']['inputs'])} of {made}"
-
-
-def _hidden(tower: Mapping[str, Any]) -> str:
-    return f" and a layer of {tower['hidden']} units" if tower["hidden"] else ""
-
-
-def _pairs_are(training: Mapping[str, Any]) -> str:
-    return (
-        "likes"
-        if training["pairs_from"] == "likes"
-        else f"pairs of songs in {training['pairs_from']}"
-    )
-
-
-def _simulated(training: Mapping[str, Any]) -> str:
-    return ", **simulated listening: of no use on real users**" if training["simulated"] else ""
 
 
 def _figures_in_words(figures: Mapping[str, Any]) -> str:

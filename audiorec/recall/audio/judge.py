@@ -28,7 +28,6 @@ from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_
 from audiorec.recall.audio.model import MetricModel
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
-from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs
 
 PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
@@ -150,7 +149,10 @@ class _Work:
             raise InputError("a model that was trained end to end needs its songs' embeddings")
         else:
             self.songs = model.embed(songs)
-        self.warm = None if files.warm is None else _warm(files.warm, self.ids)
+        self.warm = None
+        if files.warm is not None:  # zeros of songs that the user model does not know
+            warm = EmbeddingTable.open(files.warm, kind="songs")
+            self.warm = _or_zeros(warm.embeddings, warm.row_numbers(list(self.ids)))
 
     def parts(self, all_songs: bool) -> Parts:
         """Say what each song was in the training."""
@@ -191,7 +193,8 @@ class _Work:
         }
         if self.store is not None:
             name = f"centroid, {self.store.metadata.dimension}-d vector"
-            spaces[name] = (_vectors(self.store, self.ids), None)
+            vectors = _or_zeros(self.store.vectors, IdMap(self.store.id_array).rows(self.ids))
+            spaces[name] = (vectors, None)
         for name, (features, components) in spaces.items():
             methods[name] = _centroid(features, components, songs, known, history, len(users))
         if self.warm is not None:
@@ -241,19 +244,7 @@ def _table(path: Path, ids: tuple[str, ...], model_id: str) -> FloatArray:
     if (rows < 0).any():
         missing = ids[int(np.flatnonzero(rows < 0)[0])]
         raise InputError(f"{path}: has no embedding of {missing!r}; embed all songs")
-    found: FloatArray = table.embeddings[rows]
-    return found
-
-
-def _warm(path: Path, ids: tuple[str, ...]) -> FloatArray:
-    """Return the user model's own embeddings; zeros of songs that it does not know."""
-    table = EmbeddingTable.open(path, kind="songs")
-    return _or_zeros(table.embeddings, table.row_numbers(list(ids)))
-
-
-def _vectors(store: VectorStore, ids: tuple[str, ...]) -> FloatArray:
-    """Return the songs' vectors; zeros of songs that the store does not have."""
-    return _or_zeros(store.vectors, IdMap(store.id_array).rows(ids))
+    return table.embeddings[rows]
 
 
 def _or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:

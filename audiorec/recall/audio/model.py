@@ -198,13 +198,7 @@ class MetricModel:
         return Split(**self.bundle.config["split"])
 
     def check_extractor(self, extractor_id: str, what: str) -> None:
-        """Refuse features of another extractor.
-
-        Raises
-        ------
-        SpecMismatchError
-            Naming `what` holds them.
-        """
+        """Refuse features of another extractor; `what` names in the message what holds them."""
         if extractor_id != self.extractor_id:
             raise SpecMismatchError(
                 f"{what} was made by extractor {extractor_id}, the model was trained on "
@@ -212,19 +206,9 @@ class MetricModel:
             )
 
     def check_space(self, theirs: Collection[str], what: str) -> None:
-        """Refuse users of another space.
+        """Refuse users of another space than this model's, or the one that it was trained in.
 
-        Parameters
-        ----------
-        theirs : collection of str
-            The users' model id, and the space that they name.
-        what : str
-            Names them in the message.
-
-        Raises
-        ------
-        SpecMismatchError
-            If neither is this model or the space that it was trained in.
+        `theirs` are the users' model id, and the space that they name; `what` names the users.
         """
         if not ({self.model_id, self.space} - {""}) & set(theirs):
             raise SpecMismatchError(
@@ -250,19 +234,9 @@ def save_model(
 ) -> str:
     """Write a model's folder, whole or not at all, and return its model id.
 
-    Parameters
-    ----------
-    config : mapping
-        Plain JSON values: ``tower`` (a `TowerSpec`), ``extractor_id``, ``audio_spec`` (a
-        `FeatureSpec`), ``space``, ``split`` (a `Split`), ``end_to_end``, ``backbone``,
-        ``training``, ``figures``, ``versions``.
-    card, metrics : str
-        ``MODEL_CARD.md`` and ``metrics.jsonl``.
-
-    Raises
-    ------
-    InputError
-        If `path` holds something else than a model, or a number is not finite.
+    `config` holds plain JSON values: ``tower`` (a `TowerSpec`), ``extractor_id``, ``audio_spec``
+    (a `FeatureSpec`), ``space``, ``split`` (a `Split`), ``end_to_end``, ``backbone``,
+    ``training``, ``figures``, ``versions``. For errors see `write_bundle`.
     """
     whole = {"kind": KIND, **config}
     return write_bundle(

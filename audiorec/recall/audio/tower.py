@@ -57,19 +57,9 @@ class Tower(nn.Module):
             self.importance = _zeros(nn.Linear(spec.attention, 1))
 
     def forward(self, segments: Tensor, owner: Tensor, n_songs: int) -> Tensor:
-        """Embed songs.
+        """Embed songs by their segments, (B, D): shape (n_songs, E), of unit length.
 
-        Parameters
-        ----------
-        segments : Tensor, shape (B, D)
-            Segments of all songs.
-        owner : Tensor, shape (B,), int64
-            Song of each segment, 0 to ``n_songs - 1``; every song has one.
-
-        Returns
-        -------
-        embeddings : Tensor, shape (n_songs, E)
-            Of unit length.
+        `owner` (B,) int64 is the song of each segment, 0 to ``n_songs - 1``; every song has one.
         """
         x = self.input_dropout((segments - self.mean) / self.scale)
         mapped = self.linear(x)

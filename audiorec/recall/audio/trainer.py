@@ -79,7 +79,7 @@ def train_tower(
         )
         return TrainedTower(
             tower=tower.eval().cpu(),
-            anchors=learner.learnt_anchors(),
+            anchors=learner.all_anchors() if "anchors" in learner.model else None,
             best_epoch=done.best,
             history=done.history,
             finished=done.finished,
@@ -157,10 +157,6 @@ class _TowerLearner:
         self.optimiser.step()
         return float(loss.detach())
 
-    def learnt_anchors(self) -> FloatArray | None:
-        """Return the users' embeddings, of unit length; None where none were learnt."""
-        return self._all_anchors() if "anchors" in self.model else None
-
     def _similarities(
         self, anchors: Tensor, liked: Int64Array, others: Int64Array, rng: np.random.Generator
     ) -> tuple[Tensor, Tensor]:
@@ -213,10 +209,11 @@ class _TowerLearner:
         if self.judged_by is None:
             return None
         songs = embed_songs(self.tower, self.data.songs, device=self.device)
-        anchors = songs if self.data.anchors is None else self._all_anchors()
+        anchors = songs if self.data.anchors is None else self.all_anchors()
         return float(self.judged_by(anchors, songs))
 
-    def _all_anchors(self) -> FloatArray:
+    def all_anchors(self) -> FloatArray:
+        """Return the users' embeddings as they are now, of unit length: (U, E)."""
         with torch.no_grad():
             everyone = np.arange(len(self.data.anchors if self.data.anchors is not None else ()))
             table: FloatArray = self._anchors(everyone, np.random.default_rng(0)).cpu().numpy()

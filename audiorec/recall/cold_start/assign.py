@@ -19,6 +19,7 @@ number, this ends with exactly the pairs of the rule.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Protocol
 
 import numpy as np
@@ -46,13 +47,9 @@ class Shown:
 
     def join(self, other: "Shown") -> "Shown":
         """Return these pairs, and then the others."""
-        parts = zip(
-            (self.song, self.user, self.similarity),
-            (other.song, other.user, other.similarity),
-            strict=True,
-        )
-        song, user, similarity = (np.concatenate(pair) for pair in parts)
-        return Shown(song, user, similarity)
+        names = ("song", "user", "similarity")
+        both = ([getattr(self, name), getattr(other, name)] for name in names)
+        return Shown(*map(np.concatenate, both))
 
     def sorted_by(self, group: Int32Array, other: Int32Array) -> "Shown":
         """Return the pairs by `group`, in it the most similar first, equals by `other`."""
@@ -159,10 +156,7 @@ class _Proposals:
         for bucket in np.unique(size[looking]):
             songs = looking[size[looking] == bucket]
             found.append(self._look_up(songs, need[songs], floor))
-        joined = found[0]
-        for part in found[1:]:
-            joined = joined.join(part)
-        return joined
+        return reduce(Shown.join, found)
 
     def _from_list(self, need: Int64Array, floor: FloatArray) -> Shown:
         songs = np.flatnonzero((need > 0) & (self._at < self._end))
@@ -276,6 +270,5 @@ def _own_artists(artist: Int64Array | None, n_songs: int) -> Int64Array:
     """Give every song without an artist a number of its own."""
     given = np.full(n_songs, -1) if artist is None else artist.astype(np.int64)
     unknown = np.flatnonzero(given < 0)
-    numbered = given.copy()
-    numbered[unknown] = given.max(initial=-1) + 1 + np.arange(len(unknown))
-    return numbered
+    given[unknown] = given.max(initial=-1) + 1 + np.arange(len(unknown))
+    return given

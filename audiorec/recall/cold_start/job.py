@@ -13,6 +13,7 @@ the candidates of all songs are found first, and `assign` chooses among them.
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +127,15 @@ class ColdStart:
             )
             if candidates is None:
                 return False
-            chosen = self._choose(candidates, progress)
+            chosen = assign(
+                self._users_for,
+                len(self.songs),
+                len(self.users),
+                room=plan.room,
+                artist=self.songs.artist,
+                first=candidates,
+                told=_named("songs settled", progress),
+            )
             lists = _Lists(self, chosen, is_all=plan.choice_is_all)
         totals = None
         if plan.exposures is not None:
@@ -189,17 +198,6 @@ class ColdStart:
         room = self.plan.room.per_song
         k = min(len(self.users), room + max(SPARE, room // 2))
         return pairs_of(songs, self._users_for(songs, k))
-
-    def _choose(self, candidates: Shown, progress: Told | None) -> Shown:
-        return assign(
-            self._users_for,
-            len(self.songs),
-            len(self.users),
-            room=self.plan.room,
-            artist=self.songs.artist,
-            first=candidates,
-            told=_named("songs settled", progress),
-        )
 
 
 class _Lists:
@@ -331,7 +329,4 @@ def _some(lists: ItemLists, rows: Int64Array) -> ItemLists:
 
 
 def _named(what: str, progress: Told | None) -> Callable[[int, int], None] | None:
-    if progress is None:
-        return None
-    told = progress
-    return lambda done, total: told(what, done, total)
+    return None if progress is None else partial(progress, what)

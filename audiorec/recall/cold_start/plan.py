@@ -27,11 +27,6 @@ class Room:
         if not 0 <= self.quota <= self.per_song:
             raise InputError(f"quota must lie in 0..{self.per_song}, got {self.quota}")
 
-    @property
-    def binds_users(self) -> bool:
-        """Whether songs compete: without it every song simply has its nearest users."""
-        return self.per_user < UNLIMITED or self.per_artist < UNLIMITED
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStartPlan:
@@ -78,9 +73,9 @@ class ColdStartPlan:
 
     @property
     def competes(self) -> bool:
-        """Whether the lists depend on each other."""
+        """Whether the lists depend on each other: else every song simply has its nearest users."""
         if self.lists == "audience":
-            return self.room.binds_users
+            return self.room.per_user < UNLIMITED or self.room.per_artist < UNLIMITED
         return self.per_song is not None or self.quota > 0
 
     @property

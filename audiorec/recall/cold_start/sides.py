@@ -29,6 +29,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError
+from audiorec.evaluation.baselines import unit
 from audiorec.files.arrow import strings
 from audiorec.files.user_files import read_table
 from audiorec.listening.history import (
@@ -176,9 +177,8 @@ class Tastes:
         found = np.empty((len(self), space.matrix.shape[1]), np.float32)
         for start in range(0, len(self), BLOCK_ROWS):
             users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
-            mean = mean_inputs(self._histories(users), space.matrix).astype(np.float64)
-            length = np.sqrt(np.square(mean).sum(axis=1, keepdims=True))
-            found[users] = mean / np.where(length > 0, length, 1.0)
+            mean = mean_inputs(self._histories(users), space.matrix)
+            found[users] = unit(mean.astype(np.float64))
         return found
 
     def _histories(self, users: Int64Array) -> Histories:
@@ -190,14 +190,8 @@ def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence
     liked = preferences.liked
     user = IdMap(user_ids).rows(preferences.user_ids)[liked.user]
     song = IdMap(song_ids).rows(preferences.song_ids)[liked.song]
-    known = (user >= 0) & (song >= 0)
-    pairs = Pairs(
-        user[known].astype(np.int32),
-        song[known].astype(np.int32),
-        liked.weight[known],
-        liked.time[known],
-    )
-    return Likes.from_pairs(pairs, len(user_ids))
+    pairs = Pairs(user.astype(np.int32), song.astype(np.int32), liked.weight, liked.time)
+    return Likes.from_pairs(pairs.take((user >= 0) & (song >= 0)), len(user_ids))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

@@ -101,7 +101,11 @@ def list_table(
     if totals is not None:
         columns["exposures"] = integers(parts)
     if tastes is not None:
-        columns |= _preferences(tastes, pairs.user)
+        users_in, place = np.unique(pairs.user, return_inverse=True)
+        found = tastes.features(users_in.astype(np.int64))
+        columns["preference_mean"] = _lists(found.mean[place])
+        columns["preference_spread"] = _lists(found.spread[place])
+        columns["preference_songs"] = integers(found.songs[place])
     arrays = [columns[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -197,16 +201,6 @@ def _exposures(
         for start, stop in zip(starts, stops, strict=True):
             parts[start:stop] = whole_parts(shares[start:stop], int(totals[group[start]]))
     return shares.astype(np.float32), parts
-
-
-def _preferences(tastes: Tastes, user: Int32Array) -> dict[str, Any]:
-    users, place = np.unique(user, return_inverse=True)
-    found = tastes.features(users.astype(np.int64))
-    return {
-        "preference_mean": _lists(found.mean[place]),
-        "preference_spread": _lists(found.spread[place]),
-        "preference_songs": integers(found.songs[place]),
-    }
 
 
 def _lists(rows: FloatArray) -> Any:

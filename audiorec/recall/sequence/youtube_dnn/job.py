@@ -9,7 +9,7 @@ The one file that joins listening, vectors and the user model.
 import json
 import re
 import threading
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -226,10 +226,16 @@ def embed_users(
     SpecMismatchError
         If the vectors were made by another extractor or model than those of the training.
     """
-    check_inputs(model, inputs)
+    given = inputs.identity()
+    data = _data_info(model).items()
+    trained = {k: v for k, v in data if k in ("extractor_id", "songs_model_id")}
+    if inputs and given != trained:
+        raise SpecMismatchError(
+            f"the model was trained on {_in_words(trained)}, given are {_in_words(given)}"
+        )
     preferences = to_preferences(log, rule) if log is not None else None
-    names: Collection[str] = {*(log.user_ids if log is not None else ())}
-    names = sorted({*names, *(profiles.user_ids if profiles is not None else ())})
+    users_known = (source.user_ids for source in (log, profiles) if source is not None)
+    names = sorted({name for ids in users_known for name in ids})
     if not names:
         raise InputError("no user: neither the interactions nor the profiles name one")
     likes, song_ids = _likes_of(preferences, names)
@@ -275,20 +281,6 @@ def write_song_side(path: Path, model: UsersModel) -> None:
         model_id=model.model_id,
         columns={"bias": pa.array(model.song_bias)},
     )
-
-
-def check_inputs(model: UsersModel, inputs: SongInputs) -> None:
-    """Refuse vectors of another kind than those that a model was trained on."""
-    if not inputs:
-        return
-    trained = {
-        k: v for k, v in _data_info(model).items() if k in ("extractor_id", "songs_model_id")
-    }
-    given = inputs.identity()
-    if given != trained:
-        raise SpecMismatchError(
-            f"the model was trained on {_in_words(trained)}, given are {_in_words(given)}"
-        )
 
 
 def model_card(model: UsersModel) -> str:

@@ -28,6 +28,8 @@ KIND = "users_model"
 N_COUNTS = 2  # columns that say how long a history is
 BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
 MAX_LAYERS = 8
+SONG_TABLES = ("song_embeddings", "song_bias", "id_embeddings", "song_inputs")
+TENSORS = (*SONG_TABLES, "input_mean", "input_scale")  # of a bundle, as they stand in the model
 Layers = tuple[tuple[FloatArray, FloatArray], ...]
 
 
@@ -199,7 +201,8 @@ class UsersModel:
         self, past: Histories, catalogue: Catalogue, demographics: FloatArray
     ) -> UserEmbeddings:
         """Embed lists of songs with encoded demographics, (n, A) float32."""
-        by_vector, by_id, history = split_history(past, catalogue, with_ids=self._with_ids)
+        with_ids = self.id_embeddings.shape[1] > 0
+        by_vector, by_id, history = split_history(past, catalogue, with_ids=with_ids)
         columns = [
             mean_inputs(by_vector, catalogue.inputs),
             mean_inputs(by_id, self.id_embeddings),
@@ -213,10 +216,6 @@ class UsersModel:
                 x = np.maximum(x, 0)
         return UserEmbeddings(of_unit_length(x), history)
 
-    @property
-    def _with_ids(self) -> bool:
-        return bool(self.id_embeddings.shape[1])
-
     def save(
         self, path: str | os.PathLike[str], *, card: str, files: Mapping[str, str] | None = None
     ) -> str:
@@ -227,15 +226,8 @@ class UsersModel:
         InputError
             If `path` is a folder of something else.
         """
-        tensors: dict[str, npt.NDArray[Any]] = {
-            "song_embeddings": self.song_embeddings,
-            "song_bias": self.song_bias,
-            "id_embeddings": self.id_embeddings,
-            "song_inputs": self.song_inputs,
-            "has_input": self.has_input.astype(np.uint8),
-            "input_mean": self.input_mean,
-            "input_scale": self.input_scale,
-        }
+        tensors: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in TENSORS}
+        tensors["has_input"] = self.has_input.astype(np.uint8)
         for i, (weight, bias) in enumerate(self.layers):
             tensors |= {f"weight_{i}": weight, f"bias_{i}": bias}
         config = {
@@ -270,13 +262,8 @@ class UsersModel:
             n_layers = min(int(shape["layers"]), MAX_LAYERS)
             return cls(
                 song_ids=tuple(str(name) for name in config["song_ids"]),
-                song_embeddings=tensors["song_embeddings"],
-                song_bias=tensors["song_bias"],
-                id_embeddings=tensors["id_embeddings"],
-                song_inputs=tensors["song_inputs"],
+                **{name: tensors[name] for name in TENSORS},
                 has_input=tensors["has_input"].astype(np.bool_),
-                input_mean=tensors["input_mean"],
-                input_scale=tensors["input_scale"],
                 layers=tuple(
                     (tensors[f"weight_{i}"], tensors[f"bias_{i}"]) for i in range(n_layers)
                 ),

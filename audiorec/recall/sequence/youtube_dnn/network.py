@@ -94,11 +94,10 @@ def _means(rows: Histories, table: Tensor) -> Tensor:
     total = np.zeros(len(rows))
     np.add.at(total, np.repeat(np.arange(len(rows)), rows.counts), rows.weight)
     shares = (rows.weight / np.repeat(total, rows.counts)).astype(np.float32)
-    means: Tensor = functional.embedding_bag(
+    return functional.embedding_bag(
         torch.from_numpy(rows.song),
         table,
         torch.from_numpy(rows.starts[:-1]),
         mode="sum",
         per_sample_weights=torch.from_numpy(shares),
     )
-    return means

@@ -135,8 +135,7 @@ class Encoder:
             numbers = np.asarray(profiles.numbers.get(name, np.full(n, np.nan)), np.float64)
             scaled = np.clip((numbers - mean) / std, -MAX_DEVIATION, MAX_DEVIATION)
             parts.append(np.stack([np.nan_to_num(scaled, nan=0.0), np.isnan(numbers)], axis=1))
-        encoded: FloatArray = np.concatenate(parts, axis=1).astype(np.float32)
-        return encoded
+        return np.concatenate(parts, axis=1).astype(np.float32)
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

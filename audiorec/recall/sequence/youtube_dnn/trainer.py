@@ -194,10 +194,7 @@ class _UserLearner:
         return losses, ((negative > positive[:, None]) & ~hits).sum(1)
 
     def _opponents(self, rng: np.random.Generator, n: int) -> tuple[Int64Array, FloatArray]:
-        """Return all songs that anybody likes, or a draw of `n` of them.
-
-        Beside them stands the logarithm of how often each is expected.
-        """
+        """Return all songs that anybody likes, or `n` drawn; log how often each is expected."""
         liked = np.flatnonzero(self.counts)
         if len(liked) <= n:
             return liked, np.zeros(len(liked), np.float32)

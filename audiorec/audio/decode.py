@@ -279,10 +279,7 @@ class _Reading:
             raise
 
     def info(self, is_damaged: bool, has_shrunk: bool) -> AudioInfo:
-        """Sum up; `is_damaged` if another decoder broke off in mid-file.
-
-        `has_shrunk` if someone cut the file while it was read.
-        """
+        """Sum up; another decoder broke off in mid-file, or the file was cut while it was read."""
         reader, mono = self._reader, self._mono
         return AudioInfo(
             codec=reader.codec,

@@ -40,30 +40,13 @@ class NotFiniteError(Exception):
 
 
 class Mono:
-    """Mixes, resamples and measures one reading of a file.
-
-    Parameters
-    ----------
-    spec : DecodeSpec
-    treatment : Treatment
-
-    Attributes
-    ----------
-    seconds : float
-        What went in.
-    n_samples : int
-        What came out.
-    sample_rate, channels : int
-        Of the first block.
-    peak : float
-        Largest absolute sample of all channels, before the treatment's gain.
-    """
+    """Mixes, resamples and measures one reading of a file."""
 
     def __init__(self, spec: DecodeSpec, treatment: Treatment = AS_MIXED) -> None:
-        self.seconds = 0.0
-        self.n_samples = 0
-        self.sample_rate = self.channels = 0
-        self.peak = 0.0
+        self.seconds = 0.0  # what went in
+        self.n_samples = 0  # what came out
+        self.sample_rate = self.channels = 0  # of the first block
+        self.peak = 0.0  # largest absolute sample of all channels, before the gain
         self._spec = spec
         self._treatment = treatment
         self._low, self._high = math.inf, -math.inf

@@ -20,13 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
-    """Return a `pyarrow.Int64Array`.
-
-    Examples
-    --------
-    >>> integers([3, -1]).to_pylist()
-    [3, -1]
-    """
+    """Return a `pyarrow.Int64Array`."""
     return array_of(np.ascontiguousarray(values, np.int64), pa.int64())
 
 

@@ -45,22 +45,11 @@ def run_blocks(
 ) -> bool:
     """Make `out` from the blocks ``make(0)`` to ``make(n_blocks - 1)``, in this order.
 
-    Parameters
-    ----------
-    make : callable of int to pyarrow.Table
-        With the columns of `schema`, whose metadata goes into the file.
-    fingerprint : str
-        Stands for everything that decides what the blocks hold. Blocks that a killed job
-        left under another one, or for another number of blocks, are thrown away.
-    progress : callable of (done, total), optional
-        Called once at the start, with the blocks that were kept, and after each block.
-    stop : threading.Event, optional
-        Once it is set, the job ends after the block in work.
-
-    Returns
-    -------
-    finished : bool
-        False if it was stopped; the next call goes on from there.
+    `make` returns a `pyarrow.Table` with the columns of `schema`, whose metadata goes into the
+    file. `fingerprint` stands for all that decides what the blocks hold: those of another one,
+    or of another number of blocks, are thrown away. `progress` is called with (done, total), at
+    the start and after each block. Once `stop` is set, the job ends after the block in work and
+    returns False; the next call goes on from there.
     """
     folder = RunFolder(out, RUN_FILES)
     try:

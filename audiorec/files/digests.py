@@ -168,15 +168,7 @@ def _width(kind: Any) -> int | None:
 
 
 def _type_name(kind: Any) -> str:
-    """Return a type in words that do not depend on how lists name what is in them.
-
-    Empty for a type without a digest.
-
-    Examples
-    --------
-    >>> _type_name(pa.list_(pa.list_(pa.float32(), 14)))
-    'list<list<float>[14]>'
-    """
+    """Return a type without the names of what is in lists: ``list<float>[14]``; else ""."""
     if _is_nested(kind):
         inner = _type_name(kind.value_type)
         size = f"[{kind.list_size}]" if _is_fixed(kind) else ""

@@ -28,13 +28,9 @@ def handler(
 ) -> Callable[[str], Any]:
     """Make a handler that fetches a URI before the handler of `factory` sees it.
 
-    Parameters
-    ----------
-    factory : str
-        ``package.module:function`` that makes a handler of paths from `arguments`.
-    scratch : path, optional
-        Where copies lie while they are in use; the system's temporary folder by default.
-        The caller removes it in the end: a worker that is killed leaves its copy there.
+    `factory` is ``package.module:function``, which makes a handler of paths from `arguments`.
+    Copies lie in `scratch` (by default the system's folder) while they are in use; the caller
+    removes it in the end, since a worker that is killed leaves its copy there.
     """
     module, function = factory.split(":")
     handle_path = getattr(importlib.import_module(module), function)(*arguments)

@@ -294,10 +294,7 @@ class _Draft:
         return min(offers)[2:] if offers else None
 
     def _losses(self, place: int, rows: Int64Array) -> Float64Array:
-        """Return what it costs to have other songs at a place.
-
-        Against the song that is there; at the end, where there is none, against the best.
-        """
+        """Return what songs cost at a place, against the one there; at the end, the best."""
         beside = [*self.rows[max(0, place - 1) : place], *self.rows[place + 1 : place + 2]]
         before = float(self._durations[self.rows[:place]].sum())
         with_own = np.concatenate([rows, np.asarray(self.rows[place : place + 1], np.int64)])

@@ -111,12 +111,6 @@ def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
 
     0 for equal series that move at all; about 1 or more for unrelated ones; infinite where
     neither moves, since nothing can be told from them.
-
-    Examples
-    --------
-    >>> rising = np.array([[0.0], [1.0], [5.0]])
-    >>> mismatch(rising, rising), round(mismatch(rising, rising[::-1]), 2)
-    (0.0, 1.79)
     """
     length = min(len(a), len(b))
     x, y = a[:length].astype(np.float64), b[:length].astype(np.float64)

@@ -90,13 +90,7 @@ class ItemLists:
 
     @classmethod
     def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "ItemLists":
-        """Join one list of item numbers a query.
-
-        Examples
-        --------
-        >>> ItemLists.from_lists([[4], [], [1, 0]]).starts
-        array([0, 1, 1, 3])
-        """
+        """Join one list of item numbers a query."""
         arrays = [np.asarray(items, np.int64).ravel() for items in lists]
         starts = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
         return cls(starts, np.concatenate([np.empty(0, np.int64), *arrays]))
@@ -187,30 +181,15 @@ def nearest(
     ranks: Int64Array | None = None,
     own: Int64Array | None = None,
 ) -> Found:
-    """Return the `k` rows of `units` that are most similar to each query, exactly.
+    """Return the `k` rows of `units` (n, W) that are most similar to each query (Q, W), exactly.
 
-    Parameters
-    ----------
-    units : ndarray, shape (n, W), float32
-        Rows of length 1 or 0.
-    queries : ndarray, shape (Q, W), float32
-        Of length 1 or 0.
-    k : int
-        At least 1.
-    allowed : ndarray, shape (n,), bool, optional
-        Rows that may come back; all by default.
-    ranks : ndarray, shape (n,), int64, optional
-        Order among equals; by default the order of rows.
-    own : ndarray, shape (Q,), int64, optional
-        The row that each query is itself, which does not come back.
+    Rows and queries have length 1 or 0. `allowed` (n,) are the rows that may come back, `ranks`
+    (n,) the order among equals, by default that of the rows, and `own` (Q,) the row that each
+    query is itself, which does not come back.
 
-    Returns
-    -------
-    rows : ndarray, shape (Q, min(k, rows that are allowed)), int64
-        The most similar first; -1 where a query has fewer.
-    similarities : ndarray, float64
-        Float64 sums, so that equal songs are equal; NaN where a query has fewer. Neither the
-        other queries nor the size of a block changes them.
+    Rows (Q, min(k, rows that are allowed)), the most similar first, are -1 where a query has fewer,
+    and similarities NaN. These are float64 sums, so that equal songs are equal; neither the other
+    queries nor the size of a block changes them.
     """
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}")

@@ -75,14 +75,7 @@ def resolve(store: VectorStore, query: str) -> str:
 def find_by_alias(store: VectorStore, query: str) -> str | None:
     """Return the id of the song with this alias, None if there is none.
 
-    If several songs have this alias of one kind, that is an `InputError` that names them.
-
-    Examples
-    --------
-    >>> from audiorec.store.store import VectorStore
-    >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> find_by_alias(store, "/music/piano/etude.flac")
-    'piano/etude.flac'
+    If several songs have it as one kind, that is an `InputError` that names them.
     """
     if not query or not len(store):
         return None

@@ -49,29 +49,14 @@ ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingMetadata:
-    """What made a file of embeddings.
+    """What made a file of embeddings."""
 
-    Attributes
-    ----------
-    kind : str
-        ``song_embeddings`` or ``user_embeddings``.
-    model_id : str
-        The model that made it.
-    extractor_id : str
-        Of the extractor whose features the model read; empty where it read none.
-    dimension : int
-        Numbers in an embedding.
-    space : str
-        The model whose embeddings these may be compared with, where that is another one: a
-        metric model puts songs where the users of its training stand.
-    created_by : str
-    format_version : int
-    """
-
-    kind: str
+    kind: str  # a key of `ID_COLUMNS`
     model_id: str
-    extractor_id: str
+    extractor_id: str  # whose features the model read; empty where it read none
     dimension: int
+    # the model whose embeddings these may be compared with, where that is another one: a metric
+    # model puts songs where the users of its training stand
     space: str = ""
     created_by: str = ""
     format_version: int = FORMAT_VERSION

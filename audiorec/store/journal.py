@@ -118,23 +118,11 @@ class Journal:
     ) -> "Journal":
         """Begin a run, or go on with one that was cut off; missing folders are made.
 
-        Parameters
-        ----------
-        metadata : StoreMetadata
-            Of this run; its kind does not matter.
-        overwrite : bool
-            Forget an unfinished run and the previous output, which then stays in place
-            until the commit.
-
-        Raises
-        ------
-        InputError
-            If two outputs are one file.
-        StoreError
-            If another run is writing this output, it cannot be written at all, or a file at
-            an output's place is no store, damaged, or has columns that would be lost.
-        SpecMismatchError
-            If the previous output, or the unfinished run, was made by another extractor.
+        The kind in `metadata` does not matter. `overwrite` forgets an unfinished run and the
+        previous output, which then stays in place until the commit. Two outputs that are one file
+        are an `InputError`; a run of another extractor is a `SpecMismatchError`; another run on
+        this output, a place that cannot be written, and a file there that is no store, damaged, or
+        has columns that would be lost are a `StoreError`.
         """
         check_apart(outputs.paths().values())
         with write_errors(outputs.vectors), ExitStack() as on_error:
@@ -200,23 +188,11 @@ class Journal:
     ) -> None:
         """Put one finished song on disk.
 
-        Parameters
-        ----------
-        row : mapping
-            Columns of ``vecs.parquet`` by name. ``extractor_id`` and, if it is not given,
-            ``extracted_at`` are filled in.
-        scores : ScoreSeries, optional
-            Needed if scores or features are among the outputs.
-        features : mapping of str to ndarray, shape (T, D), optional
-            Backbone outputs by name, for example ``msd.penultimate``; needed if features
-            are among the outputs.
-
-        Raises
-        ------
-        InputError, ShapeError
-            If a value is missing, unknown, not finite, or has another type or shape.
-        StoreError
-            If the disk is full. The journal is then as it was before the call.
+        `row` has the columns of ``vecs.parquet``; ``extractor_id`` and, if it is not given,
+        ``extracted_at`` are filled in. `scores` are needed if scores or features are among the
+        outputs, and `features`, series (T, D) by the name of the backbone output
+        (``msd.penultimate``), if features are. A full disk is a `StoreError` that leaves the
+        journal as it was; a value that does not fit an `InputError` or a `ShapeError`.
         """
         rows: dict[Kind, dict[str, Any]] = {}
         rows[Kind.VECTORS] = {"extracted_at": datetime.now(UTC), **row}

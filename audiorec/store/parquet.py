@@ -76,13 +76,8 @@ def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
 def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
     """Write a table as one file, sorted by ``song_id``, whole or not at all.
 
-    Raises
-    ------
-    StoreError
-        If a column is missing, too much, of another type or has nulls where none may be,
-        if a vector is not finite, or if an id is empty or stands twice.
-    SpecMismatchError
-        If a row's ``extractor_id`` is another than the metadata's.
+    Rows of another extractor are a `SpecMismatchError`, other columns or types, nulls, vectors
+    that are not finite, and ids that are empty or stand twice a `StoreError`.
     """
     schema = schema_of(metadata)
     with store_errors(path):

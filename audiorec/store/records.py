@@ -97,13 +97,8 @@ class _Record:
 class RecordPart:
     """The whole rows of a file, found by one walk over it and read one by one.
 
-    Attributes
-    ----------
-    header : dict or None
-        None if it is damaged or was never whole: no row can be used then.
-    damaged : int
-        Stretches of the file that hold no whole record. An end that was cut off, as a
-        killed writer leaves it, is not damage.
+    Without a `header` (damaged, or never whole) no row can be used. `damaged` counts the
+    stretches that hold no whole record; a cut end, as a killed writer leaves it, is not damage.
     """
 
     def __init__(self, path: Path) -> None:
@@ -336,10 +331,7 @@ def score_values(song_id: str, content_hash: str, series: ScoreSeries) -> dict[s
 def feature_values(
     song_id: str, content_hash: str, start_s: FloatArray, features: Mapping[str, FloatArray]
 ) -> dict[str, Any]:
-    """Return a song's row of ``features.parquet``: each output's series (T, D), and its mean.
-
-    Outputs have names such as ``msd.penultimate``.
-    """
+    """Return a row of ``features.parquet``: each output's series (T, D), and its mean."""
     values: dict[str, Any] = {
         "song_id": song_id,
         "content_hash": content_hash,

@@ -66,17 +66,10 @@ def sorted_rows(
     on_duplicate: OnDuplicate,
     keep: Keep = lambda table: table,
 ) -> Iterator[Any]:
-    """Yield the rows of all parts, sorted by ``song_id``, each id once.
+    """Yield the rows of all parts, sorted by ``song_id``, each id once (`without_duplicates`).
 
-    Parameters
-    ----------
-    scratch : Path
-        A folder for runs of our own; they are removed when they have been read.
-    on_duplicate : {"error", "same", "newest", "first"}
-        See `without_duplicates`.
-    keep : callable
-        Given some rows in the order of their ids, returns those that stay. What it drops
-        is no duplicate of anything.
+    `scratch` is a folder for runs of our own, which are removed when they have been read.
+    `keep` returns those of some sorted rows that stay; what it drops is no duplicate of anything.
     """
     names = [str(part.path) for part in parts]
     numbers = count()

@@ -26,13 +26,6 @@ class OnnxBackbone:
 
     `batch_size` segments are computed at once. It moves no output by more than 1e-6 of the
     largest; small batches stay in the processor's cache.
-
-    Raises
-    ------
-    InputError
-        If there is no such network or `batch_size` is less than 1.
-    WeightsError
-        If the shipped file is missing or damaged.
     """
 
     def __init__(self, name: BackboneName, *, batch_size: int = 8) -> None:

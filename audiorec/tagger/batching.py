@@ -32,13 +32,7 @@ class Backbone(Protocol):
         """Names of the 50 columns of `Features.tags`."""
 
     def features(self, segments: FloatArray) -> Features:
-        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0.
-
-        Raises
-        ------
-        ShapeError
-            If `segments` has another shape.
-        """
+        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0."""
 
 
 def in_batches(

@@ -39,12 +39,8 @@ def split_input(name: str) -> tuple[str, str]:
 def assemble(features: Mapping[str, Features], inputs: Sequence[str]) -> Float64Array:
     """Put the backbone outputs that a head reads side by side, (T, D) float64.
 
-    Raises
-    ------
-    InputError
-        If a backbone is missing.
-    ShapeError
-        If the backbones differ in their number of segments, or an output in its width.
+    A missing backbone is an `InputError`; another width, or backbones that differ in T, a
+    `ShapeError`.
     """
     columns = []
     for name in inputs:

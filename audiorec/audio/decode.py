@@ -295,7 +295,10 @@ class _Reading:
     def _status(self, is_damaged: bool, has_shrunk: bool) -> Status:
         reader, mono = self._reader, self._mono
         # A bad packet at the very end is where the file was cut, not damage on the way.
-        is_truncated = has_shrunk or self._is_truncated()
+        claimed_s, is_cut = self._claimed_s(), self._song.sniffed.header.cut
+        if claimed_s is not None:
+            is_cut = claimed_s - mono.seconds > _tolerance_s(claimed_s)
+        is_truncated = has_shrunk or is_cut
         ends_badly = (reader.ends_in_error or is_damaged) and not is_truncated
         applies = {
             Status.DAMAGED: reader.is_damaged or ends_badly,
@@ -306,12 +309,6 @@ class _Reading:
             Status.OK: True,
         }
         return next(status for status in Status if applies[status])
-
-    def _is_truncated(self) -> bool:
-        claimed_s = self._claimed_s()
-        if claimed_s is None:
-            return self._song.sniffed.header.cut
-        return claimed_s - self._mono.seconds > _tolerance_s(claimed_s)
 
     def _claimed_s(self) -> float | None:
         """Return the header's claim, unless the file turned out to hold more."""

@@ -163,7 +163,8 @@ def open_container(file: BinaryIO, *, end: int, begin: int = 0) -> Iterator[Any]
     try:
         container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
-        raise DecoderError(_reason(error), DECODER) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DecoderError(reason.strip().lower(), DECODER) from None
     with container:
         yield container
 
@@ -292,7 +293,3 @@ def _to_float(frame: Any) -> FloatArray:
     if name.startswith("u8"):  # unsigned: silence is at half of the range
         samples = samples - np.float32(scale)
     return samples if scale == 1.0 else samples * np.float32(1.0 / scale)
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).strip().lower()

@@ -13,6 +13,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,21 +88,15 @@ def is_made(path: Path, schema: Any) -> bool:
 
 def _claim(folder: RunFolder, job: dict[str, Any]) -> None:
     """Keep the folder's blocks if they belong to `job`; else clear it and sign it."""
-    if _read_job(folder.path / JOB_FILE) == job:
-        return
+    signature = folder.path / JOB_FILE
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        if json.loads(read_own(signature, MAX_JOB_BYTES)) == job:
+            return
     # The signature goes first: blocks without one belong to nobody.
-    (folder.path / JOB_FILE).unlink(missing_ok=True)
+    signature.unlink(missing_ok=True)
     folder.clear()
-    with replaced(folder.path / JOB_FILE) as temporary:
+    with replaced(signature) as temporary:
         temporary.write_text(json.dumps(job))
-
-
-def _read_job(path: Path) -> Any:
-    """Return the job that signed the folder, None if none did."""
-    try:
-        return json.loads(read_own(path, MAX_JOB_BYTES))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
 
 
 def _fitted(table: Any, schema: Any) -> Any:

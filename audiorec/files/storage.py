@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from audiorec.errors import (
     AudiorecError,
@@ -144,8 +144,8 @@ def files_in(folder: str) -> list[Entry]:
 
 
 @contextmanager
-def opened(place: str) -> Iterator[BinaryIO]:
-    """Open a file for reading; it can seek."""
+def opened(place: str, *, once: bool = False) -> Iterator[Any]:
+    """Open a file for reading; it can seek. With `once`, what was read is not kept."""
     if not is_uri(place):
         if Path(_local(place)).is_fifo():
             raise StoreError(f"{place}: is a pipe, not a file")
@@ -158,7 +158,8 @@ def opened(place: str) -> Iterator[BinaryIO]:
         with file:
             yield file
         return
-    with _remote(place, "opened") as (files, path), files.open(path, "rb") as remote:
+    done, options = ("read", {"cache_type": "none"}) if once else ("opened", {})
+    with _remote(place, done) as (files, path), files.open(path, "rb", **options) as remote:
         yield remote
 
 
@@ -167,7 +168,7 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
     if not exists(place):
         return None
     with opened(place) as file:
-        content = file.read(max_bytes + 1)
+        content: bytes = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise StoreError(f"{place}: is larger than {max_bytes} bytes")
     return content
@@ -183,7 +184,7 @@ def fetch(place: str, target: Path, *, max_bytes: int) -> None:
         raise MissingStoreError(f"{place}: no such file")
     left = max_bytes
     try:
-        with _source(place) as source, target.open("wb") as sink:
+        with opened(place, once=True) as source, target.open("wb") as sink:
             while chunk := source.read(min(CHUNK_BYTES, left + 1)):
                 left -= len(chunk)
                 if left < 0 or entry.size > max_bytes:
@@ -273,17 +274,6 @@ def size_bytes(size: object) -> int:
 
 def _local(place: str) -> str:
     return os.fspath(place).removeprefix("file://")
-
-
-@contextmanager
-def _source(place: str) -> Iterator[Any]:
-    """Open a file for one walk from start to end: what is read is not kept."""
-    if not is_uri(place):
-        with opened(place) as file:
-            yield file
-        return
-    with _remote(place, "read") as (files, path), files.open(path, "rb", cache_type="none") as file:
-        yield file
 
 
 @contextmanager

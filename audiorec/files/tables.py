@@ -82,17 +82,15 @@ class TableFile:
         if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
             empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
-        names = None if columns is None else list(columns)
         with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=names)
-            return _with_rows(self.file.read(columns=names), len(self))
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
+            return _with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
-        names = None if columns is None else list(columns)
         with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=names, groups=[group])
-            table = self.file.read_row_group(group, columns=names)
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
+            table = self.file.read_row_group(group, columns=columns)
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
     def take(self, numbers: Sequence[int] | Int64Array, columns: Sequence[str]) -> Any:
@@ -128,9 +126,8 @@ class TableFile:
         """Yield tables of at most `rows` rows; none where the file has no rows."""
         if self.file.num_row_groups == 0:
             return
-        names = None if columns is None else list(columns)
         with store_errors(self.path):
-            for batch in self.file.iter_batches(batch_size=rows, columns=names):
+            for batch in self.file.iter_batches(batch_size=rows, columns=columns):
                 yield pa.Table.from_batches([batch])
 
     def group_starts(self) -> list[int]:

@@ -104,7 +104,9 @@ def find_path(
     between = np.ones(len(units), np.bool_) if allowed is None else allowed.copy()
     between[[start, end]] = False
     for limit in limits:
-        between &= ~np.isin(limit.kinds, _full(limit, [start, end]))
+        counts = Counter(limit.kinds[[start, end]].tolist())
+        full = [kind for kind, n in counts.items() if kind != UNKNOWN and n >= limit.most]
+        between &= ~np.isin(limit.kinds, full)
     rows = _pool(units, (start, end), np.flatnonzero(between), steps, pool)
     while True:
         path = _smoothest(units, np.concatenate([[start], rows, [end]]), steps)
@@ -126,12 +128,6 @@ def _check(units: FloatArray, start: int, end: int, steps: int) -> None:
         )
     if float(units[start].astype(np.float64) @ units[end]) > 1 - SAME:
         raise InputError("the two songs sound the same: there is no way between them")
-
-
-def _full(limit: Limit, rows: Sequence[int]) -> list[int]:
-    """Return the kinds of which `rows` already hold as many as may be."""
-    counts = Counter(limit.kinds[list(rows)].tolist())
-    return [kind for kind, n in counts.items() if kind != UNKNOWN and n >= limit.most]
 
 
 def _pool(

@@ -54,7 +54,7 @@ class Curve:
 
     def wanted(self, part: npt.ArrayLike) -> Float64Array:
         """Return the wanted scores at parts of the playlist from 0 to 1."""
-        places = np.linspace(0, 1, len(self.points)) if len(self.points) > 1 else [0.0]
+        places = np.linspace(0, 1, len(self.points))
         return np.asarray(np.interp(np.asarray(part), places, self.points), np.float64)
 
 
@@ -216,7 +216,8 @@ class _Draft:
         over = self.seconds - self._wish.seconds
         last = self._durations[self.rows[-1]] if self.rows else 0.0
         if len(self.rows) > 1 and over > self._wish.tolerance_s and last - over < over:
-            self._remove_last()
+            self._tally.add(self.rows[-1], -1)
+            self.seconds -= float(self._durations[self.rows.pop()])
 
     def exchange(self, fixed: Sequence[int]) -> None:
         """Exchange songs until the length is right or nothing makes it better."""
@@ -309,7 +310,7 @@ class _Draft:
             return False
         if place == len(self.rows):
             return self._tally.fits(row)
-        self._tally.remove(self.rows[place])
+        self._tally.add(self.rows[place], -1)
         fits = self._tally.fits(row)
         self._tally.add(self.rows[place])
         return fits
@@ -319,17 +320,12 @@ class _Draft:
         self.rows.append(row)
         self.seconds += float(self._durations[row])
 
-    def _remove_last(self) -> None:
-        row = self.rows.pop()
-        self._tally.remove(row)
-        self.seconds -= float(self._durations[row])
-
     def _replace(self, place: int, row: int) -> None:
         if place == len(self.rows):
             self._append(row)
             return
         old = self.rows[place]
-        self._tally.remove(old)
+        self._tally.add(old, -1)
         self._tally.add(row)
         self.rows[place] = row
         self.seconds += float(self._durations[row] - self._durations[old])

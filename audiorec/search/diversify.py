@@ -56,15 +56,10 @@ class Tally:
                 return False
         return True
 
-    def add(self, row: int) -> None:
-        """Count a song."""
+    def add(self, row: int, times: int = 1) -> None:
+        """Count a song; -1 times takes it back."""
         for limit, counts in zip(self._limits, self._counts, strict=True):
-            counts[int(limit.kinds[row])] += 1
-
-    def remove(self, row: int) -> None:
-        """Take a song back."""
-        for limit, counts in zip(self._limits, self._counts, strict=True):
-            counts[int(limit.kinds[row])] -= 1
+            counts[int(limit.kinds[row])] += times
 
 
 def select(
@@ -91,7 +86,12 @@ def select(
     .. [1] J. Carbonell, J. Goldstein, "The use of MMR, diversity-based reranking for
        reordering documents and producing summaries", SIGIR 1998.
     """
-    _check(k, limits, diversity)
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    if any(limit.most < 1 for limit in limits):
+        raise InputError("a limit of songs must be at least 1")
+    if not 0 <= diversity <= 1:
+        raise InputError(f"diversity must lie between 0 and 1, got {diversity}")
     if diversity and units is None:
         raise InputError("diversity needs units to compare songs by")
     taken = tuple(taken)
@@ -106,15 +106,6 @@ def select(
         if len(chosen) == k or len(pool[0]) < size:
             return pool[0][chosen], pool[1][chosen]
         size *= OVERFETCH
-
-
-def _check(k: int, limits: Sequence[Limit], diversity: float) -> None:
-    if k < 1:
-        raise InputError(f"k must be at least 1, got {k}")
-    if any(limit.most < 1 for limit in limits):
-        raise InputError("a limit of songs must be at least 1")
-    if not 0 <= diversity <= 1:
-        raise InputError(f"diversity must lie between 0 and 1, got {diversity}")
 
 
 def _in_order(pool: Ranking, k: int, tally: Tally) -> list[int]:

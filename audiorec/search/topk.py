@@ -195,10 +195,8 @@ def nearest(
         raise InputError(f"k must be at least 1, got {k}")
     n, bound = len(units), None
     if allowed is not None and not allowed.all():
-        n, bound = (
-            int(np.count_nonzero(allowed)),
-            np.where(allowed, NOTHING, np.inf).astype(np.float32),
-        )
+        n = int(np.count_nonzero(allowed))
+        bound = np.where(allowed, NOTHING, np.inf).astype(np.float32)
     # Few queries leave room for more items in a block, and fewer blocks are quicker.
     item_block = ITEM_BLOCK * min(MOST_BLOCKS, max(1, QUERY_BLOCK // max(1, len(queries))))
 

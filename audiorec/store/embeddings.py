@@ -17,7 +17,7 @@ The metadata key ``audiorec`` is one JSON: ``kind``, ``model_id``, ``space``,
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -45,6 +45,7 @@ FORMAT_VERSION = 1
 Of = Literal["songs", "users"]
 KINDS: dict[Of, str] = {"songs": "song_embeddings", "users": "user_embeddings"}
 ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
+COLUMN = "embedding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,20 +104,14 @@ class EmbeddingMetadata:
     def from_json(cls, text: bytes) -> "EmbeddingMetadata":
         """Read what a file holds; keys that this version does not know are passed over."""
         content = metadata_object(text)
-        return cls(
-            kind=content.get("kind", "something else"),
-            model_id=content.get("model_id", ""),
-            extractor_id=content.get("extractor_id", ""),
-            dimension=content.get("dimension", 0),
-            space=content.get("space", ""),
-            created_by=content.get("created_by", ""),
-            format_version=content.get("format_version", FORMAT_VERSION),
-        )
-
-
-__all__ = ["COLUMN", "EmbeddingMetadata", "EmbeddingTable", "Of", "write_embeddings"]
-
-COLUMN = "embedding"
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        missing: dict[str, Any] = {
+            "kind": "something else",
+            "model_id": "",
+            "extractor_id": "",
+            "dimension": 0,
+        }
+        return cls(**(missing | known))
 
 
 class EmbeddingTable:

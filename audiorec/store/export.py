@@ -17,10 +17,10 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal, cast, get_args
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -106,8 +106,12 @@ def export(
             formulas = _write_csv(store, temporary, names, guard_formulas)
             if formulas and on_formulas is not None:
                 on_formulas(formulas)
+        elif chosen == "npz":
+            _write_npz(store, temporary)
+        elif chosen == "jsonl":
+            _write_jsonl(store, temporary, names)
         else:
-            _WRITERS[cast(Format, chosen)](store, temporary, names, wide)
+            _write_parquet(store, temporary, names, wide)
     return [out]
 
 
@@ -132,7 +136,7 @@ def _write_npy(store: Checked, out: Path) -> list[Path]:
     return [out, sidecar]
 
 
-def _write_npz(store: Checked, path: Path, _names: Sequence[str], _wide: bool) -> None:
+def _write_npz(store: Checked, path: Path) -> None:
     ids, about = _ids(store), _about(store)
     if 4 * max(map(len, ids), default=1) * len(ids) > MAX_ID_BYTES:
         raise InputError("the ids are too long for an npz: use the format npy")
@@ -205,7 +209,7 @@ def _plain_texts(column: Any) -> Any:
     return column.cast(pa.string()) if column.type != pa.string() else column
 
 
-def _write_jsonl(store: Checked, path: Path, names: Sequence[str], _wide: bool) -> None:
+def _write_jsonl(store: Checked, path: Path, names: Sequence[str]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for table in _tables(store, names):
             for row in arrow_rows(table):
@@ -223,13 +227,6 @@ def _write_parquet(store: Checked, path: Path, names: Sequence[str], wide: bool)
             if writer is None:
                 writer = stack.enter_context(pq.ParquetWriter(path, rows.schema, **oldest))
             writer.write_table(rows)
-
-
-_WRITERS: Mapping[Format, Callable[[Checked, Path, Sequence[str], bool], None]] = {
-    "npz": _write_npz,
-    "jsonl": _write_jsonl,
-    "parquet": _write_parquet,
-}
 
 
 def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:

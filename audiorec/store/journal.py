@@ -194,8 +194,7 @@ class Journal:
         (``msd.penultimate``), if features are. A full disk is a `StoreError` that leaves the
         journal as it was; a value that does not fit an `InputError` or a `ShapeError`.
         """
-        rows: dict[Kind, dict[str, Any]] = {}
-        rows[Kind.VECTORS] = {"extracted_at": datetime.now(UTC), **row}
+        rows = {Kind.VECTORS: {"extracted_at": datetime.now(UTC), **row}}
         names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
         if Kind.SCORES in self._paths:
             rows[Kind.SCORES] = score_values(*names, _given(scores, "scores"))
@@ -353,12 +352,8 @@ class Journal:
     def _newest_table(self, kind: Kind) -> Any:
         if self._known is None:
             self._known = newest_events(self._parts)
-        schema = schema_of(self._metadata[kind]).remove_metadata()
-        columns = [name for name in schema.names if name != "vector"]
-        found = pick_table(self._parts[kind], event_picks(self._known, kind), columns)
-        if found is not None:
-            return found
-        return pa.Table.from_batches([], pa.schema([schema.field(name) for name in columns]))
+        schema = pa.schema([f for f in schema_of(self._metadata[kind]) if f.name != "vector"])
+        return pick_table(self._parts[kind], event_picks(self._known, kind), schema)
 
     def _content_places(self, kind: Kind) -> dict[str, tuple[int, int]]:
         if kind not in self._places:

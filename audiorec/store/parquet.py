@@ -48,9 +48,19 @@ def open_checked(
     opened = TableFile.open(path)
     try:
         with store_errors(path):
-            metadata = _read_metadata(opened)
+            found = (opened.schema.metadata or {}).get(METADATA_KEY)
+            if found is None:
+                raise StoreError(
+                    "a Parquet file without audiorec's metadata: not written by audiorec"
+                )
+            metadata = StoreMetadata.from_json(found)
             _check_schema(opened.schema, metadata, kind, extra_columns)
-            _check_size(len(opened), metadata, max_bytes)
+            rows = len(opened)
+            needed = rows * metadata.dimension * 4 if kind == Kind.VECTORS else rows
+            if needed > max_bytes:
+                raise StoreError(
+                    f"{rows} vectors need {needed} bytes of memory, the limit is {max_bytes}"
+                )
     except StoreError:
         opened.close()
         raise
@@ -110,13 +120,6 @@ def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -
     return written
 
 
-def _read_metadata(file: TableFile) -> StoreMetadata:
-    found = (file.schema.metadata or {}).get(METADATA_KEY)
-    if found is None:
-        raise StoreError("a Parquet file without audiorec's metadata: not written by audiorec")
-    return StoreMetadata.from_json(found)
-
-
 def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns: bool) -> None:
     if metadata.kind != kind:
         raise StoreError(f"holds {metadata.kind}, not {kind}")
@@ -125,12 +128,6 @@ def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns
     if not extra_columns and len(found) != len(expected):
         odd = [name for name in found.names if name not in expected.names]
         raise StoreError(f"has columns of its own that would be lost: {', '.join(odd)}")
-
-
-def _check_size(rows: int, metadata: StoreMetadata, max_bytes: int) -> None:
-    needed = rows * metadata.dimension * 4 if metadata.kind == Kind.VECTORS else rows
-    if needed > max_bytes:
-        raise StoreError(f"{rows} vectors need {needed} bytes of memory, the limit is {max_bytes}")
 
 
 def _check_values(table: Any, schema: Any) -> None:

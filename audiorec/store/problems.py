@@ -5,7 +5,7 @@ rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (be
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,10 +36,6 @@ class StoreProblem:
     song_id: str
     check: str  # for example ``finite`` or ``order_of_statistics``
     reason: str  # one line
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,6 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from numbers import Integral, Real
 from pathlib import Path
@@ -86,14 +85,6 @@ class RecordWriter:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """Where a whole record lies: the place and length of its payload."""
-
-    start: int
-    length: int
-
-
 class RecordPart:
     """The whole rows of a file, found by one walk over it and read one by one.
 
@@ -106,10 +97,9 @@ class RecordPart:
         self.header: dict[str, Any] | None = None
         self.damaged = 0
         self._schema: Any = None
-        self._records: list[_Record] = []
         self._file = open_own(path)
         self._size = os.fstat(self._file.fileno()).st_size
-        self._records = list(self._walk())
+        self._records = list(self._walk())  # the bytes of each payload
         if self._records and self._records[0].start == _FRAME.size:
             with suppress(StoreError):
                 self.header = _read_payload(self._payload(self._records.pop(0)))[0]
@@ -147,7 +137,7 @@ class RecordPart:
         """Close the file."""
         self._file.close()
 
-    def _walk(self) -> Iterator[_Record]:
+    def _walk(self) -> Iterator[range]:
         """Yield every record whose checksums are right, and count what lies between."""
         at = 0
         while at < self._size:
@@ -160,8 +150,8 @@ class RecordPart:
             self.damaged += after < self._size or not self._is_cut(at, ends)
             at = after
 
-    def _record_at(self, at: int) -> tuple[_Record | None, int]:
-        """Return the whole record at a place, if there is one, and where it ends or should."""
+    def _record_at(self, at: int) -> tuple[range | None, int]:
+        """Return the payload of the whole record at a place, if any; where it ends or should."""
         frame = self._read(at, _FRAME.size)
         if len(frame) < _FRAME.size:
             return None, self._size + 1
@@ -171,7 +161,7 @@ class RecordPart:
         ends = at + _FRAME.size + length
         if ends > self._size or crc32(self._read(at + _FRAME.size, length)) != checksum:
             return None, ends
-        return _Record(at + _FRAME.size, length), ends
+        return range(at + _FRAME.size, ends), ends
 
     def _is_cut(self, at: int, ends: int) -> bool:
         """Whether what is left from `at` on is the beginning of a record."""
@@ -188,7 +178,7 @@ class RecordPart:
             at += SCAN_BYTES
         return self._size
 
-    def _is_row(self, record: _Record) -> bool:
+    def _is_row(self, record: range) -> bool:
         try:
             batch = _batch(self._payload(record), self._schema)
         except AudiorecError:
@@ -196,8 +186,8 @@ class RecordPart:
         sequence = batch.column(len(batch.columns) - 1)[0].as_py()
         return bool(0 <= sequence <= MAX_SEQUENCE)
 
-    def _payload(self, record: _Record) -> bytes:
-        return self._read(record.start, record.length)
+    def _payload(self, record: range) -> bytes:
+        return self._read(record.start, len(record))
 
     def _read(self, at: int, length: int) -> bytes:
         self._file.seek(at)

@@ -277,9 +277,7 @@ def _are_texts(values: object) -> bool:
 
 
 def _are_widths(values: object) -> bool:
-    if not isinstance(values, Mapping):
-        return False
-    return all(
+    return isinstance(values, Mapping) and all(
         _is_text(name) and type(width) is int and 1 <= width <= MAX_WIDTH
         for name, width in values.items()
     )

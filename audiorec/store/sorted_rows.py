@@ -239,12 +239,9 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
         a, b = names[parts[0]], names[parts[different[0]]]
         what = "different songs have" if len(sounds) > 1 else "different rows have"
         raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
-    return max(range(len(values)), key=lambda n: _age(values[n]))
-
-
-def _age(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what the newest row has most of; rows of one time differ in their text."""
-    return (*(row[name] for name in TIMES if name in row), repr(row))
+    # What the newest row has most of; rows of one time differ in their text.
+    ages = [(*(row[name] for name in TIMES if name in row), repr(row)) for row in values]
+    return ages.index(max(ages))
 
 
 def with_part(table: Any, number: int) -> Any:

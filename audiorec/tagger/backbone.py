@@ -76,23 +76,18 @@ def load_backbone(
     """
     check_mel(name, mel or MelSpec())
     if engine == "torch":
-        return _torch_backbone(name, device)
+        try:
+            import torch  # noqa: F401
+        except (ImportError, OSError) as error:  # a torch built for another system: OSError
+            raise MissingExtraError("the torch engine", "train", str(error)) from error
+        from audiorec.tagger.backbone_torch import TorchBackbone
+
+        return TorchBackbone(name, device=device)
     if engine != "onnx":
         raise InputError(f"engine must be onnx or torch, got {engine!r}")
     if device != "cpu":
         raise InputError(f"engine onnx runs on device cpu, got {device!r}; use engine torch")
     return OnnxBackbone(name)
-
-
-def _torch_backbone(name: BackboneName, device: str) -> Backbone:
-    """Load the torch engine, which is not part of the core installation."""
-    try:
-        import torch  # noqa: F401
-    except (ImportError, OSError) as error:  # a torch built for another system: OSError
-        raise MissingExtraError("the torch engine", "train", str(error)) from error
-    from audiorec.tagger.backbone_torch import TorchBackbone
-
-    return TorchBackbone(name, device=device)
 
 
 def _session(path: str) -> Any:

@@ -90,7 +90,9 @@ def decode(
         192 kHz, more than 8 channels, or cannot be decoded by any decoder.
     """
     song = _Song(path, sniff(path), spec, max_duration_s)
-    song.refuse_long_claim()
+    header = song.sniffed.header
+    if header.claimed_s is not None and not header.cut:  # a file shorter than it says may pass
+        song.check_duration(header.claimed_s)
     refusals: list[DecoderError] = []
     for make_reader in _readers(song.sniffed):
         try:
@@ -200,12 +202,6 @@ class _Song:
                     return result, reading.info(is_damaged, has_shrunk)
                 except _ReadAgainError as again:
                     treatment = again.treatment
-
-    def refuse_long_claim(self) -> None:
-        """Refuse a file by its header, unless the file is shorter than the header says."""
-        header = self.sniffed.header
-        if header.claimed_s is not None and not header.cut:
-            self.check_duration(header.claimed_s)
 
     def check_duration(self, seconds: float) -> None:
         if seconds > self._max_duration_s:

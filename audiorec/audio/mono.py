@@ -55,10 +55,7 @@ class Mono:
         self._rate = 0
 
     def add(self, block: RawBlock) -> Iterator[FloatArray]:
-        """Take one decoded block; yield what of the waveform is ready.
-
-        A `NotFiniteError` at the first sample that is NaN or infinite.
-        """
+        """Take one decoded block; yield what is ready. NaN and infinity are a `NotFiniteError`."""
         samples, rate = block
         self._measure(samples, rate)
         self.seconds += len(samples) / rate
@@ -67,7 +64,12 @@ class Mono:
         mixed = self._mix(samples)
         if rate != self._rate:
             yield from self.flush()
-            self._change_rate(rate)
+            self._rate, target = rate, self._spec.sample_rate  # joined streams may have several
+            self._resampler = (
+                None
+                if rate == target
+                else soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
+            )
         yield from self._emit(mixed, last=False)
 
     def flush(self) -> Iterator[FloatArray]:
@@ -119,15 +121,6 @@ class Mono:
         self._low = min(self._low, float(mixed.min()))
         self._high = max(self._high, float(mixed.max()))
         return mixed
-
-    def _change_rate(self, rate: int) -> None:
-        """Begin with another source rate; joined streams may have several."""
-        self._rate, target = rate, self._spec.sample_rate
-        self._resampler = (
-            None
-            if rate == target
-            else soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
-        )
 
     def _emit(self, mixed: FloatArray, *, last: bool) -> Iterator[FloatArray]:
         if self._resampler is not None:

@@ -110,10 +110,7 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
 
 
 def open_regular(path: PathLike) -> BinaryIO:
-    """Open a regular file for reading, without waiting for the other end of a pipe.
-
-    Any other is a `SongError` ``unreadable``, with the kind of file or what the system said.
-    """
+    """Open a regular file without waiting for a pipe; any other is a `SongError` ``unreadable``."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         _require_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - bytes paths

@@ -35,10 +35,7 @@ def floats(array: Any) -> FloatArray:
 
 
 def matrix(column: Any, width: int) -> FloatArray:
-    """Return a column of fixed-size lists of float32 as one array, shape (n, `width`).
-
-    A view where the column is one chunk; without nulls.
-    """
+    """Return a column of float32 lists without nulls, (n, `width`); a view of one chunk."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     blocks = [floats(chunk.flatten()).reshape(-1, width) for chunk in chunks if len(chunk)]
     if not blocks:

@@ -53,11 +53,7 @@ def handler(
 def fetched(
     place: str, scratch: Path | None = None, *, max_bytes: int = MAX_SONG_BYTES
 ) -> Iterator[Path]:
-    """Give a copy on this machine's disk for as long as the ``with`` statement lasts.
-
-    A song that is not there, forbidden, too large, or has no disk to be copied to is a
-    `SongError` of the status ``unreadable``.
-    """
+    """Give a copy on this machine's disk; a `SongError` ``unreadable`` where that cannot be."""
     with tempfile.TemporaryDirectory(prefix="audiorec-song-", dir=scratch) as folder:
         # The ending alone: a key may be longer than a file name may be.
         path = Path(folder) / f"song{os.path.splitext(place)[1][:16]}"  # noqa: PTH122

@@ -55,16 +55,12 @@ _FOREIGN_ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a folder.
+    """One file of a folder."""
 
-    `place` is its path or URI, `name` its place relative to the folder with forward slashes,
-    `mtime_ns` nanoseconds since 1970 (see `within_int64`); -1 where the store does not say.
-    """
-
-    place: str
-    name: str
+    place: str  # path or URI
+    name: str  # relative to the folder, with forward slashes
     size: int
-    mtime_ns: int
+    mtime_ns: int  # since 1970 (see `within_int64`); -1 where the store does not say
 
 
 def is_uri(place: str | os.PathLike[str]) -> bool:
@@ -175,10 +171,7 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
 
 
 def fetch(place: str, target: Path, *, max_bytes: int) -> None:
-    """Copy a file to this machine's disk; `target` is not left behind if that fails.
-
-    A file larger than `max_bytes` is refused, also when it claims to be smaller.
-    """
+    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all."""
     entry = find(place)
     if entry is None:
         raise MissingStoreError(f"{place}: no such file")
@@ -248,11 +241,7 @@ def within_int64(nanoseconds: int) -> int:
 
 
 def time_ns(changed: object) -> int:
-    """Return the nanoseconds since 1970 of what an object store calls a time, within int64.
-
-    That is seconds since 1970, or a `datetime` (in UTC if it has no zone). -1 for None, NaN,
-    infinity and everything that is no time.
-    """
+    """Return seconds since 1970 or a `datetime` (UTC) as nanoseconds in int64; -1 for no time."""
     if isinstance(changed, datetime):
         aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
         since = aware - datetime(1970, 1, 1, tzinfo=UTC)

@@ -210,10 +210,7 @@ def best_ways(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list
 
 
 def _surplus(path: Path, rows: Int64Array, limits: Sequence[Limit]) -> Int64Array:
-    """Return the songs of the pool to do without: of kinds that the path has too many of.
-
-    Those of the path with the smoothest steps around them stay, as many as may.
-    """
+    """Return songs of kinds that the path has too many of, but for the most smoothly placed."""
     inner = path.rows[1:-1]
     around = path.steps[:-1] + path.steps[1:]
     surplus: list[int] = []

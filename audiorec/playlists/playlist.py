@@ -201,10 +201,7 @@ class _Draft:
         self._usual_s = float(np.median(durations[pool])) if len(pool) else 0.0
 
     def fill(self, first: Sequence[int]) -> None:
-        """Take songs until the wished length is reached, or nothing more fits.
-
-        The last one may go too far, by a usual song's length: `exchange` makes it right.
-        """
+        """Take songs until the length is reached; the last may go too far: see `exchange`."""
         pending = list(dict.fromkeys(first))
         while self.seconds < self._wish.seconds - self._wish.tolerance_s:
             row = self._next_of(pending)

@@ -101,7 +101,7 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
     """
     songs = _Audio(store)
     pairs = list(_identical(songs))
-    candidates = [pair for pair in _candidates(songs) if not songs.one_hash(pair)]
+    candidates = [(a, b) for a, b in _candidates(songs) if songs.hashes[a] != songs.hashes[b]]
     pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
     return _groups(pairs)
 
@@ -140,9 +140,6 @@ class _Audio:
         codes, statuses = text_codes(store, "status")
         silent = np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]
         self.comparable = (segments >= MIN_SEGMENTS) & ~silent
-
-    def one_hash(self, pair: tuple[int, int]) -> bool:
-        return bool(self.hashes[pair[0]] == self.hashes[pair[1]])
 
     def pair(
         self, rows: tuple[int, int], verdict: SameAudio, mismatch: float | None = None

@@ -165,10 +165,7 @@ class Scaling:
 
 
 def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling, FloatArray]:
-    """Learn the scaling of all songs, and prepare them: their units, shape (rows, W).
-
-    The vectors are read block by block, twice, and never held whole.
-    """
+    """Learn the scaling of all songs, and prepare them, block by block: units, shape (rows, W)."""
     scaling = fit(blocks, weighting)
     return scaling, scaling.prepare_all(blocks(), rows)
 
@@ -202,10 +199,7 @@ def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
 
 
 class _Moments:
-    """Mean and deviation of columns, block by block.
-
-    Blocks are merged by Chan's formula, which loses no digits however far a mean is from 0.
-    """
+    """Mean and deviation of columns, block by block, by Chan's formula, which loses no digits."""
 
     def __init__(self, width: int) -> None:
         self.width = width

@@ -149,7 +149,16 @@ def top_k(
     >>> top_k(query, items, 2, excluded=[[2]], minimum=0.5)
     TopK(indices=array([[ 0, -1]]), similarities=array([[0.6, nan]], dtype=float32))
     """
-    _check(queries, items, k, minimum, query_block, item_block)
+    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+        raise ShapeError(
+            f"queries (Q, D) and items (n, D) expected, got {queries.shape} and {items.shape}"
+        )
+    if min(k, query_block, item_block) < 1:
+        raise InputError(
+            f"k and both blocks must be at least 1, got {k}, {query_block}, {item_block}"
+        )
+    if np.isnan(minimum):
+        raise InputError("minimum is NaN")
     hidden = _excluded(excluded, len(queries), len(items))
     if item_minimum is not None and item_minimum.shape != (len(items),):
         raise ShapeError(f"item_minimum must have shape ({len(items)},), got {item_minimum.shape}")
@@ -344,10 +353,7 @@ class _Cells:
 def _products(
     queries: FloatArray, items: FloatArray, step: int
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Yield the number of the first item and the similarities (n, w) of each block of items.
-
-    The memory of a block is used again for the next.
-    """
+    """Yield each block's first item and similarities (n, w), in memory that is used again."""
     room = np.empty((len(queries), min(step, len(items))), np.float32)
     for first in range(0, len(items), step):
         block = _finite(items[first : first + step], "item")
@@ -370,26 +376,6 @@ def _finite(block: FloatArray, what: str) -> FloatArray:
     if not np.isfinite(block).all():
         raise InputError(f"a number of a {what} is NaN or infinite")
     return block
-
-
-def _check(
-    queries: FloatArray,
-    items: FloatArray,
-    k: int,
-    minimum: float,
-    query_block: int,
-    item_block: int,
-) -> None:
-    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
-        raise ShapeError(
-            f"queries (Q, D) and items (n, D) expected, got {queries.shape} and {items.shape}"
-        )
-    if min(k, query_block, item_block) < 1:
-        raise InputError(
-            f"k and both blocks must be at least 1, got {k}, {query_block}, {item_block}"
-        )
-    if np.isnan(minimum):
-        raise InputError("minimum is NaN")
 
 
 def _excluded(

@@ -39,7 +39,7 @@ from audiorec.files.tables import TableFile, check_columns, store_errors, write_
 from audiorec.store.names import near_names
 from audiorec.store.parquet import MAX_BYTES, check_ids
 from audiorec.store.schema import MAX_WIDTH, METADATA_KEY, metadata_object, vector_type
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, IdMap, Int64Array
 
 FORMAT_VERSION = 1
 Of = Literal["songs", "users"]
@@ -84,11 +84,7 @@ class EmbeddingMetadata:
         return ID_COLUMNS[self.kind]
 
     def check_same_space(self, other: "EmbeddingMetadata", what: str) -> None:
-        """Refuse embeddings whose dot products with these would mean nothing.
-
-        That is a `SpecMismatchError` where the dimensions differ, or the two have no space in
-        common. `what` names both files in the message.
-        """
+        """Refuse other dimensions, and models without a common space; `what` names both files."""
         if self.dimension != other.dimension:
             raise SpecMismatchError(
                 f"{what}: {self.dimension} numbers against {other.dimension}; "
@@ -230,11 +226,7 @@ class EmbeddingTable:
 
     def row_numbers(self, names: Any) -> Int64Array:
         """Return the rows of ids, an Arrow array or a sequence: shape (n,), -1 where unknown."""
-        wanted = names if isinstance(names, pa.Array) else strings(list(names))
-        found = pc.fill_null(pc.index_in(wanted, value_set=self.id_array), -1)
-        return np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset).astype(
-            np.int64
-        )
+        return IdMap(self.id_array).rows(names)
 
 
 def write_embeddings(

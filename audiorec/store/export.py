@@ -171,7 +171,11 @@ def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) ->
         for table in _tables(store, names):
             flat, header = _widened(store, table), 0
             if writer is None:
-                _check_flat(flat.schema, store.path)
+                nested = [field.name for field in flat.schema if pa.types.is_nested(field.type)]
+                if nested:
+                    raise InputError(
+                        f"{store.path}: a csv cannot hold the column {nested[0]!r}; use --columns"
+                    )
                 header = sum(bool(_FORMULA.match(name)) for name in flat.column_names)
             flat, found = _guarded(flat) if guard else (flat, _formulas(flat))
             writer = writer or stack.enter_context(pa.csv.CSVWriter(path, flat.schema))
@@ -236,12 +240,6 @@ def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
         return
     for table in store.batches(GROUP_ROWS, names):
         yield table.select(names)
-
-
-def _check_flat(schema: Any, path: Path) -> None:
-    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
-    if nested:
-        raise InputError(f"{path}: a csv cannot hold the column {nested[0]!r}; use --columns")
 
 
 def _widened(store: Checked, table: Any) -> Any:

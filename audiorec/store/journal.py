@@ -102,7 +102,8 @@ class Journal:
         self.outputs = outputs
         self._paths = {kind: real_target(path, kind) for kind, path in outputs.paths().items()}
         self._metadata = {kind: replace(metadata, kind=kind) for kind in self._paths}
-        self._schemas = {kind: _record_schema(m) for kind, m in self._metadata.items()}
+        sequence = pa.field(SEQUENCE, pa.int64(), nullable=False)
+        self._schemas = {k: schema_of(m).append(sequence) for k, m in self._metadata.items()}
         self._folder = folder
         self._parts: dict[Kind, list[RowPart]] = {kind: [] for kind in self._paths}
         self._writers: dict[Kind, RecordWriter] = {}
@@ -158,11 +159,7 @@ class Journal:
         self.close()
 
     def known(self) -> Any:
-        """Return the songs that have a vector, before this start's own appends.
-
-        All columns of ``vecs.parquet`` but the vector, in no particular order. Songs of the
-        previous output and of an unfinished run, the newest row of each.
-        """
+        """Return the newest row, without the vector, of songs that had one before this start."""
         return self._newest_table(Kind.VECTORS)
 
     def failures(self) -> Any:
@@ -219,10 +216,7 @@ class Journal:
         self._append({Kind.VECTORS: {**values, **changes}})
 
     def append_failure(self, row: Mapping[str, Any]) -> None:
-        """Put one failed song on disk; it loses the vector that it may have had.
-
-        `row` has the columns of the errors file; ``failed_at`` is filled in if not given.
-        """
+        """Put a row of the errors file on disk; its song loses the vector that it may have had."""
         self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
 
     def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
@@ -379,10 +373,6 @@ class Journal:
             for part in parts:
                 part.close()
             parts.clear()
-
-
-def _record_schema(metadata: StoreMetadata) -> Any:
-    return schema_of(metadata).append(pa.field(SEQUENCE, pa.int64(), nullable=False))
 
 
 def _given(value: T | None, name: str) -> T:

@@ -105,11 +105,7 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
 
 
 def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -> int:
-    """Write record batches to `path` in row groups of a sensible size; return the rows.
-
-    The caller gives a temporary path and batches that are sorted and checked; at most one
-    row group is held in memory.
-    """
+    """Write sorted, checked batches to a temporary path, a row group at a time; return rows."""
     schema = schema_of(metadata)
     written = 0
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]

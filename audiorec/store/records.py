@@ -147,7 +147,10 @@ class RecordPart:
                 at = ends
                 continue
             after = self._next_magic(at + 1)
-            self.damaged += after < self._size or not self._is_cut(at, ends)
+            # What is left may be the beginning of a record that was cut off.
+            start = self._read(at, len(RECORDS_MAGIC))
+            is_cut = ends > self._size and RECORDS_MAGIC.startswith(start)
+            self.damaged += after < self._size or not is_cut
             at = after
 
     def _record_at(self, at: int) -> tuple[range | None, int]:
@@ -162,11 +165,6 @@ class RecordPart:
         if ends > self._size or crc32(self._read(at + _FRAME.size, length)) != checksum:
             return None, ends
         return range(at + _FRAME.size, ends), ends
-
-    def _is_cut(self, at: int, ends: int) -> bool:
-        """Whether what is left from `at` on is the beginning of a record."""
-        start = self._read(at, len(RECORDS_MAGIC))
-        return ends > self._size and RECORDS_MAGIC.startswith(start)
 
     def _next_magic(self, at: int) -> int:
         """Return where the next record may begin, the file's size if nowhere."""
@@ -249,10 +247,7 @@ def _pack(batch: Any) -> bytes:
 
 
 def _batch(payload: bytes, schema: Any) -> Any:
-    """Return a payload as a record batch of `schema`, which may leave columns out.
-
-    Any `AudiorecError` says that it is no row of that schema.
-    """
+    """Return a payload as a record batch of `schema`; an `AudiorecError` says that it is no row."""
     values, lists = _read_payload(payload)
     row: dict[str, Any] = {}
     for field in schema:

@@ -41,13 +41,10 @@ Keep = Callable[[Any], Any]  # sorted rows to those that stay
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A Parquet file whose ids grow from row to row.
-
-    `part` is the number of the part that all rows are from; None where a column says it.
-    """
+    """A Parquet file whose ids grow from row to row."""
 
     file: TableFile
-    part: int | None
+    part: int | None  # that all rows are from; None where a column says it
 
     def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
         """Yield the rows in order with the column `PART`, some at a time."""
@@ -214,10 +211,7 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
 
 
 def _runs(repeated: Any) -> Iterator[tuple[int, int]]:
-    """Yield the rows from `start` to before `stop` of each id that stands more than once.
-
-    `repeated` are the numbers of rows whose successor has the same id.
-    """
+    """Yield start and stop of each id's rows; `repeated`: rows whose successor has the same."""
     breaks = np.flatnonzero(np.diff(repeated) > 1)
     starts = repeated[np.concatenate([[0], breaks + 1])]
     ends = repeated[np.concatenate([breaks, [len(repeated) - 1]])]

@@ -109,7 +109,7 @@ class TableFile:
         return pa.concat_tables(found).take(integers(np.argsort(np.concatenate(places))))
 
     def read_as(self, schema: Any) -> Any:
-        """Read all rows as a small table of `schema`; other columns, types and nulls are refused."""
+        """Read all rows as a small table of `schema`; other columns, types, nulls are refused."""
         with store_errors(self.path):
             check_columns(self.schema, schema, of_types=False)
             table = self.read(schema.names)

@@ -288,26 +288,18 @@ def _compared(
 def _groups(pairs: list[Pair]) -> list[Group]:
     """Join pairs that share a song; the surest first, so that the last link is the weakest."""
     order = list(SameAudio)
-    group_of: dict[int, int] = {}
-    members: dict[int, list[int]] = {}
-    links: dict[int, list[Pair]] = {}
-    weakest: dict[int, SameAudio] = {}
+    # Of each row its group, one for all rows of it: they, the links, and the links it needs.
+    group_of: dict[int, tuple[list[int], list[Pair], list[Pair]]] = {}
     for pair in sorted(pairs, key=lambda pair: (order.index(pair.verdict), pair.rows)):
-        for row in pair.rows:
-            if group_of.setdefault(row, row) == row:
-                members.setdefault(row, [row])
-                links.setdefault(row, [])
-        a, b = (group_of[row] for row in pair.rows)
-        if a != b:
-            for row in members[b]:
-                group_of[row] = a
-            members[a] += members.pop(b)
-            links[a] += links.pop(b)
-            weakest.pop(b, None)
-            weakest[a] = pair.verdict
-        links[a].append(pair)
+        a, b = (group_of.setdefault(row, ([row], [], [])) for row in pair.rows)
+        if a is not b:
+            group_of |= dict.fromkeys(b[0], a)
+            a[0].extend(b[0])
+            a[1].extend(b[1])
+            a[2].extend([*b[2], pair])
+        a[1].append(pair)
     groups = [
-        Group(rows=tuple(sorted(members[a])), verdict=weakest[a], pairs=tuple(links[a]))
-        for a in members
+        Group(rows=tuple(sorted(rows)), verdict=needed[-1].verdict, pairs=tuple(links))
+        for rows, links, needed in {id(group): group for group in group_of.values()}.values()
     ]
     return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))

@@ -8,7 +8,7 @@ moves and duplicates. It says "the same bytes of audio", never "sounds alike".
 """
 
 import hashlib
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from audiorec.audio.raw import DecoderError
 from audiorec.audio.sniff import PathLike, begin_of_audio, end_of_audio, open_regular, unreadable
@@ -58,12 +58,13 @@ def _hash(file: BinaryIO) -> str:
 
 
 def _hash_packets(file: BinaryIO) -> str:
-    from audiorec.audio.pyav_reader import audio_stream, open_container
+    from audiorec.audio.pyav_reader import audio_stream, codec_name, open_container
 
     begin, end = begin_of_audio(file), end_of_audio(file)
     with open_container(file, begin=begin, end=end) as container:
         stream = audio_stream(container)
-        digest = _new_hash("packets", *_format_of(stream))
+        rate, layout = stream.codec_context.sample_rate, stream.codec_context.layout
+        digest = _new_hash("packets", codec_name(stream), str(rate), str(layout.nb_channels))
         n_bytes = 0
         for packet in container.demux(stream):
             digest.update(packet)
@@ -79,13 +80,6 @@ def _hash_bytes(file: BinaryIO) -> str:
     while chunk := file.read(_READ_BYTES):
         digest.update(chunk)
     return digest.hexdigest()
-
-
-def _format_of(stream: Any) -> tuple[str, str, str]:
-    from audiorec.audio.pyav_reader import codec_name
-
-    context = stream.codec_context
-    return codec_name(stream), str(context.sample_rate), str(context.layout.nb_channels)
 
 
 def _new_hash(*prefix: str) -> "hashlib.blake2b":

@@ -90,7 +90,9 @@ def decode(
         192 kHz, more than 8 channels, or cannot be decoded by any decoder.
     """
     song = _Song(path, sniff(path), spec, max_duration_s)
-    song.refuse_long_claim()
+    header = song.sniffed.header
+    if header.claimed_s is not None and not header.cut:  # a file shorter than it says may pass
+        song.check_duration(header.claimed_s)
     refusals: list[DecoderError] = []
     for make_reader in _readers(song.sniffed):
         try:
@@ -201,12 +203,6 @@ class _Song:
                 except _ReadAgainError as again:
                     treatment = again.treatment
 
-    def refuse_long_claim(self) -> None:
-        """Refuse a file by its header, unless the file is shorter than the header says."""
-        header = self.sniffed.header
-        if header.claimed_s is not None and not header.cut:
-            self.check_duration(header.claimed_s)
-
     def check_duration(self, seconds: float) -> None:
         if seconds > self._max_duration_s:
             hours, limit = seconds / 3600, self._max_duration_s / 3600
@@ -279,10 +275,7 @@ class _Reading:
             raise
 
     def info(self, is_damaged: bool, has_shrunk: bool) -> AudioInfo:
-        """Sum up; `is_damaged` if another decoder broke off in mid-file.
-
-        `has_shrunk` if someone cut the file while it was read.
-        """
+        """Sum up; another decoder broke off in mid-file, or the file was cut while it was read."""
         reader, mono = self._reader, self._mono
         return AudioInfo(
             codec=reader.codec,
@@ -298,7 +291,10 @@ class _Reading:
     def _status(self, is_damaged: bool, has_shrunk: bool) -> Status:
         reader, mono = self._reader, self._mono
         # A bad packet at the very end is where the file was cut, not damage on the way.
-        is_truncated = has_shrunk or self._is_truncated()
+        claimed_s, is_cut = self._claimed_s(), self._song.sniffed.header.cut
+        if claimed_s is not None:
+            is_cut = claimed_s - mono.seconds > _tolerance_s(claimed_s)
+        is_truncated = has_shrunk or is_cut
         ends_badly = (reader.ends_in_error or is_damaged) and not is_truncated
         applies = {
             Status.DAMAGED: reader.is_damaged or ends_badly,
@@ -309,12 +305,6 @@ class _Reading:
             Status.OK: True,
         }
         return next(status for status in Status if applies[status])
-
-    def _is_truncated(self) -> bool:
-        claimed_s = self._claimed_s()
-        if claimed_s is None:
-            return self._song.sniffed.header.cut
-        return claimed_s - self._mono.seconds > _tolerance_s(claimed_s)
 
     def _claimed_s(self) -> float | None:
         """Return the header's claim, unless the file turned out to hold more."""

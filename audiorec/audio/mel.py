@@ -31,16 +31,6 @@ _KNEE_MEL = _KNEE_HZ / _LINEAR_HZ
 _LOG_STEP = np.log(6.4) / 27.0  # natural logarithm of the frequency ratio per mel
 
 
-def mel_filterbank(spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
-    """Return the triangles (n_mels, 1 + n_fft // 2), float32, that turn power into mel bands.
-
-    Row m rises from the centre of band m - 1 to that of band m and falls to that of band m + 1,
-    with area 1 over frequency in hertz. Computed in float64. The array is shared by all callers
-    and therefore read-only.
-    """
-    return _filterbank(spec)
-
-
 def log_mel_frames(
     blocks: Iterable[FloatArray], spec: MelSpec = _DEFAULT_SPEC
 ) -> Iterator[FloatArray]:
@@ -110,7 +100,7 @@ def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
     spectra = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
     parts = spectra.view(np.float32)  # real and imaginary alternate
     parts *= parts
-    frames = (parts[:, 0::2] + parts[:, 1::2]) @ _filterbank(spec).T
+    frames = (parts[:, 0::2] + parts[:, 1::2]) @ mel_filterbank(spec).T
     frames *= np.float32(spec.compression)
     frames += np.float32(1.0)
     log_frames: FloatArray = np.log10(frames, out=frames)
@@ -125,7 +115,12 @@ def _window(n_fft: int) -> FloatArray:
 
 
 @functools.cache
-def _filterbank(spec: MelSpec) -> FloatArray:
+def mel_filterbank(spec: MelSpec) -> FloatArray:
+    """Return the triangles (n_mels, 1 + n_fft // 2), float32, that turn power into mel bands.
+
+    Row m rises from the centre of band m - 1 to that of band m and falls to that of band m + 1,
+    with area 1 over frequency in hertz. Computed in float64; shared, and therefore read-only.
+    """
     edges_mel = np.linspace(_hz_to_mel(spec.f_min), _hz_to_mel(spec.f_max), spec.n_mels + 2)
     edges = _mel_to_hz(edges_mel)[:, None]  # (n_mels + 2, 1)
     bins = np.arange(1 + spec.n_fft // 2) * (spec.sample_rate / spec.n_fft)  # hertz

@@ -40,30 +40,13 @@ class NotFiniteError(Exception):
 
 
 class Mono:
-    """Mixes, resamples and measures one reading of a file.
-
-    Parameters
-    ----------
-    spec : DecodeSpec
-    treatment : Treatment
-
-    Attributes
-    ----------
-    seconds : float
-        What went in.
-    n_samples : int
-        What came out.
-    sample_rate, channels : int
-        Of the first block.
-    peak : float
-        Largest absolute sample of all channels, before the treatment's gain.
-    """
+    """Mixes, resamples and measures one reading of a file."""
 
     def __init__(self, spec: DecodeSpec, treatment: Treatment = AS_MIXED) -> None:
-        self.seconds = 0.0
-        self.n_samples = 0
-        self.sample_rate = self.channels = 0
-        self.peak = 0.0
+        self.seconds = 0.0  # what went in
+        self.n_samples = 0  # what came out
+        self.sample_rate = self.channels = 0  # of the first block
+        self.peak = 0.0  # largest absolute sample of all channels, before the gain
         self._spec = spec
         self._treatment = treatment
         self._low, self._high = math.inf, -math.inf
@@ -72,10 +55,7 @@ class Mono:
         self._rate = 0
 
     def add(self, block: RawBlock) -> Iterator[FloatArray]:
-        """Take one decoded block; yield what of the waveform is ready.
-
-        A `NotFiniteError` at the first sample that is NaN or infinite.
-        """
+        """Take one decoded block; yield what is ready. NaN and infinity are a `NotFiniteError`."""
         samples, rate = block
         self._measure(samples, rate)
         self.seconds += len(samples) / rate
@@ -84,7 +64,12 @@ class Mono:
         mixed = self._mix(samples)
         if rate != self._rate:
             yield from self.flush()
-            self._change_rate(rate)
+            self._rate, target = rate, self._spec.sample_rate  # joined streams may have several
+            self._resampler = (
+                None
+                if rate == target
+                else soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
+            )
         yield from self._emit(mixed, last=False)
 
     def flush(self) -> Iterator[FloatArray]:
@@ -136,15 +121,6 @@ class Mono:
         self._low = min(self._low, float(mixed.min()))
         self._high = max(self._high, float(mixed.max()))
         return mixed
-
-    def _change_rate(self, rate: int) -> None:
-        """Begin with another source rate; joined streams may have several."""
-        self._rate, target = rate, self._spec.sample_rate
-        self._resampler = (
-            None
-            if rate == target
-            else soxr.ResampleStream(rate, target, 1, dtype="float32", quality="HQ")
-        )
 
     def _emit(self, mixed: FloatArray, *, last: bool) -> Iterator[FloatArray]:
         if self._resampler is not None:

@@ -70,10 +70,7 @@ def adts_length(data: bytes, at: int) -> int | None:
 
 
 def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
-    """Return the position of the first of several MPEG audio frames in a row.
-
-    `data` begins behind the ID3v2 tag; `is_whole` says whether it reaches to the end of the audio.
-    """
+    """Return where several MPEG frames in a row begin; `is_whole`: `data` has all of the audio."""
     at = data.find(b"\xff")
     while at >= 0:
         if _is_chain(data, at, is_whole):

@@ -63,30 +63,16 @@ _HOLE_S = 0.05
 
 
 class PyavReader:
-    """Reads one file, which the caller closes, from beginning to end.
-
-    Attributes
-    ----------
-    codec : str
-        Known once the first block was asked for, like `claimed_s`.
-    claimed_s : float or None
-        Length of the stream in an MP4 file.
-    packet_errors : int
-        Packets that could not be read or decoded.
-    is_damaged : bool
-        Whether audio is missing between two good packets.
-    ends_in_error : bool
-        Whether the last packet was a bad one, as in a file that was cut.
-    """
+    """Reads one file, which the caller closes, from beginning to end."""
 
     decoder = DECODER
 
     def __init__(self, file: BinaryIO, sniffed: Sniffed) -> None:
-        self.codec = ""
+        self.codec = ""  # known once the first block was asked for, like `claimed_s` of an MP4
         self.claimed_s = sniffed.header.claimed_s
-        self.packet_errors = 0
-        self.is_damaged = False
-        self.ends_in_error = False
+        self.packet_errors = 0  # packets that could not be read or decoded
+        self.is_damaged = False  # audio is missing between two good packets
+        self.ends_in_error = False  # the last packet was a bad one, as in a file that was cut
         self._expected_s: float | None = None
         self._refused_channels = 0
         self._file = file
@@ -177,7 +163,8 @@ def open_container(file: BinaryIO, *, end: int, begin: int = 0) -> Iterator[Any]
     try:
         container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
-        raise DecoderError(_reason(error), DECODER) from None
+        reason = getattr(error, "strerror", None) or str(error)
+        raise DecoderError(reason.strip().lower(), DECODER) from None
     with container:
         yield container
 
@@ -306,7 +293,3 @@ def _to_float(frame: Any) -> FloatArray:
     if name.startswith("u8"):  # unsigned: silence is at half of the range
         samples = samples - np.float32(scale)
     return samples if scale == 1.0 else samples * np.float32(1.0 / scale)
-
-
-def _reason(error: Exception) -> str:
-    return (getattr(error, "strerror", None) or str(error)).strip().lower()

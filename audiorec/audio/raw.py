@@ -11,30 +11,17 @@ MAX_BLOCK_S = 10  # seconds, where the sample rate is low
 
 
 class RawBlock(NamedTuple):
-    """Samples as they come out of a decoder.
+    """Samples as they come out of a decoder."""
 
-    Attributes
-    ----------
-    samples : ndarray, shape (n, channels), float32
-        Full scale is 1. Valid until the next block is asked for.
-    sample_rate : int
-        Hertz.
-    """
-
-    samples: FloatArray
-    sample_rate: int
+    samples: FloatArray  # (n, channels), full scale 1; valid until the next block is asked for
+    sample_rate: int  # hertz
 
 
 class DecoderError(Exception):
     """A decoder cannot begin or cannot go on; another one may.
 
-    Attributes
-    ----------
-    reason, decoder : str
-    damaged : bool
-        Whether the file is to blame: it began well and became unreadable.
-    failure : Failure
-        What the song's failure is if no other decoder can read it.
+    `damaged`: the file is to blame, it began well and became unreadable. `failure`: the song's
+    failure if no other decoder can read it.
     """
 
     def __init__(

@@ -34,18 +34,10 @@ _DEFAULT_SPEC = FeatureSpec()
 
 
 class Segment(NamedTuple):
-    """One segment of a track.
+    """One segment of a track."""
 
-    Attributes
-    ----------
-    start_s : float
-        Seconds from the start of the track: ``3 i`` for whole segments, and the time of
-        its first frame for the window over the tail.
-    log_mel : ndarray, shape (187, 96), float32
-    """
-
-    start_s: float
-    log_mel: FloatArray
+    start_s: float  # ``3 i`` for whole segments; of the window over the tail its first frame's
+    log_mel: FloatArray  # (187, 96)
 
 
 def segments(blocks: Iterable[FloatArray], spec: FeatureSpec = _DEFAULT_SPEC) -> Iterator[Segment]:

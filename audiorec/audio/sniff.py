@@ -38,23 +38,12 @@ class Container(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sniffed:
-    """What is known of a file before it is decoded.
-
-    Attributes
-    ----------
-    container : Container
-    size : int
-        Bytes in the file.
-    audio_begin, audio_end : int
-        Where its leading tags (ID3v2) end, and where its trailing ones (ID3v1, APE) begin.
-    header : Header
-        The claimed length, and whether it can be trusted.
-    """
+    """What is known of a file before it is decoded."""
 
     container: Container
-    size: int
-    audio_begin: int = 0
-    audio_end: int
+    size: int  # bytes in the file
+    audio_begin: int = 0  # behind the leading tags (ID3v2)
+    audio_end: int  # before the trailing ones (ID3v1, APE)
     header: Header
 
 
@@ -91,11 +80,8 @@ _FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
 def sniff(path: PathLike) -> Sniffed:
     """Find out what a file is from its content; the path may hold bytes that are not UTF-8.
 
-    Raises
-    ------
-    SongError
-        ``unreadable`` (vanished, no permission, not a regular file), ``empty``,
-        ``not_audio``, ``unsupported`` or ``drm``; stage ``read``.
+    A `SongError` of the stage ``read``: ``unreadable`` (vanished, no permission, not a regular
+    file), ``empty``, ``not_audio``, ``unsupported`` or ``drm``.
     """
     with open_regular(path) as file:
         try:
@@ -124,10 +110,7 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
 
 
 def open_regular(path: PathLike) -> BinaryIO:
-    """Open a regular file for reading, without waiting for the other end of a pipe.
-
-    Any other is a `SongError` ``unreadable``, with the kind of file or what the system said.
-    """
+    """Open a regular file without waiting for a pipe; any other is a `SongError` ``unreadable``."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     try:
         _require_regular(path, os.stat(path).st_mode)  # noqa: PTH116 - bytes paths

@@ -57,10 +57,7 @@ class SoundfileReader:
         self._sniffed = sniffed
 
     def blocks(self) -> Iterator[RawBlock]:
-        """Yield the samples, 65,536 frames at a time and never more than 10 s.
-
-        A `DecoderError` if libsndfile cannot read the file, or not to its end.
-        """
+        """Yield the samples, 65,536 frames at a time never more than 10 s, or a `DecoderError`."""
         n_frames = 0
         try:
             with _SequentialFile(self._file.fileno(), closefd=False) as source:

@@ -136,10 +136,7 @@ def _clean(value: object) -> str | None:
 
 
 def musicbrainz_ufid(file: BinaryIO) -> str | None:
-    """Find the recording's id in the ID3v2 tag at the beginning of a file.
-
-    None if there is no tag, no such frame, or the tag is broken before it.
-    """
+    """Find the recording's id in the ID3v2 tag at a file's beginning; None if it has none."""
     file.seek(0)
     header = file.read(_HEADER)
     if len(header) < _HEADER or header[:3] != b"ID3" or header[3] not in (2, 3, 4):

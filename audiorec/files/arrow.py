@@ -20,13 +20,7 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def integers(values: Sequence[int] | npt.NDArray[np.integer]) -> Any:
-    """Return a `pyarrow.Int64Array`.
-
-    Examples
-    --------
-    >>> integers([3, -1]).to_pylist()
-    [3, -1]
-    """
+    """Return a `pyarrow.Int64Array`."""
     return array_of(np.ascontiguousarray(values, np.int64), pa.int64())
 
 
@@ -41,10 +35,7 @@ def floats(array: Any) -> FloatArray:
 
 
 def matrix(column: Any, width: int) -> FloatArray:
-    """Return a column of fixed-size lists of float32 as one array, shape (n, `width`).
-
-    A view where the column is one chunk; without nulls.
-    """
+    """Return a column of float32 lists without nulls, (n, `width`); a view of one chunk."""
     chunks = column.chunks if isinstance(column, pa.ChunkedArray) else [column]
     blocks = [floats(chunk.flatten()).reshape(-1, width) for chunk in chunks if len(chunk)]
     if not blocks:

@@ -40,11 +40,8 @@ def replaced(path: str | os.PathLike[str]) -> Iterator[Path]:
 
 
 def sync(path: Path) -> None:
-    """Make the content of a file, or the names in a folder, outlive a power failure.
-
-    Windows opens no folders and keeps their names by itself.
-    """
-    if os.name == "nt" and path.is_dir():
+    """Make the content of a file, or the names in a folder, outlive a power failure."""
+    if os.name == "nt" and path.is_dir():  # Windows keeps their names by itself
         return
     descriptor = os.open(path, os.O_RDWR if os.name == "nt" else os.O_RDONLY)
     try:
@@ -55,11 +52,7 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def write_errors(path: str | os.PathLike[str]) -> Iterator[None]:
-    """Turn what the system says while a run writes into one clear line, a `StoreError`.
-
-    That is a full disk, no permission, a read-only folder: whatever has the system's number.
-    Every other error passes as it is.
-    """
+    """Turn errors with the system's number (a full disk, no permission) into a `StoreError`."""
     try:
         yield
     except OSError as error:

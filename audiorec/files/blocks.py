@@ -13,6 +13,7 @@ import json
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -45,22 +46,11 @@ def run_blocks(
 ) -> bool:
     """Make `out` from the blocks ``make(0)`` to ``make(n_blocks - 1)``, in this order.
 
-    Parameters
-    ----------
-    make : callable of int to pyarrow.Table
-        With the columns of `schema`, whose metadata goes into the file.
-    fingerprint : str
-        Stands for everything that decides what the blocks hold. Blocks that a killed job
-        left under another one, or for another number of blocks, are thrown away.
-    progress : callable of (done, total), optional
-        Called once at the start, with the blocks that were kept, and after each block.
-    stop : threading.Event, optional
-        Once it is set, the job ends after the block in work.
-
-    Returns
-    -------
-    finished : bool
-        False if it was stopped; the next call goes on from there.
+    `make` returns a `pyarrow.Table` with the columns of `schema`, whose metadata goes into the
+    file. `fingerprint` stands for all that decides what the blocks hold: those of another one,
+    or of another number of blocks, are thrown away. `progress` is called with (done, total), at
+    the start and after each block. Once `stop` is set, the job ends after the block in work and
+    returns False; the next call goes on from there.
     """
     folder = RunFolder(out, RUN_FILES)
     try:
@@ -98,21 +88,15 @@ def is_made(path: Path, schema: Any) -> bool:
 
 def _claim(folder: RunFolder, job: dict[str, Any]) -> None:
     """Keep the folder's blocks if they belong to `job`; else clear it and sign it."""
-    if _read_job(folder.path / JOB_FILE) == job:
-        return
+    signature = folder.path / JOB_FILE
+    with suppress(FileNotFoundError, ValueError, RecursionError):
+        if json.loads(read_own(signature, MAX_JOB_BYTES)) == job:
+            return
     # The signature goes first: blocks without one belong to nobody.
-    (folder.path / JOB_FILE).unlink(missing_ok=True)
+    signature.unlink(missing_ok=True)
     folder.clear()
-    with replaced(folder.path / JOB_FILE) as temporary:
+    with replaced(signature) as temporary:
         temporary.write_text(json.dumps(job))
-
-
-def _read_job(path: Path) -> Any:
-    """Return the job that signed the folder, None if none did."""
-    try:
-        return json.loads(read_own(path, MAX_JOB_BYTES))
-    except (FileNotFoundError, ValueError, RecursionError):
-        return None
 
 
 def _fitted(table: Any, schema: Any) -> Any:

@@ -29,10 +29,7 @@ MAX_DIGEST_BYTES = 4 << 20
 
 
 class Digests:
-    """The digests of the columns of a table, whose rows come in pieces.
-
-    Columns of types without a digest (structs, for example) are passed over.
-    """
+    """The digests of a table's columns, whose rows come in pieces; some types have none."""
 
     def __init__(self, schema: Any) -> None:
         self.rows = 0
@@ -74,10 +71,7 @@ class Digests:
 
 
 def read_digests(metadata: Mapping[bytes, bytes] | None) -> dict[str, Any] | None:
-    """Return the digests in a file's metadata, None if it has none.
-
-    Damaged ones, and those of an algorithm that this audiorec does not know, are a `StoreError`.
-    """
+    """Return a file's digests, None if it has none; damaged or unknown ones are a `StoreError`."""
     text = (metadata or {}).get(DIGESTS_KEY)
     if text is None:
         return None
@@ -168,15 +162,7 @@ def _width(kind: Any) -> int | None:
 
 
 def _type_name(kind: Any) -> str:
-    """Return a type in words that do not depend on how lists name what is in them.
-
-    Empty for a type without a digest.
-
-    Examples
-    --------
-    >>> _type_name(pa.list_(pa.list_(pa.float32(), 14)))
-    'list<list<float>[14]>'
-    """
+    """Return a type without the names of what is in lists: ``list<float>[14]``; else ""."""
     if _is_nested(kind):
         inner = _type_name(kind.value_type)
         size = f"[{kind.list_size}]" if _is_fixed(kind) else ""

@@ -28,13 +28,9 @@ def handler(
 ) -> Callable[[str], Any]:
     """Make a handler that fetches a URI before the handler of `factory` sees it.
 
-    Parameters
-    ----------
-    factory : str
-        ``package.module:function`` that makes a handler of paths from `arguments`.
-    scratch : path, optional
-        Where copies lie while they are in use; the system's temporary folder by default.
-        The caller removes it in the end: a worker that is killed leaves its copy there.
+    `factory` is ``package.module:function``, which makes a handler of paths from `arguments`.
+    Copies lie in `scratch` (by default the system's folder) while they are in use; the caller
+    removes it in the end, since a worker that is killed leaves its copy there.
     """
     module, function = factory.split(":")
     handle_path = getattr(importlib.import_module(module), function)(*arguments)
@@ -57,11 +53,7 @@ def handler(
 def fetched(
     place: str, scratch: Path | None = None, *, max_bytes: int = MAX_SONG_BYTES
 ) -> Iterator[Path]:
-    """Give a copy on this machine's disk for as long as the ``with`` statement lasts.
-
-    A song that is not there, forbidden, too large, or has no disk to be copied to is a
-    `SongError` of the status ``unreadable``.
-    """
+    """Give a copy on this machine's disk; a `SongError` ``unreadable`` where that cannot be."""
     with tempfile.TemporaryDirectory(prefix="audiorec-song-", dir=scratch) as folder:
         # The ending alone: a key may be longer than a file name may be.
         path = Path(folder) / f"song{os.path.splitext(place)[1][:16]}"  # noqa: PTH122

@@ -17,11 +17,8 @@ DIGEST = "content_sha256"
 def parse_json(text: str | bytes, *, max_bytes: int) -> Any:
     """Return what a JSON text holds.
 
-    Raises
-    ------
-    ValueError
-        If it is too long, not JSON, nested too deeply, or has a number without a value
-        (NaN, infinity) or of thousands of digits. The message is one line.
+    A one-line `ValueError` if it is too long, not JSON, nested too deeply, or has a number without
+    a value (NaN, infinity) or of thousands of digits.
     """
     if len(text) > max_bytes:
         raise ValueError(f"longer than {max_bytes} bytes")
@@ -40,11 +37,6 @@ def unsealed(content: Any) -> dict[str, Any]:
     """Check an object by its digest, where it has one, and return it without.
 
     A `ValueError` if it is no object, or its content is not the one that was written.
-
-    Examples
-    --------
-    >>> unsealed(sealed({"rows": 5}))
-    {'rows': 5}
     """
     if not isinstance(content, dict):
         raise ValueError("not a JSON object")

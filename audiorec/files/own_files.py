@@ -41,10 +41,7 @@ _BINARY = getattr(os, "O_BINARY", 0)
 
 
 def open_own(path: Path) -> BufferedReader:
-    """Open a file for reading that audiorec is thought to have written.
-
-    A link, a folder, a pipe, a device or a file with a second name is a `StoreError`.
-    """
+    """Open a file of audiorec's own; refuses links, folders, pipes, devices and second names."""
     refuse_link(path)
     descriptor = os.open(path, os.O_RDONLY | _NO_FOLLOW | _NO_WAIT | _BINARY)
     try:

@@ -143,20 +143,10 @@ def refuse_bomb(
 ) -> None:
     """Refuse to read columns that would take far more memory than the file is large.
 
-    Parameters
-    ----------
-    file : pyarrow.parquet.ParquetFile
-        Opened; nothing of it needs to have been read.
-    source : path or binary file
-        What `file` was opened from, to look at the texts where the footer is not enough.
-    columns, groups : collection, optional
-        The columns and row groups that are about to be read; by default all.
-
-    Raises
-    ------
-    StoreError
-        If they would take more than 1 GiB, and more than 64 times the size of the file; or
-        if the file has more than 2**20 rows, and more than eight for each of its bytes.
+    `file` is a `pyarrow.parquet.ParquetFile` of `source`, a path or binary file, which is looked
+    into where the footer is not enough; `columns` and `groups` are about to be read, by default
+    all. A `StoreError` if they would take more than 1 GiB and more than 64 times the size of the
+    file, or if it has more than 2**20 rows and more than eight for each of its bytes.
     """
     size, rows = _size(source), int(file.metadata.num_rows)
     if rows > max(LEAST_ROWS, ROWS_A_BYTE * size):

@@ -38,10 +38,7 @@ def run_folder_path(out: Path) -> Path:
 
 
 def look_into(out: Path, names: str) -> list[str]:
-    """Return the names in an unfinished run without locking or changing anything; locks left out.
-
-    A folder that holds anything that this command cannot have written is a `StoreError`.
-    """
+    """Return the names in an unfinished run, but for locks, each checked; nothing is changed."""
     folder = run_folder_path(out)
     refuse_other_than_folder(folder)
     if not folder.exists():

@@ -26,7 +26,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from audiorec.errors import (
     AudiorecError,
@@ -55,16 +55,12 @@ _FOREIGN_ERRORS = {
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file of a folder.
+    """One file of a folder."""
 
-    `place` is its path or URI, `name` its place relative to the folder with forward slashes,
-    `mtime_ns` nanoseconds since 1970 (see `within_int64`); -1 where the store does not say.
-    """
-
-    place: str
-    name: str
+    place: str  # path or URI
+    name: str  # relative to the folder, with forward slashes
     size: int
-    mtime_ns: int
+    mtime_ns: int  # since 1970 (see `within_int64`); -1 where the store does not say
 
 
 def is_uri(place: str | os.PathLike[str]) -> bool:
@@ -99,13 +95,7 @@ def join(folder: str, name: str) -> str:
 
 
 def parent(place: str) -> str:
-    """Return the folder of a place.
-
-    Examples
-    --------
-    >>> parent("s3://bucket/lists/m.parquet"), parent("m.parquet")
-    ('s3://bucket/lists', '')
-    """
+    """Return the folder of a place; "" for a bare name."""
     return posixpath.dirname(place) if is_uri(place) else os.path.dirname(_local(place))  # noqa: PTH120
 
 
@@ -150,8 +140,8 @@ def files_in(folder: str) -> list[Entry]:
 
 
 @contextmanager
-def opened(place: str) -> Iterator[BinaryIO]:
-    """Open a file for reading; it can seek."""
+def opened(place: str, *, once: bool = False) -> Iterator[Any]:
+    """Open a file for reading; it can seek. With `once`, what was read is not kept."""
     if not is_uri(place):
         if Path(_local(place)).is_fifo():
             raise StoreError(f"{place}: is a pipe, not a file")
@@ -164,7 +154,8 @@ def opened(place: str) -> Iterator[BinaryIO]:
         with file:
             yield file
         return
-    with _remote(place, "opened") as (files, path), files.open(path, "rb") as remote:
+    done, options = ("read", {"cache_type": "none"}) if once else ("opened", {})
+    with _remote(place, done) as (files, path), files.open(path, "rb", **options) as remote:
         yield remote
 
 
@@ -173,23 +164,20 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
     if not exists(place):
         return None
     with opened(place) as file:
-        content = file.read(max_bytes + 1)
+        content: bytes = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise StoreError(f"{place}: is larger than {max_bytes} bytes")
     return content
 
 
 def fetch(place: str, target: Path, *, max_bytes: int) -> None:
-    """Copy a file to this machine's disk; `target` is not left behind if that fails.
-
-    A file larger than `max_bytes` is refused, also when it claims to be smaller.
-    """
+    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all."""
     entry = find(place)
     if entry is None:
         raise MissingStoreError(f"{place}: no such file")
     left = max_bytes
     try:
-        with _source(place) as source, target.open("wb") as sink:
+        with opened(place, once=True) as source, target.open("wb") as sink:
             while chunk := source.read(min(CHUNK_BYTES, left + 1)):
                 left -= len(chunk)
                 if left < 0 or entry.size > max_bytes:
@@ -248,22 +236,12 @@ def remove(place: str) -> None:
 
 
 def within_int64(nanoseconds: int) -> int:
-    """Wrap a time in nanoseconds since 1970 into int64.
-
-    Examples
-    --------
-    >>> within_int64(1_700_000_000_000_000_000), within_int64(-1), within_int64(1 << 63)
-    (1700000000000000000, -1, -9223372036854775808)
-    """
+    """Wrap a time in nanoseconds since 1970 into int64."""
     return (nanoseconds + _SPAN // 2) % _SPAN - _SPAN // 2
 
 
 def time_ns(changed: object) -> int:
-    """Return the nanoseconds since 1970 of what an object store calls a time, within int64.
-
-    That is seconds since 1970, or a `datetime` (in UTC if it has no zone). -1 for None, NaN,
-    infinity and everything that is no time.
-    """
+    """Return seconds since 1970 or a `datetime` (UTC) as nanoseconds in int64; -1 for no time."""
     if isinstance(changed, datetime):
         aware = changed if changed.tzinfo else changed.replace(tzinfo=UTC)
         since = aware - datetime(1970, 1, 1, tzinfo=UTC)
@@ -285,17 +263,6 @@ def size_bytes(size: object) -> int:
 
 def _local(place: str) -> str:
     return os.fspath(place).removeprefix("file://")
-
-
-@contextmanager
-def _source(place: str) -> Iterator[Any]:
-    """Open a file for one walk from start to end: what is read is not kept."""
-    if not is_uri(place):
-        with opened(place) as file:
-            yield file
-        return
-    with _remote(place, "read") as (files, path), files.open(path, "rb", cache_type="none") as file:
-        yield file
 
 
 @contextmanager

@@ -82,17 +82,15 @@ class TableFile:
         if self.file.num_row_groups == 0:  # which older Arrow releases refuse to read
             empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
-        names = None if columns is None else list(columns)
         with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=names)
-            return _with_rows(self.file.read(columns=names), len(self))
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
+            return _with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
-        names = None if columns is None else list(columns)
         with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=names, groups=[group])
-            table = self.file.read_row_group(group, columns=names)
+            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
+            table = self.file.read_row_group(group, columns=columns)
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
     def take(self, numbers: Sequence[int] | Int64Array, columns: Sequence[str]) -> Any:
@@ -111,10 +109,7 @@ class TableFile:
         return pa.concat_tables(found).take(integers(np.argsort(np.concatenate(places))))
 
     def read_as(self, schema: Any) -> Any:
-        """Read all rows as a small table of `schema`, with its metadata and order of columns.
-
-        A column that is missing, of another type, or without a value where it needs one is refused.
-        """
+        """Read all rows as a small table of `schema`; other columns, types, nulls are refused."""
         with store_errors(self.path):
             check_columns(self.schema, schema, of_types=False)
             table = self.read(schema.names)
@@ -128,9 +123,8 @@ class TableFile:
         """Yield tables of at most `rows` rows; none where the file has no rows."""
         if self.file.num_row_groups == 0:
             return
-        names = None if columns is None else list(columns)
         with store_errors(self.path):
-            for batch in self.file.iter_batches(batch_size=rows, columns=names):
+            for batch in self.file.iter_batches(batch_size=rows, columns=columns):
                 yield pa.Table.from_batches([batch])
 
     def group_starts(self) -> list[int]:
@@ -161,10 +155,7 @@ def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:
 
 @contextmanager
 def store_errors(path: Path) -> Iterator[None]:
-    """Turn what Arrow raises about bad content into a `StoreError` that names the file.
-
-    A failure of the machine (a full disk, say) stays the `OSError` that it is.
-    """
+    """Turn what Arrow says of bad content into a `StoreError`; a full disk stays an `OSError`."""
     try:
         yield
     except StoreError as error:
@@ -211,10 +202,7 @@ def digest_writer(path: Path, schema: Any, *, texts: list[str]) -> Iterator[Dige
 
 @contextmanager
 def table_writer(path: Path, schema: Any) -> Iterator[DigestWriter]:
-    """Give a writer of tables whose file takes the place of `path` at the end.
-
-    If the body raises, `path` stays as it was. Its folder must exist.
-    """
+    """Give a writer whose file takes the place of `path` at the end, unless the body raises."""
     texts = [field.name for field in schema if pa.types.is_string(field.type)]
     with replaced(path) as temporary, digest_writer(temporary, schema, texts=texts) as writer:
         yield writer
@@ -227,10 +215,7 @@ def write_plain(path: Path, table: Any) -> None:
 
 
 def _with_rows(table: Any, rows: int) -> Any:
-    """Return a table that was read, if it has the rows that the footer claims.
-
-    A damaged page may give fewer or more; Arrow itself does not look.
-    """
+    """Return a table if it has the rows that the footer claims; Arrow itself does not look."""
     lengths = {table.num_rows, *map(len, table.columns)}
     if lengths != {rows}:
         raise StoreError(f"damaged: its footer claims {rows} rows, its pages hold others")

@@ -177,25 +177,12 @@ def read_table(
     types: Mapping[str, Any] | None = None,
     null_values: Sequence[str] | None = None,
 ) -> Any:
-    """Read columns of a small table: a CSV if its name ends in ``.csv``, else Parquet.
+    """Read columns of a small table, once each: a CSV if its name ends in ``.csv``, else Parquet.
 
-    Parameters
-    ----------
-    needed : sequence of str
-        Columns that must be there.
-    wanted : sequence of str or None
-        Columns that are read as well where they are there; None for all.
-    texts : bool
-        Turn numbers, dates and the like into texts, as a CSV has them.
-    types : mapping of str to pyarrow.DataType, optional
-        Of columns of a CSV; those of the others are guessed.
-    null_values : sequence of str, optional
-        What stands for no value in a CSV, if not Arrow's list of such words.
-
-    Returns
-    -------
-    table : pyarrow.Table
-        Its texts are UTF-8, and no column stands twice.
+    The columns in `needed` must be there; those in `wanted` (None: all) are read where they are.
+    With `texts`, numbers, dates and the like become texts, as a CSV has them. In a CSV, `types`
+    are those of columns that are not guessed, and `null_values` stand for no value, by default
+    Arrow's list of such words.
     """
     import pyarrow as pa
     import pyarrow.csv

@@ -104,7 +104,9 @@ def find_path(
     between = np.ones(len(units), np.bool_) if allowed is None else allowed.copy()
     between[[start, end]] = False
     for limit in limits:
-        between &= ~np.isin(limit.kinds, _full(limit, [start, end]))
+        counts = Counter(limit.kinds[[start, end]].tolist())
+        full = [kind for kind, n in counts.items() if kind != UNKNOWN and n >= limit.most]
+        between &= ~np.isin(limit.kinds, full)
     rows = _pool(units, (start, end), np.flatnonzero(between), steps, pool)
     while True:
         path = _smoothest(units, np.concatenate([[start], rows, [end]]), steps)
@@ -126,12 +128,6 @@ def _check(units: FloatArray, start: int, end: int, steps: int) -> None:
         )
     if float(units[start].astype(np.float64) @ units[end]) > 1 - SAME:
         raise InputError("the two songs sound the same: there is no way between them")
-
-
-def _full(limit: Limit, rows: Sequence[int]) -> list[int]:
-    """Return the kinds of which `rows` already hold as many as may be."""
-    counts = Counter(limit.kinds[list(rows)].tolist())
-    return [kind for kind, n in counts.items() if kind != UNKNOWN and n >= limit.most]
 
 
 def _pool(
@@ -214,10 +210,7 @@ def best_ways(cost: Float64Array, steps: int, join: np.ufunc) -> list[tuple[list
 
 
 def _surplus(path: Path, rows: Int64Array, limits: Sequence[Limit]) -> Int64Array:
-    """Return the songs of the pool to do without: of kinds that the path has too many of.
-
-    Those of the path with the smoothest steps around them stay, as many as may.
-    """
+    """Return songs of kinds that the path has too many of, but for the most smoothly placed."""
     inner = path.rows[1:-1]
     around = path.steps[:-1] + path.steps[1:]
     surplus: list[int] = []

@@ -54,7 +54,7 @@ class Curve:
 
     def wanted(self, part: npt.ArrayLike) -> Float64Array:
         """Return the wanted scores at parts of the playlist from 0 to 1."""
-        places = np.linspace(0, 1, len(self.points)) if len(self.points) > 1 else [0.0]
+        places = np.linspace(0, 1, len(self.points))
         return np.asarray(np.interp(np.asarray(part), places, self.points), np.float64)
 
 
@@ -201,10 +201,7 @@ class _Draft:
         self._usual_s = float(np.median(durations[pool])) if len(pool) else 0.0
 
     def fill(self, first: Sequence[int]) -> None:
-        """Take songs until the wished length is reached, or nothing more fits.
-
-        The last one may go too far, by a usual song's length: `exchange` makes it right.
-        """
+        """Take songs until the length is reached; the last may go too far: see `exchange`."""
         pending = list(dict.fromkeys(first))
         while self.seconds < self._wish.seconds - self._wish.tolerance_s:
             row = self._next_of(pending)
@@ -216,7 +213,8 @@ class _Draft:
         over = self.seconds - self._wish.seconds
         last = self._durations[self.rows[-1]] if self.rows else 0.0
         if len(self.rows) > 1 and over > self._wish.tolerance_s and last - over < over:
-            self._remove_last()
+            self._tally.add(self.rows[-1], -1)
+            self.seconds -= float(self._durations[self.rows.pop()])
 
     def exchange(self, fixed: Sequence[int]) -> None:
         """Exchange songs until the length is right or nothing makes it better."""
@@ -294,10 +292,7 @@ class _Draft:
         return min(offers)[2:] if offers else None
 
     def _losses(self, place: int, rows: Int64Array) -> Float64Array:
-        """Return what it costs to have other songs at a place.
-
-        Against the song that is there; at the end, where there is none, against the best.
-        """
+        """Return what songs cost at a place, against the one there; at the end, the best."""
         beside = [*self.rows[max(0, place - 1) : place], *self.rows[place + 1 : place + 2]]
         before = float(self._durations[self.rows[:place]].sum())
         with_own = np.concatenate([rows, np.asarray(self.rows[place : place + 1], np.int64)])
@@ -312,7 +307,7 @@ class _Draft:
             return False
         if place == len(self.rows):
             return self._tally.fits(row)
-        self._tally.remove(self.rows[place])
+        self._tally.add(self.rows[place], -1)
         fits = self._tally.fits(row)
         self._tally.add(self.rows[place])
         return fits
@@ -322,17 +317,12 @@ class _Draft:
         self.rows.append(row)
         self.seconds += float(self._durations[row])
 
-    def _remove_last(self) -> None:
-        row = self.rows.pop()
-        self._tally.remove(row)
-        self.seconds -= float(self._durations[row])
-
     def _replace(self, place: int, row: int) -> None:
         if place == len(self.rows):
             self._append(row)
             return
         old = self.rows[place]
-        self._tally.remove(old)
+        self._tally.add(old, -1)
         self._tally.add(row)
         self.rows[place] = row
         self.seconds += float(self._durations[row] - self._durations[old])

@@ -47,15 +47,7 @@ def atlas_table(store: VectorStore, *, projection: MapKind = "pca", seed: int = 
 
     Columns: ``song_id``, ``x``, ``y``, ``title`` (the file's name where there is none),
     ``artist``, ``album``, one for each head, ``duration_s``, ``audio`` (the path of the file).
-
-    Raises
-    ------
-    StoreError
-        If the store is empty.
-    InputError
-        If a head is called like another column.
-    MissingExtraError
-        If the library of the projection is not installed.
+    An empty store is a `StoreError`, a head called like another column an `InputError`.
     """
     if not len(store):
         raise StoreError(f"{store.path}: has no songs to place on a map")
@@ -100,20 +92,7 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
 
     PCA's first axis has the most variance, and each axis points to where the column that counts
     most for it grows, so that it does not flip; `seed` is for t-SNE and UMAP. Fewer than five
-    points are placed by PCA in any case.
-
-    Raises
-    ------
-    MissingExtraError
-        If the library of `kind` is not installed.
-    InputError
-        If there is no such `kind`.
-
-    Examples
-    --------
-    >>> points = np.array([[0, 0, 3], [0, 0, -1], [0, 1, -1], [0, -1, -1]], np.float32)
-    >>> project(points)[:, 0].round(1)
-    array([ 3., -1., -1., -1.], dtype=float32)
+    points are placed by PCA in any case. A library that is missing is a `MissingExtraError`.
     """
     if kind not in PROJECTIONS:
         raise InputError(f"no projection {kind!r}, there are: {', '.join(PROJECTIONS)}")

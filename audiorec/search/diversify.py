@@ -56,15 +56,10 @@ class Tally:
                 return False
         return True
 
-    def add(self, row: int) -> None:
-        """Count a song."""
+    def add(self, row: int, times: int = 1) -> None:
+        """Count a song; -1 times takes it back."""
         for limit, counts in zip(self._limits, self._counts, strict=True):
-            counts[int(limit.kinds[row])] += 1
-
-    def remove(self, row: int) -> None:
-        """Take a song back."""
-        for limit, counts in zip(self._limits, self._counts, strict=True):
-            counts[int(limit.kinds[row])] -= 1
+            counts[int(limit.kinds[row])] += times
 
 
 def select(
@@ -76,51 +71,27 @@ def select(
     diversity: float = 0.0,
     units: Callable[[Int64Array], FloatArray] | None = None,
 ) -> Ranking:
-    """Choose `k` songs of a ranking.
+    """Choose `k` songs of a ranking; fewer only if all of it has no more within the limits.
 
-    Parameters
-    ----------
-    search : function
-        Given m, returns the m best rows and their similarities, the best first; fewer if
-        there are no more.
-    k : int
-        Fewer rows come back only if the whole ranking has no more within the limits.
-    limits : sequence of Limit
-        Hold for the rows that come back together with `taken`.
-    taken : iterable of int
-        Rows that count against the limits and are not in the ranking: the query's.
-    diversity : float, from 0 to 1
-        0 keeps the order of the ranking. Above, each song is the one with the largest
-        ``(1 - diversity) * similarity - diversity * r``, r being its largest similarity to
-        the songs before it (maximal marginal relevance [1]_), among the best ``10 * k`` songs
-        of the ranking, at least 100.
-    units : function, optional
-        Given m rows, returns their units, shape (m, W). Needed for `diversity`.
-
-    Returns
-    -------
-    ranking : (rows, similarities)
-        In the order of choice, with the similarities that the ranking gave.
-
-    Raises
-    ------
-    InputError
-        If `k` is below 1, a limit is below 1, or `diversity` is not between 0 and 1.
+    `search(m)` returns the m best rows and their similarities, the best first. The limits hold for
+    the songs that come back together with `taken`, the query's own. A `diversity` of 0 keeps the
+    order of the ranking. Above, up to 1, each song is the one with the largest
+    ``(1 - diversity) * similarity - diversity * r``, r being its largest similarity to the songs
+    before it (maximal marginal relevance [1]_), among the best ``10 * k`` songs, at least 100;
+    `units` then gives the units (m, W) of rows (m,). Returns rows and similarities in the order of
+    choice.
 
     References
     ----------
     .. [1] J. Carbonell, J. Goldstein, "The use of MMR, diversity-based reranking for
        reordering documents and producing summaries", SIGIR 1998.
-
-    Examples
-    --------
-    >>> artists = np.array([0, 0, 0, 1, -1], np.int32)
-    >>> ranking = np.arange(5), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    >>> search = lambda m: (ranking[0][:m], ranking[1][:m])
-    >>> select(search, 3, limits=[Limit(artists, 1)])[0]
-    array([0, 3, 4])
     """
-    _check(k, limits, diversity)
+    if k < 1:
+        raise InputError(f"k must be at least 1, got {k}")
+    if any(limit.most < 1 for limit in limits):
+        raise InputError("a limit of songs must be at least 1")
+    if not 0 <= diversity <= 1:
+        raise InputError(f"diversity must lie between 0 and 1, got {diversity}")
     if diversity and units is None:
         raise InputError("diversity needs units to compare songs by")
     taken = tuple(taken)
@@ -135,15 +106,6 @@ def select(
         if len(chosen) == k or len(pool[0]) < size:
             return pool[0][chosen], pool[1][chosen]
         size *= OVERFETCH
-
-
-def _check(k: int, limits: Sequence[Limit], diversity: float) -> None:
-    if k < 1:
-        raise InputError(f"k must be at least 1, got {k}")
-    if any(limit.most < 1 for limit in limits):
-        raise InputError("a limit of songs must be at least 1")
-    if not 0 <= diversity <= 1:
-        raise InputError(f"diversity must lie between 0 and 1, got {diversity}")
 
 
 def _in_order(pool: Ranking, k: int, tally: Tally) -> list[int]:

@@ -101,7 +101,7 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
     """
     songs = _Audio(store)
     pairs = list(_identical(songs))
-    candidates = [pair for pair in _candidates(songs) if not songs.one_hash(pair)]
+    candidates = [(a, b) for a, b in _candidates(songs) if songs.hashes[a] != songs.hashes[b]]
     pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
     return _groups(pairs)
 
@@ -111,12 +111,6 @@ def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
 
     0 for equal series that move at all; about 1 or more for unrelated ones; infinite where
     neither moves, since nothing can be told from them.
-
-    Examples
-    --------
-    >>> rising = np.array([[0.0], [1.0], [5.0]])
-    >>> mismatch(rising, rising), round(mismatch(rising, rising[::-1]), 2)
-    (0.0, 1.79)
     """
     length = min(len(a), len(b))
     x, y = a[:length].astype(np.float64), b[:length].astype(np.float64)
@@ -146,9 +140,6 @@ class _Audio:
         codes, statuses = text_codes(store, "status")
         silent = np.asarray([*(s == Status.SILENT for s in statuses), False], np.bool_)[codes]
         self.comparable = (segments >= MIN_SEGMENTS) & ~silent
-
-    def one_hash(self, pair: tuple[int, int]) -> bool:
-        return bool(self.hashes[pair[0]] == self.hashes[pair[1]])
 
     def pair(
         self, rows: tuple[int, int], verdict: SameAudio, mismatch: float | None = None
@@ -297,26 +288,18 @@ def _compared(
 def _groups(pairs: list[Pair]) -> list[Group]:
     """Join pairs that share a song; the surest first, so that the last link is the weakest."""
     order = list(SameAudio)
-    group_of: dict[int, int] = {}
-    members: dict[int, list[int]] = {}
-    links: dict[int, list[Pair]] = {}
-    weakest: dict[int, SameAudio] = {}
+    # Of each row its group, one for all rows of it: they, the links, and the links it needs.
+    group_of: dict[int, tuple[list[int], list[Pair], list[Pair]]] = {}
     for pair in sorted(pairs, key=lambda pair: (order.index(pair.verdict), pair.rows)):
-        for row in pair.rows:
-            if group_of.setdefault(row, row) == row:
-                members.setdefault(row, [row])
-                links.setdefault(row, [])
-        a, b = (group_of[row] for row in pair.rows)
-        if a != b:
-            for row in members[b]:
-                group_of[row] = a
-            members[a] += members.pop(b)
-            links[a] += links.pop(b)
-            weakest.pop(b, None)
-            weakest[a] = pair.verdict
-        links[a].append(pair)
+        a, b = (group_of.setdefault(row, ([row], [], [])) for row in pair.rows)
+        if a is not b:
+            group_of |= dict.fromkeys(b[0], a)
+            a[0].extend(b[0])
+            a[1].extend(b[1])
+            a[2].extend([*b[2], pair])
+        a[1].append(pair)
     groups = [
-        Group(rows=tuple(sorted(members[a])), verdict=weakest[a], pairs=tuple(links[a]))
-        for a in members
+        Group(rows=tuple(sorted(rows)), verdict=needed[-1].verdict, pairs=tuple(links))
+        for rows, links, needed in {id(group): group for group in group_of.values()}.values()
     ]
     return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))

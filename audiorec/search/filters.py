@@ -31,7 +31,7 @@ import re
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Literal, cast
 
 import numpy as np
@@ -265,7 +265,8 @@ class _Tests:
             number = class_number(self.store, name)
             if condition.operator in ("=", "!="):
                 raise InputError(f"{condition}: compare a mean score with <, <=, > or >=")
-            return _number(condition, self._means[:, number].astype(np.float64), _score)
+            means = self._means[:, number].astype(np.float64)
+            return _number(condition, means, partial(_finite, expected="a number from 0 to 1"))
         example = self.store.metadata.classes[0].replace("/", ".", 1)
         raise InputError(
             f"{condition}: no name {name!r}; there are the heads {', '.join(self.heads)}, their "
@@ -344,10 +345,6 @@ def _seconds(text: str, condition: Condition) -> float:
         hours, minutes, seconds = clock.groups()
         return 3600.0 * int(hours or 0) + 60.0 * int(minutes) + float(seconds)
     return _finite(text, condition, "seconds or a time like 3:20")
-
-
-def _score(text: str, condition: Condition) -> float:
-    return _finite(text, condition, "a number from 0 to 1")
 
 
 def _finite(text: str, condition: Condition, expected: str) -> float:

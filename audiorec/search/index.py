@@ -119,10 +119,7 @@ class Index:
     def check(self, rows: Int64Array) -> None:
         """Compare some of its vectors with those of the store, and look for them.
 
-        Raises
-        ------
-        StoreError
-            If they are others, or the index does not find them.
+        A `StoreError` if they are others, or the index does not find them.
         """
         if self._units_of is None or len(rows) == 0:
             return
@@ -273,15 +270,8 @@ def build_index(
 def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) -> Index:
     """Open an index in a process of its own, if it is the one that the sidecar means.
 
-    With a store its vectors are compared with those of the store.
-
-    Raises
-    ------
-    StoreError
-        If it is missing, has another content, ends the process that reads it, or holds
-        other vectors than the store.
-    MissingExtraError
-        If faiss cannot be imported.
+    With a store its vectors are compared with those of the store. A `StoreError` if they are
+    others, or the file is missing, has another content, or ends the process that reads it.
     """
     if not has_faiss():
         raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
@@ -303,10 +293,7 @@ def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) ->
 def find_index(store: VectorStore, weighting: Weighting) -> tuple[Index | None, str]:
     """Return the index beside a store, if there is a fresh one, and what to say if not.
 
-    Raises
-    ------
-    SpecMismatchError
-        If the index belongs to another extractor.
+    One of another extractor is a `SpecMismatchError`.
     """
     path = index_path(store.path)
     if not sidecar_path(path).exists() and not path.exists():

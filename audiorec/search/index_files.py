@@ -81,10 +81,6 @@ class IndexInfo:
         """Whether no near song can be missing."""
         return self.kind == "flat"
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return the sidecar's JSON object."""
-        return {"schema": SCHEMA, **asdict(self)}
-
 
 def index_path(store_path: Path) -> Path:
     """Return where the index of a store lies: beside it, ``vecs.parquet`` → ``vecs.faiss``."""
@@ -99,7 +95,8 @@ def sidecar_path(path: Path) -> Path:
 def write_info(path: Path, info: IndexInfo) -> None:
     """Write the sidecar of the index at `path`, whole or not at all."""
     with replaced(sidecar_path(path)) as temporary:
-        temporary.write_text(json.dumps(sealed(info.to_dict()), allow_nan=False))
+        content = sealed({"schema": SCHEMA, **asdict(info)})
+        temporary.write_text(json.dumps(content, allow_nan=False))
 
 
 def read_info(path: Path) -> IndexInfo:

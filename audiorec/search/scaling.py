@@ -82,10 +82,7 @@ class Weighting:
     def of_store(
         cls, metadata: StoreMetadata, by: By = "vector", weights: Sequence[float] | None = None
     ) -> "Weighting":
-        """Return how the vectors of a store are compared: a weight per statistic, for all classes.
-
-        By default those of ``by="vector"`` or ``by="mean"``.
-        """
+        """Return a weight per statistic, for all classes; by default those of `by`."""
         names, n_classes = metadata.statistics, len(metadata.classes)
         if weights is None:
             weights = [WEIGHTS_BY[by].get(name, 0.0) for name in names]
@@ -114,14 +111,8 @@ class Scaling:
     def prepare(self, vectors: FloatArray) -> FloatArray:
         """Take log-odds of vectors (Q, V), standardise, weight, bring to length 1: (Q, W), float32.
 
-        A vector that is average in everything becomes 0.
-
-        Raises
-        ------
-        ShapeError
-            If the vectors have another length than those that were fitted.
-        InputError
-            If a number is NaN or infinite.
+        A vector that is average in everything becomes 0. One of another length is a `ShapeError`,
+        a number that is NaN or infinite an `InputError`.
         """
         if vectors.ndim != 2 or vectors.shape[1] != self.width:
             raise ShapeError(f"vectors must have shape (Q, {self.width}), got {vectors.shape}")
@@ -151,13 +142,7 @@ class Scaling:
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "Scaling":
-        """Read what `to_dict` returned.
-
-        Raises
-        ------
-        StoreError
-            If a field is missing, of another length, or out of range.
-        """
+        """Read what `to_dict` returned; anything else is a `StoreError`."""
         kinds = {"columns": np.int64, "log_odds": np.bool_}
         try:
             width = int(content["width"])
@@ -180,10 +165,7 @@ class Scaling:
 
 
 def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling, FloatArray]:
-    """Learn the scaling of all songs, and prepare them: their units, shape (rows, W).
-
-    The vectors are read block by block, twice, and never held whole.
-    """
+    """Learn the scaling of all songs, and prepare them, block by block: units, shape (rows, W)."""
     scaling = fit(blocks, weighting)
     return scaling, scaling.prepare_all(blocks(), rows)
 
@@ -217,10 +199,7 @@ def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
 
 
 class _Moments:
-    """Mean and deviation of columns, block by block.
-
-    Blocks are merged by Chan's formula, which loses no digits however far a mean is from 0.
-    """
+    """Mean and deviation of columns, block by block, by Chan's formula, which loses no digits."""
 
     def __init__(self, width: int) -> None:
         self.width = width

@@ -90,13 +90,7 @@ class ItemLists:
 
     @classmethod
     def from_lists(cls, lists: Sequence[npt.ArrayLike]) -> "ItemLists":
-        """Join one list of item numbers a query.
-
-        Examples
-        --------
-        >>> ItemLists.from_lists([[4], [], [1, 0]]).starts
-        array([0, 1, 1, 3])
-        """
+        """Join one list of item numbers a query."""
         arrays = [np.asarray(items, np.int64).ravel() for items in lists]
         starts = np.cumsum([0, *map(len, arrays)], dtype=np.int64)
         return cls(starts, np.concatenate([np.empty(0, np.int64), *arrays]))
@@ -155,7 +149,16 @@ def top_k(
     >>> top_k(query, items, 2, excluded=[[2]], minimum=0.5)
     TopK(indices=array([[ 0, -1]]), similarities=array([[0.6, nan]], dtype=float32))
     """
-    _check(queries, items, k, minimum, query_block, item_block)
+    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
+        raise ShapeError(
+            f"queries (Q, D) and items (n, D) expected, got {queries.shape} and {items.shape}"
+        )
+    if min(k, query_block, item_block) < 1:
+        raise InputError(
+            f"k and both blocks must be at least 1, got {k}, {query_block}, {item_block}"
+        )
+    if np.isnan(minimum):
+        raise InputError("minimum is NaN")
     hidden = _excluded(excluded, len(queries), len(items))
     if item_minimum is not None and item_minimum.shape != (len(items),):
         raise ShapeError(f"item_minimum must have shape ({len(items)},), got {item_minimum.shape}")
@@ -187,39 +190,22 @@ def nearest(
     ranks: Int64Array | None = None,
     own: Int64Array | None = None,
 ) -> Found:
-    """Return the `k` rows of `units` that are most similar to each query, exactly.
+    """Return the `k` rows of `units` (n, W) that are most similar to each query (Q, W), exactly.
 
-    Parameters
-    ----------
-    units : ndarray, shape (n, W), float32
-        Rows of length 1 or 0.
-    queries : ndarray, shape (Q, W), float32
-        Of length 1 or 0.
-    k : int
-        At least 1.
-    allowed : ndarray, shape (n,), bool, optional
-        Rows that may come back; all by default.
-    ranks : ndarray, shape (n,), int64, optional
-        Order among equals; by default the order of rows.
-    own : ndarray, shape (Q,), int64, optional
-        The row that each query is itself, which does not come back.
+    Rows and queries have length 1 or 0. `allowed` (n,) are the rows that may come back, `ranks`
+    (n,) the order among equals, by default that of the rows, and `own` (Q,) the row that each
+    query is itself, which does not come back.
 
-    Returns
-    -------
-    rows : ndarray, shape (Q, min(k, rows that are allowed)), int64
-        The most similar first; -1 where a query has fewer.
-    similarities : ndarray, float64
-        Float64 sums, so that equal songs are equal; NaN where a query has fewer. Neither the
-        other queries nor the size of a block changes them.
+    Rows (Q, min(k, rows that are allowed)), the most similar first, are -1 where a query has fewer,
+    and similarities NaN. These are float64 sums, so that equal songs are equal; neither the other
+    queries nor the size of a block changes them.
     """
     if k < 1:
         raise InputError(f"k must be at least 1, got {k}")
     n, bound = len(units), None
     if allowed is not None and not allowed.all():
-        n, bound = (
-            int(np.count_nonzero(allowed)),
-            np.where(allowed, NOTHING, np.inf).astype(np.float32),
-        )
+        n = int(np.count_nonzero(allowed))
+        bound = np.where(allowed, NOTHING, np.inf).astype(np.float32)
     # Few queries leave room for more items in a block, and fewer blocks are quicker.
     item_block = ITEM_BLOCK * min(MOST_BLOCKS, max(1, QUERY_BLOCK // max(1, len(queries))))
 
@@ -367,10 +353,7 @@ class _Cells:
 def _products(
     queries: FloatArray, items: FloatArray, step: int
 ) -> Iterator[tuple[int, FloatArray]]:
-    """Yield the number of the first item and the similarities (n, w) of each block of items.
-
-    The memory of a block is used again for the next.
-    """
+    """Yield each block's first item and similarities (n, w), in memory that is used again."""
     room = np.empty((len(queries), min(step, len(items))), np.float32)
     for first in range(0, len(items), step):
         block = _finite(items[first : first + step], "item")
@@ -393,26 +376,6 @@ def _finite(block: FloatArray, what: str) -> FloatArray:
     if not np.isfinite(block).all():
         raise InputError(f"a number of a {what} is NaN or infinite")
     return block
-
-
-def _check(
-    queries: FloatArray,
-    items: FloatArray,
-    k: int,
-    minimum: float,
-    query_block: int,
-    item_block: int,
-) -> None:
-    if queries.ndim != 2 or items.ndim != 2 or queries.shape[1] != items.shape[1]:
-        raise ShapeError(
-            f"queries (Q, D) and items (n, D) expected, got {queries.shape} and {items.shape}"
-        )
-    if min(k, query_block, item_block) < 1:
-        raise InputError(
-            f"k and both blocks must be at least 1, got {k}, {query_block}, {item_block}"
-        )
-    if np.isnan(minimum):
-        raise InputError("minimum is NaN")
 
 
 def _excluded(

@@ -19,7 +19,7 @@ own lie in ``aliases.parquet`` beside the store; the others are taken from its c
 
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
@@ -40,8 +40,6 @@ SCHEMA = pa.schema(
     metadata={"audiorec": '{"format_version": 1, "kind": "aliases"}'},
 )
 CANDIDATES = 5  # that are named
-_MBID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_ISRC = re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}")
 
 
 class AliasKind(StrEnum):
@@ -52,6 +50,12 @@ class AliasKind(StrEnum):
     PATH = "path"
     CSV = "csv"
     STEM = "stem"
+
+
+_FORMS = {
+    AliasKind.MBID: re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"),
+    AliasKind.ISRC: re.compile(r"[A-Z]{2}[A-Z0-9]{3}[0-9]{7}"),
+}
 
 
 def resolve(store: VectorStore, query: str) -> str:
@@ -75,14 +79,7 @@ def resolve(store: VectorStore, query: str) -> str:
 def find_by_alias(store: VectorStore, query: str) -> str | None:
     """Return the id of the song with this alias, None if there is none.
 
-    If several songs have this alias of one kind, that is an `InputError` that names them.
-
-    Examples
-    --------
-    >>> from audiorec.store.store import VectorStore
-    >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
-    >>> find_by_alias(store, "/music/piano/etude.flac")
-    'piano/etude.flac'
+    If several songs have it as one kind, that is an `InputError` that names them.
     """
     if not query or not len(store):
         return None
@@ -106,16 +103,10 @@ def alias_table(store: VectorStore) -> Any:
     Columns ``alias``, ``kind`` and ``song_id``, sorted by alias, kind and song; an alias may
     stand in several rows.
     """
-    uris = store.column("uri")
-    found = {
-        AliasKind.MBID: pc.utf8_lower(store.column("musicbrainz_trackid")),
-        AliasKind.ISRC: _plain_isrc(store.column("isrc")),
-        AliasKind.PATH: uris,
-        AliasKind.STEM: _stems(uris),
-    }
     ids = store.column("song_id")
     tables = [_own_aliases(store)]
-    for kind, aliases in found.items():
+    for kind in (AliasKind.MBID, AliasKind.ISRC, AliasKind.PATH, AliasKind.STEM):
+        aliases = _aliases(store, kind)
         there = pc.and_kleene(pc.is_valid(aliases), pc.greater(pc.binary_length(aliases), 0))
         table = pa.table({"alias": aliases, "song_id": ids}).filter(there)
         kinds = strings([kind.value] * len(table))
@@ -161,40 +152,38 @@ def add_own_aliases(path: Path, aliases: Iterable[tuple[str, str]]) -> int:
     return len(pairs)
 
 
-def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> Sequence[str]:
+def _songs_of(store: VectorStore, query: str, kind: AliasKind) -> list[str]:
     """Return the ids of the songs that have an alias of one kind."""
+    text, ids = query, store.column("song_id")
     if kind is AliasKind.MBID:
         text = query.lower()
-        if not _MBID.fullmatch(text):
-            return ()
-        return _where(
-            store, pc.equal(pc.utf8_lower(store.column("musicbrainz_trackid")), strings([text])[0])
-        )
-    if kind is AliasKind.ISRC:
+    elif kind is AliasKind.ISRC:
         text = query.replace("-", "").upper()
-        if not _ISRC.fullmatch(text):
-            return ()
-        return _where(store, pc.equal(_plain_isrc(store.column("isrc")), strings([text])[0]))
-    if kind is AliasKind.PATH:
-        uri = query if "://" in query else _printable(os.path.abspath(query))  # noqa: PTH100
-        return _where(store, pc.equal(store.column("uri"), strings([uri])[0]))
+    elif kind is AliasKind.PATH and "://" not in query:
+        text = os.fsencode(os.path.abspath(query)).decode("utf-8", "backslashreplace")  # noqa: PTH100
+    if kind in _FORMS and not _FORMS[kind].fullmatch(text):
+        return []
     if kind is AliasKind.CSV:
         own = _own_aliases(store)
-        found: list[str] = (
-            own.filter(pc.equal(own.column("alias"), strings([query])[0])).column(2).to_pylist()
-        )
-        return found
-    uris = store.column("uri")
-    some = pa.table([store.column("song_id"), uris], names=["song_id", "uri"])
-    some = some.filter(pc.match_substring(uris, f"/{query}."))
-    stems = _stems(some.column("uri")).to_pylist()
-    pairs = zip(some.column("song_id").to_pylist(), stems, strict=True)
-    return [song_id for song_id, stem in pairs if stem == query]
-
-
-def _where(store: VectorStore, mask: Any) -> list[str]:
-    found: list[str] = store.column("song_id").filter(mask).to_pylist()
+        aliases, ids = own.column("alias"), own.column("song_id")
+    elif kind is AliasKind.STEM:  # of few: the expressions take their time
+        uris = store.column("uri")
+        near = pc.match_substring(uris, f"/{query}.")
+        aliases, ids = _stems(uris.filter(near)), ids.filter(near)
+    else:
+        aliases = _aliases(store, kind)
+    found: list[str] = ids.filter(pc.equal(aliases, strings([text])[0])).to_pylist()
     return found
+
+
+def _aliases(store: VectorStore, kind: AliasKind) -> Any:
+    """Return the aliases of one kind, not of your own, of all songs; null for none."""
+    if kind is AliasKind.MBID:
+        return pc.utf8_lower(store.column("musicbrainz_trackid"))
+    if kind is AliasKind.ISRC:
+        return pc.utf8_upper(pc.replace_substring(store.column("isrc"), "-", ""))
+    uris = store.column("uri")
+    return uris if kind is AliasKind.PATH else _stems(uris)
 
 
 def _own_aliases(store: VectorStore) -> Any:
@@ -209,14 +198,6 @@ def _own_aliases(store: VectorStore) -> Any:
     return table.filter(pc.and_(own, here))
 
 
-def _plain_isrc(column: Any) -> Any:
-    return pc.utf8_upper(pc.replace_substring(column, "-", ""))
-
-
 def _stems(uris: Any) -> Any:
     names = pc.replace_substring_regex(uris, r"(?s)^.*/", "")
     return pc.replace_substring_regex(names, r"(?s)^(.+)\.[^.]*$", r"\1")
-
-
-def _printable(path: str) -> str:
-    return os.fsencode(path).decode("utf-8", "backslashreplace")

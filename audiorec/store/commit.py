@@ -27,10 +27,7 @@ Targets = Mapping[Kind, Path]
 
 
 def real_target(path: Path, kind: Kind) -> Path:
-    """Return the file that an output is: where a link leads, if that is such an output.
-
-    A link to anything but a store file of this kind, or to nothing, is a `StoreError`.
-    """
+    """Return the file that an output is; a link must lead to a store file of this kind."""
     if not path.is_symlink():
         return path
     target = Path(os.path.realpath(path))
@@ -74,11 +71,7 @@ def commit_staged(targets: Targets, folder: RunFolder) -> None:
 
 
 def finish_commit(targets: Targets, run_dir: Path) -> bool:
-    """Carry out what a marker lists; return whether there was one.
-
-    Nothing is moved if the marker is damaged, names anything but outputs of this run, or what
-    it names is nowhere or is not what it should be: that is a `StoreError`.
-    """
+    """Carry out what a marker lists (`pending_moves`); return whether there was one."""
     moves = pending_moves(targets, run_dir)
     for staged, target in (moves or {}).items():
         staged.replace(target)
@@ -128,10 +121,7 @@ def _read_marker(marker: Path) -> dict[Kind, str]:
 
 
 def tidy(targets: Targets, folder: RunFolder, *, forget: bool) -> None:
-    """Finish a commit that was cut off, or throw away one that had not begun to hold.
-
-    With `forget`, nothing of the unfinished run stays.
-    """
+    """Finish a commit that was cut off, or throw away one that did not hold yet; `forget`: all."""
     if forget or finish_commit(targets, folder.path):
         folder.clear(last=MARKER)
     for target in targets.values():

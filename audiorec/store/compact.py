@@ -193,10 +193,7 @@ def _open_all(parts: Mapping[Kind, Sequence[Path]], stack: ExitStack) -> dict[Ki
 
 
 def _joint_metadata(opened: Mapping[Kind, Sequence[Checked]]) -> dict[Kind, StoreMetadata]:
-    """Return what the combined files say of themselves.
-
-    Failures are a matter of the files and not of the numbers: those of another extractor pass.
-    """
+    """Return what the combined files say; failures of another extractor pass: they are of files."""
     first = opened.get(Kind.VECTORS, next(iter(opened.values())))[0]
     for kind, files in opened.items():
         for file in files if kind != Kind.ERRORS or kind == first.metadata.kind else ():

@@ -17,7 +17,7 @@ The metadata key ``audiorec`` is one JSON: ``kind``, ``model_id``, ``space``,
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -39,39 +39,25 @@ from audiorec.files.tables import TableFile, check_columns, store_errors, write_
 from audiorec.store.names import near_names
 from audiorec.store.parquet import MAX_BYTES, check_ids
 from audiorec.store.schema import MAX_WIDTH, METADATA_KEY, metadata_object, vector_type
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, IdMap, Int64Array
 
 FORMAT_VERSION = 1
 Of = Literal["songs", "users"]
 KINDS: dict[Of, str] = {"songs": "song_embeddings", "users": "user_embeddings"}
 ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
+COLUMN = "embedding"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddingMetadata:
-    """What made a file of embeddings.
+    """What made a file of embeddings."""
 
-    Attributes
-    ----------
-    kind : str
-        ``song_embeddings`` or ``user_embeddings``.
-    model_id : str
-        The model that made it.
-    extractor_id : str
-        Of the extractor whose features the model read; empty where it read none.
-    dimension : int
-        Numbers in an embedding.
-    space : str
-        The model whose embeddings these may be compared with, where that is another one: a
-        metric model puts songs where the users of its training stand.
-    created_by : str
-    format_version : int
-    """
-
-    kind: str
+    kind: str  # a key of `ID_COLUMNS`
     model_id: str
-    extractor_id: str
+    extractor_id: str  # whose features the model read; empty where it read none
     dimension: int
+    # the model whose embeddings these may be compared with, where that is another one: a metric
+    # model puts songs where the users of its training stand
     space: str = ""
     created_by: str = ""
     format_version: int = FORMAT_VERSION
@@ -98,11 +84,7 @@ class EmbeddingMetadata:
         return ID_COLUMNS[self.kind]
 
     def check_same_space(self, other: "EmbeddingMetadata", what: str) -> None:
-        """Refuse embeddings whose dot products with these would mean nothing.
-
-        That is a `SpecMismatchError` where the dimensions differ, or the two have no space in
-        common. `what` names both files in the message.
-        """
+        """Refuse other dimensions, and models without a common space; `what` names both files."""
         if self.dimension != other.dimension:
             raise SpecMismatchError(
                 f"{what}: {self.dimension} numbers against {other.dimension}; "
@@ -118,20 +100,14 @@ class EmbeddingMetadata:
     def from_json(cls, text: bytes) -> "EmbeddingMetadata":
         """Read what a file holds; keys that this version does not know are passed over."""
         content = metadata_object(text)
-        return cls(
-            kind=content.get("kind", "something else"),
-            model_id=content.get("model_id", ""),
-            extractor_id=content.get("extractor_id", ""),
-            dimension=content.get("dimension", 0),
-            space=content.get("space", ""),
-            created_by=content.get("created_by", ""),
-            format_version=content.get("format_version", FORMAT_VERSION),
-        )
-
-
-__all__ = ["COLUMN", "EmbeddingMetadata", "EmbeddingTable", "Of", "write_embeddings"]
-
-COLUMN = "embedding"
+        known = {f.name: content[f.name] for f in fields(cls) if f.name in content}
+        missing: dict[str, Any] = {
+            "kind": "something else",
+            "model_id": "",
+            "extractor_id": "",
+            "dimension": 0,
+        }
+        return cls(**(missing | known))
 
 
 class EmbeddingTable:
@@ -250,11 +226,7 @@ class EmbeddingTable:
 
     def row_numbers(self, names: Any) -> Int64Array:
         """Return the rows of ids, an Arrow array or a sequence: shape (n,), -1 where unknown."""
-        wanted = names if isinstance(names, pa.Array) else strings(list(names))
-        found = pc.fill_null(pc.index_in(wanted, value_set=self.id_array), -1)
-        return np.frombuffer(found.buffers()[1], np.int32, len(found), 4 * found.offset).astype(
-            np.int64
-        )
+        return IdMap(self.id_array).rows(names)
 
 
 def write_embeddings(

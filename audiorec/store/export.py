@@ -17,10 +17,10 @@ import json
 import math
 import re
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO, Any, Literal, cast, get_args
+from typing import IO, Any, Literal, get_args
 
 import numpy as np
 import pyarrow as pa
@@ -106,8 +106,12 @@ def export(
             formulas = _write_csv(store, temporary, names, guard_formulas)
             if formulas and on_formulas is not None:
                 on_formulas(formulas)
+        elif chosen == "npz":
+            _write_npz(store, temporary)
+        elif chosen == "jsonl":
+            _write_jsonl(store, temporary, names)
         else:
-            _WRITERS[cast(Format, chosen)](store, temporary, names, wide)
+            _write_parquet(store, temporary, names, wide)
     return [out]
 
 
@@ -132,7 +136,7 @@ def _write_npy(store: Checked, out: Path) -> list[Path]:
     return [out, sidecar]
 
 
-def _write_npz(store: Checked, path: Path, _names: Sequence[str], _wide: bool) -> None:
+def _write_npz(store: Checked, path: Path) -> None:
     ids, about = _ids(store), _about(store)
     if 4 * max(map(len, ids), default=1) * len(ids) > MAX_ID_BYTES:
         raise InputError("the ids are too long for an npz: use the format npy")
@@ -167,7 +171,11 @@ def _write_csv(store: Checked, path: Path, names: Sequence[str], guard: bool) ->
         for table in _tables(store, names):
             flat, header = _widened(store, table), 0
             if writer is None:
-                _check_flat(flat.schema, store.path)
+                nested = [field.name for field in flat.schema if pa.types.is_nested(field.type)]
+                if nested:
+                    raise InputError(
+                        f"{store.path}: a csv cannot hold the column {nested[0]!r}; use --columns"
+                    )
                 header = sum(bool(_FORMULA.match(name)) for name in flat.column_names)
             flat, found = _guarded(flat) if guard else (flat, _formulas(flat))
             writer = writer or stack.enter_context(pa.csv.CSVWriter(path, flat.schema))
@@ -205,7 +213,7 @@ def _plain_texts(column: Any) -> Any:
     return column.cast(pa.string()) if column.type != pa.string() else column
 
 
-def _write_jsonl(store: Checked, path: Path, names: Sequence[str], _wide: bool) -> None:
+def _write_jsonl(store: Checked, path: Path, names: Sequence[str]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for table in _tables(store, names):
             for row in arrow_rows(table):
@@ -225,13 +233,6 @@ def _write_parquet(store: Checked, path: Path, names: Sequence[str], wide: bool)
             writer.write_table(rows)
 
 
-_WRITERS: Mapping[Format, Callable[[Checked, Path, Sequence[str], bool], None]] = {
-    "npz": _write_npz,
-    "jsonl": _write_jsonl,
-    "parquet": _write_parquet,
-}
-
-
 def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
     """Yield some columns of all rows, some at a time; an empty store gives an empty table."""
     if len(store) == 0:
@@ -239,12 +240,6 @@ def _tables(store: Checked, names: Sequence[str]) -> Iterator[Any]:
         return
     for table in store.batches(GROUP_ROWS, names):
         yield table.select(names)
-
-
-def _check_flat(schema: Any, path: Path) -> None:
-    nested = [field.name for field in schema if pa.types.is_nested(field.type)]
-    if nested:
-        raise InputError(f"{path}: a csv cannot hold the column {nested[0]!r}; use --columns")
 
 
 def _widened(store: Checked, table: Any) -> Any:

@@ -137,15 +137,12 @@ def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], Floa
         raise DamagedFileError(f"{path}: needs a column of its own for each number")
     types = {name: pa.float32() for name in numbers} | {id_column: pa.string()}
     table = read_table(path, CSV_FAILURE, wanted=None, types=types, null_values=[""])
-    columns = [_csv_numbers(path, name, table.column(name)) for name in numbers]
-    return table.column(id_column).to_pylist(), np.stack(columns, axis=1)
-
-
-def _csv_numbers(path: Path, name: str, column: Any) -> FloatArray:
-    if column.null_count:
-        row = column.is_null().to_pylist().index(True) + 1
-        raise DamagedFileError(f"{path}: row {row} has no {name!r}")
-    return _joined(column)
+    columns = [table.column(name) for name in numbers]
+    for name, column in zip(numbers, columns, strict=True):
+        if column.null_count:
+            row = column.is_null().to_pylist().index(True) + 1
+            raise DamagedFileError(f"{path}: row {row} has no {name!r}")
+    return table.column(id_column).to_pylist(), np.stack([*map(_joined, columns)], axis=1)
 
 
 def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], FloatArray]:
@@ -165,11 +162,7 @@ def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], Flo
 
 
 def _npz_member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
-    """Read one array whose size is known, and allowed, before it is unpacked.
-
-    A `ValueError` if it is missing, stands twice, would unfold to more than `limit` bytes, holds
-    pickled objects, or is not as long as its header says.
-    """
+    """Read one array whose size is known, and allowed, before it is unpacked; or a `ValueError`."""
     members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
     if len(members) != 1:
         there = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:9])

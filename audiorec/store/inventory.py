@@ -4,6 +4,7 @@
                         ──files_beside─▶  {scores: library/scores.parquet, ...}
 """
 
+import json
 from collections import Counter
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,17 @@ from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-COUNTED = ("status", "codec", "source_rate", "source_channels")
+# Columns that are counted, and what the counts are called.
+COUNTED = {
+    "status": "statuses",
+    "codec": "codecs",
+    "source_rate": "source_rates",
+    "source_channels": "source_channels",
+}
+MAKER = (
+    *("extractor_id", "created_by", "format_version", "dimension", "classes", "statistics"),
+    *("spec", "weights", "packages"),
+)
 USUAL_NAMES = {
     Kind.SCORES: "scores.parquet",
     Kind.FEATURES: "features.parquet",
@@ -58,10 +69,11 @@ def inventory(vectors: Path, given: Mapping[Kind, Path | None] | None = None) ->
     (5, {'ok': 3, 'truncated': 1, 'short': 1})
     """
     with open_checked(vectors, Kind.VECTORS) as file:
+        about = {**json.loads(file.metadata.to_json()), "dimension": file.metadata.dimension}
         return {
             "vectors": str(vectors),
             **_size(file),
-            **_maker(file.metadata),
+            **{name: about[name] for name in MAKER},
             **_counts(file),
             "beside": [_beside(k, p, file) for k, p in files_beside(vectors, given).items()],
             "unfinished_run": run_folder_path(vectors).is_dir(),
@@ -88,20 +100,6 @@ def _size(file: Checked) -> dict[str, Any]:
     }
 
 
-def _maker(metadata: StoreMetadata) -> dict[str, Any]:
-    return {
-        "extractor_id": metadata.extractor_id,
-        "created_by": metadata.created_by,
-        "format_version": metadata.format_version,
-        "dimension": metadata.dimension,
-        "classes": list(metadata.classes),
-        "statistics": list(metadata.statistics),
-        "spec": dict(metadata.spec),
-        "weights": [dict(weight) for weight in metadata.weights],
-        "packages": dict(metadata.packages),
-    }
-
-
 def _counts(file: Checked) -> dict[str, Any]:
     """Count the small columns, a row group at a time."""
     names = ["duration_s", "extracted_at", *COUNTED]
@@ -120,10 +118,10 @@ def _counts(file: Checked) -> dict[str, Any]:
         stamps = table.column("extracted_at").cast(pa.int64())
         times += [pc.min(stamps).as_py(), pc.max(stamps).as_py()]
     return {
-        "statuses": dict(counts["status"].most_common()),
-        "codecs": dict(counts["codec"].most_common()),
-        "source_rates": {str(k): n for k, n in counts["source_rate"].most_common()},
-        "source_channels": {str(k): n for k, n in counts["source_channels"].most_common()},
+        **{
+            name: {str(value): n for value, n in counts[column].most_common()}
+            for column, name in COUNTED.items()
+        },
         "duration_s": {
             "total": round(total, 3),
             "least": round(min(ends, default=0.0), 3),

@@ -102,7 +102,8 @@ class Journal:
         self.outputs = outputs
         self._paths = {kind: real_target(path, kind) for kind, path in outputs.paths().items()}
         self._metadata = {kind: replace(metadata, kind=kind) for kind in self._paths}
-        self._schemas = {kind: _record_schema(m) for kind, m in self._metadata.items()}
+        sequence = pa.field(SEQUENCE, pa.int64(), nullable=False)
+        self._schemas = {k: schema_of(m).append(sequence) for k, m in self._metadata.items()}
         self._folder = folder
         self._parts: dict[Kind, list[RowPart]] = {kind: [] for kind in self._paths}
         self._writers: dict[Kind, RecordWriter] = {}
@@ -118,23 +119,11 @@ class Journal:
     ) -> "Journal":
         """Begin a run, or go on with one that was cut off; missing folders are made.
 
-        Parameters
-        ----------
-        metadata : StoreMetadata
-            Of this run; its kind does not matter.
-        overwrite : bool
-            Forget an unfinished run and the previous output, which then stays in place
-            until the commit.
-
-        Raises
-        ------
-        InputError
-            If two outputs are one file.
-        StoreError
-            If another run is writing this output, it cannot be written at all, or a file at
-            an output's place is no store, damaged, or has columns that would be lost.
-        SpecMismatchError
-            If the previous output, or the unfinished run, was made by another extractor.
+        The kind in `metadata` does not matter. `overwrite` forgets an unfinished run and the
+        previous output, which then stays in place until the commit. Two outputs that are one file
+        are an `InputError`; a run of another extractor is a `SpecMismatchError`; another run on
+        this output, a place that cannot be written, and a file there that is no store, damaged, or
+        has columns that would be lost are a `StoreError`.
         """
         check_apart(outputs.paths().values())
         with write_errors(outputs.vectors), ExitStack() as on_error:
@@ -170,11 +159,7 @@ class Journal:
         self.close()
 
     def known(self) -> Any:
-        """Return the songs that have a vector, before this start's own appends.
-
-        All columns of ``vecs.parquet`` but the vector, in no particular order. Songs of the
-        previous output and of an unfinished run, the newest row of each.
-        """
+        """Return the newest row, without the vector, of songs that had one before this start."""
         return self._newest_table(Kind.VECTORS)
 
     def failures(self) -> Any:
@@ -200,26 +185,13 @@ class Journal:
     ) -> None:
         """Put one finished song on disk.
 
-        Parameters
-        ----------
-        row : mapping
-            Columns of ``vecs.parquet`` by name. ``extractor_id`` and, if it is not given,
-            ``extracted_at`` are filled in.
-        scores : ScoreSeries, optional
-            Needed if scores or features are among the outputs.
-        features : mapping of str to ndarray, shape (T, D), optional
-            Backbone outputs by name, for example ``msd.penultimate``; needed if features
-            are among the outputs.
-
-        Raises
-        ------
-        InputError, ShapeError
-            If a value is missing, unknown, not finite, or has another type or shape.
-        StoreError
-            If the disk is full. The journal is then as it was before the call.
+        `row` has the columns of ``vecs.parquet``; ``extractor_id`` and, if it is not given,
+        ``extracted_at`` are filled in. `scores` are needed if scores or features are among the
+        outputs, and `features`, series (T, D) by the name of the backbone output
+        (``msd.penultimate``), if features are. A full disk is a `StoreError` that leaves the
+        journal as it was; a value that does not fit an `InputError` or a `ShapeError`.
         """
-        rows: dict[Kind, dict[str, Any]] = {}
-        rows[Kind.VECTORS] = {"extracted_at": datetime.now(UTC), **row}
+        rows = {Kind.VECTORS: {"extracted_at": datetime.now(UTC), **row}}
         names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
         if Kind.SCORES in self._paths:
             rows[Kind.SCORES] = score_values(*names, _given(scores, "scores"))
@@ -244,10 +216,7 @@ class Journal:
         self._append({Kind.VECTORS: {**values, **changes}})
 
     def append_failure(self, row: Mapping[str, Any]) -> None:
-        """Put one failed song on disk; it loses the vector that it may have had.
-
-        `row` has the columns of the errors file; ``failed_at`` is filled in if not given.
-        """
+        """Put a row of the errors file on disk; its song loses the vector that it may have had."""
         self._append({Kind.ERRORS: {"failed_at": datetime.now(UTC), **row}})
 
     def commit(self, *, keep: Keep | None = None) -> dict[Kind, int]:
@@ -377,12 +346,8 @@ class Journal:
     def _newest_table(self, kind: Kind) -> Any:
         if self._known is None:
             self._known = newest_events(self._parts)
-        schema = schema_of(self._metadata[kind]).remove_metadata()
-        columns = [name for name in schema.names if name != "vector"]
-        found = pick_table(self._parts[kind], event_picks(self._known, kind), columns)
-        if found is not None:
-            return found
-        return pa.Table.from_batches([], pa.schema([schema.field(name) for name in columns]))
+        schema = pa.schema([f for f in schema_of(self._metadata[kind]) if f.name != "vector"])
+        return pick_table(self._parts[kind], event_picks(self._known, kind), schema)
 
     def _content_places(self, kind: Kind) -> dict[str, tuple[int, int]]:
         if kind not in self._places:
@@ -408,10 +373,6 @@ class Journal:
             for part in parts:
                 part.close()
             parts.clear()
-
-
-def _record_schema(metadata: StoreMetadata) -> Any:
-    return schema_of(metadata).append(pa.field(SEQUENCE, pa.int64(), nullable=False))
 
 
 def _given(value: T | None, name: str) -> T:

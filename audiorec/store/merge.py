@@ -152,14 +152,14 @@ def draw_rows(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> I
             yield pa.record_batch([ids, *others], schema=schema)
 
 
-def pick_table(parts: Sequence[RowPart], picks: Sequence[Pick], columns: list[str]) -> Any:
-    """Return some columns of the picked rows as one table, grouped by part."""
+def pick_table(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> Any:
+    """Return the columns of `schema` of the picked rows as one table, grouped by part."""
     tables = []
     for number, part in enumerate(parts):
         rows = [pick.row for pick in picks if pick.part == number]
         if rows:
-            tables.append(part.table(columns).take(integers(rows)))
-    return pa.concat_tables(tables) if tables else None
+            tables.append(part.table(schema.names).take(integers(rows)))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
 
 
 def is_unchanged(parts: Sequence[RowPart], picks: Sequence[Pick]) -> bool:

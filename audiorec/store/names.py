@@ -23,8 +23,7 @@ MAX_GRAMS = 32
 def unique_match(ids: Any, query: str) -> str:
     """Return the one id that ends in ``/query``, or else the one that contains `query`.
 
-    Upper and lower case are the same. None or several are an `UnknownSongError`; several are its
-    near matches.
+    Case does not matter. None or several are an `UnknownSongError`; several are its near matches.
     """
     text = query.casefold()
     lowered = pc.utf8_lower(ids)

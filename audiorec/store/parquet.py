@@ -48,9 +48,19 @@ def open_checked(
     opened = TableFile.open(path)
     try:
         with store_errors(path):
-            metadata = _read_metadata(opened)
+            found = (opened.schema.metadata or {}).get(METADATA_KEY)
+            if found is None:
+                raise StoreError(
+                    "a Parquet file without audiorec's metadata: not written by audiorec"
+                )
+            metadata = StoreMetadata.from_json(found)
             _check_schema(opened.schema, metadata, kind, extra_columns)
-            _check_size(len(opened), metadata, max_bytes)
+            rows = len(opened)
+            needed = rows * metadata.dimension * 4 if kind == Kind.VECTORS else rows
+            if needed > max_bytes:
+                raise StoreError(
+                    f"{rows} vectors need {needed} bytes of memory, the limit is {max_bytes}"
+                )
     except StoreError:
         opened.close()
         raise
@@ -76,13 +86,8 @@ def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:
 def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
     """Write a table as one file, sorted by ``song_id``, whole or not at all.
 
-    Raises
-    ------
-    StoreError
-        If a column is missing, too much, of another type or has nulls where none may be,
-        if a vector is not finite, or if an id is empty or stands twice.
-    SpecMismatchError
-        If a row's ``extractor_id`` is another than the metadata's.
+    Rows of another extractor are a `SpecMismatchError`, other columns or types, nulls, vectors
+    that are not finite, and ids that are empty or stand twice a `StoreError`.
     """
     schema = schema_of(metadata)
     with store_errors(path):
@@ -100,11 +105,7 @@ def write_table(path: Path, table: Any, metadata: StoreMetadata) -> None:
 
 
 def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -> int:
-    """Write record batches to `path` in row groups of a sensible size; return the rows.
-
-    The caller gives a temporary path and batches that are sorted and checked; at most one
-    row group is held in memory.
-    """
+    """Write sorted, checked batches to a temporary path, a row group at a time; return rows."""
     schema = schema_of(metadata)
     written = 0
     texts = [name for name in DICTIONARY_COLUMNS if name in schema.names]
@@ -115,13 +116,6 @@ def write_batches(path: Path, batches: Iterable[Any], metadata: StoreMetadata) -
     return written
 
 
-def _read_metadata(file: TableFile) -> StoreMetadata:
-    found = (file.schema.metadata or {}).get(METADATA_KEY)
-    if found is None:
-        raise StoreError("a Parquet file without audiorec's metadata: not written by audiorec")
-    return StoreMetadata.from_json(found)
-
-
 def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns: bool) -> None:
     if metadata.kind != kind:
         raise StoreError(f"holds {metadata.kind}, not {kind}")
@@ -130,12 +124,6 @@ def _check_schema(found: Any, metadata: StoreMetadata, kind: Kind, extra_columns
     if not extra_columns and len(found) != len(expected):
         odd = [name for name in found.names if name not in expected.names]
         raise StoreError(f"has columns of its own that would be lost: {', '.join(odd)}")
-
-
-def _check_size(rows: int, metadata: StoreMetadata, max_bytes: int) -> None:
-    needed = rows * metadata.dimension * 4 if metadata.kind == Kind.VECTORS else rows
-    if needed > max_bytes:
-        raise StoreError(f"{rows} vectors need {needed} bytes of memory, the limit is {max_bytes}")
 
 
 def _check_values(table: Any, schema: Any) -> None:

@@ -5,7 +5,7 @@ rows of scores.parquet, songs ──check_scores──▶ StoreProblem ...   (be
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,27 +29,13 @@ VECTOR_TOLERANCE = 1e-3
 
 @dataclass(frozen=True, slots=True)
 class StoreProblem:
-    """One row that is not as it should be.
-
-    Attributes
-    ----------
-    row : int or None
-        From 0, in the order of the file; None where the file as a whole is meant.
-    check : str
-        Which check found it, for example ``finite`` or ``order_of_statistics``.
-    reason : str
-        What is wrong, in one line.
-    """
+    """One row that is not as it should be."""
 
     file: str
-    row: int | None
+    row: int | None  # from 0, in the order of the file; None where all of it is meant
     song_id: str
-    check: str
-    reason: str
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values, ready for JSON."""
-        return asdict(self)
+    check: str  # for example ``finite`` or ``order_of_statistics``
+    reason: str  # one line
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,10 +159,7 @@ class SeriesSong:
 def check_scores(
     block: RowBlock, metadata: StoreMetadata, songs: Sequence[SeriesSong | None]
 ) -> Iterator[StoreProblem]:
-    """Yield score series that are impossible, or not those of the vector beside them.
-
-    `songs` is what the vectors file says of each row.
-    """
+    """Yield score series that are impossible, or not those of what the vectors file says."""
     yield from check_hashes(block)
     lengths, scores = _series(block, "scores", len(metadata.classes))
     times, start_s = _series(block, "start_s", 1)
@@ -272,13 +255,7 @@ def _series(block: RowBlock, name: str, width: int) -> tuple[Int64Array, FloatAr
 
 
 def _heads(classes: Sequence[str]) -> list[slice]:
-    """Return the columns of each head; its classes stand together.
-
-    Examples
-    --------
-    >>> _heads(("version/vocal", "version/other", "genre/rock"))
-    [slice(0, 2, None), slice(2, 3, None)]
-    """
+    """Return the columns of each head, whose classes stand together."""
     names = [name.partition("/")[0] for name in classes]
     starts = [n for n, name in enumerate(names) if n == 0 or name != names[n - 1]]
     return [slice(a, b) for a, b in zip(starts, [*starts[1:], len(names)], strict=True)]

@@ -23,7 +23,6 @@ import os
 import struct
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from numbers import Integral, Real
 from pathlib import Path
@@ -86,24 +85,11 @@ class RecordWriter:
             raise
 
 
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """Where a whole record lies: the place and length of its payload."""
-
-    start: int
-    length: int
-
-
 class RecordPart:
     """The whole rows of a file, found by one walk over it and read one by one.
 
-    Attributes
-    ----------
-    header : dict or None
-        None if it is damaged or was never whole: no row can be used then.
-    damaged : int
-        Stretches of the file that hold no whole record. An end that was cut off, as a
-        killed writer leaves it, is not damage.
+    Without a `header` (damaged, or never whole) no row can be used. `damaged` counts the
+    stretches that hold no whole record; a cut end, as a killed writer leaves it, is not damage.
     """
 
     def __init__(self, path: Path) -> None:
@@ -111,10 +97,9 @@ class RecordPart:
         self.header: dict[str, Any] | None = None
         self.damaged = 0
         self._schema: Any = None
-        self._records: list[_Record] = []
         self._file = open_own(path)
         self._size = os.fstat(self._file.fileno()).st_size
-        self._records = list(self._walk())
+        self._records = list(self._walk())  # the bytes of each payload
         if self._records and self._records[0].start == _FRAME.size:
             with suppress(StoreError):
                 self.header = _read_payload(self._payload(self._records.pop(0)))[0]
@@ -152,7 +137,7 @@ class RecordPart:
         """Close the file."""
         self._file.close()
 
-    def _walk(self) -> Iterator[_Record]:
+    def _walk(self) -> Iterator[range]:
         """Yield every record whose checksums are right, and count what lies between."""
         at = 0
         while at < self._size:
@@ -162,11 +147,14 @@ class RecordPart:
                 at = ends
                 continue
             after = self._next_magic(at + 1)
-            self.damaged += after < self._size or not self._is_cut(at, ends)
+            # What is left may be the beginning of a record that was cut off.
+            start = self._read(at, len(RECORDS_MAGIC))
+            is_cut = ends > self._size and RECORDS_MAGIC.startswith(start)
+            self.damaged += after < self._size or not is_cut
             at = after
 
-    def _record_at(self, at: int) -> tuple[_Record | None, int]:
-        """Return the whole record at a place, if there is one, and where it ends or should."""
+    def _record_at(self, at: int) -> tuple[range | None, int]:
+        """Return the payload of the whole record at a place, if any; where it ends or should."""
         frame = self._read(at, _FRAME.size)
         if len(frame) < _FRAME.size:
             return None, self._size + 1
@@ -176,12 +164,7 @@ class RecordPart:
         ends = at + _FRAME.size + length
         if ends > self._size or crc32(self._read(at + _FRAME.size, length)) != checksum:
             return None, ends
-        return _Record(at + _FRAME.size, length), ends
-
-    def _is_cut(self, at: int, ends: int) -> bool:
-        """Whether what is left from `at` on is the beginning of a record."""
-        start = self._read(at, len(RECORDS_MAGIC))
-        return ends > self._size and RECORDS_MAGIC.startswith(start)
+        return range(at + _FRAME.size, ends), ends
 
     def _next_magic(self, at: int) -> int:
         """Return where the next record may begin, the file's size if nowhere."""
@@ -193,7 +176,7 @@ class RecordPart:
             at += SCAN_BYTES
         return self._size
 
-    def _is_row(self, record: _Record) -> bool:
+    def _is_row(self, record: range) -> bool:
         try:
             batch = _batch(self._payload(record), self._schema)
         except AudiorecError:
@@ -201,8 +184,8 @@ class RecordPart:
         sequence = batch.column(len(batch.columns) - 1)[0].as_py()
         return bool(0 <= sequence <= MAX_SEQUENCE)
 
-    def _payload(self, record: _Record) -> bytes:
-        return self._read(record.start, record.length)
+    def _payload(self, record: range) -> bytes:
+        return self._read(record.start, len(record))
 
     def _read(self, at: int, length: int) -> bytes:
         self._file.seek(at)
@@ -264,10 +247,7 @@ def _pack(batch: Any) -> bytes:
 
 
 def _batch(payload: bytes, schema: Any) -> Any:
-    """Return a payload as a record batch of `schema`, which may leave columns out.
-
-    Any `AudiorecError` says that it is no row of that schema.
-    """
+    """Return a payload as a record batch of `schema`; an `AudiorecError` says that it is no row."""
     values, lists = _read_payload(payload)
     row: dict[str, Any] = {}
     for field in schema:
@@ -336,10 +316,7 @@ def score_values(song_id: str, content_hash: str, series: ScoreSeries) -> dict[s
 def feature_values(
     song_id: str, content_hash: str, start_s: FloatArray, features: Mapping[str, FloatArray]
 ) -> dict[str, Any]:
-    """Return a song's row of ``features.parquet``: each output's series (T, D), and its mean.
-
-    Outputs have names such as ``msd.penultimate``.
-    """
+    """Return a row of ``features.parquet``: each output's series (T, D), and its mean."""
     values: dict[str, Any] = {
         "song_id": song_id,
         "content_hash": content_hash,

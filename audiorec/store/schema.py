@@ -171,13 +171,7 @@ def metadata_object(text: str | bytes) -> dict[str, Any]:
 
 
 def feature_column(output: str) -> str:
-    """Return the column name of a backbone output.
-
-    Examples
-    --------
-    >>> feature_column("msd.penultimate")
-    'msd_penultimate'
-    """
+    """Return the column name of a backbone output: ``msd.tags`` → ``msd_tags``."""
     return output.replace(".", "_")
 
 
@@ -283,9 +277,7 @@ def _are_texts(values: object) -> bool:
 
 
 def _are_widths(values: object) -> bool:
-    if not isinstance(values, Mapping):
-        return False
-    return all(
+    return isinstance(values, Mapping) and all(
         _is_text(name) and type(width) is int and 1 <= width <= MAX_WIDTH
         for name, width in values.items()
     )
@@ -294,20 +286,7 @@ def _are_widths(values: object) -> bool:
 def number_names(metadata: StoreMetadata) -> list[str]:
     """Return a name for each number of a vector, in its order: class-major, length V.
 
-    Raises
-    ------
-    InputError
-        If two classes would have one name.
-
-    Examples
-    --------
-    >>> from audiorec.store.schema import Kind
-    >>> two = StoreMetadata(
-    ...     kind=Kind.VECTORS, extractor_id="a", classes=("genre/hip-hop",),
-    ...     statistics=("max", "mean"),
-    ... )
-    >>> number_names(two)
-    ['genre_hip_hop_max', 'genre_hip_hop_mean']
+    For example ``genre_hip_hop_max``; an `InputError` if two classes would have one name.
     """
     names = [
         f"{plain}_{statistic}"

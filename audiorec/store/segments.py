@@ -16,25 +16,11 @@ from audiorec.types import BoolArray, FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SongSegments:
-    """The segments of S songs.
-
-    Attributes
-    ----------
-    song_ids : tuple of str, length S
-    values : ndarray, shape (m, ...), float32 or float16
-        All segments, song by song. May be mapped from a file.
-    offsets : ndarray, shape (S + 1,), int64
-        Song s has the rows ``offsets[s]:offsets[s + 1]``, at least one.
-
-    Raises
-    ------
-    ShapeError
-        If the offsets do not cut the rows into one non-empty piece a song.
-    """
+    """The segments of S songs; a `ShapeError` if a song has none, or the offsets do not fit."""
 
     song_ids: tuple[str, ...]
-    values: FloatArray | npt.NDArray[np.float16]
-    offsets: Int64Array
+    values: FloatArray | npt.NDArray[np.float16]  # (m, ...), song by song; may be mapped
+    offsets: Int64Array  # (S + 1,): song s has the rows ``offsets[s]:offsets[s + 1]``
 
     def __post_init__(self) -> None:
         counts = np.diff(self.offsets)
@@ -58,21 +44,10 @@ class SongSegments:
     def rows(
         self, songs: Int64Array, *, limit: int = 0, rng: np.random.Generator | None = None
     ) -> tuple[Int64Array, Int64Array]:
-        """Return which rows belong to some songs.
+        """Return which rows belong to some songs, in the order of `songs`, ascending within a song.
 
-        Parameters
-        ----------
-        limit : int
-            Most segments a song; 0 for all of them.
-        rng : Generator, optional
-            Draws which segments a longer song is heard by; without it they are spread evenly.
-
-        Returns
-        -------
-        rows : ndarray, shape (m,), int64
-            In the order of `songs`, ascending within a song.
-        owner : ndarray, shape (m,), int64
-            Place in `songs` of each row.
+        Also the place in `songs` of each row; both (m,), int64. A song of more than `limit`
+        segments (0: no limit) is heard by some that `rng` draws, else evenly spread ones.
         """
         counts = np.diff(self.offsets)[songs]
         owner = np.repeat(np.arange(len(songs)), counts)
@@ -87,15 +62,7 @@ class SongSegments:
 def join_songs(
     parts: Sequence[tuple[str, FloatArray | npt.NDArray[np.float16]]],
 ) -> SongSegments:
-    """Make `SongSegments` of song ids and their (T, ...) arrays.
-
-    Examples
-    --------
-    >>> quiet, loud = np.zeros((2, 3), np.float32), np.ones((1, 3), np.float32)
-    >>> songs = join_songs([("a", quiet), ("b", loud)])
-    >>> songs.offsets.tolist(), songs.means()[1].tolist()
-    ([0, 2, 3], [1.0, 1.0, 1.0])
-    """
+    """Make `SongSegments` of song ids and their (T, ...) arrays."""
     counts = [len(values) for _, values in parts]
     offsets = np.concatenate([[0], np.cumsum(counts, dtype=np.int64)]).astype(np.int64)
     return SongSegments(

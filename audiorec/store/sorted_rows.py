@@ -41,13 +41,10 @@ Keep = Callable[[Any], Any]  # sorted rows to those that stay
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A Parquet file whose ids grow from row to row.
-
-    `part` is the number of the part that all rows are from; None where a column says it.
-    """
+    """A Parquet file whose ids grow from row to row."""
 
     file: TableFile
-    part: int | None
+    part: int | None  # that all rows are from; None where a column says it
 
     def tables(self, columns: Sequence[str], keep: Keep) -> Iterator[Any]:
         """Yield the rows in order with the column `PART`, some at a time."""
@@ -66,17 +63,10 @@ def sorted_rows(
     on_duplicate: OnDuplicate,
     keep: Keep = lambda table: table,
 ) -> Iterator[Any]:
-    """Yield the rows of all parts, sorted by ``song_id``, each id once.
+    """Yield the rows of all parts, sorted by ``song_id``, each id once (`without_duplicates`).
 
-    Parameters
-    ----------
-    scratch : Path
-        A folder for runs of our own; they are removed when they have been read.
-    on_duplicate : {"error", "same", "newest", "first"}
-        See `without_duplicates`.
-    keep : callable
-        Given some rows in the order of their ids, returns those that stay. What it drops
-        is no duplicate of anything.
+    `scratch` is a folder for runs of our own, which are removed when they have been read.
+    `keep` returns those of some sorted rows that stay; what it drops is no duplicate of anything.
     """
     names = [str(part.path) for part in parts]
     numbers = count()
@@ -221,10 +211,7 @@ def without_duplicates(table: Any, names: Sequence[str], policy: OnDuplicate) ->
 
 
 def _runs(repeated: Any) -> Iterator[tuple[int, int]]:
-    """Yield the rows from `start` to before `stop` of each id that stands more than once.
-
-    `repeated` are the numbers of rows whose successor has the same id.
-    """
+    """Yield start and stop of each id's rows; `repeated`: rows whose successor has the same."""
     breaks = np.flatnonzero(np.diff(repeated) > 1)
     starts = repeated[np.concatenate([[0], breaks + 1])]
     ends = repeated[np.concatenate([breaks, [len(repeated) - 1]])]
@@ -246,12 +233,9 @@ def _chosen(rows: Any, names: Sequence[str], policy: OnDuplicate) -> int:
         a, b = names[parts[0]], names[parts[different[0]]]
         what = "different songs have" if len(sounds) > 1 else "different rows have"
         raise InputError(f"{what} the id {values[0]['song_id']!r}: one in {a}, one in {b}")
-    return max(range(len(values)), key=lambda n: _age(values[n]))
-
-
-def _age(row: dict[str, Any]) -> tuple[Any, ...]:
-    """Return what the newest row has most of; rows of one time differ in their text."""
-    return (*(row[name] for name in TIMES if name in row), repr(row))
+    # What the newest row has most of; rows of one time differ in their text.
+    ages = [(*(row[name] for name in TIMES if name in row), repr(row)) for row in values]
+    return ages.index(max(ages))
 
 
 def with_part(table: Any, number: int) -> Any:

@@ -104,8 +104,21 @@ class VectorStore:
 
     @cached_property
     def fingerprint(self) -> str:
-        """Sixteen hex digits that change when an id or a vector does."""
-        return _fingerprint(self._scan, self._file.file.metadata, self._ids)
+        """Sixteen hex digits that change when an id or a vector does; tags may change.
+
+        They cover the ids and the stored bytes of the vectors: neither the file's time nor its
+        size tells that one song was extracted again.
+        """
+        digest = hashlib.sha256(str(len(self)).encode())
+        for buffer in self._ids.buffers():
+            digest.update(buffer or b"")
+        footer = self._file.file.metadata
+        for group in map(footer.row_group, range(footer.num_row_groups)):
+            for chunk in map(group.column, range(group.num_columns)):
+                if chunk.path_in_schema.split(".")[0] == "vector":
+                    start = chunk.dictionary_page_offset or chunk.data_page_offset
+                    digest.update(self._scan.read_at(chunk.total_compressed_size, start))
+        return digest.hexdigest()[:16]
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
@@ -203,22 +216,3 @@ class VectorStore:
 
     def _number(self, song_id: str) -> int:
         return int(pc.index(self._ids, strings([song_id])[0]).as_py())
-
-
-def _fingerprint(file: Any, metadata: Any, ids: Any) -> str:
-    """Return sixteen hex digits that change when an id or a vector of a store changes.
-
-    They cover the ids and the stored bytes of the vectors: neither the file's time nor its
-    size tells that one song was extracted again. Tags may change.
-    """
-    digest = hashlib.sha256()
-    for text in (len(ids), *ids.buffers()):
-        digest.update(str(text).encode() if isinstance(text, int) else text or b"")
-    for group in range(metadata.num_row_groups):
-        row_group = metadata.row_group(group)
-        for number in range(row_group.num_columns):
-            chunk = row_group.column(number)
-            if chunk.path_in_schema.split(".")[0] == "vector":
-                start = chunk.dictionary_page_offset or chunk.data_page_offset
-                digest.update(file.read_at(chunk.total_compressed_size, start))
-    return digest.hexdigest()[:16]

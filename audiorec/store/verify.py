@@ -15,7 +15,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -122,11 +122,15 @@ def verify(
                 result.problems.append(problem)
 
     if _is_other_table(vectors):
-        note(_table_problems(vectors, result))
+        with TableFile.open(vectors) as file:
+            result.rows[str(vectors)] = len(file)
+            note(_each_block(file, BLOCK_ROWS, lambda _: (), result))
         return result
     with open_checked(vectors, Kind.VECTORS) as store:
         result.rows[str(vectors)] = len(store)
-        note(_vector_problems(store, result))
+        note(id_problems(RowBlock(vectors, 0, store.read(["song_id"]))))
+        check = partial(check_vectors, metadata=store.metadata)
+        note(_each_block(store, BLOCK_ROWS, check, result))
         if files:
             note(_file_problems(store, result))
         songs = _VectorRows(store)
@@ -144,20 +148,6 @@ def _is_other_table(path: Path) -> bool:
     except (ValueError, RecursionError, KeyError, TypeError):
         kind = None
     return kind not in tuple(Kind) if DIGESTS_KEY in metadata else kind in tuple(ID_COLUMNS)
-
-
-def _vector_problems(store: Checked, result: Verification) -> Iterator[StoreProblem]:
-    yield from id_problems(RowBlock(store.path, 0, store.read(["song_id"])))
-    yield from _each_block(
-        store, BLOCK_ROWS, lambda block: check_vectors(block, store.metadata), result
-    )
-
-
-def _table_problems(path: Path, result: Verification) -> Iterator[StoreProblem]:
-    """Yield how a table of any kind differs from what was written."""
-    with TableFile.open(path) as file:
-        result.rows[str(path)] = len(file)
-        yield from _each_block(file, BLOCK_ROWS, lambda _: (), result)
 
 
 def _each_block(

@@ -26,13 +26,6 @@ class OnnxBackbone:
 
     `batch_size` segments are computed at once. It moves no output by more than 1e-6 of the
     largest; small batches stay in the processor's cache.
-
-    Raises
-    ------
-    InputError
-        If there is no such network or `batch_size` is less than 1.
-    WeightsError
-        If the shipped file is missing or damaged.
     """
 
     def __init__(self, name: BackboneName, *, batch_size: int = 8) -> None:
@@ -83,23 +76,18 @@ def load_backbone(
     """
     check_mel(name, mel or MelSpec())
     if engine == "torch":
-        return _torch_backbone(name, device)
+        try:
+            import torch  # noqa: F401
+        except (ImportError, OSError) as error:  # a torch built for another system: OSError
+            raise MissingExtraError("the torch engine", "train", str(error)) from error
+        from audiorec.tagger.backbone_torch import TorchBackbone
+
+        return TorchBackbone(name, device=device)
     if engine != "onnx":
         raise InputError(f"engine must be onnx or torch, got {engine!r}")
     if device != "cpu":
         raise InputError(f"engine onnx runs on device cpu, got {device!r}; use engine torch")
     return OnnxBackbone(name)
-
-
-def _torch_backbone(name: BackboneName, device: str) -> Backbone:
-    """Load the torch engine, which is not part of the core installation."""
-    try:
-        import torch  # noqa: F401
-    except (ImportError, OSError) as error:  # a torch built for another system: OSError
-        raise MissingExtraError("the torch engine", "train", str(error)) from error
-    from audiorec.tagger.backbone_torch import TorchBackbone
-
-    return TorchBackbone(name, device=device)
 
 
 def _session(path: str) -> Any:

@@ -92,12 +92,7 @@ class Musicnn(nn.Module):
     def forward(self, log_mel: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
         """Compute the features of B segments, (B, F, 96).
 
-        Returns
-        -------
-        logits : Tensor, shape (B, 50)
-            The tags before their sigmoid.
-        penultimate : Tensor, shape (B, 200)
-        max_pool, mean_pool : Tensor, shape (B, 753)
+        Returns the logits of the tags, (B, 50); penultimate (B, 200); max_pool, mean_pool (B, 753).
         """
         maps = self.feature_maps(log_mel)
         max_pool, mean_pool = maps.amax(2), maps.mean(2)
@@ -123,15 +118,9 @@ class Musicnn(nn.Module):
 class TorchBackbone:
     """A network in torch; the interface of `audiorec.tagger.batching.Backbone`.
 
-    The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``. `batch_size` segments are
-    computed at once; by default 2 on the processor and 64 elsewhere.
-
-    Raises
-    ------
-    InputError
-        If there is no such network or device, or `batch_size` is less than 1.
-    WeightsError
-        If the shipped file is missing or damaged.
+    The device is torch's: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; one that cannot be used is an
+    `InputError`. `batch_size` segments are computed at once; by default 2 on the processor and 64
+    elsewhere.
     """
 
     def __init__(
@@ -162,10 +151,7 @@ class TorchBackbone:
 def load_network(path: Path) -> Musicnn:
     """Return the network with the weights of a safetensors file, in training mode.
 
-    Raises
-    ------
-    WeightsError
-        If the file holds no backbone or its tensors do not fit the network.
+    A file that holds no backbone, or other tensors, is a `WeightsError`.
     """
     read_metadata(path)
     network = Musicnn()

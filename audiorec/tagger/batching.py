@@ -32,22 +32,13 @@ class Backbone(Protocol):
         """Names of the 50 columns of `Features.tags`."""
 
     def features(self, segments: FloatArray) -> Features:
-        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0.
-
-        Raises
-        ------
-        ShapeError
-            If `segments` has another shape.
-        """
+        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0."""
 
 
 def in_batches(
     run: Callable[[FloatArray], Features], segments: FloatArray, *, batch_size: int
 ) -> Features:
-    """Check segments (B, 187, 96), compute `batch_size` of them at once, and join the results.
-
-    `run` gets contiguous float32.
-    """
+    """Check segments (B, 187, 96), run `batch_size` of them at once, and join the results."""
     if segments.shape[1:] != SEGMENT_SHAPE:
         raise ShapeError(f"segments must have shape (B, 187, 96), got {segments.shape}")
     if len(segments) == 0:

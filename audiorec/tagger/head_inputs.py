@@ -39,31 +39,19 @@ def split_input(name: str) -> tuple[str, str]:
 def assemble(features: Mapping[str, Features], inputs: Sequence[str]) -> Float64Array:
     """Put the backbone outputs that a head reads side by side, (T, D) float64.
 
-    Raises
-    ------
-    InputError
-        If a backbone is missing.
-    ShapeError
-        If the backbones differ in their number of segments, or an output in its width.
+    A missing backbone is an `InputError`; another width, or backbones that differ in T, a
+    `ShapeError`.
     """
     columns = []
     for name in inputs:
         backbone, output = split_input(name)
         if backbone not in features:
             raise InputError(f"{name} needs backbone {backbone!r}, got {sorted(features)}")
-        columns.append(_output(features[backbone], output))
+        values, width = getattr(features[backbone], output), OUTPUT_WIDTHS[output]
+        if values.ndim != 2 or values.shape[1] != width:
+            raise ShapeError(f"{output} must have shape (T, {width}), got {values.shape}")
+        columns.append(values.astype(np.float64))
     if len({len(block) for block in columns}) != 1:
         counts = {name: len(block) for name, block in zip(inputs, columns, strict=True)}
         raise ShapeError(f"backbones must agree in their number of segments, got {counts}")
     return np.concatenate(columns, axis=1)
-
-
-def _output(features: Features, output: str) -> Float64Array:
-    """Return one output of one backbone, (T, width) float64."""
-    values = getattr(features, output)
-    if values.ndim != 2 or values.shape[1] != OUTPUT_WIDTHS[output]:
-        raise ShapeError(
-            f"{output} must have shape (T, {OUTPUT_WIDTHS[output]}), got {values.shape}"
-        )
-    wide: Float64Array = values.astype(np.float64)
-    return wide

@@ -20,7 +20,6 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +38,7 @@ from audiorec.errors import (
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
+from audiorec.tagger.weights import data_folder
 from audiorec.types import Features, Float64Array, FloatArray
 
 SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
@@ -51,13 +51,7 @@ MAX_FILE_BYTES = 256 << 20  # a head is a few hundred kB
 
 
 def softmax(logits: Float64Array) -> Float64Array:
-    """Return the softmax over the last axis, safe for large logits.
-
-    Examples
-    --------
-    >>> softmax(np.array([[1000.0, 1000.0, 0.0]]))
-    array([[0.5, 0.5, 0. ]])
-    """
+    """Return the softmax over the last axis, safe for large logits."""
     exp = np.exp(logits - logits.max(axis=-1, keepdims=True))
     probabilities: Float64Array = exp / exp.sum(axis=-1, keepdims=True)
     return probabilities
@@ -365,7 +359,7 @@ def shipped_head(task: str) -> Path:
     """
     if task not in SHIPPED_TASKS:
         raise InputError(f"audiorec has no head for {task!r}, only for {', '.join(SHIPPED_TASKS)}")
-    return Path(str(files("audiorec.tagger") / "data" / f"head_{task}.safetensors"))
+    return data_folder() / f"head_{task}.safetensors"
 
 
 def shipped_heads() -> tuple[Path, ...]:

@@ -46,29 +46,14 @@ MTT_TAGS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackboneWeights:
-    """What is known of one network's files.
-
-    Attributes
-    ----------
-    name : str
-        ``msd`` or ``mtt``.
-    sha256, onnx_sha256 : str
-        Checksums of the safetensors and of the ONNX file. The first is the network's
-        identity: it stands in stores and heads.
-    licence : str
-        SPDX identifier.
-    tags : tuple of str, length 50
-        Names of the tag outputs, in order.
-    mel_fingerprint : str
-        Of the `MelSpec` that the network was trained on.
-    """
+    """What is known of one network's files."""
 
     name: BackboneName
-    sha256: str
+    sha256: str  # of the safetensors: the network's identity, which stands in stores and heads
     onnx_sha256: str
-    licence: str
-    tags: tuple[str, ...]
-    mel_fingerprint: str
+    licence: str  # SPDX identifier
+    tags: tuple[str, ...]  # names of the 50 tag outputs, in order
+    mel_fingerprint: str  # of the `MelSpec` that the network was trained on
 
     def file_name(self, form: Form) -> str:
         """Return the file's name in ``data/``."""
@@ -163,12 +148,8 @@ def read_metadata(path: Path) -> dict[str, Any]:
     """Return what a backbone's safetensors file says about itself.
 
     Keys: ``format_version``, ``name``, ``tags``, ``mel``, ``mel_fingerprint``,
-    ``segment_frames``, ``source``, ``licence`` and ``copyright``.
-
-    Raises
-    ------
-    WeightsError
-        If it is no safetensors file, not a backbone, or of a newer format.
+    ``segment_frames``, ``source``, ``licence`` and ``copyright``. Any other file, or one of a newer
+    format, is a `WeightsError`.
     """
     try:
         with safe_open(path, framework="numpy") as opened:

@@ -1,6 +1,7 @@
 """``audiorec store``: look after a library of vectors: describe, check, join, hand on."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -349,7 +350,7 @@ def _verification(path: Path, found: "Verification") -> dict[str, Any]:
         "counts": dict(found.counts),
         "not_looked_at": found.not_looked_at,
         "notes": found.notes,
-        "problems": [problem.to_dict() for problem in found.problems],
+        "problems": [asdict(problem) for problem in found.problems],
     }
 
 

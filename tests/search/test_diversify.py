@@ -110,7 +110,7 @@ def test_a_song_can_be_taken_back():
     tally = Tally([Limit(kinds(0, 0), 1)])
     tally.add(0)
     assert not tally.fits(1)
-    tally.remove(0)
+    tally.add(0, -1)
     assert tally.fits(1)
 
 

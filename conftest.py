@@ -9,8 +9,6 @@ from pathlib import Path
 
 # Before numpy: threads that wait for each other over small products cost more than they do.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# Before librosa, which one test compares with: compiling costs 20 s, computing nothing.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 import pytest
 from _pytest.doctest import DoctestItem, DoctestModule

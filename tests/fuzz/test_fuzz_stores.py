@@ -1,5 +1,6 @@
 """`scripts/fuzz_stores.py`: 300 planted things, and what counts as a finding."""
 
+import gc
 import importlib
 import sys
 from pathlib import Path
@@ -36,6 +37,7 @@ def made(scripts, tmp_path_factory):
 def fuzzer(scripts, made, tmp_path, monkeypatch):
     # This process has run other tests; the children of a real run have not.
     monkeypatch.setattr(scripts.fuzz_stores, "MAX_RSS_MIB", 1 << 20)
+    gc.freeze()  # each case collects garbage, which in a process of many tests takes a second
     return scripts.fuzz_stores.Fuzzer(str(made), str(tmp_path), 1, False, "")
 
 

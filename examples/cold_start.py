@@ -10,21 +10,19 @@ import sys
 from pathlib import Path
 
 import pyarrow.parquet as pq
-from audiorec.recall.audio.options import TrainingOptions
-from audiorec.recall.cold_start.inputs import Files, gather
-from audiorec.simulation.files import simulate_world
 
 import audiorec
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.audio.embed import embed_features
 from audiorec.recall.audio.job import train_metric
 from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.recipe import MetricRecipe
-from audiorec.recall.cold_start.job import Job
-from audiorec.recall.cold_start.plan import Plan
+from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.recall.cold_start.job import ColdStart
+from audiorec.recall.cold_start.plan import ColdStartPlan
+from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.sequence.youtube_dnn import job as user_job
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
-from audiorec.simulation.world import WorldSpec
+from audiorec.simulation.world import WorldSpec, simulate_world
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "cold-start"
 
@@ -43,8 +41,8 @@ log = read_interactions(out / "world" / "interactions.parquet")
 
 # 3. The user model: what a user likes next, from what came before. 40 numbers a user.
 data = user_job.training_data(log, inputs=user_job.SongInputs(library))
-user_model = user_job.train(data, out / "user-model", recipe=UsersRecipe(max_epochs=4))
-users = user_job.embed(user_model, log)
+user_model = user_job.train_user_model(data, out / "user-model", recipe=UsersRecipe(max_epochs=4))
+users = user_job.embed_users(user_model, log)
 user_job.write_users(out / "users.parquet", users, user_model)
 print(f"{len(users.user_ids)} users embedded in {user_model.dimension} numbers")
 
@@ -65,11 +63,11 @@ embed_features(
 )
 
 # 5. Cold start: for each new song the users nearest to it, a row a pair.
-files = Files(songs=out / "new-embeddings.parquet", users=out / "users.parquet")
-inputs = gather(files)
-Job(inputs.songs, inputs.users, Plan(lists="audience", k=5), inputs=files.identity()).run(
-    out / "audience.parquet"
-)
+files = ColdStartFiles(songs=out / "new-embeddings.parquet", users=out / "users.parquet")
+inputs = open_inputs(files)
+plan = ColdStartPlan(lists="audience", k=5)
+job = ColdStart(inputs.songs, inputs.users, plan, inputs=files.identity())
+job.run(out / "audience.parquet")
 audience = pq.read_table(out / "audience.parquet")
 print(f"{audience.num_rows} rows: {', '.join(audience.column_names)}")
 for row in audience.slice(0, 3).to_pylist():

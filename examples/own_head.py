@@ -7,7 +7,7 @@ import shutil
 import sys
 from pathlib import Path
 
-from audiorec.labelling.songs import labelled_features, read_labels, train
+from audiorec.labelling.songs import labelled_features, read_labels, train_from_labels
 from audiorec.labelling.train import HeadRecipe
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
@@ -29,7 +29,9 @@ for label, names in LABELS.items():
 # The network's outputs are extracted once and kept, then a small classifier learns from them.
 features = labelled_features(read_labels(out / "labelled"), out / "features")
 print("classes:", ", ".join(features.classes))
-trained, by_segment, by_song = train(features, task="beat", recipe=HeadRecipe(hidden=()))
+trained, by_segment, by_song = train_from_labels(
+    features, task="beat", recipe=HeadRecipe(hidden=())
+)
 trained.head.save(out / "beat.safetensors")
 
 # Every song was judged by a head that had not heard it.

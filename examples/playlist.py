@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from audiorec.search.direction import units_by_row
 
 import audiorec
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
@@ -17,7 +16,7 @@ from audiorec.playlists.playlist import Wish, make_playlist
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
 audiorec.extract("fixtures/audio", out=out / "vecs.parquet")
 library = audiorec.open_store(out / "vecs.parquet")
-units, _ = units_by_row(library.space())  # one row of length 1 a song
+units, _ = library.space().units_by_row()  # one row of length 1 a song
 
 
 def write(rows: np.ndarray, name: str) -> None:

@@ -3,9 +3,9 @@
 import re
 
 import pytest
-from audiorec.listening.rejected_rows import RowsError
 
 from audiorec import errors
+from audiorec.listening.events import RowsError
 from audiorec_cli.shared.console import Exit, exit_code, print_document, print_table
 
 

@@ -50,7 +50,7 @@ def test_300_planted_things_do_no_harm(scripts, made, tmp_path):
     targets, ways, outcomes = (set(column) for column in zip(*result.counts, strict=True))
     assert {"vecs.parquet.run", "vecs.parquet", "users_model/model.json"} <= targets
     assert {"marker", "flip_bit", "link", "hard_link", "pipe"} <= ways
-    assert {"ok", "StoreError", "InputError", "WeightsError"} <= outcomes
+    assert {"ok", "StoreError", "DamagedFileError", "WeightsError"} <= outcomes
 
 
 def test_a_case_is_always_the_same(fuzzer):

@@ -33,11 +33,12 @@ from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.events import RowsError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.rule import load_rule
-from audiorec.recall.cold_start.sides import _read_artists, artist_numbers
+from audiorec.recall.cold_start.sides import _read_artists
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
 from audiorec.search.library import Library
 from audiorec.store.aliases import read_aliases
 from audiorec.store.foreign import read_foreign
+from audiorec.types import name_numbers
 
 N = 12  # rows of the tables below
 LOG = {
@@ -108,7 +109,7 @@ def ids(path):
 
 def artists(path):
     artist_of = _read_artists(path)
-    artist_numbers([artist_of.get(f"s{i}") for i in range(N)])
+    name_numbers([artist_of.get(f"s{i}") for i in range(N)])
 
 
 def foreign(path):

@@ -63,7 +63,7 @@ class ColdStartOptions:
     ] = "auto"
     rule: RuleOption = None
     artists: Annotated[
-        Path | None, more(help="Parquet with song_id and artist, if --songs has no artists.")
+        Path | None, more(help="A table of song_id and artist, if --songs has no artists.")
     ] = None
     quota: Annotated[int, more(min=0, help="Users that every song reaches first.")] = 0
     exposures: Annotated[int | None, more(min=0, help="Exposures to divide over all lists.")] = None

@@ -101,9 +101,8 @@ def verify(
         print_json(_verification(path, found))
     elif found.problems:
         rows = [(p.file, p.row, p.song_id, p.check, p.reason) for p in found.problems]
-        print_table(
-            ("file", "row", "song_id", "check", "reason"), rows, title=f"problems of {path}"
-        )
+        columns = ("file", "row", "song_id", "check", "reason")
+        print_table(columns, rows, title=f"problems of {path}")
     _print_verification(found)
     raise typer.Exit(Exit.OK if found.is_good else Exit.SOME_FAILED)
 
@@ -356,18 +355,14 @@ def _verification(path: Path, found: "Verification") -> dict[str, Any]:
 
 def _print_verification(found: "Verification") -> None:
     rows = ", ".join(f"{count} rows of {file}" for file, count in found.rows.items())
-    if found.is_good:
-        say(f"good: {rows}")
-    else:
-        counts = ", ".join(f"{count} {check}" for check, count in found.counts.most_common())
-        say(f"{found.counts.total()} problems in {rows}: {counts}")
-        if found.counts.total() > len(found.problems):
-            say(f"the first {len(found.problems)} are listed")
+    counts = ", ".join(f"{count} {check}" for check, count in found.counts.most_common())
+    total = found.counts.total()
+    say(f"good: {rows}" if found.is_good else f"{total} problems in {rows}: {counts}")
+    if total > len(found.problems):
+        say(f"the first {len(found.problems)} are listed")
     if found.not_looked_at:
-        say(
-            f"{found.not_looked_at} songs were not looked at: they are not on this machine's "
-            "disks, or in a folder that may not be entered"
-        )
+        why = "they are not on this machine's disks, or in a folder that may not be entered"
+        say(f"{found.not_looked_at} songs were not looked at: {why}")
     for note in found.notes:
         say(note)
 

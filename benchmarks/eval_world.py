@@ -31,7 +31,7 @@ def one_world(store: Library, spec: WorldSpec, draws: int) -> dict[str, object]:
     found = correlate(
         world.interactions,
         store.ids,
-        store.space("vector", use_index=False).similarity.units,
+        store.space("vector", use_index=False).matrix,
         analysis,
     )
     truth = world.truth_users

@@ -144,6 +144,7 @@ def trained(users: FloatArray, recipe: MetricRecipe, *, pooling: str = "attentio
 
     def method(split: Split) -> npt.NDArray[np.floating]:
         songs = join_songs(list(zip(split.join.tracks, split.features(), strict=True)))
+        torch.manual_seed(split.seed)  # the tower begins with weights from chance
         tower = Tower(TowerSpec(inputs=("tags", "genre"), width=60, pooling=pooling))
         order = np.random.default_rng([split.seed, 9]).permutation(split.learnt)
         stopping = order[: len(order) // STOPPING]

@@ -159,7 +159,7 @@ def pick_table(parts: Sequence[RowPart], picks: Sequence[Pick], schema: Any) -> 
         rows = [pick.row for pick in picks if pick.part == number]
         if rows:
             tables.append(part.table(schema.names).take(integers(rows)))
-    return pa.concat_tables(tables) if tables else schema.empty_table()
+    return pa.concat_tables(tables) if tables else pa.Table.from_batches([], schema)
 
 
 def is_unchanged(parts: Sequence[RowPart], picks: Sequence[Pick]) -> bool:

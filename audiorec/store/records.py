@@ -131,7 +131,7 @@ class RecordPart:
             if len(pending) == MAX_BATCHES_HELD or row == len(self) - 1:
                 tables.append(pa.Table.from_batches(pending, schema).combine_chunks())
                 pending = []
-        return pa.concat_tables(tables) if tables else schema.empty_table()
+        return pa.concat_tables(tables) if tables else pa.Table.from_batches([], schema)
 
     def close(self) -> None:
         """Close the file."""

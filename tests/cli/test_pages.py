@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from help_pages import page_text, pages
 from made_library import series, song, write_library
+from needs import needs
 
 from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.pages import Contents, Page, command, examples, group
@@ -148,6 +149,8 @@ def write_embeddings_of(folder, users):
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])
 def test_an_example_works(line, home, audiorec):
     words = [os.path.expanduser(w) for w in shlex.split(line, comments=True)[1:]]  # noqa: PTH111
+    if "--projection" in words:
+        needs("sklearn")
     if "--users" in words:  # new songs in the space of the users
         new_songs(home)
     code, _, err = audiorec(*words)

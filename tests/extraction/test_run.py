@@ -13,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_songs import write_song
+from needs import needs
 
 import audiorec
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
@@ -40,6 +41,19 @@ def rows(path, *, without=VOLATILE):
 @pytest.fixture
 def out(tmp_path) -> Path:
     return tmp_path / "out" / "vecs.parquet"
+
+
+def test_a_run_and_its_repetition_import_no_pandas(library, out):
+    needs("pandas")
+    script = (
+        "import audiorec, sys\n"
+        f"for _ in range(2): audiorec.extract({str(library)!r}, out={str(out)!r})\n"
+        "print('pandas' in sys.modules)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == "False"
 
 
 def test_every_song_becomes_a_row(library, out):

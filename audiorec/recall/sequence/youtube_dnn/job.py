@@ -175,6 +175,7 @@ def train_user_model(
     StoreError
         If another run is writing `out`.
     """
+    check_target(out)
     import_torch("training a user model")
     from audiorec.recall.sequence.youtube_dnn.trainer import (
         CHECKPOINT_FILE,
@@ -182,7 +183,6 @@ def train_user_model(
         train_users,
     )
 
-    check_target(out)
     folder = RunFolder(out, f"{re.escape(CHECKPOINT_FILE)}|{re.escape(METRICS_FILE)}")
     try:
         trained = train_users(

@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from needs import needs
 
+needs("torch")
+
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.learning.checkpoint import load_checkpoint, save_checkpoint
 from audiorec.listening.history import Likes
@@ -26,8 +28,6 @@ from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.trainer import train_users
 from audiorec.spec import fingerprint
 from audiorec.types import Pairs
-
-needs("torch")
 
 QUICK = UsersRecipe(
     dimension=8,

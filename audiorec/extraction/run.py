@@ -167,7 +167,7 @@ def preview(
     if options.policy is Policy.OVERWRITE or not (
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
-        return plan_run(sources)
+        return _plan(None, sources, options)
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.look(outputs, metadata) as journal:
         return _plan(journal, sources, options)
@@ -354,9 +354,10 @@ class _Extraction:
         return failed > (limit * total if isinstance(limit, float) else limit)
 
 
-def _plan(journal: Journal, sources: Sequence[Source], options: RunOptions) -> Plan:
-    known = _known(journal, _complete_hashes(journal))
-    plan = plan_run(sources, known, _failures(journal), retry_failed=options.retry_failed)
+def _plan(journal: Journal | None, sources: Sequence[Source], options: RunOptions) -> Plan:
+    known = _known(journal, _complete_hashes(journal)) if journal else []
+    failures = _failures(journal) if journal else []
+    plan = plan_run(sources, known, failures, retry_failed=options.retry_failed)
     if not options.by_content:
         plan.todo.extend(source for source, _known_song in plan.relabelled)
         plan.relabelled.clear()

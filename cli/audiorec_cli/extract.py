@@ -17,7 +17,7 @@ from audiorec_cli.shared.options import (
     more,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
-from audiorec_cli.shared.run_summary import exit_code_of, print_counts
+from audiorec_cli.shared.run_summary import exit_code_of, print_summary
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -114,7 +114,7 @@ def extract(
         _keep_aliases(naming, outputs)
     if work.json:
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
-    _print_summary(report, outputs)
+    print_summary(report, outputs)
     raise typer.Exit(code)
 
 
@@ -270,22 +270,3 @@ def _header_seconds(source: "Source") -> float:
     from audiorec.audio.tags import header_duration_s
 
     return header_duration_s(source.path) or 0.0
-
-
-def _print_summary(report: "RunReport", outputs: "Outputs") -> None:
-    """Say what came of the run, and where the files are."""
-    print_counts(report)
-    if report.stopped is not None:
-        say(
-            f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, the same "
-            "command goes on from there"
-        )
-        return
-    for place, count in report.unpruned.items():
-        say(
-            f"kept {count} of the rows below {place}: it cannot be looked at, or has no songs like "
-            "a disk that is not mounted; if they are gone, remove the folder"
-        )
-    say(f"vectors: {outputs.vectors}")
-    if report.failed or report.failed_before:
-        say(f"reasons: {outputs.errors} (--retry-failed tries them again)")

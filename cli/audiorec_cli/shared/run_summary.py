@@ -7,6 +7,7 @@ from audiorec_cli.shared.observers import stage_line
 
 if TYPE_CHECKING:
     from audiorec.runs.report import RunReport
+    from audiorec.store.journal import Outputs
 
 
 def print_counts(report: "RunReport") -> None:
@@ -35,6 +36,25 @@ def print_counts(report: "RunReport") -> None:
             f"  {report.damaged_records} damaged places in what an earlier start had left: "
             "their songs were extracted again"
         )
+
+
+def print_summary(report: "RunReport", outputs: "Outputs") -> None:
+    """Say what came of the run, and where the files are."""
+    print_counts(report)
+    if report.stopped is not None:
+        say(
+            f"stopped ({report.stopped}); finished songs are kept in {outputs.run_dir}, the same "
+            "command goes on from there"
+        )
+        return
+    for place, count in report.unpruned.items():
+        say(
+            f"kept {count} of the rows below {place}: it cannot be looked at, or has no songs like "
+            "a disk that is not mounted; if they are gone, remove the folder"
+        )
+    say(f"vectors: {outputs.vectors}")
+    if report.failed or report.failed_before:
+        say(f"reasons: {outputs.errors} (--retry-failed tries them again)")
 
 
 def exit_code_of(report: "RunReport") -> Exit:

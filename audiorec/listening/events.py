@@ -20,6 +20,16 @@ LISTENING = ("play", "finish", "skip")  # events in which the song was heard
 COLUMNS = ("user_id", "song_id", "timestamp", "event")
 OPTIONAL_COLUMNS = ("played_ratio", "weight")
 MICROSECONDS = 1e6
+SCHEMA = pa.schema(  # of a log that audiorec writes
+    [
+        ("user_id", pa.string()),
+        ("song_id", pa.string()),
+        ("timestamp", pa.timestamp("us", tz="UTC")),
+        ("event", pa.string()),
+        ("played_ratio", pa.float32()),
+        ("weight", pa.float32()),
+    ]
+)
 NAMED_ROWS = 10  # row numbers kept for each kind
 LONGEST_EXAMPLE = 40  # characters
 
@@ -196,7 +206,7 @@ class Interactions:
         return replace(self, **{name: getattr(self, name)[rows] for name in columns})
 
     def to_table(self) -> Any:
-        """Return the six columns as they stand in a file: a `pyarrow.Table`."""
+        """Return the six columns of `SCHEMA`, texts as dictionaries: a `pyarrow.Table`."""
         stamps = np.rint(self.timestamp * MICROSECONDS).astype(np.int64)
         ratio = pa.array(self.played_ratio, mask=np.isnan(self.played_ratio))
         columns = {

@@ -26,7 +26,7 @@ import pyarrow as pa
 from audiorec.errors import InputError, ShapeError
 from audiorec.files.atomic import replaced
 from audiorec.files.tables import table_writer, write_plain
-from audiorec.listening.events import Interactions
+from audiorec.listening.events import SCHEMA, Interactions
 from audiorec.simulation.plays import Plays, listen
 from audiorec.simulation.tastes import (
     AGE_BANDS,
@@ -328,9 +328,7 @@ def _metadata(kind: str, spec: WorldSpec) -> dict[bytes, bytes]:
 
 def _write_interactions(path: Path, world: World) -> None:
     table = world.interactions.to_table()
-    texts = {name: pa.string() for name in ("user_id", "song_id", "event")}
-    schema = pa.schema([(f.name, texts.get(f.name, f.type)) for f in table.schema])
-    schema = schema.with_metadata(_metadata("interactions", world.spec))
+    schema = SCHEMA.with_metadata(_metadata("interactions", world.spec))
     with table_writer(path, schema) as writer:
         for start in range(0, table.num_rows, SLICE_ROWS):
             writer.write_table(table.slice(start, SLICE_ROWS).cast(schema))

@@ -15,14 +15,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.files.tables import write_plain
+from audiorec.listening.events import SCHEMA
 from audiorec.listening.interactions import read_interactions
 from audiorec.store.features import FeatureFile
 from audiorec.store.schema import METADATA_KEY
@@ -197,13 +196,11 @@ def write_known(
     kept = log.take(known[log.song])
     if not len(kept):
         raise InputError(f"{interactions}: every row is of a song that is held out")
-    table = kept.to_table()
-    texts: dict[str, Any] = dict.fromkeys(("user_id", "song_id", "event"), pa.string())
-    schema = pa.schema([(f.name, texts.get(f.name, f.type)) for f in table.schema])
+    schema = SCHEMA
     if log.simulated:  # what was made up stays known as made up
         content = {"kind": "interactions", "simulated": True}
         schema = schema.with_metadata({METADATA_KEY: json.dumps(content).encode()})
-    write_plain(Path(out), table.cast(schema))
+    write_plain(Path(out), kept.to_table().cast(schema))
     counts = np.bincount(parts, minlength=len(SplitPart))
     return HoldoutReport(
         rows=len(log),

@@ -5,7 +5,7 @@ song's similarity and its id, the samples' origin and its status.
 """
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import accumulate
@@ -21,6 +21,11 @@ Float64Array = npt.NDArray[np.float64]
 Int32Array = npt.NDArray[np.int32]
 Int64Array = npt.NDArray[np.int64]
 BoolArray = npt.NDArray[np.bool_]
+
+# How a job says how far it is.
+Progress = Callable[[int, int], None]  # done, total
+StageProgress = Callable[[str, int, int], None]  # what, done, total
+LineProgress = Callable[[dict[str, Any]], None]  # a line of a training's history
 
 STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 

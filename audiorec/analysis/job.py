@@ -7,7 +7,7 @@ how similar it sounds to what the user liked before, weighted by play count and 
                   ──▶ against shuffled completions, against shuffled songs ──▶ share, table
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -25,13 +25,11 @@ from audiorec.analysis.sensitive_share import SensitiveShare, sensitive_share
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import Interactions
 from audiorec.listening.rule import Rule
-from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
+from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, StageProgress
 
 CONTROL_USERS = 2000  # users that are enough to see what the songs have in common
 SIGNIFICANT = 0.05  # above, the song control explains what was found
 LEAST_SONGS = 4  # Fisher's z has a spread from four pairs on
-
-Progress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +118,7 @@ def correlate(
     units: FloatArray,
     spec: CorrelationSpec | None = None,
     *,
-    progress: Progress | None = None,
+    progress: StageProgress | None = None,
 ) -> Correlations:
     """Correlate similarity and completion for each user.
 
@@ -204,7 +202,7 @@ def _shuffled_songs(
     units: FloatArray,
     rows: Int64Array,
     spec: CorrelationSpec,
-    progress: Progress | None,
+    progress: StageProgress | None,
 ) -> SongControl:
     """Give the songs each other's vectors, many times, and correlate again."""
     rng = np.random.default_rng([spec.seed, 1])

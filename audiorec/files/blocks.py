@@ -25,13 +25,12 @@ from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.parquet_files import read_schema
 from audiorec.files.run_folder import RunFolder
 from audiorec.files.tables import TableFile, table_writer, write_plain
+from audiorec.types import Progress
 
 JOB_FILE = "job.json"
 PREFIX = "block-"
 RUN_FILES = rf"{PREFIX}\d{{6,}}\.parquet|{re.escape(JOB_FILE)}"
 MAX_JOB_BYTES = 1 << 16
-
-Progress = Callable[[int, int], None]
 
 
 def run_blocks(

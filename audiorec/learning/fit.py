@@ -13,7 +13,7 @@ number of the step, so that a step can be made again without those before it.
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Event
@@ -30,10 +30,10 @@ from audiorec.learning.checkpoint import (
     restoring,
     save_checkpoint,
 )
+from audiorec.types import LineProgress
 
 EVERY_S = 30.0  # seconds between two checkpoints within an epoch
 Line = dict[str, Any]
-Tell = Callable[[Line], None]
 
 
 class Learner(Protocol):
@@ -79,7 +79,7 @@ def fit(
     patience: int,
     checkpoint: Path | None = None,
     fingerprint: str = "",
-    tell: Tell | None = None,
+    tell: LineProgress | None = None,
     stop: Event | None = None,
     every_s: float = EVERY_S,
 ) -> Fitted:
@@ -145,7 +145,7 @@ def fit(
     return Fitted(at.history, _best(learner, at.history), finished=True)
 
 
-def noting(path: Path, tell: Tell | None) -> Tell:
+def noting(path: Path, tell: LineProgress | None) -> LineProgress:
     """Keep each line of the history in a file, and pass it on."""
     lines: list[str] = []
 

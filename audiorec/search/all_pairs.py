@@ -7,7 +7,6 @@ Songs are taken in blocks; the numbers and their order are those of `similar`.
 
 import json
 import threading
-from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from audiorec.search.space import Space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
+from audiorec.types import Progress
 
 BLOCK_SONGS = 4_096
 
@@ -34,7 +34,7 @@ def all_pairs(
     k: int = 20,
     by: By = "vector",
     table: str | Path | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> bool:
     """Write the `k` nearest songs of every song to a Parquet file.

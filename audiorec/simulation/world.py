@@ -13,7 +13,7 @@ Every file carries ``"simulated": true`` in its metadata, and every user's id be
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -39,7 +39,7 @@ from audiorec.simulation.tastes import (
 )
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
-from audiorec.types import Int32Array
+from audiorec.types import Int32Array, Progress
 
 START_S = 1_704_067_200.0  # 2024-01-01 00:00 UTC, the first day of every world
 BLOCK_NUMBERS = 1 << 22  # affinities in memory at a time
@@ -122,7 +122,7 @@ def simulate(
     features: npt.NDArray[np.floating[Any]],
     spec: WorldSpec | None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> World:
     """Make a world over songs.
 
@@ -206,7 +206,7 @@ def _plays(
     songs: WorldSongs,
     people: People,
     spec: WorldSpec,
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> Plays:
     """Let the users listen, block by block: a block draws from a stream of its own."""
     step = max(1, min(4096, BLOCK_NUMBERS // len(songs)))
@@ -266,7 +266,7 @@ def simulate_world(
     out: Path,
     spec: WorldSpec | None = None,
     *,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> dict[str, Any]:
     """Make a world over the songs of a store and write it into a folder.
 

@@ -17,7 +17,6 @@ their next ones, until none has a user left to ask. Since both sides rank pairs 
 number, this ends with exactly the pairs of the rule.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
 from typing import Protocol
@@ -27,7 +26,7 @@ import numpy.typing as npt
 
 from audiorec.recall.cold_start.plan import Room
 from audiorec.search.topk import ItemLists, TopK
-from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +81,7 @@ def assign(
     room: Room,
     artist: Int64Array | None = None,
     first: Shown | None = None,
-    told: Callable[[int, int], None] | None = None,
+    told: Progress | None = None,
 ) -> Shown:
     """Choose the pairs of the rule at the head of this file.
 
@@ -115,7 +114,7 @@ def _settle(
     proposals: "_Proposals",
     kept: "_Kept",
     capacity: int,
-    told: Callable[[int, int], None] | None,
+    told: Progress | None,
 ) -> None:
     """Let songs propose until each has `capacity` users or nobody left to ask."""
     while True:

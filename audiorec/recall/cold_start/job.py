@@ -35,14 +35,12 @@ from audiorec.recall.cold_start.tables import (
 )
 from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, Int64Array, Progress, StageProgress
 
 BLOCK_PAIRS = 1 << 18  # rows of the output that are made at a time
 MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, of one block
 SPARE = 64  # candidates more than a song has room for, so that few need a second look
 SPARE_SONGS = 64  # songs more than a list holds that are looked at where artists have a limit
-
-Told = Callable[[str, int, int], None]
 
 
 class ColdStart:
@@ -97,7 +95,7 @@ class ColdStart:
         self,
         out: Path,
         *,
-        progress: Told | None = None,
+        progress: StageProgress | None = None,
         stop: threading.Event | None = None,
     ) -> bool:
         """Write the lists; False if it was stopped, and the same call goes on from there.
@@ -267,7 +265,7 @@ class _Stage:
     """Runs the blocks of one output, and of what is needed on the way."""
 
     def __init__(
-        self, out: Path, identity: str, progress: Told | None, stop: threading.Event | None
+        self, out: Path, identity: str, progress: StageProgress | None, stop: threading.Event | None
     ) -> None:
         self._out, self._identity = out, identity
         self._progress, self._stop = progress, stop
@@ -328,5 +326,5 @@ def _some(lists: ItemLists, rows: Int64Array) -> ItemLists:
     return ItemLists.from_lists([lists[int(row)] for row in rows])
 
 
-def _named(what: str, progress: Told | None) -> Callable[[int, int], None] | None:
+def _named(what: str, progress: StageProgress | None) -> Progress | None:
     return None if progress is None else partial(progress, what)

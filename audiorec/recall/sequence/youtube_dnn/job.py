@@ -9,7 +9,7 @@ The one file that joins listening, vectors and the user model.
 import json
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,9 +31,7 @@ from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 from audiorec.store.store import VectorStore
-from audiorec.types import BoolArray, FloatArray, IdMap, Pairs, Preferences
-
-Progress = Callable[[Mapping[str, Any]], None]
+from audiorec.types import BoolArray, FloatArray, IdMap, LineProgress, Pairs, Preferences
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +143,7 @@ def train_user_model(
     out: Path,
     *,
     recipe: UsersRecipe | None = None,
-    progress: Progress | None = None,
+    progress: LineProgress | None = None,
     stop: threading.Event | None = None,
 ) -> UsersModel | None:
     """Train a user model and write its folder; a run that was killed is gone on with.

@@ -165,7 +165,7 @@ class _Proposals:
         row = np.repeat(np.arange(len(songs)), lengths)
         place = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row] + self._at[songs][row]
         can = self._list.similarity[place] >= floor[self._list.user[place]]
-        # The how many-th possible user of its song each place is.
+        # Rank of each eligible user within its song, from 0.
         nth = np.cumsum(can)
         nth -= np.concatenate([[0], nth])[np.cumsum(lengths) - lengths][row]
         taken = can & (nth <= need[songs][row])
@@ -248,7 +248,7 @@ def pairs_of(rows: Int64Array, top: TopK) -> Shown:
 
 
 def nth_of_group(group: npt.NDArray[np.integer]) -> Int64Array:
-    """Return the how many-th of its group each entry is, from 0: shape (n,), int64.
+    """Return the rank of each entry within its group, from 0: shape (n,), int64.
 
     Examples
     --------

@@ -314,7 +314,7 @@ class _Stage:
 
 
 def _within_artist(group: npt.NDArray[np.integer], artist: Int64Array) -> Int64Array:
-    """Return the how many-th song of its artist in its list each is; 0 without an artist."""
+    """Return the rank of each song among those of its artist in its list; 0 without an artist."""
     known = np.flatnonzero(artist >= 0)
     nth = np.zeros(len(artist), np.int64)
     key = group[known].astype(np.int64) * (int(artist.max(initial=0)) + 1) + artist[known]

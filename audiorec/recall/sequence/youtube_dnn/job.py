@@ -146,7 +146,7 @@ def train_user_model(
     progress: LineProgress | None = None,
     stop: threading.Event | None = None,
 ) -> UsersModel | None:
-    """Train a user model and write its folder; a run that was killed is gone on with.
+    """Train a user model and write its folder; an interrupted run resumes.
 
     Parameters
     ----------
@@ -157,7 +157,7 @@ def train_user_model(
     progress : callable, optional
         Called with the metrics of each epoch.
     stop : threading.Event, optional
-        Once it is set, the training ends and can be gone on with.
+        Once set, training ends; the same call resumes it.
 
     Returns
     -------

@@ -165,7 +165,7 @@ class _Proposals:
         row = np.repeat(np.arange(len(songs)), lengths)
         place = np.arange(len(row)) - (np.cumsum(lengths) - lengths)[row] + self._at[songs][row]
         can = self._list.similarity[place] >= floor[self._list.user[place]]
-        # Rank of each eligible user within its song, from 0.
+        # Rank of each eligible user within its song, from 1.
         nth = np.cumsum(can)
         nth -= np.concatenate([[0], nth])[np.cumsum(lengths) - lengths][row]
         taken = can & (nth <= need[songs][row])

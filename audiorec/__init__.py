@@ -20,6 +20,7 @@ them. Imports point upwards in this table only, and importing `audiorec` loads n
 ``extraction``  many songs to a store, on one machine or many
 ``search``      which songs are alike, and why
 ``playlists``   playlists and paths from song to song
+``library``     the songs of a store as a notebook meets them
 ``listening``   logs of listening to likes, histories, baskets
 ``evaluation``  figures on arrays: ranks, intervals, classes
 ``learning``    what all training shares: losses, checkpoints, bundles
@@ -45,13 +46,13 @@ if TYPE_CHECKING:
     __version__: str
     from audiorec.extraction.reader import scores, taggram, vector
     from audiorec.extraction.run import extract
-    from audiorec.search.library import open_store
+    from audiorec.library.library import open_store
 
 __all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"]
 
 _HOME = {
     "extract": "audiorec.extraction.run",
-    "open_store": "audiorec.search.library",
+    "open_store": "audiorec.library.library",
     "scores": "audiorec.extraction.reader",
     "taggram": "audiorec.extraction.reader",
     "vector": "audiorec.extraction.reader",

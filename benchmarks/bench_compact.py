@@ -25,7 +25,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.extraction.shards import MARK, local_parts, part_name
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.store.compact import combine
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import Kind, StoreMetadata, schema_of

@@ -52,11 +52,11 @@ path = Path(sys.argv[1]); line = {}
 QUESTIONS = {
     "baseline": "",
     "open": """
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 """,
     "similar exact": """
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 space = store.space('vector', use_index=False)
 units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
@@ -77,7 +77,7 @@ _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[[7]], 10, allowed=all
 line['width'] = units.shape[1]
 """,
     "similar by all six statistics, exact": """
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 store = Library.open(path)
 space = store.space('vector', weights=[1, 1, 1, 1, 1, 1])
 units, line['prepare_cpu_s'] = cpu(lambda: space.matrix)
@@ -85,7 +85,7 @@ _, line['search_cpu_s'] = cpu(lambda: space.search(units[[5]], 10), 10)
 line['width'] = units.shape[1]
 """,
     "similar, fresh index": """
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 store, line['open_cpu_s'] = cpu(lambda: Library.open(path))
 space, line['open_index_cpu_s'] = cpu(lambda: store.space('vector'))
 assert space.index is not None, space.note
@@ -100,14 +100,14 @@ _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allo
 """,
 }
 BUILD = """
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.search.index import build_index
 info, line['build_cpu_s'] = cpu(lambda: build_index(Library.open(path), kind=sys.argv[2]))
 line['kind'], line['recall_at_10'] = info.kind, round(info.recall_at_10, 4)
 line['parameters'] = info.parameters
 """
 PAIRS = """
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.search.all_pairs import all_pairs
 store = Library.open(path)
 _, line['all_pairs_cpu_s'] = cpu(lambda: all_pairs(store, path.with_name('neighbours.parquet')))
@@ -119,7 +119,7 @@ assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
 """
 FAISS_PAIRS = """
 import faiss
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.search.index import _made
 units = Library.open(path).space('vector', use_index=False).matrix
 (index, line['parameters']), line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))

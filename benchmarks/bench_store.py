@@ -31,7 +31,7 @@ import pyarrow.parquet as pq
 from audiorec.files.digests import Digests
 from audiorec.files.parquet_files import float_leaves, is_sealed, open_parquet
 from audiorec.files.tables import digest_writer
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.store.inventory import inventory
 from audiorec.store.parquet import DICTIONARY_COLUMNS, write_batches
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
@@ -57,7 +57,7 @@ print(time.process_time() - start, peak)
 """
 OPEN = """
 import json, sys, time
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 def peak():
     return int(open("/proc/self/status").read().split("VmHWM:")[1].split()[0]) / 1024
 before, start = peak(), time.process_time()

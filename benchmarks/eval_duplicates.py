@@ -27,9 +27,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from audiorec.library.library import Library
 from audiorec.search import duplicates
 from audiorec.search.duplicates import find_duplicates
-from audiorec.search.library import Library
 from audiorec.store.features import SeriesFile, open_series
 from audiorec.store.parquet import write_table
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata

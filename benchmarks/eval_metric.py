@@ -21,12 +21,12 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
+from audiorec.library.library import Library
 from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.job import train_metric
 from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
 from audiorec.recall.audio.model import MetricModel
 from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
-from audiorec.search.library import Library
 from audiorec.simulation.world import INTERACTIONS_FILE, WorldSpec, simulate_world
 
 SIGNALS = {"none": 0.0, "low": 0.4, "high": 1.0}

@@ -21,8 +21,8 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.library.library import Library
 from audiorec.playlists.path import best_ways, find_path
-from audiorec.search.library import Library
 from audiorec.types import FloatArray
 
 

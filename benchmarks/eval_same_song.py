@@ -29,7 +29,7 @@ import soundfile
 from hubness import occurrence_skewness
 
 from audiorec.extraction.run import extract
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.search.scaling import Weighting
 from audiorec.search.space import Space
 from audiorec.store.features import FeatureFile

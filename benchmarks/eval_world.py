@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from audiorec.analysis.job import CorrelationSpec, correlate
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.simulation.world import WorldSpec, simulate
 
 SIGNALS = (0.0, 0.2, 0.4, 0.8)

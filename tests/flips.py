@@ -63,7 +63,7 @@ def flip_back(path):
 
 
 def read_store(path):
-    from audiorec.search.library import Library
+    from audiorec.library.library import Library
     from audiorec.store.verify import verify
 
     store = Library.open(path)
@@ -76,7 +76,7 @@ def read_store(path):
 
 
 def read_series(path):
-    from audiorec.search.library import Library
+    from audiorec.library.library import Library
     from audiorec.store.features import open_series
     from audiorec.store.schema import Kind
     from audiorec.store.verify import verify

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "listening": LISTENING,
     "labelling": EXTRACTION | {"evaluation", "learning"},
     "playlists": SEARCH,
+    "library": SEARCH | EXTRACTION | {"playlists", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,
     "recall": {"recall.contract"},

@@ -2,7 +2,7 @@
 
 ::
 
-    store ──`Library`──▶ `Space`: unit vectors (m, W) of the songs
+    store ──`SearchableStore`──▶ `Space`: unit vectors (m, W) of the songs
           query ──prepare──▶ unit (W,) ──search, choose──▶ `Neighbours`
                                          │ topk, or an index: who is nearest, exactly
                                          │ filters: who may come
@@ -10,7 +10,7 @@
           `Neighbours` ──explain──▶ why
 
 ===============  =====================================================================
-``library``      the door: a store that knows which songs are alike
+``searchable``   a store that knows which songs are alike
 ``space``        what songs are compared by; the search; its result
 ``scaling``      columns of wildly different scales → vectors of length 1; the weights
 ``topk``         the k nearest of millions, and their exact order
@@ -26,7 +26,7 @@
 
 Public::
 
-    library      Library, open_store
+    searchable   SearchableStore
     space        Space, Neighbours, Neighbour, mean_direction, TABLES
     scaling      By, DEFAULT_WEIGHTS
     topk         top_k

@@ -63,7 +63,7 @@ def all_pairs(
     Raises
     ------
     InputError
-        If `k` is below 1 or `out` is the store itself, and as `Library.space`.
+        If `k` is below 1 or `out` is the store itself, and as `SearchableStore.space`.
     StoreError
         If another job is writing `out`.
     """

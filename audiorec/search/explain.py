@@ -120,8 +120,8 @@ def explain(
 
     Examples
     --------
-    >>> from audiorec.search.library import Library
-    >>> store = Library.open("fixtures/formats/vecs-v1.parquet")
+    >>> from audiorec.search.searchable import SearchableStore
+    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
     >>> space = store.space("mean")
     >>> why = explain(
     ...     *space.units([0, 1]),

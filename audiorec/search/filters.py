@@ -116,8 +116,8 @@ def matching(store: VectorStore, conditions: Sequence[Condition]) -> BoolArray:
 
     Examples
     --------
-    >>> from audiorec.search.library import Library
-    >>> store = Library.open("fixtures/formats/vecs-v1.parquet")
+    >>> from audiorec.search.searchable import SearchableStore
+    >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
     >>> mask = matching(store, parse_conditions("artist=anna, duration>0:50"))
     >>> [song_id for song_id, meets in zip(store.ids, mask) if meets]
     ['piano/etude.flac', 'piano/prelude.flac']
@@ -188,8 +188,8 @@ def text_codes(store: VectorStore, column: str) -> tuple[Int32Array, list[str]]:
 
     Examples
     --------
-    >>> from audiorec.search.library import Library
-    >>> text_codes(Library.open("fixtures/formats/vecs-v1.parquet"), "status")
+    >>> from audiorec.search.searchable import SearchableStore
+    >>> text_codes(SearchableStore.open("fixtures/formats/vecs-v1.parquet"), "status")
     (array([0, 0, 1, 0, 2], dtype=int32), ['ok', 'truncated', 'short'])
     """
     array = store.column(column).combine_chunks().dictionary_encode()

@@ -117,7 +117,7 @@ class Neighbours:
 class Space:
     """The songs of a store as vectors of length 1, to be searched by similarity.
 
-    Use `Library.space`.
+    Use `SearchableStore.space`.
 
     Attributes
     ----------
@@ -357,7 +357,7 @@ def open_space(
     table: Path | None = None,
     weights: Sequence[float] | None = None,
 ) -> Space:
-    """Open what the songs of a store are compared by; see `Library.space`."""
+    """Open what the songs of a store are compared by; see `SearchableStore.space`."""
     if by not in (*WEIGHTS_BY, *TABLES):
         raise InputError(f"by must be one of {', '.join((*WEIGHTS_BY, *TABLES))}, got {by!r}")
     if by in WEIGHTS_BY:

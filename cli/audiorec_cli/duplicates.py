@@ -11,8 +11,8 @@ from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
+    from audiorec.library.library import Library
     from audiorec.search.duplicates import Group
-    from audiorec.search.library import Library
     from audiorec.store.features import SeriesFile
     from audiorec.store.schema import Kind
 

@@ -11,7 +11,7 @@ from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.search.library import Library
+    from audiorec.library.library import Library
 
 UNVERIFIABLE = "damage: unverifiable, the file was written without digests"
 

@@ -82,7 +82,7 @@ def manifest(
 
 def _new(sources: "list[Source]", store_path: Path) -> "list[Source]":
     """Leave out what the store has under the same id, path, size and time."""
-    from audiorec.search.library import open_store
+    from audiorec.library.library import open_store
 
     store = open_store(store_path)
     names = ("song_id", "uri", "size", "mtime_ns")

@@ -16,8 +16,8 @@ from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seed
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
 
 if TYPE_CHECKING:
+    from audiorec.library.library import Library
     from audiorec.playlists.playlist import Curve, Playlist, Wish
-    from audiorec.search.library import Library
     from audiorec.types import BoolArray, FloatArray
 
 EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between

@@ -15,8 +15,8 @@ from audiorec.analysis.pairs import (
     usual_split,
 )
 from audiorec.errors import InputError
+from audiorec.library.library import Library
 from audiorec.listening.rule import Rule
-from audiorec.search.library import Library
 from audiorec.simulation.world import WorldSpec, simulate
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 

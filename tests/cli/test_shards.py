@@ -8,7 +8,7 @@ import pytest
 from command import run_command
 from made_songs import write_song
 
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 
 
 @pytest.fixture(scope="module")

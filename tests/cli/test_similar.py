@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from library_commands import assert_opens, files_in, read_m3u8
 
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 
 
 def listed(out):

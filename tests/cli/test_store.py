@@ -13,7 +13,7 @@ from needs import needs
 from quick_songs import QuickWorkers
 
 from audiorec.extraction import run
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.store.aliases import read_aliases
 
 

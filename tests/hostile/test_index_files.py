@@ -9,6 +9,7 @@ from needs import needs
 
 needs("faiss")
 
+from audiorec.library.library import Library
 from audiorec.search.index import build_index, read_index
 from audiorec.search.index_files import (
     KINDS,
@@ -18,7 +19,6 @@ from audiorec.search.index_files import (
     sidecar_path,
     write_info,
 )
-from audiorec.search.library import Library
 
 IDS = tuple(f"song {n:03}.mp3" for n in range(120))
 ASKED = ("song 003.mp3", "song 077.mp3", "song 119.mp3")

@@ -13,7 +13,7 @@ import pytest
 from good_store import write_good_store
 from made_songs import write_song
 
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.store.verify import verify
 from audiorec_cli.shared.streams import Guarded
 

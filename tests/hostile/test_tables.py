@@ -28,6 +28,7 @@ from audiorec.extraction.naming import parse_naming
 from audiorec.files.parquet_files import seal
 from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels
+from audiorec.library.library import Library
 from audiorec.listening.baskets import _named_playlists
 from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.events import RowsError
@@ -35,7 +36,6 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.rule import load_rule
 from audiorec.recall.cold_start.sides import _read_artists
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
-from audiorec.search.library import Library
 from audiorec.store.aliases import read_aliases
 from audiorec.store.foreign import read_foreign
 from audiorec.types import name_numbers

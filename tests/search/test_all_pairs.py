@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError
+from audiorec.library.library import Library
 from audiorec.search import all_pairs as module
 from audiorec.search.all_pairs import all_pairs
-from audiorec.search.library import Library
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.schema import METADATA_KEY, schema_of
 from audiorec.store.store import write_table

@@ -11,9 +11,9 @@ from good_store import IDS, METADATA, change, scores_of, write_good_store
 from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
+from audiorec.library.library import Library
 from audiorec.search import atlas as module
 from audiorec.search.atlas import atlas_table, project, write_atlas
-from audiorec.search.library import Library
 
 
 @pytest.fixture

@@ -5,9 +5,9 @@ import pytest
 from made_library import series, song, write_library
 
 from audiorec.errors import InputError
+from audiorec.library.library import Library
 from audiorec.search import duplicates
 from audiorec.search.duplicates import SameAudio, find_duplicates, mismatch
-from audiorec.search.library import Library
 from audiorec.store.features import open_series
 from audiorec.store.schema import Kind
 

@@ -4,8 +4,8 @@ import pytest
 from made_library import metadata, series, song, write_library
 
 from audiorec.errors import ShapeError
+from audiorec.library.library import Library
 from audiorec.search.explain import Explanation, Reason, explain
-from audiorec.search.library import Library
 
 
 @pytest.fixture(scope="module")

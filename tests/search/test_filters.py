@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from made_library import series, song, write_library
 
 from audiorec.errors import InputError
+from audiorec.library.library import Library
 from audiorec.search.filters import (
     UNKNOWN,
     Condition,
@@ -18,7 +19,6 @@ from audiorec.search.filters import (
     parse_conditions,
     text_codes,
 )
-from audiorec.search.library import Library
 
 SONGS = {
     "abba/gold/sos.flac": {

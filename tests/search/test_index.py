@@ -12,10 +12,10 @@ from needs import needs
 needs("faiss")
 
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
+from audiorec.library.library import Library
 from audiorec.search import index as module
 from audiorec.search.index import build_index, check_index, read_index
 from audiorec.search.index_files import KINDS, index_path, read_info, sidecar_path
-from audiorec.search.library import Library
 from audiorec.store.schema import StoreMetadata, schema_of
 from audiorec.store.store import write_table
 

@@ -1,4 +1,4 @@
-"""`audiorec.search.library`: one door to likeness: ties, odd vectors, one or many, refusals."""
+"""`audiorec.library.library`: one door to likeness: ties, odd vectors, one or many, refusals."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from needs import needs
 
 from audiorec.errors import InputError, ShapeError, UnknownSongError
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.search.scaling import Weighting, fit_units
 from audiorec.search.topk import nearest
 from audiorec.store.schema import schema_of

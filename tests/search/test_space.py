@@ -7,8 +7,8 @@ import pytest
 from made_library import series, song, write_library
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
+from audiorec.library.library import Library
 from audiorec.search.diversify import Limit
-from audiorec.search.library import Library
 from audiorec.search.space import Neighbour, mean_direction
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import LAST_LAYERS

@@ -9,9 +9,9 @@ import pytest
 from made_stores import write_store
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.library.library import Library
 from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.interactions import read_interactions
-from audiorec.search.library import Library
 from audiorec.simulation import world as world_module
 from audiorec.simulation.plays import DAY_S
 from audiorec.simulation.tastes import affinities, audible_places, make_people, make_songs

@@ -6,7 +6,7 @@ import pytest
 from good_store import IDS, MBID, change, write_good_store
 
 from audiorec.errors import InputError, StoreError, UnknownSongError
-from audiorec.search.library import Library
+from audiorec.library.library import Library
 from audiorec.store.aliases import (
     add_own_aliases,
     alias_table,

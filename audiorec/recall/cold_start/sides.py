@@ -43,7 +43,7 @@ from audiorec.listening.history import (
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
-from audiorec.search.library import Library
+from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences, name_numbers
@@ -131,7 +131,7 @@ class Tastes:
     def __init__(
         self,
         preferences: Preferences,
-        store: Library,
+        store: SearchableStore,
         *,
         user_ids: Sequence[str] | None = None,
         half_life_days: float | None = HALF_LIFE_DAYS,
@@ -258,9 +258,9 @@ def _by_vector(
             "without --users, tastes are made of listening: give --interactions, and --vectors "
             "with the songs that users like"
         )
-    catalogue = Library.open(files.vectors)
+    catalogue = SearchableStore.open(files.vectors)
     tastes = Tastes(preferences, catalogue, half_life_days=files.half_life_days)
-    return vector_sides(Library.open(files.songs), catalogue, tastes)
+    return vector_sides(SearchableStore.open(files.songs), catalogue, tastes)
 
 
 def _by_embedding(
@@ -276,7 +276,7 @@ def _by_embedding(
         return songs, users, None
     tastes = Tastes(
         preferences,
-        Library.open(files.vectors),
+        SearchableStore.open(files.vectors),
         user_ids=users.ids,
         half_life_days=files.half_life_days,
     )
@@ -296,7 +296,9 @@ def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side,
     return new, others
 
 
-def vector_sides(songs: Library, catalogue: Library, tastes: Tastes) -> tuple[Side, Side, Tastes]:
+def vector_sides(
+    songs: SearchableStore, catalogue: SearchableStore, tastes: Tastes
+) -> tuple[Side, Side, Tastes]:
     """Bring new songs and the tastes of users together, without any model.
 
     Users without a liked song of the catalogue are left out of sides and tastes. Means and

@@ -10,8 +10,8 @@ from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
+    from audiorec.library.library import Library
     from audiorec.search.diversify import Limit
-    from audiorec.search.library import Library
     from audiorec.types import BoolArray
 
 

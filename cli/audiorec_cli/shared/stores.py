@@ -12,7 +12,7 @@ from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
-    from audiorec.search.library import Library
+    from audiorec.library.library import Library
     from audiorec.search.space import Space
     from audiorec.store.schema import Kind
 
@@ -41,7 +41,7 @@ def vectors_path(given: Path | None) -> Path:
 
 def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
     """Open the store that is meant; one without songs is refused unless it may be `empty`."""
-    from audiorec.search.library import open_store
+    from audiorec.library.library import open_store
 
     store = open_store(vectors_path(given))
     if not (empty or len(store)):

@@ -14,13 +14,13 @@ needs("torchaudio")
 from audiorec.errors import InputError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.run import RunOptions, make_outputs, run
+from audiorec.library.library import Library
 from audiorec.recall.audio.embed import embed_audio, embed_features, store_sources
 from audiorec.recall.audio.held_out import Split
 from audiorec.recall.audio.inputs import LogMelSongs
 from audiorec.recall.audio.job import train_metric
 from audiorec.recall.audio.model import MetricModel
 from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
-from audiorec.search.library import Library
 
 CLIPS = ("jazz-vibraphone.mp3", "drum-loop.aiff", "choir-a-cappella.mp3", "clicks-short.wav")
 OPTIONS = RunOptions(jobs=1)

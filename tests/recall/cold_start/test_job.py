@@ -12,6 +12,7 @@ from made_stores import write_store
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.files.arrow import strings
+from audiorec.library.library import Library
 from audiorec.listening.preferences import to_preferences
 from audiorec.recall.cold_start import job as cold_start
 from audiorec.recall.cold_start.assign import assign
@@ -24,7 +25,6 @@ from audiorec.recall.cold_start.sides import (
     heard_pairs,
     vector_sides,
 )
-from audiorec.search.library import Library
 from audiorec.search.topk import top_k
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 

@@ -5,9 +5,9 @@ import pytest
 from made_logs import log_of
 from made_stores import write_store
 
+from audiorec.library.library import Library
 from audiorec.listening.preferences import to_preferences
 from audiorec.recall.cold_start.sides import Tastes
-from audiorec.search.library import Library
 
 DAY = 86_400.0
 

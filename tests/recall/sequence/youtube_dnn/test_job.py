@@ -9,6 +9,7 @@ from made_stores import write_store
 from needs import needs
 
 from audiorec.errors import InputError, SpecMismatchError
+from audiorec.library.library import Library
 from audiorec.recall.sequence.youtube_dnn.job import (
     SongInputs,
     embed_users,
@@ -20,7 +21,6 @@ from audiorec.recall.sequence.youtube_dnn.job import (
 )
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles
-from audiorec.search.library import Library
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 
 DAY = 86_400.0

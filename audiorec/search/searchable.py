@@ -1,9 +1,9 @@
-"""A library of songs that can be searched: one door for commands, Python and servers.
+"""A store that can be searched: its songs are found by name and by likeness.
 
-    open_store(path)  →  `Library`: .ids  .vectors (n, V)  .resolve(text)  .similar(query, k)
+    SearchableStore.open(path)  →  .resolve(text)  .space(by)  .similar(query, k)
 
-A `Library` is a store (`audiorec.store.store.VectorStore`) that also knows which songs are
-alike. It keeps the spaces that it has opened, and finds the index beside the store by itself.
+It keeps the spaces that it has opened, and finds the index beside the store by itself.
+`audiorec.library` makes the door for commands, Python and servers of it.
 """
 
 from collections.abc import Collection, Sequence
@@ -21,11 +21,8 @@ from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, IdMap
 
 
-class Library(VectorStore):
-    """The songs of one ``vecs.parquet``, to be found by name and by likeness.
-
-    Use `open_store`.
-    """
+class SearchableStore(VectorStore):
+    """The songs of one ``vecs.parquet``, to be found by name and by likeness."""
 
     def __init__(self, file: Checked) -> None:
         super().__init__(file)
@@ -36,7 +33,7 @@ class Library(VectorStore):
 
         Examples
         --------
-        >>> open_store("fixtures/formats/vecs-v1.parquet").resolve("etude")
+        >>> SearchableStore.open("fixtures/formats/vecs-v1.parquet").resolve("etude")
         'piano/etude.flac'
         """
         return resolve(self, query)
@@ -88,7 +85,7 @@ class Library(VectorStore):
 
         Examples
         --------
-        >>> store = open_store("fixtures/formats/vecs-v1.parquet")
+        >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
         >>> found = store.similar("etude", 2, by="mean")
         >>> [(n.song_id, round(n.similarity, 2)) for n in found]
         [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
@@ -153,8 +150,3 @@ class Library(VectorStore):
             index, note = find_index(self, space.weighting)
             self._spaces["index"] = space.through(index, note) if index or note else space
         return self._spaces["index"]
-
-
-def open_store(path: str | Path) -> Library:
-    """Open a ``vecs.parquet``; see `Library` and `VectorStore.open`."""
-    return Library.open(path)

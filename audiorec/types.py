@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import import_module
 from itertools import accumulate
 from typing import Any
 
@@ -109,6 +110,51 @@ class ScoreSeries:
 
     def __len__(self) -> int:
         return len(self.scores)
+
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`: a row a segment, indexed by ``start_s``, a column a class.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        return _views().frame(self)
+
+    def plot(self, *, title: str = "") -> Any:
+        """Draw the scores over time; see `audiorec.plots`.
+
+        Parameters
+        ----------
+        title : str
+            What stands above it, for example the song's name.
+
+        Returns
+        -------
+        figure : matplotlib.figure.Figure
+            Notebooks show it; ``figure.savefig("song.png")`` keeps it.
+
+        Raises
+        ------
+        MissingExtraError
+            Without matplotlib.
+        """
+        return _views().figure(self, title=title)
+
+    def __repr__(self) -> str:
+        return str(_views().text(self))
+
+    def _repr_html_(self) -> str:
+        return str(_views().html(self))
+
+
+def _views() -> Any:
+    """Return the module that shows score series to people.
+
+    It is loaded by its name, when a series is shown: the base imports nothing above it, and this
+    is the one place where it calls upwards (`BY_NAME` in tests/test_layers.py).
+    """
+    return import_module("audiorec.library.score_views")
 
 
 def strings(texts: Any) -> Any:

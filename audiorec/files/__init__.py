@@ -22,6 +22,8 @@
 ``storage``         files by path or URI; times of change that fit a table
 ``fetch``           songs in object stores: copied to the worker's disk, used, removed
 ``visible``         show text from outside: a name may not steer a terminal
+``text_tables``     small tables as text, and as HTML for a notebook
+``frames``          tables for pandas and polars, imported when somebody asks
 ==================  ===================================================================
 
 Public::
@@ -31,4 +33,5 @@ Public::
     storage     is_uri, join
     user_files  read_lines
     visible     visible, visible_json, visible_lines
+    text_tables text_table, html_table
 """

@@ -12,6 +12,7 @@
 ===============  =====================================================================
 ``searchable``   a store that knows which songs are alike
 ``space``        what songs are compared by; the search; its result
+``listed``       its result as a table, for people and for pandas
 ``scaling``      columns of wildly different scales → vectors of length 1; the weights
 ``topk``         the k nearest of millions, and their exact order
 ``index``        an index of faiss beside a store, for libraries of millions

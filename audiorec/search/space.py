@@ -21,9 +21,19 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
 from audiorec.files.arrow import integers
+from audiorec.files.frames import pandas_frame
 from audiorec.search.diversify import Limit, select
 from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
+from audiorec.search.listed import (
+    MOST_ROWS,
+    Table,
+    as_html,
+    as_text,
+    found_columns,
+    one_query,
+    several_queries,
+)
 from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting, fit_units
 from audiorec.search.topk import Found, nearest
 from audiorec.store.embeddings import EmbeddingTable
@@ -110,8 +120,30 @@ class Neighbours:
             self.similarities, other.similarities, equal_nan=True
         )
 
+    def to_pandas(self) -> Any:
+        """Return a `pandas.DataFrame`, one row a neighbour.
+
+        Columns ``rank``, ``song_id``, ``similarity``, ``artist``, ``title``, ``album`` and
+        ``duration_s``; of several queries ``query``, their number from 0, and the first three.
+
+        Raises
+        ------
+        MissingExtraError
+            Without pandas.
+        """
+        songs = self.songs if self.rows.ndim == 1 else None
+        return pandas_frame(found_columns(self.song_ids, self.similarities, songs))
+
+    def _table(self) -> Table:
+        if self.rows.ndim > 1:
+            return several_queries(self.song_ids, self.similarities)
+        return one_query(self.song_ids, self.similarities, self[:MOST_ROWS].songs)
+
     def __repr__(self) -> str:
-        return f"Neighbours({list(self)})"
+        return as_text(self._table())
+
+    def _repr_html_(self) -> str:
+        return as_html(self._table())
 
 
 class Space:

@@ -110,6 +110,11 @@ class FeatureFile:
         return self._file.metadata.extractor_id
 
     @property
+    def group_starts(self) -> list[int]:
+        """First row of each row group, and the number of rows."""
+        return self._file.group_starts()
+
+    @property
     def spec(self) -> Mapping[str, Any]:
         """Everything between a file and a segment."""
         return self._file.metadata.spec

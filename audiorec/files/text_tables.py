@@ -1,0 +1,126 @@
+r"""Small tables as text for a terminal and as HTML for a notebook.
+
+    columns, rows ──text_table──▶ str          ──html_table──▶ HTML
+
+Every text goes through `audiorec.files.visible`, and in HTML through `html.escape` as well: ids and
+tags come from anyone.
+"""
+
+import html
+import unicodedata
+from collections.abc import Sequence
+
+import numpy as np
+
+from audiorec.files.visible import visible
+
+MAX_WIDTH = 60  # columns of a terminal that one cell may take
+CUT = "…"
+
+
+def text_table(columns: Sequence[str], rows: Sequence[Sequence[object]], *, indent: int = 0) -> str:
+    r"""Return a table as lines of text; columns of numbers are aligned to the right.
+
+    Columns that are empty in every row are left out, and a long cell is cut.
+
+    Examples
+    --------
+    >>> print(text_table(("song", "similarity"), [("etude", 0.91), ("a\nb", -0.3)]))
+    song   similarity
+    etude       0.910
+    a\nb        -0.300
+    """
+    kept = _kept(columns, rows)
+    cells = [[_cut(visible(columns[i])) for i in kept]]
+    cells += [[_cut(cell_text(row[i])) for i in kept] for row in rows]
+    to_right = [_is_numeric([row[i] for row in rows]) for i in kept]
+    widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
+    lines = []
+    for line in cells:
+        padded = [
+            " " * (width - _width(text)) + text if right else text + " " * (width - _width(text))
+            for text, width, right in zip(line, widths, to_right, strict=True)
+        ]
+        lines.append((" " * indent + "  ".join(padded)).rstrip())
+    return "\n".join(lines)
+
+
+def html_table(
+    columns: Sequence[str], rows: Sequence[Sequence[object]], *, caption: str = ""
+) -> str:
+    """Return a table as HTML, without a style or a script of its own.
+
+    Examples
+    --------
+    >>> html_table(("song",), [("<b>",)])
+    '<table><thead><tr><th>song</th></tr></thead><tbody><tr><td>&lt;b&gt;</td></tr></tbody></table>'
+    """
+    kept = _kept(columns, rows)
+    head = "".join(f"<th>{_escaped(columns[i])}</th>" for i in kept)
+    body = "".join(
+        "<tr>" + "".join(f"<td>{_escaped(cell_text(row[i]))}</td>" for i in kept) + "</tr>"
+        for row in rows
+    )
+    title = f"<caption>{_escaped(caption)}</caption>" if caption else ""
+    return f"<table>{title}<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def cell_text(value: object) -> str:
+    """Return a value as one visible line; floats have three places, None is empty."""
+    if value is None:
+        return ""
+    if isinstance(value, (float, np.floating)):
+        return f"{value:.3f}"
+    return visible(str(value))
+
+
+def clock(seconds: float) -> str:
+    """Return seconds as ``h:mm:ss`` or ``m:ss``.
+
+    Examples
+    --------
+    >>> clock(75), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _kept(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> list[int]:
+    filled = [any(row[i] not in (None, "") for row in rows) for i in range(len(columns))]
+    return [i for i, is_filled in enumerate(filled) if is_filled or not rows]
+
+
+def _is_numeric(values: Sequence[object]) -> bool:
+    numbers = [isinstance(value, (int, float, np.number)) for value in values if value is not None]
+    return bool(numbers) and all(numbers)
+
+
+def _escaped(text: str) -> str:
+    return html.escape(visible(text))
+
+
+def _width(text: str) -> int:
+    """Return how many columns of a terminal a text takes."""
+    return sum(_columns(c) for c in text)
+
+
+def _columns(c: str) -> int:
+    if c.isascii():
+        return 1
+    if unicodedata.combining(c):
+        return 0
+    return 2 if unicodedata.east_asian_width(c) in "WF" else 1
+
+
+def _cut(text: str) -> str:
+    if _width(text) <= MAX_WIDTH:
+        return text
+    kept, width = [], 1
+    for c in text:
+        width += _columns(c)
+        if width > MAX_WIDTH:
+            break
+        kept.append(c)
+    return "".join(kept) + CUT

@@ -3,14 +3,17 @@
 ::
 
     path ──open_store──▶ `Library`: .ids  .vectors (n, V)  .similar(query, k)
+    store, rows ──readings──▶ what the songs are, in words
 
-===========  =========================================================
-``library``  a store that can be searched, and what is made of it
-===========  =========================================================
+============  ========================================================
+``library``   a store that can be searched, and what is made of it
+``readings``  what the songs of a store are, in words
+============  ========================================================
 
 Public::
 
     library    Library, open_store
+    readings   readings, each_reading, scores_beside
 
 Import the modules by name; the package itself imports nothing.
 """

@@ -24,5 +24,5 @@ Public::
     head_inputs  split_input
     heads        Head, Heads, default_heads, shipped_head, shipped_heads
     statistics   moments, summarize
-    reading      Reading, read_scores
+    reading      Reading, read_scores, read_means, voiced_share
 """

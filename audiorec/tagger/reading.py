@@ -1,17 +1,19 @@
 """Scores in words: what a song is, how sure that is, and when nothing should be said.
 
     ScoreSeries, Status ──read_scores──▶ `Reading`
+    means (H,), segments, Status ──read_means──▶ the same `Reading`, from what a store keeps
 
 A song that is silent, shorter than three segments, or more likely than not no music gets no
 genre.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.types import FloatArray, ScoreSeries, Status
+from audiorec.tagger.statistics import summarize
+from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
 MIN_SEGMENTS = 3  # fewer say little about a song
 VOICED = ("vocal", "vocal_accompaniment")
@@ -31,7 +33,8 @@ class Reading:
     scores : mapping of str to mapping of str to float
         Mean score of each class by head, the largest first.
     voiced : float or None
-        Share of segments whose likeliest version has a voice in it.
+        Share of segments whose likeliest version has a voice in it; None where the segments are
+        not known.
     segments : int
     remark : str
         Why something was left unsaid or may be wrong; empty if nothing is.
@@ -62,20 +65,56 @@ def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:
     >>> reading.best, reading.remark
     ({'version': 'instrumental', 'genre': 'jazz'}, '')
     """
+    # As the vector has them, so that a store's row reads the same.
+    means = summarize(series.scores).reshape(-1, len(STATISTICS))[:, STATISTICS.index("mean")]
+    return read_means(
+        series.classes,
+        means,
+        segments=len(series),
+        status=status,
+        voiced=voiced_share(series.classes, series.scores),
+    )
+
+
+def read_means(
+    classes: Sequence[str],
+    means: FloatArray,
+    *,
+    segments: int,
+    status: Status = Status.OK,
+    voiced: float | None = None,
+) -> Reading:
+    """Read the mean scores of a song, shape (H,), as a store keeps them in its vector.
+
+    Examples
+    --------
+    >>> means = np.array([0.9, 0.1, 0.7, 0.3], np.float32)
+    >>> classes = ("version/instrumental", "version/other", "genre/jazz", "genre/pop")
+    >>> read_means(classes, means, segments=2).remark
+    'only 2 segments of three seconds'
+    """
     heads: dict[str, dict[str, float]] = {}
-    for name, value in zip(series.classes, series.scores.mean(axis=0), strict=True):
+    for name, value in zip(classes, means, strict=True):
         head, _, label = name.partition("/")
         heads.setdefault(head, {})[label] = float(value)
     scores = {h: dict(sorted(s.items(), key=lambda item: -item[1])) for h, s in heads.items()}
     best: dict[str, str | None] = {head: next(iter(s)) for head, s in scores.items()}
-    remark = _remark(len(series), status, scores.get("version", {}))
+    remark = _remark(segments, status, scores.get("version", {}))
     if remark and remark != PERHAPS:
         best = {head: None if head != "version" else label for head, label in best.items()}
     if status is Status.SILENT:
         best = dict.fromkeys(best)
-    return Reading(
-        best=best, scores=scores, voiced=_voiced(series), segments=len(series), remark=remark
-    )
+    return Reading(best=best, scores=scores, voiced=voiced, segments=segments, remark=remark)
+
+
+def voiced_share(classes: Sequence[str], scores: FloatArray) -> float | None:
+    """Return the share of segments, rows of (T, H), with a voice; None without a version head."""
+    columns = [i for i, name in enumerate(classes) if name.startswith("version/")]
+    if not columns:
+        return None
+    labels = [classes[i].partition("/")[2] for i in columns]
+    best = scores[:, columns].argmax(axis=1)
+    return float(np.mean([labels[i] in VOICED for i in best]))
 
 
 def _remark(segments: int, status: Status, version: Mapping[str, float]) -> str:
@@ -87,12 +126,3 @@ def _remark(segments: int, status: Status, version: Mapping[str, float]) -> str:
     if segments < MIN_SEGMENTS:
         return f"only {segments} segment{'s' if segments > 1 else ''} of three seconds"
     return PERHAPS if other else ""
-
-
-def _voiced(series: ScoreSeries) -> float | None:
-    columns = [i for i, name in enumerate(series.classes) if name.startswith("version/")]
-    if not columns:
-        return None
-    labels = [series.classes[i].partition("/")[2] for i in columns]
-    version: FloatArray = series.scores[:, columns]
-    return float(np.mean([labels[i] in VOICED for i in version.argmax(axis=1)]))

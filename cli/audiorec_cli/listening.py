@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.shared.console import Exit, out, print_json, print_table, say
+from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, out, print_json, print_table, say
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
@@ -236,7 +236,10 @@ def _deliver(
         print_json({"schema": "audiorec/correlation/1", **about, **figures})
     else:
         print_table(
-            ("figure", "value", "low", "high"), _correlation_lines(figures), title="correlation"
+            ("figure", "value", "low", "high"),
+            _correlation_lines(figures),
+            title="correlation",
+            digits=FIGURE_DIGITS,
         )
     if about["simulated"]:
         say("note: simulated listening")

@@ -8,7 +8,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.extract import no_songs
-from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, print_json, print_table, say
 from audiorec_cli.shared.options import (
     AllowFailuresOption,
     DeviceOption,
@@ -386,4 +386,4 @@ def _print_panel(name: str, panel: dict[str, Any]) -> None:
         rows.append((method, *row["auc"], *behind, *lists, row["coverage"], row["popularity_bias"]))
     title = f"{name}: {panel['users']:,} users, {panel['songs']:,} songs, k = {panel['k']}"
     more = ("precision", "recall", "NDCG", "coverage", "popularity")
-    print_table((*columns, *more), rows, title=title)
+    print_table((*columns, *more), rows, title=title, digits=FIGURE_DIGITS)

@@ -2,6 +2,7 @@
 
 ===============  ===================================================================
 ``console``      data on stdout, remarks on stderr, tables, exit codes
+``table``        a table for a person: it fits the terminal
 ``streams``      standard streams that cannot end a command
 ``pages``        groups, commands and their help pages
 ``options``      options that stand alone

@@ -8,6 +8,7 @@ where an error becomes a code.
 """
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
@@ -15,9 +16,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from audiorec.errors import AudiorecError, DamagedFileError, SongError, StoreError, WeightsError
 from audiorec.files.visible import visible, visible_json
+from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+FIGURE_DIGITS = 4  # of a float for a pipe, or of a figure of evaluation
 
 
 class Exit(IntEnum):
@@ -40,9 +44,9 @@ def exit_code(error: AudiorecError) -> Exit:
     return Exit.NOTHING_USABLE if unusable else Exit.USAGE
 
 
-def say(text: str) -> None:
+def say(remark: str) -> None:
     """Print one line of remark on stderr."""
-    print(visible(text), file=sys.stderr)
+    print(visible(remark), file=sys.stderr)
 
 
 def out(*cells: object) -> None:
@@ -55,9 +59,9 @@ def flush() -> None:
     sys.stdout.flush()
 
 
-def out_lines(text: str) -> None:
+def out_lines(lines: str) -> None:
     """Print a text of several lines on stdout."""
-    for line in text.split("\n"):
+    for line in lines.split("\n"):
         out(line)
 
 
@@ -66,30 +70,37 @@ def print_json(document: Mapping[str, Any]) -> None:
     print(visible_json(document, indent=2))
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, title: str) -> None:
-    """Print rows: a drawn table for a person, tab-separated values for a pipe."""
+def print_table(
+    columns: Sequence[str | Column],
+    rows: Iterable[Sequence[object]],
+    *,
+    title: str,
+    digits: int = DIGITS,
+) -> None:
+    """Print rows: a drawn table for a person, tab-separated values for a pipe.
+
+    `digits` is what a person sees of a float. Rows are printed as they come, for a person where
+    every column has a width.
+    """
+    table = [column(one) for one in columns]
     if not sys.stdout.isatty():
-        out(*columns)
+        out(*(one.name for one in table))
         for row in rows:
             out(*row)
         return
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
-
-    # As Text: in a plain str, rich would take [red] or [link=...] for markup.
-    table = Table(title=Text(visible(title), "table.title"), title_justify="left", show_edge=False)
-    for column in columns:  # folded, not cut: an id has to be whole to be typed
-        table.add_column(Text(visible(column)), overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(cell(value)) for value in row))
-    Console(file=drawn_on(sys.stdout)).print(table)
+    paper, colour = drawn_on(sys.stdout), is_coloured(sys.stdout)
+    width = shutil.get_terminal_size().columns
+    heading = fold(visible(title), width)
+    for line in (f"\033[3m{one}\033[0m" if colour else one for one in heading):
+        print(line, file=paper)
+    for line in draw(table, rows, width=width, digits=digits, colour=colour):
+        print(line, file=paper, flush=True)
 
 
 def print_facts(facts: Mapping[str, object], *, title: str) -> None:
     """Print names and values as a table; a key ``schema`` is for JSON alone."""
     rows = [(name, value) for name, value in facts.items() if name != "schema"]
-    print_table(("what", "value"), rows, title=title)
+    print_table(("what", "value"), rows, title=title, digits=FIGURE_DIGITS)
 
 
 def print_document(document: Mapping[str, Any], *, json: bool, title: str) -> None:
@@ -98,6 +109,12 @@ def print_document(document: Mapping[str, Any], *, json: bool, title: str) -> No
         print_json(document)
     else:
         print_facts(document, title=title)
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Whether colours suit a stream: a person looks on, and has not asked for none."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
 
 
 def stderr_console() -> "Console":
@@ -115,9 +132,7 @@ def drawn_on(stream: TextIO) -> TextIO:
 
 def cell(value: object) -> str:
     """Return a value as one visible line; floats have four places, None is empty."""
-    if value is None:
-        return ""
-    return f"{value:.4f}" if isinstance(value, float) else visible(str(value))
+    return text(value, FIGURE_DIGITS)
 
 
 def file_size(n_bytes: int) -> str:

@@ -1,0 +1,88 @@
+"""What the songs of a store are, in words, without opening one of them.
+
+    store, rows ──readings──▶ [`Reading`, ...]     the words that decoding the songs would give
+    store ──scores_beside──▶ the score series beside it, for the share of voiced segments
+
+Mean scores, segments and status stand in ``vecs.parquet``; which segments have a voice stands in
+``scores.parquet`` alone.
+"""
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from audiorec.errors import AudiorecError, InputError
+from audiorec.store.features import SeriesFile, open_series
+from audiorec.store.inventory import USUAL_NAMES
+from audiorec.store.schema import Kind
+from audiorec.store.store import VectorStore
+from audiorec.tagger.reading import Reading, read_means, voiced_share
+from audiorec.types import Int64Array, Status
+
+BLOCK_ROWS = 1_024  # songs whose score series are in memory at once
+
+
+def readings(store: VectorStore, rows: Sequence[int] | Int64Array | None = None) -> list[Reading]:
+    """Read songs of a store.
+
+    Parameters
+    ----------
+    store : VectorStore
+        A `Library` is one.
+    rows : sequence of int, optional
+        Numbers of rows, in the order of the answers; all rows by default.
+
+    Returns
+    -------
+    readings : list of Reading
+        `Reading.voiced` is None for songs that ``scores.parquet`` beside the store has not.
+
+    Raises
+    ------
+    InputError
+        If the vectors of this store hold no mean scores.
+
+    Examples
+    --------
+    >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
+    >>> [(reading.best["genre"], reading.remark) for reading in readings(store, [1, 4])]
+    [('blues', ''), (None, 'not music: speech, noise or other sound')]
+    """
+    series, _ = scores_beside(store)
+    return list(each_reading(store, rows, series))
+
+
+def each_reading(
+    store: VectorStore, rows: Sequence[int] | Int64Array | None, series: SeriesFile | None
+) -> Iterator[Reading]:
+    """Yield what `readings` returns, a block of songs in memory; `series` as `scores_beside`."""
+    names = store.metadata.statistics
+    if "mean" not in names:
+        raise InputError(f"{store.path}: its vectors hold no mean scores to read")
+    numbers = np.arange(len(store)) if rows is None else np.asarray(rows, np.int64)
+    for start in range(0, len(numbers), BLOCK_ROWS):
+        block = numbers[start : start + BLOCK_ROWS]
+        means = store.read_rows(block)[:, names.index("mean") :: len(names)]
+        songs = store.rows(block.tolist())
+        known = {s["song_id"] for s in songs if series is not None and s["song_id"] in series}
+        scores = series.read(known) if series is not None and known else {}
+        for song, mean in zip(songs, means, strict=True):
+            found = scores.get(song["song_id"])
+            yield read_means(
+                store.metadata.classes,
+                mean,
+                segments=song["segments"],
+                status=Status(song["status"]),
+                voiced=None if found is None else voiced_share(store.metadata.classes, found),
+            )
+
+
+def scores_beside(store: VectorStore) -> tuple[SeriesFile | None, str]:
+    """Open the score series beside a store; without them, say why in one line."""
+    path = store.path.with_name(USUAL_NAMES[Kind.SCORES])
+    if not path.exists():
+        return None, f"there is no {path}"
+    try:
+        return open_series(store, path, Kind.SCORES), ""
+    except AudiorecError as error:
+        return None, str(error)

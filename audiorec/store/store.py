@@ -23,6 +23,7 @@ from audiorec.files.arrow import flags, matrix, strings
 from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.parquet_files import open_parquet
 from audiorec.files.tables import store_errors
+from audiorec.files.visible import visible
 from audiorec.store.names import near_names
 from audiorec.store.parquet import (
     MAX_BYTES,
@@ -78,6 +79,10 @@ class VectorStore:
 
     def __len__(self) -> int:
         return len(self._ids)
+
+    def __repr__(self) -> str:
+        name, path = type(self).__name__, visible(str(self.path))
+        return f"{name}({path!r}: {len(self)} songs)"
 
     def __contains__(self, song_id: object) -> bool:
         return isinstance(song_id, str) and self._number(song_id) >= 0
@@ -171,10 +176,16 @@ class VectorStore:
 
     def column(self, name: str) -> Any:
         """Return one column as a `pyarrow.ChunkedArray`; an unknown one is an `InputError`."""
+        return self.table([name]).column(name)
+
+    def table(self, columns: Sequence[str] | None = None) -> Any:
+        """Return columns, all by default, as a `pyarrow.Table`; unknown ones: `InputError`."""
         names = self._file.schema.names
-        if name not in names:
-            raise InputError(f"{self.path}: no column {name!r}, there are: {', '.join(names)}")
-        return self._file.read([name]).column(name)
+        for name in columns or ():
+            if name not in names:
+                there = ", ".join(names)
+                raise InputError(f"{self.path}: no column {name!r}, there are: {there}")
+        return self._file.read(list(names if columns is None else columns))
 
     def row(self, song_id: str) -> dict[str, Any]:
         """Return a song's columns without the vector; its id must be exact."""

@@ -20,6 +20,7 @@ them. Imports point upwards in this table only, and importing `audiorec` loads n
 ``extraction``  many songs to a store, on one machine or many
 ``search``      which songs are alike, and why
 ``playlists``   playlists and paths from song to song
+``plots``       songs and libraries as pictures
 ``library``     the songs of a store as a notebook meets them
 ``listening``   logs of listening to likes, histories, baskets
 ``evaluation``  figures on arrays: ranks, intervals, classes

@@ -19,6 +19,7 @@
 ``decode``            the above joined: limits, fallback, status
 ``mel``               blocks → log-mel frames, as they come
 ``segment``           frames → segments, as they come
+``envelope``          blocks → the waveform as it is drawn, some thousand pieces
 ``content``           a hash of the audio packets, which retagging leaves alone
 ``tags``              title, artist, album, ids
 ``stderr``            what C libraries print, kept for the error's reason
@@ -29,6 +30,7 @@ Public::
     decode    decode, waveform
     mel       log_mel
     segment   segments
+    envelope  envelope
     content   content_hash
     tags      SongTags, header_duration_s, read_tag, read_tags
 """

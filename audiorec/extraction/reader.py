@@ -23,13 +23,14 @@ if TYPE_CHECKING:  # what the worker answers with is loaded when the first answe
     from audiorec.audio.sniff import PathLike
     from audiorec.extraction.pipeline import ExtractorConfig, Song
     from audiorec.tagger.weights import BackboneName
-    from audiorec.types import FloatArray, ScoreSeries
+    from audiorec.types import Envelope, FloatArray, ScoreSeries
 
 T = TypeVar("T")
 
 SONG_HANDLER = "audiorec.extraction.pipeline:song_handler"  # what the workers run
 TAGGRAM_HANDLER = "audiorec.extraction.pipeline:taggram_handler"
 HASH_HANDLER = "audiorec.extraction.reader:hash_handler"
+ENVELOPE_HANDLER = "audiorec.extraction.reader:envelope_handler"
 
 _shared: dict[tuple[Any, ...], "Reader[Any]"] = {}
 _lock = threading.Lock()
@@ -110,6 +111,11 @@ def song_reader(
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
     """Make a reader of content hashes; see `audiorec.audio.content.content_hash`."""
     return Reader(HASH_HANDLER, limits=limits)
+
+
+def envelope_reader(*, limits: Limits | None = None) -> "Reader[Envelope]":
+    """Make a reader of waveforms to draw; see `audiorec.audio.envelope.envelope`."""
+    return Reader(ENVELOPE_HANDLER, limits=limits)
 
 
 def vector(path: "PathLike") -> "FloatArray":
@@ -199,6 +205,18 @@ def hash_handler() -> Callable[[str], str]:
     from audiorec.audio.content import content_hash
 
     return content_hash
+
+
+def envelope_handler() -> "Callable[[str], Envelope]":
+    """Make what the worker of `envelope_reader` runs."""
+    from audiorec.audio.envelope import envelope
+    from audiorec.audio.stderr import captured_stderr
+
+    def quiet(path: str) -> "Envelope":
+        with captured_stderr():
+            return envelope(path)
+
+    return quiet
 
 
 def _shared_reader(factory: str, *arguments: Any) -> Reader[Any]:

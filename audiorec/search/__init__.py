@@ -39,7 +39,7 @@ Public::
     explain      Explanation
     all_pairs    all_pairs
     duplicates   find_duplicates, Group
-    atlas        write_atlas
+    atlas        write_atlas, project, likeliest, MapKind
 
 Import the modules by name; the package itself imports nothing.
 """

@@ -30,7 +30,7 @@ from audiorec.files.tables import write_plain
 from audiorec.search.filters import mean_scores
 from audiorec.search.space import open_space
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 TAGS = ("artist", "album")
 MapKind = Literal["pca", "tsne", "umap"]
@@ -116,8 +116,11 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
     return np.asarray(places - places.mean(axis=0), np.float32)
 
 
-def _labels(store: VectorStore) -> dict[str, Any]:
-    """Return for each head the class of the highest mean score of every song."""
+def likeliest(store: VectorStore) -> dict[str, tuple[tuple[str, ...], Int64Array]]:
+    """Return for each head its classes, and the number of every song's likeliest one (n,), int64.
+
+    That is the class of the highest mean score; without means there are no heads.
+    """
     metadata = store.metadata
     if "mean" not in metadata.statistics:
         return {}
@@ -125,11 +128,21 @@ def _labels(store: VectorStore) -> dict[str, Any]:
     heads: dict[str, list[int]] = {}
     for number, name in enumerate(metadata.classes):
         heads.setdefault(name.partition("/")[0], []).append(number)
-    labels = {}
-    for head, numbers in heads.items():
-        names = [metadata.classes[n].partition("/")[2] for n in numbers]
-        labels[head] = strings([names[best] for best in means[:, numbers].argmax(axis=1)])
-    return labels
+    return {
+        head: (
+            tuple(metadata.classes[n].partition("/")[2] for n in numbers),
+            means[:, numbers].argmax(axis=1),
+        )
+        for head, numbers in heads.items()
+    }
+
+
+def _labels(store: VectorStore) -> dict[str, Any]:
+    """Return for each head the likeliest class of every song, in words."""
+    return {
+        head: strings([names[best] for best in numbers])
+        for head, (names, numbers) in likeliest(store).items()
+    }
 
 
 def _pca(units: FloatArray) -> FloatArray:

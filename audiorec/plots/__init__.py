@@ -1,0 +1,35 @@
+"""Scores, songs and libraries as pictures, for a notebook or a file.
+
+::
+
+    ScoreSeries, `Envelope` ──song_figure─────▶ waveform, and the scores over time
+    two ScoreSeries         ──compare_figure──▶ their mean scores, and both over time
+    a store                 ──library_figure──▶ a map: colour by genre, marker by version
+    a figure                ──write_picture───▶ PNG or SVG, the same bytes every time
+
+===============  ================================================================
+``song``         one song: its waveform and its scores over time
+``compare``      two songs: where their scores differ
+``library_map``  a library on a plane, with names and counts
+``panels``       scores over time, drawn as areas or as strips
+``hubs``         songs that many others are near to, and where their names fit
+``colours``      colours and markers of classes, told apart by the colour-blind
+``lettering``    text from outside as the fonts of this machine can draw it
+``sheet``        an empty figure, and the file that it becomes
+``style``        the settings in which figures are drawn and saved
+``shown``        a figure that a notebook shows
+===============  ================================================================
+
+Nothing is decoded here and no window is opened: functions take arrays or a store and return a
+matplotlib Figure, made without pyplot. It needs the extra ``plot``.
+
+Public::
+
+    song         song_figure
+    compare      compare_figure
+    library_map  library_figure, LibraryMap, map_library
+    sheet        write_picture, picture_format, require_plots
+    style        DPI
+
+Import the modules by name; the package itself imports nothing.
+"""

@@ -1,0 +1,45 @@
+"""Colours and markers of classes, told apart by the colour-blind.
+
+Four colours for areas, ten for dots. The four (Okabe and Ito, and a grey) differ in lightness, so
+that they stay apart in greyscale. The ten are as far from each other as possible in CIELAB, seen
+with normal sight, without red cones and without green ones: no two are nearer than 24. Ten greys
+would not be told apart, so a map writes the names beside the dots as well.
+"""
+
+from collections.abc import Sequence
+
+FEW = ("#F0E442", "#0072B2", "#E69F00", "#444444")  # L* 89, 46, 70, 29
+MANY = (
+    "#1F3A93",  # dark blue
+    "#F0E442",  # yellow
+    "#DDCC77",  # sand
+    "#56B4E9",  # sky blue
+    "#80CDC1",  # teal
+    "#882255",  # wine
+    "#D55E00",  # vermilion
+    "#000000",
+    "#CC6677",  # rose
+    "#B2182B",  # red
+)
+REST = "#B3B3B3"  # classes beyond the ten, and what is no music
+PAIR = ("#0072B2", "#E69F00")  # two songs
+MARKERS = ("^", "o", "s", "D", "v", "P", "p", "h")
+HEAT = "cividis"
+
+
+def of_classes(names: Sequence[str]) -> dict[str, str]:
+    """Return a colour for each class, by its place; those beyond the tenth are grey.
+
+    Examples
+    --------
+    >>> of_classes(["blues", "classical"])
+    {'blues': '#1F3A93', 'classical': '#F0E442'}
+    """
+    colours = (*MANY, *[REST] * len(names))
+    return dict(zip(names, colours, strict=False))
+
+
+def markers(names: Sequence[str]) -> dict[str, str]:
+    """Return a marker for each class, by its place; those beyond the eighth share the last."""
+    last = MARKERS[-1]
+    return dict(zip(names, (*MARKERS, *[last] * len(names)), strict=False))

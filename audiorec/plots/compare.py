@@ -1,0 +1,142 @@
+"""Two songs beside each other: where their scores differ, and both over time.
+
+two ScoreSeries of the same classes  ──compare_figure──▶  mean scores in pairs, panels by head
+"""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.plots.colours import PAIR
+from audiorec.plots.lettering import drawn
+from audiorec.plots.panels import (
+    FEW,
+    HeadSeries,
+    area_legend,
+    by_mean,
+    clock,
+    draw_head,
+    edges_s,
+    heads_of,
+    heat_bar,
+    time_axis,
+    words,
+)
+from audiorec.plots.sheet import heading, new_figure
+from audiorec.plots.style import SMALL_PT, house_style
+from audiorec.types import ScoreSeries
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = (13.0, 8.0)  # inches
+WIDTHS = (0.42, 1.0, 0.19)  # of the pairs, the panels, and what is written beside them
+AREA, ROW = 1.1, 0.22  # parts of the height: of a panel of areas, of a class in a strip
+NAMES = ("A", "B")
+
+
+def compare_figure(
+    first: ScoreSeries,
+    second: ScoreSeries,
+    *,
+    titles: tuple[str, str] = NAMES,
+    similarity: float | None = None,
+    size: tuple[float, float] = SIZE,
+) -> "Figure":
+    """Draw two songs: their mean scores in pairs, and their scores over time.
+
+    Parameters
+    ----------
+    first, second : ScoreSeries
+        Of the same classes, each of one or more segments.
+    titles : tuple of str
+        Any two texts.
+    similarity : float, optional
+        Written above, where it is known.
+    size : tuple of float
+        Width and height in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    ShapeError
+        If the classes differ.
+    InputError
+        If a series has no segment, or as `new_figure`.
+    MissingExtraError
+        Without matplotlib.
+    """
+    if first.classes != second.classes:
+        raise ShapeError("only songs that were scored for the same classes can be compared")
+    if not (len(first) and len(second)):
+        raise InputError("a series without segments cannot be drawn")
+    pairs = list(zip(heads_of(first), heads_of(second), strict=True))
+    heights = [
+        AREA if len(head.classes) <= FEW else max(AREA, ROW * len(head.classes))
+        for head, _ in pairs
+        for _ in NAMES
+    ]
+    with house_style():
+        figure = new_figure(*size)
+        grid = figure.add_gridspec(len(heights), 3, height_ratios=heights, width_ratios=WIDTHS)
+        _draw_pairs(figure.add_subplot(grid[:, 0]), first, second)
+        end_s = max(float(edges_s(series)[-1]) for series in (first, second))
+        for number, pair in enumerate(pairs):
+            rows = [2 * number, 2 * number + 1]
+            panels = [figure.add_subplot(grid[row, 1]) for row in rows]
+            beside = figure.add_subplot(grid[rows[0] : rows[1] + 1, 2])
+            _draw_head_pair(panels, beside, pair, (first, second))
+            for axes in panels:
+                time_axis(axes, end_s, label=axes is panels[-1] and number == len(pairs) - 1)
+        known = "" if similarity is None else f"      similarity {similarity:.2f}"
+        lines = [
+            f"{name}: {drawn(title)}  ({clock(float(edges_s(series)[-1]))})"
+            for name, title, series in zip(NAMES, titles, (first, second), strict=True)
+        ]
+        heading(figure, f"{lines[0]}\n{lines[1]}{known}")
+    return figure
+
+
+def _draw_pairs(axes: Any, first: ScoreSeries, second: ScoreSeries) -> None:
+    """Draw the mean scores of both songs on one line a class, where A has more on top."""
+    means = np.stack([s.scores.mean(axis=0, dtype=np.float64) for s in (first, second)])
+    order = np.argsort(means[0] - means[1], kind="stable")
+    places = np.arange(len(order))
+    axes.hlines(places, *means[:, order], color="#BBBBBB", linewidth=2, zorder=1)
+    for values, colour, marker, name in zip(means, PAIR, "os", NAMES, strict=True):
+        axes.scatter(
+            values[order], places, color=colour, marker=marker, s=36, label=name, zorder=2,
+            edgecolor="white", linewidth=0.5,
+        )  # fmt: skip
+    axes.set_yticks(places, [words(first.classes[n].partition("/")[2]) for n in order])
+    axes.set(xlim=(-0.03, 1.03), ylim=(-0.6, len(order) - 0.4), xlabel="mean score (0 to 1)")
+    axes.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.tick_params(axis="y", length=0)
+    axes.set_title("mean scores")
+    axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=2, borderaxespad=0.1)
+
+
+def _draw_head_pair(
+    panels: list[Any],
+    beside: Any,
+    pair: tuple[HeadSeries, HeadSeries],
+    series: tuple[ScoreSeries, ScoreSeries],
+) -> None:
+    """Draw one head of both songs below each other, classes in one order."""
+    order = by_mean(pair[0].means + pair[1].means)
+    beside.set_axis_off()
+    mesh = None
+    for axes, head, of, name in zip(panels, pair, series, NAMES, strict=True):
+        mesh = draw_head(axes, edges_s(of), head, order)
+        axes.annotate(name, (1.01, 0.5), xycoords="axes fraction", va="center", fontweight="bold")
+        axes.tick_params(labelsize=SMALL_PT)
+    panels[0].set_title(f"{words(pair[0].head)}: score of each segment")
+    if mesh is None:
+        area_legend(beside, pair[0])
+    else:
+        heat_bar(beside, mesh, (0.25, 0.2, 0.1, 0.6))

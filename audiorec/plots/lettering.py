@@ -1,0 +1,65 @@
+r"""Text from outside as the fonts of this machine can draw it.
+
+    "日本\x1b\u202e 🎵"  ──drawn──▶  "日本\\x1b\\u202e □"
+
+matplotlib comes with DejaVu Sans, which has Latin, Greek, Cyrillic, Hebrew and Arabic letters. For
+others it asks the fonts of a short list that are installed; what none of them has becomes a box.
+"""
+
+from functools import cache
+from typing import Any
+
+from audiorec.files.visible import visible
+
+OURS = "DejaVu Sans"  # part of matplotlib
+OTHERS = (
+    "Noto Sans CJK JP",
+    "Noto Sans",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Sans Hebrew",
+    "Noto Sans Arabic",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Apple SD Gothic Neo",
+    "Yu Gothic",
+    "Microsoft YaHei",
+    "Malgun Gothic",
+    "Segoe UI Symbol",
+    "Arial Unicode MS",
+)
+BOX = "\u25a1"
+_UNSEEN = frozenset("\u200c\u200d\ufe0e\ufe0f")  # they join or vary what stands beside them
+LONGEST = 60  # characters of a name in a picture
+
+
+def drawn(text: str, *, longest: int = LONGEST) -> str:
+    """Return a text as one line that can be drawn, cut in the middle where it is too long."""
+    shown = "".join(_glyph(c) for c in visible(text))
+    if len(shown) <= longest:
+        return shown
+    head = (longest - 1) * 2 // 3
+    return f"{shown[:head]}…{shown[len(shown) - (longest - 1 - head) :]}"
+
+
+@cache
+def families() -> tuple[str, ...]:
+    """Return the fonts that text is drawn with, ours first."""
+    from matplotlib.font_manager import fontManager
+
+    there = {entry.name for entry in fontManager.ttflist}
+    return (OURS, *(name for name in OTHERS if name in there))
+
+
+@cache
+def _glyph(character: str) -> str:
+    if any(font.get_char_index(ord(character)) for font in _fonts()):
+        return character
+    return "" if character in _UNSEEN else BOX
+
+
+@cache
+def _fonts() -> tuple[Any, ...]:
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+
+    return tuple(get_font(findfont(FontProperties(family=[name]))) for name in families())

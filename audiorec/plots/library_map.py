@@ -1,0 +1,327 @@
+"""A library on a plane: songs that sound alike lie together.
+
+    store ──map_library──▶ `LibraryMap`: places (m, 2), classes, hubs ──draw_map──▶ a figure
+
+The large panel has all songs, coloured by genre, marked by version, with the names of a few hubs:
+songs that many others are near to. Each genre has a small panel of its own, which is the legend,
+holds the number of its songs, and shows in grey how far it reaches.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from audiorec.errors import StoreError
+from audiorec.plots import colours
+from audiorec.plots.hubs import hub_counts, place_names
+from audiorec.plots.lettering import drawn
+from audiorec.plots.panels import words
+from audiorec.plots.sheet import heading, new_figure
+from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
+from audiorec.search.atlas import MapKind, likeliest, project
+from audiorec.search.scaling import By
+from audiorec.search.searchable import SearchableStore
+from audiorec.tagger.reading import EVEN, MIN_SEGMENTS, NOT_MUSIC
+from audiorec.types import BoolArray, Float64Array, Int64Array, Status
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SIZE = (12.5, 8.0)  # inches
+MOST_PANELS = 10  # classes with a panel of their own
+MOST_NAMES = 8  # hubs with their names
+LONGEST_NAME = 30  # characters
+RASTER_FROM = 2_000  # songs: more are pixels in an SVG, which would be slow to draw else
+COLOUR_HEAD, MARKER_HEAD = "genre", "version"
+NO_MUSIC = "no music"
+TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class LibraryMap:
+    """The songs of a library as they are drawn, m of them in the order of the store.
+
+    Attributes
+    ----------
+    rows : ndarray, shape (m,), int64
+        Of the store: all, unless the songs are compared by a file that lacks some.
+    places : ndarray, shape (m, 2), float64
+    variance : tuple of float, or None
+        Share of all variance along each axis, where the projection is PCA.
+    colour_head, marker_head : str
+        Heads that say colour and marker; empty where the store has none.
+    colour_names, marker_names : tuple of str
+        Their classes.
+    colour, marker : ndarray, shape (m,), int64
+        The likeliest class of each song.
+    music : ndarray, shape (m,), bool
+        False for silence, jingles, and what is more likely no music: speech, noise.
+    hubs : tuple of (int, str)
+        Places in `rows` and names of songs that many others are near to, the nearest to most
+        first.
+    """
+
+    rows: Int64Array
+    places: Float64Array
+    variance: tuple[float, float] | None
+    by: By
+    projection: MapKind
+    colour_head: str
+    marker_head: str
+    colour_names: tuple[str, ...]
+    marker_names: tuple[str, ...]
+    colour: Int64Array
+    marker: Int64Array
+    music: BoolArray
+    hubs: tuple[tuple[int, str], ...]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def counts(self, head: str) -> dict[str, int]:
+        """Return how many songs that are music have each class of a head, the most first."""
+        names, numbers = self.marker_names, self.marker
+        if head == self.colour_head:
+            names, numbers = self.colour_names, self.colour
+        counts = [int(np.count_nonzero(self.music & (numbers == n))) for n in range(len(names))]
+        return dict(sorted(zip(names, counts, strict=True), key=lambda item: -item[1]))
+
+
+def library_figure(
+    store: SearchableStore,
+    *,
+    by: By = "vector",
+    table: str | Path | None = None,
+    projection: MapKind = "pca",
+    seed: int = 0,
+    title: str = "",
+    size: tuple[float, float] = SIZE,
+) -> "Figure":
+    """Draw a library as a map.
+
+    Parameters
+    ----------
+    store : SearchableStore
+        A `Library` is one.
+    by : {"vector", "mean", "features", "embedding"}
+        What songs are compared by.
+    table : path, optional
+        For the last two; see `SearchableStore.space`.
+    projection : {"pca", "tsne", "umap"}
+        How the map is made; t-SNE needs the extra ``plot``, UMAP the extra ``map``.
+    seed : int
+        For t-SNE and UMAP.
+    title : str
+        By default the name of the store.
+    size : tuple of float
+        Width and height in inches.
+
+    Returns
+    -------
+    figure : matplotlib.figure.Figure
+
+    Raises
+    ------
+    StoreError
+        If the store is empty.
+    InputError
+        As `SearchableStore.space`, `project` and `new_figure`.
+    MissingExtraError
+        Without matplotlib, or what the projection needs.
+    """
+    found = map_library(store, by=by, table=table, projection=projection, seed=seed)
+    return draw_map(found, title=title or store.path.name, size=size)
+
+
+def map_library(
+    store: SearchableStore,
+    *,
+    by: By = "vector",
+    table: str | Path | None = None,
+    projection: MapKind = "pca",
+    seed: int = 0,
+) -> LibraryMap:
+    """Place the songs of a store on a plane; see `library_figure`."""
+    space = store.space(by, table=table, use_index=False)
+    if not len(space):
+        raise StoreError(f"{store.path}: has no songs to place on a map")
+    units, rows = space.matrix, space.rows
+    places = project(units, projection, seed=seed).astype(np.float64)
+    heads = likeliest(store)
+    colour_head, marker_head = _heads({head: len(names) for head, (names, _) in heads.items()})
+    nothing: tuple[tuple[str, ...], Int64Array] = ((), np.zeros(len(store), np.int64))
+    colour_names, colour = heads.get(colour_head, nothing)
+    marker_names, marker = heads.get(marker_head, nothing)
+    music = _is_music(store)[rows]
+    shares = _variance(units, places) if projection == "pca" else None
+    return LibraryMap(
+        rows=rows,
+        places=places,
+        variance=shares,
+        by=by,
+        projection=projection,
+        colour_head=colour_head,
+        marker_head=marker_head,
+        colour_names=colour_names,
+        marker_names=marker_names,
+        colour=colour[rows],
+        marker=marker[rows],
+        music=music,
+        hubs=_hubs(store, rows, np.where(music, hub_counts(units), -1), colour[rows]),
+    )
+
+
+def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = SIZE) -> "Figure":
+    """Draw a map, and a small one for each of the ten classes of most songs."""
+    panels = _panels(found)
+    with house_style():
+        figure = new_figure(*size)
+        n_rows = max(4, -(-len(panels) // 2))
+        grid = figure.add_gridspec(n_rows, 3, width_ratios=(1.0, *[0.4 * 2 / n_rows] * 2))
+        axes = figure.add_subplot(grid[:, :1] if panels else grid[:, :])
+        _draw_dots(axes, found, _palette(found))
+        _dress(axes, found)
+        for number, (name, own, colour) in enumerate(panels):
+            panel = figure.add_subplot(grid[number // 2, 1 + number % 2])
+            _draw_panel(panel, found.places, own, colour)
+            panel.set_title(f"{name}  {int(own.sum())}", fontsize=SMALL_PT, pad=3)
+        n_other = len(found) - int(found.music.sum())
+        other = f", {n_other} {NO_MUSIC}" if n_other else ""
+        heading(figure, f"{drawn(title)}  ({len(found)} songs{other})")
+        figure.canvas.draw()  # names can be placed once everything else is
+        numbers, names = zip(*found.hubs, strict=True) if found.hubs else ((), ())
+        labels = [drawn(name, longest=LONGEST_NAME) for name in names]
+        place_names(axes, found.places, numbers, labels)
+    return figure
+
+
+def _heads(widths: dict[str, int]) -> tuple[str, str]:
+    """Return the heads of colour and marker: genre and version, else the widest and the next."""
+    order = sorted(widths, key=lambda head: (head == MARKER_HEAD, -widths[head]))
+    colour = COLOUR_HEAD if COLOUR_HEAD in widths else next(iter(order), "")
+    rest = [head for head in order if head != colour]
+    marker = MARKER_HEAD if MARKER_HEAD in rest else next(iter(rest), "")
+    return colour, marker
+
+
+def _is_music(store: SearchableStore) -> BoolArray:
+    """Return which songs are music, by the rules of `audiorec.tagger.reading`: shape (n,)."""
+    segments = np.asarray(store.column("segments").to_pylist(), np.int64)
+    silent = np.asarray([s == Status.SILENT for s in store.column("status").to_pylist()], np.bool_)
+    music: BoolArray = (segments >= MIN_SEGMENTS) & ~silent
+    metadata = store.metadata
+    name = f"{MARKER_HEAD}/{NOT_MUSIC}"
+    if name not in metadata.classes or "mean" not in metadata.statistics:
+        return music
+    means = store.vectors[:, metadata.statistics.index("mean") :: len(metadata.statistics)]
+    same = [n for n, c in enumerate(metadata.classes) if c.startswith(f"{MARKER_HEAD}/")]
+    other = means[:, metadata.classes.index(name)]
+    music &= (other < EVEN) | (other < means[:, same].max(axis=1))
+    return music
+
+
+def _variance(units: Any, places: Float64Array) -> tuple[float, float]:
+    total = float(units.var(axis=0, dtype=np.float64).sum())
+    x, y = places.var(axis=0)
+    return (float(x) / total, float(y) / total) if total > 0 else (0.0, 0.0)
+
+
+def _hubs(
+    store: SearchableStore, rows: Int64Array, counts: Int64Array, colour: Int64Array
+) -> tuple[tuple[int, str], ...]:
+    """Return the first hub of each class, and their names."""
+    best: dict[int, int] = {}
+    for place in np.argsort(-counts, kind="stable").tolist():
+        if counts[place] <= 0 or len(best) == MOST_NAMES:
+            break
+        best.setdefault(int(colour[place]), place)
+    songs = store.rows([int(rows[place]) for place in best.values()])
+    names = [song["title"] or Path(song["uri"]).stem for song in songs]
+    return tuple(zip(best.values(), names, strict=True))
+
+
+def _palette(found: LibraryMap) -> dict[str, str]:
+    """Return the colour of each class; beyond ten classes, those of most songs have one."""
+    names = found.colour_names
+    if len(names) > len(colours.MANY):
+        names = tuple(found.counts(found.colour_head))
+    return colours.of_classes(names)
+
+
+def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
+    """Draw all songs: what is no music first, below the rest."""
+    n = len(found)
+    area = float(np.clip(4000 / n**0.7, 2.0, 42.0))
+    look = {"alpha": float(np.clip(30 / n**0.5, 0.35, 0.9)), "rasterized": n > RASTER_FROM}
+    x, y = found.places.T
+    other = ~found.music
+    count = int(other.sum())
+    if count:
+        axes.scatter(
+            x[other], y[other], s=area * 0.8, c=colours.REST, marker="x", linewidth=1,
+            label=f"{NO_MUSIC}  {count}", **look,
+        )  # fmt: skip
+    of_class = [palette[name] for name in found.colour_names] or [colours.PAIR[0]]
+    names = found.marker_names or ("song",)
+    counts = found.counts(found.marker_head) if found.marker_names else {"song": n - count}
+    for number, (name, marker) in enumerate(colours.markers(names).items()):
+        rows = np.flatnonzero(found.music & (found.marker == number))
+        if not len(rows):
+            continue
+        axes.scatter(
+            x[rows], y[rows], s=area, c=[of_class[c] for c in found.colour[rows]], marker=marker,
+            edgecolor=INK, linewidth=0.4 if n <= RASTER_FROM else 0,
+            label=f"{words(name)}  {counts[name]}", **look,
+        )  # fmt: skip
+
+
+def _dress(axes: Any, found: LibraryMap) -> None:
+    """Write what the axes and the markers mean."""
+    name = TITLES[found.projection]
+    shares = found.variance
+    for side, (set_label, which) in enumerate(((axes.set_xlabel, "1"), (axes.set_ylabel, "2"))):
+        share = "" if shares is None else f" ({100 * shares[side]:.0f} % of the variance)"
+        set_label(f"{name} axis {which}{share}")
+    axes.set(xticks=[], yticks=[])
+    axes.margins(0.06)
+    axes.set_aspect("equal", adjustable="datalim")
+    head = words(found.colour_head) or "song"
+    axes.set_title(f"near songs sound alike; colour: {head}, compared by {found.by}")
+    legend = axes.legend(
+        loc="upper center", bbox_to_anchor=(0.5, -0.045), ncols=5, title=words(found.marker_head),
+        title_fontsize=SMALL_PT, markerscale=1.0 if len(found) <= RASTER_FROM else 3.0,
+    )  # fmt: skip
+    for handle in legend.legend_handles:  # the first song's colour says nothing of the marker
+        handle.set_alpha(1)
+        handle.set_facecolor(INK)
+        handle.set_rasterized(False)
+
+
+def _panels(found: LibraryMap) -> list[tuple[str, BoolArray, str]]:
+    """Return name, songs (m,) and colour of each small map, that of most songs first."""
+    palette = _palette(found)
+    numbers = {name: n for n, name in enumerate(found.colour_names)}
+    shown = [name for name, n in found.counts(found.colour_head).items() if n][:MOST_PANELS]
+    panels = [
+        (words(name), found.music & (found.colour == numbers[name]), palette[name])
+        for name in shown
+    ]
+    if panels and not found.music.all():
+        panels.append((NO_MUSIC, ~found.music, FAINT))
+    return panels
+
+
+def _draw_panel(axes: Any, places: Float64Array, own: BoolArray, colour: str) -> None:
+    """Draw where some songs lie among all others."""
+    n = len(places)
+    area = float(np.clip(900 / n**0.7, 0.5, 9.0))
+    raster = n > RASTER_FROM
+    axes.scatter(*places[~own].T, s=area * 0.6, c="#DDDDDD", linewidth=0, rasterized=raster)
+    axes.scatter(*places[own].T, s=area * 1.5, c=colour, linewidth=0, rasterized=raster)
+    axes.set(xticks=[], yticks=[])
+    axes.margins(0.06)
+    axes.set_aspect("equal", adjustable="datalim")
+    for spine in axes.spines.values():
+        spine.set(visible=True, color=colour, linewidth=2)

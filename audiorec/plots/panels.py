@@ -1,0 +1,186 @@
+"""Scores over time, drawn into axes that the caller lays out.
+
+    one head of at most four classes  ──draw_areas──▶ stacked areas, which fill the height
+    one head of more                  ──draw_strip──▶ a row a class, the lighter the surer
+    an `Envelope`                     ──draw_waveform──▶ its range, and its loudness within
+
+A segment is drawn from its start to the next one's; the last is as long as those before it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+
+from audiorec.plots import colours
+from audiorec.plots.lettering import drawn
+from audiorec.plots.style import SMALL_PT
+from audiorec.types import Envelope, Float64Array, FloatArray, ScoreSeries
+
+SEGMENT_S = 3.0  # seconds, where a series of one segment does not tell
+FEW = len(colours.FEW)
+LONGEST_CLASS = 24  # characters of a class's name
+_STEPS_S = (1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1800, 3600)  # between two ticks
+MOST_TICKS = 12
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSeries:
+    """The columns of one head."""
+
+    head: str
+    classes: tuple[str, ...]  # without the head's name
+    scores: FloatArray  # (T, C)
+
+    @property
+    def means(self) -> Float64Array:
+        """Mean score of each class: shape (C,)."""
+        means: Float64Array = self.scores.mean(axis=0, dtype=np.float64)
+        return means
+
+
+def heads_of(series: ScoreSeries) -> list[HeadSeries]:
+    """Split a series by its heads, in the order of their first columns."""
+    columns: dict[str, list[int]] = {}
+    for number, name in enumerate(series.classes):
+        columns.setdefault(name.partition("/")[0], []).append(number)
+    return [
+        HeadSeries(head, tuple(class_label(series.classes[n]) for n in numbers), found)
+        for head, numbers in columns.items()
+        for found in [series.scores[:, numbers]]
+    ]
+
+
+def class_label(name: str) -> str:
+    """Return what follows the head in ``head/class``; all of it where there is no head.
+
+    Examples
+    --------
+    >>> class_label("version/vocal_accompaniment"), class_label("guitar")
+    ('vocal_accompaniment', 'guitar')
+    """
+    return name.partition("/")[2] or name
+
+
+def words(name: str) -> str:
+    """Return a class or a head as it is written in a picture."""
+    return drawn(name.replace("_", " "), longest=LONGEST_CLASS)
+
+
+def edges_s(series: ScoreSeries) -> Float64Array:
+    """Return where segments begin, and where the last one ends: shape (T + 1,), seconds.
+
+    Examples
+    --------
+    >>> times = np.float32([0, 3, 6, 7.5])
+    >>> edges_s(ScoreSeries(np.zeros((4, 1), np.float32), times, ("a/b",))).tolist()
+    [0.0, 3.0, 6.0, 7.5, 10.5]
+    """
+    starts = series.start_s.astype(np.float64)
+    length = float(np.median(np.diff(starts))) if len(starts) > 1 else SEGMENT_S
+    return np.append(starts, starts[-1] + length)
+
+
+def draw_waveform(axes: Any, envelope: Envelope) -> None:
+    """Draw the range of the samples, and their root mean square within it."""
+    edges = np.linspace(0, envelope.duration_s, len(envelope) + 1)
+    low, high, rms = (np.append(v, v[-1]) for v in (envelope.low, envelope.high, envelope.rms))
+    fill = {"step": "post", "linewidth": 0}
+    axes.fill_between(edges, low, high, color="#9DBFD9", **fill)
+    axes.fill_between(edges, np.maximum(low, -rms), np.minimum(high, rms), color="#0072B2", **fill)
+    limit = max(0.1, float(np.abs([envelope.low, envelope.high]).max()) * 1.05)
+    axes.set(ylim=(-limit, limit), ylabel="amplitude")
+
+
+def draw_areas(axes: Any, edges: Float64Array, head: HeadSeries) -> None:
+    """Stack the scores of a few classes on each other, the first one lowest."""
+    tops = np.vstack([np.zeros(len(head.scores)), head.scores.T.cumsum(axis=0, dtype=np.float64)])
+    tops = np.hstack([tops, tops[:, -1:]])  # steps need the last height twice
+    for n, (low, high) in enumerate(pairwise(tops)):
+        axes.fill_between(edges, low, high, step="post", color=colours.FEW[n], linewidth=0)
+    for top in tops[1:-1]:  # a line between two colours that are grey to the reader
+        axes.step(edges, top, where="post", color="white", linewidth=0.6)
+    axes.set(ylim=(0, 1), yticks=(0, 0.5, 1))
+
+
+def draw_strip(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence[int]) -> Any:
+    """Draw a row for each class in the order given, the first one on top; returns the mesh."""
+    rows = list(order)[::-1]
+    mesh = axes.pcolormesh(
+        edges, np.arange(len(rows) + 1), head.scores.T[rows], cmap=colours.HEAT, vmin=0, vmax=1
+    )
+    mesh.set_rasterized(True)  # else the background shows between the cells of an SVG
+    axes.set_yticks(np.arange(len(rows)) + 0.5, [words(head.classes[n]) for n in rows])
+    axes.tick_params(axis="y", length=0)
+    axes.set_ylim(0, len(rows))
+    return mesh
+
+
+def draw_head(axes: Any, edges: Float64Array, head: HeadSeries, order: Sequence[int]) -> Any:
+    """Draw one head as areas or as a strip; the mesh of a strip is returned, else None."""
+    if len(head.classes) <= FEW:
+        return draw_areas(axes, edges, head)
+    return draw_strip(axes, edges, head, order)
+
+
+def area_legend(axes: Any, head: HeadSeries, *, title: str = "") -> None:
+    """Write the names of areas into empty axes, as they are stacked; mean scores under a title."""
+    from matplotlib.patches import Patch
+
+    means = [f"  {mean:.2f}" if title else "" for mean in head.means]
+    labels = [words(name) + mean for name, mean in zip(head.classes, means, strict=True)]
+    handles = [Patch(color=colours.FEW[n], label=label) for n, label in enumerate(labels)]
+    axes.legend(
+        handles=handles[::-1],
+        loc="center left",
+        bbox_to_anchor=(-0.04, 0.5),
+        title=title or None,
+        alignment="left",
+        title_fontsize=SMALL_PT,
+    )
+
+
+def strip_means(axes: Any, head: HeadSeries, order: Sequence[int]) -> None:
+    """Write the mean score of each row of a strip into empty axes beside it."""
+    rows = list(order)[::-1]
+    axes.set_ylim(0, len(rows))
+    for place, n in enumerate(rows):
+        axes.text(0, place + 0.5, f"{head.means[n]:.2f}", va="center", fontsize=SMALL_PT)
+    axes.text(0, len(rows) * 1.01, "mean score", va="bottom", fontsize=SMALL_PT)
+
+
+def heat_bar(axes: Any, mesh: Any, place: tuple[float, float, float, float]) -> None:
+    """Draw the scale of a strip's colours at a place within empty axes: x, y, width, height."""
+    inner = axes.inset_axes(place)
+    axes.get_figure().colorbar(mesh, cax=inner)
+    inner.set_ylabel("score of a segment", fontsize=SMALL_PT)
+
+
+def by_mean(means: Float64Array) -> list[int]:
+    """Return the numbers of classes, the largest mean first; equals in their order."""
+    return [int(n) for n in np.argsort(-means, kind="stable")]
+
+
+def time_axis(axes: Any, end_s: float, *, label: bool = True) -> None:
+    """Make the x axis a clock from 0 to `end_s`."""
+    step = next((s for s in _STEPS_S if end_s / s <= MOST_TICKS), _STEPS_S[-1])
+    ticks = np.arange(0, end_s + 1e-6, step)
+    axes.set_xlim(0, end_s)
+    axes.set_xticks(ticks, [clock(t) for t in ticks] if label else [])
+    if label:
+        axes.set_xlabel("time (h:mm:ss)" if end_s >= 3600 else "time (m:ss)")
+
+
+def clock(seconds: float) -> str:
+    """Return a time as ``m:ss`` or ``h:mm:ss``.
+
+    Examples
+    --------
+    >>> clock(75), clock(3700)
+    ('1:15', '1:01:40')
+    """
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,64 @@
+"""The settings in which our figures are drawn and saved, whatever those of the user are.
+
+with house_style(): ...draw...  saved(figure, "png") -> bytes, the same for the same drawing
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from audiorec.evaluation.pictures import require_figure
+from audiorec.plots.lettering import families
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+PictureFormat = Literal["png", "svg"]
+FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
+DPI = 110  # dots an inch
+SMALL_PT, TEXT_PT, TITLE_PT = 8.0, 9.0, 11.0  # points: ticks, labels, titles
+INK, FAINT = "#222222", "#767676"  # of text, and of what stands back
+_STYLE: Mapping[str, Any] = {
+    "font.size": TEXT_PT,
+    "axes.titlesize": TITLE_PT,
+    "axes.titlelocation": "left",
+    "axes.labelsize": TEXT_PT,
+    "axes.edgecolor": FAINT,
+    "axes.labelcolor": INK,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.unicode_minus": False,
+    "text.color": INK,
+    "text.parse_math": False,
+    "xtick.color": FAINT,
+    "ytick.color": FAINT,
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL_PT,
+    "ytick.labelsize": SMALL_PT,
+    "legend.fontsize": SMALL_PT,
+    "legend.frameon": False,
+    "svg.hashsalt": "audiorec",  # ids in an SVG are random without it
+}
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Draw with our settings of matplotlib, not those of the user's."""
+    require_figure()
+    import matplotlib.style
+    from matplotlib import rc_context
+
+    with rc_context():
+        matplotlib.style.use(["default", {**_STYLE, "font.family": list(families())}])
+        yield
+
+
+def saved(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
+    """Return a figure as a file."""
+    nothing = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
+    buffer = io.BytesIO()
+    with house_style():
+        figure.savefig(buffer, format=form, dpi=dpi, metadata=nothing, facecolor="white")
+    return buffer.getvalue()

@@ -23,7 +23,7 @@ from audiorec.types import STATISTICS, FloatArray
 try:
     from sklearn.base import BaseEstimator, TransformerMixin
 except ImportError as _error:  # the class can be named and read about without scikit-learn
-    BaseEstimator, TransformerMixin = object, object
+    BaseEstimator, TransformerMixin = object, type("TransformerMixin", (), {})
     _missing: str | None = str(_error)
 else:
     _missing = None

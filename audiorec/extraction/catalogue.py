@@ -221,6 +221,8 @@ def _closed_to(pattern: str) -> list[Found]:
     parts = Path(pattern).parts
     fixed = next(i for i, part in enumerate(parts) if glob.has_magic(part))
     base, wanted = os.path.join(*parts[:fixed]) if fixed else os.curdir, parts[fixed:]
+    if not _is_there(base):
+        return []
     errors: list[OSError] = []
     for folder, subfolders, _ in os.walk(base, onerror=errors.append):
         level = len(Path(os.path.relpath(folder, base)).parts)

@@ -13,11 +13,12 @@ ends with the program: 0.4 seconds once, and 150 MB for as long as the program r
 import atexit
 import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from audiorec.errors import SongError
-from audiorec.runs.workers import Limits, Workers
+from audiorec.runs.workers import Answer, Limits, Workers
 
 if TYPE_CHECKING:  # what the worker answers with is loaded when the first answer comes
     from audiorec.audio.sniff import PathLike
@@ -45,14 +46,21 @@ class Reader(Generic[T]):
         ``package.module:function``; makes, in the worker, the handler of a path.
     arguments : tuple
         Picklable arguments of the factory.
+    jobs : int
+        Workers that `read_each` uses.
     limits : Limits, optional
         Time and memory of one file.
     """
 
     def __init__(
-        self, factory: str, arguments: tuple[Any, ...] = (), *, limits: Limits | None = None
+        self,
+        factory: str,
+        arguments: tuple[Any, ...] = (),
+        *,
+        jobs: int = 1,
+        limits: Limits | None = None,
     ) -> None:
-        self._workers = Workers(factory, arguments, limits=limits)
+        self._workers = Workers(factory, arguments, jobs=jobs, limits=limits)
 
     def __enter__(self) -> "Reader[T]":
         return self
@@ -71,25 +79,24 @@ class Reader(Generic[T]):
         AudiorecError
             What no file is to blame for: weights that are missing, say.
         """
-        name = os.fsdecode(path)
-        # Absolute: the worker stays in the folder where it was started, the caller need not.
-        answer = self._workers.ask(os.path.abspath(name))  # noqa: PTH100 - dots are kept
-        if isinstance(answer.error, SongError):
-            error = answer.error
-            raise type(error)(name, error.failure, error.reason, error.stage, error.decoder)
-        if answer.error is not None:
-            raise answer.error
-        if answer.failure is not None:
-            reason = answer.message.partition("; --")[0]  # an option of `extract` alone
-            raise SongError(name, answer.failure, reason, "worker")
-        value: T = answer.value
+        value: T = _value(path, self._workers.ask(_absolute(path)))
         return value
 
     def read_each(self, paths: "Iterable[PathLike]") -> Iterator[T | SongError]:
-        """Yield the answer for each file, in their order; what is wrong with one is an answer."""
-        for path in paths:
+        """Yield the answer for each file, in their order; what is wrong with one is an answer.
+
+        Files are drawn a few ahead of the answers where there are several workers.
+        """
+        asked: deque[PathLike] = deque()
+
+        def names() -> Iterator[str]:
+            for path in paths:
+                asked.append(path)
+                yield _absolute(path)
+
+        for answer in self._workers.map(names()):
             try:
-                yield self.read(path)
+                yield _value(asked.popleft(), answer)
             except SongError as error:
                 yield error
 
@@ -98,14 +105,34 @@ class Reader(Generic[T]):
         self._workers.close()
 
 
+def _absolute(path: "PathLike") -> str:
+    """Return what a worker is asked: it stays in the folder where it was started."""
+    return os.path.abspath(os.fsdecode(path))  # noqa: PTH100 - dots are kept
+
+
+def _value(path: "PathLike", answer: Answer) -> Any:
+    """Return what a worker said of a file, or raise its error under the name that was given."""
+    name = os.fsdecode(path)
+    if isinstance(answer.error, SongError):
+        error = answer.error
+        raise type(error)(name, error.failure, error.reason, error.stage, error.decoder)
+    if answer.error is not None:
+        raise answer.error
+    if answer.failure is not None:
+        reason = answer.message.partition("; --")[0]  # an option of some commands alone
+        raise SongError(name, answer.failure, reason, "worker")
+    return answer.value
+
+
 def song_reader(
     config: "ExtractorConfig | None" = None,
     outputs: tuple[str, ...] = (),
     *,
+    jobs: int = 1,
     limits: Limits | None = None,
 ) -> "Reader[Song]":
     """Make a reader of all that is known of a song; see `pipeline.Extractor.song`."""
-    return Reader(SONG_HANDLER, (config, frozenset(), outputs), limits=limits)
+    return Reader(SONG_HANDLER, (config, frozenset(), outputs), jobs=jobs, limits=limits)
 
 
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:

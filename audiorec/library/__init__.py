@@ -8,12 +8,14 @@
 ============  ========================================================
 ``library``   a store that can be searched, and what is made of it
 ``readings``  what the songs of a store are, in words
+``known``     which files a store knows as they are now
 ============  ========================================================
 
 Public::
 
     library    Library, open_store
     readings   readings, each_reading, scores_beside
+    known      known_rows
 
 Import the modules by name; the package itself imports nothing.
 """

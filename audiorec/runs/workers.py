@@ -117,12 +117,19 @@ class Workers:
     def __exit__(self, *exc_info: object) -> None:
         self.close()
 
+    def map(self, items: Iterable[Any]) -> Iterator[Answer]:
+        """Yield one `Answer` per item, in the order of the items; otherwise as `map_unordered`."""
+        return self._answers(items, "generator")
+
     def map_unordered(self, items: Iterable[Any]) -> Iterator[Answer]:
         """Yield one `Answer` per item, in the order in which they are done.
 
         `items` is drawn lazily, a few ahead of the work: a caller that ends its iterable
         early gets the answers of what is in flight and no more.
         """
+        return self._answers(items, "generator_unordered")
+
+    def _answers(self, items: Iterable[Any], order: str) -> Iterator[Answer]:
         if self._jobs == 1:  # nothing to schedule; importing joblib takes 0.1 CPU-seconds
             yield from map(self.ask, items)
             return
@@ -131,7 +138,7 @@ class Workers:
         parallel = Parallel(
             n_jobs=self._jobs,
             backend="threading",
-            return_as="generator_unordered",
+            return_as=order,
             pre_dispatch=self._jobs,
             batch_size=1,
         )

@@ -1,136 +1,233 @@
-"""``audiorec classify``: what a song is, in words."""
+"""``audiorec classify``: what songs are, in words; those of a store without opening them."""
 
+import os
+import sys
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from audiorec.errors import SpecMismatchError
 from audiorec.files.visible import visible
-from audiorec_cli.extract import no_songs
+from audiorec_cli.extract import no_songs, say_unseen
 from audiorec_cli.shared.console import Exit, flush, out_lines, print_json, print_table, say
+from audiorec_cli.shared.extraction import (
+    MemoryLimitOption,
+    TimeoutOption,
+    limits_of,
+)
 from audiorec_cli.shared.heads import HeadOption, chosen_heads
-from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.known import Known, find_known
+from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
+from audiorec_cli.shared.progress import song_counter
+from audiorec_cli.shared.stores import VectorsOption
+from audiorec_cli.shared.table import WORD, Column
 
 if TYPE_CHECKING:
-    from audiorec.extraction.catalogue import Source
-    from audiorec.extraction.pipeline import Song
+    from audiorec.extraction.pipeline import ExtractorConfig, Song
     from audiorec.extraction.reader import Reader
+    from audiorec.library.library import Library
     from audiorec.tagger.reading import Reading
 
-COLUMNS = ("song", "version", "genres", "voiced", "segments", "remark")
+    Line = tuple[str, str, Reading]  # its name, where the answer is from, what it is
+
 TOP = 3  # genres a song
+REMARK_WIDTH = 17  # of the usual ones, as a person sees them
+SONG_WIDTH = 40
+
+
+class Told(NamedTuple):
+    """What is said while songs are opened."""
+
+    quiet: bool
+    prints_rows: bool
 
 
 def classify(
-    paths: Annotated[
-        list[Path], typer.Argument(metavar="PATH", help="Folders, audio files or globs.")
-    ],
-    head: HeadOption = None,
+    songs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="SONG",
+            help="Folders, audio files or globs; ids of the store, or unique parts of them. "
+            "None: all songs of the store.",
+            show_default=False,
+        ),
+    ] = None,
+    vectors: VectorsOption = None,
+    jobs: JobsOption = 0,
     form: Annotated[
         Literal["table", "csv", "json"], typer.Option("--format", help="What to print.")
     ] = "table",
+    quiet: QuietOption = False,
     json: JsonOption = False,
+    head: HeadOption = None,
+    timeout: TimeoutOption = 900,
+    memory_limit: MemoryLimitOption = 4096,
 ) -> None:
     """Say of each song its version, its likeliest genres and how much of it has a voice.
 
-    Silence, speech and songs under three segments are named as such and get no genre.
+    Songs that the store has are not opened. Silence, speech and songs under three segments are
+    named as such and get no genre.
 
     Examples
     --------
-    audiorec classify fixtures/audio/jazz-vibraphone.mp3
+    audiorec classify
     audiorec classify fixtures/audio --format csv
-    audiorec classify ~/Music --json
+    audiorec classify ~/Music/new --vectors vecs.parquet --json
     """
-    from audiorec.extraction.catalogue import find_songs
-    from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.reader import song_reader
 
-    sources = find_songs([str(path) for path in paths])
-    if not sources:
+    store, found = find_known(songs, vectors)
+    store, found, config = _agreed(store, found, chosen_heads(head))
+    if not found:
         raise no_songs()
+    say_unseen([one.source for one in found if one.source is not None])
+    opened = sum(one.is_opened for one in found)
+    form = "json" if json else form
     failed: list[str] = []
-    with song_reader(ExtractorConfig(heads=chosen_heads(head))) as reader:
-        _print(_read(sources, reader, failed), "json" if json else form)
+    processes = max(1, min(jobs or os.cpu_count() or 1, opened))
+    with song_reader(config, jobs=processes, limits=limits_of(timeout, memory_limit)) as reader:
+        told = Told(quiet, prints_rows=form != "json")
+        _print(_read(found, store, reader, failed, told), form, widths=opened > 0)
     if failed:
-        some = len(failed) < len(sources)
+        some = len(failed) < len(found)
         raise typer.Exit(Exit.SOME_FAILED if some else Exit.NOTHING_USABLE)
 
 
+def _agreed(
+    store: "Library | None", found: list[Known], heads: tuple[Path, ...]
+) -> "tuple[Library | None, list[Known], ExtractorConfig | None]":
+    """Let the store answer only if what is opened, and the heads asked for, are as its own."""
+    if store is None or not (heads or any(one.is_opened for one in found)):
+        return store, found, None
+    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+
+    try:
+        return store, found, Extractor.for_store(store.metadata, heads=heads).config
+    except SpecMismatchError as error:
+        if any(one.source is None for one in found):
+            raise SpecMismatchError(f"{store.path}: {error}") from error
+        say(f"note: {store.path} is not asked: {error}")
+    return None, [one.as_file for one in found], ExtractorConfig(heads=heads)
+
+
 def _read(
-    sources: "Sequence[Source]", reader: "Reader[Song]", failed: list[str]
-) -> "Iterator[tuple[str, Reading]]":
+    found: Sequence[Known],
+    store: "Library | None",
+    reader: "Reader[Song]",
+    failed: list[str],
+    told: Told,
+) -> "Iterator[Line]":
     """Yield what each song is, in order; say why one cannot be used, and add it to `failed`."""
     from audiorec.errors import SongError
     from audiorec.tagger.reading import read_scores
 
-    songs = reader.read_each(source.path for source in sources)
-    for source, song in zip(sources, songs, strict=True):
-        if isinstance(song, SongError):
-            say(f"error: {song}")
-            failed.append(source.song_id)
-            continue
-        yield source.song_id, read_scores(song.series, song.info.status)
-        flush()  # a song takes seconds: the next program in a pipe need not wait for the last
+    known = _known_readings(store, [one.row for one in found if one.row is not None])
+    opened = [one.source.path for one in found if one.source is not None and one.is_opened]
+    songs = reader.read_each(opened)
+    with song_counter(len(opened), quiet=told.quiet, prints_rows=told.prints_rows) as count:
+        for one in found:
+            if one.row is not None:
+                yield one.name, "store", next(known)
+                continue
+            if not one.is_opened:  # `say_unseen` has said why
+                failed.append(one.name)
+                continue
+            song = next(songs)
+            count(one.name, isinstance(song, SongError))
+            if isinstance(song, SongError):
+                say(f"error: {song}")
+                failed.append(one.name)
+                continue
+            yield one.name, "file", read_scores(song.series, song.info.status)
+            flush()  # a song takes seconds: the next program in a pipe need not wait for the last
 
 
-def _print(readings: "Iterator[tuple[str, Reading]]", form: str) -> None:
+def _known_readings(store: "Library | None", rows: list[int]) -> "Iterator[Reading]":
+    """Read rows of the store; say why it cannot tell how much of them has a voice."""
+    from audiorec.library.readings import each_reading, scores_beside
+
+    if store is None or not rows:
+        return
+    series, why = scores_beside(store)
+    if series is None:
+        say(f"note: voiced is empty: {why} (audiorec extract --scores writes it)")
+    yield from each_reading(store, rows, series)
+
+
+def _print(lines: "Iterator[Line]", form: str, *, widths: bool) -> None:
     """Print songs as they come; JSON is one document at the end."""
-    first = list(islice(readings, 1))  # before any header: the heads may yet be refused
-    songs = chain(first, readings)
+    first = list(islice(lines, 1))  # before any header: the heads may yet be refused
+    every = chain(first, lines)
+    reading = first[0][2] if first else None
     if form == "json":
-        documents = [_document(song_id, reading) for song_id, reading in songs]
-        print_json({"schema": "audiorec/classify/1", "songs": documents})
+        print_json({"schema": "audiorec/classify/1", "songs": list(map(_document, every))})
     elif form == "csv":
-        _print_csv(songs, first[0][1] if first else None)
+        _print_csv(every, reading)
     else:
-        rows = (_line(song_id, reading) for song_id, reading in songs)
-        print_table(COLUMNS, rows, title="what the songs are")
+        heads = list(reading.scores) if reading else []
+        rows = (_row(name, reading, heads) for name, _, reading in every)
+        print_table(_columns(reading, widths=widths), rows, title="what the songs are")
 
 
-def _document(song_id: str, reading: "Reading") -> dict[str, Any]:
-    scores = {h: {k: round(v, 4) for k, v in s.items()} for h, s in reading.scores.items()}
+def _document(line: "Line") -> dict[str, Any]:
+    name, source, reading = line
     return {
-        "song": song_id,
+        "song": name,
+        "source": source,
         **dict(reading.best),
-        "scores": scores,
-        "voiced": None if reading.voiced is None else round(reading.voiced, 4),
+        "scores": {head: dict(scores) for head, scores in reading.scores.items()},
+        "voiced": reading.voiced,
         "segments": reading.segments,
         "remark": reading.remark,
     }
 
 
-def _line(song_id: str, reading: "Reading") -> tuple[object, ...]:
-    """Version and genres with their mean scores; every head that is not version is a genre."""
-    version = _best(reading, "version", 1)
-    others = [_best(reading, h, TOP) for h in reading.scores if h != "version"]
-    voiced = "" if reading.voiced is None else f"{100 * reading.voiced:.0f} %"
-    return (
-        song_id,
-        version,
-        "; ".join(filter(None, others)),
-        voiced,
-        reading.segments,
-        reading.remark,
-    )
+def _columns(reading: "Reading | None", *, widths: bool) -> list[Column]:
+    """Return the columns: of each head the best classes, a person sees one of them."""
+    columns = [Column("song", width=SONG_WIDTH)]
+    for head, scores in reading.scores.items() if reading else ():
+        longest = max([len(head), *map(len, scores)])
+        for name, shown in [(head, True), *((f"{head}_{n}", False) for n in _more(head))]:
+            columns.append(Column(name, width=longest, word=WORD, shown=shown))
+            columns.append(Column(f"{name}_score", "score", width=5, right=True, shown=shown))
+    columns += [
+        Column("voiced", width=6, right=True),
+        Column("segments", width=8, right=True, shown=False),
+        Column("remark", width=REMARK_WIDTH, word=7),
+    ]
+    return columns if widths else [replace(one, width=0) for one in columns]
 
 
-def _best(reading: "Reading", head: str, count: int) -> str:
-    if reading.best.get(head) is None:
-        return ""
-    return ", ".join(f"{k} {v:.2f}" for k, v in list(reading.scores[head].items())[:count])
+def _more(head: str) -> range:
+    """Return the places after the first that are told of a head: a song may be of two genres."""
+    return range(2, 2 if head == "version" else TOP + 1)
 
 
-def _print_csv(readings: "Iterable[tuple[str, Reading]]", first: "Reading | None") -> None:
+def _row(name: str, reading: "Reading", heads: Sequence[str]) -> list[object]:
+    row: list[object] = [name]
+    for head in heads:
+        count = len(_more(head)) + 1
+        best: list[Any] = list(reading.scores[head].items())[:count] if reading.best[head] else []
+        for label, score in best + [(None, None)] * (count - len(best)):
+            row += [label, score]
+    # A person reads `not music`, and knows what that may be.
+    remark = reading.remark.partition(":")[0] if sys.stdout.isatty() else reading.remark
+    return [*row, reading.voiced, reading.segments, remark]
+
+
+def _print_csv(lines: "Iterable[Line]", first: "Reading | None") -> None:
     """One row a song, one column a class score; the first song says which there are."""
     heads = list(first.best) if first else []
     names = [f"{h}/{k}" for h, s in first.scores.items() for k in sorted(s)] if first else []
     out_lines(_csv_line(["song", *heads, "voiced", "segments", "remark", *names]))
-    for song_id, reading in readings:
+    for song, _, reading in lines:
         values = [f"{reading.scores[n.partition('/')[0]][n.partition('/')[2]]:.4f}" for n in names]
         best = [reading.best[h] or "" for h in heads]
-        row = [song_id, *best, reading.voiced, reading.segments, reading.remark, *values]
+        row = [song, *best, reading.voiced, reading.segments, reading.remark, *values]
         out_lines(_csv_line(row))
 
 

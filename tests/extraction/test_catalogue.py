@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, MissingFileError
 from audiorec.extraction.catalogue import find_songs, read_list, read_manifest
 
 
@@ -155,3 +155,8 @@ def test_a_manifest_that_is_no_parquet(tmp_path):
     path.write_bytes(b"PAR1 but not really")
     with pytest.raises(InputError, match="cannot read the manifest"):
         read_manifest(path)
+
+
+def test_a_glob_in_a_folder_that_is_not_there_matches_nothing(tmp_path):
+    with pytest.raises(MissingFileError, match="no file matches"):
+        find_songs([tmp_path / "nowhere" / "*.mp3"])

@@ -47,9 +47,10 @@ def test_a_song_is_what_an_extractor_makes_of_it(songs):
         assert hashes.read(songs / "a.wav") == expected.content_hash
 
 
-def test_answers_come_in_order_and_bad_files_are_answers(songs, poisoned):
+@pytest.mark.parametrize("jobs", [1, 2])
+def test_answers_come_in_order_and_bad_files_are_answers(songs, poisoned, jobs):
     names = ["a.wav", "segfault.wav", "b.flac", "hang.wav", "gone.wav", "c.wav"]
-    with song_reader(limits=Limits(timeout_s=10)) as songs_of:
+    with song_reader(jobs=jobs, limits=Limits(timeout_s=10)) as songs_of:
         found = list(songs_of.read_each([songs / name for name in names]))
     failures = [answer.failure if isinstance(answer, SongError) else None for answer in found]
     gone = Failure.UNREADABLE

@@ -32,6 +32,16 @@ def test_every_item_is_answered_once(jobs):
     assert {k: a.value for k, a in answers.items()} == {i: "<" + i for i in GOOD}
 
 
+@pytest.mark.parametrize("jobs", [1, 3])
+def test_answers_can_come_in_the_order_of_the_items(jobs):
+    items = ["sleep:0.5", "b", "exit:7", "sleep:0.1", *GOOD]
+    with Workers("handlers:make", ("<",), jobs=jobs) as made:
+        answers = list(made.map(items))
+    assert [a.item for a in answers] == items
+    assert answers[1].value == "<b"
+    assert answers[2].failure is Failure.CRASHED
+
+
 def test_no_items_start_no_process():
     assert run([]) == {}
 

@@ -8,6 +8,7 @@
 ``options``      options that stand alone
 ``stores``       which store is read, and what its songs are compared by
 ``seeds``        songs to start from
+``known``        songs that are named: rows of a store, or files to be opened
 ``choosing``     which songs may come, and how many of one kind
 ``heads``        heads in place of ours
 ``m3u8``         a list as a table, JSON or a playlist

@@ -23,8 +23,11 @@ from audiorec_cli.shared.options import (
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import ExtractorConfig
     from audiorec.extraction.run import RunOptions
+    from audiorec.runs.workers import Limits
 
 MIB = 1 << 20
+TimeoutOption = Annotated[float, more(min=1, help="Seconds of time a song may take.")]
+MemoryLimitOption = Annotated[int, more(min=1024, help="MiB of address space a process may use.")]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,10 +47,8 @@ class Extraction:
     ] = 3.0
     engine: Annotated[Literal["onnx", "torch"], more(help="torch needs the extra train.")] = "onnx"
     device: DeviceOption = "cpu"
-    timeout: Annotated[float, more(min=1, help="Seconds of time a song may take.")] = 900
-    memory_limit: Annotated[int, more(min=1024, help="MiB of address space a process may use.")] = (
-        4096
-    )
+    timeout: TimeoutOption = 900
+    memory_limit: MemoryLimitOption = 4096
     max_duration: Annotated[float, more(min=1, help="Longer songs are refused, in seconds.")] = (
         14_400
     )
@@ -79,12 +80,11 @@ class Extraction:
     def run_options(self, **own: Any) -> "RunOptions":
         """Return how the run goes about it; `own` are options of the command's own."""
         from audiorec.extraction.run import Policy, RunOptions
-        from audiorec.runs.workers import Limits
 
         return RunOptions(
             jobs=self.jobs,
             policy=Policy.OVERWRITE if self.overwrite else Policy.EXTEND,
-            limits=Limits(timeout_s=self.timeout, memory_bytes=self.memory_limit * MIB),
+            limits=limits_of(self.timeout, self.memory_limit),
             max_failures=_max_failures(self.max_failures),
             **own,
         )
@@ -102,6 +102,13 @@ class Extraction:
     def forgive(self, code: Exit) -> Exit:
         """Return 0 for 3 where --allow-failures is given."""
         return Exit.OK if self.allow_failures and code == Exit.SOME_FAILED else code
+
+
+def limits_of(timeout: float, memory_limit: int) -> "Limits":
+    """Return what one song may use: seconds and MiB."""
+    from audiorec.runs.workers import Limits
+
+    return Limits(timeout_s=timeout, memory_bytes=memory_limit * MIB)
 
 
 def _max_failures(text: str | None) -> int | float | None:

@@ -44,7 +44,10 @@ def _bar() -> Iterator[Callback]:
         rich.TextColumn("{task.fields[failed]} failed", style="yellow"),
     )
     started = time.monotonic()
-    with rich.Progress(*columns, console=stderr_console(), transient=True) as bar:
+    # What goes to stdout stays there: a log, say.
+    with rich.Progress(
+        *columns, console=stderr_console(), transient=True, redirect_stdout=False
+    ) as bar:
         task = bar.add_task("extract", total=None, rate=0.0, failed=0)
 
         def update(at: "RunProgress") -> None:
@@ -64,6 +67,29 @@ def _lines() -> Callback:
             say(f"{at.done:,}/{at.total:,} failed {at.failed} {rate:.1f} songs/s eta {left}")
 
     return update
+
+
+@contextmanager
+def song_counter(
+    total: int, *, quiet: bool, prints_rows: bool
+) -> "Iterator[Callable[[str, bool], None]]":
+    """Give what is called after each of some songs with its name and whether it failed.
+
+    Where rows are printed on the same terminal, they show how far it is, and there is no bar.
+    """
+    from audiorec.runs.report import RunProgress
+
+    done = failed = 0
+    beside = prints_rows and sys.stdout.isatty()
+    with progress_display(quiet=quiet or beside or not total) as shown:
+
+        def count(song: str, has_failed: bool) -> None:
+            nonlocal done, failed
+            done, failed = done + 1, failed + has_failed
+            if shown is not None:
+                shown(RunProgress(done=done, total=total, failed=failed, audio_s=0, song_id=song))
+
+        yield count
 
 
 def progress_lines(*, quiet: bool) -> Callable[[str, int, int], None]:

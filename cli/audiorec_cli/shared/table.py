@@ -15,7 +15,8 @@ from audiorec.files.visible import visible
 
 GAP = "  "
 DIGITS = 2  # of a float; the smallest part of it that a person compares
-FLOORS = (12, 24, 8, 12)  # cells that texts, ids, and again texts and ids keep at first
+FLOORS = (14, 28, 8, 16)  # cells that texts, ids, and again texts and ids keep at first
+WORD = 14  # a longer word of a text may be broken
 LOW, HIGH = 0.2, 0.8  # a share is drawn faint below, green above
 _BREAKS = re.compile(r"[^ _/-]*[ _/-]*")  # pieces that a line may end after
 _NUMBER = re.compile(r"-?\d+(:\d\d)*(\.\d+)?")  # durations as well
@@ -27,13 +28,14 @@ BOLD, FAINT, GREEN, CYAN = 1, 2, 32, 36
 class Column:
     """A column: its name for a pipe, and what a person sees.
 
-    `width` is how wide it is likely to be, 0 where all rows are looked at first; `right` says
-    that such a column holds numbers.
+    `width` and `word` are how wide it and the longest word in it are likely to be, 0 where all
+    rows are looked at first; `right` says that such a column holds numbers.
     """
 
     name: str
     label: str = ""
     width: int = 0
+    word: int = 0
     right: bool = False
     shown: bool = True  # to a person; a pipe gets every column
 
@@ -88,6 +90,7 @@ def _measured(about: Column, place: int, rows: Sequence[Sequence[object]], digit
         about.name,
         about.label,
         width=max([1, *map(_length, cells)]),
+        word=max([1, *(_length(p.rstrip()) for one in cells for p in _pieces(one))]),
         right=bool(values) and all(map(_is_number, values)),
         shown=about.shown,
     )
@@ -130,16 +133,18 @@ def _padded(piece: str, width: int, about: Column, code: int) -> str:
 
 def _widths(columns: Sequence[Column], total: int) -> list[int]:
     """Share the width: headers are folded first, then texts, then ids, then all."""
-    least = [max(map(_length, _pieces(c.heading)), default=1) for c in columns]
+    heads = [max(map(_length, _pieces(c.heading)), default=1) for c in columns]
     room = total - len(GAP) * (len(columns) - 1)
     widths = [max(_length(c.heading), c.width) for c in columns]
     if sum(widths) > room:
-        widths = [max(n, c.width) for n, c in zip(least, columns, strict=True)]
+        widths = [max(n, c.width) for n, c in zip(heads, columns, strict=True)]
     texts = [n for n, c in enumerate(columns) if not (c.right or c.is_id)]
     ids = [n for n, c in enumerate(columns) if c.is_id and not c.right]
+    words = [max(n, min(c.word, WORD)) for n, c in zip(heads, columns, strict=True)]
     for places, floor in zip((texts, ids) * 2, FLOORS, strict=True):
+        least = words if places is texts else heads
         _shrink(widths, places, room, [max(n, floor) for n in least])
-    _shrink(widths, texts + ids, room, least)
+    _shrink(widths, texts + ids, room, heads)
     _shrink(widths, range(len(columns)), room, [1] * len(columns))
     return widths
 

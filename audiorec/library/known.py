@@ -1,0 +1,37 @@
+"""Which files a store knows as they are now, so that no one opens them again.
+
+store, files ──known_rows──▶ [row, None, ...]     by path, size and time of change
+"""
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.extraction.catalogue import Source
+from audiorec.files.arrow import strings
+from audiorec.store.store import VectorStore
+
+
+def known_rows(store: VectorStore, files: Sequence[Source]) -> list[int | None]:
+    """Return the row of each file that did not change since the store was made; else None.
+
+    Examples
+    --------
+    >>> from audiorec.extraction.catalogue import make_source
+    >>> store = VectorStore.open("fixtures/formats/vecs-v1.parquet")
+    >>> known_rows(store, [make_source("fixtures/audio/clicks-short.wav", "clicks")])
+    [None]
+    """
+    if not len(store) or not files:
+        return [None] * len(files)
+    uris = store.column("uri")
+    uris = uris.combine_chunks() if isinstance(uris, pa.ChunkedArray) else uris
+    found = pc.index_in(strings([file.uri for file in files]), value_set=uris).to_pylist()
+    rows = sorted({row for row in found if row is not None})
+    stored = zip(rows, store.rows(rows), strict=True) if rows else ()
+    stamps = {row: (song["size"], song["mtime_ns"]) for row, song in stored}
+    return [
+        row if row is not None and stamps[row] == (file.size, file.mtime_ns) else None
+        for row, file in zip(found, files, strict=True)
+    ]

@@ -1,15 +1,24 @@
 """audiorec: a folder of songs becomes vectors that a music recommender can use.
 
-==========================  ==================================================
-``extract(paths, out=)``    songs to ``vecs.parquet``, in worker processes
-``vector(path)``            one song to its vector (84,)
-``scores(path)``            one song to its score series (T, 14)
-``taggram(path, model)``    one song to the backbone's own tags (T, 50)
-``open_store(path)``        ``vecs.parquet`` to ids, vectors, similar songs
-==========================  ==================================================
+============================  =========================================================
+``extract(paths, out=)``      songs to ``vecs.parquet``, in worker processes
+``open_store(path)``          ``vecs.parquet`` to a `Library`: its songs, and all below
+``similar(song, k)``          the songs of a store that sound most like one song
+``path(a, b)``                a smooth way from one song to another
+``playlist(*songs)``          so many minutes of songs that go with some songs
+``duplicates()``              the same audio more than once
+``classify(paths)``           what songs are: version, genre, voice
+``vector(path)``              one song to its vector (84,)
+``scores(path)``              one song to its score series (T, 14)
+``taggram(path, model)``      one song to the backbone's own tags (T, 50)
+``AudioVectorizer()``         paths to vectors, as a scikit-learn transformer
+``FeatureDataset(path)``      ``features.parquet`` as a PyTorch dataset
+``pad_songs(items)``          its songs, collated to one length
+============================  =========================================================
 
 Everything else is in packages, here in the order in which songs and listening pass through
-them. Imports point upwards in this table only, and importing `audiorec` loads none of them.
+them; ``help("audiorec.search")`` draws the flow of one and says what of it is public. Importing
+`audiorec` loads none of them.
 
 ==============  ==============================================================
 ``files``       files written whole or not at all, tables, object stores
@@ -32,8 +41,7 @@ them. Imports point upwards in this table only, and importing `audiorec` loads n
 ==============  ==============================================================
 
 Errors are drawn in `audiorec.errors`, the numbers that decide what a vector means are in
-`audiorec.spec`, names for arrays in `audiorec.types`. Each package's own docstring draws its
-flow and says what of it is public.
+`audiorec.spec`, names for arrays in `audiorec.types`.
 """
 
 from audiorec.runs.imports import install_guard
@@ -47,14 +55,41 @@ if TYPE_CHECKING:
     __version__: str
     from audiorec.extraction.reader import scores, taggram, vector
     from audiorec.extraction.run import extract
+    from audiorec.library.classified import classify
+    from audiorec.library.dataset import FeatureDataset, pad_songs
     from audiorec.library.library import open_store
+    from audiorec.library.shortcuts import duplicates, path, playlist, similar
+    from audiorec.library.vectorizer import AudioVectorizer
 
-__all__ = ["__version__", "extract", "open_store", "scores", "taggram", "vector"]
+__all__ = [
+    "AudioVectorizer",
+    "FeatureDataset",
+    "__version__",
+    "classify",
+    "duplicates",
+    "extract",
+    "open_store",
+    "pad_songs",
+    "path",
+    "playlist",
+    "scores",
+    "similar",
+    "taggram",
+    "vector",
+]
 
 _HOME = {
+    "AudioVectorizer": "audiorec.library.vectorizer",
+    "FeatureDataset": "audiorec.library.dataset",
+    "classify": "audiorec.library.classified",
+    "duplicates": "audiorec.library.shortcuts",
     "extract": "audiorec.extraction.run",
     "open_store": "audiorec.library.library",
+    "pad_songs": "audiorec.library.dataset",
+    "path": "audiorec.library.shortcuts",
+    "playlist": "audiorec.library.shortcuts",
     "scores": "audiorec.extraction.reader",
+    "similar": "audiorec.library.shortcuts",
     "taggram": "audiorec.extraction.reader",
     "vector": "audiorec.extraction.reader",
 }
@@ -66,6 +101,8 @@ def __getattr__(name: str) -> Any:
         from importlib.metadata import version
 
         return version("audiorec")
+    if name == "errors":  # what somebody who catches one has not imported
+        return import_module("audiorec.errors")
     if name not in _HOME:
         raise AttributeError(f"module 'audiorec' has no attribute {name!r}")
     return getattr(import_module(_HOME[name]), name)

@@ -79,8 +79,8 @@ class DamagedFileError(InputError):
     """A list, a table or a file of settings cannot be read as one: damaged, or another kind."""
 
 
-class UnknownSongError(InputError):
-    """No song in the store has this id.
+class UnknownSongError(InputError, KeyError):
+    """No song in the store has this id; ``library[song]`` raises it as a mapping would.
 
     Attributes
     ----------

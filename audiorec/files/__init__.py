@@ -28,10 +28,10 @@
 
 Public::
 
-    atomic      replaced
-    own_files   refuse_link
-    storage     is_uri, join
-    user_files  read_lines
-    visible     visible, visible_json, visible_lines
-    text_tables text_table, html_table
+    atomic       replaced
+    own_files    refuse_link
+    storage      is_uri, join
+    user_files   read_lines
+    visible      visible, visible_json, visible_lines
+    text_tables  text_table, html_table
 """

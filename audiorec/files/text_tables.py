@@ -66,11 +66,11 @@ def html_table(
 
 
 def cell_text(value: object) -> str:
-    """Return a value as one visible line; floats have three places, None is empty."""
+    """Return a value as one visible line; floats have three places, None and NaN are empty."""
     if value is None:
         return ""
     if isinstance(value, (float, np.floating)):
-        return f"{value:.3f}"
+        return "" if np.isnan(value) else f"{value:.3f}"
     return visible(str(value))
 
 

@@ -25,15 +25,15 @@ from audiorec.types import FloatArray, IdMap, Int64Array
 try:
     from torch.utils.data import Dataset
 except (ImportError, OSError) as _error:  # the class can be named and read about without torch
-    Dataset = object  # type: ignore[assignment]
-    _missing: str | None = str(_error)
+    Dataset = object  # type: ignore[misc, assignment]
+    _absent: Exception | None = _error
 else:
-    _missing = None
+    _absent = None
 
 CACHE_BYTES = 1 << 30  # of features that a process keeps
 
 
-class FeatureDataset(Dataset):  # type: ignore[misc, type-arg]
+class FeatureDataset(Dataset):  # type: ignore[type-arg]
     """A map-style dataset: one item a song.
 
     Parameters
@@ -75,9 +75,10 @@ class FeatureDataset(Dataset):  # type: ignore[misc, type-arg]
     Examples
     --------
     >>> import audiorec
-    >>> songs = audiorec.FeatureDataset(
-    ...     "fixtures/formats/features-v1.parquet", segments=4
-    ... )  # doctest: +SKIP
+    >>> path = "fixtures/formats/features-v1.parquet"
+    >>> songs = audiorec.FeatureDataset(path, segments=4, labels=[0, 1, 0, 1, 0])
+    >>> songs[0][0].shape, songs[1][1]
+    (torch.Size([4, 8]), 1)
     """
 
     def __init__(
@@ -90,8 +91,8 @@ class FeatureDataset(Dataset):  # type: ignore[misc, type-arg]
         inputs: Sequence[str] | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
-        if _missing is not None:
-            raise MissingExtraError("FeatureDataset", "train", _missing)
+        if _absent is not None:
+            raise MissingExtraError("FeatureDataset", "train", str(_absent)) from _absent
         if segments not in ("all", "mean") and not (isinstance(segments, int) and segments > 0):
             raise InputError(f"segments must be 'all', 'mean' or at least 1, got {segments!r}")
         self.path = Path(path)
@@ -154,9 +155,9 @@ def pad_songs(items: Sequence[Any]) -> tuple[Any, ...]:
 
     Examples
     --------
-    >>> import torch  # doctest: +SKIP
-    >>> features, lengths = pad_songs([torch.ones(2, 3), torch.ones(5, 3)])  # doctest: +SKIP
-    >>> features.shape, lengths.tolist()  # doctest: +SKIP
+    >>> import torch
+    >>> features, lengths = pad_songs([torch.ones(2, 3), torch.ones(5, 3)])
+    >>> features.shape, lengths.tolist()
     (torch.Size([2, 5, 3]), [2, 5])
     """
     import torch

@@ -24,9 +24,9 @@ try:
     from sklearn.base import BaseEstimator, TransformerMixin
 except ImportError as _error:  # the class can be named and read about without scikit-learn
     BaseEstimator, TransformerMixin = object, type("TransformerMixin", (), {})
-    _missing: str | None = str(_error)
+    _absent: Exception | None = _error
 else:
-    _missing = None
+    _absent = None
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import Song
@@ -65,16 +65,16 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
     Examples
     --------
     >>> import audiorec
-    >>> vectorizer = audiorec.AudioVectorizer(outputs="mean")  # doctest: +SKIP
-    >>> vectorizer.fit_transform(["fixtures/audio/jazz-vibraphone.mp3"]).shape  # doctest: +SKIP
+    >>> vectorizer = audiorec.AudioVectorizer(outputs="mean")
+    >>> vectorizer.fit_transform(["fixtures/audio/jazz-vibraphone.mp3"]).shape
     (1, 14)
     """
 
     def __init__(
         self, *, outputs: Output = "vector", jobs: int = 0, on_error: OnError = "raise"
     ) -> None:
-        if _missing is not None:
-            raise MissingExtraError("AudioVectorizer", "sklearn", _missing)
+        if _absent is not None:
+            raise MissingExtraError("AudioVectorizer", "sklearn", str(_absent)) from _absent
         self.outputs = outputs
         self.jobs = jobs
         self.on_error = on_error
@@ -148,15 +148,12 @@ class AudioVectorizer(TransformerMixin, BaseEstimator):  # type: ignore[misc]
 
     def _songs(self, paths: Sequence[str]) -> "Generator[Song | SongError]":
         """Yield the answer for each file, in their order."""
-        from concurrent.futures import ThreadPoolExecutor
-
         from audiorec.extraction.reader import song_reader
 
         jobs = min(self.jobs or os.cpu_count() or 1, max(1, len(paths)))
         outputs = LAYERS if self.outputs == "features" else ()
-        # A thread does nothing but wait for its worker process.
-        with song_reader(outputs=outputs) as reader, ThreadPoolExecutor(jobs) as pool:
-            yield from pool.map(lambda path: next(reader.read_each([path])), paths)
+        with song_reader(outputs=outputs, jobs=jobs) as reader:
+            yield from reader.read_each(paths)
 
     def _numbers(self, song: "Song") -> FloatArray:
         if self.outputs == "features":

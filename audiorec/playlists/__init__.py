@@ -7,13 +7,14 @@
                     └              ──make_playlist──▶ `Playlist`  of a length, with curves
     rows of songs ──m3u8──▶ a file that players read
 
-============  ======================================================================
-``of_store``  paths and playlists of a store's songs, by their names
-``path``      the smoothest way from one song to another
-``playlist``  near some songs, as long as asked for, no artist twice in a row
-``curves``    how a class's score moves over a playlist
-``m3u8``      songs as extended M3U, with names that players and servers understand
-============  ======================================================================
+================  ======================================================================
+``of_store``      paths and playlists of a store's songs, by their names
+``path``          the smoothest way from one song to another
+``playlist``      near some songs, as long as asked for, no artist twice in a row
+``listed_songs``  a list of songs as text and HTML
+``curves``        how a class's score moves over a playlist
+``m3u8``          songs as extended M3U, with names that players and servers understand
+================  ======================================================================
 
 Public::
 

@@ -6,7 +6,7 @@
 `path` and `playlist` work on arrays; here names become rows, and a choice becomes what may come.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path as FilePath
@@ -16,7 +16,10 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.files.arrow import integers
+from audiorec.files.frames import pandas_frame
 from audiorec.playlists.curves import deviations, read_curves
+from audiorec.playlists.listed_songs import list_html, list_text
+from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import Path, find_path
 from audiorec.playlists.playlist import Playlist, Wish, make_playlist
 from audiorec.search.choice import Choice
@@ -30,7 +33,7 @@ from audiorec.types import FloatArray, Int64Array
 SPREAD = Choice(per_artist=2)  # of a playlist: two songs of one artist unless more are asked for
 
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SongList:
     """Songs of a store in playing order.
 
@@ -64,15 +67,63 @@ class SongList:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.song_ids.tolist())
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+    def columns(self) -> dict[str, Any]:
+        """Return the list as columns by name, a row a song."""
+        names = ("song_id", "artist", "title", "album", "duration_s")
+        return {name: [song[name] for song in self.songs] for name in names}
+
+    def to_pandas(self) -> Any:
+        """Return `columns` as a `pandas.DataFrame`; without pandas a `MissingExtraError`."""
+        return pandas_frame(self.columns())
+
+    def to_m3u8(self, path: str | FilePath, *, absolute: bool = False) -> list[str]:
+        """Write a playlist for a player; see `write_m3u8`.
+
+        Parameters
+        ----------
+        path : path
+        absolute : bool
+            Absolute paths of the songs; by default relative to the playlist's folder.
+
+        Returns
+        -------
+        left_out : list of str
+            Paths of songs that cannot stand in a playlist.
+        """
+        entries = [
+            PlaylistEntry(
+                path=s["uri"], duration_s=s["duration_s"], artist=s["artist"], title=s["title"]
+            )
+            for s in self.songs
+        ]
+        return [e.path for e in write_m3u8(entries, FilePath(path), absolute=absolute)]
+
+    def __repr__(self) -> str:
+        return list_text(self.columns(), self.notes)
+
+    def _repr_html_(self) -> str:
+        return list_html(self.columns(), self.notes)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PathOfSongs(SongList):
     """A way from one song of a store to another; `path` has its numbers."""
 
     path: Path = field(repr=False)
 
+    def columns(self) -> dict[str, Any]:
+        """Return the list as columns: first ``step`` and ``position``, as `Path` has them.
 
-@dataclass(frozen=True, kw_only=True, eq=False)
+        ``step`` is the similarity to the song before; the first has none.
+        """
+        step = np.append(np.nan, self.path.steps)
+        return {"step": step, "position": self.path.position, **super().columns()}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class PlaylistOfSongs(SongList):
     """A playlist of a store's songs.
 
@@ -94,6 +145,13 @@ class PlaylistOfSongs(SongList):
     similarities: FloatArray = field(repr=False)
     curve_scores: Mapping[str, npt.NDArray[np.floating]] = field(repr=False)
     curve_distance: float | None = None
+
+    def columns(self) -> dict[str, Any]:
+        """Return the list as columns: first ``start_s`` and ``similarity``, last the curves."""
+        columns = super().columns()
+        start = np.cumsum([0.0, *columns["duration_s"]])[:-1]
+        first = {"start_s": start, "similarity": self.similarities}
+        return {**first, **columns, **self.curve_scores}
 
 
 def path_between(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiorec.files.visible import visible
 from audiorec.tagger.statistics import summarize
 from audiorec.types import STATISTICS, FloatArray, ScoreSeries, Status
 
@@ -19,6 +20,8 @@ MIN_SEGMENTS = 3  # fewer say little about a song
 VOICED = ("vocal", "vocal_accompaniment")
 NOT_MUSIC = "other"
 PERHAPS = "perhaps not music"
+FIRST = 3  # classes that are named of a head of more than a `FEW`
+FEW = 4
 EVEN = 0.5  # from here on it is more likely no music than all kinds of music together
 
 
@@ -45,6 +48,19 @@ class Reading:
     voiced: float | None
     segments: int
     remark: str = ""
+
+    def __repr__(self) -> str:
+        """Return what a person wants to know, in one line."""
+        heads = []
+        for head, scores in self.scores.items():
+            if self.best.get(head) is not None:
+                first = list(scores.items())[: FIRST if len(scores) > FEW else 1]
+                named = ", ".join(f"{label} {score:.2f}" for label, score in first)
+                heads.append(f"{head} {named}")
+        voiced = [] if self.voiced is None else [f"voiced {self.voiced:.2f}"]
+        remark = [self.remark] if self.remark else []
+        parts = [*heads, *voiced, f"{self.segments} segment{'s' * (self.segments != 1)}", *remark]
+        return visible(f"Reading({'; '.join(parts)})")
 
 
 def read_scores(series: ScoreSeries, status: Status = Status.OK) -> Reading:

@@ -213,7 +213,7 @@ def test_clones_and_copies(songs):
 
 
 def test_without_scikit_learn_the_error_names_the_extra(monkeypatch):
-    monkeypatch.setattr(vectorizer, "_missing", "No module named 'sklearn'")
+    monkeypatch.setattr(vectorizer, "_absent", ImportError("No module named 'sklearn'"))
     with pytest.raises(MissingExtraError, match=r'pip install "audiorec\[sklearn\]"'):
         AudioVectorizer()
 

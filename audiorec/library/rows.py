@@ -1,0 +1,60 @@
+"""One song of a library: its columns by name, its vector, and how both look in a notebook.
+
+library["etude"]  ──▶  `SongRow`: row["title"]  row.vector (V,)  row.numbers {name: value}
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from audiorec.files.text_tables import clock, html_table, text_table
+from audiorec.store.schema import StoreMetadata, number_names
+from audiorec.types import FloatArray
+
+COLUMNS = ("what", "value")
+# Shown where they are not empty; the others are a matter of bookkeeping.
+SHOWN = (
+    *("song_id", "title", "artist", "album", "duration_s", "segments", "status", "codec"),
+    *("source_rate", "source_channels", "uri", "extracted_at"),
+)
+
+
+class SongRow(dict[str, Any]):
+    """The columns of one song, ``vector`` among them.
+
+    Attributes
+    ----------
+    vector : ndarray, shape (V,), float32
+    numbers : dict of str to float
+        The vector's numbers by name, as the columns of `Library.frame`.
+    """
+
+    def __init__(
+        self, columns: Mapping[str, Any], vector: FloatArray, metadata: StoreMetadata
+    ) -> None:
+        super().__init__(columns, vector=vector)
+        self._metadata = metadata
+
+    @property
+    def vector(self) -> FloatArray:
+        """The vector: shape (V,), float32."""
+        vector: FloatArray = self["vector"]
+        return vector
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """The numbers of the vector by name: ``genre_jazz_mean`` and so on."""
+        return dict(zip(number_names(self._metadata), self.vector.tolist(), strict=True))
+
+    def __repr__(self) -> str:
+        return text_table(COLUMNS, self._rows())
+
+    def _repr_html_(self) -> str:
+        return html_table(COLUMNS, self._rows())
+
+    def _rows(self) -> list[tuple[object, ...]]:
+        rows: list[tuple[object, ...]] = [
+            (name, clock(self[name]) if name == "duration_s" else str(self[name]))
+            for name in SHOWN
+            if self.get(name) is not None
+        ]
+        return [*rows, ("vector", f"{len(self.vector)} numbers")]

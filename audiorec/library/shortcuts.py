@@ -1,0 +1,213 @@
+"""One question to a store, without opening it first: `audiorec.similar` and its kin.
+
+    vectors="vecs.parquet" ──library_at──▶ `Library` ──▶ similar, path, playlist, duplicates
+
+Each call opens the store; for many questions call `open_store` once. As on the command line, the
+store is $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder, where none is named.
+"""
+
+import os
+from collections.abc import Collection, Sequence
+from pathlib import Path
+
+import pyarrow.compute as pc
+
+from audiorec.errors import MissingFileError
+from audiorec.files.arrow import strings
+from audiorec.library.library import Library, open_store
+from audiorec.playlists.of_store import PathOfSongs, PlaylistOfSongs
+from audiorec.search.comparing import AutoBy
+from audiorec.search.duplicates import Group
+from audiorec.search.named import song_of_file
+from audiorec.search.near import MINIMUM
+from audiorec.search.space import Neighbours
+from audiorec.types import FloatArray
+
+ENVIRONMENT = "AUDIOREC_VECTORS"
+DEFAULT = "vecs.parquet"
+
+StorePath = str | os.PathLike[str]
+
+
+def similar(
+    song: str | os.PathLike[str],
+    k: int = 10,
+    *,
+    vectors: StorePath | Library | None = None,
+    by: AutoBy = "auto",
+    only: str | None = None,
+    exclude: Collection[str] = (),
+    per_artist: int | None = None,
+    per_album: int | None = None,
+    diversity: float = 0.0,
+    include_non_music: bool = False,
+    keep_duplicates: bool = False,
+    minimum: float = MINIMUM,
+) -> Neighbours:
+    """Return the `k` songs of a store nearest to one song: of the store, or any audio file.
+
+    Parameters
+    ----------
+    song : str or path
+        An id, a unique part of one, or an audio file. A file that the store does not have is
+        read in a worker process, and compared by its vector.
+    k : int
+    vectors : path or Library, optional
+        The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
+    by, only, exclude, per_artist, per_album, diversity, include_non_music, keep_duplicates, minimum
+        As for `Library.similar`.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no store.
+    UnknownSongError, SongError, InputError
+        If the song is not known, cannot be used, or as `Library.similar`.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> found = audiorec.similar("etude", 2, vectors="fixtures/formats/vecs-v1.parquet")
+    >>> found[0].song_id
+    'piano/prelude.flac'
+    """
+    library = library_at(vectors)
+    return library.similar(
+        _query(library, os.fspath(song)),
+        k,
+        by=by,
+        only=only,
+        exclude=exclude,
+        per_artist=per_artist,
+        per_album=per_album,
+        diversity=diversity,
+        include_non_music=include_non_music,
+        keep_duplicates=keep_duplicates,
+        minimum=minimum,
+    )
+
+
+def path(
+    start: str,
+    end: str,
+    *,
+    vectors: StorePath | Library | None = None,
+    steps: int = 8,
+    by: AutoBy = "auto",
+    only: str | None = None,
+    exclude: Collection[str] = (),
+    per_artist: int | None = None,
+    per_album: int | None = None,
+    include_non_music: bool = False,
+    keep_duplicates: bool = False,
+) -> PathOfSongs:
+    """Find a smooth way from one song of a store to another; see `Library.path_between`.
+
+    `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
+    folder. Without one it is a `MissingFileError`.
+    """
+    return library_at(vectors).path_between(
+        start,
+        end,
+        steps=steps,
+        by=by,
+        only=only,
+        exclude=exclude,
+        per_artist=per_artist,
+        per_album=per_album,
+        include_non_music=include_non_music,
+        keep_duplicates=keep_duplicates,
+    )
+
+
+def playlist(
+    *songs: str,
+    vectors: StorePath | Library | None = None,
+    minutes: float = 60.0,
+    curve: str | Sequence[str] = (),
+    artist_gap: int = 3,
+    by: AutoBy = "auto",
+    only: str | None = None,
+    exclude: Collection[str] = (),
+    per_artist: int | None = 2,
+    per_album: int | None = None,
+    include_non_music: bool = False,
+    keep_duplicates: bool = False,
+) -> PlaylistOfSongs:
+    """Make a playlist near some songs of a store; see `Library.playlist`.
+
+    `vectors` is the store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current
+    folder. Without one it is a `MissingFileError`.
+    """
+    return library_at(vectors).playlist(
+        *songs,
+        minutes=minutes,
+        curve=curve,
+        artist_gap=artist_gap,
+        by=by,
+        only=only,
+        exclude=exclude,
+        per_artist=per_artist,
+        per_album=per_album,
+        include_non_music=include_non_music,
+        keep_duplicates=keep_duplicates,
+    )
+
+
+def duplicates(
+    *,
+    vectors: StorePath | Library | None = None,
+    scores: StorePath | None = None,
+    features: StorePath | None = None,
+) -> list[Group]:
+    """Return groups of songs that are the same audio, the surest first.
+
+    Parameters
+    ----------
+    vectors : path or Library, optional
+        The store; by default $AUDIOREC_VECTORS, else ``vecs.parquet`` in the current folder.
+    scores, features : path, optional
+        What to compare songs by over time; by default the files beside the store.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no store.
+
+    Examples
+    --------
+    >>> import audiorec
+    >>> audiorec.duplicates(vectors="fixtures/formats/vecs-v1.parquet")
+    []
+    """
+    library = library_at(vectors)
+    return library.duplicates(
+        scores=None if scores is None else os.fspath(scores),
+        features=None if features is None else os.fspath(features),
+    )
+
+
+def library_at(vectors: StorePath | Library | None) -> Library:
+    """Return the library that is meant; none is an error that says how to make one."""
+    if isinstance(vectors, Library):
+        return vectors
+    place = Path(vectors or os.environ.get(ENVIRONMENT) or DEFAULT)
+    if not place.exists():
+        hint = "" if vectors else f" (looked at vectors=, ${ENVIRONMENT} and ./{DEFAULT})"
+        raise MissingFileError(
+            f"no store at {place}{hint}; make one: audiorec.extract(folder, out={str(place)!r})"
+        )
+    return open_store(place)
+
+
+def _query(library: Library, song: str) -> str | FloatArray:
+    """Return the id of a song, or the vector of a file that the library does not have."""
+    if song in library or not Path(song).expanduser().is_file() or song_of_file(library, song):
+        return library.resolve(song)
+    from audiorec.extraction.pipeline import Extractor
+    from audiorec.extraction.reader import song_reader
+
+    with song_reader(Extractor.for_store(library.metadata).config) as reader:
+        found = reader.read(Path(song).expanduser())
+    row = pc.index(library.column("content_hash"), strings([found.content_hash])[0]).as_py()
+    return found.vector if row < 0 else library.ids[row]

@@ -1,0 +1,88 @@
+"""`audiorec.library.classified`: what files are, and many readings as a table."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from needs import needs
+
+import audiorec
+from audiorec.errors import InputError, SongError
+from audiorec.library.classified import MOST_ROWS, Readings
+from audiorec.tagger.reading import Reading, read_scores
+
+AUDIO = Path(__file__).parents[2] / "fixtures" / "audio"
+
+
+def reading(label="jazz", remark=""):
+    scores = {"version": {"vocal": 0.75, "other": 0.25}, "genre": {label: 0.5, "pop": 0.25}}
+    best = {"version": "vocal", "genre": None if remark else label}
+    return Reading(best=best, scores=scores, voiced=None, segments=5, remark=remark)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for name in ("jazz-vibraphone.mp3", "silence.flac"):
+        shutil.copy(AUDIO / name, tmp_path)
+    return tmp_path
+
+
+def test_files_are_read_as_their_scores(folder):
+    found = audiorec.classify(folder, jobs=2)
+    assert list(found) == ["jazz-vibraphone.mp3", "silence.flac"]
+    assert found["jazz-vibraphone.mp3"] == read_scores(
+        audiorec.scores(folder / "jazz-vibraphone.mp3")
+    )
+    assert found["silence.flac"].remark == "silent"
+    assert audiorec.classify([folder / "silence.flac"])["silence.flac"].remark == "silent"
+
+
+def test_what_fails_does_not_take_the_others_along(folder):
+    (folder / "broken.mp3").write_bytes(b"no audio")
+    found = audiorec.classify(folder)
+    assert len(found) == 2
+    assert [error.path for error in found.failed] == [str(folder / "broken.mp3")]
+    assert repr(found).splitlines()[-1] == "1 file could not be used, see .failed"
+    assert "2 songs, 1 could not be used" in found._repr_html_()
+    with pytest.raises(SongError, match=r"broken\.mp3: not_audio"):
+        audiorec.classify(folder / "broken.mp3")
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        audiorec.classify(tmp_path / "nowhere.mp3")
+    with pytest.raises(InputError, match="no audio files there"):
+        audiorec.classify(tmp_path)
+    with pytest.raises(FileNotFoundError, match="head"):
+        audiorec.classify(AUDIO / "silence.flac", heads=[tmp_path / "head.safetensors"])
+
+
+def test_a_table():
+    found = Readings([("a.mp3", reading()), ("b\x1b.mp3", reading(remark="silent"))])
+    assert repr(found).splitlines() == [
+        "2 songs",
+        "song_id    version  version_score  genre  genre_score  segments  remark",
+        "a.mp3      vocal            0.750  jazz         0.500         5",
+        "b\\x1b.mp3  vocal            0.750                             5  silent",
+    ]
+    many = Readings((f"{i}.mp3", reading()) for i in range(MOST_ROWS + 5))
+    assert repr(many).splitlines()[-1] == "… 5 more"
+    assert f"{MOST_ROWS + 5} songs, the first {MOST_ROWS}" in many._repr_html_()
+
+
+def test_a_frame():
+    needs("pandas")
+    frame = Readings([("a.mp3", reading()), ("b.mp3", reading(remark="silent"))]).to_pandas()
+    assert frame.index.tolist() == ["a.mp3", "b.mp3"]
+    assert list(frame.columns) == (
+        "version version_score genre genre_score voiced segments remark".split()
+    )
+    assert frame.loc["a.mp3", "genre_score"] == 0.5
+    assert frame["genre"].isna().tolist() == [False, True]
+    assert Readings().to_pandas().empty
+
+
+def test_one_reading_in_a_line():
+    assert repr(reading()) == "Reading(version vocal 0.75; genre jazz 0.50; 5 segments)"
+    assert repr(reading("jazz\x1b")).count("\\x1b") == 1
+    assert repr(reading(remark="silent")) == "Reading(version vocal 0.75; 5 segments; silent)"

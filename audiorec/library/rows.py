@@ -4,6 +4,7 @@ library["etude"]  ──▶  `SongRow`: row["title"]  row.vector (V,)  row.numbe
 """
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from audiorec.files.text_tables import clock, html_table, text_table
@@ -53,8 +54,12 @@ class SongRow(dict[str, Any]):
 
     def _rows(self) -> list[tuple[object, ...]]:
         rows: list[tuple[object, ...]] = [
-            (name, clock(self[name]) if name == "duration_s" else str(self[name]))
-            for name in SHOWN
-            if self.get(name) is not None
+            (name, _shown(self[name], name)) for name in SHOWN if self.get(name) is not None
         ]
         return [*rows, ("vector", f"{len(self.vector)} numbers")]
+
+
+def _shown(value: Any, name: str) -> str:
+    if name == "duration_s":
+        return clock(value)
+    return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)

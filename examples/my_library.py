@@ -1,0 +1,61 @@
+"""My library in ten minutes: from a folder of songs to playlists and a map.
+
+    python examples/my_library.py [FOLDER FOR OUTPUTS]
+
+Each part below is a cell of a notebook: editors that know `# %%` run them one by one.
+"""
+
+# %% A folder of songs becomes a store. Worker processes decode; a broken file costs itself alone.
+import sys
+from pathlib import Path
+
+import audiorec
+
+out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
+report = audiorec.extract("fixtures/audio", out=out / "vecs.parquet", scores=out / "scores.parquet")
+print(f"{report.extracted} songs extracted, {report.unchanged} unchanged, {report.failed} failed")
+
+# %% What is in it. A second run opens no song that has not changed.
+library = audiorec.open_store(out / "vecs.parquet")
+print(library)
+print(library.classify())
+
+# %% One song, named by a unique part of its id: its columns, its 84 numbers, its scores over time.
+print(library["jazz-vibraphone.mp3"])
+print(library["jazz-vibraphone.mp3"].numbers["genre_jazz_max"])
+series = audiorec.scores("fixtures/audio/jazz-vibraphone.mp3")
+print(series)
+
+# %% Songs that sound like it. Speech, noise and copies stay out unless they are asked for.
+near = library.similar("jazz-vibraphone.mp3", k=5)
+print(near)
+print(library.similar("jazz-vibraphone.mp3", k=5, only="genre=jazz|electronic", per_artist=1))
+
+# %% Why are they alike? A similarity is a sum over the classes.
+space = library.space("vector")
+row = [library.row_number(library.resolve("jazz-vibraphone.mp3"))]
+first = library.similar("jazz-vibraphone.mp3", k=1, by="vector")
+why = space.why(space.units(row)[0], library.read_rows(row)[0], first)[0]
+print({name: round(part, 3) for name, part in list(why.by_class.items())[:3]})
+
+# %% Or like a file that the library does not have; here one that it has, so it finds that song.
+print(audiorec.similar("fixtures/audio/metal-band-with-woman-singing.mp3", k=3, vectors=library))
+
+# %% A smooth way from one song to another, and a minute and a half that go with one song.
+way = library.path_between("classical-piano", "death-metal-band", steps=3)
+print(way)
+evening = library.playlist("jazz-vibraphone.mp3", minutes=1.5)
+print(evening)
+evening.to_m3u8(out / "evening.m3u8")
+
+# %% The same audio more than once.
+for group in library.duplicates():
+    print(group.verdict, *group.song_ids)
+
+# %% A map of the library, and the song over time: needs pip install "audiorec[plot]".
+try:
+    library.map().savefig(out / "map.png")
+    series.plot(title="jazz-vibraphone").savefig(out / "jazz-vibraphone.png")
+    print("drawn:", out / "map.png")
+except audiorec.errors.MissingExtraError as missing:
+    print(missing)

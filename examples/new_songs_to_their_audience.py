@@ -1,0 +1,76 @@
+"""New songs to their audience: who may like what nobody has heard, without and with learnt models.
+
+    python examples/new_songs_to_their_audience.py [FOLDER FOR OUTPUTS]
+                                                       needs: pip install "audiorec[train]"
+
+Real listening goes in where the simulated world stands: a table with user_id, song_id, timestamp,
+event. 27 clips and 60 made-up users say nothing about quality; they show what goes where.
+"""
+
+# %% The songs: those that users know, and two that come out today. Models read the features.
+import sys
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+import audiorec
+from audiorec.listening.interactions import read_interactions
+from audiorec.recall.audio.embed import embed_features
+from audiorec.recall.audio.job import train_metric
+from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.recall.cold_start.job import ColdStart
+from audiorec.recall.cold_start.plan import ColdStartPlan
+from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
+from audiorec.recall.sequence.youtube_dnn import job as user_job
+from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
+from audiorec.simulation.world import WorldSpec, simulate_world
+
+out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "new-songs"
+clips = sorted(Path("fixtures/audio").glob("*.*"))
+new = [clip for clip in clips if clip.stem in ("jazz-vibraphone-later", "guitar-band")]
+known = [clip for clip in clips if clip not in new]
+audiorec.extract(known, out=out / "vecs.parquet", features=out / "features.parquet")
+audiorec.extract(new, out=out / "new.parquet", features=out / "new-features.parquet")
+library = audiorec.open_store(out / "vecs.parquet")
+
+# %% Who listened to what.
+world = simulate_world(library, out / "world", WorldSpec(users=60, days=30, cold_songs=0.0))
+plays = out / "world" / "interactions.parquet"
+log = read_interactions(plays)
+print(f"{world['events']} events of {world['users']} simulated users over {len(library)} songs")
+
+
+def audiences(files: ColdStartFiles, name: str) -> None:
+    """Find the five users nearest to each new song, and print the first few."""
+    inputs = open_inputs(files)
+    plan = ColdStartPlan(lists="audience", k=5)
+    job = ColdStart(inputs.songs, inputs.users, plan, heard=inputs.heard, inputs=files.identity())
+    job.run(out / name)
+    rows = pq.read_table(out / name, columns=["song_id", "user_id", "similarity"]).to_pylist()
+    print(f"{name}: {len(rows)} rows")
+    for row in rows[:2]:
+        print(f"{row['song_id']} for {row['user_id']}, similarity {row['similarity']:.2f}")
+
+
+# %% Without a model: a user's taste is the mean of the songs they like, a song is its vector.
+files = ColdStartFiles(songs=out / "new.parquet", vectors=out / "vecs.parquet", interactions=plays)
+audiences(files, "audience-by-taste.parquet")
+
+# %% The user model learns what a user likes next from what came before: 40 numbers a user.
+data = user_job.training_data(log, inputs=user_job.SongInputs(library))
+user_model = user_job.train_user_model(data, out / "user-model", recipe=UsersRecipe(max_epochs=4))
+users = user_job.embed_users(user_model, log)
+user_job.write_users(out / "users.parquet", users, user_model)
+print(f"{len(users.user_ids)} users embedded in {user_model.dimension} numbers")
+
+# %% The user-audio model puts a song, from its sound alone, near the users who will like it.
+options = TrainingOptions(recipe=MetricRecipe(max_epochs=4))
+models = {"out": out / "audio-model", "users": out / "users.parquet", "options": options}
+report = train_metric(out / "features.parquet", plays, **models)
+print(f"user-audio model trained for {report.epochs} epochs")
+model, embeddings = MetricModel.load(out / "audio-model"), out / "new-embeddings.parquet"
+embed_features(model, out / "new-features.parquet", out=embeddings)
+
+# %% The same audiences, by what was learnt.
+audiences(ColdStartFiles(songs=embeddings, users=out / "users.parquet"), "audience-learnt.parquet")

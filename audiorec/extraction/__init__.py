@@ -4,7 +4,7 @@
 
     paths ──catalogue──▶ sources ──plan──▶ what is new
           ──run──▶ worker processes ──pipeline──▶ `Song` (vector, scores, features)
-          ──journal──▶ vecs.parquet, errors.parquet, scores and features where asked for
+          ──journal──▶ vecs.parquet, vecs.errors.parquet, scores and features where asked
 
     many machines:  manifest ──shards──▶ one part each, by one of the `engines`
 

@@ -51,7 +51,7 @@ def test_extract_says_what_came_of_it_on_stderr_only(home):
     assert result.returncode == 3
     assert result.stdout == ""
     assert "5 unchanged, 1 failed before" in result.stderr
-    assert "errors.parquet" in result.stderr
+    assert "vecs.errors.parquet" in result.stderr
 
 
 def test_extract_json_is_one_document(home, tmp_path):

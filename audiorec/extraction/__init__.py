@@ -29,7 +29,7 @@ Public::
     pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     run_record   command_line, run_record, write_record
-    reader       vector, scores, taggram, Reader, song_reader, hash_reader
+    reader       vector, scores, taggram, Reader, song_reader, taggram_reader, hash_reader
     manifest     find_sources, write_manifest
     shards       ShardConfig, local_parts, part_name, process_shard, read_shard
 """

@@ -14,7 +14,7 @@
 Public::
 
     library    Library, open_store
-    readings   readings, each_reading, scores_beside
+    readings   readings, each_reading, scores_beside, stored_tags
     known      known_rows
 
 Import the modules by name; the package itself imports nothing.

@@ -14,7 +14,14 @@ from glob import glob, has_magic
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from audiorec.errors import Failure, MissingFileError, SongError, StoreError, UnknownSongError
+from audiorec.errors import (
+    Failure,
+    InputError,
+    MissingFileError,
+    SongError,
+    StoreError,
+    UnknownSongError,
+)
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.stores import DEFAULT, ENVIRONMENT, open_vectors
 
@@ -121,6 +128,25 @@ def _with_folder(one: Named, folders: Sequence[str]) -> Named:
     inside = (f for f in folders if Path(f).absolute() in Path(one.source.uri).parents)
     folder = next(inside, None)
     return replace(one, name=f"{Path(folder).resolve().name}/{one.name}") if folder else one
+
+
+def find_one(
+    song: str, vectors: Path | None, *, needed: bool = False
+) -> "tuple[Library | None, Named]":
+    """Find the one song that is named; with `needed` there has to be a store.
+
+    Raises
+    ------
+    InputError
+        If a folder or a pattern is named; otherwise as `find_known`.
+    """
+    store = _store(vectors, needed=needed)
+    if Path(song).is_dir():
+        raise InputError(f"{song}: is a folder; name one song")
+    found = _marked(store, _named(song, store))
+    if len(found) > 1:
+        raise InputError(f"{song}: fits {len(found)} files; name one song")
+    return store, found[0]
 
 
 def _store(vectors: Path | None, *, needed: bool) -> "Library | None":

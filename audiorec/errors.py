@@ -40,7 +40,7 @@ from errno import ENOENT
 
 
 class Failure(StrEnum):
-    """Why a song has no vector: the status code of a row in ``errors.parquet``."""
+    """Why a song has no vector: the status code of a row in ``vecs.errors.parquet``."""
 
     UNREADABLE = "unreadable"  # vanished, no permission, not a regular file
     EMPTY = "empty"  # zero bytes
@@ -118,7 +118,7 @@ class UnknownFileError(UnknownSongError, FileNotFoundError):
 
 
 class SongError(AudiorecError):
-    """One song cannot be used. In a batch it becomes one row of ``errors.parquet``.
+    """One song cannot be used. In a batch it becomes one row of the errors file.
 
     Attributes
     ----------

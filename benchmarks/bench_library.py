@@ -173,14 +173,14 @@ def main() -> None:
     args = parser.parse_args()
     folder, out = args.work / "songs", args.work / "vecs.parquet"
     make(args.music, folder, songs=args.songs, broken=args.broken)
-    for path in (out, out.with_name("errors.parquet")):
+    for path in (out, out.with_name("vecs.errors.parquet")):
         path.unlink(missing_ok=True)
     command = [sys.executable, "-m", "audiorec_cli.main", "extract", str(folder)]
     command += ["--out", str(out), "--jobs", str(args.jobs), "--quiet"]
     for run in ("first", "second"):
         figures = watch(command)
         rows = pq.read_metadata(out).num_rows if out.exists() else 0
-        failed = pq.read_metadata(out.with_name("errors.parquet")).num_rows
+        failed = pq.read_metadata(out.with_name("vecs.errors.parquet")).num_rows
         line = {"bench": f"library/{run}", "songs": args.songs, "rows": rows, "failed": failed}
         speed = {
             f"songs_per_{kind}": round(args.songs / float(str(figures[kind])), 2)

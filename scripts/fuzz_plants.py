@@ -26,7 +26,7 @@ from audiorec.store.records import _framed
 Generator = np.random.Generator
 
 FILES = (
-    *("vecs.parquet", "scores.parquet", "features.parquet", "errors.parquet"),
+    *("vecs.parquet", "scores.parquet", "features.parquet", "vecs.errors.parquet"),
     *("embeddings.parquet", "users.parquet", "aliases.parquet", "manifest.parquet"),
     *("interactions.parquet", "interactions.csv", "foreign.npz", "head.safetensors"),
     *("vecs.faiss", "vecs.faiss.json", "vecs.parquet.run.json"),
@@ -196,7 +196,7 @@ def _planted_record(rng: Generator, folder: Path) -> str:
 
 def _planted_marker(rng: Generator, library: Path, folder: Path, victim: Path) -> str:
     """Write a marker: a good one that is told a lie, with staged files or without."""
-    kinds = {"scores": "scores.parquet", "errors": "errors.parquet", "vectors": "vecs.parquet"}
+    kinds = {"scores": "scores.parquet", "errors": "vecs.errors.parquet", "vectors": "vecs.parquet"}
     for kind, name in kinds.items():
         if rng.random() < 0.5:
             shutil.copy(library / name, staged_path(library / name, folder))

@@ -220,7 +220,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
         (*_SIMILAR, "--by", "features"),
         (*_EXTRACT, "--features", "features.parquet"),
     ),
-    "errors.parquet": (*_SEVERAL, _EXTRACT, (*_EXTRACT, "--dry-run")),
+    "vecs.errors.parquet": (*_SEVERAL, _EXTRACT, (*_EXTRACT, "--dry-run")),
     "embeddings.parquet": ((*_COLD, "--out", "lists.parquet"),),
     "users.parquet": ((*_COLD, "--out", "lists.parquet"),),
     "vecs.faiss": (("index", "info"), _SIMILAR),

@@ -36,7 +36,7 @@ def scores_of(song_id, n_segments=5):
 
 
 def write_good_store(folder, ids=IDS, metadata=METADATA, **changes):
-    """Write vecs, scores, features and errors.parquet; returns the path of the first."""
+    """Write vecs, scores, features and vecs.errors.parquet; returns the path of the first."""
     folder.mkdir(parents=True, exist_ok=True)
     rows = {kind: [] for kind in Kind}
     for number, song_id in enumerate(ids):
@@ -82,7 +82,8 @@ def _write(folder, kind, rows, metadata):
     if kind != Kind.ERRORS:
         rows = [{"extractor_id": of.extractor_id, **row} for row in rows]
     table = pa.Table.from_batches([row_batch(row, schema) for row in rows], schema)
-    name = "vecs" if kind == Kind.VECTORS else kind.value
+    names = {Kind.VECTORS: "vecs", Kind.ERRORS: "vecs.errors"}
+    name = names.get(kind, kind.value)
     write_table(folder / f"{name}.parquet", table, of)
 
 

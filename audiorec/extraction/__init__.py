@@ -4,7 +4,7 @@
 
     paths ──catalogue──▶ sources ──plan──▶ what is new
           ──run──▶ worker processes ──pipeline──▶ `Song` (vector, scores, features)
-          ──journal──▶ vecs.parquet, errors.parquet, scores and features where asked for
+          ──journal──▶ vecs.parquet, vecs.errors.parquet, scores and features where asked
 
     many machines:  manifest ──shards──▶ one part each, by one of the `engines`
 
@@ -29,7 +29,7 @@ Public::
     pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     run_record   command_line, run_record, write_record
-    reader       vector, scores, taggram, Reader, song_reader, hash_reader,
+    reader       vector, scores, taggram, Reader, song_reader, taggram_reader, hash_reader,
                  envelope_reader
     manifest     find_sources, write_manifest
     shards       ShardConfig, local_parts, part_name, process_shard, read_shard

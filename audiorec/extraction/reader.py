@@ -135,6 +135,13 @@ def song_reader(
     return Reader(SONG_HANDLER, (config, frozenset(), outputs), jobs=jobs, limits=limits)
 
 
+def taggram_reader(
+    backbone: "BackboneName" = "msd", *, limits: Limits | None = None
+) -> "Reader[ScoreSeries]":
+    """Make a reader of a backbone's own tags; see `taggram`."""
+    return Reader(TAGGRAM_HANDLER, (backbone,), limits=limits)
+
+
 def hash_reader(*, limits: Limits | None = None) -> Reader[str]:
     """Make a reader of content hashes; see `audiorec.audio.content.content_hash`."""
     return Reader(HASH_HANDLER, limits=limits)

@@ -1,7 +1,7 @@
 """A run: many songs through the pipeline into the output files, resumable at any point.
 
     sources ──plan──▶ todo ──worker processes──▶ journal ──commit──▶ vecs.parquet
-                                                                     errors.parquet
+                                                                     vecs.errors.parquet
                                                                      (scores, features)
 
 Every song is in the journal as soon as it is done; the final files are replaced once, at
@@ -43,6 +43,7 @@ from audiorec.extraction.plan import (
 from audiorec.files.storage import is_uri
 from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
+from audiorec.store.failures import errors_path
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
@@ -76,7 +77,7 @@ def extract(
     scores, features : path, optional
         Also write the score series, or the backbone features, to these files.
     errors : path, optional
-        Where failures go; by default ``errors.parquet`` beside `out`.
+        Where failures go; by default ``vecs.errors.parquet`` beside ``vecs.parquet``.
     jobs : int
         Worker processes; 0 for one per processor.
     progress : callable, optional
@@ -117,13 +118,13 @@ def make_outputs(
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
 ) -> Outputs:
-    """Name the files of a run; failures go to ``errors.parquet`` beside `out` by default."""
+    """Name the files of a run; see `audiorec.store.failures.errors_path` for the failures."""
     vectors = Path(out)
     if vectors.is_dir():
         raise InputError(f"{vectors}: is a folder; name the file, for example vecs.parquet")
     return Outputs(
         vectors=vectors,
-        errors=Path(errors) if errors else vectors.with_name("errors.parquet"),
+        errors=Path(errors) if errors else errors_path(vectors),
         scores=Path(scores) if scores else None,
         features=Path(features) if features else None,
     )
@@ -413,7 +414,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
 
 
 def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
-    """Return a failed song's row of ``errors.parquet``."""
+    """Return a failed song's row of the errors file."""
     error = answer.error
     stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
     decoder = None

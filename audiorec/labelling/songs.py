@@ -61,7 +61,7 @@ class LabelledFeatures:
         sides of a fold, and figures are better than they would be on new artists.
     missing : tuple of str
         Ids of labelled songs that could not be used; the reasons are in the cache's
-        ``errors.parquet``.
+        ``vecs.errors.parquet``.
     """
 
     features: dict[str, Features]

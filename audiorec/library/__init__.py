@@ -24,7 +24,7 @@ Public::
 
     library     Library, open_store
     rows        SongRow
-    readings    readings, each_reading, scores_beside
+    readings    readings, each_reading, scores_beside, stored_tags
     known       known_rows
     classified  classify, Readings
     shortcuts   similar, path, playlist, duplicates

@@ -3,7 +3,7 @@
 ::
 
     a finished song ──journal──▶ records in vecs.parquet.run/ ──merge──▶ rows ──commit──▶
-         vecs.parquet  scores.parquet  features.parquet  errors.parquet     all, or none
+         vecs.parquet  scores.parquet  features.parquet  vecs.errors.parquet     all, or none
     parts, stores ──compact──▶ one store
     vecs.parquet ──store──▶ ids, vectors, rows        scores, features ──features──▶ segments
                  ──verify──▶ problems     ──inventory──▶ what it holds
@@ -25,6 +25,7 @@
 ``journal``       the three above joined: a run that can be killed and goes on
 ``sorted_rows``   rows of many files in the order of their ids, each id once
 ``compact``       many parts, or several stores, become one
+``failures``      which failures are a store's
 ``inventory``     what a store holds, and which files lie beside it
 ``problems``      what can be wrong with rows, seen in one block of them
 ``verify``        every row of a store and of the files beside it, checked
@@ -41,8 +42,9 @@ Public::
     foreign     read_foreign, to_unit, content_id
     aliases     ALIASES_FILE, resolve, alias_table, write_aliases, add_own_aliases
     journal     Outputs
+    failures    errors_path, read_failures
     compact     compact, combine, merge_stores
-    inventory   inventory, files_beside, kind_of, USUAL_NAMES
+    inventory   inventory, files_beside, kind_of, usual_path, USUAL_NAMES
     verify      verify, Verification
     export      export
     ddl         ddl

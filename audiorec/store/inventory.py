@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 from audiorec.errors import StoreError
 from audiorec.files.run_folder import run_folder_path
 from audiorec.files.tables import TableFile
+from audiorec.store.failures import errors_beside, errors_path, own_failures
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
 
@@ -35,7 +36,6 @@ MAKER = (
 USUAL_NAMES = {
     Kind.SCORES: "scores.parquet",
     Kind.FEATURES: "features.parquet",
-    Kind.ERRORS: "errors.parquet",
 }
 
 
@@ -146,7 +146,8 @@ def _beside(kind: Kind, path: Path, store: Checked) -> dict[str, Any]:
     except StoreError as error:
         return {**found, "problem": str(error).removeprefix(f"{path}: ")}
     with file:
-        found |= {"rows": len(file), "bytes": path.stat().st_size}
+        rows = int(own_failures(file, store).sum()) if kind == Kind.ERRORS else len(file)
+        found |= {"rows": rows, "bytes": path.stat().st_size}
         found["verifiable"] = file.digests is not None
         if file.metadata.extractor_id != store.metadata.extractor_id and kind != Kind.ERRORS:
             found["problem"] = f"made by another extractor: {file.metadata.extractor_id}"
@@ -159,16 +160,24 @@ def files_beside(
     """Return scores, features and errors that belong to a store.
 
     Those that are `given` need not exist, so that a wrong name is noticed; of the rest those
-    that exist under their usual names.
+    that exist under their usual names. Failures may be in a file that several stores share.
     """
     found = {}
-    for kind, name in USUAL_NAMES.items():
+    for kind in (*USUAL_NAMES, Kind.ERRORS):
         path = (given or {}).get(kind)
         if path is not None:
             found[kind] = path
-        elif (usual := vectors.with_name(name)) != vectors and usual.exists():
+        elif kind == Kind.ERRORS:
+            if (errors := errors_beside(vectors)) is not None:
+                found[kind] = errors
+        elif (usual := usual_path(vectors, kind)) != vectors and usual.exists():
             found[kind] = usual
     return found
+
+
+def usual_path(vectors: Path, kind: Kind) -> Path:
+    """Return where scores, features or errors of a store are, unless they are named."""
+    return errors_path(vectors) if kind == Kind.ERRORS else vectors.with_name(USUAL_NAMES[kind])
 
 
 def kind_of(path: Path) -> Kind | None:

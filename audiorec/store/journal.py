@@ -16,7 +16,7 @@ one thread.
 import os
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,6 +36,7 @@ from audiorec.store.commit import (
     staged_path,
     tidy,
 )
+from audiorec.store.failures import errors_path, read_failures
 from audiorec.store.merge import (
     SEQUENCE,
     Event,
@@ -43,6 +44,7 @@ from audiorec.store.merge import (
     ParquetPart,
     Pick,
     RowPart,
+    TablePart,
     content_picks,
     draw_rows,
     event_picks,
@@ -233,7 +235,7 @@ class Journal:
             kind: path
             for kind, path in self._paths.items()
             if not is_unchanged(self._parts[kind], picks[kind])
-            and (picks[kind] or kind != Kind.ERRORS or path.exists())
+            and (picks[kind] or kind != Kind.ERRORS or path.exists() or self._has_taken())
         }
         with write_errors(self.outputs.vectors), ExitStack() as on_error:
             for kind, path in changed.items():
@@ -283,6 +285,8 @@ class Journal:
         """Take the files that are in place as the first part of each kind."""
         for kind, path in paths.items():
             if not path.exists():
+                if kind == Kind.ERRORS:
+                    self._take_shared_failures()
                 continue
             file = open_checked(path, kind, extra_columns=False)
             # A failure is a matter of the file, not of the numbers, and is kept.
@@ -294,6 +298,20 @@ class Journal:
                     "or give another path"
                 )
             self._parts[kind].append(ParquetPart(file))
+
+    def _take_shared_failures(self) -> None:
+        """Take the store's failures from the file that the stores of a folder once shared."""
+        vectors = self._paths[Kind.VECTORS]
+        if self._paths[Kind.ERRORS] != errors_path(vectors) or not vectors.exists():
+            return
+        with suppress(StoreError):  # perhaps of another program; its songs are tried again
+            failures = read_failures(vectors)
+            if failures is not None and len(failures):
+                schema = schema_of(self._metadata[Kind.ERRORS])
+                self._parts[Kind.ERRORS].append(TablePart(failures.select(schema.names)))
+
+    def _has_taken(self) -> bool:
+        return any(isinstance(part, TablePart) for part in self._parts[Kind.ERRORS])
 
     def _read_starts(self, names: Sequence[str]) -> None:
         """Take the records that earlier starts of this run left."""

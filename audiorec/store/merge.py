@@ -95,6 +95,28 @@ class ParquetPart:
         self.file.file.close()
 
 
+class TablePart:
+    """Rows in memory as a part of what was before the run."""
+
+    def __init__(self, table: Any) -> None:
+        before = integers(np.full(len(table), BEFORE, np.int64))
+        self._rows = table.append_column(SEQUENCE, before)
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def table(self, columns: list[str]) -> Any:
+        """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
+        return self._rows.select(columns)
+
+    def slices(self, start: int, stop: int) -> Iterator[Any]:
+        """Yield the rows from `start` to before `stop` as record batches."""
+        yield from self._rows.slice(start, stop - start).to_batches()
+
+    def close(self) -> None:
+        """Do nothing: there is no file."""
+
+
 def newest_events(parts: Mapping[Kind, Sequence[RowPart]]) -> dict[str, Event]:
     """Return the newest event of every song: its last vector or its last failure."""
     newest: dict[str, Event] = {}

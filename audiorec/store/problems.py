@@ -120,7 +120,7 @@ def check_hashes(block: RowBlock) -> Iterator[StoreProblem]:
 
 
 def check_failures(block: RowBlock) -> Iterator[StoreProblem]:
-    """Yield what is wrong with rows of ``errors.parquet``, each row for itself."""
+    """Yield what is wrong with rows of an errors file, each row for itself."""
     statuses = pc.is_in(block.column("status"), value_set=pa.array([str(f) for f in Failure]))
     yield from block.where(pc.invert(statuses), "status", "a status that there is not")
     yield from block.where(

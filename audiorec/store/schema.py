@@ -8,7 +8,7 @@ kind        one row a song                                   usual name
 vectors     the vector and where it comes from               vecs.parquet
 scores      the score series behind it                       scores.parquet
 features    backbone outputs, per segment and as a mean      features.parquet
-errors      why a song has no vector                         errors.parquet
+errors      why a song has no vector                         vecs.errors.parquet
 ==========  ===============================================  ==================
 
 Each file carries one JSON, `StoreMetadata`, under the key ``audiorec``: what made the

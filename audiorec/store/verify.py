@@ -27,6 +27,7 @@ from audiorec.files.parquet_files import is_sealed
 from audiorec.files.storage import within_int64
 from audiorec.files.tables import TableFile, store_errors
 from audiorec.store.embeddings import ID_COLUMNS
+from audiorec.store.failures import own_failures
 from audiorec.store.inventory import files_beside
 from audiorec.store.parquet import Checked, open_checked
 from audiorec.store.problems import (
@@ -187,7 +188,8 @@ def _problems_beside(
     """Yield what is wrong with scores, features or errors, and how they differ from the vectors."""
     try:
         with open_checked(path, kind) as file:
-            result.rows[str(path)] = len(file)
+            if kind != Kind.ERRORS:
+                result.rows[str(path)] = len(file)
             yield from id_problems(RowBlock(path, 0, file.read(["song_id"])))
             rows = _failures if kind == Kind.ERRORS else _series
             yield from rows(file, songs, result)
@@ -197,10 +199,14 @@ def _problems_beside(
 
 
 def _failures(file: Checked, songs: "_VectorRows", result: Verification) -> Iterator[StoreProblem]:
+    own = own_failures(file, songs.store)  # another store's are not looked at
+    result.rows[str(file.path)] = int(own.sum())
+
     def check(block: RowBlock) -> Iterator[StoreProblem]:
-        yield from check_failures(block)
+        ours = own[block.first :]
+        yield from (p for p in check_failures(block) if p.row is None or own[p.row])
         for row, song_id in enumerate(block.table.column("song_id").to_pylist()):
-            if song_id in songs:
+            if song_id in songs and ours[row]:
                 reason = "stands among the failures and among the vectors"
                 yield block.problem(row, "both", reason)
 

@@ -12,7 +12,7 @@ import typer
 
 from audiorec.errors import SpecMismatchError
 from audiorec.files.visible import visible
-from audiorec_cli.extract import no_songs, say_unseen
+from audiorec_cli.extract import no_songs
 from audiorec_cli.shared.console import Exit, flush, out_lines, print_json, print_table, say
 from audiorec_cli.shared.extraction import (
     MemoryLimitOption,
@@ -20,7 +20,7 @@ from audiorec_cli.shared.extraction import (
     limits_of,
 )
 from audiorec_cli.shared.heads import HeadOption, chosen_heads
-from audiorec_cli.shared.known import Known, find_known
+from audiorec_cli.shared.known import Named, find_known
 from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter
 from audiorec_cli.shared.stores import VectorsOption
@@ -84,7 +84,6 @@ def classify(
     store, found, config = _agreed(store, found, chosen_heads(head))
     if not found:
         raise no_songs()
-    say_unseen([one.source for one in found if one.source is not None])
     opened = sum(one.is_opened for one in found)
     form = "json" if json else form
     failed: list[str] = []
@@ -98,8 +97,8 @@ def classify(
 
 
 def _agreed(
-    store: "Library | None", found: list[Known], heads: tuple[Path, ...]
-) -> "tuple[Library | None, list[Known], ExtractorConfig | None]":
+    store: "Library | None", found: list[Named], heads: tuple[Path, ...]
+) -> "tuple[Library | None, list[Named], ExtractorConfig | None]":
     """Let the store answer only if what is opened, and the heads asked for, are as its own."""
     if store is None or not (heads or any(one.is_opened for one in found)):
         return store, found, None
@@ -115,7 +114,7 @@ def _agreed(
 
 
 def _read(
-    found: Sequence[Known],
+    found: Sequence[Named],
     store: "Library | None",
     reader: "Reader[Song]",
     failed: list[str],
@@ -133,11 +132,12 @@ def _read(
             if one.row is not None:
                 yield one.name, "store", next(known)
                 continue
-            if not one.is_opened:  # `say_unseen` has said why
-                failed.append(one.name)
-                continue
-            song = next(songs)
-            count(one.name, isinstance(song, SongError))
+            song: Song | SongError
+            if one.is_opened:
+                song = next(songs)
+                count(one.name, isinstance(song, SongError))
+            else:
+                song = one.why_not
             if isinstance(song, SongError):
                 say(f"error: {song}")
                 failed.append(one.name)

@@ -71,7 +71,8 @@ def extract(
         bool, more("--follow-links", help="Follow links that lead out of the folder.")
     ] = False,
     errors: Annotated[
-        Path | None, more(help="Where failures go [default: errors.parquet beside --out].")
+        Path | None,
+        more(help="Where failures go [default: vecs.errors.parquet beside vecs.parquet]."),
     ] = None,
     retry_failed: RetryFailedOption = False,
     *,

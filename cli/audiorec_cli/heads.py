@@ -186,7 +186,7 @@ def _features(
             songs, cache, inputs=inputs, classes=classes, jobs=jobs, progress=progress
         )
     if data.missing:
-        reasons = cache / "errors.parquet"
+        reasons = cache / "vecs.errors.parquet"
         say(f"{len(data.missing)} labelled songs could not be used; reasons: {reasons}")
     return data
 

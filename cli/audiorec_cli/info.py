@@ -1,12 +1,16 @@
 """``audiorec info`` and ``store info``: what a store holds, or what it knows of one song."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.shared.console import cell, duration, file_size, out, print_json
+from audiorec.errors import InputError, StoreError
+from audiorec_cli.shared.console import cell, duration, file_size, out, print_json, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
@@ -19,12 +23,16 @@ UNVERIFIABLE = "damage: unverifiable, the file was written without digests"
 def info(
     song: Annotated[
         str | None,
-        typer.Argument(metavar="SONG", help="A song id or a unique part of one; none: the store."),
+        typer.Argument(
+            metavar="SONG", help="An id, a unique part of one, or a song's file; none: the store."
+        ),
     ] = None,
     vectors: VectorsOption = None,
     json: JsonOption = False,
 ) -> None:
     """Describe a store: songs, statuses, classes, what made it. Or one song of it.
+
+    Of a song that failed it says why.
 
     Examples
     --------
@@ -33,23 +41,74 @@ def info(
     audiorec info --vectors vecs.parquet --json
     """
     store = open_vectors(vectors)
-    document = _describe(store) if song is None else _describe_song(store, store.resolve(song))
+    document = _describe(store) if song is None else _describe_named(store, song)
     if json:
         print_json(document)
         return
     for name, value in document.items():
-        if name != "schema":
-            out(f"{name.replace('_', ' ')}: {_text(value)}")
+        if name != "schema" and value not in (None, {}):
+            label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
+            out(f"{label}: {shown(value)}")
+
+
+def _describe_named(store: "Library", song: str) -> dict[str, Any]:
+    """Describe a song of the store, or why a file failed; by id, a part of one, or path."""
+    uri = _uri(song)
+    if song not in store and (found := store.find_uri(uri)) is not None:
+        if Path(song).exists() and _changed(store, found, song):
+            say(f"note: {song} changed since: audiorec extract reads it again")
+        return _describe_song(store, found)
+    failure = _failure(store, song, uri)
+    if failure is not None and song not in store:
+        return {"schema": "audiorec/failure/1", **failure}
+    if Path(song).is_file() and song not in store:
+        raise InputError(
+            f"{song}: not a song of {store.path}; add it: audiorec extract {quote(song)}"
+        )
+    return _describe_song(store, store.resolve(song))
+
+
+def _uri(song: str) -> str:
+    from audiorec.extraction.catalogue import uri_of
+
+    return uri_of(song)
+
+
+def _changed(store: "Library", song_id: str, path: str) -> bool:
+    row, info = store.row(song_id), Path(path).stat()
+    return (row["size"], row["mtime_ns"]) != (info.st_size, info.st_mtime_ns)
+
+
+def _failure(store: "Library", song: str, uri: str) -> dict[str, Any] | None:
+    """Return the row of a file that failed: of this path or id, or the end of one."""
+    rows = _failures(store)
+    exact = [row for row in rows if uri == row["uri"] or song == row["song_id"]]
+    ends = [row for row in rows if row["song_id"].endswith(f"/{song}")]
+    found = exact or ends
+    return found[0] if len(found) == 1 else None
+
+
+def _failures(store: "Library") -> list[dict[str, Any]]:
+    """Return the store's failures; a file of them that is damaged is said and passed over."""
+    from audiorec.store.failures import read_failures
+
+    try:
+        failures = read_failures(store.path)
+    except StoreError as error:
+        say(f"note: {error}")
+        return []
+    return [] if failures is None else failures.to_pylist()
 
 
 def _describe(store: "Library") -> dict[str, Any]:
-    metadata = store.metadata
+    metadata, failed = store.metadata, Counter(row["status"] for row in _failures(store))
     durations = store.column("duration_s").to_pylist()
     return {
         "schema": "audiorec/info/1",
         "vectors": str(store.path),
         "songs": len(store),
         "statuses": dict(Counter(store.column("status").to_pylist()).most_common()),
+        "failed": dict(failed.most_common()),
         "codecs": dict(Counter(store.column("codec").to_pylist()).most_common()),
         "audio": duration(sum(durations)),
         "dimension": metadata.dimension,
@@ -76,6 +135,15 @@ def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
     return {"schema": "audiorec/song/1", **store.row(song_id), "mean_scores": ordered}
 
 
+def _moment(ns: int) -> str:
+    """Return a file's time as a person reads it; the number where no calendar has it."""
+    try:
+        moment = datetime.fromtimestamp(ns / 1e9, UTC).astimezone()
+    except (OverflowError, OSError, ValueError):
+        return str(ns)
+    return moment.isoformat(" ", "seconds")
+
+
 def _text(value: object) -> str:
     """Nested values on one line, as a person would write them."""
     if isinstance(value, dict):
@@ -90,6 +158,15 @@ def _text(value: object) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else cell(value)
+
+
+# What a person sees of a song's columns otherwise than by their names and values.
+SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
+    "size": ("size", file_size),
+    "mtime_ns": ("changed", _moment),
+    "duration_s": ("duration", duration),
+    "claimed_s": ("duration by its header", duration),
+}
 
 
 def info_lines(name: str, value: Any) -> list[str]:

@@ -1,34 +1,57 @@
 """``audiorec tags SONG``: the taggram's top tags, a line a segment."""
 
-from pathlib import Path
-from typing import Annotated, Literal
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from audiorec_cli.shared.console import duration, print_json, print_table, say
-from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.extraction import MemoryLimitOption, TimeoutOption, limits_of
+from audiorec_cli.shared.known import find_one
+from audiorec_cli.shared.options import JsonOption, QuietOption
+from audiorec_cli.shared.progress import working
+from audiorec_cli.shared.stores import VectorsOption
+
+if TYPE_CHECKING:
+    from audiorec.extraction.reader import Reader
+    from audiorec.library.library import Library
+    from audiorec.types import FloatArray, ScoreSeries
+    from audiorec_cli.shared.known import Named
+
+Model = Literal["msd", "mtt"]
 
 
 def tags(
-    song: Annotated[Path, typer.Argument(help="An audio file.")],
+    song: Annotated[
+        str, typer.Argument(help="An audio file, an id of the store, or a unique part of one.")
+    ],
+    vectors: VectorsOption = None,
     model: Annotated[
-        Literal["msd", "mtt"],
+        Model,
         typer.Option(help="Backbone: msd (genres, moods, decades) or mtt (instruments, voices)."),
     ] = "msd",
     top: Annotated[int, typer.Option(min=1, max=50, help="Tags a segment.")] = 3,
+    quiet: QuietOption = False,
     json: JsonOption = False,
+    timeout: TimeoutOption = 900,
+    memory_limit: MemoryLimitOption = 4096,
 ) -> None:
     """Print the top tags of a song, segment by segment, as musicnn's users know them.
+
+    A song whose features lie beside the store (extract --features) is not opened.
 
     Examples
     --------
     audiorec tags fixtures/audio/blues-band.mp3
-    audiorec tags fixtures/audio/blues-band.mp3 --model mtt --top 5
+    audiorec tags blues-band.mp3 --model mtt --top 5
     audiorec tags fixtures/audio/blues-band.mp3 --json
     """
-    import audiorec
+    from audiorec.extraction.reader import taggram_reader
 
-    series = audiorec.taggram(song, model)
+    store, found = find_one(song, vectors)
+    with taggram_reader(model, limits=limits_of(timeout, memory_limit)) as reader:
+        series = _taggram(store, found, model, reader, quiet=quiet)
     best = [_top(row, series.classes, top) for row in series.scores]
     overall = _top(series.scores.mean(axis=0), series.classes, top)
     if json:
@@ -39,26 +62,61 @@ def tags(
         print_json(
             {
                 "schema": "audiorec/tags/1",
-                "song": str(song),
+                "song": song,
                 "model": f"musicnn_{model}",
                 "song_tags": dict(overall),
                 "segments": segments,
             }
         )
         return
-    rows = [
-        (duration(float(s)), ", ".join(f"{tag} {value:.2f}" for tag, value in row))
-        for s, row in zip(series.start_s, best, strict=True)
+    _print(series.start_s, best, f"{found.name}: musicnn_{model}")
+    say(f"whole song: {_words(overall)}")
+
+
+def _taggram(
+    store: "Library | None",
+    found: "Named",
+    model: Model,
+    reader: "Reader[ScoreSeries]",
+    *,
+    quiet: bool,
+) -> "ScoreSeries":
+    """Return the tags that lie beside the store, or what the song's file gives."""
+    from audiorec.library.readings import stored_tags
+
+    path = found.source.path if found.source is not None else ""
+    if store is not None and found.row is not None:
+        series, why = stored_tags(store, found.name, model)
+        if series is not None:
+            return series
+        path = path or store.row(found.name)["uri"]
+        if not quiet:
+            say(f"note: the song is opened: {why}")
+    with working(f"opening {found.name}", quiet=quiet):
+        return reader.read(path)
+
+
+def _print(start_s: "FloatArray", best: Sequence[Sequence[tuple[str, float]]], title: str) -> None:
+    """Print a line a segment: in words for a person, a column a value for a pipe."""
+    if sys.stdout.isatty():
+        rows = [(duration(float(s)), _words(row)) for s, row in zip(start_s, best, strict=True)]
+        print_table(("start", "tags"), rows, title=title)
+        return
+    names = ["start_s", "tag", "score"]
+    names += [f"{name}_{n}" for n in range(2, len(best[0]) + 1) for name in ("tag", "score")]
+    values = [
+        (float(s), *(value for pair in row for value in pair))
+        for s, row in zip(start_s, best, strict=True)
     ]
-    print_table(("start", "tags"), rows, title=f"{song.name}: musicnn_{model}")
-    say("whole song: " + ", ".join(f"{tag} {value:.2f}" for tag, value in overall))
+    print_table(names, values, title=title)
 
 
-def _top(
-    values: "list[float] | object", names: tuple[str, ...], count: int
-) -> list[tuple[str, float]]:
+def _words(tags: Sequence[tuple[str, float]]) -> str:
+    return ", ".join(f"{tag} {value:.2f}" for tag, value in tags)
+
+
+def _top(values: "FloatArray", names: Sequence[str], count: int) -> list[tuple[str, float]]:
     import numpy as np
 
-    array = np.asarray(values, float)
-    order = np.argsort(-array, kind="stable")[:count]
-    return [(names[i], round(float(array[i]), 4)) for i in order]
+    order = np.argsort(-values, kind="stable")[:count]
+    return [(names[i], float(values[i])) for i in order]

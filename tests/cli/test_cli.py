@@ -51,7 +51,7 @@ def test_extract_says_what_came_of_it_on_stderr_only(home):
     assert result.returncode == 3
     assert result.stdout == ""
     assert "5 unchanged, 1 failed before" in result.stderr
-    assert "errors.parquet" in result.stderr
+    assert "vecs.errors.parquet" in result.stderr
 
 
 def test_extract_json_is_one_document(home, tmp_path):
@@ -106,7 +106,7 @@ def test_lists_and_manifests(home, tmp_path):
         (["similar", "one", "--vectors", "cut.parquet"], 4, "cut.parquet"),
         (["similar", "songs/broken.mp3"], 4, "not_audio"),
         (["tags", "songs/broken.mp3"], 4, "not_audio"),
-        (["tags", "nowhere.mp3"], 2, "unreadable"),
+        (["tags", "nowhere.mp3"], 2, "nowhere.mp3: no such file"),
         (["info", "no-such-song"], 2, "no song with id"),
     ],
 )
@@ -183,8 +183,8 @@ def test_similar_refuses_an_unseen_file_for_a_store_of_another_extractor(home, t
 def test_tags_prints_a_line_a_segment(home):
     result = audiorec("tags", home / "unseen.flac", "--top", "2")
     lines = result.stdout.splitlines()
-    assert lines[0] == "start\ttags"
-    assert re.fullmatch(r"0:00\t[\w\- ]+ 0\.\d\d, [\w\- ]+ 0\.\d\d", lines[1])
+    assert lines[0] == "start_s\ttag\tscore\ttag_2\tscore_2"
+    assert re.fullmatch(r"0\.0000(\t[\w\- ]+\t0\.\d{4}){2}", lines[1])
     document = json.loads(audiorec("tags", home / "unseen.flac", "--model", "mtt", "--json").stdout)
     assert document["model"] == "musicnn_mtt"
     assert [s["start_s"] for s in document["segments"]] == [0.0]

@@ -30,7 +30,7 @@ def home(tmp_path, monkeypatch):
     for kind in ("scores", "features"):
         change(more.with_name(f"{kind}.parquet"), "content_hash", 0, "9" * 32)
     empty = write_good_store(folder / "empty", ids=["z.mp3"])
-    for kind in ("vecs", "scores", "features", "errors"):
+    for kind in ("vecs", "scores", "features", "vecs.errors"):
         path = empty.with_name(f"{kind}.parquet")
         pq.write_table(pq.read_table(path).slice(0, 0), path)
     whole = (tmp_path / "vecs.parquet").read_bytes()
@@ -143,7 +143,7 @@ def test_info(home, audiorec):
     assert "rows: 4\n" in out
     assert f"weights: musicnn_msd {'ab' * 32} (ISC)\n" in out
     assert "duration: 1:02 (from 0:16 to 0:16 a song)\n" in out
-    assert "beside: errors errors.parquet: 1 rows" in out
+    assert "beside: errors vecs.errors.parquet: 1 rows" in out
 
 
 def test_the_store_is_found_by_the_environment(home, audiorec, monkeypatch):
@@ -190,13 +190,13 @@ def test_merge_with_what_stands_beside(home, audiorec):
     )
     assert (code, "5 rows: new/scores.parquet" in err) == (0, True)
     assert audiorec("store", "verify", out)[0] == 0
-    assert pq.read_table("new/errors.parquet").num_rows == 1
+    assert pq.read_table("new/all.errors.parquet").num_rows == 1
 
 
 def test_compact_a_folder_of_shards(home, audiorec):
     (home / "parts").mkdir()
     for number, part in enumerate(["others/more", "."]):
-        for kind, name in {"vecs": "vecs", "errors": "errors", "scores": "scores"}.items():
+        for kind, name in {"vecs": "vecs", "vecs.errors": "errors", "scores": "scores"}.items():
             target = home / "parts" / f"part-{number:05}-of-00003.{name}.parquet"
             target.write_bytes((home / part / f"{kind}.parquet").read_bytes())
         (home / "parts" / f"part-{number:05}-of-00003.done.json").write_text("{}")
@@ -205,7 +205,7 @@ def test_compact_a_folder_of_shards(home, audiorec):
     arguments = ["store", "compact", "parts", "-o", "parts/all.parquet", "--partial", "--json"]
     code, printed, err = audiorec(*arguments)
     assert code == 0, err
-    rows = {"parts/all.parquet": 5, "parts/scores.parquet": 5, "parts/errors.parquet": 1}
+    rows = {"parts/all.parquet": 5, "parts/scores.parquet": 5, "parts/all.errors.parquet": 1}
     assert json.loads(printed)["rows"] == rows
     assert audiorec("store", "verify", "parts/all.parquet")[0] == 0
 

@@ -199,7 +199,7 @@ def test_other_ids_for_the_same_files_open_nothing_and_leave_no_second_row(tagge
 
 def test_a_failed_file_goes_by_its_new_name_too(tagged, out):
     (tagged / "broken.mp3").write_bytes(b"no music" * 20)
-    errors = out.with_name("errors.parquet")
+    errors = out.with_name("vecs.errors.parquet")
     assert extract(tagged, out, "path").failed == 1
     assert ids(errors) == ["broken.mp3"]
     report = extract(tagged, out, "stem")

@@ -69,7 +69,7 @@ def test_every_song_becomes_a_row(library, out):
     assert all(np.isfinite(r["vector"]).all() and len(r["vector"]) == 84 for r in found)
     assert [r["segments"] for r in found] == [1, 1, 1, 1]
     assert found[2]["uri"] == str(library / "b/four.mp3")
-    assert not out.with_name("errors.parquet").exists()
+    assert not out.with_name("vecs.errors.parquet").exists()
     assert not out.with_name("vecs.parquet.run").exists()
 
 
@@ -156,14 +156,14 @@ def test_a_broken_song_is_a_row_with_its_reason_and_is_not_tried_again(library, 
     (library / "page.mp3").write_bytes(b"<html>not found</html>" * 40)
     report = extract(library, out)
     assert (report.extracted, report.failures) == (4, {"not_audio": 1})
-    row = rows(out.with_name("errors.parquet"))[0]
+    row = rows(out.with_name("vecs.errors.parquet"))[0]
     assert (row["song_id"], row["status"], row["attempts"]) == ("page.mp3", "not_audio", 1)
     assert row["message"]
     again = extract(library, out)
     assert (again.failed_before, again.failed, again.unchanged) == (1, 0, 4)
     retried = extract(library, out, retry_failed=True)
     assert retried.failed == 1
-    assert rows(out.with_name("errors.parquet"))[0]["attempts"] == 2
+    assert rows(out.with_name("vecs.errors.parquet"))[0]["attempts"] == 2
 
 
 def test_a_mended_song_leaves_the_errors(library, out):
@@ -172,7 +172,7 @@ def test_a_mended_song_leaves_the_errors(library, out):
     extract(library, out)
     write_song(broken, seed=5)
     assert extract(library, out).extracted == 1
-    assert rows(out.with_name("errors.parquet")) == []
+    assert rows(out.with_name("vecs.errors.parquet")) == []
     assert "later.flac" in audiorec.open_store(out).ids
 
 
@@ -185,7 +185,7 @@ def test_songs_that_kill_hang_or_eat_memory_cost_only_themselves(library, out, m
     report = extract(library, out, jobs=jobs, limits=Limits(timeout_s=15))
     assert report.extracted == 4
     assert report.failures == {"crashed": 1, "timeout": 1, "oom": 1}
-    found = {r["song_id"]: r["status"] for r in rows(out.with_name("errors.parquet"))}
+    found = {r["song_id"]: r["status"] for r in rows(out.with_name("vecs.errors.parquet"))}
     assert found == {"segfault.wav": "crashed", "hang.wav": "timeout", "memory.wav": "oom"}
 
 
@@ -194,7 +194,7 @@ def test_what_would_befall_every_song_ends_the_run_and_blames_none(library, out,
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[1]))
     with pytest.raises(MissingExtraError, match=r"audiorec\[train\]"):
         extract(library, out)
-    assert not out.with_name("errors.parquet").exists()
+    assert not out.with_name("vecs.errors.parquet").exists()
     monkeypatch.undo()
     assert extract(library, out).extracted == 4
 
@@ -313,7 +313,7 @@ def test_sigkill_at_three_moments_and_a_resume_give_the_undisturbed_rows(tmp_pat
     calm = tmp_path / "calm"
     assert rows(out) == rows(calm / "vecs.parquet")
     volatile = (*VOLATILE, "failed_at")
-    errors = [rows(f / "errors.parquet", without=volatile) for f in (out.parent, calm)]
+    errors = [rows(f / "vecs.errors.parquet", without=volatile) for f in (out.parent, calm)]
     assert errors[0] == errors[1]
 
 

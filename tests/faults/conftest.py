@@ -123,7 +123,7 @@ class Command:
         """The output is that of an undisturbed run, and nothing else lies beside it."""
         assert rows(self.out) == self.expected
         left = {path.name for path in self.out.parent.iterdir()}
-        assert left <= {self.out.name, f"{self.out.name}.run.json", "errors.parquet"}
+        assert left <= {self.out.name, f"{self.out.name}.run.json", "vecs.errors.parquet"}
 
 
 def rows(path: Path) -> list[dict]:

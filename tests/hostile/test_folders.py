@@ -53,7 +53,7 @@ def extract(sources, folder, **options):
 def failed(folder):
     return [
         (row["song_id"], row["stage"], row["status"], row["message"])
-        for row in rows(folder / "errors.parquet").values()
+        for row in rows(folder / "vecs.errors.parquet").values()
     ]
 
 
@@ -79,7 +79,7 @@ def test_a_closed_folder_is_a_failure_and_prune_keeps_its_rows(home, mode):
         assert f"warning: {home}/m/shut" in stderr
         assert "1 unchanged, 1 failed" in stderr
         assert rows(home / "vecs.parquet") == before
-        (row,) = rows(home / "errors.parquet").values()
+        (row,) = rows(home / "vecs.errors.parquet").values()
         assert row["uri"] == str(home / "m/shut")
         assert (row["stage"], row["status"], row["attempts"]) == ("walk", "unreadable", attempts)
         assert "permission denied" in row["message"]
@@ -87,7 +87,7 @@ def test_a_closed_folder_is_a_failure_and_prune_keeps_its_rows(home, mode):
     code, _, stderr = audiorec("extract", "m", "--prune", "-q", "-j1", cwd=home)
     assert (code, "pruned" in stderr) == (0, False)
     assert rows(home / "vecs.parquet") == before
-    assert rows(home / "errors.parquet") == {}
+    assert rows(home / "vecs.errors.parquet") == {}
 
 
 def test_a_dry_run_and_a_manifest_tell_of_a_closed_folder(home):

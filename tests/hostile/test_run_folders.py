@@ -165,7 +165,7 @@ def test_a_record_that_is_not_ours_is_left_alone(music, victim, extract, record)
     assert pq.read_table(music / "vecs.parquet").num_rows == 1
 
 
-@pytest.mark.parametrize("name", ["vecs.parquet", "errors.parquet"])
+@pytest.mark.parametrize("name", ["vecs.parquet", "vecs.errors.parquet"])
 @pytest.mark.parametrize("target", ["bashrc", "new", "deep"])
 def test_an_output_that_is_a_link_to_anything_else_is_refused(music, victim, extract, name, target):
     (music / name).symlink_to(victim / target)

@@ -88,11 +88,11 @@ def test_empty_store_and_an_unfinished_run(store, tmp_path):
 
 def test_a_store_called_like_a_file_beside_is_not_beside_itself(tmp_path):
     store = write_good_store(tmp_path).rename(tmp_path / "scores.parquet")
-    assert set(files_beside(store)) == {Kind.FEATURES, Kind.ERRORS}
+    assert set(files_beside(store)) == {Kind.FEATURES}
 
 
 def test_kind_of(store, tmp_path):
-    names = ("vecs", "scores", "features", "errors")
+    names = ("vecs", "scores", "features", "vecs.errors")
     assert [kind_of(store.with_name(f"{n}.parquet")) for n in names] == list(Kind)
     pq.write_table(pa.table({"a": [1]}), tmp_path / "plain.parquet")
     assert kind_of(tmp_path / "plain.parquet") is None

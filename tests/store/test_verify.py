@@ -39,9 +39,9 @@ def test_good(store):
     result = verify(store)
     assert result.is_good
     assert (result.problems, result.not_looked_at) == ([], 0)
-    names = ["vecs", "scores", "features", "errors"]
+    names = ["vecs", "scores", "features", "vecs.errors"]
     assert result.rows == {
-        str(store.with_name(f"{n}.parquet")): 4 if n != "errors" else 1 for n in names
+        str(store.with_name(f"{n}.parquet")): 4 if n != "vecs.errors" else 1 for n in names
     }
 
 
@@ -131,7 +131,7 @@ def test_each_fault_of_the_features(store, column, value, reason):
 
 
 def test_failures(store):
-    errors = store.with_name("errors.parquet")
+    errors = store.with_name("vecs.errors.parquet")
     change(errors, "song_id", 0, IDS[0])
     change(errors, "status", 0, "tired")
     change(errors, "attempts", 0, 0)
@@ -229,6 +229,6 @@ def test_a_store_of_classes_alone(tmp_path):
     field = pa.field("vector", vectors.type, nullable=False)
     table = table.set_column(1, field, vectors)
     pq.write_table(table.replace_schema_metadata({"audiorec": short.to_json()}), store)
-    for kind in ("scores", "features", "errors"):
+    for kind in ("scores", "features", "vecs.errors"):
         store.with_name(f"{kind}.parquet").unlink()
     assert verify(store).is_good

@@ -1,7 +1,7 @@
 """Any audio to embeddings: of a features file, of audio files, of a store's songs.
 
     features.parquet  ──embed_features──▶  embeddings.parquet
-    songs             ──embed_audio─────▶  embeddings.parquet, errors.parquet
+    songs             ──embed_audio─────▶  embeddings.parquet, embeddings.errors.parquet
 
 Songs are extracted by an ordinary run into a folder beside the output, which is resumable and
 skips what it knows: embedding a folder again costs only its new songs. An end-to-end model
@@ -28,6 +28,7 @@ from audiorec.recall.audio.model import MetricModel
 from audiorec.runs.report import RunProgress, Stopped
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
+from audiorec.store.failures import errors_path
 from audiorec.store.features import FeatureFile
 from audiorec.store.inventory import kind_of
 from audiorec.store.parquet import write_table
@@ -38,7 +39,6 @@ from audiorec.types import FloatArray
 
 WORK_SUFFIX = ".work"
 FEATURES_FILE = "features.parquet"
-ERRORS_FILE = "errors.parquet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -149,7 +149,7 @@ def embed_audio(
     Returns
     -------
     report : EmbeddingReport
-        Songs that fail do not raise: they are rows of ``errors.parquet`` beside `out`.
+        Songs that fail do not raise: they are rows of the errors file beside `out`.
 
     Raises
     ------
@@ -164,14 +164,14 @@ def embed_audio(
         failed = len(failures)
         if len(rows.ids) + failed < len(sources):
             return _report(model, out, 0, failed=failed, stopped=str(Stopped.INTERRUPTED))
-        _write_failures(model.audio_spec, out.with_name(ERRORS_FILE), failures)
+        _write_failures(model.audio_spec, errors_path(out), failures)
     else:
         config = ExtractorConfig(spec=model.audio_spec)
         model.check_extractor(Extractor(config).extractor_id, "what this audiorec extracts")
         outputs = make_outputs(
             folder / "vecs.parquet",
             features=folder / FEATURES_FILE,
-            errors=out.with_name(ERRORS_FILE),
+            errors=errors_path(out),
         )
         done = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
         if done.stopped is not None:
@@ -213,7 +213,7 @@ def _hear_songs(
     progress: Callable[[RunProgress], None] | None,
     stop: Event | None,
 ) -> tuple[SongRows, list[dict[str, Any]]]:
-    """Decode songs and embed them end to end; return them, and rows of ``errors.parquet``."""
+    """Decode songs and embed them end to end; return them, and rows of the errors file."""
     from audiorec.recall.audio.tower import load_tower
     from audiorec.recall.audio.trainer import embed_songs
 
@@ -254,7 +254,7 @@ def _hash_of(source: Source, hashes: Reader[str]) -> str | None:
 
 
 def _write_failures(spec: FeatureSpec, path: Path, failures: list[dict[str, Any]]) -> None:
-    """Write ``errors.parquet``, or remove an old one where nothing failed."""
+    """Write the errors file, or remove an old one where nothing failed."""
     if not failures:
         if path.exists() and kind_of(path) == Kind.ERRORS:  # another file is not ours
             path.unlink()
@@ -277,5 +277,5 @@ def _report(
         model_id=model.model_id,
         space=model.space,
         out=out,
-        errors=out.with_name(ERRORS_FILE),
+        errors=errors_path(out),
     )

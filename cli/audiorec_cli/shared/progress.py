@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from audiorec.files.visible import visible
 from audiorec_cli.shared.console import Exit, duration, say, stderr_console
 
 if TYPE_CHECKING:
@@ -90,6 +91,16 @@ def song_counter(
                 shown(RunProgress(done=done, total=total, failed=failed, audio_s=0, song_id=song))
 
         yield count
+
+
+@contextmanager
+def working(what: str, *, quiet: bool) -> Iterator[None]:
+    """Say on a terminal that one thing is being done, until it is."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    with stderr_console().status(visible(what)):
+        yield
 
 
 def progress_lines(*, quiet: bool) -> Callable[[str, int, int], None]:

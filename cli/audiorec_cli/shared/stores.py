@@ -110,7 +110,9 @@ class Beside:
 
     scores: Annotated[Path | None, typer.Option(help="If not scores.parquet beside it.")] = None
     features: Annotated[Path | None, typer.Option(help="If not features.parquet beside it.")] = None
-    errors: Annotated[Path | None, typer.Option(help="If not errors.parquet beside it.")] = None
+    errors: Annotated[
+        Path | None, typer.Option(help="If not vecs.errors.parquet beside vecs.parquet.")
+    ] = None
 
     def by_kind(self) -> "dict[Kind, Path | None]":
         """Return each file that was named; it has to be there."""

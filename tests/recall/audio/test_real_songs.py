@@ -76,7 +76,7 @@ def test_audio_and_its_features_get_the_same_embeddings(home, model, tmp_path):
     (ids, a, _), (again, b, _) = (read_embeddings(tmp_path / f"{n}.parquet") for n in "ab")
     assert ids == again == sorted(CLIPS)
     np.testing.assert_allclose(a, b, atol=1e-6)
-    assert not (tmp_path / "errors.parquet").exists()
+    assert not (tmp_path / "b.errors.parquet").exists()
 
 
 def test_only_the_songs_asked_for_and_only_new_ones_are_opened(home, model, tmp_path):
@@ -97,7 +97,7 @@ def test_a_broken_file_is_a_row_of_errors(home, model, tmp_path):
     sources = find_songs([tmp_path])
     report = embed_audio(model, sources, out=tmp_path / "e.parquet", options=OPTIONS)
     assert (report.embedded, report.failed) == (1, 1)
-    errors = pq.read_table(tmp_path / "errors.parquet").to_pylist()
+    errors = pq.read_table(tmp_path / "e.errors.parquet").to_pylist()
     assert [row["song_id"] for row in errors] == ["broken.mp3"]
 
 
@@ -121,7 +121,7 @@ def test_end_to_end_embeds_any_audio(home, heard, tmp_path):
     for _ in range(2):  # the second time from what was decoded
         report = embed_audio(heard, find_songs([tmp_path]), out=out, options=OPTIONS)
         assert (report.embedded, report.failed) == (1, 1)
-    errors = pq.read_table(tmp_path / "errors.parquet").to_pylist()
+    errors = pq.read_table(tmp_path / "e.errors.parquet").to_pylist()
     assert [(row["song_id"], row["status"]) for row in errors] == [("broken.flac", "not_audio")]
     ids, found, metadata = read_embeddings(out)
     assert ids == ["new.wav"]
@@ -135,7 +135,7 @@ def test_end_to_end_embeds_any_audio(home, heard, tmp_path):
     assert store.failed == 0
     names, all_songs, _ = read_embeddings(tmp_path / "s.parquet")
     np.testing.assert_allclose(all_songs[names.index(CLIPS[3])], found[0], atol=1e-5)
-    assert not (tmp_path / "errors.parquet").exists()  # the last call had none
+    assert not (tmp_path / "s.errors.parquet").exists()  # this call had none
 
 
 def test_an_end_to_end_model_refuses_features(home, heard, tmp_path):

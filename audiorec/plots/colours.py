@@ -22,6 +22,7 @@ MANY = (
     "#B2182B",  # red
 )
 REST = "#B3B3B3"  # classes beyond the ten, and what is no music
+RANGE = "#9DBFD9"  # of a waveform
 PAIR = ("#0072B2", "#E69F00")  # two songs
 MARKERS = ("^", "o", "s", "D", "v", "P", "p", "h")
 HEAT = "cividis"

@@ -74,7 +74,9 @@ def song_figure(
     heights += [max(SHORTEST, ROW * len(h.classes) * (len(h.classes) > FEW)) for h in heads]
     with house_style():
         figure = new_figure(*size)
-        grid = figure.subplots(len(heights), 2, height_ratios=heights, width_ratios=WIDTHS)
+        grid = figure.subplots(
+            len(heights), 2, squeeze=False, height_ratios=heights, width_ratios=WIDTHS
+        )
         panels, beside = list(grid[:, 0]), list(grid[:, 1])
         for axes in beside:
             axes.set_axis_off()

@@ -25,9 +25,10 @@ matplotlib Figure, made without pyplot. It needs the extra ``plot``.
 
 Public::
 
-    song         song_figure
-    compare      compare_figure
-    library_map  library_figure, LibraryMap, map_library
+    song         song_figure, SONG_SIZE
+    compare      compare_figure, COMPARE_SIZE
+    library_map  library_figure, map_library, draw_map, LibraryMap,
+                 MAP_SIZE
     sheet        write_picture, picture_format, require_plots
     style        DPI
 

@@ -1,14 +1,14 @@
 """Colours and markers of classes, told apart by the colour-blind.
 
-Four colours for areas, ten for dots. The four (Okabe and Ito, and a grey) differ in lightness, so
-that they stay apart in greyscale. The ten are as far from each other as possible in CIELAB, seen
-with normal sight, without red cones and without green ones: no two are nearer than 24. Ten greys
-would not be told apart, so a map writes the names beside the dots as well.
+Four colours for areas, ten for dots. No two of either are nearer than 24 in CIELAB, whether seen
+with normal sight, without red cones or without green ones. The four, after Okabe and Ito, differ in
+lightness as well, and so stay apart in greyscale. Ten greys would not be told apart: a map gives
+each class a small map of its own.
 """
 
 from collections.abc import Sequence
 
-FEW = ("#F0E442", "#0072B2", "#E69F00", "#444444")  # L* 89, 46, 70, 29
+FEW = ("#F0E442", "#0072B2", "#D98200", "#444444")  # yellow, blue, orange, grey: L* 89, 46, 62, 29
 MANY = (
     "#1F3A93",  # dark blue
     "#F0E442",  # yellow
@@ -22,6 +22,7 @@ MANY = (
     "#B2182B",  # red
 )
 REST = "#B3B3B3"  # classes beyond the ten, and what is no music
+RANGE = "#9DBFD9"  # of a waveform
 PAIR = ("#0072B2", "#E69F00")  # two songs
 MARKERS = ("^", "o", "s", "D", "v", "P", "p", "h")
 HEAT = "cividis"

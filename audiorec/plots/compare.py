@@ -24,13 +24,13 @@ from audiorec.plots.panels import (
     words,
 )
 from audiorec.plots.sheet import heading, new_figure
-from audiorec.plots.style import SMALL_PT, house_style
+from audiorec.plots.style import SMALL_PT, TITLE_PT, house_style
 from audiorec.types import ScoreSeries
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZE = (13.0, 8.0)  # inches
+COMPARE_SIZE = (13.0, 8.0)  # inches
 WIDTHS = (0.42, 1.0, 0.19)  # of the pairs, the panels, and what is written beside them
 AREA, ROW = 1.1, 0.22  # parts of the height: of a panel of areas, of a class in a strip
 NAMES = ("A", "B")
@@ -42,7 +42,7 @@ def compare_figure(
     *,
     titles: tuple[str, str] = NAMES,
     similarity: float | None = None,
-    size: tuple[float, float] = SIZE,
+    size: tuple[float, float] = COMPARE_SIZE,
 ) -> "Figure":
     """Draw two songs: their mean scores in pairs, and their scores over time.
 
@@ -92,12 +92,14 @@ def compare_figure(
             _draw_head_pair(panels, beside, pair, (first, second))
             for axes in panels:
                 time_axis(axes, end_s, label=axes is panels[-1] and number == len(pairs) - 1)
-        known = "" if similarity is None else f"      similarity {similarity:.2f}"
         lines = [
             f"{name}: {drawn(title)}  ({clock(float(edges_s(series)[-1]))})"
             for name, title, series in zip(NAMES, titles, (first, second), strict=True)
         ]
-        heading(figure, f"{lines[0]}\n{lines[1]}{known}")
+        heading(figure, "\n".join(lines))
+        if similarity is not None:
+            text = f"similarity {similarity:.2f}"
+            figure.text(0.99, 0.98, text, ha="right", va="top", fontsize=TITLE_PT + 2)
     return figure
 
 
@@ -107,9 +109,9 @@ def _draw_pairs(axes: Any, first: ScoreSeries, second: ScoreSeries) -> None:
     order = np.argsort(means[0] - means[1], kind="stable")
     places = np.arange(len(order))
     axes.hlines(places, *means[:, order], color="#BBBBBB", linewidth=2, zorder=1)
-    for values, colour, marker, name in zip(means, PAIR, "os", NAMES, strict=True):
-        axes.scatter(
-            values[order], places, color=colour, marker=marker, s=36, label=name, zorder=2,
+    for values, colour, marker, area, name in zip(means, PAIR, "os", (64, 22), NAMES, strict=True):
+        axes.scatter(  # the second is smaller, so that the first shows where both are one
+            values[order], places, color=colour, marker=marker, s=area, label=name, zorder=2,
             edgecolor="white", linewidth=0.5,
         )  # fmt: skip
     axes.set_yticks(places, [words(first.classes[n].partition("/")[2]) for n in order])

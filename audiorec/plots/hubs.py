@@ -15,7 +15,7 @@ from audiorec.types import Float64Array, FloatArray, Int64Array
 
 NEAREST = 10
 MOST_QUERIES = 2_000  # songs that are asked for their nearest: of 100,000 that takes a second
-GAP_PT = 5.0  # between a dot and its name
+GAP_PT = 7.0  # between a dot and its name
 _SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 _ALIGN = {1: "left", 0: "center", -1: "right"}
 _RAISE = {1: "bottom", 0: "center", -1: "top"}

@@ -21,21 +21,25 @@ from audiorec.plots.panels import words
 from audiorec.plots.sheet import heading, new_figure
 from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
 from audiorec.search.atlas import MapKind, likeliest, project
+from audiorec.search.filters import mean_scores
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import Space
+from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import EVEN, MIN_SEGMENTS, NOT_MUSIC
 from audiorec.types import BoolArray, Float64Array, Int64Array, Status
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZE = (12.5, 8.0)  # inches
+MAP_SIZE = (12.5, 8.0)  # inches
 MOST_PANELS = 10  # classes with a panel of their own
 MOST_NAMES = 8  # hubs with their names
 LONGEST_NAME = 30  # characters
 RASTER_FROM = 2_000  # songs: more are pixels in an SVG, which would be slow to draw else
 COLOUR_HEAD, MARKER_HEAD = "genre", "version"
 NO_MUSIC = "no music"
+BEHIND = "#E2E2E2"  # songs of other classes in a small map
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
@@ -97,7 +101,7 @@ def library_figure(
     projection: MapKind = "pca",
     seed: int = 0,
     title: str = "",
-    size: tuple[float, float] = SIZE,
+    size: tuple[float, float] = MAP_SIZE,
 ) -> "Figure":
     """Draw a library as a map.
 
@@ -131,23 +135,17 @@ def library_figure(
     MissingExtraError
         Without matplotlib, or what the projection needs.
     """
-    found = map_library(store, by=by, table=table, projection=projection, seed=seed)
+    space = store.space(by, table=table, use_index=False)
+    found = map_library(space, projection=projection, seed=seed)
     return draw_map(found, title=title or store.path.name, size=size)
 
 
-def map_library(
-    store: SearchableStore,
-    *,
-    by: By = "vector",
-    table: str | Path | None = None,
-    projection: MapKind = "pca",
-    seed: int = 0,
-) -> LibraryMap:
-    """Place the songs of a store on a plane; see `library_figure`."""
-    space = store.space(by, table=table, use_index=False)
+def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> LibraryMap:
+    """Place the songs of a space on a plane; see `library_figure`."""
+    store, rows = space.store, space.rows
     if not len(space):
         raise StoreError(f"{store.path}: has no songs to place on a map")
-    units, rows = space.matrix, space.rows
+    units = space.matrix
     places = project(units, projection, seed=seed).astype(np.float64)
     heads = likeliest(store)
     colour_head, marker_head = _heads({head: len(names) for head, (names, _) in heads.items()})
@@ -160,7 +158,7 @@ def map_library(
         rows=rows,
         places=places,
         variance=shares,
-        by=by,
+        by=space.by,
         projection=projection,
         colour_head=colour_head,
         marker_head=marker_head,
@@ -173,7 +171,7 @@ def map_library(
     )
 
 
-def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = SIZE) -> "Figure":
+def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = MAP_SIZE) -> "Figure":
     """Draw a map, and a small one for each of the ten classes of most songs."""
     panels = _panels(found)
     with house_style():
@@ -186,15 +184,19 @@ def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = SIZE)
         for number, (name, own, colour) in enumerate(panels):
             panel = figure.add_subplot(grid[number // 2, 1 + number % 2])
             _draw_panel(panel, found.places, own, colour)
-            panel.set_title(f"{name}  {int(own.sum())}", fontsize=SMALL_PT, pad=3)
-        n_other = len(found) - int(found.music.sum())
-        other = f", {n_other} {NO_MUSIC}" if n_other else ""
-        heading(figure, f"{drawn(title)}  ({len(found)} songs{other})")
+            panel.set_title(f"{name}  {np.count_nonzero(own):,}", fontsize=SMALL_PT, pad=3)
+        heading(figure, f"{drawn(title)}  ({_about(found)})")
         figure.canvas.draw()  # names can be placed once everything else is
         numbers, names = zip(*found.hubs, strict=True) if found.hubs else ((), ())
         labels = [drawn(name, longest=LONGEST_NAME) for name in names]
         place_names(axes, found.places, numbers, labels)
     return figure
+
+
+def _about(found: LibraryMap) -> str:
+    n, n_other = len(found), int(np.count_nonzero(~found.music))
+    songs = f"{n:,} song{'s' * (n != 1)}"
+    return f"{songs}, {n_other:,} {NO_MUSIC}" if n_other else songs
 
 
 def _heads(widths: dict[str, int]) -> tuple[str, str]:
@@ -206,7 +208,7 @@ def _heads(widths: dict[str, int]) -> tuple[str, str]:
     return colour, marker
 
 
-def _is_music(store: SearchableStore) -> BoolArray:
+def _is_music(store: VectorStore) -> BoolArray:
     """Return which songs are music, by the rules of `audiorec.tagger.reading`: shape (n,)."""
     segments = np.asarray(store.column("segments").to_pylist(), np.int64)
     silent = np.asarray([s == Status.SILENT for s in store.column("status").to_pylist()], np.bool_)
@@ -215,7 +217,7 @@ def _is_music(store: SearchableStore) -> BoolArray:
     name = f"{MARKER_HEAD}/{NOT_MUSIC}"
     if name not in metadata.classes or "mean" not in metadata.statistics:
         return music
-    means = store.vectors[:, metadata.statistics.index("mean") :: len(metadata.statistics)]
+    means = mean_scores(store)
     same = [n for n, c in enumerate(metadata.classes) if c.startswith(f"{MARKER_HEAD}/")]
     other = means[:, metadata.classes.index(name)]
     music &= (other < EVEN) | (other < means[:, same].max(axis=1))
@@ -229,14 +231,17 @@ def _variance(units: Any, places: Float64Array) -> tuple[float, float]:
 
 
 def _hubs(
-    store: SearchableStore, rows: Int64Array, counts: Int64Array, colour: Int64Array
+    store: VectorStore, rows: Int64Array, counts: Int64Array, colour: Int64Array
 ) -> tuple[tuple[int, str], ...]:
-    """Return the first hub of each class, and their names."""
-    best: dict[int, int] = {}
-    for place in np.argsort(-counts, kind="stable").tolist():
-        if counts[place] <= 0 or len(best) == MOST_NAMES:
-            break
-        best.setdefault(int(colour[place]), place)
+    """Return the first hub of each class, and their names; all songs of a very small library."""
+    if len(rows) <= MOST_NAMES:
+        best = {place: place for place in range(len(rows))}
+    else:
+        best = {}
+        for place in np.argsort(-counts, kind="stable").tolist():
+            if counts[place] <= 0 or len(best) == MOST_NAMES:
+                break
+            best.setdefault(int(colour[place]), place)
     songs = store.rows([int(rows[place]) for place in best.values()])
     names = [song["title"] or Path(song["uri"]).stem for song in songs]
     return tuple(zip(best.values(), names, strict=True))
@@ -261,7 +266,7 @@ def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
     if count:
         axes.scatter(
             x[other], y[other], s=area * 0.8, c=colours.REST, marker="x", linewidth=1,
-            label=f"{NO_MUSIC}  {count}", **look,
+            label=f"{NO_MUSIC}  {count:,}", **look,
         )  # fmt: skip
     of_class = [palette[name] for name in found.colour_names] or [colours.PAIR[0]]
     names = found.marker_names or ("song",)
@@ -273,7 +278,7 @@ def _draw_dots(axes: Any, found: LibraryMap, palette: dict[str, str]) -> None:
         axes.scatter(
             x[rows], y[rows], s=area, c=[of_class[c] for c in found.colour[rows]], marker=marker,
             edgecolor=INK, linewidth=0.4 if n <= RASTER_FROM else 0,
-            label=f"{words(name)}  {counts[name]}", **look,
+            label=f"{words(name)}  {counts[name]:,}", **look,
         )  # fmt: skip
 
 
@@ -318,8 +323,11 @@ def _draw_panel(axes: Any, places: Float64Array, own: BoolArray, colour: str) ->
     n = len(places)
     area = float(np.clip(900 / n**0.7, 0.5, 9.0))
     raster = n > RASTER_FROM
-    axes.scatter(*places[~own].T, s=area * 0.6, c="#DDDDDD", linewidth=0, rasterized=raster)
-    axes.scatter(*places[own].T, s=area * 1.5, c=colour, linewidth=0, rasterized=raster)
+    edge = 0.0 if raster else 0.4  # a pale dot stands out from the grey ones by its edge
+    axes.scatter(*places[~own].T, s=area * 0.6, c=BEHIND, linewidth=0, rasterized=raster)
+    axes.scatter(
+        *places[own].T, s=area * 1.5, c=colour, edgecolor=INK, linewidth=edge, rasterized=raster
+    )
     axes.set(xticks=[], yticks=[])
     axes.margins(0.06)
     axes.set_aspect("equal", adjustable="datalim")

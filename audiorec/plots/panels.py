@@ -85,11 +85,12 @@ def edges_s(series: ScoreSeries) -> Float64Array:
 
 def draw_waveform(axes: Any, envelope: Envelope) -> None:
     """Draw the range of the samples, and their root mean square within it."""
-    edges = np.linspace(0, envelope.duration_s, len(envelope) + 1)
-    low, high, rms = (np.append(v, v[-1]) for v in (envelope.low, envelope.high, envelope.rms))
-    fill = {"step": "post", "linewidth": 0}
-    axes.fill_between(edges, low, high, color="#9DBFD9", **fill)
-    axes.fill_between(edges, np.maximum(low, -rms), np.minimum(high, rms), color="#0072B2", **fill)
+    length = envelope.duration_s / len(envelope)
+    middles = (np.arange(len(envelope)) + 0.5) * length
+    low, high, rms = envelope.low, envelope.high, envelope.rms
+    axes.fill_between(middles, low, high, color=colours.RANGE, linewidth=0)
+    within = np.maximum(low, -rms), np.minimum(high, rms)
+    axes.fill_between(middles, *within, color=colours.PAIR[0], linewidth=0)
     limit = max(0.1, float(np.abs([envelope.low, envelope.high]).max()) * 1.05)
     axes.set(ylim=(-limit, limit), ylabel="amplitude")
 

@@ -28,7 +28,7 @@ from audiorec.types import Envelope, ScoreSeries
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-SIZE = (11.0, 7.0)  # inches
+SONG_SIZE = (11.0, 7.0)  # inches
 WIDTHS = (1.0, 0.2)  # of the panels, and of what is written beside them
 ROW, SHORTEST = 0.26, 1.3  # parts of the height: of a class in a strip, of any other panel
 
@@ -38,7 +38,7 @@ def song_figure(
     envelope: Envelope | None = None,
     *,
     title: str = "",
-    size: tuple[float, float] = SIZE,
+    size: tuple[float, float] = SONG_SIZE,
 ) -> "Figure":
     """Draw the scores of a song over time, below its waveform.
 
@@ -74,7 +74,9 @@ def song_figure(
     heights += [max(SHORTEST, ROW * len(h.classes) * (len(h.classes) > FEW)) for h in heads]
     with house_style():
         figure = new_figure(*size)
-        grid = figure.subplots(len(heights), 2, height_ratios=heights, width_ratios=WIDTHS)
+        grid = figure.subplots(
+            len(heights), 2, squeeze=False, height_ratios=heights, width_ratios=WIDTHS
+        )
         panels, beside = list(grid[:, 0]), list(grid[:, 1])
         for axes in beside:
             axes.set_axis_off()

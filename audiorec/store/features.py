@@ -23,7 +23,7 @@ from audiorec.store.parquet import Checked, check_ids, open_checked
 from audiorec.store.schema import Kind
 from audiorec.store.segments import SongSegments
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import FloatArray, Int64Array, ScoreSeries
 
 # The last hidden layers: of all outputs those that find the most songs of the same music again
 # (docs/decisions/0006-similarity.md), and tell encodings of one song from two songs (0008).
@@ -160,6 +160,20 @@ class FeatureFile:
             np.concatenate([[0], np.cumsum(counts)]),
         )
 
+    def series(self, row: int) -> ScoreSeries:
+        """Read one song of a file of scores, with its times.
+
+        Raises
+        ------
+        StoreError
+            As `read`, or if there are more or fewer times than segments.
+        """
+        scores = self.read(np.asarray([row], np.int64)).values.astype(np.float32)
+        times = self._file.take([row], ["start_s"]).column("start_s").to_pylist()[0]
+        if len(times) != len(scores):
+            raise StoreError(f"{self.path}: {self.ids[row]!r} has not the segments it claims")
+        return ScoreSeries(scores, np.asarray(times, np.float32), self._file.metadata.classes)
+
     def blocks(self) -> Iterator[tuple[SongSegments, list[str]]]:
         """Yield the songs of one row group after another, with their content hashes."""
         for group, (start, stop) in enumerate(pairwise(self._file.group_starts())):
@@ -228,6 +242,10 @@ class SeriesFile:
         songs = self.file.read(rows)
         parts: list[Any] = np.split(songs.values, songs.offsets[1:-1])
         return dict(zip(songs.song_ids, parts, strict=False))
+
+    def series(self, song_id: str) -> ScoreSeries:
+        """Return the score series of a song in `rows`, with its times, from a file of scores."""
+        return self.file.series(self.rows[song_id])
 
 
 def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:

@@ -30,6 +30,8 @@ except (ImportError, OSError) as _error:  # the class can be named and read abou
 else:
     _absent = None
 
+Segments = Literal["all", "mean"] | int
+
 CACHE_BYTES = 1 << 30  # of features that a process keeps
 
 
@@ -87,7 +89,7 @@ class FeatureDataset(Dataset):  # type: ignore[type-arg]
         *,
         ids: Sequence[str] | None = None,
         labels: Mapping[str, Any] | Sequence[Any] | None = None,
-        segments: Literal["all", "mean"] | int = "all",
+        segments: Segments = "all",
         inputs: Sequence[str] | None = None,
         cache_bytes: int = CACHE_BYTES,
     ) -> None:
@@ -96,7 +98,7 @@ class FeatureDataset(Dataset):  # type: ignore[type-arg]
         if segments not in ("all", "mean") and not (isinstance(segments, int) and segments > 0):
             raise InputError(f"segments must be 'all', 'mean' or at least 1, got {segments!r}")
         self.path = Path(path)
-        self.segments = segments
+        self.segments: Segments = segments
         self.inputs = None if inputs is None else tuple(inputs)
         self.cache_bytes = cache_bytes
         self._opened: _Opened | None = None
@@ -184,7 +186,7 @@ class _Opened:
         self._groups: OrderedDict[int, tuple[Int64Array, SongSegments]] = OrderedDict()
         self._means: FloatArray | None = None
 
-    def song(self, row: int, segments: Literal["all", "mean"] | int) -> FloatArray:
+    def song(self, row: int, segments: Segments) -> FloatArray:
         if segments == "mean":
             if self._means is None:
                 self._means = self._open.means()

@@ -69,7 +69,7 @@ def course(values: FloatArray) -> str:
     bars = values.astype(np.float64)
     if len(bars) > BARS:
         starts = np.arange(BARS) * len(bars) // BARS
-        bars = np.add.reduceat(bars, starts) / np.diff([*starts, len(bars)])
+        bars = np.add.reduceat(bars, starts) / np.diff(starts, append=len(bars))
     heights = np.clip(np.nan_to_num(bars) * len(LEVELS), 0, len(LEVELS) - 1).astype(int)
     return "".join(LEVELS[height] for height in heights)
 

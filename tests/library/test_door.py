@@ -55,7 +55,7 @@ def test_a_library_says_what_it_is(library):
     cells = [e.text for e in ElementTree.fromstring(html).iter("td")]  # noqa: S314
     facts = dict(zip(cells[::2], cells[1::2], strict=True))
     assert (facts["songs"], facts["status"]) == ("4", "ok 4")
-    assert facts["beside it"] == "scores.parquet, features.parquet, errors.parquet"
+    assert facts["beside it"] == "scores.parquet, features.parquet, vecs.errors.parquet"
     assert set(facts) >= {"version", "genre", "extractor", "audio", "file"}
     assert sum(int(part.split()[-1]) for part in facts["version"].split(", ")) == 4
 

@@ -146,6 +146,10 @@ OPENERS = {
     "find_songs": lambda path: the("extraction.catalogue:find_songs")([path]),
     "glob": lambda path: the("extraction.catalogue:find_songs")([f"{path}*.mp3"]),
     "open_store": audiorec.open_store,
+    "classify": audiorec.classify,
+    "classify from a store": lambda path: audiorec.classify("fixtures/audio", vectors=path),
+    "similar": lambda path: audiorec.similar("a", vectors=path),
+    "duplicates": lambda path: audiorec.duplicates(vectors=path),
     "VectorStore": lambda path: the("store.store:VectorStore.open")(path),
     "scores table": lambda path: the("store.parquet:open_checked")(path, Kind.SCORES),
     "series": lambda path: the("store.features:open_series")(

@@ -4,13 +4,16 @@ paths ──classify──▶ `Readings`: song id → `Reading`, as a table and 
 """
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import InputError, SongError
 from audiorec.files.frames import pandas_frame
 from audiorec.files.text_tables import html_table, text_table
+from audiorec.library.known import known_rows
+from audiorec.library.readings import readings
+from audiorec.store.store import VectorStore
 from audiorec.tagger.reading import Reading, read_scores
 
 if TYPE_CHECKING:
@@ -82,6 +85,7 @@ class Readings(dict[str, Reading]):
 def classify(
     paths: Sequence[str | os.PathLike[str]] | str | os.PathLike[str],
     *,
+    vectors: str | os.PathLike[str] | VectorStore | None = None,
     heads: Sequence[str | os.PathLike[str]] = (),
     jobs: int = 0,
 ) -> Readings:
@@ -91,6 +95,8 @@ def classify(
     ----------
     paths : path or sequence of path
         Files, folders and globs, as for `audiorec.extract`.
+    vectors : path or Library, optional
+        A store: its songs are not opened where their files did not change.
     heads : sequence of path
         Heads of your own in place of the shipped ones.
     jobs : int
@@ -99,8 +105,8 @@ def classify(
     Returns
     -------
     readings : Readings
-        A mapping of song ids to readings, in the order of the paths. Songs of a store answer
-        at once: `Library.classify`.
+        A mapping of song ids to readings, in the order of the paths. For songs of a store by
+        their ids see `Library.classify`.
 
     Raises
     ------
@@ -109,6 +115,8 @@ def classify(
     SongError
         If no file can be used: of the first one. Where some can, the others are
         ``readings.failed``.
+    SpecMismatchError
+        If the store was made by another extractor, or with other heads.
 
     Examples
     --------
@@ -123,9 +131,14 @@ def classify(
     sources = find_songs(many)
     if not sources:
         raise InputError("no audio files there; name files, folders or globs")
+    store = vectors if isinstance(vectors, VectorStore) else None
+    if vectors is not None and not isinstance(vectors, VectorStore):
+        store = VectorStore.open(os.fspath(vectors))
     found: list[tuple[str, Reading]] = []
     failed: list[SongError] = []
-    for source, song in zip(sources, _read(sources, tuple(map(Path, heads)), jobs), strict=True):
+    for source, song in zip(
+        sources, _read(sources, store, tuple(map(Path, heads)), jobs), strict=True
+    ):
         if isinstance(song, SongError):
             failed.append(song)
         else:
@@ -136,15 +149,25 @@ def classify(
 
 
 def _read(
-    sources: "Sequence[Source]", heads: tuple[Path, ...], jobs: int
-) -> "Iterable[Reading | SongError]":
-    from audiorec.extraction.pipeline import ExtractorConfig
+    sources: "Sequence[Source]", store: VectorStore | None, heads: tuple[Path, ...], jobs: int
+) -> "Iterator[Reading | SongError]":
+    """Yield the answer for each file: of the store where it knows the file, else of the audio."""
+    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
     from audiorec.extraction.reader import song_reader
 
-    workers = min(jobs or os.cpu_count() or 1, len(sources))
-    with song_reader(ExtractorConfig(heads=heads), jobs=workers) as reader:
-        for song in reader.read_each(source.path for source in sources):
-            if isinstance(song, SongError):
+    config = ExtractorConfig(heads=heads)
+    rows: list[int | None] = [None] * len(sources)
+    if store is not None:
+        config = Extractor.for_store(store.metadata, heads=heads).config
+        rows = known_rows(store, sources)
+    known = iter(readings(store, [row for row in rows if row is not None]) if store else ())
+    opened = [source.path for source, row in zip(sources, rows, strict=True) if row is None]
+    workers = max(1, min(jobs or os.cpu_count() or 1, len(opened)))
+    with song_reader(config, jobs=workers) as reader:
+        songs = reader.read_each(opened)
+        for row in rows:
+            song = next(songs) if row is None else next(known)
+            if isinstance(song, (SongError, Reading)):
                 yield song
             else:
                 yield read_scores(song.series, song.info.status)

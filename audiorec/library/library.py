@@ -260,7 +260,9 @@ class Library(SearchableStore):
             Without matplotlib, or what the projection needs.
         """
         from audiorec.plots.library_map import library_figure
+        from audiorec.plots.sheet import require_plots
 
+        require_plots()
         return library_figure(
             self, by=by, table=table, projection=projection, seed=seed, title=title
         )

@@ -40,8 +40,10 @@ def text(series: ScoreSeries) -> str:
 
 def figure(series: ScoreSeries, *, title: str = "") -> Any:
     """Return a matplotlib figure of the scores over time."""
+    from audiorec.plots.sheet import require_plots
     from audiorec.plots.song import song_figure
 
+    require_plots()
     return song_figure(series, title=title)
 
 

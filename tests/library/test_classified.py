@@ -7,7 +7,7 @@ import pytest
 from needs import needs
 
 import audiorec
-from audiorec.errors import InputError, SongError
+from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.library.classified import MOST_ROWS, Readings
 from audiorec.tagger.reading import Reading, read_scores
 
@@ -46,6 +46,31 @@ def test_what_fails_does_not_take_the_others_along(folder):
     assert "2 songs, 1 could not be used" in found._repr_html_()
     with pytest.raises(SongError, match=r"broken\.mp3: not_audio"):
         audiorec.classify(folder / "broken.mp3")
+
+
+def test_a_store_answers_for_files_that_it_knows(folder, tmp_path, monkeypatch):
+    from audiorec.extraction import reader
+
+    store = tmp_path / "vecs.parquet"
+    audiorec.extract(folder, out=store, scores=tmp_path / "scores.parquet", jobs=1)
+    opened = []
+    each = reader.Reader.read_each
+    monkeypatch.setattr(
+        reader.Reader, "read_each", lambda self, paths: each(self, opened.extend(paths) or opened)
+    )
+    decoded = audiorec.classify(folder)
+    assert len(opened) == 2
+    opened.clear()
+    known = audiorec.classify(folder, vectors=store)
+    assert opened == []
+    assert known == decoded == audiorec.classify(folder, vectors=audiorec.open_store(store))
+    shutil.copy(AUDIO / "clicks-short.wav", folder / "kicks.wav")  # a new song, between the two
+    some = audiorec.classify(folder, vectors=store)
+    assert [Path(path).name for path in opened] == ["kicks.wav"]
+    assert list(some) == ["jazz-vibraphone.mp3", "kicks.wav", "silence.flac"]
+    assert some["silence.flac"] == decoded["silence.flac"]
+    with pytest.raises(SpecMismatchError, match="made by extractor"):
+        audiorec.classify(folder, vectors="fixtures/formats/vecs-v1.parquet")
 
 
 def test_refusals(tmp_path):

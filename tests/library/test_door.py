@@ -17,6 +17,7 @@ import audiorec
 from audiorec.errors import (
     AudiorecError,
     InputError,
+    MissingExtraError,
     MissingFileError,
     StoreError,
     UnknownSongError,
@@ -190,6 +191,15 @@ def test_a_map(library):
     needs("matplotlib")
     figure = library.map(title="mine")
     assert figure.axes
+
+
+def test_without_matplotlib_the_error_names_the_extra(library, monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib", None)
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    series = audiorec.types.ScoreSeries(np.ones((1, 1), np.float32), np.zeros(1), ("genre/a",))
+    for draw in (library.map, series.plot):
+        with pytest.raises(MissingExtraError, match=r'pip install "audiorec\[plot\]"'):
+            draw()
 
 
 def test_the_shortcuts_open_the_store(music, monkeypatch, tmp_path):

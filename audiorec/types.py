@@ -159,17 +159,17 @@ def _views() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """A waveform as it is drawn: the range and the loudness of P equal pieces of time."""
+    """A waveform as it is drawn: the range and the loudness of n equal pieces of time."""
 
-    low: FloatArray  # (P,): the smallest sample of each piece, full scale 1
-    high: FloatArray  # (P,): the largest
-    rms: FloatArray  # (P,): root mean square
+    low: FloatArray  # (n,): the smallest sample of each piece, full scale 1
+    high: FloatArray  # (n,): the largest
+    rms: FloatArray  # (n,): root mean square
     duration_s: float  # of all pieces together
 
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.low, self.high, self.rms)}
         if shapes != {(len(self.low),)}:
-            raise ShapeError(f"an envelope must have one shape (P,), got {sorted(shapes)}")
+            raise ShapeError(f"an envelope must have one shape (n,), got {sorted(shapes)}")
 
     def __len__(self) -> int:
         return len(self.low)

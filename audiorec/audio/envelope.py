@@ -1,6 +1,6 @@
 """A waveform as it is drawn: blocks to some thousand pieces, in flat memory.
 
-    blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (P,), n <= P <= 2 n
+    blocks (n,)  ──pieces of 2^k samples──▶  `Envelope`: low, high, rms (n,)
 
 How long a track is shows at its end. So pieces begin short, and whenever there are twice as many
 as asked for, each two neighbours become one.

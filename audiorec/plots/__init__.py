@@ -29,8 +29,7 @@ Public::
     compare      compare_figure, COMPARE_SIZE
     library_map  library_figure, map_library, draw_map, LibraryMap,
                  MAP_SIZE
-    sheet        write_picture, picture_format, require_plots
-    style        DPI
+    sheet        write_picture, picture_format, check_size, require_plots
 
 Import the modules by name; the package itself imports nothing.
 """

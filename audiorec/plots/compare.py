@@ -23,7 +23,7 @@ from audiorec.plots.panels import (
     time_axis,
     words,
 )
-from audiorec.plots.sheet import heading, new_figure
+from audiorec.plots.sheet import finish, new_figure
 from audiorec.plots.style import SMALL_PT, TITLE_PT, house_style
 from audiorec.types import ScoreSeries
 
@@ -96,10 +96,10 @@ def compare_figure(
             f"{name}: {drawn(title)}  ({clock(float(edges_s(series)[-1]))})"
             for name, title, series in zip(NAMES, titles, (first, second), strict=True)
         ]
-        heading(figure, "\n".join(lines))
         if similarity is not None:
             text = f"similarity {similarity:.2f}"
             figure.text(0.99, 0.98, text, ha="right", va="top", fontsize=TITLE_PT + 2)
+        finish(figure, "\n".join(lines))
     return figure
 
 
@@ -109,7 +109,7 @@ def _draw_pairs(axes: Any, first: ScoreSeries, second: ScoreSeries) -> None:
     order = np.argsort(means[0] - means[1], kind="stable")
     places = np.arange(len(order))
     axes.hlines(places, *means[:, order], color="#BBBBBB", linewidth=2, zorder=1)
-    for values, colour, marker, area, name in zip(means, PAIR, "os", (64, 22), NAMES, strict=True):
+    for values, colour, marker, area, name in zip(means, PAIR, "os", (72, 26), NAMES, strict=True):
         axes.scatter(  # the second is smaller, so that the first shows where both are one
             values[order], places, color=colour, marker=marker, s=area, label=name, zorder=2,
             edgecolor="white", linewidth=0.5,

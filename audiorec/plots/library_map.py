@@ -18,7 +18,7 @@ from audiorec.plots import colours
 from audiorec.plots.hubs import hub_counts, place_names
 from audiorec.plots.lettering import drawn
 from audiorec.plots.panels import words
-from audiorec.plots.sheet import heading, new_figure
+from audiorec.plots.sheet import finish, new_figure
 from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
 from audiorec.search.atlas import MapKind, likeliest, project
 from audiorec.search.filters import mean_scores
@@ -39,7 +39,7 @@ LONGEST_NAME = 30  # characters
 RASTER_FROM = 2_000  # songs: more are pixels in an SVG, which would be slow to draw else
 COLOUR_HEAD, MARKER_HEAD = "genre", "version"
 NO_MUSIC = "no music"
-BEHIND = "#E2E2E2"  # songs of other classes in a small map
+BEHIND = "#D2D2D2"  # songs of other classes in a small map
 TITLES = {"pca": "PCA", "tsne": "t-SNE", "umap": "UMAP"}
 
 
@@ -185,8 +185,7 @@ def draw_map(found: LibraryMap, *, title: str, size: tuple[float, float] = MAP_S
             panel = figure.add_subplot(grid[number // 2, 1 + number % 2])
             _draw_panel(panel, found.places, own, colour)
             panel.set_title(f"{name}  {np.count_nonzero(own):,}", fontsize=SMALL_PT, pad=3)
-        heading(figure, f"{drawn(title)}  ({_about(found)})")
-        figure.canvas.draw()  # names can be placed once everything else is
+        finish(figure, f"{drawn(title)}  ({_about(found)})")
         numbers, names = zip(*found.hubs, strict=True) if found.hubs else ((), ())
         labels = [drawn(name, longest=LONGEST_NAME) for name in names]
         place_names(axes, found.places, numbers, labels)
@@ -321,7 +320,7 @@ def _panels(found: LibraryMap) -> list[tuple[str, BoolArray, str]]:
 def _draw_panel(axes: Any, places: Float64Array, own: BoolArray, colour: str) -> None:
     """Draw where some songs lie among all others."""
     n = len(places)
-    area = float(np.clip(900 / n**0.7, 0.5, 9.0))
+    area = float(np.clip(900 / n**0.7, 0.5, 14.0))
     raster = n > RASTER_FROM
     edge = 0.0 if raster else 0.4  # a pale dot stands out from the grey ones by its edge
     axes.scatter(*places[~own].T, s=area * 0.6, c=BEHIND, linewidth=0, rasterized=raster)

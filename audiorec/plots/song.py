@@ -21,7 +21,7 @@ from audiorec.plots.panels import (
     time_axis,
     words,
 )
-from audiorec.plots.sheet import heading, new_figure
+from audiorec.plots.sheet import finish, new_figure
 from audiorec.plots.style import house_style
 from audiorec.types import Envelope, ScoreSeries
 
@@ -96,5 +96,5 @@ def song_figure(
         for axes in panels:
             time_axis(axes, end_s, label=axes is panels[-1])
         about = f"{clock(end_s)}, {len(series)} segment{'s' * (len(series) > 1)}"
-        heading(figure, f"{drawn(title)}  ({about})" if title else about)
+        finish(figure, f"{drawn(title)}  ({about})" if title else about)
     return figure

@@ -31,6 +31,7 @@ _STYLE: Mapping[str, Any] = {
     "axes.unicode_minus": False,
     "text.color": INK,
     "text.parse_math": False,
+    "text.hinting": "none",  # letters are as wide at any resolution as when they were laid out
     "xtick.color": FAINT,
     "ytick.color": FAINT,
     "xtick.labelcolor": INK,

@@ -55,16 +55,16 @@ class PictureOptions:
     height: Annotated[float | None, more(metavar="INCHES", help="Height of the picture.")] = None
     dpi: Annotated[int, more(metavar="N", min=1, help="Dots an inch.")] = 110
 
-    def check(self) -> None:
-        """Refuse what cannot be drawn or written, before any work."""
-        from audiorec.plots.sheet import picture_format, require_plots
+    def check(self, usual: tuple[float, float]) -> tuple[float, float]:
+        """Return width and height, or refuse what cannot be drawn or written before any work."""
+        from audiorec.plots.sheet import check_size, picture_format, require_plots
 
+        width = usual[0] if self.width is None else self.width
+        height = usual[1] if self.height is None else self.height
         require_plots()
         picture_format(self.out)
-
-    def size(self, usual: tuple[float, float]) -> tuple[float, float]:
-        """Return width and height in inches."""
-        return self.width or usual[0], self.height or usual[1]
+        check_size(width, height, self.dpi)
+        return width, height
 
     def write(self, figure: "Figure") -> None:
         """Write the picture."""
@@ -97,11 +97,10 @@ def song(
     """
     from audiorec.plots.song import SONG_SIZE, song_figure
 
-    picture.check()
+    size = picture.check(SONG_SIZE)
     with _Listener(vectors, scores, chosen_heads(head)) as listener:
         heard = listener.hear(song)
         wave = listener.envelope(heard)
-    size = picture.size(SONG_SIZE)
     picture.write(song_figure(heard.series, wave, title=heard.title, size=size))
     if json:
         document = {
@@ -135,11 +134,11 @@ def compare(
     --------
     audiorec plot compare jazz-vibraphone.mp3 blues-band.mp3 --out two.png
     audiorec plot compare blues-band.mp3 fixtures/audio/birds.ogg --out two.svg
-    audiorec plot compare blues-band.mp3 metal-band --out two.png --by mean --json
+    audiorec plot compare blues-band.mp3 birds.ogg --out two.png --by mean --json
     """
     from audiorec.plots.compare import COMPARE_SIZE, compare_figure
 
-    picture.check()
+    size = picture.check(COMPARE_SIZE)
     with _Listener(vectors, scores, chosen_heads(head), alike=True) as listener:
         pair = listener.hear(first), listener.hear(second)
     store = listener.store
@@ -151,7 +150,7 @@ def compare(
         pair[1].series,
         titles=titles,
         similarity=similarity,
-        size=picture.size(COMPARE_SIZE),
+        size=size,
     )
     picture.write(figure)
     if similarity is None:
@@ -191,15 +190,15 @@ def library(
     --------
     audiorec plot library --out map.png
     audiorec plot library --out map.svg --by features
-    audiorec plot library --vectors vecs.parquet --out map.png --projection tsne --json
+    audiorec plot library --out map.png --projection tsne --json
     """
     from audiorec.plots.library_map import MAP_SIZE, draw_map, map_library
 
-    picture.check()
+    size = picture.check(MAP_SIZE)
     store = open_vectors(vectors, empty=False)
     space = compared.space(store, use_index=False)
     found = map_library(space, projection=projection, seed=seed)
-    picture.write(draw_map(found, title=store.path.name, size=picture.size(MAP_SIZE)))
+    picture.write(draw_map(found, title=store.path.name, size=size))
     if json:
         print_json(_map_document(found, store, picture.out, seed))
 

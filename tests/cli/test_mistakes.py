@@ -33,6 +33,15 @@ LINES = [
     "duplicates --features {features}",
     "classify --head {head} song.wav",
     "tags {audio}",
+    "plot song {audio} -o out.png",
+    "plot song a/one.flac -v {store} -o out.png",
+    "plot song a/one.flac --scores {scores} -o out.png",
+    "plot compare a/one.flac a/two.flac -v {store} -o out.png",
+    "plot compare a/one.flac a/two.flac --scores {scores} -o out.png",
+    "plot compare a/one.flac a/two.flac --by features --features {features} -o out.png",
+    "plot library -v {store} -o out.png",
+    "plot library --by features --features {features} -o out.png",
+    "plot library --by embedding --embeddings {songs} -o out.png",
     "extract --manifest {table} -o out",
     "extract --files-from {paths} -o out",
     "extract song.wav --id-from csv:{ids} -o out",
@@ -163,6 +172,8 @@ def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monk
         needs("torch")
     if "index" in line:
         needs("faiss")
+    if line.startswith("plot"):
+        needs("matplotlib")
     monkeypatch.chdir(folder)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     before = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}

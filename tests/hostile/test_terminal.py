@@ -119,6 +119,13 @@ CASES = {
     "duplicates": [(), ("--json",), ("--scores", ABSENT)],
     "classify": [("songs",), ("songs", "--json"), ("songs", "--format", "csv")],
     "tags": [(f"songs/broken{LINES}.mp3",), (ABSENT,)],
+    "plot song": [(IDS[0], "-o", f"s{ODD}.png", "--json"), (LINES, "-o", "s.png")],
+    "plot compare": [(IDS[0], IDS[1], "-o", f"c{ODD}.svg", "--json"), (ABSENT, "b", "-o", "c.png")],
+    "plot library": [
+        ("-o", f"m{ODD}.svg", "--json"),
+        ("-o", f"m{ODD}"),
+        ("-v", ABSENT, "-o", "m.png"),
+    ],
     "info": [(), ("--json",), (IDS[0],), (IDS[0], "--json"), (LINES,)],
     "listening simulate": [("--vectors", ABSENT, "--out", "world")],
     "doctor": [(), ("--json",)],
@@ -176,6 +183,8 @@ def test_every_command_has_a_case():
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command == "metric train":
         needs("torch")
+    if command.startswith("plot"):
+        needs("matplotlib")
     monkeypatch.chdir(home)
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0

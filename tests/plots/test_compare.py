@@ -31,7 +31,8 @@ def test_pairs_are_the_means_sorted_by_their_difference():
     assert names == ["other", "g0", "g4", "g1", "g2", "g3", "vocal"]
     means = {"vocal": 0.7, "other": 0.3, "g0": 0.2, "g1": 0.2, "g2": 0.2, "g3": 0.4, "g4": 0.0}
     assert np.asarray(first.get_offsets())[:, 0] == pytest.approx([means[name] for name in names])
-    assert np.asarray(second.get_offsets())[:, 0] == pytest.approx([0.9, 0.5, 0.1, 0.2, 0.1, 0.1, 0.1])
+    theirs = [0.9, 0.5, 0.1, 0.2, 0.1, 0.1, 0.1]
+    assert np.asarray(second.get_offsets())[:, 0] == pytest.approx(theirs)
     ends = np.array([sorted(path.vertices[:, 0]) for path in lines.get_paths()])
     assert ends[0] == pytest.approx([0.3, 0.9])
 
@@ -55,15 +56,20 @@ def test_names_and_similarity_are_written():
     needs("matplotlib")
     figure = compare_figure(FIRST, SECOND, titles=("one $x$", "two\n"), similarity=0.834)
     assert figure.get_suptitle() == "A: one $x$  (0:06)\nB: two\\n  (0:03)"
-    assert [text.get_text() for text in figure.texts] == [figure.get_suptitle(), "similarity 0.83"]
+    assert "similarity 0.83" in [text.get_text() for text in figure.texts]
     check_texts(figure)
     assert len(compare_figure(FIRST, SECOND).texts) == 1
 
 
 def test_the_same_songs_give_the_same_bytes():
     needs("matplotlib")
-    pictures = {picture_bytes(compare_figure(FIRST, SECOND), "svg") for _ in range(2)}
-    assert len(pictures) == 1
+    figures = [compare_figure(FIRST, SECOND) for _ in range(2)]
+    assert len({picture_bytes(figure, "svg") for figure in figures}) == 1
+    # Their last bits are the solver's, and not the same in every run.
+    for axes in figures[0].axes:
+        assert [round(value, 6) for value in axes.get_position().bounds] == pytest.approx(
+            axes.get_position().bounds, abs=1e-15
+        )
 
 
 def test_what_cannot_be_compared_is_refused():

@@ -82,7 +82,9 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     path.write_text("before")
     figure = a_figure()
 
-    def fail(*args, **kwargs):
+    def fail(self, data):
+        with self.open("wb") as file:
+            file.write(data[:100])
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:

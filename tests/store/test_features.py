@@ -142,3 +142,25 @@ def test_a_number_that_is_not_finite_names_its_song(tmp_path):
     with pytest.raises(StoreError, match=f"a feature of '{file.ids[2]}' is not finite"):
         file.read(np.arange(len(file)))
     assert len(file.read(np.array([0, 1]))) == 2
+
+
+def test_a_score_series_has_its_times(tmp_path):
+    songs = [song(f"{name}.flac", series(n, segments=3 + n)) for n, name in enumerate("abc")]
+    store = VectorStore.open(write_library(tmp_path, songs, scores=True))
+    file = open_series(store, tmp_path / "scores.parquet", Kind.SCORES)
+    found = file.series("b.flac")
+    np.testing.assert_array_equal(found.scores, songs[1][1])
+    assert found.start_s.tolist() == [0, 3, 6, 9]
+    assert found.classes == store.metadata.classes
+
+
+def test_times_that_are_not_those_of_the_segments(tmp_path):
+    songs = [song("a.flac", series(0, segments=3))]
+    store = VectorStore.open(write_library(tmp_path, songs, scores=True))
+    path = tmp_path / "scores.parquet"
+    table = pq.read_table(path)
+    at = table.schema.get_field_index("start_s")
+    field = table.schema.field(at)
+    pq.write_table(table.set_column(at, field, pa.array([[0.0, 3.0]], field.type)), path)
+    with pytest.raises(StoreError):
+        open_series(store, path, Kind.SCORES).series("a.flac")

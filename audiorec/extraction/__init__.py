@@ -14,6 +14,7 @@
 ``plan``        options of a run; what is new, what is known, which rows stay
 ``pipeline``    one song through all stages: audio, tagger, statistics
 ``run``         the loop: workers, journal, commit, report
+``rows``        what the files of a run hold of one song
 ``run_record``  a small JSON beside the output: what the last run was
 ``reader``      one song at once, in a worker that may die of it
 ``manifest``    the songs of a sharded run, in an order that does not change

@@ -1,6 +1,7 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -116,6 +117,8 @@ def extract(
     if work.json:
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     print_summary(report, outputs)
+    if report.stopped is None:
+        _say_lacking(outputs)
     raise typer.Exit(code)
 
 
@@ -144,6 +147,19 @@ def _run(
         code = work.forgive(exit_code_of(report))
         told.end(report, run_metadata(Extractor(config), outputs), exit_code=code)
     return report, code
+
+
+def _say_lacking(outputs: "Outputs") -> None:
+    """Say which files beside the store this run did not add its songs to."""
+    from audiorec.extraction.run_record import command_line
+    from audiorec.store.inventory import songs_lacking, usual_path
+    from audiorec.store.schema import Kind
+
+    for kind in (Kind.SCORES, Kind.FEATURES):
+        if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
+            path = usual_path(outputs.vectors, kind)
+            again = shlex.join([*command_line(), f"--{kind}", str(path)])
+            say(f"note: {path} lacks {count} of the songs; what adds them: {again}")
 
 
 def _cost(config: "ExtractorConfig", outputs: "Outputs") -> float:

@@ -209,5 +209,5 @@ class MissingExtraError(AudiorecError):
         """Return what is missing and the command that installs it."""
         return (
             f'{self.feature} needs the extra "{self.extra}": '
-            f'pip install "audiorec[{self.extra}]" ({self.cause})'
+            f'pip install "audiorec[{self.extra}]" ({" ".join(self.cause.split())})'
         )

@@ -218,3 +218,8 @@ def test_what_is_written_keeps_errors_of_a_missing_file(tmp_path):
         with pytest.raises(errors.MissingFileError), wrapper(tmp_path):
             raise errors.MissingFileError("x: no such file")
     assert RowsError.__mro__[1] is errors.DamagedFileError
+
+
+def test_what_a_library_says_over_several_lines_is_one():
+    error = errors.MissingExtraError("an index", "faiss", "\n\nIMPORTANT:\n  no numpy\n")
+    assert str(error).endswith("(IMPORTANT: no numpy)")

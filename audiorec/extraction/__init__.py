@@ -14,6 +14,8 @@
 ``plan``        options of a run; what is new, what is known, which rows stay
 ``pipeline``    one song through all stages: audio, tagger, statistics
 ``run``         the loop: workers, journal, commit, report
+``rows``        what the files of a run hold of one song
+``estimate``    how much processor time a run will take
 ``run_record``  a small JSON beside the output: what the last run was
 ``reader``      one song at once, in a worker that may die of it
 ``manifest``    the songs of a sharded run, in an order that does not change
@@ -28,6 +30,7 @@ Public::
     plan         Plan
     pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
+    estimate     estimate
     run_record   command_line, run_record, write_record
     reader       vector, scores, taggram, Reader, song_reader, taggram_reader, hash_reader,
                  envelope_reader

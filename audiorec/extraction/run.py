@@ -20,7 +20,6 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from audiorec.audio.tags import SongTags
 from audiorec.errors import Failure, InputError, SongError
 from audiorec.extraction.catalogue import Source, find_songs
 from audiorec.extraction.pipeline import (
@@ -37,9 +36,11 @@ from audiorec.extraction.plan import (
     Policy,
     RunOptions,
     failures_to_report,
+    is_there,
     plan_run,
     rows_to_drop,
 )
+from audiorec.extraction.rows import extracted_row, failure_row, place_columns, tag_columns
 from audiorec.files.storage import is_uri
 from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
@@ -213,6 +214,12 @@ class _Extraction:
         before = _failures(journal) if options.at is None else []
         self.attempts = {f.song_id: f.attempts for f in before}
         self.unseen: list[Source] = []
+        self.places: dict[str, list[str]] = {}  # where the audio of each hash was
+        if options.by_content:
+            for song in _known(journal, None):
+                self.places.setdefault(song.content_hash, []).append(song.uri)
+        # A row that is there stays as it is, unless rows are to be the same whenever made.
+        self.known = set(self.places) if options.at is None else set()
 
     def go(self, sources: Sequence[Source]) -> RunReport:
         """Work through the plan, then commit unless stopped."""
@@ -298,9 +305,12 @@ class _Extraction:
     def _record(self, source: Source, answer: Answer) -> SongOutcome:
         """Put an answer into the journal and count it."""
         told = partial(SongOutcome, source.song_id, source.uri, wall_s=answer.wall_s)
-        if isinstance(answer.value, KnownContent):  # moved or retagged: its vector is copied
+        if isinstance(answer.value, KnownContent):  # its vector is copied
             columns = {**place_columns(source), **tag_columns(answer.value.tags)}
             self.journal.append_copy(answer.value.content_hash, columns)
+            if self._is_copy(source, answer.value.content_hash):
+                self.report.copies += 1
+                return told("copied")
             self.report.reused += 1
             return told("reused")
         if isinstance(answer.value, Song):
@@ -314,13 +324,25 @@ class _Extraction:
     def _record_song(
         self, source: Source, song: Song, told: Callable[..., SongOutcome]
     ) -> SongOutcome:
-        row = extracted_row(source, song) | self._at("extracted_at")
+        scores, features = song.series, song.features
         with self._writing():
-            self.journal.append_song(row, scores=song.series, features=song.features)
+            if song.content_hash in self.known:  # only scores or features were missing
+                columns = {**place_columns(source), **tag_columns(song.tags)}
+                self.journal.append_copy(
+                    song.content_hash, columns, scores=scores, features=features
+                )
+            else:
+                row = extracted_row(source, song) | self._at("extracted_at")
+                self.journal.append_song(row, scores=scores, features=features)
         status, audio_s = str(song.info.status), song.info.duration_s
         self.report.count(status, audio_s)
         self.report.spend(song.cpu_s)
         return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
+
+    def _is_copy(self, source: Source, content_hash: str) -> bool:
+        """Whether the audio is known from another file, which still is where it was."""
+        places = self.places.get(content_hash, [])
+        return source.uri not in places and any(map(is_there, places))
 
     def _at(self, column: str) -> dict[str, Any]:
         return {} if self.options.at is None else {column: self.options.at}
@@ -380,52 +402,3 @@ def _known(journal: Journal, hashes: frozenset[str] | None) -> list[KnownSong]:
 def _failures(journal: Journal) -> list[KnownFailure]:
     names = ("song_id", "uri", "size", "mtime_ns", "attempts", "status")
     return [KnownFailure(**row) for row in journal.failures().select(names).to_pylist()]
-
-
-def place_columns(source: Source) -> dict[str, Any]:
-    """Return the columns that say where a song is and what it is called."""
-    return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
-
-
-def tag_columns(tags: SongTags) -> dict[str, Any]:
-    """Return the columns of a file's tags."""
-    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
-    return {name: getattr(tags, name) for name in names}
-
-
-def extracted_row(source: Source, song: Song) -> dict[str, Any]:
-    """Return a song's row of ``vecs.parquet``."""
-    info = song.info
-    return {
-        **place_columns(source),
-        "vector": song.vector,
-        "content_hash": song.content_hash,
-        "duration_s": info.duration_s,
-        "claimed_s": info.claimed_s,
-        "segments": len(song.series),
-        "status": str(info.status),
-        "source_rate": info.sample_rate,
-        "source_channels": info.channels,
-        "codec": info.codec,
-        "decoder": info.decoder,
-        "packet_errors": info.packet_errors,
-        **tag_columns(song.tags),
-    }
-
-
-def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
-    """Return a failed song's row of the errors file."""
-    error = answer.error
-    stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
-    decoder = None
-    if isinstance(error, SongError):
-        stage, status, message = error.stage, error.failure, error.reason
-        decoder = error.decoder
-    return {
-        **place_columns(source),
-        "stage": stage,
-        "status": str(status),
-        "message": message,
-        "decoder": decoder,
-        "attempts": attempts,
-    }

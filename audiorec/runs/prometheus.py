@@ -100,7 +100,7 @@ def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
 def _counters(report: RunReport, exit_code: int) -> Iterator[Metric]:
     songs = {("extracted", status): n for status, n in report.statuses.items()}
     songs |= {("failed", status): n for status, n in report.failures.items()}
-    songs |= {("reused", ""): report.reused + report.relabelled}
+    songs |= {("reused", ""): report.reused + report.relabelled, ("copied", ""): report.copies}
     yield Metric(
         "audiorec_songs_total",
         "Songs that were worked on, by what became of them.",

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 # Counts of a `RunReport` that add up over runs.
-_SUMS = ("found", "reused", "relabelled", "unchanged", "failed_before", "pruned")
+_SUMS = ("found", "reused", "copies", "relabelled", "unchanged", "failed_before", "pruned")
 
 
 class Stopped(StrEnum):
@@ -25,9 +25,10 @@ class SongOutcome:
     Attributes
     ----------
     outcome : str
-        ``extracted``, ``reused`` (moved or retagged) or ``failed``.
+        ``extracted``, ``reused`` (moved or retagged), ``copied`` (the same audio once more) or
+        ``failed``.
     status : str
-        As in its row of the store or of the errors file; empty for ``reused``.
+        As in its row of the store or of the errors file; empty for the two in between.
     message : str
         For a failure: why.
     audio_s, wall_s : float
@@ -83,6 +84,8 @@ class RunReport:
     reused, relabelled : int
         Songs that kept their vector: moved, renamed or retagged files, and the same files
         under other ids.
+    copies : int
+        Songs whose audio is that of a file that still is where it was; they get its vector.
     unchanged, failed_before : int
         Songs that were not opened: as before, and failed before.
     pruned : int
@@ -110,6 +113,7 @@ class RunReport:
     statuses: Counter[str] = field(default_factory=Counter)
     failures: Counter[str] = field(default_factory=Counter)
     reused: int = 0
+    copies: int = 0
     relabelled: int = 0
     unchanged: int = 0
     failed_before: int = 0
@@ -137,12 +141,12 @@ class RunReport:
     @property
     def done(self) -> int:
         """Songs that this run opened."""
-        return self.extracted + self.failed + self.reused
+        return self.extracted + self.failed + self.reused + self.copies
 
     @property
     def usable(self) -> int:
         """Songs found that have a vector now."""
-        return self.extracted + self.reused + self.relabelled + self.unchanged
+        return self.extracted + self.reused + self.copies + self.relabelled + self.unchanged
 
     def count(self, status: str, audio_s: float) -> None:
         """Count one song that was extracted."""
@@ -171,6 +175,7 @@ class RunReport:
     def from_dict(cls, content: Mapping[str, Any]) -> "RunReport":
         """Read what `to_dict` wrote."""
         names = (*_SUMS, "audio_s", "wall_s", "cpu_s", "extractor_id")
+        content = {"copies": 0, **content}  # which older reports do not count apart
         stopped = content["stopped"]
         return cls(
             statuses=Counter(content["statuses"]),
@@ -188,6 +193,7 @@ class RunReport:
             "extracted": self.extracted,
             "statuses": dict(sorted(self.statuses.items())),
             "reused": self.reused,
+            "copies": self.copies,
             "relabelled": self.relabelled,
             "unchanged": self.unchanged,
             "failed": self.failed,

@@ -180,6 +180,28 @@ def usual_path(vectors: Path, kind: Kind) -> Path:
     return errors_path(vectors) if kind == Kind.ERRORS else vectors.with_name(USUAL_NAMES[kind])
 
 
+def songs_lacking(vectors: Path, kind: Kind) -> int:
+    """Count the songs of a store that its scores or features under the usual name have not.
+
+    0 where there is no such file, or it belongs to another store or extractor.
+
+    Examples
+    --------
+    >>> songs_lacking(Path("fixtures/formats/vecs-v1.parquet"), Kind.SCORES)
+    0
+    """
+    path = usual_path(vectors, kind)
+    try:
+        with open_checked(vectors, Kind.VECTORS) as store, open_checked(path, kind) as file:
+            if file.metadata.extractor_id != store.metadata.extractor_id:
+                return 0
+            ours, theirs = (one.read(["content_hash"]).column(0) for one in (store, file))
+            there = pc.sum(pc.is_in(ours, value_set=theirs.combine_chunks())).as_py() or 0
+    except StoreError:
+        return 0
+    return len(ours) - there if there else 0
+
+
 def kind_of(path: Path) -> Kind | None:
     """Return which of the four files a Parquet file is, None if it is none of audiorec's."""
     with TableFile.open(path) as file:

@@ -193,20 +193,26 @@ class Journal:
         (``msd.penultimate``), if features are. A full disk is a `StoreError` that leaves the
         journal as it was; a value that does not fit an `InputError` or a `ShapeError`.
         """
-        rows = {Kind.VECTORS: {"extracted_at": datetime.now(UTC), **row}}
-        names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
-        if Kind.SCORES in self._paths:
-            rows[Kind.SCORES] = score_values(*names, _given(scores, "scores"))
+        if Kind.SCORES in self._paths or Kind.FEATURES in self._paths:
+            _given(scores, "scores")
         if Kind.FEATURES in self._paths:
-            start_s = _given(scores, "scores").start_s
-            rows[Kind.FEATURES] = feature_values(*names, start_s, _given(features, "features"))
-        self._append(rows)
+            _given(features, "features")
+        row = {"extracted_at": datetime.now(UTC), **row}
+        self._append(self._with_series(row, scores, features))
 
-    def append_copy(self, content_hash: str, changes: Mapping[str, Any]) -> None:
+    def append_copy(
+        self,
+        content_hash: str,
+        changes: Mapping[str, Any],
+        *,
+        scores: ScoreSeries | None = None,
+        features: Mapping[str, FloatArray] | None = None,
+    ) -> None:
         """Give a moved, renamed, retagged or doubled song the rows of its content.
 
         `content_hash` is one of ``hashes(Kind.VECTORS)``; its scores and features come along by
-        themselves. `changes` are columns that are new, ``song_id`` among them.
+        themselves, or are given where they were missing. `changes` are columns that are new,
+        ``song_id`` among them.
         """
         place = self._content_places(Kind.VECTORS).get(content_hash)
         if place is None:
@@ -215,7 +221,7 @@ class Journal:
         batch = next(self._parts[Kind.VECTORS][part].slices(row, row + 1))
         values = {name: batch.column(name)[0].as_py() for name in batch.schema.names}
         values.pop(SEQUENCE, None)
-        self._append({Kind.VECTORS: {**values, **changes}})
+        self._append(self._with_series({**values, **changes}, scores, features))
 
     def append_failure(self, row: Mapping[str, Any]) -> None:
         """Put a row of the errors file on disk; its song loses the vector that it may have had."""
@@ -257,6 +263,21 @@ class Journal:
         self._close_parts()
         if self._folder is not None:
             self._folder.release()
+
+    def _with_series(
+        self,
+        row: Mapping[str, Any],
+        scores: ScoreSeries | None,
+        features: Mapping[str, FloatArray] | None,
+    ) -> dict[Kind, Mapping[str, Any]]:
+        """Return a row of the vectors with those of its series that are among the outputs."""
+        rows: dict[Kind, Mapping[str, Any]] = {Kind.VECTORS: row}
+        names = str(row.get("song_id", "")), str(row.get("content_hash", ""))
+        if Kind.SCORES in self._paths and scores is not None:
+            rows[Kind.SCORES] = score_values(*names, scores)
+        if Kind.FEATURES in self._paths and scores is not None and features is not None:
+            rows[Kind.FEATURES] = feature_values(*names, scores.start_s, features)
+        return rows
 
     def _append(self, rows: Mapping[Kind, Mapping[str, Any]]) -> None:
         self._sequence += 1

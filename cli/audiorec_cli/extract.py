@@ -1,6 +1,7 @@
 """``audiorec extract``: folders of songs become vectors, in one resumable run."""
 
 import os
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from audiorec.runs.report import RunReport
     from audiorec.store.journal import Outputs
 
-# CPU-seconds for a second of audio; benchmarks/bench_pipeline.py and bench_peers.py measure them.
-READING = 0.0012  # decoding an MP3 and its spectrogram
-NETWORK = {"msd": 0.0008, "mtt": 0.0028}
 UNSEEN_SHOWN = 10  # places named one by one
 
 
@@ -108,7 +106,7 @@ def extract(
         raise no_songs()
     if dry_run:
         plan = preview(sources, outputs, config=config, options=options)
-        _print_plan(plan, _cost(config, outputs), work.json)
+        _print_plan(plan, outputs, config, work)
         return
     report, code = _run(sources, outputs, config, options, work)
     if report.stopped is None:
@@ -116,6 +114,8 @@ def extract(
     if work.json:
         print_json({"schema": "audiorec/extraction/1", **report.to_dict()})
     print_summary(report, outputs)
+    if report.stopped is None:
+        _say_lacking(outputs)
     raise typer.Exit(code)
 
 
@@ -146,15 +146,17 @@ def _run(
     return report, code
 
 
-def _cost(config: "ExtractorConfig", outputs: "Outputs") -> float:
-    """Return the CPU-seconds for a second of audio."""
-    from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor
-    from audiorec.tagger.head_inputs import split_input
+def _say_lacking(outputs: "Outputs") -> None:
+    """Say which files beside the store this run did not add its songs to."""
+    from audiorec.extraction.run_record import command_line
+    from audiorec.store.inventory import songs_lacking, usual_path
+    from audiorec.store.schema import Kind
 
-    networks = set(Extractor(config).heads.backbones)
-    if outputs.features is not None:
-        networks |= {split_input(name)[0] for name in FEATURE_OUTPUTS}
-    return READING + sum(NETWORK[name] for name in networks)
+    for kind in (Kind.SCORES, Kind.FEATURES):
+        if kind not in outputs.paths() and (count := songs_lacking(outputs.vectors, kind)):
+            path = usual_path(outputs.vectors, kind)
+            again = shlex.join([*command_line(), f"--{kind}", str(path)])
+            say(f"note: {path} lacks {count} of the songs; what adds them: {again}")
 
 
 def no_songs() -> typer.Exit:
@@ -232,25 +234,38 @@ def _keep_aliases(naming: "Naming", outputs: "Outputs") -> None:
         say(f"aliases: {add_own_aliases(path, naming.aliases)} in {path}")
 
 
-def _print_plan(plan: "Plan", cost: float, json: bool) -> None:
-    """Estimate from file headers: nothing is decoded."""
+def _print_plan(
+    plan: "Plan", outputs: "Outputs", config: "ExtractorConfig", work: Extraction
+) -> None:
+    """Say what a run would do, and how long it would take."""
+    from audiorec.extraction.estimate import estimate
+
     todo = [source for source in plan.todo if not source.problem]
     unseen = [source for source in plan.todo if source.problem]
-    unchanged = len(plan.unchanged)
-    failed_before = len(plan.failed_before)
-    seconds = sum(_header_seconds(source) for source in todo)
-    cpu_s = seconds * cost
-    if json:
+    cores = os.cpu_count() or 1
+    jobs = min(work.jobs or cores, len(todo) or 1)
+    found = estimate(
+        todo,
+        outputs,
+        config,
+        jobs=jobs,
+        record=Path(f"{outputs.vectors}.run.json"),
+        limits=work.limits,
+    )
+    wall_s = found.cpu_s / min(jobs, cores)
+    if work.json:
         print_json(
             {
                 "schema": "audiorec/extract-plan/1",
                 "todo": len(todo),
-                "unchanged": unchanged,
+                "unchanged": len(plan.unchanged),
                 "relabelled": len(plan.relabelled),
-                "failed_before": failed_before,
+                "failed_before": len(plan.failed_before),
                 "bytes": sum(max(source.size, 0) for source in todo),
-                "audio_s": round(seconds, 1),
-                "cpu_s": round(cpu_s, 1),
+                "audio_s": round(found.audio_s, 1),
+                "cpu_s": round(found.cpu_s, 1),
+                "wall_s": round(wall_s, 1),
+                "basis": found.basis,
                 "songs": [source.song_id for source in todo],
                 "unseen": {source.song_id: source.problem for source in unseen},
             }
@@ -260,14 +275,14 @@ def _print_plan(plan: "Plan", cost: float, json: bool) -> None:
         out(source.song_id)
     size = file_size(sum(max(source.size, 0) for source in todo))
     say(
-        f"{len(todo)} songs to open ({size}, {duration(seconds)} of audio, about "
-        f"{duration(cpu_s)} of CPU time), {unchanged} unchanged, "
-        f"{len(plan.relabelled)} under a new id, {failed_before} failed before"
+        f"{len(todo)} songs to open ({size}, {duration(found.audio_s)} of audio), "
+        f"{len(plan.unchanged)} unchanged, {len(plan.relabelled)} under a new id, "
+        f"{len(plan.failed_before)} failed before"
         + (f", {len(unseen)} cannot be looked at" if unseen else "")
     )
-
-
-def _header_seconds(source: "Source") -> float:
-    from audiorec.audio.tags import header_duration_s
-
-    return header_duration_s(source.path) or 0.0
+    if todo:
+        known = {"record": "by the last run", "measured": "by a few of the songs"}
+        say(
+            f"about {duration(found.cpu_s)} of CPU time, {duration(wall_s)} with {jobs} "
+            f"process{'es' if jobs > 1 else ''} ({known.get(found.basis, 'by what is usual')})"
+        )

@@ -24,6 +24,8 @@ from audiorec.extraction.run import Policy, RunOptions, make_outputs, preview, r
 from audiorec.runs.report import Stopped
 from audiorec.runs.workers import Limits
 from audiorec.spec import FeatureSpec, SegmentSpec
+from audiorec.store.inventory import songs_lacking
+from audiorec.store.schema import Kind
 
 VOLATILE = ("extracted_at", "uri", "mtime_ns")
 
@@ -119,10 +121,19 @@ def test_a_song_that_moves_inside_takes_its_new_id_and_leaves_the_old(library, o
 def test_a_copy_is_a_second_song_with_the_same_vector(library, out):
     extract(library, out)
     shutil.copy(library / "a/one.flac", library / "copy.flac")
-    assert extract(library, out).reused == 1
+    report = extract(library, out)
+    assert (report.copies, report.reused, report.done, report.usable) == (1, 0, 1, 5)
     store = audiorec.open_store(out)
     np.testing.assert_array_equal(store.vector("copy.flac"), store.vector("a/one.flac"))
     assert len(store) == 5
+
+
+def test_a_copy_that_outlives_its_song_has_moved(library, out):
+    extract(library, out)
+    shutil.copy(library / "a/one.flac", library / "copy.flac")
+    (library / "a/one.flac").unlink()
+    report = extract(library, out)
+    assert (report.copies, report.reused) == (0, 1)
 
 
 def test_a_retagged_song_keeps_its_vector_and_shows_its_new_title(library, out):
@@ -223,6 +234,45 @@ def test_asking_for_scores_later_extracts_what_lacks_them(library, out):
     )
     assert report.reused == 4
     assert pq.read_metadata(out.with_name("s.parquet")).num_rows == 4
+
+
+def with_features(library, out, **options):
+    outputs = make_outputs(out, features=out.with_name("features.parquet"))
+    return run(find_songs([library]), outputs, options=RunOptions(jobs=1), **options)
+
+
+def test_features_that_come_later_read_only_what_lacks_them_and_keep_rows(library, out):
+    extract(library, out)
+    before = pq.read_table(out)
+    assert with_features(library, out).extracted == 4
+    assert pq.read_table(out).equals(before)  # every cell, extracted_at too
+    for seed in (30, 31):
+        write_song(library / f"new {seed}.wav", seed=seed)
+    extract(library, out)
+    assert songs_lacking(out, Kind.FEATURES) == 2
+    before, opened = pq.read_table(out), []
+    report = with_features(library, out, progress=lambda at: opened.append(at.song_id))
+    assert (opened, report.unchanged) == (["new 30.wav", "new 31.wav"], 4)
+    assert pq.read_table(out).equals(before)
+    assert pq.read_metadata(out.with_name("features.parquet")).num_rows == 6
+    assert songs_lacking(out, Kind.FEATURES) == 0
+    assert songs_lacking(out, Kind.SCORES) == 0
+
+
+def test_a_run_for_features_that_was_cut_off_opens_no_song_twice(library, out):
+    extract(library, out)
+    before, stop, opened = pq.read_table(out), threading.Event(), []
+
+    def cut_off(at):
+        opened.append(at.song_id)
+        if len(opened) == 2:
+            stop.set()
+
+    assert with_features(library, out, progress=cut_off, stop=stop).stopped is Stopped.INTERRUPTED
+    report = with_features(library, out, progress=cut_off)
+    assert (len(opened), len(set(opened)), report.unchanged) == (4, 4, 2)
+    assert pq.read_table(out).equals(before)
+    assert pq.read_metadata(out.with_name("features.parquet")).num_rows == 4
 
 
 def test_another_extractor_is_refused_and_overwrite_begins_anew(library, out):

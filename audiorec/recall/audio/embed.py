@@ -22,7 +22,8 @@ from audiorec.errors import InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, make_source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
-from audiorec.extraction.run import RunOptions, failure_row, make_outputs, run, run_metadata
+from audiorec.extraction.rows import failure_row
+from audiorec.extraction.run import RunOptions, make_outputs, run, run_metadata
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.model import MetricModel
 from audiorec.runs.report import RunProgress, Stopped

@@ -84,10 +84,15 @@ class Extraction:
         return RunOptions(
             jobs=self.jobs,
             policy=Policy.OVERWRITE if self.overwrite else Policy.EXTEND,
-            limits=limits_of(self.timeout, self.memory_limit),
+            limits=self.limits,
             max_failures=_max_failures(self.max_failures),
             **own,
         )
+
+    @property
+    def limits(self) -> "Limits":
+        """Return what one song may use."""
+        return limits_of(self.timeout, self.memory_limit)
 
     def observers(self, output: str, *, record: str | None) -> AbstractContextManager[Observers]:
         """Open the log and the metrics of a run that makes `output`."""

@@ -16,6 +16,7 @@ def print_counts(report: "RunReport") -> None:
     line = f"{report.extracted} extracted" + (f" ({', '.join(parts)})" if parts else "")
     more = {
         "moved or retagged": report.reused,
+        "copied from known songs": report.copies,
         "under a new id": report.relabelled,
         "unchanged": report.unchanged,
         "failed": report.failed,

@@ -1,0 +1,110 @@
+"""How much processor time a run will take, before it is made.
+
+    sources, outputs ──estimate──▶ seconds of audio by their headers, CPU seconds
+
+What a second of audio costs is taken from the record of the last run beside the output, if that
+was long enough, or else measured on up to three of the songs: one of each usual format.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from audiorec.audio.tags import header_duration_s
+from audiorec.errors import SongError
+from audiorec.extraction.catalogue import Source
+from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig
+from audiorec.extraction.reader import song_reader
+from audiorec.extraction.run_record import MAX_RECORD_BYTES, RECORD_SCHEMA
+from audiorec.files.own_files import read_own
+from audiorec.runs.workers import Limits
+from audiorec.store.journal import Outputs
+from audiorec.tagger.head_inputs import split_input
+
+# CPU seconds for a second of audio; benchmarks/bench_pipeline.py measures them.
+READING = 0.0012  # decoding an MP3 and its spectrogram
+NETWORK = {"msd": 0.0008, "mtt": 0.0028}
+START_S = 0.6  # CPU seconds of the run itself, and of each worker
+ENOUGH_S = 600.0  # audio of a run whose record tells
+FORMATS = 3  # that are measured
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """Seconds of audio by the files' headers, CPU seconds, and how these are known."""
+
+    audio_s: float
+    cpu_s: float
+    basis: str  # ``record``, ``measured`` or ``typical``
+
+
+def estimate(
+    sources: Sequence[Source],
+    outputs: Outputs,
+    config: ExtractorConfig,
+    *,
+    jobs: int,
+    record: Path,
+    limits: Limits | None = None,
+) -> Estimate:
+    """Estimate what extracting `sources` costs with `jobs` workers; `record` may be missing."""
+    lengths = {source.path: header_duration_s(source.path) or 0.0 for source in sources}
+    audio_s = sum(lengths.values())
+    kept = FEATURE_OUTPUTS if outputs.features is not None else ()
+    networks = set(Extractor(config).heads.backbones) | {split_input(n)[0] for n in kept}
+    start_s = START_S * (1 + min(jobs, len(sources))) if sources else 0.0
+    cost = _recorded(record, networks)
+    if cost is not None:
+        return Estimate(audio_s, start_s + audio_s * cost, "record")
+    typical = READING + sum(NETWORK[name] for name in networks)
+    costs = _measured(sources, lengths, config, kept, limits) if audio_s else {}
+    usual = sum(costs.values()) / len(costs) if costs else typical
+    seconds = [lengths[s.path] * costs.get(_format(s), usual) for s in sources]
+    return Estimate(audio_s, start_s + sum(seconds), "measured" if costs else "typical")
+
+
+def _recorded(path: Path, networks: set[str]) -> float | None:
+    """Return the CPU seconds that a second of audio cost in the last run, None if unknown."""
+    with suppress(OSError, ValueError, KeyError, TypeError, ZeroDivisionError, RecursionError):
+        record: Mapping[str, Any] = json.loads(read_own(path, MAX_RECORD_BYTES))
+        report, cpu_s = record["report"], dict(record["report"]["cpu_s"])
+        if record["schema"] != RECORD_SCHEMA or report["audio_s"] < ENOUGH_S:
+            return None
+        ran = {w["name"].removeprefix("musicnn_") for w in record["weights"]} & NETWORK.keys()
+        of_all, of_ran = (sum(NETWORK[n] for n in names) for names in (networks, ran))
+        cpu_s.pop("load", None)
+        network = float(cpu_s.pop("backbone")) * of_all / of_ran
+        return (network + sum(map(float, cpu_s.values()))) / float(report["audio_s"])
+    return None
+
+
+def _measured(
+    sources: Sequence[Source],
+    lengths: Mapping[str, float],
+    config: ExtractorConfig,
+    outputs: tuple[str, ...],
+    limits: Limits | None,
+) -> dict[str, float]:
+    """Extract a song of usual length of each of the usual formats; return costs by format."""
+    by_format: dict[str, list[Source]] = defaultdict(list)
+    for source in sources:
+        if lengths[source.path]:
+            by_format[_format(source)].append(source)
+    usual = sorted(by_format.items(), key=lambda pair: (-len(pair[1]), pair[0]))[:FORMATS]
+    costs = {}
+    with song_reader(config, outputs, limits=limits) as reader:
+        for name, songs in usual:
+            songs.sort(key=lambda source: lengths[source.path])
+            with suppress(SongError):
+                song = reader.read(songs[len(songs) // 2].path)
+                spent = sum(s for stage, s in song.cpu_s.items() if stage != "load")
+                costs[name] = spent / song.info.duration_s
+    return costs
+
+
+def _format(source: Source) -> str:
+    return Path(source.path).suffix.lower()

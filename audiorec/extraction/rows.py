@@ -1,0 +1,62 @@
+"""What the files of a run hold of one song: its row of the store, or of the errors file.
+
+source, `Song`  ──extracted_row──▶ columns of vecs.parquet
+source, `Answer` ──failure_row──▶ columns of the errors file
+"""
+
+from typing import Any
+
+from audiorec.audio.tags import SongTags
+from audiorec.errors import Failure, SongError
+from audiorec.extraction.catalogue import Source
+from audiorec.extraction.pipeline import Song
+from audiorec.runs.workers import Answer
+
+
+def place_columns(source: Source) -> dict[str, Any]:
+    """Return the columns that say where a song is and what it is called."""
+    return {name: getattr(source, name) for name in ("song_id", "uri", "size", "mtime_ns")}
+
+
+def tag_columns(tags: SongTags) -> dict[str, Any]:
+    """Return the columns of a file's tags."""
+    names = ("title", "artist", "album", "isrc", "musicbrainz_trackid")
+    return {name: getattr(tags, name) for name in names}
+
+
+def extracted_row(source: Source, song: Song) -> dict[str, Any]:
+    """Return a song's row of ``vecs.parquet``."""
+    info = song.info
+    return {
+        **place_columns(source),
+        "vector": song.vector,
+        "content_hash": song.content_hash,
+        "duration_s": info.duration_s,
+        "claimed_s": info.claimed_s,
+        "segments": len(song.series),
+        "status": str(info.status),
+        "source_rate": info.sample_rate,
+        "source_channels": info.channels,
+        "codec": info.codec,
+        "decoder": info.decoder,
+        "packet_errors": info.packet_errors,
+        **tag_columns(song.tags),
+    }
+
+
+def failure_row(source: Source, answer: Answer, attempts: int) -> dict[str, Any]:
+    """Return a failed song's row of the errors file."""
+    error = answer.error
+    stage, status, message = "worker", answer.failure or Failure.CRASHED, answer.message
+    decoder = None
+    if isinstance(error, SongError):
+        stage, status, message = error.stage, error.failure, error.reason
+        decoder = error.decoder
+    return {
+        **place_columns(source),
+        "stage": stage,
+        "status": str(status),
+        "message": message,
+        "decoder": decoder,
+        "attempts": attempts,
+    }

@@ -148,6 +148,14 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
     return Bundle(tensors, config)
 
 
+def read_kind(path: str | os.PathLike[str]) -> str:
+    """Return what kind of model a folder says that it holds; errors as for `read_bundle`."""
+    kind = _read_config(_whole_folder(Path(path))).get("kind")
+    if not isinstance(kind, str):
+        raise WeightsError(f"{path}: {CONFIG_FILE} does not say what kind of model it is")
+    return kind
+
+
 def check_target(target: Path) -> None:
     """Refuse to write a model over a file, or a folder with anything but a model in it."""
     if target.exists() and not target.is_dir():

@@ -1,0 +1,143 @@
+"""What was played, in its order and with its repeats: one sequence an owner.
+
+    Interactions ──to_sequences──▶ `Sequences`: starts (U + 1,), song (P,), time (P,)
+
+An owner is a user, a session or a list. A **finished play** is a listening that was not broken
+off: ``finish``, or ``play`` with a played ratio of at least half, or of an unknown one. ``like``
+and ``playlist`` say that a song is wanted, not that it was heard: they count only in lists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.listening.events import EVENTS, Interactions
+from audiorec.types import BoolArray, Float64Array, IdMap, Int32Array, Int64Array
+
+DAY_S = 86_400.0
+MIN_RATIO = 0.5  # a play that ended earlier was not wanted
+PLAYS = ("play", "finish")
+By = Literal["user", "list"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """The songs of U owners, each owner's in order.
+
+    Attributes
+    ----------
+    owner_ids : tuple of str, length U
+    song_ids : tuple of str, length S
+        What the numbers in `song` stand for.
+    starts : ndarray, shape (U + 1,), int64
+        Owner u has the entries ``starts[u]:starts[u + 1]``.
+    song : ndarray, shape (P,), int32
+    time : ndarray, shape (P,), float64
+        Seconds since 1970, ascending in each sequence; NaN where unknown.
+    """
+
+    owner_ids: tuple[str, ...]
+    song_ids: tuple[str, ...]
+    starts: Int64Array
+    song: Int32Array
+    time: Float64Array
+
+    def __post_init__(self) -> None:
+        fits = len(self.starts) == len(self.owner_ids) + 1 and self.song.shape == self.time.shape
+        if not fits or self.starts[0] != 0 or self.starts[-1] != len(self.song):
+            raise ShapeError(f"starts must cut {len(self.song)} plays into {len(self)} sequences")
+
+    def __len__(self) -> int:
+        return len(self.owner_ids)
+
+    def __getitem__(self, row: int) -> Int32Array:
+        return self.song[self.starts[row] : self.starts[row + 1]]
+
+    @property
+    def lengths(self) -> Int64Array:
+        """Plays of each owner: shape (U,)."""
+        return np.diff(self.starts)
+
+    @property
+    def owner(self) -> Int64Array:
+        """The owner of each play: shape (P,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @classmethod
+    def from_lists(
+        cls, lists: Sequence[Sequence[str]], owner_ids: Sequence[str] | None = None
+    ) -> "Sequences":
+        """Make sequences of song ids, without times.
+
+        Examples
+        --------
+        >>> found = Sequences.from_lists([["b", "a"], [], ["a"]])
+        >>> found.song_ids, found[0].tolist(), found.lengths.tolist()
+        (('a', 'b'), [1, 0], [2, 0, 1])
+        """
+        ids = owner_ids or [str(number) for number in range(len(lists))]
+        song_ids = tuple(sorted({song for songs in lists for song in songs}))
+        number = {song_id: place for place, song_id in enumerate(song_ids)}
+        starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        song = np.fromiter((number[s] for songs in lists for s in songs), np.int32, starts[-1])
+        return cls(tuple(ids), song_ids, starts, song, np.full(len(song), np.nan))
+
+    def take(self, rows: npt.NDArray[Any]) -> "Sequences":
+        """Return some owners (numbers or a mask), in that order; the table of songs stays."""
+        rows = np.arange(len(self))[rows]
+        lengths = self.lengths[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        place = np.arange(starts[-1]) - np.repeat(starts[:-1] - self.starts[rows], lengths)
+        owners = tuple(self.owner_ids[row] for row in rows.tolist())
+        return replace(
+            self, owner_ids=owners, starts=starts, song=self.song[place], time=self.time[place]
+        )
+
+    def keep(self, mask: BoolArray) -> "Sequences":
+        """Return the plays of `mask` (P,) only; owners stay, if need be without a play."""
+        counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
+        return replace(self, starts=counts[self.starts], song=self.song[mask], time=self.time[mask])
+
+    def newest(self, most: int) -> "Sequences":
+        """Return the last `most` plays of each owner."""
+        place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)
+        return self.keep(place >= -most)
+
+    def among(self, song_ids: Any) -> "Sequences":
+        """Return the same in numbers of another table; plays of songs that it lacks go."""
+        if tuple(song_ids) == self.song_ids:
+            return self
+        row = IdMap(song_ids).rows(self.song_ids).astype(np.int32)
+        renumbered = replace(self, song=row[self.song], song_ids=tuple(song_ids))
+        return renumbered.keep(renumbered.song >= 0)
+
+
+def to_sequences(log: Interactions, *, by: By = "user") -> Sequences:
+    """Bring finished plays into their order; rows without times keep the order of the file.
+
+    Examples
+    --------
+    >>> from audiorec.listening.interactions import read_interactions
+    >>> found = to_sequences(read_interactions("fixtures/formats/interactions-v1.csv"))
+    >>> [(o, [found.song_ids[s] for s in found[u]]) for u, o in enumerate(found.owner_ids)]
+    """
+    if by not in ("user", "list"):
+        raise InputError(f"sequences are by user or by list, got {by!r}")
+    rows = np.flatnonzero(
+        is_finished(log) if by == "user" else log.event == EVENTS.index("playlist")
+    )
+    time = log.timestamp[rows]
+    order = rows[np.lexsort((time, log.user[rows]))]
+    starts = np.zeros(len(log.user_ids) + 1, np.int64)
+    np.cumsum(np.bincount(log.user[order], minlength=len(log.user_ids)), out=starts[1:])
+    return Sequences(log.user_ids, log.song_ids, starts, log.song[order], log.timestamp[order])
+
+
+def is_finished(log: Interactions) -> BoolArray:
+    """Return which events are finished plays: shape (P,), bool."""
+    play = np.isin(log.event, [EVENTS.index(name) for name in PLAYS])
+    return play & ~(log.played_ratio < np.float32(MIN_RATIO))

@@ -1,0 +1,21 @@
+"""What all families of recall share: data, the channel, its candidates, and the checks.
+
+::
+
+    `RecallData` ──Channel.fit──▶ channel ──recall(`Queries`, k)──▶ `Candidates`
+                                          ──check_channel──▶ the contract holds, or says where not
+
+==============  ====================================================
+``data``        what channels learn from, and what they are asked
+``candidates``  lists of songs, with the reason for each
+``channel``     one way to propose songs: the words that all share
+``checks``      one set of checks for every channel
+==============  ====================================================
+
+Public::
+
+    data        RecallData, Queries
+    candidates  Candidates, Reason, SCHEMA
+    channel     Channel, best_of
+    checks      check_channel
+"""

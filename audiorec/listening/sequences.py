@@ -9,7 +9,7 @@ and ``playlist`` say that a song is wanted, not that it was heard: they count on
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +21,9 @@ from audiorec.types import BoolArray, Float64Array, IdMap, Int32Array, Int64Arra
 DAY_S = 86_400.0
 MIN_RATIO = 0.5  # a play that ended earlier was not wanted
 PLAYS = ("play", "finish")
-By = Literal["user", "list"]
+By = Literal["user", "session", "list"]
+LABEL_OF = {"session": "session_id", "list": "list_id"}
+SESSION_GAP_S = 1_800.0  # half an hour of silence ends a session
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -116,28 +118,64 @@ class Sequences:
         return renumbered.keep(renumbered.song >= 0)
 
 
-def to_sequences(log: Interactions, *, by: By = "user") -> Sequences:
-    """Bring finished plays into their order; rows without times keep the order of the file.
+def to_sequences(log: Interactions, *, by: By = "user", gap_s: float = SESSION_GAP_S) -> Sequences:
+    """Bring what was played, or listed, into its order; rows without a time keep that of the file.
+
+    Parameters
+    ----------
+    log : Interactions
+    by : {"user", "session", "list"}
+        Whose: finished plays by user or by session (``session_id``, or what a user hears without
+        a pause), or ``playlist`` events by ``list_id`` (by user, where the log has no lists).
+    gap_s : float
+        The pause that ends a session where the log has no ``session_id``, in seconds.
+
+    Raises
+    ------
+    InputError
+        If `by` is none of these.
 
     Examples
     --------
     >>> from audiorec.listening.interactions import read_interactions
     >>> found = to_sequences(read_interactions("fixtures/formats/interactions-v1.csv"))
-    >>> [(o, [found.song_ids[s] for s in found[u]]) for u, o in enumerate(found.owner_ids)]
+    >>> {owner: [found.song_ids[s] for s in found[u]] for u, owner in enumerate(found.owner_ids)}
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'ana': ['piano/etude.flac'], 'ben': ['rock/live.mp3', 'piano/prelude.flac'],
+     'eva': ['lost/gone.mp3']}
     """
-    if by not in ("user", "list"):
-        raise InputError(f"sequences are by user or by list, got {by!r}")
-    rows = np.flatnonzero(
-        is_finished(log) if by == "user" else log.event == EVENTS.index("playlist")
-    )
-    time = log.timestamp[rows]
-    order = rows[np.lexsort((time, log.user[rows]))]
-    starts = np.zeros(len(log.user_ids) + 1, np.int64)
-    np.cumsum(np.bincount(log.user[order], minlength=len(log.user_ids)), out=starts[1:])
-    return Sequences(log.user_ids, log.song_ids, starts, log.song[order], log.timestamp[order])
+    if by not in get_args(By):
+        raise InputError(f"sequences are by {', '.join(get_args(By))}, got {by!r}")
+    wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
+    owner: npt.NDArray[Any] = log.user
+    owner_ids = log.user_ids
+    label = log.labels.get(LABEL_OF[by]) if by in LABEL_OF else None
+    if label is not None:
+        owner, owner_ids, wanted = label.number, label.texts, wanted & (label.number >= 0)
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.lexsort((log.timestamp[rows], owner[rows]))]
+    owner = owner[rows]
+    if by == "session" and label is None:
+        owner, owner_ids = _cut_at_pauses(log, rows, gap_s)
+    starts = np.zeros(len(owner_ids) + 1, np.int64)
+    np.cumsum(np.bincount(owner, minlength=len(owner_ids)), out=starts[1:])
+    return Sequences(owner_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
 
 
 def is_finished(log: Interactions) -> BoolArray:
     """Return which events are finished plays: shape (P,), bool."""
     play = np.isin(log.event, [EVENTS.index(name) for name in PLAYS])
     return play & ~(log.played_ratio < np.float32(MIN_RATIO))
+
+
+def _cut_at_pauses(
+    log: Interactions, rows: Int64Array, gap_s: float
+) -> tuple[Int64Array, tuple[str, ...]]:
+    """Cut rows, sorted by user and time, into sessions, which are called ``user#1`` and on."""
+    user, time = log.user[rows], log.timestamp[rows]
+    new = np.ones(len(rows), np.bool_)
+    new[1:] = (np.diff(user) != 0) | (np.diff(time) > gap_s)
+    first = np.flatnonzero(new)
+    nth = np.arange(len(first)) - np.searchsorted(user[first], user[first])
+    names = zip(user[first].tolist(), nth.tolist(), strict=True)
+    return np.cumsum(new) - 1, tuple(f"{log.user_ids[u]}#{n + 1}" for u, n in names)

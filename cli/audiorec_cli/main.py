@@ -22,6 +22,7 @@ from audiorec_cli import (
     neighbours,
     path,
     playlist,
+    recall,
     shards,
     similar,
     store,
@@ -50,6 +51,7 @@ PANELS: dict[str, dict[str, Any]] = {
     },
     "Recommend": {
         "listening": listening.app,
+        "recall": recall.app,
         "users": users.app,
         "metric": metric.app,
         "cold-start": cold_start.app,

@@ -8,6 +8,7 @@
 ==============  ====================================================
 ``data``        what channels learn from, and what they are asked
 ``candidates``  lists of songs, with the reason for each
+``tables``      candidates and targets as tables: ours, and anybody's
 ``channel``     one way to propose songs: the words that all share
 ``checks``      one set of checks for every channel
 ==============  ====================================================
@@ -15,7 +16,8 @@
 Public::
 
     data        RecallData, Queries
-    candidates  Candidates, Reason, SCHEMA
+    candidates  Candidates, ReasonKind, SCHEMA
+    tables      Lists, read_candidates, read_targets, write_candidates
     channel     Channel, best_of
     checks      check_channel
 """

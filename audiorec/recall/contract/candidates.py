@@ -16,7 +16,7 @@ from audiorec.files.arrow import integers
 from audiorec.types import BoolArray, FloatArray, Int64Array, strings
 
 
-class Reason(StrEnum):
+class ReasonKind(StrEnum):
     """Why a song is proposed."""
 
     POPULAR = "popular"
@@ -60,7 +60,7 @@ class Candidates:
         The song of the history that stands for the reason; -1 for none.
     cold : ndarray, shape (Q, k), bool
         Songs that were never played, ranked apart from the others.
-    reason : Reason
+    reason : ReasonKind
     """
 
     song_ids: tuple[str, ...]
@@ -68,7 +68,7 @@ class Candidates:
     similarity: FloatArray
     evidence: Int64Array
     cold: BoolArray
-    reason: Reason
+    reason: ReasonKind
 
     def __post_init__(self) -> None:
         shapes = {a.shape for a in (self.song, self.similarity, self.evidence, self.cold)}

@@ -26,7 +26,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import Candidates, Reason
+from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
@@ -58,7 +58,7 @@ class Channel(ABC):
     name: ClassVar[str]
     serves: ClassVar[frozenset[Serves]] = frozenset({"history"})
     horizon: ClassVar[Horizon] = "long"
-    reason: ClassVar[Reason]
+    reason: ClassVar[ReasonKind]
     light: ClassVar[bool] = True
     song_ids: tuple[str, ...] = ()
     is_cold: BoolArray

@@ -2,8 +2,8 @@
 
 ::
 
-    plays ──split──▶ `Split`: what to learn from, histories, wanted songs
-    channels, `Split` ──judge, compare──▶ `Verdicts`: a row a channel, paired differences
+    plays ──split──▶ `JudgingSplit`: what to learn from, histories, wanted songs
+    channels, `JudgingSplit` ──judge, compare──▶ `Verdicts`: a row a channel, paired differences
 
 ==========  =========================================================
 ``splits``  listening cut into what is learnt from and what is asked for
@@ -12,6 +12,6 @@
 
 Public::
 
-    splits  Split, SPLITS, given, split
-    judge   Verdict, compare, judge
+    splits  JudgingSplit, SPLITS, given, split
+    judge   Judgement, compare, judge
 """

@@ -1,7 +1,7 @@
 """Channels on a split: where the wanted songs stand, how sure that is, and what it costs.
 
-Split, channel  ──judge──▶ `Verdict`: measures a query, spread of the lists, seconds
-Split, channels ──compare──▶ a verdict each, and paired differences to the best
+JudgingSplit, channel  ──judge──▶ `Judgement`: measures a query, spread of the lists, seconds
+JudgingSplit, channels ──compare──▶ a verdict each, and paired differences to the best
 """
 
 import time
@@ -19,17 +19,19 @@ from audiorec.evaluation.full_rank import (
     mean_ranks,
     rank_measures,
 )
-from audiorec.recall.contract.channel import Channel
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.channel import Channel, best_of
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.judging.splits import Split
-from audiorec.types import Float64Array, IdMap
+from audiorec.recall.contract.tables import Lists
+from audiorec.recall.judging.splits import JudgingSplit
+from audiorec.types import Float64Array, IdMap, Int64Array
 
 KS = (10, 20, 50, 100, 200)
 STRATA = {"never played": (0, 0), "played once": (1, 1), "played more": (2, None)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Verdict:
+class Judgement:
     """Figures of one channel on one split."""
 
     channel: str
@@ -62,21 +64,22 @@ class Verdict:
 
 
 def judge(
-    channel: Channel,
-    split: Split,
+    channel: Channel | Lists,
+    split: JudgingSplit,
     *,
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
     trained: bool = False,
     new_songs: tuple[str, ...] = (),
     seed: int = 0,
-) -> Verdict:
+) -> Judgement:
     """Fit a channel on a split, and say where the wanted songs stand among all songs.
 
     Parameters
     ----------
-    channel : Channel
-    split : Split
+    channel : Channel or Lists
+        Lists that somebody made are judged as they are; a song that is not in them has no rank.
+    split : JudgingSplit
     ks : sequence of int
         Lengths of the lists that are judged, ascending.
     keep_heard : bool
@@ -88,30 +91,36 @@ def judge(
         Songs without a play that may be proposed too.
     seed : int
         Of the bootstrap.
+
+    Raises
+    ------
+    InputError
+        If no query has a wanted song that may come, or as `Channel.fit`.
     """
     ks = sorted(set(ks))
+    wanted = split.wanted if keep_heard else _not_heard(split)
+    if not len(wanted.song):
+        raise InputError("no query has a wanted song that may come; try --keep-heard")
     started = time.process_time()
-    if not trained:
+    if isinstance(channel, Channel) and not trained:
         channel.fit(RecallData(split.learn, new_songs))
     fitted = time.process_time()
-    queries = Queries(split.histories)
-    wanted = split.wanted
-    if not keep_heard:
-        wanted = _not_heard(wanted, split)
-    query = wanted.owner
-    numbers = IdMap(channel.song_ids).rows(wanted.song_ids)
-    song = numbers[wanted.song]
-    ranks, lists = _ranked(channel, queries, query, song, ks[0], None if keep_heard else split)
+    exclude = None if keep_heard else split.histories
+    if isinstance(channel, Lists):
+        name, song_ids = channel.channel, _catalogue(split, channel)
+        ranks, lists = _ranks_in_lists(channel, split, wanted, song_ids, ks[0])
+    else:
+        name, song_ids = channel.name, channel.song_ids
+        ranks, lists = _ranks_of_channel(channel, split, wanted, ks[0], exclude)
     recalled = time.process_time()
-    found = rank_measures(ranks, query, len(queries), ks)
-    if all(np.isnan(values).all() for values in found.values()):
-        raise InputError(f"{channel.name}: no query has a wanted song that may come")
+    found = rank_measures(ranks, wanted.owner, len(split), ks)
     rng = np.random.default_rng(seed)
-    plays = np.bincount(split.learn.among(channel.song_ids).song, minlength=len(channel.song_ids))
-    return Verdict(
-        channel=channel.name,
-        n_queries=len(queries),
-        n_songs=len(channel.song_ids),
+    plays = np.bincount(split.learn.among(song_ids).song, minlength=len(song_ids))
+    song = IdMap(song_ids).rows(wanted.song_ids)[wanted.song]
+    return Judgement(
+        channel=name,
+        n_queries=len(split),
+        n_songs=len(song_ids),
         per_query=found,
         means={at: clustered_interval(v, split.cluster, rng) for at, v in found.items()},
         strata=_strata(ranks <= ks[-1], np.where(song >= 0, plays[song], 0)),
@@ -122,19 +131,19 @@ def judge(
 
 
 def compare(
-    channels: Iterable[Channel],
-    split: Split,
+    channels: Iterable[Channel | Lists],
+    split: JudgingSplit,
     *,
     by: tuple[str, int],
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
     seed: int = 0,
-) -> tuple[list[Verdict], dict[str, Interval]]:
+) -> tuple[list[Judgement], dict[str, Interval]]:
     """Judge channels on one split, the best by a measure at a k first.
 
     Returns
     -------
-    verdicts : list of Verdict
+    verdicts : list of Judgement
     behind : dict of str to Interval
         By how much the best is ahead of each other one, on the same queries.
     """
@@ -151,31 +160,49 @@ def compare(
     return found, behind
 
 
-def _ranked(
-    channel: Channel, queries: Queries, query: Any, song: Any, k: int, hidden: Split | None
-) -> tuple[Float64Array, Any]:
-    """Return the rank of each wanted song, and the best `k` songs of each query."""
-    exclude = None if hidden is None else hidden.histories
-    ranks, first, lists = [np.empty(0)], 0, [np.empty((0, k), np.int64)]
-    for block in channel.blocks(queries, exclude=exclude):
+def _ranks_of_channel(
+    channel: Channel, split: JudgingSplit, wanted: Sequences, k: int, exclude: Sequences | None
+) -> tuple[Float64Array, Int64Array]:
+    """Return the rank of each wanted song, and the best `k` songs of each query, (Q, k)."""
+    song = IdMap(channel.song_ids).rows(wanted.song_ids)[wanted.song]
+    query, first = wanted.owner, 0
+    every = np.ones(len(channel.song_ids), np.bool_)
+    ranks, lists = [np.empty(0)], [np.empty((0, k), np.int64)]
+    for block in channel.blocks(Queries(split.histories), exclude=exclude):
         low, high = np.searchsorted(query, [first, first + len(block)])
         ranks.append(mean_ranks(block, query[low:high] - first, song[low:high]))
-        lists.append(_top(block, k))
+        best, _ = best_of(block, every, k)
+        lists.append(np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=-1))
         first += len(block)
     return np.concatenate(ranks), np.concatenate(lists)
 
 
-def _top(block: Any, k: int) -> Any:
-    """Return the best songs of each row, (q, k), -1 where there are fewer."""
-    from audiorec.recall.contract.channel import best_of
+def _ranks_in_lists(
+    made: Lists, split: JudgingSplit, wanted: Sequences, song_ids: tuple[str, ...], k: int
+) -> tuple[Float64Array, Int64Array]:
+    """Return the same of lists: the place of each wanted song in its user's list."""
+    ranked, wanted = made.ranked.among(song_ids), wanted.among(song_ids)
+    number = {user: row for row, user in enumerate(ranked.owner_ids)}
+    rows = np.array([number.get(user, -1) for user in split.histories.owner_ids], np.int64)
+    ranks = np.full(len(wanted.song), np.inf)
+    lists = np.full((len(split), k), -1, np.int64)
+    for query in np.flatnonzero(rows >= 0).tolist():
+        songs = ranked[rows[query]]
+        lists[query, : min(k, len(songs))] = songs[:k]
+        place = {song: rank for rank, song in enumerate(songs.tolist(), start=1)}
+        for at in range(wanted.starts[query], wanted.starts[query + 1]):
+            ranks[at] = place.get(int(wanted.song[at]), np.inf)
+    return ranks, lists
 
-    found, _ = best_of(block, np.ones(block.shape[1], np.bool_), k)
-    return np.pad(found, ((0, 0), (0, k - found.shape[1])), constant_values=-1)
+
+def _catalogue(split: JudgingSplit, made: Lists) -> tuple[str, ...]:
+    sources = (split.learn, split.wanted, made.ranked)
+    return tuple(sorted({song for source in sources for song in source.song_ids}))
 
 
-def _not_heard(wanted: Any, split: Split) -> Any:
-    """Leave out wanted songs that stand in the history, and repeats."""
-    n = len(wanted.song_ids)
+def _not_heard(split: JudgingSplit) -> Sequences:
+    """Return the wanted songs that do not stand in the history, each once."""
+    wanted, n = split.wanted, len(split.wanted.song_ids)
     known = split.histories.among(wanted.song_ids)
     key = wanted.owner * n + wanted.song
     heard = np.isin(key, known.owner * n + known.song)

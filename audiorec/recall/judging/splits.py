@@ -19,7 +19,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, Int64Array
+from audiorec.types import BoolArray, IdMap, Int64Array
 
 SplitName = Literal["last", "time", "sessions", "users", "lists"]
 SPLITS: tuple[SplitName, ...] = get_args(SplitName)
@@ -31,7 +31,7 @@ COPY_SHARE = 0.8  # of the smaller list: lists that share more are near-copies
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Split:
+class JudgingSplit:
     """What a channel learns from, and what it is asked.
 
     Attributes
@@ -63,7 +63,7 @@ class Split:
         return len(self.histories)
 
 
-def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> Split:
+def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> JudgingSplit:
     """Cut listening by one of the rules at the head of this module.
 
     Parameters
@@ -99,32 +99,45 @@ def split(plays: Sequences, name: SplitName, *, seed: int = 0) -> Split:
     raise InputError(f"no split {name!r}; there are: {', '.join(SPLITS)}")
 
 
-def given(learn: Sequences, histories: Sequences, wanted: Sequences) -> Split:
+def given(
+    learn: Sequences,
+    histories: Sequences,
+    wanted: Sequences,
+    cluster: Int64Array | None = None,
+) -> JudgingSplit:
     """Make a split of a test set that is given: histories and wanted songs by owner id.
+
+    `cluster` numbers the owners of `wanted` that belong together; each stands alone by default.
+    Users without a history are left out.
 
     Raises
     ------
     InputError
-        If no owner has both.
+        If no user has both.
     """
-    number = {owner: row for row, owner in enumerate(histories.owner_ids)}
-    rows = [row for row, owner in enumerate(wanted.owner_ids) if owner in number]
-    wanted = wanted.take(np.array(rows, np.int64))
-    known = histories.take(np.array([number[o] for o in wanted.owner_ids], np.int64))
-    return Split(
-        name="given", learn=learn, histories=known, wanted=wanted, cluster=np.arange(len(wanted))
+    rows = IdMap(histories.owner_ids).rows(wanted.owner_ids)
+    known = np.flatnonzero(rows >= 0)
+    if not len(known):
+        raise InputError("no user of the targets has a history: both need the same user ids")
+    cluster = np.arange(len(wanted)) if cluster is None else cluster
+    return JudgingSplit(
+        name="given",
+        learn=learn,
+        histories=histories.take(rows[known]),
+        wanted=wanted.take(known),
+        cluster=cluster[known],
     )
 
 
-def _last(plays: Sequences) -> Split:
+def _last(plays: Sequences) -> JudgingSplit:
     last = np.zeros(len(plays.song), np.bool_)
     asked = np.flatnonzero(plays.lengths > 1)
     last[plays.starts[asked + 1] - 1] = True
     return _cut("last", plays, last, asked)
 
 
-def _time(plays: Sequences) -> Split:
-    if np.isnan(plays.time).any():
+def _time(plays: Sequences) -> JudgingSplit:
+    if not len(plays.song) or np.isnan(plays.time).any():
         raise InputError("split time needs a time on every play; use last, sessions or users")
     moment = np.quantile(plays.time, 1 - NEWEST, method="higher")
     later = plays.time >= moment
@@ -133,7 +146,7 @@ def _time(plays: Sequences) -> Split:
     return _cut("time", plays, later, np.flatnonzero(both))
 
 
-def _sessions(plays: Sequences) -> Split:
+def _sessions(plays: Sequences) -> JudgingSplit:
     long = np.flatnonzero(plays.lengths > 1)
     ends = plays.time[plays.starts[long + 1] - 1]
     newest = long[np.argsort(ends, kind="stable")]  # without times, the last of the file
@@ -143,7 +156,7 @@ def _sessions(plays: Sequences) -> Split:
     asked = plays.take(newest)
     last = np.zeros(len(asked.song), np.bool_)
     last[asked.starts[1:] - 1] = True
-    return Split(
+    return JudgingSplit(
         name="sessions",
         learn=plays.take(rest),
         histories=asked.keep(~last),
@@ -152,7 +165,7 @@ def _sessions(plays: Sequences) -> Split:
     )
 
 
-def _users(plays: Sequences, rng: np.random.Generator) -> Split:
+def _users(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
     able = np.flatnonzero(plays.lengths >= 2)
     n = max(1, round(JUDGED_USERS * len(able))) if len(able) else 0
     drawn = rng.permutation(able)
@@ -164,7 +177,7 @@ def _users(plays: Sequences, rng: np.random.Generator) -> Split:
     )
     place = np.arange(len(asked.song)) - np.repeat(asked.starts[:-1], asked.lengths)
     before = place < np.repeat(known, asked.lengths)
-    return Split(
+    return JudgingSplit(
         name="users",
         learn=plays.take(rest),
         histories=asked.keep(before),
@@ -173,7 +186,7 @@ def _users(plays: Sequences, rng: np.random.Generator) -> Split:
     )
 
 
-def _lists(plays: Sequences, rng: np.random.Generator) -> Split:
+def _lists(plays: Sequences, rng: np.random.Generator) -> JudgingSplit:
     group = list_groups(plays)
     n = len(plays.song_ids)
     key = group[plays.owner] * n + plays.song
@@ -188,7 +201,7 @@ def _lists(plays: Sequences, rng: np.random.Generator) -> Split:
     kept = np.bincount(plays.owner[~hides], minlength=len(plays)) > 0
     asked = np.flatnonzero(kept & (np.bincount(plays.owner[hides], minlength=len(plays)) > 0))
     found = _cut("lists", plays, hides, asked)
-    return Split(
+    return JudgingSplit(
         name="lists",
         learn=found.learn,
         histories=found.histories,
@@ -226,9 +239,9 @@ def list_groups(lists: Sequences) -> Int64Array:
     return order[number]
 
 
-def _cut(name: str, plays: Sequences, asked_for: BoolArray, rows: Int64Array) -> Split:
+def _cut(name: str, plays: Sequences, asked_for: BoolArray, rows: Int64Array) -> JudgingSplit:
     """Learn from and know what is not asked for; ask the owners at `rows`."""
-    return Split(
+    return JudgingSplit(
         name=name,
         learn=plays.keep(~asked_for),
         histories=plays.keep(~asked_for).take(rows),

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import Reason
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.counted import Counted
 from audiorec.recall.simple.item_knn import owner_song
@@ -37,7 +37,7 @@ class Ease(Counted[EaseRecipe]):
     """Songs that go with the history as a whole, by ridge regression over all songs."""
 
     name = "ease"
-    reason = Reason.LISTENERS
+    reason = ReasonKind.LISTENERS
     Recipe = EaseRecipe
     ARRAYS = ("weights",)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import Reason
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.counted import Counted
 from audiorec.types import FloatArray
@@ -38,7 +38,7 @@ class ItemKnn(Counted[ItemKnnRecipe]):
     """Songs that are played by the same people as the songs of the history."""
 
     name = "item-knn"
-    reason = Reason.LISTENERS
+    reason = ReasonKind.LISTENERS
     Recipe = ItemKnnRecipe
     ARRAYS = ("starts", "near", "weights")
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
-from audiorec.recall.contract.candidates import Reason
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.counted import Counted
 from audiorec.types import FloatArray
@@ -38,7 +38,7 @@ class Popular(Counted[PopularRecipe]):
 
     name = "popular"
     serves = frozenset({"history", "profile"})
-    reason = Reason.POPULAR
+    reason = ReasonKind.POPULAR
     Recipe = PopularRecipe
     ARRAYS = ("weights",)
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
-from audiorec.recall.contract.candidates import Reason
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.counted import Counted
 from audiorec.types import FloatArray, Int64Array
@@ -39,7 +39,7 @@ class Replay(Counted[ReplayRecipe]):
     """Songs of the user's own history, by how often and how lately they were played."""
 
     name = "replay"
-    reason = Reason.REPLAY
+    reason = ReasonKind.REPLAY
     Recipe = ReplayRecipe
 
     def _count(self, data: RecallData) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import Reason
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.counted import Counted
 from audiorec.types import FloatArray, Int64Array
@@ -35,7 +35,7 @@ class Rules(Counted[RulesRecipe]):
 
     name = "rules"
     horizon = "short"
-    reason = Reason.FOLLOWS
+    reason = ReasonKind.FOLLOWS
     Recipe = RulesRecipe
     ARRAYS = ("starts", "next", "weights")
 

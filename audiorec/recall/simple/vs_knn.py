@@ -17,7 +17,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import Reason
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.counted import Counted
 from audiorec.types import FloatArray, Int32Array, Int64Array
@@ -41,7 +41,7 @@ class VsKnn(Counted[VsKnnRecipe]):
 
     name = "vs-knn"
     horizon = "short"
-    reason = Reason.LISTENERS
+    reason = ReasonKind.LISTENERS
     Recipe = VsKnnRecipe
     ARRAYS = ("session_starts", "session_songs", "song_starts", "song_sessions")
 

@@ -292,7 +292,7 @@ def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
             notes.add(kind, numbers[where], _example(column[int(where[0])]))
             bad[where] = True
 
-    labels = {name: block.text(name) for name in LABELS}
+    labels: dict[str, Any] = {name: block.text(name) for name in LABELS}
     users = pc.coalesce(_filled(block.text("user_id")), *(_filled(labels[n]) for n in PLACES))
     songs, no_song = block.text("song_id"), _empty(block.text("song_id"))
     note(ProblemKind.USER, _empty(users), block.text("user_id"))
@@ -317,8 +317,8 @@ def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
     songs = pc.if_else(pa.array(of_artist), None, songs)
     texts: dict[str, Any] = {"user": users, "song": songs, **labels}
     columns = {name: pc.dictionary_encode(_filled(c).filter(good)) for name, c in texts.items()}
-    arrays = {"row": numbers, "timestamp": times, "unit": units, "event": events}
-    arrays |= {"played_ratio": ratios, "weight": weights}
+    arrays: dict[str, npt.NDArray[Any]] = {"row": numbers, "timestamp": times, "unit": units}
+    arrays |= {"event": events, "played_ratio": ratios, "weight": weights}
     return len(block), columns | {name: array[~bad] for name, array in arrays.items()}
 
 

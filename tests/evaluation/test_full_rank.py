@@ -64,8 +64,8 @@ def test_measures_by_hand():
     assert {name for name, _ in found} == set(MEASURES)
 
 
-@settings(max_examples=30, deadline=None)
-@given(seed=WORLDS)
+@pytest.mark.filterwarnings("ignore")  # of the compiler that ranx brings
+@pytest.mark.parametrize("seed", range(8))
 def test_measures_agree_with_an_independent_implementation(seed):
     ranx = needs("ranx")
     rng = np.random.default_rng(seed)

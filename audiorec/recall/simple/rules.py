@@ -1,7 +1,7 @@
-"""Sequential rules: what is played after the last song of the history.
+"""Sequential rules: what is played after the last songs of the history.
 
     sequences ──fit──▶ weight(a, b) = sum over a ... b of 1 / (places apart)
-    last song a ──────▶ the songs b by weight(a, b)
+    history   ───────▶ the songs b by the sum of weight(a, b), a faded by how far back it stands
 
 Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018 ("SR").
 """
@@ -20,18 +20,22 @@ from audiorec.types import FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesRecipe:
-    """How far a rule reaches, and how many a song has at most."""
+    """How far a rule reaches, how many a song has, and how much of the history counts."""
 
     window: int = 10  # places between the two songs of a rule
     rules_per_song: int = 1_000
+    history: int = 10  # songs whose rules count, the newest
+    fade: float = 0.3  # what a song counts of the one after it; 0: the last song alone
 
     def __post_init__(self) -> None:
-        if min(self.window, self.rules_per_song) < 1:
-            raise InputError("window and rules_per_song must be at least 1")
+        if min(self.window, self.rules_per_song, self.history) < 1:
+            raise InputError("window, rules_per_song and history must be at least 1")
+        if not 0 <= self.fade <= 1:
+            raise InputError(f"fade must lie in 0..1, got {self.fade:g}")
 
 
 class Rules(Counted[RulesRecipe]):
-    """Songs that were played after the last one of the history, the nearer the better."""
+    """Songs that were played after the last ones of the history, the nearer the better."""
 
     name = "rules"
     horizon = "short"
@@ -58,20 +62,18 @@ class Rules(Counted[RulesRecipe]):
         self.weights = weight[order].astype(np.float32)
 
     def _similarities(self, histories: Sequences) -> FloatArray:
-        found = np.full((len(histories), len(self.song_ids)), -np.inf, np.float32)
-        for row, last in zip(*_last_songs(histories), strict=True):
-            rules = slice(self.starts[last], self.starts[last + 1])
-            found[row, self.next[rules]] = self.weights[rules]
+        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        for row in range(len(histories)):
+            newest_first = histories[row][::-1][: self.recipe.history]
+            for back, song in enumerate(newest_first.tolist()):
+                rules = slice(self.starts[song], self.starts[song + 1])
+                weight = np.float32(self.recipe.fade**back)
+                found[row, self.next[rules]] += weight * self.weights[rules]
+        found[found == 0] = -np.inf
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
-        rows, last = _last_songs(histories)
+        rows = np.flatnonzero(histories.lengths)
         found = np.full(song.shape, -1, np.int64)
-        found[rows] = last[:, None]
+        found[rows] = histories.song[histories.starts[rows + 1] - 1][:, None]
         return np.where(song >= 0, found, -1)
-
-
-def _last_songs(histories: Sequences) -> tuple[Int64Array, Int64Array]:
-    """Return the histories that have a song, and the last one of each."""
-    rows = np.flatnonzero(histories.lengths)
-    return rows, histories.song[histories.starts[rows + 1] - 1].astype(np.int64)

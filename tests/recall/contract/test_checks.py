@@ -90,7 +90,7 @@ class IgnoresExclude(Popular):
 
     name = "ignores-exclude"
 
-    def blocks(self, queries, *, exclude=None, allowed=None):
+    def blocks(self, queries, *, exclude=None, allowed=None):  # noqa: ARG002
         return super().blocks(queries, allowed=allowed)
 
 

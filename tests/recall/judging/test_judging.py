@@ -146,7 +146,7 @@ def test_targets_may_have_groups(tmp_path):
 
 
 def test_comparison_puts_the_best_first_and_says_by_how_much():
-    cut = split(Sequences.from_lists([["a", "b", "c"], ["a", "b", "d"]] * 20), "sessions")
+    cut = split(Sequences.from_lists([["a", "b"], ["c", "d"]] * 20), "sessions")
     found, behind = compare([Popular(), Rules()], cut, by=("recall", 1), ks=[1, 2])
     assert [verdict.channel for verdict in found] == ["rules", "popular"]
     gap = found[0].means["recall", 1].value - found[1].means["recall", 1].value

@@ -50,12 +50,19 @@ def test_replay_counts_what_was_played_often_and_lately():
 
 
 def test_rules_weigh_by_the_places_between():
-    channel = fitted(Rules(RulesRecipe(window=2)), ["a", "b", "c", "d"], ["a", "c"])
-    assert proposed(channel, ["d", "a"]) == {"c": 1.5, "b": 1.0}
+    channel = fitted(Rules(RulesRecipe(window=2, fade=0)), ["a", "b", "c", "d"], ["a", "c"])
+    assert proposed(channel, ["b", "a"]) == {"c": 1.5, "b": 1.0}
     assert proposed(channel, ["a", "d"]) == {}
     found = channel.recall(Queries(Sequences.from_lists([["b", "a"], []])), 2)
     assert [found.song_ids[s] for s in found.evidence[0]] == ["a", "a"]
     assert (found.evidence[1] == -1).all()
+
+
+def test_rules_of_songs_further_back_count_less():
+    lists = [["a", "x"], ["b", "y"], ["c", "x"]]
+    channel = fitted(Rules(RulesRecipe(fade=0.5)), *lists)
+    assert proposed(channel, ["c", "b", "a"]) == {"x": 1.25, "y": 0.5}
+    assert set(proposed(fitted(Rules(RulesRecipe(history=1)), *lists), ["b", "a"])) == {"x"}
 
 
 def test_rules_keep_the_strongest():
@@ -128,6 +135,7 @@ def test_ease_refuses_what_would_not_fit(monkeypatch):
         (PopularRecipe, {"half_life_days": 0}),
         (ReplayRecipe, {"half_life_plays": 0}),
         (RulesRecipe, {"window": 0}),
+        (RulesRecipe, {"fade": 1.5}),
         (VsKnnRecipe, {"neighbours": 0}),
         (ItemKnnRecipe, {"shrink": -1}),
         (EaseRecipe, {"regularisation": 0}),

@@ -21,6 +21,8 @@ CHANNELS = {
     "vs-knn": "audiorec.recall.simple.vs_knn:VsKnn",
     "item-knn": "audiorec.recall.simple.item_knn:ItemKnn",
     "ease": "audiorec.recall.simple.ease:Ease",
+    "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
+    "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
 }
 
 

@@ -17,11 +17,13 @@ from audiorec_cli.shared.options import (
     more,
 )
 from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Interval
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.data import Sound
     from audiorec.recall.contract.tables import Lists
     from audiorec.recall.judging.judge import Judgement
     from audiorec.recall.judging.splits import JudgingSplit
@@ -44,6 +46,12 @@ ByOption = Annotated[
     PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
 ]
 SkipOption = Annotated[bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")]
+SoundOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
+    ),
+]
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
 ]
@@ -83,6 +91,7 @@ def train(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="See recall list.")],
     interactions: LogOption,
     output: OutFolderOption,
+    vectors: SoundOption = None,
     by: ByOption = "user",
     skip_bad_rows: SkipOption = False,
     json: JsonOption = False,
@@ -99,8 +108,8 @@ def train(
     from audiorec.recall.registry import channel_class
 
     made = channel_class(channel)()
-    plays = _plays(interactions, by, skip_bad_rows)
-    made.fit(RecallData(plays))
+    plays, sound = _plays(interactions, by, skip_bad_rows), _sound(vectors)
+    made.fit(RecallData(plays, sound.song_ids if sound else (), sound))
     model_id = made.save(output)
     document = {
         "schema": "audiorec/recall-train/1",
@@ -185,6 +194,7 @@ class Judging:
         typer.Option("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
     ] = None
     keep_heard: HeardOption = False
+    vectors: SoundOption = None
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
@@ -254,6 +264,7 @@ def evaluate(
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=trained,
+        sound=_sound(judging.vectors),
         seed=judging.seed,
     )
     if judging.json:
@@ -288,6 +299,7 @@ def compare(
         by=by,
         ks=judging.ks,
         keep_heard=judging.keep_heard,
+        sound=_sound(judging.vectors),
         seed=judging.seed,
     )
     if judging.json:
@@ -301,6 +313,12 @@ def _plays(log: Path, by: PlaysOf, skip_bad_rows: bool) -> "Sequences":
     from audiorec.listening.sequences import to_sequences
 
     return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by=by)
+
+
+def _sound(vectors: Path | None) -> "Sound | None":
+    from audiorec.recall.contract.data import Sound
+
+    return Sound.of_store(open_vectors(vectors)) if vectors else None
 
 
 def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, bool]":

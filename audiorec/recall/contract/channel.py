@@ -16,6 +16,7 @@ The contract, which `audiorec.recall.contract.checks` holds every channel to:
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar, Literal, Self
@@ -24,7 +25,13 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
+from audiorec.learning.bundle import (
+    Bundle,
+    read_bundle,
+    texts_as_arrays,
+    texts_of_arrays,
+    write_bundle,
+)
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
@@ -156,13 +163,13 @@ class Channel(ABC):
         self._require_fitted()
         if exclude is not None and len(exclude) != len(queries):
             raise InputError(f"exclude has {len(exclude)} lists for {len(queries)} queries")
-        histories = queries.histories.among(self.song_ids)
+        asked = replace(queries, histories=queries.histories.among(self.song_ids))
         hidden = None if exclude is None else exclude.among(self.song_ids)
         closed = None if allowed is None else ~mask_of(self.song_ids, tuple(allowed))
         step = max(1, CELLS // max(1, len(self.song_ids)))
         for first in range(0, len(queries), step):
             rows = np.arange(first, min(first + step, len(queries)))
-            similar = self._similarities(histories.take(rows))
+            similar = self._similarities(asked.take(rows))
             if hidden is not None:
                 block = hidden.take(rows)
                 similar[block.owner, block.song] = -np.inf
@@ -174,12 +181,9 @@ class Channel(ABC):
         """Write a bundle; return its `Bundle.model_id`."""
         self._require_fitted()
         tensors, config = self._state()
-        text = "\n".join(self.song_ids).encode()
-        if len(text.split(b"\n")) != len(self.song_ids):
-            raise InputError("a song id with a line break cannot be kept in a model")
         kept = {
             **tensors,
-            "catalogue": np.frombuffer(text, np.uint8),
+            **texts_as_arrays("catalogue", self.song_ids),
             "is_cold": self.is_cold.astype(np.uint8),
         }
         about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
@@ -197,7 +201,7 @@ class Channel(ABC):
         """
         bundle = read_bundle(path, kind=f"recall/{cls.name}")
         channel = cls._from_state(bundle)
-        channel.song_ids = tuple(bundle.tensors["catalogue"].tobytes().decode().split("\n"))
+        channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
         channel.model_id = bundle.model_id
         return channel
@@ -214,8 +218,11 @@ class Channel(ABC):
         """Learn from `data`, which has at least one play."""
 
     @abstractmethod
-    def _similarities(self, histories: Sequences) -> FloatArray:
-        """Return similarities of histories with all songs, a new array (q, S) float32."""
+    def _similarities(self, queries: Queries) -> FloatArray:
+        """Return similarities with all songs, a new array (q, S) float32.
+
+        Histories are in numbers of `song_ids`.
+        """
 
     @abstractmethod
     def _state(self) -> tuple[Tensors, dict[str, Any]]:

@@ -21,7 +21,7 @@ from audiorec.errors import ContractError, InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.data import Queries, RecallData, Sound
 
 K = 10
 N_SONGS, N_NEW, N_USERS = 40, 6, 60
@@ -69,7 +69,13 @@ def made_up_listening(seed: int = 0) -> RecallData:
     plays = Sequences.from_lists(lists, [f"listener-{user:04d}" for user in range(N_USERS)])
     seconds = (1.7e9 + 3600.0 * np.arange(len(plays.song))).astype(np.float64)
     new = tuple(f"song-new-{number}" for number in range(N_NEW))
-    return RecallData(replace(plays, time=seconds), new)
+    catalogue = tuple(sorted({*(f"song-{n:03d}" for n in range(N_SONGS)), *new}))
+    kind = (np.arange(len(catalogue)) >= half).astype(np.int64)
+    units = rng.normal(size=(len(catalogue), 4)) * 0.3 + np.eye(4)[kind]
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    artists = tuple(f"artist {number // 4}" for number in range(len(catalogue)))
+    sound = Sound(catalogue, units.astype(np.float32), artists)
+    return RecallData(replace(plays, time=seconds), new, sound)
 
 
 @contextmanager

@@ -9,9 +9,46 @@ from functools import cached_property
 
 import numpy as np
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, IdMap, Int64Array
+from audiorec.search.searchable import SearchableStore
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, plain_name
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sound:
+    """Songs as unit vectors in one space, and whose they are.
+
+    Attributes
+    ----------
+    song_ids : tuple of str, length n
+    units : ndarray, shape (n, W), float32
+        Of length 1, or 0 where nothing is known.
+    artists : tuple of str, length n
+        Plain names (`audiorec.types.plain_name`); empty where unknown.
+    """
+
+    song_ids: tuple[str, ...]
+    units: FloatArray
+    artists: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        if not len(self.song_ids) == len(self.units) == len(self.artists):
+            raise ShapeError("a unit and an artist for each song expected")
+
+    @classmethod
+    def of_store(cls, store: SearchableStore) -> "Sound":
+        """Take the songs of a store, as `similar` compares their vectors."""
+        space = store.space("vector", use_index=False)
+        artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
+        return cls(store.ids, space.matrix, artists)
+
+    def among(self, song_ids: tuple[str, ...]) -> "Sound":
+        """Return the sound of other songs, in their order; zeros and no artist where unknown."""
+        rows = IdMap(self.song_ids).rows(song_ids)
+        units = np.append(self.units, np.zeros((1, self.units.shape[1]), np.float32), axis=0)
+        artists = (*self.artists, "")
+        return Sound(song_ids, units[rows], tuple(artists[row] for row in rows.tolist()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,12 +60,14 @@ class RecallData:
     sequences : Sequences
         Finished plays of U users (or sessions, or lists), the oldest owner first where that is
         known: channels that prefer what is recent go by it where there are no times.
-    catalogue : tuple of str
-        All songs that may be proposed: those that were played, and new ones.
+    new_songs : tuple of str
+        Songs without a play that may be proposed as well.
+    sound : Sound, optional
     """
 
     sequences: Sequences
     new_songs: tuple[str, ...] = ()
+    sound: Sound | None = None
 
     @cached_property
     def song_ids(self) -> tuple[str, ...]:
@@ -62,6 +101,8 @@ class Queries:
     """Q users who are to get songs."""
 
     histories: Sequences
+    # artists that each user follows, by plain name: `song_ids` of these are names
+    follows: Sequences | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -73,7 +114,8 @@ class Queries:
 
     def take(self, rows: Int64Array) -> "Queries":
         """Return some of the queries."""
-        return Queries(self.histories.take(rows))
+        follows = None if self.follows is None else self.follows.take(rows)
+        return Queries(self.histories.take(rows), follows)
 
 
 def mask_of(song_ids: tuple[str, ...], wanted: tuple[str, ...]) -> BoolArray:

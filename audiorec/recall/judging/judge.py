@@ -21,7 +21,7 @@ from audiorec.evaluation.full_rank import (
 )
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel, best_of
-from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.types import Float64Array, IdMap, Int64Array
@@ -70,7 +70,7 @@ def judge(
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
     trained: bool = False,
-    new_songs: tuple[str, ...] = (),
+    sound: Sound | None = None,
     seed: int = 0,
 ) -> Judgement:
     """Fit a channel on a split, and say where the wanted songs stand among all songs.
@@ -87,8 +87,8 @@ def judge(
         is wanted a second time is not asked for.
     trained : bool
         Judge the channel as it is, without fitting it.
-    new_songs : tuple of str
-        Songs without a play that may be proposed too.
+    sound : Sound, optional
+        Songs as vectors: those without a play may be proposed, too.
     seed : int
         Of the bootstrap.
 
@@ -103,7 +103,7 @@ def judge(
         raise InputError("no query has a wanted song that may come; try --keep-heard")
     started = time.process_time()
     if isinstance(channel, Channel) and not trained:
-        channel.fit(RecallData(split.learn, new_songs))
+        channel.fit(RecallData(split.learn, sound.song_ids if sound else (), sound))
     fitted = time.process_time()
     exclude = None if keep_heard else split.histories
     if isinstance(channel, Lists):
@@ -137,6 +137,7 @@ def compare(
     by: tuple[str, int],
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
+    sound: Sound | None = None,
     seed: int = 0,
 ) -> tuple[list[Judgement], dict[str, Interval]]:
     """Judge channels on one split, the best by a measure at a k first.
@@ -148,7 +149,8 @@ def compare(
         By how much the best is ahead of each other one, on the same queries.
     """
     ks = sorted({*ks, by[1]})
-    found = [judge(c, split, ks=ks, keep_heard=keep_heard, seed=seed) for c in channels]
+    options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "sound": sound, "seed": seed}
+    found = [judge(channel, split, **options) for channel in channels]
     found.sort(key=lambda verdict: -verdict.means[by].value)
     rng = np.random.default_rng(seed)
     behind = {

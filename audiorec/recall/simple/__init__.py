@@ -5,7 +5,6 @@
     `RecallData` ──fit, by counting──▶ channel ──recall──▶ `Candidates`
 
 =============  ==========================================================
-``counted``    what channels share that learn by counting
 ``popular``    what everybody plays, the recent more than the old
 ``replay``     what this user comes back to
 ``rules``      what is played after the last song

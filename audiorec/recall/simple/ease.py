@@ -12,10 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.counted import Counted
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.simple.item_knn import owner_song
 from audiorec.types import FloatArray
 
@@ -62,7 +61,8 @@ class Ease(Counted[EaseRecipe]):
         weights[np.diag_indices(n)] = 0
         self.weights = np.ascontiguousarray(weights, np.float32)
 
-    def _similarities(self, histories: Sequences) -> FloatArray:
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
         found = np.asarray(owner_song(histories, len(self.song_ids)) @ self.weights, np.float32)
         found[histories.lengths == 0] = -np.inf
         found[:, self.is_cold] = -np.inf

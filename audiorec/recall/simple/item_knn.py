@@ -14,8 +14,8 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.counted import Counted
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray
 
 BLOCK_SONGS = 1_024
@@ -58,8 +58,8 @@ class ItemKnn(Counted[ItemKnnRecipe]):
         row, self.near, self.weights = (np.concatenate(p) for p in zip(*parts, strict=True))
         self.starts = np.searchsorted(row, np.arange(len(owners) + 1))
 
-    def _similarities(self, histories: Sequences) -> FloatArray:
-        histories = histories.newest(self.recipe.history)
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories.newest(self.recipe.history)
         found = np.zeros((len(histories), len(self.song_ids)), np.float32)
         for row in range(len(histories)):
             for song in np.unique(histories[row]).tolist():

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.listening.sequences import DAY_S
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.counted import Counted
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray
 
 
@@ -52,6 +52,7 @@ class Popular(Counted[PopularRecipe]):
         counts = np.bincount(plays.song, weight, minlength=len(data.song_ids))
         self.weights = counts.astype(np.float32)
 
-    def _similarities(self, histories: Sequences) -> FloatArray:
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
         found = np.where(self.is_cold, np.float32(-np.inf), self.weights)
         return np.repeat(found[None], len(histories), axis=0)

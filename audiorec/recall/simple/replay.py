@@ -10,8 +10,8 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.counted import Counted
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int64Array
 
 
@@ -45,7 +45,8 @@ class Replay(Counted[ReplayRecipe]):
     def _count(self, data: RecallData) -> None:
         """Learn nothing but the catalogue: all there is to know stands in the query."""
 
-    def _similarities(self, histories: Sequences) -> FloatArray:
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
         owner, after = histories.owner, histories.starts[1:][histories.owner] - 1
         later = after - np.arange(len(owner))
         age = later / self.recipe.half_life_plays

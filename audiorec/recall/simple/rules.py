@@ -13,8 +13,8 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.counted import Counted
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int64Array
 
 
@@ -61,7 +61,8 @@ class Rules(Counted[RulesRecipe]):
         self.next = (key[order] % n).astype(np.int32)
         self.weights = weight[order].astype(np.float32)
 
-    def _similarities(self, histories: Sequences) -> FloatArray:
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
         found = np.zeros((len(histories), len(self.song_ids)), np.float32)
         for row in range(len(histories)):
             newest_first = histories[row][::-1][: self.recipe.history]

@@ -16,10 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.simple.counted import Counted
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.types import FloatArray, Int32Array, Int64Array
 
 
@@ -60,8 +59,8 @@ class VsKnn(Counted[VsKnnRecipe]):
         self.song_starts = np.searchsorted(song[order], np.arange(n + 1))
         self.song_sessions = session[order].astype(np.int32)
 
-    def _similarities(self, histories: Sequences) -> FloatArray:
-        histories = histories.newest(self.recipe.history)
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories.newest(self.recipe.history)
         found = np.zeros((len(histories), len(self.song_ids)), np.float32)
         for row in range(len(histories)):
             session, weight = self._neighbours(histories[row])

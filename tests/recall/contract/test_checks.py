@@ -55,8 +55,8 @@ class LooksAtTheBatch(Rules):
 
     name = "looks-at-the-batch"
 
-    def _similarities(self, histories):
-        found = super()._similarities(histories)
+    def _similarities(self, queries):
+        found = super()._similarities(queries)
         best = np.where(np.isfinite(found), found, 0).sum(axis=0).argmax()
         found[:, best] = 99
         return found

@@ -17,6 +17,7 @@
     ├── SpecMismatchError        two artefacts were made under different specs
     ├── WeightsError             weights, a head or a model cannot be used
     │   └── MissingWeightsError  they are not there
+    ├── ContractError            a channel does not keep the contract of recall
     └── MissingExtraError        a part needs an extra that is not installed; names it
 
     Exception                    signals inside one package, which never leave it
@@ -184,6 +185,26 @@ class MissingWeightsError(WeightsError, FileNotFoundError):
     """Weights, a head or a model are not there."""
 
     errno = ENOENT
+
+
+class ContractError(AudiorecError):
+    """A channel does not keep the contract of recall.
+
+    Attributes
+    ----------
+    channel : str
+    broken : tuple of str
+        A sentence for each rule that does not hold.
+    """
+
+    def __init__(self, channel: str, broken: tuple[str, ...]) -> None:
+        super().__init__(channel, broken)
+        self.channel = channel
+        self.broken = broken
+
+    def __str__(self) -> str:
+        """Return the channel and every broken rule, in one line."""
+        return f"{self.channel} breaks the contract of recall: {'; '.join(self.broken)}"
 
 
 class MissingExtraError(AudiorecError):

@@ -23,7 +23,8 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "dask distributed faiss librosa matplotlib moto onnx polars ray s3fs sklearn threadpoolctl "
+        "dask distributed faiss librosa matplotlib moto onnx polars ranx ray s3fs sklearn "
+        "threadpoolctl "
         "torch torchaudio umap"
     ).split(),
     "heads": ["pyworld"],

@@ -30,6 +30,7 @@ VALUES = {  # of classes that take more than a message
     "MissingSongError": ("a.mp3", Failure.UNREADABLE, "no such file", "read", None),
     "MissingExtraError": ("an index", "faiss", "No module named 'faiss'"),
     "RowsError": ("log.csv", 2, 9, ()),
+    "ContractError": ("mine", ("exclude holds",)),
     "DecoderError": ("no samples", "PyAV 16", True, Failure.NO_AUDIO),
     "NotFiniteError": (1.5,),
     "_ReadAgainError": (Treatment(0, 0.5),),

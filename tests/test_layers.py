@@ -36,7 +36,7 @@ MAY_IMPORT = {
     "library": SEARCH | EXTRACTION | {"playlists", "plots", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,
-    "recall": {"recall.contract"},
+    "recall": {"errors", "learning", "recall.contract"},  # the registry; families by string
     "recall.contract": LISTENING | {"learning", "search"},
     "recall.simple": FAMILY,
     "recall.graph": FAMILY,

@@ -43,7 +43,12 @@ class SongsOfUsers:
 
 
 def usual_split(interactions: Interactions) -> float:
-    """Return the moment at six tenths of the time that a log spans, in seconds since 1970."""
+    """Return the moment at six tenths of the time that a log spans, in seconds since 1970.
+
+    A log with rows without a time is an `InputError`.
+    """
+    if np.isnan(interactions.timestamp).any():
+        raise InputError("a correlation needs a time on every row")
     first, last = float(interactions.timestamp.min()), float(interactions.timestamp.max())
     return first + USUAL_SPLIT * (last - first)
 

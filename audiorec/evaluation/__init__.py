@@ -11,6 +11,7 @@
 ``classification``  a classifier's figures, their intervals, its calibration
 ``pictures``        a report drawn: who is taken for whom, and how sure
 ``ranking``         liked songs before the others, user by user
+``full_rank``       wanted songs among all songs, at several k; what lists are like
 ``comparison``      several ways to rank, side by side on the same users
 ``baselines``       taste as the centre of what was liked; popularity of artists
 ==================  ================================================================

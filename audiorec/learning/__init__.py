@@ -18,7 +18,7 @@
 Public::
 
     fit         Fitted, Learner, fit
-    bundle      Bundle, read_bundle, write_bundle
+    bundle      Bundle, read_bundle, read_kind, texts_as_arrays, texts_of_arrays, write_bundle
     negatives   NegativeRule
     factors     factorise
 """

@@ -17,8 +17,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -146,6 +147,39 @@ def read_bundle(path: str | os.PathLike[str], *, kind: str) -> Bundle:
     except (SafetensorError, InputError, ValueError, KeyError) as error:
         raise WeightsError(f"{path}: {WEIGHTS_FILE}: {error}") from error
     return Bundle(tensors, config)
+
+
+def read_kind(path: str | os.PathLike[str]) -> str:
+    """Return what kind of model a folder says that it holds; errors as for `read_bundle`."""
+    kind = _read_config(_whole_folder(Path(path))).get("kind")
+    if not isinstance(kind, str):
+        raise WeightsError(f"{path}: {CONFIG_FILE} does not say what kind of model it is")
+    return kind
+
+
+def texts_as_arrays(name: str, texts: Sequence[str]) -> dict[str, npt.NDArray[Any]]:
+    """Return any texts as two tensors of a bundle: their UTF-8 bytes, and where each starts.
+
+    Examples
+    --------
+    >>> texts_of_arrays("ids", texts_as_arrays("ids", ("a", "", "é")))
+    ('a', '', 'é')
+    """
+    encoded = [text.encode() for text in texts]
+    starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
+    return {name: np.frombuffer(b"".join(encoded), np.uint8), f"{name}_starts": starts}
+
+
+def texts_of_arrays(name: str, tensors: Mapping[str, npt.NDArray[Any]]) -> tuple[str, ...]:
+    """Undo `texts_as_arrays`; tensors that do not fit together are a `WeightsError`."""
+    content, starts = tensors[name].tobytes(), tensors[f"{name}_starts"]
+    ascending = len(starts) and starts[0] == 0 and (np.diff(starts) >= 0).all()
+    if not ascending or starts[-1] != len(content):
+        raise WeightsError(f"tensor {name!r} and its starts do not fit together")
+    try:
+        return tuple(content[a:b].decode() for a, b in pairwise(starts.tolist()))
+    except UnicodeDecodeError as error:
+        raise WeightsError(f"tensor {name!r} holds a text that is not UTF-8") from error
 
 
 def check_target(target: Path) -> None:

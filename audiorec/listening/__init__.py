@@ -5,6 +5,7 @@
     plays.parquet, plays.csv ──interactions──▶ `Interactions`
         ──rule, preferences──▶ liked, disliked, heard
         ──history──▶ what came before each like      ──baskets──▶ pairs of song and song
+        ──sequences──▶ `Sequences`: plays in their order
 
 ================  =================================================================
 ``casting``       one column of any sensible type → numbers, and what is not one
@@ -14,6 +15,7 @@
 ``preferences``   events → one verdict a user and song
 ``check``         what a log holds, and what a rule makes of it, in figures
 ``history``       likes in time: sequences, what comes before, weighted means
+``sequences``     what was played, in its order and with its repeats
 ``baskets``       which songs stand together in sessions and playlists
 ================  =================================================================
 
@@ -25,5 +27,6 @@ Public::
     preferences   to_preferences
     check         count_verdicts, describe, match
     history       Likes, before, histories
+    sequences     Sequences, to_sequences
     baskets       song_pairs
 """

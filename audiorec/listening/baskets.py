@@ -4,7 +4,7 @@
 
 * A **session** is a user's listening without a pause of half an hour, in its order. Skips,
   dislikes and plays that are known to have ended before half of the song are not part of it.
-* A **playlist** is all rows with the event ``playlist`` and one ``playlist_id``, in the order
+* A **playlist** is all rows with the event ``playlist`` and one ``list_id``, in the order
   of the file. A file without that column has one playlist a user.
 
 Two songs co-occur where they lie at most `window` places apart; a window of 0 takes the whole
@@ -18,19 +18,15 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.compute as pc
 
 from audiorec.errors import InputError
-from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.events import EVENTS, Interactions
+from audiorec.listening.sequences import MIN_RATIO, SESSION_GAP_S
 from audiorec.types import Float64Array, Int64Array, Pairs
 
-SESSION_GAP_S = 1800.0  # half an hour of silence ends a session
 WINDOW = 5  # places apart in a session
 MAX_BASKET = 200  # songs: a list of thousands says little of any two of them
-PLAYLIST_ID = "playlist_id"
 LEFT_OUT = ("skip", "dislike", "playlist")
-MIN_RATIO = 0.5  # a play that ended earlier was not wanted
 From = Literal["sessions", "playlists"]
 
 
@@ -122,7 +118,7 @@ def song_pairs(
     Parameters
     ----------
     path : Path
-        The file that `log` was read from; looked at again for its ``playlist_id``.
+        The file that `log` was read from, to be named in an error.
     song_ids : collection of str
         The numbers in the pairs are places in this; other songs are passed over, before
         places in a session are counted.
@@ -136,7 +132,7 @@ def song_pairs(
     if source == "sessions":
         baskets = _sessions(log, place, gap_s)
     else:
-        baskets, window = _playlists(path, log, place), 0
+        baskets, window = _playlists(log, place), 0
     pairs = co_occurring(baskets, len(place), window=window)
     if not len(pairs):
         raise InputError(f"{path}: no two known songs stand in one of its {source}")
@@ -151,29 +147,16 @@ def _sessions(log: Interactions, place: dict[str, int], gap_s: float) -> Baskets
     return sessions(log.user[rows], song[rows], log.timestamp[rows], gap_s=gap_s)
 
 
-def _playlists(path: Path, log: Interactions, place: dict[str, int]) -> Baskets:
-    named = _named_playlists(path)
-    if named is None:
-        song = _places(log, place)
-        rows = np.flatnonzero((log.event == EVENTS.index("playlist")) & (song >= 0))
+def _playlists(log: Interactions, place: dict[str, int]) -> Baskets:
+    song = _places(log, place)
+    wanted = (log.event == EVENTS.index("playlist")) & (song >= 0)
+    lists = log.labels.get("list_id")
+    if lists is None:
+        rows = np.flatnonzero(wanted)
         rows = rows[np.argsort(log.timestamp[rows], kind="stable")]
         return playlists(log.user[rows], song[rows])
-    owners, names = named
-    song = np.array([place.get(name, -1) for name in names], np.int64)
-    _, owner = np.unique(owners, return_inverse=True)
-    return playlists(owner[song >= 0], song[song >= 0])
-
-
-def _named_playlists(path: Path) -> tuple[Any, list[str]] | None:
-    """Return playlist and song of each playlist event, None without such a column."""
-    columns, failure = (PLAYLIST_ID, "song_id", "event"), "cannot be read"
-    if PLAYLIST_ID not in column_names(path, failure):
-        return None
-    table = read_table(path, failure, needed=columns, texts=True)
-    is_playlist = pc.equal(table.column("event"), "playlist")
-    kept = table.filter(pc.and_(is_playlist, pc.is_valid(table.column(PLAYLIST_ID))))
-    owners = np.asarray(kept.column(PLAYLIST_ID).to_pylist(), object).astype(str)
-    return owners, kept.column("song_id").to_pylist()
+    rows = np.flatnonzero(wanted & (lists.number >= 0))
+    return playlists(lists.number[rows], song[rows])
 
 
 def _places(log: Interactions, place: dict[str, int]) -> Any:

@@ -41,8 +41,11 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "users": len(log.user_ids),
         "songs": len(log.song_ids),
         "events": {name: int(count) for name, count in zip(EVENTS, counts, strict=True)},
-        "first": iso(float(log.timestamp.min())),
-        "last": iso(float(log.timestamp.max())),
+        "first": _moment(np.fmin.reduce(log.timestamp)),
+        "last": _moment(np.fmax.reduce(log.timestamp)),
+        "rows_without_time": int(np.isnan(log.timestamp).sum()),
+        "labels": {name: len(label.texts) for name, label in log.labels.items()},
+        "artist_events": len(log.artists),
         "duplicates": int(duplicates(log).sum()),
         "listenings_with_played_ratio": float(known.mean()) if len(known) else None,
         "problems": [
@@ -84,6 +87,10 @@ def count_verdicts(
         users=len(kept.user_ids),
         songs=len(kept.song_ids),
     )
+
+
+def _moment(seconds: float) -> str | None:
+    return None if np.isnan(seconds) else iso(float(seconds))
 
 
 def iso(seconds: float) -> str:

@@ -3,8 +3,8 @@
 Rows that could not be used are counted by what is wrong with them, the first ones named.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Any
 
@@ -15,10 +15,15 @@ import pyarrow as pa
 from audiorec.errors import DamagedFileError, ShapeError
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array
 
-EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist")
+EVENTS = ("play", "finish", "skip", "like", "dislike", "playlist", "block")
+ARTIST_EVENTS = ("follow", "block")  # of an artist, where the row names no song
 LISTENING = ("play", "finish", "skip")  # events in which the song was heard
 COLUMNS = ("user_id", "song_id", "timestamp", "event")
 OPTIONAL_COLUMNS = ("played_ratio", "weight")
+# Texts that an event may carry: where it belongs, and which product it came from.
+LABELS = ("session_id", "list_id", "artist_id", "entry")
+PLACES = ("session_id", "list_id")  # whose order is that of the rows, where times are missing
+OLD_NAMES = {"playlist_id": "list_id"}
 MICROSECONDS = 1e6
 SCHEMA = pa.schema(  # of a log that audiorec writes
     [
@@ -40,6 +45,7 @@ class ProblemKind(StrEnum):
     COLUMNS = "another number of columns than the header"
     USER = "no user_id"
     SONG = "no song_id"
+    ARTIST = "no artist_id"
     EVENT = "unknown event"
     TIMESTAMP = "timestamp missing or unreadable"
     RANGE = "timestamp not between 1973 and 2100 in any unit"
@@ -143,6 +149,33 @@ def _shown(example: Any) -> str:
     return text if len(text) <= LONGEST_EXAMPLE else text[: LONGEST_EXAMPLE - 1] + "…"
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """A text that rows may have."""
+
+    number: Int32Array  # (P,): a place in `texts`; -1 for none
+    texts: tuple[str, ...]  # sorted
+
+    def take(self, rows: npt.NDArray[Any]) -> "Labels":
+        """Return the labels of some rows; the texts stay whole."""
+        return Labels(self.number[rows], self.texts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ArtistEvents:
+    """F rows of a log that name an artist and no song: who follows and who blocks whom."""
+
+    artist_ids: tuple[str, ...] = ()
+    user: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))  # (F,)
+    artist: Int32Array = field(default_factory=lambda: np.empty(0, np.int32))  # (F,)
+    timestamp: Float64Array = field(default_factory=lambda: np.empty(0))  # (F,): NaN for none
+    event: npt.NDArray[np.int8] = field(default_factory=lambda: np.empty(0, np.int8))
+    # numbers in `ARTIST_EVENTS`
+
+    def __len__(self) -> int:
+        return len(self.user)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Interactions:
     """E events of a listening log, in the order of the file.
@@ -154,7 +187,7 @@ class Interactions:
     user, song : ndarray, shape (P,), int32
         Numbers in `user_ids` and `song_ids`.
     timestamp : ndarray, shape (P,), float64
-        Seconds since 1970, UTC.
+        Seconds since 1970, UTC; NaN where only the order of a session or a list is known.
     event : ndarray, shape (P,), int8
         Numbers in `EVENTS`.
     played_ratio : ndarray, shape (P,), float32
@@ -167,6 +200,10 @@ class Interactions:
         Why rows were left out; empty unless the reader was told to leave bad rows out.
     simulated : bool
         Made by `simulate`, not by people.
+    labels : mapping of str to Labels
+        By name in `LABELS`, those that the file has.
+    artists : ArtistEvents
+        Rows that name an artist and no song; their users are among `user_ids`.
     """
 
     user_ids: tuple[str, ...]
@@ -180,6 +217,8 @@ class Interactions:
     rows_read: int = 0
     problems: tuple[RowProblem, ...] = ()
     simulated: bool = False
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    artists: ArtistEvents = field(default_factory=ArtistEvents)
 
     def __post_init__(self) -> None:
         columns = (self.user, self.song, self.timestamp, self.event, self.played_ratio, self.weight)
@@ -203,7 +242,8 @@ class Interactions:
     def take(self, rows: npt.NDArray[Any]) -> "Interactions":
         """Return the events at `rows` (numbers or a mask); the tables of ids stay whole."""
         columns = ("user", "song", "timestamp", "event", "played_ratio", "weight")
-        return replace(self, **{name: getattr(self, name)[rows] for name in columns})
+        labels = {name: label.take(rows) for name, label in self.labels.items()}
+        return replace(self, labels=labels, **{n: getattr(self, n)[rows] for n in columns})
 
     def to_table(self) -> Any:
         """Return the six columns of `SCHEMA`, texts as dictionaries: a `pyarrow.Table`."""

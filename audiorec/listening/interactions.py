@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
@@ -32,12 +33,19 @@ from audiorec.listening.casting import (
     to_times,
 )
 from audiorec.listening.events import (
+    ARTIST_EVENTS,
     COLUMNS,
     EVENTS,
+    LABELS,
+    OLD_NAMES,
     OPTIONAL_COLUMNS,
+    PLACES,
+    ArtistEvents,
     Interactions,
+    Labels,
     ProblemKind,
     ReadingNotes,
+    RowProblem,
     RowsError,
 )
 from audiorec.types import BoolArray, Int64Array
@@ -47,7 +55,8 @@ CLAMPED_RATIO = 1.05
 MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
 BLOCK_ROWS = 1 << 18
 BLOCK_BYTES = 16 << 20  # of a CSV
-TEXT_COLUMNS = ("user_id", "song_id", "event")
+TEXT_COLUMNS = ("user_id", "song_id", "event", *LABELS, *OLD_NAMES)
+NO_TIME = len(UNIT_NAMES)  # a row whose order is that of its session or list
 CSV_ENDS = (".csv", ".csv.gz")
 PARQUET_ENDS = (".parquet", ".pq")
 FAILURE = "cannot be read"
@@ -68,6 +77,12 @@ class LogBlock:
     def numbers(self) -> Int64Array:
         """Number of each row, from 1: shape (rows,), int64."""
         return np.arange(self.first, self.first + len(self))
+
+    def text(self, name: str) -> Any:
+        """Return a column of texts, by an older name where it has that; nulls if there is none."""
+        names = [name, *(old for old, new in OLD_NAMES.items() if new == name)]
+        there = [n for n in names if n in self.table.schema.names]
+        return plain(self.table.column(there[0])) if there else pa.nulls(len(self), pa.string())
 
     def column(self, name: str) -> Any:
         """Return a column as a `pyarrow.Array`; one that is not there holds nulls."""
@@ -101,7 +116,7 @@ def _parquet_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
         schema = file.schema_arrow
         notes.simulated = _says_simulated(schema.metadata or {})
         names = _known_columns(schema.names, path)
-        for name in TEXT_COLUMNS:
+        for name in set(TEXT_COLUMNS) & set(names):
             _check_text(schema.field(name), path)
         for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=names):
             yield _as_texts(batch)
@@ -120,7 +135,7 @@ def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
         notes.skip(row.number - 1, row.text)  # the header is row 1
         return "skip"
 
-    texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS), pa.string())
+    texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES), pa.string())
     # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
     with unpacked(path) as file:
         reader = pa_csv.open_csv(
@@ -137,15 +152,19 @@ def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
 
 
 def _known_columns(names: list[str], path: Path) -> list[str]:
-    for name in COLUMNS:
-        if names.count(name) != 1:
+    known = (*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES)
+    # A session or a list without a user is its own, and has an order without times.
+    has_place = any(name in names for name in (*PLACES, *OLD_NAMES))
+    for name in known:
+        needed = name in COLUMNS and not (has_place and name in ("user_id", "timestamp"))
+        if names.count(name) > 1 or (needed and name not in names):
             raise InputError(
                 f"{path}: column {name!r} is missing or stands twice; it has {named(names)}"
             )
-    for name in OPTIONAL_COLUMNS:
-        if names.count(name) > 1:
-            raise InputError(f"{path}: column {name!r} stands twice")
-    return [name for name in (*COLUMNS, *OPTIONAL_COLUMNS) if name in names]
+    for old, new in OLD_NAMES.items():
+        if old in names and new in names:
+            raise InputError(f"{path}: columns {old!r} and {new!r} are one: leave one out")
+    return [name for name in known if name in names]
 
 
 def _check_text(field: Any, path: Path) -> None:
@@ -158,7 +177,7 @@ def _check_text(field: Any, path: Path) -> None:
 
 def _as_texts(batch: Any) -> Any:
     """Return the batch with ids and events as plain texts."""
-    for name in TEXT_COLUMNS:
+    for name in set(TEXT_COLUMNS) & set(batch.schema.names):
         place = batch.schema.get_field_index(name)
         column = batch.column(place)
         if column.type != pa.string():
@@ -205,10 +224,40 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
         raise RowsError(str(path), notes.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
         raise DamagedFileError(f"{path}: none of its {rows_read} rows can be used")
-    for name in ("user", "song"):
-        columns[name], columns[f"{name}_ids"] = _used(columns[name], columns[f"{name}_ids"])
+    return _interactions(columns, rows_read, problems, notes.simulated)
+
+
+def _interactions(
+    columns: dict[str, Any], rows_read: int, problems: tuple[RowProblem, ...], simulated: bool
+) -> Interactions:
+    """Part the rows that name a song from those that name an artist."""
+    user, user_ids = _used(columns["user"], columns["user_ids"])
+    of_artist = columns["event"] >= len(EVENTS)
+    main = {n: columns[n][~of_artist] for n in ("timestamp", "event", "played_ratio", "weight")}
+    song, song_ids = _used(columns["song"][~of_artist], columns["song_ids"])
+    labels = {}
+    for name in LABELS:
+        number, texts = _used(columns[name][~of_artist], columns[f"{name}_ids"])
+        if texts:
+            labels[name] = Labels(number, texts)
+    artist, artist_ids = _used(columns["artist_id"][of_artist], columns["artist_id_ids"])
     return Interactions(
-        **columns, rows_read=rows_read, problems=problems, simulated=notes.simulated
+        user_ids=user_ids,
+        song_ids=song_ids,
+        user=user[~of_artist],
+        song=song,
+        **main,
+        rows_read=rows_read,
+        problems=problems,
+        simulated=simulated,
+        labels=labels,
+        artists=ArtistEvents(
+            artist_ids=artist_ids,
+            user=user[of_artist],
+            artist=artist,
+            timestamp=columns["timestamp"][of_artist],
+            event=(columns["event"][of_artist] - len(EVENTS)).astype(np.int8),
+        ),
     )
 
 
@@ -243,13 +292,19 @@ def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
             notes.add(kind, numbers[where], _example(column[int(where[0])]))
             bad[where] = True
 
-    users, songs = block.column("user_id"), block.column("song_id")
-    note(ProblemKind.USER, _empty(users), users)
-    note(ProblemKind.SONG, _empty(songs), songs)
-    found = pc.index_in(plain(block.column("event")), value_set=pa.array(EVENTS)).fill_null(-1)
-    events = found.to_numpy(zero_copy_only=False).astype(np.int8)
+    labels: dict[str, Any] = {name: block.text(name) for name in LABELS}
+    users = pc.coalesce(_filled(block.text("user_id")), *(_filled(labels[n]) for n in PLACES))
+    songs, no_song = block.text("song_id"), _empty(block.text("song_id"))
+    note(ProblemKind.USER, _empty(users), block.text("user_id"))
+    events = _event_codes(block.column("event"), no_song)
+    of_artist = events >= len(EVENTS)
+    note(ProblemKind.SONG, no_song & ~of_artist, songs)
+    note(ProblemKind.ARTIST, of_artist & _empty(labels["artist_id"]), labels["artist_id"])
     note(ProblemKind.EVENT, events < 0, block.column("event"))
     times, units = to_times(block.column("timestamp"))
+    has_place = ~_empty(labels[PLACES[0]]) | ~_empty(labels[PLACES[1]])
+    has_time = block.column("timestamp").is_valid().to_numpy(zero_copy_only=False)
+    units[~has_time & has_place] = NO_TIME
     note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column("timestamp"))
     note(ProblemKind.RANGE, units == OUT_OF_RANGE, block.column("timestamp"))
     ratios, wrong = _ratios(block)
@@ -258,12 +313,30 @@ def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
     note(ProblemKind.WEIGHT, wrong, block.column("weight"))
     notes.bad_rows += int(bad.sum())
     good = pa.array(~bad)
-    # Encoded at once: ten million ids as texts would fill the memory.
-    columns = {"user": pc.dictionary_encode(users.filter(good))}
-    columns["song"] = pc.dictionary_encode(songs.filter(good))
-    arrays = {"row": numbers, "timestamp": times, "unit": units, "event": events}
-    arrays |= {"played_ratio": ratios, "weight": weights}
+    # Encoded already here: ids as texts would fill the memory.
+    songs = pc.if_else(pa.array(of_artist), None, songs)
+    texts: dict[str, Any] = {"user": users, "song": songs, **labels}
+    columns = {name: pc.dictionary_encode(_filled(c).filter(good)) for name, c in texts.items()}
+    arrays: dict[str, npt.NDArray[Any]] = {"row": numbers, "timestamp": times, "unit": units}
+    arrays |= {"event": events, "played_ratio": ratios, "weight": weights}
     return len(block), columns | {name: array[~bad] for name, array in arrays.items()}
+
+
+def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
+    """Return numbers in `EVENTS`, behind them those in `ARTIST_EVENTS`; -1 for neither."""
+    column = plain(column)
+    of_song, of_artist = (
+        pc.index_in(column, value_set=pa.array(names)).fill_null(-1).to_numpy(zero_copy_only=False)
+        for names in (EVENTS, ARTIST_EVENTS)
+    )
+    is_artist = (of_artist >= 0) & (no_song | (of_song < 0))
+    codes: npt.NDArray[np.int8] = np.where(is_artist, len(EVENTS) + of_artist, of_song)
+    return codes.astype(np.int8)
+
+
+def _filled(texts: Any) -> Any:
+    """Return texts with null for those that are empty."""
+    return pc.if_else(pa.array(_empty(texts)), None, plain(texts))
 
 
 def _example(scalar: Any) -> Any:
@@ -297,7 +370,7 @@ def _joined(parts: list[dict[str, Any]]) -> dict[str, Any]:
     if not parts:
         return {"user": np.empty(0, np.int32)}
     joined: dict[str, Any] = {}
-    for name in ("user", "song"):
+    for name in ("user", "song", *LABELS):
         joined[name], joined[f"{name}_ids"] = _numbered([part.pop(name) for part in parts])
     for name in list(parts[0]):
         joined[name] = np.concatenate([part.pop(name) for part in parts])
@@ -311,8 +384,9 @@ def _numbered(columns: list[Any]) -> tuple[Any, Any]:
     order = pc.sort_indices(texts)
     rank = np.empty(len(texts), np.int32)
     rank[order.to_numpy()] = np.arange(len(texts), dtype=np.int32)
-    numbers = [chunk.indices.to_numpy() for chunk in encoded.chunks]
-    return rank[np.concatenate(numbers)], texts.take(order)
+    chunks = [chunk.indices.fill_null(-1).to_numpy() for chunk in encoded.chunks]
+    numbers = np.concatenate(chunks)
+    return np.append(rank, np.int32(-1))[numbers], texts.take(order)
 
 
 def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
@@ -320,14 +394,15 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
     if len(columns["user"]) == 0:
         return columns
     units, times, rows = columns.pop("unit"), columns["timestamp"], columns.pop("row")
-    usual = int(np.bincount(units).argmax())
-    other = units != usual
+    timed = units != NO_TIME
+    usual = int(np.bincount(units[timed]).argmax()) if timed.any() else DATE
+    other = timed & (units != usual)
     if other.any():
         first = int(np.flatnonzero(other)[0])
         example = f"{times[first]:.0f} is in {UNIT_NAMES[units[first]]}, not {UNIT_NAMES[usual]}"
         notes.add(ProblemKind.UNIT, rows[other], example)
         notes.bad_rows += int(other.sum())
-        names = ("user", "song", "timestamp", "event", "played_ratio", "weight")
+        names = ("user", "song", *LABELS, "timestamp", "event", "played_ratio", "weight")
         columns |= {name: columns[name][~other] for name in names}
     if usual != DATE:
         columns["timestamp"] = columns["timestamp"] / 1000.0**usual
@@ -335,8 +410,9 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
 
 
 def _used(numbers: Any, ids: Any) -> tuple[Any, tuple[str, ...]]:
-    """Leave out ids that only bad rows had."""
-    used = np.zeros(len(ids), np.bool_)
-    used[numbers] = True
+    """Leave out ids that only rows had which are not there."""
+    used = np.zeros(len(ids) + 1, np.bool_)
+    used[numbers] = True  # -1, for none, is the last place
     place = np.cumsum(used, dtype=np.int32) - np.int32(1)
-    return place[numbers], tuple(ids.filter(pa.array(used)).to_pylist())
+    place[-1] = -1
+    return place[numbers], tuple(ids.filter(pa.array(used[:-1])).to_pylist())

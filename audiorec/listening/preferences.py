@@ -21,6 +21,7 @@ from audiorec.listening.rule import Clause, Rule, Verdict
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs, Preferences
 
 MILLION = 1e6
+LONG_AGO = -1e15  # stands for a time that is not known: before all that are
 Signs = npt.NDArray[np.int8]
 
 
@@ -99,7 +100,7 @@ def judge_pairs(
     log = interactions.take(rows_that_count(interactions, rule, song_ids=song_ids))
     key = log.user.astype(np.int64) * len(log.song_ids) + log.song
     keys, pair = np.unique(key, return_inverse=True)
-    n, time = len(keys), log.timestamp
+    n, time = len(keys), np.nan_to_num(log.timestamp, nan=LONG_AGO)
     sign, explicit, points = row_verdicts(log, rule)
     decided, conflict = _decide(pair, n, sign, explicit, points, time)
     agrees = (sign == decided[pair]) & (sign != 0)
@@ -112,9 +113,9 @@ def judge_pairs(
         song=keys % max(1, len(log.song_ids)),
         sign=decided,
         weight=_sum(pair, n, points, agrees),
-        time=np.where(np.isfinite(agreed_at), agreed_at, rows_at),
+        time=_known(np.where(np.isfinite(agreed_at), agreed_at, rows_at)),
         heard=np.where(listened > 0, listened, 1.0),  # only liked or listed: met once
-        heard_at=rows_at,
+        heard_at=_known(rows_at),
         conflict=conflict,
     )
 
@@ -142,9 +143,10 @@ def duplicates(interactions: Interactions) -> BoolArray:
     """Return which rows repeat an earlier row in every column: shape (P,), bool."""
     log = interactions
     ratio = np.nan_to_num(log.played_ratio, nan=-1.0)
-    columns = (log.timestamp, log.event, ratio, log.weight)
+    time = np.nan_to_num(log.timestamp, nan=LONG_AGO)
+    columns = (time, log.event, ratio, log.weight)
     key = log.user.astype(np.int64) * max(1, len(log.song_ids)) + log.song
-    order = np.lexsort((log.weight, ratio, log.event, log.timestamp, key))
+    order = np.lexsort((log.weight, ratio, log.event, time, key))
     same = np.diff(key[order]) == 0
     for column in columns:
         same &= np.diff(column[order].astype(np.float64)) == 0
@@ -216,6 +218,10 @@ def _last(pair: Any, n: int, time: Float64Array, mask: Any) -> Float64Array:
     last = np.full(n, -np.inf)
     np.maximum.at(last, pair[mask], time[mask])
     return last
+
+
+def _known(time: Float64Array) -> Float64Array:
+    return np.where(time <= LONG_AGO, np.nan, time)
 
 
 def _sum(pair: Any, n: int, points: Int64Array, mask: Any) -> Float64Array:

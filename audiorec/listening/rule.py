@@ -1,6 +1,6 @@
 """The rule that says which events make a song liked or disliked: a table, not code.
 
-Each event has a `Clause`. A `Rule` holds the six clauses and what happens where they
+Each event has a `Clause`. A `Rule` holds the clauses and what happens where they
 disagree, how often a song or a user must occur, and in which time. `load_rule` reads one
 from TOML or JSON, where every key that is left out keeps its default.
 """
@@ -78,6 +78,7 @@ def default_clauses() -> dict[str, Clause]:
         "like": Clause(verdict=Verdict.LIKED, explicit=True),
         "dislike": Clause(verdict=Verdict.DISLIKED, explicit=True),
         "playlist": Clause(verdict=Verdict.LIKED, explicit=True),
+        "block": Clause(verdict=Verdict.DISLIKED, explicit=True),
     }
 
 

@@ -1,10 +1,18 @@
 """Ways to propose songs: which songs for whom, and for whom which songs.
 
 ==============  =====================================================================
+``contract``    what all families share: data, the channel, candidates, checks
+``registry``    all channels by name
+``simple``      channels that need no training: what every model has to beat
+``judging``     splits, full-rank runs of channels, comparisons
 ``audio``       the metric model: a song's sound lies near the users who like it
 ``cold_start``  batch jobs for songs that nobody has heard yet
 ``sequence``    models that read what a user heard: the user model
 ==============  =====================================================================
 
 Families do not import each other.
+
+Public::
+
+    registry  CHANNELS, channel_class, load_channel
 """

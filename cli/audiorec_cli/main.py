@@ -23,6 +23,7 @@ from audiorec_cli import (
     path,
     playlist,
     plot,
+    recall,
     shards,
     similar,
     store,
@@ -52,6 +53,7 @@ PANELS: dict[str, dict[str, Any]] = {
     },
     "Recommend": {
         "listening": listening.app,
+        "recall": recall.app,
         "users": users.app,
         "metric": metric.app,
         "cold-start": cold_start.app,

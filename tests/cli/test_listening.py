@@ -72,7 +72,8 @@ def test_check_counts_and_matches():
     assert document["schema"] == "audiorec/interactions/1"
     assert (document["rows"], document["users"], document["songs"]) == (9, 3, 5)
     assert document["events"] == {
-        "play": 1, "finish": 3, "skip": 2, "like": 1, "dislike": 1, "playlist": 1
+        "play": 1, "finish": 3, "skip": 2, "like": 1, "dislike": 1, "playlist": 1,
+        "block": 0,
     }  # fmt: skip
     assert (document["first"], document["last"]) == ("2024-03-01T08:00:00Z", "2024-03-05T06:45:00Z")
     assert document["store"]["songs_matched"] == 4

@@ -11,6 +11,10 @@ from good_store import METADATA, write_good_store
 from help_pages import pages
 from needs import needs
 
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.sequences import to_sequences
+from audiorec.recall.contract.data import RecallData
+from audiorec.recall.simple.popular import Popular
 from audiorec.store.embeddings import write_embeddings
 
 MISSING, DAMAGED, OTHER = "gone", "cut", "other"
@@ -81,6 +85,16 @@ LINES = [
     "users embed plays.csv -m {model} -o out",
     "users songs -m {model} -o out",
     "users import {embeddings} -o out",
+    "recall train popular -i {log} -o out",
+    "recall train nearest-audio -i listened.csv -v {store} -o out",
+    "recall candidates {model} -i listened.csv -o out",
+    "recall candidates channel -i {log} -o out",
+    "recall candidates channel -i listened.csv --allowed {list} -o out",
+    "recall evaluate popular -i {log}",
+    "recall evaluate popular -i listened.csv --test-histories {log} --targets targets.csv",
+    "recall evaluate popular -i listened.csv --test-histories listened.csv --targets {table}",
+    "recall evaluate --candidates {table} -i listened.csv",
+    "recall compare popular rules -i {log}",
     "cold-start audience --songs {songs} --users users.parquet -o out",
     "cold-start audience --songs songs.parquet --users {users} -o out",
     "cold-start songs --songs songs.parquet --users {users} -o out",
@@ -134,6 +148,11 @@ def folder(tmp_path_factory):
     song_ids = pq.read_table(store).column("song_id").to_pylist()
     rows = [f"{u},{s},2024-05-01T10:00:00Z,like" for u in users for s in song_ids[:3]]
     (home / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *rows]) + "\n")
+    played = (home / "plays.csv").read_text().replace(",like", ",finish")
+    (home / "listened.csv").write_text(played)
+    (home / "targets.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
+    listened = to_sequences(read_interactions(home / "listened.csv"))
+    Popular().fit(RecallData(listened)).save(home / "channel")
     (home / "labels.csv").write_text("path,label\nsong.wav,a\nsong.wav,b\n")
     (home / "song.wav").write_bytes(b"")
     whole = store.read_bytes()
@@ -210,4 +229,4 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"doctor"}
+    assert commands - tried == {"doctor", "recall list"}

@@ -114,12 +114,15 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "Music").mkdir()
     shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
     users = [f"u{n}" for n in range(12)]
-    lines = [f"{u},{name},2024-05-0{1 + n % 9}T10:00:00Z,like" for u in users for n, name in
-             enumerate(names[:9])]  # fmt: skip
+    lines = [f"{u},{name},2024-05-0{1 + n % 9}T{i:02}:00:00Z,{event}"
+             for i, u in enumerate(users) for n, name in enumerate(names[:9])
+             for event in ("finish", "like")]  # fmt: skip
     (tmp_path / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *lines]))
     (tmp_path / "rule.toml").write_text("[events.skip]\ndisliked_below = 0.7\n")
     (tmp_path / "ids.csv").write_text(f"song_id,shop\n{names[0]},B-12\n")
+    (tmp_path / "released.txt").write_text("\n".join(names))
     write_embeddings_of(tmp_path, users)
+    write_channel(tmp_path)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
@@ -144,6 +147,20 @@ def write_embeddings_of(folder, users):
     for name in ("users", "u"):
         path = folder / f"{name}.parquet"
         write_embeddings(path, users, units, kind="users", model_id="people")
+
+
+def write_channel(folder):
+    """Write a model of recall, and lists that it made."""
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.contract.data import Queries, RecallData
+    from audiorec.recall.contract.tables import write_candidates
+    from audiorec.recall.simple.rules import Rules
+
+    plays = to_sequences(read_interactions(folder / "plays.csv"))
+    rules = Rules().fit(RecallData(plays))
+    rules.save(folder / "model")
+    write_candidates(folder / "lists.parquet", rules, Queries(plays), 5)
 
 
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])

@@ -29,7 +29,6 @@ from audiorec.files.parquet_files import seal
 from audiorec.files.user_files import csv_rows, read_lines, read_table
 from audiorec.labelling.songs import read_labels
 from audiorec.library.library import Library
-from audiorec.listening.baskets import _named_playlists
 from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.events import RowsError
 from audiorec.listening.interactions import read_interactions
@@ -118,7 +117,6 @@ def foreign(path):
 
 READERS = {
     "interactions": (interactions, LOG, (".csv", ".parquet")),
-    "playlists": (_named_playlists, LOG, (".csv", ".parquet")),
     "labels": (read_labels, LABELS, (".csv", ".parquet")),
     "manifest": (read_manifest, MANIFEST, (".csv", ".parquet")),
     "shards": (manifest, MANIFEST, (".csv", ".parquet")),

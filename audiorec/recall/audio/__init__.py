@@ -8,6 +8,7 @@
     any audio ──embed──▶ embeddings.parquet          comparable with ``users.parquet``
 
 ===============  ===================================================================
+``nearest``      songs and artists that sound like what was just played, untrained
 ``recipe``       everything but the data that decides what a model becomes
 ``held_out``     which songs a model never hears, and a log without them
 ``data``         log, catalogue and users → what is learnt from, and who judges
@@ -25,6 +26,7 @@
 
 Public::
 
+    nearest    NearestArtist, NearestAudio, NearestRecipe
     job        train_metric
     recipe     MetricRecipe, TrainingOptions
     held_out   Split, artist_groups, assign_parts, write_known

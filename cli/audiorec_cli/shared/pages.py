@@ -41,12 +41,24 @@ _VALUES = (
     (r"<str>", "TEXT"),
     (r"<(file|directory|path)>|PATH", "FILE"),
     (r"<list\[str\]>(\.\.\.)?", "TEXT"),
+    (r"<list\[int\]>(\.\.\.)?", "N ..."),
     (r"[<\[](\w+(\|\w+)+)[>\]]", r"\1"),
 )
 
 
 class Page(TyperCommand):
     """A command whose help is drawn by `_draw`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line; an option of several numbers takes them in a row: --k 10 20."""
+        several = [p for p in self.params if getattr(p, "multiple", False) and p.name == "k"]
+        names = {name for option in several for name in option.opts}
+        spread: list[str] = []
+        for word in args:
+            if names and word.isdigit() and len(spread) > 1 and spread[-2] in names:
+                spread.append(spread[-2])
+            spread.append(word)
+        return super().parse_args(ctx, spread)
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the page."""

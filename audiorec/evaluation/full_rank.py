@@ -1,0 +1,188 @@
+"""Where wanted songs stand among all songs, and what the lists are like besides.
+
+    similarities (q, S), wanted songs ──mean_ranks──▶ ranks (T,) ──rank_measures──▶ (Q,) each
+    lists (Q, k)                      ──list_spread, intra_list_diversity──▶ what they are like
+
+Conventions
+-----------
+The catalogue is ranked as a whole. Songs of one similarity share the mean of their ranks, so that
+a constant ranks nobody first. A song that is not proposed has rank inf. ``recall`` divides by all
+wanted songs, ``capped_recall`` by the most that k places can hold: min(k, wanted).
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.evaluation.classification import BOOTSTRAP_SAMPLES, Interval
+from audiorec.types import Float64Array, FloatArray, Int64Array
+
+MEASURES = ("recall", "capped_recall", "hit_rate", "precision", "ndcg", "mrr")
+MAX_DRAWN = 1 << 22  # numbers that a bootstrap holds at a time
+FEW = 4  # wanted songs of a query, up to which comparing beats sorting
+
+
+def mean_ranks(similar: FloatArray, query: Int64Array, song: Int64Array) -> Float64Array:
+    """Return the rank of each wanted song among all songs of its query: shape (T,), from 1.
+
+    Parameters
+    ----------
+    similar : ndarray, shape (q, S), float32
+        -inf for songs that are not proposed.
+    query, song : ndarray, shape (T,), int64
+        The wanted songs, by query ascending; a song below 0 is not in the catalogue.
+
+    Examples
+    --------
+    >>> similar = np.float32([[0.9, 0.5, 0.5, -np.inf]])
+    >>> mean_ranks(similar, np.array([0, 0, 0]), np.array([0, 1, 3]))
+    array([1. , 2.5, inf])
+    """
+    ranks = np.full(len(song), np.inf)
+    counts = np.bincount(query, minlength=len(similar))
+    ends = np.cumsum(counts)
+    for row in np.flatnonzero(counts):
+        part = np.arange(ends[row] - counts[row], ends[row])
+        part = part[song[part] >= 0]
+        values = similar[row, song[part]]
+        line = similar[row]
+        if len(part) <= FEW:
+            above = np.array([np.count_nonzero(line > v) for v in values])
+            equal = np.array([np.count_nonzero(line == v) for v in values])
+        else:
+            ordered = np.sort(line)
+            above = len(line) - np.searchsorted(ordered, values, side="right")
+            equal = len(line) - np.searchsorted(ordered, values, side="left") - above
+        proposed = values > -np.inf
+        ranks[part[proposed]] = (1 + above + (equal - 1) / 2)[proposed] if len(part) else []
+    return ranks
+
+
+def rank_measures(
+    ranks: Float64Array, query: Int64Array, n_queries: int, ks: Sequence[int]
+) -> dict[tuple[str, int], Float64Array]:
+    """Return every measure at every k, a number a query: {(measure, k): (Q,)}.
+
+    Queries without a wanted song have NaN.
+
+    Examples
+    --------
+    >>> found = rank_measures(np.array([1.0, 4.0]), np.array([0, 0]), 1, [2])
+    >>> {name: round(float(values[0]), 3) for (name, _), values in found.items()}
+    ...     # doctest: +NORMALIZE_WHITESPACE
+    {'recall': 0.5, 'capped_recall': 0.5, 'hit_rate': 1.0, 'precision': 0.5, 'ndcg': 0.613,
+     'mrr': 1.0}
+    """
+    if min(ks, default=1) < 1:
+        raise InputError(f"k must be at least 1, got {min(ks)}")
+    wanted = np.bincount(query, minlength=n_queries).astype(np.float64)
+    wanted[wanted == 0] = np.nan
+    found: dict[tuple[str, int], Float64Array] = {}
+    ideal = np.concatenate([[0.0], np.cumsum(1 / np.log2(np.arange(2, max(ks, default=1) + 2)))])
+    first = np.full(n_queries, np.inf)
+    np.minimum.at(first, query, ranks)
+    for k in ks:
+        hit = ranks <= k
+        hits = np.bincount(query[hit], minlength=n_queries)
+        gain = np.bincount(query[hit], 1 / np.log2(1 + ranks[hit]), minlength=n_queries)
+        most = np.minimum(wanted, k)
+        best = ideal[np.nan_to_num(most).astype(np.int64)]
+        no_wanted = np.where(np.isnan(wanted), np.nan, 0.0)
+        values = {
+            "recall": hits / wanted,
+            "capped_recall": hits / most,
+            "hit_rate": (hits > 0) + no_wanted,
+            "precision": hits / k + no_wanted,
+            "ndcg": gain / np.where(best > 0, best, np.nan),
+            "mrr": np.where(first <= k, 1 / first, 0.0) + no_wanted,
+        }
+        found |= {(name, k): value for name, value in values.items()}
+    return found
+
+
+def clustered_interval(
+    values: Float64Array,
+    cluster: npt.NDArray[np.integer],
+    rng: np.random.Generator,
+    *,
+    samples: int = BOOTSTRAP_SAMPLES,
+) -> Interval:
+    """Return the mean of a number a query, and the middle 95 % of a bootstrap over clusters.
+
+    `cluster` (Q,) has the number of each query's user or session: queries of one are drawn
+    together. Queries with NaN are left out.
+
+    Examples
+    --------
+    >>> rng = np.random.default_rng(0)
+    >>> str(clustered_interval(np.full(6, 0.5), np.array([0, 0, 1, 1, 2, 2]), rng))
+    '0.500 [0.500, 0.500]'
+    """
+    if values.shape != cluster.shape:
+        raise ShapeError(f"a cluster for each value expected: {values.shape}, {cluster.shape}")
+    there = ~np.isnan(values)
+    if not there.any():
+        raise InputError("an interval needs at least one query that can be judged")
+    _, number = np.unique(cluster[there], return_inverse=True)
+    n = np.bincount(number).astype(np.float64)
+    sums = np.bincount(number, values[there])
+    at_once = max(1, MAX_DRAWN // len(n))
+    means = []
+    for done in range(0, samples, at_once):
+        drawn = rng.integers(0, len(n), (min(at_once, samples - done), len(n)))
+        means.append(sums[drawn].sum(axis=1) / n[drawn].sum(axis=1))
+    low, high = np.percentile(np.concatenate(means), [2.5, 97.5])
+    return Interval(float(values[there].mean()), float(low), float(high))
+
+
+def gini(shown: npt.NDArray[np.integer]) -> float:
+    """Return how unevenly exposure falls on S songs: 0 is even, near 1 is all on one.
+
+    Examples
+    --------
+    >>> gini(np.array([1, 1, 1, 1])), gini(np.array([0, 0, 0, 4]))
+    (0.0, 0.75)
+    """
+    ordered = np.sort(shown.astype(np.float64))
+    n, total = len(ordered), ordered.sum()
+    if not total:
+        return float("nan")
+    places = np.arange(1, n + 1)
+    return float((2 * (places * ordered).sum() / total - (n + 1)) / n)
+
+
+def intra_list_diversity(lists: Int64Array, kinds: npt.NDArray[np.integer]) -> Float64Array:
+    """Return how many of the pairs in a list are of two kinds: shape (Q,), 0 to 1.
+
+    `lists` (Q, k) are songs, -1 for none; `kinds` (S,) their genre or artist, -1 where unknown,
+    which is a kind of its own for each song. NaN for a list of fewer than two songs.
+
+    Examples
+    --------
+    >>> intra_list_diversity(np.array([[0, 1, 2], [0, -1, -1]]), np.array([5, 5, 7]))
+    array([0.66666667,        nan])
+    """
+    found = np.full(len(lists), np.nan)
+    for row, songs in enumerate(lists):
+        own = kinds[songs[songs >= 0]]
+        n = len(own)
+        if n > 1:
+            _, counts = np.unique(own[own >= 0], return_counts=True)
+            found[row] = 1 - (counts * (counts - 1)).sum() / (n * (n - 1))
+    return found
+
+
+def list_spread(lists: Int64Array, plays: npt.NDArray[np.integer]) -> Mapping[str, float]:
+    """Return what lists (Q, k) are like: mean plays of a song in them, Gini, coverage.
+
+    `plays` (S,) are those that the channel learnt from; Gini and coverage are over the S songs.
+    """
+    shown = np.bincount(lists[lists >= 0], minlength=len(plays))
+    total = int(shown.sum())
+    return {
+        "popularity": float((shown * plays).sum() / total) if total else float("nan"),
+        "gini": gini(shown),
+        "coverage": float((shown > 0).mean()) if len(shown) else float("nan"),
+    }

@@ -1,0 +1,181 @@
+"""What was played, in its order and with its repeats: one sequence an owner.
+
+    Interactions ──to_sequences──▶ `Sequences`: starts (U + 1,), song (P,), time (P,)
+
+An owner is a user, a session or a list. A **finished play** is a listening that was not broken
+off: ``finish``, or ``play`` with a played ratio of at least half, or of an unknown one. ``like``
+and ``playlist`` say that a song is wanted, not that it was heard: they count only in lists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.listening.events import EVENTS, Interactions
+from audiorec.types import BoolArray, Float64Array, IdMap, Int32Array, Int64Array
+
+DAY_S = 86_400.0
+MIN_RATIO = 0.5  # a play that ended earlier was not wanted
+PLAYS = ("play", "finish")
+By = Literal["user", "session", "list"]
+LABEL_OF = {"session": "session_id", "list": "list_id"}
+SESSION_GAP_S = 1_800.0  # half an hour of silence ends a session
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Sequences:
+    """The songs of U owners, each owner's in order.
+
+    Attributes
+    ----------
+    owner_ids : tuple of str, length U
+    song_ids : tuple of str, length S
+        What the numbers in `song` stand for.
+    starts : ndarray, shape (U + 1,), int64
+        Owner u has the entries ``starts[u]:starts[u + 1]``.
+    song : ndarray, shape (P,), int32
+    time : ndarray, shape (P,), float64
+        Seconds since 1970, ascending in each sequence; NaN where unknown.
+    """
+
+    owner_ids: tuple[str, ...]
+    song_ids: tuple[str, ...]
+    starts: Int64Array
+    song: Int32Array
+    time: Float64Array
+
+    def __post_init__(self) -> None:
+        fits = len(self.starts) == len(self.owner_ids) + 1 and self.song.shape == self.time.shape
+        if not fits or self.starts[0] != 0 or self.starts[-1] != len(self.song):
+            raise ShapeError(f"starts must cut {len(self.song)} plays into {len(self)} sequences")
+
+    def __len__(self) -> int:
+        return len(self.owner_ids)
+
+    def __getitem__(self, row: int) -> Int32Array:
+        return self.song[self.starts[row] : self.starts[row + 1]]
+
+    @property
+    def lengths(self) -> Int64Array:
+        """Plays of each owner: shape (U,)."""
+        return np.diff(self.starts)
+
+    @property
+    def owner(self) -> Int64Array:
+        """The owner of each play: shape (P,)."""
+        return np.repeat(np.arange(len(self)), self.lengths)
+
+    @classmethod
+    def from_lists(
+        cls, lists: Sequence[Sequence[str]], owner_ids: Sequence[str] | None = None
+    ) -> "Sequences":
+        """Make sequences of song ids, without times.
+
+        Examples
+        --------
+        >>> found = Sequences.from_lists([["b", "a"], [], ["a"]])
+        >>> found.song_ids, found[0].tolist(), found.lengths.tolist()
+        (('a', 'b'), [1, 0], [2, 0, 1])
+        """
+        ids = owner_ids or [str(number) for number in range(len(lists))]
+        song_ids = tuple(sorted({song for songs in lists for song in songs}))
+        number = {song_id: place for place, song_id in enumerate(song_ids)}
+        starts = np.cumsum([0, *map(len, lists)], dtype=np.int64)
+        song = np.fromiter((number[s] for songs in lists for s in songs), np.int32, starts[-1])
+        return cls(tuple(ids), song_ids, starts, song, np.full(len(song), np.nan))
+
+    def take(self, rows: npt.NDArray[Any]) -> "Sequences":
+        """Return some owners (numbers or a mask), in that order; the table of songs stays."""
+        rows = np.arange(len(self))[rows]
+        lengths = self.lengths[rows]
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        place = np.arange(starts[-1]) - np.repeat(starts[:-1] - self.starts[rows], lengths)
+        owners = tuple(self.owner_ids[row] for row in rows.tolist())
+        return replace(
+            self, owner_ids=owners, starts=starts, song=self.song[place], time=self.time[place]
+        )
+
+    def keep(self, mask: BoolArray) -> "Sequences":
+        """Return the plays of `mask` (P,) only; owners stay, if need be without a play."""
+        counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
+        return replace(self, starts=counts[self.starts], song=self.song[mask], time=self.time[mask])
+
+    def newest(self, most: int) -> "Sequences":
+        """Return the last `most` plays of each owner."""
+        place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)
+        return self.keep(place >= -most)
+
+    def among(self, song_ids: Any) -> "Sequences":
+        """Return the same in numbers of another table; plays of songs that it lacks go."""
+        if tuple(song_ids) == self.song_ids:
+            return self
+        row = IdMap(song_ids).rows(self.song_ids).astype(np.int32)
+        renumbered = replace(self, song=row[self.song], song_ids=tuple(song_ids))
+        return renumbered.keep(renumbered.song >= 0)
+
+
+def to_sequences(log: Interactions, *, by: By = "user", gap_s: float = SESSION_GAP_S) -> Sequences:
+    """Bring what was played, or listed, into its order; rows without a time keep that of the file.
+
+    Parameters
+    ----------
+    log : Interactions
+    by : {"user", "session", "list"}
+        Whose: finished plays by user or by session (``session_id``, or what a user hears without
+        a pause), or ``playlist`` events by ``list_id`` (by user, where the log has no lists).
+    gap_s : float
+        The pause that ends a session where the log has no ``session_id``, in seconds.
+
+    Raises
+    ------
+    InputError
+        If `by` is none of these.
+
+    Examples
+    --------
+    >>> from audiorec.listening.interactions import read_interactions
+    >>> found = to_sequences(read_interactions("fixtures/formats/interactions-v1.csv"))
+    >>> {owner: [found.song_ids[s] for s in found[u]] for u, owner in enumerate(found.owner_ids)}
+    ... # doctest: +NORMALIZE_WHITESPACE
+    {'ana': ['piano/etude.flac'], 'ben': ['rock/live.mp3', 'piano/prelude.flac'],
+     'eva': ['lost/gone.mp3']}
+    """
+    if by not in get_args(By):
+        raise InputError(f"sequences are by {', '.join(get_args(By))}, got {by!r}")
+    wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
+    owner: npt.NDArray[Any] = log.user
+    owner_ids = log.user_ids
+    label = log.labels.get(LABEL_OF[by]) if by in LABEL_OF else None
+    if label is not None:
+        owner, owner_ids, wanted = label.number, label.texts, wanted & (label.number >= 0)
+    rows = np.flatnonzero(wanted)
+    rows = rows[np.lexsort((log.timestamp[rows], owner[rows]))]
+    owner = owner[rows]
+    if by == "session" and label is None:
+        owner, owner_ids = _cut_at_pauses(log, rows, gap_s)
+    starts = np.zeros(len(owner_ids) + 1, np.int64)
+    np.cumsum(np.bincount(owner, minlength=len(owner_ids)), out=starts[1:])
+    return Sequences(owner_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
+
+
+def is_finished(log: Interactions) -> BoolArray:
+    """Return which events are finished plays: shape (P,), bool."""
+    play = np.isin(log.event, [EVENTS.index(name) for name in PLAYS])
+    return play & ~(log.played_ratio < np.float32(MIN_RATIO))
+
+
+def _cut_at_pauses(
+    log: Interactions, rows: Int64Array, gap_s: float
+) -> tuple[Int64Array, tuple[str, ...]]:
+    """Cut rows, sorted by user and time, into sessions, which are called ``user#1`` and on."""
+    user, time = log.user[rows], log.timestamp[rows]
+    new = np.ones(len(rows), np.bool_)
+    new[1:] = (np.diff(user) != 0) | (np.diff(time) > gap_s)
+    first = np.flatnonzero(new)
+    nth = np.arange(len(first)) - np.searchsorted(user[first], user[first])
+    names = zip(user[first].tolist(), nth.tolist(), strict=True)
+    return np.cumsum(new) - 1, tuple(f"{log.user_ids[u]}#{n + 1}" for u, n in names)

@@ -1,0 +1,155 @@
+"""Songs that sound like what was just played, and songs of artists that sound like its artists.
+
+    last songs of the history ──their units, faded──▶ one direction ──cosine──▶ all songs
+
+Nothing is learnt: a new song has its place as soon as it has a vector. Both channels speak of
+what suits now, not of what a user likes in all.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.types import BoolArray, FloatArray, Int64Array
+
+TIE = 1e-3  # of similarity: what tells the songs of one artist apart is how often they are played
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestRecipe:
+    """How much of the history counts.
+
+    Attributes
+    ----------
+    history : int
+        Songs that count, the newest.
+    fade : float
+        What a song counts of the one after it; 0: the last song alone.
+    """
+
+    history: int = 5
+    fade: float = 0.7
+
+    def __post_init__(self) -> None:
+        if self.history < 1 or not 0 <= self.fade <= 1:
+            raise InputError("history must be at least 1, and fade lie in 0..1")
+
+
+class NearestAudio(Counted[NearestRecipe]):
+    """Songs that sound like those just played, new ones included."""
+
+    name = "nearest-audio"
+    serves = frozenset({"history", "cold_song"})
+    horizon = "short"
+    reason = ReasonKind.SOUND
+    Recipe = NearestRecipe
+    ARRAYS = ("units",)
+
+    def _count(self, data: RecallData) -> None:
+        self.units = sound_of(data, self.name).units
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        taste = faded_means(queries.histories, self.units, self.recipe)
+        found = (taste @ self.units.T).astype(np.float32)
+        return _only(found, _known(taste), _known(self.units))
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song among the last ones that sounds most like each."""
+        found = np.full(song.shape, -1, np.int64)
+        histories = histories.newest(self.recipe.history)
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own = histories[row]
+            there = song[row] >= 0
+            near = self.units[song[row, there]] @ self.units[own].T
+            found[row, there] = own[near.argmax(axis=1)]
+        return found
+
+
+class NearestArtist(Counted[NearestRecipe]):
+    """Songs of artists that sound like those just played or followed."""
+
+    name = "nearest-artist"
+    serves = frozenset({"history", "cold_song"})
+    horizon = "short"
+    reason = ReasonKind.ARTIST
+    Recipe = NearestRecipe
+    ARRAYS = ("artist", "units", "plays", "names", "names_starts")
+
+    def _count(self, data: RecallData) -> None:
+        sound = sound_of(data, self.name)
+        names = sorted({name for name in sound.artists if name})
+        if not names:
+            raise InputError("nearest-artist: no song has an artist")
+        number = {name: place for place, name in enumerate(names)}
+        self.artist = np.array([number.get(name, -1) for name in sound.artists], np.int32)
+        sums = np.zeros((len(names), sound.units.shape[1]))
+        known = self.artist >= 0
+        np.add.at(sums, self.artist[known], sound.units[known].astype(np.float64))
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        self.units = (sums / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        share = data.counts / max(1, data.counts.max())
+        self.plays = share.astype(np.float32)
+        texts = texts_as_arrays("names", names)
+        self.names, self.names_starts = texts["names"], texts["names_starts"]
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        by_artist = histories.keep(self.artist[histories.song] >= 0)
+        plays = Sequences(
+            by_artist.owner_ids,
+            tuple(map(str, range(len(self.units)))),
+            by_artist.starts,
+            self.artist[by_artist.song],
+            by_artist.time,
+        )
+        taste = faded_means(plays, self.units, self.recipe)
+        if queries.follows is not None:
+            names = {"names": self.names, "names_starts": self.names_starts}
+            followed = queries.follows.among(texts_of_arrays("names", names))
+            np.add.at(taste, followed.owner, self.units[followed.song])
+            taste = _unit(taste)
+        found = (taste @ self.units.T).astype(np.float32)[:, np.maximum(self.artist, 0)]
+        found += np.float32(TIE) * self.plays
+        return _only(found, _known(taste), self.artist >= 0)
+
+
+def sound_of(data: RecallData, channel: str) -> Sound:
+    """Return the sound of the catalogue's songs; none at all is refused."""
+    sound = None if data.sound is None else data.sound.among(data.song_ids)
+    if sound is None or not sound.units.any():
+        raise InputError(
+            f"{channel}: no song of the log has a vector: give --vectors with the store of them"
+        )
+    return sound
+
+
+def faded_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe) -> FloatArray:
+    """Return the mean direction of the last songs of each history, (q, W) of length 1 or 0."""
+    histories = histories.newest(recipe.history)
+    back = np.repeat(histories.starts[1:], histories.lengths) - 1 - np.arange(len(histories.song))
+    weight = np.power(recipe.fade, back.astype(np.float64))
+    sums = np.zeros((len(histories), units.shape[1]))
+    np.add.at(sums, histories.owner, units[histories.song] * weight[:, None])
+    return _unit(sums.astype(np.float32))
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    return (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+
+
+def _known(units: FloatArray) -> BoolArray:
+    return np.asarray(units.any(axis=1), np.bool_)
+
+
+def _only(found: FloatArray, queries: BoolArray, songs: BoolArray) -> FloatArray:
+    """Propose nothing to who has no direction, and no song of which nothing is known."""
+    found[~queries] = -np.inf
+    found[:, ~songs] = -np.inf
+    return found

@@ -1,0 +1,25 @@
+"""What all families of recall share: data, the channel, its candidates, and the checks.
+
+::
+
+    `RecallData` ──Channel.fit──▶ channel ──recall(`Queries`, k)──▶ `Candidates`
+                                          ──check_channel──▶ the contract holds, or says where not
+
+==============  ====================================================
+``data``        what channels learn from, and what they are asked
+``candidates``  lists of songs, with the reason for each
+``tables``      candidates and targets as tables: ours, and anybody's
+``counted``     what channels share that learn by counting
+``channel``     one way to propose songs: the words that all share
+``checks``      one set of checks for every channel
+==============  ====================================================
+
+Public::
+
+    data        RecallData, Queries, Sound
+    candidates  Candidates, ReasonKind, SCHEMA
+    tables      Lists, read_candidates, read_targets, write_candidates
+    counted     Counted
+    channel     Channel, best_of
+    checks      check_channel
+"""

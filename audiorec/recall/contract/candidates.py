@@ -1,0 +1,107 @@
+"""What a channel proposes: a list of songs for each query, with the reason for each.
+
+song (Q, k), similarity, cold, evidence  ──to_table──▶  user_id, song_id, channel, rank, ...
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.errors import ShapeError
+from audiorec.files.arrow import integers
+from audiorec.types import BoolArray, FloatArray, Int64Array, strings
+
+
+class ReasonKind(StrEnum):
+    """Why a song is proposed."""
+
+    POPULAR = "popular"
+    REPLAY = "replay"  # the user comes back to it
+    FOLLOWS = "follows"  # is played after what was just played
+    LISTENERS = "listeners"  # listeners of the same songs play it
+    SOUND = "sound"
+    ARTIST = "artist"
+    TASTE = "taste"  # near the user in a learnt space
+    EXTERNAL = "external"
+
+
+SCHEMA = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("song_id", pa.string(), nullable=False),
+        pa.field("channel", pa.string(), nullable=False),
+        pa.field("rank", pa.int32(), nullable=False),  # from 1; cold songs count by themselves
+        pa.field("similarity", pa.float32(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+        pa.field("evidence", pa.string()),  # the song that stands for the reason
+        pa.field("interest", pa.int32()),
+        pa.field("cold", pa.bool_(), nullable=False),
+        pa.field("model_id", pa.string(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Candidates:
+    """Lists of songs for Q queries, the best first; cold songs behind the others.
+
+    Attributes
+    ----------
+    song_ids : tuple of str, length S
+    song : ndarray, shape (Q, k), int64
+        Numbers in `song_ids`; -1 where a list is shorter.
+    similarity : ndarray, shape (Q, k), float32
+        Of one channel only: those of two cannot be compared. NaN where there is no song.
+    evidence : ndarray, shape (Q, k), int64
+        The song of the history that stands for the reason; -1 for none.
+    cold : ndarray, shape (Q, k), bool
+        Songs that were never played, ranked apart from the others.
+    reason : ReasonKind
+    """
+
+    song_ids: tuple[str, ...]
+    song: Int64Array
+    similarity: FloatArray
+    evidence: Int64Array
+    cold: BoolArray
+    reason: ReasonKind
+
+    def __post_init__(self) -> None:
+        shapes = {a.shape for a in (self.song, self.similarity, self.evidence, self.cold)}
+        if len(shapes) != 1:
+            raise ShapeError(f"candidates must have one shape (Q, k), got {sorted(shapes)}")
+
+    def __len__(self) -> int:
+        return len(self.song)
+
+    def of(self, row: int) -> list[str]:
+        """Return the ids of one list."""
+        return [self.song_ids[song] for song in self.song[row].tolist() if song >= 0]
+
+    def to_table(self, user_ids: Sequence[str], *, channel: str, model_id: str) -> Any:
+        """Return the rows of ``candidates.parquet``, by user and rank: a `pyarrow.Table`."""
+        there = self.song >= 0
+        query = np.nonzero(there)[0]
+        n = len(query)
+        warm, cold = (there & side for side in (~self.cold, self.cold))
+        rank = np.where(self.cold, np.cumsum(cold, axis=1), np.cumsum(warm, axis=1))
+        ids = strings(self.song_ids)
+        evidence = self.evidence[there]
+        columns = {
+            "user_id": strings(user_ids).take(integers(query)),
+            "song_id": ids.take(integers(self.song[there])),
+            "channel": pa.repeat(pa.scalar(channel), n),
+            "rank": integers(rank[there]),
+            "similarity": pa.array(np.ascontiguousarray(self.similarity[there])),
+            "reason": pa.repeat(pa.scalar(str(self.reason)), n),
+            "evidence": ids.take(pa.array(evidence, mask=evidence < 0)),
+            "interest": pa.nulls(n, pa.int32()),
+            "cold": pa.array(self.cold[there]),
+            "model_id": pa.repeat(pa.scalar(model_id), n),
+        }
+        arrays = [columns[field.name].cast(field.type) for field in SCHEMA]
+        return pa.Table.from_arrays(arrays, schema=SCHEMA)

@@ -1,0 +1,266 @@
+"""A channel: one way to propose songs, and the words that all of them share.
+
+    Channel(recipe) ──fit(data)──▶ itself ──recall(queries, k)──▶ `Candidates`
+                                   ──save──▶ a bundle ──load──▶ the same channel
+
+The contract, which `audiorec.recall.contract.checks` holds every channel to:
+
+* The constructor takes the recipe alone, `fit` the data alone; a second `fit` begins anew.
+* A song that a channel has no opinion of is not proposed: its similarity is -inf.
+* One query gets the same list alone and among others. Equal songs stand in the order of their ids.
+* `exclude` and `allowed` hold exactly; a list is short only where there are no more songs.
+* Songs that were never played are ranked apart, behind the others, and only where asked for.
+* A bundle holds no id of a user.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import Any, ClassVar, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import InputError
+from audiorec.learning.bundle import (
+    Bundle,
+    read_bundle,
+    texts_as_arrays,
+    texts_of_arrays,
+    write_bundle,
+)
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import Candidates, ReasonKind
+from audiorec.recall.contract.data import Queries, RecallData, mask_of
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+
+Serves = Literal["history", "profile", "cold_song"]
+Horizon = Literal["long", "short"]
+Tensors = Mapping[str, npt.NDArray[Any]]
+CELLS = 1 << 25  # similarities that are in memory at a time: 128 MB
+
+
+class Channel(ABC):
+    """One way to propose songs.
+
+    Attributes
+    ----------
+    name : str
+        As on the command line.
+    serves : frozenset of {"history", "profile", "cold_song"}
+        What it can answer to.
+    horizon : {"long", "short"}
+        Whether it speaks of what a user likes, or of what suits what was just played.
+    light : bool
+        Whether it loads and answers without torch.
+    song_ids : tuple of str, length S
+        The catalogue, once fitted.
+    is_cold : ndarray, shape (S,), bool
+        Which songs were never played.
+    """
+
+    name: ClassVar[str]
+    serves: ClassVar[frozenset[Serves]] = frozenset({"history"})
+    horizon: ClassVar[Horizon] = "long"
+    reason: ClassVar[ReasonKind]
+    light: ClassVar[bool] = True
+    song_ids: tuple[str, ...] = ()
+    is_cold: BoolArray
+    model_id: str = ""
+
+    def fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None = None,
+        progress: LineProgress | None = None,
+        stop: Event | None = None,
+    ) -> Self:
+        """Learn from listening; what was learnt before is forgotten.
+
+        Parameters
+        ----------
+        data : RecallData
+        work : Path, optional
+            A folder for the state of a long training, so that it can be resumed.
+        progress : callable, optional
+            Called with a line of the history after each epoch.
+        stop : threading.Event, optional
+            Once set, training ends soon.
+
+        Raises
+        ------
+        InputError
+            If the data has nothing that this channel could learn from.
+        """
+        data.require_plays(self.name)
+        self.song_ids, self.is_cold = data.song_ids, data.is_cold
+        self._fit(data, work=work, progress=progress, stop=stop)
+        return self
+
+    def recall(
+        self,
+        queries: Queries,
+        k: int,
+        *,
+        exclude: Sequences | None = None,
+        allowed: Collection[str] | None = None,
+        cold: int = 0,
+    ) -> Candidates:
+        """Propose songs to Q users.
+
+        Parameters
+        ----------
+        queries : Queries
+        k : int
+            Songs for each.
+        exclude : Sequences, optional
+            Songs that each user must not get, one list a query: the histories, so that nothing
+            comes that was heard.
+        allowed : collection of str, optional
+            The songs that may come at all.
+        cold : int
+            So many songs that were never played, behind the `k` others.
+
+        Raises
+        ------
+        InputError
+            If the channel was not fitted, `k` is below 1, or `exclude` has another length.
+        """
+        if k < 1 or cold < 0:
+            raise InputError(f"k must be at least 1 and cold at least 0, got {k} and {cold}")
+        parts: list[tuple[Int64Array, FloatArray]] = []
+        for similar in self.blocks(queries, exclude=exclude, allowed=allowed):
+            apart = [(similar, ~self.is_cold, k), (similar, self.is_cold, cold)]
+            best = [best_of(values, mask, most) for values, mask, most in apart]
+            parts.append(tuple(np.concatenate(side, axis=1) for side in zip(*best, strict=True)))  # type: ignore[arg-type]
+        width = min(k, int((~self.is_cold).sum())) + min(cold, int(self.is_cold.sum()))
+        song = np.concatenate([np.empty((0, width), np.int64), *(s for s, _ in parts)])
+        similarity = np.concatenate([np.empty((0, width), np.float32), *(v for _, v in parts)])
+        return Candidates(
+            song_ids=self.song_ids,
+            song=song,
+            similarity=similarity,
+            evidence=self._evidence(queries.histories.among(self.song_ids), song),
+            cold=(song >= 0) & self.is_cold[song],
+            reason=self.reason,
+        )
+
+    def blocks(
+        self,
+        queries: Queries,
+        *,
+        exclude: Sequences | None = None,
+        allowed: Collection[str] | None = None,
+    ) -> Iterator[FloatArray]:
+        """Yield the similarities of some queries with all songs, (q, S) float32, in order.
+
+        -inf where a song is not proposed, excluded or not allowed.
+        """
+        self._require_fitted()
+        if exclude is not None and len(exclude) != len(queries):
+            raise InputError(f"exclude has {len(exclude)} lists for {len(queries)} queries")
+        asked = replace(queries, histories=queries.histories.among(self.song_ids))
+        hidden = None if exclude is None else exclude.among(self.song_ids)
+        closed = None if allowed is None else ~mask_of(self.song_ids, tuple(allowed))
+        step = max(1, CELLS // max(1, len(self.song_ids)))
+        for first in range(0, len(queries), step):
+            rows = np.arange(first, min(first + step, len(queries)))
+            similar = self._similarities(asked.take(rows))
+            if hidden is not None:
+                block = hidden.take(rows)
+                similar[block.owner, block.song] = -np.inf
+            if closed is not None:
+                similar[:, closed] = -np.inf
+            yield similar
+
+    def save(self, path: str | os.PathLike[str]) -> str:
+        """Write a bundle; return its `Bundle.model_id`."""
+        self._require_fitted()
+        tensors, config = self._state()
+        kept = {
+            **tensors,
+            **texts_as_arrays("catalogue", self.song_ids),
+            "is_cold": self.is_cold.astype(np.uint8),
+        }
+        about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
+        self.model_id = write_bundle(path, tensors=kept, config=about, card=self._card())
+        return self.model_id
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Self:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        WeightsError
+            If it is missing, damaged, or of another channel.
+        """
+        bundle = read_bundle(path, kind=f"recall/{cls.name}")
+        channel = cls._from_state(bundle)
+        channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
+        channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
+        channel.model_id = bundle.model_id
+        return channel
+
+    @abstractmethod
+    def _fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None,
+        progress: LineProgress | None,
+        stop: Event | None,
+    ) -> None:
+        """Learn from `data`, which has at least one play."""
+
+    @abstractmethod
+    def _similarities(self, queries: Queries) -> FloatArray:
+        """Return similarities with all songs, a new array (q, S) float32.
+
+        Histories are in numbers of `song_ids`.
+        """
+
+    @abstractmethod
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        """Return what was learnt as arrays, and the recipe as plain JSON values."""
+
+    @classmethod
+    @abstractmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        """Undo `_state`."""
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
+        """Return for each song (Q, k) the one of the history that stands for the reason."""
+        return np.full(song.shape, -1, np.int64)
+
+    def _card(self) -> str:
+        doc = (type(self).__doc__ or self.name).strip().splitlines()[0]
+        songs, cold = len(self.song_ids), int(self.is_cold.sum())
+        return f"# {self.name}\n\n{doc}\n\nSongs: {songs:,}, of which never played: {cold:,}.\n"
+
+    def _require_fitted(self) -> None:
+        if not self.song_ids:
+            raise InputError(f"{self.name}: not fitted yet; call fit first")
+
+
+def best_of(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array, FloatArray]:
+    """Return the `k` songs of a mask (S,) that are most similar (q, S), equals by number."""
+    songs = np.flatnonzero(mask)
+    k = min(k, len(songs))
+    if k == 0:
+        return np.empty((len(similar), 0), np.int64), np.empty((len(similar), 0), np.float32)
+    values = similar if mask.all() else similar[:, songs]
+    found = np.full((len(similar), k), -1, np.int64)
+    best = np.full((len(similar), k), np.nan, np.float32)
+    for row, line in enumerate(values):
+        near = np.flatnonzero(line > -np.inf)
+        if len(near) > k:
+            kth = np.partition(line[near], len(near) - k)[len(near) - k]
+            near = near[line[near] >= kth]  # equals of the last one included
+        order = near[np.lexsort((near, -line[near]))][:k]
+        found[row, : len(order)], best[row, : len(order)] = songs[order], line[order]
+    return found, best

@@ -1,0 +1,247 @@
+"""One set of checks for every channel, ours and yours.
+
+    check_channel(MyChannel)  ──▶ nothing, or a `ContractError` with every rule that does not hold
+
+Each check is a small experiment on made-up listening: two kinds of music, users that hear one of
+them, songs that nobody has played, two users with names that stand in no model.
+"""
+
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from audiorec.errors import ContractError, InputError
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import Candidates
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import Queries, RecallData, Sound
+
+K = 10
+N_SONGS, N_NEW, N_USERS = 40, 6, 60
+Make = Callable[[], Channel]
+Check = Callable[[Make, RecallData], bool]
+
+
+def check_channel(make: Make, data: RecallData | None = None) -> None:
+    """Hold a channel to the contract (see `audiorec.recall.contract.channel`).
+
+    Parameters
+    ----------
+    make : callable
+        Returns a channel that is not fitted: its class, if all of its recipe has defaults.
+    data : RecallData, optional
+        What to fit it on, with songs that were never played; made up by default.
+
+    Raises
+    ------
+    ContractError
+        With a sentence for each rule that does not hold.
+    """
+    world = data or made_up_listening()
+    broken = []
+    for rule, check in CHECKS.items():
+        try:
+            held = check(make, world)
+        except Exception as error:  # noqa: BLE001 - whatever a channel raises is an answer
+            broken.append(f"{rule} (it raised {type(error).__name__}: {error})")
+            continue
+        if not held:
+            broken.append(rule)
+    if broken:
+        raise ContractError(make().name, tuple(broken))
+
+
+def made_up_listening(seed: int = 0) -> RecallData:
+    """Return the listening of the checks: two kinds of music, and songs that nobody has played."""
+    rng = np.random.default_rng(seed)
+    half = N_SONGS // 2
+    lists = []
+    for user in range(N_USERS):
+        songs = rng.integers(0, half, rng.integers(3, 12)) + half * (user % 2)
+        lists.append([f"song-{song:03d}" for song in songs.tolist()])
+    plays = Sequences.from_lists(lists, [f"listener-{user:04d}" for user in range(N_USERS)])
+    seconds = (1.7e9 + 3600.0 * np.arange(len(plays.song))).astype(np.float64)
+    new = tuple(f"song-new-{number}" for number in range(N_NEW))
+    catalogue = tuple(sorted({*(f"song-{n:03d}" for n in range(N_SONGS)), *new}))
+    kind = (np.arange(len(catalogue)) >= half).astype(np.int64)
+    units = rng.normal(size=(len(catalogue), 4)) * 0.3 + np.eye(4)[kind]
+    units /= np.linalg.norm(units, axis=1, keepdims=True)
+    artists = tuple(f"artist {number // 4}" for number in range(len(catalogue)))
+    sound = Sound(catalogue, units.astype(np.float32), artists)
+    return RecallData(replace(plays, time=seconds), new, sound)
+
+
+@contextmanager
+def _saved(channel: Channel) -> Iterator[Path]:
+    """Save a channel into a folder that goes when the check is over."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model"
+        channel.save(path)
+        yield path
+
+
+def _recalled(channel: Channel, data: RecallData, k: int = K, **options: object) -> Candidates:
+    return channel.recall(Queries(data.sequences), k, **options)  # type: ignore[arg-type]
+
+
+def _same(one: Candidates, other: Candidates) -> bool:
+    pairs = ((one.song, other.song), (one.similarity, other.similarity), (one.cold, other.cold))
+    same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
+    return same and one.song_ids == other.song_ids
+
+
+def _learns_nothing_before_fit(make: Make, data: RecallData) -> bool:
+    try:
+        _recalled(make(), data)
+    except InputError:
+        return True
+    return False
+
+
+def _refuses_empty_data(make: Make, data: RecallData) -> bool:
+    try:
+        make().fit(RecallData(Sequences.from_lists([[]]), data.new_songs))
+    except InputError:
+        return True
+    return False
+
+
+def _lists_are_ordered(make: Make, data: RecallData) -> bool:
+    found = _recalled(make().fit(data), data, cold=N_NEW)
+    for song, similarity, cold in zip(found.song, found.similarity, found.cold, strict=True):
+        there = song >= 0
+        if len(set(song[there].tolist())) != there.sum() or np.isnan(similarity[there]).any():
+            return False
+        for side in (there & ~cold, there & cold):
+            keys = list(zip(-similarity[side], song[side], strict=True))
+            if keys != sorted(keys):
+                return False
+    return bool((found.song >= 0).any())
+
+
+def _save_and_load_change_nothing(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    with _saved(channel) as path:
+        loaded = type(channel).load(path)
+        return _same(_recalled(channel, data, cold=3), _recalled(loaded, data, cold=3))
+
+
+def _second_fit_refits(make: Make, data: RecallData) -> bool:
+    once = make().fit(data)
+    again = make().fit(made_up_listening(seed=1)).fit(data)
+    return _same(_recalled(once, data), _recalled(again, data))
+
+
+def _one_query_equals_a_batch(make: Make, data: RecallData) -> bool:
+    channel, queries = make().fit(data), Queries(data.sequences)
+    whole = channel.recall(queries, K)
+    for row in (0, 1, len(queries) - 1):
+        one = channel.recall(queries.take(np.array([row])), K)
+        close = np.allclose(one.similarity[0], whole.similarity[row], 1e-5, 1e-6, equal_nan=True)
+        if one.of(0) != whole.of(row) or not close:
+            return False
+    return True
+
+
+def _cold_songs_are_apart(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    plain, both = _recalled(channel, data), _recalled(channel, data, cold=3)
+    new = set(data.new_songs)
+    if any(song in new for row in range(len(plain)) for song in plain.of(row)):
+        return False
+    marked = [[both.song_ids[s] in new for s in row if s >= 0] for row in both.song.tolist()]
+    flags = [cold[song >= 0].tolist() for cold, song in zip(both.cold, both.song, strict=True)]
+    behind = all(row == sorted(row) and sum(row) <= 3 for row in marked)
+    return (
+        marked == flags
+        and behind
+        and np.array_equal(both.song[:, : plain.song.shape[1]], plain.song)
+    )
+
+
+def _exclude_holds(make: Make, data: RecallData) -> bool:
+    found = _recalled(make().fit(data), data, exclude=data.sequences)
+    return all(
+        not {data.sequences.song_ids[s] for s in data.sequences[row]} & set(found.of(row))
+        for row in range(len(found))
+    )
+
+
+def _allowed_holds(make: Make, data: RecallData) -> bool:
+    channel, few = make().fit(data), data.sequences.song_ids[::3]
+    found, everything = (_recalled(channel, data, N_SONGS, allowed=a) for a in (few, None))
+    for row in range(len(found)):
+        if found.of(row) != [song for song in everything.of(row) if song in few]:
+            return False
+    return True
+
+
+def _k_beyond_the_catalogue(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    few, many = _recalled(channel, data, N_SONGS), _recalled(channel, data, 10 * N_SONGS)
+    return all(few.of(row) == many.of(row) for row in range(len(few)))
+
+
+def _nobody_and_unknown_songs(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    first = [data.sequences.song_ids[song] for song in data.sequences[0].tolist()]
+    asked = Sequences.from_lists([[], ["never-seen"], first, ["never-seen", *first]])
+    found = channel.recall(Queries(asked), K)
+    nobody = channel.recall(Queries(Sequences.from_lists([])), K)
+    return found.of(0) == found.of(1) and found.of(2) == found.of(3) and len(nobody) == 0
+
+
+def _bundle_holds_no_user(make: Make, data: RecallData) -> bool:
+    with _saved(make().fit(data)) as path:
+        content = b"".join(file.read_bytes() for file in sorted(path.iterdir()))
+    return not any(user.encode() in content for user in data.sequences.owner_ids)
+
+
+def _threads_agree(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    expected = _recalled(channel, data)
+    with ThreadPoolExecutor(4) as pool:
+        return all(
+            _same(expected, f) for f in pool.map(lambda _: _recalled(channel, data), range(8))
+        )
+
+
+def _loads_without_torch(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    if not channel.light:
+        return True
+    kind = type(channel)
+    with _saved(channel) as path:
+        code = (
+            f"import sys; from {kind.__module__} import {kind.__qualname__} as C; "
+            f"C.load({str(path)!r}); sys.exit('torch' in sys.modules)"
+        )
+        if kind.__module__ == "__main__" or "<locals>" in kind.__qualname__:
+            return True  # nobody else can import it
+        environment = {"PYTHONPATH": ":".join(p for p in sys.path if p)}
+        return subprocess.run([sys.executable, "-c", code], env=environment).returncode == 0  # noqa: S603
+
+
+CHECKS: dict[str, Check] = {
+    "before fit, recall is an InputError": _learns_nothing_before_fit,
+    "data without a play is an InputError": _refuses_empty_data,
+    "lists are ordered by similarity, equals by id, no song twice": _lists_are_ordered,
+    "save and load change nothing": _save_and_load_change_nothing,
+    "a second fit begins anew": _second_fit_refits,
+    "one query gets the same alone and in a batch": _one_query_equals_a_batch,
+    "songs never played come only if asked for, behind the others, marked": _cold_songs_are_apart,
+    "exclude holds": _exclude_holds,
+    "allowed holds, and changes nothing else": _allowed_holds,
+    "k beyond the catalogue gives what there is": _k_beyond_the_catalogue,
+    "no history and unknown songs are no error and say nothing": _nobody_and_unknown_songs,
+    "a bundle holds no id of a user": _bundle_holds_no_user,
+    "threads agree": _threads_agree,
+    "what says that it is light loads without torch": _loads_without_torch,
+}

@@ -1,0 +1,57 @@
+"""What channels share that learn by counting: a recipe, some arrays, and nothing to train."""
+
+from abc import abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+from audiorec.learning.bundle import Bundle
+from audiorec.recall.contract.channel import Channel, Tensors
+from audiorec.recall.contract.data import RecallData
+from audiorec.types import LineProgress
+
+R = TypeVar("R")
+
+
+class Counted(Channel, Generic[R]):
+    """A channel that is a recipe and some arrays.
+
+    Attributes
+    ----------
+    Recipe : type
+        A dataclass whose fields all have defaults.
+    ARRAYS : tuple of str
+        Attributes that `_count` sets and a bundle keeps.
+    """
+
+    Recipe: ClassVar[type]
+    ARRAYS: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, recipe: R | None = None) -> None:
+        self.recipe: R = self.Recipe() if recipe is None else recipe
+
+    @abstractmethod
+    def _count(self, data: RecallData) -> None:
+        """Set the arrays."""
+
+    def _fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None,  # noqa: ARG002 - counting keeps no state, tells nothing, is not stopped
+        progress: LineProgress | None,  # noqa: ARG002
+        stop: Event | None,  # noqa: ARG002
+    ) -> None:
+        self._count(data)
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        recipe: Any = self.recipe
+        return {name: getattr(self, name) for name in self.ARRAYS}, {"recipe": asdict(recipe)}
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        channel = cls(cls.Recipe(**bundle.config["recipe"]))
+        for name in cls.ARRAYS:
+            setattr(channel, name, bundle.tensors[name])
+        return channel

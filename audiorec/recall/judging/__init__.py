@@ -1,0 +1,17 @@
+"""How good channels are, judged by one judge on one split.
+
+::
+
+    plays ──split──▶ `JudgingSplit`: what to learn from, histories, wanted songs
+    channels, `JudgingSplit` ──judge, compare──▶ `Verdicts`: a row a channel, paired differences
+
+==========  =========================================================
+``splits``  listening cut into what is learnt from and what is asked for
+``judge``   channels on a split: full rank, intervals, differences
+==========  =========================================================
+
+Public::
+
+    splits  JudgingSplit, SPLITS, given, split
+    judge   Judgement, compare, judge
+"""

@@ -1,0 +1,63 @@
+"""All channels by name; a family is imported when one of its channels is asked for.
+
+    "vs-knn" ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
+    model/   ──load_channel───▶ the channel that wrote it
+
+Families are named by strings, so that nothing here imports them: judging and serving know
+channels through this table alone.
+"""
+
+import os
+from importlib import import_module
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.learning.bundle import read_kind
+from audiorec.recall.contract.channel import Channel
+
+CHANNELS = {
+    "popular": "audiorec.recall.simple.popular:Popular",
+    "replay": "audiorec.recall.simple.replay:Replay",
+    "rules": "audiorec.recall.simple.rules:Rules",
+    "vs-knn": "audiorec.recall.simple.vs_knn:VsKnn",
+    "item-knn": "audiorec.recall.simple.item_knn:ItemKnn",
+    "ease": "audiorec.recall.simple.ease:Ease",
+    "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
+    "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
+}
+
+
+def channel_class(name: str) -> type[Channel]:
+    """Return a channel by its name.
+
+    Raises
+    ------
+    InputError
+        If there is none of this name; names those that there are.
+
+    Examples
+    --------
+    >>> channel_class("rules").horizon
+    'short'
+    """
+    if name not in CHANNELS:
+        raise InputError(f"no channel {name!r}; there are: {', '.join(CHANNELS)}")
+    module, _, attribute = CHANNELS[name].partition(":")
+    found: type[Channel] = getattr(import_module(module), attribute)
+    return found
+
+
+def load_channel(path: str | os.PathLike[str]) -> Channel:
+    """Load a trained channel, whichever it is.
+
+    Raises
+    ------
+    WeightsError
+        If the folder is missing, damaged, or holds no channel.
+    """
+    kind = read_kind(path)
+    if not kind.startswith("recall/"):
+        raise WeightsError(f"{path}: holds a {kind}, not a channel of recall")
+    name = kind.removeprefix("recall/")
+    if name not in CHANNELS:
+        raise WeightsError(f"{path}: holds a channel {name!r} that this audiorec does not know")
+    return channel_class(name).load(path)

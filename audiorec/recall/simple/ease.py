@@ -1,0 +1,69 @@
+"""EASE: a linear model from the songs of a history to all songs, in closed form.
+
+    G = X'X + lambda I,  P = G^-1,  B = -P / diag(P), diag(B) = 0      history x ──▶ x B
+
+B has a number for each pair of songs, which bounds the catalogue: `MOST_SONGS`.
+
+Source: Steck, *Embarrassingly shallow autoencoders for sparse data*, 2019.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.simple.item_knn import owner_song
+from audiorec.types import FloatArray
+
+MOST_SONGS = 20_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EaseRecipe:
+    """How strongly the model is held back."""
+
+    regularisation: float = 100.0  # lambda
+
+    def __post_init__(self) -> None:
+        if not self.regularisation > 0:
+            raise InputError(f"regularisation must be above 0, got {self.regularisation:g}")
+
+
+class Ease(Counted[EaseRecipe]):
+    """Songs that go with the history as a whole, by ridge regression over all songs."""
+
+    name = "ease"
+    reason = ReasonKind.LISTENERS
+    Recipe = EaseRecipe
+    ARRAYS = ("weights",)
+
+    def _count(self, data: RecallData) -> None:
+        from scipy.linalg.lapack import spotrf, spotri
+
+        n = len(data.song_ids)
+        if n > MOST_SONGS:
+            raise InputError(
+                f"ease: {n:,} songs would need {2 * 4 * n * n / 1e9:.0f} GB; it takes up to "
+                f"{MOST_SONGS:,}: use item-knn, or leave out songs that few play"
+            )
+        matrix = owner_song(data.plays, n)
+        gram = np.asfortranarray((matrix.T @ matrix).toarray(), np.float32)
+        gram[np.diag_indices(n)] += self.recipe.regularisation
+        factor, failed = spotrf(gram, lower=1, overwrite_a=1)
+        inverse, failed_too = spotri(factor, lower=1, overwrite_c=1)
+        if failed or failed_too:
+            raise InputError("ease: the plays cannot be inverted; use a larger regularisation")
+        inverse = np.tril(inverse) + np.tril(inverse, -1).T
+        weights = -inverse / np.diag(inverse)
+        weights[np.diag_indices(n)] = 0
+        self.weights = np.ascontiguousarray(weights, np.float32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        found = np.asarray(owner_song(histories, len(self.song_ids)) @ self.weights, np.float32)
+        found[histories.lengths == 0] = -np.inf
+        found[:, self.is_cold] = -np.inf
+        return found

@@ -1,0 +1,90 @@
+"""Item kNN: songs that are played by those who play the songs of the history.
+
+    owners x songs (0 or 1) ──fit──▶ cosine of each song with its nearest songs
+    history ──────────────────▶ sum of the rows of its songs
+
+The cosine is shrunk where two songs share few owners: ``both / (sqrt(a b) + shrink)``.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.types import FloatArray
+
+BLOCK_SONGS = 1_024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ItemKnnRecipe:
+    """How many songs stand for a song."""
+
+    neighbours: int = 200
+    shrink: float = 10.0
+    history: int = 100  # songs of the history, the newest
+
+    def __post_init__(self) -> None:
+        if min(self.neighbours, self.history) < 1 or self.shrink < 0:
+            raise InputError("neighbours and history must be at least 1, shrink at least 0")
+
+
+class ItemKnn(Counted[ItemKnnRecipe]):
+    """Songs that are played by the same people as the songs of the history."""
+
+    name = "item-knn"
+    reason = ReasonKind.LISTENERS
+    Recipe = ItemKnnRecipe
+    ARRAYS = ("starts", "near", "weights")
+
+    def _count(self, data: RecallData) -> None:
+        matrix = owner_song(data.plays, len(data.song_ids))
+        owners = np.asarray(matrix.sum(axis=0)).ravel()
+        by_song = matrix.T.tocsr()
+        parts = []
+        for first in range(0, len(owners), BLOCK_SONGS):
+            both = (by_song[first : first + BLOCK_SONGS] @ matrix).tocoo()
+            row = both.row + first
+            cosine = both.data / (np.sqrt(owners[row] * owners[both.col]) + self.recipe.shrink)
+            other = row != both.col
+            parts.append(
+                _nearest(row[other], both.col[other], cosine[other], self.recipe.neighbours)
+            )
+        row, self.near, self.weights = (np.concatenate(p) for p in zip(*parts, strict=True))
+        self.starts = np.searchsorted(row, np.arange(len(owners) + 1))
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories.newest(self.recipe.history)
+        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        for row in range(len(histories)):
+            for song in np.unique(histories[row]).tolist():
+                part = slice(self.starts[song], self.starts[song + 1])
+                found[row, self.near[part]] += self.weights[part]
+        found[found == 0] = -np.inf
+        return found
+
+
+def owner_song(plays: Sequences, n_songs: int) -> Any:
+    """Return who played what, (U, S), as a `scipy.sparse.csr_array` of ones, float32."""
+    from scipy.sparse import csr_array
+
+    pair = np.unique(plays.owner * n_songs + plays.song)
+    ones = np.ones(len(pair), np.float32)
+    return csr_array((ones, (pair // n_songs, pair % n_songs)), shape=(len(plays), n_songs))
+
+
+def _nearest(row: Any, column: Any, cosine: Any, most: int) -> tuple[Any, Any, Any]:
+    """Return the `most` largest of each row, sorted by row; equals by number."""
+    order = np.lexsort((column, -cosine, row))
+    row = row[order]
+    kept = order[np.arange(len(row)) - np.searchsorted(row, row) < most]
+    row, column = (
+        np.asarray(row[np.arange(len(row)) - np.searchsorted(row, row) < most]),
+        column[kept],
+    )
+    return row, column.astype(np.int32), cosine[kept].astype(np.float32)

@@ -1,0 +1,80 @@
+"""Sequential rules: what is played after the last songs of the history.
+
+    sequences ──fit──▶ weight(a, b) = sum over a ... b of 1 / (places apart)
+    history   ───────▶ the songs b by the sum of weight(a, b), a faded by how far back it stands
+
+Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018 ("SR").
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.types import FloatArray, Int64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RulesRecipe:
+    """How far a rule reaches, how many a song has, and how much of the history counts."""
+
+    window: int = 10  # places between the two songs of a rule
+    rules_per_song: int = 1_000
+    history: int = 10  # songs whose rules count, the newest
+    fade: float = 0.3  # what a song counts of the one after it; 0: the last song alone
+
+    def __post_init__(self) -> None:
+        if min(self.window, self.rules_per_song, self.history) < 1:
+            raise InputError("window, rules_per_song and history must be at least 1")
+        if not 0 <= self.fade <= 1:
+            raise InputError(f"fade must lie in 0..1, got {self.fade:g}")
+
+
+class Rules(Counted[RulesRecipe]):
+    """Songs that were played after the last ones of the history, the nearer the better."""
+
+    name = "rules"
+    horizon = "short"
+    reason = ReasonKind.FOLLOWS
+    Recipe = RulesRecipe
+    ARRAYS = ("starts", "next", "weights")
+
+    def _count(self, data: RecallData) -> None:
+        plays, n = data.plays, len(data.song_ids)
+        keys, weights = [np.empty(0, np.int64)], [np.empty(0)]
+        for apart in range(1, min(self.recipe.window, int(plays.lengths.max()) - 1) + 1):
+            first, then = plays.song[:-apart].astype(np.int64), plays.song[apart:]
+            together = plays.owner[:-apart] == plays.owner[apart:]
+            keys.append((first * n + then)[together])
+            weights.append(np.full(len(keys[-1]), 1.0 / apart))
+        key, place = np.unique(np.concatenate(keys), return_inverse=True)
+        weight = np.bincount(place, np.concatenate(weights), minlength=len(key))
+        first = key // n
+        order = np.lexsort((key, -weight, first))
+        nth = np.arange(len(key)) - np.searchsorted(first, first)
+        order = order[nth < self.recipe.rules_per_song]
+        self.starts = np.searchsorted(first[order], np.arange(n + 1))
+        self.next = (key[order] % n).astype(np.int32)
+        self.weights = weight[order].astype(np.float32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories
+        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        for row in range(len(histories)):
+            newest_first = histories[row][::-1][: self.recipe.history]
+            for back, song in enumerate(newest_first.tolist()):
+                rules = slice(self.starts[song], self.starts[song + 1])
+                weight = np.float32(self.recipe.fade**back)
+                found[row, self.next[rules]] += weight * self.weights[rules]
+        found[found == 0] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        rows = np.flatnonzero(histories.lengths)
+        found = np.full(song.shape, -1, np.int64)
+        found[rows] = histories.song[histories.starts[rows + 1] - 1][:, None]
+        return np.where(song >= 0, found, -1)

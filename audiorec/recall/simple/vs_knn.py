@@ -1,0 +1,97 @@
+"""Vector multiplication session kNN: what was played in the sessions most like this one.
+
+    history ──newest sessions with one of its songs──▶ the k most alike ──▶ their songs
+
+A song of the history counts more the later it stands; a session is as near as the sum over the
+songs that it shares; a song is as near as the sum over the sessions that it is in, each weighed
+by how late in the history the last shared song stands.
+
+Sessions are kept without ids and times: they are listening history all the same.
+
+Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorithms*, 2018.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.types import FloatArray, Int32Array, Int64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VsKnnRecipe:
+    """How many sessions are looked at."""
+
+    neighbours: int = 100  # sessions whose songs count
+    newest: int = 1_000  # sessions that they are chosen from
+    history: int = 50  # songs of the history, the newest
+
+    def __post_init__(self) -> None:
+        if min(self.neighbours, self.newest, self.history) < 1:
+            raise InputError("neighbours, newest and history must be at least 1")
+
+
+class VsKnn(Counted[VsKnnRecipe]):
+    """Songs of the past sessions that share most with this one; keeps sessions, without ids."""
+
+    name = "vs-knn"
+    horizon = "short"
+    reason = ReasonKind.LISTENERS
+    Recipe = VsKnnRecipe
+    ARRAYS = ("session_starts", "session_songs", "song_starts", "song_sessions")
+
+    def _count(self, data: RecallData) -> None:
+        plays, n = data.plays, len(data.song_ids)
+        filled = np.flatnonzero(plays.lengths)
+        plays = plays.take(
+            filled[np.argsort(plays.time[plays.starts[filled + 1] - 1], kind="stable")]
+        )
+        pair = np.unique(plays.owner * n + plays.song)
+        session, song = pair // n, (pair % n).astype(np.int32)
+        # Sessions from the oldest on: their songs, each once, and the other way round.
+        self.session_starts = np.searchsorted(session, np.arange(len(plays) + 1))
+        self.session_songs = song
+        order = np.argsort(song, kind="stable")
+        self.song_starts = np.searchsorted(song[order], np.arange(n + 1))
+        self.song_sessions = session[order].astype(np.int32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        histories = queries.histories.newest(self.recipe.history)
+        found = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        for row in range(len(histories)):
+            session, weight = self._neighbours(histories[row])
+            songs, of = self._songs_of(session)
+            np.add.at(found[row], songs, weight[of])
+        found[found == 0] = -np.inf
+        return found
+
+    def _neighbours(self, history: Int32Array) -> tuple[Int64Array, FloatArray]:
+        """Return the sessions that count for one history, and how much."""
+        newest_first, place = np.unique(history[::-1], return_index=True)
+        late = (len(history) - place) / max(1, len(history))
+        parts = [self._sessions_of(song) for song in newest_first.tolist()]
+        late = np.repeat(late, [len(part) for part in parts])
+        sessions = np.concatenate([np.empty(0, np.int32), *parts])
+        session, at = np.unique(sessions, return_inverse=True)
+        shared = np.bincount(at, late, minlength=len(session))
+        last = np.zeros(len(session))
+        np.maximum.at(last, at, late)
+        newest = slice(-self.recipe.newest, None)
+        session, shared, last = session[newest], shared[newest], last[newest]
+        near = np.lexsort((-session, -shared))[: self.recipe.neighbours]
+        return session[near].astype(np.int64), (shared[near] * last[near]).astype(np.float32)
+
+    def _sessions_of(self, song: int) -> Int32Array:
+        return self.song_sessions[self.song_starts[song] : self.song_starts[song + 1]]
+
+    def _songs_of(self, session: Int64Array) -> tuple[Int32Array, Int64Array]:
+        """Return the songs of some sessions, and the place of the session of each."""
+        start = self.session_starts[session]
+        lengths = self.session_starts[session + 1] - start
+        of = np.repeat(np.arange(len(session)), lengths)
+        within = np.arange(len(of)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+        return self.session_songs[start[of] + within], of

@@ -1,0 +1,385 @@
+"""``audiorec recall``: train channels, ask them for songs, judge and compare them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.options import (
+    JsonOption,
+    LogOption,
+    OutFileOption,
+    OutFolderOption,
+    SeedOption,
+    more,
+)
+from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.stores import open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.evaluation.classification import Interval
+    from audiorec.listening.sequences import Sequences
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.data import Sound
+    from audiorec.recall.contract.tables import Lists
+    from audiorec.recall.judging.judge import Judgement
+    from audiorec.recall.judging.splits import JudgingSplit
+
+app = group(
+    """Propose songs: train a channel, ask it for candidates, judge it against others.
+
+    Examples
+    --------
+    audiorec recall list
+    audiorec recall compare rules vs-knn item-knn --interactions plays.parquet
+    audiorec recall train vs-knn --interactions plays.parquet --out model/
+    """
+)
+
+SplitName = Literal["last", "time", "sessions", "users", "lists"]
+PlaysOf = Literal["user", "session", "list"]
+SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
+ByOption = Annotated[
+    PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
+]
+SkipOption = Annotated[bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")]
+SoundOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
+    ),
+]
+HeardOption = Annotated[
+    bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
+]
+
+
+@command(app, "list")
+def list_channels(json: JsonOption = False) -> None:
+    """List the channels: what each proposes, what it answers to, and for how long.
+
+    Examples
+    --------
+    audiorec recall list
+    audiorec recall list --json
+    audiorec recall train rules --interactions plays.parquet --out model/
+    """
+    from audiorec.recall.registry import CHANNELS, channel_class
+
+    found = {name: channel_class(name) for name in CHANNELS}
+    if json:
+        channels = [
+            {
+                "channel": name,
+                "what": _first_line(kind),
+                "serves": sorted(kind.serves),
+                "horizon": kind.horizon,
+            }
+            for name, kind in found.items()
+        ]
+        print_json({"schema": "audiorec/channels/1", "channels": channels})
+        return
+    rows = [(name, kind.horizon, _first_line(kind)) for name, kind in found.items()]
+    print_table(("channel", "horizon", "what"), rows, title="channels of recall")
+
+
+@command(app)
+def train(
+    channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="See recall list.")],
+    interactions: LogOption,
+    output: OutFolderOption,
+    vectors: SoundOption = None,
+    by: ByOption = "user",
+    skip_bad_rows: SkipOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train one channel on a listening log, and write its model as a folder.
+
+    Examples
+    --------
+    audiorec recall train vs-knn --interactions plays.parquet --out model/
+    audiorec recall train rules --interactions plays.csv --by session --out rules/
+    audiorec recall train ease --interactions plays.parquet --out ease/ --json
+    """
+    from audiorec.recall.contract.data import RecallData
+    from audiorec.recall.registry import channel_class
+
+    made = channel_class(channel)()
+    plays, sound = _plays(interactions, by, skip_bad_rows), _sound(vectors)
+    made.fit(RecallData(plays, sound.song_ids if sound else (), sound))
+    model_id = made.save(output)
+    document = {
+        "schema": "audiorec/recall-train/1",
+        "channel": channel,
+        "sequences": len(plays),
+        "plays": len(plays.song),
+        "songs": len(made.song_ids),
+        "model_id": model_id,
+        "out": str(output),
+    }
+    if json:
+        print_json(document)
+    say(f"{channel}: {len(plays.song):,} plays of {len(made.song_ids):,} songs: {output}")
+
+
+@command(app)
+def candidates(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")],
+    interactions: LogOption,
+    output: OutFileOption,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
+    keep_heard: HeardOption = False,
+    allowed: Annotated[
+        Path | None, typer.Option(help="The songs that may come: a list of ids, one a line.")
+    ] = None,
+    by: ByOption = "user",
+    skip_bad_rows: SkipOption = False,
+    json: JsonOption = False,
+) -> None:
+    r"""Write the songs that a model proposes to each user of a log, with rank and reason.
+
+    Examples
+    --------
+    audiorec recall candidates model/ -i plays.parquet --out cands.parquet
+    audiorec recall candidates model/ -i plays.parquet --k 20 --keep-heard \
+        --out cands.parquet
+    audiorec recall candidates model/ -i plays.parquet --allowed released.txt \
+        --out cands.parquet
+    """
+    from audiorec.files.user_files import read_lines
+    from audiorec.recall.contract.data import Queries
+    from audiorec.recall.contract.tables import write_candidates
+    from audiorec.recall.registry import load_channel
+
+    channel = load_channel(model)
+    plays = _plays(interactions, by, skip_bad_rows)
+    only = read_lines(str(allowed), "cannot read the songs") if allowed else None
+    rows = write_candidates(
+        output,
+        channel,
+        Queries(plays),
+        k,
+        exclude=None if keep_heard else plays,
+        allowed=None if only is None else {line.strip() for line in only if line.strip()},
+    )
+    document = {
+        "schema": "audiorec/candidates/1",
+        "channel": channel.name,
+        "model_id": channel.model_id,
+        "users": len(plays),
+        "rows": rows,
+        "out": str(output),
+    }
+    if json:
+        print_json(document)
+    say(f"{rows:,} candidates of {len(plays):,} users: {output}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judging:
+    """What channels are judged on."""
+
+    interactions: LogOption
+    split: Annotated[
+        SplitName | None,
+        typer.Option(
+            help="How the log is cut [default: time where every play has one, else last]."
+        ),
+    ] = None
+    k: Annotated[
+        list[int] | None,
+        typer.Option("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
+    ] = None
+    keep_heard: HeardOption = False
+    vectors: SoundOption = None
+    seed: SeedOption = 0
+    json: JsonOption = False
+    test_histories: Annotated[
+        Path | None, typer.Option(metavar="LOG", help="A test set of its own: what is known.")
+    ] = None
+    targets: Annotated[
+        Path | None, typer.Option(help="And what is wanted: user_id, song_id (group_id).")
+    ] = None
+    by: ByOption = "user"
+    skip_bad_rows: SkipOption = False
+
+    @property
+    def ks(self) -> list[int]:
+        """Return the lengths of the lists that are judged."""
+        return sorted(set(self.k or (10, 20, 50, 100, 200)))
+
+    def cut(self) -> "JudgingSplit":
+        """Read the log and cut it."""
+        import numpy as np
+
+        from audiorec.recall.contract.tables import read_targets
+        from audiorec.recall.judging.splits import given, split
+
+        if (self.test_histories is None) != (self.targets is None):
+            raise InputError("--test-histories and --targets are given together")
+        of: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
+        plays = _plays(self.interactions, of.get(self.split or "", self.by), self.skip_bad_rows)
+        if self.test_histories is not None and self.targets is not None:
+            if self.split is not None:
+                raise InputError("--split cuts the log; a test set of its own needs none")
+            wanted, cluster = read_targets(self.targets)
+            known = _plays(self.test_histories, "user", self.skip_bad_rows)
+            return given(plays, known, wanted, cluster)
+        timed = not np.isnan(plays.time).any()
+        return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
+
+
+@command(app)
+def evaluate(
+    channel: Annotated[
+        str | None,
+        typer.Argument(metavar="CHANNEL", help="A name of recall list, or a trained model."),
+    ] = None,
+    candidates: Annotated[
+        Path | None, typer.Option(help="Judge lists that are made: user_id, song_id, rank.")
+    ] = None,
+    *,
+    judging: Judging,
+) -> None:
+    """Judge a channel: trained on one part of a log, it ranks all songs for the other.
+
+    Examples
+    --------
+    audiorec recall evaluate vs-knn --interactions plays.parquet
+    audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
+    audiorec recall evaluate --candidates lists.parquet -i plays.parquet
+    """
+    from audiorec.recall.judging.judge import judge
+
+    if (channel is None) == (candidates is None):
+        raise InputError("name one channel or model, or --candidates; recall list has the names")
+    judged, trained = _judged(channel, candidates)
+    cut = judging.cut()
+    verdict = judge(
+        judged,
+        cut,
+        ks=judging.ks,
+        keep_heard=judging.keep_heard,
+        trained=trained,
+        sound=_sound(judging.vectors),
+        seed=judging.seed,
+    )
+    if judging.json:
+        print_json({"schema": "audiorec/recall-evaluate/1", "split": cut.name, **verdict.to_dict()})
+        return
+    _print_verdict(verdict, cut.name)
+
+
+@command(app)
+def compare(
+    channels: Annotated[list[str], typer.Argument(metavar="CHANNEL", help="Two or more names.")],
+    *,
+    judging: Judging,
+) -> None:
+    """Judge several channels on one split; say how far each is behind the best.
+
+    Examples
+    --------
+    audiorec recall compare popular rules vs-knn --interactions plays.parquet
+    audiorec recall compare item-knn ease -i plays.parquet --split users
+    audiorec recall compare rules vs-knn -i plays.parquet --keep-heard --json
+    """
+    from audiorec.recall.judging.judge import compare as compare_channels
+
+    if len(set(channels)) < 2:
+        raise InputError("name two channels or more; recall evaluate judges one")
+    cut = judging.cut()
+    by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
+    found, behind = compare_channels(
+        [_judged(name, None)[0] for name in channels],
+        cut,
+        by=by,
+        ks=judging.ks,
+        keep_heard=judging.keep_heard,
+        sound=_sound(judging.vectors),
+        seed=judging.seed,
+    )
+    if judging.json:
+        print_json(_compared(found, behind, cut.name, by))
+        return
+    _print_comparison(found, behind, cut, by)
+
+
+def _plays(log: Path, by: PlaysOf, skip_bad_rows: bool) -> "Sequences":
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+
+    return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by=by)
+
+
+def _sound(vectors: Path | None) -> "Sound | None":
+    from audiorec.recall.contract.data import Sound
+
+    return Sound.of_store(open_vectors(vectors)) if vectors else None
+
+
+def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, bool]":
+    """Return what is judged, and whether it is as it is to be."""
+    from audiorec.recall.contract.tables import read_candidates
+    from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+
+    if made is not None:
+        return read_candidates(made), True
+    if channel not in CHANNELS and channel is not None and Path(channel).is_dir():
+        return load_channel(channel), True
+    return channel_class(channel or "")(), False
+
+
+def _first_line(kind: "type[Channel]") -> str:
+    return (kind.__doc__ or "").strip().splitlines()[0]
+
+
+def _print_verdict(verdict: "Judgement", split: str) -> None:
+    ks = sorted({k for _, k in verdict.means})
+    names = sorted({name for name, _ in verdict.means})
+    rows = [(name, *(_short(verdict.means[name, k]) for k in ks)) for name in names]
+    title = f"{verdict.channel}: split {split}, {verdict.n_queries:,} queries"
+    print_table(("measure", *(f"@{k}" for k in ks)), rows, title=title)
+    widest = verdict.means["recall", ks[0]]
+    say(f"recall@{ks[0]} {widest}: the middle 95 % of a bootstrap over users or sessions")
+    spread = ", ".join(f"{name} {value:.3g}" for name, value in verdict.spread.items())
+    say(f"lists of {ks[0]}: {spread}")
+    say(f"{verdict.fit_cpu_s:.1f} CPU-s to fit, {verdict.recall_cpu_s:.1f} to rank all songs")
+
+
+def _print_comparison(
+    found: "list[Judgement]",
+    behind: "dict[str, Interval]",
+    cut: "JudgingSplit",
+    by: tuple[str, int],
+) -> None:
+    k = by[1]
+    rows = []
+    for verdict in found:
+        gap = behind.get(verdict.channel)
+        lag = "" if gap is None else f"{-gap.value:+.3f} [{-gap.high:+.3f}, {-gap.low:+.3f}]"
+        figures = (verdict.means[name, k].value for name in SHOWN)
+        rows.append((verdict.channel, *figures, lag))
+    title = f"split {cut.name}, {len(cut):,} queries, lists of {k}"
+    print_table(("channel", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
+
+
+def _compared(
+    found: "list[Judgement]", behind: "dict[str, Interval]", split: str, by: tuple[str, int]
+) -> dict[str, Any]:
+    from dataclasses import astuple
+
+    return {
+        "schema": "audiorec/recall-compare/1",
+        "split": split,
+        "by": f"{by[0]}@{by[1]}",
+        "channels": [verdict.to_dict() for verdict in found],
+        "ahead_of": {n: [round(v, 6) for v in astuple(gap)] for n, gap in behind.items()},
+    }
+
+
+def _short(interval: "Interval") -> str:
+    return f"{interval.value:.4f}"

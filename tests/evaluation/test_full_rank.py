@@ -1,0 +1,125 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from needs import needs
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.evaluation.full_rank import (
+    MEASURES,
+    clustered_interval,
+    gini,
+    intra_list_diversity,
+    list_spread,
+    mean_ranks,
+    rank_measures,
+)
+
+WORLDS = st.integers(0, 10_000)
+
+
+def drawn(seed, n_songs=12):
+    """Return similarities with ties and gaps, and wanted songs by query."""
+    rng = np.random.default_rng(seed)
+    similar = rng.integers(0, 5, (4, n_songs)).astype(np.float32)
+    similar[rng.random(similar.shape) < 0.2] = -np.inf
+    pairs = sorted({(int(q), int(s)) for q, s in rng.integers(0, (4, n_songs), (9, 2))})
+    query, song = np.array(pairs).T
+    song[rng.random(len(song)) < 0.1] = -1
+    return similar, query, song
+
+
+@settings(max_examples=100, deadline=None)
+@given(seed=WORLDS)
+def test_a_rank_is_one_more_than_those_above_and_half_of_the_equals(seed):
+    similar, query, song = drawn(seed)
+    for q, s, rank in zip(query, song, mean_ranks(similar, query, song), strict=True):
+        if s < 0 or similar[q, s] == -np.inf:
+            assert rank == np.inf
+            continue
+        above = sum(v > similar[q, s] for v in similar[q])
+        equal = sum(v == similar[q, s] for v in similar[q]) - 1
+        assert rank == 1 + above + equal / 2
+
+
+def test_a_constant_ranks_nobody_first():
+    ranks = mean_ranks(np.zeros((1, 101), np.float32), np.array([0]), np.array([7]))
+    assert ranks.tolist() == [51.0]
+    assert rank_measures(ranks, np.array([0]), 1, [50])["hit_rate", 50].tolist() == [0.0]
+
+
+def test_measures_by_hand():
+    # Wanted songs at 1, 3 and nowhere; and a second query without any.
+    found = rank_measures(np.array([1.0, 3.0, np.inf]), np.array([0, 0, 0]), 2, [1, 2, 5])
+    first = {key: values[0] for key, values in found.items()}
+    assert first["recall", 1] == pytest.approx(1 / 3)
+    assert first["capped_recall", 1] == 1
+    assert first["capped_recall", 5] == pytest.approx(2 / 3)
+    assert first["precision", 5] == pytest.approx(2 / 5)
+    ideal = 1 + 1 / np.log2(3) + 1 / 2
+    assert first["ndcg", 5] == pytest.approx((1 + 1 / np.log2(4)) / ideal)
+    assert first["ndcg", 2] == pytest.approx(1 / (1 + 1 / np.log2(3)))
+    assert first["mrr", 5] == 1
+    assert all(np.isnan(values[1]) for values in found.values())
+    assert {name for name, _ in found} == set(MEASURES)
+
+
+@pytest.mark.filterwarnings("ignore")  # of the compiler that ranx brings
+@pytest.mark.parametrize("seed", range(8))
+def test_measures_agree_with_an_independent_implementation(seed):
+    ranx = needs("ranx")
+    rng = np.random.default_rng(seed)
+    n_queries, n_songs, k = 5, 40, 10
+    order = [rng.permutation(n_songs) for _ in range(n_queries)]
+    wanted = [rng.choice(n_songs, rng.integers(1, 15), replace=False) for _ in range(n_queries)]
+    qrels = {f"q{q}": {f"s{s}": 1 for s in wanted[q]} for q in range(n_queries)}
+    run = {
+        f"q{q}": {f"s{s}": float(n_songs - place) for place, s in enumerate(order[q])}
+        for q in range(n_queries)
+    }
+    names = {"recall": "recall", "precision": "precision", "ndcg": "ndcg", "mrr": "mrr",
+             "hit_rate": "hit_rate"}  # fmt: skip
+    theirs = ranx.evaluate(
+        ranx.Qrels(qrels), ranx.Run(run), [f"{n}@{k}" for n in names.values()], threads=1
+    )
+    similar = np.zeros((n_queries, n_songs), np.float32)
+    for q in range(n_queries):
+        similar[q, order[q]] = -np.arange(n_songs)
+    query = np.repeat(np.arange(n_queries), [len(w) for w in wanted])
+    ranks = mean_ranks(similar, query, np.concatenate(wanted))
+    found = rank_measures(ranks, query, n_queries, [k])
+    for ours, name in names.items():
+        assert found[ours, k].mean() == pytest.approx(theirs[f"{name}@{k}"], abs=1e-9)
+
+
+def test_an_interval_draws_clusters_whole():
+    # Ten queries of one user say as much as one.
+    rng = np.random.default_rng(0)
+    values = np.repeat([0.0, 1.0], 10)
+    alone = clustered_interval(values, np.arange(20), rng)
+    together = clustered_interval(values, np.repeat([0, 1], 10), rng)
+    assert alone.value == together.value == 0.5
+    assert (together.low, together.high) == (0.0, 1.0)
+    assert 0.2 < alone.low < alone.high < 0.8
+    assert clustered_interval(np.array([np.nan, 1.0]), np.arange(2), rng).value == 1.0
+
+
+def test_refusals():
+    rng = np.random.default_rng(0)
+    with pytest.raises(ShapeError, match="a cluster for each value"):
+        clustered_interval(np.zeros(2), np.zeros(3, int), rng)
+    with pytest.raises(InputError, match="at least one query"):
+        clustered_interval(np.array([np.nan]), np.zeros(1, int), rng)
+    with pytest.raises(InputError, match="k must be at least 1"):
+        rank_measures(np.ones(1), np.zeros(1, int), 1, [0])
+
+
+def test_what_lists_are_like():
+    lists = np.array([[0, 1], [0, -1]])
+    spread = list_spread(lists, np.array([6, 3, 0, 0]))
+    assert spread == {"popularity": 5.0, "gini": pytest.approx(7 / 12), "coverage": 0.5}
+    assert np.isnan(gini(np.zeros(3, int)))
+    kinds = np.array([1, 1, -1, -1])
+    found = intra_list_diversity(np.array([[0, 1, -1], [0, 2, 3], [0, -1, -1]]), kinds)
+    assert found[:2].tolist() == [0.0, 1.0]  # unknown kinds are all different
+    assert np.isnan(found[2])

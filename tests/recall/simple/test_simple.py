@@ -1,0 +1,146 @@
+"""Values worked out by hand, channel by channel."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from audiorec.errors import InputError
+from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.simple import ease as ease_module
+from audiorec.recall.simple.ease import Ease, EaseRecipe
+from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
+from audiorec.recall.simple.popular import Popular, PopularRecipe
+from audiorec.recall.simple.replay import Replay, ReplayRecipe
+from audiorec.recall.simple.rules import Rules, RulesRecipe
+from audiorec.recall.simple.vs_knn import VsKnn, VsKnnRecipe
+
+
+def proposed(channel, history, k=10):
+    """Return the songs and similarities of one query."""
+    found = channel.recall(Queries(Sequences.from_lists([history])), k)
+    there = found.song[0] >= 0
+    values = found.similarity[0, there].astype(float).round(4).tolist()
+    return dict(zip(found.of(0), values, strict=True))
+
+
+def fitted(channel, *lists):
+    return channel.fit(RecallData(Sequences.from_lists(lists)))
+
+
+def test_popular_counts_plays_and_lets_them_fade():
+    plays = Sequences.from_lists([["a", "b"], ["a", "b", "b"]])
+    assert proposed(Popular().fit(RecallData(plays)), []) == {"b": 3, "a": 2}
+    days = np.array([10.0, 0.0, 10.0, 0.0, 0.0]) * DAY_S
+    aged = RecallData(replace(plays, time=days))
+    fading = Popular(PopularRecipe(half_life_days=10.0)).fit(aged)
+    assert proposed(fading, []) == {"a": 2, "b": 1.5}
+
+
+def test_replay_counts_what_was_played_often_and_lately():
+    channel = fitted(Replay(ReplayRecipe(half_life_plays=1.0)), ["a", "b", "c"])
+    # Three plays ago 1/8, and just now 1.
+    assert proposed(channel, ["a", "b", "c", "a"]) == {"a": 1.125, "c": 0.5, "b": 0.25}
+    history = Sequences.from_lists([["a", "b"]])
+    timed = replace(history, time=np.array([0.0, 30.0]) * DAY_S)
+    found = channel.recall(Queries(timed), 2)
+    assert found.similarity.tolist() == [[1.0, 0.5]]
+    assert (found.evidence == found.song).all()
+
+
+def test_rules_weigh_by_the_places_between():
+    channel = fitted(Rules(RulesRecipe(window=2, fade=0)), ["a", "b", "c", "d"], ["a", "c"])
+    assert proposed(channel, ["b", "a"]) == {"c": 1.5, "b": 1.0}
+    assert proposed(channel, ["a", "d"]) == {}
+    found = channel.recall(Queries(Sequences.from_lists([["b", "a"], []])), 2)
+    assert [found.song_ids[s] for s in found.evidence[0]] == ["a", "a"]
+    assert (found.evidence[1] == -1).all()
+
+
+def test_rules_of_songs_further_back_count_less():
+    lists = [["a", "x"], ["b", "y"], ["c", "x"]]
+    channel = fitted(Rules(RulesRecipe(fade=0.5)), *lists)
+    assert proposed(channel, ["c", "b", "a"]) == {"x": 1.25, "y": 0.5}
+    assert set(proposed(fitted(Rules(RulesRecipe(history=1)), *lists), ["b", "a"])) == {"x"}
+
+
+def test_rules_keep_the_strongest():
+    lists = [["a", "b"], ["a", "b"], ["a", "c"], ["a", "d"]]
+    channel = fitted(Rules(RulesRecipe(rules_per_song=2)), *lists)
+    assert proposed(channel, ["a"]) == {"b": 2, "c": 1}  # between equals the first
+
+
+def test_vs_knn_weighs_sessions_by_what_they_share_and_where():
+    channel = fitted(VsKnn(), ["a", "x"], ["b", "y"], ["a", "b", "z"])
+    # a stands at 1/2 of the history, b at 2/2. The last song that is shared weighs a session.
+    assert proposed(channel, ["a", "b"]) == {
+        "b": 2.5,  # 1 x 1 of the second session, 1.5 x 1 of the third
+        "a": 1.75,  # 0.5 x 0.5 of the first, 1.5 x 1 of the third
+        "z": 1.5,
+        "y": 1.0,
+        "x": 0.25,
+    }
+
+
+def test_vs_knn_looks_at_the_newest_and_at_the_nearest():
+    lists = [["a", "old"], ["a", "b", "near"], ["a", "new"]]
+    assert "old" not in proposed(fitted(VsKnn(VsKnnRecipe(newest=2)), *lists), ["b", "a"])
+    near = proposed(fitted(VsKnn(VsKnnRecipe(neighbours=1)), *lists), ["b", "a"])
+    assert set(near) == {"a", "b", "near"}
+    plays = Sequences.from_lists(lists)
+    turned = RecallData(replace(plays, time=np.arange(7, 0, -1.0)))  # the first is the newest
+    assert "new" not in proposed(VsKnn(VsKnnRecipe(newest=2)).fit(turned), ["b", "a"])
+
+
+def test_item_knn_is_a_shrunk_cosine():
+    channel = fitted(ItemKnn(ItemKnnRecipe(shrink=1.0)), ["a", "b", "a"], ["a", "b"], ["a", "c"])
+    ab, ac = 2 / (np.sqrt(3 * 2) + 1), 1 / (np.sqrt(3) + 1)
+    found = proposed(channel, ["a", "a"])  # a song counts once
+    assert found == pytest.approx({"b": ab, "c": ac}, abs=1e-4)
+    both = proposed(channel, ["b", "c"])
+    assert both == pytest.approx({"a": ab + ac}, abs=1e-4)
+
+
+def test_item_knn_in_blocks_is_the_same(monkeypatch):
+    rng = np.random.default_rng(0)
+    lists = [[f"s{s}" for s in rng.integers(0, 30, 8)] for _ in range(40)]
+    whole = proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30)
+    monkeypatch.setattr("audiorec.recall.simple.item_knn.BLOCK_SONGS", 7)
+    assert proposed(fitted(ItemKnn(), *lists), ["s1", "s2"], 30) == whole
+
+
+def test_ease_is_its_closed_form():
+    rng = np.random.default_rng(1)
+    lists = [[f"s{s}" for s in rng.integers(0, 9, 4)] for _ in range(50)]
+    channel = fitted(Ease(EaseRecipe(regularisation=3.0)), *lists)
+    x = np.zeros((50, 9))
+    for row, songs in enumerate(lists):
+        x[row, [int(song[1:]) for song in songs]] = 1
+    inverse = np.linalg.inv(x.T @ x + 3 * np.eye(9))
+    expected = -inverse / np.diag(inverse)
+    np.fill_diagonal(expected, 0)
+    np.testing.assert_allclose(channel.weights, expected, atol=1e-5)
+
+
+def test_ease_refuses_what_would_not_fit(monkeypatch):
+    monkeypatch.setattr(ease_module, "MOST_SONGS", 2)
+    with pytest.raises(InputError, match=r"ease: 3 songs would need .* GB; .*use item-knn"):
+        fitted(Ease(), ["a", "b", "c"])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "value"),
+    [
+        (PopularRecipe, {"half_life_days": 0}),
+        (ReplayRecipe, {"half_life_plays": 0}),
+        (RulesRecipe, {"window": 0}),
+        (RulesRecipe, {"fade": 1.5}),
+        (VsKnnRecipe, {"neighbours": 0}),
+        (ItemKnnRecipe, {"shrink": -1}),
+        (EaseRecipe, {"regularisation": 0}),
+    ],
+)
+def test_a_recipe_refuses_what_makes_no_sense(recipe, value):
+    with pytest.raises(InputError):
+        recipe(**value)

@@ -21,13 +21,12 @@ from audiorec.plots.panels import words
 from audiorec.plots.sheet import finish, new_figure
 from audiorec.plots.style import FAINT, INK, SMALL_PT, house_style
 from audiorec.search.atlas import MapKind, likeliest, project
-from audiorec.search.filters import mean_scores
+from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.searchable import SearchableStore
 from audiorec.search.space import Space
 from audiorec.store.store import VectorStore
-from audiorec.tagger.reading import EVEN, MIN_SEGMENTS, NOT_MUSIC
-from audiorec.types import BoolArray, Float64Array, Int64Array, Status
+from audiorec.types import BoolArray, Float64Array, Int64Array
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -152,7 +151,7 @@ def map_library(space: Space, *, projection: MapKind = "pca", seed: int = 0) -> 
     nothing: tuple[tuple[str, ...], Int64Array] = ((), np.zeros(len(store), np.int64))
     colour_names, colour = heads.get(colour_head, nothing)
     marker_names, marker = heads.get(marker_head, nothing)
-    music = _is_music(store)[rows]
+    music = is_music(store)[rows]
     shares = _variance(units, places) if projection == "pca" else None
     return LibraryMap(
         rows=rows,
@@ -205,22 +204,6 @@ def _heads(widths: dict[str, int]) -> tuple[str, str]:
     rest = [head for head in order if head != colour]
     marker = MARKER_HEAD if MARKER_HEAD in rest else next(iter(rest), "")
     return colour, marker
-
-
-def _is_music(store: VectorStore) -> BoolArray:
-    """Return which songs are music, by the rules of `audiorec.tagger.reading`: shape (n,)."""
-    segments = np.asarray(store.column("segments").to_pylist(), np.int64)
-    silent = np.asarray([s == Status.SILENT for s in store.column("status").to_pylist()], np.bool_)
-    music: BoolArray = (segments >= MIN_SEGMENTS) & ~silent
-    metadata = store.metadata
-    name = f"{MARKER_HEAD}/{NOT_MUSIC}"
-    if name not in metadata.classes or "mean" not in metadata.statistics:
-        return music
-    means = mean_scores(store)
-    same = [n for n, c in enumerate(metadata.classes) if c.startswith(f"{MARKER_HEAD}/")]
-    other = means[:, metadata.classes.index(name)]
-    music &= (other < EVEN) | (other < means[:, same].max(axis=1))
-    return music
 
 
 def _variance(units: Any, places: Float64Array) -> tuple[float, float]:

@@ -14,7 +14,13 @@ from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.options import JsonOption, SeedOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.seeds import find_id
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, vectors_path
+from audiorec_cli.shared.stores import (
+    Compared,
+    VectorsOption,
+    open_vectors,
+    say_basis,
+    vectors_path,
+)
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -142,7 +148,11 @@ def compare(
     with _Listener(vectors, scores, chosen_heads(head), alike=True) as listener:
         pair = listener.hear(first), listener.hear(second)
     store = listener.store
-    space = None if store is None else compared.space(store, use_index=False)
+    space = None
+    if store is not None:  # a file that it does not have is compared by its vector
+        basis = compared.basis(store, by_classes=any(heard.row is None for heard in pair))
+        space = store.space(basis.by, table=basis.table, use_index=False)
+        say_basis(basis)
     similarity = None if space is None else _similarity(space, pair)
     titles = pair[0].title, pair[1].title
     figure = compare_figure(
@@ -196,7 +206,9 @@ def library(
 
     size = picture.check(MAP_SIZE)
     store = open_vectors(vectors, empty=False)
-    space = compared.space(store, use_index=False)
+    basis = compared.basis(store)
+    space = store.space(basis.by, table=basis.table, use_index=False)
+    say_basis(basis)
     found = map_library(space, projection=projection, seed=seed)
     picture.write(draw_map(found, title=store.path.name, size=size))
     if json:

@@ -36,15 +36,17 @@ if TYPE_CHECKING:
     from audiorec.recall.audio.recipe import TrainingOptions
 
 LEARN = "learn"
+MODEL = Path("metric_model")
+FEATURES = Path("features.parquet")
 
 app = group(
     """Train a model from audio to the space of users, embed songs with it, and judge it.
 
     Examples
     --------
-    audiorec metric train features.parquet -i plays.csv --out model/
-    audiorec metric embed new/ --model model/ --out new.parquet
-    audiorec metric evaluate model/ -f features.parquet -i plays.csv -u u.parquet
+    audiorec metric train -i plays.csv --users users.parquet
+    audiorec metric embed new/ --out embeddings.parquet
+    audiorec metric evaluate metric_model/ -f features.parquet -i plays.csv -u u.parquet
     """
 )
 
@@ -59,14 +61,14 @@ ArtistsFromOption = Annotated[
 
 @command(app)
 def train(
+    interactions: LogOption,
     songs: Annotated[
         Path,
         typer.Argument(
             metavar="FEATURES", help="features.parquet, or with --end-to-end a vecs.parquet."
         ),
-    ],
-    interactions: LogOption,
-    output: OutFolderOption,
+    ] = FEATURES,
+    output: OutFolderOption = MODEL,
     users: Annotated[
         str,
         typer.Option(
@@ -103,9 +105,9 @@ def train(
 
     Examples
     --------
-    audiorec metric train features.parquet -i plays.csv --out model/
-    audiorec metric train features.parquet -i plays.csv -u users.parquet -o model/
-    audiorec metric train features.parquet -i plays.csv -o model/ --from sessions
+    audiorec metric train -i plays.csv --users users.parquet
+    audiorec metric train features.parquet -i plays.csv --out metric_model/
+    audiorec metric train features.parquet -i plays.csv --from sessions
     """
     _needs_torch()
     from audiorec.listening.rule import Rule, load_rule
@@ -155,7 +157,7 @@ def embed(
     ],
     model: Annotated[
         Path, typer.Option("--model", "-m", metavar="FOLDER", help="The model's folder.")
-    ],
+    ] = MODEL,
     output: OutFileOption = Path("embeddings.parquet"),
     work: Annotated[
         Path | None,
@@ -172,9 +174,9 @@ def embed(
 
     Examples
     --------
-    audiorec metric embed new/ --model model/ --out new.parquet
-    audiorec metric embed features.parquet --model model/
-    audiorec metric embed fixtures/audio -m model/ -o new.parquet --jobs 1 --json
+    audiorec metric embed new/
+    audiorec metric embed features.parquet --model metric_model/
+    audiorec metric embed new.parquet -m metric_model/ -o embeddings.parquet
     """
     from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_features
@@ -234,9 +236,9 @@ def evaluate(
 
     Examples
     --------
-    audiorec metric evaluate model/ -f features.parquet -i plays.csv -u u.parquet
-    audiorec metric evaluate model/ -f f.parquet -i plays.csv -u u.parquet --k 50
-    audiorec metric evaluate model/ -f f.parquet -i plays.csv -u u.parquet --json
+    audiorec metric evaluate metric_model/ -f features.parquet -i plays.csv -u u.parquet
+    audiorec metric evaluate metric_model/ -f f.parquet -i plays.csv -u u.parquet --k 50
+    audiorec metric evaluate metric_model/ -f f.parquet -i plays.csv -u u.parquet --json
     """
     from audiorec.listening.rule import load_rule
     from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
@@ -329,11 +331,13 @@ def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
     """List the songs to hear; None where their features are given."""
     from audiorec.extraction.catalogue import find_songs
     from audiorec.recall.audio.embed import store_sources
+    from audiorec.store.inventory import kind_of
+    from audiorec.store.schema import Kind
 
     tables = [path for path in paths if path.suffix == ".parquet"]
     if tables and len(paths) > 1:
         raise InputError(f"{tables[0]}: a table is given alone")
-    if tables and not model.end_to_end:
+    if tables and not model.end_to_end and kind_of(tables[0]) != Kind.VECTORS:
         return None
     if tables:
         return store_sources(open_vectors(tables[0]))

@@ -8,6 +8,7 @@
     │   ├── DamagedFileError     a list or table of the caller's cannot be read as one
     │   │   └── RowsError        rows of a log cannot be used (`audiorec.listening`)
     │   ├── UnknownSongError     no song has this id; carries the near matches
+    │   │   └── UnknownFileError     nor is there a file of this name
     │   └── ShapeError           an array has the wrong number of axes or columns
     ├── SongError                one song cannot be used; carries path and `Failure`
     │   └── MissingSongError     there is no file of this name
@@ -98,6 +99,22 @@ class UnknownSongError(InputError):
         """Return the id and, where there are any, the near matches."""
         hint = f"; did you mean: {', '.join(self.near)}" if self.near else ""
         return f"no song with id {self.query!r}{hint}"
+
+
+class UnknownFileError(UnknownSongError, FileNotFoundError):
+    """What looks like a path is no file, and no song in the store has this id."""
+
+    errno = ENOENT
+
+    def __init__(self, query: str, near: tuple[str, ...] = ()) -> None:
+        Exception.__init__(self, query, near)  # as in `SongError`
+        self.query = query
+        self.near = near
+
+    def __str__(self) -> str:
+        """Return the path and, where there are any, the near matches among ids."""
+        hint = f"; did you mean: {', '.join(self.near)}" if self.near else ""
+        return f"{self.query}: no such file, and no song with this id{hint}"
 
 
 class SongError(AudiorecError):

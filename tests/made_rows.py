@@ -12,7 +12,7 @@ from audiorec.store.records import row_batch
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.types import ScoreSeries
 
-CLASSES = ("version/vocal", "version/other", "genre/rock")
+CLASSES = ("version/vocal", "version/instrumental", "genre/rock")
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pyarrow as pa
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.store import write_table
 
-CLASSES = ("version/vocal", "version/other", "genre/rock", "genre/jazz")
+CLASSES = ("version/vocal", "version/instrumental", "genre/rock", "genre/jazz")
 
 
 def write_store(path, n_songs, *, seed=0):

@@ -25,6 +25,7 @@ ROOT = Path(__file__).parents[1]
 SIGNALS = {DecoderError, NotFiniteError, _ReadAgainError, _TooFewError}
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3")),
+    "UnknownFileError": ("rock/a.mp3", ("rock/b.mp3",)),
     "SongError": ("a.mp3", Failure.DRM, "encrypted by its shop", "read", "PyAV 16"),
     "MissingSongError": ("a.mp3", Failure.UNREADABLE, "no such file", "read", None),
     "MissingExtraError": ("an index", "faiss", "No module named 'faiss'"),

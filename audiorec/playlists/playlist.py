@@ -14,9 +14,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.playlists.curves import Curve
 from audiorec.search.diversify import Limit, Tally
 from audiorec.search.filters import UNKNOWN
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array
@@ -28,34 +28,6 @@ POOL_PARTS = 10  # of a playlist, with curves: each has other best songs
 TOLERANCE_S = 30.0
 TOLERANCE_PART = 0.01
 MAX_EXCHANGES = 50
-# Shapes of a curve in words: 0 for the lower, 1 for the upper of two scores.
-SHAPES = {
-    "rise": (0.0, 1.0),
-    "fall": (1.0, 0.0),
-    "arc": (0.0, 1.0, 0.0),
-    "dip": (1.0, 0.0, 1.0),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """How a class's mean score is to move over a playlist.
-
-    Attributes
-    ----------
-    scores : ndarray, shape (n,)
-        Of every song of the store.
-    points : tuple of float
-        Wanted scores at equal distances from the beginning to the end; one or more.
-    """
-
-    scores: npt.NDArray[np.floating]
-    points: tuple[float, ...]
-
-    def wanted(self, part: npt.ArrayLike) -> Float64Array:
-        """Return the wanted scores at parts of the playlist from 0 to 1."""
-        places = np.linspace(0, 1, len(self.points))
-        return np.asarray(np.interp(np.asarray(part), places, self.points), np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

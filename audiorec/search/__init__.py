@@ -3,19 +3,24 @@
 ::
 
     store ──`SearchableStore`──▶ `Space`: unit vectors (m, W) of the songs
-          query ──prepare──▶ unit (W,) ──search, choose──▶ `Neighbours`
+          query ──prepare──▶ unit (W,) ──search, near──▶ `Neighbours`
                                          │ topk, or an index: who is nearest, exactly
-                                         │ filters: who may come
+                                         │ choice: who may come (filters, music)
                                          └ diversify: how many of one kind, how alike
           `Neighbours` ──explain──▶ why
 
 ===============  =====================================================================
 ``searchable``   a store that knows which songs are alike
+``named``        which song a text means
+``comparing``    what songs are compared by where nobody says
 ``space``        what songs are compared by; the search; its result
 ``scaling``      columns of wildly different scales → vectors of length 1; the weights
 ``topk``         the k nearest of millions, and their exact order
 ``index``        an index of faiss beside a store, for libraries of millions
 ``index_files``  its files, and the process of its own that reads them
+``choice``       which songs may come, and how many of one kind
+``near``         the songs near one or several, among those that may come
+``music``        which songs are music
 ``filters``      conditions and patterns in words → which songs are meant
 ``diversify``    the best of a ranking: at most so many of one kind, not all alike
 ``explain``      a similarity taken apart, by class and statistic
@@ -27,6 +32,11 @@
 Public::
 
     searchable   SearchableStore
+    named        song_named, song_of_file
+    comparing    Basis, AutoBy
+    choice       Choice, Chosen
+    near         near_one, MINIMUM
+    music        is_music, why_not, why_no_music
     space        Space, Neighbours, Neighbour, mean_direction, TABLES
     scaling      By, DEFAULT_WEIGHTS
     topk         top_k
@@ -37,7 +47,7 @@ Public::
     diversify    Limit
     explain      Explanation
     all_pairs    all_pairs
-    duplicates   find_duplicates, Group
+    duplicates   find_duplicates, series_beside, Group
     atlas        write_atlas
 
 Import the modules by name; the package itself imports nothing.

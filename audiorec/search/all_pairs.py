@@ -5,6 +5,7 @@
 Songs are taken in blocks; the numbers and their order are those of `similar`.
 """
 
+import hashlib
 import json
 import threading
 from importlib.metadata import version
@@ -17,12 +18,14 @@ import pyarrow as pa
 from audiorec.errors import InputError
 from audiorec.files.arrow import array_of, integers
 from audiorec.files.blocks import run_blocks
+from audiorec.search.comparing import AutoBy, settle
+from audiorec.search.music import is_music
 from audiorec.search.scaling import By
 from audiorec.search.space import Space, open_space
 from audiorec.spec import fingerprint
 from audiorec.store.schema import METADATA_KEY
 from audiorec.store.store import VectorStore
-from audiorec.types import Progress
+from audiorec.types import BoolArray, Int64Array, Progress
 
 BLOCK_SONGS = 4_096
 
@@ -32,8 +35,9 @@ def all_pairs(
     out: Path,
     *,
     k: int = 20,
-    by: By = "vector",
+    by: AutoBy = "auto",
     table: str | Path | None = None,
+    include_non_music: bool = False,
     progress: Progress | None = None,
     stop: threading.Event | None = None,
 ) -> bool:
@@ -48,9 +52,11 @@ def all_pairs(
         nearest first. A song is not among its own neighbours.
     k : int
         Fewer rows a song in a store of fewer songs.
-    by : {"vector", "mean", "features", "embedding"}
+    by : {"auto", "vector", "mean", "features", "embedding"}
     table : path, optional
         ``features.parquet`` or ``embeddings.parquet``; songs that it lacks are left out.
+    include_non_music : bool
+        Give speech, noise, silence and jingles rows, and let them be neighbours; see `is_music`.
     progress : callable of (done, total), optional
         Blocks of 4,096 songs.
     stop : threading.Event, optional
@@ -71,33 +77,48 @@ def all_pairs(
         raise InputError(f"k must be at least 1, got {k}")
     if Path(out).resolve() == store.path.resolve():
         raise InputError(f"{out}: is the store itself; name another file")
-    space = open_space(store, by, table=None if table is None else Path(table))
-    units = space.matrix
+    compared = settle(store, by, None if table is None else Path(table))
+    space = open_space(store, compared.by, table=compared.table)
+    allowed = None if include_non_music else is_music(store)
+    asked = np.flatnonzero(
+        np.ones(len(space), np.bool_) if allowed is None else allowed[space.rows]
+    )
     scaling = space.scaling.to_dict()
-    job = {"store": store.fingerprint, "k": k, "by": by, "scaling": scaling, "songs": len(units)}
-    if table is not None:  # its numbers have no fingerprint but themselves
-        job["sums"] = units.sum(axis=0, dtype=np.float64).tolist()
+    job = {
+        "store": store.fingerprint,
+        "k": k,
+        "by": compared.by,
+        "scaling": scaling,
+        "songs": len(space),
+        "asked": hashlib.sha256(asked.tobytes()).hexdigest(),
+    }
+    if compared.table is not None:  # its numbers have no fingerprint but themselves
+        job["sums"] = space.matrix.sum(axis=0, dtype=np.float64).tolist()
     return run_blocks(
         Path(out),
-        -(-len(units) // BLOCK_SONGS),
-        lambda number: _block(space, number * BLOCK_SONGS, k),
-        schema=_schema(store, by, k),
+        -(-len(asked) // BLOCK_SONGS),
+        lambda number: _block(
+            space, asked[number * BLOCK_SONGS :][:BLOCK_SONGS], min(k, len(asked) - 1), allowed
+        ),
+        schema=_schema(store, compared.by, k),
         fingerprint=fingerprint(job),
         progress=progress,
         stop=stop,
     )
 
 
-def _block(space: Space, start: int, k: int) -> Any:
-    """Return the rows of the table that belong to one block of songs."""
-    own, store = space.rows[start : start + BLOCK_SONGS], space.store
-    found = space.search(space.matrix[start : start + BLOCK_SONGS], k, own=own)
-    k = min(k, len(space) - 1)
+def _block(space: Space, places: Int64Array, k: int, allowed: BoolArray | None) -> Any:
+    """Return the rows of the table that belong to some songs of the space, `k` for each."""
+    own, store = space.rows[places], space.store
+    rows, similarities = np.empty((len(own), 0), np.int64), np.empty((len(own), 0))
+    if k:
+        found = space.search(space.matrix[places], k, allowed=allowed, own=own)
+        rows, similarities = found.rows[:, :k], found.similarities[:, :k]
     columns = [
         store.id_array.take(integers(np.repeat(own, k))),
         array_of(np.tile(np.arange(1, k + 1, dtype=np.int32), len(own)), pa.int32()),
-        store.id_array.take(integers(found.rows[:, :k].ravel())),
-        array_of(found.similarities[:, :k].ravel().astype(np.float32), pa.float32()),
+        store.id_array.take(integers(rows.ravel())),
+        array_of(similarities.ravel().astype(np.float32), pa.float32()),
     ]
     return pa.Table.from_arrays(columns, schema=_schema(store, space.by, k))
 

@@ -14,15 +14,17 @@ library; if all songs are of one length it is the square, in blocks of flat memo
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec.search.filters import text_codes
-from audiorec.store.features import SeriesFile
+from audiorec.store.features import SeriesFile, open_series
+from audiorec.store.inventory import USUAL_NAMES
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 from audiorec.types import Float64Array, FloatArray, Status
@@ -66,6 +68,7 @@ class Group:
 
     Attributes
     ----------
+    song_ids : tuple of str
     rows : tuple of int
         Rows of the store, rising.
     verdict : SameAudio
@@ -74,9 +77,10 @@ class Group:
         The links, surest first.
     """
 
-    rows: tuple[int, ...]
+    song_ids: tuple[str, ...]
+    rows: tuple[int, ...] = field(repr=False)
     verdict: SameAudio
-    pairs: tuple[Pair, ...]
+    pairs: tuple[Pair, ...] = field(repr=False)
 
 
 def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> list[Group]:
@@ -103,7 +107,36 @@ def find_duplicates(store: VectorStore, series: Sequence[SeriesFile] = ()) -> li
     pairs = list(_identical(songs))
     candidates = [(a, b) for a, b in _candidates(songs) if songs.hashes[a] != songs.hashes[b]]
     pairs += _judged(store, songs, candidates, sorted(series, key=lambda file: file.kind))
-    return _groups(pairs)
+    return _groups(store, pairs)
+
+
+def series_beside(
+    store: VectorStore,
+    *,
+    scores: str | Path | None = None,
+    features: str | Path | None = None,
+) -> tuple[list[SeriesFile], list[str]]:
+    """Open the series that belong to a store: those that are named, or those beside it.
+
+    Of those that merely lie beside it odd ones are passed over; why stands in the second list.
+
+    Raises
+    ------
+    InputError, StoreError, SpecMismatchError
+        If a file that is named cannot be used.
+    """
+    found, notes = [], []
+    for kind, given in ((Kind.SCORES, scores), (Kind.FEATURES, features)):
+        if given is not None:
+            found.append(open_series(store, Path(given), kind))
+            continue
+        path = store.path.with_name(USUAL_NAMES[kind])
+        if path.exists():
+            try:
+                found.append(open_series(store, path, kind))
+            except (InputError, StoreError, SpecMismatchError) as error:
+                notes.append(f"not used: {error}")
+    return found, notes
 
 
 def mismatch(a: npt.NDArray[np.floating], b: npt.NDArray[np.floating]) -> float:
@@ -285,7 +318,7 @@ def _compared(
         yield (a, b), mismatch(series[store.ids[a]], series[store.ids[b]])
 
 
-def _groups(pairs: list[Pair]) -> list[Group]:
+def _groups(store: VectorStore, pairs: list[Pair]) -> list[Group]:
     """Join pairs that share a song; the surest first, so that the last link is the weakest."""
     order = list(SameAudio)
     # Of each row its group, one for all rows of it: they, the links, and the links it needs.
@@ -299,7 +332,12 @@ def _groups(pairs: list[Pair]) -> list[Group]:
             a[2].extend([*b[2], pair])
         a[1].append(pair)
     groups = [
-        Group(rows=tuple(sorted(rows)), verdict=needed[-1].verdict, pairs=tuple(links))
+        Group(
+            song_ids=tuple(store.ids[row] for row in sorted(rows)),
+            rows=tuple(sorted(rows)),
+            verdict=needed[-1].verdict,
+            pairs=tuple(links),
+        )
         for rows, links, needed in {id(group): group for group in group_of.values()}.values()
     ]
     return sorted(groups, key=lambda group: (order.index(group.verdict), group.rows))

@@ -1,24 +1,29 @@
 """A store that can be searched: its songs are found by name and by likeness.
 
-    SearchableStore.open(path)  →  .resolve(text)  .space(by)  .similar(query, k)
+    SearchableStore.open(path)  →  .resolve(text)  .similar(query, k)  .space(by)  .duplicates()
 
-It keeps the spaces that it has opened, and finds the index beside the store by itself.
-`audiorec.library` makes the door for commands, Python and servers of it.
+It keeps the spaces that it has opened and what choices read of it, and finds the features and the
+index beside the store by itself. `audiorec.library` makes the door for commands, Python and
+servers of it.
 """
 
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from audiorec.errors import ShapeError
+from audiorec.search.choice import Choice, Chooser, Chosen
+from audiorec.search.comparing import AutoBy, Basis, settle
+from audiorec.search.duplicates import Group, find_duplicates, series_beside
 from audiorec.search.index import find_index
-from audiorec.search.scaling import By
+from audiorec.search.named import song_named
+from audiorec.search.near import MINIMUM, near_each
 from audiorec.search.space import Neighbours, Space, open_space
-from audiorec.store.aliases import resolve
 from audiorec.store.parquet import Checked
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray, IdMap
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 
 class SearchableStore(VectorStore):
@@ -27,24 +32,55 @@ class SearchableStore(VectorStore):
     def __init__(self, file: Checked) -> None:
         super().__init__(file)
         self._spaces: dict[object, Space] = {}
+        self._auto: Basis | None = None
+        self._chooser = Chooser(self)
 
     def resolve(self, query: str) -> str:
-        """Return the id that `query` means; see `audiorec.store.aliases.resolve`.
+        """Return the id that `query` means; see `audiorec.search.named.song_named`.
 
         Examples
         --------
         >>> SearchableStore.open("fixtures/formats/vecs-v1.parquet").resolve("etude")
         'piano/etude.flac'
         """
-        return resolve(self, query)
+        return song_named(self, query)
+
+    def row(self, song_id: str) -> dict[str, Any]:
+        """Return a song's columns without the vector; a part of its id is enough."""
+        return super().row(self.resolve(song_id))
+
+    def vector(self, song_id: str) -> FloatArray:
+        """Return one song's vector: shape (V,), float32; a part of its id is enough."""
+        return super().vector(self.resolve(song_id))
+
+    @property
+    def music(self) -> BoolArray:
+        """Which songs are music: shape (n,), bool; see `audiorec.search.music.is_music`."""
+        return self._chooser.music
+
+    def chosen(self, choice: Choice) -> Chosen:
+        """Return which songs may come, and the limits of their number; see `Choice`."""
+        return self._chooser.chosen(choice)
+
+    def copies(self, rows: Sequence[int] | Int64Array) -> int:
+        """Return how many other songs are the same audio, byte for byte, as some rows."""
+        return self._chooser.copies(np.asarray(rows, np.int64))
 
     def similar(
         self,
         query: str | Sequence[str] | FloatArray,
         k: int = 10,
         *,
+        by: AutoBy = "auto",
+        only: str | None = None,
+        exclude: Collection[str] = (),
+        per_artist: int | None = None,
+        per_album: int | None = None,
+        diversity: float = 0.0,
+        include_non_music: bool = False,
+        keep_duplicates: bool = False,
+        minimum: float = MINIMUM,
         exclude_ids: Collection[str] = (),
-        by: By = "vector",
         table: str | Path | None = None,
         weights: Sequence[float] | None = None,
     ) -> Neighbours:
@@ -57,14 +93,19 @@ class SearchableStore(VectorStore):
             features or embedding, where it is compared by those); several of either for
             several queries. A song that is named is not among its own neighbours.
         k : int
-            Number of songs; fewer come back from a smaller store.
-        exclude_ids : collection of str
-            Songs to leave out; ids that the store does not have are passed over.
-        by : {"vector", "mean", "features", "embedding"}
-            The weighted vector, the mean scores alone (the plain baseline), or what
-            `table` holds.
+            Number of songs; fewer come back where no more may come.
+        by : {"auto", "vector", "mean", "features", "embedding"}
+            The weighted vector, the mean scores alone (the plain baseline), or what `table`
+            holds. By default features, where ``features.parquet`` beside the store has every
+            song, else the vector; vectors and weights that are given are of the vector.
+        only, exclude, per_artist, per_album, include_non_music, keep_duplicates, exclude_ids
+            Which songs may come, and how many of one kind; see `Choice`.
+        diversity : float
+            From 0, the nearest songs, to 1, songs as unlike each other as can be.
+        minimum : float
+            Least similarity of a song that comes; -1 lets all come.
         table : path, optional
-            ``features.parquet`` or ``embeddings.parquet``.
+            ``features.parquet`` or ``embeddings.parquet``, if not beside the store.
         weights : sequence of float, optional
             One weight per statistic instead of the default; see `space`.
 
@@ -79,21 +120,23 @@ class SearchableStore(VectorStore):
         UnknownSongError
             If a text of `query` names no song, or several.
         InputError
-            If `k` is below 1, a number is not finite, or as `space`.
+            If `k` is below 1, a number is not finite, or as `Choice` and `space`.
         ShapeError
             If a vector has another length than the store's.
 
         Examples
         --------
         >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
-        >>> found = store.similar("etude", 2, by="mean")
+        >>> found = store.similar("etude", 2, by="mean", minimum=-1)
         >>> [(n.song_id, round(n.similarity, 2)) for n in found]
         [('piano/prelude.flac', 0.91), ('speech/news.ogg', -0.3)]
         >>> store.similar(["etude", "prelude"], 1).song_ids.tolist()
         [['piano/prelude.flac'], ['piano/etude.flac']]
         """
-        space = self.space(by, table=table, weights=weights)
         names, own = [query] if isinstance(query, str) else query, None
+        if by == "auto" and (weights is not None or isinstance(names, np.ndarray)):
+            by = "vector"
+        space = self.space(by, table=table, weights=weights)
         if isinstance(names, np.ndarray):
             if names.ndim not in (1, 2):
                 raise ShapeError(f"a query must have shape (V,) or (Q, V), got {names.shape}")
@@ -103,14 +146,33 @@ class SearchableStore(VectorStore):
             for place in np.flatnonzero(own < 0).tolist():
                 own[place] = self.row_number(self.resolve(names[place]))
             units = space.units(own)
-        allowed = ~self.mask(exclude_ids) if exclude_ids else None
-        found = space.search(units, k, allowed=allowed, own=own)
+        choice = Choice(
+            only=only,
+            exclude=exclude,
+            exclude_ids=exclude_ids,
+            per_artist=per_artist,
+            per_album=per_album,
+            include_non_music=include_non_music,
+            keep_duplicates=keep_duplicates,
+        )
+        found = near_each(
+            space, units, k, self.chosen(choice), own=own, diversity=diversity, minimum=minimum
+        )
         single = isinstance(query, str) or (own is None and np.ndim(query) == 1)
         return found[0] if single else found
 
+    def basis(self, by: AutoBy = "auto", table: str | Path | None = None) -> Basis:
+        """Return what songs are compared by where nobody says; see `settle`."""
+        path = None if table is None else Path(table)
+        if by != "auto" or path is not None:
+            return settle(self, by, path)
+        if self._auto is None:
+            self._auto = settle(self)
+        return self._auto
+
     def space(
         self,
-        by: By = "vector",
+        by: AutoBy = "vector",
         *,
         table: str | Path | None = None,
         weights: Sequence[float] | None = None,
@@ -120,9 +182,10 @@ class SearchableStore(VectorStore):
 
         Parameters
         ----------
-        by : {"vector", "mean", "features", "embedding"}
+        by : {"auto", "vector", "mean", "features", "embedding"}
         table : path, optional
-            ``features.parquet`` or ``embeddings.parquet`` for the last two.
+            ``features.parquet`` or ``embeddings.parquet`` for the last two; by default the one
+            beside the store.
         weights : sequence of float, optional
             One weight per statistic instead of the default, in the order of
             ``metadata.statistics``.
@@ -132,17 +195,17 @@ class SearchableStore(VectorStore):
         Raises
         ------
         InputError
-            If `by` is unknown, or `table` is missing, too much, or has nothing to compare by.
+            If `by` is unknown, or `table` is too much, or has nothing to compare by.
         StoreError
-            If `table` is damaged or of another kind.
+            If `table` is missing, damaged or of another kind.
         SpecMismatchError
             If `table`, or the index beside the store, belongs to another extractor.
         """
-        own = None if weights is None else tuple(map(float, weights))
-        key = (by, None if table is None else str(table), own)
+        compared = self.basis(by, table)
+        by, own = compared.by, None if weights is None else tuple(map(float, weights))
+        key = (by, compared.table, own)
         if key not in self._spaces:
-            path = None if table is None else Path(table)
-            self._spaces[key] = open_space(self, by, table=path, weights=weights)
+            self._spaces[key] = open_space(self, by, table=compared.table, weights=weights)
         if not use_index or by != "vector" or weights is not None:
             return self._spaces[key]
         if "index" not in self._spaces:
@@ -150,3 +213,21 @@ class SearchableStore(VectorStore):
             index, note = find_index(self, space.weighting)
             self._spaces["index"] = space.through(index, note) if index or note else space
         return self._spaces["index"]
+
+    def duplicates(
+        self, *, scores: str | Path | None = None, features: str | Path | None = None
+    ) -> list[Group]:
+        """Return groups of songs that are the same audio, the surest first.
+
+        Copies are found by their content hash, other encodings by the course of `scores` or
+        `features` over time; by default the files beside the store are looked at, where they
+        belong to it. See `audiorec.search.duplicates.find_duplicates`.
+
+        Examples
+        --------
+        >>> store = SearchableStore.open("fixtures/formats/vecs-v1.parquet")
+        >>> store.duplicates()
+        []
+        """
+        series, _ = series_beside(self, scores=scores, features=features)
+        return find_duplicates(self, series)

@@ -21,7 +21,6 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError
 from audiorec.files.arrow import integers
-from audiorec.search.diversify import Limit, select
 from audiorec.search.explain import Explanation, explain
 from audiorec.search.index import Index
 from audiorec.search.scaling import WEIGHTS_BY, By, Scaling, Weighting, fit_units
@@ -69,11 +68,21 @@ class Neighbours:
         Rows of the store; of several queries, -1 where one has fewer than k.
     similarities : ndarray, of the same shape, float64
         NaN where a query has fewer.
+    by : {"vector", "mean", "features", "embedding"}
+        What the songs were compared by.
     """
 
-    def __init__(self, store: VectorStore, rows: Int64Array, similarities: Float64Array) -> None:
+    def __init__(
+        self,
+        store: VectorStore,
+        rows: Int64Array,
+        similarities: Float64Array,
+        *,
+        by: By = "vector",
+    ) -> None:
         there = rows >= 0 if rows.ndim == 1 else slice(None)
         self._store = store
+        self.by = by
         self.rows, self.similarities = rows[there], similarities[there]
 
     @cached_property
@@ -96,7 +105,7 @@ class Neighbours:
         """Return one song of one query, one query of several, or some of either."""
         rows, similarities = self.rows[place], self.similarities[place]
         if rows.ndim:
-            return Neighbours(self._store, rows, similarities)
+            return Neighbours(self._store, rows, similarities, by=self.by)
         number = int(np.arange(len(self))[place])
         return Neighbour(self.song_ids[number], float(similarities), self, number)
 
@@ -255,7 +264,7 @@ class Space:
             found = self.index.search(units, more, allowed=allowed, ranks=self.store.ranks)
             if found is not None:
                 rows, similarities = found if own is None else _others(found, own)
-                return Neighbours(self.store, rows[:, :k], similarities[:, :k])
+                return Neighbours(self.store, rows[:, :k], similarities[:, :k], by=self.by)
             if self.index.failure:
                 self.note = f"{self.index.failure}; all songs were compared instead"
         whole = len(self) == n  # the rows are those of the store
@@ -269,33 +278,7 @@ class Space:
         )
         if not whole:
             rows = np.where(rows >= 0, np.append(self.rows, -1)[rows], -1)
-        return Neighbours(self.store, rows, similarities)
-
-    def choose(
-        self,
-        unit: FloatArray,
-        k: int,
-        *,
-        allowed: BoolArray | None = None,
-        limits: Sequence[Limit] = (),
-        taken: Sequence[int] = (),
-        diversity: float = 0.0,
-    ) -> Neighbours:
-        """Return `k` songs near one query (W,), within limits and spread; see `select`.
-
-        Songs that are `taken` do not come, and count against the limits: the query's own.
-        """
-        allowed = np.ones(len(self.store), np.bool_) if allowed is None else allowed.copy()
-        allowed[list(taken)] = False
-
-        def ranking(m: int) -> tuple[Int64Array, Float64Array]:
-            found = self.search(unit[None], m, allowed=allowed)[0]
-            return found.rows, found.similarities
-
-        rows, similarities = select(
-            ranking, k, limits=limits, taken=taken, diversity=diversity, units=self.units
-        )
-        return Neighbours(self.store, rows, similarities)
+        return Neighbours(self.store, rows, similarities, by=self.by)
 
     def why(self, unit: FloatArray, vector: FloatArray, found: Neighbours) -> list[Explanation]:
         """Take the similarities of songs to one query apart, its unit (W,) and vector (V,)."""

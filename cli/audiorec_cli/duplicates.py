@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec.errors import InputError, SpecMismatchError, StoreError
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -14,7 +13,6 @@ if TYPE_CHECKING:
     from audiorec.library.library import Library
     from audiorec.search.duplicates import Group
     from audiorec.store.features import SeriesFile
-    from audiorec.store.schema import Kind
 
 COLUMNS = ("group", "verdict", "mismatch", "song_id", "codec", "rate", "size", "length")
 LOSSLESS = ("flac", "alac", "pcm", "wavpack", "ape", "tta")
@@ -43,15 +41,12 @@ def duplicates(
     audiorec duplicates --vectors vecs.parquet --scores scores.parquet
     audiorec duplicates --json
     """
-    from audiorec.search.duplicates import find_duplicates
-    from audiorec.store.schema import Kind
+    from audiorec.search.duplicates import find_duplicates, series_beside
 
     store = open_vectors(vectors, empty=False)
-    series = [
-        file
-        for kind, given in ((Kind.SCORES, scores), (Kind.FEATURES, features))
-        if (file := _series(store, kind, given)) is not None
-    ]
+    series, notes = series_beside(store, scores=scores, features=features)
+    for note in notes:
+        say(f"note: {note}")
     groups = find_duplicates(store, series)
     if json:
         print_json(_document(store, groups, series))
@@ -59,23 +54,6 @@ def duplicates(
         lines = [line for n, group in enumerate(groups, 1) for line in _lines(store, n, group)]
         print_table(COLUMNS, lines, title="the same audio")
     _say_summary(store, groups, series)
-
-
-def _series(store: "Library", kind: "Kind", given: Path | None) -> "SeriesFile | None":
-    """Open a file of series; one that merely lies beside the store is passed over if it is odd."""
-    from audiorec.store.features import open_series
-    from audiorec.store.inventory import USUAL_NAMES
-
-    if given is not None:
-        return open_series(store, given, kind)
-    path = store.path.with_name(USUAL_NAMES[kind])
-    if not path.exists():
-        return None
-    try:
-        return open_series(store, path, kind)
-    except (InputError, StoreError, SpecMismatchError) as error:
-        say(f"note: not used: {error}")
-        return None
 
 
 def _lines(store: "Library", number: int, group: "Group") -> list[tuple[object, ...]]:

@@ -6,10 +6,11 @@ from typing import Annotated
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
 
 
 def neighbours(
@@ -17,6 +18,7 @@ def neighbours(
     vectors: VectorsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many for each song.")] = 20,
     quiet: QuietOption = False,
+    include_non_music: IncludeNonMusicOption = False,
     json: JsonOption = False,
     *,
     compared: Compared,
@@ -32,19 +34,35 @@ def neighbours(
     audiorec neighbours --out neighbours.parquet --k 100 --quiet
     audiorec neighbours --out by-mean.parquet --by mean --json
     """
+    import numpy as np
+
     from audiorec.search.all_pairs import all_pairs
 
     if output.is_dir() or not output.parent.is_dir():
         raise InputError(f"{output}: name a file in a folder that is there")
     store = open_vectors(vectors, empty=False)
-    by, table = compared.by, compared.table(store)
+    basis = compared.basis(store)
+    by, table = basis.by, basis.table
     progress = partial(progress_lines(quiet=quiet), "blocks of 4,096 songs")
     with graceful_stop("this block is", quiet=quiet) as stop:
-        finished = all_pairs(store, output, k=k, by=by, table=table, progress=progress, stop=stop)
+        finished = all_pairs(
+            store,
+            output,
+            k=k,
+            by=by,
+            table=table,
+            include_non_music=include_non_music,
+            progress=progress,
+            stop=stop,
+        )
     if not finished:
         raise stopped()
-    songs = len(store.space(by, table=table, use_index=False))
+    compared_songs = store.space(by, table=table, use_index=False).rows
+    music = np.ones(len(store), np.bool_) if include_non_music else store.music
+    songs = int(music[compared_songs].sum())
     if json:
         summary = {"out": str(output), "songs": songs, "k": k, "by": by, "exact": True}
         print_json({"schema": "audiorec/neighbours/1", **summary})
+    say_basis(basis)
+    say_non_music(len(compared_songs) - songs)
     say(f"{songs} songs, up to {k} nearest each: {output}")

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec_cli.shared.choosing import Choice
+from audiorec_cli.shared.choosing import ChoiceOptions
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.seeds import song_row
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
+    from audiorec.playlists.of_store import PathOfSongs
     from audiorec.playlists.path import Path as SongPath
-    from audiorec.search.space import Space
 
 COLUMNS = ("place", "step", "position", "song_id", "artist", "title", "length")
 
@@ -24,7 +24,7 @@ def path(
     steps: Annotated[int, typer.Option("--steps", "-n", min=1, help="Songs between the two.")] = 8,
     *,
     compared: Compared,
-    choice: Choice,
+    choice: ChoiceOptions,
     form: ListForm,
 ) -> None:
     """Find a smooth way from one song to another through songs of the store.
@@ -38,25 +38,26 @@ def path(
     audiorec path jazz-vibraphone.mp3 blues-band.mp3 --steps 4 --m3u8 way.m3u8
     audiorec path jazz-vibraphone.mp3 blues-band.mp3 --max-per-artist 1 --json
     """
-    from audiorec.playlists.path import find_path
+    from audiorec.playlists.of_store import path_between
 
     form.check()
     store = open_vectors(vectors, empty=False)
-    space = compared.space(store, use_index=False)
-    ends = song_row(store, start), song_row(store, end)
-    space.units(ends)  # refuses a song that the space does not have
-    allowed, limits = choice.of(store)
-    units, there = space.units_by_row()
-    found = find_path(units, *ends, steps, allowed=allowed & there, limits=limits)
-    rows = store.rows(found.rows.tolist())
+    ends = [store.ids[song_row(store, name)] for name in (start, end)]
+    basis = compared.basis(store)
+    found = path_between(
+        store, *ends, steps=steps, by=basis.by, table=basis.table, choice=choice.choice
+    )
+    rows = found.songs
     if form.json:
-        print_json(_document(space, found, rows, steps))
+        print_json(_document(found, steps))
     elif form.is_table:
-        lines = [_line(place, found, row) for place, row in enumerate(rows)]
-        print_table(COLUMNS, lines, title=f"from {rows[0]['song_id']} to {rows[-1]['song_id']}")
+        lines = [_line(place, found.path, row) for place, row in enumerate(rows)]
+        print_table(COLUMNS, lines, title=f"from {ends[0]} to {ends[1]}, by {found.by}")
     form.write(rows)
-    if len(rows) - 2 < steps:
-        say(f"{len(rows) - 2} songs between, not {steps}: no more lie on a way between the two")
+    say_basis(basis)
+    choice.say_left_out(store, store.chosen(choice.choice), found.rows.tolist())
+    for note in found.notes:
+        say(note)
 
 
 def _line(place: int, found: "SongPath", row: dict[str, Any]) -> tuple[object, ...]:
@@ -71,27 +72,26 @@ def _line(place: int, found: "SongPath", row: dict[str, Any]) -> tuple[object, .
     )
 
 
-def _document(
-    space: "Space", found: "SongPath", rows: list[dict[str, Any]], asked: int
-) -> dict[str, Any]:
+def _document(found: "PathOfSongs", asked: int) -> dict[str, Any]:
     fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
+    path = found.path
     songs = [
         {
             "place": place,
             **{f: row[f] for f in fields},
-            "step": round(float(found.steps[place - 1]), 6) if place else None,
-            "to_start": round(float(found.to_start[place]), 6),
-            "to_end": round(float(found.to_end[place]), 6),
-            "position": round(float(found.position[place]), 6),
+            "step": round(float(path.steps[place - 1]), 6) if place else None,
+            "to_start": round(float(path.to_start[place]), 6),
+            "to_end": round(float(path.to_end[place]), 6),
+            "position": round(float(path.position[place]), 6),
         }
-        for place, row in enumerate(rows)
+        for place, row in enumerate(found.songs)
     ]
     return {
         "schema": "audiorec/path/1",
-        "vectors": str(space.store.path),
-        "by": space.by,
-        "extractor_id": space.store.metadata.extractor_id,
+        "vectors": str(found.store.path),
+        "by": found.by,
+        "extractor_id": found.store.metadata.extractor_id,
         "steps_asked": asked,
-        "steps": len(rows) - 2,
+        "steps": len(songs) - 2,
         "songs": songs,
     }

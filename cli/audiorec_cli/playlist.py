@@ -6,26 +6,28 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from audiorec.errors import InputError
-from audiorec_cli.shared.choosing import Choice
+from audiorec_cli.shared.choosing import ChoiceOptions
 from audiorec_cli.shared.console import duration, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
-from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
+from audiorec_cli.shared.seeds import (
+    FromOption,
+    Seed,
+    SeedsArgument,
+    read_seeds,
+    say_non_music_seeds,
+)
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
-    from audiorec.library.library import Library
-    from audiorec.playlists.playlist import Curve, Playlist, Wish
-    from audiorec.types import BoolArray, FloatArray
+    from audiorec.playlists.of_store import PlaylistOfSongs
 
-EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between
 COLUMNS = ("start", "similarity", "song_id", "artist", "title", "length")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpreadChoice(Choice):
+class SpreadOptions(ChoiceOptions):
     """As everywhere, but two songs of one artist unless more are asked for."""
 
     per_artist: Annotated[
@@ -53,7 +55,7 @@ def playlist(
     head: StoreHeadOption = None,
     *,
     compared: Compared,
-    choice: SpreadChoice,
+    choice: SpreadOptions,
     form: ListForm,
 ) -> None:
     """Make a playlist near some songs: as long as asked for, artists spread, with a curve.
@@ -69,133 +71,72 @@ def playlist(
     """
     import numpy as np
 
-    from audiorec.playlists.playlist import Wish, make_playlist
-    from audiorec.search.filters import name_codes
-    from audiorec.search.space import mean_direction
+    from audiorec.playlists.of_store import playlist_near
 
     form.check()
     store = open_vectors(vectors, empty=False)
-    space = compared.space(store, use_index=False)
-    seeds = read_seeds(space, songs, listed, chosen_heads(head))
-    allowed, limits = choice.of(store)
-    wish = Wish(
-        seconds=60 * minutes,
-        limits=limits,
-        artists=name_codes(store, "artist"),
-        gap=artist_gap,
-        curves=_curves(store, curve or (), allowed),
+    basis = compared.basis(store)
+    space = store.space(basis.by, table=basis.table, use_index=False)
+    seeds = read_seeds(store, space, songs, listed, chosen_heads(head))
+    others = [seed.unit for seed in seeds if seed.row is None]
+    found = playlist_near(
+        store,
+        [seed.name for seed in seeds if seed.row is not None],
+        minutes=minutes,
+        curves=curve or (),
+        artist_gap=artist_gap,
+        by=basis.by,
+        table=basis.table,
+        choice=choice.choice,
+        others=np.stack(others) if others else None,
     )
-    units, there = space.units_by_row()
-    direction = mean_direction(np.stack([seed.unit for seed in seeds]))
-    lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
-    first = [seed.row for seed in seeds if seed.row is not None]
-    found = make_playlist(units, direction, lengths, wish, seeds=first, allowed=allowed & there)
-    rows = store.rows(found.rows.tolist())
-    similarities = units[found.rows] @ direction
     if form.json:
-        print_json(_document(store, seeds, wish, found, rows, similarities))
+        print_json(_document(found, seeds))
     elif form.is_table:
-        names = [text.partition(":")[0].strip() for text in curve or ()]
-        lines = _lines(rows, similarities, wish, found)
-        title = f"{duration(found.seconds)} near {' + '.join(seed.name for seed in seeds)}"
-        print_table((*COLUMNS, *names), lines, title=title)
-    form.write(rows)
-    _say_what_is_off(store, found, wish)
+        length = duration(found.playlist.seconds)
+        title = f"{length} near {' + '.join(seed.name for seed in seeds)}, by {found.by}"
+        print_table((*COLUMNS, *found.curve_scores), _lines(found), title=title)
+    form.write(found.songs)
+    say_basis(basis)
+    say_non_music_seeds(seeds, asked_for=choice.include_non_music)
+    choice.say_left_out(store, store.chosen(choice.choice), found.rows.tolist())
+    for note in found.notes:
+        say(f"note: {note}")
 
 
-def _curves(store: "Library", texts: Sequence[str], allowed: "BoolArray") -> "list[Curve]":
-    """Read ``class:shape``; a shape in words goes from about the lowest to the highest score."""
-    import numpy as np
-
-    from audiorec.playlists.playlist import SHAPES, Curve
-    from audiorec.search.filters import class_number, mean_scores
-
-    if not texts:
-        return []
-    means = mean_scores(store)
-    curves = []
-    for text in texts:
-        name, _, shape = text.partition(":")
-        scores = means[:, class_number(store, name.strip())]
-        if shape.strip() in SHAPES:
-            low, high = np.quantile(scores[allowed], EDGES) if allowed.any() else (0.0, 1.0)
-            points = tuple(float(low + p * (high - low)) for p in SHAPES[shape.strip()])
-        else:
-            points = _points(text, shape)
-        curves.append(Curve(scores, points))
-    return curves
-
-
-def _points(text: str, shape: str) -> tuple[float, ...]:
-    from audiorec.playlists.playlist import SHAPES
-
-    try:
-        points = tuple(float(part) for part in shape.split(".."))
-    except ValueError:
-        points = ()
-    if not points or not all(0 <= point <= 1 for point in points):
-        raise InputError(
-            f"--curve {text}: a class and {', '.join(SHAPES)} or mean scores from 0 to 1 are "
-            "expected, for example metal:rise or vocal:0.1..0.9..0.1"
-        )
-    return points
-
-
-def _say_what_is_off(store: "Library", found: "Playlist", wish: "Wish") -> None:
-    for row in () if wish.curves else found.left_out:
-        say(f"note: {store.ids[row]} found no place in it")
-    if not found.within_tolerance:
-        say(
-            f"{duration(found.seconds)}, not {duration(wish.seconds)}: the store has no songs "
-            "that make it right within the limits"
-        )
-
-
-def _lines(
-    rows: list[dict[str, Any]], similarities: "FloatArray", wish: "Wish", found: "Playlist"
-) -> list[tuple[object, ...]]:
+def _lines(found: "PlaylistOfSongs") -> list[tuple[object, ...]]:
     at, lines = 0.0, []
-    for place, row in enumerate(rows):
-        scores = (float(curve.scores[found.rows[place]]) for curve in wish.curves)
+    for place, row in enumerate(found.songs):
+        scores = (float(scores[place]) for scores in found.curve_scores.values())
         length = float(row["duration_s"])
-        lines.append(
-            (
-                duration(at),
-                float(similarities[place]),
-                row["song_id"],
-                row["artist"],
-                row["title"],
-                duration(length),
-                *scores,
-            )
-        )
+        similarity = float(found.similarities[place])
+        song = row["song_id"], row["artist"], row["title"]
+        lines.append((duration(at), similarity, *song, duration(length), *scores))
         at += length
     return lines
 
 
-def _document(
-    store: "Library",
-    seeds: Sequence[Seed],
-    wish: "Wish",
-    found: "Playlist",
-    rows: list[dict[str, Any]],
-    similarities: "FloatArray",
-) -> dict[str, Any]:
+def _document(found: "PlaylistOfSongs", seeds: Sequence[Seed]) -> dict[str, Any]:
     fields = ("song_id", "uri", "artist", "title", "album", "duration_s")
     songs = []
-    for place, row in enumerate(rows):
-        scores = [round(float(c.scores[found.rows[place]]), 6) for c in wish.curves]
-        song = {f: row[f] for f in fields} | {"similarity": round(float(similarities[place]), 6)}
+    for place, row in enumerate(found.songs):
+        scores = [round(float(scores[place]), 6) for scores in found.curve_scores.values()]
+        similarity = round(float(found.similarities[place]), 6)
+        song = {f: row[f] for f in fields} | {"similarity": similarity}
         songs.append({"place": place + 1, **song, "curve_scores": scores})
+    distance = found.curve_distance
     return {
         "schema": "audiorec/playlist/1",
-        "vectors": str(store.path),
-        "extractor_id": store.metadata.extractor_id,
+        "vectors": str(found.store.path),
+        "by": found.by,
+        "extractor_id": found.store.metadata.extractor_id,
         "seeds": [seed.name for seed in seeds],
-        "seconds_asked": wish.seconds,
-        "seconds": round(found.seconds, 3),
-        "tolerance_s": wish.tolerance_s,
-        "within_tolerance": found.within_tolerance,
-        "left_out": [store.ids[row] for row in found.left_out],
+        "seconds_asked": found.wish.seconds,
+        "seconds": round(found.playlist.seconds, 3),
+        "tolerance_s": found.wish.tolerance_s,
+        "within_tolerance": found.playlist.within_tolerance,
+        "left_out": [found.store.ids[row] for row in found.playlist.left_out],
+        "curve_distance": None if distance is None else round(distance, 6),
+        "notes": list(found.notes),
         "songs": songs,
     }

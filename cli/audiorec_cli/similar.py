@@ -2,18 +2,25 @@
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.choosing import Choice
+from audiorec_cli.shared.choosing import ChoiceOptions
 from audiorec_cli.shared.console import duration, out, print_json, print_table, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import more
-from audiorec_cli.shared.seeds import FromOption, Seed, SeedsArgument, read_seeds
-from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors
+from audiorec_cli.shared.seeds import (
+    FromOption,
+    Seed,
+    SeedsArgument,
+    read_seeds,
+    say_non_music_seeds,
+)
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
 
 if TYPE_CHECKING:
     from audiorec.search.explain import Explanation
@@ -32,10 +39,13 @@ def similar(
     diversity: Annotated[
         float, more(min=0, max=1, help="0: the nearest; 1: as different as can be.")
     ] = 0.0,
+    minimum: Annotated[
+        float, more(min=-1, max=1, help="Least similarity that is listed; -1: all.")
+    ] = 0.0,
     head: StoreHeadOption = None,
     *,
     compared: Compared,
-    choice: Choice,
+    choice: ChoiceOptions,
     form: ListForm,
 ) -> None:
     """List the songs nearest to one song or to several: of the store, or any audio files.
@@ -49,28 +59,36 @@ def similar(
     audiorec similar fixtures/audio/birds.ogg --max-per-artist 2 --m3u8 like.m3u8
     audiorec similar jazz-vibraphone.mp3 --only "genre=jazz" --why
     """
+    from audiorec.search.near import near_one
+
     form.check()
-    if why and compared.by not in ("vector", "mean"):
+    if why and compared.by not in ("auto", "vector", "mean"):
         raise InputError(f"--why speaks of classes: use --by vector or mean, not {compared.by}")
     store = open_vectors(vectors, empty=False)
-    space = compared.space(store)
-    seeds = read_seeds(space, songs, listed, chosen_heads(head))
-    allowed, limits = choice.of(store)
+    basis = compared.basis(store, by_classes=why)
+    space = store.space(basis.by, table=basis.table)
+    seeds = read_seeds(store, space, songs, listed, chosen_heads(head))
+    chosen = store.chosen(choice.choice)
     taken = [seed.row for seed in seeds if seed.row is not None]
-    allowed[taken] = False
     unit, vector = _middle(seeds)
-    found = space.choose(unit, k, allowed=allowed, limits=limits, taken=taken, diversity=diversity)
+    near = partial(near_one, space, unit, k, chosen, taken=taken, diversity=diversity)
+    found = near(minimum=minimum)
+    unlike = len(near(minimum=-1.0)) - len(found) if len(found) < k else 0
     reasons = space.why(unit, vector, found) if why else None
     if form.json:
-        print_json(_document(space, seeds, found, reasons))
+        print_json({**_document(space, seeds, found, reasons), "minimum": minimum})
     elif form.is_table:
-        _print(seeds, found, reasons)
+        _print(space, seeds, found, reasons)
     form.write([s.entry for s in seeds] + found.songs)
-    choice.say_copies(store, [*taken, *found.rows.tolist()])
+    say_basis(basis, space)
+    say_non_music_seeds(seeds, asked_for=choice.include_non_music)
+    choice.say_left_out(store, chosen, [*taken, *found.rows.tolist()])
+    if unlike:
+        say(f"{unlike} more are less than {minimum:g} alike (--minimum -1 lists them)")
     if len(store) == len(taken):
         say("the store has no other song; add some with audiorec extract")
-    elif len(found) < k:
-        say(f"{len(found)} songs, not {k}: the store has no more that may come")
+    elif len(found) + unlike < k:
+        say(f"{len(found) + unlike} songs, not {k}: the store has no more that may come")
 
 
 def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
@@ -84,12 +102,17 @@ def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
     return unit, vector.astype(np.float32)
 
 
-def _print(seeds: Sequence[Seed], found: "Neighbours", reasons: "list[Explanation] | None") -> None:
+def _print(
+    space: "Space",
+    seeds: Sequence[Seed],
+    found: "Neighbours",
+    reasons: "list[Explanation] | None",
+) -> None:
     """Print a table; reasons are a column for a pipe, and lines of their own for a person."""
     beside = None if sys.stdout.isatty() else reasons
     columns = COLUMNS if beside is None else (*COLUMNS, "why")
     rows = [_line(rank, n, beside) for rank, n in enumerate(found, start=1)]
-    print_table(columns, rows, title=f"similar to {_names(seeds)}")
+    print_table(columns, rows, title=f"similar to {_names(seeds)}, by {space.by}")
     if reasons is not None and beside is None:
         for rank, explanation in enumerate(reasons, start=1):
             out(f"{rank}: {explanation}")

@@ -12,7 +12,7 @@ needs("faiss")
 from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.store import write_table
 
-CLASSES = ("version/vocal", "version/other", "genre/rock")
+CLASSES = ("version/vocal", "version/instrumental", "genre/rock")
 IDS = [f"album/{i:02}.flac" for i in range(60)]
 
 
@@ -22,7 +22,7 @@ def write_store(path, *, seed=0, extractor_id="one", ids=IDS):
     vectors = np.random.default_rng(seed).beta(0.5, 2, (len(ids), metadata.dimension))
     known = {"song_id": ids, "vector": vectors.tolist(), "content_hash": ids, "uri": ids}
     known |= {"extractor_id": [extractor_id] * len(ids), "artist": [None] * len(ids)}
-    known["title"] = known["album"] = known["artist"]
+    known |= {"title": known["artist"], "album": known["artist"], "segments": [20] * len(ids)}
     columns = []
     for field in schema:
         filler = "ok" if pa.types.is_string(field.type) else 1

@@ -52,7 +52,11 @@ def test_all_pairs_can_be_stopped_and_go_on(in_library, music, tmp_path, monkeyp
         (["--out", "lists"], 2, "name a file"),
         (["--out", "x.parquet", "song 00"], 2, "unexpected extra argument"),
         (["--out", "x.parquet", "--only", "genre=jazz"], 2, "No such option"),
-        (["--out", "x.parquet", "--features", "features.parquet"], 2, "for --by features"),
+        (
+            ["--out", "x.parquet", "--by", "mean", "--features", "features.parquet"],
+            2,
+            "for --by features",
+        ),
         (["--out", "x.parquet", "--by", "embedding"], 2, "which is not there"),
         (["--out", "vecs.parquet"], 2, "is the store itself"),
         (["--out", "x.parquet", "-v", "empty/vecs.parquet"], 4, "has no songs"),

@@ -73,7 +73,8 @@ def test_caps_hold_for_seeds_and_songs_together(in_library, music, options):
 
 
 def test_lists_are_filled_although_the_nearest_are_capped(in_library):
-    code, out, _ = in_library("similar", "song 00", "-k", "8", "--max-per-artist", "2")
+    options = ("--max-per-artist", "2", "--minimum", "-1")
+    code, out, _ = in_library("similar", "song 00", "-k", "8", *options)
     assert code == 0
     assert len(ids(out)) == 8
 
@@ -139,7 +140,8 @@ def test_by_features_of_the_file_beside(in_library, music):
 
 
 def test_a_playlist_from_a_folder_beside_opens(in_library, music, monkeypatch):
-    code, out, err = in_library("similar", "song 03", "-k", "25", "--m3u8", "lists/like.m3u8")
+    options = ("-k", "25", "--minimum", "-1", "--m3u8", "lists/like.m3u8")
+    code, out, err = in_library("similar", "song 03", *options)
     assert (code, out) == (0, "")
     entries = read_m3u8(music / "lists" / "like.m3u8")
     assert len(entries) == 26
@@ -176,7 +178,11 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--k", "0"], 2, "k"),
         (["song 00", "--max-per-artist", "0"], 2, "max-per-artist"),
         (["song 00", "--by", "embedding"], 2, "embeddings.parquet, which is not there"),
-        (["song 00", "--features", "features.parquet"], 2, "for --by features, not for"),
+        (
+            ["song 00", "--by", "mean", "--features", "features.parquet"],
+            2,
+            "for --by features, not for",
+        ),
         (["song 00", "--by", "features", "--why"], 2, "--why speaks of classes"),
         (["song 00", "--by", "features", "--features", "cut_features.parquet"], 4, "cut_features"),
         (

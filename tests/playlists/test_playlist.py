@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.playlists.playlist import Curve, Wish, make_playlist
+from audiorec.playlists.curves import Curve
+from audiorec.playlists.playlist import Wish, make_playlist
 from audiorec.search.diversify import Limit
 
 

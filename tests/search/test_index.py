@@ -26,7 +26,7 @@ def table_of(metadata, vectors, *, ids=IDS, extractor_id="0123456789abcdef"):
     """Return a store's table with these vectors and nothing else of interest."""
     schema = schema_of(metadata)
     values = {"song_id": ids, "vector": vectors.tolist(), "content_hash": ids, "uri": ids}
-    values["extractor_id"] = [extractor_id] * len(ids)
+    values |= {"extractor_id": [extractor_id] * len(ids), "segments": [20] * len(ids)}
 
     def column(field):
         if field.name in values:
@@ -110,7 +110,7 @@ def test_small_stores(tmp_path, metadata, vectors, kind, n):
     build_index(Library.open(tmp_path / "v.parquet"), kind=kind)
     store = Library.open(tmp_path / "v.parquet")
     assert store.space().index is not None
-    assert len(store.similar("000", 99)) == n - 1
+    assert len(store.similar("000", 99, minimum=-1)) == n - 1
 
 
 def test_a_changed_store_is_searched_without_its_index(path, metadata, vectors):

@@ -42,7 +42,7 @@ def test_ties_come_in_the_order_of_ids(open_with):
     store = open_with({"d": same, "b": other, "a": same, "c": same, "e": other})
     assert [n.song_id for n in store.similar(np.float32(same), 2)] == ["a", "c"]
     assert [n.song_id for n in store.similar("c", 2)] == ["a", "d"]
-    assert [n.song_id for n in store.similar("c", 5)] == ["a", "d", "b", "e"]
+    assert [n.song_id for n in store.similar("c", 5, minimum=-1)] == ["a", "d", "b", "e"]
 
 
 def test_store_of_one(open_with):
@@ -54,7 +54,7 @@ def test_store_of_one(open_with):
 
 def test_more_than_there_are(open_with):
     store = open_with({name: np.random.default_rng(i).random(18) for i, name in enumerate("abc")})
-    assert len(store.similar("a", 99)) == 2
+    assert len(store.similar("a", 99, minimum=-1)) == 2
     assert len(store.similar("a", 99, exclude_ids={"b", "c"})) == 0
 
 
@@ -64,7 +64,7 @@ def test_song_that_is_average_in_everything_is_similar_to_none(open_with):
     store = open_with({"low": low, "high": 1 - low, "average": np.full(18, 0.5)})
     found = store.similar("average", 3)
     assert [(n.song_id, n.similarity) for n in found] == [("high", 0.0), ("low", 0.0)]
-    found = store.similar("high", 3)
+    found = store.similar("high", 3, minimum=-1)
     assert [n.song_id for n in found] == ["average", "low"]
     assert found[1].similarity == pytest.approx(-1, abs=1e-6)
 
@@ -155,7 +155,7 @@ def test_refusals(open_with):
     with pytest.raises(InputError, match="not finite"):
         store.similar(good + np.float32(np.nan), 1)
     with pytest.raises(
-        InputError, match="by must be one of vector, mean, features, embedding, got 'max'"
+        InputError, match="by must be one of auto, vector, mean, features, embedding, got 'max'"
     ):
         store.similar(good, 1, by="max")
 
@@ -227,7 +227,7 @@ def test_hundred_thousand_ids_are_searched_quickly(store):
 
 
 def test_similar_by_part_of_an_id_leaves_the_song_out(store):
-    found = store.similar("metude", 10)
+    found = store.similar("metude", 10, minimum=-1)
     assert {n.song_id for n in found} == set(IDS) - {"rock/metude.mp3"}
     assert found[0].row["uri"] == f"/music/{found[0].song_id}"
     assert [n.similarity for n in found] == sorted((n.similarity for n in found), reverse=True)
@@ -240,7 +240,7 @@ def test_similar_by_vector_finds_the_song_itself(store):
 
 
 def test_similar_leaves_out_what_is_excluded(store):
-    found = store.similar("z", 9, exclude_ids=[IDS[0], IDS[2], "not there"])
+    found = store.similar("z", 9, exclude_ids=[IDS[0], IDS[2], "not there"], minimum=-1)
     assert {n.song_id for n in found} == {IDS[1], IDS[3]}
 
 

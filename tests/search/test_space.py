@@ -8,7 +8,6 @@ from made_library import series, song, write_library
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
 from audiorec.library.library import Library
-from audiorec.search.diversify import Limit
 from audiorec.search.space import Neighbour, mean_direction
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import LAST_LAYERS
@@ -141,9 +140,9 @@ def test_search_of_several_is_search_of_each(store):
 @pytest.mark.parametrize(
     ("arguments", "match"),
     [
-        ({"by": "tempo"}, "by must be one of vector, mean, features, embedding, got 'tempo'"),
-        ({"by": "features"}, r"by='features' needs a file: features\.parquet"),
-        ({"by": "embedding"}, r"by='embedding' needs a file: embeddings\.parquet"),
+        ({"by": "tempo"}, "by must be one of auto, vector, mean, features, embedding, got 'tempo'"),
+        ({"by": "features"}, r"by features needs .*features\.parquet, which is not there"),
+        ({"by": "embedding"}, r"by embedding needs .*embeddings\.parquet, which is not there"),
         ({"by": "mean", "table": "x"}, "by='mean' reads the store alone, not x"),
         ({"by": "features", "table": "x", "weights": [1] * 6}, "has no statistics to weigh"),
     ],
@@ -225,13 +224,13 @@ def test_own_songs_of_a_table_that_has_fewer(store, embeddings):
 
 
 def test_neighbours_of_one_query(store):
-    found = store.similar("a", 3)
+    found = store.similar("a", 3, minimum=-1)
     assert len(found) == 3
     assert found.song_ids.tolist() == [n.song_id for n in found] == ids_of(store, found.rows)
     assert isinstance(found[0], Neighbour)
     assert found[-1] == list(found)[2]
     assert found[1].row == store.row(found[1].song_id)
-    assert found[:2] == store.similar("a", 2) != found
+    assert found[:2] == store.similar("a", 2, minimum=-1) != found
     assert found[1:].song_ids.tolist() == found.song_ids[1:].tolist()
     assert found[1:][0].row["song_id"] == found.song_ids[1]
     assert repr(found[:1]).startswith(f"Neighbours([Neighbour(song_id={found[0].song_id!r}, sim")
@@ -241,29 +240,15 @@ def test_neighbours_of_one_query(store):
 
 
 def test_neighbours_of_several_queries(store):
-    found = store.similar(["c", "a"], 4, exclude_ids=["a", "b"])
+    options = {"exclude_ids": ["a", "b"], "minimum": -1}
+    found = store.similar(["c", "a"], 4, **options)
     assert found.song_ids.shape == (2, 4)
     assert [len(one) for one in found] == [3, 4]  # "c" has one candidate less
     assert found.song_ids[0, 3] is None
     assert np.isnan(found.similarities[0, 3])
-    assert list(found) == [store.similar(name, 4, exclude_ids=["a", "b"]) for name in "ca"]
-    assert found == store.similar(("c", "a"), 4, exclude_ids={"a", "b"})
+    assert list(found) == [store.similar(name, 4, **options) for name in "ca"]
+    assert found == store.similar(("c", "a"), 4, **options | {"exclude_ids": {"a", "b"}})
     assert len(store.similar([], 2)) == 0
-
-
-def test_choose_keeps_the_limits(store):
-    space = store.space()
-    plain = space.search(space.units([0]), 6)[0]
-    first, *others = plain.rows.tolist()
-    kinds = np.where(np.isin(np.arange(6), others[1:]), -1, 0).astype(np.int32)
-    found = space.choose(space.units([0])[0], 6, limits=[Limit(kinds, 1)])
-    assert found.rows.tolist() == [first, *others[1:]]
-    assert space.choose(space.units([0])[0], 6) == plain
-    found = space.choose(space.units([0])[0], 6, limits=[Limit(kinds, 1)], taken=[first])
-    assert found.rows.tolist() == others[1:]  # the query counts, and does not come
-    spread = space.choose(space.units([0])[0], 6, diversity=0.9)
-    assert sorted(spread.rows) == sorted(plain.rows)
-    assert spread != plain
 
 
 def test_the_mean_worked_by_hand():

@@ -11,12 +11,15 @@ from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
-    from audiorec.search.diversify import Limit
-    from audiorec.types import BoolArray
+    from audiorec.search.choice import Choice, Chosen
+
+IncludeNonMusicOption = Annotated[
+    bool, more("--include-non-music", help="Let speech, noise, silence and jingles come, too.")
+]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class ChoiceOptions:
     """Which songs may come, and how many of one kind."""
 
     only: Annotated[
@@ -39,41 +42,33 @@ class Choice:
     keep_duplicates: Annotated[
         bool, more("--keep-duplicates", help="Let the same audio come more than once.")
     ] = False
+    include_non_music: IncludeNonMusicOption = False
 
-    def of(self, store: "Library") -> "tuple[BoolArray, list[Limit]]":
-        """Return the songs of a store that may come (n,), bool, and the limits of their number.
+    @property
+    def choice(self) -> "Choice":
+        """What is asked, as the library knows it."""
+        from audiorec.search.choice import Choice
 
-        A limit of one song for each content hash is among them unless copies are kept.
-        """
-        from audiorec.search.diversify import Limit
-        from audiorec.search.filters import (
-            excluding,
-            matching,
-            name_codes,
-            parse_conditions,
-            text_codes,
+        return Choice(
+            only=self.only,
+            exclude=self.exclude or (),
+            per_artist=self.per_artist,
+            per_album=self.per_album,
+            keep_duplicates=self.keep_duplicates,
+            include_non_music=self.include_non_music,
         )
 
-        mask = matching(store, parse_conditions(self.only) if self.only is not None else ())
-        excluded, idle = excluding(store, self.exclude or ())
-        for pattern in idle:
+    def say_left_out(self, store: "Library", chosen: "Chosen", rows: Sequence[int]) -> None:
+        """Say which patterns fit nothing, and how many songs stay out of the list of `rows`."""
+        for pattern in chosen.idle:
             say(f"note: --exclude {pattern} fits no song")
-        asked = {"artist": self.per_artist, "album": self.per_album}
-        limits = [Limit(name_codes(store, name), most) for name, most in asked.items() if most]
-        if not self.keep_duplicates:
-            limits.append(Limit(text_codes(store, "content_hash")[0], 1))
-        return mask & ~excluded, limits
-
-    def say_copies(self, store: "Library", rows: Sequence[int]) -> None:
-        """Say how many songs are not shown since they are the same audio as one that is."""
-        import numpy as np
-
-        from audiorec.search.filters import text_codes
-
-        if self.keep_duplicates:
-            return
-        codes, _ = text_codes(store, "content_hash")
-        shown = np.unique(np.asarray(rows, np.int64))
-        copies = int(np.isin(codes, codes[shown]).sum()) - len(shown)
-        if copies:
+        say_non_music(chosen.not_music)
+        if not self.keep_duplicates and (copies := store.copies(rows)):
             say(f"{copies} copies of these songs left out (--keep-duplicates shows them)")
+
+
+def say_non_music(count: int) -> None:
+    """Say how many songs are left out since they are no music."""
+    if count:
+        are = "songs that are" if count > 1 else "song that is"
+        say(f"{count} {are} no music left out (--include-non-music)")

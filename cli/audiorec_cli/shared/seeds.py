@@ -1,7 +1,7 @@
 """Songs to start from: ids, parts of ids, lists of ids, and audio files not seen before."""
 
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli.shared.console import say
 
 if TYPE_CHECKING:
     from audiorec.extraction.pipeline import Song
     from audiorec.extraction.reader import Reader
+    from audiorec.library.library import Library
     from audiorec.search.space import Space
     from audiorec.store.store import VectorStore
     from audiorec.types import FloatArray
@@ -38,7 +40,8 @@ class Seed:
     """One song to start from: of the store, or a file that it does not have (`row` is None).
 
     `entry` holds its columns as in the store, or what the file itself says; `unit` is the song as
-    the space compares it, (W,), and `vector` as a store holds it, (V,).
+    the space compares it, (W,), and `vector` as a store holds it, (V,). `why_no_music` is empty
+    for music.
     """
 
     name: str
@@ -46,10 +49,15 @@ class Seed:
     entry: dict[str, Any]
     unit: "FloatArray"
     vector: "FloatArray"
+    why_no_music: str = ""
 
 
 def read_seeds(
-    space: "Space", songs: Sequence[str] | None, listed: str | None, heads: tuple[Path, ...] = ()
+    store: "Library",
+    space: "Space",
+    songs: Sequence[str] | None,
+    listed: str | None,
+    heads: tuple[Path, ...] = (),
 ) -> list[Seed]:
     """Find the songs that are named on the command line and in a list, each once.
 
@@ -60,29 +68,52 @@ def read_seeds(
     if not names:
         raise InputError("name a song: an id of the store, a part of one, or an audio file")
     with _Unseen(space, heads) as unseen:
-        seeds = [_seed(space, name, unseen) for name in names]
+        seeds = [_seed(store, space, name, unseen) for name in names]
     return list({seed.name: seed for seed in seeds}.values())
 
 
-def song_row(store: "VectorStore", name: str) -> int:
-    """Return the row of one song of the store: an id, a part of one, or a known file."""
+def song_row(store: "Library", name: str) -> int:
+    """Return the row of one song of the store: an id, a part of one, or a file that it knows.
+
+    A file with the audio of one of its songs is that song.
+    """
+    from audiorec.errors import SongError
+    from audiorec.extraction.reader import hash_reader
+
     song_id = find_id(store, name)
-    if song_id is None:
-        raise InputError(
-            f"{name}: not a song of {store.path}; add it: audiorec extract {quote(name)}"
-        )
-    return store.row_number(song_id)
+    if song_id is not None:
+        return store.row_number(song_id)
+    with suppress(SongError), hash_reader() as reader:
+        row = _same_audio(store, reader.read(name))
+        if row is not None:
+            say(f"note: {name} is a copy of {store.ids[row]}")
+            return row
+    raise InputError(f"{name}: not a song of {store.path}; add it: audiorec extract {quote(name)}")
 
 
-def find_id(store: "VectorStore", name: str) -> str | None:
+def find_id(store: "Library", name: str) -> str | None:
     """Return the id that a name means; None for a file that the store does not have."""
-    from audiorec.store.aliases import resolve
+    from audiorec.search.named import song_of_file
 
-    if name in store:
-        return name
-    if not Path(name).is_file():
-        return resolve(store, name)
-    return store.find_uri(str(Path(name).absolute()))
+    if name not in store and Path(name).is_file():
+        return song_of_file(store, name)
+    return store.resolve(name)
+
+
+def say_non_music_seeds(seeds: Sequence[Seed], *, asked_for: bool) -> None:
+    """Say which of the seeds are no music, unless such songs are asked for."""
+    for seed in () if asked_for else seeds:
+        if seed.why_no_music:
+            say(
+                f"note: {seed.name} is no music ({seed.why_no_music}); --include-non-music looks "
+                "among such sounds, too"
+            )
+
+
+def _same_audio(store: "VectorStore", content_hash: str) -> int | None:
+    """Return the row of the first song of this audio."""
+    hashes = store.column("content_hash").to_pylist()
+    return hashes.index(content_hash) if content_hash in hashes else None
 
 
 def _lines(listed: str) -> list[str]:
@@ -92,13 +123,20 @@ def _lines(listed: str) -> list[str]:
     return [line for line in lines if line and not line.startswith("#")]
 
 
-def _seed(space: "Space", name: str, unseen: "_Unseen") -> Seed:
-    store = space.store
+def _seed(store: "Library", space: "Space", name: str, unseen: "_Unseen") -> Seed:
     song_id = find_id(store, name)
     if song_id is None:
         return unseen.seed(name)
-    row = store.row_number(song_id)
-    return Seed(song_id, row, store.row(song_id), space.units([row])[0], store.vector(song_id))
+    return _known(space, store.row_number(song_id))
+
+
+def _known(space: "Space", row: int) -> Seed:
+    from audiorec.search.music import why_not
+
+    store = space.store
+    (entry,), vector = store.rows([row]), store.read_rows([row])[0]
+    unit = space.units([row])[0]
+    return Seed(entry["song_id"], row, entry, unit, vector, why_not(store, row))
 
 
 class _Unseen:
@@ -118,17 +156,24 @@ class _Unseen:
     def seed(self, path: str) -> Seed:
         import numpy as np
 
+        from audiorec.search.music import why_no_music
+
         space = self._space
         if space.by == "embedding":
             reason = "the store does not have it, and so there is no embedding of it"
             raise InputError(f"{path}: {reason}")
         song = self._reader.read(path)
+        row = _same_audio(space.store, song.content_hash)
+        if row is not None:
+            say(f"note: {path} is a copy of {space.store.ids[row]}")
+            return _known(space, row)
         compared = song.vector
         if song.features:
             means = [values.mean(axis=0, dtype=np.float64) for values in song.features.values()]
             compared = np.concatenate(means).astype(np.float32)
-        unit = space.prepare(compared[None])[0]
-        return Seed(path, None, _entry(path, song), unit, song.vector)
+        unit, status = space.prepare(compared[None])[0], str(song.info.status)
+        why = why_no_music(space.store, song.vector, status, len(song.series))
+        return Seed(path, None, _entry(path, song), unit, song.vector, why)
 
     @cached_property
     def _reader(self) -> "Reader[Song]":

@@ -13,6 +13,7 @@ from audiorec_cli.shared.options import more
 
 if TYPE_CHECKING:
     from audiorec.library.library import Library
+    from audiorec.search.comparing import Basis
     from audiorec.search.space import Space
     from audiorec.store.schema import Kind
 
@@ -25,7 +26,7 @@ VectorsOption = Annotated[
 ]
 StoreArgument = Annotated[Path | None, typer.Argument(metavar="STORE", help=_WHICH)]
 
-SimilarBy = Literal["vector", "mean", "features", "embedding"]
+SimilarBy = Literal["auto", "vector", "mean", "features", "embedding"]
 
 
 def vectors_path(given: Path | None) -> Path:
@@ -69,9 +70,9 @@ class Compared:
         SimilarBy,
         typer.Option(
             help="Compare by the weighted vector, its mean scores alone, backbone features, or "
-            "learnt embeddings."
+            "learnt embeddings; auto: features where the store has them."
         ),
-    ] = "vector"
+    ] = "auto"
     features: Annotated[
         Path | None, more(help="For --by features [default: features.parquet beside the store].")
     ] = None
@@ -79,33 +80,40 @@ class Compared:
         Path | None, more(help="For --by embedding [default: embeddings.parquet beside the store].")
     ] = None
 
-    def space(self, store: "Library", *, use_index: bool = True) -> "Space":
-        """Open what is compared by; what a person should know of it goes to stderr."""
-        space = store.space(self.by, table=self.table(store), use_index=use_index)
-        if space.note:
-            say(f"note: {space.note}")
-        return space
-
-    def table(self, store: "Library") -> Path | None:
-        """Return the file to compare by; None where the store's vectors are compared.
+    def basis(self, store: "Library", *, by_classes: bool = False) -> "Basis":
+        """Decide what is compared by: the vector where the classes have to be told apart.
 
         Raises
         ------
         InputError
             If the file is missing, or given for another way of comparing.
         """
-        from audiorec.search.space import TABLES
+        by = self._by
+        if by_classes and by == "auto":
+            by = "vector"
+        found = store.basis(by, self.features or self.embeddings)
+        if found.table is not None and not found.table.exists():
+            raise MissingFileError(f"by {by} needs {found.table}, which is not there")
+        return found
 
+    @property
+    def _by(self) -> SimilarBy:
+        """What is asked for: a file says it as well."""
+        given: dict[SimilarBy, Path | None]
         given = {"features": self.features, "embedding": self.embeddings}
-        for name, path in given.items():
-            if path is not None and name != self.by:
-                raise InputError(f"{path} is for --by {name}, not for --by {self.by}")
-        if self.by not in given:
-            return None
-        table = given[self.by] or store.path.with_name(TABLES[self.by])
-        if not table.exists():
-            raise MissingFileError(f"--by {self.by} needs {table}, which is not there")
-        return table
+        named: list[SimilarBy] = [by for by, path in given.items() if path is not None]
+        by = named[0] if named and self.by == "auto" else self.by
+        for other in named:
+            if other != by:
+                raise InputError(f"{given[other]} is for --by {other}, not for --by {by}")
+        return by
+
+
+def say_basis(basis: "Basis", space: "Space | None" = None) -> None:
+    """Say what a person should know of what was compared."""
+    for note in (basis.note, space.note if space else ""):
+        if note:
+            say(f"note: {note}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

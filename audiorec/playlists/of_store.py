@@ -1,0 +1,220 @@
+"""Paths and playlists of a store's songs, with the words and defaults of the command line.
+
+    store, two songs         ──path_between──▶ `PathOfSongs`
+    store, seeds, minutes    ──playlist_near─▶ `PlaylistOfSongs`
+
+`path` and `playlist` work on arrays; here names become rows, and a choice becomes what may come.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.files.arrow import integers
+from audiorec.playlists.curves import deviations, read_curves
+from audiorec.playlists.path import Path, find_path
+from audiorec.playlists.playlist import Playlist, Wish, make_playlist
+from audiorec.search.choice import Choice
+from audiorec.search.comparing import AutoBy
+from audiorec.search.filters import name_codes
+from audiorec.search.scaling import By
+from audiorec.search.searchable import SearchableStore
+from audiorec.search.space import mean_direction
+from audiorec.types import FloatArray, Int64Array
+
+SPREAD = Choice(per_artist=2)  # of a playlist: two songs of one artist unless more are asked for
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SongList:
+    """Songs of a store in playing order.
+
+    Attributes
+    ----------
+    store : SearchableStore
+    rows : ndarray, shape (m,), int64
+    by : {"vector", "mean", "features", "embedding"}
+        What they were compared by.
+    notes : tuple of str
+        What could not be done as it was asked for, a line each.
+    """
+
+    store: SearchableStore = field(repr=False)
+    rows: Int64Array = field(repr=False)
+    by: By
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def song_ids(self) -> npt.NDArray[Any]:
+        """The songs' ids: shape (m,), an array of objects."""
+        ids = np.empty(len(self.rows), object)
+        ids[:] = self.store.id_array.take(integers(self.rows)).to_pylist()
+        return ids
+
+    @cached_property
+    def songs(self) -> list[dict[str, Any]]:
+        """The songs' columns in the store, without the vectors."""
+        return self.store.rows(self.rows.tolist())
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PathOfSongs(SongList):
+    """A way from one song of a store to another; `path` has its numbers."""
+
+    path: Path = field(repr=False)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PlaylistOfSongs(SongList):
+    """A playlist of a store's songs.
+
+    Attributes
+    ----------
+    playlist : Playlist
+        Its length, whether that is right, and the seeds that found no place.
+    wish : Wish
+    similarities : ndarray, shape (m,), float32
+        Of each song to the seeds.
+    curve_scores : mapping of str to ndarray, shape (m,)
+        Mean score of each song, by the class of each curve.
+    curve_distance : float or None
+        Mean distance from the curves; None without any.
+    """
+
+    playlist: Playlist = field(repr=False)
+    wish: Wish = field(repr=False)
+    similarities: FloatArray = field(repr=False)
+    curve_scores: Mapping[str, npt.NDArray[np.floating]] = field(repr=False)
+    curve_distance: float | None = None
+
+
+def path_between(
+    store: SearchableStore,
+    start: str,
+    end: str,
+    *,
+    steps: int = 8,
+    by: AutoBy = "auto",
+    table: str | FilePath | None = None,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+) -> PathOfSongs:
+    """Find a smooth way from one song to another; see `find_path`.
+
+    Parameters
+    ----------
+    store : SearchableStore
+    start, end : str
+        Ids, or what `SearchableStore.resolve` understands; they may be anything, music or not.
+    steps : int
+        Songs between the two; fewer come where no more lie on a way, which `notes` say.
+    by, table
+        See `SearchableStore.similar`.
+    choice : Choice
+        Which songs may stand between. Limits hold for the whole path.
+    """
+    space = store.space(by, table=table, use_index=False)
+    first, last = (store.row_number(store.resolve(name)) for name in (start, end))
+    space.units((first, last))  # refuses a song that the space does not have
+    chosen = store.chosen(choice)
+    units, there = space.units_by_row()
+    found = find_path(
+        units, first, last, steps, allowed=chosen.allowed & there, limits=chosen.limits
+    )
+    between = len(found.rows) - 2
+    note = f"{between} songs between, not {steps}: no more lie on a way between the two"
+    notes = (note,) if between < steps else ()
+    return PathOfSongs(store=store, rows=found.rows, by=space.by, notes=notes, path=found)
+
+
+def playlist_near(
+    store: SearchableStore,
+    seeds: str | Sequence[str],
+    *,
+    minutes: float = 60.0,
+    curves: Sequence[str] = (),
+    artist_gap: int = 3,
+    by: AutoBy = "auto",
+    table: str | FilePath | None = None,
+    choice: Choice = SPREAD,
+    others: FloatArray | None = None,
+) -> PlaylistOfSongs:
+    """Make a playlist near some songs; see `make_playlist`.
+
+    Parameters
+    ----------
+    store : SearchableStore
+    seeds : str, or sequence of str
+        Ids, or what `SearchableStore.resolve` understands. They stand first, in this order,
+        unless curves say where they fit.
+    minutes : float
+        How long.
+    curves : sequence of str
+        As `read_curves` reads them, for example ``metal:rise``.
+    artist_gap : int
+        Places between two songs of one artist, at least.
+    by, table
+        See `SearchableStore.similar`.
+    choice : Choice
+        Which songs may come besides the seeds, and how many of one kind.
+    others : ndarray, shape (q, W), optional
+        Units (see `Space.prepare`) of further seeds that the store does not have.
+
+    Raises
+    ------
+    InputError
+        If there is no seed, a curve is none, or the length or the gap makes no sense.
+    """
+    space = store.space(by, table=table, use_index=False)
+    names = [seeds] if isinstance(seeds, str) else seeds
+    first = list(dict.fromkeys(store.row_number(store.resolve(name)) for name in names))
+    units, there = space.units_by_row()
+    own = space.units(first)
+    direction = mean_direction(own if others is None else np.concatenate([own, others]))
+    chosen = store.chosen(choice)
+    wish = Wish(
+        seconds=60 * minutes,
+        limits=chosen.limits,
+        artists=name_codes(store, "artist"),
+        gap=artist_gap,
+        curves=read_curves(store, curves, chosen.allowed),
+    )
+    lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
+    allowed = chosen.allowed & there
+    found = make_playlist(units, direction, lengths, wish, seeds=first, allowed=allowed)
+    off = deviations(found.rows, lengths[found.rows], wish.curves)
+    return PlaylistOfSongs(
+        store=store,
+        rows=found.rows,
+        by=space.by,
+        notes=_notes(store, found, wish),
+        playlist=found,
+        wish=wish,
+        similarities=units[found.rows] @ direction,
+        curve_scores={curve.name: curve.scores[found.rows] for curve in wish.curves},
+        curve_distance=float(np.abs(off).mean()) if off.size else None,
+    )
+
+
+def _notes(store: SearchableStore, found: Playlist, wish: Wish) -> tuple[str, ...]:
+    homeless = () if wish.curves else found.left_out
+    notes = [f"{store.ids[row]} found no place in it" for row in homeless]
+    if not found.within_tolerance:
+        notes.append(
+            f"{_clock(found.seconds)}, not {_clock(wish.seconds)}: the store has no songs that "
+            "make it right within the limits"
+        )
+    return tuple(notes)
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -1,0 +1,152 @@
+"""Which songs may come into a list, how many of one kind: said once, asked of a store.
+
+    Choice(only="genre=jazz", per_artist=2)  ──Chooser(store).chosen──▶ `Chosen`: allowed, limits
+
+The words and defaults are those of the command line: songs that are no music and copies of one
+audio stay out, unless they are asked for.
+"""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.search.diversify import Limit
+from audiorec.search.filters import (
+    UNKNOWN,
+    excluding,
+    matching,
+    name_codes,
+    parse_conditions,
+    text_codes,
+)
+from audiorec.search.music import is_music
+from audiorec.store.store import VectorStore
+from audiorec.types import BoolArray, Int32Array, Int64Array
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which songs may come, and how many of one kind.
+
+    Attributes
+    ----------
+    only : str, optional
+        Conditions that all songs meet; `audiorec.search.filters` has the grammar.
+    exclude : collection of str
+        Songs to leave out: an id, a part of ids, a folder (``live/``) or a glob.
+    exclude_ids : collection of str
+        The same by exact ids; those that the store does not have are passed over.
+    per_artist, per_album : int, optional
+        Most songs of one artist or album, those that are asked about counted; 0 for any number.
+    include_non_music : bool
+        Let speech, noise, silence and jingles come.
+    keep_duplicates : bool
+        Let the same audio (`content_hash`) come more than once.
+    """
+
+    only: str | None = None
+    exclude: Collection[str] = ()
+    exclude_ids: Collection[str] = ()
+    per_artist: int | None = None
+    per_album: int | None = None
+    include_non_music: bool = False
+    keep_duplicates: bool = False
+
+    def __post_init__(self) -> None:
+        for name, most in (("per_artist", self.per_artist), ("per_album", self.per_album)):
+            if most is not None and most < 0:
+                raise InputError(f"{name} must be at least 1, or 0 for any number, got {most}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A choice, asked of a store.
+
+    Attributes
+    ----------
+    allowed : ndarray, shape (n,), bool
+    limits : tuple of Limit
+        Without those that no list of these songs could reach.
+    not_music : int
+        Songs that may not come for this reason alone.
+    idle : tuple of str
+        Patterns of `Choice.exclude` that no id fits.
+    """
+
+    allowed: BoolArray
+    limits: tuple[Limit, ...]
+    not_music: int
+    idle: tuple[str, ...]
+
+
+class Chooser:
+    """Asks choices of one store; what they read of it is read once."""
+
+    def __init__(self, store: VectorStore) -> None:
+        self._store = store
+        self._music: BoolArray | None = None
+        self._kinds: dict[str, tuple[Int32Array, int]] = {}
+
+    @property
+    def music(self) -> BoolArray:
+        """Which songs are music, (n,); see `is_music`."""
+        if self._music is None:
+            self._music = is_music(self._store)
+            self._music.flags.writeable = False
+        return self._music
+
+    def chosen(self, choice: Choice) -> Chosen:
+        """Return the songs that may come, and the limits of their number.
+
+        Raises
+        ------
+        InputError
+            If the conditions do not follow the grammar, or name what there is not.
+        """
+        store = self._store
+        conditions = parse_conditions(choice.only) if choice.only is not None else ()
+        allowed = matching(store, conditions)
+        excluded, idle = excluding(store, choice.exclude)
+        allowed &= ~excluded
+        if choice.exclude_ids:
+            allowed &= ~store.mask(choice.exclude_ids)
+        before = int(allowed.sum())
+        if not choice.include_non_music:
+            allowed &= self.music
+        limits = [
+            self._limit("artist", choice.per_artist),
+            self._limit("album", choice.per_album),
+            None if choice.keep_duplicates else self._limit("content_hash", 1),
+        ]
+        return Chosen(
+            allowed=allowed,
+            limits=tuple(limit for limit in limits if limit is not None),
+            not_music=before - int(allowed.sum()),
+            idle=idle,
+        )
+
+    def copies(self, rows: Int64Array) -> int:
+        """Return how many other songs are the same audio as some rows."""
+        codes, _ = self._kind("content_hash")
+        shown = np.unique(rows)
+        return int(np.isin(codes, np.setdiff1d(codes[shown], [UNKNOWN])).sum()) - int(
+            (codes[shown] != UNKNOWN).sum()
+        )
+
+    def _limit(self, column: str, most: int | None) -> Limit | None:
+        if not most:
+            return None
+        kinds, largest = self._kind(column)
+        return Limit(kinds, most) if largest > most else None
+
+    def _kind(self, column: str) -> tuple[Int32Array, int]:
+        """Return the kind of each song by one column, and how many songs the commonest has."""
+        if column not in self._kinds:
+            store = self._store
+            exact = column == "content_hash"
+            codes = text_codes(store, column)[0] if exact else name_codes(store, column)
+            counts = np.bincount(codes[codes != UNKNOWN], minlength=1)
+            self._kinds[column] = codes, int(counts.max())
+        return self._kinds[column]

@@ -1,0 +1,99 @@
+"""What songs are compared by where nobody says: features where they are there, else the vector.
+
+    store, "auto"  ──settle──▶ `Basis`: by, table, and what a person should know
+
+Features find more of the same music than the vector (docs/decisions/0006-similarity.md), so they
+are taken where ``features.parquet`` beside the store is of the same extractor and has every song.
+An index, weights and reasons are of the vector.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.search.index_files import index_path, sidecar_path
+from audiorec.search.scaling import By
+from audiorec.search.space import TABLES
+from audiorec.store.features import LAST_LAYERS, FeatureFile
+from audiorec.store.store import VectorStore
+from audiorec.types import IdMap
+
+AutoBy = Literal["auto", "vector", "mean", "features", "embedding"]
+# Features of so many songs take a second to read, and 400 numbers a song in memory
+# (docs/decisions/0006-similarity.md); beyond, they have to be asked for.
+MOST_SONGS = 100_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What songs are compared by.
+
+    Attributes
+    ----------
+    by : {"vector", "mean", "features", "embedding"}
+    table : Path or None
+        The file that holds features or embeddings.
+    note : str
+        Why it is not features, and the command that would change it; empty where there is
+        nothing to say.
+    """
+
+    by: By
+    table: Path | None = None
+    note: str = ""
+
+
+def settle(store: VectorStore, by: AutoBy = "auto", table: Path | None = None) -> Basis:
+    """Decide what songs are compared by.
+
+    Parameters
+    ----------
+    store : VectorStore
+    by : {"auto", "vector", "mean", "features", "embedding"}
+    table : Path, optional
+        For features and embeddings; by default the file of the usual name beside the store.
+
+    Raises
+    ------
+    InputError
+        If `by` is unknown, the file beside the store is not there, or a table is given and `by`
+        is ``auto``.
+    """
+    if by not in get_args(AutoBy):
+        raise InputError(f"by must be one of {', '.join(get_args(AutoBy))}, got {by!r}")
+    if by != "auto":
+        if table is None and by in TABLES:
+            table = store.path.with_name(TABLES[by])
+            if not table.exists():
+                raise MissingFileError(f"by {by} needs {table}, which is not there")
+        return Basis(by=by, table=table)
+    if table is not None:
+        raise InputError(f"{table}: say what it is to be compared by: features or embedding")
+    path = store.path.with_name(TABLES["features"])
+    if index_path(store.path).exists() or sidecar_path(index_path(store.path)).exists():
+        return Basis(by="vector")
+    note = _why_not_features(store, path)
+    return Basis(by="vector", note=note) if note else Basis(by="features", table=path)
+
+
+def _why_not_features(store: VectorStore, path: Path) -> str:
+    """Say why songs cannot be compared by the features beside a store; empty where they can."""
+    extract = f"audiorec extract FOLDER --out {store.path} --features {path}"
+    if not path.exists():
+        return f"compared by vector; features tell more: {extract}"
+    if len(store) > MOST_SONGS:
+        return f"compared by vector, as {len(store):,} songs are many: --by features takes longer"
+    try:
+        file = FeatureFile.open_last_layers(path)
+    except (StoreError, InputError) as error:
+        return f"compared by vector: {error}"
+    if file.extractor_id != store.metadata.extractor_id:
+        return f"compared by vector: {path} is of another extractor; make it again: {extract}"
+    if set(file.inputs) != set(LAST_LAYERS):
+        return f"compared by vector: {path} lacks one of {', '.join(LAST_LAYERS)}"
+    lacking = int((IdMap(file.id_array).rows(store.id_array) < 0).sum())
+    if lacking:
+        some = f"lacks {lacking} of {len(store)} songs"
+        return f"compared by vector: {path} {some}; {extract} adds them"
+    return ""

@@ -1,0 +1,105 @@
+"""Which song a text means: an id, an alias, a part of an id, or the path of its file.
+
+    "etude", "~/Music/piano/etude.flac"  ──song_named──▶  the song's id
+    "~/Music/piano/etude.flac"           ──song_of_file─▶  the same, None for an unknown file
+
+A path may be relative, lead through links, and go up and down; it is the file that counts. What
+fails says why: no such song, no such file, or a song that failed when it was extracted.
+"""
+
+import os
+import re
+from contextlib import suppress
+
+import pyarrow.compute as pc
+
+from audiorec.errors import InputError, StoreError, UnknownFileError, UnknownSongError
+from audiorec.files.arrow import strings
+from audiorec.store.aliases import resolve
+from audiorec.store.inventory import files_beside
+from audiorec.store.names import unique_match
+from audiorec.store.parquet import open_checked
+from audiorec.store.schema import Kind
+from audiorec.store.store import VectorStore
+
+ROOTED = ("/", "~", "./", "../")  # what ids do not begin with
+_ENDING = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")  # of a file's name
+
+
+def song_named(store: VectorStore, text: str) -> str:
+    """Return the id of the song that a person means.
+
+    An exact id wins; then the path of a file that the store knows; then an alias; then the one
+    id that ends in ``/text``; then the one id that contains it, whatever the case.
+
+    Raises
+    ------
+    UnknownSongError
+        If no song or several match; carries up to five that are near. `UnknownFileError`, which
+        is a ``FileNotFoundError`` as well, if the text looks like a path.
+    InputError
+        If several songs have this alias, or the song failed when it was extracted; says why.
+    """
+    known = text if text in store else song_of_file(store, text)
+    if known is not None:
+        return known
+    try:
+        return resolve(store, text)
+    except UnknownSongError as error:
+        if reason := _failure(store, text):
+            raise InputError(reason) from error
+        # Most ids look like paths as well: with near matches it is an id, misspelt.
+        like_one = os.sep in text or _ENDING.search(text) is not None
+        if text.startswith(ROOTED) or (like_one and not error.near):
+            raise UnknownFileError(text, error.near) from error
+        raise
+
+
+def song_of_file(store: VectorStore, path: str) -> str | None:
+    """Return the id of the song whose file this is; None if there is no such song or file."""
+    file = os.path.expanduser(path)  # noqa: PTH111 - text, which may be no UTF-8
+    if not os.path.isfile(file):  # noqa: PTH113
+        return None
+    full = (os.path.abspath(file), os.path.realpath(file))  # noqa: PTH100
+    uris = store.column("uri")
+    number = pc.index_in(strings([_text(name) for name in full]), value_set=uris.combine_chunks())
+    for row in number.to_pylist():
+        if row is not None:
+            return str(store.id_array[row].as_py())
+    # The store may have come to it through a link of its own.
+    ids, names = store.column("song_id"), {os.path.basename(_text(name)) for name in full}  # noqa: PTH119
+    for name in names:
+        near = pc.ends_with(uris, f"/{name}")
+        found = zip(uris.filter(near).to_pylist(), ids.filter(near).to_pylist(), strict=True)
+        for uri, song_id in found:
+            with suppress(OSError):
+                if os.path.samefile(uri, file):  # noqa: PTH121
+                    return str(song_id)
+    return None
+
+
+def _text(path: str) -> str:
+    """Return a path as the store writes it."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _failure(store: VectorStore, text: str) -> str:
+    """Say why a song has no vector, by the errors file; empty where it is not in there."""
+    path = files_beside(store.path).get(Kind.ERRORS)
+    if path is None:
+        return ""
+    try:
+        with open_checked(path, Kind.ERRORS) as file:
+            table = file.read(["song_id", "uri", "status", "message"])
+    except StoreError:
+        return ""
+    ids = table.column("song_id").combine_chunks()
+    full = _text(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
+    row = pc.index(table.column("uri"), strings([full])[0]).as_py()
+    if row < 0:
+        try:
+            row = pc.index(ids, strings([unique_match(ids, text)])[0]).as_py()
+        except UnknownSongError:
+            return ""
+    status, message = (table.column(name)[row].as_py() for name in ("status", "message"))
+    return f"{ids[row].as_py()} failed when it was extracted: {status}: {message}"

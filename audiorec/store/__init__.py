@@ -42,7 +42,7 @@ Public::
     aliases     ALIASES_FILE, resolve, alias_table, write_aliases, add_own_aliases
     journal     Outputs
     compact     compact, combine, merge_stores
-    inventory   inventory, files_beside, kind_of, USUAL_NAMES
+    inventory   inventory, files_beside, kind_of, kind_said, USUAL_NAMES
     verify      verify, Verification
     export      export
     ddl         ddl

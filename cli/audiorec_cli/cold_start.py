@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import print_document, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from audiorec.recall.cold_start.plan import ColdStartPlan
-    from audiorec.recall.cold_start.sides import ColdStartInputs
+    from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
     from audiorec.recall.cold_start.tables import ShownList
 
 
@@ -126,6 +127,7 @@ class ColdStartOptions:
             keep_known=self.keep_known,
             include_non_music=self.include_non_music,
         )
+        _check(files)
         inputs = open_inputs(files)
         _say_screened(inputs, self)
         job = ColdStart(
@@ -162,8 +164,8 @@ def audience(
     --------
     audiorec cold-start audience --songs new.parquet --interactions plays.csv
     audiorec cold-start audience --songs embeddings.parquet --users users.parquet
-    audiorec cold-start audience --songs new.parquet -i plays.csv -v vecs.parquet \
-        --per-user 5 --per-artist 1 --out audience.parquet
+    audiorec cold-start audience --songs new.parquet --interactions plays.csv \
+        --per-user 5 --per-artist 1
     """
     asked.run("audience", k, output, per_user=per_user)
 
@@ -188,9 +190,20 @@ def song_lists(
     audiorec cold-start songs --songs embeddings.parquet --users users.parquet
     audiorec cold-start songs --songs embeddings.parquet --users users.parquet \
         --interactions plays.csv --k 20 --out lists.parquet
-    audiorec cold-start songs --songs new.parquet --interactions plays.csv --quota 10
+    audiorec cold-start songs --songs new.parquet -i plays.csv --quota 10
     """
     asked.run("songs", k, output, per_song=per_song)
+
+
+def _check(files: "ColdStartFiles") -> None:
+    """Refuse files of the wrong kind before one is read, with the command that makes the right."""
+    if files.compares == "embedding":
+        check(files.songs, Wanted.SONGS)
+    elif files.users is None:  # else that is the mistake
+        check(files.songs, Wanted.VECTORS)
+    check(files.users, Wanted.USERS)
+    check(files.vectors, Wanted.VECTORS)
+    check(files.interactions, Wanted.LOG)
 
 
 def _report(
@@ -282,7 +295,8 @@ def _remarks(document: dict[str, Any]) -> None:
     empty = wanted - document["lists_with_candidates"]
     minimum = f"least similarity {document['minimum']:g} (--minimum)"
     if empty:
-        say(f"{empty} of {wanted} lists are empty: limits, heard songs or the {minimum} leave nobody")
+        why = f"limits, heard songs or the {minimum} leave nobody"
+        say(f"{empty} of {wanted} lists are empty: {why}")
     else:
         say(minimum)
     tastes = f"; tastes for a ranker: {document['tastes']}" if document["tastes"] else ""

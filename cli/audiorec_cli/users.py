@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import print_document, print_facts, print_json, say
+from audiorec_cli.shared.inputs import Wanted, check, trained
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
@@ -65,6 +66,8 @@ class Known:
         vectors = self.vectors
         if usual and vectors is None and self.songs is None:
             vectors = usual_vectors("songs are read as vectors of")
+        check(vectors, Wanted.VECTORS)
+        check(self.songs, Wanted.SONGS)
         return SongInputs(
             open_vectors(vectors) if vectors else None,
             EmbeddingTable.open(self.songs, kind="songs") if self.songs else None,
@@ -122,7 +125,7 @@ def train(
     --------
     audiorec users train plays.csv
     audiorec users train plays.csv --vectors vecs.parquet --out users_model/
-    audiorec users train plays.csv --profiles profiles.csv --songs embeddings.parquet
+    audiorec users train plays.csv --profiles profiles.csv
     """
     from audiorec.listening.interactions import read_interactions
     from audiorec.recall.sequence.youtube_dnn.job import train_user_model as train_model
@@ -140,6 +143,7 @@ def train(
         patience=patience,
         seed=seed,
     )
+    check(interactions, Wanted.LOG)
     log = read_interactions(interactions)
     inputs = known.inputs(usual=not ids_alone)
     if not inputs:
@@ -194,7 +198,9 @@ def embed(
     from audiorec.recall.sequence.youtube_dnn.job import embed_users, write_users
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 
-    loaded = UsersModel.load(model)
+    with trained(model, "users_model"):
+        loaded = UsersModel.load(model)
+    check(interactions, Wanted.LOG)
     log = read_interactions(interactions) if interactions else None
     found = embed_users(loaded, log, inputs=known.inputs(), **known.people())
     write_users(output, found, loaded)
@@ -234,7 +240,8 @@ def song_side(output: OutFileOption, model: ModelOption = MODEL, json: JsonOptio
     from audiorec.recall.sequence.youtube_dnn.job import write_song_side
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 
-    loaded = UsersModel.load(model)
+    with trained(model, "users_model"):
+        loaded = UsersModel.load(model)
     write_song_side(output, loaded)
     document = {
         "schema": "audiorec/users-songs/1",

@@ -25,5 +25,5 @@ Public::
     newcomers  SongFacts, Screening, KnownAudio
     sides      ColdStartFiles, ColdStartInputs, Side, embedding_sides, open_inputs
     assign     assign
-    tables     ListSummary, summarise_lists, rank_weights, tastes_path, whole_parts
+    tables     ListSummary, ShownList, summarise_lists, rank_weights, tastes_path, whole_parts
 """

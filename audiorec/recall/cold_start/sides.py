@@ -242,8 +242,8 @@ class _ByEmbedding:
 
 
 NO_TASTES = (
-    "without --users, tastes are made of listening: give --interactions, and --vectors "
-    "with the songs that users like"
+    "without --users, tastes are made of listening: give --interactions LOG, and --vectors with "
+    "the songs that users like (audiorec extract FOLDER --out vecs.parquet)"
 )
 
 
@@ -294,12 +294,13 @@ def vector_sides(
     if theirs != ours:
         raise SpecMismatchError(
             f"{songs.path} was made by extractor {theirs}, {catalogue.path} by {ours}: "
-            "extract both with one"
+            f"extract the new songs again: audiorec extract FOLDER --out {songs.path} --overwrite"
         )
     known = np.flatnonzero(tastes.counts)
     if not len(known):
         raise InputError(
-            f"no user likes a song of {catalogue.path}: interactions and store need the same ids"
+            f"no user likes a song of {catalogue.path}: interactions and store need the same ids; "
+            f"audiorec listening check LOG --vectors {catalogue.path} compares them"
         )
     tastes = tastes.take(known)
     space = catalogue.space("vector", use_index=False)

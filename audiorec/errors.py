@@ -113,8 +113,9 @@ class UnknownFileError(UnknownSongError, FileNotFoundError):
 
     def __str__(self) -> str:
         """Return the path and, where there are any, the near matches among ids."""
-        hint = f"; did you mean: {', '.join(self.near)}" if self.near else ""
-        return f"{self.query}: no such file, and no song with this id{hint}"
+        near = f"did you mean: {', '.join(self.near)}" if self.near else ""
+        hint = near or "audiorec extract FOLDER adds songs"
+        return f"{self.query}: no such file, and no song with this id; {hint}"
 
 
 class SongError(AudiorecError):

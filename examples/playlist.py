@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 import audiorec
+from audiorec.playlists.draft import Wish
 from audiorec.playlists.m3u8 import PlaylistEntry, write_m3u8
 from audiorec.playlists.path import find_path
-from audiorec.playlists.playlist import Wish, make_playlist
+from audiorec.playlists.playlist import make_playlist
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples")
 audiorec.extract("fixtures/audio", out=out / "vecs.parquet")

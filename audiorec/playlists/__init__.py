@@ -12,6 +12,8 @@
 ``path``      the smoothest way from one song to another
 ``playlist``  near some songs, as long as asked for, no artist twice in a row
 ``curves``    how a class's score moves over a playlist
+``draft``     a playlist in the making
+``remarks``   what of it is not as it was asked for, and why
 ``m3u8``      songs as extended M3U, with names that players and servers understand
 ============  ======================================================================
 
@@ -19,7 +21,8 @@ Public::
 
     of_store  path_between, playlist_near, SongList, PathOfSongs, PlaylistOfSongs, SPREAD
     path      find_path, Path
-    playlist  make_playlist, Playlist, Wish
+    playlist  make_playlist, Playlist
+    draft     Wish
     curves    Curve, SHAPES, read_curves, deviations
     m3u8      PlaylistEntry, write_m3u8, render_m3u8, missing_files
 

@@ -17,8 +17,10 @@ import numpy.typing as npt
 
 from audiorec.files.arrow import integers
 from audiorec.playlists.curves import deviations, read_curves
+from audiorec.playlists.draft import Wish
 from audiorec.playlists.path import Path, find_path
-from audiorec.playlists.playlist import Playlist, Wish, make_playlist
+from audiorec.playlists.playlist import Playlist, make_playlist
+from audiorec.playlists.remarks import remarks
 from audiorec.search.choice import Choice
 from audiorec.search.comparing import AutoBy
 from audiorec.search.filters import name_codes
@@ -194,27 +196,10 @@ def playlist_near(
         store=store,
         rows=found.rows,
         by=space.by,
-        notes=_notes(store, found, wish),
+        notes=remarks(store.ids, found, lengths, wish, allowed=allowed),
         playlist=found,
         wish=wish,
         similarities=units[found.rows] @ direction,
         curve_scores={curve.name: curve.scores[found.rows] for curve in wish.curves},
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )
-
-
-def _notes(store: SearchableStore, found: Playlist, wish: Wish) -> tuple[str, ...]:
-    homeless = () if wish.curves else found.left_out
-    notes = [f"{store.ids[row]} found no place in it" for row in homeless]
-    if not found.within_tolerance:
-        notes.append(
-            f"{_clock(found.seconds)}, not {_clock(wish.seconds)}: the store has no songs that "
-            "make it right within the limits"
-        )
-    return tuple(notes)
-
-
-def _clock(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -11,51 +11,17 @@ are exchanged, each at the least cost of the same sum, until the length is right
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve
-from audiorec.search.diversify import Limit, Tally
-from audiorec.search.filters import UNKNOWN
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int32Array, Int64Array
+from audiorec.playlists.draft import ADHERENCE, Draft, Wish
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
-SMOOTHNESS = 0.5  # weight of the similarity to the song before
-ADHERENCE = 5.0  # weight of the distance from a curve: 0.1 of a score outweighs 0.5 of similarity
 POOL = 5_000  # best songs that a playlist is made from, over all its parts
 POOL_PARTS = 10  # of a playlist, with curves: each has other best songs
-TOLERANCE_S = 30.0
-TOLERANCE_PART = 0.01
-MAX_EXCHANGES = 50
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What a playlist is to be like.
-
-    Attributes
-    ----------
-    seconds : float
-        How long.
-    limits : sequence of Limit
-    artists : ndarray, shape (n,), int, optional
-        The artist of each song; `UNKNOWN` for none.
-    gap : int
-        Places between two songs of one artist, at least; 0 lets them stand side by side.
-    curves : sequence of Curve
-    """
-
-    seconds: float
-    limits: Sequence[Limit] = ()
-    artists: Int32Array | None = None
-    gap: int = 0
-    curves: Sequence[Curve] = field(default=())
-
-    @property
-    def tolerance_s(self) -> float:
-        """How far the length may be off: half a minute, or 1 % where that is more."""
-        return max(TOLERANCE_S, TOLERANCE_PART * self.seconds)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,9 +90,10 @@ def make_playlist(
     usable[list(seeds)] = True
     relevance = units @ direction
     pool = _pool(relevance, np.flatnonzero(usable), wish.curves, seeds)
-    draft = _Draft(units, relevance, durations, wish, pool)
+    draft = Draft(units, relevance, durations, wish, pool)
     draft.fill(() if wish.curves else seeds)
     draft.exchange(fixed=() if wish.curves else seeds)
+    draft.improve()
     off = abs(draft.seconds - wish.seconds)
     return Playlist(
         rows=np.asarray(draft.rows, np.int64),
@@ -151,150 +118,3 @@ def _pool(
             values -= ADHERENCE * np.abs(curve.scores[rows] - curve.wanted(part))
         kept.append(rows[np.argpartition(-values, each)[:each]])
     return np.unique(np.concatenate(kept))
-
-
-class _Draft:
-    """A playlist in the making: `pool` is what it may take, `rows` what it has."""
-
-    def __init__(
-        self,
-        units: FloatArray,
-        relevance: FloatArray,
-        durations: Float64Array,
-        wish: Wish,
-        pool: Int64Array,
-    ) -> None:
-        self.pool = pool
-        self.rows: list[int] = []
-        self.seconds = 0.0
-        self._units, self._relevance, self._durations = units, relevance, durations
-        self._wish = wish
-        self._tally = Tally(wish.limits)
-        self._usual_s = float(np.median(durations[pool])) if len(pool) else 0.0
-
-    def fill(self, first: Sequence[int]) -> None:
-        """Take songs until the length is reached; the last may go too far: see `exchange`."""
-        pending = list(dict.fromkeys(first))
-        while self.seconds < self._wish.seconds - self._wish.tolerance_s:
-            row = self._next_of(pending)
-            if row is None:
-                row = self._best_next(self._wish.seconds - self.seconds)
-            if row is None:
-                return
-            self._append(row)
-        over = self.seconds - self._wish.seconds
-        last = self._durations[self.rows[-1]] if self.rows else 0.0
-        if len(self.rows) > 1 and over > self._wish.tolerance_s and last - over < over:
-            self._tally.add(self.rows[-1], -1)
-            self.seconds -= float(self._durations[self.rows.pop()])
-
-    def exchange(self, fixed: Sequence[int]) -> None:
-        """Exchange songs until the length is right or nothing makes it better."""
-        for _ in range(MAX_EXCHANGES):
-            missing = self._wish.seconds - self.seconds
-            if abs(missing) <= self._wish.tolerance_s:
-                return
-            found = self._best_exchange(missing, fixed)
-            if found is None:
-                return
-            self._replace(*found)
-
-    def _next_of(self, pending: list[int]) -> int | None:
-        """Return the first of the seeds that may come now, and take it off the list."""
-        room = self._wish.seconds + self._wish.tolerance_s - self.seconds
-        for row in pending:
-            fits = not self.rows or self._durations[row] <= room
-            if fits and self._may_stand(row, len(self.rows)) and self._tally.fits(row):
-                pending.remove(row)
-                return row
-        return None
-
-    def _best_next(self, missing: float) -> int | None:
-        """Return the best song for the next place."""
-        part = (self.seconds + self._durations[self.pool] / 2) / self._wish.seconds
-        values = self._values(self.pool, np.minimum(part, 1.0), self.rows[-1:])
-        for place in np.argsort(-values, kind="stable"):
-            row = int(self.pool[place])
-            free = self._durations[row] <= missing + self._usual_s
-            free = free and row not in self.rows and self._tally.fits(row)
-            if free and self._may_stand(row, len(self.rows)):
-                return row
-        return None
-
-    def _values(self, rows: Int64Array, part: Float64Array, beside: Sequence[int]) -> Float64Array:
-        """Return what songs are worth at a place: higher is better."""
-        values = self._relevance[rows].astype(np.float64)
-        for row in beside:
-            values += SMOOTHNESS / len(beside) * (self._units[rows] @ self._units[row])
-        for curve in self._wish.curves:
-            values -= ADHERENCE * np.abs(curve.scores[rows] - curve.wanted(part))
-        return values
-
-    def _may_stand(self, row: int, place: int) -> bool:
-        """Whether no song of the same artist stands too near to a place."""
-        artists, gap = self._wish.artists, self._wish.gap
-        if artists is None or artists[row] == UNKNOWN:
-            return True
-        near = [*self.rows[max(0, place - gap) : place], *self.rows[place + 1 : place + 1 + gap]]
-        return not any(artists[other] == artists[row] for other in near)
-
-    def _best_exchange(self, missing: float, fixed: Sequence[int]) -> tuple[int, int] | None:
-        """Return a place and the row to put there.
-
-        Among exchanges that make the length right the one that costs the least; without
-        any, the one that brings it nearest. The place after the last adds a song.
-        """
-        free = self.pool[~np.isin(self.pool, self.rows)]
-        tolerance = self._wish.tolerance_s
-        offers: list[tuple[bool, float, int, int]] = []
-        for place, row in enumerate([*self.rows, None]):
-            if row in fixed or not len(free):
-                continue
-            own = 0.0 if row is None else self._durations[row]
-            off = np.abs(missing + own - self._durations[free])
-            better = off < abs(missing) - 1.0  # a second, or it would go on and on
-            right = off <= tolerance
-            cost = np.where(right, self._losses(place, free), off)
-            for i in np.lexsort((cost, ~right, ~better)):
-                if not better[i]:
-                    break
-                if self._may_replace(place, int(free[i])):
-                    offers.append((not right[i], float(cost[i]), place, int(free[i])))
-                    break
-        return min(offers)[2:] if offers else None
-
-    def _losses(self, place: int, rows: Int64Array) -> Float64Array:
-        """Return what songs cost at a place, against the one there; at the end, the best."""
-        beside = [*self.rows[max(0, place - 1) : place], *self.rows[place + 1 : place + 2]]
-        before = float(self._durations[self.rows[:place]].sum())
-        with_own = np.concatenate([rows, np.asarray(self.rows[place : place + 1], np.int64)])
-        part = (before + self._durations[with_own] / 2) / self._wish.seconds
-        values = self._values(with_own, np.minimum(part, 1.0), beside)
-        there = values[-1] if place < len(self.rows) else values.max()
-        losses: Float64Array = there - values[: len(rows)]
-        return losses
-
-    def _may_replace(self, place: int, row: int) -> bool:
-        if not self._may_stand(row, place):
-            return False
-        if place == len(self.rows):
-            return self._tally.fits(row)
-        self._tally.add(self.rows[place], -1)
-        fits = self._tally.fits(row)
-        self._tally.add(self.rows[place])
-        return fits
-
-    def _append(self, row: int) -> None:
-        self._tally.add(row)
-        self.rows.append(row)
-        self.seconds += float(self._durations[row])
-
-    def _replace(self, place: int, row: int) -> None:
-        if place == len(self.rows):
-            self._append(row)
-            return
-        old = self.rows[place]
-        self._tally.add(old, -1)
-        self._tally.add(row)
-        self.rows[place] = row
-        self.seconds += float(self._durations[row] - self._durations[old])

@@ -139,7 +139,8 @@ class Chooser:
         if not most:
             return None
         kinds, largest = self._kind(column)
-        return Limit(kinds, most) if largest > most else None
+        name = "" if column == "content_hash" else column
+        return Limit(kinds, most, name) if largest > most else None
 
     def _kind(self, column: str) -> tuple[Int32Array, int]:
         """Return the kind of each song by one column, and how many songs the commonest has."""

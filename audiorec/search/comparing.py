@@ -20,9 +20,9 @@ from audiorec.store.store import VectorStore
 from audiorec.types import IdMap
 
 AutoBy = Literal["auto", "vector", "mean", "features", "embedding"]
-# Features of so many songs take a second to read, and 400 numbers a song in memory
+# Features of so many songs take a second to read, and 0.6 GB of memory
 # (docs/decisions/0006-similarity.md); beyond, they have to be asked for.
-MOST_SONGS = 100_000
+MOST_SONGS = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

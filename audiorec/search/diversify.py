@@ -33,10 +33,13 @@ class Limit:
         The kind of each song of the store; songs of kind `UNKNOWN` (-1) are not limited.
     most : int
         1 or more.
+    name : str
+        What a kind is, for a person: ``artist``; empty where nobody need know.
     """
 
     kinds: Int32Array
     most: int
+    name: str = ""
 
 
 class Tally:

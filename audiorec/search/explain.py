@@ -69,22 +69,39 @@ class Explanation:
         """Contributions summed over the classes, by statistic, the largest first."""
         return _sums((reason.statistic, reason.contribution) for reason in self.reasons)
 
+    @property
+    def short(self) -> str:
+        """The classes with the largest parts and the sum of the others, which add up: one line.
+
+        For example ``+0.31 metal, +0.22 rock, -0.05 vocal, +0.12 others``.
+        """
+        sums, names = self.by_class, self._largest
+        parts = [f"{sums[name]:+.2f} {_label(name)}" for name in names[:TOP]]
+        if len(names) > TOP:
+            parts.append(f"{sum(sums[name] for name in names[TOP:]):+.2f} others")
+        return ", ".join(parts)
+
     def __str__(self) -> str:
-        """Return the classes with the largest parts and the sum of the others, which add up.
+        """Return the same with a number of each class that stands for it.
 
         The mean score stands for its class, unless it pulls the other way than the sum: then
         the number that pulls the most.
         """
-        sums = self.by_class
-        names = sorted(sums, key=lambda name: -abs(sums[name]))
-        parts = []
-        for name in names[:TOP]:
-            label = name.partition("/")[2] or name
-            parts.append(f"{sums[name]:+.2f} {label} ({self._example(name, sums[name])})")
+        sums, names = self.by_class, self._largest
+        parts = [
+            f"{sums[name]:+.2f} {_label(name)} ({self._example(name, sums[name])})"
+            for name in names[:TOP]
+        ]
         if others := names[TOP:]:
             rest = sum(sums[name] for name in others)
             parts.append(f"{rest:+.2f} {len(others)} other classes")
         return "; ".join(parts)
+
+    @property
+    def _largest(self) -> list[str]:
+        """The classes, the largest part first, whatever its sign."""
+        sums = self.by_class
+        return sorted(sums, key=lambda name: -abs(sums[name]))
 
     def _example(self, name: str, total: float) -> Reason:
         own = [reason for reason in self.reasons if reason.name == name]
@@ -153,6 +170,10 @@ def explain(
     ]
     reasons.sort(key=lambda reason: -abs(reason.contribution))
     return Explanation(similarity=float(products.sum()), reasons=tuple(reasons))
+
+
+def _label(name: str) -> str:
+    return name.partition("/")[2] or name
 
 
 def _short(value: float) -> str:

@@ -36,6 +36,9 @@ def similar(
     vectors: VectorsOption = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many.")] = 10,
     why: Annotated[bool, typer.Option("--why", help="Say what makes each song near.")] = False,
+    why_long: Annotated[
+        bool, more("--why-long", help="The same with the scores behind it.")
+    ] = False,
     diversity: Annotated[
         float, more(min=0, max=1, help="0: the nearest; 1: as different as can be.")
     ] = 0.0,
@@ -62,6 +65,7 @@ def similar(
     from audiorec.search.near import near_one
 
     form.check()
+    why = why or why_long
     if why and compared.by not in ("auto", "vector", "mean"):
         raise InputError(f"--why speaks of classes: use --by vector or mean, not {compared.by}")
     store = open_vectors(vectors, empty=False)
@@ -78,7 +82,7 @@ def similar(
     if form.json:
         print_json({**_document(space, seeds, found, reasons), "minimum": minimum})
     elif form.is_table:
-        _print(space, seeds, found, reasons)
+        _print(space, seeds, found, [str(r) if why_long else r.short for r in reasons or ()])
     form.write([s.entry for s in seeds] + found.songs)
     say_basis(basis, space)
     say_non_music_seeds(seeds, asked_for=choice.include_non_music)
@@ -106,29 +110,27 @@ def _print(
     space: "Space",
     seeds: Sequence[Seed],
     found: "Neighbours",
-    reasons: "list[Explanation] | None",
+    reasons: Sequence[str],
 ) -> None:
     """Print a table; reasons are a column for a pipe, and lines of their own for a person."""
-    beside = None if sys.stdout.isatty() else reasons
-    columns = COLUMNS if beside is None else (*COLUMNS, "why")
+    beside = () if sys.stdout.isatty() else reasons
+    columns = (*COLUMNS, "why") if beside else COLUMNS
     rows = [_line(rank, n, beside) for rank, n in enumerate(found, start=1)]
     print_table(columns, rows, title=f"similar to {_names(seeds)}, by {space.by}")
-    if reasons is not None and beside is None:
-        for rank, explanation in enumerate(reasons, start=1):
-            out(f"{rank}: {explanation}")
+    if reasons and not beside:
+        for rank, reason in enumerate(reasons, start=1):
+            out(f"{rank}: {reason}")
 
 
 def _names(seeds: Sequence[Seed]) -> str:
     return " + ".join(seed.name for seed in seeds)
 
 
-def _line(
-    rank: int, neighbour: "Neighbour", reasons: "list[Explanation] | None"
-) -> tuple[object, ...]:
+def _line(rank: int, neighbour: "Neighbour", reasons: Sequence[str]) -> tuple[object, ...]:
     row = neighbour.row
     length = duration(float(row["duration_s"]))
     line = rank, neighbour.similarity, neighbour.song_id, row["artist"], row["title"], length
-    return line if reasons is None else (*line, str(reasons[rank - 1]))
+    return (*line, reasons[rank - 1]) if reasons else line
 
 
 def _document(

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 
 from audiorec.errors import InputError
 from audiorec.playlists.curves import Curve
-from audiorec.playlists.playlist import Wish, make_playlist
+from audiorec.playlists.draft import Wish
+from audiorec.playlists.playlist import make_playlist
 from audiorec.search.diversify import Limit
 
 

@@ -1,21 +1,31 @@
 """`audiorec.recall.cold_start.tables`: parts by hand, and sums that never lose one."""
 
+import json
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.files.tables import table_writer
+from audiorec.files.tables import TableFile, table_writer
 from audiorec.recall.cold_start.tables import (
     SHOWN_LISTS,
+    ShownList,
     list_schema,
     list_totals,
     rank_weights,
     summarise_lists,
+    taste_schema,
+    tastes_path,
     whole_parts,
 )
+
+FORMATS = Path(__file__).parents[3] / "fixtures" / "formats"
 
 
 def test_weights_fall_with_the_rank_by_hand():
@@ -69,3 +79,29 @@ def test_a_summary_is_the_same_however_rows_are_grouped(tmp_path_factory, length
         (f"s{number:02}", length, 0.99, tuple(f"u{r}" for r in range(1, min(length, 3) + 1)))
         for number, length in enumerate(lengths[:SHOWN_LISTS])
     ]
+
+
+def test_the_stored_sample_of_version_2_is_read_as_ever():
+    lists, tastes = FORMATS / "audience-v2.parquet", FORMATS / "audience-v2.tastes.parquet"
+    assert tastes_path(lists) == tastes
+    found = summarise_lists(lists, 2)
+    assert (found.rows, found.filled, found.full) == (4, 2, 2)
+    first = ShownList(of="new/one.flac", length=2, best=0.96, first=("eva", "ana"))
+    assert replace(found.shown[0], best=round(found.shown[0].best, 2)) == first
+    about = []
+    for path in (lists, tastes):
+        with TableFile.open(path) as file:
+            table = file.read()
+        content = json.loads(table.schema.metadata[b"audiorec"])
+        about.append(content)
+        info = {name: content[name] for name in ("plan", "songs", "users", "fingerprint")}
+        schema = (
+            taste_schema(info, 84)
+            if path == tastes
+            else list_schema("audience", info, tastes=True, planned=True)
+        )
+        assert table.schema.equals(schema)
+    assert [(a["kind"], a["format_version"]) for a in about] == [("audiences", 2), ("tastes", 1)]
+    assert about[0]["fingerprint"] == about[1]["fingerprint"]
+    assert pq.read_table(lists, columns=["exposures"])["exposures"].to_pylist() == [31, 19, 31, 19]
+    assert pq.read_table(tastes, columns=["user_id"])["user_id"].to_pylist() == ["ana", "ben"]

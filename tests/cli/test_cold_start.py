@@ -188,6 +188,16 @@ def test_empty_lists_are_counted(home, audiorec):
             "not embeddings of users; make them: audiorec users embed LOG --out users.parquet",
         ),
         (
+            ["songs", "--songs", ".", "--users", "users.parquet"],
+            4,
+            ".: is a folder, not embeddings of songs; make them: audiorec metric embed . --out",
+        ),
+        (
+            ["songs", "--songs", "vecs.parquet", "-v", "gone.parquet", "-i", "plays.csv"],
+            2,
+            "gone.parquet: no such file; make them: audiorec extract FOLDER --out gone.parquet",
+        ),
+        (
             ["songs", "--songs", "vecs.parquet", "-i", "new.parquet"],
             4,
             "not listening; audiorec listening simulate --out world/ makes one up",

@@ -347,6 +347,9 @@ def test_a_job_without_tastes_removes_old_ones_and_no_other_file(by_vector, out)
     tastes_path(out).write_text("mine")
     assert ColdStart(songs, users, plan, inputs={}).run(out)
     assert tastes_path(out).read_text() == "mine"
+    write_store(tastes_path(out), 2)
+    assert ColdStart(songs, users, plan, inputs={}).run(out)
+    assert Library.open(tastes_path(out)).ids[0] == "kind/song-0000.flac"
 
 
 def test_sides_of_two_spaces_are_refused(tmp_path):

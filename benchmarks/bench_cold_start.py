@@ -84,7 +84,7 @@ def cold_start(folder: Path, lists: str, k: int, per_user: int) -> dict[str, obj
     users = EmbeddingTable.open(folder / "all-users.parquet", kind="users")
     sides = embedding_sides(songs, users)
     loaded = time.perf_counter()
-    plan = ColdStartPlan(lists=lists, k=k, per_user=per_user or None)
+    plan = ColdStartPlan(lists=lists, k=k, per_user=per_user or None, minimum=-1.0)
     out = folder / f"{lists}.parquet"
     assert ColdStart(*sides, plan, inputs={}).run(out)
     end, spent = time.perf_counter(), time.process_time() - cpu

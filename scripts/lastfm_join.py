@@ -91,7 +91,7 @@ def normalise(name: str) -> str:
 
 def load_taggrams(data: Path) -> Taggrams:
     """Read the published tag scores and whose tracks they are of."""
-    titles = _titles(data)
+    titles = read_titles(data)
     tags: dict[str, FloatArray] = {}
     part: dict[str, str] = {}
     for name in ("train", "test"):
@@ -118,8 +118,8 @@ def load_join(data: Path, taggrams: Taggrams) -> Join:
     SystemExit
         If the counts are others than `EXPECTED`.
     """
-    titles = _titles(data)
-    names, plays = _lastfm(data / "listening" / "lastfm2k")
+    titles = read_titles(data)
+    names, plays = read_lastfm(data / "listening" / "lastfm2k")
     joined = set(titles.values()) & set(names.values())
     pairs = {(user, names[artist]) for user, artist in plays if names.get(artist) in joined}
     counts = {
@@ -159,7 +159,7 @@ def load_join(data: Path, taggrams: Taggrams) -> Join:
     )
 
 
-def _titles(data: Path) -> dict[str, str]:
+def read_titles(data: Path) -> dict[str, str]:
     """Return the normalised artist of each GTZAN track whose artist is known."""
     found = {}
     for line in (data / "gtzan" / "artists_titles.txt").read_text("ascii").splitlines():
@@ -170,7 +170,7 @@ def _titles(data: Path) -> dict[str, str]:
     return found
 
 
-def _lastfm(folder: Path) -> tuple[dict[int, str], list[tuple[int, int]]]:
+def read_lastfm(folder: Path) -> tuple[dict[int, str], list[tuple[int, int]]]:
     """Return artists' normalised names by number, and who played whom."""
     names = {}
     for line in (folder / "artists.dat").read_text("utf-8").splitlines()[1:]:

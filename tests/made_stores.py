@@ -11,8 +11,11 @@ from audiorec.store.store import write_table
 CLASSES = ("version/vocal", "version/instrumental", "genre/rock", "genre/jazz")
 
 
-def write_store(path, n_songs, *, seed=0):
-    """Write `n_songs` songs whose vectors lie around a few kinds of music; return their ids."""
+def write_store(path, n_songs, *, seed=0, **columns):
+    """Write `n_songs` songs whose vectors lie around a few kinds of music; return their ids.
+
+    `columns` hold other values than the same for all songs, one a song.
+    """
     rng = np.random.default_rng(seed)
     metadata = StoreMetadata(
         kind=Kind.VECTORS, extractor_id="0123456789abcdef", classes=CLASSES, created_by="tests"
@@ -41,5 +44,9 @@ def write_store(path, n_songs, *, seed=0):
         {"song_id": song_id, "vector": vector.astype(np.float32).tolist(), **same}
         for song_id, vector in zip(ids, vectors, strict=True)
     ]
+    for name, values in columns.items():
+        for row, value in zip(rows, values, strict=True):
+            row[name] = value
+    ids = [row["song_id"] for row in rows]
     write_table(path, pa.Table.from_pylist(rows, schema=schema), metadata)
     return ids

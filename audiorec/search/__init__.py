@@ -33,7 +33,7 @@
 Public::
 
     searchable   SearchableStore
-    named        song_named, song_of_file
+    named        song_named, song_of_file, as_stored
     comparing    Basis, AutoBy
     choice       Choice, Chosen
     near         near_one, MINIMUM

@@ -40,18 +40,19 @@ def song_named(store: VectorStore, text: str) -> str:
     InputError
         If several songs have this alias, or the song failed when it was extracted; says why.
     """
-    known = text if text in store else song_of_file(store, text)
+    name = as_stored(text)
+    known = name if name in store else song_of_file(store, text)
     if known is not None:
         return known
     try:
-        return resolve(store, text)
+        return resolve(store, name)
     except UnknownSongError as error:
-        if reason := _failure(store, text):
+        if reason := _failure(store, name, part=not error.near):
             raise InputError(reason) from error
         # Most ids look like paths as well: with near matches it is an id, misspelt.
-        like_one = os.sep in text or _ENDING.search(text) is not None
-        if text.startswith(ROOTED) or (like_one and not error.near):
-            raise UnknownFileError(text, error.near) from error
+        like_one = os.sep in name or _ENDING.search(name) is not None
+        if name.startswith(ROOTED) or (like_one and not error.near):
+            raise UnknownFileError(name, error.near) from error
         raise
 
 
@@ -62,12 +63,14 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
         return None
     full = (os.path.abspath(file), os.path.realpath(file))  # noqa: PTH100
     uris = store.column("uri")
-    number = pc.index_in(strings([_text(name) for name in full]), value_set=uris.combine_chunks())
+    number = pc.index_in(
+        strings([as_stored(name) for name in full]), value_set=uris.combine_chunks()
+    )
     for row in number.to_pylist():
         if row is not None:
             return str(store.id_array[row].as_py())
     # The store may have come to it through a link of its own.
-    ids, names = store.column("song_id"), {os.path.basename(_text(name)) for name in full}  # noqa: PTH119
+    ids, names = store.column("song_id"), {os.path.basename(as_stored(name)) for name in full}  # noqa: PTH119
     for name in names:
         near = pc.ends_with(uris, f"/{name}")
         found = zip(uris.filter(near).to_pylist(), ids.filter(near).to_pylist(), strict=True)
@@ -78,13 +81,16 @@ def song_of_file(store: VectorStore, path: str) -> str | None:
     return None
 
 
-def _text(path: str) -> str:
-    """Return a path as the store writes it."""
+def as_stored(path: str) -> str:
+    r"""Return a path or an id as a store writes it: bytes that are no UTF-8 as ``\xe9``."""
     return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
-def _failure(store: VectorStore, text: str) -> str:
-    """Say why a song has no vector, by the errors file; empty where it is not in there."""
+def _failure(store: VectorStore, text: str, *, part: bool) -> str:
+    """Say why a song has no vector, by the errors file; empty where it is not in there.
+
+    `part` lets a text that stands within one id mean it, as in the store.
+    """
     path = files_beside(store.path).get(Kind.ERRORS)
     if path is None:
         return ""
@@ -94,12 +100,15 @@ def _failure(store: VectorStore, text: str) -> str:
     except StoreError:
         return ""
     ids = table.column("song_id").combine_chunks()
-    full = _text(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
+    full = as_stored(os.path.abspath(os.path.expanduser(text)))  # noqa: PTH100, PTH111
     row = pc.index(table.column("uri"), strings([full])[0]).as_py()
     if row < 0:
         try:
-            row = pc.index(ids, strings([unique_match(ids, text)])[0]).as_py()
+            found = unique_match(ids, text)
         except UnknownSongError:
             return ""
+        if not (part or f"/{found}".casefold().endswith(f"/{text}".casefold())):
+            return ""
+        row = pc.index(ids, strings([found])[0]).as_py()
     status, message = (table.column(name)[row].as_py() for name in ("status", "message"))
     return f"{ids[row].as_py()} failed when it was extracted: {status}: {message}"

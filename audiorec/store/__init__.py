@@ -44,8 +44,8 @@ Public::
     journal     Outputs
     failures    errors_path, read_failures
     compact     compact, combine, merge_stores
-    inventory   inventory, files_beside, kind_of, usual_path, songs_lacking,
-                USUAL_NAMES
+    inventory   inventory, files_beside, kind_of, kind_said, usual_path,
+                songs_lacking, USUAL_NAMES
     verify      verify, Verification
     export      export
     ddl         ddl

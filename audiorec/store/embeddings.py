@@ -46,6 +46,10 @@ Of = Literal["songs", "users"]
 KINDS: dict[Of, str] = {"songs": "song_embeddings", "users": "user_embeddings"}
 ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
 COLUMN = "embedding"
+ONE_SPACE = (
+    "embed both with models of one space: audiorec metric train -i LOG --users USERS puts songs "
+    "where those users are"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,13 +91,12 @@ class EmbeddingMetadata:
         """Refuse other dimensions, and models without a common space; `what` names both files."""
         if self.dimension != other.dimension:
             raise SpecMismatchError(
-                f"{what}: {self.dimension} numbers against {other.dimension}; "
-                "embed both with models of one space"
+                f"{what}: {self.dimension} numbers against {other.dimension}; {ONE_SPACE}"
             )
         if not {self.model_id, self.space} & {other.model_id, other.space} - {""}:
             raise SpecMismatchError(
                 f"{what}: made in the spaces of {self.space or self.model_id} and "
-                f"{other.space or other.model_id}; embed both with models of one space"
+                f"{other.space or other.model_id}; {ONE_SPACE}"
             )
 
     @classmethod

@@ -7,6 +7,7 @@
 import json
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from audiorec.files.run_folder import run_folder_path
 from audiorec.files.tables import TableFile
 from audiorec.store.failures import errors_beside, errors_path, own_failures
 from audiorec.store.parquet import Checked, open_checked
-from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, schema_of
+from audiorec.store.schema import METADATA_KEY, Kind, StoreMetadata, metadata_object, schema_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # Columns that are counted, and what the counts are called.
@@ -210,3 +211,14 @@ def kind_of(path: Path) -> Kind | None:
         return StoreMetadata.from_json(metadata[METADATA_KEY]).kind
     except (KeyError, StoreError):
         return None
+
+
+def kind_said(path: Path) -> str:
+    """Return what a file of audiorec's says that it holds; empty where it says nothing.
+
+    Nothing of it is checked, and a file that cannot be read says nothing.
+    """
+    with suppress(StoreError), TableFile.open(path) as file:
+        kind = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}")).get("kind")
+        return kind if isinstance(kind, str) else ""
+    return ""

@@ -1,19 +1,24 @@
 """``audiorec cold-start``: new songs to the users for them, users to the new songs for them."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.shared.console import print_document, say
+from audiorec_cli.shared.console import print_document, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
+from audiorec_cli.shared.stores import usual_vectors
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audiorec.recall.cold_start.plan import ColdStartPlan
-    from audiorec.recall.cold_start.sides import ColdStartInputs
+    from audiorec.recall.cold_start.sides import ColdStartFiles, ColdStartInputs
+    from audiorec.recall.cold_start.tables import ShownList
 
 
 app = group(
@@ -21,13 +26,13 @@ app = group(
 
     Examples
     --------
-    audiorec cold-start audience --songs new.parquet --users users.parquet \
-        --out audience.parquet
-    audiorec cold-start songs --songs new.parquet --users users.parquet \
-        --out lists.parquet
-    audiorec metric embed new/ --model model/ --out new.parquet
+    audiorec cold-start audience --songs new.parquet --interactions plays.csv
+    audiorec cold-start audience --songs embeddings.parquet --users users.parquet
+    audiorec cold-start songs --songs embeddings.parquet --users users.parquet
     """
 )
+
+NAMES_SHOWN = 5  # songs that a remark names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +42,30 @@ class ColdStartOptions:
     songs: Annotated[
         Path, typer.Option(help="New songs: embeddings.parquet, or a store by vector.")
     ]
-    output: OutFileOption
     users: Annotated[
         Path | None, typer.Option(help="users.parquet; without it, tastes by vector.")
     ] = None
     vectors: Annotated[
         Path | None,
         typer.Option(
-            "--vectors", "-v", metavar="STORE", help="The store of the songs that users like."
+            "--vectors",
+            "-v",
+            metavar="STORE",
+            help="Songs that users know [default: $AUDIOREC_VECTORS, else vecs.parquet].",
         ),
     ] = None
     interactions: Annotated[
         Path | None,
-        typer.Option(metavar="LOG", help="Listening: for tastes, and to leave out what was heard."),
+        typer.Option(
+            "--interactions",
+            "-i",
+            metavar="LOG",
+            help="Listening: for tastes, and to leave out what was heard.",
+        ),
     ] = None
-    minimum: Annotated[float, typer.Option(help="Least similarity, from -1 to 1.")] = -1.0
+    minimum: Annotated[
+        float, typer.Option(min=-1, max=1, help="Least similarity; -1 shows every pair.")
+    ] = 0.0
     per_artist: Annotated[
         int | None, typer.Option(min=1, help="Songs of one artist that one user is shown, at most.")
     ] = None
@@ -70,12 +84,20 @@ class ColdStartOptions:
     half_life: Annotated[
         float, more(min=0, help="Days in which a like loses half its weight; 0: never.")
     ] = 90.0
-    features: Annotated[
-        bool, more("--features/--no-features", help="Columns of tastes, for a ranker.")
+    tastes: Annotated[
+        bool, more("--tastes/--no-tastes", help="Users' tastes in a second file, for a ranker.")
     ] = True
     heard: Annotated[bool, more("--heard", help="Do not leave out what was heard.")] = False
+    keep_known: Annotated[
+        bool, more("--keep-known", help="Copies of songs that users know count as new.")
+    ] = False
+    include_non_music: Annotated[
+        bool, more("--include-non-music", help="Keep speech, noise, silence and jingles.")
+    ] = False
 
-    def run(self, lists: Literal["audience", "songs"], k: int, **limits: int | None) -> None:
+    def run(
+        self, lists: Literal["audience", "songs"], k: int, output: Path, **limits: int | None
+    ) -> None:
         """Make the lists and say what came of them; `limits` are those of one command."""
         from audiorec.listening.rule import load_rule
         from audiorec.recall.cold_start.job import ColdStart
@@ -94,16 +116,20 @@ class ColdStartOptions:
         files = ColdStartFiles(
             songs=self.songs,
             users=self.users,
-            vectors=self.vectors,
+            vectors=self.vectors or usual_vectors("songs that users know:"),
             interactions=self.interactions,
             artists=self.artists,
             by=self.by,
             rule=load_rule(self.rule) if self.rule else None,
             half_life_days=self.half_life or None,
-            features=self.features,
+            tastes=self.tastes,
             heard=self.heard,
+            keep_known=self.keep_known,
+            include_non_music=self.include_non_music,
         )
+        _check(files)
         inputs = open_inputs(files)
+        _say_screened(inputs, self)
         job = ColdStart(
             inputs.songs,
             inputs.users,
@@ -113,12 +139,10 @@ class ColdStartOptions:
             inputs=files.identity(),
         )
         with graceful_stop("this block is", quiet=self.quiet) as stop:
-            done = job.run(self.output, progress=progress_lines(quiet=self.quiet), stop=stop)
+            done = job.run(output, progress=progress_lines(quiet=self.quiet), stop=stop)
         if not done:
             raise stopped()
-        document = _document(plan, files.compares, inputs, self.output)
-        print_document(document, json=self.json, title="cold start")
-        _remarks(document)
+        _report(plan, files.compares, inputs, output, json=self.json)
 
 
 @command(app)
@@ -127,23 +151,23 @@ def audience(
     per_user: Annotated[
         int | None, typer.Option(min=1, help="Audiences that one user is in, at most.")
     ] = None,
+    output: OutFileOption = Path("audience.parquet"),
     *,
     asked: ColdStartOptions,
 ) -> None:
     r"""Choose for each new song the users to show it to.
 
-    It can be stopped or killed at any time: the same command goes on where it was.
+    Copies of songs that users know, speech, noise, silence and jingles are left out. It can be
+    stopped or killed at any time: the same command goes on where it was.
 
     Examples
     --------
-    audiorec cold-start audience --songs new.parquet --users users.parquet \
-        --out audience.parquet
-    audiorec cold-start audience --songs new.parquet -v vecs.parquet \
-        --interactions plays.csv --out audience.parquet
-    audiorec cold-start audience --songs new.parquet --users users.parquet \
-        --per-user 5 --per-artist 1 --out audience.parquet
+    audiorec cold-start audience --songs new.parquet --interactions plays.csv
+    audiorec cold-start audience --songs embeddings.parquet --users users.parquet
+    audiorec cold-start audience --songs new.parquet --interactions plays.csv \
+        --per-user 5 --per-artist 1
     """
-    asked.run("audience", k, per_user=per_user)
+    asked.run("audience", k, output, per_user=per_user)
 
 
 @command(app, "songs")
@@ -152,44 +176,111 @@ def song_lists(
     per_song: Annotated[
         int | None, typer.Option(min=1, help="Lists that one song is in, at most.")
     ] = None,
+    output: OutFileOption = Path("lists.parquet"),
     *,
     asked: ColdStartOptions,
 ) -> None:
     r"""Choose for each user the new songs to show.
 
-    It can be stopped or killed at any time: the same command goes on where it was.
+    Copies of songs that users know, speech, noise, silence and jingles are left out. It can be
+    stopped or killed at any time: the same command goes on where it was.
 
     Examples
     --------
-    audiorec cold-start songs --songs new.parquet --users users.parquet \
-        --out lists.parquet
-    audiorec cold-start songs --songs new.parquet --users users.parquet \
+    audiorec cold-start songs --songs embeddings.parquet --users users.parquet
+    audiorec cold-start songs --songs embeddings.parquet --users users.parquet \
         --interactions plays.csv --k 20 --out lists.parquet
-    audiorec cold-start songs --songs new.parquet -v vecs.parquet \
-        --interactions plays.csv --quota 10 --out lists.parquet
+    audiorec cold-start songs --songs new.parquet -i plays.csv --quota 10
     """
-    asked.run("songs", k, per_song=per_song)
+    asked.run("songs", k, output, per_song=per_song)
 
 
-def _document(
-    plan: "ColdStartPlan", by: str, inputs: "ColdStartInputs", output: Path
-) -> dict[str, Any]:
-    from audiorec.recall.cold_start.tables import count_lists
+def _check(files: "ColdStartFiles") -> None:
+    """Refuse files of the wrong kind before one is read, with the command that makes the right."""
+    if files.compares == "embedding":
+        check(files.songs, Wanted.SONGS)
+    elif files.users is None:  # else that is the mistake
+        check(files.songs, Wanted.VECTORS)
+    check(files.users, Wanted.USERS)
+    check(files.vectors, Wanted.VECTORS)
+    check(files.interactions, Wanted.LOG)
 
-    rows, filled, full = count_lists(output, plan.k)
-    return {
-        "schema": "audiorec/cold-start/1",
+
+def _report(
+    plan: "ColdStartPlan", by: str, inputs: "ColdStartInputs", output: Path, *, json: bool
+) -> None:
+    """Print what came of it: counts, then the first lists with names."""
+    from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
+
+    found = summarise_lists(output, plan.k)
+    document = {
+        "schema": "audiorec/cold-start/2",
         "lists": plan.lists,
         "by": by,
         "songs": len(inputs.songs),
         "users": len(inputs.users),
-        "rows": rows,
-        "lists_with_candidates": filled,
-        "lists_of_full_length": full,
+        "rows": found.rows,
+        "lists_with_candidates": found.filled,
+        "lists_of_full_length": found.full,
+        "minimum": plan.minimum,
         "users_without_taste": inputs.strangers,
         "simulated": inputs.simulated,
         "out": str(output),
+        "tastes": None if inputs.tastes is None else str(tastes_path(output)),
     }
+    if json:
+        more = {
+            "known_audio": [asdict(song) for song in inputs.screening.known],
+            "not_music": list(inputs.screening.not_music),
+            "first_lists": [asdict(shown) for shown in found.shown],
+        }
+        print_document({**document, **more}, json=True, title="")
+    else:
+        print_document(document, json=False, title="cold start")
+        _print_lists(plan.lists, found.shown, inputs)
+    _remarks(document)
+
+
+def _print_lists(lists: str, shown: "Sequence[ShownList]", inputs: "ColdStartInputs") -> None:
+    """Print the first lists with the songs' names."""
+    if not shown:
+        return
+    name = dict(zip(inputs.songs.ids, map(_name, *_titles(inputs)), strict=True))
+    if lists == "audience":
+        rows = [(name[s.of], s.length, s.best, s.first[0]) for s in shown]
+        print_table(("song", "users", "best", "first user"), rows, title="audiences")
+    else:
+        rows = [(s.of, s.length, s.best, "; ".join(name[f] for f in s.first)) for s in shown]
+        print_table(("user", "songs", "best", "first songs"), rows, title="lists")
+
+
+def _titles(inputs: "ColdStartInputs") -> "tuple[Sequence[str | None], ...]":
+    return inputs.songs.ids, inputs.facts.artist, inputs.facts.title
+
+
+def _name(song_id: str | None, artist: str | None, title: str | None) -> str:
+    """Return artist and title of a song, its id where it has no title."""
+    if not title:
+        return str(song_id)
+    return f"{artist}: {title}" if artist else title
+
+
+def _say_screened(inputs: "ColdStartInputs", asked: ColdStartOptions) -> None:
+    """Say which songs are not new, which are no music, and what became of them."""
+    known, noise = inputs.screening.known, inputs.screening.not_music
+    of = f"of {inputs.offered} new songs"
+    if known:
+        names = _some([f"{song.song_id} is {song.same_as}" for song in known])
+        left = "kept" if asked.keep_known else "left out; --keep-known keeps them"
+        say(f"{len(known)} {of} are known audio ({names}): {left}")
+    if noise:
+        left = "kept" if asked.include_non_music else "left out; --include-non-music keeps them"
+        say(f"{len(noise)} {of} are speech, noise, silence or jingles ({_some(noise)}): {left}")
+
+
+def _some(names: "Sequence[str]") -> str:
+    more = f" and {len(names) - NAMES_SHOWN} more" if len(names) > NAMES_SHOWN else ""
+    return ", ".join(names[:NAMES_SHOWN]) + more
 
 
 def _remarks(document: dict[str, Any]) -> None:
@@ -199,8 +290,14 @@ def _remarks(document: dict[str, Any]) -> None:
     if strangers and document["by"] == "vector":
         say(f"{strangers} users like no song of the store and are left out; --users places all")
     elif strangers:
-        say(f"{strangers} users like no song of the store: their columns of tastes are 0")
+        say(f"{strangers} users like no song of the store and have no taste for a ranker")
     wanted = document["songs"] if document["lists"] == "audience" else document["users"]
     empty = wanted - document["lists_with_candidates"]
+    minimum = f"least similarity {document['minimum']:g} (--minimum)"
     if empty:
-        say(f"{empty} of {wanted} lists are empty: limits, heard songs or --minimum leave nobody")
+        why = f"limits, heard songs or the {minimum} leave nobody"
+        say(f"{empty} of {wanted} lists are empty: {why}")
+    else:
+        say(minimum)
+    tastes = f"; tastes for a ranker: {document['tastes']}" if document["tastes"] else ""
+    say(f"lists: {document['out']}{tastes}")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, out, print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted
+from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
@@ -68,6 +70,8 @@ def check(
     from audiorec.listening.rule import Rule, load_rule
 
     loaded = load_rule(rule) if rule else Rule()
+    check_file(file, Wanted.LOG)
+    check_file(vectors, Wanted.VECTORS)
     store = open_vectors(vectors) if vectors else None
     log = read_interactions(file, skip_bad_rows=True)
     document = _checked(file, log, loaded, store.ids if store else None)
@@ -170,6 +174,8 @@ def correlate(
     _check_targets(output, plot)
     if plot is not None:
         check_picture(plot)
+    check_file(interactions, Wanted.LOG)
+    check_file(embeddings, Wanted.SONGS)
     spec = CorrelationSpec(
         since=_time(since, "--since"),
         until=_time(until, "--until"),

@@ -9,6 +9,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.extract import no_songs
 from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check, trained
 from audiorec_cli.shared.options import (
     AllowFailuresOption,
     DeviceOption,
@@ -36,15 +37,17 @@ if TYPE_CHECKING:
     from audiorec.recall.audio.recipe import TrainingOptions
 
 LEARN = "learn"
+MODEL = Path("metric_model")
+FEATURES = Path("features.parquet")
 
 app = group(
     """Train a model from audio to the space of users, embed songs with it, and judge it.
 
     Examples
     --------
-    audiorec metric train features.parquet -i plays.csv --out model/
-    audiorec metric embed new/ --model model/ --out new.parquet
-    audiorec metric evaluate model/ -f features.parquet -i plays.csv -u u.parquet
+    audiorec metric train -i plays.csv --users users.parquet
+    audiorec metric embed new/ --out embeddings.parquet
+    audiorec metric evaluate metric_model/ -i plays.csv -u users.parquet
     """
 )
 
@@ -59,14 +62,14 @@ ArtistsFromOption = Annotated[
 
 @command(app)
 def train(
+    interactions: LogOption,
     songs: Annotated[
         Path,
         typer.Argument(
             metavar="FEATURES", help="features.parquet, or with --end-to-end a vecs.parquet."
         ),
-    ],
-    interactions: LogOption,
-    output: OutFolderOption,
+    ] = FEATURES,
+    output: OutFolderOption = MODEL,
     users: Annotated[
         str,
         typer.Option(
@@ -103,15 +106,19 @@ def train(
 
     Examples
     --------
-    audiorec metric train features.parquet -i plays.csv --out model/
-    audiorec metric train features.parquet -i plays.csv -u users.parquet -o model/
-    audiorec metric train features.parquet -i plays.csv -o model/ --from sessions
+    audiorec metric train -i plays.csv --users users.parquet
+    audiorec metric train features.parquet -i plays.csv --out metric_model/
+    audiorec metric train features.parquet -i plays.csv --from sessions
     """
     _needs_torch()
     from audiorec.listening.rule import Rule, load_rule
     from audiorec.recall.audio.job import train_metric
     from audiorec.recall.audio.recipe import TrainingOptions
 
+    check(songs, Wanted.VECTORS if end_to_end else Wanted.FEATURES)
+    check(interactions, Wanted.LOG)
+    check(None if users == LEARN else Path(users), Wanted.USERS)
+    check(vectors, Wanted.VECTORS)
     learnt = users == LEARN and pairs_from == "likes"
     options = TrainingOptions(
         recipe=fitting.recipe(max_epochs=epochs, seed=seed),
@@ -155,7 +162,7 @@ def embed(
     ],
     model: Annotated[
         Path, typer.Option("--model", "-m", metavar="FOLDER", help="The model's folder.")
-    ],
+    ] = MODEL,
     output: OutFileOption = Path("embeddings.parquet"),
     work: Annotated[
         Path | None,
@@ -172,15 +179,16 @@ def embed(
 
     Examples
     --------
-    audiorec metric embed new/ --model model/ --out new.parquet
-    audiorec metric embed features.parquet --model model/
-    audiorec metric embed fixtures/audio -m model/ -o new.parquet --jobs 1 --json
+    audiorec metric embed new/
+    audiorec metric embed features.parquet --model metric_model/
+    audiorec metric embed new.parquet -m metric_model/ -o embeddings.parquet
     """
     from audiorec.extraction.run import RunOptions
     from audiorec.recall.audio.embed import embed_audio, embed_features
     from audiorec.recall.audio.model import MetricModel
 
-    loaded = MetricModel.load(model)
+    with trained(model, "metric"):
+        loaded = MetricModel.load(model)
     sources = _sources(songs, loaded)
     if sources is None:
         report = embed_features(loaded, songs[0], out=output)
@@ -210,9 +218,9 @@ def embed(
 @command(app)
 def evaluate(
     model: ModelArgument,
-    features: Annotated[Path, typer.Option("--features", "-f", help="Of all songs.")],
     interactions: LogOption,
     users: Annotated[Path, typer.Option("--users", "-u", help="Their embeddings.")],
+    features: Annotated[Path, typer.Option("--features", "-f", help="Of all songs.")] = FEATURES,
     vectors: ArtistsFromOption = None,
     embeddings: Annotated[
         Path | None, typer.Option(help="The songs', made before [default: made now].")
@@ -234,16 +242,22 @@ def evaluate(
 
     Examples
     --------
-    audiorec metric evaluate model/ -f features.parquet -i plays.csv -u u.parquet
-    audiorec metric evaluate model/ -f f.parquet -i plays.csv -u u.parquet --k 50
-    audiorec metric evaluate model/ -f f.parquet -i plays.csv -u u.parquet --json
+    audiorec metric evaluate metric_model/ -i plays.csv -u users.parquet
+    audiorec metric evaluate metric_model/ -i plays.csv -u users.parquet --k 50
+    audiorec metric evaluate m/ -f f.parquet -i plays.csv -u u.parquet --json
     """
     from audiorec.listening.rule import load_rule
     from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
     from audiorec.recall.audio.model import MetricModel
 
+    with trained(model, "metric"):
+        loaded = MetricModel.load(model)
+    check(features, Wanted.FEATURES)
+    check(interactions, Wanted.LOG)
+    check(users, Wanted.USERS)
+    check(vectors, Wanted.VECTORS)
     found = evaluate_metric(
-        MetricModel.load(model),
+        loaded,
         EvaluationFiles(
             features=features,
             interactions=interactions,
@@ -290,6 +304,9 @@ def holdout(
     """
     from audiorec.recall.audio.held_out import write_known
 
+    check(features, Wanted.FEATURES)
+    check(interactions, Wanted.LOG)
+    check(vectors, Wanted.VECTORS)
     split = held_out.split()
     report = write_known(features, interactions, out=output, split=split, store=vectors)
     if json:
@@ -329,13 +346,17 @@ def _sources(paths: list[Path], model: "MetricModel") -> "list[Source] | None":
     """List the songs to hear; None where their features are given."""
     from audiorec.extraction.catalogue import find_songs
     from audiorec.recall.audio.embed import store_sources
+    from audiorec.store.inventory import kind_said
+    from audiorec.store.schema import Kind
 
     tables = [path for path in paths if path.suffix == ".parquet"]
     if tables and len(paths) > 1:
         raise InputError(f"{tables[0]}: a table is given alone")
-    if tables and not model.end_to_end:
+    if tables and not model.end_to_end and kind_said(tables[0]) != Kind.VECTORS:
+        check(tables[0], Wanted.FEATURES)
         return None
     if tables:
+        check(tables[0], Wanted.VECTORS)
         return store_sources(open_vectors(tables[0]))
     sources = find_songs([str(path) for path in paths])
     if not sources:

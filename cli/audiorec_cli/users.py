@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import print_document, print_facts, print_json, say
+from audiorec_cli.shared.inputs import Wanted, check, trained
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
@@ -20,7 +21,7 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, stopped
-from audiorec_cli.shared.stores import open_vectors
+from audiorec_cli.shared.stores import open_vectors, usual_vectors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,8 +33,8 @@ app = group(
 
     Examples
     --------
-    audiorec users train plays.csv --vectors vecs.parquet --out model/
-    audiorec users embed plays.csv --model model/ --out users.parquet
+    audiorec users train plays.csv
+    audiorec users embed plays.csv
     audiorec users import theirs.npz --out users.parquet
     """
 )
@@ -57,13 +58,18 @@ class Known:
     ] = None
     rule: RuleOption = None
 
-    def inputs(self) -> "SongInputs":
-        """Open what songs are read as."""
+    def inputs(self, *, usual: bool = False) -> "SongInputs":
+        """Open what songs are read as; if nothing is given, the `usual` store, if it is there."""
         from audiorec.recall.sequence.youtube_dnn.job import SongInputs
         from audiorec.store.embeddings import EmbeddingTable
 
+        vectors = self.vectors
+        if usual and vectors is None and self.songs is None:
+            vectors = usual_vectors("songs are read as vectors of")
+        check(vectors, Wanted.VECTORS)
+        check(self.songs, Wanted.SONGS)
         return SongInputs(
-            open_vectors(self.vectors) if self.vectors else None,
+            open_vectors(vectors) if vectors else None,
             EmbeddingTable.open(self.songs, kind="songs") if self.songs else None,
         )
 
@@ -78,6 +84,7 @@ class Known:
         }
 
 
+MODEL = Path("users_model")
 ModelOption = Annotated[
     Path, typer.Option("--model", "-m", metavar="FOLDER", help="What train wrote.")
 ]
@@ -86,13 +93,16 @@ ModelOption = Annotated[
 @command(app)
 def train(
     interactions: LogArgument,
-    output: OutFolderOption,
+    output: OutFolderOption = MODEL,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
     dimension: Annotated[int, typer.Option(min=2, help="Numbers in an embedding.")] = 40,
     seed: SeedOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
     ids: Annotated[bool, more("--ids/--no-ids", help="Songs have ids, too.")] = True,
+    ids_alone: Annotated[
+        bool, more("--ids-alone", help="No vectors, even where there is a store.")
+    ] = False,
     half_life: Annotated[
         float, more(min=0, help="Days in which a like loses half its weight; 0: never.")
     ] = 90.0,
@@ -108,13 +118,14 @@ def train(
 ) -> None:
     """Train a model that tells from past likes and a profile what a user likes next.
 
-    It can be stopped or killed at any time: the same command goes on where it was.
+    Songs are read as vectors of --vectors, by default of $AUDIOREC_VECTORS or vecs.parquet, if
+    there. It can be stopped or killed at any time: the same command goes on where it was.
 
     Examples
     --------
-    audiorec users train plays.csv --vectors vecs.parquet --out model/
-    audiorec users train plays.csv --songs embeddings.parquet --out model/
-    audiorec users train plays.csv --profiles profiles.csv --out model/
+    audiorec users train plays.csv
+    audiorec users train plays.csv --vectors vecs.parquet --out users_model/
+    audiorec users train plays.csv --profiles profiles.csv
     """
     from audiorec.listening.interactions import read_interactions
     from audiorec.recall.sequence.youtube_dnn.job import train_user_model as train_model
@@ -132,8 +143,15 @@ def train(
         patience=patience,
         seed=seed,
     )
+    check(interactions, Wanted.LOG)
     log = read_interactions(interactions)
-    data = training_data(log, inputs=known.inputs(), **known.people())
+    inputs = known.inputs(usual=not ids_alone)
+    if not inputs:
+        say(
+            "songs are known by id alone: new songs get no embedding; to read them as vectors: "
+            f"audiorec users train {interactions} --vectors vecs.parquet"
+        )
+    data = training_data(log, inputs=inputs, **known.people())
     with graceful_stop("this step is", quiet=quiet) as stop:
         model = train_model(data, output, recipe=recipe, progress=_epochs(quiet), stop=stop)
     if model is None:
@@ -155,12 +173,12 @@ def train(
 
 @command(app)
 def embed(
-    model: ModelOption,
-    output: OutFileOption,
     interactions: Annotated[
         Path | None,
         typer.Argument(metavar="LOG", help="Parquet, .csv or .csv.gz; none: profiles alone."),
     ] = None,
+    model: ModelOption = MODEL,
+    output: OutFileOption = Path("users.parquet"),
     json: JsonOption = False,
     *,
     known: Known,
@@ -172,15 +190,17 @@ def embed(
 
     Examples
     --------
-    audiorec users embed plays.csv --model model/ --out users.parquet
-    audiorec users embed --profiles new.csv --model model/ --out users.parquet
-    audiorec users embed plays.csv -m model/ -v vecs.parquet --out users.parquet
+    audiorec users embed plays.csv
+    audiorec users embed plays.csv --model users_model/ --out users.parquet
+    audiorec users embed --profiles new.csv --out new-users.parquet
     """
     from audiorec.listening.interactions import read_interactions
     from audiorec.recall.sequence.youtube_dnn.job import embed_users, write_users
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 
-    loaded = UsersModel.load(model)
+    with trained(model, "users_model"):
+        loaded = UsersModel.load(model)
+    check(interactions, Wanted.LOG)
     log = read_interactions(interactions) if interactions else None
     found = embed_users(loaded, log, inputs=known.inputs(), **known.people())
     write_users(output, found, loaded)
@@ -200,23 +220,28 @@ def embed(
     if alone:
         say(f"{alone} of {len(found.user_ids)} users have no history: their profile alone speaks")
     if found.unknown:
-        say(f"{found.unknown} likes are of songs that the model does not know; give --vectors")
+        say(
+            f"{found.unknown} likes are of songs that the model does not know; if it was trained "
+            "on vectors, --vectors STORE reads them"
+        )
+    say(f"users: {output}; songs near them: audiorec metric train -i LOG --users {output}")
 
 
 @command(app, "songs")
-def song_side(model: ModelOption, output: OutFileOption, json: JsonOption = False) -> None:
+def song_side(output: OutFileOption, model: ModelOption = MODEL, json: JsonOption = False) -> None:
     """Write the model's own embeddings of the songs that it was trained on.
 
     Examples
     --------
-    audiorec users songs --model model/ --out songs.parquet
-    audiorec users songs -m model/ -o songs.parquet --json
-    audiorec store verify songs.parquet
+    audiorec users songs --out songs.parquet
+    audiorec users songs --model users_model/ --out songs.parquet
+    audiorec users songs -o songs.parquet --json
     """
     from audiorec.recall.sequence.youtube_dnn.job import write_song_side
     from audiorec.recall.sequence.youtube_dnn.model import UsersModel
 
-    loaded = UsersModel.load(model)
+    with trained(model, "users_model"):
+        loaded = UsersModel.load(model)
     write_song_side(output, loaded)
     document = {
         "schema": "audiorec/users-songs/1",

@@ -37,21 +37,37 @@ def test_from_a_new_songs_file_to_its_audience(tmp_path, audiorec, monkeypatch):
         "miles,jazz-vibraphone.mp3,2024-05-01T10:00:00Z,like\n"
         "chuck,death-metal-band.ogg,2024-05-01T10:00:00Z,like\n"
     )
+    shutil.copy(CLIPS / "jazz-vibraphone.mp3", tmp_path / "new" / "copy.mp3")
+    shutil.copy(CLIPS / "speech-in-french.mp3", tmp_path / "new" / "news.mp3")
     quick = "--jobs 1 --quiet"
-    named = "--songs new.parquet --vectors vecs.parquet --interactions plays.csv"
-    for command in (
-        f"extract music --out vecs.parquet {quick}",
-        f"extract new --out new.parquet {quick}",
-        f"cold-start audience {named} --k 2 --out audience.parquet",
-    ):
+    named = "--songs new.parquet --interactions plays.csv"
+    for command in (f"extract music {quick}", f"extract new --out new.parquet {quick}"):
         code, out, err = audiorec(*command.split())
         assert code == 0, err
-    assert "rows\t2" in out
+    code, out, err = audiorec(*f"cold-start audience {named} --k 2".split())
+    assert code == 0, err
+    assert "songs that users know: vecs.parquet" in err
+    assert "1 of 3 new songs are known audio (copy.mp3 is jazz-vibraphone.mp3): left out" in err
+    assert "1 of 3 new songs are speech, noise, silence or jingles (news.mp3): left out" in err
+    assert "least similarity 0 (--minimum)" in err
+    assert "lists: audience.parquet; tastes for a ranker: audience.tastes.parquet" in err
+    assert "song\tusers\tbest\tfirst user\nKevin MacLeod: Vibe Ace (later)\t1\t0.8" in out
     rows = pq.read_table("audience.parquet").to_pylist()
-    assert [row["song_id"] for row in rows] == ["jazz-vibraphone-later.ogg"] * 2
+    assert [row["song_id"] for row in rows] == ["jazz-vibraphone-later.ogg"]
     assert rows[0]["user_id"] == "miles"
-    assert rows[0]["similarity"] > 0.5 > rows[1]["similarity"]
-    assert len(rows[0]["preference_mean"]) == 84
+    assert rows[0]["preference_songs"] == 1
+    tastes = pq.read_table("audience.tastes.parquet").to_pylist()
+    assert [taste["user_id"] for taste in tastes] == ["chuck", "miles", "singer"]
+    assert len(tastes[0]["preference_mean"]) == 84
+    code, out, err = audiorec(
+        *f"cold-start songs {named} --minimum -1 --keep-known --include-non-music".split()
+    )
+    assert code == 0, err
+    assert "(copy.mp3 is jazz-vibraphone.mp3): kept" in err
+    rows = pq.read_table("lists.parquet").to_pylist()
+    assert len(rows) == 8  # three users and three songs; miles has heard the copy
+    assert ("miles", "copy.mp3") not in {(row["user_id"], row["song_id"]) for row in rows}
+    assert "user\tsongs\tbest\tfirst songs\nchuck\t3\t" in out
 
 
 @pytest.fixture
@@ -100,21 +116,26 @@ def test_audience_by_embedding_with_everything(home, audiorec):
     )
     assert code == 0, err
     document = json.loads(out)
-    assert document["schema"] == "audiorec/cold-start/1"
+    assert document["schema"] == "audiorec/cold-start/2"
+    assert (document["minimum"], document["known_audio"], document["not_music"]) == (-0.9, [], [])
+    assert [shown["of"] for shown in document["first_lists"]] == [f"new-{i}" for i in range(6)]
     assert (document["by"], document["songs"], document["users"]) == ("embedding", 6, 20)
     table = pq.read_table("audience.parquet")
     assert document["rows"] == table.num_rows == 24
     assert sum(table.column("exposures").to_pylist()) == 1000
     pairs = [(row["song_id"], row["user_id"]) for row in table.to_pylist()]
     assert ("new-3", "u00") not in pairs
-    assert "8 users like no song of the store: their columns of tastes are 0" in err
-    assert [p.name for p in home.glob("audience*")] == ["audience.parquet"]
+    assert "8 users like no song of the store and have no taste for a ranker" in err
+    names = ["audience.parquet", "audience.tastes.parquet"]
+    assert sorted(p.name for p in home.glob("audience*")) == names
+    assert document["tastes"] == "audience.tastes.parquet"
+    assert pq.read_metadata("audience.tastes.parquet").num_rows == 12
 
 
 def test_song_lists_and_heard_songs_again(home, audiorec):
     code, out, err = audiorec(
         *("cold-start", "songs", *BY_EMBEDDING, "--k", 6, "--out", "lists.parquet"),
-        *("--interactions", "plays.csv", "--heard"),
+        *("--interactions", "plays.csv", "--heard", "--minimum", -1, "--no-tastes"),
     )
     assert code == 0, err
     assert "lists_of_full_length\t20" in out
@@ -144,14 +165,43 @@ def test_empty_lists_are_counted(home, audiorec):
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        (["audience", "--songs", "new.parquet"], 2, "give --interactions, and --vectors"),
+        (["audience", "--songs", "vecs.parquet"], 2, "give --interactions LOG, and --vectors"),
+        (["audience", "--songs", "new.parquet"], 4, "with those of users: --users users.parquet"),
         (
             ["audience", "--songs", "new.parquet", "--users", "others.parquet"],
             2,
             "made in the spaces of people and x",
         ),
-        (["audience", "--songs", "none", "--users", "users.parquet"], 2, "none: no such file"),
-        (["songs", "--songs", "vecs.parquet", "--users", "users.parquet"], 4, "holds vectors"),
+        (
+            ["audience", "--songs", "none", "--users", "users.parquet"],
+            2,
+            "none: no such file; make them: audiorec metric embed FOLDER --out embeddings.parquet",
+        ),
+        (
+            ["songs", "--songs", "vecs.parquet", "--users", "users.parquet"],
+            4,
+            "embed the songs first: audiorec metric embed vecs.parquet --out embeddings.parquet",
+        ),
+        (
+            ["songs", "--songs", "new.parquet", "--users", "new.parquet"],
+            4,
+            "not embeddings of users; make them: audiorec users embed LOG --out users.parquet",
+        ),
+        (
+            ["songs", "--songs", ".", "--users", "users.parquet"],
+            4,
+            ".: is a folder, not embeddings of songs; make them: audiorec metric embed . --out",
+        ),
+        (
+            ["songs", "--songs", "vecs.parquet", "-v", "gone.parquet", "-i", "plays.csv"],
+            2,
+            "gone.parquet: no such file; make them: audiorec extract FOLDER --out gone.parquet",
+        ),
+        (
+            ["songs", "--songs", "vecs.parquet", "-i", "new.parquet"],
+            4,
+            "not listening; audiorec listening simulate --out world/ makes one up",
+        ),
         (["songs", *BY_EMBEDDING, "--by", "vector"], 2, "leave --users out"),
         (["songs", "--songs", "new.parquet", "--by", "embedding"], 2, "give --users"),
         (["audience", *BY_EMBEDDING, "--quota", "2000"], 2, "quota must lie in 0..1000"),
@@ -167,7 +217,9 @@ def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, mess
     found, out, err = audiorec("cold-start", *arguments, "--out", "out.parquet")
     assert found == code, err
     assert message in err
-    assert err.startswith("error: ")
+    assert err.removeprefix("songs that users know: vecs.parquet\n").startswith("error: ")
+    assert err.endswith("\n")
+    assert err.count("error: ") == 1
     assert out == ""
     assert sorted(p.name for p in home.iterdir()) == before
 
@@ -187,7 +239,7 @@ def test_ctrl_c_keeps_what_was_found(home):
         "from audiorec_cli.main import main\n"
         "main()\n"
     )
-    arguments = ["cold-start", "songs", *BY_EMBEDDING, "--out", "lists.parquet"]
+    arguments = ["cold-start", "songs", *BY_EMBEDDING, "--minimum", "-1"]
     command = [sys.executable, "-c", script, *arguments]
     process = subprocess.Popen(
         [*command, "--slow"], stderr=subprocess.PIPE, text=True, env={**os.environ}

@@ -114,6 +114,10 @@ def test_embed_the_features(train, audiorec, home):
         "embedding",
         "content_hash",
         "segments",
+        "title",
+        "artist",
+        "uri",
+        "music",
     ]
 
 

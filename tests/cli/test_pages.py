@@ -185,7 +185,7 @@ def new_songs(folder):
     about = {"kind": "songs", "model_id": "metric", "space": "people"}
     about["columns"] = {"artist": pa.array(["Ayla", "Bo", "Ayla", None])}
     ids, values = [f"new-{i}" for i in range(4)], np.eye(4, dtype=np.float32)
-    write_embeddings(folder / "new.parquet", ids, values, **about)
+    write_embeddings(folder / "embeddings.parquet", ids, values, **about)
 
 
 def run(*arguments, **environment):

@@ -57,6 +57,17 @@ def test_a_playlist_file_opens(in_library, music):
     assert abs(sum(seconds for seconds, _, _ in entries) - 900) <= 35
 
 
+def test_a_curve_that_cannot_hold_is_noted_with_its_distance(in_library):
+    arguments = ("song 00", "-m", "15", "--curve", "jazz:0.1..0.9", "--only", "genre.jazz<0.5")
+    document, err = playlist(in_library, *arguments)
+    assert document["by"] == "vector"
+    assert 0.05 < document["curve_distance"] < 0.5
+    (note,) = [line for line in document["notes"] if "jazz is not as asked" in line]
+    assert f"note: {note}" in err.splitlines()
+    document, _ = playlist(in_library, "song 00", "-m", "15")
+    assert (document["curve_distance"], document["notes"]) == (None, [])
+
+
 def test_what_could_not_be_done_is_said(in_library):
     document, err = playlist(in_library, "song 00", "--minutes", "600")
     assert document["within_tolerance"] is False

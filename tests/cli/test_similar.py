@@ -108,12 +108,51 @@ def test_why_adds_up(in_library):
         parts = [reason["contribution"] for reason in entry["why"]["reasons"]]
         for values in (parts, entry["why"]["by_class"].values()):
             assert sum(values) == pytest.approx(entry["similarity"], abs=5e-5)
-    _, out, _ = in_library("similar", "song 00", "--why", "-k", "1")
-    why = listed(out)[0]["why"]
-    assert " usual " in why
-    numbers = [float(part.split()[0]) for part in why.split("; ") if part[0] in "+-"]
-    assert len(numbers) == 4
-    assert sum(numbers) == pytest.approx(float(listed(out)[0]["similarity"]), abs=0.02)
+    for option, between in (("--why", ", "), ("--why-long", "; ")):
+        _, out, _ = in_library("similar", "song 00", option, "-k", "3")
+        for line in listed(out):
+            parts = line["why"].split(between)
+            numbers = [float(part.split()[0]) for part in parts if part[0] in "+-"]
+            assert len(numbers) == 4
+            assert sum(numbers) == pytest.approx(float(line["similarity"]), abs=0.021)
+            assert (" usual " in line["why"]) == (option == "--why-long")
+            assert option == "--why-long" or len(line["why"]) < 76
+
+
+def test_why_tells_classes_apart_and_so_compares_by_vector(music, in_library, tmp_path):
+    code, out, _ = in_library("similar", "song 00", "--why", "--json")
+    assert (code, json.loads(out)["by"]) == (0, "vector")
+
+
+def test_songs_that_are_not_alike_are_cut_and_counted(in_library, music):
+    code, out, err = in_library("similar", "song 00", "-k", "30", "--json")
+    document = json.loads(out)
+    found = [entry["similarity"] for entry in document["songs"]]
+    assert code == 0
+    assert (document["minimum"], min(found) >= 0, len(found) < 30) == (0.0, True, True)
+    everyone = json.loads(
+        in_library(*("similar song 00".split(" ", 1)), "-k", "30", "--minimum", "-1", "--json")[1]
+    )
+    unlike = sum(entry["similarity"] < 0 for entry in everyone["songs"])
+    assert len(everyone["songs"]) == len(found) + unlike == 29  # its copy apart
+    assert f"{unlike} more are less than 0 alike (--minimum -1 lists them)" in err
+    assert "29 songs, not 30: the store has no more that may come" in err
+    code, out, err = in_library("similar", "song 00", "--minimum", "0.5", "--json")
+    assert {e["song_id"] for e in json.loads(out)["songs"]} == {
+        e["song_id"] for e in document["songs"] if e["similarity"] >= 0.5
+    }
+    assert "less than 0.5 alike" in err
+
+
+def test_features_that_have_every_song_are_compared_by_default(in_library, music):
+    made = in_library("similar", "song 00", "--json")
+    assert json.loads(made[1])["by"] == "vector"  # of one backbone alone
+    assert "note: compared by vector: features.parquet lacks one of msd_penultimate" in made[2]
+    assert "note: compared" not in in_library("similar", "song 00", "--by", "vector")[2]
+    document = json.loads(
+        in_library("similar", "song 00", "--features", "features.parquet", "--json")[1]
+    )
+    assert document["by"] == "features"
 
 
 def test_more_diverse_lists_are_less_alike(in_library, music):

@@ -54,6 +54,31 @@ def test_train_embed_and_the_song_side(home, audiorec):
     assert json.loads(out)["model_id"] == document["model_id"]
 
 
+def test_the_usual_store_is_read_and_its_absence_is_said(home, audiorec):
+    needs("torch")
+    quick = ("--epochs", 1, "--dimension", 4, "--quiet", "--json")
+    code, out, err = audiorec("users", "train", "plays.csv", *quick)
+    assert code == 0, err
+    assert "songs are read as vectors of vecs.parquet" in err
+    assert json.loads(out)["model"] == "users_model"
+    assert json.loads(out)["data"]["songs_with_vector"] == json.loads(out)["data"]["songs"]
+    code, _, err = audiorec("users", "embed", "plays.csv")
+    assert code == 0, err
+    assert pq.read_metadata("users.parquet").num_rows == 40
+    alone = (
+        "songs are known by id alone: new songs get no embedding; to read them as vectors: "
+        "audiorec users train plays.csv --vectors vecs.parquet\n"
+    )
+    code, out, err = audiorec("users", "train", "plays.csv", "--ids-alone", *quick)
+    assert code == 0, err
+    assert alone in err
+    assert json.loads(out)["data"]["songs_with_vector"] == 0
+    (home / "vecs.parquet").rename(home / "elsewhere.parquet")
+    code, _, err = audiorec("users", "train", "plays.csv", *quick)
+    assert code == 0, err
+    assert alone in err
+
+
 def test_import_normalises(home, audiorec):
     np.savez(home / "t.npz", ids=np.array(["b", "a"]), embeddings=np.float32([[3, 4], [0, -2]]))
     code, out, err = audiorec(
@@ -73,8 +98,14 @@ def test_import_normalises(home, audiorec):
         (["train", "none.csv", "--out", "m"], 2, "none.csv"),
         (["train", "plays.csv", "--out", "m", "--vectors", "plays.csv"], 4, "plays.csv: not a"),
         (["train", "plays.csv", "--out", "."], 2, "a folder with other files"),
-        (["train", "plays.csv", "--out", "m", "--no-ids"], 2, "needs vectors of songs, or ids"),
-        (["embed", "plays.csv", "--model", "m", "--out", "u"], 2, "m: no such folder"),
+        (["train", "plays.csv", "--no-ids", "--ids-alone"], 2, "needs vectors of songs, or ids"),
+        (["train", "vecs.parquet"], 4, "holds vectors of songs, not listening; audiorec listening"),
+        (
+            ["train", "plays.csv", "--songs", "vecs.parquet"],
+            4,
+            "embed the songs first: audiorec metric embed vecs.parquet",
+        ),
+        (["embed", "plays.csv", "--model", "m"], 2, "train one: audiorec users train LOG --out m"),
         (["import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be read"),
         (["import", "vecs.parquet", "--out", "u"], 4, "needs one column 'user_id'"),
     ],
@@ -85,6 +116,7 @@ def test_a_users_mistake_is_one_clear_line(home, audiorec, arguments, code, mess
     found, out, err = audiorec("users", *arguments)
     assert found == code, err
     assert any(part in err for part in message.split("|"))
-    assert err.startswith("error: ")
+    last = err.splitlines()[-1]
+    assert last.startswith("error: ")
     assert out == ""
     assert sorted(p.name for p in home.iterdir()) == before

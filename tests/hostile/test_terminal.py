@@ -165,7 +165,12 @@ CASES = {
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],
     "cold-start audience": [
-        ("--songs", "new.parquet", "--users", "users.parquet", "--k", "1", "-o", f"a{ODD}.parquet")
+        ("--songs", "new.parquet", "--users", "users.parquet", "--k", "1", "-o", f"a{ODD}.parquet"),
+        ("--songs", STORE, "-i", "good.csv", "-v", STORE, "-o", "a.parquet"),
+        (
+            *("--songs", "two.parquet", "-i", "good.csv", "-v", STORE, "--keep-known"),
+            *("--include-non-music", "--minimum", "-1", "--heard", "-o", "a.parquet"),
+        ),
     ],
     "cold-start songs": [
         ("--songs", "new.parquet", "--users", ABSENT, "--k", "1", "-o", f"a{ODD}.parquet")

@@ -1,9 +1,8 @@
 """`audiorec.search.space`: one search over vectors, means, features and embeddings."""
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
+from made_features import write_features
 from made_library import series, song, write_library
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, StoreError, UnknownSongError
@@ -11,7 +10,6 @@ from audiorec.library.library import Library
 from audiorec.search.space import Neighbour, mean_direction
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import LAST_LAYERS
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
 from audiorec.store.store import write_table
 
 IDS = ["a", "b", "c", "d", "e", "f"]
@@ -31,31 +29,6 @@ def embeddings(tmp_path):
     ids = ["e", "b", "elsewhere", "a", "d"]
     values = np.float32([[2, 0, 0.1], [1, 0, 0.04], [1, 0, 0.05], [0, 1, 0], [0, 0.6, 0.8]])
     write_embeddings(path, ids, values, kind="songs", model_id="m", extractor_id=EXTRACTOR)
-    return path
-
-
-def write_features(path, ids, values, *, extractor_id=EXTRACTOR, names=LAST_LAYERS):
-    """Write a features file whose means are `values` (n, D), the same in every column."""
-    outputs = dict.fromkeys(names, values.shape[1])
-    metadata = StoreMetadata(
-        kind=Kind.FEATURES,
-        extractor_id=extractor_id,
-        classes=("genre/rock",),
-        features=outputs,
-    )
-    schema = schema_of(metadata)
-    columns = {
-        "song_id": ids,
-        "content_hash": ids,
-        "segments": [1] * len(ids),
-        "start_s": [[0.0]] * len(ids),
-        "extractor_id": [extractor_id] * len(ids),
-    }
-    for name in outputs:
-        columns[f"{name}_mean"] = values.tolist()
-        columns[name] = [[row] for row in values.tolist()]
-    arrays = [pa.array(columns[field.name], field.type) for field in schema]
-    pq.write_table(pa.Table.from_arrays(arrays, schema=schema), path)
     return path
 
 

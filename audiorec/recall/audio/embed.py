@@ -24,9 +24,11 @@ from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
 from audiorec.extraction.rows import failure_row
 from audiorec.extraction.run import RunOptions, make_outputs, run, run_metadata
+from audiorec.recall.audio.held_out import STORE_NAME, find_store
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.model import MetricModel
 from audiorec.runs.report import RunProgress, Stopped
+from audiorec.search.music import is_music
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.failures import errors_path
@@ -40,6 +42,8 @@ from audiorec.types import FloatArray
 
 WORK_SUFFIX = ".work"
 FEATURES_FILE = "features.parquet"
+DESCRIBED = ("title", "artist", "uri")  # what a cold start reads beside an embedding
+MUSIC = "music"  # and whether the song is music
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,8 +73,10 @@ class SongRows:
     segments: list[int] = field(default_factory=list)
     blocks: list[FloatArray] = field(default_factory=list)
 
-    def write(self, model: MetricModel, out: Path, extractor_id: str) -> None:
-        """Write them as an ``embeddings.parquet``."""
+    def write(
+        self, model: MetricModel, out: Path, extractor_id: str, store: VectorStore | None = None
+    ) -> None:
+        """Write them as an ``embeddings.parquet``, with what a store says of the songs."""
         width = model.spec.embedding
         write_embeddings(
             out,
@@ -83,8 +89,25 @@ class SongRows:
             columns={
                 "content_hash": pa.array(self.hashes, pa.string()),
                 "segments": pa.array(self.segments, pa.int32()),
+                **({} if store is None else self._described(store)),
             },
         )
+
+    def _described(self, store: VectorStore) -> dict[str, Any]:
+        """Return columns of a store: null for songs that it does not hold with the same audio."""
+        hashes = store.column("content_hash").to_pylist()
+        row_of = {key: row for row, key in enumerate(zip(store.ids, hashes, strict=True))}
+        rows = [row_of.get(key) for key in zip(self.ids, self.hashes, strict=True)]
+        known: dict[str, list[Any]] = {name: store.column(name).to_pylist() for name in DESCRIBED}
+        known[MUSIC] = is_music(store).tolist()
+        kinds = {MUSIC: pa.bool_()}
+        return {
+            name: pa.array(
+                [None if row is None else values[row] for row in rows],
+                kinds.get(name, pa.string()),
+            )
+            for name, values in known.items()
+        }
 
 
 def embed_features(model: MetricModel, features: str | Path, *, out: str | Path) -> EmbeddingReport:
@@ -94,7 +117,8 @@ def embed_features(model: MetricModel, features: str | Path, *, out: str | Path)
     ----------
     model : MetricModel
     features : path
-        A ``features.parquet`` of the extractor that the model was trained on.
+        A ``features.parquet`` of the extractor that the model was trained on. A ``vecs.parquet``
+        beside it says what the songs are called and which are music.
     out : path
         The ``embeddings.parquet`` to write, whole or not at all.
 
@@ -114,7 +138,7 @@ def embed_features(model: MetricModel, features: str | Path, *, out: str | Path)
     rows = _of_features(model, file)
     if not rows.ids:
         raise StoreError(f"{features}: holds no songs")
-    rows.write(model, Path(out), file.extractor_id)
+    rows.write(model, Path(out), file.extractor_id, find_store(None, Path(features)))
     return _report(model, Path(out), len(rows.ids), failed=0)
 
 
@@ -160,6 +184,7 @@ def embed_audio(
     options = options or RunOptions()
     out = Path(out)
     folder = Path(work) if work is not None else out.with_name(out.name + WORK_SUFFIX)
+    store: VectorStore | None = None
     if model.end_to_end:
         rows, failures = _hear_songs(model, sources, folder, options, device, progress, stop)
         failed = len(failures)
@@ -170,7 +195,7 @@ def embed_audio(
         config = ExtractorConfig(spec=model.audio_spec)
         model.check_extractor(Extractor(config).extractor_id, "what this audiorec extracts")
         outputs = make_outputs(
-            folder / "vecs.parquet",
+            folder / STORE_NAME,
             features=folder / FEATURES_FILE,
             errors=errors_path(out),
         )
@@ -181,8 +206,9 @@ def embed_audio(
         if (folder / FEATURES_FILE).exists():
             extracted = FeatureFile.open(folder / FEATURES_FILE, model.spec.inputs)
             rows = _of_features(model, extracted, {source.song_id for source in sources})
+            store = VectorStore.open(folder / STORE_NAME)
     if rows.ids:
-        rows.write(model, out, model.extractor_id)
+        rows.write(model, out, model.extractor_id, store)
     return _report(model, out, len(rows.ids), failed=failed)
 
 

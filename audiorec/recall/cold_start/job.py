@@ -1,6 +1,7 @@
 """New songs to the users who may like them, and users to the new songs they may like.
 
     songs (S, W), users (U, W)  ──ColdStart.run──▶  audience.parquet | songs.parquet
+                                                    and <stem>.tastes.parquet beside it
 
 Batch jobs: blocked products over millions of users and thousands of songs, in memory that
 grows with the two sides and not with their product. Each block of the output is kept as soon
@@ -24,7 +25,7 @@ from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
 from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group, pairs_of
 from audiorec.recall.cold_start.plan import ColdStartPlan
-from audiorec.recall.cold_start.sides import Side, Tastes
+from audiorec.recall.cold_start.sides import Side
 from audiorec.recall.cold_start.tables import (
     list_schema,
     list_table,
@@ -32,13 +33,19 @@ from audiorec.recall.cold_start.tables import (
     pair_schema,
     pair_table,
     read_pairs,
+    remove_tastes,
+    taste_schema,
+    taste_table,
+    tastes_path,
 )
+from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.topk import ItemLists, TopK, top_k
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array, Progress, StageProgress
 
 BLOCK_PAIRS = 1 << 18  # rows of the output that are made at a time
 MAX_BLOCK = {"audience": 512, "songs": 8_192}  # songs, or users, of one block
+TASTES_BLOCK = 16_384  # users
 SPARE = 64  # candidates more than a song has room for, so that few need a second look
 SPARE_SONGS = 64  # songs more than a list holds that are looked at where artists have a limit
 
@@ -54,7 +61,7 @@ class ColdStart:
     heard : (songs, users) of int64 arrays, optional
         Pairs that must not come back.
     tastes : Tastes, optional
-        Of the same users in the same order: columns for a ranker.
+        Of the same users in the same order: for a ranker, in a file beside the lists.
     inputs : mapping
         What the sides were made from, in plain JSON values. Enters the fingerprint: a job
         of other inputs starts anew.
@@ -103,8 +110,9 @@ class ColdStart:
         Parameters
         ----------
         out : Path
-            Until it is done, what is found on the way lies beside it in ``<out>.candidates``,
-            ``<out>.pairs`` and folders of such names that end in ``.run``.
+            With tastes, ``<stem>.tastes.parquet`` beside it is written first. Until it is done,
+            what is found on the way lies beside it in ``<out>.candidates``, ``<out>.pairs`` and
+            folders of such names that end in ``.run``.
         progress : callable of (what, done, total), optional
         stop : threading.Event, optional
 
@@ -143,12 +151,13 @@ class ColdStart:
                     return False
                 lists = _Lists(self, found, is_all=True)
             totals = list_totals(lists.lengths(), plan.exposures)
-        schema = list_schema(
-            plan.lists,
-            self.info,
-            width=None if self.tastes is None else self.tastes.dimension,
-            planned=totals is not None,
-        )
+        info = {**self.info, "fingerprint": self.fingerprint}
+        if self.tastes is None:
+            remove_tastes(out)
+        elif not self._write_tastes(stage, self.tastes, info):
+            return False
+        has_tastes, planned = self.tastes is not None, totals is not None
+        schema = list_schema(plan.lists, info, tastes=has_tastes, planned=planned)
 
         def make(rows: Int64Array) -> Any:
             pairs = lists.of(rows)
@@ -157,6 +166,16 @@ class ColdStart:
             )
 
         return stage.output(n_lists, block, make, schema)
+
+    def _write_tastes(self, stage: "_Stage", tastes: Tastes, info: Mapping[str, Any]) -> bool:
+        """Write the tastes of users who have one; False if it was stopped."""
+        some = np.flatnonzero(tastes.counts)
+        schema = taste_schema(info, tastes.dimension)
+
+        def make(rows: Int64Array) -> Any:
+            return taste_table(self.users, tastes, some[rows], schema)
+
+        return stage.tastes(len(some), TASTES_BLOCK, make, schema)
 
     def best(self, rows: Int64Array, k: int) -> TopK:
         """Return the best of the other side for some rows of the side that has lists."""
@@ -285,6 +304,11 @@ class _Stage:
         if not is_made(path, schema) and not self._run(path, what, n, block, table, schema):
             return None
         return read_pairs(path)
+
+    def tastes(self, n: int, block: int, make: Callable[[Int64Array], Any], schema: Any) -> bool:
+        """Write the tastes beside the output, unless this job has."""
+        path = tastes_path(self._out)
+        return is_made(path, schema) or self._run(path, "tastes", n, block, make, schema)
 
     def output(self, n: int, block: int, make: Callable[[Int64Array], Any], schema: Any) -> bool:
         """Write the output; then what was needed on the way can go."""

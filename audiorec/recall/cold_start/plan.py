@@ -9,6 +9,8 @@ from audiorec.errors import InputError
 
 ListOf = Literal["audience", "songs"]
 UNLIMITED = np.iinfo(np.int32).max
+# Pairs below it are likes less often than chance (docs/decisions/0011-cold-start.md).
+LEAST_SIMILARITY = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +42,7 @@ class ColdStartPlan:
 
     lists: ListOf  # a list of users for each song, or of songs for each user
     k: int  # length of a list, at most
-    minimum: float = -np.inf  # least similarity
+    minimum: float = LEAST_SIMILARITY  # least similarity; -1 shows every pair
     per_user: int | None = None  # in how many audiences a user may be, at most
     per_song: int | None = None  # in how many users' lists a song may be, at most
     per_artist: int | None = None  # how many songs of one artist a user is shown, at most

@@ -9,19 +9,11 @@ by              songs                               users
 ==============  ==================================  =====================================
 
 Everything is brought to length 1, so that a dot product is a cosine. Beside the two sides
-stand what was heard already and who likes what.
-
-Without any trained model a user's taste is a *preference profile*: the weighted mean of the
-liked songs' vectors, standardised and weighted as `similar` does it, brought to length 1. For a
-ranker the plain vectors matter: their weighted mean, and their weighted standard deviation,
-which tells a listener of one kind of music from a listener of everything. Weights are those of
-the user model's histories: ``log2(1 + w)`` of a like's weight, halved with every half-life that
-it is older than the user's newest like.
+stand what was heard already, who likes what, and which songs are not new or no music.
 """
 
 import tempfile
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -29,32 +21,21 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError, SpecMismatchError
-from audiorec.evaluation.baselines import unit
-from audiorec.files.arrow import strings
+from audiorec.files.arrow import integers, strings
 from audiorec.files.user_files import read_table
-from audiorec.listening.history import (
-    Histories,
-    Likes,
-    histories,
-    mean_and_spread,
-    mean_inputs,
-    whole,
-)
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
 from audiorec.listening.rule import Rule
+from audiorec.recall.cold_start.newcomers import Screening, SongFacts, screen
+from audiorec.recall.cold_start.tastes import HALF_LIFE_DAYS, Tastes
 from audiorec.search.searchable import SearchableStore
-from audiorec.search.space import Space
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.types import FloatArray, IdMap, Int64Array, Pairs, Preferences, name_numbers
+from audiorec.types import FloatArray, IdMap, Int64Array, Preferences, name_numbers
 
 ARTIST, SONG_ID = "artist", "song_id"
 # Up to here in memory; more is kept in a file that is mapped, and that the system may drop from
 # memory and read again.
 IN_MEMORY_BYTES = 1 << 30
-BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
-HALF_LIFE_DAYS = 90.0
-MAX_HISTORY = 100  # newest likes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,8 +51,10 @@ class ColdStartFiles:
     by: Literal["auto", "embedding", "vector"] = "auto"
     rule: Rule | None = None  # what makes a song liked
     half_life_days: float | None = HALF_LIFE_DAYS  # of likes in a taste
-    features: bool = True  # columns for a ranker, where listening and vectors are given
+    tastes: bool = True  # for a ranker, where listening and vectors are given
     heard: bool = False  # songs come back to users who heard them
+    keep_known: bool = False  # copies of songs of `vectors` count as new
+    include_non_music: bool = False  # speech, noise, silence and jingles, too
 
     @property
     def compares(self) -> Literal["embedding", "vector"]:
@@ -88,8 +71,10 @@ class ColdStartFiles:
             "by": self.compares,
             "rule": asdict(self.rule or Rule()),
             "half_life_days": self.half_life_days,
-            "features": self.features,
+            "tastes": self.tastes,
             "heard": self.heard,
+            "keep_known": self.keep_known,
+            "include_non_music": self.include_non_music,
         }
 
 
@@ -106,6 +91,16 @@ class Side:
     def __len__(self) -> int:
         return len(self.id_array)
 
+    def take(self, rows: Int64Array) -> "Side":
+        """Return some of the rows, by their ascending numbers."""
+        if len(rows) == len(self):
+            return self  # which may be mapped, and larger than memory
+        artist = None if self.artist is None else self.artist[rows]
+        units = self.units[rows]
+        return replace(
+            self, id_array=self.id_array.take(integers(rows)), units=units, artist=artist
+        )
+
     @property
     def ids(self) -> list[str]:
         """Ids, one a row."""
@@ -113,97 +108,19 @@ class Side:
         return ids
 
 
-@dataclass(frozen=True, slots=True)
-class TasteFeatures:
-    """What a ranker reads of n users."""
-
-    songs: Int64Array  # (n,): liked songs with a vector
-    mean: FloatArray  # (n, V): 0 for a user without one
-    spread: FloatArray  # (n, V)
-
-
-class Tastes:
-    """The liked songs over the vectors of a store, of users in the order of `user_ids`.
-
-    By default they are all users of the preferences.
-    """
-
-    def __init__(
-        self,
-        preferences: Preferences,
-        store: SearchableStore,
-        *,
-        user_ids: Sequence[str] | None = None,
-        half_life_days: float | None = HALF_LIFE_DAYS,
-        max_history: int = MAX_HISTORY,
-    ) -> None:
-        self.user_ids = tuple(preferences.user_ids if user_ids is None else user_ids)
-        self._store = store
-        self._half_life = half_life_days
-        self._likes = _likes(preferences, self.user_ids, store.ids)
-        self._spans = whole(self._likes, max_history=max_history)
-
-    def __len__(self) -> int:
-        return len(self.user_ids)
-
-    @property
-    def dimension(self) -> int:
-        """Numbers in a vector of the store."""
-        return self._store.metadata.dimension
-
-    @property
-    def counts(self) -> Int64Array:
-        """Liked songs with a vector of each user, as far as they are read: shape (U,)."""
-        return self._spans.stop - self._spans.first
-
-    def take(self, users: Int64Array) -> "Tastes":
-        """Return the tastes of some users, by their numbers."""
-        chosen = copy(self)
-        chosen.user_ids = tuple(self.user_ids[i] for i in users)
-        chosen._spans = self._spans.take(users)
-        return chosen
-
-    def features(self, users: Int64Array) -> TasteFeatures:
-        """Return what a ranker reads of some users."""
-        past = self._histories(users)
-        mean, spread = mean_and_spread(past, self._store.vectors)
-        return TasteFeatures(self.counts[users], mean, spread)
-
-    def profiles(self, space: Space) -> FloatArray:
-        """Return the preference profiles of all users: shape (U, W), float32.
-
-        Of length 1; zeros for a user without liked songs. `space` is of the same store.
-        """
-        found = np.empty((len(self), space.matrix.shape[1]), np.float32)
-        for start in range(0, len(self), BLOCK_ROWS):
-            users = np.arange(start, min(start + BLOCK_ROWS, len(self)))
-            mean = mean_inputs(self._histories(users), space.matrix)
-            found[users] = unit(mean.astype(np.float64))
-        return found
-
-    def _histories(self, users: Int64Array) -> Histories:
-        return histories(self._likes, self._spans.take(users), half_life_days=self._half_life)
-
-
-def _likes(preferences: Preferences, user_ids: Sequence[str], song_ids: Sequence[str]) -> Likes:
-    """Return the likes of these users of these songs, numbered by both."""
-    liked = preferences.liked
-    user = IdMap(user_ids).rows(preferences.user_ids)[liked.user]
-    song = IdMap(song_ids).rows(preferences.song_ids)[liked.song]
-    pairs = Pairs(user.astype(np.int32), song.astype(np.int32), liked.weight, liked.time)
-    return Likes.from_pairs(pairs.take((user >= 0) & (song >= 0)), len(user_ids))
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ColdStartInputs:
     """What a job is made of."""
 
-    songs: Side
+    songs: Side  # those that get lists
     users: Side
     heard: tuple[Int64Array, Int64Array] | None  # rows of pairs that must not come back
     tastes: Tastes | None  # of the same users
     strangers: int  # users without a liked song of the store, where there are tastes
     simulated: bool  # whether the listening is made up
+    facts: SongFacts  # of `songs`
+    screening: Screening  # what came of looking at all songs of the file
+    offered: int  # how many these are
 
 
 def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
@@ -212,75 +129,143 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
     Raises
     ------
     InputError
-        If a file that is needed is not named, or ids do not meet.
+        If a file that is needed is not named, ids do not meet, or no song is new.
     StoreError
         If a file is not what it should be.
     SpecMismatchError
         If songs and users are not of one space.
     """
+    by = _vector_files(files) if files.compares == "vector" else _embedding_files(files)
     log = preferences = artist_of = None
     if files.artists is not None:
         artist_of = _read_artists(files.artists)
     if files.interactions is not None:
         log = read_interactions(files.interactions)
         preferences = to_preferences(log, files.rule)
-    if files.compares == "vector":
-        songs, users, tastes = _by_vector(files, preferences)
-        strangers = len(preferences.user_ids) - len(users) if preferences else 0
-    else:
-        songs, users, tastes = _by_embedding(files, preferences)
-        strangers = 0 if tastes is None else int((tastes.counts == 0).sum())
+    songs, users, tastes, facts = by.match(files, preferences)
+    strangers = 0 if tastes is None else int((tastes.counts == 0).sum())
+    if files.compares == "vector" and preferences is not None:
+        strangers = len(preferences.user_ids) - len(users)
+    screening = screen(
+        songs.ids,
+        facts,
+        by.catalogue,
+        keep_known=files.keep_known,
+        include_non_music=files.include_non_music,
+    )
+    _check_left(files.songs, len(songs), screening)
     heard = None
     if preferences is not None and not files.heard:
-        heard = heard_pairs(preferences, songs, users)
+        heard = heard_pairs(preferences, songs, users, copies=screening.copies)
+        heard = _of_kept(heard, screening.kept, len(songs))
     if artist_of is not None:
         numbers = name_numbers([artist_of.get(song) for song in songs.ids])
         if not (numbers >= 0).any():
             raise InputError(f"{files.artists}: names the artist of none of the new songs")
         songs = replace(songs, artist=numbers)
     return ColdStartInputs(
-        songs=songs,
+        songs=songs.take(screening.kept),
         users=users,
         heard=heard,
-        tastes=tastes if files.features else None,
+        tastes=tastes if files.tastes else None,
         strangers=strangers,
         simulated=log is not None and log.simulated,
+        facts=facts.take(screening.kept),
+        screening=screening,
+        offered=len(songs),
     )
 
 
-def _by_vector(
-    files: ColdStartFiles, preferences: Preferences | None
-) -> tuple[Side, Side, Tastes | None]:
+def _check_left(path: Path, offered: int, screening: Screening) -> None:
+    """Refuse a file of which no song is new; says which option keeps them."""
+    if len(screening.kept) or not offered:
+        return
+    why = [
+        f"{len(names)} {words}"
+        for names, words in (
+            (screening.known, "known audio (--keep-known)"),
+            (screening.not_music, "no music (--include-non-music)"),
+        )
+        if names
+    ]
+    raise InputError(f"{path}: none of its {offered} songs is new: {', '.join(why)}")
+
+
+def _of_kept(
+    pairs: tuple[Int64Array, Int64Array], kept: Int64Array, n_songs: int
+) -> tuple[Int64Array, Int64Array]:
+    """Return the pairs of songs that are kept, numbered among these."""
+    place = np.full(n_songs, -1)
+    place[kept] = np.arange(len(kept))
+    song, user = place[pairs[0]], pairs[1]
+    return song[song >= 0], user[song >= 0]
+
+
+Matched = tuple[Side, Side, Tastes | None, SongFacts]
+
+
+@dataclass(frozen=True, slots=True)
+class _ByVector:
+    """A store of new songs, and the one that holds the songs that users like."""
+
+    songs: SearchableStore
+    catalogue: SearchableStore
+
+    def match(self, files: ColdStartFiles, preferences: Preferences | None) -> Matched:
+        """Return songs, users who like some of the catalogue, their tastes, facts."""
+        if preferences is None:
+            raise InputError(NO_TASTES)
+        tastes = Tastes(preferences, self.catalogue, half_life_days=files.half_life_days)
+        return *vector_sides(self.songs, self.catalogue, tastes), SongFacts.of_store(self.songs)
+
+
+@dataclass(frozen=True, slots=True)
+class _ByEmbedding:
+    """Embeddings of new songs and of users."""
+
+    songs: EmbeddingTable
+    users: EmbeddingTable
+    catalogue: SearchableStore | None
+
+    def match(self, files: ColdStartFiles, preferences: Preferences | None) -> Matched:
+        """Return songs, users, their tastes where the files tell of them, facts."""
+        songs, users = embedding_sides(self.songs, self.users)
+        tastes = None
+        if preferences is not None and self.catalogue is not None and files.tastes:
+            tastes = Tastes(
+                preferences,
+                self.catalogue,
+                user_ids=users.ids,
+                half_life_days=files.half_life_days,
+            )
+        return songs, users, tastes, SongFacts.of_embeddings(self.songs)
+
+
+NO_TASTES = (
+    "without --users, tastes are made of listening: give --interactions LOG, and --vectors with "
+    "the songs that users like (audiorec extract FOLDER --out vecs.parquet)"
+)
+
+
+def _vector_files(files: ColdStartFiles) -> _ByVector:
     if files.users is not None:
         raise InputError("by vector, users are their tastes: leave --users out")
-    if files.vectors is None or preferences is None:
-        raise InputError(
-            "without --users, tastes are made of listening: give --interactions, and --vectors "
-            "with the songs that users like"
-        )
-    catalogue = SearchableStore.open(files.vectors)
-    tastes = Tastes(preferences, catalogue, half_life_days=files.half_life_days)
-    return vector_sides(SearchableStore.open(files.songs), catalogue, tastes)
+    if files.vectors is None or files.interactions is None:
+        raise InputError(NO_TASTES)
+    return _ByVector(SearchableStore.open(files.songs), SearchableStore.open(files.vectors))
 
 
-def _by_embedding(
-    files: ColdStartFiles, preferences: Preferences | None
-) -> tuple[Side, Side, Tastes | None]:
+def _embedding_files(files: ColdStartFiles) -> _ByEmbedding:
     if files.users is None:
-        raise InputError("by embedding, users need embeddings: give --users")
-    songs, users = embedding_sides(
+        raise InputError(
+            "by embedding, users need embeddings: give --users, made by audiorec users embed or "
+            "audiorec metric train"
+        )
+    return _ByEmbedding(
         EmbeddingTable.open(files.songs, kind="songs"),
         EmbeddingTable.open(files.users, kind="users"),
+        SearchableStore.open(files.vectors) if files.vectors is not None else None,
     )
-    if preferences is None or files.vectors is None or not files.features:
-        return songs, users, None
-    tastes = Tastes(
-        preferences,
-        SearchableStore.open(files.vectors),
-        user_ids=users.ids,
-        half_life_days=files.half_life_days,
-    )
-    return songs, users, tastes
 
 
 def embedding_sides(songs: EmbeddingTable, users: EmbeddingTable) -> tuple[Side, Side]:
@@ -309,12 +294,13 @@ def vector_sides(
     if theirs != ours:
         raise SpecMismatchError(
             f"{songs.path} was made by extractor {theirs}, {catalogue.path} by {ours}: "
-            "extract both with one"
+            f"extract the new songs again: audiorec extract FOLDER --out {songs.path} --overwrite"
         )
     known = np.flatnonzero(tastes.counts)
     if not len(known):
         raise InputError(
-            f"no user likes a song of {catalogue.path}: interactions and store need the same ids"
+            f"no user likes a song of {catalogue.path}: interactions and store need the same ids; "
+            f"audiorec listening check LOG --vectors {catalogue.path} compares them"
         )
     tastes = tastes.take(known)
     space = catalogue.space("vector", use_index=False)
@@ -328,14 +314,29 @@ def vector_sides(
 
 
 def heard_pairs(
-    preferences: Preferences, songs: Side, users: Side
+    preferences: Preferences,
+    songs: Side,
+    users: Side,
+    *,
+    copies: Sequence[tuple[str, int]] = (),
 ) -> tuple[Int64Array, Int64Array]:
-    """Return the songs and the users of what was heard already, by their rows."""
+    """Return the songs and the users of what was heard already, by their rows.
+
+    `copies` are other ids of songs, with their rows: who heard a copy has heard the song.
+    """
     heard = preferences.heard
-    song = IdMap(songs.ids).rows(preferences.song_ids)[heard.song]
     user = IdMap(users.ids).rows(preferences.user_ids)[heard.user]
+    found = [IdMap(songs.ids).rows(preferences.song_ids)[heard.song]]
+    rest = list(copies)
+    while rest:  # once, but for copies that stand for several new songs
+        row_of = dict(rest)
+        rows = np.array([*row_of.values(), -1])
+        found.append(rows[IdMap(list(row_of)).rows(preferences.song_ids)][heard.song])
+        rest = [(name, row) for name, row in rest if row_of[name] != row]
+    song, user = np.concatenate(found), np.tile(user, len(found))
     both = (song >= 0) & (user >= 0)
-    return song[both], user[both]
+    pairs = np.unique(song[both] * len(users) + user[both])  # several copies may have been heard
+    return pairs // len(users), pairs % len(users)
 
 
 def unit_embeddings(table: EmbeddingTable) -> FloatArray:

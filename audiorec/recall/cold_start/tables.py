@@ -8,13 +8,20 @@ similarity           float32: the cosine
 rank                 int32 in the list, from 1
 exposure_share       float32: the candidate's part of the list's exposures, sum 1
 exposures            int32, where a total was asked for: whole numbers that add up to it
-preference_songs     int32: liked songs with a vector that the next two are made of
+preference_songs     int32, where there are tastes: liked songs that the user's is made of
+===================  =================================================================
+
+Lists stand in the order of their ids, each by rank. What a ranker reads of the users lies beside
+them, in ``<stem>.tastes.parquet``, where listening and vectors were given:
+
+===================  =================================================================
+user_id              text; one row a user who likes a song with a vector, in order of ids
+preference_songs     int32: those songs
 preference_mean      list of float32[V]: the weighted mean of their vectors
 preference_spread    list of float32[V]: their weighted standard deviation
 ===================  =================================================================
 
-The last three are there where listening and vectors were given: they are what a ranker reads of
-the user. Lists stand in the order of their ids, each by rank.
+Both carry the fingerprint of the job, so that a reader knows that they belong together.
 
 Exposures: every list (the audience of a song, or the songs of a user) gets the same part of the
 total. Within a list the part falls with the rank as ``1 / log2(1 + rank)``: the first counts 1,
@@ -24,6 +31,8 @@ by the better rank (among lists: by the earlier one), so they add up to the tota
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -31,16 +40,20 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, StoreError
 from audiorec.files.arrow import floats, integers
 from audiorec.files.tables import TableFile
 from audiorec.recall.cold_start.assign import Shown, nth_of_group
 from audiorec.recall.cold_start.plan import ListOf
-from audiorec.recall.cold_start.sides import Side, Tastes
-from audiorec.store.schema import METADATA_KEY, vector_type
+from audiorec.recall.cold_start.sides import Side
+from audiorec.recall.cold_start.tastes import Tastes
+from audiorec.store.schema import METADATA_KEY, metadata_object, vector_type
 from audiorec.types import Float64Array, FloatArray, Int32Array, Int64Array
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 had the tastes on every row
+TASTES_VERSION = 1
+TASTES = "tastes"
+SHOWN_LISTS = 10  # of a summary
 KINDS: dict[ListOf, str] = {"audience": "audiences", "songs": "song_lists"}
 IDS: dict[ListOf, tuple[str, str]] = {
     "audience": ("song_id", "user_id"),
@@ -48,11 +61,11 @@ IDS: dict[ListOf, tuple[str, str]] = {
 }
 
 
-def list_schema(lists: ListOf, info: Mapping[str, Any], *, width: int | None, planned: bool) -> Any:
+def list_schema(lists: ListOf, info: Mapping[str, Any], *, tastes: bool, planned: bool) -> Any:
     """Return the schema of a file of lists; `info` goes into its metadata.
 
-    There are columns of preferences where vectors have a `width`, and one of exposures where they
-    are `planned`.
+    There is a column of preferences where there are `tastes`, and one of exposures where they are
+    `planned`.
     """
     columns = [(name, pa.string()) for name in IDS[lists]]
     columns += [
@@ -62,17 +75,57 @@ def list_schema(lists: ListOf, info: Mapping[str, Any], *, width: int | None, pl
     ]
     if planned:
         columns.append(("exposures", pa.int32()))
-    if width is not None:
+    if tastes:
         columns.append(("preference_songs", pa.int32()))
-        columns += [(f"preference_{n}", vector_type(width)) for n in ("mean", "spread")]
-    metadata = {
-        "kind": KINDS[lists],
-        "format_version": FORMAT_VERSION,
-        "created_by": f"audiorec {version('audiorec')}",
-        **info,
-    }
+    return _schema(columns, {"kind": KINDS[lists], "format_version": FORMAT_VERSION, **info})
+
+
+def taste_schema(info: Mapping[str, Any], width: int) -> Any:
+    """Return the schema of a file of tastes over vectors of `width` numbers."""
+    columns = [("user_id", pa.string()), ("preference_songs", pa.int32())]
+    columns += [(f"preference_{n}", vector_type(width)) for n in ("mean", "spread")]
+    return _schema(columns, {"kind": TASTES, "format_version": TASTES_VERSION, **info})
+
+
+def _schema(columns: list[tuple[str, Any]], metadata: dict[str, Any]) -> Any:
     fields = [pa.field(name, kind, nullable=False) for name, kind in columns]
-    return pa.schema(fields, metadata={METADATA_KEY: json.dumps(metadata).encode()})
+    about = {**metadata, "created_by": f"audiorec {version('audiorec')}"}
+    return pa.schema(fields, metadata={METADATA_KEY: json.dumps(about).encode()})
+
+
+def tastes_path(lists: Path) -> Path:
+    """Return where the tastes of a file of lists lie.
+
+    Examples
+    --------
+    >>> tastes_path(Path("night/audience.parquet")).as_posix()
+    'night/audience.tastes.parquet'
+    """
+    return lists.with_name(f"{lists.stem}.tastes.parquet")
+
+
+def taste_table(users: Side, tastes: Tastes, rows: Int64Array, schema: Any) -> Any:
+    """Return the tastes of some users, in order of their rows."""
+    found = tastes.features(rows)
+    columns = {
+        "user_id": users.id_array.take(integers(rows)),
+        "preference_songs": integers(found.songs),
+        "preference_mean": _lists(found.mean),
+        "preference_spread": _lists(found.spread),
+    }
+    arrays = [columns[field.name].cast(field.type) for field in schema]
+    return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def remove_tastes(lists: Path) -> None:
+    """Remove tastes that an earlier job left beside the lists; another file stays."""
+    path = tastes_path(lists)
+    if not path.exists():
+        return
+    with suppress(StoreError), TableFile.open(path) as file:
+        found = metadata_object((file.schema.metadata or {}).get(METADATA_KEY, b"{}"))
+        if found.get("kind") == TASTES:
+            path.unlink()
 
 
 def list_table(
@@ -101,11 +154,7 @@ def list_table(
     if totals is not None:
         columns["exposures"] = integers(parts)
     if tastes is not None:
-        users_in, place = np.unique(pairs.user, return_inverse=True)
-        found = tastes.features(users_in.astype(np.int64))
-        columns["preference_mean"] = _lists(found.mean[place])
-        columns["preference_spread"] = _lists(found.spread[place])
-        columns["preference_songs"] = integers(found.songs[place])
+        columns["preference_songs"] = integers(tastes.counts[pairs.user])
     arrays = [columns[field.name].cast(field.type) for field in schema]
     return pa.Table.from_arrays(arrays, schema=schema)
 
@@ -134,16 +183,65 @@ def read_pairs(path: Path) -> Shown:
     return Shown(song, user, np.concatenate([np.empty(0, np.float32), *chunks]))
 
 
-def count_lists(path: Path, k: int) -> tuple[int, int, int]:
-    """Return the rows of a file of lists, the lists in it, and those of length `k`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownList:
+    """One list of a summary."""
+
+    of: str  # the song or the user that it is of
+    length: int
+    best: float  # similarity of its first candidate
+    first: tuple[str, ...]  # its first candidates
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListSummary:
+    """What a file of lists holds."""
+
+    rows: int
+    filled: int  # lists with a candidate
+    full: int  # lists of the length that was asked for
+    shown: tuple[ShownList, ...]  # the first of them
+
+
+def summarise_lists(path: Path, k: int, *, candidates: int = 3) -> ListSummary:
+    """Read what a file of lists of length `k` holds: counts, and its first lists."""
     rows = filled = full = 0
+    shown: list[ShownList] = []
     with TableFile.open(path) as file:
+        names = file.schema.names[:2]
         for group in range(file.file.num_row_groups):
             rank = _ints(file.read_group(group, ["rank"]).column("rank"))
+            if filled <= SHOWN_LISTS and len(rank):
+                table = file.read_group(group, [*names, "similarity"])
+                _show(table.select([*names, "similarity"]), rank, shown, filled, candidates)
             rows += len(rank)
             filled += int((rank == 1).sum())
             full += int((rank == k).sum())
-    return rows, filled, full
+    return ListSummary(rows=rows, filled=filled, full=full, shown=tuple(shown))
+
+
+def _show(
+    table: Any, rank: Int32Array, shown: list[ShownList], before: int, candidates: int
+) -> None:
+    """Add what a row group holds of the first lists; `before` lists began in earlier ones."""
+    starts = np.flatnonzero(rank == 1)
+    lead = int(starts[0]) if len(starts) else len(rank)  # rows of a list that goes on
+    if lead and before == len(shown):
+        last = shown[-1]
+        more = table.column(1)[: min(lead, candidates - len(last.first))].to_pylist()
+        shown[-1] = replace(last, length=last.length + lead, first=(*last.first, *more))
+    ends = [*starts[1:].tolist(), len(rank)]
+    new = list(zip(starts.tolist(), ends, strict=False))[: SHOWN_LISTS - len(shown)]
+    for start, end in new:
+        of, first, best = (table.column(i)[start : min(end, start + candidates)] for i in range(3))
+        shown.append(
+            ShownList(
+                of=of[0].as_py(),
+                length=end - start,
+                best=best[0].as_py(),
+                first=tuple(first.to_pylist()),
+            )
+        )
 
 
 def rank_weights(rank: Int64Array) -> Float64Array:

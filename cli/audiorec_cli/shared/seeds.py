@@ -93,9 +93,9 @@ def song_row(store: "Library", name: str) -> int:
 
 def find_id(store: "Library", name: str) -> str | None:
     """Return the id that a name means; None for a file that the store does not have."""
-    from audiorec.search.named import song_of_file
+    from audiorec.search.named import as_stored, song_of_file
 
-    if name not in store and Path(name).is_file():
+    if as_stored(name) not in store and Path(name).is_file():
         return song_of_file(store, name)
     return store.resolve(name)
 

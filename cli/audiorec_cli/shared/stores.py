@@ -40,6 +40,18 @@ def vectors_path(given: Path | None) -> Path:
     return path
 
 
+def usual_vectors(what: str) -> Path | None:
+    """Return the store that is meant where none is given, if it is there; says so.
+
+    `what` begins the line: what the command takes it for.
+    """
+    if not os.environ.get(ENVIRONMENT) and not Path(DEFAULT).exists():
+        return None
+    path = vectors_path(None)
+    say(f"{what} {path}")
+    return path
+
+
 def open_vectors(given: Path | None, *, empty: bool = True) -> "Library":
     """Open the store that is meant; one without songs is refused unless it may be `empty`."""
     from audiorec.library.library import open_store

@@ -79,6 +79,32 @@ def test_audio_and_its_features_get_the_same_embeddings(home, model, tmp_path):
     assert not (tmp_path / "b.errors.parquet").exists()
 
 
+def test_what_a_store_says_of_songs_stands_beside_their_embeddings(home, model, tmp_path):
+    """Whichever way they came: files, a store of them, or features with a store beside them."""
+    store = Library.open(home / "vecs.parquet")
+    ways = {
+        "files": find_songs([home / "songs"]),
+        "store": store_sources(store),
+    }
+    for name, sources in ways.items():
+        embed_audio(model, sources, out=tmp_path / f"{name}.parquet", options=OPTIONS)
+    embed_features(model, home / "features.parquet", out=tmp_path / "features.parquet")
+    columns = ["song_id", "title", "artist", "uri", "music"]
+    found = [
+        pq.read_table(tmp_path / f"{name}.parquet", columns=columns).to_pylist()
+        for name in (*ways, "features")
+    ]
+    assert found[0] == found[1] == found[2]
+    by_id = {row["song_id"]: row for row in found[0]}
+    assert by_id["jazz-vibraphone.mp3"]["artist"] == "Kevin MacLeod"
+    assert by_id["jazz-vibraphone.mp3"]["uri"] == str(home / "songs" / "jazz-vibraphone.mp3")
+    assert [by_id[name]["music"] for name in CLIPS] == [True, False, True, False]  # two are short
+    (tmp_path / "alone").mkdir()
+    shutil.copy(home / "features.parquet", tmp_path / "alone")
+    embed_features(model, tmp_path / "alone" / "features.parquet", out=tmp_path / "e.parquet")
+    assert pq.read_schema(tmp_path / "e.parquet").names[-1] == "segments"
+
+
 def test_only_the_songs_asked_for_and_only_new_ones_are_opened(home, model, tmp_path):
     out, seen = tmp_path / "e.parquet", []
     one = find_songs([home / "songs" / CLIPS[0]])

@@ -17,14 +17,15 @@ from audiorec.listening.preferences import to_preferences
 from audiorec.recall.cold_start import job as cold_start
 from audiorec.recall.cold_start.assign import assign
 from audiorec.recall.cold_start.job import ColdStart
-from audiorec.recall.cold_start.plan import ColdStartPlan, Room
+from audiorec.recall.cold_start.plan import LEAST_SIMILARITY, ColdStartPlan, Room
 from audiorec.recall.cold_start.sides import (
     Side,
-    Tastes,
     embedding_sides,
     heard_pairs,
     vector_sides,
 )
+from audiorec.recall.cold_start.tables import tastes_path
+from audiorec.recall.cold_start.tastes import Tastes
 from audiorec.search.topk import top_k
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 
@@ -39,6 +40,11 @@ def side(prefix, n, seed, artist=None):
 
 SONGS, USERS = side("s", 12, 1, ARTISTS), side("u", 30, 2)
 SIMILAR = SONGS.units @ USERS.units.T  # (songs, users)
+
+
+def plan_of(**asked):
+    """A plan that shows every pair, unless it asks for a minimum."""
+    return ColdStartPlan(**({"minimum": -1.0} | asked))
 
 
 @pytest.fixture
@@ -82,7 +88,7 @@ def nearest(similar, names, k, minimum=-2.0, hidden=()):
 
 
 def test_audiences_are_the_nearest_users(out):
-    table = run(out, ColdStartPlan(lists="audience", k=4))
+    table = run(out, plan_of(lists="audience", k=4))
     expected = nearest(SIMILAR, USERS.ids, 4)
     assert lists_of(table, "song_id", "user_id") == {SONGS.ids[i]: v for i, v in expected.items()}
     assert table.column_names == ["song_id", "user_id", "similarity", "rank", "exposure_share"]
@@ -91,12 +97,19 @@ def test_audiences_are_the_nearest_users(out):
         table.column("exposure_share").to_pylist()[:4], by_hand / by_hand.sum(), rtol=1e-6
     )
     metadata = json.loads(table.schema.metadata[b"audiorec"])
-    assert metadata["kind"] == "audiences"
-    assert metadata["plan"] == {"lists": "audience", "k": 4, "quota": 0}
+    assert (metadata["kind"], metadata["format_version"]) == ("audiences", 2)
+    assert metadata["plan"] == {"lists": "audience", "k": 4, "quota": 0, "minimum": -1.0}
+    assert len(metadata["fingerprint"]) == 16
+
+
+def test_pairs_below_zero_are_left_out_by_default(out):
+    assert LEAST_SIMILARITY == 0.0
+    table = run(out, ColdStartPlan(lists="audience", k=30))
+    assert table.num_rows == (SIMILAR >= 0).sum() < SIMILAR.size
 
 
 def test_lists_of_songs_are_the_nearest_songs(out):
-    table = run(out, ColdStartPlan(lists="songs", k=3))
+    table = run(out, plan_of(lists="songs", k=3))
     expected = nearest(SIMILAR.T, SONGS.ids, 3)
     assert lists_of(table, "user_id", "song_id") == {USERS.ids[i]: v for i, v in expected.items()}
     assert table.column_names[:2] == ["user_id", "song_id"]
@@ -106,7 +119,7 @@ def test_lists_of_songs_are_the_nearest_songs(out):
 def test_what_was_heard_and_what_is_too_far_is_left_out(out, lists):
     best = SIMILAR.argmax(axis=1)
     heard = (np.arange(12), best)
-    table = run(out, ColdStartPlan(lists=lists, k=5, minimum=0.2), heard=heard)
+    table = run(out, plan_of(lists=lists, k=5, minimum=0.2), heard=heard)
     pairs = set(zip(*(table.column(n).to_pylist() for n in ("song_id", "user_id")), strict=True))
     assert not pairs & {(SONGS.ids[s], USERS.ids[u]) for s, u in zip(*heard, strict=True)}
     assert min(table.column("similarity").to_pylist()) >= 0.2
@@ -131,7 +144,7 @@ def pairs_by_rule(**limits):
 @pytest.mark.parametrize("spare", [0, 64])
 def test_limited_audiences_follow_the_rule(out, monkeypatch, limits, spare):
     monkeypatch.setattr(cold_start, "SPARE", spare)
-    table = run(out, ColdStartPlan(lists="audience", k=6, **limits))
+    table = run(out, plan_of(lists="audience", k=6, **limits))
     found = lists_of(table, "song_id", "user_id")
     pairs = {(song, user) for song, users in found.items() for user in users}
     assert pairs == pairs_by_rule(per_song=6, **limits)
@@ -140,16 +153,14 @@ def test_limited_audiences_follow_the_rule(out, monkeypatch, limits, spare):
 
 
 def test_limited_lists_of_songs_follow_the_rule(out):
-    plan = ColdStartPlan(lists="songs", k=4, per_song=9, per_artist=2, quota=2)
+    plan = plan_of(lists="songs", k=4, per_song=9, per_artist=2, quota=2)
     found = lists_of(run(out, plan), "user_id", "song_id")
     pairs = {(song, user) for user, songs in found.items() for song in songs}
     assert pairs == pairs_by_rule(per_song=9, per_user=4, per_artist=2, quota=2)
 
 
 def test_no_artist_fills_a_list(out):
-    found = lists_of(
-        run(out, ColdStartPlan(lists="songs", k=5, per_artist=1)), "user_id", "song_id"
-    )
+    found = lists_of(run(out, plan_of(lists="songs", k=5, per_artist=1)), "user_id", "song_id")
     artist = dict(zip(SONGS.ids, ARTISTS.tolist(), strict=True))
     for user, songs in found.items():
         seen, expected = set(), []
@@ -166,10 +177,10 @@ def test_a_list_looks_on_where_one_artist_is_too_many(out, monkeypatch):
 
 
 def test_every_song_reaches_its_quota_and_lists_keep_their_length(out):
-    plain = lists_of(run(out, ColdStartPlan(lists="songs", k=2)), "user_id", "song_id")
+    plain = lists_of(run(out, plan_of(lists="songs", k=2)), "user_id", "song_id")
     shown = [song for songs in plain.values() for song in songs]
     assert min(shown.count(s) for s in SONGS.ids) < 3
-    table = run(out, ColdStartPlan(lists="songs", k=2, quota=3))
+    table = run(out, plan_of(lists="songs", k=2, quota=3))
     fair = lists_of(table, "user_id", "song_id")
     shown = [song for songs in fair.values() for song in songs]
     assert min(shown.count(s) for s in SONGS.ids) >= 3
@@ -179,7 +190,7 @@ def test_every_song_reaches_its_quota_and_lists_keep_their_length(out):
 @pytest.mark.parametrize("more", [{}, {"quota": 2}, {"per_artist": 1}])
 @pytest.mark.parametrize("lists", ["audience", "songs"])
 def test_exposures_add_up(out, lists, more):
-    table = run(out, ColdStartPlan(lists=lists, k=3, exposures=1_001, minimum=0.3, **more))
+    table = run(out, plan_of(lists=lists, k=3, exposures=1_001, minimum=0.3, **more))
     exposures = np.array(table.column("exposures").to_pylist())
     assert exposures.sum() == 1_001
     group = table.column(table.column_names[0]).to_pylist()
@@ -190,7 +201,7 @@ def test_exposures_add_up(out, lists, more):
 def test_exposures_without_a_candidate_are_refused(out):
     with pytest.raises(InputError, match="no list has a candidate"):
         ColdStart(
-            SONGS, USERS, ColdStartPlan(lists="songs", k=3, exposures=5, minimum=0.9999), inputs={}
+            SONGS, USERS, plan_of(lists="songs", k=3, exposures=5, minimum=0.9999), inputs={}
         ).run(out)
     assert not out.exists()
 
@@ -210,9 +221,9 @@ class After(threading.Event):
 @pytest.mark.parametrize(
     "plan",
     [
-        ColdStartPlan(lists="audience", k=4),
-        ColdStartPlan(lists="audience", k=4, per_user=2, exposures=77),
-        ColdStartPlan(lists="songs", k=3, quota=2, exposures=99),
+        plan_of(lists="audience", k=4),
+        plan_of(lists="audience", k=4, per_user=2, exposures=77),
+        plan_of(lists="songs", k=3, quota=2, exposures=99),
     ],
 )
 def test_a_job_that_was_stopped_anywhere_goes_on(out, plan):
@@ -230,7 +241,7 @@ def test_a_job_that_was_stopped_anywhere_goes_on(out, plan):
 
 
 def test_what_was_found_for_other_inputs_is_not_used(out):
-    plan = ColdStartPlan(lists="audience", k=4, per_user=2)
+    plan = plan_of(lists="audience", k=4, per_user=2)
     expected = run(out, plan)
     out.unlink()
     turned = dataclasses.replace(USERS, units=-USERS.units)
@@ -241,7 +252,7 @@ def test_what_was_found_for_other_inputs_is_not_used(out):
 
 def test_progress_names_what_is_done(out):
     told = []
-    ColdStart(SONGS, USERS, ColdStartPlan(lists="audience", k=2, per_user=1), inputs={}).run(
+    ColdStart(SONGS, USERS, plan_of(lists="audience", k=2, per_user=1), inputs={}).run(
         out, progress=lambda *at: told.append(at)
     )
     assert told[0] == ("candidates", 0, 3)
@@ -258,31 +269,87 @@ LOG = log_of(
 )
 
 
-def test_by_vector_with_columns_for_a_ranker(tmp_path, out):
+@pytest.fixture
+def by_vector(tmp_path):
+    """Two users with tastes over a store of eight songs, which are the new ones as well."""
     write_store(tmp_path / "store", 8)
     store = Library.open(tmp_path / "store")
-    preferences = to_preferences(LOG)
-    songs, users, tastes = vector_sides(store, store, Tastes(preferences, store))
+    return store, *vector_sides(store, store, Tastes(to_preferences(LOG), store))
+
+
+def test_by_vector_with_tastes_for_a_ranker(by_vector, out):
+    store, songs, users, tastes = by_vector
     assert users.ids == ["ana", "eva"]  # ben likes nothing
-    heard = heard_pairs(preferences, songs, users)
+    heard = heard_pairs(to_preferences(LOG), songs, users)
     assert sorted(zip(*map(list, heard), strict=True)) == [(0, 1), (1, 0), (4, 0), (5, 1)]
     job = ColdStart(
-        songs, users, ColdStartPlan(lists="songs", k=3), heard=heard, tastes=tastes, inputs={}
+        songs, users, plan_of(lists="songs", k=3), heard=heard, tastes=tastes, inputs={}
     )
     assert job.run(out)
     table = pq.read_table(out)
+    assert table.column_names[-1] == "preference_songs"
     assert table.column("preference_songs").to_pylist() == [2] * 3 + [2] * 3
-    mean = np.array(table.column("preference_mean").to_pylist(), np.float32)
+    beside = pq.read_table(tastes_path(out))
+    assert beside.column("user_id").to_pylist() == ["ana", "eva"]
+    assert beside.column("preference_songs").to_pylist() == [2, 2]
+    mean = np.array(beside.column("preference_mean").to_pylist(), np.float32)
     one, four = store.vector("kind/song-0001.flac"), store.vector("kind/song-0004.flac")
     np.testing.assert_allclose(mean[0], (one.astype(float) + four) / 2, rtol=1e-4)
-    spread = np.array(table.column("preference_spread").to_pylist(), np.float32)
-    np.testing.assert_allclose(spread[2], np.abs(one.astype(float) - four) / 2, rtol=1e-3)
+    spread = np.array(beside.column("preference_spread").to_pylist(), np.float32)
+    np.testing.assert_allclose(spread[0], np.abs(one.astype(float) - four) / 2, rtol=1e-3)
+    about = [json.loads(t.schema.metadata[b"audiorec"]) for t in (table, beside)]
+    assert about[0]["fingerprint"] == about[1]["fingerprint"]
+    assert (about[1]["kind"], about[1]["format_version"]) == ("tastes", 1)
     similarity = np.array(table.column("similarity").to_pylist(), np.float32)
     units = store.space("vector", use_index=False).matrix
     taste = units[1] + units[4]
     best = [i for i in np.argsort(-(units @ taste)) if i not in (1, 4)][:3]
     expected = units[best] @ taste / np.linalg.norm(taste)
     np.testing.assert_allclose(similarity[:3], expected, atol=1e-5)
+
+
+def test_tastes_are_of_users_who_have_one_and_go_on_after_a_stop(by_vector, out, monkeypatch):
+    store, songs, _, _ = by_vector
+    users = Side(strings(["ana", "ben", "eva"]), songs.units[:3], None, "m")
+    tastes = Tastes(to_preferences(LOG), store, user_ids=users.ids)
+    plan = plan_of(lists="audience", k=2)
+    assert ColdStart(songs, users, plan, tastes=tastes, inputs={}).run(out)
+    whole = pq.read_table(tastes_path(out))
+    assert whole.column("user_id").to_pylist() == ["ana", "eva"]
+    rows = {row["user_id"]: row["preference_songs"] for row in pq.read_table(out).to_pylist()}
+    assert rows == {"ana": 2, "ben": 0, "eva": 2}
+    for path in (out, tastes_path(out)):
+        path.unlink()
+    monkeypatch.setattr(cold_start, "TASTES_BLOCK", 1)
+    job = ColdStart(songs, users, plan, tastes=tastes, inputs={})
+    assert not job.run(out, stop=After(1))
+    assert not tastes_path(out).exists()
+    assert not job.run(out, stop=After(1))  # the tastes are whole, the lists are not begun
+    made = tastes_path(out).stat().st_mtime_ns
+    assert not out.exists()
+    assert job.run(out)
+    assert tastes_path(out).stat().st_mtime_ns == made
+    assert pq.read_table(tastes_path(out)).equals(whole)
+    assert sorted(p.name for p in out.parent.iterdir()) == [
+        out.name,
+        tastes_path(out).name,
+        "store",
+    ]
+
+
+def test_a_job_without_tastes_removes_old_ones_and_no_other_file(by_vector, out):
+    _, songs, users, tastes = by_vector
+    plan = plan_of(lists="audience", k=2)
+    assert ColdStart(songs, users, plan, tastes=tastes, inputs={}).run(out)
+    assert tastes_path(out).exists()
+    assert ColdStart(songs, users, plan, inputs={}).run(out)
+    assert not tastes_path(out).exists()
+    tastes_path(out).write_text("mine")
+    assert ColdStart(songs, users, plan, inputs={}).run(out)
+    assert tastes_path(out).read_text() == "mine"
+    write_store(tastes_path(out), 2)
+    assert ColdStart(songs, users, plan, inputs={}).run(out)
+    assert Library.open(tastes_path(out)).ids[0] == "kind/song-0000.flac"
 
 
 def test_sides_of_two_spaces_are_refused(tmp_path):
@@ -347,7 +414,7 @@ def test_a_plan_is_checked(changes, message):
 def test_a_job_is_checked():
     nobody = dataclasses.replace(USERS, id_array=strings([]), units=USERS.units[:0])
     with pytest.raises(InputError, match="there is no user"):
-        ColdStart(SONGS, nobody, ColdStartPlan(lists="songs", k=1), inputs={})
+        ColdStart(SONGS, nobody, plan_of(lists="songs", k=1), inputs={})
     anonymous = dataclasses.replace(SONGS, artist=None)
     with pytest.raises(InputError, match="needs a column 'artist'"):
-        ColdStart(anonymous, USERS, ColdStartPlan(lists="songs", k=1, per_artist=1), inputs={})
+        ColdStart(anonymous, USERS, plan_of(lists="songs", k=1, per_artist=1), inputs={})

@@ -121,7 +121,10 @@ def training_data(
     song_ids = tuple(preferences.song_ids[i] for i in songs)
     numbers, has = inputs.look_up(song_ids)
     if inputs and not has.any():
-        raise InputError("no liked song has a vector: interactions and vectors need the same ids")
+        raise InputError(
+            "no liked song has a vector: interactions and vectors need the same ids; "
+            "audiorec listening check LOG --vectors STORE compares them"
+        )
     pairs = Pairs(liked.user, number.astype(np.int32), liked.weight, liked.time)
     known = profiles or no_profiles(preferences.user_ids)
     return UsersData(
@@ -229,7 +232,8 @@ def embed_users(
     trained = {k: v for k, v in data if k in ("extractor_id", "songs_model_id")}
     if inputs and given != trained:
         raise SpecMismatchError(
-            f"the model was trained on {_in_words(trained)}, given are {_in_words(given)}"
+            f"the model was trained on {_in_words(trained)}, given are {_in_words(given)}: without "
+            "--vectors and --songs, the songs of its training are known"
         )
     preferences = to_preferences(log, rule) if log is not None else None
     users_known = (source.user_ids for source in (log, profiles) if source is not None)

@@ -31,7 +31,7 @@ from audiorec.store.compact import compact
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import open_series
 from audiorec.store.foreign import read_foreign
-from audiorec.store.inventory import inventory
+from audiorec.store.inventory import inventory, usual_path
 from audiorec.store.journal import Journal
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind
@@ -56,7 +56,7 @@ def read_beside(kind: Kind) -> Reader:
     """Read scores, features or errors as a whole, and verify the store with them."""
 
     def read(library: Path) -> Any:
-        path = library / f"{kind}.parquet"
+        path = usual_path(library / "vecs.parquet", kind)
         file = open_checked(path, kind)
         try:
             table = file.read()
@@ -184,7 +184,10 @@ def _verify(path: Path) -> None:
 
 READERS: Mapping[str, Reader] = {
     "vecs.parquet": read_vectors,
-    **{f"{kind}.parquet": read_beside(kind) for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS)},
+    **{
+        usual_path(Path("vecs.parquet"), kind).name: read_beside(kind)
+        for kind in (Kind.SCORES, Kind.FEATURES, Kind.ERRORS)
+    },
     **{name: read_embeddings(name) for name in ("embeddings.parquet", "users.parquet")},
     "vecs.faiss": read_index,
     "vecs.faiss.json": read_index,

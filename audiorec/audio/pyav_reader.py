@@ -1,4 +1,4 @@
-"""Ogg, MP4, ADTS, CAF, and what libsndfile gave up on, to blocks of samples, through FFmpeg.
+"""All that libsndfile does not read, or gave up on, to blocks of samples, through FFmpeg.
 
     open file  ──PyavReader.blocks──▶  `RawBlock` (n, channels), source rate
 
@@ -21,6 +21,7 @@ import av
 import av.error
 import numpy as np
 
+from audiorec.audio import asf, dsd, matroska
 from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import Sniffed
 from audiorec.errors import Failure
@@ -37,14 +38,32 @@ _PCM = (
 )
 CODECS = (
     *("mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "aac", "alac", "flac"),
-    *("vorbis", "opus", "libopus", *_PCM),
+    *("vorbis", "opus", "libopus", "speex", "ac3", "eac3", *_PCM),
+    *("wavpack", "ape", "tta", "mpc7", "mpc8"),
+    *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice"),
+    *("dsd_lsbf", "dsd_msbf", "dsd_lsbf_planar", "dsd_msbf_planar", "dst"),
 )
 # Passed to every opening of a file, for decoding and for hashing alike.
 WHITELISTS = {
     "protocol_whitelist": "file",
-    "format_whitelist": "wav,aiff,au,caf,flac,mp3,ogg,mov,aac",
+    "format_whitelist": (
+        "wav,aiff,au,caf,flac,mp3,ogg,mov,aac,ac3,eac3,wv,ape,tta,mpc,mpc8,dsf,iff,asf,matroska"
+    ),
     "codec_whitelist": ",".join(CODECS),
 }
+# Lossless coders store checksums, which FFmpeg looks at only when told to. AC-3 may carry a
+# curve that makes loud passages quieter for the night; it is not part of the recording.
+_CODEC_OPTIONS = {
+    **{
+        name: {"err_detect": "crccheck+explode"}
+        for name in ("wavpack", "ape", "tta", "wmalossless")
+    },
+    **{name: {"drc_scale": "0"} for name in ("ac3", "eac3")},
+}
+# Samples of the synthesis filter's delay at a file's begin, which FFmpeg leaves in.
+_DELAYS = {"mpc7": 481, "mpc8": 481}
+# On an SACD, 0 dB is half of what one bit can hold, and mastered music reaches it.
+DSD_GAIN = np.float32(2.0)
 _SAMPLES = {  # of a format: the type, and full scale
     "u8": (np.uint8, 2.0**7),
     "s16": (np.int16, 2.0**15),
@@ -55,8 +74,23 @@ _SAMPLES = {  # of a format: the type, and full scale
 # IndexError: PyAV's, for a packet of a stream that began in mid-file.
 DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
 MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
-_ID3_CHUNK = re.compile(rb"id3 ", re.IGNORECASE)
+# What FFmpeg would unpack or keep in memory though no one asks for it, by a file's first four
+# bytes: ID3 tags in chunks of RIFF and IFF and in a value of ASF, attachments of Matroska. They
+# are shown under a name of the same length that FFmpeg skips.
+_ID3_CHUNK = (re.compile(rb"id3 ", re.IGNORECASE), b"id3 ", b"junk")
+_ID3_VALUE = (re.compile(rb"I\0D\x003\0\0\0"), b"i\0d\x003\0\0\0", b"x\0D\x003\0\0\0")
+_ATTACHMENT = (
+    re.compile(re.escape(matroska.ATTACHMENTS)),
+    matroska.ATTACHMENTS.lower(),
+    b"\x19\x41\xa4\x68",
+)
+_HIDDEN = {
+    **dict.fromkeys((b"RIFF", b"RF64", b"BW64", b"FORM", dsd.DFF), _ID3_CHUNK),
+    asf.MAGIC[:4]: _ID3_VALUE,
+    matroska.MAGIC: _ATTACHMENT,
+}
 _MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
+_MAX_ERRORS = 4096  # of the demuxer in a file: a Musepack without a count of frames never ends
 # A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
 # 20.4 ms where its block size changes; a lost page is longer than this.
 _HOLE_S = 0.05
@@ -77,6 +111,7 @@ class PyavReader:
         self._refused_channels = 0
         self._file = file
         self._begin, self._end = sniffed.audio_begin, sniffed.audio_end
+        self._is_dsd, self._blank_at = sniffed.header.is_dsd, sniffed.header.blank_at
 
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
@@ -85,13 +120,15 @@ class PyavReader:
         FFmpeg cannot open the file, finds no audio of a known codec in it, or can decode no
         packet.
         """
-        with open_container(self._file, begin=self._begin, end=self._end) as container:
+        begin, end, blank_at = self._begin, self._end, self._blank_at
+        with open_container(self._file, begin=begin, end=end, blank_at=blank_at) as container:
             stream = audio_stream(container)
             self.codec = codec_name(stream)
             if container.format.name.startswith("mov") and stream.duration:
                 self.claimed_s = float(stream.duration * stream.time_base)
             stream.codec_context.thread_count = 1
-            yield from _join(self._frames(container, stream))
+            stream.codec_context.options = _CODEC_OPTIONS.get(self.codec, {})
+            yield from self._as_recorded(_join(self._frames(container, stream)))
         if self._refused_channels and self._expected_s is None:
             reason = f"{self._refused_channels} channels, 1 to {MAX_CHANNELS} are read"
             raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
@@ -99,9 +136,20 @@ class PyavReader:
             reason = f"none of {self.packet_errors} packets could be decoded"
             raise DecoderError(reason, DECODER)
 
+    def _as_recorded(self, blocks: Iterator[RawBlock]) -> Iterator[RawBlock]:
+        """Take off a coder's delay, and put full scale where the recording has it."""
+        delay = _DELAYS.get(self.codec, 0)
+        for samples, rate in blocks:
+            kept, delay = samples[delay:], max(0, delay - len(samples))
+            if len(kept):
+                yield RawBlock(kept * DSD_GAIN if self._is_dsd else kept, rate)
+
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         """Decode packet by packet, counting those that fail."""
         for packet in self._packets(container, stream):
+            if self.codec == "dst" and packet is not None and _is_raw_dst(packet):
+                self._count_error()
+                continue
             try:
                 frames = packet.decode() if packet is not None else stream.decode(None)
             except EOFError:
@@ -109,9 +157,10 @@ class PyavReader:
             except av.error.FFmpegError:
                 self._count_error()
                 continue
+            is_last = packet is None or packet.size == 0  # what the decoder held back
             for frame in frames:
                 if self._has_fitting_channels(frame):
-                    self._follow_clock(frame)
+                    self._follow_clock(frame, is_last=is_last)
                     yield frame
 
     def _has_fitting_channels(self, frame: Any) -> bool:
@@ -124,15 +173,15 @@ class PyavReader:
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Yield packets; where the demuxer stumbles, let it look for the next one."""
-        stalls = 0
-        while stalls < _MAX_STALLS:
+        stalls = errors = 0
+        while stalls < _MAX_STALLS and errors < _MAX_ERRORS:
             try:
                 for packet in container.demux(stream):
                     stalls = 0
                     yield packet
                 return
             except DEMUXER_ERRORS:
-                stalls += 1
+                stalls, errors = stalls + 1, errors + 1
                 self._count_error()
         yield None  # what the decoder still holds
 
@@ -140,10 +189,11 @@ class PyavReader:
         self.packet_errors += 1
         self.ends_in_error = True
 
-    def _follow_clock(self, frame: Any) -> None:
-        """Notice holes: errors with good frames after them, and jumps in time."""
-        self.is_damaged |= self.ends_in_error
-        self.ends_in_error = False
+    def _follow_clock(self, frame: Any, *, is_last: bool) -> None:
+        """Notice holes: errors with good packets after them, and jumps in time."""
+        if not is_last:
+            self.is_damaged |= self.ends_in_error
+            self.ends_in_error = False
         expected_s = self._expected_s
         time_s = frame.time if frame.time is not None else expected_s or 0.0
         # Joined Ogg streams begin anew, so that time may jump back, which is no hole.
@@ -152,14 +202,17 @@ class PyavReader:
 
 
 @contextlib.contextmanager
-def open_container(file: BinaryIO, *, end: int, begin: int = 0) -> Iterator[Any]:
+def open_container(
+    file: BinaryIO, *, end: int, begin: int = 0, blank_at: int | None = None
+) -> Iterator[Any]:
     """Open a file with the whitelists; a `DecoderError` if no demuxer on the list knows it.
 
     FFmpeg is shown the part from `begin` to `end`, without tags: it unpacks what a compressed frame
     of a tag in front holds, and takes, in some versions, a tag at the end for a damaged packet.
+    Two bytes at `blank_at` are shown as zeros.
     """
     _limit_allocations()
-    source = _Part(file, begin, end)
+    source = _Part(file, begin, end, blank_at)
     try:
         container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
@@ -188,19 +241,20 @@ def _limit_allocations() -> None:
 class _Part:
     """The bytes of a file from `begin` to before `end`, as PyAV wants files.
 
-    In a WAV or AIFF, chunks that hold an ID3 tag are shown as ``junk``: FFmpeg would unpack
-    what the tag has compressed, and 4 MB became 4 GB. (So are the same four bytes among the
-    samples, which noise has once in four billion.)
+    Of what a file has besides audio, `_HIDDEN` says what is shown under another name: FFmpeg
+    would unpack what an ID3 tag has compressed, and 4 MB became 4 GB. (So are the same four
+    bytes among the samples, which noise has once in four billion.)
     """
 
     name = ""  # PyAV passes it to FFmpeg, which would look at the extension
 
-    def __init__(self, file: BinaryIO, begin: int, end: int) -> None:
+    def __init__(self, file: BinaryIO, begin: int, end: int, blank_at: int | None = None) -> None:
         self._file = file
+        self._blank = () if blank_at is None else (blank_at, blank_at + 1)
         self._begin = begin
         self._end = end
         file.seek(begin)
-        self._has_chunks = file.read(4) in (b"RIFF", b"RF64", b"BW64", b"FORM")
+        self._hidden = _HIDDEN.get(file.read(4))
         file.seek(begin)
 
     def tell(self) -> int:
@@ -209,20 +263,25 @@ class _Part:
     def read(self, size: int) -> bytes:
         at = self._file.tell()
         data = self._file.read(max(0, min(size, self._end - at)))
-        return self._without_tags(data, at) if self._has_chunks else data
+        if inside := [place - at for place in self._blank if at <= place < at + len(data)]:
+            data = bytes(0 if i in inside else byte for i, byte in enumerate(data))
+        return self._without_tags(data, at, *self._hidden) if self._hidden else data
 
-    def _without_tags(self, data: bytes, at: int) -> bytes:
-        """Rename chunks, also one whose name lies across the borders of `data`."""
-        start, end = max(self._begin, at - 3), at + len(data)
+    def _without_tags(
+        self, data: bytes, at: int, name: re.Pattern[bytes], lower: bytes, shown_as: bytes
+    ) -> bytes:
+        """Rename what is hidden, also where a name lies across the borders of `data`."""
+        margin = len(lower) - 1
+        start, end = max(self._begin, at - margin), at + len(data)
         self._file.seek(start)
         before = self._file.read(at - start)
         self._file.seek(end)
-        after = self._file.read(3)
+        after = self._file.read(margin)
         self._file.seek(end)
         whole = before + data + after
-        if b"id3 " not in whole.lower():  # ten times as fast as the expression
+        if lower not in whole.lower():  # ten times as fast as the expression
             return data
-        shown = _ID3_CHUNK.sub(b"junk", whole)
+        shown = name.sub(shown_as, whole)
         return shown[len(before) : len(before) + len(data)]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -237,7 +296,8 @@ class _Part:
 def audio_stream(container: Any) -> Any:
     """Return the first audio stream of a codec in `CODECS`; a `DecoderError` if there is none."""
     if not container.streams.audio:
-        raise DecoderError("the file holds no audio stream", DECODER, failure=Failure.NO_AUDIO)
+        what = "video and no audio" if container.streams.video else "no audio stream"
+        raise DecoderError(f"the file holds {what}", DECODER, failure=Failure.NO_AUDIO)
     unknown = []
     for stream in container.streams.audio:
         codec = getattr(stream.codec_context, "name", None)
@@ -254,6 +314,11 @@ def codec_name(stream: Any) -> str:
     if name.startswith("pcm_"):
         return name.removesuffix("le").removesuffix("be")
     return name.removesuffix("float").removeprefix("lib")
+
+
+def _is_raw_dst(packet: Any) -> bool:
+    """Whether a DST frame is stored unpacked, which FFmpeg (8.1) turns into noise."""
+    return packet.size > 0 and not memoryview(packet)[0] & 0x80
 
 
 def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:

@@ -41,7 +41,8 @@ R = TypeVar("R")
 
 _DEFAULT_SPEC = FeatureSpec()
 MAX_DURATION_S = 14_400.0  # seconds; longer files are mixes, audio books or mistakes
-MIN_RATE, MAX_RATE = 8_000, 192_000  # hertz
+MIN_RATE, MAX_RATE = 4_000, 192_000  # hertz
+MAX_DSD_RATE = 2_822_400  # an eighth of the rate of the bits, of DSD512
 # A file is truncated when it lacks more than both: encoders disagree by a frame or two.
 MISSING_SHARE = 0.02
 MISSING_S = 0.1
@@ -86,7 +87,7 @@ def decode(
     SongError
         With the `Failure` and a reason: the file cannot be opened or is not audio
         (see `sniff`), has no samples, NaN among them, less than
-        ``spec.segment.min_track_s`` or more than `max_duration_s`, a rate outside 8 to
+        ``spec.segment.min_track_s`` or more than `max_duration_s`, a rate outside 4 to
         192 kHz, more than 8 channels, or cannot be decoded by any decoder.
     """
     song = _Song(path, sniff(path), spec, max_duration_s)
@@ -214,8 +215,9 @@ class _Song:
         if not 1 <= n_channels <= MAX_CHANNELS:
             reason = f"{n_channels} channels, 1 to {MAX_CHANNELS} are read"
             raise self.error(Failure.UNSUPPORTED, reason)
-        if not MIN_RATE <= rate <= MAX_RATE:
-            reason = f"{rate} Hz, {MIN_RATE} to {MAX_RATE} Hz are read"
+        highest = MAX_DSD_RATE if self.sniffed.header.is_dsd else MAX_RATE
+        if not MIN_RATE <= rate <= highest:
+            reason = f"{rate} Hz, {MIN_RATE} to {highest} Hz are read"
             raise self.error(Failure.UNSUPPORTED, reason)
 
     def check_samples(self, n_samples: int, claimed_s: float | None) -> None:

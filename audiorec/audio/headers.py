@@ -38,16 +38,18 @@ class Header(NamedTuple):
     suits_soundfile: bool = True  # False where libsndfile would stop before the end
     cut: bool = False  # the file ends before its structure says
     refusal: str | None = None  # a codec outside the list
+    drm: str | None = None  # how the file is encrypted
+    is_dsd: bool = False  # one-bit audio, whose rates and full scale are its own
 
 
 def read_wav(file: BinaryIO, begin: int, size: int) -> Header:
     """Read a RIFF, RF64 or BW64 header: ``fmt``, ``ds64`` and the size of ``data``."""
     file.seek(begin)
-    magic, riff_size = struct.unpack("<4sI", _exactly(file, 8))
+    magic, riff_size = struct.unpack("<4sI", exactly(file, 8))
     codec = rate = frame_bytes = long_size = None
     for kind, at, length in _chunks(file, begin + 12, size, "<"):
         if kind == b"ds64":
-            (long_size,) = struct.unpack("<8xQ", _exactly(file, 16))
+            (long_size,) = struct.unpack("<8xQ", exactly(file, 16))
         elif kind == b"fmt ":
             codec, rate, frame_bytes = _wav_format(file, length)
             if codec not in WAV_CODECS:
@@ -69,7 +71,7 @@ def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
     for kind, _, length in _chunks(file, begin + 12, size, ">"):
         if kind != b"COMM" or length < 18:
             continue
-        content = _exactly(file, min(length, 22))
+        content = exactly(file, min(length, 22))
         frames, exponent, mantissa = struct.unpack(">2xI2xHQ", content[:18])
         codec = content[18:22]
         if codec and codec not in AIFC_CODECS:
@@ -83,7 +85,7 @@ def read_aiff(file: BinaryIO, begin: int, size: int) -> Header:
 def read_au(file: BinaryIO, begin: int, size: int) -> Header:
     """Read an AU header: the number of data bytes, where it is not left open."""
     file.seek(begin + 4)
-    offset, length, encoding, rate, channels = struct.unpack(">5I", _exactly(file, 20))
+    offset, length, encoding, rate, channels = struct.unpack(">5I", exactly(file, 20))
     if encoding not in _AU_SAMPLE_BYTES:
         return Header(refusal=f"AU encoding {encoding}")
     claimed = None if length == 0 or _is_placeholder(length) else length
@@ -95,7 +97,7 @@ def read_au(file: BinaryIO, begin: int, size: int) -> Header:
 def read_flac(file: BinaryIO, begin: int) -> Header:
     """Read FLAC's STREAMINFO: 20 bits of sample rate and 36 bits of total samples."""
     file.seek(begin + 18)
-    (packed,) = struct.unpack(">Q", _exactly(file, 8))
+    (packed,) = struct.unpack(">Q", exactly(file, 8))
     rate, samples = packed >> 44, packed & (2**36 - 1)
     return Header(claimed_s=samples / rate if samples and rate else None)
 
@@ -114,6 +116,11 @@ def read_ogg_end(file: BinaryIO, size: int) -> Header:
     return Header(cut=not is_last or page_end > len(tail))
 
 
+def exactly(file: BinaryIO, length: int) -> bytes:
+    """Read `length` bytes; a header that ends earlier counts as filled with zeros."""
+    return file.read(length).ljust(length, b"\0")
+
+
 def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[bytes, int, int]]:
     """Yield kind, begin and length of RIFF-like chunks, with the file at their content."""
     header = struct.Struct(order + "4sI")
@@ -121,7 +128,7 @@ def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[by
         if at + header.size > size:
             return
         file.seek(at)
-        kind, length = header.unpack(_exactly(file, header.size))
+        kind, length = header.unpack(exactly(file, header.size))
         begin = at + header.size
         yield kind, begin, length
         at = begin + length + length % 2  # chunks are padded to an even length
@@ -129,7 +136,7 @@ def _chunks(file: BinaryIO, at: int, size: int, order: str) -> Iterator[tuple[by
 
 def _wav_format(file: BinaryIO, length: int) -> tuple[int, int, int]:
     """Codec, frames per second and bytes per frame of a ``fmt`` chunk."""
-    content = _exactly(file, min(length, 40)).ljust(40, b"\0")
+    content = exactly(file, min(length, 40)).ljust(40, b"\0")
     codec, _, rate, _, frame_bytes = struct.unpack("<HHIIH", content[:14])
     if codec == _WAV_EXTENSIBLE:  # the codec stands at the head of a GUID
         (codec,) = struct.unpack("<H", content[24:26])
@@ -145,8 +152,3 @@ def _by_bytes(claimed: int | None, present: int, byte_rate: int, suits: bool) ->
 
 def _is_placeholder(length: int) -> bool:
     return any(length in span for span in _PLACEHOLDERS)
-
-
-def _exactly(file: BinaryIO, length: int) -> bytes:
-    """Read `length` bytes; a header that ends earlier counts as filled with zeros."""
-    return file.read(length).ljust(length, b"\0")

@@ -7,6 +7,7 @@ may hide a silent first frame that tells how many frames follow (``Xing``, ``Inf
 """
 
 import struct
+from collections.abc import Callable
 from typing import NamedTuple
 
 from audiorec.audio.headers import Header
@@ -81,9 +82,14 @@ def find_mpeg(data: bytes, *, is_whole: bool) -> int | None:
 
 def is_adts(data: bytes, *, is_whole: bool) -> bool:
     """Return whether the data begins with several ADTS frames in a row."""
+    return leads_on(data, adts_length, is_whole=is_whole)
+
+
+def leads_on(data: bytes, length_at: Callable[[bytes, int], int | None], *, is_whole: bool) -> bool:
+    """Return whether frames whose lengths `length_at` reads lead to each other from the start."""
     at = 0
     for i in range(CHAIN):
-        length = adts_length(data, at)
+        length = length_at(data, at)
         if length is None:
             return False
         at += length

@@ -1,4 +1,4 @@
-"""Ogg, MP4, ADTS, CAF, and what libsndfile gave up on, to blocks of samples, through FFmpeg.
+"""All that libsndfile does not read, or gave up on, to blocks of samples, through FFmpeg.
 
     open file  ──PyavReader.blocks──▶  `RawBlock` (n, channels), source rate
 
@@ -21,6 +21,7 @@ import av
 import av.error
 import numpy as np
 
+from audiorec.audio import asf, dsd, matroska
 from audiorec.audio.raw import BLOCK_FRAMES, MAX_BLOCK_S, MAX_CHANNELS, DecoderError, RawBlock
 from audiorec.audio.sniff import Sniffed
 from audiorec.errors import Failure
@@ -37,14 +38,28 @@ _PCM = (
 )
 CODECS = (
     *("mp3float", "mp3", "mp2float", "mp2", "mp1float", "mp1", "aac", "alac", "flac"),
-    *("vorbis", "opus", "libopus", *_PCM),
+    *("vorbis", "opus", "libopus", "speex", "ac3", "eac3", *_PCM),
+    *("wavpack", "ape", "tta", "mpc7", "mpc8"),
+    *("wmav1", "wmav2", "wmapro", "wmalossless", "wmavoice"),
+    *("dsd_lsbf", "dsd_msbf", "dsd_lsbf_planar", "dsd_msbf_planar", "dst"),
 )
 # Passed to every opening of a file, for decoding and for hashing alike.
 WHITELISTS = {
     "protocol_whitelist": "file",
-    "format_whitelist": "wav,aiff,au,caf,flac,mp3,ogg,mov,aac",
+    "format_whitelist": (
+        "wav,aiff,au,caf,flac,mp3,ogg,mov,aac,ac3,eac3,wv,ape,tta,mpc,mpc8,dsf,iff,asf,matroska"
+    ),
     "codec_whitelist": ",".join(CODECS),
 }
+# Lossless coders store checksums, which FFmpeg looks at only when told to. AC-3 may carry a
+# curve that makes loud passages quieter for the night; it is not part of the recording.
+_CODEC_OPTIONS = {
+    **{name: {"err_detect": "crccheck"} for name in ("wavpack", "ape", "wmalossless")},
+    "tta": {"err_detect": "crccheck+explode"},
+    **{name: {"drc_scale": "0"} for name in ("ac3", "eac3")},
+}
+# On an SACD, 0 dB is half of what one bit can hold, and mastered music reaches it.
+DSD_GAIN = np.float32(2.0)
 _SAMPLES = {  # of a format: the type, and full scale
     "u8": (np.uint8, 2.0**7),
     "s16": (np.int16, 2.0**15),
@@ -55,7 +70,21 @@ _SAMPLES = {  # of a format: the type, and full scale
 # IndexError: PyAV's, for a packet of a stream that began in mid-file.
 DEMUXER_ERRORS = (av.error.FFmpegError, IndexError)
 MAX_ALLOCATION = 64 << 20  # bytes; the index of a day of AAC, or a large cover, takes a few MB
-_ID3_CHUNK = re.compile(rb"id3 ", re.IGNORECASE)
+# What FFmpeg would unpack or keep in memory though no one asks for it, by a file's first four
+# bytes: ID3 tags in chunks of RIFF and IFF and in a value of ASF, attachments of Matroska. They
+# are shown under a name of the same length that FFmpeg skips.
+_ID3_CHUNK = (re.compile(rb"id3 ", re.IGNORECASE), b"id3 ", b"junk")
+_ID3_VALUE = (re.compile(rb"I\0D\x003\0\0\0"), b"i\0d\x003\0\0\0", b"x\0D\x003\0\0\0")
+_ATTACHMENT = (
+    re.compile(re.escape(matroska.ATTACHMENTS)),
+    matroska.ATTACHMENTS.lower(),
+    b"\x19\x41\xa4\x68",
+)
+_HIDDEN = {
+    **dict.fromkeys((b"RIFF", b"RF64", b"BW64", b"FORM", dsd.DFF), _ID3_CHUNK),
+    asf.MAGIC[:4]: _ID3_VALUE,
+    matroska.MAGIC: _ATTACHMENT,
+}
 _MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
 # A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
 # 20.4 ms where its block size changes; a lost page is longer than this.
@@ -77,6 +106,7 @@ class PyavReader:
         self._refused_channels = 0
         self._file = file
         self._begin, self._end = sniffed.audio_begin, sniffed.audio_end
+        self._is_dsd = sniffed.header.is_dsd
 
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
@@ -91,7 +121,9 @@ class PyavReader:
             if container.format.name.startswith("mov") and stream.duration:
                 self.claimed_s = float(stream.duration * stream.time_base)
             stream.codec_context.thread_count = 1
-            yield from _join(self._frames(container, stream))
+            stream.codec_context.options = _CODEC_OPTIONS.get(self.codec, {})
+            for block in _join(self._frames(container, stream)):
+                yield block._replace(samples=block.samples * DSD_GAIN) if self._is_dsd else block
         if self._refused_channels and self._expected_s is None:
             reason = f"{self._refused_channels} channels, 1 to {MAX_CHANNELS} are read"
             raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
@@ -188,9 +220,9 @@ def _limit_allocations() -> None:
 class _Part:
     """The bytes of a file from `begin` to before `end`, as PyAV wants files.
 
-    In a WAV or AIFF, chunks that hold an ID3 tag are shown as ``junk``: FFmpeg would unpack
-    what the tag has compressed, and 4 MB became 4 GB. (So are the same four bytes among the
-    samples, which noise has once in four billion.)
+    Of what a file has besides audio, `_HIDDEN` says what is shown under another name: FFmpeg
+    would unpack what an ID3 tag has compressed, and 4 MB became 4 GB. (So are the same four
+    bytes among the samples, which noise has once in four billion.)
     """
 
     name = ""  # PyAV passes it to FFmpeg, which would look at the extension
@@ -200,7 +232,7 @@ class _Part:
         self._begin = begin
         self._end = end
         file.seek(begin)
-        self._has_chunks = file.read(4) in (b"RIFF", b"RF64", b"BW64", b"FORM")
+        self._hidden = _HIDDEN.get(file.read(4))
         file.seek(begin)
 
     def tell(self) -> int:
@@ -209,20 +241,23 @@ class _Part:
     def read(self, size: int) -> bytes:
         at = self._file.tell()
         data = self._file.read(max(0, min(size, self._end - at)))
-        return self._without_tags(data, at) if self._has_chunks else data
+        return self._without_tags(data, at, *self._hidden) if self._hidden else data
 
-    def _without_tags(self, data: bytes, at: int) -> bytes:
-        """Rename chunks, also one whose name lies across the borders of `data`."""
-        start, end = max(self._begin, at - 3), at + len(data)
+    def _without_tags(
+        self, data: bytes, at: int, name: re.Pattern[bytes], lower: bytes, shown_as: bytes
+    ) -> bytes:
+        """Rename what is hidden, also where a name lies across the borders of `data`."""
+        margin = len(lower) - 1
+        start, end = max(self._begin, at - margin), at + len(data)
         self._file.seek(start)
         before = self._file.read(at - start)
         self._file.seek(end)
-        after = self._file.read(3)
+        after = self._file.read(margin)
         self._file.seek(end)
         whole = before + data + after
-        if b"id3 " not in whole.lower():  # ten times as fast as the expression
+        if lower not in whole.lower():  # ten times as fast as the expression
             return data
-        shown = _ID3_CHUNK.sub(b"junk", whole)
+        shown = name.sub(shown_as, whole)
         return shown[len(before) : len(before) + len(data)]
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
@@ -237,7 +272,8 @@ class _Part:
 def audio_stream(container: Any) -> Any:
     """Return the first audio stream of a codec in `CODECS`; a `DecoderError` if there is none."""
     if not container.streams.audio:
-        raise DecoderError("the file holds no audio stream", DECODER, failure=Failure.NO_AUDIO)
+        what = "video and no audio" if container.streams.video else "no audio stream"
+        raise DecoderError(f"the file holds {what}", DECODER, failure=Failure.NO_AUDIO)
     unknown = []
     for stream in container.streams.audio:
         codec = getattr(stream.codec_context, "name", None)

@@ -9,12 +9,21 @@ not lie in the same way, and a file whose beginning no one knows is given to no 
 
 import os
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import BinaryIO
 
-from audiorec.audio import headers, mpeg_header
+from audiorec.audio import (
+    ac3_header,
+    asf,
+    compressed,
+    dsd,
+    headers,
+    matroska,
+    mpeg_header,
+    refused,
+)
 from audiorec.audio.atoms import inspect_mp4
 from audiorec.audio.headers import Header
 from audiorec.errors import Failure, MissingSongError, SongError
@@ -31,9 +40,18 @@ class Container(StrEnum):
     CAF = "caf"
     FLAC = "flac"
     MP3 = "mp3"  # and MPEG layers I and II
-    OGG = "ogg"  # Vorbis, Opus, FLAC
+    OGG = "ogg"  # Vorbis, Opus, FLAC, Speex
     MP4 = "mp4"  # AAC, ALAC
     ADTS = "adts"  # bare AAC
+    AC3 = "ac3"  # and E-AC-3
+    WAVPACK = "wavpack"
+    APE = "ape"  # Monkey's Audio
+    TTA = "tta"  # True Audio
+    MUSEPACK = "musepack"  # stream versions 7 and 8
+    DSF = "dsf"
+    DFF = "dff"
+    ASF = "asf"  # WMA
+    MATROSKA = "matroska"  # and WebM
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,21 +70,23 @@ _MAX_ID3 = 8  # tags in a row; some tools prepend a second one
 _ID3V1_BYTES = 128
 _APE_FOOTER_BYTES = 32
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-READ_FORMATS = "WAV, AIFF, AU, FLAC, MP3, Ogg (Vorbis, Opus, FLAC) and MP4 (AAC, ALAC)"
-KNOWN_BUT_NOT_READ = {
-    b"\x30\x26\xb2\x75\x8e\x66\xcf\x11": "Windows Media (ASF, WMA)",
-    b"\x1a\x45\xdf\xa3": "Matroska or WebM",
-    b"MAC ": "Monkey's Audio",
-    b"wvpk": "WavPack",
-    b"DSD ": "DSD (DSF)",
-    b"FRM8": "DSD (DFF)",
-    b"TTA1": "True Audio",
-    b"tBaK": "TAK",
-    b"MPCK": "Musepack",
-    b"MP+": "Musepack",
-    b"riff\x2e\x91\xcf\x11": "Wave64",
-    b"#!AMR": "AMR",
-    b"MThd": "MIDI, which holds notes and no audio",
+READ_FORMATS = (
+    "WAV, AIFF, AU, CAF, FLAC, MP3, AAC, AC-3, Ogg (Vorbis, Opus, Speex, FLAC), MP4 (AAC, ALAC), "
+    "WMA, WavPack, Monkey's Audio, Musepack, True Audio, DSD and the audio of Matroska and WebM"
+)
+_MAGICS = {
+    b"fLaC": Container.FLAC,
+    b"OggS": Container.OGG,
+    b".snd": Container.AU,
+    b"caff": Container.CAF,
+    b"wvpk": Container.WAVPACK,
+    b"MAC ": Container.APE,
+    b"TTA1": Container.TTA,
+    b"MPCK": Container.MUSEPACK,
+    b"MP+\x07": Container.MUSEPACK,
+    b"MP+\x17": Container.MUSEPACK,
+    dsd.DSF: Container.DSF,
+    matroska.MAGIC: Container.MATROSKA,
 }
 _FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISDIR, "a folder"),
@@ -75,6 +95,21 @@ _FILE_KINDS: tuple[tuple[Callable[[int], bool], str], ...] = (
     (stat.S_ISCHR, "a device"),
     (stat.S_ISBLK, "a device"),
 )
+
+
+_HEADERS: Mapping[Container, Callable[[BinaryIO, int, int], Header]] = {
+    Container.WAV: headers.read_wav,
+    Container.AIFF: headers.read_aiff,
+    Container.AU: headers.read_au,
+    Container.WAVPACK: compressed.read_wavpack,
+    Container.APE: compressed.read_ape,
+    Container.TTA: compressed.read_tta,
+    Container.MUSEPACK: compressed.read_musepack,
+    Container.DSF: dsd.read_dsf,
+    Container.DFF: dsd.read_dff,
+    Container.ASF: asf.read_asf,
+    Container.MATROSKA: matroska.read_matroska,
+}
 
 
 def sniff(path: PathLike) -> Sniffed:
@@ -101,6 +136,8 @@ def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:
     if container is None:
         raise _unknown(path, file, begin)
     header = _header(path, file, container, size, begin, audio_end)
+    if header.drm:
+        raise _refusal(path, Failure.DRM, header.drm)
     if header.refusal:
         reason = f"{header.refusal} is not among the codecs of music that are read"
         raise _refusal(path, Failure.UNSUPPORTED, reason)
@@ -147,8 +184,10 @@ def begin_of_audio(file: BinaryIO) -> int:
 
 
 def end_of_audio(file: BinaryIO) -> int:
-    """Return the position where ID3v1 and APE tags at the end of a file begin."""
+    """Return the position where ID3v1 and APE tags at the end begin, and the ID3v2 of a DSF."""
     end = os.fstat(file.fileno()).st_size
+    if (tag_at := dsd.trailing_tag(file)) is not None:
+        return min(end, tag_at)
     file.seek(max(0, end - _ID3V1_BYTES))
     if file.read(3) == b"TAG" and end >= _ID3V1_BYTES:
         end -= _ID3V1_BYTES
@@ -180,18 +219,18 @@ def _container(head: bytes, *, is_whole: bool) -> Container | None:
         return Container.AIFF
     if head[4:8] in _MP4_FIRST:
         return Container.MP4
-    magics = {
-        b"fLaC": Container.FLAC,
-        b"OggS": Container.OGG,
-        b".snd": Container.AU,
-        b"caff": Container.CAF,
-    }
-    if head[:4] in magics:
-        return magics[head[:4]]
-    if any(head.startswith(magic) for magic in KNOWN_BUT_NOT_READ):
+    if head[:4] == dsd.DFF and head[12:16] == dsd.DSF:
+        return Container.DFF
+    if head[:16] == asf.MAGIC:
+        return Container.ASF
+    if head[:4] in _MAGICS:
+        return _MAGICS[head[:4]]
+    if refused.name_of(head) is not None:
         return None
     if mpeg_header.is_adts(head, is_whole=is_whole):
         return Container.ADTS
+    if ac3_header.is_ac3(head, is_whole=is_whole):
+        return Container.AC3
     is_mp3 = mpeg_header.find_mpeg(head, is_whole=is_whole) is not None
     return Container.MP3 if is_mp3 else None
 
@@ -199,13 +238,9 @@ def _container(head: bytes, *, is_whole: bool) -> Container | None:
 def _header(
     path: PathLike, file: BinaryIO, container: Container, size: int, begin: int, audio_end: int
 ) -> Header:
+    if container in _HEADERS:
+        return _HEADERS[container](file, begin, size)
     match container:
-        case Container.WAV:
-            return headers.read_wav(file, begin, size)
-        case Container.AIFF:
-            return headers.read_aiff(file, begin, size)
-        case Container.AU:
-            return headers.read_au(file, begin, size)
         case Container.OGG:
             return headers.read_ogg_end(file, audio_end)
         case Container.MP4:
@@ -236,11 +271,11 @@ def _mp4_header(path: PathLike, file: BinaryIO, size: int) -> Header:
 
 def _unknown(path: PathLike, file: BinaryIO, begin: int) -> SongError:
     file.seek(begin)
-    head = file.read(64)
-    for magic, name in KNOWN_BUT_NOT_READ.items():
-        if head.startswith(magic):
-            reason = f"{name} is not read; audiorec reads {READ_FORMATS}"
-            return _refusal(path, Failure.UNSUPPORTED, reason)
+    head = file.read(refused.HEAD_BYTES)
+    if (name := refused.name_of(head)) is not None:
+        reason = f"{name} is not read; audiorec reads {READ_FORMATS}"
+        return _refusal(path, Failure.UNSUPPORTED, reason)
+    head = head[:64]
     is_text = head.lstrip()[:1] in (b"<", b"{", b"#") or (head.isascii() and b"\0" not in head)
     what = "a text" if is_text else "an unknown content"
     return _refusal(path, Failure.NOT_AUDIO, f"{what}, not audio; audiorec reads {READ_FORMATS}")

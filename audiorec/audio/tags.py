@@ -12,16 +12,22 @@ that frame is found here. Layout: ID3v2.2 to 2.4, sections 3 and 4.1
 """
 
 import io
+import os
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from audiorec.audio.sniff import PathLike, open_regular
+from audiorec.audio import dsd, matroska
+from audiorec.audio.ape_tags import ape_tags
+from audiorec.audio.sniff import PathLike, open_regular, sniff
 from audiorec.errors import SongError
 
 MAX_CHARACTERS = 500  # of a field; some tools store lyrics as a title
 OWNER = b"musicbrainz.org"
 MAX_FRAMES = 1_000  # of a hostile tag
 MAX_UNSYNC_BYTES = 4 << 20  # of a tag that has to be read whole
+MAX_ID3_BYTES = 16 << 20  # of the tag in a DSF or DFF file; covers are megabytes
 MAX_FRAME_BYTES = 256  # of the frame we look for
 _HEADER = 10
 _UNSYNCHRONISED = 0x80
@@ -51,7 +57,7 @@ class SongTags:
 
 
 def read_tags(path: PathLike) -> SongTags:
-    """Read the tags of a file: ID3, APE, Vorbis comments, MP4.
+    """Read the tags of a file: ID3, APE, Vorbis comments, MP4, ASF, Matroska.
 
     Parameters
     ----------
@@ -64,21 +70,14 @@ def read_tags(path: PathLike) -> SongTags:
         that is missing, broken or of a format without tags: whether it is audio is for
         `decode` to say. Pictures are not read.
     """
-    from tinytag import TinyTag, TinyTagException  # late: a run's parent reads no tags
-
-    try:
-        with open_regular(path) as file:
-            tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=False)
-            track_ids = (tag.other.get(name) for name in _TRACK_ID_FIELDS)
-            track_id = _clean(next(filter(None, track_ids), None)) or musicbrainz_ufid(file)
-    except (SongError, OSError, TinyTagException):
-        return SongTags()
+    found = _fields(path)
+    track_ids = (found.get(name) for name in _TRACK_ID_FIELDS)
     return SongTags(
-        title=_clean(tag.title),
-        artist=_clean(tag.artist),
-        album=_clean(tag.album),
-        isrc=_clean(tag.other.get("isrc")),
-        musicbrainz_trackid=track_id,
+        title=_clean(found.get("title")),
+        artist=_clean(found.get("artist")),
+        album=_clean(found.get("album")),
+        isrc=_clean(found.get("isrc")),
+        musicbrainz_trackid=_clean(next(filter(None, track_ids), None)),
     )
 
 
@@ -98,17 +97,10 @@ def read_tag(path: PathLike, name: str) -> str | None:
         Cleaned as in `read_tags`; None where the file has no such tag or cannot be read.
     """
     if name in SongTags.__slots__:
-        found: str | None = getattr(read_tags(path), name)
-        return found
-    from tinytag import TinyTag, TinyTagException
-
-    try:
-        with open_regular(path) as file:
-            tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=False)
-    except (SongError, OSError, TinyTagException):
-        return None
-    plain = name.replace("_", " ")
-    return _clean(tag.other.get(name) or tag.other.get(plain) or tag.as_dict().get(name))
+        value: str | None = getattr(read_tags(path), name)
+        return value
+    found = _fields(path)
+    return _clean(found.get(name) or found.get(name.replace("_", " ")))
 
 
 def header_duration_s(path: PathLike) -> float | None:
@@ -121,8 +113,48 @@ def header_duration_s(path: PathLike) -> float | None:
     try:
         with open_regular(path) as file:
             return TinyTag.get(file_obj=file, tags=False, duration=True).duration
-    except (SongError, OSError, TinyTagException):
+    except (SongError, OSError):
         return None
+    except TinyTagException:
+        with suppress(SongError):
+            return sniff(path).header.claimed_s
+        return None
+
+
+def _fields(path: PathLike) -> Mapping[str, object]:
+    """Every tag of a file by its name in lower case; empty where it cannot be read."""
+    try:
+        with open_regular(path) as file:
+            return _ape_or_matroska(file) if (found := _by_tinytag(file)) is None else found
+    except (SongError, OSError):
+        return {}
+
+
+def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:
+    """Tags as tinytag reads them; None where it knows the format not, or finds nothing."""
+    from tinytag import TinyTag, TinyTagException  # late: a run's parent reads no tags
+
+    place = dsd.id3_place(file, os.fstat(file.fileno()).st_size)
+    source = file
+    if place is not None:  # far inside or at the end of the file
+        file.seek(place[0])
+        source = io.BytesIO(file.read(min(place[1] - place[0], MAX_ID3_BYTES)))
+    source.seek(0)
+    try:
+        tag = TinyTag.get(file_obj=source, tags=True, duration=False, image=False)
+    except TinyTagException:
+        return None
+    found: dict[str, object] = {**tag.other, **tag.as_dict()}
+    if not any(found.get(name) for name in _TRACK_ID_FIELDS):
+        found[_TRACK_ID_FIELDS[0]] = musicbrainz_ufid(source)
+    return found if any(found.get(name) for name in (*SongTags.__slots__, *tag.other)) else None
+
+
+def _ape_or_matroska(file: BinaryIO) -> Mapping[str, object]:
+    file.seek(0)
+    if file.read(len(matroska.MAGIC)) == matroska.MAGIC:
+        return matroska.matroska_tags(file, 0, os.fstat(file.fileno()).st_size)
+    return ape_tags(file)
 
 
 def _clean(value: object) -> str | None:

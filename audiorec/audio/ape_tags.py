@@ -1,0 +1,48 @@
+"""APEv2 tags, which stand at the end of WavPack, Monkey's Audio, Musepack and some MP3 files.
+
+    file  ──ape_tags──▶  {"title": ..., "artist": ...}
+
+A footer of 32 bytes tells how many bytes of items stand before it; an item is the length of
+its value, flags, a name and the value. Binary items, such as covers, are passed over.
+"""
+
+import struct
+from collections.abc import Mapping
+from typing import BinaryIO
+
+from audiorec.audio.headers import exactly
+from audiorec.audio.sniff import end_of_audio
+
+MAX_ITEMS = 256
+MAX_NAME = 256  # bytes
+MAX_TEXT = 4096  # bytes of a value that are read
+_MARK = b"APETAGEX"
+_MARK_BYTES = 32  # of the header and the footer
+_KIND = 6  # the bits of the flags that are 0 for text
+
+
+def ape_tags(file: BinaryIO) -> Mapping[str, str]:
+    """Read the text items of the APEv2 tag at a file's end, by their names in lower case.
+
+    Where an item has several values, the first counts. Empty for a file without a tag.
+    """
+    at = end_of_audio(file)
+    file.seek(at)
+    content = file.read(_MARK_BYTES)
+    if content[: len(_MARK)] == _MARK:  # a header, as the footer has it
+        at += _MARK_BYTES
+    found: dict[str, str] = {}
+    for _ in range(MAX_ITEMS):
+        file.seek(at)
+        item = file.read(8 + MAX_NAME)
+        name, zero, _ = item[8:].partition(b"\0")
+        if not zero or item[: len(_MARK)] == _MARK:
+            break
+        length, flags = struct.unpack_from("<II", item)
+        begin = at + 8 + len(name) + 1
+        if not flags & _KIND:
+            file.seek(begin)
+            value = exactly(file, min(length, MAX_TEXT)).partition(b"\0")[0]
+            found.setdefault(name.decode("latin-1").lower(), value.decode("utf-8", "replace"))
+        at = begin + length
+    return found

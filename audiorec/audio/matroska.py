@@ -1,0 +1,164 @@
+"""The elements of a Matroska or WebM file: its length, whether it is whole, encrypted, tagged.
+
+Every element has an id, a length and a content, which may be elements again. They are
+hopped over, so that a few hundred bytes are read, whatever the file's size; text is read
+where a tag has one. A segment without a length, as live recordings have it, is read as far
+as its elements lead.
+"""
+
+import struct
+from collections.abc import Iterator, Mapping
+from typing import BinaryIO, NamedTuple
+
+from audiorec.audio.headers import Header, exactly
+
+MAGIC = b"\x1a\x45\xdf\xa3"
+ATTACHMENTS = b"\x19\x41\xa4\x69"
+_SEGMENT = 0x18538067
+_INFO, _TRACKS, _TAGS, _CLUSTER = 0x1549A966, 0x1654AE6B, 0x1254C367, 0x1F43B675
+_SCALE, _DURATION, _TITLE = 0x2AD7B1, 0x4489, 0x7BA9
+_TRACK, _TRACK_TYPE, _ENCODINGS, _ENCODING, _ENCRYPTION = 0xAE, 0x83, 0x6D80, 0x6240, 0x5035
+_TAG, _TARGETS, _LEVEL, _SIMPLE, _NAME, _STRING = 0x7373, 0x63C0, 0x68CA, 0x67C8, 0x45A3, 0x4487
+_AUDIO = 2  # a track's type
+_ALBUM_LEVEL = 50  # a target's level; songs have 30
+_MAX_ELEMENTS = 4096  # inside one element: a hostile file must not keep the walk going
+_MAX_TEXT = 4096  # bytes of a tag
+_UNKNOWN = -1  # a length that is left open
+
+
+class Element(NamedTuple):
+    """Where the content of an element lies, in bytes from the start of the file."""
+
+    kind: int
+    begin: int
+    end: int  # beyond the file where it claims so; `_UNKNOWN` where it claims nothing
+
+
+def read_matroska(file: BinaryIO, begin: int, size: int) -> Header:
+    """Read the duration of a Matroska file that is audio alone, and what speaks against it.
+
+    With pictures beside it the audio may well end before the file does: no claim.
+    """
+    segment = _segment(file, begin, size)
+    if segment is None:
+        return Header(suits_soundfile=False)
+    scale, duration = 1_000_000, 0.0
+    types: list[int] = []
+    for part in _elements(file, segment.begin, _within(segment, size)):
+        if part.kind == _INFO:
+            for value in _elements(file, part.begin, _within(part, size)):
+                if value.kind == _SCALE:
+                    scale = _number(file, value)
+                elif value.kind == _DURATION:
+                    duration = _real(file, value)
+        elif part.kind == _TRACKS:
+            for track in _children(file, part, size, _TRACK):
+                if _is_encrypted(file, track, size):
+                    return Header(suits_soundfile=False, drm="encrypted (ContentEncryption)")
+                kinds = _children(file, track, size, _TRACK_TYPE)
+                types.extend(_number(file, kind) for kind in kinds)
+        elif part.kind == _CLUSTER:
+            break
+    claimed_s = duration * scale / 1e9 if set(types) == {_AUDIO} else 0.0
+    is_claim = 0 < claimed_s < float("inf")
+    return Header(claimed_s if is_claim else None, suits_soundfile=False, cut=segment.end > size)
+
+
+def matroska_tags(file: BinaryIO, begin: int, size: int) -> Mapping[str, str]:
+    """Read the title of a Matroska file and its tags, by their names in lower case.
+
+    The title of an album is called ``album``.
+    """
+    found: dict[str, str] = {}
+    segment = _segment(file, begin, size) or Element(_SEGMENT, size, size)
+    for part in _elements(file, segment.begin, _within(segment, size)):
+        if part.kind == _INFO:
+            for value in _children(file, part, size, _TITLE):
+                found.setdefault("title", _text(file, value, size))
+        elif part.kind == _TAGS:
+            for tag in _children(file, part, size, _TAG):
+                _read_tag(file, tag, size, found)
+    return found
+
+
+def _read_tag(file: BinaryIO, tag: Element, size: int, found: dict[str, str]) -> None:
+    level = 0
+    for target in _children(file, tag, size, _TARGETS):
+        for value in _children(file, target, size, _LEVEL):
+            level = _number(file, value)
+    for simple in _children(file, tag, size, _SIMPLE):
+        pair = {
+            e.kind: _text(file, e, size)
+            for e in _elements(file, simple.begin, _within(simple, size))
+            if e.kind in (_NAME, _STRING)
+        }
+        name = pair.get(_NAME, "").lower()
+        if name == "title" and level == _ALBUM_LEVEL:
+            name = "album"
+        if name and pair.get(_STRING):
+            found.setdefault(name, pair[_STRING])
+
+
+def _segment(file: BinaryIO, begin: int, size: int) -> Element | None:
+    return next((e for e in _elements(file, begin, size) if e.kind == _SEGMENT), None)
+
+
+def _is_encrypted(file: BinaryIO, track: Element, size: int) -> bool:
+    return any(
+        True
+        for encodings in _children(file, track, size, _ENCODINGS)
+        for encoding in _children(file, encodings, size, _ENCODING)
+        for _ in _children(file, encoding, size, _ENCRYPTION)
+    )
+
+
+def _children(file: BinaryIO, parent: Element, size: int, kind: int) -> Iterator[Element]:
+    for element in _elements(file, parent.begin, _within(parent, size)):
+        if element.kind == kind:
+            yield element
+
+
+def _within(element: Element, size: int) -> int:
+    return size if element.end == _UNKNOWN else min(element.end, size)
+
+
+def _elements(file: BinaryIO, at: int, end: int) -> Iterator[Element]:
+    """Yield the elements that lie one after the other, to the first without a length."""
+    for _ in range(_MAX_ELEMENTS):
+        if at + 2 > end:
+            return
+        file.seek(at)
+        head = exactly(file, 12)
+        id_bytes = 9 - head[0].bit_length()
+        if id_bytes > 4:
+            return
+        kind = int.from_bytes(head[:id_bytes], "big")
+        size_bytes = 9 - head[id_bytes].bit_length()
+        if size_bytes > 8:
+            return
+        field = int.from_bytes(head[id_bytes : id_bytes + size_bytes], "big")
+        mask = (1 << 7 * size_bytes) - 1
+        begin = at + id_bytes + size_bytes
+        if field & mask == mask:  # all ones: not known when it was written
+            yield Element(kind, begin, _UNKNOWN)
+            return
+        at = begin + (field & mask)
+        yield Element(kind, begin, at)
+
+
+def _number(file: BinaryIO, element: Element) -> int:
+    file.seek(element.begin)
+    return int.from_bytes(file.read(min(8, max(0, element.end - element.begin))), "big")
+
+
+def _real(file: BinaryIO, element: Element) -> float:
+    file.seek(element.begin)
+    length = element.end - element.begin
+    code = {4: ">f", 8: ">d"}.get(length)
+    return float(struct.unpack(code, exactly(file, length))[0]) if code else 0.0
+
+
+def _text(file: BinaryIO, element: Element, size: int) -> str:
+    file.seek(element.begin)
+    length = max(0, min(_within(element, size) - element.begin, _MAX_TEXT))
+    return file.read(length).decode("utf-8", "replace").rstrip("\0")

@@ -1,0 +1,50 @@
+"""Kinds of file that are known by their first bytes and not read: what to call them.
+
+    first bytes  ──name_of──▶  "Wave64", or None
+
+A refusal that names the kind of file tells the user what to convert.
+"""
+
+HEAD_BYTES = 1084  # how far into a file the names of trackers stand
+_BEGINNINGS = {
+    b"tBaK": "TAK",
+    b"riff\x2e\x91\xcf\x11": "Wave64",
+    b"#!AMR": "AMR",
+    b".RMF": "RealAudio",
+    b".ra\xfd": "RealAudio",
+    b"\x7f\xfe\x80\x01": "DTS",
+    b"\xfe\x7f\x01\x80": "DTS",
+    b"\x1f\xff\xe8\x00": "DTS",
+    b"\xff\x1f\x00\xe8": "DTS",
+    b"DTSHDHDR": "DTS",
+    b"OFR ": "OptimFROG",
+    b"ajkg": "Shorten",
+    b"MACF": "Monkey's Audio of floating-point samples",
+    b"MP+": "Musepack of a stream version before 7",
+    b"TTA2": "True Audio of version 2",
+    b"FLV\x01": "Flash video",
+    b"MThd": "MIDI, which holds notes and no audio,",
+}
+_TRACKER = "a tracker module ({}), which holds notes and samples and no audio,"
+# Trackers write their name at a fixed place: (place, name, kind).
+_TRACKERS = (
+    (0, b"Extended Module: ", "XM"),
+    (0, b"IMPM", "IT"),
+    (44, b"SCRM", "S3M"),
+    *((1080, name, "MOD") for name in (b"M.K.", b"M!K!", b"M&K!", b"FLT4", b"FLT8", b"OCTA")),
+    *((1080, b"%dCHN" % n, "MOD") for n in range(1, 10)),
+    *((1080, b"%dCH" % n, "MOD") for n in range(10, 33)),
+)
+
+
+def name_of(head: bytes) -> str | None:
+    """Return what a file is called that begins with `head` (at best 1084 bytes) and is refused."""
+    for beginning, name in _BEGINNINGS.items():
+        if head.startswith(beginning):
+            return name
+    if head.startswith(b"RIFF") and head[8:12] == b"AVI ":
+        return "AVI"
+    for place, name_at, kind in _TRACKERS:
+        if head.startswith(name_at, place):
+            return _TRACKER.format(kind)
+    return None

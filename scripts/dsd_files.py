@@ -81,7 +81,7 @@ def dst_frames(bits: Bits, n_channels: int) -> list[bytes]:
     shifted by as much as the range was afterwards.
     """
     n_frames, n = bits.shape
-    a = np.full(n_frames, 4095 - 16, np.int64)  # behind a first bit, whose probability is 1/256
+    a = np.full(n_frames, 4095 - 15, np.int64)  # behind a first bit, whose probability is 1/256
     taken = np.zeros((n_frames, n), np.int64)
     shift = np.zeros((n_frames, n), np.int64)
     shifted = np.zeros(n_frames, np.int64)
@@ -92,8 +92,10 @@ def dst_frames(bits: Bits, n_channels: int) -> list[bytes]:
         a = np.where(is_one, rest, part)
         steps = 12 - np.frexp(a.astype(np.float64))[1]  # back to at least 2048
         a, shifted = a << steps, shifted + steps
-    head = "1" "111" "1" "1" + "0" * n_channels + "0000000" "0" "000000000" "000000" "0" "1111111" "0"
-    return [_code(head, t, s, int(total)) for t, s, total in zip(taken, shift, shifted, strict=True)]
+    head = "111111" + "0" * n_channels + "00000000000000000000000011111110"
+    return [
+        _code(head, t, s, int(total)) for t, s, total in zip(taken, shift, shifted, strict=True)
+    ]
 
 
 def _code(

@@ -58,6 +58,8 @@ _CODEC_OPTIONS = {
     "tta": {"err_detect": "crccheck+explode"},
     **{name: {"drc_scale": "0"} for name in ("ac3", "eac3")},
 }
+# Samples of the synthesis filter's delay at a file's begin, which FFmpeg leaves in.
+_DELAYS = {"mpc7": 481, "mpc8": 481}
 # On an SACD, 0 dB is half of what one bit can hold, and mastered music reaches it.
 DSD_GAIN = np.float32(2.0)
 _SAMPLES = {  # of a format: the type, and full scale
@@ -122,8 +124,7 @@ class PyavReader:
                 self.claimed_s = float(stream.duration * stream.time_base)
             stream.codec_context.thread_count = 1
             stream.codec_context.options = _CODEC_OPTIONS.get(self.codec, {})
-            for block in _join(self._frames(container, stream)):
-                yield block._replace(samples=block.samples * DSD_GAIN) if self._is_dsd else block
+            yield from self._as_recorded(_join(self._frames(container, stream)))
         if self._refused_channels and self._expected_s is None:
             reason = f"{self._refused_channels} channels, 1 to {MAX_CHANNELS} are read"
             raise DecoderError(reason, DECODER, failure=Failure.UNSUPPORTED)
@@ -131,9 +132,20 @@ class PyavReader:
             reason = f"none of {self.packet_errors} packets could be decoded"
             raise DecoderError(reason, DECODER)
 
+    def _as_recorded(self, blocks: Iterator[RawBlock]) -> Iterator[RawBlock]:
+        """Take off a coder's delay, and put full scale where the recording has it."""
+        delay = _DELAYS.get(self.codec, 0)
+        for samples, rate in blocks:
+            kept, delay = samples[delay:], max(0, delay - len(samples))
+            if len(kept):
+                yield RawBlock(kept * DSD_GAIN if self._is_dsd else kept, rate)
+
     def _frames(self, container: Any, stream: Any) -> Iterator[Any]:
         """Decode packet by packet, counting those that fail."""
         for packet in self._packets(container, stream):
+            if self.codec == "dst" and packet is not None and _is_raw_dst(packet):
+                self._count_error()
+                continue
             try:
                 frames = packet.decode() if packet is not None else stream.decode(None)
             except EOFError:
@@ -290,6 +302,11 @@ def codec_name(stream: Any) -> str:
     if name.startswith("pcm_"):
         return name.removesuffix("le").removesuffix("be")
     return name.removesuffix("float").removeprefix("lib")
+
+
+def _is_raw_dst(packet: Any) -> bool:
+    """Whether a DST frame is stored unpacked, which FFmpeg (8.1) turns into noise."""
+    return packet.size > 0 and not memoryview(packet)[0] & 0x80
 
 
 def _join(frames: Iterator[Any]) -> Iterator[RawBlock]:

@@ -23,9 +23,9 @@ _BEGINNINGS = {
     b"MP+": "Musepack of a stream version before 7",
     b"TTA2": "True Audio of version 2",
     b"FLV\x01": "Flash video",
-    b"MThd": "MIDI, which holds notes and no audio,",
+    b"MThd": "MIDI (notes, no audio)",
 }
-_TRACKER = "a tracker module ({}), which holds notes and samples and no audio,"
+_TRACKER = "{} (a tracker module, notes and samples)"
 # Trackers write their name at a fixed place: (place, name, kind).
 _TRACKERS = (
     (0, b"Extended Module: ", "XM"),

@@ -70,10 +70,7 @@ _MAX_ID3 = 8  # tags in a row; some tools prepend a second one
 _ID3V1_BYTES = 128
 _APE_FOOTER_BYTES = 32
 _MP4_FIRST = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
-READ_FORMATS = (
-    "WAV, AIFF, AU, CAF, FLAC, MP3, AAC, AC-3, Ogg (Vorbis, Opus, Speex, FLAC), MP4 (AAC, ALAC), "
-    "WMA, WavPack, Monkey's Audio, Musepack, True Audio, DSD and the audio of Matroska and WebM"
-)
+READ_FORMATS = "WAV, FLAC, MP3, Ogg, M4A, WMA and the like (docs/pipeline.md has the list)"
 _MAGICS = {
     b"fLaC": Container.FLAC,
     b"OggS": Container.OGG,
@@ -273,7 +270,7 @@ def _unknown(path: PathLike, file: BinaryIO, begin: int) -> SongError:
     file.seek(begin)
     head = file.read(refused.HEAD_BYTES)
     if (name := refused.name_of(head)) is not None:
-        reason = f"{name} is not read; audiorec reads {READ_FORMATS}"
+        reason = f"{name} is not read; make a FLAC of it"
         return _refusal(path, Failure.UNSUPPORTED, reason)
     head = head[:64]
     is_text = head.lstrip()[:1] in (b"<", b"{", b"#") or (head.isascii() and b"\0" not in head)

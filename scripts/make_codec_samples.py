@@ -39,7 +39,20 @@ def ffmpeg(codec: str, options: str, wav: Path, out: Path) -> None:
     named = ("title", TITLE), ("artist", ARTIST), ("album", ALBUM)
     tags = [part for key, value in named for part in ("-metadata", f"{key}={value}")]
     exact = ["-fflags", "+bitexact", "-flags:a", "+bitexact", "-map_metadata", "-1"]
-    run("ffmpeg", "-v", "error", "-y", "-i", wav, "-c:a", codec, *options.split(), *exact, *tags, out)
+    run(
+        "ffmpeg",
+        "-v",
+        "error",
+        "-y",
+        "-i",
+        wav,
+        "-c:a",
+        codec,
+        *options.split(),
+        *exact,
+        *tags,
+        out,
+    )
 
 
 def wavpack(wav: Path, out: Path) -> None:
@@ -64,8 +77,10 @@ def ape_tag() -> bytes:
     items = b"".join(
         struct.pack("<II", len(value), 0) + name + b"\0" + value.encode() for name, value in pairs
     )
-    marks = (struct.pack("<8sIIIIQ", b"APETAGEX", 2000, len(items) + 32, 3, flags << 28, 0)
-             for flags in (0xA, 0x8))
+    marks = (
+        struct.pack("<8sIIIIQ", b"APETAGEX", 2000, len(items) + 32, 3, flags << 28, 0)
+        for flags in (0xA, 0x8)
+    )
     return next(marks) + items + next(marks)
 
 

@@ -86,13 +86,14 @@ def read_musepack(file: BinaryIO, begin: int, size: int) -> Header:
     file.seek(begin)
     head = exactly(file, 12)
     if head[:4] == b"MPCK":
-        return _musepack_8(file, begin + 4, size)
+        return _musepack_8(file, begin, size)
     (frames,) = struct.unpack_from("<I", head, 4)
     claimed_s = frames * _MUSEPACK_FRAME / _MUSEPACK_RATES[head[10] & 3]
     return Header(claimed_s or None, suits_soundfile=False)
 
 
-def _musepack_8(file: BinaryIO, at: int, size: int) -> Header:
+def _musepack_8(file: BinaryIO, begin: int, size: int) -> Header:
+    claimed_s, blank_at, at = None, None, begin + 4
     for _ in range(_MAX_PACKETS):
         if at >= size:
             break
@@ -100,13 +101,22 @@ def _musepack_8(file: BinaryIO, at: int, size: int) -> Header:
         packet = exactly(file, 40)
         length, content = _varint(packet, 2)
         if packet[:2] == b"SH":
-            total, place = _varint(packet, content + 5)  # behind a checksum and the version
-            _, place = _varint(packet, place)  # silence that the encoder put in front
-            index = packet[place] >> 5
-            rate = _MUSEPACK_RATES[index] if index < len(_MUSEPACK_RATES) else 0
-            return Header(total / rate if total and rate else None, suits_soundfile=False)
+            claimed_s = _musepack_length(packet, content + 5)  # behind a checksum, the version
+        elif packet[:2] == b"SO" and at + _varint(packet, content)[0] >= size:
+            # The place of the index, which is no more: FFmpeg would look for it, and stop.
+            blank_at = at
+        elif packet[:2] == b"AP":
+            break
         at += max(length, 3)
-    return Header(suits_soundfile=False)
+    return Header(claimed_s, suits_soundfile=False, blank_at=blank_at)
+
+
+def _musepack_length(packet: bytes, at: int) -> float | None:
+    total, at = _varint(packet, at)
+    _, at = _varint(packet, at)  # silence that the encoder put in front
+    index = packet[at] >> 5
+    rate = _MUSEPACK_RATES[index] if index < len(_MUSEPACK_RATES) else 0
+    return total / rate if total and rate else None
 
 
 def _varint(data: bytes, at: int) -> tuple[int, int]:

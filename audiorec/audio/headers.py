@@ -40,6 +40,7 @@ class Header(NamedTuple):
     refusal: str | None = None  # a codec outside the list
     drm: str | None = None  # how the file is encrypted
     is_dsd: bool = False  # one-bit audio, whose rates and full scale are its own
+    blank_at: int | None = None  # two bytes that a decoder must not see, of a file that was cut
 
 
 def read_wav(file: BinaryIO, begin: int, size: int) -> Header:

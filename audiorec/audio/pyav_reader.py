@@ -54,8 +54,10 @@ WHITELISTS = {
 # Lossless coders store checksums, which FFmpeg looks at only when told to. AC-3 may carry a
 # curve that makes loud passages quieter for the night; it is not part of the recording.
 _CODEC_OPTIONS = {
-    **{name: {"err_detect": "crccheck"} for name in ("wavpack", "ape", "wmalossless")},
-    "tta": {"err_detect": "crccheck+explode"},
+    **{
+        name: {"err_detect": "crccheck+explode"}
+        for name in ("wavpack", "ape", "tta", "wmalossless")
+    },
     **{name: {"drc_scale": "0"} for name in ("ac3", "eac3")},
 }
 # Samples of the synthesis filter's delay at a file's begin, which FFmpeg leaves in.
@@ -108,7 +110,7 @@ class PyavReader:
         self._refused_channels = 0
         self._file = file
         self._begin, self._end = sniffed.audio_begin, sniffed.audio_end
-        self._is_dsd = sniffed.header.is_dsd
+        self._is_dsd, self._blank_at = sniffed.header.is_dsd, sniffed.header.blank_at
 
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, about 65,536 frames at a time and never more than 10 s.
@@ -117,7 +119,8 @@ class PyavReader:
         FFmpeg cannot open the file, finds no audio of a known codec in it, or can decode no
         packet.
         """
-        with open_container(self._file, begin=self._begin, end=self._end) as container:
+        begin, end, blank_at = self._begin, self._end, self._blank_at
+        with open_container(self._file, begin=begin, end=end, blank_at=blank_at) as container:
             stream = audio_stream(container)
             self.codec = codec_name(stream)
             if container.format.name.startswith("mov") and stream.duration:
@@ -153,9 +156,10 @@ class PyavReader:
             except av.error.FFmpegError:
                 self._count_error()
                 continue
+            is_last = packet is None or packet.size == 0  # what the decoder held back
             for frame in frames:
                 if self._has_fitting_channels(frame):
-                    self._follow_clock(frame)
+                    self._follow_clock(frame, is_last=is_last)
                     yield frame
 
     def _has_fitting_channels(self, frame: Any) -> bool:
@@ -184,10 +188,11 @@ class PyavReader:
         self.packet_errors += 1
         self.ends_in_error = True
 
-    def _follow_clock(self, frame: Any) -> None:
-        """Notice holes: errors with good frames after them, and jumps in time."""
-        self.is_damaged |= self.ends_in_error
-        self.ends_in_error = False
+    def _follow_clock(self, frame: Any, *, is_last: bool) -> None:
+        """Notice holes: errors with good packets after them, and jumps in time."""
+        if not is_last:
+            self.is_damaged |= self.ends_in_error
+            self.ends_in_error = False
         expected_s = self._expected_s
         time_s = frame.time if frame.time is not None else expected_s or 0.0
         # Joined Ogg streams begin anew, so that time may jump back, which is no hole.
@@ -196,14 +201,17 @@ class PyavReader:
 
 
 @contextlib.contextmanager
-def open_container(file: BinaryIO, *, end: int, begin: int = 0) -> Iterator[Any]:
+def open_container(
+    file: BinaryIO, *, end: int, begin: int = 0, blank_at: int | None = None
+) -> Iterator[Any]:
     """Open a file with the whitelists; a `DecoderError` if no demuxer on the list knows it.
 
     FFmpeg is shown the part from `begin` to `end`, without tags: it unpacks what a compressed frame
     of a tag in front holds, and takes, in some versions, a tag at the end for a damaged packet.
+    Two bytes at `blank_at` are shown as zeros.
     """
     _limit_allocations()
-    source = _Part(file, begin, end)
+    source = _Part(file, begin, end, blank_at)
     try:
         container = av.open(source, options=dict(WHITELISTS), metadata_errors="replace")
     except (av.error.FFmpegError, ValueError) as error:
@@ -239,8 +247,9 @@ class _Part:
 
     name = ""  # PyAV passes it to FFmpeg, which would look at the extension
 
-    def __init__(self, file: BinaryIO, begin: int, end: int) -> None:
+    def __init__(self, file: BinaryIO, begin: int, end: int, blank_at: int | None = None) -> None:
         self._file = file
+        self._blank = () if blank_at is None else (blank_at, blank_at + 1)
         self._begin = begin
         self._end = end
         file.seek(begin)
@@ -253,6 +262,8 @@ class _Part:
     def read(self, size: int) -> bytes:
         at = self._file.tell()
         data = self._file.read(max(0, min(size, self._end - at)))
+        if inside := [place - at for place in self._blank if at <= place < at + len(data)]:
+            data = bytes(0 if i in inside else byte for i, byte in enumerate(data))
         return self._without_tags(data, at, *self._hidden) if self._hidden else data
 
     def _without_tags(

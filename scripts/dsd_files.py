@@ -2,9 +2,8 @@
 
     samples (n,) at 22,050 Hz  ──one_bit──▶  bits (128 n,)  ──dsf, dff──▶  bytes of a file
 
-The modulator is of the first order. It needs no loop: the bits are the steps of the rounded
-running sum of the samples, and the noise below 8 kHz lies 70 dB under full scale at the
-rate of an SACD. A sample of 1 becomes half of the modulation, which is the 0 dB of an SACD.
+The modulator is of the second order: what rounding leaves is pushed beyond what music holds.
+A sample of 1 becomes half of the modulation, which is the 0 dB of an SACD.
 """
 
 import struct
@@ -21,9 +20,15 @@ Bits = npt.NDArray[np.uint8]
 
 def one_bit(samples: npt.NDArray[np.float64], rate: int, dsd_rate: int = DSD64) -> Bits:
     """Return the bits, 0 or 1, shape (n,) for samples of shape (n,) with full scale 1."""
-    fine = soxr.resample(np.asarray(samples, np.float64), rate, dsd_rate)
-    total = np.cumsum((0.5 * fine + 1) / 2)
-    return np.diff(np.floor(total), prepend=0.0).astype(np.uint8)
+    fine = 0.5 * soxr.resample(np.asarray(samples, np.float64), rate, dsd_rate)
+    bits = bytearray(len(fine))
+    last = before = 0.0  # the errors of the last two bits
+    for i, sample in enumerate(fine.tolist()):  # floats of Python's: three times as fast
+        value = sample + 2 * last - before
+        bit = value >= 0
+        bits[i], before = bit, last
+        last = value - (1.0 if bit else -1.0)
+    return np.frombuffer(bits, np.uint8)
 
 
 def dsf(channels: list[Bits], dsd_rate: int = DSD64, tag: bytes = b"") -> bytes:

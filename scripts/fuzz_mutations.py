@@ -4,19 +4,22 @@
 
 The ways of this module know nothing of formats; `fuzz_headers` tells lies in the right
 places, with checksums put right where a decoder would otherwise not look further, and
-`fuzz_tags` makes tags no player would write.
+`fuzz_tags` makes tags no player would write; `fuzz_codecs` does both for newer formats.
 """
 
 from collections.abc import Callable, Mapping
 
+import fuzz_codecs
+import fuzz_headers
+import fuzz_tags
 import numpy as np
-from fuzz_headers import HEADERS
 from fuzz_seeds import FORMATS, seeds
-from fuzz_tags import TAGS
 
 Generator = np.random.Generator
 Way = Callable[[Generator, bytes], bytes]
 
+HEADERS = {**fuzz_headers.HEADERS, **fuzz_codecs.HEADERS}
+TAGS = {**fuzz_tags.TAGS, **fuzz_codecs.TAGS}
 HEAD_BYTES = 512  # where most containers keep what they claim
 MAX_BLOCK = 8192  # bytes that are overwritten, left out or put in at once
 SECOND_WAY = 0.25  # share of the cases that are spoilt twice

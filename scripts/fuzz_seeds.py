@@ -2,19 +2,24 @@
 
     seeds()  →  {"wav16": bytes, "flac": bytes, ...}
 
-Three seconds and a little: long enough for one whole segment, so that a case may still end
+Those that FFmpeg and libsndfile do not write come from ``fixtures/codecs``. They last three
+to five seconds: long enough for one whole segment, so that a case may still end
 as ``ok``, and short enough that a case is little more than one pass through the networks.
 """
 
 import io
 from collections.abc import Callable, Mapping
 from functools import cache, partial
+from pathlib import Path
 
 import av
+import dsd_files
 import numpy as np
 import numpy.typing as npt
 import soundfile
 
+CODECS = Path(__file__).parents[1] / "fixtures" / "codecs"
+DSD_RATE = 16 * 44_100  # of the bits; at the rate of an SACD it would be a megabyte
 RATE = 24_000  # hertz: MP3, Opus and AAC all have it
 SECONDS = 3.2
 TITLE, ARTIST = "Coda in A", "Nobody & the Fuzz"
@@ -67,6 +72,24 @@ def _frame(block: Samples, kind: str, layout: str, at: int) -> av.AudioFrame:
     return frame
 
 
+def _kept(name: str) -> bytes:
+    return (CODECS / name).read_bytes()
+
+
+@cache
+def _bits() -> dsd_files.Bits:
+    return dsd_files.one_bit(music(1)[:, 0], RATE, DSD_RATE)
+
+
+def _dsf() -> bytes:
+    tag = b"ID3\x04\0\0\0\0\0\x0fTIT2\0\0\0\x05\0\0\x03Coda"
+    return dsd_files.dsf([_bits()], DSD_RATE, tag)
+
+
+def _dff(*, packed: bool) -> bytes:
+    return dsd_files.dff([_bits()], DSD_RATE, packed=packed)
+
+
 _MAKERS: Mapping[str, Callable[[], bytes]] = {
     "wav8": partial(_pcm, "WAV", "PCM_U8"),
     "wav16": partial(_pcm, "WAV", "PCM_16", 2),
@@ -85,6 +108,21 @@ _MAKERS: Mapping[str, Callable[[], bytes]] = {
     "m4a": partial(_coded, "aac", "ipod"),
     "alac": partial(_coded, "alac", "ipod"),
     "adts": partial(_coded, "aac", "adts"),
+    "wavpack": partial(_kept, "tabla.wv"),
+    "ape": partial(_kept, "tabla.ape"),
+    "tta": partial(_kept, "tabla.tta"),
+    "mpc7": partial(_kept, "tabla-sv7.mpc"),
+    "mpc8": partial(_kept, "tabla-sv8.mpc"),
+    "wma1": partial(_kept, "tabla-v1.wma"),
+    "wma2": partial(_kept, "tabla-v2.wma"),
+    "ac3": partial(_kept, "tabla.ac3"),
+    "eac3": partial(_kept, "tabla.eac3"),
+    "speex": partial(_kept, "tabla.spx"),
+    "mka": partial(_kept, "tabla-vorbis.mka"),
+    "webm": partial(_kept, "tabla-opus.webm"),
+    "dsf": _dsf,
+    "dff": partial(_dff, packed=False),
+    "dst": partial(_dff, packed=True),
 }
 FORMATS = tuple(_MAKERS)
 

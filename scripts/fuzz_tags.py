@@ -130,6 +130,8 @@ def ogg(rng: Generator, data: bytes) -> bytes:
     prefix = b"\x03vorbis" if body[1:7] == b"vorbis" else b"\x84"
     if b"Opus" in body:
         prefix = b"OpusTags"
+    elif b"Speex   " in first:
+        prefix = b""
     packets = [prefix + comments(rng) + b"\x01"]
     if len(ends) > 1:  # the setup packet of Vorbis
         packets.append(body[old:])

@@ -125,7 +125,8 @@ def encode(
         stream = out.add_stream(codec, rate=rate, layout=layout, options=codec_options or {})
         # PyAV itself cannot fill eight planes.
         usual = "fltp" if samples.shape[1] < 8 else "flt"
-        kind = {"alac": "s16p", "mp2": "s16", "flac": "s16"}.get(codec, usual)
+        kinds = {"alac": "s16p", "mp2": "s16", "flac": "s16", "tta": "s16"}
+        kind = kinds.get(codec, usual)
         size = stream.frame_size or 1024
         for at in range(0, len(samples), size):
             out.mux(stream.encode(_frame(samples[at : at + size], kind, layout, rate, at)))
@@ -310,6 +311,7 @@ ROWS: dict[str | bytes, tuple[Callable[[Path], None], Status | Failure]] = {
     "eight_channels.flac": (lambda p: sound(p, music(channels=8), kind="FLAC"), Status.OK),
     "192k.wav": (partial(sound, rate=192_000), Status.OK),
     "16k.wav": (partial(sound, rate=16_000), Status.OK),
+    "4k.wav": (partial(sound, rate=4_000), Status.OK),
     "pcm16.flac": (partial(sound, kind="FLAC"), Status.OK),
     "pcm24.flac": (partial(sound, kind="FLAC", subtype="PCM_24"), Status.OK),
     "pcm16.aiff": (partial(sound, kind="AIFF", subtype="PCM_16"), Status.OK),
@@ -383,14 +385,22 @@ ROWS: dict[str | bytes, tuple[Callable[[Path], None], Status | Failure]] = {
     "100_samples.wav": (lambda p: sound(p, music()[:100]), Failure.TOO_SHORT),
     # Outside the limits.
     "nine_channels.wav": (lambda p: sound(p, music(channels=9)), Failure.UNSUPPORTED),
-    "4k.wav": (partial(sound, rate=4_000), Failure.UNSUPPORTED),
+    "3k.wav": (partial(sound, rate=3_999), Failure.UNSUPPORTED),
     "384k.wav": (
         lambda p: sound(p, music(seconds=1.5, rate=384_000), 384_000),
         Failure.UNSUPPORTED,
     ),
     "adpcm.wav": (partial(sound, subtype="IMA_ADPCM"), Failure.UNSUPPORTED),
-    "windows_media.wma": (
+    "half_a_magic.wma": (
         lambda p: p.write_bytes(b"\x30\x26\xb2\x75\x8e\x66\xcf\x11" + bytes(500)),
+        Failure.NOT_AUDIO,
+    ),
+    "tracker.mod": (
+        lambda p: p.write_bytes(b"a song".ljust(1080, b"\0") + b"M.K." + bytes(4_000)),
+        Failure.UNSUPPORTED,
+    ),
+    "cinema.dts": (
+        lambda p: p.write_bytes(b"\x7f\xfe\x80\x01" + bytes(4_000)),
         Failure.UNSUPPORTED,
     ),
     "shop.m4p": (_then(m4a, lambda p: patch(p, b"mp4a", b"drms")), Failure.DRM),

@@ -26,13 +26,14 @@ from audiorec.files.storage import within_int64
 from audiorec.files.user_files import input_errors, table_rows
 
 AUDIO_EXTENSIONS = frozenset(
-    ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64".split()
+    ".mp3 .flac .wav .wave .aif .aiff .aifc .ogg .oga .opus .m4a .m4b .aac .mp2 .caf .rf64 "
+    ".wv .ape .tta .mpc .mp+ .mpp .wma .asf .dsf .dff .spx .ac3 .eac3 .ec3 .mka .weba".split()
 )
 # Not opened at all in a folder: what lies beside music in every collection.
 OTHER_EXTENSIONS = frozenset(
     ".jpg .jpeg .png .gif .webp .bmp .txt .md .nfo .log .cue .m3u .m3u8 .pls .pdf .html .htm .xml "
     ".json .csv .tsv .ini .db .sqlite .parquet .zip .rar .7z .gz .xz .lrc .url .sfv .md5 .torrent "
-    ".mp4 .mkv .avi .mov .webm .mid .midi .py".split()
+    ".mp4 .mkv .avi .mov .webm .wmv .wvc .mid .midi .py".split()
 )
 MAGIC_BYTES = 12
 # A path, its name below the folder that was searched, and why it could not be looked at, or "".
@@ -313,7 +314,9 @@ def _begins_like_audio(path: str) -> bool:
     riff = head[:4] in (b"RIFF", b"RF64") and head[8:] == b"WAVE"
     aiff = head[:4] == b"FORM" and head[8:] in (b"AIFF", b"AIFC")
     m4a = head[4:8] == b"ftyp" and head[8:] in (b"M4A ", b"M4B ")
-    return riff or aiff or m4a or head[:4] in (b"fLaC", b"OggS") or head[:3] == b"ID3"
+    dff = head[:4] == b"FRM8"
+    others = (b"fLaC", b"OggS", b"wvpk", b"MAC ", b"TTA1", b"MPCK", b"DSD ")
+    return riff or aiff or m4a or dff or head[:4] in others or head[:3] in (b"ID3", b"MP+")
 
 
 def _is_there(path: str) -> bool:

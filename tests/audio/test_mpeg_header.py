@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from odd_files import encode, mp3, music, sound
 
+from audiorec.audio.headers import Header
 from audiorec.audio.mpeg_header import adts_length, find_mpeg, is_adts, mpeg_frame, read_mp3
 
 
@@ -67,7 +68,7 @@ def test_mpeg_2_has_another_side_information(tmp_path):
 def test_without_a_count_nothing_is_claimed(tmp_path):
     mp3(tmp_path / "a.mp3", xing=False)
     data = (tmp_path / "a.mp3").read_bytes()
-    assert read_mp3(data, len(data)) == (None, False, False, None)
+    assert read_mp3(data, len(data)) == Header(suits_soundfile=False)
 
 
 def test_a_count_that_is_too_small_is_not_believed(tmp_path):

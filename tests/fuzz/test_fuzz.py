@@ -20,7 +20,8 @@ CASES = 300
 
 @pytest.fixture(scope="module")
 def scripts() -> SimpleNamespace:
-    names = ["fuzz", "fuzz_mutations", "fuzz_headers", "fuzz_tags", "fuzz_seeds"]
+    names = ["fuzz", "fuzz_mutations", "fuzz_headers", "fuzz_tags", "fuzz_codecs", "fuzz_seeds"]
+    names.append("dsd_files")
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(str(SCRIPTS))
         patch.setenv("PYTHONPATH", str(SCRIPTS))
@@ -70,7 +71,9 @@ def test_a_case_is_always_the_same_file(scripts):
 
 @pytest.mark.parametrize("way", ["header", "tags"])
 def test_every_format_has_its_own_lies(scripts, way):
-    table = scripts.fuzz_headers.HEADERS if way == "header" else scripts.fuzz_tags.TAGS
+    mutations = scripts.fuzz_mutations
+    table = mutations.HEADERS if way == "header" else mutations.TAGS
+    assert set(table) == set(scripts.fuzz_seeds.FORMATS)
     for make, kind in {make: kind for kind, make in table.items()}.items():
         data = scripts.fuzz_seeds.seeds()[kind]
         spoilt = {make(np.random.default_rng(i), data) for i in range(6)}
@@ -82,7 +85,7 @@ def test_every_format_has_its_own_lies(scripts, way):
 def test_every_way_copes_with_what_another_way_left(scripts, length):
     ways = scripts.fuzz_mutations.WAYS
     for kind, data in scripts.fuzz_seeds.seeds().items():
-        own = scripts.fuzz_headers.HEADERS[kind], scripts.fuzz_tags.TAGS[kind]
+        own = scripts.fuzz_mutations.HEADERS[kind], scripts.fuzz_mutations.TAGS[kind]
         for i, way in enumerate([*ways.values(), *own, *own[:1] * 20]):
             assert isinstance(way(np.random.default_rng(i), data[:length]), bytes)
 

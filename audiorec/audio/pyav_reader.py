@@ -90,6 +90,7 @@ _HIDDEN = {
     matroska.MAGIC: _ATTACHMENT,
 }
 _MAX_STALLS = 16  # demuxer errors in a row; a damaged Ogg page costs one
+_MAX_ERRORS = 4096  # of the demuxer in a file: a Musepack without a count of frames never ends
 # A jump of the time stamps by more than this is lost audio. Clean Vorbis jumps by up to
 # 20.4 ms where its block size changes; a lost page is longer than this.
 _HOLE_S = 0.05
@@ -172,15 +173,15 @@ class PyavReader:
 
     def _packets(self, container: Any, stream: Any) -> Iterator[Any]:
         """Yield packets; where the demuxer stumbles, let it look for the next one."""
-        stalls = 0
-        while stalls < _MAX_STALLS:
+        stalls = errors = 0
+        while stalls < _MAX_STALLS and errors < _MAX_ERRORS:
             try:
                 for packet in container.demux(stream):
                     stalls = 0
                     yield packet
                 return
             except DEMUXER_ERRORS:
-                stalls += 1
+                stalls, errors = stalls + 1, errors + 1
                 self._count_error()
         yield None  # what the decoder still holds
 

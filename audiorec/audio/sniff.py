@@ -182,7 +182,7 @@ def begin_of_audio(file: BinaryIO) -> int:
 
 def end_of_audio(file: BinaryIO) -> int:
     """Return the position where ID3v1 and APE tags at the end begin, and the ID3v2 of a DSF."""
-    end = os.fstat(file.fileno()).st_size
+    end = file.seek(0, os.SEEK_END)
     if (tag_at := dsd.trailing_tag(file)) is not None:
         return min(end, tag_at)
     file.seek(max(0, end - _ID3V1_BYTES))

@@ -11,16 +11,23 @@
 ``sniff``             what a file is, before any decoder sees it
 ``headers``           what its header says: length, codec
 ``mpeg_header``       the same for MP3 and ADTS, which have none but their frames
+``ac3_header``        the same for AC-3 and E-AC-3
 ``atoms``             the boxes of an MP4: whether it is whole, and whether encrypted
+``compressed``        headers of WavPack, Monkey's Audio, True Audio, Musepack
+``dsd``               headers of DSF and DFF, and where their tags lie
+``asf``               the objects of a WMA: length, encryption
+``matroska``          the elements of Matroska and WebM: length, encryption, tags
+``refused``           what is known by its first bytes and not read
 ``raw``               the contract of the two readers: blocks, or giving up
 ``soundfile_reader``  WAV, AIFF, AU, FLAC, MP3 → blocks (n, channels)
-``pyav_reader``       Ogg, M4A, ADTS, CAF, and what the first gave up on → the same
+``pyav_reader``       all others, and what the first gave up on → the same
 ``mono``              blocks (n, channels) → mono at 16 kHz, with measured levels
 ``decode``            the above joined: limits, fallback, status
 ``mel``               blocks → log-mel frames, as they come
 ``segment``           frames → segments, as they come
 ``content``           a hash of the audio packets, which retagging leaves alone
 ``tags``              title, artist, album, ids
+``ape_tags``          the tags at the end of WavPack, Monkey's Audio and Musepack
 ``stderr``            what C libraries print, kept for the error's reason
 ====================  =============================================================
 

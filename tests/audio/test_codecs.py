@@ -22,6 +22,7 @@ from audiorec.audio.decode import waveform
 from audiorec.audio.sniff import sniff
 from audiorec.audio.tags import header_duration_s, read_tag, read_tags
 from audiorec.errors import Failure, SongError
+from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.pipeline import Extractor
 from audiorec.types import Status
 
@@ -48,7 +49,7 @@ TOLERANCE = {
     **dict.fromkeys(("mpc7", "mpc8", "vorbis", "opus", "speex"), 0.015),
     **dict.fromkeys(("wmav1", "wmav2", "ac3", "eac3"), 0.03),
 }
-UNTAGGED = {"tabla.ac3", "tabla.eac3"}
+UNTAGGED = ("tabla.ac3", "tabla.eac3")
 each = pytest.mark.parametrize("name", CODECS)
 TITLE = id3v2(2_000, title="Tabla")
 
@@ -98,6 +99,26 @@ def failure_of(path: Path) -> SongError:
     with pytest.raises(SongError) as caught:
         waveform(path)
     return caught.value
+
+
+# The files
+
+
+def test_the_folder_is_small_and_its_readme_lists_it():
+    text = (FOLDER / "README.md").read_text(encoding="utf-8")
+    files = [path for path in FOLDER.iterdir() if path.name != "README.md"]
+    assert all(f"`{path.name}`" in text for path in files)
+    assert sum(path.stat().st_size for path in files) < 700_000
+    assert {path.name for path in files} == {FLAC.name, *LOSSLESS, *LOSSY}
+
+
+def test_a_folder_takes_them_and_leaves_videos(songs, tmp_path):
+    videos = ("a.mkv", "a.webm", "a.wmv", "a.wvc")
+    for name in (*CODECS, *videos, "renamed.weba", "no_ending"):
+        (tmp_path / name).write_bytes(songs.get(name, songs["tabla.wv"]).read_bytes()[:9_000])
+    found = {source.song_id for source in find_songs([tmp_path])}
+    assert found == {*CODECS, "renamed.weba", "no_ending"} - {"tabla-opus.webm"}
+    assert [s.song_id for s in find_songs([tmp_path / "a.webm"])] == ["a.webm"]
 
 
 # The same music

@@ -170,7 +170,11 @@ def matroska_tag(rng: Generator, data: bytes) -> bytes:
     inner = (
         _element(rng, b"\x73\x73", pairs) if kind == _TAGS else _element(rng, b"\x61\xa7", content)
     )
-    return data[:at] + _element(rng, kind, inner * int(rng.choice([1, 1, 30]))) + data[at:]
+    return (
+        data[:at]
+        + _element(rng, kind, fuzz_tags._repeat(inner, int(rng.choice([1, 1, 30]))))
+        + data[at:]
+    )
 
 
 def _element(rng: Generator, kind: bytes, content: bytes) -> bytes:

@@ -14,7 +14,7 @@ audiorec.extract("fixtures/audio", out=out / "vecs.parquet")
 library = audiorec.open_store(out / "vecs.parquet")
 
 query = library.resolve("blues-band")
-nearest = library.similar(query, k=1)[0]
+nearest = library.similar(query, k=1, by="vector")[0]
 print(f"{query} and {nearest.song_id}: similarity {nearest.similarity:.3f}")
 
 # The similarity is the product of two weighted vectors of length 1; each class has a share in it.

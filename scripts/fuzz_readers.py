@@ -45,11 +45,16 @@ def read_vectors(library: Path) -> Any:
     """Open, read everything, search and verify."""
     path = library / "vecs.parquet"
     store = audiorec.open_store(path)
-    near = [(n.song_id, n.similarity) for n in store.similar(store.ids[0], 2)]
+    near = [(n.song_id, n.similarity) for n in all_near(store, store.ids[0])]
     rows = store.rows(range(len(store)))
     inventory(path)
     _verify(path)
     return store.ids, store.vectors.tobytes(), near, rows, store.metadata, store.fingerprint
+
+
+def all_near(store: Any, song_id: str) -> Any:
+    """Return the two nearest songs by the vector, whatever they are."""
+    return store.similar(song_id, 2, by="vector", minimum=-1, include_non_music=True)
 
 
 def read_beside(kind: Kind) -> Reader:
@@ -85,7 +90,7 @@ def read_embeddings(name: str) -> Reader:
 def read_index(library: Path) -> Any:
     """Search by the index beside the store; the answer is the same with and without one."""
     store = audiorec.open_store(library / "vecs.parquet")
-    return [[(n.song_id, n.similarity) for n in store.similar(i, 2)] for i in store.ids]
+    return [[(n.song_id, n.similarity) for n in all_near(store, i)] for i in store.ids]
 
 
 def read_users_model(library: Path) -> Any:

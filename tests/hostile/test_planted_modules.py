@@ -113,7 +113,8 @@ import audiorec
 assert audiorec.extract(".", out="new/vecs.parquet", jobs=2).failed == 0
 assert audiorec.vector("one.wav").shape == (84,)
 assert len(audiorec.taggram("one.wav"))
-assert len(audiorec.open_store("vecs.parquet").similar("one.wav", k=1)) == 1
+store = audiorec.open_store("vecs.parquet")
+assert len(store.similar("one.wav", k=1, minimum=-1, include_non_music=True)) == 1
 """
 
 

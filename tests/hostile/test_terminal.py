@@ -217,7 +217,9 @@ def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
 
 def test_a_playlist_on_stdout_leaves_out_what_it_cannot_show(home, monkeypatch, capfd):
     monkeypatch.chdir(home)
-    code, out, err = run_command(monkeypatch, capfd, "similar", IDS[0], "--m3u8", "-")
+    code, out, err = run_command(
+        monkeypatch, capfd, "similar", IDS[0], "--minimum", "-1", "--m3u8", "-"
+    )
     assert (code, out) == (0, "#EXTM3U\n")
     assert err.count("left out, its name cannot stand in a playlist") == 4
 

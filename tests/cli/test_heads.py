@@ -80,12 +80,14 @@ def test_a_store_of_heads_of_ones_own_and_a_new_song(mood, audiorec, tmp_path, m
     code, _, err = audiorec("similar", SONGS[2])
     assert code == 2
     assert "name the store's heads" in err
-    code, out, err = audiorec("similar", SONGS[2], *named, "--json")
+    code, out, err = audiorec("similar", SONGS[2], *named, "--minimum", "-1", "--json")
     assert code == 0, err
     assert len(json.loads(out)["songs"]) == 2
 
 
-def test_the_estimate_counts_the_networks_that_run(mood, audiorec):
+def test_the_estimate_counts_the_networks_that_run(mood, audiorec, monkeypatch):
+    # What is usual, and not what this machine needs at this moment.
+    monkeypatch.setattr("audiorec.extraction.estimate._measured", lambda *_: {})
     seconds = {}
     for name in ("genre=ours", f"mood={mood}"):
         code, out, _ = audiorec("extract", *SONGS, "--head", name, "--dry-run", "--json")

@@ -164,7 +164,7 @@ def test_a_file_that_another_tool_wrote_is_checked_by_its_values(tmp_path):
 @pytest.mark.parametrize("kind", ["vecs", "scores", "features", "errors"])
 def test_every_flipped_number_of_such_a_file_is_found(tmp_path, kind):
     store = write_good_store(tmp_path)
-    path = store.with_name(f"{kind}.parquet")
+    path = store.with_name("vecs.errors.parquet" if kind == "errors" else f"{kind}.parquet")
     written_anew(path)
     whole = path.read_bytes()
     column = {"vecs": "vector", "errors": "size"}.get(kind, "start_s")
@@ -197,7 +197,7 @@ def test_a_changed_id_is_found_by_its_digest(tmp_path):
 
 def test_a_file_without_digests_is_said_to_be_unverifiable(tmp_path):
     store = write_good_store(tmp_path)
-    for name in ("vecs", "scores", "features", "errors"):
+    for name in ("vecs", "scores", "features", "vecs.errors"):
         path = tmp_path / f"{name}.parquet"
         pq.write_table(pq.read_table(path), path)
     found = verify(store)

@@ -33,5 +33,5 @@ Public::
     storage      is_uri, join
     user_files   read_lines
     visible      visible, visible_json, visible_lines
-    text_tables  text_table, html_table
+    text_tables  text_table, html_table, clock
 """

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.files.text_tables import clock
 from audiorec.plots.colours import PAIR
 from audiorec.plots.lettering import drawn
 from audiorec.plots.panels import (
@@ -15,7 +16,6 @@ from audiorec.plots.panels import (
     HeadSeries,
     area_legend,
     by_mean,
-    clock,
     draw_head,
     edges_s,
     heads_of,

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.files.text_tables import clock
 from audiorec.plots import colours
 from audiorec.plots.lettering import drawn
 from audiorec.plots.style import SMALL_PT
@@ -172,16 +173,3 @@ def time_axis(axes: Any, end_s: float, *, label: bool = True) -> None:
     axes.set_xticks(ticks, [clock(t) for t in ticks] if label else [])
     if label:
         axes.set_xlabel("time (h:mm:ss)" if end_s >= 3600 else "time (m:ss)")
-
-
-def clock(seconds: float) -> str:
-    """Return a time as ``m:ss`` or ``h:mm:ss``.
-
-    Examples
-    --------
-    >>> clock(75), clock(3700)
-    ('1:15', '1:01:40')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

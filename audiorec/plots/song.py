@@ -6,12 +6,12 @@ ScoreSeries (T, H), `Envelope`  ──song_figure──▶  one panel for the wa
 from typing import TYPE_CHECKING
 
 from audiorec.errors import InputError
+from audiorec.files.text_tables import clock
 from audiorec.plots.lettering import drawn
 from audiorec.plots.panels import (
     FEW,
     area_legend,
     by_mean,
-    clock,
     draw_head,
     draw_waveform,
     edges_s,

@@ -150,13 +150,7 @@ def file_size(n_bytes: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Return seconds as ``h:mm:ss`` or ``m:ss``.
+    """Return seconds as ``h:mm:ss`` or ``m:ss``."""
+    from audiorec.files.text_tables import clock
 
-    Examples
-    --------
-    >>> duration(75), duration(3700)
-    ('1:15', '1:01:40')
-    """
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+    return clock(seconds)

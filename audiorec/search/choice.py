@@ -6,7 +6,7 @@ The words and defaults are those of the command line: songs that are no music an
 audio stay out, unless they are asked for.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,7 @@ from audiorec.errors import InputError
 from audiorec.search.diversify import Limit
 from audiorec.search.filters import (
     UNKNOWN,
+    Condition,
     excluding,
     matching,
     name_codes,
@@ -73,12 +74,15 @@ class Chosen:
         Songs that may not come for this reason alone.
     idle : tuple of str
         Patterns of `Choice.exclude` that no id fits.
+    unmet : str
+        Where no song meets all conditions, how many meet each; else empty.
     """
 
     allowed: BoolArray
     limits: tuple[Limit, ...]
     not_music: int
     idle: tuple[str, ...]
+    unmet: str = ""
 
 
 class Chooser:
@@ -108,6 +112,7 @@ class Chooser:
         store = self._store
         conditions = parse_conditions(choice.only) if choice.only is not None else ()
         allowed = matching(store, conditions)
+        unmet = "" if allowed.any() else self._unmet(conditions)
         excluded, idle = excluding(store, choice.exclude)
         allowed &= ~excluded
         if choice.exclude_ids:
@@ -125,7 +130,14 @@ class Chooser:
             limits=tuple(limit for limit in limits if limit is not None),
             not_music=before - int(allowed.sum()),
             idle=idle,
+            unmet=unmet,
         )
+
+    def _unmet(self, conditions: Sequence[Condition]) -> str:
+        if not conditions:
+            return ""
+        counts = [f"{int(matching(self._store, [c]).sum())} meet {c}" for c in conditions]
+        return f"no song meets {', '.join(map(str, conditions))}: {', '.join(counts)}"
 
     def copies(self, rows: Int64Array) -> int:
         """Return how many other songs are the same audio as some rows."""

@@ -62,6 +62,8 @@ class ChoiceOptions:
         """Say which patterns fit nothing, and how many songs stay out of the list of `rows`."""
         for pattern in chosen.idle:
             say(f"note: --exclude {pattern} fits no song")
+        if chosen.unmet:
+            say(f"note: {chosen.unmet}")
         shown = 0 if self.include_non_music else int((~store.music[list(set(rows))]).sum())
         say_non_music(chosen.not_music - shown)
         if not self.keep_duplicates and (copies := store.copies(rows)):

@@ -117,7 +117,7 @@ class ColdStartInputs:
     heard: tuple[Int64Array, Int64Array] | None  # rows of pairs that must not come back
     tastes: Tastes | None  # of the same users
     strangers: int  # users without a liked song of the store, where there are tastes
-    simulated: bool  # whether the listening is made up
+    simulated: bool | None  # whether the listening is made up; None where none was given
     facts: SongFacts  # of `songs`
     screening: Screening  # what came of looking at all songs of the file
     offered: int  # how many these are
@@ -169,7 +169,7 @@ def open_inputs(files: ColdStartFiles) -> ColdStartInputs:
         heard=heard,
         tastes=tastes if files.tastes else None,
         strangers=strangers,
-        simulated=log is not None and log.simulated,
+        simulated=None if log is None else log.simulated,
         facts=facts.take(screening.kept),
         screening=screening,
         offered=len(songs),

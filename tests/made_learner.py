@@ -10,8 +10,8 @@ from torch import nn
 from audiorec.learning.frequency import StreamingFrequency
 from audiorec.learning.losses import in_batch_softmax_loss, sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.seeds import generator
-from audiorec.learning.world import ALONE, World
 
 N_USERS, N_SONGS, N_LIKES, N_HELD = 30, 40, 300, 60
 ORDER, STEP = range(2)
@@ -31,7 +31,7 @@ class MadeLearner:
 
     loss: str = "in-batch"
     dtype: torch.dtype = torch.float64
-    world: World = ALONE
+    processes: Processes = ALONE
     everything: bool = False  # learn from the held-out likes as well
     seed: int = 0
     batch_size: int = 17  # odd, so that two parts are of different size
@@ -67,7 +67,7 @@ class MadeLearner:
 
     def step(self, batch):
         rows, rng = batch
-        mine = rows[self.world.part(len(rows))]
+        mine = rows[self.processes.part(len(rows))]
         users, songs = self.model["users"](self.user[mine]), self.model["songs"](self.song[mine])
         if self.loss == "in-batch":
             losses = self._in_batch(users, songs, self.song[mine])
@@ -79,7 +79,7 @@ class MadeLearner:
                 log_expected=torch.from_numpy(self.sampler.log_expected(drawn, 12)),
                 hits=torch.from_numpy(drawn)[None] == self.song[mine][:, None],
             )
-        loss = self.world.mean(losses)
+        loss = self.processes.mean(losses)
         self.optimiser.zero_grad()
         loss.backward()
         self.optimiser.step()
@@ -88,17 +88,17 @@ class MadeLearner:
         return float(loss.detach())
 
     def _in_batch(self, users, songs, numbers):
-        everyone, all_numbers = self.world.gather(songs), self.world.gather(numbers)
+        everyone, all_numbers = self.processes.gather(songs), self.processes.gather(numbers)
         self.model["frequency"].update(all_numbers)
-        before = sum(len_ for len_ in self._sizes(len(numbers))[: self.world.rank])
+        before = sum(len_ for len_ in self._sizes(len(numbers))[: self.processes.rank])
         own = before + torch.arange(len(numbers))
         log_q = self.model["frequency"].log_q(all_numbers)
         return in_batch_softmax_loss(users @ everyone.T, all_numbers, own, log_q=log_q)
 
     def _sizes(self, n):
-        sizes = torch.zeros(self.world.size, dtype=torch.int64)
-        sizes[self.world.rank] = n
-        return self.world.gather(sizes[self.world.rank : self.world.rank + 1]).tolist()
+        sizes = torch.zeros(self.processes.size, dtype=torch.int64)
+        sizes[self.processes.rank] = n
+        return self.processes.gather(sizes[self.processes.rank : self.processes.rank + 1]).tolist()
 
     def judge(self, epoch, loss, seconds):  # noqa: ARG002
         return self._line(epoch, loss)

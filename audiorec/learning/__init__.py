@@ -9,7 +9,7 @@
 ==============  ===================================================================
 ``fit``         the one loop: epochs, judge, early stop, resume
 ``refit``       how long, by a validation part; then everything for that long
-``world``       several processes that train one model
+``processes``   several processes that train one model
 ``checkpoint``  the state of a training as one file that cannot run code
 ``loggers``     where the lines of a training go
 ``seeds``       a generator for every random draw
@@ -27,7 +27,7 @@ Public::
 
     fit         Fitted, Learner, fit
     refit       Refitted, fit_refit
-    world       ALONE, World, joined
+    processes   ALONE, Processes, joined
     loggers     JsonLines, Logger
     seeds       generator
     batches     causal_mask, length_buckets, padded

@@ -10,7 +10,7 @@ machine, on a GPU nearly, since its sums come in any order.
 What is random belongs to the learner: every draw is seeded by the seed, the epoch and the
 number of the step (`audiorec.learning.seeds`), so that a step can be made again without those
 before it. A learner's step is plain PyTorch: before the optimiser changes anything, the loop sums
-the gradients of all processes (`audiorec.learning.world`) and clips them.
+the gradients of all processes (`audiorec.learning.processes`) and clips them.
 """
 
 import time
@@ -33,7 +33,7 @@ from audiorec.learning.checkpoint import (
     save_checkpoint,
 )
 from audiorec.learning.loggers import JsonLines, Logger
-from audiorec.learning.world import ALONE, World
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
 EVERY_S = 30.0  # seconds between two checkpoints within an epoch
@@ -97,7 +97,7 @@ def fit(
     stop: Event | None = None,
     every_s: float = EVERY_S,
     clip: float | None = None,
-    world: World = ALONE,
+    processes: Processes = ALONE,
 ) -> Fitted:
     """Train a learner's model in place; a finished training leaves it in its best state.
 
@@ -122,7 +122,7 @@ def fit(
         Seconds between two checkpoints within an epoch; one is written after each.
     clip : float, optional
         The largest norm of a step's gradient, over all parameters; a longer one is shortened.
-    world : World
+    processes : Processes
         The processes that train together. Files, lines and figures are those of the first.
 
     Raises
@@ -135,14 +135,14 @@ def fit(
     if clip is not None and not clip > 0:
         raise InputError(f"clip must be above 0, got {clip}")
     told = [tell] if tell is not None else []
-    ears = [*told, *(logger.log for logger in loggers)] if world.is_first else []
-    path = checkpoint if world.is_first else None
-    training = _Training(learner, path, every_s, stop, world)
+    ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
+    path = checkpoint if processes.is_first else None
+    training = _Training(learner, path, every_s, stop, processes)
     training.begin(checkpoint, fingerprint)
     for line in training.at.history:
         for hear in ears:
             hear(line)
-    with _before_each_step(learner.optimiser, clip, world):
+    with _before_each_step(learner.optimiser, clip, processes):
         while not _is_over(learner, training.at.history, max_epochs, patience):
             if not training.epoch():
                 return training.result(finished=False)
@@ -161,7 +161,7 @@ class _Training:
     checkpoint: Path | None  # where this process writes; None where it does not
     every_s: float
     stop: Event | None
-    world: World
+    processes: Processes
     at: TrainingState = field(init=False)
     best: dict[str, Tensor] = field(init=False)
     seconds: float = 0.0  # of the epochs trained in this run, with their judging
@@ -172,14 +172,14 @@ class _Training:
         """Take over a checkpoint, or judge the start."""
         found = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
         place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
-        if not self.world.agree(*place):
+        if not self.processes.agree(*place):
             raise StoreError(
                 f"{checkpoint}: the processes do not find the same checkpoint; "
                 "give a folder that all of them see"
             )
         if found is None or checkpoint is None:
-            self.world.spread(self.learner.model)
-            first = self.world.from_first(self.learner.start)
+            self.processes.spread(self.learner.model)
+            first = self.processes.from_first(self.learner.start)
             self.at = _between_epochs(self.learner, fingerprint, [] if first is None else [first])
             self.best = _copied(self.learner.model)
             return
@@ -200,11 +200,11 @@ class _Training:
         loss_sum, done = at.loss_sum, at.batch
         learner.model.train()
         for batch in learner.batches(number, done):
-            if self.stop is not None and self.world.any(self.stop.is_set()):
+            if self.stop is not None and self.processes.any(self.stop.is_set()):
                 self.at = replace(at, batch=done, loss_sum=loss_sum)
                 self.save()
                 return False
-            loss_sum += self.world.total(learner.step(batch))
+            loss_sum += self.processes.total(learner.step(batch))
             done += 1
             if time.monotonic() - saved >= self.every_s:
                 self.at = replace(at, batch=done, loss_sum=loss_sum)
@@ -212,7 +212,7 @@ class _Training:
                 saved = time.monotonic()
         seconds = round(time.monotonic() - started, 3)
         loss = loss_sum / max(1, done)
-        line = self.world.from_first(lambda: learner.judge(number, loss, seconds))
+        line = self.processes.from_first(lambda: learner.judge(number, loss, seconds))
         history = [*at.history, line or {}]
         self.at = _between_epochs(learner, at.fingerprint, history, at.steps + done)
         if self.at.best_epoch == len(history) - 1:
@@ -255,13 +255,13 @@ def noting(path: Path, tell: LineProgress | None) -> LineProgress:
 
 @contextmanager
 def _before_each_step(
-    optimiser: optim.Optimizer, clip: float | None, world: World
+    optimiser: optim.Optimizer, clip: float | None, processes: Processes
 ) -> Iterator[None]:
     """Sum the gradients over all processes and clip them whenever the optimiser is to step."""
     parameters = [p for group in optimiser.param_groups for p in group["params"]]
 
     def prepare(*_: Any) -> None:
-        world.sum_gradients(parameters)
+        processes.sum_gradients(parameters)
         if clip is not None:
             nn.utils.clip_grad_norm_(parameters, clip)
 

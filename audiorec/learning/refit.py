@@ -20,7 +20,7 @@ from torch import nn, optim
 
 from audiorec.learning.fit import EVERY_S, Fitted, Learner, Line, fit
 from audiorec.learning.loggers import Logger
-from audiorec.learning.world import ALONE, World
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
 Phase = Literal["choose", "refit"]
@@ -59,7 +59,7 @@ def fit_refit(
     stop: Event | None = None,
     every_s: float = EVERY_S,
     clip: float | None = None,
-    world: World = ALONE,
+    processes: Processes = ALONE,
 ) -> Refitted[L]:
     """Train twice; parameters and errors are those of `fit`, but for these.
 
@@ -86,7 +86,7 @@ def fit_refit(
             stop=stop,
             every_s=every_s,
             clip=clip,
-            world=world,
+            processes=processes,
         )
 
     learner = make_learner("choose")

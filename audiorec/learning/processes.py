@@ -1,15 +1,15 @@
 """The processes that train one model together, each on a part of every batch.
 
-    torchrun ──joined──▶ `World`: rank, size     alone: `ALONE`, whose methods do nothing
+    torchrun ──joined──▶ `Processes`: rank, size     alone: `ALONE`, whose methods do nothing
 
 Two processes take the steps of one, up to the order of sums:
 
-* Every process draws the same batch, by the same seed, and keeps `World.part` of it.
-* The loss of a process is `World.mean`: the sum over its own part, divided by the size of the
+* Every process draws the same batch, by the same seed, and keeps `Processes.part` of it.
+* The loss of a process is `Processes.mean`: the sum over its own part, divided by the size of the
   whole batch. Losses and gradients then add up to those of the whole batch, and
   `audiorec.learning.fit` sums the gradients before each step.
-* In-batch negatives come from all processes: `World.gather` passes gradients back to the process
-  that each row came from.
+* In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
+  process that each row came from.
 
 Dropout and batch statistics are those of a part, so a model that has them is trained as well but
 not to the same weights.
@@ -29,7 +29,7 @@ Line = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class World:
+class Processes:
     """How many processes there are, and which one this is. All must make the same calls."""
 
     rank: int = 0
@@ -45,7 +45,7 @@ class World:
 
         Examples
         --------
-        >>> [World(rank, 3).part(7) for rank in range(3)]
+        >>> [Processes(rank, 3).part(7) for rank in range(3)]
         [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
         """
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
@@ -133,17 +133,17 @@ class World:
                 distributed.broadcast(tensor, 0)
 
 
-ALONE = World()
+ALONE = Processes()
 
 
 @contextmanager
-def joined(backend: str = "gloo") -> Iterator[World]:
+def joined(backend: str = "gloo") -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; yields `ALONE` where it started none.
 
     Examples
     --------
-    >>> with joined() as world:
-    ...     world.size
+    >>> with joined() as processes:
+    ...     processes.size
     1
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
@@ -151,7 +151,7 @@ def joined(backend: str = "gloo") -> Iterator[World]:
         return
     distributed.init_process_group(backend)
     try:
-        yield World(distributed.get_rank(), distributed.get_world_size())
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
         distributed.destroy_process_group()
 

@@ -1,4 +1,4 @@
-"""`audiorec.learning.world`: two processes take the steps of one."""
+"""`audiorec.learning.processes`: two processes take the steps of one."""
 
 import os
 import subprocess
@@ -15,7 +15,7 @@ from made_learner import MadeLearner, largest_difference
 
 from audiorec.errors import StoreError
 from audiorec.learning.fit import fit
-from audiorec.learning.world import ALONE, World, joined
+from audiorec.learning.processes import ALONE, Processes, joined
 
 TESTS = Path(__file__).parents[1]
 EPOCHS = 14  # of 15 steps: 210
@@ -26,21 +26,24 @@ from pathlib import Path
 import torch
 from made_learner import MadeLearner, save_weights
 from audiorec.learning.fit import fit
-from audiorec.learning.world import joined
+from audiorec.learning.processes import joined
 
 torch.set_num_threads(1)
 out = Path(sys.argv[1])
-with joined() as world:
+with joined() as processes:
     for loss, name in [("in-batch", "float64"), ("shared", "float64"), ("in-batch", "float32")]:
-        learner = MadeLearner(loss, getattr(torch, name), world)
+        learner = MadeLearner(loss, getattr(torch, name), processes)
         with torch.no_grad():  # the first process's start is everybody's
-            learner.model["users"].weight += 0.5 * world.rank
+            learner.model["users"].weight += 0.5 * processes.rank
         told = []
-        found = fit(learner, max_epochs=14, patience=99, clip=0.3, world=world, tell=told.append,
-                    checkpoint=out / f"{loss}-{name}.safetensors", fingerprint=name)
-        save_weights(out / f"{loss}-{name}-{world.rank}.npz", learner)
-        (out / f"{loss}-{name}-{world.rank}.txt").write_text(
-            f"{world.size} {found.steps} {found.history[-1]['loss']!r} {len(told)} {learner.judged}"
+        found = fit(
+            learner, max_epochs=14, patience=99, clip=0.3, processes=processes, tell=told.append,
+            checkpoint=out / f"{loss}-{name}.safetensors", fingerprint=name,
+        )
+        last = found.history[-1]["loss"]
+        save_weights(out / f"{loss}-{name}-{processes.rank}.npz", learner)
+        (out / f"{loss}-{name}-{processes.rank}.txt").write_text(
+            f"{processes.size} {found.steps} {last!r} {len(told)} {learner.judged}"
         )
 """
 
@@ -114,14 +117,14 @@ def test_one_process_resumes_what_two_began(two):
 @pytest.mark.parametrize(("n", "size"), [(0, 2), (1, 2), (17, 2), (5, 8), (64, 3)])
 def test_parts_are_the_batch(n, size):
     rows = np.arange(n)
-    parts = [rows[World(rank, size).part(n)] for rank in range(size)]
+    parts = [rows[Processes(rank, size).part(n)] for rank in range(size)]
     assert np.concatenate(parts).tolist() == rows.tolist()
     assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_alone_nothing_happens():
-    with joined() as world:
-        assert world is ALONE
+    with joined() as processes:
+        assert processes is ALONE
     losses = torch.tensor([1.0, 2.0, 6.0], requires_grad=True)
     assert ALONE.mean(losses).item() == 3.0
     assert ALONE.gather(losses) is losses
@@ -132,7 +135,7 @@ def test_alone_nothing_happens():
 
 
 def in_two(work, target):
-    """Run ``target(world)`` in two forked processes; return what each gave, as text."""
+    """Run ``target(processes)`` in two forked processes; return what each gave, as text."""
     children = []
     for rank in (0, 1):
         child = os.fork()
@@ -143,7 +146,7 @@ def in_two(work, target):
                 distributed.init_process_group(
                     "gloo", init_method=f"file://{work}/meet", rank=rank, world_size=2
                 )
-                (work / str(rank)).write_text(repr(target(World(rank, 2))))
+                (work / str(rank)).write_text(repr(target(Processes(rank, 2))))
                 distributed.destroy_process_group()
             except (StoreError, RuntimeError) as error:
                 (work / str(rank)).write_text(repr(error))
@@ -156,12 +159,12 @@ def in_two(work, target):
 
 
 def test_gradients_go_back_to_the_process_they_came_from(tmp_path):
-    def target(world):
+    def target(processes):
         # Rank 0 has one row and rank 1 two. Loss of rank r: (r + 1) * sum of k * row k.
-        rows = torch.ones(world.rank + 1, 1, dtype=torch.float64, requires_grad=True)
-        gathered = world.gather(rows * 2)
+        rows = torch.ones(processes.rank + 1, 1, dtype=torch.float64, requires_grad=True)
+        gathered = processes.gather(rows * 2)
         weight = torch.arange(1.0, 4.0, dtype=torch.float64)[:, None]
-        ((world.rank + 1) * (gathered * weight).sum()).backward()
+        ((processes.rank + 1) * (gathered * weight).sum()).backward()
         return gathered.flatten().tolist(), rows.grad.flatten().tolist()
 
     # d/d row k = 2 * k * (1 + 2)
@@ -172,21 +175,26 @@ def test_gradients_go_back_to_the_process_they_came_from(tmp_path):
 
 
 def test_a_parameter_that_one_process_did_not_use_counts_and_an_unused_one_stays_out(tmp_path):
-    def target(world):
+    def target(processes):
         used, sometimes, unused = (torch.zeros(2, requires_grad=True) for _ in range(3))
         used.sum().backward()
-        if world.is_first:
+        if processes.is_first:
             (3 * sometimes.sum()).backward()
-        world.sum_gradients([used, sometimes, unused])
+        processes.sum_gradients([used, sometimes, unused])
         return used.grad.tolist(), sometimes.grad.tolist(), unused.grad
 
     assert in_two(tmp_path, target) == ["([2.0, 2.0], [3.0, 3.0], None)"] * 2
 
 
 def test_a_stop_in_one_process_stops_both_and_lines_are_those_of_the_first(tmp_path):
-    def target(world):
-        line = world.from_first(lambda: {"epoch": world.rank, "é": None})
-        return world.any(world.rank == 1), world.any(False), line, world.from_first(lambda: None)
+    def target(processes):
+        line = processes.from_first(lambda: {"epoch": processes.rank, "é": None})
+        return (
+            processes.any(processes.rank == 1),
+            processes.any(False),
+            line,
+            processes.from_first(lambda: None),
+        )
 
     assert in_two(tmp_path, target) == ["(True, False, {'epoch': 0, 'é': None}, None)"] * 2
 
@@ -195,15 +203,15 @@ def test_a_checkpoint_that_only_one_process_sees_is_refused(tmp_path):
     learner = MadeLearner()
     fit(learner, max_epochs=1, patience=1, checkpoint=tmp_path / "0.state", fingerprint="a")
 
-    def target(world):
-        state = tmp_path / f"{world.rank}.state"
+    def target(processes):
+        state = tmp_path / f"{processes.rank}.state"
         fit(
-            MadeLearner(world=world),
+            MadeLearner(processes=processes),
             max_epochs=2,
             patience=2,
             checkpoint=state,
             fingerprint="a",
-            world=world,
+            processes=processes,
         )
 
     for found in in_two(tmp_path, target):

@@ -74,13 +74,13 @@ def fit_refit(
         A folder for ``choose.safetensors`` and ``refit.safetensors``.
     """
 
-    def phase(name: Phase, learner: Learner, epochs: int, patience: int) -> Fitted:
+    def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
         return fit(
             learner,
             max_epochs=epochs,
             patience=patience,
             checkpoint=None if work is None else work / f"{name}.safetensors",
-            fingerprint=f"{fingerprint}/{name}/{epochs}",
+            fingerprint=of,
             tell=None if tell is None else _Tagged(name, tell).log,
             loggers=[_Tagged(name, logger.log) for logger in loggers],
             stop=stop,
@@ -90,12 +90,15 @@ def fit_refit(
         )
 
     learner = make_learner("choose")
-    chosen = phase("choose", learner, max_epochs, patience)
+    chosen = phase("choose", learner, max_epochs, patience, f"{fingerprint}/choose")
     if not chosen.finished:
         return Refitted(learner, chosen, None)
     del learner  # its data need not be in memory twice
     learner = make_learner("refit")
-    whole = phase("refit", _Unjudged(learner), chosen.best_epoch, max(1, chosen.best_epoch))
+    epochs = chosen.best_epoch
+    # A state that was trained for more epochs than are chosen now is of no use.
+    of = f"{fingerprint}/refit/{epochs}"
+    whole = phase("refit", _Unjudged(learner), epochs, max(1, epochs), of)
     return Refitted(learner, chosen, whole)
 
 

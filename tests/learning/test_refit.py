@@ -133,3 +133,28 @@ def test_kills_between_any_two_instructions_cost_nothing(whole, tmp_path):
     found = trained(work=tmp_path)
     assert no_times(found) == no_times(whole)
     assert largest_difference(found.learner.weights(), whole.learner.weights()) < 1e-6
+
+
+def test_the_state_of_another_training_or_phase_is_not_resumed(whole, tmp_path):
+    trained(work=tmp_path)
+    assert trained(work=tmp_path).learner.norms == []
+    assert len(trained(work=tmp_path, fingerprint="b").learner.norms) == whole.whole.steps
+    (tmp_path / "choose.safetensors").replace(tmp_path / "refit.safetensors")
+    assert len(trained(work=tmp_path, fingerprint="b").learner.norms) == whole.whole.steps
+
+
+def test_a_state_of_more_epochs_than_are_chosen_now_is_not_kept(whole, tmp_path):
+    class First(MadeLearner):
+        def worth(self, line):
+            return float(line["epoch"] == 1)
+
+    def first(phase):
+        return First(everything=phase == "refit", rate=0.05)
+
+    trained(work=tmp_path)
+    given = {"max_epochs": 30, "patience": 2, "fingerprint": "a"}
+    found = fit_refit(first, work=tmp_path, **given)
+    assert (found.chosen.best_epoch, len(found.whole.history)) == (1, 1)
+    alone = fit_refit(first, **given)
+    assert largest_difference(found.learner.weights(), alone.learner.weights()) < 1e-6
+    assert largest_difference(found.learner.weights(), whole.learner.weights()) > 1e-3

@@ -3,22 +3,38 @@
 ::
 
     a learner ──fit──▶ its best state        ──checkpoint──▶ a kill costs nothing
+              ──fit_refit──▶ the best number of epochs, then trained on everything
               ──bundle──▶ model/             model.safetensors, model.json, MODEL_CARD.md
 
 ==============  ===================================================================
 ``fit``         the one loop: epochs, judge, early stop, resume
+``refit``       how long, by a validation part; then everything for that long
+``processes``   several processes that train one model
 ``checkpoint``  the state of a training as one file that cannot run code
-``losses``      hinge, softmax, sampled softmax
+``loggers``     where the lines of a training go
+``seeds``       a generator for every random draw
+``batches``     sequences of like length in one batch, padded on the right
+``losses``      hinge, softmax, sampled softmax, in-batch softmax
 ``negatives``   which songs stand against a liked one
+``frequency``   how often in-batch negatives turn up
 ``factors``     who met what → an embedding a user, without audio
 ``bundle``      a trained model as a folder that cannot run code
+``card``        the parts that the card of every model has
 ``torch_use``   torch, imported late and kept to one thread
 ==============  ===================================================================
 
 Public::
 
     fit         Fitted, Learner, fit
+    refit       Refitted, fit_refit
+    processes   ALONE, Processes, joined
+    loggers     JsonLines, Logger
+    seeds       generator
+    batches     causal_mask, length_buckets, padded
+    losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, softmax_loss
+    frequency   StreamingFrequency, log_frequency
     bundle      Bundle, read_bundle, read_kind, texts_as_arrays, texts_of_arrays, write_bundle
+    card        Card, Figure
     negatives   NegativeRule
     factors     factorise
 """

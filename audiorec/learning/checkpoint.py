@@ -38,6 +38,7 @@ class TrainingState:
     best_epoch: int = 0  # 0 is the start
     # a line an epoch, as in ``metrics.jsonl``
     history: list[dict[str, Any]] = field(default_factory=list)
+    steps: int = 0  # in the epochs that are done
 
 
 def save_checkpoint(path: Path, tensors: Mapping[str, Tensor], progress: TrainingState) -> None:

@@ -8,20 +8,22 @@ behind its last kept step and ends with the same weights: on a processor bit for
 machine, on a GPU nearly, since its sums come in any order.
 
 What is random belongs to the learner: every draw is seeded by the seed, the epoch and the
-number of the step, so that a step can be made again without those before it.
+number of the step (`audiorec.learning.seeds`), so that a step can be made again without those
+before it. A learner's step is plain PyTorch: before the optimiser changes anything, the loop sums
+the gradients of all processes (`audiorec.learning.processes`) and clips them.
 """
 
-import json
 import time
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
 from torch import Tensor, nn, optim
 
-from audiorec.files.atomic import replaced
+from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import (
     TrainingState,
     load_checkpoint,
@@ -30,6 +32,8 @@ from audiorec.learning.checkpoint import (
     restoring,
     save_checkpoint,
 )
+from audiorec.learning.loggers import JsonLines, Logger
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
 
 EVERY_S = 30.0  # seconds between two checkpoints within an epoch
@@ -54,10 +58,13 @@ class Learner(Protocol):
         """Yield the batches of an epoch, which counts from 1, from number `first` on."""
 
     def step(self, batch: Any) -> float:
-        """Learn from one batch; return its loss."""
+        """Learn from one batch, or from this process's part of it; return the loss of that."""
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        """Return the line of an epoch that is done: its ``epoch``, its mean loss, and figures."""
+        """Return the line of an epoch that is done: its ``epoch``, its mean loss, and figures.
+
+        Of several processes only the first is asked.
+        """
 
     def worth(self, line: Line) -> float:
         """Return how good an epoch was; higher is better."""
@@ -70,6 +77,12 @@ class Fitted:
     history: list[Line]  # a line an epoch
     best: int  # place of the best line in it; the first of equals
     finished: bool  # False if it was stopped; the checkpoint goes on from there
+    steps: int = 0  # changes of the weights, those before a resume included
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch whose state was kept; 0 is the start."""
+        return int(self.history[self.best]["epoch"]) if self.history else 0
 
 
 def fit(
@@ -80,8 +93,11 @@ def fit(
     checkpoint: Path | None = None,
     fingerprint: str = "",
     tell: LineProgress | None = None,
+    loggers: Sequence[Logger] = (),
     stop: Event | None = None,
     every_s: float = EVERY_S,
+    clip: float | None = None,
+    processes: Processes = ALONE,
 ) -> Fitted:
     """Train a learner's model in place; a finished training leaves it in its best state.
 
@@ -91,97 +107,180 @@ def fit(
     max_epochs, patience : int
         Training ends after `patience` epochs without a better line.
     checkpoint : Path, optional
-        If one with this `fingerprint` exists, training resumes from it.
+        If one with this `fingerprint` exists, training resumes from it. Several processes read
+        the same file, and the first one writes it.
     fingerprint : str
-        Stands for the data, the model and the recipe.
+        Stands for the data, the model and the recipe, `clip` included.
     tell : callable, optional
-        Called with every line, those of a checkpoint included.
+        Called with every line, those of a checkpoint included. Lines of epochs trained now also
+        have ``steps``, of the whole training, and ``seconds_left``, at most, until `max_epochs`.
+    loggers : sequence of Logger
+        Get the same lines.
     stop : Event, optional
         Once set, training ends after the batch in work.
     every_s : float
         Seconds between two checkpoints within an epoch; one is written after each.
+    clip : float, optional
+        The largest norm of a step's gradient, over all parameters; a longer one is shortened.
+    processes : Processes
+        The processes that train together. Files, lines and figures are those of the first.
 
     Raises
     ------
+    InputError
+        If `clip` is not above 0.
     StoreError
-        If the checkpoint is a link, or of another model.
+        If the checkpoint is a link, of another model, or not the same for all processes.
     """
-    model = learner.model
-    at, best = _resumed(learner, checkpoint, fingerprint)
+    if clip is not None and not clip > 0:
+        raise InputError(f"clip must be above 0, got {clip}")
+    told = [tell] if tell is not None else []
+    ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
+    path = checkpoint if processes.is_first else None
+    training = _Training(learner, path, every_s, stop, processes)
+    training.begin(checkpoint, fingerprint)
+    for line in training.at.history:
+        for hear in ears:
+            hear(line)
+    with _before_each_step(learner.optimiser, clip, processes):
+        while not _is_over(learner, training.at.history, max_epochs, patience):
+            if not training.epoch():
+                return training.result(finished=False)
+            line = {**training.at.history[-1], **training.pace(max_epochs)}
+            for hear in ears:
+                hear(line)
+    learner.model.load_state_dict(training.best)
+    return training.result(finished=True)
 
-    def save(state: TrainingState) -> None:
-        if checkpoint is not None:
-            tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
-            tensors |= {f"best.{name}": tensor for name, tensor in best.items()}
-            tensors |= optimiser_tensors(learner.optimiser.state_dict())
-            save_checkpoint(checkpoint, tensors, state)
 
-    if tell is not None:
-        for line in at.history:
-            tell(line)
-    while not _is_over(learner, at.history, max_epochs, patience):
-        epoch = _epochs(at.history) + 1
+@dataclass
+class _Training:
+    """A training on its way."""
+
+    learner: Learner
+    checkpoint: Path | None  # where this process writes; None where it does not
+    every_s: float
+    stop: Event | None
+    processes: Processes
+    at: TrainingState = field(init=False)
+    best: dict[str, Tensor] = field(init=False)
+    seconds: float = 0.0  # of the epochs trained in this run, with their judging
+    steps: int = 0  # in this run
+    last_epoch: int = 0  # steps of the whole epoch before
+
+    def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
+        """Take over a checkpoint, or judge the start."""
+        found = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
+        place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
+        if not self.processes.agree(*place):
+            raise StoreError(
+                f"{checkpoint}: the processes do not find the same checkpoint; "
+                "give a folder that all of them see"
+            )
+        if found is None or checkpoint is None:
+            self.processes.spread(self.learner.model)
+            first = self.processes.from_first(self.learner.start)
+            self.at = _between_epochs(self.learner, fingerprint, [] if first is None else [first])
+            self.best = _copied(self.learner.model)
+            return
+        tensors, self.at = found
+        with restoring(checkpoint):
+            # A user model's own state was once called "now".
+            now = _below(tensors, "model.") or _below(tensors, "now.")
+            self.learner.model.load_state_dict(now)
+            groups = self.learner.optimiser.state_dict()["param_groups"]
+            self.learner.optimiser.load_state_dict(optimiser_state(tensors, groups))
+        self.best = _below(tensors, "best.")
+
+    def epoch(self) -> bool:
+        """Train one epoch, or what is left of it; return False if it was stopped."""
+        learner, at = self.learner, self.at
+        number = _epochs(at.history) + 1
         started = saved = time.monotonic()
         loss_sum, done = at.loss_sum, at.batch
-        model.train()
-        for batch in learner.batches(epoch, done):
-            if stop is not None and stop.is_set():
-                save(replace(at, batch=done, loss_sum=loss_sum))
-                return Fitted(at.history, _best(learner, at.history), finished=False)
-            loss_sum += learner.step(batch)
+        learner.model.train()
+        for batch in learner.batches(number, done):
+            if self.stop is not None and self.processes.any(self.stop.is_set()):
+                self.at = replace(at, batch=done, loss_sum=loss_sum)
+                self.save()
+                return False
+            loss_sum += self.processes.total(learner.step(batch))
             done += 1
-            if time.monotonic() - saved >= every_s:
-                save(replace(at, batch=done, loss_sum=loss_sum))
+            if time.monotonic() - saved >= self.every_s:
+                self.at = replace(at, batch=done, loss_sum=loss_sum)
+                self.save()
                 saved = time.monotonic()
         seconds = round(time.monotonic() - started, 3)
-        history = [*at.history, learner.judge(epoch, loss_sum / max(1, done), seconds)]
-        at = _between_epochs(learner, fingerprint, history)
-        if at.best_epoch == len(history) - 1:
-            best = _copied(model)
-        save(at)
-        if tell is not None:
-            tell(history[-1])
-    model.load_state_dict(best)
-    return Fitted(at.history, _best(learner, at.history), finished=True)
+        loss = loss_sum / max(1, done)
+        line = self.processes.from_first(lambda: learner.judge(number, loss, seconds))
+        history = [*at.history, line or {}]
+        self.at = _between_epochs(learner, at.fingerprint, history, at.steps + done)
+        if self.at.best_epoch == len(history) - 1:
+            self.best = _copied(learner.model)
+        self.save()
+        self.seconds += time.monotonic() - started
+        self.steps, self.last_epoch = self.steps + done - at.batch, done
+        return True
+
+    def pace(self, max_epochs: int) -> Line:
+        """Return the steps so far, and the seconds that all other epochs would take."""
+        epochs_left = max(0, max_epochs - _epochs(self.at.history))
+        left = self.seconds / max(1, self.steps) * self.last_epoch * epochs_left
+        return {"steps": self.at.steps, "seconds_left": round(left, 1)}
+
+    def result(self, *, finished: bool) -> Fitted:
+        steps = self.at.steps + self.at.batch
+        return Fitted(self.at.history, _best(self.learner, self.at.history), finished, steps)
+
+    def save(self) -> None:
+        if self.checkpoint is not None:
+            model = self.learner.model.state_dict()
+            tensors = {f"model.{name}": tensor for name, tensor in model.items()}
+            tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}
+            tensors |= optimiser_tensors(self.learner.optimiser.state_dict())
+            save_checkpoint(self.checkpoint, tensors, self.at)
 
 
 def noting(path: Path, tell: LineProgress | None) -> LineProgress:
     """Keep each line of the history in a file, and pass it on."""
-    lines: list[str] = []
+    lines = JsonLines(path)
 
     def note(line: Line) -> None:
-        lines.append(json.dumps(line) + "\n")
-        with replaced(path) as temporary:
-            temporary.write_text("".join(lines))
+        lines.log(line)
         if tell is not None:
             tell(line)
 
     return note
 
 
-def _resumed(
-    learner: Learner, checkpoint: Path | None, fingerprint: str
-) -> tuple[TrainingState, dict[str, Tensor]]:
-    """Return where training begins, and the best state so far; the model takes over its own."""
-    found = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
-    if found is None or checkpoint is None:
-        first = learner.start()
-        history = [] if first is None else [first]
-        return _between_epochs(learner, fingerprint, history), _copied(learner.model)
-    tensors, at = found
-    with restoring(checkpoint):
-        # A user model's own state was once called "now".
-        now = _below(tensors, "model.") or _below(tensors, "now.")
-        learner.model.load_state_dict(now)
-        groups = learner.optimiser.state_dict()["param_groups"]
-        learner.optimiser.load_state_dict(optimiser_state(tensors, groups))
-    return at, _below(tensors, "best.")
+@contextmanager
+def _before_each_step(
+    optimiser: optim.Optimizer, clip: float | None, processes: Processes
+) -> Iterator[None]:
+    """Sum the gradients over all processes and clip them whenever the optimiser is to step."""
+    parameters = [p for group in optimiser.param_groups for p in group["params"]]
+
+    def prepare(*_: Any) -> None:
+        processes.sum_gradients(parameters)
+        if clip is not None:
+            nn.utils.clip_grad_norm_(parameters, clip)
+
+    hook = optimiser.register_step_pre_hook(prepare)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
-def _between_epochs(learner: Learner, fingerprint: str, history: list[Line]) -> TrainingState:
-    best = _best(learner, history)
+def _between_epochs(
+    learner: Learner, fingerprint: str, history: list[Line], steps: int = 0
+) -> TrainingState:
     return TrainingState(
-        fingerprint=fingerprint, epoch=len(history), best_epoch=best, history=history
+        fingerprint=fingerprint,
+        epoch=len(history),
+        best_epoch=_best(learner, history),
+        history=history,
+        steps=steps,
     )
 
 

@@ -10,11 +10,16 @@ False counts for nothing: a user may have fewer than n songs that can stand for 
 The positive is there with certainty: it is no sample, and is not corrected. Where the draw hits
 the positive itself, the negative is masked, or the song would be pushed away from its own user.
 
+`in_batch_softmax_loss` is the same estimate from the liked songs of the other examples in the
+batch, which turn up as often as they are liked (see `audiorec.learning.frequency`).
+
 References
 ----------
 Lee et al., *Deep Content-User Embedding Model for Music Recommendation*, 2018: the hinge
 with margin 0.2 and 20 others.
 """
+
+import math
 
 import torch
 from torch import Tensor
@@ -70,3 +75,35 @@ def sampled_softmax_loss(
     """
     corrected = (negative - log_expected).masked_fill(hits, float("-inf"))
     return torch.logsumexp(torch.cat([positive[:, None], corrected], dim=1), dim=1) - positive
+
+
+def in_batch_softmax_loss(logits: Tensor, songs: Tensor, own: Tensor, *, log_q: Tensor) -> Tensor:
+    """Return the sampled softmax of each example against the songs of the batch: (B,).
+
+    An example's negatives are the songs of the N - 1 others; its own song is masked wherever else
+    it stands.
+
+    Parameters
+    ----------
+    logits : Tensor, shape (B, N)
+        Of each example with the songs of the batch; N is more than B where songs of other
+        processes are gathered.
+    songs : Tensor, shape (N,)
+        Numbers of the songs, which may repeat.
+    own : Tensor, shape (B,)
+        The column of each example's own song.
+    log_q : Tensor, shape (N,)
+        The log of each song's chance to stand in a place of a batch.
+
+    Examples
+    --------
+    >>> logits, songs = torch.tensor([[0.0, 0.0], [0.0, 0.0]]), torch.tensor([3, 5])
+    >>> in_batch_softmax_loss(  # one other song, of two alike: it stands for 1 / (1 * 0.5) songs
+    ...     logits, songs, torch.arange(2), log_q=torch.tensor([0.5, 0.5]).log()
+    ... )
+    tensor([1.0986, 1.0986])
+    """
+    positive = logits.gather(1, own[:, None])[:, 0]
+    hits = songs[None] == songs[own][:, None]
+    log_expected = log_q + math.log(max(1, len(songs) - 1))
+    return sampled_softmax_loss(positive, logits, log_expected=log_expected, hits=hits)

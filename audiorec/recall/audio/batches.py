@@ -11,6 +11,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.learning.negatives import NegativeSampler
+from audiorec.learning.seeds import generator
 from audiorec.recall.audio.recipe import MetricRecipe
 from audiorec.store.segments import SongSegments
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
@@ -69,7 +70,7 @@ class Batches:
 
     def epoch(self, epoch: int, first: int = 0) -> Iterator[PairBatch]:
         """Yield the batches of an epoch from number `first` on."""
-        rng = np.random.default_rng([self.recipe.seed, epoch])
+        rng = generator(self.recipe.seed, epoch)
         at = np.searchsorted(self._cumulative, rng.random(self.pairs_per_epoch), side="right")
         pairs = np.minimum(at, len(self.data.liked) - 1)
         size = self.recipe.batch_size
@@ -80,7 +81,7 @@ class Batches:
         anchor = self.data.liked.user[pairs].astype(np.int64)
         liked = self.data.liked.song[pairs].astype(np.int64)
         key = (self.recipe.seed, epoch, number)
-        others, usable, is_disliked = self._sampler.sample(anchor, np.random.default_rng([*key, 1]))
+        others, usable, is_disliked = self._sampler.sample(anchor, generator(*key, 1))
         usable &= others != liked[:, None]
         if self.data.anchors is None:
             usable &= others != anchor[:, None]

@@ -19,6 +19,7 @@ from audiorec.errors import InputError
 from audiorec.evaluation.comparison import Panel
 from audiorec.evaluation.ranking import auc_per_user
 from audiorec.learning.factors import factorise
+from audiorec.learning.seeds import generator
 from audiorec.listening.baskets import song_pairs
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.preferences import to_preferences
@@ -192,7 +193,7 @@ def make_panel(
     if users is not None:
         asked = asked[users[asked]]
     if most and len(asked) > most:
-        asked = np.sort(np.random.default_rng([seed, 77]).choice(asked, most, replace=False))
+        asked = np.sort(generator(seed, 77).choice(asked, most, replace=False))
     liked, disliked, heard = (_matrix(inside[name], asked, songs, n_users) for name in SIDES)
     candidates = ~heard | liked | disliked
     good = (liked & candidates).any(1) & (candidates & ~liked).any(1)

@@ -21,6 +21,7 @@ from audiorec.errors import InputError
 from audiorec.learning.fit import EVERY_S, Line, fit
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.negatives import semi_hard
+from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import one_thread
 from audiorec.recall.audio.batches import Batches, PairBatch, TrainingData
 from audiorec.recall.audio.recipe import MetricRecipe
@@ -146,8 +147,8 @@ class _TowerLearner:
         return float(line["epoch"] if self.judged_by is None else line["figure"])
 
     def step(self, batch: PairBatch) -> float:
-        torch.manual_seed(int(np.random.default_rng([*batch.key, 2]).integers(2**62)))
-        rng = np.random.default_rng([*batch.key, 3])
+        torch.manual_seed(torch_seed(generator(*batch.key, 2)))
+        rng = generator(*batch.key, 3)
         anchors = self._anchors(batch.anchor, rng)
         others, usable = self._chosen(batch, anchors)
         liked, similarities = self._similarities(anchors, batch.liked, others, rng)
@@ -186,7 +187,7 @@ class _TowerLearner:
         rule = self.recipe.negatives
         if not rule.semi_hard:
             return batch.others, batch.usable
-        rng = np.random.default_rng([*batch.key, 4])
+        rng = generator(*batch.key, 4)
         with torch.no_grad():
             near, drawn = self._similarities(anchors, batch.liked, batch.others, rng)
         columns = semi_hard(

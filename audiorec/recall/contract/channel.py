@@ -32,6 +32,7 @@ from audiorec.learning.bundle import (
     texts_of_arrays,
     write_bundle,
 )
+from audiorec.learning.card import Card
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
@@ -56,6 +57,8 @@ class Channel(ABC):
         Whether it speaks of what a user likes, or of what suits what was just played.
     light : bool
         Whether it loads and answers without torch.
+    people : str
+        What its bundle holds of people; stands in the model card.
     song_ids : tuple of str, length S
         The catalogue, once fitted.
     is_cold : ndarray, shape (S,), bool
@@ -67,6 +70,7 @@ class Channel(ABC):
     horizon: ClassVar[Horizon] = "long"
     reason: ClassVar[ReasonKind]
     light: ClassVar[bool] = True
+    people: ClassVar[str] = "Counts and weights of songs: no id and no history of a user."
     song_ids: tuple[str, ...] = ()
     is_cold: BoolArray
     model_id: str = ""
@@ -238,9 +242,10 @@ class Channel(ABC):
         return np.full(song.shape, -1, np.int64)
 
     def _card(self) -> str:
-        doc = (type(self).__doc__ or self.name).strip().splitlines()[0]
-        songs, cold = len(self.song_ids), int(self.is_cold.sum())
-        return f"# {self.name}\n\n{doc}\n\nSongs: {songs:,}, of which never played: {cold:,}.\n"
+        about = (type(self).__doc__ or self.name).strip().splitlines()[0]
+        learnt_from = {"songs": len(self.song_ids), "never played": int(self.is_cold.sum())}
+        card = Card(title=self.name, about=about, learnt_from=learnt_from, people=self.people)
+        return card.markdown()
 
     def _require_fitted(self) -> None:
         if not self.song_ids:

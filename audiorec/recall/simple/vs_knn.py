@@ -41,6 +41,7 @@ class VsKnn(Counted[VsKnnRecipe]):
     name = "vs-knn"
     horizon = "short"
     reason = ReasonKind.LISTENERS
+    people = "The sessions that it learnt from, without ids and times: this is listening history."
     Recipe = VsKnnRecipe
     ARRAYS = ("session_starts", "session_songs", "song_starts", "song_sessions")
 

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.learning.seeds import generator
 from audiorec.listening.history import Histories, Likes, Spans, before, histories
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
 from audiorec.recall.sequence.youtube_dnn.profiles import Profiles
@@ -114,7 +115,7 @@ class Examples:
 
 def held_out(likes: Likes, recipe: UsersRecipe) -> BoolArray:
     """Choose the likes that say when to stop, (E,) bool; some must be left on both sides."""
-    rng = generator(recipe, HELD_OUT)
+    rng = generator(recipe.seed, HELD_OUT)
     counts = np.diff(likes.starts)
     if recipe.hold_out == "users":
         able = np.flatnonzero(counts > 0)
@@ -139,7 +140,7 @@ def epoch_places(
     likes: Likes, learnt_from: BoolArray, recipe: UsersRecipe, epoch: int
 ) -> Int64Array:
     """Return the examples of one epoch, shuffled: at most `targets_per_user` of each user."""
-    rng = generator(recipe, EPOCH, epoch)
+    rng = generator(recipe.seed, EPOCH, epoch)
     places = rng.permutation(np.flatnonzero(learnt_from))
     user = likes.user[places]
     order = np.argsort(user, kind="stable")
@@ -147,8 +148,3 @@ def epoch_places(
     nth = np.empty(len(places), np.int64)  # of the user's examples in this epoch
     nth[order] = np.arange(len(places)) - np.repeat(np.cumsum(counts) - counts, counts)
     return places[nth < recipe.targets_per_user]
-
-
-def generator(recipe: UsersRecipe, purpose: int, *numbers: int) -> np.random.Generator:
-    """Return the generator of one draw."""
-    return np.random.default_rng([recipe.seed, purpose, *numbers])

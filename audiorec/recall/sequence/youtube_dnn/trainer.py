@@ -22,6 +22,7 @@ from audiorec.errors import InputError
 from audiorec.learning.fit import EVERY_S, Line, fit, noting
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
@@ -29,7 +30,6 @@ from audiorec.recall.sequence.youtube_dnn.examples import (
     Examples,
     UsersData,
     epoch_places,
-    generator,
     held_out,
     standardisation,
 )
@@ -100,7 +100,7 @@ class _UserLearner:
         judged = np.flatnonzero(held & (self.counts[data.likes.song] > 0))
         if not len(judged):
             raise InputError("no held-out like is of a song that others like; give more likes")
-        self.judged = generator(recipe, JUDGE).permutation(judged)[:MAX_JUDGED]
+        self.judged = generator(recipe.seed, JUDGE).permutation(judged)[:MAX_JUDGED]
         self.mean, self.scale = standardisation(data)
         inputs = standardised(data.vectors, data.has_vector, self.mean, self.scale)
         known = np.arange(len(data.song_ids))
@@ -123,12 +123,12 @@ class _UserLearner:
         places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch - 1)
         size = self.recipe.batch_size
         for number in range(first, -(-len(places) // size)):
-            rng = generator(self.recipe, STEP, epoch - 1, number)
+            rng = generator(self.recipe.seed, STEP, epoch - 1, number)
             yield places[number * size : (number + 1) * size], rng
 
     def step(self, batch: tuple[Int64Array, np.random.Generator]) -> float:
         places, rng = batch
-        torch.manual_seed(int(rng.integers(2**62)))
+        torch.manual_seed(torch_seed(rng))
         drop = rng.random(len(places)) < self.recipe.history_dropout
         songs, log_expected = self._opponents(rng, self.recipe.negatives)
         self.optimiser.zero_grad()
@@ -140,7 +140,7 @@ class _UserLearner:
         return float(loss.detach())
 
     def judge(self, epoch: int, loss: float, _seconds: float) -> Line:
-        songs, log_expected = self._opponents(generator(self.recipe, JUDGE, 1), JUDGE_SONGS)
+        songs, log_expected = self._opponents(generator(self.recipe.seed, JUDGE, 1), JUDGE_SONGS)
         losses, above = [], []
         with torch.no_grad():
             for start in range(0, len(self.judged), JUDGE_ROWS):

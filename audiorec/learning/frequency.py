@@ -1,0 +1,75 @@
+"""How often each song turns up in the batches: what in-batch negatives are corrected by.
+
+    songs of a step ──StreamingFrequency.update──▶ estimate ──log_q──▶ log Q(j), (n,) float32
+
+In-batch negatives are drawn by the batches themselves, so popular songs stand against everybody
+most often. With counts at hand, `log_frequency` says how often; over a stream, the time between two
+visits of a song does. The estimate is a module: as a part of the model it is kept in checkpoints.
+
+References
+----------
+Yi et al., *Sampling-bias-corrected neural modeling for large corpus item recommendations*, 2019.
+"""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from audiorec.errors import InputError
+
+
+def log_frequency(counts: npt.ArrayLike) -> Tensor:
+    """Return ``log(counts / sum)``: shape (S,), float32. A song that never occurs counts as one.
+
+    Examples
+    --------
+    >>> log_frequency([1, 2, 1]).exp()
+    tensor([0.2500, 0.5000, 0.2500])
+    """
+    seen = np.maximum(np.asarray(counts, np.float64), 1)
+    return torch.from_numpy(np.log(seen / seen.sum()).astype(np.float32))
+
+
+class StreamingFrequency(nn.Module):
+    """Estimates the chance of each of `n_songs` songs to stand in a place of a batch.
+
+    That is how often a song stands in a batch that has it, divided by the places between two such
+    batches. Both are averaged over the visits of a song, evenly at first, and from ``1 / rate``
+    visits on with the weight `rate` for a new one. A song starts as if all were as likely.
+    """
+
+    repeats: Tensor
+    gap: Tensor
+    visits: Tensor
+    last: Tensor
+    now: Tensor
+
+    def __init__(self, n_songs: int, *, rate: float = 0.01) -> None:
+        super().__init__()
+        if n_songs < 1 or not 0 < rate <= 1:
+            raise InputError(f"n_songs must be 1 or more and rate in (0, 1], got {n_songs}, {rate}")
+        self.rate = rate
+        self.register_buffer("repeats", torch.ones(n_songs, dtype=torch.float64))
+        self.register_buffer("gap", torch.full((n_songs,), float(n_songs), dtype=torch.float64))
+        self.register_buffer("visits", torch.zeros(n_songs, dtype=torch.int64))
+        self.register_buffer("last", torch.zeros(n_songs, dtype=torch.int64))
+        self.register_buffer("now", torch.zeros((), dtype=torch.int64))
+
+    @torch.no_grad()
+    def update(self, songs: Tensor) -> None:
+        """Learn from the songs of one step, (B,); of several processes, gather them before."""
+        found, repeats = torch.unique(songs, return_counts=True)
+        self.now += len(songs)
+        weight = (1 / (self.visits[found] + 1.0)).clamp_min(self.rate)
+        for average, value in ((self.repeats, repeats), (self.gap, self.now - self.last[found])):
+            # The first visit has no gap: it only says where the next one begins.
+            moved = average[found] + weight * (value - average[found])
+            average[found] = torch.where(self.visits[found] > 0, moved, average[found])
+        self.last[found] = self.now
+        self.visits[found] += 1
+
+    def log_q(self, songs: Tensor) -> Tensor:
+        """Return the log of the chance of songs (n,): shape (n,), float32."""
+        chance = self.repeats[songs] / self.gap[songs]
+        return chance.clamp_max(1).log().float()

@@ -1,0 +1,175 @@
+"""The processes that train one model together, each on a part of every batch.
+
+    torchrun ──joined──▶ `Processes`: rank, size     alone: `ALONE`, whose methods do nothing
+
+Two processes take the steps of one, up to the order of sums:
+
+* Every process draws the same batch, by the same seed, and keeps `Processes.part` of it.
+* The loss of a process is `Processes.mean`: the sum over its own part, divided by the size of the
+  whole batch. Losses and gradients then add up to those of the whole batch, and
+  `audiorec.learning.fit` sums the gradients before each step.
+* In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
+  process that each row came from.
+
+Dropout and batch statistics are those of a part, so a model that has them is trained as well but
+not to the same weights.
+"""
+
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, distributed, nn
+
+Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Processes:
+    """How many processes there are, and which one this is. All must make the same calls."""
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process writes files and judges."""
+        return self.rank == 0
+
+    def part(self, n: int) -> slice:
+        """Return which of the `n` examples of a batch are this process's; may be none.
+
+        Examples
+        --------
+        >>> [Processes(rank, 3).part(7) for rank in range(3)]
+        [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
+        """
+        return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
+
+    def mean(self, losses: Tensor) -> Tensor:
+        """Return this process's share of the mean over the whole batch.
+
+        `losses` (b,) are those of its own part. The shares of all processes add up to the mean.
+        """
+        if self.size == 1:
+            return losses.mean()
+        return losses.sum() / max(1.0, self.total(float(len(losses))))
+
+    def gather(self, rows: Tensor) -> Tensor:
+        """Return the rows (b, ...) of all processes in the order of their ranks: (B, ...).
+
+        The parts may differ in length. Gradients flow back to the rows of every process.
+        """
+        if self.size == 1:
+            return rows
+        sizes = torch.zeros(self.size, dtype=torch.int64)
+        sizes[self.rank] = len(rows)
+        distributed.all_reduce(sizes)
+        gathered: Tensor = _Gather.apply(rows, sizes.tolist(), self.rank)  # type: ignore[no-untyped-call]
+        return gathered
+
+    def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
+        """Replace gradients by their sums over all processes.
+
+        A parameter that has none in any process is left without.
+        """
+        if self.size == 1:
+            return
+        trained = [p for p in parameters if p.requires_grad]
+        has = torch.tensor([p.grad is not None for p in trained], dtype=torch.int64)
+        distributed.all_reduce(has)
+        used = [p for p, n in zip(trained, has.tolist(), strict=True) if n]
+        for kind in sorted({str(p.dtype) for p in used}):  # one message for each type of number
+            alike = [p for p in used if str(p.dtype) == kind]
+            given = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
+            flat = torch.cat([g.flatten() for g in given])
+            distributed.all_reduce(flat)
+            parts = torch.split(flat, [p.numel() for p in alike])
+            for p, part in zip(alike, parts, strict=True):
+                p.grad = part.view_as(p).clone()
+
+    def total(self, value: float) -> float:
+        """Return the sum of a number over all processes."""
+        if self.size == 1:
+            return value
+        found = torch.tensor([value], dtype=torch.float64)
+        distributed.all_reduce(found)
+        return float(found)
+
+    def any(self, flag: bool) -> bool:
+        """Return whether it is true in any process."""
+        return self.total(float(flag)) > 0
+
+    def agree(self, *numbers: int) -> bool:
+        """Return whether all processes gave the same numbers."""
+        if self.size == 1:
+            return True
+        mine = torch.tensor(numbers, dtype=torch.int64)
+        found = [torch.empty_like(mine) for _ in range(self.size)]
+        distributed.all_gather(found, mine)
+        return all(bool((other == mine).all()) for other in found)
+
+    def from_first(self, make: Callable[[], Line | None]) -> Line | None:
+        """Let the first process make a line, and return it in all of them."""
+        if self.size == 1:
+            return make()
+        content = json.dumps(make()).encode() if self.is_first else b""
+        length = int(self.total(float(len(content))))
+        sent = torch.zeros(length, dtype=torch.uint8)
+        if self.is_first:
+            sent = torch.frombuffer(bytearray(content), dtype=torch.uint8)
+        distributed.broadcast(sent, 0)
+        line: Line | None = json.loads(sent.numpy().tobytes())
+        return line
+
+    def spread(self, model: nn.Module) -> None:
+        """Give all processes the weights of the first."""
+        if self.size > 1:
+            for tensor in model.state_dict().values():
+                distributed.broadcast(tensor, 0)
+
+
+ALONE = Processes()
+
+
+@contextmanager
+def joined(backend: str = "gloo") -> Iterator[Processes]:
+    """Join the processes that ``torchrun`` started; yields `ALONE` where it started none.
+
+    Examples
+    --------
+    >>> with joined() as processes:
+    ...     processes.size
+    1
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield ALONE
+        return
+    distributed.init_process_group(backend)
+    try:
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
+    finally:
+        distributed.destroy_process_group()
+
+
+class _Gather(torch.autograd.Function):
+    """All rows of all processes; backwards, the sum of what all processes say of the own rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, sizes: list[int], rank: int) -> Tensor:
+        ctx.own = slice(sum(sizes[:rank]), sum(sizes[: rank + 1]))
+        padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
+        padded[: len(rows)] = rows
+        found = [torch.empty_like(padded) for _ in sizes]
+        distributed.all_gather(found, padded)
+        return torch.cat([part[:n] for part, n in zip(found, sizes, strict=True)])
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        whole = gradients[0].clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(whole)
+        return whole[ctx.own], None, None

@@ -1,0 +1,131 @@
+"""`audiorec.learning.fit`: the loop itself, on a small learner."""
+
+import json
+from threading import Event
+
+import numpy as np
+import pytest
+from needs import needs
+
+torch = needs("torch")
+
+from made_learner import MadeLearner, largest_difference
+
+from audiorec.errors import InputError
+from audiorec.learning.fit import fit, noting
+from audiorec.learning.loggers import JsonLines
+
+
+class Kept:
+    """A logger that keeps the lines."""
+
+    def __init__(self):
+        self.lines = []
+
+    def log(self, line):
+        self.lines.append(line)
+
+
+def trained(learner=None, **given):
+    learner = learner or MadeLearner()
+    return learner, fit(learner, **{"max_epochs": 4, "patience": 9, **given})
+
+
+def test_it_learns_and_ends_in_the_best_state():
+    learner, done = trained(max_epochs=60, patience=4)
+    figures = [line["held_out_loss"] for line in done.history]
+    assert done.best == int(np.argmin(figures)) == done.best_epoch
+    assert 0 < done.best_epoch == len(figures) - 1 - 4  # patience ended it
+    assert learner._line(0, None)["held_out_loss"] == figures[done.best]
+    assert figures[done.best] < figures[0] - 0.3
+    assert done.steps == 15 * (len(figures) - 1)
+
+
+def test_a_gradient_is_shortened_to_the_norm_that_is_asked_for():
+    free, _ = trained()
+    clipped, _ = trained(clip=0.2)
+    assert max(free.norms) > 0.3
+    assert max(clipped.norms) <= 0.2 + 1e-9
+    # Norms below it are left alone: the first step's gradients agree up to their length.
+    loose, _ = trained(clip=1e9)
+    assert largest_difference(loose.weights(), free.weights()) == 0
+    for clip in (0.0, -1.0, float("nan")):
+        with pytest.raises(InputError, match="clip must be above 0"):
+            trained(clip=clip)
+
+
+def test_the_optimiser_is_left_as_it_was():
+    learner, _ = trained(clip=0.2)
+    learner.norms.clear()
+    learner.step(next(iter(learner.batches(9, 0))))
+    assert learner.norms[0] > 0.2
+
+
+def test_lines_go_to_every_logger_with_steps_and_seconds_left(tmp_path):
+    kept, told = Kept(), []
+    _, done = trained(loggers=[kept, JsonLines(tmp_path / "metrics.jsonl")], tell=told.append)
+    assert kept.lines == told
+    written = (tmp_path / "metrics.jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in written] == told
+    assert [line.get("steps") for line in told] == [None, 15, 30, 45, 60]
+    left = [line["seconds_left"] for line in told[1:]]
+    assert left[-1] == 0
+    assert all(seconds >= 0 for seconds in left)
+    assert "steps" not in done.history[1]
+
+
+def test_seconds_left_come_from_the_pace_of_this_run(tmp_path, monkeypatch):
+    clock = [0.0]
+    monkeypatch.setattr("audiorec.learning.fit.time.monotonic", lambda: clock[0])
+    step = MadeLearner.step
+
+    def slow(self, batch):
+        clock[0] += 2.0
+        return step(self, batch)
+
+    monkeypatch.setattr(MadeLearner, "step", slow)
+    told = []
+    trained(tell=told.append)
+    assert [line["seconds_left"] for line in told[1:]] == [90.0, 60.0, 30.0, 0.0]
+    # Half an epoch is trained after a resume, and an epoch still counts as whole.
+    given = {"checkpoint": tmp_path / "state", "fingerprint": "a"}
+    _, stopped = trained(stop=After(8), **given)
+    assert (stopped.finished, stopped.steps) == (False, 8)
+    told.clear()
+    trained(tell=told.append, **given)
+    assert [line["seconds_left"] for line in told[1:]] == [90.0, 60.0, 30.0, 0.0]
+
+
+class After(Event):
+    """Is set once it has been asked so many times."""
+
+    def __init__(self, steps):
+        super().__init__()
+        self.left = steps
+
+    def is_set(self):
+        self.left -= 1
+        return self.left < 0
+
+
+@pytest.mark.parametrize("steps", [0, 1, 15, 16, 44])
+@pytest.mark.parametrize("loss", ["in-batch", "shared"])
+def test_a_stop_at_any_step_changes_nothing(tmp_path, steps, loss):
+    whole, _ = trained(MadeLearner(loss=loss), clip=0.3)
+    given = {"checkpoint": tmp_path / "state", "fingerprint": "a", "clip": 0.3}
+    first, done = trained(MadeLearner(loss=loss), stop=After(steps), **given)
+    assert not done.finished
+    second, done = trained(MadeLearner(loss=loss), **given)
+    assert done.finished
+    assert done.steps == 60
+    assert len(first.norms) + len(second.norms) == 60
+    assert largest_difference(second.weights(), whole.weights()) < 1e-6
+
+
+def test_noting_keeps_and_passes_on(tmp_path):
+    told = []
+    note = noting(tmp_path / "metrics.jsonl", told.append)
+    note({"epoch": 0})
+    note({"epoch": 1})
+    assert told == [{"epoch": 0}, {"epoch": 1}]
+    assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n{"epoch": 1}\n'

@@ -73,7 +73,7 @@ def without_noise(log: Interactions, names: Collection[str]) -> Interactions:
 
 def count_noise(log: Interactions) -> dict[str, dict[str, int]]:
     """Return for each filter the rows that it takes, and the users that lose some."""
-    found = {}
+    found: dict[str, dict[str, int]] = {}
     for name in FILTERS:
         mask = noise(log, name)
         users = int(np.count_nonzero(np.bincount(log.user[mask], minlength=1)))

@@ -11,28 +11,27 @@ later goes on with the buckets that are missing.
 
 import hashlib
 import json
-from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from re import compile as pattern
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.errors import DamagedFileError, StoreError
 from audiorec.files.arrow import array_of
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.files.own_files import check_tree, read_own, remove_tree
+from audiorec.files.parquet_files import open_parquet
 from audiorec.files.run_folder import RunFolder
-from audiorec.files.tables import TableFile, table_writer, write_plain
+from audiorec.files.tables import TableFile, write_plain
+from audiorec.files.user_files import input_errors
 from audiorec.listening.casting import DATE, UNIT_NAMES
 from audiorec.listening.events import (
     EVENTS,
-    NAMED_ROWS,
     Interactions,
     Labels,
     ProblemKind,
@@ -44,58 +43,27 @@ from audiorec.listening.feed import (
     FORMAT_VERSION,
     KIND,
     MANIFEST,
-    MAX_BUCKETS,
     SONGS,
     SONGS_SCHEMA,
     bucket_name,
-    buckets_of,
 )
-from audiorec.listening.filters import PER_USER
-from audiorec.listening.interactions import NO_TIME, clean_block, interaction_blocks
+from audiorec.listening.interactions import (
+    FAILURE,
+    NO_TIME,
+    PARQUET_ENDS,
+    clean_block,
+    interaction_blocks,
+)
 from audiorec.listening.sequences import LABEL_OF, Sequences, to_sequences
+from audiorec.listening.spill import PIECE_SCHEMA, PrepareSpec, Spill, piece_name
 from audiorec.spec import fingerprint
 from audiorec.types import Int32Array, StageProgress, strings
 
-BUCKETS = 64
-PIECE_ROWS = 2_000_000
 JOB, NUMBERS = "job.json", "numbers.parquet"
 FOLDER_FILES = r"bucket-\d{6}\.parquet|songs\.parquet|prepared\.json"
 RUN_FILES = rf"{FOLDER_FILES}|piece-\d{{6}}\.parquet|numbers\.parquet|job\.json"
 MAX_JOB_BYTES = 64 << 20
-PIECE_SCHEMA = pa.schema(
-    [
-        ("owner_id", pa.string()),
-        ("song", pa.int32()),
-        ("time", pa.float64()),
-        ("unit", pa.int8()),
-        ("event", pa.int8()),
-        ("played_ratio", pa.float32()),
-    ]
-)
 NUMBERS_SCHEMA = pa.schema([("rank", pa.int32())])
-PreparedBy = Literal["user", "session", "list"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PrepareSpec:
-    """What decides the sequences that a log becomes."""
-
-    by: PreparedBy = "user"  # sessions and lists need their column
-    buckets: int = BUCKETS
-    filters: tuple[str, ...] = ()  # of `PER_USER`
-    skip_bad_rows: bool = False
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.buckets <= MAX_BUCKETS:
-            raise InputError(f"buckets must be from 1 to {MAX_BUCKETS}, got {self.buckets}")
-        if self.by not in ("user", *LABEL_OF):
-            raise InputError(f"sequences are by user, session, list, got {self.by!r}")
-        odd = [name for name in self.filters if name not in PER_USER]
-        if odd or (self.filters and self.by != "user"):
-            raise InputError(
-                f"a prepared log is filtered by {', '.join(PER_USER)}, and by user; "
-                f"got {', '.join(self.filters)} by {self.by}"
-            )
 
 
 def log_fingerprint(path: Path) -> str:
@@ -120,7 +88,7 @@ def prepare(
     out : Path
         A folder; replaced if it holds prepared listening and nothing else.
     progress : callable, optional
-        Called with ("rows", rows, 0) while the log is read, then with ("buckets", done, total).
+        Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
 
     Raises
     ------
@@ -182,101 +150,21 @@ def _read_job(run: RunFolder, identity: str) -> dict[str, Any] | None:
     return None
 
 
-class _Spill:
-    """Collects checked rows, and writes them in pieces sorted by bucket."""
-
-    def __init__(self, folder: Path, spec: PrepareSpec) -> None:
-        self.folder, self.spec = folder, spec
-        self.groups: list[list[int]] = []  # by piece, the bucket of each row group
-        self.numbers: dict[str, int] = {}  # songs in the order in which they first come
-        self.units_of_song = np.zeros(1 << 16, np.int16)  # a bit a unit
-        self.units = np.zeros(len(UNIT_NAMES) + 1, np.int64)
-        self.first_rows: dict[int, list[int]] = {}  # by unit
-        self.first_number: dict[int, float] = {}  # as it stands in the first of these rows
-        self._waiting: list[tuple[Any, Int32Array]] = []
-        self._rows = 0
-
-    def add(self, columns: dict[str, Any]) -> None:
-        """Add the usable rows of a block, as `clean_block` gives them."""
-        unit, event = columns["unit"], columns["event"]
-        song = self._numbered(columns["song"], unit)
-        for code in np.unique(unit).tolist():
-            at = np.flatnonzero(unit == code)
-            self.units[code] += len(at)
-            self.first_number.setdefault(code, float(columns["timestamp"][at[0]]))
-            known = self.first_rows.setdefault(code, [])
-            known += columns["row"][at[: NAMED_ROWS - len(known)]].tolist()
-        owners = columns[LABEL_OF.get(self.spec.by, "user")]
-        keep = owners.is_valid().to_numpy(zero_copy_only=False)
-        if self.spec.by != "user":
-            keep &= event < len(EVENTS)
-        of_text = buckets_of(owners.dictionary, self.spec.buckets)
-        codes = owners.indices.fill_null(0).to_numpy()
-        bucket = of_text[codes] if len(of_text) else np.zeros(0, np.int32)
-        table = pa.table(
-            {
-                "owner_id": owners.dictionary_decode(),
-                "song": array_of(song, pa.int32()),
-                "time": array_of(np.ascontiguousarray(columns["timestamp"]), pa.float64()),
-                "unit": array_of(unit.astype(np.int8), pa.int8()),
-                "event": array_of(event.astype(np.int8), pa.int8()),
-                "played_ratio": array_of(columns["played_ratio"], pa.float32()),
-            }
-        )
-        if not keep.all():
-            table = table.filter(pa.array(keep))
-            bucket = bucket[keep] if len(bucket) else bucket
-        self._waiting.append((table, bucket))
-        self._rows += len(table)
-        if self._rows >= PIECE_ROWS:
-            self.write()
-
-    def write(self) -> None:
-        """Write what waits as one piece."""
-        if not self._rows:
-            return
-        table = pa.concat_tables([t for t, _ in self._waiting]).combine_chunks()
-        bucket = np.concatenate([b for _, b in self._waiting])
-        self._waiting, self._rows = [], 0
-        order = np.argsort(bucket, kind="stable")
-        counts = np.bincount(bucket, minlength=self.spec.buckets)
-        there = np.flatnonzero(counts)
-        path = self.folder / _piece_name(len(self.groups))
-        with table_writer(path, PIECE_SCHEMA) as writer:
-            stops = np.cumsum(counts)
-            for b in there.tolist():
-                rows = order[stops[b] - counts[b] : stops[b]]
-                part = table.take(array_of(rows, pa.int64()))
-                writer.write_table(part, row_group_size=len(part))
-        self.groups.append(there.tolist())
-
-    def _numbered(self, songs: Any, unit: npt.NDArray[Any]) -> Int32Array:
-        numbers = self.numbers
-        texts = songs.dictionary.to_pylist()
-        of_text = np.fromiter(
-            (numbers.setdefault(text, len(numbers)) for text in texts), np.int32, len(texts)
-        )
-        codes = songs.indices.fill_null(-1).to_numpy()
-        song: Int32Array = np.append(of_text, np.int32(-1))[codes]
-        if len(numbers) > len(self.units_of_song):
-            more = max(len(numbers), 2 * len(self.units_of_song)) - len(self.units_of_song)
-            self.units_of_song = np.append(self.units_of_song, np.zeros(more, np.int16))
-        for code in np.unique(unit).tolist():
-            used = song[(unit == code) & (song >= 0)]
-            self.units_of_song[used] |= np.int16(1 << code)
-        return np.ascontiguousarray(song, np.int32)
-
-
 def _spill(
     path: Path, run: RunFolder, spec: PrepareSpec, identity: str, tell: StageProgress
 ) -> dict[str, Any]:
     """Go over the log once; return what the buckets need to know of it."""
-    notes, spill, rows_read = ReadingNotes(), _Spill(run.path, spec), 0
+    notes, spill, rows_read = ReadingNotes(), Spill(run.path, spec), 0
+    is_parquet = path.suffix.lower() in PARQUET_ENDS
+    total = 0
+    if is_parquet:
+        with input_errors(path, FAILURE), open_parquet(path) as file:
+            total = file.metadata.num_rows
     for block in interaction_blocks(path, notes):
         rows, columns = clean_block(block, notes)
         rows_read += rows
         spill.add(columns)
-        tell("rows", rows_read, 0)
+        tell("rows", rows_read, max(total, rows_read))
     spill.write()
     rows_read += len(notes.skipped)
     usual = _usual_unit(spill, notes)
@@ -307,7 +195,7 @@ def _spill(
     return job
 
 
-def _usual_unit(spill: _Spill, notes: ReadingNotes) -> int:
+def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
     """Return the unit that most times are in; rows in another one are noted as bad."""
     counts = spill.units[:NO_TIME]
     usual = int(counts.argmax()) if counts.any() else DATE
@@ -326,7 +214,7 @@ def _make_buckets(
     """Make the buckets that are missing; return the counts of all."""
     with TableFile.open(run.path / NUMBERS) as file:
         rank = file.read_as(NUMBERS_SCHEMA).column("rank").to_numpy()
-    pieces = [TableFile.open(run.path / _piece_name(n)) for n in range(len(job["groups"]))]
+    pieces = [TableFile.open(run.path / piece_name(n)) for n in range(len(job["groups"]))]
     places = [{bucket: g for g, bucket in enumerate(groups)} for groups in job["groups"]]
     owners = plays = 0
     try:
@@ -423,10 +311,6 @@ def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
     ids = encoded.dictionary.take(array_of(order.astype(np.int64), pa.int64()))
     codes = encoded.indices.to_numpy()
     return (rank[codes] if len(rank) else np.zeros(0, np.int32)), tuple(ids.to_pylist())
-
-
-def _piece_name(number: int) -> str:
-    return f"piece-{number:06d}.parquet"
 
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:

@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,9 @@ from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
 from audiorec.listening.feed import buckets_of, padded_batches, read_prepared, split
 from audiorec.listening.interactions import read_interactions
-from audiorec.listening.prepare import PrepareSpec, prepare
+from audiorec.listening.prepare import prepare
 from audiorec.listening.sequences import to_sequences
+from audiorec.listening.spill import PrepareSpec
 
 EVENTS = ["play", "finish", "skip", "like", "playlist"]
 
@@ -40,7 +42,7 @@ def log(tmp_path):
 
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
-    monkeypatch.setattr(module, "PIECE_ROWS", 900)
+    monkeypatch.setattr("audiorec.listening.spill.PIECE_ROWS", 900)
     monkeypatch.setattr("audiorec.listening.interactions.BLOCK_ROWS", 400)
 
 
@@ -205,3 +207,14 @@ def test_damage_is_one_clear_error(log, tmp_path):
     shutil.rmtree(fed)
     with pytest.raises(MissingStoreError, match="audiorec listening prepare"):
         read_prepared(fed)
+
+
+def test_the_sample_of_version_1_is_read_for_good():
+    found = read_prepared(Path("fixtures/formats/prepared-v1"))
+    parts = {k: v[0] for b in range(2) for k, v in owners(found.sequences(b)).items()}
+    assert parts == {
+        "ana": ["piano/etude.flac"],
+        "ben": ["rock/live.mp3", "piano/prelude.flac"],
+        "eva": ["lost/gone.mp3"],
+    }
+    assert found.about["log_fingerprint"] == "1a608fcd10254c87"

@@ -154,11 +154,13 @@ def _kind(path: Path) -> KeptKind:
             return KeptKind.PREPARED
         if (path / MODEL_FILE).exists():
             return KeptKind.MODEL
-        raise InputError(f"{path}: is neither a folder of prepared listening nor a model's folder")
+        raise DamagedFileError(
+            f"{path}: is neither a folder of prepared listening nor a model's folder"
+        )
     if not path.name.lower().endswith((*CSV_ENDS, ".parquet", ".pq")):
         with input_errors(path, FAILURE):
             refuse_devices(path)
-        raise InputError(f"{path}: users are forgotten in .parquet, .csv and .csv.gz files")
+        raise DamagedFileError(f"{path}: users are forgotten in .parquet, .csv and .csv.gz files")
     names = column_names(path, FAILURE)
     twice = {name for name in names if names.count(name) > 1}
     if not path.name.lower().endswith(CSV_ENDS):
@@ -166,7 +168,7 @@ def _kind(path: Path) -> KeptKind:
         if said in OWN_KINDS and "user_id" in names and not twice:
             return KeptKind.LOG if said == "interactions" else KeptKind.USERS
         if said:
-            raise InputError(f"{path}: holds {said}, which has no rows of users")
+            raise DamagedFileError(f"{path}: holds {said}, which has no rows of users")
     there = set(names)
     if twice:
         raise DamagedFileError(f"{path}: the column {min(twice)!r} stands twice")
@@ -174,7 +176,7 @@ def _kind(path: Path) -> KeptKind:
         return KeptKind.LOG
     if there >= CANDIDATES or there >= EXPOSURES or TARGETS <= there <= TARGETS | {"group_id"}:
         return KeptKind.CANDIDATES
-    raise InputError(
+    raise DamagedFileError(
         f"{path}: is no listening log, table of users or list of candidates; give its rows to "
         "audiorec listening check"
     )

@@ -71,7 +71,7 @@ def check(
     --------
     audiorec listening check plays.csv
     audiorec listening check plays.parquet --vectors vecs.parquet
-    audiorec listening check side.parquet --json
+    audiorec listening check lists.parquet --kind candidates --json
     """
     from audiorec.listening.kinds import guess_kind
     from audiorec.listening.rule import Rule, load_rule
@@ -126,8 +126,8 @@ def prepare(
     Examples
     --------
     audiorec listening prepare plays.parquet --out prepared/
-    audiorec listening prepare plays.csv.gz --out prepared/ --buckets 256
-    audiorec listening prepare plays.parquet --out prepared/ --filter looped --filter flood
+    audiorec listening prepare plays.csv --out prepared/ --buckets 256 --json
+    audiorec listening prepare plays.parquet --out prepared/ --filter looped
     """
     from audiorec.listening.prepare import prepare as prepare_log
     from audiorec.listening.spill import PrepareSpec
@@ -159,8 +159,8 @@ def forget(
 
     Examples
     --------
-    audiorec listening forget ana plays.parquet prepared/
-    audiorec listening forget ana plays.csv users.parquet cands.parquet
+    audiorec listening forget ana plays.parquet
+    audiorec listening forget ana plays.csv users.parquet lists.parquet
     audiorec listening forget 4711 plays.parquet model/ --json
     """
     from audiorec.listening.forget import forget as forget_user

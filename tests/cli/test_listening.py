@@ -251,7 +251,7 @@ def test_prepare_and_forget(tmp_path):
 def test_prepare_and_forget_refuse_what_they_cannot_do(tmp_path):
     (tmp_path / "notes.csv").write_text("user_id,text\nana,dear\n")
     result = audiorec("listening", "forget", "ana", "notes.csv", cwd=tmp_path)
-    assert (result.returncode, result.stdout) == (2, "")
+    assert (result.returncode, result.stdout) == (4, "")
     assert "is no listening log" in result.stderr
     result = audiorec(
         *("listening", "prepare", "notes.csv", "--out", "fed", "--filter", "boring"), cwd=tmp_path

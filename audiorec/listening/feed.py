@@ -52,7 +52,7 @@ def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
     Examples
     --------
     >>> buckets_of(["ana", "ben", ""], 4)
-    array([3, 1, 0], dtype=int32)
+    array([0, 3, 1], dtype=int32)
     """
     texts = strings(ids)
     offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, 4 * texts.offset)
@@ -131,7 +131,10 @@ class PreparedLog:
     def song_ids(self) -> tuple[str, ...]:
         """What the numbers of songs stand for, sorted."""
         with TableFile.open(self.path / SONGS) as file:
-            return tuple(file.read_as(SONGS_SCHEMA).column("song_id").to_pylist())
+            found = tuple(file.read_as(SONGS_SCHEMA).column("song_id").to_pylist())
+        if len(found) != self.about["songs"]:
+            raise StoreError(f"{self.path / SONGS}: has not the songs that {MANIFEST} counts")
+        return found
 
     def table(self, bucket: int, columns: list[str] | None = None) -> Any:
         """Read a bucket's rows as a `pyarrow.Table`, an owner a row."""

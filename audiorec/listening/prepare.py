@@ -20,7 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import DamagedFileError, StoreError
+from audiorec.errors import DamagedFileError, InputError, StoreError
 from audiorec.files.arrow import array_of
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
@@ -104,6 +104,7 @@ def prepare(
         check_tree(out, pattern(FOLDER_FILES))
     if not path.is_file():
         next(interaction_blocks(path, ReadingNotes()))  # which says what is wrong with it
+        raise InputError(f"{path}: is no regular file, and is read twice")
     of = log_fingerprint(path)
     identity = fingerprint(
         {"log": of, "by": spec.by, "buckets": spec.buckets, "filters": sorted(spec.filters)}
@@ -142,12 +143,24 @@ def _read_job(run: RunFolder, identity: str) -> dict[str, Any] | None:
         return None
     try:
         job = unsealed(parse_json(read_own(run.path / JOB, MAX_JOB_BYTES), max_bytes=MAX_JOB_BYTES))
-        if job["fingerprint"] == identity:
+        if job["fingerprint"] == identity and _is_job(job):
             return job
     except (ValueError, KeyError, StoreError):  # a power failure: begin anew
         pass
     run.clear(last=JOB)
     return None
+
+
+def _is_job(job: dict[str, Any]) -> bool:
+    """Whether a job has what the buckets need; the folder may come from anywhere."""
+    counts = [job.get(name) for name in ("unit", "songs", "rows_read", "rows_left_out")]
+    groups = job.get("groups")
+    return (
+        all(type(count) is int and count >= 0 for count in counts)
+        and job["unit"] < len(UNIT_NAMES)
+        and isinstance(groups, list)
+        and all(isinstance(g, list) and all(type(b) is int for b in g) for g in groups)
+    )
 
 
 def _spill(
@@ -275,12 +288,15 @@ def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpe
     time, event = rows.column("time").to_numpy(), rows.column("event").to_numpy()
     of_song = event < len(EVENTS)
     n_rows = int(of_song.sum())
+    song = rows.column("song").to_numpy()[of_song]
+    if n_rows and not 0 <= song.min() <= song.max() < len(rank):
+        raise StoreError("a piece of an unfinished run holds a song without a number")
     label = LABEL_OF.get(spec.by)
     log = Interactions(
         user_ids=owner_ids,
         song_ids=(),
         user=owner[of_song],
-        song=rank[rows.column("song").to_numpy()[of_song]],
+        song=rank[song],
         timestamp=time[of_song] / (1.0 if unit == DATE else 1000.0**unit),
         event=event[of_song],
         played_ratio=rows.column("played_ratio").to_numpy()[of_song],

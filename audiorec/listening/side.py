@@ -165,8 +165,9 @@ def completed(side: SongSide, heard: SongSide) -> SongSide:
     >>> from audiorec.store.store import VectorStore
     >>> store = side_of_store(VectorStore.open("fixtures/formats/vecs-v1.parquet"))
     >>> full = completed(read_side(Path("fixtures/formats/side-v1.csv")), store)
-    >>> full.categories["genre"].texts()[:2], full.categories["genre"].is_heard[:2].tolist()
-    (['classical', 'classical'], [False, True])
+    >>> genre = full.categories["genre"]
+    >>> genre.texts()[1:3], genre.is_heard[1:3].tolist()
+    (['classical', 'blues'], [False, True])
     """
     row = {song: number for number, song in enumerate(heard.song_ids)}
     places = np.array([row.get(song, -1) for song in side.song_ids], np.int64)

@@ -107,6 +107,20 @@ def test_sessions_without_a_user_are_their_own(tmp_path):
     )
 
 
+def test_sessions_of_a_parquet_are_their_own_as_well(tmp_path):
+    log = tmp_path / "log.parquet"
+    columns = {"user_id": [None, "", "u"], "list_id": ["l", "l", "l"], "song_id": ["a", "b", "c"]}
+    pq.write_table(pa.table({**columns, "event": ["playlist"] * 3}), log)
+    assert counts(forget("l", [log])) == [("log", 2, 1)]
+    assert pq.read_table(log).column("song_id").to_pylist() == ["c"]
+
+
+def test_an_id_is_the_whole_id(at, tmp_path):
+    prepare(at("interactions-v1.csv"), tmp_path / "fed", PrepareSpec(buckets=1))
+    for other in ("be", "bene", "BEN", "ben "):
+        assert forget(other, [tmp_path / "fed", tmp_path / "interactions-v1.csv"])[0].removed == 0
+
+
 def test_numbers_and_packed_files(tmp_path):
     log = tmp_path / "log.parquet"
     table = pa.table({"user_id": [7, 77], "song_id": ["a", "b"], "event": ["like"] * 2})

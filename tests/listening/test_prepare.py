@@ -161,7 +161,7 @@ def test_bad_rows_are_named_or_left_out(tmp_path):
     path = tmp_path / "log.csv"
     path.write_text(
         "user_id,song_id,timestamp,event\n"
-        "a,x,1709294400,finish\na,y,1709294500,hum\nb,x,1709294400000,finish\nb,z,1709294600,play\n"
+        "a,x,1709294400,finish\na,y,1709294500,hum\nb,w,1709294400000,finish\nb,z,1709294600,play\n"
     )
     with pytest.raises(RowsError) as plain:
         read_interactions(path)
@@ -218,3 +218,24 @@ def test_the_sample_of_version_1_is_read_for_good():
         "eva": ["lost/gone.mp3"],
     }
     assert found.about["log_fingerprint"] == "1a608fcd10254c87"
+
+
+def test_a_job_that_makes_no_sense_begins_anew(log, tmp_path, monkeypatch):
+    def killed(*_args, **_options):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "bucket_sequences", killed)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(log, tmp_path / "fed", PrepareSpec(buckets=4))
+    job = tmp_path / "fed.run" / "job.json"
+    content = json.loads(job.read_text())
+    del content["content_sha256"]
+    for wrong in ({"groups": [["x"]]}, {"unit": 99}, {"songs": None}):
+        job.write_text(json.dumps({**content, **wrong}))
+        with monkeypatch.context() as patch:
+            patch.setattr(module, "bucket_sequences", killed)
+            with pytest.raises(KeyboardInterrupt):
+                prepare(log, tmp_path / "fed", PrepareSpec(buckets=4))
+        assert "content_sha256" in json.loads(job.read_text())  # written anew
+    assert prepare(log, tmp_path / "fed", PrepareSpec(buckets=4))["owners"] == 211

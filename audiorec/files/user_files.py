@@ -57,10 +57,10 @@ def read_lines(source: str, failure: str, *, errors: str = "strict") -> list[str
     """
     with input_errors(source, failure):
         if source == "-":
-            return [_bare(line) for line in _bounded(_stdin(errors), LARGEST_LIST)]
+            return [_bare(line) for line in bounded(_stdin(errors), LARGEST_LIST)]
         refuse_devices(Path(source))
         with Path(source).open(encoding="utf-8-sig", errors=errors, newline="\n") as file:
-            return [_bare(line) for line in _bounded(file, LARGEST_LIST)]
+            return [_bare(line) for line in bounded(file, LARGEST_LIST)]
 
 
 def read_text(path: Path, failure: str) -> str:
@@ -97,7 +97,7 @@ def csv_table(
     ``newline=""``.
     """
     delimiter = "\t" if str(path).lower().endswith(".tsv") else ","
-    reader = csv.reader(_bounded(file, LARGEST_CSV), delimiter=delimiter)
+    reader = csv.reader(bounded(file, LARGEST_CSV), delimiter=delimiter)
     with input_errors(path, failure):
         names = _header(reader)
         _check_columns(needed, needed, names)
@@ -139,7 +139,7 @@ def check_csv_header(path: Path, failure: str) -> list[str]:
             raise InputError("is a pipe, and is read twice; give a file")
         with unpacked(path) as raw:
             file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
-            return _header(csv.reader(_bounded(file, LARGEST_CSV)))
+            return _header(csv.reader(bounded(file, LARGEST_CSV)))
 
 
 class Utf8(io.RawIOBase):
@@ -263,7 +263,7 @@ def _bare(line: str) -> str:
     return line.removesuffix("\n").removesuffix("\r")
 
 
-def _bounded(file: TextIO, largest: int) -> Iterator[str]:
+def bounded(file: TextIO, largest: int) -> Iterator[str]:
     """Yield the lines of a text, each and all of them of a largest size."""
     number = total = 0
     while True:

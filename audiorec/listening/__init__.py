@@ -6,6 +6,8 @@
         ──rule, preferences──▶ liked, disliked, heard
         ──history──▶ what came before each like      ──baskets──▶ pairs of song and song
         ──sequences──▶ `Sequences`: plays in their order
+    a log larger than memory ──prepare──▶ a folder of buckets ──feed──▶ padded batches
+    side.parquet, triples.parquet ──side, triples──▶ what else is known of songs
 
 ================  =================================================================
 ``casting``       one column of any sensible type → numbers, and what is not one
@@ -17,6 +19,14 @@
 ``history``       likes in time: sequences, what comes before, weighted means
 ``sequences``     what was played, in its order and with its repeats
 ``baskets``       which songs stand together in sessions and playlists
+``filters``       named filters for listening that says nothing of taste
+``side``          songs' side information: categories, numbers, dates
+``triples``       facts with typed ids, for graphs
+``kinds``         tell the tables of recall apart by their columns
+``prepare``       logs larger than memory → sequences in buckets
+``spill``         its first pass: checked rows, sorted by bucket
+``feed``          padded batches of sequences, in memory or prepared
+``forget``        remove a person from logs and what was made of them
 ================  =================================================================
 
 Public::
@@ -29,4 +39,12 @@ Public::
     history       Likes, before, histories
     sequences     Sequences, to_sequences
     baskets       song_pairs
+    filters       FILTERS, FilterName, PER_USER, count_noise, noise, without_noise
+    side          Category, SongSide, completed, describe_side, read_side, side_of_store
+    triples       Triples, describe_triples, read_triples, type_of
+    kinds         KINDS, TableKind, guess_kind
+    prepare       log_fingerprint, prepare
+    spill         PrepareSpec, PreparedBy
+    feed          PaddedBatch, padded_batches, read_prepared, split
+    forget        Forgotten, KeptKind, forget
 """

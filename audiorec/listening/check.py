@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.listening.events import EVENTS, Interactions, is_listening
+from audiorec.listening.filters import count_noise
 from audiorec.listening.interactions import unmatched
 from audiorec.listening.preferences import duplicates, judge_pairs, to_preferences
 from audiorec.listening.rule import Rule
@@ -47,6 +48,7 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "labels": {name: len(label.texts) for name, label in log.labels.items()},
         "artist_events": len(log.artists),
         "duplicates": int(duplicates(log).sum()),
+        "says_nothing": count_noise(log),
         "listenings_with_played_ratio": float(known.mean()) if len(known) else None,
         "problems": [
             {"kind": p.kind, "count": p.count, "rows": list(p.rows), "example": p.example}

@@ -111,13 +111,23 @@ class ReadingNotes:
         self.simulated = False  # the file says so of itself; only Parquet can
         self._found: dict[ProblemKind, tuple[int, list[int], str]] = {}
 
-    def add(self, kind: ProblemKind, rows: Sequence[int] | npt.NDArray[Any], example: Any) -> None:
-        """Note that `rows` (from 1, ascending) have a problem; the example is of the first."""
+    def add(
+        self,
+        kind: ProblemKind,
+        rows: Sequence[int] | npt.NDArray[Any],
+        example: Any,
+        *,
+        more: int = 0,
+    ) -> None:
+        """Note that `rows` (from 1, ascending) have a problem, and `more` that are not named.
+
+        The example is of the first.
+        """
         if len(rows) == 0:
             return
         count, first, shown = self._found.get(kind, (0, [], _shown(example)))
         missing = NAMED_ROWS - len(first)
-        self._found[kind] = (count + len(rows), [*first, *map(int, rows[:missing])], shown)
+        self._found[kind] = (count + len(rows) + more, [*first, *map(int, rows[:missing])], shown)
 
     def skip(self, row: int, text: str) -> None:
         """Note a row that has another number of columns than the header."""

@@ -216,7 +216,7 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     """
     path = Path(path)
     notes = ReadingNotes()
-    parts = [_clean(block, notes) for block in interaction_blocks(path, notes)]
+    parts = [clean_block(block, notes) for block in interaction_blocks(path, notes)]
     rows_read = sum(rows for rows, _ in parts) + len(notes.skipped)
     columns = _one_unit(_joined([part for _, part in parts]), notes)
     problems = notes.problems()
@@ -282,7 +282,7 @@ def unmatched(interactions: Interactions, song_ids: Collection[str]) -> dict[str
     return {interactions.song_ids[i]: int(counts[i]) for i in absent}
 
 
-def _clean(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
+def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, Any]]:
     """Return the block's rows, and the columns of those that can be used."""
     numbers, bad = block.numbers, np.zeros(len(block), np.bool_)
 

@@ -7,7 +7,7 @@ off: ``finish``, or ``play`` with a played ratio of at least half, or of an unkn
 and ``playlist`` say that a song is wanted, not that it was heard: they count only in lists.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, get_args
 
@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import EVENTS, Interactions
+from audiorec.listening.filters import without_noise
 from audiorec.types import BoolArray, Float64Array, IdMap, Int32Array, Int64Array
 
 DAY_S = 86_400.0
@@ -118,7 +119,13 @@ class Sequences:
         return renumbered.keep(renumbered.song >= 0)
 
 
-def to_sequences(log: Interactions, *, by: By = "user", gap_s: float = SESSION_GAP_S) -> Sequences:
+def to_sequences(
+    log: Interactions,
+    *,
+    by: By = "user",
+    gap_s: float = SESSION_GAP_S,
+    filters: Collection[str] = (),
+) -> Sequences:
     """Bring what was played, or listed, into its order; rows without a time keep that of the file.
 
     Parameters
@@ -129,11 +136,13 @@ def to_sequences(log: Interactions, *, by: By = "user", gap_s: float = SESSION_G
         a pause), or ``playlist`` events by ``list_id`` (by user, where the log has no lists).
     gap_s : float
         The pause that ends a session where the log has no ``session_id``, in seconds.
+    filters : collection of str
+        Names in `audiorec.listening.filters.FILTERS`: plays that are left out.
 
     Raises
     ------
     InputError
-        If `by` is none of these.
+        If `by` is none of these, or there is no such filter.
 
     Examples
     --------
@@ -146,6 +155,7 @@ def to_sequences(log: Interactions, *, by: By = "user", gap_s: float = SESSION_G
     """
     if by not in get_args(By):
         raise InputError(f"sequences are by {', '.join(get_args(By))}, got {by!r}")
+    log = without_noise(log, filters)
     wanted = log.event == EVENTS.index("playlist") if by == "list" else is_finished(log)
     owner: npt.NDArray[Any] = log.user
     owner_ids = log.user_ids

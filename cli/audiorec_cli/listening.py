@@ -1,13 +1,15 @@
-"""``audiorec listening``: check a listening log, correlate it with vectors, or make one up."""
+"""``audiorec listening``: check, prepare, correlate and make up logs; forget a person."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, out, print_json, print_table, say
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
+from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
@@ -23,104 +25,166 @@ from audiorec_cli.shared.progress import progress_lines
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.listening.events import Interactions
-    from audiorec.listening.rule import Rule
     from audiorec.types import FloatArray
 
 FEW_SONGS = 200  # below, a user meets too few new songs for a correlation
 
 app = group(
-    """Look at listening: check a log, hold it against the vectors, or make one up.
+    """Look at listening: check a log, prepare it, hold it against vectors, or make one up.
 
     Examples
     --------
     audiorec listening check plays.csv --vectors vecs.parquet
-    audiorec listening correlate --interactions plays.csv
+    audiorec listening prepare plays.parquet --out prepared/
     audiorec listening simulate --out world/
     """
 )
 
 CorrelateBy = Literal["vector", "mean"]
+KindName = Literal["interactions", "side", "triples", "candidates"]
+ByName = Literal["user", "session", "list"]
 
 
 @command(app)
 def check(
-    file: LogArgument,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Parquet, .csv or .csv.gz: a log, or see --kind.")
+    ],
     vectors: Annotated[
         Path | None,
         typer.Option(
             "--vectors", "-v", metavar="STORE", help="A store to match the song ids with."
         ),
     ] = None,
+    kind: Annotated[
+        KindName | None, typer.Option(help="What the file is [default: by its columns].")
+    ] = None,
     rule: RuleOption = None,
     json: JsonOption = False,
 ) -> None:
-    """Count rows, users, songs and mistakes, and what the rule makes of them.
+    """Count rows, users, songs, mistakes and plays that say nothing; what the rule makes of them.
 
-    Exits with 3 if rows cannot be used or no song id is in the store, with 4 if nothing in
-    the file can be used.
+    Side information, triples and candidates are counted as well. Exits with 3 if rows cannot be
+    used or no song id is in the store, with 4 if nothing in the file can be used.
 
     Examples
     --------
     audiorec listening check plays.csv
     audiorec listening check plays.parquet --vectors vecs.parquet
-    audiorec listening check plays.csv --rule rule.toml --json
+    audiorec listening check lists.parquet --kind candidates --json
     """
-    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.kinds import guess_kind
     from audiorec.listening.rule import Rule, load_rule
 
     loaded = load_rule(rule) if rule else Rule()
     check_file(file, Wanted.LOG)
     check_file(vectors, Wanted.VECTORS)
+    found_kind = kind or guess_kind(file)
+    if rule and found_kind != "interactions":
+        raise InputError(f"--rule is for a listening log; {file} is read as {found_kind}")
     store = open_vectors(vectors) if vectors else None
-    log = read_interactions(file, skip_bad_rows=True)
-    document = _checked(file, log, loaded, store.ids if store else None)
+    ids = store.ids if store else None
+    if found_kind == "interactions":
+        document = counted_log(file, loaded, ids)
+    else:
+        document = counted_table(file, found_kind, ids)
     if json:
         print_json(document)
+    elif found_kind == "interactions":
+        print_log_check(document)
     else:
-        _print_check(document)
+        print_table(("what", "value"), list(flat(document)), title=str(file))
     unknown = store is not None and document["store"]["songs_matched"] == 0
     if unknown:
         say(f"no song id of {file} is in {vectors}: both need the same ids")
-    if log.problems or unknown:
+    if document.get("problems") or unknown:
         raise typer.Exit(Exit.SOME_FAILED)
 
 
-def _checked(
-    file: Path, log: "Interactions", rule: "Rule", song_ids: tuple[str, ...] | None
-) -> dict[str, Any]:
-    from dataclasses import asdict
+@command(app)
+def prepare(
+    log: LogArgument,
+    out: OutFolderOption,
+    buckets: Annotated[int, typer.Option(min=1, help="Files that users are spread over.")] = 64,
+    by: Annotated[
+        ByName, typer.Option(help="Whose plays are a sequence: sessions, lists need their column.")
+    ] = "user",
+    filters: Annotated[
+        list[str] | None,
+        typer.Option("--filter", help="Plays to leave out: looped, flood, skip-chain (repeat it)."),
+    ] = None,
+    skip_bad_rows: Annotated[
+        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be used.")
+    ] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Make sequences of a log that is larger than memory, in buckets of users.
 
-    from audiorec.listening.check import count_verdicts, describe, match
+    A job that was stopped goes on where it was, by the same command.
 
-    document = {"schema": "audiorec/interactions/1", "file": str(file), **describe(log)}
-    if song_ids is not None:
-        document["store"] = match(log, frozenset(song_ids))
-    known = None if song_ids is None else frozenset(song_ids)
-    document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
-    return document
+    Examples
+    --------
+    audiorec listening prepare plays.parquet --out prepared/
+    audiorec listening prepare plays.csv --out prepared/ --buckets 256 --json
+    audiorec listening prepare plays.parquet --out prepared/ --filter looped
+    """
+    from audiorec.listening.prepare import prepare as prepare_log
+    from audiorec.listening.spill import PrepareSpec
+
+    spec = PrepareSpec(
+        by=by, buckets=buckets, filters=tuple(filters or ()), skip_bad_rows=skip_bad_rows
+    )
+    check_file(log, Wanted.LOG)
+    manifest = prepare_log(log, out, spec, progress=progress_lines(quiet=quiet))
+    if json:
+        print_json({"schema": "audiorec/prepared/1", "out": str(out), **manifest})
+    else:
+        names = ("rows_read", "rows_left_out", "owners", "plays", "songs", "buckets")
+        print_table(("what", "count"), [(n, manifest[n]) for n in names], title=str(out))
 
 
-def _print_check(document: dict[str, Any]) -> None:
-    plain = ("rows", "usable", "users", "songs", "first", "last", "duplicates")
-    rows: list[tuple[str, object]] = [(name, document[name]) for name in plain]
-    rows += [(f"event {name}", count) for name, count in document["events"].items()]
-    rows.append(("listenings with played_ratio", document["listenings_with_played_ratio"]))
-    matched = document.get("store", {})
-    rows += [(f"store: {n}", v) for n, v in matched.items() if not isinstance(v, list)]
-    rows += [(f"rule: {name}", count) for name, count in document["rule"].items()]
-    print_table(("what", "value"), rows, title=document["file"])
-    for absent in matched.get("most_frequent_unmatched", ()):
-        out("not in the store", absent["song_id"], absent["rows"])
-    for problem in document["problems"]:
-        rows_named = ", ".join(map(str, problem["rows"]))
-        more = ", …" if problem["count"] > len(problem["rows"]) else ""
-        say(
-            f"{problem['kind']}: {problem['count']} (rows {rows_named}{more}), "
-            f"for example {problem['example']!r}"
-        )
-    if document["simulated"]:
-        say("note: simulated listening")
+@command(app)
+def forget(
+    user: Annotated[str, typer.Argument(metavar="USER", help="The id of the person.")],
+    files: Annotated[
+        list[Path],
+        typer.Argument(metavar="FILE", help="Logs, candidates, users; prepared/ and models."),
+    ],
+    json: JsonOption = False,
+) -> None:
+    """Remove a person from files of listening, which change in place; name models to train again.
+
+    All files are looked at first: if one is of a kind that is not known, none changes.
+
+    Examples
+    --------
+    audiorec listening forget ana plays.parquet
+    audiorec listening forget ana plays.csv users.parquet lists.parquet
+    audiorec listening forget 4711 plays.parquet model/ --json
+    """
+    from audiorec.listening.forget import forget as forget_user
+
+    found = forget_user(user, files)
+    if json:
+        rows = [
+            {
+                "file": str(f.path),
+                "kind": str(f.kind),
+                "removed": f.removed,
+                "left": f.left,
+                "train_again": f.train_again,
+            }
+            for f in found
+        ]
+        print_json({"schema": "audiorec/forgotten/1", "files": rows})
+    else:
+        kept = [(str(f.path), str(f.kind), f.removed, f.left) for f in found if not f.note]
+        if kept:
+            print_table(("file", "kind", "removed", "left"), kept, title="forgotten")
+    for model in found:
+        if model.note:
+            say(f"{model.path}: {model.note}")
 
 
 @command(app)
@@ -197,8 +261,6 @@ def correlate(
 
 def _check_targets(*paths: Path | None) -> None:
     """Refuse files in folders that are not there, before the work and not after it."""
-    from audiorec.errors import InputError
-
     for path in paths:
         if path is not None and not path.parent.is_dir():
             raise InputError(f"{path}: there is no folder {path.parent}")

@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import shutil
 import sys
 from dataclasses import dataclass
 from unittest import mock
@@ -181,3 +182,82 @@ def test_simulate_does_not_touch_other_folders(home, tmp_path):
     assert result.returncode == 2
     assert "holds mine.txt and is no world" in result.stderr
     assert [p.name for p in tmp_path.iterdir()] == ["mine.txt"]
+
+
+@pytest.mark.parametrize(
+    ("name", "counts"),
+    [
+        ("side-v1.csv", {"schema": "audiorec/side/1", "songs": 4}),
+        ("side-v1.parquet", {"schema": "audiorec/side/1", "songs": 4}),
+        ("triples-v1.csv", {"schema": "audiorec/triples/1", "facts": 4}),
+        ("triples-v1.parquet", {"schema": "audiorec/triples/1", "facts": 4}),
+        (
+            "candidates-v1.parquet",
+            {"schema": "audiorec/candidates/1", "rows": 4, "users": 2, "shortest": 1, "longest": 3},
+        ),
+    ],
+)
+def test_check_tells_the_tables_of_recall_apart(name, counts):
+    path = f"fixtures/formats/{name}"
+    result = audiorec("listening", "check", path, "-v", FIXTURE_STORE, "--json")
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert {key: document[key] for key in counts} == counts
+    assert document["store"]["songs_matched"] > 0
+    assert audiorec("listening", "check", path).returncode == 0
+
+
+def test_check_of_a_kind_that_the_file_is_not(tmp_path):
+    result = audiorec("listening", "check", FIXTURE, "--kind", "triples")
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "has no column head and relation and tail" in result.stderr
+    rule = tmp_path / "rule.toml"
+    rule.write_text("min_liked = 1\n")
+    result = audiorec("listening", "check", "fixtures/formats/side-v1.csv", "--rule", rule)
+    assert result.returncode == 2
+    assert "--rule is for a listening log" in result.stderr
+
+
+def test_check_counts_plays_that_say_nothing(tmp_path):
+    path = tmp_path / "plays.csv"
+    rows = "".join(f"a,b,{1_709_294_400 + n},finish\n" for n in range(12))
+    path.write_text("user_id,song_id,timestamp,event\n" + rows)
+    result = audiorec("listening", "check", path)
+    assert "says nothing: looped\t2\n" in result.stdout
+    document = json.loads(audiorec("listening", "check", path, "--json").stdout)
+    assert document["says_nothing"]["looped"] == {"rows": 2, "users": 1}
+
+
+def test_prepare_and_forget(tmp_path):
+    shutil.copyfile(FIXTURE, tmp_path / "plays.csv")
+    result = audiorec(
+        *("listening", "prepare", "plays.csv", "--out", "fed", "--buckets", 2, "--json"),
+        cwd=tmp_path,
+    )
+    assert result.returncode == 0, result.stderr
+    document = json.loads(result.stdout)
+    assert (document["schema"], document["owners"], document["plays"]) == (
+        "audiorec/prepared/1",
+        3,
+        4,
+    )
+    result = audiorec("listening", "forget", "ana", "plays.csv", "fed", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    assert result.stdout.splitlines()[1:] == ["plays.csv\tlog\t3\t6", "fed\tprepared\t1\t3"]
+    result = audiorec("listening", "forget", "ben", "plays.csv", "fed", "--json", cwd=tmp_path)
+    assert [f["removed"] for f in json.loads(result.stdout)["files"]] == [3, 2]
+
+
+def test_prepare_and_forget_refuse_what_they_cannot_do(tmp_path):
+    (tmp_path / "notes.csv").write_text("user_id,text\nana,dear\n")
+    result = audiorec("listening", "forget", "ana", "notes.csv", cwd=tmp_path)
+    assert (result.returncode, result.stdout) == (4, "")
+    assert "is no listening log" in result.stderr
+    result = audiorec(
+        *("listening", "prepare", "notes.csv", "--out", "fed", "--filter", "boring"), cwd=tmp_path
+    )
+    assert result.returncode == 2
+    assert "is filtered by looped, flood, skip-chain" in result.stderr
+    result = audiorec("listening", "prepare", "none.csv", "--out", "fed", cwd=tmp_path)
+    assert result.returncode == 2
+    assert [p.name for p in tmp_path.iterdir()] == ["notes.csv"]

@@ -151,6 +151,11 @@ CASES = {
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
     "index info": [(), (ABSENT, "--json")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],
+    "listening prepare": [
+        ("good.csv", "-o", f"fed {ODD.replace('/', '')}", "--buckets", "2"),
+        ("plays.csv", "-o", "fed"),
+    ],
+    "listening forget": [("nobody", "good.csv"), (LINES, "ids.csv"), (LINES, ABSENT)],
     "listening correlate": [("-i", "plays.csv", "-v", STORE, "--since", "2024-01-01")],
     "users train": [("plays.csv", "--vectors", STORE, "--out", "u")],
     "users embed": [("good.csv", "--model", ABSENT, "--out", "u.parquet")],

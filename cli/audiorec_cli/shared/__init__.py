@@ -16,6 +16,7 @@
 ``training``     how a user-audio model is fitted, and what it never hears
 ``progress``     how far a command is, and Ctrl-C
 ``observers``    a run's log, metrics textfile and record
+``log_check``    what ``listening check`` counts, and how it prints that
 ``run_summary``  what a person is told after a run
 ===============  ===================================================================
 """

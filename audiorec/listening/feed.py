@@ -1,0 +1,295 @@
+"""Sequences in buckets, and padded batches from them: in memory, or prepared on disk.
+
+    `Sequences` ──split──▶ `MemoryFeed`  ┐
+    DIR ──read_prepared──▶ `PreparedLog` ┴──padded_batches(seed)──▶ `PaddedBatch` …
+
+An owner's bucket follows from its id alone, and owners of a bucket stand in the order of their
+ids. So the same seed gives the same batches either way, and one bucket is in memory at a time.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec.files.json_files import parse_json, unsealed
+from audiorec.files.own_files import read_own
+from audiorec.files.tables import TableFile, check_columns
+from audiorec.listening.sequences import Sequences
+from audiorec.types import BoolArray, Int32Array, Int64Array, strings
+
+MANIFEST, SONGS = "prepared.json", "songs.parquet"
+FORMAT_VERSION = 1
+KIND = "prepared_listening"
+BUCKET_SCHEMA = pa.schema(
+    [
+        pa.field("owner_id", pa.string(), nullable=False),
+        pa.field("songs", pa.list_(pa.int32()), nullable=False),  # rows of songs.parquet
+        pa.field("times", pa.list_(pa.float64()), nullable=False),  # seconds since 1970, or NaN
+    ]
+)
+SONGS_SCHEMA = pa.schema([pa.field("song_id", pa.string(), nullable=False)])
+MAX_MANIFEST_BYTES = 1 << 20
+MAX_BUCKETS = 100_000
+PADDING = -1
+_FNV_START, _FNV_PRIME = np.uint64(0xCBF29CE484222325), np.uint64(0x100000001B3)
+
+
+def bucket_name(bucket: int) -> str:
+    """Return the name of a bucket's file."""
+    return f"bucket-{bucket:06d}.parquet"
+
+
+def buckets_of(ids: Any, n_buckets: int) -> Int32Array:
+    """Return the bucket of each id, by FNV-1a of its UTF-8 bytes: shape (n,), int32.
+
+    Examples
+    --------
+    >>> buckets_of(["ana", "ben", ""], 4)
+    array([0, 3, 1], dtype=int32)
+    """
+    texts = strings(ids)
+    offsets = np.frombuffer(texts.buffers()[1], np.int32, len(texts) + 1, 4 * texts.offset)
+    content = np.frombuffer(texts.buffers()[2] or b"", np.uint8)
+    start, length = offsets[:-1].astype(np.int64), np.diff(offsets)
+    found = np.full(len(texts), _FNV_START)
+    left = np.arange(len(texts))
+    place = 0
+    while len(left := left[length[left] > place]):
+        found[left] = (found[left] ^ content[start[left] + place]) * _FNV_PRIME
+        place += 1
+    mixed = found ^ (found >> np.uint64(32))
+    return (mixed % np.uint64(n_buckets)).astype(np.int32)
+
+
+class Feed(Protocol):
+    """Sequences in buckets."""
+
+    @property
+    def song_ids(self) -> tuple[str, ...]:
+        """What the numbers of songs stand for."""
+
+    @property
+    def n_buckets(self) -> int:
+        """How many buckets there are, empty ones included."""
+
+    def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
+        """Return where each owner's songs start, (U + 1,), and the songs, (P,)."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MemoryFeed:
+    """Sequences in memory, as if they had been prepared."""
+
+    sequences: Sequences
+    n_buckets: int
+    bucket_of: Int32Array  # (U,)
+
+    @property
+    def song_ids(self) -> tuple[str, ...]:
+        """What the numbers of songs stand for."""
+        return self.sequences.song_ids
+
+    def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
+        """Return where each owner's songs start, (U + 1,), and the songs, (P,)."""
+        part = self.sequences.take(self.bucket_of == bucket)
+        return part.starts, part.song
+
+
+def split(sequences: Sequences, n_buckets: int) -> MemoryFeed:
+    """Put sequences, whose owners are sorted by id, into buckets."""
+    return MemoryFeed(sequences, n_buckets, buckets_of(sequences.owner_ids, n_buckets))
+
+
+@dataclass(frozen=True, eq=False)
+class PreparedLog:
+    """A folder that `audiorec.listening.prepare` wrote.
+
+    Attributes
+    ----------
+    path : Path
+    about : mapping
+        The manifest: ``by``, ``filters``, ``buckets``, ``owners``, ``plays``, ``songs``,
+        ``log``, ``log_fingerprint``, ``fingerprint``.
+    """
+
+    path: Path
+    about: dict[str, Any]
+
+    @property
+    def n_buckets(self) -> int:
+        """How many buckets there are, empty ones included."""
+        return int(self.about["buckets"])
+
+    @cached_property
+    def song_ids(self) -> tuple[str, ...]:
+        """What the numbers of songs stand for, sorted."""
+        with TableFile.open(self.path / SONGS) as file:
+            found = tuple(file.read_as(SONGS_SCHEMA).column("song_id").to_pylist())
+        if len(found) != self.about["songs"]:
+            raise StoreError(f"{self.path / SONGS}: has not the songs that {MANIFEST} counts")
+        return found
+
+    def table(self, bucket: int, columns: list[str] | None = None) -> Any:
+        """Read a bucket's rows as a `pyarrow.Table`, an owner a row."""
+        with TableFile.open(self.path / bucket_name(bucket)) as file:
+            check_columns(file.schema, BUCKET_SCHEMA, of_types=False)
+            return file.read(columns or BUCKET_SCHEMA.names)
+
+    def lists(self, bucket: int) -> tuple[Int64Array, Int32Array]:
+        """Return where each owner's songs start, (U + 1,), and the songs, (P,)."""
+        starts, song = _flat(self.table(bucket, ["songs"]).column("songs"), np.int32)
+        self._check_songs(bucket, song)
+        return starts, song
+
+    def sequences(self, bucket: int) -> Sequences:
+        """Read one bucket's owners, as `RecallData` takes them."""
+        table = self.table(bucket)
+        starts, song = _flat(table.column("songs"), np.int32)
+        again, time = _flat(table.column("times"), np.float64)
+        self._check_songs(bucket, song)
+        if not np.array_equal(starts, again):
+            raise StoreError(f"{self.path / bucket_name(bucket)}: songs and times differ in length")
+        owners = tuple(table.column("owner_id").to_pylist())
+        return Sequences(owners, self.song_ids, starts, song, time)
+
+    def _check_songs(self, bucket: int, song: Int32Array) -> None:
+        if len(song) and not 0 <= song.min() <= song.max() < int(self.about["songs"]):
+            raise StoreError(f"{self.path / bucket_name(bucket)}: a song has no row in {SONGS}")
+
+
+def read_prepared(path: Path) -> PreparedLog:
+    """Open a folder of prepared listening; its buckets are read when they are asked for.
+
+    Raises
+    ------
+    StoreError
+        If it is missing, not finished, damaged or of a newer format.
+    """
+    if not path.is_dir():
+        raise MissingStoreError(f"{path}: no such folder; audiorec listening prepare makes one")
+    try:
+        about = unsealed(
+            parse_json(read_own(path / MANIFEST, MAX_MANIFEST_BYTES), max_bytes=MAX_MANIFEST_BYTES)
+        )
+    except FileNotFoundError as error:
+        raise MissingStoreError(
+            f"{path}: holds no {MANIFEST}; make it with audiorec listening prepare"
+        ) from error
+    except ValueError as error:
+        raise StoreError(f"{path / MANIFEST}: {error}") from error
+    if about.get("kind") != KIND or about.get("format_version") != FORMAT_VERSION:
+        raise StoreError(
+            f"{path / MANIFEST}: {about.get('kind')!r} of format {about.get('format_version')!r}, "
+            f"this audiorec reads {KIND} of format {FORMAT_VERSION}"
+        )
+    counts = [about.get(name) for name in ("buckets", "songs", "owners", "plays")]
+    good = all(type(count) is int and count >= 0 for count in counts)
+    if not good or not 1 <= about["buckets"] <= MAX_BUCKETS:
+        raise StoreError(f"{path / MANIFEST}: its counts are no counts")
+    return PreparedLog(path, about)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PaddedBatch:
+    """The newest songs of B owners, the oldest first, padded at the end."""
+
+    song: Int32Array  # (B, L): `PADDING` behind the last one
+    length: Int64Array  # (B,)
+
+    @property
+    def there(self) -> BoolArray:
+        """Which places hold a song: shape (B, L), bool."""
+        mask: BoolArray = self.song != PADDING
+        return mask
+
+
+def padded_batches(
+    feed: Feed, size: int, length: int, *, seed: int, epoch: int = 0, shortest: int = 1
+) -> Iterator[PaddedBatch]:
+    """Yield every owner's newest songs once, in an order that the seed and the epoch decide.
+
+    Buckets come in a shuffled order, and so do the owners of each; what is left of one bucket
+    fills up with the next.
+
+    Parameters
+    ----------
+    feed : Feed
+    size : int
+        Owners in a batch; the last batch may have fewer.
+    length : int
+        Songs of an owner, at most.
+    shortest : int
+        Owners with fewer songs are left out.
+
+    Raises
+    ------
+    InputError
+        If `size`, `length` or `shortest` is below 1.
+    """
+    if min(size, length, shortest) < 1:
+        raise InputError("size, length and shortest of batches must be at least 1")
+    rng = np.random.default_rng([seed, epoch])
+    rest: list[tuple[Int32Array, Int64Array]] = []
+    waiting = 0
+    for bucket in rng.permutation(feed.n_buckets).tolist():
+        starts, song = feed.lists(bucket)
+        owners = np.flatnonzero(np.diff(starts) >= shortest)
+        owners = rng.permutation(owners)
+        at = 0
+        while at < len(owners):
+            rows = owners[at : at + size - waiting]
+            at += len(rows)
+            rest.append(_newest(starts, song, rows, length))
+            waiting += len(rows)
+            if waiting == size:
+                yield _batch(rest)
+                rest, waiting = [], 0
+    if rest:
+        yield _batch(rest)
+
+
+def _newest(
+    starts: Int64Array, song: Int32Array, rows: Int64Array, length: int
+) -> tuple[Int32Array, Int64Array]:
+    stop = starts[rows + 1]
+    counts = np.minimum(stop - starts[rows], length)
+    place = np.arange(counts.max())
+    at = (stop - counts)[:, None] + place
+    there = place < counts[:, None]
+    padded = np.where(there, song[np.minimum(at, len(song) - 1)], np.int32(PADDING))
+    return padded, counts
+
+
+def _batch(parts: list[tuple[Int32Array, Int64Array]]) -> PaddedBatch:
+    if len(parts) == 1:
+        return PaddedBatch(*parts[0])
+    widest = max(songs.shape[1] for songs, _ in parts)
+    songs = np.full((sum(len(s) for s, _ in parts), widest), PADDING, np.int32)
+    row = 0
+    for part, _ in parts:
+        songs[row : row + len(part), : part.shape[1]] = part
+        row += len(part)
+    return PaddedBatch(songs, np.concatenate([counts for _, counts in parts]))
+
+
+def _flat(column: Any, kind: npt.DTypeLike) -> tuple[Int64Array, npt.NDArray[Any]]:
+    """Return the starts and the values of a column of lists."""
+    array = column.combine_chunks()
+    if isinstance(array, pa.ChunkedArray):  # none or several chunks, by the release of Arrow
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], column.type)
+    values = array.flatten()
+    if array.null_count or values.null_count:
+        raise StoreError("prepared listening holds a list or a song that is not there")
+    offsets = np.frombuffer(
+        array.buffers()[1] or b"\0" * 4, np.int32, len(array) + 1, 4 * array.offset
+    )
+    width = np.dtype(kind).itemsize
+    content = np.frombuffer(values.buffers()[1] or b"", kind, len(values), width * values.offset)
+    return (offsets - offsets[0]).astype(np.int64), content

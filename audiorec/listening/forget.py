@@ -1,0 +1,316 @@
+"""Remove a person from what listening became: ``listening forget USER FILE…``.
+
+    logs, candidates, tables of users  ──forget──▶ the same files without the user's rows
+    a folder of prepared listening     ──forget──▶ its bucket without the user's sequence
+    a model's folder                   ──forget──▶ named, if it is to be trained again
+
+Each file is replaced whole, or stays as it was. Only files of known kinds are touched, and all of
+them are looked at before the first one changes. A session or a list without a user is its own
+user, as everywhere. Models hold no ids of users; what they learnt stays until they are trained
+again, so the ones that say they learnt from one of these logs are named.
+"""
+
+import csv
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.files.atomic import replaced, write_errors
+from audiorec.files.digests import DIGESTS_KEY
+from audiorec.files.json_files import parse_json
+from audiorec.files.own_files import read_own, refuse_link
+from audiorec.files.parquet_files import is_sealed
+from audiorec.files.run_folder import run_folder_path
+from audiorec.files.tables import GROUP_ROWS, TableFile, table_writer, write_plain
+from audiorec.files.user_files import (
+    CSV_ENDS,
+    LARGEST_CSV,
+    LONGEST_LINE,
+    bounded,
+    column_names,
+    input_errors,
+    refuse_devices,
+    unpacked,
+)
+from audiorec.listening.events import OLD_NAMES, PLACES
+from audiorec.listening.feed import MANIFEST, bucket_name, buckets_of, read_prepared
+from audiorec.listening.prepare import log_fingerprint, sequences_table, write_manifest
+from audiorec.store.schema import METADATA_KEY, metadata_object
+
+FAILURE = "cannot be read"
+MODEL_FILE = "model.json"
+MAX_MODEL_BYTES = 64 << 20
+BATCH_ROWS = 1 << 16
+# Kinds that a file of audiorec's says of itself, and that have rows of users.
+OWN_KINDS = ("user_embeddings", "interactions", "audiences", "tastes", "song_lists")
+# Columns that make a file of anybody's one of a known kind.
+LOG = frozenset({"song_id", "event"})
+CANDIDATES = frozenset({"user_id", "song_id", "rank"})
+EXPOSURES = frozenset({"user_id", "song_id", "shown_at"})
+TARGETS = frozenset({"user_id", "song_id"})
+
+
+class KeptKind(StrEnum):
+    """What a file is that `forget` knows."""
+
+    LOG = "log"
+    CANDIDATES = "candidates"
+    USERS = "users"
+    PREPARED = "prepared"
+    MODEL = "model"
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What became of one file or folder.
+
+    Attributes
+    ----------
+    kind : KeptKind
+    removed : int
+        Rows that are gone; plays, of prepared listening. 0 of a model, which is left as it is.
+    left : int
+        Rows, or plays, that stay.
+    train_again : bool
+        A model that says it learnt from one of the logs, or does not say from what.
+    note : str
+        For people; empty where there is nothing to add.
+    """
+
+    path: Path
+    kind: KeptKind
+    removed: int = 0
+    left: int = 0
+    train_again: bool = False
+    note: str = ""
+
+
+def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
+    """Remove one user from files and folders; return what became of each, in order.
+
+    Parameters
+    ----------
+    user_id : str
+        The id itself, not a pattern.
+    paths : sequence of Path
+        Logs, candidates and tables of users; folders of prepared listening and of models.
+
+    Raises
+    ------
+    InputError
+        If the id is empty, or a file is missing, damaged or of no kind that is known here. Then
+        nothing was changed.
+    StoreError
+        The same of a file of audiorec's own, or of a link.
+    """
+    if not user_id:
+        raise InputError("the id of the user is empty")
+    kinds = [_kind(path) for path in paths]
+    logs = {log_fingerprint(p) for p, k in zip(paths, kinds, strict=True) if k == KeptKind.LOG}
+    for path, kind in zip(paths, kinds, strict=True):
+        if kind == KeptKind.PREPARED:
+            logs.add(str(read_prepared(path).about.get("log_fingerprint", "")))
+    found = []
+    for path, kind in zip(paths, kinds, strict=True):
+        if kind == KeptKind.MODEL:
+            found.append(_model(path, logs))
+            continue
+        with write_errors(path):
+            if kind == KeptKind.PREPARED:
+                removed, left = _from_prepared(path, user_id)
+            elif path.name.lower().endswith(CSV_ENDS):
+                removed, left = _from_csv(path, user_id)
+            else:
+                removed, left = _from_parquet(path, user_id)
+        found.append(Forgotten(path, kind, removed, left))
+    return found
+
+
+def _kind(path: Path) -> KeptKind:
+    """Return what a path holds; whatever is not known is refused."""
+    refuse_link(path)
+    if path.is_dir():
+        if (path / MANIFEST).exists():
+            if read_prepared(path).about.get("by") != "user":
+                raise InputError(
+                    f"{path}: holds sessions or lists, and not whose they are; forget the user in "
+                    "the log, then run audiorec listening prepare again"
+                )
+            if run_folder_path(path).exists():
+                raise InputError(
+                    f"{run_folder_path(path)}: holds an unfinished run, and users with it; finish "
+                    "audiorec listening prepare, or remove the folder"
+                )
+            return KeptKind.PREPARED
+        if (path / MODEL_FILE).exists():
+            return KeptKind.MODEL
+        raise DamagedFileError(
+            f"{path}: is neither a folder of prepared listening nor a model's folder"
+        )
+    if not path.name.lower().endswith((*CSV_ENDS, ".parquet", ".pq")):
+        with input_errors(path, FAILURE):
+            refuse_devices(path)
+        raise DamagedFileError(f"{path}: users are forgotten in .parquet, .csv and .csv.gz files")
+    names = column_names(path, FAILURE)
+    twice = {name for name in names if names.count(name) > 1}
+    if not path.name.lower().endswith(CSV_ENDS):
+        said = _said(path)
+        if said in OWN_KINDS and "user_id" in names and not twice:
+            return KeptKind.LOG if said == "interactions" else KeptKind.USERS
+        if said:
+            raise DamagedFileError(f"{path}: holds {said}, which has no rows of users")
+    there = set(names)
+    if twice:
+        raise DamagedFileError(f"{path}: the column {min(twice)!r} stands twice")
+    if there >= LOG and there & {"user_id", *PLACES, *OLD_NAMES}:
+        return KeptKind.LOG
+    if there >= CANDIDATES or there >= EXPOSURES or TARGETS <= there <= TARGETS | {"group_id"}:
+        return KeptKind.CANDIDATES
+    raise DamagedFileError(
+        f"{path}: is no listening log, table of users or list of candidates; give its rows to "
+        "audiorec listening check"
+    )
+
+
+def _said(path: Path) -> str:
+    with TableFile.open(path) as file:
+        text = (file.schema.metadata or {}).get(METADATA_KEY)
+        kind = metadata_object(text).get("kind") if text else ""
+    return kind if isinstance(kind, str) else ""
+
+
+def _model(path: Path, logs: set[str]) -> Forgotten:
+    """Say whether a model learnt from one of the logs, by the fingerprints that it names."""
+    try:
+        config = parse_json(read_own(path / MODEL_FILE, MAX_MODEL_BYTES), max_bytes=MAX_MODEL_BYTES)
+    except ValueError as error:
+        raise StoreError(f"{path / MODEL_FILE}: not JSON: {error}") from error
+    named = config.get("log_fingerprints") if isinstance(config, dict) else None
+    if not isinstance(named, list):
+        note = "does not say from which log; train it again if it was one of these"
+        return Forgotten(path, KeptKind.MODEL, train_again=True, note=note)
+    learnt = bool(logs & set(map(str, named)))
+    note = "learnt from other logs than these, as they were before"
+    if learnt:
+        note = "learnt from one of these logs: train it again"
+    return Forgotten(path, KeptKind.MODEL, train_again=learnt, note=note)
+
+
+def _from_parquet(path: Path, user_id: str) -> tuple[int, int]:
+    with TableFile.open(path) as file:
+        rows = len(file)
+        columns = _id_columns(file.schema.names)
+        _check_ids(path, file.schema, columns)
+        keep = [
+            ~_is_of(user_id, [batch.column(name) for name in columns])
+            for batch in file.batches(BATCH_ROWS, columns)
+        ]
+        removed = rows - int(sum(mask.sum() for mask in keep))
+        if removed:
+            _write_kept(path, file, keep)
+    return removed, rows - removed
+
+
+def _write_kept(path: Path, file: TableFile, keep: list[Any]) -> None:
+    """Write the rows of `keep`: with digests and a seal, where the file has them."""
+    schema = _bare(file.schema)
+    batches = zip(file.batches(BATCH_ROWS), keep, strict=True)
+    kept = (batch.filter(pa.array(mask)) for batch, mask in batches)
+    if is_sealed(path):
+        with table_writer(path, schema) as writer:
+            for table in kept:
+                writer.write_table(table.cast(schema), row_group_size=GROUP_ROWS)
+        return
+    with replaced(path) as temporary, pq.ParquetWriter(temporary, schema) as plain:
+        for table in kept:
+            plain.write_table(table.cast(schema))
+
+
+def _bare(schema: Any) -> Any:
+    """Return a schema without the digests of the old rows."""
+    metadata = {k: v for k, v in (schema.metadata or {}).items() if k != DIGESTS_KEY}
+    return schema.with_metadata(metadata or None)
+
+
+def _id_columns(names: Sequence[str]) -> list[str]:
+    """Return the columns that say whose a row is, the first that is filled counts."""
+    known = ("user_id", PLACES[0], PLACES[1], *OLD_NAMES)
+    return [name for name in known if name in names]
+
+
+def _check_ids(path: Path, schema: Any, columns: Sequence[str]) -> None:
+    for name in columns:
+        kind = schema.field(name).type
+        kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+        texts = pa.types.is_string(kind) or pa.types.is_large_string(kind)
+        if not texts and not pa.types.is_integer(kind):
+            raise DamagedFileError(f"{path}: column {name!r} holds {kind}, expected texts")
+
+
+def _is_of(user_id: str, columns: Sequence[Any]) -> Any:
+    texts = [column.combine_chunks().cast(pa.string()) for column in columns]
+    filled = [pc.if_else(pc.equal(pc.binary_length(t), 0), None, t) for t in texts]
+    owner = filled[0] if len(filled) == 1 else pc.coalesce(*filled)
+    return pc.equal(owner, user_id).fill_null(False).to_numpy(zero_copy_only=False)
+
+
+def _from_csv(path: Path, user_id: str) -> tuple[int, int]:
+    """Copy a CSV row by row; rows keep their cells, but not needless quotes."""
+    names = column_names(path, FAILURE)
+    places = [names.index(name) for name in _id_columns(names)]
+
+    def is_gone(row: list[str]) -> bool:
+        cells = (row[place] for place in places if place < len(row))
+        return next((cell for cell in cells if cell), None) == user_id
+
+    removed = left = 0
+    for row in _csv_rows(path):
+        removed += is_gone(row)
+        left += bool(row)
+    left -= removed + 1  # the header
+    if not removed:
+        return 0, left
+    with unpacked(path) as file:
+        ending = "\r\n" if file.readline(LONGEST_LINE).endswith(b"\r\n") else "\n"
+    is_packed = path.suffix.lower() == ".gz"
+    with (
+        replaced(path) as temporary,
+        gzip.open(temporary, "wb") if is_packed else temporary.open("wb") as raw,
+        io.TextIOWrapper(raw, encoding="utf-8", newline="") as target,
+    ):
+        writer = csv.writer(target, lineterminator=ending)
+        writer.writerows(row for row in _csv_rows(path) if not is_gone(row))
+    return removed, left
+
+
+def _csv_rows(path: Path) -> Iterator[list[str]]:
+    """Yield the rows of a CSV, the header first."""
+    with input_errors(path, FAILURE), unpacked(path) as raw:
+        file = io.TextIOWrapper(raw, encoding="utf-8-sig", newline="")
+        yield from csv.reader(bounded(file, LARGEST_CSV))
+
+
+def _from_prepared(path: Path, user_id: str) -> tuple[int, int]:
+    """Write one bucket without the user's sequence, then the counts in the manifest."""
+    log = read_prepared(path)
+    bucket = int(buckets_of([user_id], log.n_buckets)[0])
+    found = log.sequences(bucket)
+    keep = np.array([owner != user_id for owner in found.owner_ids], np.bool_)
+    plays = int(log.about["plays"])
+    if keep.all():
+        return 0, plays
+    removed = int(found.lengths[~keep].sum())
+    write_plain(path / bucket_name(bucket), sequences_table(found.take(keep)))
+    about = {**log.about, "owners": int(log.about["owners"]) - 1, "plays": plays - removed}
+    write_manifest(path, about)
+    return removed, plays - removed

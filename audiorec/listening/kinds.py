@@ -1,0 +1,40 @@
+"""Tell the tables of recall apart by their columns: interactions, side, triples, candidates."""
+
+from pathlib import Path
+from typing import Literal, get_args
+
+from audiorec.files.user_files import column_names
+from audiorec.listening.events import OLD_NAMES, PLACES
+from audiorec.listening.interactions import CSV_ENDS, PARQUET_ENDS
+
+TableKind = Literal["interactions", "side", "triples", "candidates"]
+KINDS: tuple[TableKind, ...] = get_args(TableKind)
+FAILURE = "cannot be read"
+OF_LISTS = ("rank", "channel", "similarity")  # one of them, and no event
+
+
+def guess_kind(path: Path) -> TableKind:
+    """Return what a Parquet or CSV is by its columns; what is none of them counts as a log.
+
+    The log's reader says what is missing.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or damaged.
+
+    Examples
+    --------
+    >>> guess_kind(Path("fixtures/formats/triples-v1.csv"))
+    'triples'
+    """
+    if not path.name.lower().endswith((*CSV_ENDS, *PARQUET_ENDS)):
+        return "interactions"
+    names = set(column_names(path, FAILURE))
+    if names >= {"head", "relation", "tail"}:
+        return "triples"
+    if "event" in names or "song_id" not in names:
+        return "interactions"
+    if "user_id" in names:
+        return "candidates" if names & set(OF_LISTS) else "interactions"
+    return "interactions" if names & {*PLACES, *OLD_NAMES} else "side"

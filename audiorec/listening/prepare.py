@@ -1,0 +1,349 @@
+"""Logs larger than memory to sequences in buckets: ``listening prepare``.
+
+    log ──blocks, checked──▶ pieces of `PIECE_ROWS` rows, a row group a bucket   once over the log
+    a bucket's row groups ──bucket_sequences──▶ its owners' plays, in order      bucket by bucket
+
+The sequences are those that `to_sequences` makes of the same log in memory: an owner lies whole
+in one bucket, so its order, repeats and finished plays need nothing else. Unfinished work lies
+in ``DIR.run/``: a job that was killed while it read the log begins anew, one that was killed
+later goes on with the buckets that are missing.
+"""
+
+import hashlib
+import json
+from importlib.metadata import version
+from pathlib import Path
+from re import compile as pattern
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.files.arrow import array_of
+from audiorec.files.atomic import replaced
+from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import check_tree, read_own, remove_tree
+from audiorec.files.parquet_files import open_parquet
+from audiorec.files.run_folder import RunFolder
+from audiorec.files.tables import TableFile, write_plain
+from audiorec.files.user_files import input_errors
+from audiorec.listening.casting import DATE, UNIT_NAMES
+from audiorec.listening.events import (
+    EVENTS,
+    Interactions,
+    Labels,
+    ProblemKind,
+    ReadingNotes,
+    RowsError,
+)
+from audiorec.listening.feed import (
+    BUCKET_SCHEMA,
+    FORMAT_VERSION,
+    KIND,
+    MANIFEST,
+    SONGS,
+    SONGS_SCHEMA,
+    bucket_name,
+)
+from audiorec.listening.interactions import (
+    FAILURE,
+    NO_TIME,
+    PARQUET_ENDS,
+    clean_block,
+    interaction_blocks,
+)
+from audiorec.listening.sequences import LABEL_OF, Sequences, to_sequences
+from audiorec.listening.spill import PIECE_SCHEMA, PrepareSpec, Spill, piece_name
+from audiorec.spec import fingerprint
+from audiorec.types import Int32Array, StageProgress, strings
+
+JOB, NUMBERS = "job.json", "numbers.parquet"
+FOLDER_FILES = r"bucket-\d{6}\.parquet|songs\.parquet|prepared\.json"
+RUN_FILES = rf"{FOLDER_FILES}|piece-\d{{6}}\.parquet|numbers\.parquet|job\.json"
+MAX_JOB_BYTES = 64 << 20
+NUMBERS_SCHEMA = pa.schema([("rank", pa.int32())])
+
+
+def log_fingerprint(path: Path) -> str:
+    """Return sixteen hex digits of a log's bytes, which tell whether something was made from it."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def prepare(
+    path: Path,
+    out: Path,
+    spec: PrepareSpec | None = None,
+    *,
+    progress: StageProgress | None = None,
+) -> dict[str, Any]:
+    """Make a folder of sequences in buckets from a log; return its manifest.
+
+    Parameters
+    ----------
+    path : Path
+        Parquet, CSV or CSV compressed by gzip.
+    out : Path
+        A folder; replaced if it holds prepared listening and nothing else.
+    progress : callable, optional
+        Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
+
+    Raises
+    ------
+    InputError
+        If the log is missing, is none, or lacks a column.
+    RowsError
+        If some rows cannot be used, unless `spec` says to leave them out.
+    StoreError
+        If `out` holds other files, or another run writes it.
+    """
+    spec, tell = spec or PrepareSpec(), progress or (lambda _what, _done, _total: None)
+    if out.exists():
+        check_tree(out, pattern(FOLDER_FILES))
+    if not path.is_file():
+        next(interaction_blocks(path, ReadingNotes()))  # which says what is wrong with it
+        raise InputError(f"{path}: is no regular file, and is read twice")
+    of = log_fingerprint(path)
+    identity = fingerprint(
+        {"log": of, "by": spec.by, "buckets": spec.buckets, "filters": sorted(spec.filters)}
+        | {"skip_bad_rows": spec.skip_bad_rows, "format": FORMAT_VERSION}
+    )
+    run = RunFolder(out, RUN_FILES)
+    try:
+        job = _read_job(run, identity) or _spill(path, run, spec, identity, tell)
+        manifest = _make_buckets(run, job, spec, tell)
+        manifest = {
+            "kind": KIND,
+            "format_version": FORMAT_VERSION,
+            "log": path.name,
+            "log_fingerprint": of,
+            "fingerprint": identity,
+            "by": spec.by,
+            "filters": sorted(spec.filters),
+            **manifest,
+            "created_by": f"audiorec {version('audiorec')}",
+        }
+        _move(run, out, manifest)
+        run.clear(last=JOB)
+        run.release(remove=True)
+    finally:
+        if run.path.is_dir() and JOB not in run.names():  # nothing to go on from
+            run.clear()
+            run.release(remove=True)
+        run.release()
+    return manifest
+
+
+def _read_job(run: RunFolder, identity: str) -> dict[str, Any] | None:
+    """Return what the reading of the log left, if it is finished and of this job."""
+    if JOB not in run.names():
+        run.clear()
+        return None
+    try:
+        job = unsealed(parse_json(read_own(run.path / JOB, MAX_JOB_BYTES), max_bytes=MAX_JOB_BYTES))
+        if job["fingerprint"] == identity and _is_job(job):
+            return job
+    except (ValueError, KeyError, StoreError):  # a power failure: begin anew
+        pass
+    run.clear(last=JOB)
+    return None
+
+
+def _is_job(job: dict[str, Any]) -> bool:
+    """Whether a job has what the buckets need; the folder may come from anywhere."""
+    counts = [job.get(name) for name in ("unit", "songs", "rows_read", "rows_left_out")]
+    groups = job.get("groups")
+    return (
+        all(type(count) is int and count >= 0 for count in counts)
+        and job["unit"] < len(UNIT_NAMES)
+        and isinstance(groups, list)
+        and all(isinstance(g, list) and all(type(b) is int for b in g) for g in groups)
+    )
+
+
+def _spill(
+    path: Path, run: RunFolder, spec: PrepareSpec, identity: str, tell: StageProgress
+) -> dict[str, Any]:
+    """Go over the log once; return what the buckets need to know of it."""
+    notes, spill, rows_read = ReadingNotes(), Spill(run.path, spec), 0
+    is_parquet = path.suffix.lower() in PARQUET_ENDS
+    total = 0
+    if is_parquet:
+        with input_errors(path, FAILURE), open_parquet(path) as file:
+            total = file.metadata.num_rows
+    for block in interaction_blocks(path, notes):
+        rows, columns = clean_block(block, notes)
+        rows_read += rows
+        spill.add(columns)
+        tell("rows", rows_read, max(total, rows_read))
+    spill.write()
+    rows_read += len(notes.skipped)
+    usual = _usual_unit(spill, notes)
+    problems = notes.problems()
+    if problems and not spec.skip_bad_rows:
+        raise RowsError(str(path), notes.bad_rows, rows_read, problems)
+    if not spill.groups:
+        what = f"has no {LABEL_OF[spec.by]}" if spec.by in LABEL_OF and rows_read else "can be used"
+        raise DamagedFileError(f"{path}: none of its {rows_read} rows {what}")
+    used = spill.units_of_song[: len(spill.numbers)] & np.int16(1 << usual | 1 << NO_TIME) != 0
+    texts = strings(list(spill.numbers))
+    order = pc.sort_indices(texts).to_numpy()
+    order = order[used[order]]
+    rank = np.full(len(texts), -1, np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    ids = texts.take(array_of(order.astype(np.int64), pa.int64()))
+    write_plain(run.path / SONGS, pa.table({"song_id": ids}).cast(SONGS_SCHEMA))
+    write_plain(run.path / NUMBERS, pa.table({"rank": array_of(rank, pa.int32())}))
+    job = {
+        "fingerprint": identity,
+        "groups": spill.groups,
+        "unit": usual,
+        "songs": len(order),
+        "rows_read": rows_read,
+        "rows_left_out": notes.bad_rows,
+    }
+    _write_json(run.path / JOB, job)
+    return job
+
+
+def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
+    """Return the unit that most times are in; rows in another one are noted as bad."""
+    counts = spill.units[:NO_TIME]
+    usual = int(counts.argmax()) if counts.any() else DATE
+    others = [code for code in np.flatnonzero(counts).tolist() if code != usual]
+    for code in sorted(others, key=lambda code: spill.first_rows[code][0]):
+        rows, number = spill.first_rows[code], spill.first_number[code]
+        example = f"{number:.0f} is in {UNIT_NAMES[code]}, not {UNIT_NAMES[usual]}"
+        notes.add(ProblemKind.UNIT, rows, example, more=int(counts[code]) - len(rows))
+        notes.bad_rows += int(counts[code])
+    return usual
+
+
+def _make_buckets(
+    run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
+) -> dict[str, Any]:
+    """Make the buckets that are missing; return the counts of all."""
+    with TableFile.open(run.path / NUMBERS) as file:
+        rank = file.read_as(NUMBERS_SCHEMA).column("rank").to_numpy()
+    pieces = [TableFile.open(run.path / piece_name(n)) for n in range(len(job["groups"]))]
+    places = [{bucket: g for g, bucket in enumerate(groups)} for groups in job["groups"]]
+    owners = plays = 0
+    try:
+        for bucket in range(spec.buckets):
+            target = run.path / bucket_name(bucket)
+            if not _is_made(target):
+                parts = [
+                    piece.read_group(place[bucket])
+                    for piece, place in zip(pieces, places, strict=True)
+                    if bucket in place
+                ]
+                rows = pa.concat_tables([PIECE_SCHEMA.empty_table(), *parts])
+                found = bucket_sequences(rows, rank, unit=job["unit"], spec=spec)
+                write_plain(target, sequences_table(found))
+            with TableFile.open(target) as file:
+                owners += len(file)
+                plays += len(file.read(["songs"]).column("songs").combine_chunks().flatten())
+            tell("buckets", bucket + 1, spec.buckets)
+    finally:
+        for piece in pieces:
+            piece.close()
+    return {
+        "buckets": spec.buckets,
+        "owners": owners,
+        "plays": plays,
+        "songs": job["songs"],
+        "rows_read": job["rows_read"],
+        "rows_left_out": job["rows_left_out"],
+    }
+
+
+def _is_made(path: Path) -> bool:
+    """Whether a bucket of an earlier start is there and whole."""
+    try:
+        with TableFile.open(path) as file:
+            return bool(file.schema.equals(BUCKET_SCHEMA))
+    except StoreError:  # not there, or cut off by a power failure
+        return False
+
+
+def bucket_sequences(rows: Any, rank: Int32Array, *, unit: int, spec: PrepareSpec) -> Sequences:
+    """Return the sequences of one bucket: what depends on nothing but its rows.
+
+    Parameters
+    ----------
+    rows : pyarrow.Table
+        Of `PIECE_SCHEMA`, in the order of the log.
+    rank : ndarray, shape (S,), int32
+        The final number of each song.
+    unit : int
+        The place in `UNIT_NAMES` of the unit that times are in; other rows are left out.
+    """
+    units = rows.column("unit").to_numpy()
+    good = (units == unit) | (units == NO_TIME)
+    if not good.all():
+        rows = rows.filter(pa.array(good))
+    owner, owner_ids = _sorted_codes(rows.column("owner_id"))
+    time, event = rows.column("time").to_numpy(), rows.column("event").to_numpy()
+    of_song = event < len(EVENTS)
+    n_rows = int(of_song.sum())
+    song = rows.column("song").to_numpy()[of_song]
+    if n_rows and not 0 <= song.min() <= song.max() < len(rank):
+        raise StoreError("a piece of an unfinished run holds a song without a number")
+    label = LABEL_OF.get(spec.by)
+    log = Interactions(
+        user_ids=owner_ids,
+        song_ids=(),
+        user=owner[of_song],
+        song=rank[song],
+        timestamp=time[of_song] / (1.0 if unit == DATE else 1000.0**unit),
+        event=event[of_song],
+        played_ratio=rows.column("played_ratio").to_numpy()[of_song],
+        weight=np.ones(n_rows, np.float32),
+        labels={} if label is None else {label: Labels(owner[of_song], owner_ids)},
+    )
+    return to_sequences(log, by=spec.by, filters=spec.filters)
+
+
+def sequences_table(found: Sequences) -> Any:
+    """Return sequences as a `pyarrow.Table` of `BUCKET_SCHEMA`."""
+    starts = pa.array(found.starts.astype(np.int32))
+    columns = [
+        strings(found.owner_ids),
+        pa.ListArray.from_arrays(starts, array_of(np.ascontiguousarray(found.song), pa.int32())),
+        pa.ListArray.from_arrays(starts, array_of(np.ascontiguousarray(found.time), pa.float64())),
+    ]
+    return pa.Table.from_arrays(columns, schema=BUCKET_SCHEMA)
+
+
+def _sorted_codes(texts: Any) -> tuple[Int32Array, tuple[str, ...]]:
+    encoded = texts.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.unify_dictionaries().combine_chunks()
+    order = pc.sort_indices(encoded.dictionary).to_numpy()
+    rank = np.empty(len(order), np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    ids = encoded.dictionary.take(array_of(order.astype(np.int64), pa.int64()))
+    codes = encoded.indices.to_numpy()
+    return (rank[codes] if len(rank) else np.zeros(0, np.int32)), tuple(ids.to_pylist())
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    with replaced(path) as temporary:
+        temporary.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
+
+
+def _move(run: RunFolder, out: Path, manifest: dict[str, Any]) -> None:
+    """Put finished files into their folder; without its manifest it is not one."""
+    out.mkdir(parents=True, exist_ok=True)
+    (out / MANIFEST).unlink(missing_ok=True)
+    remove_tree(out, pattern(FOLDER_FILES))
+    for name in [SONGS, *map(bucket_name, range(manifest["buckets"]))]:
+        (run.path / name).replace(out / name)
+    write_manifest(out, manifest)
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Write the manifest of a folder of prepared listening."""
+    _write_json(folder / MANIFEST, manifest)

@@ -1,0 +1,309 @@
+"""What is known of songs beside listening, read with distrust: ``side.parquet``, ``side.csv``.
+
+    song_id, artist, album, language, genre, version, released, …  ──read_side──▶  `SongSide`
+    a store: tags, and what its heads hear                 ──side_of_store──▶  `SongSide`
+
+Columns become what a model can take: texts and booleans are categories, numbers are float32,
+``released`` is days since 1970. A song may lack any of them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import DamagedFileError, ShapeError
+from audiorec.files.arrow import array_of
+from audiorec.files.tables import write_plain
+from audiorec.files.user_files import column_names, read_table
+from audiorec.listening.casting import plain
+from audiorec.store.store import VectorStore
+from audiorec.types import BoolArray, FloatArray, Int32Array, Int64Array, strings
+
+CATEGORIES = ("artist", "album", "language", "genre", "version")  # always texts
+RELEASED = "released"
+HEADS = ("version", "genre")  # what a store's heads can say of a song
+MOST_COLUMNS = 500
+FAILURE = "cannot be read as side information"
+FROM_HEADS = "_from_heads"  # the end of a column that says which values are guesses
+_DATE = re.compile(r"\d{4}(-\d\d(-\d\d)?)?$")
+FIRST_YEAR, LAST_YEAR = 1000, 2200
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Category:
+    """One kind of thing that a song may be."""
+
+    number: Int32Array  # (S,): a place in `values`; -1 where unknown
+    values: tuple[str, ...]  # sorted
+    # (S,): which come from a head that listened, and not from metadata
+    is_heard: BoolArray
+
+    def texts(self) -> list[str | None]:
+        """Return the value of each song, None where it is unknown."""
+        return [None if n < 0 else self.values[n] for n in self.number.tolist()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SongSide:
+    """Side information of S songs.
+
+    Attributes
+    ----------
+    song_ids : tuple of str, length S
+        Sorted.
+    categories : mapping of str to Category
+    numbers : mapping of str to ndarray, shape (S,), float32
+        NaN where unknown.
+    released : ndarray, shape (S,), float32
+        Days since 1970, below 0 before; NaN where unknown. A year alone is its first of January.
+    """
+
+    song_ids: tuple[str, ...]
+    categories: Mapping[str, Category] = field(default_factory=dict)
+    numbers: Mapping[str, FloatArray] = field(default_factory=dict)
+    released: FloatArray
+
+    def __post_init__(self) -> None:
+        columns = [*(c.number for c in self.categories.values()), *self.numbers.values()]
+        if any(c.shape != (len(self.song_ids),) for c in (*columns, self.released)):
+            raise ShapeError(f"each column of side information needs {len(self.song_ids)} values")
+
+    def __len__(self) -> int:
+        return len(self.song_ids)
+
+    def write(self, path: Path) -> None:
+        """Write a Parquet that `read_side` reads, whole or not at all."""
+        columns: dict[str, Any] = {"song_id": strings(self.song_ids)}
+        for name, category in self.categories.items():
+            values = strings(category.values)
+            codes = pa.array(category.number, mask=category.number < 0)
+            columns[name] = pa.DictionaryArray.from_arrays(codes, values).dictionary_decode()
+            if category.is_heard.any():
+                columns[f"{name}{FROM_HEADS}"] = pa.array(category.is_heard)
+        if not np.isnan(self.released).all():
+            days = pa.array(self.released, mask=np.isnan(self.released)).cast(pa.int32())
+            columns[RELEASED] = days.cast(pa.date32())
+        for name, numbers in self.numbers.items():
+            columns[name] = pa.array(numbers, mask=np.isnan(numbers))
+        write_plain(path, pa.table(columns))
+
+
+def read_side(path: Path) -> SongSide:
+    """Read side information, a Parquet or a CSV with one row a song.
+
+    Raises
+    ------
+    InputError
+        If it is missing or lacks ``song_id``; if a song stands twice or has no id; if a column is
+        neither texts, booleans, numbers nor dates; if a number is infinite, or a release no date.
+    """
+    names = column_names(path, FAILURE)
+    if len(names) > MOST_COLUMNS:
+        raise DamagedFileError(f"{path}: {FAILURE}: {len(names)} columns, at most {MOST_COLUMNS}")
+    texts = dict.fromkeys(("song_id", *CATEGORIES, RELEASED), pa.string())
+    types = {name: kind for name, kind in texts.items() if name in names}
+    table = read_table(
+        path, FAILURE, needed=("song_id",), wanted=None, types=types, null_values=[""]
+    )
+    ids = _texts(path, "song_id", plain(table.column("song_id")))
+    order = _order(path, ids)
+    table = table.take(array_of(order, pa.int64()))
+    heard = {n: _flags(table.column(n)) for n in names if n.endswith(FROM_HEADS)}
+    categories: dict[str, Category] = {}
+    numbers: dict[str, FloatArray] = {}
+    released = np.full(len(ids), np.nan, np.float32)
+    for name in names:
+        if name == "song_id" or name in heard:
+            continue
+        column = plain(table.column(name))
+        if name == RELEASED:
+            released = _released(path, column)
+        elif name not in CATEGORIES and _is_number(column.type):
+            numbers[name] = _finite(path, name, column)
+        else:
+            guessed = heard.get(f"{name}{FROM_HEADS}", np.zeros(len(ids), np.bool_))
+            categories[name] = _category(_texts(path, name, column), guessed)
+    song_ids = tuple(ids.take(array_of(order, pa.int64())).to_pylist())
+    return SongSide(song_ids=song_ids, categories=categories, numbers=numbers, released=released)
+
+
+def side_of_store(store: VectorStore) -> SongSide:
+    """Return what a store knows of its songs: tags, and version and genre as its heads hear them.
+
+    A head's value is the class with the largest mean score; `Category.is_heard` marks it as such.
+    """
+    table = store.table(["artist", "album"])
+    none = np.zeros(len(store.ids), np.bool_)
+    categories = {n: _category(plain(table.column(n)), none) for n in ("artist", "album")}
+    classes, statistics = store.metadata.classes, store.metadata.statistics
+    for head in HEADS:
+        places = [i for i, name in enumerate(classes) if name.startswith(f"{head}/")]
+        if not places or "mean" not in statistics:
+            continue
+        width = len(statistics)
+        columns = [i * width + statistics.index("mean") for i in places]
+        best = [block[:, columns].argmax(axis=1) for block in store.blocks()]
+        number = np.concatenate([np.empty(0, np.int64), *best])
+        values = [classes[i].partition("/")[2] for i in places]
+        heard = strings(values).take(array_of(number.astype(np.int64), pa.int64()))
+        categories[head] = _category(heard, ~none)
+    released = np.full(len(store.ids), np.nan, np.float32)
+    return SongSide(song_ids=tuple(store.ids), categories=categories, released=released)
+
+
+def completed(side: SongSide, heard: SongSide) -> SongSide:
+    """Fill in what `side` does not know of its songs by the categories of `heard`.
+
+    Examples
+    --------
+    >>> from audiorec.store.store import VectorStore
+    >>> store = side_of_store(VectorStore.open("fixtures/formats/vecs-v1.parquet"))
+    >>> full = completed(read_side(Path("fixtures/formats/side-v1.csv")), store)
+    >>> genre = full.categories["genre"]
+    >>> genre.texts()[1:3], genre.is_heard[1:3].tolist()
+    (['classical', 'blues'], [False, True])
+    """
+    row = {song: number for number, song in enumerate(heard.song_ids)}
+    places = np.array([row.get(song, -1) for song in side.song_ids], np.int64)
+    known = places >= 0
+    categories = dict(side.categories)
+    for name, other in heard.categories.items():
+        mine = categories.get(name)
+        texts = [None] * len(side) if mine is None else mine.texts()
+        is_heard = np.zeros(len(side), np.bool_) if mine is None else mine.is_heard.copy()
+        theirs = other.texts()
+        for at in np.flatnonzero(known & np.array([t is None for t in texts], np.bool_)).tolist():
+            texts[at] = theirs[places[at]]
+            is_heard[at] = other.is_heard[places[at]] and texts[at] is not None
+        categories[name] = _category(pa.array(texts, pa.string()), is_heard)
+    return SongSide(
+        song_ids=side.song_ids, categories=categories, numbers=side.numbers, released=side.released
+    )
+
+
+def describe_side(side: SongSide) -> dict[str, Any]:
+    """Return songs, and of each column how many songs have it and how many values: for JSON."""
+    categories = {
+        name: {
+            "known": int((c.number >= 0).sum()),
+            "values": len(c.values),
+            "from_heads": int(c.is_heard.sum()),
+        }
+        for name, c in side.categories.items()
+    }
+    numbers = {
+        name: {
+            "known": int((~np.isnan(values)).sum()),
+            "least": None if np.isnan(values).all() else float(np.nanmin(values)),
+            "most": None if np.isnan(values).all() else float(np.nanmax(values)),
+        }
+        for name, values in side.numbers.items()
+    }
+    dated = side.released[~np.isnan(side.released)].astype(np.int64).astype("datetime64[D]")
+    return {
+        "songs": len(side),
+        "categories": categories,
+        "numbers": numbers,
+        "released": {
+            "known": len(dated),
+            "first": str(dated.min()) if len(dated) else None,
+            "last": str(dated.max()) if len(dated) else None,
+        },
+    }
+
+
+def _order(path: Path, ids: Any) -> Int64Array:
+    lengths = pc.binary_length(ids).fill_null(0).to_numpy(zero_copy_only=False)
+    if not len(ids):
+        raise DamagedFileError(f"{path}: {FAILURE}: it has no rows")
+    if not lengths.all():
+        raise DamagedFileError(f"{path}: row {int(np.argmin(lengths)) + 1} has no song_id")
+    order: Int64Array = pc.sort_indices(ids).to_numpy().astype(np.int64)
+    ordered = ids.take(array_of(order, pa.int64()))
+    same = pc.equal(ordered[1:], ordered[:-1]).to_numpy(zero_copy_only=False)
+    if same.any():
+        at = int(np.flatnonzero(same)[0])
+        rows = sorted(int(order[i]) + 1 for i in (at, at + 1))
+        name = ordered[at].as_py()
+        raise DamagedFileError(
+            f"{path}: the song {name!r} stands twice, in rows {rows[0]} and {rows[1]}"
+        )
+    return order
+
+
+def _texts(path: Path, name: str, column: Any) -> Any:
+    """Return a column as texts, null where it is empty."""
+    kind = column.type
+    simple = pa.types.is_boolean(kind) or _is_number(kind) or pa.types.is_null(kind)
+    if not simple and not pa.types.is_string(kind) and not pa.types.is_large_string(kind):
+        raise DamagedFileError(
+            f"{path}: column {name!r} holds {kind}, expected texts, booleans, numbers; "
+            f"dates are in {RELEASED!r}"
+        )
+    return column.cast(pa.string())
+
+
+def _category(texts: Any, is_heard: BoolArray) -> Category:
+    texts = texts.cast(pa.string())
+    empty = pc.equal(pc.binary_length(texts), 0).fill_null(True)
+    texts = pc.if_else(empty, None, texts)
+    values = sorted(set(texts.to_pylist()) - {None})
+    number = pc.index_in(texts, value_set=strings(values), skip_nulls=True).fill_null(-1)
+    codes = number.to_numpy(zero_copy_only=False).astype(np.int32)
+    return Category(codes, tuple(values), is_heard & (codes >= 0))
+
+
+def _flags(column: Any) -> BoolArray:
+    texts = plain(column).cast(pa.string())
+    found: BoolArray = pc.equal(texts, "true").fill_null(False).to_numpy(zero_copy_only=False)
+    return found
+
+
+def _finite(path: Path, name: str, column: Any) -> FloatArray:
+    numbers = column.cast(pa.float64(), safe=False).fill_null(np.nan)
+    with np.errstate(over="ignore"):
+        values: FloatArray = numbers.to_numpy(zero_copy_only=False).astype(np.float32)
+    endless = np.flatnonzero(np.isinf(values))
+    if len(endless):
+        raise DamagedFileError(
+            f"{path}: column {name!r} is infinite, or beyond float32, for {len(endless)} songs"
+        )
+    return values
+
+
+def _is_number(kind: Any) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
+
+
+def _released(path: Path, column: Any) -> FloatArray:
+    """Return dates, time stamps, ISO texts or years as days since 1970: (S,), float32."""
+    kind = column.type
+    if pa.types.is_timestamp(kind) or pa.types.is_date(kind):
+        days = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
+        seconds = days.cast(pa.float64()).fill_null(np.nan).to_numpy(zero_copy_only=False)
+        floored: FloatArray = np.floor(seconds / 86_400.0).astype(np.float32)
+        return floored
+    texts = _texts(path, RELEASED, column).to_pylist()
+    found = np.full(len(texts), np.nan, np.float32)
+    for row, text in enumerate(texts):
+        if text:
+            found[row] = _days(path, text.strip())
+    return found
+
+
+def _days(path: Path, text: str) -> float:
+    day = text[:10] if len(text) > len("2024-03-01") and text[10] in "T " else text
+    try:
+        if not _DATE.match(day) or not FIRST_YEAR <= int(day[:4]) <= LAST_YEAR:
+            raise ValueError
+        return float(np.datetime64(day, "D").astype(np.int64))
+    except ValueError as error:
+        raise DamagedFileError(
+            f"{path}: released {text[:40]!r} is no date; write 1994, 1994-05 or 1994-05-20"
+        ) from error

@@ -1,0 +1,148 @@
+"""The first pass over a log that is larger than memory: checked rows in pieces, sorted by bucket.
+
+a block of rows ──Spill.add──▶ `PIECE_ROWS` rows ──▶ piece-000000.parquet, a row group a bucket
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from audiorec.errors import InputError
+from audiorec.files.arrow import array_of
+from audiorec.files.tables import table_writer
+from audiorec.listening.casting import UNIT_NAMES
+from audiorec.listening.events import EVENTS, NAMED_ROWS
+from audiorec.listening.feed import MAX_BUCKETS, buckets_of
+from audiorec.listening.filters import PER_USER
+from audiorec.listening.sequences import LABEL_OF
+from audiorec.types import Int32Array
+
+BUCKETS = 64
+PIECE_ROWS = 2_000_000
+PIECE_SCHEMA = pa.schema(
+    [
+        ("owner_id", pa.string()),
+        ("song", pa.int32()),
+        ("time", pa.float64()),
+        ("unit", pa.int8()),
+        ("event", pa.int8()),
+        ("played_ratio", pa.float32()),
+    ]
+)
+PreparedBy = Literal["user", "session", "list"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrepareSpec:
+    """What decides the sequences that a log becomes."""
+
+    by: PreparedBy = "user"  # sessions and lists need their column
+    buckets: int = BUCKETS
+    filters: tuple[str, ...] = ()  # of `PER_USER`
+    skip_bad_rows: bool = False
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.buckets <= MAX_BUCKETS:
+            raise InputError(f"buckets must be from 1 to {MAX_BUCKETS}, got {self.buckets}")
+        if self.by not in ("user", *LABEL_OF):
+            raise InputError(f"sequences are by user, session, list, got {self.by!r}")
+        odd = [name for name in self.filters if name not in PER_USER]
+        if odd or (self.filters and self.by != "user"):
+            raise InputError(
+                f"a prepared log is filtered by {', '.join(PER_USER)}, and by user; "
+                f"got {', '.join(self.filters)} by {self.by}"
+            )
+
+
+class Spill:
+    """Collects checked rows, and writes them in pieces sorted by bucket."""
+
+    def __init__(self, folder: Path, spec: PrepareSpec) -> None:
+        self.folder, self.spec = folder, spec
+        self.groups: list[list[int]] = []  # by piece, the bucket of each row group
+        self.numbers: dict[str, int] = {}  # songs in the order in which they first come
+        self.units_of_song = np.zeros(1 << 16, np.int16)  # a bit a unit
+        self.units = np.zeros(len(UNIT_NAMES) + 1, np.int64)
+        self.first_rows: dict[int, list[int]] = {}  # by unit
+        self.first_number: dict[int, float] = {}  # as it stands in the first of these rows
+        self._waiting: list[tuple[Any, Int32Array]] = []
+        self._rows = 0
+
+    def add(self, columns: dict[str, Any]) -> None:
+        """Add the usable rows of a block, as `clean_block` gives them."""
+        unit, event = columns["unit"], columns["event"]
+        song = self._numbered(columns["song"], unit)
+        for code in np.unique(unit).tolist():
+            at = np.flatnonzero(unit == code)
+            self.units[code] += len(at)
+            self.first_number.setdefault(code, float(columns["timestamp"][at[0]]))
+            known = self.first_rows.setdefault(code, [])
+            known += columns["row"][at[: NAMED_ROWS - len(known)]].tolist()
+        owners = columns[LABEL_OF.get(self.spec.by, "user")]
+        keep = owners.is_valid().to_numpy(zero_copy_only=False)
+        if self.spec.by != "user":
+            keep &= event < len(EVENTS)
+        of_text = buckets_of(owners.dictionary, self.spec.buckets)
+        codes = owners.indices.fill_null(0).to_numpy()
+        bucket = of_text[codes] if len(of_text) else np.zeros(0, np.int32)
+        table = pa.table(
+            {
+                "owner_id": owners.dictionary_decode(),
+                "song": array_of(song, pa.int32()),
+                "time": array_of(np.ascontiguousarray(columns["timestamp"]), pa.float64()),
+                "unit": array_of(unit.astype(np.int8), pa.int8()),
+                "event": array_of(event.astype(np.int8), pa.int8()),
+                "played_ratio": array_of(columns["played_ratio"], pa.float32()),
+            }
+        )
+        if not keep.all():
+            table = table.filter(pa.array(keep))
+            bucket = bucket[keep] if len(bucket) else bucket
+        self._waiting.append((table, bucket))
+        self._rows += len(table)
+        if self._rows >= PIECE_ROWS:
+            self.write()
+
+    def write(self) -> None:
+        """Write what waits as one piece."""
+        if not self._rows:
+            return
+        table = pa.concat_tables([t for t, _ in self._waiting]).combine_chunks()
+        bucket = np.concatenate([b for _, b in self._waiting])
+        self._waiting, self._rows = [], 0
+        order = np.argsort(bucket, kind="stable")
+        counts = np.bincount(bucket, minlength=self.spec.buckets)
+        there = np.flatnonzero(counts)
+        path = self.folder / piece_name(len(self.groups))
+        with table_writer(path, PIECE_SCHEMA) as writer:
+            stops = np.cumsum(counts)
+            for b in there.tolist():
+                rows = order[stops[b] - counts[b] : stops[b]]
+                part = table.take(array_of(rows, pa.int64()))
+                writer.write_table(part, row_group_size=len(part))
+        self.groups.append(there.tolist())
+
+    def _numbered(self, songs: Any, unit: npt.NDArray[Any]) -> Int32Array:
+        numbers = self.numbers
+        texts = songs.dictionary.to_pylist()
+        of_text = np.fromiter(
+            (numbers.setdefault(text, len(numbers)) for text in texts), np.int32, len(texts)
+        )
+        codes = songs.indices.fill_null(-1).to_numpy()
+        song: Int32Array = np.append(of_text, np.int32(-1))[codes]
+        if len(numbers) > len(self.units_of_song):
+            more = max(len(numbers), 2 * len(self.units_of_song)) - len(self.units_of_song)
+            self.units_of_song = np.append(self.units_of_song, np.zeros(more, np.int16))
+        for code in np.unique(unit).tolist():
+            used = song[(unit == code) & (song >= 0)]
+            self.units_of_song[used] |= np.int16(1 << code)
+        return np.ascontiguousarray(song, np.int32)
+
+
+def piece_name(number: int) -> str:
+    """Return the name of a piece's file."""
+    return f"piece-{number:06d}.parquet"

@@ -1,0 +1,92 @@
+"""What ``audiorec listening check`` counts in a file, and how it prints that."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from audiorec_cli.shared.console import out, print_table, say
+
+if TYPE_CHECKING:
+    from audiorec.listening.rule import Rule
+
+
+def counted_log(file: Path, rule: "Rule", song_ids: tuple[str, ...] | None) -> dict[str, Any]:
+    """Read a log, and count what is in it and what a rule makes of it."""
+    from dataclasses import asdict
+
+    from audiorec.listening.check import count_verdicts, describe, match
+    from audiorec.listening.interactions import read_interactions
+
+    log = read_interactions(file, skip_bad_rows=True)
+    document = {"schema": "audiorec/interactions/1", "file": str(file), **describe(log)}
+    if song_ids is not None:
+        document["store"] = match(log, frozenset(song_ids))
+    known = None if song_ids is None else frozenset(song_ids)
+    document["rule"] = asdict(count_verdicts(log, rule, song_ids=known))
+    return document
+
+
+def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> dict[str, Any]:
+    """Read a table that is no log, and count what is in it."""
+    from audiorec.listening.side import describe_side, read_side
+    from audiorec.listening.triples import describe_triples, read_triples, type_of
+    from audiorec.recall.contract.tables import read_candidates
+
+    counts: dict[str, Any]
+    if kind == "side":
+        side = read_side(file)
+        named, counts = set(side.song_ids), describe_side(side)
+    elif kind == "triples":
+        facts = read_triples(file)
+        counts = describe_triples(facts)
+        named = {i.partition(":")[2] for i in facts.entity_ids if type_of(i) == "song"}
+    else:
+        lists = read_candidates(file)
+        lengths, named = lists.ranked.lengths, set(lists.ranked.song_ids)
+        counts = {"channel": lists.channel, "rows": len(lists.ranked.song), "users": len(lengths)}
+        counts |= {
+            "shortest": int(min(lengths, default=0)),
+            "longest": int(max(lengths, default=0)),
+        }
+        counts["songs"] = len(named)
+    document = {"schema": f"audiorec/{kind}/1", "file": str(file), **counts}
+    if song_ids is not None:
+        matched = len(named & set(song_ids))
+        document["store"] = {"songs_of_store": len(song_ids), "songs_matched": matched}
+        document["store"]["songs_unmatched"] = len(named) - matched
+    return document
+
+
+def flat(document: dict[str, Any], before: str = "") -> "Iterator[tuple[str, object]]":
+    """Yield names and values of a document of objects in objects, but for what names it."""
+    for name, value in document.items():
+        if isinstance(value, dict):
+            yield from flat(value, f"{before}{name} ")
+        elif name not in ("schema", "file"):
+            yield f"{before}{name}", "" if value is None else value
+
+
+def print_log_check(document: dict[str, Any]) -> None:
+    """Print what `counted_log` returns."""
+    plain = ("rows", "usable", "users", "songs", "first", "last", "duplicates")
+    rows: list[tuple[str, object]] = [(name, document[name]) for name in plain]
+    rows += [(f"event {name}", count) for name, count in document["events"].items()]
+    rows += [
+        (f"says nothing: {name}", count["rows"]) for name, count in document["says_nothing"].items()
+    ]
+    rows.append(("listenings with played_ratio", document["listenings_with_played_ratio"]))
+    matched = document.get("store", {})
+    rows += [(f"store: {n}", v) for n, v in matched.items() if not isinstance(v, list)]
+    rows += [(f"rule: {name}", count) for name, count in document["rule"].items()]
+    print_table(("what", "value"), rows, title=document["file"])
+    for absent in matched.get("most_frequent_unmatched", ()):
+        out("not in the store", absent["song_id"], absent["rows"])
+    for problem in document["problems"]:
+        rows_named = ", ".join(map(str, problem["rows"]))
+        more = ", …" if problem["count"] > len(problem["rows"]) else ""
+        say(
+            f"{problem['kind']}: {problem['count']} (rows {rows_named}{more}), "
+            f"for example {problem['example']!r}"
+        )
+    if document["simulated"]:
+        say("note: simulated listening")

@@ -4,6 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 LISTS = (["a", "b", "c"], ["a", "b", "d"], ["b", "c", "a"], ["d", "a", "b"])
 
@@ -77,6 +78,30 @@ def test_comparison_says_how_far_each_is_behind(log, audiorec):
     assert second[-1].startswith("-")
     code, out, _ = audiorec(*words.split(), "--json")
     assert list(json.loads(out)["ahead_of"]) == ["popular"]
+
+
+def test_a_comparison_is_drawn(log, audiorec):
+    needs("matplotlib")
+    words = "recall compare popular rules -i plays.csv --split sessions --keep-heard --k 1"
+    code, _, err = audiorec(*words.split(), "--plot", "c.png")
+    assert code == 0, err
+    assert "picture: c.png" in err
+    assert log.with_name("c.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = audiorec(*words.split(), "--plot", "c.gif")
+    assert code == 2
+    assert "a picture's name ends in .png" in err
+
+
+def test_an_evaluation_says_more_than_accuracy(log, audiorec):
+    words = "recall evaluate rules -i plays.csv --split sessions --keep-heard --k 1"
+    code, _, err = audiorec(*words.split())
+    assert code == 0, err
+    assert "MB at the peak" in err
+    assert "short history" in err
+    found = json.loads(audiorec(*words.split(), "--json")[1])
+    assert found["repeats"] == "kept"
+    assert set(found["user_strata"]) == {"no history", "short history", "long history"}
+    assert found["peak_mb"] > 1
 
 
 def test_a_test_set_of_its_own(log, audiorec):

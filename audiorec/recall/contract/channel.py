@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -56,6 +57,8 @@ class Channel(ABC):
         Whether it speaks of what a user likes, or of what suits what was just played.
     light : bool
         Whether it loads and answers without torch.
+    waived : mapping of str to str
+        Rules of `check_channel` that do not apply to it, and why.
     song_ids : tuple of str, length S
         The catalogue, once fitted.
     is_cold : ndarray, shape (S,), bool
@@ -67,6 +70,7 @@ class Channel(ABC):
     horizon: ClassVar[Horizon] = "long"
     reason: ClassVar[ReasonKind]
     light: ClassVar[bool] = True
+    waived: ClassVar[Mapping[str, str]] = MappingProxyType({})
     song_ids: tuple[str, ...] = ()
     is_cold: BoolArray
     model_id: str = ""

@@ -143,7 +143,10 @@ def test_the_list_of_channels(audiorec):
         ("train nearest-audio -i plays.csv --out m", "give --vectors"),
         ("train external -i plays.csv --out m", "name the table of candidates, as external:FILE"),
         ("train external:plays.csv -i plays.csv --out m", "same song twice"),
-        ("evaluate external:gone.csv -i plays.csv --keep-heard", "gone.csv: cannot be read as a table: no such file"),
+        (
+            "evaluate external:gone.csv -i plays.csv --keep-heard",
+            "gone.csv: cannot be read as a table: no such file",
+        ),
         ("evaluate -i plays.csv", "name one channel or model, or --candidates"),
         ("evaluate rules -i plays.csv --targets t.csv", "are given together"),
         ("compare rules -i plays.csv", "name two channels or more"),

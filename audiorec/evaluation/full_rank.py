@@ -85,7 +85,8 @@ def rank_measures(
     np.minimum.at(first, query, ranks)
     for k in ks:
         hit = ranks <= k
-        hits = np.bincount(query[hit], minlength=n_queries)
+        # Wanted songs that share a mean rank within k may be more than k places hold.
+        hits = np.minimum(np.bincount(query[hit], minlength=n_queries), k)
         gain = np.bincount(query[hit], 1 / np.log2(1 + ranks[hit]), minlength=n_queries)
         most = np.minimum(wanted, k)
         best = ideal[np.nan_to_num(most).astype(np.int64)]
@@ -95,7 +96,7 @@ def rank_measures(
             "capped_recall": hits / most,
             "hit_rate": (hits > 0) + no_wanted,
             "precision": hits / k + no_wanted,
-            "ndcg": gain / np.where(best > 0, best, np.nan),
+            "ndcg": np.minimum(gain / np.where(best > 0, best, np.nan), 1.0),
             "mrr": np.where(first <= k, 1 / first, 0.0) + no_wanted,
         }
         found |= {(name, k): value for name, value in values.items()}

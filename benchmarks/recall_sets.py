@@ -1,25 +1,16 @@
-"""Public sets of listening as files for ``audiorec recall``, and the rows that need no files.
+"""#nowplaying as files for ``audiorec recall``: the log to learn from, histories and targets.
 
-    python benchmarks/recall_sets.py nowplaying DATA OUT     train, histories and targets
-    python benchmarks/recall_sets.py lastfm|beauty DATA      a row a channel, S3-Rec's split
+    python benchmarks/recall_sets.py DATA OUT
 
-DATA holds ``nowplaying_gcegnn/``, ``lastfm_seq/``, ``beauty_s3/`` as their repositories have them.
+DATA holds ``nowplaying_gcegnn/`` as its repository has it. Tables of all channels on this set and
+others: ``benchmarks/recall_tables.py``.
 """
 
 import argparse
 from pathlib import Path
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-
-from audiorec.listening.sequences import Sequences
-from audiorec.recall.judging.judge import judge
-from audiorec.recall.judging.splits import given
-from audiorec.recall.registry import channel_class
-
-S3 = {"lastfm": "lastfm_seq/LastFM.txt", "beauty": "beauty_s3/Beauty.txt"}
-CHANNELS = ("popular", "rules", "vs-knn", "item-knn", "ease")
 
 
 def nowplaying(data: Path, out: Path) -> None:
@@ -53,39 +44,14 @@ def write_log(path: Path, lists: list[list[str]], prefix: str) -> None:
     pq.write_table(pa.table({**columns, "event": ["finish"] * len(songs)}), path)
 
 
-def s3(data: Path, name: str) -> None:
-    """Print a row a channel: the last song is wanted, the one before it is not learnt from."""
-    lists = [line.split()[1:] for line in (data / S3[name]).open()]
-    cut = given(
-        Sequences.from_lists([songs[:-2] for songs in lists]),
-        Sequences.from_lists([songs[:-1] for songs in lists]),
-        Sequences.from_lists([songs[-1:] for songs in lists]),
-    )
-    print("channel", "HR@10", "NDCG@10", "HR@100", "fit CPU-s", "rank CPU-s", sep="\t")
-    for channel in CHANNELS:
-        found = judge(channel_class(channel)(), cut, ks=[10, 100])
-        hit, ndcg, far = (
-            found.means[key] for key in (("hit_rate", 10), ("ndcg", 10), ("hit_rate", 100))
-        )
-        seconds = f"{found.fit_cpu_s:.1f}\t{found.recall_cpu_s:.1f}"
-        print(channel, hit, ndcg, far, seconds, sep="\t", flush=True)
-
-
 def main() -> None:
-    """Read the arguments and do one of the two."""
+    """Read the arguments and write the files."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("name", choices=("nowplaying", *S3))
     parser.add_argument("data", type=Path)
-    parser.add_argument("out", type=Path, nargs="?")
+    parser.add_argument("out", type=Path)
     arguments = parser.parse_args()
-    if arguments.name == "nowplaying":
-        if arguments.out is None:
-            parser.error("nowplaying needs OUT, a folder to write")
-        nowplaying(arguments.data, arguments.out)
-    else:
-        s3(arguments.data, arguments.name)
+    nowplaying(arguments.data, arguments.out)
 
 
 if __name__ == "__main__":
-    np.seterr(all="raise", under="ignore")
     main()

@@ -12,6 +12,7 @@
 ``pictures``        a report drawn: who is taken for whom, and how sure
 ``ranking``         liked songs before the others, user by user
 ``full_rank``       wanted songs among all songs, at several k; what lists are like
+``rank_pictures``   channels of recall drawn side by side, with intervals
 ``comparison``      several ways to rank, side by side on the same users
 ``baselines``       taste as the centre of what was liked; popularity of artists
 ==================  ================================================================
@@ -20,6 +21,7 @@ Public::
 
     classification  Report, Interval, report, by_track
     pictures        draw, require_figure
+    rank_pictures   draw_channels
 
 Import the modules by name; the package itself imports nothing.
 """

@@ -1,7 +1,7 @@
 """Where wanted songs stand among all songs, and what the lists are like besides.
 
     similarities (q, S), wanted songs ──mean_ranks──▶ ranks (T,) ──rank_measures──▶ (Q,) each
-    lists (Q, k)                      ──list_spread, intra_list_diversity──▶ what they are like
+    lists (Q, k)  ──list_spread, intra_list_diversity, sound_diversity──▶ what they are like
 
 Conventions
 -----------
@@ -85,7 +85,8 @@ def rank_measures(
     np.minimum.at(first, query, ranks)
     for k in ks:
         hit = ranks <= k
-        hits = np.bincount(query[hit], minlength=n_queries)
+        # Wanted songs that share a mean rank within k may be more than k places hold.
+        hits = np.minimum(np.bincount(query[hit], minlength=n_queries), k)
         gain = np.bincount(query[hit], 1 / np.log2(1 + ranks[hit]), minlength=n_queries)
         most = np.minimum(wanted, k)
         best = ideal[np.nan_to_num(most).astype(np.int64)]
@@ -95,7 +96,7 @@ def rank_measures(
             "capped_recall": hits / most,
             "hit_rate": (hits > 0) + no_wanted,
             "precision": hits / k + no_wanted,
-            "ndcg": gain / np.where(best > 0, best, np.nan),
+            "ndcg": np.minimum(gain / np.where(best > 0, best, np.nan), 1.0),
             "mrr": np.where(first <= k, 1 / first, 0.0) + no_wanted,
         }
         found |= {(name, k): value for name, value in values.items()}
@@ -171,6 +172,32 @@ def intra_list_diversity(lists: Int64Array, kinds: npt.NDArray[np.integer]) -> F
         if n > 1:
             _, counts = np.unique(own[own >= 0], return_counts=True)
             found[row] = 1 - (counts * (counts - 1)).sum() / (n * (n - 1))
+    return found
+
+
+def sound_diversity(lists: Int64Array, units: FloatArray) -> Float64Array:
+    """Return the mean distance of two songs in a list, 1 - cosine: shape (Q,), 0 to 2.
+
+    `units` (S, W) have length 1, or 0 where nothing is known: such songs are passed over. NaN for
+    a list of fewer than two known songs.
+
+    Examples
+    --------
+    >>> units = np.float32([[1, 0], [0, 1], [0, 0]])
+    >>> sound_diversity(np.array([[0, 1, 2], [0, 0, -1], [0, -1, -1]]), units)
+    array([ 1.,  0., nan])
+    """
+    known = np.asarray(units.any(axis=1), np.bool_)
+    found = np.full(len(lists), np.nan)
+    for row, songs in enumerate(lists):
+        own = songs[songs >= 0]
+        own = own[known[own]]
+        n = len(own)
+        if n > 1:
+            # Every pair at once: |sum of units|^2 is n + twice the sum of all cosines.
+            total = units[own].astype(np.float64).sum(axis=0)
+            lengths = np.square(units[own].astype(np.float64)).sum()
+            found[row] = 1 - (total @ total - lengths) / (n * (n - 1))
     return found
 
 

@@ -1,7 +1,8 @@
 """All channels by name; a family is imported when one of its channels is asked for.
 
-    "vs-knn" ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
-    model/   ──load_channel───▶ the channel that wrote it
+    "vs-knn"        ──channel_class──▶ `audiorec.recall.simple.vs_knn.VsKnn`
+    "external:FILE" ──channel_class──▶ `audiorec.recall.simple.external.External` of that table
+    model/          ──load_channel───▶ the channel that wrote it
 
 Families are named by strings, so that nothing here imports them: judging and serving know
 channels through this table alone.
@@ -23,11 +24,13 @@ CHANNELS = {
     "ease": "audiorec.recall.simple.ease:Ease",
     "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
     "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
+    "external": "audiorec.recall.simple.external:External",
 }
+EXTERNAL = "external:"  # and a file of candidates
 
 
 def channel_class(name: str) -> type[Channel]:
-    """Return a channel by its name.
+    """Return a channel by its name; ``external:FILE`` is the channel of a table of candidates.
 
     Raises
     ------
@@ -39,6 +42,11 @@ def channel_class(name: str) -> type[Channel]:
     >>> channel_class("rules").horizon
     'short'
     """
+    if name.startswith(EXTERNAL):
+        # A channel class of its own, so that several tables can stand in one comparison.
+        external = channel_class("external")
+        table = name.removeprefix(EXTERNAL)
+        return type(external.__name__, (external,), {"name": name, "TABLE": table})
     if name not in CHANNELS:
         raise InputError(f"no channel {name!r}; there are: {', '.join(CHANNELS)}")
     module, _, attribute = CHANNELS[name].partition(":")

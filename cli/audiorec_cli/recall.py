@@ -276,6 +276,9 @@ def evaluate(
 @command(app)
 def compare(
     channels: Annotated[list[str], typer.Argument(metavar="CHANNEL", help="Two or more names.")],
+    plot: Annotated[
+        Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
+    ] = None,
     *,
     judging: Judging,
 ) -> None:
@@ -285,12 +288,13 @@ def compare(
     --------
     audiorec recall compare popular rules vs-knn --interactions plays.parquet
     audiorec recall compare item-knn ease -i plays.parquet --split users
-    audiorec recall compare rules vs-knn -i plays.parquet --keep-heard --json
+    audiorec recall compare rules vs-knn -i plays.parquet --plot compared.png
     """
     from audiorec.recall.judging.judge import compare as compare_channels
 
     if len(set(channels)) < 2:
         raise InputError("name two channels or more; recall evaluate judges one")
+    _check_plot(plot)
     cut = judging.cut()
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     found, behind = compare_channels(
@@ -302,6 +306,7 @@ def compare(
         sound=_sound(judging.vectors),
         seed=judging.seed,
     )
+    _draw(plot, found, cut.name, by[1])
     if judging.json:
         print_json(_compared(found, behind, cut.name, by))
         return
@@ -347,6 +352,8 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
     say(f"recall@{ks[0]} {widest}: the middle 95 % of a bootstrap over users or sessions")
     spread = ", ".join(f"{name} {value:.3g}" for name, value in verdict.spread.items())
     say(f"lists of {ks[0]}: {spread}")
+    for line in verdict.notes():
+        say(line)
     say(f"{verdict.fit_cpu_s:.1f} CPU-s to fit, {verdict.recall_cpu_s:.1f} to rank all songs")
 
 
@@ -365,6 +372,30 @@ def _print_comparison(
         rows.append((verdict.channel, *figures, lag))
     title = f"split {cut.name}, {len(cut):,} queries, lists of {k}"
     print_table(("channel", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
+
+
+def _check_plot(path: Path | None) -> None:
+    """Refuse a picture that could not be drawn before the long work begins."""
+    if path is None:
+        return
+    from audiorec.evaluation.pictures import require_figure
+
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: a picture's name ends in .png")
+    require_figure()
+
+
+def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> None:
+    if path is None:
+        return
+    from audiorec.evaluation.rank_pictures import draw_channels
+    from audiorec.files.atomic import replaced
+
+    rows = {v.channel: v.figures(k) for v in found}
+    drawn = draw_channels(rows, title=f"split {split}, {found[0].n_queries:,} queries")
+    with replaced(path) as part:
+        part.write_bytes(drawn)
+    say(f"picture: {path}")
 
 
 def _compared(

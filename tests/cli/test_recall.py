@@ -4,6 +4,7 @@ import json
 
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 LISTS = (["a", "b", "c"], ["a", "b", "d"], ["b", "c", "a"], ["d", "a", "b"])
 
@@ -79,6 +80,47 @@ def test_comparison_says_how_far_each_is_behind(log, audiorec):
     assert list(json.loads(out)["ahead_of"]) == ["popular"]
 
 
+def test_a_comparison_is_drawn(log, audiorec):
+    needs("matplotlib")
+    words = "recall compare popular rules -i plays.csv --split sessions --keep-heard --k 1"
+    code, _, err = audiorec(*words.split(), "--plot", "c.png")
+    assert code == 0, err
+    assert "picture: c.png" in err
+    assert log.with_name("c.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = audiorec(*words.split(), "--plot", "c.gif")
+    assert code == 2
+    assert "a picture's name ends in .png" in err
+
+
+def test_an_evaluation_says_more_than_accuracy(log, audiorec):
+    words = "recall evaluate rules -i plays.csv --split sessions --keep-heard --k 1"
+    code, _, err = audiorec(*words.split())
+    assert code == 0, err
+    assert "MB at the peak" in err
+    assert "short history" in err
+    found = json.loads(audiorec(*words.split(), "--json")[1])
+    assert found["repeats"] == "kept"
+    assert set(found["user_strata"]) == {"no history", "short history", "long history"}
+    assert found["peak_mb"] > 1
+
+
+def test_a_table_of_candidates_is_a_channel_among_others(log, audiorec):
+    rows = [f"u{user},{song},{rank}" for user in range(4) for rank, song in enumerate("cdab", 1)]
+    log.with_name("theirs.csv").write_text("\n".join(["user_id,song_id,rank", *rows]))
+    words = "recall compare rules external:theirs.csv -i plays.csv --keep-heard --k 1 --json"
+    code, out, err = audiorec(*words.split())
+    assert code == 0, err
+    found = {c["channel"]: c for c in json.loads(out)["channels"]}
+    assert set(found) == {"rules", "external:theirs.csv"}
+    alone = audiorec(
+        *"recall evaluate external:theirs.csv -i plays.csv --keep-heard --json".split()
+    )
+    made = audiorec(
+        *"recall evaluate --candidates theirs.csv -i plays.csv --keep-heard --json".split()
+    )
+    assert json.loads(alone[1])["measures"] == json.loads(made[1])["measures"]
+
+
 def test_a_test_set_of_its_own(log, audiorec):
     log.with_name("targets.csv").write_text("user_id,song_id\nu0,d\nu1,c\n")
     words = "recall evaluate popular -i plays.csv --test-histories plays.csv --targets targets.csv"
@@ -99,6 +141,12 @@ def test_the_list_of_channels(audiorec):
     [
         ("train sasrex -i plays.csv --out m", "no channel 'sasrex'; there are: popular,"),
         ("train nearest-audio -i plays.csv --out m", "give --vectors"),
+        ("train external -i plays.csv --out m", "name the table of candidates, as external:FILE"),
+        ("train external:plays.csv -i plays.csv --out m", "same song twice"),
+        (
+            "evaluate external:gone.csv -i plays.csv --keep-heard",
+            "gone.csv: cannot be read as a table: no such file",
+        ),
         ("evaluate -i plays.csv", "name one channel or model, or --candidates"),
         ("evaluate rules -i plays.csv --targets t.csv", "are given together"),
         ("compare rules -i plays.csv", "name two channels or more"),

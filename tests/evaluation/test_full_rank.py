@@ -64,32 +64,69 @@ def test_measures_by_hand():
     assert {name for name, _ in found} == set(MEASURES)
 
 
+# Ours by the names of ranx, which divides recall by all wanted items as we do.
+RANX = ("recall", "precision", "ndcg", "mrr", "hit_rate")
+SEVERAL_K = (1, 3, 10, 25)
+
+
+def judged_by_ranx(orders, wanted):
+    """Return ranx's measures, (measure, k), of lists that are given best first."""
+    ranx = needs("ranx")
+    qrels = {f"q{q}": {f"s{s}": 1 for s in songs} for q, songs in enumerate(wanted)}
+    run = {
+        f"q{q}": {f"s{s}": float(len(order) - place) for place, s in enumerate(order)}
+        for q, order in enumerate(orders)
+    }
+    names = [f"{name}@{k}" for name in RANX for k in SEVERAL_K]
+    found = ranx.evaluate(ranx.Qrels(qrels), ranx.Run(run), names, threads=1)
+    return {(name, k): found[f"{name}@{k}"] for name in RANX for k in SEVERAL_K}
+
+
+def judged_by_us(similar, wanted):
+    query = np.repeat(np.arange(len(wanted)), [len(songs) for songs in wanted])
+    ranks = mean_ranks(similar, query, np.concatenate(wanted))
+    found = rank_measures(ranks, query, len(wanted), SEVERAL_K)
+    return {at: values.mean() for at, values in found.items() if at[0] in RANX}
+
+
 @pytest.mark.filterwarnings("ignore")  # of the compiler that ranx brings
 @pytest.mark.parametrize("seed", range(8))
 def test_measures_agree_with_an_independent_implementation(seed):
-    ranx = needs("ranx")
     rng = np.random.default_rng(seed)
-    n_queries, n_songs, k = 5, 40, 10
-    order = [rng.permutation(n_songs) for _ in range(n_queries)]
+    n_queries, n_songs = 5, 40
+    orders = [rng.permutation(n_songs) for _ in range(n_queries)]
     wanted = [rng.choice(n_songs, rng.integers(1, 15), replace=False) for _ in range(n_queries)]
-    qrels = {f"q{q}": {f"s{s}": 1 for s in wanted[q]} for q in range(n_queries)}
-    run = {
-        f"q{q}": {f"s{s}": float(n_songs - place) for place, s in enumerate(order[q])}
-        for q in range(n_queries)
-    }
-    names = {"recall": "recall", "precision": "precision", "ndcg": "ndcg", "mrr": "mrr",
-             "hit_rate": "hit_rate"}  # fmt: skip
-    theirs = ranx.evaluate(
-        ranx.Qrels(qrels), ranx.Run(run), [f"{n}@{k}" for n in names.values()], threads=1
-    )
     similar = np.zeros((n_queries, n_songs), np.float32)
-    for q in range(n_queries):
-        similar[q, order[q]] = -np.arange(n_songs)
-    query = np.repeat(np.arange(n_queries), [len(w) for w in wanted])
-    ranks = mean_ranks(similar, query, np.concatenate(wanted))
-    found = rank_measures(ranks, query, n_queries, [k])
-    for ours, name in names.items():
-        assert found[ours, k].mean() == pytest.approx(theirs[f"{name}@{k}"], abs=1e-9)
+    for q, order in enumerate(orders):
+        similar[q, order] = -np.arange(n_songs)
+    assert judged_by_us(similar, wanted) == pytest.approx(judged_by_ranx(orders, wanted), abs=1e-9)
+
+
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("seed", range(8))
+def test_ties_lie_between_the_luckiest_and_the_unluckiest_order(seed):
+    # ranx ranks songs of one score in some order; the mean of their ranks favours neither.
+    rng = np.random.default_rng(seed)
+    similar = rng.integers(0, 6, (20, 30)).astype(np.float32)
+    wanted = [rng.choice(30, 1) for _ in range(20)]
+    orders = {}
+    for name, sign in (("lucky", 1), ("unlucky", -1)):
+        is_wanted = np.zeros(similar.shape)
+        is_wanted[np.arange(20), np.concatenate(wanted)] = sign
+        orders[name] = [np.lexsort((-w, -s)) for s, w in zip(similar, is_wanted, strict=True)]
+    lucky, unlucky = (judged_by_ranx(orders[name], wanted) for name in ("lucky", "unlucky"))
+    ours = judged_by_us(similar, wanted)
+    for at, value in ours.items():
+        assert unlucky[at] - 1e-9 <= value <= lucky[at] + 1e-9
+    assert unlucky["mrr", 25] < ours["mrr", 25] < lucky["mrr", 25]
+
+
+def test_more_equals_than_places_do_not_count_beyond_the_list():
+    # Four wanted songs of one similarity have rank 2.5 each, and three places.
+    found = rank_measures(np.full(4, 2.5), np.zeros(4, int), 1, [3])
+    values = {name: values[0] for (name, _), values in found.items()}
+    assert values["recall"] == 0.75
+    assert values["capped_recall"] == values["precision"] == values["ndcg"] == 1
 
 
 def test_an_interval_draws_clusters_whole():

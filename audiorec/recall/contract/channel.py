@@ -19,6 +19,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from threading import Event
+from types import MappingProxyType
 from typing import Any, ClassVar, Literal, Self
 
 import numpy as np
@@ -59,6 +60,8 @@ class Channel(ABC):
         Whether it loads and answers without torch.
     people : str
         What its bundle holds of people; stands in the model card.
+    waived : mapping of str to str
+        Rules of `check_channel` that do not apply to it, and why.
     song_ids : tuple of str, length S
         The catalogue, once fitted.
     is_cold : ndarray, shape (S,), bool
@@ -71,6 +74,7 @@ class Channel(ABC):
     reason: ClassVar[ReasonKind]
     light: ClassVar[bool] = True
     people: ClassVar[str] = "Counts and weights of songs: no id and no history of a user."
+    waived: ClassVar[Mapping[str, str]] = MappingProxyType({})
     song_ids: tuple[str, ...] = ()
     is_cold: BoolArray
     model_id: str = ""

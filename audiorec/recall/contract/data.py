@@ -4,13 +4,15 @@ sequences, side information, vectors ──▶ `RecallData` ──Channel.fit─
 histories of some users              ──▶ `Queries`    ──Channel.recall──▶ `Candidates`
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
+from audiorec.search.filters import mean_scores
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, plain_name
 
@@ -26,29 +28,34 @@ class Sound:
         Of length 1, or 0 where nothing is known.
     artists : tuple of str, length n
         Plain names (`audiorec.types.plain_name`); empty where unknown.
+    kinds : mapping of str to ndarray, shape (n,), int64
+        What else is known of them, as numbers by name: the class of each head of a store.
     """
 
     song_ids: tuple[str, ...]
     units: FloatArray
     artists: tuple[str, ...]
+    kinds: Mapping[str, Int64Array] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if not len(self.song_ids) == len(self.units) == len(self.artists):
-            raise ShapeError("a unit and an artist for each song expected")
+        lengths = {len(self.units), len(self.artists), *map(len, self.kinds.values())}
+        if lengths != {len(self.song_ids)}:
+            raise ShapeError("a unit, an artist and one number of each kind for each song expected")
 
     @classmethod
     def of_store(cls, store: SearchableStore) -> "Sound":
         """Take the songs of a store, as `similar` compares their vectors."""
         space = store.space("vector", use_index=False)
         artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
-        return cls(store.ids, space.matrix, artists)
+        return cls(store.ids, space.matrix, artists, _classes(store))
 
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of other songs, in their order; zeros and no artist where unknown."""
         rows = IdMap(self.song_ids).rows(song_ids)
         units = np.append(self.units, np.zeros((1, self.units.shape[1]), np.float32), axis=0)
         artists = (*self.artists, "")
-        return Sound(song_ids, units[rows], tuple(artists[row] for row in rows.tolist()))
+        kinds = {name: np.append(codes, -1)[rows] for name, codes in self.kinds.items()}
+        return Sound(song_ids, units[rows], tuple(artists[row] for row in rows.tolist()), kinds)
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,6 +123,18 @@ class Queries:
         """Return some of the queries."""
         follows = None if self.follows is None else self.follows.take(rows)
         return Queries(self.histories.take(rows), follows)
+
+
+def _classes(store: SearchableStore) -> dict[str, Int64Array]:
+    """Return the number of each song's class by head, the one with the highest mean score."""
+    if "mean" not in store.metadata.statistics:
+        return {}
+    scores = mean_scores(store)
+    heads = np.array([name.partition("/")[0] for name in store.metadata.classes])
+    return {
+        str(head): scores[:, heads == head].argmax(axis=1).astype(np.int64)
+        for head in dict.fromkeys(heads.tolist())
+    }
 
 
 def mask_of(song_ids: tuple[str, ...], wanted: tuple[str, ...]) -> BoolArray:

@@ -8,6 +8,9 @@
 ==========  =========================================================
 ``splits``  listening cut into what is learnt from and what is asked for
 ``judge``   channels on a split: full rank, intervals, differences
+``strata``  recall of rare songs and of users with short histories
+``lists``   what lists are like: how popular, how even, how mixed
+``cost``    CPU seconds, and the most memory
 ==========  =========================================================
 
 Public::

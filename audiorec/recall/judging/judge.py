@@ -7,27 +7,25 @@ JudgingSplit, channels ──compare──▶ a verdict each, and paired differe
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import (
-    clustered_interval,
-    list_spread,
-    mean_ranks,
-    rank_measures,
-)
+from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel, best_of
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.tables import Lists
+from audiorec.recall.judging.cost import Cost, peak_bytes
+from audiorec.recall.judging.lists import Labels, spread_of
 from audiorec.recall.judging.splits import JudgingSplit
+from audiorec.recall.judging.strata import Strata, owners_of, song_strata, user_strata
 from audiorec.types import Float64Array, IdMap, Int64Array
 
 KS = (10, 20, 50, 100, 200)
-STRATA = {"never played": (0, 0), "played once": (1, 1), "played more": (2, None)}
+Repeats = Literal["kept", "left_out"]  # songs of the history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -37,30 +35,71 @@ class Judgement:
     channel: str
     n_queries: int
     n_songs: int
+    repeats: Repeats
     # a number a query, by measure and k
     per_query: Mapping[tuple[str, int], Float64Array] = field(repr=False)
     means: Mapping[tuple[str, int], Interval]
-    # recall at the largest k of wanted songs that were played so often, and how many there are
-    strata: Mapping[str, tuple[float, int]]
-    spread: Mapping[str, float]  # of the lists at the first k: popularity, Gini, coverage
+    # the means with repeats the other way; nothing where nothing is wanted that way
+    otherwise: Mapping[tuple[str, int], float]
+    song_strata: Strata  # recall at the largest k
+    user_strata: Strata
+    spread: Mapping[str, float]  # of the lists at the first k
     fit_cpu_s: float
     recall_cpu_s: float
+    peak_bytes: int  # of the process, while it was fitted and ranked
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain JSON values; undefined figures are None."""
         measures: dict[str, dict[str, list[float]]] = {}
         for (name, k), interval in self.means.items():
             measures.setdefault(name, {})[str(k)] = [round(v, 6) for v in astuple(interval)]
+        otherwise: dict[str, dict[str, float | None]] = {}
+        for (name, k), value in self.otherwise.items():
+            otherwise.setdefault(name, {})[str(k)] = _plain(value)
         return {
             "channel": self.channel,
             "queries": self.n_queries,
             "songs": self.n_songs,
+            "repeats": self.repeats,
             "measures": measures,
-            "strata": {n: {"recall": _plain(v), "wanted": c} for n, (v, c) in self.strata.items()},
+            f"repeats_{_other(self.repeats)}": otherwise,
+            "strata": {
+                n: {"recall": _plain(v), "wanted": c} for n, (v, c) in self.song_strata.items()
+            },
+            "user_strata": {
+                n: {"recall": _plain(v), "queries": c} for n, (v, c) in self.user_strata.items()
+            },
             **{name: _plain(value) for name, value in self.spread.items()},
             "fit_cpu_s": round(self.fit_cpu_s, 3),
             "recall_cpu_s": round(self.recall_cpu_s, 3),
+            "peak_mb": round(self.peak_bytes / 1e6, 1),
         }
+
+    def figures(self, k: int) -> dict[str, Interval | float]:
+        """Return what a picture shows: the measures at `k`, then what the lists are like."""
+        names = ("hit_rate", "recall", "ndcg", "mrr")
+        return {f"{name}@{k}": self.means[name, k] for name in names} | dict(self.spread)
+
+    def notes(self) -> list[str]:
+        """Return what else there is to say, a line each: repeats, strata, memory."""
+        k = max(k for _, k in self.means)
+        parts = {**self.song_strata, **self.user_strata}
+        shown = [f"{name} {value:.3f} ({n:,})" for name, (value, n) in parts.items() if n]
+        lines = [f"recall@{k} of songs and users: {', '.join(shown)}"]
+        if self.otherwise:
+            value = self.otherwise["recall", k]
+            lines.append(
+                f"repeats {_other(self.repeats).replace('_', ' ')}: recall@{k} {value:.4f}"
+            )
+        return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Ranked:
+    """Where wanted songs stand, (T,) by how repeats are treated, and the lists (Q, k)."""
+
+    ranks: Mapping[Repeats, Float64Array]
+    lists: Int64Array
 
 
 def judge(
@@ -71,6 +110,7 @@ def judge(
     keep_heard: bool = False,
     trained: bool = False,
     sound: Sound | None = None,
+    kinds: Labels | None = None,
     seed: int = 0,
 ) -> Judgement:
     """Fit a channel on a split, and say where the wanted songs stand among all songs.
@@ -84,11 +124,13 @@ def judge(
         Lengths of the lists that are judged, ascending.
     keep_heard : bool
         Let songs of the history come again: music repeats. Without it they are left out, and what
-        is wanted a second time is not asked for.
+        is wanted a second time is not asked for. `Judgement.otherwise` has the other way.
     trained : bool
         Judge the channel as it is, without fitting it.
     sound : Sound, optional
         Songs as vectors: those without a play may be proposed, too.
+    kinds : mapping of str to mapping of str to str, optional
+        What is known of songs by their ids, such as ``{"artist": {...}}``, for `diversity`.
     seed : int
         Of the bootstrap.
 
@@ -98,35 +140,45 @@ def judge(
         If no query has a wanted song that may come, or as `Channel.fit`.
     """
     ks = sorted(set(ks))
-    wanted = split.wanted if keep_heard else _not_heard(split)
-    if not len(wanted.song):
+    repeats: Repeats = "kept" if keep_heard else "left_out"
+    wanted: dict[Repeats, Sequences] = {"kept": split.wanted, "left_out": _not_heard(split)}
+    if not len(wanted[repeats].song):
         raise InputError("no query has a wanted song that may come; try --keep-heard")
-    started = time.process_time()
+    cost = Cost.started()
     if isinstance(channel, Channel) and not trained:
         channel.fit(RecallData(split.learn, sound.song_ids if sound else (), sound))
-    fitted = time.process_time()
-    exclude = None if keep_heard else split.histories
+    fit_cpu_s = cost.lap()
     if isinstance(channel, Lists):
         name, song_ids = channel.channel, _catalogue(split, channel)
-        ranks, lists = _ranks_in_lists(channel, split, wanted, song_ids, ks[0])
+        ranked = _ranks_in_lists(channel, split, wanted, repeats, song_ids, ks[0])
     else:
         name, song_ids = channel.name, channel.song_ids
-        ranks, lists = _ranks_of_channel(channel, split, wanted, ks[0], exclude)
-    recalled = time.process_time()
-    found = rank_measures(ranks, wanted.owner, len(split), ks)
+        ranked = _ranks_of_channel(channel, split, wanted, repeats, ks[0], cost)
+    recall_cpu_s, peak = cost.lap(), peak_bytes()
+    found, other = (
+        rank_measures(ranked.ranks[way], wanted[way].owner, len(split), ks)
+        for way in (repeats, _other(repeats))
+    )
     rng = np.random.default_rng(seed)
-    plays = np.bincount(split.learn.among(song_ids).song, minlength=len(song_ids))
-    song = IdMap(song_ids).rows(wanted.song_ids)[wanted.song]
+    learnt = split.learn.among(song_ids)
+    plays = np.bincount(learnt.song, minlength=len(song_ids)).astype(np.int64)
+    asked = wanted[repeats]
+    song = IdMap(song_ids).rows(asked.song_ids)[asked.song]
+    counts = (np.where(song >= 0, n[song], 0) for n in (plays, owners_of(learnt, len(song_ids))))
     return Judgement(
         channel=name,
         n_queries=len(split),
         n_songs=len(song_ids),
+        repeats=repeats,
         per_query=found,
         means={at: clustered_interval(v, split.cluster, rng) for at, v in found.items()},
-        strata=_strata(ranks <= ks[-1], np.where(song >= 0, plays[song], 0)),
-        spread=list_spread(lists, plays),
-        fit_cpu_s=fitted - started,
-        recall_cpu_s=recalled - fitted,
+        otherwise={at: float(np.nanmean(v)) for at, v in other.items() if not np.isnan(v).all()},
+        song_strata=song_strata(ranked.ranks[repeats] <= ks[-1], *counts),
+        user_strata=user_strata(found["recall", ks[-1]], split.histories.lengths),
+        spread=spread_of(ranked.lists, plays, song_ids, sound=sound, kinds=kinds),
+        fit_cpu_s=fit_cpu_s,
+        recall_cpu_s=recall_cpu_s,
+        peak_bytes=peak,
     )
 
 
@@ -138,6 +190,7 @@ def compare(
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
     sound: Sound | None = None,
+    kinds: Labels | None = None,
     seed: int = 0,
 ) -> tuple[list[Judgement], dict[str, Interval]]:
     """Judge channels on one split, the best by a measure at a k first.
@@ -150,6 +203,7 @@ def compare(
     """
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "sound": sound, "seed": seed}
+    options["kinds"] = kinds
     found = [judge(channel, split, **options) for channel in channels]
     found.sort(key=lambda verdict: -verdict.means[by].value)
     rng = np.random.default_rng(seed)
@@ -163,38 +217,68 @@ def compare(
 
 
 def _ranks_of_channel(
-    channel: Channel, split: JudgingSplit, wanted: Sequences, k: int, exclude: Sequences | None
-) -> tuple[Float64Array, Int64Array]:
-    """Return the rank of each wanted song, and the best `k` songs of each query, (Q, k)."""
-    song = IdMap(channel.song_ids).rows(wanted.song_ids)[wanted.song]
-    query, first = wanted.owner, 0
-    every = np.ones(len(channel.song_ids), np.bool_)
-    ranks, lists = [np.empty(0)], [np.empty((0, k), np.int64)]
-    for block in channel.blocks(Queries(split.histories), exclude=exclude):
-        low, high = np.searchsorted(query, [first, first + len(block)])
-        ranks.append(mean_ranks(block, query[low:high] - first, song[low:high]))
-        best, _ = best_of(block, every, k)
-        lists.append(np.pad(best, ((0, 0), (0, k - best.shape[1])), constant_values=-1))
+    channel: Channel,
+    split: JudgingSplit,
+    wanted: Mapping[Repeats, Sequences],
+    repeats: Repeats,
+    k: int,
+    cost: Cost,
+) -> _Ranked:
+    """Rank the catalogue once, with songs of the histories and without; `cost` has one way only."""
+    rows = IdMap(channel.song_ids)
+    song = {way: rows.rows(of.song_ids)[of.song] for way, of in wanted.items()}
+    query = {way: of.owner for way, of in wanted.items()}
+    heard = split.histories.among(channel.song_ids)
+    every, first = np.ones(len(channel.song_ids), np.bool_), 0
+    ranks: dict[Repeats, list[Float64Array]] = {way: [np.empty(0)] for way in wanted}
+    lists = [np.empty((0, k), np.int64)]
+    for block in channel.blocks(Queries(split.histories)):
+        part = heard.take(np.arange(first, first + len(block)))
+        for way in ("kept", "left_out"):
+            started = time.process_time()
+            if way == "left_out":
+                block[part.owner, part.song] = -np.inf
+            low, high = np.searchsorted(query[way], [first, first + len(block)])
+            ranks[way].append(mean_ranks(block, query[way][low:high] - first, song[way][low:high]))
+            if way == repeats:
+                best, _ = best_of(block, every, k)
+                padding = ((0, 0), (0, k - best.shape[1]))
+                lists.append(np.pad(best, padding, constant_values=-1))
+            else:
+                cost.left_out += time.process_time() - started
         first += len(block)
-    return np.concatenate(ranks), np.concatenate(lists)
+    joined = {way: np.concatenate(found) for way, found in ranks.items()}
+    return _Ranked(ranks=joined, lists=np.concatenate(lists))
 
 
 def _ranks_in_lists(
-    made: Lists, split: JudgingSplit, wanted: Sequences, song_ids: tuple[str, ...], k: int
-) -> tuple[Float64Array, Int64Array]:
-    """Return the same of lists: the place of each wanted song in its user's list."""
-    ranked, wanted = made.ranked.among(song_ids), wanted.among(song_ids)
+    made: Lists,
+    split: JudgingSplit,
+    wanted: Mapping[Repeats, Sequences],
+    repeats: Repeats,
+    song_ids: tuple[str, ...],
+    k: int,
+) -> _Ranked:
+    """Return the same of lists: the place of each wanted song in its user's list.
+
+    Where repeats are left out, songs of the history are passed over in the lists.
+    """
+    ranked, heard = made.ranked.among(song_ids), split.histories.among(song_ids)
+    sought = {way: of.among(song_ids) for way, of in wanted.items()}
     number = {user: row for row, user in enumerate(ranked.owner_ids)}
     rows = np.array([number.get(user, -1) for user in split.histories.owner_ids], np.int64)
-    ranks = np.full(len(wanted.song), np.inf)
+    ranks = {way: np.full(len(of.song), np.inf) for way, of in sought.items()}
     lists = np.full((len(split), k), -1, np.int64)
     for query in np.flatnonzero(rows >= 0).tolist():
-        songs = ranked[rows[query]]
-        lists[query, : min(k, len(songs))] = songs[:k]
-        place = {song: rank for rank, song in enumerate(songs.tolist(), start=1)}
-        for at in range(wanted.starts[query], wanted.starts[query + 1]):
-            ranks[at] = place.get(int(wanted.song[at]), np.inf)
-    return ranks, lists
+        kept = ranked[rows[query]]
+        for way, of in sought.items():
+            songs = kept if way == "kept" else kept[~np.isin(kept, heard[query])]
+            if way == repeats:
+                lists[query, : min(k, len(songs))] = songs[:k]
+            place = {song: rank for rank, song in enumerate(songs.tolist(), start=1)}
+            for at in range(of.starts[query], of.starts[query + 1]):
+                ranks[way][at] = place.get(int(of.song[at]), np.inf)
+    return _Ranked(ranks=ranks, lists=lists)
 
 
 def _catalogue(split: JudgingSplit, made: Lists) -> tuple[str, ...]:
@@ -214,12 +298,8 @@ def _not_heard(split: JudgingSplit) -> Sequences:
     return wanted.keep(~heard & once)
 
 
-def _strata(hit: Any, plays: Any) -> dict[str, tuple[float, int]]:
-    found = {}
-    for name, (low, high) in STRATA.items():
-        part = (plays >= low) & (plays <= (np.inf if high is None else high))
-        found[name] = (float(hit[part].mean()) if part.any() else float("nan"), int(part.sum()))
-    return found
+def _other(repeats: Repeats) -> Repeats:
+    return "left_out" if repeats == "kept" else "kept"
 
 
 def _plain(value: float) -> float | None:

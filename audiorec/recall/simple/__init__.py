@@ -11,6 +11,7 @@
 ``vs_knn``     what was played in the sessions most like this one
 ``item_knn``   songs that are played by those who play the songs of the history
 ``ease``       the same, learnt for all songs together by ridge regression
+``external``   a table of candidates, by whatever made it
 =============  ==========================================================
 
 Public::
@@ -21,4 +22,5 @@ Public::
     vs_knn     VsKnn, VsKnnRecipe
     item_knn   ItemKnn, ItemKnnRecipe
     ease       Ease, EaseRecipe
+    external   External, ExternalRecipe
 """

@@ -1,21 +1,84 @@
 """The contract holds for every channel, and the checks go red on channels that break it."""
 
+import signal
+from dataclasses import replace
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import ContractError, InputError, WeightsError
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import CHECKS, check_channel, made_up_listening
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.simple.external import External
 from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.rules import Rules
 from audiorec.recall.simple.vs_knn import VsKnn
 
 
+@pytest.fixture(scope="module")
+def table(tmp_path_factory):
+    """Return a table of candidates for the users of the checks, with songs that nobody played."""
+    data = made_up_listening()
+    path = tmp_path_factory.mktemp("external") / "theirs.parquet"
+    rng = np.random.default_rng(5)
+    drawn = [rng.permutation(data.song_ids)[:25].tolist() for _ in data.sequences.owner_ids]
+    columns = {
+        "user_id": np.repeat(data.sequences.owner_ids, 25),
+        "song_id": [song for songs in drawn for song in songs],
+        "rank": np.tile(np.arange(1, 26), len(drawn)),
+    }
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
 @pytest.mark.parametrize("name", CHANNELS)
 @pytest.mark.parametrize("rule", CHECKS)
-def test_a_channel_keeps_the_contract(name, rule):
-    assert CHECKS[rule](channel_class(name), made_up_listening())
+def test_a_channel_keeps_the_contract(name, rule, table):
+    kind = channel_class(f"external:{table}" if name == "external" else name)
+    assert rule in kind.waived or CHECKS[rule](kind, made_up_listening())
+
+
+def test_external_waives_what_needs_a_bundle_and_nothing_else(table, tmp_path):
+    kind = channel_class(f"external:{table}")
+    check_channel(kind)
+    assert set(External.waived) == {
+        "save and load change nothing",
+        "a bundle holds no id of a user",
+        "what says that it is light loads without torch",
+    }
+    assert not any(channel_class(name).waived for name in CHANNELS if name != "external")
+    channel = kind().fit(made_up_listening())
+    with pytest.raises(InputError, match="is its own model and is not saved"):
+        channel.save(tmp_path / "model")
+    assert not (tmp_path / "model").exists()
+    with pytest.raises(InputError, match="external: name the table of candidates"):
+        External().fit(made_up_listening())
+
+
+def test_external_proposes_by_user_and_rank(tmp_path):
+    (tmp_path / "t.csv").write_text("user_id,song_id,rank\nu,b,2\nu,a,1\nu,new,3\nv,a,1\n")
+    plays = Sequences.from_lists([["a", "b"], ["b"]], ["u", "w"])
+    kind = channel_class(f"external:{tmp_path / 't.csv'}")
+    assert kind.name == f"external:{tmp_path / 't.csv'}"
+    found = kind().fit(RecallData(plays)).recall(Queries(plays), 5, cold=1)
+    assert found.of(0) == ["a", "b", "new"]
+    assert found.cold[0][found.song[0] >= 0].tolist() == [False, False, True]
+    assert found.of(1) == []
+    assert found.reason == "external"
+
+
+def test_a_waived_rule_has_to_be_one():
+    class Waives(Popular):
+        """Waives what is no rule."""
+
+        waived = {"must be nice": "is not"}  # noqa: RUF012
+
+    with pytest.raises(ContractError, match="waives what is no rule: 'must be nice'"):
+        check_channel(Waives)
 
 
 @pytest.mark.parametrize("name", CHANNELS)
@@ -104,7 +167,63 @@ class CountsLessForAFew(Popular):
             yield block if allowed is None else np.where(np.isfinite(block), -block, block)
 
 
+class CutsTiesByChance(Popular):
+    """Takes the last of equal songs where a list is cut among them."""
+
+    name = "cuts-ties-by-chance"
+
+    def _count(self, data):
+        super()._count(data)
+        self.weights = np.ones_like(self.weights)
+
+    def recall(self, queries, k, *, exclude=None, allowed=None, cold=0):
+        found = super().recall(queries, 10**6, exclude=exclude, allowed=allowed, cold=cold)
+        if k > found.song.shape[1]:
+            return found
+        song = np.sort(found.song[:, -k:], axis=1)
+        sides = (found.similarity, found.evidence, found.cold)
+        similarity, evidence, is_cold = (side[:, :k] for side in sides)
+        return replace(found, song=song, similarity=similarity, evidence=evidence, cold=is_cold)
+
+
+class ServesOtherLists(Popular):
+    """Turns its lists over once they are ranked."""
+
+    name = "serves-other-lists"
+
+    def recall(self, queries, k, *, exclude=None, allowed=None, cold=0):
+        self.weights = -self.weights
+        try:
+            return super().recall(queries, k, exclude=exclude, allowed=allowed, cold=cold)
+        finally:
+            self.weights = -self.weights
+
+
+class WatchesSignals(Popular):
+    """Listens for an interrupt while it learns."""
+
+    name = "watches-signals"
+
+    def _count(self, data):
+        signal.signal(signal.SIGINT, signal.getsignal(signal.SIGINT))
+        super()._count(data)
+
+
+class PropsUpWhatIsLeft(Popular):
+    """Has another order where songs are excluded."""
+
+    name = "props-up-what-is-left"
+
+    def blocks(self, queries, *, exclude=None, allowed=None):
+        for block in super().blocks(queries, exclude=exclude, allowed=allowed):
+            yield block if exclude is None else np.where(np.isfinite(block), -block, block)
+
+
 BROKEN = {
+    CutsTiesByChance: "a shorter list is the beginning of a longer one",
+    ServesOtherLists: "what recall proposes is what the judge ranks",
+    WatchesSignals: "fits in a thread, and threads agree (it raised ValueError",
+    PropsUpWhatIsLeft: "exclude holds, and changes nothing else",
     ForgetsNothing: "a second fit begins anew",
     KeepsUsers: "a bundle holds no id of a user",
     LooksAtTheBatch: "one query gets the same alone and in a batch",

@@ -97,7 +97,7 @@ def test_rules_that_know_the_answer_are_always_right():
     lists = [["a", "b", "c"]] * 20
     verdict = judge(Rules(), split(Sequences.from_lists(lists), "sessions"), ks=[1, 2])
     assert str(verdict.means["recall", 1]) == "1.000 [1.000, 1.000]"
-    assert verdict.strata["played more"] == (1.0, 2)
+    assert verdict.song_strata["played more"] == (1.0, 2)
 
 
 def test_heard_songs_are_left_out_and_not_asked_for_again():

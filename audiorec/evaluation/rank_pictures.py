@@ -1,0 +1,72 @@
+"""Channels of recall as one picture: each measure with its interval, and what the lists are like.
+
+measures, spread by channel  ──draw_channels──▶ one PNG: a panel a measure, a line a channel
+
+Needs matplotlib, which the extra ``plot`` brings; it draws to memory, never to a window.
+"""
+
+import io
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from audiorec.evaluation.classification import Interval
+from audiorec.evaluation.pictures import DPI, require_figure
+from audiorec.files.visible import visible
+
+PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: a panel's width, a channel, titles and axes
+ACROSS = 4  # panels in a row
+MOST_LETTERS = 32  # of a channel's name; a longer one loses its beginning
+
+Figures = Mapping[str, Mapping[str, Interval | float]]
+
+
+def draw_channels(channels: Figures, *, title: str) -> bytes:
+    """Draw figures by channel and measure as a PNG, the channels from top to bottom as given.
+
+    An `Interval` is a dot with its interval, a number a bar. Each measure of the first channel has
+    a panel; a channel that lacks one, or has NaN, has an empty line there.
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+    """
+    names = list(channels)
+    measures = list(channels[names[0]]) if names else []
+    across = max(1, min(ACROSS, len(measures)))
+    down = max(1, -(-len(measures) // across))
+    size = (PANEL_IN * across + 1, down * (FRAME_IN + LINE_IN * len(names)) + 0.4)
+    # A figure of its own, without pyplot: no window system, nothing kept between calls.
+    figure = require_figure()(figsize=size, layout="constrained")
+    panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+    for panel, measure in zip(panels, measures, strict=False):
+        _draw(panel, measure, [channels[name].get(measure) for name in names])
+    for panel in panels[len(measures) :]:
+        panel.set_visible(False)
+    # Not as formulas: a file that is judged may have dollar signs in its name.
+    panels[0].set_yticks(range(len(names)), list(map(_short, names)), parse_math=False)
+    panels[0].invert_yaxis()
+    figure.suptitle(visible(title), parse_math=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def _draw(panel: Any, measure: str, values: "list[Interval | float | None]") -> None:
+    for line, value in enumerate(values):
+        if isinstance(value, Interval):
+            panel.plot([value.low, value.high], [line, line], color="C0", linewidth=2)
+            panel.plot([value.value], [line], "o", color="C0")
+        elif value is not None and not math.isnan(value):
+            panel.barh(line, value, height=0.55, color="C7")
+    panel.set_title(visible(measure), fontsize="medium", parse_math=False)
+    panel.set_xlim(left=0)
+    panel.grid(axis="x", color="0.9")
+    panel.set_axisbelow(True)
+    panel.margins(x=0.05)
+
+
+def _short(name: str) -> str:
+    shown = visible(name)
+    return shown if len(shown) <= MOST_LETTERS else f"…{shown[1 - MOST_LETTERS :]}"

@@ -1,0 +1,92 @@
+"""A table of candidates, by whatever made it, as a channel among the others.
+
+    external:theirs.parquet ──channel_class──▶ its channel ──fit, recall(queries)──▶ `Candidates`
+
+Only users that the table has get songs, by their ids; what they heard says nothing. There is
+nothing to learn and nothing to save: the table is the model.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import ClassVar, NoReturn
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.learning.bundle import Bundle
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.tables import Lists, read_candidates
+from audiorec.types import FloatArray, LineProgress
+
+NEED_A_BUNDLE = (  # rules of `audiorec.recall.contract.checks`
+    "save and load change nothing",
+    "a bundle holds no id of a user",
+    "what says that it is light loads without torch",
+)
+NOT_SAVED = (
+    "external: a table of candidates is its own model and is not saved; "
+    "name it again as external:FILE"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExternalRecipe:
+    """Where the candidates are.
+
+    Attributes
+    ----------
+    table : str
+        A file with ``user_id``, ``song_id`` and, unless its rows are in order, ``rank``.
+    """
+
+    table: str = ""
+
+
+class External(Channel):
+    """What a table of candidates says: external:FILE; a user that it lacks gets nothing."""
+
+    name = "external"
+    reason = ReasonKind.EXTERNAL
+    waived = dict.fromkeys(NEED_A_BUNDLE, "the table is the model: nothing is saved")
+    TABLE: ClassVar[str] = ""
+
+    def __init__(self, recipe: ExternalRecipe | None = None) -> None:
+        self.recipe = recipe or ExternalRecipe(table=self.TABLE)
+
+    def _fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None,  # noqa: ARG002 - reading a table keeps no state, and is not stopped
+        progress: LineProgress | None,  # noqa: ARG002
+        stop: Event | None,  # noqa: ARG002
+    ) -> None:
+        if not self.recipe.table:
+            raise InputError("external: name the table of candidates, as external:FILE")
+        self._take(read_candidates(Path(self.recipe.table)), data)
+
+    def _take(self, lists: Lists, data: RecallData) -> None:
+        """Put the table's songs into the catalogue; those without a play count as new ones."""
+        self.song_ids = tuple(sorted({*data.song_ids, *lists.ranked.song_ids}))
+        played = data.sequences.among(self.song_ids)
+        self.is_cold = np.bincount(played.song, minlength=len(self.song_ids)) == 0
+        self._ranked = lists.ranked.among(self.song_ids)
+        self._row = {user: row for row, user in enumerate(self._ranked.owner_ids)}
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        found = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
+        for query, user in enumerate(queries.user_ids):
+            if (row := self._row.get(user)) is not None:
+                songs = self._ranked[row]
+                found[query, songs] = 1 / np.arange(1, len(songs) + 1, dtype=np.float32)
+        return found
+
+    def _state(self) -> NoReturn:
+        raise InputError(NOT_SAVED)
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> NoReturn:  # noqa: ARG003
+        raise InputError(NOT_SAVED)

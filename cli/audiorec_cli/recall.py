@@ -8,16 +8,19 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import (
     JsonOption,
     LogOption,
     OutFileOption,
     OutFolderOption,
+    QuietOption,
     SeedOption,
     more,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.stores import open_vectors
+from audiorec_cli.shared.training import fit_and_save, with_recipe
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Interval
@@ -51,6 +54,10 @@ SoundOption = Annotated[
     typer.Option(
         "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
     ),
+]
+FeaturesOption = Annotated[
+    Path | None,
+    typer.Option("--features", "-f", help="How they sound, by segment: a features.parquet."),
 ]
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
@@ -92,25 +99,38 @@ def train(
     interactions: LogOption,
     output: OutFolderOption,
     vectors: SoundOption = None,
+    features: FeaturesOption = None,
+    users: Annotated[
+        Path | None, typer.Option("--users", "-u", help="user-audio: the users whose space it is.")
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
     by: ByOption = "user",
     skip_bad_rows: SkipOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
+    A channel that is trained by steps can be stopped: the same command goes on where it was.
+
     Examples
     --------
     audiorec recall train vs-knn --interactions plays.parquet --out model/
-    audiorec recall train rules --interactions plays.csv --by session --out rules/
-    audiorec recall train ease --interactions plays.parquet --out ease/ --json
+    audiorec recall train youtube-dnn -i plays.parquet -v vecs.parquet --out model/
+    audiorec recall train user-audio -i plays.csv -f features.parquet --out model/
     """
     from audiorec.recall.contract.data import RecallData
     from audiorec.recall.registry import channel_class
 
-    made = channel_class(channel)()
-    plays, sound = _plays(interactions, by, skip_bad_rows), _sound(vectors)
-    made.fit(RecallData(plays, sound.song_ids if sound else (), sound))
-    model_id = made.save(output)
+    check(users, Wanted.USERS)
+    given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
+    made = with_recipe(channel_class(channel), given)
+    plays, sound = _plays(interactions, by, skip_bad_rows), _sound(vectors, features)
+    data = RecallData(plays, sound.song_ids if sound else (), sound)
+    model_id = fit_and_save(made, data, output, quiet=quiet)
     document = {
         "schema": "audiorec/recall-train/1",
         "channel": channel,
@@ -195,6 +215,7 @@ class Judging:
     ] = None
     keep_heard: HeardOption = False
     vectors: SoundOption = None
+    features: FeaturesOption = None
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
@@ -264,7 +285,7 @@ def evaluate(
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=trained,
-        sound=_sound(judging.vectors),
+        sound=_sound(judging.vectors, judging.features),
         seed=judging.seed,
     )
     if judging.json:
@@ -299,7 +320,7 @@ def compare(
         by=by,
         ks=judging.ks,
         keep_heard=judging.keep_heard,
-        sound=_sound(judging.vectors),
+        sound=_sound(judging.vectors, judging.features),
         seed=judging.seed,
     )
     if judging.json:
@@ -315,10 +336,17 @@ def _plays(log: Path, by: PlaysOf, skip_bad_rows: bool) -> "Sequences":
     return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by=by)
 
 
-def _sound(vectors: Path | None) -> "Sound | None":
+def _sound(vectors: Path | None, features: Path | None = None) -> "Sound | None":
+    """Return how songs sound: by features where they are given, artists by the store."""
     from audiorec.recall.contract.data import Sound
+    from audiorec.store.features import FeatureFile
 
-    return Sound.of_store(open_vectors(vectors)) if vectors else None
+    if features is None:
+        return Sound.of_store(open_vectors(vectors)) if vectors else None
+    check(features, Wanted.FEATURES)
+    beside = vectors or features.with_name("vecs.parquet")
+    store = open_vectors(beside) if vectors or beside.is_file() else None
+    return Sound.of_features(FeatureFile.open(features), store)
 
 
 def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, bool]":

@@ -7,8 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli import recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.listened import (
+    ByOption,
+    FeaturesOption,
+    ModelArgument,
+    PlaysOf,
+    SkipOption,
+    SoundOption,
+    plays_of,
+    sound_of,
+)
 from audiorec_cli.shared.options import (
     JsonOption,
     LogOption,
@@ -16,17 +27,13 @@ from audiorec_cli.shared.options import (
     OutFolderOption,
     QuietOption,
     SeedOption,
-    more,
 )
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.stores import open_vectors
 from audiorec_cli.shared.training import fit_and_save, with_recipe
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Interval
-    from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.data import Sound
     from audiorec.recall.contract.tables import Lists
     from audiorec.recall.judging.judge import Judgement
     from audiorec.recall.judging.splits import JudgingSplit
@@ -43,22 +50,7 @@ app = group(
 )
 
 SplitName = Literal["last", "time", "sessions", "users", "lists"]
-PlaysOf = Literal["user", "session", "list"]
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
-ByOption = Annotated[
-    PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
-]
-SkipOption = Annotated[bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")]
-SoundOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
-    ),
-]
-FeaturesOption = Annotated[
-    Path | None,
-    typer.Option("--features", "-f", help="How they sound, by segment: a features.parquet."),
-]
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
 ]
@@ -101,7 +93,8 @@ def train(
     vectors: SoundOption = None,
     features: FeaturesOption = None,
     users: Annotated[
-        Path | None, typer.Option("--users", "-u", help="user-audio: the users whose space it is.")
+        Path | None,
+        typer.Option("--users", "-u", metavar="FILE", help="user-audio: in whose space."),
     ] = None,
     epochs: Annotated[
         int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
@@ -128,7 +121,7 @@ def train(
     check(users, Wanted.USERS)
     given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
     made = with_recipe(channel_class(channel), given)
-    plays, sound = _plays(interactions, by, skip_bad_rows), _sound(vectors, features)
+    plays, sound = plays_of(interactions, by, skip_bad_rows), sound_of(vectors, features)
     data = RecallData(plays, sound.song_ids if sound else (), sound)
     model_id = fit_and_save(made, data, output, quiet=quiet)
     document = {
@@ -147,7 +140,7 @@ def train(
 
 @command(app)
 def candidates(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")],
+    model: ModelArgument,
     interactions: LogOption,
     output: OutFileOption,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
@@ -175,7 +168,7 @@ def candidates(
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
-    plays = _plays(interactions, by, skip_bad_rows)
+    plays = plays_of(interactions, by, skip_bad_rows)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     rows = write_candidates(
         output,
@@ -196,6 +189,10 @@ def candidates(
     if json:
         print_json(document)
     say(f"{rows:,} candidates of {len(plays):,} users: {output}")
+
+
+command(app, "users")(recall_space.users)
+command(app, "songs")(recall_space.songs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -242,12 +239,12 @@ class Judging:
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets are given together")
         of: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
-        plays = _plays(self.interactions, of.get(self.split or "", self.by), self.skip_bad_rows)
+        plays = plays_of(self.interactions, of.get(self.split or "", self.by), self.skip_bad_rows)
         if self.test_histories is not None and self.targets is not None:
             if self.split is not None:
                 raise InputError("--split cuts the log; a test set of its own needs none")
             wanted, cluster = read_targets(self.targets)
-            known = _plays(self.test_histories, "user", self.skip_bad_rows)
+            known = plays_of(self.test_histories, "user", self.skip_bad_rows)
             return given(plays, known, wanted, cluster)
         timed = not np.isnan(plays.time).any()
         return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
@@ -285,7 +282,7 @@ def evaluate(
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=trained,
-        sound=_sound(judging.vectors, judging.features),
+        sound=sound_of(judging.vectors, judging.features),
         seed=judging.seed,
     )
     if judging.json:
@@ -320,33 +317,13 @@ def compare(
         by=by,
         ks=judging.ks,
         keep_heard=judging.keep_heard,
-        sound=_sound(judging.vectors, judging.features),
+        sound=sound_of(judging.vectors, judging.features),
         seed=judging.seed,
     )
     if judging.json:
         print_json(_compared(found, behind, cut.name, by))
         return
     _print_comparison(found, behind, cut, by)
-
-
-def _plays(log: Path, by: PlaysOf, skip_bad_rows: bool) -> "Sequences":
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.sequences import to_sequences
-
-    return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by=by)
-
-
-def _sound(vectors: Path | None, features: Path | None = None) -> "Sound | None":
-    """Return how songs sound: by features where they are given, artists by the store."""
-    from audiorec.recall.contract.data import Sound
-    from audiorec.store.features import FeatureFile
-
-    if features is None:
-        return Sound.of_store(open_vectors(vectors)) if vectors else None
-    check(features, Wanted.FEATURES)
-    beside = vectors or features.with_name("vecs.parquet")
-    store = open_vectors(beside) if vectors or beside.is_file() else None
-    return Sound.of_features(FeatureFile.open(features), store)
 
 
 def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, bool]":

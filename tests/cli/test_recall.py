@@ -158,6 +158,54 @@ def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
     assert whole.read_bytes() == cut.read_bytes()
 
 
+@pytest.mark.parametrize("sound", ["-f features.parquet", "-v vecs.parquet"])
+@pytest.mark.parametrize("channel", ["youtube-dnn", "user-audio"])
+def test_users_and_songs_share_a_space(songs, audiorec, channel, sound):
+    needs("torch")
+    words = f"recall train {channel} {sound} -i plays.csv --epochs 1 --out m --json -q"
+    code, out, err = audiorec(*words.split())
+    assert code == 0, err
+    model_id = json.loads(out)["model_id"]
+    code, out, err = audiorec(*"recall users m -i plays.csv --out u.parquet --json".split())
+    assert code == 0, err
+    assert (json.loads(out)["users"], json.loads(out)["model_id"]) == (40, model_id)
+    for more, name in (("", "own"), (sound, "heard")):
+        words = f"recall songs m {more} --out {name}.parquet --json"
+        code, out, err = audiorec(*words.split())
+        assert code == 0, err
+        assert (json.loads(out)["songs"], json.loads(out)["model_id"]) == (30, model_id)
+    assert (
+        audiorec(
+            *"recall train user-audio -i plays.csv -u u.parquet -o n -q".split(), *sound.split()
+        )[0]
+        == 0
+    )
+    code, out, err = audiorec(*"recall songs n --out e.parquet --json".split())
+    assert json.loads(out)["space"] == model_id
+    own, heard = (pq.read_table(f"{name}.parquet") for name in ("own", "heard"))
+    if channel == "user-audio":  # songs are known by their sound alone
+        np.testing.assert_allclose(
+            own.column("embedding").to_pylist(), heard.column("embedding").to_pylist(), atol=1e-5
+        )
+
+
+def test_sound_of_another_kind_is_refused(songs, audiorec):
+    needs("torch")
+    words = "recall train user-audio -i plays.csv -f features.parquet --epochs 0 --out m"
+    assert audiorec(*words.split())[0] == 0
+    code, _, err = audiorec(*"recall songs m -v vecs.parquet --out e.parquet".split())
+    assert code == 2
+    assert "learnt from features of extractor 0123456789abcdef, given are vectors" in err
+    assert audiorec(*"recall train youtube-dnn -i plays.csv --epochs 1 --out y".split())[0] == 0
+    code, _, err = audiorec(*"recall songs y -v vecs.parquet --out e.parquet".split())
+    assert code == 2
+    assert "was trained without --vectors" in err
+    assert audiorec(*"recall train rules -i plays.csv --out r".split())[0] == 0
+    code, _, err = audiorec(*"recall users r -i plays.csv --out u.parquet".split())
+    assert code == 2
+    assert "holds rules, which has no embeddings" in err
+
+
 def test_user_audio_is_judged_by_features(songs, audiorec):
     needs("torch")
     words = "recall compare user-audio popular -i plays.csv --split last --k 5 -f features.parquet"

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from audiorec.errors import InputError, WeightsError
+from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.learning.bundle import Bundle
 from audiorec.learning.factors import factorise
 from audiorec.listening.sequences import Sequences
@@ -26,8 +26,9 @@ from audiorec.recall.audio.model import EMBEDDING, Embedder, TowerSpec
 from audiorec.recall.audio.nearest import sound_of
 from audiorec.recall.audio.recipe import MAX_SEGMENTS, MetricRecipe
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.channel import Channel, Tensors
+from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.space import SharedSpace
 from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.segments import SongSegments
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress, Pairs
@@ -85,7 +86,7 @@ class _Audible:
     extractor_id: str  # empty for vectors
 
 
-class UserAudio(Channel):
+class UserAudio(SharedSpace):
     """Songs whose sound lies near those who listen as the user does, new ones included."""
 
     name = "user-audio"
@@ -115,7 +116,7 @@ class UserAudio(Channel):
             self.song_ids = ()
             return
         self.spec, self.tower = found
-        self.made = {"extractor_id": heard.extractor_id, "space": space}
+        self.extractor_id, self.space = heard.extractor_id, space
         self.songs = np.zeros((len(data.song_ids), users.shape[1]), np.float32)
         self.songs[heard.rows] = self.embed(heard.songs)
         self.tastes = _tastes(data, users, self.songs)
@@ -124,16 +125,36 @@ class UserAudio(Channel):
         """Return the embeddings of any songs, (n, E) float32 of length 1, by their segments."""
         return Embedder(self.spec, self.tower).embed(songs)
 
-    def _similarities(self, queries: Queries) -> FloatArray:
-        histories = queries.histories
-        pair = np.unique(histories.owner * len(self.song_ids) + histories.song)
-        owner, song = np.divmod(pair, max(1, len(self.song_ids)))
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Embed histories: the mean of what its songs say of their listeners; see `SharedSpace`."""
+        histories = queries.histories.among(self.song_ids)
+        n_songs = max(1, len(self.song_ids))
+        owner, song = np.divmod(np.unique(histories.owner * n_songs + histories.song), n_songs)
         sums = np.zeros((len(histories), self.tastes.shape[1]))
         np.add.at(sums, owner, self.tastes[song].astype(np.float64))
-        users = _unit(sums.astype(np.float32))
+        return _unit(sums.astype(np.float32))
+
+    def song_embeddings(self) -> FloatArray:
+        """Return the embeddings of the catalogue; see `SharedSpace`."""
+        return self.songs
+
+    def embed_sound(self, sound: Sound) -> FloatArray:
+        """Place any songs; see `SharedSpace`. Features must be of the training's extractor."""
+        heard = _heard(sound)
+        if heard.extractor_id != self.extractor_id:
+            learnt, given = map(_sound_in_words, (self.extractor_id, heard.extractor_id))
+            raise SpecMismatchError(f"{self.name}: learnt from {learnt}, given are {given}")
+        self.refuse_sound(self.spec.width, heard.songs.values.shape[1])
+        found = np.zeros((len(sound.song_ids), self.spec.embedding), np.float32)
+        if len(heard.rows):
+            found[heard.rows] = self.embed(heard.songs)
+        return found
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        users = self.embed_users(queries)
         found = (users @ self.songs.T).astype(np.float32)
-        found[~users.any(axis=1)] = -np.inf
-        found[:, ~self.songs.any(axis=1)] = -np.inf
+        found[~_known(users)] = -np.inf
+        found[:, ~_known(self.songs)] = -np.inf
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
@@ -150,7 +171,8 @@ class UserAudio(Channel):
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors = {f"{TOWER}{name}": array for name, array in self.tower.items()}
         recipe = {name: value for name, value in asdict(self.recipe).items() if name != "users"}
-        config = {"recipe": recipe, "tower": asdict(self.spec), **self.made}
+        made = {"extractor_id": self.extractor_id, "space": self.space}
+        config = {"recipe": recipe, "tower": asdict(self.spec), **made}
         return {**tensors, "songs": self.songs, "tastes": self.tastes}, config
 
     @classmethod
@@ -159,7 +181,9 @@ class UserAudio(Channel):
         try:
             channel = cls(UserAudioRecipe(**config["recipe"]))
             channel.spec = TowerSpec.from_dict(config["tower"])
-            channel.made = {name: str(config[name]) for name in ("extractor_id", "space")}
+            channel.extractor_id, channel.space = map(
+                str, (config["extractor_id"], config["space"])
+            )
             channel.songs, channel.tastes = tensors["songs"], tensors["tastes"]
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise WeightsError(f"not a sound user-audio model: {error!r}") from error
@@ -168,6 +192,10 @@ class UserAudio(Channel):
         }
         Embedder(channel.spec, channel.tower)
         return channel
+
+
+def _sound_in_words(extractor_id: str) -> str:
+    return f"features of extractor {extractor_id}" if extractor_id else "vectors of a store"
 
 
 def _heard(sound: Sound) -> _Audible:

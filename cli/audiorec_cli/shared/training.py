@@ -108,7 +108,6 @@ class Fitting:
         )
 
 
-RUN_FILES = r"(?:checkpoint|training)\.safetensors|metrics\.jsonl"  # of an unfinished training
 FIELDS = {"epochs": "max_epochs"}  # of a recipe, where it is called otherwise than the option
 
 
@@ -134,26 +133,14 @@ def fields_of(kind: "type[Channel]") -> set[str]:
 
 
 def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bool) -> str:
-    """Train a channel and write its folder; return its model id. A stop ends with code 130.
+    """Train a channel and write its folder; return its model id. A stop ends with code 130."""
+    from audiorec.recall.contract.job import train_channel
 
-    One that is trained by steps keeps its state in ``<out>.run/`` until it is done.
-    """
-    from audiorec.files.run_folder import RunFolder
-    from audiorec.learning.bundle import check_target
-
-    check_target(out)
-    if "max_epochs" not in fields_of(type(channel)):
-        return channel.fit(data).save(out)
-    folder = RunFolder(out, RUN_FILES)
-    try:
-        with graceful_stop("this step is", quiet=quiet) as stop:
-            channel.fit(data, work=folder.path, progress=None if quiet else _epoch, stop=stop)
-        if stop.is_set() and not channel.song_ids:
-            raise stopped()
-        model_id = channel.save(out)
-        folder.clear()
-    finally:
-        folder.release(remove=not folder.names())
+    with graceful_stop("this step is", quiet=quiet) as stop:
+        tell = None if quiet else _epoch
+        model_id = train_channel(channel, data, out, progress=tell, stop=stop)
+    if model_id is None:
+        raise stopped()
     return model_id
 
 

@@ -70,7 +70,7 @@ def test_users_that_are_given_set_the_space(tmp_path):
     recipe = UserAudioRecipe(users=str(tmp_path / "u.parquet"), max_epochs=2)
     channel = UserAudio(recipe).fit(data)
     assert channel.songs.shape[1] == 3
-    assert channel.made["space"] == "theirs"
+    assert channel.space == "theirs"
     # By hand: songs of the first kind are played by users at (1, 0, 0) alone.
     taste = channel.tastes[channel.song_ids.index("song-001")]
     np.testing.assert_allclose(taste / np.linalg.norm(taste), [1, 0, 0], atol=1e-6)
@@ -91,7 +91,7 @@ def test_features_stand_in_for_vectors(tmp_path):
     found = channel.recall(queries(["song-001", "song-003"], ["song-021"]), 10)
     assert share_of_first(found, 0) > 0.8
     assert share_of_first(found, 1) < 0.2
-    assert channel.made["extractor_id"] == sound.features.extractor_id
+    assert channel.extractor_id == sound.features.extractor_id
 
 
 def test_what_cannot_be_learnt_is_refused():

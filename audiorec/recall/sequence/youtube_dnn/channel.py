@@ -21,8 +21,9 @@ from audiorec.learning.bundle import Bundle, texts_of_arrays
 from audiorec.listening.history import DAY_S, Likes
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
-from audiorec.recall.contract.channel import Channel, Tensors
-from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.sequence.youtube_dnn.examples import UsersData, held_out
 from audiorec.recall.sequence.youtube_dnn.model import (
     Catalogue,
@@ -32,7 +33,7 @@ from audiorec.recall.sequence.youtube_dnn.model import (
 )
 from audiorec.recall.sequence.youtube_dnn.profiles import no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import HoldOut, UsersRecipe
-from audiorec.types import BoolArray, FloatArray, LineProgress
+from audiorec.types import BoolArray, Float64Array, FloatArray, LineProgress
 
 RIDGE = 0.1  # of the map from vectors to embeddings, as a multiple of the mean eigenvalue
 
@@ -55,7 +56,7 @@ class YoutubeDnnRecipe(UsersRecipe):
     popularity: float = 1.0
 
 
-class YoutubeDnn(Channel):
+class YoutubeDnn(SharedSpace):
     """Songs near the user that a network makes of the history, new ones by their sound."""
 
     name = "youtube-dnn"
@@ -88,7 +89,8 @@ class YoutubeDnn(Channel):
         kept = ~held_out(material.likes, self.recipe)
         self.learnt = np.zeros(len(data.song_ids), np.bool_)
         self.learnt[material.likes.song[kept]] = True
-        self._take(_placed(trained[0], self.learnt))
+        self.by_sound = _fit_map(trained[0], self.learnt)
+        self._take(_placed(trained[0], self.learnt, self.by_sound))
 
     def _take(self, model: UsersModel) -> None:
         """Take over a model whose songs are the catalogue."""
@@ -100,11 +102,28 @@ class YoutubeDnn(Channel):
         self._catalogue = Catalogue(known=known, inputs=inputs, has_input=model.has_input)
         self._has_place = model.song_embeddings.any(axis=1)
 
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Embed histories: by the network, in numpy; see `SharedSpace`."""
+        histories = queries.histories.among(self.song_ids)
+        nobody = no_profiles(histories.owner_ids)
+        return self.model.embed(in_plays(histories), self._catalogue, nobody).embeddings
+
+    def song_embeddings(self) -> FloatArray:
+        """Return the embeddings of the catalogue; see `SharedSpace`."""
+        return self.model.song_embeddings
+
+    def embed_sound(self, sound: Sound) -> FloatArray:
+        """Place songs by their vectors, those that were played too; see `SharedSpace`."""
+        model = self.model
+        self.refuse_sound(len(model.input_mean), sound.units.shape[1])
+        has = np.asarray(sound.units.any(axis=1), np.bool_)
+        z = standardised(sound.units, has, model.input_mean, model.input_scale)
+        return np.where(has[:, None], _mapped(z, self.by_sound), 0).astype(np.float32)
+
     def _similarities(self, queries: Queries) -> FloatArray:
         model, recipe = self.model, self.recipe
-        nobody = no_profiles(queries.user_ids)
-        users = model.embed(in_plays(queries.histories), self._catalogue, nobody).embeddings
-        found = (users / np.float32(recipe.temperature)) @ model.song_embeddings.T
+        users = self.embed_users(queries) / np.float32(recipe.temperature)
+        found = users @ model.song_embeddings.T
         found += np.float32(recipe.popularity) * model.song_bias
         found[:, ~self._has_place] = -np.inf
         return found.astype(np.float32, copy=False)
@@ -113,13 +132,15 @@ class YoutubeDnn(Channel):
         tensors, config = self.model.state()
         del config["song_ids"], config["kind"]  # the channel keeps both
         config["recipe"] = json.loads(json.dumps(asdict(self.recipe)))
-        return {**tensors, "learnt": self.learnt.astype(np.uint8)}, config
+        learnt = self.learnt.astype(np.uint8)
+        return {**tensors, "learnt": learnt, "by_sound": self.by_sound}, config
 
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
         recipe = dict(bundle.config["recipe"])
         channel = cls(YoutubeDnnRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
         channel.learnt = bundle.tensors["learnt"].astype(np.bool_)
+        channel.by_sound = bundle.tensors["by_sound"]
         song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel._take(UsersModel.of_bundle(bundle, cls.name, song_ids))
         return channel
@@ -154,18 +175,31 @@ def _material(data: RecallData) -> UsersData:
     )
 
 
-def _placed(model: UsersModel, learnt: BoolArray) -> UsersModel:
+def _fit_map(model: UsersModel, learnt: BoolArray) -> FloatArray:
+    """Fit the map from standardised vectors, and a one, to learnt embeddings: (V + 1, E)."""
+    known = learnt & model.has_input
+    z = standardised(model.song_inputs, model.has_input, model.input_mean, model.input_scale)
+    x = _with_ones(z[known])
+    gram = x.T @ x
+    gram += (RIDGE * np.trace(gram) / len(gram) + 1e-9) * np.eye(len(gram))
+    found = np.linalg.solve(gram, x.T @ model.song_embeddings[known].astype(np.float64))
+    return found.astype(np.float32)
+
+
+def _mapped(z: FloatArray, by_sound: FloatArray) -> FloatArray:
+    return of_unit_length((_with_ones(z) @ by_sound).astype(np.float32))
+
+
+def _with_ones(z: FloatArray) -> Float64Array:
+    return np.concatenate([z, np.ones((len(z), 1))], axis=1).astype(np.float64)
+
+
+def _placed(model: UsersModel, learnt: BoolArray, by_sound: FloatArray) -> UsersModel:
     """Give songs that were not learnt the embedding that their vector says, or none."""
     embeddings = np.where(learnt[:, None], model.song_embeddings, 0).astype(np.float32)
-    has, known = model.has_input, learnt & model.has_input
-    if known.any():
-        z = standardised(model.song_inputs, has, model.input_mean, model.input_scale)
-        x = np.concatenate([z, np.ones((len(z), 1), np.float32)], axis=1).astype(np.float64)
-        gram = x[known].T @ x[known]
-        gram += RIDGE * np.trace(gram) / len(gram) * np.eye(len(gram))
-        map_ = np.linalg.solve(gram, x[known].T @ embeddings[known].astype(np.float64))
-        unknown = has & ~learnt
-        embeddings[unknown] = of_unit_length((x[unknown] @ map_).astype(np.float32))
+    unknown = model.has_input & ~learnt
+    z = standardised(model.song_inputs, model.has_input, model.input_mean, model.input_scale)
+    embeddings[unknown] = _mapped(z[unknown], by_sound)
     lowest = model.song_bias[learnt].min() if learnt.any() else np.float32(0)
     return replace(
         model,

@@ -112,8 +112,8 @@ def train(
     Examples
     --------
     audiorec recall train vs-knn --interactions plays.parquet --out model/
-    audiorec recall train youtube-dnn -i plays.parquet -v vecs.parquet --out model/
-    audiorec recall train user-audio -i plays.csv -f features.parquet --out model/
+    audiorec recall train youtube-dnn -i plays.csv -v vecs.parquet --out model/
+    audiorec recall train user-audio -i plays.csv -f features.parquet --out m/
     """
     from audiorec.recall.contract.data import RecallData
     from audiorec.recall.registry import channel_class

@@ -48,6 +48,7 @@ GENRE_WEIGHT = 2.0  # beside standardised tags
 GENRE_L2 = 1 / 130  # of the genre regression: C = 0.3 on about 430 tracks
 GENRE_FLOOR = 0.02  # under the logarithm of a genre's score
 BOOTSTRAP = 2000
+NEAREST = 50  # users, the user included
 
 Numbers = npt.NDArray[np.int64]
 Method = Callable[["Split"], npt.NDArray[np.floating]]
@@ -194,6 +195,26 @@ def centroid(*, components: int | None = None, genre: bool = False) -> Method:
     return method
 
 
+def neighbours_centroid(users: FloatArray) -> Method:
+    """Return the centre of what a user and the nearest users like, by tags and genre.
+
+    It knows as much as the metric model: the users' space, the likes learnt from, the sound.
+    """
+    near = users @ users.T
+    nearest = np.argpartition(-near, NEAREST, axis=1)[:, :NEAREST]
+
+    def method(split: Split) -> npt.NDArray[np.floating]:
+        means = np.stack([f.mean(0) for f in split.features()])
+        units = fit_projection(means[split.songs], components=None)(means)
+        artists = np.stack([units[split.join.artist == a].mean(0) for a in split.learnt])
+        likes = split.join.likes[:, split.learnt].astype(np.float64)
+        centres = likes[nearest].sum(axis=1) @ artists
+        lengths = np.linalg.norm(centres, axis=1, keepdims=True)
+        return centres / np.where(lengths > 0, lengths, 1) @ units.T
+
+    return method
+
+
 def popularity(split: Split) -> npt.NDArray[np.floating]:
     """Rank by how many like the artist, held-out artists included: hindsight."""
     likes = split.join.likes.sum(0)[split.join.artist]
@@ -280,6 +301,7 @@ def methods_of(users: FloatArray) -> dict[str, Method]:
         "centroid, mean tags": centroid(),
         "centroid, mean tags and genre": centroid(genre=True),
         "centroid, PCA-40": centroid(components=40),
+        "centroid over the 50 nearest users": neighbours_centroid(users),
         "popularity in hindsight": popularity,
         "random": chance,
         "metric, shuffled audio": metric(users, shuffle=True),

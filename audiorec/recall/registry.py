@@ -24,6 +24,8 @@ CHANNELS = {
     "ease": "audiorec.recall.simple.ease:Ease",
     "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
     "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
+    "youtube-dnn": "audiorec.recall.sequence.youtube_dnn.channel:YoutubeDnn",
+    "user-audio": "audiorec.recall.audio.channel:UserAudio",
     "external": "audiorec.recall.simple.external:External",
 }
 EXTERNAL = "external:"  # and a file of candidates

@@ -7,23 +7,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli import recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.listened import (
+    ByOption,
+    FeaturesOption,
+    ModelArgument,
+    PlaysOf,
+    SkipOption,
+    SoundOption,
+    plays_of,
+    sound_of,
+)
 from audiorec_cli.shared.options import (
     JsonOption,
     LogOption,
     OutFileOption,
     OutFolderOption,
+    QuietOption,
     SeedOption,
     more,
 )
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.stores import open_vectors
+from audiorec_cli.shared.training import fit_and_save, with_recipe
 
 if TYPE_CHECKING:
     from audiorec.evaluation.classification import Interval
-    from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.data import Sound
     from audiorec.recall.contract.tables import Lists
     from audiorec.recall.judging.judge import Judgement
     from audiorec.recall.judging.splits import JudgingSplit
@@ -40,18 +51,7 @@ app = group(
 )
 
 SplitName = Literal["last", "time", "sessions", "users", "lists"]
-PlaysOf = Literal["user", "session", "list"]
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
-ByOption = Annotated[
-    PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
-]
-SkipOption = Annotated[bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")]
-SoundOption = Annotated[
-    Path | None,
-    typer.Option(
-        "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
-    ),
-]
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
 ]
@@ -92,25 +92,39 @@ def train(
     interactions: LogOption,
     output: OutFolderOption,
     vectors: SoundOption = None,
+    features: FeaturesOption = None,
+    users: Annotated[
+        Path | None,
+        typer.Option("--users", "-u", metavar="FILE", help="user-audio: in whose space."),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
     by: ByOption = "user",
     skip_bad_rows: SkipOption = False,
+    quiet: QuietOption = False,
     json: JsonOption = False,
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
+    A channel that is trained by steps can be stopped: the same command goes on where it was.
+
     Examples
     --------
     audiorec recall train vs-knn --interactions plays.parquet --out model/
-    audiorec recall train rules --interactions plays.csv --by session --out rules/
-    audiorec recall train ease --interactions plays.parquet --out ease/ --json
+    audiorec recall train youtube-dnn -i plays.csv -v vecs.parquet --out model/
+    audiorec recall train user-audio -i plays.csv -f features.parquet --out m/
     """
     from audiorec.recall.contract.data import RecallData
     from audiorec.recall.registry import channel_class
 
-    made = channel_class(channel)()
-    plays, sound = _plays(interactions, by, skip_bad_rows), _sound(vectors)
-    made.fit(RecallData(plays, sound.song_ids if sound else (), sound))
-    model_id = made.save(output)
+    check(users, Wanted.USERS)
+    given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
+    made = with_recipe(channel_class(channel), given)
+    plays, sound = plays_of(interactions, by, skip_bad_rows), sound_of(vectors, features)
+    data = RecallData(plays, sound.song_ids if sound else (), sound)
+    model_id = fit_and_save(made, data, output, quiet=quiet)
     document = {
         "schema": "audiorec/recall-train/1",
         "channel": channel,
@@ -127,7 +141,7 @@ def train(
 
 @command(app)
 def candidates(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")],
+    model: ModelArgument,
     interactions: LogOption,
     output: OutFileOption,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
@@ -155,7 +169,7 @@ def candidates(
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
-    plays = _plays(interactions, by, skip_bad_rows)
+    plays = plays_of(interactions, by, skip_bad_rows)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     rows = write_candidates(
         output,
@@ -178,6 +192,10 @@ def candidates(
     say(f"{rows:,} candidates of {len(plays):,} users: {output}")
 
 
+command(app, "users")(recall_space.users)
+command(app, "songs")(recall_space.songs)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judging:
     """What channels are judged on."""
@@ -195,6 +213,7 @@ class Judging:
     ] = None
     keep_heard: HeardOption = False
     vectors: SoundOption = None
+    features: FeaturesOption = None
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
@@ -221,12 +240,12 @@ class Judging:
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets are given together")
         of: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
-        plays = _plays(self.interactions, of.get(self.split or "", self.by), self.skip_bad_rows)
+        plays = plays_of(self.interactions, of.get(self.split or "", self.by), self.skip_bad_rows)
         if self.test_histories is not None and self.targets is not None:
             if self.split is not None:
                 raise InputError("--split cuts the log; a test set of its own needs none")
             wanted, cluster = read_targets(self.targets)
-            known = _plays(self.test_histories, "user", self.skip_bad_rows)
+            known = plays_of(self.test_histories, "user", self.skip_bad_rows)
             return given(plays, known, wanted, cluster)
         timed = not np.isnan(plays.time).any()
         return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
@@ -264,7 +283,7 @@ def evaluate(
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=trained,
-        sound=_sound(judging.vectors),
+        sound=sound_of(judging.vectors, judging.features),
         seed=judging.seed,
     )
     if judging.json:
@@ -303,7 +322,7 @@ def compare(
         by=by,
         ks=judging.ks,
         keep_heard=judging.keep_heard,
-        sound=_sound(judging.vectors),
+        sound=sound_of(judging.vectors, judging.features),
         seed=judging.seed,
     )
     _draw(plot, found, cut.name, by[1])
@@ -311,19 +330,6 @@ def compare(
         print_json(_compared(found, behind, cut.name, by))
         return
     _print_comparison(found, behind, cut, by)
-
-
-def _plays(log: Path, by: PlaysOf, skip_bad_rows: bool) -> "Sequences":
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.sequences import to_sequences
-
-    return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by=by)
-
-
-def _sound(vectors: Path | None) -> "Sound | None":
-    from audiorec.recall.contract.data import Sound
-
-    return Sound.of_store(open_vectors(vectors)) if vectors else None
 
 
 def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, bool]":

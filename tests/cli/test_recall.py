@@ -2,8 +2,11 @@
 
 import json
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_features import write_features
+from made_stores import write_store
 from needs import needs
 
 LISTS = (["a", "b", "c"], ["a", "b", "d"], ["b", "c", "a"], ["d", "a", "b"])
@@ -130,6 +133,128 @@ def test_a_test_set_of_its_own(log, audiorec):
     assert json.loads(out)["split"] == "given"
 
 
+@pytest.fixture
+def songs(tmp_path, monkeypatch):
+    """A store and features of 30 songs, and plays of 40 users with two tastes."""
+    ids = write_store(tmp_path / "vecs.parquet", 30)
+    rng = np.random.default_rng(1)
+    sounds = (np.arange(30)[:, None] % 2 + rng.normal(0, 0.1, (30, 4))).astype(np.float32)
+    write_features(tmp_path / "features.parquet", ids, sounds)
+    rows = ["user_id,song_id,timestamp,event"]
+    for user in range(40):
+        for day, song in enumerate(rng.permutation(14)[:4] * 2 + user % 2):
+            rows.append(f"u{user:02},{ids[song]},2024-05-{day + 1:02}T10:00:00Z,finish")
+    (tmp_path / "plays.csv").write_text("\n".join(rows) + "\n")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("words", "epoch"),
+    [
+        ("youtube-dnn -v vecs.parquet --epochs 2 --seed 3", "epoch 2: loss"),
+        ("youtube-dnn --epochs 1", "epoch 1: loss"),
+        ("user-audio -f features.parquet --epochs 1", "epoch 1: loss"),
+        ("user-audio -v vecs.parquet --epochs 0", "user-audio: 160 plays of 30 songs"),
+    ],
+)
+def test_channels_that_are_trained_by_steps(songs, audiorec, words, epoch):
+    needs("torch")
+    before = {path.name for path in songs.iterdir()}
+    code, _, err = audiorec("recall", "train", *words.split(), *"-i plays.csv --out m".split())
+    assert code == 0, err
+    assert epoch in err
+    assert {path.name for path in songs.iterdir()} - before == {"m"}  # no m.run is left
+    code, _, err = audiorec(*"recall candidates m -i plays.csv --k 3 --out c.parquet".split())
+    assert code == 0, err
+    assert set(pq.read_table("c.parquet").column("reason").to_pylist()) == {"taste"}
+
+
+def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
+    needs("torch")
+    import signal
+
+    from audiorec.recall.sequence.youtube_dnn import trainer
+
+    words = "recall train youtube-dnn -i plays.csv --epochs 3 --out".split()
+    assert audiorec(*words, "whole")[0] == 0
+    step, steps = trainer._UserLearner.step, []
+
+    def interrupted(self, batch):
+        steps.append(1)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trainer._UserLearner, "step", interrupted)
+        code, _, err = audiorec(*words, "cut")
+    assert code == 130
+    assert "the same command goes on" in err
+    assert (songs / "cut.run").exists()
+    assert not (songs / "cut").exists()
+    assert audiorec(*words, "cut")[0] == 0
+    assert not (songs / "cut.run").exists()
+    whole, cut = (songs / name / "model.safetensors" for name in ("whole", "cut"))
+    assert whole.read_bytes() == cut.read_bytes()
+
+
+@pytest.mark.parametrize("sound", ["-f features.parquet", "-v vecs.parquet"])
+@pytest.mark.parametrize("channel", ["youtube-dnn", "user-audio"])
+def test_users_and_songs_share_a_space(songs, audiorec, channel, sound):
+    needs("torch")
+    words = f"recall train {channel} {sound} -i plays.csv --epochs 1 --out m --json -q"
+    code, out, err = audiorec(*words.split())
+    assert code == 0, err
+    model_id = json.loads(out)["model_id"]
+    code, out, err = audiorec(*"recall users m -i plays.csv --out u.parquet --json".split())
+    assert code == 0, err
+    assert (json.loads(out)["users"], json.loads(out)["model_id"]) == (40, model_id)
+    for more, name in (("", "own"), (sound, "heard")):
+        words = f"recall songs m {more} --out {name}.parquet --json"
+        code, out, err = audiorec(*words.split())
+        assert code == 0, err
+        assert (json.loads(out)["songs"], json.loads(out)["model_id"]) == (30, model_id)
+    assert (
+        audiorec(
+            *"recall train user-audio -i plays.csv -u u.parquet -o n -q".split(), *sound.split()
+        )[0]
+        == 0
+    )
+    code, out, err = audiorec(*"recall songs n --out e.parquet --json".split())
+    assert json.loads(out)["space"] == model_id
+    own, heard = (pq.read_table(f"{name}.parquet") for name in ("own", "heard"))
+    if channel == "user-audio":  # songs are known by their sound alone
+        np.testing.assert_allclose(
+            own.column("embedding").to_pylist(), heard.column("embedding").to_pylist(), atol=1e-5
+        )
+
+
+def test_sound_of_another_kind_is_refused(songs, audiorec):
+    needs("torch")
+    words = "recall train user-audio -i plays.csv -f features.parquet --epochs 0 --out m"
+    assert audiorec(*words.split())[0] == 0
+    code, _, err = audiorec(*"recall songs m -v vecs.parquet --out e.parquet".split())
+    assert code == 2
+    assert "learnt from features of extractor 0123456789abcdef, given are vectors" in err
+    assert audiorec(*"recall train youtube-dnn -i plays.csv --epochs 1 --out y".split())[0] == 0
+    code, _, err = audiorec(*"recall songs y -v vecs.parquet --out e.parquet".split())
+    assert code == 2
+    assert "was trained without --vectors" in err
+    assert audiorec(*"recall train rules -i plays.csv --out r".split())[0] == 0
+    code, _, err = audiorec(*"recall users r -i plays.csv --out u.parquet".split())
+    assert code == 2
+    assert "holds rules, which has no embeddings" in err
+
+
+def test_user_audio_is_judged_by_features(songs, audiorec):
+    needs("torch")
+    words = "recall compare user-audio popular -i plays.csv --split last --k 5 -f features.parquet"
+    code, out, err = audiorec(*words.split())
+    assert code == 0, err
+    assert out.splitlines()[1].startswith("user-audio\t")
+
+
 def test_the_list_of_channels(audiorec):
     code, out, _ = audiorec("recall", "list", "--json")
     assert code == 0
@@ -147,6 +272,9 @@ def test_the_list_of_channels(audiorec):
             "evaluate external:gone.csv -i plays.csv --keep-heard",
             "gone.csv: cannot be read as a table: no such file",
         ),
+        ("train rules -i plays.csv --epochs 2 --out m", "rules takes no --epochs"),
+        ("train youtube-dnn -i plays.csv --users plays.csv --out m", "takes no --users"),
+        ("train user-audio -i plays.csv -f no.parquet --out m", "no.parquet: no such file"),
         ("evaluate -i plays.csv", "name one channel or model, or --candidates"),
         ("evaluate rules -i plays.csv --targets t.csv", "are given together"),
         ("compare rules -i plays.csv", "name two channels or more"),

@@ -21,6 +21,7 @@
 ``model``        the same arithmetic in numpy, and the model's folder
 ``job``          the above joined: files → a model's folder
 ``embed``        features, audio files, a store's songs → embeddings
+``channel``      the tower as a channel of recall: histories become users, sound becomes songs
 ``judge``        a model beside baselines, on artists and songs that it never heard
 ===============  ===================================================================
 

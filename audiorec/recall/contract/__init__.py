@@ -11,6 +11,8 @@
 ``tables``      candidates and targets as tables: ours, and anybody's
 ``counted``     what channels share that learn by counting
 ``channel``     one way to propose songs: the words that all share
+``space``       channels whose users and songs lie in one space
+``job``         a channel is trained and written; what was stopped goes on
 ``checks``      one set of checks for every channel
 ==============  ====================================================
 
@@ -21,5 +23,7 @@ Public::
     tables      Lists, read_candidates, read_targets, write_candidates
     counted     Counted
     channel     Channel, best_of
+    space       SharedSpace
+    job         train_channel
     checks      check_channel
 """

@@ -14,6 +14,8 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
 from audiorec.search.filters import mean_scores
 from audiorec.search.searchable import SearchableStore
+from audiorec.store.features import FeatureFile
+from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, plain_name
 
 
@@ -30,12 +32,15 @@ class Sound:
         Plain names (`audiorec.types.plain_name`); empty where unknown.
     kinds : mapping of str to ndarray, shape (n,), int64
         What else is known of them, as numbers by name: the class of each head of a store.
+    features : FeatureFile, optional
+        The same songs segment by segment, for channels that learn from more than one vector.
     """
 
     song_ids: tuple[str, ...]
     units: FloatArray
     artists: tuple[str, ...]
     kinds: Mapping[str, Int64Array] = field(default_factory=dict)
+    features: FeatureFile | None = None
 
     def __post_init__(self) -> None:
         lengths = {len(self.units), len(self.artists), *map(len, self.kinds.values())}
@@ -49,13 +54,33 @@ class Sound:
         artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
         return cls(store.ids, space.matrix, artists, _classes(store))
 
+    @classmethod
+    def of_features(cls, file: FeatureFile, store: VectorStore | None = None) -> "Sound":
+        """Take the songs of a features file: a unit is of a song's standardised means.
+
+        `store` has the artists.
+        """
+        means = file.means().astype(np.float64)
+        spread = means.std(axis=0)
+        units = (means - means.mean(axis=0)) / np.where(spread > 0, spread, 1)
+        lengths = np.linalg.norm(units, axis=1, keepdims=True)
+        units = (units / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        names: dict[str, str] = {}
+        if store is not None:
+            artists = store.column("artist").to_pylist()
+            names = {i: plain_name(name) for i, name in zip(store.ids, artists, strict=True)}
+        ids = tuple(file.ids)
+        known = tuple(names.get(name, "") for name in ids)
+        return cls(ids, units, known, features=file)
+
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of other songs, in their order; zeros and no artist where unknown."""
         rows = IdMap(self.song_ids).rows(song_ids)
         units = np.append(self.units, np.zeros((1, self.units.shape[1]), np.float32), axis=0)
         artists = (*self.artists, "")
         kinds = {name: np.append(codes, -1)[rows] for name, codes in self.kinds.items()}
-        return Sound(song_ids, units[rows], tuple(artists[row] for row in rows.tolist()), kinds)
+        known = tuple(artists[row] for row in rows.tolist())
+        return Sound(song_ids, units[rows], known, kinds, self.features)
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,7 +13,8 @@
 ``heads``        heads in place of ours
 ``m3u8``         a list as a table, JSON or a playlist
 ``extraction``   how songs are extracted: options of extract and shards
-``training``     how a user-audio model is fitted, and what it never hears
+``listened``     plays of a log, and how their songs sound
+``training``     how a user-audio model is fitted; the training of a channel
 ``progress``     how far a command is, and Ctrl-C
 ``observers``    a run's log, metrics textfile and record
 ``log_check``    what ``listening check`` counts, and how it prints that

@@ -1,15 +1,22 @@
-"""How a user-audio model is fitted, and what it never hears: options of metric."""
+"""How a model is fitted: options of metric, and the training of a channel of recall."""
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import more
+from audiorec_cli.shared.progress import graceful_stop, stopped
 
 if TYPE_CHECKING:
     from audiorec.recall.audio.held_out import Split
     from audiorec.recall.audio.recipe import MetricRecipe
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.data import RecallData
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,3 +106,48 @@ class Fitting:
             patience=self.patience,
             seed=seed,
         )
+
+
+FIELDS = {"epochs": "max_epochs"}  # of a recipe, where it is called otherwise than the option
+
+
+def with_recipe(kind: "type[Channel]", given: Mapping[str, Any]) -> "Channel":
+    """Make a channel with the options that are given; one that it does not take is refused."""
+    known = fields_of(kind)
+    chosen = {name: value for name, value in given.items() if value is not None}
+    for name in chosen:
+        if FIELDS.get(name, name) not in known:
+            raise InputError(f"{kind.name} takes no --{name}")
+    if not chosen:
+        return kind()
+    recipe: Any = getattr(kind, "Recipe", None)
+    make: Any = kind
+    channel: Channel = make(recipe(**{FIELDS.get(n, n): value for n, value in chosen.items()}))
+    return channel
+
+
+def fields_of(kind: "type[Channel]") -> set[str]:
+    """Return the names of a channel's settings."""
+    recipe: Any = getattr(kind, "Recipe", None)
+    return {field.name for field in fields(recipe)} if recipe is not None else set()
+
+
+def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bool) -> str:
+    """Train a channel and write its folder; return its model id. A stop ends with code 130."""
+    from audiorec.recall.contract.job import train_channel
+
+    with graceful_stop("this step is", quiet=quiet) as stop:
+        tell = None if quiet else _epoch
+        model_id = train_channel(channel, data, out, progress=tell, stop=stop)
+    if model_id is None:
+        raise stopped()
+    return model_id
+
+
+def _epoch(line: Mapping[str, Any]) -> None:
+    figures = (
+        f"{name.replace('_', ' ')} {value:.4f}"
+        for name, value in line.items()
+        if isinstance(value, float) and name != "seconds"
+    )
+    say(f"epoch {line['epoch']}: {', '.join(figures)}")

@@ -7,6 +7,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 from audiorec.errors import ContractError, InputError, WeightsError
 from audiorec.listening.sequences import Sequences
@@ -17,6 +18,8 @@ from audiorec.recall.simple.external import External
 from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.rules import Rules
 from audiorec.recall.simple.vs_knn import VsKnn
+
+TRAINED = ("youtube-dnn", "user-audio")  # with torch
 
 
 @pytest.fixture(scope="module")
@@ -38,6 +41,8 @@ def table(tmp_path_factory):
 @pytest.mark.parametrize("name", CHANNELS)
 @pytest.mark.parametrize("rule", CHECKS)
 def test_a_channel_keeps_the_contract(name, rule, table):
+    if name in TRAINED:
+        needs("torch")
     kind = channel_class(f"external:{table}" if name == "external" else name)
     assert rule in kind.waived or CHECKS[rule](kind, made_up_listening())
 

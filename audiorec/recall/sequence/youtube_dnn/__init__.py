@@ -6,6 +6,7 @@
         ──trainer──▶ network in its best state      ``learning.fit`` is the loop
         ──job──────▶ users_model/
     interactions, profiles ──model──▶ users.parquet
+    sequences ──channel──▶ songs near each user
 
 ============  ====================================================================
 ``recipe``    everything but the data that decides what a model becomes
@@ -15,6 +16,7 @@
 ``trainer``   data, recipe → the model of the best epoch
 ``model``     the same in numpy: its folder, catalogues of songs, embeddings
 ``job``       the above joined: listening, songs and profiles → model, users
+``channel``   the model as a channel of recall: learnt from plays in their order
 ============  ====================================================================
 
 Public::

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, ShapeError, WeightsError
-from audiorec.learning.bundle import read_bundle, write_bundle
+from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
 from audiorec.listening.history import Histories, Likes, histories, mean_inputs, whole
 from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
@@ -226,6 +226,11 @@ class UsersModel:
         InputError
             If `path` is a folder of something else.
         """
+        tensors, config = self.state()
+        return write_bundle(path, tensors=tensors, config=config, card=card, files=files)
+
+    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
+        """Return tensors and config of a bundle."""
         tensors: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in TENSORS}
         tensors["has_input"] = self.has_input.astype(np.uint8)
         for i, (weight, bias) in enumerate(self.layers):
@@ -242,7 +247,7 @@ class UsersModel:
             "demographics": self.encoder.to_json(),
             "song_ids": list(self.song_ids),
         }
-        return write_bundle(path, tensors=tensors, config=config, card=card, files=files)
+        return tensors, config
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> "UsersModel":
@@ -254,14 +259,28 @@ class UsersModel:
             If the folder is missing, damaged, or holds something else.
         """
         bundle = read_bundle(path, kind=KIND)
+        return cls.of_bundle(bundle, str(path))
+
+    @classmethod
+    def of_bundle(
+        cls, bundle: Bundle, place: str, song_ids: Sequence[str] | None = None
+    ) -> "UsersModel":
+        """Undo `state`; `song_ids` stand in for those of the config, `place` in a message.
+
+        Raises
+        ------
+        WeightsError
+            If the parts do not fit each other.
+        """
         tensors, config = bundle.tensors, bundle.config
         own = ("kind", "architecture", "demographics", "song_ids")
         try:
             shape = config["architecture"]
             half_life = shape["half_life_days"]
             n_layers = min(int(shape["layers"]), MAX_LAYERS)
+            names = config["song_ids"] if song_ids is None else song_ids
             return cls(
-                song_ids=tuple(str(name) for name in config["song_ids"]),
+                song_ids=tuple(str(name) for name in names),
                 **{name: tensors[name] for name in TENSORS},
                 has_input=tensors["has_input"].astype(np.bool_),
                 layers=tuple(
@@ -274,7 +293,7 @@ class UsersModel:
                 model_id=bundle.model_id,
             )
         except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-            raise WeightsError(f"{path}: not a sound users model: {error!r}") from error
+            raise WeightsError(f"{place}: not a sound users model: {error!r}") from error
 
 
 def n_columns(n_inputs: int, id_width: int, encoder: Encoder) -> int:

@@ -33,6 +33,19 @@ def test_repeats_are_judged_both_ways_at_once(channel):
     )
 
 
+def test_a_heard_song_stands_before_others_only_where_it_is_kept():
+    cut = given(
+        Sequences.from_lists([["a", "a", "b"]]),
+        Sequences.from_lists([["a"]], ["u"]),
+        Sequences.from_lists([["b"]], ["u"]),
+    )
+    found = judge(Popular(), cut, ks=[1])
+    assert found.means["recall", 1].value == 1
+    assert found.otherwise["recall", 1] == 0
+    assert found.spread["popularity"] == 1  # of b; a was played twice
+    assert judge(Popular(), cut, ks=[1], keep_heard=True).spread["popularity"] == 2
+
+
 def test_the_other_way_is_empty_where_nothing_is_wanted():
     cut = split(Sequences.from_lists([["a", "a"], ["a", "b", "a"]]), "last")
     assert judge(Popular(), cut, ks=[1], keep_heard=True).otherwise == {}

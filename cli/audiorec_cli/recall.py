@@ -116,6 +116,7 @@ def train(
     audiorec recall train youtube-dnn -i plays.csv -v vecs.parquet --out model/
     audiorec recall train user-audio -i plays.csv -f features.parquet --out m/
     """
+    from audiorec.listening.prepare import log_fingerprint
     from audiorec.recall.contract.data import RecallData
     from audiorec.recall.registry import channel_class
 
@@ -123,7 +124,8 @@ def train(
     given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
     made = with_recipe(channel_class(channel), given)
     plays, sound = plays_of(interactions, by, skip_bad_rows), sound_of(vectors, features)
-    data = RecallData(plays, sound.song_ids if sound else (), sound)
+    logs = (log_fingerprint(interactions),)
+    data = RecallData(plays, sound.song_ids if sound else (), sound, logs)
     model_id = fit_and_save(made, data, output, quiet=quiet)
     document = {
         "schema": "audiorec/recall-train/1",

@@ -47,6 +47,16 @@ def test_a_channel_is_trained_and_asked(log, audiorec):
     assert "4 candidates of 4 users" in err
 
 
+def test_a_model_names_the_log_that_a_person_is_to_be_forgotten_from(log, audiorec):
+    audiorec(*"recall train popular -i plays.csv --out model".split())
+    code, out, err = audiorec(*"listening forget u1 plays.csv model --json".split())
+    assert code == 0, err
+    assert "model" in out
+    assert "does not say from which log" not in out
+    assert json.loads(out)["files"][1]["train_again"] is True
+    assert "u1" not in log.read_text()
+
+
 def test_candidates_keep_to_the_songs_that_are_allowed(log, audiorec):
     audiorec(*"recall train popular -i plays.csv --out model".split())
     log.with_name("only.txt").write_text("c\nnobody-knows\n")

@@ -77,6 +77,7 @@ class Channel(ABC):
     waived: ClassVar[Mapping[str, str]] = MappingProxyType({})
     song_ids: tuple[str, ...] = ()
     is_cold: BoolArray
+    logs: tuple[str, ...] = ()
     model_id: str = ""
 
     def fit(
@@ -106,6 +107,7 @@ class Channel(ABC):
         """
         data.require_plays(self.name)
         self.song_ids, self.is_cold = data.song_ids, data.is_cold
+        self.logs = data.logs
         self._fit(data, work=work, progress=progress, stop=stop)
         return self
 
@@ -195,6 +197,7 @@ class Channel(ABC):
             "is_cold": self.is_cold.astype(np.uint8),
         }
         about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
+        about |= {"log_fingerprints": list(self.logs)} if self.logs else {}
         self.model_id = write_bundle(path, tensors=kept, config=about, card=self._card())
         return self.model_id
 
@@ -211,6 +214,7 @@ class Channel(ABC):
         channel = cls._from_state(bundle)
         channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
+        channel.logs = tuple(bundle.config.get("log_fingerprints", ()))
         channel.model_id = bundle.model_id
         return channel
 

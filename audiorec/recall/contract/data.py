@@ -95,11 +95,15 @@ class RecallData:
     new_songs : tuple of str
         Songs without a play that may be proposed as well.
     sound : Sound, optional
+    logs : tuple of str
+        Fingerprints of the logs that the sequences come from: a model keeps them, so that
+        `audiorec.listening.forget` can name the models to train again.
     """
 
     sequences: Sequences
     new_songs: tuple[str, ...] = ()
     sound: Sound | None = None
+    logs: tuple[str, ...] = ()
 
     @cached_property
     def song_ids(self) -> tuple[str, ...]:

@@ -11,13 +11,11 @@ from audiorec_cli import recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
-    ByOption,
     FeaturesOption,
+    ListenedTo,
     ModelArgument,
     PlaysOf,
-    SkipOption,
     SoundOption,
-    plays_of,
     sound_of,
 )
 from audiorec_cli.shared.options import (
@@ -101,10 +99,10 @@ def train(
         int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
-    by: ByOption = "user",
-    skip_bad_rows: SkipOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    *,
+    listened: ListenedTo,
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
@@ -123,7 +121,7 @@ def train(
     check(users, Wanted.USERS)
     given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
     made = with_recipe(channel_class(channel), given)
-    plays, sound = plays_of(interactions, by, skip_bad_rows), sound_of(vectors, features)
+    plays, sound = listened.of(interactions), sound_of(vectors, features)
     logs = (log_fingerprint(interactions),)
     data = RecallData(plays, sound.song_ids if sound else (), sound, logs)
     model_id = fit_and_save(made, data, output, quiet=quiet)
@@ -151,9 +149,9 @@ def candidates(
     allowed: Annotated[
         Path | None, typer.Option(help="The songs that may come: a list of ids, one a line.")
     ] = None,
-    by: ByOption = "user",
-    skip_bad_rows: SkipOption = False,
     json: JsonOption = False,
+    *,
+    listened: ListenedTo,
 ) -> None:
     r"""Write the songs that a model proposes to each user of a log, with rank and reason.
 
@@ -171,7 +169,7 @@ def candidates(
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
-    plays = plays_of(interactions, by, skip_bad_rows)
+    plays = listened.of(interactions)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     rows = write_candidates(
         output,
@@ -199,7 +197,7 @@ command(app, "songs")(recall_space.songs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging:
+class Judging(ListenedTo):
     """What channels are judged on."""
 
     interactions: LogOption
@@ -224,8 +222,6 @@ class Judging:
     targets: Annotated[
         Path | None, typer.Option(help="And what is wanted: user_id, song_id (group_id).")
     ] = None
-    by: ByOption = "user"
-    skip_bad_rows: SkipOption = False
 
     @property
     def ks(self) -> list[int]:
@@ -241,13 +237,13 @@ class Judging:
 
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets are given together")
-        of: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
-        plays = plays_of(self.interactions, of.get(self.split or "", self.by), self.skip_bad_rows)
+        whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
+        plays = self.of(self.interactions, whose.get(self.split or ""))
         if self.test_histories is not None and self.targets is not None:
             if self.split is not None:
                 raise InputError("--split cuts the log; a test set of its own needs none")
             wanted, cluster = read_targets(self.targets)
-            known = plays_of(self.test_histories, "user", self.skip_bad_rows)
+            known = self.of(self.test_histories, "user")
             return given(plays, known, wanted, cluster)
         timed = not np.isnan(plays.time).any()
         return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)

@@ -6,12 +6,10 @@ from typing import TYPE_CHECKING
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.listened import (
-    ByOption,
     FeaturesOption,
+    ListenedTo,
     ModelArgument,
-    SkipOption,
     SoundOption,
-    plays_of,
     sound_of,
 )
 from audiorec_cli.shared.options import JsonOption, LogOption, OutFileOption
@@ -24,9 +22,9 @@ def users(
     model: ModelArgument,
     interactions: LogOption,
     output: OutFileOption,
-    by: ByOption = "user",
-    skip_bad_rows: SkipOption = False,
     json: JsonOption = False,
+    *,
+    listened: ListenedTo,
 ) -> None:
     """Embed the users of a log with a model that puts users and songs into one space.
 
@@ -44,7 +42,7 @@ def users(
     from audiorec.store.embeddings import write_embeddings
 
     channel = _in_one_space(model)
-    plays = plays_of(interactions, by, skip_bad_rows).among(channel.song_ids)
+    plays = listened.of(interactions).among(channel.song_ids)
     plays = plays.take(plays.lengths > 0)
     embedded = channel.embed_users(Queries(plays))
     known = np.asarray(embedded.any(axis=1))

@@ -57,6 +57,20 @@ def test_a_model_names_the_log_that_a_person_is_to_be_forgotten_from(log, audior
     assert "u1" not in log.read_text()
 
 
+def test_plays_that_say_nothing_are_left_out_where_asked(log, audiorec):
+    looped = [f"u9,a,2024-02-01T{n:02}:00:00Z,finish" for n in range(12)]
+    log.write_text(log.read_text() + "\n".join(looped) + "\n")
+    words = "recall train popular -i plays.csv --out model --json"
+    plays = [
+        json.loads(audiorec(*words.split(), *more)[1])["plays"]
+        for more in ([], ["--filter", "looped"])
+    ]
+    assert plays[0] - plays[1] > 0
+    code, _, err = audiorec(*words.split(), "--filter", "loops")
+    assert code == 2
+    assert "there is no filter 'loops', there are: looped," in err
+
+
 def test_candidates_keep_to_the_songs_that_are_allowed(log, audiorec):
     audiorec(*"recall train popular -i plays.csv --out model".split())
     log.with_name("only.txt").write_text("c\nnobody-knows\n")

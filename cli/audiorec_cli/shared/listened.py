@@ -1,5 +1,6 @@
 """What commands of recall read: plays of a log, and how their songs sound."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,10 +15,6 @@ if TYPE_CHECKING:
     from audiorec.recall.contract.data import Sound
 
 PlaysOf = Literal["user", "session", "list"]
-ByOption = Annotated[
-    PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
-]
-SkipOption = Annotated[bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")]
 SoundOption = Annotated[
     Path | None,
     typer.Option(
@@ -33,12 +30,28 @@ FeaturesOption = Annotated[
 ]
 
 
-def plays_of(log: Path, by: PlaysOf, skip_bad_rows: bool) -> "Sequences":
-    """Read the finished plays of a log, in their order."""
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.sequences import to_sequences
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenedTo:
+    """Which plays of a log count, and whose are one sequence."""
 
-    return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by=by)
+    by: Annotated[
+        PlaysOf, more("--by", help="Whose plays are one sequence: of a user, a session or a list.")
+    ] = "user"
+    filters: Annotated[
+        list[str] | None,
+        more("--filter", help="Plays to leave out: looped, flood, skip-chain, shared-device."),
+    ] = None
+    skip_bad_rows: Annotated[
+        bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")
+    ] = False
+
+    def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
+        """Read the finished plays of a log, in their order."""
+        from audiorec.listening.interactions import read_interactions
+        from audiorec.listening.sequences import to_sequences
+
+        read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
+        return to_sequences(read, by=by or self.by, filters=tuple(self.filters or ()))
 
 
 def sound_of(vectors: Path | None, features: Path | None = None) -> "Sound | None":

@@ -354,7 +354,9 @@ def _print_verdict(verdict: "Judgement", split: str) -> None:
     print_table(("measure", *(f"@{k}" for k in ks)), rows, title=title)
     widest = verdict.means["recall", ks[0]]
     say(f"recall@{ks[0]} {widest}: the middle 95 % of a bootstrap over users or sessions")
-    spread = ", ".join(f"{name} {value:.3g}" for name, value in verdict.spread.items())
+    spread = ", ".join(
+        f"{n} {v:,.0f}" if v >= 100 else f"{n} {v:.3g}" for n, v in verdict.spread.items()
+    )
     say(f"lists of {ks[0]}: {spread}")
     for line in verdict.notes():
         say(line)

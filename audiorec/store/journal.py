@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import pyarrow as pa
 
 from audiorec.errors import InputError, SpecMismatchError, StoreError
+from audiorec.files.arrow import rows as arrow_rows
 from audiorec.files.atomic import write_errors
 from audiorec.files.run_folder import RunFolder, look_into, run_folder_path
 from audiorec.store.commit import (
@@ -219,7 +220,7 @@ class Journal:
             raise InputError(f"no song with content {content_hash!r} is known")
         part, row = place
         batch = next(self._parts[Kind.VECTORS][part].slices(row, row + 1))
-        values = {name: batch.column(name)[0].as_py() for name in batch.schema.names}
+        values = arrow_rows(batch)[0]
         values.pop(SEQUENCE, None)
         self._append(self._with_series({**values, **changes}, scores, features))
 

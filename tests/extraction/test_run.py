@@ -48,8 +48,11 @@ def out(tmp_path) -> Path:
 def test_a_run_and_its_repetition_import_no_pandas(library, out):
     needs("pandas")
     script = (
-        "import audiorec, sys\n"
+        "import audiorec, pathlib, shutil, sys\n"
         f"for _ in range(2): audiorec.extract({str(library)!r}, out={str(out)!r})\n"
+        f"song = next(p for p in pathlib.Path({str(library)!r}).rglob('*.wav'))\n"
+        "shutil.copy(song, song.with_name('a copy.wav'))\n"
+        f"assert audiorec.extract({str(library)!r}, out={str(out)!r}).copies\n"
         "print('pandas' in sys.modules)"
     )
     done = subprocess.run(

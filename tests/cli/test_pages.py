@@ -167,7 +167,7 @@ def write_channel(folder):
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])
 def test_an_example_works(line, home, audiorec):
     words = [os.path.expanduser(w) for w in shlex.split(line, comments=True)[1:]]  # noqa: PTH111
-    if "plot" in words:
+    if "plot" in words or "--plot" in words:
         needs("matplotlib")
     if "--projection" in words:
         needs("sklearn")

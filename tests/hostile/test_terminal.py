@@ -166,6 +166,8 @@ CASES = {
         ("popular", "-i", "good.csv", "--out", f"channel {ODD}", "--json"),
         (ODD, "-i", "good.csv", "--out", "channel"),
     ],
+    "recall users": [(ABSENT, "-i", "good.csv", "--out", "u.parquet")],
+    "recall songs": [(ABSENT, "-v", STORE, "--out", "e.parquet")],
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],

@@ -25,7 +25,6 @@ from audiorec.recall.audio.held_out import Split, SplitPart, artist_groups, assi
 from audiorec.recall.audio.model import EMBEDDING, Embedder, TowerSpec
 from audiorec.recall.audio.nearest import sound_of
 from audiorec.recall.audio.recipe import MAX_SEGMENTS, MetricRecipe
-from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
@@ -90,9 +89,6 @@ class UserAudio(SharedSpace):
     """Songs whose sound lies near those who listen as the user does, new ones included."""
 
     name = "user-audio"
-    serves = frozenset({"history", "cold_song"})
-    horizon = "long"
-    reason = ReasonKind.TASTE
     Recipe = UserAudioRecipe
 
     def __init__(self, recipe: UserAudioRecipe | None = None) -> None:

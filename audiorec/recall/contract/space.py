@@ -7,6 +7,7 @@ histories ──embed_users──▶ (Q, E)      songs of the catalogue ──so
 from abc import abstractmethod
 
 from audiorec.errors import InputError
+from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, Sound
 from audiorec.types import FloatArray
@@ -21,6 +22,8 @@ class SharedSpace(Channel):
         The model of the users whose space it is; empty where the channel made its own.
     """
 
+    serves = frozenset({"history", "cold_song"})
+    reason = ReasonKind.TASTE
     space: str = ""
 
     @abstractmethod

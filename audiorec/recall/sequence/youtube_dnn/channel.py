@@ -20,7 +20,6 @@ from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_of_arrays
 from audiorec.listening.history import DAY_S, Likes
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
@@ -60,9 +59,6 @@ class YoutubeDnn(SharedSpace):
     """Songs near the user that a network makes of the history, new ones by their sound."""
 
     name = "youtube-dnn"
-    serves = frozenset({"history", "cold_song"})
-    horizon = "long"
-    reason = ReasonKind.TASTE
     Recipe = YoutubeDnnRecipe
 
     def __init__(self, recipe: YoutubeDnnRecipe | None = None) -> None:

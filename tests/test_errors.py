@@ -175,7 +175,7 @@ OPENERS = {
     "backbone": lambda path: the("tagger.weights:read_metadata")(path),
     "log": lambda path: the("listening.interactions:read_interactions")(path),
     "rule": lambda path: the("listening.rule:load_rule")(path),
-    "profiles": lambda path: the("recall.sequence.youtube_dnn.profiles:read_profiles")(path),
+    "profiles": lambda path: the("listening.profiles:read_profiles")(path),
     "users model": lambda path: the("recall.sequence.youtube_dnn.model:UsersModel.load")(path),
     "audio model": lambda path: the("recall.audio.model:MetricModel.load")(path),
     "bundle": lambda path: the("learning.bundle:read_bundle")(path, kind="users"),

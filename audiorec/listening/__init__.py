@@ -18,6 +18,8 @@
 ``check``         what a log holds, and what a rule makes of it, in figures
 ``history``       likes in time: sequences, what comes before, weighted means
 ``sequences``     what was played, in its order and with its repeats
+``liked``         the same of what is liked, disliked and met, by a rule
+``profiles``      a table of what is known of users, as numbers
 ``baskets``       which songs stand together in sessions and playlists
 ``filters``       named filters for listening that says nothing of taste
 ``side``          songs' side information: categories, numbers, dates
@@ -38,6 +40,8 @@ Public::
     check         count_verdicts, describe, match
     history       Likes, before, histories
     sequences     Sequences, to_sequences
+    liked         Liked, to_liked
+    profiles      Encoder, Profiles, no_profiles, read_profiles
     baskets       song_pairs
     filters       FILTERS, FilterName, PER_USER, count_noise, noise, without_noise
     side          Category, SongSide, completed, describe_side, read_side, side_of_store

@@ -17,7 +17,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.filters import without_noise
-from audiorec.types import BoolArray, Float64Array, IdMap, Int32Array, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int32Array, Int64Array
 
 DAY_S = 86_400.0
 MIN_RATIO = 0.5  # a play that ended earlier was not wanted
@@ -41,6 +41,8 @@ class Sequences:
     song : ndarray, shape (P,), int32
     time : ndarray, shape (P,), float64
         Seconds since 1970, ascending in each sequence; NaN where unknown.
+    weight : ndarray, shape (P,), float32, optional
+        How much each entry counts, above 0; None where all count the same, as plays do.
     """
 
     owner_ids: tuple[str, ...]
@@ -48,9 +50,12 @@ class Sequences:
     starts: Int64Array
     song: Int32Array
     time: Float64Array
+    weight: FloatArray | None = None
 
     def __post_init__(self) -> None:
-        fits = len(self.starts) == len(self.owner_ids) + 1 and self.song.shape == self.time.shape
+        columns = [a for a in (self.song, self.time, self.weight) if a is not None]
+        fits = len(self.starts) == len(self.owner_ids) + 1
+        fits &= {a.shape for a in columns} == {self.song.shape}
         if not fits or self.starts[0] != 0 or self.starts[-1] != len(self.song):
             raise ShapeError(f"starts must cut {len(self.song)} plays into {len(self)} sequences")
 
@@ -96,14 +101,12 @@ class Sequences:
         starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
         place = np.arange(starts[-1]) - np.repeat(starts[:-1] - self.starts[rows], lengths)
         owners = tuple(self.owner_ids[row] for row in rows.tolist())
-        return replace(
-            self, owner_ids=owners, starts=starts, song=self.song[place], time=self.time[place]
-        )
+        return replace(self, owner_ids=owners, starts=starts, **self._columns(place))
 
     def keep(self, mask: BoolArray) -> "Sequences":
         """Return the plays of `mask` (P,) only; owners stay, if need be without a play."""
         counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
-        return replace(self, starts=counts[self.starts], song=self.song[mask], time=self.time[mask])
+        return replace(self, starts=counts[self.starts], **self._columns(mask))
 
     def newest(self, most: int) -> "Sequences":
         """Return the last `most` plays of each owner."""
@@ -117,6 +120,11 @@ class Sequences:
         row = IdMap(song_ids).rows(self.song_ids).astype(np.int32)
         renumbered = replace(self, song=row[self.song], song_ids=tuple(song_ids))
         return renumbered.keep(renumbered.song >= 0)
+
+    def _columns(self, place: npt.NDArray[Any]) -> dict[str, Any]:
+        """Return the columns of some entries, numbers or a mask."""
+        columns: dict[str, Any] = {"song": self.song, "time": self.time, "weight": self.weight}
+        return {n: None if a is None else a[place] for n, a in columns.items()}
 
 
 def to_sequences(

@@ -11,12 +11,11 @@ from audiorec_cli import recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
-    FeaturesOption,
+    KnownToo,
+    LearntFrom,
     ListenedTo,
     ModelArgument,
     PlaysOf,
-    SoundOption,
-    sound_of,
 )
 from audiorec_cli.shared.options import (
     JsonOption,
@@ -28,9 +27,11 @@ from audiorec_cli.shared.options import (
     more,
 )
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.training import fit_and_save, with_recipe
+from audiorec_cli.shared.training import SetOption, fit_and_save, with_recipe
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from audiorec.evaluation.classification import Interval
     from audiorec.recall.contract.channel import Channel
     from audiorec.recall.contract.tables import Lists
@@ -89,8 +90,6 @@ def train(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="See recall list.")],
     interactions: LogOption,
     output: OutFolderOption,
-    vectors: SoundOption = None,
-    features: FeaturesOption = None,
     users: Annotated[
         Path | None,
         typer.Option("--users", "-u", metavar="FILE", help="user-audio: in whose space."),
@@ -99,10 +98,11 @@ def train(
         int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
+    settings: SetOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
-    listened: ListenedTo,
+    learnt: LearntFrom,
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
@@ -114,16 +114,13 @@ def train(
     audiorec recall train youtube-dnn -i plays.csv -v vecs.parquet --out model/
     audiorec recall train user-audio -i plays.csv -f features.parquet --out m/
     """
-    from audiorec.listening.prepare import log_fingerprint
-    from audiorec.recall.contract.data import RecallData
     from audiorec.recall.registry import channel_class
 
     check(users, Wanted.USERS)
     given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
-    made = with_recipe(channel_class(channel), given)
-    plays, sound = listened.of(interactions), sound_of(vectors, features)
-    logs = (log_fingerprint(interactions),)
-    data = RecallData(plays, sound.song_ids if sound else (), sound, logs)
+    made = with_recipe(channel_class(channel), given, settings or ())
+    data = learnt.data(interactions)
+    plays = data.sequences
     model_id = fit_and_save(made, data, output, quiet=quiet)
     document = {
         "schema": "audiorec/recall-train/1",
@@ -197,7 +194,7 @@ command(app, "songs")(recall_space.songs)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judging(ListenedTo):
+class Judging(KnownToo):
     """What channels are judged on."""
 
     interactions: LogOption
@@ -212,8 +209,6 @@ class Judging(ListenedTo):
         typer.Option("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
     ] = None
     keep_heard: HeardOption = False
-    vectors: SoundOption = None
-    features: FeaturesOption = None
     seed: SeedOption = 0
     json: JsonOption = False
     test_histories: Annotated[
@@ -255,6 +250,7 @@ def evaluate(
         str | None,
         typer.Argument(metavar="CHANNEL", help="A name of recall list, or a trained model."),
     ] = None,
+    settings: SetOption = None,
     candidates: Annotated[
         Path | None, typer.Option(help="Judge lists that are made: user_id, song_id, rank.")
     ] = None,
@@ -273,7 +269,7 @@ def evaluate(
 
     if (channel is None) == (candidates is None):
         raise InputError("name one channel or model, or --candidates; recall list has the names")
-    judged, trained = _judged(channel, candidates)
+    judged, trained = _judged(channel, candidates, settings or ())
     cut = judging.cut()
     verdict = judge(
         judged,
@@ -281,7 +277,7 @@ def evaluate(
         ks=judging.ks,
         keep_heard=judging.keep_heard,
         trained=trained,
-        sound=sound_of(judging.vectors, judging.features),
+        context=judging.context(),
         seed=judging.seed,
     )
     if judging.json:
@@ -320,7 +316,7 @@ def compare(
         by=by,
         ks=judging.ks,
         keep_heard=judging.keep_heard,
-        sound=sound_of(judging.vectors, judging.features),
+        context=judging.context(),
         seed=judging.seed,
     )
     _draw(plot, found, cut.name, by[1])
@@ -330,7 +326,9 @@ def compare(
     _print_comparison(found, behind, cut, by)
 
 
-def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, bool]":
+def _judged(
+    channel: str | None, made: Path | None, settings: "Sequence[str]" = ()
+) -> "tuple[Channel | Lists, bool]":
     """Return what is judged, and whether it is as it is to be."""
     from audiorec.recall.contract.tables import read_candidates
     from audiorec.recall.registry import CHANNELS, channel_class, load_channel
@@ -339,7 +337,7 @@ def _judged(channel: str | None, made: Path | None) -> "tuple[Channel | Lists, b
         return read_candidates(made), True
     if channel not in CHANNELS and channel is not None and Path(channel).is_dir():
         return load_channel(channel), True
-    return channel_class(channel or "")(), False
+    return with_recipe(channel_class(channel or ""), {}, settings), False
 
 
 def _first_line(kind: "type[Channel]") -> str:

@@ -75,8 +75,8 @@ class Known:
 
     def people(self) -> Any:
         """Read the profiles, if there are any, and the rule."""
+        from audiorec.listening.profiles import read_profiles
         from audiorec.listening.rule import load_rule
-        from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
 
         return {
             "profiles": read_profiles(self.profiles) if self.profiles else None,

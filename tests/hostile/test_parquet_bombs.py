@@ -13,7 +13,7 @@ from audiorec.extraction.catalogue import read_manifest
 from audiorec.extraction.manifest import Manifest
 from audiorec.files import parquet_files
 from audiorec.labelling.songs import read_labels
-from audiorec.recall.sequence.youtube_dnn.profiles import read_profiles
+from audiorec.listening.profiles import read_profiles
 from audiorec.store.aliases import read_aliases
 from audiorec.store.foreign import read_foreign
 from audiorec.store.parquet import open_checked

@@ -32,9 +32,9 @@ from audiorec.library.library import Library
 from audiorec.listening.check import count_verdicts, describe
 from audiorec.listening.events import RowsError
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.profiles import Encoder, read_profiles
 from audiorec.listening.rule import load_rule
 from audiorec.recall.cold_start.sides import _read_artists
-from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, read_profiles
 from audiorec.store.aliases import read_aliases
 from audiorec.store.foreign import read_foreign
 from audiorec.types import name_numbers

@@ -18,7 +18,7 @@
 
 Public::
 
-    data        RecallData, Queries, Sound
+    data        Context, Queries, RecallData, Sound
     candidates  Candidates, ReasonKind, SCHEMA
     tables      Lists, read_candidates, read_targets, write_candidates
     counted     Counted

@@ -21,7 +21,7 @@ from audiorec.errors import ContractError, InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates
 from audiorec.recall.contract.channel import Channel, best_of
-from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 
 K = 10
 N_SONGS, N_NEW, N_USERS = 40, 6, 60
@@ -80,7 +80,7 @@ def made_up_listening(seed: int = 0) -> RecallData:
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     artists = tuple(f"artist {number // 4}" for number in range(len(catalogue)))
     sound = Sound(catalogue, units.astype(np.float32), artists)
-    return RecallData(replace(plays, time=seconds), new, sound)
+    return RecallData(replace(plays, time=seconds), new, Context(sound=sound))
 
 
 @contextmanager

@@ -11,9 +11,13 @@ from functools import cached_property
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
+from audiorec.listening.side import SongSide
+from audiorec.listening.triples import Triples
 from audiorec.search.filters import mean_scores
 from audiorec.search.searchable import SearchableStore
+from audiorec.store.embeddings import EmbeddingTable
 from audiorec.store.features import FeatureFile
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, plain_name
@@ -27,13 +31,18 @@ class Sound:
     ----------
     song_ids : tuple of str, length n
     units : ndarray, shape (n, W), float32
-        Of length 1, or 0 where nothing is known.
+        Of length 1, or 0 where nothing is known: to compare songs of this table with each other.
     artists : tuple of str, length n
         Plain names (`audiorec.types.plain_name`); empty where unknown.
     kinds : mapping of str to ndarray, shape (n,), int64
         What else is known of them, as numbers by name: the class of each head of a store.
     features : FeatureFile, optional
         The same songs segment by segment, for channels that learn from more than one vector.
+    values : ndarray, shape (n, V), float32
+        The numbers of each song as they were stored, 0 where nothing is known: for models, which
+        must read other tables alike. By default the units.
+    made_by : str
+        What made the values; a model refuses those of another maker. Empty: unknown.
     """
 
     song_ids: tuple[str, ...]
@@ -41,9 +50,14 @@ class Sound:
     artists: tuple[str, ...]
     kinds: Mapping[str, Int64Array] = field(default_factory=dict)
     features: FeatureFile | None = None
+    values: FloatArray = field(default=None)  # type: ignore[arg-type]
+    made_by: str = ""
 
     def __post_init__(self) -> None:
-        lengths = {len(self.units), len(self.artists), *map(len, self.kinds.values())}
+        if self.values is None:
+            object.__setattr__(self, "values", self.units)
+        lengths = {len(self.units), len(self.values), len(self.artists)}
+        lengths |= set(map(len, self.kinds.values()))
         if lengths != {len(self.song_ids)}:
             raise ShapeError("a unit, an artist and one number of each kind for each song expected")
 
@@ -52,7 +66,19 @@ class Sound:
         """Take the songs of a store, as `similar` compares their vectors."""
         space = store.space("vector", use_index=False)
         artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
-        return cls(store.ids, space.matrix, artists, _classes(store))
+        made = f"extractor {store.metadata.extractor_id}"
+        values = np.asarray(store.vectors, np.float32)
+        return cls(store.ids, space.matrix, artists, _classes(store), values=values, made_by=made)
+
+    @classmethod
+    def of_embeddings(cls, table: EmbeddingTable) -> "Sound":
+        """Take the songs of an ``embeddings.parquet``, whatever made it."""
+        values = np.asarray(table.embeddings, np.float32)
+        lengths = np.linalg.norm(values, axis=1, keepdims=True)
+        units = (values / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+        nobody = ("",) * len(values)
+        made = f"model {table.model_id}"
+        return cls(tuple(table.ids), units, nobody, values=values, made_by=made)
 
     @classmethod
     def of_features(cls, file: FeatureFile, store: VectorStore | None = None) -> "Sound":
@@ -71,16 +97,52 @@ class Sound:
             names = {i: plain_name(name) for i, name in zip(store.ids, artists, strict=True)}
         ids = tuple(file.ids)
         known = tuple(names.get(name, "") for name in ids)
-        return cls(ids, units, known, features=file)
+        made = f"features of extractor {file.extractor_id}"
+        values = means.astype(np.float32)
+        return cls(ids, units, known, features=file, values=values, made_by=made)
 
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of other songs, in their order; zeros and no artist where unknown."""
         rows = IdMap(self.song_ids).rows(song_ids)
-        units = np.append(self.units, np.zeros((1, self.units.shape[1]), np.float32), axis=0)
+        units, values = (_and_a_row_of_zeros(a)[rows] for a in (self.units, self.values))
         artists = (*self.artists, "")
         kinds = {name: np.append(codes, -1)[rows] for name, codes in self.kinds.items()}
         known = tuple(artists[row] for row in rows.tolist())
-        return Sound(song_ids, units[rows], known, kinds, self.features)
+        return Sound(song_ids, units, known, kinds, self.features, values, self.made_by)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Context:
+    """What is known beside the listening; each part may be missing.
+
+    Attributes
+    ----------
+    sound : Sound, optional
+        How songs sound.
+    side : SongSide, optional
+        What else is known of songs: artist, album, genre, language, categories and numbers.
+    triples : Triples, optional
+        Facts about songs, artists and whatever else.
+    profiles : Profiles, optional
+        What is known of users.
+    """
+
+    sound: Sound | None = None
+    side: SongSide | None = None
+    triples: Triples | None = None
+    profiles: Profiles | None = None
+
+    @property
+    def song_ids(self) -> tuple[str, ...]:
+        """Songs that sound or side information knows, sorted: each may be proposed."""
+        sources = [s.song_ids for s in (self.sound, self.side) if s is not None]
+        return tuple(sorted({song for ids in sources for song in ids}))
+
+    def asked(self, histories: Sequences, follows: Sequences | None = None) -> "Queries":
+        """Return the queries of some histories, with what is known of their owners."""
+        people = self.profiles
+        known = None if people is None else people.for_users(histories.owner_ids)
+        return Queries(histories, follows, known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,16 +156,26 @@ class RecallData:
         known: channels that prefer what is recent go by it where there are no times.
     new_songs : tuple of str
         Songs without a play that may be proposed as well.
-    sound : Sound, optional
+    context : Context
     logs : tuple of str
         Fingerprints of the logs that the sequences come from: a model keeps them, so that
         `audiorec.listening.forget` can name the models to train again.
+    disliked, heard : Sequences, optional
+        Where the sequences are of liked songs (`audiorec.listening.liked`): what the same users
+        dislike, and everything that they met.
     """
 
     sequences: Sequences
     new_songs: tuple[str, ...] = ()
-    sound: Sound | None = None
+    context: Context = Context()
     logs: tuple[str, ...] = ()
+    disliked: Sequences | None = None
+    heard: Sequences | None = None
+
+    @property
+    def sound(self) -> Sound | None:
+        """How songs sound, where that is known."""
+        return self.context.sound
 
     @cached_property
     def song_ids(self) -> tuple[str, ...]:
@@ -139,6 +211,7 @@ class Queries:
     histories: Sequences
     # artists that each user follows, by plain name: `song_ids` of these are names
     follows: Sequences | None = None
+    profiles: Profiles | None = None  # of the Q users, in their order
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -151,7 +224,14 @@ class Queries:
     def take(self, rows: Int64Array) -> "Queries":
         """Return some of the queries."""
         follows = None if self.follows is None else self.follows.take(rows)
-        return Queries(self.histories.take(rows), follows)
+        profiles = self.profiles
+        if profiles is not None:
+            profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
+        return Queries(self.histories.take(rows), follows, profiles)
+
+
+def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:
+    return np.append(rows, np.zeros((1, rows.shape[1]), np.float32), axis=0)
 
 
 def _classes(store: SearchableStore) -> dict[str, Int64Array]:

@@ -16,7 +16,7 @@ from audiorec.evaluation.classification import Interval
 from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel, best_of
-from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.data import Context, RecallData
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost, peak_bytes
 from audiorec.recall.judging.lists import Labels, spread_of
@@ -25,6 +25,7 @@ from audiorec.recall.judging.strata import Strata, owners_of, song_strata, user_
 from audiorec.types import Float64Array, IdMap, Int64Array
 
 KS = (10, 20, 50, 100, 200)
+NOTHING = Context()
 Repeats = Literal["kept", "left_out"]  # songs of the history
 
 
@@ -109,7 +110,7 @@ def judge(
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
     trained: bool = False,
-    sound: Sound | None = None,
+    context: Context = NOTHING,
     kinds: Labels | None = None,
     seed: int = 0,
 ) -> Judgement:
@@ -127,8 +128,8 @@ def judge(
         is wanted a second time is not asked for. `Judgement.otherwise` has the other way.
     trained : bool
         Judge the channel as it is, without fitting it.
-    sound : Sound, optional
-        Songs as vectors: those without a play may be proposed, too.
+    context : Context
+        What is known of songs and users: songs without a play may be proposed, too.
     kinds : mapping of str to mapping of str to str, optional
         What is known of songs by their ids, such as ``{"artist": {...}}``, for `diversity`.
     seed : int
@@ -146,14 +147,14 @@ def judge(
         raise InputError("no query has a wanted song that may come; try --keep-heard")
     cost = Cost.started()
     if isinstance(channel, Channel) and not trained:
-        channel.fit(RecallData(split.learn, sound.song_ids if sound else (), sound))
+        channel.fit(RecallData(split.learn, context.song_ids, context))
     fit_cpu_s = cost.lap()
     if isinstance(channel, Lists):
         name, song_ids = channel.channel, _catalogue(split, channel)
         ranked = _ranks_in_lists(channel, split, wanted, repeats, song_ids, ks[0])
     else:
         name, song_ids = channel.name, channel.song_ids
-        ranked = _ranks_of_channel(channel, split, wanted, repeats, ks[0], cost)
+        ranked = _ranks_of_channel(channel, split, context, wanted, repeats, ks[0], cost)
     recall_cpu_s, peak = cost.lap(), peak_bytes()
     found, other = (
         rank_measures(ranked.ranks[way], wanted[way].owner, len(split), ks)
@@ -175,7 +176,7 @@ def judge(
         otherwise={at: float(np.nanmean(v)) for at, v in other.items() if not np.isnan(v).all()},
         song_strata=song_strata(ranked.ranks[repeats] <= ks[-1], *counts),
         user_strata=user_strata(found["recall", ks[-1]], split.histories.lengths),
-        spread=spread_of(ranked.lists, plays, song_ids, sound=sound, kinds=kinds),
+        spread=spread_of(ranked.lists, plays, song_ids, sound=context.sound, kinds=kinds),
         fit_cpu_s=fit_cpu_s,
         recall_cpu_s=recall_cpu_s,
         peak_bytes=peak,
@@ -189,7 +190,7 @@ def compare(
     by: tuple[str, int],
     ks: Sequence[int] = KS,
     keep_heard: bool = False,
-    sound: Sound | None = None,
+    context: Context = NOTHING,
     kinds: Labels | None = None,
     seed: int = 0,
 ) -> tuple[list[Judgement], dict[str, Interval]]:
@@ -202,7 +203,7 @@ def compare(
         By how much the best is ahead of each other one, on the same queries.
     """
     ks = sorted({*ks, by[1]})
-    options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "sound": sound, "seed": seed}
+    options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
     options["kinds"] = kinds
     found = [judge(channel, split, **options) for channel in channels]
     found.sort(key=lambda verdict: -verdict.means[by].value)
@@ -219,6 +220,7 @@ def compare(
 def _ranks_of_channel(
     channel: Channel,
     split: JudgingSplit,
+    context: Context,
     wanted: Mapping[Repeats, Sequences],
     repeats: Repeats,
     k: int,
@@ -229,10 +231,11 @@ def _ranks_of_channel(
     song = {way: rows.rows(of.song_ids)[of.song] for way, of in wanted.items()}
     query = {way: of.owner for way, of in wanted.items()}
     heard = split.histories.among(channel.song_ids)
+    asked = context.asked(split.histories)
     every, first = np.ones(len(channel.song_ids), np.bool_), 0
     ranks: dict[Repeats, list[Float64Array]] = {way: [np.empty(0)] for way in wanted}
     lists = [np.empty((0, k), np.int64)]
-    for block in channel.blocks(Queries(split.histories)):
+    for block in channel.blocks(asked):
         part = heard.take(np.arange(first, first + len(block)))
         for way in ("kept", "left_out"):
             started = time.process_time()

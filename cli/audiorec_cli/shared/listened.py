@@ -1,4 +1,4 @@
-"""What commands of recall read: plays of a log, and how their songs sound."""
+"""What commands of recall read: the plays of a log, and what is known of songs and users."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -6,25 +6,26 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
+from audiorec.errors import InputError
 from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.options import more
+from audiorec_cli.shared.options import RuleOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
     from audiorec.listening.sequences import Sequences
-    from audiorec.recall.contract.data import Sound
+    from audiorec.recall.contract.data import Context, RecallData, Sound
 
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
     Path | None,
-    typer.Option(
+    also_known(
         "--vectors", "-v", metavar="STORE", help="A store of the songs: how they sound, whose."
     ),
 ]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")]
 FeaturesOption = Annotated[
     Path | None,
-    typer.Option(
+    also_known(
         "--features", "-f", metavar="FILE", help="features.parquet: their sound by segment."
     ),
 ]
@@ -54,11 +55,86 @@ class ListenedTo:
         return to_sequences(read, by=by or self.by, filters=tuple(self.filters or ()))
 
 
-def sound_of(vectors: Path | None, features: Path | None = None) -> "Sound | None":
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownToo(ListenedTo):
+    """And what is known of songs and users beside the log."""
+
+    vectors: SoundOption = None
+    features: FeaturesOption = None
+    songs: Annotated[
+        Path | None,
+        also_known("--songs", metavar="FILE", help="embeddings.parquet: their sound as these."),
+    ] = None
+    side: Annotated[
+        Path | None,
+        also_known(metavar="FILE", help="Of songs: artist, genre, language, numbers."),
+    ] = None
+    profiles: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
+    ] = None
+    triples: Annotated[
+        Path | None, also_known("--triples", metavar="FILE", help="Facts: head, relation, tail.")
+    ] = None
+
+    def context(self) -> "Context":
+        """Read it all."""
+        from audiorec.listening.profiles import read_profiles
+        from audiorec.listening.side import read_side
+        from audiorec.listening.triples import read_triples
+        from audiorec.recall.contract.data import Context
+
+        return Context(
+            sound=sound_of(self.vectors, self.features, self.songs),
+            side=read_side(self.side) if self.side else None,
+            triples=read_triples(self.triples) if self.triples else None,
+            profiles=read_profiles(self.profiles) if self.profiles else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LearntFrom(KnownToo):
+    """What a channel is trained on."""
+
+    likes: Annotated[
+        bool, typer.Option("--likes", help="Learn from liked songs in place of plays.")
+    ] = False
+    rule: RuleOption = None
+
+    def data(self, log: Path) -> "RecallData":
+        """Read a log, and what is known beside it."""
+        from audiorec.listening.interactions import read_interactions
+        from audiorec.listening.liked import to_liked
+        from audiorec.listening.prepare import log_fingerprint
+        from audiorec.listening.rule import load_rule
+        from audiorec.recall.contract.data import RecallData
+
+        check(log, Wanted.LOG)
+        if self.rule is not None and not self.likes:
+            raise InputError("--rule says what is liked: give it with --likes")
+        if self.likes and (self.by != "user" or self.filters):
+            raise InputError("--likes are of users: they take no --by and no --filter")
+        context = self.context()
+        logs = (log_fingerprint(log),)
+        if not self.likes:
+            return RecallData(self.of(log), context.song_ids, context, logs)
+        read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
+        found = to_liked(read, load_rule(self.rule) if self.rule else None)
+        return RecallData(found.liked, context.song_ids, context, logs, found.disliked, found.heard)
+
+
+def sound_of(
+    vectors: Path | None, features: Path | None = None, songs: Path | None = None
+) -> "Sound | None":
     """Return how songs sound: by features where they are given, artists by the store."""
     from audiorec.recall.contract.data import Sound
+    from audiorec.store.embeddings import EmbeddingTable
     from audiorec.store.features import FeatureFile
 
+    if songs is not None:
+        if vectors is not None or features is not None:
+            raise InputError("songs sound by one of --songs, --features and --vectors")
+        check(songs, Wanted.SONGS)
+        return Sound.of_embeddings(EmbeddingTable.open(songs, kind="songs"))
     if features is None:
         return Sound.of_store(open_vectors(vectors)) if vectors else None
     check(features, Wanted.FEATURES)

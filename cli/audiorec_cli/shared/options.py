@@ -12,6 +12,8 @@ import typer
 
 ADVANCED = "Advanced"  # the panel below the options that most people need
 more = partial(typer.Option, rich_help_panel=ADVANCED)
+KNOWN = "What is known of songs and users"
+also_known = partial(typer.Option, rich_help_panel=KNOWN)
 
 # How a command works and speaks.
 JsonOption = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]

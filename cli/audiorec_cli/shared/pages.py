@@ -22,6 +22,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from audiorec_cli.shared.console import drawn_on
+from audiorec_cli.shared.options import ADVANCED
 
 Panels = dict[str, list[tuple[str, str]]]
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -181,5 +182,7 @@ def _panels(command: Any, ctx: Any) -> Panels:
         title = getattr(member, "rich_help_panel", None) or "Commands"
         first = _parts(member.help)[0].partition("\n\n")[0]
         panels.setdefault(title, []).append((name, first.replace("\n", " ")))
+    if ADVANCED in panels:
+        panels[ADVANCED] = panels.pop(ADVANCED)  # last
     # A group's commands stand before its own few options, a command's options in their order.
     return {**panels, **own} if isinstance(command, TyperGroup) else {**own, **panels}

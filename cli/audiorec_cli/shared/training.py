@@ -1,9 +1,20 @@
 """How a model is fitted: options of metric, and the training of a channel of recall."""
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from types import UnionType
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+)
 
 import typer
 
@@ -109,21 +120,60 @@ class Fitting:
 
 
 FIELDS = {"epochs": "max_epochs"}  # of a recipe, where it is called otherwise than the option
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", metavar="NAME=VALUE", help="A setting of the channel; recall list CHANNEL has all."
+    ),
+]
 
 
-def with_recipe(kind: "type[Channel]", given: Mapping[str, Any]) -> "Channel":
-    """Make a channel with the options that are given; one that it does not take is refused."""
+def with_recipe(
+    kind: "type[Channel]", given: Mapping[str, Any], settings: Sequence[str] = ()
+) -> "Channel":
+    """Make a channel with options, and settings as ``name=value``; unknown ones are refused."""
     known = fields_of(kind)
-    chosen = {name: value for name, value in given.items() if value is not None}
-    for name in chosen:
-        if FIELDS.get(name, name) not in known:
+    chosen = {FIELDS.get(n, n): value for n, value in given.items() if value is not None}
+    for name, value in given.items():
+        if value is not None and FIELDS.get(name, name) not in known:
             raise InputError(f"{kind.name} takes no --{name}")
+    chosen |= dict(_setting(kind, text) for text in settings)
     if not chosen:
         return kind()
     recipe: Any = getattr(kind, "Recipe", None)
     make: Any = kind
-    channel: Channel = make(recipe(**{FIELDS.get(n, n): value for n, value in chosen.items()}))
+    channel: Channel = make(recipe(**chosen))
     return channel
+
+
+def _setting(kind: "type[Channel]", text: str) -> tuple[str, Any]:
+    """Read ``name=value``: the value as its type says, in JSON where that is no text."""
+    name, there, value = text.partition("=")
+    known = fields_of(kind)
+    if not there or name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise InputError(f"--set {text}: NAME=VALUE expected; settings of {kind.name}: {names}")
+    wanted = get_type_hints(kind.Recipe)[name]  # type: ignore[attr-defined]
+    try:
+        read = json.loads(value)
+    except json.JSONDecodeError:
+        read = value
+    read = tuple(read) if isinstance(read, list) else read
+    if isinstance(read, int) and not isinstance(read, bool) and not _takes(wanted, read):
+        read = float(read)
+    if not _takes(wanted, read):
+        shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
+        raise InputError(f"--set {text}: {name} is {shown}")
+    return name, read
+
+
+def _takes(wanted: Any, value: Any) -> bool:
+    """Return whether a setting of the type `wanted` may have this value."""
+    if get_origin(wanted) is Literal:
+        return value in get_args(wanted)
+    if get_origin(wanted) in (Union, UnionType):
+        return any(_takes(one, value) for one in get_args(wanted))
+    return type(value) is (get_origin(wanted) or wanted)
 
 
 def fields_of(kind: "type[Channel]") -> set[str]:

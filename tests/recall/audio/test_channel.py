@@ -9,7 +9,7 @@ from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.channel import UserAudio, UserAudioRecipe
 from audiorec.recall.contract.checks import N_NEW, made_up_listening
-from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import FeatureFile
@@ -77,7 +77,7 @@ def test_users_that_are_given_set_the_space(tmp_path):
     channel.save(tmp_path / "model")
     texts = b"".join(f.read_bytes() for f in sorted((tmp_path / "model").iterdir()))
     assert str(tmp_path).encode() not in texts
-    strangers = RecallData(Sequences.from_lists([["song-001", "song-002"]]), (), data.sound)
+    strangers = RecallData(Sequences.from_lists([["song-001", "song-002"]]), (), data.context)
     with pytest.raises(InputError, match="holds none of the log's users"):
         UserAudio(recipe).fit(strangers)
 
@@ -87,7 +87,7 @@ def test_features_stand_in_for_vectors(tmp_path):
     data = made_up_listening()
     write_features(tmp_path / "features.parquet", data.sound.song_ids, data.sound.units)
     sound = Sound.of_features(FeatureFile.open(tmp_path / "features.parquet"))
-    channel = UserAudio(QUICK).fit(RecallData(data.sequences, data.new_songs, sound))
+    channel = UserAudio(QUICK).fit(RecallData(data.sequences, data.new_songs, Context(sound=sound)))
     found = channel.recall(queries(["song-001", "song-003"], ["song-021"]), 10)
     assert share_of_first(found, 0) > 0.8
     assert share_of_first(found, 1) < 0.2

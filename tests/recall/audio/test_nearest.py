@@ -4,7 +4,7 @@ import pytest
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.nearest import NearestArtist, NearestAudio, NearestRecipe
-from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 
 ANGLES = {"a": 0, "b": 10, "c": 80, "d": 90, "new": 5, "silent": None}
 ARTISTS = {"a": "ayla", "b": "ayla", "c": "bo", "d": "cleo", "new": "bo", "silent": ""}
@@ -19,7 +19,9 @@ def sound():
 
 
 def fitted(channel, *lists):
-    return channel.fit(RecallData(Sequences.from_lists(lists), tuple(ANGLES), sound()))
+    return channel.fit(
+        RecallData(Sequences.from_lists(lists), tuple(ANGLES), Context(sound=sound()))
+    )
 
 
 PLAYS = (["a", "b", "d"], ["c", "d", "silent"])
@@ -65,6 +67,6 @@ def test_what_has_no_sound_is_refused():
         NearestAudio().fit(RecallData(plays))
     anonymous = Sound(tuple(ANGLES), sound().units, ("",) * len(ANGLES))
     with pytest.raises(InputError, match="nearest-artist: no song has an artist"):
-        NearestArtist().fit(RecallData(plays, (), anonymous))
+        NearestArtist().fit(RecallData(plays, (), Context(sound=anonymous)))
     with pytest.raises(InputError, match="history must be at least 1"):
         NearestRecipe(history=0)

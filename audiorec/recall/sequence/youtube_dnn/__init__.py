@@ -10,7 +10,6 @@
 
 ============  ====================================================================
 ``recipe``    everything but the data that decides what a model becomes
-``profiles``  a table of what is known of users, as numbers
 ``examples``  likes as examples: held out, of an epoch, of a batch
 ``network``   the model in torch, for training
 ``trainer``   data, recipe → the model of the best epoch
@@ -24,6 +23,5 @@ Public::
     job        SongInputs, embed_users, train_user_model, training_data,
                write_song_side, write_users
     model      UsersModel
-    profiles   Profiles, read_profiles
     recipe     UsersRecipe
 """

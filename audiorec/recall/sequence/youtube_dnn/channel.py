@@ -19,6 +19,7 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_of_arrays
 from audiorec.listening.history import DAY_S, Likes
+from audiorec.listening.profiles import no_profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
@@ -30,7 +31,6 @@ from audiorec.recall.sequence.youtube_dnn.model import (
     of_unit_length,
     standardised,
 )
-from audiorec.recall.sequence.youtube_dnn.profiles import no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import HoldOut, UsersRecipe
 from audiorec.types import BoolArray, Float64Array, FloatArray, LineProgress
 

@@ -15,8 +15,8 @@ import numpy as np
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.seeds import generator
 from audiorec.listening.history import Histories, Likes, Spans, before, histories
+from audiorec.listening.profiles import Profiles
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
-from audiorec.recall.sequence.youtube_dnn.profiles import Profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 

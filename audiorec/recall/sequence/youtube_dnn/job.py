@@ -24,10 +24,10 @@ from audiorec.learning.torch_use import import_torch
 from audiorec.listening.events import Interactions
 from audiorec.listening.history import Likes
 from audiorec.listening.preferences import to_preferences
+from audiorec.listening.profiles import Profiles, no_profiles
 from audiorec.listening.rule import Rule
 from audiorec.recall.sequence.youtube_dnn.examples import UsersData
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel
-from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 from audiorec.store.store import VectorStore

@@ -21,7 +21,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError, WeightsError
 from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
 from audiorec.listening.history import Histories, Likes, histories, mean_inputs, whole
-from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles
+from audiorec.listening.profiles import Encoder, Profiles
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
 
 KIND = "users_model"

@@ -24,6 +24,7 @@ from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.listening.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
@@ -41,7 +42,6 @@ from audiorec.recall.sequence.youtube_dnn.model import (
     standardised,
 )
 from audiorec.recall.sequence.youtube_dnn.network import Network
-from audiorec.recall.sequence.youtube_dnn.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, Int64Array

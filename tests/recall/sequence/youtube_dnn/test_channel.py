@@ -9,7 +9,7 @@ from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.history import histories, whole
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import N_NEW, made_up_listening
-from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
 from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn, YoutubeDnnRecipe, in_plays
 
@@ -52,7 +52,7 @@ def test_new_songs_lie_where_songs_of_their_sound_lie():
     sound = Sound(
         ids, np.eye(2, dtype=np.float32)[[0 if f else 1 for f in first]], ("",) * len(ids)
     )
-    data = RecallData(plain.sequences, plain.new_songs, sound)
+    data = RecallData(plain.sequences, plain.new_songs, Context(sound=sound))
     channel = YoutubeDnn(recipe(popularity=0.0)).fit(data)
     found = channel.recall(queries(["song-001"], ["song-021"]), 5, cold=N_NEW)
     near, far = (found.similarity[row][found.cold[row]].mean() for row in (0, 1))
@@ -67,7 +67,7 @@ def test_new_songs_without_a_vector_are_not_proposed():
     assert not channel.recall(queries(["song-001"]), 5, cold=N_NEW).cold.any()
     other = Sound(("elsewhere",), np.ones((1, 3), np.float32), ("",))
     with pytest.raises(InputError, match="youtube-dnn: no song has a vector"):
-        YoutubeDnn(recipe()).fit(RecallData(plain.sequences, (), other))
+        YoutubeDnn(recipe()).fit(RecallData(plain.sequences, (), Context(sound=other)))
 
 
 def test_how_popular_a_song_is_counts_as_much_as_is_said():

@@ -10,6 +10,7 @@ from needs import needs
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec.library.library import Library
+from audiorec.listening.profiles import Encoder, Profiles
 from audiorec.recall.sequence.youtube_dnn.job import (
     SongInputs,
     embed_users,
@@ -20,7 +21,6 @@ from audiorec.recall.sequence.youtube_dnn.job import (
     write_users,
 )
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel
-from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles
 from audiorec.store.embeddings import EmbeddingTable, write_embeddings
 
 DAY = 86_400.0

@@ -9,8 +9,8 @@ import pytest
 
 from audiorec.errors import ShapeError, WeightsError
 from audiorec.listening.history import Likes
+from audiorec.listening.profiles import Encoder, Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel, of_unit_length
-from audiorec.recall.sequence.youtube_dnn.profiles import Encoder, Profiles, no_profiles
 from audiorec.types import Pairs
 
 SAMPLE = Path(__file__).parents[4] / "fixtures" / "formats" / "users_model-v1"

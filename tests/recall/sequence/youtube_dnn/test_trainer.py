@@ -16,6 +16,7 @@ needs("torch")
 from audiorec.errors import InputError, MissingExtraError, ShapeError
 from audiorec.learning.checkpoint import load_checkpoint, save_checkpoint
 from audiorec.listening.history import Likes
+from audiorec.listening.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.examples import (
     Examples,
     UsersData,
@@ -23,7 +24,6 @@ from audiorec.recall.sequence.youtube_dnn.examples import (
     held_out,
 )
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue
-from audiorec.recall.sequence.youtube_dnn.profiles import Profiles, no_profiles
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.recall.sequence.youtube_dnn.trainer import train_users
 from audiorec.spec import fingerprint

@@ -1,4 +1,4 @@
-"""`youtube_dnn.profiles`: encoding by hand, what is not known, refusals with rows."""
+"""`listening.profiles`: encoding by hand, what is not known, refusals with rows."""
 
 import json
 
@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError
-from audiorec.recall.sequence.youtube_dnn.profiles import (
+from audiorec.listening.profiles import (
     Encoder,
     Profiles,
     no_profiles,

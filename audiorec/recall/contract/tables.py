@@ -45,12 +45,14 @@ def write_candidates(
 ) -> int:
     """Write what a channel proposes, a block of users at a time; return the number of rows.
 
-    Arguments are those of `Channel.recall`; the file appears whole or not at all.
+    Arguments are those of `Channel.recall`. The rows are in the order of the users' ids, so that
+    files of several channels can be read side by side; the file appears whole or not at all.
     """
     rows = 0
+    order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
     with table_writer(path, SCHEMA) as writer:
         for first in range(0, max(1, len(queries)), BLOCK_USERS):
-            part = np.arange(first, min(first + BLOCK_USERS, len(queries)))
+            part = order[first : first + BLOCK_USERS]
             asked = queries.take(part)
             hidden = None if exclude is None else exclude.take(part)
             found = channel.recall(asked, k, exclude=hidden, allowed=allowed, cold=cold)

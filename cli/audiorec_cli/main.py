@@ -24,6 +24,7 @@ from audiorec_cli import (
     playlist,
     plot,
     recall,
+    recommend,
     shards,
     similar,
     store,
@@ -54,6 +55,7 @@ PANELS: dict[str, dict[str, Any]] = {
     "Recommend": {
         "listening": listening.app,
         "recall": recall.app,
+        "recommend": recommend.recommend,
         "users": users.app,
         "metric": metric.app,
         "cold-start": cold_start.app,

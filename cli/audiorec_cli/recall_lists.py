@@ -13,7 +13,7 @@ from audiorec_cli.shared.options import JsonOption, OutFileOption, also_known, m
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.rules import Closed, FusionRecipe, SongFacts
+    from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +92,7 @@ class KnownOfLists:
         bool, also_known("--keep-heard", help="Let songs of the log come again.")
     ] = False
 
-    def read(self) -> "tuple[SongFacts, Closed]":
+    def read(self) -> "tuple[SongTraits, Closed]":
         """Read it all."""
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
@@ -132,11 +132,11 @@ def fuse(
 
     Examples
     --------
-    audiorec recall fuse rules.parquet knn.parquet --k 100 --out fused.parquet
-    audiorec recall fuse a.parquet b.parquet --weights 3,1 --per-artist 2 \
-        --side side.parquet --out fused.parquet
-    audiorec recall fuse a.parquet b.parquet --method quotas -i plays.parquet \
-        --out fused.parquet
+    audiorec recall fuse lists.parquet more.parquet --k 100 --out fused.parquet
+    audiorec recall fuse lists.parquet more.parquet --weights 3,1 --per-artist 2 \
+        --vectors vecs.parquet --out fused.parquet
+    audiorec recall fuse lists.parquet more.parquet --method quotas \
+        -i plays.parquet --out fused.parquet
     """
     from audiorec.recall.serving.job import fuse_files
 

@@ -102,6 +102,14 @@ LINES = [
     "recall evaluate popular -i listened.csv --test-histories listened.csv --targets {table}",
     "recall evaluate --candidates {table} -i listened.csv",
     "recall compare popular rules -i {log}",
+    "recall fuse {table} -o out",
+    "recall fuse lists.csv --interactions {log} -o out",
+    "recall fuse lists.csv --exposures {table} -o out",
+    "recall fuse lists.csv --side {ids} -o out",
+    "recall fuse lists.csv -v {store} -o out",
+    "recommend u0 -i {log}",
+    "recommend u0 -i listened.csv -v {store}",
+    "recommend u0 -i listened.csv --models {folder}",
     "cold-start audience --songs {songs} --users users.parquet -o out",
     "cold-start audience --songs songs.parquet --users {users} -o out",
     "cold-start songs --songs songs.parquet --users {users} -o out",
@@ -157,6 +165,7 @@ def folder(tmp_path_factory):
     (home / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *rows]) + "\n")
     played = (home / "plays.csv").read_text().replace(",like", ",finish")
     (home / "listened.csv").write_text(played)
+    (home / "lists.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
     (home / "targets.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
     listened = to_sequences(read_interactions(home / "listened.csv"))
     Popular().fit(RecallData(listened)).save(home / "channel")

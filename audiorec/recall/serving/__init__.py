@@ -4,20 +4,25 @@
 
     candidates ──tables──▶ blocks of users ──fuse──▶ one list each ──job──▶ fused.parquet
     log, exposures, side information, store ──known──▶ what is closed to whom, what songs share
+    log, store, models, one user ──recommend──▶ songs, each with a reason in words
 
-==========  ==================================================================
-``rules``   settings of a fusion, and what it asks of songs and users
-``known``   the same, from logs, exposures, side information and a store
-``tables``  tables of candidates side by side, some users at a time
-``fuse``    the lists of some users become one each: a pure function
-``job``     files in, one file out, in flat memory
-==========  ==================================================================
+=============  ==================================================================
+``rules``      settings of a fusion, and what it asks of songs and users
+``known``      the same, from logs, exposures, side information and a store
+``tables``     tables of candidates side by side, some users at a time
+``fuse``       the lists of some users become one each: a pure function
+``job``        files in, one file out, in flat memory
+``recommend``  songs for one user, by channels that are asked at once
+``words``      a reason as a person reads it
+=============  ==================================================================
 
 Public::
 
-    rules   Closed, FusionRecipe, Method, SongFacts
-    known   closed_by, facts_of, joined, read_exposures
-    tables  user_blocks
-    fuse    fuse
-    job     FusedReport, fuse_files
+    rules      Closed, FusionRecipe, Method, SongTraits
+    known      closed_by, facts_of, joined, read_exposures
+    tables     user_blocks
+    fuse       fuse
+    job        FusedReport, fuse_files
+    recommend  ENTRIES, Product, Proposal, Recommendation, Recommender
+    words      in_words
 """

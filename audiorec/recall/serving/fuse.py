@@ -1,6 +1,6 @@
 """The lists of several channels for some users, fused into one list each: a pure function.
 
-    tables (one a channel), `FusionRecipe`, `SongFacts`, `Closed` ──fuse──▶ one table, by user, rank
+    tables (one a channel), `FusionRecipe`, `SongTraits`, `Closed` ──fuse──▶ one table
 
 1. What a user must not get goes; heard songs stay only where ``replay`` brings them.
 2. A song of several channels, and copies of one recording, become one entry. It keeps the row of
@@ -23,14 +23,14 @@ import pyarrow.compute as pc
 from audiorec.files.arrow import integers
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongFacts
+from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongTraits
 from audiorec.types import BoolArray, Float64Array, IdMap, Int64Array, plain_name
 
 REPLAY = "replay"
 DEEPEST = 4  # so many times k entries are looked at by the dial for diversity
 VARIED_BY = ("genre", "artist")
 WARM, COLD, HEARD = range(3)
-NO_FACTS, NOTHING = SongFacts(), Closed()
+NO_FACTS, NOTHING = SongTraits(), Closed()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,7 +71,7 @@ class _Rows:
 def fuse(
     tables: Sequence[Any],
     recipe: FusionRecipe,
-    facts: SongFacts = NO_FACTS,
+    facts: SongTraits = NO_FACTS,
     closed: Closed = NOTHING,
 ) -> Any:
     """Fuse the candidates of some users.
@@ -81,7 +81,7 @@ def fuse(
     tables : sequence of pyarrow.Table
         As `audiorec.recall.contract.candidates.SCHEMA`, one a channel, all rows of these users.
     recipe : FusionRecipe
-    facts : SongFacts
+    facts : SongTraits
     closed : Closed
 
     Returns
@@ -97,7 +97,7 @@ def fuse(
     """
     weights = recipe.weights_of(len(tables))
     rows = _Rows.of(tables)
-    rows = rows.take(~_closed(rows, facts, closed))
+    rows = rows.take((weights[rows.source] > 0) & ~_closed(rows, facts, closed))
     rows, weight, kind = _entries(rows, recipe, weights, facts)
     order = _order(rows, weight, recipe, facts)
     rows, weight, kind = rows.take(order), weight[order], kind[order]
@@ -109,7 +109,7 @@ def fuse(
     return _written(rows, weight)
 
 
-def _closed(rows: _Rows, facts: SongFacts, closed: Closed) -> BoolArray:
+def _closed(rows: _Rows, facts: SongTraits, closed: Closed) -> BoolArray:
     """Return which rows their users must not get."""
     found = rows.is_among(closed.never)
     if closed.heard is not None:
@@ -132,7 +132,7 @@ def _closed(rows: _Rows, facts: SongFacts, closed: Closed) -> BoolArray:
 
 
 def _entries(
-    rows: _Rows, recipe: FusionRecipe, weights: Float64Array, facts: SongFacts
+    rows: _Rows, recipe: FusionRecipe, weights: Float64Array, facts: SongTraits
 ) -> tuple[_Rows, Float64Array, Int64Array]:
     """Return one row a user and recording, its weight, and whether it is warm, cold or heard."""
     share = weights[rows.source]
@@ -167,7 +167,7 @@ def _entries(
     return rows, weight, kind
 
 
-def _recordings(rows: _Rows, facts: SongFacts) -> Int64Array:
+def _recordings(rows: _Rows, facts: SongTraits) -> Int64Array:
     """Return a number for the recording of each row; a song without one stands for itself."""
     own = np.arange(len(rows.song_ids))
     of = facts.group("recording", rows.song_ids)
@@ -176,7 +176,9 @@ def _recordings(rows: _Rows, facts: SongFacts) -> Int64Array:
     return np.where(of == UNKNOWN, own + 1 + int(of.max(initial=0)), of)[rows.song]
 
 
-def _order(rows: _Rows, weight: Float64Array, recipe: FusionRecipe, facts: SongFacts) -> Int64Array:
+def _order(
+    rows: _Rows, weight: Float64Array, recipe: FusionRecipe, facts: SongTraits
+) -> Int64Array:
     """Return the entries by user and weight, varied by the dial."""
     order = np.lexsort((rows.song, -weight, rows.user))
     labels = [facts.group(name, rows.song_ids) for name in VARIED_BY]
@@ -215,7 +217,7 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
     return np.lexsort((place, user))
 
 
-def _under_caps(rows: _Rows, recipe: FusionRecipe, facts: SongFacts) -> BoolArray:
+def _under_caps(rows: _Rows, recipe: FusionRecipe, facts: SongTraits) -> BoolArray:
     """Return which entries, in their order, no cap passes over.
 
     Albums first: what falls to the cap of its artist takes its album along, not the reverse.
@@ -239,8 +241,9 @@ def _in_shares(user: Int64Array, kind: Int64Array, recipe: FusionRecipe) -> Bool
     places = np.zeros_like(there)
     places[:, COLD] = np.minimum(there[:, COLD], round(recipe.k * recipe.cold_share))
     places[:, HEARD] = np.minimum(there[:, HEARD], round(recipe.k * recipe.replay_share))
-    left = recipe.k - places.sum(axis=1)
-    places[:, WARM] = np.minimum(there[:, WARM], left)
+    # Places that cold and heard songs cannot fill go to the others, unless those have no share.
+    if recipe.cold_share + recipe.replay_share < 1:
+        places[:, WARM] = np.minimum(there[:, WARM], recipe.k - places.sum(axis=1))
     return _nth(user * 3 + kind) < places[user, kind]
 
 

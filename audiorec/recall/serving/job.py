@@ -14,7 +14,7 @@ from audiorec.errors import InputError
 from audiorec.files.tables import table_writer
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongFacts
+from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 
 
@@ -33,7 +33,7 @@ def fuse_files(
     out: Path,
     recipe: FusionRecipe,
     *,
-    facts: SongFacts = NO_FACTS,
+    facts: SongTraits = NO_FACTS,
     closed: Closed = NOTHING,
 ) -> FusedReport:
     """Fuse files and write one list a user.
@@ -45,7 +45,7 @@ def fuse_files(
     out : path
         Has the columns of candidates, sorted by user and rank.
     recipe : FusionRecipe
-    facts : SongFacts
+    facts : SongTraits
     closed : Closed
 
     Raises

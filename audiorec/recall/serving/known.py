@@ -1,7 +1,7 @@
 """What logs and tables say to a fusion: what is closed to whom, and what songs have in common.
 
 Interactions, exposures        ──closed_by──▶ `Closed`
-side information, store, plays ──facts_of───▶ `SongFacts`
+side information, store, plays ──facts_of───▶ `SongTraits`
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_li
 from audiorec.listening.liked import to_liked
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.recall.serving.rules import UNKNOWN, Closed, SongFacts
+from audiorec.recall.serving.rules import UNKNOWN, Closed, SongTraits
 from audiorec.search.duplicates import find_duplicates
 from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Int64Array, plain_name
@@ -104,7 +104,7 @@ def facts_of(
     plays: Sequences | None = None,
     side: SongSide | None = None,
     store: VectorStore | None = None,
-) -> SongFacts:
+) -> SongTraits:
     """Bring together what is known of songs.
 
     Artists are compared by their plain names; an album is one of an artist. Copies of one recording
@@ -126,7 +126,7 @@ def facts_of(
     counts = np.zeros(len(song_ids), np.int64)
     if plays is not None:
         counts += np.bincount(plays.among(song_ids).song, minlength=len(song_ids))
-    return SongFacts(song_ids=song_ids, groups=groups, plays=counts, artists=artists)
+    return SongTraits(song_ids=song_ids, groups=groups, plays=counts, artists=artists)
 
 
 def _texts(side: SongSide, name: str, song_ids: tuple[str, ...]) -> list[str]:

@@ -31,7 +31,8 @@ class FusionRecipe:
     flatness : float
         Of the reciprocal rank: the higher, the less the first places stand out.
     cold_share : float
-        Share of the places for songs that were never played, spread evenly over the list.
+        Share of the places for songs that were never played, spread evenly over the list. Places
+        that they cannot fill go to other songs, unless both shares leave none to these.
     replay_share : float
         Share of the places for heard songs, which only the channel ``replay`` may bring back.
     per_artist, per_album : int
@@ -78,7 +79,7 @@ class FusionRecipe:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class SongFacts:
+class SongTraits:
     """What the rules of a fusion ask of songs; each part may be empty.
 
     Attributes

@@ -14,10 +14,10 @@ from made_logs import log_of
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures
-from audiorec.recall.serving.rules import Closed, FusionRecipe, SongFacts
+from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
 
 
@@ -53,10 +53,10 @@ def lists_of(table):
 def facts(**groups):
     ids = tuple(sorted({song for of in groups.values() for song in of}))
     codes = {name: np.array([of.get(s, -1) for s in ids]) for name, of in groups.items()}
-    return SongFacts(song_ids=ids, groups=codes, plays=np.zeros(len(ids), np.int64))
+    return SongTraits(song_ids=ids, groups=codes, plays=np.zeros(len(ids), np.int64))
 
 
-def fused(*tables, facts=SongFacts(), closed=Closed(), **settings):
+def fused(*tables, facts=NO_FACTS, closed=NOTHING, **settings):
     return lists_of(fuse(tables, FusionRecipe(**settings), facts, closed))
 
 
@@ -64,7 +64,7 @@ def test_reciprocal_rank_by_hand():
     one, other = table_of("one", {"u": ["a", "b", "c"]}), table_of("other", {"u": ["c", "d"]})
     # flatness 1: a 1/2, b 1/3, c 1/4 + 1/2, d 1/3 (behind b, whose id comes first)
     assert fused(one, other, flatness=1.0) == {"u": ["c", "a", "b", "d"]}
-    assert fused(one, other, flatness=1.0, weights=(1.0, 0.0)) == {"u": ["a", "b", "c", "d"]}
+    assert fused(one, other, flatness=1.0, weights=(1.0, 0.0)) == {"u": ["a", "b", "c"]}
     found = fuse([one, other], FusionRecipe(flatness=1.0, k=2))
     assert found.column("similarity").to_pylist() == pytest.approx([1.0, 0.5 / 0.75])
     assert found.column("channel").to_pylist() == ["other", "one"]  # who gives a song the most
@@ -115,7 +115,7 @@ def test_never_beats_replay_and_artists_are_blocked_by_plain_name():
         never=Sequences.from_lists([["b"]], ["u"]),
         artists=Sequences.from_lists([["the beatles"]], ["u"]),
     )
-    known = SongFacts(
+    known = SongTraits(
         song_ids=("a", "b", "c"),
         groups={"artist": np.array([0, -1, -1])},
         plays=np.zeros(3, np.int64),
@@ -141,7 +141,7 @@ def test_caps_and_copies():
 
 
 def test_dials():
-    hits = SongFacts(song_ids=("hit", "rare"), plays=np.array([999, 0]))
+    hits = SongTraits(song_ids=("hit", "rare"), plays=np.array([999, 0]))
     one = table_of("one", {"u": ["hit", "rare"]})
     assert fused(one, facts=hits)["u"] == ["hit", "rare"]
     assert fused(one, facts=hits, popularity=0.5)["u"] == ["rare", "hit"]
@@ -149,7 +149,8 @@ def test_dials():
     of = facts(genre={"r1": 0, "r2": 0, "r3": 0, "j1": 1})
     assert fused(table_of("one", {"u": songs}), facts=of, k=3)["u"] == ["r1", "r2", "r3"]
     varied = fused(table_of("one", {"u": songs}), facts=of, k=3, diversity=0.6)["u"]
-    assert varied[0] == "r1" and {"j1", "x"} == set(varied[1:])
+    assert varied[0] == "r1"
+    assert {"j1", "x"} == set(varied[1:])
 
 
 def test_refusals():
@@ -243,7 +244,8 @@ def test_files_of_others_and_files_out_of_order(tmp_path):
     )
     found = pq.read_table(tmp_path / "out.parquet")
     assert lists_of(found) == {"u": ["x", "y"], "v": ["a", "x"]}
-    assert report.users == 2 and report.rows == 4
+    assert report.users == 2
+    assert report.rows == 4
     assert report.channels == {"one": 2, "theirs": 2}
     again = tmp_path / "again.parquet"
     fuse_files([tmp_path / "ours.parquet", tmp_path / "theirs.csv"], again, FusionRecipe())
@@ -296,7 +298,8 @@ def test_lists_of_several_sources_are_joined():
     found = joined(
         [Sequences.from_lists([["a"]], ["u"]), Sequences.from_lists([["b"], ["a"]], ["u", "v"])]
     )
-    assert found.owner_ids == ("u", "v") and found.song_ids == ("a", "b")
+    assert found.owner_ids == ("u", "v")
+    assert found.song_ids == ("a", "b")
     assert [found[row].tolist() for row in range(2)] == [[0, 1], [0]]
     assert len(joined([])) == 0
     assert facts_of().song_ids == ()

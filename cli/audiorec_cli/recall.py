@@ -192,6 +192,7 @@ def candidates(
 command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
 command(app, "fuse")(recall_lists.fuse)
+command(app, "tune")(recall_lists.tune)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

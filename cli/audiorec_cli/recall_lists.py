@@ -1,4 +1,4 @@
-"""``audiorec recall fuse``: the lists of several channels become one."""
+"""``audiorec recall fuse`` and ``tune``: the lists of several channels become one."""
 
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import print_json, say
+from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
-from audiorec_cli.shared.options import JsonOption, OutFileOption, also_known, more
+from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
@@ -150,3 +150,66 @@ def fuse(
         print_json({"schema": "audiorec/recall-fuse/1", **asdict(report), "out": str(output)})
     parts = ", ".join(f"{name} {n:,}" for name, n in report.channels.items())
     say(f"{report.rows:,} songs for {report.users:,} users: {output}; by channel: {parts}")
+
+
+def tune(
+    tables: Annotated[
+        list[Path], typer.Argument(metavar="CANDIDATES", help="One table a channel, of one split.")
+    ],
+    interactions: Annotated[
+        Path, typer.Option("--interactions", "-i", metavar="LOG", help="What channels learnt from.")
+    ],
+    histories: Annotated[
+        Path, typer.Option(metavar="LOG", help="What is known of the users of the tables.")
+    ],
+    targets: Annotated[
+        Path, typer.Option(help="What they played next: user_id, song_id. Not the test set.")
+    ],
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the lists.")] = 100,
+    users: Annotated[int, more(min=4, help="Users that are looked at, half to choose on.")] = 4_000,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+    *,
+    mixing: Mixing,
+) -> None:
+    r"""Learn the weights of a fusion on validation, and say what they bring.
+
+    Half of the users choose the weights; the figures at the end are of the other half.
+
+    Examples
+    --------
+    audiorec recall tune lists.parquet more.parquet -i plays.parquet \
+        --histories plays.parquet --targets wanted.csv
+    audiorec recall tune lists.parquet more.parquet -i plays.parquet \
+        --histories plays.parquet --targets wanted.csv --k 20 --json
+    audiorec recall fuse lists.parquet more.parquet --weights 2,1 --out f.parquet
+    """
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.contract.tables import read_targets
+    from audiorec.recall.judging.splits import given
+    from audiorec.recall.serving.tune import tune as search
+
+    check(interactions, Wanted.LOG)
+    check(histories, Wanted.LOG)
+    learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
+    wanted, cluster = read_targets(targets)
+    split = given(learnt, known, wanted, cluster)
+    found = search(tables, split, mixing.recipe(k), users=users, seed=seed)
+    weights = ",".join(f"{w:g}" for w in found.recipe.weights)
+    checked = {n: [i.value, i.low, i.high] for n, i in found.checked.items()}
+    measure = f"{found.by[0]}@{found.by[1]}"
+    if json:
+        tried = [{"weights": list(one.weights), **one.figures} for one in found.tried]
+        document = {"weights": list(found.recipe.weights), "by": measure, "checked": checked}
+        print_json({"schema": "audiorec/recall-tune/1", **document, "tried": tried})
+    else:
+        names = [measure, "mrr@20", "popularity", "gini", "coverage"]
+        rows = [
+            (",".join(f"{w:g}" for w in one.weights), *(one.figures[n] for n in names))
+            for one in found.tried
+        ]
+        print_table(("weights", *names), rows, title="tried, on the half that chose")
+    for name, (value, low, high) in checked.items():
+        say(f"{name}: {measure} {value:+.4f} [{low:+.4f}, {high:+.4f}], on the other half")
+    say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} --weights {weights}")

@@ -107,6 +107,10 @@ LINES = [
     "recall fuse lists.csv --exposures {table} -o out",
     "recall fuse lists.csv --side {ids} -o out",
     "recall fuse lists.csv -v {store} -o out",
+    "recall tune {table} lists.csv -i listened.csv --histories listened.csv --targets targets.csv",
+    "recall tune lists.csv lists.csv -i {log} --histories listened.csv --targets targets.csv",
+    "recall tune lists.csv lists.csv -i listened.csv --histories {log} --targets targets.csv",
+    "recall tune lists.csv lists.csv -i listened.csv --histories listened.csv --targets {table}",
     "recommend u0 -i {log}",
     "recommend u0 -i listened.csv -v {store}",
     "recommend u0 -i listened.csv --models {folder}",
@@ -166,7 +170,7 @@ def folder(tmp_path_factory):
     played = (home / "plays.csv").read_text().replace(",like", ",finish")
     (home / "listened.csv").write_text(played)
     (home / "lists.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
-    (home / "targets.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
+    (home / "targets.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\nu1,{song_ids[3]}\n")
     listened = to_sequences(read_interactions(home / "listened.csv"))
     Popular().fit(RecallData(listened)).save(home / "channel")
     (home / "labels.csv").write_text("path,label\nsong.wav,a\nsong.wav,b\n")

@@ -163,6 +163,8 @@ def write_channel(folder):
     rules.save(folder / "model")
     write_candidates(folder / "lists.parquet", rules, Queries(plays), 5)
     shutil.copy(folder / "lists.parquet", folder / "more.parquet")
+    rows = [f"{user},{plays.song_ids[row % 3]}" for row, user in enumerate(plays.owner_ids)]
+    (folder / "wanted.csv").write_text("\n".join(["user_id,song_id", *rows]))
 
 
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])

@@ -171,6 +171,9 @@ CASES = {
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],
+    "recall tune": [
+        (ABSENT, "c.csv", "-i", "good.csv", "--histories", "good.csv", "--targets", ABSENT)
+    ],
     "recall fuse": [(ABSENT, "--out", "f.parquet")],
     "recommend": [(ODD, "-i", "good.csv"), ("u", "-i", ABSENT)],
     "cold-start audience": [

@@ -8,6 +8,7 @@ targets.parquet     ──read_targets─────▶ `Sequences` of wanted s
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -31,6 +32,17 @@ class Lists:
 
     ranked: Sequences  # the best first
     channel: str  # what made them, or the name of the file
+
+    @classmethod
+    def of_table(cls, table: Any, channel: str) -> "Lists":
+        """Take the rows of a `pyarrow.Table` of candidates, which stand by user and rank."""
+        users, songs = (
+            table.column(name).combine_chunks().dictionary_encode()
+            for name in ("user_id", "song_id")
+        )
+        ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
+        ranked = Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+        return cls(ranked, channel)
 
 
 def write_candidates(

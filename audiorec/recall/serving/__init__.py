@@ -12,6 +12,7 @@
 ``tables``     tables of candidates side by side, some users at a time
 ``fuse``       the lists of some users become one each: a pure function
 ``job``        files in, one file out, in flat memory
+``tune``       weights of a fusion, learnt on validation
 ``recommend``  songs for one user, by channels that are asked at once
 ``words``      a reason as a person reads it
 =============  ==================================================================
@@ -23,6 +24,7 @@ Public::
     tables     user_blocks
     fuse       fuse
     job        FusedReport, fuse_files
+    tune       Tried, Tuned, tune
     recommend  ENTRIES, Product, Proposal, Recommendation, Recommender
     words      in_words
 """

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from made_candidates import table_of
 from made_logs import log_of
 
 from audiorec.errors import InputError
@@ -19,27 +20,6 @@ from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures
 from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
 from audiorec.recall.serving.tables import user_blocks
-
-
-def table_of(channel, lists, *, cold=(), interests=None):
-    """Return candidates of users: ``{"u": ["a", "b"]}``, the best first."""
-    rows = [
-        (user, song, rank) for user, songs in lists.items() for rank, song in enumerate(songs, 1)
-    ]
-    n = len(rows)
-    columns = {
-        "user_id": [row[0] for row in rows],
-        "song_id": [row[1] for row in rows],
-        "channel": [channel] * n,
-        "rank": [row[2] for row in rows],
-        "similarity": np.linspace(1, 0, n).tolist(),
-        "reason": ["listeners"] * n,
-        "evidence": [None] * n,
-        "interest": [(interests or {}).get(row[1]) for row in rows],
-        "cold": [row[1] in cold for row in rows],
-        "model_id": ["m"] * n,
-    }
-    return pa.table(columns, schema=SCHEMA)
 
 
 def lists_of(table):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_lists, recall_space
+from audiorec_cli import recall_lists, recall_run, recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -193,6 +193,7 @@ command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
 command(app, "fuse")(recall_lists.fuse)
 command(app, "tune")(recall_lists.tune)
+command(app, "run")(recall_run.run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -111,6 +111,8 @@ LINES = [
     "recall tune lists.csv lists.csv -i {log} --histories listened.csv --targets targets.csv",
     "recall tune lists.csv lists.csv -i listened.csv --histories {log} --targets targets.csv",
     "recall tune lists.csv lists.csv -i listened.csv --histories listened.csv --targets {table}",
+    "recall run --config {toml}",
+    "recall run --config {toml}",
     "recommend u0 -i {log}",
     "recommend u0 -i listened.csv -v {store}",
     "recommend u0 -i listened.csv --models {folder}",
@@ -139,8 +141,8 @@ LINES = [
 # paths, a head is not read for a song that the store has, and verify counts what it finds.
 NEVER = {
     MISSING: set(),
-    DAMAGED: {"folder", "rule", "index", "paths", "unread", "checked"},
-    OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
+    DAMAGED: {"folder", "rule", "toml", "index", "paths", "unread", "checked"},
+    OTHER: {"folder", "toml", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
 TORCH = re.compile("users train|metric train|heads train|recall train (youtube-dnn|user-audio)")
@@ -198,6 +200,7 @@ def named(mistake, kind):
         "model": "-model",
         "audio": ".wav",
         "folder": "",
+        "toml": ".toml",
         "index": ".faiss",
     }
     if mistake == OTHER and kind in ("log", "head"):

@@ -66,7 +66,9 @@ def joined(lists: "list[Sequences]") -> Sequences:
     )
 
 
-def read_exposures(path: Path, *, days: float, now: float | None = None) -> Sequences:
+def read_exposures(
+    path: Path, *, days: float, now: float | None = None, without: str = ""
+) -> Sequences:
     """Read what was shown lately: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
 
     Parameters
@@ -77,13 +79,19 @@ def read_exposures(path: Path, *, days: float, now: float | None = None) -> Sequ
     now : float, optional
         Seconds since 1970; by default the newest time in the table, so that the same table gives
         the same lists whenever it is read.
+    without : str
+        A run whose rows, by ``run_id``, do not count: one that goes on.
 
     Raises
     ------
     InputError
         If the table lacks a column, or a time cannot be read.
     """
-    table = read_table(path, FAILURE, needed=SHOWN, types={n: pa.string() for n in SHOWN[:2]})
+    types = {name: pa.string() for name in SHOWN[:2]}
+    table = read_table(path, FAILURE, needed=SHOWN, wanted=("run_id",), types=types)
+    if without and "run_id" in table.column_names:
+        runs = pc.fill_null(table.column("run_id").cast(pa.string()), "")
+        table = table.filter(pc.not_equal(runs, without))
     times, units = to_times(table.column("shown_at"))
     times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
     bad = np.flatnonzero(units < 0)

@@ -16,6 +16,7 @@
 ``nightly``    all of it in one job that is resumed, and does only what changed
 ``tune``       weights of a fusion, learnt on validation
 ``recommend``  songs for one user, by channels that are asked at once
+``portrait``   what users listen to, long and short, in shares
 ``words``      a reason as a person reads it
 =============  ==================================================================
 
@@ -29,5 +30,6 @@ Public::
     nightly    NightlyJob, NightlyPlan, Step
     tune       Tried, Tuned, tune
     recommend  ENTRIES, Product, Proposal, Recommendation, Recommender
+    portrait   PORTRAIT, PortraitRecipe, portraits
     words      in_words
 """

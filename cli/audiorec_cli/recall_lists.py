@@ -109,7 +109,7 @@ class KnownOfLists:
             side = completed(side, heard)
         shown = read_exposures(self.exposures, days=self.days) if self.exposures else None
         if self.interactions is None:
-            return facts_of(None, side, store), Closed(never=shown)
+            return facts_of(None, side, store), Closed.of(never=shown)
         log = read_interactions(self.interactions)
         closed = closed_by(log, keep_heard=self.keep_heard, shown=shown)
         return facts_of(to_sequences(log), side, store), closed

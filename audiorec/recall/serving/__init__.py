@@ -22,7 +22,7 @@
 
 Public::
 
-    rules      Closed, FusionRecipe, Method, SongTraits
+    rules      Closed, ClosedLists, FusionRecipe, Method, SongTraits
     known      closed_by, facts_of, joined, read_exposures
     tables     user_blocks
     fuse       fuse

@@ -21,10 +21,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.files.arrow import integers
-from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongTraits
-from audiorec.types import BoolArray, Float64Array, IdMap, Int64Array, plain_name
+from audiorec.recall.serving.rules import UNKNOWN, Closed, ClosedLists, FusionRecipe, SongTraits
+from audiorec.types import BoolArray, Float64Array, Int64Array, plain_name, strings
 
 REPLAY = "replay"
 DEEPEST = 4  # so many times k entries are looked at by the dial for diversity
@@ -37,12 +36,13 @@ NO_FACTS, NOTHING = SongTraits(), Closed()
 class _Rows:
     """n candidates of some users, of all channels."""
 
-    table: Any  # as `SCHEMA`
-    user: Int64Array  # (n,): numbers in `user_ids`, which is sorted
-    song: Int64Array  # (n,): numbers in `song_ids`, which is sorted
+    table: Any  # as `SCHEMA`: all rows of the block
+    at: Int64Array  # (n,): rows of the table
+    user: Int64Array  # (n,): numbers in `user_ids`
+    song: Int64Array  # (n,): numbers in `song_ids`
     source: Int64Array  # (n,): number of the table
-    user_ids: tuple[str, ...]
-    song_ids: tuple[str, ...]
+    user_ids: Any  # a `pyarrow.StringArray`, sorted
+    song_ids: Any
 
     @classmethod
     def of(cls, tables: Sequence[Any]) -> "_Rows":
@@ -50,22 +50,35 @@ class _Rows:
         source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
         user, user_ids = _numbered(table.column("user_id"))
         song, song_ids = _numbered(table.column("song_id"))
-        return cls(table, user, song, source, user_ids, song_ids)
+        return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
 
     def take(self, rows: Any) -> "_Rows":
         """Return some rows, numbers or a mask, in that order."""
-        rows = np.arange(len(self.user))[rows]
-        columns = (self.user[rows], self.song[rows], self.source[rows])
-        return _Rows(self.table.take(integers(rows)), *columns, self.user_ids, self.song_ids)
+        columns = (self.at[rows], self.user[rows], self.song[rows], self.source[rows])
+        return _Rows(self.table, *columns, self.user_ids, self.song_ids)
 
-    def is_among(self, closed: Sequences | None) -> BoolArray:
-        """Return which rows stand in the lists of their users."""
+    def numbers(self, name: str) -> Any:
+        """Return a column of numbers or flags."""
+        column = self.table.column(name).cast(pa.int64())
+        return pc.fill_null(column, UNKNOWN).to_numpy()[self.at]
+
+    @property
+    def replayed(self) -> BoolArray:
+        """Which rows come from the channel of songs that the user knows."""
+        found = pc.equal(self.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
+        return np.asarray(found[self.at], np.bool_)
+
+    def is_among(self, closed: ClosedLists | None, names: Any = None) -> BoolArray:
+        """Return which rows stand in the lists of their users.
+
+        `names`, a `pyarrow.StringArray`, are what songs are looked up by; their ids by default.
+        """
         if closed is None or not len(self.user):
             return np.zeros(len(self.user), np.bool_)
-        at = IdMap(closed.owner_ids).rows(self.user_ids)
-        lists = closed.take(at[at >= 0]).among(self.song_ids)
-        key = np.flatnonzero(at >= 0)[lists.owner] * len(self.song_ids) + lists.song
-        return np.isin(self.user * len(self.song_ids) + self.song, key)
+        user, number = closed.pairs_of(self.user_ids)
+        song = closed.numbers_of(self.song_ids if names is None else names)[self.song]
+        width = closed.width + 1
+        return np.isin(self.user * width + song, user * width + number) & (song >= 0)
 
 
 def fuse(
@@ -113,21 +126,11 @@ def _closed(rows: _Rows, facts: SongTraits, closed: Closed) -> BoolArray:
     """Return which rows their users must not get."""
     found = rows.is_among(closed.never)
     if closed.heard is not None:
-        is_replay = pc.equal(rows.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
-        found |= rows.is_among(closed.heard) & ~is_replay
+        found |= rows.is_among(closed.heard) & ~rows.replayed
     artist = facts.group("artist", rows.song_ids)
     if closed.artists is not None and artist is not None and len(rows.user):
-        names = np.array([*map(plain_name, facts.artists), ""], object)
-        of_song = tuple(names[artist].tolist())
-        by_artist = _Rows(
-            rows.table,
-            rows.user,
-            np.unique(of_song, return_inverse=True)[1][rows.song],
-            rows.source,
-            rows.user_ids,
-            tuple(sorted(set(of_song))),
-        )
-        found |= by_artist.is_among(closed.artists)
+        names = strings([*map(plain_name, facts.artists), ""])
+        found |= rows.is_among(closed.artists, names.take(integers(artist % len(names))))
     return found
 
 
@@ -136,10 +139,8 @@ def _entries(
 ) -> tuple[_Rows, Float64Array, Int64Array]:
     """Return one row a user and recording, its weight, and whether it is warm, cold or heard."""
     share = weights[rows.source]
-    cold = rows.table.column("cold").to_numpy().astype(np.bool_)
-    rank = rows.table.column("rank").to_numpy().astype(np.int64)
-    interest = pc.fill_null(rows.table.column("interest"), UNKNOWN).to_numpy().astype(np.int64)
-    split = interest if recipe.method == "quotas" else np.zeros_like(interest)
+    cold, rank = rows.numbers("cold") > 0, rows.numbers("rank")
+    split = rows.numbers("interest") if recipe.method == "quotas" else np.zeros_like(rank)
     lists = _key(rows.user, rows.source, cold, split)
     by_rank = np.lexsort((rows.song, rank, lists))
     place = np.empty(len(rank), np.int64)
@@ -157,9 +158,8 @@ def _entries(
     best = order[np.unique(entry[order], return_index=True)[1]]
     sums = np.bincount(entry, given, n)
     weight = np.asarray(given[best] if recipe.method == "quotas" else sums, np.float64)
-    replayed = pc.equal(rows.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
     kind = np.where(np.bincount(entry, ~cold, n) == 0, COLD, WARM).astype(np.int64)
-    kind[np.bincount(entry, replayed, n) > 0] = HEARD
+    kind[np.bincount(entry, rows.replayed, n) > 0] = HEARD
     rows = rows.take(best)
     if recipe.popularity:
         plays = facts.plays_of(rows.song_ids)[rows.song]
@@ -262,9 +262,8 @@ def _written(rows: _Rows, weight: Float64Array) -> Any:
         "rank": integers(_nth(rows.user) + 1),
         "similarity": pa.array((weight / largest[rows.user]).astype(np.float32)),
     }
-    arrays = [
-        columns.get(field.name, rows.table.column(field.name)).cast(field.type) for field in SCHEMA
-    ]
+    kept = rows.table.take(integers(rows.at))
+    arrays = [columns.get(f.name, kept.column(f.name)).cast(f.type) for f in SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
 
 
@@ -288,13 +287,12 @@ def _key(*columns: Any) -> Int64Array:
     return found
 
 
-def _numbered(texts: Any) -> tuple[Int64Array, tuple[str, ...]]:
-    """Return texts as numbers of their sorted table."""
+def _numbered(texts: Any) -> tuple[Int64Array, Any]:
+    """Return texts as numbers of their sorted table, a `pyarrow.StringArray`."""
     encoded = texts.combine_chunks().dictionary_encode()
     if isinstance(encoded, pa.ChunkedArray):
         encoded = encoded.combine_chunks()
-    names = encoded.dictionary.to_pylist()
-    ids = sorted(names)
-    place = {name: row for row, name in enumerate(ids)}
-    number = np.array([place[name] for name in names], np.int64)
-    return number[encoded.indices.to_numpy()] if len(names) else np.zeros(0, np.int64), tuple(ids)
+    order = pc.sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)

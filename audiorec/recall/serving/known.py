@@ -39,7 +39,7 @@ def closed_by(
     lists = [_lists(log, blocked), to_liked(log).disliked, *([shown] if shown else [])]
     names = tuple(map(plain_name, log.artists.artist_ids))
     banned = log.artists.event == ARTIST_EVENTS.index("block")
-    return Closed(
+    return Closed.of(
         heard=None if keep_heard else _lists(log, heard),
         never=joined(lists),
         artists=Sequences.from_pairs(

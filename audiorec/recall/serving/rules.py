@@ -2,13 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from functools import cached_property
+from typing import Any, Literal
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.types import Float64Array, IdMap, Int64Array
+from audiorec.types import Float64Array, IdMap, Int64Array, strings
 
 Method = Literal["reciprocal", "quotas"]
 UNKNOWN = -1  # an artist, album or genre that nobody knows: shared with no other song
@@ -78,7 +79,7 @@ class FusionRecipe:
         return np.asarray(weights / weights.sum(), np.float64)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+@dataclass(frozen=True, kw_only=True, eq=False)
 class SongTraits:
     """What the rules of a fusion ask of songs; each part may be empty.
 
@@ -104,15 +105,45 @@ class SongTraits:
         if lengths != {len(self.song_ids)}:
             raise ShapeError("a number of plays, and one number of each group, a song expected")
 
-    def group(self, name: str, song_ids: tuple[str, ...]) -> Int64Array | None:
+    def group(self, name: str, song_ids: Any) -> Int64Array | None:
         """Return the numbers of a group for other songs; None where nothing is known."""
         if name not in self.groups:
             return None
-        return np.append(self.groups[name], UNKNOWN)[IdMap(self.song_ids).rows(song_ids)]
+        return np.append(self.groups[name], UNKNOWN)[self._rows.rows(song_ids)]
 
-    def plays_of(self, song_ids: tuple[str, ...]) -> Int64Array:
+    def plays_of(self, song_ids: Any) -> Int64Array:
         """Return the plays of other songs; 0 for songs that are not known."""
-        return np.append(self.plays, 0)[IdMap(self.song_ids).rows(song_ids)]
+        return np.append(self.plays, 0)[self._rows.rows(song_ids)]
+
+    @cached_property
+    def _rows(self) -> IdMap:
+        return IdMap(strings(self.song_ids))
+
+
+class ClosedLists:
+    """Songs, or names of artists, that users must not get; looked up block by block.
+
+    Parameters
+    ----------
+    lists : Sequences
+    """
+
+    def __init__(self, lists: Sequences) -> None:
+        self._lists = lists
+        self._owners = IdMap(strings(lists.owner_ids))
+        self._songs = IdMap(strings(lists.song_ids))
+        self.width = len(lists.song_ids)
+
+    def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
+        """Return the pairs of some users: places in `user_ids`, and numbers of songs."""
+        at = self._owners.rows(user_ids)
+        there = np.flatnonzero(at >= 0)
+        found = self._lists.take(at[there])
+        return there[found.owner], found.song.astype(np.int64)
+
+    def numbers_of(self, song_ids: Any) -> Int64Array:
+        """Return the number of each song; -1 where it is closed to nobody."""
+        return self._songs.rows(song_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -121,14 +152,26 @@ class Closed:
 
     Attributes
     ----------
-    heard : Sequences, optional
+    heard : ClosedLists, optional
         Songs that came already: only ``replay`` brings them back.
-    never : Sequences, optional
+    never : ClosedLists, optional
         Disliked and blocked songs, and what was shown lately.
-    artists : Sequences, optional
-        Blocked artists: `song_ids` of these are plain names.
+    artists : ClosedLists, optional
+        Blocked artists, by plain name.
     """
 
-    heard: Sequences | None = None
-    never: Sequences | None = None
-    artists: Sequences | None = None
+    heard: ClosedLists | None = None
+    never: ClosedLists | None = None
+    artists: ClosedLists | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        heard: Sequences | None = None,
+        never: Sequences | None = None,
+        artists: Sequences | None = None,
+    ) -> "Closed":
+        """Take lists of users as they are; see the attributes."""
+        given = {"heard": heard, "never": never, "artists": artists}
+        return cls(**{n: ClosedLists(one) for n, one in given.items() if one is not None})

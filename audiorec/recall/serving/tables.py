@@ -17,7 +17,7 @@ from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.recall.contract.candidates import SCHEMA
 
-BATCH_ROWS = 1 << 18  # of a file that are read at a time
+BATCH_ROWS = 1 << 16  # of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # rows of a table that is not in the order of its users
 FAILURE = "cannot be read as candidates"
 NEEDED = ("user_id", "song_id")

@@ -80,7 +80,7 @@ def test_cold_songs_have_places_of_their_own_and_no_more():
 def test_heard_songs_come_by_replay_alone_and_in_its_share():
     heard = Sequences.from_lists([["a", "b"]], ["u"])
     one, again = table_of("one", {"u": ["a", "c", "d", "e"]}), table_of("replay", {"u": ["b", "a"]})
-    closed = Closed(heard=heard)
+    closed = Closed.of(heard=heard)
     assert fused(one, again, closed=closed)["u"] == ["c", "d", "e"]
     assert set(fused(one, again, closed=closed, k=4, replay_share=0.25)["u"]) == {
         "c",
@@ -91,7 +91,7 @@ def test_heard_songs_come_by_replay_alone_and_in_its_share():
 
 
 def test_never_beats_replay_and_artists_are_blocked_by_plain_name():
-    closed = Closed(
+    closed = Closed.of(
         never=Sequences.from_lists([["b"]], ["u"]),
         artists=Sequences.from_lists([["the beatles"]], ["u"]),
     )
@@ -192,7 +192,7 @@ def test_any_lists_as_a_slow_reference_has_them(lists, heard, per_artist):
     by_user = defaultdict(list)
     for user, song in sorted(heard):
         by_user[user].append(song)
-    closed = Closed(heard=Sequences.from_lists(list(by_user.values()), list(by_user)))
+    closed = Closed.of(heard=Sequences.from_lists(list(by_user.values()), list(by_user)))
     found = fuse(made, recipe, facts(artist=artist), closed)
     assert lists_of(found) == slow_reciprocal(made, recipe, heard, artist)
 
@@ -251,10 +251,13 @@ def test_what_a_log_closes():
     closed = closed_by(log)
 
     def of(lists):
-        return {o: {lists.song_ids[s] for s in lists[u]} for u, o in enumerate(lists.owner_ids)}
+        user, song = lists.pairs_of(["u", "v", "x"])
+        names = dict(zip(lists.numbers_of(list("abcd")).tolist(), "abcd", strict=True))
+        return {("uvx"[u], names[s]) for u, s in zip(user.tolist(), song.tolist(), strict=True)}
 
-    assert of(closed.heard) == {"u": {"a"}, "v": {"a"}}
-    assert of(closed.never)["u"] == {"c", "d"}
+    assert of(closed.heard) == {("u", "a"), ("v", "a")}
+    assert {("u", "c"), ("u", "d")} <= of(closed.never)
+    assert ("u", "a") not in of(closed.never)
     assert closed_by(log, keep_heard=True).heard is None
 
 

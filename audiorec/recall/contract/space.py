@@ -10,7 +10,7 @@ from audiorec.errors import InputError
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, Sound
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 
 class SharedSpace(Channel):
@@ -29,6 +29,10 @@ class SharedSpace(Channel):
     @abstractmethod
     def embed_users(self, queries: Queries) -> FloatArray:
         """Return an embedding of each history, (Q, E) float32; zeros where nothing is known."""
+
+    def songs_used(self, queries: Queries) -> Int64Array:
+        """Return how many entries of each history its embedding is made of: (Q,), int64."""
+        return queries.histories.among(self.song_ids).lengths
 
     @abstractmethod
     def song_embeddings(self) -> FloatArray:

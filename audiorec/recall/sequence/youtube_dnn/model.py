@@ -5,6 +5,7 @@
             ─▶ how many songs, and whether any     │
     profile ─▶ demographics (A) ───────────────────┘
 
+Where ids and embeddings have one width, the mean of the ids is added before the length is made 1.
 Torch is needed to train one (`trainer`), not to use it.
 """
 
@@ -139,6 +140,8 @@ class UsersModel:
             x = x @ weight + bias
             if i + 1 < len(self.layers):
                 x = np.maximum(x, 0)
+        if columns[1].shape == x.shape:
+            x = x + columns[1]
         return UserEmbeddings(of_unit_length(x), history)
 
     def tensors(self) -> dict[str, npt.NDArray[Any]]:

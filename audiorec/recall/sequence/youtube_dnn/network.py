@@ -52,13 +52,19 @@ class Network(nn.Module):
         add("song_embeddings", n_songs, recipe.dimension, spread=TABLE_SPREAD)
         add("song_bias", n_songs, spread=0.0)
         add("id_embeddings", n_songs, recipe.id_width, spread=TABLE_SPREAD)
+        if recipe.is_residual:
+            # A user begins as the mean of the history's songs: near songs like them.
+            with torch.no_grad():
+                self.id_embeddings.copy_(self.song_embeddings)
+                self.get_parameter(f"weight_{self.n_layers - 1}").zero_()
 
     def users(self, batch: LikeBatch, *, training: bool) -> Tensor:
         """Return the embeddings of a batch: shape (B, E), of length 1."""
+        by_id = _means(batch.by_id, self.id_embeddings)
         x = torch.cat(
             [
                 _means(batch.by_vector, self._inputs),
-                _means(batch.by_id, self.id_embeddings),
+                by_id,
                 torch.from_numpy(batch.lengths).to(self.song_bias.dtype),
                 self._demographics[torch.from_numpy(batch.user)],
             ],
@@ -68,7 +74,7 @@ class Network(nn.Module):
             x = x @ self.get_parameter(f"weight_{i}") + self.get_parameter(f"bias_{i}")
             if i + 1 < self.n_layers:
                 x = functional.dropout(functional.relu(x), self.recipe.dropout, training)
-        return functional.normalize(x, dim=1)
+        return functional.normalize(x + by_id if self.recipe.is_residual else x, dim=1)
 
     def songs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings (n, E) of length 1, and biases (n,), of songs."""

@@ -19,7 +19,9 @@ class YoutubeDnnRecipe:
     hidden : tuple of int
         Units of the dense layers between the history and the embedding.
     id_width : int
-        Numbers that a song's id stands for in a history; 0: songs are their sound alone.
+        Numbers that a song's id stands for in a history; 0: songs are their sound alone. Where it
+        equals `dimension`, the mean of the history is added to what the layers return, and a
+        song's id begins as its embedding: then training converges several times as fast.
     half_life_plays : float or None
         After so many more plays, a play counts half; None: all plays count the same.
     half_life_days : float or None
@@ -43,7 +45,8 @@ class YoutubeDnnRecipe:
     negative_power : float
         Negatives are drawn by plays to this power.
     learning_rate : float
-        Of Adam; rises over the first 100 steps or fewer, then falls to 0 along a cosine until `max_epochs`.
+        Of Adam; rises over the first 100 steps or fewer, then falls to 0 along a cosine until
+        `max_epochs`.
     weight_decay : float
         Of the weights of the dense layers.
     clip : float
@@ -85,6 +88,11 @@ class YoutubeDnnRecipe:
     hold_out: HoldOut = "later"
     held_out_share: float = 0.1
     seed: int = 0
+
+    @property
+    def is_residual(self) -> bool:
+        """Whether the mean of the songs' ids is added to what the layers return."""
+        return self.id_width == self.dimension
 
     def __post_init__(self) -> None:
         whole = ("dimension", "max_history", "targets_per_user", "negatives", "batch_size")

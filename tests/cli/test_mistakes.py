@@ -86,7 +86,6 @@ LINES = [
     "recall train youtube-dnn -i plays.csv --profiles {table} -o out",
     "recall train youtube-dnn -i plays.csv --likes --rule {rule} -o out",
     "recall users {model} -i plays.csv -o out",
-    "recall users channel -i {log} -o out",
     "recall users --import {embeddings} -o out",
     "recall train popular -i {log} -o out",
     "recall train nearest-audio -i listened.csv -v {store} -o out",

@@ -28,6 +28,6 @@ Public::
     trained     Trained
     settings    Setting, settings_of
     space       SharedSpace
-    job         train_channel
+    job         is_first_process, train_channel
     checks      check_channel
 """

@@ -23,7 +23,7 @@ from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
-from audiorec.recall.sequence.youtube_dnn.examples import Material, as_likes
+from audiorec.recall.sequence.youtube_dnn.examples import LearntPlays, as_likes
 from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel, of_unit_length
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, LineProgress
@@ -181,7 +181,7 @@ class YoutubeDnn(SharedSpace):
         return channel
 
 
-def _material(data: RecallData, *, in_days: bool) -> Material:
+def _material(data: RecallData, *, in_days: bool) -> LearntPlays:
     plays, n = data.plays, len(data.song_ids)
     vectors, has = np.zeros((n, 0), np.float32), np.zeros(n, np.bool_)
     if data.sound is not None:
@@ -193,7 +193,7 @@ def _material(data: RecallData, *, in_days: bool) -> Material:
                 "audiorec listening check LOG --vectors STORE compares them"
             )
     people = data.context.profiles
-    return Material(
+    return LearntPlays(
         likes=as_likes(plays, in_days=in_days),
         vectors=vectors,
         has_vector=has,

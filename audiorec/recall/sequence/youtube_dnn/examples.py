@@ -49,7 +49,7 @@ def as_likes(found: Sequences, *, in_days: bool) -> Likes:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Material:
+class LearntPlays:
     """What is learnt from."""
 
     likes: Likes  # of U users; songs are rows of the tables below
@@ -79,7 +79,7 @@ class Material:
         return data.hexdigest()[:16]
 
 
-def standardisation(data: Material) -> tuple[FloatArray, FloatArray]:
+def standardisation(data: LearntPlays) -> tuple[FloatArray, FloatArray]:
     """Return mean and scale of each column over the songs with a vector: (V,), float32."""
     rows = data.vectors[data.has_vector].astype(np.float64)
     if not len(rows):
@@ -157,6 +157,12 @@ def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
     else:
         held[likes.starts[chosen + 1] - 1] = True
     return held
+
+
+def epochs_of(likes: Likes, recipe: YoutubeDnnRecipe) -> int:
+    """Return how many epochs there are at most, so that no log takes for ever."""
+    of_an_epoch = int(np.minimum(np.diff(likes.starts), recipe.targets_per_user).sum())
+    return min(recipe.max_epochs, max(1, recipe.max_examples // max(1, of_an_epoch)))
 
 
 def epoch_places(

@@ -55,6 +55,9 @@ class YoutubeDnnRecipe:
         Examples in a step.
     max_epochs : int
         The most epochs, and the length of the learning rate's cosine.
+    max_examples : int
+        The most examples, those of all epochs: a large log is trained for fewer epochs, at least
+        one.
     patience : int
         Training ends after so many epochs without a better validation loss.
     hold_out : {"later", "users"}
@@ -66,10 +69,10 @@ class YoutubeDnnRecipe:
         Of everything that is drawn.
     """
 
-    dimension: int = 40
+    dimension: int = 96
     hidden: tuple[int, ...] = (128, 64)
-    id_width: int = 40
-    half_life_plays: float | None = 4.0
+    id_width: int = 96
+    half_life_plays: float | None = 3.0
     half_life_days: float | None = 90.0
     max_history: int = 100
     history_dropout: float = 0.1
@@ -77,13 +80,14 @@ class YoutubeDnnRecipe:
     targets_per_user: int = 20
     temperature: float = 0.1
     popularity: float = 1.0
-    negatives: int = 1_024
+    negatives: int = 512
     negative_power: float = 0.75
-    learning_rate: float = 3e-3
+    learning_rate: float = 8e-3
     weight_decay: float = 1e-4
     clip: float = 1.0
-    batch_size: int = 1_024
+    batch_size: int = 2_048
     max_epochs: int = 60
+    max_examples: int = 5_000_000
     patience: int = 6
     hold_out: HoldOut = "later"
     held_out_share: float = 0.1
@@ -96,7 +100,7 @@ class YoutubeDnnRecipe:
 
     def __post_init__(self) -> None:
         whole = ("dimension", "max_history", "targets_per_user", "negatives", "batch_size")
-        for name in (*whole, "max_epochs", "patience"):
+        for name in (*whole, "max_epochs", "max_examples", "patience"):
             _check(getattr(self, name) >= 1, name, "1 or more", getattr(self, name))
         for name in ("history_dropout", "dropout"):
             _check(0 <= getattr(self, name) < 1, name, "in [0, 1)", getattr(self, name))

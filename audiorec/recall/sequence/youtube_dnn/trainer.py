@@ -1,6 +1,6 @@
 """Train youtube-dnn: from what was played before, tell what is played next.
 
-    Material, recipe ──fit_refit──▶ `UsersModel`, learnt from everything
+    LearntPlays, recipe ──fit_refit──▶ `UsersModel`, learnt from everything
 
 One example is one play: its history is what came strictly before, its target the song itself,
 among all songs by a (sampled) softmax over cosines. A validation part says how long to train.
@@ -32,8 +32,9 @@ from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
     Examples,
-    Material,
+    LearntPlays,
     epoch_places,
+    epochs_of,
     held_out,
     standardisation,
 )
@@ -59,7 +60,7 @@ Batch = tuple[Int64Array, np.random.Generator, float]  # places, what draws the 
 
 
 def train(
-    data: Material,
+    data: LearntPlays,
     recipe: YoutubeDnnRecipe,
     half_life: float | None,
     *,
@@ -86,7 +87,7 @@ def train(
     with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
         done = fit_refit(
             make,
-            max_epochs=recipe.max_epochs,
+            max_epochs=epochs_of(data.likes, recipe),
             patience=recipe.patience,
             work=work,
             fingerprint=fingerprint({"recipe": asdict(recipe), "data": data.fingerprint}),
@@ -104,7 +105,7 @@ class YoutubeDnnLearner:
 
     def __init__(
         self,
-        data: Material,
+        data: LearntPlays,
         recipe: YoutubeDnnRecipe,
         half_life: float | None,
         held: BoolArray,
@@ -114,6 +115,7 @@ class YoutubeDnnLearner:
         self.data, self.recipe, self.half_life = data, recipe, half_life
         self.processes = processes
         self.learnt_from = ~held
+        self.epochs = epochs_of(data.likes, recipe)
         self.counts = np.bincount(data.likes.song[~held], minlength=len(data.vectors))
         # A song that nobody else plays has no embedding worth judging by.
         judged = np.flatnonzero(held & (self.counts[data.likes.song] > 0))
@@ -144,7 +146,7 @@ class YoutubeDnnLearner:
         n = -(-len(places) // size)
         for number in range(first, n):
             rng = generator(self.recipe.seed, STEP, epoch, number)
-            done, steps = (epoch - 1) * n + number + 1, n * self.recipe.max_epochs
+            done, steps = (epoch - 1) * n + number + 1, n * self.epochs
             rise = min(1.0, done / min(WARM_UP, max(1, steps // 20)))
             fall = (1 + math.cos(math.pi * min(1.0, done / steps))) / 2
             rate = self.recipe.learning_rate * rise * fall

@@ -25,10 +25,9 @@ from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
-from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.contract.space import write_users
+from audiorec.recall.sequence.youtube_dnn import channel as youtube_dnn
 from audiorec.simulation.world import WorldSpec, simulate_world
-from audiorec.store.embeddings import write_embeddings
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "new-songs"
 clips = sorted(Path("fixtures/audio").glob("*.*"))
@@ -63,13 +62,11 @@ audiences(files, "audience-by-taste.parquet")
 
 # %% youtube-dnn learns what a user likes next from what came before: 40 numbers a user.
 liked, context = to_liked(log).liked, Context(sound=Sound.of_store(library))
-taste = YoutubeDnn(YoutubeDnnRecipe(max_epochs=4))
+recipe = youtube_dnn.YoutubeDnnRecipe(dimension=40, max_epochs=4)
+taste = youtube_dnn.YoutubeDnn(recipe)
 train_channel(taste, RecallData(liked, context=context), out / "taste")
-users = taste.embed_users(context.asked(liked))
-write_embeddings(
-    out / "users.parquet", liked.owner_ids, users, kind="users", model_id=taste.model_id
-)
-print(f"{len(users)} users embedded in {users.shape[1]} numbers")
+users = write_users(out / "users.parquet", taste, context.asked(liked))
+print(f"{users['users']} users embedded in {recipe.dimension} numbers")
 
 # %% The user-audio model puts a song, from its sound alone, near the users who will like it.
 options = TrainingOptions(recipe=MetricRecipe(max_epochs=4))

@@ -18,7 +18,6 @@ from audiorec_cli.shared.listened import (
 from audiorec_cli.shared.options import JsonOption, OutFileOption
 
 if TYPE_CHECKING:
-    from audiorec.recall.contract.data import Queries
     from audiorec.recall.contract.space import SharedSpace
 
 IMPORTED = "With --import"
@@ -107,9 +106,11 @@ def users(
         raise InputError("name a MODEL that recall train wrote, or a table to --import")
     if interactions is None and asked.profiles is None:
         raise InputError("no user: give --interactions, --profiles, or both")
+    from audiorec.recall.contract.space import write_users
+
     channel = _in_one_space(model)
-    document = _embed(channel, asked.queries(interactions, channel), output)
-    if not document["users"]:
+    counts = write_users(output, channel, asked.queries(interactions, channel))
+    if not counts["users"]:
         source = interactions or asked.profiles
         raise InputError(f"{source}: nobody has played a song that {model} knows, or has a profile")
     if json:
@@ -120,42 +121,6 @@ def users(
     left = f"; {document['left_out']:,} are not known" * bool(document["left_out"])
     say(f"{document['users']:,} users{alone}{left}: {output}")
     say(f"songs in their space: audiorec recall songs {model}")
-
-
-def _embed(channel: "SharedSpace", queries: "Queries", output: Path) -> dict[str, Any]:
-    """Write the embeddings of those users of whom anything is known."""
-    import numpy as np
-    import pyarrow as pa
-
-    from audiorec.store.embeddings import write_embeddings
-
-    embedded, used = channel.embed_users(queries), channel.songs_used(queries)
-    known = np.asarray(embedded.any(axis=1))
-    ids = [user for user, has in zip(queries.user_ids, known.tolist(), strict=True) if has]
-    used = used[known]
-    document = {
-        "schema": "audiorec/recall-users/1",
-        "users": len(ids),
-        "profile_only": int((used == 0).sum()),
-        "left_out": len(queries) - len(ids),
-        "model_id": channel.model_id,
-        "space": channel.space,
-        "out": str(output),
-    }
-    if ids:
-        write_embeddings(
-            output,
-            ids,
-            embedded[known],
-            kind="users",
-            model_id=channel.model_id,
-            space=channel.space,
-            columns={
-                "history": pa.array(used.astype(np.int32)),
-                "profile_only": pa.array(used == 0),
-            },
-        )
-    return document
 
 
 def songs(

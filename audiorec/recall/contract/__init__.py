@@ -27,7 +27,7 @@ Public::
     channel     Channel, best_of
     trained     Trained
     settings    Setting, settings_of
-    space       SharedSpace
+    space       SharedSpace, write_users
     job         is_first_process, train_channel
     checks      check_channel
 """

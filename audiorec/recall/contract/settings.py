@@ -27,7 +27,7 @@ def settings_of(recipe: type | None) -> list[Setting]:
 
     Examples
     --------
-    >>> from audiorec.recall.simple import PopularRecipe
+    >>> from audiorec.recall.simple.popular import PopularRecipe
     >>> setting, = settings_of(PopularRecipe)
     >>> setting.name, setting.type, setting.default
     ('half_life_days', 'float | None', None)

@@ -128,7 +128,7 @@ class Examples:
             spans = Spans(spans.first, np.where(drop, spans.first, spans.stop), spans.without)
         past = histories(self.likes, spans, half_life_days=self.half_life)
         by_vector, by_id, history = split_history(
-            past, self.catalogue, with_ids=self.recipe.id_width > 0
+            past, self.catalogue, with_ids=self.recipe.ids > 0
         )
         lengths = length_columns(history, self.recipe.max_history)
         return LikeBatch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)

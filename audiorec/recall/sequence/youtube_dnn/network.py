@@ -51,7 +51,7 @@ class Network(nn.Module):
             add(f"bias_{i}", out, spread=0.0)
         add("song_embeddings", n_songs, recipe.dimension, spread=TABLE_SPREAD)
         add("song_bias", n_songs, spread=0.0)
-        add("id_embeddings", n_songs, recipe.id_width, spread=TABLE_SPREAD)
+        add("id_embeddings", n_songs, recipe.ids, spread=TABLE_SPREAD)
         if recipe.is_residual:
             # A user begins as the mean of the history's songs: near songs like them.
             with torch.no_grad():

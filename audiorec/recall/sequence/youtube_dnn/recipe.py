@@ -18,10 +18,11 @@ class YoutubeDnnRecipe:
         Numbers in an embedding.
     hidden : tuple of int
         Units of the dense layers between the history and the embedding.
-    id_width : int
-        Numbers that a song's id stands for in a history; 0: songs are their sound alone. Where it
-        equals `dimension`, the mean of the history is added to what the layers return, and a
-        song's id begins as its embedding: then training converges several times as fast.
+    id_width : int or None
+        Numbers that a song's id stands for in a history; 0: songs are their sound alone; None: as
+        many as `dimension`. Where it is these, the mean of the history is added to what the layers
+        return, and a song's id begins as its embedding: then training converges several times as
+        fast.
     half_life_plays : float or None
         After so many more plays, a play counts half; None: all plays count the same.
     half_life_days : float or None
@@ -71,7 +72,7 @@ class YoutubeDnnRecipe:
 
     dimension: int = 96
     hidden: tuple[int, ...] = (128, 64)
-    id_width: int = 96
+    id_width: int | None = None
     half_life_plays: float | None = 3.0
     half_life_days: float | None = 90.0
     max_history: int = 100
@@ -94,9 +95,14 @@ class YoutubeDnnRecipe:
     seed: int = 0
 
     @property
+    def ids(self) -> int:
+        """Numbers that a song's id stands for."""
+        return self.dimension if self.id_width is None else self.id_width
+
+    @property
     def is_residual(self) -> bool:
         """Whether the mean of the songs' ids is added to what the layers return."""
-        return self.id_width == self.dimension
+        return self.ids == self.dimension
 
     def __post_init__(self) -> None:
         whole = ("dimension", "max_history", "targets_per_user", "negatives", "batch_size")
@@ -107,7 +113,7 @@ class YoutubeDnnRecipe:
         _check(0 < self.held_out_share < 1, "held_out_share", "in (0, 1)", self.held_out_share)
         for name in ("temperature", "learning_rate", "clip"):
             _check(getattr(self, name) > 0, name, "above 0", getattr(self, name))
-        _check(self.id_width >= 0, "id_width", "0 or more", self.id_width)
+        _check(self.ids >= 0, "id_width", "0 or more", self.id_width)
         _check(all(n >= 1 for n in self.hidden), "hidden", "1 or more", self.hidden)
         for name in ("half_life_plays", "half_life_days"):
             value = getattr(self, name)

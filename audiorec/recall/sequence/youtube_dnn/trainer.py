@@ -76,7 +76,7 @@ def train(
     the same data and recipe. Too few plays, or neither vectors nor ids to learn from, are an
     `InputError`.
     """
-    if recipe.id_width == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
+    if recipe.ids == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
         raise InputError("youtube-dnn needs vectors of songs, or ids: id_width above 0")
     held = held_out(data.likes, recipe)
 
@@ -131,7 +131,7 @@ class YoutubeDnnLearner:
         names = [data.profiles.user_ids[i] for i in learners]
         self.encoder = Encoder.fit(data.profiles.for_users(names))
         demographics = self.encoder.encode(data.profiles)
-        width = n_columns(data.vectors.shape[1], recipe.id_width, self.encoder)
+        width = n_columns(data.vectors.shape[1], recipe.ids, self.encoder)
         self.model = Network(recipe, inputs, demographics, width)
         self.optimiser = torch.optim.Adam(self.model.groups(), lr=recipe.learning_rate, fused=True)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)

@@ -12,6 +12,8 @@
 ``tables``      candidates and targets as tables: ours, and anybody's
 ``counted``     what channels share that learn by counting
 ``channel``     one way to propose songs: the words that all share
+``trained``     what a training by steps came to
+``settings``    what can be set in a channel, and what it means
 ``space``       channels whose users and songs lie in one space
 ``job``         a channel is trained and written; what was stopped goes on
 ``checks``      one set of checks for every channel
@@ -25,7 +27,9 @@ Public::
     tables      Lists, read_candidates, read_targets, write_candidates
     counted     Counted
     channel     Channel, best_of
-    space       SharedSpace
-    job         train_channel
+    trained     Trained
+    settings    Setting, settings_of
+    space       SharedSpace, write_users
+    job         is_first_process, train_channel
     checks      check_channel
 """

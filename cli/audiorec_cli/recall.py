@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_space
+from audiorec_cli import recall_space, recall_unheard
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -49,7 +49,7 @@ app = group(
     """
 )
 
-SplitName = Literal["last", "time", "sessions", "users", "lists"]
+SplitName = Literal["last", "time", "sessions", "users", "lists", "artists"]
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
@@ -191,6 +191,7 @@ def candidates(
 
 command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
+command(app, "unheard")(recall_unheard.unheard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,6 +231,11 @@ class Judging(KnownToo):
         from audiorec.recall.contract.tables import read_targets
         from audiorec.recall.judging.splits import given, split
 
+        if self.split == "artists":
+            raise InputError(
+                "artists that a model never heard are judged by themselves: audiorec recall "
+                f"unheard MODEL -i {self.interactions} -f FEATURES"
+            )
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets are given together")
         whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}

@@ -224,7 +224,7 @@ def embed(
             f"{found.unknown} likes are of songs that the model does not know; if it was trained "
             "on vectors, --vectors STORE reads them"
         )
-    say(f"users: {output}; songs near them: audiorec metric train -i LOG --users {output}")
+    say(f"users: {output}; songs near them: audiorec recall train user-audio -i LOG -u {output}")
 
 
 @command(app, "songs")

@@ -12,7 +12,10 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData
 from audiorec.types import LineProgress
 
-RUN_FILES = r"(?:checkpoint|training)\.safetensors|metrics\.jsonl"  # of an unfinished training
+# Of an unfinished training, with the songs that it decoded.
+RUN_FILES = (
+    r"(?:checkpoint|choose|refit)\.safetensors|metrics\.jsonl|log_mels/(?:[0-9a-f]{24}\.npy)?"
+)
 
 
 def train_channel(

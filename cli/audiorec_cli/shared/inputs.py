@@ -29,7 +29,7 @@ class Wanted(StrEnum):
 MAKES = {
     Wanted.VECTORS: "audiorec extract {folder} --out {path}",
     Wanted.FEATURES: "audiorec extract {folder} --features {path}",
-    Wanted.SONGS: "audiorec metric embed {folder} --out {path}",
+    Wanted.SONGS: "audiorec recall songs MODEL {folder} --out {path}",
     Wanted.USERS: "audiorec users embed LOG --out {path}",
     Wanted.LOG: "audiorec listening simulate --out world/ makes one up",
 }
@@ -55,15 +55,14 @@ HOLDS = {
 }
 # What to do with a file that holds the second where the first is wanted.
 INSTEAD = {
-    (Wanted.SONGS, "vectors"): "embed the songs first: audiorec metric embed {path} "
+    (Wanted.SONGS, "vectors"): "embed the songs first: audiorec recall songs MODEL -v {path} "
     "--out embeddings.parquet",
-    (Wanted.SONGS, "features"): "embed the songs first: audiorec metric embed {path} "
+    (Wanted.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -f {path} "
     "--out embeddings.parquet",
     (Wanted.VECTORS, "song_embeddings"): "embeddings of songs are compared with those of users: "
     "--users users.parquet",
 }
 MODELS = {  # the command that trains one, and the usual name of its folder
-    "metric": ("audiorec metric train -i LOG", "metric_model"),
     "users_model": ("audiorec users train LOG", "users_model"),
 }
 PARQUET = ".parquet"

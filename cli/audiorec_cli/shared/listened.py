@@ -106,6 +106,7 @@ class LearntFrom(KnownToo):
         from audiorec.listening.liked import to_liked
         from audiorec.listening.prepare import log_fingerprint
         from audiorec.listening.rule import load_rule
+        from audiorec.listening.sequences import to_sequences
         from audiorec.recall.contract.data import RecallData
 
         check(log, Wanted.LOG)
@@ -115,11 +116,14 @@ class LearntFrom(KnownToo):
             raise InputError("--likes are of users: they take no --by and no --filter")
         context = self.context()
         logs = (log_fingerprint(log),)
-        if not self.likes:
-            return RecallData(self.of(log), context.song_ids, context, logs)
         read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
+        given = (context.song_ids, context, logs)
+        if not self.likes:
+            plays = to_sequences(read, by=self.by, filters=tuple(self.filters or ()))
+            return RecallData(plays, *given, simulated=read.simulated)
         found = to_liked(read, load_rule(self.rule) if self.rule else None)
-        return RecallData(found.liked, context.song_ids, context, logs, found.disliked, found.heard)
+        sides = (found.disliked, found.heard)
+        return RecallData(found.liked, *given, *sides, simulated=read.simulated)
 
 
 def sound_of(

@@ -2,12 +2,13 @@
 
 import numpy as np
 import pytest
-from made_features import write_features
+from made_features import EXTRACTOR, write_features
 from needs import needs
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.audio.channel import UserAudio, UserAudioRecipe
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.checks import N_NEW, made_up_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
@@ -91,7 +92,7 @@ def test_features_stand_in_for_vectors(tmp_path):
     found = channel.recall(queries(["song-001", "song-003"], ["song-021"]), 10)
     assert share_of_first(found, 0) > 0.8
     assert share_of_first(found, 1) < 0.2
-    assert channel.extractor_id == sound.features.extractor_id
+    assert channel.made_by == sound.made_by == f"features of extractor {EXTRACTOR}"
 
 
 def test_what_cannot_be_learnt_is_refused():

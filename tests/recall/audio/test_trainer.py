@@ -67,9 +67,7 @@ def whole():
     return train()
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"loss": "hinge"}, {"semi_hard": True, "negatives": 4}]
-)
+@pytest.mark.parametrize("changes", [{}, {"loss": "hinge"}, {"semi_hard": True, "negatives": 4}])
 def test_unheard_songs_come_near_those_who_like_them(changes):
     found = train(replace(RECIPE, **changes))
     assert found.history[0]["figure"] < 0.7

@@ -15,16 +15,19 @@ import pyarrow.parquet as pq
 
 import audiorec
 from audiorec.listening.interactions import read_interactions
-from audiorec.recall.audio.embed import embed_features
-from audiorec.recall.audio.job import train_metric
-from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.listening.liked import to_liked
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.embed import embed_stored
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
+from audiorec.recall.contract.data import Context, RecallData, Sound
+from audiorec.recall.contract.job import train_channel
 from audiorec.recall.sequence.youtube_dnn import job as user_job
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.simulation.world import WorldSpec, simulate_world
+from audiorec.store.features import FeatureFile
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "new-songs"
 clips = sorted(Path("fixtures/audio").glob("*.*"))
@@ -64,13 +67,19 @@ users = user_job.embed_users(user_model, log)
 user_job.write_users(out / "users.parquet", users, user_model)
 print(f"{len(users.user_ids)} users embedded in {user_model.dimension} numbers")
 
-# %% The user-audio model puts a song, from its sound alone, near the users who will like it.
-options = TrainingOptions(recipe=MetricRecipe(max_epochs=4))
-models = {"out": out / "audio-model", "users": out / "users.parquet", "options": options}
-report = train_metric(out / "features.parquet", plays, **models)
-print(f"user-audio model trained for {report.epochs} epochs")
-model, embeddings = MetricModel.load(out / "audio-model"), out / "new-embeddings.parquet"
-embed_features(model, out / "new-features.parquet", out=embeddings)
+# %% User-audio puts a song, from its sound alone, near the users who will like it.
+sound = Sound.of_features(FeatureFile.open(out / "features.parquet"), library)
+context, liked = Context(sound=sound), to_liked(log)
+likes = RecallData(
+    liked.liked, context.song_ids, context, disliked=liked.disliked, heard=liked.heard
+)
+channel = UserAudio(UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4))
+train_channel(channel, likes, out / "audio-model")
+print(f"user-audio model trained for {channel.figures['epochs']} epochs")
+embeddings = out / "new-embeddings.parquet"
+new_store = audiorec.open_store(out / "new.parquet")
+new_sound = Sound.of_features(FeatureFile.open(out / "new-features.parquet"), new_store)
+embed_stored(channel, new_sound, out=embeddings)
 
 # %% The same audiences, by what was learnt.
 audiences(ColdStartFiles(songs=embeddings, users=out / "users.parquet"), "audience-learnt.parquet")

@@ -20,7 +20,7 @@ NEEDS = {"users train": "torch", "plot ": "matplotlib"}  # a command, and what i
 BUDGET = {
     "listening simulate": "--users 80 --days 30",
     "users train": "--epochs 2",
-    "metric train": "--epochs 1",
+    "recall train": "--epochs 1",
     "extract": "--jobs 1 --quiet",
 }
 

@@ -1,7 +1,6 @@
 """User-audio by commands: train, embed, judge, hold out; what they write, print and refuse."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -58,7 +57,7 @@ def judged(audiorec, *more, users=("-u", "users.parquet"), files=LIKED):
 
 def test_train_writes_a_bundle_and_nothing_else(train, home):
     before = {p.name for p in home.iterdir()}
-    model, out, _ = train("--json")
+    model, _, _ = train("--json")
     assert {p.name for p in home.iterdir()} - before == {"model"}
     config = json.loads((model / "model.json").read_text())
     assert config["made_by"] == f"features of extractor {EXTRACTOR}"
@@ -241,10 +240,10 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
 
     def start(name):
         command = [sys.executable, "-c", script, *words, "-o", name]
-        return subprocess.Popen(command, cwd=home, stderr=subprocess.PIPE, env=dict(os.environ))
+        return subprocess.Popen(command, cwd=home, stderr=subprocess.DEVNULL)
 
     whole = start("whole")
-    assert whole.wait() == 0, whole.stderr.read()
+    assert whole.wait() == 0
     rng, killed = np.random.default_rng(), 0
     for phase in ("choose", "refit"):
         process, state = start("cut"), home / "cut.run" / f"{phase}.safetensors"
@@ -255,7 +254,7 @@ def test_a_command_that_is_killed_at_random_goes_on(home):
         killed += process.wait() == -signal.SIGKILL
     assert killed == 2
     last = start("cut")
-    assert last.wait() == 0, last.stderr.read()
+    assert last.wait() == 0
     one, other = (load_file(home / name / "model.safetensors") for name in ("whole", "cut"))
     assert one.keys() == other.keys()
     for name, array in one.items():

@@ -103,7 +103,7 @@ def test_import_normalises(home, audiorec):
         (
             ["train", "plays.csv", "--songs", "vecs.parquet"],
             4,
-            "embed the songs first: audiorec metric embed vecs.parquet",
+            "embed the songs first: audiorec recall songs MODEL -v vecs.parquet",
         ),
         (["embed", "plays.csv", "--model", "m"], 2, "train one: audiorec users train LOG --out m"),
         (["import", "plays.csv", "--out", "u"], 4, "rows 1 and 2 have the id|cannot be read"),

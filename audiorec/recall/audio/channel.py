@@ -186,6 +186,9 @@ class UserAudio(SharedSpace):
                 FeatureSpec.from_dict(channel.audio_spec)
             channel.learnt_from, channel.figures = config["learnt_from"], config["figures"]
             channel.songs, channel.tastes = tensors["songs"], tensors["tastes"]
+            shapes = {channel.songs.shape, channel.tastes.shape}
+            if len(shapes) > 1 or channel.songs.shape[1:] != (channel.spec.embedding,):
+                raise InputError(f"songs and tastes have the shapes {sorted(shapes)}")
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise WeightsError(
                 f"not a sound user-audio model: {error!r}; train it anew: "

@@ -1,6 +1,7 @@
 """Judge user-audio on real listeners: the Last.fm × GTZAN join, artists held out.
 
-    PYTHONPATH=scripts python scripts/lastfm_gtzan.py DATA [--seeds 5] [--first-seed 0] [--cross-validate]
+    PYTHONPATH=scripts python scripts/lastfm_gtzan.py DATA [--seeds 5] [--first-seed 0]
+                                                            [--cross-validate]
 
 DATA holds ``gtzan/`` and ``listening/lastfm2k/`` (listening.tar.xz, unpacked). Five times a
 quarter of 80 artists is held out. A user's embedding comes from listening to the 17,000

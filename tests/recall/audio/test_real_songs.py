@@ -199,3 +199,8 @@ def test_vectors_are_made_of_any_audio_too(home, tmp_path):
     assert ids == again
     np.testing.assert_allclose(a, b, atol=1e-6)
     assert about["extractor_id"] == store.metadata.extractor_id
+    # In a table of two songs, vectors standardised by the table would be others.
+    two = find_songs([home / "songs" / name for name in CLIPS[:2]])
+    embed_audio(channel, two, out=tmp_path / "c.parquet", options=OPTIONS)
+    names, c, _ = read_embeddings(tmp_path / "c.parquet")
+    np.testing.assert_allclose(c, a[[ids.index(name) for name in names]], atol=1e-6)

@@ -331,3 +331,17 @@ def test_a_metric_model_of_old_is_refused_with_the_command_that_trains_anew(audi
     code, _, err = audiorec(*"recall songs old -f features.parquet -o e.parquet".split())
     assert code == 4
     assert "holds a metric model of old; train it anew: audiorec recall train user-audio" in err
+
+
+def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, home):
+    text = (home / "log.csv").read_text().replace(",like", ",finish")
+    (home / "plays.csv").write_text(text)
+    words = "recall train youtube-dnn -i plays.csv -v vecs.parquet --epochs 1 -o model -q"
+    assert audiorec(*words.split())[0] == 0
+    files = "-i plays.csv -v vecs.parquet".split()
+    code, _, err = audiorec("recall", "unheard", "model", *files)
+    assert code == 2
+    assert "say --all-songs if it heard none of these" in err
+    methods = judged(audiorec, "--all-songs", files=files, users=())["artists"]["methods"]
+    assert next(iter(methods)) == "youtube-dnn"
+    assert "centroid, vector" in methods

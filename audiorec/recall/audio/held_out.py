@@ -28,9 +28,10 @@ from audiorec.listening.events import SCHEMA
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.contract.data import Context
 from audiorec.store.schema import METADATA_KEY
-from audiorec.types import plain_name
+from audiorec.types import BoolArray, plain_name
 
 Parts = npt.NDArray[np.int8]
+ALONE = "song "  # begins the group of a song without an artist
 
 
 class SplitPart(IntEnum):
@@ -86,7 +87,7 @@ def artist_groups(song_ids: Sequence[str], artists: Sequence[str | None]) -> tup
     """
     names = map(plain_name, artists)
     return tuple(
-        f"artist {name}" if name else f"song {song_id}"
+        f"artist {name}" if name else f"{ALONE}{song_id}"
         for song_id, name in zip(song_ids, names, strict=True)
     )
 
@@ -117,6 +118,16 @@ def assign_parts(song_ids: Sequence[str], groups: Sequence[str], split: Split) -
     if split.new_songs:
         chance = np.array([_chance("new song", split.seed, name) for name in song_ids])
         parts[(parts == SplitPart.TRAIN) & (chance < split.new_songs)] = SplitPart.NEW_SONG
+    return parts
+
+
+def parts_of_known(
+    song_ids: Sequence[str], groups: Sequence[str], split: Split, can_be_heard: BoolArray
+) -> Parts:
+    """Return `assign_parts`, but learn from songs without sound and artist: they tell nothing."""
+    parts = assign_parts(song_ids, groups, split)
+    alone = np.array([group.startswith(ALONE) for group in groups], np.bool_)
+    parts[alone & ~can_be_heard] = SplitPart.TRAIN
     return parts
 
 

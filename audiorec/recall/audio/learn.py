@@ -33,7 +33,7 @@ from audiorec.recall.audio.data import (
     renumbered,
     sides_of,
 )
-from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, song_groups
+from audiorec.recall.audio.held_out import Parts, SplitPart, parts_of_known, song_groups
 from audiorec.recall.audio.inputs import Hearing
 from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
 from audiorec.recall.audio.recipe import UserAudioRecipe
@@ -116,9 +116,7 @@ class _Course:
         self.data, self.recipe, self.inputs = data, recipe, hearing.inputs
         ids = data.song_ids
         self.groups = song_groups(ids, data.context)
-        self.parts = assign_parts(ids, self.groups, recipe.split)
-        nothing = ~hearing.known & np.array([g.startswith("song ") for g in self.groups], np.bool_)
-        self.parts[nothing] = SplitPart.TRAIN  # no sound, no artist: nothing is told by it
+        self.parts = parts_of_known(ids, self.groups, recipe.split, hearing.known)
         self.sides = sides_of(data)
         parts = self.parts
         wanted = hearing.known & ((parts == SplitPart.TRAIN) | (parts == SplitPart.VALID))
@@ -229,8 +227,8 @@ class _Course:
         lines = {line["epoch"]: line for line in trained.history if line.get("phase") != "refit"}
         chosen = lines.get(trained.best_epoch, {})
         figures = {
-            "auc": chosen.get("figure"),
-            "auc_at_start": lines.get(0, {}).get("figure"),
+            "auc": chosen.get("auc"),
+            "auc_at_start": lines.get(0, {}).get("auc"),
             "best_epoch": trained.best_epoch,
             "epochs": max(lines, default=0),
             "users": self.judged[0],

@@ -56,7 +56,7 @@ class TrainedTower:
     # (U, E): learnt embeddings of the users, of unit length; None where none were learnt
     anchors: FloatArray | None
     best_epoch: int  # 0 if nothing beat the start
-    history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``figure`` and ``seconds`` of each epoch
+    history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``auc`` and ``seconds`` of each epoch
     finished: bool  # False if it was stopped; the checkpoint goes on from there
 
 
@@ -166,17 +166,17 @@ class _TowerLearner:
         )
 
     def start(self) -> Line:
-        return {"epoch": 0, "loss": None, "figure": self._figure(), "seconds": 0.0}
+        return {"epoch": 0, "loss": None, "auc": self._auc(), "seconds": 0.0}
 
     def batches(self, epoch: int, first: int) -> Iterator[PairBatch]:
         return self.sampled.epoch(epoch, first)
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        return {"epoch": epoch, "loss": loss, "figure": self._figure(), "seconds": seconds}
+        return {"epoch": epoch, "loss": loss, "auc": self._auc(), "seconds": seconds}
 
     def worth(self, line: Line) -> float:
-        """Return the figure; without a judge the later the better."""
-        return float(line["epoch"] if self.judged_by is None else line["figure"])
+        """Return what the judge said; without one the later the better."""
+        return float(line["epoch"] if self.judged_by is None else line["auc"])
 
     def step(self, batch: PairBatch) -> float:
         torch.manual_seed(torch_seed(generator(*batch.key, 2)))
@@ -237,7 +237,7 @@ class _TowerLearner:
             return hinge_loss(liked, others, usable, margin=self.recipe.margin)
         return softmax_loss(liked, others, usable, temperature=self.recipe.temperature)
 
-    def _figure(self) -> float | None:
+    def _auc(self) -> float | None:
         """Return what the judge says of the present state."""
         if self.judged_by is None:
             return None

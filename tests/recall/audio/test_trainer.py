@@ -70,8 +70,8 @@ def whole():
 @pytest.mark.parametrize("changes", [{}, {"loss": "hinge"}, {"semi_hard": True, "negatives": 4}])
 def test_unheard_songs_come_near_those_who_like_them(changes):
     found = train(replace(RECIPE, **changes))
-    assert found.history[0]["figure"] < 0.7
-    assert found.history[found.best_epoch]["figure"] > 0.8
+    assert found.history[0]["auc"] < 0.7
+    assert found.history[found.best_epoch]["auc"] > 0.8
 
 
 def test_the_best_state_is_kept_and_training_ends_by_patience():
@@ -93,7 +93,7 @@ def test_the_best_state_is_kept_and_training_ends_by_patience():
 def test_without_a_judge_the_last_state_stays():
     found = train(replace(RECIPE, max_epochs=2), judge=None)
     assert found.best_epoch == 2
-    assert [line["figure"] for line in found.history] == [None, None, None]
+    assert [line["auc"] for line in found.history] == [None, None, None]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(whole):

@@ -153,8 +153,7 @@ def one_world(
     log = folder / "world" / INTERACTIONS_FILE
     found = to_liked(read_interactions(log))
     context = Context(sound=Sound.of_features(FeatureFile.open(features), store))
-    sides = {"disliked": found.disliked, "heard": found.heard}
-    data = RecallData(found.liked, context.song_ids, context, **sides)
+    data = RecallData.of_likes(found, context)
     recipe = UserAudioRecipe(
         learn_users=True,
         valid=0.1,

@@ -46,8 +46,7 @@ def figures(
     simulate_world(store, folder / "world", spec)
     liked = to_liked(read_interactions(folder / "world" / INTERACTIONS_FILE))
     context = Context(sound=Sound.of_features(FeatureFile.open(features), store))
-    sides = {"disliked": liked.disliked, "heard": liked.heard}
-    data = RecallData(liked.liked, context.song_ids, context, **sides)
+    data = RecallData.of_likes(liked, context)
     recipe = UserAudioRecipe(**RECIPE, learn_users=True, valid=0.15, test=0.25, split_seed=seed)
     channel = UserAudio(recipe).fit(data)
     found = judge_unheard(channel, data).panels["artists"]

@@ -23,7 +23,6 @@ from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
 from audiorec.recall.contract.data import Context, RecallData, Sound
-from audiorec.recall.contract.job import train_channel
 from audiorec.recall.sequence.youtube_dnn import job as user_job
 from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
 from audiorec.simulation.world import WorldSpec, simulate_world
@@ -69,16 +68,12 @@ print(f"{len(users.user_ids)} users embedded in {user_model.dimension} numbers")
 
 # %% User-audio puts a song, from its sound alone, near the users who will like it.
 sound = Sound.of_features(FeatureFile.open(out / "features.parquet"), library)
-context, liked = Context(sound=sound), to_liked(log)
-likes = RecallData(
-    liked.liked, context.song_ids, context, disliked=liked.disliked, heard=liked.heard
-)
-channel = UserAudio(UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4))
-train_channel(channel, likes, out / "audio-model")
+likes = RecallData.of_likes(to_liked(log), Context(sound=sound))
+recipe = UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4)
+channel, embeddings = UserAudio(recipe).fit(likes), out / "new-embeddings.parquet"
+channel.save(out / "audio-model")
 print(f"user-audio model trained for {channel.figures['epochs']} epochs")
-embeddings = out / "new-embeddings.parquet"
-new_store = audiorec.open_store(out / "new.parquet")
-new_sound = Sound.of_features(FeatureFile.open(out / "new-features.parquet"), new_store)
+new_sound = Sound.of_features(FeatureFile.open(out / "new-features.parquet"))
 embed_stored(channel, new_sound, out=embeddings)
 
 # %% The same audiences, by what was learnt.

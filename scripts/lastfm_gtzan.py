@@ -1,7 +1,7 @@
 """Judge user-audio on real listeners: the Last.fm × GTZAN join, artists held out.
 
     PYTHONPATH=scripts python scripts/lastfm_gtzan.py DATA [--seeds 5] [--first-seed 0]
-                                                            [--cross-validate]
+                                                            [--by-hash] [--cross-validate]
 
 DATA holds ``gtzan/`` and ``listening/lastfm2k/`` (listening.tar.xz, unpacked). Five times a
 quarter of 80 artists is held out. A user's embedding comes from listening to the 17,000
@@ -36,6 +36,8 @@ from audiorec.evaluation.ranking import auc_per_user
 from audiorec.learning.factors import factorise
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.closed_form import Ridge, fit_map
+from audiorec.recall.audio.held_out import Split as Shares
+from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts
 from audiorec.recall.audio.model import TowerSpec
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import Tower
@@ -271,13 +273,23 @@ def judge(split: Split, similarities: npt.NDArray[np.floating]) -> dict[str, Flo
     return found
 
 
-def outer_splits(join: Join, taggrams: Taggrams, seeds: int, first: int = 0) -> list[Split]:
-    """Hold out a quarter of the artists, once a seed, from seed `first` on."""
+def outer_splits(
+    join: Join, taggrams: Taggrams, seeds: int, first: int = 0, *, by_hash: bool = False
+) -> list[Split]:
+    """Hold out a quarter of the artists, once a seed, from seed `first` on.
+
+    By a permutation, or `by_hash` those that `recall train user-audio` holds out.
+    """
     held = round(len(join.artists) * HELD_OUT)
     found = []
     for seed in range(first, first + seeds):
         order = np.random.default_rng(seed).permutation(len(join.artists))
         split = (np.sort(order[held:]), np.sort(order[:held]))
+        if by_hash:
+            groups = artist_groups(join.artists, join.artists)
+            hidden = assign_parts(join.artists, groups, Shares(test=HELD_OUT, seed=seed))
+            test = hidden == SplitPart.TEST
+            split = (np.flatnonzero(~test), np.flatnonzero(test))
         found.append(Split(join, taggrams, *split, seed))
     return found
 
@@ -396,12 +408,13 @@ def main() -> None:
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--by-hash", action="store_true", help="artists as commands hold them out")
     parser.add_argument("--cross-validate", action="store_true")
     args = parser.parse_args()
     taggrams = load_taggrams(args.data)
     join = load_join(args.data, taggrams)
     users = factorise(join.other, join.n_users, join.n_others, **USERS)
-    splits = outer_splits(join, taggrams, args.seeds, args.first_seed)
+    splits = outer_splits(join, taggrams, args.seeds, args.first_seed, by_hash=args.by_hash)
     judged = [int((judge(s, popularity(s))["auc"] >= 0).sum()) for s in splits]
     sizes = {"artists": len(join.artists), "tracks": len(join.tracks), "users_judged": judged}
     print(json.dumps({"join": join.counts, **sizes}))

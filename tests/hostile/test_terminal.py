@@ -187,7 +187,7 @@ CASES = {
     ],
     "recall unheard": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],
     "listening holdout": [
-        ("good.csv", "-v", STORE, "-o", f"h{ODD}.parquet", "--json"),
+        ("good.csv", "-v", STORE, "-o", f"h{FOLDER}.parquet", "--json"),
         (ABSENT, "-v", STORE, "-o", "h.parquet"),
     ],
 }

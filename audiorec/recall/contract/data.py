@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.listening.liked import Liked
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
@@ -179,6 +180,19 @@ class RecallData:
     disliked: Sequences | None = None
     heard: Sequences | None = None
     simulated: bool = False
+
+    @classmethod
+    def of_likes(
+        cls,
+        found: Liked,
+        context: Context = Context(),
+        *,
+        logs: tuple[str, ...] = (),
+        simulated: bool = False,
+    ) -> "RecallData":
+        """Learn from liked songs, with what is disliked and was met beside them."""
+        sides = {"disliked": found.disliked, "heard": found.heard}
+        return cls(found.liked, context.song_ids, context, logs, **sides, simulated=simulated)
 
     @property
     def sound(self) -> Sound | None:

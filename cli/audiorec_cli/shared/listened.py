@@ -117,13 +117,12 @@ class LearntFrom(KnownToo):
         context = self.context()
         logs = (log_fingerprint(log),)
         read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
-        given = (context.song_ids, context, logs)
-        if not self.likes:
-            plays = to_sequences(read, by=self.by, filters=tuple(self.filters or ()))
-            return RecallData(plays, *given, simulated=read.simulated)
-        found = to_liked(read, load_rule(self.rule) if self.rule else None)
-        sides = (found.disliked, found.heard)
-        return RecallData(found.liked, *given, *sides, simulated=read.simulated)
+        made_up = read.simulated
+        if self.likes:
+            found = to_liked(read, load_rule(self.rule) if self.rule else None)
+            return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
+        plays = to_sequences(read, by=self.by, filters=tuple(self.filters or ()))
+        return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
 
 
 def sound_of(

@@ -53,8 +53,7 @@ def features_of(home, name="features.parquet"):
 def trained(home, name, sound, **changes):
     """Train on the likes, and load what was written."""
     liked = to_liked(read_interactions(home / "log.csv"))
-    sides = {"disliked": liked.disliked, "heard": liked.heard}
-    data = RecallData(liked.liked, sound.song_ids, Context(sound=sound), **sides)
+    data = RecallData.of_likes(liked, Context(sound=sound))
     assert train_channel(UserAudio(UserAudioRecipe(**RECIPE, **changes)), data, home / name)
     return load_channel(home / name)
 

@@ -1,6 +1,7 @@
 """Judge user-audio through the commands: the Last.fm × GTZAN join as files.
 
-    PYTHONPATH=scripts python scripts/lastfm_commands.py DATA [--seeds 5] [--keep FOLDER]
+    PYTHONPATH=scripts python scripts/lastfm_commands.py DATA [--seeds 5] [--by-hash]
+                                                               [--keep FOLDER]
 
 DATA as for `lastfm_gtzan.py`. For each seed the join is written as a person would have it:
 
@@ -11,12 +12,14 @@ DATA as for `lastfm_gtzan.py`. For each seed the join is written as a person wou
 ``side.csv``           the artists
 =====================  ====================================================================
 
-and ``audiorec recall train user-audio`` and ``audiorec recall unheard`` run on it. What differs
-from `lastfm_gtzan.py`: which artists are held out follows from a hash of their names, not from a
-permutation; the features are standardised by the model, so genre scores weigh as much as tags and
-not twice; a tenth of the artists chooses the number of epochs; and centroids are of tracks, not of
-artists. Prints JSON lines: one a seed, then one a method with the interval over splits and, of the
-difference to user-audio, over users within splits.
+and ``audiorec recall train user-audio`` and ``audiorec recall unheard`` run on it. Commands hold
+artists out by a hash of their names. So that the same artists are held out as in `lastfm_gtzan.py`,
+names get a number where that is needed (``elvis presley 3``); with ``--by-hash`` they stay, and
+`lastfm_gtzan.py --by-hash` judges on the same splits. What differs: the model standardises the
+features itself, so genre scores weigh as much as tags and not twice; a tenth of the artists chooses
+the number of epochs, which is 0; and centroids are of tracks, not of artists. Prints JSON lines:
+one a seed, then one a method with the interval over splits and, of the difference to user-audio,
+over users within splits.
 """
 
 import argparse
@@ -25,6 +28,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -34,7 +38,7 @@ from lastfm_join import Join, Taggrams, load_join, load_taggrams
 from scipy.stats import t as student
 
 from audiorec.learning.factors import factorise
-from audiorec.recall.audio.held_out import Split, SplitPart, artist_groups, assign_parts
+from audiorec.recall.audio.held_out import Parts, Split, SplitPart, artist_groups, assign_parts
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch
@@ -46,12 +50,39 @@ VALID = 0.1
 ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
 
 
-def write_join(folder: Path, join: Join, taggrams: Taggrams, users: FloatArray, seed: int) -> None:
-    """Write the join as files; genre scores know nothing of artists that are held out."""
-    artists = [join.artists[a] for a in join.artist]
+def parts_of(names: list[str], seed: int) -> Parts:
+    """Return what the commands will do with each artist."""
     split = Split(valid=VALID, test=HELD_OUT, seed=seed)
-    parts = assign_parts(join.tracks, artist_groups(join.tracks, artists), split)
-    genre = genre_scores(join, taggrams, np.unique(join.artist[parts == SplitPart.TEST]))
+    return assign_parts(names, artist_groups(names, names), split)
+
+
+def names_for(join: Join, seed: int, *, by_hash: bool) -> list[str]:
+    """Return the artists' names, with numbers that hold out those that `lastfm_gtzan.py` does."""
+    if by_hash:
+        return list(join.artists)
+    order = np.random.default_rng(seed).permutation(len(join.artists))
+    judged = set(order[: round(len(join.artists) * HELD_OUT)].tolist())
+
+    def fitting(artist: int) -> str:
+        tried = (f"{join.artists[artist]}{f' {n}' if n else ''}" for n in count())
+        wanted = artist in judged
+        return next(n for n in tried if (parts_of([n], seed)[0] == SplitPart.TEST) == wanted)
+
+    return [fitting(artist) for artist in range(len(join.artists))]
+
+
+def write_join(
+    folder: Path,
+    join: Join,
+    taggrams: Taggrams,
+    users: FloatArray,
+    names: list[str],
+    seed: int,
+) -> None:
+    """Write the join as files; genre scores know nothing of artists that are held out."""
+    artists = [names[a] for a in join.artist]
+    parts = parts_of(names, seed)
+    genre = genre_scores(join, taggrams, np.flatnonzero(parts == SplitPart.TEST))
     likes = join.likes[:, join.artist]
     rows = [f"u{u},{join.tracks[t]},,like" for u, t in zip(*np.nonzero(likes), strict=True)]
     # A list of one row a like: its order is all there is, no time is known.
@@ -127,6 +158,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--by-hash", action="store_true", help="leave the artists' names alone")
     parser.add_argument("--keep", type=Path, help="keep the files of each seed below this folder")
     args = parser.parse_args()
     if args.seeds < 2:
@@ -139,7 +171,8 @@ def main() -> None:
         with tempfile.TemporaryDirectory() as temporary:
             folder = args.keep / str(seed) if args.keep else Path(temporary)
             folder.mkdir(parents=True, exist_ok=True)
-            write_join(folder, join, taggrams, users, seed)
+            names = names_for(join, seed, by_hash=args.by_hash)
+            write_join(folder, join, taggrams, users, names, seed)
             found.append(judged(folder, seed))
     for method in found[0]:
         rows = [methods[method] for methods in found]

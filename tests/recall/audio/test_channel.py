@@ -150,6 +150,9 @@ def test_held_out_artists_are_neither_heard_nor_counted():
     hidden = assign_parts(data.song_ids, groups, recipe.split) == SplitPart.TEST
     assert 5 < hidden.sum() < 30
     channel = UserAudio(recipe).fit(data)
+    # In a history, they speak by their sound alone.
+    by_sound = channel.tastes[hidden] / np.linalg.norm(channel.tastes[hidden], axis=1)[:, None]
+    np.testing.assert_allclose(by_sound, channel.songs[hidden], atol=1e-6)
     # Nothing of the model changes with who plays these songs, nor with how they sound.
     plays = data.plays
     moved = replace(plays, song=plays.song.copy())

@@ -113,7 +113,7 @@ def real(data: Path, clips: Path, seeds: int) -> None:
     for name, method in methods.items():
         found = []
         for split in splits:
-            near = (method or judged.metric(users))(split).astype(np.float32)
+            near = (method or judged.closed_form(users))(split).astype(np.float32)
             songs = split.judged_songs
             knows = join.likes[:, split.learnt].any(1) & users.any(1)
             found.append(of_users(near[:, songs], join.likes[:, join.artist[songs]], knows))
@@ -137,44 +137,49 @@ def one_world(
 ) -> tuple[Pair, Pair]:
     """Simulate, train on the artists that are kept, and compare the others' songs."""
     from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.liked import to_liked
     from audiorec.listening.preferences import to_preferences
-    from audiorec.recall.audio.embed import embed_features
-    from audiorec.recall.audio.held_out import Split, artist_groups, assign_parts
-    from audiorec.recall.audio.job import train_metric
-    from audiorec.recall.audio.model import MetricModel
-    from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+    from audiorec.recall.audio.channel import UserAudio
+    from audiorec.recall.audio.held_out import artist_groups, assign_parts
+    from audiorec.recall.audio.recipe import UserAudioRecipe
+    from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
     from audiorec.simulation.world import INTERACTIONS_FILE, WorldSpec, simulate_world
-    from audiorec.store.embeddings import EmbeddingTable
+    from audiorec.store.features import FeatureFile
     from audiorec.types import IdMap
 
     store = open_store(vectors)
     spec = WorldSpec(users=n_users, days=60, cold_songs=0.0, seed=seed)
     simulate_world(store, folder / "world", spec)
     log = folder / "world" / INTERACTIONS_FILE
-    split = Split(valid=0.1, test=HELD_OUT, seed=seed)
-    options = TrainingOptions(
-        recipe=MetricRecipe(max_epochs=8, patience=3, pairs_per_epoch=10_000),
-        split=split,
+    found = to_liked(read_interactions(log))
+    context = Context(sound=Sound.of_features(FeatureFile.open(features), store))
+    data = RecallData.of_likes(found, context)
+    recipe = UserAudioRecipe(
+        learn_users=True,
+        valid=0.1,
+        test=HELD_OUT,
+        split_seed=seed,
+        max_epochs=8,
+        patience=3,
+        pairs_per_epoch=10_000,
         max_segments=15,
     )
-    known = {"out": folder / "model", "users_out": folder / "users.parquet"}
-    train_metric(features, log, store=vectors, options=options, **known)
-    embed_features(MetricModel.load(folder / "model"), features, out=folder / "songs.parquet")
-    people = EmbeddingTable.open(folder / "users.parquet")
-    embedded = EmbeddingTable.open(folder / "songs.parquet")
+    channel = UserAudio(recipe).fit(data)
+    groups = artist_groups(store.ids, store.column("artist").to_pylist())
+    new = assign_parts(store.ids, groups, recipe.split) == 2  # the part that is judged
+    of_catalogue = IdMap(store.ids).rows(channel.song_ids)
+    known = np.array([row >= 0 and not new[row] for row in of_catalogue])
+    people = channel.embed_users(Queries(data.plays.keep(known[data.plays.song])))
     preferences = to_preferences(read_interactions(log))
     liked = preferences.liked
-    user = IdMap(people.ids).rows(preferences.user_ids)[liked.user]
+    user = IdMap(data.plays.owner_ids).rows(preferences.user_ids)[liked.user]
     song = IdMap(store.ids).rows(preferences.song_ids)[liked.song]
     likes = np.zeros((len(people), len(store)), np.bool_)
     there = (user >= 0) & (song >= 0)
     likes[user[there], song[there]] = True
-    groups = artist_groups(store.ids, store.column("artist").to_pylist())
-    new = assign_parts(store.ids, groups, split) == 2  # the part that is judged
     units = store.space("vector", use_index=False).matrix
-    songs = embedded.embeddings[embedded.row_numbers(store.ids)]
-    near = people.embeddings @ songs[new].T
-    near /= np.linalg.norm(people.embeddings, axis=1, keepdims=True)
+    songs = channel.song_embeddings()[IdMap(channel.song_ids).rows(store.ids)]
+    near = people @ songs[new].T
     by_embedding = of_users(near, likes[:, new], (likes & ~new).any(1))
     return by_taste(units, likes, new), by_embedding
 

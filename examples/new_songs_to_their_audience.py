@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 import audiorec
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.liked import to_liked
-from audiorec.recall.audio.embed import embed_features
-from audiorec.recall.audio.job import train_metric
-from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.embed import embed_stored
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
@@ -28,6 +27,7 @@ from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.space import write_users
 from audiorec.recall.sequence.youtube_dnn import channel as youtube_dnn
 from audiorec.simulation.world import WorldSpec, simulate_world
+from audiorec.store.features import FeatureFile
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "new-songs"
 clips = sorted(Path("fixtures/audio").glob("*.*"))
@@ -68,13 +68,15 @@ train_channel(taste, RecallData(liked, context=context), out / "taste")
 users = write_users(out / "users.parquet", taste, context.asked(liked))
 print(f"{users['users']} users embedded in {recipe.dimension} numbers")
 
-# %% The user-audio model puts a song, from its sound alone, near the users who will like it.
-options = TrainingOptions(recipe=MetricRecipe(max_epochs=4))
-models = {"out": out / "audio-model", "users": out / "users.parquet", "options": options}
-report = train_metric(out / "features.parquet", plays, **models)
-print(f"user-audio model trained for {report.epochs} epochs")
-model, embeddings = MetricModel.load(out / "audio-model"), out / "new-embeddings.parquet"
-embed_features(model, out / "new-features.parquet", out=embeddings)
+# %% User-audio puts a song, from its sound alone, near the users who will like it.
+sound = Sound.of_features(FeatureFile.open(out / "features.parquet"), library)
+likes = RecallData.of_likes(to_liked(log), Context(sound=sound))
+recipe = UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4)
+channel, embeddings = UserAudio(recipe).fit(likes), out / "new-embeddings.parquet"
+channel.save(out / "audio-model")
+print(f"user-audio model trained for {channel.figures['epochs']} epochs")
+new_sound = Sound.of_features(FeatureFile.open(out / "new-features.parquet"))
+embed_stored(channel, new_sound, out=embeddings)
 
 # %% The same audiences, by what was learnt.
 audiences(ColdStartFiles(songs=embeddings, users=out / "users.parquet"), "audience-learnt.parquet")

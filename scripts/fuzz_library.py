@@ -25,7 +25,9 @@ from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.pipeline import Extractor
 from audiorec.extraction.run import make_outputs, run_metadata
-from audiorec.recall.audio.model import TowerSpec, expected_shapes, save_model
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.model import TowerSpec, expected_shapes
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.registry import load_channel
 from audiorec.search.index import build_index
 from audiorec.simulation.world import WorldSpec, simulate_world
@@ -38,6 +40,7 @@ from audiorec.tagger.heads import Head, shipped_heads
 
 RATE = 16_000
 LIBRARY, VICTIM, RUN = "library", "victim", "vecs.parquet.run"
+NO_FIGURES = {"auc": None, "auc_at_start": None, "best_epoch": 0, "users": 0, "songs": 0}
 TASTE = Path(__file__).parents[1] / "fixtures" / "formats" / "youtube_dnn-v1"
 
 
@@ -106,17 +109,14 @@ def _write_models(library: Path) -> None:
         name: np.random.default_rng(i).standard_normal(shape).astype(np.float32)
         for i, (name, shape) in enumerate(expected_shapes(spec).items())
     }
-    config = {
-        "tower": {**{n: getattr(spec, n) for n in spec.__slots__}, "inputs": ["msd_tags"]},
-        "extractor_id": "e" * 16,
-        "audio_spec": FeatureSpec().to_dict(),
-        "space": "u" * 16,
-        "split": {"valid": 0.1, "test": 0.2, "new_songs": 0.0, "seed": 3},
-        "end_to_end": False,
-    }
-    save_model(
-        library / "metric_model", tensors=tensors, config=config, card="# M\n", metrics="{}\n"
-    )
+    channel = UserAudio(UserAudioRecipe(hidden=8, inputs=("msd_tags",), test=0.2))
+    channel.spec, channel.tower = spec, tensors
+    channel.made_by = f"features of extractor {Extractor().extractor_id}"
+    channel.audio_spec, channel.space = FeatureSpec().to_dict(), "u" * 16
+    channel.song_ids, channel.is_cold = ("song0.flac", "song1.flac"), np.zeros(2, np.bool_)
+    channel.songs = channel.tastes = np.eye(2, 40, dtype=np.float32)
+    channel.learnt_from, channel.figures = {"pairs": 4, "simulated": True}, NO_FIGURES
+    channel.save(library / "audio_model")
     Head.load(shipped_heads()[0]).save(library / "head.safetensors")  # with digests
 
 

@@ -31,9 +31,9 @@ FILES = (
     *("interactions.parquet", "interactions.csv", "foreign.npz", "head.safetensors"),
     *("vecs.faiss", "vecs.faiss.json", "vecs.parquet.run.json"),
     *("taste/model.json", "taste/model.safetensors"),
-    *("metric_model/model.json", "metric_model/model.safetensors"),
+    *("audio_model/model.json", "audio_model/model.safetensors"),
 )
-JSONS = ("vecs.faiss.json", "taste/model.json", "metric_model/model.json")
+JSONS = ("vecs.faiss.json", "taste/model.json", "audio_model/model.json")
 RUNS = 14  # of 33 targets drawn: run folders are where most harm was done
 RUN_NAMES = (
     *("lock", "vectors-0001.rows", "errors-0001.rows", "scores-0001.rows", "vectors-0002.rows"),

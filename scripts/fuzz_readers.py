@@ -24,7 +24,7 @@ from audiorec.files.blocks import run_blocks
 from audiorec.files.run_folder import RunFolder
 from audiorec.listening.check import describe
 from audiorec.listening.interactions import read_interactions
-from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.registry import load_channel
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
@@ -99,10 +99,11 @@ def read_taste(library: Path) -> Any:
     return channel.song_ids, channel.song_embeddings().tobytes(), channel.recipe, channel.trained
 
 
-def read_metric_model(library: Path) -> Any:
-    """Load a metric model."""
-    model = MetricModel.load(library / "metric_model")
-    return model.model_id, {n: t.tobytes() for n, t in model.bundle.tensors.items()}
+def read_audio_model(library: Path) -> Any:
+    """Load a model of user-audio."""
+    model = UserAudio.load(library / "audio_model")
+    tensors = {**model.tower, "songs": model.songs, "tastes": model.tastes}
+    return model.model_id, {n: t.tobytes() for n, t in tensors.items()}
 
 
 def read_head(library: Path) -> Any:
@@ -197,7 +198,7 @@ READERS: Mapping[str, Reader] = {
     "vecs.faiss": read_index,
     "vecs.faiss.json": read_index,
     "taste": read_taste,
-    "metric_model": read_metric_model,
+    "audio_model": read_audio_model,
     "head.safetensors": read_head,
     "aliases.parquet": read_aliases,
     "manifest.parquet": read_manifest,
@@ -217,7 +218,7 @@ _SEVERAL = (
 )
 _COLD = ("cold-start", "songs", "--songs", "embeddings.parquet", "--users", "users.parquet")
 _EMBED_USERS = ("recall", "users", "taste", "-i", "interactions.csv")
-_EMBED_SONGS = ("metric", "embed", "features.parquet", "--model", "metric_model")
+_EMBED_SONGS = ("recall", "songs", "audio_model", "--features", "features.parquet")
 _COMPACT = ("store", "compact", "vecs.parquet", "--out")
 _SIMILAR = ("similar", "song1.flac", "--k", "2")
 COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
@@ -234,7 +235,7 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "vecs.faiss": (("index", "info"), _SIMILAR),
     "vecs.faiss.json": (("index", "info"), _SIMILAR),
     "taste": ((*_EMBED_USERS, "--out", "u.parquet"),),
-    "metric_model": ((*_EMBED_SONGS, "--out", "e.parquet"),),
+    "audio_model": ((*_EMBED_SONGS, "--out", "e.parquet"),),
     "head.safetensors": (("extract", ".", "--head", "version=head.safetensors", "--dry-run"),),
     "aliases.parquet": (("similar", "first", "--k", "2"), ("store", "aliases")),
     "manifest.parquet": (("extract", "--manifest", "manifest.parquet", "--dry-run"),),

@@ -52,7 +52,7 @@ CHECKED = (
     *("vecs.parquet", "scores.parquet", "features.parquet", "embeddings.parquet"),
     *("users.parquet", "vecs.faiss", "vecs.faiss.json", "head.safetensors"),
     *("taste/model.json", "taste/model.safetensors"),
-    *("metric_model/model.json", "metric_model/model.safetensors"),
+    *("audio_model/model.json", "audio_model/model.safetensors"),
 )
 
 

@@ -1,6 +1,7 @@
-"""Judge the metric model on real listeners: the Last.fm × GTZAN join, artists held out.
+"""Judge user-audio on real listeners: the Last.fm × GTZAN join, artists held out.
 
-    PYTHONPATH=scripts python scripts/lastfm_gtzan.py DATA [--seeds 5] [--cross-validate]
+    PYTHONPATH=scripts python scripts/lastfm_gtzan.py DATA [--seeds 5] [--first-seed 0]
+                                                            [--by-hash] [--cross-validate]
 
 DATA holds ``gtzan/`` and ``listening/lastfm2k/`` (listening.tar.xz, unpacked). Five times a
 quarter of 80 artists is held out. A user's embedding comes from listening to the 17,000
@@ -11,7 +12,10 @@ scores are out of fold.
 
 Everything was chosen with --cross-validate, which cuts the training artists of each split into
 four folds and never looks at a held-out one. Prints JSON lines: one a method, with mean AUC by
-user over the seeds, the interval over users, and the paired difference to the metric model.
+user over the seeds, the interval over users, the interval over splits (Student's, of the seeds'
+means), and the paired difference to user-audio over either.
+
+`lastfm_commands.py` judges the same through the commands.
 """
 
 import argparse
@@ -25,20 +29,23 @@ import numpy.typing as npt
 import torch
 from head_linear import fit_softmax_regression
 from lastfm_join import Join, Taggrams, load_join, load_taggrams
+from scipy.stats import t as student
 
 from audiorec.evaluation.baselines import centroids, fit_projection
 from audiorec.evaluation.ranking import auc_per_user
 from audiorec.learning.factors import factorise
-from audiorec.learning.negatives import NegativeRule
 from audiorec.recall.audio.batches import TrainingData
 from audiorec.recall.audio.closed_form import Ridge, fit_map
+from audiorec.recall.audio.held_out import Split as Shares
+from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts
 from audiorec.recall.audio.model import TowerSpec
-from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.trainer import embed_songs, train_tower
+from audiorec.recall.audio.trainer import Lesson, embed_songs, train_tower
 from audiorec.store.segments import join_songs
 from audiorec.types import FloatArray, Pairs
 
+FIRST = "user-audio"
 HELD_OUT = 0.25  # of the artists
 STOPPING = 6  # one of so many training artists says when to stop
 FOLDS = 4  # of the training artists, when something is to be chosen
@@ -128,8 +135,8 @@ def genre_scores(join: Join, taggrams: Taggrams, held_out: Numbers) -> npt.NDArr
     return found[[place[t] for t in join.tracks]]
 
 
-def metric(users: FloatArray, *, genre: bool = True, shuffle: bool = False) -> Method:
-    """Return the metric model in its closed form: the start of every training."""
+def closed_form(users: FloatArray, *, genre: bool = True, shuffle: bool = False) -> Method:
+    """Return user-audio in its closed form: the start of every training."""
 
     def method(split: Split) -> npt.NDArray[np.floating]:
         features = np.stack([f.mean(0) for f in split.features(genre=genre, shuffle=shuffle)])
@@ -140,8 +147,8 @@ def metric(users: FloatArray, *, genre: bool = True, shuffle: bool = False) -> M
     return method
 
 
-def trained(users: FloatArray, recipe: MetricRecipe, *, pooling: str = "attention") -> Method:
-    """Return the metric model, trained by steps until held-out artists gain no more."""
+def trained(users: FloatArray, recipe: UserAudioRecipe, *, pooling: str = "attention") -> Method:
+    """Return user-audio, trained by steps until held-out artists gain no more."""
 
     def method(split: Split) -> npt.NDArray[np.floating]:
         songs = join_songs(list(zip(split.join.tracks, split.features(), strict=True)))
@@ -174,7 +181,7 @@ def trained(users: FloatArray, recipe: MetricRecipe, *, pooling: str = "attentio
             heard=liked,
             anchors=users,
         )
-        found = train_tower(tower, data, replace(recipe, seed=split.seed), judge=judge)
+        found = train_tower(Lesson(tower, data, judge), replace(recipe, seed=split.seed))
         return users @ embed_songs(found.tower, songs).T
 
     return method
@@ -198,7 +205,7 @@ def centroid(*, components: int | None = None, genre: bool = False) -> Method:
 def neighbours_centroid(users: FloatArray) -> Method:
     """Return the centre of what a user and the nearest users like, by tags and genre.
 
-    It knows as much as the metric model: the users' space, the likes learnt from, the sound.
+    It knows as much as user-audio: the users' space, the likes learnt from, the sound.
     """
     near = users @ users.T
     nearest = np.argpartition(-near, NEAREST, axis=1)[:, :NEAREST]
@@ -266,14 +273,25 @@ def judge(split: Split, similarities: npt.NDArray[np.floating]) -> dict[str, Flo
     return found
 
 
-def outer_splits(join: Join, taggrams: Taggrams, seeds: int) -> list[Split]:
-    """Hold out a quarter of the artists, once a seed."""
+def outer_splits(
+    join: Join, taggrams: Taggrams, seeds: int, first: int = 0, *, by_hash: bool = False
+) -> list[Split]:
+    """Hold out a quarter of the artists, once a seed, from seed `first` on.
+
+    By a permutation, or `by_hash` those that `recall train user-audio` holds out.
+    """
     held = round(len(join.artists) * HELD_OUT)
-    orders = [np.random.default_rng(s).permutation(len(join.artists)) for s in range(seeds)]
-    return [
-        Split(join, taggrams, np.sort(order[held:]), np.sort(order[:held]), seed)
-        for seed, order in enumerate(orders)
-    ]
+    found = []
+    for seed in range(first, first + seeds):
+        order = np.random.default_rng(seed).permutation(len(join.artists))
+        split = (np.sort(order[held:]), np.sort(order[:held]))
+        if by_hash:
+            groups = artist_groups(join.artists, join.artists)
+            hidden = assign_parts(join.artists, groups, Shares(test=HELD_OUT, seed=seed))
+            test = hidden == SplitPart.TEST
+            split = (np.flatnonzero(~test), np.flatnonzero(test))
+        found.append(Split(join, taggrams, *split, seed))
+    return found
 
 
 def inner_splits(split: Split, taggrams: Taggrams) -> list[Split]:
@@ -288,23 +306,22 @@ def inner_splits(split: Split, taggrams: Taggrams) -> list[Split]:
 
 def methods_of(users: FloatArray) -> dict[str, Method]:
     """Name what is compared; the first is the model in question."""
-    rule = NegativeRule(popularity_exponent=0.5)
-    soft = MetricRecipe(negatives=rule, patience=3, max_epochs=15, pairs_per_epoch=4000)
+    soft = UserAudioRecipe(popularity=0.5, patience=3, max_epochs=15, pairs_per_epoch=4000)
     return {
-        "metric": metric(users),
-        "metric, trained on": trained(users, soft),
-        "metric, trained from chance, softmax": trained(users, replace(soft, start="random")),
-        "metric, trained from chance, hinge": trained(
+        FIRST: closed_form(users),
+        f"{FIRST}, trained on": trained(users, soft),
+        f"{FIRST}, trained from chance, softmax": trained(users, replace(soft, start="random")),
+        f"{FIRST}, trained from chance, hinge": trained(
             users, replace(soft, start="random", loss="hinge")
         ),
-        "metric, tags alone": metric(users, genre=False),
+        f"{FIRST}, tags alone": closed_form(users, genre=False),
         "centroid, mean tags": centroid(),
         "centroid, mean tags and genre": centroid(genre=True),
         "centroid, PCA-40": centroid(components=40),
         "centroid over the 50 nearest users": neighbours_centroid(users),
         "popularity in hindsight": popularity,
         "random": chance,
-        "metric, shuffled audio": metric(users, shuffle=True),
+        f"{FIRST}, shuffled audio": closed_form(users, shuffle=True),
         "artists known to the user model": known_songs(users),
     }
 
@@ -325,6 +342,13 @@ def interval(per_user: npt.NDArray[np.float64]) -> list[float]:
     return [round(float(v), 4) for v in (np.nanmean(values, axis=1).mean(), low, high)]
 
 
+def over_splits(per_user: npt.NDArray[np.float64]) -> list[float]:
+    """Return mean and interval of (seeds, users) values: Student's, of the seeds' means."""
+    means = np.nanmean(per_user, axis=1)
+    half = float(student.ppf(0.975, len(means) - 1)) * means.std(ddof=1) / len(means) ** 0.5
+    return [round(float(v), 4) for v in (means.mean(), means.mean() - half, means.mean() + half)]
+
+
 def report(splits: list[Split], methods: dict[str, Method]) -> None:
     """Print one JSON line a method."""
     first: dict[str, npt.NDArray[np.float64]] = {}
@@ -336,9 +360,12 @@ def report(splits: list[Split], methods: dict[str, Method]) -> None:
             first.setdefault(measure, values)
             line[measure] = interval(values)
             if measure == "auc":
+                line["auc_over_splits"] = over_splits(values)
                 line["by_seed"] = np.nanmean(values, axis=1).round(3).tolist()
             if name != next(iter(methods)):
-                line[f"metric_ahead_{measure}"] = interval(first[measure] - values)
+                ahead = first[measure] - values
+                line[f"ahead_{measure}"] = interval(ahead)
+                line[f"ahead_{measure}_over_splits"] = over_splits(ahead)
         print(json.dumps(line), flush=True)
 
 
@@ -360,7 +387,7 @@ def genre_probe(join: Join, taggrams: Taggrams, users: FloatArray) -> None:
     genres = np.unique([t.split(".")[0] for t in names], return_inverse=True)[1]
     embedded = everything @ weights.T
     embedded /= np.linalg.norm(embedded, axis=1, keepdims=True)
-    for name, x in (("metric, 40 numbers", embedded), ("mean tags, 50 numbers", everything)):
+    for name, x in (("user-audio, 40 numbers", embedded), ("mean tags, 50 numbers", everything)):
         line: dict[str, object] = {"probe": name, "artists_learnt_from": len(learnt)}
         train, test = part == "train", part == "test"
         units = x / np.linalg.norm(x, axis=1, keepdims=True)
@@ -380,12 +407,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path)
     parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--by-hash", action="store_true", help="artists as commands hold them out")
     parser.add_argument("--cross-validate", action="store_true")
     args = parser.parse_args()
     taggrams = load_taggrams(args.data)
     join = load_join(args.data, taggrams)
     users = factorise(join.other, join.n_users, join.n_others, **USERS)
-    splits = outer_splits(join, taggrams, args.seeds)
+    splits = outer_splits(join, taggrams, args.seeds, args.first_seed, by_hash=args.by_hash)
     judged = [int((judge(s, popularity(s))["auc"] >= 0).sum()) for s in splits]
     sizes = {"artists": len(join.artists), "tracks": len(join.tracks), "users_judged": judged}
     print(json.dumps({"join": join.counts, **sizes}))

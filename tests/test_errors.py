@@ -177,7 +177,6 @@ OPENERS = {
     "rule": lambda path: the("listening.rule:load_rule")(path),
     "profiles": lambda path: the("listening.profiles:read_profiles")(path),
     "channel": lambda path: the("recall.registry:load_channel")(path),
-    "audio model": lambda path: the("recall.audio.model:MetricModel.load")(path),
     "bundle": lambda path: the("learning.bundle:read_bundle")(path, kind="users"),
     "place": lambda path: entered(the("files.storage:opened")(str(path))),
     "fetch": lambda path: the("files.storage:fetch")(

@@ -23,7 +23,7 @@ NEEDS = {
 BUDGET = {
     "listening simulate": "--users 80 --days 30",
     "recall train youtube-dnn": "--epochs 2",
-    "metric train": "--epochs 1",
+    "recall train user-audio": "--epochs 1",
     "extract": "--jobs 1 --quiet",
 }
 

@@ -40,7 +40,7 @@ R = TypeVar("R")
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
 DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
-# What `--features` keeps: enough to train a head or a metric model without decoding again.
+# What `--features` keeps: enough to train a head or user-audio without decoding again.
 FEATURE_OUTPUTS = ("msd.tags", "msd.penultimate", "mtt.tags", "mtt.penultimate")
 
 

@@ -1,32 +1,26 @@
 """Which songs stand together: in one listening session, or in one playlist.
 
-    log ──song_pairs──▶ pairs of an anchor song and a song beside it
+    sequences ──song_pairs──▶ pairs of an anchor song and a song beside it
 
-* A **session** is a user's listening without a pause of half an hour, in its order. Skips,
-  dislikes and plays that are known to have ended before half of the song are not part of it.
-* A **playlist** is all rows with the event ``playlist`` and one ``list_id``, in the order
-  of the file. A file without that column has one playlist a user.
+* A **session** is a part of a sequence without a pause of half an hour, in its order.
+* A **playlist** is a whole sequence.
 
 Two songs co-occur where they lie at most `window` places apart; a window of 0 takes the whole
 basket. The more baskets, the heavier the pair.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
-from audiorec.listening.events import EVENTS, Interactions
-from audiorec.listening.sequences import MIN_RATIO, SESSION_GAP_S
+from audiorec.listening.sequences import SESSION_GAP_S, Sequences
 from audiorec.types import Float64Array, Int64Array, Pairs
 
 WINDOW = 5  # places apart in a session
 MAX_BASKET = 200  # songs: a list of thousands says little of any two of them
-LEFT_OUT = ("skip", "dislike", "playlist")
 From = Literal["sessions", "playlists"]
 
 
@@ -105,61 +99,33 @@ def _shortened(baskets: Baskets) -> tuple[Int64Array, Int64Array]:
 
 
 def song_pairs(
-    path: Path,
-    log: Interactions,
-    song_ids: Collection[str],
-    *,
-    source: From,
-    gap_s: float = SESSION_GAP_S,
-    window: int = WINDOW,
+    plays: Sequences, *, source: From, gap_s: float = SESSION_GAP_S, window: int = WINDOW
 ) -> Pairs:
-    """Return which songs stand together; an `InputError` where no two do.
+    """Return which songs of some sequences stand together; an `InputError` where no two do.
 
     Parameters
     ----------
-    path : Path
-        The file that `log` was read from, to be named in an error.
-    song_ids : collection of str
-        The numbers in the pairs are places in this; other songs are passed over, before
-        places in a session are counted.
+    plays : Sequences
+    source : {"sessions", "playlists"}
+        Sequences are cut at pauses, or are baskets as they are. Plays without a time are of one
+        session.
     gap_s : float
         Seconds without listening that end a session.
     window : int
         Songs of a session that lie further apart do not count as together; a playlist counts
         as a whole.
+
+    Examples
+    --------
+    >>> found = song_pairs(Sequences.from_lists([["a", "b"], ["c"]]), source="playlists")
+    >>> list(zip(found.user.tolist(), found.song.tolist()))
+    [(0, 1), (1, 0)]
     """
-    place = {name: number for number, name in enumerate(song_ids)}
     if source == "sessions":
-        baskets = _sessions(log, place, gap_s)
+        baskets = sessions(plays.owner, plays.song, plays.time, gap_s=gap_s)
     else:
-        baskets, window = _playlists(log, place), 0
-    pairs = co_occurring(baskets, len(place), window=window)
+        baskets, window = playlists(plays.owner, plays.song), 0
+    pairs = co_occurring(baskets, len(plays.song_ids), window=window)
     if not len(pairs):
-        raise InputError(f"{path}: no two known songs stand in one of its {source}")
+        raise InputError(f"no two known songs stand in one of the {source}")
     return pairs
-
-
-def _sessions(log: Interactions, place: dict[str, int], gap_s: float) -> Baskets:
-    song = _places(log, place)
-    wanted = ~np.isin(log.event, [EVENTS.index(name) for name in LEFT_OUT])
-    cut_short = (log.event == EVENTS.index("play")) & (log.played_ratio < MIN_RATIO)
-    rows = np.flatnonzero(wanted & ~cut_short & (song >= 0))
-    return sessions(log.user[rows], song[rows], log.timestamp[rows], gap_s=gap_s)
-
-
-def _playlists(log: Interactions, place: dict[str, int]) -> Baskets:
-    song = _places(log, place)
-    wanted = (log.event == EVENTS.index("playlist")) & (song >= 0)
-    lists = log.labels.get("list_id")
-    if lists is None:
-        rows = np.flatnonzero(wanted)
-        rows = rows[np.argsort(log.timestamp[rows], kind="stable")]
-        return playlists(log.user[rows], song[rows])
-    rows = np.flatnonzero(wanted & (lists.number >= 0))
-    return playlists(lists.number[rows], song[rows])
-
-
-def _places(log: Interactions, place: dict[str, int]) -> Any:
-    """Return the place of each row's song, -1 where it is not known: shape (P,), int64."""
-    of_song = np.array([place.get(name, -1) for name in log.song_ids], np.int64)
-    return of_song[log.song]

@@ -29,6 +29,7 @@ CHANNELS = {
     "external": "audiorec.recall.simple.external:External",
 }
 EXTERNAL = "external:"  # and a file of candidates
+FORMER = {"metric": "user-audio"}  # kinds of models of old, and the channel that took their place
 
 
 def channel_class(name: str) -> type[Channel]:
@@ -65,10 +66,10 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
         If the folder is missing, damaged, or holds no channel.
     """
     kind = read_kind(path)
-    if kind == "users_model":
+    if kind in FORMER:
         raise WeightsError(
-            f"{path}: was written by users train, of an older audiorec; train it anew: "
-            "audiorec recall train youtube-dnn --interactions LOG --likes --out model"
+            f"{path}: holds a {kind} model of old; train it anew: audiorec recall train "
+            f"{FORMER[kind]} -i LOG --out {path}"
         )
     if not kind.startswith("recall/"):
         raise WeightsError(f"{path}: holds a {kind}, not a channel of recall")

@@ -47,8 +47,8 @@ KINDS: dict[Of, str] = {"songs": "song_embeddings", "users": "user_embeddings"}
 ID_COLUMNS = {"song_embeddings": "song_id", "user_embeddings": "user_id"}
 COLUMN = "embedding"
 ONE_SPACE = (
-    "embed both with models of one space: audiorec metric train -i LOG --users USERS puts songs "
-    "where those users are"
+    "embed both with models of one space: audiorec recall train user-audio -i LOG -u USERS "
+    "puts songs where those users are"
 )
 
 
@@ -60,8 +60,8 @@ class EmbeddingMetadata:
     model_id: str
     extractor_id: str  # whose features the model read; empty where it read none
     dimension: int
-    # the model whose embeddings these may be compared with, where that is another one: a metric
-    # model puts songs where the users of its training stand
+    # the model whose embeddings these may be compared with, where that is another one: user-audio
+    # puts songs where the users of its training stand
     space: str = ""
     created_by: str = ""
     format_version: int = FORMAT_VERSION

@@ -130,6 +130,12 @@ class FeatureFile:
         found: list[str] = self._file.read(["content_hash"]).column("content_hash").to_pylist()
         return found
 
+    @property
+    def counts(self) -> Int64Array:
+        """The number of segments of each song: shape (n,), int64."""
+        column = self._file.read(["segments"]).column("segments")
+        return np.asarray(column.to_pylist(), np.int64)
+
     def read(self, rows: Int64Array, *, max_segments: int = 0) -> SongSegments:
         """Read some songs.
 

@@ -1,4 +1,4 @@
-"""``audiorec listening``: check, prepare, correlate and make up logs; forget a person."""
+"""``audiorec listening``: check, prepare, cut, correlate and make up logs; forget a person."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -9,15 +9,18 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
+from audiorec_cli.shared.listened import FeaturesOption, SoundOption, sound_of
 from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
     LogOption,
+    OutFileOption,
     OutFolderOption,
     QuietOption,
     RuleOption,
     SeedOption,
+    also_known,
     more,
 )
 from audiorec_cli.shared.pages import command, group
@@ -185,6 +188,51 @@ def forget(
     for model in found:
         if model.note:
             say(f"{model.path}: {model.note}")
+
+
+@command(app)
+def holdout(
+    log: LogArgument,
+    output: OutFileOption,
+    vectors: SoundOption = None,
+    features: FeaturesOption = None,
+    side: Annotated[Path | None, also_known(metavar="FILE", help="Of songs: artists.")] = None,
+    valid: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of artists that choose the epochs.")
+    ] = 0.1,
+    test: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of artists to judge on.")
+    ] = 0.2,
+    new_songs: Annotated[
+        float, typer.Option(min=0, max=0.9, help="Share of the other artists' songs, too.")
+    ] = 0.0,
+    split_seed: Annotated[int, typer.Option(help="Which artists those are.")] = 0,
+    json: JsonOption = False,
+) -> None:
+    """Write a log without the songs that a model will be judged on, to make its users of.
+
+    Give the shares and the seed that recall train user-audio gets by --set.
+
+    Examples
+    --------
+    audiorec listening holdout plays.csv -v vecs.parquet --out known.parquet
+    audiorec listening holdout plays.csv -f features.parquet -o known.parquet
+    audiorec listening holdout plays.csv -v vecs.parquet --test 0.3 -o k.parquet
+    """
+    from dataclasses import asdict
+
+    from audiorec.listening.side import read_side
+    from audiorec.recall.audio.held_out import Split, write_known
+    from audiorec.recall.contract.data import Context
+
+    check_file(log, Wanted.LOG)
+    shares = Split(valid=valid, test=test, new_songs=new_songs, seed=split_seed)
+    known = Context(sound=sound_of(vectors, features), side=read_side(side) if side else None)
+    report = write_known(known, log, out=output, split=shares)
+    if json:
+        print_json({"schema": "audiorec/holdout/1", **asdict(report), "out": str(output)})
+    songs = ", ".join(f"{n} {part.replace('_', ' ')}" for part, n in report.songs.items())
+    say(f"{report.kept:,} of {report.rows:,} rows kept; songs: {songs}; log: {output}")
 
 
 @command(app)

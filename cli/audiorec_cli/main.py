@@ -18,7 +18,6 @@ from audiorec_cli import (
     info,
     listening,
     manifest,
-    metric,
     neighbours,
     path,
     playlist,
@@ -55,7 +54,6 @@ PANELS: dict[str, dict[str, Any]] = {
         "listening": listening.app,
         "recall": recall.app,
         "recommend": recommend.recommend,
-        "metric": metric.app,
         "cold-start": cold_start.app,
     },
     "Train and scale": {
@@ -67,6 +65,11 @@ PANELS: dict[str, dict[str, Any]] = {
 }
 # What commands were once called: the beginning of a command line, and what it is now.
 MOVED = {
+    ("metric", "train"): "recall train user-audio",
+    ("metric", "embed"): "recall songs",
+    ("metric", "evaluate"): "recall unheard",
+    ("metric", "holdout"): "listening holdout",
+    ("metric",): "recall train user-audio",
     ("interactions",): "listening check",
     ("analyze",): "listening correlate",
     ("simulate",): "listening simulate",

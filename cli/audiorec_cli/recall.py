@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_lists, recall_run, recall_space
+from audiorec_cli import recall_lists, recall_run, recall_space, recall_unheard
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -49,7 +49,7 @@ app = group(
     """
 )
 
-SplitName = Literal["last", "time", "sessions", "users", "lists"]
+SplitName = Literal["last", "time", "sessions", "users", "lists", "artists"]
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
@@ -219,6 +219,7 @@ command(app, "songs")(recall_space.songs)
 command(app, "fuse")(recall_lists.fuse)
 command(app, "tune")(recall_lists.tune)
 command(app, "run")(recall_run.run)
+command(app, "unheard")(recall_unheard.unheard)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,6 +259,11 @@ class Judging(KnownToo):
         from audiorec.recall.contract.tables import read_targets
         from audiorec.recall.judging.splits import given, split
 
+        if self.split == "artists":
+            raise InputError(
+                "artists that a model never heard are judged by themselves: audiorec recall "
+                f"unheard MODEL -i {self.interactions} -f FEATURES"
+            )
         if (self.test_histories is None) != (self.targets is None):
             raise InputError("--test-histories and --targets are given together")
         whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}

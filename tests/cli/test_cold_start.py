@@ -175,12 +175,12 @@ def test_empty_lists_are_counted(home, audiorec):
         (
             ["audience", "--songs", "none", "--users", "users.parquet"],
             2,
-            "none: no such file; make them: audiorec metric embed FOLDER --out embeddings.parquet",
+            "none: no such file; make them: audiorec recall songs MODEL FOLDER --out",
         ),
         (
             ["songs", "--songs", "vecs.parquet", "--users", "users.parquet"],
             4,
-            "embed the songs first: audiorec metric embed vecs.parquet --out embeddings.parquet",
+            "embed the songs first: audiorec recall songs MODEL -v vecs.parquet --out",
         ),
         (
             ["songs", "--songs", "new.parquet", "--users", "new.parquet"],
@@ -190,7 +190,7 @@ def test_empty_lists_are_counted(home, audiorec):
         (
             ["songs", "--songs", ".", "--users", "users.parquet"],
             4,
-            ".: is a folder, not embeddings of songs; make them: audiorec metric embed . --out",
+            ".: is a folder, not embeddings of songs; make them: audiorec recall songs MODEL .",
         ),
         (
             ["songs", "--songs", "vecs.parquet", "-v", "gone.parquet", "-i", "plays.csv"],

@@ -122,17 +122,16 @@ LINES = [
     "cold-start songs --songs vecs.parquet -v vecs.parquet --interactions {log} -o out",
     "cold-start songs --songs songs.parquet --users users.parquet --artists {ids} -o out",
     "cold-start songs --songs songs.parquet --users users.parquet --rule {rule} -o out",
-    "metric train {features} -i plays.csv -o out",
-    "metric train features.parquet -i {log} -o out",
-    "metric train features.parquet -i plays.csv -u {users} -o out",
-    "metric train features.parquet -i plays.csv -v {store} -o out",
-    "metric train {store} --end-to-end -i plays.csv -o out",
-    "metric train features.parquet -i plays.csv --rule {rule} -o out",
-    "metric embed features.parquet -m {model} -o out",
-    "metric evaluate {model} -f features.parquet -i plays.csv -u users.parquet",
-    "metric holdout {features} -i plays.csv -o out",
-    "metric holdout features.parquet -i {log} -o out",
-    "metric holdout features.parquet -i plays.csv -v {store} -o out",
+    "recall train user-audio -i {log} -v vecs.parquet -o out",
+    "recall train user-audio -i plays.csv --likes -v {store} -o out",
+    "recall train user-audio -i plays.csv -v {store} --set end_to_end=true -o out",
+    "recall train user-audio -i plays.csv --likes --rule {rule} -v vecs.parquet -o out",
+    "recall songs {model} song.wav -o out",
+    "recall unheard {model} -i plays.csv -v vecs.parquet -u users.parquet",
+    "listening holdout {log} -v vecs.parquet -o out",
+    "listening holdout plays.csv -f {features} -o out",
+    "listening holdout plays.csv -v {store} -o out",
+    "listening holdout plays.csv --side {table} -o out",
     "heads train {labels} --task t -o out",
     "heads evaluate {head} labels.csv",
 ]
@@ -144,7 +143,7 @@ NEVER = {
     OTHER: {"folder", "toml", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
-TORCH = re.compile("metric train|heads train|recall train (youtube-dnn|user-audio)")
+TORCH = re.compile("heads train|recall train (youtube-dnn|user-audio)")
 CASES = [
     (line, mistake, kind)
     for line in LINES

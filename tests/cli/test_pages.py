@@ -30,8 +30,8 @@ COMMANDS = {name: page for name, (_, page) in PAGES.items() if not hasattr(page,
 EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_lines(page)}
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
-    r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|metric|"
-    r"users (train|embed|songs)|recall (users|songs|train (youtube-dnn|user-audio))|"
+    r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|"
+    r"users (train|embed|songs)|recall (users|songs|unheard|train (youtube-dnn|user-audio))|"
     r"listening correlate|store map .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet)"
 )
@@ -190,7 +190,7 @@ def new_songs(folder):
 
     from audiorec.store.embeddings import write_embeddings
 
-    about = {"kind": "songs", "model_id": "metric", "space": "people"}
+    about = {"kind": "songs", "model_id": "sound", "space": "people"}
     about["columns"] = {"artist": pa.array(["Ayla", "Bo", "Ayla", None])}
     ids, values = [f"new-{i}" for i in range(4)], np.eye(4, dtype=np.float32)
     write_embeddings(folder / "embeddings.parquet", ids, values, **about)
@@ -219,7 +219,7 @@ def test_help_loads_nothing_heavy():
         "         'rich', 'av', 'soundfile', 'matplotlib')\n"
         "print('HEAVY', [m for m in heavy if m in sys.modules])\n"
     )
-    for arguments in (["--help"], ["similar", "--help"], ["metric", "train", "-h"], ["--version"]):
+    for arguments in (["--help"], ["similar", "--help"], ["recall", "train", "-h"], ["--version"]):
         done = subprocess.run(
             [sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=True
         )
@@ -281,6 +281,11 @@ OLD = [
     ("extract --manifest m.parquet --shards=4 --out parts", "shards all"),
     ("store export --ddl duckdb", "store sql"),
     ("store export vecs.parquet --atlas a.parquet", "store map"),
+    ("metric train features.parquet -i plays.csv", "recall train user-audio"),
+    ("metric embed new/ --out e.parquet", "recall songs"),
+    ("metric evaluate m/ -i plays.csv -u u.parquet", "recall unheard"),
+    ("metric holdout features.parquet -i plays.csv -o k.csv", "listening holdout"),
+    ("metric --help", "recall train user-audio"),
 ]
 
 
@@ -290,9 +295,11 @@ def test_an_old_name_is_answered_with_the_new_one(line, new, audiorec):
     assert (code, out) == (2, "")
     assert len(err.splitlines()) == 1
     assert err.endswith(f" is now: audiorec {new}\n")
-    assert f"audiorec {new}" in PAGES
+    assert any(
+        f"audiorec {new}".startswith(f"{page} ") or f"audiorec {new}" == page for page in PAGES
+    )
     shown = page_text(*PAGES["audiorec"])
-    assert not re.search(r"^  (interactions|analyze|simulate)\b", shown, re.MULTILINE)
+    assert not re.search(r"^  (interactions|analyze|simulate|metric)\b", shown, re.MULTILINE)
 
 
 def test_a_page_shows_the_options_of_a_class(capsys):

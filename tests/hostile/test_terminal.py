@@ -167,7 +167,10 @@ CASES = {
         ("--import", "t.npz", "--out", "u.parquet"),
         ("--import", ABSENT, "--out", "u.parquet"),
     ],
-    "recall songs": [(ABSENT, "-v", STORE, "--out", "e.parquet")],
+    "recall songs": [
+        (ABSENT, "-v", STORE, "--out", "e.parquet"),
+        (ABSENT, "songs", "--out", "e.parquet"),
+    ],
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],
@@ -188,10 +191,11 @@ CASES = {
     "cold-start songs": [
         ("--songs", "new.parquet", "--users", ABSENT, "--k", "1", "-o", f"a{ODD}.parquet")
     ],
-    "metric evaluate": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],
-    "metric holdout": [(ABSENT, "-i", "plays.csv", "-o", "h.parquet")],
-    "metric train": [("features.parquet", "-i", "plays.csv", "-o", f"m{ODD}")],
-    "metric embed": [("features.parquet", "-m", ABSENT, "-o", "e.parquet")],
+    "recall unheard": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],
+    "listening holdout": [
+        ("good.csv", "-v", STORE, "-o", f"h{FOLDER}.parquet", "--json"),
+        (ABSENT, "-v", STORE, "-o", "h.parquet"),
+    ],
 }
 
 
@@ -207,8 +211,6 @@ def test_every_command_has_a_case():
 
 @pytest.mark.parametrize("command", CASES)
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
-    if command == "metric train":
-        needs("torch")
     if command.startswith("plot"):
         needs("matplotlib")
     monkeypatch.chdir(home)

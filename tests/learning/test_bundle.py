@@ -109,7 +109,7 @@ def edited(folder, **changes):
 @pytest.mark.parametrize(
     ("harm", "message"),
     [
-        (lambda f: edited(f, kind="metric_model"), "holds a metric_model, not a users_model"),
+        (lambda f: edited(f, kind="other_model"), "holds a other_model, not a users_model"),
         (lambda f: edited(f, format_version=2), "model format 2, this audiorec reads 1"),
         (lambda f: edited(f, weights_sha256="0" * 64), "is not the one that model.json"),
         (lambda f: (f / "model.json").write_text("[]"), "model format None"),

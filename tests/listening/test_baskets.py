@@ -17,6 +17,7 @@ from audiorec.listening.baskets import (
     song_pairs,
 )
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.sequences import to_sequences
 
 
 def together(baskets, window, n_songs=10):
@@ -93,7 +94,9 @@ def log_file(tmp_path, rows, header="user_id,song_id,timestamp,event,played_rati
 
 
 def pairs_of(path, source, **given):
-    found = song_pairs(path, read_interactions(path), SONGS, source=source, **given)
+    by = "list" if source == "playlists" else "user"
+    plays = to_sequences(read_interactions(path), by=by).among(SONGS)
+    found = song_pairs(plays, source=source, **given)
     return {(int(u), int(s)) for u, s in zip(found.user, found.song, strict=True)}
 
 
@@ -105,7 +108,7 @@ def test_sessions_pass_over_what_was_not_wanted_or_not_known(tmp_path):
         f"a,other,{T + 120},finish,,",  # not in the catalogue
         f"a,s3,{T + 300},play,,",  # unknown ratio: wanted
         f"a,s1,{T + 90_000},finish,,",  # another day
-        f"b,s2,{T},like,,",
+        f"b,s2,{T},play,0.5,",
         f"b,s1,{T + 10},finish,1.0,",
     ]
     path = log_file(tmp_path, rows)
@@ -146,5 +149,5 @@ def test_without_ids_a_user_has_one_playlist(tmp_path):
 @pytest.mark.parametrize("source", ["sessions", "playlists"])
 def test_refuses_a_log_without_pairs(tmp_path, source):
     path = log_file(tmp_path, [f"a,s0,{T},finish,,", f"b,s1,{T},finish,,"])
-    with pytest.raises(InputError, match=f"stand in one of its {source}"):
+    with pytest.raises(InputError, match=f"stand in one of the {source}"):
         pairs_of(path, source)

@@ -12,14 +12,14 @@ import numpy as np
 from audiorec.errors import InputError
 from audiorec.learning.negatives import NegativeSampler
 from audiorec.learning.seeds import generator
-from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.store.segments import SongSegments
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, Pairs
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class TrainingData:
-    """What a metric model learns from; refused without a pair to learn from."""
+    """What a tower learns from; refused without a pair to learn from."""
 
     songs: SongSegments  # all songs, those that are only judged on included
     groups: Int64Array  # (S,): artist of each song
@@ -55,12 +55,12 @@ class PairBatch:
 class Batches:
     """Draws the batches of an epoch."""
 
-    def __init__(self, data: TrainingData, recipe: MetricRecipe) -> None:
+    def __init__(self, data: TrainingData, recipe: UserAudioRecipe) -> None:
         self.data = data
         self.recipe = recipe
         likes = np.bincount(data.liked.song, minlength=len(data.songs))
         self._sampler = NegativeSampler(
-            data.heard, data.disliked, data.pool, likes, recipe.negatives
+            data.heard, data.disliked, data.pool, likes, recipe.negative_rule
         )
         self._cumulative = np.cumsum(_pair_weights(data, recipe.balance))
         self.pairs_per_epoch = min(len(data.liked), recipe.pairs_per_epoch)

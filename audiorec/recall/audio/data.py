@@ -1,73 +1,32 @@
-"""A log, a catalogue and users become what a metric model learns from.
+"""What a tower learns from, and who says when to stop: pairs sorted by the part of their song.
 
-    log, songs, users  ──prepare──▶  `Prepared`: training data, a judge, and counts
+    pairs, songs, parts  ──make_material──▶  `Material`: training data, and a panel that judges
 
 Songs of test artists are not among them: nothing of a training can depend on them.
 """
 
 import hashlib
-from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError
 from audiorec.evaluation.comparison import Panel
 from audiorec.evaluation.ranking import auc_per_user
 from audiorec.learning.factors import factorise
 from audiorec.learning.seeds import generator
-from audiorec.listening.baskets import song_pairs
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.preferences import to_preferences
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.audio.batches import TrainingData
-from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
-from audiorec.recall.audio.recipe import TrainingOptions
-from audiorec.store.embeddings import EmbeddingTable
+from audiorec.recall.audio.held_out import Parts, SplitPart
+from audiorec.recall.contract.data import RecallData
 from audiorec.store.segments import SongSegments
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs, Preferences
+from audiorec.types import BoolArray, FloatArray, Int64Array, Pairs
 
 JUDGED_USERS = 2_000  # at most, when training asks whether artists that were held out gain
-SIDES = ("liked", "disliked", "heard")  # of `Preferences`
+SIDES = ("liked", "disliked", "heard")  # what pairs may say
 MIN_JUDGED = 5  # users; fewer say nothing
-
-
-class TrainingSongs(ABC):
-    """Songs that can be heard.
-
-    Attributes
-    ----------
-    path : Path
-        The file that lists them.
-    audio_spec : mapping
-        Everything between a file and a segment.
-    cache : Path
-        A folder that lasts as long as the training.
-    backbone : str
-        The network that is trained along; empty where none is.
-    identity : str
-        Stands for what the tower begins with, beside the options.
-    """
-
-    path: Path
-    ids: tuple[str, ...]
-    extractor_id: str
-    audio_spec: dict[str, Any]
-    end_to_end: bool
-    cache: Path
-    backbone: str
-    identity: str
-
-    @abstractmethod
-    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
-        """Return the segments of some songs, and the numbers of those that could be heard."""
-
-    @abstractmethod
-    def tower(self, options: TrainingOptions, data: TrainingData, device: str) -> Any:
-        """Build an untrained tower and initialise it from the data."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -97,25 +56,6 @@ class Material:
         assert self.panel is not None  # noqa: S101 - the caller only judges with a panel
         similarities = anchors[self.panel.users] @ songs[self.panel_songs].T
         return float(auc_per_user(similarities, self.panel.liked, self.panel.candidates).mean())
-
-
-def users_of(table: EmbeddingTable, preferences: Preferences) -> tuple[Anchors, Preferences]:
-    """Return the users that have an embedding, and their preferences alone; refuses none."""
-    rows = table.row_numbers(list(preferences.user_ids))
-    if not (rows >= 0).any():
-        raise InputError(
-            f"{table.path}: holds none of the log's {len(rows)} users, "
-            f"for example {preferences.user_ids[0]!r}"
-        )
-    place = np.where(rows >= 0, np.cumsum(rows >= 0) - 1, -1)
-    ids = tuple(u for u, r in zip(preferences.user_ids, rows, strict=True) if r >= 0)
-    kept = Preferences(
-        user_ids=ids,
-        song_ids=preferences.song_ids,
-        **{n: _renumbered(getattr(preferences, n), user=place) for n in SIDES},
-    )
-    space = table.metadata.space or table.model_id
-    return Anchors(ids=ids, embeddings=table.embeddings[rows[rows >= 0]], space=space), kept
 
 
 def make_material(
@@ -234,111 +174,7 @@ def _fingerprint(data: TrainingData, panel_songs: Int64Array, panel: Panel | Non
     return digest.hexdigest()[:16]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Prepared:
-    """What a training begins with."""
-
-    material: Material
-    anchors: Anchors
-    # pairs, anchors, songs and artists that are learnt from; users of the log, and those of them
-    # that have no embedding
-    counts: dict[str, int]
-    simulated: bool  # the log says that it is made up
-
-
-def prepare(
-    songs: TrainingSongs,
-    interactions: Path,
-    options: TrainingOptions,
-    *,
-    users: Path | None,
-    store: Path | None,
-) -> Prepared:
-    """Read everything that a training needs and sort it.
-
-    Artists come from `store`, by default the one beside the songs' file; `users` is a
-    ``users.parquet``. What does not fit each other is an `InputError`.
-    """
-    groups = groups_of(songs.ids, find_store(store, songs.path))
-    parts = assign_parts(songs.ids, groups, options.split)
-    log = read_interactions(interactions)
-    if options.pairs_from == "likes":
-        preferences = to_preferences(log, options.rule, song_ids=songs.ids)
-        anchors, pairs = _of_users(users, preferences, songs, interactions, options)
-        n_users = len(preferences.user_ids)
-    else:
-        together = song_pairs(interactions, log, songs.ids, source=options.pairs_from)
-        anchors = Anchors(ids=songs.ids, are_songs=True)
-        pairs = {"liked": together, "disliked": together.take(np.zeros(0, int)), "heard": together}
-        n_users = len(log.user_ids)
-    loaded, chosen = songs.load(_worth_loading(songs, pairs, parts), options.max_segments)
-    place = np.full(len(songs.ids), -1, np.int64)
-    place[chosen] = np.arange(len(chosen))
-    users_too = place if anchors.are_songs else None
-    pairs = {n: _renumbered(p, user=users_too, song=place) for n, p in pairs.items()}
-    if anchors.are_songs:
-        anchors = Anchors(ids=loaded.song_ids, are_songs=True)
-    own_groups = tuple(groups[i] for i in chosen)
-    material = make_material(
-        anchors,
-        pairs,
-        loaded,
-        own_groups,
-        parts[chosen],
-        dimension=options.embedding,
-        seed=options.split.seed,
-    )
-    return Prepared(
-        material=material,
-        anchors=anchors,
-        counts=_counts(material, anchors, n_users),
-        simulated=log.simulated,
-    )
-
-
-def _of_users(
-    users: Path | None,
-    preferences: Preferences,
-    songs: TrainingSongs,
-    interactions: Path,
-    options: TrainingOptions,
-) -> tuple[Anchors, dict[str, Pairs]]:
-    """Return the users and their pairs with the numbers of all songs."""
-    if not preferences.user_ids:
-        raise InputError(f"{interactions}: has no event of a song of {songs.path}")
-    anchors = Anchors(ids=preferences.user_ids)
-    if users is not None:
-        table = EmbeddingTable.open(users, kind="users")
-        if table.dimension != options.embedding:
-            raise InputError(
-                f"{users}: embeddings of {table.dimension} numbers, the model is to have "
-                f"{options.embedding}"
-            )
-        anchors, preferences = users_of(table, preferences)
-    return anchors, sides_of(preferences, songs.ids)
-
-
-def _worth_loading(songs: TrainingSongs, pairs: Mapping[str, Pairs], parts: Parts) -> Int64Array:
-    """Return the songs that may be learnt from or that say when to stop."""
-    wanted = (parts == SplitPart.TRAIN) | (parts == SplitPart.VALID)
-    if songs.end_to_end:  # what nobody met would cost as much to decode as the rest
-        met = np.zeros(len(parts), np.bool_)
-        for side in pairs.values():
-            met[side.song] = True
-        wanted &= met
-    chosen = np.flatnonzero(wanted)
-    if not len(chosen):
-        raise InputError("no song is left to learn from: all belong to held-out artists")
-    return chosen
-
-
-def sides_of(preferences: Preferences, song_ids: Sequence[str]) -> dict[str, Pairs]:
-    """Return the pairs of each of `SIDES`, whose songs are places in `song_ids`."""
-    number = IdMap(song_ids).rows(preferences.song_ids)
-    return {n: _renumbered(getattr(preferences, n), song=number) for n in SIDES}
-
-
-def _renumbered(
+def renumbered(
     pairs: Pairs, *, user: Int64Array | None = None, song: Int64Array | None = None
 ) -> Pairs:
     """Give users and songs other numbers; pairs of one whose number is -1 are left out."""
@@ -347,15 +183,29 @@ def _renumbered(
     return Pairs(users, songs, pairs.weight, pairs.time).take((users >= 0) & (songs >= 0))
 
 
-def _counts(material: Material, anchors: Anchors, n_users: int) -> dict[str, int]:
-    data = material.data
-    learnt = np.unique(data.liked.song)
+def sides_of(data: RecallData) -> dict[str, Pairs]:
+    """Return who likes, dislikes and has heard what, in numbers of the catalogue."""
+    liked = _pairs(data.plays)
+    disliked, heard = (
+        None if side is None else _pairs(side.among(data.song_ids))
+        for side in (data.disliked, data.heard)
+    )
     return {
-        "liked_pairs": len(data.liked),
-        "disliked_pairs": len(data.disliked),
-        "anchors": len(np.unique(data.liked.user)),
-        "songs": len(learnt),
-        "artists": len(np.unique(data.groups[learnt])),
-        "users_in_log": n_users,
-        "users_without_embedding": 0 if anchors.are_songs else n_users - len(anchors.ids),
+        "liked": liked,
+        "disliked": none_of(liked) if disliked is None else disliked,
+        "heard": liked if heard is None else heard,
     }
+
+
+def _pairs(plays: Sequences) -> Pairs:
+    """Return who has which song, each pair once."""
+    n_songs = max(1, len(plays.song_ids))
+    key, times = np.unique(plays.owner * n_songs + plays.song, return_counts=True)
+    user, song = np.divmod(key, n_songs)
+    never = np.full(len(key), np.nan)
+    return Pairs(user.astype(np.int32), song.astype(np.int32), times.astype(np.float32), never)
+
+
+def none_of(pairs: Pairs) -> Pairs:
+    """Return no pair."""
+    return pairs.take(np.zeros(0, np.int64))

@@ -1,15 +1,16 @@
-"""Any audio to embeddings: of a features file, of audio files, of a store's songs.
+"""Any audio to embeddings: of stored sound, of audio files, of a store's songs.
 
-    features.parquet  ──embed_features──▶  embeddings.parquet
-    songs             ──embed_audio─────▶  embeddings.parquet, embeddings.errors.parquet
+    sound   ──embed_stored──▶  embeddings.parquet
+    songs   ──embed_audio───▶  embeddings.parquet, embeddings.errors.parquet
 
-Songs are extracted by an ordinary run into a folder beside the output, which is resumable and
-skips what it knows: embedding a folder again costs only its new songs. An end-to-end model
-decodes them, hears them by its network, and keeps log-mel segments there instead.
+For every channel whose users and songs share a space. Songs are extracted by an ordinary run into
+a folder beside the output, which is resumable and skips what it knows: embedding a folder again
+costs only its new songs. A model that was trained end to end decodes them, hears them by its
+network, and keeps log-mel segments there instead.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
@@ -18,17 +19,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.errors import InputError, SongError, StoreError
+from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.extraction.catalogue import Source, make_source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
 from audiorec.extraction.rows import failure_row
 from audiorec.extraction.run import RunOptions, make_outputs, run, run_metadata
-from audiorec.recall.audio.held_out import STORE_NAME, find_store
+from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.log_mels import decode_songs
-from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.contract.data import Sound
+from audiorec.recall.contract.space import SharedSpace
 from audiorec.runs.report import RunProgress, Stopped
 from audiorec.search.music import is_music
+from audiorec.search.searchable import SearchableStore
 from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.failures import errors_path
@@ -38,12 +41,13 @@ from audiorec.store.parquet import write_table
 from audiorec.store.schema import Kind, schema_of
 from audiorec.store.segments import join_songs
 from audiorec.store.store import VectorStore
-from audiorec.types import FloatArray
+from audiorec.types import BoolArray, FloatArray
 
 WORK_SUFFIX = ".work"
-FEATURES_FILE = "features.parquet"
+STORE_FILE, FEATURES_FILE = "vecs.parquet", "features.parquet"
 DESCRIBED = ("title", "artist", "uri")  # what a cold start reads beside an embedding
 MUSIC = "music"  # and whether the song is music
+Progress = Callable[[RunProgress], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +58,7 @@ class EmbeddingReport:
     failed: int
     # ``interrupted`` or ``max_failures``: nothing was written, the same call goes on
     stopped: str | None
+    without: int = 0  # songs of which the model can say nothing
     model_id: str
     space: str
     out: Path  # `errors` exists where songs failed
@@ -64,60 +69,14 @@ class EmbeddingReport:
         return {**asdict(self), "out": str(self.out), "errors": str(self.errors)}
 
 
-@dataclass(slots=True, eq=False)
-class SongRows:
-    """Embeddings as they come in."""
-
-    ids: list[str] = field(default_factory=list)
-    hashes: list[str | None] = field(default_factory=list)
-    segments: list[int] = field(default_factory=list)
-    blocks: list[FloatArray] = field(default_factory=list)
-
-    def write(
-        self, model: MetricModel, out: Path, extractor_id: str, store: VectorStore | None = None
-    ) -> None:
-        """Write them as an ``embeddings.parquet``, with what a store says of the songs."""
-        width = model.spec.embedding
-        write_embeddings(
-            out,
-            self.ids,
-            np.concatenate([np.zeros((0, width), np.float32), *self.blocks]),
-            kind="songs",
-            model_id=model.model_id,
-            extractor_id=extractor_id,
-            space=model.space,
-            columns={
-                "content_hash": pa.array(self.hashes, pa.string()),
-                "segments": pa.array(self.segments, pa.int32()),
-                **({} if store is None else self._described(store)),
-            },
-        )
-
-    def _described(self, store: VectorStore) -> dict[str, Any]:
-        """Return columns of a store: null for songs that it does not hold with the same audio."""
-        hashes = store.column("content_hash").to_pylist()
-        row_of = {key: row for row, key in enumerate(zip(store.ids, hashes, strict=True))}
-        rows = [row_of.get(key) for key in zip(self.ids, self.hashes, strict=True)]
-        known: dict[str, list[Any]] = {name: store.column(name).to_pylist() for name in DESCRIBED}
-        known[MUSIC] = is_music(store).tolist()
-        kinds = {MUSIC: pa.bool_()}
-        return {
-            name: pa.array(
-                [None if row is None else values[row] for row in rows],
-                kinds.get(name, pa.string()),
-            )
-            for name, values in known.items()
-        }
-
-
-def embed_features(model: MetricModel, features: str | Path, *, out: str | Path) -> EmbeddingReport:
-    """Embed the songs of a features file.
+def embed_stored(channel: SharedSpace, sound: Sound | None, *, out: str | Path) -> EmbeddingReport:
+    """Embed songs whose sound is stored, or the songs of a channel's catalogue.
 
     Parameters
     ----------
-    model : MetricModel
-    features : path
-        A ``features.parquet`` of the extractor that the model was trained on. A ``vecs.parquet``
+    channel : SharedSpace
+    sound : Sound, optional
+        Of the kind that the channel learnt from; by default the catalogue is written. A store
         beside it says what the songs are called and which are music.
     out : path
         The ``embeddings.parquet`` to write, whole or not at all.
@@ -125,39 +84,36 @@ def embed_features(model: MetricModel, features: str | Path, *, out: str | Path)
     Raises
     ------
     SpecMismatchError
-        If the features are of another extractor.
+        If something else made the sound than what the channel learnt from.
     InputError
-        If the model hears audio, or the file lacks an input of the model.
-    StoreError
-        If the file is not a whole ``features.parquet``, or holds no song.
+        If the channel cannot hear this kind of sound, or no song has an embedding.
     """
-    if model.end_to_end:
-        raise InputError("this model was trained end to end: give it songs or a vecs.parquet")
-    file = FeatureFile.open(features, model.spec.inputs)
-    model.check_extractor(file.extractor_id, str(features))
-    rows = _of_features(model, file)
-    if not rows.ids:
-        raise StoreError(f"{features}: holds no songs")
-    rows.write(model, Path(out), file.extractor_id, find_store(None, Path(features)))
-    return _report(model, Path(out), len(rows.ids), failed=0)
+    ids = channel.song_ids if sound is None else sound.song_ids
+    embedded = channel.song_embeddings() if sound is None else channel.embed_sound(sound)
+    known = np.asarray(embedded.any(axis=1), np.bool_)
+    if not known.any():
+        raise InputError(f"{channel.name}: no song has an embedding")
+    columns = {} if sound is None else _columns(sound)
+    _write(channel, Path(out), ids, embedded, known, columns)
+    return _report(channel, Path(out), int(known.sum()), failed=0, without=int((~known).sum()))
 
 
 def embed_audio(
-    model: MetricModel,
+    channel: SharedSpace,
     sources: Sequence[Source],
     *,
     out: str | Path,
     work: str | Path | None = None,
     options: RunOptions | None = None,
     device: str = "cpu",
-    progress: Callable[[RunProgress], None] | None = None,
+    progress: Progress | None = None,
     stop: Event | None = None,
 ) -> EmbeddingReport:
     """Embed audio files.
 
     Parameters
     ----------
-    model : MetricModel
+    channel : SharedSpace
     sources : sequence of Source
         As `audiorec.extraction.catalogue.find_songs` lists them.
     out : path
@@ -166,7 +122,7 @@ def embed_audio(
         The folder that keeps what was extracted; by default ``<out>.work``.
     options : RunOptions, optional
     device : str
-        Where an end-to-end model runs.
+        Where a model runs that was trained end to end.
     progress : callable, optional
     stop : Event, optional
         Once set, the songs in flight are finished; nothing is written, the same call goes on.
@@ -178,38 +134,44 @@ def embed_audio(
 
     Raises
     ------
+    InputError
+        If the channel was trained without the sound of songs.
     SpecMismatchError
         If this audiorec is another extractor than the model was trained on.
     """
-    options = options or RunOptions()
     out = Path(out)
     folder = Path(work) if work is not None else out.with_name(out.name + WORK_SUFFIX)
-    store: VectorStore | None = None
-    if model.end_to_end:
-        rows, failures = _hear_songs(model, sources, folder, options, device, progress, stop)
-        failed = len(failures)
-        if len(rows.ids) + failed < len(sources):
-            return _report(model, out, 0, failed=failed, stopped=str(Stopped.INTERRUPTED))
-        _write_failures(model.audio_spec, errors_path(out), failures)
-    else:
-        config = ExtractorConfig(spec=model.audio_spec)
-        model.check_extractor(Extractor(config).extractor_id, "what this audiorec extracts")
-        outputs = make_outputs(
-            folder / STORE_NAME,
-            features=folder / FEATURES_FILE,
-            errors=errors_path(out),
+    options = options or RunOptions()
+    if channel.hears == "audio" and isinstance(channel, UserAudio):
+        return _heard(channel, sources, out, folder, options, device, progress, stop)
+    spec = FeatureSpec.from_dict(channel.audio_spec) if channel.audio_spec else FeatureSpec()
+    config = ExtractorConfig(spec=spec)
+    by_features = channel.hears == "features"
+    ours = f"{'features of ' if by_features else ''}extractor {Extractor(config).extractor_id}"
+    if channel.made_by not in ("", ours):
+        raise SpecMismatchError(
+            f"{channel.name}: learnt from {channel.made_by}, this audiorec makes {ours}: extract "
+            "the songs as those were, or train the model on what this audiorec makes"
         )
-        done = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
-        if done.stopped is not None:
-            return _report(model, out, 0, failed=done.failed, stopped=str(done.stopped))
-        failed, rows = done.failed + done.failed_before, SongRows()
-        if (folder / FEATURES_FILE).exists():
-            extracted = FeatureFile.open(folder / FEATURES_FILE, model.spec.inputs)
-            rows = _of_features(model, extracted, {source.song_id for source in sources})
-            store = VectorStore.open(folder / STORE_NAME)
-    if rows.ids:
-        rows.write(model, out, model.extractor_id, store)
-    return _report(model, out, len(rows.ids), failed=failed)
+    outputs = make_outputs(
+        folder / STORE_FILE,
+        features=folder / FEATURES_FILE if by_features else None,
+        errors=errors_path(out),
+    )
+    done = run(sources, outputs, config=config, options=options, progress=progress, stop=stop)
+    failed = done.failed + (0 if done.stopped is not None else done.failed_before)
+    if done.stopped is not None or not (folder / STORE_FILE).exists():
+        stopped = None if done.stopped is None else str(done.stopped)
+        return _report(channel, out, 0, failed=failed, stopped=stopped)
+    store = SearchableStore.open(folder / STORE_FILE)
+    sound = Sound.of_store(store)
+    if by_features:
+        sound = Sound.of_features(FeatureFile.open(folder / FEATURES_FILE), store)
+    asked = tuple(sorted({source.song_id for source in sources} & set(sound.song_ids)))
+    if not asked:
+        return _report(channel, out, 0, failed=failed)
+    report = embed_stored(channel, sound.among(asked), out=out)
+    return replace(report, failed=failed)
 
 
 def store_sources(store: VectorStore) -> list[Source]:
@@ -218,50 +180,96 @@ def store_sources(store: VectorStore) -> list[Source]:
     return [make_source(uri, name) for uri, name in zip(uris, store.ids, strict=True)]
 
 
-def _of_features(model: MetricModel, file: FeatureFile, wanted: set[str] | None = None) -> SongRows:
-    """Embed the songs of a features file, or those of them that are wanted."""
-    rows = SongRows()
-    for songs, hashes in file.blocks():
-        embedded = model.embed(songs)
-        keep = [i for i, name in enumerate(songs.song_ids) if wanted is None or name in wanted]
-        rows.ids += [songs.song_ids[i] for i in keep]
-        rows.hashes += [hashes[i] for i in keep]
-        rows.segments += np.diff(songs.offsets)[keep].tolist()
-        rows.blocks.append(embedded[keep])
-    return rows
+def _columns(sound: Sound) -> dict[str, Any]:
+    """Return what stands beside the embeddings of songs: where they are known, null elsewhere."""
+    columns: dict[str, list[Any]] = {}
+    hashes: list[str | None] | None = None
+    if sound.features is not None:
+        file = sound.features
+        row_of = {name: row for row, name in enumerate(file.ids)}
+        rows = [row_of.get(name) for name in sound.song_ids]
+        hashes = _taken(file.hashes, rows)
+        columns = {"content_hash": hashes, "segments": _taken(file.counts.tolist(), rows)}
+    store = sound.store
+    if store is not None:
+        of_store = store.column("content_hash").to_pylist()
+        row_of = {name: row for row, name in enumerate(store.ids)}
+        rows = [row_of.get(name) for name in sound.song_ids]
+        if hashes is None:
+            columns = {
+                "content_hash": _taken(of_store, rows),
+                "segments": _taken(store.column("segments").to_pylist(), rows),
+            }
+        else:  # a song that the store knows with other audio is another one
+            rows = [
+                row if row is not None and of_store[row] == own else None
+                for row, own in zip(rows, hashes, strict=True)
+            ]
+        for name in DESCRIBED:
+            columns[name] = _taken(store.column(name).to_pylist(), rows)
+        columns[MUSIC] = _taken(is_music(store).tolist(), rows)
+    kinds = {MUSIC: pa.bool_(), "segments": pa.int32()}
+    return {n: pa.array(values, kinds.get(n, pa.string())) for n, values in columns.items()}
 
 
-def _hear_songs(
-    model: MetricModel,
+def _taken(values: Sequence[Any], rows: Sequence[int | None]) -> list[Any]:
+    return [None if row is None else values[row] for row in rows]
+
+
+def _write(
+    channel: SharedSpace,
+    out: Path,
+    ids: Sequence[str],
+    embedded: FloatArray,
+    known: BoolArray,
+    columns: dict[str, Any],
+) -> None:
+    mask = pa.array(known)
+    write_embeddings(
+        out,
+        [song for song, has in zip(ids, known.tolist(), strict=True) if has],
+        embedded[known],
+        kind="songs",
+        model_id=channel.model_id,
+        extractor_id=channel.made_by.rpartition("extractor ")[2],
+        space=channel.space,
+        columns={name: column.filter(mask) for name, column in columns.items()},
+    )
+
+
+def _heard(
+    channel: UserAudio,
     sources: Sequence[Source],
+    out: Path,
     folder: Path,
     options: RunOptions,
     device: str,
-    progress: Callable[[RunProgress], None] | None,
+    progress: Progress | None,
     stop: Event | None,
-) -> tuple[SongRows, list[dict[str, Any]]]:
-    """Decode songs and embed them end to end; return them, and rows of the errors file."""
-    from audiorec.recall.audio.tower import load_tower
-    from audiorec.recall.audio.trainer import embed_songs
-
-    tower = load_tower(model.spec, model.bundle.tensors).to(device)
-    rows, failures = SongRows(), []
+) -> EmbeddingReport:
+    """Decode songs and embed them end to end."""
+    embed = channel.listener(device)
+    spec = FeatureSpec.from_dict(channel.audio_spec)
+    ids: list[str] = []
+    hashes: list[str | None] = []
+    segments: list[int] = []
+    blocks = [np.zeros((0, channel.spec.embedding), np.float32)]
+    failures: list[dict[str, Any]] = []
     decoded = decode_songs(
         sources,
         folder,
-        spec=model.audio_spec,
-        max_segments=0,
+        spec=spec,
+        max_segments=channel.recipe.max_segments,
         jobs=options.jobs or 1,
         limits=options.limits,
     )
-    with hash_reader(limits=options.limits) as hashes:
+    with hash_reader(limits=options.limits) as reader:
         for done, (source, found) in enumerate(decoded, start=1):
             if isinstance(found, np.ndarray):
-                songs = join_songs([(source.song_id, found)])
-                rows.ids.append(source.song_id)
-                rows.hashes.append(_hash_of(source, hashes))
-                rows.segments.append(len(found))
-                rows.blocks.append(embed_songs(tower, songs, device=device))
+                ids.append(source.song_id)
+                hashes.append(_hash_of(source, reader))
+                segments.append(len(found))
+                blocks.append(embed(join_songs([(source.song_id, found)])))
             else:
                 failures.append(failure_row(source, found, 1))
             if progress is not None:
@@ -269,7 +277,17 @@ def _hear_songs(
                 progress(RunProgress(**at, audio_s=0.0, song_id=source.song_id, song=None))
             if stop is not None and stop.is_set():
                 break
-    return rows, failures
+    if len(ids) + len(failures) < len(sources):
+        stopped = str(Stopped.INTERRUPTED)
+        return _report(channel, out, 0, failed=len(failures), stopped=stopped)
+    _write_failures(spec, errors_path(out), failures)
+    if ids:
+        columns = {
+            "content_hash": pa.array(hashes, pa.string()),
+            "segments": pa.array(segments, pa.int32()),
+        }
+        _write(channel, out, ids, np.concatenate(blocks), np.ones(len(ids), np.bool_), columns)
+    return _report(channel, out, len(ids), failed=len(failures))
 
 
 def _hash_of(source: Source, hashes: Reader[str]) -> str | None:
@@ -286,7 +304,7 @@ def _write_failures(spec: FeatureSpec, path: Path, failures: list[dict[str, Any]
         if path.exists() and kind_of(path) == Kind.ERRORS:  # another file is not ours
             path.unlink()
         return
-    outputs = make_outputs(path.with_name("vecs.parquet"), errors=path)
+    outputs = make_outputs(path.with_name(STORE_FILE), errors=path)
     whole = run_metadata(Extractor(ExtractorConfig(spec=spec)), outputs)
     metadata = replace(whole, kind=Kind.ERRORS)
     now = datetime.now(UTC)
@@ -295,14 +313,21 @@ def _write_failures(spec: FeatureSpec, path: Path, failures: list[dict[str, Any]
 
 
 def _report(
-    model: MetricModel, out: Path, embedded: int, *, failed: int, stopped: str | None = None
+    channel: SharedSpace,
+    out: Path,
+    embedded: int,
+    *,
+    failed: int,
+    without: int = 0,
+    stopped: str | None = None,
 ) -> EmbeddingReport:
     return EmbeddingReport(
         embedded=embedded,
         failed=failed,
         stopped=stopped,
-        model_id=model.model_id,
-        space=model.space,
+        without=without,
+        model_id=channel.model_id,
+        space=channel.space,
         out=out,
         errors=errors_path(out),
     )

@@ -7,6 +7,9 @@ and stays the same as the catalogue grows.
 A users' table whose history holds the judged songs tells the answer. `write_known` leaves
 them out of a log, by the same hash that the training goes by; make the users of what it
 writes.
+
+    song ids ──song_groups──▶ artists, or songs themselves ──assign_parts──▶ `SplitPart` of each
+    log      ──write_known──▶ the log without the songs that are held out
 """
 
 import hashlib
@@ -23,13 +26,12 @@ from audiorec.errors import InputError
 from audiorec.files.tables import write_plain
 from audiorec.listening.events import SCHEMA
 from audiorec.listening.interactions import read_interactions
-from audiorec.store.features import FeatureFile
+from audiorec.recall.contract.data import Context
 from audiorec.store.schema import METADATA_KEY
-from audiorec.store.store import VectorStore
-from audiorec.types import plain_name
+from audiorec.types import BoolArray, plain_name
 
 Parts = npt.NDArray[np.int8]
-STORE_NAME = "vecs.parquet"
+ALONE = "song "  # begins the group of a song without an artist
 
 
 class SplitPart(IntEnum):
@@ -85,7 +87,7 @@ def artist_groups(song_ids: Sequence[str], artists: Sequence[str | None]) -> tup
     """
     names = map(plain_name, artists)
     return tuple(
-        f"artist {name}" if name else f"song {song_id}"
+        f"artist {name}" if name else f"{ALONE}{song_id}"
         for song_id, name in zip(song_ids, names, strict=True)
     )
 
@@ -119,6 +121,16 @@ def assign_parts(song_ids: Sequence[str], groups: Sequence[str], split: Split) -
     return parts
 
 
+def parts_of_known(
+    song_ids: Sequence[str], groups: Sequence[str], split: Split, can_be_heard: BoolArray
+) -> Parts:
+    """Return `assign_parts`, but learn from songs without sound and artist: they tell nothing."""
+    parts = assign_parts(song_ids, groups, split)
+    alone = np.array([group.startswith(ALONE) for group in groups], np.bool_)
+    parts[alone & ~can_be_heard] = SplitPart.TRAIN
+    return parts
+
+
 def _part_of_group(group: str, split: Split) -> SplitPart:
     chance = _chance("group", split.seed, group)
     if chance < split.test:
@@ -132,23 +144,20 @@ def _chance(purpose: str, seed: int, name: str) -> float:
     return int.from_bytes(digest[:7], "big") / 2**56
 
 
-def find_store(given: Path | None, beside: Path) -> VectorStore | None:
-    """Open the store that is given, or the ``vecs.parquet`` beside another file, if any."""
-    path = given or beside.with_name(STORE_NAME)
-    return VectorStore.open(path) if given is not None or path.is_file() else None
+def song_groups(song_ids: Sequence[str], context: Context) -> tuple[str, ...]:
+    """Return the group of each song: its artist by a store's tags or side information, or itself.
 
-
-def groups_of(song_ids: Sequence[str], store: VectorStore | None) -> tuple[str, ...]:
-    """Return the group of each song: its artist by the store's tags, or itself.
-
-    Without a store, every song is its own group; one that holds none of the songs is refused.
+    Tags come first. Songs of which neither is known are groups of their own.
     """
-    if store is None:
-        return artist_groups(song_ids, [None] * len(song_ids))
-    artists = dict(zip(store.ids, store.column("artist").to_pylist(), strict=True))
-    if song_ids and not any(name in artists for name in song_ids):
-        raise InputError(f"{store.path}: holds none of these songs, for example {song_ids[0]!r}")
-    return artist_groups(song_ids, [artists.get(name) for name in song_ids])
+    artists: dict[str, str | None] = {}
+    side = context.side
+    if side is not None and "artist" in side.categories:
+        artists |= dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
+    sound = context.sound
+    if sound is not None:
+        tagged = zip(sound.song_ids, sound.artists, strict=True)
+        artists |= {song: artist for song, artist in tagged if artist}
+    return artist_groups(song_ids, [artists.get(song) for song in song_ids])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,37 +170,31 @@ class HoldoutReport:
 
 
 def write_known(
-    features: str | Path,
-    interactions: str | Path,
-    *,
-    out: str | Path,
-    split: Split,
-    store: str | Path | None = None,
+    context: Context, interactions: str | Path, *, out: str | Path, split: Split
 ) -> HoldoutReport:
     """Write the rows of a log whose songs may be learnt from.
 
     Parameters
     ----------
-    features : path
-        A ``features.parquet`` of all songs.
+    context : Context
+        Which songs there are, and their artists: sound, side information or both.
     interactions : path
     out : path
         A Parquet log.
     split : Split
         As the model's training will have it.
-    store : path, optional
-        A ``vecs.parquet`` with the songs' artists; by default the one beside the features.
 
     Raises
     ------
     InputError
-        If no row remains.
+        If no song is known, or no row remains.
     """
-    file = FeatureFile.open(features)
-    opened = find_store(Path(store) if store is not None else None, Path(features))
-    parts = assign_parts(file.ids, groups_of(file.ids, opened), split)
+    ids = context.song_ids
+    if not ids:
+        raise InputError("which songs are held out follows from their artists: none is known")
+    parts = assign_parts(ids, song_groups(ids, context), split)
     log = read_interactions(interactions)
-    hidden = {name for name, part in zip(file.ids, parts, strict=True) if part != SplitPart.TRAIN}
+    hidden = {name for name, part in zip(ids, parts, strict=True) if part != SplitPart.TRAIN}
     known = np.array([name not in hidden for name in log.song_ids], np.bool_)
     kept = log.take(known[log.song])
     if not len(kept):

@@ -1,129 +1,179 @@
-"""Training inputs: stored features, or audio decoded to log-mels.
+"""How songs are heard: by stored vectors, by stored features, or decoded again to log-mels.
 
-Both number the songs, load some of them as `SongSegments`, and make a tower that fits them.
+    sound, recipe ──hearing──▶ `Hearing`: .load(rows) for training, .blocks() of all songs
+
+Rows are numbers of the songs of the sound. One class a kind of input, all with the same methods.
 """
 
-from collections.abc import Sequence
-from dataclasses import replace
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-import torch
 
-from audiorec.errors import StoreError
-from audiorec.evaluation.baselines import unit
+from audiorec.errors import InputError, StoreError
 from audiorec.extraction.catalogue import make_source
-from audiorec.recall.audio.batches import TrainingData
-from audiorec.recall.audio.closed_form import fit_map
-from audiorec.recall.audio.data import TrainingSongs
 from audiorec.recall.audio.log_mels import decode_songs
-from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
-from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
-from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
+from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.contract.data import Sound
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
-from audiorec.store.store import VectorStore
-from audiorec.tagger.backbone_torch import HIDDEN, load_network
-from audiorec.tagger.weights import BackboneName, backbone_weights, weights_path
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import BoolArray, IdMap, Int64Array
 
 CACHE_FOLDER = "log_mels"
-CACHE_FILES = rf"{CACHE_FOLDER}/(?:[0-9a-f]{{24}}\.npy)?"  # regular expression of what it holds
+Heard = tuple[Int64Array, SongSegments]  # rows (n,), and the segments of these songs
 
 
-class FeatureSongs(TrainingSongs):
-    """Songs of a ``features.parquet``."""
+class Hearing(ABC):
+    """Songs that can be heard.
 
-    end_to_end = False
-    backbone = ""
-    identity = "features"
+    Attributes
+    ----------
+    inputs : tuple of str
+        What stands in a segment's row.
+    known : ndarray, shape (n,), bool
+        Which songs of the sound there is something of.
+    made_by : str
+        As `Sound.made_by`.
+    audio_spec : mapping
+        How files become these inputs; empty where that is not known.
+    """
 
-    def __init__(self, path: Path, inputs: Sequence[str] | None = None) -> None:
-        self.file = FeatureFile.open(path, inputs)
-        self.path, self.ids = path, self.file.ids
-        self.extractor_id = self.file.extractor_id
-        self.audio_spec = dict(self.file.spec)
+    inputs: tuple[str, ...]
+    known: BoolArray
+    made_by: str
+    audio_spec: Mapping[str, Any]
 
-    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
-        """Read the features; every song has some."""
-        return self.file.read(rows, max_segments=max_segments), rows
+    @abstractmethod
+    def load(self, rows: Int64Array, max_segments: int) -> Heard:
+        """Return the segments of some songs, of those that can be heard, at most so many each."""
 
-    def tower(self, options: TrainingOptions, data: TrainingData, _device: str) -> Tower:
-        """Make a tower on features."""
-        tower = _new_tower(options, self.file.inputs, self.file.width)
-        start(tower, data.songs.means(), data, options.recipe)
-        return tower
+    @abstractmethod
+    def blocks(self, max_segments: int) -> Iterator[Heard]:
+        """Yield all songs that can be heard, some at a time, in any order."""
 
 
-class LogMelSongs(TrainingSongs):
-    """Songs of a ``vecs.parquet``, decoded again.
+class VectorSongs(Hearing):
+    """Songs of one vector each."""
+
+    inputs = ("vector",)
+
+    def __init__(self, sound: Sound) -> None:
+        self.values, self.known = sound.values, np.asarray(sound.values.any(axis=1), np.bool_)
+        self.made_by = sound.made_by
+        self.audio_spec = {} if sound.store is None else dict(sound.store.metadata.spec)
+
+    def load(self, rows: Int64Array, max_segments: int) -> Heard:  # noqa: ARG002 - one each
+        """Take the vectors."""
+        rows = rows[self.known[rows]]
+        ids = tuple(map(str, rows.tolist()))
+        return rows, SongSegments(ids, self.values[rows], np.arange(len(rows) + 1))
+
+    def blocks(self, max_segments: int) -> Iterator[Heard]:
+        """Yield them all at once."""
+        yield self.load(np.flatnonzero(self.known), max_segments)
+
+
+class FeatureSongs(Hearing):
+    """Songs of a ``features.parquet``, all their segments."""
+
+    def __init__(self, sound: Sound, inputs: tuple[str, ...] = ()) -> None:
+        file = sound.features
+        if file is None:
+            raise InputError("this model hears songs by their features: give --features")
+        if inputs and inputs != file.inputs:
+            file = FeatureFile.open(file.path, inputs)
+        self.file, self.inputs, self.made_by = file, file.inputs, sound.made_by
+        self.audio_spec = dict(file.spec)
+        self._row_of = IdMap(sound.song_ids).rows(file.ids)  # of each song of the file; -1
+        self.known = np.zeros(len(sound.song_ids), np.bool_)
+        self.known[self._row_of[self._row_of >= 0]] = True
+
+    def load(self, rows: Int64Array, max_segments: int) -> Heard:
+        """Read the features, in the order of the file."""
+        chosen = np.flatnonzero(np.isin(self._row_of, rows))
+        return self._row_of[chosen], self.file.read(chosen, max_segments=max_segments)
+
+    def blocks(self, max_segments: int) -> Iterator[Heard]:  # noqa: ARG002 - a group is small
+        """Yield a row group at a time, with all segments."""
+        first = 0
+        for songs, _ in self.file.blocks():
+            rows = self._row_of[first : first + len(songs)]
+            first += len(songs)
+            kept = np.flatnonzero(rows >= 0)
+            if len(kept) == len(songs):
+                yield rows, songs
+            elif len(kept):
+                places, owner = songs.rows(kept)
+                offsets = np.searchsorted(owner, np.arange(len(kept) + 1))
+                ids = tuple(songs.song_ids[i] for i in kept.tolist())
+                yield rows[kept], SongSegments(ids, songs.values[places], offsets)
+
+
+class LogMelSongs(Hearing):
+    """Songs of a store, decoded again; what cannot be read any more is left out.
 
     Parameters
     ----------
-    store : VectorStore
-    backbone : {"msd", "mtt"}
-        The network that is trained along.
-    jobs : int
-        Processes that decode.
+    sound : Sound
+        Of a store.
+    recipe : UserAudioRecipe
+        Names the backbone, and how many processes decode.
+    cache : Path
+        A folder that lasts as long as the training.
     """
 
-    end_to_end = True
-
-    def __init__(
-        self, store: VectorStore, *, backbone: BackboneName = "msd", jobs: int = 1
-    ) -> None:
-        self.store, self.jobs = store, jobs
-        self.backbone: BackboneName = backbone
-        self.path, self.ids = store.path, store.ids
-        self.extractor_id = store.metadata.extractor_id
+    def __init__(self, sound: Sound, recipe: UserAudioRecipe, cache: Path) -> None:
+        store = sound.store
+        if store is None:
+            raise InputError("end to end, songs are decoded again: give --vectors with their store")
+        self.store, self.jobs, self.folder = store, recipe.jobs, cache / CACHE_FOLDER
+        self.inputs = (f"{recipe.backbone}_log_mel",)
+        self.made_by = ""  # any file can be decoded the same way
         self.spec = FeatureSpec.from_dict(store.metadata.spec)
         self.audio_spec = self.spec.to_dict()
-        self.identity = f"{backbone} {backbone_weights(backbone).sha256}"
+        self._ids = sound.song_ids
+        self._in_store = IdMap(store.ids).rows(sound.song_ids)
+        self.known = self._in_store >= 0
 
-    def load(self, rows: Int64Array, max_segments: int) -> tuple[SongSegments, Int64Array]:
-        """Decode the songs; those that cannot be read any more are left out."""
-        uris = self.store.column("uri").take(rows).to_pylist()
-        sources = [make_source(u, self.ids[r]) for u, r in zip(uris, rows, strict=True)]
-        folder = self.cache / CACHE_FOLDER
-        decoded = decode_songs(
-            sources, folder, spec=self.spec, max_segments=max_segments, jobs=self.jobs
-        )
-        heard = {s.song_id: found for s, found in decoded if isinstance(found, np.ndarray)}
-        if not heard:
-            raise StoreError(f"{self.path}: none of its songs can be read at its place any more")
-        kept = np.array([r for r in rows if self.ids[r] in heard], np.int64)
-        return join_songs([(self.ids[r], heard[self.ids[r]]) for r in kept]), kept
+    def load(self, rows: Int64Array, max_segments: int) -> Heard:
+        """Decode the songs, or read what was decoded before."""
+        found = dict(self._decoded(rows, max_segments))
+        if not found:
+            raise StoreError(
+                f"{self.store.path}: none of its songs can be read at its place any more"
+            )
+        kept = np.array(sorted(found), np.int64)
+        return kept, join_songs([(self._ids[row], found[row]) for row in kept.tolist()])
 
-    def tower(self, options: TrainingOptions, data: TrainingData, device: str) -> EndToEndTower:
-        """Make a tower over the backbone, in the start that its frozen features give."""
-        network = load_network(weights_path(self.backbone))
-        names = (f"{self.backbone}_log_mel",)
-        tower = EndToEndTower(network, _new_tower(options, names, HIDDEN))
-        means = song_means(tower, data.songs.values, data.songs.offsets, device=device).numpy()
-        start(tower, means, data, options.recipe)
-        return tower
+    def blocks(self, max_segments: int) -> Iterator[Heard]:
+        """Decode a song after the other."""
+        for row, values in self._decoded(np.flatnonzero(self.known), max_segments):
+            yield np.array([row], np.int64), join_songs([(self._ids[row], values)])
+
+    def _decoded(self, rows: Int64Array, max_segments: int) -> Iterator[tuple[int, Any]]:
+        rows = rows[self.known[rows]]
+        uris = self.store.column("uri").take(self._in_store[rows]).to_pylist()
+        row_of = {self._ids[row]: row for row in rows.tolist()}
+        sources = [make_source(u, self._ids[r]) for u, r in zip(uris, rows.tolist(), strict=True)]
+        for source, found in decode_songs(
+            sources, self.folder, spec=self.spec, max_segments=max_segments, jobs=self.jobs
+        ):
+            if isinstance(found, np.ndarray):
+                yield row_of[source.song_id], found
 
 
-def start(
-    tower: Tower | EndToEndTower, means: FloatArray, data: TrainingData, recipe: MetricRecipe
-) -> None:
-    """Set a tower's standardisation and, where users are given, its closed-form map.
+def hearing(sound: Sound, recipe: UserAudioRecipe, cache: Path) -> Hearing:
+    """Return how a recipe hears songs: end to end, by features where there are any, or by vectors.
 
-    `means` (S, D) are of all songs; only songs that may be learnt from count.
+    `cache` is a folder for what is decoded. Raises `InputError` if the sound does not have it.
     """
-    known = means[data.pool].astype(np.float64)
-    mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)
-    weights = None
-    if recipe.start == "ridge" and data.anchors is not None:
-        standard = ((means - mean) / scale).astype(np.float32)
-        found = fit_map(unit(data.anchors), data.liked, standard, data.groups, recipe.ridge)
-        weights = torch.from_numpy(found)
-    first, second = (torch.from_numpy(a.astype(np.float32)) for a in (mean, scale))
-    tower.start_from(first, second, weights)
-
-
-def _new_tower(options: TrainingOptions, inputs: tuple[str, ...], width: int) -> Tower:
-    spec = TowerSpec(inputs=inputs, width=width, embedding=options.embedding, hidden=options.hidden)
-    torch.manual_seed(options.recipe.seed)
-    return Tower(replace(spec, pooling=options.pooling))
+    if recipe.end_to_end:
+        return LogMelSongs(sound, recipe, cache)
+    if sound.features is not None:
+        return FeatureSongs(sound, recipe.inputs)
+    if recipe.inputs:
+        raise InputError("inputs are columns of features: give --features")
+    return VectorSongs(sound)

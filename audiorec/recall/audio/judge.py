@@ -1,38 +1,35 @@
-"""Judge a metric model on songs and artists that it never heard, beside what it has to beat.
+"""Judge a model on songs and artists that it never heard, beside what it has to beat.
 
-    model, features, log, users  ──evaluate_metric──▶  `Evaluation`: a comparison a panel
+    model, who likes what, sound  ──judge_unheard──▶  `Evaluation`: a comparison a panel
 
 Two panels: *artists* that the training never met, and *new songs* of artists that it did. The
 parts are those that the model itself wrote down, so they cannot be mixed up.
 
 All methods are judged on the same users: those with an embedding, a liked song that was
-learnt from (there is no centroid without one), and a liked song in the panel.
+learnt from (there is no centroid without one), and a liked song in the panel. Without a table of
+users, a user is what the model makes of the liked songs that it learnt from.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, SpecMismatchError
 from audiorec.evaluation.baselines import artist_likes, centroids, fit_projection, unit
 from audiorec.evaluation.comparison import Comparison, Method, compare
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.preferences import to_preferences
-from audiorec.listening.rule import Rule
 from audiorec.recall.audio.data import make_panel, sides_of
-from audiorec.recall.audio.held_out import Parts, SplitPart, assign_parts, find_store, groups_of
-from audiorec.recall.audio.model import MetricModel
+from audiorec.recall.audio.held_out import Split, SplitPart, parts_of_known, song_groups
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.space import SharedSpace
 from audiorec.store.embeddings import EmbeddingTable
-from audiorec.store.features import FeatureFile
 from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, Pairs
 
 PANELS = {"artists": SplitPart.TEST, "new_songs": SplitPart.NEW_SONG}
 COMPONENTS = 40  # of the PCA baseline: as many numbers as an embedding has
-MAX_SEGMENTS = 60  # of a song that are heard when it is judged
+NEAREST = 50  # users whose likes make a centroid, the user included
 TOP_K = 10
 
 
@@ -50,28 +47,13 @@ class Evaluation:
         return {"panels": panels, "simulated": self.simulated}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EvaluationFiles:
-    """What a model is judged with."""
-
-    features: Path  # a ``features.parquet`` of all songs
-    interactions: Path
-    # their embeddings, in the model's space. Their history must not hold the songs that are judged
-    # on; see `audiorec.recall.audio.held_out`
-    users: Path
-    # a ``vecs.parquet``: artists and 84-d vectors; by default the one beside the features
-    store: Path | None = None
-    # embeddings of the songs that the model made before; needed of an end-to-end model
-    embeddings: Path | None = None
-    # embeddings by which the user model itself knows songs: an upper bound
-    warm: Path | None = None
-
-
-def evaluate_metric(
-    model: MetricModel,
-    files: EvaluationFiles,
+def judge_unheard(
+    channel: SharedSpace,
+    data: RecallData,
     *,
-    rule: Rule | None = None,
+    users: EmbeddingTable | None = None,
+    songs: EmbeddingTable | None = None,
+    warm: EmbeddingTable | None = None,
     k: int = TOP_K,
     all_songs: bool = False,
     seed: int = 0,
@@ -80,40 +62,46 @@ def evaluate_metric(
 
     Parameters
     ----------
-    model : MetricModel
-    files : EvaluationFiles
-    rule : Rule, optional
-        From events to liked and disliked songs.
+    channel : SharedSpace
+        As it was trained: a `UserAudio` says which artists and songs it held out.
+    data : RecallData
+        Who likes what, and the sound and the artists of the songs.
+    users : EmbeddingTable, optional
+        Users in the model's space. Their history must not hold the songs that are judged on; see
+        `audiorec.recall.audio.held_out`.
+    songs : EmbeddingTable, optional
+        The songs as the model embedded them before: of audio that is not at hand.
+    warm : EmbeddingTable, optional
+        Embeddings by which the user model itself knows songs: an upper bound.
     k : int
         Length of lists.
     all_songs : bool
-        The model heard none of these songs: judge on artists of another seed's split, and
-        take the others for the users' known songs.
+        The model heard none of these songs: judge on half of the artists, and take the others for
+        the users' known songs.
     seed : int
         Of the bootstrap, the random baseline and the shuffle.
 
     Raises
     ------
     InputError
-        If nothing was held out of the training, or nobody can be judged.
+        If nothing was held out of the training, no sound is given, or nobody can be judged.
     SpecMismatchError
-        If features or users are of another extractor or space.
-    StoreError
-        If a file is not what it should be.
+        If sound or users are of another extractor or space.
     """
-    work = _Work(model, files, rule or Rule(), seed)
-    if not (all_songs or model.split.test or model.split.new_songs):
+    split: Split | None = getattr(channel, "split", None)
+    if all_songs:
+        split = Split(valid=0.0, test=0.5, seed=0 if split is None else split.seed + 1)
+    if split is None or not (split.test or split.new_songs):
         raise InputError(
-            "the model was trained on all artists: train one with --test-share 0.2 to judge it, "
+            "the model was trained on all artists: train one with --set test=0.2 to judge it, "
             "or say --all-songs if it heard none of these"
         )
-    parts = work.parts(all_songs)
+    work = _Work(channel, data, split, seed, users=users, songs=songs, warm=warm)
     panels: dict[str, Comparison] = {}
     for number, (name, part) in enumerate(PANELS.items()):
-        songs = np.flatnonzero(parts == part)
-        known = np.flatnonzero(parts == SplitPart.TRAIN)
+        chosen = np.flatnonzero((work.parts == part) & work.has_song)
         rng = np.random.default_rng([seed, number])
-        found = work.panel(songs, known, k=k, rng=rng) if len(songs) and len(known) else None
+        found = work.panel(chosen, k=k, rng=rng) if len(chosen) and len(work.known) else None
         if found is not None:
             panels[name] = found
     if not panels:
@@ -121,64 +109,66 @@ def evaluate_metric(
             "nobody can be judged: too few users have an embedding, a liked song that was "
             "learnt from and a liked song that was held out"
         )
-    return Evaluation(panels=panels, simulated=work.simulated)
+    return Evaluation(panels=panels, simulated=data.simulated)
 
 
 class _Work:
-    """Everything read: songs, users and their pairs, numbered."""
+    """Everything numbered: songs, users and their pairs."""
 
-    def __init__(self, model: MetricModel, files: EvaluationFiles, rule: Rule, seed: int) -> None:
-        self.model, self.seed = model, seed
-        self.file = FeatureFile.open(
-            files.features, None if model.end_to_end else model.spec.inputs
-        )
-        model.check_extractor(self.file.extractor_id, str(files.features))
-        self.ids = self.file.ids
-        self.store = find_store(files.store, files.features)
-        self.groups = groups_of(self.ids, self.store)
-        log = read_interactions(files.interactions)
-        self.simulated = log.simulated
-        preferences = to_preferences(log, rule, song_ids=self.ids)
-        self.pairs = sides_of(preferences, self.ids)
-        self.users, self.has_user = _users(files.users, preferences.user_ids, model)
-        songs = self.file.read(np.arange(len(self.ids)), max_segments=MAX_SEGMENTS)
-        self.means = songs.means()
-        if files.embeddings is not None:
-            self.songs = _table(files.embeddings, self.ids, model.model_id)
-        elif model.end_to_end:
-            raise InputError("a model that was trained end to end needs its songs' embeddings")
+    def __init__(
+        self,
+        channel: SharedSpace,
+        data: RecallData,
+        split: Split,
+        seed: int,
+        *,
+        users: EmbeddingTable | None,
+        songs: EmbeddingTable | None,
+        warm: EmbeddingTable | None,
+    ) -> None:
+        self.name, self.seed = channel.name, seed
+        ids = data.song_ids
+        if data.sound is None:
+            raise InputError(
+                "songs that nobody has heard are known by their sound: give --features or --vectors"
+            )
+        self.sound = data.sound.among(ids)
+        self.groups = song_groups(ids, data.context)
+        self.pairs = sides_of(data)
+        self.songs = _songs(channel, data) if songs is None else _table(songs, ids, channel)
+        self.has_song = np.asarray(self.songs.any(axis=1), np.bool_)
+        self.parts = parts_of_known(ids, self.groups, split, self.has_song)
+        learnt = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)
+        self.known = np.flatnonzero(learnt & self.has_song)
+        liked = self.pairs["liked"]
+        self.history = liked.take(np.isin(liked.song, self.known))
+        owners = data.plays.owner_ids
+        if users is None:
+            plays = data.plays
+            plays = plays.keep(np.isin(plays.song, np.flatnonzero(learnt)))
+            self.users = unit(channel.embed_users(Queries(plays)))
         else:
-            self.songs = model.embed(songs)
+            _check_space(channel, users)
+            self.users = unit(_or_zeros(users.embeddings, users.row_numbers(list(owners))))
+        self.has_user = np.asarray(self.users.any(axis=1), np.bool_)
         self.warm = None
-        if files.warm is not None:  # zeros of songs that the user model does not know
-            warm = EmbeddingTable.open(files.warm, kind="songs")
-            self.warm = _or_zeros(warm.embeddings, warm.row_numbers(list(self.ids)))
+        if warm is not None:  # zeros of songs that the user model does not know
+            self.warm = _or_zeros(warm.embeddings, warm.row_numbers(list(ids)))
 
-    def parts(self, all_songs: bool) -> Parts:
-        """Say what each song was in the training."""
-        split = self.model.split
-        if all_songs:
-            split = type(split)(valid=0.0, test=0.5, seed=split.seed + 1)
-        return assign_parts(self.ids, self.groups, split)
-
-    def panel(
-        self, songs: Int64Array, known: Int64Array, *, k: int, rng: np.random.Generator
-    ) -> Comparison | None:
+    def panel(self, songs: Int64Array, *, k: int, rng: np.random.Generator) -> Comparison | None:
         """Compare all methods on some songs; None if too few users can be judged."""
         likes_known = np.zeros(len(self.users), np.bool_)
-        history = self.pairs["liked"].take(np.isin(self.pairs["liked"].song, known))
-        likes_known[history.user] = True
+        likes_known[self.history.user] = True
         panel = make_panel(self.pairs, len(self.users), songs, users=likes_known & self.has_user)
         if panel is None:
             return None
-        return compare(panel, self._methods(songs, known, history, panel.likes), k=k, rng=rng)
+        return compare(panel, self.methods(songs, panel.likes), k=k, rng=rng)
 
-    def _methods(
-        self, songs: Int64Array, known: Int64Array, history: Pairs, likes: Int64Array
-    ) -> dict[str, Method]:
-        users, embedded = self.users, self.songs[songs]
+    def methods(self, songs: Int64Array, likes: Int64Array) -> dict[str, Method]:
+        """Return what is compared, the model first."""
+        users, embedded, history = self.users, self.songs[songs], self.history
         methods: dict[str, Method] = {
-            "metric": lambda who: users[who] @ embedded.T,
+            self.name: lambda who: users[who] @ embedded.T,
             "shuffled audio": lambda who: _shuffled(users[who] @ embedded.T, who, self.seed),
             "random": lambda who: _random(who, len(songs), self.seed),
             "popularity in hindsight": lambda who: np.tile(likes.astype(float), (len(who), 1)),
@@ -187,33 +177,61 @@ class _Work:
         of_artist = artist_likes(numbers, history, numbers[songs])
         if of_artist.any():
             methods["popularity of the artist"] = lambda who: np.tile(of_artist, (len(who), 1))
+        what = "mean features" if self.sound.features is not None else "vector"
         spaces: dict[str, tuple[FloatArray, int | None]] = {
-            "centroid, mean features": (self.means, None),
-            f"centroid, PCA-{COMPONENTS}": (self.means, COMPONENTS),
+            f"centroid, {what}": (self.sound.values, None),
+            f"centroid, PCA-{COMPONENTS}": (self.sound.values, COMPONENTS),
         }
-        if self.store is not None:
-            name = f"centroid, {self.store.metadata.dimension}-d vector"
-            vectors = _or_zeros(self.store.vectors, IdMap(self.store.id_array).rows(self.ids))
-            spaces[name] = (vectors, None)
+        store = self.sound.store
+        if self.sound.features is not None and store is not None:
+            rows = IdMap(store.id_array).rows(self.sound.song_ids)
+            name = f"centroid, {store.metadata.dimension}-d vector"
+            spaces[name] = (_or_zeros(store.vectors, rows), None)
         for name, (features, components) in spaces.items():
-            methods[name] = _centroid(features, components, songs, known, history, len(users))
+            units = fit_projection(features[self.known], components=components)(features)
+            tastes = centroids(units, history, len(users))
+            methods[name] = _by(tastes, units[songs])
+        units = fit_projection(self.sound.values[self.known])(self.sound.values)
+        nearest = _Neighbours(users, self.has_user, history, units)
+        methods[f"centroid over the {NEAREST} nearest users"] = _by_neighbours(nearest, songs)
         if self.warm is not None:
             warm = self.warm[songs]
             methods["songs known to the user model"] = lambda who: users[who] @ warm.T
         return methods
 
 
-def _centroid(
-    features: FloatArray,
-    components: int | None,
-    songs: Int64Array,
-    known: Int64Array,
-    history: Pairs,
-    n_users: int,
-) -> Method:
-    everything = fit_projection(features[known], components=components)(features)
-    tastes = centroids(everything, history, n_users)
-    return lambda who: tastes[who] @ everything[songs].T
+class _Neighbours:
+    """The centre of what a user and the nearest users like: it knows as much as the model does.
+
+    The users' space, the likes that were learnt from, and the sound.
+    """
+
+    def __init__(
+        self, users: FloatArray, has_user: BoolArray, history: Pairs, units: FloatArray
+    ) -> None:
+        from scipy.sparse import csr_array
+
+        self.users, self.units = users, units
+        self.others = np.flatnonzero(has_user)
+        ones = np.ones(len(history), np.float64)
+        shape = (len(users), len(units))
+        likes = csr_array((ones, (history.user, history.song)), shape=shape)
+        self.sums = likes @ units.astype(np.float64)  # (U, W)
+
+    def tastes(self, who: Int64Array) -> FloatArray:
+        """Return the centres of some users, (q, W), of length 1."""
+        near = self.users[who] @ self.users[self.others].T
+        most = min(NEAREST, near.shape[1])
+        nearest = np.argpartition(-near, most - 1, axis=1)[:, :most]
+        return unit(self.sums[self.others[nearest]].sum(axis=1))
+
+
+def _by(tastes: FloatArray, songs: FloatArray) -> Method:
+    return lambda who: tastes[who] @ songs.T
+
+
+def _by_neighbours(found: _Neighbours, songs: Int64Array) -> Method:
+    return lambda who: found.tastes(who) @ found.units[songs].T
 
 
 def _random(who: Int64Array, n_songs: int, seed: int) -> npt.NDArray[np.floating]:
@@ -223,28 +241,35 @@ def _random(who: Int64Array, n_songs: int, seed: int) -> npt.NDArray[np.floating
 def _shuffled(
     similarities: npt.NDArray[np.floating], who: Int64Array, seed: int
 ) -> npt.NDArray[np.floating]:
-    """Give every user the songs' audio in an order of chance, each user another one."""
+    """Shuffle the songs of each user, each user's otherwise."""
     rngs = [np.random.default_rng([seed, 2, int(user)]) for user in who]
     return np.stack([rng.permutation(row) for rng, row in zip(rngs, similarities, strict=True)])
 
 
-def _users(path: Path, ids: tuple[str, ...], model: MetricModel) -> tuple[FloatArray, BoolArray]:
-    """Return the users' unit embeddings, and which users have one."""
-    table = EmbeddingTable.open(path, kind="users")
-    model.check_space({table.model_id, table.metadata.space}, str(path))
-    found = _or_zeros(table.embeddings, table.row_numbers(list(ids)))
-    return unit(found), (found != 0).any(axis=1)
+def _songs(channel: SharedSpace, data: RecallData) -> FloatArray:
+    """Embed the songs of the log and of the sound, all by their sound."""
+    sound = data.sound
+    assert sound is not None  # noqa: S101 - refused before
+    embedded = channel.embed_sound(sound)
+    return _or_zeros(embedded, IdMap(sound.song_ids).rows(data.song_ids))
 
 
-def _table(path: Path, ids: tuple[str, ...], model_id: str) -> FloatArray:
-    table = EmbeddingTable.open(path, kind="songs")
-    if table.model_id != model_id:
-        raise InputError(f"{path}: was made by model {table.model_id}, not by {model_id}")
-    rows = table.row_numbers(list(ids))
-    if (rows < 0).any():
-        missing = ids[int(np.flatnonzero(rows < 0)[0])]
-        raise InputError(f"{path}: has no embedding of {missing!r}; embed all songs")
-    return table.embeddings[rows]
+def _table(table: EmbeddingTable, ids: tuple[str, ...], channel: SharedSpace) -> FloatArray:
+    if table.model_id != channel.model_id:
+        raise InputError(
+            f"{table.path}: was made by model {table.model_id}, not by {channel.model_id}"
+        )
+    return _or_zeros(table.embeddings, table.row_numbers(list(ids)))
+
+
+def _check_space(channel: SharedSpace, users: EmbeddingTable) -> None:
+    """Refuse users of another space than the model's, or the one that it was trained in."""
+    theirs = {users.model_id, users.metadata.space} - {""}
+    if not ({channel.model_id, channel.space} - {""}) & theirs:
+        raise SpecMismatchError(
+            f"{users.path}: users of {', '.join(sorted(theirs))}, the model was trained "
+            f"in the space of {channel.space or channel.model_id}"
+        )
 
 
 def _or_zeros(values: FloatArray, rows: Int64Array) -> FloatArray:

@@ -1,12 +1,14 @@
 """Train a tower: liked songs nearer to their users, for as long as unheard artists gain.
 
-    TrainingData, recipe ──train_tower──▶ `TrainedTower`: the best state, and the history
+    `Lesson`, recipe        ──train_tower──▶ `TrainedTower`: the best state, and the history
+    a `Lesson` for a phase  ──train_twice──▶ the same, having learnt from all artists for as long
 
 Epoch 0 is the start. After every epoch the embeddings of all songs go to `judge`, which looks
-at artists that are never learnt from; `audiorec.learning.fit` keeps the best state.
+at artists that are not learnt from; `audiorec.learning.fit` keeps the best state.
 """
 
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -21,10 +23,11 @@ from audiorec.errors import InputError
 from audiorec.learning.fit import EVERY_S, Line, fit
 from audiorec.learning.losses import hinge_loss, softmax_loss
 from audiorec.learning.negatives import semi_hard
+from audiorec.learning.refit import Phase, fit_refit
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import one_thread
 from audiorec.recall.audio.batches import Batches, PairBatch, TrainingData
-from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import EndToEndTower, Tower
 from audiorec.store.segments import SongSegments
 from audiorec.types import FloatArray, Int64Array
@@ -32,6 +35,17 @@ from audiorec.types import FloatArray, Int64Array
 AudioTower = Tower | EndToEndTower
 Judge = Callable[[FloatArray, FloatArray], float]
 SONGS_AT_ONCE = 256  # when all songs are embedded
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Lesson:
+    """What one training begins with."""
+
+    tower: AudioTower  # in its start; it is changed in place
+    data: TrainingData
+    # given anchors (U, E) and songs (S, E), says how good they are, higher is better; None:
+    # training runs for all epochs, and the last state is kept
+    judge: Judge | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -42,32 +56,23 @@ class TrainedTower:
     # (U, E): learnt embeddings of the users, of unit length; None where none were learnt
     anchors: FloatArray | None
     best_epoch: int  # 0 if nothing beat the start
-    history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``figure`` and ``seconds`` of each epoch
+    history: list[dict[str, Any]]  # ``epoch``, ``loss``, ``auc`` and ``seconds`` of each epoch
     finished: bool  # False if it was stopped; the checkpoint goes on from there
 
 
 def train_tower(
-    tower: AudioTower,
-    data: TrainingData,
-    recipe: MetricRecipe,
+    lesson: Lesson,
+    recipe: UserAudioRecipe,
     *,
-    judge: Judge | None = None,
     checkpoint: Path | None = None,
     fingerprint: str = "",
-    device: str = "cpu",
     progress: Callable[[dict[str, Any]], None] | None = None,
     stop: Event | None = None,
     checkpoint_every_s: float = EVERY_S,
 ) -> TrainedTower:
-    """Train a tower in place; see `fit`.
-
-    `judge`, given anchors (U, E) and songs (S, E), says how good they are; higher is better.
-    Without it training runs for all epochs and the last state is kept. A device that cannot be
-    used is an `InputError`.
-    """
-    with one_thread("training a metric model"), torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        learner = _TowerLearner(tower, data, recipe, device, judge)
+    """Train a tower in place; see `fit`. A device that cannot be used is an `InputError`."""
+    with _quiet_torch(recipe):
+        learner = _TowerLearner(lesson, recipe)
         done = fit(
             learner,
             max_epochs=recipe.max_epochs,
@@ -77,14 +82,47 @@ def train_tower(
             tell=progress,
             stop=stop,
             every_s=checkpoint_every_s,
+            clip=recipe.clip,
         )
-        return TrainedTower(
-            tower=tower.eval().cpu(),
-            anchors=learner.all_anchors() if "anchors" in learner.model else None,
-            best_epoch=done.best,
-            history=done.history,
-            finished=done.finished,
+        return learner.trained(done.history, done.best_epoch, finished=done.finished)
+
+
+def train_twice(
+    lesson_for: Callable[[Phase], Lesson],
+    recipe: UserAudioRecipe,
+    *,
+    work: Path | None = None,
+    fingerprint: str = "",
+    progress: Callable[[dict[str, Any]], None] | None = None,
+    stop: Event | None = None,
+    checkpoint_every_s: float = EVERY_S,
+) -> TrainedTower:
+    """Choose the number of epochs on some artists, then learn from them too; see `fit_refit`.
+
+    The history is that of both phases, the best epoch and its figure those of the first.
+    """
+    with _quiet_torch(recipe):
+        done = fit_refit(
+            lambda phase: _TowerLearner(lesson_for(phase), recipe),
+            max_epochs=recipe.max_epochs,
+            patience=recipe.patience,
+            work=work,
+            fingerprint=fingerprint,
+            tell=progress,
+            stop=stop,
+            every_s=checkpoint_every_s,
+            clip=recipe.clip,
         )
+        best = done.chosen.best_epoch
+        return done.learner.trained(done.history, best, finished=done.finished)
+
+
+@contextmanager
+def _quiet_torch(recipe: UserAudioRecipe) -> Iterator[None]:
+    """Train in one thread, and leave torch's own generator as it was."""
+    with one_thread("training user-audio"), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        yield
 
 
 def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") -> FloatArray:
@@ -106,16 +144,10 @@ def embed_songs(tower: AudioTower, songs: SongSegments, *, device: str = "cpu") 
 class _TowerLearner:
     """A tower, and the users' embeddings where they are learnt along; see `fit`."""
 
-    def __init__(
-        self,
-        tower: AudioTower,
-        data: TrainingData,
-        recipe: MetricRecipe,
-        device: str,
-        judged_by: Judge | None,
-    ) -> None:
-        self.tower, self.data, self.recipe, self.device = tower, data, recipe, device
-        self.judged_by = judged_by
+    def __init__(self, lesson: Lesson, recipe: UserAudioRecipe) -> None:
+        self.tower, self.data, self.judged_by = lesson.tower, lesson.data, lesson.judge
+        self.recipe, self.device = recipe, recipe.device
+        tower, data, device = self.tower, self.data, self.device
         self.model = nn.ModuleDict({"tower": tower})
         self.fixed: Tensor | None = None
         table = torch.tensor(data.anchors) if data.anchors is not None else None
@@ -134,17 +166,17 @@ class _TowerLearner:
         )
 
     def start(self) -> Line:
-        return {"epoch": 0, "loss": None, "figure": self._figure(), "seconds": 0.0}
+        return {"epoch": 0, "loss": None, "auc": self._auc(), "seconds": 0.0}
 
     def batches(self, epoch: int, first: int) -> Iterator[PairBatch]:
         return self.sampled.epoch(epoch, first)
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
-        return {"epoch": epoch, "loss": loss, "figure": self._figure(), "seconds": seconds}
+        return {"epoch": epoch, "loss": loss, "auc": self._auc(), "seconds": seconds}
 
     def worth(self, line: Line) -> float:
-        """Return the figure; without a judge the later the better."""
-        return float(line["epoch"] if self.judged_by is None else line["figure"])
+        """Return what the judge said; without one the later the better."""
+        return float(line["epoch"] if self.judged_by is None else line["auc"])
 
     def step(self, batch: PairBatch) -> float:
         torch.manual_seed(torch_seed(generator(*batch.key, 2)))
@@ -184,7 +216,7 @@ class _TowerLearner:
 
     def _chosen(self, batch: PairBatch, anchors: Tensor) -> tuple[Int64Array, Any]:
         """Return the songs that stand against the liked ones, and which count."""
-        rule = self.recipe.negatives
+        rule = self.recipe.negative_rule
         if not rule.semi_hard:
             return batch.others, batch.usable
         rng = generator(*batch.key, 4)
@@ -205,13 +237,23 @@ class _TowerLearner:
             return hinge_loss(liked, others, usable, margin=self.recipe.margin)
         return softmax_loss(liked, others, usable, temperature=self.recipe.temperature)
 
-    def _figure(self) -> float | None:
+    def _auc(self) -> float | None:
         """Return what the judge says of the present state."""
         if self.judged_by is None:
             return None
         songs = embed_songs(self.tower, self.data.songs, device=self.device)
         anchors = songs if self.data.anchors is None else self.all_anchors()
         return float(self.judged_by(anchors, songs))
+
+    def trained(self, history: list[Line], best_epoch: int, *, finished: bool) -> TrainedTower:
+        """Return what came of it."""
+        return TrainedTower(
+            tower=self.tower.eval().cpu(),
+            anchors=self.all_anchors() if "anchors" in self.model else None,
+            best_epoch=best_epoch,
+            history=history,
+            finished=finished,
+        )
 
     def all_anchors(self) -> FloatArray:
         """Return the users' embeddings as they are now, of unit length: (U, E)."""

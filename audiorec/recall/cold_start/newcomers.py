@@ -43,7 +43,7 @@ class SongFacts:
 
     @classmethod
     def of_embeddings(cls, table: EmbeddingTable) -> "SongFacts":
-        """Read those columns that the file has, of the types that `metric embed` writes."""
+        """Read those columns that the file has, of the types that `recall songs` writes."""
         found: dict[str, Any] = {}
         for name in (*TEXTS, MUSIC):
             values: Sequence[Any] = [None] * len(table)

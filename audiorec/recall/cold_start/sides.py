@@ -258,8 +258,8 @@ def _vector_files(files: ColdStartFiles) -> _ByVector:
 def _embedding_files(files: ColdStartFiles) -> _ByEmbedding:
     if files.users is None:
         raise InputError(
-            "by embedding, users need embeddings: give --users, made by audiorec recall users or "
-            "audiorec metric train"
+            "by embedding, users need embeddings: give --users, made by audiorec recall users "
+            "MODEL -i LOG"
         )
     return _ByEmbedding(
         EmbeddingTable.open(files.songs, kind="songs"),

@@ -11,6 +11,7 @@ from functools import cached_property
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.listening.liked import Liked
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
@@ -43,6 +44,8 @@ class Sound:
         must read other tables alike. By default the units.
     made_by : str
         What made the values; a model refuses those of another maker. Empty: unknown.
+    store : VectorStore, optional
+        Where the songs' files are named, for channels that listen to them.
     """
 
     song_ids: tuple[str, ...]
@@ -52,6 +55,7 @@ class Sound:
     features: FeatureFile | None = None
     values: FloatArray = field(default=None)  # type: ignore[arg-type]
     made_by: str = ""
+    store: VectorStore | None = None
 
     def __post_init__(self) -> None:
         if self.values is None:
@@ -68,7 +72,8 @@ class Sound:
         artists = tuple(plain_name(name) for name in store.column("artist").to_pylist())
         made = f"extractor {store.metadata.extractor_id}"
         values = np.asarray(store.vectors, np.float32)
-        return cls(store.ids, space.matrix, artists, _classes(store), values=values, made_by=made)
+        known = _classes(store)
+        return cls(store.ids, space.matrix, artists, known, None, values, made, store)
 
     @classmethod
     def of_embeddings(cls, table: EmbeddingTable) -> "Sound":
@@ -99,7 +104,7 @@ class Sound:
         known = tuple(names.get(name, "") for name in ids)
         made = f"features of extractor {file.extractor_id}"
         values = means.astype(np.float32)
-        return cls(ids, units, known, features=file, values=values, made_by=made)
+        return cls(ids, units, known, {}, file, values, made, store)
 
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of other songs, in their order; zeros and no artist where unknown."""
@@ -108,7 +113,8 @@ class Sound:
         artists = (*self.artists, "")
         kinds = {name: np.append(codes, -1)[rows] for name, codes in self.kinds.items()}
         known = tuple(artists[row] for row in rows.tolist())
-        return Sound(song_ids, units, known, kinds, self.features, values, self.made_by)
+        made = (self.features, values, self.made_by, self.store)
+        return Sound(song_ids, units, known, kinds, *made)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -163,6 +169,8 @@ class RecallData:
     disliked, heard : Sequences, optional
         Where the sequences are of liked songs (`audiorec.listening.liked`): what the same users
         dislike, and everything that they met.
+    simulated : bool
+        The log says of itself that it is made up.
     """
 
     sequences: Sequences
@@ -171,6 +179,20 @@ class RecallData:
     logs: tuple[str, ...] = ()
     disliked: Sequences | None = None
     heard: Sequences | None = None
+    simulated: bool = False
+
+    @classmethod
+    def of_likes(
+        cls,
+        found: Liked,
+        context: Context = Context(),
+        *,
+        logs: tuple[str, ...] = (),
+        simulated: bool = False,
+    ) -> "RecallData":
+        """Learn from liked songs, with what is disliked and was met beside them."""
+        sides = {"disliked": found.disliked, "heard": found.heard}
+        return cls(found.liked, context.song_ids, context, logs, **sides, simulated=simulated)
 
     @property
     def sound(self) -> Sound | None:

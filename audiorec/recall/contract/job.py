@@ -21,7 +21,10 @@ from audiorec.types import LineProgress
 if TYPE_CHECKING:
     from audiorec.learning.processes import Processes
 
-RUN_FILES = r"(?:checkpoint|training|choose|refit)\.safetensors|metrics\.jsonl"
+# Of an unfinished training, with the songs that it decoded.
+RUN_FILES = (
+    r"(?:checkpoint|choose|refit)\.safetensors|metrics\.jsonl|log_mels/(?:[0-9a-f]{24}\.npy)?"
+)
 
 
 def train_channel(

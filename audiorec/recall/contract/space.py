@@ -5,7 +5,10 @@ histories ──embed_users──▶ (Q, E)      songs of the catalogue ──so
 """
 
 from abc import abstractmethod
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -25,11 +28,20 @@ class SharedSpace(Channel):
     ----------
     space : str
         The model of the users whose space it is; empty where the channel made its own.
+    hears : {"vectors", "features", "audio"}
+        What it places songs by: one vector each, segments, or the audio itself.
+    made_by : str
+        What made the sound that it learnt from, as `Sound.made_by`; empty: unknown.
+    audio_spec : mapping
+        How files become that sound (`FeatureSpec`); empty: as audiorec does by default.
     """
 
     serves = frozenset({"history", "cold_song"})
     reason = ReasonKind.TASTE
     space: str = ""
+    hears: Literal["vectors", "features", "audio"] = "vectors"
+    made_by: str = ""
+    audio_spec: Mapping[str, Any] = MappingProxyType({})
 
     @abstractmethod
     def embed_users(self, queries: Queries) -> FloatArray:

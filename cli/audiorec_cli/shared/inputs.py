@@ -1,18 +1,15 @@
 """What a command wants a file to be, and which command makes one.
 
     check(path, Wanted.SONGS)     before anything else is read
-    with trained(path, kind):     around the loading of a model
 
 A file that is not there, or that holds something else, is an error of one line: which file, what it
 holds, what it should hold, and the command to run.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 
-from audiorec.errors import MissingFileError, StoreError, WeightsError
+from audiorec.errors import MissingFileError, StoreError
 
 
 class Wanted(StrEnum):
@@ -29,7 +26,7 @@ class Wanted(StrEnum):
 MAKES = {
     Wanted.VECTORS: "audiorec extract {folder} --out {path}",
     Wanted.FEATURES: "audiorec extract {folder} --features {path}",
-    Wanted.SONGS: "audiorec metric embed {folder} --out {path}",
+    Wanted.SONGS: "audiorec recall songs MODEL {folder} --out {path}",
     Wanted.USERS: "audiorec recall users MODEL -i LOG --out {path}",
     Wanted.LOG: "audiorec listening simulate --out world/ makes one up",
 }
@@ -55,15 +52,12 @@ HOLDS = {
 }
 # What to do with a file that holds the second where the first is wanted.
 INSTEAD = {
-    (Wanted.SONGS, "vectors"): "embed the songs first: audiorec metric embed {path} "
+    (Wanted.SONGS, "vectors"): "embed the songs first: audiorec recall songs MODEL -v {path} "
     "--out embeddings.parquet",
-    (Wanted.SONGS, "features"): "embed the songs first: audiorec metric embed {path} "
+    (Wanted.SONGS, "features"): "embed the songs first: audiorec recall songs MODEL -f {path} "
     "--out embeddings.parquet",
     (Wanted.VECTORS, "song_embeddings"): "embeddings of songs are compared with those of users: "
     "--users users.parquet",
-}
-MODELS = {  # the command that trains one, and the usual name of its folder
-    "metric": ("audiorec metric train -i LOG", "metric_model"),
 }
 PARQUET = ".parquet"
 
@@ -91,16 +85,6 @@ def check(path: Path | None, wanted: Wanted) -> None:
         return
     instead = INSTEAD.get((wanted, kind), "").format(path=path)
     raise StoreError(f"{path}: holds {holds}, not {wanted}; {instead or _make(wanted)}")
-
-
-@contextmanager
-def trained(path: Path, kind: str) -> Iterator[None]:
-    """Add to what is wrong with a model's folder the command that trains a model of the kind."""
-    try:
-        yield
-    except WeightsError as error:
-        name = MODELS[kind][1] if path.exists() else path
-        raise type(error)(f"{error}; train one: {MODELS[kind][0]} --out {name}") from error
 
 
 def _make(wanted: Wanted, path: Path | None = None, *, folder: str = "FOLDER") -> str:

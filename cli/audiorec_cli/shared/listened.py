@@ -12,6 +12,7 @@ from audiorec_cli.shared.options import RuleOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
+    from audiorec.listening.events import Interactions
     from audiorec.listening.liked import Liked
     from audiorec.listening.sequences import Sequences
     from audiorec.recall.contract.channel import Channel
@@ -50,11 +51,29 @@ class ListenedTo:
 
     def of(self, log: Path, by: PlaysOf | None = None) -> "Sequences":
         """Read the finished plays of a log, in their order."""
+        return self.plays(self.read(log), by)
+
+    def read(self, log: Path) -> "Interactions":
+        """Read a log."""
         from audiorec.listening.interactions import read_interactions
+
+        check(log, Wanted.LOG)
+        return read_interactions(log, skip_bad_rows=self.skip_bad_rows)
+
+    def plays(self, read: "Interactions", by: PlaysOf | None = None) -> "Sequences":
+        """Return the finished plays of a log, in their order."""
         from audiorec.listening.sequences import to_sequences
 
-        read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
         return to_sequences(read, by=by or self.by, filters=tuple(self.filters or ()))
+
+    def liked(self, read: "Interactions", rule: Path | None) -> "Liked":
+        """Return what each user of a log likes, dislikes and has met."""
+        from audiorec.listening.liked import to_liked
+        from audiorec.listening.rule import load_rule
+
+        if self.by != "user" or self.filters:
+            raise InputError("--likes are of users: they take no --by and no --filter")
+        return to_liked(read, load_rule(rule) if rule else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,14 +97,14 @@ class AskedOf(ListenedTo):
         if self.profiles is not None and "profile" not in channel.serves:
             raise InputError(f"{channel.name} knows nothing of profiles: leave --profiles out")
         people = read_profiles(self.profiles) if self.profiles else None
-        known = Sequences.from_lists([], []) if log is None else self._read(log)
+        known = Sequences.from_lists([], []) if log is None else self._histories(log)
         if people is not None:
             known = known.with_owners(people.user_ids)
         return Context(profiles=people).asked(known)
 
-    def _read(self, log: Path) -> "Sequences":
-        check(log, Wanted.LOG)
-        return liked(self, log, self.rule).liked if self.likes else self.of(log)
+    def _histories(self, log: Path) -> "Sequences":
+        read = self.read(log)
+        return self.liked(read, self.rule).liked if self.likes else self.plays(read)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,27 +158,13 @@ class LearntFrom(KnownToo):
         from audiorec.listening.prepare import log_fingerprint
         from audiorec.recall.contract.data import RecallData
 
-        check(log, Wanted.LOG)
         if self.rule is not None and not self.likes:
             raise InputError("--rule says what is liked: give it with --likes")
-        context = self.context()
-        logs = (log_fingerprint(log),)
-        if not self.likes:
-            return RecallData(self.of(log), context.song_ids, context, logs)
-        found = liked(self, log, self.rule)
-        return RecallData(found.liked, context.song_ids, context, logs, found.disliked, found.heard)
-
-
-def liked(listened: ListenedTo, log: Path, rule: Path | None) -> "Liked":
-    """Read what each user of a log likes, dislikes and has met."""
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.liked import to_liked
-    from audiorec.listening.rule import load_rule
-
-    if listened.by != "user" or listened.filters:
-        raise InputError("--likes are of users: they take no --by and no --filter")
-    read = read_interactions(log, skip_bad_rows=listened.skip_bad_rows)
-    return to_liked(read, load_rule(rule) if rule else None)
+        read, context = self.read(log), self.context()
+        known = {"logs": (log_fingerprint(log),), "simulated": read.simulated}
+        if self.likes:
+            return RecallData.of_likes(self.liked(read, self.rule), context, **known)
+        return RecallData(self.plays(read), context.song_ids, context, **known)
 
 
 def sound_of(

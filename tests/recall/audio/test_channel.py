@@ -1,13 +1,18 @@
 """User-audio as a channel: songs by their sound, histories by who else plays their songs."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
-from made_features import write_features
+from made_features import EXTRACTOR, write_features
 from needs import needs
 
-from audiorec.errors import InputError
+from audiorec.errors import InputError, SpecMismatchError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.audio.channel import UserAudio, UserAudioRecipe
+from audiorec.listening.side import Category, SongSide
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts, song_groups
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.checks import N_NEW, made_up_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
@@ -91,7 +96,7 @@ def test_features_stand_in_for_vectors(tmp_path):
     found = channel.recall(queries(["song-001", "song-003"], ["song-021"]), 10)
     assert share_of_first(found, 0) > 0.8
     assert share_of_first(found, 1) < 0.2
-    assert channel.extractor_id == sound.features.extractor_id
+    assert channel.made_by == sound.made_by == f"features of extractor {EXTRACTOR}"
 
 
 def test_what_cannot_be_learnt_is_refused():
@@ -102,3 +107,75 @@ def test_what_cannot_be_learnt_is_refused():
     needs("torch")
     with pytest.raises(InputError, match="user-audio: no song of the log has a vector"):
         UserAudio(QUICK).fit(RecallData(made_up_listening().sequences))
+
+
+def test_a_song_has_one_embedding_whichever_table_it_comes_in():
+    """Units are standardised by their table; a model reads the values and standardises itself."""
+    needs("torch")
+    data = made_up_listening()
+    ids, values = data.song_ids, data.sound.units * np.array([3, 1, 1, 9]) + 5
+    values = values.astype(np.float32)
+
+    def table(rows):
+        units = values[rows] - values[rows].mean(axis=0)
+        units /= np.linalg.norm(units, axis=1, keepdims=True)
+        names = tuple(ids[row] for row in rows)
+        artists = tuple(data.sound.artists[row] for row in rows)
+        return Sound(names, units, artists, values=values[rows], made_by="extractor e")
+
+    everything = Context(sound=table(np.arange(len(ids))))
+    channel = UserAudio(QUICK).fit(RecallData(data.sequences, data.new_songs, everything))
+    few = np.array([1, 5, 30])
+    np.testing.assert_allclose(channel.embed_sound(table(few)), channel.songs[few], atol=1e-5)
+    other = replace(table(few), made_by="extractor other")
+    with pytest.raises(SpecMismatchError, match="learnt from vectors of extractor e, given are"):
+        channel.embed_sound(other)
+
+
+def test_disliked_songs_and_what_was_met_come_from_the_data():
+    needs("torch")
+    data = made_up_listening()
+    sides = {"disliked": data.sequences.newest(1), "heard": data.sequences}
+    liked = replace(data, sequences=data.sequences.newest(4), **sides)
+    channel = UserAudio(QUICK).fit(liked)
+    assert channel.learnt_from["disliked_pairs"] == len(data.sequences)
+    assert channel.learnt_from["disliked_pairs"] < channel.learnt_from["pairs"]
+
+
+def test_held_out_artists_are_neither_heard_nor_counted():
+    needs("torch")
+    data = made_up_listening()
+    recipe = replace(QUICK, test=0.3, split_seed=2)
+    groups = artist_groups(data.song_ids, data.sound.artists)
+    hidden = assign_parts(data.song_ids, groups, recipe.split) == SplitPart.TEST
+    assert 5 < hidden.sum() < 30
+    channel = UserAudio(recipe).fit(data)
+    # In a history, they speak by their sound alone.
+    by_sound = channel.tastes[hidden] / np.linalg.norm(channel.tastes[hidden], axis=1)[:, None]
+    np.testing.assert_allclose(by_sound, channel.songs[hidden], atol=1e-6)
+    # Nothing of the model changes with who plays these songs, nor with how they sound.
+    plays = data.plays
+    moved = replace(plays, song=plays.song.copy())
+    at = np.flatnonzero(hidden[plays.song])
+    moved.song[at] = np.random.default_rng(0).permutation(plays.song[at])
+    units = data.sound.among(data.song_ids).units.copy()
+    units[hidden] = -units[hidden]
+    sound = replace(data.sound.among(data.song_ids), units=units, values=units)
+    other = UserAudio(recipe).fit(replace(data, sequences=moved, context=Context(sound=sound)))
+    for name, array in channel.tower.items():
+        np.testing.assert_allclose(other.tower[name], array, atol=1e-5, err_msg=name)
+    shown = ~hidden & ~data.is_cold
+    np.testing.assert_allclose(other.tastes[shown], channel.tastes[shown], atol=1e-5)
+
+
+def test_artists_come_from_side_information_where_no_tag_names_them():
+    data = made_up_listening()
+    bare = Context(sound=replace(data.sound, artists=("",) * len(data.sound.song_ids)))
+    assert song_groups(["song-001"], bare) == ("song song-001",)
+    names = Category(np.array([0, -1], np.int32), ("Nina",), np.zeros(2, np.bool_))
+    ids, never = ("song-001", "song-002"), np.full(2, np.nan, np.float32)
+    side = SongSide(song_ids=ids, categories={"artist": names}, released=never)
+    groups = song_groups([*ids, "song-003"], replace(bare, side=side))
+    assert groups == ("artist nina", "song song-002", "song song-003")
+    tagged = song_groups(["song-001"], replace(data.context, side=side))
+    assert tagged == ("artist artist 0",)

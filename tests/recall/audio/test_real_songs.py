@@ -1,4 +1,4 @@
-"""Real audio through the metric model: folders, broken files, and training end to end."""
+"""Real audio through user-audio: folders, broken files, and training end to end."""
 
 import shutil
 
@@ -15,16 +15,20 @@ from audiorec.errors import InputError
 from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.library.library import Library
-from audiorec.recall.audio.embed import embed_audio, embed_features, store_sources
-from audiorec.recall.audio.held_out import Split
-from audiorec.recall.audio.inputs import LogMelSongs
-from audiorec.recall.audio.job import train_metric
-from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.liked import to_liked
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.embed import embed_audio, embed_stored, store_sources
+from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.contract.data import Context, RecallData, Sound
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.registry import load_channel
+from audiorec.store.features import FeatureFile
 
 CLIPS = ("jazz-vibraphone.mp3", "drum-loop.aiff", "choir-a-cappella.mp3", "clicks-short.wav")
 OPTIONS = RunOptions(jobs=1)
-RECIPE = MetricRecipe(max_epochs=1, batch_size=4, segments=2, seed=3)
+RECIPE = {"embedding": 5, "hidden": 3, "valid": 0.0, "max_epochs": 1, "batch_size": 4, "seed": 3}
+RECIPE |= {"segments": 2, "learn_users": True}
 
 
 @pytest.fixture(scope="module")
@@ -42,34 +46,33 @@ def home(tmp_path_factory):
     return home
 
 
+def features_of(home, name="features.parquet"):
+    return Sound.of_features(FeatureFile.open(home / name), Library.open(home / "vecs.parquet"))
+
+
+def trained(home, name, sound, **changes):
+    """Train on the likes, and load what was written."""
+    liked = to_liked(read_interactions(home / "log.csv"))
+    data = RecallData.of_likes(liked, Context(sound=sound))
+    assert train_channel(UserAudio(UserAudioRecipe(**RECIPE, **changes)), data, home / name)
+    return load_channel(home / name)
+
+
 @pytest.fixture(scope="module")
 def model(home):
     """A model on frozen features."""
-    options = TrainingOptions(recipe=RECIPE, split=Split(valid=0.0), embedding=5, hidden=3)
-    files = {"out": home / "model", "users_out": home / "users.parquet"}
-    train_metric(home / "features.parquet", home / "log.csv", options=options, **files)
-    return MetricModel.load(home / "model")
+    return trained(home, "model", features_of(home))
 
 
 @pytest.fixture(scope="module")
 def heard(home):
     """A model that was trained end to end."""
-    options = TrainingOptions(
-        recipe=RECIPE, split=Split(valid=0.0), embedding=5, hidden=3, max_segments=1
-    )
-    report = train_metric(
-        LogMelSongs(Library.open(home / "vecs.parquet")),
-        home / "log.csv",
-        out=home / "heard",
-        users_out=home / "heard-users.parquet",
-        options=options,
-    )
-    assert report.finished
-    return MetricModel.load(home / "heard")
+    sound = Sound.of_store(Library.open(home / "vecs.parquet"))
+    return trained(home, "heard", sound, end_to_end=True, max_segments=1)
 
 
 def test_audio_and_its_features_get_the_same_embeddings(home, model, tmp_path):
-    embed_features(model, home / "features.parquet", out=tmp_path / "a.parquet")
+    embed_stored(model, features_of(home), out=tmp_path / "a.parquet")
     sources = find_songs([home / "songs"])
     report = embed_audio(model, sources, out=tmp_path / "b.parquet", options=OPTIONS)
     assert (report.embedded, report.failed) == (4, 0)
@@ -88,7 +91,7 @@ def test_what_a_store_says_of_songs_stands_beside_their_embeddings(home, model, 
     }
     for name, sources in ways.items():
         embed_audio(model, sources, out=tmp_path / f"{name}.parquet", options=OPTIONS)
-    embed_features(model, home / "features.parquet", out=tmp_path / "features.parquet")
+    embed_stored(model, features_of(home), out=tmp_path / "features.parquet")
     columns = ["song_id", "title", "artist", "uri", "music"]
     found = [
         pq.read_table(tmp_path / f"{name}.parquet", columns=columns).to_pylist()
@@ -99,9 +102,8 @@ def test_what_a_store_says_of_songs_stands_beside_their_embeddings(home, model, 
     assert by_id["jazz-vibraphone.mp3"]["artist"] == "Kevin MacLeod"
     assert by_id["jazz-vibraphone.mp3"]["uri"] == str(home / "songs" / "jazz-vibraphone.mp3")
     assert [by_id[name]["music"] for name in CLIPS] == [True, False, True, False]  # two are short
-    (tmp_path / "alone").mkdir()
-    shutil.copy(home / "features.parquet", tmp_path / "alone")
-    embed_features(model, tmp_path / "alone" / "features.parquet", out=tmp_path / "e.parquet")
+    alone = Sound.of_features(FeatureFile.open(home / "features.parquet"))
+    embed_stored(model, alone, out=tmp_path / "e.parquet")
     assert pq.read_schema(tmp_path / "e.parquet").names[-1] == "segments"
 
 
@@ -132,12 +134,15 @@ def test_the_backbone_learns_end_to_end(heard):
     from audiorec.tagger.weights import weights_path
 
     before = load_network(weights_path("msd")).state_dict()
-    tensors = heard.bundle.tensors
+    tensors = heard.tower
     moved = np.abs(tensors["backbone.dense.weight"] - before["dense.weight"].numpy()).max()
     assert 1e-6 < moved < 1e-2
     rest = before["dense_norm.running_mean"].numpy()
     np.testing.assert_array_equal(tensors["backbone.dense_norm.running_mean"], rest)
-    assert heard.end_to_end
+    assert heard.hears == "audio"
+    # The catalogue is heard as any other audio is.
+    sound = Sound.of_store(Library.open("fixtures/formats/vecs-v1.parquet"))
+    assert not heard.embed_sound(sound).any()  # none of its files is there
 
 
 def test_end_to_end_embeds_any_audio(home, heard, tmp_path):
@@ -164,6 +169,37 @@ def test_end_to_end_embeds_any_audio(home, heard, tmp_path):
     assert not (tmp_path / "s.errors.parquet").exists()  # this call had none
 
 
+def test_an_end_to_end_model_hears_its_catalogue_as_it_hears_files(home, heard, tmp_path):
+    report = embed_audio(
+        heard, find_songs([home / "songs"]), out=tmp_path / "e.parquet", options=OPTIONS
+    )
+    assert report.embedded == len(heard.song_ids) == 4
+    names, found, _ = read_embeddings(tmp_path / "e.parquet")
+    assert tuple(names) == heard.song_ids
+    np.testing.assert_allclose(found, heard.song_embeddings(), atol=1e-5)
+
+
 def test_an_end_to_end_model_refuses_features(home, heard, tmp_path):
-    with pytest.raises(InputError, match="trained end to end"):
-        embed_features(heard, home / "features.parquet", out=tmp_path / "e.parquet")
+    alone = Sound.of_features(FeatureFile.open(home / "features.parquet"))
+    with pytest.raises(InputError, match="songs are decoded again: give --vectors"):
+        embed_stored(heard, alone, out=tmp_path / "e.parquet")
+
+
+def test_vectors_are_made_of_any_audio_too(home, tmp_path):
+    """Of a model that learnt from vectors, as youtube-dnn does."""
+    store = Library.open(home / "vecs.parquet")
+    channel = trained(home, "by-vector", Sound.of_store(store))
+    assert channel.hears == "vectors"
+    embed_stored(channel, Sound.of_store(store), out=tmp_path / "a.parquet")
+    sources = find_songs([home / "songs"])
+    report = embed_audio(channel, sources, out=tmp_path / "b.parquet", options=OPTIONS)
+    assert (report.embedded, report.failed) == (4, 0)
+    (ids, a, _), (again, b, about) = (read_embeddings(tmp_path / f"{n}.parquet") for n in "ab")
+    assert ids == again
+    np.testing.assert_allclose(a, b, atol=1e-6)
+    assert about["extractor_id"] == store.metadata.extractor_id
+    # In a table of two songs, vectors standardised by the table would be others.
+    two = find_songs([home / "songs" / name for name in CLIPS[:2]])
+    embed_audio(channel, two, out=tmp_path / "c.parquet", options=OPTIONS)
+    names, c, _ = read_embeddings(tmp_path / "c.parquet")
+    np.testing.assert_allclose(c, a[[ids.index(name) for name in names]], atol=1e-6)

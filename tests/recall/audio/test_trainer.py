@@ -16,20 +16,19 @@ torch = needs("torch")
 from little_worlds import TASTES, little_world
 
 from audiorec.errors import InputError
-from audiorec.learning.negatives import NegativeRule
 from audiorec.recall.audio.model import TowerSpec
-from audiorec.recall.audio.recipe import MetricRecipe
+from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.audio.tower import Tower
-from audiorec.recall.audio.trainer import train_tower
+from audiorec.recall.audio.trainer import Lesson, train_tower, train_twice
 
-RECIPE = MetricRecipe(
+RECIPE = UserAudioRecipe(
     start="random",
     batch_size=32,
     learning_rate=5e-3,
     max_epochs=6,
     patience=3,
     segments=3,
-    negatives=NegativeRule(count=5),
+    negatives=5,
 )
 DATA, HELD = little_world()
 N_KNOWN = len(DATA.pool)
@@ -49,8 +48,8 @@ def tower(**changes) -> Tower:
 
 
 def train(recipe=RECIPE, data=DATA, **given):
-    given.setdefault("judge", judge)
-    return train_tower(tower(), data, recipe, **given)
+    lesson = Lesson(tower(), data, given.pop("judge", judge))
+    return train_tower(lesson, recipe, **given)
 
 
 def weights(trained):
@@ -68,13 +67,11 @@ def whole():
     return train()
 
 
-@pytest.mark.parametrize(
-    "changes", [{}, {"loss": "hinge"}, {"negatives": NegativeRule(semi_hard=True, count=4)}]
-)
+@pytest.mark.parametrize("changes", [{}, {"loss": "hinge"}, {"semi_hard": True, "negatives": 4}])
 def test_unheard_songs_come_near_those_who_like_them(changes):
     found = train(replace(RECIPE, **changes))
-    assert found.history[0]["figure"] < 0.7
-    assert found.history[found.best_epoch]["figure"] > 0.8
+    assert found.history[0]["auc"] < 0.7
+    assert found.history[found.best_epoch]["auc"] > 0.8
 
 
 def test_the_best_state_is_kept_and_training_ends_by_patience():
@@ -96,7 +93,7 @@ def test_the_best_state_is_kept_and_training_ends_by_patience():
 def test_without_a_judge_the_last_state_stays():
     found = train(replace(RECIPE, max_epochs=2), judge=None)
     assert found.best_epoch == 2
-    assert [line["figure"] for line in found.history] == [None, None, None]
+    assert [line["auc"] for line in found.history] == [None, None, None]
 
 
 def test_the_same_seed_gives_the_same_weights_and_another_does_not(whole):
@@ -258,7 +255,7 @@ def test_refuses_data_without_a_liked_pair():
 
 def test_refuses_a_device_that_is_not_there():
     with pytest.raises(InputError, match="cannot use device 'nowhere'"):
-        train(device="nowhere")
+        train(replace(RECIPE, device="nowhere"))
 
 
 def test_the_number_of_threads_comes_back():
@@ -268,3 +265,21 @@ def test_the_number_of_threads_comes_back():
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(1)
+
+
+def test_after_the_best_epoch_is_chosen_everything_is_learnt_from_for_as_long():
+    phases, lines = [], iter([0.5, 0.6, 0.9, 0.4, 0.3, 0.2])
+    everything = replace(DATA, pool=np.arange(len(DATA.songs)))
+
+    def lesson(phase):
+        phases.append(phase)
+        data = everything if phase == "refit" else DATA
+        return Lesson(tower(), data, (lambda *_: next(lines)) if phase == "choose" else None)
+
+    found = train_twice(lesson, replace(RECIPE, max_epochs=20))
+    assert phases == ["choose", "refit"]
+    assert (found.best_epoch, found.finished) == (2, True)
+    assert [line["epoch"] for line in found.history] == [0, 1, 2, 3, 4, 5, 1, 2]
+    # The last state is that of two epochs on everything, trained alone.
+    alone = train(replace(RECIPE, max_epochs=2), data=everything, judge=None)
+    assert largest_difference(found, alone) == 0

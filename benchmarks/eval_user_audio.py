@@ -1,6 +1,6 @@
-"""Ask the metric model for what was planted: simulated worlds in which taste can be heard, or not.
+"""Ask user-audio for what was planted: simulated worlds in which taste can be heard, or not.
 
-    python benchmarks/eval_metric.py VECS FEATURES [--users 1000] [--splits 3]
+    python benchmarks/eval_user_audio.py VECS FEATURES [--users 1000] [--splits 3]
 
 VECS and FEATURES are a store and its features (`audiorec extract --features`) of some hundred real
 songs. Over them a world is simulated at three strengths of signal; a model is trained with users
@@ -22,15 +22,17 @@ for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 import numpy as np
 
 from audiorec.library.library import Library
-from audiorec.recall.audio.held_out import Split
-from audiorec.recall.audio.job import train_metric
-from audiorec.recall.audio.judge import EvaluationFiles, evaluate_metric
-from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.liked import to_liked
+from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.judge import judge_unheard
+from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.contract.data import Context, RecallData, Sound
 from audiorec.simulation.world import INTERACTIONS_FILE, WorldSpec, simulate_world
+from audiorec.store.features import FeatureFile
 
 SIGNALS = {"none": 0.0, "low": 0.4, "high": 1.0}
-RECIPE = MetricRecipe(max_epochs=8, patience=3, pairs_per_epoch=10_000)
+RECIPE = {"max_epochs": 8, "patience": 3, "pairs_per_epoch": 10_000, "max_segments": 15}
 
 
 def figures(
@@ -40,19 +42,17 @@ def figures(
     spec = WorldSpec(
         users=users, days=60, signal=signal, sensitive_share=1.0, cold_songs=0.0, seed=seed
     )
-    simulate_world(Library.open(vectors), folder / "world", spec)
-    log = folder / "world" / INTERACTIONS_FILE
-    options = TrainingOptions(
-        recipe=RECIPE, split=Split(valid=0.15, test=0.25, seed=seed), max_segments=15
-    )
-    known = {"out": folder / "model", "users_out": folder / "users.parquet"}
-    report = train_metric(features, log, store=vectors, options=options, **known)
-    files = EvaluationFiles(
-        features=features, interactions=log, users=folder / "users.parquet", store=vectors
-    )
-    found = evaluate_metric(MetricModel.load(folder / "model"), files).panels["artists"]
+    store = Library.open(vectors)
+    simulate_world(store, folder / "world", spec)
+    liked = to_liked(read_interactions(folder / "world" / INTERACTIONS_FILE))
+    context = Context(sound=Sound.of_features(FeatureFile.open(features), store))
+    data = RecallData.of_likes(liked, context)
+    recipe = UserAudioRecipe(**RECIPE, learn_users=True, valid=0.15, test=0.25, split_seed=seed)
+    channel = UserAudio(recipe).fit(data)
+    found = judge_unheard(channel, data).panels["artists"]
     auc = {name: row.means["auc"].value for name, row in found.rows.items()}
-    return {**auc, "best_epoch": report.best_epoch, "users": found.n_users, "songs": found.n_songs}
+    sizes = {"users": found.n_users, "songs": found.n_songs}
+    return {**auc, "best_epoch": channel.figures["best_epoch"], **sizes}
 
 
 def main() -> None:
@@ -72,7 +72,7 @@ def main() -> None:
         line: dict[str, object] = {"signal": name, "strength": signal, "splits": args.splits}
         for method in rows[0]:
             line[method] = round(float(np.mean([row[method] for row in rows])), 3)
-        line["metric by split"] = [round(row["metric"], 3) for row in rows]
+        line["user-audio by split"] = [round(row["user-audio"], 3) for row in rows]
         print(json.dumps(line), flush=True)
 
 

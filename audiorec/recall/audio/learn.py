@@ -1,0 +1,285 @@
+"""From listening and sound to a trained tower, and the users in whose space it places songs.
+
+    `RecallData`, recipe, `Hearing`  ──learn──▶  `Learnt`: tower, users, figures; None if stopped
+
+Two trainings, see `audiorec.learning.refit`: the first leaves some artists out and says how many
+epochs are best, the second learns from these artists too. Artists and songs of the recipe's
+`test` and `new_songs` are in neither: not their sound, and not their plays.
+"""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import torch
+
+from audiorec.errors import InputError
+from audiorec.evaluation.baselines import unit
+from audiorec.learning.factors import factorise
+from audiorec.learning.fit import noting
+from audiorec.learning.refit import Phase
+from audiorec.listening.baskets import song_pairs
+from audiorec.recall.audio.batches import TrainingData
+from audiorec.recall.audio.closed_form import fit_map
+from audiorec.recall.audio.data import (
+    Anchors,
+    Material,
+    make_material,
+    none_of,
+    renumbered,
+    sides_of,
+)
+from audiorec.recall.audio.held_out import Parts, SplitPart, parts_of_known, song_groups
+from audiorec.recall.audio.inputs import Hearing
+from audiorec.recall.audio.model import MIN_SCALE, TowerSpec
+from audiorec.recall.audio.recipe import UserAudioRecipe
+from audiorec.recall.audio.tower import EndToEndTower, Tower, song_means
+from audiorec.recall.audio.trainer import (
+    AudioTower,
+    Lesson,
+    TrainedTower,
+    train_tower,
+    train_twice,
+)
+from audiorec.recall.contract.data import RecallData
+from audiorec.spec import fingerprint
+from audiorec.store.embeddings import EmbeddingTable
+from audiorec.tagger.backbone_torch import HIDDEN, load_network
+from audiorec.tagger.weights import backbone_weights, weights_path
+from audiorec.types import FloatArray, Int64Array, LineProgress, Pairs
+
+METRICS_FILE = "metrics.jsonl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Learnt:
+    """What came of a training."""
+
+    tower: AudioTower
+    # (U, E): the owners of the sequences, of length 1, or 0 where nothing is known; None where
+    # songs are placed near songs
+    users: FloatArray | None
+    space: str  # the model that made the users; empty where they were made here
+    kept: Pairs  # who likes what, of songs that may be learnt from, in numbers of the catalogue
+    counts: Mapping[str, int]
+    figures: Mapping[str, Any]  # AUC by user on artists that chose the epoch, None without a panel
+
+
+def learn(
+    data: RecallData,
+    hearing: Hearing,
+    recipe: UserAudioRecipe,
+    *,
+    work: Path | None = None,
+    progress: LineProgress | None = None,
+    stop: Event | None = None,
+) -> Learnt | None:
+    """Train; see the module. `hearing` is of the songs of the catalogue, in its order.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to learn from, or users, songs and log do not fit each other.
+    """
+    course = _Course(data, hearing, recipe)
+    first = course.material("choose")
+    identity = {
+        "data": first.fingerprint,
+        "plays": course.digest,
+        "recipe": recipe.kept(),
+        "tower": backbone_weights(recipe.backbone).sha256 if recipe.end_to_end else "",
+    }
+    tell = progress if work is None else noting(work / METRICS_FILE, progress)
+    given: dict[str, Any] = {"fingerprint": fingerprint(identity), "progress": tell, "stop": stop}
+    if first.panel is None:  # nothing to choose by: the whole time, on everything
+        checkpoint = None if work is None else work / "refit.safetensors"
+        lesson = course.lesson(course.material("refit"))
+        trained = train_tower(lesson, recipe, checkpoint=checkpoint, **given)
+    else:
+        trained = train_twice(
+            lambda phase: course.lesson(first if phase == "choose" else course.material(phase)),
+            recipe,
+            work=work,
+            **given,
+        )
+    return course.learnt(trained) if trained.finished else None
+
+
+class _Course:
+    """The songs in memory, and who likes what of them, for both trainings."""
+
+    def __init__(self, data: RecallData, hearing: Hearing, recipe: UserAudioRecipe) -> None:
+        self.data, self.recipe, self.inputs = data, recipe, hearing.inputs
+        ids = data.song_ids
+        self.groups = song_groups(ids, data.context)
+        self.parts = parts_of_known(ids, self.groups, recipe.split, hearing.known)
+        self.sides = sides_of(data)
+        parts = self.parts
+        wanted = hearing.known & ((parts == SplitPart.TRAIN) | (parts == SplitPart.VALID))
+        if recipe.end_to_end:  # what nobody met would cost as much to decode as the rest
+            wanted &= np.bincount(self.sides["heard"].song, minlength=len(ids)) > 0
+        if not wanted.any():
+            raise InputError(
+                "user-audio: no song is left to learn from: all belong to held-out artists"
+            )
+        rows, self.songs = hearing.load(np.flatnonzero(wanted), recipe.max_segments)
+        self.rows: Int64Array = rows
+        self.table = _table_of(data, recipe) if recipe.users else None
+        self.judged = (0, 0)  # users and songs of the panel
+
+    @property
+    def digest(self) -> str:
+        """Stands for all plays."""
+        digest = hashlib.sha256("\0".join(self.data.song_ids).encode("utf-8", "surrogatepass"))
+        for pairs in self.sides.values():
+            digest.update(pairs.user.tobytes() + pairs.song.tobytes())
+        return digest.hexdigest()[:16]
+
+    def material(self, phase: Phase) -> Material:
+        """Return what is learnt from, and by whom it is judged."""
+        parts = self.parts
+        if phase == "refit":
+            parts = np.where(parts == SplitPart.VALID, SplitPart.TRAIN, parts).astype(np.int8)
+        place = np.full(len(self.data.song_ids), -1, np.int64)
+        place[self.rows] = np.arange(len(self.rows))
+        if self.recipe.pairs == "users":
+            anchors = self.users(parts)
+            pairs = {n: renumbered(p, song=place) for n, p in self.sides.items()}
+            if anchors.embeddings is not None:
+                known = np.asarray(anchors.embeddings.any(axis=1), np.bool_)
+                pairs = {n: p.take(known[p.user]) for n, p in pairs.items()}
+        else:
+            anchors = Anchors(ids=self.songs.song_ids, are_songs=True)
+            plays = self.data.plays
+            heard = plays.keep(place[plays.song] >= 0)
+            together = song_pairs(heard, source=self.recipe.pairs)
+            together = renumbered(together, user=place, song=place)
+            pairs = {"liked": together, "disliked": none_of(together), "heard": together}
+        groups = tuple(self.groups[row] for row in self.rows.tolist())
+        found = make_material(
+            anchors,
+            pairs,
+            self.songs,
+            groups,
+            parts[self.rows],
+            dimension=self.recipe.embedding,
+            seed=self.recipe.split_seed,
+        )
+        if phase == "choose":
+            people = 0 if found.panel is None else len(found.panel.users)
+            self.judged = (people, len(found.panel_songs))
+        self.anchors, self.counts = anchors, _counts(found)  # in the end, those of the whole
+        return found
+
+    def users(self, parts: Parts) -> Anchors:
+        """Return the owners of the sequences, as they are given or by what they play.
+
+        Factors are made without the songs that are held out: they would tell the answer.
+        """
+        ids = self.data.plays.owner_ids
+        if self.table is not None:
+            return Anchors(ids=ids, embeddings=self.table[0], space=self.table[1])
+        if self.recipe.learn_users:
+            return Anchors(ids=ids)
+        pairs = self.sides["liked"]
+        pairs = pairs.take(parts[pairs.song] == SplitPart.TRAIN)
+        if not len(pairs):
+            raise InputError("user-audio: no play is left to learn from")
+        sizes, recipe = (len(ids), len(self.data.song_ids)), self.recipe
+        found = factorise(pairs, *sizes, dimension=recipe.embedding, seed=recipe.seed)
+        return Anchors(ids=ids, embeddings=found)
+
+    def lesson(self, material: Material) -> Lesson:
+        """Build an untrained tower and initialise it from the data."""
+        recipe, data = self.recipe, material.data
+        judge = material.judge if material.panel is not None else None
+        embedding = recipe.embedding if data.anchors is None else data.anchors.shape[1]
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            network = load_network(weights_path(recipe.backbone)) if recipe.end_to_end else None
+            spec = TowerSpec(
+                inputs=self.inputs,
+                width=HIDDEN if recipe.end_to_end else self.songs.values.shape[1],
+                embedding=embedding,
+                hidden=recipe.hidden,
+                pooling=recipe.pooling,
+            )
+            plain, tower = Tower(spec), None
+            if network is not None:
+                tower = EndToEndTower(network, plain)
+        if tower is None:
+            start(plain, data.songs.means(), data, recipe)
+            return Lesson(plain, data, judge)
+        values, offsets = data.songs.values, data.songs.offsets
+        means = song_means(tower, values, offsets, device=recipe.device).numpy()
+        start(tower, means, data, recipe)
+        return Lesson(tower, data, judge)
+
+    def learnt(self, trained: TrainedTower) -> Learnt:
+        """Return what came of it."""
+        users = self.anchors.embeddings if trained.anchors is None else trained.anchors
+        liked = self.sides["liked"]
+        usable = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)
+        lines = {line["epoch"]: line for line in trained.history if line.get("phase") != "refit"}
+        chosen = lines.get(trained.best_epoch, {})
+        figures = {
+            "auc": chosen.get("auc"),
+            "auc_at_start": lines.get(0, {}).get("auc"),
+            "best_epoch": trained.best_epoch,
+            "epochs": max(lines, default=0),
+            "users": self.judged[0],
+            "songs": self.judged[1],
+        }
+        return Learnt(
+            tower=trained.tower,
+            users=None if self.anchors.are_songs else users,
+            space=self.anchors.space,
+            kept=liked.take(usable[liked.song]),
+            counts=self.counts,
+            figures=figures,
+        )
+
+
+def start(
+    tower: AudioTower, means: FloatArray, data: TrainingData, recipe: UserAudioRecipe
+) -> None:
+    """Set a tower's standardisation and, where there are users, its closed-form map.
+
+    `means` (S, D) are of all songs; only songs that may be learnt from count.
+    """
+    known = means[data.pool].astype(np.float64)
+    mean, scale = known.mean(0), np.maximum(known.std(0), MIN_SCALE)
+    weights = None
+    if recipe.start == "ridge" and data.anchors is not None:
+        standard = ((means - mean) / scale).astype(np.float32)
+        found = fit_map(unit(data.anchors), data.liked, standard, data.groups, recipe.ridge)
+        weights = torch.from_numpy(found)
+    first, second = (torch.from_numpy(a.astype(np.float32)) for a in (mean, scale))
+    tower.start_from(first, second, weights)
+
+
+def _table_of(data: RecallData, recipe: UserAudioRecipe) -> tuple[FloatArray, str]:
+    """Return the given embedding of each owner, zeros where there is none, and their space."""
+    table = EmbeddingTable.open(recipe.users, kind="users")
+    owners = data.plays.owner_ids
+    rows = table.row_numbers(list(owners))
+    if not (rows >= 0).any():
+        raise InputError(f"{table.path}: holds none of the log's users, as {owners[0]!r}")
+    found = np.where((rows >= 0)[:, None], table.embeddings[rows], 0).astype(np.float32)
+    return unit(found), table.metadata.space or table.model_id
+
+
+def _counts(material: Material) -> dict[str, int]:
+    data = material.data
+    learnt = np.unique(data.liked.song)
+    return {
+        "pairs": len(data.liked),
+        "disliked_pairs": len(data.disliked),
+        "anchors": len(np.unique(data.liked.user)),
+        "songs": len(learnt),
+        "artists": len(np.unique(data.groups[learnt])),
+    }

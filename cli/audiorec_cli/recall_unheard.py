@@ -1,0 +1,87 @@
+"""``audiorec recall unheard``: judge a model on artists and songs that it never heard."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from audiorec_cli.recall_space import in_one_space
+from audiorec_cli.shared.console import FIGURE_DIGITS, print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.listened import LearntFrom, ModelArgument
+from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
+
+
+def unheard(
+    model: ModelArgument,
+    interactions: LogOption,
+    users: Annotated[
+        Path | None,
+        typer.Option(
+            "--users", "-u", metavar="FILE", help="Their embeddings [default: of their history]."
+        ),
+    ] = None,
+    k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of lists.")] = 10,
+    all_songs: Annotated[
+        bool, typer.Option("--all-songs", help="The model heard none of these songs.")
+    ] = False,
+    seed: SeedOption = 0,
+    json: JsonOption = False,
+    embeddings: Annotated[
+        Path | None, more(metavar="FILE", help="The songs', made before [default: made now].")
+    ] = None,
+    warm: Annotated[
+        Path | None, more(metavar="FILE", help="The user model's songs: an upper bound.")
+    ] = None,
+    *,
+    listened: LearntFrom,
+) -> None:
+    """Judge a model on artists and songs that it never heard, beside plain baselines.
+
+    Which those are the model knows, if it was trained with --set test=0.2 or new_songs=0.2.
+    Users that are given must come from a log without them: audiorec listening holdout.
+
+    Examples
+    --------
+    audiorec recall unheard m/ -i plays.csv -f features.parquet
+    audiorec recall unheard m/ -i plays.csv -f features.parquet -u users.parquet
+    audiorec recall unheard m/ -i plays.csv -v vecs.parquet --likes --json
+    """
+    from audiorec.recall.audio.judge import judge_unheard
+    from audiorec.store.embeddings import EmbeddingTable
+
+    channel = in_one_space(model)
+    check(users, Wanted.USERS)
+    check(embeddings, Wanted.SONGS)
+    check(warm, Wanted.SONGS)
+    data = listened.data(interactions)
+    found = judge_unheard(
+        channel,
+        data,
+        users=EmbeddingTable.open(users, kind="users") if users else None,
+        songs=EmbeddingTable.open(embeddings, kind="songs") if embeddings else None,
+        warm=EmbeddingTable.open(warm, kind="songs") if warm else None,
+        k=k,
+        all_songs=all_songs,
+        seed=seed,
+    )
+    if json:
+        about = {"model": str(model), "channel": channel.name, "model_id": channel.model_id}
+        print_json({"schema": "audiorec/recall-unheard/1", **about, **found.to_dict()})
+        return
+    for name, panel in found.to_dict()["panels"].items():
+        _print_panel(name.replace("_", " "), panel)
+    if found.simulated:
+        say("simulated listening: no figure here is about real people")
+
+
+def _print_panel(name: str, panel: dict[str, Any]) -> None:
+    columns = ("method", "AUC", "low", "high", "behind", "low", "high")
+    rows = []
+    for method, row in panel["methods"].items():
+        lists = [row[name][0] for name in ("precision", "recall", "ndcg")]
+        behind = row["ahead"] or ("", "", "")
+        rows.append((method, *row["auc"], *behind, *lists, row["coverage"], row["popularity_bias"]))
+    title = f"{name}: {panel['users']:,} users, {panel['songs']:,} songs, k = {panel['k']}"
+    measured = ("precision", "recall", "NDCG", "coverage", "popularity")
+    print_table((*columns, *measured), rows, title=title, digits=FIGURE_DIGITS)

@@ -1,0 +1,347 @@
+"""User-audio by commands: train, embed, judge, hold out; what they write, print and refuse."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_listening import EXTRACTOR, read_embeddings, write_catalogue, write_features
+from made_songs import write_song
+from needs import needs
+from safetensors.numpy import load_file
+
+needs("torch")
+
+QUICK = ("--epochs", "2", "--set", "hidden=4", "-q")
+HELD = ("--set", "test=0.25", "--set", "valid=0.2")
+LIKED = "-i log.csv --likes -f features.parquet".split()
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("catalogue")
+    write_catalogue(folder)
+    return folder
+
+
+@pytest.fixture
+def home(made, tmp_path, monkeypatch):
+    shutil.copytree(made, tmp_path / "home")
+    monkeypatch.chdir(tmp_path / "home")
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def train(audiorec, home):
+    """Train on the catalogue's users; return the model's folder, stdout and stderr."""
+
+    def run(*more, name="model", users=("-u", "users.parquet"), log=LIKED):
+        words = ("recall", "train", "user-audio", *log, *users, "-o", name, *QUICK, *HELD, *more)
+        code, out, err = audiorec(*words)
+        assert code == 0, err
+        return home / name, out, err
+
+    return run
+
+
+def judged(audiorec, *more, users=("-u", "users.parquet"), files=LIKED):
+    code, out, err = audiorec("recall", "unheard", "model", *files, *users, "--json", *more)
+    assert code == 0, err
+    return json.loads(out)["panels"]
+
+
+def test_train_writes_a_bundle_and_nothing_else(train, home):
+    before = {p.name for p in home.iterdir()}
+    model, _, _ = train("--json")
+    assert {p.name for p in home.iterdir()} - before == {"model"}
+    config = json.loads((model / "model.json").read_text())
+    assert config["made_by"] == f"features of extractor {EXTRACTOR}"
+    assert config["space"] == "users model"
+    assert (config["recipe"]["test"], config["recipe"]["valid"]) == (0.25, 0.2)
+    assert config["figures"]["auc"] > 0.8
+    assert config["learnt_from"]["disliked_pairs"] > 0
+    assert "AUC by user" in (model / "MODEL_CARD.md").read_text()
+    content = b"".join(file.read_bytes() for file in sorted(model.iterdir()))
+    assert b"u007" not in content
+    assert b"users.parquet" not in content
+
+
+def test_the_same_seed_gives_the_same_model(train):
+    runs = [("a", ()), ("b", ()), ("c", ("--seed", "1"))]
+    ids = [json.loads(train("--json", *more, name=n)[1])["model_id"] for n, more in runs]
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.parametrize("more", [(), ("--set", "learn_users=true")])
+def test_users_of_a_history_share_the_models_space(audiorec, train, home, more):
+    train(*more, users=(), name="model")
+    code, out, err = audiorec(*"recall users model -i log.csv -o own.parquet --json".split())
+    assert code == 2  # likes are no plays: the log has none
+    text = (home / "log.csv").read_text().replace(",like", ",finish")
+    (home / "plays.csv").write_text(text)
+    code, out, err = audiorec(*"recall users model -i plays.csv -o own.parquet --json".split())
+    assert code == 0, err
+    assert json.loads(out)["users"] == 50
+    code, _, err = audiorec(*"recall songs model -f features.parquet -o e.parquet".split())
+    assert code == 0, err
+    assert (
+        read_embeddings("own.parquet")[2]["model_id"] == read_embeddings("e.parquet")[2]["model_id"]
+    )
+    methods = judged(audiorec, users=())["artists"]["methods"]
+    assert methods["user-audio"]["auc"][0] > 0.6
+
+
+def test_embed_the_features(train, audiorec, home):
+    train()
+    code, out, err = audiorec(*"recall songs model -f features.parquet -o e.parquet --json".split())
+    assert code == 0, err
+    assert json.loads(out)["songs"] == 80
+    ids, embeddings, metadata = read_embeddings(home / "e.parquet")
+    assert ids == sorted(ids)
+    assert embeddings.shape == (80, 6)
+    np.testing.assert_allclose(np.linalg.norm(embeddings, axis=1), 1, atol=1e-5)
+    assert metadata["kind"] == "song_embeddings"
+    assert metadata["space"] == "users model"
+    assert metadata["extractor_id"] == EXTRACTOR
+    table = pq.read_table(home / "e.parquet")
+    told = ["content_hash", "segments", "title", "artist", "uri", "music"]
+    assert table.column_names == ["song_id", "embedding", *told]
+    assert table.column("content_hash")[0].as_py() == f"hash of {ids[0]}"
+    assert 1 <= table.column("segments")[0].as_py() <= 6
+
+
+def test_judged_beside_the_baselines(train, audiorec, home):
+    train("--set", "new_songs=0.2")
+    panels = judged(audiorec)
+    assert set(panels) == {"artists", "new_songs"}
+    methods = panels["artists"]["methods"]
+    assert next(iter(methods)) == "user-audio"
+    assert methods["user-audio"]["auc"][0] > 0.9
+    nearest = methods["centroid over the 50 nearest users"]
+    assert len(nearest["ahead"]) == 3
+    for chance in ("random", "shuffled audio"):
+        assert 0.42 < methods[chance]["auc"][0] < 0.58
+        assert methods[chance]["ahead"][1] > 0
+    assert "popularity of the artist" not in methods  # nobody is known to like one
+    assert "popularity of the artist" in panels["new_songs"]["methods"]
+    code, out, err = audiorec("recall", "unheard", "model", *LIKED, "-u", "users.parquet")
+    assert code == 0, err
+    assert out.startswith("method\tAUC\tlow\thigh\tbehind")
+
+
+def test_evaluate_leads_to_where_artists_are_judged(home, train, audiorec):
+    train()
+    words = "recall evaluate model -i log.csv -f features.parquet --split artists"
+    code, _, err = audiorec(*words.split())
+    assert code == 2
+    assert "audiorec recall unheard MODEL -i log.csv" in err
+
+
+def test_judged_on_songs_of_another_catalogue(train, audiorec, home):
+    train("--set", "test=0")
+    (home / "other").mkdir()
+    write_catalogue(home / "other", seed=3)
+    files = "-f other/features.parquet -i other/log.csv --likes -u other/users.parquet".split()
+    code, _, err = audiorec("recall", "unheard", "model", *files)
+    assert code == 2
+    assert "trained on all artists" in err
+    panels = judged(audiorec, "--all-songs", files=files, users=())
+    # sounds and tastes are of the same six numbers: what was learnt carries over
+    assert panels["artists"]["methods"]["user-audio"]["auc"][0] > 0.8
+
+
+def test_users_without_an_embedding_are_not_judged(train, audiorec, home):
+    from audiorec.store.embeddings import write_embeddings
+
+    train()
+    ids, users, _ = read_embeddings(home / "users.parquet")
+    some = {"kind": "users", "model_id": "users model"}
+    write_embeddings(home / "few.parquet", ids[:20], users[:20], **some)
+    counts = [
+        judged(audiorec, users=("-u", f"{name}.parquet"))["artists"]["users"]
+        for name in ("users", "few")
+    ]
+    assert counts[1] <= 20 < counts[0]
+
+
+def test_songs_that_stand_together(audiorec, train, home):
+    words = "recall train user-audio -i log.csv -f features.parquet --likes --set pairs=sessions"
+    code, _, err = audiorec(*words.split(), "-o", "m", *QUICK)
+    # likes of one user lie a day apart: no two songs stand in one session
+    assert code == 2
+    assert "no two known songs stand in one of the sessions" in err
+    assert not (home / "m.run").exists()
+    text = (home / "log.csv").read_text().replace(",like", ",playlist")
+    (home / "lists.csv").write_text(text)
+    lists = "-i lists.csv --by list -f features.parquet --set pairs=playlists".split()
+    model, _, _ = train(log=lists, users=())
+    assert json.loads((model / "model.json").read_text())["space"] == ""
+    code, _, err = audiorec(*"recall songs model -f features.parquet -o e.parquet".split())
+    assert code == 0, err
+
+
+def test_holdout_leaves_out_what_is_judged(audiorec, home):
+    words = "listening holdout log.csv -f features.parquet --test 0.25 --valid 0.2 --json"
+    code, out, err = audiorec(*words.split(), "-o", home / "known.parquet")
+    assert code == 0, err
+    report = json.loads(out)
+    kept = pq.read_table(home / "known.parquet")
+    assert report["kept"] == kept.num_rows < report["rows"]
+    assert report["songs"]["test"] > 0
+    assert len(set(kept.column("song_id").to_pylist())) <= report["songs"]["train"]
+    code, _, err = audiorec("listening", "check", home / "known.parquet")
+    assert code == 0, err
+
+
+def test_a_stopped_training_goes_on(train, audiorec, home, monkeypatch):
+    from audiorec.recall.audio import trainer as training
+
+    whole, _, _ = train(name="whole")
+    step, steps = training._TowerLearner.step, []
+
+    def interrupted(self, batch):
+        steps.append(batch.key)
+        if len(steps) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(self, batch)
+
+    words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", "-o", "cut")
+    with monkeypatch.context() as patch:
+        patch.setattr(training._TowerLearner, "step", interrupted)
+        code, _, err = audiorec(*words, *QUICK, *HELD)
+    assert code == 130
+    assert "the same command goes on" in err
+    assert not (home / "cut").exists()
+    assert (home / "cut.run" / "metrics.jsonl").exists()
+    code, _, err = audiorec(*words, *QUICK, *HELD)
+    assert code == 0, err
+    assert not (home / "cut.run").exists()
+    names = [p / "model.safetensors" for p in (whole, home / "cut")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
+def test_a_command_that_is_killed_at_random_goes_on(home):
+    """Another process dies between two instructions, in either phase; repeated, it ends alike."""
+    slow = ("--epochs", "12", "--set", "patience=12", "--set", "pairs_per_epoch=200")
+    # Weights from chance gain in training: the second phase has epochs too.
+    slow += ("--set", "start=random", "--set", "learning_rate=0.01")
+    words = ("recall", "train", "user-audio", *LIKED, "-u", "users.parquet", *slow, *HELD, "-q")
+    every = "import audiorec.learning.fit as f; f.fit.__kwdefaults__['every_s'] = 0.0\n"
+    every += "import audiorec.recall.audio.trainer as t\n"
+    every += (
+        "for g in (t.train_tower, t.train_twice): g.__kwdefaults__['checkpoint_every_s'] = 0.0\n"
+    )
+    script = f"import sys; {every}from audiorec_cli.main import main; main()"
+
+    def start(name):
+        command = [sys.executable, "-c", script, *words, "-o", name]
+        return subprocess.Popen(command, cwd=home, stderr=subprocess.DEVNULL)
+
+    whole = start("whole")
+    assert whole.wait() == 0
+    rng, killed = np.random.default_rng(), 0
+    for phase in ("choose", "refit"):
+        process, state = start("cut"), home / "cut.run" / f"{phase}.safetensors"
+        while process.poll() is None and not state.exists():
+            time.sleep(0.002)
+        time.sleep(rng.uniform(0, 0.1))
+        process.kill()
+        killed += process.wait() == -signal.SIGKILL
+    assert killed == 2
+    last = start("cut")
+    assert last.wait() == 0
+    one, other = (load_file(home / name / "model.safetensors") for name in ("whole", "cut"))
+    assert one.keys() == other.keys()
+    for name, array in one.items():
+        np.testing.assert_allclose(other[name], array, atol=1e-6, err_msg=name)
+
+
+def test_refuses_sound_of_another_maker(train, audiorec, home):
+    train()
+    write_features(
+        home / "odd.parquet", ["a", "b"], np.zeros((2, 6), np.float32), extractor_id="f" * 16
+    )
+    code, _, err = audiorec(*"recall songs model -f odd.parquet -o e.parquet".split())
+    assert code == 2
+    assert "given are features of extractor ffffffffffffffff" in err
+    code, _, err = audiorec(*"recall songs model -v vecs.parquet -o e.parquet".split())
+    assert code == 2
+    assert "give their --features, or the songs themselves" in err
+    assert not (home / "e.parquet").exists()
+
+
+def test_refuses_audio_that_would_be_extracted_otherwise(train, audiorec, home):
+    train()
+    write_song(home / "songs" / "new.flac", seed=1)
+    code, _, err = audiorec(*"recall songs model songs -o e.parquet -j 1".split())
+    assert code == 2
+    assert "learnt from features of extractor 0123456789abcdef, this audiorec makes" in err
+    assert not (home / "e.parquet.work").exists()
+    code, _, err = audiorec(*"recall songs model songs -f features.parquet -o e.parquet".split())
+    assert code == 2
+    assert "as audio, or by --features or --vectors" in err
+    code, _, err = audiorec(*"recall songs model features.parquet -o e.parquet".split())
+    assert code == 2
+    assert "a table is given as --features or --vectors" in err
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ("-u nobody.parquet", "no such file"),
+        ("-u users.parquet --set learn_users=true", "users that are given do not move"),
+        ("--set valid=0.8 --set test=0.3", "leave artists and songs"),
+        ('--set inputs=["mtt_tags"]', "no features mtt_tags"),
+        ("--set end_to_end=true", "end to end, songs are decoded again: give --vectors"),
+        ("--set loss=other", "loss is"),
+        ("--set device=nowhere", "cannot use device 'nowhere'"),
+    ],
+)
+def test_refusals_write_nothing(audiorec, home, changes, message):
+    (home / "vecs.parquet").rename(home / "kept.parquet")
+    before = {p.name for p in home.iterdir()}
+    words = ("recall", "train", "user-audio", *LIKED, "-o", "m", "--epochs", "0", *changes.split())
+    code, _, err = audiorec(*words)
+    assert (code, message in err) == (2, True), err
+    assert {p.name for p in home.iterdir()} == before
+
+
+def test_refuses_users_of_another_space(train, audiorec, home):
+    from audiorec.store.embeddings import write_embeddings
+
+    train()
+    users = np.ones((50, 6), np.float32)
+    names = [f"u{u:03}" for u in range(50)]
+    write_embeddings(home / "odd.parquet", names, users, kind="users", model_id="another")
+    code, _, err = audiorec("recall", "unheard", "model", *LIKED, "-u", "odd.parquet")
+    assert code == 2
+    assert "users of another" in err
+
+
+def test_a_metric_model_of_old_is_refused_with_the_command_that_trains_anew(audiorec, home):
+    from audiorec.learning.bundle import write_bundle
+
+    weights = {"linear.weight": np.zeros((2, 2), np.float32)}
+    write_bundle(home / "old", tensors=weights, config={"kind": "metric"}, card="# M\n")
+    code, _, err = audiorec(*"recall songs old -f features.parquet -o e.parquet".split())
+    assert code == 4
+    assert "holds a metric model of old; train it anew: audiorec recall train user-audio" in err
+
+
+def test_other_channels_with_a_space_are_judged_by_the_same_command(audiorec, home):
+    text = (home / "log.csv").read_text().replace(",like", ",finish")
+    (home / "plays.csv").write_text(text)
+    words = "recall train youtube-dnn -i plays.csv -v vecs.parquet --epochs 1 -o model -q"
+    assert audiorec(*words.split())[0] == 0
+    files = "-i plays.csv -v vecs.parquet".split()
+    code, _, err = audiorec("recall", "unheard", "model", *files)
+    assert code == 2
+    assert "say --all-songs if it heard none of these" in err
+    methods = judged(audiorec, "--all-songs", files=files, users=())["artists"]["methods"]
+    assert next(iter(methods)) == "youtube-dnn"
+    assert "centroid, vector" in methods

@@ -48,7 +48,7 @@ MAY_IMPORT = {
     "recall.federated": FAMILY,
     "recall.cold_start": FAMILY,
     "recall.judging": JOINS,
-    "recall.serving": JOINS,
+    "recall.serving": JOINS | {"recall.judging"},  # weights are judged
 }
 # Modules that are loaded by name, against the direction of imports: who, what, and why.
 BY_NAME = {

@@ -17,6 +17,7 @@
 ``digests``         a digest of each column, by value, in the footer of our tables
 ``tables``          read and write tables of our own
 ``user_files``      read lists, settings and tables that a user hands in
+``settings``          settings files as typed values; the one reader of them
 ``json_files``      JSON within limits, with a digest of its content
 ``arrow``           convert between Python and Arrow without importing pandas
 ``storage``         files by path or URI; times of change that fit a table
@@ -31,6 +32,7 @@ Public::
     atomic       replaced
     own_files    refuse_link
     storage      is_uri, join
+    settings     filled, parsed, read_settings, typed
     user_files   read_lines
     visible      visible, visible_json, visible_lines
     text_tables  text_table, html_table, clock

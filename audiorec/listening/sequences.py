@@ -94,6 +94,24 @@ class Sequences:
         song = np.fromiter((number[s] for songs in lists for s in songs), np.int32, starts[-1])
         return cls(tuple(ids), song_ids, starts, song, np.full(len(song), np.nan))
 
+    @classmethod
+    def from_pairs(
+        cls, owner: Any, song: Any, owner_ids: tuple[str, ...], song_ids: tuple[str, ...]
+    ) -> "Sequences":
+        """Make sequences of numbers of owners and songs, (P,) each, in their order.
+
+        Examples
+        --------
+        >>> owner, song = np.array([1, 0, 1]), np.array([0, 0, 1])
+        >>> Sequences.from_pairs(owner, song, ("u", "v"), ("a", "b"))[1].tolist()
+        [0, 1]
+        """
+        order = np.argsort(owner, kind="stable")
+        starts = np.zeros(len(owner_ids) + 1, np.int64)
+        np.cumsum(np.bincount(owner, minlength=len(owner_ids)), out=starts[1:])
+        never = np.full(len(order), np.nan)
+        return cls(owner_ids, song_ids, starts, np.asarray(song)[order].astype(np.int32), never)
+
     def take(self, rows: npt.NDArray[Any]) -> "Sequences":
         """Return some owners (numbers or a mask), in that order; the table of songs stays."""
         rows = np.arange(len(self))[rows]

@@ -5,6 +5,7 @@
 ``registry``    all channels by name
 ``simple``      channels that need no training: what every model has to beat
 ``judging``     splits, full-rank runs of channels, comparisons
+``serving``     the lists of channels become one; songs for one user
 ``audio``       user-audio: a song's sound lies near the users who like it
 ``cold_start``  batch jobs for songs that nobody has heard yet
 ``sequence``    models that read what a user heard: the user model

@@ -23,6 +23,7 @@ from audiorec_cli import (
     playlist,
     plot,
     recall,
+    recommend,
     shards,
     similar,
     store,
@@ -53,6 +54,7 @@ PANELS: dict[str, dict[str, Any]] = {
     "Recommend": {
         "listening": listening.app,
         "recall": recall.app,
+        "recommend": recommend.recommend,
         "users": users.app,
         "cold-start": cold_start.app,
     },

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_space, recall_unheard
+from audiorec_cli import recall_lists, recall_run, recall_space, recall_unheard
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -192,6 +192,9 @@ def candidates(
 command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
 command(app, "unheard")(recall_unheard.unheard)
+command(app, "fuse")(recall_lists.fuse)
+command(app, "tune")(recall_lists.tune)
+command(app, "run")(recall_run.run)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

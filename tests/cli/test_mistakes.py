@@ -102,6 +102,20 @@ LINES = [
     "recall evaluate popular -i listened.csv --test-histories listened.csv --targets {table}",
     "recall evaluate --candidates {table} -i listened.csv",
     "recall compare popular rules -i {log}",
+    "recall fuse {table} -o out",
+    "recall fuse lists.csv --interactions {log} -o out",
+    "recall fuse lists.csv --exposures {table} -o out",
+    "recall fuse lists.csv --side {ids} -o out",
+    "recall fuse lists.csv -v {store} -o out",
+    "recall tune {table} lists.csv -i listened.csv --histories listened.csv --targets targets.csv",
+    "recall tune lists.csv lists.csv -i {log} --histories listened.csv --targets targets.csv",
+    "recall tune lists.csv lists.csv -i listened.csv --histories {log} --targets targets.csv",
+    "recall tune lists.csv lists.csv -i listened.csv --histories listened.csv --targets {table}",
+    "recall run --config {toml}",
+    "recall run --config {toml}",
+    "recommend u0 -i {log}",
+    "recommend u0 -i listened.csv -v {store}",
+    "recommend u0 -i listened.csv --models {folder}",
     "cold-start audience --songs {songs} --users users.parquet -o out",
     "cold-start audience --songs songs.parquet --users {users} -o out",
     "cold-start songs --songs songs.parquet --users {users} -o out",
@@ -126,8 +140,8 @@ LINES = [
 # paths, a head is not read for a song that the store has, and verify counts what it finds.
 NEVER = {
     MISSING: set(),
-    DAMAGED: {"folder", "rule", "index", "paths", "unread", "checked"},
-    OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
+    DAMAGED: {"folder", "rule", "toml", "index", "paths", "unread", "checked"},
+    OTHER: {"folder", "toml", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
 TORCH = re.compile("users train|heads train|recall train (youtube-dnn|user-audio)")
@@ -156,7 +170,8 @@ def folder(tmp_path_factory):
     (home / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *rows]) + "\n")
     played = (home / "plays.csv").read_text().replace(",like", ",finish")
     (home / "listened.csv").write_text(played)
-    (home / "targets.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
+    (home / "lists.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\n")
+    (home / "targets.csv").write_text(f"user_id,song_id\nu0,{song_ids[3]}\nu1,{song_ids[3]}\n")
     listened = to_sequences(read_interactions(home / "listened.csv"))
     Popular().fit(RecallData(listened)).save(home / "channel")
     (home / "labels.csv").write_text("path,label\nsong.wav,a\nsong.wav,b\n")
@@ -184,6 +199,7 @@ def named(mistake, kind):
         "model": "-model",
         "audio": ".wav",
         "folder": "",
+        "toml": ".toml",
         "index": ".faiss",
     }
     if mistake == OTHER and kind in ("log", "head"):

@@ -162,6 +162,13 @@ def write_channel(folder):
     rules = Rules().fit(RecallData(plays))
     rules.save(folder / "model")
     write_candidates(folder / "lists.parquet", rules, Queries(plays), 5)
+    shutil.copy(folder / "lists.parquet", folder / "more.parquet")
+    rows = [f"{user},{plays.song_ids[row % 3]}" for row, user in enumerate(plays.owner_ids)]
+    channels = ["popular", "rules"]
+    settings = f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nchannels = {channels}\n'
+    (folder / "recall.toml").write_text(settings)
+    rules.save(folder / "serving" / "models" / "rules")
+    (folder / "wanted.csv").write_text("\n".join(["user_id,song_id", *rows]))
 
 
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])

@@ -174,6 +174,12 @@ CASES = {
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],
+    "recall run": [("--config", ABSENT)],
+    "recall tune": [
+        (ABSENT, "c.csv", "-i", "good.csv", "--histories", "good.csv", "--targets", ABSENT)
+    ],
+    "recall fuse": [(ABSENT, "--out", "f.parquet")],
+    "recommend": [(ODD, "-i", "good.csv"), ("u", "-i", ABSENT)],
     "cold-start audience": [
         ("--songs", "new.parquet", "--users", "users.parquet", "--k", "1", "-o", f"a{ODD}.parquet"),
         ("--songs", STORE, "-i", "good.csv", "-v", STORE, "-o", "a.parquet"),

@@ -8,6 +8,7 @@
 ==============  ====================================================
 ``data``        what channels learn from, and what they are asked
 ``candidates``  lists of songs, with the reason for each
+``reading``     what is known beside the listening, from files
 ``tables``      candidates and targets as tables: ours, and anybody's
 ``counted``     what channels share that learn by counting
 ``channel``     one way to propose songs: the words that all share
@@ -20,6 +21,7 @@ Public::
 
     data        Context, Queries, RecallData, Sound
     candidates  Candidates, ReasonKind, SCHEMA
+    reading     read_context
     tables      Lists, read_candidates, read_targets, write_candidates
     counted     Counted
     channel     Channel, best_of

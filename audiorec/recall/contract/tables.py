@@ -8,6 +8,7 @@ targets.parquet     ──read_targets─────▶ `Sequences` of wanted s
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
@@ -32,6 +33,17 @@ class Lists:
     ranked: Sequences  # the best first
     channel: str  # what made them, or the name of the file
 
+    @classmethod
+    def of_table(cls, table: Any, channel: str) -> "Lists":
+        """Take the rows of a `pyarrow.Table` of candidates, which stand by user and rank."""
+        users, songs = (
+            table.column(name).combine_chunks().dictionary_encode()
+            for name in ("user_id", "song_id")
+        )
+        ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
+        ranked = Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+        return cls(ranked, channel)
+
 
 def write_candidates(
     path: Path,
@@ -45,12 +57,14 @@ def write_candidates(
 ) -> int:
     """Write what a channel proposes, a block of users at a time; return the number of rows.
 
-    Arguments are those of `Channel.recall`; the file appears whole or not at all.
+    Arguments are those of `Channel.recall`. The rows are in the order of the users' ids, so that
+    files of several channels can be read side by side; the file appears whole or not at all.
     """
     rows = 0
+    order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
     with table_writer(path, SCHEMA) as writer:
         for first in range(0, max(1, len(queries)), BLOCK_USERS):
-            part = np.arange(first, min(first + BLOCK_USERS, len(queries)))
+            part = order[first : first + BLOCK_USERS]
             asked = queries.take(part)
             hidden = None if exclude is None else exclude.take(part)
             found = channel.recall(asked, k, exclude=hidden, allowed=allowed, cold=cold)

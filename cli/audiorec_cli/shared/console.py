@@ -70,6 +70,12 @@ def print_json(document: Mapping[str, Any]) -> None:
     print(visible_json(document, indent=2))
 
 
+def print_json_lines(documents: Iterable[Mapping[str, Any]]) -> None:
+    """Print one JSON object a line."""
+    for document in documents:
+        print(visible_json(document))
+
+
 def print_table(
     columns: Sequence[str | Column],
     rows: Iterable[Sequence[object]],

@@ -78,16 +78,17 @@ class KnownToo(ListenedTo):
 
     def context(self) -> "Context":
         """Read it all."""
-        from audiorec.listening.profiles import read_profiles
-        from audiorec.listening.side import read_side
-        from audiorec.listening.triples import read_triples
-        from audiorec.recall.contract.data import Context
+        from audiorec.recall.contract.reading import read_context
 
-        return Context(
-            sound=sound_of(self.vectors, self.features, self.songs),
-            side=read_side(self.side) if self.side else None,
-            triples=read_triples(self.triples) if self.triples else None,
-            profiles=read_profiles(self.profiles) if self.profiles else None,
+        check(self.songs, Wanted.SONGS)
+        check(self.features, Wanted.FEATURES)
+        return read_context(
+            vectors=open_vectors(self.vectors) if self.vectors else None,
+            features=self.features,
+            songs=self.songs,
+            side=self.side,
+            profiles=self.profiles,
+            triples=self.triples,
         )
 
 
@@ -125,22 +126,6 @@ class LearntFrom(KnownToo):
         return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
 
 
-def sound_of(
-    vectors: Path | None, features: Path | None = None, songs: Path | None = None
-) -> "Sound | None":
+def sound_of(vectors: Path | None, features: Path | None = None) -> "Sound | None":
     """Return how songs sound: by features where they are given, artists by the store."""
-    from audiorec.recall.contract.data import Sound
-    from audiorec.store.embeddings import EmbeddingTable
-    from audiorec.store.features import FeatureFile
-
-    if songs is not None:
-        if vectors is not None or features is not None:
-            raise InputError("songs sound by one of --songs, --features and --vectors")
-        check(songs, Wanted.SONGS)
-        return Sound.of_embeddings(EmbeddingTable.open(songs, kind="songs"))
-    if features is None:
-        return Sound.of_store(open_vectors(vectors)) if vectors else None
-    check(features, Wanted.FEATURES)
-    beside = vectors or features.with_name("vecs.parquet")
-    store = open_vectors(beside) if vectors or beside.is_file() else None
-    return Sound.of_features(FeatureFile.open(features), store)
+    return KnownToo(vectors=vectors, features=features).context().sound

@@ -1,20 +1,9 @@
 """How a channel of recall is trained: its settings, and its lines."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
-from types import UnionType
-from typing import (
-    TYPE_CHECKING,
-    Annotated,
-    Any,
-    Literal,
-    Union,
-    get_args,
-    get_origin,
-    get_type_hints,
-)
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -55,33 +44,21 @@ def with_recipe(
 
 
 def _setting(kind: "type[Channel]", text: str) -> tuple[str, Any]:
-    """Read ``name=value``: the value as its type says, in JSON where that is no text."""
+    """Read ``name=value``."""
+    from audiorec.files.settings import parsed, typed
+
     name, there, value = text.partition("=")
-    known = fields_of(kind)
-    if not there or name not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise InputError(f"--set {text}: NAME=VALUE expected; settings of {kind.name}: {names}")
-    wanted = get_type_hints(kind.Recipe)[name]  # type: ignore[attr-defined]
+    recipe: Any = getattr(kind, "Recipe", None)
     try:
-        read = json.loads(value)
-    except json.JSONDecodeError:
-        read = value
-    read = tuple(read) if isinstance(read, list) else read
-    if isinstance(read, int) and not isinstance(read, bool) and not _takes(wanted, read):
-        read = float(read)
-    if not _takes(wanted, read):
-        shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
-        raise InputError(f"--set {text}: {name} is {shown}")
-    return name, read
+        if not there or recipe is None:
+            raise InputError(f"NAME=VALUE expected; settings of {kind.name}: {_names(kind)}")
+        return name, typed(recipe, name, parsed(value))
+    except InputError as error:
+        raise InputError(f"--set {text}: {error}") from error
 
 
-def _takes(wanted: Any, value: Any) -> bool:
-    """Return whether a setting of the type `wanted` may have this value."""
-    if get_origin(wanted) is Literal:
-        return value in get_args(wanted)
-    if get_origin(wanted) in (Union, UnionType):
-        return any(_takes(one, value) for one in get_args(wanted))
-    return type(value) is (get_origin(wanted) or wanted)
+def _names(kind: "type[Channel]") -> str:
+    return ", ".join(sorted(fields_of(kind))) or "none"
 
 
 def fields_of(kind: "type[Channel]") -> set[str]:
@@ -95,14 +72,16 @@ def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bo
     from audiorec.recall.contract.job import train_channel
 
     with graceful_stop("this step is", quiet=quiet) as stop:
-        tell = None if quiet else _epoch
+        tell = None if quiet else epoch_line
         model_id = train_channel(channel, data, out, progress=tell, stop=stop)
     if model_id is None:
         raise stopped()
     return model_id
 
 
-def _epoch(line: Mapping[str, Any]) -> None:
+def epoch_line(line: Mapping[str, Any]) -> None:
+    """Say how an epoch of a training went."""
+    """Say how an epoch of a training went."""
     figures = (
         f"{name.replace('_', ' ')} {value:.4f}"
         for name, value in line.items()

@@ -1,0 +1,122 @@
+"""Settings from TOML, as typed values: the one reader of ``--config`` files, and of ``NAME=VALUE``.
+
+    audiorec.toml ──read_settings──▶ one of its tables ──filled──▶ a dataclass
+    "epochs=5"    ──typed──────────▶ 5
+
+An unknown key is refused with those that there are, and a value of another type than its field.
+"""
+
+import json
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from audiorec.errors import InputError
+from audiorec.files.user_files import read_text
+
+TABLES = ("library", "recall", "federated")
+T = TypeVar("T")
+
+
+def read_settings(path: Path, table: str) -> Mapping[str, Any]:
+    """Return one of the tables of a settings file.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, no TOML, lacks the table, or has one that is unknown.
+    """
+    text = read_text(path, "cannot read the settings")
+    try:
+        content = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+    unknown = [name for name in content if name not in TABLES]
+    if unknown:
+        raise InputError(f"{path}: unknown table {unknown[0]!r}; there are: {', '.join(TABLES)}")
+    found = content.get(table)
+    if not isinstance(found, Mapping):
+        raise InputError(f"{path}: has no table [{table}]")
+    return found
+
+
+def filled(kind: type[T], content: Mapping[str, Any], where: str) -> T:
+    """Make a dataclass of the keys of a table; fields that are left out keep their defaults.
+
+    Raises
+    ------
+    InputError
+        If a key is unknown, a value is of another type, or the dataclass refuses it; the text
+        begins with `where`.
+    """
+    try:
+        return kind(**{name: typed(kind, name, value) for name, value in content.items()})
+    except (InputError, TypeError) as error:  # a field without a default may be missing
+        raise InputError(f"{where}: {error}") from error
+
+
+def typed(kind: type, name: str, value: Any) -> Any:
+    """Return a value as the type of a dataclass's field; lists become tuples.
+
+    Raises
+    ------
+    InputError
+        If there is no such field, or the value is of another type.
+
+    Examples
+    --------
+    >>> from dataclasses import dataclass
+    >>> @dataclass
+    ... class Recipe:
+    ...     rate: float = 0.1
+    ...     hidden: tuple[int, ...] = ()
+    >>> typed(Recipe, "rate", 1), typed(Recipe, "hidden", [8, 4])
+    (1.0, (8, 4))
+    """
+    known = {field.name for field in fields(kind)}
+    if name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise InputError(f"unknown setting {name!r}; there are: {names}")
+    wanted = get_type_hints(kind)[name]
+    read = tuple(value) if isinstance(value, list) else value
+    if isinstance(read, int) and not isinstance(read, bool) and not _takes(wanted, read):
+        read = float(read)
+    if isinstance(read, tuple) and _takes(wanted, tuple(map(_as_float, read))):
+        read = read if _takes(wanted, read) else tuple(map(_as_float, read))
+    if isinstance(read, str) and not _takes(wanted, read) and _takes(wanted, Path(read)):
+        read = Path(read)
+    if not _takes(wanted, read):
+        shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
+        raise InputError(f"{name} is {shown}, got {value!r}")
+    return read
+
+
+def parsed(text: str) -> Any:
+    """Return the value of a setting on the command line: JSON, or else the text itself."""
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError:
+        return text
+
+
+def _as_float(value: Any) -> Any:
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _takes(wanted: Any, value: Any) -> bool:
+    """Return whether a field of the type `wanted` may have this value."""
+    origin, arguments = get_origin(wanted), get_args(wanted)
+    if origin is Literal:
+        return value in arguments
+    if origin in (Union, UnionType):
+        return any(_takes(one, value) for one in arguments)
+    if origin is tuple:
+        return isinstance(value, tuple) and all(_takes(arguments[0], part) for part in value)
+    if isinstance(wanted, type) and issubclass(wanted, Path):
+        return isinstance(value, Path)
+    return type(value) is (origin or wanted) or (
+        isinstance(value, Mapping) and origin is not None and issubclass(origin, Mapping)
+    )

@@ -1,0 +1,68 @@
+"""What is known beside the listening, read from files.
+
+vectors, features, embeddings, side information, profiles, triples ──read_context──▶ `Context`
+"""
+
+from pathlib import Path
+
+from audiorec.errors import InputError
+from audiorec.listening.profiles import read_profiles
+from audiorec.listening.side import completed, read_side, side_of_store
+from audiorec.listening.triples import read_triples
+from audiorec.recall.contract.data import Context, Sound
+from audiorec.search.searchable import SearchableStore
+from audiorec.store.embeddings import EmbeddingTable
+from audiorec.store.features import FeatureFile
+
+STORE_NAME = "vecs.parquet"
+
+
+def read_context(
+    *,
+    vectors: SearchableStore | Path | None = None,
+    features: Path | None = None,
+    songs: Path | None = None,
+    side: Path | None = None,
+    profiles: Path | None = None,
+    triples: Path | None = None,
+) -> Context:
+    """Read what is known of songs and users; each part may be missing.
+
+    Parameters
+    ----------
+    vectors : SearchableStore or path, optional
+        A store: sound and artists. Tags, and what its heads hear, fill in `side`.
+    features : path, optional
+        ``features.parquet``: sound by segment; artists come from `vectors`, or the store beside.
+    songs : path, optional
+        ``embeddings.parquet``: sound as embeddings of any model.
+    side, profiles, triples : path, optional
+
+    Raises
+    ------
+    InputError
+        If a table cannot be used, or sound is given twice.
+    StoreError
+        If a file of audiorec is missing or damaged.
+    """
+    if songs is not None and (vectors is not None or features is not None):
+        raise InputError("songs sound by one of --songs, --features and --vectors")
+    if features is not None and vectors is None and features.with_name(STORE_NAME).is_file():
+        vectors = features.with_name(STORE_NAME)
+    store = SearchableStore.open(vectors) if isinstance(vectors, Path) else vectors
+    sound = None
+    if songs is not None:
+        sound = Sound.of_embeddings(EmbeddingTable.open(songs, kind="songs"))
+    elif features is not None:
+        sound = Sound.of_features(FeatureFile.open(features), store)
+    elif store is not None:
+        sound = Sound.of_store(store)
+    known = read_side(side) if side is not None else None
+    if known is not None and store is not None:
+        known = completed(known, side_of_store(store))
+    return Context(
+        sound=sound,
+        side=known,
+        triples=read_triples(triples) if triples is not None else None,
+        profiles=read_profiles(profiles) if profiles is not None else None,
+    )

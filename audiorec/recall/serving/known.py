@@ -1,0 +1,159 @@
+"""What logs and tables say to a fusion: what is closed to whom, and what songs have in common.
+
+Interactions, exposures        ──closed_by──▶ `Closed`
+side information, store, plays ──facts_of───▶ `SongTraits`
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import InputError
+from audiorec.files.user_files import read_table
+from audiorec.listening.casting import UNITS, to_times
+from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
+from audiorec.listening.liked import to_liked
+from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.listening.side import SongSide
+from audiorec.recall.serving.rules import UNKNOWN, Closed, SongTraits
+from audiorec.search.duplicates import find_duplicates
+from audiorec.store.store import VectorStore
+from audiorec.types import IdMap, Int64Array, plain_name
+
+FAILURE = "cannot be read as exposures"
+SHOWN = ("user_id", "song_id", "shown_at")
+
+
+def closed_by(
+    log: Interactions, *, keep_heard: bool = False, shown: Sequences | None = None
+) -> Closed:
+    """Return what a log closes to its users.
+
+    Heard is every song that a user played, finished or skipped. Disliked songs (by the default
+    rule: the latest word counts), blocked songs and blocked artists never come; `shown` neither.
+    """
+    heard = np.flatnonzero(is_listening(log.event))
+    blocked = np.flatnonzero(log.event == EVENTS.index("block"))
+    lists = [_lists(log, blocked), to_liked(log).disliked, *([shown] if shown else [])]
+    names = tuple(map(plain_name, log.artists.artist_ids))
+    banned = log.artists.event == ARTIST_EVENTS.index("block")
+    return Closed.of(
+        heard=None if keep_heard else _lists(log, heard),
+        never=joined(lists),
+        artists=Sequences.from_pairs(
+            log.artists.user[banned], log.artists.artist[banned], log.user_ids, names
+        ),
+    )
+
+
+def _lists(log: Interactions, rows: Int64Array) -> Sequences:
+    return Sequences.from_pairs(log.user[rows], log.song[rows], log.user_ids, log.song_ids)
+
+
+def joined(lists: "list[Sequences]") -> Sequences:
+    """Return the songs that several sequences have of each owner."""
+    owner_ids = tuple(sorted({owner for one in lists for owner in one.owner_ids}))
+    song_ids = tuple(sorted({song for one in lists for song in one.song_ids}))
+    parts = [one.among(song_ids) for one in lists]
+    owner = [IdMap(owner_ids).rows(part.owner_ids)[part.owner] for part in parts]
+    return Sequences.from_pairs(
+        np.concatenate([*owner, np.empty(0, np.int64)]),
+        np.concatenate([*(part.song for part in parts), np.empty(0, np.int32)]),
+        owner_ids,
+        song_ids,
+    )
+
+
+def read_exposures(
+    path: Path, *, days: float, now: float | None = None, without: str = ""
+) -> Sequences:
+    """Read what was shown lately: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
+
+    Parameters
+    ----------
+    path : path
+    days : float
+        How long a song that was shown stays away.
+    now : float, optional
+        Seconds since 1970; by default the newest time in the table, so that the same table gives
+        the same lists whenever it is read.
+    without : str
+        A run whose rows, by ``run_id``, do not count: one that goes on.
+
+    Raises
+    ------
+    InputError
+        If the table lacks a column, or a time cannot be read.
+    """
+    types = {name: pa.string() for name in SHOWN[:2]}
+    table = read_table(path, FAILURE, needed=SHOWN, wanted=("run_id",), types=types)
+    if without and "run_id" in table.column_names:
+        runs = pc.fill_null(table.column("run_id").cast(pa.string()), "")
+        table = table.filter(pc.not_equal(runs, without))
+    times, units = to_times(table.column("shown_at"))
+    times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
+    bad = np.flatnonzero(units < 0)
+    if len(bad):
+        raise InputError(f"{path}: {FAILURE}: row {int(bad[0]) + 1} has no time in shown_at")
+    newest = now if now is not None else float(times.max(initial=0.0))
+    lately = table.filter(pa.array(times >= newest - days * DAY_S))
+    users, songs = (
+        pc.dictionary_encode(lately.column(n).cast(pa.string()).combine_chunks()) for n in SHOWN[:2]
+    )
+    if isinstance(users, pa.ChunkedArray):
+        users, songs = users.combine_chunks(), songs.combine_chunks()
+    ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
+    return Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+
+
+def facts_of(
+    plays: Sequences | None = None,
+    side: SongSide | None = None,
+    store: VectorStore | None = None,
+) -> SongTraits:
+    """Bring together what is known of songs.
+
+    Artists are compared by their plain names; an album is one of an artist. Copies of one recording
+    are what `audiorec.search.duplicates` finds in the store.
+    """
+    sources = [source for source in (plays, side) if source is not None]
+    ids = {song for source in sources for song in source.song_ids}
+    song_ids = tuple(sorted(ids | set(store.ids if store is not None else ())))
+    groups: dict[str, Int64Array] = {}
+    artists: tuple[str, ...] = ()
+    if side is not None:
+        texts = {name: _texts(side, name, song_ids) for name in ("artist", "album", "genre")}
+        artist = [plain_name(name) for name in texts["artist"]]
+        album = [f"{a}\0{b}" if b else "" for a, b in zip(artist, texts["album"], strict=True)]
+        artists = tuple(sorted(set(artist) - {""}))
+        groups = {"artist": _codes(artist), "album": _codes(album), "genre": _codes(texts["genre"])}
+    if store is not None:
+        groups["recording"] = _recordings(store, song_ids)
+    counts = np.zeros(len(song_ids), np.int64)
+    if plays is not None:
+        counts += np.bincount(plays.among(song_ids).song, minlength=len(song_ids))
+    return SongTraits(song_ids=song_ids, groups=groups, plays=counts, artists=artists)
+
+
+def _texts(side: SongSide, name: str, song_ids: tuple[str, ...]) -> list[str]:
+    category = side.categories.get(name)
+    if category is None:
+        return [""] * len(song_ids)
+    texts = [*category.texts(), None]
+    return [texts[row] or "" for row in IdMap(side.song_ids).rows(song_ids).tolist()]
+
+
+def _codes(texts: list[str]) -> Int64Array:
+    """Return the place of each text among the sorted ones; `UNKNOWN` where there is none."""
+    values, codes = np.unique(np.array([*texts, ""], object).astype(str), return_inverse=True)
+    assert values[0] == ""  # noqa: S101 - it sorts first
+    return codes[:-1].astype(np.int64) + UNKNOWN
+
+
+def _recordings(store: VectorStore, song_ids: tuple[str, ...]) -> Int64Array:
+    found = np.full(len(song_ids), UNKNOWN, np.int64)
+    for number, group in enumerate(find_duplicates(store)):
+        found[IdMap(song_ids).rows(group.song_ids)] = number
+    return found

@@ -1,0 +1,125 @@
+"""What a user listens to, long and short: shares of artists, genres, languages and kinds of voice.
+
+    plays, side information ──portraits──▶ user_id, horizon, kind, value, share, plays
+
+A play counts half after a half-life: 90 days in the long portrait, 3 days in the short one. Where
+plays have no times, so many of them are a day. Portraits are of finished plays, so they say what a
+user stays with, not what was tried.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.errors import InputError
+from audiorec.files.arrow import integers
+from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.listening.side import SongSide
+from audiorec.types import Float64Array, IdMap, Int64Array, strings
+
+KINDS = ("artist", "genre", "version", "language")
+MOST = 10  # values of one kind
+PLAYS_A_DAY = 10.0  # where plays have no times, so many are a day
+PORTRAIT = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("horizon", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),
+        pa.field("share", pa.float32(), nullable=False),  # of the plays whose value is known
+        pa.field("plays", pa.int32(), nullable=False),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PortraitRecipe:
+    """How a portrait is drawn.
+
+    Attributes
+    ----------
+    long_days, short_days : float
+        Half-lives of the two portraits.
+    most : int
+        Values of one kind that are kept, the largest first.
+    """
+
+    long_days: float = 90.0
+    short_days: float = 3.0
+    most: int = MOST
+
+    def __post_init__(self) -> None:
+        if self.most < 1 or not min(self.long_days, self.short_days) > 0:
+            raise InputError("most must be at least 1, and half-lives above 0")
+
+
+USUAL = PortraitRecipe()
+
+
+def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) -> Any:
+    """Return the portraits of all owners as one table: a `pyarrow.Table` of `PORTRAIT`.
+
+    Parameters
+    ----------
+    plays : Sequences
+        Finished plays of U users.
+    side : SongSide
+        Artists, genres and the like; from metadata, or from what a store's heads hear
+        (`audiorec.listening.side.side_of_store`).
+    recipe : PortraitRecipe
+
+    Notes
+    -----
+    Rows stand by user, horizon, kind and share, the largest first; equal shares by value.
+    """
+    columns: dict[str, list[Any]] = {name: [] for name in PORTRAIT.names}
+    age = _ages(plays)
+    song = IdMap(side.song_ids).rows(plays.song_ids)[plays.song]
+    half_lives = {"long": recipe.long_days, "short": recipe.short_days}
+    for horizon, half_life in half_lives.items():
+        weight = np.exp2(-age / half_life)
+        for kind in KINDS:
+            if kind not in side.categories:
+                continue
+            category = side.categories[kind]
+            value = np.append(category.number, -1)[song].astype(np.int64)
+            found = _shares(plays.owner, value, weight, recipe.most)
+            owner, value, share, counts = found
+            columns["user_id"].append(strings(plays.owner_ids).take(integers(owner)))
+            columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
+            columns["kind"].append(pa.repeat(pa.scalar(kind), len(owner)))
+            columns["value"].append(strings(category.values).take(integers(value)))
+            columns["share"].append(pa.array(share.astype(np.float32)))
+            columns["plays"].append(pa.array(counts.astype(np.int32)))
+    arrays = [pa.chunked_array(columns[f.name], f.type) for f in PORTRAIT]
+    table = pa.Table.from_arrays(arrays, schema=PORTRAIT)
+    order = [(name, "ascending") for name in ("user_id", "horizon", "kind")]
+    return table.sort_by([*order, ("share", "descending"), ("value", "ascending")])
+
+
+def _ages(plays: Sequences) -> Float64Array:
+    """Return how long before its owner's last play each one was, in days: (P,)."""
+    last = plays.starts[1:][plays.owner] - 1
+    in_plays = (last - np.arange(len(plays.song))) / PLAYS_A_DAY
+    days = (plays.time[last] - plays.time) / DAY_S
+    return np.where(np.isnan(days), in_plays, days)
+
+
+def _shares(
+    owner: Int64Array, value: Int64Array, weight: Float64Array, most: int
+) -> tuple[Int64Array, Int64Array, Float64Array, Int64Array]:
+    """Return owner, value, share and plays of the largest values of each owner."""
+    known = value >= 0
+    owner, value, weight = owner[known], value[known], weight[known]
+    width = int(value.max(initial=0)) + 1
+    pairs, place, counts = np.unique(owner * width + value, return_inverse=True, return_counts=True)
+    sums = np.bincount(place, weight, len(pairs))
+    whose = pairs // width
+    totals = np.bincount(whose, sums)
+    share = sums / totals[whose]
+    order = np.lexsort((pairs, -share, whose))
+    starts = np.searchsorted(whose[order], whose[order])
+    order = order[np.arange(len(order)) - starts < most]
+    return whose[order], pairs[order] % width, share[order], counts[order].astype(np.int64)

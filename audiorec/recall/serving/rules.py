@@ -1,0 +1,177 @@
+"""Settings of a fusion, and what it asks of songs and users."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.listening.sequences import Sequences
+from audiorec.types import Float64Array, IdMap, Int64Array, strings
+
+Method = Literal["reciprocal", "quotas"]
+UNKNOWN = -1  # an artist, album or genre that nobody knows: shared with no other song
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FusionRecipe:
+    """The settings of a fusion.
+
+    Attributes
+    ----------
+    k : int
+        Songs for each user.
+    method : {"reciprocal", "quotas"}
+        ``reciprocal``: a song counts ``weight / (flatness + rank)``, summed over its channels
+        (weighted reciprocal rank). ``quotas``: channels get places in proportion to their weights,
+        a channel with several interests the same for each of them.
+    weights : tuple of float
+        One for each table, in their order; empty: all alike.
+    flatness : float
+        Of the reciprocal rank: the higher, the less the first places stand out.
+    cold_share : float
+        Share of the places for songs that were never played, spread evenly over the list. Places
+        that they cannot fill go to other songs, unless both shares leave none to these.
+    replay_share : float
+        Share of the places for heard songs, which only the channel ``replay`` may bring back.
+    per_artist, per_album : int
+        At most so many songs of one; 0: any number.
+    popularity : float
+        The dial against hits: a song's weight is divided by (plays + 1) to this power.
+    diversity : float
+        The dial for variety, 0 to 1: what a song loses of its place for each song of its
+        genre (and artist) that stands before it.
+    """
+
+    k: int = 100
+    method: Method = "reciprocal"
+    weights: tuple[float, ...] = ()
+    flatness: float = 20.0
+    cold_share: float = 0.0
+    replay_share: float = 0.0
+    per_artist: int = 0
+    per_album: int = 0
+    popularity: float = 0.0
+    diversity: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.method not in ("reciprocal", "quotas"):
+            raise InputError(f"method is reciprocal or quotas, got {self.method!r}")
+        if self.k < 1 or self.per_artist < 0 or self.per_album < 0:
+            raise InputError("k must be at least 1, per_artist and per_album at least 0")
+        if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
+            raise InputError(f"weights must be at least 0, and one above it, got {self.weights}")
+        shares = (self.cold_share, self.replay_share, self.diversity)
+        if not all(0 <= share <= 1 for share in shares) or self.cold_share + self.replay_share > 1:
+            raise InputError(
+                "cold_share, replay_share and diversity lie in 0..1, both shares together as well"
+            )
+        if not self.flatness >= 0 or not self.popularity >= 0:
+            raise InputError("flatness and popularity must be at least 0")
+
+    def weights_of(self, n_tables: int) -> Float64Array:
+        """Return one weight for each of `n_tables` tables, which sum to 1."""
+        weights = np.array(self.weights or (1.0,) * n_tables, np.float64)
+        if len(weights) != n_tables:
+            raise InputError(f"{len(weights)} weights for {n_tables} tables; give one for each")
+        return np.asarray(weights / weights.sum(), np.float64)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class SongTraits:
+    """What the rules of a fusion ask of songs; each part may be empty.
+
+    Attributes
+    ----------
+    song_ids : tuple of str, length n
+    groups : mapping of str to ndarray, shape (n,), int64
+        A number by ``artist``, ``album``, ``genre`` and ``recording``; `UNKNOWN` where unknown.
+        Songs of one recording are copies: a user gets the best one.
+    plays : ndarray, shape (n,), int64
+        How often each was played.
+    artists : tuple of str
+        Plain names, which the numbers by ``artist`` stand for.
+    """
+
+    song_ids: tuple[str, ...] = ()
+    groups: Mapping[str, Int64Array] = field(default_factory=dict)
+    plays: Int64Array = field(default_factory=lambda: np.zeros(0, np.int64))
+    artists: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        lengths = {len(self.plays), *map(len, self.groups.values())}
+        if lengths != {len(self.song_ids)}:
+            raise ShapeError("a number of plays, and one number of each group, a song expected")
+
+    def group(self, name: str, song_ids: Any) -> Int64Array | None:
+        """Return the numbers of a group for other songs; None where nothing is known."""
+        if name not in self.groups:
+            return None
+        return np.append(self.groups[name], UNKNOWN)[self._rows.rows(song_ids)]
+
+    def plays_of(self, song_ids: Any) -> Int64Array:
+        """Return the plays of other songs; 0 for songs that are not known."""
+        return np.append(self.plays, 0)[self._rows.rows(song_ids)]
+
+    @cached_property
+    def _rows(self) -> IdMap:
+        return IdMap(strings(self.song_ids))
+
+
+class ClosedLists:
+    """Songs, or names of artists, that users must not get; looked up block by block.
+
+    Parameters
+    ----------
+    lists : Sequences
+    """
+
+    def __init__(self, lists: Sequences) -> None:
+        self._lists = lists
+        self._owners = IdMap(strings(lists.owner_ids))
+        self._songs = IdMap(strings(lists.song_ids))
+        self.width = len(lists.song_ids)
+
+    def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
+        """Return the pairs of some users: places in `user_ids`, and numbers of songs."""
+        at = self._owners.rows(user_ids)
+        there = np.flatnonzero(at >= 0)
+        found = self._lists.take(at[there])
+        return there[found.owner], found.song.astype(np.int64)
+
+    def numbers_of(self, song_ids: Any) -> Int64Array:
+        """Return the number of each song; -1 where it is closed to nobody."""
+        return self._songs.rows(song_ids)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Closed:
+    """What users must not get.
+
+    Attributes
+    ----------
+    heard : ClosedLists, optional
+        Songs that came already: only ``replay`` brings them back.
+    never : ClosedLists, optional
+        Disliked and blocked songs, and what was shown lately.
+    artists : ClosedLists, optional
+        Blocked artists, by plain name.
+    """
+
+    heard: ClosedLists | None = None
+    never: ClosedLists | None = None
+    artists: ClosedLists | None = None
+
+    @classmethod
+    def of(
+        cls,
+        *,
+        heard: Sequences | None = None,
+        never: Sequences | None = None,
+        artists: Sequences | None = None,
+    ) -> "Closed":
+        """Take lists of users as they are; see the attributes."""
+        given = {"heard": heard, "never": never, "artists": artists}
+        return cls(**{n: ClosedLists(one) for n, one in given.items() if one is not None})

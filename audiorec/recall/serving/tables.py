@@ -1,0 +1,152 @@
+"""Tables of candidates, read side by side: all rows of the same users at a time, in flat memory.
+
+a.parquet, b.parquet, ... ──user_blocks──▶ one table a file, of the next users
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import InputError
+from audiorec.files.arrow import integers
+from audiorec.files.tables import TableFile
+from audiorec.files.user_files import column_names, input_errors, read_table
+from audiorec.recall.contract.candidates import SCHEMA
+
+BATCH_ROWS = 1 << 16  # of a file that are read at a time
+LARGEST_SORTED = 20_000_000  # rows of a table that is not in the order of its users
+FAILURE = "cannot be read as candidates"
+NEEDED = ("user_id", "song_id")
+
+
+def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[list[Any]]:
+    """Yield tables of `SCHEMA`, one a file, with all rows of some users; users ascend.
+
+    Parameters
+    ----------
+    paths : sequence of path
+        ``candidates.parquet`` of audiorec, or any table with ``user_id``, ``song_id`` and, if its
+        rows are not in order, ``rank``. Files in the order of their users are streamed; others are
+        sorted in memory.
+    rows : int
+        Of a file that are read at a time.
+
+    Raises
+    ------
+    InputError
+        If a table lacks a column, or is too large to be sorted.
+    """
+    streams = [_Stream(path, _batches(path, rows)) for path in paths]
+    while sum(stream.fill() for stream in streams):
+        ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]
+        # Users before the first end are complete in every file; at the end of all, everyone is.
+        bound = min(ends) if ends else None
+        block = [stream.before(bound) for stream in streams]
+        if any(len(table) for table in block):
+            yield block
+            continue
+        for stream in streams:  # one user fills all that was read
+            stream.grow()
+
+
+class _Stream:
+    """A file in the order of its users, and what was read of it and not given out yet."""
+
+    def __init__(self, path: Path, batches: Iterator[Any]) -> None:
+        self.path, self._batches = path, batches
+        self.table = SCHEMA.empty_table()
+        self.is_over = False
+
+    @property
+    def last(self) -> str:
+        """The user of the last row that was read."""
+        return str(self.table.column("user_id")[-1].as_py())
+
+    def fill(self) -> bool:
+        """Read on if nothing is left; return whether there is something."""
+        while not len(self.table) and not self.is_over:
+            self.grow()
+        return len(self.table) > 0
+
+    def grow(self) -> None:
+        """Read one batch more."""
+        more = next(self._batches, None)
+        self.is_over = more is None
+        if more is not None:
+            self.table = pa.concat_tables([self.table, more])
+
+    def before(self, bound: str | None) -> Any:
+        """Give out the rows of the users before `bound`; all where it is None."""
+        n = len(self.table)
+        if bound is not None:
+            n = int(pc.sum(pc.less(self.table.column("user_id"), bound)).as_py() or 0)
+        found, self.table = self.table.slice(0, n), self.table.slice(n)
+        return found
+
+
+def _batches(path: Path, rows: int) -> Iterator[Any]:
+    """Yield the rows of a file as tables of `SCHEMA`, in the order of its users."""
+    if path.suffix == ".parquet" and set(column_names(path, FAILURE)) >= set(SCHEMA.names):
+        with TableFile.open(path) as file:
+            if _is_sorted(file, rows):
+                for table in file.batches(rows, SCHEMA.names):
+                    yield _fitted(table, path)
+                return
+            if len(file) > LARGEST_SORTED:
+                raise InputError(
+                    f"{path}: {len(file):,} rows that are not in the order of their users, at "
+                    f"most {LARGEST_SORTED:,} are sorted; audiorec recall candidates writes them "
+                    "in order"
+                )
+            found = _fitted(file.read(SCHEMA.names), path)
+    else:
+        found = _foreign(path)
+    keys = ("user_id", "cold", "rank")
+    yield found.sort_by([(name, "ascending") for name in keys])
+
+
+def _is_sorted(file: TableFile, rows: int) -> bool:
+    """Return whether users ascend."""
+    last = ""
+    for table in file.batches(rows, ["user_id"]):
+        users = table.column("user_id").combine_chunks()
+        if isinstance(users, pa.ChunkedArray):
+            users = users.chunk(0)
+        if len(users) and (users[0].as_py() or "") < last:
+            return False
+        if len(users) > 1 and not pc.all(pc.less_equal(users[:-1], users[1:])).as_py():
+            return False
+        last = users[-1].as_py() if len(users) else last
+    return True
+
+
+def _fitted(table: Any, path: Path) -> Any:
+    with input_errors(path, FAILURE):
+        found = table.select(SCHEMA.names).cast(SCHEMA)
+    for field in SCHEMA:
+        if not field.nullable and found.column(field.name).null_count:
+            raise InputError(f"{path}: {FAILURE}: a row has no {field.name}")
+    return found
+
+
+def _foreign(path: Path) -> Any:
+    """Read anybody's table; what it lacks is filled in."""
+    names = column_names(path, FAILURE)
+    table = read_table(path, FAILURE, needed=NEEDED, wanted=[n for n in SCHEMA.names if n in names])
+    n = len(table)
+    usual = {
+        "channel": pa.repeat(pa.scalar(path.stem), n),
+        "similarity": pa.repeat(pa.scalar(0.0), n),
+        "reason": pa.repeat(pa.scalar("external"), n),
+        "evidence": pa.nulls(n, pa.string()),
+        "interest": pa.nulls(n, pa.int32()),
+        "cold": pa.repeat(pa.scalar(False), n),
+        "model_id": pa.repeat(pa.scalar(""), n),
+    }
+    usual["rank"] = integers(np.arange(1, n + 1))  # in the order of its rows
+    columns = {name: table.column(name) if name in names else usual[name] for name in SCHEMA.names}
+    return _fitted(pa.table(columns), path)

@@ -1,0 +1,77 @@
+"""``audiorec recall run``: the nightly job, from a settings file."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption, QuietOption
+from audiorec_cli.shared.progress import graceful_stop, stopped
+from audiorec_cli.shared.training import epoch_line
+
+if TYPE_CHECKING:
+    from audiorec.recall.serving.nightly import Step
+    from audiorec.types import LineProgress
+
+
+def run(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", metavar="TOML", help="Has the table [recall].")
+    ],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan, and what it cost the last time.")
+    ] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train what is stale, ask every channel, fuse, and note what was shown.
+
+    What is done and still true is not done again: the same command goes on where it was stopped,
+    and ends at once where nothing is new.
+
+    Examples
+    --------
+    audiorec recall run --config recall.toml
+    audiorec recall run --config recall.toml --dry-run
+    audiorec recommend u1 -i plays.parquet --models serving/models
+    """
+    from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan
+
+    job = NightlyJob(NightlyPlan.read(config))
+    if dry_run:
+        _print_plan(job.steps(), job.run_id, json=json)
+        return
+
+    def tell(step: "Step") -> "LineProgress | None":
+        if quiet:
+            return None
+        say(f"{step.name}: {step.out}")
+        return epoch_line
+
+    with graceful_stop("this step is", quiet=quiet) as stop:
+        record = job.run(progress=tell, stop=stop)
+    if record is None:
+        raise stopped()
+    if json:
+        print_json(record)
+    parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
+    say(
+        f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
+        f"{job.plan.out}; by channel: {parts}"
+    )
+
+
+def _print_plan(steps: "list[Step]", run_id: str, *, json: bool) -> None:
+    if json:
+        shown: list[dict[str, Any]] = [
+            {"step": s.name, "out": str(s.out), "is_done": s.is_done, "cpu_s": s.cpu_s}
+            for s in steps
+        ]
+        print_json({"schema": "audiorec/recall-plan/1", "run_id": run_id, "steps": shown})
+        return
+    rows = [
+        (s.name, "up to date" if s.is_done else "to do", "" if s.cpu_s is None else s.cpu_s)
+        for s in steps
+    ]
+    print_table(("step", "state", "CPU-s the last time"), rows, title=f"run {run_id}")

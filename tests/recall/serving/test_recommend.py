@@ -1,0 +1,143 @@
+"""`recall.serving.recommend`: who gets what and why, with and without models and sound."""
+
+from dataclasses import replace
+
+import pytest
+from made_logs import log_of
+from made_stores import write_store
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.library.library import Library
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.data import RecallData
+from audiorec.recall.serving.recommend import ENTRIES, Recommender
+from audiorec.recall.serving.words import in_words
+from audiorec.recall.simple.rules import Rules
+
+HOUR = 3_600.0
+
+
+def plays(*lists):
+    """Each list is what a user ``u0``, ``u1`` ... finished, an hour apart."""
+    rows = [
+        (f"u{user}", song, 1.7e9 + HOUR * place, "finish")
+        for user, songs in enumerate(lists)
+        for place, song in enumerate(songs)
+    ]
+    return log_of(*rows)
+
+
+LOG = plays("abc", "abd", "bcd", "aab", "xyz", "xyw")
+
+
+def test_it_works_from_a_log_alone():
+    recommender = Recommender(log=LOG)
+    found = recommender.recommend("u0", 5)
+    assert [song.rank for song in found] == list(range(1, len(found) + 1))
+    assert found[0].song_id == "d"  # what others of the same songs play
+    assert found[0].reason.startswith(("by listeners of", "often played after"))
+    assert not {song.song_id for song in found} & set("abc")  # nothing that was heard
+    assert {note.partition(":")[0] for note in recommender.notes} == {
+        "nearest-audio",
+        "nearest-artist",
+    }
+    assert found == Recommender(log=LOG).recommend("u0", 5)
+
+
+def test_radio_brings_back_what_the_user_comes_back_to():
+    found = Recommender(log=LOG).recommend("u3", 10, entry="radio")
+    again = [song for song in found if song.channel == "replay"]
+    assert again[0].song_id == "a"
+    assert again[0].reason == "you come back to it: played twice"
+    assert len(again) <= 3  # of ten places
+
+
+def test_disliked_and_blocked_songs_never_come():
+    rows = [("u0", "d", 1.8e9, "dislike"), ("u4", "w", 1.8e9, "block")]
+    more = log_of(
+        *[
+            (LOG.user_ids[u], LOG.song_ids[s], t, "finish")
+            for u, s, t in zip(LOG.user, LOG.song, LOG.timestamp, strict=True)
+        ],
+        *rows,
+    )
+    recommender = Recommender(log=more)
+    for entry in ENTRIES:
+        assert "d" not in {song.song_id for song in recommender.recommend("u0", 9, entry=entry)}
+        assert "w" not in {song.song_id for song in recommender.recommend("u4", 9, entry=entry)}
+
+
+def test_sound_brings_new_songs_and_titles(tmp_path):
+    path = tmp_path / "vecs.parquet"
+    ids = write_store(path, 7, title=[f"Title {n}" for n in range(7)], content_hash=list("0123456"))
+    log = log_of(
+        *[
+            (user, ids["abcde".index(song)], 1.7e9 + HOUR * place, "finish")
+            for user, songs in (("u0", "abc"), ("u1", "abd"), ("u2", "bce"))
+            for place, song in enumerate(songs)
+        ]
+    )
+    recommender = Recommender(log=log, store=Library.open(path))
+    found = recommender.recommend("u0", 10, entry="new")
+    assert {song.song_id for song in found} == set(ids[5:])
+    assert {song.title for song in found} == {"Title 5", "Title 6"}
+    assert all(song.cold for song in found)
+    assert all(song.reason.startswith("new; sounds like Title") for song in found)
+    daily = recommender.recommend("u0", 10)
+    assert sum(song.cold for song in daily) <= 1  # a tenth of the places
+    why = recommender.why("u0", ids[5])
+    assert why
+    assert all(one.rank >= 1 for one in why)
+    assert recommender.why("u0", "nothing") == []
+
+
+def test_a_model_of_the_folder_stands_in_for_its_channel(tmp_path):
+    for_all = Sequences.from_lists([["a", "zzz"]] * 9, [f"v{n}" for n in range(9)])
+    Rules().fit(RecallData(for_all)).save(tmp_path / "models" / "my-rules")
+    found = Recommender(log=plays("xa", "yb"), models=tmp_path / "models")
+    assert [channel.name for channel in found.channels].count("rules") == 1
+    assert "zzz" in {song.song_id for song in found.recommend("u0", 9)}
+
+
+def test_refusals(tmp_path):
+    with pytest.raises(InputError, match="no user 'u'; did you mean u0"):
+        Recommender(log=LOG).recommend("u")
+    with pytest.raises(InputError, match="no entry 'weekly'; there are: daily, radio"):
+        Recommender(log=LOG).recommend("u0", entry="weekly")
+    with pytest.raises(InputError, match=r"holds no model; .* audiorec recall train"):
+        Recommender(log=LOG, models=tmp_path).recommend("u0")
+    (tmp_path / "odd").mkdir()
+    (tmp_path / "odd" / "model.json").write_text("{}")
+    with pytest.raises(WeightsError, match="odd"):
+        Recommender(log=LOG, models=tmp_path).recommend("u0")
+
+
+def test_a_user_without_a_finished_play_gets_what_is_popular():
+    skipped = log_of(
+        *[(f"u{n}", "hit", 1.7e9, "finish") for n in range(3)], ("new", "other", 1.7e9, "skip")
+    )
+    found = Recommender(log=skipped).recommend("new", 5)
+    assert [song.song_id for song in found] == ["hit"]
+    assert found[0].reason == "popular: 3 listeners"
+
+
+@pytest.mark.parametrize(
+    ("reason", "known", "words"),
+    [
+        ("popular", {"listeners": 1}, "popular"),
+        ("popular", {"listeners": 1200}, "popular: 1,200 listeners"),
+        ("follows", {"evidence": "X", "times": 1}, "often played after X"),
+        ("follows", {}, "often played after your last songs"),
+        ("listeners", {"evidence": "X", "times": 3}, "by listeners of X, which you played 3 times"),
+        ("artist", {"evidence": "X"}, "its artist sounds like that of X"),
+        ("external", {}, "proposed by another system"),
+        ("taste", {"cold": True}, "new; close to what you listen to"),
+    ],
+)
+def test_reasons_in_words(reason, known, words):
+    assert in_words(reason, **known) == words
+
+
+def test_an_entry_is_a_list_for_a_product():
+    assert set(ENTRIES) == {"daily", "radio", "discover", "new"}
+    assert all(entry.about and replace(entry.rules, k=1).k == 1 for entry in ENTRIES.values())

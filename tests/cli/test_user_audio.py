@@ -65,6 +65,7 @@ def test_train_writes_a_bundle_and_nothing_else(train, home):
     assert (config["recipe"]["test"], config["recipe"]["valid"]) == (0.25, 0.2)
     assert config["figures"]["auc"] > 0.8
     assert config["learnt_from"]["disliked_pairs"] > 0
+    assert config["learnt_from"]["users_without_embedding"] == 0
     assert "AUC by user" in (model / "MODEL_CARD.md").read_text()
     content = b"".join(file.read_bytes() for file in sorted(model.iterdir()))
     assert b"u007" not in content

@@ -234,12 +234,13 @@ class _Course:
             "users": self.judged[0],
             "songs": self.judged[1],
         }
+        nobody = 0 if users is None else int((~users.any(axis=1)).sum())
         return Learnt(
             tower=trained.tower,
             users=None if self.anchors.are_songs else users,
             space=self.anchors.space,
             kept=liked.take(usable[liked.song]),
-            counts=self.counts,
+            counts={**self.counts, "users_without_embedding": nobody},
             figures=figures,
         )
 

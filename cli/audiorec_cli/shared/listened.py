@@ -160,11 +160,13 @@ class LearntFrom(KnownToo):
 
         if self.rule is not None and not self.likes:
             raise InputError("--rule says what is liked: give it with --likes")
-        read, context = self.read(log), self.context()
-        known = {"logs": (log_fingerprint(log),), "simulated": read.simulated}
+        read, context, logs = self.read(log), self.context(), (log_fingerprint(log),)
+        made_up = read.simulated
         if self.likes:
-            return RecallData.of_likes(self.liked(read, self.rule), context, **known)
-        return RecallData(self.plays(read), context.song_ids, context, **known)
+            found = self.liked(read, self.rule)
+            return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
+        plays = self.plays(read)
+        return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
 
 
 def sound_of(

@@ -1,4 +1,4 @@
-"""Every channel on public listening, judged alike: the tables of docs/recall.md.
+"""Every channel on public listening, judged alike: the tables of docs/recall_figures.md.
 
     python benchmarks/recall_tables.py lastfm|beauty|comirec|playlists|nowplaying DATA [CHANNEL ...]
 

@@ -376,7 +376,9 @@ def _print_comparison(
     rows = []
     for verdict in found:
         gap = behind.get(verdict.channel)
-        lag = "" if gap is None else f"{-gap.value:+.3f} [{-gap.high:+.3f}, {-gap.low:+.3f}]"
+        # 0 less the gap: minus a gap of 0 is -0.000.
+        sides = () if gap is None else (0 - gap.value, 0 - gap.high, 0 - gap.low)
+        lag = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*sides) if sides else ""
         for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
             row = (figures.get((name, k)) for name in SHOWN)
             rows.append((verdict.channel, way, *row, lag))
@@ -416,7 +418,9 @@ def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> No
     from audiorec.files.atomic import replaced
 
     rows = {v.channel: v.figures(k) for v in found}
-    drawn = draw_channels(rows, title=f"split {split}, {found[0].n_queries:,} queries")
+    repeats = found[0].repeats.replace("_", " ")
+    title = f"split {split}, {found[0].n_queries:,} queries, repeats {repeats}"
+    drawn = draw_channels(rows, title=title)
     with replaced(path) as part:
         part.write_bytes(drawn)
     say(f"picture: {path}")

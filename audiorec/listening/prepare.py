@@ -239,8 +239,8 @@ def _spill(
     if not spill.groups:
         what = f"has no {LABEL_OF[spec.by]}" if spec.by in LABEL_OF and rows_read else "can be used"
         raise DamagedFileError(f"{path}: none of its {rows_read} rows {what}")
-    used = spill.units_of_song[: len(spill.numbers)] & np.int16(1 << usual | 1 << NO_TIME) != 0
-    texts = strings(list(spill.numbers))
+    used = spill.units_of_song[: len(spill.songs)] & np.int16(1 << usual | 1 << NO_TIME) != 0
+    texts = spill.songs
     order = pc.sort_indices(texts).to_numpy()
     order = order[used[order]]
     rank = np.full(len(texts), -1, np.int32)

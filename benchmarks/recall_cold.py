@@ -19,7 +19,12 @@ from recall_tables import world_sound
 from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.recall.audio.nearest import NearestArtist, NearestAudio, NearestRecipe
+from audiorec.recall.audio.nearest import (
+    NearestArtist,
+    NearestArtistRecipe,
+    NearestAudio,
+    NearestRecipe,
+)
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.judging.splits import list_groups
 from audiorec.types import FloatArray
@@ -28,6 +33,7 @@ COLD_SHARE = 0.2
 KS = (10, 100)
 NEAR = 1.0  # width of the kernel: audio numbers have spread 1 each
 ALL = NearestRecipe(history=2_000, fade=1.0)  # a list has no last song
+ALL_ARTISTS = NearestArtistRecipe(history=2_000, fade=1.0)
 
 Similar = Callable[[RecallData, Queries], FloatArray]
 
@@ -87,7 +93,7 @@ WAYS: dict[str, Similar] = {
     "`nearest-audio`": by_channel(NearestAudio),
     "`nearest-audio`, all songs": by_channel(NearestAudio, ALL),
     "`nearest-artist`": by_channel(NearestArtist),
-    "`nearest-artist`, all songs": by_channel(NearestArtist, ALL),
+    "`nearest-artist`, all songs": by_channel(NearestArtist, ALL_ARTISTS),
 }
 
 

@@ -13,7 +13,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -121,7 +121,8 @@ def _recipe_is_left_alone(make: Make, data: RecallData) -> bool:
     fitted = channel.fit(data)
     _recalled(fitted, data)
     recipe = getattr(channel, "recipe", None)
-    frozen = not is_dataclass(recipe) or recipe.__dataclass_params__.frozen  # type: ignore[attr-defined]
+    about: Any = getattr(recipe, "__dataclass_params__", None)
+    frozen = about is None or about.frozen
     return fitted is channel and frozen and repr(recipe) == before
 
 

@@ -27,7 +27,7 @@
 
 Public::
 
-    nearest    NearestArtist, NearestAudio, NearestRecipe
+    nearest    NearestArtist, NearestArtistRecipe, NearestAudio, NearestRecipe
     job        train_metric
     recipe     MetricRecipe, TrainingOptions
     held_out   Split, artist_groups, assign_parts, write_known

@@ -4,23 +4,31 @@
 
 =====================  ==================================================================
 ``songs.parquet``      real: names, artists, dates, popularity, 12 numbers of the audio
+``numbers.parquet``    real: the 12 numbers, standardised, for ``recall ... --songs``
 ``playlists.parquet``  real: lists of 10 to 2,000 songs, as a log by ``list_id``
 ``counts.parquet``     real: how often users of Last.fm played artists of the catalogue
 ``sessions.parquet``   made up: users, times, and which song follows which
 =====================  ==================================================================
 
-DATA holds ``spotify_songs.zip``, ``recall/hari_playlists/`` and ``listening/lastfm2k/``. Songs of
-the two sources are one where their ids agree, or artist and title. Every row says in ``source``
-what it is from; made-up users and sessions are called ``sim-...``, and the metadata of a file
-names its simulated columns. Sessions contain the audio that they were drawn by: they serve for
-time, memory and plumbing, and quality is claimed on playlists and counts alone. A playlist's genre
-is left out, since it is that of the list which is to be found. Nothing of this may be shipped.
+DATA holds ``spotify_songs.zip``, ``recall/hari_playlists/`` and ``listening/lastfm2k/``. The
+catalogue is the songs whose audio is known: every channel can be tried on all of it. Lists keep
+their songs of the catalogue; ``--every-song`` adds those that only the playlists name. Songs are
+one where their ids agree, or artist and title: what stands in brackets or behind a dash in a title
+("Remastered 2011", "feat. ...", "Live") does not count.
+
+Every row says in ``source`` what it is from; made-up users and sessions are called ``sim-...``,
+and the metadata of a file names its simulated columns. Sessions contain the audio that they were
+drawn by: they serve for time, memory and plumbing, and quality is claimed on playlists and counts
+alone. A playlist's genre is left out, since it is that of the list which is to be found. Nothing
+of this may be shipped.
 """
 
 import argparse
 import csv
 import io
 import json
+import re
+import unicodedata
 import zipfile
 from collections import Counter, defaultdict
 from dataclasses import asdict, dataclass, field
@@ -32,7 +40,8 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from audiorec.files.tables import write_plain
-from audiorec.types import plain_name
+from audiorec.spec import fingerprint
+from audiorec.store.embeddings import write_embeddings
 
 NUMBERS = (
     *("danceability", "energy", "key", "loudness", "mode", "speechiness", "acousticness"),
@@ -59,6 +68,8 @@ class Spec:
     mean_songs : float
         Of a session, at least two.
     seed : int
+    every_song : bool
+        Whether songs of playlists are kept whose audio is not known.
     """
 
     sessions: int = 20_000
@@ -66,6 +77,7 @@ class Spec:
     audio_share: float = 0.3
     mean_songs: float = 8.0
     seed: int = 0
+    every_song: bool = False
 
 
 @dataclass(slots=True)
@@ -74,19 +86,40 @@ class Catalogue:
 
     songs: dict[str, dict[str, Any]] = field(default_factory=dict)
     lists: dict[str, tuple[str, list[str]]] = field(default_factory=dict)  # id: source, songs
-    named: dict[tuple[str, str], str] = field(default_factory=dict)  # artist and title: id
+    named: dict[tuple[str, str], str] = field(default_factory=dict)  # `name_of`: id
+    also: dict[str, str] = field(default_factory=dict)  # a second id of a song: the first
 
     def add(self, song_id: str, source: str, artist: str, title: str, **known: Any) -> str:
         """Add what a source knows of a song; return the id under which it stands."""
-        name = (plain_name(artist), plain_name(title))
-        if song_id not in self.songs and all(name):
-            song_id = self.named.setdefault(name, song_id)
+        if song_id not in self.songs and all(name := name_of(artist, title)):
+            self.also[song_id] = self.named.setdefault(name, song_id)
+        song_id = self.also.get(song_id, song_id)
         song = self.songs.setdefault(song_id, {"title": title, "artist": artist, "source": source})
         if song["source"] != source:
             song["source"] = "both"
         for key, value in known.items():
             song.setdefault(key, value)
         return song_id
+
+
+def name_of(artist: str, title: str) -> tuple[str, str]:
+    """Return artist and title as they are compared: letters and digits, without accents.
+
+    Examples
+    --------
+    >>> name_of("The Beatles", "Help! - Remastered 2009"), name_of("Beyonc\u00e9", "Halo (Live)")
+    (('beatles', 'help'), ('beyonce', 'halo'))
+    """
+    short = re.sub(r"[(\[].*?[)\]]", " ", re.sub(r"\s[-\u2013]\s.*$", "", title))
+    who, what = (letters(text) for text in (artist, short))
+    return who, what
+
+
+def letters(text: str) -> str:
+    """Return the letters and digits of a name, without accents and a leading "the"."""
+    folded = unicodedata.normalize("NFKD", text).casefold()
+    plain = "".join(c for c in folded if not unicodedata.combining(c))
+    return "".join(c for c in re.sub(r"^the\s+", "", plain) if c.isalnum())
 
 
 def read_spotify(path: Path, catalogue: Catalogue) -> None:
@@ -108,30 +141,39 @@ def read_spotify(path: Path, catalogue: Catalogue) -> None:
     catalogue.lists |= {f"spotify-{key}": ("spotify", list(songs)) for key, songs in lists.items()}
 
 
-def read_hari(folder: Path, catalogue: Catalogue) -> None:
-    """Add playlists of songs with a name, but for those of one artist."""
+def read_hari(folder: Path, catalogue: Catalogue, *, every_song: bool = True) -> int:
+    """Add playlists, but for those of one artist; return how many of their tracks were known.
+
+    Songs that the catalogue lacks are added if they have a name, or passed over.
+    """
     names: dict[str, tuple[str, str]] = {}
     for line in (folder / "tracks.tsv").read_text("utf-8").splitlines():
         song, _, name = line.partition("\t")
         artist, dash, title = name.partition(" - ")
         if dash:
             names[song] = (artist.partition(",")[0], title)
+    before = {*catalogue.songs, *catalogue.also}
+    by_name = set(catalogue.named)
+    known = {s for s in names if s in before or name_of(*names[s]) in by_name}
+    known |= before
+    met: set[str] = set()
     for line in (folder / "playlists.tsv").read_text("utf-8").splitlines():
         name, _, songs = line.partition("\t")
         if name.startswith("Artists/"):
             continue
-        ids = (s for s in songs.split() if s in names or s in catalogue.songs)
+        met.update(ids := [s for s in songs.split() if s in known or (every_song and s in names)])
         found = [catalogue.add(s, "hari", *names.get(s, ("", ""))) for s in ids]
         catalogue.lists[f"hari-{name}"] = ("hari", list(dict.fromkeys(found)))
+    return len(met & known)
 
 
 def read_counts(folder: Path, artists: set[str]) -> list[tuple[str, str, float]]:
-    """Return user, artist and plays, of artists whose plain names are in the catalogue."""
+    """Return user, artist and plays, of artists in the catalogue: `letters` of their names."""
     named = {}
     for line in (folder / "artists.dat").read_text("utf-8").splitlines()[1:]:
         number, name, *_ = line.split("\t")
-        if plain_name(name) in artists:
-            named[number] = plain_name(name)
+        if letters(name) in artists:
+            named[number] = letters(name)
     lines = (folder / "user_artists.dat").read_text("utf-8").splitlines()[1:]
     rows = (line.split("\t") for line in lines)
     return [(f"lastfm-{u}", named[a], float(weight)) for u, a, weight in rows if a in named]
@@ -162,7 +204,7 @@ class Walk:
         self.near: dict[int, npt.NDArray[np.int64]] = {}
         by_artist: dict[str, list[int]] = defaultdict(list)
         for place, song in enumerate(songs):
-            by_artist[plain_name(song["artist"])].append(place)
+            by_artist[letters(song["artist"])].append(place)
         self.by_artist = dict(by_artist)
         counts = np.array([len(self.stands_in[place]) for place in range(len(self.ids))])
         self.weight = counts + np.array([s.get("popularity", 0.0) for s in songs]) / 20 + 0.1
@@ -226,12 +268,13 @@ def make_world(data: Path, out: Path, spec: Spec) -> dict[str, int]:
     """Read the sources, write the four tables, and return how much there is of what."""
     catalogue = Catalogue()
     read_spotify(data / "spotify_songs.zip", catalogue)
-    read_hari(data / "recall" / "hari_playlists", catalogue)
+    met = read_hari(data / "recall" / "hari_playlists", catalogue, every_song=spec.every_song)
     long = {key: of for key, of in catalogue.lists.items() if SHORTEST <= len(of[1]) <= LONGEST}
     catalogue.lists = long
     inside = {song for _, songs in long.values() for song in songs}
     catalogue.songs = {song: of for song, of in catalogue.songs.items() if song in inside}
-    artists = {plain_name(song["artist"]) for song in catalogue.songs.values()} - {""}
+    artist = {song: letters(of["artist"]) for song, of in catalogue.songs.items()}
+    artists = set(artist.values()) - {""}
     counts = read_counts(data / "listening" / "lastfm2k", artists)
     out.mkdir(parents=True, exist_ok=True)
     _write(out / "songs.parquet", _songs(catalogue), spec)
@@ -240,18 +283,32 @@ def make_world(data: Path, out: Path, spec: Spec) -> dict[str, int]:
     source = ["lastfm"] * len(counts)
     columns = {"user_id": users, "artist": names, "plays": plays, "source": source}
     _write(out / "counts.parquet", pa.table(columns), spec)
-    made = sessions(Walk(catalogue, spec), counts, spec)
+    walk = Walk(catalogue, spec)
+    write_numbers(out / "numbers.parquet", walk)
+    made = sessions(walk, counts, spec)
     _write(out / "sessions.parquet", made, spec, simulated=made.column_names)
     return {
         "songs": len(catalogue.songs),
         "songs of both": sum(song["source"] == "both" for song in catalogue.songs.values()),
+        "tracks of playlists with audio": met,
         "artists": len(artists),
         "lists": len(long),
         "entries": sum(len(songs) for _, songs in long.values()),
+        "artists in Last.fm": len(heard := set(names)),
+        "songs of these": sum(name in heard for name in artist.values()),
         "users of Last.fm": len(set(users)),
         "counts": len(counts),
         "plays made up": len(made),
     }
+
+
+def write_numbers(path: Path, walk: Walk) -> None:
+    """Write the audio numbers as embeddings of their own space: nobody else's vectors fit."""
+    made_by = fingerprint(
+        {"numbers": NUMBERS, "songs": [walk.ids[s] for s in walk.audible.tolist()]}
+    )
+    ids = [walk.ids[song] for song in walk.audible.tolist()]
+    write_embeddings(path, ids, walk.space[walk.audible], kind="songs", model_id=made_by)
 
 
 def _songs(catalogue: Catalogue) -> Any:
@@ -293,6 +350,7 @@ def main() -> None:
     parser.add_argument("--sessions", type=int, default=Spec().sessions)
     parser.add_argument("--users", type=int, default=Spec().users)
     parser.add_argument("--audio-share", type=float, default=Spec().audio_share)
+    parser.add_argument("--every-song", action="store_true", help="those without audio as well")
     parser.add_argument("--seed", type=int, default=0)
     options = vars(parser.parse_args())
     data, out = options.pop("data"), options.pop("out")

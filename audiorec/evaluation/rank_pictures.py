@@ -57,7 +57,7 @@ def _draw(panel: Any, measure: str, values: "list[Interval | float | None]") -> 
     for line, value in enumerate(values):
         if isinstance(value, Interval):
             panel.plot([value.low, value.high], [line, line], color="C0", linewidth=2)
-            panel.plot([value.value], [line], "o", color="C0")
+            panel.plot([value.value], [line], "o", color="C0", clip_on=False)  # 0 as a whole dot
         elif value is not None and not math.isnan(value):
             panel.barh(line, value, height=0.55, color="C7")
     panel.set_title(visible(measure), fontsize="medium", parse_math=False)

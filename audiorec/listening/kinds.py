@@ -1,4 +1,4 @@
-"""Tell the tables of recall apart by their columns: interactions, side, triples, candidates."""
+"""Tell the tables of recall apart by their columns: logs, side, triples, candidates, targets."""
 
 from pathlib import Path
 from typing import Literal, get_args
@@ -7,9 +7,10 @@ from audiorec.files.user_files import column_names
 from audiorec.listening.events import OLD_NAMES, PLACES
 from audiorec.listening.interactions import CSV_ENDS, PARQUET_ENDS
 
-TableKind = Literal["interactions", "side", "triples", "candidates"]
+TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
 KINDS: tuple[TableKind, ...] = get_args(TableKind)
 FAILURE = "cannot be read"
+OF_TARGETS = {"user_id", "song_id"}  # and nothing else, or a group
 OF_LISTS = ("rank", "channel", "similarity")  # one of them, and no event
 
 
@@ -36,5 +37,7 @@ def guess_kind(path: Path) -> TableKind:
     if "event" in names or "song_id" not in names:
         return "interactions"
     if "user_id" in names:
-        return "candidates" if names & set(OF_LISTS) else "interactions"
+        if names & set(OF_LISTS):
+            return "candidates"
+        return "targets" if "group_id" in names or names == OF_TARGETS else "interactions"
     return "interactions" if names & {*PLACES, *OLD_NAMES} else "side"

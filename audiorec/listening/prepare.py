@@ -11,16 +11,18 @@ later goes on with the buckets that are missing.
 
 import hashlib
 import json
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from re import compile as pattern
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import DamagedFileError, InputError, StoreError
+from audiorec.errors import AudiorecError, DamagedFileError, InputError, StoreError
 from audiorec.files.arrow import array_of
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
@@ -66,6 +68,50 @@ MAX_JOB_BYTES = 64 << 20
 NUMBERS_SCHEMA = pa.schema([("rank", pa.int32())])
 
 
+@dataclass(frozen=True, slots=True)
+class BucketOutcome:
+    """What became of a bucket, as an engine gives it back."""
+
+    index: int
+    message: str = ""  # why it was not made; empty if it was
+
+
+@dataclass(frozen=True, slots=True)
+class BucketTask:
+    """A bucket to make from the pieces of a log: what an engine sends to a worker.
+
+    `run_ray` and `run_dask` of `audiorec.extraction.engines` take it as they take shards. Workers
+    share the disk that `folder` is on.
+    """
+
+    folder: str
+    index: int  # of the bucket
+    groups: tuple[tuple[int, ...], ...]  # by piece, the bucket of each row group
+    unit: int
+    spec: PrepareSpec
+    jobs: ClassVar[int] = 1
+
+    def attempt(self) -> BucketOutcome:
+        """Make the bucket's file; what goes wrong is an answer, not an exception."""
+        folder = Path(self.folder)
+        try:
+            with TableFile.open(folder / NUMBERS) as file:
+                rank = file.read_as(NUMBERS_SCHEMA).column("rank").to_numpy()
+            parts = []
+            for number, groups in enumerate(self.groups):
+                if self.index in groups:
+                    with TableFile.open(folder / piece_name(number)) as piece:
+                        parts.append(piece.read_group(groups.index(self.index)))
+            _write_bucket(folder, self.index, parts, rank, self.unit, self.spec)
+        except (AudiorecError, OSError) as error:
+            return BucketOutcome(self.index, f"{type(error).__name__}: {error}")
+        return BucketOutcome(self.index)
+
+
+# What makes buckets somewhere and tells of each: a part of `audiorec.extraction.engines`.
+Engine = Callable[[Sequence[BucketTask]], Iterable[BucketOutcome]]
+
+
 def log_fingerprint(path: Path) -> str:
     """Return sixteen hex digits of a log's bytes, which tell whether something was made from it."""
     with path.open("rb") as file:
@@ -78,6 +124,7 @@ def prepare(
     spec: PrepareSpec | None = None,
     *,
     progress: StageProgress | None = None,
+    engine: Engine | None = None,
 ) -> dict[str, Any]:
     """Make a folder of sequences in buckets from a log; return its manifest.
 
@@ -89,6 +136,9 @@ def prepare(
         A folder; replaced if it holds prepared listening and nothing else.
     progress : callable, optional
         Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
+    engine : callable, optional
+        Makes buckets elsewhere: takes `BucketTask` and gives back a `BucketOutcome` each. By
+        default they are made here, one after the other.
 
     Raises
     ------
@@ -113,6 +163,8 @@ def prepare(
     run = RunFolder(out, RUN_FILES)
     try:
         job = _read_job(run, identity) or _spill(path, run, spec, identity, tell)
+        if engine is not None:
+            _send_buckets(engine, run, job, spec, tell)
         manifest = _make_buckets(run, job, spec, tell)
         manifest = {
             "kind": KIND,
@@ -187,8 +239,8 @@ def _spill(
     if not spill.groups:
         what = f"has no {LABEL_OF[spec.by]}" if spec.by in LABEL_OF and rows_read else "can be used"
         raise DamagedFileError(f"{path}: none of its {rows_read} rows {what}")
-    used = spill.units_of_song[: len(spill.numbers)] & np.int16(1 << usual | 1 << NO_TIME) != 0
-    texts = strings(list(spill.numbers))
+    used = spill.units_of_song[: len(spill.songs)] & np.int16(1 << usual | 1 << NO_TIME) != 0
+    texts = spill.songs
     order = pc.sort_indices(texts).to_numpy()
     order = order[used[order]]
     rank = np.full(len(texts), -1, np.int32)
@@ -221,6 +273,35 @@ def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
     return usual
 
 
+def _send_buckets(
+    engine: Engine, run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
+) -> None:
+    """Let an engine make the buckets that are missing."""
+    groups = tuple(map(tuple, job["groups"]))
+    folder = str(run.path.absolute())
+    missing = [n for n in range(spec.buckets) if not _is_made(run.path / bucket_name(n))]
+    tasks = [BucketTask(folder, number, groups, job["unit"], spec) for number in missing]
+    for done, outcome in enumerate(engine(tasks), start=1):
+        if outcome.message:
+            raise StoreError(f"bucket {outcome.index} was not made: {outcome.message}")
+        tell("buckets", spec.buckets - len(missing) + done, spec.buckets)
+
+
+def _write_bucket(
+    folder: Path,
+    bucket: int,
+    parts: list[Any],
+    rank: Int32Array,
+    unit: int,
+    spec: PrepareSpec,
+) -> Sequences:
+    """Write the sequences of one bucket, from its row groups in the order of the log."""
+    rows = pa.concat_tables([PIECE_SCHEMA.empty_table(), *parts])
+    found = bucket_sequences(rows, rank, unit=unit, spec=spec)
+    write_plain(folder / bucket_name(bucket), sequences_table(found))
+    return found
+
+
 def _make_buckets(
     run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
 ) -> dict[str, Any]:
@@ -239,12 +320,12 @@ def _make_buckets(
                     for piece, place in zip(pieces, places, strict=True)
                     if bucket in place
                 ]
-                rows = pa.concat_tables([PIECE_SCHEMA.empty_table(), *parts])
-                found = bucket_sequences(rows, rank, unit=job["unit"], spec=spec)
-                write_plain(target, sequences_table(found))
-            with TableFile.open(target) as file:
-                owners += len(file)
-                plays += len(file.read(["songs"]).column("songs").combine_chunks().flatten())
+                found = _write_bucket(run.path, bucket, parts, rank, job["unit"], spec)
+                owners, plays = owners + len(found), plays + len(found.song)
+            else:
+                with TableFile.open(target) as file:
+                    owners += len(file)
+                    plays += len(file.read(["songs"]).column("songs").combine_chunks().flatten())
             tell("buckets", bucket + 1, spec.buckets)
     finally:
         for piece in pieces:

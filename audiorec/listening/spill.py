@@ -10,6 +10,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiorec.errors import InputError
 from audiorec.files.arrow import array_of
@@ -19,7 +20,7 @@ from audiorec.listening.events import EVENTS, NAMED_ROWS
 from audiorec.listening.feed import MAX_BUCKETS, buckets_of
 from audiorec.listening.filters import PER_USER
 from audiorec.listening.sequences import LABEL_OF
-from audiorec.types import Int32Array
+from audiorec.types import Int32Array, strings
 
 BUCKETS = 64
 PIECE_ROWS = 2_000_000
@@ -64,7 +65,7 @@ class Spill:
     def __init__(self, folder: Path, spec: PrepareSpec) -> None:
         self.folder, self.spec = folder, spec
         self.groups: list[list[int]] = []  # by piece, the bucket of each row group
-        self.numbers: dict[str, int] = {}  # songs in the order in which they first come
+        self.songs = strings([])  # in the order in which they first come
         self.units_of_song = np.zeros(1 << 16, np.int16)  # a bit a unit
         self.units = np.zeros(len(UNIT_NAMES) + 1, np.int64)
         self.first_rows: dict[int, list[int]] = {}  # by unit
@@ -127,15 +128,18 @@ class Spill:
         self.groups.append(there.tolist())
 
     def _numbered(self, songs: Any, unit: npt.NDArray[Any]) -> Int32Array:
-        numbers = self.numbers
-        texts = songs.dictionary.to_pylist()
-        of_text = np.fromiter(
-            (numbers.setdefault(text, len(numbers)) for text in texts), np.int32, len(texts)
-        )
+        # A look-up in Arrow is three times as fast as one in a dict of Python, text by text.
+        texts = strings(songs.dictionary)
+        found = pc.index_in(texts, value_set=self.songs)
+        is_new = found.is_null().to_numpy(zero_copy_only=False)
+        of_text = found.fill_null(0).to_numpy().astype(np.int32)
+        of_text[is_new] = len(self.songs) + np.arange(is_new.sum())
+        if is_new.any():
+            self.songs = pa.concat_arrays([self.songs, texts.filter(pa.array(is_new))])
         codes = songs.indices.fill_null(-1).to_numpy()
         song: Int32Array = np.append(of_text, np.int32(-1))[codes]
-        if len(numbers) > len(self.units_of_song):
-            more = max(len(numbers), 2 * len(self.units_of_song)) - len(self.units_of_song)
+        if len(self.songs) > len(self.units_of_song):
+            more = max(len(self.songs), 2 * len(self.units_of_song)) - len(self.units_of_song)
             self.units_of_song = np.append(self.units_of_song, np.zeros(more, np.int16))
         for code in np.unique(unit).tolist():
             used = song[(unit == code) & (song >= 0)]

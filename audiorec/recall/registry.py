@@ -49,7 +49,8 @@ def channel_class(name: str) -> type[Channel]:
         # A channel class of its own, so that several tables can stand in one comparison.
         external = channel_class("external")
         table = name.removeprefix(EXTERNAL)
-        return type(external.__name__, (external,), {"name": name, "TABLE": table})
+        own = {"name": name, "TABLE": table, "__doc__": external.__doc__}
+        return type(external.__name__, (external,), own)
     if name not in CHANNELS:
         raise InputError(f"no channel {name!r}; there are: {', '.join(CHANNELS)}")
     module, _, attribute = CHANNELS[name].partition(":")

@@ -44,7 +44,7 @@ app = group(
 )
 
 CorrelateBy = Literal["vector", "mean"]
-KindName = Literal["interactions", "side", "triples", "candidates"]
+KindName = Literal["interactions", "side", "triples", "candidates", "targets"]
 ByName = Literal["user", "session", "list"]
 
 
@@ -67,8 +67,8 @@ def check(
 ) -> None:
     """Count rows, users, songs, mistakes and plays that say nothing; what the rule makes of them.
 
-    Side information, triples and candidates are counted as well. Exits with 3 if rows cannot be
-    used or no song id is in the store, with 4 if nothing in the file can be used.
+    Side information, triples, candidates and targets are counted as well. Exits with 3 if rows
+    cannot be used or no song id is in the store, with 4 if nothing in the file can be used.
 
     Examples
     --------

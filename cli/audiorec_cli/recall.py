@@ -51,6 +51,7 @@ app = group(
 
 SplitName = Literal["last", "time", "sessions", "users", "lists", "artists"]
 SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
+SEEN = 5e-5  # a difference that the digits show
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
 ]
@@ -381,9 +382,13 @@ def _first_line(kind: "type[Channel]") -> str:
 def _print_verdict(verdict: "Judgement", split: str) -> None:
     ks = sorted({k for _, k in verdict.means})
     names = sorted({name for name, _ in verdict.means})
-    rows = [(name, *(_short(verdict.means[name, k]) for k in ks)) for name in names]
+    rows = [
+        (name, way, *(f"{found[name, k]:.4f}" for k in ks))
+        for name in names
+        for way, found in _ways(verdict, [(name, k) for k in ks])
+    ]
     title = f"{verdict.channel}: split {split}, {verdict.n_queries:,} queries"
-    print_table(("measure", *(f"@{k}" for k in ks)), rows, title=title)
+    print_table(("measure", "repeats", *(f"@{k}" for k in ks)), rows, title=title)
     widest = verdict.means["recall", ks[0]]
     say(f"recall@{ks[0]} {widest}: the middle 95 % of a bootstrap over users or sessions")
     spread = ", ".join(
@@ -405,11 +410,28 @@ def _print_comparison(
     rows = []
     for verdict in found:
         gap = behind.get(verdict.channel)
-        lag = "" if gap is None else f"{-gap.value:+.3f} [{-gap.high:+.3f}, {-gap.low:+.3f}]"
-        figures = (verdict.means[name, k].value for name in SHOWN)
-        rows.append((verdict.channel, *figures, lag))
+        # 0 less the gap: minus a gap of 0 is -0.000.
+        sides = () if gap is None else (0 - gap.value, 0 - gap.high, 0 - gap.low)
+        lag = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*sides) if sides else ""
+        for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
+            row = (figures.get((name, k)) for name in SHOWN)
+            rows.append((verdict.channel, way, *row, lag))
+            lag = ""  # is of the way that was asked for
     title = f"split {cut.name}, {len(cut):,} queries, lists of {k}"
-    print_table(("channel", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
+    print_table(("channel", "repeats", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
+
+
+def _ways(
+    verdict: "Judgement", shown: "list[tuple[str, int]]"
+) -> "list[tuple[str, dict[tuple[str, int], float]]]":
+    """Return what is shown with repeats as asked for, and where it differs the other way too."""
+    asked = {at: verdict.means[at].value for at in shown}
+    other = {at: verdict.otherwise[at] for at in shown if at in verdict.otherwise}
+    if not any(abs(asked[at] - value) > SEEN for at, value in other.items()):
+        return [("", asked)]
+    kept, left_out = "kept", "left out"
+    ways = (kept, left_out) if verdict.repeats == "kept" else (left_out, kept)
+    return list(zip(ways, (asked, other), strict=True))
 
 
 def _check_plot(path: Path | None) -> None:
@@ -430,7 +452,9 @@ def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> No
     from audiorec.files.atomic import replaced
 
     rows = {v.channel: v.figures(k) for v in found}
-    drawn = draw_channels(rows, title=f"split {split}, {found[0].n_queries:,} queries")
+    repeats = found[0].repeats.replace("_", " ")
+    title = f"split {split}, {found[0].n_queries:,} queries, repeats {repeats}"
+    drawn = draw_channels(rows, title=title)
     with replaced(path) as part:
         part.write_bytes(drawn)
     say(f"picture: {path}")
@@ -448,7 +472,3 @@ def _compared(
         "channels": [verdict.to_dict() for verdict in found],
         "ahead_of": {n: [round(v, 6) for v in astuple(gap)] for n, gap in behind.items()},
     }
-
-
-def _short(interval: "Interval") -> str:
-    return f"{interval.value:.4f}"

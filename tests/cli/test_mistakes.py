@@ -70,6 +70,8 @@ LINES = [
     "index info -v {store}",
     "index info {index}",
     "listening check {log}",
+    "listening check {table} --kind candidates",
+    "listening check {table} --kind targets",
     "listening check plays.csv -v {store}",
     "listening check plays.csv --rule {rule}",
     "listening prepare {log} -o out",

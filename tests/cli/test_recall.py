@@ -79,30 +79,54 @@ def test_candidates_keep_to_the_songs_that_are_allowed(log, audiorec):
     assert set(pq.read_table("c.parquet").column("song_id").to_pylist()) == {"c"}
 
 
-def test_evaluation_in_a_pipe_and_as_json(log, audiorec):
-    words = "recall evaluate rules -i plays.csv --split sessions --keep-heard --k 1 2"
+@pytest.fixture
+def mixed(log):
+    """Return the log with a last play of u0 that is new to u0: the others' are repeats."""
+    log.write_text(log.read_text() + "u0,d,2024-03-01T00:00:00Z,finish\n")
+    return log
+
+
+def test_evaluation_in_a_pipe_and_as_json(mixed, audiorec):
+    words = "recall evaluate rules -i plays.csv --split last --keep-heard --k 1 2"
     code, out, err = audiorec(*words.split())
     assert code == 0, err
     lines = out.splitlines()
-    assert lines[0] == "measure\t@1\t@2"
-    assert any(line.startswith("ndcg\t") for line in lines)
+    assert lines[0] == "measure\trepeats\t@1\t@2"
+    rows = {tuple(line.split("\t")[:2]): line.split("\t")[2:] for line in lines[1:]}
+    assert set(rows) >= {("ndcg", "kept"), ("ndcg", "left out")}
     assert "CPU-s to fit" in err
     code, out, _ = audiorec(*words.split(), "--json")
     found = json.loads(out)
-    assert found["split"] == "sessions"
+    for name, way, measured in (
+        ("recall", "kept", {k: v[0] for k, v in found["measures"]["recall"].items()}),
+        ("recall", "left out", found["repeats_left_out"]["recall"]),
+    ):
+        assert [float(v) for v in rows[name, way]] == pytest.approx(
+            [measured["1"], measured["2"]], abs=1e-4
+        )
+    assert found["split"] == "last"
     assert set(found["measures"]["recall"]) == {"1", "2"}
 
 
-def test_comparison_says_how_far_each_is_behind(log, audiorec):
-    words = "recall compare popular rules -i plays.csv --split sessions --keep-heard --k 1"
+def test_where_nothing_is_heard_again_there_is_one_way_of_repeats(log, audiorec):
+    words = "recall evaluate rules -i plays.csv --split sessions --keep-heard --k 1 2"
     code, out, err = audiorec(*words.split())
     assert code == 0, err
-    header, first, second = (line.split("\t") for line in out.splitlines())
-    assert header[0] == "channel"
-    assert first[0] == "rules"
+    assert {line.split("\t")[1] for line in out.splitlines()[1:]} == {""}
+
+
+def test_comparison_says_how_far_each_is_behind(mixed, audiorec):
+    words = "recall compare popular rules -i plays.csv --split last --keep-heard --k 1"
+    code, out, err = audiorec(*words.split())
+    assert code == 0, err
+    header, *rows = (line.split("\t") for line in out.splitlines())
+    assert header[:2] == ["channel", "repeats"]
+    first, *_ = rows
+    assert first[:2] == ["rules", "kept"]
     assert first[-1] == ""
-    assert second[0] == "popular"
+    (second,) = (row for row in rows if row[:2] == ["popular", "kept"])
     assert second[-1].startswith("-")
+    assert [row[-1] for row in rows if row[1] == "left out"] == [""] * (len(rows) - 2)
     code, out, _ = audiorec(*words.split(), "--json")
     assert list(json.loads(out)["ahead_of"]) == ["popular"]
 

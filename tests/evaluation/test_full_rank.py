@@ -141,6 +141,24 @@ def test_an_interval_draws_clusters_whole():
     assert clustered_interval(np.array([np.nan, 1.0]), np.arange(2), rng).value == 1.0
 
 
+def test_the_interval_holds_the_truth_nineteen_times_in_twenty():
+    # Sessions differ in how well they are answered, so that their queries are alike.
+    rng = np.random.default_rng(7)
+    n_sessions, truth = 60, 0.3
+    held = {"clustered": 0, "alone": 0}
+    for _ in range(200):
+        sizes = rng.integers(1, 13, n_sessions)
+        cluster = np.repeat(np.arange(n_sessions), sizes)
+        share = rng.beta(0.5 * truth, 0.5 * (1 - truth), n_sessions)  # of the mean `truth`
+        hits = (rng.random(len(cluster)) < share[cluster]).astype(np.float64)
+        for name, groups in (("clustered", cluster), ("alone", np.arange(len(cluster)))):
+            found = clustered_interval(hits, groups, rng, samples=400)
+            held[name] += found.low <= truth <= found.high
+    # Binomial: 0.95 of 200 is 190 with a spread of 3; bootstraps of 60 are a little narrow.
+    assert 178 <= held["clustered"] <= 197
+    assert held["alone"] < 150  # as if each query were a session of its own
+
+
 def test_refusals():
     rng = np.random.default_rng(0)
     with pytest.raises(ShapeError, match="a cluster for each value"):

@@ -1,11 +1,13 @@
 import json
 import shutil
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from needs import needs
 
 from audiorec.errors import InputError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
@@ -131,6 +133,60 @@ def test_a_killed_job_goes_on_and_ends_the_same(log, tmp_path, monkeypatch):
     assert len(made) == 5  # two, the one that was killed, and two more
     for path in sorted((tmp_path / "whole").iterdir()):
         assert path.read_bytes() == (tmp_path / "fed" / path.name).read_bytes()
+
+
+def in_threads(tasks):
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(3) as pool:
+        yield from pool.map(lambda task: task.attempt(), reversed(tasks))
+
+
+def on_dask(tasks):
+    from audiorec.extraction.engines.dask import run_dask
+
+    needs("distributed")
+    yield from run_dask(tasks, Event(), workers=1)
+
+
+def on_ray(tasks):
+    from audiorec.extraction.engines.ray import run_ray
+
+    needs("ray")
+    yield from run_ray(tasks, Event())
+
+
+@pytest.mark.parametrize("engine", [in_threads, on_dask, on_ray])
+def test_an_engine_makes_the_same_buckets(log, tmp_path, engine):
+    spec = PrepareSpec(buckets=4, filters=("looped",))
+    here = prepare(log, tmp_path / "here", spec)
+    told = []
+    there = prepare(
+        log,
+        tmp_path / "there",
+        spec,
+        progress=lambda what, done, total: told.append((what, done, total)),
+        engine=engine,
+    )
+    assert here == there
+    assert ("buckets", 4, 4) in told
+    for path in sorted((tmp_path / "here").iterdir()):
+        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
+
+
+def test_a_bucket_that_an_engine_lost_is_named_and_the_job_goes_on(log, tmp_path):
+    def loses_one(tasks):
+        (tmp_path / "fed.run" / "piece-000001.parquet").rename(tmp_path / "gone")
+        yield from (task.attempt() for task in tasks)
+
+    with pytest.raises(
+        StoreError, match=r"bucket \d was not made: MissingStoreError: .*piece-0000"
+    ):
+        prepare(log, tmp_path / "fed", PrepareSpec(buckets=4), engine=loses_one)
+    (tmp_path / "gone").rename(tmp_path / "fed.run" / "piece-000001.parquet")
+    assert (
+        prepare(log, tmp_path / "fed", PrepareSpec(buckets=4), engine=in_threads)["owners"] == 211
+    )
 
 
 def test_another_recipe_begins_anew(log, tmp_path, monkeypatch):

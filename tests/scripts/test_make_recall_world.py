@@ -5,13 +5,16 @@ import io
 import json
 import sys
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
+from audiorec.store.embeddings import EmbeddingTable
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 import make_recall_world as world
@@ -37,7 +40,8 @@ def data(tmp_path):
         archive.writestr("spotify_songs.csv", text.getvalue())
     hari = tmp_path / "recall" / "hari_playlists"
     hari.mkdir(parents=True)
-    tracks = [("sp00", "Anna - Title 0"), ("hx1", "ANNA, Cleo - title 1"), ("hx2", "Cleo - Else")]
+    tracks = [("sp00", "Anna - Title 0"), ("hx2", "Cleo - Else")]
+    tracks.append(("hx1", "ANNA, Cleo - title 1 - Remastered 2011"))
     tracks += [("hx3", "Cleo - More"), ("hx4", "no name")]
     (hari / "tracks.tsv").write_text("".join(f"{a}\t{b}\n" for a, b in tracks))
     ids = " ".join(["sp00", "hx1", "hx2", "hx3", "hx4", *(f"sp{n:02}" for n in range(2, 10))])
@@ -54,8 +58,11 @@ def about(path):
     return json.loads(pq.read_schema(path).metadata[b"audiorec"])
 
 
+EVERY = replace(SPEC, every_song=True)
+
+
 def test_songs_of_both_sources_are_one(data, tmp_path):
-    found = world.make_world(data, tmp_path / "world", SPEC)
+    found = world.make_world(data, tmp_path / "world", EVERY)
     assert found["songs"] == 14
     assert found["songs of both"] == 10  # eight more stand in the list by their ids
     assert found["lists"] == 2
@@ -70,8 +77,42 @@ def test_songs_of_both_sources_are_one(data, tmp_path):
     assert "playlist_genre" not in pq.read_schema(tmp_path / "world/songs.parquet").names
 
 
+@pytest.mark.parametrize(
+    ("artist", "title", "name"),
+    [
+        ("The Beatles", "Help! - Remastered 2009", ("beatles", "help")),
+        ("Beyoncé", "Halo (feat. Nobody) [Live]", ("beyonce", "halo")),
+        ("AC/DC", "T.N.T.", ("acdc", "tnt")),
+        ("Theory", "Twenty-One", ("theory", "twentyone")),
+    ],
+)
+def test_names_are_compared_by_letters_and_digits(artist, title, name):
+    assert world.name_of(artist, title) == name
+
+
+def test_the_catalogue_is_the_songs_whose_audio_is_known(data, tmp_path):
+    found = world.make_world(data, tmp_path / "world", SPEC)
+    assert found["songs"] == 12
+    assert found["tracks of playlists with audio"] == 10
+    songs = pq.read_table(tmp_path / "world/songs.parquet")
+    numbers = EmbeddingTable.open(tmp_path / "world/numbers.parquet", kind="songs")
+    assert list(numbers.ids) == songs.column("song_id").to_pylist()
+    assert numbers.dimension == 12
+    assert numbers.embeddings.mean(axis=0) == pytest.approx(np.zeros(12), abs=1e-5)
+    log = read_interactions(tmp_path / "world/playlists.parquet")
+    assert set(log.song_ids) <= set(numbers.ids)
+
+
+def test_a_second_id_of_a_song_leads_to_the_first(data):
+    catalogue = world.Catalogue()
+    for song, title in (("one", "A Song"), ("two", "A Song (Live)"), ("two", "A Song (Live)")):
+        assert catalogue.add(song, "spotify", "Anna", title) == "one"
+    assert catalogue.add("two", "hari", "", "") == "one"
+    assert list(catalogue.songs) == ["one"]
+
+
 def test_real_tables_hold_what_the_sources_hold(data, tmp_path):
-    world.make_world(data, tmp_path / "world", SPEC)
+    world.make_world(data, tmp_path / "world", EVERY)
     log = read_interactions(tmp_path / "world/playlists.parquet")
     lists = to_sequences(log, by="list")
     named = {

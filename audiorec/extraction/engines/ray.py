@@ -43,7 +43,7 @@ def run_ray(
         remote = ray.remote(attempt)
         waiting: dict[Any, ShardTask] = {}
         for task in tasks:
-            options = {"num_cpus": max(1, task.config.options.jobs), "max_retries": max_retries}
+            options = {"num_cpus": max(1, task.jobs), "max_retries": max_retries}
             waiting[remote.options(**options).remote(task)] = task
         while waiting and not stop.is_set():
             done, _ = ray.wait(list(waiting), timeout=POLL_S)

@@ -37,6 +37,11 @@ class ShardTask:
     out: str
     config: ShardConfig
 
+    @property
+    def jobs(self) -> int:
+        """Processors that it takes."""
+        return self.config.options.jobs
+
     def attempt(
         self,
         progress: Callable[[RunProgress], None] | None = None,

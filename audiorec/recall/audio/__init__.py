@@ -26,7 +26,7 @@
 
 Public::
 
-    nearest    NearestArtist, NearestAudio, NearestRecipe
+    nearest    NearestArtist, NearestArtistRecipe, NearestAudio, NearestRecipe
     channel    UserAudio
     recipe     UserAudioRecipe
     held_out   Split, artist_groups, assign_parts, write_known

@@ -1,6 +1,7 @@
 """Songs that sound like what was just played, and songs of artists that sound like its artists.
 
     last songs of the history ──their units, faded──▶ one direction ──cosine──▶ all songs
+    their artists ──each one's unit, faded──▶ sum of exp((cosine - 1) / width)──▶ all artists
 
 Nothing is learnt: a new song has its place as soon as it has a vector. Both channels speak of
 what suits now, not of what a user likes in all.
@@ -16,8 +17,9 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counted import Counted
 from audiorec.recall.contract.data import Queries, RecallData, Sound
-from audiorec.types import BoolArray, FloatArray, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
+BLOCK_ARTISTS = 256  # of a history, compared with all at a time
 TIE = 1e-3  # of similarity: what tells the songs of one artist apart is how often they are played
 
 
@@ -39,6 +41,25 @@ class NearestRecipe:
     def __post_init__(self) -> None:
         if self.history < 1 or not 0 <= self.fade <= 1:
             raise InputError("history must be at least 1, and fade lie in 0..1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NearestArtistRecipe(NearestRecipe):
+    """How much of the history counts, and how alike artists have to be.
+
+    Attributes
+    ----------
+    width : float
+        Of the kernel, in cosine: an artist at 1 - width counts 1 / e of the artist itself. The mean
+        of many artists would be near none of them, so each counts by itself.
+    """
+
+    width: float = 0.05
+
+    def __post_init__(self) -> None:
+        super(NearestArtistRecipe, self).__post_init__()
+        if not self.width > 0:
+            raise InputError(f"width must be above 0, got {self.width:g}")
 
 
 class NearestAudio(Counted[NearestRecipe]):
@@ -71,14 +92,14 @@ class NearestAudio(Counted[NearestRecipe]):
         return found
 
 
-class NearestArtist(Counted[NearestRecipe]):
+class NearestArtist(Counted[NearestArtistRecipe]):
     """Songs of artists that sound like those just played or followed."""
 
     name = "nearest-artist"
     serves = frozenset({"history", "cold_song"})
     horizon = "short"
     reason = ReasonKind.ARTIST
-    Recipe = NearestRecipe
+    Recipe = NearestArtistRecipe
     ARRAYS = ("artist", "units", "plays", "names", "names_starts")
 
     def _count(self, data: RecallData) -> None:
@@ -100,23 +121,35 @@ class NearestArtist(Counted[NearestRecipe]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         histories = queries.histories
-        by_artist = histories.keep(self.artist[histories.song] >= 0)
-        plays = Sequences(
-            by_artist.owner_ids,
-            tuple(map(str, range(len(self.units)))),
-            by_artist.starts,
-            self.artist[by_artist.song],
-            by_artist.time,
-        )
-        taste = faded_means(plays, self.units, self.recipe)
+        plays = histories.keep(self.artist[histories.song] >= 0).newest(self.recipe.history)
+        owner, artist = plays.owner, self.artist[plays.song].astype(np.int64)
+        weight = np.power(self.recipe.fade, _back(plays))
         if queries.follows is not None:
             names = {"names": self.names, "names_starts": self.names_starts}
             followed = queries.follows.among(texts_of_arrays("names", names))
-            np.add.at(taste, followed.owner, self.units[followed.song])
-            taste = _unit(taste)
-        found = (taste @ self.units.T).astype(np.float32)[:, np.maximum(self.artist, 0)]
-        found += np.float32(TIE) * self.plays
-        return _only(found, _known(taste), self.artist >= 0)
+            owner = np.append(owner, followed.owner)
+            artist = np.append(artist, followed.song)
+            weight = np.append(weight, np.ones(len(followed.song)))
+        liked = np.zeros((len(histories), len(self.song_ids)), np.float32)
+        has_taste = np.zeros(len(histories), np.bool_)
+        for row in np.unique(owner).tolist():
+            own, place = np.unique(artist[owner == row], return_inverse=True)
+            share = np.bincount(place, weight[owner == row])
+            has_taste[row] = share.sum() > 0
+            by_artist = self._alike(own, share / max(share.sum(), 1e-12))
+            liked[row] = by_artist[np.maximum(self.artist, 0)]
+        liked += np.float32(TIE) * self.plays
+        return _only(liked, has_taste, self.artist >= 0)
+
+    def _alike(self, artists: Int64Array, share: Float64Array) -> FloatArray:
+        """Return how alike all artists (A,) are to some, by the share of each."""
+        found = np.zeros(len(self.units), np.float32)
+        for first in range(0, len(artists), BLOCK_ARTISTS):
+            part = slice(first, first + BLOCK_ARTISTS)
+            cosine = self.units[artists[part]] @ self.units.T
+            near = np.exp((np.minimum(cosine, 1) - 1) / np.float32(self.recipe.width))
+            found += share[part].astype(np.float32) @ near
+        return found
 
 
 def sound_of(data: RecallData, channel: str) -> Sound:
@@ -132,11 +165,16 @@ def sound_of(data: RecallData, channel: str) -> Sound:
 def faded_means(histories: Sequences, units: FloatArray, recipe: NearestRecipe) -> FloatArray:
     """Return the mean direction of the last songs of each history, (q, W) of length 1 or 0."""
     histories = histories.newest(recipe.history)
-    back = np.repeat(histories.starts[1:], histories.lengths) - 1 - np.arange(len(histories.song))
-    weight = np.power(recipe.fade, back.astype(np.float64))
+    weight = np.power(recipe.fade, _back(histories))
     sums = np.zeros((len(histories), units.shape[1]))
     np.add.at(sums, histories.owner, units[histories.song] * weight[:, None])
     return _unit(sums.astype(np.float32))
+
+
+def _back(histories: Sequences) -> Float64Array:
+    """Return how many plays of its owner came after each play, (P,)."""
+    back = np.repeat(histories.starts[1:], histories.lengths) - 1 - np.arange(len(histories.song))
+    return back.astype(np.float64)
 
 
 def _unit(rows: FloatArray) -> FloatArray:

@@ -3,25 +3,29 @@
     check_channel(MyChannel)  ──▶ nothing, or a `ContractError` with every rule that does not hold
 
 Each check is a small experiment on made-up listening: two kinds of music, users that hear one of
-them, songs that nobody has played, two users with names that stand in no model.
+them and whose profiles say which, songs that nobody has played. Users have names that can be found
+in no honest model.
 """
 
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, get_args
 
 import numpy as np
 
 from audiorec.errors import ContractError, InputError
+from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates
-from audiorec.recall.contract.channel import Channel, best_of
+from audiorec.recall.contract.channel import Channel, Horizon, Serves, best_of
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.space import SharedSpace
 
 K = 10
 N_SONGS, N_NEW, N_USERS = 40, 6, 60
@@ -80,7 +84,9 @@ def made_up_listening(seed: int = 0) -> RecallData:
     units /= np.linalg.norm(units, axis=1, keepdims=True)
     artists = tuple(f"artist {number // 4}" for number in range(len(catalogue)))
     sound = Sound(catalogue, units.astype(np.float32), artists)
-    return RecallData(replace(plays, time=seconds), new, Context(sound=sound))
+    hears = [("slow", "fast")[user % 2] for user in range(N_USERS)]
+    profiles = Profiles(plays.owner_ids, {"hears": hears}, {"age": np.arange(N_USERS) % 30 + 20.0})
+    return RecallData(replace(plays, time=seconds), new, Context(sound=sound, profiles=profiles))
 
 
 @contextmanager
@@ -100,6 +106,39 @@ def _same(one: Candidates, other: Candidates) -> bool:
     pairs = ((one.song, other.song), (one.similarity, other.similarity), (one.cold, other.cold))
     same = all(np.array_equal(a, b, equal_nan=a.dtype.kind == "f") for a, b in pairs)
     return same and one.song_ids == other.song_ids
+
+
+def _says_what_it_is(make: Make, data: RecallData) -> bool:  # noqa: ARG001
+    channel = make()
+    serves = channel.serves and channel.serves <= set(get_args(Serves))
+    told = channel.name and channel.people and (type(channel).__doc__ or "").strip()
+    return bool(serves and told) and channel.horizon in get_args(Horizon)
+
+
+def _recipe_is_left_alone(make: Make, data: RecallData) -> bool:
+    channel = make()
+    before = repr(getattr(channel, "recipe", None))
+    fitted = channel.fit(data)
+    _recalled(fitted, data)
+    recipe = getattr(channel, "recipe", None)
+    about: Any = getattr(recipe, "__dataclass_params__", None)
+    frozen = about is None or about.frozen
+    return fitted is channel and frozen and repr(recipe) == before
+
+
+def _data_is_left_alone(make: Make, data: RecallData) -> bool:
+    ours = replace(data)  # with nothing worked out yet
+    before = _content(ours)
+    _recalled(make().fit(ours), ours, exclude=ours.sequences, cold=3)
+    return _content(ours) == before
+
+
+def _content(data: RecallData) -> list[bytes]:
+    plays, sound = data.sequences, data.sound
+    arrays: list[Any] = [plays.starts, plays.song, plays.time]
+    arrays += [] if sound is None else [sound.units, sound.values]
+    ids = " ".join((*plays.owner_ids, *plays.song_ids, *data.new_songs))
+    return [ids.encode(), *(array.tobytes() for array in arrays)]
 
 
 def _learns_nothing_before_fit(make: Make, data: RecallData) -> bool:
@@ -171,6 +210,57 @@ def _cold_songs_are_apart(make: Make, data: RecallData) -> bool:
     )
 
 
+def _new_songs_get_a_place(make: Make, data: RecallData) -> bool:
+    # A catalogue needs no more than to say that it serves them; what it says has to hold.
+    channel = make().fit(data)
+    return "cold_song" not in channel.serves or bool(_recalled(channel, data, cold=3).cold.any())
+
+
+def _a_profile_is_enough(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    people = data.context.profiles
+    if "profile" not in channel.serves or people is None:
+        return True
+    known, nobody = people.user_ids[:2], Sequences.from_lists([[]], ["newcomer-0001"])
+    asked = Sequences.from_lists([[] for _ in known], list(known))
+    found = channel.recall(Queries(asked, None, people.for_users(known)), K)
+    stranger = Queries(nobody, None, people.for_users(nobody.owner_ids))
+    channel.recall(stranger, K)  # nothing is known of them: short lists are no error
+    return all(found.of(row) for row in range(len(found)))
+
+
+def _evidence_is_of_the_history(make: Make, data: RecallData) -> bool:
+    found = _recalled(make().fit(data), data, cold=3)
+    for row, evidence in enumerate(found.evidence):
+        heard = {data.sequences.song_ids[song] for song in data.sequences[row]}
+        named = [found.song_ids[song] for song in evidence[evidence >= 0].tolist()]
+        if not heard.issuperset(named) or (evidence[found.song[row] < 0] >= 0).any():
+            return False
+    return True
+
+
+def _users_and_songs_share_a_space(make: Make, data: RecallData) -> bool:
+    channel = make().fit(data)
+    if not isinstance(channel, SharedSpace):
+        return True
+    queries = Queries(data.sequences)
+    users, songs = channel.embed_users(queries), channel.song_embeddings()
+    sizes = (len(users), len(songs)) == (len(queries), len(channel.song_ids))
+    good = sizes and users.shape[1] == songs.shape[1]
+    good &= users.dtype == songs.dtype == np.float32
+    good &= bool(np.isfinite(users).all() and np.isfinite(songs).all() and users.any())
+    one = channel.embed_users(queries.take(np.array([1])))
+    good &= np.allclose(one[0], users[1], 1e-4, 1e-5)
+    if data.sound is not None and "cold_song" in channel.serves:
+        heard = channel.embed_sound(data.sound)
+        good &= heard.shape == (len(data.sound.song_ids), users.shape[1])
+        good &= bool(np.isfinite(heard).all())
+    with _saved(channel) as path:
+        loaded = type(channel).load(path)
+        good &= np.array_equal(loaded.song_embeddings(), songs)
+        return good and np.array_equal(loaded.embed_users(queries), users)
+
+
 def _exclude_holds(make: Make, data: RecallData) -> bool:
     channel = make().fit(data)
     found = _recalled(channel, data, exclude=data.sequences)
@@ -231,8 +321,15 @@ def _nobody_and_unknown_songs(make: Make, data: RecallData) -> bool:
 
 def _bundle_holds_no_user(make: Make, data: RecallData) -> bool:
     with _saved(make().fit(data)) as path:
-        content = b"".join(file.read_bytes() for file in sorted(path.iterdir()))
-    return not any(user.encode() in content for user in data.sequences.owner_ids)
+        files = sorted(file for file in path.rglob("*") if file.is_file())
+        content = b"".join(file.name.encode() + file.read_bytes() for file in files)
+    return not _named(content, data.sequences.owner_ids)
+
+
+def _named(content: bytes, user_ids: Sequence[str]) -> bool:
+    """Whether an id stands in some bytes, one byte a letter or with zeros between them."""
+    spelled = (content, content.replace(b"\0", b""))
+    return any(user.encode() in text for user in user_ids for text in spelled)
 
 
 def _threads_agree(make: Make, data: RecallData) -> bool:
@@ -261,6 +358,10 @@ def _loads_without_torch(make: Make, data: RecallData) -> bool:
 
 
 CHECKS: dict[str, Check] = {
+    # First: once a channel has changed the data, a second time may change nothing more.
+    "what it learns from stays as it was": _data_is_left_alone,
+    "it says what it proposes, what it serves and for how long": _says_what_it_is,
+    "fit returns the channel, and its recipe stays as it was": _recipe_is_left_alone,
     "before fit, recall is an InputError": _learns_nothing_before_fit,
     "data without a play is an InputError": _refuses_empty_data,
     "lists are ordered by similarity, equals by id, no song twice": _lists_are_ordered,
@@ -268,6 +369,12 @@ CHECKS: dict[str, Check] = {
     "a second fit begins anew": _second_fit_refits,
     "one query gets the same alone and in a batch": _one_query_equals_a_batch,
     "songs never played come only if asked for, behind the others, marked": _cold_songs_are_apart,
+    "what says that it serves new songs proposes some": _new_songs_get_a_place,
+    "what says that it serves profiles answers to one alone": _a_profile_is_enough,
+    "evidence is a song of the history": _evidence_is_of_the_history,
+    "users and songs of a shared space are finite, and the same once loaded": (
+        _users_and_songs_share_a_space
+    ),
     "exclude holds, and changes nothing else": _exclude_holds,
     "allowed holds, and changes nothing else": _allowed_holds,
     "k beyond the catalogue gives what there is": _k_beyond_the_catalogue,

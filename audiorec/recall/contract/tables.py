@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.tables import table_writer
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.sequences import Sequences
@@ -80,24 +81,28 @@ def read_candidates(path: Path) -> Lists:
     Raises
     ------
     InputError
-        If it lacks a column, or a user has a song twice.
+        If the file is missing, lacks a column, or a user has a song twice.
+    DamagedFileError
+        If an id is empty, a rank is no number, or `cold` is neither true nor false.
     """
     names = column_names(path, FAILURE)
     optional = [name for name in ("rank", "channel", "cold") if name in names]
-    table = read_table(path, FAILURE, needed=("user_id", "song_id", *optional))
+    table = _with_ids(path, _read_ids(path, optional))
+    _refuse_unranked(path, table)
     if "cold" in optional:  # ranked by themselves, behind the others
         cold = pc.cast(table.column("cold"), "int32")
         table = table.append_column("behind", cold).sort_by([("behind", "ascending")])
     if "rank" in optional:
         keys = [("behind", "ascending")] if "cold" in optional else []
         table = table.sort_by([*keys, ("rank", "ascending")])
-    users, songs = (table.column(n).cast("string").to_pylist() for n in ("user_id", "song_id"))
+    users, songs = (table.column(n).to_pylist() for n in ("user_id", "song_id"))
     ranked = _grouped(users, songs)
     pair = ranked.owner * max(1, len(ranked.song_ids)) + ranked.song
     if len(np.unique(pair)) < len(pair):
         raise InputError(f"{path}: a user has the same song twice")
     channels = set(table.column("channel").to_pylist()) if "channel" in optional else set()
-    return Lists(ranked, channels.pop() if len(channels) == 1 else path.name)
+    one = channels.pop() if len(channels) == 1 else None
+    return Lists(ranked, str(one) if one else path.name)
 
 
 def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
@@ -105,17 +110,71 @@ def read_targets(path: Path) -> tuple[Sequences, Int64Array]:
 
     Queries of one group (the prefixes of one session) are not independent: intervals draw
     groups. Returns the wanted songs of each user, and the number of each user's group.
+
+    Raises
+    ------
+    InputError
+        If the file is missing or lacks a column.
+    DamagedFileError
+        If an id is empty, or one user stands in two groups.
     """
     has_group = "group_id" in column_names(path, FAILURE)
-    needed = ("user_id", "song_id", *(("group_id",) if has_group else ()))
-    table = read_table(path, FAILURE, needed=needed, texts=True)
+    table = _with_ids(path, _read_ids(path, ("group_id",) if has_group else ()))
     users, songs = (table.column(n).to_pylist() for n in ("user_id", "song_id"))
     wanted = _grouped(users, songs)
     if not has_group:
         return wanted, np.arange(len(wanted))
-    group_of = dict(zip(users, table.column("group_id").to_pylist(), strict=True))
+    group_of: dict[str, str] = {}
+    for user, group in zip(users, table.column("group_id").to_pylist(), strict=True):
+        if group_of.setdefault(user, group) != group:
+            raise DamagedFileError(f"{path}: the user {user!r} stands in two groups")
     _, groups = np.unique([str(group_of[user]) for user in wanted.owner_ids], return_inverse=True)
     return wanted, groups.astype(np.int64)
+
+
+def _read_ids(path: Path, others: Collection[str]) -> Any:
+    """Read ids and other columns; ids of a CSV are texts, so that 007 stays what it is."""
+    types = dict.fromkeys(("user_id", "song_id", "group_id", "channel"), pa.string())
+    needed = ("user_id", "song_id", *others)
+    kept = {name: kind for name, kind in types.items() if name in needed}
+    return read_table(path, FAILURE, needed=needed, types=kept, null_values=[""])
+
+
+def _with_ids(path: Path, table: Any) -> Any:
+    """Return a table whose ids are texts; an empty one is refused."""
+    for name in [n for n in ("user_id", "song_id", "group_id") if n in table.column_names]:
+        place = table.column_names.index(name)
+        try:
+            texts = table.column(name).cast(pa.string())
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+            kind = table.column(name).type
+            raise DamagedFileError(f"{path}: column {name!r} holds {kind}, not ids") from error
+        empty = pc.fill_null(pc.equal(pc.utf8_length(texts), 0), True)
+        _refuse(path, empty, f"has no {name}")
+        table = table.set_column(place, name, texts)
+    return table
+
+
+def _refuse_unranked(path: Path, table: Any) -> None:
+    """Refuse ranks that are no numbers, and a `cold` that is no boolean."""
+    kinds = dict(zip(table.column_names, (column.type for column in table.columns), strict=True))
+    rank, cold = kinds.get("rank"), kinds.get("cold")
+    if rank is not None and not (pa.types.is_integer(rank) or pa.types.is_floating(rank)):
+        raise DamagedFileError(f"{path}: column 'rank' holds {rank}, expected numbers")
+    if cold is not None and not (pa.types.is_boolean(cold)):
+        raise DamagedFileError(f"{path}: column 'cold' holds {cold}, expected true or false")
+    if rank is not None:
+        finite = pc.is_finite(table.column("rank").cast(pa.float64()))
+        _refuse(path, pc.invert(pc.fill_null(finite, False)), "has no rank")
+    if cold is not None:
+        _refuse(path, pc.is_null(table.column("cold")), "does not say whether it is cold")
+
+
+def _refuse(path: Path, bad: Any, what: str) -> None:
+    rows = np.flatnonzero(bad.to_numpy())
+    if len(rows):
+        more = f", and {len(rows) - 1} more" if len(rows) > 1 else ""
+        raise DamagedFileError(f"{path}: row {rows[0] + 1} {what}{more}")
 
 
 def _grouped(users: list[str], songs: list[str]) -> Sequences:

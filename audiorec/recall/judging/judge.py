@@ -82,16 +82,11 @@ class Judgement:
         return {f"{name}@{k}": self.means[name, k] for name in names} | dict(self.spread)
 
     def notes(self) -> list[str]:
-        """Return what else there is to say, a line each: repeats, strata, memory."""
+        """Return what else there is to say, a line each: strata, memory."""
         k = max(k for _, k in self.means)
         parts = {**self.song_strata, **self.user_strata}
         shown = [f"{name} {value:.3f} ({n:,})" for name, (value, n) in parts.items() if n]
         lines = [f"recall@{k} of songs and users: {', '.join(shown)}"]
-        if self.otherwise:
-            value = self.otherwise["recall", k]
-            lines.append(
-                f"repeats {_other(self.repeats).replace('_', ' ')}: recall@{k} {value:.4f}"
-            )
         return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
 
 

@@ -30,7 +30,7 @@ def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> di
     """Read a table that is no log, and count what is in it."""
     from audiorec.listening.side import describe_side, read_side
     from audiorec.listening.triples import describe_triples, read_triples, type_of
-    from audiorec.recall.contract.tables import read_candidates
+    from audiorec.recall.contract.tables import read_candidates, read_targets
 
     counts: dict[str, Any]
     if kind == "side":
@@ -41,14 +41,18 @@ def counted_table(file: Path, kind: str, song_ids: tuple[str, ...] | None) -> di
         counts = describe_triples(facts)
         named = {i.partition(":")[2] for i in facts.entity_ids if type_of(i) == "song"}
     else:
-        lists = read_candidates(file)
-        lengths, named = lists.ranked.lengths, set(lists.ranked.song_ids)
-        counts = {"channel": lists.channel, "rows": len(lists.ranked.song), "users": len(lengths)}
+        if kind == "targets":
+            lists, groups = read_targets(file)
+            counts = {"groups": len(set(groups.tolist()))}
+        else:
+            found = read_candidates(file)
+            lists, counts = found.ranked, {"channel": found.channel}
+        lengths, named = lists.lengths, set(lists.song_ids)
+        counts |= {"rows": len(lists.song), "users": len(lengths), "songs": len(named)}
         counts |= {
             "shortest": int(min(lengths, default=0)),
             "longest": int(max(lengths, default=0)),
         }
-        counts["songs"] = len(named)
     document = {"schema": f"audiorec/{kind}/1", "file": str(file), **counts}
     if song_ids is not None:
         matched = len(named & set(song_ids))

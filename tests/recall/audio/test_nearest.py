@@ -3,7 +3,12 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.audio.nearest import NearestArtist, NearestAudio, NearestRecipe
+from audiorec.recall.audio.nearest import (
+    NearestArtist,
+    NearestArtistRecipe,
+    NearestAudio,
+    NearestRecipe,
+)
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 
 ANGLES = {"a": 0, "b": 10, "c": 80, "d": 90, "new": 5, "silent": None}
@@ -70,3 +75,27 @@ def test_what_has_no_sound_is_refused():
         NearestArtist().fit(RecallData(plays, (), Context(sound=anonymous)))
     with pytest.raises(InputError, match="history must be at least 1"):
         NearestRecipe(history=0)
+
+
+def test_two_artists_of_a_history_stand_before_who_lies_between_them():
+    # At 0 and 90 degrees; the mean of both is at 45, where a third one is.
+    ids, artists = ("a", "a2", "b", "b2", "between"), ("x", "x", "y", "y", "z")
+    degrees = np.deg2rad([0, 0, 90, 90, 45])
+    units = np.stack([np.cos(degrees), np.sin(degrees)], axis=1).astype(np.float32)
+    context = Context(sound=Sound(ids, units, artists))
+    channel = NearestArtist(NearestArtistRecipe(fade=0.5, width=0.1))
+    channel.fit(RecallData(Sequences.from_lists([list(ids)]), (), context))
+    heard = Sequences.from_lists([["b", "a"]])
+    found = channel.recall(Queries(heard), 9, exclude=heard)
+    assert found.of(0) == ["a2", "b2", "between"]
+    # Shares 2 / 3 and 1 / 3, kernel exp((cosine - 1) / 0.1); the tie by plays is 0.001.
+    far, half = np.exp(-10.0), np.exp((np.cos(np.pi / 4) - 1) / 0.1)
+    expected = [2 / 3 + far / 3, 1 / 3 + 2 * far / 3, half]
+    assert found.similarity[0, :3] == pytest.approx(np.array(expected) + 0.001, abs=1e-5)
+
+
+def test_a_width_of_nothing_is_refused():
+    with pytest.raises(InputError, match="width must be above 0, got 0"):
+        NearestArtistRecipe(width=0)
+    with pytest.raises(InputError, match="history must be at least 1"):
+        NearestArtistRecipe(history=0)

@@ -1,7 +1,8 @@
 """The contract holds for every channel, and the checks go red on channels that break it."""
 
 import signal
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -11,8 +12,9 @@ from needs import needs
 
 from audiorec.errors import ContractError, InputError, WeightsError
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.checks import CHECKS, check_channel, made_up_listening
+from audiorec.recall.contract.checks import CHECKS, K, check_channel, made_up_listening
 from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
 from audiorec.recall.simple.external import External
 from audiorec.recall.simple.popular import Popular
@@ -224,7 +226,209 @@ class PropsUpWhatIsLeft(Popular):
             yield block if exclude is None else np.where(np.isfinite(block), -block, block)
 
 
+class MixesQueriesUp(Rules):
+    """Leaves what it was asked where another thread finds it."""
+
+    name = "mixes-queries-up"
+
+    def _similarities(self, queries):
+        self.asked = queries.histories.take(np.roll(np.arange(len(queries)), self.turns))
+        self.turns += 1
+        time.sleep(0.01)
+        return super()._similarities(replace(queries, histories=self.asked))
+
+    turns = 0
+
+
+class TurnsTiesRound(Popular):
+    """Orders equal songs from the last id to the first."""
+
+    name = "turns-ties-round"
+
+    def _count(self, data):
+        super()._count(data)
+        self.weights = np.ones_like(self.weights)
+
+    def recall(self, queries, k, *, exclude=None, allowed=None, cold=0):
+        found = super().recall(queries, k, exclude=exclude, allowed=allowed, cold=cold)
+        n = int((found.song[0] >= 0).sum()) if len(found) else 0
+        found.song[:, :n] = found.song[:, :n][:, ::-1]
+        return found
+
+
+class SpellsUsersWide(VsKnn):
+    """Keeps the names of its users, four bytes a letter."""
+
+    name = "spells-users-wide"
+    ARRAYS = (*VsKnn.ARRAYS, "users")
+
+    def _count(self, data):
+        super()._count(data)
+        self.users = np.array(data.sequences.owner_ids).view(np.uint8)
+
+
+class NamesFilesByUsers(Popular):
+    """Writes a file for each user."""
+
+    name = "names-files-by-users"
+
+    def save(self, path):
+        made = super().save(path)
+        (path / "listener-0007.json").write_text("{}")
+        return made
+
+
+class RanksNewAmongOthers(Popular):
+    """Puts new songs between the others once they are asked for."""
+
+    name = "ranks-new-among-others"
+
+    def recall(self, queries, k, *, exclude=None, allowed=None, cold=0):
+        found = super().recall(queries, k, exclude=exclude, allowed=allowed, cold=0)
+        if cold and len(found):
+            found.song[:, 1] = np.flatnonzero(self.is_cold)[0]
+            found.cold[:, 1] = True
+        return found
+
+
+class TunesItself(Popular):
+    """Changes its recipe while it learns."""
+
+    name = "tunes-itself"
+
+    def _count(self, data):
+        self.recipe = replace(self.recipe, half_life_days=7.0)
+        super()._count(data)
+
+
+@dataclass
+class LooseRecipe:
+    """Can be changed by whoever has it."""
+
+    strength: float = 1.0
+
+
+class HasALooseRecipe(Popular):
+    """Has a recipe that is not frozen."""
+
+    name = "has-a-loose-recipe"
+    Recipe = LooseRecipe
+
+    def _count(self, data):
+        self.weights = data.counts.astype(np.float32)
+
+
+class SortsWhatItReads(Popular):
+    """Brings the plays into another order."""
+
+    name = "sorts-what-it-reads"
+
+    def _count(self, data):
+        data.sequences.song.sort()
+        super()._count(data)
+
+
+class PromisesNewSongs(Popular):
+    """Says that it serves new songs, and proposes none."""
+
+    name = "promises-new-songs"
+    serves = frozenset({"history", "cold_song"})
+
+
+class PromisesProfiles(Rules):
+    """Says that a profile is enough, and reads none."""
+
+    name = "promises-profiles"
+    serves = frozenset({"history", "profile"})
+
+
+class ServesTea(Popular):
+    """Serves what nobody knows."""
+
+    name = "serves-tea"
+    serves = frozenset({"tea"})
+
+
+class MakesEvidenceUp(Popular):
+    """Gives the first song of all as the reason."""
+
+    name = "makes-evidence-up"
+
+    def _evidence(self, histories, song):  # noqa: ARG002
+        return np.zeros(song.shape, np.int64)
+
+
+class Counts(SharedSpace):
+    """Songs by how often the songs of the history stand with them."""
+
+    name = "counts"
+    serves = frozenset({"history"})
+
+    def _fit(self, data, *, work, progress, stop):  # noqa: ARG002
+        together = np.zeros((len(data.plays), len(data.song_ids)), np.float32)
+        np.add.at(together, (data.plays.owner, data.plays.song), 1)
+        self.table = (together.T @ together)[:, : K * 4]
+
+    def _similarities(self, queries):
+        found = self.embed_users(queries) @ self.table.T
+        found[queries.histories.lengths == 0] = -np.inf
+        found[:, self.is_cold] = -np.inf
+        return found
+
+    def embed_users(self, queries):
+        histories = queries.histories.among(self.song_ids)
+        found = np.zeros((len(queries), self.table.shape[1]), np.float32)
+        np.add.at(found, histories.owner, self.table[histories.song])
+        return found
+
+    def song_embeddings(self):
+        return self.table
+
+    def embed_sound(self, sound):  # noqa: ARG002
+        raise InputError("counts: knows no sound")
+
+    def _state(self):
+        return {"table": self.table}, {}
+
+    @classmethod
+    def _from_state(cls, bundle):
+        channel = cls()
+        channel.table = bundle.tensors["table"]
+        return channel
+
+
+class LosesItsSpace(Counts):
+    """Turns its space round once it is loaded, songs and users alike."""
+
+    name = "loses-its-space"
+
+    @classmethod
+    def _from_state(cls, bundle):
+        channel = super()._from_state(bundle)
+        channel.table = np.ascontiguousarray(channel.table[:, ::-1])
+        return channel
+
+
+def test_a_channel_of_a_shared_space_keeps_the_contract():
+    check_channel(Counts)
+
+
+SPACE = "users and songs of a shared space are finite, and the same once loaded"
+
 BROKEN = {
+    MixesQueriesUp: "fits in a thread, and threads agree",
+    TurnsTiesRound: "lists are ordered by similarity, equals by id",
+    SpellsUsersWide: "a bundle holds no id of a user",
+    NamesFilesByUsers: "a bundle holds no id of a user",
+    RanksNewAmongOthers: "songs never played come only if asked for, behind the others, marked",
+    TunesItself: "fit returns the channel, and its recipe stays as it was",
+    HasALooseRecipe: "fit returns the channel, and its recipe stays as it was",
+    SortsWhatItReads: "what it learns from stays as it was",
+    PromisesNewSongs: "what says that it serves new songs proposes some",
+    PromisesProfiles: "what says that it serves profiles answers to one alone",
+    ServesTea: "it says what it proposes, what it serves and for how long",
+    MakesEvidenceUp: "evidence is a song of the history",
+    LosesItsSpace: SPACE,
     CutsTiesByChance: "a shorter list is the beginning of a longer one",
     ServesOtherLists: "what recall proposes is what the judge ranks",
     WatchesSignals: "fits in a thread, and threads agree (it raised ValueError",

@@ -138,6 +138,17 @@ def test_foreign_lists_by_rank_or_by_order(tmp_path):
         read_candidates(tmp_path / "t.csv")
 
 
+def test_ids_of_a_csv_stay_as_they_are_spelled(tmp_path):
+    (tmp_path / "c.csv").write_text("user_id,song_id,rank\n007,NA,10\n007,08,9\nnull,1,1\n")
+    found = read_candidates(tmp_path / "c.csv").ranked
+    assert found.owner_ids == ("null", "007")
+    assert named(found) == [["1"], ["08", "NA"]]
+    (tmp_path / "t.csv").write_text("user_id,song_id\n007,NA\nnull,08\n")
+    wanted, _ = read_targets(tmp_path / "t.csv")
+    assert wanted.owner_ids == ("007", "null")
+    assert named(wanted) == [["NA"], ["08"]]
+
+
 def test_targets_may_have_groups(tmp_path):
     (tmp_path / "t.csv").write_text("user_id,song_id,group_id\np1,a,s\np2,b,s\np3,a,t\n")
     wanted, groups = read_targets(tmp_path / "t.csv")

@@ -147,3 +147,26 @@ def test_cost_counts_seconds_and_memory():
     cost.left_out += 1000.0
     assert cost.lap() < -900
     assert 0 <= cost.lap() < 1
+
+
+def test_a_large_catalogue_is_ranked_in_blocks_of_one_size(monkeypatch):
+    # A million songs and as many queries as one likes: no more than CELLS similarities at a time.
+    plays = made_up_listening().sequences
+    cut = split(plays, "last")
+    whole = judge(VsKnn(), cut, ks=[3, 10])
+    shapes = []
+    plain = VsKnn._similarities
+
+    def watched(self, queries):
+        found = plain(self, queries)
+        shapes.append(found.shape)
+        return found
+
+    monkeypatch.setattr(VsKnn, "_similarities", watched)
+    n_songs = len(plays.song_ids)
+    monkeypatch.setattr("audiorec.recall.contract.channel.CELLS", 7 * n_songs)
+    in_blocks = judge(VsKnn(), cut, ks=[3, 10])
+    assert {q for q, _ in shapes[:-1]} == {7}
+    assert max(q * s for q, s in shapes) <= 7 * n_songs
+    for at, values in whole.per_query.items():
+        assert np.array_equal(values, in_blocks.per_query[at], equal_nan=True)

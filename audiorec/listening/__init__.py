@@ -19,6 +19,7 @@
 ``history``       likes in time: sequences, what comes before, weighted means
 ``sequences``     what was played, in its order and with its repeats
 ``liked``         the same of what is liked, disliked and met, by a rule
+``follows``       which artists each user follows
 ``profiles``      a table of what is known of users, as numbers
 ``baskets``       which songs stand together in sessions and playlists
 ``filters``       named filters for listening that says nothing of taste
@@ -41,6 +42,7 @@ Public::
     history       Likes, before, histories
     sequences     Sequences, to_sequences
     liked         Liked, to_liked
+    follows       follows
     profiles      Encoder, Profiles, no_profiles, read_profiles
     baskets       song_pairs
     filters       FILTERS, FilterName, PER_USER, count_noise, noise, without_noise

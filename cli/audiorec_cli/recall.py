@@ -1,21 +1,19 @@
 """``audiorec recall``: train channels, ask them for songs, judge and compare them."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_lists, recall_run, recall_space, recall_unheard
+from audiorec_cli import recall_judge, recall_lists, recall_run, recall_space, recall_unheard
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
     AskedOf,
-    KnownToo,
+    HeardOption,
     LearntFrom,
     ModelArgument,
-    PlaysOf,
 )
 from audiorec_cli.shared.options import (
     JsonOption,
@@ -23,20 +21,12 @@ from audiorec_cli.shared.options import (
     OutFileOption,
     OutFolderOption,
     QuietOption,
-    SeedOption,
-    more,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.training import SetOption, as_given, fit_and_save, with_recipe
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from audiorec.evaluation.classification import Interval
     from audiorec.recall.contract.channel import Channel
-    from audiorec.recall.contract.tables import Lists
-    from audiorec.recall.judging.judge import Judgement
-    from audiorec.recall.judging.splits import JudgingSplit
 
 app = group(
     """Propose songs: train a channel, ask it for candidates, judge it against others.
@@ -48,13 +38,6 @@ app = group(
     audiorec recall train vs-knn --interactions plays.parquet --out model/
     """
 )
-
-SplitName = Literal["last", "time", "sessions", "users", "lists", "artists"]
-SHOWN = ("hit_rate", "recall", "ndcg", "mrr")  # columns of a table
-SEEN = 5e-5  # a difference that the digits show
-HeardOption = Annotated[
-    bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
-]
 
 
 @command(app, "list")
@@ -166,9 +149,19 @@ def train(
 @command(app)
 def candidates(
     model: ModelArgument,
-    interactions: LogOption,
     output: OutFileOption,
+    interactions: Annotated[
+        Path | None,
+        typer.Option("--interactions", "-i", metavar="LOG", help="What users listened to."),
+    ] = None,
+    users: Annotated[
+        Path | None,
+        typer.Option("--users", "-u", metavar="FILE", help="Embeddings in the model's space."),
+    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
+    cold_share: Annotated[
+        float, typer.Option(min=0, max=1, help="Of them, songs that nobody has played.")
+    ] = 0.0,
     keep_heard: HeardOption = False,
     allowed: Annotated[
         Path | None, typer.Option(help="The songs that may come: a list of ids, one a line.")
@@ -177,7 +170,9 @@ def candidates(
     *,
     asked: AskedOf,
 ) -> None:
-    r"""Write the songs that a model proposes to each user of a log, with rank and reason.
+    r"""Write the songs that a model proposes to each user, with rank and reason.
+
+    Users are those of a log, of profiles (--profiles), or of embeddings (--users).
 
     Examples
     --------
@@ -192,13 +187,17 @@ def candidates(
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
-    queries = asked.queries(interactions, channel)
+    if interactions is None and users is None and asked.profiles is None:
+        raise InputError("no user: give --interactions, --profiles or --users")
+    queries = asked.queries(interactions, channel, users)
+    cold = round(k * cold_share)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     rows = write_candidates(
         output,
         channel,
         queries,
-        k,
+        max(1, k - cold),
+        cold=cold,
         exclude=None if keep_heard else queries.histories,
         allowed=None if only is None else {line.strip() for line in only if line.strip()},
     )
@@ -215,6 +214,8 @@ def candidates(
     say(f"{rows:,} candidates of {len(queries):,} users: {output}")
 
 
+command(app, "evaluate")(recall_judge.evaluate)
+command(app, "compare")(recall_judge.compare)
 command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
 command(app, "fuse")(recall_lists.fuse)
@@ -223,252 +224,5 @@ command(app, "run")(recall_run.run)
 command(app, "unheard")(recall_unheard.unheard)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Judging(KnownToo):
-    """What channels are judged on."""
-
-    interactions: LogOption
-    split: Annotated[
-        SplitName | None,
-        typer.Option(
-            help="How the log is cut [default: time where every play has one, else last]."
-        ),
-    ] = None
-    k: Annotated[
-        list[int] | None,
-        typer.Option("--k", "-k", min=1, help="Lengths of the lists [default: 10 20 50 100 200]."),
-    ] = None
-    keep_heard: HeardOption = False
-    seed: SeedOption = 0
-    json: JsonOption = False
-    test_histories: Annotated[
-        Path | None, typer.Option(metavar="LOG", help="A test set of its own: what is known.")
-    ] = None
-    targets: Annotated[
-        Path | None, typer.Option(help="And what is wanted: user_id, song_id (group_id).")
-    ] = None
-
-    @property
-    def ks(self) -> list[int]:
-        """Return the lengths of the lists that are judged."""
-        return sorted(set(self.k or (10, 20, 50, 100, 200)))
-
-    def cut(self) -> "JudgingSplit":
-        """Read the log and cut it."""
-        import numpy as np
-
-        from audiorec.recall.contract.tables import read_targets
-        from audiorec.recall.judging.splits import given, split
-
-        if self.split == "artists":
-            raise InputError(
-                "artists that a model never heard are judged by themselves: audiorec recall "
-                f"unheard MODEL -i {self.interactions} -f FEATURES"
-            )
-        if (self.test_histories is None) != (self.targets is None):
-            raise InputError("--test-histories and --targets are given together")
-        whose: dict[str, PlaysOf] = {"sessions": "session", "lists": "list"}
-        plays = self.of(self.interactions, whose.get(self.split or ""))
-        if self.test_histories is not None and self.targets is not None:
-            if self.split is not None:
-                raise InputError("--split cuts the log; a test set of its own needs none")
-            wanted, cluster = read_targets(self.targets)
-            known = self.of(self.test_histories, "user")
-            return given(plays, known, wanted, cluster)
-        timed = not np.isnan(plays.time).any()
-        return split(plays, self.split or ("time" if timed else "last"), seed=self.seed)
-
-
-@command(app)
-def evaluate(
-    channel: Annotated[
-        str | None,
-        typer.Argument(metavar="CHANNEL", help="A name of recall list, or a trained model."),
-    ] = None,
-    settings: SetOption = None,
-    candidates: Annotated[
-        Path | None, typer.Option(help="Judge lists that are made: user_id, song_id, rank.")
-    ] = None,
-    *,
-    judging: Judging,
-) -> None:
-    """Judge a channel: trained on one part of a log, it ranks all songs for the other.
-
-    Examples
-    --------
-    audiorec recall evaluate vs-knn --interactions plays.parquet
-    audiorec recall evaluate rules -i plays.parquet --split last --k 10 50
-    audiorec recall evaluate --candidates lists.parquet -i plays.parquet
-    """
-    from audiorec.recall.judging.judge import judge
-
-    if (channel is None) == (candidates is None):
-        raise InputError("name one channel or model, or --candidates; recall list has the names")
-    judged, trained = _judged(channel, candidates, settings or ())
-    cut = judging.cut()
-    verdict = judge(
-        judged,
-        cut,
-        ks=judging.ks,
-        keep_heard=judging.keep_heard,
-        trained=trained,
-        context=judging.context(),
-        seed=judging.seed,
-    )
-    if judging.json:
-        print_json({"schema": "audiorec/recall-evaluate/1", "split": cut.name, **verdict.to_dict()})
-        return
-    _print_verdict(verdict, cut.name)
-
-
-@command(app)
-def compare(
-    channels: Annotated[list[str], typer.Argument(metavar="CHANNEL", help="Two or more names.")],
-    plot: Annotated[
-        Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
-    ] = None,
-    *,
-    judging: Judging,
-) -> None:
-    """Judge several channels on one split; say how far each is behind the best.
-
-    Examples
-    --------
-    audiorec recall compare popular rules vs-knn --interactions plays.parquet
-    audiorec recall compare item-knn ease -i plays.parquet --split users
-    audiorec recall compare rules vs-knn -i plays.parquet --plot compared.png
-    """
-    from audiorec.recall.judging.judge import compare as compare_channels
-
-    if len(set(channels)) < 2:
-        raise InputError("name two channels or more; recall evaluate judges one")
-    _check_plot(plot)
-    cut = judging.cut()
-    by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
-    found, behind = compare_channels(
-        [_judged(name, None)[0] for name in channels],
-        cut,
-        by=by,
-        ks=judging.ks,
-        keep_heard=judging.keep_heard,
-        context=judging.context(),
-        seed=judging.seed,
-    )
-    _draw(plot, found, cut.name, by[1])
-    if judging.json:
-        print_json(_compared(found, behind, cut.name, by))
-        return
-    _print_comparison(found, behind, cut, by)
-
-
-def _judged(
-    channel: str | None, made: Path | None, settings: "Sequence[str]" = ()
-) -> "tuple[Channel | Lists, bool]":
-    """Return what is judged, and whether it is as it is to be."""
-    from audiorec.recall.contract.tables import read_candidates
-    from audiorec.recall.registry import CHANNELS, channel_class, load_channel
-
-    if made is not None:
-        return read_candidates(made), True
-    if channel not in CHANNELS and channel is not None and Path(channel).is_dir():
-        return load_channel(channel), True
-    return with_recipe(channel_class(channel or ""), {}, settings), False
-
-
 def _first_line(kind: "type[Channel]") -> str:
     return (kind.__doc__ or "").strip().splitlines()[0]
-
-
-def _print_verdict(verdict: "Judgement", split: str) -> None:
-    ks = sorted({k for _, k in verdict.means})
-    names = sorted({name for name, _ in verdict.means})
-    rows = [
-        (name, way, *(f"{found[name, k]:.4f}" for k in ks))
-        for name in names
-        for way, found in _ways(verdict, [(name, k) for k in ks])
-    ]
-    title = f"{verdict.channel}: split {split}, {verdict.n_queries:,} queries"
-    print_table(("measure", "repeats", *(f"@{k}" for k in ks)), rows, title=title)
-    widest = verdict.means["recall", ks[0]]
-    say(f"recall@{ks[0]} {widest}: the middle 95 % of a bootstrap over users or sessions")
-    spread = ", ".join(
-        f"{n} {v:,.0f}" if v >= 100 else f"{n} {v:.3g}" for n, v in verdict.spread.items()
-    )
-    say(f"lists of {ks[0]}: {spread}")
-    for line in verdict.notes():
-        say(line)
-    say(f"{verdict.fit_cpu_s:.1f} CPU-s to fit, {verdict.recall_cpu_s:.1f} to rank all songs")
-
-
-def _print_comparison(
-    found: "list[Judgement]",
-    behind: "dict[str, Interval]",
-    cut: "JudgingSplit",
-    by: tuple[str, int],
-) -> None:
-    k = by[1]
-    rows = []
-    for verdict in found:
-        gap = behind.get(verdict.channel)
-        # 0 less the gap: minus a gap of 0 is -0.000.
-        sides = () if gap is None else (0 - gap.value, 0 - gap.high, 0 - gap.low)
-        lag = "{:+.3f} [{:+.3f}, {:+.3f}]".format(*sides) if sides else ""
-        for way, figures in _ways(verdict, [(name, k) for name in SHOWN]):
-            row = (figures.get((name, k)) for name in SHOWN)
-            rows.append((verdict.channel, way, *row, lag))
-            lag = ""  # is of the way that was asked for
-    title = f"split {cut.name}, {len(cut):,} queries, lists of {k}"
-    print_table(("channel", "repeats", *SHOWN, f"{by[0]} behind the best"), rows, title=title)
-
-
-def _ways(
-    verdict: "Judgement", shown: "list[tuple[str, int]]"
-) -> "list[tuple[str, dict[tuple[str, int], float]]]":
-    """Return what is shown with repeats as asked for, and where it differs the other way too."""
-    asked = {at: verdict.means[at].value for at in shown}
-    other = {at: verdict.otherwise[at] for at in shown if at in verdict.otherwise}
-    if not any(abs(asked[at] - value) > SEEN for at, value in other.items()):
-        return [("", asked)]
-    kept, left_out = "kept", "left out"
-    ways = (kept, left_out) if verdict.repeats == "kept" else (left_out, kept)
-    return list(zip(ways, (asked, other), strict=True))
-
-
-def _check_plot(path: Path | None) -> None:
-    """Refuse a picture that could not be drawn before the long work begins."""
-    if path is None:
-        return
-    from audiorec.evaluation.pictures import require_figure
-
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: a picture's name ends in .png")
-    require_figure()
-
-
-def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> None:
-    if path is None:
-        return
-    from audiorec.evaluation.rank_pictures import draw_channels
-    from audiorec.files.atomic import replaced
-
-    rows = {v.channel: v.figures(k) for v in found}
-    repeats = found[0].repeats.replace("_", " ")
-    title = f"split {split}, {found[0].n_queries:,} queries, repeats {repeats}"
-    drawn = draw_channels(rows, title=title)
-    with replaced(path) as part:
-        part.write_bytes(drawn)
-    say(f"picture: {path}")
-
-
-def _compared(
-    found: "list[Judgement]", behind: "dict[str, Interval]", split: str, by: tuple[str, int]
-) -> dict[str, Any]:
-    from dataclasses import astuple
-
-    return {
-        "schema": "audiorec/recall-compare/1",
-        "split": split,
-        "by": f"{by[0]}@{by[1]}",
-        "channels": [verdict.to_dict() for verdict in found],
-        "ahead_of": {n: [round(v, 6) for v in astuple(gap)] for n, gap in behind.items()},
-    }

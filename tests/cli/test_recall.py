@@ -334,3 +334,50 @@ def test_what_is_refused(log, audiorec, words, said):
     code, _, err = audiorec("recall", *words.split())
     assert code == 2
     assert said in err
+
+
+def test_candidates_for_embeddings_are_those_for_the_histories(log, audiorec):
+    needs("torch")
+    train = "recall train youtube-dnn -i plays.csv --epochs 1 --out taste -q"
+    assert audiorec(*train.split())[0] == 0
+    assert audiorec(*"recall users taste -i plays.csv --out users.parquet".split())[0] == 0
+    ask = "recall candidates taste --keep-heard --out"
+    assert audiorec(*f"{ask} log.parquet -i plays.csv".split())[0] == 0
+    code, _, err = audiorec(*f"{ask} users.out.parquet --users users.parquet".split())
+    assert code == 0, err
+    both = [pq.read_table(name) for name in ("log.parquet", "users.out.parquet")]
+    columns = ("user_id", "song_id", "rank", "reason")
+    assert both[0].select(columns).equals(both[1].select(columns))
+    # With the log as well, what was heard stays out.
+    left = "recall candidates taste --users users.parquet -i plays.csv --out left.parquet"
+    assert audiorec(*left.split())[0] == 0
+    assert len(pq.read_table("left.parquet")) == 4
+
+
+def test_candidates_need_users_of_their_own_space(log, audiorec, tmp_path):
+    assert audiorec(*"recall train rules -i plays.csv --out model".split())[0] == 0
+    code, _, err = audiorec(*"recall candidates model --out c.parquet".split())
+    assert (code, "give --interactions, --profiles or --users" in err) == (2, True)
+    np.savez(tmp_path / "theirs.npz", ids=np.array(["u0"]), embeddings=np.ones((1, 3), np.float32))
+    assert audiorec(*"recall users --import theirs.npz --out theirs.parquet".split())[0] == 0
+    code, _, err = audiorec(
+        *"recall candidates model --users theirs.parquet --out c.parquet".split()
+    )
+    assert (code, "rules has no embeddings of users" in err) == (2, True)
+
+
+def test_a_share_of_the_list_is_for_songs_that_nobody_played(log, audiorec, tmp_path):
+    ids = write_store(tmp_path / "vecs.parquet", 6)
+    (tmp_path / "few.csv").write_text(
+        "\n".join(
+            ["user_id,song_id,timestamp,event", *(f"u,{s},2024-01-01,finish" for s in ids[:3])]
+        )
+    )
+    train = "recall train nearest-audio -i few.csv -v vecs.parquet --out model"
+    assert audiorec(*train.split())[0] == 0
+    ask = "recall candidates model -i few.csv --k 4 --keep-heard --cold-share 0.5 --out c.parquet"
+    code, _, err = audiorec(*ask.split())
+    assert code == 0, err
+    table = pq.read_table("c.parquet")
+    assert table.column("cold").to_pylist() == [False, False, True, True]
+    assert table.column("rank").to_pylist() == [1, 2, 1, 2]

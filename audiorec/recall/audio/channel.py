@@ -144,7 +144,7 @@ class UserAudio(SharedSpace):
         return found
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        users = self.embed_users(queries)
+        users = self.users_of(queries)
         found = (users @ self.songs.T).astype(np.float32)
         found[~_known(users)] = -np.inf
         found[:, ~_known(self.songs)] = -np.inf

@@ -29,7 +29,7 @@ Public::
     channel     Channel, best_of
     trained     Trained
     settings    Setting, settings_of
-    space       SharedSpace, write_users
+    space       SharedSpace, users_in, write_users
     job         is_first_process, train_channel
     checks      check_channel
 """

@@ -205,7 +205,7 @@ class Channel(ABC):
         }
         about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
         about |= {"log_fingerprints": list(self.logs)} if self.logs else {}
-        about |= {"versions": versions()}
+        about |= {"versions": versions(self.trained)}
         about |= {"figures": self.trained.to_json()} if self.trained else {}
         self.model_id = write_bundle(
             path, tensors=kept, config=about, card=self._card(), files=self.trained.files()
@@ -269,7 +269,9 @@ class Channel(ABC):
         sections = {
             "Recipe": "\n".join(f"- {name}: {visible(str(v))}" for name, v in settings.items()),
             "Training": self.trained.words(),
-            "Versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+            "Versions": ", ".join(
+                f"{name} {number}" for name, number in versions(self.trained).items()
+            ),
         }
         return Card(
             title=self.name,

@@ -234,6 +234,8 @@ class Queries:
     # artists that each user follows, by plain name: `song_ids` of these are names
     follows: Sequences | None = None
     profiles: Profiles | None = None  # of the Q users, in their order
+    # (Q, E): made before, in the space of the channel; asked for in place of the histories
+    embedded: FloatArray | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -249,7 +251,8 @@ class Queries:
         profiles = self.profiles
         if profiles is not None:
             profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
-        return Queries(self.histories.take(rows), follows, profiles)
+        embedded = None if self.embedded is None else self.embedded[rows]
+        return Queries(self.histories.take(rows), follows, profiles, embedded)
 
 
 def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:

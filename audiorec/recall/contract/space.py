@@ -17,7 +17,7 @@ from audiorec.errors import InputError
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, Sound
-from audiorec.store.embeddings import write_embeddings
+from audiorec.store.embeddings import EmbeddingMetadata, EmbeddingTable, write_embeddings
 from audiorec.types import FloatArray, Int64Array
 
 
@@ -47,6 +47,10 @@ class SharedSpace(Channel):
     def embed_users(self, queries: Queries) -> FloatArray:
         """Return an embedding of each history, (Q, E) float32; zeros where nothing is known."""
 
+    def users_of(self, queries: Queries) -> FloatArray:
+        """Return an embedding of each query: the one that is given, or that of its history."""
+        return self.embed_users(queries) if queries.embedded is None else queries.embedded
+
     def songs_used(self, queries: Queries) -> Int64Array:
         """Return how many entries of each history its embedding is made of: (Q,), int64."""
         return queries.histories.among(self.song_ids).lengths
@@ -74,6 +78,33 @@ class SharedSpace(Channel):
                 f"{self.name}: learnt from {width} numbers a song, got {got}: give the kind of "
                 "file that it was trained on"
             )
+
+
+def users_in(channel: Channel, path: Path) -> tuple[tuple[str, ...], FloatArray]:
+    """Read users, and their embeddings, that lie in the space of a channel.
+
+    Raises
+    ------
+    InputError
+        If the channel has no space.
+    SpecMismatchError
+        If the embeddings are of another one.
+    StoreError
+        If the file is missing or damaged.
+    """
+    if not isinstance(channel, SharedSpace):
+        raise InputError(f"{channel.name} has no embeddings of users: give their listening")
+    table = EmbeddingTable.open(path, kind="users")
+    width = channel.song_embeddings().shape[1]
+    own = EmbeddingMetadata(
+        kind="song_embeddings",
+        model_id=channel.model_id,
+        extractor_id="",
+        dimension=width,
+        space=channel.space,
+    )
+    own.check_same_space(table.metadata, f"{path} and {channel.name}")
+    return table.ids, table.embeddings
 
 
 def write_users(path: Path, channel: SharedSpace, queries: Queries) -> dict[str, int]:

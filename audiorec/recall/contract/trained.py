@@ -4,7 +4,6 @@
 """
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -15,7 +14,8 @@ if TYPE_CHECKING:
 
 PACKAGES = ("audiorec", "numpy", "torch")
 METRICS_FILE = "metrics.jsonl"
-OF_TIME = ("epoch", "loss", "seconds", "steps", "seconds_left")  # no figures of the model
+CLOCK = ("seconds", "seconds_left")
+OF_TIME = ("epoch", "loss", "steps", *CLOCK)  # no figures of the model
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,8 +77,12 @@ class Trained:
         )
 
     def files(self) -> dict[str, str]:
-        """Return ``metrics.jsonl`` as a bundle takes it, if there are lines."""
-        lines = "".join(json.dumps(line) + "\n" for line in self.lines)
+        """Return ``metrics.jsonl`` as a bundle takes it, if there are lines.
+
+        Without times, so that the same training writes the same bytes.
+        """
+        kept = [{n: v for n, v in line.items() if n not in CLOCK} for line in self.lines]
+        lines = "".join(json.dumps(line) + "\n" for line in kept)
         return {METRICS_FILE: lines} if lines else {}
 
     def words(self) -> str:
@@ -91,6 +95,6 @@ class Trained:
         )
 
 
-def versions() -> dict[str, str]:
-    """Return the versions of what made a model; torch only where it was loaded."""
-    return {name: version(name) for name in PACKAGES if name != "torch" or name in sys.modules}
+def versions(trained: Trained) -> dict[str, str]:
+    """Return the versions of what made a model; torch only of one that was trained by steps."""
+    return {name: version(name) for name in PACKAGES if name != "torch" or trained}

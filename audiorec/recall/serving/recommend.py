@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError
-from audiorec.listening.events import ARTIST_EVENTS, Interactions
+from audiorec.listening.events import Interactions
+from audiorec.listening.follows import follows
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, side_of_store
 from audiorec.recall.contract.channel import Channel
@@ -27,7 +28,7 @@ from audiorec.recall.serving.rules import Closed, FusionRecipe
 from audiorec.recall.serving.words import in_words
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.names import near_names
-from audiorec.types import plain_name, strings
+from audiorec.types import strings
 
 # Channels that are fitted where no model is at hand.
 COUNTED = ("vs-knn", "item-knn", "rules", "nearest-audio", "nearest-artist", "popular", "replay")
@@ -240,13 +241,7 @@ class Recommender:
 
     @cached_property
     def _follows(self) -> Sequences:
-        """Artists that each owner of the plays follows, by plain name."""
-        artists = self.log.artists
-        follow = artists.event == ARTIST_EVENTS.index("follow")
-        names = tuple(map(plain_name, artists.artist_ids))
-        return Sequences.from_pairs(
-            artists.user[follow], artists.artist[follow], self.plays.owner_ids, names
-        )
+        return follows(self.log, self.plays.owner_ids)
 
     def _worded(self, row: Mapping[str, Any], user_id: str) -> Recommendation:
         tags = self._tags.get(row["song_id"], {})

@@ -26,6 +26,9 @@ SoundOption = Annotated[
     ),
 ]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")]
+HeardOption = Annotated[
+    bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
+]
 FeaturesOption = Annotated[
     Path | None,
     also_known(
@@ -88,23 +91,37 @@ class AskedOf(ListenedTo):
         Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
     ] = None
 
-    def queries(self, log: Path | None, channel: "Channel") -> "Queries":
-        """Read histories and profiles; whom only the profiles name has an empty history."""
+    def queries(self, log: Path | None, channel: "Channel", users: Path | None = None) -> "Queries":
+        """Read histories, profiles and embeddings; who stands in no log has an empty history.
+
+        `users` are embeddings in the space of the channel, which are asked for in place of
+        histories.
+        """
+        from audiorec.listening.follows import follows
         from audiorec.listening.profiles import read_profiles
         from audiorec.listening.sequences import Sequences
-        from audiorec.recall.contract.data import Context
+        from audiorec.recall.contract.data import Context, Queries
+        from audiorec.recall.contract.space import users_in
+        from audiorec.types import IdMap
 
         if self.profiles is not None and "profile" not in channel.serves:
             raise InputError(f"{channel.name} knows nothing of profiles: leave --profiles out")
         people = read_profiles(self.profiles) if self.profiles else None
-        known = Sequences.from_lists([], []) if log is None else self._histories(log)
+        known, followed = Sequences.from_lists([], []), None
+        if log is not None:
+            read = self.read(log)
+            known = self.liked(read, self.rule).liked if self.likes else self.plays(read)
+        if users is not None:
+            check(users, Wanted.USERS)
+            ids, embedded = users_in(channel, users)
+            known = known.with_owners(ids)
+            rows = IdMap(known.owner_ids).rows(ids)
+            return Queries(known.take(rows), embedded=embedded)
         if people is not None:
             known = known.with_owners(people.user_ids)
-        return Context(profiles=people).asked(known)
-
-    def _histories(self, log: Path) -> "Sequences":
-        read = self.read(log)
-        return self.liked(read, self.rule).liked if self.likes else self.plays(read)
+        if log is not None and len(read.artists):
+            followed = follows(read, known.owner_ids)
+        return Context(profiles=people).asked(known, followed)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -140,7 +140,7 @@ class YoutubeDnn(SharedSpace):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         model, recipe = self.model, self.recipe
-        users = self._embed(queries).embeddings / np.float32(recipe.temperature)
+        users = self.users_of(queries) / np.float32(recipe.temperature)
         found = users @ model.song_embeddings.T
         found += np.float32(recipe.popularity) * model.song_bias
         found[:, ~self._has_place] = -np.inf

@@ -1,0 +1,22 @@
+"""Which artists each user follows, by plain name.
+
+Interactions ──follows──▶ `Sequences`: users, and names of artists in place of songs
+"""
+
+import numpy as np
+
+from audiorec.listening.events import ARTIST_EVENTS, Interactions
+from audiorec.listening.sequences import Sequences
+from audiorec.types import IdMap, plain_name
+
+
+def follows(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
+    """Return the artists that some users follow, in the order of these users.
+
+    `song_ids` of the result are plain names (`audiorec.types.plain_name`).
+    """
+    names = tuple(dict.fromkeys(map(plain_name, log.artists.artist_ids)))
+    artist = IdMap(names).rows([plain_name(name) for name in log.artists.artist_ids])
+    owner = IdMap(owner_ids).rows(log.user_ids)[log.artists.user]
+    kept = np.flatnonzero((log.artists.event == ARTIST_EVENTS.index("follow")) & (owner >= 0))
+    return Sequences.from_pairs(owner[kept], artist[log.artists.artist[kept]], owner_ids, names)

@@ -83,9 +83,9 @@ class Judging(KnownToo):
 
 
 def evaluate(
-    channel: Annotated[
-        str | None,
-        typer.Argument(metavar="CHANNEL", help="A name of recall list, or a trained model."),
+    channels: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="CHANNEL...", help="Names of recall list, or trained models."),
     ] = None,
     settings: SetOption = None,
     candidates: Annotated[
@@ -94,7 +94,7 @@ def evaluate(
     *,
     judging: Judging,
 ) -> None:
-    """Judge a channel: trained on one part of a log, it ranks all songs for the other.
+    """Judge channels: trained on one part of a log, each ranks all songs for the other.
 
     Examples
     --------
@@ -104,23 +104,32 @@ def evaluate(
     """
     from audiorec.recall.judging.judge import judge
 
-    if (channel is None) == (candidates is None):
+    if bool(channels) == (candidates is not None):
         raise InputError("name one channel or model, or --candidates; recall list has the names")
-    judged, trained = _judged(channel, candidates, settings or ())
-    cut = judging.cut()
-    verdict = judge(
-        judged,
-        cut,
-        ks=judging.ks,
-        keep_heard=judging.keep_heard,
-        trained=trained,
-        context=judging.context(),
-        seed=judging.seed,
-    )
-    if judging.json:
-        print_json({"schema": "audiorec/recall-evaluate/1", "split": cut.name, **verdict.to_dict()})
+    if settings and len(channels or ()) != 1:
+        raise InputError("--set is of one channel")
+    names: list[str | None] = [*channels] if channels else [None]
+    judged = [_judged(name, candidates, settings or ()) for name in names]
+    cut, context = judging.cut(), judging.context()
+    found = [
+        judge(
+            one,
+            cut,
+            ks=judging.ks,
+            keep_heard=judging.keep_heard,
+            trained=trained,
+            context=context,
+            seed=judging.seed,
+        )
+        for one, trained in judged
+    ]
+    if not judging.json:
+        for verdict in found:
+            _print_verdict(verdict, cut.name)
         return
-    _print_verdict(verdict, cut.name)
+    about = {"schema": "audiorec/recall-evaluate/1", "split": cut.name}
+    rows = [verdict.to_dict() for verdict in found]
+    print_json({**about, **rows[0]} if len(rows) == 1 else {**about, "channels": rows})
 
 
 def compare(

@@ -381,3 +381,14 @@ def test_a_share_of_the_list_is_for_songs_that_nobody_played(log, audiorec, tmp_
     table = pq.read_table("c.parquet")
     assert table.column("cold").to_pylist() == [False, False, True, True]
     assert table.column("rank").to_pylist() == [1, 2, 1, 2]
+
+
+def test_evaluate_takes_several_channels(log, audiorec):
+    code, out, err = audiorec(*"recall evaluate popular rules -i plays.csv --k 2 --keep-heard --json".split())
+    assert code == 0, err
+    assert [one["channel"] for one in json.loads(out)["channels"]] == ["popular", "rules"]
+    code, out, err = audiorec(*"recall evaluate rules -i plays.csv --k 2 --keep-heard --json".split())
+    assert json.loads(out)["channel"] == "rules"
+    both = "recall evaluate popular rules -i plays.csv --set window=1"
+    code, out, err = audiorec(*both.split())
+    assert (code, "--set is of one channel" in err) == (2, True)

@@ -12,6 +12,8 @@
 ``counted``     what channels share that learn by counting
 ``channel``     one way to propose songs: the words that all share
 ``space``       channels whose users and songs lie in one space
+``song_facts``  what is known of songs, as the numbers that a model learns from
+``next_song``   channels that learn what is played next: all but the network
 ``job``         a channel is trained and written; what was stopped goes on
 ``checks``      one set of checks for every channel
 ==============  ====================================================
@@ -24,6 +26,7 @@ Public::
     counted     Counted
     channel     Channel, best_of
     space       SharedSpace
+    next_song   NextSong
     job         train_channel
     checks      check_channel
 """

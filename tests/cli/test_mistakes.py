@@ -131,7 +131,9 @@ NEVER = {
     OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
-TORCH = re.compile("users train|metric train|heads train|recall train (youtube-dnn|user-audio)")
+TORCH = re.compile(
+    "users train|metric train|heads train|recall train (youtube-dnn|sasrec|user-audio)"
+)
 CASES = [
     (line, mistake, kind)
     for line in LINES

@@ -6,22 +6,28 @@
               ──fit_refit──▶ the best number of epochs, then trained on everything
               ──bundle──▶ model/             model.safetensors, model.json, MODEL_CARD.md
 
-==============  ===================================================================
-``fit``         the one loop: epochs, judge, early stop, resume
-``refit``       how long, by a validation part; then everything for that long
-``processes``   several processes that train one model
-``checkpoint``  the state of a training as one file that cannot run code
-``loggers``     where the lines of a training go
-``seeds``       a generator for every random draw
-``batches``     sequences of like length in one batch, padded on the right
-``losses``      hinge, softmax, sampled softmax, in-batch softmax
-``negatives``   which songs stand against a liked one
-``frequency``   how often in-batch negatives turn up
-``factors``     who met what → an embedding a user, without audio
-``bundle``      a trained model as a folder that cannot run code
-``card``        the parts that the card of every model has
-``torch_use``   torch, imported late and kept to one thread
-==============  ===================================================================
+=================  ===================================================================
+``fit``            the one loop: epochs, judge, early stop, resume
+``refit``          how long, by a validation part; then everything for that long
+``processes``      several processes that train one model
+``checkpoint``     the state of a training as one file that cannot run code
+``loggers``        where the lines of a training go
+``seeds``          a generator for every random draw
+``batches``        sequences of like length in one batch, padded on the right
+``losses``         hinge, softmax, sampled softmax, in-batch softmax
+``negatives``      which songs stand against a liked one
+``frequency``      how often in-batch negatives turn up
+``schedule``       how the learning rate rises and falls
+``factors``        who met what → an embedding a user, without audio
+``next_plays``     plays in order: windows, a validation part, batches
+``next_recipe``    the settings of all models of what is played next
+``next_song``      one learner for all of them
+``song_features``  what is known of songs beside their ids, as numbers
+``song_table``     one embedding a song, of its id and of that
+``bundle``         a trained model as a folder that cannot run code
+``card``           the parts that the card of every model has
+``torch_use``      torch, imported late and kept to one thread
+=================  ===================================================================
 
 Public::
 
@@ -30,8 +36,9 @@ Public::
     processes   ALONE, Processes, joined
     loggers     JsonLines, Logger
     seeds       generator
-    batches     causal_mask, length_buckets, padded
-    losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, softmax_loss
+    batches     causal_mask, even_batches, length_buckets, padded
+    losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, shared_hits,
+                softmax_loss
     frequency   StreamingFrequency, log_frequency
     bundle      Bundle, read_bundle, read_kind, texts_as_arrays, texts_of_arrays, write_bundle
     card        Card, Figure

@@ -65,16 +65,44 @@ def sampled_softmax_loss(
     negative: Tensor,
     *,
     log_expected: Tensor,
-    hits: Tensor,
+    hits: Tensor | tuple[Tensor, Tensor],
 ) -> Tensor:
     """Return ``log(e^p + sum over other songs of e^(s - log_expected)) - p`` of each example: (B,).
 
     `positive` (B,) are the logits p of the songs that were liked next, `negative` (B, n) the s of
     the draw. `log_expected` (n,) says how often each is expected in it: 0 where the n songs are all
-    songs, which makes it the full softmax. `hits` (B, n): the draw is the example's own positive.
+    songs, which makes it the full softmax. `hits` (B, n): the draw is the example's own positive;
+    or rows and columns of the few where it is (`shared_hits`).
     """
-    corrected = (negative - log_expected).masked_fill(hits, float("-inf"))
+    corrected = negative - log_expected
+    if isinstance(hits, Tensor):
+        corrected = corrected.masked_fill(hits, float("-inf"))
+    else:
+        corrected[hits] = float("-inf")
     return torch.logsumexp(torch.cat([positive[:, None], corrected], dim=1), dim=1) - positive
+
+
+def shared_hits(drawn: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where a draw hits the target itself: rows and columns of a (B, n) that is never made.
+
+    Parameters
+    ----------
+    drawn : Tensor, shape (n,)
+        Numbers of the songs that all examples share, sorted; may repeat.
+    targets : Tensor, shape (B,)
+
+    Examples
+    --------
+    >>> rows, columns = shared_hits(torch.tensor([2, 5, 5, 9]), torch.tensor([5, 3, 9]))
+    >>> rows.tolist(), columns.tolist()
+    ([0, 0, 2], [1, 2, 3])
+    """
+    first = torch.searchsorted(drawn, targets, right=False)
+    counts = torch.searchsorted(drawn, targets, right=True) - first
+    rows = torch.repeat_interleave(torch.arange(len(targets), device=targets.device), counts)
+    before = torch.repeat_interleave(counts.cumsum(0) - counts, counts)
+    nth = torch.arange(len(rows), device=targets.device) - before
+    return rows, first[rows] + nth
 
 
 def in_batch_softmax_loss(logits: Tensor, songs: Tensor, own: Tensor, *, log_q: Tensor) -> Tensor:

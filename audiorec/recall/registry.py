@@ -25,6 +25,7 @@ CHANNELS = {
     "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
     "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
     "youtube-dnn": "audiorec.recall.sequence.youtube_dnn.channel:YoutubeDnn",
+    "sasrec": "audiorec.recall.sequence.sasrec.channel:Sasrec",
     "user-audio": "audiorec.recall.audio.channel:UserAudio",
     "external": "audiorec.recall.simple.external:External",
 }

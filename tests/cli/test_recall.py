@@ -384,10 +384,14 @@ def test_a_share_of_the_list_is_for_songs_that_nobody_played(log, audiorec, tmp_
 
 
 def test_evaluate_takes_several_channels(log, audiorec):
-    code, out, err = audiorec(*"recall evaluate popular rules -i plays.csv --k 2 --keep-heard --json".split())
+    code, out, err = audiorec(
+        *"recall evaluate popular rules -i plays.csv --k 2 --keep-heard --json".split()
+    )
     assert code == 0, err
     assert [one["channel"] for one in json.loads(out)["channels"]] == ["popular", "rules"]
-    code, out, err = audiorec(*"recall evaluate rules -i plays.csv --k 2 --keep-heard --json".split())
+    code, out, err = audiorec(
+        *"recall evaluate rules -i plays.csv --k 2 --keep-heard --json".split()
+    )
     assert json.loads(out)["channel"] == "rules"
     both = "recall evaluate popular rules -i plays.csv --set window=1"
     code, out, err = audiorec(*both.split())

@@ -1,0 +1,239 @@
+"""Plays in order as examples of "what came next": windows, a validation part, padded batches.
+
+    plays ──hold_out──▶ which are learnt from, which are judged
+          ──windows──▶ short stretches, cut anew each epoch ──batch_of──▶ songs, targets, times
+
+The validation part is the newest. Where there are many owners, as with sessions, it is the newest
+of them as a whole: models know no owners, so a new one is as good as an old one. Where there
+are few, it is the end of each owner's plays. Owners come with the oldest first where that is
+known, so "newest" is "last", unless there are times to go by.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.learning.batches import padded
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
+
+HoldOut = Literal["auto", "sequences", "plays"]
+MANY_OWNERS = 200  # from as many owners with two plays on, whole ones are held out
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class NextPlays:
+    """What N owners played, and what is known of them.
+
+    Attributes
+    ----------
+    starts : ndarray, shape (N + 1,), int64
+        Owner i has the plays ``starts[i]:starts[i + 1]``, oldest first.
+    song : ndarray, shape (P,), int64
+        Numbers of a catalogue of `n_songs`.
+    time : ndarray, shape (P,), float64
+        Seconds; NaN where unknown.
+    n_songs : int
+    profile : ndarray, shape (N, A), float32
+        Encoded; A is 0 where nothing is known of owners.
+    """
+
+    starts: Int64Array
+    song: Int64Array
+    time: Float64Array
+    n_songs: int
+    profile: FloatArray
+
+    @property
+    def lengths(self) -> Int64Array:
+        """Plays of each owner: shape (N,)."""
+        return np.diff(self.starts)
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether any time is known."""
+        return not bool(np.isnan(self.time).all())
+
+    def counts(self, kept: BoolArray | None = None) -> Int64Array:
+        """Return the plays of each song among those of a mask (P,): shape (S,), int64."""
+        song = self.song if kept is None else self.song[kept]
+        return np.bincount(song, minlength=self.n_songs).astype(np.int64)
+
+    def keep(self, kept: BoolArray) -> "NextPlays":
+        """Return the plays of a mask (P,); owners stay."""
+        sums = np.concatenate([[0], np.cumsum(kept)]).astype(np.int64)
+        return NextPlays(
+            starts=sums[self.starts],
+            song=self.song[kept],
+            time=self.time[kept],
+            n_songs=self.n_songs,
+            profile=self.profile,
+        )
+
+    @property
+    def digest(self) -> str:
+        """Sixteen hex digits that change with any play."""
+        found = hashlib.sha256(str(self.n_songs).encode())
+        for array in (self.starts, self.song, self.time, self.profile):
+            found.update(np.ascontiguousarray(array).tobytes())
+        return found.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HeldPlays:
+    """Which plays are learnt from, and which are judged: masks over the plays, (P,) bool."""
+
+    learnt: BoolArray
+    judged: BoolArray
+
+
+def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays:
+    """Return the validation part: the newest `share` of the owners, or of each owner's plays.
+
+    Only plays that have one before them can be judged. A judged play of a song that is nowhere
+    learnt stays judged: no model can be right there, and all lose alike.
+
+    Raises
+    ------
+    InputError
+        If the share is not above 0 and below 1, or nobody has two plays.
+
+    Examples
+    --------
+    >>> plays = NextPlays(
+    ...     starts=np.array([0, 3, 5]), song=np.array([0, 1, 2, 1, 0]), time=np.full(5, np.nan),
+    ...     n_songs=3, profile=np.zeros((2, 0), np.float32),
+    ... )
+    >>> hold_out(plays, 0.5, "sequences").judged.astype(int).tolist()  # the last play of owner 1
+    [0, 0, 0, 0, 1]
+    >>> hold_out(plays, 0.5, "plays").judged.astype(int).tolist()  # owner 1 has too few
+    [0, 0, 1, 0, 0]
+    """
+    if not 0 < share < 1:
+        raise InputError(f"the validation share must lie between 0 and 1, got {share}")
+    lengths = plays.lengths
+    able = np.flatnonzero(lengths > 1)
+    if not len(able):
+        raise InputError("nobody has two plays in order: there is no next song to learn from")
+    if how == "auto":
+        how = "sequences" if len(able) >= MANY_OWNERS else "plays"
+    place = np.arange(len(plays.song)) - np.repeat(plays.starts[:-1], lengths)
+    if how == "sequences":
+        if len(able) < 2:
+            raise InputError("one owner alone cannot be held out; set hold_out to plays")
+        ends = plays.time[plays.starts[able + 1] - 1]
+        most = min(max(1, round(share * len(able))), len(able) - 1)
+        newest = able[np.argsort(ends, kind="stable")][-most:]
+        held = np.zeros(len(lengths), np.bool_)
+        held[newest] = True
+        of_held = np.repeat(held, lengths)
+        return HeldPlays(~of_held, of_held & (place > 0))
+    # Two plays stay, or there would be no step to learn.
+    last = np.clip(np.round(share * lengths), 1, np.maximum(1, lengths - 2))
+    last = np.where(lengths > 2, last, 0).astype(np.int64)
+    if not last.any():  # so few plays that only their last can be judged, and is learnt as well
+        ends = place == np.repeat(lengths, lengths) - 1
+        return HeldPlays(np.ones(len(place), np.bool_), ends & (place > 0))
+    judged = place >= np.repeat(lengths - last, lengths)
+    return HeldPlays(~judged, judged & (place > 0))
+
+
+def windows(
+    starts: Int64Array, longest: int, rng: np.random.Generator
+) -> tuple[Int64Array, Int64Array]:
+    """Cut sequences into stretches of at most `longest` steps: where each begins and ends.
+
+    A step goes from one play to the next, so a stretch has one play more than steps, and the
+    last play of one is the first of the next. Every step is in one stretch. The first
+    stretch of a long sequence has a length of chance: another epoch cuts elsewhere.
+
+    Returns
+    -------
+    first, stop : ndarray, shape (W,), int64
+        Stretch w has the plays ``first[w]:stop[w]``.
+
+    Examples
+    --------
+    >>> first, stop = windows(np.array([0, 3, 4, 9]), 3, np.random.default_rng(0))
+    >>> list(zip(first.tolist(), stop.tolist()))
+    [(0, 3), (4, 7), (6, 9)]
+    """
+    lengths = np.diff(starts)
+    able = np.flatnonzero(lengths > 1)
+    steps = lengths[able] - 1
+    head = np.where(steps > longest, rng.integers(1, longest + 1, len(able)), steps)
+    more = -(-(steps - head) // longest)
+    number = 1 + more
+    owner = np.repeat(np.arange(len(able)), number)
+    nth = np.arange(len(owner)) - np.repeat(np.cumsum(number) - number, number)
+    begin = np.where(nth == 0, 0, head[owner] + (nth - 1) * longest)
+    end = np.minimum(head[owner] + nth * longest, steps[owner])
+    base = starts[able][owner]
+    return (base + begin).astype(np.int64), (base + end + 1).astype(np.int64)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PlayBatch:
+    """B stretches of plays, padded on the right to L.
+
+    Attributes
+    ----------
+    songs : ndarray, shape (B, L), int64
+        0 where there is none: ask `lengths`.
+    lengths : ndarray, shape (B,), int64
+    targets : ndarray, shape (B, L), int64
+        What was played next; -1 where that is not known or not asked.
+    time : ndarray, shape (B, L), float64
+        Of `songs`; NaN where unknown.
+    profile : ndarray, shape (B, A), float32
+    """
+
+    songs: Int64Array
+    lengths: Int64Array
+    targets: Int64Array
+    time: Float64Array
+    profile: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.songs)
+
+    def part(self, rows: slice) -> "PlayBatch":
+        """Return some of the stretches, as wide as the whole."""
+        names = ("songs", "lengths", "targets", "time", "profile")
+        return PlayBatch(**{name: getattr(self, name)[rows] for name in names})
+
+
+def stretches(
+    plays: NextPlays, first: Int64Array, stop: Int64Array, owner: Int64Array
+) -> PlayBatch:
+    """Return stretches with the next play of each as its target: for training."""
+    bounds = np.stack([first, stop], axis=1).ravel()
+    rows = 2 * np.arange(len(first))
+    longest = max(1, int((stop - first).max(initial=1)))
+    song, lengths = padded(plays.song, bounds, rows, longest=longest)
+    time, _ = padded(plays.time, bounds, rows, longest=longest)
+    width = max(1, longest - 1)
+    return PlayBatch(
+        songs=np.maximum(song[:, :width], 0),
+        lengths=lengths - 1,
+        targets=song[:, 1 : width + 1],
+        time=time[:, :width],
+        profile=plays.profile[owner],
+    )
+
+
+def histories(plays: NextPlays, owner: Int64Array, stop: Int64Array, longest: int) -> PlayBatch:
+    """Return the newest plays of owners before a place of each: nothing is asked of them."""
+    bounds = np.stack([plays.starts[owner], stop], axis=1).ravel()
+    rows = 2 * np.arange(len(owner))
+    song, lengths = padded(plays.song, bounds, rows, longest=longest)
+    time, _ = padded(plays.time, bounds, rows, longest=longest)
+    return PlayBatch(
+        songs=np.maximum(song, 0),
+        lengths=lengths,
+        targets=np.full(song.shape, -1, np.int64),
+        time=time,
+        profile=plays.profile[owner],
+    )

@@ -1,0 +1,376 @@
+"""Learn what is played next: one learner for all models that read plays in their order.
+
+    `NextPlays`, `NextSongRecipe`, a model ──train_next_song──▶ the model, trained on everything
+
+A model (`NextSongModel`) turns stretches of plays into queries with a target each. The rest is
+the same for all of them: batches of like length, negatives that the whole batch shares, a softmax
+over cosines divided by a temperature and corrected for how the negatives were drawn, a learning
+rate that rises and falls, and a judge that ranks all songs for plays of the validation part. The
+epoch is chosen there; then the same recipe learns from everything for as many
+(`audiorec.learning.refit`).
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiorec.learning.batches import even_batches
+from audiorec.learning.fit import EVERY_S, Line
+from audiorec.learning.losses import sampled_softmax_loss, shared_hits
+from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.next_plays import (
+    HeldPlays,
+    NextPlays,
+    PlayBatch,
+    histories,
+    hold_out,
+    stretches,
+    windows,
+)
+from audiorec.learning.next_recipe import NextSongRecipe
+from audiorec.learning.processes import ALONE, Processes
+from audiorec.learning.refit import Phase, Refitted, fit_refit
+from audiorec.learning.schedule import cosine_decay
+from audiorec.learning.seeds import generator, torch_seed
+from audiorec.learning.song_table import SongTable
+from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.spec import fingerprint
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+
+ORDER, STEP, JUDGE = range(3)  # what seeds are for
+JUDGE_ROWS = 256  # queries that are ranked at a time
+SHOWN_AT = (10, 20, 100)
+STEPS = 256  # of an epoch, at least, where plays are enough for batches of
+FEWEST = 64
+
+
+class NextSongModel(nn.Module):
+    """A network that reads plays; what it must be able to do.
+
+    Attributes
+    ----------
+    table : SongTable
+        The songs that it reads.
+    output : SongTable
+        The songs that it proposes: the same one, unless the recipe says otherwise.
+    """
+
+    table: SongTable
+    output: SongTable
+
+    @abstractmethod
+    def queries(self, batch: "Tensors") -> tuple[Tensor, Tensor]:
+        """Return queries (n, d), or (n, K, d) of K interests, and the target of each, (n,)."""
+
+    @abstractmethod
+    def at_the_end(self, batch: "Tensors") -> Tensor:
+        """Return the query at the end of each history: (B, d) or (B, K, d)."""
+
+    def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
+        """Return the query (n, d) that K interests (n, K, d) give to targets of (n, d).
+
+        In training alone. By default the interest that is nearest to the target.
+        """
+        near = torch.einsum("nkd,nd->nk", queries, targets).argmax(dim=1)
+        return queries[torch.arange(len(queries), device=queries.device), near]
+
+    def rows(self) -> list[nn.Parameter]:
+        """Return the parameters of which a step reaches few rows: those of songs, and such."""
+        tables = (m for m in self.modules() if isinstance(m, SongTable))
+        return [p for table in tables for p in table.learnt_by_value()]
+
+    def penalty(self) -> Tensor | float:
+        """Return what is added to the loss after `queries`, such as against equal interests."""
+        return 0.0
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tensors:
+    """A `PlayBatch` as tensors, where the model is.
+
+    `songs`, `targets` (B, L) int64, `lengths` (B,), `there` (B, L) bool, `time` (B, L) float64 or
+    None where no play has a time, `profile` (B, A).
+    """
+
+    songs: Tensor
+    lengths: Tensor
+    targets: Tensor
+    there: Tensor
+    time: Tensor | None
+    profile: Tensor
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Step:
+    """A batch, and where in the training it stands."""
+
+    plays: PlayBatch
+    rng: np.random.Generator
+    done: float  # part of the planned steps
+
+
+class NextSongLearner:
+    """A model and the plays that it learns from; see `audiorec.learning.fit.Learner`.
+
+    Parameters
+    ----------
+    model : NextSongModel
+    plays : NextPlays
+    held : HeldPlays, optional
+        None: everything is learnt from, and nothing is judged.
+    recipe : NextSongRecipe
+    processes : Processes
+        Those that train together.
+    """
+
+    def __init__(
+        self,
+        model: NextSongModel,
+        plays: NextPlays,
+        recipe: NextSongRecipe,
+        held: HeldPlays | None = None,
+        *,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.model, self.recipe, self.processes = model, recipe, processes
+        self.plays = plays
+        self.learnt = plays if held is None else plays.keep(held.learnt)
+        self.counts = self.learnt.counts()
+        self._judged = None if held is None else self._drawn(held.judged)
+        self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
+        groups = _groups(model, recipe)
+        self.rates = tuple(group["lr"] for group in groups)
+        self.optimiser = torch.optim.Adam(groups, fused=True)
+
+    def start(self) -> Line | None:
+        """Nothing is said of the untrained model."""
+        return None
+
+    def batches(self, epoch: int, first: int) -> Iterator[_Step]:
+        """Yield stretches of plays of like length; the same epoch has the same ones."""
+        rng = generator(self.recipe.seed, ORDER, epoch)
+        begin, stop = windows(self.learnt.starts, self.recipe.longest, rng)
+        owner = np.searchsorted(self.learnt.starts, begin, side="right") - 1
+        steps = int((stop - begin - 1).sum())
+        size = min(self.recipe.batch_size, max(FEWEST, steps // STEPS))
+        cut = even_batches(stop - begin - 1, size, rng)
+        for number in range(first, len(cut)):
+            rows = cut[number]
+            done = (epoch - 1 + number / len(cut)) / self.recipe.max_epochs
+            rng = generator(self.recipe.seed, STEP, epoch, number)
+            yield _Step(stretches(self.learnt, begin[rows], stop[rows], owner[rows]), rng, done)
+
+    def step(self, batch: _Step) -> float:
+        """Take one step on this process's part of a batch."""
+        recipe = self.recipe
+        part = cosine_decay(batch.done, warm_up=recipe.warm_up)
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * part
+        torch.manual_seed(torch_seed(batch.rng))
+        songs, log_expected = self._opponents(batch.rng)
+        self.optimiser.zero_grad()
+        own = batch.plays.part(self.processes.part(len(batch.plays)))
+        losses = self._losses(own, songs, log_expected)
+        loss = self.processes.mean(losses) + self.model.penalty()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self.optimiser.step()
+        return float(loss.detach())
+
+    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+        """Rank all songs that are learnt for plays of the validation part."""
+        ranks = self.ranks(*self._judged) if self._judged is not None else np.ones(1)
+        line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
+        # Over all ranks: a smooth figure chooses more surely than one with a cut.
+        line["ndcg"] = float(np.mean(1 / np.log2(1 + ranks)))
+        for k in SHOWN_AT:
+            line[f"hit_rate@{k}"] = float(np.mean(ranks <= k))
+            line[f"mrr@{k}"] = float(np.mean(np.where(ranks <= k, 1 / ranks, 0)))
+            line[f"ndcg@{k}"] = float(np.mean(np.where(ranks <= k, 1 / np.log2(1 + ranks), 0)))
+        return line
+
+    def worth(self, line: Line) -> float:
+        """Return the gain of a line: the validation plays' mean over all ranks."""
+        return float(line["ndcg"])
+
+    def ranks(self, owner: Int64Array, place: Int64Array) -> FloatArray:
+        """Return where plays (n,) stand among all learnt songs: from 1, inf if not learnt.
+
+        A play is asked for from those before it. Songs of one similarity share their mean rank.
+        """
+        was_training = self.model.training
+        self.model.eval()
+        found = np.full(len(place), np.inf)
+        with torch.no_grad():
+            # Those of songs that are not learnt are of no length: their cosine is 0, below -inf
+            # in what follows.
+            unit = functional.normalize(self.model.output.whole(), dim=1)
+            closed = torch.from_numpy(self.counts == 0).to(unit.device)
+            for first in range(0, len(place), JUDGE_ROWS):
+                rows = slice(first, first + JUDGE_ROWS)
+                batch = histories(self.plays, owner[rows], place[rows], self.recipe.longest)
+                query = functional.normalize(self.model.at_the_end(self.tensors(batch)), dim=-1)
+                similar = query @ unit.T
+                if similar.dim() == 3:
+                    similar = similar.amax(dim=1)
+                similar = similar.masked_fill(closed, -torch.inf)
+                target = torch.from_numpy(self.plays.song[place[rows]]).to(unit.device)
+                own = similar.gather(1, target[:, None])
+                above = (similar > own).sum(1)
+                equal = (similar == own).sum(1)
+                rank = (1 + above + (equal - 1) / 2).cpu().numpy()
+                found[rows] = np.where((own > -torch.inf)[:, 0].cpu().numpy(), rank, np.inf)
+        self.model.train(was_training)
+        return found.astype(np.float32)
+
+    def tensors(self, batch: PlayBatch) -> Tensors:
+        """Return a batch where the model is, in its type of numbers."""
+        like = self.model.table.ids
+        songs, lengths, targets = (
+            torch.from_numpy(a).to(like.device) for a in (batch.songs, batch.lengths, batch.targets)
+        )
+        there = torch.arange(songs.shape[1], device=like.device) < lengths[:, None]
+        timed = bool(batch.time.size) and not np.isnan(batch.time).all()
+        time = torch.from_numpy(batch.time).to(like.device) if timed else None
+        return Tensors(
+            songs, lengths, targets, there, time, torch.from_numpy(batch.profile).to(like)
+        )
+
+    def _losses(self, batch: PlayBatch, songs: Int64Array, log_expected: FloatArray) -> Tensor:
+        """Return the loss of each target among `songs`, which are sorted."""
+        rows, batch, songs = _renumbered(batch, songs)
+        model, own = self.model, self.tensors(batch)
+        few = torch.from_numpy(rows).to(own.songs.device)
+        with ExitStack() as tables:
+            for table in {id(t): t for t in (model.table, model.output)}.values():
+                tables.enter_context(table.only(few))
+            queries, targets = model.queries(own)
+            near = functional.normalize(model.output(targets), dim=1)
+            if queries.dim() == 3:
+                queries = model.for_target(queries, near)
+            queries = functional.normalize(queries, dim=1) / self.recipe.temperature
+            drawn = torch.from_numpy(songs).to(targets.device)
+            far = functional.normalize(model.output(drawn), dim=1)
+        expected = torch.from_numpy(log_expected).to(far)
+        return sampled_softmax_loss(
+            (queries * near).sum(1),
+            queries @ far.T,
+            log_expected=expected if self.recipe.log_q else torch.zeros_like(expected),
+            hits=shared_hits(drawn, targets),
+        )
+
+    def _opponents(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
+        """Return all learnt songs, or some drawn, sorted; log how often each is expected."""
+        learnt = np.flatnonzero(self.counts)
+        if len(learnt) <= self.recipe.negatives:
+            return learnt, np.zeros(len(learnt), np.float32)
+        songs = np.sort(self.sampler.draw(rng, self.recipe.negatives))
+        return songs, self.sampler.log_expected(songs, len(songs))
+
+    def _drawn(self, judged: BoolArray) -> tuple[Int64Array, Int64Array]:
+        """Return owner and place of the plays that are judged, drawn where there are too many."""
+        place = np.flatnonzero(judged)
+        if len(place) > self.recipe.most_judged:
+            chosen = generator(self.recipe.seed, JUDGE).permutation(len(place))
+            place = np.sort(place[chosen[: self.recipe.most_judged]])
+        owner = np.searchsorted(self.plays.starts, place, side="right") - 1
+        return owner.astype(np.int64), place.astype(np.int64)
+
+
+def train_next_song(
+    make_model: Callable[[], NextSongModel],
+    plays: NextPlays,
+    recipe: NextSongRecipe,
+    *,
+    data: str = "",
+    work: Path | None = None,
+    progress: LineProgress | None = None,
+    stop: Event | None = None,
+    every_s: float = EVERY_S,
+    processes: Processes = ALONE,
+) -> Refitted[NextSongLearner]:
+    """Choose the epoch on the validation part, then learn from everything for as many.
+
+    Parameters
+    ----------
+    make_model : callable
+        Returns the model as it is at the start; called once a phase.
+    plays : NextPlays
+    recipe : NextSongRecipe
+    data : str
+        Stands for what the model reads beside the plays: another one begins anew.
+    work, progress, stop, every_s, processes
+        As for `audiorec.learning.fit.fit`; `work` is the folder of `fit_refit`.
+
+    Raises
+    ------
+    InputError
+        If nobody has two plays.
+    """
+    held = hold_out(plays, recipe.valid, recipe.hold_out)
+
+    def learner(phase: Phase) -> NextSongLearner:
+        part = held if phase == "choose" else None
+        return NextSongLearner(make_model(), plays, recipe, part, processes=processes)
+
+    purpose = "training a model of what is played next"
+    with one_thread(purpose), import_torch(purpose).random.fork_rng(devices=[]):
+        return fit_refit(
+            learner,
+            max_epochs=recipe.max_epochs,
+            patience=recipe.patience,
+            work=work,
+            fingerprint=fingerprint(
+                {"recipe": asdict(recipe), "plays": plays.digest, "data": data}
+            ),
+            tell=progress,
+            stop=stop,
+            every_s=every_s,
+            clip=recipe.clip or None,
+            processes=processes,
+        )
+
+
+def arrays_of(model: nn.Module) -> dict[str, FloatArray]:
+    """Return copies of a model's state as float32 arrays, by name."""
+    return {
+        name: tensor.detach().cpu().numpy().astype(np.float32)
+        for name, tensor in model.state_dict().items()
+    }
+
+
+def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBatch, Int64Array]:
+    """Return the songs of a step, sorted, and batch and negatives as places among them."""
+    asked = batch.targets >= 0
+    parts = (batch.songs.ravel(), batch.targets[asked], songs)
+    rows, place = np.unique(np.concatenate(parts), return_inverse=True)
+    first, second = batch.songs.size, len(place) - len(songs)
+    targets = np.full(batch.targets.shape, -1, np.int64)
+    targets[asked] = place[first:second]
+    read = place[:first].reshape(batch.songs.shape).astype(np.int64)
+    return rows, replace(batch, songs=read, targets=targets), place[second:].astype(np.int64)
+
+
+def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:
+    """Return the optimiser's groups: the songs, then the network's matrices, then its vectors.
+
+    A song is met in few steps and has to go far in each; the network is in all of them.
+    """
+    songs = model.rows()
+    tables = {id(p) for p in songs}
+    others = [p for p in model.parameters() if id(p) not in tables]
+    rate = recipe.learning_rate * recipe.network_rate
+    decay = recipe.weight_decay
+    return [
+        {"params": songs, "lr": recipe.learning_rate},
+        {"params": [p for p in others if p.dim() > 1], "lr": rate, "weight_decay": decay},
+        {"params": [p for p in others if p.dim() <= 1], "lr": rate},
+    ]

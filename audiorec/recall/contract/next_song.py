@@ -1,0 +1,254 @@
+"""Channels that learn what is played next: all but the network itself.
+
+    plays, context ──train_next_song──▶ a network ──as numpy──▶ queries of a history
+    queries (Q, K, d), songs (S, d) ──largest cosine──▶ similarities
+
+A family gives its recipe, its network in torch for training, and the same forward pass in numpy
+for answers. A song that nobody has played has an embedding by its side and its sound.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.learning.bundle import Bundle
+from audiorec.learning.next_plays import NextPlays, PlayBatch, histories
+from audiorec.learning.next_recipe import NextSongRecipe
+from audiorec.learning.song_features import SongFeatures, side_embeddings
+from audiorec.listening.profiles import Encoder, no_profiles
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.song_facts import SideEncoder
+from audiorec.recall.contract.space import SharedSpace
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
+
+if TYPE_CHECKING:
+    from audiorec.learning.next_song import NextSongModel
+
+ROWS = 1_024  # histories that are read at a time
+EVIDENCE_FROM = 50  # newest songs of a history, among which evidence is looked for
+NET = "net."  # of names in a bundle
+R = TypeVar("R", bound=NextSongRecipe)
+
+
+class NextSong(SharedSpace, Generic[R]):
+    """A channel of a network that reads plays in their order.
+
+    Attributes
+    ----------
+    Recipe : type
+        A `NextSongRecipe` whose fields all have defaults.
+    weights : mapping of str to ndarray
+        Of the network without its tables of songs.
+    songs, proposed : ndarray, shape (S, d), float32
+        Embeddings as the network reads them; those that it proposes, of length 1 (0: none).
+    """
+
+    serves = frozenset({"history", "cold_song"})
+    Recipe: ClassVar[type]
+    weights: Mapping[str, Any]
+    songs: FloatArray
+    proposed: FloatArray
+    side: Mapping[str, Any]
+    figures: Mapping[str, Any]
+
+    def __init__(self, recipe: R | None = None) -> None:
+        self.recipe: R = self.Recipe() if recipe is None else recipe
+
+    @abstractmethod
+    def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
+        """Return the network as it is at the start, in torch."""
+
+    @abstractmethod
+    def _queries(self, batch: PlayBatch) -> FloatArray:
+        """Return the queries at the end of histories, in numpy, by `weights` and `songs`.
+
+        Shape (B, d) or (B, K, d), of any length; an interest that is not there is 0. Every history
+        has at least one play, and every song of it an embedding.
+        """
+
+    def _fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None,
+        progress: LineProgress | None,
+        stop: Event | None,
+    ) -> None:
+        from audiorec.learning.torch_use import import_torch
+
+        import_torch(f"training {self.name}")
+        from audiorec.learning.next_song import arrays_of, train_next_song
+
+        played = ~data.is_cold
+        self.facts = SideEncoder.fit(data.context, data.song_ids, played)
+        features = self.facts.encode(data.context, data.song_ids)
+        plays = self._plays_learnt(data)
+        trained = train_next_song(
+            lambda: self._network(features, plays),
+            plays,
+            self.recipe,
+            data=_digest(features),
+            work=work,
+            progress=progress,
+            stop=stop,
+        )
+        if not trained.finished:  # stopped: there is nothing to answer with
+            self.song_ids = ()
+            return
+        history = trained.chosen.history
+        self.figures = history[trained.chosen.best] if history else {}
+        state = arrays_of(trained.learner.model)
+        self._take(state, features, played)
+
+    def _plays_learnt(self, data: RecallData) -> NextPlays:
+        profiles = data.context.profiles
+        known = no_profiles(()) if profiles is None else profiles
+        owners = known.for_users(data.plays.owner_ids)
+        self.encoder = Encoder.fit(owners)
+        return _next_plays(data.plays, self.encoder.encode(owners))
+
+    def _take(self, state: Mapping[str, Any], features: SongFeatures, played: BoolArray) -> None:
+        """Make what answers out of a network's state."""
+        tables = {}
+        for name in ("table", "output"):
+            own = {
+                n.removeprefix(f"{name}."): a for n, a in state.items() if n.startswith(f"{name}.")
+            }
+            if own:
+                side = side_embeddings(features, own)
+                ids = np.where(played[:, None], own["ids"], 0).astype(np.float32)
+                tables[name] = ids + side if side.shape[1] else ids
+                if name == "output" or self.recipe.shared_table:
+                    self.side = {n: own[n] for n in ("values", "project.weight") if n in own}
+        self.songs = tables["table"]
+        self.proposed = _unit(tables.get("output", self.songs))
+        self.weights = {n: a for n, a in state.items() if not n.startswith(("table.", "output."))}
+
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Embed histories; of several interests, the first. See `SharedSpace`."""
+        return self.interests(queries)[:, 0]
+
+    def interests(self, queries: Queries) -> FloatArray:
+        """Return the queries of each history: (Q, K, d) of length 1; 0 where there is none."""
+        histories_of = queries.histories.among(self.song_ids)
+        histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
+        known = queries.profiles or no_profiles(queries.user_ids)
+        plays = _next_plays(histories_of, self.encoder.encode(known))
+        asked = np.flatnonzero(plays.lengths)
+        asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # of like length
+        found = np.zeros((len(queries), 1, self.songs.shape[1]), np.float32)
+        for first in range(0, len(asked), ROWS):
+            rows = asked[first : first + ROWS]
+            batch = histories(plays, rows, plays.starts[rows + 1], self.recipe.longest)
+            part = self._queries(batch)
+            part = part[:, None] if part.ndim == 2 else part
+            if part.shape[1] > found.shape[1]:
+                found = np.zeros((len(found), *part.shape[1:]), np.float32)
+            found[rows] = _unit(part)
+        return found
+
+    def song_embeddings(self) -> FloatArray:
+        """Return the embeddings of the catalogue, of length 1; see `SharedSpace`."""
+        return self.proposed
+
+    def embed_sound(self, sound: Sound) -> FloatArray:
+        """Place songs by sound, artist and what else it knows of them; see `SharedSpace`."""
+        self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
+        features = self.facts.encode(Context(sound=sound), sound.song_ids)
+        found = _unit(side_embeddings(features, self.side))
+        return np.where(sound.values.any(axis=1, keepdims=True), found, 0).astype(np.float32)
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        interests = self.interests(queries)
+        found = np.full((len(queries), len(self.proposed)), -np.inf, np.float32)
+        for number in range(interests.shape[1]):
+            one = interests[:, number]
+            there = one.any(axis=1)
+            similar = (one @ self.proposed.T).astype(np.float32)
+            found[there] = np.maximum(found[there], similar[there])
+        found[:, ~self.proposed.any(axis=1)] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the newest that lies nearest to each."""
+        found = np.full(song.shape, -1, np.int64)
+        newest = histories.newest(EVIDENCE_FROM)
+        newest = newest.keep(_any(self.proposed[newest.song]))
+        for row in np.flatnonzero(newest.lengths).tolist():
+            own, there = newest[row], song[row] >= 0
+            near = self.proposed[song[row, there]] @ self.proposed[own].T
+            found[row, there] = own[near.argmax(axis=1)]
+        return found
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        tensors, facts = self.facts.state()
+        tensors |= {f"{NET}{name}": array for name, array in self.weights.items()}
+        tensors |= {f"side.{name}": array for name, array in self.side.items()}
+        tensors["songs"] = self.songs
+        if not self.recipe.shared_table:
+            tensors["proposed"] = self.proposed
+        config = {
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
+            "facts": facts,
+            "profiles": self.encoder.to_json(),
+            "figures": dict(self.figures),
+        }
+        return tensors, config
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        config, tensors = bundle.config, bundle.tensors
+        try:
+            channel = cls(cls.Recipe(**config["recipe"]))
+            channel.facts = SideEncoder.of_state(tensors, config["facts"])
+            channel.encoder = Encoder.from_json(config["profiles"])
+            channel.figures = dict(config["figures"])
+            channel.songs = tensors["songs"]
+            channel.proposed = tensors.get("proposed", _unit(tensors["songs"]))
+        except (KeyError, TypeError, ValueError, InputError) as error:
+            raise WeightsError(f"not a sound model of {cls.name}: {error!r}") from error
+        channel.weights = _below(tensors, NET)
+        channel.side = _below(tensors, "side.")
+        return channel
+
+
+def _next_plays(plays: Sequences, profile: FloatArray) -> NextPlays:
+    return NextPlays(
+        starts=plays.starts,
+        song=plays.song.astype(np.int64),
+        time=plays.time,
+        n_songs=len(plays.song_ids),
+        profile=profile,
+    )
+
+
+def _below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    return {n.removeprefix(prefix): a for n, a in tensors.items() if n.startswith(prefix)}
+
+
+def _digest(features: SongFeatures) -> str:
+    import hashlib
+
+    found = hashlib.sha256(str(features.sizes).encode())
+    found.update(features.codes.tobytes())
+    found.update(features.dense.tobytes())
+    return found.hexdigest()[:16]
+
+
+def _any(rows: FloatArray) -> BoolArray:
+    return np.asarray(rows.any(axis=1), np.bool_)
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    unit: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return unit

@@ -1,0 +1,182 @@
+"""What is known of songs beside listening, as the numbers that a model learns from.
+
+    `Context` of a training ──SideEncoder.fit──▶ it ──encode──▶ `SongFeatures`, of any songs
+
+Categories are those of the side information; artists, and what the heads of a store hear, come
+from the sound where the side has none. Values that one song alone has say no more than its id and
+count as unknown. Numbers and sound are standardised over the songs that were played.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
+from audiorec.learning.song_features import SongFeatures, no_features
+from audiorec.recall.contract.data import Context, Sound
+from audiorec.types import BoolArray, Float64Array, FloatArray, IdMap, Int64Array
+
+MIN_SONGS = 2  # that share a value before it is one
+MAX_DEVIATION = 5.0  # standard deviations
+RELEASED = "released"
+Texts = Mapping[str, list[str | None]]  # a value a song, by category
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class SideEncoder:
+    """How side information and sound become numbers.
+
+    Attributes
+    ----------
+    categories : mapping of str to tuple of str
+        The values of each category, sorted; value i has the code i + 1.
+    numbers : tuple of str
+        Columns of numbers, in order.
+    mean, scale : ndarray, shape (N + W,), float64
+        Of the numbers, then of the sound's values.
+    made_by : str
+        What made the sound's values; empty where there was none, or nobody knows.
+    """
+
+    categories: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    numbers: tuple[str, ...] = ()
+    mean: Float64Array = field(default_factory=lambda: np.zeros(0))
+    scale: Float64Array = field(default_factory=lambda: np.ones(0))
+    made_by: str = ""
+
+    @property
+    def sound_width(self) -> int:
+        """Numbers of a song's sound; 0: sound was not learnt from."""
+        return len(self.mean) - len(self.numbers)
+
+    @classmethod
+    def fit(cls, context: Context, song_ids: tuple[str, ...], played: BoolArray) -> Self:
+        """Learn values and scales from the songs of a catalogue that were played (S,)."""
+        if context.side is None and context.sound is None:
+            return cls()
+        rows = np.flatnonzero(played)
+        known = tuple(song_ids[row] for row in rows.tolist())
+        texts, numbers, sound = _columns(context, known)
+        categories = {name: values for name, t in texts.items() if (values := _shared(t))}
+        kept = tuple(n for n, values in numbers.items() if not np.isnan(values).all())
+        columns = [numbers[name][:, None] for name in kept]
+        raw = np.concatenate([*columns, sound], axis=1).astype(np.float64)
+        with np.errstate(invalid="ignore"):
+            there = ~np.isnan(raw)
+            n = np.maximum(1, there.sum(axis=0))
+            mean = np.where(there, raw, 0).sum(axis=0) / n
+            spread = np.sqrt(np.where(there, raw - mean, 0.0).__pow__(2).sum(axis=0) / n)
+        made_by = context.sound.made_by if context.sound is not None else ""
+        scale = np.where(spread > 1e-9, spread, 1.0)
+        return cls(categories=categories, numbers=kept, mean=mean, scale=scale, made_by=made_by)
+
+    def encode(self, context: Context, song_ids: tuple[str, ...]) -> SongFeatures:
+        """Return the features of any songs; what the facts do not know is "unknown".
+
+        Raises
+        ------
+        InputError
+            If the sound is of another width or maker than that which was learnt from.
+        """
+        if not self.categories and not len(self.mean):
+            return no_features(len(song_ids))
+        texts, numbers, sound = _columns(context, song_ids)
+        if sound.shape[1] and self.sound_width:
+            self._refuse(context.sound, sound.shape[1])
+        if sound.shape[1] != self.sound_width:
+            sound = np.full((len(song_ids), self.sound_width), np.nan)
+        nothing: list[str | None] = [None] * len(song_ids)
+        codes = [_codes(texts.get(n, nothing), values) for n, values in self.categories.items()]
+        none = np.full(len(song_ids), np.nan)
+        columns = [numbers.get(name, none)[:, None] for name in self.numbers]
+        raw = np.concatenate([*columns, sound], axis=1).astype(np.float64)
+        z = np.clip((raw - self.mean) / self.scale, -MAX_DEVIATION, MAX_DEVIATION)
+        flags = [~np.isnan(column) for column in columns]
+        flags += [~np.isnan(sound[:, :1])] if self.sound_width else []
+        # Half a flag: it tells "unknown" from "as the mean" without speaking over the numbers.
+        flagged = [0.5 * flag for flag in flags]
+        dense = np.concatenate([np.nan_to_num(z, nan=0.0), *flagged], axis=1)
+        return SongFeatures(
+            codes=np.stack(codes, axis=1) if codes else np.zeros((len(song_ids), 0), np.int64),
+            sizes=tuple(len(values) + 1 for values in self.categories.values()),
+            dense=dense.astype(np.float32),
+        )
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Return tensors and plain JSON values, for a bundle."""
+        tensors: dict[str, Any] = {"facts.mean": self.mean, "facts.scale": self.scale}
+        for number, values in enumerate(self.categories.values()):
+            tensors |= texts_as_arrays(f"facts.category_{number}", values)
+        config = {
+            "categories": list(self.categories),
+            "numbers": list(self.numbers),
+            "made_by": self.made_by,
+        }
+        return tensors, config
+
+    @classmethod
+    def of_state(cls, tensors: Mapping[str, Any], config: Mapping[str, Any]) -> Self:
+        """Undo `state`; what does not fit together is a `WeightsError`."""
+        try:
+            found = cls(
+                categories={
+                    str(name): texts_of_arrays(f"facts.category_{number}", tensors)
+                    for number, name in enumerate(config["categories"])
+                },
+                numbers=tuple(map(str, config["numbers"])),
+                mean=tensors["facts.mean"],
+                scale=tensors["facts.scale"],
+                made_by=str(config["made_by"]),
+            )
+        except (KeyError, TypeError) as error:
+            raise WeightsError(f"not the facts of songs: {error!r}") from error
+        if found.mean.shape != found.scale.shape or found.sound_width < 0:
+            raise WeightsError("the facts of songs do not fit together")
+        return found
+
+    def _refuse(self, sound: Sound | None, width: int) -> None:
+        maker = "" if sound is None else sound.made_by
+        if width != self.sound_width:
+            raise InputError(f"learnt from {self.sound_width} numbers of sound a song, got {width}")
+        if self.made_by and maker and maker != self.made_by:
+            raise InputError(f"learnt from {self.made_by}, given is {maker}")
+
+
+def _columns(
+    context: Context, song_ids: tuple[str, ...]
+) -> tuple[Texts, dict[str, FloatArray], Float64Array]:
+    """Return categories, numbers and sound of songs: unknown is None, NaN, and a row of NaN."""
+    texts: dict[str, list[str | None]] = {}
+    numbers: dict[str, FloatArray] = {}
+    sound = np.zeros((len(song_ids), 0))
+    if context.side is not None:
+        rows = IdMap(context.side.song_ids).rows(song_ids)
+        for name, category in context.side.categories.items():
+            values = (*category.values, None)
+            number = np.append(category.number, -1)[rows]
+            texts[name] = [values[n] for n in number.tolist()]
+        for name, column in {**context.side.numbers, RELEASED: context.side.released}.items():
+            numbers[name] = np.append(column, np.float32(np.nan))[rows].astype(np.float32)
+    if context.sound is not None:
+        heard = context.sound.among(song_ids)
+        if "artist" not in texts and any(heard.artists):
+            texts["artist"] = [artist or None for artist in heard.artists]
+        for name, codes in heard.kinds.items():
+            texts.setdefault(name, [str(c) if c >= 0 else None for c in codes.tolist()])
+        is_known = heard.values.any(axis=1, keepdims=True)
+        sound = np.where(is_known, heard.values, np.nan).astype(np.float64)
+    return texts, numbers, sound
+
+
+def _shared(texts: list[str | None]) -> tuple[str, ...]:
+    """Return the values that several songs have, sorted."""
+    values, counts = np.unique([t for t in texts if t is not None], return_counts=True)
+    return tuple(values[counts >= MIN_SONGS].tolist())
+
+
+def _codes(texts: list[str | None], values: tuple[str, ...]) -> Int64Array:
+    number = {value: place + 1 for place, value in enumerate(values)}
+    return np.array([0 if t is None else number.get(t, 0) for t in texts], np.int64)

@@ -1,0 +1,112 @@
+"""SASRec in numpy, for answers: the query at the newest play of each history.
+
+Only the newest play is asked for, so the last block works out one place alone: its cost is that of
+reading the others. Weights are those of `audiorec.recall.sequence.sasrec.network`, by their names.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from audiorec.learning.batches import causal_mask
+from audiorec.learning.next_plays import PlayBatch
+from audiorec.recall.sequence.sasrec.gaps import gap_numbers
+from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+from audiorec.types import BoolArray, FloatArray, Int64Array
+
+EPSILON = np.float32(1e-5)
+Weights = Mapping[str, Any]
+
+
+def newest_query(
+    batch: PlayBatch, songs: FloatArray, weights: Weights, recipe: SasrecRecipe
+) -> FloatArray:
+    """Return the query at the newest play of each history: (B, d) float32.
+
+    Parameters
+    ----------
+    batch : PlayBatch
+        Histories of at least one play.
+    songs : ndarray, shape (S, d), float32
+    weights : mapping of str to ndarray
+    recipe : SasrecRecipe
+    """
+    x = songs[batch.songs]
+    if recipe.positions:
+        x = x + weights["positions"][: x.shape[1]]
+    if batch.profile.shape[1]:
+        x = x + _linear(batch.profile, weights, "profile")[:, None]
+    newest = (batch.lengths - 1)[:, None]
+    every = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
+    for number in range(recipe.blocks):
+        at = newest if number + 1 == recipe.blocks else every
+        x = _block(x, at, batch, _below(weights, f"blocks.{number}."), recipe)
+    return _norm(x[:, 0], weights, "norm")
+
+
+def _block(
+    x: FloatArray, at: Int64Array, batch: PlayBatch, weights: Weights, recipe: SasrecRecipe
+) -> FloatArray:
+    """Return a block at some places (B, M) of each history: (B, M, d)."""
+    here = np.take_along_axis(x, at[:, :, None], axis=1)
+    x_here = here + _attended(x, here, at, batch, weights, recipe)
+    between = np.maximum(_linear(_norm(x_here, weights, "between"), weights, "widen"), 0)
+    found: FloatArray = x_here + _linear(between, weights, "narrow")
+    return found
+
+
+def _attended(
+    x: FloatArray,
+    here: FloatArray,
+    at: Int64Array,
+    batch: PlayBatch,
+    weights: Weights,
+    recipe: SasrecRecipe,
+) -> FloatArray:
+    n, length, d = x.shape
+    matrix, bias = weights["read.weight"], weights["read.bias"]
+    query = _norm(here, weights, "before") @ matrix[:d].T + bias[:d]
+    both = _norm(x, weights, "before") @ matrix[d:].T + bias[d:]
+    heads, width = recipe.heads, d // recipe.heads
+    query = query.reshape(n, -1, heads, width).transpose(0, 2, 1, 3)
+    key, value = both.reshape(n, length, 2, heads, width).transpose(2, 0, 3, 1, 4)
+    logits = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width))
+    if "gaps" in weights:
+        logits += _of_gaps(at, batch, weights["gaps"])
+    hidden = _hidden(at, length)
+    logits = np.where(hidden[:, None], -np.inf, logits)
+    logits -= logits.max(axis=-1, keepdims=True)
+    shares = np.exp(logits, out=logits)
+    shares /= shares.sum(axis=-1, keepdims=True)
+    seen = (shares @ value).transpose(0, 2, 1, 3).reshape(n, -1, d)
+    return _linear(seen.astype(np.float32), weights, "write")
+
+
+def _hidden(at: Int64Array, length: int) -> BoolArray:
+    """Return what a place must not look at: (B, M, L)."""
+    return causal_mask(length)[at]
+
+
+def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
+    """Return what each gap adds to the logits: (B, heads, M, L); 0 where a time is unknown."""
+    later = np.take_along_axis(batch.time, at, axis=1)
+    number = gap_numbers(later[:, :, None], batch.time[:, None], len(gaps))
+    added = np.where(number[..., None] >= 0, gaps[number], 0)
+    return added.transpose(0, 3, 1, 2).astype(np.float32)
+
+
+def _linear(x: FloatArray, weights: Weights, name: str) -> FloatArray:
+    found: FloatArray = x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
+    return found
+
+
+def _norm(x: FloatArray, weights: Weights, name: str) -> FloatArray:
+    centred = x - x.mean(axis=-1, keepdims=True)
+    spread = np.sqrt((centred * centred).mean(axis=-1, keepdims=True) + EPSILON)
+    found: FloatArray = centred / spread * weights[f"{name}.weight"] + weights[f"{name}.bias"]
+    return found
+
+
+def _below(weights: Weights, prefix: str) -> dict[str, Any]:
+    return {n.removeprefix(prefix): a for n, a in weights.items() if n.startswith(prefix)}

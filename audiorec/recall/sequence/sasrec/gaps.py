@@ -1,0 +1,36 @@
+"""The time between two plays as one of a few numbers: its order of magnitude, in powers of two.
+
+    seconds ──▶ 0: none    1: under 2    2: under 4   …   n: the longest and beyond
+
+A gap of a second and one of a year say different things, 300 and 301 days do not.
+"""
+
+import math
+
+import numpy as np
+
+from audiorec.types import Float64Array, Int64Array
+
+DAY_S = 86_400.0
+
+
+def n_gaps(longest_days: float) -> int:
+    """Return how many numbers there are; a pair of which a time is unknown has none of them."""
+    return max(1, math.frexp(longest_days * DAY_S)[1]) + 1
+
+
+def gap_numbers(later: Float64Array, earlier: Float64Array, n: int) -> Int64Array:
+    """Return the number of each gap, below `n`; -1 where a time is unknown (NaN).
+
+    Examples
+    --------
+    >>> seconds = np.array([0.0, 1.0, 3.0, 4.0, 1e12, np.nan, -5.0])
+    >>> gap_numbers(seconds, np.zeros(7), 20).tolist()
+    [0, 1, 2, 3, 19, -1, 0]
+    """
+    gap = later - earlier
+    known = ~np.isnan(gap)
+    # The exponent is exact where a logarithm is rounded.
+    exponent = np.frexp(np.where(known, gap, 0.0))[1]
+    number = np.where(gap >= 1, np.minimum(exponent, n - 1), 0)
+    return np.where(known, number, -1).astype(np.int64)

@@ -1,0 +1,136 @@
+"""SASRec in torch, for training; `audiorec.recall.sequence.sasrec.forward` is the same in numpy.
+
+    x = songs + positions (+ profile)
+    x = x + attention(norm(x)),  x = x + W2 relu(W1 norm(x))    a block
+    query = norm(x)
+
+Attention looks at the past alone. Its logits are ``q k / sqrt(d / heads)`` and, where times are
+known, a learnt number for the gap between the two plays. Songs are read as they stand in the
+table: since songs are proposed by their cosines, they are not scaled by ``sqrt(d)``.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiorec.learning.next_song import NextSongModel, Tensors
+from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.song_table import SongTable
+from audiorec.recall.sequence.sasrec.gaps import n_gaps
+from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+
+EPSILON = 1e-5  # of the norms
+SMALL = 0.01  # standard deviation at the start of what is not to speak at first
+
+
+class SasrecNetwork(NextSongModel):
+    """The network; `is_timed` says whether gaps are learnt, `profile` how wide a profile is."""
+
+    def __init__(
+        self, features: SongFeatures, recipe: SasrecRecipe, *, is_timed: bool, profile: int
+    ) -> None:
+        super().__init__()
+        self.recipe = recipe
+        d = recipe.dimension
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.table = _table(features, recipe, recipe.seed)
+            if not recipe.shared_table:
+                self.output = _table(features, recipe, recipe.seed + 1)
+            if recipe.positions:
+                self.positions = nn.Parameter(torch.randn(recipe.longest, d) * SMALL)
+            if profile:
+                self.profile = nn.Linear(profile, d)
+                nn.init.normal_(self.profile.weight, std=SMALL)
+            self.blocks = nn.ModuleList(_Block(recipe, is_timed) for _ in range(recipe.blocks))
+            self.norm = nn.LayerNorm(d, eps=EPSILON)
+        if recipe.shared_table:
+            # Not as a module of its own: the state would hold the table twice.
+            object.__setattr__(self, "output", self.table)
+
+    def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Return a query for each place with a target; see `NextSongModel`."""
+        asked = batch.targets >= 0
+        return self._read(batch)[asked], batch.targets[asked]
+
+    def at_the_end(self, batch: Tensors) -> Tensor:
+        """Return the query at the newest play; see `NextSongModel`."""
+        rows = torch.arange(len(batch.songs), device=batch.songs.device)
+        return self._read(batch)[rows, batch.lengths - 1]
+
+    def rows(self) -> list[nn.Parameter]:
+        """Return the table of songs and those of gaps; see `NextSongModel`."""
+        return super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
+
+    def _read(self, batch: Tensors) -> Tensor:
+        """Return the query at each place: (B, L, d)."""
+        x = self.table(batch.songs)
+        if self.recipe.positions:
+            x = x + self.positions[: x.shape[1]]
+        if batch.profile.shape[1]:
+            x = x + self.profile(batch.profile)[:, None]
+        x = functional.dropout(x, self.recipe.dropout, self.training)
+        for block in self.blocks:
+            x = block(x, batch.time)
+        found: Tensor = self.norm(x)
+        return found
+
+
+class _Block(nn.Module):
+    """Attention over the past, then a small network at each place."""
+
+    def __init__(self, recipe: SasrecRecipe, is_timed: bool) -> None:
+        super().__init__()
+        d = recipe.dimension
+        self.heads, self.dropout = recipe.heads, recipe.dropout
+        self.before = nn.LayerNorm(d, eps=EPSILON)
+        self.read = nn.Linear(d, 3 * d)
+        self.write = nn.Linear(d, d)
+        self.between = nn.LayerNorm(d, eps=EPSILON)
+        self.widen = nn.Linear(d, recipe.hidden * d)
+        self.narrow = nn.Linear(recipe.hidden * d, d)
+        for last in (self.write, self.narrow):
+            # A block begins as nothing: a query is then its newest song, whose neighbours in the
+            # table are soon those that are played with it.
+            nn.init.normal_(last.weight, std=SMALL)
+            nn.init.zeros_(last.bias)
+        self.n_gaps = n_gaps(recipe.longest_gap_days) if is_timed and recipe.relative_time else 0
+        if self.n_gaps:
+            self.gaps = nn.Parameter(torch.zeros(self.n_gaps, recipe.heads))
+
+    def forward(self, x: Tensor, time: Tensor | None) -> Tensor:
+        x = x + functional.dropout(self._attended(x, time), self.dropout, self.training)
+        between = functional.relu(self.widen(self.between(x)))
+        return x + functional.dropout(self.narrow(between), self.dropout, self.training)
+
+    def _attended(self, x: Tensor, time: Tensor | None) -> Tensor:
+        n, length, d = x.shape
+        read = self.read(self.before(x)).view(n, length, 3, self.heads, d // self.heads)
+        query, key, value = read.permute(2, 0, 3, 1, 4)
+        if self.n_gaps and time is not None:
+            looks = self._of_gaps(time)
+            seen = functional.scaled_dot_product_attention(query, key, value, attn_mask=looks)
+        else:
+            seen = functional.scaled_dot_product_attention(query, key, value, is_causal=True)
+        written: Tensor = self.write(seen.transpose(1, 2).reshape(n, length, d))
+        return written
+
+    def _of_gaps(self, time: Tensor) -> Tensor:
+        """Return what each gap adds to the logits, -inf for the future: (B, heads, L, L)."""
+        gap = time[:, :, None] - time[:, None, :]
+        known = ~gap.isnan()
+        exponent = torch.frexp(gap.nan_to_num(0.0)).exponent.clamp(0, self.n_gaps - 1)
+        number = torch.where(gap >= 1, exponent, 0).long()
+        added = self.gaps[number] * known[..., None]
+        later = torch.ones(gap.shape[1:], dtype=torch.bool, device=gap.device).triu(1)
+        return added.permute(0, 3, 1, 2).masked_fill(later, -torch.inf)
+
+
+def _table(features: SongFeatures, recipe: SasrecRecipe, seed: int) -> SongTable:
+    return SongTable(
+        features,
+        recipe.dimension,
+        side_width=recipe.side_width,
+        id_dropout=recipe.id_dropout,
+        seed=seed,
+    )

@@ -248,9 +248,7 @@ class Channel(ABC):
         """Undo `_state`."""
 
     def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:  # noqa: ARG002
-        """Return for each song (Q, k) the interest that brought it, -1 for none; None: no channel
-        of several interests.
-        """
+        """Return the interest that brought each song (Q, k), -1 for none; None: there are none."""
         return None
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002

@@ -36,7 +36,7 @@ def routed_interests(
     weights : mapping of str to ndarray
     recipe : MindRecipe
     """
-    read = songs[batch.songs] @ weights["route"]
+    read = _unit(songs[batch.songs] @ weights["route"]) * np.float32(recipe.routing_scale)
     (n, length), k = batch.songs.shape, recipe.interests
     if "logits" in weights:
         logits = np.repeat(weights["logits"][None, :length], n, axis=0)
@@ -61,7 +61,8 @@ def pooled_interests(
     A song's attention in each interest, divided by its sum over the interests, is its share.
     """
     read = songs[batch.songs]
-    logits = np.tanh(read @ weights["look.weight"].T) @ weights["heads.weight"].T
+    looked = np.tanh(_unit(read) @ weights["look.weight"].T)
+    logits = looked @ weights["heads.weight"].T
     if "ages" in weights:
         since = batch.lengths[:, None] - 1 - np.arange(read.shape[1])
         logits = logits + weights["ages"][np.clip(since, 0, len(weights["ages"]) - 1)]
@@ -73,6 +74,12 @@ def pooled_interests(
     whole = attention.sum(axis=2, keepdims=True)
     shares = np.where(whole > 0, attention / np.where(whole > 0, whole, 1), 0)
     return _joined(found, there, batch, weights), shares.astype(np.float32)
+
+
+def _unit(rows: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    found: FloatArray = rows / np.maximum(lengths, np.float32(1e-12))
+    return found
 
 
 def _there(batch: PlayBatch) -> BoolArray:

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from audiorec.learning.next_song import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
-from audiorec.learning.song_table import START_SPREAD, SongTable
+from audiorec.learning.song_table import SongTable
 from audiorec.recall.interests.recipe import InterestsRecipe
 
 
@@ -43,8 +43,9 @@ class InterestsNetwork(NextSongModel):
             if recipe.hidden or profile:
                 self.widen = nn.Linear(d + profile, max(1, recipe.hidden) * d)
                 self.narrow = nn.Linear(max(1, recipe.hidden) * d, d)
-                nn.init.normal_(self.narrow.weight, std=START_SPREAD)
-                nn.init.zeros_(self.narrow.bias)
+                # Interests begin as what was read: a constant would make them all alike.
+                for zero in (self.widen.bias, self.narrow.weight, self.narrow.bias):
+                    nn.init.zeros_(zero)
             self.build(d)
         if recipe.shared_table:
             # Not as a module of its own: the state would hold the table twice.

@@ -15,10 +15,13 @@ Cen et al., *Controllable Multi-Interest Framework for Recommendation*, 2020.
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from audiorec.learning.next_song import Tensors
 from audiorec.recall.interests.network import InterestsNetwork
 from audiorec.recall.interests.recipe import ComirecSaRecipe
+
+START_SPREAD = 3.0  # of a song's logits at the start
 
 
 class ComirecSaNetwork(InterestsNetwork):
@@ -28,8 +31,12 @@ class ComirecSaNetwork(InterestsNetwork):
 
     def build(self, d: int) -> None:
         """Add attention; see `InterestsNetwork`."""
-        self.look = nn.Linear(d, self.recipe.attention * d, bias=False)
-        self.heads = nn.Linear(self.recipe.attention * d, self.recipe.interests, bias=False)
+        wide = self.recipe.attention * d
+        self.look = nn.Linear(d, wide, bias=False)
+        self.heads = nn.Linear(wide, self.recipe.interests, bias=False)
+        # Heads that begin alike stay alike: what they look for has to differ from the start.
+        nn.init.normal_(self.look.weight)
+        nn.init.normal_(self.heads.weight, std=START_SPREAD / wide**0.5)
         if self.recipe.positions:
             self.ages = nn.Parameter(torch.zeros(self.recipe.longest, self.recipe.interests))
 
@@ -47,7 +54,8 @@ class ComirecSaNetwork(InterestsNetwork):
 
     def _pooled(self, songs: Tensor, since: Tensor, seen: Tensor) -> tuple[Tensor, Tensor]:
         """Pool at T places, to which songs lie `since` (B or 1, T, L) plays ago."""
-        logits = self.heads(self.look(songs).tanh()).transpose(1, 2)[:, None]  # (B, 1, K, L)
+        looked = self.look(functional.normalize(songs, dim=2)).tanh()
+        logits = self.heads(looked).transpose(1, 2)[:, None]  # (B, 1, K, L)
         if self.recipe.positions:
             ages = self.ages[since.clamp(0, len(self.ages) - 1)]
             logits = logits + ages.transpose(2, 3)

@@ -70,6 +70,9 @@ class MindRecipe(InterestsRecipe):
         answers from a generator seeded by the model and the history; or one table for all.
     routing_spread : float
         Their standard deviation.
+    routing_scale : float
+        Length of a song as it is routed: the longer, the more songs that are alike pull each other
+        into one interest.
     sharpness : float
         Of label-aware attention in training: 0 is the mean of the interests, and the larger it is,
         the nearer to the one that is nearest to the target.
@@ -78,6 +81,7 @@ class MindRecipe(InterestsRecipe):
     rounds: int = 3
     routing_logits: RoutingLogits = "drawn"
     routing_spread: float = 1.0
+    routing_scale: float = 3.0
     sharpness: float = 1.0
 
     def __post_init__(self) -> None:

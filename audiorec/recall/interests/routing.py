@@ -17,6 +17,7 @@ Li et al., *Multi-Interest Network with Dynamic Routing for Recommendation at Tm
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
 from audiorec.learning.next_song import Tensors
 from audiorec.recall.interests.draws import history_seeds, normals, place_seeds
@@ -79,7 +80,8 @@ class MindNetwork(InterestsNetwork):
             drawn = normals(seeds.ravel(), int(np.prod(shape[2:]))).reshape(shape)
             logits = torch.from_numpy(drawn).to(songs) * recipe.routing_spread
         logits = logits.transpose(2, 3)
-        return routed(songs @ self.route, seen, there, logits, rounds=recipe.rounds), there
+        read = functional.normalize(songs @ self.route, dim=2) * recipe.routing_scale
+        return routed(read, seen, there, logits, rounds=recipe.rounds), there
 
 
 def interests_there(counts: Tensor, most: int) -> Tensor:

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 import audiorec
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.liked import to_liked
 from audiorec.recall.audio.embed import embed_features
 from audiorec.recall.audio.job import train_metric
 from audiorec.recall.audio.model import MetricModel
@@ -22,8 +23,10 @@ from audiorec.recall.audio.recipe import MetricRecipe, TrainingOptions
 from audiorec.recall.cold_start.job import ColdStart
 from audiorec.recall.cold_start.plan import ColdStartPlan
 from audiorec.recall.cold_start.sides import ColdStartFiles, open_inputs
-from audiorec.recall.sequence.youtube_dnn import job as user_job
-from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
+from audiorec.recall.contract.data import Context, RecallData, Sound
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.contract.space import write_users
+from audiorec.recall.sequence.youtube_dnn import channel as youtube_dnn
 from audiorec.simulation.world import WorldSpec, simulate_world
 
 out = Path(sys.argv[1] if len(sys.argv) > 1 else "build/examples") / "new-songs"
@@ -57,12 +60,13 @@ def audiences(files: ColdStartFiles, name: str) -> None:
 files = ColdStartFiles(songs=out / "new.parquet", vectors=out / "vecs.parquet", interactions=plays)
 audiences(files, "audience-by-taste.parquet")
 
-# %% The user model learns what a user likes next from what came before: 40 numbers a user.
-data = user_job.training_data(log, inputs=user_job.SongInputs(library))
-user_model = user_job.train_user_model(data, out / "user-model", recipe=UsersRecipe(max_epochs=4))
-users = user_job.embed_users(user_model, log)
-user_job.write_users(out / "users.parquet", users, user_model)
-print(f"{len(users.user_ids)} users embedded in {user_model.dimension} numbers")
+# %% youtube-dnn learns what a user likes next from what came before: 40 numbers a user.
+liked, context = to_liked(log).liked, Context(sound=Sound.of_store(library))
+recipe = youtube_dnn.YoutubeDnnRecipe(dimension=40, max_epochs=4)
+taste = youtube_dnn.YoutubeDnn(recipe)
+train_channel(taste, RecallData(liked, context=context), out / "taste")
+users = write_users(out / "users.parquet", taste, context.asked(liked))
+print(f"{users['users']} users embedded in {recipe.dimension} numbers")
 
 # %% The user-audio model puts a song, from its sound alone, near the users who will like it.
 options = TrainingOptions(recipe=MetricRecipe(max_epochs=4))

@@ -26,7 +26,7 @@ from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.pipeline import Extractor
 from audiorec.extraction.run import make_outputs, run_metadata
 from audiorec.recall.audio.model import TowerSpec, expected_shapes, save_model
-from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+from audiorec.recall.registry import load_channel
 from audiorec.search.index import build_index
 from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.spec import FeatureSpec
@@ -38,7 +38,7 @@ from audiorec.tagger.heads import Head, shipped_heads
 
 RATE = 16_000
 LIBRARY, VICTIM, RUN = "library", "victim", "vecs.parquet.run"
-USERS_MODEL = Path(__file__).parents[1] / "fixtures" / "formats" / "users_model-v1"
+TASTE = Path(__file__).parents[1] / "fixtures" / "formats" / "youtube_dnn-v1"
 
 
 def make_library(folder: Path) -> None:
@@ -100,7 +100,7 @@ def _write_tables(library: Path) -> None:
 
 
 def _write_models(library: Path) -> None:
-    UsersModel.load(USERS_MODEL).save(library / "users_model", card="# A model\n")
+    load_channel(TASTE).save(library / "taste")
     spec = TowerSpec(inputs=("msd_tags",), width=50, embedding=40, hidden=8)
     tensors = {
         name: np.random.default_rng(i).standard_normal(shape).astype(np.float32)

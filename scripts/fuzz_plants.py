@@ -30,10 +30,10 @@ FILES = (
     *("embeddings.parquet", "users.parquet", "aliases.parquet", "manifest.parquet"),
     *("interactions.parquet", "interactions.csv", "foreign.npz", "head.safetensors"),
     *("vecs.faiss", "vecs.faiss.json", "vecs.parquet.run.json"),
-    *("users_model/model.json", "users_model/model.safetensors"),
+    *("taste/model.json", "taste/model.safetensors"),
     *("metric_model/model.json", "metric_model/model.safetensors"),
 )
-JSONS = ("vecs.faiss.json", "users_model/model.json", "metric_model/model.json")
+JSONS = ("vecs.faiss.json", "taste/model.json", "metric_model/model.json")
 RUNS = 14  # of 33 targets drawn: run folders are where most harm was done
 RUN_NAMES = (
     *("lock", "vectors-0001.rows", "errors-0001.rows", "scores-0001.rows", "vectors-0002.rows"),

@@ -25,7 +25,7 @@ from audiorec.files.run_folder import RunFolder
 from audiorec.listening.check import describe
 from audiorec.listening.interactions import read_interactions
 from audiorec.recall.audio.model import MetricModel
-from audiorec.recall.sequence.youtube_dnn.model import UsersModel
+from audiorec.recall.registry import load_channel
 from audiorec.store.aliases import alias_table
 from audiorec.store.compact import compact
 from audiorec.store.embeddings import EmbeddingTable
@@ -93,10 +93,10 @@ def read_index(library: Path) -> Any:
     return [[(n.song_id, n.similarity) for n in all_near(store, i)] for i in store.ids]
 
 
-def read_users_model(library: Path) -> Any:
-    """Load a model of users."""
-    model = UsersModel.load(library / "users_model")
-    return model.song_ids, model.song_embeddings.tobytes(), model.info
+def read_taste(library: Path) -> Any:
+    """Load a channel of recall."""
+    channel: Any = load_channel(library / "taste")
+    return channel.song_ids, channel.song_embeddings().tobytes(), channel.recipe, channel.trained
 
 
 def read_metric_model(library: Path) -> Any:
@@ -196,7 +196,7 @@ READERS: Mapping[str, Reader] = {
     **{name: read_embeddings(name) for name in ("embeddings.parquet", "users.parquet")},
     "vecs.faiss": read_index,
     "vecs.faiss.json": read_index,
-    "users_model": read_users_model,
+    "taste": read_taste,
     "metric_model": read_metric_model,
     "head.safetensors": read_head,
     "aliases.parquet": read_aliases,
@@ -216,7 +216,7 @@ _SEVERAL = (
     ("similar", "song1.flac", "--k", "2"),
 )
 _COLD = ("cold-start", "songs", "--songs", "embeddings.parquet", "--users", "users.parquet")
-_EMBED_USERS = ("users", "embed", "interactions.csv", "--model", "users_model")
+_EMBED_USERS = ("recall", "users", "taste", "-i", "interactions.csv")
 _EMBED_SONGS = ("metric", "embed", "features.parquet", "--model", "metric_model")
 _COMPACT = ("store", "compact", "vecs.parquet", "--out")
 _SIMILAR = ("similar", "song1.flac", "--k", "2")
@@ -233,14 +233,14 @@ COMMANDS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "users.parquet": ((*_COLD, "--out", "lists.parquet"),),
     "vecs.faiss": (("index", "info"), _SIMILAR),
     "vecs.faiss.json": (("index", "info"), _SIMILAR),
-    "users_model": ((*_EMBED_USERS, "--out", "u.parquet"),),
+    "taste": ((*_EMBED_USERS, "--out", "u.parquet"),),
     "metric_model": ((*_EMBED_SONGS, "--out", "e.parquet"),),
     "head.safetensors": (("extract", ".", "--head", "version=head.safetensors", "--dry-run"),),
     "aliases.parquet": (("similar", "first", "--k", "2"), ("store", "aliases")),
     "manifest.parquet": (("extract", "--manifest", "manifest.parquet", "--dry-run"),),
     "interactions.parquet": (("listening", "check", "interactions.parquet"),),
     "interactions.csv": (("listening", "check", "interactions.csv"),),
-    "foreign.npz": (("users", "import", "foreign.npz", "--out", "u.parquet"),),
+    "foreign.npz": (("recall", "users", "--import", "foreign.npz", "--out", "u.parquet"),),
     "vecs.parquet.run.json": (_EXTRACT,),
     "vecs.parquet.run": (
         _EXTRACT,

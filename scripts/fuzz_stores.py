@@ -51,7 +51,7 @@ REMARK_EVERY = 500  # cases, on stderr
 CHECKED = (
     *("vecs.parquet", "scores.parquet", "features.parquet", "embeddings.parquet"),
     *("users.parquet", "vecs.faiss", "vecs.faiss.json", "head.safetensors"),
-    *("users_model/model.json", "users_model/model.safetensors"),
+    *("taste/model.json", "taste/model.safetensors"),
     *("metric_model/model.json", "metric_model/model.safetensors"),
 )
 

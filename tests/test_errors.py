@@ -176,7 +176,7 @@ OPENERS = {
     "log": lambda path: the("listening.interactions:read_interactions")(path),
     "rule": lambda path: the("listening.rule:load_rule")(path),
     "profiles": lambda path: the("listening.profiles:read_profiles")(path),
-    "users model": lambda path: the("recall.sequence.youtube_dnn.model:UsersModel.load")(path),
+    "channel": lambda path: the("recall.registry:load_channel")(path),
     "audio model": lambda path: the("recall.audio.model:MetricModel.load")(path),
     "bundle": lambda path: the("learning.bundle:read_bundle")(path, kind="users"),
     "place": lambda path: entered(the("files.storage:opened")(str(path))),

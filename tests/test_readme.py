@@ -15,11 +15,14 @@ ROOT = Path(__file__).parents[1]
 CLIPS = ROOT / "fixtures" / "audio"
 NEW = ("guitar-band.flac", "jazz-vibraphone-later.ogg", "speech-in-french.mp3")
 INSTALL = re.compile(r"^(pip|uv) ")  # what it installs is here already
-NEEDS = {"users train": "torch", "plot ": "matplotlib"}  # a command, and what its extra brings
+NEEDS = {
+    "recall train youtube-dnn": "torch",
+    "plot ": "matplotlib",
+}  # a command, and what its extra brings
 # Smaller worlds and fewer epochs than a person would wait for.
 BUDGET = {
     "listening simulate": "--users 80 --days 30",
-    "users train": "--epochs 2",
+    "recall train youtube-dnn": "--epochs 2",
     "metric train": "--epochs 1",
     "extract": "--jobs 1 --quiet",
 }
@@ -103,4 +106,4 @@ def test_a_block_works_when_pasted(name, folder_of, monkeypatch, capsys):
 
 def test_there_are_blocks_for_both_ways_to_an_audience():
     ways = [block for block in BLOCKS.values() if "cold-start audience" in block]
-    assert ["users train" in block for block in ways] == [False, True]
+    assert ["recall train youtube-dnn" in block for block in ways] == [False, True]

@@ -140,6 +140,8 @@ ALONE = Processes()
 def joined(backend: str = "gloo") -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; yields `ALONE` where it started none.
 
+    Within another `joined`, it yields the same processes.
+
     Examples
     --------
     >>> with joined() as processes:
@@ -148,6 +150,9 @@ def joined(backend: str = "gloo") -> Iterator[Processes]:
     """
     if int(os.environ.get("WORLD_SIZE", "1")) == 1:
         yield ALONE
+        return
+    if distributed.is_initialized():
+        yield Processes(distributed.get_rank(), distributed.get_world_size())
         return
     distributed.init_process_group(backend)
     try:

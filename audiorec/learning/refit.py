@@ -72,6 +72,8 @@ def fit_refit(
         is not called.
     work : Path, optional
         A folder for ``choose.safetensors`` and ``refit.safetensors``.
+    tell : callable, optional
+        Lines also have their ``phase``; ``seconds_left`` of the first counts the second, at most.
     """
 
     def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
@@ -81,8 +83,8 @@ def fit_refit(
             patience=patience,
             checkpoint=None if work is None else work / f"{name}.safetensors",
             fingerprint=of,
-            tell=None if tell is None else _Tagged(name, tell).log,
-            loggers=[_Tagged(name, logger.log) for logger in loggers],
+            tell=None if tell is None else _Tagged(name, tell, max_epochs).log,
+            loggers=[_Tagged(name, logger.log, max_epochs) for logger in loggers],
             stop=stop,
             every_s=every_s,
             clip=clip,
@@ -133,13 +135,22 @@ class _Unjudged:
 
 
 class _Tagged:
-    """Passes lines on with the phase that they are of."""
+    """Passes lines on with the phase that they are of, and the time that the second takes."""
 
-    def __init__(self, phase: Phase, hear: LineProgress) -> None:
-        self._phase, self._hear = phase, hear
+    def __init__(self, phase: Phase, hear: LineProgress, max_epochs: int) -> None:
+        self._phase, self._hear, self._max_epochs = phase, hear, max_epochs
+        self._an_epoch = 0.0  # seconds
 
     def log(self, line: Line) -> None:
-        self._hear(_of(self._phase, line))
+        line = _of(self._phase, line)
+        epochs_left = self._max_epochs - int(line["epoch"])
+        if self._phase == "choose" and "seconds_left" in line:
+            if epochs_left > 0:
+                self._an_epoch = line["seconds_left"] / epochs_left
+            line["seconds_left"] = round(
+                line["seconds_left"] + self._an_epoch * self._max_epochs, 1
+            )
+        self._hear(line)
 
 
 def _of(phase: Phase, line: Line) -> Line:

@@ -108,6 +108,19 @@ class Sequences:
         counts = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)
         return replace(self, starts=counts[self.starts], **self._columns(mask))
 
+    def with_owners(self, owner_ids: Sequence[str]) -> "Sequences":
+        """Return the same with more owners behind the others, those that are new: without a play.
+
+        Examples
+        --------
+        >>> Sequences.from_lists([["a"]], ["ana"]).with_owners(["ben", "ana"]).owner_ids
+        ('ana', 'ben')
+        """
+        there = set(self.owner_ids)
+        new = tuple(name for name in owner_ids if name not in there)
+        starts = np.append(self.starts, np.full(len(new), self.starts[-1]))
+        return replace(self, owner_ids=(*self.owner_ids, *new), starts=starts)
+
     def newest(self, most: int) -> "Sequences":
         """Return the last `most` plays of each owner."""
         place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)

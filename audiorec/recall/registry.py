@@ -68,6 +68,11 @@ def load_channel(path: str | os.PathLike[str]) -> Channel:
         If the folder is missing, damaged, or holds no channel.
     """
     kind = read_kind(path)
+    if kind == "users_model":
+        raise WeightsError(
+            f"{path}: was written by users train, of an older audiorec; train it anew: "
+            "audiorec recall train youtube-dnn --interactions LOG --likes --out model"
+        )
     if not kind.startswith("recall/"):
         raise WeightsError(f"{path}: holds a {kind}, not a channel of recall")
     name = kind.removeprefix("recall/")

@@ -325,7 +325,7 @@ def _read_metadata(file: TableFile, kind: Of | None) -> EmbeddingMetadata:
     if found is None:
         raise StoreError(
             "a Parquet file without audiorec's metadata; bring a table of your own in with "
-            "audiorec users import"
+            "audiorec recall users --import"
         )
     metadata = EmbeddingMetadata.from_json(found)
     if kind is not None and metadata.kind != KINDS[kind]:

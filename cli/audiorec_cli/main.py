@@ -28,7 +28,6 @@ from audiorec_cli import (
     similar,
     store,
     tags,
-    users,
 )
 from audiorec_cli.shared.console import Exit, exit_code, say
 from audiorec_cli.shared.pages import Contents, command, group
@@ -54,7 +53,6 @@ PANELS: dict[str, dict[str, Any]] = {
     "Recommend": {
         "listening": listening.app,
         "recall": recall.app,
-        "users": users.app,
         "metric": metric.app,
         "cold-start": cold_start.app,
     },
@@ -75,6 +73,11 @@ MOVED = {
     ("extract", "--shards"): "shards all",
     ("store", "export", "--ddl"): "store sql",
     ("store", "export", "--atlas"): "store map",
+    ("users", "train"): "recall train youtube-dnn --likes --interactions LOG --out model",
+    ("users", "embed"): "recall users model --likes --interactions LOG --out users.parquet",
+    ("users", "songs"): "recall songs model --out songs.parquet",
+    ("users", "import"): "recall users --import TABLE --out users.parquet",
+    ("users",): "recall",
 }
 
 

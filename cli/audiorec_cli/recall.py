@@ -11,9 +11,9 @@ from audiorec_cli import recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
+    AskedOf,
     KnownToo,
     LearntFrom,
-    ListenedTo,
     ModelArgument,
     PlaysOf,
 )
@@ -27,7 +27,7 @@ from audiorec_cli.shared.options import (
     more,
 )
 from audiorec_cli.shared.pages import command, group
-from audiorec_cli.shared.training import SetOption, fit_and_save, with_recipe
+from audiorec_cli.shared.training import SetOption, as_given, fit_and_save, with_recipe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -57,17 +57,25 @@ HeardOption = Annotated[
 
 
 @command(app, "list")
-def list_channels(json: JsonOption = False) -> None:
-    """List the channels: what each proposes, what it answers to, and for how long.
+def list_channels(
+    channel: Annotated[
+        str | None, typer.Argument(metavar="[CHANNEL]", help="One channel: list its settings.")
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """List the channels, or the settings of one: default, type, and what they mean.
 
     Examples
     --------
     audiorec recall list
-    audiorec recall list --json
+    audiorec recall list youtube-dnn
     audiorec recall train rules --interactions plays.parquet --out model/
     """
     from audiorec.recall.registry import CHANNELS, channel_class
 
+    if channel is not None:
+        _list_settings(channel_class(channel), json=json)
+        return
     found = {name: channel_class(name) for name in CHANNELS}
     if json:
         channels = [
@@ -83,6 +91,24 @@ def list_channels(json: JsonOption = False) -> None:
         return
     rows = [(name, kind.horizon, _first_line(kind)) for name, kind in found.items()]
     print_table(("channel", "horizon", "what"), rows, title="channels of recall")
+
+
+def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
+    from audiorec.recall.contract.settings import settings_of
+
+    found = settings_of(getattr(kind, "Recipe", None))
+    if json:
+        settings = [
+            {"name": s.name, "type": s.type, "default": s.default, "meaning": s.meaning}
+            for s in found
+        ]
+        print_json(
+            {"schema": "audiorec/channel-settings/1", "channel": kind.name, "settings": settings}
+        )
+        return
+    rows = [(s.name, as_given(s.default), s.type, s.meaning) for s in found]
+    title = f"settings of {kind.name}: --set NAME=VALUE"
+    print_table(("name", "default", "type", "meaning"), rows, title=title)
 
 
 @command(app)
@@ -148,7 +174,7 @@ def candidates(
     ] = None,
     json: JsonOption = False,
     *,
-    listened: ListenedTo,
+    asked: AskedOf,
 ) -> None:
     r"""Write the songs that a model proposes to each user of a log, with rank and reason.
 
@@ -161,32 +187,31 @@ def candidates(
         --out cands.parquet
     """
     from audiorec.files.user_files import read_lines
-    from audiorec.recall.contract.data import Queries
     from audiorec.recall.contract.tables import write_candidates
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
-    plays = listened.of(interactions)
+    queries = asked.queries(interactions, channel)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
     rows = write_candidates(
         output,
         channel,
-        Queries(plays),
+        queries,
         k,
-        exclude=None if keep_heard else plays,
+        exclude=None if keep_heard else queries.histories,
         allowed=None if only is None else {line.strip() for line in only if line.strip()},
     )
     document = {
         "schema": "audiorec/candidates/1",
         "channel": channel.name,
         "model_id": channel.model_id,
-        "users": len(plays),
+        "users": len(queries),
         "rows": rows,
         "out": str(output),
     }
     if json:
         print_json(document)
-    say(f"{rows:,} candidates of {len(plays):,} users: {output}")
+    say(f"{rows:,} candidates of {len(queries):,} users: {output}")
 
 
 command(app, "users")(recall_space.users)

@@ -1,67 +1,126 @@
 """``audiorec recall users`` and ``songs``: embeddings out of a model with one space for both."""
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import print_json, say
+from audiorec_cli.shared.console import print_document, print_json, say
 from audiorec_cli.shared.listened import (
+    AskedOf,
     FeaturesOption,
-    ListenedTo,
     ModelArgument,
     SoundOption,
     sound_of,
 )
-from audiorec_cli.shared.options import JsonOption, LogOption, OutFileOption
+from audiorec_cli.shared.options import JsonOption, OutFileOption
 
 if TYPE_CHECKING:
     from audiorec.recall.contract.space import SharedSpace
 
+IMPORTED = "With --import"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """How a table of users that was made elsewhere is read."""
+
+    id_column: Annotated[
+        str, typer.Option(help="Column of user ids.", rich_help_panel=IMPORTED)
+    ] = "user_id"
+    embedding_column: Annotated[
+        str, typer.Option(help="List column of a Parquet file.", rich_help_panel=IMPORTED)
+    ] = "embedding"
+    normalise: Annotated[
+        bool,
+        typer.Option(
+            "--normalise", help="Bring every embedding to length 1.", rich_help_panel=IMPORTED
+        ),
+    ] = False
+    model_id: Annotated[
+        str,
+        typer.Option(
+            help="What made them [default: named by their content].", rich_help_panel=IMPORTED
+        ),
+    ] = ""
+
+    def bring(self, table: Path, output: Path) -> dict[str, Any]:
+        """Write the table as ours, and return what there is to say of it."""
+        from audiorec.store.embeddings import write_embeddings
+        from audiorec.store.foreign import content_id, read_foreign, to_unit
+
+        ids, embeddings = read_foreign(
+            table, id_column=self.id_column, embedding_column=self.embedding_column
+        )
+        if self.normalise:
+            embeddings = to_unit(table, ids, embeddings)
+        space = self.model_id or content_id(ids, embeddings)
+        write_embeddings(output, ids, embeddings, kind="users", model_id=space)
+        return {
+            "schema": "audiorec/recall-users-import/1",
+            "users": len(ids),
+            "dimension": int(embeddings.shape[1]),
+            "model_id": space,
+            "out": str(output),
+        }
+
 
 def users(
-    model: ModelArgument,
-    interactions: LogOption,
     output: OutFileOption,
+    model: Annotated[
+        Path | None, typer.Argument(metavar="[MODEL]", help="What recall train wrote.")
+    ] = None,
+    interactions: Annotated[
+        Path | None,
+        typer.Option("--interactions", "-i", metavar="LOG", help="The listening log."),
+    ] = None,
+    table: Annotated[
+        Path | None,
+        typer.Option("--import", metavar="TABLE", help="Made elsewhere: .parquet, .csv or .npz."),
+    ] = None,
     json: JsonOption = False,
     *,
-    listened: ListenedTo,
+    foreign: Foreign,
+    asked: AskedOf,
 ) -> None:
-    """Embed the users of a log with a model that puts users and songs into one space.
+    """Embed users with a model that puts users and songs into one space, or import a table.
 
-    Who has no history that the model knows is left out, and counted.
+    Whose history holds no song that the model knows speaks by the profile alone (column
+    profile_only); who has no profile either is left out, and counted.
 
     Examples
     --------
     audiorec recall users model/ --interactions plays.parquet --out users.parquet
-    audiorec recall users model/ -i new.csv --out users.parquet --json
-    audiorec recall users model/ -i plays.csv --by session --out sessions.parquet
+    audiorec recall users model/ --profiles profiles.csv --out new-users.parquet
+    audiorec recall users --import theirs.npz --normalise --out users.parquet
     """
-    import numpy as np
-
-    from audiorec.recall.contract.data import Queries
-    from audiorec.store.embeddings import write_embeddings
+    if table is not None:
+        if model is not None or interactions is not None or asked.profiles is not None:
+            raise InputError("--import takes a table alone: no MODEL, log or profiles")
+        document = foreign.bring(table, output)
+        print_document(document, json=json, title="users")
+        return
+    if model is None:
+        raise InputError("name a MODEL that recall train wrote, or a table to --import")
+    if interactions is None and asked.profiles is None:
+        raise InputError("no user: give --interactions, --profiles, or both")
+    from audiorec.recall.contract.space import write_users
 
     channel = _in_one_space(model)
-    plays = listened.of(interactions).among(channel.song_ids)
-    plays = plays.take(plays.lengths > 0)
-    embedded = channel.embed_users(Queries(plays))
-    known = np.asarray(embedded.any(axis=1))
-    ids = [user for user, has in zip(plays.owner_ids, known.tolist(), strict=True) if has]
-    if not ids:
-        raise InputError(f"{interactions}: nobody has played a song that {model} knows")
-    made = {"model_id": channel.model_id, "space": channel.space}
-    write_embeddings(
-        output,
-        ids,
-        embedded[known],
-        kind="users",
-        model_id=channel.model_id,
-        space=channel.space,
-    )
-    document = {"schema": "audiorec/recall-users/1", "users": len(ids), **made, "out": str(output)}
+    counts = write_users(output, channel, asked.queries(interactions, channel))
+    if not counts["users"]:
+        source = interactions or asked.profiles
+        raise InputError(f"{source}: nobody has played a song that {model} knows, or has a profile")
     if json:
         print_json(document)
-    say(f"{len(ids):,} users: {output}; songs in their space: audiorec recall songs {model}")
+    alone = f", {document['profile_only']:,} by their profile alone" * bool(
+        document["profile_only"]
+    )
+    left = f"; {document['left_out']:,} are not known" * bool(document["left_out"])
+    say(f"{document['users']:,} users{alone}{left}: {output}")
+    say(f"songs in their space: audiorec recall songs {model}")
 
 
 def songs(

@@ -185,7 +185,7 @@ def test_empty_lists_are_counted(home, audiorec):
         (
             ["songs", "--songs", "new.parquet", "--users", "new.parquet"],
             4,
-            "not embeddings of users; make them: audiorec users embed LOG --out users.parquet",
+            "not embeddings of users; make them: audiorec recall users MODEL -i LOG --out users",
         ),
         (
             ["songs", "--songs", ".", "--users", "users.parquet"],

@@ -80,14 +80,13 @@ LINES = [
     "listening correlate -i plays.csv --embeddings {songs}",
     "listening correlate -i plays.csv --rule {rule}",
     "listening simulate -v {store} -o out",
-    "users train {log} -v vecs.parquet -o out",
-    "users train plays.csv -v {store} -o out",
-    "users train plays.csv --songs {songs} -o out",
-    "users train plays.csv --profiles {table} -o out",
-    "users train plays.csv --rule {rule} -o out",
-    "users embed plays.csv -m {model} -o out",
-    "users songs -m {model} -o out",
-    "users import {embeddings} -o out",
+    "recall train youtube-dnn -i {log} -v vecs.parquet -o out",
+    "recall train youtube-dnn -i plays.csv -v {store} -o out",
+    "recall train youtube-dnn -i plays.csv --songs {songs} -o out",
+    "recall train youtube-dnn -i plays.csv --profiles {table} -o out",
+    "recall train youtube-dnn -i plays.csv --likes --rule {rule} -o out",
+    "recall users {model} -i plays.csv -o out",
+    "recall users --import {embeddings} -o out",
     "recall train popular -i {log} -o out",
     "recall train nearest-audio -i listened.csv -v {store} -o out",
     "recall train user-audio -i listened.csv -f {features} -o out",
@@ -131,7 +130,7 @@ NEVER = {
     OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
-TORCH = re.compile("users train|metric train|heads train|recall train (youtube-dnn|user-audio)")
+TORCH = re.compile("metric train|heads train|recall train (youtube-dnn|user-audio)")
 CASES = [
     (line, mistake, kind)
     for line in LINES

@@ -202,7 +202,7 @@ def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
 
     words = "recall train youtube-dnn -i plays.csv --epochs 3 --out".split()
     assert audiorec(*words, "whole")[0] == 0
-    step, steps = trainer._UserLearner.step, []
+    step, steps = trainer.YoutubeDnnLearner.step, []
 
     def interrupted(self, batch):
         steps.append(1)
@@ -211,7 +211,7 @@ def test_a_training_that_is_stopped_goes_on(songs, audiorec, monkeypatch):
         return step(self, batch)
 
     with monkeypatch.context() as patch:
-        patch.setattr(trainer._UserLearner, "step", interrupted)
+        patch.setattr(trainer.YoutubeDnnLearner, "step", interrupted)
         code, _, err = audiorec(*words, "cut")
     assert code == 130
     assert "the same command goes on" in err

@@ -48,7 +48,7 @@ def test_300_planted_things_do_no_harm(scripts, made, tmp_path):
     assert result.findings == []
     assert result.counts.total() == CASES
     targets, ways, outcomes = (set(column) for column in zip(*result.counts, strict=True))
-    assert {"vecs.parquet.run", "vecs.parquet", "users_model/model.json"} <= targets
+    assert {"vecs.parquet.run", "vecs.parquet", "taste/model.json"} <= targets
     assert {"marker", "flip_bit", "link", "hard_link", "pipe"} <= ways
     assert {"ok", "StoreError", "DamagedFileError", "WeightsError"} <= outcomes
 

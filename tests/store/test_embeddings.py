@@ -171,7 +171,7 @@ def test_other_files_are_refused(tmp_path, path):
     with pytest.raises(StoreError, match="not a whole Parquet file"):
         EmbeddingTable.open(path)
     pq.write_table(pa.table({"song_id": ["a"]}), path)
-    with pytest.raises(StoreError, match="users import"):
+    with pytest.raises(StoreError, match="recall users --import"):
         EmbeddingTable.open(path)
 
 

@@ -52,7 +52,10 @@ class UserAudioRecipe:
         Part of the artists that is not learnt from, and says when to stop.
     max_epochs, patience : int
         0 epochs: the closed-form map alone.
-    batch_size, seed : int
+    batch_size : int
+        Pairs in a step.
+    seed : int
+        Of everything that is drawn.
     """
 
     users: str = ""

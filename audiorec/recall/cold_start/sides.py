@@ -258,7 +258,7 @@ def _vector_files(files: ColdStartFiles) -> _ByVector:
 def _embedding_files(files: ColdStartFiles) -> _ByEmbedding:
     if files.users is None:
         raise InputError(
-            "by embedding, users need embeddings: give --users, made by audiorec users embed or "
+            "by embedding, users need embeddings: give --users, made by audiorec recall users or "
             "audiorec metric train"
         )
     return _ByEmbedding(

@@ -11,6 +11,8 @@
 ``tables``      candidates and targets as tables: ours, and anybody's
 ``counted``     what channels share that learn by counting
 ``channel``     one way to propose songs: the words that all share
+``trained``     what a training by steps came to
+``settings``    what can be set in a channel, and what it means
 ``space``       channels whose users and songs lie in one space
 ``song_facts``  what is known of songs, as the numbers that a model learns from
 ``next_song``   channels that learn what is played next: all but the network
@@ -25,8 +27,10 @@ Public::
     tables      Lists, read_candidates, read_targets, write_candidates
     counted     Counted
     channel     Channel, best_of
-    space       SharedSpace
+    trained     Trained
+    settings    Setting, settings_of
+    space       SharedSpace, write_users
     next_song   NextSong
-    job         train_channel
+    job         is_first_process, train_channel
     checks      check_channel
 """

@@ -16,7 +16,7 @@ The contract, which `audiorec.recall.contract.checks` holds every channel to:
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import asdict, is_dataclass, replace
 from pathlib import Path
 from threading import Event
 from types import MappingProxyType
@@ -26,6 +26,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.files.visible import visible
 from audiorec.learning.bundle import (
     Bundle,
     read_bundle,
@@ -33,10 +34,11 @@ from audiorec.learning.bundle import (
     texts_of_arrays,
     write_bundle,
 )
-from audiorec.learning.card import Card
+from audiorec.learning.card import Card, Figure
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import Candidates, ReasonKind
 from audiorec.recall.contract.data import Queries, RecallData, mask_of
+from audiorec.recall.contract.trained import Trained, versions
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 Serves = Literal["history", "profile", "cold_song"]
@@ -66,6 +68,9 @@ class Channel(ABC):
         The catalogue, once fitted.
     is_cold : ndarray, shape (S,), bool
         Which songs were never played.
+    trained : Trained
+        What a training by steps came to: stands in ``model.json``, the model card and
+        ``metrics.jsonl``. `_fit` sets it.
     """
 
     name: ClassVar[str]
@@ -79,6 +84,7 @@ class Channel(ABC):
     is_cold: BoolArray
     logs: tuple[str, ...] = ()
     model_id: str = ""
+    trained: Trained = Trained()
 
     def fit(
         self,
@@ -108,6 +114,7 @@ class Channel(ABC):
         data.require_plays(self.name)
         self.song_ids, self.is_cold = data.song_ids, data.is_cold
         self.logs = data.logs
+        self.trained = Trained()
         self._fit(data, work=work, progress=progress, stop=stop)
         return self
 
@@ -200,7 +207,11 @@ class Channel(ABC):
         }
         about = {"kind": f"recall/{self.name}", "songs": len(self.song_ids), **config}
         about |= {"log_fingerprints": list(self.logs)} if self.logs else {}
-        self.model_id = write_bundle(path, tensors=kept, config=about, card=self._card())
+        about |= {"versions": versions()}
+        about |= {"figures": self.trained.to_json()} if self.trained else {}
+        self.model_id = write_bundle(
+            path, tensors=kept, config=about, card=self._card(), files=self.trained.files()
+        )
         return self.model_id
 
     @classmethod
@@ -217,6 +228,7 @@ class Channel(ABC):
         channel.song_ids = texts_of_arrays("catalogue", bundle.tensors)
         channel.is_cold = bundle.tensors["is_cold"].astype(np.bool_)
         channel.logs = tuple(bundle.config.get("log_fingerprints", ()))
+        channel.trained = Trained.from_json(bundle.config.get("figures", {}))
         channel.model_id = bundle.model_id
         return channel
 
@@ -258,8 +270,22 @@ class Channel(ABC):
     def _card(self) -> str:
         about = (type(self).__doc__ or self.name).strip().splitlines()[0]
         learnt_from = {"songs": len(self.song_ids), "never played": int(self.is_cold.sum())}
-        card = Card(title=self.name, about=about, learnt_from=learnt_from, people=self.people)
-        return card.markdown()
+        recipe = getattr(self, "recipe", None)
+        settings = asdict(recipe) if is_dataclass(recipe) else {}  # type: ignore[arg-type]
+        sections = {
+            "Recipe": "\n".join(f"- {name}: {visible(str(v))}" for name, v in settings.items()),
+            "Training": self.trained.words(),
+            "Versions": ", ".join(f"{name} {number}" for name, number in versions().items()),
+        }
+        return Card(
+            title=self.name,
+            about=about,
+            learnt_from=learnt_from,
+            figures=tuple(Figure(name, value) for name, value in self.trained.figures.items()),
+            judged_on=self.trained.judged_on,
+            people=self.people,
+            sections=sections,
+        ).markdown()
 
     def _require_fitted(self) -> None:
         if not self.song_ids:

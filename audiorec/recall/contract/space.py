@@ -5,12 +5,17 @@ histories ──embed_users──▶ (Q, E)      songs of the catalogue ──so
 """
 
 from abc import abstractmethod
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, Sound
-from audiorec.types import FloatArray
+from audiorec.store.embeddings import write_embeddings
+from audiorec.types import FloatArray, Int64Array
 
 
 class SharedSpace(Channel):
@@ -29,6 +34,10 @@ class SharedSpace(Channel):
     @abstractmethod
     def embed_users(self, queries: Queries) -> FloatArray:
         """Return an embedding of each history, (Q, E) float32; zeros where nothing is known."""
+
+    def songs_used(self, queries: Queries) -> Int64Array:
+        """Return how many entries of each history its embedding is made of: (Q,), int64."""
+        return queries.histories.among(self.song_ids).lengths
 
     @abstractmethod
     def song_embeddings(self) -> FloatArray:
@@ -53,3 +62,26 @@ class SharedSpace(Channel):
                 f"{self.name}: learnt from {width} numbers a song, got {got}: give the kind of "
                 "file that it was trained on"
             )
+
+
+def write_users(path: Path, channel: SharedSpace, queries: Queries) -> dict[str, int]:
+    """Write the embeddings of users as ``users.parquet``, of those of whom anything is known.
+
+    Columns are ``user_id``, ``embedding``, ``history`` (entries of it that were used) and
+    ``profile_only``. Nothing is written where nobody is known.
+
+    Returns
+    -------
+    counts : dict
+        ``users`` that were written, those of them by ``profile_only``, and who is ``left_out``.
+    """
+    embedded, used = channel.embed_users(queries), channel.songs_used(queries)
+    known = np.asarray(embedded.any(axis=1))
+    ids = [user for user, has in zip(queries.user_ids, known.tolist(), strict=True) if has]
+    used = used[known]
+    if ids:
+        columns = {"history": pa.array(used.astype(np.int32)), "profile_only": pa.array(used == 0)}
+        made = {"model_id": channel.model_id, "space": channel.space}
+        write_embeddings(path, ids, embedded[known], kind="users", columns=columns, **made)
+    left_out = len(queries) - len(ids)
+    return {"users": len(ids), "profile_only": int((used == 0).sum()), "left_out": left_out}

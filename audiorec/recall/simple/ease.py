@@ -23,9 +23,15 @@ MOST_SONGS = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EaseRecipe:
-    """How strongly the model is held back."""
+    """How strongly the model is held back.
 
-    regularisation: float = 100.0  # lambda
+    Attributes
+    ----------
+    regularisation : float
+        Added to the diagonal of the songs' co-occurrences: lambda of the ridge regression.
+    """
+
+    regularisation: float = 100.0
 
     def __post_init__(self) -> None:
         if not self.regularisation > 0:

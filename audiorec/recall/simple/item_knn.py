@@ -23,11 +23,21 @@ BLOCK_SONGS = 1_024
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ItemKnnRecipe:
-    """How many songs stand for a song."""
+    """How many songs stand for a song.
+
+    Attributes
+    ----------
+    neighbours : int
+        Songs that are kept for each song, the most similar ones.
+    shrink : float
+        Added to the denominator of the cosine, so that songs with few listeners count less.
+    history : int
+        Newest songs of the history whose neighbours count.
+    """
 
     neighbours: int = 200
     shrink: float = 10.0
-    history: int = 100  # songs of the history, the newest
+    history: int = 100
 
     def __post_init__(self) -> None:
         if min(self.neighbours, self.history) < 1 or self.shrink < 0:

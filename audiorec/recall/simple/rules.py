@@ -20,12 +20,24 @@ from audiorec.types import FloatArray, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RulesRecipe:
-    """How far a rule reaches, how many a song has, and how much of the history counts."""
+    """How far a rule reaches, how many a song has, and how much of the history counts.
 
-    window: int = 10  # places between the two songs of a rule
+    Attributes
+    ----------
+    window : int
+        The most places between the two songs of a rule.
+    rules_per_song : int
+        Rules that are kept for each song, the strongest.
+    history : int
+        Newest songs of the history whose rules count.
+    fade : float
+        What a song counts of the one after it; 0: the last song alone.
+    """
+
+    window: int = 10
     rules_per_song: int = 1_000
-    history: int = 10  # songs whose rules count, the newest
-    fade: float = 0.3  # what a song counts of the one after it; 0: the last song alone
+    history: int = 10
+    fade: float = 0.3
 
     def __post_init__(self) -> None:
         if min(self.window, self.rules_per_song, self.history) < 1:

@@ -24,11 +24,21 @@ from audiorec.types import FloatArray, Int32Array, Int64Array
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VsKnnRecipe:
-    """How many sessions are looked at."""
+    """How many sessions are looked at.
 
-    neighbours: int = 100  # sessions whose songs count
-    newest: int = 1_000  # sessions that they are chosen from
-    history: int = 50  # songs of the history, the newest
+    Attributes
+    ----------
+    neighbours : int
+        Sessions whose songs count, the most similar ones.
+    newest : int
+        Newest sessions with a song in common that they are chosen from.
+    history : int
+        Newest songs of the history that are compared.
+    """
+
+    neighbours: int = 100
+    newest: int = 1_000
+    history: int = 50
 
     def __post_init__(self) -> None:
         if min(self.neighbours, self.newest, self.history) < 1:

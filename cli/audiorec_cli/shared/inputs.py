@@ -30,7 +30,7 @@ MAKES = {
     Wanted.VECTORS: "audiorec extract {folder} --out {path}",
     Wanted.FEATURES: "audiorec extract {folder} --features {path}",
     Wanted.SONGS: "audiorec metric embed {folder} --out {path}",
-    Wanted.USERS: "audiorec users embed LOG --out {path}",
+    Wanted.USERS: "audiorec recall users MODEL -i LOG --out {path}",
     Wanted.LOG: "audiorec listening simulate --out world/ makes one up",
 }
 USUAL = {
@@ -64,7 +64,6 @@ INSTEAD = {
 }
 MODELS = {  # the command that trains one, and the usual name of its folder
     "metric": ("audiorec metric train -i LOG", "metric_model"),
-    "users_model": ("audiorec users train LOG", "users_model"),
 }
 PARQUET = ".parquet"
 

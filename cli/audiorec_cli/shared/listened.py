@@ -12,8 +12,10 @@ from audiorec_cli.shared.options import RuleOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
+    from audiorec.listening.liked import Liked
     from audiorec.listening.sequences import Sequences
-    from audiorec.recall.contract.data import Context, RecallData, Sound
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 
 PlaysOf = Literal["user", "session", "list"]
 SoundOption = Annotated[
@@ -53,6 +55,37 @@ class ListenedTo:
 
         read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
         return to_sequences(read, by=by or self.by, filters=tuple(self.filters or ()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskedOf(ListenedTo):
+    """Whom a trained model is asked about: the users of a log, of profiles, or of both."""
+
+    likes: Annotated[
+        bool, typer.Option("--likes", help="Histories are liked songs, as in the training.")
+    ] = False
+    rule: RuleOption = None
+    profiles: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
+    ] = None
+
+    def queries(self, log: Path | None, channel: "Channel") -> "Queries":
+        """Read histories and profiles; whom only the profiles name has an empty history."""
+        from audiorec.listening.profiles import read_profiles
+        from audiorec.listening.sequences import Sequences
+        from audiorec.recall.contract.data import Context
+
+        if self.profiles is not None and "profile" not in channel.serves:
+            raise InputError(f"{channel.name} knows nothing of profiles: leave --profiles out")
+        people = read_profiles(self.profiles) if self.profiles else None
+        known = Sequences.from_lists([], []) if log is None else self._read(log)
+        if people is not None:
+            known = known.with_owners(people.user_ids)
+        return Context(profiles=people).asked(known)
+
+    def _read(self, log: Path) -> "Sequences":
+        check(log, Wanted.LOG)
+        return liked(self, log, self.rule).liked if self.likes else self.of(log)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,24 +135,30 @@ class LearntFrom(KnownToo):
 
     def data(self, log: Path) -> "RecallData":
         """Read a log, and what is known beside it."""
-        from audiorec.listening.interactions import read_interactions
-        from audiorec.listening.liked import to_liked
         from audiorec.listening.prepare import log_fingerprint
-        from audiorec.listening.rule import load_rule
         from audiorec.recall.contract.data import RecallData
 
         check(log, Wanted.LOG)
         if self.rule is not None and not self.likes:
             raise InputError("--rule says what is liked: give it with --likes")
-        if self.likes and (self.by != "user" or self.filters):
-            raise InputError("--likes are of users: they take no --by and no --filter")
         context = self.context()
         logs = (log_fingerprint(log),)
         if not self.likes:
             return RecallData(self.of(log), context.song_ids, context, logs)
-        read = read_interactions(log, skip_bad_rows=self.skip_bad_rows)
-        found = to_liked(read, load_rule(self.rule) if self.rule else None)
+        found = liked(self, log, self.rule)
         return RecallData(found.liked, context.song_ids, context, logs, found.disliked, found.heard)
+
+
+def liked(listened: ListenedTo, log: Path, rule: Path | None) -> "Liked":
+    """Read what each user of a log likes, dislikes and has met."""
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.liked import to_liked
+    from audiorec.listening.rule import load_rule
+
+    if listened.by != "user" or listened.filters:
+        raise InputError("--likes are of users: they take no --by and no --filter")
+    read = read_interactions(log, skip_bad_rows=listened.skip_bad_rows)
+    return to_liked(read, load_rule(rule) if rule else None)
 
 
 def sound_of(

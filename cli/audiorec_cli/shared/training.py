@@ -19,7 +19,7 @@ from typing import (
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import say
+from audiorec_cli.shared.console import Exit, say
 from audiorec_cli.shared.options import more
 from audiorec_cli.shared.progress import graceful_stop, stopped
 
@@ -176,6 +176,11 @@ def _takes(wanted: Any, value: Any) -> bool:
     return type(value) is (get_origin(wanted) or wanted)
 
 
+def as_given(value: object) -> str:
+    """Return a setting as ``--set`` takes it: a text as it is, all else in JSON."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
 def fields_of(kind: "type[Channel]") -> set[str]:
     """Return the names of a channel's settings."""
     recipe: Any = getattr(kind, "Recipe", None)
@@ -184,20 +189,51 @@ def fields_of(kind: "type[Channel]") -> set[str]:
 
 def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bool) -> str:
     """Train a channel and write its folder; return its model id. A stop ends with code 130."""
-    from audiorec.recall.contract.job import train_channel
+    from audiorec.recall.contract.job import is_first_process, train_channel
 
-    with graceful_stop("this step is", quiet=quiet) as stop:
-        tell = None if quiet else _epoch
+    first = is_first_process()
+    with graceful_stop("this step is", quiet=quiet or not first) as stop:
+        tell = None if quiet else _say_epoch
         model_id = train_channel(channel, data, out, progress=tell, stop=stop)
     if model_id is None:
-        raise stopped()
+        raise stopped() if first else typer.Exit(Exit.INTERRUPTED)
+    if not first:
+        raise typer.Exit  # the first process says what came of it
     return model_id
 
 
-def _epoch(line: Mapping[str, Any]) -> None:
-    figures = (
-        f"{name.replace('_', ' ')} {value:.4f}"
-        for name, value in line.items()
-        if isinstance(value, float) and name != "seconds"
+PHASES = {"choose": "", "refit": "everything, "}  # how long to train; then on everything
+WIDTH = 80  # columns of a line of progress
+
+
+def _say_epoch(line: Mapping[str, Any]) -> None:
+    """Say what an epoch came to, and how long it may still take, in one line of a terminal."""
+    text = f"{PHASES.get(line.get('phase', ''), '')}epoch {line['epoch']}:"
+    left = line.get("seconds_left")
+    behind = "" if left is None else f"; {_time_left(left, sure=line.get('phase') == 'refit')}"
+    for name, value in line.items():
+        if isinstance(value, float) and name not in ("seconds", "seconds_left"):
+            more_of_it = f"{text}{'' if text.endswith(':') else ','} {name.replace('_', ' ')} "
+            more_of_it += f"{value:.4f}"
+            if len(more_of_it) + len(behind) > WIDTH:
+                break
+            text = more_of_it
+    say(text + behind)
+
+
+def _time_left(seconds: float, *, sure: bool) -> str:
+    """Return words for seconds; not `sure` where training may end before.
+
+    Examples
+    --------
+    >>> _time_left(200, sure=True), _time_left(15, sure=False), _time_left(9000, sure=False)
+    ('about 3 min left', 'at most 15 s left', 'at most 2.5 h left')
+    """
+    about = "about" if sure else "at most"
+    if seconds < 60:
+        return f"{about} {seconds:.0f} s left"
+    return (
+        f"{about} {seconds / 60:.0f} min left"
+        if seconds < 5400
+        else (f"{about} {seconds / 3600:.1f} h left")
     )
-    say(f"epoch {line['epoch']}: {', '.join(figures)}")

@@ -1,64 +1,41 @@
-"""The user model as a channel: what was played becomes a user, and users lie near their songs.
+"""youtube-dnn: what was played, or liked, becomes a user, and users lie near their songs.
 
-    sequences ──each play and those before it──▶ training ──▶ `UsersModel`
-    history   ──embed──▶ user (E,) ──dot product with all songs──▶ similarities
+    sequences, profiles, sound ──each play and those before it──▶ training ──▶ `UsersModel`
+    history, profile ──embed──▶ user (E,) ──dot product with all songs──▶ similarities
 
-A play is an example, its place in the sequence its time: how old a play is, counts in plays.
-A song without a play that learning reached has no embedding of its own. Where songs have
+A play is an example. Its age counts in the plays that came after it; that of a liked song
+(data with weights) in days. A song without a play has no embedding of its own: where songs have
 vectors, it gets the one that a ridge regression from vectors to learnt embeddings gives.
 """
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import Any, Self
 
 import numpy as np
 
-from audiorec.errors import InputError
-from audiorec.learning.bundle import Bundle, texts_of_arrays
-from audiorec.listening.history import DAY_S, Likes
-from audiorec.listening.profiles import no_profiles
-from audiorec.listening.sequences import Sequences
+from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.learning.bundle import Bundle
+from audiorec.listening.profiles import Encoder, Profiles, no_profiles
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.sequence.youtube_dnn.examples import UsersData, held_out
-from audiorec.recall.sequence.youtube_dnn.model import (
-    Catalogue,
-    UsersModel,
-    of_unit_length,
-    standardised,
-)
-from audiorec.recall.sequence.youtube_dnn.recipe import HoldOut, UsersRecipe
-from audiorec.types import BoolArray, Float64Array, FloatArray, LineProgress
+from audiorec.recall.contract.trained import Trained
+from audiorec.recall.sequence.youtube_dnn.examples import LearntPlays, as_likes
+from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel, of_unit_length
+from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, LineProgress
 
 RIDGE = 0.1  # of the map from vectors to embeddings, as a multiple of the mean eigenvalue
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class YoutubeDnnRecipe(UsersRecipe):
-    """The settings of the user model, learnt from plays in their order.
-
-    Attributes
-    ----------
-    half_life_days : float or None
-        In plays here: after so many more, a play counts half.
-    popularity : float
-        How much of a song's learnt popularity counts in its similarity; 0: its cosine alone.
-    """
-
-    half_life_days: float | None = 4.0
-    hold_out: HoldOut = "later"
-    batch_size: int = 1_024
-    popularity: float = 1.0
-
-
 class YoutubeDnn(SharedSpace):
-    """Songs near the user that a network makes of the history, new ones by their sound."""
+    """Songs near the user that a network makes of history and profile, new ones by their sound."""
 
     name = "youtube-dnn"
+    serves = frozenset({"history", "profile", "cold_song"})
     Recipe = YoutubeDnnRecipe
 
     def __init__(self, recipe: YoutubeDnnRecipe | None = None) -> None:
@@ -75,34 +52,56 @@ class YoutubeDnn(SharedSpace):
         from audiorec.learning.torch_use import import_torch
 
         import_torch("training youtube-dnn")
-        from audiorec.recall.sequence.youtube_dnn.trainer import train_users
+        from audiorec.learning.processes import joined
+        from audiorec.recall.sequence.youtube_dnn.trainer import train
 
-        material = _material(data)
-        trained = train_users(material, self.recipe, work=work, progress=progress, stop=stop)
-        if trained is None:  # stopped: there is nothing to answer with
+        self.in_days = data.plays.weight is not None
+        self.made_by = "" if data.sound is None else data.sound.made_by
+        material = _material(data, in_days=self.in_days)
+        with joined() as processes:
+            found = train(
+                material,
+                self.recipe,
+                self._half_life,
+                work=work,
+                progress=progress,
+                stop=stop,
+                processes=processes,
+            )
+        if found is None:  # stopped: there is nothing to answer with
             self.song_ids = ()
             return
-        kept = ~held_out(material.likes, self.recipe)
-        self.learnt = np.zeros(len(data.song_ids), np.bool_)
-        self.learnt[material.likes.song[kept]] = True
-        self.by_sound = _fit_map(trained[0], self.learnt)
-        self._take(_placed(trained[0], self.learnt, self.by_sound))
+        model, done = found
+        self.trained = Trained.of(done, judged_on=self._judged_on())
+        self.learnt = data.counts > 0
+        self.by_sound = _fit_map(model, self.learnt)
+        self._take(_placed(model, self.learnt, self.by_sound))
+
+    @property
+    def _half_life(self) -> float | None:
+        return self.recipe.half_life_days if self.in_days else self.recipe.half_life_plays
+
+    def _judged_on(self) -> str:
+        what = "liked song" if self.in_days else "play"
+        whose = f"{self.recipe.held_out_share:.0%} of the users"
+        part = f"all {what}s" if self.recipe.hold_out == "users" else f"the last {what}"
+        return f"{part} of {whose}, among all songs; it also chose the number of epochs"
 
     def _take(self, model: UsersModel) -> None:
         """Take over a model whose songs are the catalogue."""
         self.model = model
-        inputs = standardised(
-            model.song_inputs, model.has_input, model.input_mean, model.input_scale
-        )
-        known = np.where(self.learnt, np.arange(len(self.learnt)), -1)
-        self._catalogue = Catalogue(known=known, inputs=inputs, has_input=model.has_input)
+        self._catalogue = model.catalogue(self.learnt)
         self._has_place = model.song_embeddings.any(axis=1)
 
     def embed_users(self, queries: Queries) -> FloatArray:
-        """Embed histories: by the network, in numpy; see `SharedSpace`."""
-        histories = queries.histories.among(self.song_ids)
-        nobody = no_profiles(histories.owner_ids)
-        return self.model.embed(in_plays(histories), self._catalogue, nobody).embeddings
+        """Embed histories and profiles by the network, in numpy; see `SharedSpace`."""
+        found = self._embed(queries)
+        known = (found.history > 0) | self._has_profile(queries)
+        return np.where(known[:, None], found.embeddings, 0).astype(np.float32)
+
+    def songs_used(self, queries: Queries) -> Int64Array:
+        """Return how many entries of each history the embedding is made of; see `SharedSpace`."""
+        return self._embed(queries).history
 
     def song_embeddings(self) -> FloatArray:
         """Return the embeddings of the catalogue; see `SharedSpace`."""
@@ -111,71 +110,105 @@ class YoutubeDnn(SharedSpace):
     def embed_sound(self, sound: Sound) -> FloatArray:
         """Place songs by their vectors, those that were played too; see `SharedSpace`."""
         model = self.model
-        self.refuse_sound(len(model.input_mean), sound.units.shape[1])
-        has = np.asarray(sound.units.any(axis=1), np.bool_)
-        z = standardised(sound.units, has, model.input_mean, model.input_scale)
+        if model.song_inputs.shape[1] and sound.made_by and sound.made_by != self.made_by:
+            raise SpecMismatchError(
+                f"youtube-dnn: learnt from {self.made_by}, given is {sound.made_by}"
+            )
+        self.refuse_sound(len(model.input_mean), sound.values.shape[1])
+        has = np.asarray(sound.values.any(axis=1), np.bool_)
+        z = model.standardised(sound.values, has)
         return np.where(has[:, None], _mapped(z, self.by_sound), 0).astype(np.float32)
+
+    def _embed(self, queries: Queries) -> UserEmbeddings:
+        histories = queries.histories.among(self.song_ids)
+        people = queries.profiles or no_profiles(histories.owner_ids)
+        demographics = self.model.encoder.encode(people)
+        likes = as_likes(histories, in_days=self.in_days)
+        return self.model.embed(likes, self._catalogue, demographics)
+
+    def _has_profile(self, queries: Queries) -> BoolArray:
+        """Return of which users anything is known that the model has learnt from: (Q,), bool."""
+        people, encoder = queries.profiles, self.model.encoder
+        has = np.zeros(len(queries), np.bool_)
+        if people is None:
+            return has
+        for name in encoder.categories:
+            has |= np.array([v is not None for v in people.categories.get(name, [None] * len(has))])
+        for name in encoder.numbers:
+            has |= ~np.isnan(people.numbers.get(name, np.full(len(has), np.nan)))
+        return has
 
     def _similarities(self, queries: Queries) -> FloatArray:
         model, recipe = self.model, self.recipe
-        users = self.embed_users(queries) / np.float32(recipe.temperature)
+        users = self._embed(queries).embeddings / np.float32(recipe.temperature)
         found = users @ model.song_embeddings.T
         found += np.float32(recipe.popularity) * model.song_bias
         found[:, ~self._has_place] = -np.inf
         return found.astype(np.float32, copy=False)
 
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
-        tensors, config = self.model.state()
-        del config["song_ids"], config["kind"]  # the channel keeps both
-        config["recipe"] = json.loads(json.dumps(asdict(self.recipe)))
+        tensors = self.model.tensors()
+        config = {
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
+            "learnt_from": "likes" if self.in_days else "plays",
+            "sound": self.made_by,
+            "demographics": self.model.encoder.to_json(),
+        }
         learnt = self.learnt.astype(np.uint8)
         return {**tensors, "learnt": learnt, "by_sound": self.by_sound}, config
 
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
-        recipe = dict(bundle.config["recipe"])
-        channel = cls(YoutubeDnnRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
-        channel.learnt = bundle.tensors["learnt"].astype(np.bool_)
-        channel.by_sound = bundle.tensors["by_sound"]
-        song_ids = texts_of_arrays("catalogue", bundle.tensors)
-        channel._take(UsersModel.of_bundle(bundle, cls.name, song_ids))
+        config, tensors = bundle.config, bundle.tensors
+        try:
+            recipe = dict(config["recipe"])
+            channel = cls(YoutubeDnnRecipe(**{**recipe, "hidden": tuple(recipe["hidden"])}))
+            channel.in_days = config["learnt_from"] == "likes"
+            channel.made_by = str(config["sound"])
+            channel.learnt = tensors["learnt"].astype(np.bool_)
+            channel.by_sound = tensors["by_sound"]
+            model = UsersModel.of_tensors(
+                tensors,
+                encoder=Encoder.from_json(config["demographics"]),
+                half_life=channel._half_life,
+                max_history=channel.recipe.max_history,
+            )
+            if len(channel.learnt) != len(model.song_bias):
+                raise ShapeError("learnt must have a value for each song")
+        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
+            raise WeightsError(f"youtube-dnn: its parts do not fit together: {error!r}") from error
+        channel._take(model)
         return channel
 
 
-def in_plays(plays: Sequences) -> Likes:
-    """Return sequences as the user model reads them: all plays weigh the same, a day apart."""
-    place = np.arange(len(plays.song)) - np.repeat(plays.starts[:-1], plays.lengths)
-    ones = np.ones(len(plays.song), np.float64)
-    time = (place * DAY_S).astype(np.float64)
-    return Likes(plays.starts, plays.song.astype(np.int64), ones, time)
-
-
-def _material(data: RecallData) -> UsersData:
+def _material(data: RecallData, *, in_days: bool) -> LearntPlays:
     plays, n = data.plays, len(data.song_ids)
     vectors, has = np.zeros((n, 0), np.float32), np.zeros(n, np.bool_)
     if data.sound is not None:
-        vectors = data.sound.among(data.song_ids).units
+        vectors = data.sound.among(data.song_ids).values
         has = np.asarray(vectors.any(axis=1), np.bool_)
-        if not has.any():
+        if not has[data.counts > 0].any():
             raise InputError(
-                "youtube-dnn: no song has a vector: log and vectors need the same ids; "
+                "youtube-dnn: no song of the log has a vector: log and vectors need the same ids; "
                 "audiorec listening check LOG --vectors STORE compares them"
             )
-    return UsersData(
-        likes=in_plays(plays),
-        song_ids=data.song_ids,
+    people = data.context.profiles
+    return LearntPlays(
+        likes=as_likes(plays, in_days=in_days),
         vectors=vectors,
         has_vector=has,
-        profiles=no_profiles(plays.owner_ids),
-        info={"songs_with_vector": int(has.sum())},
+        profiles=_of(people, plays.owner_ids),
     )
+
+
+def _of(people: Profiles | None, owner_ids: tuple[str, ...]) -> Profiles:
+    return no_profiles(owner_ids) if people is None else people.for_users(owner_ids)
 
 
 def _fit_map(model: UsersModel, learnt: BoolArray) -> FloatArray:
     """Fit the map from standardised vectors, and a one, to learnt embeddings: (V + 1, E)."""
     known = learnt & model.has_input
-    z = standardised(model.song_inputs, model.has_input, model.input_mean, model.input_scale)
-    x = _with_ones(z[known])
+    x = _with_ones(model.standardised(model.song_inputs, model.has_input)[known])
     gram = x.T @ x
     gram += (RIDGE * np.trace(gram) / len(gram) + 1e-9) * np.eye(len(gram))
     found = np.linalg.solve(gram, x.T @ model.song_embeddings[known].astype(np.float64))
@@ -194,12 +227,13 @@ def _placed(model: UsersModel, learnt: BoolArray, by_sound: FloatArray) -> Users
     """Give songs that were not learnt the embedding that their vector says, or none."""
     embeddings = np.where(learnt[:, None], model.song_embeddings, 0).astype(np.float32)
     unknown = model.has_input & ~learnt
-    z = standardised(model.song_inputs, model.has_input, model.input_mean, model.input_scale)
+    z = model.standardised(model.song_inputs, model.has_input)
     embeddings[unknown] = _mapped(z[unknown], by_sound)
-    lowest = model.song_bias[learnt].min() if learnt.any() else np.float32(0)
     return replace(
         model,
         song_embeddings=embeddings,
-        song_bias=np.where(learnt, model.song_bias, lowest).astype(np.float32),
+        song_bias=np.where(learnt, model.song_bias, model.song_bias[learnt].min()).astype(
+            np.float32
+        ),
         id_embeddings=np.where(learnt[:, None], model.id_embeddings, 0).astype(np.float32),
     )

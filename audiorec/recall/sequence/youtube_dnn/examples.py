@@ -1,23 +1,22 @@
-"""Likes as examples to learn from: who is held out, what an epoch holds, what a batch holds.
+"""Plays as examples to learn from: who is held out, what an epoch holds, what a batch holds.
 
 Each draw has a generator of its own, seeded by what it is for, so that an epoch and a step can
 be made again without those before them.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.seeds import generator
-from audiorec.listening.history import Histories, Likes, Spans, before, histories
+from audiorec.listening.history import DAY_S, Histories, Likes, Spans, before, histories
 from audiorec.listening.profiles import Profiles
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue, length_columns, split_history
-from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 # What random numbers are for; the second part of a seed.
@@ -25,24 +24,46 @@ HELD_OUT, EPOCH, STEP, JUDGE = range(4)
 MIN_SCALE = 1e-6  # a column of vectors that does not vary is not blown up
 
 
+def as_likes(found: Sequences, *, in_days: bool) -> Likes:
+    """Return sequences as the network reads them.
+
+    Parameters
+    ----------
+    found : Sequences
+        Weights count as ``log2(1 + w)``; without weights all entries count 1.
+    in_days : bool
+        Whether age is time. Owners of whom any entry lacks a time have no order. If False, the
+        place in the sequence is the time, in days: an entry ages by a day with each that follows.
+    """
+    song = found.song.astype(np.int64)
+    ones = np.ones(len(song)) if found.weight is None else found.weight.astype(np.float64)
+    weight = np.log2(1.0 + ones)
+    if in_days:
+        unordered = np.zeros(len(found), np.bool_)
+        unordered[found.owner[np.isnan(found.time)]] = True
+        time = np.where(unordered[found.owner], np.nan, found.time)
+    else:
+        place = np.arange(len(song)) - np.repeat(found.starts[:-1], found.lengths)
+        time = (place * DAY_S).astype(np.float64)
+    return Likes(found.starts, song, weight, time)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class UsersData:
-    """What a user model is trained on."""
+class LearntPlays:
+    """What is learnt from."""
 
     likes: Likes  # of U users; songs are rows of the tables below
-    song_ids: tuple[str, ...]  # length S
-    # (S, V): any vector or embedding of each song; V is 0 where ids alone are used
+    # (S, V): the numbers of each song's sound; V is 0 where ids alone are used
     vectors: FloatArray
     has_vector: BoolArray  # (S,)
     profiles: Profiles  # of the U users, in their order
-    info: Mapping[str, Any]  # where the data comes from, to keep in the model
 
     def __post_init__(self) -> None:
-        if not len(self.song_ids) == len(self.vectors) == len(self.has_vector):
-            raise ShapeError("song_ids, vectors and has_vector must agree in S")
+        if len(self.vectors) != len(self.has_vector):
+            raise ShapeError("vectors and has_vector must agree in S")
         if len(self.likes) != len(self.profiles):
             raise ShapeError("likes and profiles must agree in U")
-        if len(self.likes.song) and self.likes.song.max() >= len(self.song_ids):
+        if len(self.likes.song) and self.likes.song.max() >= len(self.vectors):
             raise ShapeError("a like names a song that is not there")
 
     @property
@@ -52,14 +73,13 @@ class UsersData:
         for array in (self.likes.starts, self.likes.song, self.likes.weight, self.likes.time):
             data.update(np.ascontiguousarray(array).tobytes())
         data.update(np.ascontiguousarray(self.vectors * self.has_vector[:, None]).tobytes())
-        texts = [self.song_ids, self.profiles.user_ids, self.profiles.categories]
-        data.update(json.dumps(texts).encode())
+        data.update(json.dumps(dict(self.profiles.categories)).encode())
         for name, numbers in self.profiles.numbers.items():
             data.update(name.encode() + np.ascontiguousarray(numbers).tobytes())
         return data.hexdigest()[:16]
 
 
-def standardisation(data: UsersData) -> tuple[FloatArray, FloatArray]:
+def standardisation(data: LearntPlays) -> tuple[FloatArray, FloatArray]:
     """Return mean and scale of each column over the songs with a vector: (V,), float32."""
     rows = data.vectors[data.has_vector].astype(np.float64)
     if not len(rows):
@@ -85,15 +105,16 @@ class LikeBatch:
 
 
 class Examples:
-    """The likes of a training as examples.
+    """The plays of a training as examples, each with the history before it.
 
     Their songs are rows of `catalogue`, which are also the rows of the model's tables.
     """
 
-    def __init__(self, likes: Likes, catalogue: Catalogue, recipe: UsersRecipe) -> None:
-        self.likes = likes
-        self.catalogue = catalogue
-        self.recipe = recipe
+    def __init__(
+        self, likes: Likes, catalogue: Catalogue, recipe: YoutubeDnnRecipe, half_life: float | None
+    ) -> None:
+        self.likes, self.catalogue = likes, catalogue
+        self.recipe, self.half_life = recipe, half_life
         self.user = likes.user
         self._spans = before(likes, max_history=recipe.max_history)
 
@@ -105,39 +126,47 @@ class Examples:
         spans = self._spans.take(places)
         if drop is not None:
             spans = Spans(spans.first, np.where(drop, spans.first, spans.stop), spans.without)
-        past = histories(self.likes, spans, half_life_days=self.recipe.half_life_days)
+        past = histories(self.likes, spans, half_life_days=self.half_life)
         by_vector, by_id, history = split_history(
-            past, self.catalogue, with_ids=self.recipe.id_width > 0
+            past, self.catalogue, with_ids=self.recipe.ids > 0
         )
         lengths = length_columns(history, self.recipe.max_history)
         return LikeBatch(self.user[places], self.likes.song[places], by_vector, by_id, lengths)
 
 
-def held_out(likes: Likes, recipe: UsersRecipe) -> BoolArray:
-    """Choose the likes that say when to stop, (E,) bool; some must be left on both sides."""
+def held_out(likes: Likes, recipe: YoutubeDnnRecipe) -> BoolArray:
+    """Choose the validation part, (E,) bool; something is left on both sides."""
     rng = generator(recipe.seed, HELD_OUT)
     counts = np.diff(likes.starts)
-    if recipe.hold_out == "users":
+    able = np.flatnonzero(counts > 1)
+    able = able[~np.isnan(likes.time[likes.starts[able]])]  # without times nothing is later
+    by_users = recipe.hold_out == "users" or not len(able)
+    if by_users:
         able = np.flatnonzero(counts > 0)
-        hint = "hold out later likes instead"
-    else:
-        able = np.flatnonzero(counts > 1)
-        able = able[~np.isnan(likes.time[likes.starts[able]])]  # without times nothing is later
-        hint = "hold out users instead"
-    wanted = min(max(1, round(recipe.held_out_share * len(able))), len(able) - 1)
+    wanted = min(
+        max(1, round(recipe.held_out_share * len(able))), len(able) - (1 if by_users else 0)
+    )
     if wanted < 1:
-        raise InputError(f"too few users with likes to hold any out by {recipe.hold_out}; {hint}")
+        raise InputError(
+            "youtube-dnn: one user with one play cannot say when to stop; give more plays"
+        )
     chosen = rng.choice(able, wanted, replace=False)
     held = np.zeros(len(likes.song), np.bool_)
-    if recipe.hold_out == "users":
+    if by_users:
         held[np.isin(likes.user, chosen)] = True
     else:
         held[likes.starts[chosen + 1] - 1] = True
     return held
 
 
+def epochs_of(likes: Likes, recipe: YoutubeDnnRecipe) -> int:
+    """Return how many epochs there are at most, so that no log takes for ever."""
+    of_an_epoch = int(np.minimum(np.diff(likes.starts), recipe.targets_per_user).sum())
+    return min(recipe.max_epochs, max(1, recipe.max_examples // max(1, of_an_epoch)))
+
+
 def epoch_places(
-    likes: Likes, learnt_from: BoolArray, recipe: UsersRecipe, epoch: int
+    likes: Likes, learnt_from: BoolArray, recipe: YoutubeDnnRecipe, epoch: int
 ) -> Int64Array:
     """Return the examples of one epoch, shuffled: at most `targets_per_user` of each user."""
     rng = generator(recipe.seed, EPOCH, epoch)

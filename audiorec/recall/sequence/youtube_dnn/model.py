@@ -1,33 +1,28 @@
-"""The user model: a history of liked songs and a profile become one embedding.
+"""The network of youtube-dnn in numpy: a history and a profile become one embedding.
 
     history ─▶ weighted mean of song vectors (V) ─┐
             ─▶ weighted mean of id embeddings (I) ─┼─▶ dense layers, ReLU ─▶ (E,), length 1
             ─▶ how many songs, and whether any     │
     profile ─▶ demographics (A) ───────────────────┘
 
-It is numpy alone: torch is needed to train one (`trainer`), not to use it. The song
-side of the training, one unit vector a song, stays in the model: where a song is warm its
-similarity to a user is the best that the model can say.
+Where ids and embeddings have one width, the mean of the ids is added before the length is made 1.
+Torch is needed to train one (`trainer`), not to use it.
 """
 
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import InputError, ShapeError, WeightsError
-from audiorec.learning.bundle import Bundle, read_bundle, write_bundle
+from audiorec.errors import ShapeError
 from audiorec.listening.history import Histories, Likes, histories, mean_inputs, whole
-from audiorec.listening.profiles import Encoder, Profiles
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array
+from audiorec.listening.profiles import Encoder
+from audiorec.types import BoolArray, FloatArray, Int64Array
 
-KIND = "users_model"
 N_COUNTS = 2  # columns that say how long a history is
 BLOCK_ROWS = 2_048  # users at a time: of 100 songs and 84 numbers each, 140 MB
-MAX_LAYERS = 8
 SONG_TABLES = ("song_embeddings", "song_bias", "id_embeddings", "song_inputs")
 TENSORS = (*SONG_TABLES, "input_mean", "input_scale")  # of a bundle, as they stand in the model
 Layers = tuple[tuple[FloatArray, FloatArray], ...]
@@ -52,27 +47,19 @@ class UserEmbeddings:
     """What a model says of U users."""
 
     embeddings: FloatArray  # (U, E): of length 1
-    history: Int64Array  # (U,): liked songs that were used
-
-    @property
-    def profile_only(self) -> BoolArray:
-        """Which users had no history, so that only their profile speaks: shape (U,), bool."""
-        none: BoolArray = self.history == 0
-        return none
+    history: Int64Array  # (U,): songs of the history that were used
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UsersModel:
-    """A trained user model.
+    """A trained network, and the songs that it knows.
 
     Attributes
     ----------
-    song_ids : tuple of str, length S
-        The songs that it was trained on.
     song_embeddings : ndarray, shape (S, E), float32
-        Their embeddings, of length 1: the users' counterpart.
+        Of length 1: the users' counterpart.
     song_bias : ndarray, shape (S,), float32
-        How popular each is, whoever listens; no part of a similarity.
+        How popular each is, whoever listens; no part of an embedding.
     id_embeddings : ndarray, shape (S, I), float32
         What a song in a history stands for; I may be 0.
     song_inputs : ndarray, shape (S, V), float32
@@ -83,15 +70,11 @@ class UsersModel:
     layers : tuple of (weight, bias)
         Weights of shape (in, out) and biases of shape (out,); ReLU between layers.
     encoder : Encoder
-    half_life_days : float or None
+    half_life : float or None
+        Days, of whatever `Likes` call a day.
     max_history : int
-    info : mapping
-        How it was trained, on what, and what it scored; plain JSON values.
-    model_id : str
-        Empty until the model has been saved.
     """
 
-    song_ids: tuple[str, ...]
     song_embeddings: FloatArray
     song_bias: FloatArray
     id_embeddings: FloatArray
@@ -101,16 +84,13 @@ class UsersModel:
     input_scale: FloatArray
     layers: Layers
     encoder: Encoder
-    half_life_days: float | None
+    half_life: float | None
     max_history: int
-    info: Mapping[str, Any] = field(default_factory=dict, repr=False)
-    model_id: str = ""
 
     def __post_init__(self) -> None:
-        n = len(self.song_ids)
-        lengths = {len(self.song_embeddings), len(self.song_bias), len(self.has_input)}
-        if lengths | {len(self.id_embeddings), len(self.song_inputs)} != {n}:
-            raise ShapeError(f"every table of songs must have {n} rows")
+        tables = [*(getattr(self, name) for name in SONG_TABLES), self.has_input]
+        if len({len(table) for table in tables}) != 1:
+            raise ShapeError(f"tables of songs have {[len(table) for table in tables]} rows")
         if not self.input_mean.shape == self.input_scale.shape == self.song_inputs.shape[1:]:
             raise ShapeError("input_mean and input_scale must fit the song inputs")
         width = n_columns(self.song_inputs.shape[1], self.id_embeddings.shape[1], self.encoder)
@@ -121,78 +101,24 @@ class UsersModel:
         if not self.layers or self.song_embeddings.shape[1] != width:
             raise ShapeError(f"users have {width} numbers, songs {self.song_embeddings.shape[1]}")
 
-    @property
-    def dimension(self) -> int:
-        """Numbers in an embedding."""
-        return int(self.song_embeddings.shape[1])
+    def standardised(self, vectors: FloatArray, rows: BoolArray) -> FloatArray:
+        """Return vectors (n, V) as the network reads them, and 0 outside of `rows` (n,)."""
+        return standardised(vectors, rows, self.input_mean, self.input_scale)
 
-    def catalogue(
-        self,
-        song_ids: Sequence[str],
-        vectors: FloatArray | None = None,
-        has_vector: BoolArray | None = None,
-    ) -> Catalogue:
-        """Look up songs.
+    def catalogue(self, learnt: BoolArray) -> Catalogue:
+        """Return the model's songs as histories speak of them; `learnt` (S,) have an id."""
+        known = np.where(learnt, np.arange(len(learnt)), -1)
+        inputs = self.standardised(self.song_inputs, self.has_input)
+        return Catalogue(known=known, inputs=inputs, has_input=self.has_input)
 
-        Parameters
-        ----------
-        song_ids : sequence of str, length n
-        vectors : ndarray, shape (n, V), optional
-            Vectors of the kind that the model was trained on; by default the model's own,
-            which it has of its own songs alone.
-        has_vector : ndarray, shape (n,), bool, optional
-            Which rows of `vectors` count; all by default.
-
-        Raises
-        ------
-        ShapeError
-            If the vectors have another width than those of the training.
-        """
-        known = IdMap(self.song_ids).rows(song_ids)
-        if vectors is None:
-            has_vector = (known >= 0) & np.append(self.has_input, False)[known]
-            vectors = (
-                self.song_inputs[np.where(has_vector, known, 0)]
-                if len(self.song_ids)
-                else np.zeros((len(known), self.song_inputs.shape[1]), np.float32)
-            )
-        if vectors.shape != (len(known), len(self.input_mean)):
-            raise ShapeError(
-                f"the model reads vectors of {len(self.input_mean)} numbers, got {vectors.shape}"
-            )
-        if has_vector is None:
-            has_vector = np.ones(len(known), np.bool_)
-        return Catalogue(
-            known=known,
-            inputs=standardised(vectors, has_vector, self.input_mean, self.input_scale),
-            has_input=has_vector & (len(self.input_mean) > 0),
-        )
-
-    def embed(self, likes: Likes, catalogue: Catalogue, profiles: Profiles) -> UserEmbeddings:
-        """Embed users by all that they liked.
-
-        Parameters
-        ----------
-        likes : Likes
-            Of U users; songs are rows of `catalogue`.
-        catalogue : Catalogue
-        profiles : Profiles
-            Of the same users, in the same order.
-
-        Raises
-        ------
-        ShapeError
-            If likes and profiles differ in U.
-        """
-        if len(likes) != len(profiles):
-            raise ShapeError(f"likes of {len(likes)} users, profiles of {len(profiles)}")
+    def embed(self, likes: Likes, catalogue: Catalogue, demographics: FloatArray) -> UserEmbeddings:
+        """Embed U users by all of their history; `demographics` (U, A) are encoded profiles."""
         spans = whole(likes, max_history=self.max_history)
-        demographics = self.encoder.encode(profiles)
-        embeddings = np.empty((len(likes), self.dimension), np.float32)
+        embeddings = np.empty((len(likes), self.song_embeddings.shape[1]), np.float32)
         history = np.empty(len(likes), np.int64)
         for start in range(0, len(likes), BLOCK_ROWS):
             rows = np.arange(start, min(start + BLOCK_ROWS, len(likes)))
-            past = histories(likes, spans.take(rows), half_life_days=self.half_life_days)
+            past = histories(likes, spans.take(rows), half_life_days=self.half_life)
             part = self.embed_histories(past, catalogue, demographics[rows])
             embeddings[rows], history[rows] = part.embeddings, part.history
         return UserEmbeddings(embeddings, history)
@@ -200,7 +126,7 @@ class UsersModel:
     def embed_histories(
         self, past: Histories, catalogue: Catalogue, demographics: FloatArray
     ) -> UserEmbeddings:
-        """Embed lists of songs with encoded demographics, (n, A) float32."""
+        """Embed lists of songs with encoded profiles, (n, A) float32."""
         with_ids = self.id_embeddings.shape[1] > 0
         by_vector, by_id, history = split_history(past, catalogue, with_ids=with_ids)
         columns = [
@@ -214,86 +140,26 @@ class UsersModel:
             x = x @ weight + bias
             if i + 1 < len(self.layers):
                 x = np.maximum(x, 0)
+        if columns[1].shape == x.shape:
+            x = x + columns[1]
         return UserEmbeddings(of_unit_length(x), history)
 
-    def save(
-        self, path: str | os.PathLike[str], *, card: str, files: Mapping[str, str] | None = None
-    ) -> str:
-        """Write the model as a bundle; return its `model_id`.
-
-        Raises
-        ------
-        InputError
-            If `path` is a folder of something else.
-        """
-        tensors, config = self.state()
-        return write_bundle(path, tensors=tensors, config=config, card=card, files=files)
-
-    def state(self) -> tuple[dict[str, npt.NDArray[Any]], dict[str, Any]]:
-        """Return tensors and config of a bundle."""
+    def tensors(self) -> dict[str, npt.NDArray[Any]]:
+        """Return all arrays by name, for a bundle."""
         tensors: dict[str, npt.NDArray[Any]] = {name: getattr(self, name) for name in TENSORS}
         tensors["has_input"] = self.has_input.astype(np.uint8)
         for i, (weight, bias) in enumerate(self.layers):
             tensors |= {f"weight_{i}": weight, f"bias_{i}": bias}
-        config = {
-            **self.info,
-            "kind": KIND,
-            "architecture": {
-                "dimension": self.dimension,
-                "layers": len(self.layers),
-                "half_life_days": self.half_life_days,
-                "max_history": self.max_history,
-            },
-            "demographics": self.encoder.to_json(),
-            "song_ids": list(self.song_ids),
-        }
-        return tensors, config
+        return tensors
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str]) -> "UsersModel":
-        """Read a model that `save` wrote.
-
-        Raises
-        ------
-        WeightsError
-            If the folder is missing, damaged, or holds something else.
-        """
-        bundle = read_bundle(path, kind=KIND)
-        return cls.of_bundle(bundle, str(path))
-
-    @classmethod
-    def of_bundle(
-        cls, bundle: Bundle, place: str, song_ids: Sequence[str] | None = None
-    ) -> "UsersModel":
-        """Undo `state`; `song_ids` stand in for those of the config, `place` in a message.
-
-        Raises
-        ------
-        WeightsError
-            If the parts do not fit each other.
-        """
-        tensors, config = bundle.tensors, bundle.config
-        own = ("kind", "architecture", "demographics", "song_ids")
-        try:
-            shape = config["architecture"]
-            half_life = shape["half_life_days"]
-            n_layers = min(int(shape["layers"]), MAX_LAYERS)
-            names = config["song_ids"] if song_ids is None else song_ids
-            return cls(
-                song_ids=tuple(str(name) for name in names),
-                **{name: tensors[name] for name in TENSORS},
-                has_input=tensors["has_input"].astype(np.bool_),
-                layers=tuple(
-                    (tensors[f"weight_{i}"], tensors[f"bias_{i}"]) for i in range(n_layers)
-                ),
-                encoder=Encoder.from_json(config["demographics"]),
-                half_life_days=None if half_life is None else float(half_life),
-                max_history=int(shape["max_history"]),
-                info={key: value for key, value in config.items() if key not in own},
-                model_id=bundle.model_id,
-            )
-        except (KeyError, TypeError, ValueError, AttributeError, InputError) as error:
-            raise WeightsError(f"{place}: not a sound users model: {error!r}") from error
+    def of_tensors(cls, tensors: Mapping[str, npt.NDArray[Any]], **others: Any) -> "UsersModel":
+        """Undo `tensors`; KeyError or ShapeError where they do not fit together."""
+        n_layers = sum(name.startswith("weight_") for name in tensors)
+        layers = tuple((tensors[f"weight_{i}"], tensors[f"bias_{i}"]) for i in range(n_layers))
+        arrays: dict[str, Any] = {name: tensors[name] for name in TENSORS}
+        has_input = tensors["has_input"].astype(np.bool_)
+        return cls(**arrays, has_input=has_input, layers=layers, **others)
 
 
 def n_columns(n_inputs: int, id_width: int, encoder: Encoder) -> int:

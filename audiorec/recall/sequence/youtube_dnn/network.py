@@ -1,4 +1,4 @@
-"""The user model as a torch network, for training; `UsersModel` is the same in numpy."""
+"""The network of youtube-dnn in torch, for training; `UsersModel` is the same in numpy."""
 
 import itertools
 from typing import Any
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 from audiorec.listening.history import Histories
 from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
-from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.types import FloatArray
 
 TABLE_SPREAD = 0.1  # standard deviation of songs at the start: small, so that they soon turn
@@ -26,14 +26,17 @@ class Network(nn.Module):
     song_embeddings: Tensor
     song_bias: Tensor
     id_embeddings: Tensor
+    _inputs: Tensor
+    _demographics: Tensor
 
     def __init__(
-        self, recipe: UsersRecipe, inputs: FloatArray, demographics: FloatArray, n_columns: int
+        self, recipe: YoutubeDnnRecipe, inputs: FloatArray, demographics: FloatArray, n_columns: int
     ) -> None:
         super().__init__()
         self.recipe = recipe
-        self._inputs = torch.from_numpy(inputs)
-        self._demographics = torch.from_numpy(demographics)
+        # Not learnt, so not in a checkpoint.
+        self.register_buffer("_inputs", torch.from_numpy(inputs), persistent=False)
+        self.register_buffer("_demographics", torch.from_numpy(demographics), persistent=False)
         self.n_layers = len(recipe.hidden) + 1
         draw = torch.Generator().manual_seed(recipe.seed)
         sizes = (n_columns, *recipe.hidden, recipe.dimension)
@@ -48,15 +51,21 @@ class Network(nn.Module):
             add(f"bias_{i}", out, spread=0.0)
         add("song_embeddings", n_songs, recipe.dimension, spread=TABLE_SPREAD)
         add("song_bias", n_songs, spread=0.0)
-        add("id_embeddings", n_songs, recipe.id_width, spread=TABLE_SPREAD)
+        add("id_embeddings", n_songs, recipe.ids, spread=TABLE_SPREAD)
+        if recipe.is_residual:
+            # A user begins as the mean of the history's songs: near songs like them.
+            with torch.no_grad():
+                self.id_embeddings.copy_(self.song_embeddings)
+                self.get_parameter(f"weight_{self.n_layers - 1}").zero_()
 
     def users(self, batch: LikeBatch, *, training: bool) -> Tensor:
         """Return the embeddings of a batch: shape (B, E), of length 1."""
+        by_id = _means(batch.by_id, self.id_embeddings)
         x = torch.cat(
             [
                 _means(batch.by_vector, self._inputs),
-                _means(batch.by_id, self.id_embeddings),
-                torch.from_numpy(batch.lengths),
+                by_id,
+                torch.from_numpy(batch.lengths).to(self.song_bias.dtype),
                 self._demographics[torch.from_numpy(batch.user)],
             ],
             dim=1,
@@ -65,7 +74,7 @@ class Network(nn.Module):
             x = x @ self.get_parameter(f"weight_{i}") + self.get_parameter(f"bias_{i}")
             if i + 1 < self.n_layers:
                 x = functional.dropout(functional.relu(x), self.recipe.dropout, training)
-        return functional.normalize(x, dim=1)
+        return functional.normalize(x + by_id if self.recipe.is_residual else x, dim=1)
 
     def songs(self, rows: Tensor) -> tuple[Tensor, Tensor]:
         """Return embeddings (n, E) of length 1, and biases (n,), of songs."""
@@ -90,14 +99,14 @@ def _means(rows: Histories, table: Tensor) -> Tensor:
     """Return the weighted means of rows of a table, 0 for an empty list: shape (B, width)."""
     if not table.shape[1] or not len(rows.song):
         # With a gradient of 0, as from the other batches.
-        return table.sum() * 0.0 + torch.zeros(len(rows), table.shape[1])
+        return table.sum() * 0.0 + table.new_zeros(len(rows), table.shape[1])
     total = np.zeros(len(rows))
     np.add.at(total, np.repeat(np.arange(len(rows)), rows.counts), rows.weight)
-    shares = (rows.weight / np.repeat(total, rows.counts)).astype(np.float32)
+    shares = torch.from_numpy(rows.weight / np.repeat(total, rows.counts)).to(table.dtype)
     return functional.embedding_bag(
         torch.from_numpy(rows.song),
         table,
         torch.from_numpy(rows.starts[:-1]),
         mode="sum",
-        per_sample_weights=torch.from_numpy(shares),
+        per_sample_weights=shares,
     )

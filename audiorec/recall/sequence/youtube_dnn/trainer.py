@@ -1,36 +1,40 @@
-"""Train the user model: from what was liked before, tell what is liked next.
+"""Train youtube-dnn: from what was played before, tell what is played next.
 
-One example is one like: its history is what the user liked strictly before, its target the
-song itself, among all songs by a (sampled) softmax over cosines. Users that are held out, or
-the last like of each user, say when to stop.
+    LearntPlays, recipe ──fit_refit──▶ `UsersModel`, learnt from everything
+
+One example is one play: its history is what came strictly before, its target the song itself,
+among all songs by a (sampled) softmax over cosines. A validation part says how long to train.
 
 Everything random follows from the seed and the number of the step, and the state is written to
 the work folder on the way: a run that is killed and started again ends with the same weights.
 """
 
-import json
-import threading
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
+from threading import Event
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from audiorec.errors import InputError
-from audiorec.learning.fit import EVERY_S, Line, fit, noting
+from audiorec.learning.fit import EVERY_S, Line, noting
 from audiorec.learning.losses import sampled_softmax_loss
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.processes import ALONE, Processes
+from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.seeds import generator, torch_seed
-from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.learning.torch_use import one_thread
 from audiorec.listening.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.examples import (
     JUDGE,
     STEP,
     Examples,
-    UsersData,
+    LearntPlays,
     epoch_places,
+    epochs_of,
     held_out,
     standardisation,
 )
@@ -42,129 +46,165 @@ from audiorec.recall.sequence.youtube_dnn.model import (
     standardised,
 )
 from audiorec.recall.sequence.youtube_dnn.network import Network
-from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
+from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 from audiorec.spec import fingerprint
-from audiorec.types import FloatArray, Int64Array
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
-PURPOSE = "training a user model"
-CHECKPOINT_FILE = "checkpoint.safetensors"
+PURPOSE = "training youtube-dnn"
 METRICS_FILE = "metrics.jsonl"
-JUDGE_SONGS = 20_000  # from as few songs as this on, held-out likes are judged among all
-JUDGE_ROWS = 1_024
-MAX_JUDGED = 20_000  # held-out likes
+WARM_UP = 100  # steps in which the learning rate rises, at most a twentieth of all
+JUDGE_CELLS = 1 << 24  # logits that are in memory at a time: 64 MB
+MAX_JUDGED = 5_000  # plays of the validation part, each among all songs
 RECALL_AT = 50
-DEFAULT = UsersRecipe()
+Batch = tuple[Int64Array, np.random.Generator, float]  # places, what draws the rest, the rate
 
 
-def train_users(
-    data: UsersData,
-    recipe: UsersRecipe = DEFAULT,
+def train(
+    data: LearntPlays,
+    recipe: YoutubeDnnRecipe,
+    half_life: float | None,
     *,
     work: Path | None = None,
-    progress: Callable[[Line], None] | None = None,
-    stop: threading.Event | None = None,
-    checkpoint_every_s: float = EVERY_S,
-) -> tuple[UsersModel, list[Line]] | None:
-    """Train a user model; return it, and the metrics of each epoch, or None if it was stopped.
+    progress: LineProgress | None = None,
+    stop: Event | None = None,
+    processes: Processes = ALONE,
+    every_s: float = EVERY_S,
+) -> tuple[UsersModel, Refitted["YoutubeDnnLearner"]] | None:
+    """Train a model; return it and its training, or None if it was stopped.
 
     `work` is a folder for the state and ``metrics.jsonl``: training resumes from a checkpoint of
-    the same data and recipe. Too few users or likes, or neither vectors nor ids to learn from,
-    are an `InputError`.
+    the same data and recipe. Too few plays, or neither vectors nor ids to learn from, are an
+    `InputError`.
     """
-    if recipe.id_width == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
-        raise InputError("a user model needs vectors of songs, or ids")
-    with one_thread(PURPOSE), import_torch(PURPOSE).random.fork_rng(devices=[]):
-        learner = _UserLearner(data, recipe)
-        done = fit(
-            learner,
-            max_epochs=recipe.max_epochs,
+    if recipe.ids == 0 and not (data.vectors.shape[1] and data.has_vector.any()):
+        raise InputError("youtube-dnn needs vectors of songs, or ids: id_width above 0")
+    held = held_out(data.likes, recipe)
+
+    def make(phase: Phase) -> YoutubeDnnLearner:
+        out = held if phase == "choose" else np.zeros_like(held)
+        return YoutubeDnnLearner(data, recipe, half_life, out, processes=processes)
+
+    with one_thread(PURPOSE), torch.random.fork_rng(devices=[]):
+        done = fit_refit(
+            make,
+            max_epochs=epochs_of(data.likes, recipe),
             patience=recipe.patience,
-            checkpoint=None if work is None else work / CHECKPOINT_FILE,
+            work=work,
             fingerprint=fingerprint({"recipe": asdict(recipe), "data": data.fingerprint}),
             tell=progress if work is None else noting(work / METRICS_FILE, progress),
             stop=stop,
-            every_s=checkpoint_every_s,
+            every_s=every_s,
+            clip=recipe.clip,
+            processes=processes,
         )
-        return (learner.trained(done.history, done.best), done.history) if done.finished else None
+        return (done.learner.trained(), done) if done.finished else None
 
 
-class _UserLearner:
-    """The user model as a network, and the likes that it learns from; see `fit`."""
+class YoutubeDnnLearner:
+    """The network and the plays that it learns from, those of `held` (E,) left out."""
 
-    def __init__(self, data: UsersData, recipe: UsersRecipe) -> None:
-        self.data, self.recipe = data, recipe
-        held = held_out(data.likes, recipe)
+    def __init__(
+        self,
+        data: LearntPlays,
+        recipe: YoutubeDnnRecipe,
+        half_life: float | None,
+        held: BoolArray,
+        *,
+        processes: Processes = ALONE,
+    ) -> None:
+        self.data, self.recipe, self.half_life = data, recipe, half_life
+        self.processes = processes
         self.learnt_from = ~held
-        self.counts = np.bincount(data.likes.song[~held], minlength=len(data.song_ids))
-        # A song that nobody likes in training has no embedding worth judging by.
+        self.epochs = epochs_of(data.likes, recipe)
+        self.counts = np.bincount(data.likes.song[~held], minlength=len(data.vectors))
+        # A song that nobody else plays has no embedding worth judging by.
         judged = np.flatnonzero(held & (self.counts[data.likes.song] > 0))
-        if not len(judged):
-            raise InputError("no held-out like is of a song that others like; give more likes")
+        if held.any() and not len(judged):
+            raise InputError("youtube-dnn: no held-out play is of a song that others play")
         self.judged = generator(recipe.seed, JUDGE).permutation(judged)[:MAX_JUDGED]
         self.mean, self.scale = standardisation(data)
         inputs = standardised(data.vectors, data.has_vector, self.mean, self.scale)
-        known = np.arange(len(data.song_ids))
+        known = np.arange(len(data.vectors))
         catalogue = Catalogue(known=known, inputs=inputs, has_input=data.has_vector)
-        self.examples = Examples(data.likes, catalogue, recipe)
+        self.examples = Examples(data.likes, catalogue, recipe, half_life)
         learners = np.unique(data.likes.user[~held])
         names = [data.profiles.user_ids[i] for i in learners]
         self.encoder = Encoder.fit(data.profiles.for_users(names))
         demographics = self.encoder.encode(data.profiles)
-        width = n_columns(data.vectors.shape[1], recipe.id_width, self.encoder)
+        width = n_columns(data.vectors.shape[1], recipe.ids, self.encoder)
         self.model = Network(recipe, inputs, demographics, width)
-        self.optimiser = torch.optim.Adam(self.model.groups(), lr=recipe.learning_rate)
+        self.optimiser = torch.optim.Adam(self.model.groups(), lr=recipe.learning_rate, fused=True)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
 
     def start(self) -> None:
         """Nothing is said of the untrained model."""
 
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[Int64Array, np.random.Generator]]:
-        """Yield places of examples and what draws the rest; seeds count epochs from 0."""
-        places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch - 1)
+    def batches(self, epoch: int, first: int) -> Iterator[Batch]:
+        """Yield places of examples, what draws the rest, and the learning rate."""
+        places = epoch_places(self.data.likes, self.learnt_from, self.recipe, epoch)
         size = self.recipe.batch_size
-        for number in range(first, -(-len(places) // size)):
-            rng = generator(self.recipe.seed, STEP, epoch - 1, number)
-            yield places[number * size : (number + 1) * size], rng
+        n = -(-len(places) // size)
+        for number in range(first, n):
+            rng = generator(self.recipe.seed, STEP, epoch, number)
+            done, steps = (epoch - 1) * n + number + 1, n * self.epochs
+            rise = min(1.0, done / min(WARM_UP, max(1, steps // 20)))
+            fall = (1 + math.cos(math.pi * min(1.0, done / steps))) / 2
+            rate = self.recipe.learning_rate * rise * fall
+            yield places[number * size : (number + 1) * size], rng, rate
 
-    def step(self, batch: tuple[Int64Array, np.random.Generator]) -> float:
-        places, rng = batch
+    def step(self, batch: Batch) -> float:
+        """Learn from this process's part of a batch; return its share of the mean loss."""
+        places, rng, rate = batch
+        for group in self.optimiser.param_groups:
+            group["lr"] = rate
         torch.manual_seed(torch_seed(rng))
-        drop = rng.random(len(places)) < self.recipe.history_dropout
-        songs, log_expected = self._opponents(rng, self.recipe.negatives)
+        hidden = self.recipe.history_dropout if self.encoder.names else 0.0
+        drop = rng.random(len(places)) < hidden
+        songs, log_expected = self._opponents(rng)
+        part = self.processes.part(len(places))
         self.optimiser.zero_grad()
-        likes = self.examples.batch(places, drop=drop)
+        likes = self.examples.batch(places[part], drop=drop[part])
         users = self.model.users(likes, training=True)
-        loss = self._losses(users, likes.target, songs, log_expected)[0].mean()
+        losses = self._losses(users, likes.target, songs, log_expected)[0]
+        loss = self.processes.mean(losses)
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return float(loss.detach())
 
     def judge(self, epoch: int, loss: float, _seconds: float) -> Line:
-        songs, log_expected = self._opponents(generator(self.recipe.seed, JUDGE, 1), JUDGE_SONGS)
+        """Return the loss and the recall of the validation part among all learnt songs."""
+        songs = np.flatnonzero(self.counts)
+        all_of_them = np.zeros(len(songs), np.float32)
+        rows = max(1, JUDGE_CELLS // len(songs))
         losses, above = [], []
         with torch.no_grad():
-            for start in range(0, len(self.judged), JUDGE_ROWS):
-                batch = self.examples.batch(self.judged[start : start + JUDGE_ROWS])
+            for start in range(0, len(self.judged), rows):
+                batch = self.examples.batch(self.judged[start : start + rows])
                 users = self.model.users(batch, training=False)
-                found = self._losses(users, batch.target, songs, log_expected)
+                found = self._losses(users, batch.target, songs, all_of_them)
                 losses.append(found[0].numpy())
                 above.append(found[1].numpy())
-        held_out_loss = float(np.mean(np.concatenate(losses), dtype=np.float64))
-        line: Line = {"epoch": epoch, "loss": loss, "held_out_loss": held_out_loss}
-        if len(songs) == np.count_nonzero(self.counts):
-            in_front = np.concatenate(above) < RECALL_AT
-            line[f"held_out_recall_at_{RECALL_AT}"] = float(in_front.mean())
-        return line
+        return {
+            "epoch": epoch,
+            "loss": loss,
+            "held_out_loss": float(np.mean(np.concatenate(losses), dtype=np.float64)),
+            f"held_out_recall_at_{RECALL_AT}": float((np.concatenate(above) < RECALL_AT).mean()),
+        }
 
     def worth(self, line: Line) -> float:
+        """Return how good an epoch was: the lower its validation loss, the better."""
         return -float(line["held_out_loss"])
 
-    def trained(self, history: list[Line], best: int) -> UsersModel:
+    def popularity_recall(self) -> float:
+        """Return the share of the validation part that the most played songs would find."""
+        popular = np.argsort(-self.counts, kind="stable")[:RECALL_AT]
+        return float(np.isin(self.data.likes.song[self.judged], popular).mean())
+
+    def trained(self) -> UsersModel:
         """Return the network, which is in its best state, as a model."""
         data, arrays = self.data, self.model.arrays()
         layers = range(self.model.n_layers)
         return UsersModel(
-            song_ids=data.song_ids,
             song_embeddings=of_unit_length(arrays["song_embeddings"]),
             song_bias=arrays["song_bias"],
             id_embeddings=arrays["id_embeddings"],
@@ -174,9 +214,8 @@ class _UserLearner:
             input_scale=self.scale,
             layers=tuple((arrays[f"weight_{i}"], arrays[f"bias_{i}"]) for i in layers),
             encoder=self.encoder,
-            half_life_days=self.recipe.half_life_days,
+            half_life=self.half_life,
             max_history=self.recipe.max_history,
-            info=self._info(history, best),
         )
 
     def _losses(
@@ -188,38 +227,14 @@ class _UserLearner:
         positive = (users * own).sum(1) / self.recipe.temperature + own_bias
         negative = users @ others.T / self.recipe.temperature + bias
         hits = torch.from_numpy(songs[None] == target[:, None])
-        losses = sampled_softmax_loss(
-            positive, negative, log_expected=torch.from_numpy(log_expected), hits=hits
-        )
+        expected = torch.from_numpy(log_expected).to(negative.dtype)
+        losses = sampled_softmax_loss(positive, negative, log_expected=expected, hits=hits)
         return losses, ((negative > positive[:, None]) & ~hits).sum(1)
 
-    def _opponents(self, rng: np.random.Generator, n: int) -> tuple[Int64Array, FloatArray]:
-        """Return all songs that anybody likes, or `n` drawn; log how often each is expected."""
-        liked = np.flatnonzero(self.counts)
-        if len(liked) <= n:
-            return liked, np.zeros(len(liked), np.float32)
+    def _opponents(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
+        """Return all songs that anybody plays, or some drawn; log how often each is expected."""
+        played, n = np.flatnonzero(self.counts), self.recipe.negatives
+        if len(played) <= n:
+            return played, np.zeros(len(played), np.float32)
         songs = self.sampler.draw(rng, n)
         return songs, self.sampler.log_expected(songs, n)
-
-    def _info(self, history: list[Line], best: int) -> Line:
-        popular = np.argsort(-self.counts, kind="stable")[:RECALL_AT]
-        targets = self.data.likes.song[self.judged]
-        return {
-            "data": {
-                **self.data.info,
-                "fingerprint": self.data.fingerprint,
-                "users": len(np.unique(self.data.likes.user)),
-                "songs": len(self.data.song_ids),
-                "likes": len(self.data.likes.song),
-                "demographics": list(self.encoder.names),
-            },
-            "recipe": json.loads(json.dumps(asdict(self.recipe))),
-            "seed": self.recipe.seed,
-            "figures": {
-                **history[best],
-                "epochs": len(history),
-                "held_out_likes": len(self.judged),
-                f"popularity_recall_at_{RECALL_AT}": float(np.isin(targets, popular).mean()),
-            },
-            "versions": {"numpy": np.__version__, "torch": torch.__version__},
-        }

@@ -1,19 +1,34 @@
 """The user model as a channel: plays in their order, new songs by their sound."""
 
+import dataclasses
+from pathlib import Path
+
 import numpy as np
 import pytest
 from needs import needs
 
-from audiorec.errors import InputError, WeightsError
+from audiorec.errors import InputError, SpecMismatchError, WeightsError
 from audiorec.learning.bundle import read_bundle, write_bundle
 from audiorec.listening.history import histories, whole
+from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import N_NEW, made_up_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
-from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn, YoutubeDnnRecipe, in_plays
+from audiorec.recall.sequence.youtube_dnn.channel import YoutubeDnn
+from audiorec.recall.sequence.youtube_dnn.examples import as_likes
+from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
 
-QUICK = {"dimension": 8, "id_width": 8, "hidden": (16,), "max_epochs": 60, "patience": 60}
+QUICK = {
+    "dimension": 8,
+    "id_width": 8,
+    "hidden": (16,),
+    "max_epochs": 30,
+    "patience": 30,
+    "learning_rate": 0.02,
+}
+SAMPLE = Path(__file__).parents[4] / "fixtures" / "formats" / "youtube_dnn-v1"
+EXPECTED = [-0.86899, -0.09222, 0.48615]
 PLAYS = Sequences.from_lists([["a", "b", "a"], [], ["b"]])
 
 
@@ -26,11 +41,93 @@ def queries(*lists):
 
 
 def test_older_plays_count_less_by_how_many_came_since():
-    likes = in_plays(PLAYS)
+    likes = as_likes(PLAYS, in_days=False)
     assert likes.song.tolist() == [0, 1, 0, 1]
     past = histories(likes, whole(likes, max_history=100), half_life_days=1.0)
     assert past.weight.tolist() == [0.25, 0.5, 1.0, 1.0]  # by hand: a half for each play since
     assert past.counts.tolist() == [3, 0, 1]
+
+
+def test_liked_songs_age_in_days_and_weigh():
+    day = 86_400.0
+    liked = dataclasses.replace(
+        PLAYS, time=np.array([1, 3, np.nan, 9]) * day, weight=np.float32([1, 3, 1, 7])
+    )
+    likes = as_likes(liked, in_days=True)
+    assert np.isnan(likes.time).tolist() == [True, True, True, False]  # one lacks a time
+    liked = dataclasses.replace(liked, time=np.array([1, 3, 3, 9]) * day)
+    likes = as_likes(liked, in_days=True)
+    past = histories(likes, whole(likes, max_history=100), half_life_days=2.0)
+    assert past.weight.tolist() == [0.5, 2.0, 1.0, 3.0]  # log2(1 + w), halved after two days
+
+
+def with_profiles(data):
+    """Half of the users say which kind of music they hear; there are weights and days."""
+    plays = data.sequences
+    kind = [("a", "b")[user % 2] for user in range(len(plays))]
+    age = np.full(len(plays), np.nan)
+    people = Profiles(plays.owner_ids, {"kind": kind}, {"age": age})
+    weighted = dataclasses.replace(plays, weight=np.ones(len(plays.song), np.float32))
+    context = dataclasses.replace(data.context, profiles=people)
+    return dataclasses.replace(data, sequences=weighted, context=context)
+
+
+def test_a_profile_alone_is_answered(tmp_path):
+    needs("torch")
+    channel = YoutubeDnn(recipe(history_dropout=0.3)).fit(with_profiles(made_up_listening()))
+    channel.save(tmp_path / "model")
+    loaded = load_channel(tmp_path / "model")
+    assert loaded.in_days
+    asked = Sequences.from_lists([[], [], [], ["song-001"]], ["x", "y", "z", "w"])
+    people = Profiles(("x", "y"), {"kind": ["a", "b"]}, {})
+    found = loaded.recall(Context(profiles=people).asked(asked), 10)
+    kinds = [np.mean([name < "song-020" for name in found.of(row)]) for row in (0, 1)]
+    assert kinds[0] > 0.8
+    assert kinds[1] < 0.2
+    queries = Context(profiles=people).asked(asked)
+    assert loaded.songs_used(queries).tolist() == [0, 0, 0, 1]
+    assert loaded.embed_users(queries).any(axis=1).tolist() == [True, True, False, True]
+
+
+def test_vectors_are_read_as_stored_and_of_one_maker_only():
+    needs("torch")
+    plain = made_up_listening()
+    sound = plain.context.sound
+    # In other units than the values: a model must not read those.
+    values = sound.units * np.float32(7) + 3
+    sound = dataclasses.replace(sound, values=values, made_by="extractor 1")
+    data = RecallData(plain.sequences, plain.new_songs, Context(sound=sound))
+    channel = YoutubeDnn(recipe(max_epochs=2)).fit(data)
+    np.testing.assert_array_equal(channel.model.song_inputs, values)
+    some = tuple(sound.song_ids[:3])
+    alone = dataclasses.replace(sound.among(some), units=sound.units[3:6])
+    np.testing.assert_allclose(channel.embed_sound(alone), channel.embed_sound(sound)[:3])
+    with pytest.raises(SpecMismatchError, match="learnt from extractor 1, given is model 2"):
+        channel.embed_sound(dataclasses.replace(sound, made_by="model 2"))
+
+
+def test_the_card_says_how_good_it_is_and_how_it_was_made(tmp_path):
+    needs("torch")
+    channel = YoutubeDnn(recipe(max_epochs=4)).fit(made_up_listening())
+    channel.save(tmp_path / "model")
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    assert "Measured on the last play of 10% of the users" in card
+    assert f"held_out_loss: {channel.trained.figures['held_out_loss']:.4f}" in card
+    assert "- dimension: 8\n" in card
+    assert "- seed: 0\n" in card
+    assert "torch " in card
+    loaded = load_channel(tmp_path / "model")
+    assert loaded.trained == dataclasses.replace(channel.trained, lines=())
+    lines = (tmp_path / "model" / "metrics.jsonl").read_text().splitlines()
+    assert len(lines) == 4 + channel.trained.epochs
+
+
+def test_the_stored_sample_of_version_1_still_says_the_same():
+    channel = load_channel(SAMPLE)
+    people = Profiles(("ana",), {"country": ["SE"]}, {"age": np.array([40.0])})
+    asked = Sequences.from_lists([["piano/etude.flac", "rock/live.mp3"]], ["ana"])
+    found = channel.embed_users(Context(profiles=people).asked(asked))
+    np.testing.assert_allclose(found[0], EXPECTED, atol=1e-4)
 
 
 def test_it_tells_two_kinds_of_music_apart():
@@ -66,7 +163,7 @@ def test_new_songs_without_a_vector_are_not_proposed():
     channel = YoutubeDnn(recipe(max_epochs=1)).fit(RecallData(plain.sequences, plain.new_songs))
     assert not channel.recall(queries(["song-001"]), 5, cold=N_NEW).cold.any()
     other = Sound(("elsewhere",), np.ones((1, 3), np.float32), ("",))
-    with pytest.raises(InputError, match="youtube-dnn: no song has a vector"):
+    with pytest.raises(InputError, match="youtube-dnn: no song of the log has a vector"):
         YoutubeDnn(recipe()).fit(RecallData(plain.sequences, (), Context(sound=other)))
 
 
@@ -109,5 +206,5 @@ def test_a_bundle_that_does_not_fit_together_is_refused(tmp_path):
     bundle = read_bundle(tmp_path / "model", kind="recall/youtube-dnn")
     tensors = {**bundle.tensors, "song_bias": bundle.tensors["song_bias"][:-1]}
     write_bundle(tmp_path / "bent", tensors=tensors, config=bundle.config, card="bent")
-    with pytest.raises(WeightsError, match="youtube-dnn: not a sound users model"):
+    with pytest.raises(WeightsError, match="youtube-dnn: its parts do not fit together"):
         load_channel(tmp_path / "bent")

@@ -1,25 +1,20 @@
-"""`youtube_dnn.model`: shapes that fit, songs that are looked up, a stored sample."""
+"""`youtube_dnn.model`: columns worked by hand, and shapes that fit."""
 
 import dataclasses
-import json
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from audiorec.errors import ShapeError, WeightsError
+from audiorec.errors import ShapeError
 from audiorec.listening.history import Likes
-from audiorec.listening.profiles import Encoder, Profiles, no_profiles
+from audiorec.listening.profiles import Encoder
 from audiorec.recall.sequence.youtube_dnn.model import UsersModel, of_unit_length
 from audiorec.types import Pairs
-
-SAMPLE = Path(__file__).parents[4] / "fixtures" / "formats" / "users_model-v1"
 
 
 def made(**changes):
     """Two songs with a vector of one number and ids of one; users are their input columns."""
     given = {
-        "song_ids": ("a", "b"),
         "song_embeddings": np.float32([[1, 0, 0, 0], [0.6, 0.8, 0, 0]]),
         "song_bias": np.zeros(2, np.float32),
         "id_embeddings": np.float32([[4], [-2]]),
@@ -29,7 +24,7 @@ def made(**changes):
         "input_scale": np.float32([2]),
         "layers": ((np.eye(4, dtype=np.float32), np.zeros(4, np.float32)),),
         "encoder": Encoder({}, {}),
-        "half_life_days": None,
+        "half_life": None,
         "max_history": 3,
     }
     return UsersModel(**(given | changes))
@@ -45,14 +40,21 @@ def likes_of(*songs):
 
 def test_columns_worked_by_hand():
     model = made()
-    catalogue = model.catalogue(["b", "a", "new"])
-    assert catalogue.known.tolist() == [1, 0, -1]
-    assert catalogue.has_input.tolist() == [False, True, False]
-    # Vector (3 - 1) / 2; ids -2 and 4; two of three songs: log 3 / log 4; there is a history.
-    found = model.embed(likes_of(0, 1, 2), catalogue, no_profiles(["u"]))
+    catalogue = model.catalogue(np.array([True, True]))
+    assert catalogue.known.tolist() == [0, 1]
+    # Vector (3 - 1) / 2; ids -2 and 4; two songs of three at most: log 3 / log 4; a history.
+    found = model.embed(likes_of(1, 0), catalogue, np.zeros((1, 0), np.float32))
     expected = np.array([1, 1, np.log(3) / np.log(4), 1])
     np.testing.assert_allclose(found.embeddings[0], expected / np.linalg.norm(expected), rtol=1e-6)
     assert found.history.tolist() == [2]
+
+
+def test_a_song_without_id_and_vector_says_nothing():
+    model = made()
+    catalogue = model.catalogue(np.array([True, False]))
+    assert catalogue.known.tolist() == [0, -1]
+    found = model.embed(likes_of(1), catalogue, np.zeros((1, 0), np.float32))
+    assert found.history.tolist() == [0]
 
 
 def test_layers_have_relu_between_but_not_at_the_end():
@@ -60,9 +62,9 @@ def test_layers_have_relu_between_but_not_at_the_end():
     first = -np.eye(4, dtype=np.float32)
     bias = np.float32([0, 0, 0, -1])
     model = made(layers=((first, np.zeros(4, np.float32)), (second, bias)))
-    catalogue = model.catalogue(["b"])
+    catalogue = model.catalogue(np.array([True, True]))
     # The first layer's output is (0, 2, -..., -1): all but one are cut to 0.
-    found = model.embed(likes_of(0), catalogue, no_profiles(["u"]))
+    found = model.embed(likes_of(1), catalogue, np.zeros((1, 0), np.float32))
     np.testing.assert_allclose(found.embeddings[0], np.array([0, 2, 0, -1]) / 5**0.5, atol=1e-6)
 
 
@@ -80,14 +82,14 @@ def test_many_users_in_blocks_are_as_one_by_one(monkeypatch):
         rng.random(keep.sum()),
     )
     model = made()
-    catalogue = model.catalogue(["a", "b"])
-    whole = model.embed(Likes.from_pairs(pairs, 8), catalogue, no_profiles(list("abcdefgh")))
+    catalogue = model.catalogue(np.array([True, True]))
+    whole = model.embed(Likes.from_pairs(pairs, 8), catalogue, np.zeros((8, 0), np.float32))
     for u in range(8):
         own = pairs.take(pairs.user == u)
         alone = dataclasses.replace(own, user=np.zeros(len(own), np.int32))
-        found = model.embed(Likes.from_pairs(alone, 1), catalogue, no_profiles(["x"]))
+        found = model.embed(Likes.from_pairs(alone, 1), catalogue, np.zeros((1, 0), np.float32))
         np.testing.assert_allclose(whole.embeddings[u], found.embeddings[0], atol=1e-6)
-        assert whole.profile_only[u] == (len(own) == 0)
+        assert whole.history[u] == len(own)
 
 
 def test_unit_leaves_zero():
@@ -97,7 +99,7 @@ def test_unit_leaves_zero():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"song_bias": np.zeros(3, np.float32)}, "must have 2 rows"),
+        ({"song_bias": np.zeros(3, np.float32)}, r"rows"),
         ({"input_mean": np.zeros(2, np.float32)}, "must fit the song inputs"),
         ({"layers": ()}, "users have 4 numbers, songs 4"),
         ({"encoder": Encoder({"c": ()}, {})}, "a layer must take 6 columns"),
@@ -107,39 +109,3 @@ def test_unit_leaves_zero():
 def test_parts_must_fit(changes, message):
     with pytest.raises(ShapeError, match=message):
         made(**changes)
-
-
-def test_vectors_and_profiles_must_fit():
-    model = made()
-    with pytest.raises(ShapeError, match="reads vectors of 1 numbers"):
-        model.catalogue(["a"], np.zeros((1, 2), np.float32))
-    with pytest.raises(ShapeError, match="likes of 1 users, profiles of 2"):
-        model.embed(likes_of(0), model.catalogue(["a"]), no_profiles(["u", "v"]))
-
-
-@pytest.mark.parametrize(
-    "harm",
-    [
-        lambda c: c.pop("song_ids"),
-        lambda c: c["song_ids"].pop(),
-        lambda c: c.update(demographics={"categories": 3, "numbers": {}}),
-        lambda c: c["architecture"].update(layers=2),
-        lambda c: c["architecture"].update(max_history="many"),
-    ],
-)
-def test_a_damaged_model_is_refused(tmp_path, harm):
-    made().save(tmp_path / "m", card="")
-    config = json.loads((tmp_path / "m" / "model.json").read_text())
-    harm(config)
-    del config["content_sha256"]
-    (tmp_path / "m" / "model.json").write_text(json.dumps(config))
-    with pytest.raises(WeightsError, match="m: not a sound users model"):
-        UsersModel.load(tmp_path / "m")
-
-
-def test_the_stored_sample_of_version_1_still_says_the_same():
-    model = UsersModel.load(SAMPLE)
-    assert model.song_ids == ("piano/etude.flac", "rock/live.mp3")
-    profiles = Profiles(("ana",), {"country": ["SE"]}, {"age": np.array([40.0])})
-    found = model.embed(likes_of(0, 1), model.catalogue(model.song_ids), profiles)
-    np.testing.assert_allclose(found.embeddings[0], [0.54533, -0.72207, 0.42571], atol=1e-4)

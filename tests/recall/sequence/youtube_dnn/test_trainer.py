@@ -4,67 +4,36 @@ import dataclasses
 import json
 import os
 import signal
-import sys
 import threading
 
 import numpy as np
 import pytest
+from made_tastes import HALF_LIFE, QUICK, planted
 from needs import needs
 
 needs("torch")
 
-from audiorec.errors import InputError, MissingExtraError, ShapeError
-from audiorec.learning.checkpoint import load_checkpoint, save_checkpoint
-from audiorec.listening.history import Likes
-from audiorec.listening.profiles import Profiles, no_profiles
+from audiorec.errors import InputError, ShapeError
+from audiorec.listening.history import Likes, before, histories
+from audiorec.listening.profiles import no_profiles
 from audiorec.recall.sequence.youtube_dnn.examples import (
     Examples,
-    UsersData,
     epoch_places,
     held_out,
 )
 from audiorec.recall.sequence.youtube_dnn.model import Catalogue
-from audiorec.recall.sequence.youtube_dnn.recipe import UsersRecipe
-from audiorec.recall.sequence.youtube_dnn.trainer import train_users
-from audiorec.spec import fingerprint
-from audiorec.types import Pairs
-
-QUICK = UsersRecipe(
-    dimension=8,
-    hidden=(16,),
-    id_width=6,
-    max_epochs=8,
-    patience=8,
-    learning_rate=1e-2,
-    batch_size=64,
-    half_life_days=30.0,
-)
+from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
+from audiorec.recall.sequence.youtube_dnn.trainer import YoutubeDnnLearner, train
 
 
-def planted(n_users=120, n_songs=60, seed=0, vectors=True, profiles=True):
-    """Two tastes: a user likes songs of one half; vectors and a category tell the half."""
-    rng = np.random.default_rng(seed)
-    half = np.arange(n_users) % 2
-    rows = []
-    for user in range(n_users):
-        songs = rng.permutation(n_songs // 2)[:6] * 2 + half[user]
-        rows += [(user, song, 1.0, float(t)) for t, song in enumerate(songs)]
-    user, song, weight, time = map(np.array, zip(*rows, strict=True))
-    liked = Pairs(
-        user.astype(np.int32), song.astype(np.int32), weight.astype(np.float32), time * 86_400.0
-    )
-    numbers = rng.normal(size=(n_songs, 5)).astype(np.float32)
-    numbers[:, 2] += 3 * (np.arange(n_songs) % 2)
-    ids = tuple(f"u{i}" for i in range(n_users))
-    known = Profiles(ids, {"half": [f"h{h}" for h in half]}, {"age": rng.normal(40, 9, n_users)})
-    return UsersData(
-        likes=Likes.from_pairs(liked, n_users),
-        song_ids=tuple(f"s{i}" for i in range(n_songs)),
-        vectors=numbers if vectors else np.zeros((n_songs, 0), np.float32),
-        has_vector=np.full(n_songs, vectors),
-        profiles=known if profiles else no_profiles(ids),
-        info={"vectors": "planted"},
-    )
+def train_users(data, recipe, **given):
+    """Train; return the model and the lines of both phases."""
+    found = train(data, recipe, HALF_LIFE, **given)
+    return None if found is None else (found[0], found[1].history)
+
+
+def chosen(metrics):
+    return [line for line in metrics if line["phase"] == "choose"]
 
 
 def weights(model):
@@ -74,8 +43,9 @@ def weights(model):
 
 def other_half_share(model, data, likes=None):
     """How often a user's nearest song is of the other half: 0 is perfect, 0.5 is chance."""
-    catalogue = model.catalogue(data.song_ids, data.vectors, data.has_vector)
-    users = model.embed(data.likes if likes is None else likes, catalogue, data.profiles)
+    catalogue = model.catalogue(np.ones(len(data.vectors), np.bool_))
+    profiles = model.encoder.encode(data.profiles)
+    users = model.embed(data.likes if likes is None else likes, catalogue, profiles)
     nearest = (users.embeddings @ model.song_embeddings.T).argmax(1)
     return float(np.mean(nearest % 2 != np.arange(len(nearest)) % 2))
 
@@ -92,16 +62,15 @@ def test_finds_the_taste_that_was_planted(given, changes):
     data = planted(**given)
     model, metrics = train_users(data, dataclasses.replace(QUICK, **changes))
     assert other_half_share(model, data) < 0.1
-    assert min(m["held_out_loss"] for m in metrics) < np.log(60) - 0.15
+    assert min(m["held_out_loss"] for m in chosen(metrics)) < np.log(60) - 0.15
 
 
 def test_a_user_without_history_is_placed_by_the_profile():
     data = planted()
     model, _ = train_users(data, dataclasses.replace(QUICK, history_dropout=0.5))
     nobody = Likes(np.zeros(121, np.int64), *(np.empty(0, t) for t in (np.int64, float, float)))
-    catalogue = model.catalogue(data.song_ids)
-    users = model.embed(nobody, catalogue, data.profiles)
-    assert users.profile_only.all()
+    catalogue = model.catalogue(np.ones(60, np.bool_))
+    users = model.embed(nobody, catalogue, model.encoder.encode(data.profiles))
     assert users.history.tolist() == [0] * 120
     assert other_half_share(model, data, nobody) < 0.1
 
@@ -111,43 +80,30 @@ def test_nothing_to_learn_is_not_learnt():
     song = np.random.default_rng(1).permutation(data.likes.song)
     likes = dataclasses.replace(data.likes, song=song)
     _, metrics = train_users(dataclasses.replace(data, likes=likes), QUICK)
-    assert min(m["held_out_loss"] for m in metrics) > np.log(60) - 0.1
+    assert min(m["held_out_loss"] for m in chosen(metrics)) > np.log(60) - 0.1
 
 
-def test_numpy_and_torch_agree(tmp_path):
-    data = planted()
-    seen = {}
+@pytest.mark.parametrize("id_width", [6, 8])  # beside the layers' 8 numbers, and added to them
+def test_numpy_and_torch_agree(id_width):
+    import torch
 
-    def watch(self, batch, *, training, original=None):
-        users = original(self, batch, training=training)
-        if not training:
-            seen["batch"], seen["users"] = batch, users.detach().numpy()
-        return users
-
-    from audiorec.recall.sequence.youtube_dnn.network import Network
-
-    original = Network.users
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(
-            Network,
-            "users",
-            lambda s, b, *, training: watch(s, b, training=training, original=original),
-        )
-        model, metrics = train_users(data, dataclasses.replace(QUICK, max_epochs=1))
-    assert len(metrics) == 1
-    catalogue = model.catalogue(data.song_ids, data.vectors, data.has_vector)
-    examples = Examples(data.likes, catalogue, QUICK)
-    places = [
-        int(np.flatnonzero((examples.user == u) & (data.likes.song == t))[0])
-        for u, t in zip(seen["batch"].user, seen["batch"].target, strict=True)
-    ]
-    from audiorec.listening.history import before, histories
-
-    spans = before(data.likes, max_history=100).take(np.array(places))
-    past = histories(data.likes, spans, half_life_days=30.0)
-    encoded = model.encoder.encode(data.profiles)[examples.user[places]]
+    data, recipe = planted(), dataclasses.replace(QUICK, id_width=id_width)
+    nobody_out = np.zeros(len(data.likes.song), np.bool_)
+    learner = YoutubeDnnLearner(data, recipe, HALF_LIFE, nobody_out)
+    for batch in learner.batches(1, 0):
+        learner.step(batch)
+    places = np.arange(0, len(data.likes.song), 5)
+    with torch.no_grad():
+        batch = learner.examples.batch(places)
+        expected = learner.model.users(batch, training=False).numpy()
+    model = learner.trained()
+    past = histories(
+        data.likes, before(data.likes, max_history=100).take(places), half_life_days=HALF_LIFE
+    )
+    encoded = model.encoder.encode(data.profiles)[data.likes.user[places]]
+    catalogue = model.catalogue(np.ones(60, np.bool_))
     found = model.embed_histories(past, catalogue, encoded)
-    np.testing.assert_allclose(found.embeddings, seen["users"], atol=1e-5)
+    np.testing.assert_allclose(found.embeddings, expected, atol=1e-5)
 
 
 def test_same_seed_same_weights_and_the_global_state_is_left_alone():
@@ -169,16 +125,16 @@ def test_a_stop_at_any_step_and_a_second_start_give_the_same_weights(tmp_path):
     # Negatives are sampled (8 of 60), so that their draws have to be made again, too.
     recipe = dataclasses.replace(QUICK, max_epochs=3, negatives=8)
     whole, metrics = train_users(planted(), recipe)
-    for steps in (1, 7, 13):
+    for steps in (1, 7, 13, 40):  # the last one in the training on everything
         work = tmp_path / str(steps)
         work.mkdir()
         assert train_users(planted(), recipe, work=work, stop=After(steps)) is None
         resumed, again = train_users(planted(), recipe, work=work)
         for name, array in weights(whole).items():
             np.testing.assert_allclose(weights(resumed)[name], array, atol=1e-6)
-        assert again == metrics
+        assert [{**line, "seconds": 0} for line in again] == [{**m, "seconds": 0} for m in metrics]
         lines = (work / "metrics.jsonl").read_text().splitlines()
-        assert [json.loads(line)["epoch"] for line in lines] == [1, 2, 3]
+        assert [json.loads(line)["phase"] for line in lines[:4]] == ["choose"] * 3 + ["refit"]
 
 
 class After(threading.Event):
@@ -195,9 +151,7 @@ class After(threading.Event):
 
 def train_until_it_dies(recipe, work, *, steps):
     """Write the state after every step, and die by SIGKILL where the last one would begin."""
-    from audiorec.recall.sequence.youtube_dnn import trainer
-
-    learn, count = trainer._UserLearner.step, [0]
+    learn, count = YoutubeDnnLearner.step, [0]
 
     def dying(self, batch):
         count[0] += 1
@@ -205,32 +159,32 @@ def train_until_it_dies(recipe, work, *, steps):
             os.kill(os.getpid(), signal.SIGKILL)
         return learn(self, batch)
 
-    trainer._UserLearner.step = dying
-    train_users(planted(), recipe, work=work, checkpoint_every_s=0.0)
+    YoutubeDnnLearner.step = dying
+    train_users(planted(), recipe, work=work, every_s=0.0)
 
 
-def test_a_kill_while_training_costs_nothing(tmp_path):
-    """The process dies between two steps, as by a power cut; its state is a few steps old."""
+@pytest.mark.parametrize("seed", range(4))
+def test_a_kill_while_training_costs_nothing(tmp_path, seed):
+    """The process dies between two steps, as by a power cut, in either phase."""
     recipe = dataclasses.replace(QUICK, max_epochs=3)
+    whole, metrics = train_users(planted(), recipe)
+    first = 3 * 11  # steps of the first phase; the second has 12 an epoch
+    last = first + 12 * (len(metrics) - 3)
+    low, high = ((2, first), (first + 2, last))[seed % 2]
+    steps = int(np.random.default_rng(seed).integers(low, high))
     child = os.fork()  # torch is imported already, which costs a new process four seconds
     if child == 0:  # no way out but its end: the child must not run pytest's
         try:
             signal.alarm(60)
-            train_until_it_dies(recipe, tmp_path, steps=12)
+            train_until_it_dies(recipe, tmp_path, steps=steps)
         finally:
             os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-    whole, _ = train_users(planted(), recipe)
     with pytest.MonkeyPatch.context() as patch:
-        steps = []
-        from audiorec.recall.sequence.youtube_dnn import trainer as users_train
-
-        learn = users_train._UserLearner.step
-        patch.setattr(
-            users_train._UserLearner, "step", lambda s, b: (steps.append(1), learn(s, b))[1]
-        )
+        done, learn = [], YoutubeDnnLearner.step
+        patch.setattr(YoutubeDnnLearner, "step", lambda s, b: (done.append(1), learn(s, b))[1])
         resumed, _ = train_users(planted(), recipe, work=tmp_path)
-    assert len(steps) == 3 * 11 - 11  # the eleven steps that were done are not done again
+    assert len(done) == last - (steps - 1)  # what was done is not done again
     for name, array in weights(whole).items():
         np.testing.assert_allclose(weights(resumed)[name], array, atol=1e-6)
 
@@ -244,30 +198,13 @@ def test_the_state_of_another_training_is_not_gone_on_from(tmp_path):
     np.testing.assert_array_equal(found.song_embeddings, fresh.song_embeddings)
 
 
-def test_a_state_of_before_the_one_loop_is_gone_on_from(tmp_path):
-    """A user model's own state was called "now", and the best epoch counted from 1."""
-    recipe = dataclasses.replace(QUICK, max_epochs=3)
-    whole, metrics = train_users(planted(), recipe)
-    assert train_users(planted(), recipe, work=tmp_path, stop=After(17)) is None
-    path = tmp_path / "checkpoint.safetensors"
-    identity = fingerprint({"recipe": dataclasses.asdict(recipe), "data": planted().fingerprint})
-    tensors, at = load_checkpoint(path, identity)
-    assert (at.epoch, at.batch) == (1, 6)
-    old = {n.replace("model.", "now.", 1): t for n, t in tensors.items()}
-    save_checkpoint(path, old, dataclasses.replace(at, best_epoch=1))
-    resumed, again = train_users(planted(), recipe, work=tmp_path)
-    assert again == metrics
-    for name, array in weights(whole).items():
-        np.testing.assert_array_equal(weights(resumed)[name], array)
-
-
 def test_early_stopping_keeps_the_best_epoch():
     recipe = dataclasses.replace(QUICK, max_epochs=40, patience=2, learning_rate=0.05)
     model, metrics = train_users(planted(n_users=30), recipe)
-    losses = [m["held_out_loss"] for m in metrics]
+    losses = [m["held_out_loss"] for m in chosen(metrics)]
     assert len(losses) == int(np.argmin(losses)) + 3
-    assert model.info["figures"]["held_out_loss"] == min(losses)
-    assert model.info["figures"]["epoch"] == int(np.argmin(losses)) + 1
+    assert len(metrics) - len(losses) == int(np.argmin(losses)) + 1  # then as many on everything
+    assert model.song_embeddings.shape == (60, 8)
 
 
 def test_held_out_users_are_not_learnt_from():
@@ -278,6 +215,13 @@ def test_held_out_users_are_not_learnt_from():
     later = held_out(data.likes, dataclasses.replace(QUICK, hold_out="later"))
     assert later.sum() == 12
     assert (data.likes.time[later] == 5 * 86_400.0).all()
+
+
+def test_where_nothing_has_an_order_users_are_held_out():
+    data = planted(n_users=20)
+    unordered = dataclasses.replace(data.likes, time=np.full(len(data.likes.song), np.nan))
+    held = held_out(unordered, dataclasses.replace(QUICK, hold_out="later"))
+    assert np.bincount(data.likes.user[held], minlength=20).tolist().count(6) == 2
 
 
 def test_an_epoch_takes_a_few_targets_of_each_user():
@@ -294,26 +238,20 @@ def test_an_epoch_takes_a_few_targets_of_each_user():
 def test_a_hidden_history_leaves_the_profile():
     data = planted(n_users=4)
     catalogue = Catalogue(known=np.arange(60), inputs=data.vectors, has_input=np.ones(60, np.bool_))
-    examples = Examples(data.likes, catalogue, QUICK)
+    examples = Examples(data.likes, catalogue, QUICK, HALF_LIFE)
     batch = examples.batch(np.array([3, 9]), drop=np.array([True, False]))
     assert batch.by_id.counts.tolist() == [0, 3]
     np.testing.assert_allclose(batch.lengths, [[0, 0], [np.log(4) / np.log(101), 1]], rtol=1e-6)
 
 
-def test_refusals(monkeypatch):
+def test_refusals():
     data = planted(n_users=1)
-    with pytest.raises(InputError, match=r"too few users .* hold out later likes instead"):
+    with pytest.raises(InputError, match=r"one user with one play|no held-out play"):
         train_users(data, QUICK)
-    unordered = dataclasses.replace(data.likes, time=np.full(len(data.likes.song), np.nan))
-    with pytest.raises(InputError, match="hold out users instead"):
-        held_out(unordered, dataclasses.replace(QUICK, hold_out="later"))
     with pytest.raises(InputError, match="needs vectors of songs, or ids"):
         train_users(planted(vectors=False), dataclasses.replace(QUICK, id_width=0))
     with pytest.raises(ShapeError, match="agree in U"):
         dataclasses.replace(data, profiles=no_profiles(["a", "b"]))
-    monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(MissingExtraError, match=r"audiorec\[train\]"):
-        train_users(planted(), QUICK)
 
 
 @pytest.mark.parametrize(
@@ -321,6 +259,8 @@ def test_refusals(monkeypatch):
     [
         ({"temperature": 0.0}, "temperature must be above 0"),
         ({"half_life_days": -1.0}, "half_life_days must be above 0"),
+        ({"half_life_plays": 0.0}, "half_life_plays must be above 0"),
+        ({"clip": 0.0}, "clip must be above 0"),
         ({"held_out_share": 1.0}, r"held_out_share must be in \(0, 1\)"),
         ({"hidden": (8, 0)}, "hidden must be 1 or more"),
         ({"dropout": 1.0}, r"dropout must be in \[0, 1\)"),
@@ -328,4 +268,4 @@ def test_refusals(monkeypatch):
 )
 def test_a_recipe_is_checked(change, message):
     with pytest.raises(InputError, match=message):
-        UsersRecipe(**change)
+        YoutubeDnnRecipe(**change)

@@ -1,0 +1,57 @@
+"""What can be set in a channel: the fields of its recipe, and what they mean.
+
+a recipe, documented by an ``Attributes`` section  ──settings_of──▶ `Setting` for each field
+"""
+
+import inspect
+import re
+from dataclasses import MISSING, dataclass, fields
+from typing import Any
+
+# "name : type" at the margin, then indented lines until the next one.
+ENTRY = re.compile(r"^(?P<names>\w+(?:, \w+)*) : .+\n(?P<text>(?:[ \t]+.*\n?|\n)+)", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One field of a recipe."""
+
+    name: str
+    type: str
+    default: Any
+    meaning: str  # one line; empty where the recipe does not say
+
+
+def settings_of(recipe: type | None) -> list[Setting]:
+    """Return the fields of a recipe, in their order; none for a channel without one.
+
+    Examples
+    --------
+    >>> from audiorec.recall.simple.popular import PopularRecipe
+    >>> setting, = settings_of(PopularRecipe)
+    >>> setting.name, setting.type, setting.default
+    ('half_life_days', 'float | None', None)
+    >>> setting.meaning[:40]
+    'Days in which a play loses half its weig'
+    """
+    if recipe is None:
+        return []
+    meanings = _meanings(recipe)
+    return [
+        Setting(
+            field.name,
+            inspect.formatannotation(field.type, base_module="").replace("typing.", ""),
+            field.default if field.default is not MISSING else None,
+            meanings.get(field.name, ""),
+        )
+        for field in fields(recipe)
+    ]
+
+
+def _meanings(recipe: type) -> dict[str, str]:
+    _, _, attributes = (inspect.getdoc(recipe) or "").partition("Attributes\n----------\n")
+    found: dict[str, str] = {}
+    for entry in ENTRY.finditer(f"{attributes}\n"):
+        text = " ".join(entry["text"].split()).replace("`", "")
+        found |= dict.fromkeys(entry["names"].split(", "), text)
+    return found

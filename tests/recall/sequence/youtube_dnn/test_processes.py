@@ -1,0 +1,80 @@
+"""youtube-dnn in two processes: the steps of one; from the command line, one model."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from made_tastes import trained_in
+from needs import needs
+
+needs("torch")
+
+from audiorec.recall.registry import load_channel
+
+TESTS = Path(__file__).parents[3]
+LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+RUN = """
+import sys
+from pathlib import Path
+import numpy as np
+from audiorec.learning.processes import joined
+from made_tastes import trained_in
+
+with joined() as processes:
+    for name in ("float64", "float32"):
+        done = trained_in(name, processes)
+        arrays = {k: v.numpy() for k, v in done.learner.model.state_dict().items()}
+        np.savez(Path(sys.argv[1]) / f"{name}-{processes.rank}.npz", **arrays)
+"""
+
+
+def run_two(*arguments, where):
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    return subprocess.run(
+        [*LAUNCH, *map(str, arguments)],
+        check=True,
+        timeout=300,
+        env=environment,
+        cwd=where,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory):
+    """What two processes came to, started as a user starts them."""
+    out = tmp_path_factory.mktemp("two")
+    (out / "train.py").write_text(RUN)
+    run_two(out / "train.py", out, where=out)
+    return out
+
+
+@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-6), ("float32", 1e-3)])
+def test_two_processes_equal_one(two, dtype, most):
+    done = trained_in(dtype)
+    assert done.whole.steps >= 200
+    for rank in (0, 1):
+        with np.load(two / f"{dtype}-{rank}.npz") as found:
+            for name, tensor in done.learner.model.state_dict().items():
+                assert np.abs(found[name] - tensor.numpy()).max() < most, name
+
+
+def test_one_command_two_processes_one_model(tmp_path):
+    rows = [
+        f"u{user:02},s{(3 * user + i) % 7 * 2 + user % 2},2024-05-{i + 1:02}T10:00:00Z,finish"
+        for user in range(30)
+        for i in range(6)
+    ]
+    text = "\n".join(["user_id,song_id,timestamp,event", *rows])
+    (tmp_path / "plays.csv").write_text(f"{text}\n")
+    words = "recall train youtube-dnn -i plays.csv --epochs 2 --json --out model"
+    done = run_two("-m", "audiorec_cli.main", *words.split(), where=tmp_path)
+    document = json.loads(done.stdout)  # one document, of the first process
+    assert document["model_id"] == load_channel(tmp_path / "model").model_id
+    assert done.stderr.count("epoch 1: ") == 2  # one line in either phase
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "plays.csv"]

@@ -22,7 +22,7 @@
 
 Public::
 
-    channel     NamedInterest, SeveralInterests, UserInterests
+    channel     SeveralInterests
     comirec_sa  ComirecSa
     mind        Mind
     recipe      ComirecSaRecipe, MindRecipe

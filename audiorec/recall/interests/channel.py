@@ -6,7 +6,6 @@ history ──forward──▶ interests (K, d), shares of the songs
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Self, TypeVar
 
 import numpy as np
@@ -17,6 +16,7 @@ from audiorec.learning.next_plays import PlayBatch
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.contract.channel import CELLS, Tensors
 from audiorec.recall.contract.data import Queries
+from audiorec.recall.contract.interests import InterestSpace, NamedInterest, UserInterests
 from audiorec.recall.contract.next_song import NextSong, unit
 from audiorec.recall.interests.aggregate import SongKinds, order_of
 from audiorec.recall.interests.recipe import InterestsRecipe
@@ -27,37 +27,7 @@ SAME = 1 - 1e-6  # interests of a cosine above are one
 R = TypeVar("R", bound=InterestsRecipe)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class UserInterests:
-    """The interests of users: one row each, by user, the heaviest first.
-
-    Attributes
-    ----------
-    user : ndarray, shape (n,), int64
-        Number of the query.
-    interest : ndarray, shape (n,), int64
-        As in `Candidates.interest`.
-    weight : ndarray, shape (n,), float32
-        Adds up to 1 for each user.
-    embedding : ndarray, shape (n, d), float32
-        Of length 1.
-    """
-
-    user: Int64Array
-    interest: Int64Array
-    weight: FloatArray
-    embedding: FloatArray
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class NamedInterest:
-    """What an interest is about, by the history that made it."""
-
-    songs: tuple[str, ...]  # ids of the history's songs, the largest share first
-    values: Mapping[str, tuple[str, ...]]  # by category: "genre" → ("jazz", ...)
-
-
-class SeveralInterests(NextSong[R]):
+class SeveralInterests(NextSong[R], InterestSpace):
     """A channel of a network that gives a user several embeddings."""
 
     codes: Int64Array

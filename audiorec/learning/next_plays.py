@@ -124,12 +124,15 @@ def hold_out(plays: NextPlays, share: float, how: HoldOut = "auto") -> HeldPlays
         if len(able) < 2:
             raise InputError("one owner alone cannot be held out; set hold_out to plays")
         ends = plays.time[plays.starts[able + 1] - 1]
-        newest = able[np.argsort(ends, kind="stable")][-max(1, round(share * len(able))) :]
+        most = min(max(1, round(share * len(able))), len(able) - 1)
+        newest = able[np.argsort(ends, kind="stable")][-most:]
         held = np.zeros(len(lengths), np.bool_)
         held[newest] = True
         of_held = np.repeat(held, lengths)
         return HeldPlays(~of_held, of_held & (place > 0))
-    last = np.where(lengths > 2, np.maximum(1, np.round(share * lengths)), 0).astype(np.int64)
+    # Two plays stay, or there would be no step to learn.
+    last = np.clip(np.round(share * lengths), 1, np.maximum(1, lengths - 2))
+    last = np.where(lengths > 2, last, 0).astype(np.int64)
     if not last.any():  # so few plays that only their last can be judged, and is learnt as well
         ends = place == np.repeat(lengths, lengths) - 1
         return HeldPlays(np.ones(len(place), np.bool_), ends & (place > 0))

@@ -33,12 +33,14 @@ class NextSongRecipe:
         Part of a song's occurrences that go by its side alone, where there is side information.
     learning_rate, warm_up : float
         Of Adam, at its height; the part of the steps in which it rises. It falls along a cosine.
+    network_rate : float
+        The learning rate of the network, as a part of that of the songs.
     weight_decay : float
         Of the matrices, not of the songs.
     clip : float
         The largest norm of a step's gradient; 0 for none.
     batch_size : int
-        Stretches of plays in a step.
+        Stretches of plays in a step, at most: fewer where an epoch would have under 256 steps.
     max_epochs, patience : int
         Epochs at most; epochs without a better figure on the validation part.
     valid : float
@@ -60,11 +62,12 @@ class NextSongRecipe:
     side_width: int = 16
     id_dropout: float = 0.2
     learning_rate: float = 8e-3
-    warm_up: float = 0.05
+    network_rate: float = 0.1
+    warm_up: float = 0.02
     weight_decay: float = 0.0
     clip: float = 5.0
     batch_size: int = 512
-    max_epochs: int = 12
+    max_epochs: int = 10
     patience: int = 3
     valid: float = 0.05
     hold_out: HoldOut = "auto"
@@ -75,7 +78,7 @@ class NextSongRecipe:
         whole = ("dimension", "longest", "negatives", "batch_size", "max_epochs", "patience")
         for name in (*whole, "most_judged", "side_width"):
             self._check(getattr(self, name) >= 1, name, "1 or more")
-        for name in ("temperature", "learning_rate"):
+        for name in ("temperature", "learning_rate", "network_rate"):
             self._check(getattr(self, name) > 0, name, "above 0")
         for name in ("warm_up", "id_dropout"):
             self._check(0 <= getattr(self, name) < 1, name, "in [0, 1)")

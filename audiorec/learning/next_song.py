@@ -49,6 +49,8 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 ORDER, STEP, JUDGE, ROWS = range(4)  # what seeds are for
 JUDGE_ROWS = 256  # queries that are ranked at a time
 SHOWN_AT = (10, 20, 100)
+STEPS = 256  # of an epoch, at least, where stretches are enough for batches of
+FEWEST = 16
 
 
 class NextSongModel(nn.Module):
@@ -144,9 +146,9 @@ class NextSongLearner:
         self.counts = self.learnt.counts()
         self._judged = None if held is None else self._drawn(held.judged)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
-        self.optimiser = torch.optim.Adam(
-            _groups(model, recipe.weight_decay), lr=recipe.learning_rate, fused=True
-        )
+        groups = _groups(model, recipe)
+        self.rates = tuple(group["lr"] for group in groups)
+        self.optimiser = torch.optim.Adam(groups, fused=True)
 
     def start(self) -> Line | None:
         """Nothing is said of the untrained model."""
@@ -157,7 +159,8 @@ class NextSongLearner:
         rng = generator(self.recipe.seed, ORDER, epoch)
         begin, stop = windows(self.learnt.starts, self.recipe.longest, rng)
         owner = np.searchsorted(self.learnt.starts, begin, side="right") - 1
-        cut = length_buckets(stop - begin, self.recipe.batch_size, rng)
+        size = int(np.clip(len(begin) // STEPS, FEWEST, self.recipe.batch_size))
+        cut = length_buckets(stop - begin, min(size, self.recipe.batch_size), rng)
         for number in range(first, len(cut)):
             rows = cut[number]
             done = (epoch - 1 + number / len(cut)) / self.recipe.max_epochs
@@ -168,9 +171,9 @@ class NextSongLearner:
     def step(self, batch: _Step) -> float:
         """Take one step on this process's part of a batch."""
         recipe = self.recipe
-        rate = recipe.learning_rate * cosine_decay(batch.done, warm_up=recipe.warm_up)
-        for group in self.optimiser.param_groups:
-            group["lr"] = rate
+        part = cosine_decay(batch.done, warm_up=recipe.warm_up)
+        for group, rate in zip(self.optimiser.param_groups, self.rates, strict=True):
+            group["lr"] = rate * part
         torch.manual_seed(torch_seed(batch.rng))
         songs, log_expected = self._opponents(batch.rng)
         self.optimiser.zero_grad()
@@ -354,14 +357,18 @@ def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBa
     return rows, replace(batch, songs=read, targets=targets), place[second:].astype(np.int64)
 
 
-def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Return the optimiser's groups: matrices decay; tables, biases and scales do not."""
-    named = list(model.named_parameters())
-    tables = {id(p) for m in model.modules() if isinstance(m, SongTable) for p in m.parameters()}
-    decays = [p for _, p in named if p.dim() > 1 and id(p) not in tables]
-    kept = {id(p) for p in decays}
-    others = [p for _, p in named if id(p) not in kept]
+def _groups(model: nn.Module, recipe: NextSongRecipe) -> list[dict[str, Any]]:
+    """Return the optimiser's groups: the songs, then the network's matrices, then its vectors.
+
+    A song is met in few steps and has to go far in each; the network is in all of them.
+    """
+    songs = [p for m in model.modules() if isinstance(m, SongTable) for p in m.learnt_by_value()]
+    tables = {id(p) for p in songs}
+    others = [p for p in model.parameters() if id(p) not in tables]
+    rate = recipe.learning_rate * recipe.network_rate
+    decay = recipe.weight_decay
     return [
-        {"params": decays, "weight_decay": weight_decay},
-        {"params": others, "weight_decay": 0.0},
+        {"params": songs, "lr": recipe.learning_rate},
+        {"params": [p for p in others if p.dim() > 1], "lr": rate, "weight_decay": decay},
+        {"params": [p for p in others if p.dim() <= 1], "lr": rate},
     ]

@@ -20,7 +20,9 @@ from torch.nn import functional
 
 from audiorec.learning.song_features import SongFeatures
 
-START_SPREAD = 0.02  # standard deviation of embeddings at the start
+# Standard deviation of embeddings at the start. Well above a step of the learning rate: from 0.02
+# the first steps move all songs the same way, and they stay together for long.
+START_SPREAD = 0.1
 
 
 class SongTable(nn.Module):
@@ -116,6 +118,10 @@ class SongTable(nn.Module):
         values = self.values[self._rows[songs]].flatten(-2)
         found: Tensor = self.project(torch.cat([values, self._dense[songs]], dim=-1))
         return found * self._known[songs][..., None]
+
+    def learnt_by_value(self) -> list[nn.Parameter]:
+        """Return the parameters that a step reaches in few of its rows: ids, and categories."""
+        return [self.ids, self.values] if self.has_side else [self.ids]
 
     def whole(self, learnt: Tensor | None = None) -> Tensor:
         """Return the embeddings of all songs, (S, d); without ids for songs not `learnt` (S,)."""

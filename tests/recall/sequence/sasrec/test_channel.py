@@ -1,0 +1,223 @@
+"""SASRec as a channel: order and time are learnt, songs without a play are placed, kills cost
+nothing, and two processes are one."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from needs import needs
+
+torch = needs("torch")
+
+from audiorec.errors import InputError
+from audiorec.learning.next_plays import hold_out
+from audiorec.learning.next_song import NextSongLearner
+from audiorec.listening.profiles import Profiles
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.checks import check_channel, made_up_listening
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.sequence.sasrec.channel import Sasrec
+from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
+
+TESTS = Path(__file__).parents[3]
+SMALL = SasrecRecipe(dimension=16, batch_size=16, max_epochs=4, longest=10, dropout=0.1)
+
+
+def small(**given):
+    return Sasrec(replace(SMALL, **given))
+
+
+def walks(n=300, songs=20, seed=0):
+    """Sessions around a ring: song i is followed by song i + 1."""
+    rng = np.random.default_rng(seed)
+    lists = [
+        [(s + i) % songs for i in range(rng.integers(3, 9))] for s in rng.integers(0, songs, n)
+    ]
+    return Sequences.from_lists([[f"s{x:02}" for x in songs_of] for songs_of in lists])
+
+
+@pytest.fixture(scope="module")
+def ring():
+    return small(max_epochs=20, learning_rate=0.02).fit(RecallData(walks()))
+
+
+def test_it_keeps_the_contract():
+    check_channel(Sasrec)
+
+
+def test_what_follows_is_proposed(ring):
+    asked = Sequences.from_lists([["s03", "s04"], ["s18", "s19"], ["s11"]])
+    found = ring.recall(Queries(asked), 3)
+    assert [found.of(row)[0] for row in range(3)] == ["s05", "s00", "s12"]
+    assert ring.song_ids[found.evidence[0, 0]] in {"s03", "s04"}
+    assert ring.figures["hit_rate@10"] > 0.9
+
+
+def test_time_tells_what_order_does_not():
+    """After a pause the list begins anew, whatever was played: only the time can say so."""
+    rng = np.random.default_rng(0)
+    lists, times = [], []
+    for _ in range(400):
+        last = int(rng.integers(2, 20))
+        long = bool(rng.random() < 0.5)
+        # The same play before; after a short gap comes song 0, after a long one song 1.
+        lists.append([f"s{last:02}", f"s{(last + 1) % 18 + 2:02}", "s01" if long else "s00"])
+        times += [0.0, 86_400.0 * 8 if long else 4.0, 1e7]
+    plays = replace(Sequences.from_lists(lists), time=1e9 + np.array(times))
+    recalled = []
+    for relative_time in (True, False):
+        channel = small(
+            max_epochs=30, learning_rate=0.02, relative_time=relative_time, patience=30
+        ).fit(RecallData(plays))
+        asked = plays.keep(np.tile([True, True, False], 400))
+        first = channel.recall(Queries(asked), 1).song[:, 0]
+        wanted = plays.song[2::3]
+        recalled.append((first == wanted).mean())
+    assert recalled[0] > 0.95
+    assert recalled[1] < 0.7
+
+
+def test_a_song_without_a_play_lies_where_its_sound_says():
+    data = made_up_listening()
+    channel = small(max_epochs=15, learning_rate=0.02).fit(data)
+    found = channel.recall(Queries(data.sequences), 5, cold=6)
+    new = found.song[found.cold].reshape(len(found), -1)
+    # All new songs come after song-0nn by id, so they sound as the second kind of music does.
+    similar = np.concatenate(list(channel.blocks(Queries(data.sequences))))[:, channel.is_cold]
+    odd = similar[1::2].mean() - similar[::2].mean()
+    assert new.shape[1] == 6
+    assert odd > 0.3
+    heard = data.sound.among(channel.song_ids)
+    placed = channel.embed_sound(heard)
+    cold = channel.is_cold
+    np.testing.assert_allclose(placed[cold], channel.song_embeddings()[cold], atol=1e-5)
+
+
+def test_sound_of_another_kind_is_refused():
+    data = made_up_listening()
+    channel = small(max_epochs=1).fit(data)
+    with pytest.raises(InputError, match="learnt from 4 numbers a song, got 3"):
+        channel.embed_sound(Sound(("a",), np.ones((1, 3), np.float32), ("",)))
+    deaf = small(max_epochs=1).fit(replace(data, context=Context()))
+    with pytest.raises(InputError, match="trained without --vectors"):
+        deaf.embed_sound(data.sound)
+
+
+def test_a_profile_counts():
+    data = made_up_listening()
+    users = data.sequences.owner_ids
+    halves = ["left" if n % 2 else "right" for n in range(len(users))]
+    profiles = Profiles(users, {"side": halves}, {})
+    known = replace(data, context=Context(profiles=profiles))
+    channel = small(max_epochs=8).fit(known)
+    asked = data.sequences.take(np.arange(4))
+    by = [
+        channel.embed_users(
+            Queries(asked, profiles=Profiles(asked.owner_ids, {"side": [s] * 4}, {}))
+        )
+        for s in ("left", "right")
+    ]
+    assert np.abs(by[0] - by[1]).max() > 1e-3
+    assert np.isfinite(channel.embed_users(Queries(asked))).all()
+
+
+@pytest.mark.parametrize("setting", [{"shared_table": False}, {"log_q": False}, {"negatives": 8}])
+def test_ablations_learn_save_and_load(setting, tmp_path):
+    channel = small(max_epochs=2, **setting).fit(made_up_listening())
+    channel.save(tmp_path / "model")
+    loaded = Sasrec.load(tmp_path / "model")
+    queries = Queries(made_up_listening().sequences)
+    assert np.array_equal(loaded.recall(queries, 5).song, channel.recall(queries, 5).song)
+
+
+RUN = """
+import os, signal, sys
+from pathlib import Path
+from audiorec.learning.next_song import NextSongLearner
+sys.path.insert(0, {tests!r})
+import importlib.util
+spec = importlib.util.spec_from_file_location("t", {here!r})
+t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
+step, count = NextSongLearner.step, [0]
+def dying(self, batch):
+    count[0] += 1
+    if count[0] == int(sys.argv[2]):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return step(self, batch)
+NextSongLearner.step = dying
+import audiorec.learning.fit
+t.train_channel(t.small(), t.made_up_listening(), Path(sys.argv[1]))
+"""
+
+
+def test_a_kill_in_either_phase_costs_nothing(tmp_path):
+    data = made_up_listening()
+    train_channel(small(), data, tmp_path / "whole")
+    whole = Sasrec.load(tmp_path / "whole")
+    steps = small().recipe.max_epochs * 4
+    script = RUN.format(tests=str(TESTS), here=__file__)
+    for number, at in enumerate((int(np.random.default_rng().integers(5, steps)), steps + 6)):
+        out = tmp_path / str(number)
+        run = [sys.executable, "-c", script, str(out), str(at)]
+        done = subprocess.run(run, capture_output=True, timeout=120, check=False)
+        assert done.returncode == -signal.SIGKILL, done.stderr.decode()[-500:]
+        assert not out.exists()
+        states = {path.name for path in out.with_name(f"{number}.run").iterdir()}
+        assert "choose.safetensors" in states
+        train_channel(small(), data, out)
+        again = Sasrec.load(out)
+        assert np.abs(again.songs - whole.songs).max() < 1e-6
+        assert all(np.abs(again.weights[n] - w).max() < 1e-6 for n, w in whole.weights.items())
+
+
+TWO = """
+import sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, {tests!r})
+import importlib.util
+spec = importlib.util.spec_from_file_location("t", {here!r})
+t = importlib.util.module_from_spec(spec); spec.loader.exec_module(t)
+from audiorec.learning.processes import joined
+with joined() as processes:
+    t.in_float64(processes, sys.argv[1])
+"""
+
+
+def in_float64(processes, out):
+    """Take some two hundred steps; write the weights of the first process."""
+    from audiorec.learning.fit import fit
+    from audiorec.learning.song_features import no_features
+    from audiorec.recall.contract.next_song import _next_plays
+    from audiorec.recall.sequence.sasrec.network import SasrecNetwork
+
+    recipe = replace(SMALL, dropout=0.0, max_epochs=14, negatives=12)
+    walked = walks()
+    plays = _next_plays(walked, np.zeros((len(walked), 0), np.float32))
+    network = SasrecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0).double()
+    held = hold_out(plays, recipe.valid)
+    learner = NextSongLearner(network, plays, recipe, held, processes=processes)
+    done = fit(learner, max_epochs=14, patience=99, clip=1.0, processes=processes)
+    assert done.steps >= 200
+    if processes.is_first and out:
+        np.savez(out, **{n: p.numpy() for n, p in network.state_dict().items()})
+    return network
+
+
+def test_two_processes_equal_one(tmp_path):
+    from audiorec.learning.processes import ALONE
+
+    (tmp_path / "two.py").write_text(TWO.format(tests=str(TESTS), here=__file__))
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
+    run = [*launch, str(tmp_path / "two.py"), str(tmp_path / "two.npz")]
+    subprocess.run(run, check=True, timeout=300, env=environment, capture_output=True)
+    alone = in_float64(ALONE, None).state_dict()
+    with np.load(tmp_path / "two.npz") as two:
+        assert max(np.abs(two[n] - p.numpy()).max() for n, p in alone.items()) < 1e-6

@@ -113,13 +113,13 @@ def users(
     if not counts["users"]:
         source = interactions or asked.profiles
         raise InputError(f"{source}: nobody has played a song that {model} knows, or has a profile")
+    made = {"model_id": channel.model_id, "space": channel.space}
     if json:
-        print_json(document)
-    alone = f", {document['profile_only']:,} by their profile alone" * bool(
-        document["profile_only"]
-    )
-    left = f"; {document['left_out']:,} are not known" * bool(document["left_out"])
-    say(f"{document['users']:,} users{alone}{left}: {output}")
+        print_json({"schema": "audiorec/recall-users/1", **counts, **made, "out": str(output)})
+    alone, left = counts["profile_only"], counts["left_out"]
+    more = f", {alone:,} by their profile alone" if alone else ""
+    more += f"; {left:,} are not known" if left else ""
+    say(f"{counts['users']:,} users{more}: {output}")
     say(f"songs in their space: audiorec recall songs {model}")
 
 

@@ -28,6 +28,7 @@ with joined() as processes:
     for name in ("float64", "float32"):
         done = trained_in(name, processes)
         arrays = {k: v.numpy() for k, v in done.learner.model.state_dict().items()}
+        arrays["loss"] = np.array([line["loss"] for line in done.history])
         np.savez(Path(sys.argv[1]) / f"{name}-{processes.rank}.npz", **arrays)
 """
 
@@ -54,12 +55,16 @@ def two(tmp_path_factory):
     return out
 
 
-@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-6), ("float32", 1e-3)])
+@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-6), ("float32", 1e-5)])
 def test_two_processes_equal_one(two, dtype, most):
+    """In float32 sums come in another order: 1.8e-7 when it was written."""
     done = trained_in(dtype)
     assert done.whole.steps >= 200
+    losses = [line["loss"] for line in done.history]
+    assert losses[-1] < losses[0] - 0.5  # there was something to agree on
     for rank in (0, 1):
         with np.load(two / f"{dtype}-{rank}.npz") as found:
+            np.testing.assert_allclose(found["loss"], losses, atol=1e-5)
             for name, tensor in done.learner.model.state_dict().items():
                 assert np.abs(found[name] - tensor.numpy()).max() < most, name
 

@@ -27,6 +27,7 @@ from audiorec_cli.shared.options import (
     more,
 )
 from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.several import by_interests
 from audiorec_cli.shared.training import SetOption, as_given, fit_and_save, with_recipe
 
 if TYPE_CHECKING:
@@ -317,6 +318,9 @@ def compare(
     plot: Annotated[
         Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
     ] = None,
+    interests: Annotated[
+        list[int] | None, more("--interests", min=1, help="One channel with so many interests.")
+    ] = None,
     *,
     judging: Judging,
 ) -> None:
@@ -325,18 +329,17 @@ def compare(
     Examples
     --------
     audiorec recall compare popular rules vs-knn --interactions plays.parquet
-    audiorec recall compare item-knn ease -i plays.parquet --split users
+    audiorec recall compare mind --interests 1 4 -i plays.parquet
     audiorec recall compare rules vs-knn -i plays.parquet --plot compared.png
     """
     from audiorec.recall.judging.judge import compare as compare_channels
 
-    if len(set(channels)) < 2:
-        raise InputError("name two channels or more; recall evaluate judges one")
+    several = by_interests(channels, interests)
     _check_plot(plot)
     cut = judging.cut()
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     found, behind = compare_channels(
-        [_judged(name, None)[0] for name in channels],
+        several or [_judged(name, None)[0] for name in channels],
         cut,
         by=by,
         ks=judging.ks,

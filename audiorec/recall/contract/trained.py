@@ -44,15 +44,13 @@ class Trained:
         return bool(self.figures or self.steps)
 
     @classmethod
-    def of(
-        cls, done: "Refitted[Any]", *, judged_on: str, figures: Mapping[str, float] | None = None
-    ) -> "Trained":
-        """Take what a finished `audiorec.learning.fit_refit` returned, and more figures."""
+    def of(cls, done: "Refitted[Any]", *, judged_on: str) -> "Trained":
+        """Take what a finished `audiorec.learning.fit_refit` returned."""
         best = done.chosen.history[done.chosen.best]
         found = {n: v for n, v in best.items() if n not in OF_TIME and isinstance(v, (int, float))}
         whole = done.whole or done.chosen
         return cls(
-            figures={**found, **(figures or {})},
+            figures=found,
             judged_on=judged_on,
             epochs=done.chosen.best_epoch,
             steps=whole.steps,

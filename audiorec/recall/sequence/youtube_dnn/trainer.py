@@ -195,11 +195,6 @@ class YoutubeDnnLearner:
         """Return how good an epoch was: the lower its validation loss, the better."""
         return -float(line["held_out_loss"])
 
-    def popularity_recall(self) -> float:
-        """Return the share of the validation part that the most played songs would find."""
-        popular = np.argsort(-self.counts, kind="stable")[:RECALL_AT]
-        return float(np.isin(self.data.likes.song[self.judged], popular).mean())
-
     def trained(self) -> UsersModel:
         """Return the network, which is in its best state, as a model."""
         data, arrays = self.data, self.model.arrays()

@@ -37,8 +37,12 @@ class InterestsRecipe(NextSongRecipe):
 
     dimension: int = 64
     longest: int = 20
+    negatives: int = 512
+    network_rate: float = 1.0
+    batch_size: int = 128
+    max_epochs: int = 4
     interests: int = 4
-    hidden: int = 2
+    hidden: int = 0
     dropout: float = 0.2
     rule: Rule = "merged"
     half_life: float = 10.0

@@ -145,9 +145,9 @@ def test_label_aware_attention_goes_from_the_mean_to_the_nearest():
 @pytest.mark.parametrize(
     ("kind", "recipe", "forward"),
     [
-        (MindNetwork, MindRecipe(**QUICK), routed_interests),
-        (MindNetwork, MindRecipe(**QUICK, routing_logits="fixed", hidden=0), routed_interests),
-        (ComirecSaNetwork, ComirecSaRecipe(**QUICK), pooled_interests),
+        (MindNetwork, MindRecipe(**QUICK, hidden=2), routed_interests),
+        (MindNetwork, MindRecipe(**QUICK, routing_logits="fixed"), routed_interests),
+        (ComirecSaNetwork, ComirecSaRecipe(**QUICK, hidden=2), pooled_interests),
         (ComirecSaNetwork, ComirecSaRecipe(**QUICK, positions=False), pooled_interests),
     ],
 )

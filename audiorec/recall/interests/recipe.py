@@ -38,9 +38,8 @@ class InterestsRecipe(NextSongRecipe):
     dimension: int = 64
     longest: int = 20
     negatives: int = 512
-    network_rate: float = 1.0
     batch_size: int = 128
-    max_epochs: int = 4
+    max_epochs: int = 3
     interests: int = 4
     hidden: int = 0
     dropout: float = 0.2
@@ -84,8 +83,8 @@ class MindRecipe(InterestsRecipe):
 
     rounds: int = 3
     routing_logits: RoutingLogits = "drawn"
-    routing_spread: float = 1.0
-    routing_scale: float = 3.0
+    routing_spread: float = 2.0
+    routing_scale: float = 6.0
     sharpness: float = 1.0
 
     def __post_init__(self) -> None:

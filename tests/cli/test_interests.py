@@ -52,8 +52,11 @@ def test_users_have_a_row_an_interest_that_says_what_it_is_about(home, audiorec)
     assert metadata["kind"] == "user_interests"
     assert metadata["model_id"] == document["model_id"]
     # What needs one embedding a user says so.
-    with pytest.raises(AudiorecError, match="users.parquet"):
+    with pytest.raises(AudiorecError, match="user_interests"):
         EmbeddingTable.open(home / "users.parquet", kind="users")
+    code, _, err = audiorec("listening", "forget", "u07", "users.parquet")
+    assert code == 0, err
+    assert set(users) - set(pq.read_table("users.parquet")["user_id"].to_pylist()) == {"u07"}
     words = ("recall", "candidates", "model", "-i", "plays.csv", "--out", "cands.parquet")
     code, _, err = audiorec(*words)
     assert code == 0, err

@@ -73,7 +73,7 @@ def test_more_mixed_lists_keep_the_contract():
 @pytest.mark.parametrize("name", NAMES)
 def test_they_tell_two_kinds_of_music_apart(name):
     needs("torch")
-    made = channel(name, max_epochs=20, patience=20).fit(made_up_listening())
+    made = channel(name, max_epochs=8, patience=8).fit(made_up_listening())
     found = made.recall(asked(["song-001", "song-003"], ["song-021", "song-023"]), 10)
     kinds = [np.mean([name < "song-020" for name in found.of(row)]) for row in (0, 1)]
     assert kinds[0] > 0.8
@@ -151,7 +151,7 @@ def test_interests_are_named_by_songs_and_categories():
 def test_diversity_mixes_lists_and_asks_for_a_category():
     needs("torch")
     data = two_genres()
-    made = channel("mind", max_epochs=20, patience=20).fit(data)
+    made = channel("mind", max_epochs=6, patience=6).fit(data)
     queries = asked(["song-001", "song-003"])
 
     def jazz():
@@ -220,7 +220,7 @@ from audiorec.recall.contract import next_song
 from audiorec.learning import next_song as learner
 plain = learner.train_next_song
 learner.train_next_song = lambda *a, **k: plain(*a, **k, every_s=0.0)
-recipe = MindRecipe(dimension=8, negatives=20, batch_size=16, max_epochs=3)
+recipe = MindRecipe(dimension=8, negatives=20, batch_size=16, max_epochs=2)
 made = Mind(recipe).fit(made_up_listening(), work=Path(sys.argv[1]))
 made.save(Path(sys.argv[1]) / "model")
 """

@@ -36,8 +36,9 @@ Public::
     processes   ALONE, Processes, joined
     loggers     JsonLines, Logger
     seeds       generator
-    batches     causal_mask, length_buckets, padded
-    losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, softmax_loss
+    batches     causal_mask, even_batches, length_buckets, padded
+    losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, shared_hits,
+                softmax_loss
     frequency   StreamingFrequency, log_frequency
     bundle      Bundle, read_bundle, read_kind, texts_as_arrays, texts_of_arrays, write_bundle
     card        Card, Figure

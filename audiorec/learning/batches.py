@@ -55,6 +55,46 @@ def length_buckets(
     return [batches[i] for i in rng.permutation(len(batches))]
 
 
+def even_batches(
+    lengths: npt.NDArray[np.integer], steps: int, rng: np.random.Generator, *, window: int = WINDOW
+) -> list[Int64Array]:
+    """Cut n examples into batches of like length that hold about `steps` places each.
+
+    Where the loss is a mean over the places of a batch, batches of as many *examples* let the
+    places of short sequences count many times those of long ones; here all count alike.
+
+    Parameters
+    ----------
+    lengths : ndarray, shape (n,)
+    steps : int
+        Places of a batch, about; one that is longer is a batch by itself.
+    rng : Generator
+        Of this epoch; the same state gives the same batches.
+    window : int
+        So many batches at a time are sorted by length.
+
+    Examples
+    --------
+    >>> lengths = np.array([3, 90, 4, 88, 3, 91])
+    >>> found = even_batches(lengths, 90, np.random.default_rng(0))
+    >>> sorted(sorted(lengths[rows].tolist()) for rows in found)
+    [[3, 3, 4], [88], [90], [91]]
+    """
+    if steps < 1 or window < 1:
+        raise InputError(f"steps and window must be 1 or more, got {steps} and {window}")
+    order = rng.permutation(len(lengths)).astype(np.int64)
+    before = np.cumsum(lengths[order]) - lengths[order]
+    batches: list[Int64Array] = []
+    for part in np.split(order, np.flatnonzero(np.diff(before // (steps * window))) + 1):
+        rows = part[np.argsort(lengths[part], kind="stable")]
+        ends = np.cumsum(lengths[rows])
+        # A row belongs to the batch in which its middle lies.
+        number = (ends - lengths[rows] / 2) // steps
+        batches += np.split(rows, np.flatnonzero(np.diff(number)) + 1)
+    batches = [rows for rows in batches if len(rows)]
+    return [batches[i] for i in rng.permutation(len(batches))]
+
+
 def padded(
     values: npt.NDArray[Any],
     starts: Int64Array,

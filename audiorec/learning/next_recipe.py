@@ -40,7 +40,8 @@ class NextSongRecipe:
     clip : float
         The largest norm of a step's gradient; 0 for none.
     batch_size : int
-        Stretches of plays in a step, at most: fewer where an epoch would have under 256 steps.
+        Plays that are learnt from in a step, about; fewer where an epoch would have under 256
+        steps.
     max_epochs, patience : int
         Epochs at most; epochs without a better figure on the validation part.
     valid : float
@@ -61,13 +62,13 @@ class NextSongRecipe:
     shared_table: bool = True
     side_width: int = 16
     id_dropout: float = 0.2
-    learning_rate: float = 8e-3
-    network_rate: float = 0.1
+    learning_rate: float = 0.015
+    network_rate: float = 0.05
     warm_up: float = 0.02
     weight_decay: float = 0.0
     clip: float = 5.0
-    batch_size: int = 512
-    max_epochs: int = 10
+    batch_size: int = 2_048
+    max_epochs: int = 6
     patience: int = 3
     valid: float = 0.05
     hold_out: HoldOut = "auto"

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.batches import length_buckets
+from audiorec.learning.batches import even_batches
 from audiorec.learning.fit import EVERY_S, Line
 from audiorec.learning.losses import sampled_softmax_loss, shared_hits
 from audiorec.learning.negatives import SharedSampler
@@ -49,8 +49,8 @@ from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 ORDER, STEP, JUDGE, ROWS = range(4)  # what seeds are for
 JUDGE_ROWS = 256  # queries that are ranked at a time
 SHOWN_AT = (10, 20, 100)
-STEPS = 256  # of an epoch, at least, where stretches are enough for batches of
-FEWEST = 16
+STEPS = 256  # of an epoch, at least, where plays are enough for batches of
+FEWEST = 64
 
 
 class NextSongModel(nn.Module):
@@ -85,6 +85,11 @@ class NextSongModel(nn.Module):
         """
         near = torch.einsum("nkd,nd->nk", queries, targets).argmax(dim=1)
         return queries[torch.arange(len(queries), device=queries.device), near]
+
+    def rows(self) -> list[nn.Parameter]:
+        """Return the parameters of which a step reaches few rows: those of songs, and such."""
+        tables = (m for m in self.modules() if isinstance(m, SongTable))
+        return [p for table in tables for p in table.learnt_by_value()]
 
     def penalty(self) -> Tensor | float:
         """Return what is added to the loss after `queries`, such as against equal interests."""
@@ -159,8 +164,9 @@ class NextSongLearner:
         rng = generator(self.recipe.seed, ORDER, epoch)
         begin, stop = windows(self.learnt.starts, self.recipe.longest, rng)
         owner = np.searchsorted(self.learnt.starts, begin, side="right") - 1
-        size = int(np.clip(len(begin) // STEPS, FEWEST, self.recipe.batch_size))
-        cut = length_buckets(stop - begin, min(size, self.recipe.batch_size), rng)
+        steps = int((stop - begin - 1).sum())
+        size = min(self.recipe.batch_size, max(FEWEST, steps // STEPS))
+        cut = even_batches(stop - begin - 1, size, rng)
         for number in range(first, len(cut)):
             rows = cut[number]
             done = (epoch - 1 + number / len(cut)) / self.recipe.max_epochs
@@ -357,12 +363,12 @@ def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBa
     return rows, replace(batch, songs=read, targets=targets), place[second:].astype(np.int64)
 
 
-def _groups(model: nn.Module, recipe: NextSongRecipe) -> list[dict[str, Any]]:
+def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:
     """Return the optimiser's groups: the songs, then the network's matrices, then its vectors.
 
     A song is met in few steps and has to go far in each; the network is in all of them.
     """
-    songs = [p for m in model.modules() if isinstance(m, SongTable) for p in m.learnt_by_value()]
+    songs = model.rows()
     tables = {id(p) for p in songs}
     others = [p for p in model.parameters() if id(p) not in tables]
     rate = recipe.learning_rate * recipe.network_rate

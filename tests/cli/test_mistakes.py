@@ -130,7 +130,7 @@ NEVER = {
     OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
-TORCH = re.compile("metric train|heads train|recall train (youtube-dnn|user-audio)")
+TORCH = re.compile("metric train|heads train|recall train (youtube-dnn|sasrec|mind|user-audio)")
 CASES = [
     (line, mistake, kind)
     for line in LINES

@@ -31,7 +31,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|metric|"
-    r"users (train|embed|songs)|recall (users|songs|train (youtube-dnn|user-audio))|"
+    r"users (train|embed|songs)|recall (users|songs|train (youtube-dnn|sasrec|user-audio))|"
     r"listening correlate|store map .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet)"
 )

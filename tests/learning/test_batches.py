@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audiorec.errors import InputError
-from audiorec.learning.batches import causal_mask, length_buckets, padded
+from audiorec.learning.batches import causal_mask, even_batches, length_buckets, padded
 from audiorec.learning.seeds import generator
 
 
@@ -80,3 +80,25 @@ def test_refusals():
         length_buckets(np.ones(3, int), 0, generator(0, 1))
     with pytest.raises(InputError, match="longest must be 1 or more, got 0"):
         padded(np.ones(3), np.array([0, 3]), np.array([0]), longest=0)
+
+
+@given(st.integers(0, 150), st.integers(1, 60), st.integers(1, 5), st.integers(0, 9))
+def test_even_batches_hold_each_example_once_and_about_as_many_places(n, steps, window, seed):
+    lengths = generator(seed, 1).integers(1, 30, n)
+    batches = even_batches(lengths, steps, generator(seed, 2), window=window)
+    assert sorted(np.concatenate([*batches, np.empty(0, np.int64)]).tolist()) == list(range(n))
+    assert all(len(rows) for rows in batches)
+    # Half of the first and half of the last may stand over.
+    assert all(lengths[rows].sum() <= steps + lengths[rows].max() for rows in batches)
+    again = even_batches(lengths, steps, generator(seed, 2), window=window)
+    assert [b.tolist() for b in again] == [b.tolist() for b in batches]
+
+
+def test_even_batches_are_even_and_alike_in_length():
+    lengths = np.random.default_rng(0).geometric(0.1, 20_000)
+    batches = even_batches(lengths, 500, generator(0, 1))
+    sums = np.array([lengths[rows].sum() for rows in batches])
+    assert 0.9 < np.median(sums) / 500 < 1.1
+    assert sum(lengths[b].max() * len(b) for b in batches) < 1.15 * lengths.sum()
+    means = np.array([lengths[rows].mean() for rows in batches])
+    assert abs(np.corrcoef(means, np.arange(len(means)))[0, 1]) < 0.3

@@ -4,6 +4,8 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from needs import needs
 
 torch = needs("torch")
@@ -12,6 +14,7 @@ from audiorec.learning.losses import (
     hinge_loss,
     in_batch_softmax_loss,
     sampled_softmax_loss,
+    shared_hits,
     softmax_loss,
 )
 
@@ -170,3 +173,23 @@ def test_in_batch_estimates_the_full_softmax_only_with_the_correction():
 
     assert estimate(chance.log()) == pytest.approx(full, abs=0.02)
     assert abs(estimate(torch.full((4,), 0.25).log()) - full) > 0.2
+
+
+@given(
+    drawn=st.lists(st.integers(0, 9), min_size=1, max_size=12),
+    targets=st.lists(st.integers(0, 9), min_size=1, max_size=12),
+)
+def test_hits_that_are_found_are_those_of_the_whole_table(drawn, targets):
+    songs, own = torch.tensor(sorted(drawn)), torch.tensor(targets)
+    table = songs[None] == own[:, None]
+    rows, columns = shared_hits(songs, own)
+    assert torch.equal(torch.stack([rows, columns], dim=1), table.nonzero())
+    draw = torch.Generator().manual_seed(len(drawn))
+    positive = torch.randn(len(own), generator=draw, requires_grad=True)
+    negative = torch.randn(len(own), len(songs), generator=draw, requires_grad=True)
+    log_expected = torch.randn(len(songs), generator=draw)
+    found = []
+    for hits in (table, (rows, columns)):
+        losses = sampled_softmax_loss(positive, negative, log_expected=log_expected, hits=hits)
+        found.append((losses, *torch.autograd.grad(losses.sum(), (positive, negative))))
+    assert all(torch.equal(a, b) for a, b in zip(*found, strict=True))

@@ -19,7 +19,7 @@ from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.rules import Rules
 from audiorec.recall.simple.vs_knn import VsKnn
 
-TRAINED = ("youtube-dnn", "user-audio")  # with torch
+TRAINED = ("youtube-dnn", "sasrec", "user-audio")  # with torch
 
 
 @pytest.fixture(scope="module")

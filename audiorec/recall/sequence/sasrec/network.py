@@ -15,11 +15,12 @@ from torch.nn import functional
 
 from audiorec.learning.next_song import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
-from audiorec.learning.song_table import START_SPREAD, SongTable
+from audiorec.learning.song_table import SongTable
 from audiorec.recall.sequence.sasrec.gaps import n_gaps
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 EPSILON = 1e-5  # of the norms
+SMALL = 0.01  # standard deviation at the start of what is not to speak at first
 
 
 class SasrecNetwork(NextSongModel):
@@ -37,10 +38,10 @@ class SasrecNetwork(NextSongModel):
             if not recipe.shared_table:
                 self.output = _table(features, recipe, recipe.seed + 1)
             if recipe.positions:
-                self.positions = nn.Parameter(torch.randn(recipe.longest, d) * START_SPREAD)
+                self.positions = nn.Parameter(torch.randn(recipe.longest, d) * SMALL)
             if profile:
                 self.profile = nn.Linear(profile, d)
-                nn.init.normal_(self.profile.weight, std=START_SPREAD)
+                nn.init.normal_(self.profile.weight, std=SMALL)
             self.blocks = nn.ModuleList(_Block(recipe, is_timed) for _ in range(recipe.blocks))
             self.norm = nn.LayerNorm(d, eps=EPSILON)
         if recipe.shared_table:
@@ -56,6 +57,10 @@ class SasrecNetwork(NextSongModel):
         """Return the query at the newest play; see `NextSongModel`."""
         rows = torch.arange(len(batch.songs), device=batch.songs.device)
         return self._read(batch)[rows, batch.lengths - 1]
+
+    def rows(self) -> list[nn.Parameter]:
+        """Return the table of songs and those of gaps; see `NextSongModel`."""
+        return super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
 
     def _read(self, batch: Tensors) -> Tensor:
         """Return the query at each place: (B, L, d)."""
@@ -84,6 +89,11 @@ class _Block(nn.Module):
         self.between = nn.LayerNorm(d, eps=EPSILON)
         self.widen = nn.Linear(d, recipe.hidden * d)
         self.narrow = nn.Linear(recipe.hidden * d, d)
+        for last in (self.write, self.narrow):
+            # A block begins as nothing: a query is then its newest song, whose neighbours in the
+            # table are soon those that are played with it.
+            nn.init.normal_(last.weight, std=SMALL)
+            nn.init.zeros_(last.bias)
         self.n_gaps = n_gaps(recipe.longest_gap_days) if is_timed and recipe.relative_time else 0
         if self.n_gaps:
             self.gaps = nn.Parameter(torch.zeros(self.n_gaps, recipe.heads))

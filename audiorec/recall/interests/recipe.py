@@ -38,8 +38,6 @@ class InterestsRecipe(NextSongRecipe):
     dimension: int = 64
     longest: int = 20
     negatives: int = 512
-    learning_rate: float = 8e-3
-    network_rate: float = 0.1
     max_epochs: int = 3
     interests: int = 4
     hidden: int = 0

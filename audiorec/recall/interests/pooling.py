@@ -61,5 +61,5 @@ class ComirecSaNetwork(InterestsNetwork):
             logits = logits + ages.transpose(2, 3)
         shares = logits.masked_fill(~seen[:, :, None], -torch.inf).softmax(dim=3)
         shape = shares.expand(len(songs), *shares.shape[1:]).shape
-        found = (shares.expand(shape).flatten(1, 2) @ songs).view(*shape[:3], -1)
+        found = (shares.expand(shape).flatten(1, 2) @ songs).view(*shape[:3], songs.shape[2])
         return found, torch.ones(1, 1, 1, dtype=torch.bool, device=songs.device)

@@ -120,7 +120,7 @@ def routed(songs: Tensor, seen: Tensor, there: Tensor, logits: Tensor, *, rounds
             logits = logits + (found @ frozen.transpose(1, 2)).view(shape)
         shares = _shares(logits, seen, there)
     found = squash(shares.flatten(1, 2) @ songs)
-    return found.view(*shape[:3], -1)
+    return found.view(*shape[:3], songs.shape[2])
 
 
 def squash(rows: Tensor) -> Tensor:

@@ -58,27 +58,29 @@ def test_what_follows_is_proposed(ring):
 
 
 def test_time_tells_what_order_does_not():
-    """After a pause the list begins anew, whatever was played: only the time can say so."""
+    """After a short gap comes song 0, after a long one song 1: only the time can say which."""
     rng = np.random.default_rng(0)
     lists, times = [], []
-    for _ in range(400):
+    for _ in range(800):
         last = int(rng.integers(2, 20))
         long = bool(rng.random() < 0.5)
-        # The same play before; after a short gap comes song 0, after a long one song 1.
         lists.append([f"s{last:02}", f"s{(last + 1) % 18 + 2:02}", "s01" if long else "s00"])
         times += [0.0, 86_400.0 * 8 if long else 4.0, 1e7]
     plays = replace(Sequences.from_lists(lists), time=1e9 + np.array(times))
-    recalled = []
+    known = {}
     for relative_time in (True, False):
         channel = small(
-            max_epochs=30, learning_rate=0.02, relative_time=relative_time, patience=30
+            max_epochs=10,
+            learning_rate=0.02,
+            heads=4,
+            valid=0.2,
+            patience=10,
+            relative_time=relative_time,
         ).fit(RecallData(plays))
-        asked = plays.keep(np.tile([True, True, False], 400))
-        first = channel.recall(Queries(asked), 1).song[:, 0]
-        wanted = plays.song[2::3]
-        recalled.append((first == wanted).mean())
-    assert recalled[0] > 0.95
-    assert recalled[1] < 0.7
+        known[relative_time] = channel.figures["ndcg"]  # of owners that were not learnt from
+    # Half of the plays that are judged are in order; of the rest, half are right by chance.
+    assert known[True] > 0.98
+    assert known[False] < 0.95
 
 
 def test_a_song_without_a_play_lies_where_its_sound_says():

@@ -188,6 +188,8 @@ class PlayBatch:
     time : ndarray, shape (B, L), float64
         Of `songs`; NaN where unknown.
     profile : ndarray, shape (B, A), float32
+    seed : ndarray, shape (B,), int64
+        For what a model draws for each stretch, whichever process has it; 0 in histories.
     """
 
     songs: Int64Array
@@ -195,20 +197,28 @@ class PlayBatch:
     targets: Int64Array
     time: Float64Array
     profile: FloatArray
+    seed: Int64Array
 
     def __len__(self) -> int:
         return len(self.songs)
 
     def part(self, rows: slice) -> "PlayBatch":
         """Return some of the stretches, as wide as the whole."""
-        names = ("songs", "lengths", "targets", "time", "profile")
+        names = ("songs", "lengths", "targets", "time", "profile", "seed")
         return PlayBatch(**{name: getattr(self, name)[rows] for name in names})
 
 
 def stretches(
-    plays: NextPlays, first: Int64Array, stop: Int64Array, owner: Int64Array
+    plays: NextPlays,
+    first: Int64Array,
+    stop: Int64Array,
+    owner: Int64Array,
+    rng: np.random.Generator,
 ) -> PlayBatch:
-    """Return stretches with the next play of each as its target: for training."""
+    """Return stretches with the next play of each as its target: for training.
+
+    `rng` draws their seeds.
+    """
     bounds = np.stack([first, stop], axis=1).ravel()
     rows = 2 * np.arange(len(first))
     longest = max(1, int((stop - first).max(initial=1)))
@@ -221,6 +231,7 @@ def stretches(
         targets=song[:, 1 : width + 1],
         time=time[:, :width],
         profile=plays.profile[owner],
+        seed=rng.integers(1 << 62, size=len(first)),
     )
 
 
@@ -236,4 +247,5 @@ def histories(plays: NextPlays, owner: Int64Array, stop: Int64Array, longest: in
         targets=np.full(song.shape, -1, np.int64),
         time=time,
         profile=plays.profile[owner],
+        seed=np.zeros(len(owner), np.int64),
     )

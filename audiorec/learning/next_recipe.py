@@ -51,6 +51,7 @@ class NextSongRecipe:
     most_judged : int
         Plays of the validation part that are ranked after an epoch.
     seed : int
+        Of all that is drawn.
     """
 
     dimension: int = 96

@@ -46,7 +46,7 @@ from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
-ORDER, STEP, JUDGE = range(3)  # what seeds are for
+ORDER, STEP, JUDGE, ROWS = range(4)  # what seeds are for
 JUDGE_ROWS = 256  # queries that are ranked at a time
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # of an epoch, at least, where plays are enough for batches of
@@ -73,7 +73,10 @@ class NextSongModel(nn.Module):
 
     @abstractmethod
     def at_the_end(self, batch: "Tensors") -> Tensor:
-        """Return the query at the end of each history: (B, d) or (B, K, d)."""
+        """Return the query at the end of each history: (B, d) or (B, K, d).
+
+        An interest that is not there is 0.
+        """
 
     def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
         """Return the query (n, d) that K interests (n, K, d) give to targets of (n, d).
@@ -98,7 +101,7 @@ class Tensors:
     """A `PlayBatch` as tensors, where the model is.
 
     `songs`, `targets` (B, L) int64, `lengths` (B,), `there` (B, L) bool, `time` (B, L) float64 or
-    None where no play has a time, `profile` (B, A).
+    None where no play has a time, `profile` (B, A), `seed` (B,) int64.
     """
 
     songs: Tensor
@@ -107,6 +110,7 @@ class Tensors:
     there: Tensor
     time: Tensor | None
     profile: Tensor
+    seed: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -166,8 +170,9 @@ class NextSongLearner:
         for number in range(first, len(cut)):
             rows = cut[number]
             done = (epoch - 1 + number / len(cut)) / self.recipe.max_epochs
-            rng = generator(self.recipe.seed, STEP, epoch, number)
-            yield _Step(stretches(self.learnt, begin[rows], stop[rows], owner[rows]), rng, done)
+            seeds = generator(self.recipe.seed, ROWS, epoch, number)
+            found = stretches(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
+            yield _Step(found, generator(self.recipe.seed, STEP, epoch, number), done)
 
     def step(self, batch: _Step) -> float:
         """Take one step on this process's part of a batch."""
@@ -220,7 +225,8 @@ class NextSongLearner:
                 query = functional.normalize(self.model.at_the_end(self.tensors(batch)), dim=-1)
                 similar = query @ unit.T
                 if similar.dim() == 3:
-                    similar = similar.amax(dim=1)
+                    absent = ~query.any(dim=-1, keepdim=True)
+                    similar = similar.masked_fill(absent, -torch.inf).amax(dim=1)
                 similar = similar.masked_fill(closed, -torch.inf)
                 target = torch.from_numpy(self.plays.song[place[rows]]).to(unit.device)
                 own = similar.gather(1, target[:, None])
@@ -234,15 +240,13 @@ class NextSongLearner:
     def tensors(self, batch: PlayBatch) -> Tensors:
         """Return a batch where the model is, in its type of numbers."""
         like = self.model.table.ids
-        songs, lengths, targets = (
-            torch.from_numpy(a).to(like.device) for a in (batch.songs, batch.lengths, batch.targets)
-        )
+        whole = (batch.songs, batch.lengths, batch.targets, batch.seed)
+        songs, lengths, targets, seed = (torch.from_numpy(a).to(like.device) for a in whole)
         there = torch.arange(songs.shape[1], device=like.device) < lengths[:, None]
         timed = bool(batch.time.size) and not np.isnan(batch.time).all()
         time = torch.from_numpy(batch.time).to(like.device) if timed else None
-        return Tensors(
-            songs, lengths, targets, there, time, torch.from_numpy(batch.profile).to(like)
-        )
+        profile = torch.from_numpy(batch.profile).to(like)
+        return Tensors(songs, lengths, targets, there, time, profile, seed)
 
     def _losses(self, batch: PlayBatch, songs: Int64Array, log_expected: FloatArray) -> Tensor:
         """Return the loss of each target among `songs`, which are sorted."""

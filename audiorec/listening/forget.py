@@ -52,7 +52,14 @@ MODEL_FILE = "model.json"
 MAX_MODEL_BYTES = 64 << 20
 BATCH_ROWS = 1 << 16
 # Kinds that a file of audiorec's says of itself, and that have rows of users.
-OWN_KINDS = ("user_embeddings", "interactions", "audiences", "tastes", "song_lists")
+OWN_KINDS = (
+    "user_embeddings",
+    "user_interests",
+    "interactions",
+    "audiences",
+    "tastes",
+    "song_lists",
+)
 # Columns that make a file of anybody's one of a known kind.
 LOG = frozenset({"song_id", "event"})
 CANDIDATES = frozenset({"user_id", "song_id", "rank"})

@@ -8,6 +8,7 @@
 ``serving``     the lists of channels become one; songs for one user
 ``audio``       user-audio: a song's sound lies near the users who like it
 ``cold_start``  batch jobs for songs that nobody has heard yet
+``interests``   models that give a user several embeddings, one an interest
 ``sequence``    models that read what a user heard: the user model
 ==============  =====================================================================
 

@@ -26,6 +26,8 @@ CHANNELS = {
     "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
     "youtube-dnn": "audiorec.recall.sequence.youtube_dnn.channel:YoutubeDnn",
     "sasrec": "audiorec.recall.sequence.sasrec.channel:Sasrec",
+    "mind": "audiorec.recall.interests.mind:Mind",
+    "comirec-sa": "audiorec.recall.interests.comirec_sa:ComirecSa",
     "user-audio": "audiorec.recall.audio.channel:UserAudio",
     "external": "audiorec.recall.simple.external:External",
 }

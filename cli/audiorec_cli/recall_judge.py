@@ -10,6 +10,7 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.listened import HeardOption, KnownToo, PlaysOf
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
+from audiorec_cli.shared.several import by_interests
 from audiorec_cli.shared.training import SetOption, with_recipe
 
 if TYPE_CHECKING:
@@ -137,6 +138,9 @@ def compare(
     plot: Annotated[
         Path | None, more("--plot", metavar="PNG", help="Draw the comparison (extra plot).")
     ] = None,
+    interests: Annotated[
+        list[int] | None, more("--interests", min=1, help="One channel with so many interests.")
+    ] = None,
     *,
     judging: Judging,
 ) -> None:
@@ -145,18 +149,17 @@ def compare(
     Examples
     --------
     audiorec recall compare popular rules vs-knn --interactions plays.parquet
-    audiorec recall compare item-knn ease -i plays.parquet --split users
+    audiorec recall compare mind --interests 1 4 -i plays.parquet
     audiorec recall compare rules vs-knn -i plays.parquet --plot compared.png
     """
     from audiorec.recall.judging.judge import compare as compare_channels
 
-    if len(set(channels)) < 2:
-        raise InputError("name two channels or more; recall evaluate judges one")
+    several = by_interests(channels, interests)
     _check_plot(plot)
     cut = judging.cut()
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     found, behind = compare_channels(
-        [_judged(name, None)[0] for name in channels],
+        several or [_judged(name, None)[0] for name in channels],
         cut,
         by=by,
         ks=judging.ks,

@@ -33,6 +33,7 @@ from audiorec_cli.shared.stores import open_vectors
 if TYPE_CHECKING:
     from audiorec.extraction.catalogue import Source
     from audiorec.recall.audio.embed import EmbeddingReport
+    from audiorec.recall.contract.data import Queries
     from audiorec.recall.contract.space import SharedSpace
 
 IMPORTED = "With --import"
@@ -95,6 +96,10 @@ def users(
         Path | None,
         typer.Option("--import", metavar="TABLE", help="Made elsewhere: .parquet, .csv or .npz."),
     ] = None,
+    explain: Annotated[
+        bool,
+        typer.Option("--explain", help="Say what each interest is about (column about)."),
+    ] = False,
     json: JsonOption = False,
     *,
     foreign: Foreign,
@@ -103,7 +108,8 @@ def users(
     """Embed users with a model that puts users and songs into one space, or import a table.
 
     Whose history holds no song that the model knows speaks by the profile alone (column
-    profile_only); who has no profile either is left out, and counted.
+    profile_only); who has no profile either is left out, and counted. Models of several interests
+    write a row an interest, with its weight.
 
     Examples
     --------
@@ -112,8 +118,8 @@ def users(
     audiorec recall users --import theirs.npz --normalise --out users.parquet
     """
     if table is not None:
-        if model is not None or interactions is not None or asked.profiles is not None:
-            raise InputError("--import takes a table alone: no MODEL, log or profiles")
+        if model is not None or interactions is not None or asked.profiles is not None or explain:
+            raise InputError("--import takes a table alone: no MODEL, log, profiles or --explain")
         document = foreign.bring(table, output)
         print_document(document, json=json, title="users")
         return
@@ -121,21 +127,34 @@ def users(
         raise InputError("name a MODEL that recall train wrote, or a table to --import")
     if interactions is None and asked.profiles is None:
         raise InputError("no user: give --interactions, --profiles, or both")
-    from audiorec.recall.contract.space import write_users
-
     channel = in_one_space(model)
-    counts = write_users(output, channel, asked.queries(interactions, channel))
+    counts = _written(output, channel, asked.queries(interactions, channel), explain=explain)
     if not counts["users"]:
         source = interactions or asked.profiles
         raise InputError(f"{source}: nobody has played a song that {model} knows, or has a profile")
     made = {"model_id": channel.model_id, "space": channel.space}
     if json:
         print_json({"schema": "audiorec/recall-users/1", **counts, **made, "out": str(output)})
-    alone, left = counts["profile_only"], counts["left_out"]
-    more = f", {alone:,} by their profile alone" if alone else ""
+    alone, left = counts.get("profile_only", 0), counts["left_out"]
+    more = f", {counts['interests']:,} interests" if "interests" in counts else ""
+    more += f", {alone:,} by their profile alone" if alone else ""
     more += f"; {left:,} are not known" if left else ""
     say(f"{counts['users']:,} users{more}: {output}")
     say(f"songs in their space: audiorec recall songs {model}")
+
+
+def _written(
+    output: Path, channel: "SharedSpace", queries: "Queries", *, explain: bool
+) -> dict[str, int]:
+    """Write the users, a row an interest where the model has several; return the counts."""
+    from audiorec.recall.contract.interests import InterestSpace, write_interests
+    from audiorec.recall.contract.space import write_users
+
+    if isinstance(channel, InterestSpace):
+        return write_interests(output, channel, queries, named=explain)
+    if explain:
+        raise InputError(f"--explain is for models of several interests; this is {channel.name}")
+    return write_users(output, channel, queries)
 
 
 def songs(

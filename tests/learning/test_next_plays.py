@@ -83,7 +83,8 @@ def test_many_owners_are_held_out_whole():
 
 def test_a_stretch_has_the_next_play_as_its_target():
     plays = made([[5, 6, 7], [8, 9]])
-    batch = stretches(plays, np.array([0, 3]), np.array([3, 5]), np.array([0, 1]))
+    rng = np.random.default_rng(0)
+    batch = stretches(plays, np.array([0, 3]), np.array([3, 5]), np.array([0, 1]), rng)
     assert batch.songs.tolist() == [[5, 6], [8, 9]]
     assert batch.lengths.tolist() == [2, 1]
     assert batch.targets.tolist() == [[6, 7], [9, -1]]

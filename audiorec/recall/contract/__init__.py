@@ -15,6 +15,7 @@
 ``trained``     what a training by steps came to
 ``settings``    what can be set in a channel, and what it means
 ``space``       channels whose users and songs lie in one space
+``interests``   those that give a user several embeddings, and the table of them
 ``song_facts``  what is known of songs, as the numbers that a model learns from
 ``next_song``   channels that learn what is played next: all but the network
 ``job``         a channel is trained and written; what was stopped goes on
@@ -32,6 +33,7 @@ Public::
     trained     Trained
     settings    Setting, settings_of
     space       SharedSpace, users_in, write_users
+    interests   InterestSpace, NamedInterest, UserInterests, write_interests
     next_song   NextSong
     job         is_first_process, train_channel
     checks      check_channel

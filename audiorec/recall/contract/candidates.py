@@ -61,6 +61,8 @@ class Candidates:
     cold : ndarray, shape (Q, k), bool
         Songs that were never played, ranked apart from the others.
     reason : ReasonKind
+    interest : ndarray, shape (Q, k), int64, optional
+        Which interest of the user brought the song, from 0; -1 for none.
     """
 
     song_ids: tuple[str, ...]
@@ -69,9 +71,11 @@ class Candidates:
     evidence: Int64Array
     cold: BoolArray
     reason: ReasonKind
+    interest: Int64Array | None = None
 
     def __post_init__(self) -> None:
-        shapes = {a.shape for a in (self.song, self.similarity, self.evidence, self.cold)}
+        arrays = (self.song, self.similarity, self.evidence, self.cold, self.interest)
+        shapes = {a.shape for a in arrays if a is not None}
         if len(shapes) != 1:
             raise ShapeError(f"candidates must have one shape (Q, k), got {sorted(shapes)}")
 
@@ -91,6 +95,7 @@ class Candidates:
         rank = np.where(self.cold, np.cumsum(cold, axis=1), np.cumsum(warm, axis=1))
         ids = strings(self.song_ids)
         evidence = self.evidence[there]
+        interest = np.full(n, -1) if self.interest is None else self.interest[there]
         columns = {
             "user_id": strings(user_ids).take(integers(query)),
             "song_id": ids.take(integers(self.song[there])),
@@ -99,7 +104,7 @@ class Candidates:
             "similarity": pa.array(np.ascontiguousarray(self.similarity[there])),
             "reason": pa.repeat(pa.scalar(str(self.reason)), n),
             "evidence": ids.take(pa.array(evidence, mask=evidence < 0)),
-            "interest": pa.nulls(n, pa.int32()),
+            "interest": pa.array(interest, mask=interest < 0),
             "cold": pa.array(self.cold[there]),
             "model_id": pa.repeat(pa.scalar(model_id), n),
         }

@@ -157,11 +157,13 @@ class Channel(ABC):
         width = min(k, int((~self.is_cold).sum())) + min(cold, int(self.is_cold.sum()))
         song = np.concatenate([np.empty((0, width), np.int64), *(s for s, _ in parts)])
         similarity = np.concatenate([np.empty((0, width), np.float32), *(v for _, v in parts)])
+        asked = replace(queries, histories=queries.histories.among(self.song_ids))
         return Candidates(
             song_ids=self.song_ids,
             song=song,
             similarity=similarity,
-            evidence=self._evidence(queries.histories.among(self.song_ids), song),
+            evidence=self._evidence(asked.histories, song),
+            interest=self._interest(asked, song),
             cold=(song >= 0) & self.is_cold[song],
             reason=self.reason,
         )
@@ -256,6 +258,10 @@ class Channel(ABC):
     @abstractmethod
     def _from_state(cls, bundle: Bundle) -> Self:
         """Undo `_state`."""
+
+    def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:  # noqa: ARG002
+        """Return the interest that brought each song (Q, k), -1 for none; None: there are none."""
+        return None
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
         """Return for each song (Q, k) the one of the history that stands for the reason."""

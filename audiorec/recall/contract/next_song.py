@@ -9,7 +9,7 @@ for answers. A song that nobody has played has an embedding by its side and its 
 
 import json
 from abc import abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -130,7 +130,7 @@ class NextSong(SharedSpace, Generic[R]):
                 if name == "output" or self.recipe.shared_table:
                     self.side = {n: own[n] for n in ("values", "project.weight") if n in own}
         self.songs = tables["table"]
-        self.proposed = _unit(tables.get("output", self.songs))
+        self.proposed = unit(tables.get("output", self.songs))
         self.weights = {n: a for n, a in state.items() if not n.startswith(("table.", "output."))}
 
     def embed_users(self, queries: Queries) -> FloatArray:
@@ -139,22 +139,26 @@ class NextSong(SharedSpace, Generic[R]):
 
     def interests(self, queries: Queries) -> FloatArray:
         """Return the queries of each history: (Q, K, d) of length 1; 0 where there is none."""
+        found = np.zeros((len(queries), 1, self.songs.shape[1]), np.float32)
+        for rows, batch in self.batches(queries):
+            part = self._queries(batch)
+            part = part[:, None] if part.ndim == 2 else part
+            if part.shape[1] > found.shape[1]:
+                found = np.zeros((len(found), *part.shape[1:]), np.float32)
+            found[rows] = unit(part)
+        return found
+
+    def batches(self, queries: Queries) -> Iterator[tuple[Int64Array, PlayBatch]]:
+        """Yield histories that can be read, some of like length at a time, and whose they are."""
         histories_of = queries.histories.among(self.song_ids)
         histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
         known = queries.profiles or no_profiles(queries.user_ids)
         plays = _next_plays(histories_of, self.encoder.encode(known))
         asked = np.flatnonzero(plays.lengths)
         asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # of like length
-        found = np.zeros((len(queries), 1, self.songs.shape[1]), np.float32)
         for first in range(0, len(asked), ROWS):
             rows = asked[first : first + ROWS]
-            batch = histories(plays, rows, plays.starts[rows + 1], self.recipe.longest)
-            part = self._queries(batch)
-            part = part[:, None] if part.ndim == 2 else part
-            if part.shape[1] > found.shape[1]:
-                found = np.zeros((len(found), *part.shape[1:]), np.float32)
-            found[rows] = _unit(part)
-        return found
+            yield rows, histories(plays, rows, plays.starts[rows + 1], self.recipe.longest)
 
     def song_embeddings(self) -> FloatArray:
         """Return the embeddings of the catalogue, of length 1; see `SharedSpace`."""
@@ -164,7 +168,7 @@ class NextSong(SharedSpace, Generic[R]):
         """Place songs by sound, artist and what else it knows of them; see `SharedSpace`."""
         self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
         features = self.facts.encode(Context(sound=sound), sound.song_ids)
-        found = _unit(side_embeddings(features, self.side))
+        found = unit(side_embeddings(features, self.side))
         return np.where(sound.values.any(axis=1, keepdims=True), found, 0).astype(np.float32)
 
     def _similarities(self, queries: Queries) -> FloatArray:
@@ -213,7 +217,7 @@ class NextSong(SharedSpace, Generic[R]):
             channel.encoder = Encoder.from_json(config["profiles"])
             channel.figures = dict(config["figures"])
             channel.songs = tensors["songs"]
-            channel.proposed = tensors.get("proposed", _unit(tensors["songs"]))
+            channel.proposed = tensors.get("proposed", unit(tensors["songs"]))
         except (KeyError, TypeError, ValueError, InputError) as error:
             raise WeightsError(f"not a sound model of {cls.name}: {error!r}") from error
         channel.weights = _below(tensors, NET)
@@ -248,7 +252,8 @@ def _any(rows: FloatArray) -> BoolArray:
     return np.asarray(rows.any(axis=1), np.bool_)
 
 
-def _unit(rows: FloatArray) -> FloatArray:
+def unit(rows: FloatArray) -> FloatArray:
+    """Return rows (..., d) of length 1; 0 stays 0."""
     lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    unit: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
-    return unit
+    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
+    return found

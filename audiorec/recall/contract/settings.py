@@ -49,9 +49,11 @@ def settings_of(recipe: type | None) -> list[Setting]:
 
 
 def _meanings(recipe: type) -> dict[str, str]:
-    _, _, attributes = (inspect.getdoc(recipe) or "").partition("Attributes\n----------\n")
     found: dict[str, str] = {}
-    for entry in ENTRY.finditer(f"{attributes}\n"):
-        text = " ".join(entry["text"].split()).replace("`", "")
-        found |= dict.fromkeys(entry["names"].split(", "), text)
+    for kind in reversed(recipe.__mro__):  # what a recipe inherits, its parent has said
+        said = inspect.cleandoc(kind.__doc__ or "")
+        _, _, attributes = said.partition("Attributes\n----------\n")
+        for entry in ENTRY.finditer(f"{attributes}\n"):
+            text = " ".join(entry["text"].split()).replace("`", "")
+            found |= dict.fromkeys(entry["names"].split(", "), text)
     return found

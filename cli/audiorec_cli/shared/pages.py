@@ -45,6 +45,7 @@ _VALUES = (
     (r"<list\[int\]>(\.\.\.)?", "N ..."),
     (r"[<\[](\w+(\|\w+)+)[>\]]", r"\1"),
 )
+SPREAD = ("k", "interests")  # options of several numbers
 
 
 class Page(TyperCommand):
@@ -52,7 +53,8 @@ class Page(TyperCommand):
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line; an option of several numbers takes them in a row: --k 10 20."""
-        several = [p for p in self.params if getattr(p, "multiple", False) and p.name == "k"]
+        lists = (p for p in self.params if getattr(p, "multiple", False))
+        several = [p for p in lists if p.name in SPREAD]
         names = {name for option in several for name in option.opts}
         spread: list[str] = []
         for word in args:

@@ -1,0 +1,148 @@
+"""Channels that give a user several embeddings, and the table of them: one row an interest.
+
+    histories ──user_interests──▶ `UserInterests` ──write_interests──▶ users.parquet
+
+=========  ======================================================================
+column     what
+=========  ======================================================================
+user_id    string; a user has a row an interest, the heaviest first
+interest   int32, as in ``candidates.parquet``
+weight     float32: the part of the history, newer plays counting more; sums to 1
+history    int32: plays of the history that were used
+embedding  fixed_size_list<float32>[d], of length 1
+about      string: songs and categories of the interest, where that is asked for
+=========  ======================================================================
+
+Ids stand in the file more than once, so it is of a kind of its own, which what reads one embedding
+a user refuses.
+"""
+
+import json
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.files.arrow import integers
+from audiorec.files.tables import write_plain
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.contract.space import SharedSpace
+from audiorec.store.schema import METADATA_KEY, vector_type
+from audiorec.types import FloatArray, Int64Array, strings
+
+KIND, FORMAT_VERSION = "user_interests", 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class UserInterests:
+    """The interests of users: one row each, by user, the heaviest first.
+
+    Attributes
+    ----------
+    user : ndarray, shape (n,), int64
+        Number of the query.
+    interest : ndarray, shape (n,), int64
+        As in `Candidates.interest`.
+    weight : ndarray, shape (n,), float32
+        Adds up to 1 for each user.
+    embedding : ndarray, shape (n, d), float32
+        Of length 1.
+    """
+
+    user: Int64Array
+    interest: Int64Array
+    weight: FloatArray
+    embedding: FloatArray
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class NamedInterest:
+    """What an interest is about, by the history that made it."""
+
+    songs: tuple[str, ...]  # ids of the history's songs, the largest share first
+    values: Mapping[str, tuple[str, ...]]  # by category: "genre" → ("jazz", ...)
+
+    def words(self) -> str:
+        """Return it as one line.
+
+        Examples
+        --------
+        >>> NamedInterest(("s1", "s2"), {"genre": ("jazz",), "language": ()}).words()
+        's1, s2; genre: jazz'
+        """
+        known = [f"{name}: {', '.join(values)}" for name, values in self.values.items() if values]
+        return "; ".join([", ".join(self.songs), *known])
+
+
+class InterestSpace(SharedSpace):
+    """A shared space where a user has an embedding for each interest."""
+
+    @abstractmethod
+    def user_interests(self, queries: Queries) -> UserInterests:
+        """Return the interests of users; of whom nothing is known has none."""
+
+    @abstractmethod
+    def named(self, queries: Queries) -> list[dict[int, NamedInterest]]:
+        """Say what each user's interests are about, by the number of the interest."""
+
+
+def write_interests(
+    path: Path, channel: InterestSpace, queries: Queries, *, named: bool = False
+) -> dict[str, int]:
+    """Write the interests of users; with `named`, what each is about.
+
+    Nothing is written where nobody is known.
+
+    Returns
+    -------
+    counts : dict
+        ``users`` and ``interests`` that were written, and how many users are ``left_out``.
+    """
+    found, used = channel.user_interests(queries), channel.songs_used(queries)
+    users = len(np.unique(found.user))
+    counts = {"users": users, "interests": len(found.user), "left_out": len(queries) - users}
+    if not users:
+        return counts
+    order = _by_id(queries.user_ids, found.user)
+    user, interest = found.user[order], found.interest[order]
+    columns: dict[str, Any] = {
+        "user_id": strings(queries.user_ids).take(integers(user)),
+        "interest": pa.array(interest.astype(np.int32)),
+        "weight": pa.array(found.weight[order]),
+        "history": pa.array(used[user].astype(np.int32)),
+        "embedding": _vectors(found.embedding[order]),
+    }
+    if named:
+        names = channel.named(queries)
+        rows = zip(user.tolist(), interest.tolist(), strict=True)
+        columns["about"] = pa.array([names[row][number].words() for row, number in rows])
+    about = {
+        "kind": KIND,
+        "format_version": FORMAT_VERSION,
+        "model_id": channel.model_id,
+        "space": channel.space,
+        "dimension": found.embedding.shape[1],
+        "created_by": f"audiorec {version('audiorec')}",
+    }
+    table = pa.table(columns)
+    write_plain(path, table.replace_schema_metadata({METADATA_KEY: json.dumps(about).encode()}))
+    return counts
+
+
+def _by_id(user_ids: tuple[str, ...], user: Int64Array) -> Int64Array:
+    """Return rows by the id of their user; those of one stay in their order."""
+    place = np.empty(len(user_ids), np.int64)
+    place[sorted(range(len(user_ids)), key=user_ids.__getitem__)] = np.arange(len(user_ids))
+    return np.argsort(place[user], kind="stable").astype(np.int64)
+
+
+def _vectors(rows: FloatArray) -> Any:
+    flat = np.ascontiguousarray(rows, np.float32).reshape(-1)
+    # Over the array's own memory: `pyarrow.array` may copy, and imports pandas.
+    numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
+    return pa.FixedSizeListArray.from_arrays(numbers, type=vector_type(rows.shape[1]))

@@ -1,0 +1,211 @@
+"""What channels of several interests share: how lists are made, and what users look like.
+
+history ──forward──▶ interests (K, d), shares of the songs
+    shares, recency ──▶ weights        interests ──nearest songs, by a rule──▶ one list
+"""
+
+from abc import abstractmethod
+from collections.abc import Iterator, Mapping
+from typing import Any, Self, TypeVar
+
+import numpy as np
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.learning.bundle import Bundle
+from audiorec.learning.next_plays import PlayBatch
+from audiorec.learning.song_features import SongFeatures
+from audiorec.recall.contract.channel import CELLS, Tensors
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.contract.interests import InterestSpace, NamedInterest, UserInterests
+from audiorec.recall.contract.next_song import NextSong, unit
+from audiorec.recall.interests.aggregate import SongKinds, order_of
+from audiorec.recall.interests.recipe import InterestsRecipe
+from audiorec.types import BoolArray, FloatArray, Int64Array
+
+SHOWN = 3  # songs and values that name an interest
+SAME = 1 - 1e-6  # interests of a cosine above are one
+R = TypeVar("R", bound=InterestsRecipe)
+
+
+class SeveralInterests(NextSong[R], InterestSpace):
+    """A channel of a network that gives a user several embeddings."""
+
+    codes: Int64Array
+
+    @abstractmethod
+    def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+        """Return interests (B, K, d), 0 for none, and each song's share in each (B, L, K)."""
+
+    def _queries(self, batch: PlayBatch) -> FloatArray:
+        return self._read(batch)[0]
+
+    def _take(self, state: Mapping[str, Any], features: SongFeatures, played: Any) -> None:
+        super()._take(state, features, played)
+        self.codes = features.codes
+        self._number_of_category()
+
+    def read(self, queries: Queries) -> tuple[FloatArray, FloatArray]:
+        """Return interests (Q, K, d) of length 1, 0 for none, and their weights (Q, K)."""
+        shape = (len(queries), self.recipe.interests)
+        found = np.zeros((*shape, self.songs.shape[1]), np.float32)
+        weights = np.zeros(shape, np.float32)
+        for rows, batch in self.batches(queries):
+            interests, shares = self._read(batch)
+            found[rows] = unit(interests)
+            weights[rows] = self._weights(batch, interests, shares)
+        return found, weights
+
+    def interests(self, queries: Queries) -> FloatArray:
+        """Return the interests of each history: (Q, K, d) of length 1; 0 where there is none."""
+        return self.read(queries)[0]
+
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Embed histories by their heaviest interest alone; `user_interests` has all."""
+        found, weights = self.read(queries)
+        heaviest: FloatArray = found[np.arange(len(found)), weights.argmax(axis=1)]
+        return heaviest
+
+    def user_interests(self, queries: Queries) -> UserInterests:
+        """Return the interests of users, one row each; those that are equal are one."""
+        found, weights = self.read(queries)
+        there: BoolArray = np.asarray(found.any(axis=2))
+        for number in range(1, found.shape[1]):
+            for earlier in range(number):
+                near = np.einsum("qd,qd->q", found[:, number], found[:, earlier]) > SAME
+                near &= there[:, number] & there[:, earlier]
+                weights[near, earlier] += weights[near, number]
+                there[near, number] = False
+        order = np.argsort(-np.where(there, weights, -1), axis=1, kind="stable")
+        user, place = np.nonzero(np.take_along_axis(there, order, axis=1))
+        interest = order[user, place].astype(np.int64)
+        return UserInterests(
+            user.astype(np.int64), interest, weights[user, interest], found[user, interest]
+        )
+
+    def named(self, queries: Queries) -> list[dict[int, NamedInterest]]:
+        """Say what each user's interests are about, by the songs and categories of the history.
+
+        One mapping a query, by the number of the interest.
+        """
+        found: list[dict[int, NamedInterest]] = [{} for _ in range(len(queries))]
+        for rows, batch in self.batches(queries):
+            interests, shares = self._read(batch)
+            mass = self._recency(batch)[:, :, None] * shares
+            for row, at in enumerate(rows.tolist()):
+                songs = batch.songs[row, : batch.lengths[row]]
+                for number in np.flatnonzero(interests[row].any(axis=1)).tolist():
+                    own = mass[row, : len(songs), number]
+                    found[at][number] = self._name(songs, own)
+        return found
+
+    def _name(self, songs: Int64Array, mass: FloatArray) -> NamedInterest:
+        def heaviest(keys: Int64Array, weight: FloatArray) -> list[int]:
+            values, place = np.unique(keys, return_inverse=True)
+            sums = np.bincount(place, weights=weight, minlength=len(values))
+            order = np.lexsort((values, -sums))[:SHOWN]
+            return [int(values[i]) for i in order.tolist() if sums[i] > 0]
+
+        values = {}
+        for column, (name, texts) in enumerate(self.facts.categories.items()):
+            codes = self.codes[songs, column]
+            known = codes > 0
+            top = heaviest(codes[known], mass[known])
+            values[name] = tuple(texts[code - 1] for code in top)
+        own = tuple(self.song_ids[song] for song in heaviest(songs, mass))
+        return NamedInterest(own, values)
+
+    def _recency(self, batch: PlayBatch) -> FloatArray:
+        """Return how much each play counts: (B, L), halved every `half_life` plays, 0: padding."""
+        since = batch.lengths[:, None] - 1 - np.arange(batch.songs.shape[1])
+        faded = 0.5 ** (np.maximum(since, 0) / self.recipe.half_life)
+        return np.where(since >= 0, faded, 0).astype(np.float32)
+
+    def _weights(self, batch: PlayBatch, interests: FloatArray, shares: FloatArray) -> FloatArray:
+        """Return the part of the history's mass that each interest has: (B, K)."""
+        mass = np.einsum("bl,blk->bk", self._recency(batch), shares)
+        mass = np.where(interests.any(axis=2), np.maximum(mass, 1e-6), 0)
+        found: FloatArray = (mass / mass.sum(axis=1, keepdims=True)).astype(np.float32)
+        return found
+
+    @property
+    def _is_merged(self) -> bool:
+        return self.recipe.rule == "merged" and not self.recipe.diversity
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        if self._is_merged:
+            return super()._similarities(queries)
+        found = np.full((len(queries), len(self.song_ids)), -np.inf, np.float32)
+        for row, songs, _ in self._lists(queries):
+            found[row, songs] = 1 / (1 + np.arange(len(songs), dtype=np.float32))
+        return found
+
+    def _lists(self, queries: Queries) -> Iterator[tuple[int, Int64Array, Int64Array]]:
+        """Yield the whole list of each query that has interests: its row, songs, interests."""
+        recipe = self.recipe
+        kinds = SongKinds(
+            may_come=np.asarray(self.proposed.any(axis=1)),
+            is_cold=self.is_cold,
+            category=self._category,
+        )
+        interests, weights = self.read(queries)
+        for row in np.flatnonzero(interests.any(axis=(1, 2))).tolist():
+            there = np.flatnonzero(interests[row].any(axis=1))
+            similar = (interests[row, there] @ self.proposed.T).astype(np.float32)
+            heard = np.zeros(len(self.song_ids), np.bool_)
+            heard[queries.histories[row]] = True
+            quotas = {
+                "merged": None,
+                "equal": np.ones(len(there), np.float32),
+                "weighted": weights[row, there],
+            }[recipe.rule]
+            songs, brought = order_of(similar, quotas, heard, kinds, diversity=recipe.diversity)
+            yield row, songs, there[brought]
+
+    def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:
+        found = np.full(song.shape, -1, np.int64)
+        if not self._is_merged:
+            for row, songs, brought in self._lists(queries):
+                by_song = np.full(len(self.song_ids), -1, np.int64)
+                by_song[songs] = brought
+                found[row] = np.where(song[row] >= 0, by_song[song[row]], -1)
+            return found
+        interests = self.interests(queries)
+        width = max(1, song.shape[1] * self.proposed.shape[1])
+        for first in range(0, len(song), max(1, CELLS // width)):
+            rows = slice(first, first + max(1, CELLS // width))
+            near = np.einsum("qkd,qnd->qnk", interests[rows], self.proposed[song[rows]])
+            there: BoolArray = np.asarray(interests[rows].any(axis=2))
+            near = np.where(there[:, None], near, -np.inf)
+            found[rows] = np.where(song[rows] >= 0, near.argmax(axis=2), -1)
+        return found
+
+    def _number_of_category(self) -> None:
+        """Find the category that lists are to mix."""
+        names, wanted = list(self.facts.categories), self.recipe.diversity_by
+        if wanted and wanted not in names:
+            known = ", ".join(names) or "none: it learnt without side information"
+            raise InputError(f"{self.name}: no category {wanted!r} of songs; there are: {known}")
+        if self.recipe.diversity and not names:
+            raise InputError(
+                f"{self.name}: diversity needs a category of songs; train with side information"
+            )
+        self._category = np.zeros(len(self.codes), np.int64)
+        if names:
+            chosen = wanted or ("genre" if "genre" in names else names[0])
+            self._category = self.codes[:, names.index(chosen)]
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        tensors, config = super()._state()
+        return {**tensors, "codes": self.codes.astype(np.int32)}, config
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        channel = super()._from_state(bundle)
+        try:
+            channel.codes = bundle.tensors["codes"].astype(np.int64)
+        except KeyError as error:
+            raise WeightsError(f"not a sound model of {cls.name}: no {error}") from error
+        if channel.codes.shape != (len(channel.songs), len(channel.facts.categories)):
+            raise WeightsError(f"not a sound model of {cls.name}: codes {channel.codes.shape}")
+        channel._number_of_category()
+        return channel

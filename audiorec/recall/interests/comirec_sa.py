@@ -1,0 +1,28 @@
+"""ComiRec-SA as a channel of recall."""
+
+from typing import TYPE_CHECKING
+
+from audiorec.learning.next_plays import NextPlays, PlayBatch
+from audiorec.learning.song_features import SongFeatures
+from audiorec.recall.interests.channel import SeveralInterests
+from audiorec.recall.interests.forward import pooled_interests
+from audiorec.recall.interests.recipe import ComirecSaRecipe
+from audiorec.types import FloatArray
+
+if TYPE_CHECKING:
+    from audiorec.learning.next_song import NextSongModel
+
+
+class ComirecSa(SeveralInterests[ComirecSaRecipe]):
+    """Songs near any of a user's interests, each an attention of its own over the history."""
+
+    name = "comirec-sa"
+    Recipe = ComirecSaRecipe
+
+    def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
+        from audiorec.recall.interests.pooling import ComirecSaNetwork
+
+        return ComirecSaNetwork(features, self.recipe, profile=plays.profile.shape[1])
+
+    def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+        return pooled_interests(batch, self.songs, self.weights, self.recipe)

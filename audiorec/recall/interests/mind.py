@@ -1,0 +1,28 @@
+"""MIND as a channel of recall."""
+
+from typing import TYPE_CHECKING
+
+from audiorec.learning.next_plays import NextPlays, PlayBatch
+from audiorec.learning.song_features import SongFeatures
+from audiorec.recall.interests.channel import SeveralInterests
+from audiorec.recall.interests.forward import routed_interests
+from audiorec.recall.interests.recipe import MindRecipe
+from audiorec.types import FloatArray
+
+if TYPE_CHECKING:
+    from audiorec.learning.next_song import NextSongModel
+
+
+class Mind(SeveralInterests[MindRecipe]):
+    """Songs near any of a user's interests, to which dynamic routing sorts the history."""
+
+    name = "mind"
+    Recipe = MindRecipe
+
+    def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
+        from audiorec.recall.interests.routing import MindNetwork
+
+        return MindNetwork(features, self.recipe, profile=plays.profile.shape[1])
+
+    def _read(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+        return routed_interests(batch, self.songs, self.weights, self.recipe)

@@ -1,0 +1,114 @@
+"""What the networks of several interests share, in torch.
+
+    songs (B, L, d) ──a family's own──▶ interests (B, T, K, d) at T places, and which are there
+    interest, profile ──v + W2 relu(W1 [v ; profile] + b1) + b2──▶ what is compared with songs
+
+All places of a stretch are worked out at once: place t reads songs 0..t. An interest that is not
+there is 0 and stays 0.
+"""
+
+from abc import abstractmethod
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiorec.learning.next_song import NextSongModel, Tensors
+from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.song_table import SongTable
+from audiorec.recall.interests.recipe import InterestsRecipe
+
+
+class InterestsNetwork(NextSongModel):
+    """Songs, the network behind the interests, and which interest a target trains."""
+
+    def __init__(self, features: SongFeatures, recipe: InterestsRecipe, *, profile: int) -> None:
+        """Build the shared part.
+
+        Parameters
+        ----------
+        features : SongFeatures
+        recipe : InterestsRecipe
+        profile : int
+            Numbers of a profile; 0: there are none.
+        """
+        super().__init__()
+        self.recipe = recipe
+        d = recipe.dimension
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed)
+            self.table = _table(features, recipe, recipe.seed)
+            if not recipe.shared_table:
+                self.output = _table(features, recipe, recipe.seed + 1)
+            if recipe.hidden or profile:
+                self.widen = nn.Linear(d + profile, max(1, recipe.hidden) * d)
+                self.narrow = nn.Linear(max(1, recipe.hidden) * d, d)
+                # Interests begin as what was read: a constant would make them all alike.
+                for zero in (self.widen.bias, self.narrow.weight, self.narrow.bias):
+                    nn.init.zeros_(zero)
+            self.build(d)
+        if recipe.shared_table:
+            # Not as a module of its own: the state would hold the table twice.
+            object.__setattr__(self, "output", self.table)
+
+    @abstractmethod
+    def build(self, d: int) -> None:
+        """Add the parameters of a family; random numbers are seeded."""
+
+    @abstractmethod
+    def read(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Return interests (B, L, K, d) at each place of songs (B, L, d), and which are there.
+
+        The second is (B, L, K) or what broadcasts to it, bool.
+        """
+
+    @abstractmethod
+    def read_whole(self, songs: Tensor, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Return the same for whole histories: (B, 1, K, d) and (B, 1, K)."""
+
+    def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
+        """Return the interests at each place with a target; see `NextSongModel`."""
+        found, there = self.read(self._songs(batch), batch)
+        asked = batch.targets >= 0
+        return self._joined(found, there, batch)[asked], batch.targets[asked]
+
+    def at_the_end(self, batch: Tensors) -> Tensor:
+        """Return the interests of whole histories; see `NextSongModel`."""
+        found, there = self.read_whole(self._songs(batch), batch)
+        return self._joined(found, there, batch)[:, 0]
+
+    def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
+        """Return the interest that is nearest to the target by its cosine: `NextSongModel`."""
+        unit, cosine = nearness(queries, targets)
+        return unit[torch.arange(len(unit), device=unit.device), cosine.argmax(dim=1)]
+
+    def _songs(self, batch: Tensors) -> Tensor:
+        return functional.dropout(self.table(batch.songs), self.recipe.dropout, self.training)
+
+    def _joined(self, found: Tensor, there: Tensor, batch: Tensors) -> Tensor:
+        if not hasattr(self, "widen"):
+            return found
+        known = batch.profile[:, None, None].expand(*found.shape[:3], batch.profile.shape[1])
+        more = self.narrow(functional.relu(self.widen(torch.cat([found, known], dim=3))))
+        joined: Tensor = (found + more) * there[..., None]
+        return joined
+
+
+def nearness(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
+    """Return interests (n, K, d) of length 1, and their cosines with targets (n, d): (n, K).
+
+    -inf for interests that are not there: 0 would lie above a cosine below 0.
+    """
+    unit = functional.normalize(queries, dim=2)
+    cosine = torch.einsum("nkd,nd->nk", unit, targets)
+    return unit, cosine.masked_fill(~queries.any(dim=2), -torch.inf)
+
+
+def _table(features: SongFeatures, recipe: InterestsRecipe, seed: int) -> SongTable:
+    return SongTable(
+        features,
+        recipe.dimension,
+        side_width=recipe.side_width,
+        id_dropout=recipe.id_dropout,
+        seed=seed,
+    )

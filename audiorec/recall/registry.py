@@ -25,6 +25,9 @@ CHANNELS = {
     "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
     "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",
     "youtube-dnn": "audiorec.recall.sequence.youtube_dnn.channel:YoutubeDnn",
+    "song2vec": "audiorec.recall.graph.song2vec:Song2vec",
+    "eges": "audiorec.recall.graph.eges:Eges",
+    "graphsage": "audiorec.recall.graph.graphsage:GraphSage",
     "user-audio": "audiorec.recall.audio.channel:UserAudio",
     "external": "audiorec.recall.simple.external:External",
 }

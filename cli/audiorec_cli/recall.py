@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_space
+from audiorec_cli import recall_near, recall_space
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -98,6 +98,9 @@ def train(
         int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
+    gamma: Annotated[
+        float | None, typer.Option(min=0, help="song2vec: the share of the relations; 0: none.")
+    ] = None,
     settings: SetOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -117,7 +120,8 @@ def train(
     from audiorec.recall.registry import channel_class
 
     check(users, Wanted.USERS)
-    given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
+    given: dict[str, Any] = {"users": str(users) if users else None, "epochs": epochs}
+    given |= {"seed": seed, "gamma": gamma}
     made = with_recipe(channel_class(channel), given, settings or ())
     data = learnt.data(interactions)
     plays = data.sequences
@@ -191,6 +195,7 @@ def candidates(
 
 command(app, "users")(recall_space.users)
 command(app, "songs")(recall_space.songs)
+command(app, "near")(recall_near.near)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.files.tables import write_plain
+from audiorec.listening.events import ARTIST_EVENTS, Interactions
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
 from audiorec.listening.triples import Triples
@@ -119,13 +120,14 @@ def list_facts(lists: Sequences, *, relation: str = "in_list", kind: str = "list
     return of_rows(heads, [relation] * len(heads), tails)
 
 
-def follow_facts(follows: Sequences) -> Triples:
-    """Return who follows which artist; songs of `follows` are names of artists."""
-    pair = np.unique(follows.owner * max(1, len(follows.song_ids)) + follows.song)
-    n = max(1, len(follows.song_ids))
-    heads = [f"user:{follows.owner_ids[o]}" for o in (pair // n).tolist()]
-    tails = [f"artist:{plain_name(follows.song_ids[a])}" for a in (pair % n).tolist()]
-    return of_rows(heads, ["follows"] * len(heads), tails)
+def follow_facts(log: Interactions) -> Triples:
+    """Return who follows which artist: ``user follows artist``, artists by their plain names."""
+    events = log.artists
+    follows = events.event == ARTIST_EVENTS.index("follow")
+    pairs = zip(events.user[follows].tolist(), events.artist[follows].tolist(), strict=True)
+    rows = sorted({(log.user_ids[u], plain_name(events.artist_ids[a])) for u, a in pairs})
+    heads = [f"user:{user}" for user, _ in rows]
+    return of_rows(heads, ["follows"] * len(rows), [f"artist:{artist}" for _, artist in rows])
 
 
 def of_rows(

@@ -7,6 +7,7 @@
 ``judging``     splits, full-rank runs of channels, comparisons
 ``audio``       the metric model: a song's sound lies near the users who like it
 ``cold_start``  batch jobs for songs that nobody has heard yet
+``graph``       songs by the lists they share and by facts: Song2vec, EGES, GraphSAGE
 ``sequence``    models that read what a user heard: the user model
 ==============  =====================================================================
 

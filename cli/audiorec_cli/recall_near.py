@@ -34,7 +34,7 @@ def near(
     --------
     audiorec recall near graph/ a/one.flac
     audiorec recall near graph/ a/one.flac --why -i plays.csv --by user
-    audiorec recall candidates graph/ -i plays.csv --by list --out lists.parquet
+    audiorec recall near graph/ a/one.flac --cold 5 --json
     """
     from audiorec.recall.graph.channel import GraphChannel
     from audiorec.recall.graph.why import near_song

@@ -74,6 +74,9 @@ LINES = [
     "listening check plays.csv --rule {rule}",
     "listening prepare {log} -o out",
     "listening forget u0 {log}",
+    "listening graph -v {store} -o out",
+    "listening graph --side {table} -o out",
+    "listening graph -i {log} --take lists -o out",
     "listening forget u0 listened.csv {table}",
     "listening correlate -i {log}",
     "listening correlate -i plays.csv -v {store}",
@@ -94,6 +97,8 @@ LINES = [
     "recall train user-audio -i listened.csv -v vecs.parquet -u {users} -o out",
     "recall users {model} -i listened.csv -o out",
     "recall songs {model} -o out",
+    "recall near {model} x",
+    "recall train song2vec -i {log} -o out",
     "recall candidates {model} -i listened.csv -o out",
     "recall candidates channel -i {log} -o out",
     "recall candidates channel -i listened.csv --allowed {list} -o out",
@@ -131,7 +136,9 @@ NEVER = {
     OTHER: {"folder", "list", "ids", "table", "rule", "index", "labels", "audio"}
     | {"paths", "unread", "checked"},
 }
-TORCH = re.compile("users train|metric train|heads train|recall train (youtube-dnn|user-audio)")
+TORCH = re.compile(
+    "users train|metric train|heads train|recall train (youtube-dnn|user-audio|song2vec)"
+)
 CASES = [
     (line, mistake, kind)
     for line in LINES

@@ -12,7 +12,7 @@ from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import RecallData
 from audiorec.types import LineProgress
 
-RUN_FILES = r"(?:checkpoint|training)\.safetensors|metrics\.jsonl"  # of an unfinished training
+RUN_FILES = r"(?:checkpoint|training|choose|refit)\.safetensors|metrics\.jsonl"
 
 
 def train_channel(

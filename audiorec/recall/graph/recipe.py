@@ -103,7 +103,8 @@ class EgesRecipe(GraphRecipe):
     """
 
     window: int | None = 5
-    walks: int = 4
+    places: int = 2_048
+    walks: int = 1
     walk_length: int = 10
     slots: int = 8
 
@@ -130,7 +131,8 @@ class GraphSageRecipe(GraphRecipe):
     """
 
     window: int | None = 5
-    walks: int = 4
+    places: int = 2_048
+    walks: int = 1
     walk_length: int = 10
     near: int = 8
     far: int = 4

@@ -106,10 +106,11 @@ def first_vectors(material: Material, recipe: GraphRecipe, rng: np.random.Genera
 def placed_by_facts(
     material: Material, table: FloatArray, steps: FloatArray, warm: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
-    """Place songs by what is known of them: the mean of t - r, or h + r, of their facts.
+    """Place songs by what is known of them, where the relations and the songs of lists say.
 
-    Only things that a song of some list is linked to say anything; a thing counts less the more
-    songs it has.
+    The direction halfway between two: the mean of t - r, or h + r, of a song's facts, and the mean
+    of the songs of lists that have the same facts (in a pilot either alone found less). Only
+    things that a song of some list is linked to say anything; one counts less the more it has.
 
     Returns
     -------
@@ -125,9 +126,18 @@ def placed_by_facts(
     sign = np.where(relation < n_relations, -1.0, 1.0)
     step = steps[relation % max(1, n_relations)] if len(relation) else steps[:0]
     heavy = weight[known] / np.sqrt(np.maximum(1, of_warm[thing]))
-    sums = np.zeros((n, table.shape[1]))
-    np.add.at(sums, song, (unit(table)[thing] + sign[:, None] * step) * heavy[:, None])
-    place = unit(sums.astype(np.float32))
+    units = unit(table)
+    alike = np.zeros((material.n_things, table.shape[1]))
+    links = material.links
+    live = warm[links[0]]
+    np.add.at(alike, links[2][live], units[links[0][live]].astype(np.float64))
+    alike[:n] = units[:n]  # a thing that is a song stands for itself
+    place = np.zeros((n, table.shape[1]), np.float32)
+    for ends in (units[thing] + sign[:, None] * step, unit(alike.astype(np.float32))[thing]):
+        sums = np.zeros((n, table.shape[1]))
+        np.add.at(sums, song, ends * heavy[:, None])
+        place += unit(sums.astype(np.float32))
+    place = unit(place)
     return place, np.asarray(place.any(axis=1), np.bool_)
 
 

@@ -79,7 +79,9 @@ def test_a_label_of_n_songs_has_n_facts_or_n_times_one_less(labels):
 
 
 def test_a_column_that_is_not_there_is_named(side):
-    with pytest.raises(InputError, match="no column 'mood' for a fact; it has: artist, genre, year"):
+    with pytest.raises(
+        InputError, match="no column 'mood' for a fact; it has: artist, genre, year"
+    ):
         side_facts(side, columns=["mood"])
 
 
@@ -142,4 +144,4 @@ def test_the_label_of_the_list_is_refused_as_a_leak(tmp_path):
     with pytest.raises(InputError, match="'mood' is one value in 100% of the lists"):
         refuse_leaks(leak, lists)
     refuse_leaks(_labelled(tmp_path, lambda n: f"label-{n % 3}"), lists)  # says nothing of lists
-    refuse_leaks(_labelled(tmp_path, lambda n: "pop"), lists)  # one value for all songs
+    refuse_leaks(_labelled(tmp_path, lambda _: "pop"), lists)  # one value for all songs

@@ -1,5 +1,7 @@
 """Which songs stand together: blocks, batches, walks."""
 
+import itertools
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -79,5 +81,5 @@ def test_every_step_of_a_walk_stays_in_a_list(lists):
     together = {(a, b) for songs in lists for a in songs for b in songs}
     for row in range(len(walks)):
         names = [walks.song_ids[s] for s in walks[row]]
-        assert all(pair in together for pair in zip(names, names[1:], strict=False))
+        assert all(pair in together for pair in itertools.pairwise(names))
     assert len(walks) == 2 * len({s for songs in lists for s in songs})

@@ -178,6 +178,10 @@ class _PairLearner:
             negatives=self.recipe.negatives,
         )
         loss = loss / pairs.clamp_min(1)
+        if self.recipe.shrink > 0:
+            there = torch.from_numpy(batch.there)
+            lengths = (vectors.square().sum(-1) + contexts.square().sum(-1))[there]
+            loss = loss + self.recipe.shrink * lengths.mean()
         further = self.model.further_loss(batch.rng)
         whole = loss if further is None else loss + further
         self.optimiser.zero_grad()

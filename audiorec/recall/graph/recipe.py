@@ -21,6 +21,9 @@ class GraphRecipe:
         Songs that are drawn for a batch, which all of its pairs share.
     negative_power : float
         A song is drawn by its number of entries to this power.
+    shrink : float
+        How much the squared lengths of the vectors count in the loss, each as often as its song
+        stands in a list: without it, songs of few lists are learnt by heart.
     block : int
         The most songs of a list that meet each other in one step.
     places : int
@@ -42,6 +45,7 @@ class GraphRecipe:
     negatives: float = 20.0
     drawn: int = 512
     negative_power: float = 0.75
+    shrink: float = 0.01
     block: int = 64
     places: int = 512
     window: int | None = None
@@ -57,8 +61,8 @@ class GraphRecipe:
             raise InputError(
                 "dimension, drawn, places, patience and window must be at least 1, block at least 2"
             )
-        if not (self.learning_rate > 0 and self.negatives > 0):
-            raise InputError("learning_rate and negatives must be above 0")
+        if not (self.learning_rate > 0 and self.negatives > 0) or self.shrink < 0:
+            raise InputError("learning_rate and negatives must be above 0, shrink at least 0")
         if self.max_epochs < 0 or self.neighbours < 0 or not 0 <= self.negative_power <= 2:
             raise InputError(
                 "max_epochs and neighbours must be at least 0, negative_power lie in 0..2"

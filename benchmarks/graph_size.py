@@ -15,13 +15,13 @@ import numpy as np
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.learner import train_pairs
-from audiorec.recall.graph.material import Facts, Material
+from audiorec.recall.graph.material import Facts, GraphMaterial
 from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
 from audiorec.recall.graph.recipe import Song2vecRecipe
 from audiorec.recall.graph.vectors import Song2vecModel
 
 
-def made_up(songs: int, lists_of: int) -> Material:
+def made_up(songs: int, lists_of: int) -> GraphMaterial:
     """Return lists and facts of so many songs."""
     rng = np.random.default_rng(0)
     n = 3 * songs
@@ -46,7 +46,7 @@ def made_up(songs: int, lists_of: int) -> Material:
         tail=tail,
         weight=np.ones(2 * songs, np.float32),
     )
-    return Material(song_ids=ids, things=things, plays=plays, facts=facts)
+    return GraphMaterial(song_ids=ids, things=things, plays=plays, facts=facts)
 
 
 def main() -> None:
@@ -66,7 +66,7 @@ def main() -> None:
     generated = time.process_time() - began
     marks = [time.process_time()]
 
-    def make(of: Material) -> Song2vecModel:
+    def make(of: GraphMaterial) -> Song2vecModel:
         model = Song2vecModel(of, recipe)
         marks.append(time.process_time())
         return model

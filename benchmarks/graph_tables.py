@@ -38,7 +38,6 @@ from audiorec.types import plain_name
 
 KS = (10, 100)
 POOLS = ("joint", "apart", "warm", "one", "never")
-EPOCHS = {"0": 20}  # of a gamma, where validation asks for others than the recipe has
 
 
 def main() -> None:
@@ -140,8 +139,6 @@ def settings_of(row: str) -> tuple[str, dict[str, object]]:
     gamma = settings.get("gamma")
     if gamma is not None:
         settings["gamma"] = float(gamma)  # type: ignore[arg-type]
-        if f"{gamma}" in EPOCHS:
-            settings.setdefault("max_epochs", EPOCHS[f"{gamma}"])
     return name, settings
 
 

@@ -12,7 +12,7 @@ from audiorec_cli.shared.listened import ModelArgument, PlaysOf
 from audiorec_cli.shared.options import JsonOption
 
 if TYPE_CHECKING:
-    from audiorec.recall.graph.why import Neighbour
+    from audiorec.recall.graph.why import NearSong
 
 
 def near(
@@ -61,7 +61,7 @@ def near(
     print_table(heads, cells, title=f"near {song}")
 
 
-def _told(neighbour: "Neighbour") -> str:
+def _told(neighbour: "NearSong") -> str:
     """Return what two songs have in common in words."""
     parts = list(neighbour.shared)
     if neighbour.n_lists:
@@ -72,7 +72,7 @@ def _told(neighbour: "Neighbour") -> str:
     return "; ".join(parts) or "neighbours of neighbours"
 
 
-def _plain(neighbour: "Neighbour") -> dict[str, Any]:
+def _plain(neighbour: "NearSong") -> dict[str, Any]:
     return {
         "song_id": neighbour.song_id,
         "similarity": round(neighbour.similarity, 6),

@@ -35,5 +35,5 @@ Public::
              refuse_leaks, side_facts, sound_facts, write_triples
     recipe   EgesRecipe, GraphSageRecipe, Song2vecRecipe
     channel  GraphChannel
-    why      Neighbour, near_song
+    why      NearSong, near_song
 """

@@ -19,7 +19,7 @@ from audiorec.listening.triples import type_of
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
-from audiorec.recall.graph.material import PEOPLE, Material, material_of
+from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
 from audiorec.recall.graph.places import Places
 from audiorec.recall.graph.recipe import GraphRecipe
 from audiorec.types import FloatArray, Int64Array, LineProgress
@@ -44,7 +44,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         self.recipe: R = self.Recipe() if recipe is None else recipe
 
     @abstractmethod
-    def _train(self, material: Material, **options: Any) -> "tuple[Places, list[Any]] | None":
+    def _train(self, material: GraphMaterial, **options: Any) -> "tuple[Places, list[Any]] | None":
         """Train; see `audiorec.recall.graph.learner.train_pairs`."""
 
     def _fit(
@@ -66,7 +66,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         self.places, self.history = trained
         self._keep_facts(material)
 
-    def _keep_facts(self, material: Material) -> None:
+    def _keep_facts(self, material: GraphMaterial) -> None:
         """Keep the facts of songs for `why`, without people and lists."""
         song, relation, thing, _ = material.links
         names = [*(f"song:{s}" for s in material.song_ids), *material.things]

@@ -17,7 +17,7 @@ import numpy as np
 
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.channel import GraphChannel
-from audiorec.recall.graph.material import Material
+from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places
 from audiorec.recall.graph.recipe import EgesRecipe
 from audiorec.recall.graph.walks import list_walks
@@ -29,13 +29,13 @@ class Eges(GraphChannel[EgesRecipe]):
     name = "eges"
     Recipe = EgesRecipe
 
-    def _train(self, material: Material, **options: Any) -> tuple[Places, list[Any]] | None:
+    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
         from audiorec.recall.graph.eges_model import EgesModel
         from audiorec.recall.graph.learner import train_pairs
 
         make, recipe = partial(EgesModel, recipe=self.recipe), self.recipe
 
-        def walked(of: Material, rng: np.random.Generator) -> Sequences:
+        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
             return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
 
         return train_pairs(material, recipe, make, purpose="training eges", walks=walked, **options)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.material import Material
+from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places, scaled, unit
 from audiorec.recall.graph.recipe import EgesRecipe
 from audiorec.recall.graph.vectors import START, first_vectors, table
@@ -18,7 +18,7 @@ OFF = -1e9  # of the weight of a fact that is not there
 class EgesModel(nn.Module):
     """Songs and things as rows, a weight a fact and song, and contexts."""
 
-    def __init__(self, material: Material, recipe: EgesRecipe) -> None:
+    def __init__(self, material: GraphMaterial, recipe: EgesRecipe) -> None:
         super().__init__()
         self.recipe = recipe
         self._things, there = slots_of(material, recipe.slots)
@@ -43,7 +43,7 @@ class EgesModel(nn.Module):
         hidden: Tensor = (weight[..., None] * torch.cat([own, known], 1)).sum(1)
         return hidden
 
-    def places(self, material: Material) -> Places:
+    def places(self, material: GraphMaterial) -> Places:
         """Place songs of lists by H and their context, others by the mean of their facts."""
         n, warm = material.n_songs, material.counts > 0
         rows = torch.arange(n)
@@ -65,7 +65,7 @@ class EgesModel(nn.Module):
         return scaled(places, material.plays, warm, (1.0, 1.0))
 
 
-def slots_of(material: Material, most: int) -> tuple[Int64Array, BoolArray]:
+def slots_of(material: GraphMaterial, most: int) -> tuple[Int64Array, BoolArray]:
     """Return the things of each song, (S, slots), and which places are filled, its own first.
 
     Facts with what has the fewest songs come first, since they say most.
@@ -85,7 +85,7 @@ def slots_of(material: Material, most: int) -> tuple[Int64Array, BoolArray]:
 
 
 def _mean_of_facts(
-    material: Material, rows: Float64Array, warm: BoolArray, *, of_songs: bool = False
+    material: GraphMaterial, rows: Float64Array, warm: BoolArray, *, of_songs: bool = False
 ) -> tuple[Float64Array, BoolArray]:
     """Return the mean of each song's things that some song of a list is linked to, (S, D).
 

@@ -1,6 +1,6 @@
 """The one training of the three models: pairs of songs, against songs that are drawn.
 
-    Material, a model ──train_pairs──▶ the model in its best state, and the lines of its epochs
+    GraphMaterial, a model ──train_pairs──▶ the model in its best state, and the lines of its epochs
 
 What differs is the model: where the vectors of songs come from, and what else it loses by.
 """
@@ -23,7 +23,7 @@ from audiorec.learning.refit import Phase, fit_refit
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.graph.material import Material, held_out
+from audiorec.recall.graph.material import GraphMaterial, held_out
 from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
 from audiorec.recall.graph.places import Places, hidden_recall
 from audiorec.recall.graph.recipe import GraphRecipe
@@ -48,16 +48,16 @@ class PairModel(Protocol):
     def further_loss(self, rng: np.random.Generator) -> Tensor | None:
         """Return what else it loses by in a step, weighted; None: nothing."""
 
-    def places(self, material: Material) -> Places:
+    def places(self, material: GraphMaterial) -> Places:
         """Return where songs lie, in numpy."""
 
 
-MakeModel = Callable[[Material], Any]
-Walks = Callable[[Material, np.random.Generator], Sequences]
+MakeModel = Callable[[GraphMaterial], Any]
+Walks = Callable[[GraphMaterial, np.random.Generator], Sequences]
 
 
 def train_pairs(
-    material: Material,
+    material: GraphMaterial,
     recipe: GraphRecipe,
     make_model: MakeModel,
     *,
@@ -127,7 +127,7 @@ class _PairLearner:
 
     def __init__(
         self,
-        material: Material,
+        material: GraphMaterial,
         recipe: GraphRecipe,
         make_model: MakeModel,
         walks: Walks | None,

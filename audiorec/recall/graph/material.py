@@ -1,6 +1,6 @@
 """Listening and facts in numbers: what every model of the graph learns from.
 
-    RecallData, Triples ──material_of──▶ `Material`: lists of songs, and facts between things
+    RecallData, Triples ──material_of──▶ `GraphMaterial`: lists of songs, and facts between things
                         ──held_out─────▶ the part of some lists that says when to stop
 
 Things are numbered: the S songs of the catalogue first, then everything else that facts name.
@@ -48,7 +48,7 @@ class Facts:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Material:
+class GraphMaterial:
     """Lists and facts.
 
     Attributes
@@ -108,12 +108,12 @@ class Material:
             {"arrays": sums, "texts": [_digest("\0".join(t).encode()) for t in texts]}
         )
 
-    def learnt_from(self, mask: BoolArray) -> "Material":
+    def learnt_from(self, mask: BoolArray) -> "GraphMaterial":
         """Return the same with some entries of the lists alone, by `mask` (P,)."""
         return replace(self, plays=self.plays.keep(mask))
 
 
-def material_of(data: RecallData, *, neighbours: int = 0) -> Material:
+def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
     """Put listening and facts into numbers.
 
     Facts are the triples of the context; where it has none, what its side information and sound
@@ -151,7 +151,9 @@ def material_of(data: RecallData, *, neighbours: int = 0) -> Material:
         tail=tail[kept],
         weight=triples.weight[kept],
     )
-    return Material(song_ids=data.song_ids, things=tuple(things), plays=data.plays, facts=facts)
+    return GraphMaterial(
+        song_ids=data.song_ids, things=tuple(things), plays=data.plays, facts=facts
+    )
 
 
 def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int64Array]:

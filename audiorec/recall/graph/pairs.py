@@ -1,12 +1,12 @@
 """Which songs stand together: the pairs of an epoch, made a block at a time.
 
-    lists ──shuffled, cut──▶ blocks of at most L songs ──padded──▶ (B, L): L (L - 1) pairs a block
+    lists ──cut──▶ blocks of at most L songs ──padded──▶ (B, L): up to L (L - 1) pairs a block
 
-The order of a playlist says little, so by default the window is as long as the list: each entry
-meets all others. A long list is shuffled anew in every epoch and cut into blocks, so that all of
-its pairs come in turn, and a song counts by the length of its list and not by the square of it.
-With a window, blocks are runs of the list, cut at another place in every epoch, and only songs
-that are at most so many places apart are pairs.
+With a window, blocks are runs of the list, cut at another place in every epoch, and songs that
+are at most so many places apart are pairs: in a short list, all of them. Without one, each entry
+meets all others in any order: a long list is shuffled anew in every epoch before it is cut, so
+that all of its pairs come in turn, and a song counts by the length of its list and not by the
+square of it.
 """
 
 from collections.abc import Iterator

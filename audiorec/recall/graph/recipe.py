@@ -23,13 +23,15 @@ class GraphRecipe:
         A song is drawn by its number of entries to this power.
     shrink : float
         How much the squared lengths of the vectors count in the loss, each as often as its song
-        stands in a list: without it, songs of few lists are learnt by heart.
+        stands in a list.
     block : int
         The most songs of a list that meet each other in one step.
     places : int
         Entries in a batch.
     window : int or None
-        How far apart in a list songs are a pair; None: as far as the list is long.
+        How far apart in a list songs are a pair; None: as far as the list is long, in any order.
+        Whoever makes a list adds songs that go together one after the other, so that a long list
+        says more by the neighbourhood than as a whole.
     max_epochs, patience : int
         Training ends after so many, or without gain for so long.
     choose : bool
@@ -45,10 +47,10 @@ class GraphRecipe:
     negatives: float = 20.0
     drawn: int = 512
     negative_power: float = 0.75
-    shrink: float = 0.01
-    block: int = 64
-    places: int = 512
-    window: int | None = None
+    shrink: float = 0.0
+    block: int = 128
+    places: int = 256
+    window: int | None = 50
     max_epochs: int = 20
     patience: int = 6
     choose: bool = True

@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.material import Material
+from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places, scaled, unit
 from audiorec.recall.graph.recipe import GraphSageRecipe
 from audiorec.recall.graph.vectors import START, first_vectors, table
@@ -20,7 +20,7 @@ ROWS = 8_192  # things that are placed at a time
 class SageModel(nn.Module):
     """Features of things, and two layers."""
 
-    def __init__(self, material: Material, recipe: GraphSageRecipe) -> None:
+    def __init__(self, material: GraphMaterial, recipe: GraphSageRecipe) -> None:
         super().__init__()
         self.recipe = recipe
         width = recipe.dimension
@@ -61,7 +61,7 @@ class SageModel(nn.Module):
         column = torch.randint(width, (len(things), most))
         return self._near[things].gather(1, column)
 
-    def places(self, material: Material) -> Places:
+    def places(self, material: GraphMaterial) -> Places:
         """Place all songs, by all the neighbours that are kept of each."""
         width = self._near.shape[1]
         n = material.n_songs
@@ -80,7 +80,7 @@ class SageModel(nn.Module):
         return scaled(places, material.plays, self._warm, (1.0,))
 
 
-def neighbour_table(material: Material, rng: np.random.Generator, *, most: int) -> Int64Array:
+def neighbour_table(material: GraphMaterial, rng: np.random.Generator, *, most: int) -> Int64Array:
     """Return neighbours of every thing, (things, most), drawn with replacement; itself for none.
 
     Of a song half are songs that it stands in lists with, half the things of its facts, where it

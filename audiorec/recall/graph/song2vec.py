@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any
 
 from audiorec.recall.graph.channel import GraphChannel
-from audiorec.recall.graph.material import Material
+from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places
 from audiorec.recall.graph.recipe import Song2vecRecipe
 
@@ -20,7 +20,7 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
     name = "song2vec"
     Recipe = Song2vecRecipe
 
-    def _train(self, material: Material, **options: Any) -> tuple[Places, list[Any]] | None:
+    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
         from audiorec.recall.graph.learner import train_pairs
         from audiorec.recall.graph.vectors import Song2vecModel
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.learning.seeds import generator
-from audiorec.recall.graph.material import Material
+from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places, scaled, unit
 from audiorec.recall.graph.recipe import GraphRecipe, Song2vecRecipe
 from audiorec.recall.graph.transe import Corruption, relation_loss
@@ -29,7 +29,7 @@ SMALL = 0.5  # over the dimension: the spread of the part of the start that is c
 class Song2vecModel(nn.Module):
     """The tables; see the head of this module."""
 
-    def __init__(self, material: Material, recipe: Song2vecRecipe) -> None:
+    def __init__(self, material: GraphMaterial, recipe: Song2vecRecipe) -> None:
         super().__init__()
         self.recipe = recipe
         rng = generator(recipe.seed, START)
@@ -61,7 +61,7 @@ class Song2vecModel(nn.Module):
             found = found + relation_loss(h, step, t, false_h, false_t, margin=margin)
         return self.recipe.gamma * found
 
-    def places(self, material: Material) -> Places:
+    def places(self, material: GraphMaterial) -> Places:
         """Place songs that stand in lists by their vectors, the others by their facts."""
         vectors, contexts, relations = (
             t.weight.detach().numpy() for t in (self.vectors, self.contexts, self.relations)
@@ -87,7 +87,9 @@ class Song2vecModel(nn.Module):
         return scaled(places, material.plays, warm, (1.0, 1.0))
 
 
-def first_vectors(material: Material, recipe: GraphRecipe, rng: np.random.Generator) -> FloatArray:
+def first_vectors(
+    material: GraphMaterial, recipe: GraphRecipe, rng: np.random.Generator
+) -> FloatArray:
     """Return where things begin: (things, D), songs of length about 1."""
     width = recipe.dimension
     plays = material.plays
@@ -104,7 +106,7 @@ def first_vectors(material: Material, recipe: GraphRecipe, rng: np.random.Genera
 
 
 def placed_by_facts(
-    material: Material, table: FloatArray, steps: FloatArray, warm: BoolArray
+    material: GraphMaterial, table: FloatArray, steps: FloatArray, warm: BoolArray
 ) -> tuple[FloatArray, BoolArray]:
     """Place songs by what is known of them, where the relations and the songs of lists say.
 

@@ -1,6 +1,6 @@
 """What two songs have in common: songs near a song, and what that can be traced to.
 
-    channel, a song ──near_song──▶ `Neighbour`: similarity, shared facts, sound, shared lists
+    channel, a song ──near_song──▶ `NearSong`: similarity, shared facts, sound, shared lists
 
 A vector says that two songs are near and not why. What they share is looked up: the things that
 both have facts with, a fact from one to the other, and the lists that both stand in, where a log
@@ -21,7 +21,7 @@ MOST_SHOWN = 5  # lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Neighbour:
+class NearSong:
     """A song near another one.
 
     Attributes
@@ -53,7 +53,7 @@ def near_song(
     *,
     cold: int = 0,
     lists: Sequences | None = None,
-) -> list[Neighbour]:
+) -> list[NearSong]:
     """Return the songs that lie nearest to a song, and what each has in common with it.
 
     Parameters
@@ -80,7 +80,7 @@ def near_song(
     found = channel.recall(Queries(asked), k, exclude=asked, cold=cold)
     own = channel.facts_of(row)
     itself = f"song:{song_id}"
-    near: list[Neighbour] = []
+    near: list[NearSong] = []
     stands_in = _lists_of(lists)
     for song, similarity, is_cold in zip(
         found.song[0].tolist(), found.similarity[0].tolist(), found.cold[0].tolist(), strict=True
@@ -95,7 +95,7 @@ def near_song(
         shown = sorted(both, key=lambda at: (int(lists.lengths[at]), at)) if lists else []
         titles = tuple(lists.owner_ids[at] for at in shown[:MOST_SHOWN]) if lists else ()
         near.append(
-            Neighbour(
+            NearSong(
                 song_id=name,
                 similarity=similarity,
                 cold=is_cold,

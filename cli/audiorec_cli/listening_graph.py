@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audiorec.listening.triples import Triples
 
 FormName = Literal["hub", "pairwise"]
-Taken = Literal["lists", "likes", "follows"]
+TAKEN = ("lists", "likes", "follows")
 
 
 def graph(
@@ -35,7 +35,7 @@ def graph(
         ),
     ] = None,
     take: Annotated[
-        list[Taken] | None,
+        list[str] | None,
         typer.Option(help="Facts from the log: lists, likes, follows (repeat it)."),
     ] = None,
     column: Annotated[
@@ -70,6 +70,9 @@ def graph(
     from audiorec.listening.triples import describe_triples
     from audiorec.recall.graph.facts import counts_of, joined, write_triples
 
+    for name in take or ():
+        if name not in TAKEN:
+            raise InputError(f"--take is one of {', '.join(TAKEN)}, got {name!r}")
     check(interactions, Wanted.LOG)
     if take and interactions is None:
         raise InputError("--take is of a log: give it with --interactions")
@@ -132,7 +135,7 @@ def _lists(log: Path, skip_bad_rows: bool) -> Any:
     return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by="list")
 
 
-def _log_facts(log: Path | None, take: "list[Taken]", skip_bad_rows: bool) -> "list[Triples]":
+def _log_facts(log: Path | None, take: list[str], skip_bad_rows: bool) -> "list[Triples]":
     """Return facts of lists, likes and follows."""
     if log is None or not take:
         return []

@@ -47,7 +47,7 @@ Public::
     baskets       song_pairs
     filters       FILTERS, FilterName, PER_USER, count_noise, noise, without_noise
     side          Category, SongSide, completed, describe_side, read_side, side_of_store
-    triples       Triples, describe_triples, read_triples, type_of
+    triples       Triples, describe_triples, named, read_triples, type_of
     kinds         KINDS, TableKind, guess_kind
     prepare       log_fingerprint, prepare
     spill         PrepareSpec, PreparedBy

@@ -73,6 +73,12 @@ def type_of(entity_id: str) -> str:
     return found.group(1) if found else ""
 
 
+def named(kind: str, triples: Triples) -> tuple[str, ...]:
+    """Return what the typed ids of one type name, in their order: the songs, the artists."""
+    start = f"{kind}:"
+    return tuple(name.removeprefix(start) for name in triples.entity_ids if name.startswith(start))
+
+
 def read_triples(path: Path) -> Triples:
     """Read ``head``, ``relation``, ``tail`` and, where it is there, ``weight``.
 

@@ -9,6 +9,7 @@
 ``audio``       user-audio: a song's sound lies near the users who like it
 ``cold_start``  batch jobs for songs that nobody has heard yet
 ``interests``   models that give a user several embeddings, one an interest
+``graph``       songs by the lists they share and by facts: Song2vec, EGES, GraphSAGE
 ``sequence``    models that read what a user heard: the user model
 ==============  =====================================================================
 

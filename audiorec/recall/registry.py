@@ -28,6 +28,9 @@ CHANNELS = {
     "sasrec": "audiorec.recall.sequence.sasrec.channel:Sasrec",
     "mind": "audiorec.recall.interests.mind:Mind",
     "comirec-sa": "audiorec.recall.interests.comirec_sa:ComirecSa",
+    "song2vec": "audiorec.recall.graph.song2vec:Song2vec",
+    "eges": "audiorec.recall.graph.eges:Eges",
+    "graphsage": "audiorec.recall.graph.graphsage:GraphSage",
     "user-audio": "audiorec.recall.audio.channel:UserAudio",
     "external": "audiorec.recall.simple.external:External",
 }

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
+from audiorec_cli import listening_graph
 from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
@@ -145,6 +146,9 @@ def prepare(
     else:
         names = ("rows_read", "rows_left_out", "owners", "plays", "songs", "buckets")
         print_table(("what", "count"), [(n, manifest[n]) for n in names], title=str(out))
+
+
+command(app, "graph")(listening_graph.graph)
 
 
 @command(app)

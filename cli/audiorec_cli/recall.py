@@ -6,7 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import recall_judge, recall_lists, recall_run, recall_space, recall_unheard
+from audiorec_cli import (
+    recall_judge,
+    recall_lists,
+    recall_near,
+    recall_run,
+    recall_space,
+    recall_unheard,
+)
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -108,6 +115,9 @@ def train(
         int | None, typer.Option(min=0, help="At most, of a channel that is trained by steps.")
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="Of such a channel.")] = None,
+    gamma: Annotated[
+        float | None, typer.Option(min=0, help="song2vec: the share of the relations; 0: none.")
+    ] = None,
     settings: SetOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
@@ -127,7 +137,8 @@ def train(
     from audiorec.recall.registry import channel_class
 
     check(users, Wanted.USERS)
-    given = {"users": str(users) if users else None, "epochs": epochs, "seed": seed}
+    given: dict[str, Any] = {"users": str(users) if users else None, "epochs": epochs}
+    given |= {"seed": seed, "gamma": gamma}
     made = with_recipe(channel_class(channel), given, settings or ())
     data = learnt.data(interactions)
     plays = data.sequences
@@ -222,6 +233,7 @@ command(app, "fuse")(recall_lists.fuse)
 command(app, "tune")(recall_lists.tune)
 command(app, "run")(recall_run.run)
 command(app, "unheard")(recall_unheard.unheard)
+command(app, "near")(recall_near.near)
 
 
 def _first_line(kind: "type[Channel]") -> str:

@@ -31,7 +31,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|"
-    r"recall (users|songs|unheard|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
+    r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|"
     r"listening correlate|store map .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet)"
@@ -120,6 +120,7 @@ def home(tmp_path, monkeypatch):
              for i, u in enumerate(users) for n, name in enumerate(names[:9])
              for event in ("finish", "like")]  # fmt: skip
     (tmp_path / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *lines]))
+    (tmp_path / "side.csv").write_text(f"song_id,artist\n{names[0]},Ayla\n{names[1]},Ayla\n")
     (tmp_path / "rule.toml").write_text("[events.skip]\ndisliked_below = 0.7\n")
     (tmp_path / "ids.csv").write_text(f"song_id,shop\n{names[0]},B-12\n")
     (tmp_path / "released.txt").write_text("\n".join(names))

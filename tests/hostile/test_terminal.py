@@ -156,6 +156,7 @@ CASES = {
         ("plays.csv", "-o", "fed"),
     ],
     "listening forget": [("nobody", "good.csv"), (LINES, "ids.csv"), (LINES, ABSENT)],
+    "listening graph": [("-v", STORE, "-o", "g.parquet"), ("--side", ABSENT, "-o", "g.parquet")],
     "listening correlate": [("-i", "plays.csv", "-v", STORE, "--since", "2024-01-01")],
     "recall list": [("--json",), ("popular",), (ODD,)],
     "recall train": [
@@ -171,6 +172,7 @@ CASES = {
         (ABSENT, "-v", STORE, "--out", "e.parquet"),
         (ABSENT, "songs", "--out", "e.parquet"),
     ],
+    "recall near": [(ABSENT, LINES)],
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],

@@ -15,7 +15,7 @@ from audiorec.listening.liked import Liked
 from audiorec.listening.profiles import Profiles
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
-from audiorec.listening.triples import Triples
+from audiorec.listening.triples import Triples, named
 from audiorec.search.filters import mean_scores
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.embeddings import EmbeddingTable
@@ -140,8 +140,10 @@ class Context:
 
     @property
     def song_ids(self) -> tuple[str, ...]:
-        """Songs that sound or side information knows, sorted: each may be proposed."""
+        """Songs that sound, side information or facts know, sorted: each may be proposed."""
         sources = [s.song_ids for s in (self.sound, self.side) if s is not None]
+        if self.triples is not None:
+            sources.append(named("song", self.triples))
         return tuple(sorted({song for ids in sources for song in ids}))
 
     def asked(self, histories: Sequences, follows: Sequences | None = None) -> "Queries":

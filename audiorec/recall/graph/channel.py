@@ -1,0 +1,151 @@
+"""What the channels of the graph share: a space of songs, and the facts that explain it.
+
+lists and facts ──train──▶ `Places` ──mean of a history──▶ similarities
+                                    ──why──▶ what two songs have in common
+"""
+
+import json
+from abc import abstractmethod
+from dataclasses import asdict
+from pathlib import Path
+from threading import Event
+from typing import Any, ClassVar, Generic, Self, TypeVar
+
+import numpy as np
+
+from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
+from audiorec.listening.sequences import Sequences
+from audiorec.listening.triples import type_of
+from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.data import Queries, RecallData, Sound
+from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
+from audiorec.recall.graph.places import Places
+from audiorec.recall.graph.recipe import GraphRecipe
+from audiorec.types import FloatArray, Int64Array, LineProgress
+
+R = TypeVar("R", bound=GraphRecipe)
+
+
+class GraphChannel(SharedSpace, Generic[R]):
+    """A channel whose songs lie by the lists that they stand in, and by what is known of them.
+
+    Attributes
+    ----------
+    Recipe : type
+    places : Places
+        Once fitted.
+    """
+
+    Recipe: ClassVar[type]
+    people = "Vectors and facts of songs: no id and no history of a user, no name of a list."
+
+    def __init__(self, recipe: R | None = None) -> None:
+        self.recipe: R = self.Recipe() if recipe is None else recipe
+
+    @abstractmethod
+    def _train(self, material: GraphMaterial, **options: Any) -> "tuple[Places, list[Any]] | None":
+        """Train; see `audiorec.recall.graph.learner.train_pairs`."""
+
+    def _fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None,
+        progress: LineProgress | None,
+        stop: Event | None,
+    ) -> None:
+        from audiorec.learning.torch_use import import_torch
+
+        import_torch(f"training {self.name}")
+        material = material_of(data, neighbours=self.recipe.neighbours)
+        trained = self._train(material, work=work, progress=progress, stop=stop)
+        if trained is None:  # stopped: there is nothing to answer with
+            self.song_ids = ()
+            return
+        self.places, self.history = trained
+        self._keep_facts(material)
+
+    def _keep_facts(self, material: GraphMaterial) -> None:
+        """Keep the facts of songs for `why`, without people and lists."""
+        song, relation, thing, _ = material.links
+        names = [*(f"song:{s}" for s in material.song_ids), *material.things]
+        told = np.array([type_of(name) not in PEOPLE for name in names], np.bool_)
+        song, relation, thing = (a[told[thing]] for a in (song, relation, thing))
+        things, number = np.unique(thing, return_inverse=True)
+        self.things = tuple(names[n] for n in things.tolist())
+        relations = material.facts.relations
+        self.relations = (*relations, *(f"{name} of" for name in relations))
+        self.link_starts = np.searchsorted(song, np.arange(material.n_songs + 1))
+        self.link_relation, self.link_thing = relation.astype(np.int32), number.astype(np.int32)
+
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Return histories as the mean of their songs; see `SharedSpace`."""
+        return self.places.users(queries.histories.among(self.song_ids))
+
+    def song_embeddings(self) -> FloatArray:
+        """Return what histories are held against; see `SharedSpace`."""
+        return self.places.behind
+
+    def embed_sound(self, sound: Sound) -> FloatArray:
+        """Refuse: songs have their places by lists and facts; see `SharedSpace`."""
+        self.refuse_sound(0, sound.units.shape[1])
+        return sound.units
+
+    def facts_of(self, song: int) -> set[tuple[str, str]]:
+        """Return what is known of a song by its number: relations, and typed ids of things."""
+        part = slice(int(self.link_starts[song]), int(self.link_starts[song + 1]))
+        pairs = zip(self.link_relation[part].tolist(), self.link_thing[part].tolist(), strict=True)
+        return {(self.relations[r], self.things[t]) for r, t in pairs}
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        return self.places.similarities(queries.histories)
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history whose vector lies nearest to each."""
+        found = np.full(song.shape, -1, np.int64)
+        places = self.places
+        rows = places.ahead[:, : places.parts[0]]
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own = np.unique(histories[row])
+            own = own[places.has_place[own]]
+            there = song[row] >= 0
+            if len(own):
+                near = rows[song[row, there]] @ rows[own].T
+                found[row, there] = own[near.argmax(axis=1)]
+        return found
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        places = self.places
+        tensors: dict[str, Any] = {
+            "ahead": places.ahead,
+            "behind": places.behind,
+            "has_place": places.has_place.astype(np.uint8),
+            "link_starts": self.link_starts,
+            "link_relation": self.link_relation,
+            "link_thing": self.link_thing,
+            **texts_as_arrays("things", self.things),
+        }
+        config = {
+            "recipe": json.loads(json.dumps(asdict(self.recipe))),
+            "parts": list(places.parts),
+            "relations": list(self.relations),
+        }
+        return tensors, config
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        channel = cls(cls.Recipe(**bundle.config["recipe"]))
+        tensors = bundle.tensors
+        channel.places = Places(
+            ahead=tensors["ahead"],
+            behind=tensors["behind"],
+            parts=tuple(bundle.config["parts"]),
+            has_place=tensors["has_place"].astype(np.bool_),
+        )
+        channel.relations = tuple(bundle.config["relations"])
+        channel.things = texts_of_arrays("things", tensors)
+        channel.link_starts = tensors["link_starts"]
+        channel.link_relation = tensors["link_relation"]
+        channel.link_thing = tensors["link_thing"]
+        return channel

@@ -1,0 +1,41 @@
+"""EGES: a song's vector is the weighted mean of its own and of what is known of it.
+
+    H_v = sum over j of e^(a_v^j) W_v^j / sum over j of e^(a_v^j)       j = 0: own, 1 ...: facts
+
+Every song has a weight a_v^j for each of its facts. Walks over songs that stand together are the
+sentences, with a window of five; contexts Z have a table of their own. A song of no list is the
+mean of its facts.
+
+Source: Wang et al., *Billion-scale commodity embedding for e-commerce recommendation in Alibaba*,
+2018.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.graph.channel import GraphChannel
+from audiorec.recall.graph.material import GraphMaterial
+from audiorec.recall.graph.places import Places
+from audiorec.recall.graph.recipe import EgesRecipe
+from audiorec.recall.graph.walks import list_walks
+
+
+class Eges(GraphChannel[EgesRecipe]):
+    """Songs near those of the history, by walks over lists and a weight for each fact (EGES)."""
+
+    name = "eges"
+    Recipe = EgesRecipe
+
+    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
+        from audiorec.recall.graph.eges_model import EgesModel
+        from audiorec.recall.graph.learner import train_pairs
+
+        make, recipe = partial(EgesModel, recipe=self.recipe), self.recipe
+
+        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
+            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
+
+        return train_pairs(material, recipe, make, purpose="training eges", walks=walked, **options)

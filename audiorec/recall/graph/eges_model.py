@@ -1,0 +1,109 @@
+"""The network of EGES; see `audiorec.recall.graph.eges`."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from audiorec.learning.seeds import generator
+from audiorec.recall.graph.material import GraphMaterial
+from audiorec.recall.graph.places import Places, scaled, unit
+from audiorec.recall.graph.recipe import EgesRecipe
+from audiorec.recall.graph.vectors import START, first_vectors, table
+from audiorec.types import BoolArray, Float64Array, Int64Array
+
+ROWS = 65_536  # songs that are placed at a time
+OFF = -1e9  # of the weight of a fact that is not there
+
+
+class EgesModel(nn.Module):
+    """Songs and things as rows, a weight a fact and song, and contexts."""
+
+    def __init__(self, material: GraphMaterial, recipe: EgesRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        self._things, there = slots_of(material, recipe.slots)
+        self._facts, self._is_there = torch.from_numpy(self._things), torch.from_numpy(there)
+        start = first_vectors(material, recipe, generator(recipe.seed, START))
+        self.vectors, self.contexts = table(start), table(start[: material.n_songs])
+        self.weights = table(np.zeros((material.n_songs, recipe.slots + 1), np.float32))
+
+    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `audiorec.recall.graph.learner.PairModel`."""
+        rows, at = torch.unique(songs, return_inverse=True)
+        return self._hidden(rows)[at], self.contexts(songs), self.contexts(drawn)
+
+    def further_loss(self, rng: np.random.Generator) -> None:
+        """Nothing else is lost by."""
+
+    def _hidden(self, songs: Tensor) -> Tensor:
+        """Return H of some songs, (n, D)."""
+        own = self.vectors(songs)[:, None]
+        known = self.vectors(self._facts[songs])
+        weight = self.weights(songs).masked_fill(~self._is_there[songs], OFF).softmax(-1)
+        hidden: Tensor = (weight[..., None] * torch.cat([own, known], 1)).sum(1)
+        return hidden
+
+    def places(self, material: GraphMaterial) -> Places:
+        """Place songs of lists by H and their context, others by the mean of their facts."""
+        n, warm = material.n_songs, material.counts > 0
+        rows = torch.arange(n)
+        parts = [self._hidden(rows[i : i + ROWS]) for i in range(0, n, ROWS)]
+        hidden = torch.cat(parts).numpy()
+        vectors, contexts = (t.weight.detach().numpy() for t in (self.vectors, self.contexts))
+        mean, known = _mean_of_facts(material, vectors, warm)
+        as_context, _ = _mean_of_facts(material, contexts, warm, of_songs=True)
+        has_place = warm | known
+        whole = np.where(warm[:, None], hidden, mean)
+        far = np.where(warm[:, None], contexts, as_context)
+        ahead = np.concatenate([unit(whole), whole], axis=1)
+        behind = np.concatenate([unit(whole), far], axis=1)
+        ahead, behind = (
+            np.where(has_place[:, None], a, 0).astype(np.float32) for a in (ahead, behind)
+        )
+        width = whole.shape[1]
+        places = Places(ahead=ahead, behind=behind, parts=(width, width), has_place=has_place)
+        return scaled(places, material.plays, warm, (1.0, 1.0))
+
+
+def slots_of(material: GraphMaterial, most: int) -> tuple[Int64Array, BoolArray]:
+    """Return the things of each song, (S, slots), and which places are filled, its own first.
+
+    Facts with what has the fewest songs come first, since they say most.
+    """
+    song, _, thing, _ = material.links
+    of_thing = np.bincount(thing, minlength=material.n_things)
+    order = np.lexsort((thing, of_thing[thing], song))
+    song, thing = song[order], thing[order]
+    place = np.arange(len(song)) - np.searchsorted(song, song)
+    kept = place < most
+    things = np.zeros((material.n_songs, most), np.int64)
+    there = np.zeros((material.n_songs, most + 1), np.bool_)
+    there[:, 0] = True
+    things[song[kept], place[kept]] = thing[kept]
+    there[song[kept], place[kept] + 1] = True
+    return things, there
+
+
+def _mean_of_facts(
+    material: GraphMaterial, rows: Float64Array, warm: BoolArray, *, of_songs: bool = False
+) -> tuple[Float64Array, BoolArray]:
+    """Return the mean of each song's things that some song of a list is linked to, (S, D).
+
+    With `of_songs`, a thing is the mean of such songs: what has no row of its own.
+    """
+    song, _, thing, _ = material.links
+    n, width = material.n_songs, rows.shape[1]
+    live = warm[song]
+    of_warm = np.bincount(thing[live], minlength=material.n_things)
+    if of_songs:
+        sums = np.zeros((material.n_things, width))
+        np.add.at(sums, thing[live], rows[song[live]].astype(np.float64))
+        things = sums / np.maximum(1, of_warm)[:, None]
+    else:
+        things = rows
+    known = of_warm[thing] > 0
+    song, thing = song[known], thing[known]
+    found = np.zeros((n, width))
+    np.add.at(found, song, things[thing].astype(np.float64))
+    counts = np.bincount(song, minlength=n)
+    return found / np.maximum(1, counts)[:, None], counts > 0

@@ -1,0 +1,317 @@
+"""Facts about songs, in two forms: what a knowledge graph is made of.
+
+    hub form        song ── by ──▶ artist ◀── by ── song       N facts for N songs of an artist
+    pairwise form   song ── same by ──▶ song                   N (N - 1) facts
+
+    side information ──side_facts──┐
+    sound            ──sound_facts─┼──joined──▶ `Triples` ──write_triples──▶ triples.parquet
+    lists, likes     ──list_facts──┤
+    follows          ──follow_facts┘
+
+A label of songs that comes from the playlist itself says which songs stand together, which is
+what is to be found: `refuse_leaks` refuses it.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.errors import InputError
+from audiorec.files.tables import write_plain
+from audiorec.listening.events import ARTIST_EVENTS, Interactions
+from audiorec.listening.sequences import Sequences
+from audiorec.listening.side import SongSide
+from audiorec.listening.triples import Triples
+from audiorec.recall.contract.data import Sound
+from audiorec.types import FloatArray, Int64Array, plain_name, strings
+
+Form = Literal["hub", "pairwise"]
+# Relations by the column of side information that they come from.
+RELATIONS = {
+    "artist": "by",
+    "album": "on",
+    "genre": "is",
+    "language": "sung_in",
+    "version": "is_version",
+    "year": "from_year",
+}
+SOUNDS_LIKE = "sounds_like"
+HEARD = "heard_as"  # what the heads of a store say
+MOST_PAIRS = 50_000_000  # facts of the pairwise form that are made at all
+BLOCK = 512  # songs whose neighbours are looked for at a time
+SMALLEST_LIST = 5  # songs of one label, in a list that counts for a leak
+LEAK = 0.8  # share of the lists whose songs all have one label
+
+
+def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = ()) -> Triples:
+    """Return what side information says of songs: artist, album, genre, language, version, year.
+
+    What a head has heard is a relation of its own, ``heard_as_genre``.
+
+    Parameters
+    ----------
+    side : SongSide
+        Names of artists are compared in their plain form (`audiorec.types.plain_name`).
+    form : {"hub", "pairwise"}
+    columns : iterable of str
+        Which columns, ``year`` being that of the release; all of them by default, and categories
+        of one's own.
+
+    Raises
+    ------
+    InputError
+        If there is no such column, or the pairwise form would have more than 50 million facts.
+    """
+    labels = _labels(side)
+    wanted = list(columns) or list(labels)
+    for name in wanted:
+        if name not in labels:
+            known = ", ".join(labels) or "none"
+            raise InputError(f"side information has no column {name!r} for a fact; it has: {known}")
+    parts = []
+    for name in wanted:
+        category = side.categories.get(name)
+        heard = np.zeros(len(side), np.bool_) if category is None else category.is_heard
+        for by_ear, relation in ((False, ""), (True, f"{HEARD}_{name}")):
+            pairs = zip(labels[name], heard.tolist(), strict=True)
+            part = [label if is_heard == by_ear else None for label, is_heard in pairs]
+            parts.append(_of_label(side.song_ids, part, name, form, relation=relation))
+    return joined(parts)
+
+
+def artist_facts(song_ids: Sequence[str], artists: Sequence[str]) -> Triples:
+    """Return whose songs are, by plain names; an empty name is nobody."""
+    return _of_label(song_ids, artists, "artist", "hub")
+
+
+def sound_facts(
+    sound: Sound, *, neighbours: int = 10, least: float = 0.0, form: Form = "hub"
+) -> Triples:
+    """Return what can be heard: the heads' classes, and the nearest songs as a weighted relation.
+
+    Parameters
+    ----------
+    sound : Sound
+    neighbours : int
+        Of each song; 0: none. A fact weighs as much as the cosine of the two.
+    least : float
+        Neighbours below this cosine are left out, in 0..1.
+    form : {"hub", "pairwise"}
+        Of the classes; neighbours are always facts between two songs.
+    """
+    parts = []
+    for name, codes in sound.kinds.items():
+        values = [None if c < 0 else f"{c}" for c in codes.tolist()]
+        parts.append(_of_label(sound.song_ids, values, name, form, relation=f"{HEARD}_{name}"))
+    if neighbours > 0:
+        parts.append(_neighbours(sound, neighbours, least))
+    return joined(parts)
+
+
+def list_facts(lists: Sequences, *, relation: str = "in_list", kind: str = "list") -> Triples:
+    """Return which songs stand in which list, or are liked by whom: ``song in_list list``."""
+    pair = np.unique(lists.owner * max(1, len(lists.song_ids)) + lists.song)
+    owner, song = pair // max(1, len(lists.song_ids)), pair % max(1, len(lists.song_ids))
+    heads = [f"song:{lists.song_ids[s]}" for s in song.tolist()]
+    tails = [f"{kind}:{lists.owner_ids[o]}" for o in owner.tolist()]
+    return of_rows(heads, [relation] * len(heads), tails)
+
+
+def follow_facts(log: Interactions) -> Triples:
+    """Return who follows which artist: ``user follows artist``, artists by their plain names."""
+    events = log.artists
+    follows = events.event == ARTIST_EVENTS.index("follow")
+    pairs = zip(events.user[follows].tolist(), events.artist[follows].tolist(), strict=True)
+    rows = sorted({(log.user_ids[u], plain_name(events.artist_ids[a])) for u, a in pairs})
+    heads = [f"user:{user}" for user, _ in rows]
+    return of_rows(heads, ["follows"] * len(rows), [f"artist:{artist}" for _, artist in rows])
+
+
+def of_rows(
+    heads: Sequence[str],
+    relations: Sequence[str],
+    tails: Sequence[str],
+    weight: FloatArray | None = None,
+) -> Triples:
+    """Return facts that are given row by row, in typed ids; a fact that stands twice counts once.
+
+    Examples
+    --------
+    >>> found = of_rows(["song:a", "song:b"], ["by", "by"], ["artist:x", "artist:x"])
+    >>> found.entity_ids, found.head.tolist(), found.tail.tolist()
+    (('artist:x', 'song:a', 'song:b'), [1, 2], [0, 0])
+    """
+    entity_ids = tuple(sorted({*heads, *tails}))
+    names = tuple(sorted(set(relations)))
+    number = {name: place for place, name in enumerate(entity_ids)}
+    place_of = {name: place for place, name in enumerate(names)}
+    head = np.array([number[name] for name in heads], np.int32)
+    tail = np.array([number[name] for name in tails], np.int32)
+    relation = np.array([place_of[name] for name in relations], np.int32)
+    heavy = np.ones(len(head), np.float32) if weight is None else weight
+    order = np.lexsort((tail, relation, head))
+    facts = np.stack([head, relation, tail])[:, order] if len(order) else np.empty((3, 0))
+    new = np.ones(len(order), np.bool_)
+    new[1:] = (np.diff(facts, axis=1) != 0).any(axis=0)
+    kept = order[new]
+    return Triples(entity_ids, names, head[kept], relation[kept], tail[kept], heavy[kept])
+
+
+def joined(parts: Iterable[Triples]) -> Triples:
+    """Return the facts of several tables in one."""
+    heads: list[str] = []
+    relations: list[str] = []
+    tails: list[str] = []
+    weights = [np.empty(0, np.float32)]
+    for part in parts:
+        heads += [part.entity_ids[n] for n in part.head.tolist()]
+        tails += [part.entity_ids[n] for n in part.tail.tolist()]
+        relations += [part.relations[n] for n in part.relation.tolist()]
+        weights.append(part.weight)
+    return of_rows(heads, relations, tails, np.concatenate(weights))
+
+
+def write_triples(path: Path, triples: Triples) -> None:
+    """Write a Parquet that `audiorec.listening.triples.read_triples` reads, whole or not at all."""
+    entities, names = strings(triples.entity_ids), strings(triples.relations)
+    columns = {
+        "head": pa.DictionaryArray.from_arrays(pa.array(triples.head), entities),
+        "relation": pa.DictionaryArray.from_arrays(pa.array(triples.relation), names),
+        "tail": pa.DictionaryArray.from_arrays(pa.array(triples.tail), entities),
+        "weight": pa.array(triples.weight),
+    }
+    plain = {
+        name: column.dictionary_decode() if name != "weight" else column
+        for name, column in columns.items()
+    }
+    write_plain(path, pa.table(plain))
+
+
+def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) -> None:
+    """Refuse labels that come from the lists: nearly all lists hold songs of one label only.
+
+    Lists of one artist or album are made by hand for that, and are no leak of the column: the
+    artist and the album are passed over.
+
+    Raises
+    ------
+    InputError
+        If a column is the list's own label.
+    """
+    labels = _labels(side)
+    rows = {song: place for place, song in enumerate(side.song_ids)}
+    place = np.array([rows.get(song, -1) for song in lists.song_ids], np.int64)
+    for name in columns or labels:
+        if name in ("artist", "album") or name not in labels:
+            continue
+        codes = _codes(labels[name])
+        if len(codes) == 0 or codes.max(initial=-1) < 1:
+            continue
+        of_song = np.where(place >= 0, codes[place], -1)[lists.song]
+        known = lists.keep(of_song >= 0)
+        value = of_song[of_song >= 0]
+        large = known.lengths >= SMALLEST_LIST
+        if not large.any():
+            continue
+        share = _pure_share(value, known.starts, large)
+        by_chance = (np.bincount(value) / len(value)).max() ** SMALLEST_LIST
+        if share > LEAK > by_chance + 0.3:
+            raise InputError(
+                f"{name!r} is one value in {share:.0%} of the lists: it is the label of the list "
+                "and not of the song, and would tell what is to be found; leave it out"
+            )
+
+
+def counts_of(triples: Triples) -> list[tuple[str, int, int, int]]:
+    """Return relation, facts, different heads and different tails, the largest relation first."""
+    found = []
+    for number, name in enumerate(triples.relations):
+        of = triples.relation == number
+        heads, tails = (len(np.unique(a[of])) for a in (triples.head, triples.tail))
+        found.append((name, int(of.sum()), heads, tails))
+    return sorted(found, key=lambda row: -row[1])
+
+
+def _labels(side: SongSide) -> dict[str, list[str | None]]:
+    """Return the label of each song by column, artists in their plain form."""
+    found = {name: category.texts() for name, category in side.categories.items()}
+    if "artist" in found:
+        found["artist"] = [plain_name(text) or None for text in found["artist"]]
+    known = ~np.isnan(side.released)
+    if known.any():
+        days = np.where(known, side.released, 0).astype(np.int64).astype("datetime64[D]")
+        years = days.astype("datetime64[Y]").astype(str).tolist()
+        found["year"] = [y if k else None for y, k in zip(years, known.tolist(), strict=True)]
+    return found
+
+
+def _of_label(
+    song_ids: Sequence[str],
+    labels: Sequence[str | None],
+    kind: str,
+    form: Form,
+    relation: str = "",
+) -> Triples:
+    """Return the facts of one label a song, in either form."""
+    relation = relation or RELATIONS.get(kind, kind)
+    kind = _typed(kind)
+    if form == "hub":
+        there = [(s, v) for s, v in zip(song_ids, labels, strict=True) if v]
+        heads, tails = [f"song:{s}" for s, _ in there], [f"{kind}:{v}" for _, v in there]
+        return of_rows(heads, [relation] * len(heads), tails)
+    members: dict[str, list[str]] = {}
+    for song, label in zip(song_ids, labels, strict=True):
+        if label:
+            members.setdefault(label, []).append(f"song:{song}")
+    n = sum(len(songs) * (len(songs) - 1) for songs in members.values())
+    if n > MOST_PAIRS:
+        raise InputError(f"{kind}: the pairwise form would have {n:,} facts; use the hub form")
+    pairs = [(a, b) for songs in members.values() for a in songs for b in songs if a is not b]
+    heads, tails = [a for a, _ in pairs], [b for _, b in pairs]
+    return of_rows(heads, [f"same_{relation}"] * len(heads), tails)
+
+
+def _neighbours(sound: Sound, most: int, least: float) -> Triples:
+    """Return the nearest songs of each, with their cosines."""
+    units = sound.units
+    known = np.flatnonzero(units.any(axis=1))
+    most = min(most, max(0, len(known) - 1))
+    heads: list[str] = []
+    tails: list[str] = []
+    weights = [np.empty(0, np.float32)]
+    for first in range(0, len(known) if most else 0, BLOCK):
+        rows = known[first : first + BLOCK]
+        cosine = units[rows] @ units[known].T
+        cosine[np.arange(len(rows)), np.arange(first, first + len(rows))] = -np.inf
+        near = np.argpartition(-cosine, most - 1, axis=1)[:, :most]
+        value = np.take_along_axis(cosine, near, axis=1)
+        wanted = value > max(least, 0.0)
+        of, column = np.nonzero(wanted)
+        heads += [f"song:{sound.song_ids[row]}" for row in rows[of].tolist()]
+        tails += [f"song:{sound.song_ids[row]}" for row in known[near[of, column]].tolist()]
+        weights.append(value[wanted].astype(np.float32))
+    return of_rows(heads, [SOUNDS_LIKE] * len(heads), tails, np.concatenate(weights))
+
+
+def _pure_share(value: Int64Array, starts: Int64Array, large: Any) -> float:
+    """Return the share of the large lists in which all known labels are the same."""
+    first = value[np.minimum(starts[:-1], len(value) - 1)]
+    same = value == np.repeat(first, np.diff(starts))
+    lengths = np.diff(starts)[large]
+    sums = np.concatenate([[0], np.cumsum(same)])
+    agree = sums[starts[1:][large]] - sums[starts[:-1][large]]
+    return float((agree == lengths).mean())
+
+
+def _codes(labels: Sequence[str | None]) -> Int64Array:
+    number: Mapping[str, int] = {v: n for n, v in enumerate(sorted({v for v in labels if v}))}
+    return np.array([number[v] if v else -1 for v in labels], np.int64)
+
+
+def _typed(kind: str) -> str:
+    """Return a column's name as the type of an id: small letters, digits and ``_``."""
+    plain = "".join(c if c.isascii() and c.isalnum() else "_" for c in kind.lower())
+    return plain if plain[:1].isalpha() else f"of_{plain}"

@@ -1,0 +1,43 @@
+"""GraphSAGE: a song is what it is and what its neighbours are, two steps deep.
+
+    h_1 = s(W_1 [h_0 ; mean of h_0 of neighbours])     z = W_2 [h_1 ; mean of h_1 of neighbours]
+
+Neighbours of a song are songs that it stands in lists with, and the things of its facts; those of
+a thing are its songs. Of each a few are drawn in every step; songs that a walk of lists has near
+each other are to have like vectors, unlike those of songs that are drawn. A song of no list has
+its vector from the things of its facts and their songs.
+
+Source: Hamilton, Ying, Leskovec, *Inductive representation learning on large graphs*, 2017.
+"""
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.graph.channel import GraphChannel
+from audiorec.recall.graph.material import GraphMaterial
+from audiorec.recall.graph.places import Places
+from audiorec.recall.graph.recipe import GraphSageRecipe
+from audiorec.recall.graph.walks import list_walks
+
+
+class GraphSage(GraphChannel[GraphSageRecipe]):
+    """Songs near those of the history, by what their neighbours in the graph are (GraphSAGE)."""
+
+    name = "graphsage"
+    Recipe = GraphSageRecipe
+
+    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
+        from audiorec.recall.graph.learner import train_pairs
+        from audiorec.recall.graph.sage_model import SageModel
+
+        make, recipe = partial(SageModel, recipe=self.recipe), self.recipe
+
+        def walked(of: GraphMaterial, rng: np.random.Generator) -> Sequences:
+            return list_walks(of.plays, rng, walks=recipe.walks, length=recipe.walk_length)
+
+        return train_pairs(
+            material, recipe, make, purpose="training graphsage", walks=walked, **options
+        )

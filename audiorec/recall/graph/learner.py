@@ -1,0 +1,225 @@
+"""The one training of the three models: pairs of songs, against songs that are drawn.
+
+    GraphMaterial, a model ──train_pairs──▶ the model in its best state, and the lines of its epochs
+
+What differs is the model: where the vectors of songs come from, and what else it loses by.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from itertools import islice
+from pathlib import Path
+from threading import Event
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+from audiorec.errors import InputError
+from audiorec.learning.fit import EVERY_S, Line, fit, noting
+from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.refit import Phase, fit_refit
+from audiorec.learning.seeds import generator, torch_seed
+from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.graph.material import GraphMaterial, held_out
+from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
+from audiorec.recall.graph.places import Places, hidden_recall
+from audiorec.recall.graph.recipe import GraphRecipe
+from audiorec.recall.graph.skipgram import skip_gram_loss
+from audiorec.spec import fingerprint
+from audiorec.types import BoolArray, Int64Array, LineProgress
+
+ORDER, STEP, HELD, BEGIN = range(4)  # what random numbers are for
+LAST_RATE = 0.05  # of the learning rate, in the last epoch
+METRICS_FILE = "metrics.jsonl"
+
+
+class PairModel(Protocol):
+    """Where vectors come from."""
+
+    def parameters(self, recurse: bool = True) -> Iterator[nn.Parameter]:
+        """All that is learnt; tables of rows have sparse gradients."""
+
+    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return vectors of songs (B, L, D), and contexts of them and of those drawn (n, D)."""
+
+    def further_loss(self, rng: np.random.Generator) -> Tensor | None:
+        """Return what else it loses by in a step, weighted; None: nothing."""
+
+    def places(self, material: GraphMaterial) -> Places:
+        """Return where songs lie, in numpy."""
+
+
+MakeModel = Callable[[GraphMaterial], Any]
+Walks = Callable[[GraphMaterial, np.random.Generator], Sequences]
+
+
+def train_pairs(
+    material: GraphMaterial,
+    recipe: GraphRecipe,
+    make_model: MakeModel,
+    *,
+    purpose: str,
+    walks: Walks | None = None,
+    work: Path | None = None,
+    progress: LineProgress | None = None,
+    stop: Event | None = None,
+    every_s: float = EVERY_S,
+) -> tuple[Places, list[Line]] | None:
+    """Train a model; return where songs lie and its history, or None if it was stopped.
+
+    `walks` makes the lists of an epoch out of those of the material; by default they are taken as
+    they are. `work` keeps the state of a training that is stopped.
+
+    Raises
+    ------
+    InputError
+        If no list has two songs.
+    """
+    if not (material.plays.lengths > 1).any():
+        raise InputError(f"{purpose}: no list has two songs, so that no two stand together")
+    of = fingerprint({"recipe": asdict(recipe), "data": material.fingerprint, "what": purpose})
+    options: dict[str, Any] = {
+        "stop": stop,
+        "every_s": every_s,
+        "tell": progress if work is None else noting(work / METRICS_FILE, progress),
+    }
+
+    def learner(phase: Phase) -> _PairLearner:
+        return _PairLearner(material, recipe, make_model, walks, judged=phase == "choose")
+
+    with one_thread(purpose), import_torch(purpose).random.fork_rng(devices=[]):
+        if recipe.choose and int((material.plays.lengths > 1).sum()) > 1:
+            done = fit_refit(
+                learner,
+                max_epochs=recipe.max_epochs,
+                patience=recipe.patience,
+                work=work,
+                fingerprint=of,
+                **options,
+            )
+            trained, finished, lines = done.learner, done.finished, done.history
+        else:
+            trained = learner("refit")
+            whole = fit(
+                trained,
+                max_epochs=recipe.max_epochs,
+                patience=max(1, recipe.max_epochs),
+                checkpoint=None if work is None else work / "refit.safetensors",
+                fingerprint=of,
+                **options,
+            )
+            finished, lines = whole.finished, whole.history
+        return (trained.places(), lines) if finished else None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Batch:
+    songs: Int64Array  # (B, L)
+    there: BoolArray
+    rng: np.random.Generator
+
+
+class _PairLearner:
+    """See `audiorec.learning.fit.Learner`."""
+
+    def __init__(
+        self,
+        material: GraphMaterial,
+        recipe: GraphRecipe,
+        make_model: MakeModel,
+        walks: Walks | None,
+        *,
+        judged: bool,
+    ) -> None:
+        self.recipe, self.walks = recipe, walks
+        self.whole = material
+        self.asked = None
+        if judged:
+            hidden, rows = held_out(material.plays, generator(recipe.seed, HELD))
+            self.asked = (material.plays.keep(hidden).take(rows), rows)
+            material = material.learnt_from(~hidden)
+        self.material = material
+        torch.manual_seed(torch_seed(generator(recipe.seed, BEGIN)))
+        self.model = make_model(material)
+        self.optimiser = lazy_adam(self.model, recipe.learning_rate)
+        self.sampler = SharedSampler(material.counts, power=recipe.negative_power)
+
+    def start(self) -> None:
+        """Nothing is said of the untrained model."""
+
+    def batches(self, epoch: int, first: int) -> Iterator[_Batch]:
+        recipe = self.recipe
+        share = (epoch - 1) / max(1, recipe.max_epochs)
+        for group in self.optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * max(LAST_RATE, 1 - share)
+        rng = generator(recipe.seed, ORDER, epoch)
+        lists = self.material.plays if self.walks is None else self.walks(self.material, rng)
+        longest = (
+            recipe.block if self.walks is None else max(recipe.block, int(lists.lengths.max()))
+        )
+        blocks = blocks_of(lists, rng, longest=longest, window=recipe.window)
+        found = batches_of(blocks, rng, places=recipe.places)
+        for number, (songs, there) in enumerate(islice(found, first, None), first):
+            yield _Batch(songs, there, generator(recipe.seed, STEP, epoch, number))
+
+    def step(self, batch: _Batch) -> float:
+        drawn = torch.from_numpy(self.sampler.draw(batch.rng, self.recipe.drawn))
+        songs = torch.from_numpy(batch.songs)
+        torch.manual_seed(torch_seed(batch.rng))
+        vectors, contexts, others = self.model.both(songs, drawn)
+        loss, pairs = skip_gram_loss(
+            vectors @ contexts.transpose(1, 2),
+            vectors @ others.T,
+            is_pair=torch.from_numpy(pair_mask(batch.there, self.recipe.window)),
+            is_own=songs[:, :, None] == drawn,
+            negatives=self.recipe.negatives,
+        )
+        loss = loss / pairs.clamp_min(1)
+        if self.recipe.shrink > 0:
+            there = torch.from_numpy(batch.there)
+            lengths = (vectors.square().sum(-1) + contexts.square().sum(-1))[there]
+            loss = loss + self.recipe.shrink * lengths.mean()
+        further = self.model.further_loss(batch.rng)
+        whole = loss if further is None else loss + further
+        self.optimiser.zero_grad()
+        whole.backward()
+        self.optimiser.step()
+        return float(whole.detach())
+
+    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+        line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
+        if self.asked is not None:
+            wanted, rows = self.asked
+            line["held_out_recall"] = hidden_recall(
+                self.places(), self.material.plays.take(rows), wanted, self.material.counts > 0
+            )
+        return line
+
+    def worth(self, line: Line) -> float:
+        return float(line["held_out_recall"] if "held_out_recall" in line else line["epoch"])
+
+    def places(self) -> Places:
+        """Return where songs lie."""
+        with torch.no_grad():
+            found: Places = self.model.places(self.material)
+        return found
+
+
+def lazy_adam(model: Any, rate: float) -> optim.Optimizer:
+    """Return Adam; where all is tables of rows, one to which untouched rows cost nothing."""
+    modules = [m for m in model.modules() if not list(m.children())]
+    tables = list(model.parameters())
+    if not all(isinstance(m, nn.Embedding) and m.sparse for m in modules):
+        return optim.Adam(tables, lr=rate)
+    made = optim.SparseAdam(tables, lr=rate)
+    for table in tables:
+        # As tensors from the start, so that a checkpoint holds all of the state.
+        made.state[table] = {
+            "step": torch.tensor(0.0),
+            "exp_avg": torch.zeros_like(table),
+            "exp_avg_sq": torch.zeros_like(table),
+        }
+    return made

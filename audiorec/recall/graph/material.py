@@ -1,0 +1,207 @@
+"""Listening and facts in numbers: what every model of the graph learns from.
+
+    RecallData, Triples ──material_of──▶ `GraphMaterial`: lists of songs, and facts between things
+                        ──held_out─────▶ the part of some lists that says when to stop
+
+Things are numbered: the S songs of the catalogue first, then everything else that facts name.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
+from audiorec.listening.triples import Triples, type_of
+from audiorec.recall.contract.data import RecallData
+from audiorec.recall.graph.facts import artist_facts, joined, side_facts, sound_facts
+from audiorec.spec import fingerprint
+from audiorec.types import BoolArray, FloatArray, Int64Array
+
+SONG = "song:"
+PEOPLE = ("user", "list", "session", "device")  # types whose names no bundle may hold
+MOST_JUDGED = 200  # lists that say when to stop
+HIDDEN = 0.2  # of each
+COPY_SHARE = 0.8  # lists that share more of the smaller one are near-copies
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Facts:
+    """F facts in numbers of things.
+
+    Attributes
+    ----------
+    relations : tuple of str, length R
+    head, relation, tail : ndarray, shape (F,), int64
+    weight : ndarray, shape (F,), float32
+    """
+
+    relations: tuple[str, ...]
+    head: Int64Array
+    relation: Int64Array
+    tail: Int64Array
+    weight: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.head)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class GraphMaterial:
+    """Lists and facts.
+
+    Attributes
+    ----------
+    song_ids : tuple of str, length S
+    things : tuple of str
+        Typed ids of what is no song: numbers S, S + 1 and so on.
+    plays : Sequences
+        In numbers of `song_ids`.
+    facts : Facts
+    """
+
+    song_ids: tuple[str, ...]
+    things: tuple[str, ...]
+    plays: Sequences
+    facts: Facts
+
+    @property
+    def n_songs(self) -> int:
+        """S."""
+        return len(self.song_ids)
+
+    @property
+    def n_things(self) -> int:
+        """Songs and everything else."""
+        return len(self.song_ids) + len(self.things)
+
+    @cached_property
+    def counts(self) -> Int64Array:
+        """Entries of each song: shape (S,)."""
+        return np.bincount(self.plays.song, minlength=self.n_songs).astype(np.int64)
+
+    @cached_property
+    def links(self) -> tuple[Int64Array, Int64Array, Int64Array, FloatArray]:
+        """Facts of songs, from both ends: song, its relation, the thing, and the weight.
+
+        Facts whose tail is the song have the relations R, R + 1 and so on.
+        """
+        facts, n, r = self.facts, self.n_songs, len(self.facts.relations)
+        ahead, back = facts.head < n, facts.tail < n
+        song = np.concatenate([facts.head[ahead], facts.tail[back]])
+        relation = np.concatenate([facts.relation[ahead], facts.relation[back] + r])
+        thing = np.concatenate([facts.tail[ahead], facts.head[back]])
+        weight = np.concatenate([facts.weight[ahead], facts.weight[back]])
+        order = np.argsort(song, kind="stable")
+        return song[order], relation[order], thing[order], weight[order]
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Stands for all of it: a checkpoint of other data is of no use."""
+        facts = self.facts
+        listed = (self.plays.starts, self.plays.song)
+        arrays = (*listed, facts.head, facts.relation, facts.tail, facts.weight)
+        texts = (self.song_ids, self.things, self.facts.relations)
+        sums = [_digest(np.ascontiguousarray(a).tobytes()) for a in arrays]
+        return fingerprint(
+            {"arrays": sums, "texts": [_digest("\0".join(t).encode()) for t in texts]}
+        )
+
+    def learnt_from(self, mask: BoolArray) -> "GraphMaterial":
+        """Return the same with some entries of the lists alone, by `mask` (P,)."""
+        return replace(self, plays=self.plays.keep(mask))
+
+
+def material_of(data: RecallData, *, neighbours: int = 0) -> GraphMaterial:
+    """Put listening and facts into numbers.
+
+    Facts are the triples of the context; where it has none, what its side information and sound
+    say, in the hub form.
+
+    Raises
+    ------
+    InputError
+        If there are triples, and none is of a song of the catalogue.
+    """
+    triples = data.context.triples
+    if triples is None:
+        triples = _facts_of_context(data, neighbours)
+    known = {f"{SONG}{song}": number for number, song in enumerate(data.song_ids)}
+    number = np.full(len(triples.entity_ids), -1, np.int64)
+    things: list[str] = []
+    for place, name in enumerate(triples.entity_ids):
+        if name in known:
+            number[place] = known[name]
+        elif type_of(name) != "song":
+            number[place] = len(known) + len(things)
+            things.append(name)
+    head, tail = number[triples.head], number[triples.tail]
+    kept = (head >= 0) & (tail >= 0)  # songs that are not in the catalogue can never come
+    touches = kept & ((head < len(known)) | (tail < len(known)))
+    if data.context.triples is not None and not touches.any():
+        raise InputError(
+            "no fact of the triples is of a song of the log: write song ids as song:ID, with the "
+            "ids of the log; audiorec listening check TRIPLES counts them"
+        )
+    facts = Facts(
+        relations=triples.relations,
+        head=head[kept],
+        relation=triples.relation[kept].astype(np.int64),
+        tail=tail[kept],
+        weight=triples.weight[kept],
+    )
+    return GraphMaterial(
+        song_ids=data.song_ids, things=tuple(things), plays=data.plays, facts=facts
+    )
+
+
+def held_out(plays: Sequences, rng: np.random.Generator) -> tuple[BoolArray, Int64Array]:
+    """Choose what says when to stop: a fifth of some lists, and the same songs in their copies.
+
+    Returns
+    -------
+    hidden : ndarray, shape (P,), bool
+        Entries that are not learnt from.
+    judged : ndarray, shape (J,), int64
+        The lists that are asked for theirs; each keeps at least one song.
+    """
+    from scipy.sparse import csr_array
+
+    n = max(1, len(plays.song_ids))
+    able = np.flatnonzero(plays.lengths >= 2)
+    judged = np.sort(rng.permutation(able)[: min(MOST_JUDGED, max(1, len(able) // 2))])
+    pair = np.unique(plays.owner * n + plays.song)
+    owner, song = pair // n, pair % n
+    shape = (len(plays), n)
+    matrix = csr_array((np.ones(len(pair), np.float32), (owner, song)), shape=shape)
+    size = np.bincount(owner, minlength=len(plays))
+    both = (matrix[judged] @ matrix.T).tocoo()
+    near = both.data > COPY_SHARE * np.minimum(size[judged[both.row]], size[both.col])
+    secret = np.zeros(len(pair), np.bool_)
+    wanted: list[Int64Array] = []
+    for row, of in enumerate(judged.tolist()):
+        own = song[np.searchsorted(owner, of) : np.searchsorted(owner, of, side="right")]
+        drawn = rng.permutation(own)[: max(1, round(HIDDEN * len(own)))]
+        copies = both.col[near & (both.row == row)].astype(np.int64)
+        wanted.append((copies[:, None] * n + drawn).ravel())
+    secret = np.isin(plays.owner * n + plays.song, np.concatenate([[-1], *wanted]))
+    left = plays.keep(~secret).lengths[judged] > 0
+    return secret, judged[left]
+
+
+def _facts_of_context(data: RecallData, neighbours: int) -> Triples:
+    context = data.context
+    parts = []
+    if context.side is not None:
+        parts.append(side_facts(context.side))
+    if context.sound is not None:
+        parts.append(artist_facts(context.sound.song_ids, context.sound.artists))
+        parts.append(sound_facts(context.sound, neighbours=neighbours))
+    return joined(parts)
+
+
+def _digest(content: bytes) -> str:
+    import hashlib
+
+    return hashlib.sha256(content).hexdigest()

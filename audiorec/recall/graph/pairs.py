@@ -1,0 +1,107 @@
+"""Which songs stand together: the pairs of an epoch, made a block at a time.
+
+    lists ──cut──▶ blocks of at most L songs ──padded──▶ (B, L): up to L (L - 1) pairs a block
+
+With a window, blocks are runs of the list, cut at another place in every epoch, and songs that
+are at most so many places apart are pairs: in a short list, all of them. Without one, each entry
+meets all others in any order: a long list is shuffled anew in every epoch before it is cut, so
+that all of its pairs come in turn, and a song counts by the length of its list and not by the
+square of it.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.learning.batches import padded
+from audiorec.listening.sequences import Sequences
+from audiorec.types import BoolArray, Int64Array
+
+SORTED_TOGETHER = 64  # batches whose blocks are sorted by length: more pads less, shuffles less
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Blocks:
+    """Blocks of songs: block b is ``song[starts[b]:starts[b + 1]]``."""
+
+    starts: Int64Array
+    song: Int64Array
+
+    def __len__(self) -> int:
+        return len(self.starts) - 1
+
+
+def blocks_of(
+    lists: Sequences, rng: np.random.Generator, *, longest: int, window: int | None = None
+) -> Blocks:
+    """Cut lists into blocks of at most `longest` songs for one epoch; blocks of one song go.
+
+    Without a window, a song that stands twice in a list counts once.
+
+    Examples
+    --------
+    >>> lists = Sequences.from_lists([["a", "b", "c", "d", "e"], ["f"], ["g", "h"]])
+    >>> found = blocks_of(lists, np.random.default_rng(0), longest=3)
+    >>> np.diff(found.starts).tolist()
+    [3, 2, 2]
+    """
+    owner, song = lists.owner, lists.song.astype(np.int64)
+    if window is None:
+        n = max(1, len(lists.song_ids))
+        pair = np.unique(owner * n + song)
+        owner, song = pair // n, pair % n
+        order = np.lexsort((rng.random(len(pair)), owner))
+        owner, song = owner[order], song[order]
+        shift = np.zeros(len(lists), np.int64)
+    else:
+        shift = rng.integers(0, longest, len(lists))
+    counts = np.bincount(owner, minlength=len(lists))
+    first = np.concatenate([[0], np.cumsum(counts)])
+    place = np.arange(len(song)) - first[owner] + shift[owner]
+    new = np.ones(len(song), np.bool_)
+    new[1:] = (np.diff(owner) != 0) | (place[1:] % longest == 0)
+    starts = np.append(np.flatnonzero(new), len(song))
+    lengths = np.diff(starts)
+    kept = lengths > 1
+    inside = np.repeat(kept, lengths)
+    cut = np.concatenate([[0], np.cumsum(lengths[kept])])
+    return Blocks(cut.astype(np.int64), song[inside])
+
+
+def batches_of(
+    blocks: Blocks, rng: np.random.Generator, *, places: int
+) -> Iterator[tuple[Int64Array, BoolArray]]:
+    """Yield blocks of like length in batches of about `places` entries: songs (B, L), and where.
+
+    Empty places hold song 0.
+    """
+    lengths = np.diff(blocks.starts)
+    order = rng.permutation(len(lengths))
+    most = max(1, places // max(1, int(lengths.mean()))) if len(lengths) else 1
+    groups: list[Int64Array] = []
+    for first in range(0, len(order), most * SORTED_TOGETHER):
+        rows = order[first : first + most * SORTED_TOGETHER]
+        rows = rows[np.argsort(lengths[rows], kind="stable")]
+        upto = np.cumsum(lengths[rows]) - 1
+        cuts = np.flatnonzero(np.diff(upto // places)) + 1
+        groups += np.split(rows, cuts)
+    for group in rng.permutation(len(groups)).tolist():
+        rows = groups[group]
+        songs, have = padded(blocks.song, blocks.starts, rows, longest=int(lengths[rows].max()))
+        there = np.arange(songs.shape[1]) < have[:, None]
+        yield np.where(there, songs, 0), there
+
+
+def pair_mask(there: BoolArray, window: int | None = None) -> BoolArray:
+    """Return which places of a block are a pair, (B, L, L): both are there, and not the same one.
+
+    Examples
+    --------
+    >>> pair_mask(np.array([[True, True, True, False]]), window=1)[0].astype(int).tolist()
+    [[0, 1, 0, 0], [1, 0, 1, 0], [0, 1, 0, 0], [0, 0, 0, 0]]
+    """
+    apart = np.abs(np.subtract.outer(np.arange(there.shape[1]), np.arange(there.shape[1])))
+    near = (apart > 0) if window is None else (apart > 0) & (apart <= window)
+    mask: BoolArray = there[:, :, None] & there[:, None, :] & near
+    return mask

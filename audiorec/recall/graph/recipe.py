@@ -1,0 +1,156 @@
+"""What decides, beside the data, what the models of the graph become."""
+
+from dataclasses import dataclass
+
+from audiorec.errors import InputError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphRecipe:
+    """What the three models have in common.
+
+    Attributes
+    ----------
+    dimension : int
+        Of a vector.
+    learning_rate : float
+        Of the first epoch; it falls evenly to a twentieth in the last one.
+    negatives : float
+        Songs against a pair, in expectation.
+    drawn : int
+        Songs that are drawn for a batch, which all of its pairs share.
+    negative_power : float
+        A song is drawn by its number of entries to this power.
+    shrink : float
+        How much the squared lengths of the vectors count in the loss, each as often as its song
+        stands in a list.
+    block : int
+        The most songs of a list that meet each other in one step.
+    places : int
+        Entries in a batch.
+    window : int or None
+        How far apart in a list songs are a pair; None: as far as the list is long, in any order.
+        Whoever makes a list adds songs that go together one after the other, so that a long list
+        says more by the neighbourhood than as a whole.
+    max_epochs, patience : int
+        Training ends after so many, or without gain for so long.
+    choose : bool
+        Find the best number of epochs on lists of which a part is hidden, then train on
+        everything for as many; otherwise train on everything for `max_epochs`.
+    neighbours : int
+        Songs that sound alike, as facts of a song, where there is sound and no triples.
+    seed : int
+    """
+
+    dimension: int = 64
+    learning_rate: float = 0.05
+    negatives: float = 20.0
+    drawn: int = 512
+    negative_power: float = 0.75
+    shrink: float = 0.0
+    block: int = 128
+    places: int = 256
+    window: int | None = 50
+    max_epochs: int = 20
+    patience: int = 6
+    choose: bool = True
+    neighbours: int = 10
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        least = (self.dimension, self.drawn, self.places, self.patience, self.block - 1)
+        if min(least) < 1 or (self.window is not None and self.window < 1):
+            raise InputError(
+                "dimension, drawn, places, patience and window must be at least 1, block at least 2"
+            )
+        if not (self.learning_rate > 0 and self.negatives > 0) or self.shrink < 0:
+            raise InputError("learning_rate and negatives must be above 0, shrink at least 0")
+        if self.max_epochs < 0 or self.neighbours < 0 or not 0 <= self.negative_power <= 2:
+            raise InputError(
+                "max_epochs and neighbours must be at least 0, negative_power lie in 0..2"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Song2vecRecipe(GraphRecipe):
+    """Song2vec with TransE.
+
+    Attributes
+    ----------
+    gamma : float
+        The share of the relations: L = L_s + gamma L_r; 0 is Song2vec without the graph.
+    margin : float
+        By how much a false fact has to lie farther off, of squared distances in 0..4.
+    facts : int
+        That are drawn for a step.
+    """
+
+    gamma: float = 1.0
+    margin: float = 1.0
+    facts: int = 256
+
+    def __post_init__(self) -> None:
+        # `super()` does not know the class that `slots` made in its place.
+        GraphRecipe.__post_init__(self)
+        if self.gamma < 0 or not self.margin > 0 or self.facts < 1:
+            raise InputError("gamma must be at least 0, margin above 0, facts at least 1")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EgesRecipe(GraphRecipe):
+    """EGES: walks, and a weight for each fact of each song.
+
+    Attributes
+    ----------
+    walks, walk_length : int
+        Walks that begin at each song, in an epoch, and their songs.
+    slots : int
+        The most facts of a song.
+    """
+
+    window: int | None = 5
+    places: int = 2_048
+    walks: int = 1
+    walk_length: int = 10
+    slots: int = 8
+
+    def __post_init__(self) -> None:
+        GraphRecipe.__post_init__(self)
+        if min(self.walks, self.walk_length - 1, self.slots) < 1:
+            raise InputError("walks and slots must be at least 1, walk_length at least 2")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GraphSageRecipe(GraphRecipe):
+    """GraphSAGE: a song is what its neighbours are, two steps deep.
+
+    Attributes
+    ----------
+    walks, walk_length : int
+        As in EGES.
+    near, far : int
+        Neighbours that are drawn of a song, and of each of these.
+    table : int
+        Neighbours that a thing keeps to be drawn from.
+    sharpness : float
+        What cosines are multiplied by in the loss.
+    """
+
+    window: int | None = 5
+    places: int = 2_048
+    walks: int = 1
+    walk_length: int = 10
+    near: int = 8
+    far: int = 4
+    table: int = 24
+    sharpness: float = 8.0
+    learning_rate: float = 0.01
+
+    def __post_init__(self) -> None:
+        GraphRecipe.__post_init__(self)
+        least = (self.walks, self.walk_length - 1, self.near, self.far, self.table)
+        if min(least) < 1 or not self.sharpness > 0:
+            raise InputError(
+                "walks, near, far and table must be at least 1, walk_length at least 2, and "
+                "sharpness above 0"
+            )

@@ -1,0 +1,110 @@
+"""The network of GraphSAGE; see `audiorec.recall.graph.graphsage`."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiorec.learning.seeds import generator
+from audiorec.recall.graph.material import GraphMaterial
+from audiorec.recall.graph.places import Places, scaled, unit
+from audiorec.recall.graph.recipe import GraphSageRecipe
+from audiorec.recall.graph.vectors import START, first_vectors, table
+from audiorec.recall.graph.walks import list_walks
+from audiorec.types import Int64Array
+
+NEIGHBOURS = 8  # what random numbers are for, beside those of the learner
+ROWS = 8_192  # things that are placed at a time
+
+
+class SageModel(nn.Module):
+    """Features of things, and two layers."""
+
+    def __init__(self, material: GraphMaterial, recipe: GraphSageRecipe) -> None:
+        super().__init__()
+        self.recipe = recipe
+        width = recipe.dimension
+        rng = generator(recipe.seed, NEIGHBOURS)
+        near = neighbour_table(material, rng, most=recipe.table)
+        self._near, self._warm = torch.from_numpy(near), material.counts > 0
+        start = first_vectors(material, recipe, generator(recipe.seed, START))
+        start[: material.n_songs][~self._warm] = 0  # nothing is known of these but their facts
+        self.features = table(start, sparse=False)  # the layers' gradients are dense as well
+        self.first, self.second = (nn.Linear(2 * width, width) for _ in range(2))
+
+    def both(self, songs: Tensor, drawn: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """See `audiorec.recall.graph.learner.PairModel`: z is vector and context in one."""
+        rows, at = torch.unique(torch.cat([songs.ravel(), drawn]), return_inverse=True)
+        z = self._z(rows, self.recipe.near, self.recipe.far)
+        own, others = z[at[: songs.numel()]].view(*songs.shape, -1), z[at[songs.numel() :]]
+        return own * self.recipe.sharpness, own, others
+
+    def further_loss(self, rng: np.random.Generator) -> None:
+        """Nothing else is lost by."""
+
+    def _z(self, things: Tensor, near: int, far: int) -> Tensor:
+        ones = self._drawn(things, near)
+        inner = self._h(torch.cat([things, ones.ravel()]), far)
+        own, others = inner[: len(things)], inner[len(things) :].view(*ones.shape, -1)
+        return functional.normalize(self.second(torch.cat([own, others.mean(1)], -1)), dim=-1)
+
+    def _h(self, things: Tensor, far: int) -> Tensor:
+        around = self.features(self._drawn(things, far)).mean(1)
+        h = torch.relu(self.first(torch.cat([self.features(things), around], -1)))
+        return functional.normalize(h, dim=-1)
+
+    def _drawn(self, things: Tensor, most: int) -> Tensor:
+        """Return neighbours of each thing, (n, most): drawn with replacement, or all of them."""
+        width = self._near.shape[1]
+        if most >= width:
+            return self._near[things]
+        column = torch.randint(width, (len(things), most))
+        return self._near[things].gather(1, column)
+
+    def places(self, material: GraphMaterial) -> Places:
+        """Place all songs, by all the neighbours that are kept of each."""
+        width = self._near.shape[1]
+        n = material.n_songs
+        every = torch.arange(len(self._near))
+        inner = torch.cat([self._h(every[i : i + ROWS], width) for i in range(0, len(every), ROWS)])
+        parts = []
+        for first in range(0, n, ROWS):
+            rows = every[first : min(n, first + ROWS)]
+            mean = inner[self._near[rows]].mean(1)
+            parts.append(self.second(torch.cat([inner[rows], mean], -1)))
+        z = unit(torch.cat(parts).numpy())
+        linked = np.bincount(material.links[0], minlength=n) > 0
+        has_place = self._warm | linked
+        z = np.where(has_place[:, None], z, 0).astype(np.float32)
+        places = Places(ahead=z, behind=z, parts=(z.shape[1],), has_place=has_place)
+        return scaled(places, material.plays, self._warm, (1.0,))
+
+
+def neighbour_table(material: GraphMaterial, rng: np.random.Generator, *, most: int) -> Int64Array:
+    """Return neighbours of every thing, (things, most), drawn with replacement; itself for none.
+
+    Of a song half are songs that it stands in lists with, half the things of its facts, where it
+    has both; of a thing, songs of lists.
+    """
+    n = material.n_things
+    found = np.repeat(np.arange(n, dtype=np.int64)[:, None], most, axis=1)
+    song, _, thing, _ = material.links
+    warm = material.counts > 0
+    # From a thing to songs of lists alone: others have nothing to say.
+    live = warm[song]
+    ends = (np.concatenate([song, thing[live]]), np.concatenate([thing, song[live]]))
+    order = np.argsort(ends[0], kind="stable")
+    begin, end = ends[0][order], ends[1][order]
+    counts = np.bincount(begin, minlength=n)
+    first = np.cumsum(counts) - counts
+    linked = counts > 0
+    place = (rng.random((int(linked.sum()), most)) * counts[linked][:, None]).astype(np.int64)
+    found[linked] = end[first[linked][:, None] + place]
+    if warm.any():
+        steps = list_walks(material.plays, rng, walks=most, length=2)
+        pairs = steps.song.reshape(-1, most, 2)
+        rows = pairs[:, 0, 0].astype(np.int64)
+        half = np.where(linked[rows], most // 2, most)
+        wanted = np.arange(most) < half[:, None]
+        found[rows] = np.where(wanted, pairs[:, :, 1], found[rows])
+    return found

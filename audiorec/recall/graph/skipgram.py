@@ -1,0 +1,46 @@
+"""Skip-gram with negative sampling, over all pairs of a block at once.
+
+    L_s = - sum over pairs (w, c) [ log s(v_w . u_c) + K E_n log s(-v_w . u_n) ],   n ~ count^0.75
+
+The K negatives of a pair are an expectation: all pairs of a batch share one draw of n songs, each
+weighing K / n, so that a step is two products of matrices. A drawn song that is the pair's own w
+counts for nothing; one that is in the same list stays, as in word2vec: that is what makes v . u
+the pointwise mutual information of two songs, less log K.
+
+Source: Mikolov et al., *Distributed representations of words and phrases*, 2013.
+"""
+
+from torch import Tensor
+from torch.nn import functional
+
+
+def skip_gram_loss(
+    pair: Tensor, drawn: Tensor, *, is_pair: Tensor, is_own: Tensor, negatives: float
+) -> tuple[Tensor, Tensor]:
+    """Return the sum of the losses of all pairs, and how many pairs there are.
+
+    Parameters
+    ----------
+    pair : Tensor, shape (B, L, L)
+        ``v_w . u_c`` of the places of each block.
+    drawn : Tensor, shape (B, L, n)
+        ``v_w . u_n`` with the n songs that were drawn.
+    is_pair : Tensor, shape (B, L, L), bool
+    is_own : Tensor, shape (B, L, n), bool
+        The drawn song is w itself.
+    negatives : float
+        K, of each pair.
+
+    Examples
+    --------
+    >>> import torch
+    >>> none = torch.zeros(1, 2, 2)
+    >>> both = torch.tensor([[[False, True], [True, False]]])
+    >>> loss, pairs = skip_gram_loss(none, none, is_pair=both, is_own=both & False, negatives=3.0)
+    >>> round(float(loss / pairs), 4)  # (1 + 3) ln 2
+    2.7726
+    """
+    pairs = is_pair.sum(-1)
+    positive = (functional.softplus(-pair) * is_pair).sum()
+    others = (functional.softplus(drawn) * ~is_own).sum(-1) / drawn.shape[-1]
+    return positive + negatives * (others * pairs).sum(), pairs.sum()

@@ -1,0 +1,28 @@
+"""Song2vec with the knowledge graph: songs near those that they stand with, and near their like.
+
+    L = L_s + gamma L_r      the skip-gram of the lists, and TransE of the facts; gamma 0: no graph
+
+A song of no list has its place by its facts (h = t - r): it is ranked apart and marked as cold.
+"""
+
+from functools import partial
+from typing import Any
+
+from audiorec.recall.graph.channel import GraphChannel
+from audiorec.recall.graph.material import GraphMaterial
+from audiorec.recall.graph.places import Places
+from audiorec.recall.graph.recipe import Song2vecRecipe
+
+
+class Song2vec(GraphChannel[Song2vecRecipe]):
+    """Songs near those of the history, by the lists they share and by artist, genre and sound."""
+
+    name = "song2vec"
+    Recipe = Song2vecRecipe
+
+    def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
+        from audiorec.recall.graph.learner import train_pairs
+        from audiorec.recall.graph.vectors import Song2vecModel
+
+        make = partial(Song2vecModel, recipe=self.recipe)
+        return train_pairs(material, self.recipe, make, purpose="training song2vec", **options)

@@ -1,0 +1,90 @@
+"""TransE: a relation is a step from head to tail, h + r = t; a false fact has to lie farther off.
+
+    L_r = mean over facts of [ m + |h + r - t|^2 - |h' + r - t'|^2 ]_+
+
+h and t have unit length here and only here: the skip-gram's vectors keep theirs, which say how
+often a song is played. Either the head or the tail is replaced by another of the same relation:
+the head with chance tph / (tph + hpt), where tph are the tails of a head and hpt the heads of a
+tail, so that among many songs of one genre the genre is replaced more often (Bernoulli
+corruption).
+
+Sources: Bordes et al., *Translating embeddings*, 2013; Wang et al., *TransH*, 2014.
+"""
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from audiorec.recall.graph.material import Facts
+from audiorec.types import Float64Array, Int64Array
+
+
+class Corruption:
+    """Draws facts by their weight, and false ones beside them."""
+
+    def __init__(self, facts: Facts) -> None:
+        self.facts = facts
+        self._until = np.cumsum(facts.weight.astype(np.float64))
+        n = len(facts.relations)
+        self.replaces_head = np.zeros(n)
+        pools: list[list[Int64Array]] = [[], []]
+        for relation in range(n):
+            of = facts.relation == relation
+            heads, tails = np.unique(facts.head[of]), np.unique(facts.tail[of])
+            pools[0].append(heads)
+            pools[1].append(tails)
+            # facts / heads = tph, facts / tails = hpt
+            self.replaces_head[relation] = len(tails) / max(1, len(heads) + len(tails))
+        self._pools = [np.concatenate([np.empty(0, np.int64), *p]) for p in pools]
+        sizes = [np.array([len(one) for one in p], np.int64) for p in pools]
+        self._sizes = sizes
+        self._first = [np.cumsum(s) - s for s in sizes]
+
+    def draw(
+        self, n: int, rng: np.random.Generator
+    ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array, Int64Array]:
+        """Return head, relation, tail, false head and false tail of `n` facts, (n,) each."""
+        at = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
+        at = np.minimum(at, len(self._until) - 1)
+        facts = self.facts
+        head, relation, tail = facts.head[at], facts.relation[at], facts.tail[at]
+        other = [self._other(end, relation, rng) for end in (0, 1)]
+        of_head = rng.random(n) < self.replaces_head[relation]
+        false_head, false_tail = (
+            np.where(of_head, other[0], head),
+            np.where(of_head, tail, other[1]),
+        )
+        return head, relation, tail, false_head, false_tail
+
+    def _other(self, end: int, relation: Int64Array, rng: np.random.Generator) -> Int64Array:
+        size: Float64Array = self._sizes[end][relation].astype(np.float64)
+        place = (rng.random(len(relation)) * size).astype(np.int64)
+        found: Int64Array = self._pools[end][self._first[end][relation] + place]
+        return found
+
+
+def relation_loss(
+    head: Tensor,
+    relation: Tensor,
+    tail: Tensor,
+    false_head: Tensor,
+    false_tail: Tensor,
+    *,
+    margin: float,
+) -> Tensor:
+    """Return the mean over facts: all of them (n, D); things are brought to unit length.
+
+    Examples
+    --------
+    >>> east, north = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 3.0]])
+    >>> none = torch.zeros(1, 2)
+    >>> float(relation_loss(east, none, east, east, north, margin=1.0))  # 1 + 0 - 2 is below 0
+    0.0
+    >>> float(relation_loss(east, none, north, east, east, margin=1.0))  # 1 + 2 - 0
+    3.0
+    """
+    h, t, fh, ft = (functional.normalize(x, dim=-1) for x in (head, tail, false_head, false_tail))
+    true = (h + relation - t).square().sum(-1)
+    false = (fh + relation - ft).square().sum(-1)
+    return torch.relu(margin + true - false).mean()

@@ -1,0 +1,262 @@
+"""Song2vec with the graph beside what stands against it: the tables of docs/graph.md.
+
+    python benchmarks/graph_tables.py run   ROW ... --data DATA --cache DIR [--seeds 5]
+    python benchmarks/graph_tables.py table --data DATA --cache DIR
+
+ROW is ``gamma=1`` (any number), ``eges``, ``graphsage``, ``item-knn``, ``ease``, ``artist``
+(the mean of the artist's other songs, in the vectors of gamma 0), ``gensim`` (from the files that
+`graph_peers.py` writes into DIR), or one of ``gamma=1,form=pairwise`` and so on.
+
+A fifth of each of 244 playlists is hidden, near-copies together; facts are (song, by, artist), from
+the names of the tracks. Figures are capped recall: the share found, of min(k, hidden). Every run is
+kept in DIR, so that what was stopped goes on. Strata, by the lists that a hidden song stands in:
+
+=========  ===========================================================================
+joint      all hidden songs among all songs
+apart      all hidden songs among those of some list: what `recall` proposes without ``cold``
+warm       songs of two lists or more, among themselves; so are ``one`` and ``never``
+=========  ===========================================================================
+"""
+
+import argparse
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from recall_tables import playlists
+
+from audiorec.evaluation.full_rank import clustered_interval, mean_ranks
+from audiorec.listening.sequences import Sequences
+from audiorec.listening.triples import Triples
+from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.graph.facts import of_rows
+from audiorec.recall.judging.splits import JudgingSplit, split
+from audiorec.recall.registry import channel_class
+from audiorec.types import plain_name
+
+KS = (10, 100)
+POOLS = ("joint", "apart", "warm", "one", "never")
+
+
+def main() -> None:
+    """Read the arguments, run or print."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("what", choices=("run", "table"))
+    parser.add_argument("rows", nargs="*")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--cache", type=Path, required=True)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--first", type=int, default=0, help="The first seed.")
+    args = parser.parse_args()
+    args.cache.mkdir(parents=True, exist_ok=True)
+    if args.what == "table":
+        print_table(args.cache)
+        return
+    lists = whole(args.data)
+    for seed in range(args.first, args.first + args.seeds):
+        for row in args.rows:
+            path = args.cache / f"{row}-{seed}.npz"
+            if not path.exists():
+                cut = split(lists, "lists", seed=seed)
+                run(row, cut, seed, args, path)
+
+
+def whole(data: Path) -> Sequences:
+    """Return the lists uncut."""
+    cut = playlists(data).cut
+    shown, hidden = cut.learn, cut.wanted.among(cut.learn.song_ids)
+    place = {name: at for at, name in enumerate(hidden.owner_ids)}
+    found = []
+    for at, name in enumerate(shown.owner_ids):
+        own = shown[at].tolist() + (hidden[place[name]].tolist() if name in place else [])
+        found.append([shown.song_ids[s] for s in own])
+    return Sequences.from_lists(found, shown.owner_ids)
+
+
+def artists_of(data: Path) -> dict[str, list[str]]:
+    """Return the artists of each track, by plain names."""
+    found = {}
+    for line in (data / "hari_playlists" / "tracks.tsv").open(encoding="utf-8"):
+        track, _, name = line.rstrip("\n").partition("\t")
+        artists, dash, _ = name.partition(" - ")
+        if dash:
+            found[track] = list(dict.fromkeys(plain_name(a) for a in artists.split(",")))
+    return found
+
+
+def facts_of(data: Path, song_ids: tuple[str, ...], form: str = "hub") -> Triples:
+    """Return whose the songs are, in either form."""
+    artists = artists_of(data)
+    pairs = [(song, artist) for song in song_ids for artist in artists.get(song, ())]
+    if form == "hub":
+        heads, tails = [f"song:{s}" for s, _ in pairs], [f"artist:{a}" for _, a in pairs]
+        return of_rows(heads, ["by"] * len(heads), tails)
+    members: dict[str, list[str]] = {}
+    for song, artist in pairs:
+        members.setdefault(artist, []).append(f"song:{song}")
+    both = [(a, b) for songs in members.values() for a in songs for b in songs if a != b]
+    return of_rows([a for a, _ in both], ["same_by"] * len(both), [b for _, b in both])
+
+
+def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: Path) -> None:
+    """Train one row on one split, and keep what it finds of every list."""
+    learn = cut.learn
+    name, settings = settings_of(row)
+    form = settings.pop("form", "hub")
+    began = time.process_time()
+    epochs = 0
+    if name == "artist":
+        similar, song_ids = by_artist(cut, args, seed), learn.song_ids
+    elif name in ("gensim", "gensim-cosine"):
+        similar, song_ids = of_peer(name, cut, args, seed), learn.song_ids
+    else:
+        kind = channel_class(name)
+        graph = name in ("song2vec", "eges", "graphsage")
+        recipe = {"seed": seed, "choose": False, **settings} if graph else settings
+        channel = kind(kind.Recipe(**recipe)) if recipe else kind()
+        triples = facts_of(args.data, learn.song_ids, form) if graph else None
+        channel.fit(RecallData(learn, (), Context(triples=triples)))
+        epochs = len(getattr(channel, "history", ()))
+        similar = np.concatenate(list(channel.blocks(Queries(cut.histories))))
+        song_ids = channel.song_ids
+    cpu = time.process_time() - began
+    found = strata(similar, cut, song_ids)
+    np.savez(path, cluster=cut.cluster, cpu=cpu, epochs=epochs, **found)
+    shown = {n: round(100 * float(np.nanmean(v)), 1) for n, v in found.items()}
+    print(row, seed, f"{cpu:.1f} CPU-s, {epochs} epochs", json.dumps(shown), flush=True)
+
+
+def settings_of(row: str) -> tuple[str, dict[str, object]]:
+    """Return the channel and its settings: ``gamma=1,form=pairwise``."""
+    words = row.split(",")
+    name = words.pop(0) if "=" not in words[0] else "song2vec"
+    settings: dict[str, object] = {}
+    for word in words:
+        key, _, value = word.partition("=")
+        settings[key] = value if key == "form" else json.loads(value)
+    gamma = settings.get("gamma")
+    if gamma is not None:
+        settings["gamma"] = float(gamma)  # type: ignore[arg-type]
+    return name, settings
+
+
+def strata(
+    similar: np.ndarray, cut: JudgingSplit, song_ids: tuple[str, ...]
+) -> dict[str, np.ndarray]:
+    """Return capped recall of each list by pool and k; NaN where nothing of it is wanted."""
+    n = len(song_ids)
+    learn, known, wanted = (s.among(song_ids) for s in (cut.learn, cut.histories, cut.wanted))
+    in_lists = np.bincount(np.unique(learn.owner * n + learn.song) % n, minlength=n)
+    similar = similar.copy()
+    similar[known.owner, known.song] = -np.inf
+    pools = {
+        "joint": np.ones(n, bool),
+        "apart": in_lists > 0,
+        "warm": in_lists > 1,
+        "one": in_lists == 1,
+        "never": in_lists == 0,
+    }
+    found = {}
+    for name, pool in pools.items():
+        block = np.where(pool, similar, -np.inf).astype(np.float32)
+        asked = np.ones(len(wanted.song), bool) if name == "apart" else pool[wanted.song]
+        owner, song = wanted.owner[asked], wanted.song[asked]
+        ranks = mean_ranks(block, owner, song)
+        counts = np.bincount(owner, minlength=len(wanted))
+        for k in KS:
+            hits = np.bincount(owner, weights=ranks <= k, minlength=len(wanted))
+            share = hits / np.maximum(1, np.minimum(k, counts))
+            found[f"{name}@{k}"] = np.where(counts > 0, share, np.nan)
+    return found
+
+
+def by_artist(cut: JudgingSplit, args: argparse.Namespace, seed: int) -> np.ndarray:
+    """Return cosines in the vectors of gamma 0, where songs of no list are their artist's mean."""
+    learn = cut.learn
+    kind = channel_class("song2vec")
+    recipe = kind.Recipe(gamma=0.0, seed=seed, choose=False)
+    channel = kind(recipe).fit(RecallData(learn))
+    places = channel.places
+    rows = places.ahead[:, : places.parts[0]].astype(np.float64)
+    warm = places.has_place
+    artists = artists_of(args.data)
+    members: dict[str, list[int]] = {}
+    for at, song in enumerate(learn.song_ids):
+        for artist in artists.get(song, ()):
+            if warm[at]:
+                members.setdefault(artist, []).append(at)
+    for at in np.flatnonzero(~warm).tolist():
+        own = [m for a in artists.get(learn.song_ids[at], ()) for m in members.get(a, ())]
+        if own:
+            rows[at] = rows[own].mean(axis=0)
+    return cosines(rows, cut.histories.among(learn.song_ids))
+
+
+def of_peer(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -> np.ndarray:
+    """Return what a peer's vectors say: contexts against the mean vector, or cosines.
+
+    The lists are written for the peer, which runs in a venv of its own (`graph_peers.py`).
+    """
+    learn = cut.learn
+    made = args.cache / f"peer-{seed}.npz"
+    if not made.exists():
+        lists = [[learn.song_ids[s] for s in learn[at].tolist()] for at in range(len(learn))]
+        (args.cache / f"lists-{seed}.json").write_text(json.dumps(lists))
+        raise SystemExit(f"PEERS/bin/python benchmarks/graph_peers.py {args.cache} {seed}")
+    peer = np.load(made)
+    place = {song: at for at, song in enumerate(peer["ids"].tolist())}
+    vectors, contexts = (np.zeros((len(learn.song_ids), peer[n].shape[1])) for n in "vu")
+    for at, song in enumerate(learn.song_ids):
+        if song in place:
+            vectors[at], contexts[at] = peer["v"][place[song]], peer["u"][place[song]]
+    known = cut.histories.among(learn.song_ids)
+    if name == "gensim-cosine":
+        return cosines(vectors, known)
+    means = np.zeros((len(known), vectors.shape[1]))
+    np.add.at(means, known.owner, vectors[known.song])
+    found = (means @ contexts.T).astype(np.float32)
+    found[:, ~vectors.any(axis=1)] = -np.inf
+    return found
+
+
+def cosines(rows: np.ndarray, known: Sequences) -> np.ndarray:
+    """Return cosines of the mean of each history with all songs; -inf without a vector."""
+    lengths = np.linalg.norm(rows, axis=1, keepdims=True)
+    units = rows / np.where(lengths > 0, lengths, 1)
+    means = np.zeros((len(known), rows.shape[1]))
+    np.add.at(means, known.owner, units[known.song])
+    found = (means @ units.T).astype(np.float32)
+    found[:, lengths[:, 0] == 0] = -np.inf
+    return found
+
+
+def kept(cache: Path) -> Iterator[tuple[str, list[dict[str, np.ndarray]]]]:
+    """Yield the runs of each row."""
+    names = sorted({path.stem.rpartition("-")[0] for path in cache.glob("*-?.npz")})
+    for name in names:
+        yield name, [dict(np.load(p)) for p in sorted(cache.glob(f"{name}-?.npz"))]
+
+
+def print_table(cache: Path) -> None:
+    """Print a row each: means over seeds, an interval over lists of the joint pool, CPU-seconds."""
+    heads = ["row", "seeds", *(f"{pool}@{k}" for pool in POOLS for k in KS), "CPU-s"]
+    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+    for name, runs in kept(cache):
+        cluster = np.concatenate([run["cluster"] for run in runs])
+        cells = [f"`{name}`", str(len(runs))]
+        for pool in POOLS:
+            for k in KS:
+                values = np.concatenate([run[f"{pool}@{k}"] for run in runs])
+                at = clustered_interval(values, cluster, np.random.default_rng(0))
+                low, high = 100 * at.low, 100 * at.high
+                cells.append(
+                    f"{100 * at.value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if k > 10 else "")
+                )
+        cells.append(f"{np.mean([run['cpu'] for run in runs]):.0f}")
+        print("| " + " | ".join(cells) + " |")
+
+
+if __name__ == "__main__":
+    main()

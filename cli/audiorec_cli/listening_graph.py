@@ -1,0 +1,155 @@
+"""``audiorec listening graph``: facts about songs, for channels that learn from a graph."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.options import JsonOption, OutFileOption, more
+from audiorec_cli.shared.stores import open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.listening.triples import Triples
+
+FormName = Literal["hub", "pairwise"]
+TAKEN = ("lists", "likes", "follows")
+
+
+def graph(
+    output: OutFileOption,
+    side: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Of songs: artist, album, genre, language, released."),
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option("--vectors", "-v", metavar="STORE", help="How they sound; tags and heads."),
+    ] = None,
+    interactions: Annotated[
+        Path | None,
+        typer.Option(
+            "--interactions", "-i", metavar="LOG", help="Whose labels of lists to refuse."
+        ),
+    ] = None,
+    take: Annotated[
+        list[str] | None,
+        typer.Option(help="Facts from the log: lists, likes, follows (repeat it)."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(help="Only these columns, and year (repeat it) [default: all]."),
+    ] = None,
+    neighbours: Annotated[
+        int, typer.Option(min=0, help="Songs that sound alike, of each song; 0: none.")
+    ] = 10,
+    form: Annotated[
+        FormName, typer.Option(help="A fact a song and hub, or one a pair of songs.")
+    ] = "hub",
+    json: JsonOption = False,
+    least: Annotated[
+        float, more(min=0, max=1, help="Songs that sound less alike are left out.")
+    ] = 0.0,
+    skip_bad_rows: Annotated[
+        bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")
+    ] = False,
+) -> None:
+    """Write what is known of songs as facts: head, relation, tail and weight.
+
+    Facts come from side information, from how songs sound, and from lists, likes and follows.
+    Columns that only say which playlist a song is from are refused.
+
+    Examples
+    --------
+    audiorec listening graph --vectors vecs.parquet --out triples.parquet
+    audiorec listening graph --side side.csv --column artist --out triples.parquet
+    audiorec listening graph -i plays.csv --take likes --out triples.parquet
+    """
+    from audiorec.listening.triples import describe_triples
+    from audiorec.recall.graph.facts import counts_of, joined, write_triples
+
+    for name in take or ():
+        if name not in TAKEN:
+            raise InputError(f"--take is one of {', '.join(TAKEN)}, got {name!r}")
+    check(interactions, Wanted.LOG)
+    if take and interactions is None:
+        raise InputError("--take is of a log: give it with --interactions")
+    if side is None and vectors is None and not take:
+        raise InputError("there is nothing to take facts from: give --side, --vectors or --take")
+    parts = _known_facts(
+        side, vectors, interactions, column, neighbours, least, form, skip_bad_rows
+    )
+    parts += _log_facts(interactions, take or [], skip_bad_rows)
+    facts = joined(parts)
+    if not len(facts):
+        raise InputError("nothing is known: there is no fact to write")
+    write_triples(output, facts)
+    if json:
+        document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(facts)}
+        print_json(document)
+    else:
+        heads = ("relation", "facts", "heads", "tails")
+        print_table(heads, counts_of(facts), title=str(output))
+    say(f"{len(facts):,} facts: {output}")
+
+
+def _known_facts(
+    side: Path | None,
+    vectors: Path | None,
+    log: Path | None,
+    columns: list[str] | None,
+    neighbours: int,
+    least: float,
+    form: FormName,
+    skip_bad_rows: bool,
+) -> "list[Triples]":
+    """Return what side information and a store say; labels that come from lists are refused."""
+    from audiorec.listening.side import completed, read_side, side_of_store
+    from audiorec.recall.contract.data import Sound
+    from audiorec.recall.graph.facts import refuse_leaks, side_facts, sound_facts
+
+    known = read_side(side) if side else None
+    sound = None
+    if vectors is not None:
+        check(vectors, Wanted.VECTORS)
+        store = open_vectors(vectors)
+        heard = side_of_store(store)
+        known = completed(known, heard) if known is not None else heard
+        sound = Sound.of_store(store)
+    parts: list[Any] = []
+    if known is not None:
+        if log is not None:
+            refuse_leaks(known, _lists(log, skip_bad_rows), columns or ())
+        parts.append(side_facts(known, form=form, columns=columns or ()))
+    if sound is not None:
+        parts.append(sound_facts(sound, neighbours=neighbours, least=least))
+    return parts
+
+
+def _lists(log: Path, skip_bad_rows: bool) -> Any:
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+
+    return to_sequences(read_interactions(log, skip_bad_rows=skip_bad_rows), by="list")
+
+
+def _log_facts(log: Path | None, take: list[str], skip_bad_rows: bool) -> "list[Triples]":
+    """Return facts of lists, likes and follows."""
+    if log is None or not take:
+        return []
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.liked import to_liked
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.graph.facts import follow_facts, list_facts
+
+    read = read_interactions(log, skip_bad_rows=skip_bad_rows)
+    parts = []
+    if "lists" in take:
+        parts.append(list_facts(to_sequences(read, by="list")))
+    if "likes" in take:
+        parts.append(list_facts(to_liked(read).liked, relation="liked_by", kind="user"))
+    if "follows" in take:
+        parts.append(follow_facts(read))
+    return parts

@@ -1,0 +1,213 @@
+"""The three channels of the graph: the contract, resume, cold songs by facts, and why."""
+
+import math
+from dataclasses import replace
+from threading import Event
+
+import numpy as np
+import pytest
+from needs import needs
+
+from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.checks import check_channel, made_up_listening
+from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.job import train_channel
+from audiorec.recall.graph.facts import of_rows
+from audiorec.recall.graph.material import held_out, material_of
+from audiorec.recall.graph.places import Places, hidden_recall, scaled
+from audiorec.recall.graph.recipe import EgesRecipe, GraphSageRecipe, Song2vecRecipe
+from audiorec.recall.graph.why import near_song
+from audiorec.recall.registry import channel_class, load_channel
+
+SMALL = {"dimension": 8, "drawn": 32, "places": 128, "block": 16}
+RECIPES = {
+    "song2vec": Song2vecRecipe(**SMALL, facts=32, max_epochs=4),
+    "eges": EgesRecipe(**SMALL, slots=3, max_epochs=4),
+    "graphsage": GraphSageRecipe(**SMALL, near=3, far=2, table=6, max_epochs=4),
+}
+KINDS = pytest.mark.parametrize("name", RECIPES)
+
+
+def channel(name, **changes):
+    return channel_class(name)(replace(RECIPES[name], **changes))
+
+
+def with_facts(data):
+    """Songs below 20 are by one artist and the others by another; new ones are by the first."""
+    heads = [f"song:{song}" for song in data.song_ids]
+    tails = [
+        "artist:one" if s.startswith("song-new") or s < "song-020" else "artist:two"
+        for s in data.song_ids
+    ]
+    facts = of_rows(heads, ["by"] * len(heads), tails)
+    return RecallData(data.sequences, data.new_songs, Context(triples=facts))
+
+
+def queries(*lists):
+    return Queries(Sequences.from_lists(lists))
+
+
+@KINDS
+def test_the_contract_holds(name):
+    needs("torch")
+    check_channel(lambda: channel(name, max_epochs=2), made_up_listening())
+
+
+@KINDS
+def test_it_tells_two_kinds_of_music_apart_and_places_new_songs_by_their_facts(name):
+    needs("torch")
+    data = with_facts(made_up_listening())
+    made = channel(name, max_epochs=20, choose=False, learning_rate=0.05).fit(data)
+    asked = queries(["song-001", "song-003"], ["song-021", "song-023"])
+    found = made.recall(asked, 10)
+    kinds = [np.mean([song < "song-020" for song in found.of(row)]) for row in (0, 1)]
+    assert kinds[0] > 0.8
+    assert kinds[1] < 0.2
+    new = made.recall(asked, 1, cold=6)
+    near, far = (new.similarity[row][new.cold[row]].mean() for row in (0, 1))
+    assert near > far
+    assert new.cold.sum() == 12
+
+
+@KINDS
+def test_a_training_that_is_stopped_goes_on_to_the_same_weights(name, tmp_path):
+    needs("torch")
+    data, stop = with_facts(made_up_listening()), Event()
+
+    def after_two(line):
+        if line["epoch"] == 2:
+            stop.set()
+
+    out = tmp_path / "model"
+    stopped = train_channel(channel(name), data, out, progress=after_two, stop=stop)
+    assert stopped is None
+    assert not out.exists()
+    train_channel(channel(name), data, out)
+    whole = channel(name).fit(data)
+    resumed = load_channel(out)
+    for one, other in zip(
+        resumed.blocks(Queries(data.sequences)), whole.blocks(Queries(data.sequences)), strict=True
+    ):
+        np.testing.assert_allclose(one, other, atol=1e-5)
+    assert not (tmp_path / "model.run").exists()
+
+
+def test_without_gamma_facts_change_nothing_and_place_nobody():
+    needs("torch")
+    plain = made_up_listening()
+    bare = RecallData(plain.sequences, plain.new_songs)
+    with_graph = channel("song2vec", gamma=0.0, max_epochs=2).fit(with_facts(plain))
+    assert not with_graph.recall(queries(["song-001"]), 3, cold=6).cold.any()
+    without = channel("song2vec", max_epochs=2).fit(bare)
+    assert not without.recall(queries(["song-001"]), 3, cold=6).cold.any()
+
+
+def test_why_names_what_two_songs_share(tmp_path):
+    needs("torch")
+    data = with_facts(made_up_listening())
+    made = channel("song2vec").fit(data)
+    made.save(tmp_path / "model")
+    loaded = load_channel(tmp_path / "model")
+    found = near_song(loaded, "song-001", 5, cold=1, lists=data.sequences)
+    assert found == near_song(made, "song-001", 5, cold=1, lists=data.sequences)
+    assert len(found) == 6
+    assert found[-1].cold
+    assert found[-1].shared == ("by artist:one",)
+    assert found[-1].lists == ()
+    one = next(n for n in found if n.song_id < "song-020")
+    both = [
+        owner
+        for row, owner in enumerate(data.sequences.owner_ids)
+        if {"song-001", one.song_id} <= {data.sequences.song_ids[s] for s in data.sequences[row]}
+    ]
+    assert one.n_lists == len(both)
+    assert set(one.lists) <= set(both)
+    with pytest.raises(InputError, match="does not know a song 'nobody'"):
+        near_song(made, "nobody", 3)
+
+
+def test_a_bundle_names_no_list_and_no_user():
+    needs("torch")
+    data = made_up_listening()
+    owner = data.sequences.owner_ids[0]
+    facts = of_rows(
+        ["song:song-001", "song:song-001", f"user:{owner}"],
+        ["liked_by", "by", "follows"],
+        [f"user:{owner}", "artist:one", "artist:one"],
+    )
+    context = Context(triples=facts)
+    made = channel("song2vec", max_epochs=1).fit(RecallData(data.sequences, (), context))
+    tensors, config = made._state()
+    content = b"".join(np.asarray(t).tobytes() for t in tensors.values()) + str(config).encode()
+    assert owner.encode() not in content
+    assert b"artist:one" in content
+
+
+def test_facts_of_other_songs_are_refused_and_lists_of_one_song():
+    needs("torch")
+    data = made_up_listening()
+    facts = of_rows(["song:elsewhere"], ["by"], ["artist:x"])
+    with pytest.raises(InputError, match="no fact of the triples is of a song of the log"):
+        channel("song2vec").fit(RecallData(data.sequences, (), Context(triples=facts)))
+    with pytest.raises(InputError, match="no list has two songs"):
+        channel("song2vec").fit(RecallData(Sequences.from_lists([["a"], ["b"]])))
+
+
+def test_songs_of_facts_may_be_proposed():
+    facts = of_rows(["song:a", "song:b"], ["by", "by"], ["artist:x", "artist:x"])
+    assert Context(triples=facts).song_ids == ("a", "b")
+
+
+def test_what_is_held_out_is_hidden_in_near_copies_too():
+    songs = [f"s{n:02}" for n in range(20)]
+    plays = Sequences.from_lists([songs, songs[1:], [f"t{n}" for n in range(9)], ["s00", "t0"]])
+    seen = 0
+    for seed in range(8):
+        hidden, judged = held_out(plays, np.random.default_rng(seed))
+        secret = {u: set(plays.song[hidden & (plays.owner == u)].tolist()) for u in range(4)}
+        assert all(secret[u] for u in judged.tolist())
+        if 0 in judged:
+            seen += 1
+            assert secret[0] - {plays.song_ids.index("s00")} <= secret[1]
+        assert (plays.keep(~hidden).lengths[judged] > 0).all()
+    assert seen
+
+
+def test_facts_that_come_without_triples():
+    data = made_up_listening()  # its sound names artists
+    found = material_of(data, neighbours=2)
+    assert found.facts.relations == ("by", "sounds_like")
+    assert len(found.things) == math.ceil(len(data.song_ids) / 4)
+    assert material_of(RecallData(data.sequences), neighbours=2).facts.relations == ()
+
+
+def test_places_by_hand():
+    ahead = np.array([[1, 0], [0, 2], [0, 0]], np.float32)
+    behind = np.array([[1, 0], [0, 1], [5, 5]], np.float32)
+    has = np.array([True, True, False])
+    places = Places(ahead=ahead, behind=behind, parts=(2,), has_place=has)
+    known = Sequences.from_lists([["a", "b"], [], ["c"]]).among(("a", "b", "c"))
+    found = places.similarities(known)
+    np.testing.assert_allclose(found[0, :2], np.array([1, 2]) / np.sqrt(5), rtol=1e-6)
+    assert np.isneginf(found[0, 2])
+    assert np.isneginf(found[1:]).all()
+    level = scaled(places, known, has, (2.0,))
+    users = level.users(known)
+    assert float((users[:2] @ level.behind[:2].T).std()) == pytest.approx(2.0, rel=1e-5)
+    wanted = Sequences.from_lists([["b"], ["a"], []]).among(("a", "b", "c"))
+    shown = Sequences.from_lists([["a"], [], []]).among(("a", "b", "c"))
+    assert hidden_recall(places, shown, wanted, has) == 0.5  # the second has no history
+
+
+def test_a_recipe_that_cannot_be_is_refused():
+    for kind, wrong in (
+        (Song2vecRecipe, {"gamma": -1.0}),
+        (Song2vecRecipe, {"dimension": 0}),
+        (Song2vecRecipe, {"learning_rate": 0.0}),
+        (Song2vecRecipe, {"max_epochs": -1}),
+        (EgesRecipe, {"walk_length": 1}),
+        (GraphSageRecipe, {"sharpness": 0.0}),
+    ):
+        with pytest.raises(InputError):
+            kind(**wrong)

@@ -1,0 +1,83 @@
+"""The two losses against loops, and false facts."""
+
+import numpy as np
+from needs import needs
+
+torch = needs("torch")
+
+from audiorec.recall.graph.material import Facts
+from audiorec.recall.graph.skipgram import skip_gram_loss
+from audiorec.recall.graph.transe import Corruption, relation_loss
+
+
+def softplus(x):
+    return np.logaddexp(0, x)
+
+
+def test_the_skip_gram_equals_a_loop_over_pairs():
+    rng = np.random.default_rng(0)
+    v, u, n = rng.normal(size=(2, 3, 4)), rng.normal(size=(2, 3, 4)), rng.normal(size=(5, 4))
+    is_pair = rng.random((2, 3, 3)) < 0.6
+    is_own = rng.random((2, 3, 5)) < 0.2
+    expected = 0.0
+    for b, w, c in zip(*np.nonzero(is_pair), strict=True):
+        expected += softplus(-v[b, w] @ u[b, c])
+        drawn = [softplus(v[b, w] @ n[k]) for k in range(5) if not is_own[b, w, k]]
+        expected += 7.0 * sum(drawn) / 5
+    loss, pairs = skip_gram_loss(
+        torch.from_numpy(v @ u.transpose(0, 2, 1)),
+        torch.from_numpy(v @ n.T),
+        is_pair=torch.from_numpy(is_pair),
+        is_own=torch.from_numpy(is_own),
+        negatives=7.0,
+    )
+    assert int(pairs) == is_pair.sum()
+    np.testing.assert_allclose(float(loss), expected, rtol=1e-10)
+
+
+def test_the_relation_loss_equals_a_loop_and_lengths_do_not_count():
+    rng = np.random.default_rng(1)
+    h, r, t, fh, ft = rng.normal(size=(5, 6, 3))
+
+    def unit(x):
+        return x / np.linalg.norm(x)
+
+    def far(a, b, c):
+        return ((unit(a) + b - unit(c)) ** 2).sum()
+
+    expected = np.mean(
+        [max(0, 0.7 + far(h[i], r[i], t[i]) - far(fh[i], r[i], ft[i])) for i in range(6)]
+    )
+    given = [torch.from_numpy(x) for x in (h, r, t, fh, ft)]
+    np.testing.assert_allclose(float(relation_loss(*given, margin=0.7)), expected, rtol=1e-10)
+    longer = [given[0] * 9, given[1], *given[2:]]
+    np.testing.assert_allclose(float(relation_loss(*longer, margin=0.7)), expected, rtol=1e-10)
+
+
+def made_facts():
+    """Eight songs of two genres, and three of them by an artist of their own."""
+    head = np.array([0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2])
+    tail = np.array([8, 8, 8, 8, 9, 9, 9, 9, 10, 11, 12])
+    relation = np.array([0] * 8 + [1] * 3)
+    weight = np.where(relation == 1, 3.0, 1.0).astype(np.float32)
+    names = ("is", "by")
+    return Facts(relations=names, head=head, relation=relation, tail=tail, weight=weight)
+
+
+def test_false_facts_replace_one_end_by_another_of_the_same_relation():
+    facts = made_facts()
+    drawn = Corruption(facts).draw(4_000, np.random.default_rng(0))
+    head, relation, tail, false_head, false_tail = drawn
+    true = set(zip(facts.head, facts.relation, facts.tail, strict=True))
+    assert set(zip(head, relation, tail, strict=True)) <= true
+    assert not ((head != false_head) & (tail != false_tail)).any()
+    assert set(false_tail[relation == 0]) <= {8, 9}
+    assert set(false_tail[relation == 1]) <= {10, 11, 12}
+    assert set(false_head[relation == 1]) <= {0, 1, 2}
+    # A fact is drawn by its weight: 3 of 3 against 8 of 1.
+    assert abs((relation == 1).mean() - 9 / 17) < 0.03
+
+
+def test_among_many_songs_of_a_genre_the_genre_is_replaced_more_often():
+    # Bernoulli: one tail a head, four heads a tail: the head with chance 1 / (1 + 4).
+    assert Corruption(made_facts()).replaces_head.tolist() == [0.2, 0.5]

@@ -1,7 +1,7 @@
 """``audiorec recall``: train channels, ask them for songs, judge and compare them."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 

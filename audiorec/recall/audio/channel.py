@@ -143,13 +143,6 @@ class UserAudio(SharedSpace):
             found[rows] = embed(songs)
         return found
 
-    def _similarities(self, queries: Queries) -> FloatArray:
-        users = self.users_of(queries)
-        found = (users @ self.songs.T).astype(np.float32)
-        found[~_known(users)] = -np.inf
-        found[:, ~_known(self.songs)] = -np.inf
-        return found
-
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the newest that sounds most like each, to the users' ears."""
         found = np.full(song.shape, -1, np.int64)

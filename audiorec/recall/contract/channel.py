@@ -188,7 +188,7 @@ class Channel(ABC):
         step = max(1, CELLS // max(1, len(self.song_ids)))
         for first in range(0, len(queries), step):
             rows = np.arange(first, min(first + step, len(queries)))
-            similar = self._similarities(asked.take(rows))
+            similar = self._answers(asked.take(rows))
             if hidden is not None:
                 block = hidden.take(rows)
                 similar[block.owner, block.song] = -np.inf
@@ -262,6 +262,10 @@ class Channel(ABC):
     def _interest(self, queries: Queries, song: Int64Array) -> Int64Array | None:  # noqa: ARG002
         """Return the interest that brought each song (Q, k), -1 for none; None: there are none."""
         return None
+
+    def _answers(self, queries: Queries) -> FloatArray:
+        """Return similarities as `_similarities` does, whatever is known of the users."""
+        return self._similarities(queries)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
         """Return for each song (Q, k) the one of the history that stands for the reason."""

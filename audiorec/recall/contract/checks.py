@@ -251,7 +251,7 @@ def _users_and_songs_share_a_space(make: Make, data: RecallData) -> bool:
     good &= bool(np.isfinite(users).all() and np.isfinite(songs).all() and users.any())
     one = channel.embed_users(queries.take(np.array([1])))
     good &= np.allclose(one[0], users[1], 1e-4, 1e-5)
-    if data.sound is not None and "cold_song" in channel.serves:
+    if data.sound is not None and channel.hears != "nothing":
         heard = channel.embed_sound(data.sound)
         good &= heard.shape == (len(data.sound.song_ids), users.shape[1])
         good &= bool(np.isfinite(heard).all())

@@ -28,6 +28,7 @@ from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.song_facts import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.trained import Trained
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 if TYPE_CHECKING:
@@ -58,7 +59,6 @@ class NextSong(SharedSpace, Generic[R]):
     songs: FloatArray
     proposed: FloatArray
     side: Mapping[str, Any]
-    figures: Mapping[str, Any]
 
     def __init__(self, recipe: R | None = None) -> None:
         self.recipe: R = self.Recipe() if recipe is None else recipe
@@ -87,25 +87,27 @@ class NextSong(SharedSpace, Generic[R]):
 
         import_torch(f"training {self.name}")
         from audiorec.learning.next_song import arrays_of, train_next_song
+        from audiorec.learning.processes import joined
 
         played = ~data.is_cold
         self.facts = SideEncoder.fit(data.context, data.song_ids, played)
         features = self.facts.encode(data.context, data.song_ids)
         plays = self._plays_learnt(data)
-        trained = train_next_song(
-            lambda: self._network(features, plays),
-            plays,
-            self.recipe,
-            data=_digest(features),
-            work=work,
-            progress=progress,
-            stop=stop,
-        )
+        with joined() as processes:
+            trained = train_next_song(
+                lambda: self._network(features, plays),
+                plays,
+                self.recipe,
+                data=_digest(features),
+                work=work,
+                progress=progress,
+                stop=stop,
+                processes=processes,
+            )
         if not trained.finished:  # stopped: there is nothing to answer with
             self.song_ids = ()
             return
-        history = trained.chosen.history
-        self.figures = history[trained.chosen.best] if history else {}
+        self.trained = Trained.of(trained, judged_on=JUDGED_ON[self.recipe.hold_out])
         state = arrays_of(trained.learner.model)
         self._take(state, features, played)
 
@@ -173,13 +175,9 @@ class NextSong(SharedSpace, Generic[R]):
 
     def _similarities(self, queries: Queries) -> FloatArray:
         interests = self.interests(queries)
-        found = np.full((len(queries), len(self.proposed)), -np.inf, np.float32)
-        for number in range(interests.shape[1]):
-            one = interests[:, number]
-            there = one.any(axis=1)
-            similar = (one @ self.proposed.T).astype(np.float32)
-            found[there] = np.maximum(found[there], similar[there])
-        found[:, ~self.proposed.any(axis=1)] = -np.inf
+        found = self.near(interests[:, 0])
+        for number in range(1, interests.shape[1]):
+            np.maximum(found, self.near(interests[:, number]), out=found)
         return found
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
@@ -204,7 +202,6 @@ class NextSong(SharedSpace, Generic[R]):
             "recipe": json.loads(json.dumps(asdict(self.recipe))),
             "facts": facts,
             "profiles": self.encoder.to_json(),
-            "figures": dict(self.figures),
         }
         return tensors, config
 
@@ -215,7 +212,6 @@ class NextSong(SharedSpace, Generic[R]):
             channel = cls(cls.Recipe(**config["recipe"]))
             channel.facts = SideEncoder.of_state(tensors, config["facts"])
             channel.encoder = Encoder.from_json(config["profiles"])
-            channel.figures = dict(config["figures"])
             channel.songs = tensors["songs"]
             channel.proposed = tensors.get("proposed", unit(tensors["songs"]))
         except (KeyError, TypeError, ValueError, InputError) as error:

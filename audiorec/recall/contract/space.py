@@ -28,7 +28,7 @@ class SharedSpace(Channel):
     ----------
     space : str
         The model of the users whose space it is; empty where the channel made its own.
-    hears : {"vectors", "features", "audio"}
+    hears : {"vectors", "features", "audio", "nothing"}
         What it places songs by: one vector each, segments, or the audio itself.
     made_by : str
         What made the sound that it learnt from, as `Sound.made_by`; empty: unknown.
@@ -39,7 +39,7 @@ class SharedSpace(Channel):
     serves = frozenset({"history", "cold_song"})
     reason = ReasonKind.TASTE
     space: str = ""
-    hears: Literal["vectors", "features", "audio"] = "vectors"
+    hears: Literal["vectors", "features", "audio", "nothing"] = "vectors"
     made_by: str = ""
     audio_spec: Mapping[str, Any] = MappingProxyType({})
 
@@ -47,9 +47,24 @@ class SharedSpace(Channel):
     def embed_users(self, queries: Queries) -> FloatArray:
         """Return an embedding of each history, (Q, E) float32; zeros where nothing is known."""
 
-    def users_of(self, queries: Queries) -> FloatArray:
-        """Return an embedding of each query: the one that is given, or that of its history."""
-        return self.embed_users(queries) if queries.embedded is None else queries.embedded
+    def near(self, users: FloatArray) -> FloatArray:
+        """Return the similarities of users (Q, E) with the catalogue: (Q, S) float32.
+
+        -inf where nothing is known of the user, or the song has no embedding.
+        """
+        songs = self.song_embeddings()
+        found = (users @ songs.T).astype(np.float32, copy=False)
+        found[~users.any(axis=1)] = -np.inf
+        found[:, ~songs.any(axis=1)] = -np.inf
+        return found
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        return self.near(self.embed_users(queries))
+
+    def _answers(self, queries: Queries) -> FloatArray:
+        if queries.embedded is None:
+            return self._similarities(queries)
+        return self.near(queries.embedded)
 
     def songs_used(self, queries: Queries) -> Int64Array:
         """Return how many entries of each history its embedding is made of: (Q,), int64."""

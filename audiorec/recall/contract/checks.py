@@ -213,7 +213,9 @@ def _cold_songs_are_apart(make: Make, data: RecallData) -> bool:
 def _new_songs_get_a_place(make: Make, data: RecallData) -> bool:
     # A catalogue needs no more than to say that it serves them; what it says has to hold.
     channel = make().fit(data)
-    return "cold_song" not in channel.serves or bool(_recalled(channel, data, cold=3).cold.any())
+    if "cold_song" not in channel.serves or not data.new_songs:
+        return True
+    return bool(_recalled(channel, data, cold=3).cold.any())
 
 
 def _a_profile_is_enough(make: Make, data: RecallData) -> bool:

@@ -89,7 +89,7 @@ class GraphChannel(SharedSpace, Generic[R]):
         """Return what histories are held against; see `SharedSpace`."""
         return self.places.behind
 
-    def embed_sound(self, sound: Sound) -> FloatArray:
+    def embed_sound(self, sound: Sound) -> FloatArray:  # noqa: ARG002 - of none
         """Refuse: songs have their places by lists and facts; see `SharedSpace`."""
         raise InputError(f"{self.name}: places songs by lists and facts, not by sound")
 

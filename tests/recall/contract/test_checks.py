@@ -361,6 +361,7 @@ class MakesEvidenceUp(Popular):
 class Counts(SharedSpace):
     """Songs by how often the songs of the history stand with them."""
 
+    hears = "nothing"
     name = "counts"
     serves = frozenset({"history"})
 

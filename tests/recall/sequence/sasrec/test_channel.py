@@ -54,7 +54,7 @@ def test_what_follows_is_proposed(ring):
     found = ring.recall(Queries(asked), 3)
     assert [found.of(row)[0] for row in range(3)] == ["s05", "s00", "s12"]
     assert ring.song_ids[found.evidence[0, 0]] in {"s03", "s04"}
-    assert ring.figures["hit_rate@10"] > 0.9
+    assert ring.trained.figures["hit_rate@10"] > 0.9
 
 
 def test_time_tells_what_order_does_not():
@@ -77,7 +77,7 @@ def test_time_tells_what_order_does_not():
             patience=10,
             relative_time=relative_time,
         ).fit(RecallData(plays))
-        known[relative_time] = channel.figures["ndcg"]  # of owners that were not learnt from
+        known[relative_time] = channel.trained.figures["ndcg"]  # of owners that were not learnt from
     # Half of the plays that are judged are in order; of the rest, half are right by chance.
     assert known[True] > 0.98
     assert known[False] < 0.95

@@ -1,13 +1,13 @@
 """``audiorec listening``: check, prepare, cut, correlate and make up logs; forget a person."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import listening_graph
-from audiorec_cli.shared.console import FIGURE_DIGITS, Exit, print_json, print_table, say
+from audiorec_cli import listening_correlate, listening_graph
+from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.listened import FeaturesOption, SoundOption, sound_of
@@ -15,23 +15,19 @@ from audiorec_cli.shared.log_check import counted_log, counted_table, flat, prin
 from audiorec_cli.shared.options import (
     JsonOption,
     LogArgument,
-    LogOption,
     OutFileOption,
     OutFolderOption,
     QuietOption,
     RuleOption,
     SeedOption,
     also_known,
-    more,
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import progress_lines
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
-    from audiorec.types import FloatArray
-
-FEW_SONGS = 200  # below, a user meets too few new songs for a correlation
+    pass
 
 app = group(
     """Look at listening: check a log, prepare it, hold it against vectors, or make one up.
@@ -44,7 +40,6 @@ app = group(
     """
 )
 
-CorrelateBy = Literal["vector", "mean"]
 KindName = Literal["interactions", "side", "triples", "candidates", "targets"]
 ByName = Literal["user", "session", "list"]
 
@@ -239,156 +234,7 @@ def holdout(
     say(f"{report.kept:,} of {report.rows:,} rows kept; songs: {songs}; log: {output}")
 
 
-@command(app)
-def correlate(
-    interactions: LogOption,
-    vectors: VectorsOption = None,
-    embeddings: Annotated[
-        Path | None, typer.Option(help="Song embeddings instead of the store's vectors.")
-    ] = None,
-    by: Annotated[
-        CorrelateBy, typer.Option(help="The weighted vector, or the mean scores.")
-    ] = "vector",
-    since: Annotated[
-        str | None, typer.Option(help="New songs are met from here on [default: at 60 % of time].")
-    ] = None,
-    until: Annotated[str | None, typer.Option(help="And before here [default: the end].")] = None,
-    rule: RuleOption = None,
-    skip_bad_rows: Annotated[
-        bool, typer.Option("--skip-bad-rows", help="Leave rows out that cannot be used.")
-    ] = False,
-    output: Annotated[
-        Path | None, typer.Option("--out", "-o", help="Write a Parquet of one row a user.")
-    ] = None,
-    plot: Annotated[
-        Path | None, typer.Option(help="Draw a .png, .svg or .pdf (extra plot).")
-    ] = None,
-    quiet: QuietOption = False,
-    json: JsonOption = False,
-    half_life: Annotated[float, more(help="Days after which a favourite counts half.")] = 30.0,
-    min_songs: Annotated[int, more(min=4, help="New songs that a user must have.")] = 10,
-    draws: Annotated[int, more(min=1, help="Shuffles of completions.")] = 200,
-    song_draws: Annotated[int, more(min=2, help="Shuffles of songs.")] = 100,
-    seed: SeedOption = 0,
-) -> None:
-    """Correlate how far new songs are played with how much they sound like favourites.
-
-    One Pearson r a user, held against shuffled completions and against shuffled songs.
-
-    Examples
-    --------
-    audiorec listening correlate --interactions plays.csv
-    audiorec listening correlate -i plays.csv -v vecs.parquet --since 2024-02-01
-    audiorec listening correlate -i plays.csv --out users.parquet --plot r.png
-    """
-    from audiorec.analysis.job import CorrelationSpec
-    from audiorec.analysis.job import correlate as correlate_log
-    from audiorec.analysis.report import check_picture
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.rule import Rule, load_rule
-
-    _check_targets(output, plot)
-    if plot is not None:
-        check_picture(plot)
-    check_file(interactions, Wanted.LOG)
-    check_file(embeddings, Wanted.SONGS)
-    spec = CorrelationSpec(
-        since=_time(since, "--since"),
-        until=_time(until, "--until"),
-        half_life_days=half_life,
-        min_songs=min_songs,
-        draws=draws,
-        song_draws=song_draws,
-        rule=load_rule(rule) if rule else Rule(),
-        seed=seed,
-    )
-    song_ids, units, source = _songs(vectors, embeddings, by)
-    log = read_interactions(interactions, skip_bad_rows=skip_bad_rows)
-    for problem in log.problems:
-        say(f"left out: {problem}")
-    found = correlate_log(log, song_ids, units, spec, progress=progress_lines(quiet=quiet))
-    about = {"interactions": str(interactions), "simulated": log.simulated, **source}
-    _deliver(found, about, output, plot, json)
-
-
-def _check_targets(*paths: Path | None) -> None:
-    """Refuse files in folders that are not there, before the work and not after it."""
-    for path in paths:
-        if path is not None and not path.parent.is_dir():
-            raise InputError(f"{path}: there is no folder {path.parent}")
-
-
-def _time(text: str | None, name: str) -> float | None:
-    from audiorec.listening.rule import as_time
-
-    return None if text is None else as_time(text, name)
-
-
-def _songs(
-    vectors: Path | None, embeddings: Path | None, by: CorrelateBy
-) -> "tuple[tuple[str, ...], FloatArray, dict[str, str]]":
-    """Return song ids, their vectors of length 1, and where they come from."""
-    from audiorec.analysis.pairs import embedding_units
-
-    if embeddings is not None:
-        from audiorec.store.embeddings import EmbeddingTable
-
-        table = EmbeddingTable.open(embeddings, kind="songs")
-        return table.ids, embedding_units(table), {"embeddings": str(embeddings)}
-    store = open_vectors(vectors)
-    units = store.space(by, use_index=False).matrix
-    return store.ids, units, {"vectors": str(store.path), "by": by}
-
-
-def _deliver(
-    found: Any, about: dict[str, Any], output: Path | None, plot: Path | None, json: bool
-) -> None:
-    from audiorec.analysis.report import summary, write_correlations, write_picture
-
-    figures = summary(found)
-    if output is not None:
-        write_correlations(output, found, about=about)
-        say(f"{len(found.r):,} users written to {output}")
-    if plot is not None:
-        write_picture(plot, found, simulated=about["simulated"])
-        say(f"picture: {plot}")
-    if json:
-        print_json({"schema": "audiorec/correlation/1", **about, **figures})
-    else:
-        print_table(
-            ("figure", "value", "low", "high"),
-            _correlation_lines(figures),
-            title="correlation",
-            digits=FIGURE_DIGITS,
-        )
-    if about["simulated"]:
-        say("note: simulated listening")
-
-
-def _correlation_lines(figures: dict[str, Any]) -> list[tuple[object, ...]]:
-    completions, songs = figures["shuffled_completions"], figures["shuffled_songs"]
-    sensitive, normal = figures["sensitive"], figures["normality_of_z"] or {}
-    none = "none found" if sensitive["none"] else sensitive["share"]
-    return [
-        ("since", figures["since"], "", ""),
-        ("users", figures["users"], "", ""),
-        *((f"left out: {reason}", count, "", "") for reason, count in figures["left_out"].items()),
-        ("new songs a user (median)", figures["median_new_songs"], "", ""),
-        ("mean r", figures["mean_r"], *figures["mean_r_interval"]),
-        ("share with r > 0", figures["share_positive"], *figures["share_positive_interval"]),
-        (
-            "the same, completions shuffled",
-            completions["share_positive"],
-            *completions["share_positive_interval"],
-        ),
-        ("share above 95 % of shuffles", completions["users_above_95_percent"], "", ""),
-        ("mean z", songs["mean_z"], "", ""),
-        ("p, songs shuffled", songs["p"], "", ""),
-        ("p, normal z (D'Agostino)", normal.get("k2_p"), "", ""),
-        ("p, normal z (Anderson-Darling)", normal.get("a2_p"), "", ""),
-        ("share that listens by ear", none, sensitive["low"], sensitive["high"]),
-        ("their mean correlation (z scale)", sensitive["effect"], "", ""),
-    ]
+command(app, "correlate")(listening_correlate.correlate)
 
 
 @command(app)

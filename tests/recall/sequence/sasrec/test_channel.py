@@ -77,7 +77,7 @@ def test_time_tells_what_order_does_not():
             patience=10,
             relative_time=relative_time,
         ).fit(RecallData(plays))
-        known[relative_time] = channel.trained.figures["ndcg"]  # of owners that were not learnt from
+        known[relative_time] = channel.trained.figures["ndcg"]
     # Half of the plays that are judged are in order; of the rest, half are right by chance.
     assert known[True] > 0.98
     assert known[False] < 0.95

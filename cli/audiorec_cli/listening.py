@@ -29,6 +29,8 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     pass
 
+FEW_SONGS = 200  # below, a user meets too few new songs for a correlation
+
 app = group(
     """Look at listening: check a log, prepare it, hold it against vectors, or make one up.
 

@@ -1,4 +1,4 @@
-"""``audiorec listening correlate``: does listening follow sound?"""
+"""``audiorec listening correlate``: whether listening follows sound."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -23,7 +23,6 @@ from audiorec_cli.shared.stores import VectorsOption, open_vectors
 if TYPE_CHECKING:
     from audiorec.types import FloatArray
 
-FEW_SONGS = 200  # below, a user meets too few new songs for a correlation
 CorrelateBy = Literal["vector", "mean"]
 
 

@@ -62,21 +62,21 @@ audiences(files, "audience-by-taste.parquet")
 
 # %% youtube-dnn learns what a user likes next from what came before: 40 numbers a user.
 liked, context = to_liked(log).liked, Context(sound=Sound.of_store(library))
-recipe = youtube_dnn.YoutubeDnnRecipe(dimension=40, max_epochs=4)
-taste = youtube_dnn.YoutubeDnn(recipe)
+taste = youtube_dnn.YoutubeDnn(youtube_dnn.YoutubeDnnRecipe(dimension=40, max_epochs=4))
 train_channel(taste, RecallData(liked, context=context), out / "taste")
 users = write_users(out / "users.parquet", taste, context.asked(liked))
-print(f"{users['users']} users embedded in {recipe.dimension} numbers")
+print(f"{users['users']} users embedded in {taste.recipe.dimension} numbers")
 
 # %% User-audio puts a song, from its sound alone, near the users who will like it.
 sound = Sound.of_features(FeatureFile.open(out / "features.parquet"), library)
 likes = RecallData.of_likes(to_liked(log), Context(sound=sound))
 recipe = UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4)
 channel, embeddings = UserAudio(recipe).fit(likes), out / "new-embeddings.parquet"
-channel.save(out / "audio-model")
-print(f"user-audio model trained for {channel.figures['epochs']} epochs")
-new_sound = Sound.of_features(FeatureFile.open(out / "new-features.parquet"))
-embed_stored(channel, new_sound, out=embeddings)
+print(
+    f"user-audio trained: {channel.figures['epochs']} epochs, {channel.save(out / 'audio-model')}"
+)
+new_features = FeatureFile.open(out / "new-features.parquet")
+embed_stored(channel, Sound.of_features(new_features), out=embeddings)
 
 # %% The same audiences, by what was learnt.
 audiences(ColdStartFiles(songs=embeddings, users=out / "users.parquet"), "audience-learnt.parquet")

@@ -78,7 +78,7 @@ def even_batches(
     >>> lengths = np.array([3, 90, 4, 88, 3, 91])
     >>> found = even_batches(lengths, 90, np.random.default_rng(0))
     >>> sorted(sorted(lengths[rows].tolist()) for rows in found)
-    [[3, 3, 4], [88], [90], [91]]
+    [[3, 3, 4, 88], [90], [91]]
     """
     if steps < 1 or window < 1:
         raise InputError(f"steps and window must be 1 or more, got {steps} and {window}")

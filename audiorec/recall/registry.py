@@ -35,7 +35,10 @@ CHANNELS = {
     "external": "audiorec.recall.simple.external:External",
 }
 EXTERNAL = "external:"  # and a file of candidates
-FORMER = {"metric": "user-audio"}  # kinds of models of old, and the channel that took their place
+FORMER = {
+    "metric": "user-audio",
+    "users_model": "youtube-dnn",
+}  # kinds of models of old, and the channel that took their place
 
 
 def channel_class(name: str) -> type[Channel]:

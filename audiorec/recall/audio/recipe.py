@@ -84,6 +84,7 @@ class UserAudioRecipe:
     jobs : int
         Processes that decode songs, with `end_to_end`.
     seed : int
+        Of everything that is drawn.
 
     Raises
     ------

@@ -40,6 +40,7 @@ class GraphRecipe:
     neighbours : int
         Songs that sound alike, as facts of a song, where there is sound and no triples.
     seed : int
+        Of everything that is drawn.
     """
 
     dimension: int = 64

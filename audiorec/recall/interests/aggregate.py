@@ -66,7 +66,7 @@ def order_of(
     >>> [a.tolist() for a in order_of(similar, np.ones(2), none, kinds)]
     [[0, 1, 3, 2], [0, 1, 1, 0]]
     >>> [a.tolist() for a in order_of(similar, np.array([3.0, 1.0]), none, kinds)]
-    [[0, 1, 2, 3], [0, 0, 0, 1]]
+    [[0, 1, 2, 3], [0, 0, 0, 0]]
     """
     songs = np.flatnonzero(kinds.may_come)
     near = similar[:, songs]

@@ -44,6 +44,11 @@ log = read_interactions(plays)
 print(f"{world['events']} events of {world['users']} simulated users over {len(library)} songs")
 
 
+def heard(name: str) -> Sound:
+    """Return how songs sound, by segments; artists are those of the library."""
+    return Sound.of_features(FeatureFile.open(out / f"{name}.parquet"), library)
+
+
 def audiences(files: ColdStartFiles, name: str) -> None:
     """Find the five users nearest to each new song, and print the first few."""
     inputs = open_inputs(files)
@@ -68,15 +73,11 @@ users = write_users(out / "users.parquet", taste, context.asked(liked))
 print(f"{users['users']} users embedded in {taste.recipe.dimension} numbers")
 
 # %% User-audio puts a song, from its sound alone, near the users who will like it.
-sound = Sound.of_features(FeatureFile.open(out / "features.parquet"), library)
-likes = RecallData.of_likes(to_liked(log), Context(sound=sound))
+likes = RecallData.of_likes(to_liked(log), Context(sound=heard("features")))
 recipe = UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4)
 channel, embeddings = UserAudio(recipe).fit(likes), out / "new-embeddings.parquet"
-print(
-    f"user-audio trained: {channel.figures['epochs']} epochs, {channel.save(out / 'audio-model')}"
-)
-new_features = FeatureFile.open(out / "new-features.parquet")
-embed_stored(channel, Sound.of_features(new_features), out=embeddings)
+print(f"user-audio model trained for {channel.figures['epochs']} epochs")
+embed_stored(channel, heard("new-features"), out=embeddings)
 
 # %% The same audiences, by what was learnt.
 audiences(ColdStartFiles(songs=embeddings, users=out / "users.parquet"), "audience-learnt.parquet")

@@ -76,6 +76,7 @@ print(f"{users['users']} users embedded in {taste.recipe.dimension} numbers")
 likes = RecallData.of_likes(to_liked(log), Context(sound=heard("features")))
 recipe = UserAudioRecipe(users=str(out / "users.parquet"), max_epochs=4)
 channel, embeddings = UserAudio(recipe).fit(likes), out / "new-embeddings.parquet"
+channel.save(out / "audio-model")
 print(f"user-audio model trained for {channel.figures['epochs']} epochs")
 embed_stored(channel, heard("new-features"), out=embeddings)
 

@@ -23,6 +23,9 @@ def recommend(
         Path | None,
         typer.Option("--vectors", "-v", metavar="STORE", help="How songs sound, and their titles."),
     ] = None,
+    side: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Of songs: title, artist, album, genre.")
+    ] = None,
     models: Annotated[
         Path | None, typer.Option(metavar="FOLDER", help="Trained models: a folder of them.")
     ] = None,
@@ -48,6 +51,7 @@ def recommend(
     audiorec recommend u1 -i plays.parquet --why jazz-vibraphone.mp3
     """
     from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.side import read_side
     from audiorec.recall.serving.recommend import ENTRIES, Recommender
 
     form.check()
@@ -57,6 +61,7 @@ def recommend(
     recommender = Recommender(
         log=read_interactions(interactions),
         store=open_vectors(found) if found else None,
+        known=read_side(side) if side else None,
         models=models,
     )
     if why is not None:

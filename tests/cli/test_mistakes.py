@@ -121,6 +121,7 @@ LINES = [
     "recall run --config {toml}",
     "recommend u0 -i {log}",
     "recommend u0 -i listened.csv -v {store}",
+    "recommend u0 -i listened.csv --side {ids}",
     "recommend u0 -i listened.csv --models {folder}",
     "cold-start audience --songs {songs} --users users.parquet -o out",
     "cold-start audience --songs songs.parquet --users {users} -o out",

@@ -18,7 +18,7 @@ from audiorec.errors import InputError
 from audiorec.listening.events import Interactions
 from audiorec.listening.follows import follows
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.listening.side import SongSide, side_of_store
+from audiorec.listening.side import SongSide, completed, side_of_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
@@ -129,6 +129,8 @@ class Recommender:
     log : Interactions
     store : SearchableStore, optional
         How songs sound, and their tags.
+    known : SongSide, optional
+        What else is known of songs: artists and, as ``title``, titles where no tag has them.
     models : path, optional
         A folder of models, each as `Channel.save` writes it. A channel that has one there is not
         fitted anew.
@@ -136,6 +138,7 @@ class Recommender:
 
     log: Interactions
     store: SearchableStore | None = None
+    known: SongSide | None = None
     models: Path | None = None
     notes: list[str] = field(default_factory=list)  # channels that are missing, and why
 
@@ -146,8 +149,11 @@ class Recommender:
 
     @cached_property
     def side(self) -> SongSide | None:
-        """What the store knows of songs."""
-        return None if self.store is None else side_of_store(self.store)
+        """What is known of songs, from tables and from the store."""
+        heard = None if self.store is None else side_of_store(self.store)
+        if self.known is None or heard is None:
+            return self.known or heard
+        return completed(self.known, heard)
 
     @cached_property
     def channels(self) -> tuple[Channel, ...]:
@@ -290,10 +296,17 @@ class Recommender:
 
     @cached_property
     def _tags(self) -> dict[str, dict[str, Any]]:
-        if self.store is None:
-            return {}
-        table: pa.Table = self.store.table(["title", "artist", "uri", "duration_s"])
-        return dict(zip(self.store.ids, table.to_pylist(), strict=True))
+        found: dict[str, dict[str, Any]] = {}
+        if self.known is not None:
+            names = [n for n in ("title", "artist") if n in self.known.categories]
+            texts = [self.known.categories[name].texts() for name in names]
+            rows = zip(self.known.song_ids, *texts, strict=True)
+            found = {song: dict(zip(names, row, strict=True)) for song, *row in rows}
+        if self.store is not None:
+            table: pa.Table = self.store.table(["title", "artist", "uri", "duration_s"])
+            for song, tags in zip(self.store.ids, table.to_pylist(), strict=True):
+                found[song] = {**found.get(song, {}), **{n: v for n, v in tags.items() if v}}
+        return found
 
     def _name(self, song_id: str) -> str:
         return self._tags.get(song_id, {}).get("title") or song_id

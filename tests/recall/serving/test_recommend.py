@@ -9,6 +9,7 @@ from made_stores import write_store
 from audiorec.errors import InputError, WeightsError
 from audiorec.library.library import Library
 from audiorec.listening.sequences import Sequences
+from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.serving.recommend import ENTRIES, Recommender
 from audiorec.recall.serving.words import in_words
@@ -89,6 +90,14 @@ def test_sound_brings_new_songs_and_titles(tmp_path):
     assert why
     assert all(one.rank >= 1 for one in why)
     assert recommender.why("u0", "nothing") == []
+
+
+def test_titles_and_artists_come_from_a_table_where_no_store_has_them(tmp_path):
+    rows = ["song_id,title,artist", "d,Delta,Ayla", "z,Zeta,Bo"]
+    (tmp_path / "side.csv").write_text("\n".join(rows) + "\n")
+    recommender = Recommender(log=LOG, known=read_side(tmp_path / "side.csv"))
+    first = recommender.recommend("u0", 1)[0]
+    assert (first.song_id, first.title, first.artist) == ("d", "Delta", "Ayla")
 
 
 def test_a_model_of_the_folder_stands_in_for_its_channel(tmp_path):

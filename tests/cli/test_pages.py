@@ -32,7 +32,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
-    r"recall train (song2vec|eges|graphsage)|"
+    r"recall train (song2vec|eges|graphsage)|recall compare mind|"
     r"listening correlate|store map .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet)"
 )

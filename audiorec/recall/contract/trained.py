@@ -5,14 +5,15 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from audiorec.learning.refit import Refitted
 
-PACKAGES = ("audiorec", "numpy", "torch")
+PACKAGES = ("audiorec", "numpy", "torch")  # torch last
 METRICS_FILE = "metrics.jsonl"
 CLOCK = ("seconds", "seconds_left")
 OF_TIME = ("epoch", "loss", "steps", *CLOCK)  # no figures of the model
@@ -97,4 +98,8 @@ class Trained:
 
 def versions(trained: Trained) -> dict[str, str]:
     """Return the versions of what made a model; torch only of one that was trained by steps."""
-    return {name: version(name) for name in PACKAGES if name != "torch" or trained}
+    found = {}
+    for name in PACKAGES if trained else PACKAGES[:-1]:
+        with suppress(PackageNotFoundError):  # a model is written again where torch is not
+            found[name] = version(name)
+    return found

@@ -21,7 +21,8 @@ from audiorec.recall.simple.popular import Popular
 from audiorec.recall.simple.rules import Rules
 from audiorec.recall.simple.vs_knn import VsKnn
 
-TRAINED = ("youtube-dnn", "sasrec", "user-audio")  # with torch
+GRAPH = ("song2vec", "eges", "graphsage")
+TRAINED = ("youtube-dnn", "sasrec", "mind", "comirec-sa", "user-audio", *GRAPH)  # with torch
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from made_tastes import trained_in
 from needs import needs
 
 needs("torch")
+
+from made_tastes import trained_in
 
 from audiorec.recall.registry import load_channel
 

@@ -8,10 +8,11 @@ import threading
 
 import numpy as np
 import pytest
-from made_tastes import HALF_LIFE, QUICK, planted
 from needs import needs
 
 needs("torch")
+
+from made_tastes import HALF_LIFE, QUICK, planted
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.history import Likes, before, histories

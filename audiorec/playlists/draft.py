@@ -93,7 +93,24 @@ class Draft:
             self.seconds -= float(self._durations[self.rows.pop()])
 
     def exchange(self, fixed: Sequence[int]) -> None:
-        """Exchange songs until the length is right or nothing makes it better."""
+        """Exchange songs until the length is right or nothing makes it better.
+
+        Where the list stays too short, as one of two long songs may, another song joins it, if that
+        comes nearer to the length.
+        """
+        self._settle(fixed)
+        missing = self._wish.seconds - self.seconds
+        row = self._best_next(missing) if missing > self._wish.tolerance_s else None
+        if row is None:
+            return
+        before = self.rows.copy()
+        self._append(row)
+        self._settle(fixed)
+        if abs(self._wish.seconds - self.seconds) >= missing:
+            self._take(before)
+
+    def _settle(self, fixed: Sequence[int]) -> None:
+        """Exchange songs of the list as it is."""
         for _ in range(MAX_EXCHANGES):
             missing = self._wish.seconds - self.seconds
             if abs(missing) <= self._wish.tolerance_s:

@@ -10,6 +10,7 @@ from audiorec_cli import (
     recall_judge,
     recall_lists,
     recall_near,
+    recall_portrait,
     recall_run,
     recall_space,
     recall_unheard,
@@ -232,6 +233,7 @@ command(app, "songs")(recall_space.songs)
 command(app, "fuse")(recall_lists.fuse)
 command(app, "tune")(recall_lists.tune)
 command(app, "run")(recall_run.run)
+command(app, "portrait")(recall_portrait.portrait)
 command(app, "unheard")(recall_unheard.unheard)
 command(app, "near")(recall_near.near)
 

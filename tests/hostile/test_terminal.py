@@ -176,6 +176,7 @@ CASES = {
     "recall candidates": [(ABSENT, "-i", "good.csv", "--out", "c.parquet")],
     "recall evaluate": [("popular", "-i", ABSENT), ("--candidates", ABSENT, "-i", "good.csv")],
     "recall compare": [("popular", ODD, "-i", "good.csv")],
+    "recall portrait": [("-i", "good.csv", "-v", STORE, "--user", ODD)],
     "recall run": [("--config", ABSENT)],
     "recall tune": [
         (ABSENT, "c.csv", "-i", "good.csv", "--histories", "good.csv", "--targets", ABSENT)

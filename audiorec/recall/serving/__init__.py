@@ -30,6 +30,6 @@ Public::
     nightly    NightlyJob, NightlyPlan, Step
     tune       Tried, Tuned, tune
     recommend  ENTRIES, Product, Proposal, Recommendation, Recommender
-    portrait   PORTRAIT, PortraitRecipe, portraits
+    portrait   PORTRAIT, PortraitRecipe, portraits, write_portraits
     words      in_words
 """

@@ -8,6 +8,7 @@ user stays with, not what was tried.
 """
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
+from audiorec.files.tables import write_plain
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.types import Float64Array, IdMap, Int64Array, strings
@@ -97,6 +99,11 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
     table = pa.Table.from_arrays(arrays, schema=PORTRAIT)
     order = [(name, "ascending") for name in ("user_id", "horizon", "kind")]
     return table.sort_by([*order, ("share", "descending"), ("value", "ascending")])
+
+
+def write_portraits(path: Path, table: Any) -> None:
+    """Write what `portraits` returned, whole or not at all."""
+    write_plain(path, table)
 
 
 def _ages(plays: Sequences) -> Float64Array:

@@ -1,0 +1,75 @@
+"""``audiorec recall portrait``: what users listen to, long and short."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.options import JsonOption, LogOption, also_known, more
+from audiorec_cli.shared.stores import open_vectors
+
+
+def portrait(
+    interactions: LogOption,
+    user: Annotated[
+        str | None, typer.Option("--user", metavar="USER", help="Print one user's portrait.")
+    ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", help="Write those of all users to this file.")
+    ] = None,
+    side: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of songs: artist, genre, language, version.")
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        also_known("--vectors", "-v", metavar="STORE", help="Tags, and what its heads hear."),
+    ] = None,
+    long_days: Annotated[float, more(min=0.01, help="Half-life of the long portrait.")] = 90.0,
+    short_days: Annotated[float, more(min=0.01, help="Half-life of the short portrait.")] = 3.0,
+    json: JsonOption = False,
+) -> None:
+    """Say what users listen to, long and short: shares of artists, genres, languages, voices.
+
+    Examples
+    --------
+    audiorec recall portrait -i plays.parquet --vectors vecs.parquet --user u1
+    audiorec recall portrait -i plays.csv -v vecs.parquet --out portraits.parquet
+    audiorec recall portrait -i plays.csv -v vecs.parquet --user u1 --json
+    """
+    import numpy as np
+
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.listening.side import completed, read_side, side_of_store
+    from audiorec.recall.serving.portrait import PortraitRecipe, portraits, write_portraits
+
+    if (user is None) == (output is None):
+        raise InputError("name one --user to print, or a file for all of them with --out")
+    check(interactions, Wanted.LOG)
+    check(vectors, Wanted.VECTORS)
+    heard = side_of_store(open_vectors(vectors)) if vectors else None
+    known = read_side(side) if side else heard
+    if known is None:
+        raise InputError("nothing is known of songs: give --side or --vectors")
+    if side is not None and heard is not None:
+        known = completed(known, heard)
+    plays = to_sequences(read_interactions(interactions))
+    if user is not None:
+        if user not in plays.owner_ids:
+            raise InputError(f"{interactions}: has no user {user!r}")
+        plays = plays.take(np.array([plays.owner_ids.index(user)]))
+    table = portraits(plays, known, PortraitRecipe(long_days=long_days, short_days=short_days))
+    if output is not None:
+        write_portraits(output, table)
+        say(f"{len(table):,} rows of {len(plays):,} users: {output}")
+        return
+    rows = table.to_pylist()
+    if json:
+        kept = [{n: v for n, v in row.items() if n != "user_id"} for row in rows]
+        print_json({"schema": "audiorec/portrait/1", "user_id": user, "shares": kept})
+        return
+    lines = [(r["horizon"], r["kind"], r["value"], r["share"], r["plays"]) for r in rows]
+    print_table(("horizon", "kind", "value", "share", "plays"), lines, title=f"{user} listens to")

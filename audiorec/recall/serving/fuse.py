@@ -29,6 +29,7 @@ REPLAY = "replay"
 DEEPEST = 4  # so many times k entries are looked at by the dial for diversity
 VARIED_BY = ("genre", "artist")
 WARM, COLD, HEARD = range(3)
+DIGITS = 14  # of a weight: equal sums are equal in whatever order they were added
 NO_FACTS, NOTHING = SongTraits(), Closed()
 
 
@@ -158,6 +159,7 @@ def _entries(
     best = order[np.unique(entry[order], return_index=True)[1]]
     sums = np.bincount(entry, given, n)
     weight = np.asarray(given[best] if recipe.method == "quotas" else sums, np.float64)
+    weight = np.round(weight, DIGITS)
     kind = np.where(np.bincount(entry, ~cold, n) == 0, COLD, WARM).astype(np.int64)
     kind[np.bincount(entry, rows.replayed, n) > 0] = HEARD
     rows = rows.take(best)

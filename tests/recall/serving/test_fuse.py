@@ -153,6 +153,14 @@ def test_refusals():
         fuse_files([], Path("out.parquet"), FusionRecipe())
 
 
+def test_equal_sums_tie_in_whatever_order_they_were_added():
+    # 1/4 + 1/10 + 1/10 for s05, and 1/5 + 1/8 + 1/8 for s06, each a quarter of it.
+    long = {"w": ["s00", "s01", "s02", "s07", "s06", "s08", "s05"]}
+    lists = [{"w": ["s05"]}, {"w": ["s07", "s06"]}, long, long]
+    made = [table_of(f"c{n}", one) for n, one in enumerate(lists)]
+    assert fused(*made, k=5, flatness=3.0)["w"] == ["s07", "s00", "s05", "s06", "s01"]
+
+
 def slow_reciprocal(tables, recipe, heard, artist):
     """Fuse one user after the other, with dictionaries."""
     users = sorted({row["user_id"] for t in tables for row in t.to_pylist()})

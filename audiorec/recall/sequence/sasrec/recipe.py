@@ -29,7 +29,8 @@ class SasrecRecipe(NextSongRecipe):
     blocks: int = 1
     heads: int = 1
     hidden: int = 2
-    dropout: float = 0.2
+    dropout: float = 0.3
+    max_epochs: int = 12
     positions: bool = True
     relative_time: bool = True
     longest_gap_days: float = 365.0

@@ -41,7 +41,7 @@ SONGS_AT_ONCE = 256  # when all songs are embedded
 class Lesson:
     """What one training begins with."""
 
-    tower: AudioTower  # in its start; it is changed in place
+    tower: AudioTower  # untrained; it is changed in place
     data: TrainingData
     # given anchors (U, E) and songs (S, E), says how good they are, higher is better; None:
     # training runs for all epochs, and the last state is kept

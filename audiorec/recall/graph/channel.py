@@ -6,6 +6,7 @@ lists and facts ──train──▶ `Places` ──mean of a history──▶ s
 
 import json
 from abc import abstractmethod
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from threading import Event
@@ -20,6 +21,7 @@ from audiorec.listening.triples import type_of
 from audiorec.recall.contract.channel import Tensors
 from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.trained import Trained
 from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
 from audiorec.recall.graph.places import Places
 from audiorec.recall.graph.recipe import GraphRecipe
@@ -66,6 +68,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             self.song_ids = ()
             return
         self.places, self.history = trained
+        self.trained = _trained(self.history)
         self._keep_facts(material)
 
     def _keep_facts(self, material: GraphMaterial) -> None:
@@ -150,3 +153,16 @@ class GraphChannel(SharedSpace, Generic[R]):
         channel.link_relation = tensors["link_relation"]
         channel.link_thing = tensors["link_thing"]
         return channel
+
+
+def _trained(lines: Sequence[Mapping[str, Any]]) -> Trained:
+    """Return what a training came to, by its lines."""
+    judged = [line for line in lines if "held_out_recall" in line]
+    best = max(judged, key=lambda line: float(line["held_out_recall"]), default={})
+    return Trained(
+        figures={"held_out_recall": float(best["held_out_recall"])} if best else {},
+        judged_on="hidden songs of some lists; it chose the number of epochs" if best else "",
+        epochs=int(best.get("epoch", lines[-1]["epoch"] if lines else 0)),
+        steps=int(lines[-1].get("steps", 0)) if lines else 0,
+        lines=lines,
+    )

@@ -486,3 +486,22 @@ def test_what_is_asked_wrongly_is_refused():
         channel.recall(queries, 3, exclude=data.sequences.take(np.arange(2)))
     with pytest.raises(InputError, match="popular: there is no finished play to learn from"):
         Popular().fit(RecallData(data.sequences.keep(np.zeros(len(data.sequences.song), bool))))
+
+
+@pytest.mark.parametrize("name", [name for name in TRAINED if name != "user-audio"])
+def test_a_trained_channel_says_how_good_it_is_and_how_it_was_made(name, tmp_path):
+    needs("torch")
+    channel = channel_class(name)().fit(made_up_listening())
+    channel.save(tmp_path / "model")
+    card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
+    figure, value = next(iter(channel.trained.figures.items()))
+    assert f"{figure.replace('_', ' ')}: {value:.4f}" in card.replace("_", " ")
+    assert channel.trained.judged_on in card
+    assert "seed: 0" in card
+    assert "torch" in card
+    assert load_channel(tmp_path / "model").trained.figures == pytest.approx(
+        dict(channel.trained.figures)
+    )
+    lines = (tmp_path / "model" / "metrics.jsonl").read_text()
+    assert '"epoch"' in lines
+    assert "seconds" not in lines

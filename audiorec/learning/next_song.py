@@ -41,6 +41,7 @@ from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.schedule import cosine_decay
 from audiorec.learning.seeds import generator, torch_seed
+from audiorec.learning.song_features import SongFeatures
 from audiorec.learning.song_table import SongTable
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.spec import fingerprint
@@ -66,6 +67,23 @@ class NextSongModel(nn.Module):
 
     table: SongTable
     output: SongTable
+
+    def __init__(self, features: SongFeatures, recipe: NextSongRecipe) -> None:
+        """Make the tables of songs.
+
+        Parameters
+        ----------
+        features : SongFeatures
+            What is known of the songs.
+        recipe : NextSongRecipe
+        """
+        super().__init__()
+        self.table = _table(features, recipe, recipe.seed)
+        if recipe.shared_table:
+            # Not as a module of its own: the state would hold the table twice.
+            object.__setattr__(self, "output", self.table)
+        else:
+            self.output = _table(features, recipe, recipe.seed + 1)
 
     @abstractmethod
     def queries(self, batch: "Tensors") -> tuple[Tensor, Tensor]:
@@ -94,6 +112,16 @@ class NextSongModel(nn.Module):
     def penalty(self) -> Tensor | float:
         """Return what is added to the loss after `queries`, such as against equal interests."""
         return 0.0
+
+
+def _table(features: SongFeatures, recipe: NextSongRecipe, seed: int) -> SongTable:
+    return SongTable(
+        features,
+        recipe.dimension,
+        side_width=recipe.side_width,
+        id_dropout=recipe.id_dropout,
+        seed=seed,
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from audiorec.learning.next_song import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
-from audiorec.learning.song_table import SongTable
 from audiorec.recall.interests.recipe import InterestsRecipe
 
 
@@ -32,14 +31,11 @@ class InterestsNetwork(NextSongModel):
         profile : int
             Numbers of a profile; 0: there are none.
         """
-        super().__init__()
-        self.recipe = recipe
         d = recipe.dimension
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.table = _table(features, recipe, recipe.seed)
-            if not recipe.shared_table:
-                self.output = _table(features, recipe, recipe.seed + 1)
+            super().__init__(features, recipe)
+            self.recipe = recipe
             if recipe.hidden or profile:
                 self.widen = nn.Linear(d + profile, max(1, recipe.hidden) * d)
                 self.narrow = nn.Linear(max(1, recipe.hidden) * d, d)
@@ -47,9 +43,6 @@ class InterestsNetwork(NextSongModel):
                 for zero in (self.widen.bias, self.narrow.weight, self.narrow.bias):
                     nn.init.zeros_(zero)
             self.build(d)
-        if recipe.shared_table:
-            # Not as a module of its own: the state would hold the table twice.
-            object.__setattr__(self, "output", self.table)
 
     @abstractmethod
     def build(self, d: int) -> None:
@@ -102,13 +95,3 @@ def nearness(queries: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     unit = functional.normalize(queries, dim=2)
     cosine = torch.einsum("nkd,nd->nk", unit, targets)
     return unit, cosine.masked_fill(~queries.any(dim=2), -torch.inf)
-
-
-def _table(features: SongFeatures, recipe: InterestsRecipe, seed: int) -> SongTable:
-    return SongTable(
-        features,
-        recipe.dimension,
-        side_width=recipe.side_width,
-        id_dropout=recipe.id_dropout,
-        seed=seed,
-    )

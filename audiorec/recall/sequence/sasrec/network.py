@@ -15,7 +15,6 @@ from torch.nn import functional
 
 from audiorec.learning.next_song import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
-from audiorec.learning.song_table import SongTable
 from audiorec.recall.sequence.sasrec.gaps import n_gaps
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
@@ -29,14 +28,11 @@ class SasrecNetwork(NextSongModel):
     def __init__(
         self, features: SongFeatures, recipe: SasrecRecipe, *, is_timed: bool, profile: int
     ) -> None:
-        super().__init__()
-        self.recipe = recipe
         d = recipe.dimension
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed)
-            self.table = _table(features, recipe, recipe.seed)
-            if not recipe.shared_table:
-                self.output = _table(features, recipe, recipe.seed + 1)
+            super().__init__(features, recipe)
+            self.recipe = recipe
             if recipe.positions:
                 self.positions = nn.Parameter(torch.randn(recipe.longest, d) * SMALL)
             if profile:
@@ -44,9 +40,6 @@ class SasrecNetwork(NextSongModel):
                 nn.init.normal_(self.profile.weight, std=SMALL)
             self.blocks = nn.ModuleList(_Block(recipe, is_timed) for _ in range(recipe.blocks))
             self.norm = nn.LayerNorm(d, eps=EPSILON)
-        if recipe.shared_table:
-            # Not as a module of its own: the state would hold the table twice.
-            object.__setattr__(self, "output", self.table)
 
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return a query for each place with a target; see `NextSongModel`."""
@@ -124,13 +117,3 @@ class _Block(nn.Module):
         added = self.gaps[number] * known[..., None]
         later = torch.ones(gap.shape[1:], dtype=torch.bool, device=gap.device).triu(1)
         return added.permute(0, 3, 1, 2).masked_fill(later, -torch.inf)
-
-
-def _table(features: SongFeatures, recipe: SasrecRecipe, seed: int) -> SongTable:
-    return SongTable(
-        features,
-        recipe.dimension,
-        side_width=recipe.side_width,
-        id_dropout=recipe.id_dropout,
-        seed=seed,
-    )

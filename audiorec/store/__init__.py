@@ -48,5 +48,5 @@ Public::
                 songs_lacking, USUAL_NAMES
     verify      verify, Verification
     export      export
-    ddl         ddl
+    ddl         ddl, quoted, quoted_text
 """

@@ -136,12 +136,12 @@ class _Column:
 
 def _described(file: Checked, name: str, dialect: Dialect) -> _Column:
     field = file.file.schema_arrow.field(name)
-    quoted = _quoted(_checked_name(name, file.path, dialect), dialect)
+    own = quoted(_checked_name(name, file.path, dialect), dialect)
     if pa.types.is_fixed_size_list(field.type) and pa.types.is_float32(field.type.value_type):
         width = field.type.list_size
         kinds = {"duckdb": f"FLOAT[{width}]", "clickhouse": "Array(Float32)"}
-        return _Column(quoted, kinds.get(dialect, "ARRAY<FLOAT>"), field.nullable, width)
-    return _Column(quoted, _type(file, field, dialect), field.nullable)
+        return _Column(own, kinds.get(dialect, "ARRAY<FLOAT>"), field.nullable, width)
+    return _Column(own, _type(file, field, dialect), field.nullable)
 
 
 def _type(file: Checked, field: Any, dialect: Dialect) -> str:
@@ -193,7 +193,7 @@ def _nullable(kind: str, nullable: bool, dialect: Dialect) -> str:
 
 
 def _duckdb(table: str, columns: Sequence[_Column], source: str | None) -> list[str]:
-    name = _quoted(table, "duckdb")
+    name = quoted(table, "duckdb")
     lines = [f"{c.name} {c.type}{'' if c.nullable else ' NOT NULL'}" for c in columns]
     lines.append("PRIMARY KEY (song_id)")
     selected = [f"{c.name}::{c.type}" if c.length else c.name for c in columns]
@@ -202,20 +202,20 @@ def _duckdb(table: str, columns: Sequence[_Column], source: str | None) -> list[
         f"-- DuckDB: .read <this file>\nCREATE TABLE {name} (\n{_indented(lines)}\n);",
         (
             f"INSERT INTO {name}\nSELECT\n{_indented(selected)}\n"
-            f"FROM read_parquet({_text(path, 'duckdb')});"
+            f"FROM read_parquet({quoted_text(path, 'duckdb')});"
         ),
     ]
 
 
 def _clickhouse(table: str, columns: Sequence[_Column], source: str | None) -> list[str]:
-    name = _quoted(table, "clickhouse")
+    name = quoted(table, "clickhouse")
     lines = [f"{c.name} {c.type}" for c in columns]
     lines += [
         f"CONSTRAINT `length_of_vector` CHECK length({c.name}) = {c.length}"
         for c in columns
         if c.length
     ]
-    names, file = ", ".join(c.name for c in columns), _text(source or "", "clickhouse")
+    names, file = ", ".join(c.name for c in columns), quoted_text(source or "", "clickhouse")
     return [
         (
             "-- ClickHouse: clickhouse-client --queries-file <this file>, beside the Parquet\n"
@@ -227,7 +227,7 @@ def _clickhouse(table: str, columns: Sequence[_Column], source: str | None) -> l
 
 
 def _hive(table: str, columns: Sequence[_Column], source: str | None) -> list[str]:
-    location = _text(source, "hive") if source else "'${hiveconf:location}'"
+    location = quoted_text(source, "hive") if source else "'${hiveconf:location}'"
     lines = _indented([f"{c.name} {c.type}" for c in columns])
     return [
         (
@@ -235,7 +235,7 @@ def _hive(table: str, columns: Sequence[_Column], source: str | None) -> list[st
             "-- hive --hiveconf location=<the folder> -f <this file>\n"
             "-- Hive before 4 does not know the encodings of vecs.parquet: give it the file that\n"
             "-- audiorec store export --format parquet writes.\n"
-            f"CREATE EXTERNAL TABLE IF NOT EXISTS {_quoted(table, 'hive')} (\n{lines}\n)\n"
+            f"CREATE EXTERNAL TABLE IF NOT EXISTS {quoted(table, 'hive')} (\n{lines}\n)\n"
             f"STORED AS PARQUET\nLOCATION {location};"
         )
     ]
@@ -251,12 +251,12 @@ _PARTS: Mapping[str, Callable[[str, Sequence[_Column], str | None], list[str]]] 
 def _view(dialect: Dialect, table: str, numbers: Sequence[str]) -> str:
     """Name each number of the vector; lists start at 0 in Hive and at 1 elsewhere."""
     first = 0 if dialect == "hive" else 1
-    song_id, vector = (_quoted(name, dialect) for name in ("song_id", "vector"))
+    song_id, vector = (quoted(name, dialect) for name in ("song_id", "vector"))
     selected = [song_id]
     selected += [
-        f"{vector}[{n}] AS {_quoted(name, dialect)}" for n, name in enumerate(numbers, start=first)
+        f"{vector}[{n}] AS {quoted(name, dialect)}" for n, name in enumerate(numbers, start=first)
     ]
-    view, of = _quoted(f"{table}_numbers", dialect), _quoted(table, dialect)
+    view, of = quoted(f"{table}_numbers", dialect), quoted(table, dialect)
     if_not = "" if dialect == "duckdb" else "IF NOT EXISTS "
     return f"CREATE VIEW {if_not}{view} AS\nSELECT\n{_indented(selected)}\nFROM {of};"
 
@@ -265,25 +265,30 @@ def _indented(lines: Sequence[str]) -> str:
     return ",\n".join(f"  {line}" for line in lines)
 
 
-def _quoted(name: str, dialect: Dialect) -> str:
-    if dialect == "duckdb":
+def quoted(name: str, dialect: Dialect | Literal["postgres"]) -> str:
+    """Return a name of a table or a column as a dialect quotes it."""
+    if dialect in ("duckdb", "postgres"):
         return '"' + name.replace('"', '""') + '"'
     if dialect == "hive":
         return "`" + name.replace("`", "``") + "`"
     return "`" + name.replace("\\", "\\\\").replace("`", "\\`") + "`"
 
 
-def _text(value: str, dialect: Dialect) -> str:
-    """Quote a text; backslashes escape in ClickHouse and Hive, and in DuckDB after an E."""
-    quote = "''" if dialect == "duckdb" else r"\'"
-    if dialect == "duckdb" and visible(value) == value:
+def quoted_text(value: str, dialect: Dialect | Literal["postgres"]) -> str:
+    """Return a text as a dialect quotes it.
+
+    Backslashes escape in ClickHouse and Hive, and in DuckDB and Postgres after an E.
+    """
+    is_standard = dialect in ("duckdb", "postgres")
+    quote = "''" if is_standard else r"\'"
+    if is_standard and visible(value) == value:
         return "'" + value.replace("'", quote) + "'"
     escaped = value.replace("\\", r"\\").replace("'", quote)
     text = "".join(c if visible(c) == c else _escapes(c, dialect) for c in escaped)
-    return f"E'{text}'" if dialect == "duckdb" else f"'{text}'"
+    return f"E'{text}'" if is_standard else f"'{text}'"
 
 
-def _escapes(c: str, dialect: Dialect) -> str:
+def _escapes(c: str, dialect: str) -> str:
     r"""Return a character as ``\uHHHH`` for Hive, else as ``\xHH`` of its bytes in UTF-8."""
     if dialect == "hive":
         return visible_json(c)[1:-1]

@@ -7,6 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli import (
+    recall_export,
     recall_judge,
     recall_lists,
     recall_near,
@@ -233,6 +234,7 @@ command(app, "songs")(recall_space.songs)
 command(app, "fuse")(recall_lists.fuse)
 command(app, "tune")(recall_lists.tune)
 command(app, "run")(recall_run.run)
+command(app, "export")(recall_export.export)
 command(app, "portrait")(recall_portrait.portrait)
 command(app, "unheard")(recall_unheard.unheard)
 command(app, "near")(recall_near.near)

@@ -5,6 +5,7 @@
     candidates ──tables──▶ blocks of users ──fuse──▶ one list each ──job──▶ fused.parquet
     log, exposures, side information, store ──known──▶ what is closed to whom, what songs share
     log, store, models, one user ──recommend──▶ songs, each with a reason in words
+    what nightly wrote ──export──▶ open tables of candidates, users, songs, samples; SQL
     recall.toml ──nightly──▶ models, candidates, fused lists, exposures, a record of the run
 
 =============  ==================================================================
@@ -18,6 +19,7 @@
 ``recommend``  songs for one user, by channels that are asked at once
 ``portrait``   what users listen to, long and short, in shares
 ``words``      a reason as a person reads it
+``export``     tables for rankers and warehouses: candidates with features, samples, SQL
 =============  ==================================================================
 
 Public::

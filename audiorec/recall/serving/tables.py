@@ -40,7 +40,7 @@ def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[li
     InputError
         If a table lacks a column, or is too large to be sorted.
     """
-    streams = [_Stream(path, _batches(path, rows)) for path in paths]
+    streams = [_Stream(path, candidates_by_user(path, rows)) for path in paths]
     while sum(stream.fill() for stream in streams):
         ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]
         # Users before the first end are complete in every file; at the end of all, everyone is.
@@ -88,7 +88,7 @@ class _Stream:
         return found
 
 
-def _batches(path: Path, rows: int) -> Iterator[Any]:
+def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
     """Yield the rows of a file as tables of `SCHEMA`, in the order of its users."""
     if path.suffix == ".parquet" and set(column_names(path, FAILURE)) >= set(SCHEMA.names):
         with TableFile.open(path) as file:

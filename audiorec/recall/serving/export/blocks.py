@@ -1,0 +1,459 @@
+"""Users of an export, some at a time: their candidates, their row, their samples.
+
+log, candidates, exposures, earlier nights ──UserBlocks──▶ (table, rows), ..., a block at a time
+
+A block ends between two users, and is bounded by the rows of every stream, the log's events
+included.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.files.arrow import integers
+from audiorec.listening.events import EVENTS
+from audiorec.listening.liked import Liked
+from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
+from audiorec.recall.contract.candidates import SCHEMA
+from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.serving.export.exposures import SHOWN, entries_of, read_served, read_shown
+from audiorec.recall.serving.export.pairs import numbered, proposed
+from audiorec.recall.serving.export.past import Numbers, Past, PastOfUsers
+from audiorec.recall.serving.export.people import moments, user_columns, vectors
+from audiorec.recall.serving.export.samples import (
+    OUTCOMES,
+    SampleCounts,
+    Samples,
+    Shown,
+    became,
+    did,
+    heard,
+)
+from audiorec.recall.serving.export.schema import (
+    FEATURES,
+    ExportParts,
+    export_tables,
+    served_columns,
+)
+from audiorec.recall.serving.export.sources import Opened
+from audiorec.recall.serving.export.streams import UserStream, ids_stream, together
+from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user
+from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, strings
+
+CHUNK_USERS = 4_096
+CHUNK_EVENTS = 1 << 17
+Rows = Mapping[str, Any] | Any  # columns by name, or a table
+BY_EXPOSURES, BY_LISTENING = "exposures", "listening"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _People:
+    """The users of one block."""
+
+    user_ids: Any  # sorted; a `pyarrow.StringArray` of length n
+    past: PastOfUsers  # of those that the log has
+    number: Int64Array  # (n,): of each in `past`; -1: not in the log
+    embedded: list[FloatArray]  # a space each: (n, E), zeros where nothing is known
+
+
+class UserBlocks:
+    """All rows of users, a block of users at a time; iterate once.
+
+    Parameters
+    ----------
+    opened : Opened
+    past : Past
+    liked : Liked
+    channels : sequence of (slug, name)
+        Of the tables of candidates, in their order.
+    parts : ExportParts
+    kept : path, optional
+        The folder ``served`` of the export before this one.
+    entry : str
+        The product of ranking samples; empty: that of the run, or the only one that was shown.
+    days, served_days : float
+
+    Attributes
+    ----------
+    strange_songs : set of str
+        Songs that were proposed or shown, and stand in no other table.
+    """
+
+    def __init__(
+        self,
+        opened: Opened,
+        past: Past,
+        liked: Liked,
+        *,
+        channels: Sequence[tuple[str, str]],
+        parts: ExportParts,
+        kept: Path | None,
+        entry: str,
+        days: float,
+        served_days: float,
+    ) -> None:
+        self._opened, self._past, self._liked = opened, past, liked
+        self._slugs = [slug for slug, _ in channels]
+        self._parts, self._days, self._served_days = parts, days, served_days
+        self._schemas = {table.name: table.schema for table in export_tables(parts)}
+        self._served_names = [column.name for column in served_columns(parts)]
+        self._kept = kept
+        self.record = dict(opened.sources.record or {})
+        self.strange_songs: set[str] = set()
+        self._recall, self._ranking = SampleCounts(), SampleCounts()
+        self.entry, self.rule = self._product(entry)
+        self._first = 0
+
+    def __iter__(self) -> Iterator[tuple[int, list[tuple[str, Rows]]]]:
+        """Yield how many users of the log a block has, and rows of tables by their names."""
+        sources = self._opened.sources
+        shown: list[UserStream] = []
+        if self.rule == BY_EXPOSURES and sources.exposures is not None:
+            shown = read_shown(sources.exposures, self.entry)
+        lists = [*sources.candidates, *([sources.fused] if sources.fused else [])]
+        streams = [
+            ids_stream(self._chunks()),
+            *(UserStream(candidates_by_user(path, BATCH_ROWS), SCHEMA) for path in lists),
+            *shown,
+            *self._earlier(),
+        ]
+        ends = np.cumsum([1, len(sources.candidates), len(lists) - len(sources.candidates)])
+        for tables in together(streams):
+            ids, own, one, rest = np.split(np.arange(len(tables)), ends)
+            of = [[tables[at] for at in part] for part in (own, one, rest)]
+            fused = of[1][0] if of[1] else SCHEMA.empty_table()
+            yield (
+                len(tables[ids[0]]),
+                self._block(tables[0], of[0], fused, of[2][: len(shown)], of[2][len(shown) :]),
+            )
+
+    def counted(self) -> dict[str, Any]:
+        """Return what became of samples, for the manifest; at the end."""
+        return {
+            "recall": self._recall.counts,
+            "ranking": {
+                "by": self.rule,
+                "entry": self.entry,
+                "days": self._days,
+                **self._ranking.counts,
+            },
+            "served_kept": self._serves,
+        }
+
+    def _block(
+        self, ids: Any, lists: list[Any], fused: Any, shown: list[Any], served: list[Any]
+    ) -> list[tuple[str, Rows]]:
+        people = self._people(ids, [*lists, fused, *shown])
+        found: list[tuple[str, Rows]] = [("users", self._user_rows(people))]
+        found += self._interest_rows(people)
+        candidates = None
+        if len(fused) or any(map(len, lists)):
+            candidates = self._candidates(people, lists, fused)
+            found.append(("candidates", candidates))
+        earlier = pa.concat_tables([self._schemas["served"].empty_table(), *served])
+        found.append(("served", self._served(earlier, candidates)))
+        did_rows = did(people.past, self._recall)
+        found.append(("samples_recall", self._recall_rows(people, did_rows)))
+        if self.rule == BY_LISTENING:
+            samples = heard(people.past, self.entry, self._ranking)
+            found.append(("samples_ranking", self._heard_rows(people, samples)))
+        elif any(map(len, shown)):
+            found.append(("samples_ranking", self._shown_rows(people, shown, earlier)))
+        return found
+
+    def _product(self, entry: str) -> tuple[str | None, str]:
+        """Return the product of ranking samples, and by what they are made."""
+        exposures = self._opened.sources.exposures
+        entries = entries_of(exposures) if exposures is not None else set()
+        only = next(iter(entries)) if len(entries) == 1 else None
+        chosen = entry or str(self.record.get("entry", "")) or only
+        if exposures is not None and (chosen is None or not entries or chosen in entries):
+            return chosen, BY_EXPOSURES
+        label = self._opened.log.labels.get("entry")
+        named = label is not None and chosen in label.texts
+        return (chosen if named else None), BY_LISTENING
+
+    def _chunks(self) -> Iterator[Any]:
+        """Yield the ids of the log's users, so many that their events stay few."""
+        starts = self._past.by_user[1]
+        ids, first = strings(self._opened.log.user_ids), 0
+        while first < len(ids):
+            full = int(np.searchsorted(starts, starts[first] + CHUNK_EVENTS, side="right")) - 1
+            stop = min(len(ids), first + CHUNK_USERS, max(first + 1, full))
+            yield ids[first:stop]
+            first = stop
+
+    def _earlier(self) -> list[UserStream]:
+        if self._kept is None or not self._kept.is_dir() or not self._past.has_times:
+            return []
+        since = self._past.newest - self._served_days * DAY_S
+        run = str(self.record.get("run_id", ""))
+        return read_served(self._kept, self._schemas["served"], since=since, without=run)
+
+    def _people(self, ids: Any, tables: Sequence[Any]) -> _People:
+        every = [ids.column("user_id").combine_chunks()]
+        every += [table.column("user_id").combine_chunks().unique() for table in tables]
+        _, user_ids = numbered(pa.concat_arrays([_plain(one) for one in every]))
+        past = self._past.of(self._first, self._first + len(ids))
+        number = IdMap(_plain(every[0])).rows(user_ids)
+        asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
+        embedded = []
+        for channel in self._opened.spaces:
+            if isinstance(channel, InterestSpace):
+                continue
+            own = channel.embed_users(asked)
+            whole = np.zeros((len(user_ids), own.shape[1]), np.float32)
+            whole[number >= 0] = own[number[number >= 0]]
+            embedded.append(whole)
+        self._first += len(ids)
+        return _People(user_ids, past, number, embedded)
+
+    def _user_rows(self, people: _People) -> Rows:
+        past = people.past
+        plays = self._plays.take(np.arange(past.n) + past.first)
+        likes = self._likes[past.first : past.first + past.n]
+        columns = user_columns(people.user_ids, plays, likes, self._opened.side)
+        names = [space.slug for space in self._parts.spaces if not space.of_interests]
+        for slug, embedded in zip(names, people.embedded, strict=True):
+            columns[f"embedding_{slug}"] = vectors(embedded)
+        return columns
+
+    def _interest_rows(self, people: _People) -> list[tuple[str, Rows]]:
+        past, found = people.past, []
+        asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
+        for space, channel in zip(self._parts.spaces, self._opened.spaces, strict=True):
+            if not isinstance(channel, InterestSpace) or not len(asked):
+                continue
+            of = channel.user_interests(asked)
+            columns = {
+                "user_id": strings(asked.user_ids).take(integers(of.user)),
+                "interest": pa.array(of.interest.astype(np.int32)),
+                "weight": pa.array(of.weight.astype(np.float32)),
+                "embedding": vectors(of.embedding, np.ones(len(of.user), np.bool_)),
+            }
+            found.append((f"interests_{space.slug}", columns))
+        return found
+
+    def _candidates(self, people: _People, lists: list[Any], fused: Any) -> dict[str, Any]:
+        pairs = proposed(lists, fused)
+        user = IdMap(people.user_ids).rows(pairs.user_ids)[pairs.user]
+        song = self._numbers(pairs.song_ids)[pairs.song]
+        at = np.full(len(user), self._until)
+        columns: dict[str, Any] = {
+            "user_id": pairs.user_ids.take(integers(pairs.user)),
+            "song_id": pairs.song_ids.take(integers(pairs.song)),
+            **{name: pairs.rows.column(name).combine_chunks() for name in pairs.rows.column_names},
+            **pairs.columns(self._slugs),
+            **_arrays(people.past.features(people.number[user], song, at)),
+        }
+        names = [space.slug for space in self._parts.spaces if not space.of_interests]
+        for slug, embedded, songs in zip(names, people.embedded, self._song_spaces, strict=True):
+            columns[f"dot_{slug}"] = _dots(embedded[user], songs, song)
+        return columns
+
+    def _served(self, earlier: Any, candidates: Mapping[str, Any] | None) -> Any:
+        """Return rows of earlier nights, and of this one those that are shown."""
+        schema = self._schemas["served"]
+        parts = [earlier]
+        if candidates is not None and self._serves:
+            at = pa.repeat(moments(np.array([self._past.newest]))[0], len(candidates["user_id"]))
+            named = {
+                "run_id": pa.repeat(pa.scalar(str(self.record["run_id"])), len(at)),
+                "shown_at": at,
+                "entry": pa.repeat(pa.scalar(str(self.record.get("entry", ""))), len(at)),
+            }
+            columns = {**candidates, **named}
+            whole = pa.Table.from_arrays(
+                [columns[field.name].cast(field.type) for field in schema], schema=schema
+            )
+            parts.append(whole.filter(candidates["fused_rank"].is_valid()))
+        keys = [(name, "ascending") for name in ("user_id", "shown_at", "run_id", "song_id")]
+        return pa.concat_tables(parts).sort_by(keys)
+
+    def _recall_rows(self, people: _People, samples: Samples) -> Rows:
+        log, label = self._opened.log, self._opened.log.labels.get("entry")
+        entry = pa.nulls(len(samples), pa.string())
+        if label is not None:
+            number = label.number[samples.row]
+            entry = strings(label.texts).take(pa.array(number, mask=number < 0))
+        return {
+            **self._common(people, samples, self._log_ids(people, samples)),
+            "entry": entry,
+            "event": strings(EVENTS).take(integers(log.event[samples.row])),
+            "weight": pa.array(log.weight[samples.row]),
+        }
+
+    def _heard_rows(self, people: _People, samples: Samples) -> Rows:
+        columns = self._common(people, samples, self._log_ids(people, samples))
+        entry = pa.nulls(len(samples), pa.string())
+        if self.entry is not None:
+            entry = pa.repeat(pa.scalar(self.entry), len(samples))
+        columns |= _outcomes(samples)
+        columns |= {"entry": entry, "run_id": pa.nulls(len(samples), pa.string())}
+        columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
+        return self._without_channels(columns, len(samples))
+
+    def _shown_rows(self, people: _People, shown: list[Any], served: Any) -> Rows:
+        table = pa.concat_tables([SHOWN.empty_table(), *shown]).combine_chunks()
+        name, song_ids = numbered(table.column("song_id"))
+        owner = IdMap(people.user_ids).rows(_plain(table.column("user_id").combine_chunks()))
+        at = table.column("shown_at").to_numpy()
+        exposed = Shown(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
+        samples = became(people.past, exposed, self._days, self._ranking)
+        rows = table.take(integers(samples.row))
+        ids = {n: _plain(rows.column(n).combine_chunks()) for n in ("user_id", "song_id")}
+        columns = self._common(people, samples, ids) | _outcomes(samples)
+        columns |= {n: rows.column(n).combine_chunks() for n in ("entry", "run_id")}
+        columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
+        made = self._without_channels(columns, len(samples))
+        return self._as_served(made, served)
+
+    def _as_served(self, made: Mapping[str, Any], served: Any) -> Any:
+        """Replace features that were computed by those that were kept when a row was served."""
+        schema = self._schemas["samples_ranking"]
+        rows = pa.Table.from_arrays(
+            [made[field.name].cast(field.type) for field in schema], schema=schema
+        )
+        place = _places(rows, served)
+        known = np.flatnonzero(place >= 0)
+        self._ranking.add(as_served=len(known))
+        if not len(known):
+            return rows
+        kept = served.take(integers(place[known]))
+        names = {*self._served_names, *(column.name for column in FEATURES)}
+        own = rows.take(integers(known))
+        for number, field in enumerate(schema):
+            if field.name in names:
+                own = own.set_column(number, field, kept.column(field.name))
+            elif field.name == "as_served":
+                own = own.set_column(number, field, pa.array(np.ones(len(known), np.bool_)))
+        others = np.flatnonzero(place < 0)
+        order = np.argsort(np.concatenate([others, known]), kind="stable")
+        return pa.concat_tables([rows.take(integers(others)), own]).take(integers(order))
+
+    def _common(self, people: _People, samples: Samples, ids: Mapping[str, Any]) -> dict[str, Any]:
+        features = people.past.features(samples.user, samples.song, samples.known_until)
+        return {
+            **ids,
+            "at": moments(samples.at),
+            "label": pa.array(samples.label.astype(np.int32)),
+            **_arrays(features),
+        }
+
+    def _log_ids(self, people: _People, samples: Samples) -> dict[str, Any]:
+        log = self._opened.log
+        users = strings(log.user_ids[people.past.first : people.past.first + people.past.n])
+        return {
+            "user_id": users.take(integers(samples.user)),
+            "song_id": self._song_ids.take(integers(samples.song)),
+        }
+
+    def _without_channels(self, columns: dict[str, Any], n: int) -> dict[str, Any]:
+        schema = self._schemas["samples_ranking"]
+        nothing = {name: pa.nulls(n, schema.field(name).type) for name in self._served_names}
+        return columns | nothing
+
+    def _numbers(self, song_ids: Any) -> Int64Array:
+        """Return the numbers of songs, -1 for those that are in no other table, which are kept."""
+        ids = song_ids.to_pylist()
+        rows = np.array([self._past.song_rows.get(song, -1) for song in ids], np.int64)
+        self.strange_songs |= {ids[at] for at in np.flatnonzero(rows < 0).tolist()}
+        return rows
+
+    @cached_property
+    def _until(self) -> float:
+        """Candidates are made at the end of the log: all of it was known."""
+        newest = self._past.newest
+        return math.nextafter(newest, math.inf) if self._past.has_times else math.inf
+
+    @cached_property
+    def _serves(self) -> bool:
+        """Whether candidates are those of a run that read this very log: else they may know more."""
+        inputs = self.record.get("inputs")
+        given = inputs.get("interactions") if isinstance(inputs, Mapping) else None
+        own = self._opened.sources.fingerprints()["interactions"]
+        return bool(self.record.get("run_id")) and given == own and self._past.has_times
+
+    @cached_property
+    def _plays(self) -> Sequences:
+        return to_sequences(self._opened.log)
+
+    @cached_property
+    def _likes(self) -> Int64Array:
+        """How many songs each user of the log likes."""
+        found = np.zeros(len(self._opened.log.user_ids), np.int64)
+        rows = IdMap(strings(self._opened.log.user_ids)).rows(self._liked.liked.owner_ids)
+        found[rows] = self._liked.liked.lengths
+        return found
+
+    @cached_property
+    def _song_ids(self) -> Any:
+        return strings(self._past.song_ids)
+
+    @cached_property
+    def _song_spaces(self) -> list[FloatArray]:
+        """Embeddings of all songs, (S + 1, E) a space; zeros where there is none."""
+        found = []
+        for channel in self._opened.spaces:
+            if isinstance(channel, InterestSpace):
+                continue
+            own = channel.song_embeddings()
+            own = np.concatenate([own, np.zeros((1, own.shape[1]), np.float32)])
+            rows = IdMap(strings(channel.song_ids)).rows(self._song_ids)
+            found.append(own[np.append(rows, -1)])
+        return found
+
+
+def _arrays(features: Mapping[str, Numbers]) -> dict[str, Any]:
+    found = {}
+    for column in FEATURES:
+        numbers = features[column.name]
+        values = numbers.values
+        if numbers.unknown is not None:
+            values = np.where(numbers.unknown, 0, values)
+        kind = np.int32 if column.kind == "int32" else np.float32
+        found[column.name] = pa.array(values.astype(kind), mask=numbers.unknown)
+    return found
+
+
+def _outcomes(samples: Samples) -> dict[str, Any]:
+    return {
+        "outcome": strings(OUTCOMES).take(integers(samples.outcome)),
+        "played_at": moments(samples.played),
+    }
+
+
+def _dots(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
+    """Return products of users (n, E) and their songs; null where either has no embedding."""
+    own = songs[song]
+    value = np.einsum("ij,ij->i", users, own)
+    known: BoolArray = users.any(axis=1) & own.any(axis=1)
+    return pa.array(value.astype(np.float32), mask=~known)
+
+
+def _places(rows: Any, served: Any) -> Int64Array:
+    """Return the row of `served` that each sample was: of its user, song and run; -1 for none."""
+    n, keys = len(rows), ("user_id", "song_id", "run_id")
+    if not len(served) or not n:
+        return np.full(n, -1, np.int64)
+    key = np.zeros(n + len(served), np.int64)
+    for name in keys:
+        both = pa.concat_arrays([_plain(t.column(name).combine_chunks()) for t in (rows, served)])
+        number, values = numbered(both.fill_null(""))
+        key = key * (len(values) + 1) + number
+    known, place = np.unique(key[n:], return_index=True)
+    at = np.minimum(np.searchsorted(known, key[:n]), len(known) - 1)
+    return np.where(known[at] == key[:n], place[at], -1).astype(np.int64)
+
+
+def _plain(array: Any) -> Any:
+    """Return one array of texts, of what may be several chunks."""
+    if isinstance(array, pa.ChunkedArray):
+        array = pa.concat_arrays(array.chunks) if array.num_chunks else strings([])
+    return array.cast(pa.string())

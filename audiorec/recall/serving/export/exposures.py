@@ -1,0 +1,118 @@
+"""What was shown, and how candidates stood when they were served, in the order of users.
+
+exposures.parquet   ──read_shown───▶ streams of user, song, moment, product, run
+served/ of earlier  ──read_served──▶ streams of the rows that are young enough, in today's columns
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import InputError
+from audiorec.files.tables import TableFile
+from audiorec.files.user_files import column_names, input_errors, read_table
+from audiorec.listening.casting import UNITS, to_times
+from audiorec.recall.serving.export.streams import BATCH_ROWS, UserStream, stretches
+
+FAILURE = "cannot be read as exposures"
+NEEDED = ("user_id", "song_id", "shown_at")
+OPTIONAL = ("entry", "run_id")
+SHOWN = pa.schema(
+    [
+        pa.field("user_id", pa.string(), nullable=False),
+        pa.field("song_id", pa.string(), nullable=False),
+        pa.field("shown_at", pa.float64(), nullable=False),  # seconds since 1970
+        pa.field("entry", pa.string()),
+        pa.field("run_id", pa.string()),
+    ]
+)
+
+
+def read_shown(path: Path, entry: str | None) -> list[UserStream]:
+    """Return the exposures of one product, of all where `entry` is None.
+
+    Raises
+    ------
+    InputError
+        If the table lacks a column, an id, or a time.
+    """
+    missing = [name for name in NEEDED if name not in column_names(path, FAILURE)]
+    if missing:
+        raise InputError(f"{path}: {FAILURE}: has no column {' and '.join(missing)}")
+
+    def fit(table: Any) -> Any:
+        return _fitted(path, table, entry)
+
+    if path.suffix == ".parquet":
+        return stretches(path, SHOWN, fit)
+    types = {name: pa.string() for name in (*NEEDED[:2], *OPTIONAL)}
+    whole = read_table(path, FAILURE, needed=NEEDED, wanted=OPTIONAL, types=types)
+    return [UserStream(iter([fit(whole).sort_by([("user_id", "ascending")])]), SHOWN)]
+
+
+def entries_of(path: Path) -> set[str]:
+    """Return the products that a table of exposures names."""
+    if "entry" not in column_names(path, FAILURE):
+        return set()
+    found: set[str] = set()
+    if path.suffix == ".parquet":
+        with TableFile.open(path) as file:
+            for table in file.batches(BATCH_ROWS, ["entry"]):
+                found |= set(table.column("entry").cast(pa.string()).unique().to_pylist())
+    else:
+        table = read_table(path, FAILURE, needed=("entry",), texts=True)
+        found = set(table.column("entry").to_pylist())
+    return {text for text in found if text}
+
+
+def read_served(folder: Path, schema: Any, *, since: float, without: str) -> list[UserStream]:
+    """Return what earlier exports kept of served candidates, in the columns of `schema`.
+
+    Rows shown before `since` (seconds since 1970), and those of the run `without`, are left out;
+    what a channel of old said goes, what a new one would have said is null.
+    """
+
+    def fit(table: Any) -> Any:
+        moment = pc.cast(table.column("shown_at"), pa.int64()).to_numpy() / 1e6
+        young = pa.array(moment >= since)
+        other = pc.not_equal(table.column("run_id"), without)
+        kept = table.filter(pc.and_(young, other))
+        columns = [
+            kept.column(field.name).cast(field.type)
+            if field.name in kept.column_names
+            else pa.nulls(len(kept), field.type)
+            for field in schema
+        ]
+        return pa.Table.from_arrays(columns, schema=schema)
+
+    return [
+        one
+        for path in sorted(folder.glob("part-*.parquet"))
+        for one in stretches(path, schema, fit)
+    ]
+
+
+def _fitted(path: Path, table: Any, entry: str | None) -> Any:
+    with input_errors(path, FAILURE):
+        columns = {name: table.column(name).cast(pa.string()) for name in NEEDED[:2]}
+        for name in OPTIONAL:
+            there = name in table.column_names
+            columns[name] = table.column(name).cast(pa.string()) if there else _nothing(table)
+        if any(columns[name].null_count for name in NEEDED[:2]):
+            raise InputError("a row has no user_id or song_id")
+        times, units = to_times(table.column("shown_at"))
+        times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
+        if (units < 0).any():
+            raise InputError("a row has no time in shown_at")
+        columns["shown_at"] = pa.array(times)
+    found = pa.table([columns[field.name] for field in SHOWN], schema=SHOWN)
+    if entry is not None and "entry" in table.column_names:
+        found = found.filter(pc.equal(found.column("entry"), entry).fill_null(False))
+    return found
+
+
+def _nothing(table: Any) -> Any:
+    return pa.chunked_array([pa.nulls(len(table), pa.string())])

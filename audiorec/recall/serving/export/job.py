@@ -1,0 +1,267 @@
+"""The export: all tables of a nightly run for rankers and warehouses, in flat memory.
+
+    log, candidates, exposures, models, store ──export_recall──▶ OUT/TABLE/part-00000.parquet, ...
+                                                                 OUT/sql/*.sql, OUT/manifest.json
+
+Users go through once, some at a time: their candidates, their row, their samples. Songs come last,
+since only then all that were proposed are known. An export of the same files and settings is not
+made again.
+"""
+
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.listening.liked import to_liked
+from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.serving.export.blocks import UserBlocks
+from audiorec.recall.serving.export.catalogue import first_places, song_rows
+from audiorec.recall.serving.export.folder import (
+    PartWriter,
+    check_target,
+    export_folder,
+    is_whole,
+    read_manifest,
+    write_manifest,
+)
+from audiorec.recall.serving.export.past import Past
+from audiorec.recall.serving.export.schema import (
+    ExportParts,
+    SpaceColumns,
+    export_tables,
+    slugs,
+)
+from audiorec.recall.serving.export.sources import ExportSources, Opened, channel_of
+from audiorec.recall.serving.export.sql import sql_files
+from audiorec.spec import fingerprint
+from audiorec.types import Progress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportRecipe:
+    """Settings of an export.
+
+    Attributes
+    ----------
+    units : bool
+        Songs have the prepared unit of their vector, whose dot products are those of ``similar``.
+    entry : str
+        The product that ranking samples are of; empty: that of the run, or of the only one that
+        was shown.
+    days : float
+        How long after it was shown a song may be played to count.
+    served_days : float
+        How long candidates are kept as they were shown.
+    """
+
+    units: bool = False
+    entry: str = ""
+    days: float = 7.0
+    served_days: float = 60.0
+
+    def __post_init__(self) -> None:
+        if not self.days > 0 or not self.served_days >= 0:
+            raise InputError("days must be above 0, and served_days at least 0")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReport:
+    """What an export came to.
+
+    Attributes
+    ----------
+    out : Path
+    is_new : bool
+        False: it was there already, made from the same.
+    manifest : mapping
+        As ``manifest.json``.
+    """
+
+    out: Path
+    is_new: bool
+    manifest: Mapping[str, Any]
+
+    @property
+    def rows(self) -> dict[str, int]:
+        """Rows by table."""
+        return {name: table["rows"] for name, table in self.manifest["tables"].items()}
+
+
+def export_recall(
+    sources: ExportSources,
+    out: Path,
+    recipe: ExportRecipe | None = None,
+    *,
+    progress: Progress | None = None,
+) -> ExportReport:
+    """Write candidates, songs, users and samples as open tables, with SQL that loads them.
+
+    Parameters
+    ----------
+    sources : ExportSources
+    out : path
+        A folder; replaced as a whole if it holds an export. What an earlier export kept of what
+        was served is carried over.
+    recipe : ExportRecipe, optional
+    progress : callable, optional
+        Called with (users done, users of the log).
+
+    Raises
+    ------
+    InputError
+        If a file is missing or cannot be read, two tables are of one channel, the recipe asks for
+        what is not there, or `out` holds something else.
+    StoreError
+        If a file of audiorec's own is damaged.
+    WeightsError
+        If a model is.
+    """
+    recipe = recipe or ExportRecipe()
+    check_target(out)
+    prints = sources.fingerprints()
+    if recipe.units and sources.vectors is None:
+        raise InputError("units are of a store's vectors: name it with --vectors")
+    made_from = fingerprint(
+        {
+            "sources": prints,
+            "recipe": asdict(recipe),
+            "record": dict(sources.record or {}),
+            "version": version("audiorec"),
+        }
+    )
+    there = read_manifest(out)
+    if there is not None and there.get("made_from") == made_from and is_whole(out, there):
+        return ExportReport(out=out, is_new=False, manifest=there)
+    opened = Opened(sources)
+    channels = _channels(sources)
+    parts = _parts(opened, channels, recipe)
+    with export_folder(out) as fresh:
+        kept = out / "served" if there is not None else None
+        counts, tables = _written(fresh, opened, channels, parts, recipe, kept, progress)
+        (fresh / "sql").mkdir()
+        for name, text in sql_files(export_tables(parts)).items():
+            (fresh / "sql" / name).write_text(text, encoding="utf-8")
+        manifest = write_manifest(
+            fresh,
+            {
+                "made_from": made_from,
+                "created_by": f"audiorec {version('audiorec')}",
+                **_about(opened, parts, recipe),
+                "sources": prints,
+                "samples": counts,
+                "tables": tables,
+            },
+        )
+    return ExportReport(out=out, is_new=True, manifest=manifest)
+
+
+def _channels(sources: ExportSources) -> list[tuple[str, str]]:
+    """Return a slug and the name of each table's channel, in their order."""
+    names = [channel_of(path) for path in sources.candidates]
+    for number, name in enumerate(names):
+        if name in names[:number]:
+            first, other = sources.candidates[names.index(name)], sources.candidates[number]
+            raise InputError(
+                f"{other}: is of the channel {name!r}, and so is {first}; give one table a channel"
+            )
+    return list(zip(slugs(names), names, strict=True))
+
+
+def _parts(opened: Opened, channels: list[tuple[str, str]], recipe: ExportRecipe) -> ExportParts:
+    spaces = opened.spaces
+    found = [
+        SpaceColumns(
+            slug=slug,
+            channel=channel.name,
+            width=channel.song_embeddings().shape[1],
+            of_interests=isinstance(channel, InterestSpace),
+        )
+        for slug, channel in zip(slugs([c.name for c in spaces]), spaces, strict=True)
+    ]
+    store = opened.store
+    unit = (
+        len(store.space("vector", use_index=False).scaling.columns) if recipe.units and store else 0
+    )
+    return ExportParts(
+        channels=channels,
+        spaces=found,
+        vector=store.metadata.dimension if store is not None else 0,
+        unit=unit,
+    )
+
+
+def _written(
+    folder: Path,
+    opened: Opened,
+    channels: list[tuple[str, str]],
+    parts: ExportParts,
+    recipe: ExportRecipe,
+    kept: Path | None,
+    progress: Progress | None,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Write all tables; return what became of samples, and what the manifest says of tables."""
+    past = Past(opened.log, opened.side, opened.sound)
+    liked = to_liked(opened.log)
+    blocks = UserBlocks(
+        opened, past, liked, channels=channels, parts=parts, kept=kept, **_asked(recipe)
+    )
+    tables = export_tables(parts)
+    with ExitStack() as stack:
+        writers = {t.name: stack.enter_context(PartWriter(folder, t)) for t in tables}
+        done = 0
+        for users, block in blocks:
+            for name, rows in block:
+                writers[name].write(rows)
+            done += users
+            if progress is not None:
+                progress(done, len(opened.log.user_ids))
+        song_ids = tuple(sorted({*past.song_ids, *blocks.strange_songs}))
+        spaces = list(zip([s.slug for s in parts.spaces], opened.spaces, strict=True))
+        named = {"side": opened.side, "store": opened.store}
+        for rows in song_rows(past, song_ids, liked, units=recipe.units, spaces=spaces, **named):
+            writers["songs"].write(rows)
+    return blocks.counted(), {table.name: writers[table.name].described() for table in tables}
+
+
+def _asked(recipe: ExportRecipe) -> dict[str, Any]:
+    return {"entry": recipe.entry, "days": recipe.days, "served_days": recipe.served_days}
+
+
+def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str, Any]:
+    """Return what the manifest says of the whole."""
+    record = opened.sources.record or {}
+    newest = np.nanmax(opened.log.timestamp, initial=-np.inf)
+    found: dict[str, Any] = {
+        "run_id": record.get("run_id"),
+        "as_of": float(newest) if np.isfinite(newest) else None,
+        "recipe": asdict(recipe),
+        "channels": [{"column": slug, "channel": name} for slug, name in parts.channels],
+        "models": [
+            {
+                "column": space.slug,
+                "channel": space.channel,
+                "model_id": channel.model_id,
+                "space": channel.space,
+                "width": space.width,
+            }
+            for space, channel in zip(parts.spaces, opened.spaces, strict=True)
+        ],
+    }
+    store = opened.store
+    if store is not None:
+        metadata = store.metadata
+        found["vectors"] = {"extractor_id": metadata.extractor_id, "width": metadata.dimension}
+        if recipe.units:
+            scaling = store.space("vector", use_index=False).scaling
+            found["units"] = {
+                "about": "products of two units are the similarities of audiorec similar --by vector",
+                "first_places": first_places(store),
+                "scaling": scaling.to_dict(),
+            }
+    return found

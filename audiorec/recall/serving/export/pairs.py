@@ -1,0 +1,121 @@
+"""The lists of all channels for some users become one row a user and song.
+
+tables (one a channel), the fused table ──proposed──▶ `Proposed` ──columns──▶ ranks, similarities
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.files.arrow import integers
+from audiorec.types import BoolArray, FloatArray, Int64Array
+
+LAST = np.iinfo(np.int64).max
+KEPT = ("channel", "reason", "evidence", "interest", "cold")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Proposed:
+    """n pairs of users and songs: by user, the fused ones first in their order.
+
+    Attributes
+    ----------
+    user, song : ndarray, shape (n,), int64
+        Numbers in `user_ids` and `song_ids`, both sorted.
+    user_ids, song_ids : pyarrow.StringArray
+    rank, similarity : ndarray, shape (n, C)
+        By table, the fused one last; rank 0 where it does not propose the pair.
+    rows : pyarrow.Table
+        `KEPT` columns of the row that stands for each pair: the fused one, else the best placed.
+    """
+
+    user: Int64Array
+    song: Int64Array
+    user_ids: Any
+    song_ids: Any
+    rank: Int64Array
+    similarity: FloatArray
+    rows: Any
+
+    def columns(self, slugs: Sequence[str]) -> Mapping[str, Any]:
+        """Return ranks, similarities and how many channels there are, as Arrow arrays."""
+        *_, fused = range(self.rank.shape[1])
+        found = {
+            "fused_rank": _known(self.rank[:, fused], self.rank[:, fused] > 0, pa.int32()),
+            "fused_weight": _known(
+                self.similarity[:, fused], self.rank[:, fused] > 0, pa.float32()
+            ),
+            "channels": pa.array((self.rank[:, :fused] > 0).sum(axis=1).astype(np.int32)),
+        }
+        for number, slug in enumerate(slugs):
+            there = self.rank[:, number] > 0
+            found[f"{slug}_rank"] = _known(self.rank[:, number], there, pa.int32())
+            found[f"{slug}_similarity"] = _known(self.similarity[:, number], there, pa.float32())
+        return found
+
+
+def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
+    """Bring the candidates of some users together.
+
+    Parameters
+    ----------
+    tables : sequence of pyarrow.Table
+        As candidates, one a channel. Of a pair that stands twice in one, the best row counts.
+    fused : pyarrow.Table
+        The one list of each user; may be empty.
+    """
+    every = [*tables, fused]
+    table = pa.concat_tables(every).combine_chunks()
+    source = np.repeat(np.arange(len(every)), [len(one) for one in every])
+    user, user_ids = numbered(table.column("user_id"))
+    song, song_ids = numbered(table.column("song_id"))
+    rank = table.column("rank").to_numpy().astype(np.int64)
+    pairs, pair = np.unique(user * max(1, len(song_ids)) + song, return_inverse=True)
+    ranks = np.zeros((len(pairs), len(every)), np.int64)
+    similar = np.zeros((len(pairs), len(every)), np.float32)
+    worst_first = np.lexsort((-rank, source))  # so that the best is written last
+    at = (pair[worst_first], source[worst_first])
+    ranks[at] = rank[worst_first]
+    similar[at] = table.column("similarity").to_numpy()[worst_first]
+    last = len(every) - 1
+    best = np.lexsort((source, rank, source != last, pair))
+    best = best[np.unique(pair[best], return_index=True)[1]]
+    own = np.where(ranks[:, last] > 0, ranks[:, last], LAST)
+    order = np.lexsort((song[best], rank[best], own, user[best]))
+    best = best[order]
+    return Proposed(
+        user[best],
+        song[best],
+        user_ids,
+        song_ids,
+        ranks[order],
+        similar[order],
+        table.select(list(KEPT)).take(integers(best)),
+    )
+
+
+def numbered(texts: Any) -> tuple[Int64Array, Any]:
+    """Return a column of texts as numbers of its sorted values, and these values.
+
+    Examples
+    --------
+    >>> numbers, values = numbered(pa.chunked_array([["b", "a"], ["b"]]))
+    >>> numbers.tolist(), values.to_pylist()
+    ([1, 0, 1], ['a', 'b'])
+    """
+    encoded = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    encoded = encoded.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)
+
+
+def _known(values: Any, there: BoolArray, kind: Any) -> Any:
+    return pa.array(values, mask=~there).cast(kind)

@@ -1,0 +1,361 @@
+"""What was known of users and songs before a moment: features without a look ahead.
+
+    log, side information, sound ──Past──▶ .of(users) ──features(user, song, at)──▶ numbers
+
+A feature of a row with the moment t reads events before t alone. Rows of a log without a time
+count as before every moment; where no row has a time, features of the last days are unknown.
+
+The log is in memory, as `Interactions`; sums over it are made for some users at a time.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audiorec.listening.events import EVENTS, Interactions
+from audiorec.listening.sequences import DAY_S, is_finished
+from audiorec.listening.side import SongSide
+from audiorec.recall.contract.data import Sound
+from audiorec.types import (
+    BoolArray,
+    Float64Array,
+    FloatArray,
+    IdMap,
+    Int64Array,
+    name_numbers,
+    strings,
+)
+
+SHORT_S = 7 * DAY_S  # the last days, of features that end in _short
+LONG_AGO = -np.inf  # stands for a time that is not known
+WANTED = ("like", "playlist")  # besides finished plays
+ROWS = 16_384  # whose sums of vectors are in memory at a time
+NEVER = np.iinfo(np.int64).max  # a group that is asked for and does not exist
+NOBODY = -2  # a group that is never asked for
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """One feature of n rows."""
+
+    values: Any  # ndarray, shape (n,)
+    unknown: BoolArray | None = None  # (n,); None: all are known
+
+
+class Tally:
+    """Rows of groups in time, to be counted and summed up to a moment.
+
+    Parameters
+    ----------
+    group : ndarray, shape (R,), int64
+    time : ndarray, shape (R,), float64
+        Seconds since 1970, or -inf.
+
+    Examples
+    --------
+    >>> tally = Tally(np.array([7, 7, 3]), np.array([1.0, 2.0, 9.0]))
+    >>> tally.before(np.array([7, 7, 3, 5]), np.array([2.0, 3.0, 9.0, 9.0])).tolist()
+    [1, 2, 0, 0]
+    """
+
+    def __init__(self, group: Int64Array, time: Float64Array) -> None:
+        self._groups, self._times = np.unique(group), np.unique(time)
+        self._width = len(self._times) + 1
+        key = np.searchsorted(self._groups, group) * self._width
+        key += np.searchsorted(self._times, time)
+        self.order = np.argsort(key, kind="stable")
+        self._keys = key[self.order]
+
+    def span(self, group: Int64Array, until: Any) -> tuple[Int64Array, Int64Array]:
+        """Return where rows of each group before `until` begin and end in `order`: (n,) each."""
+        place = np.searchsorted(self._groups, group)
+        inside = np.append(self._groups, NOBODY)[place] == group
+        start = np.searchsorted(self._keys, place * self._width)
+        stop = np.searchsorted(
+            self._keys, place * self._width + np.searchsorted(self._times, until)
+        )
+        return start.astype(np.int64), np.where(inside, stop, start).astype(np.int64)
+
+    def before(self, group: Int64Array, until: Any) -> Int64Array:
+        """Return how many rows of each group lie before `until`: (n,)."""
+        start, stop = self.span(group, until)
+        return stop - start
+
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """A log, and what is known of its songs, ready for features.
+
+    Attributes
+    ----------
+    log : Interactions
+    side : SongSide, optional
+        Artists, genres and releases.
+    sound : Sound, optional
+        Units of songs.
+    more_songs : tuple of str
+        Songs that stand nowhere else.
+    """
+
+    log: Interactions
+    side: SongSide | None = None
+    sound: Sound | None = None
+    more_songs: tuple[str, ...] = field(default=())
+
+    @cached_property
+    def song_ids(self) -> tuple[str, ...]:
+        """All songs, sorted: length S."""
+        known = [one.song_ids for one in (self.side, self.sound) if one is not None]
+        ids = {song for one in (self.log.song_ids, self.more_songs, *known) for song in one}
+        return tuple(sorted(ids))
+
+    @cached_property
+    def song_rows(self) -> dict[str, int]:
+        """Numbers of songs by id."""
+        return {song: row for row, song in enumerate(self.song_ids)}
+
+    @cached_property
+    def song(self) -> Int64Array:
+        """The song of each event: (P,)."""
+        return IdMap(strings(self.song_ids)).rows(self.log.song_ids)[self.log.song]
+
+    @cached_property
+    def time(self) -> Float64Array:
+        """When each event was: (P,), `LONG_AGO` where that is unknown."""
+        return np.where(np.isnan(self.log.timestamp), LONG_AGO, self.log.timestamp)
+
+    @cached_property
+    def has_times(self) -> bool:
+        """Whether any row has a time."""
+        return bool(np.isfinite(self.time).any())
+
+    @cached_property
+    def newest(self) -> float:
+        """The newest time of the log; -inf where it has none."""
+        return float(self.time.max(initial=LONG_AGO))
+
+    @cached_property
+    def finished(self) -> BoolArray:
+        """Which events are finished plays: (P,)."""
+        return is_finished(self.log)
+
+    @cached_property
+    def wanted(self) -> BoolArray:
+        """Which events say that the song was wanted: finished plays, likes, places in lists."""
+        said = np.isin(self.log.event, [EVENTS.index(name) for name in WANTED])
+        return self.finished | said
+
+    @cached_property
+    def artist(self) -> Int64Array:
+        """The artist of each song: (S,), -1 where unknown."""
+        return self._numbers("artist", by_name=True)
+
+    @cached_property
+    def genre(self) -> Int64Array:
+        """The genre of each song: (S,), -1 where unknown."""
+        return self._numbers("genre")
+
+    @cached_property
+    def released(self) -> Float64Array:
+        """When each song came out: (S,), seconds since 1970; NaN where unknown."""
+        if self.side is None:
+            return np.full(len(self.song_ids), np.nan)
+        days = np.append(self.side.released, np.float32(np.nan)).astype(np.float64)
+        return days[self._side_rows] * DAY_S
+
+    @cached_property
+    def units(self) -> FloatArray:
+        """Units of the songs: (S, W), zeros where nothing is known."""
+        if self.sound is None:
+            return np.zeros((len(self.song_ids), 1), np.float32)
+        return self.sound.among(self.song_ids).units
+
+    @cached_property
+    def is_heard(self) -> BoolArray:
+        """Which songs have a unit: (S,)."""
+        return np.asarray(self.units.any(axis=1))
+
+    @cached_property
+    def by_song(self) -> Tally:
+        """Finished plays by song."""
+        return Tally(self.song[self.finished], self.time[self.finished])
+
+    @cached_property
+    def listeners(self) -> Tally:
+        """First finished plays of each user and song, by song."""
+        song, time = self.song[self.finished], self.time[self.finished]
+        pair = self.log.user[self.finished].astype(np.int64) * len(self.song_ids) + song
+        order = np.lexsort((time, pair))
+        first = order[np.unique(pair[order], return_index=True)[1]]
+        return Tally(song[first], time[first])
+
+    @cached_property
+    def all_plays(self) -> Float64Array:
+        """Times of all finished plays, sorted."""
+        return np.sort(self.time[self.finished])
+
+    @cached_property
+    def by_user(self) -> tuple[Int64Array, Int64Array]:
+        """Rows of the log by user, and where each user's begin: (P,), (U + 1,)."""
+        order = np.argsort(self.log.user, kind="stable").astype(np.int64)
+        counts = np.bincount(self.log.user, minlength=len(self.log.user_ids))
+        return order, np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+
+    def of(self, first: int, stop: int) -> "PastOfUsers":
+        """Return the past of the users ``first:stop`` of the log."""
+        return PastOfUsers(self, first, stop)
+
+    @cached_property
+    def _side_rows(self) -> Int64Array:
+        assert self.side is not None  # noqa: S101 - its callers look
+        return IdMap(strings(self.side.song_ids)).rows(self.song_ids)
+
+    def _numbers(self, name: str, *, by_name: bool = False) -> Int64Array:
+        category = None if self.side is None else self.side.categories.get(name)
+        if category is None:
+            return np.full(len(self.song_ids), -1, np.int64)
+        values = name_numbers(category.values) if by_name else np.arange(len(category.values))
+        number = np.append(values, -1)[np.append(category.number, -1)]
+        return np.asarray(number[self._side_rows], np.int64)
+
+
+class PastOfUsers:
+    """The past of some users, next to each other in the log; use `Past.of`."""
+
+    def __init__(self, past: Past, first: int, stop: int) -> None:
+        self.past, self.first, self.n = past, first, stop - first
+        order, starts = past.by_user
+        self.rows = order[starts[first] : starts[stop]]
+        self.user = past.log.user[self.rows].astype(np.int64) - first
+        self.song, self.time = past.song[self.rows], past.time[self.rows]
+        done, wanted = past.finished[self.rows], past.wanted[self.rows]
+        self._plays = Tally(self.user[done], self.time[done])
+        self._pairs = Tally(self.pair(self.user[done], self.song[done]), self.time[done])
+        self._pair_times = self.time[done][self._pairs.order]
+        self._wanted = np.flatnonzero(wanted)
+        self._weight = past.log.weight[self.rows].astype(np.float64)
+
+    def features(
+        self, user: Int64Array, song: Int64Array, at: Float64Array
+    ) -> Mapping[str, Numbers]:
+        """Return `audiorec.recall.serving.export.schema.FEATURES` of n rows.
+
+        Parameters
+        ----------
+        user : ndarray, shape (n,), int64
+            Numbers from `first` on; -1: a user that the log lacks.
+        song : ndarray, shape (n,), int64
+            Numbers in `Past.song_ids`; -1: a song that is in none of the tables.
+        at : ndarray, shape (n,), float64
+            Moments in seconds since 1970: events before them count, not those at them.
+        """
+        past = self.past
+        pairs = self.pair(user, song)
+        start, stop = self._pairs.span(pairs, at)
+        last = np.append(self._pair_times, LONG_AGO)[np.where(stop > start, stop - 1, -1)]
+        plays = past.by_song.before(song, at)
+        lately = plays - past.by_song.before(song, at - SHORT_S)
+        every = np.searchsorted(past.all_plays, at)
+        released = np.append(past.released, np.nan)[song]
+        age = (at - released) / DAY_S
+        with np.errstate(invalid="ignore"):
+            since = (at - last) / DAY_S
+        no_time = np.full(len(user), not past.has_times)
+        found = {
+            "user_plays": Numbers(self._plays.before(user, at)),
+            "user_song_plays": Numbers(stop - start),
+            "days_since_played": Numbers(since, ~np.isfinite(since)),
+            "song_plays": Numbers(plays),
+            "song_plays_short": Numbers(lately, no_time),
+            "song_listeners": Numbers(past.listeners.before(song, at)),
+            "popularity": Numbers(np.log1p(plays) / np.log1p(np.maximum(every, 1))),
+            "days_since_released": Numbers(age, ~(np.isfinite(age) & (age >= 0))),
+        }
+        for name, of in (("artist", past.artist), ("genre", past.genre)):
+            value = np.append(of, -1)[song]
+            found[f"{name}_affinity"] = self._affinity(name, of, user, value, at)
+            found[f"{name}_affinity_short"] = self._affinity(name, of, user, value, at, SHORT_S)
+        found["audio_similarity"] = self._likeness(user, song, at)
+        found["audio_similarity_short"] = self._likeness(user, song, at, SHORT_S)
+        return found
+
+    def pair(self, user: Int64Array, song: Int64Array) -> Int64Array:
+        pair = user * len(self.past.song_ids) + song
+        return np.where((user < 0) | (song < 0), NEVER, pair)
+
+    def _affinity(
+        self,
+        name: str,
+        of: Int64Array,
+        user: Int64Array,
+        value: Int64Array,
+        at: Float64Array,
+        window: float = np.inf,
+    ) -> Numbers:
+        """Return the share of what users wanted that has this value, of what has any."""
+        tallies = self._shares.get(name)
+        if tallies is None:
+            rows = self._wanted[of[self.song[self._wanted]] >= 0]
+            width, own = int(of.max(initial=0)) + 1, of[self.song[rows]]
+            groups = (self.user[rows] * width + own, self.user[rows])
+            tallies = tuple(
+                _Sums(Tally(group, self.time[rows]), self._weight[rows, None]) for group in groups
+            )
+            self._shares[name] = tallies
+        width = int(of.max(initial=0)) + 1
+        group = np.where((user < 0) | (value < 0), NEVER, user * width + value)
+        part = tallies[0].between(group, at, window)[:, 0]
+        whole = tallies[1].between(user, at, window)[:, 0]
+        unknown = (value < 0) | (whole <= 0)
+        if window != np.inf:
+            unknown |= not self.past.has_times
+        return Numbers(np.clip(part / np.where(unknown, 1, whole), 0, 1), unknown)
+
+    def _likeness(
+        self, user: Int64Array, song: Int64Array, at: Float64Array, window: float = np.inf
+    ) -> Numbers:
+        """Return the mean similarity of songs to what their users wanted, by weight."""
+        past, n = self.past, len(user)
+        value, whole = np.zeros(n), np.zeros(n)
+        known = np.flatnonzero((song >= 0) & (user >= 0))
+        known = known[past.is_heard[song[known]]]
+        if past.sound is None or (window != np.inf and not past.has_times):
+            known = known[:0]
+        for start in range(0, len(known), ROWS):
+            rows = known[start : start + ROWS]
+            sums = self._heard.between(user[rows], at[rows], window)
+            whole[rows] = sums[:, -1]
+            value[rows] = np.einsum("ij,ij->i", sums[:, :-1], past.units[song[rows]])
+        unknown = whole <= 0
+        return Numbers(np.clip(value / np.where(unknown, 1, whole), -1, 1), unknown)
+
+    @cached_property
+    def _shares(self) -> dict[str, Any]:
+        return {}
+
+    @cached_property
+    def _heard(self) -> "_Sums":
+        """Sums of the units of what users wanted, and of their weights."""
+        rows = self._wanted[self.past.is_heard[self.song[self._wanted]]]
+        weight = self._weight[rows, None]
+        values = np.concatenate([self.past.units[self.song[rows]] * weight, weight], axis=1)
+        return _Sums(Tally(self.user[rows], self.time[rows]), values)
+
+
+class _Sums:
+    """Sums of the values of groups between two moments."""
+
+    def __init__(self, tally: Tally, values: Float64Array) -> None:
+        self._tally = tally
+        self._sums = np.zeros((len(values) + 1, values.shape[1]))
+        np.cumsum(values[tally.order], axis=0, out=self._sums[1:])
+
+    def between(self, group: Int64Array, at: Float64Array, window: float) -> Float64Array:
+        """Return the sums of rows from ``at - window`` on and before `at`: (n, V)."""
+        start, stop = self._tally.span(group, at)
+        if window != np.inf:
+            start = np.minimum(self._tally.span(group, at - window)[1], stop)
+        return np.where((stop > start)[:, None], self._sums[stop] - self._sums[start], 0.0)

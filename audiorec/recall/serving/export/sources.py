@@ -1,0 +1,223 @@
+"""What an export is made of: files of the nightly run, or files that are named one by one.
+
+serving/  ──ExportSources.with_run──▶ `ExportSources` ──▶ `Opened`
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import InputError, MissingFileError
+from audiorec.files.json_files import parse_json
+from audiorec.files.own_files import read_own
+from audiorec.files.tables import TableFile
+from audiorec.files.user_files import column_names, read_table
+from audiorec.learning.bundle import read_kind
+from audiorec.listening.events import Interactions
+from audiorec.listening.interactions import read_interactions
+from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.side import Category, SongSide, completed, read_side, side_of_store
+from audiorec.recall.contract.data import Context, Sound
+from audiorec.recall.contract.reading import read_context
+from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.search.searchable import SearchableStore
+from audiorec.types import IdMap, strings
+
+FAILURE = "cannot be read as candidates"
+FIRST_ROWS = 1_000  # that say whose a table is
+RECORD = "run.json"
+MAX_RECORD_BYTES = 1 << 20
+KIND = "recall/"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportSources:
+    """Files that an export reads.
+
+    Attributes
+    ----------
+    interactions : Path
+        The listening log.
+    candidates : tuple of Path
+        One table a channel.
+    fused : Path, optional
+        One list a user.
+    exposures : Path, optional
+        What was shown: `user_id`, `song_id`, `shown_at`, and where there are `entry`, `run_id`.
+    models : tuple of Path
+        Folders of models; those that put users and songs into one space are used.
+    vectors, side, profiles : Path, optional
+        A store, side information, and what is known of users.
+    record : mapping
+        What `recall run` wrote of its run.
+    """
+
+    interactions: Path
+    candidates: tuple[Path, ...] = ()
+    fused: Path | None = None
+    exposures: Path | None = None
+    models: tuple[Path, ...] = ()
+    vectors: Path | None = None
+    side: Path | None = None
+    profiles: Path | None = None
+    record: Mapping[str, Any] | None = None
+
+    def with_run(self, folder: Path) -> "ExportSources":
+        """Add what `recall run` wrote to a folder; what is named already stays.
+
+        Raises
+        ------
+        InputError
+            If the folder holds no run.
+        """
+        if not folder.is_dir():
+            raise MissingFileError(f"{folder}: no such folder; audiorec recall run writes one")
+        path = folder / RECORD
+        try:
+            record = parse_json(read_own(path, MAX_RECORD_BYTES), max_bytes=MAX_RECORD_BYTES)
+        except FileNotFoundError as error:
+            raise InputError(
+                f"{folder}: holds no finished run; make one: audiorec recall run"
+            ) from error
+        except ValueError as error:
+            raise InputError(f"{path}: not JSON: {error}") from error
+        if not isinstance(record, dict) or not isinstance(record.get("run_id"), str):
+            raise InputError(f"{path}: is no record of a run; audiorec recall run writes it")
+        lists = sorted((folder / "candidates").glob("*.parquet"))
+        models = sorted(p.parent for p in (folder / "models").glob("*/model.json"))
+        return replace(
+            self,
+            candidates=self.candidates or tuple(lists),
+            fused=self.fused or _there(folder / "fused.parquet"),
+            exposures=self.exposures or _there(folder / "exposures.parquet"),
+            models=self.models or tuple(models),
+            record=record,
+        )
+
+    def files(self) -> dict[str, Path]:
+        """Return the files that are read, by what they are."""
+        named = ("interactions", "fused", "exposures", "vectors", "side", "profiles")
+        found = {name: place for name in named if (place := getattr(self, name)) is not None}
+        found |= {f"candidates/{path.name}": path for path in self.candidates}
+        found |= {f"models/{path.name}": path / "model.json" for path in self.models}
+        return found
+
+    def fingerprints(self) -> dict[str, str]:
+        """Return what tells each file from another one; not its place.
+
+        Raises
+        ------
+        InputError
+            If a file is missing.
+        """
+        files = self.files()
+        for place in files.values():
+            if not place.is_file():
+                raise MissingFileError(f"{place}: no such file")
+        return {name: log_fingerprint(place) for name, place in sorted(files.items())}
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The files of an export, read where they are small, opened where they are not."""
+
+    sources: ExportSources
+
+    @cached_property
+    def log(self) -> Interactions:
+        """The listening."""
+        return read_interactions(self.sources.interactions)
+
+    @cached_property
+    def store(self) -> SearchableStore | None:
+        """The songs' vectors."""
+        return SearchableStore.open(self.sources.vectors) if self.sources.vectors else None
+
+    @cached_property
+    def side(self) -> SongSide | None:
+        """What is known of songs, by side information first."""
+        heard = side_of_store(self.store) if self.store is not None else None
+        known = read_side(self.sources.side) if self.sources.side else None
+        if known is not None and heard is not None:
+            return both_sides(known, heard)
+        return known or heard
+
+    @cached_property
+    def sound(self) -> Sound | None:
+        """How songs sound."""
+        return Sound.of_store(self.store) if self.store is not None else None
+
+    @cached_property
+    def context(self) -> Context:
+        """What models ask of users."""
+        return read_context(profiles=self.sources.profiles)
+
+    @cached_property
+    def spaces(self) -> tuple[SharedSpace, ...]:
+        """Models that put users and songs into one space."""
+        found = []
+        for folder in self.sources.models:
+            name = read_kind(folder).removeprefix(KIND)
+            if name in CHANNELS and issubclass(channel_class(name), SharedSpace):
+                channel = load_channel(folder)
+                assert isinstance(channel, SharedSpace)  # noqa: S101 - its class says so
+                found.append(channel)
+        return tuple(found)
+
+
+def both_sides(side: SongSide, heard: SongSide) -> SongSide:
+    """Return what two tables know of the songs of either; the first counts where both know."""
+    parts = (completed(side, heard), heard)
+    song_ids = tuple(sorted({*side.song_ids, *heard.song_ids}))
+    rows = [IdMap(strings(part.song_ids)).rows(song_ids) for part in parts]
+    first = rows[0] >= 0
+    categories = {}
+    for name in {**parts[0].categories, **heard.categories}:
+        texts = np.full(len(song_ids), None, object)
+        is_heard = np.zeros(len(song_ids), np.bool_)
+        for part, row, mine in zip(parts, rows, (first, ~first), strict=True):
+            if name in part.categories:
+                category = part.categories[name]
+                texts[mine] = np.array([*category.texts(), None], object)[row[mine]]
+                is_heard[mine] = np.append(category.is_heard, False)[row[mine]]
+        values = tuple(sorted(set(texts.tolist()) - {None}))
+        codes = {value: number for number, value in enumerate(values)}
+        number = np.array([codes.get(text, -1) for text in texts.tolist()], np.int32)
+        categories[name] = Category(number, values, is_heard)
+    released = np.append(side.released, np.float32(np.nan))[rows[0]]
+    return SongSide(song_ids=song_ids, categories=categories, released=released)
+
+
+def _there(path: Path) -> Path | None:
+    return path if path.is_file() else None
+
+
+def channel_of(path: Path) -> str:
+    """Return the channel of a table of candidates; the name of its file where it says none.
+
+    Raises
+    ------
+    InputError
+        If it is of several: a fused list.
+    """
+    names: set[str] = set()
+    if "channel" in column_names(path, FAILURE):
+        if path.suffix == ".parquet":
+            with TableFile.open(path) as file:
+                for table in file.batches(FIRST_ROWS, ["channel"]):
+                    names = set(table.column("channel").cast("string").to_pylist())
+                    break
+        else:
+            table = read_table(path, FAILURE, needed=("channel",), texts=True)
+            names = set(table.column("channel").to_pylist())
+    if len(names) > 1:
+        raise InputError(
+            f"{path}: has lists of several channels; give a fused table with --fused, and the "
+            "tables of its channels"
+        )
+    return next(iter(names), None) or path.stem

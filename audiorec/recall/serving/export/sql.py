@@ -1,0 +1,185 @@
+"""The tables of an export in databases: CREATE TABLE and how to load it, from one description.
+
+    `ExportTable`, ... ──sql_files──▶ duckdb.sql, clickhouse.sql, hive.sql, postgres.sql, ...
+
+=============  ================  ==========================  ==================  ===============
+kind           DuckDB            ClickHouse                  Hive, Spark         Postgres
+=============  ================  ==========================  ==================  ===============
+``vector``     ``FLOAT[84]``     ``Array(Float32)``          ``ARRAY<FLOAT>``    ``vector(84)``
+``texts``      ``VARCHAR[]``     ``Array(String)``           ``ARRAY<STRING>``   ``text[]``
+``time``       ``TIMESTAMPTZ``   ``DateTime64(6, 'UTC')``    ``TIMESTAMP``       ``timestamptz``
+=============  ================  ==========================  ==================  ===============
+
+Statements are run in the folder of the export. Postgres reads no Parquet: DuckDB writes CSV for it.
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, get_args
+
+from audiorec.recall.serving.export.queries import query_file
+from audiorec.recall.serving.export.schema import ExportColumn, ExportTable
+from audiorec.store.ddl import quoted, quoted_text
+
+WarehouseDialect = Literal["duckdb", "clickhouse", "hive", "postgres"]
+WAREHOUSES: tuple[WarehouseDialect, ...] = get_args(WarehouseDialect)
+_TYPES: Mapping[str, tuple[str, str, str, str]] = {
+    "text": ("VARCHAR", "String", "STRING", "text"),
+    "int32": ("INTEGER", "Int32", "INT", "integer"),
+    "int64": ("BIGINT", "Int64", "BIGINT", "bigint"),
+    "float32": ("FLOAT", "Float32", "FLOAT", "real"),
+    "bool": ("BOOLEAN", "Bool", "BOOLEAN", "boolean"),
+    "time": ("TIMESTAMPTZ", "DateTime64(6, 'UTC')", "TIMESTAMP", "timestamptz"),
+    "date": ("DATE", "Date32", "DATE", "date"),
+    "texts": ("VARCHAR[]", "Array(String)", "ARRAY<STRING>", "text[]"),
+    "floats": ("FLOAT[]", "Array(Float32)", "ARRAY<FLOAT>", "real[]"),
+    "vector": ("FLOAT[{0}]", "Array(Float32)", "ARRAY<FLOAT>", "vector({0})"),
+}
+_LISTS = ("texts", "floats", "vector")
+# What may stand in a comment: Hive's clients look for ; and ${ before they look for quotes.
+_ODD = re.compile(r"[^A-Za-z0-9 .,:()+_/=]|--")
+
+
+def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
+    """Return the files of an export's folder ``sql``, by name."""
+    found = {
+        f"{dialect}.sql": "\n\n".join([_HEADS[dialect], *(_LOADS[dialect](t) for t in tables)])
+        for dialect in WAREHOUSES
+    }
+    found["postgres_csv.sql"] = "\n\n".join([_CSV_HEAD, *map(_to_csv, tables)])
+    found |= {f"queries_{dialect}.sql": query_file(tables, dialect) for dialect in WAREHOUSES}
+    return {name: f"{text}\n" for name, text in found.items()}
+
+
+def column_type(column: ExportColumn, dialect: WarehouseDialect) -> str:
+    """Return the type of a column, without what it says of nulls.
+
+    Examples
+    --------
+    >>> column_type(ExportColumn(name="unit", kind="vector", about="", width=42), "postgres")
+    'vector(42)'
+    """
+    return _TYPES[column.kind][WAREHOUSES.index(dialect)].format(column.width)
+
+
+_HEADS: Mapping[str, str] = {
+    "duckdb": "-- DuckDB, in the folder of the export: duckdb ../warehouse.duckdb < sql/duckdb.sql",
+    "clickhouse": (
+        "-- ClickHouse, in the folder of the export:\n"
+        "-- clickhouse-client --queries-file sql/clickhouse.sql\n"
+        "-- Lists cannot be null here: a vector that is not known is empty."
+    ),
+    "hive": (
+        "-- Hive 4, or Spark's spark-sql; the folder of the export lies where both can read it:\n"
+        "-- hive --hiveconf location=<its place, without a slash at the end> -f sql/hive.sql\n"
+        "-- Hive before 4 does not read the times of these files."
+    ),
+    "postgres": (
+        "-- Postgres with pgvector, in the folder of the export:\n"
+        "-- mkdir -p csv && duckdb < sql/postgres_csv.sql && psql -f sql/postgres.sql\n"
+        "-- A text with the character NUL has no place in Postgres.\n"
+        "CREATE EXTENSION IF NOT EXISTS vector;"
+    ),
+}
+_CSV_HEAD = "-- DuckDB, in the folder of the export: CSV that postgres.sql loads; see there."
+
+
+def _duckdb(table: ExportTable) -> str:
+    name = quoted(table.name, "duckdb")
+    casts = ",\n".join(
+        f"  {quoted(c.name, 'duckdb')}::{column_type(c, 'duckdb')}" for c in table.columns
+    )
+    return (
+        f"CREATE TABLE {name} (\n{_lines(table, 'duckdb')}\n);\n"
+        f"{_comments(table, 'duckdb')}\n"
+        f"INSERT INTO {name}\nSELECT\n{casts}\nFROM {_parquet(table)};"
+    )
+
+
+def _clickhouse(table: ExportTable) -> str:
+    name = quoted(table.name, "clickhouse")
+    key = ", ".join(quoted(column, "clickhouse") for column in table.key)
+    names = ", ".join(quoted(column, "clickhouse") for column in table.names)
+    file = quoted_text(f"{table.name}/part-*.parquet", "clickhouse")
+    return (
+        f"CREATE TABLE {name}\n(\n{_lines(table, 'clickhouse')}\n)\n"
+        f"ENGINE = MergeTree\nORDER BY ({key});\n\n"
+        f"INSERT INTO {name} ({names})\nFROM INFILE {file}\nFORMAT Parquet;"
+    )
+
+
+def _hive(table: ExportTable) -> str:
+    return (
+        f"CREATE EXTERNAL TABLE {quoted(table.name, 'hive')} (\n{_lines(table, 'hive')}\n)\n"
+        f"STORED AS PARQUET\nLOCATION '${{hiveconf:location}}/{table.name}';"
+    )
+
+
+def _postgres(table: ExportTable) -> str:
+    name = quoted(table.name, "postgres")
+    return (
+        f"CREATE TABLE {name} (\n{_lines(table, 'postgres')}\n);\n"
+        f"{_comments(table, 'postgres')}\n"
+        f"\\copy {name} FROM 'csv/{table.name}.csv' WITH (FORMAT csv)"
+    )
+
+
+_LOADS: Mapping[str, Callable[[ExportTable], str]] = {
+    "duckdb": _duckdb,
+    "clickhouse": _clickhouse,
+    "hive": _hive,
+    "postgres": _postgres,
+}
+
+
+def _lines(table: ExportTable, dialect: WarehouseDialect) -> str:
+    lines = [_line(column, dialect) for column in table.columns]
+    if table.is_unique and dialect == "postgres":
+        key = ", ".join(quoted(column, dialect) for column in table.key)
+        lines.append(f"  PRIMARY KEY ({key})")
+    return ",\n".join(lines)
+
+
+def _line(column: ExportColumn, dialect: WarehouseDialect) -> str:
+    kind, name = column_type(column, dialect), quoted(column.name, dialect)
+    if dialect == "clickhouse":
+        nullable = column.nullable and column.kind not in _LISTS
+        kind = f"Nullable({kind})" if nullable else kind
+    if dialect in ("clickhouse", "hive"):
+        return f"  {name} {kind} COMMENT '{_ODD.sub('?', column.about)}'"
+    return f"  {name} {kind}{'' if column.nullable else ' NOT NULL'}"
+
+
+def _comments(table: ExportTable, dialect: WarehouseDialect) -> str:
+    own = quoted(table.name, dialect)
+    lines = [f"COMMENT ON TABLE {own} IS {quoted_text(table.about, dialect)};"]
+    lines += [
+        f"COMMENT ON COLUMN {own}.{quoted(c.name, dialect)} IS '{_ODD.sub('?', c.about)}';"
+        for c in table.columns
+    ]
+    return "\n".join(lines)
+
+
+def _parquet(table: ExportTable) -> str:
+    return f"read_parquet('{table.name}/part-*.parquet')"
+
+
+def _to_csv(table: ExportTable) -> str:
+    selected = ",\n".join(f"    {_as_text(column)}" for column in table.columns)
+    return (
+        f"COPY (\n  SELECT\n{selected}\n  FROM {_parquet(table)}\n)\n"
+        f"TO 'csv/{table.name}.csv' (FORMAT csv, HEADER false);"
+    )
+
+
+def _as_text(column: ExportColumn) -> str:
+    """Return a column as the text that Postgres reads."""
+    name = quoted(column.name, "duckdb")
+    if column.kind == "vector":
+        return f"'[' || array_to_string({name}::VARCHAR[], ',') || ']'"
+    if column.kind == "floats":
+        return f"'{{' || array_to_string({name}::VARCHAR[], ',') || '}}'"
+    if column.kind == "texts":
+        escaped = r"""'"' || replace(replace(t, '\', '\\'), '"', '\"') || '"'"""
+        return f"'{{' || array_to_string(list_transform({name}, lambda t: {escaped}), ',') || '}}'"
+    return name

@@ -1,0 +1,121 @@
+"""``audiorec recall export``: tables for rankers and warehouses, with SQL that loads them."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_json, say
+from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known, more
+
+
+def export(
+    interactions: LogOption,
+    output: OutFolderOption,
+    candidates: Annotated[
+        list[Path] | None,
+        typer.Argument(metavar="[CANDIDATES]", help="Tables of recall candidates, one a channel."),
+    ] = None,
+    recall: Annotated[
+        Path | None,
+        typer.Option("--recall", "-r", metavar="FOLDER", help="What recall run wrote."),
+    ] = None,
+    units: Annotated[
+        bool, typer.Option("--units", help="Songs have the vector that similar compares.")
+    ] = False,
+    entry: Annotated[
+        str, typer.Option(metavar="NAME", help="The product of ranking samples: daily.")
+    ] = "",
+    days: Annotated[
+        float, typer.Option(min=0.01, help="A song that is played so long after counts.")
+    ] = 7.0,
+    fused: Annotated[
+        Path | None, also_known(metavar="FILE", help="The one list of each user.")
+    ] = None,
+    exposures: Annotated[
+        Path | None, also_known(metavar="FILE", help="Shown: user_id, song_id, shown_at.")
+    ] = None,
+    models: Annotated[
+        Path | None, also_known(metavar="FOLDER", help="Models, one a folder: embeddings.")
+    ] = None,
+    vectors: Annotated[
+        Path | None, also_known("--vectors", "-v", metavar="STORE", help="How songs sound; tags.")
+    ] = None,
+    side: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of songs: artist, genre, released.")
+    ] = None,
+    profiles: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of users, for models that ask for it.")
+    ] = None,
+    served_days: Annotated[
+        float, more(min=0, help="How long lists are kept as they were shown.")
+    ] = 60.0,
+    json: JsonOption = False,
+) -> None:
+    r"""Write candidates with features, songs, users and samples as open tables for a ranker.
+
+    With SQL that loads them into DuckDB, ClickHouse, Hive, Spark and Postgres. An export of the
+    same files and settings is not made again.
+
+    Examples
+    --------
+    audiorec recall export -i plays.parquet lists.parquet more.parquet --out export/
+    audiorec recall export -i plays.parquet lists.parquet --vectors vecs.parquet \
+        --units --out export/
+    audiorec recall fuse lists.parquet more.parquet --out fused.parquet
+    """
+    from audiorec.recall.serving.export.job import ExportRecipe, export_recall
+    from audiorec.recall.serving.export.sources import ExportSources
+
+    check(interactions, Wanted.LOG)
+    check(vectors, Wanted.VECTORS)
+    if models is not None and not models.is_dir():
+        raise InputError(f"{models}: no such folder; audiorec recall train writes models")
+    found = [path.parent for path in sorted(models.glob("*/model.json"))] if models else []
+    if models is not None and not found:
+        raise InputError(
+            f"{models}: holds no model; one a folder is what it should hold: "
+            f"audiorec recall train vs-knn -i LOG --out {models}/vs-knn"
+        )
+    sources = ExportSources(
+        interactions=interactions,
+        candidates=tuple(candidates or ()),
+        fused=fused,
+        exposures=exposures,
+        models=tuple(found),
+        vectors=vectors,
+        side=side,
+        profiles=profiles,
+    )
+    if recall is not None:
+        sources = sources.with_run(recall)
+    recipe = ExportRecipe(units=units, entry=entry, days=days, served_days=served_days)
+    report = export_recall(sources, output, recipe)
+    if json:
+        print_json(
+            {
+                "schema": "audiorec/recall-export/1",
+                "out": str(output),
+                "is_new": report.is_new,
+                "rows": report.rows,
+                "samples": report.manifest["samples"],
+                "units": report.manifest.get("units", {}).get("first_places"),
+            }
+        )
+    parts = ", ".join(f"{name} {n:,}" for name, n in report.rows.items())
+    say(f"{output}: {parts}{'' if report.is_new else '; nothing new'}")
+    ranking = report.manifest["samples"]["ranking"]
+    say(
+        f"ranking samples by {ranking['by']}: {ranking.get('positive', 0):,} positive, "
+        f"{ranking.get('negative', 0):,} negative, {ranking.get('pending', 0):,} not over yet"
+    )
+    if "units" in report.manifest:
+        places = report.manifest["units"]["first_places"]
+        share, low, high = places["raw_cosine"]
+        say(
+            f"of {places['queries']:,} songs, a plain cosine of the stored vectors finds the "
+            f"nearest of similar for {share:.1%} ({low:.1%} to {high:.1%}), a product of units "
+            f"for {places['units'][0]:.1%}"
+        )

@@ -18,6 +18,7 @@
 ``samples``    labels, and the rules that make them
 ``people``     rows of users
 ``catalogue``  rows of songs; how often a raw cosine agrees with ``similar``
+``columns``    numbers of rows as columns of Arrow
 ``blocks``     all rows of some users
 ``folder``     parts, manifest, and the swap at the end
 ``queries``    ten questions of a dashboard

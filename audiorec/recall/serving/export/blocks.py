@@ -22,12 +22,18 @@ from audiorec.listening.liked import Liked
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.serving.export.columns import (
+    dot_array,
+    feature_arrays,
+    one_array,
+    outcome_arrays,
+    served_rows,
+)
 from audiorec.recall.serving.export.exposures import SHOWN, entries_of, read_served, read_shown
 from audiorec.recall.serving.export.pairs import numbered, proposed
-from audiorec.recall.serving.export.past import Numbers, Past, PastOfUsers
+from audiorec.recall.serving.export.past import Past, PastOfUsers
 from audiorec.recall.serving.export.people import moments, user_columns, vectors
 from audiorec.recall.serving.export.samples import (
-    OUTCOMES,
     SampleCounts,
     Samples,
     Shown,
@@ -44,7 +50,7 @@ from audiorec.recall.serving.export.schema import (
 from audiorec.recall.serving.export.sources import Opened
 from audiorec.recall.serving.export.streams import UserStream, ids_stream, together
 from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user
-from audiorec.types import BoolArray, FloatArray, IdMap, Int64Array, strings
+from audiorec.types import FloatArray, IdMap, Int64Array, strings
 
 CHUNK_USERS = 4_096
 CHUNK_EVENTS = 1 << 17
@@ -152,7 +158,7 @@ class UserBlocks:
         people = self._people(ids, [*lists, fused, *shown])
         found: list[tuple[str, Rows]] = [("users", self._user_rows(people))]
         found += self._interest_rows(people)
-        candidates = None
+        candidates: dict[str, Any] | None = None
         if len(fused) or any(map(len, lists)):
             candidates = self._candidates(people, lists, fused)
             found.append(("candidates", candidates))
@@ -199,9 +205,9 @@ class UserBlocks:
     def _people(self, ids: Any, tables: Sequence[Any]) -> _People:
         every = [ids.column("user_id").combine_chunks()]
         every += [table.column("user_id").combine_chunks().unique() for table in tables]
-        _, user_ids = numbered(pa.concat_arrays([_plain(one) for one in every]))
+        _, user_ids = numbered(pa.concat_arrays([one_array(one) for one in every]))
         past = self._past.of(self._first, self._first + len(ids))
-        number = IdMap(_plain(every[0])).rows(user_ids)
+        number = IdMap(one_array(every[0])).rows(user_ids)
         asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
         embedded = []
         for channel in self._opened.spaces:
@@ -225,7 +231,8 @@ class UserBlocks:
         return columns
 
     def _interest_rows(self, people: _People) -> list[tuple[str, Rows]]:
-        past, found = people.past, []
+        past = people.past
+        found: list[tuple[str, Rows]] = []
         asked = self._opened.context.asked(self._plays.take(np.arange(past.n) + past.first))
         for space, channel in zip(self._parts.spaces, self._opened.spaces, strict=True):
             if not isinstance(channel, InterestSpace) or not len(asked):
@@ -250,11 +257,11 @@ class UserBlocks:
             "song_id": pairs.song_ids.take(integers(pairs.song)),
             **{name: pairs.rows.column(name).combine_chunks() for name in pairs.rows.column_names},
             **pairs.columns(self._slugs),
-            **_arrays(people.past.features(people.number[user], song, at)),
+            **feature_arrays(people.past.features(people.number[user], song, at)),
         }
         names = [space.slug for space in self._parts.spaces if not space.of_interests]
         for slug, embedded, songs in zip(names, people.embedded, self._song_spaces, strict=True):
-            columns[f"dot_{slug}"] = _dots(embedded[user], songs, song)
+            columns[f"dot_{slug}"] = dot_array(embedded[user], songs, song)
         return columns
 
     def _served(self, earlier: Any, candidates: Mapping[str, Any] | None) -> Any:
@@ -294,7 +301,7 @@ class UserBlocks:
         entry = pa.nulls(len(samples), pa.string())
         if self.entry is not None:
             entry = pa.repeat(pa.scalar(self.entry), len(samples))
-        columns |= _outcomes(samples)
+        columns |= outcome_arrays(samples)
         columns |= {"entry": entry, "run_id": pa.nulls(len(samples), pa.string())}
         columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
         return self._without_channels(columns, len(samples))
@@ -302,13 +309,13 @@ class UserBlocks:
     def _shown_rows(self, people: _People, shown: list[Any], served: Any) -> Rows:
         table = pa.concat_tables([SHOWN.empty_table(), *shown]).combine_chunks()
         name, song_ids = numbered(table.column("song_id"))
-        owner = IdMap(people.user_ids).rows(_plain(table.column("user_id").combine_chunks()))
+        owner = IdMap(people.user_ids).rows(one_array(table.column("user_id").combine_chunks()))
         at = table.column("shown_at").to_numpy()
         exposed = Shown(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
         samples = became(people.past, exposed, self._days, self._ranking)
         rows = table.take(integers(samples.row))
-        ids = {n: _plain(rows.column(n).combine_chunks()) for n in ("user_id", "song_id")}
-        columns = self._common(people, samples, ids) | _outcomes(samples)
+        ids = {n: one_array(rows.column(n).combine_chunks()) for n in ("user_id", "song_id")}
+        columns = self._common(people, samples, ids) | outcome_arrays(samples)
         columns |= {n: rows.column(n).combine_chunks() for n in ("entry", "run_id")}
         columns["as_served"] = pa.array(np.zeros(len(samples), np.bool_))
         made = self._without_channels(columns, len(samples))
@@ -320,7 +327,7 @@ class UserBlocks:
         rows = pa.Table.from_arrays(
             [made[field.name].cast(field.type) for field in schema], schema=schema
         )
-        place = _places(rows, served)
+        place = served_rows(rows, served)
         known = np.flatnonzero(place >= 0)
         self._ranking.add(as_served=len(known))
         if not len(known):
@@ -341,9 +348,9 @@ class UserBlocks:
         features = people.past.features(samples.user, samples.song, samples.known_until)
         return {
             **ids,
-            "at": moments(samples.at),
+            "happened_at": moments(samples.at),
             "label": pa.array(samples.label.astype(np.int32)),
-            **_arrays(features),
+            **feature_arrays(features),
         }
 
     def _log_ids(self, people: _People, samples: Samples) -> dict[str, Any]:
@@ -374,7 +381,7 @@ class UserBlocks:
 
     @cached_property
     def _serves(self) -> bool:
-        """Whether candidates are those of a run that read this very log: else they may know more."""
+        """Whether candidates are of a run that read this very log: else features may know more."""
         inputs = self.record.get("inputs")
         given = inputs.get("interactions") if isinstance(inputs, Mapping) else None
         own = self._opened.sources.fingerprints()["interactions"]
@@ -408,52 +415,3 @@ class UserBlocks:
             rows = IdMap(strings(channel.song_ids)).rows(self._song_ids)
             found.append(own[np.append(rows, -1)])
         return found
-
-
-def _arrays(features: Mapping[str, Numbers]) -> dict[str, Any]:
-    found = {}
-    for column in FEATURES:
-        numbers = features[column.name]
-        values = numbers.values
-        if numbers.unknown is not None:
-            values = np.where(numbers.unknown, 0, values)
-        kind = np.int32 if column.kind == "int32" else np.float32
-        found[column.name] = pa.array(values.astype(kind), mask=numbers.unknown)
-    return found
-
-
-def _outcomes(samples: Samples) -> dict[str, Any]:
-    return {
-        "outcome": strings(OUTCOMES).take(integers(samples.outcome)),
-        "played_at": moments(samples.played),
-    }
-
-
-def _dots(users: FloatArray, songs: FloatArray, song: Int64Array) -> Any:
-    """Return products of users (n, E) and their songs; null where either has no embedding."""
-    own = songs[song]
-    value = np.einsum("ij,ij->i", users, own)
-    known: BoolArray = users.any(axis=1) & own.any(axis=1)
-    return pa.array(value.astype(np.float32), mask=~known)
-
-
-def _places(rows: Any, served: Any) -> Int64Array:
-    """Return the row of `served` that each sample was: of its user, song and run; -1 for none."""
-    n, keys = len(rows), ("user_id", "song_id", "run_id")
-    if not len(served) or not n:
-        return np.full(n, -1, np.int64)
-    key = np.zeros(n + len(served), np.int64)
-    for name in keys:
-        both = pa.concat_arrays([_plain(t.column(name).combine_chunks()) for t in (rows, served)])
-        number, values = numbered(both.fill_null(""))
-        key = key * (len(values) + 1) + number
-    known, place = np.unique(key[n:], return_index=True)
-    at = np.minimum(np.searchsorted(known, key[:n]), len(known) - 1)
-    return np.where(known[at] == key[:n], place[at], -1).astype(np.int64)
-
-
-def _plain(array: Any) -> Any:
-    """Return one array of texts, of what may be several chunks."""
-    if isinstance(array, pa.ChunkedArray):
-        array = pa.concat_arrays(array.chunks) if array.num_chunks else strings([])
-    return array.cast(pa.string())

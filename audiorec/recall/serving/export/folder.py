@@ -10,7 +10,6 @@ in one row group. A folder that holds anything but an export is never replaced.
 
 import hashlib
 import json
-import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -35,7 +34,10 @@ FORMAT_VERSION = 1
 GROUP_ROWS = 1 << 16  # of a row group at least, and so many more as its last user has
 PART_ROWS = 1 << 23  # of a file
 MAX_MANIFEST_BYTES = 16 << 20
-_PARTS = r"[a-z0-9_]+/part-\d{5}\.parquet|sql/[a-z_]+\.sql|csv/[a-z0-9_]+\.csv|manifest\.json|[a-z0-9_]+/"
+_PARTS = (
+    r"[a-z0-9_]+/part-\d{5}\.parquet|sql/[a-z_]+\.sql|csv/[a-z0-9_]+\.csv|manifest\.json|"
+    r"[a-z0-9_]+/"  # folders, the last as empty as csv/ is at first
+)
 EXPORT_FILES = re.compile(_PARTS)
 WRITING: Mapping[str, Any] = {
     "compression": "snappy",
@@ -226,6 +228,6 @@ def is_whole(folder: Path, manifest: Mapping[str, Any]) -> bool:
     files = [file for table in manifest["tables"].values() for file in table["files"]]
     sizes = {f["path"]: f["bytes"] for f in files}
     return all(
-        (folder / path).is_file() and os.path.getsize(folder / path) == size
+        (folder / path).is_file() and (folder / path).stat().st_size == size
         for path, size in sizes.items()
     )

@@ -223,8 +223,15 @@ def _written(
                 progress(done, len(opened.log.user_ids))
         song_ids = tuple(sorted({*past.song_ids, *blocks.strange_songs}))
         spaces = list(zip([s.slug for s in parts.spaces], opened.spaces, strict=True))
-        named = {"side": opened.side, "store": opened.store}
-        for rows in song_rows(past, song_ids, liked, units=recipe.units, spaces=spaces, **named):
+        for rows in song_rows(
+            past,
+            song_ids,
+            liked,
+            side=opened.side,
+            store=opened.store,
+            units=recipe.units,
+            spaces=spaces,
+        ):
             writers["songs"].write(rows)
     return blocks.counted(), {table.name: writers[table.name].described() for table in tables}
 
@@ -260,7 +267,7 @@ def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str
         if recipe.units:
             scaling = store.space("vector", use_index=False).scaling
             found["units"] = {
-                "about": "products of two units are the similarities of audiorec similar --by vector",
+                "about": "a product of two units is the similarity of similar --by vector",
                 "first_places": first_places(store),
                 "scaling": scaling.to_dict(),
             }

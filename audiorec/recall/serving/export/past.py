@@ -34,6 +34,7 @@ LONG_AGO = -np.inf  # stands for a time that is not known
 WANTED = ("like", "playlist")  # besides finished plays
 ROWS = 16_384  # whose sums of vectors are in memory at a time
 NEVER = np.iinfo(np.int64).max  # a group that is asked for and does not exist
+DENSE, SMALL = 8, 1_024  # numbers of groups that are so few for their groups have a table
 NOBODY = -2  # a group that is never asked for
 
 
@@ -68,16 +69,33 @@ class Tally:
         key += np.searchsorted(self._times, time)
         self.order = np.argsort(key, kind="stable")
         self._keys = key[self.order]
+        self._first = np.arange(len(self._groups)) * self._width
+        self._starts = np.append(np.searchsorted(self._keys, self._first), 0)
+        most = int(self._groups[-1]) if len(self._groups) else -1
+        self._place: Int64Array | None = None
+        if most < DENSE * len(self._groups) + SMALL:  # then looked up, not searched
+            self._place = np.full(most + 2, -1, np.int64)
+            self._place[self._groups] = np.arange(len(self._groups))
 
     def span(self, group: Int64Array, until: Any) -> tuple[Int64Array, Int64Array]:
         """Return where rows of each group before `until` begin and end in `order`: (n,) each."""
+        place = self._places(group)
+        start = self._starts[place]
+        until = np.asarray(until, np.float64)
+        if len(until) and until.min() == until.max():  # one moment for all: once a group
+            rank = np.searchsorted(self._times, until[0])
+            stops = np.append(np.searchsorted(self._keys, self._first + rank), 0)
+            return start, stops[place]
+        keys = np.append(self._first, 0)[place] + np.searchsorted(self._times, until)
+        return start, np.where(place < 0, start, np.searchsorted(self._keys, keys))
+
+    def _places(self, group: Int64Array) -> Int64Array:
+        """Return the place of each group among those that there are: -1 for another."""
+        if self._place is not None:
+            last = len(self._place) - 1
+            return self._place[np.where((group < 0) | (group > last), last, group)]
         place = np.searchsorted(self._groups, group)
-        inside = np.append(self._groups, NOBODY)[place] == group
-        start = np.searchsorted(self._keys, place * self._width)
-        stop = np.searchsorted(
-            self._keys, place * self._width + np.searchsorted(self._times, until)
-        )
-        return start.astype(np.int64), np.where(inside, stop, start).astype(np.int64)
+        return np.where(np.append(self._groups, NOBODY)[place] == group, place, -1)
 
     def before(self, group: Int64Array, until: Any) -> Int64Array:
         """Return how many rows of each group lie before `until`: (n,)."""
@@ -283,6 +301,7 @@ class PastOfUsers:
         return found
 
     def pair(self, user: Int64Array, song: Int64Array) -> Int64Array:
+        """Return a number for each user and song; one that no pair has where either is -1."""
         pair = user * len(self.past.song_ids) + song
         return np.where((user < 0) | (song < 0), NEVER, pair)
 

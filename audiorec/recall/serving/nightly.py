@@ -41,9 +41,10 @@ from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.tables import write_candidates
 from audiorec.recall.registry import channel_class, load_channel
+from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
 from audiorec.recall.serving.fuse import REPLAY
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures
+from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures, run_ids
 from audiorec.recall.serving.rules import FusionRecipe
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
@@ -96,6 +97,8 @@ class NightlyPlan:
         By channel; 1 where a channel is not named.
     fusion : mapping
         Settings of `FusionRecipe`, but for ``k`` and ``weights``.
+    export : mapping, optional
+        Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: nothing is exported.
     """
 
     interactions: Path
@@ -116,6 +119,7 @@ class NightlyPlan:
     settings: Mapping[str, Any] = field(default_factory=dict)
     weights: Mapping[str, Any] = field(default_factory=dict)
     fusion: Mapping[str, Any] = field(default_factory=dict)
+    export: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if not self.channels or len(set(self.channels)) < len(self.channels):
@@ -130,6 +134,7 @@ class NightlyPlan:
         for name in self.channels:
             self.channel(name)
         self.recipe()
+        night_recipe(self.export)
 
     @classmethod
     def read(cls, path: Path) -> "NightlyPlan":
@@ -217,6 +222,8 @@ class NightlyJob:
         places = [(f"{TRAIN} {n}", out / "models" / n, self._trained_from(n)) for n in names]
         places += [(f"{ASK} {n}", self._lists(n), self._asked_from(n)) for n in names]
         places += [(FUSE, out / FUSED, self.run_id), (NOTE, out / EXPOSURES, self.run_id)]
+        if self.plan.export is not None:
+            places.append((EXPORT, out / EXPORT, self.run_id + night_recipe(self.plan.export)))
         return [self._step(*place) for place in places]
 
     def run(
@@ -269,6 +276,10 @@ class NightlyJob:
             write_candidates(step.out, model, queries, self.plan.depth, exclude=heard, cold=cold)
         elif kind == FUSE:
             self._fuse(step.out)
+        elif kind == EXPORT:
+            plan, inputs = self.plan, dict(self._prints)
+            record = {"run_id": self.run_id, "entry": plan.entry, "inputs": inputs}
+            export_night(plan.export, plan.out, plan.channels, plan.files(), record)
         else:
             self._note(step.out)
         return ""
@@ -366,7 +377,7 @@ class NightlyJob:
 
         What earlier runs showed decides as well, but not what this very run has noted.
         """
-        earlier = _run_ids(self.plan.out / EXPOSURES) if self.plan.exposure_days else set()
+        earlier = run_ids(self.plan.out / EXPOSURES) if self.plan.exposure_days else set()
         last = str(self._state.get("run_id", ""))
         same = self._made_of(earlier - {last})
         return same if same == last else self._made_of(earlier)
@@ -435,14 +446,3 @@ class NightlyJob:
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with replaced(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-
-
-def _run_ids(path: Path) -> set[str]:
-    """Return the runs whose exposures a table holds."""
-    if not path.is_file():
-        return set()
-    with TableFile.open(path) as file:
-        found: set[str] = set()
-        for table in file.batches(BATCH_ROWS, ["run_id"]):
-            found |= set(table.column("run_id").unique().to_pylist())
-    return found

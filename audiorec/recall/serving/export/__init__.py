@@ -24,6 +24,7 @@
 ``queries``    ten questions of a dashboard
 ``sql``        CREATE TABLE and how to load it, in four dialects
 ``job``        all of it: one function
+``night``      the same as a step of the nightly job
 =============  ====================================================================
 
 Public::

@@ -10,8 +10,9 @@ made again.
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -138,8 +139,8 @@ def export_recall(
     there = read_manifest(out)
     if there is not None and there.get("made_from") == made_from and is_whole(out, there):
         return ExportReport(out=out, is_new=False, manifest=there)
+    sources, channels = _by_channel(sources)
     opened = Opened(sources)
-    channels = _channels(sources)
     parts = _parts(opened, channels, recipe)
     with export_folder(out) as fresh:
         kept = out / "served" if there is not None else None
@@ -161,16 +162,20 @@ def export_recall(
     return ExportReport(out=out, is_new=True, manifest=manifest)
 
 
-def _channels(sources: ExportSources) -> list[tuple[str, str]]:
-    """Return a slug and the name of each table's channel, in their order."""
-    names = [channel_of(path) for path in sources.candidates]
-    for number, name in enumerate(names):
-        if name in names[:number]:
-            first, other = sources.candidates[names.index(name)], sources.candidates[number]
+def _by_channel(sources: ExportSources) -> tuple[ExportSources, list[tuple[str, str]]]:
+    """Return the sources with tables by the name of their channel, and a slug and name for each.
+
+    So that an export does not depend on the order in which the tables are named.
+    """
+    named = sorted((channel_of(path), path) for path in sources.candidates)
+    for (name, first), (other, path) in pairwise(named):
+        if name == other:
             raise InputError(
-                f"{other}: is of the channel {name!r}, and so is {first}; give one table a channel"
+                f"{path}: is of the channel {name!r}, and so is {first}; give one table a channel"
             )
-    return list(zip(slugs(names), names, strict=True))
+    names = [name for name, _ in named]
+    ordered = replace(sources, candidates=tuple(path for _, path in named))
+    return ordered, list(zip(slugs(names), names, strict=True))
 
 
 def _parts(opened: Opened, channels: list[tuple[str, str]], recipe: ExportRecipe) -> ExportParts:

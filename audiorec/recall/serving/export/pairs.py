@@ -52,9 +52,9 @@ class Proposed:
             "channels": pa.array((self.rank[:, :fused] > 0).sum(axis=1).astype(np.int32)),
         }
         for number, slug in enumerate(slugs):
-            there = self.rank[:, number] > 0
+            there, similar = self.rank[:, number] > 0, self.similarity[:, number]
             found[f"{slug}_rank"] = _known(self.rank[:, number], there, pa.int32())
-            found[f"{slug}_similarity"] = _known(self.similarity[:, number], there, pa.float32())
+            found[f"{slug}_similarity"] = _known(similar, there & ~np.isnan(similar), pa.float32())
         return found
 
 

@@ -144,7 +144,7 @@ FEATURES = (
     _column("genre_affinity_short", "float32", "the same of the 7 days before t"),
     _column("audio_similarity", "float32", "mean similarity to what the user wanted before t"),
     _column("audio_similarity_short", "float32", "the same of the 7 days before t"),
-    _column("days_since_released", "float32", "days from the release to t; none if it comes later"),
+    _column("days_since_released", "float32", "days from the release to t, null if it comes later"),
 )
 
 
@@ -158,7 +158,7 @@ def served_columns(parts: ExportParts) -> tuple[ExportColumn, ...]:
     for slug, name in parts.channels:
         found.append(_column(f"{slug}_rank", "int32", f"place in the list of {name}, from 1"))
         found.append(
-            _column(f"{slug}_similarity", "float32", f"of {name}; of no other channel's scale")
+            _column(f"{slug}_similarity", "float32", f"of {name}: not to be compared with others")
         )
     found += [
         _column(f"dot_{space.slug}", "float32", f"user times song in the space of {space.channel}")
@@ -249,7 +249,9 @@ def _songs(parts: ExportParts) -> ExportTable:
         _always("cold", "bool", "nobody has played it"),
     ]
     vectors = [("vector", parts.vector, "numbers of the store, as they are: not for a cosine")]
-    vectors.append(("unit", parts.unit, "prepared vector of length 1: its products are similar's"))
+    vectors.append(
+        ("unit", parts.unit, "prepared vector of length 1: products are those of similar")
+    )
     vectors += [
         (f"embedding_{space.slug}", space.width, f"of the model {space.channel}")
         for space in parts.spaces
@@ -302,7 +304,7 @@ def _interests(space: SpaceColumns) -> ExportTable:
         columns=(
             USER,
             _always("interest", "int32", "as in candidates"),
-            _always("weight", "float32", "part of the history; a user's sum to 1"),
+            _always("weight", "float32", "part of the history, 1 for all of a user"),
             _vector("embedding", space.width, "of length 1", nullable=False),
         ),
     )

@@ -167,7 +167,7 @@ class Opened:
                 channel = load_channel(folder)
                 assert isinstance(channel, SharedSpace)  # noqa: S101 - its class says so
                 found.append(channel)
-        return tuple(found)
+        return tuple(sorted(found, key=lambda channel: channel.name))
 
 
 def both_sides(side: SongSide, heard: SongSide) -> SongSide:

@@ -37,7 +37,7 @@ _TYPES: Mapping[str, tuple[str, str, str, str]] = {
 }
 _LISTS = ("texts", "floats", "vector")
 # What may stand in a comment: Hive's clients look for ; and ${ before they look for quotes.
-_ODD = re.compile(r"[^A-Za-z0-9 .,:()+_/=]|--")
+_ODD = re.compile(r"[^A-Za-z0-9 .,:()+_/=-]|--")
 
 
 def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
@@ -146,18 +146,29 @@ def _line(column: ExportColumn, dialect: WarehouseDialect) -> str:
         nullable = column.nullable and column.kind not in _LISTS
         kind = f"Nullable({kind})" if nullable else kind
     if dialect in ("clickhouse", "hive"):
-        return f"  {name} {kind} COMMENT '{_ODD.sub('?', column.about)}'"
+        return f"  {name} {kind} COMMENT '{_comment(column.about)}'"
     return f"  {name} {kind}{'' if column.nullable else ' NOT NULL'}"
 
 
 def _comments(table: ExportTable, dialect: WarehouseDialect) -> str:
     own = quoted(table.name, dialect)
-    lines = [f"COMMENT ON TABLE {own} IS {quoted_text(table.about, dialect)};"]
+    lines = [f"COMMENT ON TABLE {own} IS '{_comment(table.about)}';"]
     lines += [
-        f"COMMENT ON COLUMN {own}.{quoted(c.name, dialect)} IS '{_ODD.sub('?', c.about)}';"
+        f"COMMENT ON COLUMN {own}.{quoted(c.name, dialect)} IS '{_comment(c.about)}';"
         for c in table.columns
     ]
     return "\n".join(lines)
+
+
+def _comment(text: str) -> str:
+    """Return a text as it may stand between quotes in any dialect: names of channels are anyone's.
+
+    Examples
+    --------
+    >>> _comment("place in the list of external:it's; --, from 1")
+    'place in the list of external:it?s? ?, from 1'
+    """
+    return _ODD.sub("?", text)
 
 
 def _parquet(table: ExportTable) -> str:

@@ -1,0 +1,538 @@
+"""`recall.serving.export`: what stands in the tables, by hand and by other ways of counting."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from made_candidates import table_of
+from made_export import (
+    DAY,
+    SONGS,
+    START,
+    USERS,
+    by_key,
+    events,
+    export_world,
+    manifest,
+    read,
+    sources_of,
+    write_log,
+    write_world,
+)
+
+from audiorec.errors import InputError, StoreError
+from audiorec.listening.forget import forget
+from audiorec.listening.interactions import read_interactions
+from audiorec.recall.serving.export.job import ExportRecipe, export_recall
+from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables
+from audiorec.recall.serving.export.sources import ExportSources
+from audiorec.recall.serving.export.streams import USERS as USER_SCHEMA
+from audiorec.recall.serving.export.streams import UserStream, stretches, together
+from audiorec.search.searchable import SearchableStore
+
+WANTED = ("finish", "play", "like")  # of `events`: plays reach nine tenths there
+SHORT = 7 * DAY
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    return write_world(tmp_path_factory.mktemp("world"))
+
+
+@pytest.fixture(scope="module")
+def out(world, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("export") / "export"
+    export_world(world, folder)
+    return folder
+
+
+def test_every_table_is_as_the_schema_says_and_keys_stand_once(out):
+    parts = ExportParts(
+        channels=[("rules", "rules"), ("vs_knn", "vs-knn")], vector=30, unit=15
+    )  # five classes in the library of the tests
+    for table in export_tables(parts):
+        found = read(out, table.name)
+        assert found.schema.remove_metadata() == table.schema, table.name
+        assert manifest(out)["tables"][table.name]["rows"] == len(found)
+        for column in table.columns:
+            assert column.nullable or not found.column(column.name).null_count, column.name
+        rows = found.select(list(table.key)).to_pylist()
+        assert rows == sorted(rows, key=lambda row: tuple(row.values())) or table.name not in (
+            "songs",
+            "users",
+        )
+        if table.is_unique:
+            assert len({tuple(row.values()) for row in rows}) == len(rows), table.name
+        users = [row["user_id"] for row in rows if "user_id" in row]
+        assert users == sorted(users)
+
+
+def test_every_user_and_song_of_another_table_stands_in_theirs(out):
+    songs = set(read(out, "songs").column("song_id").to_pylist())
+    users = set(read(out, "users").column("user_id").to_pylist())
+    assert "new" in users  # proposed to, and in no log
+    for name in ("candidates", "samples_recall", "samples_ranking"):
+        table = read(out, name)
+        assert set(table.column("user_id").to_pylist()) <= users
+        assert set(table.column("song_id").to_pylist()) <= songs
+
+
+def test_a_pair_has_the_rank_and_similarity_of_every_channel(world, out):
+    found = by_key(read(out, "candidates"), "user_id", "song_id")
+    lists = {n: by_key(pq.read_table(world / f"{n}.parquet"), "user_id", "song_id")
+             for n in ("rules", "vs-knn", "fused")}  # fmt: skip
+    assert set(found) == set().union(*lists.values())
+    for key, row in found.items():
+        both = (("rules", "rules"), ("vs-knn", "vs_knn"))
+        for name, slug in both:
+            own = lists[name].get(key, {})
+            assert row[f"{slug}_rank"] == own.get("rank")
+            assert row[f"{slug}_similarity"] == own.get("similarity")
+        fused = lists["fused"].get(key)
+        assert row["fused_rank"] == (fused or {}).get("rank")
+        assert row["channels"] == sum(key in lists[name] for name, _ in both)
+        ranks = {n: lists[n][key]["rank"] for n, _ in both if key in lists[n]}
+        assert row["channel"] == ("fused" if fused else min(ranks, key=ranks.get))
+
+
+def test_the_shown_songs_of_a_user_come_first_in_their_order(out):
+    rows = [r for r in read(out, "candidates").to_pylist() if r["user_id"] == "ana"]
+    assert [row["fused_rank"] for row in rows[:4]] == [1, 2, 3, 4]
+    assert all(row["fused_rank"] is None for row in rows[4:])
+
+
+def slow_features(log_rows, user, song, at, *, artist, genre, units):
+    """Features by plain loops over the rows before `at`, as docs/ranker.md has them."""
+    before = [r for r in log_rows if r[2] < at]
+    plays = [r for r in before if r[3] in ("finish", "play")]
+    wanted = [r for r in before if r[3] in WANTED and r[0] == user]
+    own = [r[2] for r in plays if r[0] == user and r[1] == song]
+    of_song = [r for r in plays if r[1] == song]
+
+    def share(of, rows):
+        known = [r for r in rows if of.get(r[1])]
+        if not of.get(song) or not known:
+            return None
+        return sum(of[r[1]] == of[song] for r in known) / len(known)
+
+    def alike(rows):
+        heard = [units[r[1]] for r in rows if r[1] in units]
+        if song not in units or not heard:
+            return None
+        return float(np.mean(np.stack(heard) @ units[song]))
+
+    lately = [r for r in wanted if r[2] >= at - SHORT]
+    return {
+        "user_plays": sum(r[0] == user for r in plays),
+        "user_song_plays": len(own),
+        "days_since_played": (at - max(own)) / DAY if own else None,
+        "song_plays": len(of_song),
+        "song_plays_short": sum(r[2] >= at - SHORT for r in of_song),
+        "song_listeners": len({r[0] for r in of_song}),
+        "popularity": math.log1p(len(of_song)) / math.log1p(max(len(plays), 1)),
+        "artist_affinity": share(artist, wanted),
+        "artist_affinity_short": share(artist, lately),
+        "genre_affinity": share(genre, wanted),
+        "genre_affinity_short": share(genre, lately),
+        "audio_similarity": alike(wanted),
+        "audio_similarity_short": alike(lately),
+    }
+
+
+@pytest.fixture(scope="module")
+def known(world, out):
+    """What `slow_features` asks of songs."""
+    songs = read(out, "songs").to_pylist()
+    store = SearchableStore.open(world / "vecs.parquet")
+    units = store.space("vector", use_index=False).matrix.astype(np.float64)
+    return {
+        "artist": {row["song_id"]: row["artist"] for row in songs},
+        "genre": {row["song_id"]: row["genre"] for row in songs},
+        "units": dict(zip(store.ids, units, strict=True)),
+    }
+
+
+def assert_features(row, expected):
+    for name, value in expected.items():
+        if value is None:
+            assert row[name] is None, name
+        else:
+            assert row[name] == pytest.approx(value, abs=2e-6), name
+
+
+@pytest.mark.parametrize("table", ["candidates", "samples_recall", "samples_ranking"])
+def test_features_are_those_of_a_plain_count_of_what_came_before(out, known, table):
+    rows, log = read(out, table).to_pylist(), events()
+    newest = max(r[2] for r in log)
+    for row in rows[:: max(1, len(rows) // 40)]:
+        at = newest + 1e-3 if table == "candidates" else row["happened_at"].timestamp()
+        at += 1e-3 if table == "samples_ranking" else 0  # what was known when it was shown
+        assert_features(row, slow_features(log, row["user_id"], row["song_id"], at, **known))
+
+
+def test_the_age_of_a_song_counts_from_its_release_and_never_below_nothing(out):
+    rows = by_key(read(out, "candidates"), "user_id", "song_id")
+    newest = max(r[2] for r in events()) / DAY
+    released = {SONGS[0]: 11_323, SONGS[1]: 18_020, SONGS[2]: 19_681, SONGS[4]: 10_592}
+    for (_, song), row in rows.items():
+        expected = released.get(song)
+        age = None if expected is None or song == SONGS[5] else newest - expected
+        assert row["days_since_released"] == (None if age is None else pytest.approx(age, rel=1e-5))
+
+
+@pytest.mark.parametrize("table", ["samples_recall", "samples_ranking"])
+def test_no_feature_of_a_sample_changes_with_what_comes_after_it(world, out, tmp_path, table):
+    """The same world, but after the fifth day everybody does something else."""
+    other = write_world(tmp_path / "other")
+    turn = START + 5 * DAY
+    past = [row for row in events() if row[2] < turn]
+    rng = np.random.default_rng(1)
+    future = [
+        (USERS[rng.integers(5)], SONGS[rng.integers(18)], turn + 1_000 * n, "finish", None, "daily")
+        for n in range(600)
+    ]
+    write_log(other / "plays.parquet", past + future)
+    export_world(other, tmp_path / "export")
+    names = ["user_id", "song_id", "happened_at", *(column.name for column in FEATURES)]
+    first, second = (
+        {tuple(r[n] for n in names[:3]): r for r in read(o, table).select(names).to_pylist()
+         if r["happened_at"].timestamp() < turn}
+        for o in (out, tmp_path / "export")
+    )  # fmt: skip
+    assert len(first) > (60 if table == "samples_recall" else 20)
+    assert set(first) == set(second)
+    for key, row in first.items():
+        assert_features(row, {n: second[key][n] for n in names[3:]})
+    # The test can fail: of candidates, which are made at the end, features do differ.
+    a, b = (by_key(read(o, "candidates"), "user_id", "song_id") for o in (out, tmp_path / "export"))
+    assert any(a[key]["song_plays"] != b[key]["song_plays"] for key in a)
+
+
+def test_an_exposure_is_positive_if_the_song_is_finished_in_the_days_after(out):
+    found = read(out, "samples_ranking").to_pylist()
+    log, newest = events(), max(r[2] for r in events())
+    for row in found:
+        at = row["happened_at"].timestamp()
+        assert at + 3 * DAY <= newest
+        later = [r for r in log if r[0] == row["user_id"] and r[1] == row["song_id"]
+                 and at < r[2] <= at + 3 * DAY]  # fmt: skip
+        finished = [r[2] for r in later if r[3] in ("finish", "play")]
+        same = [o["happened_at"].timestamp() for o in found
+                if (o["user_id"], o["song_id"]) == (row["user_id"], row["song_id"])]  # fmt: skip
+        ends = min((moment for moment in same if moment > at), default=math.inf)
+        finished = [moment for moment in finished if moment <= ends]
+        assert row["label"] == bool(finished)
+        if finished:
+            assert row["played_at"].timestamp() == min(finished)
+            assert row["outcome"] == "finish"
+        elif any(r[3] == "skip" for r in later if r[2] <= ends):
+            assert row["outcome"] == "skip"
+        else:
+            assert row["outcome"] == "none"
+
+
+def test_counts_of_exposures_add_up(out):
+    counts = manifest(out)["samples"]["ranking"]
+    assert counts["by"] == "exposures"
+    assert counts["shown"] == 75  # not the one of radio
+    parts = ("pending", "positive", "negative", "shown_twice_at_once")
+    assert sum(counts[name] for name in parts) == counts["shown"]
+    assert counts["positive"] and counts["negative"]  # noqa: PT018
+    assert len(read(out, "samples_ranking")) == counts["positive"] + counts["negative"]
+
+
+HAND = [
+    ("u", "a", START + 100, "finish", None, "daily"),
+    ("u", "b", START + 200, "skip", 0.1, "daily"),
+    ("u", "c", START + 200, "dislike", None, None),
+    ("u", "a", START + 5 * DAY, "finish", None, "daily"),
+    ("u", "z", START + 9 * DAY, "finish", None, "radio"),
+]
+
+
+def hand_export(folder, shown, days=2.0, rows=HAND, **recipe):
+    """Export a log of one user, what was shown to her given as (song, seconds after the start)."""
+    folder.mkdir(parents=True, exist_ok=True)
+    write_log(folder / "plays.parquet", rows)
+    lines = ["user_id,song_id,shown_at"]
+    lines += [f"u,{song},{START + second}" for song, second in shown]
+    (folder / "shown.csv").write_text("\n".join(lines) + "\n")
+    sources = ExportSources(
+        interactions=folder / "plays.parquet", exposures=folder / "shown.csv" if shown else None
+    )
+    export_recall(sources, folder / "out", ExportRecipe(days=days, **recipe))
+    found = read(folder / "out", "samples_ranking").to_pylist()
+    return [(row["song_id"], row["label"], row["outcome"]) for row in found]
+
+
+def test_outcomes_by_hand(tmp_path):
+    shown = [("a", 0), ("b", 0), ("c", 0), ("d", 0)]
+    expected = [("a", 1, "finish"), ("b", 0, "skip"), ("c", 0, "dislike"), ("d", 0, "none")]
+    assert hand_export(tmp_path / "1", shown) == expected
+    # Played at the very moment is before it, not after; three days later is too late.
+    assert hand_export(tmp_path / "2", [("a", 100), ("a", 2 * DAY)]) == [
+        ("a", 0, "none"),
+        ("a", 0, "none"),
+    ]
+    # A play counts for the last exposure before it, once.
+    assert hand_export(tmp_path / "3", [("a", 0), ("a", 50), ("a", 50)]) == [
+        ("a", 0, "none"),
+        ("a", 1, "finish"),
+    ]
+    # Not over at the end of the log: no sample, though it was played.
+    assert hand_export(tmp_path / "4", [("z", 8 * DAY)]) == []
+
+
+def test_without_exposures_the_listenings_of_one_product_are_samples(tmp_path):
+    assert hand_export(tmp_path / "1", [], entry="daily") == [
+        ("a", 1, "finish"),
+        ("b", 0, "skip"),
+        ("a", 1, "finish"),
+    ]
+    assert hand_export(tmp_path / "2", [], entry="radio") == [("z", 1, "finish")]
+    found = manifest(tmp_path / "2" / "out")["samples"]
+    assert found["ranking"]["by"] == "listening"
+    assert found["recall"] == {"without_time": 0, "positive": 3, "negative": 2}
+
+
+def test_rows_without_a_time_come_before_everything_and_are_no_samples(tmp_path):
+    (tmp_path / "plays.csv").write_text(
+        "user_id,session_id,song_id,timestamp,event\nu,1,a,,finish\nu,1,b,,finish\nu,1,a,,finish\n"
+    )
+    pq.write_table(table_of("rules", {"u": ["a", "c"]}), tmp_path / "rules.parquet")
+    sources = ExportSources(
+        interactions=tmp_path / "plays.csv", candidates=(tmp_path / "rules.parquet",)
+    )
+    report = export_recall(sources, tmp_path / "out")
+    assert report.rows["samples_recall"] == report.rows["samples_ranking"] == 0
+    assert report.manifest["samples"]["recall"]["without_time"] == 3
+    rows = by_key(read(tmp_path / "out", "candidates"), "song_id")
+    assert rows["a",]["user_song_plays"] == 2
+    assert rows["a",]["days_since_played"] is rows["a",]["song_plays_short"] is None
+    assert rows["a",]["popularity"] == pytest.approx(math.log(3) / math.log(4))
+    assert report.manifest["as_of"] is None
+
+
+def test_a_product_of_units_is_the_order_of_similar(world, out):
+    songs = read(out, "songs")
+    rows = {row["song_id"]: row for row in songs.to_pylist() if row["unit"] is not None}
+    store = SearchableStore.open(world / "vecs.parquet")
+    assert sorted(rows) == list(store.ids)
+    ids = list(rows)
+    units = np.array([rows[i]["unit"] for i in ids], np.float32).astype(np.float64)
+    for at, song_id in enumerate(ids):
+        expected = store.similar(
+            song_id, len(ids), by="vector", minimum=-1, keep_duplicates=True, include_non_music=True
+        )
+        products = units @ units[at]
+        order = [i for i in np.lexsort((np.arange(len(ids)), -products.round(12))) if i != at]
+        assert [ids[i] for i in order] == [n.song_id for n in expected]
+        assert products[order] == pytest.approx([n.similarity for n in expected], abs=1e-12)
+    assert manifest(out)["units"]["first_places"]["units"][0] == 1.0
+    assert manifest(out)["units"]["first_places"]["raw_cosine"][0] < 0.9
+
+
+def test_the_raw_vectors_are_those_of_the_store(world, out):
+    store = SearchableStore.open(world / "vecs.parquet")
+    rows = by_key(read(out, "songs"), "song_id")
+    assert rows[SONGS[-1],]["vector"] is None  # the store lacks it
+    for song_id, vector in zip(store.ids, store.vectors, strict=True):
+        assert np.array_equal(np.float32(rows[song_id,]["vector"]), vector)
+
+
+def test_songs_and_users_have_their_counts(world, out):
+    log = events()
+    songs, users = by_key(read(out, "songs"), "song_id"), by_key(read(out, "users"), "user_id")
+    for (song,), row in songs.items():
+        plays = [r for r in log if r[1] == song and r[3] in ("finish", "play")]
+        assert row["plays"] == len(plays)
+        assert row["listeners"] == len({r[0] for r in plays})
+        assert row["cold"] == (not plays)
+        listened = [r for r in log if r[1] == song and r[3] != "like"]
+        rate = len(plays) / len(listened) if listened else None
+        assert row["finish_rate"] == (rate if rate is None else pytest.approx(rate))
+        ends = [m["last_played"] and m["last_played"].timestamp() for m in (row,)]
+        assert ends == [max((r[2] for r in plays), default=None)]
+    assert songs[SONGS[2],]["genre"] == "jazz"
+    assert songs[SONGS[2],]["artist"] == "Artist 2"
+    for user in USERS:
+        row = users[user,]
+        assert row["plays"] == sum(r[0] == user and r[3] in ("finish", "play") for r in log)
+        assert len(row["genres_long"]) == len(row["genres_long_share"]) > 0
+        assert row["genres_long_share"] == sorted(row["genres_long_share"], reverse=True)
+    assert users["new",]["plays"] == 0
+    assert users["new",]["genres_long"] == []
+
+
+def test_the_same_files_and_settings_are_not_exported_again(world, tmp_path):
+    out = tmp_path / "export"
+    assert export_world(world, out).is_new
+    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*") if p.is_file()}
+    assert not export_world(world, out).is_new
+    assert export_world(world, out, days=2.0).is_new
+    assert export_world(world, out).is_new
+    after = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
+    assert after == {p: content for p, (_, content) in before.items()}  # byte for byte
+    (out / "users" / "part-00000.parquet").unlink()
+    assert export_world(world, out).is_new
+
+
+def test_an_export_that_fails_leaves_the_old_one(world, tmp_path, monkeypatch):
+    out = tmp_path / "export"
+    export_world(world, out)
+    before = manifest(out)
+    monkeypatch.setattr("audiorec.recall.serving.export.job.song_rows", lambda *_, **__: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        export_world(world, out, days=1.0)
+    assert manifest(out) == before
+    assert [p.name for p in tmp_path.iterdir()] == ["export"]
+
+
+def test_killed_between_the_two_renames_the_old_export_comes_back(world, tmp_path):
+    out = tmp_path / "export"
+    export_world(world, out)
+    (tmp_path / "export.run").mkdir()
+    out.rename(tmp_path / "export.run" / "old")
+    report = export_world(world, out, days=1.0)
+    assert report.is_new
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["export"]
+
+
+def test_a_folder_with_other_things_is_never_replaced(world, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "cat.jpg").write_text("miau")
+    with pytest.raises(InputError, match="without an export"):
+        export_world(world, tmp_path / "photos")
+    out = tmp_path / "export"
+    export_world(world, out)
+    (out / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match="other files"):
+        export_world(world, out, days=1.0)
+    (tmp_path / "file").write_text("")
+    with pytest.raises(InputError, match="is a file"):
+        export_world(world, tmp_path / "file")
+    (tmp_path / "link").symlink_to(out)
+    with pytest.raises(StoreError, match="link"):
+        export_world(world, tmp_path / "link")
+
+
+def test_what_cannot_be_done_is_said(world, tmp_path):
+    twice = (world / "rules.parquet",) * 2
+    with pytest.raises(InputError, match="one table a channel"):
+        export_world(world, tmp_path / "o", candidates=twice)
+    pq.write_table(
+        pa.concat_tables([pq.read_table(world / f"{n}.parquet") for n in ("rules", "vs-knn")]),
+        tmp_path / "both.parquet",
+    )
+    with pytest.raises(InputError, match="several channels"):
+        export_world(world, tmp_path / "o", candidates=(tmp_path / "both.parquet",))
+    with pytest.raises(InputError, match="--vectors"):
+        export_world(world, tmp_path / "o", vectors=None)
+    with pytest.raises(InputError, match="no such file"):
+        export_world(world, tmp_path / "o", fused=tmp_path / "gone.parquet")
+    with pytest.raises(InputError, match="shown_at"):
+        export_world(world, tmp_path / "o", exposures=world / "rules.parquet")
+    with pytest.raises(InputError, match="days"):
+        ExportRecipe(days=0)
+    with pytest.raises(InputError, match="no such folder"):
+        sources_of(world).with_run(tmp_path / "gone")
+    with pytest.raises(InputError, match="no finished run"):
+        sources_of(world).with_run(world)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_person_can_be_forgotten_in_every_table_of_an_export(world, tmp_path):
+    out = tmp_path / "export"
+    export_world(world, out)
+    paths = [p for p in sorted(out.rglob("*.parquet")) if p.parent.name != "songs"]
+    found = forget(USERS[1], paths)
+    assert sum(one.removed for one in found) > 30
+    for path in paths:
+        assert USERS[1] not in pq.read_table(path, columns=["user_id"]).column(0).to_pylist()
+    assert export_world(world, out).is_new  # files are not those of the manifest any more
+
+
+def test_all_rows_of_a_user_stand_in_one_row_group(world, tmp_path, monkeypatch):
+    monkeypatch.setattr("audiorec.recall.serving.export.folder.GROUP_ROWS", 5)
+    monkeypatch.setattr("audiorec.recall.serving.export.folder.PART_ROWS", 20)
+    monkeypatch.setattr("audiorec.recall.serving.export.blocks.CHUNK_USERS", 1)
+    export_world(world, tmp_path / "export")
+    whole = export_world(world, tmp_path / "whole")
+    for name in ("candidates", "samples_recall", "users"):
+        paths = sorted((tmp_path / "export" / name).iterdir())
+        groups = [
+            set(pq.ParquetFile(path).read_row_group(g, ["user_id"]).column(0).to_pylist())
+            for path in paths
+            for g in range(pq.ParquetFile(path).num_row_groups)
+        ]
+        assert len(groups) > 1
+        assert sum(map(len, groups)) == len(set().union(*groups))
+        assert (
+            read(tmp_path / "export", name).to_pylist()
+            == read(tmp_path / "whole", name).to_pylist()
+        )
+    assert len(list((tmp_path / "export" / "samples_recall").iterdir())) > 1
+    assert whole.rows["candidates"] == len(read(tmp_path / "export", "candidates"))
+
+
+def test_streams_stay_short_where_one_file_has_few_rows_a_user(tmp_path):
+    """The file that is ahead waits: nothing of it piles up."""
+    long = pa.table({"user_id": np.repeat([f"u{n:04}" for n in range(200)], 50)}, USER_SCHEMA)
+    short = pa.table({"user_id": [f"u{n:04}" for n in range(200)]}, USER_SCHEMA)
+    batches = [iter([t.slice(at, 100) for at in range(0, len(t), 100)]) for t in (long, short)]
+    streams = [UserStream(batch, USER_SCHEMA) for batch in batches]
+    largest = rows = 0
+    for block in together(streams):
+        rows += sum(map(len, block))
+        largest = max(largest, *(len(stream.table) for stream in streams))
+    assert rows == len(long) + len(short)
+    assert largest <= 300
+
+
+@pytest.mark.parametrize("rows", [4, 1_000])
+def test_files_of_several_stretches_are_read_in_the_order_of_users(tmp_path, rows, monkeypatch):
+    users = [f"u{n:02}" for n in range(30)] * 3 + ["u05"] * 7 + ["a", "b"]
+    path = tmp_path / "shown.parquet"
+    table = pa.table({"user_id": users, "n": list(range(len(users)))})
+    pq.write_table(table, path, row_group_size=rows)
+    found = [
+        block for most in (1_000, 2) for block in [_whole(path, table.schema, most, monkeypatch)]
+    ]
+    assert found[0] == found[1] == sorted(zip(users, range(len(users)), strict=True))
+
+
+def _whole(path, schema, most, monkeypatch):
+    monkeypatch.setattr("audiorec.recall.serving.export.streams.MOST_STRETCHES", most)
+    blocks = list(together(stretches(path, schema, lambda table: table)))
+    firsts = [min(t.column("user_id")[0].as_py() for t in b if len(t)) for b in blocks]
+    assert firsts == sorted(firsts)
+    whole = pa.concat_tables([t for b in blocks for t in b])
+    return sorted(zip(*(c.to_pylist() for c in whole.columns), strict=True))
+
+
+def test_the_manifest_names_sources_models_and_columns(world, out):
+    found = manifest(out)
+    assert found["schema"] == "audiorec/recall-export/1"
+    assert found["as_of"] == max(r[2] for r in events())
+    assert set(found["sources"]) == {
+        *("interactions", "fused", "exposures", "vectors", "side"),
+        *("candidates/rules.parquet", "candidates/vs-knn.parquet"),
+    }
+    assert found["channels"][1] == {"column": "vs_knn", "channel": "vs-knn"}
+    assert str(world) not in json.dumps(found)
+    columns = [c["name"] for c in found["tables"]["candidates"]["columns"]]
+    assert columns == read(out, "candidates").column_names
+    for table in found["tables"].values():
+        for file in table["files"]:
+            assert (out / file["path"]).stat().st_size == file["bytes"]
+
+
+def test_log_of_the_world_is_read_as_it_was_written(world):
+    log = read_interactions(world / "plays.parquet")
+    assert len(log) == len(events())
+    assert set(log.user_ids) == set(USERS)
+    assert replace(ExportRecipe(), days=1.0).days == 1.0

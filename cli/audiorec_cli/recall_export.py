@@ -61,10 +61,10 @@ def export(
 
     Examples
     --------
-    audiorec recall export -i plays.parquet lists.parquet more.parquet --out export/
+    audiorec recall export -i plays.parquet --recall serving/ --out export/
     audiorec recall export -i plays.parquet lists.parquet --vectors vecs.parquet \
         --units --out export/
-    audiorec recall fuse lists.parquet more.parquet --out fused.parquet
+    audiorec recall run --config recall.toml
     """
     from audiorec.recall.serving.export.job import ExportRecipe, export_recall
     from audiorec.recall.serving.export.sources import ExportSources

@@ -170,6 +170,7 @@ def write_channel(folder):
     settings = f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nchannels = {channels}\n'
     (folder / "recall.toml").write_text(settings)
     rules.save(folder / "serving" / "models" / "rules")
+    (folder / "serving" / "run.json").write_text('{"run_id": "night"}')
     (folder / "wanted.csv").write_text("\n".join(["user_id,song_id", *rows]))
 
 

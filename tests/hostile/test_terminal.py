@@ -178,6 +178,10 @@ CASES = {
     "recall compare": [("popular", ODD, "-i", "good.csv")],
     "recall portrait": [("-i", "good.csv", "-v", STORE, "--user", ODD)],
     "recall run": [("--config", ABSENT)],
+    "recall export": [
+        ("-i", "good.csv", ABSENT, "--out", "e"),
+        ("-i", "good.csv", "-v", STORE, "--units", "--entry", ODD, "--out", f"e{ODD}", "--json"),
+    ],
     "recall tune": [
         (ABSENT, "c.csv", "-i", "good.csv", "--histories", "good.csv", "--targets", ABSENT)
     ],

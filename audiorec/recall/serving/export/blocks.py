@@ -36,7 +36,7 @@ from audiorec.recall.serving.export.people import moments, user_columns, vectors
 from audiorec.recall.serving.export.samples import (
     SampleCounts,
     Samples,
-    Shown,
+    ShownSongs,
     became,
     did,
     heard,
@@ -311,7 +311,7 @@ class UserBlocks:
         name, song_ids = numbered(table.column("song_id"))
         owner = IdMap(people.user_ids).rows(one_array(table.column("user_id").combine_chunks()))
         at = table.column("shown_at").to_numpy()
-        exposed = Shown(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
+        exposed = ShownSongs(people.number[owner], self._numbers(song_ids)[name], name, at, owner)
         samples = became(people.past, exposed, self._days, self._ranking)
         rows = table.take(integers(samples.row))
         ids = {n: one_array(rows.column(n).combine_chunks()) for n in ("user_id", "song_id")}

@@ -46,7 +46,7 @@ class Numbers:
     unknown: BoolArray | None = None  # (n,); None: all are known
 
 
-class Tally:
+class EventsInTime:
     """Rows of groups in time, to be counted and summed up to a moment.
 
     Parameters
@@ -57,8 +57,8 @@ class Tally:
 
     Examples
     --------
-    >>> tally = Tally(np.array([7, 7, 3]), np.array([1.0, 2.0, 9.0]))
-    >>> tally.before(np.array([7, 7, 3, 5]), np.array([2.0, 3.0, 9.0, 9.0])).tolist()
+    >>> events = EventsInTime(np.array([7, 7, 3]), np.array([1.0, 2.0, 9.0]))
+    >>> events.before(np.array([7, 7, 3, 5]), np.array([2.0, 3.0, 9.0, 9.0])).tolist()
     [1, 2, 0, 0]
     """
 
@@ -197,18 +197,18 @@ class Past:
         return np.asarray(self.units.any(axis=1))
 
     @cached_property
-    def by_song(self) -> Tally:
+    def by_song(self) -> EventsInTime:
         """Finished plays by song."""
-        return Tally(self.song[self.finished], self.time[self.finished])
+        return EventsInTime(self.song[self.finished], self.time[self.finished])
 
     @cached_property
-    def listeners(self) -> Tally:
+    def listeners(self) -> EventsInTime:
         """First finished plays of each user and song, by song."""
         song, time = self.song[self.finished], self.time[self.finished]
         pair = self.log.user[self.finished].astype(np.int64) * len(self.song_ids) + song
         order = np.lexsort((time, pair))
         first = order[np.unique(pair[order], return_index=True)[1]]
-        return Tally(song[first], time[first])
+        return EventsInTime(song[first], time[first])
 
     @cached_property
     def all_plays(self) -> Float64Array:
@@ -250,8 +250,8 @@ class PastOfUsers:
         self.user = past.log.user[self.rows].astype(np.int64) - first
         self.song, self.time = past.song[self.rows], past.time[self.rows]
         done, wanted = past.finished[self.rows], past.wanted[self.rows]
-        self._plays = Tally(self.user[done], self.time[done])
-        self._pairs = Tally(self.pair(self.user[done], self.song[done]), self.time[done])
+        self._plays = EventsInTime(self.user[done], self.time[done])
+        self._pairs = EventsInTime(self.pair(self.user[done], self.song[done]), self.time[done])
         self._pair_times = self.time[done][self._pairs.order]
         self._wanted = np.flatnonzero(wanted)
         self._weight = past.log.weight[self.rows].astype(np.float64)
@@ -321,7 +321,8 @@ class PastOfUsers:
             width, own = int(of.max(initial=0)) + 1, of[self.song[rows]]
             groups = (self.user[rows] * width + own, self.user[rows])
             tallies = tuple(
-                _Sums(Tally(group, self.time[rows]), self._weight[rows, None]) for group in groups
+                _Sums(EventsInTime(group, self.time[rows]), self._weight[rows, None])
+                for group in groups
             )
             self._shares[name] = tallies
         width = int(of.max(initial=0)) + 1
@@ -361,13 +362,13 @@ class PastOfUsers:
         rows = self._wanted[self.past.is_heard[self.song[self._wanted]]]
         weight = self._weight[rows, None]
         values = np.concatenate([self.past.units[self.song[rows]] * weight, weight], axis=1)
-        return _Sums(Tally(self.user[rows], self.time[rows]), values)
+        return _Sums(EventsInTime(self.user[rows], self.time[rows]), values)
 
 
 class _Sums:
     """Sums of the values of groups between two moments."""
 
-    def __init__(self, tally: Tally, values: Float64Array) -> None:
+    def __init__(self, tally: EventsInTime, values: Float64Array) -> None:
         self._tally = tally
         self._sums = np.zeros((len(values) + 1, values.shape[1]))
         np.cumsum(values[tally.order], axis=0, out=self._sums[1:])

@@ -16,7 +16,7 @@ import numpy as np
 
 from audiorec.listening.events import EVENTS, is_listening
 from audiorec.listening.sequences import DAY_S
-from audiorec.recall.serving.export.past import LONG_AGO, PastOfUsers, Tally
+from audiorec.recall.serving.export.past import LONG_AGO, EventsInTime, PastOfUsers
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 OUTCOMES = ("none", "skip", "dislike", "finish")  # the last that applies counts
@@ -113,7 +113,7 @@ def _of_events(past: PastOfUsers, chosen: BoolArray, counts: SampleCounts) -> Sa
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Shown:
+class ShownSongs:
     """n exposures of one product to some users."""
 
     user: Int64Array  # (n,): from 0; -1: a user that the log lacks
@@ -123,7 +123,7 @@ class Shown:
     owner: Int64Array  # (n,): numbers of the users, those that the log lacks included
 
 
-def became(past: PastOfUsers, shown: Shown, days: float, counts: SampleCounts) -> Samples:
+def became(past: PastOfUsers, shown: ShownSongs, days: float, counts: SampleCounts) -> Samples:
     """Return what became of exposures: positive if played to the end within `days`.
 
     An exposure ends where its song is shown to the same user again: each play counts once.
@@ -170,7 +170,7 @@ def _between(
     until: Float64Array,
 ) -> tuple[BoolArray, Float64Array]:
     """Return whether events of a kind lie in ``(after, until]``, and the time of the first."""
-    tally = Tally(past.pair(past.user[mask], past.song[mask]), past.time[mask])
+    tally = EventsInTime(past.pair(past.user[mask], past.song[mask]), past.time[mask])
     times = np.append(past.time[mask][tally.order], np.nan)
     pair = past.pair(user, song)
     start, stop = (tally.span(pair, np.nextafter(moment, np.inf))[1] for moment in (after, until))

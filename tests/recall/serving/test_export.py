@@ -27,6 +27,7 @@ from made_export import (
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.liked import to_liked
 from audiorec.recall.serving.export.job import ExportRecipe, export_recall
 from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables
 from audiorec.recall.serving.export.sources import ExportSources
@@ -359,6 +360,13 @@ def test_songs_and_users_have_their_counts(world, out):
         assert ends == [max((r[2] for r in plays), default=None)]
     assert songs[SONGS[2],]["genre"] == "jazz"
     assert songs[SONGS[2],]["artist"] == "Artist 2"
+    liked = to_liked(read_interactions(world / "plays.parquet")).liked
+    per_user = dict(zip(liked.owner_ids, liked.lengths.tolist(), strict=True))
+    per_song = np.bincount(liked.song, minlength=len(liked.song_ids)).tolist()
+    assert {u: row["likes"] for (u,), row in users.items()} == {"new": 0, **per_user}
+    assert {s: songs[s,]["likes"] for s in liked.song_ids} == dict(
+        zip(liked.song_ids, per_song, strict=True)
+    )
     for user in USERS:
         row = users[user,]
         assert row["plays"] == sum(r[0] == user and r[3] in ("finish", "play") for r in log)

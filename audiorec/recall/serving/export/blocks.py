@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from audiorec.files.arrow import integers
 from audiorec.listening.events import EVENTS
-from audiorec.listening.liked import Liked
+from audiorec.listening.preferences import judge_pairs
+from audiorec.listening.rule import Rule
 from audiorec.listening.sequences import DAY_S, Sequences, to_sequences
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.interests import InterestSpace
@@ -75,7 +76,6 @@ class UserBlocks:
     ----------
     opened : Opened
     past : Past
-    liked : Liked
     channels : sequence of (slug, name)
         Of the tables of candidates, in their order.
     parts : ExportParts
@@ -87,6 +87,8 @@ class UserBlocks:
 
     Attributes
     ----------
+    likes : ndarray, shape (songs of the log,), int64
+        How many of the users so far like each song, by the default rule.
     strange_songs : set of str
         Songs that were proposed or shown, and stand in no other table.
     """
@@ -95,7 +97,6 @@ class UserBlocks:
         self,
         opened: Opened,
         past: Past,
-        liked: Liked,
         *,
         channels: Sequence[tuple[str, str]],
         parts: ExportParts,
@@ -104,7 +105,8 @@ class UserBlocks:
         days: float,
         served_days: float,
     ) -> None:
-        self._opened, self._past, self._liked = opened, past, liked
+        self._opened, self._past = opened, past
+        self.likes = np.zeros(len(opened.log.song_ids), np.int64)
         self._slugs = [slug for slug, _ in channels]
         self._parts, self._days, self._served_days = parts, days, served_days
         self._schemas = {table.name: table.schema for table in export_tables(parts)}
@@ -223,12 +225,18 @@ class UserBlocks:
     def _user_rows(self, people: _People) -> Rows:
         past = people.past
         plays = self._plays.take(np.arange(past.n) + past.first)
-        likes = self._likes[past.first : past.first + past.n]
-        columns = user_columns(people.user_ids, plays, likes, self._opened.side)
+        columns = user_columns(people.user_ids, plays, self._liked(past), self._opened.side)
         names = [space.slug for space in self._parts.spaces if not space.of_interests]
         for slug, embedded in zip(names, people.embedded, strict=True):
             columns[f"embedding_{slug}"] = vectors(embedded)
         return columns
+
+    def _liked(self, past: PastOfUsers) -> Int64Array:
+        """Return how many songs each user of a block likes, and add them to those of the songs."""
+        judged = judge_pairs(self._opened.log.take(past.rows), Rule())
+        liked = judged.sign > 0
+        self.likes += np.bincount(judged.song[liked], minlength=len(self.likes))
+        return np.bincount(judged.user[liked] - past.first, minlength=past.n).astype(np.int64)
 
     def _interest_rows(self, people: _People) -> list[tuple[str, Rows]]:
         past = people.past
@@ -390,14 +398,6 @@ class UserBlocks:
     @cached_property
     def _plays(self) -> Sequences:
         return to_sequences(self._opened.log)
-
-    @cached_property
-    def _likes(self) -> Int64Array:
-        """How many songs each user of the log likes."""
-        found = np.zeros(len(self._opened.log.user_ids), np.int64)
-        rows = IdMap(strings(self._opened.log.user_ids)).rows(self._liked.liked.owner_ids)
-        found[rows] = self._liked.liked.lengths
-        return found
 
     @cached_property
     def _song_ids(self) -> Any:

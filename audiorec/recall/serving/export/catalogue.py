@@ -12,7 +12,6 @@ import pyarrow as pa
 
 from audiorec.files.arrow import array_of
 from audiorec.listening.events import is_listening
-from audiorec.listening.liked import Liked
 from audiorec.listening.side import RELEASED, SongSide
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.serving.export.past import LONG_AGO, Past
@@ -31,7 +30,7 @@ Z = 1.959964  # of the normal distribution, for 95 %
 def song_rows(
     past: Past,
     song_ids: tuple[str, ...],
-    liked: Liked,
+    likes: Int64Array,
     *,
     side: SongSide | None,
     store: SearchableStore | None,
@@ -45,7 +44,8 @@ def song_rows(
     past : Past
     song_ids : tuple of str
         Sorted: all of `Past.song_ids`, and whatever else was proposed.
-    liked : Liked
+    likes : ndarray, shape (songs of the log,), int64
+        How many users like each.
     side : SongSide, optional
     store : SearchableStore, optional
     units : bool
@@ -55,7 +55,7 @@ def song_rows(
     """
     ids = strings(song_ids)
     known = IdMap(strings(past.song_ids)).rows(ids)
-    counts = {name: np.append(column, 0) for name, column in _counts(past, liked).items()}
+    counts = {name: np.append(column, 0) for name, column in _counts(past, likes).items()}
     ends = [np.append(column, LONG_AGO) for column in _ends(past)]
     rate = np.append(_finish_rate(past), np.nan)
     in_store = np.full(len(song_ids), -1, np.int64) if store is None else IdMap(store.ids).rows(ids)
@@ -162,13 +162,14 @@ def _share(hits: int, n: int) -> list[float]:
     return [round(float(value), 4) for value in (p, max(0.0, low), min(1.0, high))]
 
 
-def _counts(past: Past, liked: Liked) -> dict[str, Int64Array]:
+def _counts(past: Past, likes: Int64Array) -> dict[str, Int64Array]:
     n = len(past.song_ids)
     song, user = past.song[past.finished], past.log.user[past.finished].astype(np.int64)
     listeners = np.unique(user * n + song) % n if n else song
-    rows = IdMap(strings(past.song_ids)).rows(liked.liked.song_ids)
-    lists = {"plays": song, "listeners": listeners, "likes": rows[liked.liked.song]}
-    return {name: np.bincount(s, minlength=n).astype(np.int64) for name, s in lists.items()}
+    liked = np.zeros(n, np.int64)
+    liked[IdMap(strings(past.song_ids)).rows(past.log.song_ids)] = likes
+    plays, users = (np.bincount(s, minlength=n).astype(np.int64) for s in (song, listeners))
+    return {"plays": plays, "listeners": users, "likes": liked}
 
 
 def _ends(past: Past) -> tuple[Float64Array, Float64Array]:

@@ -19,7 +19,6 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.listening.liked import to_liked
 from audiorec.recall.contract.interests import InterestSpace
 from audiorec.recall.serving.export.blocks import UserBlocks
 from audiorec.recall.serving.export.catalogue import first_places, song_rows
@@ -212,10 +211,7 @@ def _written(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Write all tables; return what became of samples, and what the manifest says of tables."""
     past = Past(opened.log, opened.side, opened.sound)
-    liked = to_liked(opened.log)
-    blocks = UserBlocks(
-        opened, past, liked, channels=channels, parts=parts, kept=kept, **_asked(recipe)
-    )
+    blocks = UserBlocks(opened, past, channels=channels, parts=parts, kept=kept, **_asked(recipe))
     tables = export_tables(parts)
     with ExitStack() as stack:
         writers = {t.name: stack.enter_context(PartWriter(folder, t)) for t in tables}
@@ -231,7 +227,7 @@ def _written(
         for rows in song_rows(
             past,
             song_ids,
-            liked,
+            blocks.likes,
             side=opened.side,
             store=opened.store,
             units=recipe.units,

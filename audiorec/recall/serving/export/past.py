@@ -54,6 +54,8 @@ class EventsInTime:
     group : ndarray, shape (R,), int64
     time : ndarray, shape (R,), float64
         Seconds since 1970, or -inf.
+    is_summed : bool
+        Whether `order` is needed; else rows are only counted.
 
     Examples
     --------
@@ -62,13 +64,13 @@ class EventsInTime:
     [1, 2, 0, 0]
     """
 
-    def __init__(self, group: Int64Array, time: Float64Array) -> None:
+    def __init__(self, group: Int64Array, time: Float64Array, *, is_summed: bool = True) -> None:
         self._groups, self._times = np.unique(group), np.unique(time)
         self._width = len(self._times) + 1
         key = np.searchsorted(self._groups, group) * self._width
         key += np.searchsorted(self._times, time)
-        self.order = np.argsort(key, kind="stable")
-        self._keys = key[self.order]
+        self.order = np.argsort(key, kind="stable") if is_summed else np.empty(0, np.int64)
+        self._keys = key[self.order] if is_summed else np.sort(key)
         self._first = np.arange(len(self._groups)) * self._width
         self._starts = np.append(np.searchsorted(self._keys, self._first), 0)
         most = int(self._groups[-1]) if len(self._groups) else -1
@@ -199,7 +201,8 @@ class Past:
     @cached_property
     def by_song(self) -> EventsInTime:
         """Finished plays by song."""
-        return EventsInTime(self.song[self.finished], self.time[self.finished])
+        done = self.finished
+        return EventsInTime(self.song[done], self.time[done], is_summed=False)
 
     @cached_property
     def listeners(self) -> EventsInTime:
@@ -208,7 +211,7 @@ class Past:
         pair = self.log.user[self.finished].astype(np.int64) * len(self.song_ids) + song
         order = np.lexsort((time, pair))
         first = order[np.unique(pair[order], return_index=True)[1]]
-        return EventsInTime(song[first], time[first])
+        return EventsInTime(song[first], time[first], is_summed=False)
 
     @cached_property
     def all_plays(self) -> Float64Array:

@@ -111,6 +111,11 @@ def export(
         f"ranking samples by {ranking['by']}: {ranking.get('positive', 0):,} positive, "
         f"{ranking.get('negative', 0):,} negative, {ranking.get('pending', 0):,} not over yet"
     )
+    if recall is not None and not report.manifest["samples"]["served_kept"]:
+        say(
+            f"{interactions}: is not the log of the run, so its lists are not kept as served; "
+            "audiorec recall run makes them anew"
+        )
     if "units" in report.manifest:
         places = report.manifest["units"]["first_places"]
         share, low, high = places["raw_cosine"]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.listening.events import EVENTS
 from audiorec.listening.preferences import judge_pairs
@@ -184,8 +185,11 @@ class UserBlocks:
         if exposures is not None and (chosen is None or not entries or chosen in entries):
             return chosen, BY_EXPOSURES
         label = self._opened.log.labels.get("entry")
-        named = label is not None and chosen in label.texts
-        return (chosen if named else None), BY_LISTENING
+        heard_in = set(label.texts) if label is not None else set()
+        if entry and entry not in heard_in and (entries or heard_in):
+            there = ", ".join(sorted(entries | heard_in))
+            raise InputError(f"nothing was shown or heard in {entry!r}; there are: {there}")
+        return (chosen if chosen in heard_in else None), BY_LISTENING
 
     def _chunks(self) -> Iterator[Any]:
         """Yield the ids of the log's users, so many that their events stay few."""

@@ -11,6 +11,7 @@ made again.
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from importlib.metadata import version
 from itertools import pairwise
 from pathlib import Path
@@ -247,7 +248,7 @@ def _about(opened: Opened, parts: ExportParts, recipe: ExportRecipe) -> dict[str
     newest = np.nanmax(opened.log.timestamp, initial=-np.inf)
     found: dict[str, Any] = {
         "run_id": record.get("run_id"),
-        "as_of": float(newest) if np.isfinite(newest) else None,
+        "as_of": datetime.fromtimestamp(newest, UTC).isoformat() if np.isfinite(newest) else None,
         "recipe": asdict(recipe),
         "channels": [{"column": slug, "channel": name} for slug, name in parts.channels],
         "models": [

@@ -1,0 +1,84 @@
+"""docs/ranker.md says of an export what there is; a stored export of version 1 stays readable."""
+
+import re
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from made_export import read
+
+from audiorec.recall.serving.export.folder import is_whole, read_manifest, sha256_of
+from audiorec.recall.serving.export.queries import ALIKE, QUERIES
+from audiorec.recall.serving.export.schema import (
+    FEATURES,
+    ExportParts,
+    SpaceColumns,
+    export_tables,
+)
+
+ROOT = Path(__file__).parents[3]
+PAGE = (ROOT / "docs" / "ranker.md").read_text()
+SAMPLE = ROOT / "fixtures" / "formats" / "export-v1"
+PARTS = ExportParts(
+    channels=[("vs_knn", "vs-knn")],
+    spaces=[
+        SpaceColumns(slug="user_audio", channel="user-audio", width=40),
+        SpaceColumns(slug="mind", channel="mind", width=32, of_interests=True),
+    ],
+    vector=84,
+    unit=42,
+)
+
+
+def said(name):
+    """Return whether the page names a column, whatever the channel."""
+    general = re.sub("vs_knn|user_audio|mind", "CHANNEL", name)
+    return f"`{name}`" in PAGE or f"`{general}`" in PAGE or f"{general}/`" in PAGE
+
+
+@pytest.mark.parametrize("table", export_tables(PARTS), ids=lambda table: table.name)
+def test_the_page_names_every_table_and_column(table):
+    assert said(f"{table.name}/") or said(table.name), table.name
+    known = {f"{kind}s_short" for kind in ("artist", "genre", "version", "language")}
+    for column in table.columns:
+        name = column.name.removesuffix("_share")
+        assert said(name) or name in known, name
+
+
+def test_the_page_has_a_formula_for_every_feature():
+    _, _, rest = PAGE.partition("## Features\n")
+    formulas = rest.partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[^|]+`) \|", formulas, re.MULTILINE)
+    named = [name for row in rows for name in re.findall(r"`(\w+)`", row)]
+    assert sorted(named) == sorted(column.name for column in FEATURES)
+
+
+def test_the_page_asks_the_questions_of_the_queries():
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.+\?.*) \|$", PAGE, re.MULTILINE))
+    assert list(rows) == [query.name for query in (*QUERIES, ALIKE)]
+    for query in (*QUERIES, ALIKE):
+        assert rows[query.name].startswith(query.question)
+
+
+def test_an_export_of_version_1_is_read():
+    found = read_manifest(SAMPLE)
+    assert found["format_version"] == 1
+    assert is_whole(SAMPLE, found)
+    parts = ExportParts(channels=[("vs_knn", "vs-knn")], vector=84, unit=42)
+    for table in export_tables(parts):
+        about = found["tables"][table.name]
+        stored = read(SAMPLE, table.name)
+        assert stored.schema.remove_metadata() == table.schema
+        assert len(stored) == about["rows"]
+        for file in about["files"]:
+            assert sha256_of(SAMPLE / file["path"]) == file["sha256"]
+
+
+def test_files_are_such_as_old_readers_open():
+    for path in SAMPLE.rglob("*.parquet"):
+        metadata = pq.ParquetFile(path).metadata
+        for group in range(metadata.num_row_groups):
+            columns = [metadata.row_group(group).column(n) for n in range(metadata.num_columns)]
+            assert {column.compression for column in columns} == {"SNAPPY"}
+            used = {name for column in columns for name in column.encodings}
+            assert used <= {"PLAIN", "RLE", "RLE_DICTIONARY", "PLAIN_DICTIONARY"}

@@ -12,9 +12,8 @@ from audiorec.files.arrow import integers
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.serving.export.past import LONG_AGO
-from audiorec.recall.serving.export.schema import HORIZONS, TIME
+from audiorec.recall.serving.export.schema import ARROW, HORIZONS, TIME
 from audiorec.recall.serving.portrait import KINDS, PORTRAIT, PortraitRecipe, portraits
-from audiorec.store.schema import vector_type
 from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array
 
 MOST = 5  # values of one kind in a portrait
@@ -60,15 +59,15 @@ def moments(time: Float64Array) -> Any:
 
 
 def vectors(rows: FloatArray, known: Any = None) -> Any:
-    """Return vectors (n, W) as lists of fixed size; null where they are zeros, or not `known`."""
-    n, width = rows.shape
-    flat = np.ascontiguousarray(rows, np.float32).reshape(-1)
+    """Return vectors (n, W) as lists; null where they are zeros, or not `known`."""
+    known = np.asarray(rows.any(axis=1)) if known is None else known
+    flat = np.ascontiguousarray(rows[known], np.float32).reshape(-1)
+    ends = np.concatenate([[0], np.cumsum(known)]).astype(np.int32) * np.int32(rows.shape[1])
+    bits = pa.py_buffer(np.packbits(known, bitorder="little"))
+    # Over the arrays' own memory: `pyarrow.array` may copy, and imports pandas.
     numbers = pa.Array.from_buffers(pa.float32(), len(flat), [None, pa.py_buffer(flat)])
-    missing = ~rows.any(axis=1) if known is None else ~known
-    if not missing.any():
-        return pa.FixedSizeListArray.from_arrays(numbers, type=vector_type(width))
-    bits = pa.py_buffer(np.packbits(~missing, bitorder="little"))
-    return pa.Array.from_buffers(vector_type(width), n, [bits], children=[numbers])
+    buffers = [bits, pa.py_buffer(ends)]
+    return pa.Array.from_buffers(ARROW["vector"], len(rows), buffers, children=[numbers])
 
 
 def _spread(values: Any, row: Int64Array, n: int, usual: float = 0) -> Any:

@@ -12,13 +12,12 @@ import pyarrow as pa
 
 from audiorec.listening.side import RELEASED
 from audiorec.recall.serving.portrait import KINDS
-from audiorec.store.schema import vector_type
 
 ColumnKind = Literal[
     "text", "int32", "int64", "float32", "bool", "time", "date", "texts", "floats", "vector"
 ]
 TIME = pa.timestamp("us", tz="UTC")
-_ARROW: dict[str, Any] = {
+ARROW: dict[str, Any] = {
     "text": pa.string(),
     "int32": pa.int32(),
     "int64": pa.int64(),
@@ -28,6 +27,8 @@ _ARROW: dict[str, Any] = {
     "date": pa.date32(),
     "texts": pa.list_(pa.string()),
     "floats": pa.list_(pa.float32()),
+    # Of one width, but not a list of fixed size: older Arrow releases cannot write a null in one.
+    "vector": pa.list_(pa.field("element", pa.float32(), nullable=False)),
 }
 LONGEST_SLUG = 40  # letters; names of databases end at 63
 HORIZONS = ("long", "short")
@@ -47,8 +48,7 @@ class ExportColumn:
     @property
     def field(self) -> Any:
         """The `pyarrow.Field`."""
-        kind = vector_type(self.width) if self.kind == "vector" else _ARROW[self.kind]
-        return pa.field(self.name, kind, nullable=self.nullable)
+        return pa.field(self.name, ARROW[self.kind], nullable=self.nullable)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

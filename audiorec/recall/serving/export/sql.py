@@ -192,5 +192,5 @@ def _as_text(column: ExportColumn) -> str:
         return f"'{{' || array_to_string({name}::VARCHAR[], ',') || '}}'"
     if column.kind == "texts":
         escaped = r"""'"' || replace(replace(t, '\', '\\'), '"', '\"') || '"'"""
-        return f"'{{' || array_to_string(list_transform({name}, lambda t: {escaped}), ',') || '}}'"
+        return f"'{{' || array_to_string([{escaped} FOR t IN {name}], ',') || '}}'"
     return name

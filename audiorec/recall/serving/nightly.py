@@ -41,7 +41,7 @@ from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.tables import write_candidates
 from audiorec.recall.registry import channel_class, load_channel
-from audiorec.recall.serving.fuse import REPLAY
+from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures
 from audiorec.recall.serving.rules import FusionRecipe

@@ -46,11 +46,14 @@ class Product:
     weights : mapping of str to float
         By channel or horizon (``long``, ``short``); 1 where neither is named.
     rules : FusionRecipe
+    give_up : float
+        The part of the accuracy that dials may cost where they are learnt.
     """
 
     about: str
     weights: Mapping[str, float]
     rules: FusionRecipe
+    give_up: float = 0.02
 
 
 ENTRIES = {
@@ -68,6 +71,7 @@ ENTRIES = {
         about="less known songs of many artists",
         weights={"popular": 0.0},
         rules=FusionRecipe(per_artist=1, popularity=0.3, diversity=0.2, cold_share=0.2),
+        give_up=0.2,
     ),
     "new": Product(
         about="songs that nobody has played yet",

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, get_args
 
 import numpy as np
 
@@ -11,7 +12,9 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
 from audiorec.types import Float64Array, IdMap, Int64Array, strings
 
-Method = Literal["reciprocal", "quotas"]
+Method = Literal["reciprocal", "quotas", "points"]
+METHODS = get_args(Method)
+KNOTS = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # places that points are given for
 UNKNOWN = -1  # an artist, album or genre that nobody knows: shared with no other song
 
 
@@ -23,14 +26,18 @@ class FusionRecipe:
     ----------
     k : int
         Songs for each user.
-    method : {"reciprocal", "quotas"}
+    method : {"reciprocal", "quotas", "points"}
         ``reciprocal``: a song counts ``weight / (flatness + rank)``, summed over its channels
         (weighted reciprocal rank). ``quotas``: channels get places in proportion to their weights,
-        a channel with several interests the same for each of them.
+        a channel with several interests the same for each of them. ``points``: a song counts
+        the points of its place in each channel, weighted and summed.
     weights : tuple of float
         One for each table, in their order; empty: all alike.
     flatness : float
         Of the reciprocal rank: the higher, the less the first places stand out.
+    points : tuple of tuple of float
+        For ``points``, one row for each table: what a song gets at the places `KNOTS`, never more
+        at a later one; what lies between goes by the logarithm of the place.
     cold_share : float
         Share of the places for songs that were never played, spread evenly over the list. Places
         that they cannot fill go to other songs, unless both shares leave none to these.
@@ -49,6 +56,7 @@ class FusionRecipe:
     method: Method = "reciprocal"
     weights: tuple[float, ...] = ()
     flatness: float = 20.0
+    points: tuple[tuple[float, ...], ...] = ()
     cold_share: float = 0.0
     replay_share: float = 0.0
     per_artist: int = 0
@@ -57,8 +65,9 @@ class FusionRecipe:
     diversity: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in ("reciprocal", "quotas"):
-            raise InputError(f"method is reciprocal or quotas, got {self.method!r}")
+        if self.method not in METHODS:
+            raise InputError(f"method is one of {', '.join(METHODS)}, got {self.method!r}")
+        self._check_points()
         if self.k < 1 or self.per_artist < 0 or self.per_album < 0:
             raise InputError("k must be at least 1, per_artist and per_album at least 0")
         if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
@@ -71,11 +80,32 @@ class FusionRecipe:
         if not self.flatness >= 0 or not self.popularity >= 0:
             raise InputError("flatness and popularity must be at least 0")
 
+    def _check_points(self) -> None:
+        if (self.method == "points") != bool(self.points):
+            raise InputError("points are for method points, which needs them: recall tune --out")
+        for row in self.points:
+            falls = all(a >= b >= 0 for a, b in pairwise((*row, 0.0)))
+            if len(row) != len(KNOTS) or not falls:
+                raise InputError(
+                    f"points are {len(KNOTS)} numbers a table that never rise, for the places "
+                    f"{', '.join(map(str, KNOTS))}; got {row}"
+                )
+
+    def points_at(self, table: Int64Array, place: Float64Array) -> Float64Array:
+        """Return what songs get at places (n,), from 0, of the tables with numbers `table` (n,)."""
+        found = np.empty(len(place))
+        for number, row in enumerate(self.points):
+            own = table == number
+            found[own] = np.interp(np.log(place[own] + 1), np.log(KNOTS), row)
+        return found
+
     def weights_of(self, n_tables: int) -> Float64Array:
         """Return one weight for each of `n_tables` tables, which sum to 1."""
         weights = np.array(self.weights or (1.0,) * n_tables, np.float64)
         if len(weights) != n_tables:
             raise InputError(f"{len(weights)} weights for {n_tables} tables; give one for each")
+        if self.points and len(self.points) != n_tables:
+            raise InputError(f"points for {len(self.points)} tables, and {n_tables} are given")
         return np.asarray(weights / weights.sum(), np.float64)
 
 

@@ -103,7 +103,7 @@ def of_nowplaying(data: Path) -> FusionSet:
             "rules": plain("rules"),
         },
         keep_heard=True,
-        by=("hit_rate", 100),
+        by=("ndcg", 100),
         shown=(("hit_rate", 20), ("mrr", 20), ("hit_rate", 100)),
         by_hand=(3.0, 2.0, 1.0),
     )
@@ -140,7 +140,7 @@ def of_lastfm(data: Path) -> FusionSet:
         test=cut(slice(-1), -1),
         channels={name: plain(name) for name in names},
         keep_heard=False,
-        by=("hit_rate", 100),
+        by=("ndcg", 100),
         shown=(("hit_rate", 10), ("ndcg", 10), ("hit_rate", 100)),
     )
 
@@ -154,7 +154,7 @@ def of_playlists(data: Path) -> FusionSet:
         test=cut,
         channels={name: plain(name) for name in names},
         keep_heard=False,
-        by=("capped_recall", 100),
+        by=("ndcg", 100),
         shown=(("capped_recall", 100), ("capped_recall", 10), ("ndcg", 10)),
     )
 

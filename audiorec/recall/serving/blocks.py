@@ -64,14 +64,17 @@ class Rows:
         """
         rank = self.numbers("rank")
         split = self.numbers("interest") if by_interest else np.zeros_like(rank)
-        lists = key_of(self.user, self.source, self.numbers("cold"), split)
-        by_rank = np.lexsort((self.song, rank, lists))
-        lists = lists[by_rank]
-        similarity = self.table.column("similarity").to_numpy()[self.at][by_rank]
+        lists = key_of(self.source, self.user, self.numbers("cold"), split)
+        by_rank = None if _ascends(lists, rank) else np.lexsort((self.song, rank, lists))
+        similarity = self.table.column("similarity").to_numpy()[self.at]
+        if by_rank is not None:
+            lists, similarity = lists[by_rank], similarity[by_rank]
         alike = np.ones(len(rank), np.bool_)
-        alike[1:] = (np.diff(lists) != 0) | (similarity[1:] != similarity[:-1])
+        alike[1:] = (lists[1:] != lists[:-1]) | (similarity[1:] != similarity[:-1])
         run = np.cumsum(alike) - 1
         mean = np.bincount(run, nth(lists)) / np.bincount(run) if len(run) else np.empty(0)
+        if by_rank is None:
+            return np.asarray(mean[run], np.float64)
         place = np.empty(len(rank))
         place[by_rank] = mean[run]
         return place
@@ -91,13 +94,25 @@ class Rows:
 
 def nth(key: Int64Array) -> Int64Array:
     """Return how many equal keys stand before each: (n,), from 0."""
+    if (key[1:] >= key[:-1]).all():
+        return _nth_of_sorted(key)
     order = np.argsort(key, kind="stable")
-    first = np.ones(len(key), np.bool_)
-    first[1:] = np.diff(key[order]) != 0
-    start = np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
     found = np.empty(len(key), np.int64)
-    found[order] = np.arange(len(key)) - start
+    found[order] = _nth_of_sorted(key[order])
     return found
+
+
+def _nth_of_sorted(key: Int64Array) -> Int64Array:
+    first = np.ones(len(key), np.bool_)
+    first[1:] = key[1:] != key[:-1]
+    places = np.arange(len(key))
+    return places - np.maximum.accumulate(np.where(first, places, 0))
+
+
+def _ascends(lists: Int64Array, rank: Int64Array) -> bool:
+    """Return whether rows stand by list, and within one by rank, no rank twice."""
+    same = lists[1:] == lists[:-1]
+    return bool(((lists[1:] > lists[:-1]) | (same & (rank[1:] > rank[:-1]))).all())
 
 
 def key_of(*columns: Any) -> Int64Array:

@@ -12,7 +12,7 @@
 Similarities are never compared: those of two channels have nothing in common.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from audiorec.files.arrow import integers
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.blocks import Rows, key_of, nth
 from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongTraits
-from audiorec.types import BoolArray, Float64Array, Int64Array, plain_name, strings
+from audiorec.types import BoolArray, Float64Array, Int64Array
 
 DEEPEST = 4  # so many times k entries are looked at by the dial for diversity
 VARIED_BY = ("genre", "artist")
@@ -60,11 +60,15 @@ def fuse(
     """
     weights = recipe.weights_of(len(tables))
     rows = Rows.of(tables)
-    rows = rows.take((weights[rows.source] > 0) & ~_closed(rows, facts, closed))
-    rows, weight, kind = _entries(rows, recipe, weights, facts)
-    order = _order(rows, weight, recipe, facts)
+    groups, plays = facts.columns(rows.song_ids)
+    closes = _closed(rows, groups.get("artist"), facts, closed)
+    rows = rows.take((weights[rows.source] > 0) & ~closes)
+    rows, weight, kind = _entries(rows, recipe, weights, groups.get("recording"))
+    if recipe.popularity:
+        weight = weight / (plays[rows.song] + 1.0) ** recipe.popularity
+    order = _order(rows, weight, recipe, groups)
     rows, weight, kind = rows.take(order), weight[order], kind[order]
-    kept = np.flatnonzero(_under_caps(rows, recipe, facts))
+    kept = np.flatnonzero(_under_caps(rows, recipe, groups))
     kept = kept[_in_shares(rows.user[kept], kind[kept], recipe)]
     rows, weight, kind = rows.take(kept), weight[kept], kind[kept]
     order = np.lexsort((kind, _spread(rows.user, kind), rows.user))
@@ -72,38 +76,35 @@ def fuse(
     return _written(rows, weight)
 
 
-def _closed(rows: Rows, facts: SongTraits, closed: Closed) -> BoolArray:
+def _closed(rows: Rows, artist: Int64Array | None, facts: SongTraits, closed: Closed) -> BoolArray:
     """Return which rows their users must not get."""
     found = rows.is_among(closed.never)
     if closed.heard is not None:
         found |= rows.is_among(closed.heard) & ~rows.replayed
-    artist = facts.group("artist", rows.song_ids)
     if closed.artists is not None and artist is not None and len(rows.user):
-        names = strings([*map(plain_name, facts.artists), ""])
+        names = facts.artist_names
         found |= rows.is_among(closed.artists, names.take(integers(artist % len(names))))
     return found
 
 
 def _entries(
-    rows: Rows, recipe: FusionRecipe, weights: Float64Array, facts: SongTraits
+    rows: Rows, recipe: FusionRecipe, weights: Float64Array, recording: Int64Array | None
 ) -> tuple[Rows, Float64Array, Int64Array]:
     """Return one row a user and recording, its weight, and whether it is warm, cold or heard."""
     cold = rows.numbers("cold") > 0
     given = _given(rows, recipe, weights, cold)
-    entries, entry = np.unique(key_of(rows.user, _recordings(rows, facts)), return_inverse=True)
-    n = len(entries)
-    order = np.lexsort((rows.source, -given, entry))
-    best = order[np.unique(entry[order], return_index=True)[1]]
-    sums = np.bincount(entry, given, n)
+    key = key_of(rows.user, _recordings(rows, recording))
+    # Rows of one entry side by side, the best first; of equals the one of the first table.
+    order = np.lexsort((-given, key))
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1)) if len(order) else order
+    entry = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    best, n = order[starts], len(starts)
+    sums = np.bincount(entry, given[order], n)
     weight = np.asarray(given[best] if recipe.method == "quotas" else sums, np.float64)
     weight = np.round(weight, DIGITS)
-    kind = np.where(np.bincount(entry, ~cold, n) == 0, COLD, WARM).astype(np.int64)
-    kind[np.bincount(entry, rows.replayed, n) > 0] = HEARD
-    rows = rows.take(best)
-    if recipe.popularity:
-        plays = facts.plays_of(rows.song_ids)[rows.song]
-        weight = weight / (plays + 1.0) ** recipe.popularity
-    return rows, weight, kind
+    kind = np.where(np.bincount(entry, ~cold[order], n) == 0, COLD, WARM).astype(np.int64)
+    kind[np.bincount(entry, rows.replayed[order], n) > 0] = HEARD
+    return rows.take(best), weight, kind
 
 
 def _given(
@@ -123,20 +124,20 @@ def _given(
     return np.asarray(weights[rows.source] / interests[which] / (place + 0.5), np.float64)
 
 
-def _recordings(rows: Rows, facts: SongTraits) -> Int64Array:
+def _recordings(rows: Rows, of: Int64Array | None) -> Int64Array:
     """Return a number for the recording of each row; a song without one stands for itself."""
     own = np.arange(len(rows.song_ids))
-    of = facts.group("recording", rows.song_ids)
     if of is None:
         return own[rows.song]
     return np.where(of == UNKNOWN, own + 1 + int(of.max(initial=0)), of)[rows.song]
 
 
-def _order(rows: Rows, weight: Float64Array, recipe: FusionRecipe, facts: SongTraits) -> Int64Array:
+def _order(
+    rows: Rows, weight: Float64Array, recipe: FusionRecipe, groups: Mapping[str, Int64Array]
+) -> Int64Array:
     """Return the entries by user and weight, varied by the dial."""
     order = np.lexsort((rows.song, -weight, rows.user))
-    labels = [facts.group(name, rows.song_ids) for name in VARIED_BY]
-    known = [label[rows.song[order]] for label in labels if label is not None]
+    known = [groups[name][rows.song[order]] for name in VARIED_BY if name in groups]
     if not recipe.diversity or not known or not len(order):
         return order
     return order[_varied(rows.user[order], known, recipe)]
@@ -171,14 +172,14 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
     return np.lexsort((place, user))
 
 
-def _under_caps(rows: Rows, recipe: FusionRecipe, facts: SongTraits) -> BoolArray:
+def _under_caps(rows: Rows, recipe: FusionRecipe, groups: Mapping[str, Int64Array]) -> BoolArray:
     """Return which entries, in their order, no cap passes over.
 
     Albums first: what falls to the cap of its artist takes its album along, not the reverse.
     """
     kept = np.ones(len(rows.user), np.bool_)
     for name, most in (("album", recipe.per_album), ("artist", recipe.per_artist)):
-        of = facts.group(name, rows.song_ids)
+        of = groups.get(name)
         if not most or of is None:
             continue
         known = np.flatnonzero(kept & (of[rows.song] != UNKNOWN))

@@ -10,7 +10,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.types import Float64Array, IdMap, Int64Array, strings
+from audiorec.types import Float64Array, IdMap, Int64Array, plain_name, strings
 
 Method = Literal["reciprocal", "quotas", "points"]
 METHODS = get_args(Method)
@@ -135,15 +135,19 @@ class SongTraits:
         if lengths != {len(self.song_ids)}:
             raise ShapeError("a number of plays, and one number of each group, a song expected")
 
-    def group(self, name: str, song_ids: Any) -> Int64Array | None:
-        """Return the numbers of a group for other songs; None where nothing is known."""
-        if name not in self.groups:
-            return None
-        return np.append(self.groups[name], UNKNOWN)[self._rows.rows(song_ids)]
+    def columns(self, song_ids: Any) -> tuple[dict[str, Int64Array], Int64Array]:
+        """Return groups and plays of other songs, a `pyarrow.StringArray` of m: (m,) each.
 
-    def plays_of(self, song_ids: Any) -> Int64Array:
-        """Return the plays of other songs; 0 for songs that are not known."""
-        return np.append(self.plays, 0)[self._rows.rows(song_ids)]
+        `UNKNOWN` and 0 for songs that are not known.
+        """
+        rows = self._rows.rows(song_ids) if self.song_ids else np.full(len(song_ids), -1)
+        groups = {name: np.append(of, UNKNOWN)[rows] for name, of in self.groups.items()}
+        return groups, np.append(self.plays, 0)[rows]
+
+    @cached_property
+    def artist_names(self) -> Any:
+        """The plain names of `artists`, and an empty one: a `pyarrow.StringArray`."""
+        return strings([*map(plain_name, self.artists), ""])
 
     @cached_property
     def _rows(self) -> IdMap:
@@ -160,13 +164,16 @@ class ClosedLists:
 
     def __init__(self, lists: Sequences) -> None:
         self._lists = lists
-        self._owners = IdMap(strings(lists.owner_ids))
+        # A dict, since a block asks for few of many users: an `IdMap` reads all of them each time.
+        self._owners = {name: row for row, name in enumerate(lists.owner_ids)}
         self._songs = IdMap(strings(lists.song_ids))
         self.width = len(lists.song_ids)
 
     def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
         """Return the pairs of some users: places in `user_ids`, and numbers of songs."""
-        at = self._owners.rows(user_ids)
+        at = np.array(
+            [self._owners.get(name, -1) for name in strings(user_ids).to_pylist()], np.int64
+        )
         there = np.flatnonzero(at >= 0)
         found = self._lists.take(at[there])
         return there[found.owner], found.song.astype(np.int64)

@@ -146,11 +146,16 @@ class Context:
             sources.append(named("song", self.triples))
         return tuple(sorted({song for ids in sources for song in ids}))
 
-    def asked(self, histories: Sequences, follows: Sequences | None = None) -> "Queries":
+    def asked(
+        self,
+        histories: Sequences,
+        follows: Sequences | None = None,
+        likes: Sequences | None = None,
+    ) -> "Queries":
         """Return the queries of some histories, with what is known of their owners."""
         people = self.profiles
         known = None if people is None else people.for_users(histories.owner_ids)
-        return Queries(histories, follows, known)
+        return Queries(histories, follows, known, likes=likes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +243,8 @@ class Queries:
     profiles: Profiles | None = None  # of the Q users, in their order
     # (Q, E): made before, in the space of the channel; asked for in place of the histories
     embedded: FloatArray | None = None
+    # songs that each said to like (`audiorec.listening.likes`), with times; None: not known
+    likes: Sequences | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -254,7 +261,8 @@ class Queries:
         if profiles is not None:
             profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
         embedded = None if self.embedded is None else self.embedded[rows]
-        return Queries(self.histories.take(rows), follows, profiles, embedded)
+        likes = None if self.likes is None else self.likes.take(rows)
+        return Queries(self.histories.take(rows), follows, profiles, embedded, likes)
 
 
 def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:

@@ -134,6 +134,10 @@ def fuse(
     tuned: Annotated[
         Path | None, typer.Option(metavar="JSON", help="Settings that recall tune --out kept.")
     ] = None,
+    short_share: Annotated[
+        float | None,
+        more(min=0, max=1, help="Of the weight, what channels of what suits now get."),
+    ] = None,
     json: JsonOption = False,
     *,
     mixing: Mixing,
@@ -154,6 +158,8 @@ def fuse(
     from audiorec.recall.serving.job import fuse_files
 
     recipe = _recipe(tables, mixing, k, tuned)
+    if short_share is not None:
+        recipe = _with_horizons(recipe, tables, short_share)
     facts, closed = known.read()
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need --side or --vectors: nobody's artist is known")
@@ -162,6 +168,20 @@ def fuse(
         print_json({"schema": "audiorec/recall-fuse/1", **asdict(report), "out": str(output)})
     parts = ", ".join(f"{name} {n:,}" for name, n in report.channels.items())
     say(f"{report.rows:,} songs for {report.users:,} users: {output}; by channel: {parts}")
+
+
+def _with_horizons(
+    recipe: "FusionRecipe", tables: list[Path], short_share: float
+) -> "FusionRecipe":
+    """Give the channels of short horizon their share; a foreign table is of long horizon."""
+    from audiorec.recall.registry import CHANNELS, channel_class
+    from audiorec.recall.serving.rules import by_horizon
+    from audiorec.recall.serving.tables import channels_of
+
+    names = channels_of(tables)
+    horizons = [channel_class(n).horizon if n in CHANNELS else "long" for n in names]
+    weights = by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
+    return replace(recipe, weights=weights)
 
 
 def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "FusionRecipe":
@@ -206,7 +226,7 @@ class Learning:
 
     def base(self, mixing: Mixing, k: int) -> "tuple[FusionRecipe, float]":
         """Return the settings to begin with, and what dials may cost."""
-        from audiorec.recall.serving.recommend import ENTRIES
+        from audiorec.recall.serving.entries import ENTRIES
 
         if self.entry is None:
             return mixing.recipe(k), self.give_up or 0.0

@@ -5,7 +5,7 @@ histories of some users              ──▶ `Queries`    ──Channel.recall
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -105,6 +105,14 @@ class Sound:
         made = f"features of extractor {file.extractor_id}"
         values = means.astype(np.float32)
         return cls(ids, units, known, {}, file, values, made, store)
+
+    def with_artists(self, side: SongSide | None) -> "Sound":
+        """Return the same with artists by side information, where none are known."""
+        if side is None or "artist" not in side.categories or any(self.artists):
+            return self
+        named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
+        artists = tuple(plain_name(named.get(song)) for song in self.song_ids)
+        return replace(self, artists=artists)
 
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of other songs, in their order; zeros and no artist where unknown."""

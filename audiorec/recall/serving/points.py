@@ -37,7 +37,7 @@ def learn_points(places: Places) -> tuple[tuple[float, ...], ...]:
     from scipy.optimize import minimize
 
     entry, query = (a[places.wanted >= 0] for a in (places.wanted, places.query))
-    n_tables = places.place.shape[1]
+    n_tables = int(places.place.shape[1])
     if not len(entry):
         return ((0.0,) * len(KNOTS),) * n_tables
     # Users without a hit say nothing: the softmax is among what was proposed.
@@ -71,8 +71,8 @@ def learn_points(places: Places) -> tuple[tuple[float, ...], ...]:
         bounds=[(0, None)] * len(begin),
         options={"maxiter": ITERATIONS},
     )
-    rows: list[list[float]] = _summed(found.x).reshape(n_tables, len(KNOTS)).round(DIGITS).tolist()
-    return tuple(tuple(row) for row in rows)
+    grid = _summed(found.x).reshape(n_tables, len(KNOTS)).round(DIGITS)
+    return tuple(tuple(map(float, row)) for row in grid)
 
 
 def _summed(steps: Float64Array) -> Float64Array:

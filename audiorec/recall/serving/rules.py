@@ -1,6 +1,6 @@
 """Settings of a fusion, and what it asks of songs and users."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import pairwise
@@ -109,6 +109,35 @@ class FusionRecipe:
         return np.asarray(weights / weights.sum(), np.float64)
 
 
+def by_horizon(
+    weights: Sequence[float], horizons: Sequence[str], short_share: float
+) -> tuple[float, ...]:
+    """Return weights of which the short horizon has a given part, the long one the rest.
+
+    Within a horizon they keep their proportions; where only one horizon has weight, all stay.
+
+    Raises
+    ------
+    InputError
+        If the share does not lie in 0..1.
+
+    Examples
+    --------
+    >>> by_horizon((1.0, 1.0, 2.0), ("short", "long", "long"), 0.4)
+    (0.4, 0.2, 0.4)
+    """
+    if not 0 <= short_share <= 1:
+        raise InputError(f"the share of the short horizon lies in 0..1, got {short_share:g}")
+    is_short = [horizon == "short" for horizon in horizons]
+    short = sum(w for w, own in zip(weights, is_short, strict=True) if own)
+    long = sum(weights) - short
+    if not short or not long:
+        return tuple(weights)
+    parts = (short_share / short, (1 - short_share) / long)
+    scaled = zip(weights, is_short, strict=True)
+    return tuple(round(w * parts[0] if own else w * parts[1], 12) for w, own in scaled)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class SongTraits:
     """What the rules of a fusion ask of songs; each part may be empty.
@@ -177,6 +206,14 @@ class ClosedLists:
         there = np.flatnonzero(at >= 0)
         found = self._lists.take(at[there])
         return there[found.owner], found.song.astype(np.int64)
+
+    def holds(self, user_id: str, name: str) -> bool:
+        """Return whether one song, or artist, is closed to one user."""
+        row = self._owners.get(user_id, -1)
+        if row < 0:
+            return False
+        ids = self._lists.song_ids
+        return any(ids[number] == name for number in self._lists[row].tolist())
 
     def numbers_of(self, song_ids: Any) -> Int64Array:
         """Return the number of each song; -1 where it is closed to nobody."""

@@ -155,7 +155,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
         return _Seeds(
             key // max(1, len(self.song_ids)),
             key % max(1, len(self.song_ids)),
-            np.bincount(place, weight, minlength=len(key)),
+            np.bincount(place, weight, minlength=len(key)).astype(np.float64),
         )
 
     def _followed(self, follows: Sequences) -> _Seeds:
@@ -169,7 +169,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
             owner.append(np.full(len(songs), row))
             song.append(songs)
             weight.append(np.full(len(songs), 1 / len(songs)))
-        return _Seeds(*map(np.concatenate, (owner, song, weight)))
+        return _Seeds(np.concatenate(owner), np.concatenate(song), np.concatenate(weight))
 
 
 def _artists(data: RecallData) -> list[str]:

@@ -12,6 +12,7 @@ from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.m3u8 import ListForm
 from audiorec_cli.shared.options import LogOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
+from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
     from audiorec.recall.serving.answers import Mix, Recommendation, Story
@@ -139,8 +140,9 @@ def recommend(
 
 
 def _table(songs: "list[Recommendation] | tuple[Recommendation, ...]", title: str) -> None:
-    rows = [(s.rank, s.title or s.song_id, s.artist, s.reason) for s in songs]
-    print_table(("rank", "song", "artist", "reason"), rows, title=title)
+    rows = [(s.rank, s.song_id, s.title or s.song_id, s.artist, s.reason) for s in songs]
+    columns = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
+    print_table(columns, rows, title=title)
 
 
 def _mixes(found: "list[Mix]", user: str, form: ListForm) -> None:

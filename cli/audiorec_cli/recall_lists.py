@@ -208,15 +208,13 @@ class Learning:
     ] = None
     give_up: Annotated[
         float | None,
-        typer.Option(min=0, max=0.99, help="Part of the accuracy that dials may cost."),
+        more(min=0, max=0.99, help="Part of the accuracy that dials may cost [default: 0]."),
     ] = None
     out: Annotated[
         Path | None,
         typer.Option("--out", "-o", metavar="JSON", help="Keep it: fuse, run, recommend --tuned."),
     ] = None
-    plot: Annotated[
-        Path | None, typer.Option("--plot", metavar="PNG", help="Draw it (extra plot).")
-    ] = None
+    plot: Annotated[Path | None, more("--plot", metavar="PNG", help="Draw it (extra plot).")] = None
     users: Annotated[int, more(min=4, help="Users that are looked at, half to choose on.")] = 20_000
     by: Annotated[
         Literal["ndcg", "hit_rate", "recall", "capped_recall", "mrr"],

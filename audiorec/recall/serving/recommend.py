@@ -253,9 +253,7 @@ class Recommender:
     def _interests(self, user_id: str) -> tuple[str, list[str]]:
         """Return what a user's interests go by, and the strongest of them."""
         if self.side is None:
-            raise InputError(
-                "a list for each interest needs genres or artists: --side or --vectors"
-            )
+            raise InputError("what interests go by is not known: give --side or --vectors")
         row = np.array([self.plays.owner_ids.index(user_id)])
         shares = portraits(self.plays.take(row), self.side).to_pylist()
         plays = max(1, int(self.plays.lengths[row[0]]))

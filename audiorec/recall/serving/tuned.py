@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError, InputError
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.settings import filled
@@ -102,21 +102,23 @@ def read_tuned(path: Path) -> TunedFile:
     Raises
     ------
     InputError
-        If the file is missing, is something else, or holds settings that do not do.
+        If the file is missing, or holds settings that do not do.
+    DamagedFileError
+        If it is something else.
     """
     text = read_text(path, "cannot read what was learnt")
     try:
         content: Any = parse_json(text.encode(), max_bytes=MAX_BYTES)
     except ValueError as error:
-        raise InputError(f"{path}: not JSON: {error}") from error
+        raise DamagedFileError(f"{path}: not JSON: {error}") from error
     if not isinstance(content, Mapping) or content.get("schema") != SCHEMA_NAME:
-        raise InputError(f"{path}: not what audiorec recall tune --out writes")
+        raise DamagedFileError(f"{path}: not what audiorec recall tune --out writes")
     channels, entry = content.get("channels"), content.get("entry")
     if not isinstance(channels, list) or not all(isinstance(n, str) for n in channels):
-        raise InputError(f"{path}: channels must be a list of names")
+        raise DamagedFileError(f"{path}: channels must be a list of names")
     fusion = content.get("fusion")
     if not isinstance(fusion, Mapping) or not isinstance(entry, str):
-        raise InputError(f"{path}: fusion must be a table of settings, and entry a text")
+        raise DamagedFileError(f"{path}: fusion must be a table of settings, and entry a text")
     recipe = filled(FusionRecipe, fusion, f"{path}: fusion")
     recipe.weights_of(len(channels))
     recipe = recipe if recipe.weights else replace(recipe, weights=(1.0,) * len(channels))

@@ -7,7 +7,7 @@ import pyarrow.parquet as pq
 import pytest
 from made_candidates import table_of
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
@@ -122,7 +122,7 @@ def test_what_was_learnt_goes_through_a_file(world, tmp_path):
     some = read.for_some(("other", "good"), k=3)
     assert some.weights == (0.0, found.recipe.weights[1])
     kept.write_text('{"schema": "else"}')
-    with pytest.raises(InputError, match="not what audiorec recall tune --out writes"):
+    with pytest.raises(DamagedFileError, match="not what audiorec recall tune --out writes"):
         read_tuned(kept)
 
 

@@ -16,9 +16,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from audiorec.files.tables import table_writer
 from audiorec.listening.sequences import Sequences
@@ -27,45 +29,62 @@ from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
 
 BLOCK = 2_000  # users that are made at a time
+DRAWN = 10  # blocks that differ
 ARTISTS = 20_000
 HEARD = 50
 
 
 def write_lists(path: Path, channel: int, users: int, k: int, songs: int) -> None:
-    """Write one channel's candidates: popular songs more often, a tenth of them cold."""
+    """Write one channel's candidates: popular songs more often, a tenth of them cold.
+
+    The lists of `BLOCK` users are drawn `DRAWN` times, and come again for later users: what is
+    measured is the fusion.
+    """
     ids = pa.array([f"song-{n:07}" for n in range(songs)])
+    tables = [lists(channel, turn, k, ids) for turn in range(min(DRAWN, -(-users // BLOCK)))]
     with table_writer(path, SCHEMA) as writer:
         for first in range(0, users, BLOCK):
+            table, user = tables[first // BLOCK % DRAWN]
             n = min(BLOCK, users - first)
-            shared = np.random.default_rng([1, first])
-            own = np.random.default_rng([2, channel, first])
-            drawn = np.where(
-                own.random((n, k)) < 0.5,
-                (shared.random((n, k)) ** 2 * songs * 0.01).astype(np.int64),
-                (own.random((n, k)) ** 3 * songs).astype(np.int64),
-            )
-            for row in drawn:  # a list has a song once
-                _, at = np.unique(row, return_index=True)
-                row[np.setdiff1d(np.arange(k), at)] = -1
-            keep = drawn >= 0
-            rank = np.cumsum(keep, axis=1)[keep]
-            user = np.repeat(np.arange(first, first + n), keep.sum(axis=1))
-            rows = len(rank)
-            columns = {
-                "user_id": pa.array([f"user-{u:08}" for u in range(first, first + n)]).take(
-                    pa.array(user - first)
-                ),
-                "song_id": ids.take(pa.array(drawn[keep])),
-                "channel": pa.repeat(pa.scalar(f"channel-{channel}"), rows),
-                "rank": pa.array(rank.astype(np.int32)),
-                "similarity": pa.array((1 / rank).astype(np.float32)),
-                "reason": pa.repeat(pa.scalar("listeners"), rows),
-                "evidence": pa.nulls(rows, pa.string()),
-                "interest": pa.nulls(rows, pa.int32()),
-                "cold": pa.array(drawn[keep] % 10 == 0),
-                "model_id": pa.repeat(pa.scalar("0123456789abcdef"), rows),
-            }
-            writer.write_table(pa.table(columns, schema=SCHEMA))
+            rows = int(np.searchsorted(user, n))
+            names = pa.array([f"user-{u:08}" for u in range(first, first + n)])
+            whose = names.take(pa.array(user[:rows]))
+            writer.write_table(table.slice(0, rows).set_column(0, SCHEMA.field("user_id"), whose))
+
+
+def lists(channel: int, turn: int, k: int, ids: Any) -> tuple[Any, Any]:
+    """Return candidates of `BLOCK` users, and the number of the user of each row."""
+    songs = len(ids)
+    shared = np.random.default_rng([1, turn])
+    own = np.random.default_rng([2, channel, turn])
+    drawn = np.where(
+        own.random((BLOCK, k)) < 0.5,
+        (shared.random((BLOCK, k)) ** 2 * songs * 0.01).astype(np.int64),
+        (own.random((BLOCK, k)) ** 3 * songs).astype(np.int64),
+    )
+    for row in drawn:  # a list has a song once
+        _, at = np.unique(row, return_index=True)
+        row[np.setdiff1d(np.arange(k), at)] = -1
+    cold = drawn % 10 == 0
+    behind = np.argsort(cold, axis=1, kind="stable")  # cold songs stand behind, ranked apart
+    drawn, cold = (np.take_along_axis(a, behind, axis=1) for a in (drawn, cold))
+    keep = drawn >= 0
+    rank = np.where(cold, np.cumsum(keep & cold, axis=1), np.cumsum(keep & ~cold, axis=1))[keep]
+    rows = len(rank)
+    user = np.repeat(np.arange(BLOCK), keep.sum(axis=1))
+    columns = {
+        "user_id": pa.repeat("", rows),
+        "song_id": ids.take(pa.array(drawn[keep])),
+        "channel": pa.repeat(f"channel-{channel}", rows),
+        "rank": pa.array(rank.astype(np.int32)),
+        "similarity": pa.array((1 / rank).astype(np.float32)),
+        "reason": pa.repeat("listeners", rows),
+        "evidence": pa.nulls(rows, pa.string()),
+        "interest": pa.nulls(rows, pa.int32()),
+        "cold": pa.array(cold[keep]),
+        "model_id": pa.repeat("0123456789abcdef", rows),
+    }
+    return pa.table(columns, schema=SCHEMA), user
 
 
 def fuse_once(folder: Path, users: int, k: int, songs: int) -> dict[str, float]:
@@ -75,9 +94,11 @@ def fuse_once(folder: Path, users: int, k: int, songs: int) -> dict[str, float]:
         song_ids=ids, groups={"artist": np.arange(songs) % ARTISTS}, plays=np.arange(songs)[::-1]
     )
     rng = np.random.default_rng(0)
-    owner = np.repeat(np.arange(users), HEARD)
     names = tuple(f"user-{u:08}" for u in range(users))
-    heard = Sequences.from_pairs(owner, rng.integers(0, songs, len(owner)), names, ids)
+    song = rng.integers(0, songs, users * HEARD, np.int32)
+    starts = np.arange(users + 1) * HEARD
+    never = np.broadcast_to(np.nan, len(song))  # times are not asked for
+    heard = Sequences(names, ids, starts, song, never)
     started = time.process_time()
     recipe = FusionRecipe(k=k, per_artist=3, cold_share=0.1)
     paths = sorted(folder.glob("c-*.parquet"))
@@ -86,7 +107,9 @@ def fuse_once(folder: Path, users: int, k: int, songs: int) -> dict[str, float]:
     )
     seconds = time.process_time() - started
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    return {"users": report.users, "rows out": report.rows, "cpu_s": seconds, "peak_mb": peak}
+    rows = sum(pq.ParquetFile(path).metadata.num_rows for path in paths)
+    found = {"users": report.users, "rows in": rows, "rows out": report.rows}
+    return {**found, "rows in a CPU second": rows / seconds, "cpu_s": seconds, "peak_mb": peak}
 
 
 def main() -> None:
@@ -96,13 +119,15 @@ def main() -> None:
     parser.add_argument("--channels", type=int, default=8)
     parser.add_argument("--k", type=int, default=100)
     parser.add_argument("--songs", type=int, default=200_000)
+    parser.add_argument("--work", type=Path, help="a folder with room: 1.2 bytes a row and more")
+    parser.add_argument("--alone", action="store_true", help="without the tenth of the users")
     parser.add_argument("--fuse", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.fuse:
         print(json.dumps(fuse_once(args.fuse, args.users, args.k, args.songs)))
         return
-    for users in (args.users // 10, args.users):
-        with tempfile.TemporaryDirectory() as folder:
+    for users in (args.users // 10, args.users)[args.alone :]:
+        with tempfile.TemporaryDirectory(dir=args.work) as folder:
             for channel in range(args.channels):
                 path = Path(folder) / f"c-{channel}.parquet"
                 write_lists(path, channel, users, args.k, args.songs)
@@ -110,7 +135,6 @@ def main() -> None:
             command += ["--k", str(args.k), "--songs", str(args.songs)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found = json.loads(done.stdout)
-            found["rows in a CPU second"] = users * args.channels * args.k / found["cpu_s"]
             print(json.dumps({name: round(value, 1) for name, value in found.items()}), flush=True)
 
 

@@ -21,7 +21,7 @@ Public::
 
     classification  Report, Interval, report, by_track
     pictures        draw, require_figure
-    rank_pictures   draw_channels
+    rank_pictures   draw_channels, draw_trade_off
 
 Import the modules by name; the package itself imports nothing.
 """

@@ -1,6 +1,7 @@
 """Channels of recall as one picture: each measure with its interval, and what the lists are like.
 
-measures, spread by channel  ──draw_channels──▶ one PNG: a panel a measure, a line a channel
+measures, spread by channel  ──draw_channels───▶ one PNG: a panel a measure, a line a channel
+settings of a fusion         ──draw_trade_off──▶ one PNG: accuracy against what lists are like
 
 Needs matplotlib, which the extra ``plot`` brings; it draws to memory, never to a window.
 """
@@ -17,6 +18,14 @@ from audiorec.files.visible import visible
 PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: a panel's width, a channel, titles and axes
 ACROSS = 4  # panels in a row
 MOST_LETTERS = 32  # of a channel's name; a longer one loses its beginning
+
+TRADE_IN = 3.6  # inches of a panel
+TRADED = {  # what accuracy is given up for
+    "popularity": "plays of a song",
+    "diversity_genre": "pairs of different genres",
+    "diversity_artist": "pairs of different artists",
+    "new": "share of songs nobody has played",
+}
 
 Figures = Mapping[str, Mapping[str, Interval | float]]
 
@@ -48,6 +57,48 @@ def draw_channels(channels: Figures, *, title: str) -> bytes:
     panels[0].set_yticks(range(len(names)), list(map(_short, names)), parse_math=False)
     panels[0].invert_yaxis()
     figure.suptitle(visible(title), parse_math=False)
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=DPI)
+    return buffer.getvalue()
+
+
+def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) -> bytes:
+    """Draw what settings give up in accuracy for what their lists are like, as a PNG.
+
+    Parameters
+    ----------
+    settings : mapping of str to mapping of str to float
+        Figures by setting, `measure` among them. Each other figure that is among `TRADED` has a
+        panel: a dot a setting, the measure upwards. Where no setting has one, bars of all figures.
+    measure : str
+
+    Raises
+    ------
+    MissingExtraError
+        Without matplotlib.
+    """
+    traded = [name for name in TRADED if any(name in of for of in settings.values())]
+    if not traded:
+        return draw_channels(settings, title=f"settings of a fusion, by {measure}")
+    figure = require_figure()(figsize=(TRADE_IN * len(traded), TRADE_IN), layout="constrained")
+    panels = figure.subplots(1, len(traded), sharey=True, squeeze=False).ravel()
+    for panel, name in zip(panels, traded, strict=True):
+        shown = {n: (of[name], of[measure]) for n, of in settings.items() if name in of}
+        for setting, (x, y) in shown.items():
+            panel.plot([x], [y], "o", color="C1" if setting == "chosen" else "C0")
+            panel.annotate(
+                _short(setting),
+                (x, y),
+                xytext=(4, 3),
+                textcoords="offset points",
+                fontsize="x-small",
+                parse_math=False,
+            )
+        panel.set_xlabel(TRADED[name])
+        panel.margins(x=0.25, y=0.1)
+        panel.grid(color="0.9")
+        panel.set_axisbelow(True)
+    panels[0].set_ylabel(visible(measure), parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()

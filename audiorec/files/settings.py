@@ -81,7 +81,7 @@ def typed(kind: type, name: str, value: Any) -> Any:
         names = ", ".join(sorted(known)) or "none"
         raise InputError(f"unknown setting {name!r}; there are: {names}")
     wanted = get_type_hints(kind)[name]
-    read = tuple(value) if isinstance(value, list) else value
+    read = _as_tuples(value)
     if isinstance(read, int) and not isinstance(read, bool) and not _takes(wanted, read):
         read = float(read)
     if isinstance(read, tuple) and _takes(wanted, tuple(map(_as_float, read))):
@@ -102,7 +102,13 @@ def parsed(text: str) -> Any:
         return text
 
 
+def _as_tuples(value: Any) -> Any:
+    return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
+
+
 def _as_float(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_float, value))
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 

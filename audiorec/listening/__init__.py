@@ -19,6 +19,7 @@
 ``history``       likes in time: sequences, what comes before, weighted means
 ``sequences``     what was played, in its order and with its repeats
 ``liked``         the same of what is liked, disliked and met, by a rule
+``likes``         what each user said to like, and when
 ``follows``       which artists each user follows
 ``profiles``      a table of what is known of users, as numbers
 ``baskets``       which songs stand together in sessions and playlists
@@ -42,6 +43,7 @@ Public::
     history       Likes, before, histories
     sequences     Sequences, to_sequences
     liked         Liked, to_liked
+    likes         likes
     follows       follows
     profiles      Encoder, Profiles, no_profiles, read_profiles
     baskets       song_pairs

@@ -21,6 +21,7 @@ CHANNELS = {
     "rules": "audiorec.recall.simple.rules:Rules",
     "vs-knn": "audiorec.recall.simple.vs_knn:VsKnn",
     "item-knn": "audiorec.recall.simple.item_knn:ItemKnn",
+    "recent-likes": "audiorec.recall.simple.recent_likes:RecentLikes",
     "ease": "audiorec.recall.simple.ease:Ease",
     "nearest-audio": "audiorec.recall.audio.nearest:NearestAudio",
     "nearest-artist": "audiorec.recall.audio.nearest:NearestArtist",

@@ -10,6 +10,7 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.listened import HeardOption, KnownToo, PlaysOf
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
+from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.several import by_interests
 from audiorec_cli.shared.training import SetOption, with_recipe
 
@@ -155,7 +156,7 @@ def compare(
     from audiorec.recall.judging.judge import compare as compare_channels
 
     several = by_interests(channels, interests)
-    _check_plot(plot)
+    check_plot(plot)
     cut = judging.cut()
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
     found, behind = compare_channels(
@@ -241,17 +242,6 @@ def _ways(
     kept, left_out = "kept", "left out"
     ways = (kept, left_out) if verdict.repeats == "kept" else (left_out, kept)
     return list(zip(ways, (asked, other), strict=True))
-
-
-def _check_plot(path: Path | None) -> None:
-    """Refuse a picture that could not be drawn before the long work begins."""
-    if path is None:
-        return
-    from audiorec.evaluation.pictures import require_figure
-
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: a picture's name ends in .png")
-    require_figure()
 
 
 def _draw(path: Path | None, found: "list[Judgement]", split: str, k: int) -> None:

@@ -1,8 +1,8 @@
 """``audiorec recall fuse`` and ``tune``: the lists of several channels become one."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -10,10 +10,13 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption, also_known, more
+from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
+    from audiorec.listening.side import SongSide
     from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
+    from audiorec.recall.serving.tune import Tuned
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,17 +99,12 @@ class KnownOfLists:
         """Read it all."""
         from audiorec.listening.interactions import read_interactions
         from audiorec.listening.sequences import to_sequences
-        from audiorec.listening.side import completed, read_side, side_of_store
         from audiorec.recall.serving.known import closed_by, facts_of, read_exposures
         from audiorec.recall.serving.rules import Closed
 
         check(self.interactions, Wanted.LOG)
         check(self.vectors, Wanted.VECTORS)
-        store = open_vectors(self.vectors) if self.vectors else None
-        heard = side_of_store(store) if store is not None else None
-        side = read_side(self.side) if self.side else heard
-        if self.side is not None and side is not None and heard is not None:
-            side = completed(side, heard)
+        side, store = _songs(self.side, self.vectors)
         shown = read_exposures(self.exposures, days=self.days) if self.exposures else None
         if self.interactions is None:
             return facts_of(None, side, store), Closed.of(never=shown)
@@ -115,12 +113,31 @@ class KnownOfLists:
         return facts_of(to_sequences(log), side, store), closed
 
 
+def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, Any]":
+    """Read what is known of songs; return it with the store, if there is one."""
+    from audiorec.listening.side import completed, read_side, side_of_store
+
+    store = open_vectors(vectors) if vectors else None
+    heard = side_of_store(store) if store is not None else None
+    found = read_side(side) if side else heard
+    if side is not None and found is not None and heard is not None:
+        found = completed(found, heard)
+    return found, store
+
+
 def fuse(
     tables: Annotated[
         list[Path], typer.Argument(metavar="CANDIDATES", help="Tables of recall candidates.")
     ],
     output: OutFileOption,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 100,
+    tuned: Annotated[
+        Path | None, typer.Option(metavar="JSON", help="Settings that recall tune --out kept.")
+    ] = None,
+    short_share: Annotated[
+        float | None,
+        more(min=0, max=1, help="Of the weight, what channels of what suits now get."),
+    ] = None,
     json: JsonOption = False,
     *,
     mixing: Mixing,
@@ -140,8 +157,9 @@ def fuse(
     """
     from audiorec.recall.serving.job import fuse_files
 
-    recipe = mixing.recipe(k)
-    recipe.weights_of(len(tables))
+    recipe = _recipe(tables, mixing, k, tuned)
+    if short_share is not None:
+        recipe = _with_horizons(recipe, tables, short_share)
     facts, closed = known.read()
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need --side or --vectors: nobody's artist is known")
@@ -150,6 +168,71 @@ def fuse(
         print_json({"schema": "audiorec/recall-fuse/1", **asdict(report), "out": str(output)})
     parts = ", ".join(f"{name} {n:,}" for name, n in report.channels.items())
     say(f"{report.rows:,} songs for {report.users:,} users: {output}; by channel: {parts}")
+
+
+def _with_horizons(
+    recipe: "FusionRecipe", tables: list[Path], short_share: float
+) -> "FusionRecipe":
+    """Give the channels of short horizon their share; a foreign table is of long horizon."""
+    from audiorec.recall.registry import CHANNELS, channel_class
+    from audiorec.recall.serving.rules import by_horizon
+    from audiorec.recall.serving.tables import channels_of
+
+    names = channels_of(tables)
+    horizons = [channel_class(n).horizon if n in CHANNELS else "long" for n in names]
+    weights = by_horizon(recipe.weights or (1.0,) * len(tables), horizons, short_share)
+    return replace(recipe, weights=weights)
+
+
+def _recipe(tables: list[Path], mixing: Mixing, k: int, tuned: Path | None) -> "FusionRecipe":
+    """Return the settings of a fusion, by options or as they were learnt."""
+    if tuned is None:
+        recipe = mixing.recipe(k)
+        recipe.weights_of(len(tables))
+        return recipe
+    from audiorec.recall.serving.tables import channels_of
+    from audiorec.recall.serving.tuned import read_tuned
+
+    if mixing != Mixing():
+        raise InputError("--tuned has all settings; give it or them")
+    return read_tuned(tuned).for_channels(channels_of(tables), k=k)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learning:
+    """How settings are learnt, and where they go."""
+
+    entry: Annotated[
+        Literal["daily", "radio", "discover", "new"] | None,
+        typer.Option(help="Learn for a product of recommend: its caps, shares and tolerance."),
+    ] = None
+    give_up: Annotated[
+        float | None,
+        more(min=0, max=0.99, help="Part of the accuracy that dials may cost [default: 0]."),
+    ] = None
+    out: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="JSON", help="Keep it: fuse, run, recommend --tuned."),
+    ] = None
+    plot: Annotated[Path | None, more("--plot", metavar="PNG", help="Draw it (extra plot).")] = None
+    users: Annotated[int, more(min=4, help="Users that are looked at, half to choose on.")] = 20_000
+    by: Annotated[
+        Literal["ndcg", "hit_rate", "recall", "capped_recall", "mrr"],
+        more(help="The measure that is to be large, of the whole list."),
+    ] = "ndcg"
+    seed: SeedOption = 0
+
+    def base(self, mixing: Mixing, k: int) -> "tuple[FusionRecipe, float]":
+        """Return the settings to begin with, and what dials may cost."""
+        from audiorec.recall.serving.entries import ENTRIES
+
+        if self.entry is None:
+            return mixing.recipe(k), self.give_up or 0.0
+        if mixing != Mixing():
+            raise InputError("--entry has settings of its own: give it or them")
+        product = ENTRIES[self.entry]
+        give_up = product.give_up if self.give_up is None else self.give_up
+        return replace(product.rules, k=k), give_up
 
 
 def tune(
@@ -166,20 +249,27 @@ def tune(
         Path, typer.Option(help="What they played next: user_id, song_id. Not the test set.")
     ],
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Length of the lists.")] = 100,
-    users: Annotated[int, more(min=4, help="Users that are looked at, half to choose on.")] = 4_000,
-    seed: SeedOption = 0,
+    side: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of songs: artist, album, genre.")
+    ] = None,
+    vectors: Annotated[
+        Path | None,
+        also_known("--vectors", "-v", metavar="STORE", help="Their tags, genres and copies."),
+    ] = None,
     json: JsonOption = False,
     *,
+    learning: Learning,
     mixing: Mixing,
 ) -> None:
-    r"""Learn the weights of a fusion on validation, and say what they bring.
+    r"""Learn the settings of a fusion on validation, and say what they bring.
 
-    Half of the users choose the weights; the figures at the end are of the other half.
+    Half of the users choose: weights of channels, or points of their places, and with --give-up or
+    --entry how far the dials may go. The figures at the end are of the other half.
 
     Examples
     --------
     audiorec recall tune lists.parquet more.parquet -i plays.parquet \
-        --histories plays.parquet --targets wanted.csv
+        --histories plays.parquet --targets wanted.csv --out tuned.json
     audiorec recall tune lists.parquet more.parquet -i plays.parquet \
         --histories plays.parquet --targets wanted.csv --k 20 --json
     audiorec recall fuse lists.parquet more.parquet --weights 2,1 --out f.parquet
@@ -188,28 +278,108 @@ def tune(
     from audiorec.listening.sequences import to_sequences
     from audiorec.recall.contract.tables import read_targets
     from audiorec.recall.judging.splits import given
+    from audiorec.recall.serving.known import facts_of
+    from audiorec.recall.serving.tables import channels_of
     from audiorec.recall.serving.tune import tune as search
+    from audiorec.recall.serving.tuned import write_tuned
 
     check(interactions, Wanted.LOG)
     check(histories, Wanted.LOG)
+    check_plot(learning.plot)
+    recipe, give_up = learning.base(mixing, k)
     learnt, known = (to_sequences(read_interactions(path)) for path in (interactions, histories))
     wanted, cluster = read_targets(targets)
     split = given(learnt, known, wanted, cluster)
-    found = search(tables, split, mixing.recipe(k), users=users, seed=seed)
-    weights = ",".join(f"{w:g}" for w in found.recipe.weights)
-    checked = {n: [i.value, i.low, i.high] for n, i in found.checked.items()}
+    names = channels_of(tables)
+    found = search(
+        tables,
+        split,
+        recipe,
+        by=(learning.by, k),
+        users=learning.users,
+        seed=learning.seed,
+        names=names,
+        give_up=give_up,
+        facts=facts_of(learnt, *_songs(side, vectors)),
+    )
+    if learning.out is not None:
+        write_tuned(learning.out, found, names, entry=learning.entry or "")
+    _say_tuned(found, names, json=json)
+    _draw_tuned(learning.plot, found)
+    if learning.out is not None:
+        say(f"kept: {learning.out}; audiorec recall fuse ... --tuned {learning.out}")
+    elif found.recipe.method != "points":
+        weights = ",".join(f"{w:g}" for w in found.recipe.weights)
+        options = f"--weights {weights} --flatness {found.recipe.flatness:g}"
+        say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} {options}")
+    else:
+        say("points are the best; --out FILE keeps them, recall fuse --tuned FILE uses them")
+
+
+SHOWN = ("popularity", "gini", "coverage", "new", "diversity_genre", "diversity_artist")
+
+
+def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
+    """Print what was tried and what came of it."""
     measure = f"{found.by[0]}@{found.by[1]}"
     if json:
-        tried = [{"weights": list(one.weights), **one.figures} for one in found.tried]
-        document = {"weights": list(found.recipe.weights), "by": measure, "checked": checked}
-        print_json({"schema": "audiorec/recall-tune/1", **document, "tried": tried})
-    else:
-        names = [measure, "mrr@20", "popularity", "gini", "coverage"]
-        rows = [
-            (",".join(f"{w:g}" for w in one.weights), *(one.figures[n] for n in names))
+        from audiorec.recall.serving.tuned import settings_of
+
+        tried = [
+            {"name": one.name, "settings": settings_of(one.recipe), **one.figures}
             for one in found.tried
         ]
-        print_table(("weights", *names), rows, title="tried, on the half that chose")
-    for name, (value, low, high) in checked.items():
-        say(f"{name}: {measure} {value:+.4f} [{low:+.4f}, {high:+.4f}], on the other half")
-    say(f"weights: audiorec recall fuse {' '.join(map(str, tables))} --weights {weights}")
+        checked: dict[str, dict[str, list[float]]] = {}
+        for (what, at), one in found.checked.items():
+            checked.setdefault(what, {})[at] = [one.value, one.low, one.high]
+        document = {
+            "schema": "audiorec/recall-tune/2",
+            "channels": list(names),
+            "settings": settings_of(found.recipe),
+            "by": measure,
+            "steps": found.steps,
+            "checked": checked,
+            "tried": tried,
+        }
+        print_json(document)
+    else:
+        first = [one for one in found.tried if "popularity" not in one.figures]
+        dials = [one for one in found.tried if "popularity" in one.figures]
+        shown = list(dict.fromkeys([measure, f"hit_rate@{found.recipe.k}", "mrr@20"]))
+        rows = [(one.name, *(f"{one.figures[n]:.4f}" for n in shown)) for one in first]
+        print_table(("setting", *shown), rows, title="tried, on the half that chose")
+        if dials:
+            there = [n for n in SHOWN if any(n in one.figures for one in dials)]
+            rows = [
+                (
+                    one.name,
+                    f"{one.figures[measure]:.4f}",
+                    *(_short(n, one.figures.get(n)) for n in there),
+                )
+                for one in dials
+            ]
+            heads = [n.replace("diversity_", "by ") for n in there]
+            title = "dials: what lists are like, and what that costs"
+            print_table(("setting", measure, *heads), rows, title=title)
+    for (what, at), (value, low, high) in ((key, astuple(i)) for key, i in found.checked.items()):
+        if at in (measure, f"hit_rate@{found.recipe.k}", "mrr@20"):
+            say(f"{what}: {at} {value:+.4f} [{low:+.4f}, {high:+.4f}], on the other half")
+
+
+def _short(name: str, value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,.0f}" if name == "popularity" else f"{value:.2f}"
+
+
+def _draw_tuned(path: Path | None, found: "Tuned") -> None:
+    if path is None:
+        return
+    from audiorec.evaluation.rank_pictures import draw_trade_off
+    from audiorec.files.atomic import replaced
+
+    measure = f"{found.by[0]}@{found.by[1]}"
+    drawn = draw_trade_off({one.name: one.figures for one in found.tried}, measure)
+    with replaced(path) as part:
+        part.write_bytes(drawn)
+    say(f"picture: {path}")

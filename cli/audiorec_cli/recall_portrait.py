@@ -1,7 +1,7 @@
 """``audiorec recall portrait``: what users listen to, long and short."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,6 +10,11 @@ from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import JsonOption, LogOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.listening.sequences import Sequences
+    from audiorec.listening.side import SongSide
+    from audiorec.recall.serving.portrait import PortraitRecipe
 
 
 def portrait(
@@ -39,15 +44,63 @@ def portrait(
     audiorec recall portrait -i plays.csv -v vecs.parquet --out portraits.parquet
     audiorec recall portrait -i plays.csv -v vecs.parquet --user u1 --json
     """
-    import numpy as np
-
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.sequences import to_sequences
-    from audiorec.listening.side import completed, read_side, side_of_store
     from audiorec.recall.serving.portrait import PortraitRecipe, portraits, write_portraits
 
     if (user is None) == (output is None):
         raise InputError("name one --user to print, or a file for all of them with --out")
+    recipe = PortraitRecipe(long_days=long_days, short_days=short_days)
+    if user is not None:
+        print_portrait(interactions, user, side, vectors, recipe, json=json)
+    elif output is not None:
+        plays, known = _read(interactions, side, vectors)
+        table = portraits(plays, known, recipe)
+        write_portraits(output, table)
+        say(f"{len(table):,} rows of {len(plays):,} users: {output}")
+
+
+def print_portrait(
+    interactions: Path,
+    user: str,
+    side: Path | None,
+    vectors: Path | None,
+    recipe: "PortraitRecipe | None" = None,
+    *,
+    json: bool,
+) -> None:
+    """Print what one user listens to."""
+    import numpy as np
+
+    from audiorec.recall.serving.portrait import USUAL, portraits
+
+    recipe = recipe or USUAL
+    plays, known = _read(interactions, side, vectors)
+    if user not in plays.owner_ids:
+        raise InputError(f"{interactions}: has no user {user!r}")
+    plays = plays.take(np.array([plays.owner_ids.index(user)]))
+    rows = portraits(plays, known, recipe).to_pylist()
+    if json:
+        kept = [{n: v for n, v in row.items() if n != "user_id"} for row in rows]
+        lives = {"long": recipe.long_days, "short": recipe.short_days}
+        document = {"schema": "audiorec/portrait/1", "user_id": user, "half_life_days": lives}
+        print_json({**document, "shares": kept})
+        return
+    lines = [(r["horizon"], r["kind"], r["value"], r["share"], r["plays"]) for r in rows]
+    half = f"{recipe.long_days:g} days (long), {recipe.short_days:g} days (short)"
+    print_table(
+        ("horizon", "kind", "value", "share", "plays"),
+        lines,
+        title=f"{user}: a play counts half after {half}",
+    )
+
+
+def _read(
+    interactions: Path, side: Path | None, vectors: Path | None
+) -> "tuple[Sequences, SongSide]":
+    """Read plays, and what is known of songs."""
+    from audiorec.listening.interactions import read_interactions
+    from audiorec.listening.sequences import to_sequences
+    from audiorec.listening.side import completed, read_side, side_of_store
+
     check(interactions, Wanted.LOG)
     check(vectors, Wanted.VECTORS)
     heard = side_of_store(open_vectors(vectors)) if vectors else None
@@ -56,20 +109,4 @@ def portrait(
         raise InputError("nothing is known of songs: give --side or --vectors")
     if side is not None and heard is not None:
         known = completed(known, heard)
-    plays = to_sequences(read_interactions(interactions))
-    if user is not None:
-        if user not in plays.owner_ids:
-            raise InputError(f"{interactions}: has no user {user!r}")
-        plays = plays.take(np.array([plays.owner_ids.index(user)]))
-    table = portraits(plays, known, PortraitRecipe(long_days=long_days, short_days=short_days))
-    if output is not None:
-        write_portraits(output, table)
-        say(f"{len(table):,} rows of {len(plays):,} users: {output}")
-        return
-    rows = table.to_pylist()
-    if json:
-        kept = [{n: v for n, v in row.items() if n != "user_id"} for row in rows]
-        print_json({"schema": "audiorec/portrait/1", "user_id": user, "shares": kept})
-        return
-    lines = [(r["horizon"], r["kind"], r["value"], r["share"], r["plays"]) for r in rows]
-    print_table(("horizon", "kind", "value", "share", "plays"), lines, title=f"{user} listens to")
+    return to_sequences(read_interactions(interactions)), known

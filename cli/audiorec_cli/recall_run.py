@@ -36,7 +36,8 @@ def run(
     audiorec recall run --config recall.toml --dry-run
     audiorec recommend u1 -i plays.parquet --models serving/models
     """
-    from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan
+    from audiorec.recall.serving.nightly import NightlyJob
+    from audiorec.recall.serving.plan import NightlyPlan
 
     job = NightlyJob(NightlyPlan.read(config))
     if dry_run:
@@ -58,7 +59,7 @@ def run(
     parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
     say(
         f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-        f"{job.plan.out}; by channel: {parts}"
+        f"{job.plan.out}; by channel: {parts}; report: {job.plan.out / 'report.md'}"
     )
 
 
@@ -75,3 +76,8 @@ def _print_plan(steps: "list[Step]", run_id: str, *, json: bool) -> None:
         for s in steps
     ]
     print_table(("step", "state", "CPU-s the last time"), rows, title=f"run {run_id}")
+    ahead = [step for step in steps if not step.is_done]
+    known = [step.cpu_s for step in ahead if step.cpu_s is not None]
+    new = len(ahead) - len(known)
+    unknown = f"; {new} never ran, and nobody knows what they cost" if new else ""
+    say(f"{len(ahead)} of {len(steps)} steps to do, about {sum(known):,.1f} CPU-s{unknown}")

@@ -8,6 +8,7 @@ import typer
 
 from audiorec.errors import InputError, SpecMismatchError
 from audiorec_cli.extract import no_songs
+from audiorec_cli.recall_portrait import print_portrait
 from audiorec_cli.shared.console import Exit, print_document, print_json, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.listened import (
@@ -25,6 +26,7 @@ from audiorec_cli.shared.options import (
     OutFileOption,
     QuietOption,
     RetryFailedOption,
+    also_known,
     more,
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
@@ -84,7 +86,6 @@ class Foreign:
 
 
 def users(
-    output: OutFileOption,
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="What recall train wrote.")
     ] = None,
@@ -96,10 +97,23 @@ def users(
         Path | None,
         typer.Option("--import", metavar="TABLE", help="Made elsewhere: .parquet, .csv or .npz."),
     ] = None,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table of users.")
+    ] = None,
     explain: Annotated[
         bool,
         typer.Option("--explain", help="Say what each interest is about (column about)."),
     ] = False,
+    portrait: Annotated[
+        str | None,
+        typer.Option(metavar="USER", help="Print what one user of the log listens to instead."),
+    ] = None,
+    side: Annotated[
+        Path | None, also_known(metavar="FILE", help="For --portrait: artist, genre, language.")
+    ] = None,
+    vectors: Annotated[
+        Path | None, also_known("--vectors", "-v", metavar="STORE", help="For --portrait: tags.")
+    ] = None,
     json: JsonOption = False,
     *,
     foreign: Foreign,
@@ -114,9 +128,18 @@ def users(
     Examples
     --------
     audiorec recall users model/ --interactions plays.parquet --out users.parquet
-    audiorec recall users model/ --profiles profiles.csv --out new-users.parquet
+    audiorec recall users --portrait u1 -i plays.parquet --vectors vecs.parquet
     audiorec recall users --import theirs.npz --normalise --out users.parquet
     """
+    if portrait is not None:
+        if interactions is None or model is not None or table is not None or output is not None:
+            raise InputError("--portrait takes a log: -i LOG, and --side or --vectors")
+        print_portrait(interactions, portrait, side, vectors, json=json)
+        return
+    if output is None:
+        raise InputError("name the table to write with --out")
+    if side is not None or vectors is not None:
+        raise InputError("--side and --vectors are for --portrait")
     if table is not None:
         if model is not None or interactions is not None or asked.profiles is not None or explain:
             raise InputError("--import takes a table alone: no MODEL, log, profiles or --explain")

@@ -1,42 +1,103 @@
 """``audiorec recommend USER``: songs for one user, each with a reason."""
 
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from audiorec_cli.shared.console import print_json_lines, print_table, say
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_json, print_json_lines, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.m3u8 import ListForm
-from audiorec_cli.shared.options import LogOption
+from audiorec_cli.shared.options import LogOption, also_known, more
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
+from audiorec_cli.shared.table import Column
 
 if TYPE_CHECKING:
-    from audiorec.recall.serving.recommend import Proposal
+    from audiorec.recall.serving.answers import Mix, Recommendation, Story
+    from audiorec.recall.serving.recommend import Recommender
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of songs, and what was learnt."""
+
+    vectors: Annotated[
+        Path | None,
+        also_known("--vectors", "-v", metavar="STORE", help="How songs sound, and their titles."),
+    ] = None
+    songs: Annotated[
+        Path | None,
+        also_known("--songs", metavar="FILE", help="embeddings.parquet: how they sound."),
+    ] = None
+    side: Annotated[
+        Path | None, also_known(metavar="FILE", help="Of songs: title, artist, album, genre.")
+    ] = None
+    lists: Annotated[
+        Path | None, also_known(metavar="LOG", help="Playlists that people made [default: LOG's].")
+    ] = None
+    models: Annotated[
+        Path | None, typer.Option(metavar="FOLDER", help="Trained models: a folder of them.")
+    ] = None
+    tuned: Annotated[
+        Path | None, more(metavar="JSON", help="Weights and dials that recall tune kept.")
+    ] = None
+    short_share: Annotated[
+        float | None, more(min=0, max=1, help="Of what suits now, against taste [default: entry].")
+    ] = None
+
+    def recommender(self, interactions: Path) -> "Recommender":
+        """Read it all."""
+        from audiorec.listening.interactions import read_interactions
+        from audiorec.listening.sequences import to_sequences
+        from audiorec.listening.side import read_side
+        from audiorec.recall.contract.data import Sound
+        from audiorec.recall.serving.recommend import Recommender
+        from audiorec.recall.serving.tuned import read_tuned
+        from audiorec.store.embeddings import EmbeddingTable
+
+        check(interactions, Wanted.LOG)
+        check(self.lists, Wanted.LOG)
+        check(self.songs, Wanted.SONGS)
+        if self.songs is not None and self.vectors is not None:
+            raise InputError("songs sound by one of --songs and --vectors")
+        found = self.vectors
+        if self.songs is None and found is None:
+            found = usual_vectors("titles and sound are those of")
+        check(found, Wanted.VECTORS)
+        heard = EmbeddingTable.open(self.songs, kind="songs") if self.songs else None
+        made = to_sequences(read_interactions(self.lists), by="list") if self.lists else None
+        return Recommender(
+            log=read_interactions(interactions),
+            store=open_vectors(found) if found else None,
+            sound=Sound.of_embeddings(heard) if heard is not None else None,
+            known=read_side(self.side) if self.side else None,
+            models=self.models,
+            lists=made,
+            tuned=read_tuned(self.tuned) if self.tuned else None,
+            short_share=self.short_share,
+        )
 
 
 def recommend(
     user: Annotated[str, typer.Argument(metavar="USER", help="Whom: a user of the log.")],
     interactions: LogOption,
-    vectors: Annotated[
-        Path | None,
-        typer.Option("--vectors", "-v", metavar="STORE", help="How songs sound, and their titles."),
-    ] = None,
-    side: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Of songs: title, artist, album, genre.")
-    ] = None,
-    models: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Trained models: a folder of them.")
-    ] = None,
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="How many songs.")] = 30,
     entry: Annotated[
         Literal["daily", "radio", "discover", "new"], typer.Option(help="What the list is for.")
     ] = "daily",
+    what: Annotated[
+        Literal["songs", "lists"], typer.Option(help="Songs, or playlists that people made.")
+    ] = "songs",
+    per_interest: Annotated[
+        bool, typer.Option("--per-interest", help="A list for each genre or artist of the user.")
+    ] = False,
     why: Annotated[
         str | None, typer.Option(metavar="SONG", help="Say what each channel says of one song.")
     ] = None,
     *,
+    known: Known,
     form: ListForm,
 ) -> None:
     """Recommend songs to one user of a log, and say why.
@@ -50,45 +111,78 @@ def recommend(
     audiorec recommend u1 -i plays.parquet --entry radio --m3u8 radio.m3u8
     audiorec recommend u1 -i plays.parquet --why jazz-vibraphone.mp3
     """
-    from audiorec.listening.interactions import read_interactions
-    from audiorec.listening.side import read_side
-    from audiorec.recall.serving.recommend import ENTRIES, Recommender
-
+    if per_interest and (what == "lists" or why is not None):
+        raise InputError("--per-interest is of songs: it takes no --what lists and no --why")
     form.check()
-    check(interactions, Wanted.LOG)
-    found = vectors or usual_vectors("titles and sound are those of")
-    check(found, Wanted.VECTORS)
-    recommender = Recommender(
-        log=read_interactions(interactions),
-        store=open_vectors(found) if found else None,
-        known=read_side(side) if side else None,
-        models=models,
-    )
+    recommender = known.recommender(interactions)
     if why is not None:
-        _explain(recommender.why(user, why), user, why, json=form.json)
+        _explain(recommender.story(user, why, k, entry=entry), user, entry, json=form.json)
         return
-    songs = recommender.recommend(user, k, entry=entry)
-    if form.json:
-        print_json_lines(asdict(song) for song in songs)
-    elif form.is_table:
-        rows = [(s.rank, s.title or s.song_id, s.artist, s.reason) for s in songs]
-        title = f"{user}: {entry}, {ENTRIES[entry].about}"
-        print_table(("rank", "song", "artist", "reason"), rows, title=title)
-    form.write(asdict(song) for song in songs)
-    asked = ", ".join(channel.name for channel in recommender.channels)
-    say(f"{len(songs)} songs for {user}, by {asked}")
+    if what == "lists":
+        _lists(recommender, user, k, form)
+    elif per_interest:
+        _mixes(recommender.mixes(user, k, entry=entry), user, form)
+    else:
+        from audiorec.recall.serving.entries import ENTRIES
+
+        songs = recommender.recommend(user, k, entry=entry)
+        if form.json:
+            print_json_lines(asdict(song) for song in songs)
+        elif form.is_table:
+            _table(songs, f"{user}: {entry}, {ENTRIES[entry].about}")
+        form.write(asdict(song) for song in songs)
+        asked = ", ".join(channel.name for channel in recommender.channels)
+        say(f"{len(songs)} songs for {user}, by {asked}")
     for note in recommender.notes:
         say(f"note: {note}")
-    if models is None:
+    if known.models is None:
         say("no trained model was asked: audiorec recall train writes one, --models reads them")
 
 
-def _explain(found: "list[Proposal]", user: str, song: str, *, json: bool) -> None:
-    """Say what each channel says of a song."""
+def _table(songs: "list[Recommendation] | tuple[Recommendation, ...]", title: str) -> None:
+    rows = [(s.rank, s.song_id, s.title or s.song_id, s.artist, s.reason) for s in songs]
+    columns = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
+    print_table(columns, rows, title=title)
+
+
+def _mixes(found: "list[Mix]", user: str, form: ListForm) -> None:
+    """Print a list for each interest; a playlist has them one after the other."""
+    if form.json:
+        print_json_lines({"list": mix.name, **asdict(song)} for mix in found for song in mix.songs)
+    elif form.is_table:
+        for mix in found:
+            _table(mix.songs, f"{user}: {mix.name}")
+    form.write(asdict(song) for mix in found for song in mix.songs)
+    names = "; ".join(f"{mix.name} ({len(mix.songs)})" for mix in found)
+    say(f"{len(found)} lists for {user}: {names}")
+
+
+def _lists(recommender: "Recommender", user: str, k: int, form: ListForm) -> None:
+    if form.m3u8 is not None:
+        raise InputError("--what lists names lists; --m3u8 is for songs")
+    found = recommender.recommend_lists(user, k)
+    if form.json:
+        print_json_lines(asdict(one) for one in found)
+    else:
+        rows = [(one.rank, one.list_id, one.songs, one.reason) for one in found]
+        print_table(("rank", "list", "songs", "reason"), rows, title=f"{user}: lists of people")
+    say(f"{len(found)} lists for {user}")
+
+
+def _explain(found: "Story", user: str, entry: str, *, json: bool) -> None:
+    """Say what each channel says of a song, and whether it comes."""
+    named = found.title or found.song_id
     if json:
-        print_json_lines(asdict(proposal) for proposal in found)
-    elif found:
-        rows = [(one.channel, one.rank, one.reason) for one in found]
-        print_table(("channel", "rank", "reason"), rows, title=f"{song} for {user}")
-    if not found:
-        say(f"no channel proposes {song} to {user}")
+        print_json({"schema": "audiorec/recommend-why/1", "user_id": user, **asdict(found)})
+    elif found.proposals:
+        rows = [(one.channel, one.rank, one.reason) for one in found.proposals]
+        of = f" by {found.artist}" if found.artist else ""
+        print_table(("channel", "rank", "reason"), rows, title=f"{named}{of} for {user}")
+    if not found.proposals:
+        say(f"no channel proposes {named} to {user}")
+    if found.shut:
+        say(f"it does not come: {found.shut}")
+    elif found.place:
+        say(f"place {found.place} of the list {entry}")
+    elif found.proposals:
+        say(f"not in the list {entry}: others weigh more, or a cap passes over it")

@@ -117,6 +117,17 @@ LINES = [
     "recall tune lists.csv lists.csv -i {log} --histories listened.csv --targets targets.csv",
     "recall tune lists.csv lists.csv -i listened.csv --histories {log} --targets targets.csv",
     "recall tune lists.csv lists.csv -i listened.csv --histories listened.csv --targets {table}",
+    "recall fuse lists.csv --tuned {tuned} -o out",
+    (
+        "recall tune lists.csv lists.csv -i listened.csv --histories listened.csv "
+        "--targets targets.csv --side {ids}"
+    ),
+    (
+        "recall tune lists.csv lists.csv -i listened.csv --histories listened.csv "
+        "--targets targets.csv -v {store}"
+    ),
+    "recall users --portrait u0 -i {log} -v vecs.parquet",
+    "recall users --portrait u0 -i listened.csv -v {store}",
     "recall run --config {toml}",
     "recall export -i {log} -o out",
     "recall export -i listened.csv {table} -o out",
@@ -135,6 +146,9 @@ LINES = [
     "recommend u0 -i listened.csv -v {store}",
     "recommend u0 -i listened.csv --side {ids}",
     "recommend u0 -i listened.csv --models {folder}",
+    "recommend u0 -i listened.csv --songs {songs}",
+    "recommend u0 -i listened.csv --lists {log} --what lists",
+    "recommend u0 -i listened.csv --tuned {tuned}",
     "cold-start audience --songs {songs} --users users.parquet -o out",
     "cold-start audience --songs songs.parquet --users {users} -o out",
     "cold-start songs --songs songs.parquet --users {users} -o out",
@@ -161,7 +175,7 @@ NEVER = {
     MISSING: set(),
     DAMAGED: {"folder", "rule", "toml", "index", "paths", "unread", "checked"},
     OTHER: {"folder", "toml", "list", "ids", "table", "rule", "index", "labels", "audio"}
-    | {"paths", "unread", "checked"},
+    | {"paths", "unread", "checked", "tuned"},
 }
 LEARNT = "youtube-dnn|sasrec|mind|comirec-sa|song2vec|eges|graphsage|user-audio"
 TORCH = re.compile(f"heads train|recall train ({LEARNT})")
@@ -214,7 +228,7 @@ def folder(tmp_path_factory):
 def named(mistake, kind):
     """Return the name of a file of that kind that is not there, damaged, or another."""
     endings = {
-        **dict.fromkeys(("list", "rule", "ids", "labels", "log", "table"), ".csv"),
+        **dict.fromkeys(("list", "rule", "ids", "labels", "log", "table", "tuned"), ".csv"),
         "head": ".safetensors",
         "model": "-model",
         "audio": ".wav",

@@ -141,6 +141,17 @@ class NearestArtist(Counted[NearestArtistRecipe]):
         liked += np.float32(TIE) * self.plays
         return _only(liked, has_taste, self.artist >= 0)
 
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song among the last ones whose artist is most like that of each."""
+        found = np.full(song.shape, -1, np.int64)
+        histories = histories.keep(self.artist[histories.song] >= 0).newest(self.recipe.history)
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own, there = histories[row][::-1], song[row] >= 0  # of equals, the last one
+            near = self.units[self.artist[song[row, there]]] @ self.units[self.artist[own]].T
+            near += self.artist[song[row, there]][:, None] == self.artist[own]
+            found[row, there] = own[near.argmax(axis=1)]
+        return found
+
     def _alike(self, artists: Int64Array, share: Float64Array) -> FloatArray:
         """Return how alike all artists (A,) are to some, by the share of each."""
         found = np.zeros(len(self.units), np.float32)

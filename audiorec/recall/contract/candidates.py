@@ -23,6 +23,7 @@ class ReasonKind(StrEnum):
     REPLAY = "replay"  # the user comes back to it
     FOLLOWS = "follows"  # is played after what was just played
     LISTENERS = "listeners"  # listeners of the same songs play it
+    LIKED = "liked"  # goes with what was liked in the last days
     SOUND = "sound"
     ARTIST = "artist"
     TASTE = "taste"  # near the user in a learnt space

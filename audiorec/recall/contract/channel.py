@@ -162,7 +162,7 @@ class Channel(ABC):
             song_ids=self.song_ids,
             song=song,
             similarity=similarity,
-            evidence=self._evidence(asked.histories, song),
+            evidence=self._told(asked, song),
             interest=self._interest(asked, song),
             cold=(song >= 0) & self.is_cold[song],
             reason=self.reason,
@@ -266,6 +266,10 @@ class Channel(ABC):
     def _answers(self, queries: Queries) -> FloatArray:
         """Return similarities as `_similarities` does, whatever is known of the users."""
         return self._similarities(queries)
+
+    def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
+        """Return `_evidence`, or what else of a user stands for the reason."""
+        return self._evidence(queries.histories, song)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:  # noqa: ARG002
         """Return for each song (Q, k) the one of the history that stands for the reason."""

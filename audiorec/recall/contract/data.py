@@ -5,7 +5,7 @@ histories of some users              ──▶ `Queries`    ──Channel.recall
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -106,6 +106,14 @@ class Sound:
         values = means.astype(np.float32)
         return cls(ids, units, known, {}, file, values, made, store)
 
+    def with_artists(self, side: SongSide | None) -> "Sound":
+        """Return the same with artists by side information, where none are known."""
+        if side is None or "artist" not in side.categories or any(self.artists):
+            return self
+        named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
+        artists = tuple(plain_name(named.get(song)) for song in self.song_ids)
+        return replace(self, artists=artists)
+
     def among(self, song_ids: tuple[str, ...]) -> "Sound":
         """Return the sound of other songs, in their order; zeros and no artist where unknown."""
         rows = IdMap(self.song_ids).rows(song_ids)
@@ -146,11 +154,16 @@ class Context:
             sources.append(named("song", self.triples))
         return tuple(sorted({song for ids in sources for song in ids}))
 
-    def asked(self, histories: Sequences, follows: Sequences | None = None) -> "Queries":
+    def asked(
+        self,
+        histories: Sequences,
+        follows: Sequences | None = None,
+        likes: Sequences | None = None,
+    ) -> "Queries":
         """Return the queries of some histories, with what is known of their owners."""
         people = self.profiles
         known = None if people is None else people.for_users(histories.owner_ids)
-        return Queries(histories, follows, known)
+        return Queries(histories, follows, known, likes=likes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +251,8 @@ class Queries:
     profiles: Profiles | None = None  # of the Q users, in their order
     # (Q, E): made before, in the space of the channel; asked for in place of the histories
     embedded: FloatArray | None = None
+    # songs that each said to like (`audiorec.listening.likes`), with times; None: not known
+    likes: Sequences | None = None
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -254,7 +269,8 @@ class Queries:
         if profiles is not None:
             profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
         embedded = None if self.embedded is None else self.embedded[rows]
-        return Queries(self.histories.take(rows), follows, profiles, embedded)
+        likes = None if self.likes is None else self.likes.take(rows)
+        return Queries(self.histories.take(rows), follows, profiles, embedded, likes)
 
 
 def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:

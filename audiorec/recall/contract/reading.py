@@ -35,7 +35,7 @@ def read_context(
     features : path, optional
         ``features.parquet``: sound by segment; artists come from `vectors`, or the store beside.
     songs : path, optional
-        ``embeddings.parquet``: sound as embeddings of any model.
+        ``embeddings.parquet``: sound as embeddings of any model; artists come from `side`.
     side, profiles, triples : path, optional
 
     Raises
@@ -60,6 +60,7 @@ def read_context(
     known = read_side(side) if side is not None else None
     if known is not None and store is not None:
         known = completed(known, side_of_store(store))
+    sound = None if sound is None else sound.with_artists(known)
     return Context(
         sound=sound,
         side=known,

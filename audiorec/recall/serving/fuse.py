@@ -12,74 +12,23 @@
 Similarities are never compared: those of two channels have nothing in common.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from audiorec.files.arrow import integers
 from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.serving.rules import UNKNOWN, Closed, ClosedLists, FusionRecipe, SongTraits
-from audiorec.types import BoolArray, Float64Array, Int64Array, plain_name, strings
+from audiorec.recall.serving.blocks import Rows, key_of, nth
+from audiorec.recall.serving.rules import UNKNOWN, Closed, FusionRecipe, SongTraits
+from audiorec.types import BoolArray, Float64Array, Int64Array
 
-REPLAY = "replay"
 DEEPEST = 4  # so many times k entries are looked at by the dial for diversity
 VARIED_BY = ("genre", "artist")
 WARM, COLD, HEARD = range(3)
 DIGITS = 14  # of a weight: equal sums are equal in whatever order they were added
 NO_FACTS, NOTHING = SongTraits(), Closed()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Rows:
-    """n candidates of some users, of all channels."""
-
-    table: Any  # as `SCHEMA`: all rows of the block
-    at: Int64Array  # (n,): rows of the table
-    user: Int64Array  # (n,): numbers in `user_ids`
-    song: Int64Array  # (n,): numbers in `song_ids`
-    source: Int64Array  # (n,): number of the table
-    user_ids: Any  # a `pyarrow.StringArray`, sorted
-    song_ids: Any
-
-    @classmethod
-    def of(cls, tables: Sequence[Any]) -> "_Rows":
-        table = pa.concat_tables(tables).combine_chunks()
-        source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
-        user, user_ids = _numbered(table.column("user_id"))
-        song, song_ids = _numbered(table.column("song_id"))
-        return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
-
-    def take(self, rows: Any) -> "_Rows":
-        """Return some rows, numbers or a mask, in that order."""
-        columns = (self.at[rows], self.user[rows], self.song[rows], self.source[rows])
-        return _Rows(self.table, *columns, self.user_ids, self.song_ids)
-
-    def numbers(self, name: str) -> Any:
-        """Return a column of numbers or flags."""
-        column = self.table.column(name).cast(pa.int64())
-        return pc.fill_null(column, UNKNOWN).to_numpy()[self.at]
-
-    @property
-    def replayed(self) -> BoolArray:
-        """Which rows come from the channel of songs that the user knows."""
-        found = pc.equal(self.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
-        return np.asarray(found[self.at], np.bool_)
-
-    def is_among(self, closed: ClosedLists | None, names: Any = None) -> BoolArray:
-        """Return which rows stand in the lists of their users.
-
-        `names`, a `pyarrow.StringArray`, are what songs are looked up by; their ids by default.
-        """
-        if closed is None or not len(self.user):
-            return np.zeros(len(self.user), np.bool_)
-        user, number = closed.pairs_of(self.user_ids)
-        song = closed.numbers_of(self.song_ids if names is None else names)[self.song]
-        width = closed.width + 1
-        return np.isin(self.user * width + song, user * width + number) & (song >= 0)
 
 
 def fuse(
@@ -110,12 +59,16 @@ def fuse(
         If there is not one weight a table.
     """
     weights = recipe.weights_of(len(tables))
-    rows = _Rows.of(tables)
-    rows = rows.take((weights[rows.source] > 0) & ~_closed(rows, facts, closed))
-    rows, weight, kind = _entries(rows, recipe, weights, facts)
-    order = _order(rows, weight, recipe, facts)
+    rows = Rows.of(tables)
+    groups, plays = facts.columns(rows.song_ids)
+    closes = _closed(rows, groups.get("artist"), facts, closed)
+    rows = rows.take((weights[rows.source] > 0) & ~closes)
+    rows, weight, kind = _entries(rows, recipe, weights, groups.get("recording"))
+    if recipe.popularity:
+        weight = weight / (plays[rows.song] + 1.0) ** recipe.popularity
+    order = _order(rows, weight, recipe, groups)
     rows, weight, kind = rows.take(order), weight[order], kind[order]
-    kept = np.flatnonzero(_under_caps(rows, recipe, facts))
+    kept = np.flatnonzero(_under_caps(rows, recipe, groups))
     kept = kept[_in_shares(rows.user[kept], kind[kept], recipe)]
     rows, weight, kind = rows.take(kept), weight[kept], kind[kept]
     order = np.lexsort((kind, _spread(rows.user, kind), rows.user))
@@ -123,68 +76,68 @@ def fuse(
     return _written(rows, weight)
 
 
-def _closed(rows: _Rows, facts: SongTraits, closed: Closed) -> BoolArray:
+def _closed(rows: Rows, artist: Int64Array | None, facts: SongTraits, closed: Closed) -> BoolArray:
     """Return which rows their users must not get."""
     found = rows.is_among(closed.never)
     if closed.heard is not None:
         found |= rows.is_among(closed.heard) & ~rows.replayed
-    artist = facts.group("artist", rows.song_ids)
     if closed.artists is not None and artist is not None and len(rows.user):
-        names = strings([*map(plain_name, facts.artists), ""])
+        names = facts.artist_names
         found |= rows.is_among(closed.artists, names.take(integers(artist % len(names))))
     return found
 
 
 def _entries(
-    rows: _Rows, recipe: FusionRecipe, weights: Float64Array, facts: SongTraits
-) -> tuple[_Rows, Float64Array, Int64Array]:
+    rows: Rows, recipe: FusionRecipe, weights: Float64Array, recording: Int64Array | None
+) -> tuple[Rows, Float64Array, Int64Array]:
     """Return one row a user and recording, its weight, and whether it is warm, cold or heard."""
-    share = weights[rows.source]
-    cold, rank = rows.numbers("cold") > 0, rows.numbers("rank")
-    split = rows.numbers("interest") if recipe.method == "quotas" else np.zeros_like(rank)
-    lists = _key(rows.user, rows.source, cold, split)
-    by_rank = np.lexsort((rows.song, rank, lists))
-    place = np.empty(len(rank), np.int64)
-    place[by_rank] = _nth(lists[by_rank])
-    if recipe.method == "quotas":  # the i-th of a share s stands at i / s of the list
-        table = _key(rows.user, rows.source, cold)
-        tables, which = np.unique(table, return_inverse=True)
-        interests = np.bincount(which[np.unique(lists, return_index=True)[1]], None, len(tables))
-        given = share / interests[which] / (place + 0.5)
-    else:
-        given = share / (recipe.flatness + place + 1)
-    entries, entry = np.unique(_key(rows.user, _recordings(rows, facts)), return_inverse=True)
-    n = len(entries)
-    order = np.lexsort((rows.source, -given, entry))
-    best = order[np.unique(entry[order], return_index=True)[1]]
-    sums = np.bincount(entry, given, n)
+    cold = rows.numbers("cold") > 0
+    given = _given(rows, recipe, weights, cold)
+    key = key_of(rows.user, _recordings(rows, recording))
+    # Rows of one entry side by side, the best first; of equals the one of the first table.
+    order = np.lexsort((-given, key))
+    starts = np.flatnonzero(np.diff(key[order], prepend=-1)) if len(order) else order
+    entry = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(order))))
+    best, n = order[starts], len(starts)
+    sums = np.bincount(entry, given[order], n)
     weight = np.asarray(given[best] if recipe.method == "quotas" else sums, np.float64)
     weight = np.round(weight, DIGITS)
-    kind = np.where(np.bincount(entry, ~cold, n) == 0, COLD, WARM).astype(np.int64)
-    kind[np.bincount(entry, rows.replayed, n) > 0] = HEARD
-    rows = rows.take(best)
-    if recipe.popularity:
-        plays = facts.plays_of(rows.song_ids)[rows.song]
-        weight = weight / (plays + 1.0) ** recipe.popularity
-    return rows, weight, kind
+    kind = np.where(np.bincount(entry, ~cold[order], n) == 0, COLD, WARM).astype(np.int64)
+    kind[np.bincount(entry, rows.replayed[order], n) > 0] = HEARD
+    return rows.take(best), weight, kind
 
 
-def _recordings(rows: _Rows, facts: SongTraits) -> Int64Array:
+def _given(
+    rows: Rows, recipe: FusionRecipe, weights: Float64Array, cold: BoolArray
+) -> Float64Array:
+    """Return what each row gives to its song."""
+    place = rows.places(by_interest=recipe.method == "quotas")
+    if recipe.method == "points":
+        return weights[rows.source] * recipe.points_at(rows.source, place)
+    if recipe.method == "reciprocal":
+        return np.asarray(weights[rows.source] / (recipe.flatness + place + 1), np.float64)
+    # Quotas: the i-th of a share s stands at i / s of the list.
+    table = key_of(rows.user, rows.source, cold)
+    tables, which = np.unique(table, return_inverse=True)
+    lists = key_of(rows.user, rows.source, cold, rows.numbers("interest"))
+    interests = np.bincount(which[np.unique(lists, return_index=True)[1]], None, len(tables))
+    return np.asarray(weights[rows.source] / interests[which] / (place + 0.5), np.float64)
+
+
+def _recordings(rows: Rows, of: Int64Array | None) -> Int64Array:
     """Return a number for the recording of each row; a song without one stands for itself."""
     own = np.arange(len(rows.song_ids))
-    of = facts.group("recording", rows.song_ids)
     if of is None:
         return own[rows.song]
     return np.where(of == UNKNOWN, own + 1 + int(of.max(initial=0)), of)[rows.song]
 
 
 def _order(
-    rows: _Rows, weight: Float64Array, recipe: FusionRecipe, facts: SongTraits
+    rows: Rows, weight: Float64Array, recipe: FusionRecipe, groups: Mapping[str, Int64Array]
 ) -> Int64Array:
     """Return the entries by user and weight, varied by the dial."""
     order = np.lexsort((rows.song, -weight, rows.user))
-    labels = [facts.group(name, rows.song_ids) for name in VARIED_BY]
-    known = [label[rows.song[order]] for label in labels if label is not None]
+    known = [groups[name][rows.song[order]] for name in VARIED_BY if name in groups]
     if not recipe.diversity or not known or not len(order):
         return order
     return order[_varied(rows.user[order], known, recipe)]
@@ -196,18 +149,18 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
     The next song of a list is the one with the highest
     ``(1 - d) (1 - place / width) - d (mean share of its labels in the list so far)``.
     """
-    nth = _nth(user)
+    stands = nth(user)
     row = np.unique(user, return_inverse=True)[1]
-    width = min(int(nth.max()) + 1, DEEPEST * recipe.k)
+    width = min(int(stands.max()) + 1, DEEPEST * recipe.k)
     at = np.full((int(row.max()) + 1, width), -1, np.int64)
-    inside = nth < width
-    at[row[inside], nth[inside]] = np.flatnonzero(inside)
+    inside = stands < width
+    at[row[inside], stands[inside]] = np.flatnonzero(inside)
     there, d = at >= 0, recipe.diversity
     value = np.where(there, (1 - d) * (1 - np.arange(width) / width), -np.inf)
     met = np.zeros(at.shape)
     grids = [np.where(there, label[at], UNKNOWN) for label in labels]
     everyone = np.arange(len(at))
-    place = nth.astype(np.float64)  # entries that are not looked at stay behind
+    place = stands.astype(np.float64)  # entries that are not looked at stay behind
     for turn in range(min(recipe.k, width)):
         chosen = np.argmax(value - d * met / (max(turn, 1) * len(labels)), axis=1)
         alive = value[everyone, chosen] > -np.inf
@@ -219,18 +172,18 @@ def _varied(user: Int64Array, labels: list[Int64Array], recipe: FusionRecipe) ->
     return np.lexsort((place, user))
 
 
-def _under_caps(rows: _Rows, recipe: FusionRecipe, facts: SongTraits) -> BoolArray:
+def _under_caps(rows: Rows, recipe: FusionRecipe, groups: Mapping[str, Int64Array]) -> BoolArray:
     """Return which entries, in their order, no cap passes over.
 
     Albums first: what falls to the cap of its artist takes its album along, not the reverse.
     """
     kept = np.ones(len(rows.user), np.bool_)
     for name, most in (("album", recipe.per_album), ("artist", recipe.per_artist)):
-        of = facts.group(name, rows.song_ids)
+        of = groups.get(name)
         if not most or of is None:
             continue
         known = np.flatnonzero(kept & (of[rows.song] != UNKNOWN))
-        kept[known] = _nth(_key(rows.user[known], of[rows.song[known]])) < most
+        kept[known] = nth(key_of(rows.user[known], of[rows.song[known]])) < most
     return kept
 
 
@@ -246,55 +199,24 @@ def _in_shares(user: Int64Array, kind: Int64Array, recipe: FusionRecipe) -> Bool
     # Places that cold and heard songs cannot fill go to the others, unless those have no share.
     if recipe.cold_share + recipe.replay_share < 1:
         places[:, WARM] = np.minimum(there[:, WARM], recipe.k - places.sum(axis=1))
-    return _nth(user * 3 + kind) < places[user, kind]
+    return nth(user * 3 + kind) < places[user, kind]
 
 
 def _spread(user: Int64Array, kind: Int64Array) -> Float64Array:
     """Return where each entry stands in the list, 0 to 1, if each kind is spread evenly."""
     key = user * 3 + kind
     counts = np.bincount(key)
-    return np.asarray((_nth(key) + 0.5) / np.maximum(counts[key], 1), np.float64)
+    return np.asarray((nth(key) + 0.5) / np.maximum(counts[key], 1), np.float64)
 
 
-def _written(rows: _Rows, weight: Float64Array) -> Any:
+def _written(rows: Rows, weight: Float64Array) -> Any:
     """Return the rows with their new ranks and weights."""
     largest = np.zeros(len(rows.user_ids))
     np.maximum.at(largest, rows.user, weight)
     columns = {
-        "rank": integers(_nth(rows.user) + 1),
+        "rank": integers(nth(rows.user) + 1),
         "similarity": pa.array((weight / largest[rows.user]).astype(np.float32)),
     }
     kept = rows.table.take(integers(rows.at))
     arrays = [columns.get(f.name, kept.column(f.name)).cast(f.type) for f in SCHEMA]
     return pa.Table.from_arrays(arrays, schema=SCHEMA)
-
-
-def _nth(key: Int64Array) -> Int64Array:
-    """Return how many equal keys stand before each: (n,), from 0."""
-    order = np.argsort(key, kind="stable")
-    first = np.ones(len(key), np.bool_)
-    first[1:] = np.diff(key[order]) != 0
-    start = np.maximum.accumulate(np.where(first, np.arange(len(key)), 0))
-    found = np.empty(len(key), np.int64)
-    found[order] = np.arange(len(key)) - start
-    return found
-
-
-def _key(*columns: Any) -> Int64Array:
-    """Return one number for each combination of whole numbers, in the order of combinations."""
-    found = np.zeros(len(columns[0]), np.int64)
-    for column in columns:
-        low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
-        found = found * (high - low + 1) + (column.astype(np.int64) - low)
-    return found
-
-
-def _numbered(texts: Any) -> tuple[Int64Array, Any]:
-    """Return texts as numbers of their sorted table, a `pyarrow.StringArray`."""
-    encoded = texts.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    order = pc.sort_indices(encoded.dictionary)
-    place = np.empty(len(order), np.int64)
-    place[order.to_numpy()] = np.arange(len(order))
-    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)

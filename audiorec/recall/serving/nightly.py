@@ -1,7 +1,8 @@
 """The nightly job: train what is stale, ask every channel, fuse, note what was shown to whom.
 
     recall.toml ──▶ `NightlyPlan` ──▶ OUT/models/CHANNEL/ ──▶ OUT/candidates/CHANNEL.parquet
-                         ──fuse──▶ OUT/fused.parquet ──▶ OUT/exposures.parquet, OUT/run.json
+                         ──fuse──▶ OUT/fused.parquet ──▶ OUT/report.md
+                                                     ──▶ OUT/exposures.parquet, OUT/run.json
 
 Every step has a fingerprint of all that decides its output. A step whose output is there and has
 that fingerprint is passed over, so a job that was killed goes on where it was, one without news
@@ -13,7 +14,7 @@ import json
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
@@ -29,23 +30,25 @@ from audiorec.errors import InputError
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
-from audiorec.files.settings import filled, read_settings
 from audiorec.files.tables import TableFile, table_writer
 from audiorec.listening.events import Interactions
+from audiorec.listening.follows import follows
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.likes import likes
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences, to_sequences
-from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Context, RecallData
+from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.tables import write_candidates
-from audiorec.recall.registry import channel_class, load_channel
+from audiorec.recall.registry import load_channel
+from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
-from audiorec.recall.serving.fuse import REPLAY
 from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures, run_ids
-from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.plan import NightlyPlan
+from audiorec.recall.serving.report import report_of
+from audiorec.recall.serving.rules import SongTraits
 from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
@@ -53,7 +56,9 @@ from audiorec.types import LineProgress
 RECORD = "run.json"
 STATE = "state.json"  # fingerprint and cost of each step that is done
 FUSED, EXPOSURES = "fused.parquet", "exposures.parquet"
-TRAIN, ASK, FUSE, NOTE = "train", "ask", "fuse", "note"
+REPORT = "report.md"
+TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
+NOT_LEARNT_FROM = ("exposures", "tuned")  # files of the plan
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20
 EXPOSED = pa.schema(
@@ -68,118 +73,13 @@ EXPOSED = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class NightlyPlan:
-    """The table ``[recall]`` of a settings file.
-
-    Attributes
-    ----------
-    interactions, out : Path
-        The listening log, and the folder that all goes to. Paths are relative to the file.
-    channels : tuple of str
-        By name; each is trained on the log.
-    vectors, features, songs, side, profiles, triples : Path, optional
-        What is known of songs and users; see `read_context`.
-    exposures : Path, optional
-        What other systems showed: `user_id`, `song_id`, `shown_at`.
-    k : int
-        Songs for each user.
-    depth : int
-        Songs that each channel is asked for.
-    keep_heard : bool
-        Let songs of the log come again.
-    entry : str
-        The product that the lists are for; stands in the exposures.
-    exposure_days : float
-        How long a song that was shown stays out; 0: exposures are written, not read.
-    settings : mapping of str to mapping
-        Settings of channels, by channel.
-    weights : mapping of str to float
-        By channel; 1 where a channel is not named.
-    fusion : mapping
-        Settings of `FusionRecipe`, but for ``k`` and ``weights``.
-    export : mapping, optional
-        Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: nothing is exported.
-    """
-
-    interactions: Path
-    out: Path
-    channels: tuple[str, ...]
-    vectors: Path | None = None
-    features: Path | None = None
-    songs: Path | None = None
-    side: Path | None = None
-    profiles: Path | None = None
-    triples: Path | None = None
-    exposures: Path | None = None
-    k: int = 100
-    depth: int = 200
-    keep_heard: bool = False
-    entry: str = "daily"
-    exposure_days: float = 7.0
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, Any] = field(default_factory=dict)
-    fusion: Mapping[str, Any] = field(default_factory=dict)
-    export: Mapping[str, Any] | None = None
-
-    def __post_init__(self) -> None:
-        if not self.channels or len(set(self.channels)) < len(self.channels):
-            raise InputError("channels must name one channel or more, each once")
-        for name in (*self.settings, *self.weights):
-            if name not in self.channels:
-                raise InputError(
-                    f"{name!r} has settings or a weight, and is no channel of the plan"
-                )
-        if self.depth < self.k:
-            raise InputError(f"depth must be at least k, got {self.depth} and {self.k}")
-        for name in self.channels:
-            self.channel(name)
-        self.recipe()
-        night_recipe(self.export)
-
-    @classmethod
-    def read(cls, path: Path) -> "NightlyPlan":
-        """Read a settings file.
-
-        Raises
-        ------
-        InputError
-            If it is missing or damaged, or has an unknown key or a wrong value.
-        """
-        plan = filled(cls, read_settings(path, "recall"), f"{path}: [recall]")
-        places: dict[str, Any] = {n: path.parent / place for n, place in plan.files().items()}
-        return replace(plan, **places, out=path.parent / plan.out)
-
-    def files(self) -> dict[str, Path]:
-        """Return the files that are read, by setting."""
-        sound = ("vectors", "features", "songs")
-        names = ("interactions", *sound, "side", "profiles", "triples", "exposures")
-        return {name: place for name in names if (place := getattr(self, name)) is not None}
-
-    def channel(self, name: str) -> Channel:
-        """Return a channel of the plan, not fitted."""
-        kind: Any = channel_class(name)
-        settings = self.settings.get(name)
-        if settings and getattr(kind, "Recipe", None) is None:
-            raise InputError(f"{name} has no settings")
-        recipe = [filled(kind.Recipe, settings, f"settings of {name}")] if settings else []
-        made: Channel = kind(*recipe)
-        return made
-
-    def recipe(self) -> FusionRecipe:
-        """Return the settings of the fusion."""
-        weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
-        given = {**self.fusion, "k": self.k, "weights": list(weights)}
-        return filled(FusionRecipe, given, "fusion")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """One step of a job.
 
     Attributes
     ----------
     name : str
-        ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``note``.
+        ``train CHANNEL``, ``ask CHANNEL``, ``fuse``, ``report``, ``note``.
     out : Path
     made_from : str
         Fingerprint of all that decides the output.
@@ -221,7 +121,8 @@ class NightlyJob:
         out, names = self.plan.out, self.plan.channels
         places = [(f"{TRAIN} {n}", out / "models" / n, self._trained_from(n)) for n in names]
         places += [(f"{ASK} {n}", self._lists(n), self._asked_from(n)) for n in names]
-        places += [(FUSE, out / FUSED, self.run_id), (NOTE, out / EXPOSURES, self.run_id)]
+        last = {FUSE: FUSED, TELL: REPORT, NOTE: EXPOSURES}
+        places += [(step, out / name, self.run_id) for step, name in last.items()]
         if self.plan.export is not None:
             places.append((EXPORT, out / EXPORT, self.run_id + night_recipe(self.plan.export)))
         return [self._step(*place) for place in places]
@@ -271,11 +172,13 @@ class NightlyJob:
         if kind == ASK:
             model = load_channel(self.plan.out / "models" / name)
             heard = None if self.plan.keep_heard or name == REPLAY else self._plays
-            queries = self._context.asked(self._plays)
+            queries = self._queries
             cold = self.plan.depth if self.plan.recipe().cold_share else 0
             write_candidates(step.out, model, queries, self.plan.depth, exclude=heard, cold=cold)
         elif kind == FUSE:
             self._fuse(step.out)
+        elif kind == TELL:
+            self._report(step.out)
         elif kind == EXPORT:
             plan, inputs = self.plan, dict(self._prints)
             record = {"run_id": self.run_id, "entry": plan.entry, "inputs": inputs}
@@ -294,9 +197,27 @@ class NightlyJob:
         closed = closed_by(
             self._log, keep_heard=self.plan.keep_heard, shown=joined(shown) if shown else None
         )
-        facts = facts_of(self._plays, self._context.side, self._store)
         tables = [self._lists(name) for name in self.plan.channels]
-        fuse_files(tables, out, self.plan.recipe(), facts=facts, closed=closed)
+        fuse_files(tables, out, self.plan.recipe(), facts=self._facts, closed=closed)
+
+    @cached_property
+    def _queries(self) -> Queries:
+        """Histories, with the artists that users follow and the songs that they like."""
+        owners = self._plays.owner_ids
+        followed = follows(self._log, owners) if len(self._log.artists) else None
+        liked = likes(self._log, owners)
+        return self._context.asked(self._plays, followed, liked if len(liked.song) else None)
+
+    def _report(self, out: Path) -> None:
+        lists = {name: self._lists(name) for name in self.plan.channels}
+        about = {"entry": self.plan.entry, "run_id": self.run_id}
+        page = report_of(lists, self.plan.out / FUSED, self._facts, about)
+        with replaced(out) as part:
+            part.write_text(page, "utf-8")
+
+    @cached_property
+    def _facts(self) -> SongTraits:
+        return facts_of(self._plays, self._context.side, self._store)
 
     def _note(self, out: Path) -> None:
         """Write the exposures of other runs, and what this one shows."""
@@ -361,7 +282,9 @@ class NightlyJob:
             {
                 "channel": name,
                 "recipe": repr(recipe),
-                "inputs": {n: p for n, p in self._prints.items() if n != "exposures"},
+                "inputs": {
+                    n: p for n, p in self._prints.items() if n not in ("exposures", "tuned")
+                },
                 "version": version("audiorec"),
             }
         )

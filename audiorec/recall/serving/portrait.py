@@ -2,6 +2,10 @@
 
     plays, side information ──portraits──▶ user_id, horizon, kind, value, share, plays
 
+The kind ``number`` is of the numbers that side information has, mostly of the sound (``energy``,
+``tempo``): its share is where the user's plays lie among
+all songs on average, 0 the lowest and 1 the highest, .5 as a song drawn at random.
+
 A play counts half after a half-life: 90 days in the long portrait, 3 days in the short one. Where
 plays have no times, so many of them are a day. Portraits are of finished plays, so they say what a
 user stays with, not what was tried.
@@ -19,8 +23,9 @@ from audiorec.files.arrow import integers
 from audiorec.files.tables import write_plain
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
-from audiorec.types import Float64Array, IdMap, Int64Array, strings
+from audiorec.types import Float64Array, FloatArray, IdMap, Int64Array, strings
 
+NUMBER = "number"  # of side information: energy, tempo and the like
 KINDS = ("artist", "genre", "version", "language")
 MOST = 10  # values of one kind
 PLAYS_A_DAY = 10.0  # where plays have no times, so many are a day
@@ -95,6 +100,18 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
             columns["value"].append(strings(category.values).take(integers(value)))
             columns["share"].append(pa.array(share.astype(np.float32)))
             columns["plays"].append(pa.array(counts.astype(np.int32)))
+        for name, numbers in sorted(side.numbers.items()):
+            height = np.append(_heights(numbers), np.nan)[song]
+            known = ~np.isnan(height)
+            owner, counts = np.unique(plays.owner[known], return_counts=True)
+            sums = np.bincount(plays.owner[known], (weight * height)[known], len(plays))
+            totals = np.bincount(plays.owner[known], weight[known], len(plays))
+            columns["user_id"].append(strings(plays.owner_ids).take(integers(owner)))
+            columns["horizon"].append(pa.repeat(pa.scalar(horizon), len(owner)))
+            columns["kind"].append(pa.repeat(pa.scalar(NUMBER), len(owner)))
+            columns["value"].append(pa.repeat(pa.scalar(name), len(owner)))
+            columns["share"].append(pa.array((sums / totals)[owner].astype(np.float32)))
+            columns["plays"].append(pa.array(counts.astype(np.int32)))
     arrays = [pa.chunked_array(columns[f.name], f.type) for f in PORTRAIT]
     table = pa.Table.from_arrays(arrays, schema=PORTRAIT)
     order = [(name, "ascending") for name in ("user_id", "horizon", "kind")]
@@ -104,6 +121,17 @@ def portraits(plays: Sequences, side: SongSide, recipe: PortraitRecipe = USUAL) 
 def write_portraits(path: Path, table: Any) -> None:
     """Write what `portraits` returned, whole or not at all."""
     write_plain(path, table)
+
+
+def _heights(numbers: FloatArray) -> Float64Array:
+    """Return where each number stands among the known ones, 0..1; equals share their mean."""
+    found = np.full(len(numbers), np.nan)
+    known = ~np.isnan(numbers)
+    values, place, counts = np.unique(numbers[known], return_inverse=True, return_counts=True)
+    if len(values):
+        middle = np.cumsum(counts) - (counts + 1) / 2
+        found[known] = middle[place] / max(1, int(known.sum()) - 1)
+    return found
 
 
 def _ages(plays: Sequences) -> Float64Array:

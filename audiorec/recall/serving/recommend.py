@@ -1,6 +1,8 @@
 """Songs for one user, out of a log and whatever models there are, each with a reason in words.
 
     log, store, models ──Recommender──▶ channels ──ask──▶ a list each ──fuse──▶ `Recommendation`s
+                                                      ──mixes──▶ a list for each interest
+                                                      ──lists──▶ playlists that people made
 
 It needs no trained model: channels that only count are fitted on the log at once.
 """
@@ -13,111 +15,41 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiorec.errors import InputError
-from audiorec.listening.events import Interactions
+from audiorec.listening.events import EVENTS, Interactions
 from audiorec.listening.follows import follows
+from audiorec.listening.likes import likes
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import SongSide, completed, side_of_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import channel_class, load_channel
+from audiorec.recall.serving.answers import Mix, Proposal, Recommendation, Story
+from audiorec.recall.serving.entries import ENTRIES
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.known import closed_by, facts_of
-from audiorec.recall.serving.rules import Closed, FusionRecipe
-from audiorec.recall.serving.words import in_words
+from audiorec.recall.serving.playlists import ListProposal, ranked_lists
+from audiorec.recall.serving.portrait import portraits
+from audiorec.recall.serving.rules import Closed, SongTraits
+from audiorec.recall.serving.told import Teller
+from audiorec.recall.serving.tuned import TunedFile
 from audiorec.search.searchable import SearchableStore
 from audiorec.store.names import near_names
-from audiorec.types import strings
+from audiorec.types import plain_name, strings
 
 # Channels that are fitted where no model is at hand.
-COUNTED = ("vs-knn", "item-knn", "rules", "nearest-audio", "nearest-artist", "popular", "replay")
+COUNTED = (
+    *("vs-knn", "item-knn", "rules", "recent-likes", "nearest-audio", "nearest-artist"),
+    *("popular", "replay"),
+)
 DEPTH = 200  # songs that each channel is asked for
+MIXED = 4  # so many times the songs of all mixes are fused, and then parted
+MOST_MIXES = 5
+# What interests go by, and the least share of plays that makes one.
+INTERESTS = {"genre": 0.1, "artist": 0.02}
 MODEL_FILE = "model.json"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Product:
-    """A product that a list is for.
-
-    Attributes
-    ----------
-    about : str
-    weights : mapping of str to float
-        By channel or horizon (``long``, ``short``); 1 where neither is named.
-    rules : FusionRecipe
-    """
-
-    about: str
-    weights: Mapping[str, float]
-    rules: FusionRecipe
-
-
-ENTRIES = {
-    "daily": Product(
-        about="a mix of what the user likes and what suits now, with some new songs",
-        weights={"popular": 0.3},
-        rules=FusionRecipe(per_artist=3, cold_share=0.1),
-    ),
-    "radio": Product(
-        about="what goes on from the last songs; songs that the user knows come again",
-        weights={"short": 2.0, "popular": 0.1},
-        rules=FusionRecipe(per_artist=2, replay_share=0.3),
-    ),
-    "discover": Product(
-        about="less known songs of many artists",
-        weights={"popular": 0.0},
-        rules=FusionRecipe(per_artist=1, popularity=0.3, diversity=0.2, cold_share=0.2),
-    ),
-    "new": Product(
-        about="songs that nobody has played yet",
-        weights={"popular": 0.0},
-        rules=FusionRecipe(per_artist=2, cold_share=1.0),
-    ),
-}
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recommendation:
-    """One song for a user.
-
-    Attributes
-    ----------
-    rank : int
-        From 1.
-    song_id, title, artist : str
-        Empty where the store has no tag.
-    channel : str
-        What stands for it: the channel that gave it the most.
-    reason : str
-        In words.
-    evidence : str
-        The song of the history that the reason is about; empty for none.
-    cold : bool
-        Nobody has played it yet.
-    uri : str
-    duration_s : float
-    """
-
-    rank: int
-    song_id: str
-    title: str = ""
-    artist: str = ""
-    channel: str
-    reason: str
-    evidence: str = ""
-    cold: bool = False
-    uri: str = ""
-    duration_s: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposal:
-    """What one channel says of one song."""
-
-    channel: str
-    rank: int  # in the list of the channel
-    reason: str  # in words
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -129,17 +61,29 @@ class Recommender:
     log : Interactions
     store : SearchableStore, optional
         How songs sound, and their tags.
+    sound : Sound, optional
+        How songs sound, where no store says it.
     known : SongSide, optional
         What else is known of songs: artists and, as ``title``, titles where no tag has them.
     models : path, optional
         A folder of models, each as `Channel.save` writes it. A channel that has one there is not
         fitted anew.
+    lists : Sequences, optional
+        Playlists; by default those of the log.
+    tuned : TunedFile, optional
+        Weights and dials as they were learnt, for its entry or for all.
+    short_share : float, optional
+        Part of the weight of the channels of short horizon; by default that of the entry.
     """
 
     log: Interactions
     store: SearchableStore | None = None
+    sound: Sound | None = None
     known: SongSide | None = None
     models: Path | None = None
+    lists: Sequences | None = None
+    tuned: TunedFile | None = None
+    short_share: float | None = None
     notes: list[str] = field(default_factory=list)  # channels that are missing, and why
 
     @cached_property
@@ -160,7 +104,8 @@ class Recommender:
         """Models of the folder, and what could be fitted on the log."""
         found = [] if self.models is None else self._loaded(self.models)
         there = {channel.name for channel in found}
-        sound = None if self.store is None else Sound.of_store(self.store)
+        sound = self.sound if self.store is None else Sound.of_store(self.store)
+        sound = None if sound is None else sound.with_artists(self.side)
         context = Context(sound=sound, side=self.side)
         data = RecallData(self.plays, context.song_ids, context)
         for name in COUNTED:
@@ -192,29 +137,175 @@ class Recommender:
         InputError
             If there is no such entry, or the log has no such user: names those most like it.
         """
+        self._require(user_id)
+        rows = self._fused(user_id, k, entry).to_pylist()
+        return [self._worded(row, user_id) for row in rows]
+
+    def _fused(self, user_id: str, k: int, entry: str) -> Any:
+        """Return one list for a user, as a table of candidates."""
         found = ENTRIES.get(entry)
         if found is None:
             raise InputError(f"no entry {entry!r}; there are: {', '.join(ENTRIES)}")
-        self._require(user_id)
         tables = [self._table(channel, user_id) for channel in self.channels]
-        weights = [
-            found.weights.get(c.name, found.weights.get(c.horizon, 1.0)) for c in self.channels
+        recipe = found.recipe_for(self.channels, k, short_share=self.short_share)
+        if self.tuned is not None and self.tuned.entry in ("", entry):
+            recipe = self.tuned.for_some([channel.name for channel in self.channels], k=k)
+        return fuse(tables, recipe, self._facts, self.closed)
+
+    def mixes(self, user_id: str, k: int = 30, *, entry: str = "daily") -> list[Mix]:
+        """Return a list for each interest of a user, the strongest interest first.
+
+        Interests are the genres that the user plays most; where few songs have a genre, the
+        artists. A song belongs to the interest of its own genre, or to that of the song which
+        speaks for it.
+
+        Raises
+        ------
+        InputError
+            As `recommend`, and if nothing is known of the user's songs.
+        """
+        self._require(user_id)
+        kind, values = self._interests(user_id)
+        rows = self._fused(user_id, MIXED * k * len(values), entry).to_pylist()
+        labels = self._labels(kind)
+        songs: dict[str, list[Recommendation]] = {value: [] for value in values}
+        for row in rows:
+            own, of = labels.get(row["song_id"], ""), labels.get(row["evidence"] or "", "")
+            first, second = (own, of) if kind == "genre" else (of, own)
+            value = first if first in songs else second
+            if value in songs and len(songs[value]) < k:
+                place = len(songs[value]) + 1
+                songs[value].append(replace(self._worded(row, user_id), rank=place))
+        return [
+            Mix(name=value if kind != "artist" else f"{value} and the like", songs=tuple(of))
+            for value, of in songs.items()
+            if of
         ]
-        recipe = replace(found.rules, k=k, weights=tuple(weights))
-        facts = facts_of(self.plays, self.side, self.store)
-        rows = fuse(tables, recipe, facts, self.closed).to_pylist()
-        return [self._worded(row, user_id) for row in rows]
+
+    def recommend_lists(self, user_id: str, k: int = 10) -> list[ListProposal]:
+        """Return the playlists that suit a user best.
+
+        A list counts by the songs that the channels propose to the user, the first ones more, and
+        by those that the user knows, against its length. Lists that the user made are left out.
+
+        Raises
+        ------
+        InputError
+            If there are no playlists, or as `recommend`.
+        """
+        self._require(user_id)
+        lists = self._playlists
+        if lists is None:
+            raise InputError("no playlists: rows with the event playlist and a list_id are some")
+        rows = self._fused(user_id, DEPTH, "daily").to_pylist()
+        return ranked_lists(
+            lists,
+            proposed=[row["song_id"] for row in rows],
+            known=self._played(user_id),
+            name=self._teller.name,
+            left_out=self._own_lists(user_id),
+            k=k,
+        )
 
     def why(self, user_id: str, song_id: str) -> list[Proposal]:
         """Return what each channel says of a song, the surest first; none if no one proposes it."""
         self._require(user_id)
         found = []
         for channel in self.channels:
-            for row in self._table(channel, user_id).to_pylist():
-                if row["song_id"] == song_id:
-                    words = self._words(row, user_id)
-                    found.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
+            table = self._table(channel, user_id)
+            for row in table.filter(pc.equal(table.column("song_id"), song_id)).to_pylist():
+                words = self._teller.words(row, user_id)
+                found.append(Proposal(channel=channel.name, rank=row["rank"], reason=words))
         return sorted(found, key=lambda one: one.rank)
+
+    def story(self, user_id: str, song_id: str, k: int = 30, *, entry: str = "daily") -> Story:
+        """Return all there is to say of a song: its place in a list, and what every channel says.
+
+        Raises
+        ------
+        InputError
+            As `recommend`.
+        """
+        proposals = tuple(self.why(user_id, song_id))
+        songs = self._fused(user_id, k, entry).column("song_id").to_pylist()
+        tags = self._tags.get(song_id, {})
+        return Story(
+            song_id=song_id,
+            title=tags.get("title") or "",
+            artist=tags.get("artist") or "",
+            place=songs.index(song_id) + 1 if song_id in songs else 0,
+            shut=self._shut(user_id, song_id, tags.get("artist") or ""),
+            proposals=proposals,
+        )
+
+    def _shut(self, user_id: str, song_id: str, artist: str) -> str:
+        """Return why a user never gets a song; empty if it may come."""
+        sides = (
+            (self.closed.never, song_id, "the user disliked or blocked it"),
+            (self.closed.artists, plain_name(artist), "the user blocked its artist"),
+            (self.closed.heard, song_id, "the user heard it: only replay brings it back"),
+        )
+        for lists, name, said in sides:
+            if lists is not None and lists.holds(user_id, name):
+                return said
+        return ""
+
+    def _interests(self, user_id: str) -> tuple[str, list[str]]:
+        """Return what a user's interests go by, and the strongest of them."""
+        if self.side is None:
+            raise InputError("what interests go by is not known: give --side or --vectors")
+        row = np.array([self.plays.owner_ids.index(user_id)])
+        shares = portraits(self.plays.take(row), self.side).to_pylist()
+        plays = max(1, int(self.plays.lengths[row[0]]))
+        for kind, least in INTERESTS.items():
+            long = [s for s in shares if s["horizon"] == "long" and s["kind"] == kind]
+            known = sum(s["plays"] for s in long)
+            values = [s["value"] for s in long if s["share"] >= least][:MOST_MIXES]
+            if values and (kind == "artist" or known >= plays / 2):
+                return kind, values
+        raise InputError(f"nothing is known of what {user_id} plays: no genre, no artist")
+
+    def _labels(self, kind: str) -> dict[str, str]:
+        side = self.side
+        if side is None or kind not in side.categories:
+            return {}
+        texts = side.categories[kind].texts()
+        return {song: text for song, text in zip(side.song_ids, texts, strict=True) if text}
+
+    @cached_property
+    def _facts(self) -> SongTraits:
+        return facts_of(self.plays, self.side, self.store)
+
+    @cached_property
+    def _playlists(self) -> Sequences | None:
+        if self.lists is not None:
+            return self.lists
+        if not (self.log.event == EVENTS.index("playlist")).any():
+            return None
+        return to_sequences(self.log, by="list")
+
+    def _own_lists(self, user_id: str) -> set[str]:
+        """Return the lists that a user made, by the log."""
+        label = self.log.labels.get("list_id")
+        if label is None:
+            return {user_id}
+        mine = (self.log.user == self.log.user_ids.index(user_id)) & (label.number >= 0)
+        return {label.texts[number] for number in np.unique(label.number[mine]).tolist()}
+
+    def _played(self, user_id: str) -> list[str]:
+        """Return the songs that a user finished, the newest first."""
+        own = self.plays[self.plays.owner_ids.index(user_id)][::-1]
+        return list(dict.fromkeys(self.plays.song_ids[song] for song in own.tolist()))
+
+    @cached_property
+    def _teller(self) -> Teller:
+        return Teller(
+            log=self.log,
+            plays=self.plays,
+            lists=self._playlists,
+            side=self.side,
+            tags=self._tags,
+        )
 
     def _loaded(self, folder: Path) -> list[Channel]:
         """Load the models of a folder, one of each channel; others are passed over."""
@@ -241,13 +332,20 @@ class Recommender:
         row = np.array([self.plays.owner_ids.index(user_id)], np.int64)
         history = self.plays.take(row)
         hidden = None if channel.name == "replay" else history
-        asked = Queries(history, self._follows.take(row))
+        said = None if self._likes is None else self._likes.take(row)
+        asked = Queries(history, self._follows.take(row), likes=said)
         found = channel.recall(asked, DEPTH, exclude=hidden, cold=DEPTH)
         return found.to_table([user_id], channel=channel.name, model_id=channel.model_id)
 
     @cached_property
     def _follows(self) -> Sequences:
         return follows(self.log, self.plays.owner_ids)
+
+    @cached_property
+    def _likes(self) -> Sequences | None:
+        """Likes of the log; None where it has none at all."""
+        found = likes(self.log, self.plays.owner_ids)
+        return found if len(found.song) else None
 
     def _worded(self, row: Mapping[str, Any], user_id: str) -> Recommendation:
         tags = self._tags.get(row["song_id"], {})
@@ -257,42 +355,12 @@ class Recommender:
             title=tags.get("title") or "",
             artist=tags.get("artist") or "",
             channel=row["channel"],
-            reason=self._words(row, user_id),
+            reason=self._teller.words(row, user_id),
             evidence=row["evidence"] or "",
             cold=row["cold"],
             uri=tags.get("uri") or "",
             duration_s=tags.get("duration_s") or 0.0,
         )
-
-    def _words(self, row: Mapping[str, Any], user_id: str) -> str:
-        evidence = row["evidence"]
-        of = row["song_id"] if row["reason"] == "replay" else evidence
-        plays = self.plays.among(self.log.song_ids)
-        own = plays[self.plays.owner_ids.index(user_id)]
-        times = 0 if of is None else int((own == self._row(of)).sum())
-        listeners = self._listeners.get(row["song_id"], 0)
-        return in_words(
-            row["reason"],
-            evidence=None if evidence is None else self._name(evidence),
-            times=times,
-            listeners=listeners,
-            cold=row["cold"],
-        )
-
-    def _row(self, song_id: str) -> int:
-        return self._rows.get(song_id, -1)
-
-    @cached_property
-    def _rows(self) -> dict[str, int]:
-        return {song: row for row, song in enumerate(self.log.song_ids)}
-
-    @cached_property
-    def _listeners(self) -> dict[str, int]:
-        """How many users played each song."""
-        n = max(1, len(self.plays.song_ids))
-        pairs = np.unique(self.plays.owner * n + self.plays.song)
-        counts = np.bincount(pairs % n, minlength=n)[: len(self.plays.song_ids)]
-        return dict(zip(self.plays.song_ids, counts.tolist(), strict=True))
 
     @cached_property
     def _tags(self) -> dict[str, dict[str, Any]]:
@@ -307,6 +375,3 @@ class Recommender:
             for song, tags in zip(self.store.ids, table.to_pylist(), strict=True):
                 found[song] = {**found.get(song, {}), **{n: v for n, v in tags.items() if v}}
         return found
-
-    def _name(self, song_id: str) -> str:
-        return self._tags.get(song_id, {}).get("title") or song_id

@@ -1,17 +1,20 @@
 """Settings of a fusion, and what it asks of songs and users."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal
+from itertools import pairwise
+from typing import Any, Literal, get_args
 
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.listening.sequences import Sequences
-from audiorec.types import Float64Array, IdMap, Int64Array, strings
+from audiorec.types import Float64Array, IdMap, Int64Array, plain_name, strings
 
-Method = Literal["reciprocal", "quotas"]
+Method = Literal["reciprocal", "quotas", "points"]
+METHODS = get_args(Method)
+KNOTS = (1, 2, 3, 5, 8, 13, 20, 35, 60, 100)  # places that points are given for
 UNKNOWN = -1  # an artist, album or genre that nobody knows: shared with no other song
 
 
@@ -23,14 +26,18 @@ class FusionRecipe:
     ----------
     k : int
         Songs for each user.
-    method : {"reciprocal", "quotas"}
+    method : {"reciprocal", "quotas", "points"}
         ``reciprocal``: a song counts ``weight / (flatness + rank)``, summed over its channels
         (weighted reciprocal rank). ``quotas``: channels get places in proportion to their weights,
-        a channel with several interests the same for each of them.
+        a channel with several interests the same for each of them. ``points``: a song counts
+        the points of its place in each channel, weighted and summed.
     weights : tuple of float
         One for each table, in their order; empty: all alike.
     flatness : float
         Of the reciprocal rank: the higher, the less the first places stand out.
+    points : tuple of tuple of float
+        For ``points``, one row for each table: what a song gets at the places `KNOTS`, never more
+        at a later one; what lies between goes by the logarithm of the place.
     cold_share : float
         Share of the places for songs that were never played, spread evenly over the list. Places
         that they cannot fill go to other songs, unless both shares leave none to these.
@@ -49,6 +56,7 @@ class FusionRecipe:
     method: Method = "reciprocal"
     weights: tuple[float, ...] = ()
     flatness: float = 20.0
+    points: tuple[tuple[float, ...], ...] = ()
     cold_share: float = 0.0
     replay_share: float = 0.0
     per_artist: int = 0
@@ -57,8 +65,9 @@ class FusionRecipe:
     diversity: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.method not in ("reciprocal", "quotas"):
-            raise InputError(f"method is reciprocal or quotas, got {self.method!r}")
+        if self.method not in METHODS:
+            raise InputError(f"method is one of {', '.join(METHODS)}, got {self.method!r}")
+        self._check_points()
         if self.k < 1 or self.per_artist < 0 or self.per_album < 0:
             raise InputError("k must be at least 1, per_artist and per_album at least 0")
         if any(not w >= 0 for w in self.weights) or (self.weights and not any(self.weights)):
@@ -71,12 +80,62 @@ class FusionRecipe:
         if not self.flatness >= 0 or not self.popularity >= 0:
             raise InputError("flatness and popularity must be at least 0")
 
+    def _check_points(self) -> None:
+        if (self.method == "points") != bool(self.points):
+            raise InputError("points are for method points, which needs them: recall tune --out")
+        for row in self.points:
+            falls = all(a >= b >= 0 for a, b in pairwise((*row, 0.0)))
+            if len(row) != len(KNOTS) or not falls:
+                raise InputError(
+                    f"points are {len(KNOTS)} numbers a table that never rise, for the places "
+                    f"{', '.join(map(str, KNOTS))}; got {row}"
+                )
+
+    def points_at(self, table: Int64Array, place: Float64Array) -> Float64Array:
+        """Return what songs get at places (n,), from 0, of the tables with numbers `table` (n,)."""
+        found = np.empty(len(place))
+        for number, row in enumerate(self.points):
+            own = table == number
+            found[own] = np.interp(np.log(place[own] + 1), np.log(KNOTS), row)
+        return found
+
     def weights_of(self, n_tables: int) -> Float64Array:
         """Return one weight for each of `n_tables` tables, which sum to 1."""
         weights = np.array(self.weights or (1.0,) * n_tables, np.float64)
         if len(weights) != n_tables:
             raise InputError(f"{len(weights)} weights for {n_tables} tables; give one for each")
+        if self.points and len(self.points) != n_tables:
+            raise InputError(f"points for {len(self.points)} tables, and {n_tables} are given")
         return np.asarray(weights / weights.sum(), np.float64)
+
+
+def by_horizon(
+    weights: Sequence[float], horizons: Sequence[str], short_share: float
+) -> tuple[float, ...]:
+    """Return weights of which the short horizon has a given part, the long one the rest.
+
+    Within a horizon they keep their proportions; where only one horizon has weight, all stay.
+
+    Raises
+    ------
+    InputError
+        If the share does not lie in 0..1.
+
+    Examples
+    --------
+    >>> by_horizon((1.0, 1.0, 2.0), ("short", "long", "long"), 0.4)
+    (0.4, 0.2, 0.4)
+    """
+    if not 0 <= short_share <= 1:
+        raise InputError(f"the share of the short horizon lies in 0..1, got {short_share:g}")
+    is_short = [horizon == "short" for horizon in horizons]
+    short = sum(w for w, own in zip(weights, is_short, strict=True) if own)
+    long = sum(weights) - short
+    if not short or not long:
+        return tuple(weights)
+    parts = (short_share / short, (1 - short_share) / long)
+    scaled = zip(weights, is_short, strict=True)
+    return tuple(round(w * parts[0] if own else w * parts[1], 12) for w, own in scaled)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -105,15 +164,19 @@ class SongTraits:
         if lengths != {len(self.song_ids)}:
             raise ShapeError("a number of plays, and one number of each group, a song expected")
 
-    def group(self, name: str, song_ids: Any) -> Int64Array | None:
-        """Return the numbers of a group for other songs; None where nothing is known."""
-        if name not in self.groups:
-            return None
-        return np.append(self.groups[name], UNKNOWN)[self._rows.rows(song_ids)]
+    def columns(self, song_ids: Any) -> tuple[dict[str, Int64Array], Int64Array]:
+        """Return groups and plays of other songs, a `pyarrow.StringArray` of m: (m,) each.
 
-    def plays_of(self, song_ids: Any) -> Int64Array:
-        """Return the plays of other songs; 0 for songs that are not known."""
-        return np.append(self.plays, 0)[self._rows.rows(song_ids)]
+        `UNKNOWN` and 0 for songs that are not known.
+        """
+        rows = self._rows.rows(song_ids) if self.song_ids else np.full(len(song_ids), -1)
+        groups = {name: np.append(of, UNKNOWN)[rows] for name, of in self.groups.items()}
+        return groups, np.append(self.plays, 0)[rows]
+
+    @cached_property
+    def artist_names(self) -> Any:
+        """The plain names of `artists`, and an empty one: a `pyarrow.StringArray`."""
+        return strings([*map(plain_name, self.artists), ""])
 
     @cached_property
     def _rows(self) -> IdMap:
@@ -130,16 +193,27 @@ class ClosedLists:
 
     def __init__(self, lists: Sequences) -> None:
         self._lists = lists
-        self._owners = IdMap(strings(lists.owner_ids))
+        # A dict, since a block asks for few of many users: an `IdMap` reads all of them each time.
+        self._owners = {name: row for row, name in enumerate(lists.owner_ids)}
         self._songs = IdMap(strings(lists.song_ids))
         self.width = len(lists.song_ids)
 
     def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
         """Return the pairs of some users: places in `user_ids`, and numbers of songs."""
-        at = self._owners.rows(user_ids)
+        at = np.array(
+            [self._owners.get(name, -1) for name in strings(user_ids).to_pylist()], np.int64
+        )
         there = np.flatnonzero(at >= 0)
         found = self._lists.take(at[there])
         return there[found.owner], found.song.astype(np.int64)
+
+    def holds(self, user_id: str, name: str) -> bool:
+        """Return whether one song, or artist, is closed to one user."""
+        row = self._owners.get(user_id, -1)
+        if row < 0:
+            return False
+        ids = self._lists.song_ids
+        return any(ids[number] == name for number in self._lists[row].tolist())
 
     def numbers_of(self, song_ids: Any) -> Int64Array:
         """Return the number of each song; -1 where it is closed to nobody."""

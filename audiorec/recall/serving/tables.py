@@ -53,6 +53,28 @@ def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[li
             stream.grow()
 
 
+def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
+    """Return the channel of each table, by its first row; the file's name where none is given.
+
+    Raises
+    ------
+    InputError
+        If a file cannot be read.
+    """
+    found = []
+    for path in paths:
+        name = None
+        if "channel" in column_names(path, FAILURE):
+            if path.suffix == ".parquet":
+                with TableFile.open(path) as file:
+                    table = next(iter(file.batches(1, ["channel"])), None)
+            else:
+                table = read_table(path, FAILURE, needed=("channel",))
+            name = table.column("channel")[0].as_py() if table is not None and len(table) else None
+        found.append(str(name or path.stem))
+    return tuple(found)
+
+
 class _Stream:
     """A file in the order of its users, and what was read of it and not given out yet."""
 
@@ -140,7 +162,7 @@ def _foreign(path: Path) -> Any:
     n = len(table)
     usual = {
         "channel": pa.repeat(pa.scalar(path.stem), n),
-        "similarity": pa.repeat(pa.scalar(0.0), n),
+        "similarity": pa.repeat(pa.scalar(float("nan")), n),  # none is equal to another
         "reason": pa.repeat(pa.scalar("external"), n),
         "evidence": pa.nulls(n, pa.string()),
         "interest": pa.nulls(n, pa.int32()),

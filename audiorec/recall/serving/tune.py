@@ -1,12 +1,18 @@
-"""Weights of a fusion, learnt on validation: chosen on half of the users, checked on the rest.
+"""Settings of a fusion, learnt on validation: chosen on half of the users, checked on the rest.
 
-    candidates (one file a channel), JudgingSplit ──tune──▶ `Tuned`: weights, and how sure
+    candidates (one file a channel), JudgingSplit ──tune──▶ `Tuned`: settings, and how sure
 
-The split is one that no channel learnt from: the test set has to stay out of it. What a weight
-brings is read off the second half of the users, on which nothing was chosen.
+1. Weights and flatness of a reciprocal rank are searched, and points of places are learnt
+   (`audiorec.recall.serving.points`), on two thirds of the first half; the last third says which
+   of both is better.
+2. The dials (hits, variety, songs that nobody played, songs that come again) are turned as far as
+   they may go without giving up more than a given part of the accuracy.
+3. What that brings is read off the second half, on which nothing was chosen.
+
+The split is one that no channel learnt from: the test set has to stay out of it.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -17,28 +23,51 @@ import pyarrow.compute as pc
 
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval
+from audiorec.evaluation.full_rank import clustered_interval, rank_measures
 from audiorec.recall.contract.tables import Lists
-from audiorec.recall.judging.judge import Judgement, judge
+from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit
-from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.blocks import REPLAY
+from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
+from audiorec.recall.serving.places import Places
+from audiorec.recall.serving.points import learn_points
+from audiorec.recall.serving.rules import Closed, FusionRecipe, Method, SongTraits
 from audiorec.recall.serving.tables import user_blocks
-from audiorec.types import Int64Array, strings
+from audiorec.types import Float64Array, Int64Array, strings
 
 FACTORS = (0.0, 0.5, 2.0)  # what a weight is multiplied by in a turn of the search
+FLATNESSES = (0.0, 1.0, 3.0, 10.0, 20.0, 60.0)
 TURNS = 3  # over all channels
-USERS = 4_000  # that are looked at, half of them to choose on
+USERS = 20_000  # that are looked at, half of them to choose on
+LISTED = 1_000  # whose lists are made to see what a dial does
 GAIN = 1e-4  # less is no gain
+CHOOSE = 2 / 3  # of the first half; the rest says which method is better
+DIALS: Mapping[str, tuple[float, ...]] = {
+    "cold_share": (0.05, 0.1, 0.2, 0.3),
+    "replay_share": (0.1, 0.2, 0.3, 0.5),
+    "popularity": (0.05, 0.1, 0.2, 0.3, 0.5),
+    "diversity": (0.1, 0.2, 0.3, 0.5),
+}
 Measure = tuple[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Tried:
-    """One setting of the weights, and what its lists are like."""
+    """One setting, and what its lists are like.
 
-    weights: tuple[float, ...]
-    figures: Mapping[str, float]  # measures at k, plays of a song, coverage
+    Attributes
+    ----------
+    name : str
+        In words, as ``rules alone`` or ``diversity 0.2``.
+    recipe : FusionRecipe
+    figures : mapping of str to float
+        Measures at k and MRR@20; of those whose lists were made also ``popularity`` (plays of a
+        song), ``gini``, ``coverage``, ``new`` (share of songs that nobody played) and diversities.
+    """
+
+    name: str
+    recipe: FusionRecipe
+    figures: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -48,21 +77,24 @@ class Tuned:
     Attributes
     ----------
     recipe : FusionRecipe
-        With the best weights.
+        The best settings.
     tried : tuple of Tried
-        In the order of the search: each channel alone, all alike, then the steps. On the half of
-        the users that was chosen on.
-    checked : mapping of str to Interval
-        On the other half: the measure of the chosen weights (``chosen``), and by how much they are
-        ahead of all alike (``over equal``) and of the best channel alone (``over best alone``).
+        The steps of the search, on the half that was chosen on: each channel alone, all alike, the
+        best weights, points, then the dials.
+    steps : int
+        Settings that were looked at in all.
+    checked : mapping of (str, str) to Interval
+        On the other half, by what and measure: ``chosen``, and by how much that is ahead of all
+        alike (``over equal``) and of the best channel alone (``over best alone``).
     by : tuple of str and int
         The measure that was to be large.
     """
 
     recipe: FusionRecipe
     tried: tuple[Tried, ...]
-    checked: Mapping[str, Interval]
-    by: Measure = field(default=("hit_rate", 100))
+    steps: int
+    checked: Mapping[tuple[str, str], Interval]
+    by: Measure = field(default=("ndcg", 100))
 
 
 def tune(
@@ -73,8 +105,12 @@ def tune(
     by: Measure | None = None,
     users: int = USERS,
     seed: int = 0,
+    names: Sequence[str] = (),
+    give_up: float = 0.0,
+    facts: SongTraits = NO_FACTS,
+    closed: Closed = NOTHING,
 ) -> Tuned:
-    """Search for the weights of a fusion.
+    """Search for the settings of a fusion.
 
     Parameters
     ----------
@@ -83,13 +119,20 @@ def tune(
     split : JudgingSplit
         Validation: channels must not have learnt from what it wants.
     recipe : FusionRecipe
-        Everything but the weights.
+        What is not learnt: k and caps. The method is learnt unless it is ``quotas``; dials that
+        are above 0 stay as they are.
     by : tuple of str and int, optional
-        Measure and k; by default the hit rate in the whole list.
+        Measure and k; by default NDCG of the whole list: hits, and those near the top more.
     users : int
-        Of the split that are looked at, drawn at random.
+        Of the split that are looked at, drawn at random; those of one cluster stay together.
     seed : int
         Of the drawing.
+    names : sequence of str, optional
+        Of the tables, for `Tried.name`; by default those of the files.
+    give_up : float
+        The part of the accuracy that dials may cost; 0 leaves them as they are.
+    facts, closed
+        As for `fuse`: without them a dial has nothing to act on, and stays.
 
     Raises
     ------
@@ -98,71 +141,218 @@ def tune(
     """
     if len(paths) < 2:
         raise InputError("give two tables of candidates or more: one has no weights to learn")
-    measure = by or ("hit_rate", recipe.k)
-    order = np.random.default_rng(seed).permutation(len(split))[:users]
-    if len(order) < 2:
-        raise InputError("too few users to choose on some and to check on others")
-    halves = [
-        _Half.of(paths, _part(split, rows), recipe, measure) for rows in np.array_split(order, 2)
-    ]
-    chosen, tried = halves[0].search(len(paths))
-    alone = max(range(len(paths)), key=lambda n: tried[n].figures[_named(measure)])
-    per_query = [
-        halves[1].judged(weights).per_query[measure]
-        for weights in (chosen, (1.0,) * len(paths), _alone(alone, len(paths)))
-    ]
-    rng, cluster = np.random.default_rng(seed), halves[1].split.cluster
-    named = {
-        "chosen": per_query[0],
-        "over equal": per_query[0] - per_query[1],
-        "over best alone": per_query[0] - per_query[2],
-    }
-    checked = {name: clustered_interval(values, cluster, rng) for name, values in named.items()}
+    if not 0 <= give_up < 1:
+        raise InputError(f"give_up lies in 0..1, got {give_up:g}")
+    measure = by or ("ndcg", recipe.k)
+    first, second = _halves(split, users, seed)
+    blocks = list(_of_users(paths, first, second))
+    choose, check = (
+        _Part(
+            tables=[pa.concat_tables(parts[side]) for parts in blocks],
+            split=of,
+            recipe=recipe,
+            by=measure,
+            facts=facts,
+            closed=closed,
+        )
+        for side, of in enumerate((first, second))
+    )
+    search = _Search(choose, tuple(names) or tuple(path.stem for path in paths))
+    found = search.method(seed)
+    if give_up:
+        found = search.dials(found, give_up)
+    per_query = [check.per_query(one) for one in (found, search.equal, search.best_alone())]
+    rng, cluster = np.random.default_rng(seed), check.split.cluster
+    checked: dict[tuple[str, str], Interval] = {}
+    for at in _shown(measure, recipe.k):
+        chosen, equal, alone = (one[at] for one in per_query)
+        values = {"chosen": chosen, "over equal": chosen - equal, "over best alone": chosen - alone}
+        for what, value in values.items():
+            checked[what, _named(at)] = clustered_interval(value, cluster, rng)
     return Tuned(
-        recipe=replace(recipe, weights=chosen), tried=tuple(tried), checked=checked, by=measure
+        recipe=found,
+        tried=tuple(search.tried.values()),
+        steps=search.steps,
+        checked=checked,
+        by=measure,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Half:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class _Part:
     """Some queries with the candidates of each channel, in memory."""
 
     tables: Sequence[Any]
     split: JudgingSplit
     recipe: FusionRecipe
     by: Measure
+    facts: SongTraits
+    closed: Closed
+    _places: dict[str, Places] = field(default_factory=dict)
 
-    @classmethod
-    def of(
-        cls, paths: Sequence[Path], split: JudgingSplit, recipe: FusionRecipe, by: Measure
-    ) -> "_Half":
-        blocks = list(_of_users(paths, split.histories.owner_ids))
-        if not any(len(table) for block in blocks for table in block):
-            some = split.histories.owner_ids[0]
-            raise InputError(f"no table has candidates for a user of the split, as {some!r}")
-        tables = [pa.concat_tables(parts) for parts in zip(*blocks, strict=True)]
-        return cls(tables=tables, split=split, recipe=recipe, by=by)
+    @property
+    def places(self) -> Places:
+        if not self._places:
+            self._places["all"] = Places.of(self.tables, self.split.wanted)
+        return self._places["all"]
 
-    def judged(self, weights: tuple[float, ...]) -> Judgement:
-        """Fuse with some weights and judge the lists."""
-        fused = fuse(self.tables, replace(self.recipe, weights=weights))
-        lists = Lists.of_table(fused, "fused")
-        ks = sorted({20, self.recipe.k, self.by[1]})
-        return judge(lists, self.split, ks=ks, keep_heard=True, trained=True)
+    def per_query(self, recipe: FusionRecipe) -> Mapping[Measure, Float64Array]:
+        """Return every measure of every query."""
+        ks = sorted({20, recipe.k, self.by[1]})
+        if self._is_plain(recipe):
+            ranks = self.places.ranks(self.places.weigh(recipe))
+            ranks[ranks > recipe.k] = np.inf
+            return rank_measures(ranks, self.places.query, len(self.split), ks)
+        return judge(self._lists(recipe)[0], self.split, ks=ks, keep_heard=True).per_query
 
-    def search(self, n: int) -> tuple[tuple[float, ...], list[Tried]]:
-        """Return the best weights, and all that were tried."""
-        seen: dict[tuple[float, ...], Tried] = {}
+    def figures(self, recipe: FusionRecipe) -> dict[str, float]:
+        """Return what wanted songs there are in the lists."""
+        found = self.per_query(recipe)
+        return {_named(at): float(np.nanmean(found[at])) for at in _shown(self.by, recipe.k)}
+
+    def looked_at(self, recipe: FusionRecipe) -> dict[str, float]:
+        """Return the same, and what the lists are like."""
+        lists, new = self._lists(recipe)
+        found = judge(
+            lists,
+            self.split,
+            ks=sorted({20, recipe.k, self.by[1]}),
+            keep_heard=True,
+            kinds=_kinds(self.facts),
+        )
+        figures = {_named(at): found.means[at].value for at in _shown(self.by, recipe.k)}
+        return figures | {n: float(v) for n, v in found.spread.items()} | {"new": new}
+
+    def take(self, rows: Int64Array) -> "_Part":
+        """Return some of the queries."""
+        split = _taken(self.split, rows)
+        wanted = strings(split.histories.owner_ids)
+        tables = [t.filter(pc.is_in(t.column("user_id"), value_set=wanted)) for t in self.tables]
+        return replace(self, split=split, tables=tables, _places={})
+
+    def has(self, dial: str) -> bool:
+        """Return whether a dial has something to act on."""
+        if dial == "cold_share":
+            return any(pc.any(t.column("cold")).as_py() for t in self.tables)
+        if dial == "replay_share":
+            return any(pc.any(pc.equal(t.column("channel"), REPLAY)).as_py() for t in self.tables)
+        groups = self.facts.groups
+        return bool(self.facts.plays.any() if dial == "popularity" else groups)
+
+    def _is_plain(self, recipe: FusionRecipe) -> bool:
+        """Return whether the order of the weights is the list: no rule acts on it."""
+        rules = (*(getattr(recipe, name) for name in DIALS), recipe.per_artist, recipe.per_album)
+        shut = (self.closed.heard, self.closed.never, self.closed.artists)
+        mixed = self.has("cold_share") or self.has("replay_share")
+        copies = "recording" in self.facts.groups
+        return recipe.method != "quotas" and not any((*rules, mixed, copies)) and not any(shut)
+
+    def _lists(self, recipe: FusionRecipe) -> tuple[Lists, float]:
+        """Fuse; return the lists, and the share of their songs that nobody played."""
+        fused = fuse(self.tables, recipe, self.facts, self.closed)
+        new = pc.mean(fused.column("cold").cast(pa.float64())).as_py()
+        return Lists.of_table(fused, "fused"), float(new or 0.0)
+
+
+class _Search:
+    """The steps of a search, on the half of the users that is chosen on."""
+
+    def __init__(self, part: _Part, names: tuple[str, ...]) -> None:
+        self.part, self.names = part, names
+        self.tried: dict[str, Tried] = {}
+        self.steps = 0
+        method: Method = "quotas" if part.recipe.method == "quotas" else "reciprocal"
+        self.equal = replace(part.recipe, method=method, weights=(1.0,) * len(names), points=())
+
+    def best_alone(self) -> FusionRecipe:
+        """Return the recipe of the one channel that is best by itself."""
+        alone = [self.tried[f"{name} alone"] for name in self.names]
+        return max(alone, key=lambda one: one.figures[_named(self.part.by)]).recipe
+
+    def method(self, seed: int) -> FusionRecipe:
+        """Return weights, or points, that do best."""
+        for number, name in enumerate(self.names):
+            weights = tuple(float(number == other) for other in range(len(self.names)))
+            self._keep(f"{name} alone", replace(self.equal, weights=weights))
+        self._keep("all alike", self.equal)
+        if self.equal.method == "quotas":
+            rows = np.random.default_rng(seed).permutation(len(self.part.split))[:LISTED]
+            return self._keep("quotas", self._weights(self.part.take(rows), self.equal))
+        learn, judged = self._thirds(seed)
+        ways: dict[str, Callable[[_Part], FusionRecipe]] = {
+            "weights": self._reciprocal,
+            "points": self._points,
+        }
+        reached = {name: self._worth(judged, way(learn)) for name, way in ways.items()}
+        found = {name: self._keep(name, way(self.part)) for name, way in ways.items()}
+        return found[max(reached, key=lambda name: reached[name])]
+
+    def dials(self, recipe: FusionRecipe, give_up: float) -> FusionRecipe:
+        """Turn each dial as far as accuracy allows, one after the other."""
+        rng = np.random.default_rng(0)
+        part = self.part.take(rng.permutation(len(self.part.split))[:LISTED])
+        named, found = _named(part.by), recipe
+        least = self._look(part, "no dial", recipe).figures[named] * (1 - give_up)
+        for dial, grid in DIALS.items():
+            if getattr(recipe, dial) or not part.has(dial):
+                continue
+            turned = found
+            for value in grid:
+                step = _turned(found, dial, value)
+                if self._look(part, f"{dial} {value:g}", step).figures[named] < least:
+                    break
+                turned = step
+            found = turned
+        if found is not recipe:
+            self._look(part, "chosen", found)
+        return found
+
+    def _look(self, part: _Part, name: str, recipe: FusionRecipe) -> Tried:
+        self.steps += 1
+        found = Tried(name=name, recipe=recipe, figures=part.looked_at(recipe))
+        self.tried[name] = found
+        return found
+
+    def _keep(self, name: str, recipe: FusionRecipe) -> FusionRecipe:
+        """Note a setting with its figures."""
+        self.steps += 1
+        self.tried[name] = Tried(name=name, recipe=recipe, figures=self.part.figures(recipe))
+        return recipe
+
+    def _thirds(self, seed: int) -> tuple[_Part, _Part]:
+        clusters = np.unique(self.part.split.cluster)
+        drawn = np.random.default_rng([seed, 1]).permutation(clusters)
+        mine = np.isin(self.part.split.cluster, drawn[: round(CHOOSE * len(drawn))])
+        if mine.all() or not mine.any():
+            return self.part, self.part
+        return self.part.take(np.flatnonzero(mine)), self.part.take(np.flatnonzero(~mine))
+
+    def _worth(self, part: _Part, recipe: FusionRecipe) -> float:
+        self.steps += 1
+        return float(np.nanmean(part.per_query(recipe)[part.by]))
+
+    def _points(self, part: _Part) -> FusionRecipe:
+        return replace(self.equal, method="points", points=learn_points(part.places))
+
+    def _reciprocal(self, part: _Part) -> FusionRecipe:
+        """Return the best flatness and weights."""
+        found = self._weights(part, self.equal)
+        bases = [replace(found, flatness=flat) for flat in FLATNESSES]
+        best = max(bases, key=lambda one: self._worth(part, one))
+        return self._weights(part, best)
+
+    def _weights(self, part: _Part, base: FusionRecipe) -> FusionRecipe:
+        """Return the best weights, searched by coordinates from those of `base`."""
+        seen: dict[tuple[float, ...], float] = {}
 
         def worth(weights: tuple[float, ...]) -> float:
             key = tuple((np.array(weights) / max(weights)).round(6).tolist())
             if key not in seen:
-                seen[key] = Tried(weights=key, figures=_figures(self.judged(key), self.recipe.k))
-            return seen[key].figures[_named(self.by)]
+                seen[key] = self._worth(part, replace(base, weights=key))
+            return seen[key]
 
-        for channel in range(n):
-            worth(_alone(channel, n))
-        best = (1.0,) * n
+        n = len(self.names)
+        best = base.weights
         reached = worth(best)
         for _ in range(TURNS):
             before = reached
@@ -173,16 +363,29 @@ class _Half:
                         best, reached = step, found
             if reached <= before:
                 break
-        return tuple((np.array(best) / max(best)).round(6).tolist()), list(seen.values())
+        return replace(base, weights=tuple((np.array(best) / max(best)).round(6).tolist()))
 
 
-def _of_users(paths: Sequence[Path], user_ids: tuple[str, ...]) -> Iterable[list[Any]]:
-    wanted = strings(user_ids)
-    for block in user_blocks(paths):
-        yield [t.filter(pc.is_in(t.column("user_id"), value_set=wanted)) for t in block]
+def _turned(recipe: FusionRecipe, dial: str, value: float) -> FusionRecipe:
+    setting: dict[str, Any] = {dial: value}
+    return replace(recipe, **setting)
 
 
-def _part(split: JudgingSplit, rows: Int64Array) -> JudgingSplit:
+def _halves(split: JudgingSplit, users: int, seed: int) -> tuple[JudgingSplit, JudgingSplit]:
+    """Draw users, and part them by their clusters."""
+    rng = np.random.default_rng(seed)
+    clusters = rng.permutation(np.unique(split.cluster))
+    place = np.empty(int(split.cluster.max()) + 1, np.int64)
+    place[clusters] = np.arange(len(clusters))
+    drawn = np.argsort(place[split.cluster], kind="stable")[:users]
+    there = np.unique(place[split.cluster[drawn]])
+    if len(there) < 2:
+        raise InputError("too few users to choose on some and to check on others")
+    early = place[split.cluster[drawn]] < there[len(there) // 2]
+    return _taken(split, drawn[early]), _taken(split, drawn[~early])
+
+
+def _taken(split: JudgingSplit, rows: Int64Array) -> JudgingSplit:
     rows = np.sort(rows)
     return replace(
         split,
@@ -192,17 +395,38 @@ def _part(split: JudgingSplit, rows: Int64Array) -> JudgingSplit:
     )
 
 
-def _alone(channel: int, n: int) -> tuple[float, ...]:
-    return tuple(float(number == channel) for number in range(n))
+def _of_users(paths: Sequence[Path], *splits: JudgingSplit) -> Iterator[list[list[Any]]]:
+    """Yield for each table its rows by split: a list of tables for each."""
+    found: list[list[list[Any]]] = [[[] for _ in splits] for _ in paths]
+    wanted = [strings(split.histories.owner_ids) for split in splits]
+    rows = 0
+    for block in user_blocks(paths):
+        for table, parts in zip(block, found, strict=True):
+            for part, ids in zip(parts, wanted, strict=True):
+                part.append(table.filter(pc.is_in(table.column("user_id"), value_set=ids)))
+                rows += len(part[-1])
+    if not rows:
+        some = splits[0].histories.owner_ids[0]
+        raise InputError(f"no table has candidates for a user of the split, as {some!r}")
+    yield from found
+
+
+def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:
+    """Return what songs have in common, as `judge` takes it."""
+    named = (name for name in ("genre", "artist") if name in facts.groups)
+    return {
+        name: {
+            song: str(number)
+            for song, number in zip(facts.song_ids, facts.groups[name].tolist(), strict=True)
+            if number >= 0
+        }
+        for name in named
+    }
+
+
+def _shown(by: Measure, k: int) -> list[Measure]:
+    return list(dict.fromkeys([by, ("hit_rate", k), ("recall", k), ("ndcg", k), ("mrr", 20)]))
 
 
 def _named(measure: Measure) -> str:
     return f"{measure[0]}@{measure[1]}"
-
-
-def _figures(found: Judgement, k: int) -> dict[str, float]:
-    """Return what a trade-off is about: accuracy, hits, variety."""
-    first: list[Measure] = [("hit_rate", k), ("recall", k), ("ndcg", k), ("mrr", 20)]
-    order = dict.fromkeys([*first, *found.means])
-    figures = {_named(at): found.means[at].value for at in order}
-    return figures | {name: float(value) for name, value in found.spread.items()}

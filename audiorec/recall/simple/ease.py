@@ -12,11 +12,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counted import Counted
 from audiorec.recall.contract.data import Queries, RecallData
 from audiorec.recall.simple.item_knn import owner_song
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 MOST_SONGS = 20_000
 
@@ -72,4 +73,13 @@ class Ease(Counted[EaseRecipe]):
         found = np.asarray(owner_song(histories, len(self.song_ids)) @ self.weights, np.float32)
         found[histories.lengths == 0] = -np.inf
         found[:, self.is_cold] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history that speaks for each most."""
+        found = np.full(song.shape, -1, np.int64)
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own, there = np.unique(histories[row]), song[row] >= 0
+            given = self.weights[np.ix_(own, song[row, there])]
+            found[row, there] = np.where(given.max(axis=0) > 0, own[given.argmax(axis=0)], -1)
         return found

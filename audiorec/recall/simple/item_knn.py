@@ -16,7 +16,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counted import Counted
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 BLOCK_SONGS = 1_024
 
@@ -76,6 +76,23 @@ class ItemKnn(Counted[ItemKnnRecipe]):
                 part = slice(self.starts[song], self.starts[song + 1])
                 found[row, self.near[part]] += self.weights[part]
         found[found == 0] = -np.inf
+        return found
+
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history that shares most listeners with each."""
+        found = np.full(song.shape, -1, np.int64)
+        best = np.zeros(song.shape, np.float32)
+        histories = histories.newest(self.recipe.history)
+        for row in np.flatnonzero(histories.lengths).tolist():
+            order = np.argsort(song[row], kind="stable")
+            proposed = song[row, order]
+            for own in np.unique(histories[row]).tolist():
+                part = slice(self.starts[own], self.starts[own + 1])
+                at = np.searchsorted(proposed, self.near[part])
+                hit = proposed[np.minimum(at, len(order) - 1)] == self.near[part]
+                place, weight = order[at[hit]], self.weights[part][hit]
+                better = weight > best[row, place]
+                found[row, place[better]], best[row, place[better]] = own, weight[better]
         return found
 
 

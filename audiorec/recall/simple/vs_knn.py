@@ -12,10 +12,12 @@ Source: Ludewig and Jannach, *Evaluation of session-based recommendation algorit
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from audiorec.errors import InputError
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.candidates import ReasonKind
 from audiorec.recall.contract.counted import Counted
 from audiorec.recall.contract.data import Queries, RecallData
@@ -96,6 +98,22 @@ class VsKnn(Counted[VsKnnRecipe]):
         near = np.lexsort((-session, -shared))[: self.recipe.neighbours]
         return session[near].astype(np.int64), (shared[near] * last[near]).astype(np.float32)
 
+    def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
+        """Return the song of the history that the sessions which brought each have most."""
+        found = np.full(song.shape, -1, np.int64)
+        histories = histories.newest(self.recipe.history)
+        for row in np.flatnonzero(histories.lengths).tolist():
+            own = np.unique(histories[row])
+            session, weight = self._neighbours(histories[row])
+            songs, of = self._songs_of(session)
+            proposed, place = np.unique(song[row], return_inverse=True)
+            shared, held = _grid(songs, of, own, weight), _grid(songs, of, proposed)
+            both = held @ shared.T
+            given = both.max(axis=1) > 0
+            found[row] = np.where(given, own[both.argmax(axis=1)], -1)[place]
+            found[row, song[row] < 0] = -1
+        return found
+
     def _sessions_of(self, song: int) -> Int32Array:
         return self.song_sessions[self.song_starts[song] : self.song_starts[song + 1]]
 
@@ -106,3 +124,15 @@ class VsKnn(Counted[VsKnnRecipe]):
         of = np.repeat(np.arange(len(session)), lengths)
         within = np.arange(len(of)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
         return self.session_songs[start[of] + within], of
+
+
+def _grid(
+    songs: Int32Array, session: Int64Array, wanted: Any, weight: FloatArray | None = None
+) -> FloatArray:
+    """Return which wanted songs, sorted, stand in which sessions: (wanted, sessions), weighed."""
+    n = int(session.max(initial=-1)) + 1
+    found = np.zeros((len(wanted), n), np.float32)
+    at = np.minimum(np.searchsorted(wanted, songs), len(wanted) - 1)
+    hit = wanted[at] == songs
+    found[at[hit], session[hit]] = 1
+    return found if weight is None else found * weight[:n]

@@ -97,7 +97,9 @@ class AskedOf(ListenedTo):
         `users` are embeddings in the space of the channel, which are asked for in place of
         histories.
         """
+        from audiorec.listening.events import EVENTS
         from audiorec.listening.follows import follows
+        from audiorec.listening.likes import likes
         from audiorec.listening.profiles import read_profiles
         from audiorec.listening.sequences import Sequences
         from audiorec.recall.contract.data import Context, Queries
@@ -107,7 +109,7 @@ class AskedOf(ListenedTo):
         if self.profiles is not None and "profile" not in channel.serves:
             raise InputError(f"{channel.name} knows nothing of profiles: leave --profiles out")
         people = read_profiles(self.profiles) if self.profiles else None
-        known, followed = Sequences.from_lists([], []), None
+        known, followed, liked = Sequences.from_lists([], []), None, None
         if log is not None:
             read = self.read(log)
             known = self.liked(read, self.rule).liked if self.likes else self.plays(read)
@@ -121,7 +123,9 @@ class AskedOf(ListenedTo):
             known = known.with_owners(people.user_ids)
         if log is not None and len(read.artists):
             followed = follows(read, known.owner_ids)
-        return Context(profiles=people).asked(known, followed)
+        if log is not None and (read.event == EVENTS.index("like")).any():
+            liked = likes(read, known.owner_ids)
+        return Context(profiles=people).asked(known, followed, liked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

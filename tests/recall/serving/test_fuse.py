@@ -51,6 +51,33 @@ def test_reciprocal_rank_by_hand():
     assert found.schema == SCHEMA
 
 
+def test_songs_of_one_similarity_share_the_mean_of_their_places():
+    tied = table_of("one", {"u": ["a", "b", "c"]})
+    same = pa.array([0.5, 0.5, 0.4], pa.float32())
+    tied = tied.set_column(4, SCHEMA.field("similarity"), same)
+    other = table_of("other", {"u": ["b", "a"]})
+    found = fuse([tied, other], FusionRecipe(flatness=1.0))
+    # a and b stand at 1.5 in one list; the other decides.
+    assert found.column("song_id").to_pylist() == ["b", "a", "c"]
+    weights = [1 / 2.5 + 1 / 2, 1 / 2.5 + 1 / 3, 1 / 4]
+    assert found.column("similarity").to_pylist() == pytest.approx(
+        [w / weights[0] for w in weights]
+    )
+
+
+def test_points_of_places_by_hand():
+    one, other = table_of("one", {"u": ["a", "b", "c"]}), table_of("other", {"u": ["c", "d"]})
+    points = ((5.0, 1.0, *[0.0] * 8), (2.0, *[1.5] * 9))
+    # a 5, b 1, c 0 + 2, d 1.5
+    assert fused(one, other, method="points", points=points) == {"u": ["a", "c", "d", "b"]}
+    with pytest.raises(InputError, match="points are for method points"):
+        FusionRecipe(points=points)
+    with pytest.raises(InputError, match="numbers a table that never rise"):
+        FusionRecipe(method="points", points=((1.0, *[2.0] * 9),))
+    with pytest.raises(InputError, match="points for 2 tables, and 1 are given"):
+        fuse([one], FusionRecipe(method="points", points=points))
+
+
 def test_quotas_give_places_in_proportion():
     one = table_of("one", {"u": [f"a{n}" for n in range(9)]})
     other = table_of("other", {"u": [f"b{n}" for n in range(9)]})

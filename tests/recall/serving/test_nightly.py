@@ -13,7 +13,8 @@ import pytest
 
 from audiorec.errors import InputError, StoreError
 from audiorec.recall.serving import nightly
-from audiorec.recall.serving.nightly import EXPOSURES, FUSED, RECORD, NightlyJob, NightlyPlan
+from audiorec.recall.serving.nightly import EXPOSURES, FUSED, RECORD, NightlyJob
+from audiorec.recall.serving.plan import NightlyPlan
 
 CHANNELS = ("popular", "rules", "item-knn")
 
@@ -141,7 +142,8 @@ def test_killed_at_random_it_goes_on(home, tmp_path_factory):
     job_in(other).run()
     code = (
         "from pathlib import Path; import sys;"
-        "from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan;"
+        "from audiorec.recall.serving.nightly import NightlyJob;"
+        "from audiorec.recall.serving.plan import NightlyPlan;"
         "NightlyJob(NightlyPlan.read(Path(sys.argv[1]))).run()"
     )
     command = [sys.executable, "-c", code, str(home / "recall.toml")]

@@ -46,6 +46,16 @@ def test_half_lives_in_days():
     assert rows_of(table, "v", "long") == {}  # nothing is known of what v plays
 
 
+def test_numbers_say_where_plays_lie_among_all_songs():
+    energy = np.float32([0.1, 0.9, 0.5, np.nan])  # a lowest, b highest, c in the middle
+    side = replace(SIDE, numbers={"energy": energy})
+    plays = Sequences.from_lists([["b", "b", "c", "d"], ["a"]], ["u", "v"])
+    plays = replace(plays, time=np.zeros(5))
+    long = rows_of(portraits(plays, side), "u", "long")
+    assert long["energy"] == (round((1 + 1 + 0.5) / 3, 4), 3)  # d is not known
+    assert rows_of(portraits(plays, side), "v", "short")["energy"] == (0.0, 1)
+
+
 def test_without_times_ten_plays_are_a_day():
     plays = Sequences.from_lists([["a"] + ["b"] * 30])
     short = rows_of(portraits(plays, SIDE), "0", "short")

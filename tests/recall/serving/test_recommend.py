@@ -11,7 +11,10 @@ from audiorec.library.library import Library
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import read_side
 from audiorec.recall.contract.data import RecallData
-from audiorec.recall.serving.recommend import ENTRIES, Recommender
+from audiorec.recall.serving.entries import ENTRIES
+from audiorec.recall.serving.recommend import Recommender
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.tuned import TunedFile
 from audiorec.recall.serving.words import in_words
 from audiorec.recall.simple.rules import Rules
 
@@ -36,7 +39,7 @@ def test_it_works_from_a_log_alone():
     found = recommender.recommend("u0", 5)
     assert [song.rank for song in found] == list(range(1, len(found) + 1))
     assert found[0].song_id == "d"  # what others of the same songs play
-    assert found[0].reason.startswith(("by listeners of", "often played after"))
+    assert found[0].reason == "2 listeners of b play it"
     assert not {song.song_id for song in found} & set("abc")  # nothing that was heard
     assert {note.partition(":")[0] for note in recommender.notes} == {
         "nearest-audio",
@@ -49,7 +52,7 @@ def test_radio_brings_back_what_the_user_comes_back_to():
     found = Recommender(log=LOG).recommend("u3", 10, entry="radio")
     again = [song for song in found if song.channel == "replay"]
     assert again[0].song_id == "a"
-    assert again[0].reason == "you come back to it: played twice"
+    assert again[0].reason == "you finished it twice this week"
     assert len(again) <= 3  # of ten places
 
 
@@ -83,7 +86,8 @@ def test_sound_brings_new_songs_and_titles(tmp_path):
     assert {song.song_id for song in found} == set(ids[5:])
     assert {song.title for song in found} == {"Title 5", "Title 6"}
     assert all(song.cold for song in found)
-    assert all(song.reason.startswith("new; sounds like Title") for song in found)
+    said = ("new, sounds like Title", "new, by the artist of", "new, its artist", "new, goes with")
+    assert all(song.reason.startswith(said) for song in found), found
     daily = recommender.recommend("u0", 10)
     assert sum(song.cold for song in daily) <= 1  # a tenth of the places
     why = recommender.why("u0", ids[5])
@@ -106,6 +110,89 @@ def test_a_model_of_the_folder_stands_in_for_its_channel(tmp_path):
     found = Recommender(log=plays("xa", "yb"), models=tmp_path / "models")
     assert [channel.name for channel in found.channels].count("rules") == 1
     assert "zzz" in {song.song_id for song in found.recommend("u0", 9)}
+
+
+GENRES = ["song_id,title,artist,genre,energy"] + [
+    f"{song},{song.upper()},{artist},{genre},{energy}"
+    for song, artist, genre, energy in (
+        ("a", "Ayla", "jazz", 0.9),
+        ("b", "Ayla", "jazz", 0.8),
+        ("c", "Bo", "rock", 0.1),
+        ("d", "Cy", "rock", 0.2),
+        ("e", "Cy", "jazz", 0.3),
+    )
+]
+
+
+@pytest.fixture
+def known(tmp_path):
+    (tmp_path / "genres.csv").write_text("\n".join(GENRES) + "\n")
+    return read_side(tmp_path / "genres.csv")
+
+
+def test_each_interest_has_a_list_with_a_name(known):
+    log = plays("aabc", "abce", "cde", "ae", "cd")
+    found = Recommender(log=log, known=known).mixes("u0", 5)
+    assert [mix.name for mix in found] == ["jazz", "rock"]  # the strongest first
+    assert [[song.song_id for song in mix.songs] for mix in found] == [["e"], ["d"]]
+    assert [song.rank for mix in found for song in mix.songs] == [1, 1]
+    only = replace(known, categories={"artist": known.categories["artist"]})
+    by_artist = Recommender(log=log, known=only).mixes("u0", 5)
+    assert by_artist[0].name == "Ayla and the like"
+    with pytest.raises(InputError, match="what interests go by is not known"):
+        Recommender(log=log).mixes("u0")
+
+
+def test_lists_of_people_are_ranked_and_those_of_the_user_left_out(known):
+    lists = Sequences.from_lists([["a", "d", "e"], ["c", "x"], ["z"]], ["mix", "few", "strange"])
+    found = Recommender(log=plays("abc", "abd", "bce"), known=known, lists=lists)
+    first, second = found.recommend_lists("u0")
+    assert (first.list_id, first.songs, first.known, first.proposed) == ("mix", 3, 1, 2)
+    assert first.reason.startswith("you know A; suits you: ")
+    assert second.list_id == "few"
+    own = replace(found, lists=replace(lists, owner_ids=("u0", "few", "strange")))
+    assert [one.list_id for one in own.recommend_lists("u0")] == ["few"]
+    with pytest.raises(InputError, match="no playlists"):
+        Recommender(log=LOG).recommend_lists("u0")
+
+
+def test_the_whole_story_of_a_song(known):
+    log = plays("abc", "abd", "bce")
+    found = Recommender(log=log, known=known)
+    story = found.story("u0", "d", 3)
+    assert (story.title, story.artist, story.shut) == ("D", "Cy", "")
+    songs = [song.song_id for song in found.recommend("u0", 3)]
+    assert story.place == songs.index("d") + 1
+    assert {one.channel for one in story.proposals} >= {"vs-knn", "item-knn", "rules"}
+    assert "heard" in found.story("u0", "a").shut
+    assert found.story("u0", "a").place == 0
+    assert found.story("u0", "nothing").proposals == ()
+
+
+def test_reasons_are_true(known):
+    lists = Sequences.from_lists([["c", "d"], ["c", "d"], ["d"]])
+    found = Recommender(log=plays("aac", "cd", "cd", "dc"), known=known, lists=lists)
+    story = found.story("u0", "d")
+    said = {one.channel: one.reason for one in story.proposals}
+    assert said["item-knn"] == "in 2 lists with C"
+    assert said["rules"] == "often played after C"
+    no_lists = Recommender(log=plays("aac", "cd", "cd", "dc"), known=known).story("u0", "d")
+    said = {one.channel: one.reason for one in no_lists.proposals}
+    assert said["item-knn"] == "3 listeners of C play it"
+    assert said["recent-likes"] == "goes with C, which you played lately"
+
+
+def test_horizons_get_their_share_and_tuned_settings_hold(known, tmp_path):
+    long = Recommender(log=LOG, short_share=0.0)
+    recipe = ENTRIES["daily"].recipe_for(long.channels, 5, short_share=0.0)
+    for channel, weight in zip(long.channels, recipe.weights, strict=True):
+        assert (weight == 0) == (channel.horizon == "short")
+    assert {song.channel for song in long.recommend("u0", 5)} <= {"item-knn", "popular", "replay"}
+    settings = FusionRecipe(k=5, weights=(1.0,), per_artist=1)
+    tuned = TunedFile(path=tmp_path, entry="radio", channels=("popular",), recipe=settings)
+    found = replace(long, tuned=tuned)
+    assert {song.channel for song in found.recommend("u0", 5, entry="radio")} == {"popular"}
+    assert found.recommend("u0", 5) == long.recommend("u0", 5)  # learnt for another entry
 
 
 def test_refusals(tmp_path):
@@ -139,8 +226,13 @@ def test_a_user_without_a_finished_play_gets_what_is_popular():
         ("follows", {}, "often played after your last songs"),
         ("listeners", {"evidence": "X", "times": 3}, "by listeners of X, which you played 3 times"),
         ("artist", {"evidence": "X"}, "its artist sounds like that of X"),
+        ("artist", {"evidence": "X", "same_artist": True}, "by the artist of X"),
+        ("liked", {"evidence": "X", "liked": True}, "goes with X, which you liked lately"),
+        ("liked", {"evidence": "X", "cold": True}, "new, sounds like X, which you played lately"),
+        ("listeners", {"evidence": "X", "together": 12}, "12 listeners of X play it"),
+        ("replay", {"times": 1}, "you played it before"),
         ("external", {}, "proposed by another system"),
-        ("taste", {"cold": True}, "new; close to what you listen to"),
+        ("taste", {"cold": True}, "new, close to what you listen to"),
     ],
 )
 def test_reasons_in_words(reason, known, words):

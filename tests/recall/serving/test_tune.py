@@ -1,15 +1,22 @@
 """`recall.serving.tune`: a good channel gets the weight, and the check is on other users."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from made_candidates import table_of
 
-from audiorec.errors import InputError
+from audiorec.errors import DamagedFileError, InputError
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.tables import Lists
+from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import given
-from audiorec.recall.serving.rules import FusionRecipe
-from audiorec.recall.serving.tune import tune
+from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.places import Places
+from audiorec.recall.serving.rules import FusionRecipe, SongTraits
+from audiorec.recall.serving.tune import _halves, tune
+from audiorec.recall.serving.tuned import read_tuned, write_tuned
 
 USERS = [f"u{n:02}" for n in range(60)]
 SONGS = [f"s{n:02}" for n in range(40)]
@@ -36,17 +43,87 @@ def world(tmp_path):
 
 def test_the_better_channel_gets_more(world):
     paths, split = world
-    found = tune(paths, split, FusionRecipe(k=3))
-    bad, good = found.recipe.weights
-    assert good > bad
+    found = tune(paths, split, FusionRecipe(k=3), by=("hit_rate", 3))
     assert found.by == ("hit_rate", 3)
-    assert [one.weights for one in found.tried[:3]] == [(1.0, 0.0), (0.0, 1.0), (1.0, 1.0)]
-    assert found.checked["over equal"].value >= 0
-    assert found.checked["chosen"].value > 0.5
-    again = tune(paths, split, FusionRecipe(k=3))
+    names = [one.name for one in found.tried]
+    assert names == ["bad alone", "good alone", "all alike", "weights", "points"]
+    bad, good = found.tried[3].recipe.weights
+    assert good > bad
+    assert found.checked["over equal", "hit_rate@3"].value >= 0
+    assert found.checked["chosen", "hit_rate@3"].value > 0.5
+    again = tune(paths, split, FusionRecipe(k=3), by=("hit_rate", 3))
     assert again.recipe == found.recipe
-    best = max(one.figures["hit_rate@3"] for one in found.tried)
-    assert found.tried[1].figures["hit_rate@3"] <= best
+    figures = [one.figures["hit_rate@3"] for one in found.tried]
+    assert figures[0] < figures[1] <= figures[3]
+
+
+def test_points_see_where_a_channel_is_right(world):
+    # The good channel is right at its first place or not at all: no later one gets anything near.
+    points = tune(*world, FusionRecipe(k=3)).tried[4].recipe.points
+    assert points[1][0] > 2 * points[1][1]
+    assert points[1][0] > 2 * points[0][0]
+    for row in points:
+        assert sorted(row, reverse=True) == list(row)
+        assert min(row) >= 0
+
+
+def test_the_fast_way_says_what_the_lists_say(world):
+    paths, split = world
+    tables = [pq.read_table(path) for path in paths]
+    places = Places.of(tables, split.wanted)
+    rows = ((0.9, 0.8, *[0.5] * 8), (1.0, *[0.1] * 9))
+    for recipe in (
+        FusionRecipe(k=5, weights=(2.0, 3.0), flatness=1.0),
+        FusionRecipe(k=5, method="points", points=rows),
+    ):
+        ranks = places.ranks(places.weigh(recipe))
+        lists = Lists.of_table(fuse(tables, recipe), "fused")
+        slow = judge(lists, split, ks=[5], keep_heard=True, trained=True)
+        fast = np.where(ranks <= 5, 1 / ranks, 0)
+        assert fast.tolist() == pytest.approx(slow.per_query["mrr", 5].tolist())
+        assert 0 < (ranks <= 5).mean() < 1
+
+
+def test_sessions_stay_together(world):
+    halves = _halves(replace(world[1], cluster=np.arange(60) // 6), 60, 0)
+    assert {len(half) for half in halves} == {30}
+    assert not set(halves[0].cluster) & set(halves[1].cluster)
+
+
+def test_dials_go_as_far_as_accuracy_allows(world):
+    paths, split = world
+    plays = 40 - np.arange(40)
+    learnt = [[song] * n for song, n in zip(SONGS, plays.tolist(), strict=True)]
+    split = replace(split, learn=Sequences.from_lists(learnt))
+    groups = {"genre": np.arange(40) // 10}
+    facts = SongTraits(song_ids=tuple(SONGS), groups=groups, plays=plays)
+    still = tune(paths, split, FusionRecipe(k=3), facts=facts)
+    assert (still.recipe.popularity, still.recipe.diversity) == (0, 0)
+    free = tune(paths, split, FusionRecipe(k=3), facts=facts, give_up=0.9)
+    assert free.recipe.popularity == 0.5
+    assert free.recipe.diversity > 0
+    tried = {one.name: one.figures for one in free.tried}
+    assert tried["popularity 0.5"]["popularity"] < tried["no dial"]["popularity"]
+    assert tried["chosen"]["diversity_genre"] >= tried["popularity 0.5"]["diversity_genre"]
+
+
+def test_what_was_learnt_goes_through_a_file(world, tmp_path):
+    paths, split = world
+    found = tune(paths, split, FusionRecipe(k=3, per_artist=2))
+    kept = tmp_path / "tuned.json"
+    write_tuned(kept, found, ("bad", "good"), entry="daily")
+    read = read_tuned(kept)
+    assert (read.entry, read.recipe) == ("daily", found.recipe)
+    turned = read.for_channels(("good", "bad"), k=9)
+    assert turned.k == 9
+    assert turned.points == found.recipe.points[::-1]
+    with pytest.raises(InputError, match="learnt for bad, good; got good"):
+        read.for_channels(("good",))
+    some = read.for_some(("other", "good"), k=3)
+    assert some.weights == (0.0, found.recipe.weights[1])
+    kept.write_text('{"schema": "else"}')
+    with pytest.raises(DamagedFileError, match="not what audiorec recall tune --out writes"):
+        read_tuned(kept)
 
 
 def test_refusals(world):

@@ -4,14 +4,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from made_logs import log_of
 
 from audiorec.errors import InputError
+from audiorec.listening.likes import likes
 from audiorec.listening.sequences import DAY_S, Sequences
-from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.simple import ease as ease_module
 from audiorec.recall.simple.ease import Ease, EaseRecipe
 from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
 from audiorec.recall.simple.popular import Popular, PopularRecipe
+from audiorec.recall.simple.recent_likes import RecentLikes, RecentLikesRecipe
 from audiorec.recall.simple.replay import Replay, ReplayRecipe
 from audiorec.recall.simple.rules import Rules, RulesRecipe
 from audiorec.recall.simple.vs_knn import VsKnn, VsKnnRecipe
@@ -144,3 +147,47 @@ def test_ease_refuses_what_would_not_fit(monkeypatch):
 def test_a_recipe_refuses_what_makes_no_sense(recipe, value):
     with pytest.raises(InputError):
         recipe(**value)
+
+
+LISTS = (["a", "x"], ["a", "x"], ["b", "y"], ["b", "y"], ["c", "z"])
+
+
+def liked_by(channel, *events, history=("c",)):
+    """Return what is proposed to u, who played `history` on day 0 and then did `events`."""
+    rows = [("u", song, 1.7e9, "finish") for song in history]
+    log = log_of(*rows, *(("u", song, 1.7e9 + day * DAY_S, event) for song, day, event in events))
+    plays = Sequences.from_lists([list(history)], ["u"])
+    found = channel.recall(Queries(plays, likes=likes(log, ("u",))), 9, cold=9)
+    there = found.song[0] >= 0
+    values = found.similarity[0, there].astype(float).round(4).tolist()
+    named = [found.song_ids[s] if s >= 0 else "" for s in found.evidence[0, there]]
+    return dict(zip(found.of(0), values, strict=True)), named
+
+
+def test_recent_likes_follow_what_was_liked_in_the_last_days():
+    channel = fitted(RecentLikes(RecentLikesRecipe(half_life_days=1.0)), *LISTS)
+    # Both lists of a have x: 2 / (2 + 10). The like of b is two half-lives older; c was not liked.
+    found, evidence = liked_by(channel, ("b", 1, "like"), ("a", 3, "like"))
+    assert found == {"x": 0.1667, "y": 0.0417}
+    assert evidence == ["a", "b"]
+    # What was taken back, and what is older than seven days, does not count.
+    assert liked_by(channel, ("b", 1, "like"), ("a", 9, "like"))[0] == {"x": 0.1667}
+    taken_back = (("b", 1, "like"), ("a", 1, "like"), ("a", 1.5, "dislike"))
+    assert liked_by(channel, *taken_back)[0] == {"y": 0.1667}
+    assert liked_by(channel)[0] == {}  # nobody liked anything, though c was played
+    assert list(proposed(channel, ["c"])) == ["z"]  # of likes nothing is known: plays stand in
+
+
+def test_recent_likes_hear_new_songs_and_know_artists():
+    sound = Sound(
+        ("a", "b", "new", "x"),
+        np.float32([[1, 0], [0, 1], [0.6, 0.8], [-1, 0]]),
+        ("ayla", "bo", "cy", "ayla"),
+    )
+    data = RecallData(Sequences.from_lists(LISTS), ("new",), Context(sound=sound))
+    channel = RecentLikes(RecentLikesRecipe(sound=1.0, width=0.2)).fit(data)
+    found, _ = liked_by(channel, ("b", 1, "like"))
+    assert found["new"] == pytest.approx(np.exp(-1), abs=1e-4)  # cosine .8
+    plays, nothing = Sequences.from_lists([["c"]], ["u"]), Sequences.from_lists([[]], ["u"])
+    asked = Queries(plays, Sequences.from_lists([["ayla"]], ["u"]), likes=nothing)
+    assert {"a", "x"} <= set(channel.recall(asked, 9).of(0))  # each brings the other

@@ -1,0 +1,39 @@
+"""What each user said to like, and when: ``like`` events that were not taken back.
+
+Interactions ──likes──▶ `Sequences` of songs, with times
+"""
+
+import numpy as np
+
+from audiorec.listening.events import EVENTS, Interactions
+from audiorec.listening.sequences import Sequences
+from audiorec.types import IdMap
+
+
+def likes(log: Interactions, owner_ids: tuple[str, ...]) -> Sequences:
+    """Return the songs that some users liked, in the order of these users, the oldest first.
+
+    A song that was disliked or blocked after it is left out; one that was liked twice counts by
+    the last time.
+
+    Examples
+    --------
+    >>> from audiorec.listening.interactions import read_interactions
+    >>> log = read_interactions("fixtures/formats/interactions-v1.csv")
+    >>> found = likes(log, ("eva", "ana"))
+    >>> [[found.song_ids[s] for s in found[row]] for row in range(2)]
+    [['piano/prelude.flac'], ['rock/live.mp3']]
+    """
+    said = np.isin(log.event, [EVENTS.index(name) for name in ("like", "dislike", "block")])
+    owner = IdMap(owner_ids).rows(log.user_ids)[log.user]
+    rows = np.flatnonzero(said & (owner >= 0))
+    rows = rows[np.lexsort((rows, log.timestamp[rows]))]  # without a time: the last, by row
+    key = owner[rows] * max(1, len(log.song_ids)) + log.song[rows]
+    _, back = np.unique(key[::-1], return_index=True)  # the last word on each song
+    last = np.sort(len(rows) - 1 - back)
+    rows = rows[last]
+    rows = rows[log.event[rows] == EVENTS.index("like")]
+    rows = rows[np.argsort(owner[rows], kind="stable")]
+    starts = np.zeros(len(owner_ids) + 1, np.int64)
+    np.cumsum(np.bincount(owner[rows], minlength=len(owner_ids)), out=starts[1:])
+    return Sequences(owner_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])

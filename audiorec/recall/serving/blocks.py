@@ -1,0 +1,135 @@
+"""Candidates of some users as arrays, of all channels side by side.
+
+tables (one a channel) ──Rows.of──▶ `Rows`: user, song, source as numbers
+`Rows`                 ──places──▶ where each stands in its list
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.recall.serving.rules import UNKNOWN, ClosedLists
+from audiorec.types import BoolArray, Float64Array, Int64Array
+
+REPLAY = "replay"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rows:
+    """n candidates of some users, of all channels."""
+
+    table: Any  # as `SCHEMA`: all rows of the block
+    at: Int64Array  # (n,): rows of the table
+    user: Int64Array  # (n,): numbers in `user_ids`
+    song: Int64Array  # (n,): numbers in `song_ids`
+    source: Int64Array  # (n,): number of the table
+    user_ids: Any  # a `pyarrow.StringArray`, sorted
+    song_ids: Any
+
+    @classmethod
+    def of(cls, tables: Sequence[Any]) -> "Rows":
+        """Take tables of `SCHEMA`, one a channel."""
+        table = pa.concat_tables(tables).combine_chunks()
+        source = np.repeat(np.arange(len(tables)), [len(t) for t in tables])
+        user, user_ids = numbered(table.column("user_id"))
+        song, song_ids = numbered(table.column("song_id"))
+        return cls(table, np.arange(len(table)), user, song, source, user_ids, song_ids)
+
+    def take(self, rows: Any) -> "Rows":
+        """Return some rows, numbers or a mask, in that order."""
+        columns = (self.at[rows], self.user[rows], self.song[rows], self.source[rows])
+        return Rows(self.table, *columns, self.user_ids, self.song_ids)
+
+    def numbers(self, name: str) -> Any:
+        """Return a column of numbers or flags."""
+        column = self.table.column(name).cast(pa.int64())
+        return pc.fill_null(column, UNKNOWN).to_numpy()[self.at]
+
+    @property
+    def replayed(self) -> BoolArray:
+        """Which rows come from the channel of songs that the user knows."""
+        found = pc.equal(self.table.column("channel"), REPLAY).to_numpy().astype(np.bool_)
+        return np.asarray(found[self.at], np.bool_)
+
+    def places(self, *, by_interest: bool = False) -> Float64Array:
+        """Return where each row stands in its list, from 0: warm and cold songs count apart.
+
+        A list is of one user and table; with `by_interest` each interest has its own. Neighbours
+        that their channel holds for equally similar share the mean of their places: their order
+        says nothing.
+        """
+        rank = self.numbers("rank")
+        split = self.numbers("interest") if by_interest else np.zeros_like(rank)
+        lists = key_of(self.source, self.user, self.numbers("cold"), split)
+        by_rank = None if _ascends(lists, rank) else np.lexsort((self.song, rank, lists))
+        similarity = self.table.column("similarity").to_numpy()[self.at]
+        if by_rank is not None:
+            lists, similarity = lists[by_rank], similarity[by_rank]
+        alike = np.ones(len(rank), np.bool_)
+        alike[1:] = (lists[1:] != lists[:-1]) | (similarity[1:] != similarity[:-1])
+        run = np.cumsum(alike) - 1
+        mean = np.bincount(run, nth(lists)) / np.bincount(run) if len(run) else np.empty(0)
+        if by_rank is None:
+            return np.asarray(mean[run], np.float64)
+        place = np.empty(len(rank))
+        place[by_rank] = mean[run]
+        return place
+
+    def is_among(self, closed: ClosedLists | None, names: Any = None) -> BoolArray:
+        """Return which rows stand in the lists of their users.
+
+        `names`, a `pyarrow.StringArray`, are what songs are looked up by; their ids by default.
+        """
+        if closed is None or not len(self.user):
+            return np.zeros(len(self.user), np.bool_)
+        user, number = closed.pairs_of(self.user_ids)
+        song = closed.numbers_of(self.song_ids if names is None else names)[self.song]
+        width = closed.width + 1
+        return np.isin(self.user * width + song, user * width + number) & (song >= 0)
+
+
+def nth(key: Int64Array) -> Int64Array:
+    """Return how many equal keys stand before each: (n,), from 0."""
+    if (key[1:] >= key[:-1]).all():
+        return _nth_of_sorted(key)
+    order = np.argsort(key, kind="stable")
+    found = np.empty(len(key), np.int64)
+    found[order] = _nth_of_sorted(key[order])
+    return found
+
+
+def _nth_of_sorted(key: Int64Array) -> Int64Array:
+    first = np.ones(len(key), np.bool_)
+    first[1:] = key[1:] != key[:-1]
+    places = np.arange(len(key))
+    return places - np.maximum.accumulate(np.where(first, places, 0))
+
+
+def _ascends(lists: Int64Array, rank: Int64Array) -> bool:
+    """Return whether rows stand by list, and within one by rank, no rank twice."""
+    same = lists[1:] == lists[:-1]
+    return bool(((lists[1:] > lists[:-1]) | (same & (rank[1:] > rank[:-1]))).all())
+
+
+def key_of(*columns: Any) -> Int64Array:
+    """Return one number for each combination of whole numbers, in the order of combinations."""
+    found = np.zeros(len(columns[0]), np.int64)
+    for column in columns:
+        low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
+        found = found * (high - low + 1) + (column.astype(np.int64) - low)
+    return found
+
+
+def numbered(texts: Any) -> tuple[Int64Array, Any]:
+    """Return texts as numbers of their sorted table, a `pyarrow.StringArray`."""
+    encoded = texts.combine_chunks().dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)

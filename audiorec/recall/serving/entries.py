@@ -1,0 +1,72 @@
+"""Products that lists are made for: how much each channel counts, and what the list is like.
+
+"daily" ──ENTRIES──▶ `Product` ──recipe_for(channels)──▶ `FusionRecipe`
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.serving.rules import FusionRecipe, by_horizon
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Product:
+    """A product that a list is for.
+
+    Attributes
+    ----------
+    about : str
+    weights : mapping of str to float
+        By channel; 1 where it is not named.
+    short_share : float
+        Part of the weight that the channels of short horizon share, which speak of what suits now;
+        the others speak of what the user likes in all.
+    rules : FusionRecipe
+    give_up : float
+        The part of the accuracy that dials may cost where they are learnt.
+    """
+
+    about: str
+    weights: Mapping[str, float]
+    short_share: float
+    rules: FusionRecipe
+    give_up: float = 0.02
+
+    def recipe_for(
+        self, channels: Sequence[Channel], k: int, *, short_share: float | None = None
+    ) -> FusionRecipe:
+        """Return the settings for some channels, one table each."""
+        weights = [self.weights.get(channel.name, 1.0) for channel in channels]
+        share = self.short_share if short_share is None else short_share
+        scaled = by_horizon(weights, [channel.horizon for channel in channels], share)
+        return replace(self.rules, k=k, weights=scaled)
+
+
+ENTRIES = {
+    "daily": Product(
+        about="a mix of what the user likes and what suits now, with some new songs",
+        weights={"popular": 0.3},
+        short_share=0.5,
+        rules=FusionRecipe(per_artist=3, cold_share=0.1),
+    ),
+    "radio": Product(
+        about="what goes on from the last songs; songs that the user knows come again",
+        weights={"popular": 0.1},
+        short_share=0.8,
+        rules=FusionRecipe(per_artist=2, replay_share=0.3),
+    ),
+    "discover": Product(
+        about="less known songs of many artists",
+        weights={"popular": 0.0},
+        short_share=0.5,
+        rules=FusionRecipe(per_artist=1, popularity=0.3, diversity=0.2, cold_share=0.2),
+        give_up=0.2,
+    ),
+    "new": Product(
+        about="songs that nobody has played yet",
+        weights={"popular": 0.0},
+        short_share=0.5,
+        rules=FusionRecipe(per_artist=2, cold_share=1.0),
+    ),
+}

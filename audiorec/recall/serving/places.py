@@ -1,0 +1,109 @@
+"""Where candidates stand in the lists of all channels, as arrays: many settings are tried fast.
+
+    tables (one a channel), wanted songs ──Places.of──▶ place (N, C)
+    what N entries get ──ranks──▶ where the wanted songs come to stand
+
+An entry is a song that some channel proposes to some user. `audiorec.recall.serving.fuse` makes
+lists, with rules; this says where wanted songs would stand in them without rules, in a hundredth
+of the time, so that a search can look at many users.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.serving.blocks import Rows
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.types import Float64Array, IdMap, Int64Array
+
+ABSENT = -1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Places:
+    """N entries of Q users in C lists.
+
+    Attributes
+    ----------
+    place : ndarray, shape (N, C), float64
+        From 0, by user and song; `ABSENT` where a channel does not propose the song.
+    user : ndarray, shape (N,), int64
+        Rows of the wanted lists, ascending.
+    wanted : ndarray, shape (T,), int64
+        For each wanted song its entry, `ABSENT` where no channel proposes it.
+    query : ndarray, shape (T,), int64
+        Whose each of these is.
+    """
+
+    place: Float64Array
+    user: Int64Array
+    wanted: Int64Array
+    query: Int64Array
+    # entries of the users of those wanted songs that have one, and where each such run begins
+    _beside: Int64Array = field(repr=False)
+    _starts: Int64Array = field(repr=False)
+
+    @classmethod
+    def of(cls, tables: Sequence[Any], wanted: Sequences) -> "Places":
+        """Bring candidates, one table of `SCHEMA` a channel, and wanted songs together."""
+        rows = Rows.of(tables)
+        place = rows.places()
+        owner = IdMap(wanted.owner_ids).rows(rows.user_ids)[rows.user]
+        kept = owner >= 0
+        width = len(rows.song_ids)
+        key = owner[kept] * width + rows.song[kept]
+        entries, entry = np.unique(key, return_inverse=True)
+        grid = np.full((len(entries), len(tables)), float(ABSENT))
+        grid[entry, rows.source[kept]] = place[kept]
+        song = IdMap(rows.song_ids).rows(wanted.song_ids)[wanted.song]
+        asked = np.where(song >= 0, wanted.owner * width + song, -1)
+        at = np.searchsorted(entries, asked)
+        there = (at < len(entries)) & (entries[np.minimum(at, len(entries) - 1)] == asked)
+        user = entries // width
+        found = np.where(there, at, ABSENT)
+        query = wanted.owner[there]
+        first = np.searchsorted(user, query)
+        sizes = np.searchsorted(user, query, side="right") - first
+        starts = np.cumsum(sizes) - sizes
+        beside = np.arange(sizes.sum()) - np.repeat(starts - first, sizes)
+        return cls(
+            place=grid,
+            user=user,
+            wanted=found,
+            query=wanted.owner,
+            _beside=beside,
+            _starts=starts,
+        )
+
+    def ranks(self, weight: Float64Array) -> Float64Array:
+        """Return where each wanted song stands, (T,) from 1, by weights of the entries (N,).
+
+        Equals stand in the order of their songs; inf where no channel proposes the song, or its
+        weight is 0.
+        """
+        there = self.wanted >= 0
+        entry = self.wanted[there]
+        sizes = np.diff(np.append(self._starts, len(self._beside)))
+        own, of = weight[entry], np.repeat(np.arange(len(entry)), sizes)
+        other = weight[self._beside]
+        before = (other > own[of]) | ((other == own[of]) & (self._beside < entry[of]))
+        found = np.full(len(self.wanted), np.inf)
+        counts = np.bincount(of[before], minlength=len(entry))
+        found[there] = np.where(own > 0, 1 + counts, np.inf)
+        return found
+
+    def weigh(self, recipe: FusionRecipe) -> Float64Array:
+        """Return what each entry gets by a recipe, (N,): as `fuse` does it, but for quotas."""
+        weights = recipe.weights_of(self.place.shape[1])
+        found = np.zeros(len(self.place))
+        for table, weight in enumerate(weights.tolist()):
+            place = self.place[:, table]
+            if recipe.method == "points":
+                given = recipe.points_at(np.full(len(place), table), np.maximum(place, 0))
+            else:
+                given = 1 / (recipe.flatness + np.maximum(place, 0) + 1)
+            found += weight * np.where(place >= 0, given, 0.0)
+        return found

@@ -1,0 +1,159 @@
+"""What a log says of songs and users, for reasons in words: titles, counts, what was this week.
+
+log, plays, side information, tags ──Teller──▶ a row of candidates in words
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from audiorec.listening.events import Interactions
+from audiorec.listening.likes import likes
+from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.listening.side import SongSide
+from audiorec.recall.serving.words import in_words
+from audiorec.types import Int64Array
+
+WEEK_DAYS = 7.0
+OWN_GENRES = 3  # of a user, the most played ones: "your jazz"
+LEAST_SHARE = 0.15  # of the plays
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Teller:
+    """Says why, from what is known.
+
+    Attributes
+    ----------
+    log : Interactions
+    plays : Sequences
+        Its finished plays.
+    lists : Sequences, optional
+        Playlists that people made.
+    side : SongSide, optional
+    tags : mapping of str to mapping
+        ``title`` and ``artist`` by song.
+    """
+
+    log: Interactions
+    plays: Sequences
+    lists: Sequences | None
+    side: SongSide | None
+    tags: Mapping[str, Mapping[str, Any]]
+
+    def name(self, song_id: str) -> str:
+        """Return a song's title, or its id."""
+        return self.tags.get(song_id, {}).get("title") or song_id
+
+    def words(self, row: Mapping[str, Any], user_id: str) -> str:
+        """Return the reason of a row of candidates."""
+        song, evidence = row["song_id"], row["evidence"]
+        of = song if row["reason"] == "replay" else evidence
+        times, week = self._times(user_id, of)
+        artists = [self._artist(one) for one in (song, evidence)]
+        return in_words(
+            row["reason"],
+            evidence=None if evidence is None else self.name(evidence),
+            times=times,
+            week=week,
+            listeners=self._both(self._by_song, song, song),
+            together=0 if evidence is None else self._both(self._by_song, song, evidence),
+            lists=0 if evidence is None else self._both(self._by_list, song, evidence),
+            liked=evidence is not None and evidence in self._liked(user_id),
+            same_artist=bool(artists[0]) and artists[0] == artists[1],
+            genre=self._own_genre(song, user_id),
+            cold=row["cold"],
+        )
+
+    def _times(self, user_id: str, song_id: str | None) -> tuple[int, int]:
+        """Return how often the user finished a song, in all and in the last week of the log."""
+        row = self._song_row(song_id)
+        if row < 0:
+            return 0, 0
+        at = self._user_row(user_id)
+        part = slice(self.plays.starts[at], self.plays.starts[at + 1])
+        mine = self.plays.song[part] == row
+        lately = self.plays.time[part] > self._newest - WEEK_DAYS * DAY_S
+        return int(mine.sum()), int((mine & lately).sum())
+
+    @cached_property
+    def _newest(self) -> float:
+        known = self.plays.time[~np.isnan(self.plays.time)]
+        return float(known.max()) if len(known) else np.inf
+
+    def _both(self, index: "_Owners | None", song: str, other: str) -> int:
+        """Return how many owners have two songs; of one song, how many have it."""
+        if index is None:
+            return 0
+        one = index.of(song)
+        return len(one) if song == other else len(np.intersect1d(one, index.of(other)))
+
+    @cached_property
+    def _by_song(self) -> "_Owners":
+        return _Owners(self.plays)
+
+    @cached_property
+    def _by_list(self) -> "_Owners | None":
+        return None if self.lists is None else _Owners(self.lists)
+
+    @cached_property
+    def _likes(self) -> Sequences:
+        return likes(self.log, self.plays.owner_ids)
+
+    def _liked(self, user_id: str) -> set[str]:
+        own = self._likes[self._user_row(user_id)]
+        return {self._likes.song_ids[song] for song in own.tolist()}
+
+    def _artist(self, song_id: str | None) -> str:
+        return "" if song_id is None else self.tags.get(song_id, {}).get("artist") or ""
+
+    def _own_genre(self, song_id: str, user_id: str) -> str:
+        """Return the genre of a song, if the user plays much of it."""
+        genre = self._genres.get(song_id, "")
+        if not genre:
+            return ""
+        own = self.plays[self._user_row(user_id)]
+        played = [self._genres.get(self.plays.song_ids[song], "") for song in own.tolist()]
+        known = [one for one in played if one]
+        counts = {one: known.count(one) for one in sorted(set(known))}
+        most = sorted(counts, key=lambda one: -counts[one])[:OWN_GENRES]
+        return genre if genre in most and counts[genre] >= LEAST_SHARE * len(known) else ""
+
+    @cached_property
+    def _genres(self) -> dict[str, str]:
+        if self.side is None or "genre" not in self.side.categories:
+            return {}
+        texts = self.side.categories["genre"].texts()
+        return {s: t for s, t in zip(self.side.song_ids, texts, strict=True) if t}
+
+    @cached_property
+    def _rows(self) -> tuple[dict[str, int], dict[str, int]]:
+        users = {name: row for row, name in enumerate(self.plays.owner_ids)}
+        return users, {name: row for row, name in enumerate(self.plays.song_ids)}
+
+    def _user_row(self, user_id: str) -> int:
+        return self._rows[0][user_id]
+
+    def _song_row(self, song_id: str | None) -> int:
+        return -1 if song_id is None else self._rows[1].get(song_id, -1)
+
+
+class _Owners:
+    """Whose each song is: users of plays, or lists."""
+
+    def __init__(self, plays: Sequences) -> None:
+        n = max(1, len(plays.song_ids))
+        pairs = np.unique(plays.song.astype(np.int64) * max(1, len(plays)) + plays.owner)
+        self._owner = pairs % max(1, len(plays))
+        self._starts = np.searchsorted(pairs // max(1, len(plays)), np.arange(n + 1))
+        self._rows = {song: row for row, song in enumerate(plays.song_ids)}
+
+    def of(self, song_id: str) -> Int64Array:
+        """Return the owners of a song, sorted."""
+        row = self._rows.get(song_id)
+        if row is None:
+            return np.empty(0, np.int64)
+        return np.asarray(self._owner[self._starts[row] : self._starts[row + 1]], np.int64)

@@ -1,0 +1,131 @@
+"""What was learnt about a fusion, as a file: ``tuned.json``.
+
+    `Tuned` ──write_tuned──▶ tuned.json ──read_tuned──▶ `FusionRecipe` for the same channels
+
+Weights and points are kept by channel, so that tables may come in any order.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import DamagedFileError, InputError
+from audiorec.files.atomic import replaced
+from audiorec.files.json_files import parse_json
+from audiorec.files.settings import filled
+from audiorec.files.user_files import read_text
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.tune import Tuned
+
+SCHEMA_NAME = "audiorec/recall-tuned/1"
+MAX_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunedFile:
+    """Settings of a fusion by channel.
+
+    Attributes
+    ----------
+    path : Path
+    entry : str
+        The product that they are for; empty for none.
+    channels : tuple of str
+    recipe : FusionRecipe
+        With weights and points in the order of `channels`.
+    """
+
+    path: Path
+    entry: str
+    channels: tuple[str, ...]
+    recipe: FusionRecipe
+
+    def for_channels(self, names: Sequence[str], *, k: int | None = None) -> FusionRecipe:
+        """Return the settings for tables of these channels, in their order.
+
+        Raises
+        ------
+        InputError
+            If a channel was not among those that were learnt from, or one is missing.
+        """
+        if sorted(names) != sorted(self.channels):
+            raise InputError(
+                f"{self.path}: learnt for {', '.join(self.channels)}; got {', '.join(names)}: "
+                "give the same channels, or learn anew: audiorec recall tune"
+            )
+        at = [self.channels.index(name) for name in names]
+        return replace(
+            self.recipe,
+            weights=tuple(self.recipe.weights[n] for n in at),
+            points=tuple(self.recipe.points[n] for n in at) if self.recipe.points else (),
+            k=self.recipe.k if k is None else k,
+        )
+
+    def for_some(self, names: Sequence[str], *, k: int) -> FusionRecipe:
+        """Return the settings where channels are missing, or others are there: these weigh 0."""
+        none = (0.0,) * len(self.recipe.points[0]) if self.recipe.points else ()
+        rows = dict(zip(self.channels, self.recipe.points, strict=False))
+        weights = dict(zip(self.channels, self.recipe.weights, strict=True))
+        if not any(weights.get(name) for name in names):
+            raise InputError(f"{self.path}: learnt for {', '.join(self.channels)}; none is here")
+        return replace(
+            self.recipe,
+            weights=tuple(weights.get(name, 0.0) for name in names),
+            points=tuple(rows.get(name, none) for name in names) if rows else (),
+            k=k,
+        )
+
+
+def write_tuned(path: Path, tuned: Tuned, channels: Sequence[str], *, entry: str = "") -> None:
+    """Write what was learnt, whole or not at all."""
+    checked = {
+        f"{what}: {measure}": [round(v, 6) for v in (one.value, one.low, one.high)]
+        for (what, measure), one in tuned.checked.items()
+    }
+    content = {
+        "schema": SCHEMA_NAME,
+        "entry": entry,
+        "channels": list(channels),
+        "fusion": settings_of(tuned.recipe),
+        "by": f"{tuned.by[0]}@{tuned.by[1]}",
+        "checked": checked,
+    }
+    with replaced(path) as part:
+        part.write_text(json.dumps(content, indent=2) + "\n", "utf-8")
+
+
+def read_tuned(path: Path) -> TunedFile:
+    """Read what `write_tuned` wrote.
+
+    Raises
+    ------
+    InputError
+        If the file is missing, or holds settings that do not do.
+    DamagedFileError
+        If it is something else.
+    """
+    text = read_text(path, "cannot read what was learnt")
+    try:
+        content: Any = parse_json(text.encode(), max_bytes=MAX_BYTES)
+    except ValueError as error:
+        raise DamagedFileError(f"{path}: not JSON: {error}") from error
+    if not isinstance(content, Mapping) or content.get("schema") != SCHEMA_NAME:
+        raise DamagedFileError(f"{path}: not what audiorec recall tune --out writes")
+    channels, entry = content.get("channels"), content.get("entry")
+    if not isinstance(channels, list) or not all(isinstance(n, str) for n in channels):
+        raise DamagedFileError(f"{path}: channels must be a list of names")
+    fusion = content.get("fusion")
+    if not isinstance(fusion, Mapping) or not isinstance(entry, str):
+        raise DamagedFileError(f"{path}: fusion must be a table of settings, and entry a text")
+    recipe = filled(FusionRecipe, fusion, f"{path}: fusion")
+    recipe.weights_of(len(channels))
+    recipe = recipe if recipe.weights else replace(recipe, weights=(1.0,) * len(channels))
+    return TunedFile(path=path, entry=entry, channels=tuple(channels), recipe=recipe)
+
+
+def settings_of(recipe: FusionRecipe) -> dict[str, Any]:
+    """Return a recipe as plain JSON values."""
+    found: dict[str, Any] = json.loads(json.dumps(asdict(recipe)))
+    return found

@@ -1,0 +1,196 @@
+"""What suits the songs and artists that a user liked in the last days.
+
+    likes of the last days ──each, faded by age──▶ songs that the same people play
+                                              └──▶ songs that sound alike, new ones included
+    artists followed ──their most played songs──▶ the same
+
+A like is said once, while plays go on: a channel that reads the last plays forgets it within the
+hour. Where nothing is known of likes (a log without them, another system's histories), plays of
+the last days stand in for them.
+
+A song's similarity is the sum over the liked songs: the cosine of their listeners, as in
+``item-knn``, and a kernel of their sound, each weighed by the like's age.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.learning.bundle import texts_as_arrays, texts_of_arrays
+from audiorec.listening.sequences import DAY_S, Sequences
+from audiorec.recall.contract.candidates import ReasonKind
+from audiorec.recall.contract.counted import Counted
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.simple.item_knn import ItemKnn, ItemKnnRecipe
+from audiorec.types import Float64Array, FloatArray, Int64Array, plain_name
+
+PLAYS_A_DAY = 10.0  # where there are no times, so many plays are a day
+MOST = 50  # likes of a user that count, the newest
+OF_AN_ARTIST = 5  # songs that stand for an artist who is followed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecentLikesRecipe:
+    """How long a like counts, and how much sound counts beside listeners.
+
+    Attributes
+    ----------
+    days : float
+        Likes that are older, by the newest event of the user, do not count.
+    half_life_days : float
+        Days in which a like loses half its weight.
+    sound : float
+        The weight of the sound against that of the listeners; 0: listeners alone.
+    width : float
+        Of the kernel of sound, in cosine: a song at 1 - width counts 1 / e of one that sounds the
+        same.
+    neighbours : int
+        Songs with the same listeners that are kept for each song.
+    """
+
+    days: float = 7.0
+    half_life_days: float = 3.0
+    sound: float = 0.3
+    width: float = 0.05
+    neighbours: int = 100
+
+    def __post_init__(self) -> None:
+        if not min(self.days, self.half_life_days, self.width) > 0:
+            raise InputError("days, half_life_days and width must be above 0")
+        if not self.sound >= 0 or self.neighbours < 1:
+            raise InputError("sound must be at least 0, and neighbours at least 1")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Seeds:
+    """Songs that stand for what was liked: L of all queries."""
+
+    owner: Int64Array  # (L,)
+    song: Int64Array  # (L,)
+    weight: Float64Array  # (L,)
+
+
+class RecentLikes(Counted[RecentLikesRecipe]):
+    """Songs that go with, or sound like, what was liked in the last days."""
+
+    name = "recent-likes"
+    serves = frozenset({"history", "cold_song"})
+    horizon = "short"
+    reason = ReasonKind.LIKED
+    Recipe = RecentLikesRecipe
+    ARRAYS = (
+        *("starts", "near", "weights", "units"),
+        *("artist_starts", "artist_songs", "names", "names_starts"),
+    )
+
+    def _count(self, data: RecallData) -> None:
+        knn = ItemKnn(ItemKnnRecipe(neighbours=self.recipe.neighbours))
+        knn.fit(data)
+        self.starts, self.near, self.weights = knn.starts, knn.near, knn.weights
+        sound = None if data.sound is None else data.sound.among(data.song_ids)
+        none = np.zeros((len(data.song_ids), 0), np.float32)
+        self.units = none if sound is None else sound.units
+        artists = _artists(data)
+        names = sorted(set(artists) - {""})
+        number = {name: place for place, name in enumerate(names)}
+        artist = np.array([number.get(name, -1) for name in artists], np.int64)
+        order = np.lexsort((-data.counts, artist))
+        order = order[artist[order] >= 0]
+        self.artist_starts = np.searchsorted(artist[order], np.arange(len(names) + 1))
+        self.artist_songs = order.astype(np.int32)
+        texts = texts_as_arrays("names", names)
+        self.names, self.names_starts = texts["names"], texts["names_starts"]
+
+    def _similarities(self, queries: Queries) -> FloatArray:
+        seeds = self._seeds(queries)
+        found = np.zeros((len(queries), len(self.song_ids)), np.float32)
+        for owner, song, weight in zip(seeds.owner, seeds.song, seeds.weight, strict=True):
+            found[owner] += np.float32(weight) * self._alike(int(song))
+        found[found <= 0] = -np.inf
+        return found
+
+    def _alike(self, song: int) -> FloatArray:
+        """Return how much all songs (S,) go with one."""
+        found = np.zeros(len(self.song_ids), np.float32)
+        part = slice(self.starts[song], self.starts[song + 1])
+        found[self.near[part]] = self.weights[part]
+        if self.units.shape[1] and self.recipe.sound and self.units[song].any():
+            cosine = np.minimum(self.units @ self.units[song], 1)
+            kernel = np.exp((cosine - 1) / np.float32(self.recipe.width))
+            found += np.float32(self.recipe.sound) * np.where(self.units.any(axis=1), kernel, 0)
+            found[song] -= np.float32(self.recipe.sound)  # of itself it says nothing
+        return found
+
+    def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
+        """Return the liked song that each goes with most."""
+        found = np.full(song.shape, -1, np.int64)
+        seeds = self._seeds(queries)
+        best = np.zeros(song.shape)
+        there = song >= 0
+        for owner, liked, weight in zip(
+            seeds.owner.tolist(), seeds.song.tolist(), seeds.weight.tolist(), strict=True
+        ):
+            gives = np.where(there[owner], weight * self._alike(liked)[song[owner]], 0)
+            better = gives > best[owner]
+            found[owner, better], best[owner, better] = liked, gives[better]
+        return found
+
+    def _seeds(self, queries: Queries) -> _Seeds:
+        """Return the songs that count for each query, by age."""
+        plays = queries.histories.among(self.song_ids)
+        said = queries.likes
+        own = (plays if said is None else said.among(self.song_ids)).newest(MOST)
+        age = _ages(own, plays)
+        recent = age <= self.recipe.days
+        weight = np.exp2(-age[recent] / self.recipe.half_life_days)
+        owner, song = own.owner[recent], own.song[recent].astype(np.int64)
+        if queries.follows is not None:
+            followed = self._followed(queries.follows)
+            owner = np.append(owner, followed.owner)
+            song = np.append(song, followed.song)
+            weight = np.append(weight, followed.weight)
+        # A song that counts twice counts once, for both.
+        key, place = np.unique(owner * max(1, len(self.song_ids)) + song, return_inverse=True)
+        return _Seeds(
+            key // max(1, len(self.song_ids)),
+            key % max(1, len(self.song_ids)),
+            np.bincount(place, weight, minlength=len(key)).astype(np.float64),
+        )
+
+    def _followed(self, follows: Sequences) -> _Seeds:
+        """Return songs that stand for the artists that are followed, together as much as a like."""
+        known = texts_of_arrays("names", {"names": self.names, "names_starts": self.names_starts})
+        follows = follows.among(known)
+        owner, song, weight = [np.empty(0, np.int64)], [np.empty(0, np.int64)], [np.empty(0)]
+        for row, artist in zip(follows.owner.tolist(), follows.song.tolist(), strict=True):
+            first, stop = self.artist_starts[artist], self.artist_starts[artist + 1]
+            songs = self.artist_songs[first : min(stop, first + OF_AN_ARTIST)].astype(np.int64)
+            owner.append(np.full(len(songs), row))
+            song.append(songs)
+            weight.append(np.full(len(songs), 1 / len(songs)))
+        return _Seeds(np.concatenate(owner), np.concatenate(song), np.concatenate(weight))
+
+
+def _artists(data: RecallData) -> list[str]:
+    """Return the plain name of each song's artist, by sound or side information."""
+    found = [""] * len(data.song_ids)
+    side = data.context.side
+    if side is not None and "artist" in side.categories:
+        named = dict(zip(side.song_ids, side.categories["artist"].texts(), strict=True))
+        found = [plain_name(named.get(song)) for song in data.song_ids]
+    if data.sound is not None:
+        heard = data.sound.among(data.song_ids).artists
+        found = [own or other for own, other in zip(found, heard, strict=True)]
+    return found
+
+
+def _ages(said: Sequences, plays: Sequences) -> Float64Array:
+    """Return how long before the newest event of its owner each entry was, in days: (P,)."""
+    back = said.starts[1:][said.owner] - 1 - np.arange(len(said.song))
+    newest = np.full(len(said), -np.inf)
+    for one in (said, plays):
+        timed = ~np.isnan(one.time)
+        np.maximum.at(newest, one.owner[timed], one.time[timed])
+    days = (newest[said.owner] - said.time) / DAY_S
+    return np.where(np.isnan(days), back / PLAYS_A_DAY, days)

@@ -307,48 +307,63 @@ def cosines(rows: np.ndarray, known: Sequences) -> np.ndarray:
 
 def kept(cache: Path) -> Iterator[tuple[str, list[dict[str, np.ndarray]]]]:
     """Yield the runs of each row."""
-    names = sorted({path.stem.rpartition("-")[0] for path in cache.glob("*-?.npz")})
+    made = {path.stem.rpartition("-")[0] for path in cache.glob("*-?.npz")}
+    names = sorted(n for n in made if not n.startswith(("places-", "peer-", "world-")))
     for name in names:
         yield name, [dict(np.load(p)) for p in sorted(cache.glob(f"{name}-?.npz"))]
 
 
+def interval(
+    values: list[np.ndarray], runs: list[dict[str, np.ndarray]], *, bare: bool = False
+) -> str:
+    """Return the mean over seeds in percent and, unless `bare`, its interval over lists."""
+    cluster = np.concatenate([run["cluster"] for run in runs])
+    at = clustered_interval(np.concatenate(values), cluster, np.random.default_rng(0))
+    told = f" [{100 * at.low:.1f}, {100 * at.high:.1f}]"
+    return f"{100 * at.value:.1f}" + ("" if bare else told)
+
+
 def print_table(cache: Path) -> None:
-    """Print a row each: means over seeds, an interval over lists of the joint pool, CPU-seconds."""
-    heads = ["row", "seeds", *(f"{pool}@{k}" for pool in POOLS for k in KS), "CPU-s"]
+    """Print a row each: means over seeds, intervals over lists, CPU-seconds to choose and learn."""
+    heads = ["row", "seeds", *(f"{pool}@{k}" for pool in POOLS for k in KS)]
+    heads += ["epochs", "CPU-s to choose", "to learn"]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for name, runs in kept(cache):
-        cluster = np.concatenate([run["cluster"] for run in runs])
         cells = [f"`{name}`", str(len(runs))]
         for pool in POOLS:
-            for k in KS:
-                values = np.concatenate([run[f"{pool}@{k}"] for run in runs])
-                at = clustered_interval(values, cluster, np.random.default_rng(0))
-                low, high = 100 * at.low, 100 * at.high
-                cells.append(
-                    f"{100 * at.value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if k > 10 else "")
-                )
-        cells.append(f"{np.mean([run['cpu'] for run in runs]):.0f}")
-        print("| " + " | ".join(cells) + " |")
+            cells += [interval([r[f"{pool}@{k}"] for r in runs], runs, bare=k == KS[0]) for k in KS]
+        choosing = np.mean([run.get("choosing", 0.0) for run in runs])
+        cpu = np.mean([run["cpu"] for run in runs]) - choosing
+        epochs = ", ".join(str(int(run.get("epochs", 0))) for run in runs)
+        print("| " + " | ".join([*cells, epochs, f"{choosing:.0f}", f"{cpu:.0f}"]) + " |")
     print()
     print_ahead(cache)
 
 
+# What is held against what, on the same lists and seeds: a row, its base, the pools.
+AHEAD = (
+    *((f"gamma={g}", "gamma=0", ("joint", "apart", "warm", "one")) for g in ("0.1", "1", "5")),
+    ("gamma=0", "gensim", ("apart", "warm", "one")),
+    ("gamma=1", "item-knn", ("apart", "warm", "one")),
+    *((f"gamma={g}", base, ("never",)) for g in ("1", "5") for base in ("artist", "artist-both")),
+    ("gamma=1", "artist-1", ("never",)),
+    *(("gamma=1", base, ("joint", "apart", "never")) for base in ("eges", "graphsage", "pykeen")),
+    ("gamma=1,form=pairwise", "gamma=1", ("joint", "apart", "never")),
+)
+
+
 def print_ahead(cache: Path) -> None:
-    """Print how far each row is ahead of gamma 0, on the same lists and seeds."""
-    base = {int(path.stem[-1]): dict(np.load(path)) for path in cache.glob("gamma=0-?.npz")}
-    for path in sorted({p.stem.rpartition("-")[0] for p in cache.glob("*-?.npz")} - {"gamma=0"}):
-        for pool in ("joint@100", "apart@100", "warm@100"):
-            gaps, cluster = [np.empty(0)], [np.empty(0, np.int64)]
-            for seed, zero in base.items():
-                if (cache / f"{path}-{seed}.npz").exists():
-                    run = np.load(cache / f"{path}-{seed}.npz")
-                    gaps.append(run[pool] - zero[pool])
-                    cluster.append(zero["cluster"])
-            if len(gaps) > 1:
-                rng = np.random.default_rng(0)
-                at = clustered_interval(np.concatenate(gaps), np.concatenate(cluster), rng)
-                told = f"{100 * at.value:+.1f} [{100 * at.low:+.1f}, {100 * at.high:+.1f}]"
-                print(f"{path} {pool} over gamma=0: {told}, {len(gaps) - 1} seeds")
+    """Print how far rows are ahead of others, on the same lists and seeds."""
+    for row, base, pools in AHEAD:
+        found = [
+            (np.load(path), np.load(other))
+            for path in sorted(cache.glob(f"{row}-?.npz"))
+            if (other := cache / f"{base}-{path.stem[-1]}.npz").exists()
+        ]
+        for name in (f"{pool}@{k}" for pool in pools for k in KS if found):
+            gaps = [a[name] - b[name] for a, b in found]
+            told = interval(gaps, [b for _, b in found])
+            print(f"{row} over {base}, {name}: {told}, {len(found)} seeds")
 
 
 if __name__ == "__main__":

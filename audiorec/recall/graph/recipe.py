@@ -56,7 +56,7 @@ class GraphRecipe:
     places: int = 256
     window: int | None = 50
     max_epochs: int = 20
-    patience: int = 8
+    patience: int = 20
     choose: bool = True
     neighbours: int = 10
     seed: int = 0

@@ -75,7 +75,6 @@ class Song2vecModel(nn.Module):
         n, width = material.n_songs, vectors.shape[1]
         warm = material.counts > 0
         ahead, behind = (array_in(self._room, n, 2 * width) for _ in range(2))
-        lengths = np.zeros(n, np.float32)
         for first in range(0, n, ROWS):
             part = slice(first, min(n, first + ROWS))
             live = warm[part, None]
@@ -83,17 +82,15 @@ class Song2vecModel(nn.Module):
             ahead[part, :width] = behind[part, :width] = near
             ahead[part, width:] = np.where(live, vectors[part], 0)
             behind[part, width:] = np.where(live, contexts[part], 0)
-            lengths[part] = np.linalg.norm(contexts[part], axis=1)
         has_place = warm.copy()
         if cold and self._facts is not None:
             songs = np.flatnonzero(~warm)
             steps = np.split(relations, 2)
-            placed = placed_by_facts(material, vectors, steps[0], warm, songs)
-            found = placed.any(axis=1)
+            placed, _ = placed_by_facts(material, vectors, steps[0], warm, songs)
             ahead[songs, :width] = ahead[songs, width:] = behind[songs, :width] = placed
-            length = float(np.median(lengths[warm]))
-            as_context = placed_by_facts(material, contexts, steps[1], warm, songs)
-            behind[songs, width:] = as_context * length
+            placed, length = placed_by_facts(material, contexts, steps[1], warm, songs)
+            behind[songs, width:] = placed * length[:, None]
+            found = placed.any(axis=1)
             has_place[songs[found]] = True
         places = Places(ahead=ahead, behind=behind, parts=(width, width), has_place=has_place)
         return scaled(places, material.plays, warm, (1.0, 1.0))

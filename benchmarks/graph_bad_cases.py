@@ -1,106 +1,103 @@
 """Neighbours that have nothing in common with a song, with the graph and without.
 
-    python benchmarks/graph_bad_cases.py WORLD [--gamma 0 1] [--seed 0]
+    python benchmarks/graph_world.py run --world WORLD --cache DIR
+    python benchmarks/graph_bad_cases.py WORLD DIR
 
-WORLD is what ``scripts/make_recall_world.py`` wrote: real songs, lists, artists, dates and twelve
-numbers of the audio. A fifth of each list is hidden. The model learns from the rest, and from
-facts about artists; it is judged by what it did not learn from. One of the first ten neighbours
-of a song is **bad** if it does not sound like the song (a cosine of the standardised numbers below
-the median of all pairs), stands in no list with it where one of the two was hidden, and is of
-another decade. Songs whose audio is not known are no neighbours here and not asked for.
+Judges the first ten neighbours that the runs of `graph_world.py` kept, by what a model did not
+learn from. A neighbour is **bad** if it is of another decade, stands in no list with the song where
+one of the two was hidden, and
 
-Prints the rate, with the interval over songs, by the number of lists of the song, and the ten songs
-whose bad neighbours became fewest, before and after.
+=========  ============================================================================
+by sound   sounds less like the song than the median pair: for models that learnt artists
+by artist  is by an artist who shares no listener of Last.fm with the song's, nor is the
+           same: for models that learnt sound; of songs whose artist is known there
+=========  ============================================================================
+
+Songs whose audio is not known, or that stand in no list, are no neighbours here. Prints the rate
+with an interval over songs, by the number of lists of a song, over all splits, what each model
+gained over gamma 0, and the ten songs that gained most, with ids, for whoever wants to listen.
 """
 
 import argparse
-import time
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
+from graph_world import World, read_world
+from scipy.sparse import csr_array
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.data import Context, RecallData
-from audiorec.recall.graph.channel import GraphChannel
-from audiorec.recall.graph.facts import artist_facts
-from audiorec.recall.graph.recipe import Song2vecRecipe
-from audiorec.recall.graph.song2vec import Song2vec
-from audiorec.recall.judging.splits import split
 from audiorec.types import BoolArray, FloatArray, Int64Array, plain_name
 
-NUMBERS = (
-    *("danceability", "energy", "key", "loudness", "mode", "speechiness", "acousticness"),
-    *("instrumentalness", "liveness", "valence", "tempo", "duration_ms"),
-)
-K = 10
 WORST = 10
-BLOCK = 256
+SHOWN = 3  # neighbours of each
+STRATA = ((1, None), (1, 1), (2, 4), (5, None))
+JUDGES = {"sound": ("none", "artist"), "artist": ("none", "sound")}
 
 
 def main() -> None:
-    """Train with each gamma, and count."""
+    """Judge what was kept, and print."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("world", type=Path)
-    parser.add_argument("--gamma", type=float, nargs="+", default=[0.0, 1.0])
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("cache", type=Path)
     args = parser.parse_args()
-    songs = pq.read_table(args.world / "songs.parquet").to_pydict()
-    rows = pq.read_table(args.world / "playlists.parquet", columns=["list_id", "song_id"])
-    lists: dict[str, list[str]] = {}
-    for at, song in zip(*(rows.column(n).to_pylist() for n in ("list_id", "song_id")), strict=True):
-        lists.setdefault(at, []).append(song)
-    cut = split(Sequences.from_lists(list(lists.values()), list(lists)), "lists", seed=args.seed)
-    place = {song: at for at, song in enumerate(songs["song_id"])}
-    ids = cut.learn.song_ids
-    order = np.array([place[song] for song in ids])
-    table = np.array([songs[n] for n in NUMBERS], float).T[order]
-    known = ~np.isnan(table).any(axis=1)
-    centre, spread = table[known].mean(axis=0), table[known].std(axis=0)
-    units = np.where(known[:, None], (np.nan_to_num(table) - centre) / spread, 0)
-    units /= np.maximum(1e-9, np.linalg.norm(units, axis=1, keepdims=True))
-    decade = np.array([int((songs["released"][at] or "0")[:3] or 0) for at in order])
-    artists = [plain_name(songs["artist"][at]) for at in order]
-    names = [f"{songs['artist'][at]} - {songs['title'][at]}" for at in order]
-    facts = artist_facts(ids, artists)
-    in_lists = np.bincount(cut.learn.song, minlength=len(ids))
-    asked = np.flatnonzero(known & (in_lists > 0))
-    rng = np.random.default_rng(args.seed)
-    asked = np.sort(rng.permutation(asked)[:4_000])
-    together = held_out_pairs(cut.learn, cut.wanted.among(ids))
-    a, b = rng.permutation(np.repeat(asked, 2))[: len(asked) * 2].reshape(2, -1)
-    median = float(np.median((units[a] * units[b]).sum(axis=1)))
-    print(f"{len(ids):,} songs, {len(asked):,} asked for, sound below {median:.3f} is far")
-    heads = ("gamma", "bad, all", "one list", "two to four", "five or more", "CPU-s")
-    print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
-    rates: dict[float, FloatArray] = {}
-    near: dict[float, Int64Array] = {}
-    for gamma in args.gamma:
-        began = time.process_time()
-        recipe = Song2vecRecipe(gamma=gamma, seed=args.seed, choose=False)
-        data = RecallData(cut.learn, (), Context(triples=facts))
-        model = Song2vec(recipe).fit(data)
-        cpu = time.process_time() - began
-        found = neighbours(model, asked, known & (in_lists > 0))
-        near[gamma] = found
-        far = (units[asked][:, None] * units[found]).sum(-1) < median
-        other = decade[asked][:, None] != decade[found]
-        apart = np.array(
-            [
-                [song not in together.get(of, ()) for song in row]
-                for of, row in zip(asked.tolist(), found.tolist(), strict=True)
-            ]
-        )
-        rates[gamma] = (far & other & apart).mean(axis=1)
-        cells = [f"{gamma:g}"]
-        for low, high in ((1, None), (1, 1), (2, 4), (5, None)):
-            part = in_lists[asked] >= low
-            part &= in_lists[asked] <= (high or np.inf)
-            at = clustered_interval(rates[gamma][part], asked[part], np.random.default_rng(0))
-            cells.append(f"{100 * at.value:.1f} [{100 * at.low:.1f}, {100 * at.high:.1f}]")
-        print("| " + " | ".join([*cells, f"{cpu:.0f}"]) + " |", flush=True)
-    print_worst(asked, rates, near, names, args.gamma)
+    seeds = sorted(int(p.stem[-1]) for p in args.cache.glob("world-none-?.npz"))
+    worlds = {seed: read_world(args.world, seed) for seed in seeds}
+    for judge, rows in JUDGES.items():
+        print(f"\nJudged by {judge}\n")
+        heads = ("facts", "splits", "all songs", "one list", "two to four", "five or more")
+        print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
+        rates: dict[str, dict[int, FloatArray]] = {}
+        near: dict[str, dict[int, Int64Array]] = {}
+        for row in rows:
+            kept = {s: args.cache / f"world-{row}-{s}.npz" for s in seeds}
+            near[row] = {s: np.load(p)["near"] for s, p in kept.items() if p.exists()}
+            rates[row] = {}
+            for seed, found in near[row].items():
+                bad = is_bad(worlds[seed], found, judge, args.world)
+                rates[row][seed] = bad
+            shared = [s for s in rates[row] if s in rates[rows[0]]]
+            print_rates(row, rates[row], worlds, shared)
+        gaps = {s: rates[rows[1]][s] - rates[rows[0]][s] for s in rates[rows[1]]}
+        print_rates(f"{rows[1]} less {rows[0]}", gaps, worlds, sorted(gaps))
+        print_worst(worlds, rates, near, rows)
+
+
+def is_bad(world: World, found: Int64Array, judge: str, folder: Path) -> FloatArray:
+    """Return the share of bad neighbours of each song, (n,); NaN where it cannot be judged."""
+    asked = world.asked
+    other = world.decade[asked][:, None] != world.decade[found]
+    together = held_out_pairs(world.cut.learn, world.cut.wanted.among(world.cut.learn.song_ids))
+    pairs = zip(asked.tolist(), found.tolist(), strict=True)
+    apart = np.array([[song not in together.get(of, ()) for song in row] for of, row in pairs])
+    if judge == "sound":
+        rng = np.random.default_rng(0)
+        a, b = rng.permutation(np.repeat(asked, 2)).reshape(2, -1)
+        median = float(np.median((world.units[a] * world.units[b]).sum(axis=1)))
+        far = (world.units[asked][:, None] * world.units[found]).sum(-1) < median
+        return (far & other & apart).mean(axis=1)
+    listeners, number = listeners_of(folder)
+    of_song = np.array([number.get(name, -1) for name in world.artists])
+    name = np.array(world.artists)
+    known = of_song[asked] >= 0
+    far = name[asked][:, None] != name[found]
+    shared = (listeners @ listeners.T).tocsr()
+    ends = of_song[found]
+    meet = np.asarray(shared[np.repeat(of_song[asked], found.shape[1]), ends.ravel()]).ravel()
+    far &= (ends < 0) | (meet.reshape(found.shape) == 0)
+    return np.where(known, (far & other & apart).mean(axis=1), np.nan)
+
+
+def listeners_of(folder: Path) -> tuple[csr_array, dict[str, int]]:
+    """Return who listens to which artist, (A, U), and the row of each artist."""
+    rows = pq.read_table(folder / "counts.parquet", columns=["user_id", "artist"]).to_pydict()
+    names = [plain_name(a) for a in rows["artist"]]
+    number = {name: at for at, name in enumerate(sorted(set(names)))}
+    users = {name: at for at, name in enumerate(sorted(set(rows["user_id"])))}
+    ends = ([number[n] for n in names], [users[u] for u in rows["user_id"]])
+    matrix = csr_array((np.ones(len(names), np.float32), ends), shape=(len(number), len(users)))
+    return matrix, number
 
 
 def held_out_pairs(learn: Sequences, wanted: Sequences) -> dict[int, set[int]]:
@@ -116,35 +113,50 @@ def held_out_pairs(learn: Sequences, wanted: Sequences) -> dict[int, set[int]]:
     return found
 
 
-def neighbours(model: GraphChannel, asked: Int64Array, may: BoolArray) -> Int64Array:  # type: ignore[type-arg]
-    """Return the first ten neighbours of each song, (n, 10)."""
-    ids, parts = model.song_ids, []
-    for first in range(0, len(asked), BLOCK):
-        rows = asked[first : first + BLOCK]
-        one = Sequences.from_lists([[ids[s]] for s in rows.tolist()]).among(ids)
-        similar = model.places.similarities(one)
-        similar[np.arange(len(rows)), rows] = -np.inf
-        similar[:, ~may] = -np.inf
-        best = np.argpartition(-similar, K, axis=1)[:, :K]
-        order = np.argsort(-np.take_along_axis(similar, best, axis=1), axis=1)
-        parts.append(np.take_along_axis(best, order, axis=1))
-    return np.concatenate(parts)
+def print_rates(
+    row: str, rates: dict[int, FloatArray], worlds: dict[int, World], seeds: list[int]
+) -> None:
+    """Print a line: shares in percent with intervals over songs, by lists of a song."""
+    cells = [row, str(len(seeds))]
+    ids = {s: np.array(worlds[s].cut.learn.song_ids)[worlds[s].asked] for s in seeds}
+    for low, high in STRATA:
+        values, songs = [np.empty(0)], [np.empty(0, "U1")]
+        for seed in seeds:
+            lists = worlds[seed].in_lists[worlds[seed].asked]
+            part: BoolArray = (lists >= low) & (lists <= (high or np.inf))
+            part &= ~np.isnan(rates[seed])
+            values.append(rates[seed][part])
+            songs.append(ids[seed][part])
+        cluster = np.unique(np.concatenate(songs), return_inverse=True)[1]
+        at = clustered_interval(np.concatenate(values), cluster, np.random.default_rng(0))
+        cells.append(f"{100 * at.value:.2f} [{100 * at.low:.2f}, {100 * at.high:.2f}]")
+    print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def print_worst(
-    asked: Int64Array,
-    rates: dict[float, FloatArray],
-    near: dict[float, Int64Array],
-    names: list[str],
-    gammas: list[float],
+    worlds: dict[int, World],
+    rates: dict[str, dict[int, FloatArray]],
+    near: dict[str, dict[int, Int64Array]],
+    rows: tuple[str, str],
 ) -> None:
-    """Print the songs that gained most, with their first three neighbours before and after."""
-    first, last = gammas[0], gammas[-1]
-    gain = rates[first] - rates[last]
-    print(f"\n| song | before (gamma {first:g}) | after (gamma {last:g}) |\n|---|---|---|")
-    for row in np.argsort(-gain, kind="stable")[:WORST].tolist():
-        told = ["; ".join(names[s] for s in near[g][row][:3].tolist()) for g in (first, last)]
-        print(f"| {names[asked[row]]} | {told[0]} | {told[1]} |")
+    """Print the songs of the first split that were worst and gained most, before and after."""
+    seed = min(rates[rows[1]])
+    world = worlds[seed]
+    before, after = (np.nan_to_num(rates[row][seed], nan=-1.0) for row in rows)
+    order = np.lexsort((after, after - before))[:WORST]
+    ids = world.cut.learn.song_ids
+    print(f"\n| song | bad | first of {rows[0]} | bad | first of {rows[1]} |")
+    print("|" + "---|" * 5)
+
+    def told(song: int) -> str:
+        return f"{world.titles[song]} (spotify:track:{ids[song]})"
+
+    for at in order.tolist():
+        cells = [told(world.asked[at])]
+        for row, rate in zip(rows, (before, after), strict=True):
+            first = "; ".join(told(s) for s in near[row][seed][at][:SHOWN].tolist())
+            cells += [f"{10 * rate[at]:.0f}", first]
+        print("| " + " | ".join(cells) + " |")
 
 
 if __name__ == "__main__":

@@ -1,29 +1,33 @@
-"""gensim's Song2vec on the lists that `graph_tables.py` wrote, in a venv of its own.
+"""Peers of Song2vec on the lists that `graph_tables.py` wrote, in a venv of their own.
 
-    python -m venv PEERS && PEERS/bin/pip install gensim
-    PEERS/bin/python benchmarks/graph_peers.py DIR SEED [EPOCHS]
+    python -m venv PEERS && PEERS/bin/pip install gensim pykeen
+    PEERS/bin/python benchmarks/graph_peers.py gensim DIR SEED [EPOCHS]
+    PEERS/bin/python benchmarks/graph_peers.py pykeen DIR SEED [EPOCHS]
 
-Writes DIR/peer-SEED.npz: ids, vectors, contexts, CPU-seconds. One thread, window 50, 20 negatives.
+Writes DIR/peer-NAME-SEED.npz, with its CPU-seconds. One thread. gensim's Song2vec has a window of
+50 and 20 negatives. PyKEEN's TransE learns (song, in_list, list) and (song, by, artist), with
+Bernoulli corruption: the songs of a list are the heads that it would predict.
 """
 
+import argparse
 import json
-import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from gensim.models import Word2Vec
+
+WIDTH = 64
 
 
-def main() -> None:
-    """Train on one split."""
-    folder, seed = Path(sys.argv[1]), int(sys.argv[2])
-    epochs = int(sys.argv[3]) if len(sys.argv) > 3 else 30
-    lists = json.loads((folder / f"lists-{seed}.json").read_text())
+def gensim(told: dict[str, Any], seed: int, epochs: int) -> dict[str, Any]:
+    """Train Word2Vec on the lists."""
+    from gensim.models import Word2Vec
+
     began = time.process_time()
     model = Word2Vec(
-        lists,
-        vector_size=64,
+        told["lists"],
+        vector_size=WIDTH,
         sg=1,
         window=50,
         negative=20,
@@ -37,8 +41,54 @@ def main() -> None:
     )
     cpu = time.process_time() - began
     ids = np.array(model.wv.index_to_key)
-    np.savez(folder / f"peer-{seed}.npz", ids=ids, v=model.wv.vectors, u=model.syn1neg, cpu=cpu)
-    print(f"gensim: {cpu:.1f} CPU-s")
+    return {"ids": ids, "v": model.wv.vectors, "u": model.syn1neg, "cpu": cpu}
+
+
+def pykeen(told: dict[str, Any], seed: int, epochs: int) -> dict[str, Any]:
+    """Train TransE on who stands in which list, and on artists."""
+    import torch
+    from pykeen.models import TransE
+    from pykeen.training import SLCWATrainingLoop
+    from pykeen.triples import CoreTriplesFactory
+
+    torch.set_num_threads(1)
+    lists, by = told["lists"], told["by"]
+    songs = sorted({s for one in lists for s in one} | {s for s, _ in by})
+    place = {s: at for at, s in enumerate(songs)}
+    artists = {a: len(songs) + len(lists) + at for at, a in enumerate(sorted({a for _, a in by}))}
+    rows = {(place[s], 0, len(songs) + at) for at, one in enumerate(lists) for s in one}
+    rows |= {(place[s], 1, artists[a]) for s, a in by}
+    n = len(songs) + len(lists) + len(artists)
+    factory = CoreTriplesFactory.create(torch.tensor(sorted(rows)), num_entities=n, num_relations=2)
+    began = time.process_time()
+    model = TransE(triples_factory=factory, embedding_dim=WIDTH, random_seed=seed)
+    loop = SLCWATrainingLoop(
+        model=model,
+        triples_factory=factory,
+        optimizer=torch.optim.Adam(model.parameters(), lr=0.01),
+        negative_sampler="bernoulli",
+        negative_sampler_kwargs={"num_negs_per_pos": 5},
+    )
+    loop.train(triples_factory=factory, num_epochs=epochs, batch_size=1024, use_tqdm=False)
+    cpu = time.process_time() - began
+    things = model.entity_representations[0](None).detach().numpy()
+    step = model.relation_representations[0](None).detach().numpy()[0]
+    heads, ends = things[: len(songs)], things[len(songs) : len(songs) + len(lists)]
+    return {"songs": np.array(songs), "heads": heads, "lists": ends, "step": step, "cpu": cpu}
+
+
+def main() -> None:
+    """Train one peer on one split."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("peer", choices=("gensim", "pykeen"))
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("seed", type=int)
+    parser.add_argument("epochs", type=int, nargs="?", default=30)
+    args = parser.parse_args()
+    told = json.loads((args.folder / f"lists-{args.seed}.json").read_text())
+    made = {"gensim": gensim, "pykeen": pykeen}[args.peer](told, args.seed, args.epochs)
+    np.savez(args.folder / f"peer-{args.peer}-{args.seed}.npz", **made)
+    print(f"{args.peer}: {made['cpu']:.1f} CPU-s")
 
 
 if __name__ == "__main__":

@@ -3,13 +3,22 @@
     python benchmarks/graph_tables.py run   ROW ... --data DATA --cache DIR [--seeds 5]
     python benchmarks/graph_tables.py table --data DATA --cache DIR
 
-ROW is ``gamma=1`` (any number), ``eges``, ``graphsage``, ``item-knn``, ``ease``, ``artist``
-(the mean of the artist's other songs, in the vectors of gamma 0), ``gensim`` (from the files that
-`graph_peers.py` writes into DIR), or one of ``gamma=1,form=pairwise`` and so on.
+===================  =======================================================================
+``gamma=1``          Song2vec with any gamma; ``gamma=1,form=pairwise`` and other settings
+``eges``             or another channel, with settings: ``graphsage,max_epochs=40``
+``artist``           gamma 0, new songs at the mean of their artist's others, by cosines
+``artist-both``      the same by all that gamma 0 answers with, vectors and contexts
+``artist-1``         the same in the vectors and contexts of gamma 1, without its relations
+``gensim``           from what `graph_peers.py` writes into DIR; contexts with the mean vector
+``gensim-cosine``    the same by cosines
+``pykeen``           TransE of lists and artists, from what `graph_peers.py` writes
+===================  =======================================================================
 
 A fifth of each of 244 playlists is hidden, near-copies together; facts are (song, by, artist), from
-the names of the tracks. Figures are capped recall: the share found, of min(k, hidden). Every run is
-kept in DIR, so that what was stopped goes on. Strata, by the lists that a hidden song stands in:
+the names of the tracks. Each model of the graph chooses its number of epochs on validation lists
+of its own and learns everything for as many (``choose=false``: as its recipe says). Figures are
+capped recall: the share found, of min(k, hidden). Every run is kept in DIR, so that what was
+stopped goes on. Strata, by the lists that a hidden song stands in:
 
 =========  ===========================================================================
 joint      all hidden songs among all songs
@@ -32,6 +41,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.listening.triples import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.graph.facts import of_rows
+from audiorec.recall.graph.places import Places
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
 from audiorec.types import plain_name
@@ -104,30 +114,58 @@ def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: 
     """Train one row on one split, and keep what it finds of every list."""
     learn = cut.learn
     name, settings = settings_of(row)
-    form = settings.pop("form", "hub")
+    form = str(settings.pop("form", "hub"))
+    told: dict[str, object] = {}
     began = time.process_time()
-    epochs = 0
-    if name == "artist":
-        similar, song_ids = by_artist(cut, args, seed), learn.song_ids
-    elif name in ("gensim", "gensim-cosine"):
+    if name.startswith("artist"):
+        similar, song_ids = by_artist(name, cut, args, seed), learn.song_ids
+    elif name in ("gensim", "gensim-cosine", "pykeen"):
         similar, song_ids = of_peer(name, cut, args, seed), learn.song_ids
     else:
         kind = channel_class(name)
         graph = name in ("song2vec", "eges", "graphsage")
-        recipe = {"seed": seed, "choose": False, **settings} if graph else settings
+        recipe = {"seed": seed, **settings} if graph else settings
         channel = kind(kind.Recipe(**recipe)) if recipe else kind()
         triples = facts_of(args.data, learn.song_ids, form) if graph else None
-        channel.fit(RecallData(learn, (), Context(triples=triples)))
-        epochs = len(getattr(channel, "history", ()))
+        data, clock = RecallData(learn, (), Context(triples=triples)), Clock()
+        began = time.process_time()
+        channel.fit(data, progress=clock if graph else None)
+        told = {"cpu": time.process_time() - began, **clock.told(channel)}
         similar = np.concatenate(list(channel.blocks(Queries(cut.histories))))
         song_ids = channel.song_ids
-    cpu = time.process_time() - began
-    if name.startswith("gensim"):
-        cpu = float(np.load(args.cache / f"peer-{seed}.npz")["cpu"])
+        if graph:
+            places = channel.places
+            kept = {n: getattr(places, n) for n in ("ahead", "behind", "has_place", "parts")}
+            np.savez(args.cache / f"places-{row}-{seed}.npz", **kept)
+    peer = args.cache / f"peer-{name.partition('-')[0]}-{seed}.npz"
+    if peer.exists():
+        told = {"cpu": float(np.load(peer)["cpu"])}
     found = strata(similar, cut, song_ids)
-    np.savez(path, cluster=cut.cluster, cpu=cpu, epochs=epochs, **found)
+    told = {"cpu": time.process_time() - began, "epochs": 0, "choosing": 0.0, **told}
+    np.savez(path, cluster=cut.cluster, **told, **found)
     shown = {n: round(100 * float(np.nanmean(v)), 1) for n, v in found.items()}
-    print(row, seed, f"{cpu:.1f} CPU-s, {epochs} epochs", json.dumps(shown), flush=True)
+    cost = f"{told['cpu']:.1f} CPU-s, {told['epochs']} epochs"
+    print(row, seed, cost, json.dumps(shown), flush=True)
+
+
+class Clock:
+    """Hears the lines of a training: what choosing the number of epochs cost, and its curve."""
+
+    def __init__(self) -> None:
+        self.began = self.chosen = time.process_time()
+        self.curve: list[float] = []
+
+    def __call__(self, line: dict[str, object]) -> None:
+        """Hear a line."""
+        if "held_out_recall" in line:
+            self.chosen = time.process_time()
+            self.curve.append(float(line["held_out_recall"]))  # type: ignore[arg-type]
+
+    def told(self, channel: object) -> dict[str, object]:
+        """Return what is kept of it."""
+        trained = getattr(channel, "trained", None)
+        epochs = 0 if trained is None else trained.epochs
+        return {"choosing": self.chosen - self.began, "curve": self.curve, "epochs": epochs}
 
 
 def settings_of(row: str) -> tuple[str, dict[str, object]]:
@@ -174,26 +212,40 @@ def strata(
     return found
 
 
-def by_artist(cut: JudgingSplit, args: argparse.Namespace, seed: int) -> np.ndarray:
-    """Return cosines in the vectors of gamma 0, where songs of no list are their artist's mean."""
+def by_artist(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -> np.ndarray:
+    """Return similarities where songs of no list are the mean of their artist's other songs.
+
+    In the places of gamma 0, or of gamma 1, that were kept when its row ran.
+    """
     learn = cut.learn
-    kind = channel_class("song2vec")
-    recipe = kind.Recipe(gamma=0.0, seed=seed, choose=False)
-    channel = kind(recipe).fit(RecallData(learn))
-    places = channel.places
-    rows = places.ahead[:, : places.parts[0]].astype(np.float64)
-    warm = places.has_place
+    row = "gamma=1" if name.endswith("-1") else "gamma=0"
+    kept = np.load(args.cache / f"places-{row}-{seed}.npz")
+    ahead, behind = kept["ahead"].copy(), kept["behind"].copy()
+    width = int(kept["parts"][0])
+    n = len(learn.song_ids)
+    warm = np.bincount(learn.song, minlength=n) > 0
+    ahead[~warm] = behind[~warm] = 0
+    length = float(np.median(np.linalg.norm(behind[warm, :width], axis=1)))
     artists = artists_of(args.data)
     members: dict[str, list[int]] = {}
     for at, song in enumerate(learn.song_ids):
         for artist in artists.get(song, ()):
             if warm[at]:
                 members.setdefault(artist, []).append(at)
+    placed = warm.copy()
     for at in np.flatnonzero(~warm).tolist():
         own = [m for a in artists.get(learn.song_ids[at], ()) for m in members.get(a, ())]
         if own:
-            rows[at] = rows[own].mean(axis=0)
-    return cosines(rows, cut.histories.among(learn.song_ids))
+            placed[at] = True
+            behind[at] = behind[own].mean(axis=0)
+            near = behind[at, :width]
+            near *= length / max(1e-9, float(np.linalg.norm(near)))
+    if name == "artist":
+        ahead, behind, parts = ahead[:, :width], behind[:, :width], (width,)
+    else:
+        parts = tuple(kept["parts"].tolist())
+    places = Places(ahead=ahead, behind=behind, parts=parts, has_place=placed)
+    return places.similarities(cut.histories.among(learn.song_ids))
 
 
 def of_peer(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -> np.ndarray:
@@ -202,12 +254,17 @@ def of_peer(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -
     The lists are written for the peer, which runs in a venv of its own (`graph_peers.py`).
     """
     learn = cut.learn
-    made = args.cache / f"peer-{seed}.npz"
+    kind = name.partition("-")[0]
+    made = args.cache / f"peer-{kind}-{seed}.npz"
     if not made.exists():
         lists = [[learn.song_ids[s] for s in learn[at].tolist()] for at in range(len(learn))]
-        (args.cache / f"lists-{seed}.json").write_text(json.dumps(lists))
-        raise SystemExit(f"PEERS/bin/python benchmarks/graph_peers.py {args.cache} {seed}")
+        artists = artists_of(args.data)
+        by = [(song, artist) for song in learn.song_ids for artist in artists.get(song, ())]
+        (args.cache / f"lists-{seed}.json").write_text(json.dumps({"lists": lists, "by": by}))
+        raise SystemExit(f"PEERS/bin/python benchmarks/graph_peers.py {kind} {args.cache} {seed}")
     peer = np.load(made)
+    if kind == "pykeen":
+        return of_transe(peer, cut)
     place = {song: at for at, song in enumerate(peer["ids"].tolist())}
     vectors, contexts = (np.zeros((len(learn.song_ids), peer[n].shape[1])) for n in "vu")
     for at, song in enumerate(learn.song_ids):
@@ -220,6 +277,20 @@ def of_peer(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -
     np.add.at(means, known.owner, vectors[known.song])
     found = (means @ contexts.T).astype(np.float32)
     found[:, ~vectors.any(axis=1)] = -np.inf
+    return found
+
+
+def of_transe(peer: "np.lib.npyio.NpzFile", cut: JudgingSplit) -> np.ndarray:
+    """Return how near songs are to being in a list, by TransE: -|song + in_list - list|."""
+    learn = cut.learn
+    place = {song: at for at, song in enumerate(peer["songs"].tolist())}
+    rows = np.array([place.get(song, -1) for song in learn.song_ids])
+    ends = peer["heads"][rows] + peer["step"]
+    found = np.full((len(cut.histories), len(rows)), -np.inf, np.float32)
+    number = {name: at for at, name in enumerate(learn.owner_ids)}
+    for at, name in enumerate(cut.histories.owner_ids):
+        found[at] = -np.linalg.norm(ends - peer["lists"][number[name]], ord=1, axis=1)
+    found[:, rows < 0] = -np.inf
     return found
 
 
@@ -236,48 +307,63 @@ def cosines(rows: np.ndarray, known: Sequences) -> np.ndarray:
 
 def kept(cache: Path) -> Iterator[tuple[str, list[dict[str, np.ndarray]]]]:
     """Yield the runs of each row."""
-    names = sorted({path.stem.rpartition("-")[0] for path in cache.glob("*-?.npz")})
+    made = {path.stem.rpartition("-")[0] for path in cache.glob("*-?.npz")}
+    names = sorted(n for n in made if not n.startswith(("places-", "peer-", "world-")))
     for name in names:
         yield name, [dict(np.load(p)) for p in sorted(cache.glob(f"{name}-?.npz"))]
 
 
+def interval(
+    values: list[np.ndarray], runs: list[dict[str, np.ndarray]], *, bare: bool = False
+) -> str:
+    """Return the mean over seeds in percent and, unless `bare`, its interval over lists."""
+    cluster = np.concatenate([run["cluster"] for run in runs])
+    at = clustered_interval(np.concatenate(values), cluster, np.random.default_rng(0))
+    told = f" [{100 * at.low:.1f}, {100 * at.high:.1f}]"
+    return f"{100 * at.value:.1f}" + ("" if bare else told)
+
+
 def print_table(cache: Path) -> None:
-    """Print a row each: means over seeds, an interval over lists of the joint pool, CPU-seconds."""
-    heads = ["row", "seeds", *(f"{pool}@{k}" for pool in POOLS for k in KS), "CPU-s"]
+    """Print a row each: means over seeds, intervals over lists, CPU-seconds to choose and learn."""
+    heads = ["row", "seeds", *(f"{pool}@{k}" for pool in POOLS for k in KS)]
+    heads += ["epochs", "CPU-s to choose", "to learn"]
     print("| " + " | ".join(heads) + " |\n|" + "---|" * len(heads))
     for name, runs in kept(cache):
-        cluster = np.concatenate([run["cluster"] for run in runs])
         cells = [f"`{name}`", str(len(runs))]
         for pool in POOLS:
-            for k in KS:
-                values = np.concatenate([run[f"{pool}@{k}"] for run in runs])
-                at = clustered_interval(values, cluster, np.random.default_rng(0))
-                low, high = 100 * at.low, 100 * at.high
-                cells.append(
-                    f"{100 * at.value:.1f}" + (f" [{low:.1f}, {high:.1f}]" if k > 10 else "")
-                )
-        cells.append(f"{np.mean([run['cpu'] for run in runs]):.0f}")
-        print("| " + " | ".join(cells) + " |")
+            cells += [interval([r[f"{pool}@{k}"] for r in runs], runs, bare=k == KS[0]) for k in KS]
+        choosing = np.mean([run.get("choosing", 0.0) for run in runs])
+        cpu = np.mean([run["cpu"] for run in runs]) - choosing
+        epochs = ", ".join(str(int(run.get("epochs", 0))) for run in runs)
+        print("| " + " | ".join([*cells, epochs, f"{choosing:.0f}", f"{cpu:.0f}"]) + " |")
     print()
     print_ahead(cache)
 
 
+# What is held against what, on the same lists and seeds: a row, its base, the pools.
+AHEAD = (
+    *((f"gamma={g}", "gamma=0", ("joint", "apart", "warm", "one")) for g in ("0.1", "1", "5")),
+    ("gamma=0", "gensim", ("apart", "warm", "one")),
+    ("gamma=1", "item-knn", ("apart", "warm", "one")),
+    *((f"gamma={g}", base, ("never",)) for g in ("1", "5") for base in ("artist", "artist-both")),
+    ("gamma=1", "artist-1", ("never",)),
+    *(("gamma=1", base, ("joint", "apart", "never")) for base in ("eges", "graphsage", "pykeen")),
+    ("gamma=1,form=pairwise", "gamma=1", ("joint", "apart", "never")),
+)
+
+
 def print_ahead(cache: Path) -> None:
-    """Print how far each row is ahead of gamma 0, on the same lists and seeds."""
-    base = {int(path.stem[-1]): dict(np.load(path)) for path in cache.glob("gamma=0-?.npz")}
-    for path in sorted({p.stem.rpartition("-")[0] for p in cache.glob("*-?.npz")} - {"gamma=0"}):
-        for pool in ("joint@100", "apart@100", "warm@100"):
-            gaps, cluster = [np.empty(0)], [np.empty(0, np.int64)]
-            for seed, zero in base.items():
-                if (cache / f"{path}-{seed}.npz").exists():
-                    run = np.load(cache / f"{path}-{seed}.npz")
-                    gaps.append(run[pool] - zero[pool])
-                    cluster.append(zero["cluster"])
-            if len(gaps) > 1:
-                rng = np.random.default_rng(0)
-                at = clustered_interval(np.concatenate(gaps), np.concatenate(cluster), rng)
-                told = f"{100 * at.value:+.1f} [{100 * at.low:+.1f}, {100 * at.high:+.1f}]"
-                print(f"{path} {pool} over gamma=0: {told}, {len(gaps) - 1} seeds")
+    """Print how far rows are ahead of others, on the same lists and seeds."""
+    for row, base, pools in AHEAD:
+        found = [
+            (np.load(path), np.load(other))
+            for path in sorted(cache.glob(f"{row}-?.npz"))
+            if (other := cache / f"{base}-{path.stem[-1]}.npz").exists()
+        ]
+        for name in (f"{pool}@{k}" for pool in pools for k in KS if found):
+            gaps = [a[name] - b[name] for a, b in found]
+            told = interval(gaps, [b for _, b in found])
+            print(f"{row} over {base}, {name}: {told}, {len(found)} seeds")
 
 
 if __name__ == "__main__":

@@ -98,6 +98,7 @@ def fit(
     every_s: float = EVERY_S,
     clip: float | None = None,
     processes: Processes = ALONE,
+    keep_best: bool = True,
 ) -> Fitted:
     """Train a learner's model in place; a finished training leaves it in its best state.
 
@@ -124,6 +125,9 @@ def fit(
         The largest norm of a step's gradient, over all parameters; a longer one is shortened.
     processes : Processes
         The processes that train together. Files, lines and figures are those of the first.
+    keep_best : bool
+        Keep a copy of the best state. Without one the model is left in its last state: where that
+        is the best, or only the history is asked for, it saves the memory of a second model.
 
     Raises
     ------
@@ -137,7 +141,7 @@ def fit(
     told = [tell] if tell is not None else []
     ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
     path = checkpoint if processes.is_first else None
-    training = _Training(learner, path, every_s, stop, processes)
+    training = _Training(learner, path, every_s, stop, processes, keep_best)
     training.begin(checkpoint, fingerprint)
     for line in training.at.history:
         for hear in ears:
@@ -149,7 +153,8 @@ def fit(
             line = {**training.at.history[-1], **training.pace(max_epochs)}
             for hear in ears:
                 hear(line)
-    learner.model.load_state_dict(training.best)
+    if keep_best:
+        learner.model.load_state_dict(training.best)
     return training.result(finished=True)
 
 
@@ -162,6 +167,7 @@ class _Training:
     every_s: float
     stop: Event | None
     processes: Processes
+    keep_best: bool
     at: TrainingState = field(init=False)
     best: dict[str, Tensor] = field(init=False)
     seconds: float = 0.0  # of the epochs trained in this run, with their judging
@@ -181,7 +187,7 @@ class _Training:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
             self.at = _between_epochs(self.learner, fingerprint, [] if first is None else [first])
-            self.best = _copied(self.learner.model)
+            self.best = _copied(self.learner.model) if self.keep_best else {}
             return
         tensors, self.at = found
         with restoring(checkpoint):
@@ -215,7 +221,7 @@ class _Training:
         line = self.processes.from_first(lambda: learner.judge(number, loss, seconds))
         history = [*at.history, line or {}]
         self.at = _between_epochs(learner, at.fingerprint, history, at.steps + done)
-        if self.at.best_epoch == len(history) - 1:
+        if self.keep_best and self.at.best_epoch == len(history) - 1:
             self.best = _copied(learner.model)
         self.save()
         self.seconds += time.monotonic() - started

@@ -89,6 +89,7 @@ def fit_refit(
             every_s=every_s,
             clip=clip,
             processes=processes,
+            keep_best=False,  # of the first only its figures count, of the second the last state
         )
 
     learner = make_learner("choose")

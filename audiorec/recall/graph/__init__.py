@@ -15,11 +15,15 @@
 ``recipe``       everything but the data that decides what a model becomes
 ``pairs``        which songs stand together: blocks of an epoch
 ``walks``        walks from song to song over lists
+``tables``       rows in memory, or in files where they are larger than that
+``first``        where things begin
 ``skipgram``     the loss of all pairs of a block
 ``transe``       the loss of the facts, and false ones to hold them against
 ``vectors``      Song2vec with TransE in torch, for training
 ``eges_model``   EGES in torch
 ``sage_model``   GraphSAGE in torch
+``row_adagrad``  the optimiser of tables of rows: one step size a row
+``placing``      where a song of no list lies, by what is known of it
 ``learner``      the one training of the three
 ``places``       where songs lie, in numpy: answers without torch
 ``channel``      what the three channels share

@@ -7,7 +7,6 @@ lists and facts ──train──▶ `Places` ──mean of a history──▶ s
 import json
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from pathlib import Path
 from threading import Event
 from typing import Any, ClassVar, Generic, Self, TypeVar
@@ -24,7 +23,7 @@ from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.graph.material import PEOPLE, GraphMaterial, material_of
 from audiorec.recall.graph.places import Places
-from audiorec.recall.graph.recipe import GraphRecipe
+from audiorec.recall.graph.recipe import GraphRecipe, deciding
 from audiorec.types import FloatArray, Int64Array, LineProgress
 
 R = TypeVar("R", bound=GraphRecipe)
@@ -131,7 +130,7 @@ class GraphChannel(SharedSpace, Generic[R]):
             **texts_as_arrays("things", self.things),
         }
         config = {
-            "recipe": json.loads(json.dumps(asdict(self.recipe))),
+            "recipe": json.loads(json.dumps(deciding(self.recipe))),
             "parts": list(places.parts),
             "relations": list(self.relations),
         }

@@ -5,10 +5,12 @@ import torch
 from torch import Tensor, nn
 
 from audiorec.learning.seeds import generator
+from audiorec.recall.graph.first import first_vectors
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places, scaled, unit
 from audiorec.recall.graph.recipe import EgesRecipe
-from audiorec.recall.graph.vectors import START, first_vectors, table
+from audiorec.recall.graph.tables import table
+from audiorec.recall.graph.vectors import START
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
 ROWS = 65_536  # songs that are placed at a time
@@ -23,7 +25,8 @@ class EgesModel(nn.Module):
         self.recipe = recipe
         self._things, there = slots_of(material, recipe.slots)
         self._facts, self._is_there = torch.from_numpy(self._things), torch.from_numpy(there)
-        start = first_vectors(material, recipe, generator(recipe.seed, START))
+        start = np.empty((material.n_things, recipe.dimension), np.float32)
+        first_vectors(material, generator(recipe.seed, START), start)
         self.vectors, self.contexts = table(start), table(start[: material.n_songs])
         self.weights = table(np.zeros((material.n_songs, recipe.slots + 1), np.float32))
 
@@ -43,7 +46,7 @@ class EgesModel(nn.Module):
         hidden: Tensor = (weight[..., None] * torch.cat([own, known], 1)).sum(1)
         return hidden
 
-    def places(self, material: GraphMaterial) -> Places:
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:  # noqa: ARG002
         """Place songs of lists by H and their context, others by the mean of their facts."""
         n, warm = material.n_songs, material.counts > 0
         rows = torch.arange(n)

@@ -14,7 +14,7 @@ what is to be found: `refuse_leaks` refuses it.
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -193,6 +193,9 @@ def write_triples(path: Path, triples: Triples) -> None:
 def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) -> None:
     """Refuse labels that come from the lists: nearly all lists hold songs of one label only.
 
+    Songs that stand in one list alone are looked at by themselves as well: among them the label of
+    a list is pure, where songs of several lists, or lists of another source, blur it.
+
     Lists of one artist or album are made by hand for that, and are no leak of the column: the
     artist and the album are passed over.
 
@@ -204,6 +207,9 @@ def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) 
     labels = _labels(side)
     rows = {song: place for place, song in enumerate(side.song_ids)}
     place = np.array([rows.get(song, -1) for song in lists.song_ids], np.int64)
+    n = max(1, len(lists.song_ids))
+    in_lists = np.bincount(np.unique(lists.owner * n + lists.song) % n, minlength=n)
+    in_one = in_lists[lists.song] == 1
     for name in columns or labels:
         if name in ("artist", "album") or name not in labels:
             continue
@@ -211,18 +217,13 @@ def refuse_leaks(side: SongSide, lists: Sequences, columns: Iterable[str] = ()) 
         if len(codes) == 0 or codes.max(initial=-1) < 1:
             continue
         of_song = np.where(place >= 0, codes[place], -1)[lists.song]
-        known = lists.keep(of_song >= 0)
-        value = of_song[of_song >= 0]
-        large = known.lengths >= SMALLEST_LIST
-        if not large.any():
-            continue
-        share = _pure_share(value, known.starts, large)
-        by_chance = (np.bincount(value) / len(value)).max() ** SMALLEST_LIST
-        if share > LEAK > by_chance + 0.3:
-            raise InputError(
-                f"{name!r} is one value in {share:.0%} of the lists: it is the label of the list "
-                "and not of the song, and would tell what is to be found; leave it out"
-            )
+        for entries in (of_song >= 0, (of_song >= 0) & in_one):
+            share, by_chance = _pure_share(lists.keep(entries), of_song[entries])
+            if share > LEAK > by_chance + 0.3:
+                raise InputError(
+                    f"{name!r} is one value in {share:.0%} of the lists: it is the label of the "
+                    "list and not of the song, and would tell what is to be found; leave it out"
+                )
 
 
 def counts_of(triples: Triples) -> list[tuple[str, int, int, int]]:
@@ -296,14 +297,17 @@ def _neighbours(sound: Sound, most: int, least: float) -> Triples:
     return of_rows(heads, [SOUNDS_LIKE] * len(heads), tails, np.concatenate(weights))
 
 
-def _pure_share(value: Int64Array, starts: Int64Array, large: Any) -> float:
-    """Return the share of the large lists in which all known labels are the same."""
-    first = value[np.minimum(starts[:-1], len(value) - 1)]
-    same = value == np.repeat(first, np.diff(starts))
-    lengths = np.diff(starts)[large]
+def _pure_share(lists: Sequences, value: Int64Array) -> tuple[float, float]:
+    """Return the share of the large lists in which all labels are the same, and that by chance."""
+    large = lists.lengths >= SMALLEST_LIST
+    if not large.any():
+        return 0.0, 0.0
+    first = value[np.minimum(lists.starts[:-1], len(value) - 1)]
+    same = value == np.repeat(first, lists.lengths)
     sums = np.concatenate([[0], np.cumsum(same)])
-    agree = sums[starts[1:][large]] - sums[starts[:-1][large]]
-    return float((agree == lengths).mean())
+    agree = sums[lists.starts[1:][large]] - sums[lists.starts[:-1][large]]
+    by_chance = (np.bincount(value) / len(value)).max() ** SMALLEST_LIST
+    return float((agree == lists.lengths[large]).mean()), float(by_chance)
 
 
 def _codes(labels: Sequence[str | None]) -> Int64Array:

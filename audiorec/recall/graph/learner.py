@@ -6,7 +6,7 @@ What differs is the model: where the vectors of songs come from, and what else i
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from threading import Event
@@ -26,7 +26,8 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial, held_out
 from audiorec.recall.graph.pairs import batches_of, blocks_of, pair_mask
 from audiorec.recall.graph.places import Places, hidden_recall
-from audiorec.recall.graph.recipe import GraphRecipe
+from audiorec.recall.graph.recipe import GraphRecipe, deciding
+from audiorec.recall.graph.row_adagrad import RowAdagrad
 from audiorec.recall.graph.skipgram import skip_gram_loss
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, Int64Array, LineProgress
@@ -48,8 +49,8 @@ class PairModel(Protocol):
     def further_loss(self, rng: np.random.Generator) -> Tensor | None:
         """Return what else it loses by in a step, weighted; None: nothing."""
 
-    def places(self, material: GraphMaterial) -> Places:
-        """Return where songs lie, in numpy."""
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:
+        """Return where songs lie, in numpy; without `cold` only those of lists need a place."""
 
 
 MakeModel = Callable[[GraphMaterial], Any]
@@ -67,11 +68,13 @@ def train_pairs(
     progress: LineProgress | None = None,
     stop: Event | None = None,
     every_s: float = EVERY_S,
+    keep_state: bool = True,
 ) -> tuple[Places, list[Line]] | None:
     """Train a model; return where songs lie and its history, or None if it was stopped.
 
     `walks` makes the lists of an epoch out of those of the material; by default they are taken as
-    they are. `work` keeps the state of a training that is stopped.
+    they are. `work` keeps the lines of a training and, with `keep_state`, the state of one that is
+    stopped.
 
     Raises
     ------
@@ -80,12 +83,14 @@ def train_pairs(
     """
     if not (material.plays.lengths > 1).any():
         raise InputError(f"{purpose}: no list has two songs, so that no two stand together")
-    of = fingerprint({"recipe": asdict(recipe), "data": material.fingerprint, "what": purpose})
+    of = fingerprint({"recipe": deciding(recipe), "data": material.fingerprint, "what": purpose})
     options: dict[str, Any] = {
         "stop": stop,
         "every_s": every_s,
         "tell": progress if work is None else noting(work / METRICS_FILE, progress),
     }
+
+    kept = work if keep_state else None
 
     def learner(phase: Phase) -> _PairLearner:
         return _PairLearner(material, recipe, make_model, walks, judged=phase == "choose")
@@ -96,7 +101,7 @@ def train_pairs(
                 learner,
                 max_epochs=recipe.max_epochs,
                 patience=recipe.patience,
-                work=work,
+                work=kept,
                 fingerprint=of,
                 **options,
             )
@@ -107,7 +112,8 @@ def train_pairs(
                 trained,
                 max_epochs=recipe.max_epochs,
                 patience=max(1, recipe.max_epochs),
-                checkpoint=None if work is None else work / "refit.safetensors",
+                checkpoint=None if kept is None else kept / "refit.safetensors",
+                keep_best=False,
                 fingerprint=of,
                 **options,
             )
@@ -144,7 +150,7 @@ class _PairLearner:
         self.material = material
         torch.manual_seed(torch_seed(generator(recipe.seed, BEGIN)))
         self.model = make_model(material)
-        self.optimiser = lazy_adam(self.model, recipe.learning_rate)
+        self.optimiser = row_optimiser(self.model, recipe.learning_rate)
         self.sampler = SharedSampler(material.counts, power=recipe.negative_power)
 
     def start(self) -> None:
@@ -193,33 +199,24 @@ class _PairLearner:
         line: Line = {"epoch": epoch, "loss": loss, "seconds": seconds}
         if self.asked is not None:
             wanted, rows = self.asked
-            line["held_out_recall"] = hidden_recall(
-                self.places(), self.material.plays.take(rows), wanted, self.material.counts > 0
-            )
+            known, warm = self.material.plays.take(rows), self.material.counts > 0
+            places = self.places(cold=False)  # those of no list are not what it is judged by
+            line["held_out_recall"] = hidden_recall(places, known, wanted, warm)
         return line
 
     def worth(self, line: Line) -> float:
         return float(line["held_out_recall"] if "held_out_recall" in line else line["epoch"])
 
-    def places(self) -> Places:
+    def places(self, *, cold: bool = True) -> Places:
         """Return where songs lie."""
         with torch.no_grad():
-            found: Places = self.model.places(self.material)
+            found: Places = self.model.places(self.material, cold=cold)
         return found
 
 
-def lazy_adam(model: Any, rate: float) -> optim.Optimizer:
+def row_optimiser(model: Any, rate: float) -> optim.Optimizer:
     """Return Adam; where all is tables of rows, one to which untouched rows cost nothing."""
     modules = [m for m in model.modules() if not list(m.children())]
-    tables = list(model.parameters())
-    if not all(isinstance(m, nn.Embedding) and m.sparse for m in modules):
-        return optim.Adam(tables, lr=rate)
-    made = optim.SparseAdam(tables, lr=rate)
-    for table in tables:
-        # As tensors from the start, so that a checkpoint holds all of the state.
-        made.state[table] = {
-            "step": torch.tensor(0.0),
-            "exp_avg": torch.zeros_like(table),
-            "exp_avg_sq": torch.zeros_like(table),
-        }
-    return made
+    if all(isinstance(m, nn.Embedding) and m.sparse for m in modules):
+        return RowAdagrad(model.parameters(), lr=rate)
+    return optim.Adam(model.parameters(), lr=rate)

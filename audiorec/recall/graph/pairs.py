@@ -14,22 +14,30 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from audiorec.learning.batches import padded
 from audiorec.listening.sequences import Sequences
-from audiorec.types import BoolArray, Int64Array
+from audiorec.types import BoolArray, Int32Array, Int64Array
 
 SORTED_TOGETHER = 64  # batches whose blocks are sorted by length: more pads less, shuffles less
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Blocks:
-    """Blocks of songs: block b is ``song[starts[b]:starts[b + 1]]``."""
+    """Blocks of songs: block b is ``song[first[b]:first[b] + lengths[b]]``."""
 
-    starts: Int64Array
-    song: Int64Array
+    first: Int64Array
+    lengths: Int64Array
+    song: Int32Array
 
     def __len__(self) -> int:
-        return len(self.starts) - 1
+        return len(self.first)
+
+    def padded(self, rows: Int64Array) -> tuple[Int64Array, BoolArray]:
+        """Return some blocks as songs (B, L), and where there is one; others are song 0."""
+        column = np.arange(int(self.lengths[rows].max(initial=0)))
+        there = column < self.lengths[rows][:, None]
+        songs = np.zeros(there.shape, np.int64)
+        songs[there] = self.song[(self.first[rows][:, None] + column)[there]]
+        return songs, there
 
 
 def blocks_of(
@@ -37,36 +45,35 @@ def blocks_of(
 ) -> Blocks:
     """Cut lists into blocks of at most `longest` songs for one epoch; blocks of one song go.
 
-    Without a window, a song that stands twice in a list counts once.
+    Without a window, a song that stands twice in a list counts once. With one, no entry is copied:
+    what this takes is by the number of blocks.
 
     Examples
     --------
     >>> lists = Sequences.from_lists([["a", "b", "c", "d", "e"], ["f"], ["g", "h"]])
-    >>> found = blocks_of(lists, np.random.default_rng(0), longest=3)
-    >>> np.diff(found.starts).tolist()
+    >>> blocks_of(lists, np.random.default_rng(0), longest=3).lengths.tolist()
     [3, 2, 2]
     """
-    owner, song = lists.owner, lists.song.astype(np.int64)
+    song, counts = lists.song, lists.lengths
     if window is None:
         n = max(1, len(lists.song_ids))
-        pair = np.unique(owner * n + song)
-        owner, song = pair // n, pair % n
+        pair = np.unique(lists.owner * n + lists.song)
+        owner = pair // n
         order = np.lexsort((rng.random(len(pair)), owner))
-        owner, song = owner[order], song[order]
+        song = (pair % n)[order].astype(np.int32)
+        counts = np.bincount(owner, minlength=len(lists))
         shift = np.zeros(len(lists), np.int64)
     else:
         shift = rng.integers(0, longest, len(lists))
-    counts = np.bincount(owner, minlength=len(lists))
-    first = np.concatenate([[0], np.cumsum(counts)])
-    place = np.arange(len(song)) - first[owner] + shift[owner]
-    new = np.ones(len(song), np.bool_)
-    new[1:] = (np.diff(owner) != 0) | (place[1:] % longest == 0)
-    starts = np.append(np.flatnonzero(new), len(song))
-    lengths = np.diff(starts)
-    kept = lengths > 1
-    inside = np.repeat(kept, lengths)
-    cut = np.concatenate([[0], np.cumsum(lengths[kept])])
-    return Blocks(cut.astype(np.int64), song[inside])
+    starts = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
+    # A list begins as if `shift` songs before it had been there; then every block is full.
+    pieces = np.where(counts > 0, -(-(counts + shift) // longest), 0)
+    of = np.repeat(np.arange(len(lists)), pieces)
+    number = np.arange(len(of)) - np.repeat(np.cumsum(pieces) - pieces, pieces)
+    begin = starts[of] + np.maximum(0, number * longest - shift[of])
+    end = np.minimum(starts[of + 1], starts[of] + (number + 1) * longest - shift[of])
+    kept = end - begin > 1
+    return Blocks(begin[kept], (end - begin)[kept], song)
 
 
 def batches_of(
@@ -76,7 +83,7 @@ def batches_of(
 
     Empty places hold song 0.
     """
-    lengths = np.diff(blocks.starts)
+    lengths = blocks.lengths
     order = rng.permutation(len(lengths))
     most = max(1, places // max(1, int(lengths.mean()))) if len(lengths) else 1
     groups: list[Int64Array] = []
@@ -88,9 +95,7 @@ def batches_of(
         groups += np.split(rows, cuts)
     for group in rng.permutation(len(groups)).tolist():
         rows = groups[group]
-        songs, have = padded(blocks.song, blocks.starts, rows, longest=int(lengths[rows].max()))
-        there = np.arange(songs.shape[1]) < have[:, None]
-        yield np.where(there, songs, 0), there
+        yield blocks.padded(rows)
 
 
 def pair_mask(there: BoolArray, window: int | None = None) -> BoolArray:

@@ -16,6 +16,8 @@ from audiorec.types import BoolArray, FloatArray, Int64Array
 
 ASKED = 256  # lists that the scale of a part is measured on
 RECALL_AT = 100
+ROWS = 65_536  # that are worked on at a time
+SPREAD_OVER = 65_536  # songs that the scale of a part is measured on, at most
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -66,18 +68,24 @@ class Places:
 
 
 def scaled(places: Places, lists: Sequences, warm: BoolArray, weights: tuple[float, ...]) -> Places:
-    """Bring the parts onto one scale: of spread 1 over warm songs, times their weights."""
-    rows = np.flatnonzero(lists.lengths > 0)
-    rows = rows[np.linspace(0, len(rows) - 1, min(ASKED, len(rows))).astype(np.int64)]
-    users = places.users(lists.take(rows))
-    behind = places.behind.copy()
+    """Bring the parts onto one scale, in place: of spread 1 over warm songs, times their weights.
+
+    The spread is that of some lists with some songs, spaced evenly.
+    """
+    users = places.users(lists.take(_spaced(lists.lengths > 0, ASKED)))
+    songs = _spaced(warm, SPREAD_OVER)
     first = 0
     for width, weight in zip(places.parts, weights, strict=True):
         part = slice(first, first + width)
-        spread = float((users[:, part] @ behind[warm, part].T).std())
-        behind[:, part] *= weight / spread if spread > 0 else 0.0
+        spread = float((users[:, part] @ places.behind[songs, part].T).std()) if len(songs) else 0.0
+        places.behind[:, part] *= np.float32(weight / spread if spread > 0 else 0.0)
         first += width
-    return Places(ahead=places.ahead, behind=behind, parts=places.parts, has_place=places.has_place)
+    return places
+
+
+def _spaced(mask: BoolArray, most: int) -> Int64Array:
+    found = np.flatnonzero(mask)
+    return found[np.linspace(0, len(found) - 1, min(most, len(found))).astype(np.int64)]
 
 
 def hidden_recall(places: Places, known: Sequences, wanted: Sequences, warm: BoolArray) -> float:

@@ -1,6 +1,7 @@
 """What decides, beside the data, what the models of the graph become."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, Literal
 
 from audiorec.errors import InputError
 
@@ -43,17 +44,19 @@ class GraphRecipe:
         Of everything that is drawn.
     """
 
+    CHANGES_NOTHING: ClassVar[frozenset[str]] = frozenset({"tables"})
+
     dimension: int = 64
-    learning_rate: float = 0.05
+    learning_rate: float = 0.3
     negatives: float = 20.0
-    drawn: int = 512
+    drawn: int = 256
     negative_power: float = 0.75
     shrink: float = 0.0
     block: int = 128
     places: int = 256
     window: int | None = 50
     max_epochs: int = 20
-    patience: int = 6
+    patience: int = 20
     choose: bool = True
     neighbours: int = 10
     seed: int = 0
@@ -72,6 +75,11 @@ class GraphRecipe:
             )
 
 
+def deciding(recipe: GraphRecipe) -> dict[str, Any]:
+    """Return the settings of a recipe that decide what a model becomes."""
+    return {n: v for n, v in asdict(recipe).items() if n not in recipe.CHANGES_NOTHING}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Song2vecRecipe(GraphRecipe):
     """Song2vec with TransE.
@@ -84,17 +92,24 @@ class Song2vecRecipe(GraphRecipe):
         By how much a false fact has to lie farther off, of squared distances in 0..4.
     facts : int
         That are drawn for a step.
+    tables : {"auto", "memory", "files"}
+        Where the vectors are while they are learnt; no other model comes of it. ``auto``: in files
+        beside the model once they would take more than half of the memory that is free. A
+        training in files that is stopped begins anew.
     """
 
     gamma: float = 1.0
     margin: float = 1.0
     facts: int = 256
+    tables: Literal["auto", "memory", "files"] = "auto"
 
     def __post_init__(self) -> None:
         # `super()` does not know the class that `slots` made in its place.
         GraphRecipe.__post_init__(self)
         if self.gamma < 0 or not self.margin > 0 or self.facts < 1:
             raise InputError("gamma must be at least 0, margin above 0, facts at least 1")
+        if self.tables not in ("auto", "memory", "files"):
+            raise InputError(f"tables are auto, memory or files, got {self.tables!r}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

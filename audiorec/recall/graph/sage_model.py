@@ -6,10 +6,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from audiorec.learning.seeds import generator
+from audiorec.recall.graph.first import first_vectors
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import Places, scaled, unit
 from audiorec.recall.graph.recipe import GraphSageRecipe
-from audiorec.recall.graph.vectors import START, first_vectors, table
+from audiorec.recall.graph.tables import table
+from audiorec.recall.graph.vectors import START
 from audiorec.recall.graph.walks import list_walks
 from audiorec.types import Int64Array
 
@@ -27,7 +29,8 @@ class SageModel(nn.Module):
         rng = generator(recipe.seed, NEIGHBOURS)
         near = neighbour_table(material, rng, most=recipe.table)
         self._near, self._warm = torch.from_numpy(near), material.counts > 0
-        start = first_vectors(material, recipe, generator(recipe.seed, START))
+        start = np.empty((material.n_things, width), np.float32)
+        first_vectors(material, generator(recipe.seed, START), start)
         start[: material.n_songs][~self._warm] = 0  # nothing is known of these but their facts
         self.features = table(start, sparse=False)  # the layers' gradients are dense as well
         self.first, self.second = (nn.Linear(2 * width, width) for _ in range(2))
@@ -44,7 +47,9 @@ class SageModel(nn.Module):
 
     def _z(self, things: Tensor, near: int, far: int) -> Tensor:
         ones = self._drawn(things, near)
-        inner = self._h(torch.cat([things, ones.ravel()]), far)
+        # Hubs are neighbours of many: each thing is worked out once.
+        every, at = torch.unique(torch.cat([things, ones.ravel()]), return_inverse=True)
+        inner = self._h(every, far)[at]
         own, others = inner[: len(things)], inner[len(things) :].view(*ones.shape, -1)
         return functional.normalize(self.second(torch.cat([own, others.mean(1)], -1)), dim=-1)
 
@@ -61,7 +66,7 @@ class SageModel(nn.Module):
         column = torch.randint(width, (len(things), most))
         return self._near[things].gather(1, column)
 
-    def places(self, material: GraphMaterial) -> Places:
+    def places(self, material: GraphMaterial, *, cold: bool = True) -> Places:  # noqa: ARG002
         """Place all songs, by all the neighbours that are kept of each."""
         width = self._near.shape[1]
         n = material.n_songs

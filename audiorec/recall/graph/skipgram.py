@@ -1,15 +1,23 @@
 """Skip-gram with negative sampling, over all pairs of a block at once.
 
-    L_s = - sum over pairs (w, c) [ log s(v_w . u_c) + K E_n log s(-v_w . u_n) ],   n ~ count^0.75
+    L_s = - sum over pairs (w, c) [ log s(x_wc) + K E_n log s(-x_wn) ],      n ~ count^0.75
+    x_wc = v_w . u_c - log K
 
 The K negatives of a pair are an expectation: all pairs of a batch share one draw of n songs, each
 weighing K / n, so that a step is two products of matrices. A drawn song that is the pair's own w
 counts for nothing; one that is in the same list stays, as in word2vec: that is what makes v . u
-the pointwise mutual information of two songs, less log K.
+the pointwise mutual information of two songs.
+
+The constant log K is what word2vec leaves to the vectors: v . u is then the mutual information less
+log K, which all songs must first express by one common direction. Here two songs that have nothing
+to do with each other may be at right angles from the start.
 
 Source: Mikolov et al., *Distributed representations of words and phrases*, 2013.
 """
 
+import math
+
+import torch
 from torch import Tensor
 from torch.nn import functional
 
@@ -22,7 +30,7 @@ def skip_gram_loss(
     Parameters
     ----------
     pair : Tensor, shape (B, L, L)
-        ``v_w . u_c`` of the places of each block.
+        ``v_w . u_c`` of the places of each block, without the constant.
     drawn : Tensor, shape (B, L, n)
         ``v_w . u_n`` with the n songs that were drawn.
     is_pair : Tensor, shape (B, L, L), bool
@@ -37,10 +45,12 @@ def skip_gram_loss(
     >>> none = torch.zeros(1, 2, 2)
     >>> both = torch.tensor([[[False, True], [True, False]]])
     >>> loss, pairs = skip_gram_loss(none, none, is_pair=both, is_own=both & False, negatives=3.0)
-    >>> round(float(loss / pairs), 4)  # (1 + 3) ln 2
-    2.7726
+    >>> round(float(loss / pairs), 4)  # ln (1 + 3) + 3 ln (1 + 1/3)
+    2.2493
     """
+    constant = math.log(negatives)
     pairs = is_pair.sum(-1)
-    positive = (functional.softplus(-pair) * is_pair).sum()
-    others = (functional.softplus(drawn) * ~is_own).sum(-1) / drawn.shape[-1]
+    positive = (functional.softplus(constant - pair) * is_pair).sum()
+    drawn = (drawn - constant).masked_fill(is_own, -torch.inf)
+    others = functional.softplus(drawn).sum(-1) / drawn.shape[-1]
     return positive + negatives * (others * pairs).sum(), pairs.sum()

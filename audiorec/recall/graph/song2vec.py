@@ -22,7 +22,12 @@ class Song2vec(GraphChannel[Song2vecRecipe]):
 
     def _train(self, material: GraphMaterial, **options: Any) -> tuple[Places, list[Any]] | None:
         from audiorec.recall.graph.learner import train_pairs
+        from audiorec.recall.graph.tables import NUMBER_BYTES, room_for
         from audiorec.recall.graph.vectors import Song2vecModel
 
-        make = partial(Song2vecModel, recipe=self.recipe)
-        return train_pairs(material, self.recipe, make, purpose="training song2vec", **options)
+        # Two tables while it learns, and twice as wide what the model answers with.
+        n_bytes = (2 * material.n_things + 4 * material.n_songs) * self.recipe.dimension
+        room = room_for(n_bytes * NUMBER_BYTES, self.recipe.tables, options.get("work"))
+        make = partial(Song2vecModel, recipe=self.recipe, room=room)
+        options |= {"purpose": "training song2vec", "keep_state": room is None}
+        return train_pairs(material, self.recipe, make, **options)

@@ -11,13 +11,15 @@ corruption).
 Sources: Bordes et al., *Translating embeddings*, 2013; Wang et al., *TransH*, 2014.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from audiorec.recall.graph.material import Facts
-from audiorec.types import Float64Array, Int64Array
+from audiorec.types import BoolArray, Float64Array, Int64Array
 
 
 class Corruption:
@@ -41,21 +43,15 @@ class Corruption:
         self._sizes = sizes
         self._first = [np.cumsum(s) - s for s in sizes]
 
-    def draw(
-        self, n: int, rng: np.random.Generator
-    ) -> tuple[Int64Array, Int64Array, Int64Array, Int64Array, Int64Array]:
-        """Return head, relation, tail, false head and false tail of `n` facts, (n,) each."""
+    def draw(self, n: int, rng: np.random.Generator) -> "DrawnFacts":
+        """Draw `n` facts, and what stands in the place of one end of each."""
         at = np.searchsorted(self._until, rng.random(n) * self._until[-1], side="right")
         at = np.minimum(at, len(self._until) - 1)
         facts = self.facts
         head, relation, tail = facts.head[at], facts.relation[at], facts.tail[at]
-        other = [self._other(end, relation, rng) for end in (0, 1)]
-        of_head = rng.random(n) < self.replaces_head[relation]
-        false_head, false_tail = (
-            np.where(of_head, other[0], head),
-            np.where(of_head, tail, other[1]),
-        )
-        return head, relation, tail, false_head, false_tail
+        is_head = rng.random(n) < self.replaces_head[relation]
+        other = np.where(is_head, *(self._other(end, relation, rng) for end in (0, 1)))
+        return DrawnFacts(head, relation, tail, other, is_head)
 
     def _other(self, end: int, relation: Int64Array, rng: np.random.Generator) -> Int64Array:
         size: Float64Array = self._sizes[end][relation].astype(np.float64)
@@ -64,27 +60,38 @@ class Corruption:
         return found
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class DrawnFacts:
+    """n facts, and a false one beside each: `other` stands for the head where `is_head`."""
+
+    head: Int64Array
+    relation: Int64Array
+    tail: Int64Array
+    other: Int64Array
+    is_head: BoolArray
+
+
 def relation_loss(
-    head: Tensor,
-    relation: Tensor,
-    tail: Tensor,
-    false_head: Tensor,
-    false_tail: Tensor,
-    *,
-    margin: float,
+    head: Tensor, relation: Tensor, tail: Tensor, other: Tensor, *, is_head: Tensor, margin: float
 ) -> Tensor:
     """Return the mean over facts: all of them (n, D); things are brought to unit length.
+
+    Parameters
+    ----------
+    other : Tensor, shape (n, D)
+        What makes a fact false: in the place of the head where `is_head` (n,), else of the tail.
 
     Examples
     --------
     >>> east, north = torch.tensor([[2.0, 0.0]]), torch.tensor([[0.0, 3.0]])
-    >>> none = torch.zeros(1, 2)
-    >>> float(relation_loss(east, none, east, east, north, margin=1.0))  # 1 + 0 - 2 is below 0
+    >>> none, is_tail = torch.zeros(1, 2), torch.tensor([False])
+    >>> float(relation_loss(east, none, east, north, is_head=is_tail, margin=1.0))  # 1 + 0 - 2
     0.0
-    >>> float(relation_loss(east, none, north, east, east, margin=1.0))  # 1 + 2 - 0
+    >>> float(relation_loss(east, none, north, east, is_head=is_tail, margin=1.0))  # 1 + 2 - 0
     3.0
     """
-    h, t, fh, ft = (functional.normalize(x, dim=-1) for x in (head, tail, false_head, false_tail))
+    h, t, o = (functional.normalize(x, dim=-1) for x in (head, tail, other))
     true = (h + relation - t).square().sum(-1)
-    false = (fh + relation - ft).square().sum(-1)
+    end = is_head[:, None]
+    false = (torch.where(end, o, h) + relation - torch.where(end, t, o)).square().sum(-1)
     return torch.relu(margin + true - false).mean()

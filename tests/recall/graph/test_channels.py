@@ -193,6 +193,7 @@ def test_places_by_hand():
     assert np.isneginf(found[0, 2])
     assert np.isneginf(found[1:]).all()
     level = scaled(places, known, has, (2.0,))
+    assert level.behind is behind  # no second table
     users = level.users(known)
     assert float((users[:2] @ level.behind[:2].T).std()) == pytest.approx(2.0, rel=1e-5)
     wanted = Sequences.from_lists([["b"], ["a"], []]).among(("a", "b", "c"))
@@ -211,3 +212,36 @@ def test_a_recipe_that_cannot_be_is_refused():
     ):
         with pytest.raises(InputError):
             kind(**wrong)
+
+
+def test_tables_in_files_give_the_same_model_bit_for_bit(tmp_path):
+    needs("torch")
+    data = with_facts(made_up_listening())
+    made = {where: channel("song2vec", tables=where).fit(data) for where in ("memory", "files")}
+    places = [made[where].places for where in ("memory", "files")]
+    for name in ("ahead", "behind", "has_place"):
+        np.testing.assert_array_equal(*(getattr(p, name) for p in places))
+    ids = [train_channel(channel("song2vec", tables=w), data, tmp_path / w) for w in made]
+    assert ids[0] == ids[1]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["files", "memory"]
+
+
+def test_tables_go_into_files_once_they_are_large(tmp_path, monkeypatch):
+    needs("torch")
+    from audiorec.recall.graph import tables
+
+    known = tmp_path / "meminfo"
+    known.write_text("MemTotal: 9 kB\nMemAvailable:    1000 kB\n")
+    monkeypatch.setattr(tables, "MEMORY", known)
+    assert tables.room_for(500_000, "auto", tmp_path) is None
+    assert tables.room_for(600_000, "auto", tmp_path) == tmp_path
+    assert tables.room_for(600_000, "memory", tmp_path) is None
+    assert tables.room_for(1, "files", tmp_path) == tmp_path
+    with pytest.raises(InputError, match=r"tables of 1000000000.0 GB find no room"):
+        tables.room_for(10**18, "auto", tmp_path)
+    monkeypatch.setattr(tables, "MEMORY", tmp_path / "none")
+    assert tables.room_for(10**18, "auto", tmp_path) is None
+    rows = tables.rows_in(tmp_path, 3, 2)
+    rows[1] = 4.0
+    assert rows.tolist() == [[0, 0], [4, 4], [0, 0]]
+    assert [p.name for p in tmp_path.iterdir()] == ["meminfo"]  # a file without a name

@@ -21,8 +21,8 @@ def test_the_skip_gram_equals_a_loop_over_pairs():
     is_own = rng.random((2, 3, 5)) < 0.2
     expected = 0.0
     for b, w, c in zip(*np.nonzero(is_pair), strict=True):
-        expected += softplus(-v[b, w] @ u[b, c])
-        drawn = [softplus(v[b, w] @ n[k]) for k in range(5) if not is_own[b, w, k]]
+        expected += softplus(np.log(7.0) - v[b, w] @ u[b, c])
+        drawn = [softplus(v[b, w] @ n[k] - np.log(7.0)) for k in range(5) if not is_own[b, w, k]]
         expected += 7.0 * sum(drawn) / 5
     loss, pairs = skip_gram_loss(
         torch.from_numpy(v @ u.transpose(0, 2, 1)),
@@ -37,7 +37,8 @@ def test_the_skip_gram_equals_a_loop_over_pairs():
 
 def test_the_relation_loss_equals_a_loop_and_lengths_do_not_count():
     rng = np.random.default_rng(1)
-    h, r, t, fh, ft = rng.normal(size=(5, 6, 3))
+    h, r, t, other = rng.normal(size=(4, 6, 3))
+    is_head = np.array([True, False, True, False, False, True])
 
     def unit(x):
         return x / np.linalg.norm(x)
@@ -45,13 +46,16 @@ def test_the_relation_loss_equals_a_loop_and_lengths_do_not_count():
     def far(a, b, c):
         return ((unit(a) + b - unit(c)) ** 2).sum()
 
-    expected = np.mean(
-        [max(0, 0.7 + far(h[i], r[i], t[i]) - far(fh[i], r[i], ft[i])) for i in range(6)]
-    )
-    given = [torch.from_numpy(x) for x in (h, r, t, fh, ft)]
-    np.testing.assert_allclose(float(relation_loss(*given, margin=0.7)), expected, rtol=1e-10)
-    longer = [given[0] * 9, given[1], *given[2:]]
-    np.testing.assert_allclose(float(relation_loss(*longer, margin=0.7)), expected, rtol=1e-10)
+    false = [
+        far(other[i], r[i], t[i]) if is_head[i] else far(h[i], r[i], other[i]) for i in range(6)
+    ]
+    expected = np.mean([max(0, 0.7 + far(h[i], r[i], t[i]) - false[i]) for i in range(6)])
+    ends, given = torch.from_numpy(is_head), [torch.from_numpy(x) for x in (h, r, t, other)]
+    found = float(relation_loss(*given, is_head=ends, margin=0.7))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
+    longer = [given[0] * 9, *given[1:]]
+    found = float(relation_loss(*longer, is_head=ends, margin=0.7))
+    np.testing.assert_allclose(found, expected, rtol=1e-10)
 
 
 def made_facts():
@@ -67,13 +71,14 @@ def made_facts():
 def test_false_facts_replace_one_end_by_another_of_the_same_relation():
     facts = made_facts()
     drawn = Corruption(facts).draw(4_000, np.random.default_rng(0))
-    head, relation, tail, false_head, false_tail = drawn
+    relation, other, is_head = drawn.relation, drawn.other, drawn.is_head
     true = set(zip(facts.head, facts.relation, facts.tail, strict=True))
-    assert set(zip(head, relation, tail, strict=True)) <= true
-    assert not ((head != false_head) & (tail != false_tail)).any()
-    assert set(false_tail[relation == 0]) <= {8, 9}
-    assert set(false_tail[relation == 1]) <= {10, 11, 12}
-    assert set(false_head[relation == 1]) <= {0, 1, 2}
+    assert set(zip(drawn.head, relation, drawn.tail, strict=True)) <= true
+    assert set(other[(relation == 0) & ~is_head]) == {8, 9}
+    assert set(other[(relation == 1) & ~is_head]) == {10, 11, 12}
+    assert set(other[(relation == 0) & is_head]) == set(range(8))
+    assert set(other[(relation == 1) & is_head]) == {0, 1, 2}
+    assert abs(is_head[relation == 0].mean() - 0.2) < 0.03
     # A fact is drawn by its weight: 3 of 3 against 8 of 1.
     assert abs((relation == 1).mean() - 9 / 17) < 0.03
 

@@ -43,7 +43,7 @@ def test_short_blocks_hold_pairs_of_the_list_alone_and_each_song_once(lists, lon
     found = pairs_of(plays, longest=longest)
     assert set(found) <= together
     blocks = blocks_of(plays, np.random.default_rng(0), longest=longest)
-    lengths = np.diff(blocks.starts)
+    lengths = blocks.lengths
     assert ((lengths > 1) & (lengths <= longest)).all()
 
 

@@ -32,7 +32,7 @@ from audiorec.recall.contract.trained import Trained
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 if TYPE_CHECKING:
-    from audiorec.learning.next_song import NextSongModel
+    from audiorec.learning.next_model import NextSongModel
 
 ROWS = 1_024  # histories that are read at a time
 EVIDENCE_FROM = 50  # newest songs of a history, among which evidence is looked for
@@ -117,7 +117,10 @@ class NextSong(SharedSpace, Generic[R]):
         known = no_profiles(()) if profiles is None else profiles
         owners = known.for_users(data.plays.owner_ids)
         self.encoder = Encoder.fit(owners)
-        return _next_plays(data.plays, self.encoder.encode(owners))
+        return self._next_plays(data.plays, self.encoder.encode(owners))
+
+    def _next_plays(self, plays: Sequences, profile: FloatArray) -> NextPlays:
+        return _next_plays(plays, profile)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: BoolArray) -> None:
         """Make what answers out of a network's state."""
@@ -156,7 +159,7 @@ class NextSong(SharedSpace, Generic[R]):
         histories_of = queries.histories.among(self.song_ids)
         histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
         known = queries.profiles or no_profiles(queries.user_ids)
-        plays = _next_plays(histories_of, self.encoder.encode(known))
+        plays = self._next_plays(histories_of, self.encoder.encode(known))
         asked = np.flatnonzero(plays.lengths)
         asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # of like length
         for first in range(0, len(asked), ROWS):

@@ -45,6 +45,44 @@ def newest_query(
     return _norm(x[:, 0], weights, "norm")
 
 
+def profile_query(profile: FloatArray, weights: Weights) -> FloatArray:
+    """Return the queries of profiles (B, A) without a history: (B, d) float32."""
+    x = weights["nobody"] + _linear(profile, weights, "profile")
+    return _norm(x, weights, "norm").astype(np.float32)
+
+
+def again(
+    batch: PlayBatch, queries: FloatArray, weights: Weights
+) -> tuple[Int64Array, Int64Array, FloatArray]:
+    """Return what songs of the histories get beside their cosine, as logits.
+
+    Parameters
+    ----------
+    batch : PlayBatch
+    queries : ndarray, shape (B, d), float32
+        As `newest_query` returns them.
+    weights : mapping of str to ndarray
+
+    Returns
+    -------
+    row, song : ndarray, shape (H,), int64
+        Each song of each history once.
+    added : ndarray, shape (H,), float32
+    """
+    by_lag = queries @ weights["again_by_query"].T + weights["again_by_lag"]
+    lag = batch.lengths[:, None] - 1 - np.arange(batch.songs.shape[1])
+    row, place = np.nonzero(lag >= 0)
+    # The first of equal keys is the newest play, if the newest come first.
+    order = np.lexsort((lag[row, place], batch.songs[row, place], row))
+    row, place = row[order], place[order]
+    song = batch.songs[row, place]
+    is_newest = np.ones(len(row), np.bool_)
+    is_newest[1:] = (row[1:] != row[:-1]) | (song[1:] != song[:-1])
+    row, place, song = row[is_newest], place[is_newest], song[is_newest]
+    added = by_lag[row, np.minimum(lag[row, place], by_lag.shape[1] - 1)]
+    return row.astype(np.int64), song, added.astype(np.float32)
+
+
 def _block(
     x: FloatArray, at: Int64Array, batch: PlayBatch, weights: Weights, recipe: SasrecRecipe
 ) -> FloatArray:

@@ -127,6 +127,48 @@ def test_a_profile_counts():
     assert np.isfinite(channel.embed_users(Queries(asked))).all()
 
 
+def test_a_profile_alone_is_answered():
+    """Two kinds of people hear two kinds of music: who has heard nothing gets that of the kind."""
+    rng = np.random.default_rng(0)
+    lists = [[f"{kind}{rng.integers(10)}" for _ in range(6)] for kind in "ab" * 150]
+    plays = Sequences.from_lists(lists)
+    kinds = Profiles(plays.owner_ids, {"kind": list("ab" * 150)}, {})
+    channel = small(max_epochs=12, learning_rate=0.02)
+    channel.fit(RecallData(plays, context=Context(profiles=kinds)))
+    new = ("new-1", "new-2", "new-3")
+    people = Profiles(new, {"kind": ["a", "b", None]}, {})
+    queries = Queries(Sequences.from_lists([[], [], []], new), profiles=people)
+    found = channel.recall(queries, 5)
+    assert ["".join(song[0] for song in found.of(row)) for row in range(3)] == [
+        "aaaaa",
+        "bbbbb",
+        "",
+    ]
+    assert channel.songs_used(queries).tolist() == [0, 0, 0]
+    assert channel.embed_users(queries).any(axis=1).tolist() == [True, True, False]
+
+
+def test_what_never_comes_twice_is_not_proposed_again():
+    """Around the ring the newest song is never next, though no song lies nearer to the query."""
+    seen = {}
+    for repeats in (True, False):
+        channel = small(max_epochs=20, learning_rate=0.02, repeats=repeats).fit(RecallData(walks()))
+        found = channel.recall(Queries(Sequences.from_lists([["s03", "s04"], ["s18", "s19"]])), 20)
+        seen[repeats] = [found.of(0).index("s04"), found.of(1).index("s19")]
+    assert min(seen[True]) > max(seen[False])
+
+
+def test_sessions_cap_gaps_as_they_were_learnt():
+    plays = walks()
+    timed = replace(plays, time=np.arange(len(plays.song)) * 3_600.0)
+    channel = small(max_epochs=1, session_gap_s=1_800.0).fit(RecallData(timed))
+    assert np.diff(channel._next_plays(timed, np.zeros((300, 0), np.float32)).time).min() > 365e3
+    same = Queries(replace(timed, time=timed.time * 2).take(np.arange(20)))
+    # An hour and two are other sessions alike.
+    one = np.concatenate(list(channel.blocks(Queries(timed.take(np.arange(20))))))
+    assert np.allclose(one, np.concatenate(list(channel.blocks(same))), atol=1e-6)
+
+
 @pytest.mark.parametrize("setting", [{"shared_table": False}, {"log_q": False}, {"negatives": 8}])
 def test_ablations_learn_save_and_load(setting, tmp_path):
     channel = small(max_epochs=2, **setting).fit(made_up_listening())

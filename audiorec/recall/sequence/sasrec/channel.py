@@ -18,6 +18,8 @@ from audiorec.types import FloatArray
 if TYPE_CHECKING:
     from audiorec.learning.next_model import NextSongModel
 
+FEWEST_REPEATS = 0.01  # of the plays: in a log with fewer there is nothing to learn of them
+
 
 class Sasrec(NextSong[SasrecRecipe]):
     """What is played next, by attention over the order and the times of a history."""
@@ -29,8 +31,13 @@ class Sasrec(NextSong[SasrecRecipe]):
     def _network(self, features: SongFeatures, plays: NextPlays) -> "NextSongModel":
         from audiorec.recall.sequence.sasrec.network import SasrecNetwork
 
-        width = plays.profile.shape[1]
-        return SasrecNetwork(features, self.recipe, is_timed=plays.is_timed, profile=width)
+        return SasrecNetwork(
+            features,
+            self.recipe,
+            is_timed=plays.is_timed,
+            repeats=repeated(plays) >= FEWEST_REPEATS,
+            profile=plays.profile.shape[1],
+        )
 
     def _next_plays(self, plays: Sequences, profile: FloatArray) -> NextPlays:
         recipe = self.recipe
@@ -71,7 +78,7 @@ class Sasrec(NextSong[SasrecRecipe]):
         for rows, batch in self.batches(queries):
             found = self._queries(batch)
             users[rows] = unit(found)
-            if self.recipe.repeats:
+            if "again_by_lag" in self.weights:
                 row, song, added = again(batch, found, self.weights)
                 heard.append((rows[row], song, self.recipe.temperature * added))
         self._embed_profiles(users, queries)
@@ -79,3 +86,10 @@ class Sasrec(NextSong[SasrecRecipe]):
         for row, song, added in heard:
             similar[row, song] += added
         return similar
+
+
+def repeated(plays: NextPlays) -> float:
+    """Return the part of the plays whose song the owner has played before."""
+    owner = np.repeat(np.arange(len(plays.lengths)), plays.lengths)
+    different = len(np.unique(owner * plays.n_songs + plays.song))
+    return 1 - different / max(1, len(plays.song))

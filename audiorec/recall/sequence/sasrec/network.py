@@ -24,10 +24,20 @@ SMALL = 0.01  # standard deviation at the start of what is not to speak at first
 
 
 class SasrecNetwork(NextSongModel):
-    """The network; `is_timed` says whether gaps are learnt, `profile` how wide a profile is."""
+    """The network, for what the plays have.
+
+    `is_timed` says whether gaps are learnt, `repeats` whether songs of the history are, `profile`
+    how wide a profile is.
+    """
 
     def __init__(
-        self, features: SongFeatures, recipe: SasrecRecipe, *, is_timed: bool, profile: int
+        self,
+        features: SongFeatures,
+        recipe: SasrecRecipe,
+        *,
+        is_timed: bool,
+        profile: int,
+        repeats: bool = True,
     ) -> None:
         d = recipe.dimension
         with torch.random.fork_rng(devices=[]):
@@ -42,7 +52,8 @@ class SasrecNetwork(NextSongModel):
                 self.nobody = nn.Parameter(torch.randn(d) * SMALL)
             self.blocks = nn.ModuleList(_Block(recipe, is_timed) for _ in range(recipe.blocks))
             self.norm = nn.LayerNorm(d, eps=EPSILON)
-            if recipe.repeats:
+            self.repeats = recipe.repeats and repeats
+            if self.repeats:
                 self.again_by_query = nn.Parameter(torch.randn(LAGS, d) * SMALL)
                 self.again_by_lag = nn.Parameter(torch.full((LAGS,), -0.5 / recipe.temperature))
 
@@ -65,14 +76,14 @@ class SasrecNetwork(NextSongModel):
 
     def again(self, queries: Tensor) -> Tensor | None:
         """Return what songs of the history get, by how long ago they were; `NextSongModel`."""
-        if not self.recipe.repeats:
+        if not self.repeats:
             return None
         return queries @ self.again_by_query.T + self.again_by_lag
 
     def rows(self) -> list[nn.Parameter]:
         """Return the table of songs and those of gaps; see `NextSongModel`."""
         found = super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
-        return [*found, self.again_by_lag] if self.recipe.repeats else found
+        return [*found, self.again_by_lag] if self.repeats else found
 
     def _read(self, batch: Tensors) -> Tensor:
         """Return the query at each place: (B, L, d)."""

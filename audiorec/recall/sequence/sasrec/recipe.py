@@ -28,7 +28,8 @@ class SasrecRecipe(NextSongRecipe):
         Above 0, plays of different sessions count as `longest_gap_days` apart: by the log's
         ``session_id``, and where so many seconds are between two plays.
     repeats : bool
-        Learn how likely songs of the history are to come again.
+        Learn how likely songs of the history are to come again, where a hundredth of the plays
+        are of such songs.
     """
 
     blocks: int = 1

@@ -1,7 +1,8 @@
 """SASRec in numpy, for answers: the query at the newest play of each history.
 
-Only the newest play is asked for, so the last block works out one place alone: its cost is that of
-reading the others. Weights are those of `audiorec.recall.sequence.sasrec.network`, by their names.
+Only the newest play is asked for, so the last block works out one place alone, and reads the others
+without a product of matrices for each. Weights are those of
+`audiorec.recall.sequence.sasrec.network`, by their names.
 """
 
 from collections.abc import Mapping
@@ -103,21 +104,26 @@ def _attended(
     recipe: SasrecRecipe,
 ) -> FloatArray:
     n, length, d = x.shape
-    matrix, bias = weights["read.weight"], weights["read.bias"]
-    query = _norm(here, weights, "before") @ matrix[:d].T + bias[:d]
-    both = _norm(x, weights, "before") @ matrix[d:].T + bias[d:]
     heads, width = recipe.heads, d // recipe.heads
-    query = query.reshape(n, -1, heads, width).transpose(0, 2, 1, 3)
-    key, value = both.reshape(n, length, 2, heads, width).transpose(2, 0, 3, 1, 4)
-    logits = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width))
+    matrix, bias = weights["read.weight"], weights["read.bias"]
+    _, of_key, of_value = matrix.reshape(3, heads, width, d)
+    read = _norm(x, weights, "before")
+    query = _norm(here, weights, "before").reshape(-1, d) @ matrix[:d].T + bias[:d]
+    query = query.reshape(n, -1, heads, width).transpose(2, 0, 1, 3)
+    # Keys and values of all places are never made: a query is brought into the space of what is
+    # read, and the places are added up there. What the keys' bias adds is alike at all places.
+    asked = np.matmul(query.reshape(heads, -1, width), of_key).reshape(heads, n, -1, d)
+    logits = (asked @ read.transpose(0, 2, 1)).transpose(1, 0, 2, 3)
+    logits /= np.float32(np.sqrt(width))
     if "gaps" in weights:
         logits += _of_gaps(at, batch, weights["gaps"])
-    hidden = _hidden(at, length)
-    logits = np.where(hidden[:, None], -np.inf, logits)
+    np.copyto(logits, -np.inf, where=_hidden(at, length)[:, None])
     logits -= logits.max(axis=-1, keepdims=True)
     shares = np.exp(logits, out=logits)
     shares /= shares.sum(axis=-1, keepdims=True)
-    seen = (shares @ value).transpose(0, 2, 1, 3).reshape(n, -1, d)
+    summed = (shares.transpose(1, 0, 2, 3) @ read).reshape(heads, -1, d)
+    seen = np.matmul(summed, of_value.transpose(0, 2, 1)).reshape(heads, n, -1, width)
+    seen = seen.transpose(1, 2, 0, 3).reshape(n, -1, d) + bias[2 * d :]
     return _linear(seen.astype(np.float32), weights, "write")
 
 
@@ -135,8 +141,10 @@ def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
 
 
 def _linear(x: FloatArray, weights: Weights, name: str) -> FloatArray:
-    found: FloatArray = x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-    return found
+    matrix = weights[f"{name}.weight"]
+    # As one product: numpy takes a stack of small ones one by one.
+    found: FloatArray = x.reshape(-1, x.shape[-1]) @ matrix.T + weights[f"{name}.bias"]
+    return found.reshape(*x.shape[:-1], len(matrix))
 
 
 def _norm(x: FloatArray, weights: Weights, name: str) -> FloatArray:

@@ -106,7 +106,8 @@ class Tensors:
     """A `PlayBatch` as tensors, where the model is.
 
     `songs`, `targets` (B, L) int64, `lengths` (B,), `there` (B, L) bool, `time` (B, L) float64 or
-    None where no play has a time, `profile` (B, A), `seed` (B,) int64.
+    None where no play has a time, `profile` (B, A), `seed` (B,) int64, `favourites` (B, F) int64
+    with -1 for none.
     """
 
     songs: Tensor
@@ -116,3 +117,4 @@ class Tensors:
     time: Tensor | None
     profile: Tensor
     seed: Tensor
+    favourites: Tensor

@@ -195,13 +195,13 @@ class NextSongLearner:
     def tensors(self, batch: PlayBatch) -> Tensors:
         """Return a batch where the model is, in its type of numbers."""
         like = self.model.table.ids
-        whole = (batch.songs, batch.lengths, batch.targets, batch.seed)
-        songs, lengths, targets, seed = (torch.from_numpy(a).to(like.device) for a in whole)
+        whole = (batch.songs, batch.lengths, batch.targets, batch.seed, batch.favourites)
+        songs, lengths, targets, seed, liked = (torch.from_numpy(a).to(like.device) for a in whole)
         there = torch.arange(songs.shape[1], device=like.device) < lengths[:, None]
         timed = bool(batch.time.size) and not np.isnan(batch.time).all()
         time = torch.from_numpy(batch.time).to(like.device) if timed else None
         profile = torch.from_numpy(batch.profile).to(like)
-        return Tensors(songs, lengths, targets, there, time, profile, seed)
+        return Tensors(songs, lengths, targets, there, time, profile, seed, liked)
 
     def _losses(self, batch: PlayBatch, songs: Int64Array, log_expected: FloatArray) -> Tensor:
         """Return the loss of each target among `songs`, which are sorted."""
@@ -332,13 +332,17 @@ def arrays_of(model: nn.Module) -> dict[str, FloatArray]:
 def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBatch, Int64Array]:
     """Return the songs of a step, sorted, and batch and negatives as places among them."""
     asked = batch.targets >= 0
-    parts = (batch.songs.ravel(), batch.targets[asked], songs)
+    liked = batch.favourites >= 0
+    parts = (batch.songs.ravel(), batch.targets[asked], songs, batch.favourites[liked])
     rows, place = np.unique(np.concatenate(parts), return_inverse=True)
+    favourites = np.full(batch.favourites.shape, -1, np.int64)
+    place, favourites[liked] = np.split(place, [len(place) - int(liked.sum())])
     first, second = batch.songs.size, len(place) - len(songs)
     targets = np.full(batch.targets.shape, -1, np.int64)
     targets[asked] = place[first:second]
     read = place[:first].reshape(batch.songs.shape).astype(np.int64)
-    return rows, replace(batch, songs=read, targets=targets), place[second:].astype(np.int64)
+    renumbered = replace(batch, songs=read, targets=targets, favourites=favourites)
+    return rows, renumbered, place[second:].astype(np.int64)
 
 
 def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:

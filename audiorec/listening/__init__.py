@@ -40,7 +40,7 @@ Public::
     preferences   to_preferences
     check         count_verdicts, describe, match
     history       Likes, before, histories
-    sequences     Sequences, to_sequences
+    sequences     Sequences, favourites_of, to_sequences
     liked         Liked, to_liked
     follows       follows
     profiles      Encoder, Profiles, no_profiles, read_profiles

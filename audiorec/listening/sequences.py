@@ -142,6 +142,18 @@ class Sequences:
         starts = np.append(self.starts, np.full(len(new), self.starts[-1]))
         return replace(self, owner_ids=(*self.owner_ids, *new), starts=starts)
 
+    def of_owners(self, owner_ids: Sequence[str]) -> "Sequences":
+        """Return the sequences of these owners, in this order; of strangers, empty ones.
+
+        Examples
+        --------
+        >>> found = Sequences.from_lists([["a"], ["b"]], ["ana", "ben"]).of_owners(["eva", "ben"])
+        >>> found.owner_ids, found.lengths.tolist()
+        (('eva', 'ben'), [0, 1])
+        """
+        known = self.with_owners(owner_ids)
+        return known.take(IdMap(known.owner_ids).rows(owner_ids))
+
     def newest(self, most: int) -> "Sequences":
         """Return the last `most` plays of each owner."""
         place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)
@@ -216,6 +228,27 @@ def to_sequences(
     session = None if named is None else named.number[rows].astype(np.int32)
     columns = (log.song[rows], log.timestamp[rows])
     return Sequences(owner_ids, log.song_ids, starts, *columns, session=session)
+
+
+def favourites_of(log: Interactions) -> Sequences:
+    """Return what each user of a log has said to like, by ``like`` events, oldest first.
+
+    A song that is liked twice counts from the first time on.
+
+    Examples
+    --------
+    >>> from audiorec.listening.interactions import read_interactions
+    >>> found = favourites_of(read_interactions("fixtures/formats/interactions-v1.csv"))
+    >>> {owner: [found.song_ids[s] for s in found[u]] for u, owner in enumerate(found.owner_ids)}
+    {'ana': ['rock/live.mp3'], 'ben': [], 'eva': []}
+    """
+    rows = np.flatnonzero(log.event == EVENTS.index("like"))
+    rows = rows[np.lexsort((log.timestamp[rows], log.user[rows]))]
+    pairs = log.user[rows].astype(np.int64) * len(log.song_ids) + log.song[rows]
+    rows = rows[np.sort(np.unique(pairs, return_index=True)[1])]
+    starts = np.zeros(len(log.user_ids) + 1, np.int64)
+    np.cumsum(np.bincount(log.user[rows], minlength=len(log.user_ids)), out=starts[1:])
+    return Sequences(log.user_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
 
 
 def is_finished(log: Interactions) -> BoolArray:

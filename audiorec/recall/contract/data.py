@@ -131,12 +131,15 @@ class Context:
         Facts about songs, artists and whatever else.
     profiles : Profiles, optional
         What is known of users.
+    favourites : Sequences, optional
+        What users have said to like, and when: each counts for what its user plays later.
     """
 
     sound: Sound | None = None
     side: SongSide | None = None
     triples: Triples | None = None
     profiles: Profiles | None = None
+    favourites: Sequences | None = None
 
     @property
     def song_ids(self) -> tuple[str, ...]:
@@ -150,7 +153,9 @@ class Context:
         """Return the queries of some histories, with what is known of their owners."""
         people = self.profiles
         known = None if people is None else people.for_users(histories.owner_ids)
-        return Queries(histories, follows, known)
+        known_likes = self.favourites
+        liked = None if known_likes is None else known_likes.of_owners(histories.owner_ids)
+        return Queries(histories, follows, known, favourites=liked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -238,6 +243,7 @@ class Queries:
     profiles: Profiles | None = None  # of the Q users, in their order
     # (Q, E): made before, in the space of the channel; asked for in place of the histories
     embedded: FloatArray | None = None
+    favourites: Sequences | None = None  # of the Q users, in their order
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -254,7 +260,8 @@ class Queries:
         if profiles is not None:
             profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
         embedded = None if self.embedded is None else self.embedded[rows]
-        return Queries(self.histories.take(rows), follows, profiles, embedded)
+        liked = None if self.favourites is None else self.favourites.take(rows)
+        return Queries(self.histories.take(rows), follows, profiles, embedded, liked)
 
 
 def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:

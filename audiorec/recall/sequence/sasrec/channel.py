@@ -36,6 +36,7 @@ class Sasrec(NextSong[SasrecRecipe]):
             self.recipe,
             is_timed=plays.is_timed,
             repeats=repeated(plays) >= FEWEST_REPEATS,
+            favourites=plays.favourites is not None,
             profile=plays.profile.shape[1],
         )
 

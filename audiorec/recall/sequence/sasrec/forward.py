@@ -38,12 +38,23 @@ def newest_query(
         x = x + weights["positions"][: x.shape[1]]
     if batch.profile.shape[1]:
         x = x + _linear(batch.profile, weights, "profile")[:, None]
+    if batch.favourites.shape[1] and "liked.weight" in weights:
+        x = x + _of_favourites(batch.favourites, songs, weights)[:, None]
     newest = (batch.lengths - 1)[:, None]
     every = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
     for number in range(recipe.blocks):
         at = newest if number + 1 == recipe.blocks else every
         x = _block(x, at, batch, _below(weights, f"blocks.{number}."), recipe)
     return _norm(x[:, 0], weights, "norm")
+
+
+def _of_favourites(liked: Int64Array, songs: FloatArray, weights: Weights) -> FloatArray:
+    """Return what the mean of favourites (B, F) adds: (B, d), 0 where there is none."""
+    there = (liked >= 0)[..., None]
+    count = there.sum(axis=1)
+    mean = (songs[np.maximum(liked, 0)] * there).sum(axis=1) / np.maximum(count, 1)
+    found: FloatArray = _linear(mean, weights, "liked") * (count > 0)
+    return found.astype(np.float32)
 
 
 def profile_query(profile: FloatArray, weights: Weights) -> FloatArray:

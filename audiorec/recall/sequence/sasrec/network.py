@@ -1,6 +1,6 @@
 """SASRec in torch, for training; `audiorec.recall.sequence.sasrec.forward` is the same in numpy.
 
-    x = songs + positions (+ profile)
+    x = songs + positions (+ profile) (+ W mean of the favourites)
     x = x + attention(norm(x)),  x = x + W2 relu(W1 norm(x))    a block
     query = norm(x)                                             or norm(nobody + profile), alone
 
@@ -26,8 +26,8 @@ SMALL = 0.01  # standard deviation at the start of what is not to speak at first
 class SasrecNetwork(NextSongModel):
     """The network, for what the plays have.
 
-    `is_timed` says whether gaps are learnt, `repeats` whether songs of the history are, `profile`
-    how wide a profile is.
+    `is_timed` says whether gaps are learnt, `repeats` whether songs of the history are,
+    `favourites` whether what users like is read, `profile` how wide a profile is.
     """
 
     def __init__(
@@ -38,6 +38,7 @@ class SasrecNetwork(NextSongModel):
         is_timed: bool,
         profile: int,
         repeats: bool = True,
+        favourites: bool = False,
     ) -> None:
         d = recipe.dimension
         with torch.random.fork_rng(devices=[]):
@@ -50,6 +51,9 @@ class SasrecNetwork(NextSongModel):
                 self.profile = nn.Linear(profile, d)
                 nn.init.normal_(self.profile.weight, std=SMALL)
                 self.nobody = nn.Parameter(torch.randn(d) * SMALL)
+            if favourites:
+                self.liked = nn.Linear(d, d)
+                nn.init.normal_(self.liked.weight, std=SMALL)
             self.blocks = nn.ModuleList(_Block(recipe, is_timed) for _ in range(recipe.blocks))
             self.norm = nn.LayerNorm(d, eps=EPSILON)
             self.repeats = recipe.repeats and repeats
@@ -92,10 +96,20 @@ class SasrecNetwork(NextSongModel):
             x = x + self.positions[: x.shape[1]]
         if batch.profile.shape[1]:
             x = x + self.profile(batch.profile)[:, None]
+        if batch.favourites.shape[1] and hasattr(self, "liked"):
+            x = x + self._of_favourites(batch.favourites)[:, None]
         x = functional.dropout(x, self.recipe.dropout, self.training)
         for block in self.blocks:
             x = block(x, batch.time)
         found: Tensor = self.norm(x)
+        return found
+
+    def _of_favourites(self, songs: Tensor) -> Tensor:
+        """Return what the mean of favourites (B, F) adds: (B, d), 0 where there is none."""
+        there = (songs >= 0)[..., None]
+        summed = (self.table(songs.clamp_min(0)) * there).sum(1)
+        count = there.sum(1)
+        found: Tensor = self.liked(summed / count.clamp_min(1)) * (count > 0)
         return found
 
 

@@ -152,6 +152,30 @@ def test_a_profile_alone_is_answered():
     assert channel.embed_users(queries).any(axis=1).tolist() == [True, True, False]
 
 
+def test_favourites_count_for_what_comes_later():
+    """Half of the users have liked a song of one kind before, and play that kind after a song that
+    tells nothing: what they like says which."""
+    rng = np.random.default_rng(0)
+    users = [f"u{n}" for n in range(400)]
+    kinds = ["a" if n % 2 else "b" for n in range(400)]
+    lists = [["x", *(f"{k}{rng.integers(8)}" for _ in range(3))] for k in kinds]
+    plays = Sequences.from_lists(lists, users)
+    plays = replace(plays, time=np.tile([100.0, 200.0, 300.0, 400.0], 400))
+    liked = Sequences.from_lists([[f"{k}0"] for k in kinds], users)
+    liked = replace(liked, time=np.full(400, 50.0))
+    context = Context(favourites=liked)
+    channel = small(max_epochs=8, learning_rate=0.02).fit(RecallData(plays, context=context))
+    first = (
+        replace(plays, starts=plays.starts).take(np.arange(40)).keep(np.tile([1, 0, 0, 0], 40) > 0)
+    )
+    found = channel.recall(context.asked(first), 4, exclude=first)
+    right = [{song[0] for song in found.of(row)} == {kinds[row]} for row in range(40)]
+    assert np.mean(right) > 0.9
+    late = replace(liked, time=np.full(400, 150.0))  # what is liked later says nothing
+    other = channel.recall(Context(favourites=late).asked(first), 4, exclude=first)
+    assert len({tuple(other.of(row)) for row in range(40)}) == 1
+
+
 def test_what_never_comes_twice_is_not_proposed_again():
     """Around the ring the newest song is never next, though no song lies nearer to the query."""
     seen = {}

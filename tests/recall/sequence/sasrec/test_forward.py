@@ -9,7 +9,7 @@ from needs import needs
 torch = needs("torch")
 
 from audiorec.errors import InputError
-from audiorec.learning.next_plays import NextPlays, histories
+from audiorec.learning.next_plays import Favourites, NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
 from audiorec.listening.sequences import Sequences
@@ -21,25 +21,36 @@ from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 N_SONGS = 30
 
 
-def made_plays(*, timed=True, profile=0, seed=0):
+def made_plays(*, timed=True, profile=0, seed=0, liked=False):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 14, 40)
     starts = np.cumsum([0, *lengths]).astype(np.int64)
     gaps = rng.choice([0.0, 5.0, 200.0, 1e5, 1e7], starts[-1])
     time = 1.6e9 + np.cumsum(gaps)
     time[rng.random(len(time)) < 0.1] = np.nan
+    many = rng.integers(0, 4, len(lengths))
+    favourites = Favourites(
+        starts=np.cumsum([0, *many]).astype(np.int64),
+        song=rng.integers(0, N_SONGS, many.sum()),
+        time=np.full(many.sum(), 1.6e9 + 1e7),
+    )
     return NextPlays(
         starts=starts,
         song=rng.integers(0, N_SONGS, starts[-1]),
         time=time if timed else np.full(len(time), np.nan),
         n_songs=N_SONGS,
         profile=rng.normal(size=(len(lengths), profile)).astype(np.float32),
+        favourites=favourites if liked else None,
     )
 
 
 def made_network(recipe, plays):
     network = SasrecNetwork(
-        no_features(N_SONGS), recipe, is_timed=plays.is_timed, profile=plays.profile.shape[1]
+        no_features(N_SONGS),
+        recipe,
+        is_timed=plays.is_timed,
+        profile=plays.profile.shape[1],
+        favourites=plays.favourites is not None,
     )
     draw = torch.Generator().manual_seed(3)
     with torch.no_grad():  # as after training: nothing is 0, and no norm is the identity
@@ -81,6 +92,22 @@ def test_what_is_switched_on_counts():
     for setting in ("positions", "relative_time"):
         off = SasrecRecipe(dimension=16, longest=8, **{setting: False})
         assert np.abs(both(off, plays)[1] - whole).max() > 1e-3
+
+
+def test_what_is_liked_counts_in_numpy_as_in_torch():
+    recipe = SasrecRecipe(dimension=16, longest=8)
+    expected, found = both(recipe, made_plays(liked=True))
+    np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
+    network = made_network(recipe, made_plays(liked=True))
+    plays, owner = made_plays(liked=True), np.arange(40)
+    batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
+    assert (batch.favourites >= 0).any()
+    weights = arrays_of(network)
+    without = replace(batch, favourites=np.full((40, 0), -1, np.int64))
+    other = newest_query(without, weights["table.ids"], weights, recipe)
+    has = (batch.favourites >= 0).any(axis=1)
+    moved = np.abs(found - other).max(axis=1) > 1e-3
+    assert np.array_equal(moved, has)
 
 
 def test_a_query_alone_and_beside_longer_ones():

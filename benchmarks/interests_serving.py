@@ -1,4 +1,4 @@
-"""What it costs to turn histories into interests: numpy, as the channels answer, beside torch.
+"""What it costs to turn histories into users: numpy, as the channels answer, beside torch.
 
     python benchmarks/interests_serving.py [--users 100000] [--songs 60000]
 
@@ -7,21 +7,33 @@ Untrained models: the work does not depend on the weights. Seconds are of one th
 
 import argparse
 import time
+from typing import Any
 
 import numpy as np
 import torch
 
 from audiorec.learning.next_plays import NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
-from audiorec.learning.song_features import no_features
+from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.torch_use import one_thread
 from audiorec.recall.interests.forward import pooled_interests, routed_interests
 from audiorec.recall.interests.pooling import ComirecSaNetwork
 from audiorec.recall.interests.recipe import ComirecSaRecipe, MindRecipe
 from audiorec.recall.interests.routing import MindNetwork
+from audiorec.recall.sequence.sasrec.forward import newest_query
+from audiorec.recall.sequence.sasrec.network import SasrecNetwork
+from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 ROWS = 1_024  # histories at a time, as in the channels
-MODELS = {
+
+
+def sasrec(features: SongFeatures, recipe: SasrecRecipe, *, profile: int) -> SasrecNetwork:
+    """Return SASRec for plays without times."""
+    return SasrecNetwork(features, recipe, is_timed=False, profile=profile)
+
+
+MODELS: dict[str, Any] = {
+    "sasrec": (sasrec, SasrecRecipe(), newest_query),
     "mind": (MindNetwork, MindRecipe(), routed_interests),
     "comirec-sa": (ComirecSaNetwork, ComirecSaRecipe(), pooled_interests),
 }
@@ -44,7 +56,7 @@ def main() -> None:
         profile=np.zeros((n, 0), np.float32),
     )
     order = np.argsort(lengths, kind="stable")
-    print(f"{n:,} histories of 2 to 40 plays, K = 4, d = 64")
+    print(f"{n:,} histories of 2 to 40 plays, at the recipes' widths")
     print(
         "| model | numpy, CPU-s | torch, CPU-s | largest difference |",
         "|---|---|---|---|",
@@ -59,10 +71,11 @@ def main() -> None:
                 rows = order[first : first + ROWS]
                 batch = histories(plays, rows, starts[rows + 1], recipe.longest)
                 begin = time.process_time()
-                ours, _ = forward(batch, weights["table.ids"], weights, recipe)
+                found = forward(batch, weights["table.ids"], weights, recipe)
                 middle = time.process_time()
                 theirs = model.at_the_end(learner.tensors(batch)).numpy()
                 spent += (middle - begin, time.process_time() - middle)
+                ours = found[0] if isinstance(found, tuple) else found
                 apart = max(apart, float(np.abs(ours - theirs).max()))
             print(f"| `{name}` | {spent[0]:.1f} | {spent[1]:.1f} | {apart:.1e} |", flush=True)
 

@@ -1,6 +1,7 @@
 """Several interests a user beside one: the tables of docs/interests.md.
 
     python benchmarks/interests_tables.py beauty|lastfm DATA [ROW ...] [--seeds N] [--kept DIR]
+        [--rechub PYTHON]
 
 ======  ================================================================================
 beauty  Amazon's beauty products by users: 8 : 1 : 1, of a judged one the first 80 % known
@@ -10,13 +11,16 @@ lastfm  S3-Rec's split of Last.fm: the last artist is wanted; tags stand for gen
 A row is a channel with settings; those with the same model differ in how its lists are made. What
 a run found is kept in DIR, and a run that is there is not made again. Intervals are paired: the
 differences of two rows on the same queries, averaged over the seeds, and a bootstrap over queries.
+PYTHON is that of an environment with ``torch-rechub==0.9.0``, whose MIND is the last row then.
 """
 
 import argparse
 import hashlib
 import json
+import subprocess
 import time
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -26,10 +30,14 @@ from recall_tables import TASKS, Task
 
 from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.learning.torch_use import one_thread
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.interests import InterestSpace
+from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.registry import channel_class
+from audiorec.types import FloatArray
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +47,7 @@ class Row:
     channel: str
     learnt: dict[str, Any] = field(default_factory=dict)
     answers: dict[str, Any] = field(default_factory=dict)
+    has_side: bool = True  # learns from what is known of the songs, where the task says anything
 
 
 ROWS = {
@@ -59,7 +68,9 @@ ROWS = {
     "mind, equal quotas": Row("mind", {}, {"rule": "equal"}),
     "mind, quotas by weight": Row("mind", {}, {"rule": "weighted"}),
 }
+RECHUB = "torch-rechub's MIND"
 PAIRS = (
+    ("mind", RECHUB),
     ("mind", "mind, fixed logits"),
     ("mind", "mind, K = 1"),
     ("comirec-sa", "mind"),
@@ -83,35 +94,44 @@ LISTED = ("popularity", "gini", "diversity_kind", "kinds_2", "kind_entropy", "co
 
 def run(row: Row, seed: int, task: Task, ks: tuple[int, ...], kept: Path) -> dict[str, Any]:
     """Return the figures of one run, from what is kept or made now."""
-    key = json.dumps([row.channel, row.learnt, row.answers, seed, ks], sort_keys=True)
+    context = task.context if row.has_side else Context()
+    key = json.dumps(
+        [row.channel, row.learnt, row.answers, context.side is not None, seed, ks], sort_keys=True
+    )
     path = kept / f"{hashlib.sha256(key.encode()).hexdigest()[:16]}.json"
     if path.exists():
         return dict(json.loads(path.read_text()))
-    channel, cpu_s = fitted(row, seed, task, kept)
+    channel, cpu_s = fitted(row, seed, task, context, kept)
     found = judge(channel, task.cut, ks=ks, kinds=task.kinds, trained=True)
     queries = Queries(task.cut.histories)
     lists = channel.recall(queries, ks[0], exclude=task.cut.histories)
+    listed = [lists.of(row) for row in range(len(lists))]
     figures = {
         "key": key,
         "means": {f"{n}@{k}": found.means[n, k].value for n, k in found.means},
         "per_query": {f"{n}@{k}": v.tolist() for (n, k), v in found.per_query.items()},
-        "spread": {**found.spread, **genres(lists, task.kinds["kind"]), **apart(channel, queries)},
+        "spread": {
+            **found.spread,
+            **genres(listed, task.kinds.get("kind", {})),
+            **apart(channel, queries),
+        },
         "fit_cpu_s": cpu_s,
     }
     path.write_text(json.dumps(figures))
     return figures
 
 
-def fitted(row: Row, seed: int, task: Task, kept: Path) -> tuple[Channel, float]:
+def fitted(row: Row, seed: int, task: Task, context: Context, kept: Path) -> tuple[Channel, float]:
     """Return a trained channel, and the CPU seconds that it took; a model is trained once."""
     kind: Any = channel_class(row.channel)
     recipe = kind.Recipe(**row.learnt, seed=seed)
-    key = hashlib.sha256(f"{row.channel} {recipe}".encode()).hexdigest()[:16]
+    known = context.side is not None
+    key = hashlib.sha256(f"{row.channel} {recipe} {known}".encode()).hexdigest()[:16]
     folder = kept / f"model-{key}"
     if not (folder / "cpu_s").exists():
         started = time.process_time()
         with one_thread("a benchmark"):
-            made = kind(recipe).fit(RecallData(task.cut.learn))
+            made = kind(recipe).fit(RecallData(task.cut.learn, context.song_ids, context))
         spent = time.process_time() - started
         made.save(folder)
         (folder / "cpu_s").write_text(str(spent))
@@ -120,29 +140,75 @@ def fitted(row: Row, seed: int, task: Task, kept: Path) -> tuple[Channel, float]
     return channel, float((folder / "cpu_s").read_text())
 
 
-def genres(lists: Any, kind: dict[str, str]) -> dict[str, float]:
+def rechub(python: Path, seed: int, task: Task, ks: tuple[int, ...], kept: Path) -> dict[str, Any]:
+    """Return the figures of torch-rechub's MIND, which another environment trains."""
+    path = kept / f"rechub-{seed}.json"
+    if path.exists():
+        return dict(json.loads(path.read_text()))
+    learn, asked = task.cut.learn, task.cut.histories.among(task.cut.learn.song_ids)
+    plays, out = kept / "rechub-plays.npz", kept / f"rechub-{seed}.npz"
+    given = {"starts": learn.starts, "song": learn.song, "n_songs": len(learn.song_ids)}
+    np.savez(plays, asked_starts=asked.starts, asked_song=asked.song, **given)
+    script = Path(__file__).parent / "peers" / "rechub_mind.py"
+    command = [python, script, plays, out, "--seed", str(seed)]
+    subprocess.run(command, check=True, capture_output=True)
+    made = np.load(out)
+    similar = np.einsum("qkd,sd->qks", made["interests"], made["songs"])
+    similar[~made["interests"].any(axis=2)] = -np.inf
+    best = similar.max(axis=1)
+    best[asked.owner, asked.song] = -np.inf
+    order = np.argsort(-best, axis=1, kind="stable")[:, : ks[-1]]
+    owner = np.repeat(np.arange(len(order)), order.shape[1])
+    ranked = Sequences.from_pairs(owner, order.ravel(), asked.owner_ids, learn.song_ids)
+    found = judge(Lists(ranked, "torch-rechub"), task.cut, ks=ks, kinds=task.kinds)
+    lists = [[learn.song_ids[song] for song in row[: ks[0]]] for row in order.tolist()]
+    figures = {
+        "means": {f"{n}@{k}": found.means[n, k].value for n, k in found.means},
+        "per_query": {f"{n}@{k}": v.tolist() for (n, k), v in found.per_query.items()},
+        "spread": {
+            **found.spread,
+            **genres(lists, task.kinds.get("kind", {})),
+            **cosines(made["interests"][asked.lengths > 1]),
+        },
+        "fit_cpu_s": float(made["cpu_s"]),
+    }
+    path.write_text(json.dumps(figures))
+    return figures
+
+
+def genres(lists: Iterable[list[str]], kind: Mapping[str, str]) -> dict[str, float]:
     """Return the share of lists with two kinds or more, and the mean entropy of kinds, in bits."""
     several, entropies = [], []
-    for row in range(len(lists)):
-        counts = Counter(kind[song] for song in lists.of(row) if song in kind)
+    for songs in lists:
+        counts = Counter(kind[song] for song in songs if song in kind)
         if not counts:
             continue
         shares = np.array(list(counts.values())) / sum(counts.values())
         several.append(len(counts) > 1)
         entropies.append(float(-(shares * np.log2(shares)).sum()))
+    if not several:
+        return {}
     return {"kinds_2": float(np.mean(several)), "kind_entropy": float(np.mean(entropies))}
 
 
 def apart(channel: Channel, queries: Queries) -> dict[str, float]:
     """Return the mean cosine between a user's interests, and how many users have."""
-    if not hasattr(channel, "interests"):
+    if not isinstance(channel, InterestSpace):
         return {}
     lengths = queries.histories.among(channel.song_ids).lengths
-    found = channel.interests(queries)[lengths > 1]  # one play cannot stand for two
-    there = found.any(axis=2)
-    pairs = there[:, :, None] & there[:, None] & ~np.eye(found.shape[1], dtype=np.bool_)
-    cosines = np.einsum("qid,qjd->qij", found, found)[pairs]
-    mean = float(cosines.mean()) if len(cosines) else float("nan")
+    found: Any = channel
+    return cosines(found.interests(queries)[lengths > 1])  # one play cannot stand for two
+
+
+def cosines(interests: FloatArray) -> dict[str, float]:
+    """Return the mean cosine between the interests (Q, K, d) of one user, and how many there are.
+
+    An interest that is not there is 0.
+    """
+    there = interests.any(axis=2)
+    pairs = there[:, :, None] & there[:, None] & ~np.eye(there.shape[1], dtype=np.bool_)
+    found = np.einsum("qid,qjd->qij", interests, interests)[pairs]
+    mean = float(found.mean()) if len(found) else float("nan")
     return {"cosine": mean, "interests": float(there.sum(axis=1).mean())}
 
 
@@ -177,6 +243,7 @@ def main() -> None:
     parser.add_argument("rows", nargs="*", default=list(ROWS))
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--kept", type=Path, default=Path("interests-kept"))
+    parser.add_argument("--rechub", type=Path, metavar="PYTHON")
     arguments = parser.parse_args()
     name, kept = arguments.name, arguments.kept / arguments.name
     kept.mkdir(parents=True, exist_ok=True)
@@ -190,6 +257,11 @@ def main() -> None:
         runs = [run(ROWS[row], seed, task, KS[name], kept) for seed in range(arguments.seeds)]
         found[row] = runs
         print(line(row, runs, SHOWN[name]), flush=True)
+    if arguments.rechub is not None:
+        seeds = range(arguments.seeds)
+        runs = [rechub(arguments.rechub, seed, task, KS[name], kept) for seed in seeds]
+        found[RECHUB] = runs
+        print(line(RECHUB, runs, SHOWN[name]), flush=True)
     print()
     for one, other in PAIRS:
         if one in found and other in found:

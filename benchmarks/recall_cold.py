@@ -1,17 +1,24 @@
 """Songs that stand in no list: how well they are found by their sound and by their artist.
 
-    python benchmarks/recall_cold.py WORLD [--seeds 0 1 2]
+    python benchmarks/recall_cold.py WORLD [WAY ...] [--seeds 0 1 2] [--set FIELD=VALUE]
 
 WORLD is what ``scripts/make_recall_world.py`` wrote. A fifth of the songs are taken out of all
 playlists; each list is asked for its own among them, and only they are ranked. Beside the channels
 stand two baselines that use no model: songs of the artists of the list, by how many of its songs
 are theirs, and the mean of a Gaussian kernel of the audio numbers over the songs of the list; then
-both added up. ``capped_recall`` divides by the most that k places can hold.
+both added up. Channels that learn from the lists are trained with sound and artists and, as
+"artist's others", without them: there a new song lies at the mean of its artist's other songs, and
+a song of a new artist nowhere. Without either they cannot propose a new song at all.
+``capped_recall`` divides by the most that k places can hold; ``--set`` is of ``sasrec``.
 """
 
 import argparse
+import json
+import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from recall_tables import world_sound
@@ -27,6 +34,7 @@ from audiorec.recall.audio.nearest import (
 )
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.judging.splits import list_groups
+from audiorec.recall.registry import channel_class
 from audiorec.types import FloatArray
 
 COLD_SHARE = 0.2
@@ -86,6 +94,36 @@ def sound_of(data: RecallData) -> Sound:
     return data.sound.among(data.song_ids)
 
 
+def trained(name: str, recipe: dict[str, Any]) -> Similar:
+    """Return the similarities of a channel that learns from lists, sound and artists."""
+
+    def similar(data: RecallData, queries: Queries) -> FloatArray:
+        kind: Any = channel_class(name)
+        channel = kind(kind.Recipe(**recipe)).fit(data)
+        return np.concatenate(list(channel.blocks(queries)))
+
+    return similar
+
+
+def artists_others(name: str, recipe: dict[str, Any]) -> Similar:
+    """Return the similarities with the mean of an artist's songs, by what is learnt of lists."""
+
+    def similar(data: RecallData, queries: Queries) -> FloatArray:
+        kind: Any = channel_class(name)
+        channel = kind(kind.Recipe(**recipe)).fit(replace(data, context=Context()))
+        songs, learnt = channel.song_embeddings(), ~data.is_cold
+        _, artist = np.unique(sound_of(data).artists, return_inverse=True)
+        sums = np.zeros((artist.max() + 1, songs.shape[1]), np.float32)
+        np.add.at(sums, artist[learnt], songs[learnt])
+        lengths = np.linalg.norm(sums, axis=1, keepdims=True)
+        placed = (sums / np.where(lengths > 0, lengths, 1))[artist]
+        found = channel.embed_users(queries) @ placed.T
+        found[:, ~placed.any(axis=1)] = -np.inf
+        return found
+
+    return similar
+
+
 WAYS: dict[str, Similar] = {
     "audio kernel": audio_kernel,
     "same artist": same_artist,
@@ -95,19 +133,32 @@ WAYS: dict[str, Similar] = {
     "`nearest-artist`": by_channel(NearestArtist),
     "`nearest-artist`, all songs": by_channel(NearestArtist, ALL_ARTISTS),
 }
+LEARNT = ("sasrec", "youtube-dnn", "mind")
 
 
 def main() -> None:
     """Print one line a way and seed."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("world", type=Path)
+    parser.add_argument("ways", nargs="*", help="all that are not trained, by default")
+    parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     arguments = parser.parse_args()
     plays = to_sequences(read_interactions(arguments.world / "playlists.parquet"), by="list")
     groups = list_groups(plays)
     context = Context(sound=world_sound(arguments.world))
-    print("| way | seed | " + " | ".join(f"capped_recall@{k}" for k in KS) + " | lists |")
-    print("|---" * (len(KS) + 3) + "|")
+    pairs = (text.partition("=") for text in arguments.set)
+    recipe = {name: json.loads(value) for name, _, value in pairs}
+    ways = dict(WAYS)
+    for name in LEARNT:
+        own = recipe if name == "sasrec" else {}
+        ways[f"`{name}`, sound and artist"] = trained(name, own)
+        ways[f"`{name}`, artist's others"] = artists_others(name, own)
+    chosen = [way for way in ways if way in WAYS or arguments.ways]
+    if arguments.ways:
+        chosen = [way for way in ways if any(text in way for text in arguments.ways)]
+    print("| way | seed | " + " | ".join(f"capped_recall@{k}" for k in KS) + " | lists | CPU-s |")
+    print("|---" * (len(KS) + 4) + "|")
     for seed in arguments.seeds:
         rng = np.random.default_rng(seed)
         n = len(plays.song_ids)
@@ -119,15 +170,18 @@ def main() -> None:
         learn = Sequences(known.owner_ids, plays.song_ids, known.starts, known.song, known.time)
         data = RecallData(learn, plays.song_ids, context)
         queries, wanted = Queries(known.take(asked)), wanted.take(asked).among(data.song_ids)
-        for name, way in WAYS.items():
-            similar = way(data, queries)
+        for name in chosen:
+            begun = time.process_time()
+            similar = ways[name](data, queries)
+            spent = time.process_time() - begun
             similar[:, ~data.is_cold] = -np.inf
             ranks = mean_ranks(similar, wanted.owner, wanted.song)
             found = rank_measures(ranks, wanted.owner, len(queries), KS)
             values = [
                 str(clustered_interval(found["capped_recall", k], groups[asked], rng)) for k in KS
             ]
-            print(f"| {name} | {seed} | {' | '.join(values)} | {len(queries)} |", flush=True)
+            cells = [name, str(seed), *values, str(len(queries)), f"{spent:.0f}"]
+            print(f"| {' | '.join(cells)} |", flush=True)
 
 
 if __name__ == "__main__":

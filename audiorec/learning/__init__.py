@@ -21,6 +21,9 @@
 ``factors``        who met what → an embedding a user, without audio
 ``next_plays``     plays in order: windows, a validation part, batches
 ``next_recipe``    the settings of all models of what is played next
+``next_model``     what such a model must do
+``next_again``     songs of the history among what may come next
+``next_loss``      the sampled softmax of queries and songs in one pass
 ``next_song``      one learner for all of them
 ``song_features``  what is known of songs beside their ids, as numbers
 ``song_table``     one embedding a song, of its id and of that

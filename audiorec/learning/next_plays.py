@@ -20,6 +20,7 @@ from audiorec.learning.batches import padded
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 HoldOut = Literal["auto", "sequences", "plays"]
+MOST_FAVOURITES = 50  # newest of an owner that are read
 MANY_OWNERS = 200  # from as many owners with two plays on, whole ones are held out
 
 
@@ -38,6 +39,8 @@ class NextPlays:
     n_songs : int
     profile : ndarray, shape (N, A), float32
         Encoded; A is 0 where nothing is known of owners.
+    favourites : Favourites, optional
+        What owners have said to like.
     """
 
     starts: Int64Array
@@ -45,6 +48,7 @@ class NextPlays:
     time: Float64Array
     n_songs: int
     profile: FloatArray
+    favourites: "Favourites | None" = None
 
     @property
     def lengths(self) -> Int64Array:
@@ -70,15 +74,60 @@ class NextPlays:
             time=self.time[kept],
             n_songs=self.n_songs,
             profile=self.profile,
+            favourites=self.favourites,
         )
 
     @property
     def digest(self) -> str:
         """Sixteen hex digits that change with any play."""
         found = hashlib.sha256(str(self.n_songs).encode())
-        for array in (self.starts, self.song, self.time, self.profile):
+        liked = self.favourites
+        more = () if liked is None else (liked.starts, liked.song, liked.time)
+        for array in (self.starts, self.song, self.time, self.profile, *more):
             found.update(np.ascontiguousarray(array).tobytes())
         return found.hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Favourites:
+    """What N owners have said to like, and when.
+
+    Attributes
+    ----------
+    starts : ndarray, shape (N + 1,), int64
+        Owner i has the entries ``starts[i]:starts[i + 1]``, oldest first.
+    song : ndarray, shape (F,), int64
+    time : ndarray, shape (F,), float64
+        Seconds; what has no time (NaN) counts for no play.
+    """
+
+    starts: Int64Array
+    song: Int64Array
+    time: Float64Array
+
+    def before(self, owner: Int64Array, time: Float64Array) -> Int64Array:
+        """Return the newest songs that owners (B,) liked before a time of each: (B, F).
+
+        -1 where there are no more; F is at most `MOST_FAVOURITES`, and 0 where nobody has any.
+
+        Examples
+        --------
+        >>> liked = Favourites(
+        ...     starts=np.array([0, 3]), song=np.array([5, 6, 7]), time=np.array([1.0, 2.0, 9.0])
+        ... )
+        >>> liked.before(np.array([0, 0]), np.array([5.0, 1.0])).tolist()
+        [[6, 5], [-1, -1]]
+        """
+        if not len(self.song):
+            return np.zeros((len(owner), 0), np.int64)
+        back = np.arange(int(np.diff(self.starts).max()))
+        at = np.maximum(self.starts[owner + 1][:, None] - 1 - back, self.starts[owner][:, None])
+        there = back < np.diff(self.starts)[owner][:, None]
+        at = np.minimum(at, len(self.song) - 1)  # of an owner without any at the end
+        liked = there & (self.time[at] < time[:, None])  # not where one is unknown
+        order = np.argsort(~liked, axis=1, kind="stable")[:, :MOST_FAVOURITES]
+        found = np.where(liked, self.song[at], -1)
+        return np.take_along_axis(found, order, axis=1)[:, : int(liked.sum(axis=1).max(initial=0))]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -190,6 +239,8 @@ class PlayBatch:
     profile : ndarray, shape (B, A), float32
     seed : ndarray, shape (B,), int64
         For what a model draws for each stretch, whichever process has it; 0 in histories.
+    favourites : ndarray, shape (B, F), int64
+        What its owner liked before the stretch, or before the newest play of a history; -1: none.
     """
 
     songs: Int64Array
@@ -198,13 +249,14 @@ class PlayBatch:
     time: Float64Array
     profile: FloatArray
     seed: Int64Array
+    favourites: Int64Array
 
     def __len__(self) -> int:
         return len(self.songs)
 
     def part(self, rows: slice) -> "PlayBatch":
         """Return some of the stretches, as wide as the whole."""
-        names = ("songs", "lengths", "targets", "time", "profile", "seed")
+        names = ("songs", "lengths", "targets", "time", "profile", "seed", "favourites")
         return PlayBatch(**{name: getattr(self, name)[rows] for name in names})
 
 
@@ -232,6 +284,7 @@ def stretches(
         time=time[:, :width],
         profile=plays.profile[owner],
         seed=rng.integers(1 << 62, size=len(first)),
+        favourites=_liked(plays, owner, first),
     )
 
 
@@ -248,4 +301,12 @@ def histories(plays: NextPlays, owner: Int64Array, stop: Int64Array, longest: in
         time=time,
         profile=plays.profile[owner],
         seed=np.zeros(len(owner), np.int64),
+        favourites=_liked(plays, owner, np.maximum(stop - 1, plays.starts[owner])),
     )
+
+
+def _liked(plays: NextPlays, owner: Int64Array, place: Int64Array) -> Int64Array:
+    """Return what owners liked before a play of each: (B, F), F 0 where nothing is known."""
+    if plays.favourites is None or not len(plays.time):
+        return np.zeros((len(owner), 0), np.int64)
+    return plays.favourites.before(owner, plays.time[np.minimum(place, len(plays.time) - 1)])

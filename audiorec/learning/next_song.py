@@ -10,7 +10,6 @@ epoch is chosen there; then the same recipe learns from everything for as many
 (`audiorec.learning.refit`).
 """
 
-from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
@@ -25,8 +24,11 @@ from torch.nn import functional
 
 from audiorec.learning.batches import even_batches
 from audiorec.learning.fit import EVERY_S, Line
-from audiorec.learning.losses import sampled_softmax_loss, shared_hits
+from audiorec.learning.losses import shared_hits
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.next_again import added_to, stands_until, with_history
+from audiorec.learning.next_loss import next_song_loss
+from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.next_plays import (
     HeldPlays,
     NextPlays,
@@ -41,8 +43,6 @@ from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.schedule import cosine_decay
 from audiorec.learning.seeds import generator, torch_seed
-from audiorec.learning.song_features import SongFeatures
-from audiorec.learning.song_table import SongTable
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
@@ -52,93 +52,6 @@ JUDGE_ROWS = 256  # queries that are ranked at a time
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # of an epoch, at least, where plays are enough for batches of
 FEWEST = 64
-
-
-class NextSongModel(nn.Module):
-    """A network that reads plays; what it must be able to do.
-
-    Attributes
-    ----------
-    table : SongTable
-        The songs that it reads.
-    output : SongTable
-        The songs that it proposes: the same one, unless the recipe says otherwise.
-    """
-
-    table: SongTable
-    output: SongTable
-
-    def __init__(self, features: SongFeatures, recipe: NextSongRecipe) -> None:
-        """Make the tables of songs.
-
-        Parameters
-        ----------
-        features : SongFeatures
-            What is known of the songs.
-        recipe : NextSongRecipe
-        """
-        super().__init__()
-        self.table = _table(features, recipe, recipe.seed)
-        if recipe.shared_table:
-            # Not as a module of its own: the state would hold the table twice.
-            object.__setattr__(self, "output", self.table)
-        else:
-            self.output = _table(features, recipe, recipe.seed + 1)
-
-    @abstractmethod
-    def queries(self, batch: "Tensors") -> tuple[Tensor, Tensor]:
-        """Return queries (n, d), or (n, K, d) of K interests, and the target of each, (n,)."""
-
-    @abstractmethod
-    def at_the_end(self, batch: "Tensors") -> Tensor:
-        """Return the query at the end of each history: (B, d) or (B, K, d).
-
-        An interest that is not there is 0.
-        """
-
-    def for_target(self, queries: Tensor, targets: Tensor) -> Tensor:
-        """Return the query (n, d) that K interests (n, K, d) give to targets of (n, d).
-
-        In training alone. By default the interest that is nearest to the target.
-        """
-        near = torch.einsum("nkd,nd->nk", queries, targets).argmax(dim=1)
-        return queries[torch.arange(len(queries), device=queries.device), near]
-
-    def rows(self) -> list[nn.Parameter]:
-        """Return the parameters of which a step reaches few rows: those of songs, and such."""
-        tables = (m for m in self.modules() if isinstance(m, SongTable))
-        return [p for table in tables for p in table.learnt_by_value()]
-
-    def penalty(self) -> Tensor | float:
-        """Return what is added to the loss after `queries`, such as against equal interests."""
-        return 0.0
-
-
-def _table(features: SongFeatures, recipe: NextSongRecipe, seed: int) -> SongTable:
-    return SongTable(
-        features,
-        recipe.dimension,
-        side_width=recipe.side_width,
-        id_dropout=recipe.id_dropout,
-        seed=seed,
-    )
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class Tensors:
-    """A `PlayBatch` as tensors, where the model is.
-
-    `songs`, `targets` (B, L) int64, `lengths` (B,), `there` (B, L) bool, `time` (B, L) float64 or
-    None where no play has a time, `profile` (B, A), `seed` (B,) int64.
-    """
-
-    songs: Tensor
-    lengths: Tensor
-    targets: Tensor
-    there: Tensor
-    time: Tensor | None
-    profile: Tensor
-    seed: Tensor
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -250,8 +163,13 @@ class NextSongLearner:
             for first in range(0, len(place), JUDGE_ROWS):
                 rows = slice(first, first + JUDGE_ROWS)
                 batch = histories(self.plays, owner[rows], place[rows], self.recipe.longest)
-                query = functional.normalize(self.model.at_the_end(self.tensors(batch)), dim=-1)
+                asked = self.tensors(batch)
+                query = self.model.at_the_end(asked)
+                again = self.model.again(query)
+                query = functional.normalize(query, dim=-1)
                 similar = query @ unit.T
+                if again is not None:
+                    self._add_again(similar, asked, again)
                 if similar.dim() == 3:
                     absent = ~query.any(dim=-1, keepdim=True)
                     similar = similar.masked_fill(absent, -torch.inf).amax(dim=1)
@@ -265,16 +183,25 @@ class NextSongLearner:
         self.model.train(was_training)
         return found.astype(np.float32)
 
+    def _add_again(self, similar: Tensor, batch: Tensors, again: Tensor) -> None:
+        """Add to the cosines (B, S) what songs of the histories get, in place."""
+        length = batch.songs.shape[1]
+        newest = (stands_until(batch.songs, batch.there) == length) & batch.there
+        lag = batch.lengths[:, None] - 1 - torch.arange(length, device=similar.device)
+        row, place = newest.nonzero(as_tuple=True)
+        songs, added = batch.songs[row, place], added_to(again, lag)[row, place]
+        similar[row, songs] += added * self.recipe.temperature
+
     def tensors(self, batch: PlayBatch) -> Tensors:
         """Return a batch where the model is, in its type of numbers."""
         like = self.model.table.ids
-        whole = (batch.songs, batch.lengths, batch.targets, batch.seed)
-        songs, lengths, targets, seed = (torch.from_numpy(a).to(like.device) for a in whole)
+        whole = (batch.songs, batch.lengths, batch.targets, batch.seed, batch.favourites)
+        songs, lengths, targets, seed, liked = (torch.from_numpy(a).to(like.device) for a in whole)
         there = torch.arange(songs.shape[1], device=like.device) < lengths[:, None]
         timed = bool(batch.time.size) and not np.isnan(batch.time).all()
         time = torch.from_numpy(batch.time).to(like.device) if timed else None
         profile = torch.from_numpy(batch.profile).to(like)
-        return Tensors(songs, lengths, targets, there, time, profile, seed)
+        return Tensors(songs, lengths, targets, there, time, profile, seed, liked)
 
     def _losses(self, batch: PlayBatch, songs: Int64Array, log_expected: FloatArray) -> Tensor:
         """Return the loss of each target among `songs`, which are sorted."""
@@ -288,16 +215,39 @@ class NextSongLearner:
             near = functional.normalize(model.output(targets), dim=1)
             if queries.dim() == 3:
                 queries = model.for_target(queries, near)
+            again = model.again(queries)
             queries = functional.normalize(queries, dim=1) / self.recipe.temperature
             drawn = torch.from_numpy(songs).to(targets.device)
             far = functional.normalize(model.output(drawn), dim=1)
-        expected = torch.from_numpy(log_expected).to(far)
-        return sampled_softmax_loss(
-            (queries * near).sum(1),
-            queries @ far.T,
-            log_expected=expected if self.recipe.log_q else torch.zeros_like(expected),
-            hits=shared_hits(drawn, targets),
+            expected = torch.from_numpy(log_expected).to(far)
+            if not self.recipe.log_q:
+                expected = torch.zeros_like(expected)
+            positive, heard, hits = (queries * near).sum(1), None, shared_hits(drawn, targets)
+            if again is not None:
+                asked = own.targets >= 0
+                history = (own.songs, own.there, self._at_places(own, queries))
+                added, heard, hits = with_history(history, asked, again, targets, drawn)
+                positive = positive + added
+            alone = model.alone(own)
+            if alone is not None:
+                first = own.songs[:, 0].contiguous()
+                first_near = functional.normalize(model.output(first), dim=1)
+        losses = next_song_loss(
+            queries, far, positive, log_expected=expected, hits=hits, more=heard
         )
+        if alone is None:
+            return losses
+        queries = functional.normalize(alone, dim=1) / self.recipe.temperature
+        positive, hits = (queries * first_near).sum(1), shared_hits(drawn, first)
+        more = next_song_loss(queries, far, positive, log_expected=expected, hits=hits)
+        return torch.cat([losses, more])
+
+    def _at_places(self, own: Tensors, queries: Tensor) -> Tensor:
+        """Return the logits of the songs of a stretch at each of its places: (B, L, L)."""
+        songs = functional.normalize(self.model.output(own.songs), dim=2)
+        spread = queries.new_zeros(songs.shape)
+        spread[own.targets >= 0] = queries
+        return spread @ songs.transpose(1, 2)
 
     def _opponents(self, rng: np.random.Generator) -> tuple[Int64Array, FloatArray]:
         """Return all learnt songs, or some drawn, sorted; log how often each is expected."""
@@ -382,13 +332,17 @@ def arrays_of(model: nn.Module) -> dict[str, FloatArray]:
 def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBatch, Int64Array]:
     """Return the songs of a step, sorted, and batch and negatives as places among them."""
     asked = batch.targets >= 0
-    parts = (batch.songs.ravel(), batch.targets[asked], songs)
+    liked = batch.favourites >= 0
+    parts = (batch.songs.ravel(), batch.targets[asked], songs, batch.favourites[liked])
     rows, place = np.unique(np.concatenate(parts), return_inverse=True)
+    favourites = np.full(batch.favourites.shape, -1, np.int64)
+    place, favourites[liked] = np.split(place, [len(place) - int(liked.sum())])
     first, second = batch.songs.size, len(place) - len(songs)
     targets = np.full(batch.targets.shape, -1, np.int64)
     targets[asked] = place[first:second]
     read = place[:first].reshape(batch.songs.shape).astype(np.int64)
-    return rows, replace(batch, songs=read, targets=targets), place[second:].astype(np.int64)
+    renumbered = replace(batch, songs=read, targets=targets, favourites=favourites)
+    return rows, renumbered, place[second:].astype(np.int64)
 
 
 def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:

@@ -41,7 +41,7 @@ Public::
     preferences   to_preferences
     check         count_verdicts, describe, match
     history       Likes, before, histories
-    sequences     Sequences, to_sequences
+    sequences     Sequences, favourites_of, to_sequences
     liked         Liked, to_liked
     likes         likes
     follows       follows

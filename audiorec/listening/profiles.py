@@ -18,7 +18,7 @@ import pyarrow as pa
 
 from audiorec.errors import InputError
 from audiorec.files.user_files import read_table
-from audiorec.types import FloatArray, IdMap
+from audiorec.types import BoolArray, FloatArray, IdMap
 
 USER_ID = "user_id"
 MIN_COUNT = 5  # users that share a value before it has a column of its own
@@ -136,6 +136,16 @@ class Encoder:
             scaled = np.clip((numbers - mean) / std, -MAX_DEVIATION, MAX_DEVIATION)
             parts.append(np.stack([np.nan_to_num(scaled, nan=0.0), np.isnan(numbers)], axis=1))
         return np.concatenate(parts, axis=1).astype(np.float32)
+
+    def knows(self, profiles: Profiles) -> BoolArray:
+        """Return of which users anything is known that the encoder reads: (U,), bool."""
+        n = len(profiles)
+        known = np.zeros(n, np.bool_)
+        for name in self.categories:
+            known |= np.array([v is not None for v in profiles.categories.get(name, [None] * n)])
+        for name in self.numbers:
+            known |= ~np.isnan(profiles.numbers.get(name, np.full(n, np.nan)))
+        return known
 
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""

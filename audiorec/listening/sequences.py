@@ -43,6 +43,8 @@ class Sequences:
         Seconds since 1970, ascending in each sequence; NaN where unknown.
     weight : ndarray, shape (P,), float32, optional
         How much each entry counts, above 0; None where all count the same, as plays do.
+    session : ndarray, shape (P,), int32, optional
+        A number of the session of each play, by ``session_id``; -1 where the log names none.
     """
 
     owner_ids: tuple[str, ...]
@@ -51,11 +53,12 @@ class Sequences:
     song: Int32Array
     time: Float64Array
     weight: FloatArray | None = None
+    session: Int32Array | None = None
 
     def __post_init__(self) -> None:
-        columns = [a for a in (self.song, self.time, self.weight) if a is not None]
+        columns = (self.song, self.time, self.weight, self.session)
         fits = len(self.starts) == len(self.owner_ids) + 1
-        fits &= {a.shape for a in columns} == {self.song.shape}
+        fits &= {a.shape for a in columns if a is not None} == {self.song.shape}
         if not fits or self.starts[0] != 0 or self.starts[-1] != len(self.song):
             raise ShapeError(f"starts must cut {len(self.song)} plays into {len(self)} sequences")
 
@@ -139,6 +142,18 @@ class Sequences:
         starts = np.append(self.starts, np.full(len(new), self.starts[-1]))
         return replace(self, owner_ids=(*self.owner_ids, *new), starts=starts)
 
+    def of_owners(self, owner_ids: Sequence[str]) -> "Sequences":
+        """Return the sequences of these owners, in this order; of strangers, empty ones.
+
+        Examples
+        --------
+        >>> found = Sequences.from_lists([["a"], ["b"]], ["ana", "ben"]).of_owners(["eva", "ben"])
+        >>> found.owner_ids, found.lengths.tolist()
+        (('eva', 'ben'), [0, 1])
+        """
+        known = self.with_owners(owner_ids)
+        return known.take(IdMap(known.owner_ids).rows(owner_ids))
+
     def newest(self, most: int) -> "Sequences":
         """Return the last `most` plays of each owner."""
         place = np.arange(len(self.song)) - np.repeat(self.starts[1:], self.lengths)
@@ -154,7 +169,8 @@ class Sequences:
 
     def _columns(self, place: npt.NDArray[Any]) -> dict[str, Any]:
         """Return the columns of some entries, numbers or a mask."""
-        columns: dict[str, Any] = {"song": self.song, "time": self.time, "weight": self.weight}
+        names = ("song", "time", "weight", "session")
+        columns: dict[str, Any] = {name: getattr(self, name) for name in names}
         return {n: None if a is None else a[place] for n, a in columns.items()}
 
 
@@ -208,7 +224,31 @@ def to_sequences(
         owner, owner_ids = _cut_at_pauses(log, rows, gap_s)
     starts = np.zeros(len(owner_ids) + 1, np.int64)
     np.cumsum(np.bincount(owner, minlength=len(owner_ids)), out=starts[1:])
-    return Sequences(owner_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
+    named = log.labels.get("session_id") if by == "user" else None
+    session = None if named is None else named.number[rows].astype(np.int32)
+    columns = (log.song[rows], log.timestamp[rows])
+    return Sequences(owner_ids, log.song_ids, starts, *columns, session=session)
+
+
+def favourites_of(log: Interactions) -> Sequences:
+    """Return what each user of a log has said to like, by ``like`` events, oldest first.
+
+    A song that is liked twice counts from the first time on.
+
+    Examples
+    --------
+    >>> from audiorec.listening.interactions import read_interactions
+    >>> found = favourites_of(read_interactions("fixtures/formats/interactions-v1.csv"))
+    >>> {owner: [found.song_ids[s] for s in found[u]] for u, owner in enumerate(found.owner_ids)}
+    {'ana': ['rock/live.mp3'], 'ben': [], 'eva': []}
+    """
+    rows = np.flatnonzero(log.event == EVENTS.index("like"))
+    rows = rows[np.lexsort((log.timestamp[rows], log.user[rows]))]
+    pairs = log.user[rows].astype(np.int64) * len(log.song_ids) + log.song[rows]
+    rows = rows[np.sort(np.unique(pairs, return_index=True)[1])]
+    starts = np.zeros(len(log.user_ids) + 1, np.int64)
+    np.cumsum(np.bincount(log.user[rows], minlength=len(log.user_ids)), out=starts[1:])
+    return Sequences(log.user_ids, log.song_ids, starts, log.song[rows], log.timestamp[rows])
 
 
 def is_finished(log: Interactions) -> BoolArray:

@@ -89,6 +89,7 @@ LINES = [
     "recall train youtube-dnn -i plays.csv -v {store} -o out",
     "recall train youtube-dnn -i plays.csv --songs {songs} -o out",
     "recall train youtube-dnn -i plays.csv --profiles {table} -o out",
+    "recall train sasrec -i plays.csv --favourites {table} -o out",
     "recall train youtube-dnn -i plays.csv --likes --rule {rule} -o out",
     "recall users {model} -i plays.csv -o out",
     "recall users --import {embeddings} -o out",

@@ -139,12 +139,15 @@ class Context:
         Facts about songs, artists and whatever else.
     profiles : Profiles, optional
         What is known of users.
+    favourites : Sequences, optional
+        What users have said to like, and when: each counts for what its user plays later.
     """
 
     sound: Sound | None = None
     side: SongSide | None = None
     triples: Triples | None = None
     profiles: Profiles | None = None
+    favourites: Sequences | None = None
 
     @property
     def song_ids(self) -> tuple[str, ...]:
@@ -163,7 +166,9 @@ class Context:
         """Return the queries of some histories, with what is known of their owners."""
         people = self.profiles
         known = None if people is None else people.for_users(histories.owner_ids)
-        return Queries(histories, follows, known, likes=likes)
+        known_likes = self.favourites
+        liked = None if known_likes is None else known_likes.of_owners(histories.owner_ids)
+        return Queries(histories, follows, known, likes=likes, favourites=liked)
 
 
 @dataclass(frozen=True, eq=False)
@@ -253,6 +258,7 @@ class Queries:
     embedded: FloatArray | None = None
     # songs that each said to like (`audiorec.listening.likes`), with times; None: not known
     likes: Sequences | None = None
+    favourites: Sequences | None = None  # of the Q users, in their order
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -270,7 +276,9 @@ class Queries:
             profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
         embedded = None if self.embedded is None else self.embedded[rows]
         likes = None if self.likes is None else self.likes.take(rows)
-        return Queries(self.histories.take(rows), follows, profiles, embedded, likes)
+        liked = None if self.favourites is None else self.favourites.take(rows)
+        asked = self.histories.take(rows)
+        return Queries(asked, follows, profiles, embedded, likes, liked)
 
 
 def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:

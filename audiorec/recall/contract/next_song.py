@@ -10,7 +10,7 @@ for answers. A song that nobody has played has an embedding by its side and its 
 import json
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from threading import Event
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, Self, TypeVar
@@ -19,7 +19,7 @@ import numpy as np
 
 from audiorec.errors import InputError, WeightsError
 from audiorec.learning.bundle import Bundle
-from audiorec.learning.next_plays import NextPlays, PlayBatch, histories
+from audiorec.learning.next_plays import Favourites, NextPlays, PlayBatch, histories
 from audiorec.learning.next_recipe import NextSongRecipe
 from audiorec.learning.song_features import SongFeatures, side_embeddings
 from audiorec.listening.profiles import Encoder, no_profiles
@@ -32,7 +32,7 @@ from audiorec.recall.contract.trained import Trained
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 if TYPE_CHECKING:
-    from audiorec.learning.next_song import NextSongModel
+    from audiorec.learning.next_model import NextSongModel
 
 ROWS = 1_024  # histories that are read at a time
 EVIDENCE_FROM = 50  # newest songs of a history, among which evidence is looked for
@@ -117,7 +117,11 @@ class NextSong(SharedSpace, Generic[R]):
         known = no_profiles(()) if profiles is None else profiles
         owners = known.for_users(data.plays.owner_ids)
         self.encoder = Encoder.fit(owners)
-        return _next_plays(data.plays, self.encoder.encode(owners))
+        plays = self._next_plays(data.plays, self.encoder.encode(owners))
+        return _with_favourites(plays, data.plays, data.context.favourites)
+
+    def _next_plays(self, plays: Sequences, profile: FloatArray) -> NextPlays:
+        return _next_plays(plays, profile)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: BoolArray) -> None:
         """Make what answers out of a network's state."""
@@ -156,7 +160,8 @@ class NextSong(SharedSpace, Generic[R]):
         histories_of = queries.histories.among(self.song_ids)
         histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
         known = queries.profiles or no_profiles(queries.user_ids)
-        plays = _next_plays(histories_of, self.encoder.encode(known))
+        plays = self._next_plays(histories_of, self.encoder.encode(known))
+        plays = _with_favourites(plays, histories_of, queries.favourites)
         asked = np.flatnonzero(plays.lengths)
         asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # of like length
         for first in range(0, len(asked), ROWS):
@@ -230,6 +235,15 @@ def _next_plays(plays: Sequences, profile: FloatArray) -> NextPlays:
         n_songs=len(plays.song_ids),
         profile=profile,
     )
+
+
+def _with_favourites(plays: NextPlays, of: Sequences, liked: Sequences | None) -> NextPlays:
+    """Add what the owners of some sequences like, as far as the catalogue has it."""
+    if liked is None:
+        return plays
+    own = liked.of_owners(of.owner_ids).among(of.song_ids)
+    found = Favourites(starts=own.starts, song=own.song.astype(np.int64), time=own.time)
+    return replace(plays, favourites=found)
 
 
 def _below(tensors: Mapping[str, Any], prefix: str) -> dict[str, Any]:

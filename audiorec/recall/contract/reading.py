@@ -1,12 +1,15 @@
 """What is known beside the listening, read from files.
 
-vectors, features, embeddings, side information, profiles, triples ──read_context──▶ `Context`
+vectors, features, embeddings, side information,
+profiles, favourites, triples                    ──read_context──▶ `Context`
 """
 
 from pathlib import Path
 
 from audiorec.errors import InputError
+from audiorec.listening.interactions import read_interactions
 from audiorec.listening.profiles import read_profiles
+from audiorec.listening.sequences import favourites_of
 from audiorec.listening.side import completed, read_side, side_of_store
 from audiorec.listening.triples import read_triples
 from audiorec.recall.contract.data import Context, Sound
@@ -25,6 +28,7 @@ def read_context(
     side: Path | None = None,
     profiles: Path | None = None,
     triples: Path | None = None,
+    favourites: Path | None = None,
 ) -> Context:
     """Read what is known of songs and users; each part may be missing.
 
@@ -37,6 +41,8 @@ def read_context(
     songs : path, optional
         ``embeddings.parquet``: sound as embeddings of any model; artists come from `side`.
     side, profiles, triples : path, optional
+    favourites : path, optional
+        A log, of which ``like`` events count.
 
     Raises
     ------
@@ -66,4 +72,5 @@ def read_context(
         side=known,
         triples=read_triples(triples) if triples is not None else None,
         profiles=read_profiles(profiles) if profiles is not None else None,
+        favourites=favourites_of(read_interactions(favourites)) if favourites else None,
     )

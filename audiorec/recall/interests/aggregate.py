@@ -11,6 +11,9 @@ A song that several interests bring comes at its earliest time. Quotas count the
 to the user and were played before: songs of the history, and songs that nobody has played, stand
 where they fall and take nobody's place. So quotas hold exactly in lists without the history, and a
 list is not changed by what is left out of it.
+
+Before that, interests of a history that lie too near each other become one (`joined_interests`):
+several means of songs that are alike are one taste, and say no more than their mean does.
 """
 
 from dataclasses import dataclass
@@ -122,4 +125,69 @@ def _mixed(
     behind = np.empty(len(best))
     behind[order] = np.arange(len(order))
     found: Int64Array = np.lexsort((behind, number))
+    return found
+
+
+def joined_interests(
+    interests: FloatArray, shares: FloatArray, *, above: float
+) -> tuple[FloatArray, FloatArray]:
+    """Make interests of one history one while two have a cosine above a number.
+
+    The nearest two are joined first, as means of their directions by the songs that they stand
+    for; the first of the two stays, and the other is 0.
+
+    Parameters
+    ----------
+    interests : ndarray, shape (B, K, d), float32
+        0 for none.
+    shares : ndarray, shape (B, L, K), float32
+        Of each song in each.
+    above : float
+        1: nothing is joined.
+
+    Returns
+    -------
+    interests : ndarray, shape (B, K, d), float32
+    shares : ndarray, shape (B, L, K), float32
+        As much in sum as before.
+
+    Examples
+    --------
+    >>> two = np.array([[[2.0, 0.0], [0.6, 0.8], [0.0, 1.0]]], np.float32)
+    >>> found, shares = joined_interests(two, np.ones((1, 4, 3), np.float32), above=0.7)
+    >>> np.round(found.astype(float), 2).tolist()
+    [[[2.0, 0.0], [0.32, 0.95], [0.0, 0.0]]]
+    >>> shares[0, 0].tolist()
+    [1.0, 2.0, 0.0]
+    """
+    if above >= 1 or interests.shape[1] < 2:
+        return interests, shares
+    found, shares = interests.copy(), shares.copy()
+    number = np.arange(found.shape[1])
+    mass = shares.sum(axis=1)
+    rows = np.arange(len(found))
+    for _ in number[1:]:
+        units = _units(found[rows])
+        there: BoolArray = np.asarray(units.any(axis=2))
+        pairs = there[:, :, None] & there[:, None] & (number[:, None] < number)
+        cosine = np.where(pairs, units @ units.transpose(0, 2, 1), -2).reshape(len(rows), -1)
+        best = cosine.argmax(axis=1)
+        near = cosine[np.arange(len(rows)), best] > above
+        if not near.any():
+            break
+        one, other = np.divmod(best[near], len(number))
+        units, rows = units[near], rows[near]
+        at = np.arange(len(rows))
+        weight = np.maximum(mass[rows], 1e-6)
+        own, more = (weight[at, place][:, None] * units[at, place] for place in (one, other))
+        found[rows, one], found[rows, other] = _units(own + more), 0
+        shares[rows, :, one] += shares[rows, :, other]
+        shares[rows, :, other] = 0
+        mass[rows, one] += mass[rows, other]
+    return found, shares
+
+
+def _units(rows: FloatArray) -> FloatArray:
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    found: FloatArray = (rows / np.where(lengths > 0, lengths, 1)).astype(np.float32)
     return found

@@ -18,7 +18,7 @@ from audiorec.recall.contract.channel import CELLS, Tensors
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.interests import InterestSpace, NamedInterest, UserInterests
 from audiorec.recall.contract.next_song import NextSong, unit
-from audiorec.recall.interests.aggregate import SongKinds, order_of
+from audiorec.recall.interests.aggregate import SongKinds, joined_interests, order_of
 from audiorec.recall.interests.recipe import InterestsRecipe
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
@@ -37,7 +37,11 @@ class SeveralInterests(NextSong[R], InterestSpace):
         """Return interests (B, K, d), 0 for none, and each song's share in each (B, L, K)."""
 
     def _queries(self, batch: PlayBatch) -> FloatArray:
-        return self._read(batch)[0]
+        return self._apart(batch)[0]
+
+    def _apart(self, batch: PlayBatch) -> tuple[FloatArray, FloatArray]:
+        """Return what `_read` does, with interests that are too alike as one."""
+        return joined_interests(*self._read(batch), above=self.recipe.one_above)
 
     def _take(self, state: Mapping[str, Any], features: SongFeatures, played: Any) -> None:
         super()._take(state, features, played)
@@ -50,7 +54,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         found = np.zeros((*shape, self.songs.shape[1]), np.float32)
         weights = np.zeros(shape, np.float32)
         for rows, batch in self.batches(queries):
-            interests, shares = self._read(batch)
+            interests, shares = self._apart(batch)
             found[rows] = unit(interests)
             weights[rows] = self._weights(batch, interests, shares)
         return found, weights
@@ -89,7 +93,7 @@ class SeveralInterests(NextSong[R], InterestSpace):
         """
         found: list[dict[int, NamedInterest]] = [{} for _ in range(len(queries))]
         for rows, batch in self.batches(queries):
-            interests, shares = self._read(batch)
+            interests, shares = self._apart(batch)
             mass = self._recency(batch)[:, :, None] * shares
             for row, at in enumerate(rows.tolist()):
                 songs = batch.songs[row, : batch.lengths[row]]

@@ -10,7 +10,7 @@ from audiorec.recall.interests.recipe import ComirecSaRecipe
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
-    from audiorec.learning.next_song import NextSongModel
+    from audiorec.learning.next_model import NextSongModel
 
 
 class ComirecSa(SeveralInterests[ComirecSaRecipe]):

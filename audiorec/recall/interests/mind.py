@@ -10,7 +10,7 @@ from audiorec.recall.interests.recipe import MindRecipe
 from audiorec.types import FloatArray
 
 if TYPE_CHECKING:
-    from audiorec.learning.next_song import NextSongModel
+    from audiorec.learning.next_model import NextSongModel
 
 
 class Mind(SeveralInterests[MindRecipe]):

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.next_song import NextSongModel, Tensors
+from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.interests.recipe import InterestsRecipe
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.next_song import Tensors
+from audiorec.learning.next_model import Tensors
 from audiorec.recall.interests.network import InterestsNetwork
 from audiorec.recall.interests.recipe import ComirecSaRecipe
 

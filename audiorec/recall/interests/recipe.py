@@ -22,6 +22,9 @@ class InterestsRecipe(NextSongRecipe):
         0 for none where there are no profiles.
     dropout : float
         Of the songs that are read.
+    one_above : float
+        Interests of a history become one, the nearest first, while their cosine is above it: how
+        many a user has follows what was played. 1: none do.
     rule : {"merged", "equal", "weighted"}
         How lists of the interests become one: by the largest similarity, or by quotas that are
         the same for all or follow the interests' weights.
@@ -42,6 +45,7 @@ class InterestsRecipe(NextSongRecipe):
     interests: int = 4
     hidden: int = 0
     dropout: float = 0.2
+    one_above: float = 0.8
     rule: Rule = "merged"
     half_life: float = 10.0
     diversity: float = 0.0
@@ -53,6 +57,7 @@ class InterestsRecipe(NextSongRecipe):
         self._check(self.interests >= 1, "interests", "1 or more")
         self._check(self.hidden >= 0, "hidden", "0 or more")
         self._check(0 <= self.dropout < 1, "dropout", "in [0, 1)")
+        self._check(-1 <= self.one_above <= 1, "one_above", "in -1..1")
         self._check(self.half_life > 0, "half_life", "above 0")
         self._check(self.diversity >= 0, "diversity", "0 or more")
         rules = ("merged", "equal", "weighted")
@@ -80,6 +85,7 @@ class MindRecipe(InterestsRecipe):
         the nearer to the one that is nearest to the target.
     """
 
+    one_above: float = 0.4
     rounds: int = 3
     routing_logits: RoutingLogits = "drawn"
     routing_spread: float = 2.0

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.next_song import Tensors
+from audiorec.learning.next_model import Tensors
 from audiorec.recall.interests.draws import history_seeds, normals, place_seeds
 from audiorec.recall.interests.network import InterestsNetwork, nearness
 from audiorec.recall.interests.recipe import MindRecipe

@@ -26,6 +26,10 @@ SoundOption = Annotated[
     ),
 ]
 ModelArgument = Annotated[Path, typer.Argument(metavar="MODEL", help="What recall train wrote.")]
+FavouritesOption = Annotated[
+    Path | None,
+    also_known("--favourites", metavar="LOG", help="Whose like events say what users like."),
+]
 HeardOption = Annotated[
     bool, typer.Option("--keep-heard", help="Let songs of the history come again.")
 ]
@@ -90,6 +94,7 @@ class AskedOf(ListenedTo):
     profiles: Annotated[
         Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
     ] = None
+    favourites: FavouritesOption = None
 
     def queries(self, log: Path | None, channel: "Channel", users: Path | None = None) -> "Queries":
         """Read histories, profiles and embeddings; who stands in no log has an empty history.
@@ -101,7 +106,7 @@ class AskedOf(ListenedTo):
         from audiorec.listening.follows import follows
         from audiorec.listening.likes import likes
         from audiorec.listening.profiles import read_profiles
-        from audiorec.listening.sequences import Sequences
+        from audiorec.listening.sequences import Sequences, favourites_of
         from audiorec.recall.contract.data import Context, Queries
         from audiorec.recall.contract.space import users_in
         from audiorec.types import IdMap
@@ -124,8 +129,9 @@ class AskedOf(ListenedTo):
         if log is not None and len(read.artists):
             followed = follows(read, known.owner_ids)
         if log is not None and (read.event == EVENTS.index("like")).any():
-            liked = likes(read, known.owner_ids)
-        return Context(profiles=people).asked(known, followed, liked)
+            said = likes(read, known.owner_ids)
+        liked = favourites_of(self.read(self.favourites)) if self.favourites else None
+        return Context(profiles=people, favourites=liked).asked(known, followed, said)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +151,7 @@ class KnownToo(ListenedTo):
     profiles: Annotated[
         Path | None, also_known(metavar="FILE", help="Of users: user_id, and what is known.")
     ] = None
+    favourites: FavouritesOption = None
     triples: Annotated[
         Path | None, also_known("--triples", metavar="FILE", help="Facts: head, relation, tail.")
     ] = None
@@ -155,6 +162,8 @@ class KnownToo(ListenedTo):
 
         check(self.songs, Wanted.SONGS)
         check(self.features, Wanted.FEATURES)
+        if self.favourites is not None:
+            check(self.favourites, Wanted.LOG)
         return read_context(
             vectors=open_vectors(self.vectors) if self.vectors else None,
             features=self.features,
@@ -162,6 +171,7 @@ class KnownToo(ListenedTo):
             side=self.side,
             profiles=self.profiles,
             triples=self.triples,
+            favourites=self.favourites,
         )
 
 

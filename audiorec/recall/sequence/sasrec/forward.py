@@ -1,7 +1,8 @@
 """SASRec in numpy, for answers: the query at the newest play of each history.
 
-Only the newest play is asked for, so the last block works out one place alone: its cost is that of
-reading the others. Weights are those of `audiorec.recall.sequence.sasrec.network`, by their names.
+Only the newest play is asked for, so the last block works out one place alone, and reads the others
+without a product of matrices for each. Weights are those of
+`audiorec.recall.sequence.sasrec.network`, by their names.
 """
 
 from collections.abc import Mapping
@@ -37,12 +38,61 @@ def newest_query(
         x = x + weights["positions"][: x.shape[1]]
     if batch.profile.shape[1]:
         x = x + _linear(batch.profile, weights, "profile")[:, None]
+    if batch.favourites.shape[1] and "liked.weight" in weights:
+        x = x + _of_favourites(batch.favourites, songs, weights)[:, None]
     newest = (batch.lengths - 1)[:, None]
     every = np.broadcast_to(np.arange(x.shape[1]), x.shape[:2])
     for number in range(recipe.blocks):
         at = newest if number + 1 == recipe.blocks else every
         x = _block(x, at, batch, _below(weights, f"blocks.{number}."), recipe)
     return _norm(x[:, 0], weights, "norm")
+
+
+def _of_favourites(liked: Int64Array, songs: FloatArray, weights: Weights) -> FloatArray:
+    """Return what the mean of favourites (B, F) adds: (B, d), 0 where there is none."""
+    there = (liked >= 0)[..., None]
+    count = there.sum(axis=1)
+    mean = (songs[np.maximum(liked, 0)] * there).sum(axis=1) / np.maximum(count, 1)
+    found: FloatArray = _linear(mean, weights, "liked") * (count > 0)
+    return found.astype(np.float32)
+
+
+def profile_query(profile: FloatArray, weights: Weights) -> FloatArray:
+    """Return the queries of profiles (B, A) without a history: (B, d) float32."""
+    x = weights["nobody"] + _linear(profile, weights, "profile")
+    return _norm(x, weights, "norm").astype(np.float32)
+
+
+def again(
+    batch: PlayBatch, queries: FloatArray, weights: Weights
+) -> tuple[Int64Array, Int64Array, FloatArray]:
+    """Return what songs of the histories get beside their cosine, as logits.
+
+    Parameters
+    ----------
+    batch : PlayBatch
+    queries : ndarray, shape (B, d), float32
+        As `newest_query` returns them.
+    weights : mapping of str to ndarray
+
+    Returns
+    -------
+    row, song : ndarray, shape (H,), int64
+        Each song of each history once.
+    added : ndarray, shape (H,), float32
+    """
+    by_lag = queries @ weights["again_by_query"].T + weights["again_by_lag"]
+    lag = batch.lengths[:, None] - 1 - np.arange(batch.songs.shape[1])
+    row, place = np.nonzero(lag >= 0)
+    # The first of equal keys is the newest play, if the newest come first.
+    order = np.lexsort((lag[row, place], batch.songs[row, place], row))
+    row, place = row[order], place[order]
+    song = batch.songs[row, place]
+    is_newest = np.ones(len(row), np.bool_)
+    is_newest[1:] = (row[1:] != row[:-1]) | (song[1:] != song[:-1])
+    row, place, song = row[is_newest], place[is_newest], song[is_newest]
+    added = by_lag[row, np.minimum(lag[row, place], by_lag.shape[1] - 1)]
+    return row.astype(np.int64), song, added.astype(np.float32)
 
 
 def _block(
@@ -65,21 +115,26 @@ def _attended(
     recipe: SasrecRecipe,
 ) -> FloatArray:
     n, length, d = x.shape
-    matrix, bias = weights["read.weight"], weights["read.bias"]
-    query = _norm(here, weights, "before") @ matrix[:d].T + bias[:d]
-    both = _norm(x, weights, "before") @ matrix[d:].T + bias[d:]
     heads, width = recipe.heads, d // recipe.heads
-    query = query.reshape(n, -1, heads, width).transpose(0, 2, 1, 3)
-    key, value = both.reshape(n, length, 2, heads, width).transpose(2, 0, 3, 1, 4)
-    logits = query @ key.transpose(0, 1, 3, 2) / np.float32(np.sqrt(width))
+    matrix, bias = weights["read.weight"], weights["read.bias"]
+    _, of_key, of_value = matrix.reshape(3, heads, width, d)
+    read = _norm(x, weights, "before")
+    query = _norm(here, weights, "before").reshape(-1, d) @ matrix[:d].T + bias[:d]
+    query = query.reshape(n, -1, heads, width).transpose(2, 0, 1, 3)
+    # Keys and values of all places are never made: a query is brought into the space of what is
+    # read, and the places are added up there. What the keys' bias adds is alike at all places.
+    asked = np.matmul(query.reshape(heads, -1, width), of_key).reshape(heads, n, -1, d)
+    logits = (asked @ read.transpose(0, 2, 1)).transpose(1, 0, 2, 3)
+    logits /= np.float32(np.sqrt(width))
     if "gaps" in weights:
         logits += _of_gaps(at, batch, weights["gaps"])
-    hidden = _hidden(at, length)
-    logits = np.where(hidden[:, None], -np.inf, logits)
+    np.copyto(logits, -np.inf, where=_hidden(at, length)[:, None])
     logits -= logits.max(axis=-1, keepdims=True)
     shares = np.exp(logits, out=logits)
     shares /= shares.sum(axis=-1, keepdims=True)
-    seen = (shares @ value).transpose(0, 2, 1, 3).reshape(n, -1, d)
+    summed = (shares.transpose(1, 0, 2, 3) @ read).reshape(heads, -1, d)
+    seen = np.matmul(summed, of_value.transpose(0, 2, 1)).reshape(heads, n, -1, width)
+    seen = seen.transpose(1, 2, 0, 3).reshape(n, -1, d) + bias[2 * d :]
     return _linear(seen.astype(np.float32), weights, "write")
 
 
@@ -97,8 +152,10 @@ def _of_gaps(at: Int64Array, batch: PlayBatch, gaps: FloatArray) -> FloatArray:
 
 
 def _linear(x: FloatArray, weights: Weights, name: str) -> FloatArray:
-    found: FloatArray = x @ weights[f"{name}.weight"].T + weights[f"{name}.bias"]
-    return found
+    matrix = weights[f"{name}.weight"]
+    # As one product: numpy takes a stack of small ones one by one.
+    found: FloatArray = x.reshape(-1, x.shape[-1]) @ matrix.T + weights[f"{name}.bias"]
+    return found.reshape(*x.shape[:-1], len(matrix))
 
 
 def _norm(x: FloatArray, weights: Weights, name: str) -> FloatArray:

@@ -2,13 +2,16 @@
 
     seconds ──▶ 0: none    1: under 2    2: under 4   …   n: the longest and beyond
 
-A gap of a second and one of a year say different things, 300 and 301 days do not.
+A gap of a second and one of a year say different things, 300 and 301 days do not. Where gaps are
+capped by session, two plays of different sessions are the longest apart: then the numbers tell how
+far two plays of one session are from each other, and that the others are of another.
 """
 
 import math
 
 import numpy as np
 
+from audiorec.listening.sequences import Sequences
 from audiorec.types import Float64Array, Int64Array
 
 DAY_S = 86_400.0
@@ -34,3 +37,25 @@ def gap_numbers(later: Float64Array, earlier: Float64Array, n: int) -> Int64Arra
     exponent = np.frexp(np.where(known, gap, 0.0))[1]
     number = np.where(gap >= 1, np.minimum(exponent, n - 1), 0)
     return np.where(known, number, -1).astype(np.int64)
+
+
+def capped_by_session(plays: Sequences, *, gap_s: float, longest_days: float) -> Float64Array:
+    """Return times (P,) in which plays of different sessions are the longest gap apart.
+
+    A session begins with an owner, where `Sequences.session` changes, and after a gap above
+    `gap_s` seconds.
+
+    Examples
+    --------
+    >>> from dataclasses import replace
+    >>> plays = replace(Sequences.from_lists([["a", "b", "a"]]), time=np.array([0.0, 9.0, 5_000.0]))
+    >>> found = capped_by_session(plays, gap_s=1_800, longest_days=1)
+    >>> found.tolist()
+    [0.0, 9.0, 91400.0]
+    """
+    new = np.zeros(len(plays.time), np.bool_)
+    new[1:] = np.diff(plays.time) > gap_s  # not where one is unknown
+    if plays.session is not None:
+        new[1:] |= np.diff(plays.session) != 0
+    # What is counted across owners moves all times of one alike, and gaps are within one.
+    return plays.time + np.cumsum(new) * longest_days * DAY_S

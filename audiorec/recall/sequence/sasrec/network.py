@@ -1,8 +1,8 @@
 """SASRec in torch, for training; `audiorec.recall.sequence.sasrec.forward` is the same in numpy.
 
-    x = songs + positions (+ profile)
+    x = songs + positions (+ profile) (+ W mean of the favourites)
     x = x + attention(norm(x)),  x = x + W2 relu(W1 norm(x))    a block
-    query = norm(x)
+    query = norm(x)                                             or norm(nobody + profile), alone
 
 Attention looks at the past alone. Its logits are ``q k / sqrt(d / heads)`` and, where times are
 known, a learnt number for the gap between the two plays. Songs are read as they stand in the
@@ -13,20 +13,32 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from audiorec.learning.next_song import NextSongModel, Tensors
+from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.sequence.sasrec.gaps import n_gaps
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 EPSILON = 1e-5  # of the norms
+LAGS = 4  # plays ago that are told apart where a song of the history is proposed again
 SMALL = 0.01  # standard deviation at the start of what is not to speak at first
 
 
 class SasrecNetwork(NextSongModel):
-    """The network; `is_timed` says whether gaps are learnt, `profile` how wide a profile is."""
+    """The network, for what the plays have.
+
+    `is_timed` says whether gaps are learnt, `repeats` whether songs of the history are,
+    `favourites` whether what users like is read, `profile` how wide a profile is.
+    """
 
     def __init__(
-        self, features: SongFeatures, recipe: SasrecRecipe, *, is_timed: bool, profile: int
+        self,
+        features: SongFeatures,
+        recipe: SasrecRecipe,
+        *,
+        is_timed: bool,
+        profile: int,
+        repeats: bool = True,
+        favourites: bool = False,
     ) -> None:
         d = recipe.dimension
         with torch.random.fork_rng(devices=[]):
@@ -38,8 +50,16 @@ class SasrecNetwork(NextSongModel):
             if profile:
                 self.profile = nn.Linear(profile, d)
                 nn.init.normal_(self.profile.weight, std=SMALL)
+                self.nobody = nn.Parameter(torch.randn(d) * SMALL)
+            if favourites:
+                self.liked = nn.Linear(d, d)
+                nn.init.normal_(self.liked.weight, std=SMALL)
             self.blocks = nn.ModuleList(_Block(recipe, is_timed) for _ in range(recipe.blocks))
             self.norm = nn.LayerNorm(d, eps=EPSILON)
+            self.repeats = recipe.repeats and repeats
+            if self.repeats:
+                self.again_by_query = nn.Parameter(torch.randn(LAGS, d) * SMALL)
+                self.again_by_lag = nn.Parameter(torch.full((LAGS,), -0.5 / recipe.temperature))
 
     def queries(self, batch: Tensors) -> tuple[Tensor, Tensor]:
         """Return a query for each place with a target; see `NextSongModel`."""
@@ -51,9 +71,23 @@ class SasrecNetwork(NextSongModel):
         rows = torch.arange(len(batch.songs), device=batch.songs.device)
         return self._read(batch)[rows, batch.lengths - 1]
 
+    def alone(self, batch: Tensors) -> Tensor | None:
+        """Return what a profile says without a history; see `NextSongModel`."""
+        if not batch.profile.shape[1]:
+            return None
+        found: Tensor = self.norm(self.nobody + self.profile(batch.profile))
+        return found
+
+    def again(self, queries: Tensor) -> Tensor | None:
+        """Return what songs of the history get, by how long ago they were; `NextSongModel`."""
+        if not self.repeats:
+            return None
+        return queries @ self.again_by_query.T + self.again_by_lag
+
     def rows(self) -> list[nn.Parameter]:
         """Return the table of songs and those of gaps; see `NextSongModel`."""
-        return super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
+        found = super().rows() + [b.gaps for b in self.blocks if isinstance(b, _Block) and b.n_gaps]
+        return [*found, self.again_by_lag] if self.repeats else found
 
     def _read(self, batch: Tensors) -> Tensor:
         """Return the query at each place: (B, L, d)."""
@@ -62,10 +96,20 @@ class SasrecNetwork(NextSongModel):
             x = x + self.positions[: x.shape[1]]
         if batch.profile.shape[1]:
             x = x + self.profile(batch.profile)[:, None]
+        if batch.favourites.shape[1] and hasattr(self, "liked"):
+            x = x + self._of_favourites(batch.favourites)[:, None]
         x = functional.dropout(x, self.recipe.dropout, self.training)
         for block in self.blocks:
             x = block(x, batch.time)
         found: Tensor = self.norm(x)
+        return found
+
+    def _of_favourites(self, songs: Tensor) -> Tensor:
+        """Return what the mean of favourites (B, F) adds: (B, d), 0 where there is none."""
+        there = (songs >= 0)[..., None]
+        summed = (self.table(songs.clamp_min(0)) * there).sum(1)
+        count = there.sum(1)
+        found: Tensor = self.liked(summed / count.clamp_min(1)) * (count > 0)
         return found
 
 

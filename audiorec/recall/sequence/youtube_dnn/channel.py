@@ -96,7 +96,9 @@ class YoutubeDnn(SharedSpace):
     def embed_users(self, queries: Queries) -> FloatArray:
         """Embed histories and profiles by the network, in numpy; see `SharedSpace`."""
         found = self._embed(queries)
-        known = (found.history > 0) | self._has_profile(queries)
+        known = found.history > 0
+        if queries.profiles is not None:
+            known |= self.model.encoder.knows(queries.profiles)
         return np.where(known[:, None], found.embeddings, 0).astype(np.float32)
 
     def songs_used(self, queries: Queries) -> Int64Array:
@@ -125,18 +127,6 @@ class YoutubeDnn(SharedSpace):
         demographics = self.model.encoder.encode(people)
         likes = as_likes(histories, in_days=self.in_days)
         return self.model.embed(likes, self._catalogue, demographics)
-
-    def _has_profile(self, queries: Queries) -> BoolArray:
-        """Return of which users anything is known that the model has learnt from: (Q,), bool."""
-        people, encoder = queries.profiles, self.model.encoder
-        has = np.zeros(len(queries), np.bool_)
-        if people is None:
-            return has
-        for name in encoder.categories:
-            has |= np.array([v is not None for v in people.categories.get(name, [None] * len(has))])
-        for name in encoder.numbers:
-            has |= ~np.isnan(people.numbers.get(name, np.full(len(has), np.nan)))
-        return has
 
     def near(self, users: FloatArray) -> FloatArray:
         """Return similarities, in which a song's learnt popularity counts; see `SharedSpace`."""

@@ -22,7 +22,7 @@ from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.checks import made_up_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.sequence.sasrec.channel import Sasrec
+from audiorec.recall.sequence.sasrec.channel import Sasrec, repeated
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 TESTS = Path(__file__).parents[3]
@@ -42,6 +42,10 @@ def walks(n=300, songs=20, seed=0):
         [(s + i) % songs for i in range(rng.integers(3, 9))] for s in rng.integers(0, songs, n)
     ]
     return Sequences.from_lists([[f"s{x:02}" for x in songs_of] for songs_of in lists])
+
+
+def walks_of(plays):
+    return small()._next_plays(plays, np.zeros((len(plays), 0), np.float32))
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,75 @@ def test_a_profile_counts():
     ]
     assert np.abs(by[0] - by[1]).max() > 1e-3
     assert np.isfinite(channel.embed_users(Queries(asked))).all()
+
+
+def test_a_profile_alone_is_answered():
+    """Two kinds of people hear two kinds of music: who has heard nothing gets that of the kind."""
+    rng = np.random.default_rng(0)
+    lists = [[f"{kind}{rng.integers(10)}" for _ in range(6)] for kind in "ab" * 150]
+    plays = Sequences.from_lists(lists)
+    kinds = Profiles(plays.owner_ids, {"kind": list("ab" * 150)}, {})
+    channel = small(max_epochs=12, learning_rate=0.02)
+    channel.fit(RecallData(plays, context=Context(profiles=kinds)))
+    new = ("new-1", "new-2", "new-3")
+    people = Profiles(new, {"kind": ["a", "b", None]}, {})
+    queries = Queries(Sequences.from_lists([[], [], []], new), profiles=people)
+    found = channel.recall(queries, 5)
+    assert ["".join(song[0] for song in found.of(row)) for row in range(3)] == [
+        "aaaaa",
+        "bbbbb",
+        "",
+    ]
+    assert channel.songs_used(queries).tolist() == [0, 0, 0]
+    assert channel.embed_users(queries).any(axis=1).tolist() == [True, True, False]
+
+
+def test_favourites_count_for_what_comes_later():
+    """Half of the users have liked a song of one kind before, and play that kind after a song that
+    tells nothing: what they like says which."""
+    rng = np.random.default_rng(0)
+    users = [f"u{n}" for n in range(400)]
+    kinds = ["a" if n % 2 else "b" for n in range(400)]
+    lists = [["x", *(f"{k}{rng.integers(8)}" for _ in range(3))] for k in kinds]
+    plays = Sequences.from_lists(lists, users)
+    plays = replace(plays, time=np.tile([100.0, 200.0, 300.0, 400.0], 400))
+    liked = Sequences.from_lists([[f"{k}0"] for k in kinds], users)
+    liked = replace(liked, time=np.full(400, 50.0))
+    context = Context(favourites=liked)
+    channel = small(max_epochs=8, learning_rate=0.02).fit(RecallData(plays, context=context))
+    first = (
+        replace(plays, starts=plays.starts).take(np.arange(40)).keep(np.tile([1, 0, 0, 0], 40) > 0)
+    )
+    found = channel.recall(context.asked(first), 4, exclude=first)
+    right = [{song[0] for song in found.of(row)} == {kinds[row]} for row in range(40)]
+    assert np.mean(right) > 0.9
+    late = replace(liked, time=np.full(400, 150.0))  # what is liked later says nothing
+    other = channel.recall(Context(favourites=late).asked(first), 4, exclude=first)
+    assert len({tuple(other.of(row)) for row in range(40)}) == 1
+
+
+def test_what_never_comes_twice_is_not_proposed_again():
+    """Around the ring the newest song is never next, though no song lies nearer to the query."""
+    seen = {}
+    lists = [[*songs, songs[0]] for songs in [[s % 20 for s in range(a, a + 6)] for a in range(20)]]
+    again = Sequences.from_lists([[f"s{x:02}" for x in songs] for songs in lists * 15])
+    assert repeated(walks_of(again)) > 0.1 > repeated(walks_of(walks())) == 0
+    for repeats in (True, False):
+        channel = small(max_epochs=20, learning_rate=0.02, repeats=repeats).fit(RecallData(again))
+        found = channel.recall(Queries(Sequences.from_lists([["s03", "s04"], ["s18", "s19"]])), 20)
+        seen[repeats] = [found.of(0).index("s04"), found.of(1).index("s19")]
+    assert min(seen[True]) > max(seen[False])
+
+
+def test_sessions_cap_gaps_as_they_were_learnt():
+    plays = walks()
+    timed = replace(plays, time=np.arange(len(plays.song)) * 3_600.0)
+    channel = small(max_epochs=1, session_gap_s=1_800.0).fit(RecallData(timed))
+    assert np.diff(channel._next_plays(timed, np.zeros((300, 0), np.float32)).time).min() > 365e3
+    same = Queries(replace(timed, time=timed.time * 2).take(np.arange(20)))
+    # An hour and two are other sessions alike.
+    one = np.concatenate(list(channel.blocks(Queries(timed.take(np.arange(20))))))
+    assert np.allclose(one, np.concatenate(list(channel.blocks(same))), atol=1e-6)
 
 
 @pytest.mark.parametrize("setting", [{"shared_table": False}, {"log_q": False}, {"negatives": 8}])

@@ -1,5 +1,7 @@
 """SASRec in numpy says what it says in torch, looks at the past alone, and knows gaps by hand."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from needs import needs
@@ -7,36 +9,48 @@ from needs import needs
 torch = needs("torch")
 
 from audiorec.errors import InputError
-from audiorec.learning.next_plays import NextPlays, histories
+from audiorec.learning.next_plays import Favourites, NextPlays, histories
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.song_features import no_features
-from audiorec.recall.sequence.sasrec.forward import newest_query
-from audiorec.recall.sequence.sasrec.gaps import gap_numbers, n_gaps
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.sequence.sasrec.forward import again, newest_query, profile_query
+from audiorec.recall.sequence.sasrec.gaps import capped_by_session, gap_numbers, n_gaps
 from audiorec.recall.sequence.sasrec.network import SasrecNetwork
 from audiorec.recall.sequence.sasrec.recipe import SasrecRecipe
 
 N_SONGS = 30
 
 
-def made_plays(*, timed=True, profile=0, seed=0):
+def made_plays(*, timed=True, profile=0, seed=0, liked=False):
     rng = np.random.default_rng(seed)
     lengths = rng.integers(1, 14, 40)
     starts = np.cumsum([0, *lengths]).astype(np.int64)
     gaps = rng.choice([0.0, 5.0, 200.0, 1e5, 1e7], starts[-1])
     time = 1.6e9 + np.cumsum(gaps)
     time[rng.random(len(time)) < 0.1] = np.nan
+    many = rng.integers(0, 4, len(lengths))
+    favourites = Favourites(
+        starts=np.cumsum([0, *many]).astype(np.int64),
+        song=rng.integers(0, N_SONGS, many.sum()),
+        time=np.full(many.sum(), 1.6e9 + 1e7),
+    )
     return NextPlays(
         starts=starts,
         song=rng.integers(0, N_SONGS, starts[-1]),
         time=time if timed else np.full(len(time), np.nan),
         n_songs=N_SONGS,
         profile=rng.normal(size=(len(lengths), profile)).astype(np.float32),
+        favourites=favourites if liked else None,
     )
 
 
 def made_network(recipe, plays):
     network = SasrecNetwork(
-        no_features(N_SONGS), recipe, is_timed=plays.is_timed, profile=plays.profile.shape[1]
+        no_features(N_SONGS),
+        recipe,
+        is_timed=plays.is_timed,
+        profile=plays.profile.shape[1],
+        favourites=plays.favourites is not None,
     )
     draw = torch.Generator().manual_seed(3)
     with torch.no_grad():  # as after training: nothing is 0, and no norm is the identity
@@ -78,6 +92,22 @@ def test_what_is_switched_on_counts():
     for setting in ("positions", "relative_time"):
         off = SasrecRecipe(dimension=16, longest=8, **{setting: False})
         assert np.abs(both(off, plays)[1] - whole).max() > 1e-3
+
+
+def test_what_is_liked_counts_in_numpy_as_in_torch():
+    recipe = SasrecRecipe(dimension=16, longest=8)
+    expected, found = both(recipe, made_plays(liked=True))
+    np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-5)
+    network = made_network(recipe, made_plays(liked=True))
+    plays, owner = made_plays(liked=True), np.arange(40)
+    batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
+    assert (batch.favourites >= 0).any()
+    weights = arrays_of(network)
+    without = replace(batch, favourites=np.full((40, 0), -1, np.int64))
+    other = newest_query(without, weights["table.ids"], weights, recipe)
+    has = (batch.favourites >= 0).any(axis=1)
+    moved = np.abs(found - other).max(axis=1) > 1e-3
+    assert np.array_equal(moved, has)
 
 
 def test_a_query_alone_and_beside_longer_ones():
@@ -131,6 +161,48 @@ def test_gaps_by_hand():
     assert n_gaps(365) == 26  # 2^25 s are 388 days
     later = np.array([0.0, 0.5, 1.0, 2.0, 1023.0, 1024.0, 1e9])
     assert gap_numbers(later, np.zeros(7), 26).tolist() == [0, 0, 1, 2, 10, 11, 25]
+
+
+def test_songs_of_the_history_get_the_same_in_numpy_and_torch():
+    recipe, plays = SasrecRecipe(dimension=16, longest=8), made_plays()
+    network = made_network(recipe, plays)
+    owner = np.arange(len(plays.lengths))
+    batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
+    learner, weights = NextSongLearner(network, plays, recipe), arrays_of(network)
+    with torch.no_grad():
+        tensors = learner.tensors(batch)
+        query = network.at_the_end(tensors)
+        expected = torch.zeros(len(owner), N_SONGS)
+        learner._add_again(expected, tensors, network.again(query))
+    row, song, added = again(batch, query.numpy(), weights)
+    found = np.zeros((len(owner), N_SONGS), np.float32)
+    np.add.at(found, (row, song), added * recipe.temperature)  # each song of a history once
+    np.testing.assert_allclose(found, expected.numpy(), atol=1e-5)
+    heard = np.array([len(set(b[:n])) for b, n in zip(batch.songs, batch.lengths, strict=True)])
+    assert np.array_equal((found != 0).sum(axis=1), heard)
+
+
+def test_a_profile_alone_in_numpy_and_torch():
+    recipe, plays = SasrecRecipe(dimension=16, longest=8), made_plays(profile=3)
+    network = made_network(recipe, plays)
+    owner = np.arange(5)
+    batch = histories(plays, owner, plays.starts[owner + 1], recipe.longest)
+    with torch.no_grad():
+        expected = network.alone(NextSongLearner(network, plays, recipe).tensors(batch)).numpy()
+    found = profile_query(batch.profile, arrays_of(network))
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert np.abs(found[0] - found[1]).max() > 1e-2
+
+
+def test_sessions_by_hand():
+    plays = Sequences.from_lists([["a", "b", "c"], ["a", "b"]])
+    plays = replace(plays, time=np.array([0.0, 60.0, 9_000.0, np.nan, 70.0]))
+    found = capped_by_session(plays, gap_s=1_800, longest_days=1)
+    assert gap_numbers(found[1:3], found[0:2], n_gaps(1)).tolist() == [6, n_gaps(1) - 1]
+    assert np.isnan(found[3])  # unknown stays unknown
+    named = replace(plays, session=np.array([4, 5, 5, 6, 6], np.int32))
+    found = capped_by_session(named, gap_s=1e9, longest_days=1)
+    assert np.diff(found)[:2].tolist() == [60 + 86_400, 8_940]
 
 
 def test_refusals():

@@ -1,4 +1,4 @@
-"""``aligned.parquet``: the users that all parties have, a row each, in the order that they agreed on.
+"""``aligned.parquet``: the users that all parties have, a row each, in the order agreed on.
 
 =============  ==================================================================
 column         what
@@ -64,8 +64,7 @@ def read_alignment(path: Path) -> Alignment:
                     f"{FORMAT_VERSION}; a newer audiorec may read it"
                 )
             names = about.get("alignments")
-            is_good = isinstance(names, list) and bool(names) and all(map(_is_name, names))
-            if not is_good:
+            if not isinstance(names, list) or not names or not all(map(_is_name, names)):
                 raise StoreError(f"{path}: does not say what its alignments are called; {HOW}")
             table = file.read_as(SCHEMA)
     except MissingStoreError as error:

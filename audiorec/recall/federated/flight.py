@@ -37,6 +37,8 @@ class FlightTransport:
         PEM of the desk: nobody else is spoken to.
     """
 
+    is_remote = True
+
     def __init__(self, address: str, keys: Keys, certificate: bytes) -> None:
         self.address = address
         self._keys, self._certificate = keys, certificate

@@ -14,7 +14,8 @@ read, one of another session, a number that came before. See ``docs/federated-pr
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, TimeoutError
+from concurrent.futures import Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Event, Lock
@@ -32,12 +33,15 @@ from audiorec.recall.federated.protocol import (
 
 LOOK_S = 0.1  # how often a side that waits looks whether it is to stop
 IN_PROCESS = ("0" * 64, "1" * 64)  # stand for certificates where there are none
+END, LATE = "end", "late"  # what a refusal is about if the other party has ended, or is slow
 PATIENCE = 2.0  # times the time limit that a transport's thread waits for the desk
 Heard = Callable[[bytes], None]
 
 
 class Transport(Protocol):
     """Carries one message there and one back."""
+
+    is_remote: bool  # whether the desk is in another process
 
     @property
     def certificates(self) -> tuple[str, str]:
@@ -57,6 +61,7 @@ class Direct:
     desk: "Desk"
     hears: Heard | None = None
     certificates: tuple[str, str] = IN_PROCESS
+    is_remote: bool = False
 
     def ask(self, data: bytes, timeout_s: float) -> bytes:
         """Hand a message to the desk."""
@@ -157,6 +162,8 @@ class Caller:
 
     def _exchanged(self, question: Message, kinds: tuple[Kind, ...]) -> Message:
         answer = decode(self.transport.ask(encode(question), self.timeout_s))
+        if answer.kind == Kind.REFUSED and answer["about"] in (END, LATE):
+            raise LostPeerError(f"the other party {answer['reason']}")
         if answer.kind == Kind.REFUSED:
             raise RefusedError(str(question), answer["reason"])
         if answer.number != question.number:
@@ -202,6 +209,7 @@ class Desk:
         self.session = ""
         self._stop = stop or Event()
         self._last = 0
+        self._is_closed = ""  # why
         self._inbox: SimpleQueue[_Waiting] = SimpleQueue()
         self._one_at_a_time = Lock()
         self._held: _Waiting | None = None  # the question that is being answered
@@ -217,6 +225,8 @@ class Desk:
         if not self._one_at_a_time.acquire(timeout=limit):
             return _refusal("", message.number, str(message), "one message at a time")
         try:
+            if self._is_closed:
+                return _refusal("", message.number, END, self._is_closed)
             reason = self._misfit(message)
             if reason:
                 return _refusal("", message.number, str(message), reason)
@@ -225,7 +235,7 @@ class Desk:
             return waiting.reply.result(timeout=limit)
         except TimeoutError:
             waiting.reply.cancel()
-            return _refusal("", message.number, str(message), f"no answer within {limit:g} s")
+            return _refusal("", message.number, LATE, f"gave no answer within {limit:g} s")
         finally:
             self._one_at_a_time.release()
 
@@ -320,19 +330,17 @@ class Desk:
             message = waiting.message
             _tell(waiting, _refusal(self.session, message.number, str(message), reason))
 
-    def close(self, reason: str = "this side has ended") -> None:
-        """Refuse whatever still waits; nothing is answered any more."""
-        self.session = ""
-        self.refuse(reason)
-        waiting = self._hello
-        while waiting is not None:
-            message = waiting.message
-            _tell(waiting, _refusal("", message.number, str(message), reason))
-            try:
-                waiting = self._inbox.get_nowait()
-            except Empty:
-                waiting = None
-        self._hello = None
+    def close(self, reason: str = "was stopped, or has finished") -> None:
+        """Tell whoever waits, now or later, that this side has ended."""
+        self._is_closed, self.session = reason, ""
+        left = [self._held, self._hello]
+        self._held = self._hello = None
+        with suppress(Empty):
+            while True:
+                left.append(self._inbox.get_nowait())
+        for waiting in left:
+            if waiting is not None:
+                _tell(waiting, _refusal("", waiting.message.number, END, reason))
 
     def _misfit(self, message: Message) -> str:
         """Return why a message has no place in the session; empty if it has."""

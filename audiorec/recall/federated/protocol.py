@@ -40,7 +40,7 @@ TOKEN_BYTES = 32
 PHASES = ("choose", "refit")
 PURPOSES = ("align", "train", "users")
 ROLES = ("partner", "music")
-DTYPES = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+DTYPES: Mapping[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
 HEX = re.compile(r"[0-9a-f]*")
 NAME = re.compile(r"[\w./@ -]{1,80}")
 
@@ -118,7 +118,7 @@ class Message:
         """
         kind = DTYPES[self.fields.get("dtype", "float32")]
         shape = (self.fields["rows"], self.fields["width"])
-        found = np.frombuffer(self.payload, kind).reshape(shape).astype(np.float32)
+        found: FloatArray = np.frombuffer(self.payload, kind).reshape(shape).astype(np.float32)
         if not np.isfinite(found).all():
             raise ProtocolError(str(self), "finite numbers", "NaN or infinity")
         return found
@@ -234,7 +234,7 @@ FIELDS: Mapping[Kind, Mapping[str, Check]] = MappingProxyType(
         Kind.FIGURES: {**EPOCH, "figures": _named(_number, 64)},
         Kind.VERDICT: {**EPOCH, "worth": _number},
         Kind.PAUSE: {},
-        Kind.FINISH: {},
+        Kind.FINISH: {"space": _digits(16)},
         Kind.FINISHED: {"model_id": _digits(16)},
         Kind.ROWS: {"rows": whole(1, MAX_ROWS)},
         Kind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16)},
@@ -358,7 +358,7 @@ def _length(message: Message) -> int | None:
     if message.kind == Kind.ROWS:
         return int(message["rows"]) * 8
     if "width" in message.fields:
-        item = DTYPES[message.fields.get("dtype", "float32")].itemsize
+        item = int(DTYPES[message.fields.get("dtype", "float32")].itemsize)
         return int(message["rows"]) * int(message["width"]) * item
     return 0
 

@@ -1,7 +1,7 @@
 """Alignment: which users two or more parties have in common, without showing each other the rest.
 
-    ids ──normalised, HMAC under a common salt──▶ buckets ──openmined-psi, bucket by bucket──▶ common
-    common ids ──a third HMAC──▶ tokens, in an order that nobody chose ──▶ `Alignment` on both sides
+    ids ──normalised, HMAC under a common salt──▶ buckets ──openmined-psi──▶ common ids
+    common ids ──another HMAC──▶ tokens, in an order that nobody chose ──▶ `Alignment` of both
 
 The partner learns which of its ids the other side has, then names them to it by tokens that only
 somebody who has the same ids can read. Elliptic curves take 0.3 ms an id on each side, so buckets
@@ -17,7 +17,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
-
 
 from audiorec.errors import InputError, MissingExtraError, PeerError, ProtocolError
 from audiorec.recall.federated.link import Caller, Desk
@@ -359,9 +358,7 @@ def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
             return Alignment(tuple(ids.originals[i] for i in found), (name.hexdigest(),))
 
 
-def _in_buckets(
-    ids: Normalised, salt: Salt, n_buckets: int
-) -> list[tuple[list[int], list[str]]]:
+def _in_buckets(ids: Normalised, salt: Salt, n_buckets: int) -> list[tuple[list[int], list[str]]]:
     """Return the places and the forms of the ids in each bucket."""
     buckets: list[tuple[list[int], list[str]]] = [([], []) for _ in range(n_buckets)]
     for place, form in enumerate(ids.forms):

@@ -21,10 +21,16 @@
 ``user_half``      the half that knows users
 ``halves``         what each business starts from
 ``learner``        both halves in one process
+``user_model``     users' tower as a bundle of its own
+``channel``        what both channels share
+``two_tower``      the channel ``two-tower``
+``mmoe``           the channel ``mmoe``
 =================  ===================================================================
 
 Public::
 
-    recipe  MmoeRecipe, TwoTowerRecipe
-    noise   Defence
+    recipe      MmoeRecipe, TwoTowerRecipe
+    noise       Defence
+    channel     Towers
+    user_model  UserModel
 """

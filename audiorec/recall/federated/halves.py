@@ -88,12 +88,15 @@ class ItemSide:
     features : SongFeatures
     plays : ItemPlays
         Of n aligned rows.
+    given : ndarray, shape (S, W), float32, optional
+        How songs sound, of length 1 or 0: their vectors, where the recipe takes those.
     """
 
     song_ids: tuple[str, ...]
     facts: SideEncoder
     features: SongFeatures
     plays: ItemPlays
+    given: FloatArray | None = None
 
     @classmethod
     def of(cls, data: RecallData, aligned: Sequence[str]) -> "ItemSide":
@@ -114,7 +117,10 @@ class ItemSide:
         lists = [plays[r].astype(np.int64) for r in rows if r >= 0]
         own = ItemPlays(starts, np.concatenate(lists), len(data.song_ids))
         facts = SideEncoder.fit(data.context, data.song_ids, ~data.is_cold)
-        return cls(data.song_ids, facts, facts.encode(data.context, data.song_ids), own)
+        features = facts.encode(data.context, data.song_ids)
+        sound = data.sound
+        given = None if sound is None else sound.among(data.song_ids).units
+        return cls(data.song_ids, facts, features, own, given)
 
     def half(
         self,
@@ -128,7 +134,14 @@ class ItemSide:
         """Return the half as it is at the start of a phase; see `ItemHalf`."""
         rows = split_rows(len(self.plays), recipe, hold_out=phase == "choose")
         return ItemHalf(
-            self.features, self.plays, recipe, rows, defence=defence, secret=secret, number=number
+            self.features,
+            self.plays,
+            recipe,
+            rows,
+            defence=defence,
+            secret=secret,
+            number=number,
+            given=self.given,
         )
 
 

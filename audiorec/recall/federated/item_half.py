@@ -8,7 +8,7 @@ user half must not know: with it, noise could be taken away. The secret, the wei
 optimiser's moments are its state.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -21,7 +21,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.learning.fit import Line
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.seeds import generator, torch_seed
-from audiorec.learning.song_features import SongFeatures
+from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.song_table import SongTable
 from audiorec.recall.federated.draws import BEGIN, Step
 from audiorec.recall.federated.noise import NOTHING, Defence
@@ -32,6 +32,7 @@ from audiorec.recall.federated.user_features import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 DRAW, NOISE = range(2)  # what the secret is for
+Witness = Callable[[Step, Int64Array, FloatArray, FloatArray], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,6 +58,11 @@ class ItemPlays:
         """Return the plays of some rows."""
         return Bag(self.starts, self.song, self.n_songs).take(rows)
 
+    def among(self, songs: BoolArray) -> "ItemPlays":
+        """Return the plays of some songs (S,) alone."""
+        kept = Bag(self.starts, self.song, self.n_songs).keep(songs[self.song])
+        return ItemPlays(kept.starts, kept.code, self.n_songs)
+
     def draw(self, rows: Int64Array, n: int, rng: np.random.Generator) -> Int64Array:
         """Draw `n` plays of each row (B,), with replacement: (B, n), -1 where there is none."""
         counts = self.starts[rows + 1] - self.starts[rows]
@@ -75,6 +81,9 @@ class ItemHalf:
     model : nn.Module
         The songs' tower, ``table``, and the secret.
     optimiser : Optimizer
+    witness : callable, optional
+        Called in each step with it, the songs drawn (B, P), -1 for none, and the gradients (B, d)
+        as they were and as they leave: for `audiorec.recall.federated.audit`.
     loss : float
         Of the last step, a mean over its rows that have plays.
     learnt : ndarray, shape (S,), bool
@@ -91,6 +100,7 @@ class ItemHalf:
         defence: Defence = NOTHING,
         secret: int | None = None,
         number: int = 0,
+        given: FloatArray | None = None,
     ) -> None:
         """Begin with the weights that the recipe's seed gives.
 
@@ -108,11 +118,14 @@ class ItemHalf:
             Of its draws and its noise; drawn by default.
         number : int
             Which business it is, of several.
+        given : ndarray, shape (S, d), float32, optional
+            The vectors of songs, where they are not learnt; 0 for a song without one.
 
         Raises
         ------
         InputError
-            If no row that is learnt from has a play.
+            If no row that is learnt from has a play, or no vectors of this width are given where
+            the recipe takes those.
         """
         if len(features) != plays.n_songs:
             raise ShapeError(f"features of {plays.n_songs} songs expected, got {len(features)}")
@@ -122,6 +135,12 @@ class ItemHalf:
         if not self.counts.any():
             raise InputError("nobody that is learnt from has a play: there is nothing to learn")
         self.learnt: BoolArray = self.counts > 0
+        if recipe.songs == "given":
+            features, given = no_features(len(features)), _given(given, recipe.dimension)
+            # Nothing but a row's own plays may depend on who played what.
+            self.learnt = np.asarray(given.any(axis=1), np.bool_)
+            self.counts = self.learnt.astype(np.int64)
+            plays = self.plays = plays.among(self.learnt)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
         self._chance = _chances(plays, rows[0])
         table = SongTable(
@@ -131,7 +150,11 @@ class ItemHalf:
             id_dropout=recipe.id_dropout,
             seed=int(generator(recipe.seed, BEGIN, 1 + number).integers(2**62)),
         )
+        if recipe.songs == "given":
+            table.requires_grad_(False).ids.copy_(torch.from_numpy(given))
         self.model = with_secret(secret, table=table)
+        self.witness: Witness | None = None
+        self._played: Int64Array | None = None
         self.optimiser: optim.Optimizer = optim.Adam(self.parameter_groups(), fused=True)
         self.loss = float("nan")
 
@@ -177,8 +200,11 @@ class ItemHalf:
         return self.guarded(step, users.grad.numpy())
 
     def guarded(self, step: Step, gradients: FloatArray) -> FloatArray:
-        """Return gradients as they may leave."""
-        return self.defence.gradients(gradients, self._rng(NOISE, step))
+        """Return gradients as they may leave; the witness sees them before and after."""
+        sent = self.defence.gradients(gradients, self._rng(NOISE, step))
+        if self.witness is not None and self._played is not None:
+            self.witness(step, self._played, gradients, sent)
+        return sent
 
     def take(self, step: Step, users: Tensor) -> Tensor:
         """Return the sum of a step's losses, times the temperature: users (B, d) with a graph.
@@ -187,7 +213,7 @@ class ItemHalf:
         """
         recipe, rng = self.recipe, self._rng(DRAW, step)
         played = self.plays.draw(step.rows, recipe.positives, rng)
-        has = played[:, 0] >= 0
+        has, self._played = played[:, 0] >= 0, played
         if recipe.negative_source == "in-batch":
             drawn = np.sort(played[has].ravel())
             expected = np.log(max(1, len(drawn) - 1) * self._chance[drawn])
@@ -247,6 +273,15 @@ class ItemHalf:
         if vectors.shape != expected or not np.isfinite(vectors).all():
             raise ShapeError(f"finite vectors {expected} expected, got {vectors.shape}")
         return np.array(vectors, np.float32)  # a copy: what came over a wire is read-only
+
+
+def _given(vectors: FloatArray | None, width: int) -> FloatArray:
+    if vectors is None or vectors.shape[1] != width:
+        got = "none" if vectors is None else f"{vectors.shape[1]} numbers a song"
+        raise InputError(
+            f"songs=given takes vectors of dimension={width} numbers (--songs), got {got}"
+        )
+    return vectors
 
 
 def _chances(plays: ItemPlays, rows: Int64Array) -> Float64Array:

@@ -27,9 +27,7 @@ from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.secret import set_rate
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.spec import fingerprint
-from audiorec.types import FloatArray, LineProgress
-
-Seen = Callable[[Step, int, FloatArray], None]
+from audiorec.types import LineProgress
 
 
 class Central:
@@ -40,15 +38,10 @@ class Central:
     user : UserHalf
     items : sequence of ItemHalf
         One of each business with items.
-    seen : callable, optional
-        Called with each step, the number of the business, and the gradients (B, d) that would
-        cross: for those who measure what they give away.
     """
 
-    def __init__(
-        self, user: UserHalf, items: Sequence[ItemHalf], *, seen: Seen | None = None
-    ) -> None:
-        self.user, self.items, self.seen = user, tuple(items), seen
+    def __init__(self, user: UserHalf, items: Sequence[ItemHalf]) -> None:
+        self.user, self.items = user, tuple(items)
         self.recipe = user.recipe
         self.model = nn.ModuleDict(
             {"user": user.model, **{f"item_{n}": item.model for n, item in enumerate(items)}}
@@ -69,8 +62,8 @@ class Central:
         set_rate(self.optimiser, self.recipe, batch)
         vectors, own = self.user.take(batch)
         losses = []
-        for number, (item, users) in enumerate(zip(self.items, vectors, strict=True)):
-            users.register_hook(self._crossing(item, batch, number))  # type: ignore[no-untyped-call]
+        for item, users in zip(self.items, vectors, strict=True):
+            users.register_hook(_crossing(item, batch))  # type: ignore[no-untyped-call]
             losses.append(item.take(batch, users))
         losses += [] if own is None else [own]
         self.optimiser.zero_grad()
@@ -92,16 +85,10 @@ class Central:
         """Return the first business' gain, over all ranks."""
         return float(line["ndcg"])
 
-    def _crossing(self, item: ItemHalf, step: Step, number: int) -> Callable[[Tensor], Tensor]:
-        def cross(gradient: Tensor) -> Tensor:
-            found = gradient
-            if item.defence.guards_gradients:
-                found = torch.from_numpy(item.guarded(step, gradient.numpy()))
-            if self.seen is not None:
-                self.seen(step, number, found.numpy())
-            return found
 
-        return cross
+def _crossing(item: ItemHalf, step: Step) -> Callable[[Tensor], Tensor]:
+    """Return what is done to a gradient on its way from the songs' to the users' tower."""
+    return lambda gradient: torch.from_numpy(item.guarded(step, gradient.numpy()))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -115,14 +102,11 @@ class Training:
         What is done to what would cross.
     secret : int
         Of all halves.
-    seen : callable, optional
-        As for `Central`.
     """
 
     recipe: TwoTowerRecipe
     defence: Defence = NOTHING
     secret: int = 0
-    seen: Seen | None = None
 
     def learner(self, user: UserSide, items: Sequence[ItemSide], phase: Phase) -> Central:
         """Return the learner of a phase, at its start."""
@@ -132,7 +116,7 @@ class Training:
             for number, item in enumerate(items)
         ]
         half = user.half(self.recipe, phase, defence=defence, secret=secret)
-        return Central(half, halves, seen=self.seen)
+        return Central(half, halves)
 
     def run(
         self,

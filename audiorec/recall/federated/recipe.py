@@ -8,6 +8,7 @@ from audiorec.errors import InputError
 from audiorec.spec import fingerprint
 
 Negatives = Literal["shared", "in-batch"]
+Songs = Literal["learnt", "given"]
 PROTOCOL = 1  # changes with the order of draws: two halves of different ones do not fit
 
 
@@ -40,6 +41,10 @@ class TwoTowerRecipe:
     negative_source : {"shared", "in-batch"}
         What stands against a user's song: songs drawn for the whole batch, independently of it,
         or the songs of the other users in the batch.
+    songs : {"learnt", "given"}
+        Whether the songs' tower learns, or songs have the vectors that they were given (songs that
+        sound, of `dimension` numbers). Only where those come from other users' plays, or none,
+        does a count of a user's own gradients bound what they say (`accounting`).
     negatives : int
         Songs that are drawn for a batch, where they are shared.
     negative_power : float
@@ -79,6 +84,7 @@ class TwoTowerRecipe:
     max_values: int = 100_000
     temperature: float = 0.15
     negative_source: Negatives = "shared"
+    songs: Songs = "learnt"
     negatives: int = 1_024
     negative_power: float = 0.75
     log_q: bool = True
@@ -108,6 +114,8 @@ class TwoTowerRecipe:
         _check(all(n >= 1 for n in self.hidden), "hidden", "1 or more", self.hidden)
         known = self.negative_source in ("shared", "in-batch")
         _check(known, "negative_source", "shared or in-batch", self.negative_source)
+
+        _check(self.songs in ("learnt", "given"), "songs", "learnt or given", self.songs)
 
     @property
     def fingerprint(self) -> str:

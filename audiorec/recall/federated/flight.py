@@ -105,7 +105,7 @@ class FlightTransport:
         return LostPeerError(f"{self.address}: cannot be reached: {said.splitlines()[0][:200]}")
 
 
-class FlightDesk(flight.FlightServerBase):
+class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
     """Listens at an address and hands every message to a desk; a context manager.
 
     Parameters

@@ -237,7 +237,7 @@ FIELDS: Mapping[Kind, Mapping[str, Check]] = MappingProxyType(
         Kind.FINISH: {"space": _digits(16)},
         Kind.FINISHED: {"model_id": _digits(16)},
         Kind.ROWS: {"rows": whole(1, MAX_ROWS)},
-        Kind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16)},
+        Kind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16), "space": _digits(16)},
     }
 )
 

@@ -27,8 +27,8 @@ from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.party import ItemParty, PartyWork, Shared, UserParty
 from audiorec.recall.federated.places import Place, common_place, kept, place_in, starts
 from audiorec.recall.federated.protocol import Kind, Message
+from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_half import UserHalf
-from audiorec.spec import fingerprint
 
 PAUSE_S = 0.5  # between two attempts to reach a lost party
 LASTING_S = 10.0  # for a last message that may be lost
@@ -179,11 +179,6 @@ def train_music(
             if how.stopped:
                 return None
             how.note(f"{error}; waiting for it to come back")
-
-
-def space_of(space: str, number: int) -> str:
-    """Return what the space of one item side is called, of a partner that calls its own `space`."""
-    return fingerprint({"space": space, "business": number}) if number else space
 
 
 def refuse_other(

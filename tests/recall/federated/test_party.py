@@ -32,7 +32,7 @@ from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.learner import Training
 from audiorec.recall.federated.link import Desk
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.together import space_of
+from audiorec.recall.federated.spaces import space_of
 
 SECRET = 7
 

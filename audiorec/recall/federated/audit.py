@@ -126,6 +126,7 @@ class GradientWitness:
 
     def __init__(self, n_rows: int, dimension: int) -> None:
         self._sums = np.zeros((2, n_rows, dimension), np.float64)
+        self._stood = np.zeros(n_rows, np.bool_)
         self._first: list[tuple[Seen, Seen]] = []
         self._last: deque[tuple[Seen, Seen]] = deque(maxlen=KEPT // 2)
 
@@ -133,6 +134,7 @@ class GradientWitness:
         """Take one step."""
         for sums, gradients in zip(self._sums, (raw, sent), strict=True):
             sums[step.rows] += gradients  # a row stands in a step once
+        self._stood[step.rows] = True
         both = (Seen(step.rows, played, raw.copy()), Seen(step.rows, played, sent.copy()))
         if len(self._first) < KEPT // 2:
             self._first.append(both)
@@ -145,13 +147,18 @@ class GradientWitness:
 
     def sums(self, *, sent: bool) -> FloatArray:
         """Return the sum of each row's gradients: (n, d)."""
-        return self._sums[int(sent)].astype(np.float32)
+        found: FloatArray = self._sums[int(sent)].astype(np.float32)
+        return found
+
+    @property
+    def rows(self) -> Int64Array:
+        """Aligned rows that stood in some step: sorted."""
+        return np.flatnonzero(self._stood).astype(np.int64)
 
 
 def leaks_of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int = 0) -> LeakTable:
     """Attack the gradients of a training, as they were and as they were sent."""
-    rows = np.arange(len(plays))
-    raw, sent = (_of_gradients(witness, plays, rows, seed, sent=side) for side in (False, True))
+    raw, sent = (_of_gradients(witness, plays, seed, sent=side) for side in (False, True))
     return _table(raw, sent)
 
 
@@ -217,7 +224,7 @@ def watched(
 def attacked(trained: Central, witness: GradientWitness, *, seed: int = 0) -> Found:
     """Return what each attack gets of a training, as it was sent; None: nothing to try it on."""
     half, user = trained.items[0], trained.user
-    found = _of_gradients(witness, half.plays, user.learnt, seed, sent=True)
+    found = _of_gradients(witness, half.plays, seed, sent=True)
     vectors = user.embed(np.arange(len(half.plays)))[0]
     found[INVERSION] = inversion(vectors, user.features, np.random.default_rng(seed))
     songs = np.where(half.learnt[:, None], half.song_vectors(), 0).astype(np.float32)
@@ -226,16 +233,15 @@ def attacked(trained: Central, witness: GradientWitness, *, seed: int = 0) -> Fo
     return found
 
 
-def _of_gradients(
-    witness: GradientWitness, plays: ItemPlays, rows: Int64Array, seed: int, *, sent: bool
-) -> Found:
+def _of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int, *, sent: bool) -> Found:
     rng = np.random.default_rng(seed)
     steps = witness.steps(sent=sent)
-    seen = [np.concatenate([getattr(s, name) for s in steps]) for name in ("rows", "gradients")]
+    gradients = np.concatenate([step.gradients for step in steps])
+    rows, one = np.unique(np.concatenate([step.rows for step in steps]), return_index=True)
     return {
         NEAREST: nearest_gradient(steps, rng),
-        SUMMED: summed_gradients(witness.sums(sent=sent), plays, rows, rng),
-        ACTIVITY: activity(seen[1], plays, seen[0], rng),
+        SUMMED: summed_gradients(witness.sums(sent=sent), plays, witness.rows, rng),
+        ACTIVITY: activity(gradients[one], plays, rows, rng),
     }
 
 

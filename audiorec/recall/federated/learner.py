@@ -102,11 +102,14 @@ class Training:
         What is done to what would cross.
     secret : int
         Of all halves.
+    watch : callable, optional
+        Called with the learner of each phase, before it trains.
     """
 
     recipe: TwoTowerRecipe
     defence: Defence = NOTHING
     secret: int = 0
+    watch: Callable[[Central, Phase], None] | None = None
 
     def learner(self, user: UserSide, items: Sequence[ItemSide], phase: Phase) -> Central:
         """Return the learner of a phase, at its start."""
@@ -116,7 +119,10 @@ class Training:
             for number, item in enumerate(items)
         ]
         half = user.half(self.recipe, phase, defence=defence, secret=secret)
-        return Central(half, halves)
+        central = Central(half, halves)
+        if self.watch is not None:
+            self.watch(central, phase)
+        return central
 
     def run(
         self,

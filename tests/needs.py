@@ -23,9 +23,8 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "dask distributed faiss librosa matplotlib moto onnx polars ranx ray s3fs sklearn "
-        "threadpoolctl "
-        "torch torchaudio umap"
+        "cryptography dask distributed dp_accounting faiss librosa matplotlib moto onnx polars "
+        "private_set_intersection ranx ray s3fs sklearn threadpoolctl torch torchaudio umap"
     ).split(),
     "heads": ["pyworld"],
 }

@@ -30,7 +30,7 @@ def people(users=USERS):
     """Profiles: a taste that plays follow, an age, and items of the partner's own."""
     rng = np.random.default_rng(5)
     taste = [f"interest-{n % 3}-of-{u[:12]}"[:10] for n, u in enumerate(users)]
-    bought = ["; ".join(f"goods-{i}" for i in rng.integers(0, 9, 3)) for _ in users]
+    bought = ["|".join(f"goods-{i}" for i in rng.integers(0, 9, 3)) for _ in users]
     ages = np.round(rng.normal(40, 9, len(users)), 3)
     return Profiles(tuple(users), {"taste": taste, "bought": bought}, {"age": ages})
 

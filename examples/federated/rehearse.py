@@ -52,7 +52,7 @@ def made_up(users=900, songs=300, tastes=10):
         name = f"user-{n:04}"
         plays[name] = [f"song-{song}" for song in found]
         known = taste if rng.random() < 0.85 else rng.integers(0, tastes)
-        profiles[name] = {"interests": f"taste {known}; taste {second}", "age": 20 + 2 * int(taste)}
+        profiles[name] = {"interests": f"taste {known}|taste {second}", "age": 20 + 2 * int(taste)}
     for name in list(plays)[::6]:
         held[name] = sorted(set(plays.pop(name)))
     return plays, profiles, held
@@ -71,7 +71,7 @@ def of_pairs(folder):
     both = sorted(set(plays) & set(bought))
     chosen = np.random.default_rng(0).permutation(both)[:1000].tolist()
     held = {name: sorted(set(plays.pop(name))) for name in chosen}
-    return plays, {name: {"bought": "; ".join(items)} for name, items in bought.items()}, held
+    return plays, {name: {"bought": "|".join(items)} for name, items in bought.items()}, held
 
 
 def write_parties(folder, world, *, address, epochs, batch):
@@ -97,7 +97,7 @@ def run(folder, *words, prefix=(), wait=True):
     """Run a command of audiorec in a party's folder."""
     command = [*prefix, *AUDIOREC, *map(str, words)]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}  # modules come from the installation alone
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         command,
         cwd=folder,
         env=environment,

@@ -13,6 +13,7 @@ from typing import Any
 
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is an error, not a line of a log
 
+import pyarrow as pa
 from pyarrow import flight
 
 from audiorec.errors import InputError, LostPeerError, PeerError
@@ -66,7 +67,7 @@ class FlightTransport:
             raise LostPeerError(
                 f"{self.address}: no answer within {timeout_s:g} s (timeout_s)"
             ) from error
-        except (flight.FlightError, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             # The ones of pyarrow, whatever class they are.
             raise self._lost(str(error)) from error
         if len(found) != 1:
@@ -75,7 +76,7 @@ class FlightTransport:
 
     def close(self) -> None:
         """Close the connection."""
-        with suppress(flight.FlightError, OSError):
+        with suppress(pa.ArrowException, OSError):
             self._client.close()
 
     def _connected(self) -> Any:
@@ -88,7 +89,7 @@ class FlightTransport:
                 override_hostname=HOST,
                 generic_options=[("grpc.max_receive_message_length", MAX_MESSAGE + 4096)],
             )
-        except (flight.FlightError, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             raise InputError(f"{self.address}: not an address as host:port: {error}") from error
 
     def _lost(self, said: str) -> PeerError:
@@ -133,7 +134,7 @@ class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]
                 verify_client=True,
                 root_certificates=certificate,
             )
-        except (flight.FlightError, OSError, ValueError) as error:
+        except (pa.ArrowException, OSError, ValueError) as error:
             said = str(error).splitlines()[0][:200]
             raise InputError(f"{address}: cannot listen there: {said}") from error
 

@@ -95,9 +95,7 @@ def test_noise_changes_what_is_learnt(tmp_path, undisturbed):
 
 
 # Hello is the first message; an epoch is six steps, vectors that judge, and a verdict.
-@pytest.mark.parametrize(
-    ("after", "heard"), [(1, True), (4, False), (8, True), (9, True), (22, False), (50, True)]
-)
+@pytest.mark.parametrize(("after", "heard"), [(4, False), (8, True), (22, False), (50, True)])
 def test_a_partner_that_dies_resumes_to_the_same_weights(after, heard, tmp_path, undisturbed):
     agreed = shared()
     music = Music(tmp_path / "m", agreed)
@@ -110,9 +108,7 @@ def test_a_partner_that_dies_resumes_to_the_same_weights(after, heard, tmp_path,
     same(undisturbed[1], weights(music.half))
 
 
-@pytest.mark.parametrize(
-    ("after", "answered"), [(1, True), (3, False), (7, True), (8, True), (30, False), (48, True)]
-)
+@pytest.mark.parametrize(("after", "answered"), [(3, False), (8, True), (30, False), (48, True)])
 def test_an_item_side_that_dies_resumes_to_the_same_weights(after, answered, tmp_path, undisturbed):
     agreed = shared()
     now = [Music(tmp_path / "m", agreed, desk=DyingDesk(after, answered=answered))]

@@ -163,7 +163,7 @@ def run(world: World, kind: str, noise: float, seed: int) -> dict[str, Any]:
     asked = users.encoder.encode(world.people.for_users(world.test))
     vectors = user_vectors(asked, weights, recipe)[:, 0]
     half = done.learner.items[0]
-    ranks = ranks_of(vectors @ half.song_vectors().T, world.targets, half.learnt)
+    ranks = ranks_of(half.similarities(vectors), world.targets, half.learnt)
     best = done.chosen.history[done.chosen.best]
     return {
         "ranks": [int(r) if np.isfinite(r) else -1 for r in np.ceil(ranks)],

@@ -54,6 +54,8 @@ class Towers(SharedSpace):
         The users' tower; None where it is at the partner.
     songs : ndarray, shape (S, d), float32
         Of length 1; 0 for songs of which nothing is known.
+    prior : ndarray, shape (S,), float32
+        What a song's plays add to its logit.
     """
 
     serves = frozenset({"profile", "cold_song"})
@@ -61,6 +63,7 @@ class Towers(SharedSpace):
     Recipe: ClassVar[type[TwoTowerRecipe]]
     users: UserModel | None
     songs: FloatArray
+    prior: FloatArray
     facts: SideEncoder
     side: Mapping[str, Any]
 
@@ -144,7 +147,7 @@ class Towers(SharedSpace):
     def _take_songs(self, items: "ItemSide", half: "ItemHalf") -> None:
         self.facts = items.facts
         self.made_by = items.facts.made_by
-        self.songs = half.song_vectors()
+        self.songs, self.prior = half.song_vectors(), half.prior
         kept = {n: np.asarray(t) for n, t in half.table.state_dict().items()}
         self.side = {n: kept[n] for n in ("values", "project.weight") if n in kept}
 
@@ -170,6 +173,14 @@ class Towers(SharedSpace):
         """Return the vectors of the catalogue, of length 1; see `SharedSpace`."""
         return self.songs
 
+    def near(self, users: FloatArray) -> FloatArray:
+        """Return logits, in which a song's plays count as well; see `SharedSpace`."""
+        found: FloatArray = users / np.float32(self.recipe.temperature) @ self.songs.T
+        found = (found + self.prior).astype(np.float32)
+        found[~users.any(axis=1)] = -np.inf
+        found[:, ~self.songs.any(axis=1)] = -np.inf
+        return found
+
     def embed_sound(self, sound: Sound) -> FloatArray:
         """Place songs by sound, artist and what else it knows of them; see `SharedSpace`."""
         if self.recipe.songs == "given":
@@ -183,7 +194,7 @@ class Towers(SharedSpace):
     def _state(self) -> tuple[Tensors, dict[str, Any]]:
         tensors, facts = self.facts.state()
         tensors |= {f"side.{name}": array for name, array in self.side.items()}
-        tensors["songs"] = self.songs
+        tensors |= {"songs": self.songs, "prior": self.prior}
         config: dict[str, Any] = {"recipe": self.recipe.to_json(), "facts": facts}
         if self.space:
             config["space"] = self.space
@@ -197,11 +208,13 @@ class Towers(SharedSpace):
         channel = cls(recipe_in(bundle, cls.name))
         try:
             channel.facts = SideEncoder.of_state(bundle.tensors, bundle.config["facts"])
-            channel.songs = bundle.tensors["songs"]
+            channel.songs, channel.prior = (bundle.tensors[n] for n in ("songs", "prior"))
         except (KeyError, TypeError) as error:
             raise WeightsError(f"not a sound model of {cls.name}: {error!r}") from error
         if channel.songs.ndim != 2 or channel.songs.shape[1] != channel.recipe.dimension:
             raise WeightsError(f"not a sound model of {cls.name}: songs {channel.songs.shape}")
+        if channel.prior.shape != channel.songs.shape[:1]:
+            raise WeightsError(f"not a sound model of {cls.name}: prior {channel.prior.shape}")
         channel.made_by = channel.facts.made_by
         side = {n: a for n, a in bundle.tensors.items() if n.startswith("side.")}
         channel.side = {n.removeprefix("side."): a for n, a in side.items()}

@@ -86,6 +86,8 @@ class ItemHalf:
         as they were and as they leave: for `audiorec.recall.federated.audit`.
     loss : float
         Of the last step, a mean over its rows that have plays.
+    prior : ndarray, shape (S,), float32
+        What a song's plays say alone, in its logit; 0 for the song played most.
     learnt : ndarray, shape (S,), bool
         Songs that rows that are learnt from have played.
     """
@@ -142,6 +144,8 @@ class ItemHalf:
             self.counts = self.learnt.astype(np.int64)
             plays = self.plays = plays.among(self.learnt)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
+        plain = recipe.popularity * np.log(np.maximum(self.counts, 1))
+        self.prior: FloatArray = (plain - plain.max()).astype(np.float32)
         self._chance = _chances(plays, rows[0])
         table = SongTable(
             features,
@@ -223,7 +227,8 @@ class ItemHalf:
         songs = np.unique(np.concatenate([played[has].ravel(), drawn]))
         torch.manual_seed(torch_seed(rng))
         far = functional.normalize(self.table.embedded(torch.from_numpy(songs)), dim=1)
-        logits = users @ far.T / recipe.temperature
+        prior = torch.from_numpy(self.prior[songs])
+        logits = users @ far.T / recipe.temperature + prior
         losses = retrieval_losses(
             logits[torch.from_numpy(has)], played[has], drawn, songs, expected * recipe.log_q
         )
@@ -244,8 +249,13 @@ class ItemHalf:
             ``ndcg`` over all ranks, by which an epoch is chosen, and ``hit_rate@k``: means over
             the plays of rows that judge, each song of a row once.
         """
-        similar = self._checked(vectors, len(self.judged)) @ self.song_vectors().T
+        similar = self.similarities(self._checked(vectors, len(self.judged)))
         return figures_of(ranks_of(similar, self.plays.of(self.judged), self.learnt))
+
+    def similarities(self, vectors: FloatArray) -> FloatArray:
+        """Return how much users (m, d) may like each song, as a logit: (m, S) float32."""
+        found: FloatArray = vectors / np.float32(self.recipe.temperature) @ self.song_vectors().T
+        return (found + self.prior).astype(np.float32)
 
     def song_vectors(self) -> FloatArray:
         """Return the vectors of all songs, (S, d) of length 1; unlearnt ones go by their side."""

@@ -38,6 +38,9 @@ class TwoTowerRecipe:
         Values of one column at most, the most frequent.
     temperature : float
         What a cosine is divided by to be a logit.
+    popularity : float
+        How much the logarithm of a song's plays counts in its logit, beside the cosine: the towers
+        then learn who differs from the crowd, and how. 0: the cosine alone.
     negative_source : {"shared", "in-batch"}
         What stands against a user's song: songs drawn for the whole batch, independently of it,
         or the songs of the other users in the batch.
@@ -83,6 +86,7 @@ class TwoTowerRecipe:
     min_users: int = 2
     max_values: int = 100_000
     temperature: float = 0.15
+    popularity: float = 1.0
     negative_source: Negatives = "shared"
     songs: Songs = "learnt"
     negatives: int = 1_024
@@ -109,6 +113,7 @@ class TwoTowerRecipe:
             _check(getattr(self, name) > 0, name, "above 0", getattr(self, name))
         _check(0 < self.valid < 1, "valid", "in (0, 1)", self.valid)
         _check(0 <= self.negative_power <= 2, "negative_power", "in 0..2", self.negative_power)
+        _check(self.popularity >= 0, "popularity", "0 or more", self.popularity)
         _check(self.weight_decay >= 0, "weight_decay", "0 or more", self.weight_decay)
         _check(self.seed >= 0, "seed", "0 or more", self.seed)
         _check(all(n >= 1 for n in self.hidden), "hidden", "1 or more", self.hidden)

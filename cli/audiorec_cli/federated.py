@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import print_document, print_json, say
+from audiorec_cli.shared.console import print_document, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -91,8 +91,9 @@ def align(
     audiorec federated align --config partner.toml --yes
     audiorec federated train --config partner.toml
     """
+    from audiorec.recall.federated.holdings import own_ids
     from audiorec.recall.federated.jobs import align as align_ids
-    from audiorec.recall.federated.jobs import alignment_plan, own_ids
+    from audiorec.recall.federated.jobs import alignment_plan
     from audiorec.recall.federated.plan import PartyPlan
 
     plan = PartyPlan.read(config, role)
@@ -237,6 +238,65 @@ def _serve(plan: "PartyPlan", address: str, item: int, *, quiet: bool) -> None:
     with graceful_stop("this answer is", quiet=quiet) as stop:
         answered = serve_users(plan, address, item=item, say=None if quiet else say, stop=stop)
     say(f"{answered:,} vectors were sent")
+
+
+@command(app)
+def audit(
+    config: ConfigOption,
+    other: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="TOML", help="The other side's settings: attack with both."),
+    ] = None,
+    role: RoleOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Attack the configuration, and say what the numbers that cross give away of people.
+
+    With both sides' settings, on one machine, everything is tried, undefended and as configured.
+    The partner alone tries its vectors; the music side alone shows what its training noted
+    (watch = true). An attack that does not beat chance where nothing defends does not count.
+
+    Examples
+    --------
+    audiorec federated audit --config music.toml --with partner.toml
+    audiorec federated audit --config partner.toml --json
+    audiorec federated train --config music.toml
+    """
+    from audiorec.recall.federated.audited import audit_both, audit_gradients, audit_vectors
+
+    plan = _plan(config, role)
+    tell = None if quiet else epoch_line
+    if other is not None:
+        pair = [plan, _plan(other, None)]
+        music, partner = sorted(pair, key=lambda one: one.role)
+        found = audit_both(music, partner, tell=tell)
+    else:
+        found = audit_vectors(plan) if plan.role == "partner" else audit_gradients(plan)
+    if json:
+        print_json({"schema": "audiorec/federated-audit/1", **found})
+        return
+    rows = [
+        (
+            leak["attack"],
+            leak["by"],
+            leak["chance"],
+            leak["undefended"][0],
+            _defended(leak),
+        )
+        for leak in found["leaks"]
+    ]
+    heads = ("attack", "by", "chance", "undefended", "as configured")
+    print_table(heads, rows, title="what crosses gives away", digits=4)
+    if found["account"]:
+        say(found["account"])
+
+
+def _defended(leak: dict[str, Any]) -> str:
+    if not leak["counts"]:
+        return "does not count"
+    value, low, high = leak["defended"]
+    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
 
 
 def _plan(config: Path, role: RoleName | None) -> "PartyPlan":

@@ -17,15 +17,12 @@ from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import LostPeerError, SpecMismatchError
 from audiorec.files.run_folder import RunFolder
-from audiorec.files.user_files import read_lines, read_table
 from audiorec.learning.bundle import check_target
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.profiles import read_profiles
-from audiorec.listening.sequences import to_sequences
-from audiorec.recall.contract.data import RecallData
-from audiorec.recall.contract.reading import read_context
+from audiorec.recall.federated.accounting import account, gradients_of_a_user
 from audiorec.recall.federated.alignment import read_alignment, write_alignment
+from audiorec.recall.federated.audited import write_leaks
+from audiorec.recall.federated.holdings import music_data
 from audiorec.recall.federated.keys import fingerprint_of, read_certificate, read_keys
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.plan import PartyPlan
@@ -50,27 +47,6 @@ JUDGED_ON = (
     "the number of epochs"
 )
 BYTES_AN_ID = 35 + 2 * 35  # of the partner's, there and back, and the item side's own
-
-
-def own_ids(plan: PartyPlan) -> Normalised:
-    """Return the ids that a party aligns, in the common form.
-
-    Raises
-    ------
-    InputError
-        If the table or the list cannot be read, or has an empty id.
-    """
-    failure = "cannot read the user ids"
-    if plan.ids is None and plan.role == "partner":
-        return Normalised.of(read_profiles(plan.needs("profiles")).user_ids)
-    if plan.ids is None:
-        log = read_interactions(plan.needs("interactions"))
-        return Normalised.of(to_sequences(log).owner_ids)
-    if plan.ids.suffix.lower() in (".txt", ".lst"):
-        lines = (line.strip("\r") for line in read_lines(str(plan.ids), failure))
-        return Normalised.of(line for line in lines if line.strip())
-    table = read_table(plan.ids, failure, needed=("user_id",), texts=True)
-    return Normalised.of("" if one is None else str(one) for one in table["user_id"].to_pylist())
 
 
 def alignment_plan(plan: PartyPlan, ids: Normalised) -> dict[str, Any]:
@@ -241,6 +217,7 @@ def _train_music(
     plan: PartyPlan, alignment: Alignment, shared: Any, how: Any
 ) -> dict[str, Any] | None:
     from audiorec.recall.contract.trained import Trained
+    from audiorec.recall.federated.audit import GradientWitness, leaks_of_gradients
     from audiorec.recall.federated.halves import ItemSide
     from audiorec.recall.federated.together import train_music
 
@@ -259,22 +236,19 @@ def _train_music(
         written.update(model_id=channel.save(plan.out), space=space)
         return str(written["model_id"])
 
+    witness = GradientWitness(len(alignment), shared.recipe.dimension) if plan.watch else None
+    how = how if witness is None else replace(how, witness=witness.note)
     with listening(plan, how.say, how.stop) as desk:
         fitted = train_music(desk, side, shared, alignment.ids[0], how, save, number=plan.number)
     if fitted is None or not fitted.finished:
         return None
-    return {**written, **_came_to(fitted, alignment), "songs": len(data.song_ids)}
-
-
-def music_data(plan: PartyPlan) -> RecallData:
-    """Read what an item side holds: plays, and what is known of songs."""
-    log = plan.needs("interactions")
-    context = read_context(vectors=plan.vectors, songs=plan.songs, side=plan.side)
-    read = read_interactions(log)
-    prints = (log_fingerprint(log),)
-    return RecallData(
-        to_sequences(read), context.song_ids, context, prints, simulated=read.simulated
-    )
+    epochs = {"chosen": len(fitted.chosen.history), "refitted": fitted.chosen.best_epoch}
+    crossed = gradients_of_a_user(shared.recipe, **epochs)
+    said = account(shared.recipe, plan.guard(), crossed).words()
+    if witness is not None:
+        write_leaks(plan, leaks_of_gradients(witness, side.plays).to_json(), said)
+    about = {"songs": len(data.song_ids), "gradients": said}
+    return {**written, **_came_to(fitted, alignment), **about}
 
 
 def _channel(plan: PartyPlan) -> "type[Towers]":

@@ -24,8 +24,8 @@ from typing import Any, Protocol
 from audiorec.errors import LostPeerError, ProtocolError, RefusedError
 from audiorec.recall.federated.protocol import (
     MAX_TEXT,
-    Kind,
     Message,
+    MessageKind,
     decode,
     encode,
     session_id,
@@ -126,7 +126,9 @@ class Caller:
             "places": [list(place) for place in places],
         }
         self.session, self._number = "", 0
-        welcome = self._exchanged(Message(kind=Kind.HELLO, fields=fields), (Kind.WELCOME,))
+        welcome = self._exchanged(
+            Message(kind=MessageKind.HELLO, fields=fields), (MessageKind.WELCOME,)
+        )
         roles, nonces = (self.role, welcome["role"]), (nonce, welcome["nonce"])
         expected = session_id(purpose, nonces, roles, self.transport.certificates)
         if welcome.session != expected:
@@ -136,11 +138,11 @@ class Caller:
 
     def ask(
         self,
-        kind: Kind,
+        kind: MessageKind,
         fields: Mapping[str, Any] | None = None,
         payload: bytes = b"",
         *,
-        expect: Kind,
+        expect: MessageKind,
     ) -> Message:
         """Ask one question; return the answer, which has to be of the kind `expect`."""
         self._number += 1
@@ -160,11 +162,11 @@ class Caller:
         """Let go of the connection."""
         self.transport.close()
 
-    def _exchanged(self, question: Message, kinds: tuple[Kind, ...]) -> Message:
+    def _exchanged(self, question: Message, kinds: tuple[MessageKind, ...]) -> Message:
         answer = decode(self.transport.ask(encode(question), self.timeout_s))
-        if answer.kind == Kind.REFUSED and answer["about"] in (END, LATE):
+        if answer.kind == MessageKind.REFUSED and answer["about"] in (END, LATE):
             raise LostPeerError(f"the other party {answer['reason']}")
-        if answer.kind == Kind.REFUSED:
+        if answer.kind == MessageKind.REFUSED:
             raise RefusedError(str(question), answer["reason"])
         if answer.number != question.number:
             raise ProtocolError(str(answer), f"number {question.number}", str(answer.number))
@@ -250,7 +252,7 @@ class Desk:
         self.session = ""
         if self._hello is None:
             waiting = self._next(wait_s)
-            while waiting.message.kind != Kind.HELLO:  # of a session that has just ended
+            while waiting.message.kind != MessageKind.HELLO:  # of a session that has just ended
                 _tell(waiting, _refusal("", waiting.message.number, str(waiting.message), ENDED))
                 waiting = self._next(wait_s)
         else:
@@ -266,16 +268,19 @@ class Desk:
         session = session_id(hello["purpose"], self.nonces, roles, self.certificates)
         self.session, self._last = session, 0
         fields = {"role": self.role, "nonce": nonce, "place": None if place is None else [*place]}
-        self.reply(Kind.WELCOME, fields)
+        self.reply(MessageKind.WELCOME, fields)
 
     def receive(
-        self, *kinds: Kind, expect: Mapping[str, Any] | None = None, timeout_s: float | None = None
+        self,
+        *kinds: MessageKind,
+        expect: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
     ) -> Message:
         """Wait for the next question; return it.
 
         Parameters
         ----------
-        *kinds : Kind
+        *kinds : MessageKind
             Questions that have their turn now; others are refused, and waiting goes on.
         expect : mapping, optional
             Values that its fields must have, where it has such fields.
@@ -290,7 +295,7 @@ class Desk:
         while True:
             waiting = self._next(self.timeout_s if timeout_s is None else timeout_s)
             message = waiting.message
-            if message.kind == Kind.HELLO:
+            if message.kind == MessageKind.HELLO:
                 self._hello = waiting
                 raise LostPeerError("the other party has begun a new session")
             self._held = waiting
@@ -309,7 +314,7 @@ class Desk:
             return message
 
     def reply(
-        self, kind: Kind, fields: Mapping[str, Any] | None = None, payload: bytes = b""
+        self, kind: MessageKind, fields: Mapping[str, Any] | None = None, payload: bytes = b""
     ) -> None:
         """Answer the question that was received last."""
         waiting, self._held = self._held, None
@@ -344,7 +349,7 @@ class Desk:
 
     def _misfit(self, message: Message) -> str:
         """Return why a message has no place in the session; empty if it has."""
-        if message.kind == Kind.HELLO:
+        if message.kind == MessageKind.HELLO:
             return "" if message.number == 0 else "a hello has the number 0"
         if not self.session:
             return "there is no session: say hello first"
@@ -377,7 +382,7 @@ ENDED = "the session has ended: say hello again"
 
 def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
     fields = {"about": about[:MAX_TEXT], "reason": reason[:MAX_TEXT]}
-    return encode(Message(kind=Kind.REFUSED, session=session, number=number, fields=fields))
+    return encode(Message(kind=MessageKind.REFUSED, session=session, number=number, fields=fields))
 
 
 def _tell(waiting: _Waiting, data: bytes) -> None:

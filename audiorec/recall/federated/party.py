@@ -23,7 +23,7 @@ from audiorec.recall.federated.draws import Step, steps_of
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.noise import NOTHING, Defence
-from audiorec.recall.federated.protocol import MAX_PAYLOAD, MAX_ROWS, Kind, Message, pack
+from audiorec.recall.federated.protocol import MAX_PAYLOAD, MAX_ROWS, Message, MessageKind, pack
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.spec import fingerprint
@@ -80,6 +80,8 @@ class PartyWork:
         Called with one line of text when something happens to the connection.
     stop : Event, optional
         Once set, training ends after the step in work.
+    witness : callable, optional
+        Looks on at an item side, as `ItemHalf.witness`.
     """
 
     defence: Defence = NOTHING
@@ -89,6 +91,7 @@ class PartyWork:
     tell: LineProgress | None = None
     say: Callable[[str], None] | None = None
     stop: Event | None = None
+    witness: Callable[..., None] | None = None
 
     def note(self, text: str) -> None:
         """Say one line."""
@@ -141,7 +144,7 @@ class UserParty:
         for vectors in self.half.vectors(batch):
             shape, payload = pack(vectors, dtype)
             asked.append(({**at, **shape, "dtype": dtype}, payload))
-        answers = self._all(Kind.VECTORS, asked, Kind.GRADIENTS)
+        answers = self._all(MessageKind.VECTORS, asked, MessageKind.GRADIENTS)
         self.half.learn(batch, [answer.array() for answer in answers])
         return self.half.loss if np.isfinite(self.half.loss) else 0.0
 
@@ -157,7 +160,7 @@ class UserParty:
             line |= {f"{name}_{number}" if number else name: v for name, v in found.items()}
         line["worth"] = float(line["ndcg"])
         told = ({**at, "worth": line["worth"]}, b"")
-        self._all(Kind.VERDICT, [told] * len(self.callers), Kind.NOTED)
+        self._all(MessageKind.VERDICT, [told] * len(self.callers), MessageKind.NOTED)
         return line | self.half.figures()
 
     def worth(self, line: Line) -> float:
@@ -172,13 +175,13 @@ class UserParty:
             shape, payload = pack(vectors[first : first + rows], dtype)
             fields = {**at, **shape, "first": first, "total": total, "dtype": dtype}
             is_last = first + rows >= total
-            expect = Kind.FIGURES if is_last else Kind.NOTED
-            answer = caller.ask(Kind.VALIDATION, fields, payload, expect=expect)
+            expect = MessageKind.FIGURES if is_last else MessageKind.NOTED
+            answer = caller.ask(MessageKind.VALIDATION, fields, payload, expect=expect)
         assert answer is not None  # noqa: S101 - at least one part is sent
         return dict(answer["figures"])
 
     def _all(
-        self, kind: Kind, asked: Sequence[tuple[dict[str, Any], bytes]], expect: Kind
+        self, kind: MessageKind, asked: Sequence[tuple[dict[str, Any], bytes]], expect: MessageKind
     ) -> list[Message]:
         """Ask every item side; those elsewhere compute at the same time."""
 
@@ -227,9 +230,9 @@ class ItemParty:
         for step in steps_of(self._learnt, self.half.recipe, epoch, first):
             at = {"phase": self.phase, "epoch": epoch, "step": step.number}
             at |= {"rows": len(step.rows), "width": width}
-            message = self.desk.receive(Kind.VECTORS, Kind.PAUSE, expect=at)
-            if message.kind == Kind.PAUSE:
-                self.desk.reply(Kind.NOTED)
+            message = self.desk.receive(MessageKind.VECTORS, MessageKind.PAUSE, expect=at)
+            if message.kind == MessageKind.PAUSE:
+                self.desk.reply(MessageKind.NOTED)
                 self.pause.set()  # the loop ends before it takes this step
                 yield step, None
                 return
@@ -242,7 +245,7 @@ class ItemParty:
         found = self.half.gradient(step, self._array(message))
         shape, payload = pack(found)
         at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
-        self.desk.reply(Kind.GRADIENTS, {**at, **shape}, payload)
+        self.desk.reply(MessageKind.GRADIENTS, {**at, **shape}, payload)
         return self.half.loss
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
@@ -252,14 +255,14 @@ class ItemParty:
         parts: list[FloatArray] = []
         while sum(map(len, parts)) < total or not parts:
             expect = {**at, "first": sum(map(len, parts)), "total": total, "width": width}
-            message = self.desk.receive(Kind.VALIDATION, expect=expect)
+            message = self.desk.receive(MessageKind.VALIDATION, expect=expect)
             parts.append(self._array(message))
             if sum(map(len, parts)) < total:
-                self.desk.reply(Kind.NOTED)
+                self.desk.reply(MessageKind.NOTED)
         figures = self.half.figures(np.concatenate(parts))
-        self.desk.reply(Kind.FIGURES, {**at, "figures": figures})
-        worth = float(self.desk.receive(Kind.VERDICT, expect=at)["worth"])
-        self.desk.reply(Kind.NOTED)
+        self.desk.reply(MessageKind.FIGURES, {**at, "figures": figures})
+        worth = float(self.desk.receive(MessageKind.VERDICT, expect=at)["worth"])
+        self.desk.reply(MessageKind.NOTED)
         return {"epoch": epoch, "loss": loss, "seconds": seconds, **figures, "worth": worth}
 
     def worth(self, line: Line) -> float:

@@ -53,6 +53,9 @@ class PartyPlan:
         Settings of the model, the same for all parties; ``recall list two-tower`` has them.
     defence : mapping
         ``clip``, ``noise``, ``rounding``, ``vector_noise``: what is done to numbers that leave.
+    watch : bool
+        Of an item side: attack its own gradients at the end of a training, and note what they said
+        in ``<out>.leaks.json``. Takes 16 bytes a number of every user's vector.
     checkpoint_steps : int
         Steps between two checkpoints, the same for all parties.
     jobs : int
@@ -77,6 +80,7 @@ class PartyPlan:
     model: Literal["two-tower", "mmoe"] = "two-tower"
     recipe: Mapping[str, Any] = field(default_factory=dict)
     defence: Mapping[str, Any] = field(default_factory=dict)
+    watch: bool = False
     checkpoint_steps: int = 200
     jobs: int = 1
     timeout_s: float = 60.0

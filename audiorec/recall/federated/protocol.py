@@ -48,7 +48,7 @@ Check = Callable[[Any], bool]
 Array = npt.NDArray[Any]
 
 
-class Kind(IntEnum):
+class MessageKind(IntEnum):
     """What a message is."""
 
     HELLO = 1
@@ -84,7 +84,7 @@ class Message:
 
     Attributes
     ----------
-    kind : Kind
+    kind : MessageKind
     session : str
         32 hex digits; empty in ``hello``.
     number : int
@@ -94,7 +94,7 @@ class Message:
     payload : bytes
     """
 
-    kind: Kind
+    kind: MessageKind
     session: str = ""
     number: int = 0
     fields: Mapping[str, Any] = field(default_factory=dict)
@@ -200,9 +200,9 @@ EPOCH = {name: STEP[name] for name in ("phase", "epoch")}
 SHAPE: dict[str, Check] = {"rows": whole(0, MAX_ROWS), "width": whole(1, MAX_WIDTH)}
 DTYPE = _one_of(*DTYPES)
 # What stands in a header beside the session and the number: exactly these.
-FIELDS: Mapping[Kind, Mapping[str, Check]] = MappingProxyType(
+FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
     {
-        Kind.HELLO: {
+        MessageKind.HELLO: {
             "purpose": _one_of(*PURPOSES),
             "role": _one_of(*ROLES),
             "nonce": _digits(64),
@@ -211,33 +211,33 @@ FIELDS: Mapping[Kind, Mapping[str, Check]] = MappingProxyType(
             "alignment": _digits(0, 64),
             "places": _places,
         },
-        Kind.WELCOME: {
+        MessageKind.WELCOME: {
             "role": _one_of(*ROLES),
             "nonce": _digits(64),
             "place": lambda value: value is None or _place(value),
         },
-        Kind.REFUSED: {"about": _text, "reason": _text},
-        Kind.NOTED: {},
-        Kind.COUNT: {"ids": COUNT},
-        Kind.COUNTED: {"ids": COUNT, "buckets": whole(1, MAX_BUCKETS)},
-        Kind.BUCKET: {"bucket": whole(-1, MAX_BUCKETS), "ids": whole(0, MAX_BUCKET_IDS)},
-        Kind.ANSWER: {
+        MessageKind.REFUSED: {"about": _text, "reason": _text},
+        MessageKind.NOTED: {},
+        MessageKind.COUNT: {"ids": COUNT},
+        MessageKind.COUNTED: {"ids": COUNT, "buckets": whole(1, MAX_BUCKETS)},
+        MessageKind.BUCKET: {"bucket": whole(-1, MAX_BUCKETS), "ids": whole(0, MAX_BUCKET_IDS)},
+        MessageKind.ANSWER: {
             "bucket": whole(-1, MAX_BUCKETS),
             "setup": whole(0, MAX_PAYLOAD),
             "ids": whole(0, MAX_BUCKET_IDS),
         },
-        Kind.COMMON: {"first": COUNT, "total": COUNT},
-        Kind.AGREED: {"alignment": _digits(0, 64)},
-        Kind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
-        Kind.GRADIENTS: {**STEP, **SHAPE},
-        Kind.VALIDATION: {**EPOCH, **SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
-        Kind.FIGURES: {**EPOCH, "figures": _named(_number, 64)},
-        Kind.VERDICT: {**EPOCH, "worth": _number},
-        Kind.PAUSE: {},
-        Kind.FINISH: {"space": _digits(16)},
-        Kind.FINISHED: {"model_id": _digits(16)},
-        Kind.ROWS: {"rows": whole(1, MAX_ROWS)},
-        Kind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16), "space": _digits(16)},
+        MessageKind.COMMON: {"first": COUNT, "total": COUNT},
+        MessageKind.AGREED: {"alignment": _digits(0, 64)},
+        MessageKind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
+        MessageKind.GRADIENTS: {**STEP, **SHAPE},
+        MessageKind.VALIDATION: {**EPOCH, **SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
+        MessageKind.FIGURES: {**EPOCH, "figures": _named(_number, 64)},
+        MessageKind.VERDICT: {**EPOCH, "worth": _number},
+        MessageKind.PAUSE: {},
+        MessageKind.FINISH: {"space": _digits(16)},
+        MessageKind.FINISHED: {"model_id": _digits(16)},
+        MessageKind.ROWS: {"rows": whole(1, MAX_ROWS)},
+        MessageKind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16), "space": _digits(16)},
     }
 )
 
@@ -262,7 +262,7 @@ def decode(data: bytes) -> Message:
     """
     kind, header, payload = _frame(data)
     session, number = header.pop("session", None), header.pop("number", None)
-    lengths = {Kind.HELLO: (0,), Kind.REFUSED: (0, 32)}.get(kind, (32,))
+    lengths = {MessageKind.HELLO: (0,), MessageKind.REFUSED: (0, 32)}.get(kind, (32,))
     if not _digits(*lengths)(session):
         raise ProtocolError(kind.word, "a session of 32 hex digits", _shown(session))
     if not whole(0, MAX_STEPS)(number):
@@ -303,7 +303,7 @@ def session_id(
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
 
 
-def _frame(data: bytes) -> tuple[Kind, dict[str, Any], bytes]:
+def _frame(data: bytes) -> tuple[MessageKind, dict[str, Any], bytes]:
     """Return the kind, the header and the payload, once their lengths are right."""
     if len(data) > MAX_MESSAGE:
         raise ProtocolError("of any kind", f"at most {MAX_MESSAGE:,} bytes", f"{len(data):,}")
@@ -314,9 +314,9 @@ def _frame(data: bytes) -> tuple[Kind, dict[str, Any], bytes]:
         raise ProtocolError("of any kind", f"the beginning {MAGIC!r}", repr(magic))
     if version != VERSION:
         raise ProtocolError("of any kind", f"version {VERSION}", f"version {version}")
-    if number not in set(Kind):
-        raise ProtocolError("of any kind", f"a kind from 1 to {max(Kind)}", str(number))
-    kind = Kind(number)
+    if number not in set(MessageKind):
+        raise ProtocolError("of any kind", f"a kind from 1 to {max(MessageKind)}", str(number))
+    kind = MessageKind(number)
     if n_header > MAX_HEADER or n_payload > MAX_PAYLOAD:
         most = f"at most {MAX_HEADER:,} and {MAX_PAYLOAD:,} bytes"
         raise ProtocolError(kind.word, most, f"{n_header:,} and {n_payload:,}")
@@ -339,23 +339,26 @@ def _check_length(message: Message) -> None:
     if expected is not None and len(message.payload) != expected:
         got = f"{len(message.payload):,}"
         raise ProtocolError(str(message), f"a payload of {expected:,} bytes", got)
-    if message.kind == Kind.COMMON:
+    if message.kind == MessageKind.COMMON:
         n, rest = divmod(len(message.payload), TOKEN_BYTES)
         if rest or message["first"] + n > message["total"]:
             got = f"{len(message.payload):,} bytes"
             raise ProtocolError(str(message), f"{TOKEN_BYTES} bytes for each user", got)
-    if message.kind == Kind.VALIDATION and message["first"] + message["rows"] > message["total"]:
+    if (
+        message.kind == MessageKind.VALIDATION
+        and message["first"] + message["rows"] > message["total"]
+    ):
         raise ProtocolError(str(message), f"{message['total']} vectors in all", "more")
-    if message.kind == Kind.ANSWER and message["setup"] > len(message.payload):
+    if message.kind == MessageKind.ANSWER and message["setup"] > len(message.payload):
         got = f"{len(message.payload):,}"
         raise ProtocolError(str(message), f"{message['setup']:,} bytes of set-up", got)
 
 
 def _length(message: Message) -> int | None:
     """Return how long the payload has to be; None where the header does not say."""
-    if message.kind in (Kind.COMMON, Kind.BUCKET, Kind.ANSWER):
+    if message.kind in (MessageKind.COMMON, MessageKind.BUCKET, MessageKind.ANSWER):
         return None
-    if message.kind == Kind.ROWS:
+    if message.kind == MessageKind.ROWS:
         return int(message["rows"]) * 8
     if "width" in message.fields:
         item = int(DTYPES[message.fields.get("dtype", "float32")].itemsize)

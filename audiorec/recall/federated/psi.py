@@ -25,8 +25,8 @@ from audiorec.recall.federated.protocol import (
     MAX_IDS,
     MAX_PAYLOAD,
     TOKEN_BYTES,
-    Kind,
     Message,
+    MessageKind,
 )
 from audiorec.runs.workers import Limits, Workers
 from audiorec.types import StageProgress
@@ -184,9 +184,9 @@ def align_music(
     """
     _require()
     salt = Salt.of(desk.nonces)
-    theirs = int(desk.receive(Kind.COUNT)["ids"])
+    theirs = int(desk.receive(MessageKind.COUNT)["ids"])
     n_buckets = buckets_for(max(theirs, len(ids)))
-    desk.reply(Kind.COUNTED, {"ids": len(ids), "buckets": n_buckets})
+    desk.reply(MessageKind.COUNTED, {"ids": len(ids), "buckets": n_buckets})
     buckets = [forms for _, forms in _in_buckets(ids, salt, n_buckets)]
     with _pool(jobs) as submit:
         _answer_buckets(desk, salt, buckets, submit, jobs, progress)
@@ -228,7 +228,7 @@ def _intersected(
 ) -> list[int]:
     """Return the places of the ids that an item side has."""
     salt = Salt.of(caller.nonces)
-    counted = caller.ask(Kind.COUNT, {"ids": len(ids)}, expect=Kind.COUNTED)
+    counted = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)
     n_buckets = int(counted["buckets"])
     if n_buckets != buckets_for(max(int(counted["ids"]), len(ids))):
         raise ProtocolError(str(counted), "buckets of about 5,000 ids", f"{n_buckets} buckets")
@@ -253,7 +253,7 @@ def _intersected(
         return {"bucket": number, "ids": len(buckets[number][1])}, request
 
     while answered < n_buckets:
-        answer = caller.ask(Kind.BUCKET, *next_question(), expect=Kind.ANSWER)
+        answer = caller.ask(MessageKind.BUCKET, *next_question(), expect=MessageKind.ANSWER)
         if answer["bucket"] == -1:
             continue
         if answer["bucket"] != answered or answered not in keys:
@@ -286,7 +286,7 @@ def _answer_buckets(
     under_way: deque[tuple[int, Future[tuple[bytes, bytes]]]] = deque()
     asked = answered = 0
     while answered < len(buckets):
-        question = desk.receive(Kind.BUCKET)
+        question = desk.receive(MessageKind.BUCKET)
         number = int(question["bucket"])
         if number != (asked if asked < len(buckets) else -1):
             expected = asked if asked < len(buckets) else -1
@@ -297,12 +297,12 @@ def _answer_buckets(
             under_way.append((number, submit("answer", b"", elements, question.payload)))
             asked += 1
         if number >= 0 and len(under_way) <= jobs:
-            desk.reply(Kind.ANSWER, NO_ANSWER)
+            desk.reply(MessageKind.ANSWER, NO_ANSWER)
             continue
         number, done = under_way.popleft()
         setup, response = _result(done, desk, question)
         fields = {"bucket": number, "setup": len(setup), "ids": len(buckets[number])}
-        desk.reply(Kind.ANSWER, fields, setup + response)
+        desk.reply(MessageKind.ANSWER, fields, setup + response)
         answered += 1
         if progress is not None:
             progress("buckets", answered, len(buckets))
@@ -327,7 +327,7 @@ def _name(caller: Caller, forms: list[str]) -> str:
     for first in range(0, max(1, len(forms)), TOKENS_A_MESSAGE):
         part = tokens[first * TOKEN_BYTES : (first + TOKENS_A_MESSAGE) * TOKEN_BYTES]
         fields = {"first": first, "total": len(forms)}
-        answer = caller.ask(Kind.COMMON, fields, part, expect=Kind.AGREED)
+        answer = caller.ask(MessageKind.COMMON, fields, part, expect=MessageKind.AGREED)
     assert answer is not None  # noqa: S101 - at least one part is sent
     if answer["alignment"] != expected:
         raise ProtocolError(str(answer), f"alignment {expected[:16]}…", answer["alignment"][:16])
@@ -340,7 +340,7 @@ def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
     found: list[int] = []
     name = hashlib.sha256()
     while True:
-        message = desk.receive(Kind.COMMON, expect={"first": len(found)})
+        message = desk.receive(MessageKind.COMMON, expect={"first": len(found)})
         tokens = [row.tobytes() for row in message.tokens()]
         places = [place.pop(token, -1) for token in tokens]
         if -1 in places:
@@ -353,7 +353,7 @@ def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
         if not is_last and not places:
             desk.refuse("a part without a user")
             raise ProtocolError(str(message), "at least one user", "none")
-        desk.reply(Kind.AGREED, {"alignment": name.hexdigest() if is_last else ""})
+        desk.reply(MessageKind.AGREED, {"alignment": name.hexdigest() if is_last else ""})
         if is_last:
             return Alignment(tuple(ids.originals[i] for i in found), (name.hexdigest(),))
 

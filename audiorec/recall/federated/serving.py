@@ -28,7 +28,7 @@ from audiorec.recall.federated.keys import fingerprint_of, read_certificate, rea
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.onnx_tower import OnnxTower, tower_bytes
 from audiorec.recall.federated.plan import PartyPlan
-from audiorec.recall.federated.protocol import Kind, pack
+from audiorec.recall.federated.protocol import MessageKind, pack
 from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_model import UserModel
 from audiorec.store.embeddings import write_embeddings
@@ -63,7 +63,7 @@ def user_table(
     if not everybody:
         aligned = [user for user in read_alignment(plan.alignment).user_ids if user]
         people = people.for_users(aligned)
-    vectors = _guarded(plan, model, people.user_ids, model.embed(people, item))
+    vectors = guarded(plan, model, people.user_ids, model.embed(people, item))
     made = {"model_id": model.model_id, "space": space_of(model.space, item)}
     return _written(out, people.user_ids, vectors, made)
 
@@ -116,15 +116,15 @@ def serve_users(
                 if not _is_welcome(desk, alignment.ids[item]):
                     continue
                 while True:
-                    rows = desk.receive(Kind.ROWS).integers()
+                    rows = desk.receive(MessageKind.ROWS).integers()
                     if len(rows) and not 0 <= rows.min() <= rows.max() < len(alignment):
                         desk.refuse(f"rows from 0 to {len(alignment) - 1}")
                         continue
                     ids = [alignment.user_ids[row] for row in rows.tolist()]
                     features = model.encoder.encode(people.for_users(ids))
-                    vectors = _guarded(plan, model, ids, tower.vectors(features)[:, item])
+                    vectors = guarded(plan, model, ids, tower.vectors(features)[:, item])
                     shape, payload = pack(vectors)
-                    desk.reply(Kind.EMBEDDINGS, {**shape, **about}, payload)
+                    desk.reply(MessageKind.EMBEDDINGS, {**shape, **about}, payload)
                     sent += len(rows)
             except LostPeerError:
                 continue  # the next one
@@ -155,7 +155,9 @@ def fetch_users(plan: PartyPlan, address: str, out: Path) -> dict[str, Any]:
         for first in range(0, len(alignment), ROWS):
             rows = np.arange(first, min(first + ROWS, len(alignment)), dtype="<i8")
             fields = {"rows": len(rows)}
-            answer = caller.ask(Kind.ROWS, fields, rows.tobytes(), expect=Kind.EMBEDDINGS)
+            answer = caller.ask(
+                MessageKind.ROWS, fields, rows.tobytes(), expect=MessageKind.EMBEDDINGS
+            )
             if answer["rows"] != len(rows):
                 raise ProtocolError(str(answer), f"{len(rows)} rows", str(answer["rows"]))
             made = {name: answer[name] for name in ("model_id", "space")}
@@ -190,7 +192,7 @@ def _of_partner(plan: PartyPlan) -> tuple[UserModel, Profiles]:
     return UserModel.load(plan.out), read_profiles(plan.needs("profiles"))
 
 
-def _guarded(
+def guarded(
     plan: PartyPlan, model: UserModel, ids: Sequence[str], vectors: FloatArray
 ) -> FloatArray:
     """Return vectors as they may leave: a user gets the same noise each time."""

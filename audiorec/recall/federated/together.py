@@ -26,7 +26,7 @@ from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.party import ItemParty, PartyWork, Shared, UserParty
 from audiorec.recall.federated.places import Place, common_place, kept, place_in, starts
-from audiorec.recall.federated.protocol import Kind, Message
+from audiorec.recall.federated.protocol import Message, MessageKind
 from audiorec.recall.federated.spaces import space_of
 from audiorec.recall.federated.user_half import UserHalf
 
@@ -85,17 +85,17 @@ def train_partner(
             fitted = _fitted(learner, shared, how, place, how.stop)
             if not fitted.finished:
                 for caller in callers:
-                    caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+                    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
                 return fitted
             space = token_hex(8)
             told = [{"space": space_of(space, number)} for number in range(len(callers))]
             for caller, fields in zip(callers, told, strict=True):
-                caller.ask(Kind.FINISH, fields, expect=Kind.FINISHED)
+                caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
             save(fitted.learner.half, fitted, space)
             for caller, fields in zip(callers, told, strict=True):
                 caller.timeout_s = LASTING_S
                 with suppress(LostPeerError):  # it has its model, and we have ours
-                    caller.ask(Kind.FINISH, fields, expect=Kind.FINISHED)
+                    caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
             return fitted
         except LostPeerError as error:
             lost_since = time.monotonic() if lost_since is None else lost_since
@@ -163,17 +163,18 @@ def train_music(
             half = side.half(
                 shared.recipe, phase, defence=how.defence, secret=how.secret, number=number
             )
+            half.witness = how.witness
             return ItemParty(half, desk, phase, len(side.plays), pause)
 
         try:
             fitted = _fitted(learner, shared, how, place, pause)
             if not fitted.finished:
                 return fitted
-            space = desk.receive(Kind.FINISH)["space"]
+            space = desk.receive(MessageKind.FINISH)["space"]
             model_id = save(fitted.learner.half, fitted, space)
-            desk.reply(Kind.FINISHED, {"model_id": model_id})
-            desk.receive(Kind.FINISH)
-            desk.reply(Kind.FINISHED, {"model_id": model_id})
+            desk.reply(MessageKind.FINISHED, {"model_id": model_id})
+            desk.receive(MessageKind.FINISH)
+            desk.reply(MessageKind.FINISHED, {"model_id": model_id})
             return fitted
         except LostPeerError as error:
             if how.stopped:

@@ -25,7 +25,7 @@ from audiorec.recall.federated.keys import (
     spoken,
 )
 from audiorec.recall.federated.link import Caller, Desk
-from audiorec.recall.federated.protocol import MAX_MESSAGE, Kind, Message, decode, encode
+from audiorec.recall.federated.protocol import MAX_MESSAGE, Message, MessageKind, decode, encode
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +43,8 @@ def listening(keys):
         try:
             desk.welcome(desk.accept(10))
             while True:
-                desk.receive(Kind.PAUSE)
-                desk.reply(Kind.NOTED)
+                desk.receive(MessageKind.PAUSE)
+                desk.reply(MessageKind.NOTED)
         except LostPeerError:
             desk.close()
 
@@ -62,7 +62,7 @@ def test_two_parties_that_know_each_other_talk(keys, listening):
     here = caller(listening[0], keys["partner"], keys["music"].certificate)
     assert here.hello("train")["role"] == "music"
     for _ in range(3):
-        here.ask(Kind.PAUSE, expect=Kind.NOTED)
+        here.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
     assert here.transport.certificates == listening[1].certificates
     here.close()
 
@@ -144,10 +144,10 @@ def test_a_slow_party_is_lost_after_the_time_limit(keys):
 def test_bodies_beyond_the_limit_are_refused(keys, listening):
     transport = FlightTransport(listening[0], keys["partner"], keys["music"].certificate)
     answer = decode(transport.ask(b"\0" * (MAX_MESSAGE + 1), 20))
-    assert answer.kind == Kind.REFUSED
-    assert decode(transport.ask(b"\0" * 64, 20)).kind == Kind.REFUSED
+    assert answer.kind == MessageKind.REFUSED
+    assert decode(transport.ask(b"\0" * 64, 20)).kind == MessageKind.REFUSED
     forged = encode(
-        Message(kind=Kind.FINISH, session="0" * 32, number=1, fields={"space": "0" * 16})
+        Message(kind=MessageKind.FINISH, session="0" * 32, number=1, fields={"space": "0" * 16})
     )
     assert "say hello first" in decode(transport.ask(forged, 20))["reason"]
 

@@ -6,7 +6,7 @@ import pytest
 
 from audiorec.errors import LostPeerError, ProtocolError, RefusedError
 from audiorec.recall.federated.link import Caller, Desk, Direct
-from audiorec.recall.federated.protocol import Kind, Message, decode, encode
+from audiorec.recall.federated.protocol import Message, MessageKind, decode, encode
 
 
 class Echo:
@@ -24,8 +24,8 @@ class Echo:
             try:
                 self.desk.welcome(self.desk.accept(5))
                 while True:
-                    self.got.append(str(self.desk.receive(Kind.PAUSE, Kind.COUNT)))
-                    self.desk.reply(Kind.NOTED)
+                    self.got.append(str(self.desk.receive(MessageKind.PAUSE, MessageKind.COUNT)))
+                    self.desk.reply(MessageKind.NOTED)
             except LostPeerError as error:
                 self.got.append(str(error))
 
@@ -48,19 +48,19 @@ def caller(echo):
 def answer(echo, data):
     """Send bytes as an attacker would; return the reason of the refusal."""
     found = decode(echo.desk.answer(data, 2.0))
-    assert found.kind == Kind.REFUSED
+    assert found.kind == MessageKind.REFUSED
     return found["reason"]
 
 
 def pause(caller, number, session=None):
-    return encode(Message(kind=Kind.PAUSE, session=session or caller.session, number=number))
+    return encode(Message(kind=MessageKind.PAUSE, session=session or caller.session, number=number))
 
 
 def test_a_replayed_message_is_refused_and_not_seen(echo, caller):
-    caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
     assert "number 1 came before: a replay; 2 is next" in answer(echo, pause(caller, 1))
     assert echo.got == ["pause 1"]
-    caller.ask(Kind.PAUSE, expect=Kind.NOTED)  # the session goes on
+    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)  # the session goes on
     assert echo.got == ["pause 1", "pause 2"]
 
 
@@ -79,19 +79,19 @@ def test_a_message_of_another_session_is_refused(echo, caller):
 
 def test_a_forged_message_without_a_session_is_refused():
     echo = Echo()
-    forged = Message(kind=Kind.PAUSE, session="00" * 16, number=1)
+    forged = Message(kind=MessageKind.PAUSE, session="00" * 16, number=1)
     assert "say hello first" in answer(echo, encode(forged))
     echo.stop.set()
 
 
 def test_bytes_that_are_no_message_are_refused(echo, caller):
     assert "expected at least 20 bytes" in answer(echo, b"GET / HTTP/1.1")
-    caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
 
 
 def test_a_kind_out_of_turn_is_refused(echo, caller):
     with pytest.raises(RefusedError, match="finish 1: it is the turn of pause or count"):
-        caller.ask(Kind.FINISH, {"space": "0" * 16}, expect=Kind.FINISHED)
+        caller.ask(MessageKind.FINISH, {"space": "0" * 16}, expect=MessageKind.FINISHED)
     assert echo.got == []
 
 
@@ -103,7 +103,7 @@ def test_the_two_ends_must_see_the_same_certificates(echo):
 
 
 def test_an_answer_that_does_not_fit_ends_the_session(echo, caller):
-    caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
     kept = []
 
     def changed(message):
@@ -115,16 +115,16 @@ def test_an_answer_that_does_not_fit_ends_the_session(echo, caller):
         return Changing(echo.desk)
 
     caller.transport = changed(
-        lambda _: encode(Message(kind=Kind.NOTED, session="ff" * 16, number=2))
+        lambda _: encode(Message(kind=MessageKind.NOTED, session="ff" * 16, number=2))
     )
     with pytest.raises(ProtocolError, match="noted 2: expected session"):
-        caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+        caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
     caller.transport = changed(lambda _: kept[0])  # an old answer again
     with pytest.raises(ProtocolError, match="noted 2: expected number 3, got 2"):
-        caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+        caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
     caller.transport = Direct(echo.desk)
     with pytest.raises(ProtocolError, match="noted 4: expected agreed after pause 4, got noted"):
-        caller.ask(Kind.PAUSE, expect=Kind.AGREED)
+        caller.ask(MessageKind.PAUSE, expect=MessageKind.AGREED)
 
 
 def test_a_caller_that_is_silent_is_lost():
@@ -138,7 +138,7 @@ def test_a_caller_that_is_silent_is_lost():
 def test_a_desk_that_ended_says_so(echo, caller):
     echo.desk.close()
     with pytest.raises(LostPeerError, match="was stopped, or has finished"):
-        caller.ask(Kind.PAUSE, expect=Kind.NOTED)
+        caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
     with pytest.raises(LostPeerError, match="was stopped, or has finished"):
         caller.hello("train")
 
@@ -158,8 +158,8 @@ def test_one_question_at_a_time():
     ]
     for thread in asking:
         thread.start()
-    desk.receive(Kind.PAUSE)
-    desk.reply(Kind.NOTED)
+    desk.receive(MessageKind.PAUSE)
+    desk.reply(MessageKind.NOTED)
     for thread in asking:
         thread.join()
-    assert sorted(found.kind for found in answers) == [Kind.REFUSED, Kind.NOTED]
+    assert sorted(found.kind for found in answers) == [MessageKind.REFUSED, MessageKind.NOTED]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audiorec.errors import ProtocolError
 from audiorec.recall.federated import protocol
-from audiorec.recall.federated.protocol import FIELDS, Kind, Message, decode, encode, pack
+from audiorec.recall.federated.protocol import FIELDS, Message, MessageKind, decode, encode, pack
 
 SESSION = "ab" * 16
 PAGE = (Path(__file__).parents[3] / "docs" / "federated-protocol.md").read_text()
@@ -24,7 +24,7 @@ def vectors(rows=2, width=3, dtype="float32", changes=()):
     shape, payload = pack(values, dtype)
     fields = {"phase": "choose", "epoch": 1, "step": 0, **shape, "dtype": dtype}
     return Message(
-        kind=Kind.VECTORS,
+        kind=MessageKind.VECTORS,
         session=SESSION,
         number=5,
         fields={**fields, **dict(changes)},
@@ -32,7 +32,7 @@ def vectors(rows=2, width=3, dtype="float32", changes=()):
     )
 
 
-def raw(header, payload=b"", *, kind=Kind.NOTED, magic=b"ARFD", version=1, more=0):
+def raw(header, payload=b"", *, kind=MessageKind.NOTED, magic=b"ARFD", version=1, more=0):
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return (
         struct.pack("<4sHHIQ", magic, version, kind, len(text), len(payload) + more)
@@ -105,7 +105,7 @@ def test_vectors_come_back_bit_for_bit(dtype):
 def test_numbers_that_are_not_finite_are_refused(bad):
     values = np.ones((2, 3), np.float32)
     values[1, 2] = bad
-    message = Message(kind=Kind.VECTORS, session=SESSION, number=5, fields=vectors().fields,
+    message = Message(kind=MessageKind.VECTORS, session=SESSION, number=5, fields=vectors().fields,
                       payload=values.tobytes())  # fmt: skip
     with pytest.raises(ProtocolError, match="vectors 5: expected finite numbers"):
         decode(encode(message)).array()
@@ -147,11 +147,13 @@ def test_a_session_depends_on_everything_that_makes_it():
 
 def test_the_page_has_every_kind_with_its_number_and_its_fields():
     rows = re.findall(r"^\| (\d+) \| `(\w+)` \| ([→←]) \| (.*?) \| .* \|$", PAGE, re.MULTILINE)
-    assert {word: int(number) for number, word, _, _ in rows} == {k.word: int(k) for k in Kind}
+    assert {word: int(number) for number, word, _, _ in rows} == {
+        k.word: int(k) for k in MessageKind
+    }
     for number, _, _, said in rows:
         plain = re.sub(r"\(.*?\)", "", said)
         named = set(re.findall(r"`(\w+)`", plain))
-        assert named == set(FIELDS[Kind(int(number))]), said
+        assert named == set(FIELDS[MessageKind(int(number))]), said
 
 
 def test_the_page_has_the_limits():

@@ -15,7 +15,7 @@ from audiorec.errors import InputError, ProtocolError, RefusedError, StoreError
 from audiorec.recall.federated import psi
 from audiorec.recall.federated.alignment import read_alignment, write_alignment
 from audiorec.recall.federated.link import Caller, Desk, Direct
-from audiorec.recall.federated.protocol import Kind
+from audiorec.recall.federated.protocol import MessageKind
 from audiorec.recall.federated.psi import Alignment, Normalised, Salt, align_music, align_partner
 
 
@@ -184,13 +184,15 @@ def test_a_token_of_somebody_else_is_refused():
     side = Side(people(0, 5))
     caller = Caller(Direct(side.desk))
     caller.hello("align")
-    caller.ask(Kind.COUNT, {"ids": 1}, expect=Kind.COUNTED)
-    caller.ask(Kind.BUCKET, {"bucket": 0, "ids": 0}, expect=Kind.ANSWER)
-    caller.ask(Kind.BUCKET, {"bucket": -1, "ids": 0}, expect=Kind.ANSWER)
+    caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
+    caller.ask(MessageKind.BUCKET, {"bucket": 0, "ids": 0}, expect=MessageKind.ANSWER)
+    caller.ask(MessageKind.BUCKET, {"bucket": -1, "ids": 0}, expect=MessageKind.ANSWER)
     token = Salt.of(caller.nonces).token
     stranger = token("listener-77@example.org")
     with pytest.raises(RefusedError, match="a token that this side has not"):
-        caller.ask(Kind.COMMON, {"first": 0, "total": 1}, stranger, expect=Kind.AGREED)
+        caller.ask(
+            MessageKind.COMMON, {"first": 0, "total": 1}, stranger, expect=MessageKind.AGREED
+        )
     side.thread.join(10)
     assert isinstance(side.error, ProtocolError)
 
@@ -199,9 +201,11 @@ def test_a_request_that_is_no_request_is_refused():
     side = Side(people(0, 5))
     caller = Caller(Direct(side.desk))
     caller.hello("align")
-    caller.ask(Kind.COUNT, {"ids": 1}, expect=Kind.COUNTED)
+    caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
     with pytest.raises(RefusedError, match="expected bucket 0"):
-        caller.ask(Kind.BUCKET, {"bucket": 3, "ids": 1}, b"\xff" * 35, expect=Kind.ANSWER)
+        caller.ask(
+            MessageKind.BUCKET, {"bucket": 3, "ids": 1}, b"\xff" * 35, expect=MessageKind.ANSWER
+        )
 
 
 def test_buckets_are_computed_in_processes_of_their_own(monkeypatch):
@@ -225,3 +229,25 @@ def test_a_salt_separates_its_purposes():
     assert Salt.of(("b" * 64, "a" * 64)).token("u") != salt.token("u")
     spread = np.bincount([salt.bucket(f"user {n}", 8) for n in range(4000)], minlength=8)
     assert spread.min() > 400
+
+
+def test_a_person_leaves_an_alignment_and_all_other_rows_stay(tmp_path):
+    from audiorec.listening.forget import KeptKind, forget
+
+    path = tmp_path / "aligned.parquet"
+    write_alignment(path, Alignment(("b", "c", "a"), ("ab" * 32,)))
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "model.json").write_text('{"log_fingerprints": ["%s"]}' % ("ab" * 32))
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.json").write_text('{"log_fingerprints": ["%s"]}' % ("cd" * 32))
+    done = forget("c", [path, model, other])
+    assert [(d.kind, d.removed, d.left, d.train_again) for d in done] == [
+        (KeptKind.ALIGNED, 1, 2, False),
+        (KeptKind.MODEL, 0, 0, True),
+        (KeptKind.MODEL, 0, 0, False),
+    ]
+    # Steps are drawn by row number, so the row itself stays, and is nobody's.
+    assert read_alignment(path) == Alignment(("b", "", "a"), ("ab" * 32,))
+    assert forget("c", [path])[0].removed == 0

@@ -13,7 +13,7 @@ from two_parties import RECIPE, USERS, Music, mmoe, partner, people, plays, shar
 
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.noise import Defence
-from audiorec.recall.federated.protocol import FIELDS, Kind, decode
+from audiorec.recall.federated.protocol import FIELDS, MessageKind, decode
 
 
 def crossed(folder, recipe, **options):
@@ -74,8 +74,20 @@ def test_only_the_kinds_of_a_training_cross_and_only_their_fields(training):
     messages = [decode(data) for data in training[0]]
     kinds = {message.kind for message in messages}
     assert kinds == {
-        *(Kind.HELLO, Kind.WELCOME, Kind.VECTORS, Kind.GRADIENTS, Kind.VALIDATION),
-        *(Kind.FIGURES, Kind.VERDICT, Kind.NOTED, Kind.FINISH, Kind.FINISHED),
+        *(
+            MessageKind.HELLO,
+            MessageKind.WELCOME,
+            MessageKind.VECTORS,
+            MessageKind.GRADIENTS,
+            MessageKind.VALIDATION,
+        ),
+        *(
+            MessageKind.FIGURES,
+            MessageKind.VERDICT,
+            MessageKind.NOTED,
+            MessageKind.FINISH,
+            MessageKind.FINISHED,
+        ),
     }
     for message in messages:
         assert set(message.fields) == set(FIELDS[message.kind])
@@ -95,7 +107,7 @@ def test_the_partner_s_own_labels_and_items_never_leave(tmp_path):
     heard, half, _ = crossed(tmp_path, mmoe(own_weight=0.7))
     assert "own.weight" in half.model.state_dict()
     sent = [decode(data) for data in heard]
-    vectors = [message for message in sent if message.kind == Kind.VECTORS]
+    vectors = [message for message in sent if message.kind == MessageKind.VECTORS]
     steps = {(m["phase"], m["epoch"], m["step"]) for m in vectors}
     assert len(vectors) == len(steps)  # one table a step, of the task of the other side
     own = half.model.state_dict()["own.weight"].numpy()
@@ -105,6 +117,6 @@ def test_the_partner_s_own_labels_and_items_never_leave(tmp_path):
 
 def test_vectors_may_cross_as_float16(tmp_path):
     heard, _, _ = crossed(tmp_path, RECIPE, defence=Defence(rounding="float16"))
-    vectors = [m for m in map(decode, heard) if m.kind == Kind.VECTORS]
+    vectors = [m for m in map(decode, heard) if m.kind == MessageKind.VECTORS]
     assert {m["dtype"] for m in vectors} == {"float16"}
     assert all(len(m.payload) == 2 * m["rows"] * m["width"] for m in vectors)

@@ -23,6 +23,7 @@ from audiorec.recall.contract.next_song import unit
 from audiorec.recall.contract.song_facts import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
+from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
 from audiorec.types import FloatArray, Int64Array, LineProgress
@@ -175,8 +176,7 @@ class Towers(SharedSpace):
 
     def near(self, users: FloatArray) -> FloatArray:
         """Return logits, in which a song's plays count as well; see `SharedSpace`."""
-        found: FloatArray = users / np.float32(self.recipe.temperature) @ self.songs.T
-        found = (found + self.prior).astype(np.float32)
+        found = logits_of(users, self.songs, self.recipe, self.prior)
         found[~users.any(axis=1)] = -np.inf
         found[:, ~self.songs.any(axis=1)] = -np.inf
         return found

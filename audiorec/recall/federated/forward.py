@@ -1,6 +1,7 @@
 """The users' tower in numpy: answers without torch.
 
 `UserFeatures`, weights ──user_vectors──▶ (n, K, d) of length 1, 0 for users nothing is known of
+vectors, songs, prior   ──logits_of─────▶ (n, S)
 """
 
 from collections.abc import Mapping
@@ -32,6 +33,14 @@ def user_vectors(features: UserFeatures, weights: Weights, recipe: TwoTowerRecip
         rows = np.arange(first, min(first + ROWS, len(features)))
         found[rows] = _block(features.take(rows), weights, recipe)
     found[~features.known] = 0
+    return found
+
+
+def logits_of(
+    users: FloatArray, songs: FloatArray, recipe: TwoTowerRecipe, prior: FloatArray
+) -> FloatArray:
+    """Return how much users (n, d) may like each song (S, d), beside its plays: (n, S) float32."""
+    found: FloatArray = (users / recipe.temperature @ songs.T + prior).astype(np.float32)
     return found
 
 

@@ -24,6 +24,7 @@ from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.song_table import SongTable
 from audiorec.recall.federated.draws import BEGIN, Step
+from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import figures_of, ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import TwoTowerRecipe
@@ -254,8 +255,7 @@ class ItemHalf:
 
     def similarities(self, vectors: FloatArray) -> FloatArray:
         """Return how much users (m, d) may like each song, as a logit: (m, S) float32."""
-        found: FloatArray = vectors / np.float32(self.recipe.temperature) @ self.song_vectors().T
-        return (found + self.prior).astype(np.float32)
+        return logits_of(vectors, self.song_vectors(), self.recipe, self.prior)
 
     def song_vectors(self) -> FloatArray:
         """Return the vectors of all songs, (S, d) of length 1; unlearnt ones go by their side."""

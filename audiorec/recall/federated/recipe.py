@@ -78,18 +78,18 @@ class TwoTowerRecipe:
 
     dimension: int = 64
     hidden: tuple[int, ...] = (128,)
-    width: int = 64
+    width: int = 32
     side_width: int = 16
     id_dropout: float = 0.1
-    value_dropout: float = 0.2
-    dropout: float = 0.1
-    min_users: int = 2
+    value_dropout: float = 0.5
+    dropout: float = 0.3
+    min_users: int = 5
     max_values: int = 100_000
-    temperature: float = 0.15
+    temperature: float = 0.4
     popularity: float = 1.0
     negative_source: Negatives = "shared"
     songs: Songs = "learnt"
-    negatives: int = 1_024
+    negatives: int = 512
     negative_power: float = 0.75
     log_q: bool = True
     positives: int = 1
@@ -98,8 +98,8 @@ class TwoTowerRecipe:
     learning_rate: float = 3e-3
     warm_up: float = 0.02
     weight_decay: float = 0.0
-    max_epochs: int = 20
-    patience: int = 4
+    max_epochs: int = 8
+    patience: int = 3
     valid: float = 0.1
     seed: int = 0
 
@@ -156,7 +156,7 @@ class MmoeRecipe(TwoTowerRecipe):
     experts: int = 4
     own_weight: float = 0.5
     item_weights: tuple[float, ...] = (1.0,)
-    own_negatives: int = 1_024
+    own_negatives: int = 256
     own_column: str = ""
 
     def __post_init__(self) -> None:

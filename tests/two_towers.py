@@ -24,6 +24,9 @@ QUICK = {
     "passes": 2,
     "max_epochs": 2,
     "temperature": 0.25,
+    "value_dropout": 0.2,
+    "dropout": 0.1,
+    "learning_rate": 0.01,
 }
 
 

@@ -30,7 +30,7 @@ from audiorec.recall.federated.attacks import (
     nearest_gradient,
     summed_gradients,
 )
-from audiorec.recall.federated.draws import Step
+from audiorec.recall.federated.draws import JointStep
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.item_half import ItemPlays
 from audiorec.recall.federated.learner import Central, Training
@@ -130,7 +130,7 @@ class GradientWitness:
         self._first: list[tuple[Seen, Seen]] = []
         self._last: deque[tuple[Seen, Seen]] = deque(maxlen=KEPT // 2)
 
-    def note(self, step: Step, played: Int64Array, raw: FloatArray, sent: FloatArray) -> None:
+    def note(self, step: JointStep, played: Int64Array, raw: FloatArray, sent: FloatArray) -> None:
         """Take one step."""
         for sums, gradients in zip(self._sums, (raw, sent), strict=True):
             sums[step.rows] += gradients  # a row stands in a step once

@@ -1,6 +1,6 @@
 """What both sides draw alike: which users only judge, and who stands in each step.
 
-    n aligned rows, recipe ──split_rows──▶ learnt, judged      ──steps_of──▶ `Step`s of an epoch
+    n aligned rows, recipe ──split_rows──▶ learnt, judged      ──steps_of──▶ `JointStep`s
 
 Everything follows from the recipe's seed and the number of aligned rows. A step's users are drawn
 uniformly, whether they played anything or not: it tells nobody who listened.
@@ -20,7 +20,7 @@ JUDGED, ORDER, BEGIN = range(3)  # what the shared seed is for
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Step:
+class JointStep:
     """One step of both sides.
 
     Attributes
@@ -69,7 +69,7 @@ def steps_in(n_learnt: int, recipe: TwoTowerRecipe) -> int:
 
 def steps_of(
     learnt: Int64Array, recipe: TwoTowerRecipe, epoch: int, first: int = 0
-) -> Iterator[Step]:
+) -> Iterator[JointStep]:
     """Yield the steps of an epoch from number `first` on; each row stands in one of every pass."""
     batches, whole = _batches(len(learnt), recipe), steps_in(len(learnt), recipe)
     for passed in range(first // batches, recipe.passes):
@@ -78,7 +78,7 @@ def steps_of(
             number = passed * batches + place
             if number >= first:
                 done = (epoch - 1 + number / whole) / recipe.max_epochs
-                yield Step(epoch, number, rows, done)
+                yield JointStep(epoch, number, rows, done)
 
 
 def _batches(n_learnt: int, recipe: TwoTowerRecipe) -> int:

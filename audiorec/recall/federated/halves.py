@@ -27,7 +27,7 @@ from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.profiles import Profiles
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.song_facts import SideEncoder
-from audiorec.recall.federated.draws import Step, split_rows
+from audiorec.recall.federated.draws import JointStep, split_rows
 from audiorec.recall.federated.item_half import ItemHalf, ItemPlays
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
@@ -41,7 +41,7 @@ class AnyItemHalf(Protocol):
 
     loss: float
 
-    def gradient(self, step: Step, vectors: FloatArray) -> FloatArray:
+    def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
         """Learn from vectors (B, d) float32; return gradients (B, d) float32 as they may leave."""
 
     def figures(self, vectors: FloatArray) -> Line:
@@ -57,10 +57,10 @@ class AnyItemHalf(Protocol):
 class AnyUserHalf(Protocol):
     """What a link needs of the half that knows users."""
 
-    def vectors(self, step: Step) -> tuple[FloatArray, ...]:
+    def vectors(self, step: JointStep) -> tuple[FloatArray, ...]:
         """Return what leaves for each business with items: (B, d) float32."""
 
-    def learn(self, step: Step, gradients: Sequence[FloatArray]) -> None:
+    def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
         """Learn from what came back, one (B, d) for each business with items."""
 
     def validation(self) -> tuple[FloatArray, ...]:

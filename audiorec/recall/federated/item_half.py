@@ -23,7 +23,7 @@ from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.song_table import SongTable
-from audiorec.recall.federated.draws import BEGIN, Step
+from audiorec.recall.federated.draws import BEGIN, JointStep
 from audiorec.recall.federated.forward import logits_of
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import figures_of, ranks_of, retrieval_losses
@@ -33,7 +33,7 @@ from audiorec.recall.federated.user_features import Bag
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 DRAW, NOISE = range(2)  # what the secret is for
-Witness = Callable[[Step, Int64Array, FloatArray, FloatArray], None]
+Witness = Callable[[JointStep, Int64Array, FloatArray, FloatArray], None]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -177,12 +177,12 @@ class ItemHalf:
         """Return what an optimiser takes."""
         return [{"params": list(self.model.parameters()), "lr": self.recipe.learning_rate}]
 
-    def gradient(self, step: Step, vectors: FloatArray) -> FloatArray:
+    def gradient(self, step: JointStep, vectors: FloatArray) -> FloatArray:
         """Learn from one step; return what may leave of the gradients of users' vectors.
 
         Parameters
         ----------
-        step : Step
+        step : JointStep
         vectors : ndarray, shape (B, d), float32
             Of the step's rows, in their order.
 
@@ -204,14 +204,14 @@ class ItemHalf:
         assert users.grad is not None  # noqa: S101 - `take` uses every row
         return self.guarded(step, users.grad.numpy())
 
-    def guarded(self, step: Step, gradients: FloatArray) -> FloatArray:
+    def guarded(self, step: JointStep, gradients: FloatArray) -> FloatArray:
         """Return gradients as they may leave; the witness sees them before and after."""
         sent = self.defence.gradients(gradients, self._rng(NOISE, step))
         if self.witness is not None and self._played is not None:
             self.witness(step, self._played, gradients, sent)
         return sent
 
-    def take(self, step: Step, users: Tensor) -> Tensor:
+    def take(self, step: JointStep, users: Tensor) -> Tensor:
         """Return the sum of a step's losses, times the temperature: users (B, d) with a graph.
 
         The gradient of a user is then the songs that are expected less those that were played.
@@ -275,7 +275,7 @@ class ItemHalf:
         self.model.load_state_dict(state["model"])
         self.optimiser.load_state_dict(state["optimiser"])
 
-    def _rng(self, purpose: int, step: Step) -> np.random.Generator:
+    def _rng(self, purpose: int, step: JointStep) -> np.random.Generator:
         return generator(secret_of(self.model), purpose, self.number, step.epoch, step.number)
 
     def _checked(self, vectors: FloatArray, n: int) -> FloatArray:

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from audiorec.learning.fit import EVERY_S, Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
-from audiorec.recall.federated.draws import Step, steps_of
+from audiorec.recall.federated.draws import JointStep, steps_of
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.noise import NOTHING, Defence
@@ -53,11 +53,11 @@ class Central:
         """Nothing is said of the untrained model."""
         return None
 
-    def batches(self, epoch: int, first: int) -> Iterator[Step]:
+    def batches(self, epoch: int, first: int) -> Iterator[JointStep]:
         """Yield the steps of an epoch."""
         yield from steps_of(self.user.learnt, self.recipe, epoch, first)
 
-    def step(self, batch: Step) -> float:
+    def step(self, batch: JointStep) -> float:
         """Take one step, through all towers at once."""
         set_rate(self.optimiser, self.recipe, batch)
         vectors, own = self.user.take(batch)
@@ -86,7 +86,7 @@ class Central:
         return float(line["ndcg"])
 
 
-def _crossing(item: ItemHalf, step: Step) -> Callable[[Tensor], Tensor]:
+def _crossing(item: ItemHalf, step: JointStep) -> Callable[[Tensor], Tensor]:
     """Return what is done to a gradient on its way from the songs' to the users' tower."""
     return lambda gradient: torch.from_numpy(item.guarded(step, gradient.numpy()))
 

@@ -19,7 +19,7 @@ from torch import nn, optim
 from audiorec.errors import ProtocolError
 from audiorec.learning.fit import Line
 from audiorec.learning.refit import Phase
-from audiorec.recall.federated.draws import Step, steps_of
+from audiorec.recall.federated.draws import JointStep, steps_of
 from audiorec.recall.federated.item_half import ItemHalf
 from audiorec.recall.federated.link import Caller, Desk
 from audiorec.recall.federated.noise import NOTHING, Defence
@@ -132,11 +132,11 @@ class UserParty:
         """Nothing is said of the untrained model."""
         return None
 
-    def batches(self, epoch: int, first: int) -> Iterator[Step]:
+    def batches(self, epoch: int, first: int) -> Iterator[JointStep]:
         """Yield the steps of an epoch."""
         yield from steps_of(self.half.learnt, self.half.recipe, epoch, first)
 
-    def step(self, batch: Step) -> float:
+    def step(self, batch: JointStep) -> float:
         """Send vectors, learn from the gradients; return the loss of the own task, 0 without."""
         at = {"phase": self.phase, "epoch": batch.epoch, "step": batch.number}
         dtype = self.half.defence.rounding
@@ -224,7 +224,7 @@ class ItemParty:
         """Nothing is said of the untrained model."""
         return None
 
-    def batches(self, epoch: int, first: int) -> Iterator[tuple[Step, Message | None]]:
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[JointStep, Message | None]]:
         """Yield each step with the vectors that came for it."""
         width = self.half.recipe.dimension
         for step in steps_of(self._learnt, self.half.recipe, epoch, first):
@@ -238,7 +238,7 @@ class ItemParty:
                 return
             yield step, message
 
-    def step(self, batch: tuple[Step, Message | None]) -> float:
+    def step(self, batch: tuple[JointStep, Message | None]) -> float:
         """Learn from vectors and send the gradients; return the loss."""
         step, message = batch
         assert message is not None  # noqa: S101 - the loop has ended

@@ -10,7 +10,7 @@ import torch
 from torch import nn, optim
 
 from audiorec.learning.schedule import cosine_decay
-from audiorec.recall.federated.draws import Step
+from audiorec.recall.federated.draws import JointStep
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 
 BITS = 62  # a positive int64
@@ -35,7 +35,7 @@ def secret_of(kept: Kept) -> int:
     return int(kept.secret)
 
 
-def set_rate(optimiser: optim.Optimizer, recipe: TwoTowerRecipe, step: Step) -> None:
+def set_rate(optimiser: optim.Optimizer, recipe: TwoTowerRecipe, step: JointStep) -> None:
     """Set the learning rate of a step."""
     rate = recipe.learning_rate * cosine_decay(step.done, warm_up=recipe.warm_up)
     for group in optimiser.param_groups:

@@ -20,7 +20,7 @@ from audiorec.errors import InputError, ShapeError
 from audiorec.learning.fit import Line
 from audiorec.learning.negatives import SharedSampler
 from audiorec.learning.seeds import generator, torch_seed
-from audiorec.recall.federated.draws import BEGIN, Step
+from audiorec.recall.federated.draws import BEGIN, JointStep
 from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.ranking import ranks_of, retrieval_losses
 from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
@@ -120,13 +120,13 @@ class UserHalf:
         pairs = zip(groups, decay, strict=True)
         return [{"params": g, "lr": rate, "weight_decay": d} for g, d in pairs if g]
 
-    def vectors(self, step: Step) -> Vectors:
+    def vectors(self, step: JointStep) -> Vectors:
         """Return what leaves for each business with items: (B, d) float32 of the step's rows."""
         tensors, own = self.take(step)
         self._waiting = ((step.epoch, step.number), tensors, own)
         return tuple(tensor.detach().numpy().copy() for tensor in tensors)
 
-    def learn(self, step: Step, gradients: Sequence[FloatArray]) -> None:
+    def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
         """Learn from the gradients that came back, one (B, d) for each business with items.
 
         Raises
@@ -153,7 +153,7 @@ class UserHalf:
         torch.autograd.backward(roots, back)
         self.optimiser.step()
 
-    def take(self, step: Step) -> tuple[tuple[Tensor, ...], Tensor | None]:
+    def take(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Return the vectors of a step as tensors with a graph, and the loss of the own task."""
         rng = generator(secret_of(self.model), STEP, step.epoch, step.number)
         features, target = self._asked(step.rows, rng)
@@ -257,7 +257,7 @@ class UserHalf:
             ).numpy()
         return found
 
-    def _guarded(self, vectors: Tensor, step: Step, number: int) -> Tensor:
+    def _guarded(self, vectors: Tensor, step: JointStep, number: int) -> Tensor:
         """Return vectors as they may leave; gradients pass as if nothing had been done."""
         if not self.defence.guards_vectors:
             return vectors

@@ -25,7 +25,7 @@ from two_towers import (
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.torch_use import one_thread
-from audiorec.recall.federated.draws import Step, split_rows, steps_in, steps_of
+from audiorec.recall.federated.draws import JointStep, split_rows, steps_in, steps_of
 from audiorec.recall.federated.halves import ItemSide
 from audiorec.recall.federated.learner import Training
 from audiorec.recall.federated.noise import NOTHING, Defence
@@ -95,7 +95,7 @@ def test_a_row_without_a_play_gets_a_zero_gradient_that_is_noised_like_all():
     recipe = two_tower()
     user, (half,) = split_halves(recipe)
     rows = np.arange(0, 20, dtype=np.int64)  # 0 and 10 played nothing
-    step = Step(1, 0, rows, 0.0)
+    step = JointStep(1, 0, rows, 0.0)
     raw = half.gradient(step, user.vectors(step)[0])
     silent = np.isin(rows, (0, 10))
     assert not raw[silent].any()

@@ -34,7 +34,7 @@ passes = 2, max_epochs = {epochs}, learning_rate = 1e-2, seed = 1 }}
 checkpoint_steps = 20
 """
 FILES = {
-    "music": 'interactions = "plays.csv"\nids = "members.txt"',
+    "music": 'interactions = "plays.csv"\nids = "members.txt"\nwatch = true',
     "partner": 'profiles = "profiles.csv"',
 }
 
@@ -93,37 +93,35 @@ def write_parties(folder, world, *, address, epochs, batch):
     return held
 
 
-def run(folder, *words, prefix=(), wait=True):
-    """Run a command of audiorec in a party's folder."""
-    command = [*prefix, *AUDIOREC, *map(str, words)]
+def run(folder, line, *, prefix=(), wait=True):
+    """Run a command of audiorec in a party's folder; return what it printed, and what it said."""
+    command = [*prefix, *AUDIOREC, *line.split()]
     environment = {**os.environ, "PYTHONSAFEPATH": "1"}  # modules come from the installation alone
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        command,
-        cwd=folder,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    process = subprocess.Popen(command, cwd=folder, env=environment, **pipes)  # noqa: S603
     return finished(process) if wait else process
 
 
 def finished(process):
-    """Wait for a command; return what it said."""
-    _, said = process.communicate()
+    """Wait for a command; return what it printed, and what it said."""
+    printed, said = process.communicate()
     if process.returncode:
         raise SystemExit(f"{' '.join(process.args)}\n{said}")
-    return said
+    return printed, said
 
 
-def both(folder, *words, prefix):
+def both(folder, line, *, prefix):
     """Run the same command on both sides at once, as two businesses would."""
-    started = [
-        run(folder / role, "federated", *words[:1], "--config", f"{role}.toml", *words[1:],
-            prefix=prefix.get(role, ()), wait=False)
+    started = {
+        role: run(
+            folder / role,
+            f"federated {line} --config {role}.toml",
+            prefix=prefix.get(role, ()),
+            wait=False,
+        )
         for role in PARTIES
-    ]  # fmt: skip
-    return [finished(process) for process in started]
+    }
+    return [finished(process)[1].splitlines()[-1] for process in started.values()]
 
 
 def judged(folder, held, k=10):
@@ -152,26 +150,20 @@ def rehearse(folder, data=None, *, address=None, prefix=None, epochs=6):
     world = made_up() if data is None else of_pairs(Path(data))
     held = write_parties(folder, world, address=address, epochs=epochs, batch=256 if data else 64)
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
-        run(folder / role, "federated", "keys", "--role", role, "--out", "keys")
+        run(folder / role, f"federated keys --role {role} --out keys")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()
         (folder / other / f"{role}.pem").write_bytes(certificate)
     print("keys: made, and certificates exchanged")
-    aligned = both(folder, "align", "--yes", prefix=prefix)[0].splitlines()[-1]
-    print(f"align: {aligned.partition(':')[0]}")
-    trained = [said.splitlines()[-1] for said in both(folder, "train", prefix=prefix)]
-    print(f"train: {trained[0].rpartition(':')[0]}")
-    run(
-        folder / "partner",
-        "federated",
-        "users",
-        "--config",
-        "partner.toml",
-        "--out",
-        "vectors.parquet",
-    )
-    vectors = folder / "partner" / "vectors.parquet"
-    run(folder / "music", "recall", "candidates", "model", "--users", vectors, "--k", 10,
-        "--out", "cands.parquet")  # fmt: skip
+    print("align:", both(folder, "align --yes", prefix=prefix)[0].partition(":")[0])
+    print("train:", both(folder, "train", prefix=prefix)[0].rpartition(":")[0])
+    leaks, said = run(folder / "music", "federated audit --config music.toml")
+    for line in leaks.splitlines()[1:]:
+        attack, by, chance, undefended, defended = line.split("\t")
+        print(f"audit: {attack}, by the {by}: {undefended} -> {defended} (chance {chance})")
+    print("audit:", said.strip())
+    run(folder / "partner", "federated users --config partner.toml --out vectors.parquet")
+    asked = "recall candidates model --users ../partner/vectors.parquet --k 10 --out cands.parquet"
+    run(folder / "music", asked)
     ours, popular = judged(folder, held)
     print(f"{len(held)} users without a play: hit rate at 10 {ours:.3f}, most played {popular:.3f}")
     print(f"done in {time.monotonic() - started:.0f} s: {folder}")

@@ -300,6 +300,7 @@ def _callers(plan: PartyPlan) -> list[Caller]:
 def _came_to(fitted: "Refitted[Any]", alignment: Alignment) -> dict[str, Any]:
     whole = fitted.whole or fitted.chosen
     counts = {"users": len(alignment), "epochs": fitted.chosen.best_epoch, "steps": whole.steps}
+    counts["chosen_steps"] = fitted.chosen.steps
     return {**counts, "figures": _figures(fitted)}
 
 

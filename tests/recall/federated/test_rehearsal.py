@@ -24,12 +24,15 @@ needs("cryptography")
 needs("private_set_intersection")
 
 import pyarrow.parquet as pq
+from safetensors.numpy import load_file
+
+from audiorec.recall.federated.keys import make_keys
+from audiorec.recall.federated.user_model import weights_of
 
 ROOT = Path(__file__).parents[3]
 SPEC = importlib.util.spec_from_file_location("rehearse", ROOT / "examples/federated/rehearse.py")
 rehearse = importlib.util.module_from_spec(SPEC)
 SPEC.loader.exec_module(rehearse)
-SECRETS = {"music": 101, "partner": 202}
 ROLES = ("music", "partner")
 SNIFF = """
 import socket, sys
@@ -92,8 +95,6 @@ def spaces():
 def rehearsed(spaces, tmp_path_factory):
     """The folder of a whole rehearsal, with its result, and the packets that crossed."""
     folder = tmp_path_factory.mktemp("rehearsal")
-    for role in ROLES:
-        plant(folder, role)
     address, sniffer = None, None
     if not spaces.why:
         address = "10.199.7.1:7443"
@@ -116,11 +117,11 @@ def rehearsed(spaces, tmp_path_factory):
     return folder, result
 
 
-def plant(folder, role):
+def plant(folder, role, secret=1):
     """Give a party's draws a known secret, so that two trainings can be compared."""
     work = folder / role / "model.run"
     work.mkdir(parents=True)
-    (work / "secret.json").write_text(json.dumps({"secret": SECRETS[role]}))
+    (work / "secret.json").write_text(json.dumps({"secret": secret}))
 
 
 def start(folder, role, *words):
@@ -186,33 +187,120 @@ def test_what_crossed_between_two_namespaces(rehearsed, spaces):
     print(f"{len(tcp):,} packets, {len(whole):,} bytes")
 
 
-def test_a_killed_partner_and_a_killed_music_side_end_with_the_same_weights(rehearsed, tmp_path):
-    folder, _ = rehearsed
-    address = f"127.0.0.1:{rehearse.free_port()}"
-    for role in ROLES:
-        names = ("model", "crossed", "*.parquet.run", "model.run")
-        shutil.copytree(folder / role, tmp_path / role, ignore=shutil.ignore_patterns(*names))
-        plant(tmp_path, role)
-        settings = tmp_path / role / f"{role}.toml"
-        text = re.sub(r'addresses = \[".*"\]', f'addresses = ["{address}"]', settings.read_text())
-        # Checkpoints come more often, so that there is something to go back to.
-        settings.write_text(text.replace("checkpoint_steps = 20", "checkpoint_steps = 5"))
-    music = start(tmp_path, "music", "train", "-c", "music.toml")
-    partner = start(tmp_path, "partner", "train", "-c", "partner.toml")
+THREE = """[federated]
+role = "{role}"
+keys = "keys"
+peers = {peers}
+addresses = {addresses}
+model = "mmoe"
+recipe = {{ dimension = 16, width = 16, hidden = [24], negatives = 64, own_negatives = 16, \
+batch_size = 32, passes = 2, max_epochs = 3, seed = 1, item_weights = [1.0, 0.5] }}
+checkpoint_steps = 5
+{holds}
+"""
+SIDES = ("music", "books")
+
+
+def three(folder):
+    """Write a partner and two item sides, each in a folder of its own, that know each other."""
+    addresses = [f"127.0.0.1:{rehearse.free_port()}" for _ in SIDES]
+    worlds = [rehearse.made_up(users=240, songs=80, tastes=8) for _ in SIDES]
+    for number, name in enumerate((*SIDES, "partner")):
+        place = folder / name
+        make_keys(place / "keys", name)
+        plant(folder, name, 300 + number)
+        holds = 'interactions = "plays.csv"\nids = "members.txt"\n' + f"number = {number}"
+        about = {"role": "music", "peers": ["../partner/keys/certificate.pem"]}
+        about["addresses"] = [addresses[number % 2]]
+        if name == "partner":
+            holds = 'profiles = "profiles.csv"'
+            about = {"role": "partner", "addresses": addresses}
+            about["peers"] = [f"../{side}/keys/certificate.pem" for side in SIDES]
+        else:
+            plays = worlds[number][0]
+            # Some users are known to one business alone.
+            known = [user for n, user in enumerate(sorted(worlds[0][1])) if n % 9 != number]
+            (place / "members.txt").write_text("\n".join(known))
+            rows = [f"{user},{name}-{song},finish,2026-01-01T00:00:00Z"
+                    for user in plays for song in plays[user]]  # fmt: skip
+            (place / "plays.csv").write_text("\n".join([HEADER, *rows]))
+        lists = {n: json.dumps(about[n]) for n in ("peers", "addresses")}
+        text = THREE.format(role=about["role"], holds=holds, **lists)
+        (place / f"{name}.toml").write_text(text)
+    table = [f"{user},{row['interests']},{row['age']}" for user, row in worlds[0][1].items()]
+    text = "\n".join(["user_id,interests,age", *table])
+    (folder / "partner" / "profiles.csv").write_text(text)
+
+
+HEADER = "user_id,song_id,event,timestamp"
+
+
+def in_one_process(folder):
+    """Train what the three of them should: all towers here, with their secrets."""
+    from audiorec.learning.refit import fit_refit
+    from audiorec.learning.torch_use import one_thread
+    from audiorec.listening.profiles import read_profiles
+    from audiorec.recall.federated.alignment import read_alignment
+    from audiorec.recall.federated.halves import ItemSide, UserSide
+    from audiorec.recall.federated.holdings import music_data
+    from audiorec.recall.federated.learner import Central
+    from audiorec.recall.federated.plan import PartyPlan
+
+    names = (*SIDES, "partner")
+    plans = [PartyPlan.read(folder / name / f"{name}.toml") for name in names]
+    aligned = [read_alignment(plan.alignment).user_ids for plan in plans]
+    assert aligned[0] == aligned[1] == aligned[2]
+    assert len(aligned[0]) == 240 - len({*range(0, 240, 9), *range(1, 240, 9)})
+    recipe, guard = plans[2].settings(), plans[0].guard()
+    people = read_profiles(plans[2].profiles)
+    users = UserSide.of(people, aligned[2], recipe)
+    items = [ItemSide.of(music_data(plan), aligned[0]) for plan in plans[:2]]
+
+    def learner(phase):
+        halves = [
+            item.half(recipe, phase, number=n, secret=300 + n, defence=guard)
+            for n, item in enumerate(items)
+        ]
+        return Central(users.half(recipe, phase, secret=302), halves)
+
+    with one_thread("a test"):
+        limits = {"max_epochs": recipe.max_epochs, "patience": recipe.patience}
+        return fit_refit(learner, **limits).learner
+
+
+def test_three_businesses_two_of_which_are_killed_equal_one_process(tmp_path):
+    three(tmp_path)
+    run = [start(tmp_path, name, "align", "-c", f"{name}.toml", "--yes") for name in
+           (*SIDES, "partner")]  # fmt: skip
+    for process in run:
+        ended(process)
+    music, books, partner = (
+        start(tmp_path, name, "train", "-c", f"{name}.toml") for name in (*SIDES, "partner")
+    )
     killed(partner, tmp_path / "partner" / "model.run" / "choose.safetensors")
     partner = start(tmp_path, "partner", "train", "-c", "partner.toml")
-    killed(music, tmp_path / "music" / "model.run" / "refit.safetensors")
-    music = start(tmp_path, "music", "train", "-c", "music.toml")
+    killed(books, tmp_path / "books" / "model.run" / "refit.safetensors")
+    books = start(tmp_path, "books", "train", "-c", "books.toml")
     _, said = ended(partner)
-    ended(music)
+    for process in (music, books):
+        ended(process)
     assert "trying again" in said
     assert "training goes on from epoch" in said
-    for role in ROLES:
-        found, expected = (
-            (base / role / "model" / "model.safetensors").read_bytes()
-            for base in (tmp_path, folder)
-        )
-        assert found == expected, role
+    central = in_one_process(tmp_path)
+    for name, half in zip(SIDES, central.items, strict=True):
+        found = load_file(tmp_path / name / "model" / "model.safetensors")
+        np.testing.assert_array_equal(found["songs"], half.song_vectors())
+    found = load_file(tmp_path / "partner" / "model" / "model.safetensors")
+    expected = weights_of(central.user.model.state_dict())
+    assert len(expected) > 4
+    for name, array in expected.items():
+        np.testing.assert_array_equal(found[f"user.{name}"], array)
+    whole = (tmp_path / "partner" / "model" / "model.json").read_text()
+    spaces = [
+        json.loads((tmp_path / name / "model" / "model.json").read_text())["space"]
+        for name in SIDES
+    ]
+    assert spaces[0] == json.loads(whole)["space"] != spaces[1]
 
 
 def killed(process, path):

@@ -1,5 +1,7 @@
 """two-tower and mmoe as channels: profiles answer, new songs have a place, half a model says so."""
 
+from threading import Event
+
 import numpy as np
 import pytest
 from needs import needs
@@ -150,3 +152,23 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
         )
         with pytest.raises(WeightsError, match=reason):
             load_channel(tmp_path / str(place))
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_training_that_is_stopped_goes_on_to_the_same_weights(name, tmp_path):
+    kind, recipe = KINDS[name]
+    settings = {"max_epochs": 3, "patience": 3}
+    whole = kind(recipe(**settings)).fit(known())
+    stop, lines = Event(), []
+
+    def tell(line):
+        lines.append(line)
+        if len(lines) == 2:
+            stop.set()
+
+    stopped = kind(recipe(**settings)).fit(known(), work=tmp_path, progress=tell, stop=stop)
+    assert not stopped.song_ids
+    again = kind(recipe(**settings)).fit(known(), work=tmp_path)
+    assert np.array_equal(again.songs, whole.songs)
+    for tower, array in whole.users.weights.items():
+        assert np.array_equal(again.users.weights[tower], array), tower

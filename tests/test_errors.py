@@ -31,6 +31,8 @@ VALUES = {  # of classes that take more than a message
     "MissingExtraError": ("an index", "faiss", "No module named 'faiss'"),
     "RowsError": ("log.csv", 2, 9, ()),
     "ContractError": ("mine", ("exclude holds",)),
+    "ProtocolError": ("vectors 7", "number 7", "number 6"),
+    "RefusedError": ("hello 0", "batch_size is 512 here, 256 there"),
     "DecoderError": ("no samples", "PyAV 16", True, Failure.NO_AUDIO),
     "NotFiniteError": (1.5,),
     "_ReadAgainError": (Treatment(0, 0.5),),

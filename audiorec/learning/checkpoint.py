@@ -69,6 +69,75 @@ def load_checkpoint(path: Path, fingerprint: str) -> tuple[dict[str, Tensor], Tr
     return None
 
 
+def before(path: Path) -> Path:
+    """Return where the checkpoint before the last one is kept, where two are kept.
+
+    Examples
+    --------
+    >>> before(Path("choose.safetensors")).name
+    'choose.before.safetensors'
+    """
+    return path.with_name(f"{path.stem}.before{path.suffix}")
+
+
+def kept_places(path: Path, fingerprint: str) -> list[tuple[int, int]]:
+    """Return the places, epoch and batch, of the one or two checkpoints that are kept at `path`."""
+    found = [load_checkpoint(one, fingerprint) for one in (path, before(path))]
+    return [(state.epoch, state.batch) for _, state in filter(None, found)]
+
+
+def load_kept(
+    path: Path, fingerprint: str, place: tuple[int, int] | None = None
+) -> tuple[dict[str, Tensor], TrainingState] | None:
+    """Return the later of two kept checkpoints, or the one at a place.
+
+    Raises
+    ------
+    StoreError
+        If there is none at the place.
+    """
+    found = filter(None, (load_checkpoint(one, fingerprint) for one in (path, before(path))))
+    for tensors, state in found:
+        if place is None or (state.epoch, state.batch) == place:
+            return tensors, state
+    if place is not None:
+        raise StoreError(f"{path}: no checkpoint of epoch {place[0]}, step {place[1]}")
+    return None
+
+
+def forget_later(path: Path, place: tuple[int, int] | None) -> None:
+    """Remove the kept checkpoints that do not stand at a place: all, where it is None."""
+    for one in (path, before(path)):
+        if os.path.lexists(one):
+            refuse_foreign(one)
+            if place is None or _place_of(one) != place:
+                one.unlink()
+    if not path.exists() and before(path).exists():
+        before(path).replace(path)
+
+
+def fingerprint_at(path: Path) -> str:
+    """Return the fingerprint that a checkpoint says it is of; empty if there is none to read."""
+    return str(_said(path).get("fingerprint", ""))
+
+
+def _place_of(path: Path) -> tuple[int, int] | None:
+    content = _said(path)
+    epoch, batch = content.get("epoch"), content.get("batch")
+    return (epoch, batch) if isinstance(epoch, int) and isinstance(batch, int) else None
+
+
+def _said(path: Path) -> dict[str, Any]:
+    """Return what the metadata of a checkpoint hold, without looking at its tensors."""
+    with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError, RecursionError):
+        refuse_foreign(path)
+        with safe_open(path, framework="pt") as opened:
+            content = json.loads((opened.metadata() or {})[METADATA_KEY])
+        if isinstance(content, dict):
+            return content
+    return {}
+
+
 @contextmanager
 def restoring(path: Path) -> Iterator[None]:
     """Turn what goes wrong while a state is taken over into a `StoreError` that names it."""

@@ -26,7 +26,10 @@ from torch import Tensor, nn, optim
 from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import (
     TrainingState,
+    before,
+    forget_later,
     load_checkpoint,
+    load_kept,
     optimiser_state,
     optimiser_tensors,
     restoring,
@@ -38,6 +41,25 @@ from audiorec.types import LineProgress
 
 EVERY_S = 30.0  # seconds between two checkpoints within an epoch
 Line = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InStep:
+    """How a training keeps step with one elsewhere: both can go back to where both were.
+
+    Checkpoints come after a number of steps and not of seconds, and the last two are kept, since
+    the other training may be one behind.
+
+    Attributes
+    ----------
+    every_steps : int
+        Steps of an epoch between two checkpoints; one is written after each epoch as well.
+    place : (int, int) or None
+        Epoch and batch of the checkpoint to resume from; later ones are removed. None: begin anew.
+    """
+
+    every_steps: int
+    place: tuple[int, int] | None = None
 
 
 class Learner(Protocol):
@@ -99,6 +121,7 @@ def fit(
     clip: float | None = None,
     processes: Processes = ALONE,
     keep_best: bool = True,
+    in_step: InStep | None = None,
 ) -> Fitted:
     """Train a learner's model in place; a finished training leaves it in its best state.
 
@@ -128,6 +151,8 @@ def fit(
     keep_best : bool
         Keep a copy of the best state. Without one the model is left in its last state: where that
         is the best, or only the history is asked for, it saves the memory of a second model.
+    in_step : InStep, optional
+        For one half of a training whose other half is elsewhere; in place of `every_s`.
 
     Raises
     ------
@@ -141,7 +166,7 @@ def fit(
     told = [tell] if tell is not None else []
     ears = [*told, *(logger.log for logger in loggers)] if processes.is_first else []
     path = checkpoint if processes.is_first else None
-    training = _Training(learner, path, every_s, stop, processes, keep_best)
+    training = _Training(learner, path, every_s, stop, processes, keep_best, in_step)
     training.begin(checkpoint, fingerprint)
     for line in training.at.history:
         for hear in ears:
@@ -168,6 +193,7 @@ class _Training:
     stop: Event | None
     processes: Processes
     keep_best: bool
+    in_step: InStep | None = None
     at: TrainingState = field(init=False)
     best: dict[str, Tensor] = field(init=False)
     seconds: float = 0.0  # of the epochs trained in this run, with their judging
@@ -176,7 +202,7 @@ class _Training:
 
     def begin(self, checkpoint: Path | None, fingerprint: str) -> None:
         """Take over a checkpoint, or judge the start."""
-        found = None if checkpoint is None else load_checkpoint(checkpoint, fingerprint)
+        found = None if checkpoint is None else self._found(checkpoint, fingerprint)
         place = (-1, 0) if found is None else (found[1].epoch, found[1].batch)
         if not self.processes.agree(*place):
             raise StoreError(
@@ -212,7 +238,7 @@ class _Training:
                 return False
             loss_sum += self.processes.total(learner.step(batch))
             done += 1
-            if time.monotonic() - saved >= self.every_s:
+            if self._is_due(done, saved):
                 self.at = replace(at, batch=done, loss_sum=loss_sum)
                 self.save()
                 saved = time.monotonic()
@@ -238,8 +264,26 @@ class _Training:
         steps = self.at.steps + self.at.batch
         return Fitted(self.at.history, _best(self.learner, self.at.history), finished, steps)
 
+    def _found(
+        self, checkpoint: Path, fingerprint: str
+    ) -> tuple[dict[str, Tensor], TrainingState] | None:
+        if self.in_step is None:
+            return load_checkpoint(checkpoint, fingerprint)
+        place = self.in_step.place
+        found = None if place is None else load_kept(checkpoint, fingerprint, place)
+        if self.checkpoint is not None:
+            forget_later(checkpoint, place)
+        return found
+
+    def _is_due(self, done: int, saved: float) -> bool:
+        if self.in_step is not None:
+            return done % self.in_step.every_steps == 0
+        return time.monotonic() - saved >= self.every_s
+
     def save(self) -> None:
         if self.checkpoint is not None:
+            if self.in_step is not None and self.checkpoint.exists():
+                self.checkpoint.replace(before(self.checkpoint))
             model = self.learner.model.state_dict()
             tensors = {f"model.{name}": tensor for name, tensor in model.items()}
             tensors |= {f"best.{name}": tensor for name, tensor in self.best.items()}

@@ -10,7 +10,7 @@ Each phase has a checkpoint of its own in the `work` folder, so a training that 
 in the phase it was in.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
@@ -18,7 +18,7 @@ from typing import Any, Generic, Literal, TypeVar
 
 from torch import nn, optim
 
-from audiorec.learning.fit import EVERY_S, Fitted, Learner, Line, fit
+from audiorec.learning.fit import EVERY_S, Fitted, InStep, Learner, Line, fit
 from audiorec.learning.loggers import Logger
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.types import LineProgress
@@ -60,6 +60,7 @@ def fit_refit(
     every_s: float = EVERY_S,
     clip: float | None = None,
     processes: Processes = ALONE,
+    in_step: Mapping[Phase, InStep] | None = None,
 ) -> Refitted[L]:
     """Train twice; parameters and errors are those of `fit`, but for these.
 
@@ -74,6 +75,8 @@ def fit_refit(
         A folder for ``choose.safetensors`` and ``refit.safetensors``.
     tell : callable, optional
         Lines also have their ``phase``; ``seconds_left`` of the first counts the second, at most.
+    in_step : mapping, optional
+        For each phase, how it keeps step with a training elsewhere.
     """
 
     def phase(name: Phase, learner: Learner, epochs: int, patience: int, of: str) -> Fitted:
@@ -90,6 +93,7 @@ def fit_refit(
             clip=clip,
             processes=processes,
             keep_best=False,  # of the first only its figures count, of the second the last state
+            in_step=None if in_step is None else in_step[name],
         )
 
     learner = make_learner("choose")

@@ -2,6 +2,7 @@
 
     logs, candidates, tables of users  ──forget──▶ the same files without the user's rows
     a folder of prepared listening     ──forget──▶ its bucket without the user's sequence
+    an alignment with other businesses ──forget──▶ the same rows, one of them without an id
     a model's folder                   ──forget──▶ named, if it is to be trained again
 
 Each file is replaced whole, or stays as it was. Only files of known kinds are touched, and all of
@@ -61,6 +62,7 @@ OWN_KINDS = (
     "song_lists",
     "recall_export",
 )
+ALIGNMENT = "alignment"  # as `audiorec.recall.federated.alignment` writes it
 # Columns that make a file of anybody's one of a known kind.
 LOG = frozenset({"song_id", "event"})
 CANDIDATES = frozenset({"user_id", "song_id", "rank"})
@@ -75,6 +77,7 @@ class KeptKind(StrEnum):
     CANDIDATES = "candidates"
     USERS = "users"
     PREPARED = "prepared"
+    ALIGNED = "alignment"
     MODEL = "model"
 
 
@@ -128,6 +131,8 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
     for path, kind in zip(paths, kinds, strict=True):
         if kind == KeptKind.PREPARED:
             logs.add(str(read_prepared(path).about.get("log_fingerprint", "")))
+        if kind == KeptKind.ALIGNED:
+            logs.update(_alignments(path))
     found = []
     for path, kind in zip(paths, kinds, strict=True):
         if kind == KeptKind.MODEL:
@@ -136,6 +141,8 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
         with write_errors(path):
             if kind == KeptKind.PREPARED:
                 removed, left = _from_prepared(path, user_id)
+            elif kind == KeptKind.ALIGNED:
+                removed, left = _from_alignment(path, user_id)
             elif path.name.lower().endswith(CSV_ENDS):
                 removed, left = _from_csv(path, user_id)
             else:
@@ -172,7 +179,9 @@ def _kind(path: Path) -> KeptKind:
     names = column_names(path, FAILURE)
     twice = {name for name in names if names.count(name) > 1}
     if not path.name.lower().endswith(CSV_ENDS):
-        said = _said(path)
+        said = str(_about(path).get("kind", ""))
+        if said == ALIGNMENT and names == ["user_id"]:
+            return KeptKind.ALIGNED
         if said in OWN_KINDS and "user_id" in names and not twice:
             return KeptKind.LOG if said == "interactions" else KeptKind.USERS
         if said:
@@ -190,11 +199,30 @@ def _kind(path: Path) -> KeptKind:
     )
 
 
-def _said(path: Path) -> str:
+def _about(path: Path) -> dict[str, Any]:
+    """Return what a file of audiorec's says of itself; nothing, of another one."""
     with TableFile.open(path) as file:
         text = (file.schema.metadata or {}).get(METADATA_KEY)
-        kind = metadata_object(text).get("kind") if text else ""
-    return kind if isinstance(kind, str) else ""
+        return metadata_object(text) if text else {}
+
+
+def _alignments(path: Path) -> set[str]:
+    """Return what other parties call an alignment: a model that learnt from it names it so."""
+    named = _about(path).get("alignments")
+    return set(map(str, named)) if isinstance(named, list) else set()
+
+
+def _from_alignment(path: Path, user_id: str) -> tuple[int, int]:
+    """Write an alignment with an empty id for the user: all other rows keep their numbers."""
+    with TableFile.open(path) as file:
+        schema, table = _bare(file.schema), file.read(["user_id"])
+    ids = table.column("user_id")
+    gone = pc.equal(ids, user_id)
+    removed, named = (int(pc.sum(one).as_py() or 0) for one in (gone, pc.not_equal(ids, "")))
+    if removed:
+        kept = pc.if_else(gone, "", ids)
+        write_plain(path, pa.table({"user_id": kept}).cast(schema))
+    return removed, named - removed
 
 
 def _model(path: Path, logs: set[str]) -> Forgotten:

@@ -10,6 +10,7 @@
 ``cold_start``  batch jobs for songs that nobody has heard yet
 ``interests``   models that give a user several embeddings, one an interest
 ``graph``       songs by the lists they share and by facts: Song2vec, EGES, GraphSAGE
+``federated``   two businesses train one model, and show each other no row
 ``sequence``    models that read what a user heard: the user model
 ==============  =====================================================================
 

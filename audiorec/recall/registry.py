@@ -33,6 +33,8 @@ CHANNELS = {
     "eges": "audiorec.recall.graph.eges:Eges",
     "graphsage": "audiorec.recall.graph.graphsage:GraphSage",
     "user-audio": "audiorec.recall.audio.channel:UserAudio",
+    "two-tower": "audiorec.recall.federated.two_tower:TwoTower",
+    "mmoe": "audiorec.recall.federated.mmoe:Mmoe",
     "external": "audiorec.recall.simple.external:External",
 }
 EXTERNAL = "external:"  # and a file of candidates

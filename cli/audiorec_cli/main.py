@@ -13,6 +13,7 @@ from audiorec_cli import (
     doctor,
     duplicates,
     extract,
+    federated,
     heads,
     index,
     info,
@@ -55,6 +56,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "recall": recall.app,
         "recommend": recommend.recommend,
         "cold-start": cold_start.app,
+        "federated": federated.app,
     },
     "Train and scale": {
         "heads": heads.app,

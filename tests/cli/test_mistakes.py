@@ -139,6 +139,10 @@ LINES = [
     "recall export -i listened.csv -v {store} -o out",
     "recall export -i listened.csv --models {folder} -o out",
     "recall export -i listened.csv --recall {folder} -o out",
+    "federated align --config {toml}",
+    "federated train --config {toml}",
+    "federated users --config {toml} -o out",
+    "federated audit --config {toml}",
     "recall portrait -i {log} -v vecs.parquet --user u0",
     "recall portrait -i listened.csv -v {store} --user u0",
     "recall portrait -i listened.csv --side {ids} -o out",
@@ -286,4 +290,4 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"doctor", "recall list"}
+    assert commands - tried == {"doctor", "federated keys", "recall list"}

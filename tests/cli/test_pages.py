@@ -33,6 +33,7 @@ LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
+    r"federated (train|users|audit|align .*--yes)|"
     r"listening correlate|store map .*umap)|"
     r"(parts/|~/Music/song.mp3|songs.parquet)"
 )
@@ -89,6 +90,15 @@ def test_an_example_parses(line):
         pass
 
 
+MUSIC = """[federated]
+role = "music"
+keys = "keys"
+peers = ["partner.pem"]
+addresses = ["127.0.0.1:7443"]
+interactions = "plays.csv"
+"""
+
+
 @pytest.fixture
 def home(tmp_path, monkeypatch):
     """A folder in which the examples mean something."""
@@ -126,6 +136,7 @@ def home(tmp_path, monkeypatch):
     (tmp_path / "released.txt").write_text("\n".join(names))
     write_embeddings_of(tmp_path, users)
     write_channel(tmp_path)
+    (tmp_path / "music.toml").write_text(MUSIC)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)

@@ -198,6 +198,11 @@ CASES = {
     "cold-start songs": [
         ("--songs", "new.parquet", "--users", ABSENT, "--k", "1", "-o", f"a{ODD}.parquet")
     ],
+    "federated keys": [("--role", "music", "--out", f"k {ODD.replace('/', '')}")],
+    "federated align": [("--config", ABSENT)],
+    "federated train": [("--config", ABSENT)],
+    "federated users": [("--config", ABSENT, "--out", "v.parquet")],
+    "federated audit": [("--config", ABSENT)],
     "recall unheard": [(ABSENT, "-f", ABSENT, "-i", "plays.csv", "-u", ABSENT)],
     "listening holdout": [
         ("good.csv", "-v", STORE, "-o", f"h{FOLDER}.parquet", "--json"),

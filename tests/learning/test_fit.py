@@ -11,8 +11,9 @@ torch = needs("torch")
 
 from made_learner import MadeLearner, largest_difference
 
-from audiorec.errors import InputError
-from audiorec.learning.fit import fit, noting
+from audiorec.errors import InputError, StoreError
+from audiorec.learning.checkpoint import kept_places
+from audiorec.learning.fit import InStep, fit, noting
 from audiorec.learning.loggers import JsonLines
 
 
@@ -129,3 +130,55 @@ def test_noting_keeps_and_passes_on(tmp_path):
     note({"epoch": 1})
     assert told == [{"epoch": 0}, {"epoch": 1}]
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n{"epoch": 1}\n'
+
+
+class Ended(Exception):  # noqa: N818 - as a kill is
+    """Ends a training at once, as a kill would."""
+
+
+def killed(path, step, place=None):
+    """Train with a checkpoint every 4 steps until `step`, and die there; return the places kept."""
+    learner = MadeLearner()
+    steps, plain = [], learner.step
+
+    def one(batch):
+        if len(steps) == step:
+            raise Ended
+        steps.append(batch)
+        return plain(batch)
+
+    learner.step = one
+    with pytest.raises(Ended):
+        trained(
+            learner, checkpoint=path, fingerprint="a", in_step=InStep(every_steps=4, place=place)
+        )
+    return kept_places(path, "a")
+
+
+def test_in_step_with_another_training_the_last_two_checkpoints_are_kept(tmp_path):
+    path = tmp_path / "state.safetensors"
+    assert killed(path, 3) == []
+    assert killed(path, 10) == [(1, 8), (1, 4)]
+    assert killed(path, 10, (1, 8)) == [(2, 0), (1, 12)]  # 15 steps are an epoch
+    assert killed(path, 17) == [(2, 0), (1, 12)]  # begun anew
+
+
+@pytest.mark.parametrize("place", [(1, 4), (1, 8)])
+def test_a_training_goes_on_from_the_place_that_is_asked_for(place, tmp_path):
+    path = tmp_path / "state.safetensors"
+    whole, _ = trained(MadeLearner())
+    killed(path, 10)
+    second, done = trained(
+        MadeLearner(), checkpoint=path, fingerprint="a", in_step=InStep(every_steps=4, place=place)
+    )
+    assert (done.finished, done.steps) == (True, 60)
+    assert largest_difference(second.weights(), whole.weights()) == 0
+
+
+def test_later_checkpoints_are_forgotten_where_a_training_goes_back(tmp_path):
+    path = tmp_path / "state.safetensors"
+    killed(path, 10)
+    # Dies before the next checkpoint: what it went back to must still be there for the other side.
+    assert killed(path, 2, (1, 4)) == [(1, 4)]
+    with pytest.raises(StoreError, match="no checkpoint of epoch 1, step 8"):
+        killed(path, 2, (1, 8))

@@ -98,8 +98,13 @@ def _saved(channel: Channel) -> Iterator[Path]:
         yield path
 
 
+def _asked(data: RecallData) -> Queries:
+    """Return the users of the data as queries, with what is known of them beside their plays."""
+    return data.context.asked(data.sequences)
+
+
 def _recalled(channel: Channel, data: RecallData, k: int = K, **options: object) -> Candidates:
-    return channel.recall(Queries(data.sequences), k, **options)  # type: ignore[arg-type]
+    return channel.recall(_asked(data), k, **options)  # type: ignore[arg-type]
 
 
 def _same(one: Candidates, other: Candidates) -> bool:
@@ -184,7 +189,7 @@ def _second_fit_refits(make: Make, data: RecallData) -> bool:
 
 
 def _one_query_equals_a_batch(make: Make, data: RecallData) -> bool:
-    channel, queries = make().fit(data), Queries(data.sequences)
+    channel, queries = make().fit(data), _asked(data)
     whole = channel.recall(queries, K)
     for row in (0, 1, len(queries) - 1):
         one = channel.recall(queries.take(np.array([row])), K)
@@ -245,7 +250,7 @@ def _users_and_songs_share_a_space(make: Make, data: RecallData) -> bool:
     channel = make().fit(data)
     if not isinstance(channel, SharedSpace):
         return True
-    queries = Queries(data.sequences)
+    queries = _asked(data)
     users, songs = channel.embed_users(queries), channel.song_embeddings()
     sizes = (len(users), len(songs)) == (len(queries), len(channel.song_ids))
     good = sizes and users.shape[1] == songs.shape[1]
@@ -302,7 +307,7 @@ def _a_shorter_list_is_the_beginning(make: Make, data: RecallData) -> bool:
 
 def _recall_and_judge_agree(make: Make, data: RecallData) -> bool:
     # The judge ranks blocks of similarities; users get what recall says.
-    channel, queries = make().fit(data), Queries(data.sequences)
+    channel, queries = make().fit(data), _asked(data)
     for options in ({}, {"exclude": data.sequences}, {"allowed": data.sequences.song_ids[::3]}):
         found = channel.recall(queries, K, **options)
         blocks = channel.blocks(queries, **options)

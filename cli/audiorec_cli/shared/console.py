@@ -14,7 +14,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TextIO
 
-from audiorec.errors import AudiorecError, DamagedFileError, SongError, StoreError, WeightsError
+from audiorec.errors import (
+    AudiorecError,
+    DamagedFileError,
+    PeerError,
+    SongError,
+    StoreError,
+    WeightsError,
+)
 from audiorec.files.visible import visible, visible_json
 from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
 
@@ -40,7 +47,9 @@ def exit_code(error: AudiorecError) -> Exit:
     """Return what the process returns after an error that audiorec raised on purpose."""
     if isinstance(error, FileNotFoundError):
         return Exit.USAGE
-    unusable = isinstance(error, (SongError, StoreError, WeightsError, DamagedFileError))
+    unusable = isinstance(
+        error, (SongError, StoreError, WeightsError, DamagedFileError, PeerError)
+    )
     return Exit.NOTHING_USABLE if unusable else Exit.USAGE
 
 

@@ -22,7 +22,9 @@ from audiorec.recall.simple.rules import Rules
 from audiorec.recall.simple.vs_knn import VsKnn
 
 GRAPH = ("song2vec", "eges", "graphsage")
-TRAINED = ("youtube-dnn", "sasrec", "mind", "comirec-sa", "user-audio", *GRAPH)  # with torch
+FEDERATED = ("two-tower", "mmoe")
+OTHERS = ("youtube-dnn", "sasrec", "mind", "comirec-sa", "user-audio")
+TRAINED = (*OTHERS, *GRAPH, *FEDERATED)  # with torch
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,263 @@
+"""Attack a configuration before somebody else does, and say what each attack got.
+
+    both sides' data, recipe, defence ──audit──▶ trained twice, undefended and as configured
+        ──attacks on what crossed, of both──▶ `LeakTable`, with the levels of chance
+
+An attack whose undefended figure does not lie above chance with its whole interval is too weak to
+say anything: its other figures *do not count*. The nearest gradient of one step, which is known to
+find nearly everybody, must find 99 % there.
+
+A party that has its own data alone audits what it gives away: gradients with a `GradientWitness`
+that looks on while it trains (`leaks_of_gradients`), vectors by `leaks_of_vectors`.
+"""
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from audiorec.evaluation.classification import Interval
+from audiorec.learning.fit import fit
+from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.recall.federated.attacks import (
+    Result,
+    Seen,
+    activity,
+    inversion,
+    membership,
+    nearest_gradient,
+    summed_gradients,
+)
+from audiorec.recall.federated.draws import JointStep
+from audiorec.recall.federated.halves import ItemSide, UserSide
+from audiorec.recall.federated.item_half import ItemPlays
+from audiorec.recall.federated.learner import Central, Training
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.types import FloatArray, Int64Array, LineProgress
+
+KEPT = 40  # steps that are looked at one by one: half of them the first, half the last
+MUST_FIND = 0.99  # of the nearest gradient, undefended
+NEAREST = "same song, by the nearest gradient of one step"
+SUMMED = "shares a song, by the nearest sum of gradients"
+ACTIVITY = "plays at all, by the length of one gradient"
+INVERSION = "what is known of users, from their vectors"
+MEMBERSHIP = "was learnt from, by the trained model"
+AGAINST = {
+    NEAREST: "partner",
+    SUMMED: "partner",
+    ACTIVITY: "partner",
+    INVERSION: "music",
+    MEMBERSHIP: "anybody with the model and plays",
+}  # who could try
+Found = dict[str, Result | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Leak:
+    """What one attack got.
+
+    Attributes
+    ----------
+    attack : str
+    chance : float
+    undefended, defended : Interval
+        The same attack where nothing defends, and on what is configured.
+    """
+
+    attack: str
+    chance: float
+    undefended: Interval
+    defended: Interval
+
+    @property
+    def counts(self) -> bool:
+        """Whether it is strong enough where nothing defends to say anything elsewhere."""
+        strong = self.attack != NEAREST or self.undefended.value >= MUST_FIND
+        return self.undefended.low > self.chance and strong
+
+    @property
+    def by(self) -> str:
+        """Who could try it."""
+        return AGAINST[self.attack]
+
+
+@dataclass(frozen=True, slots=True)
+class LeakTable:
+    """All attacks on one configuration."""
+
+    leaks: tuple[Leak, ...]
+
+    def to_json(self) -> list[dict[str, Any]]:
+        """Return plain JSON values."""
+        return [
+            {
+                "attack": leak.attack,
+                "by": leak.by,
+                "chance": round(leak.chance, 6),
+                "undefended": _plain(leak.undefended),
+                "defended": _plain(leak.defended),
+                "counts": leak.counts,
+            }
+            for leak in self.leaks
+        ]
+
+    def rows(self) -> list[tuple[str, ...]]:
+        """Return texts for a table: attack, by, chance, undefended, defended."""
+        return [
+            (
+                leak.attack,
+                leak.by,
+                f"{leak.chance:.4f}",
+                str(leak.undefended),
+                str(leak.defended) if leak.counts else "does not count",
+            )
+            for leak in self.leaks
+        ]
+
+
+class GradientWitness:
+    """Looks on while an item half trains: what it gave away, before and after the defence.
+
+    Give its `note` to `ItemHalf.witness`.
+    """
+
+    def __init__(self, n_rows: int, dimension: int) -> None:
+        self._sums = np.zeros((2, n_rows, dimension), np.float64)
+        self._stood = np.zeros(n_rows, np.bool_)
+        self._first: list[tuple[Seen, Seen]] = []
+        self._last: deque[tuple[Seen, Seen]] = deque(maxlen=KEPT // 2)
+
+    def note(self, step: JointStep, played: Int64Array, raw: FloatArray, sent: FloatArray) -> None:
+        """Take one step."""
+        for sums, gradients in zip(self._sums, (raw, sent), strict=True):
+            sums[step.rows] += gradients  # a row stands in a step once
+        self._stood[step.rows] = True
+        both = (Seen(step.rows, played, raw.copy()), Seen(step.rows, played, sent.copy()))
+        if len(self._first) < KEPT // 2:
+            self._first.append(both)
+        else:
+            self._last.append(both)
+
+    def steps(self, *, sent: bool) -> list[Seen]:
+        """Return the steps that were kept, as they were or as they were sent."""
+        return [pair[sent] for pair in (*self._first, *self._last)]
+
+    def sums(self, *, sent: bool) -> FloatArray:
+        """Return the sum of each row's gradients: (n, d)."""
+        found: FloatArray = self._sums[int(sent)].astype(np.float32)
+        return found
+
+    @property
+    def rows(self) -> Int64Array:
+        """Aligned rows that stood in some step: sorted."""
+        return np.flatnonzero(self._stood).astype(np.int64)
+
+
+def leaks_of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int = 0) -> LeakTable:
+    """Attack the gradients of a training, as they were and as they were sent."""
+    raw, sent = (_of_gradients(witness, plays, seed, sent=side) for side in (False, True))
+    return _table(raw, sent)
+
+
+def leaks_of_vectors(
+    vectors: FloatArray, sent: FloatArray, users: UserSide, seed: int = 0
+) -> LeakTable:
+    """Attack vectors of users (n, d), as they are and as they are sent."""
+    both = [
+        {INVERSION: inversion(v, users.features, np.random.default_rng(seed))}
+        for v in (vectors, sent)
+    ]
+    return _table(both[0], both[1])
+
+
+def audit(
+    users: UserSide,
+    items: ItemSide,
+    recipe: TwoTowerRecipe,
+    defence: Defence,
+    *,
+    secret: int = 0,
+    progress: LineProgress | None = None,
+) -> LeakTable:
+    """Train with both sides' data, undefended and as configured, and attack what crossed.
+
+    Parameters
+    ----------
+    users, items : UserSide, ItemSide
+        Of the same aligned rows.
+    recipe : TwoTowerRecipe
+    defence : Defence
+        Of what leaves either side.
+    secret : int
+        Of both sides.
+    progress : callable, optional
+        Called with the lines of both trainings.
+    """
+    found = []
+    for guard in (NOTHING, defence):
+        trained, witness = watched(users, items, recipe, guard, secret=secret, progress=progress)
+        found.append(attacked(trained, witness, seed=recipe.seed))
+    return _table(*found)
+
+
+def watched(
+    users: UserSide,
+    items: ItemSide,
+    recipe: TwoTowerRecipe,
+    defence: Defence,
+    *,
+    secret: int = 0,
+    progress: LineProgress | None = None,
+) -> tuple[Central, GradientWitness]:
+    """Train on the rows that are learnt from, with a witness; the rest are strangers to it."""
+    witness = GradientWitness(len(items.plays), recipe.dimension)
+    with one_thread("an audit"), import_torch("an audit").random.fork_rng(devices=[]):
+        central = Training(recipe, defence, secret).learner(users, [items], "choose")
+        central.items[0].witness = witness.note
+        fit(central, max_epochs=recipe.max_epochs, patience=recipe.patience, tell=progress)
+    return central, witness
+
+
+def attacked(trained: Central, witness: GradientWitness, *, seed: int = 0) -> Found:
+    """Return what each attack gets of a training, as it was sent; None: nothing to try it on."""
+    half, user = trained.items[0], trained.user
+    found = _of_gradients(witness, half.plays, seed, sent=True)
+    vectors = user.embed(np.arange(len(half.plays)))[0]
+    found[INVERSION] = inversion(vectors, user.features, np.random.default_rng(seed))
+    songs = np.where(half.learnt[:, None], half.song_vectors(), 0).astype(np.float32)
+    rng = np.random.default_rng(seed)
+    found[MEMBERSHIP] = membership(vectors, songs, half.plays, user.learnt, user.judged, rng)
+    return found
+
+
+def _of_gradients(witness: GradientWitness, plays: ItemPlays, seed: int, *, sent: bool) -> Found:
+    rng = np.random.default_rng(seed)
+    steps = witness.steps(sent=sent)
+    gradients = np.concatenate([step.gradients for step in steps])
+    rows, one = np.unique(np.concatenate([step.rows for step in steps]), return_index=True)
+    return {
+        NEAREST: nearest_gradient(steps, rng),
+        SUMMED: summed_gradients(witness.sums(sent=sent), plays, witness.rows, rng),
+        ACTIVITY: activity(gradients[one], plays, rows, rng),
+    }
+
+
+def _table(undefended: Found, defended: Found) -> LeakTable:
+    leaks = []
+    for attack, base in undefended.items():
+        other = defended[attack]
+        if base is not None and other is not None:
+            leaks.append(Leak(attack, base.chance, base.found, other.found))
+    return LeakTable(tuple(leaks))
+
+
+def joined(tables: Sequence[LeakTable]) -> LeakTable:
+    """Return the attacks of several tables as one."""
+    return LeakTable(tuple(leak for table in tables for leak in table.leaks))
+
+
+def _plain(found: Interval) -> list[float]:
+    return [round(float(v), 6) for v in (found.value, found.low, found.high)]

@@ -1,0 +1,112 @@
+"""The audit of a party's plan: what its configuration gives away, by the attacks that are known.
+
+::
+
+    both plans, on one machine ──audit_both──▶ every attack, undefended and as configured
+    partner's plan ──audit_vectors──▶ what its vectors say of its rows
+    music's plan, ``watch`` ──train──▶ model.leaks.json ──audit_gradients──▶ what gradients said
+"""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError, MissingFileError, SpecMismatchError, StoreError
+from audiorec.files.atomic import replaced, write_errors
+from audiorec.files.json_files import parse_json
+from audiorec.files.own_files import read_own
+from audiorec.listening.profiles import read_profiles
+from audiorec.recall.federated.accounting import account, gradients_of_a_user
+from audiorec.recall.federated.alignment import read_alignment
+from audiorec.recall.federated.holdings import music_data
+from audiorec.recall.federated.plan import PartyPlan
+from audiorec.types import LineProgress
+
+MAX_BYTES = 1 << 20
+Leaks = list[dict[str, Any]]
+
+
+def audit_both(
+    music: PartyPlan, partner: PartyPlan, *, tell: LineProgress | None = None
+) -> dict[str, Any]:
+    """Attack a configuration with the data of both sides: for a rehearsal, before it is real.
+
+    Returns
+    -------
+    found : dict
+        ``leaks``, a row an attack, and ``account``, what is known of epsilon.
+
+    Raises
+    ------
+    InputError
+        If the plans are not of an item side and the partner.
+    SpecMismatchError
+        If their recipes or alignments differ.
+    """
+    if (music.role, partner.role) != ("music", "partner"):
+        raise InputError("an audit of both sides takes the settings of music, and of the partner")
+    from audiorec.recall.federated.audit import audit
+    from audiorec.recall.federated.halves import ItemSide, UserSide
+
+    recipe, theirs = music.settings(), partner.settings()
+    if recipe != theirs:
+        raise SpecMismatchError("the recipes of the two sides differ")
+    ours, others = read_alignment(music.alignment), read_alignment(partner.alignment)
+    if not set(ours.ids) <= set(others.ids):
+        raise SpecMismatchError("the two sides have different alignments: align both again")
+    users = UserSide.of(read_profiles(partner.needs("profiles")), others.user_ids, recipe)
+    items = ItemSide.of(music_data(music), ours.user_ids)
+    guard = partner.guard()
+    defence = replace(music.guard(), rounding=guard.rounding, vector_noise=guard.vector_noise)
+    table = audit(users, items, recipe, defence, progress=tell)
+    most = recipe.max_epochs
+    crossed = gradients_of_a_user(recipe, chosen=most, refitted=most)
+    return {"leaks": table.to_json(), "account": account(recipe, defence, crossed).words()}
+
+
+def audit_vectors(plan: PartyPlan) -> dict[str, Any]:
+    """Attack the vectors that a partner's trained tower makes of its aligned users."""
+    from audiorec.recall.federated.audit import leaks_of_vectors
+    from audiorec.recall.federated.halves import UserSide
+    from audiorec.recall.federated.serving import guarded
+    from audiorec.recall.federated.user_model import UserModel
+
+    model = UserModel.load(plan.out)
+    people = read_profiles(plan.needs("profiles"))
+    ids = [user for user in read_alignment(plan.alignment).user_ids if user]
+    users = UserSide.of(people, ids, model.recipe)
+    vectors = model.embed(people.for_users(ids))
+    table = leaks_of_vectors(vectors, guarded(plan, model, ids, vectors), users)
+    return {"leaks": table.to_json(), "account": ""}
+
+
+def audit_gradients(plan: PartyPlan) -> dict[str, Any]:
+    """Read what the training of an item side noted of its own gradients."""
+    path = leaks_path(plan.out)
+    try:
+        found = parse_json(read_own(path, MAX_BYTES), max_bytes=MAX_BYTES)
+    except FileNotFoundError as error:
+        raise MissingFileError(
+            f"{path}: no such file; set watch = true and train again, or give the partner's "
+            "settings with --with"
+        ) from error
+    except ValueError as error:
+        raise StoreError(f"{path}: not JSON: {error}") from error
+    if not isinstance(found, dict) or set(found) != {"leaks", "account"}:
+        raise StoreError(f"{path}: is not what a training writes; train again with watch = true")
+    checked: dict[str, Any] = found
+    return checked
+
+
+def write_leaks(plan: PartyPlan, leaks: Leaks, said: str) -> Path:
+    """Write what a training noted of its gradients, beside the model."""
+    path = leaks_path(plan.out)
+    with write_errors(path), replaced(path) as temporary:
+        temporary.write_text(json.dumps({"leaks": leaks, "account": said}, indent=2))
+    return path
+
+
+def leaks_path(out: Path) -> Path:
+    """Return where the leaks of a model stand: ``model`` → ``model.leaks.json``."""
+    return out.with_name(f"{out.name}.leaks.json")

@@ -1,0 +1,246 @@
+"""Channels of two towers: users by what is known of them, songs by id and side, in one space.
+
+    profiles ──`UserModel`──▶ (Q, d)      songs, side, sound ──songs' tower──▶ (S, d)
+    users' vectors, songs ──largest cosine──▶ songs
+
+Trained here, a channel has both towers. Trained by two businesses, the music side's has no users'
+tower: it answers to tables of users' vectors, which the partner makes (`of_halves`).
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+import numpy as np
+
+from audiorec.errors import InputError, WeightsError
+from audiorec.learning.bundle import Bundle
+from audiorec.learning.song_features import side_embeddings
+from audiorec.recall.contract.channel import Tensors
+from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
+from audiorec.recall.contract.next_song import unit
+from audiorec.recall.contract.song_facts import SideEncoder
+from audiorec.recall.contract.space import SharedSpace
+from audiorec.recall.contract.trained import Trained
+from audiorec.recall.federated.forward import logits_of
+from audiorec.recall.federated.recipe import TwoTowerRecipe
+from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
+from audiorec.types import FloatArray, Int64Array, LineProgress
+
+if TYPE_CHECKING:
+    from audiorec.recall.federated.halves import ItemSide
+    from audiorec.recall.federated.item_half import ItemHalf
+
+JUDGED_ON = (
+    "all plays of {share:.0%} of the users, by profile alone and full rank; it chose the number "
+    "of epochs"
+)
+ELSEWHERE = (
+    "its users' tower is at the partner: give --users VECTORS, which audiorec federated users "
+    "makes there"
+)
+
+NO_TRAINING = Trained()
+
+
+class Towers(SharedSpace):
+    """A channel of two towers.
+
+    Attributes
+    ----------
+    Recipe : type
+        A `TwoTowerRecipe` whose fields all have defaults.
+    users : UserModel or None
+        The users' tower; None where it is at the partner.
+    songs : ndarray, shape (S, d), float32
+        Of length 1; 0 for songs of which nothing is known.
+    prior : ndarray, shape (S,), float32
+        What a song's plays add to its logit.
+    """
+
+    serves = frozenset({"profile", "cold_song"})
+    people = PEOPLE
+    Recipe: ClassVar[type[TwoTowerRecipe]]
+    users: UserModel | None
+    songs: FloatArray
+    prior: FloatArray
+    facts: SideEncoder
+    side: Mapping[str, Any]
+
+    def __init__(self, recipe: TwoTowerRecipe | None = None) -> None:
+        self.recipe = self.Recipe() if recipe is None else recipe
+
+    def _fit(
+        self,
+        data: RecallData,
+        *,
+        work: Path | None,
+        progress: LineProgress | None,
+        stop: Event | None,
+    ) -> None:
+        people = data.context.profiles
+        if people is None or not len(people):
+            raise InputError(f"{self.name}: learns who users are from a table: give --profiles")
+        from audiorec.learning.torch_use import import_torch
+
+        import_torch(f"training {self.name}")
+        from audiorec.recall.federated.halves import ItemSide, UserSide
+        from audiorec.recall.federated.learner import Training
+
+        known = set(people.user_ids)
+        both = [user for user in data.sequences.owner_ids if user in known]
+        items, users = ItemSide.of(data, both), UserSide.of(people, both, self.recipe)
+        done = Training(self.recipe, secret=self.recipe.seed).run(
+            users,
+            [items],
+            data=_digest(
+                items, users.features.dense, *(b.code for b in users.features.bags.values())
+            ),
+            work=work,
+            progress=progress,
+            stop=stop,
+        )
+        if not done.finished:  # stopped: there is nothing to answer with
+            self.song_ids = ()
+            return
+        judged_on = JUDGED_ON.format(share=self.recipe.valid)
+        self.trained = Trained.of(done, judged_on=judged_on)
+        self._take_songs(items, done.learner.items[0])
+        self.users = UserModel(
+            recipe=self.recipe,
+            encoder=users.encoder,
+            weights=weights_of(done.learner.user.model.state_dict()),
+        )
+
+    @classmethod
+    def of_halves(
+        cls,
+        recipe: TwoTowerRecipe,
+        items: "ItemSide",
+        half: "ItemHalf",
+        data: RecallData,
+        *,
+        space: str,
+        trained: Trained = NO_TRAINING,
+    ) -> Self:
+        """Return the channel of the music side after a training with a partner.
+
+        Parameters
+        ----------
+        recipe : TwoTowerRecipe
+        items : ItemSide
+        half : ItemHalf
+            Trained.
+        data : RecallData
+            What `items` was made of.
+        space : str
+            What both sides call the space of their vectors.
+        trained : Trained
+        """
+        channel = cls(recipe)
+        channel.song_ids, channel.is_cold = data.song_ids, data.is_cold
+        channel.logs, channel.trained, channel.space = data.logs, trained, space
+        channel.users = None
+        channel._take_songs(items, half)
+        return channel
+
+    def _take_songs(self, items: "ItemSide", half: "ItemHalf") -> None:
+        self.facts = items.facts
+        self.made_by = items.facts.made_by
+        self.songs, self.prior = half.song_vectors(), half.prior
+        kept = {n: np.asarray(t) for n, t in half.table.state_dict().items()}
+        self.side = {n: kept[n] for n in ("values", "project.weight") if n in kept}
+
+    def embed_users(self, queries: Queries) -> FloatArray:
+        """Embed users by what is known of them; 0 where nothing is. See `SharedSpace`.
+
+        Raises
+        ------
+        InputError
+            If the users' tower is at the partner.
+        """
+        if self.users is None:
+            raise InputError(f"{self.name}: {ELSEWHERE}")
+        if queries.profiles is None:
+            return np.zeros((len(queries), self.recipe.dimension), np.float32)
+        return self.users.embed(queries.profiles)
+
+    def songs_used(self, queries: Queries) -> Int64Array:
+        """Return zeros: what was played says nothing here. See `SharedSpace`."""
+        return np.zeros(len(queries), np.int64)
+
+    def song_embeddings(self) -> FloatArray:
+        """Return the vectors of the catalogue, of length 1; see `SharedSpace`."""
+        return self.songs
+
+    def near(self, users: FloatArray) -> FloatArray:
+        """Return logits, in which a song's plays count as well; see `SharedSpace`."""
+        found = logits_of(users, self.songs, self.recipe, self.prior)
+        found[~users.any(axis=1)] = -np.inf
+        found[:, ~self.songs.any(axis=1)] = -np.inf
+        return found
+
+    def embed_sound(self, sound: Sound) -> FloatArray:
+        """Place songs by sound, artist and what else it knows of them; see `SharedSpace`."""
+        if self.recipe.songs == "given":
+            self.refuse_sound(self.recipe.dimension, sound.units.shape[1])
+            return sound.units
+        self.refuse_sound(self.facts.sound_width, sound.values.shape[1])
+        features = self.facts.encode(Context(sound=sound), sound.song_ids)
+        found = unit(side_embeddings(features, self.side))
+        return np.where(sound.values.any(axis=1, keepdims=True), found, 0).astype(np.float32)
+
+    def _state(self) -> tuple[Tensors, dict[str, Any]]:
+        tensors, facts = self.facts.state()
+        tensors |= {f"side.{name}": array for name, array in self.side.items()}
+        tensors |= {"songs": self.songs, "prior": self.prior}
+        config: dict[str, Any] = {"recipe": self.recipe.to_json(), "facts": facts}
+        if self.space:
+            config["space"] = self.space
+        if self.users is not None:
+            own, about = self.users.state()
+            tensors, config = {**tensors, **own}, {**config, **about}
+        return tensors, config
+
+    @classmethod
+    def _from_state(cls, bundle: Bundle) -> Self:
+        channel = cls(recipe_in(bundle, cls.name))
+        try:
+            channel.facts = SideEncoder.of_state(bundle.tensors, bundle.config["facts"])
+            channel.songs, channel.prior = (bundle.tensors[n] for n in ("songs", "prior"))
+        except (KeyError, TypeError) as error:
+            raise WeightsError(f"not a sound model of {cls.name}: {error!r}") from error
+        if channel.songs.ndim != 2 or channel.songs.shape[1] != channel.recipe.dimension:
+            raise WeightsError(f"not a sound model of {cls.name}: songs {channel.songs.shape}")
+        if channel.prior.shape != channel.songs.shape[:1]:
+            raise WeightsError(f"not a sound model of {cls.name}: prior {channel.prior.shape}")
+        channel.made_by = channel.facts.made_by
+        side = {n: a for n, a in bundle.tensors.items() if n.startswith("side.")}
+        channel.side = {n.removeprefix("side."): a for n, a in side.items()}
+        channel.space = str(bundle.config.get("space", ""))
+        has_tower = "columns" in bundle.config
+        channel.users = UserModel.of_state(bundle, channel.recipe) if has_tower else None
+        return channel
+
+    def _card(self) -> str:
+        return f"{super()._card()}\n## Threats\n\n{THREATS if self.users is None else ALONE}\n"
+
+
+ALONE = (
+    "Both towers were trained in one process: who trains has songs, plays and what is known of "
+    "users. For two businesses that keep these apart, see docs/federated.md."
+)
+
+
+def _digest(items: "ItemSide", *users: Any) -> str:
+    """Stand for what is learnt from: another one begins anew."""
+    import hashlib
+
+    found = hashlib.sha256()
+    features = items.features
+    arrays = (items.plays.starts, items.plays.song, features.codes, features.dense, *users)
+    for array in arrays:
+        found.update(f"{array.dtype} {array.shape}".encode())
+        found.update(np.ascontiguousarray(array).tobytes())
+    return found.hexdigest()[:16]

@@ -1,0 +1,316 @@
+"""What each command of a party does, from its plan.
+
+::
+
+    plan ──align──▶ aligned.parquet ──train──▶ model/ (music: songs; partner: the users' tower)
+
+After that, `audiorec.recall.federated.serving` makes vectors of the partner's rows.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Any
+
+from audiorec.errors import LostPeerError, SpecMismatchError
+from audiorec.files.run_folder import RunFolder
+from audiorec.learning.bundle import check_target
+from audiorec.listening.profiles import read_profiles
+from audiorec.recall.federated.accounting import account, gradients_of_a_user
+from audiorec.recall.federated.alignment import read_alignment, write_alignment
+from audiorec.recall.federated.audited import write_leaks
+from audiorec.recall.federated.holdings import music_data
+from audiorec.recall.federated.keys import fingerprint_of, read_certificate, read_keys
+from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.plan import PartyPlan
+from audiorec.recall.federated.psi import (
+    CPU_S,
+    Alignment,
+    Normalised,
+    align_music,
+    align_partner,
+    buckets_for,
+)
+from audiorec.types import LineProgress, StageProgress
+
+if TYPE_CHECKING:
+    from audiorec.learning.refit import Refitted
+    from audiorec.recall.federated.channel import Towers
+
+Say = Callable[[str], None]
+RETRY_S = 0.5
+JUDGED_ON = (
+    "all plays of {share:.0%} of the aligned users, by their vectors alone and full rank; it chose "
+    "the number of epochs"
+)
+BYTES_AN_ID = 35 + 2 * 35  # of the partner's, there and back, and the item side's own
+
+
+def alignment_plan(plan: PartyPlan, ids: Normalised) -> dict[str, Any]:
+    """Return what an alignment would do and tell, before it does: for people to agree to."""
+    return {
+        "role": plan.role,
+        "ids": len(ids),
+        "merged": ids.merged,
+        "peers": len(plan.peers),
+        "buckets": buckets_for(len(ids)),
+        "megabytes": round(len(ids) * BYTES_AN_ID * len(plan.peers) / 1e6, 1),
+        "cpu_s": round(len(ids) * CPU_S * len(plan.peers), 1),
+        "jobs": plan.jobs,
+    }
+
+
+def align(
+    plan: PartyPlan,
+    ids: Normalised,
+    *,
+    progress: StageProgress | None = None,
+    say: Say | None = None,
+    stop: Event | None = None,
+) -> Alignment:
+    """Align with the other parties, and write the alignment.
+
+    Raises
+    ------
+    LostPeerError
+        If the other party stays away for longer than ``wait_s``.
+    PeerError
+        If it does not keep the protocol.
+    """
+    if plan.role == "partner":
+        found = _align_partner(plan, ids, progress, say, stop)
+    else:
+        with listening(plan, say, stop) as desk:
+            found = _align_music(desk, plan, ids, progress, say, stop)
+    write_alignment(plan.alignment, found)
+    return found
+
+
+def _align_partner(
+    plan: PartyPlan,
+    ids: Normalised,
+    progress: StageProgress | None,
+    say: Say | None,
+    stop: Event | None,
+) -> Alignment:
+    since = time.monotonic()
+    while True:
+        try:
+            with connected(plan) as callers:
+                for caller in callers:
+                    caller.hello("align")
+                since = time.monotonic()
+                _note(say, "aligning")
+                return align_partner(callers, ids, jobs=plan.jobs, progress=progress)
+        except LostPeerError as error:
+            if (stop is not None and stop.is_set()) or time.monotonic() - since > plan.wait_s:
+                raise
+            _note(say, f"{error}; trying again")
+            time.sleep(RETRY_S)
+
+
+def _align_music(
+    desk: Desk,
+    plan: PartyPlan,
+    ids: Normalised,
+    progress: StageProgress | None,
+    say: Say | None,
+    stop: Event | None,
+) -> Alignment:
+    while True:
+        hello = desk.accept(plan.wait_s)
+        if hello["purpose"] != "align":
+            reason = f"this side is ready to align, not to {hello['purpose']}"
+            desk.refuse(reason)
+            raise SpecMismatchError(f"the partner was refused: {reason}")
+        desk.welcome(hello)
+        _note(say, "aligning")
+        try:
+            return align_music(desk, ids, jobs=plan.jobs, progress=progress)
+        except LostPeerError as error:
+            if stop is not None and stop.is_set():
+                raise
+            _note(say, f"{error}; waiting for it to come back")
+
+
+def train(
+    plan: PartyPlan,
+    *,
+    tell: LineProgress | None = None,
+    say: Say | None = None,
+    stop: Event | None = None,
+) -> dict[str, Any] | None:
+    """Train this party's half and write its model; None if it was stopped.
+
+    Raises
+    ------
+    InputError
+        If a file that this party needs is not named or cannot be read.
+    LostPeerError, PeerError, SpecMismatchError
+        As `audiorec.recall.federated.together` says.
+    """
+    from audiorec.learning.torch_use import import_torch
+    from audiorec.recall.federated.places import RUN_FILES, kept_secret
+
+    import_torch("federated training")
+    from audiorec.recall.federated.party import PartyWork, Shared
+
+    check_target(plan.out)
+    alignment = read_alignment(plan.alignment)
+    if len(alignment.ids) != len(plan.peers):
+        raise SpecMismatchError(
+            f"{plan.alignment}: aligned with {len(alignment.ids)} parties, peers has "
+            f"{len(plan.peers)}: align again"
+        )
+    shared = Shared(
+        recipe=plan.settings(), users=len(alignment), checkpoint_steps=plan.checkpoint_steps
+    )
+    folder = RunFolder(plan.out, RUN_FILES)
+    try:
+        how = PartyWork(
+            defence=plan.guard(),
+            work=folder.path,
+            secret=kept_secret(folder.path),
+            wait_s=plan.wait_s,
+            tell=tell,
+            say=say,
+            stop=stop,
+        )
+        run = _train_partner if plan.role == "partner" else _train_music
+        done = run(plan, alignment, shared, how)
+        if done is not None:
+            folder.clear()
+    finally:
+        folder.release(remove=not folder.names())
+    return done
+
+
+def _train_partner(
+    plan: PartyPlan, alignment: Alignment, shared: Any, how: Any
+) -> dict[str, Any] | None:
+    from audiorec.recall.federated.halves import UserSide
+    from audiorec.recall.federated.together import train_partner
+    from audiorec.recall.federated.user_model import UserModel, weights_of
+
+    people = read_profiles(plan.needs("profiles"))
+    side: UserSide = UserSide.of(people, alignment.user_ids, shared.recipe)
+    written: dict[str, Any] = {}
+
+    def save(half: Any, fitted: "Refitted[Any]", space: str) -> None:
+        model = UserModel(
+            recipe=shared.recipe,
+            encoder=side.encoder,
+            weights=weights_of(half.model.state_dict()),
+            space=space,
+            figures=_figures(fitted),
+        )
+        written.update(model_id=model.save(plan.out), space=space)
+
+    fitted = train_partner(lambda: _callers(plan), side, shared, alignment.ids, how, save)
+    return {**written, **_came_to(fitted, alignment)} if fitted.finished else None
+
+
+def _train_music(
+    plan: PartyPlan, alignment: Alignment, shared: Any, how: Any
+) -> dict[str, Any] | None:
+    from audiorec.recall.contract.trained import Trained
+    from audiorec.recall.federated.audit import GradientWitness, leaks_of_gradients
+    from audiorec.recall.federated.halves import ItemSide
+    from audiorec.recall.federated.together import train_music
+
+    data = music_data(plan)
+    side: ItemSide = ItemSide.of(data, alignment.user_ids)
+    # A model names what it was trained on, so that `listening forget` can name the model.
+    data = replace(data, logs=(*data.logs, *alignment.ids))
+    written: dict[str, Any] = {}
+
+    def save(half: Any, fitted: "Refitted[Any]", space: str) -> str:
+        judged_on = JUDGED_ON.format(share=shared.recipe.valid)
+        trained = Trained.of(fitted, judged_on=judged_on)
+        channel = _channel(plan).of_halves(
+            shared.recipe, side, half, data, space=space, trained=trained
+        )
+        written.update(model_id=channel.save(plan.out), space=space)
+        return str(written["model_id"])
+
+    witness = GradientWitness(len(alignment), shared.recipe.dimension) if plan.watch else None
+    how = how if witness is None else replace(how, witness=witness.note)
+    with listening(plan, how.say, how.stop) as desk:
+        fitted = train_music(desk, side, shared, alignment.ids[0], how, save, number=plan.number)
+    if fitted is None or not fitted.finished:
+        return None
+    epochs = {"chosen": len(fitted.chosen.history), "refitted": fitted.chosen.best_epoch}
+    crossed = gradients_of_a_user(shared.recipe, **epochs)
+    said = account(shared.recipe, plan.guard(), crossed).words()
+    if witness is not None:
+        write_leaks(plan, leaks_of_gradients(witness, side.plays).to_json(), said)
+    about = {"songs": len(data.song_ids), "gradients": said}
+    return {**written, **_came_to(fitted, alignment), **about}
+
+
+def _channel(plan: PartyPlan) -> "type[Towers]":
+    from audiorec.recall.federated.mmoe import Mmoe
+    from audiorec.recall.federated.two_tower import TwoTower
+
+    kinds: dict[str, type[Towers]] = {"two-tower": TwoTower, "mmoe": Mmoe}
+    return kinds[plan.model]
+
+
+@contextmanager
+def listening(plan: PartyPlan, say: Say | None, stop: Event | None) -> Iterator[Desk]:
+    """Listen at an item side's address for the partner."""
+    from audiorec.recall.federated.flight import FlightDesk
+
+    keys, peer = read_keys(plan.keys), read_certificate(Path(plan.peers[0]))
+    prints = (fingerprint_of(peer), keys.fingerprint)
+    desk = Desk(certificates=prints, timeout_s=plan.timeout_s, stop=stop)
+    with FlightDesk(plan.addresses[0], desk, keys, peer) as server:
+        host = plan.addresses[0].rpartition(":")[0]
+        _note(say, f"listening on {host}:{server.port}")
+        yield desk
+
+
+@contextmanager
+def connected(plan: PartyPlan) -> Iterator[Sequence[Caller]]:
+    """Connect to every item side."""
+    callers = _callers(plan)
+    try:
+        yield callers
+    finally:
+        for caller in callers:
+            caller.close()
+
+
+def _callers(plan: PartyPlan) -> list[Caller]:
+    from audiorec.recall.federated.flight import FlightTransport
+
+    keys = read_keys(plan.keys)
+    pairs = zip(plan.addresses, plan.peers, strict=True)
+    return [
+        Caller(
+            FlightTransport(address, keys, read_certificate(Path(peer))), timeout_s=plan.timeout_s
+        )
+        for address, peer in pairs
+    ]
+
+
+def _came_to(fitted: "Refitted[Any]", alignment: Alignment) -> dict[str, Any]:
+    whole = fitted.whole or fitted.chosen
+    counts = {"users": len(alignment), "epochs": fitted.chosen.best_epoch, "steps": whole.steps}
+    counts["chosen_steps"] = fitted.chosen.steps
+    return {**counts, "figures": _figures(fitted)}
+
+
+def _figures(fitted: "Refitted[Any]") -> dict[str, float]:
+    """Return the figures of the validation part, in the epoch that was kept."""
+    line = fitted.chosen.history[fitted.chosen.best] if fitted.chosen.history else {}
+    apart = ("epoch", "loss", "seconds", "worth")
+    return {n: float(v) for n, v in line.items() if n not in apart and isinstance(v, float)}
+
+
+def _note(say: Say | None, text: str) -> None:
+    if say is not None:
+        say(text)

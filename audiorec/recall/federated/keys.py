@@ -1,0 +1,195 @@
+"""A party's key and certificate, and the certificates of the others.
+
+    make_keys(folder) ──▶ ``key.pem`` (readable by its owner alone), ``certificate.pem``
+    read_keys(folder), read_certificate(path) ──▶ what a connection needs, and fingerprints
+
+A certificate is self-signed and its own only authority: the other party trusts this one and no
+other, so a fingerprint that two people compare by telephone is all there is to check.
+"""
+
+import hashlib
+import os
+import ssl
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError, MissingExtraError, MissingFileError
+from audiorec.files.atomic import replaced, sync, write_errors
+
+KEY_FILE, CERTIFICATE_FILE = "key.pem", "certificate.pem"
+HOST = "audiorec-federated"  # certificates are pinned, so all have one name
+VALID_DAYS = 730
+MAX_BYTES = 64 << 10
+OWNER_ALONE = 0o600
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """A party's own half of the connection."""
+
+    certificate: bytes  # PEM
+    key: bytes  # PEM
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of the certificate, 64 hex digits."""
+        return fingerprint_of(self.certificate)
+
+
+def make_keys(folder: Path, role: str, *, days: int = VALID_DAYS) -> Keys:
+    """Write a new key and certificate into a folder.
+
+    Parameters
+    ----------
+    folder : Path
+        Made if it is not there; one that has a key already is refused.
+    role : str
+        Stands in the certificate as its name.
+    days : int
+        How long the certificate is valid.
+
+    Raises
+    ------
+    InputError
+        If there is a key already.
+    MissingExtraError
+        Without ``cryptography``.
+    """
+    for name in (KEY_FILE, CERTIFICATE_FILE):
+        if os.path.lexists(folder / name):
+            raise InputError(
+                f"{folder / name}: is there already; other parties may trust it: give another "
+                "--out, or remove both files and send the new certificate to everybody"
+            )
+    keys = _made(role, days)
+    with write_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_NOFOLLOW", 0)
+        descriptor = os.open(folder / KEY_FILE, flags, OWNER_ALONE)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(keys.key)
+        sync(folder / KEY_FILE)
+        with replaced(folder / CERTIFICATE_FILE) as temporary:
+            temporary.write_bytes(keys.certificate)
+    return keys
+
+
+def read_keys(folder: Path) -> Keys:
+    """Read what `make_keys` wrote.
+
+    Raises
+    ------
+    InputError
+        If a file is missing or is not what it should be, the certificate has expired, or others
+        can read the key.
+    """
+    key_path = folder / KEY_FILE
+    certificate = read_certificate(folder / CERTIFICATE_FILE)
+    key = _read(key_path)
+    if b"PRIVATE KEY-----" not in key:
+        raise InputError(f"{key_path}: holds no private key in PEM form")
+    if os.name == "posix" and stat.S_IMODE(key_path.stat().st_mode) & 0o077:
+        raise InputError(f"{key_path}: others can read this key: chmod 600 {key_path}")
+    return Keys(certificate, key)
+
+
+def read_certificate(path: Path) -> bytes:
+    """Read a certificate in PEM form, the own one or another party's.
+
+    Raises
+    ------
+    InputError
+        If it is missing, no certificate, more than one, not valid yet or expired.
+    """
+    pem = _read(path)
+    if pem.count(b"-----BEGIN CERTIFICATE-----") != 1 or b"PRIVATE KEY" in pem:
+        raise InputError(f"{path}: needs to hold one certificate in PEM form, and no key")
+    with _crypto() as (x509, _, _):
+        try:
+            found = x509.load_pem_x509_certificate(pem)
+        except ValueError as error:
+            raise InputError(f"{path}: not a certificate: {error}") from error
+    now = datetime.now(UTC)
+    if not found.not_valid_before_utc <= now <= found.not_valid_after_utc:
+        raise InputError(
+            f"{path}: valid from {found.not_valid_before_utc:%Y-%m-%d} to "
+            f"{found.not_valid_after_utc:%Y-%m-%d}; make a new one: audiorec federated keys"
+        )
+    return pem
+
+
+def fingerprint_of(pem: bytes) -> str:
+    """Return the SHA-256 of a certificate, 64 hex digits."""
+    return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.decode())).hexdigest()
+
+
+def spoken(fingerprint: str) -> str:
+    """Return a fingerprint in groups that two people can read to each other.
+
+    Examples
+    --------
+    >>> spoken("00ff" * 16)[:24]
+    '00ff 00ff 00ff 00ff 00ff'
+    """
+    return " ".join(fingerprint[i : i + 4] for i in range(0, len(fingerprint), 4))
+
+
+def _made(role: str, days: int) -> Keys:
+    with _crypto() as (x509, hashes, serialization):
+        from cryptography.hazmat.primitives.asymmetric import ec
+
+        key = ec.generate_private_key(ec.SECP256R1())
+        name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, f"audiorec {role}")])
+        now = datetime.now(UTC)
+        certificate = (
+            x509.CertificateBuilder()
+            .subject_name(name)
+            .issuer_name(name)
+            .public_key(key.public_key())
+            .serial_number(x509.random_serial_number())
+            .not_valid_before(now - timedelta(hours=1))  # clocks differ
+            .not_valid_after(now + timedelta(days=days))
+            .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+            # It may sign for nobody else.
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .sign(key, hashes.SHA256())
+        )
+        return Keys(
+            certificate.public_bytes(serialization.Encoding.PEM),
+            key.private_bytes(
+                serialization.Encoding.PEM,
+                serialization.PrivateFormat.PKCS8,
+                serialization.NoEncryption(),
+            ),
+        )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        with path.open("rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except FileNotFoundError as error:
+        raise MissingFileError(
+            f"{path}: no such file; audiorec federated keys --out FOLDER makes a key and a "
+            "certificate, and the other party sends its certificate"
+        ) from error
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror}") from error
+    if len(content) > MAX_BYTES:
+        raise InputError(f"{path}: is larger than a key or a certificate")
+    return content
+
+
+@contextmanager
+def _crypto() -> Iterator[tuple[Any, Any, Any]]:
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives import hashes, serialization
+    except ImportError as error:
+        raise MissingExtraError("federated training", "federated", str(error)) from error
+    yield x509, hashes, serialization

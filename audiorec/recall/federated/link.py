@@ -1,0 +1,391 @@
+"""The two ends of a connection: who asks, and who answers.
+
+    `Caller`  ──ask: bytes──▶ a transport ──▶ `Desk`      receive(kind) … reply(kind)
+              ◀───────────── bytes ────────────
+
+The partner calls, an item side sits at the desk: its thread of training takes one question at a
+time and answers it, while the transport's threads wait. `Direct` carries bytes within a process,
+`audiorec.recall.federated.flight` over the network; both carry the same bytes.
+
+What does not fit is refused at the desk, before the training sees it: a message that cannot be
+read, one of another session, a number that came before. See ``docs/federated-protocol.md``.
+"""
+
+import secrets
+import time
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import dataclass, field
+from queue import Empty, SimpleQueue
+from threading import Event, Lock
+from typing import Any, Protocol
+
+from audiorec.errors import LostPeerError, ProtocolError, RefusedError
+from audiorec.recall.federated.protocol import (
+    MAX_TEXT,
+    Message,
+    MessageKind,
+    decode,
+    encode,
+    session_id,
+)
+
+LOOK_S = 0.1  # how often a side that waits looks whether it is to stop
+IN_PROCESS = ("0" * 64, "1" * 64)  # stand for certificates where there are none
+END, LATE = "end", "late"  # what a refusal is about if the other party has ended, or is slow
+PATIENCE = 2.0  # times the time limit that a transport's thread waits for the desk
+Heard = Callable[[bytes], None]
+
+
+class Transport(Protocol):
+    """Carries one message there and one back."""
+
+    is_remote: bool  # whether the desk is in another process
+
+    @property
+    def certificates(self) -> tuple[str, str]:
+        """Fingerprints of the caller's certificate and of the desk's."""
+
+    def ask(self, data: bytes, timeout_s: float) -> bytes:
+        """Send a message and return the answer; `LostPeerError` where none comes."""
+
+    def close(self) -> None:
+        """Let go of the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Direct:
+    """A transport within one process, for tests and audits; `hears` gets every byte."""
+
+    desk: "Desk"
+    hears: Heard | None = None
+    certificates: tuple[str, str] = IN_PROCESS
+    is_remote: bool = False
+
+    def ask(self, data: bytes, timeout_s: float) -> bytes:
+        """Hand a message to the desk."""
+        if self.hears is not None:
+            self.hears(data)
+        answer = self.desk.answer(data, timeout_s)
+        if self.hears is not None:
+            self.hears(answer)
+        return answer
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Caller:
+    """The end that asks.
+
+    Parameters
+    ----------
+    transport : Transport
+    role : str
+    timeout_s : float
+        Seconds that an answer may take.
+    """
+
+    def __init__(
+        self, transport: Transport, *, role: str = "partner", timeout_s: float = 60.0
+    ) -> None:
+        self.transport, self.role, self.timeout_s = transport, role, timeout_s
+        self.session = ""
+        self.nonces = ("", "")  # ours, theirs
+        self._number = 0
+
+    def hello(
+        self,
+        purpose: str,
+        *,
+        fingerprint: str = "",
+        settings: Mapping[str, Any] | None = None,
+        alignment: str = "",
+        places: Iterable[Any] = (),
+    ) -> Message:
+        """Begin a session; return the ``welcome``.
+
+        Raises
+        ------
+        RefusedError
+            If the other side wants other settings, or is at something else.
+        ProtocolError
+            If what it says does not fit, or it sees other certificates.
+        LostPeerError
+            If it does not answer.
+        """
+        nonce = secrets.token_hex(32)
+        fields = {
+            "purpose": purpose,
+            "role": self.role,
+            "nonce": nonce,
+            "fingerprint": fingerprint,
+            "settings": dict(settings or {}),
+            "alignment": alignment,
+            "places": [list(place) for place in places],
+        }
+        self.session, self._number = "", 0
+        welcome = self._exchanged(
+            Message(kind=MessageKind.HELLO, fields=fields), (MessageKind.WELCOME,)
+        )
+        roles, nonces = (self.role, welcome["role"]), (nonce, welcome["nonce"])
+        expected = session_id(purpose, nonces, roles, self.transport.certificates)
+        if welcome.session != expected:
+            raise ProtocolError(str(welcome), "the session of these two certificates", "another")
+        self.session, self.nonces = expected, nonces
+        return welcome
+
+    def ask(
+        self,
+        kind: MessageKind,
+        fields: Mapping[str, Any] | None = None,
+        payload: bytes = b"",
+        *,
+        expect: MessageKind,
+    ) -> Message:
+        """Ask one question; return the answer, which has to be of the kind `expect`."""
+        self._number += 1
+        question = Message(
+            kind=kind,
+            session=self.session,
+            number=self._number,
+            fields=dict(fields or {}),
+            payload=payload,
+        )
+        answer = self._exchanged(question, (expect,))
+        if answer.session != self.session:
+            raise ProtocolError(str(answer), f"session {self.session}", answer.session)
+        return answer
+
+    def close(self) -> None:
+        """Let go of the connection."""
+        self.transport.close()
+
+    def _exchanged(self, question: Message, kinds: tuple[MessageKind, ...]) -> Message:
+        answer = decode(self.transport.ask(encode(question), self.timeout_s))
+        if answer.kind == MessageKind.REFUSED and answer["about"] in (END, LATE):
+            raise LostPeerError(f"the other party {answer['reason']}")
+        if answer.kind == MessageKind.REFUSED:
+            raise RefusedError(str(question), answer["reason"])
+        if answer.number != question.number:
+            raise ProtocolError(str(answer), f"number {question.number}", str(answer.number))
+        if answer.kind not in kinds:
+            expected = " or ".join(kind.word for kind in kinds)
+            raise ProtocolError(str(answer), f"{expected} after {question}", answer.kind.word)
+        return answer
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A question that waits at the desk, and where its answer goes."""
+
+    message: Message
+    reply: "Future[bytes]" = field(default_factory=Future)
+
+
+class Desk:
+    """The end that answers.
+
+    Parameters
+    ----------
+    role : str
+    certificates : (str, str)
+        Fingerprints of the caller's certificate and of the own one.
+    timeout_s : float
+        Seconds until the next question.
+    stop : Event, optional
+        Once set, nothing is waited for any more.
+    """
+
+    def __init__(
+        self,
+        *,
+        role: str = "music",
+        certificates: tuple[str, str] = IN_PROCESS,
+        timeout_s: float = 60.0,
+        stop: Event | None = None,
+    ) -> None:
+        self.role, self.certificates, self.timeout_s = role, certificates, timeout_s
+        self.nonces = ("", "")  # theirs, ours
+        self.session = ""
+        self._stop = stop or Event()
+        self._last = 0
+        self._is_closed = ""  # why
+        self._inbox: SimpleQueue[_Waiting] = SimpleQueue()
+        self._one_at_a_time = Lock()
+        self._held: _Waiting | None = None  # the question that is being answered
+        self._hello: _Waiting | None = None  # one that came amid a session
+
+    def answer(self, data: bytes, timeout_s: float | None = None) -> bytes:
+        """Answer one message; called by transports, from any thread."""
+        try:
+            message = decode(data)
+        except ProtocolError as error:
+            return _refusal("", 0, "a message", str(error))
+        limit = PATIENCE * self.timeout_s if timeout_s is None else timeout_s
+        if not self._one_at_a_time.acquire(timeout=limit):
+            return _refusal("", message.number, str(message), "one message at a time")
+        try:
+            if self._is_closed:
+                return _refusal("", message.number, END, self._is_closed)
+            reason = self._misfit(message)
+            if reason:
+                return _refusal("", message.number, str(message), reason)
+            waiting = _Waiting(message)
+            self._inbox.put(waiting)
+            return waiting.reply.result(timeout=limit)
+        except TimeoutError:
+            waiting.reply.cancel()
+            return _refusal("", message.number, LATE, f"gave no answer within {limit:g} s")
+        finally:
+            self._one_at_a_time.release()
+
+    def accept(self, wait_s: float) -> Message:
+        """Wait for a ``hello``; return it. `welcome` or `refuse` answers it.
+
+        Raises
+        ------
+        LostPeerError
+            If none comes within `wait_s`, or `stop` is set.
+        """
+        self.session = ""
+        if self._hello is None:
+            waiting = self._next(wait_s)
+            while waiting.message.kind != MessageKind.HELLO:  # of a session that has just ended
+                _tell(waiting, _refusal("", waiting.message.number, str(waiting.message), ENDED))
+                waiting = self._next(wait_s)
+        else:
+            waiting, self._hello = self._hello, None
+        self._held = waiting
+        return waiting.message
+
+    def welcome(self, hello: Message, place: Any = None) -> None:
+        """Begin the session that a ``hello`` asked for."""
+        nonce = secrets.token_hex(32)
+        self.nonces = (hello["nonce"], nonce)
+        roles = (hello["role"], self.role)
+        session = session_id(hello["purpose"], self.nonces, roles, self.certificates)
+        self.session, self._last = session, 0
+        fields = {"role": self.role, "nonce": nonce, "place": None if place is None else [*place]}
+        self.reply(MessageKind.WELCOME, fields)
+
+    def receive(
+        self,
+        *kinds: MessageKind,
+        expect: Mapping[str, Any] | None = None,
+        timeout_s: float | None = None,
+    ) -> Message:
+        """Wait for the next question; return it.
+
+        Parameters
+        ----------
+        *kinds : MessageKind
+            Questions that have their turn now; others are refused, and waiting goes on.
+        expect : mapping, optional
+            Values that its fields must have, where it has such fields.
+        timeout_s : float, optional
+            In place of the desk's.
+
+        Raises
+        ------
+        LostPeerError
+            If none comes in time, the other side says ``hello`` anew, or `stop` is set.
+        """
+        while True:
+            waiting = self._next(self.timeout_s if timeout_s is None else timeout_s)
+            message = waiting.message
+            if message.kind == MessageKind.HELLO:
+                self._hello = waiting
+                raise LostPeerError("the other party has begun a new session")
+            self._held = waiting
+            if message.kind not in kinds:
+                turn = " or ".join(kind.word for kind in kinds)
+                self.refuse(f"it is the turn of {turn}")
+                continue
+            wrong = [
+                f"{name} {value}"
+                for name, value in (expect or {}).items()
+                if message.fields.get(name, value) != value
+            ]
+            if wrong:
+                self.refuse(f"expected {', '.join(wrong)}")
+                continue
+            return message
+
+    def reply(
+        self, kind: MessageKind, fields: Mapping[str, Any] | None = None, payload: bytes = b""
+    ) -> None:
+        """Answer the question that was received last."""
+        waiting, self._held = self._held, None
+        assert waiting is not None  # noqa: S101 - a question is answered once
+        answer = Message(
+            kind=kind,
+            session=self.session,
+            number=waiting.message.number,
+            fields=dict(fields or {}),
+            payload=payload,
+        )
+        _tell(waiting, encode(answer))
+
+    def refuse(self, reason: str) -> None:
+        """Refuse the question that was received last; does nothing if it was answered."""
+        waiting, self._held = self._held, None
+        if waiting is not None:
+            message = waiting.message
+            _tell(waiting, _refusal(self.session, message.number, str(message), reason))
+
+    def close(self, reason: str = "was stopped, or has finished") -> None:
+        """Tell whoever waits, now or later, that this side has ended."""
+        self._is_closed, self.session = reason, ""
+        left = [self._held, self._hello]
+        self._held = self._hello = None
+        with suppress(Empty):
+            while True:
+                left.append(self._inbox.get_nowait())
+        for waiting in left:
+            if waiting is not None:
+                _tell(waiting, _refusal("", waiting.message.number, END, reason))
+
+    def _misfit(self, message: Message) -> str:
+        """Return why a message has no place in the session; empty if it has."""
+        if message.kind == MessageKind.HELLO:
+            return "" if message.number == 0 else "a hello has the number 0"
+        if not self.session:
+            return "there is no session: say hello first"
+        if message.session != self.session:
+            return "it is of another session"
+        if message.number <= self._last:
+            return f"number {message.number} came before: a replay; {self._last + 1} is next"
+        if message.number != self._last + 1:
+            return f"number {message.number} is ahead; {self._last + 1} is next"
+        self._last = message.number
+        return ""
+
+    def _next(self, timeout_s: float) -> _Waiting:
+        deadline = time.monotonic() + timeout_s
+        while not self._stop.is_set():
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise LostPeerError(f"the other party has sent nothing for {timeout_s:g} s")
+            try:
+                waiting = self._inbox.get(timeout=min(LOOK_S, left))
+            except Empty:
+                continue
+            if not waiting.reply.cancelled():
+                return waiting
+        raise LostPeerError("this side was asked to stop")
+
+
+ENDED = "the session has ended: say hello again"
+
+
+def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
+    fields = {"about": about[:MAX_TEXT], "reason": reason[:MAX_TEXT]}
+    return encode(Message(kind=MessageKind.REFUSED, session=session, number=number, fields=fields))
+
+
+def _tell(waiting: _Waiting, data: bytes) -> None:
+    """Hand over an answer, unless nobody waits for it any more."""
+    if waiting.reply.set_running_or_notify_cancel():
+        waiting.reply.set_result(data)

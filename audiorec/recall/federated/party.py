@@ -1,0 +1,277 @@
+"""One party of a federated training: a learner of the one loop, whose other half is elsewhere.
+
+::
+
+    partner: `UserParty`  ──vectors──▶ link ──▶ `ItemParty`: music, or a further item side
+                          ◀─gradients─      ◀──
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import numpy as np
+from torch import nn, optim
+
+from audiorec.errors import ProtocolError
+from audiorec.learning.fit import Line
+from audiorec.learning.refit import Phase
+from audiorec.recall.federated.draws import JointStep, steps_of
+from audiorec.recall.federated.item_half import ItemHalf
+from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.protocol import MAX_PAYLOAD, MAX_ROWS, Message, MessageKind, pack
+from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.user_half import UserHalf
+from audiorec.spec import fingerprint
+from audiorec.types import FloatArray, LineProgress
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """What all parties of a training must have alike: compared before anything else.
+
+    Attributes
+    ----------
+    recipe : TwoTowerRecipe
+    users : int
+        Aligned rows.
+    checkpoint_steps : int
+        Steps between two checkpoints.
+    """
+
+    recipe: TwoTowerRecipe
+    users: int
+    checkpoint_steps: int = 200
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """Every setting by name, plain values."""
+        kind = "mmoe" if isinstance(self.recipe, MmoeRecipe) else "two-tower"
+        counted = {"users": self.users, "checkpoint_steps": self.checkpoint_steps}
+        return {"model": kind, **self.recipe.to_json(), **counted}
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the settings, and of the order of draws: sixteen hex digits."""
+        return fingerprint({"recipe": self.recipe.fingerprint, **self.settings})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartyWork:
+    """How one party trains: nothing here changes what comes out without noise.
+
+    Attributes
+    ----------
+    defence : Defence
+        What this party does to the numbers that leave it.
+    work : Path
+        Folder of the checkpoints.
+    secret : int
+        Of the party's own draws (`audiorec.recall.federated.secret`).
+    wait_s : float
+        Seconds to wait for a lost party.
+    tell : callable, optional
+        Called with the line of each epoch.
+    say : callable, optional
+        Called with one line of text when something happens to the connection.
+    stop : Event, optional
+        Once set, training ends after the step in work.
+    witness : callable, optional
+        Looks on at an item side, as `ItemHalf.witness`.
+    """
+
+    defence: Defence = NOTHING
+    work: Path
+    secret: int
+    wait_s: float = 600.0
+    tell: LineProgress | None = None
+    say: Callable[[str], None] | None = None
+    stop: Event | None = None
+    witness: Callable[..., None] | None = None
+
+    def note(self, text: str) -> None:
+        """Say one line."""
+        if self.say is not None:
+            self.say(text)
+
+    @property
+    def stopped(self) -> bool:
+        """Whether this party was asked to stop."""
+        return self.stop is not None and self.stop.is_set()
+
+
+class UserParty:
+    """The partner's learner: vectors out, gradients in; see `audiorec.learning.fit.Learner`.
+
+    Parameters
+    ----------
+    half : UserHalf
+    callers : sequence of Caller
+        With a session for ``train`` each, in the order of the half's vectors.
+    phase : str
+    """
+
+    def __init__(self, half: UserHalf, callers: Sequence[Caller], phase: Phase) -> None:
+        self.half, self.callers, self.phase = half, tuple(callers), phase
+
+    @property
+    def model(self) -> nn.Module:
+        """Of the half."""
+        return self.half.model
+
+    @property
+    def optimiser(self) -> optim.Optimizer:
+        """Of the half."""
+        return self.half.optimiser
+
+    def start(self) -> Line | None:
+        """Nothing is said of the untrained model."""
+        return None
+
+    def batches(self, epoch: int, first: int) -> Iterator[JointStep]:
+        """Yield the steps of an epoch."""
+        yield from steps_of(self.half.learnt, self.half.recipe, epoch, first)
+
+    def step(self, batch: JointStep) -> float:
+        """Send vectors, learn from the gradients; return the loss of the own task, 0 without."""
+        at = {"phase": self.phase, "epoch": batch.epoch, "step": batch.number}
+        dtype = self.half.defence.rounding
+        asked = []
+        for vectors in self.half.vectors(batch):
+            shape, payload = pack(vectors, dtype)
+            asked.append(({**at, **shape, "dtype": dtype}, payload))
+        answers = self._all(MessageKind.VECTORS, asked, MessageKind.GRADIENTS)
+        self.half.learn(batch, [answer.array() for answer in answers])
+        return self.half.loss if np.isfinite(self.half.loss) else 0.0
+
+    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+        """Send the vectors of the users that judge; return the figures of all sides."""
+        line: Line = {"epoch": epoch, "seconds": seconds}
+        if isinstance(self.half.recipe, MmoeRecipe) and self.half.recipe.own_weight:
+            line["own_loss"] = loss
+        at = {"phase": self.phase, "epoch": epoch}
+        parts = zip(self.callers, self.half.validation(), strict=True)
+        for number, (caller, vectors) in enumerate(parts):
+            found = self._figures(caller, vectors, at)
+            line |= {f"{name}_{number}" if number else name: v for name, v in found.items()}
+        line["worth"] = float(line["ndcg"])
+        told = ({**at, "worth": line["worth"]}, b"")
+        self._all(MessageKind.VERDICT, [told] * len(self.callers), MessageKind.NOTED)
+        return line | self.half.figures()
+
+    def worth(self, line: Line) -> float:
+        """Return the first business' gain, over all ranks."""
+        return float(line["worth"])
+
+    def _figures(self, caller: Caller, vectors: FloatArray, at: Mapping[str, Any]) -> Line:
+        dtype, total = self.half.defence.rounding, len(vectors)
+        rows = max(1, min(MAX_ROWS, MAX_PAYLOAD // (4 * vectors.shape[1])))
+        answer = None
+        for first in range(0, max(1, total), rows):
+            shape, payload = pack(vectors[first : first + rows], dtype)
+            fields = {**at, **shape, "first": first, "total": total, "dtype": dtype}
+            is_last = first + rows >= total
+            expect = MessageKind.FIGURES if is_last else MessageKind.NOTED
+            answer = caller.ask(MessageKind.VALIDATION, fields, payload, expect=expect)
+        assert answer is not None  # noqa: S101 - at least one part is sent
+        return dict(answer["figures"])
+
+    def _all(
+        self, kind: MessageKind, asked: Sequence[tuple[dict[str, Any], bytes]], expect: MessageKind
+    ) -> list[Message]:
+        """Ask every item side; those elsewhere compute at the same time."""
+
+        def ask(one: tuple[Caller, tuple[dict[str, Any], bytes]]) -> Message:
+            caller, (fields, payload) = one
+            answer = caller.ask(kind, fields, payload, expect=expect)
+            for name, value in answer.fields.items():
+                if fields.get(name, value) != value:
+                    raise ProtocolError(str(answer), f"{name} {fields[name]}", str(value))
+            return answer
+
+        pairs = list(zip(self.callers, asked, strict=True))
+        if len(pairs) == 1 or not all(caller.transport.is_remote for caller in self.callers):
+            return [ask(pair) for pair in pairs]
+        with ThreadPoolExecutor(len(pairs)) as threads:
+            return list(threads.map(ask, pairs))
+
+
+class ItemParty:
+    """An item side's learner: what arrives is its batch; see `audiorec.learning.fit.Learner`."""
+
+    def __init__(self, half: ItemHalf, desk: Desk, phase: Phase, n: int, pause: Event) -> None:
+        """Wait at a desk with `n` aligned rows; a pause of the partner sets `pause`."""
+        self.half, self.desk, self.phase, self.pause = half, desk, phase, pause
+        judged = np.zeros(n, np.bool_)
+        judged[half.judged] = True
+        self._learnt = np.flatnonzero(~judged)
+
+    @property
+    def model(self) -> nn.Module:
+        """Of the half."""
+        return self.half.model
+
+    @property
+    def optimiser(self) -> optim.Optimizer:
+        """Of the half."""
+        return self.half.optimiser
+
+    def start(self) -> Line | None:
+        """Nothing is said of the untrained model."""
+        return None
+
+    def batches(self, epoch: int, first: int) -> Iterator[tuple[JointStep, Message | None]]:
+        """Yield each step with the vectors that came for it."""
+        width = self.half.recipe.dimension
+        for step in steps_of(self._learnt, self.half.recipe, epoch, first):
+            at = {"phase": self.phase, "epoch": epoch, "step": step.number}
+            at |= {"rows": len(step.rows), "width": width}
+            message = self.desk.receive(MessageKind.VECTORS, MessageKind.PAUSE, expect=at)
+            if message.kind == MessageKind.PAUSE:
+                self.desk.reply(MessageKind.NOTED)
+                self.pause.set()  # the loop ends before it takes this step
+                yield step, None
+                return
+            yield step, message
+
+    def step(self, batch: tuple[JointStep, Message | None]) -> float:
+        """Learn from vectors and send the gradients; return the loss."""
+        step, message = batch
+        assert message is not None  # noqa: S101 - the loop has ended
+        found = self.half.gradient(step, self._array(message))
+        shape, payload = pack(found)
+        at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
+        self.desk.reply(MessageKind.GRADIENTS, {**at, **shape}, payload)
+        return self.half.loss
+
+    def judge(self, epoch: int, loss: float, seconds: float) -> Line:
+        """Judge by the vectors that come, and learn how good the epoch was over all sides."""
+        at = {"phase": self.phase, "epoch": epoch}
+        total, width = len(self.half.judged), self.half.recipe.dimension
+        parts: list[FloatArray] = []
+        while sum(map(len, parts)) < total or not parts:
+            expect = {**at, "first": sum(map(len, parts)), "total": total, "width": width}
+            message = self.desk.receive(MessageKind.VALIDATION, expect=expect)
+            parts.append(self._array(message))
+            if sum(map(len, parts)) < total:
+                self.desk.reply(MessageKind.NOTED)
+        figures = self.half.figures(np.concatenate(parts))
+        self.desk.reply(MessageKind.FIGURES, {**at, "figures": figures})
+        worth = float(self.desk.receive(MessageKind.VERDICT, expect=at)["worth"])
+        self.desk.reply(MessageKind.NOTED)
+        return {"epoch": epoch, "loss": loss, "seconds": seconds, **figures, "worth": worth}
+
+    def worth(self, line: Line) -> float:
+        """Return what the partner said."""
+        return float(line["worth"])
+
+    def _array(self, message: Message) -> FloatArray:
+        try:
+            return message.array()
+        except ProtocolError as error:
+            self.desk.refuse(str(error))
+            raise

@@ -1,0 +1,375 @@
+"""Messages between two parties as bytes: what may stand in them, and how large they may be.
+
+    Message ──encode──▶ bytes ──decode──▶ the same message, or a `ProtocolError`
+
+``docs/federated-protocol.md`` describes the form; this module is the one place that knows it. Every
+field of every kind has a check here, and a payload is measured before it is read as numbers.
+"""
+
+import hashlib
+import json
+import math
+import re
+import struct
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import ProtocolError
+from audiorec.types import FloatArray, Int64Array
+
+VERSION = 1
+MAGIC = b"ARFD"
+FRAME = struct.Struct("<4sHHIQ")  # magic, version, kind, bytes of the header and of the payload
+MAX_HEADER = 64 << 10
+MAX_PAYLOAD = 32 << 20
+MAX_MESSAGE = FRAME.size + MAX_HEADER + MAX_PAYLOAD
+MAX_IDS = 200_000_000
+MAX_BUCKET_IDS = 400_000
+MAX_BUCKETS = 1 << 20
+MAX_ROWS = 65_536
+MAX_WIDTH = 4_096
+MAX_STEPS = 1 << 40
+MAX_TEXT = 2_000
+TOKEN_BYTES = 32
+PHASES = ("choose", "refit")
+PURPOSES = ("align", "train", "users")
+ROLES = ("partner", "music")
+DTYPES: Mapping[str, np.dtype[Any]] = {"float32": np.dtype("<f4"), "float16": np.dtype("<f2")}
+HEX = re.compile(r"[0-9a-f]*")
+NAME = re.compile(r"[\w./@ -]{1,80}")
+
+Check = Callable[[Any], bool]
+Array = npt.NDArray[Any]
+
+
+class MessageKind(IntEnum):
+    """What a message is."""
+
+    HELLO = 1
+    WELCOME = 2
+    REFUSED = 3
+    NOTED = 4
+    COUNT = 5
+    COUNTED = 6
+    BUCKET = 7
+    ANSWER = 8
+    COMMON = 9
+    AGREED = 10
+    VECTORS = 11
+    GRADIENTS = 12
+    VALIDATION = 13
+    FIGURES = 14
+    VERDICT = 15
+    PAUSE = 16
+    FINISH = 17
+    FINISHED = 18
+    ROWS = 19
+    EMBEDDINGS = 20
+
+    @property
+    def word(self) -> str:
+        """As the protocol's page has it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Message:
+    """One message, in or out.
+
+    Attributes
+    ----------
+    kind : MessageKind
+    session : str
+        32 hex digits; empty in ``hello``.
+    number : int
+        Of the question; its answer has the same.
+    fields : mapping
+        What else stands in the header: exactly the fields of the kind.
+    payload : bytes
+    """
+
+    kind: MessageKind
+    session: str = ""
+    number: int = 0
+    fields: Mapping[str, Any] = field(default_factory=dict)
+    payload: bytes = b""
+
+    def __str__(self) -> str:
+        """Return the kind and the number, as errors name it."""
+        return f"{self.kind.word} {self.number}"
+
+    def __getitem__(self, name: str) -> Any:
+        """Return a field."""
+        return self.fields[name]
+
+    def array(self) -> FloatArray:
+        """Return the payload's vectors or gradients, (rows, width) float32.
+
+        Raises
+        ------
+        ProtocolError
+            If one of the numbers is not finite.
+        """
+        kind = DTYPES[self.fields.get("dtype", "float32")]
+        shape = (self.fields["rows"], self.fields["width"])
+        found: FloatArray = np.frombuffer(self.payload, kind).reshape(shape).astype(np.float32)
+        if not np.isfinite(found).all():
+            raise ProtocolError(str(self), "finite numbers", "NaN or infinity")
+        return found
+
+    def integers(self) -> Int64Array:
+        """Return the payload's row numbers, (rows,) int64."""
+        return np.frombuffer(self.payload, np.dtype("<i8")).astype(np.int64)
+
+    def tokens(self) -> Array:
+        """Return the payload's tokens, (n, 32) uint8."""
+        return np.frombuffer(self.payload, np.uint8).reshape(-1, TOKEN_BYTES)
+
+
+def whole(low: int, high: int) -> Check:
+    """Return a check for whole numbers from `low` to `high`, both included."""
+    return lambda value: type(value) is int and low <= value <= high
+
+
+def _digits(*lengths: int) -> Check:
+    def check(value: Any) -> bool:
+        return isinstance(value, str) and len(value) in lengths and bool(HEX.fullmatch(value))
+
+    return check
+
+
+def _one_of(*values: str) -> Check:
+    return lambda value: isinstance(value, str) and value in values
+
+
+def _text(value: Any) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_TEXT
+
+
+def _number(value: Any) -> bool:
+    return type(value) in (int, float) and math.isfinite(value)
+
+
+def _named(check: Check, most: int) -> Check:
+    """Return a check for an object of at most so many values by short names."""
+
+    def is_good(value: Any) -> bool:
+        return (
+            isinstance(value, dict)
+            and len(value) <= most
+            and all(NAME.fullmatch(name) and check(one) for name, one in value.items())
+        )
+
+    return is_good
+
+
+def _setting(value: Any) -> bool:
+    """Whether a value is plain, or a short list of plain ones."""
+    if isinstance(value, list):
+        return len(value) <= 64 and all(map(_setting, value))
+    return value is None or isinstance(value, bool) or _number(value) or _text(value)
+
+
+def _place(value: Any) -> bool:
+    """Whether a value is a place in a training: phase, epoch, step."""
+    return (
+        isinstance(value, list)
+        and len(value) == 3
+        and value[0] in PHASES
+        and all(whole(0, MAX_STEPS)(one) for one in value[1:])
+    )
+
+
+def _places(value: Any) -> bool:
+    return isinstance(value, list) and len(value) <= 16 and all(map(_place, value))
+
+
+COUNT = whole(0, MAX_IDS)
+STEP: dict[str, Check] = {
+    "phase": _one_of(*PHASES),
+    "epoch": whole(0, MAX_STEPS),
+    "step": whole(0, MAX_STEPS),
+}
+EPOCH = {name: STEP[name] for name in ("phase", "epoch")}
+SHAPE: dict[str, Check] = {"rows": whole(0, MAX_ROWS), "width": whole(1, MAX_WIDTH)}
+DTYPE = _one_of(*DTYPES)
+# What stands in a header beside the session and the number: exactly these.
+FIELDS: Mapping[MessageKind, Mapping[str, Check]] = MappingProxyType(
+    {
+        MessageKind.HELLO: {
+            "purpose": _one_of(*PURPOSES),
+            "role": _one_of(*ROLES),
+            "nonce": _digits(64),
+            "fingerprint": _digits(0, 16),
+            "settings": _named(_setting, 128),
+            "alignment": _digits(0, 64),
+            "places": _places,
+        },
+        MessageKind.WELCOME: {
+            "role": _one_of(*ROLES),
+            "nonce": _digits(64),
+            "place": lambda value: value is None or _place(value),
+        },
+        MessageKind.REFUSED: {"about": _text, "reason": _text},
+        MessageKind.NOTED: {},
+        MessageKind.COUNT: {"ids": COUNT},
+        MessageKind.COUNTED: {"ids": COUNT, "buckets": whole(1, MAX_BUCKETS)},
+        MessageKind.BUCKET: {"bucket": whole(-1, MAX_BUCKETS), "ids": whole(0, MAX_BUCKET_IDS)},
+        MessageKind.ANSWER: {
+            "bucket": whole(-1, MAX_BUCKETS),
+            "setup": whole(0, MAX_PAYLOAD),
+            "ids": whole(0, MAX_BUCKET_IDS),
+        },
+        MessageKind.COMMON: {"first": COUNT, "total": COUNT},
+        MessageKind.AGREED: {"alignment": _digits(0, 64)},
+        MessageKind.VECTORS: {**STEP, **SHAPE, "dtype": DTYPE},
+        MessageKind.GRADIENTS: {**STEP, **SHAPE},
+        MessageKind.VALIDATION: {**EPOCH, **SHAPE, "first": COUNT, "total": COUNT, "dtype": DTYPE},
+        MessageKind.FIGURES: {**EPOCH, "figures": _named(_number, 64)},
+        MessageKind.VERDICT: {**EPOCH, "worth": _number},
+        MessageKind.PAUSE: {},
+        MessageKind.FINISH: {"space": _digits(16)},
+        MessageKind.FINISHED: {"model_id": _digits(16)},
+        MessageKind.ROWS: {"rows": whole(1, MAX_ROWS)},
+        MessageKind.EMBEDDINGS: {**SHAPE, "model_id": _digits(16), "space": _digits(16)},
+    }
+)
+
+
+def encode(message: Message) -> bytes:
+    """Return a message as bytes; one that `decode` would refuse is a `ProtocolError` here."""
+    header = {"session": message.session, "number": message.number, **message.fields}
+    text = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
+    sizes = (len(text), len(message.payload))
+    data = FRAME.pack(MAGIC, VERSION, message.kind, *sizes) + text + message.payload
+    decode(data)
+    return data
+
+
+def decode(data: bytes) -> Message:
+    """Read a message.
+
+    Raises
+    ------
+    ProtocolError
+        If anything in it does not fit; names the field and what was expected.
+    """
+    kind, header, payload = _frame(data)
+    session, number = header.pop("session", None), header.pop("number", None)
+    lengths = {MessageKind.HELLO: (0,), MessageKind.REFUSED: (0, 32)}.get(kind, (32,))
+    if not _digits(*lengths)(session):
+        raise ProtocolError(kind.word, "a session of 32 hex digits", _shown(session))
+    if not whole(0, MAX_STEPS)(number):
+        raise ProtocolError(kind.word, "a number from 0", _shown(number))
+    message = Message(kind=kind, session=session, number=number, fields=header, payload=payload)
+    checks = FIELDS[kind]
+    if set(header) != set(checks):
+        raise ProtocolError(
+            str(message), f"the fields {_names(checks)}", f"the fields {_names(header)}"
+        )
+    for name, check in checks.items():
+        if not check(header[name]):
+            raise ProtocolError(str(message), f"a {name} within its bounds", _shown(header[name]))
+    _check_length(message)
+    return message
+
+
+def pack(values: Array, dtype: str = "float32") -> tuple[dict[str, Any], bytes]:
+    """Return the fields and the payload of vectors (rows, width)."""
+    rows, width = values.shape
+    payload = np.ascontiguousarray(values, DTYPES[dtype]).tobytes()
+    return {"rows": int(rows), "width": int(width)}, payload
+
+
+def session_id(
+    purpose: str, nonces: Sequence[str], roles: Sequence[str], certificates: Sequence[str]
+) -> str:
+    """Return the session that a hello and a welcome make; of each pair the client's is first.
+
+    Parameters
+    ----------
+    purpose : str
+    nonces, roles : sequence of str
+    certificates : sequence of str
+        Fingerprints: the session is bound to the two ends of the connection.
+    """
+    parts = ["session", str(VERSION), purpose, *nonces, *roles, *certificates]
+    return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:32]
+
+
+def _frame(data: bytes) -> tuple[MessageKind, dict[str, Any], bytes]:
+    """Return the kind, the header and the payload, once their lengths are right."""
+    if len(data) > MAX_MESSAGE:
+        raise ProtocolError("of any kind", f"at most {MAX_MESSAGE:,} bytes", f"{len(data):,}")
+    if len(data) < FRAME.size:
+        raise ProtocolError("of any kind", f"at least {FRAME.size} bytes", str(len(data)))
+    magic, version, number, n_header, n_payload = FRAME.unpack_from(data)
+    if magic != MAGIC:
+        raise ProtocolError("of any kind", f"the beginning {MAGIC!r}", repr(magic))
+    if version != VERSION:
+        raise ProtocolError("of any kind", f"version {VERSION}", f"version {version}")
+    if number not in set(MessageKind):
+        raise ProtocolError("of any kind", f"a kind from 1 to {max(MessageKind)}", str(number))
+    kind = MessageKind(number)
+    if n_header > MAX_HEADER or n_payload > MAX_PAYLOAD:
+        most = f"at most {MAX_HEADER:,} and {MAX_PAYLOAD:,} bytes"
+        raise ProtocolError(kind.word, most, f"{n_header:,} and {n_payload:,}")
+    if len(data) != FRAME.size + n_header + n_payload:
+        expected = f"{FRAME.size + n_header + n_payload:,} bytes in all"
+        raise ProtocolError(kind.word, expected, f"{len(data):,}")
+    text = data[FRAME.size : FRAME.size + n_header]
+    try:
+        header = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise ProtocolError(kind.word, "a header in JSON", "none") from error
+    if not isinstance(header, dict):
+        raise ProtocolError(kind.word, "a JSON object as header", type(header).__name__)
+    return kind, header, data[FRAME.size + n_header :]
+
+
+def _check_length(message: Message) -> None:
+    """Refuse a payload whose length does not follow from the header."""
+    expected = _length(message)
+    if expected is not None and len(message.payload) != expected:
+        got = f"{len(message.payload):,}"
+        raise ProtocolError(str(message), f"a payload of {expected:,} bytes", got)
+    if message.kind == MessageKind.COMMON:
+        n, rest = divmod(len(message.payload), TOKEN_BYTES)
+        if rest or message["first"] + n > message["total"]:
+            got = f"{len(message.payload):,} bytes"
+            raise ProtocolError(str(message), f"{TOKEN_BYTES} bytes for each user", got)
+    if (
+        message.kind == MessageKind.VALIDATION
+        and message["first"] + message["rows"] > message["total"]
+    ):
+        raise ProtocolError(str(message), f"{message['total']} vectors in all", "more")
+    if message.kind == MessageKind.ANSWER and message["setup"] > len(message.payload):
+        got = f"{len(message.payload):,}"
+        raise ProtocolError(str(message), f"{message['setup']:,} bytes of set-up", got)
+
+
+def _length(message: Message) -> int | None:
+    """Return how long the payload has to be; None where the header does not say."""
+    if message.kind in (MessageKind.COMMON, MessageKind.BUCKET, MessageKind.ANSWER):
+        return None
+    if message.kind == MessageKind.ROWS:
+        return int(message["rows"]) * 8
+    if "width" in message.fields:
+        item = int(DTYPES[message.fields.get("dtype", "float32")].itemsize)
+        return int(message["rows"]) * int(message["width"]) * item
+    return 0
+
+
+def _names(fields: Mapping[str, Any]) -> str:
+    return ", ".join(sorted(map(str, fields)))[:MAX_TEXT] or "none"
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 80 else f"{text[:77]}..."

@@ -1,0 +1,420 @@
+"""Alignment: which users two or more parties have in common, without showing each other the rest.
+
+    ids ──normalised, HMAC under a common salt──▶ buckets ──openmined-psi──▶ common ids
+    common ids ──another HMAC──▶ tokens, in an order that nobody chose ──▶ `Alignment` of both
+
+The partner learns which of its ids the other side has, then names them to it by tokens that only
+somebody who has the same ids can read. Elliptic curves take 0.3 ms an id on each side, so buckets
+run in several processes, and both parties compute at the same time.
+"""
+
+import hashlib
+import hmac
+import unicodedata
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from audiorec.errors import InputError, MissingExtraError, PeerError, ProtocolError
+from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.protocol import (
+    MAX_BUCKET_IDS,
+    MAX_IDS,
+    MAX_PAYLOAD,
+    TOKEN_BYTES,
+    Message,
+    MessageKind,
+)
+from audiorec.runs.workers import Limits, Workers
+from audiorec.types import StageProgress
+
+BUCKET_IDS = 5_000  # about so many of the larger party's ids are in a bucket
+CPU_S = 0.00031  # of both parties together, an id of the larger one: for the plan
+TIMEOUT_S = 1_800.0  # one bucket
+HANDLER = "audiorec.recall.federated.psi:handler"
+TOKENS_A_MESSAGE = MAX_PAYLOAD // TOKEN_BYTES // 2
+NO_ANSWER = {"bucket": -1, "setup": 0, "ids": 0}
+
+
+@dataclass(frozen=True, slots=True)
+class Alignment:
+    """The users that all parties have, in the order that all of them agreed on.
+
+    Attributes
+    ----------
+    user_ids : tuple of str, length n
+        As this party writes them.
+    ids : tuple of str
+        What the alignment is called with each other party: 64 hex digits, which say that both
+        have the same rows in the same order. One at an item side.
+    """
+
+    user_ids: tuple[str, ...]
+    ids: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.user_ids)
+
+
+@dataclass(frozen=True, slots=True)
+class Normalised:
+    """Distinct ids in the form in which parties compare them, sorted.
+
+    Attributes
+    ----------
+    forms : tuple of str
+    originals : tuple of str
+        The id of the table that each stands for: the first of equals.
+    merged : int
+        Ids that were equal to another one and are left out.
+    """
+
+    forms: tuple[str, ...]
+    originals: tuple[str, ...]
+    merged: int
+
+    def __len__(self) -> int:
+        return len(self.forms)
+
+    @classmethod
+    def of(cls, ids: Iterable[str]) -> "Normalised":
+        """Bring ids to the common form: Unicode NFC, without white space at the ends.
+
+        Raises
+        ------
+        InputError
+            If an id is empty then, or there are more than 200 million.
+
+        Examples
+        --------
+        >>> Normalised.of(["Zoë ", "7", "Zoë"]).forms
+        ('7', 'Zoë')
+        """
+        found: dict[str, str] = {}
+        given = 0
+        for one in ids:
+            given += 1
+            form = unicodedata.normalize("NFC", one).strip()
+            if not form:
+                raise InputError(f"user id {one!r} is empty without its white space")
+            found.setdefault(form, one)
+        if len(found) > MAX_IDS:
+            raise InputError(f"{len(found):,} ids; the protocol takes {MAX_IDS:,}")
+        forms = tuple(sorted(found))
+        return cls(forms, tuple(found[form] for form in forms), given - len(found))
+
+
+@dataclass(frozen=True, slots=True)
+class Salt:
+    """What both parties salt ids with: neither chose it alone."""
+
+    key: bytes
+
+    @classmethod
+    def of(cls, nonces: Sequence[str]) -> "Salt":
+        """Take the nonces of a hello and its welcome."""
+        return cls(hashlib.sha256("\0".join(("salt", *nonces)).encode()).digest())
+
+    def element(self, form: str) -> str:
+        """Return what enters the intersection for an id."""
+        return self._hmac("element", form).hex()
+
+    def token(self, form: str) -> bytes:
+        """Return what names an id to somebody who has it as well: 32 bytes."""
+        return self._hmac("token", form)
+
+    def bucket(self, form: str, n_buckets: int) -> int:
+        """Return the bucket of an id."""
+        return int.from_bytes(self._hmac("bucket", form)[:8], "big") % n_buckets
+
+    def _hmac(self, purpose: str, form: str) -> bytes:
+        return hmac.digest(self.key, f"{purpose}\0{form}".encode(), "sha256")
+
+
+def buckets_for(larger: int) -> int:
+    """Return how many buckets the ids of the larger party are put into."""
+    return max(1, -(-larger // BUCKET_IDS))
+
+
+def align_partner(
+    callers: Sequence[Caller],
+    ids: Normalised,
+    *,
+    jobs: int = 1,
+    progress: StageProgress | None = None,
+) -> Alignment:
+    """Find the users that every item side has; the side that calls.
+
+    Parameters
+    ----------
+    callers : sequence of Caller
+        With a session for ``align`` each.
+    ids : Normalised
+    jobs : int
+        Processes that compute.
+    progress : callable, optional
+        Called with what is done, and buckets that are done and that there are.
+
+    Raises
+    ------
+    PeerError
+        If an item side is lost or does not keep the protocol.
+    """
+    _require()
+    places: set[int] = set(range(len(ids)))
+    with _pool(jobs) as submit:
+        for caller in callers:
+            found = _intersected(caller, ids, submit, jobs, progress)
+            places &= set(found)
+    tokens = {place: Salt.of(callers[0].nonces).token(ids.forms[place]) for place in places}
+    order = sorted(tokens, key=tokens.__getitem__)
+    names = [_name(caller, [ids.forms[place] for place in order]) for caller in callers]
+    return Alignment(tuple(ids.originals[place] for place in order), tuple(names))
+
+
+def align_music(
+    desk: Desk, ids: Normalised, *, jobs: int = 1, progress: StageProgress | None = None
+) -> Alignment:
+    """Find the users that the partner has as well; the side that answers.
+
+    Parameters and errors are those of `align_partner`; the ``hello`` has been answered.
+    """
+    _require()
+    salt = Salt.of(desk.nonces)
+    theirs = int(desk.receive(MessageKind.COUNT)["ids"])
+    n_buckets = buckets_for(max(theirs, len(ids)))
+    desk.reply(MessageKind.COUNTED, {"ids": len(ids), "buckets": n_buckets})
+    buckets = [forms for _, forms in _in_buckets(ids, salt, n_buckets)]
+    with _pool(jobs) as submit:
+        _answer_buckets(desk, salt, buckets, submit, jobs, progress)
+    return _named(desk, ids, salt)
+
+
+def handler() -> Callable[[Any], Any]:
+    """Return what a worker does with one bucket; loads the library once."""
+    psi = _require()
+
+    def work(item: tuple[str, bytes, list[str], bytes, bytes]) -> Any:
+        task, key, elements, first, second = item
+        if task == "request":
+            client = psi.client.CreateWithNewKey(True)
+            request = client.CreateRequest(elements).SerializeToString()
+            return client.GetPrivateKeyBytes(), request
+        if task == "answer":
+            return _answered(psi, elements, first)
+        client = psi.client.CreateFromKey(key, True)
+        setup, response = psi.ServerSetup(), psi.Response()
+        setup.ParseFromString(first)
+        response.ParseFromString(second)
+        return sorted(client.GetIntersection(setup, response))
+
+    return work
+
+
+def _answered(psi: Any, elements: list[str], request: bytes) -> tuple[bytes, bytes]:
+    server = psi.server.CreateWithNewKey(True)
+    asked = psi.Request()
+    asked.ParseFromString(request)
+    # The false positive rate is of Bloom filters; a raw container has none.
+    setup = server.CreateSetupMessage(1e-9, len(elements), elements, psi.DataStructure.RAW)
+    return setup.SerializeToString(), server.ProcessRequest(asked).SerializeToString()
+
+
+def _intersected(
+    caller: Caller, ids: Normalised, submit: Any, jobs: int, progress: StageProgress | None
+) -> list[int]:
+    """Return the places of the ids that an item side has."""
+    salt = Salt.of(caller.nonces)
+    counted = caller.ask(MessageKind.COUNT, {"ids": len(ids)}, expect=MessageKind.COUNTED)
+    n_buckets = int(counted["buckets"])
+    if n_buckets != buckets_for(max(int(counted["ids"]), len(ids))):
+        raise ProtocolError(str(counted), "buckets of about 5,000 ids", f"{n_buckets} buckets")
+    buckets = _in_buckets(ids, salt, n_buckets)
+    requests: deque[tuple[int, Future[Any]]] = deque()
+    keys: dict[int, bytes] = {}
+    found: list[Future[list[int]]] = []
+    sent = answered = 0
+
+    def next_question() -> tuple[dict[str, Any], bytes]:
+        """Return the next bucket that is encrypted; none once all have been sent."""
+        nonlocal sent
+        while sent + len(requests) < n_buckets and len(requests) <= jobs:
+            number = sent + len(requests)
+            elements = [salt.element(form) for form in buckets[number][1]]
+            requests.append((number, submit("request", b"", elements)))
+        if not requests:
+            return {"bucket": -1, "ids": 0}, b""
+        number, made = requests.popleft()
+        keys[number], request = made.result()
+        sent += 1
+        return {"bucket": number, "ids": len(buckets[number][1])}, request
+
+    while answered < n_buckets:
+        answer = caller.ask(MessageKind.BUCKET, *next_question(), expect=MessageKind.ANSWER)
+        if answer["bucket"] == -1:
+            continue
+        if answer["bucket"] != answered or answered not in keys:
+            raise ProtocolError(str(answer), f"bucket {answered}", str(answer["bucket"]))
+        cut = answer["setup"]
+        found.append(
+            submit("compare", keys.pop(answered), [], answer.payload[:cut], answer.payload[cut:])
+        )
+        answered += 1
+        if progress is not None:
+            progress("buckets", answered, n_buckets)
+    places = []
+    for (own, _), future in zip(buckets, found, strict=True):
+        inside = future.result()
+        if inside and not 0 <= inside[0] <= inside[-1] < len(own):
+            raise PeerError("the other party's answer names users that were not asked for")
+        places += [own[i] for i in inside]
+    return places
+
+
+def _answer_buckets(
+    desk: Desk,
+    salt: Salt,
+    buckets: list[list[str]],
+    submit: Any,
+    jobs: int,
+    progress: StageProgress | None,
+) -> None:
+    """Answer buckets until all are; some are always under way."""
+    under_way: deque[tuple[int, Future[tuple[bytes, bytes]]]] = deque()
+    asked = answered = 0
+    while answered < len(buckets):
+        question = desk.receive(MessageKind.BUCKET)
+        number = int(question["bucket"])
+        if number != (asked if asked < len(buckets) else -1):
+            expected = asked if asked < len(buckets) else -1
+            desk.refuse(f"expected bucket {expected}")
+            raise ProtocolError(str(question), f"bucket {expected}", str(number))
+        if number >= 0:
+            elements = [salt.element(form) for form in buckets[number]]
+            under_way.append((number, submit("answer", b"", elements, question.payload)))
+            asked += 1
+        if number >= 0 and len(under_way) <= jobs:
+            desk.reply(MessageKind.ANSWER, NO_ANSWER)
+            continue
+        number, done = under_way.popleft()
+        setup, response = _result(done, desk, question)
+        fields = {"bucket": number, "setup": len(setup), "ids": len(buckets[number])}
+        desk.reply(MessageKind.ANSWER, fields, setup + response)
+        answered += 1
+        if progress is not None:
+            progress("buckets", answered, len(buckets))
+
+
+def _result(
+    done: "Future[tuple[bytes, bytes]]", desk: Desk, question: Message
+) -> tuple[bytes, bytes]:
+    try:
+        return done.result()
+    except PeerError as error:
+        desk.refuse("the request of a bucket cannot be read")
+        raise ProtocolError(str(question), "requests of openmined-psi", str(error)) from error
+
+
+def _name(caller: Caller, forms: list[str]) -> str:
+    """Tell an item side which of its users are common; return what the alignment is called."""
+    salt = Salt.of(caller.nonces)
+    tokens = b"".join(map(salt.token, forms))
+    expected = hashlib.sha256(tokens).hexdigest()
+    answer = None
+    for first in range(0, max(1, len(forms)), TOKENS_A_MESSAGE):
+        part = tokens[first * TOKEN_BYTES : (first + TOKENS_A_MESSAGE) * TOKEN_BYTES]
+        fields = {"first": first, "total": len(forms)}
+        answer = caller.ask(MessageKind.COMMON, fields, part, expect=MessageKind.AGREED)
+    assert answer is not None  # noqa: S101 - at least one part is sent
+    if answer["alignment"] != expected:
+        raise ProtocolError(str(answer), f"alignment {expected[:16]}…", answer["alignment"][:16])
+    return expected
+
+
+def _named(desk: Desk, ids: Normalised, salt: Salt) -> Alignment:
+    """Find the users that the partner names."""
+    place = {salt.token(form): i for i, form in enumerate(ids.forms)}
+    found: list[int] = []
+    name = hashlib.sha256()
+    while True:
+        message = desk.receive(MessageKind.COMMON, expect={"first": len(found)})
+        tokens = [row.tobytes() for row in message.tokens()]
+        places = [place.pop(token, -1) for token in tokens]
+        if -1 in places:
+            reason = "a token that this side has not, or that came twice"
+            desk.refuse(reason)
+            raise ProtocolError(str(message), "tokens of users of ours, each once", "another")
+        found += places
+        name.update(message.payload)
+        is_last = len(found) == message["total"]
+        if not is_last and not places:
+            desk.refuse("a part without a user")
+            raise ProtocolError(str(message), "at least one user", "none")
+        desk.reply(MessageKind.AGREED, {"alignment": name.hexdigest() if is_last else ""})
+        if is_last:
+            return Alignment(tuple(ids.originals[i] for i in found), (name.hexdigest(),))
+
+
+def _in_buckets(ids: Normalised, salt: Salt, n_buckets: int) -> list[tuple[list[int], list[str]]]:
+    """Return the places and the forms of the ids in each bucket."""
+    buckets: list[tuple[list[int], list[str]]] = [([], []) for _ in range(n_buckets)]
+    for place, form in enumerate(ids.forms):
+        places, forms = buckets[salt.bucket(form, n_buckets)]
+        places.append(place)
+        forms.append(form)
+    largest = max(len(places) for places, _ in buckets)
+    if largest > MAX_BUCKET_IDS:
+        raise InputError(f"a bucket holds {largest:,} ids; the protocol takes {MAX_BUCKET_IDS:,}")
+    return buckets
+
+
+@contextmanager
+def _pool(jobs: int) -> Iterator[Callable[..., "Future[Any]"]]:
+    """Give what hands a bucket to one of some processes."""
+    limits = Limits(timeout_s=TIMEOUT_S)
+    with Workers(HANDLER, jobs=jobs, limits=limits) as workers, ThreadPoolExecutor(jobs) as threads:
+
+        def ask(item: Any) -> Any:
+            answer = workers.ask(item)
+            if answer.error is not None:
+                raise answer.error
+            if answer.failure is not None:
+                raise PeerError(f"a bucket cannot be intersected: {answer.message}")
+            return answer.value
+
+        def submit(task: str, key: bytes, elements: list[str], *parts: bytes) -> "Future[Any]":
+            first, second = (*parts, b"", b"")[:2]
+            future: Future[Any] = Future()
+            if _is_trivial(task, elements, first):
+                future.set_result(_TRIVIAL[task])
+                return future
+            return threads.submit(ask, (task, key, elements, first, second))
+
+        try:
+            yield submit
+        except BaseException:
+            threads.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+_TRIVIAL: dict[str, Any] = {"request": (b"", b""), "answer": (b"", b""), "compare": []}
+
+
+def _is_trivial(task: str, elements: list[str], first: bytes) -> bool:
+    """Whether a side of a bucket is empty: then nothing is sent, and nothing is common."""
+    if task == "request":
+        return not elements
+    if task == "answer":
+        return not elements or not first
+    return not first
+
+
+def _require() -> Any:
+    try:
+        import private_set_intersection.python as psi
+    except ImportError as error:
+        raise MissingExtraError("alignment", "federated", str(error)) from error
+    return psi

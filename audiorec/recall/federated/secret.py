@@ -1,0 +1,42 @@
+"""What a half keeps to itself, as a part of its state; and its learning rate.
+
+The secret is a buffer of the half's model, so that checkpoints keep it: a training that resumes
+draws the noise that it would have drawn. No bundle has it.
+"""
+
+from secrets import randbits
+
+import torch
+from torch import nn, optim
+
+from audiorec.learning.schedule import cosine_decay
+from audiorec.recall.federated.draws import JointStep
+from audiorec.recall.federated.recipe import TwoTowerRecipe
+
+BITS = 62  # a positive int64
+
+
+class Kept(nn.ModuleDict):
+    """Modules by name, and a secret."""
+
+    secret: torch.Tensor
+
+
+def with_secret(secret: int | None, **modules: nn.Module) -> Kept:
+    """Keep modules with a secret, drawn from the system's entropy by default."""
+    kept = Kept(modules)
+    value = randbits(BITS) if secret is None else secret
+    kept.register_buffer("secret", torch.tensor(value, dtype=torch.int64))
+    return kept
+
+
+def secret_of(kept: Kept) -> int:
+    """Return the secret."""
+    return int(kept.secret)
+
+
+def set_rate(optimiser: optim.Optimizer, recipe: TwoTowerRecipe, step: JointStep) -> None:
+    """Set the learning rate of a step."""
+    rate = recipe.learning_rate * cosine_decay(step.done, warm_up=recipe.warm_up)
+    for group in optimiser.param_groups:
+        group["lr"] = rate

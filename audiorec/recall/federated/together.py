@@ -1,0 +1,294 @@
+"""Federated training from hello to finish, on both sides, whoever dies meanwhile.
+
+::
+
+    train_partner: hello ──▶ the last common place ──▶ fit_refit over the user half ──▶ finish
+    train_music:   wait  ──▶ the same place        ──▶ fit_refit over the item half ──▶ finish
+
+Both run `audiorec.learning.fit_refit` over their own half: the same epochs, the same steps, the
+same end. When the other party is lost, a party waits for it and goes on from the last checkpoint
+that both have; what comes out is what would have come out without that.
+"""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from secrets import token_hex
+from threading import Event
+from typing import Any
+
+from audiorec.errors import LostPeerError, ProtocolError, SpecMismatchError
+from audiorec.learning.fit import InStep
+from audiorec.learning.refit import Phase, Refitted, fit_refit
+from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.recall.federated.halves import ItemSide, UserSide
+from audiorec.recall.federated.item_half import ItemHalf
+from audiorec.recall.federated.link import Caller, Desk
+from audiorec.recall.federated.party import ItemParty, PartyWork, Shared, UserParty
+from audiorec.recall.federated.places import Place, common_place, kept, place_in, starts
+from audiorec.recall.federated.protocol import Message, MessageKind
+from audiorec.recall.federated.spaces import space_of
+from audiorec.recall.federated.user_half import UserHalf
+
+PAUSE_S = 0.5  # between two attempts to reach a lost party
+LASTING_S = 10.0  # for a last message that may be lost
+
+
+def train_partner(
+    connect: Callable[[], Sequence[Caller]],
+    side: UserSide,
+    shared: Shared,
+    alignments: Sequence[str],
+    how: PartyWork,
+    save: Callable[[UserHalf, Refitted[UserParty], str], None],
+) -> Refitted[UserParty]:
+    """Train the user side with every item side; returns once they have all finished.
+
+    Parameters
+    ----------
+    connect : callable
+        Returns callers without a session, one for each item side.
+    side : UserSide
+    shared : Shared
+    alignments : sequence of str
+        What the alignment is called with each item side.
+    how : PartyWork
+    save : callable
+        Called with the trained half, the training, and what the space of its vectors is called
+        (`space_of` for each item side).
+
+    Returns
+    -------
+    fitted : Refitted
+        Not finished if it was stopped; the same call goes on from there.
+
+    Raises
+    ------
+    LostPeerError
+        If an item side stays away for longer than `PartyWork.wait_s`.
+    PeerError, SpecMismatchError
+        If one does not keep the protocol, or has other settings.
+    """
+    lost_since: float | None = None
+    while True:
+        callers: Sequence[Caller] = ()
+        try:
+            callers = connect()
+            place = _greeted(callers, shared, alignments, how)
+            lost_since = None
+            how.note(_where(place))
+
+            def learner(phase: Phase, callers: Sequence[Caller] = callers) -> UserParty:
+                half = side.half(shared.recipe, phase, defence=how.defence, secret=how.secret)
+                return UserParty(half, callers, phase)
+
+            fitted = _fitted(learner, shared, how, place, how.stop)
+            if not fitted.finished:
+                for caller in callers:
+                    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
+                return fitted
+            space = token_hex(8)
+            told = [{"space": space_of(space, number)} for number in range(len(callers))]
+            for caller, fields in zip(callers, told, strict=True):
+                caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
+            save(fitted.learner.half, fitted, space)
+            for caller, fields in zip(callers, told, strict=True):
+                caller.timeout_s = LASTING_S
+                with suppress(LostPeerError):  # it has its model, and we have ours
+                    caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
+            return fitted
+        except LostPeerError as error:
+            lost_since = time.monotonic() if lost_since is None else lost_since
+            if how.stopped or time.monotonic() - lost_since > how.wait_s:
+                raise
+            how.note(f"{error}; trying again")
+            _pause(how.stop)
+        finally:
+            for caller in callers:
+                caller.close()
+
+
+def train_music(
+    desk: Desk,
+    side: ItemSide,
+    shared: Shared,
+    alignment: str,
+    how: PartyWork,
+    save: Callable[[ItemHalf, Refitted[ItemParty], str], str],
+    *,
+    number: int = 0,
+) -> Refitted[ItemParty] | None:
+    """Train an item side with the partner, whenever it calls.
+
+    Parameters
+    ----------
+    desk : Desk
+    side : ItemSide
+    shared : Shared
+    alignment : str
+        What the alignment is called.
+    how : PartyWork
+    save : callable
+        Called with the trained half, the training, and what the space of its vectors is called;
+        writes the model and returns its id.
+    number : int
+        Which item side it is, of several.
+
+    Returns
+    -------
+    fitted : Refitted or None
+        Not finished, or None, if it was stopped; the same call goes on from there.
+
+    Raises
+    ------
+    LostPeerError
+        If the partner stays away for longer than `PartyWork.wait_s`.
+    SpecMismatchError
+        If the partner has other settings or another alignment.
+    """
+    pause = Event()
+    while True:
+        try:
+            hello = desk.accept(how.wait_s)
+            theirs = _checked(desk, hello, shared, alignment)
+            place = common_place(theirs, kept(how.work, shared.fingerprint))
+            desk.welcome(hello, None if place is None else place.plain)
+            how.note(_where(place))
+        except LostPeerError:
+            if how.stopped:
+                return None
+            raise
+
+        def learner(phase: Phase) -> ItemParty:
+            half = side.half(
+                shared.recipe, phase, defence=how.defence, secret=how.secret, number=number
+            )
+            half.witness = how.witness
+            return ItemParty(half, desk, phase, len(side.plays), pause)
+
+        try:
+            fitted = _fitted(learner, shared, how, place, pause)
+            if not fitted.finished:
+                return fitted
+            space = desk.receive(MessageKind.FINISH)["space"]
+            model_id = save(fitted.learner.half, fitted, space)
+            desk.reply(MessageKind.FINISHED, {"model_id": model_id})
+            desk.receive(MessageKind.FINISH)
+            desk.reply(MessageKind.FINISHED, {"model_id": model_id})
+            return fitted
+        except LostPeerError as error:
+            if how.stopped:
+                return None
+            how.note(f"{error}; waiting for it to come back")
+
+
+def refuse_other(
+    theirs: Mapping[str, Any], ours: Mapping[str, Any], *, fingerprints: tuple[str, str]
+) -> str:
+    """Return which settings differ between two parties, as a reason; empty if none does."""
+    if fingerprints[0] == fingerprints[1]:
+        return ""
+    names = sorted({*theirs, *ours})
+    differing = [
+        f"{name} is {theirs.get(name)!r} there, {ours.get(name)!r} here"
+        for name in names
+        if theirs.get(name) != ours.get(name)
+    ]
+    return f"the settings differ: {'; '.join(differing) or 'another release of audiorec'}"
+
+
+def _checked(desk: Desk, hello: Message, shared: Shared, alignment: str) -> list[Place]:
+    """Refuse a partner that wants something else; return its places."""
+    reason = ""
+    if hello["purpose"] != "train":
+        reason = f"this side is ready to train, not to {hello['purpose']}"
+    prints = (hello["fingerprint"], shared.fingerprint)
+    reason = reason or refuse_other(hello["settings"], shared.settings, fingerprints=prints)
+    if not reason and hello["alignment"] != alignment:
+        reason = "the alignment is another one: align both sides again"
+    if reason:
+        desk.refuse(reason)
+        raise SpecMismatchError(f"the partner was refused: {reason}")
+    return [Place.of(place) for place in hello["places"]]
+
+
+def _greeted(
+    callers: Sequence[Caller], shared: Shared, alignments: Sequence[str], how: PartyWork
+) -> Place | None:
+    """Say hello to every item side until all agree on one place; return it."""
+    places = kept(how.work, shared.fingerprint)
+    while True:
+        answers = [
+            caller.hello(
+                "train",
+                fingerprint=shared.fingerprint,
+                settings=shared.settings,
+                alignment=alignment,
+                places=[place.plain for place in places],
+            )["place"]
+            for caller, alignment in zip(callers, alignments, strict=True)
+        ]
+        found = [None if answer is None else Place.of(answer) for answer in answers]
+        if not {place for place in found if place is not None} <= set(places):
+            raise ProtocolError("welcome 0", "one of the places of hello", "another")
+        if all(place == found[0] for place in found):
+            return found[0]
+        earliest = min((place for place in found if place is not None), default=None)
+        is_none = earliest is None or None in found
+        places = [] if is_none else [place for place in places if place <= earliest]  # type: ignore[operator]
+
+
+def _fitted(
+    learner: Callable[[Phase], Any],
+    shared: Shared,
+    how: PartyWork,
+    place: Place | None,
+    stop: Event | None,
+) -> Refitted[Any]:
+    """Run both phases from a place on."""
+    recipe = shared.recipe
+    in_step: dict[Phase, InStep] = {
+        phase: InStep(
+            every_steps=shared.checkpoint_steps,
+            place=place_in(phase, place, how.work, shared.fingerprint),
+        )
+        for phase in starts()
+    }
+    with one_thread("training towers"), import_torch("towers").random.fork_rng(devices=[]):
+        return fit_refit(
+            learner,
+            max_epochs=recipe.max_epochs,
+            patience=recipe.patience,
+            work=how.work,
+            fingerprint=shared.fingerprint,
+            tell=how.tell,
+            stop=_either(stop, how.stop),
+            in_step=in_step,
+        )
+
+
+def _either(first: Event | None, second: Event | None) -> Event | None:
+    """Return an event that is set when one of two is."""
+    if first is None or second is None or first is second:
+        return first or second
+    return _Either(first, second)
+
+
+class _Either(Event):
+    def __init__(self, *events: Event) -> None:
+        super().__init__()
+        self._events = events
+
+    def is_set(self) -> bool:
+        return any(event.is_set() for event in self._events)
+
+
+def _where(place: Place | None) -> str:
+    return "training begins" if place is None else f"training goes on from {place}"
+
+
+def _pause(stop: Event | None) -> None:
+    if stop is None:
+        time.sleep(PAUSE_S)
+    else:
+        stop.wait(PAUSE_S)

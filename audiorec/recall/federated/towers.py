@@ -1,0 +1,156 @@
+"""The towers in torch: users by what the user side knows, songs by id and side, own items by id.
+
+    bags, numbers ──UserTower──▶ (B, K, d): a unit vector for each of K tasks
+    songs         ──SongTable (`audiorec.learning.song_table`)──▶ (n, d)
+
+A two-tower has one task and one dense network. An mmoe has several networks, the experts, and for
+each task a gate, a softmax over the experts, that mixes them; a head of its own makes the vector.
+`audiorec.recall.federated.forward` is the same in numpy.
+
+References
+----------
+Huang et al., *Learning deep structured semantic models for web search*, 2013.
+Ma et al., *Modeling task relationships in multi-task learning with multi-gate
+mixture-of-experts*, 2018.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.user_features import UserFeatures
+
+START_SPREAD = 0.1  # of embeddings at the start
+
+
+@dataclass(frozen=True, slots=True)
+class UserShape:
+    """What a users' tower reads: values of each bag, in order, and dense columns."""
+
+    sizes: tuple[int, ...]
+    dense: int
+
+    @classmethod
+    def of(cls, features: UserFeatures) -> "UserShape":
+        """Return the shape of some features."""
+        return cls(tuple(features.sizes.values()), features.dense.shape[1])
+
+
+class UserTower(nn.Module):
+    """From what is known of users to a vector for each task.
+
+    Its parameters are ``values.<i>`` (size, w), one table a bag; ``layers.<i>.weight`` (E, in,
+    out) and ``.bias`` (E, 1, out) of E experts; ``gate.weight`` (K E, in), where there are several
+    experts; ``head`` (K, h, d).
+    """
+
+    def __init__(self, shape: UserShape, recipe: TwoTowerRecipe, weights: Sequence[float]) -> None:
+        """Begin with small random numbers, of torch's generator.
+
+        Parameters
+        ----------
+        shape : UserShape
+        recipe : TwoTowerRecipe
+        weights : sequence of float, length K
+            Of the tasks: what their gradients are multiplied by.
+        """
+        super().__init__()
+        self.experts = recipe.experts if isinstance(recipe, MmoeRecipe) else 1
+        self.dropout, self.weights = recipe.dropout, tuple(weights)
+        self.is_residual = recipe.width == recipe.dimension and bool(shape.sizes)
+        self.values = nn.ParameterList(
+            [torch.randn(size, recipe.width) * START_SPREAD for size in shape.sizes]
+        )
+        width = len(shape.sizes) * recipe.width + shape.dense
+        before = width
+        self.layers = nn.ModuleList()
+        for units in recipe.hidden:
+            self.layers.append(_Experts(self.experts, before, units))
+            before = units
+        tasks = len(self.weights)
+        self.gate = nn.Linear(width, tasks * self.experts) if self.experts > 1 else None
+        self.head = nn.Parameter(torch.randn(tasks, before, recipe.dimension) / before**0.5)
+
+    def forward(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
+        """Return unit vectors (B, K, d) of users.
+
+        Parameters
+        ----------
+        bags : sequence of (Tensor, Tensor)
+            Codes (P,), and where each user's start (B + 1,), int64 each.
+        dense : Tensor, shape (B, A)
+        """
+        means, x = self._read(bags, dense)
+        hidden = x.expand(self.experts, *x.shape)  # (E, B, in)
+        for layer in self.layers:
+            hidden = functional.dropout(layer(hidden).relu(), self.dropout, self.training)
+        gates = self._gates(x)  # (B, K, E)
+        # One product for all tasks: sums of gradients then have one order, alone or split.
+        mixed = torch.einsum("bke,ebh->bkh", gates, hidden)
+        found = torch.einsum("bkh,khd->bkd", mixed, self.head)
+        if self.is_residual:
+            found = found + sum(means)[:, None]  # type: ignore[index]
+        weight = found.new_tensor(self.weights)[:, None]
+        unit = functional.normalize(found, dim=-1)
+        vectors: Tensor = _Weighted.apply(unit, weight)  # type: ignore[no-untyped-call]
+        return vectors
+
+    def entropy(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
+        """Return the mean entropy of each task's gate, 1 where it uses all experts alike: (K,)."""
+        if self.gate is None:
+            return torch.zeros(len(self.weights))
+        gates = self._gates(self._read(bags, dense)[1])
+        bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
+        return bits / math.log(self.experts)
+
+    def _read(
+        self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor
+    ) -> tuple[list[Tensor], Tensor]:
+        means = [
+            functional.embedding_bag(code, table, starts, mode="mean", include_last_offset=True)
+            for (code, starts), table in zip(bags, self.values, strict=True)
+        ]
+        return means, torch.cat([*means, dense], dim=1)
+
+    def _gates(self, x: Tensor) -> Tensor:
+        shape = (len(x), len(self.weights), self.experts)
+        if self.gate is None:
+            return x.new_ones(shape)
+        gates: Tensor = self.gate(x).view(shape).softmax(-1)
+        return gates
+
+
+class _Experts(nn.Module):
+    """A dense layer of each of E networks."""
+
+    def __init__(self, experts: int, width: int, units: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(experts, width, units) / max(1, width) ** 0.5)
+        self.bias = nn.Parameter(torch.zeros(experts, 1, units))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.baddbmm(self.bias, x, self.weight)
+
+
+class _Weighted(torch.autograd.Function):
+    """Multiply what comes back by the weights of the tasks.
+
+    Here and not in the loss, which may be taken elsewhere: alone and split, the same numbers are
+    multiplied.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, vectors: Tensor, weights: Tensor) -> Tensor:
+        ctx.save_for_backward(weights)
+        return vectors.view_as(vectors)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        (weights,) = ctx.saved_tensors
+        return gradients[0] * weights, None

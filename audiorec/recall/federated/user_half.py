@@ -1,0 +1,309 @@
+"""The half of a model that knows users: it sends their vectors, and learns from what comes back.
+
+    profiles, interests, tags ──UserHalf.vectors──▶ (B, d) of a step, one a business with items
+    gradients (B, d) of them  ──learn──▶ a better tower
+
+Of an mmoe it has a task of its own beside: which of the partner's items a user meets. A step hides
+one of them from what is known of each user, and asks for it. Neither these labels nor the table of
+items ever leave.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+from torch.nn import functional
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.learning.fit import Line
+from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.seeds import generator, torch_seed
+from audiorec.recall.federated.draws import BEGIN, JointStep
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.ranking import ranks_of, retrieval_losses
+from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
+from audiorec.recall.federated.secret import secret_of, set_rate, with_secret
+from audiorec.recall.federated.towers import UserShape, UserTower
+from audiorec.recall.federated.user_features import Bag, UserFeatures
+from audiorec.types import FloatArray, Int64Array
+
+STEP, NOISE, ROW, JUDGE = range(4)  # what the secret is for
+SHOWN_AT = 100
+Vectors = tuple[FloatArray, ...]
+
+
+class UserHalf:
+    """The side that knows users.
+
+    Attributes
+    ----------
+    model : nn.Module
+        The users' tower, ``tower``; the partner's own items, ``own``, of an mmoe; the secret.
+    optimiser : Optimizer
+    loss : float
+        Of the own task in the last step; NaN without one.
+    """
+
+    def __init__(
+        self,
+        features: UserFeatures,
+        recipe: TwoTowerRecipe,
+        rows: tuple[Int64Array, Int64Array],
+        *,
+        defence: Defence = NOTHING,
+        secret: int | None = None,
+    ) -> None:
+        """Begin with the weights that the recipe's seed gives.
+
+        Parameters
+        ----------
+        features : UserFeatures
+            Of n aligned rows.
+        recipe : TwoTowerRecipe
+        rows : (ndarray, ndarray)
+            Rows that are learnt from, and rows that judge.
+        defence : Defence
+            What is done to vectors before they leave.
+        secret : int, optional
+            Of dropout and of noise on vectors; drawn by default.
+
+        Raises
+        ------
+        InputError
+            If nothing is known of users, or an mmoe is to learn from own items that there are not.
+        """
+        if not features.bags and not features.dense.shape[1]:
+            raise InputError("nothing is known of users: their table has no column to learn from")
+        self.features, self.recipe, self.defence = features, recipe, defence
+        self.learnt, self.judged = rows
+        self.own = own_column(features, recipe)
+        weights = list(recipe.item_weights) if isinstance(recipe, MmoeRecipe) else [1.0]
+        self.n_items = len(weights)
+        if self.own is not None and isinstance(recipe, MmoeRecipe):
+            weights.append(recipe.own_weight)
+        towers: dict[str, nn.Module] = {}
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(torch_seed(generator(recipe.seed, BEGIN, 0)))
+            towers["tower"] = UserTower(UserShape.of(features), recipe, weights)
+            if self.own is not None:
+                towers["own"] = nn.Embedding(features.bags[self.own].size, recipe.dimension)
+        self.model = with_secret(secret, **towers)
+        if self.own is not None:
+            bag = features.bags[self.own]
+            counts = np.bincount(bag.take(self.learnt).code, minlength=bag.size)
+            self._sampler = SharedSampler(counts, power=recipe.negative_power)
+        self.optimiser: optim.Optimizer = optim.Adam(self.parameter_groups(), fused=True)
+        self.loss = float("nan")
+        self._waiting: tuple[tuple[int, int], tuple[Tensor, ...], Tensor | None] | None = None
+
+    @property
+    def tower(self) -> UserTower:
+        """The users' tower."""
+        return cast(UserTower, self.model["tower"])
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the recipe: both sides must have the same."""
+        return self.recipe.fingerprint
+
+    def parameter_groups(self) -> list[dict[str, Any]]:
+        """Return what an optimiser takes: dense layers may decay."""
+        dense = {id(p) for p in self.tower.layers.parameters()}
+        groups = [
+            [p for p in self.model.parameters() if (id(p) in dense) is decays]
+            for decays in (True, False)
+        ]
+        rate = self.recipe.learning_rate
+        decay = (self.recipe.weight_decay, 0.0)
+        pairs = zip(groups, decay, strict=True)
+        return [{"params": g, "lr": rate, "weight_decay": d} for g, d in pairs if g]
+
+    def vectors(self, step: JointStep) -> Vectors:
+        """Return what leaves for each business with items: (B, d) float32 of the step's rows."""
+        tensors, own = self.take(step)
+        self._waiting = ((step.epoch, step.number), tensors, own)
+        return tuple(tensor.detach().numpy().copy() for tensor in tensors)
+
+    def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
+        """Learn from the gradients that came back, one (B, d) for each business with items.
+
+        Raises
+        ------
+        ShapeError
+            If they do not belong to the vectors that left last, or are not finite.
+        """
+        waiting, self._waiting = self._waiting, None
+        shapes = None if waiting is None else [tuple(t.shape) for t in waiting[1]]
+        fits = waiting is not None and waiting[0] == (step.epoch, step.number)
+        if not fits or [g.shape for g in gradients] != shapes:
+            raise ShapeError(f"gradients {shapes} of the vectors that left last expected")
+        if not all(np.isfinite(g).all() for g in gradients):
+            raise ShapeError("gradients must be finite")
+        assert waiting is not None  # noqa: S101 - as checked
+        _, tensors, own = waiting
+        back: list[Tensor | None] = [torch.from_numpy(np.array(g, np.float32)) for g in gradients]
+        roots = list(tensors)
+        if own is not None:
+            roots.append(own)
+            back.append(None)
+        set_rate(self.optimiser, self.recipe, step)
+        self.optimiser.zero_grad()
+        torch.autograd.backward(roots, back)
+        self.optimiser.step()
+
+    def take(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Return the vectors of a step as tensors with a graph, and the loss of the own task."""
+        rng = generator(secret_of(self.model), STEP, step.epoch, step.number)
+        features, target = self._asked(step.rows, rng)
+        bags = [_dropped(bag, self.recipe.value_dropout, rng) for bag in features.bags.values()]
+        torch.manual_seed(torch_seed(rng))
+        found = self.tower(*_tensors(bags, features.dense))
+        vectors = found.unbind(1)
+        own = None if target is None else self._own_loss(vectors[-1], target, rng)
+        leaving = [self._guarded(v, step, n) for n, v in enumerate(vectors[: self.n_items])]
+        return tuple(leaving), own
+
+    def validation(self) -> Vectors:
+        """Return the vectors of the rows that judge, for each business: (V, d) float32."""
+        return self.embed(self.judged)
+
+    def embed(self, rows: Int64Array) -> Vectors:
+        """Return the vectors of rows (m,) as they may leave, for each business: (m, d) float32."""
+        found = self._whole(self.features.take(rows))[: self.n_items]
+        if self.defence.vector_noise:
+            # Of each row its own, always the same: asking again does not wash it out.
+            secret = secret_of(self.model)
+            return tuple(
+                np.concatenate(
+                    [
+                        self.defence.vectors(one[None], generator(secret, ROW, number, row))
+                        for row, one in zip(rows.tolist(), vectors, strict=True)
+                    ]
+                )
+                for number, vectors in enumerate(found)
+            )
+        nothing = np.random.default_rng(0)  # is not drawn from
+        return tuple(self.defence.vectors(vectors, nothing) for vectors in found)
+
+    def figures(self) -> Line:
+        """Return what the user side says of an epoch; nothing for a two-tower.
+
+        ``gate_entropy_<task>`` is 1 where a task uses all experts alike, 0 where one alone.
+        ``own_hit_rate@100`` is of the own task: one item of each row that judges, hidden from
+        what is known of it, among all own items.
+        """
+        line: Line = {}
+        if not isinstance(self.recipe, MmoeRecipe):
+            return line
+        rows = self.judged if len(self.judged) else self.learnt
+        features, target = self._asked(rows, generator(secret_of(self.model), JUDGE))
+        was, _ = self.model.training, self.model.eval()
+        with torch.no_grad():
+            entropy = self.tower.entropy(*_tensors(features.bags.values(), features.dense))
+        self.model.train(was)
+        for task, value in enumerate(entropy.tolist()):
+            line[f"gate_entropy_{task}"] = round(value, 4)
+        if target is not None:
+            items = self._own_items()
+            similar = self._whole(features)[-1] @ items.T
+            has = target >= 0
+            one = Bag(np.concatenate([[0], np.cumsum(has)]), target[has], len(items))
+            ranks = ranks_of(similar, one, np.ones(len(items), np.bool_))
+            line[f"own_hit_rate@{SHOWN_AT}"] = (
+                float(np.mean(ranks <= SHOWN_AT)) if len(ranks) else 0.0
+            )
+        return line
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return all that training goes on with."""
+        return {"model": self.model.state_dict(), "optimiser": self.optimiser.state_dict()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Undo `state_dict`."""
+        self.model.load_state_dict(state["model"])
+        self.optimiser.load_state_dict(state["optimiser"])
+
+    def _asked(
+        self, rows: Int64Array, rng: np.random.Generator
+    ) -> tuple[UserFeatures, Int64Array | None]:
+        """Return what is known of rows, less an own item of each; and which that was, -1: none."""
+        features = self.features.take(rows)
+        if self.own is None:
+            return features, None
+        bag = features.bags[self.own]
+        counts = np.diff(bag.starts)
+        place = bag.starts[:-1] + (rng.random(len(rows)) * counts).astype(np.int64)
+        has = counts > 0
+        target = np.full(len(rows), -1, np.int64)
+        target[has] = bag.code[place[has]]
+        rest = np.ones(len(bag.code), np.bool_)
+        rest[place[has]] = False
+        bags = {**features.bags, self.own: bag.keep(rest)}
+        return UserFeatures(bags, features.dense, features.known), target
+
+    def _whole(self, features: UserFeatures) -> list[FloatArray]:
+        was, _ = self.model.training, self.model.eval()
+        with torch.no_grad():
+            found = self.tower(*_tensors(features.bags.values(), features.dense))
+        self.model.train(was)
+        return [vectors.numpy() for vectors in found.unbind(1)]
+
+    def _own_items(self) -> FloatArray:
+        with torch.no_grad():
+            found: FloatArray = functional.normalize(
+                cast(nn.Embedding, self.model["own"]).weight, dim=1
+            ).numpy()
+        return found
+
+    def _guarded(self, vectors: Tensor, step: JointStep, number: int) -> Tensor:
+        """Return vectors as they may leave; gradients pass as if nothing had been done."""
+        if not self.defence.guards_vectors:
+            return vectors
+        rng = generator(secret_of(self.model), NOISE, step.epoch, step.number, number)
+        sent = self.defence.vectors(vectors.detach().numpy(), rng)
+        return vectors + (torch.from_numpy(sent) - vectors).detach()
+
+    def _own_loss(self, vectors: Tensor, target: Int64Array, rng: np.random.Generator) -> Tensor:
+        recipe = self.recipe
+        assert isinstance(recipe, MmoeRecipe)  # noqa: S101 - others have no own items
+        has = target >= 0
+        drawn = np.sort(self._sampler.draw(rng, recipe.own_negatives))
+        items = np.unique(np.concatenate([target[has], drawn]))
+        far = functional.normalize(self.model["own"](torch.from_numpy(items)), dim=1)
+        logits = vectors[torch.from_numpy(has)] @ far.T / recipe.temperature
+        expected = self._sampler.log_expected(drawn, len(drawn)) * recipe.log_q
+        losses = retrieval_losses(logits, target[has, None], drawn, items, expected)
+        whole = losses.sum()
+        self.loss = float(whole.detach()) / max(1, int(has.sum()))
+        return whole * recipe.temperature
+
+
+def own_column(features: UserFeatures, recipe: TwoTowerRecipe) -> str | None:
+    """Return the column of the partner's own items; None where there is no task of its own.
+
+    Raises
+    ------
+    InputError
+        If the recipe names a column that there is not, or no user has two values.
+    """
+    if not isinstance(recipe, MmoeRecipe) or not recipe.own_weight:
+        return None
+    sizes = features.sizes
+    if recipe.own_column and recipe.own_column not in sizes:
+        known = ", ".join(sizes) or "none"
+        raise InputError(f"no column {recipe.own_column!r} of users; there are: {known}")
+    if not sizes:
+        return None
+    name = recipe.own_column or max(sizes, key=lambda n: (sizes[n], n))
+    return name if (np.diff(features.bags[name].starts) > 1).any() else None
+
+
+def _dropped(bag: Bag, part: float, rng: np.random.Generator) -> Bag:
+    return bag.keep(rng.random(len(bag.code)) >= part) if part else bag
+
+
+def _tensors(bags: Iterable[Bag], dense: FloatArray) -> tuple[list[tuple[Tensor, Tensor]], Tensor]:
+    pairs = [(torch.from_numpy(b.code), torch.from_numpy(b.starts)) for b in bags]
+    return pairs, torch.from_numpy(dense)

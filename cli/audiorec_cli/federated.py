@@ -1,0 +1,305 @@
+"""``audiorec federated``: one model of two businesses that show each other no row."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import print_document, print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption, more
+from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
+from audiorec_cli.shared.training import epoch_line
+
+if TYPE_CHECKING:
+    from audiorec.recall.federated.plan import PartyPlan
+
+RoleName = Literal["music", "partner"]
+ConfigOption = Annotated[
+    Path, typer.Option("--config", "-c", metavar="TOML", help="Has the table [federated].")
+]
+RoleOption = Annotated[
+    RoleName | None, typer.Option("--role", help="Which side this is, where TOML does not say.")
+]
+CAUTION = (
+    "each side learns which of its users the other one has, and how many the other has in all; "
+    "no id leaves in the clear"
+)
+
+app = group(
+    """Train one recall model with another business: no row of a table leaves its owner.
+
+    Examples
+    --------
+    audiorec federated keys --role music --out keys/
+    audiorec federated align --config music.toml
+    audiorec federated train --config music.toml
+    """
+)
+
+
+@command(app)
+def keys(
+    role: Annotated[RoleName, typer.Option("--role", help="Which side this is.")],
+    output: OutFolderOption,
+    days: Annotated[int, more(min=1, help="How long the certificate is valid.")] = 730,
+    json: JsonOption = False,
+) -> None:
+    """Make a key and a certificate: key.pem stays, certificate.pem goes to the other party.
+
+    Both parties compare the fingerprint by telephone, and name the other's certificate among the
+    peers of their settings. Nobody else can connect.
+
+    Examples
+    --------
+    audiorec federated keys --role music --out keys/
+    audiorec federated keys --role partner --out partner-keys/ --json
+    audiorec federated align --config music.toml
+    """
+    from audiorec.recall.federated.keys import CERTIFICATE_FILE, make_keys, spoken
+
+    made = make_keys(output, role, days=days)
+    document = {
+        "schema": "audiorec/federated-keys/1",
+        "role": role,
+        "certificate": str(output / CERTIFICATE_FILE),
+        "fingerprint": spoken(made.fingerprint),
+    }
+    print_document(document, json=json, title="keys")
+    say(f"send {output / CERTIFICATE_FILE} to the other party, and read out the fingerprint")
+
+
+@command(app)
+def align(
+    config: ConfigOption,
+    role: RoleOption = None,
+    yes: Annotated[
+        bool, typer.Option("--yes", help="Do it: what the other side learns is known and allowed.")
+    ] = False,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Find the users that both sides have, without showing the others to each other.
+
+    Says first how many ids take part, how long it takes and what each side learns; without --yes
+    that is all. Both sides run it at the same time.
+
+    Examples
+    --------
+    audiorec federated align --config music.toml
+    audiorec federated align --config partner.toml --yes
+    audiorec federated train --config partner.toml
+    """
+    from audiorec.recall.federated.holdings import own_ids
+    from audiorec.recall.federated.jobs import align as align_ids
+    from audiorec.recall.federated.jobs import alignment_plan
+    from audiorec.recall.federated.plan import PartyPlan
+
+    plan = PartyPlan.read(config, role)
+    ids = own_ids(plan)
+    about = alignment_plan(plan, ids)
+    _say_plan(about)
+    if not yes:
+        document = {"schema": "audiorec/federated-align-plan/1", **about, "learns": CAUTION}
+        print_document(document, json=json, title="alignment")
+        say("nothing was sent; with --yes it is done")
+        return
+    with graceful_stop("this bucket is", quiet=quiet) as stop:
+        found = align_ids(
+            plan, ids, progress=progress_lines(quiet=quiet), say=None if quiet else say, stop=stop
+        )
+    document = {
+        "schema": "audiorec/federated-align/1",
+        "ids": len(ids),
+        "common": len(found),
+        "alignments": list(found.ids),
+        "out": str(plan.alignment),
+    }
+    if json:
+        print_json(document)
+    say(f"{len(found):,} of {len(ids):,} users are known to all: {plan.alignment}")
+
+
+def _say_plan(about: dict[str, Any]) -> None:
+    merged = f" ({about['merged']:,} equal ones left out)" if about["merged"] else ""
+    say(
+        f"{about['ids']:,} ids{merged}, {about['buckets']:,} buckets or more, "
+        f"{about['megabytes']:,} MB, about {about['cpu_s']:,} CPU-seconds on both sides together"
+    )
+    say(f"caution: {CAUTION}")
+
+
+@command(app)
+def train(
+    config: ConfigOption,
+    role: RoleOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Train this side's half of the model; the other side runs the same command.
+
+    Whoever is stopped or dies runs it again: both go on from the last checkpoint that both have,
+    and end with the weights that they would have had.
+
+    Examples
+    --------
+    audiorec federated train --config music.toml
+    audiorec federated train --config partner.toml --role partner
+    audiorec federated users --config partner.toml --out vectors.parquet
+    """
+    from audiorec.recall.federated.jobs import train as train_half
+
+    plan = _plan(config, role)
+    with graceful_stop("this step is", quiet=quiet) as stop:
+        done = train_half(
+            plan,
+            tell=None if quiet else epoch_line,
+            say=None if quiet else say,
+            stop=stop,
+        )
+    if done is None:
+        raise stopped()
+    document = {"schema": "audiorec/federated-train/1", "role": plan.role, "model": plan.model}
+    if json:
+        print_json({**document, **done, "out": str(plan.out)})
+    say(f"{plan.model}: {done['steps']:,} steps with {done['users']:,} users: {plan.out}")
+
+
+@command(app)
+def users(
+    config: ConfigOption,
+    output: Annotated[
+        Path | None, typer.Option("--out", "-o", metavar="FILE", help="The table to write.")
+    ] = None,
+    role: RoleOption = None,
+    item: Annotated[int, typer.Option(min=0, help="For which of the partner's peers.")] = 0,
+    everybody: Annotated[
+        bool, typer.Option("--all", help="Also users that the other side does not know.")
+    ] = False,
+    serve: Annotated[
+        str | None,
+        typer.Option(metavar="HOST:PORT", help="Answer the other side's questions instead."),
+    ] = None,
+    ask: Annotated[
+        str | None,
+        typer.Option("--from", metavar="HOST:PORT", help="Music side: ask a partner that serves."),
+    ] = None,
+    onnx: Annotated[
+        Path | None, more(metavar="FILE", help="Write the users' tower as ONNX instead.")
+    ] = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Turn the partner's rows into vectors of users, which the music side takes as a table.
+
+    The music side asks its model: recall candidates MODEL --users vectors.parquet.
+
+    Examples
+    --------
+    audiorec federated users --config partner.toml --out vectors.parquet
+    audiorec federated users --config partner.toml --serve 10.0.0.2:7444
+    audiorec recall candidates model/ --users vectors.parquet --out cands.parquet
+    """
+    from audiorec.recall.federated.serving import user_table
+
+    plan = _plan(config, role)
+    given = [
+        name for name, value in (("--out", output), ("--serve", serve), ("--onnx", onnx)) if value
+    ]
+    if len(given) != 1 or (ask and not output):
+        raise InputError("give one of --out FILE, --serve HOST:PORT and --onnx FILE")
+    if serve is not None:
+        _serve(plan, serve, item, quiet=quiet)
+        return
+    document: dict[str, Any] = {"schema": "audiorec/federated-users/1"}
+    if onnx is not None:
+        from audiorec.recall.federated.serving import write_tower
+
+        document |= write_tower(plan, onnx)
+    elif ask is not None and output is not None:
+        from audiorec.recall.federated.serving import fetch_users
+
+        document |= fetch_users(plan, ask, output)
+    elif output is not None:
+        document |= user_table(plan, output, item=item, everybody=everybody)
+    if json:
+        print_json(document)
+    if "users" in document:
+        unknown = f"; of {document['unknown']:,} nothing is known" if document["unknown"] else ""
+        say(f"{document['users']:,} users{unknown}: {output}")
+    else:
+        say(f"the users' tower: {onnx}")
+
+
+def _serve(plan: "PartyPlan", address: str, item: int, *, quiet: bool) -> None:
+    from audiorec.recall.federated.serving import serve_users
+
+    with graceful_stop("this answer is", quiet=quiet) as stop:
+        answered = serve_users(plan, address, item=item, say=None if quiet else say, stop=stop)
+    say(f"{answered:,} vectors were sent")
+
+
+@command(app)
+def audit(
+    config: ConfigOption,
+    other: Annotated[
+        Path | None,
+        typer.Option("--with", metavar="TOML", help="The other side's settings: attack with both."),
+    ] = None,
+    role: RoleOption = None,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+) -> None:
+    """Attack the configuration, and say what the numbers that cross give away of people.
+
+    With both sides' settings, on one machine, everything is tried, undefended and as configured.
+    The partner alone tries its vectors; the music side alone shows what its training noted
+    (watch = true). An attack that does not beat chance where nothing defends does not count.
+
+    Examples
+    --------
+    audiorec federated audit --config music.toml --with partner.toml
+    audiorec federated audit --config partner.toml --json
+    audiorec federated train --config music.toml
+    """
+    from audiorec.recall.federated.audited import audit_both, audit_gradients, audit_vectors
+
+    plan = _plan(config, role)
+    tell = None if quiet else epoch_line
+    if other is not None:
+        pair = [plan, _plan(other, None)]
+        music, partner = sorted(pair, key=lambda one: one.role)
+        found = audit_both(music, partner, tell=tell)
+    else:
+        found = audit_vectors(plan) if plan.role == "partner" else audit_gradients(plan)
+    if json:
+        print_json({"schema": "audiorec/federated-audit/1", **found})
+        return
+    rows = [
+        (
+            leak["attack"],
+            leak["by"],
+            leak["chance"],
+            leak["undefended"][0],
+            _defended(leak),
+        )
+        for leak in found["leaks"]
+    ]
+    heads = ("attack", "by", "chance", "undefended", "as configured")
+    print_table(heads, rows, title="what crosses gives away", digits=4)
+    if found["account"]:
+        say(found["account"])
+
+
+def _defended(leak: dict[str, Any]) -> str:
+    if not leak["counts"]:
+        return "does not count"
+    value, low, high = leak["defended"]
+    return f"{value:.4f} [{low:.4f}, {high:.4f}]"
+
+
+def _plan(config: Path, role: RoleName | None) -> "PartyPlan":
+    from audiorec.recall.federated.plan import PartyPlan
+
+    return PartyPlan.read(config, role)

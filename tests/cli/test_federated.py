@@ -1,0 +1,165 @@
+"""`audiorec federated`: settings of a party, keys, what an alignment would do, and mistakes."""
+
+import json
+import re
+import stat
+
+import pytest
+from needs import needs
+
+needs("cryptography")
+
+from audiorec.errors import InputError
+from audiorec.recall.federated.keys import make_keys, read_certificate
+from audiorec.recall.federated.plan import PartyPlan
+
+MUSIC = """[federated]
+role = "music"
+keys = "keys"
+peers = ["partner.pem"]
+addresses = ["127.0.0.1:7443"]
+interactions = "plays.csv"
+"""
+PARTNER = """[federated]
+role = "partner"
+keys = "keys"
+peers = ["music.pem"]
+addresses = ["127.0.0.1:7443"]
+profiles = "profiles.csv"
+"""
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """A party's folder with settings of both roles, a log and profiles."""
+    rows = [f"{user},s{n},2024-01-01T00:00:0{n}Z,finish" for user in ("u1", "u2 ") for n in (1, 2)]
+    (tmp_path / "plays.csv").write_text("\n".join(["user_id,song_id,timestamp,event", *rows]))
+    (tmp_path / "profiles.csv").write_text("user_id,taste\nu1,rock\nu9,jazz\n")
+    (tmp_path / "music.toml").write_text(MUSIC)
+    (tmp_path / "partner.toml").write_text(PARTNER)
+    make_keys(tmp_path / "keys", "music")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_keys_are_made_and_the_fingerprint_is_read_out(folder, audiorec):
+    code, out, err = audiorec("federated", "keys", "--role", "partner", "--out", "k", "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert re.fullmatch(r"([0-9a-f]{4} ){15}[0-9a-f]{4}", found["fingerprint"])
+    assert found["certificate"] == "k/certificate.pem"
+    assert stat.S_IMODE((folder / "k" / "key.pem").stat().st_mode) == 0o600
+    assert b"BEGIN CERTIFICATE" in read_certificate(folder / "k" / "certificate.pem")
+    assert "PRIVATE" not in out + err
+    code, _, err = audiorec("federated", "keys", "--role", "partner", "--out", "k")
+    assert code == 2
+    assert "is there already" in err
+
+
+def test_an_alignment_says_what_it_would_do_and_sends_nothing(folder, audiorec):
+    code, out, err = audiorec("federated", "align", "-c", "music.toml", "--json")
+    assert code == 0
+    found = json.loads(out)
+    assert (found["ids"], found["buckets"], found["peers"]) == (2, 1, 1)
+    assert "which of its users the other one has" in found["learns"]
+    assert "caution: each side learns" in err
+    assert "nothing was sent; with --yes it is done" in err
+    assert not (folder / "aligned.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "ids"),
+    [("u1\n u2\nu2\n\n", 2), ("u1\r\nu3\r\n", 2)],
+    ids=["equal ones", "lines of another system"],
+)
+def test_ids_may_be_a_list(text, ids, folder, audiorec):
+    (folder / "members.txt").write_bytes(text.encode())
+    (folder / "music.toml").write_text(f'{MUSIC}ids = "members.txt"\n')
+    code, out, _ = audiorec("federated", "align", "-c", "music.toml", "--json")
+    assert code == 0
+    assert json.loads(out)["ids"] == ids
+
+
+def test_ids_may_be_a_table(folder, audiorec):
+    (folder / "ids.csv").write_text("user_id,name\n007,a\n8,b\n007,c\n")
+    (folder / "music.toml").write_text(f'{MUSIC}ids = "ids.csv"\n')
+    _, out, _ = audiorec("federated", "align", "-c", "music.toml", "--json")
+    found = json.loads(out)
+    assert (found["ids"], found["merged"]) == (2, 1)
+    (folder / "ids.csv").write_text('user_id\n7\n"  "\n')
+    code, _, err = audiorec("federated", "align", "-c", "music.toml")
+    assert code == 2
+    assert "is empty without its white space" in err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("peers = []", "peers and addresses need one entry"),
+        ('addresses = ["127.0.0.1"]', "addresses are host:port"),
+        ('addresses = ["127.0.0.1:99999"]', "addresses are host:port"),
+        ('role = "boss"', "role is"),
+        ('modell = "mmoe"', "unknown setting 'modell'"),
+        ('model = "dssm"', "model is"),
+        ("jobs = 0", "jobs must be 1 or more"),
+        ("timeout_s = 0", "timeout_s must be above 0"),
+        ("number = 1", "number is 1, and the model has 1 item side"),
+        ("recipe = { dimension = 0 }", "dimension must be 1 or more"),
+        ("recipe = { dimensions = 8 }", "unknown setting 'dimensions'"),
+        ("defence = { noise = -1 }", "noise and vector_noise must be 0 or more"),
+    ],
+)
+def test_settings_that_do_not_do_are_refused_by_name(line, said, folder):
+    name = line.partition(" ")[0]
+    kept = [one for one in MUSIC.splitlines() if not one.startswith(f"{name} ")]
+    (folder / "music.toml").write_text("\n".join([*kept, line]))
+    with pytest.raises(InputError, match=re.escape(said)):
+        PartyPlan.read(folder / "music.toml")
+
+
+def test_a_partner_needs_a_peer_for_each_item_side(folder):
+    text = f'{PARTNER}model = "mmoe"\nrecipe = {{ item_weights = [1.0, 0.5] }}\n'
+    (folder / "partner.toml").write_text(text)
+    with pytest.raises(InputError, match=r"2 item side\(s\), peers has 1"):
+        PartyPlan.read(folder / "partner.toml")
+    both = text.replace('["music.pem"]', '["music.pem", "books.pem"]')
+    both = both.replace('["127.0.0.1:7443"]', '["127.0.0.1:7443", "127.0.0.1:7444"]')
+    (folder / "partner.toml").write_text(both)
+    plan = PartyPlan.read(folder / "partner.toml")
+    assert plan.peers == (str(folder / "music.pem"), str(folder / "books.pem"))
+    assert plan.out == folder / "model"
+
+
+def test_a_role_may_come_from_either_place_and_not_differ(folder, audiorec):
+    (folder / "none.toml").write_text(MUSIC.replace('role = "music"\n', ""))
+    assert PartyPlan.read(folder / "none.toml", "music").role == "music"
+    with pytest.raises(InputError, match=r"\[federated\]"):
+        PartyPlan.read(folder / "none.toml")
+    code, _, err = audiorec("federated", "align", "-c", "music.toml", "--role", "partner")
+    assert code == 2
+    assert "is of the role 'music', not 'partner'" in err
+
+
+MISTAKES = [
+    ("train -c music.toml", 2, r"aligned\.parquet: no such file; align with the other party"),
+    ("users -c music.toml -o v.parquet", 2, "the users' tower is at the partner"),
+    ("users -c partner.toml", 2, "give one of --out FILE"),
+    ("users -c partner.toml -o v.parquet --serve 1.2.3.4:5", 2, "give one of --out FILE"),
+    ("users -c partner.toml -o v.parquet", 2, "model: no such folder"),
+    ("users -c partner.toml --from 127.0.0.1:9 -o v.parquet", 2, "an item side asks"),
+    ("audit -c music.toml", 2, r"model\.leaks\.json: no such file; set watch = true"),
+    ("audit -c music.toml --with music.toml", 2, "takes the settings of music, and of the partner"),
+    ("align -c partner.toml --yes", 2, r"music\.pem: no such file; .* sends its certificate"),
+]
+
+
+@pytest.mark.parametrize(("line", "code", "said"), MISTAKES)
+def test_a_mistake_is_one_line(line, code, said, folder, audiorec):
+    needs("torch")
+    needs("private_set_intersection")
+    found, out, err = audiorec("federated", *line.split())
+    assert (found, out) == (code, "")
+    told = [one for one in err.splitlines() if one.startswith("error: ")]
+    assert len(told) == 1
+    assert re.search(said, told[0]), told
+    assert not (folder / "model.run").exists()

@@ -1,0 +1,155 @@
+"""Attacks by hand, and on trainings: they find what is there, and noise hides it."""
+
+import numpy as np
+import pytest
+from needs import needs
+
+torch = needs("torch")
+
+from two_towers import N_USERS, sides, two_tower
+
+from audiorec.evaluation.classification import Interval
+from audiorec.learning.fit import fit
+from audiorec.learning.torch_use import one_thread
+from audiorec.recall.federated.attacks import (
+    Seen,
+    activity,
+    inversion,
+    membership,
+    nearest_gradient,
+    summed_gradients,
+)
+from audiorec.recall.federated.audit import (
+    ACTIVITY,
+    INVERSION,
+    MEMBERSHIP,
+    NEAREST,
+    SUMMED,
+    Leak,
+    LeakTable,
+    audit,
+    leaks_of_gradients,
+    leaks_of_vectors,
+    watched,
+)
+from audiorec.recall.federated.item_half import ItemPlays
+from audiorec.recall.federated.learner import Training
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.user_features import Bag, UserFeatures
+
+# Wide enough for the songs to stand apart: in eight numbers, 48 songs crowd each other.
+WIDE = {"batch_size": 48, "passes": 4, "dimension": 48, "width": 48}
+
+
+def rng():
+    return np.random.default_rng(0)
+
+
+def plays(*lists):
+    starts = np.cumsum([0, *map(len, lists)]).astype(np.int64)
+    return ItemPlays(starts, np.array([s for own in lists for s in own], np.int64), 9)
+
+
+def test_the_nearest_gradient_by_hand():
+    gradients = np.array([[1, 0], [2, 0.1], [0, 1], [0.1, 1], [9, 9]], np.float32)
+    played = np.array([[3], [3], [5], [3], [-1]])
+    found = nearest_gradient([Seen(np.arange(5), played, gradients)], rng())
+    # Rows 0, 1 and 3 have a partner; 0 and 1 find each other, 3 finds 2, who played another song.
+    assert found.found.value == pytest.approx(2 / 3)
+    assert found.chance == pytest.approx(2 / 3)  # each has two of three others
+    apart = np.array([[3], [4], [5], [6], [-1]])
+    assert nearest_gradient([Seen(np.arange(5), apart, gradients)], rng()) is None
+
+
+def test_sums_and_activity_by_hand():
+    sums = np.array([[1, 0], [1, 0.1], [-1, 0], [-1, 0.1], [0, 0]], np.float32)
+    who = plays([1, 2], [2, 3], [4], [5], [])
+    found = summed_gradients(sums, who, np.arange(5), rng())
+    assert found.found.value == 0.5  # 0 and 1 share song 2; 2 and 3 share none
+    assert found.chance == pytest.approx((1 + 1 + 0 + 0) / 3 / 4)
+    found = activity(sums, who, np.arange(5), rng())
+    assert found.found.value == 1.0
+    assert found.chance == 0.5
+    assert activity(sums[:4], who, np.arange(4), rng()) is None
+
+
+def test_inversion_finds_what_is_in_a_vector_and_nothing_where_nothing_is():
+    truth = np.arange(400) % 2
+    bag = Bag(np.arange(401), truth.astype(np.int64), 2)
+    features = UserFeatures({"sex": bag}, np.zeros((400, 0), np.float32), np.ones(400, np.bool_))
+    vectors = rng().normal(size=(400, 5)).astype(np.float32)
+    blind = inversion(vectors, features, rng())
+    assert blind.found.low < 0.5 < blind.found.high
+    vectors[:, 3] += truth
+    seen = inversion(vectors, features, rng())
+    assert seen.found.low > 0.6
+
+
+def test_membership_by_hand():
+    songs = np.eye(9, dtype=np.float32)
+    who = plays(*[[n % 9] for n in range(40)])
+    vectors = np.full((40, 9), 0.1, np.float32)
+    near = vectors.copy()
+    near[np.arange(20), np.arange(20) % 9] += 0.5  # those that were learnt from
+    learnt, others = np.arange(20), np.arange(20, 40)
+    assert membership(near, songs, who, learnt, others, rng()).found.value == 1.0
+    assert membership(vectors, songs, who, learnt, others, rng()).found.value == 0.5
+
+
+def test_an_attack_that_fails_undefended_does_not_count():
+    def leak(attack, value, low):
+        return Leak(attack, 0.1, Interval(value, low, value), Interval(0.1, 0.05, 0.15))
+
+    assert leak(SUMMED, 0.3, 0.2).counts
+    assert not leak(SUMMED, 0.3, 0.09).counts
+    assert leak(NEAREST, 0.995, 0.99).counts
+    assert not leak(NEAREST, 0.98, 0.97).counts
+    table = LeakTable((leak(SUMMED, 0.3, 0.09), leak(NEAREST, 1.0, 1.0)))
+    assert [row[-1] for row in table.rows()] == ["does not count", "0.100 [0.050, 0.150]"]
+    assert [one["counts"] for one in table.to_json()] == [False, True]
+
+
+@pytest.fixture(scope="module")
+def table():
+    recipe = two_tower(**WIDE, max_epochs=4, patience=4)
+    users, (items,) = sides(recipe)
+    return audit(users, items, recipe, Defence(noise=8.0, vector_noise=2.0))
+
+
+def test_the_nearest_gradient_finds_all_undefended_and_noise_hides_them(table):
+    found = {leak.attack: leak for leak in table.leaks}
+    assert set(found) == {NEAREST, SUMMED, ACTIVITY, INVERSION, MEMBERSHIP}
+    nearest = found[NEAREST]
+    assert nearest.undefended.value >= 0.99
+    assert nearest.counts
+    assert nearest.defended.value < 0.5
+    assert found[ACTIVITY].undefended.value == 1.0
+    assert found[ACTIVITY].defended.value < 0.9
+    assert found[SUMMED].counts
+    assert found[INVERSION].counts  # the taste stands in the vector
+    assert found[INVERSION].defended.value < found[INVERSION].undefended.value
+
+
+def test_a_party_alone_audits_what_it_gives_away():
+    recipe = two_tower(**WIDE, max_epochs=2)
+    users, (items,) = sides(recipe)
+    trained, witness = watched(users, items, recipe, Defence(noise=8.0))
+    found = {leak.attack: leak for leak in leaks_of_gradients(witness, items.plays).leaks}
+    assert set(found) == {NEAREST, SUMMED, ACTIVITY}
+    assert found[NEAREST].undefended.value >= 0.99 > found[NEAREST].defended.value
+    assert witness.rows.tolist() == trained.user.learnt.tolist()
+    vectors = trained.user.embed(np.arange(N_USERS))[0]
+    (own,) = leaks_of_vectors(vectors, np.zeros_like(vectors), users).leaks
+    assert own.counts
+    assert own.defended.value == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_witness_changes_nothing():
+    recipe = two_tower(max_epochs=1)
+    users, items = sides(recipe)
+    seen, _ = watched(users, items[0], recipe, NOTHING)
+    other = Training(recipe).learner(users, items, "choose")
+    with one_thread("the test"):
+        fit(other, max_epochs=1, patience=4)
+    for name, tensor in seen.model.state_dict().items():
+        assert torch.equal(tensor, other.model.state_dict()[name]), name

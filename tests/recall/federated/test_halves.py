@@ -1,0 +1,198 @@
+"""Split training equals central training bit for bit; what crosses, and what a half refuses."""
+
+from copy import deepcopy
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from needs import needs
+
+torch = needs("torch")
+
+from two_towers import (
+    USERS,
+    listening,
+    mmoe,
+    one_step,
+    people,
+    sides,
+    split_halves,
+    train_split,
+    two_tower,
+)
+
+from audiorec.errors import InputError, ShapeError
+from audiorec.learning.torch_use import one_thread
+from audiorec.recall.federated.draws import JointStep, split_rows, steps_in, steps_of
+from audiorec.recall.federated.halves import ItemSide
+from audiorec.recall.federated.learner import Training
+from audiorec.recall.federated.noise import NOTHING, Defence
+from audiorec.recall.federated.recipe import TwoTowerRecipe
+
+GUARDED = Defence(noise=2.0, rounding="float16", vector_noise=0.1)
+CASES = {
+    "two-tower": (two_tower(), 1, NOTHING),
+    "two-tower, clipped and noised, vectors rounded and noised": (two_tower(), 1, GUARDED),
+    "two-tower, three songs of each, in-batch": (
+        two_tower(positives=3, negative_source="in-batch"),
+        1,
+        NOTHING,
+    ),
+    "two-tower, given songs": (two_tower(songs="given"), 1, GUARDED),
+    "mmoe": (mmoe(weight_decay=0.01), 1, NOTHING),
+    "mmoe, three businesses": (mmoe(item_weights=(1.0, 0.3)), 2, NOTHING),
+    "mmoe, three businesses, noised": (mmoe(item_weights=(0.7, 0.3)), 2, GUARDED),
+}
+
+
+def numbers(model):
+    return {name: tensor.numpy() for name, tensor in model.state_dict().items()}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_split_training_equals_central_training_bit_for_bit(case):
+    recipe, businesses, defence = CASES[case]
+    with one_thread("the test"):
+        users, items = sides(recipe, businesses)
+        central = Training(recipe, defence, secret=5).learner(users, items, "choose")
+        for epoch in (1, 2):
+            for step in central.batches(epoch, 0):
+                central.step(step)
+        user, halves = train_split(recipe, businesses, defence)
+    pairs = [(central.user, user), *zip(central.items, halves, strict=True)]
+    for one, other in pairs:
+        ours, theirs = numbers(one.model), numbers(other.model)
+        assert ours.keys() == theirs.keys()
+        for name, tensor in ours.items():
+            assert tensor.tobytes() == theirs[name].tobytes(), name
+    assert central.items[0].loss == halves[0].loss
+    # It has learnt: users lie nearer to what they played than at the start.
+    fresh, fresh_items = split_halves(recipe, businesses, defence)
+    before = fresh_items[0].figures(fresh.validation()[0])
+    after = halves[0].figures(user.validation()[0])
+    assert after["ndcg"] > before["ndcg"]
+
+
+def test_another_secret_changes_what_crosses_and_the_recipe_does_not_say_it():
+    recipe = two_tower()
+    step = next(steps_of(split_rows(len(USERS), recipe, hold_out=True)[0], recipe, 1))
+    _, (side,) = sides(recipe)
+    user = split_halves(recipe)[0]
+    sent = [
+        side.half(recipe, "choose", defence=Defence(), secret=secret).gradient(
+            step, user.vectors(step)[0]
+        )
+        for secret in (5, 5, 6)
+    ]
+    assert np.array_equal(sent[0], sent[1])
+    assert not np.array_equal(sent[0], sent[2])
+    assert side.half(recipe, "choose").model.secret != side.half(recipe, "choose").model.secret
+
+
+def test_a_row_without_a_play_gets_a_zero_gradient_that_is_noised_like_all():
+    recipe = two_tower()
+    user, (half,) = split_halves(recipe)
+    rows = np.arange(0, 20, dtype=np.int64)  # 0 and 10 played nothing
+    step = JointStep(1, 0, rows, 0.0)
+    raw = half.gradient(step, user.vectors(step)[0])
+    silent = np.isin(rows, (0, 10))
+    assert not raw[silent].any()
+    assert (np.linalg.norm(raw[~silent], axis=1) > 0.1).all()
+    assert (np.linalg.norm(raw, axis=1) <= 2.0).all()  # as the docstring of `Defence` says
+    noised = half.defence.__class__().gradients(raw, np.random.default_rng(0))
+    assert (np.linalg.norm(noised[silent], axis=1) > 1).all()
+
+
+def test_a_state_goes_on_where_it_was():
+    recipe = mmoe()
+    user, items = split_halves(recipe)
+    steps = list(steps_of(user.learnt, recipe, 1))[:4]
+    for step in steps[:2]:
+        one_step(user, items, step)
+    kept = [deepcopy(half.state_dict()) for half in (user, *items)]
+    again_user, again_items = split_halves(recipe)
+    for half, state in zip((again_user, *again_items), kept, strict=True):
+        half.load_state_dict(state)
+    for step in steps[2:]:
+        one_step(again_user, again_items, step)
+        assert np.isfinite(again_user.loss)
+    for step in steps[2:]:
+        one_step(user, items, step)
+    assert all(
+        np.array_equal(t, numbers(again_user.model)[n]) for n, t in numbers(user.model).items()
+    )
+
+
+def test_the_own_task_is_hidden_from_its_own_question():
+    # The item that is asked for is not among what is known of the user.
+    recipe = mmoe(value_dropout=0.0)
+    user, _ = split_halves(recipe)
+    rng = np.random.default_rng(0)
+    features, target = user._asked(user.learnt, rng)
+    bag, whole = features.bags["items"], user.features.take(user.learnt).bags["items"]
+    for row, asked in enumerate(target.tolist()):
+        rest = set(bag.code[bag.starts[row] : bag.starts[row + 1]].tolist())
+        all_of_it = set(whole.code[whole.starts[row] : whole.starts[row + 1]].tolist())
+        assert asked not in rest
+        assert rest | {asked} == all_of_it
+
+
+def test_gates_and_the_own_task_are_told_and_a_two_tower_has_none():
+    user, _ = train_split(mmoe())
+    line = user.figures()
+    assert set(line) == {"gate_entropy_0", "gate_entropy_1", "own_hit_rate@100"}
+    assert 0 < line["gate_entropy_0"] <= 1
+    assert line["own_hit_rate@100"] == 1  # there are only 32 items
+    assert split_halves(two_tower())[0].figures() == {}
+    assert split_halves(mmoe(own_weight=0.0))[0].own is None
+
+
+def test_what_does_not_belong_to_a_step_is_refused():
+    recipe = two_tower()
+    user, (half,) = split_halves(recipe)
+    first, second = list(steps_of(user.learnt, recipe, 1))[:2]
+    vectors = user.vectors(first)[0]
+    with pytest.raises(ShapeError, match="vectors that left last"):
+        user.learn(second, [vectors])
+    with pytest.raises(ShapeError, match="vectors that left last"):
+        user.learn(first, [vectors])  # what failed is over
+    user.vectors(first)
+    with pytest.raises(ShapeError, match="finite"):
+        user.learn(first, [np.full_like(vectors, np.nan)])
+    with pytest.raises(ShapeError, match=r"\(16, 8\) expected"):
+        half.gradient(first, vectors[:3])
+    with pytest.raises(ShapeError, match="finite"):
+        half.gradient(first, np.full_like(vectors, np.inf))
+
+
+def test_what_cannot_be_learnt_from_is_refused():
+    recipe, data = two_tower(), listening()
+    with pytest.raises(InputError, match="no user that both sides know has a play"):
+        ItemSide.of(data, ["a stranger", "another"])
+    with pytest.raises(InputError, match="two users or more"):
+        ItemSide.of(data, USERS[1:2]).half(recipe, "choose")
+    side = ItemSide.of(data, USERS)
+    with pytest.raises(InputError, match="takes vectors of dimension=8 numbers"):
+        side.half(replace(recipe, songs="given"), "choose")
+    with pytest.raises(InputError, match="no column 'friends' of users; there are: items"):
+        split_halves(mmoe(own_column="friends"))
+    assert not people().categories["items"][0].startswith("|")
+
+
+@given(st.integers(2, 400), st.integers(1, 60), st.integers(1, 3), st.integers(0, 5))
+def test_every_row_stands_once_in_each_pass_and_resuming_changes_no_step(n, batch, passes, seed):
+    recipe = TwoTowerRecipe(batch_size=batch, passes=passes, seed=seed)
+    learnt, judged = split_rows(n, recipe, hold_out=True)
+    assert sorted([*learnt, *judged]) == list(range(n))
+    steps = list(steps_of(learnt, recipe, 1))
+    assert [s.number for s in steps] == list(range(steps_in(len(learnt), recipe)))
+    rows = np.concatenate([s.rows for s in steps])
+    assert (np.bincount(rows, minlength=n)[learnt] == passes).all()
+    assert not np.bincount(rows, minlength=n)[judged].any()
+    first = len(steps) // 2
+    for one, other in zip(steps[first:], steps_of(learnt, recipe, 1, first), strict=True):
+        assert one.number == other.number
+        assert np.array_equal(one.rows, other.rows)
+    assert len(split_rows(n, recipe, hold_out=False)[1]) == 0

@@ -1,0 +1,223 @@
+"""Two parties train what one would: bit for bit, whoever dies meanwhile."""
+
+import time
+from threading import Event
+
+import numpy as np
+import pytest
+from needs import needs
+
+needs("torch")
+
+from two_parties import (
+    RECIPE,
+    STEPS,
+    USERS,
+    Dying,
+    DyingDesk,
+    KilledError,
+    Music,
+    mmoe,
+    partner,
+    people,
+    plays,
+    same,
+    shared,
+    trained,
+    weights,
+)
+
+from audiorec.errors import LostPeerError, SpecMismatchError
+from audiorec.recall.federated.halves import ItemSide, UserSide
+from audiorec.recall.federated.learner import Training
+from audiorec.recall.federated.link import Desk
+from audiorec.recall.federated.noise import Defence
+from audiorec.recall.federated.spaces import space_of
+
+SECRET = 7
+
+
+def central(recipe, seeds=(0,), **options):
+    """Train all towers in one process; return the weights of both halves, and the lines."""
+    user = UserSide.of(people(), USERS, recipe)
+    items = [ItemSide.of(plays(seed=seed), USERS) for seed in seeds]
+    done = Training(recipe, secret=SECRET, **options).run(user, items)
+    found = [weights(half) for half in (done.learner.user, *done.learner.items)]
+    return found, done.history
+
+
+def figures(lines, *names):
+    return [[line[name] for name in names] for line in lines if line["phase"] == "choose"]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory):
+    """Both sides' weights where nobody died."""
+    return trained(tmp_path_factory.mktemp("good"), secret=12)
+
+
+@pytest.mark.parametrize("recipe", [RECIPE, mmoe()], ids=["two-tower", "mmoe"])
+def test_split_training_equals_central_training_bit_for_bit(recipe, tmp_path):
+    agreed = shared(recipe)
+    music = Music(tmp_path / "m", agreed, secret=SECRET)
+    half, lines, _ = partner([lambda: music.desk], tmp_path / "p", agreed, secret=SECRET)
+    music.join()
+    (users, songs), history = central(recipe)
+    same(users, weights(half))
+    same(songs, weights(music.half))
+    names = ("epoch", "ndcg", "hit_rate@10")
+    assert figures(lines, *names) == figures(music.lines, *names) == figures(history, *names)
+    assert music.space == space_of(music.space, 0)
+
+
+def test_three_businesses_equal_central_training(tmp_path):
+    agreed = shared(mmoe(item_weights=(1.0, 0.5)))
+    sides = [Music(tmp_path / f"m{n}", agreed, seed=n, number=n, secret=SECRET) for n in range(2)]
+    desks = [lambda side=side: side.desk for side in sides]
+    half, lines, _ = partner(desks, tmp_path / "p", agreed, secret=SECRET)
+    found, history = central(agreed.recipe, seeds=(0, 1))
+    for side, expected in zip(sides, found[1:], strict=True):
+        same(expected, weights(side.join().half))
+    same(found[0], weights(half))
+    assert figures(lines, "ndcg", "ndcg_1") == figures(history, "ndcg", "ndcg_1")
+    # One space a business: vectors for one are not compared with the songs of another.
+    assert len({side.space for side in sides}) == 2
+
+
+def test_noise_changes_what_is_learnt(tmp_path, undisturbed):
+    agreed = shared()
+    music = Music(tmp_path / "m", agreed, defence=Defence(clip=1.0, noise=3.0))
+    half, _, _ = partner([lambda: music.desk], tmp_path / "p", agreed)
+    music.join()
+    found = weights(half)["tower.head"]
+    assert np.isfinite(found).all()
+    assert not np.array_equal(found, undisturbed[0]["tower.head"])
+
+
+# Hello is the first message; an epoch is six steps, vectors that judge, and a verdict.
+@pytest.mark.parametrize(("after", "heard"), [(4, False), (8, True), (22, False), (30, True)])
+def test_a_partner_that_dies_resumes_to_the_same_weights(after, heard, tmp_path, undisturbed):
+    agreed = shared()
+    music = Music(tmp_path / "m", agreed)
+    Dying.left, Dying.heard = after, heard
+    with pytest.raises(KilledError):
+        partner([lambda: music.desk], tmp_path / "p", agreed, wrap=Dying)
+    half, _, _ = partner([lambda: music.desk], tmp_path / "p", agreed)
+    music.join()
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(music.half))
+
+
+@pytest.mark.parametrize(("after", "answered"), [(3, False), (8, True), (30, False), (48, True)])
+def test_an_item_side_that_dies_resumes_to_the_same_weights(after, answered, tmp_path, undisturbed):
+    agreed = shared()
+    now = [Music(tmp_path / "m", agreed, desk=DyingDesk(after, answered=answered))]
+
+    def desk():
+        """Start it again, as an operator would, once it is dead."""
+        if not now[0].thread.is_alive():
+            assert isinstance(now[0].error, KilledError)
+            now[0] = Music(tmp_path / "m", agreed)
+        return now[0].desk
+
+    half, _, _ = partner([desk], tmp_path / "p", agreed)
+    now[0].join()
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(now[0].half))
+
+
+def test_both_die_again_and_again_at_random(tmp_path, undisturbed):
+    rng = np.random.default_rng(0)
+    agreed = shared()
+    now = [None]
+
+    def desk():
+        if now[0] is None or not now[0].thread.is_alive():
+            after = int(rng.integers(3, 25))
+            now[0] = Music(
+                tmp_path / "m", agreed, desk=DyingDesk(after, answered=bool(rng.integers(2)))
+            )
+        return now[0].desk
+
+    deaths = 0
+    while True:
+        Dying.left, Dying.heard = int(rng.integers(4, 30)), bool(rng.integers(2))
+        try:
+            half, _, _ = partner([desk], tmp_path / "p", agreed, wrap=Dying)
+            break
+        except KilledError:
+            deaths += 1
+    assert deaths > 1
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(now[0].half))
+
+
+def test_a_pause_leaves_both_at_the_same_step(tmp_path, undisturbed):
+    agreed = shared(every=100)
+    music = Music(tmp_path / "m", agreed)
+    stop = Event()
+    heard = []
+
+    def hears(data):
+        heard.append(data)
+        if len(heard) > 2 * (STEPS + 5):  # in the second epoch, at no checkpoint's step
+            stop.set()
+
+    half, _, fitted = partner([lambda: music.desk], tmp_path / "p", agreed, stop=stop, hears=hears)
+    assert half is None
+    assert not fitted.finished
+    assert not music.join().fitted.finished
+    again = Music(tmp_path / "m", agreed)
+    notes = []
+    half, _, _ = partner([lambda: again.desk], tmp_path / "p", agreed, say=notes.append)
+    again.join()
+    assert notes == ["training goes on from epoch 2, step 3"]
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(again.half))
+
+
+def test_other_settings_are_refused_on_both_sides_by_name(tmp_path):
+    from dataclasses import replace
+
+    music = Music(tmp_path / "m", shared())
+    other = shared(replace(RECIPE, batch_size=32, negatives=8))
+    with pytest.raises(Exception, match="batch_size is 32 there, 16 here; negatives") as caught:
+        partner([lambda: music.desk], tmp_path / "p", other)
+    assert type(caught.value).__name__ == "RefusedError"
+    music.thread.join(10)
+    assert isinstance(music.error, SpecMismatchError)
+    assert "batch_size is 32 there, 16 here" in str(music.error)
+
+
+def test_a_party_that_stays_away_is_given_up(tmp_path):
+    music = Music(tmp_path / "m", shared(), wait_s=0.2)
+    music.thread.join(10)
+    assert isinstance(music.error, LostPeerError)
+    with pytest.raises(LostPeerError, match="was stopped, or has finished"):
+        partner([lambda: music.desk], tmp_path / "p", shared(), wait_s=0.2)
+
+
+class Slow(Desk):
+    """A desk whose party takes its time over the seventh question, once."""
+
+    left = 7
+
+    def receive(self, *kinds, **options):
+        message = super().receive(*kinds, **options)
+        Slow.left -= 1
+        if Slow.left == 0:
+            time.sleep(1.0)
+        return message
+
+
+def test_a_slow_item_side_is_lost_and_found_again(tmp_path, undisturbed):
+    agreed = shared()
+    music = Music(tmp_path / "m", agreed, desk=Slow(timeout_s=20))
+    notes = []
+    half, _, _ = partner(
+        [lambda: music.desk], tmp_path / "p", agreed, timeout_s=0.4, say=notes.append
+    )
+    music.join()
+    assert "gave no answer within" in notes[1]
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(music.half))

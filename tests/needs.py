@@ -25,7 +25,7 @@ BRINGS = {
     "full": (
         "dask distributed faiss librosa matplotlib moto onnx polars ranx ray s3fs sklearn "
         "threadpoolctl "
-        "torch torchaudio umap"
+        "torch torchaudio umap starlette uvicorn playwright httpx"
     ).split(),
     "heads": ["pyworld"],
 }

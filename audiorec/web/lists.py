@@ -70,7 +70,7 @@ def playlist_of(shelf: Shelf, wish: Mapping[str, Any]) -> Document:
         found = library.playlist(
             *(library.ids[row] for row in seeds),
             minutes=float(minutes),
-            curve=curve,
+            curve=[curve] if curve else (),
             only=wish.get("only") or None,
             exclude=[library.ids[row] for row in without if row not in seeds],
         )

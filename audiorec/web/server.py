@@ -141,7 +141,8 @@ def _ended_by(*signals: int) -> Iterator[None]:
 def _listening(host: str, port: int) -> socket.socket:
     """Return a socket that takes connections."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
+    # TCP by name: asyncio sends small answers at once only where it knows that it is TCP.
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))

@@ -34,7 +34,11 @@ export function Curve({ points, onDraw, scores, words }) {
     const next = [...(drawing.current || shown)];
     const bounded = Math.min(POINTS - 1, Math.max(0, place));
     const from = drawing.current ? drawing.current.last : bounded;
-    for (const point of between(from, bounded)) next[point] = value;
+    const start = next[from];
+    for (const point of between(from, bounded)) { // a quick hand passes over points
+      const share = from === bounded ? 1 : (point - from) / (bounded - from);
+      next[point] = start + (value - start) * share;
+    }
     next.last = bounded;
     drawing.current = next;
     setShown([...next]);

@@ -171,7 +171,7 @@ export class Library {
 
   // What dots can be coloured by.
   get colours() {
-    const found = Object.keys(this.about.heads).map((head) => [`head:${head}`, label(head)]);
+    const found = Object.keys(this.about.heads).reverse().map((head) => [`head:${head}`, label(head)]);
     if (this.numbers.means) {
       this.about.classes.forEach((name, place) => {
         found.push([`class:${place}`, `how much ${this.about.words[name]}`]);

@@ -5,6 +5,8 @@ import { makeStore, page, say } from "./store.js";
 
 const audio = new Audio();
 audio.preload = "auto";
+audio.hidden = true;
+document.body.append(audio);
 export const playing = makeStore({
   row: -1,
   queue: [],

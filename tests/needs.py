@@ -25,7 +25,7 @@ BRINGS = {
     "full": (
         "dask distributed faiss librosa matplotlib moto onnx polars ranx ray s3fs sklearn "
         "threadpoolctl "
-        "torch torchaudio umap starlette uvicorn playwright httpx"
+        "torch torchaudio umap starlette uvicorn playwright httpx axe_playwright_python"
     ).split(),
     "heads": ["pyworld"],
 }

@@ -1,8 +1,10 @@
 """A page that is served as its user starts it, and a browser to look at it."""
 
+import re
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -21,6 +23,7 @@ FLAGS = [
 ]
 SCRIPT = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
 LONG = "so long a tag " * 700  # 9,800 characters
+ROWS = ".grid .space .row"
 # File, artist, title, genre (log-odds of jazz, metal, pop), version (vocal, instrumental).
 SONGS = [
     ("jazz-vibraphone.mp3", "Ayla", "Vibes", (3, 0, 0), (0, 3)),
@@ -90,3 +93,41 @@ def chromium():
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         yield browser
         browser.close()
+
+
+def write_recall(store, *, users=8):
+    """Write a log of listeners of a store's songs, and what ``recall run`` makes of it."""
+    from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan
+    from audiorec.store.store import VectorStore
+
+    folder = Path(store).parent
+    ids = VectorStore.open(store).ids
+    lines = ["user_id,song_id,timestamp,event"]
+    for user in range(users):
+        for day in range(1, 4):
+            for n in range(2 if day < 3 else 1):
+                song_id = ids[(user * 3 + day * (1 + user % 2) + n) % (len(ids) - 2)]
+                lines.append(f"u{user},{song_id},2026-01-{day:02}T1{n}:00:00Z,finish")
+    (folder / "plays.csv").write_text("\n".join(lines) + "\n")
+    channels = ["popular", "item-knn", "nearest-audio", "replay"]
+    text = (
+        f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nvectors = "{Path(store).name}"\n'
+    )
+    (folder / "recall.toml").write_text(f"{text}channels = {channels}\nk = 10\ndepth = 12\n")
+    NightlyJob(NightlyPlan.read(folder / "recall.toml")).run()
+    return folder / "serving"
+
+
+def choose(page, title):
+    cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile(f"^{re.escape(title)}"))
+    exact = cell.filter(has_text=re.compile(f"^{re.escape(title)}$"))
+    (exact if exact.count() else cell).first.click()
+    page.wait_for_selector(f"#song-title:has-text('{title}')")
+
+
+def until(page, script, *, timeout_s=15.0):
+    """Wait for a script to say yes; the page's own policy forbids what playwright would do."""
+    end = time.monotonic() + timeout_s
+    while not page.evaluate(script):
+        assert time.monotonic() < end, script
+        page.wait_for_timeout(40)

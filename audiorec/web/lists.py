@@ -39,7 +39,7 @@ def path_of(shelf: Shelf, start: int, end: int, *, steps: int) -> Document:
         raise InputError("between 0 and 100 songs can stand between the two")
     with shelf.lock:
         found = library.path_between(library.ids[start], library.ids[end], steps=steps)
-    return {"rows": found.rows.tolist(), "notes": list(found.notes)}
+    return {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
 
 
 def playlist_of(shelf: Shelf, wish: Mapping[str, Any]) -> Document:
@@ -74,12 +74,23 @@ def playlist_of(shelf: Shelf, wish: Mapping[str, Any]) -> Document:
             only=wish.get("only") or None,
             exclude=[library.ids[row] for row in without if row not in seeds],
         )
-    document: Document = {"rows": found.rows.tolist(), "notes": list(found.notes)}
+    document: Document = {"rows": found.rows.tolist(), "notes": _in_words(shelf, found.notes)}
     if curve:
         scores = next(iter(found.curve_scores.values()))
         document["scores"] = np.round(np.asarray(scores, np.float64), 3).tolist()
         document["distance"] = found.curve_distance
     return document
+
+
+def _in_words(shelf: Shelf, notes: Sequence[str]) -> list[str]:
+    """Return remarks with the classes called as the page calls them."""
+    found = []
+    for note in notes:
+        said = note
+        for name, words in shelf.about["words"].items():
+            said = said.replace(name, words)
+        found.append(said)
+    return found
 
 
 def rows_in(value: object, n: int) -> list[int]:

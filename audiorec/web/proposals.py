@@ -77,7 +77,7 @@ class Proposals:
             refuse_link(path)
         self.channels = tuple(path.stem for path in lists)
         self._lists = {path.stem: path for path in lists}
-        self._asked: OrderedDict[tuple[str, ...], dict[str, Any]] = OrderedDict()
+        self._asked: OrderedDict[tuple[tuple[str, ...], ...], dict[str, Any]] = OrderedDict()
         self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
 
@@ -146,14 +146,13 @@ class Proposals:
         Parameters
         ----------
         wish : mapping
-            ``songs``: ids in the order in which they were heard; and dials.
+            ``songs``: ids in the order in which they were heard; ``hidden``: further songs that
+            must not come; and dials.
         """
-        songs = wish.get("songs")
-        if not isinstance(songs, list) or not songs or len(songs) > MOST_HISTORY:
-            raise InputError(f"a history of 1 to {MOST_HISTORY} songs is expected")
-        if not all(isinstance(song, str) for song in songs):
-            raise InputError("a history is a list of song ids")
-        tables = self._answers(tuple(songs))
+        songs, hidden = _ids(wish.get("songs")), _ids(wish.get("hidden", []))
+        if not songs:
+            raise InputError("a history of one song or more is expected")
+        tables = self._answers(tuple(songs), tuple(hidden))
         notes = [f"{n}: {m}" for n, m in sorted(self._models.items()) if isinstance(m, str)]
         return {
             "channels": self._shown(tables, None, songs),
@@ -161,21 +160,23 @@ class Proposals:
             "notes": notes,
         }
 
-    def _answers(self, songs: tuple[str, ...]) -> dict[str, Any]:
+    def _answers(self, songs: tuple[str, ...], hidden: tuple[str, ...]) -> dict[str, Any]:
         """Return what each channel says to a history; kept for the next turn of a dial."""
+        asked = (songs, hidden)
         with self._lock:
-            if songs in self._asked:
-                self._asked.move_to_end(songs)
-                return self._asked[songs]
+            if asked in self._asked:
+                self._asked.move_to_end(asked)
+                return self._asked[asked]
             history = Sequences.from_lists([list(songs)], [SOMEBODY])
+            closed = Sequences.from_lists([[*songs, *hidden]], [SOMEBODY])
             tables: dict[str, Any] = {}
             for name in self.channels:
                 model = self._model(name)
                 if isinstance(model, str):
                     continue
                 try:
-                    hidden = None if name == "replay" else history
-                    found = model.recall(Queries(history), DEPTH, exclude=hidden, cold=DEPTH)
+                    out = None if name == "replay" else closed
+                    found = model.recall(Queries(history), DEPTH, exclude=out, cold=DEPTH)
                     tables[name] = found.to_table([SOMEBODY], channel=name, model_id=model.model_id)
                 except AudiorecError as error:
                     self._models[name] = str(error)
@@ -184,7 +185,7 @@ class Proposals:
                     "no model of this folder can be asked: "
                     + "; ".join(str(m) for m in self._models.values())
                 )
-            self._asked[songs] = tables
+            self._asked[asked] = tables
             if len(self._asked) > KEPT:
                 self._asked.popitem(last=False)
             return tables
@@ -354,6 +355,14 @@ class Proposals:
     def _owners(self) -> dict[str, int]:
         owner_ids = () if self._plays is None else self._plays.owner_ids
         return {user: row for row, user in enumerate(owner_ids)}
+
+
+def _ids(value: Any) -> list[str]:
+    """Return song ids that a page sent; anything else is an `InputError`."""
+    good = isinstance(value, list) and len(value) <= MOST_HISTORY
+    if not good or not all(isinstance(song, str) for song in value):
+        raise InputError(f"a list of at most {MOST_HISTORY} song ids is expected")
+    return list(value)
 
 
 def _within(value: Any, most: float) -> float:

@@ -85,7 +85,9 @@ def test_nothing_is_told_without_the_token(hostile, path, header):
     assert client.get(f"{path}?token={token}", headers={"Authorization": ""}).status_code == 401
 
 
-@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""])
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""]
+)
 def test_a_name_that_somebody_pointed_here_is_none_of_ours(client, host):
     for path in ("/", "/api/library", "/js/main.js"):
         assert client.get(path, headers={"Host": host}).status_code == 421

@@ -2,33 +2,16 @@
 
 import json
 import re
-import time
 from pathlib import Path
 
 import pytest
-from web_server import LONG, SONGS, split_address
+from web_server import LONG, ROWS, SONGS, choose, split_address, until
 
 N = len(SONGS)
-ROWS = ".grid .space .row"
 
 
 def titles(page):
     return page.eval_on_selector_all(f"{ROWS} .cell.title", "all => all.map(one => one.innerText)")
-
-
-def choose(page, title):
-    cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile(f"^{re.escape(title)}"))
-    exact = cell.filter(has_text=re.compile(f"^{re.escape(title)}$"))
-    (exact if exact.count() else cell).first.click()
-    page.wait_for_selector(f"#song-title:has-text('{title}')")
-
-
-def until(page, script, *, timeout_s=15.0):
-    """Wait for a script to say yes; the page's own policy forbids what playwright would do."""
-    end = time.monotonic() + timeout_s
-    while not page.evaluate(script):
-        assert time.monotonic() < end, script
-        page.wait_for_timeout(40)
 
 
 def now(page):
@@ -178,7 +161,9 @@ def test_the_numbers_explain_themselves(page):
     page.wait_for_selector(".heat td")
     assert page.locator(".heat tbody tr").count() == 5
     page.locator(".heat tbody tr", has_text="metal").locator("td").nth(2).hover()
-    assert re.search(r"metal, average: 0\.\d+, more than in \d+ % of", page.inner_text(".numbers .moment"))
+    assert re.search(
+        r"metal, average: 0\.\d+, more than in \d+ % of", page.inner_text(".numbers .moment")
+    )
 
 
 def test_the_map_shows_and_chooses_songs(page):
@@ -205,7 +190,12 @@ def test_the_map_shows_and_chooses_songs(page):
 def test_circle_songs_on_the_map(page):
     page.click("button[title^=Circle]")
     box = page.locator(".picture canvas").bounding_box()
-    corners = [(2, 2), (box["width"] / 2, 2), (box["width"] / 2, box["height"] - 2), (2, box["height"] - 2)]
+    corners = [
+        (2, 2),
+        (box["width"] / 2, 2),
+        (box["width"] / 2, box["height"] - 2),
+        (2, box["height"] - 2),
+    ]
     page.mouse.move(box["x"] + 2, box["y"] + 2)
     page.mouse.down()
     for x, y in [*corners, corners[0]]:

@@ -1,9 +1,9 @@
 // Colours of groups and of amounts, for light and for dark.
 
-const LIGHT = ["#2f5fd0", "#a87900", "#96582a", "#067f9c", "#2f8a3a", "#8b3fb5", "#d4490f", "#39424f",
-  "#cf2b83", "#b8202a"];
-const DARK = ["#7aa2ff", "#e8c659", "#d19a66", "#45cfe6", "#7fd37f", "#c792ea", "#ff9f5f", "#aab6c6",
-  "#ff80c3", "#ff6f6f"];
+const LIGHT = ["#2f5fd0", "#d4490f", "#2f8a3a", "#a87900", "#8b3fb5", "#067f9c", "#cf2b83", "#96582a",
+  "#39424f", "#b8202a"];
+const DARK = ["#7aa2ff", "#ff9f5f", "#7fd37f", "#e8c659", "#c792ea", "#45cfe6", "#ff80c3", "#d19a66",
+  "#aab6c6", "#ff6f6f"];
 // From little to much; each step is lighter or darker, so that it is told without colours as well.
 const RAMP_LIGHT = ["#e9eef8", "#aec3ea", "#5a86cf", "#2a5cb5", "#0c2f7a"];
 const RAMP_DARK = ["#212836", "#33508c", "#4c7cd1", "#7fb0f2", "#d3e8ff"];

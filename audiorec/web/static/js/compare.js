@@ -39,4 +39,4 @@ function One({ row, library }) {
     <${Scores} row=${row} song=${song} compact=${true} /></div>`;
 }
 
-const percent = (mean) => `${Math.round(100 * mean)} %`;
+const percent = (mean) => `${Math.round(100 * mean)}\u00a0%`;

@@ -16,17 +16,27 @@ export function Finder() {
   const [written, setWritten] = useState(only);
   const timer = useRef(0);
   useEffect(() => setWritten(only), [only]);
+  const box = useRef(null);
+  useEffect(() => { // a click elsewhere, or Escape, closes it
+    if (!isOpen) return undefined;
+    const away = (event) => {
+      if (event.key === "Escape" || (event.type === "pointerdown" && !box.current.contains(event.target))) setOpen(false);
+    };
+    addEventListener("pointerdown", away);
+    addEventListener("keydown", away);
+    return () => { removeEventListener("pointerdown", away); removeEventListener("keydown", away); };
+  }, [isOpen]);
   const later = (act) => { clearTimeout(timer.current); timer.current = setTimeout(act, WAIT); };
   const ask = (wish) => { setWritten(wish); later(() => filter(wish)); };
-  return html`<div class="finder" role="search">
+  return html`<div class="finder" role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
-      <input id="find" type="search" placeholder="Find title, artist, album…" value=${text} autocomplete="off" spellcheck="false"
+      <input id="find" type="search" placeholder="Find title, artist, album…" value=${text} autocomplete="off" spellcheck=${false}
         onInput=${(e) => { const wish = e.target.value; later(() => page.set({ text: wish })); }} /></label>
     <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>
       Conditions${only ? " (on)" : ""}</button>
     ${isOpen && html`<div id="conditions" class="conditions">
       <label>Only songs with
-        <input type="text" value=${written} spellcheck="false" autocomplete="off" placeholder="genre=jazz, duration<4:00"
+        <input type="text" value=${written} spellcheck=${false} autocomplete="off" placeholder="genre=jazz, duration<4:00"
           aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>
       <p id="conditions-help" class=${failure ? "failure" : "quiet"} role=${failure ? "alert" : undefined}>${failure ||
         "All conditions must hold. The same words work on the command line: audiorec similar --only"}</p>

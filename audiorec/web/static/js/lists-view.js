@@ -87,7 +87,7 @@ function Maker() {
       ${way === "path" ? html`<label>Songs between
           <input type="number" min="0" max="100" value=${steps} onInput=${(e) => setSteps(Number(e.target.value))} /></label>`
         : html`<label>Minutes <input type="number" min="1" max="1440" value=${minutes} onInput=${(e) => setMinutes(Number(e.target.value))} /></label>
-          <label>Only songs with <input type="text" value=${only} placeholder="genre=jazz" spellcheck="false" onInput=${(e) => setOnly(e.target.value)} /></label>`}
+          <label>Only songs with <input type="text" value=${only} placeholder="genre=jazz" spellcheck=${false} onInput=${(e) => setOnly(e.target.value)} /></label>`}
     </div>
     ${failure && html`<p class="failure" role="alert">${failure}</p>`}
     <button class="main" disabled=${isBusy} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>`;
@@ -175,7 +175,7 @@ function Saving({ songs }) {
     }
   };
   return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
-    <label>Save as <input type="text" value=${name} spellcheck="false" onInput=${(e) => setName(e.target.value)} /></label>
+    <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
     <button disabled=${!songs.length}>Save</button>
     <p class="quiet">A playlist for any player. A plain name goes to <bdi>${folder}</bdi>.</p>
     ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>

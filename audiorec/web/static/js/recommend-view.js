@@ -90,7 +90,7 @@ async function asked(user, songs, left, dials) {
   const history = user ? (await getJson(`/api/user?id=${encodeURIComponent(user)}`)).history.map((one) => one.id) : songs;
   const kept = history.filter((id) => !left.has(id));
   const [answer, before] = await Promise.all([
-    postJson("/api/ask", { songs: kept, dials }),
+    postJson("/api/ask", { songs: kept, hidden: [...left], dials }),
     left.size ? postJson("/api/ask", { songs: history, dials }) : null,
   ]);
   return { history: history.map((id) => ({ id })), ...answer, before: before?.fused };

@@ -35,7 +35,7 @@ export function Scores({ row, song, compact = false }) {
   };
   const said = has && hover !== null ? momentWords(scores, hover) : "";
   return html`<section class="scores" aria-labelledby=${`scores-${row}`}>
-    <h3 id=${`scores-${row}`} class=${compact ? "hidden" : ""}>Over time</h3>
+    <h3 id=${`scores-${row}`} class=${compact ? "hidden" : ""}>${compact ? `${library.title(row)} over time` : "Over time"}</h3>
     <div class="timeline">
       <div class="labels" aria-hidden="true">
         ${!compact && html`<span class="wave-label"></span>`}

@@ -55,8 +55,8 @@ def write_music(folder, songs=SONGS, *, scores=True, more=()):
 
 
 @contextmanager
-def browsing(store, *arguments):
-    """Serve a store's page as a process of its own; gives its address, token included."""
+def browsing(store, *arguments, pid=False):
+    """Serve a store's page as a process of its own; gives its address, and its `pid` if asked."""
     script = "from audiorec_cli.main import main; main()"
     command = [sys.executable, "-c", script, "browse", "--no-open", "-v", str(store)]
     with subprocess.Popen(
@@ -69,7 +69,7 @@ def browsing(store, *arguments):
         try:
             address = process.stdout.readline().strip()
             assert address.startswith("http://127.0.0.1:"), process.stderr.read()
-            yield address
+            yield (address, process.pid) if pid else address
         finally:
             process.terminate()
             _, told = process.communicate(timeout=20)

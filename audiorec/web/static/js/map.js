@@ -130,7 +130,7 @@ export class SongMap {
       const half = disc[line];
       if (half < 0) continue;
       const start = (top + line - reach) * width + left;
-      this.dots.fill(colour, start - half, start + half + 1);
+      for (let at = start - half; at <= start + half; at++) this.dots[at] = colour;
     }
   }
 

@@ -63,7 +63,7 @@ def words(rng, n, low, high):
 
 
 def write_store(path, n, seed=0):
-    """Write `n` songs around a few kinds of music, and their vectors as statistics would have them."""
+    """Write `n` songs around a few kinds of music, with vectors like those of real ones."""
     rng = np.random.default_rng(seed)
     about = StoreMetadata(
         kind=Kind.VECTORS, extractor_id="0123456789abcdef", classes=CLASSES, created_by="benchmark"

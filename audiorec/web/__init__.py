@@ -4,7 +4,7 @@
 
     browser ──token, Host, Origin──▶ `Guard` ──▶ `BrowsePage`: files of this package, JSON, audio
         songs ──────────────▶ `Shelf` columns of all, `SongView` one or two
-        uri ─roots─▶ file ──▶ `SoundFiles` ──ranges──▶ parts of it, or of a WAV made by a worker
+        uri ─roots─▶ file ──▶ `SoundFiles` ──ranges──▶ parts of it, or of a worker's WAV
         lists ──────────────▶ `path_of`, `playlist_of`, `Saver`
         DIR of recall run ──▶ `Proposals`: channels side by side, fused, with reasons
         state of the store ─▶ `condition_of`
@@ -24,9 +24,9 @@
 ``condition``    the state of a store, and of a run at work
 ===============  ==================================================================
 
-The folder ``static/`` holds the page itself: HTML, CSS and ES modules that no tool has to build; in
-it ``vendor/`` has what others wrote, with versions, licences and checksums. The extra ``web`` brings
-Starlette and uvicorn.
+The folder ``static/`` holds the page itself: HTML, CSS and ES modules that no tool has to build;
+in it ``vendor/`` has what others wrote, with versions, licences and checksums. The extra
+``web`` brings Starlette and uvicorn.
 
 Public::
 

@@ -1,7 +1,7 @@
 """Numbers of a song in the words of a listener: what is behind a class, and why two songs are near.
 
 "version/vocal_accompaniment"  ──class_words──▶ "singing with instruments"
-`Explanation`                  ──near_words───▶ ["both have much jazz", ...]
+`Explanation`                  ──near_words───▶ ["both are strong in jazz", ...]
 """
 
 from audiorec.search.explain import Explanation, Reason
@@ -12,6 +12,19 @@ CLASSES = {
     "version/vocal_accompaniment": "singing with instruments",
     "version/other": "speech or noise",
     "genre/hiphop": "hip-hop",
+}
+# What two songs have in common where both have much of a class, and where both have little.
+BOTH_MUCH = {
+    "version/vocal": "both are voice alone",
+    "version/instrumental": "both are instruments alone",
+    "version/vocal_accompaniment": "both have singing with instruments",
+    "version/other": "both are speech or noise",
+}
+BOTH_LITTLE = {
+    "version/vocal": "neither is voice alone",
+    "version/instrumental": "neither is instruments alone",
+    "version/vocal_accompaniment": "neither has singing with instruments",
+    "version/other": "neither is speech or noise",
 }
 STATISTICS = {
     "max": ("highest", "How strongly it shows at its strongest moment."),
@@ -56,7 +69,9 @@ def _sentence(name: str, total: float, explanation: Explanation) -> str:
 def _alike(reason: Reason, words: str) -> str:
     high = reason.song > reason.usual
     if reason.statistic in ("mean", "max"):
-        return f"both have {'much' if high else 'little'} {words}"
+        known = BOTH_MUCH if high else BOTH_LITTLE
+        usual = f"both are strong in {words}" if high else f"both have little {words}"
+        return known.get(reason.name, usual)
     if reason.statistic == "min":
         return f"both have {words} {'throughout' if high else 'only at times'}"
     if reason.statistic == "variance":

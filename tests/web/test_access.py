@@ -142,7 +142,7 @@ KEPT_OUT = ["absolute", "above", "elsewhere", "link", "below-link", "gone", "fol
 
 @pytest.mark.parametrize("name", [*KEPT_OUT, "remote", "relative", "text", "playlist"])
 def test_what_is_no_song_below_a_root_is_not_served(hostile, name):
-    client, token, rows, ids = hostile
+    client, token, rows, _ = hostile
     keys, row = Keys(token), rows[name]
     for path, more in ((f"/audio/{row}", ""), (f"/audio/{row}", "&as=wav"), (f"/cover/{row}", "")):
         found = client.get(f"{path}?key={keys.key(path)}{more}")
@@ -159,8 +159,11 @@ def test_what_is_no_song_below_a_root_is_not_served(hostile, name):
 
 @pytest.mark.parametrize(
     "path",
-    ["/../access.py", "/..%2faccess.py", "/%2e%2e/access.py", "/js/../../access.py", "//etc/passwd"]
-    + ["/vendor/vendored.json", "/static/index.html", "/js/", "/js%00/main.js", "/.git/config"],
+    [
+        *("/../access.py", "/..%2faccess.py", "/%2e%2e/access.py", "/js/../../access.py"),
+        *("//etc/passwd", "/vendor/vendored.json", "/static/index.html", "/js/"),
+        *("/js%00/main.js", "/.git/config"),
+    ],
 )
 def test_there_is_no_way_out_of_the_files_of_the_page(client, path):
     """Asked by hand: a client would tidy the path."""

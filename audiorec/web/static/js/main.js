@@ -103,7 +103,7 @@ async function open() {
   }
   try {
     const library = await loadLibrary();
-    document.title = `${count(library.n, "song")} – audiorec`;
+    document.title = `${count(library.n, "song")} · audiorec`;
     const first = library.about.heads.genre ? "head:genre" : library.colours[0][0];
     page.set({ library, colour: first });
   } catch (error) {

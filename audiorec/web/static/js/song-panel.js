@@ -63,7 +63,7 @@ function Said({ song, library }) {
   if (!song?.reading) return html`<p class="said quiet">…</p>`;
   const { best, remark, voiced } = song.reading;
   const parts = Object.entries(best).filter(([, name]) => name).map(([head, name]) => library.words(head, name));
-  if (voiced !== null && voiced !== undefined && !remark) parts.push(`a voice in ${Math.round(100 * voiced)} % of it`);
+  if (voiced !== null && voiced !== undefined && !remark) parts.push(voiced ? `a voice in ${Math.round(100 * voiced)} % of it` : "no voice");
   return html`<p class="said">${remark || parts.reverse().join(" · ") || "nothing certain"}</p>`;
 }
 

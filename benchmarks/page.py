@@ -133,7 +133,7 @@ def looked_at(address, pid, n):
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.add_init_script(WATCH)
         page = context.new_page()
-        time.sleep(2.0)  # whoever opens a browser takes that long
+        time.sleep(3.0)  # whoever opens a browser takes that long
         sizes = []
         page.on("response", lambda r: sizes.append(int(r.headers.get("content-length", 0))))
         began = time.perf_counter()

@@ -105,8 +105,11 @@ class BrowsePage:
         routes += [Route(path, _posted(work), methods=["POST"]) for path, work in posts.items()]
         return [
             *routes,
-            Route("/api/texts", _zipped(lambda: self.shelf.texts, "application/json")),
-            Route("/api/numbers", _zipped(lambda: self.shelf.numbers, "application/octet-stream")),
+            Route("/api/texts", _zipped(lambda: self.shelf.made("texts"), "application/json")),
+            Route(
+                "/api/numbers",
+                _zipped(lambda: self.shelf.made("numbers"), "application/octet-stream"),
+            ),
             Route("/audio/{row:int}", self._audio),
             Route("/cover/{row:int}", self._cover),
             Route("/{path:path}", self._static),
@@ -114,7 +117,11 @@ class BrowsePage:
 
     def _about(self) -> dict[str, Any]:
         recall = None if self.proposals is None else self.proposals.about
-        return {**self.shelf.about, "roots": list(self.sound.roots.folders), "recall": recall}
+        return {
+            **self.shelf.made("about"),
+            "roots": list(self.sound.roots.folders),
+            "recall": recall,
+        }
 
     def _row(self, request: Request, name: str = "row") -> int:
         row: int = request.path_params[name]

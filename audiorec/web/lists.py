@@ -87,7 +87,7 @@ def _in_words(shelf: Shelf, notes: Sequence[str]) -> list[str]:
     found = []
     for note in notes:
         said = note
-        for name, words in shelf.about["words"].items():
+        for name, words in shelf.made("about")["words"].items():
             said = said.replace(name, words)
         found.append(said)
     return found

@@ -100,7 +100,7 @@ def serve(
     config = uvicorn.Config(
         page.application,
         lifespan="off",
-        log_level="warning",
+        log_level="critical",  # bugs are logged by the page itself
         access_log=False,
         server_header=False,
         proxy_headers=False,

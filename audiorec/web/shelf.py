@@ -48,7 +48,7 @@ class Shelf:
     def __init__(self, library: Library, *, projection: MapKind = "pca") -> None:
         self.library = library
         self.projection = projection
-        self.lock = threading.Lock()  # one question at a time reads the store
+        self.lock = threading.RLock()  # one question at a time reads the store
 
     @cached_property
     def space(self) -> Space:
@@ -123,7 +123,13 @@ class Shelf:
 
     def prepare(self) -> None:
         """Make what the page asks for first."""
-        _ = self.about, self.texts, self.numbers
+        for name in ("about", "texts", "numbers"):
+            self.made(name)
+
+    def made(self, name: str) -> Any:
+        """Return one of the properties, made by whoever asks first."""
+        with self.lock:
+            return getattr(self, name)
 
     def _number_columns(self) -> dict[str, npt.NDArray[Any]]:
         places = self._places()

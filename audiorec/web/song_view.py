@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import SongError
-from audiorec.library.library import Library
+from audiorec.library.library import Library, open_store
 from audiorec.library.readings import readings, scores_beside
 from audiorec.search.space import Neighbours, Space
 from audiorec.web.access import Keys
@@ -25,6 +25,7 @@ from audiorec.web.shelf import Shelf
 from audiorec.web.words import STATISTICS, class_words, near_words
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
+PATIENCE_S = 1.0  # how long an answer waits for a search of the whole library
 Document = dict[str, Any]
 
 
@@ -42,7 +43,8 @@ class SongView:
         self._shelf, self._roots, self._keys = shelf, roots, keys
         self._library: Library = shelf.library
         self._series: Any = None
-        self._copies: dict[int, list[tuple[int, str]]] | None = None
+        self._copies: dict[int, list[tuple[int, str]]] = {}
+        self._finder: threading.Thread | None = None
         self._finding = threading.Lock()
 
     def song(self, row: int) -> Document:
@@ -118,17 +120,23 @@ class SongView:
         }
 
     def copies(self, row: int) -> Document:
-        """Return the songs that are the same audio."""
+        """Return the songs that are the same audio; ``pending`` while they are still looked for."""
         with self._finding:
-            if self._copies is None:
-                with self._shelf.lock:
-                    groups = self._library.duplicates()
-                self._copies = {}
-                for group in groups:
-                    for one in group.rows:
-                        others = [(r, str(group.verdict)) for r in group.rows if r != one]
-                        self._copies[one] = others
+            if self._finder is None:
+                self._finder = threading.Thread(target=self._find_copies, daemon=True)
+                self._finder.start()
+        self._finder.join(PATIENCE_S)
+        if self._finder.is_alive():
+            return {"copies": [], "pending": True}
         return {"copies": [{"row": r, "verdict": v} for r, v in self._copies.get(row, [])]}
+
+    def _find_copies(self) -> None:
+        """Look for the same audio in the whole library, by a reader of its own: that takes long."""
+        found: dict[int, list[tuple[int, str]]] = {}
+        for group in open_store(self._library.path).duplicates():
+            for one in group.rows:
+                found[one] = [(r, str(group.verdict)) for r in group.rows if r != one]
+        self._copies = found
 
     def compare(self, first: int, second: int) -> Document:
         """Say what brings two songs together and what sets them apart."""

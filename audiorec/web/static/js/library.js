@@ -4,6 +4,7 @@ import { getBytes, getJson } from "./api.js";
 
 const ARRAYS = { f4: Float32Array, u1: Uint8Array, u4: Uint32Array };
 const NONE = "—";
+const PIECE = 10_000; // songs whose text is made at a time
 const LAST = 2 ** 33; // a place behind all others; times a million songs it is still exact
 
 export async function loadLibrary() {
@@ -113,20 +114,31 @@ export class Library {
     return rank;
   }
 
-  // All text of a song that a search looks at, in lower case.
+  // All text of a song that a search looks at, in lower case; made in pieces when nothing else is
+  // to do, at once where somebody searches before.
+  prepareSearch() {
+    const made = this.haystackPieces();
+    const go = () => {
+      if (!this.found && !made.next().done) setTimeout(go, 0);
+    };
+    setTimeout(go, 300);
+  }
+
   get haystack() {
-    if (!this.found) {
-      const lower = (name) => this.texts[name].values.map((text) => text.toLowerCase());
-      const [titles, artists, albums] = ["title", "artist", "album"].map(lower);
-      const { title, artist, album } = this.texts;
-      const at = (values, codes, row) => (codes[row] < 0 ? "" : values[codes[row]]);
-      this.found = this.ids.map(
-        (id, row) =>
-          `${at(titles, title.codes, row)}\n${at(artists, artist.codes, row)}\n` +
-          `${at(albums, album.codes, row)}\n${id.toLowerCase()}`,
-      );
-    }
+    if (!this.found) for (const _ of this.haystackPieces()); // to its end
     return this.found;
+  }
+
+  *haystackPieces() {
+    const { title, artist, album } = this.texts;
+    const [titles, artists, albums] = [title, artist, album].map((column) => column.values.map((text) => text.toLowerCase()));
+    const at = (values, codes, row) => (codes[row] < 0 ? "" : values[codes[row]]);
+    const found = new Array(this.n);
+    for (let row = 0; row < this.n; row++) {
+      found[row] = `${at(titles, title.codes, row)}\n${at(artists, artist.codes, row)}\n${at(albums, album.codes, row)}\n${this.ids[row].toLowerCase()}`;
+      if (row % PIECE === PIECE - 1) yield row;
+    }
+    this.found = found;
   }
 
   // Which songs are shown: by words, conditions, switched-off classes and what is circled.

@@ -106,6 +106,7 @@ async function open() {
     document.title = `${count(library.n, "song")} · audiorec`;
     const first = library.about.heads.genre ? "head:genre" : library.colours[0][0];
     page.set({ library, colour: first });
+    library.prepareSearch();
   } catch (error) {
     page.set({ failure: error.status === 401
       ? "This address is no longer valid: audiorec was started again since. Open the new one that it printed."

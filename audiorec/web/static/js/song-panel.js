@@ -1,7 +1,7 @@
 // One song: what it is, how it sounds over time, its numbers, what sounds like it and why.
 
-import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
-import { ofSong } from "./api.js";
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { getJson, ofSong } from "./api.js";
 import { Compare } from "./compare.js";
 import { Icon } from "./icons.js";
 import { clock } from "./library.js";
@@ -114,7 +114,12 @@ function Near({ row }) {
 
 function Copies({ row }) {
   const library = use((s) => s.library);
-  const [answer] = useAnswer(() => ofSong(row, "copies"), [row]);
+  const [again, setAgain] = useState(0);
+  const [answer] = useAnswer(() => getJson(`/api/song/${row}/copies`), [row, again]);
+  useEffect(() => { // a large library is searched for a while
+    const timer = answer?.pending && setTimeout(() => setAgain(again + 1), 3000);
+    return () => clearTimeout(timer);
+  }, [answer]);
   if (!answer?.copies.length) return null;
   return html`<section aria-labelledby="copies-title"><h3 id="copies-title">Here more than once</h3>
     <ul class="songs">${answer.copies.map(({ row: one, verdict }) => html`<li key=${one}>

@@ -65,9 +65,37 @@ def views(page):
     page.wait_for_selector(".ranked li")
     page.click("text=Say of each channel")
     yield "recommendations"
+    page.click("nav >> text=Reports")
+    add_reports(page, "one.json", report())
+    page.wait_for_selector(".chart li")
+    yield "reports"
     page.click("nav >> text=State")
     page.wait_for_selector(".facts")
     yield "state"
+
+
+def report(**figures):
+    """What ``recall evaluate --json`` prints, in short."""
+    channels = [
+        {
+            "channel": name,
+            "queries": 60,
+            "measures": {
+                "recall": {"5": [at, at - 0.05, at + 0.05], "10": [at + 0.1, at, at + 0.2]}
+            },
+            "strata": {"played once": {"recall": at / 2, "wanted": 9}},
+            "gini": 0.6,
+        }
+        for name, at in (figures or {"popular": 0.2, "sasrec": 0.4}).items()
+    ]
+    return json.dumps(
+        {"schema": "audiorec/recall-evaluate/1", "split": "time", "channels": channels}
+    )
+
+
+def add_reports(page, name, text):
+    file = {"name": name, "mimeType": "application/json", "buffer": text.encode()}
+    page.set_input_files(".reports input[type=file]", [file])
 
 
 def violations(page, axe):
@@ -156,6 +184,26 @@ def test_recommendations_for_a_history_of_ones_own(open_page, recommended):
     names = page.locator(".ranked .title").all_inner_texts()
     assert names
     assert not {"Vibes", "Blue band"} & set(names)
+
+
+def test_reports_are_compared(open_page, recommended):
+    page = open_page(recommended)
+    page.click("nav >> text=Reports")
+    add_reports(page, "one.json", report())
+    until(page, "document.querySelectorAll('.chart li').length === 2")
+    assert page.locator(".chart .name").all_inner_texts() == ["sasrec", "popular"]
+    assert "0.5000 [0.4000, 0.6000]" in page.inner_text(".chart")  # the largest k at first
+    page.select_option(".reports label:has-text('Lists of') select", "5")
+    assert "0.4000 [0.3500, 0.4500]" in page.inner_text(".chart")
+    add_reports(page, "two.json", report(mind=0.3))
+    until(page, "document.querySelectorAll('.chart li').length === 3")
+    assert page.locator(".chart .name").all_inner_texts()[1] == "mind (two.json)"
+    assert page.locator(".reports tbody tr").count() == 3
+    for name, text in (("bad.json", "{"), ("other.json", '{"schema": "x"}'), ("null.json", "null")):
+        add_reports(page, name, text)
+        page.wait_for_selector(f".failure:has-text('{name}')")
+    page.click("button[title='Take one.json away']")
+    until(page, "document.querySelectorAll('.chart li').length === 1")
 
 
 def test_what_others_wrote_is_what_they_published():

@@ -11,11 +11,14 @@ import { MapView } from "./map-view.js";
 import { toggle } from "./player.js";
 import { PlayerBar } from "./player-bar.js";
 import { RecommendView } from "./recommend-view.js";
+import { ReportsView } from "./reports-view.js";
 import { SongPanel } from "./song-panel.js";
 import { StateView } from "./state-view.js";
 import { page, use } from "./store.js";
 
-const VIEWS = [["library", "Library"], ["lists", "Your list"], ["recommend", "Recommendations"], ["state", "State"]];
+const VIEWS = [["library", "Library"], ["lists", "Your list"], ["recommend", "Recommendations"], ["reports", "Reports"],
+  ["state", "State"]];
+const OF_A_RUN = new Set(["recommend", "reports"]);
 const PANES = [["map", "Map"], ["list", "List"], ["song", "Song"]];
 
 function Page() {
@@ -34,6 +37,7 @@ function Page() {
       ${view === "library" && html`<${LibraryView} />`}
       ${view === "lists" && html`<${ListsView} />`}
       ${view === "recommend" && html`<${RecommendView} />`}
+      ${view === "reports" && html`<${ReportsView} />`}
       ${view === "state" && html`<${StateView} />`}
     </main>
     <${PlayerBar} />
@@ -45,7 +49,7 @@ function Views({ view }) {
   const library = use((s) => s.library);
   const n = use((s) => s.songs.length, list);
   return html`<nav class="views" aria-label="Views">${VIEWS.map(([name, words]) =>
-    (name !== "recommend" || library.about.recall) && html`<button aria-current=${view === name ? "page" : undefined}
+    (!OF_A_RUN.has(name) || library.about.recall) && html`<button aria-current=${view === name ? "page" : undefined}
       onClick=${() => page.set({ view: name })}>${words}${name === "lists" && n ? ` (${n})` : ""}</button>`)}</nav>`;
 }
 

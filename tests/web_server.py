@@ -113,7 +113,9 @@ def write_recall(store, *, users=8):
     text = (
         f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nvectors = "{Path(store).name}"\n'
     )
-    (folder / "recall.toml").write_text(f"{text}channels = {channels}\nk = 10\ndepth = 12\n")
+    more = "[recall.weights]\nitem-knn = 2.0\n[recall.fusion]\nper_artist = 2\n"
+    text += f"channels = {channels}\nk = 10\ndepth = 12\n{more}"
+    (folder / "recall.toml").write_text(text)
     NightlyJob(NightlyPlan.read(folder / "recall.toml")).run()
     return folder / "serving"
 

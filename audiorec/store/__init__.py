@@ -41,6 +41,7 @@ Public::
     embeddings  EmbeddingTable, write_embeddings
     foreign     read_foreign, to_unit, content_id
     aliases     ALIASES_FILE, resolve, alias_table, write_aliases, add_own_aliases
+    records     RecordPart, RECORD_FILES
     journal     Outputs
     failures    errors_path, read_failures
     compact     compact, combine, merge_stores

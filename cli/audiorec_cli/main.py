@@ -8,6 +8,7 @@ import typer
 
 from audiorec.errors import AudiorecError
 from audiorec_cli import (
+    browse,
     classify,
     cold_start,
     doctor,
@@ -50,6 +51,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "neighbours": neighbours.neighbours,
         "path": path.path,
         "playlist": playlist.playlist,
+        "browse": browse.browse,
     },
     "Recommend": {
         "listening": listening.app,

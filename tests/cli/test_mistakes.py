@@ -32,6 +32,10 @@ LINES = [
     "neighbours --by features --features {features} -o out",
     "path a/one.flac a/two.flac -v {store}",
     "playlist a/one.flac -v {store}",
+    "browse --no-open -v {store}",
+    "browse --no-open --interactions {log}",
+    "browse --no-open --root {folder}",
+    "browse --no-open --recall {folder}",
     "duplicates -v {store}",
     "duplicates --scores {scores}",
     "duplicates --features {features}",
@@ -250,6 +254,8 @@ def named(mistake, kind):
 def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monkeypatch):
     if TORCH.search(line):
         needs("torch")
+    if line.startswith("browse"):
+        needs("starlette")
     if "index" in line:
         needs("faiss")
     if line.startswith("plot"):

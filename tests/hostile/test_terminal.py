@@ -116,6 +116,12 @@ CASES = {
     "neighbours": [("-o", f"n{ODD}.parquet", "--json"), ("-o", "n.parquet", "-v", ABSENT)],
     "path": [(IDS[0], IDS[1]), (IDS[0], IDS[1], "--json"), (IDS[0], LINES)],
     "playlist": [(IDS[0], "-m", "1"), (IDS[0], "--json"), (IDS[0], "--m3u8", f"l{ODD}.m3u8")],
+    "browse": [
+        ("--no-open", "--root", ABSENT),
+        ("--no-open", "--recall", ABSENT),
+        ("--no-open", "-v", ABSENT),
+        ("--no-open", "--host", ODD),
+    ],
     "duplicates": [(), ("--json",), ("--scores", ABSENT)],
     "classify": [("songs",), ("songs", "--json"), ("songs", "--format", "csv")],
     "tags": [(f"songs/broken{LINES}.mp3",), (ABSENT,)],
@@ -225,6 +231,8 @@ def test_every_command_has_a_case():
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command.startswith("plot"):
         needs("matplotlib")
+    if command == "browse":
+        needs("starlette")
     monkeypatch.chdir(home)
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0

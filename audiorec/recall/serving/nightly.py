@@ -259,6 +259,7 @@ class NightlyJob:
             "shown_at": datetime.fromtimestamp(self._now, UTC).isoformat(),
             "inputs": self._prints,
             "models": models,
+            "order": list(self.plan.channels),  # of the fusion's weights
             "users": len(table.column("user_id").unique()),
             "rows": len(table),
             "cold": int(pc.sum(table.column("cold")).as_py() or 0),

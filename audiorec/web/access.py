@@ -1,0 +1,188 @@
+"""Who may ask the server: whoever holds the token, on a page of this server, by its own name.
+
+    request ──`Guard`──▶ the page's application     or 401, 403, 405, 413, 421 and nothing else
+
+A page of another site can make a browser send requests to this machine. It cannot read the token,
+which stands behind the ``#`` of the address and never travels there; it gives itself away by
+``Origin`` and ``Sec-Fetch-Site``; and where it made its own name point to this machine (DNS
+rebinding), that name stands in ``Host``. What plays audio cannot send a header, so the address of a
+song's audio has a key of its own, which is good for that song alone.
+"""
+
+import base64
+import hashlib
+import hmac
+import ipaddress
+import secrets
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from urllib.parse import parse_qs
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PRIVATE, KEYED = "/api/", ("/audio/", "/cover/")
+METHODS = ("GET", "HEAD", "POST")
+MAX_BODY = 1 << 20  # bytes
+POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "media-src 'self'",
+        "connect-src 'self'",
+        "base-uri 'none'",
+        "form-action 'none'",
+        "frame-ancestors 'none'",
+        "require-trusted-types-for 'script'",
+        "trusted-types 'none'",
+    )
+)
+HEADERS = {
+    "content-security-policy": POLICY,
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cross-origin-resource-policy": "same-origin",
+    "cross-origin-opener-policy": "same-origin",
+    "permissions-policy": "camera=(), microphone=(), geolocation=()",
+    "cache-control": "no-store",
+}
+
+
+class Keys:
+    """The token of a server, and the keys that are made of it.
+
+    Parameters
+    ----------
+    token : str, optional
+        A new one by default.
+    """
+
+    def __init__(self, token: str | None = None) -> None:
+        self.token = token or secrets.token_urlsafe(24)
+
+    def fits(self, token: str) -> bool:
+        """Whether this is the token; takes as long for every wrong one."""
+        return hmac.compare_digest(token.encode(), self.token.encode())
+
+    def key(self, path: str) -> str:
+        """Return the key of one address: of a song's audio, say."""
+        digest = hmac.digest(self.token.encode(), path.encode(), hashlib.sha256)
+        return base64.urlsafe_b64encode(digest[:18]).decode()
+
+    def opens(self, path: str, key: str) -> bool:
+        """Whether this is the key of an address."""
+        return hmac.compare_digest(key.encode(), self.key(path).encode())
+
+
+class Guard:
+    """Lets requests through to an application, and puts the page's policy on every answer.
+
+    Parameters
+    ----------
+    application : callable
+        Of ASGI.
+    keys : Keys
+    names : collection of str
+        Names that the server may be called by, besides ``localhost`` and plain addresses: a name
+        that a foreign page may have pointed here is none of them.
+    """
+
+    def __init__(self, application: Application, keys: Keys, names: tuple[str, ...] = ()) -> None:
+        self._application = application
+        self._keys = keys
+        self._names = {"localhost", *(name.lower() for name in names)}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] != "http":
+            return
+
+        async def dressed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                own = {name for name, _ in message.get("headers", ())}
+                more = [(n.encode(), v.encode()) for n, v in HEADERS.items()]
+                fresh = [pair for pair in more if pair[0] not in own]
+                message = {**message, "headers": [*message.get("headers", ()), *fresh]}
+            await send(message)
+
+        refusal = self._refusal(scope)
+        if refusal is not None:
+            await _answer(dressed, *refusal)
+            return
+        await self._application(scope, receive, dressed)
+
+    def _refusal(self, scope: Scope) -> tuple[int, str] | None:
+        """Return status and reason of what is not let through."""
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        host = headers.get(b"host", "")
+        if not self._is_own(host):
+            return 421, "this server does not go by that name"
+        if scope["method"] not in METHODS:
+            return 405, "only GET, HEAD and POST"
+        if not self._is_of_this_page(scope["path"], host, headers):
+            return 403, "asked by a page of another site"
+        length = headers.get(b"content-length", "0")
+        if scope["method"] == "POST" and (
+            not length.isascii() or not length.isdigit() or int(length) > MAX_BODY
+        ):
+            return 413, "too large, or of no stated length"
+        if scope["method"] == "POST" and b"transfer-encoding" in headers:
+            return 413, "of no stated length"
+        return self._closed(scope, headers)
+
+    def _closed(self, scope: Scope, headers: dict[bytes, str]) -> tuple[int, str] | None:
+        path = scope["path"]
+        if path.startswith(KEYED):
+            given = parse_qs(scope["query_string"].decode("latin-1")).get("key", [""])[0]
+            return None if self._keys.opens(path, given) else (401, "the key is missing or wrong")
+        if path.startswith(PRIVATE):
+            scheme, _, token = headers.get(b"authorization", "").partition(" ")
+            fits = scheme.lower() == "bearer" and self._keys.fits(token)
+            return None if fits else (401, "the token is missing or wrong")
+        return None
+
+    def _is_own(self, host: str) -> bool:
+        name = host_name(host)
+        if name in self._names:
+            return True
+        try:  # an address is nobody's name
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _is_of_this_page(self, path: str, host: str, headers: dict[bytes, str]) -> bool:
+        origin = headers.get(b"origin")
+        if origin is not None and origin not in (f"http://{host}", f"https://{host}"):
+            return False
+        site = headers.get(b"sec-fetch-site", "same-origin")
+        if site in ("same-origin", "none"):
+            return True
+        # A link on another page may lead to the page itself, which holds nothing.
+        opens = headers.get(b"sec-fetch-mode") == "navigate"
+        return opens and path == "/"
+
+
+def host_name(host: str) -> str:
+    """Return the name in a ``Host`` header, without the port.
+
+    Examples
+    --------
+    >>> host_name("Localhost:8000"), host_name("[::1]:80"), host_name("127.0.0.1")
+    ('localhost', '::1', '127.0.0.1')
+    """
+    if host.startswith("["):
+        return host[1:].partition("]")[0].lower()
+    return host.partition(":")[0].lower()
+
+
+async def _answer(send: Send, status: int, reason: str) -> None:
+    body = b'{"error": "%s"}' % reason.encode()
+    headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(body))]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

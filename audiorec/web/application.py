@@ -1,0 +1,246 @@
+"""The addresses of the page, and what answers to each.
+
+    /, /static/…       the page itself: files of this package, which hold nothing of the user's
+    /api/…             what the page asks, with the token: JSON, or bytes where there are many
+    /audio/N, /cover/N a song, with a key of its own: a player cannot send a token
+
+What is wrong with a question is an answer of one line; a bug is one as well, and its traceback goes
+to the log.
+"""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from audiorec.errors import AudiorecError, InputError, MissingSongError, SongError
+from audiorec.files.visible import visible
+from audiorec.web import lists
+from audiorec.web.access import MAX_BODY, Guard, Keys
+from audiorec.web.condition import condition_of, running
+from audiorec.web.proposals import Proposals
+from audiorec.web.ranges import answer
+from audiorec.web.shelf import Shelf
+from audiorec.web.song_view import SongView
+from audiorec.web.sound import SoundFiles
+
+STATIC = Path(__file__).parent / "static"
+ENDINGS = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "text/javascript",
+    ".svg": "image/svg+xml",
+}
+LOG = logging.getLogger("audiorec.web")
+Work = Callable[[], Any]
+Endpoint = Callable[[Request], Awaitable[Response]]
+
+
+class BrowsePage:
+    """The page of one library, and of the recommendations of one run.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    sound : SoundFiles
+    keys : Keys
+    proposals : Proposals, optional
+    names : tuple of str
+        Names that the server may be called by; see `Guard`.
+    """
+
+    def __init__(
+        self,
+        shelf: Shelf,
+        sound: SoundFiles,
+        keys: Keys,
+        *,
+        proposals: Proposals | None = None,
+        names: tuple[str, ...] = (),
+    ) -> None:
+        self.shelf, self.sound, self.proposals = shelf, sound, proposals
+        self.songs = SongView(shelf, sound.roots, keys)
+        self.saver = lists.Saver(shelf)
+        self.files = dict(_static_files())
+        self.application = Guard(Starlette(routes=list(self._routes())), keys, names)
+
+    def _routes(self) -> list[Route]:
+        gets: dict[str, Callable[[Request], Any]] = {
+            "/api/library": lambda _: self._about(),
+            "/api/find": lambda r: self.shelf.find(r.query_params.get("only", "")),
+            "/api/song/{row:int}": lambda r: self.songs.song(self._row(r)),
+            "/api/song/{row:int}/scores": lambda r: self.songs.scores(self._row(r)),
+            "/api/song/{row:int}/near": lambda r: self.songs.near(
+                self._row(r), _number(r, "k", 20, 200), r.query_params.get("only") or None
+            ),
+            "/api/song/{row:int}/numbers": lambda r: self.songs.numbers(self._row(r)),
+            "/api/song/{row:int}/copies": lambda r: self.songs.copies(self._row(r)),
+            "/api/song/{row:int}/wave": self._wave,
+            "/api/song/{row:int}/sound": self._sound_of,
+            "/api/compare/{row:int}/{other:int}": lambda r: self.songs.compare(
+                self._row(r), self._row(r, "other")
+            ),
+            "/api/path/{row:int}/{other:int}": lambda r: lists.path_of(
+                self.shelf, self._row(r), self._row(r, "other"), steps=_number(r, "steps", 8, 100)
+            ),
+            "/api/state": lambda _: condition_of(self.shelf.library),
+            "/api/running": lambda _: {"running": running(self.shelf.library.path)},
+        }
+        posts: dict[str, Callable[[dict[str, Any]], Any]] = {
+            "/api/playlist": lambda wish: lists.playlist_of(self.shelf, wish),
+            "/api/save": self._save,
+            "/api/undo": lambda _: self.saver.undo(),
+        }
+        if self.proposals is not None:
+            gets |= self.proposals.gets
+            posts |= self.proposals.posts
+        routes = [Route(path, _got(work), methods=["GET"]) for path, work in gets.items()]
+        routes += [Route(path, _posted(work), methods=["POST"]) for path, work in posts.items()]
+        return [
+            *routes,
+            Route("/api/texts", _zipped(lambda: self.shelf.made("texts"), "application/json")),
+            Route(
+                "/api/numbers",
+                _zipped(lambda: self.shelf.made("numbers"), "application/octet-stream"),
+            ),
+            Route("/audio/{row:int}", self._audio),
+            Route("/cover/{row:int}", self._cover),
+            Route("/{path:path}", self._static),
+        ]
+
+    def _about(self) -> dict[str, Any]:
+        recall = None if self.proposals is None else self.proposals.about
+        return {
+            **self.shelf.made("about"),
+            "roots": list(self.sound.roots.folders),
+            "recall": recall,
+        }
+
+    def _row(self, request: Request, name: str = "row") -> int:
+        row: int = request.path_params[name]
+        if row >= len(self.shelf.library):
+            raise InputError("the library has no such song")
+        return row
+
+    def _wave(self, request: Request) -> dict[str, Any]:
+        found = self.sound.wave(self.songs.uri(self._row(request)))
+        columns = {"low": found.low, "high": found.high, "rms": found.rms}
+        whole = {n: (v.clip(-1, 1) * 127).round().astype(int).tolist() for n, v in columns.items()}
+        return {"duration_s": round(found.duration_s, 3), **whole}
+
+    def _sound_of(self, request: Request) -> dict[str, Any]:
+        found = self.sound.about(self.songs.uri(self._row(request)))
+        kind = {"container": found.container.value, "codec": found.codec}
+        return {**kind, "type": self.sound.media_type(found) or ""}
+
+    def _save(self, wish: dict[str, Any]) -> dict[str, Any]:
+        rows = lists.rows_in(wish.get("rows"), len(self.shelf.library))
+        name = wish.get("name")
+        if not rows or not isinstance(name, str):
+            raise InputError("a list with songs and a name are expected")
+        return self.saver.save(rows, name, replace=wish.get("replace") is True)
+
+    async def _audio(self, request: Request) -> Response:
+        as_wav = request.query_params.get("as") == "wav"
+
+        def opened() -> Response:
+            uri = self.songs.uri(self._row(request))
+            file, media_type = self.sound.open(uri, as_wav=as_wav)
+            return answer(request, file, media_type)
+
+        return await _answered(opened)
+
+    async def _cover(self, request: Request) -> Response:
+        def found() -> Response:
+            picture = self.sound.cover(self.songs.uri(self._row(request)))
+            if picture is None:
+                return Response(status_code=204)
+            return Response(picture.data, media_type=picture.media_type)
+
+        return await _answered(found)
+
+    async def _static(self, request: Request) -> Response:
+        data = self.files.get(request.path_params["path"] or "index.html")
+        if data is None:
+            return _json({"error": "nothing is there"}, 404)
+        return Response(data[0], media_type=data[1])
+
+
+def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
+    """Return the files of the page by their path, with their types: read once, at the start."""
+    found = []
+    for path in sorted(STATIC.rglob("*")):
+        media_type = ENDINGS.get(path.suffix)
+        if path.is_file() and media_type is not None:
+            name = path.relative_to(STATIC).as_posix()
+            found.append((name, (path.read_bytes(), media_type)))
+    return found
+
+
+def _got(work: Callable[[Request], Any]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        return await _answered(lambda: work(request))
+
+    return endpoint
+
+
+def _posted(work: Callable[[dict[str, Any]], Any]) -> Endpoint:
+    async def endpoint(request: Request) -> Response:
+        body = await request.body()
+        kind = request.headers.get("content-type", "").partition(";")[0]
+        if kind != "application/json" or len(body) > MAX_BODY:
+            return _json({"error": "JSON is expected"}, 415)
+        try:
+            wish = json.loads(body)
+        except (ValueError, RecursionError):
+            wish = None
+        if not isinstance(wish, dict):
+            return _json({"error": "a JSON object is expected"}, 400)
+        return await _answered(lambda: work(wish))
+
+    return endpoint
+
+
+def _zipped(made: Work, media_type: str) -> Endpoint:
+    async def endpoint(_: Request) -> Response:
+        data = await run_in_threadpool(made)
+        return Response(data, media_type=media_type, headers={"content-encoding": "gzip"})
+
+    return endpoint
+
+
+async def _answered(work: Work) -> Response:
+    """Do some work in a thread, and return what came of it."""
+    try:
+        found = await run_in_threadpool(work)
+    except AudiorecError as error:
+        status = 404 if isinstance(error, MissingSongError) else 400
+        said = error.reason if isinstance(error, SongError) else str(error)
+        return _json({"error": visible(said)}, status)
+    except Exception:
+        LOG.exception("a question of the page could not be answered")
+        return _json({"error": "this did not work; the log of the server says more"}, 500)
+    if isinstance(found, Response):
+        return found
+    if isinstance(found, bytes):
+        return Response(found, media_type="application/octet-stream")
+    return _json(found)
+
+
+def _json(document: Any, status: int = 200) -> Response:
+    text = json.dumps(document, separators=(",", ":"), allow_nan=False)
+    return Response(text, status, media_type="application/json")
+
+
+def _number(request: Request, name: str, usual: int, most: int) -> int:
+    """Return a number of the query, within its limits."""
+    text = request.query_params.get(name, "")
+    number = int(text) if text.isascii() and text.isdigit() and len(text) < 7 else usual
+    return max(0, min(number, most))

@@ -1,0 +1,207 @@
+"""One song, or two, as the page shows them.
+
+row ──`SongView`──▶ .song      tags, what it is, where it lies, whether it can be heard
+                    .scores    its scores over time
+                    .near      what sounds like it, and why
+                    .numbers   its 84 numbers, and how unusual each one is here
+                    .copies    the same audio once more
+two rows ──compare──▶ what brings them together and what sets them apart
+"""
+
+import threading
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import SongError
+from audiorec.library.library import Library, open_store
+from audiorec.library.readings import readings, scores_beside
+from audiorec.search.space import Neighbours, Space
+from audiorec.web.access import Keys
+from audiorec.web.roots import Roots
+from audiorec.web.shelf import Shelf
+from audiorec.web.words import STATISTICS, class_words, near_words
+
+HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
+PATIENCE_S = 1.0  # how long an answer waits for a search of the whole library
+Document = dict[str, Any]
+
+
+class SongView:
+    """Answers what the page asks of single songs.
+
+    Parameters
+    ----------
+    shelf : Shelf
+    roots : Roots
+    keys : Keys
+    """
+
+    def __init__(self, shelf: Shelf, roots: Roots, keys: Keys) -> None:
+        self._shelf, self._roots, self._keys = shelf, roots, keys
+        self._library: Library = shelf.library
+        self._series: Any = None
+        self._copies: dict[int, list[tuple[int, str]]] = {}
+        self._finder: threading.Thread | None = None
+        self._finding = threading.Lock()
+
+    def song(self, row: int) -> Document:
+        """Return everything that is known of a song at once."""
+        with self._shelf.lock:
+            columns = self._library.rows([row])[0]
+            reading = readings(self._library, [row])[0] if self._has_means else None
+        uri = str(columns.get("uri") or "")
+        shown = {n: _plain(v) for n, v in columns.items() if n not in HIDDEN}
+        document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}
+        if reading is not None:
+            document["reading"] = {
+                "best": dict(reading.best),
+                "scores": {h: _rounded(s) for h, s in reading.scores.items()},
+                "voiced": reading.voiced,
+                "remark": reading.remark,
+            }
+        return document
+
+    def uri(self, row: int) -> str:
+        """Return where the file of a song lies, as the store says."""
+        with self._shelf.lock:
+            return str(self._library.rows([row])[0].get("uri") or "")
+
+    def scores(self, row: int) -> Document:
+        """Return the scores of a song over time; ``why`` says why there are none."""
+        song_id = self._library.ids[row]
+        with self._shelf.lock:
+            if self._series is None:
+                self._series = scores_beside(self._library)
+            file, why = self._series
+            if file is None or song_id not in file:
+                text = why or "the scores file does not have this song"
+                return {"why": text, "command": "audiorec extract FOLDER --scores scores.parquet"}
+            series = file.series(song_id)
+        return {
+            "classes": list(series.classes),
+            "words": [class_words(name) for name in series.classes],
+            "start_s": np.round(series.start_s.astype(np.float64), 3).tolist(),
+            "scores": np.rint(1000 * series.scores).astype(int).tolist(),
+        }
+
+    def near(self, row: int, k: int, only: str | None = None) -> Document:
+        """Return the songs that sound most like one, and why."""
+        with self._shelf.lock:
+            space = self._library.space()
+            found = self._library.similar(self._library.ids[row], k, only=only)
+            words = self._why(row, found, space)
+        return {
+            "by": found.by,
+            "near": [
+                {"row": int(r), "similarity": round(float(s), 4), "why": why}
+                for r, s, why in zip(found.rows, found.similarities, words, strict=True)
+            ],
+        }
+
+    def numbers(self, row: int) -> Document:
+        """Return the numbers of a song, and the share of songs that each one is higher than."""
+        metadata = self._library.metadata
+        with self._shelf.lock:
+            vector = self._library.read_rows([row])[0]
+            lower = np.zeros(len(vector))
+            for block in self._library.blocks():
+                lower += (block < vector).sum(axis=0) + 0.5 * (block == vector).sum(axis=0)
+        shape = (len(metadata.classes), len(metadata.statistics))
+        share = lower / max(1, len(self._library))
+        return {
+            "classes": [class_words(name) for name in metadata.classes],
+            "statistics": [STATISTICS.get(n, (n, n))[0] for n in metadata.statistics],
+            "about": [STATISTICS.get(n, (n, n))[1] for n in metadata.statistics],
+            "values": [[float(f"{v:.3g}") for v in r] for r in vector.reshape(shape).tolist()],
+            "share": np.round(share.reshape(shape), 3).tolist(),
+        }
+
+    def copies(self, row: int) -> Document:
+        """Return the songs that are the same audio; ``pending`` while they are still looked for."""
+        with self._finding:
+            if self._finder is None:
+                self._finder = threading.Thread(target=self._find_copies, daemon=True)
+                self._finder.start()
+        self._finder.join(PATIENCE_S)
+        if self._finder.is_alive():
+            return {"copies": [], "pending": True}
+        return {"copies": [{"row": r, "verdict": v} for r, v in self._copies.get(row, [])]}
+
+    def _find_copies(self) -> None:
+        """Look for the same audio in the whole library, by a reader of its own: that takes long."""
+        found: dict[int, list[tuple[int, str]]] = {}
+        for group in open_store(self._library.path).duplicates():
+            for one in group.rows:
+                found[one] = [(r, str(group.verdict)) for r in group.rows if r != one]
+        self._copies = found
+
+    def compare(self, first: int, second: int) -> Document:
+        """Say what brings two songs together and what sets them apart."""
+        with self._shelf.lock:
+            space = self._library.space(use_index=False)
+            units = space.units([first, second])
+            similarity = float(units[0] @ units[1])
+            classes = self._class_parts(first, second)
+        return {"similarity": round(similarity, 4), "by": space.by, "classes": classes}
+
+    @property
+    def _has_means(self) -> bool:
+        return "mean" in self._library.metadata.statistics
+
+    def _sound(self, row: int, uri: str) -> Document:
+        try:
+            self._roots.open(uri).close()
+        except SongError as error:
+            return {"why_not": error.reason, "folder": uri.rpartition("/")[0]}
+        return {
+            "url": f"/audio/{row}?key={self._keys.key(f'/audio/{row}')}",
+            "cover": f"/cover/{row}?key={self._keys.key(f'/cover/{row}')}",
+        }
+
+    def _vector_space(self) -> Space:
+        return self._library.space("vector", use_index=False)
+
+    def _why(self, row: int, found: Neighbours, space: Space) -> list[list[str]]:
+        """Say why songs are near, by their classes, whatever they were compared by."""
+        if not len(found) or not self._has_means:
+            return [[] for _ in range(len(found))]
+        plain = space if space.by in ("vector", "mean") else self._vector_space()
+        unit, vector = plain.units([row])[0], self._library.read_rows([row])[0]
+        return [near_words(one) for one in plain.why(unit, vector, found)]
+
+    def _class_parts(self, first: int, second: int) -> list[Document]:
+        """Return each class with its part in the similarity, and both mean scores."""
+        if not self._has_means:
+            return []
+        space = self._vector_space()
+        statistics = self._library.metadata.statistics
+        rows = np.asarray([second], np.int64)
+        found = Neighbours(self._library, rows, np.zeros(1), by="vector")
+        vectors = self._library.read_rows([first, second])
+        why = space.why(space.units([first])[0], vectors[0], found)[0]
+        means = vectors[:, statistics.index("mean") :: len(statistics)]
+        places = {name: n for n, name in enumerate(self._library.metadata.classes)}
+        return [
+            {
+                "class": class_words(name),
+                "part": round(part, 4),
+                "means": [round(float(m[places[name]]), 3) for m in means],
+            }
+            for name, part in why.by_class.items()
+        ]
+
+
+def _plain(value: Any) -> Any:
+    """Return what JSON can hold."""
+    if isinstance(value, datetime):
+        return value.isoformat(timespec="seconds")
+    if isinstance(value, float):
+        return value if np.isfinite(value) else None
+    return value if isinstance(value, (str, int, bool)) or value is None else str(value)
+
+
+def _rounded(scores: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(value, 4) for name, value in scores.items()}

@@ -1,0 +1,213 @@
+"""Songs as a browser can play and draw them; every file is opened by a process that may die.
+
+    uri ──`SoundFiles.about`──▶ what it is, and its type for a browser
+        ──`SoundFiles.open`───▶ the file as it lies, or as WAV      (kept while the server runs)
+        ──`SoundFiles.wave`───▶ its waveform      ──`SoundFiles.cover`──▶ the picture in its tags
+
+A worker is handed the file that was opened below a root, by its number and not by its name (on
+Linux), so that it reads the very file that was checked.
+"""
+
+import os
+import tempfile
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from audiorec.audio.envelope import envelope
+from audiorec.audio.playable import Playable, probe, write_wav
+from audiorec.errors import AudiorecError, SongError
+from audiorec.runs.workers import Limits, Workers
+from audiorec.types import Envelope
+from audiorec.web.roots import Roots
+
+PROBE, WAV, WAVE, COVER = "probe", "wav", "wave", "cover"
+HANDLER = "audiorec.web.sound:handler"
+LIMITS = Limits(timeout_s=600.0, memory_bytes=4 << 30)
+POINTS = 800  # of a waveform
+MAX_COVER = 8 << 20  # bytes
+MAX_KEPT = 2 << 30  # bytes of decoded songs
+# What browsers call a file; what is not here is decoded for them.
+TYPES = {
+    ("mp3", "mp3"): "audio/mpeg",
+    ("flac", "flac"): "audio/flac",
+    ("ogg", "vorbis"): 'audio/ogg; codecs="vorbis"',
+    ("ogg", "opus"): 'audio/ogg; codecs="opus"',
+    ("ogg", "flac"): 'audio/ogg; codecs="flac"',
+    ("mp4", "aac"): 'audio/mp4; codecs="mp4a.40.2"',
+    ("mp4", "flac"): 'audio/mp4; codecs="flac"',
+    ("adts", "aac"): "audio/aac",
+    ("matroska", "opus"): 'audio/webm; codecs="opus"',
+    ("matroska", "vorbis"): 'audio/webm; codecs="vorbis"',
+    ("wav", "pcm_u8"): "audio/wav",
+    ("wav", "pcm_s16"): "audio/wav",
+    ("wav", "pcm_s24"): "audio/wav",
+    ("wav", "pcm_f32"): "audio/wav",
+}
+_PICTURES = {b"\xff\xd8\xff": "image/jpeg", b"\x89PNG\r\n\x1a\n": "image/png"}
+_Identity = tuple[int, int, int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A cover: its bytes and its type, which is what the bytes say."""
+
+    data: bytes
+    media_type: str
+
+
+class SoundFiles:
+    """Files below some roots, read by one worker, which is started when it is first needed."""
+
+    def __init__(self, roots: Roots) -> None:
+        self.roots = roots
+        self._workers = Workers(HANDLER, limits=LIMITS)
+        self._known: OrderedDict[_Identity, Playable] = OrderedDict()
+        self._lock = threading.Lock()
+        self._making = threading.Lock()  # one song is decoded at a time
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._decoded: OrderedDict[_Identity, Path] = OrderedDict()
+
+    def close(self) -> None:
+        """End the worker and remove what was decoded."""
+        self._workers.close()
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def about(self, uri: str) -> Playable:
+        """Say what a file is; a `SongError` where it may not be played, or is no audio."""
+        with self.roots.open(uri) as file:
+            return self._about(uri, file)
+
+    def open(self, uri: str, *, as_wav: bool) -> tuple[BinaryIO, str]:
+        """Open a song for a browser; return the file and its type.
+
+        Raises
+        ------
+        SongError
+            If it may not be played, is no audio, or cannot be decoded.
+        """
+        file = self.roots.open(uri)
+        try:
+            media_type = self.media_type(self._about(uri, file))
+            if media_type is not None and not as_wav:
+                return file, media_type
+            wav = self._as_wav(uri, file)
+        except BaseException:
+            file.close()
+            raise
+        file.close()
+        return wav.open("rb"), "audio/wav"
+
+    @staticmethod
+    def media_type(about: Playable) -> str | None:
+        """Return what browsers call such a file; None where none can play it."""
+        return TYPES.get((about.container.value, about.codec))
+
+    def wave(self, uri: str) -> Envelope:
+        """Return the waveform of a song, as it is drawn."""
+        with self.roots.open(uri) as file:
+            found: Envelope = self._ask(uri, file, WAVE)
+            return found
+
+    def cover(self, uri: str) -> Picture | None:
+        """Return the picture in a song's tags; None where there is none that browsers know."""
+        with self.roots.open(uri) as file:
+            self._about(uri, file)
+            data: bytes | None = self._ask(uri, file, COVER)
+        for start, media_type in _PICTURES.items():
+            if data and data.startswith(start):
+                return Picture(data, media_type)
+        return None
+
+    def _about(self, uri: str, file: BinaryIO) -> Playable:
+        identity = _identity(file)
+        with self._lock:
+            if identity in self._known:
+                return self._known[identity]
+        found: Playable = self._ask(uri, file, PROBE)
+        with self._lock:
+            self._known[identity] = found
+            if len(self._known) > 10_000:
+                self._known.popitem(last=False)
+        return found
+
+    def _as_wav(self, uri: str, file: BinaryIO) -> Path:
+        with self._making:
+            identity = _identity(file)
+            if identity in self._decoded:
+                self._decoded.move_to_end(identity)
+                return self._decoded[identity]
+            if self._folder is None:
+                self._folder = tempfile.TemporaryDirectory(prefix="audiorec-")
+            out = Path(self._folder.name) / f"{len(self._decoded)}-{identity[1]}.wav"
+            self._ask(uri, file, WAV, str(out))
+            self._decoded[identity] = out
+            self._forget()
+            return out
+
+    def _forget(self) -> None:
+        """Remove the songs that were heard longest ago, where they take too much."""
+        sizes = {key: path.stat().st_size for key, path in self._decoded.items()}
+        while len(self._decoded) > 1 and sum(sizes[key] for key in self._decoded) > MAX_KEPT:
+            _, path = self._decoded.popitem(last=False)
+            with suppress(OSError):
+                path.unlink()
+
+    def _ask(self, uri: str, file: BinaryIO, what: str, *more: str) -> Any:
+        answer = self._workers.ask((what, _place(uri, file), *more))
+        if isinstance(answer.error, SongError):
+            error = answer.error
+            raise SongError(uri, error.failure, error.reason, error.stage, error.decoder)
+        if answer.error is not None:
+            raise answer.error
+        if answer.failure is not None:
+            raise SongError(uri, answer.failure, answer.message, "worker")
+        return answer.value
+
+
+def _identity(file: BinaryIO) -> _Identity:
+    about = os.fstat(file.fileno())
+    return about.st_dev, about.st_ino, about.st_size, about.st_mtime_ns
+
+
+def _place(uri: str, file: BinaryIO) -> str:
+    """Return a name of an open file that a child can open."""
+    own = f"/proc/{os.getpid()}/fd/{file.fileno()}"
+    return own if Path(own).exists() else uri
+
+
+def handler() -> Callable[[tuple[str, ...]], Any]:
+    """Make what the worker runs."""
+    from audiorec.audio.stderr import captured_stderr
+
+    def answer(item: tuple[str, ...]) -> Any:
+        what, path, *more = item
+        with captured_stderr():
+            if what == PROBE:
+                return probe(path)
+            if what == WAV:
+                return write_wav(path, Path(more[0]))
+            if what == WAVE:
+                return envelope(path, points=POINTS)
+            return _cover(path)
+
+    return answer
+
+
+def _cover(path: str) -> bytes | None:
+    """Return the first picture of a file's tags, where there is one of a sane size."""
+    from tinytag import TinyTag, TinyTagException
+
+    try:
+        with Path(path).open("rb") as file:
+            tag = TinyTag.get(file_obj=file, tags=True, duration=False, image=True)
+        found = tag.images.any
+    except (TinyTagException, OSError, AudiorecError):
+        return None
+    data = None if found is None else found.data
+    return data if data and len(data) <= MAX_COVER else None

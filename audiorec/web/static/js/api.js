@@ -1,0 +1,68 @@
+// Questions to the server. The token stands in the address once, and in this tab from then on.
+
+const KEEP = "audiorec-token";
+
+export function takeToken() {
+  const found = /[#&]token=([\w-]+)/.exec(location.hash);
+  if (found) {
+    sessionStorage.setItem(KEEP, found[1]);
+    history.replaceState(null, "", location.pathname);
+  }
+  return sessionStorage.getItem(KEEP);
+}
+
+export class Refused extends Error {
+  constructor(message, status) {
+    super(message);
+    this.status = status;
+  }
+}
+
+async function ask(path, options = {}) {
+  const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEEP)}`, ...options.headers };
+  let answer;
+  try {
+    answer = await fetch(path, { ...options, headers });
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Refused("audiorec does not answer any more. Start it again: audiorec browse", 0);
+  }
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => ({}));
+    throw new Refused(said.error || `the server said ${answer.status}`, answer.status);
+  }
+  return answer;
+}
+
+export async function getJson(path, signal) {
+  return (await ask(path, { signal })).json();
+}
+
+export async function getBytes(path, signal) {
+  return (await ask(path, { signal })).arrayBuffer();
+}
+
+export async function postJson(path, body, signal) {
+  const options = {
+    method: "POST",
+    body: JSON.stringify(body),
+    headers: { "Content-Type": "application/json" },
+    signal,
+  };
+  return (await ask(path, options)).json();
+}
+
+// What was asked of songs not long ago.
+const known = new Map();
+const MOST_KNOWN = 400;
+
+export function ofSong(row, what = "") {
+  const path = `/api/song/${row}${what ? `/${what}` : ""}`;
+  if (!known.has(path)) {
+    const answer = getJson(path);
+    answer.catch(() => known.delete(path));
+    known.set(path, answer);
+    if (known.size > MOST_KNOWN) known.delete(known.keys().next().value);
+  }
+  return known.get(path);
+}

@@ -1,0 +1,42 @@
+// Two songs: their scores above each other, and what makes them near or far.
+
+import { html } from "../vendor/htm-preact.js";
+import { getJson, ofSong } from "./api.js";
+import { Icon } from "./icons.js";
+import { play } from "./player.js";
+import { Scores } from "./scores.js";
+import { page, use, useAnswer } from "./store.js";
+
+export function Compare({ first, second }) {
+  const library = use((s) => s.library);
+  const [answer, error] = useAnswer(() => getJson(`/api/compare/${first}/${second}`), [first, second]);
+  const close = () => page.set({ other: -1 });
+  const parts = answer ? [...answer.classes].sort((a, b) => Math.abs(b.part) - Math.abs(a.part)) : [];
+  const most = Math.max(0.01, ...parts.map((one) => Math.abs(one.part)));
+  return html`<section class="song compare" aria-labelledby="song-title">
+    <div class="head"><div class="names"><h2 id="song-title" tabindex="-1">Two songs side by side</h2>
+      ${answer && html`<p class="said">${Math.round(100 * answer.similarity)} of 100 alike</p>`}</div>
+      <button class="icon" title="Close the comparison" onClick=${close}><${Icon} name="close" /></button></div>
+    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    ${[first, second].map((row) => html`<${One} key=${row} row=${row} library=${library} />`)}
+    <h3>What brings them together, and what sets them apart</h3>
+    <ul class="parts">${parts.map((one) => html`<li>
+      <span class="name"><bdi>${one.class}</bdi></span>
+      <span class="bar" aria-hidden="true"><span class=${one.part < 0 ? "apart" : "together"}
+        style=${{ width: `${(50 * Math.abs(one.part)) / most}%` }}></span></span>
+      <span class="quiet">${one.part < 0 ? "apart" : "together"}: ${percent(one.means[0])} and ${percent(one.means[1])}</span>
+    </li>`)}</ul>
+  </section>`;
+}
+
+function One({ row, library }) {
+  const [song] = useAnswer(() => ofSong(row), [row]);
+  return html`<div class="one">
+    <p class="line"><button class="icon" disabled=${!song?.sound.url} title=${`Play ${library.title(row)}`} onClick=${() => play(row)}>
+      <${Icon} name="play" /></button>
+      <button class="plain title" onClick=${() => page.set({ selected: row, other: -1 })}><bdi>${library.title(row)}</bdi></button>
+      <span class="quiet"><bdi>${library.artist(row)}</bdi></span></p>
+    <${Scores} row=${row} song=${song} compact=${true} /></div>`;
+}
+
+const percent = (mean) => `${Math.round(100 * mean)}\u00a0%`;

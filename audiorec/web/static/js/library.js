@@ -1,0 +1,288 @@
+// The songs of the library as columns, and which of them are shown in which order.
+
+import { getBytes, getJson } from "./api.js";
+
+const ARRAYS = { f4: Float32Array, u1: Uint8Array, u4: Uint32Array };
+const NONE = "—";
+const PIECE = 10_000; // songs whose text is made at a time
+const LAST = 2 ** 33; // a place behind all others; times a million songs it is still exact
+
+export async function loadLibrary() {
+  const [about, texts, numbers] = await Promise.all([
+    getJson("/api/library"),
+    getJson("/api/texts"),
+    getBytes("/api/numbers"),
+  ]);
+  return new Library(about, texts, numbers);
+}
+
+export function unpack(buffer) {
+  const length = new DataView(buffer).getUint32(0, true);
+  const entries = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
+  const columns = {};
+  for (const { name, type, at, n } of entries) {
+    columns[name] = new ARRAYS[type](buffer, 4 + length + at, n);
+  }
+  return columns;
+}
+
+export class Library {
+  constructor(about, texts, numbers) {
+    this.about = about;
+    this.n = about.songs;
+    this.texts = texts.columns;
+    this.own = texts.own;
+    this.ids = texts.columns.id;
+    this.numbers = unpack(numbers);
+    this.ranks = new Map();
+    this.orders = new Map();
+    this.collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
+  }
+
+  text(name, row) {
+    const column = this.texts[name];
+    const code = column.codes[row];
+    return code < 0 ? "" : column.values[code];
+  }
+
+  title(row) {
+    return this.text("title", row) || stem(this.ids[row]);
+  }
+
+  artist(row) {
+    return this.text("artist", row);
+  }
+
+  length(row) {
+    return this.numbers.duration[row];
+  }
+
+  // "jazz" for the likeliest class of a head; nothing where a song is no music.
+  best(head, row) {
+    if (head !== "version" && !this.numbers.music[row]) return "";
+    const code = this.numbers[`head:${head}`]?.[row];
+    const name = this.about.heads[head]?.[code];
+    return name === undefined ? "" : this.words(head, name);
+  }
+
+  words(head, name) {
+    return this.about.words[`${head}/${name}`] || name;
+  }
+
+  mean(place, row) {
+    return this.numbers.means[row * this.about.classes.length + place] / 255;
+  }
+
+  row(id) {
+    if (!this.byId) this.byId = new Map(this.ids.map((name, row) => [name, row]));
+    return this.byId.get(id);
+  }
+
+  // The place of each song in the order of a column, equal where the songs are.
+  rank(by) {
+    if (!this.ranks.has(by)) this.ranks.set(by, this.makeRank(by));
+    return this.ranks.get(by);
+  }
+
+  makeRank(by) {
+    const rank = new Float64Array(this.n);
+    const [kind, name] = split(by);
+    if (by === "length") return Float64Array.from(this.numbers.duration);
+    if (kind === "class") {
+      for (let row = 0; row < this.n; row++) rank[row] = -this.mean(Number(name), row);
+      return rank;
+    }
+    if (kind === "own" && this.numbers[by]) return Float64Array.from(this.numbers[by]);
+    if (kind === "head") {
+      for (let row = 0; row < this.n; row++) rank[row] = this.numbers[by][row];
+      return rank;
+    }
+    if (by === "title") return this.rankTexts(Array.from(this.ids, (_, row) => this.title(row)));
+    const column = this.texts[kind === "own" ? name : by];
+    const places = this.rankTexts(column.values);
+    for (let row = 0; row < this.n; row++) {
+      rank[row] = column.codes[row] < 0 ? Infinity : places[column.codes[row]];
+    }
+    return rank;
+  }
+
+  rankTexts(values) {
+    const order = Uint32Array.from(values, (_, place) => place);
+    order.sort((a, b) => this.collator.compare(values[a], values[b]));
+    const rank = new Float64Array(values.length);
+    for (let place = 0; place < order.length; place++) rank[order[place]] = place;
+    return rank;
+  }
+
+  // All text of a song that a search looks at, in lower case; made in pieces when nothing else is
+  // to do, at once where somebody searches before.
+  prepareSearch() {
+    const made = this.haystackPieces();
+    const go = () => {
+      if (!this.found && !made.next().done) setTimeout(go, 0);
+    };
+    setTimeout(go, 300);
+  }
+
+  get haystack() {
+    if (!this.found) for (const _ of this.haystackPieces()); // to its end
+    return this.found;
+  }
+
+  *haystackPieces() {
+    const { title, artist, album } = this.texts;
+    const [titles, artists, albums] = [title, artist, album].map((column) => column.values.map((text) => text.toLowerCase()));
+    const at = (values, codes, row) => (codes[row] < 0 ? "" : values[codes[row]]);
+    const found = new Array(this.n);
+    for (let row = 0; row < this.n; row++) {
+      found[row] = `${at(titles, title.codes, row)}\n${at(artists, artist.codes, row)}\n${at(albums, album.codes, row)}\n${this.ids[row].toLowerCase()}`;
+      if (row % PIECE === PIECE - 1) yield row;
+    }
+    this.found = found;
+  }
+
+  // Which songs are shown: by words, conditions, switched-off classes and what is circled.
+  mask({ text, onlyBits, hidden, lasso, colour }) {
+    const mask = new Uint8Array(this.n).fill(1);
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    if (words.length) {
+      const haystack = this.haystack;
+      for (let row = 0; row < this.n; row++) {
+        for (const word of words) {
+          if (!haystack[row].includes(word)) {
+            mask[row] = 0;
+            break;
+          }
+        }
+      }
+    }
+    if (onlyBits) {
+      for (let row = 0; row < this.n; row++) mask[row] &= (onlyBits[row >> 3] >> (row & 7)) & 1;
+    }
+    if (lasso) for (let row = 0; row < this.n; row++) mask[row] &= lasso[row];
+    if (hidden.size) {
+      const groups = this.groups(colour);
+      if (groups) for (let row = 0; row < this.n; row++) mask[row] &= !hidden.has(groups.code(row));
+    }
+    return mask;
+  }
+
+  // The shown songs in an order; what nobody knows stands last, whichever way round.
+  order(mask, { by, down }) {
+    const whole = this.wholeOrder(by, down);
+    const found = new Uint32Array(this.n);
+    let n = 0;
+    for (const row of whole) if (mask[row]) found[n++] = row;
+    return found.subarray(0, n);
+  }
+
+  wholeOrder(by, down) {
+    const name = `${by} ${down}`;
+    if (!this.orders.has(name)) this.orders.set(name, this.makeOrder(this.rank(by), down ? -1 : 1));
+    return this.orders.get(name);
+  }
+
+  // Keys of place and row in one number: sorting those is ten times as fast as comparing songs.
+  makeOrder(rank, sign) {
+    const n = this.n;
+    const steps = rank.every((value) => value !== value || value === Infinity || Math.abs(value) < 1e6) ? 4096 : 1;
+    const keys = new Float64Array(n);
+    for (let row = 0; row < n; row++) {
+      const known = Number.isFinite(rank[row]);
+      keys[row] = (known ? Math.round(sign * rank[row] * steps) : LAST) * n + row;
+    }
+    keys.sort();
+    const order = new Uint32Array(n);
+    for (let at = 0; at < n; at++) order[at] = ((keys[at] % n) + n) % n;
+    return order;
+  }
+
+  // What dots can be coloured by.
+  get colours() {
+    const found = Object.keys(this.about.heads).reverse().map((head) => [`head:${head}`, label(head)]);
+    if (this.numbers.means) {
+      this.about.classes.forEach((name, place) => {
+        found.push([`class:${place}`, `how much ${this.about.words[name]}`]);
+      });
+    }
+    found.push(["length", "Length"], ["status", "Status"], ["codec", "Format"], ["artist", "Artist"]);
+    for (const name of this.own) found.push([`own:${name}`, label(name)]);
+    for (const name of Object.keys(this.numbers)) {
+      if (name.startsWith("own:")) found.push([name, label(name.slice(4))]);
+    }
+    return found;
+  }
+
+  // Colours that stand for groups: names, counts, and the group of each song; else null.
+  groups(by) {
+    const [kind, name] = split(by);
+    if (kind === "class" || by === "length" || this.numbers[by]?.constructor === Float32Array) {
+      return null;
+    }
+    if (this.groupsOf?.by === by) return this.groupsOf;
+    const found = kind === "head" ? this.headGroups(name) : this.textGroups(kind === "own" ? name : by);
+    this.groupsOf = { by, ...found };
+    return this.groupsOf;
+  }
+
+  headGroups(head) {
+    const codes = this.numbers[`head:${head}`];
+    const names = [...this.about.heads[head].map((name) => this.words(head, name)), "no music"];
+    const last = names.length - 1;
+    const code = (row) => (this.numbers.music[row] || head === "version" ? codes[row] : last);
+    return counted(names, code, this.n, last);
+  }
+
+  textGroups(name) {
+    const { values, codes } = this.texts[name];
+    const counts = new Uint32Array(values.length);
+    for (const code of codes) if (code >= 0) counts[code]++;
+    const order = Array.from(values, (_, place) => place).sort((a, b) => counts[b] - counts[a]);
+    const shown = order.slice(0, 10);
+    const group = new Int32Array(values.length).fill(shown.length);
+    shown.forEach((place, at) => {
+      group[place] = at;
+    });
+    const names = [...shown.map((place) => values[place]), values.length > 10 ? "others" : NONE];
+    const last = names.length - 1;
+    return counted(names, (row) => (codes[row] < 0 ? last : group[codes[row]]), this.n, last);
+  }
+
+  values(by) {
+    const [kind, name] = split(by);
+    if (kind === "class") return Float32Array.from(this.ids, (_, row) => this.mean(Number(name), row));
+    return by === "length" ? this.numbers.duration : this.numbers[by];
+  }
+}
+
+function counted(names, code, n, rest) {
+  const counts = new Array(names.length).fill(0);
+  for (let row = 0; row < n; row++) counts[code(row)]++;
+  return { names, code, counts, rest };
+}
+
+function split(by) {
+  const at = by.indexOf(":");
+  return at < 0 ? [by, ""] : [by.slice(0, at), by.slice(at + 1)];
+}
+
+export function stem(id) {
+  const name = id.slice(id.lastIndexOf("/") + 1);
+  const dot = name.lastIndexOf(".");
+  return dot > 0 ? name.slice(0, dot) : name;
+}
+
+export function label(name) {
+  const words = name.replaceAll("_", " ");
+  return words.charAt(0).toUpperCase() + words.slice(1);
+}
+
+export function clock(seconds) {
+  if (!Number.isFinite(seconds)) return "–:––";
+  const whole = Math.max(0, Math.round(seconds));
+  const [h, m, s] = [Math.floor(whole / 3600), Math.floor(whole / 60) % 60, whole % 60];
+  const two = (number) => String(number).padStart(2, "0");
+  return h ? `${h}:${two(m)}:${two(s)}` : `${m}:${two(s)}`;
+}
+
+export const count = (n, one, many = `${one}s`) => `${n.toLocaleString("en")} ${n === 1 ? one : many}`;

@@ -1,0 +1,59 @@
+// The list that one is making: songs in order, some of them locked; every change can be undone.
+
+import { makeStore } from "./store.js";
+
+export const list = makeStore({
+  songs: [], // rows, in playing order
+  locked: new Set(),
+  notes: [],
+  scores: null, // of a list with a curve: the score of each song
+  curve: null, // { class, points } that the list was made for
+  past: [],
+});
+const MOST_PAST = 50;
+
+export function change(next) {
+  const { songs, locked, notes, scores, curve, past } = list.get();
+  const before = { songs, locked, notes, scores, curve };
+  list.set({ notes: [], scores: null, curve: null, ...next, past: [...past.slice(-MOST_PAST), before] });
+}
+
+export function undo() {
+  const { past } = list.get();
+  if (past.length) list.set({ ...past[past.length - 1], past: past.slice(0, -1) });
+}
+
+export function addToList(rows) {
+  const { songs } = list.get();
+  const fresh = rows.filter((row) => !songs.includes(row));
+  if (fresh.length) change({ songs: [...songs, ...fresh] });
+}
+
+export function drop(row) {
+  const { songs, locked } = list.get();
+  const rest = new Set(locked);
+  rest.delete(row);
+  change({ songs: songs.filter((one) => one !== row), locked: rest });
+}
+
+export function move(from, to) {
+  const { songs, notes } = list.get();
+  if (to < 0 || to >= songs.length || from === to) return;
+  const next = [...songs];
+  next.splice(to, 0, ...next.splice(from, 1));
+  change({ songs: next, notes });
+}
+
+export function flipLock(row) {
+  const locked = new Set(list.get().locked);
+  if (!locked.delete(row)) locked.add(row);
+  list.set({ locked });
+}
+
+// Songs that were asked for, with the locked ones of the old list at their places.
+export function withLocked(rows, old, locked) {
+  const free = rows.filter((row) => !locked.has(row));
+  const kept = old.map((row, place) => [place, row]).filter(([, row]) => locked.has(row));
+  for (const [place, row] of kept) free.splice(Math.min(place, free.length), 0, row);
+  return free;
+}

@@ -1,0 +1,123 @@
+// The list of songs: thousands of rows of which those in sight are drawn; all of it by keyboard.
+
+import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { clock, count } from "./library.js";
+import { addToList } from "./list-state.js";
+import { play, playing } from "./player.js";
+import { page, say, use } from "./store.js";
+
+const HEIGHT = 34; // pixels of a row
+const SPARE = 8; // rows above and below what is in sight
+
+export function ListView() {
+  const library = use((s) => s.library);
+  const rows = use((s) => s.rows);
+  const sort = use((s) => s.sort);
+  const selected = use((s) => s.selected);
+  const isPlaying = use((s) => s.row, playing);
+  const box = useRef(null);
+  const [span, setSpan] = useState([0, 40]);
+  const head = Object.keys(library.about.heads);
+  const columns = [
+    ["title", "Title"], ["artist", "Artist"], ["album", "Album"],
+    ...head.slice().reverse().map((name) => [`head:${name}`, name.charAt(0).toUpperCase() + name.slice(1)]),
+    ["length", "Length"],
+  ];
+  const place = rows.indexOf(selected);
+
+  const look = () => {
+    const { scrollTop, clientHeight } = box.current;
+    const first = Math.max(0, Math.floor(scrollTop / HEIGHT) - SPARE);
+    const last = Math.ceil((scrollTop + clientHeight) / HEIGHT) + SPARE;
+    setSpan((old) => (old[0] === first && old[1] === last ? old : [first, last]));
+  };
+  useLayoutEffect(() => {
+    look();
+    const seen = new ResizeObserver(look);
+    seen.observe(box.current);
+    return () => seen.disconnect();
+  }, []);
+  useEffect(() => { box.current.scrollTop = 0; look(); }, [sort, library]);
+  useEffect(look, [rows]);
+  useEffect(() => {
+    if (place >= 0) reveal(box.current, place);
+  }, [selected, rows]);
+
+  const sortBy = (by) => page.set({ sort: { by, down: sort.by === by && !sort.down } });
+  const onKey = (event) => {
+    const page_ = Math.max(1, Math.floor(box.current.clientHeight / HEIGHT) - 1);
+    const moves = { ArrowDown: 1, ArrowUp: -1, PageDown: page_, PageUp: -page_, Home: -rows.length, End: rows.length };
+    if (event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key in moves) {
+      const next = Math.min(rows.length - 1, Math.max(0, place < 0 ? 0 : place + moves[event.key]));
+      if (rows[next] !== undefined) page.set({ selected: rows[next] });
+    } else if (event.key === "Enter" && place >= 0) {
+      play(rows[place], { queue: [...rows] });
+    } else if (event.key === "a" && place >= 0) {
+      addToList([rows[place]]);
+      say(`${library.title(rows[place])} is in your list`);
+    } else if (event.key === "i" && place >= 0) {
+      page.set({ pane: "song" });
+      document.getElementById("song-title")?.focus();
+    } else {
+      return;
+    }
+    event.preventDefault();
+  };
+  const shown = Array.from(rows.subarray(span[0], Math.min(span[1], rows.length)));
+  return html`<section class="list" aria-labelledby="list-title">
+    <div class="above">
+      <h2 id="list-title">${count(rows.length, "song")}
+        ${rows.length < library.n && html`<span class="quiet"> of ${library.n.toLocaleString("en")}</span>`}</h2>
+      <p class="keys quiet"><kbd>↑</kbd><kbd>↓</kbd> choose, <kbd>Enter</kbd> play, <kbd>A</kbd> add to your list,
+        <kbd>I</kbd> about the song</p>
+    </div>
+    <div class="grid" role="grid" aria-labelledby="list-title" aria-rowcount=${rows.length + 1} tabindex="0"
+      aria-activedescendant=${place >= span[0] && place < span[1] ? `song-${selected}` : undefined}
+      onKeyDown=${onKey} ref=${box} onScroll=${look}>
+      <div class="row heads" role="row" aria-rowindex="1">
+        ${columns.map(([by, name]) => html`<div class=${`cell ${short(by)}`} role="columnheader"
+          aria-sort=${sort.by === by ? (sort.down ? "descending" : "ascending") : "none"}>
+          <button tabindex="-1" class="plain" onClick=${() => sortBy(by)}>${name}
+            <span aria-hidden="true">${sort.by === by ? (sort.down ? " ▾" : " ▴") : ""}</span></button></div>`)}
+      </div>
+      <div class="space" role="rowgroup" style=${{ height: `${rows.length * HEIGHT}px` }}>
+        ${shown.map((row, at) => html`<div key=${row} id=${`song-${row}`} role="row" aria-rowindex=${span[0] + at + 2}
+          class=${`row ${row === isPlaying ? "plays" : ""}`} aria-selected=${row === selected}
+          style=${{ top: `${(span[0] + at) * HEIGHT}px` }}
+          onClick=${() => page.set({ selected: row, pane: "song" })}
+          onDblClick=${() => play(row, { queue: [...rows] })}>
+          ${columns.map(([by]) => html`<div class=${`cell ${short(by)}`} role="gridcell"><bdi>${cell(library, by, row)}</bdi></div>`)}
+        </div>`)}
+      </div>
+      ${!rows.length && html`<p class="empty">No song is like that. <button class="link" onClick=${showAll}>Show all songs</button></p>`}
+    </div>
+    <label class="sorter">Sort by
+      <select value=${sort.by} onChange=${(e) => page.set({ sort: { by: e.target.value, down: false } })}>
+        ${columns.map(([by, name]) => html`<option value=${by}>${name}</option>`)}
+        ${library.colours.filter(([by]) => /^(class|own):/.test(by)).map(([by, name]) => html`<option value=${by}>${name}</option>`)}
+      </select>
+      <button class="small" aria-pressed=${sort.down} onClick=${() => page.set({ sort: { ...sort, down: !sort.down } })}>
+        Turn round</button></label>
+  </section>`;
+}
+
+export function showAll() {
+  page.set({ text: "", only: "", onlyBits: null, onlyError: "", hidden: new Set(), lasso: null });
+}
+
+const short = (by) => by.replace(/:.*/, "");
+
+function cell(library, by, row) {
+  if (by === "title") return library.title(row);
+  if (by === "length") return clock(library.length(row));
+  if (by.startsWith("head:")) return library.best(by.slice(5), row);
+  return library.text(by, row);
+}
+
+function reveal(box, place) {
+  const top = place * HEIGHT;
+  const room = box.clientHeight - HEIGHT; // below the row of heads
+  if (top < box.scrollTop) box.scrollTop = top;
+  else if (top + HEIGHT > box.scrollTop + room) box.scrollTop = top + HEIGHT - room;
+}

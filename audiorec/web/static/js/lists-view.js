@@ -1,0 +1,186 @@
+// Your list: made from songs, as a path, or along a curve; reordered, locked, played, saved.
+
+import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
+import { getJson, postJson } from "./api.js";
+import { Curve, shaped } from "./curve.js";
+import { Icon } from "./icons.js";
+import { clock, count } from "./library.js";
+import { change, drop, flipLock, list, move, undo, withLocked } from "./list-state.js";
+import { play, playing } from "./player.js";
+import { page, say, use } from "./store.js";
+
+const WAYS = [["near", "Songs like these"], ["path", "A path between two"], ["curve", "Along a curve"]];
+const WAIT = 150;
+
+export function ListsView() {
+  const library = use((s) => s.library);
+  const { songs, notes } = use((s) => s, list);
+  const seconds = songs.reduce((sum, row) => sum + library.length(row), 0);
+  return html`<div class="lists">
+    <section class="making" aria-labelledby="making-title"><h2 id="making-title">Make a list</h2><${Maker} /></section>
+    <section class="made" aria-labelledby="made-title">
+      <div class="above"><h2 id="made-title">Your list <span class="quiet">${count(songs.length, "song")}, ${clock(seconds)}</span></h2>
+        <${Actions} songs=${songs} /></div>
+      ${notes.map((note) => html`<p class="note">${note}</p>`)}
+      ${songs.length ? html`<${Songs} songs=${songs} library=${library} />`
+        : html`<p class="quiet empty">Nothing yet. Choose songs in the library with “Add to list”, then make a list from them here.</p>`}
+      <${Saving} songs=${songs} />
+    </section></div>`;
+}
+
+function Maker() {
+  const library = use((s) => s.library);
+  const { songs, locked, curve, scores } = use((s) => s, list);
+  const [way, setWay] = useState("near");
+  const [minutes, setMinutes] = useState(60);
+  const [steps, setSteps] = useState(6);
+  const [only, setOnly] = useState("");
+  const [name, setName] = useState(library.about.classes.find((one) => one.startsWith("genre/")) || library.about.classes[0]);
+  const [points, setPoints] = useState(() => shaped("Rise"));
+  const [failure, setFailure] = useState("");
+  const [isBusy, setBusy] = useState(false);
+  const timer = useRef(0);
+  const turn = useRef(0);
+  const seeds = locked.size ? songs.filter((row) => locked.has(row)) : songs.slice(0, 1);
+
+  const make = async (wish = {}) => {
+    const mine = ++turn.current;
+    setBusy(true);
+    setFailure("");
+    try {
+      const answer = way === "path" ? await path() : await near({ points, name, ...wish });
+      if (mine !== turn.current) return;
+      const rows = way === "path" ? answer.rows : withLocked(answer.rows, songs, locked);
+      const drawn = way === "curve" ? { class: wish.name || name, points: wish.points || points } : null;
+      change({ songs: rows, notes: answer.notes, scores: answer.scores || null, curve: drawn });
+      say(`A list of ${count(rows.length, "song")}`);
+    } catch (error) {
+      if (mine === turn.current) setFailure(error.message);
+    }
+    if (mine === turn.current) setBusy(false);
+  };
+  const path = () => {
+    if (songs.length < 2) throw new Error("A path needs two songs: the first and the last of your list.");
+    return getJson(`/api/path/${songs[0]}/${songs[songs.length - 1]}?steps=${steps}`);
+  };
+  const near = (wish) => {
+    if (!seeds.length) throw new Error("Add a song to your list first: the new list begins with it.");
+    return postJson("/api/playlist", {
+      seeds, minutes, only: only || null,
+      curve: way === "curve" ? { class: wish.name, points: wish.points } : null,
+    });
+  };
+  const redraw = (wish) => {
+    clearTimeout(timer.current);
+    timer.current = setTimeout(() => seeds.length && make(wish), WAIT);
+  };
+  const dots = curve && scores ? placed(songs, scores, library) : null;
+  return html`<div class="ways" role="group" aria-label="How">${WAYS.map(([one, words]) => html`
+      <button aria-pressed=${way === one} onClick=${() => { setWay(one); setFailure(""); }}>${words}</button>`)}</div>
+    <p class="quiet">${explained(way, seeds, songs, locked, library)}</p>
+    ${way === "curve" && html`<label>How much
+      <select value=${name} onChange=${(e) => { setName(e.target.value); redraw({ name: e.target.value }); }}>
+        ${library.about.classes.map((one) => html`<option value=${one}>${library.about.words[one]}</option>`)}</select></label>
+      <${Curve} points=${points} words=${library.about.words[name]} scores=${dots}
+        onDraw=${(drawn) => { setPoints(drawn); redraw({ points: drawn }); }} />`}
+    <div class="fields">
+      ${way === "path" ? html`<label>Songs between
+          <input type="number" min="0" max="100" value=${steps} onInput=${(e) => setSteps(Number(e.target.value))} /></label>`
+        : html`<label>Minutes <input type="number" min="1" max="1440" value=${minutes} onInput=${(e) => setMinutes(Number(e.target.value))} /></label>
+          <label>Only songs with <input type="text" value=${only} placeholder="genre=jazz" spellcheck=${false} onInput=${(e) => setOnly(e.target.value)} /></label>`}
+    </div>
+    ${failure && html`<p class="failure" role="alert">${failure}</p>`}
+    <button class="main" disabled=${isBusy} onClick=${() => make()}>${isBusy ? "Making it…" : "Make the list"}</button>`;
+}
+
+function explained(way, seeds, songs, locked, library) {
+  const named = seeds.slice(0, 3).map((row) => library.title(row)).join(", ");
+  if (way === "path") return "A smooth way from the first song of your list to the last.";
+  if (!seeds.length) return "Begins with the songs of your list: add one in the library.";
+  const more = seeds.length > 3 ? ` and ${seeds.length - 3} more` : "";
+  return `${locked.size ? "Keeps the locked songs" : "Begins with"} ${named}${more}; lock songs to keep more of them.`;
+}
+
+function placed(songs, scores, library) {
+  const total = songs.reduce((sum, row) => sum + library.length(row), 0) || 1;
+  let before = 0;
+  return songs.map((row, at) => {
+    const part = (before + library.length(row) / 2) / total;
+    before += library.length(row);
+    return { part, score: scores[at] ?? 0 };
+  });
+}
+
+function Actions({ songs }) {
+  const n = use((s) => s.past.length, list);
+  return html`<div class="buttons">
+    <button disabled=${!songs.length} onClick=${() => play(songs[0], { queue: songs })}><${Icon} name="play" /> Play all</button>
+    <button disabled=${!n} onClick=${() => { undo(); say("Undone"); }}>Undo</button>
+    <button disabled=${!songs.length} onClick=${() => change({ songs: [], locked: new Set() })}>Empty it</button></div>`;
+}
+
+function Songs({ songs, library }) {
+  const locked = use((s) => s.locked, list);
+  const isPlaying = use((s) => s.row, playing);
+  const [dragged, setDragged] = useState(-1);
+  const [focus, setFocus] = useState(null);
+  const box = useRef(null);
+  useEffect(() => {
+    if (focus !== null) box.current.querySelector(`[data-row="${focus}"] .handle`)?.focus();
+  }, [songs, focus]);
+  const onKey = (event, at) => {
+    const by = { ArrowUp: -1, ArrowDown: 1 }[event.key];
+    if (!by) return;
+    event.preventDefault();
+    move(at, at + by);
+    setFocus(songs[at]);
+    say(`${library.title(songs[at])} is now number ${Math.min(songs.length, Math.max(1, at + by + 1))}`);
+  };
+  return html`<ol class="songs listed" ref=${box}>${songs.map((row, at) => html`<li key=${row} data-row=${row} draggable="true"
+    class=${`${row === isPlaying ? "plays" : ""} ${at === dragged ? "dragged" : ""}`}
+    onDragStart=${(e) => { setDragged(at); e.dataTransfer.setData("text/plain", String(at)); }}
+    onDragOver=${(e) => e.preventDefault()} onDragEnd=${() => setDragged(-1)}
+    onDrop=${(e) => { e.preventDefault(); move(Number(e.dataTransfer.getData("text/plain")), at); setDragged(-1); }}>
+    <span class="number quiet">${at + 1}</span>
+    <button class="icon" title=${`Play ${library.title(row)}`} onClick=${() => play(row, { queue: songs })}><${Icon} name="play" /></button>
+    <div class="names"><button class="plain title" onClick=${() => page.set({ selected: row, view: "library", pane: "song" })}><bdi>${library.title(row)}</bdi></button>
+      <span class="quiet"><bdi>${library.artist(row)}</bdi></span></div>
+    <span class="time quiet">${clock(library.length(row))}</span>
+    <button class="icon handle" title=${`Move ${library.title(row)}: arrow keys up and down`} onKeyDown=${(e) => onKey(e, at)}>
+      <${Icon} name="up" /><${Icon} name="down" /></button>
+    <button class="icon" aria-pressed=${locked.has(row)} title=${`Lock ${library.title(row)}`} onClick=${() => flipLock(row)}>
+      <${Icon} name=${locked.has(row) ? "lock" : "open"} /></button>
+    <button class="icon" title=${`Take ${library.title(row)} out`} onClick=${() => drop(row)}><${Icon} name="close" /></button>
+  </li>`)}</ol>`;
+}
+
+function Saving({ songs }) {
+  const folder = use((s) => s.library.about.folder);
+  const [name, setName] = useState("list.m3u8");
+  const [said, setSaid] = useState(null);
+  const save = async (replace = false) => {
+    try {
+      const done = await postJson("/api/save", { rows: songs, name, replace });
+      setSaid({ done, words: `Saved ${count(done.songs, "song")}: ${done.path}${done.left_out ? `; ${done.left_out} cannot stand in a playlist` : ""}` });
+    } catch (error) {
+      setSaid({ failure: error.message, mayReplace: error.message.includes("is there already") });
+    }
+  };
+  const takeBack = async () => {
+    try {
+      const done = await postJson("/api/undo", {});
+      setSaid({ words: done.restored ? `${done.path} is as it was before.` : `${done.path} is gone again.` });
+    } catch (error) {
+      setSaid({ failure: error.message });
+    }
+  };
+  return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
+    <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
+    <button disabled=${!songs.length}>Save</button>
+    <p class="quiet">A playlist for any player. A plain name goes to <bdi>${folder}</bdi>.</p>
+    ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>
+      ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
+    ${said?.failure && html`<p class="failure" role="alert"><bdi>${said.failure}</bdi>
+      ${said.mayReplace && html` <button type="button" class="link" onClick=${() => save(true)}>Replace it</button>`}</p>`}
+  </form>`;
+}

@@ -1,0 +1,143 @@
+// One player that goes on while one looks around. What a browser cannot play comes as WAV.
+
+import { ofSong, getJson } from "./api.js";
+import { makeStore, page, say } from "./store.js";
+
+const audio = new Audio();
+audio.preload = "auto";
+audio.hidden = true;
+document.body.append(audio);
+export const playing = makeStore({
+  row: -1,
+  queue: [],
+  isPaused: true,
+  isLoading: false,
+  failure: "",
+  decoded: "", // the format, where the song is decoded for the browser
+  length: 0,
+  volume: 1,
+});
+let turn = 0; // the newest wish; answers to older ones are late
+
+export const now = () => audio.currentTime || 0;
+
+export async function play(row, { at = 0, queue } = {}) {
+  const mine = ++turn;
+  const library = page.get().library;
+  const before = playing.get();
+  if (row === before.row && audio.src && !before.failure) {
+    if (queue) playing.set({ queue });
+    seek(at);
+    resume();
+    return;
+  }
+  audio.pause();
+  playing.set({
+    row, failure: "", isLoading: true, decoded: "", isPaused: true, length: library.length(row),
+    ...(queue ? { queue } : {}),
+  });
+  try {
+    const song = await ofSong(row);
+    if (!song.sound.url) throw new Error(whyNot(song.sound));
+    const kind = await getJson(`/api/song/${row}/sound`);
+    if (mine !== turn) return;
+    const asIs = kind.type && audio.canPlayType(kind.type) !== "";
+    await start(song.sound.url, asIs, kind, at, mine);
+    tellSystem(library, row);
+    say(`Playing ${library.title(row)}`);
+  } catch (error) {
+    if (mine === turn) playing.set({ failure: error.message, isLoading: false, isPaused: true });
+  }
+}
+
+export function whyNot(sound) {
+  if (sound.folder && sound.why_not.includes("--root")) {
+    return `This song lies outside the folders that may be played. Start again with: audiorec browse --root "${sound.folder}"`;
+  }
+  return `This song cannot be played: ${sound.why_not}.`;
+}
+
+async function start(url, asIs, kind, at, mine) {
+  const wav = `${url}&as=wav`;
+  if (!asIs) playing.set({ decoded: kind.codec });
+  try {
+    await load(asIs ? url : wav, at);
+  } catch (error) {
+    if (!asIs || mine !== turn || error.name === "NotAllowedError") throw error;
+    playing.set({ decoded: kind.codec }); // it said that it could, and cannot
+    await load(wav, at);
+  }
+}
+
+function load(url, at) {
+  return new Promise((resolve, reject) => {
+    const over = (act) => {
+      audio.removeEventListener("loadedmetadata", ready);
+      audio.removeEventListener("error", failed);
+      act();
+    };
+    const failed = () => over(() => reject(new Error("The browser cannot play this file.")));
+    const ready = () =>
+      over(() => {
+        if (at > 0) audio.currentTime = at;
+        audio.play().then(resolve, reject);
+      });
+    audio.addEventListener("loadedmetadata", ready);
+    audio.addEventListener("error", failed);
+    audio.src = url;
+  });
+}
+
+export function seek(at) {
+  if (audio.src && Number.isFinite(at)) audio.currentTime = Math.max(0, at);
+}
+
+export function resume() {
+  if (audio.src) audio.play().catch((error) => playing.set({ failure: error.message }));
+}
+
+export function toggle() {
+  const { row } = playing.get();
+  if (row < 0) {
+    const { selected, rows } = page.get();
+    const first = selected >= 0 ? selected : rows[0];
+    if (first !== undefined) play(first, { queue: [...rows] });
+  } else if (audio.paused) {
+    resume();
+  } else {
+    audio.pause();
+  }
+}
+
+export function step(by) {
+  const { queue, row } = playing.get();
+  const next = queue[queue.indexOf(row) + by];
+  if (next !== undefined) play(next);
+}
+
+export function setVolume(volume) {
+  audio.volume = volume;
+  playing.set({ volume });
+}
+
+for (const name of ["play", "pause", "ended", "waiting", "playing", "durationchange"]) {
+  audio.addEventListener(name, () => {
+    const change = { isPaused: audio.paused };
+    if (name === "playing") change.isLoading = false;
+    if (name === "waiting") change.isLoading = true;
+    if (Number.isFinite(audio.duration)) change.length = audio.duration;
+    playing.set(change);
+    if (name === "ended") step(1);
+  });
+}
+
+function tellSystem(library, row) {
+  if (!("mediaSession" in navigator)) return;
+  navigator.mediaSession.metadata = new MediaMetadata({
+    title: library.title(row),
+    artist: library.artist(row),
+    album: library.text("album", row),
+  });
+  navigator.mediaSession.setActionHandler("nexttrack", () => step(1));
+  navigator.mediaSession.setActionHandler("previoustrack", () => step(-1));
+}

@@ -1,0 +1,188 @@
+// Recommendations: whom, what each channel proposes and why, the list that comes of it, and dials.
+
+import { html, useEffect, useMemo, useRef, useState } from "../vendor/htm-preact.js";
+import { getJson, postJson } from "./api.js";
+import { Icon } from "./icons.js";
+import { count, stem } from "./library.js";
+import { list } from "./list-state.js";
+import { play } from "./player.js";
+import { makeStore, page, use, useAnswer } from "./store.js";
+
+const WAIT = 120; // milliseconds after a dial was turned
+const DIALS = [
+  ["popularity", "Against hits", 1, "0: hits as they come; right: songs that few play come forward"],
+  ["diversity", "Variety", 1, "right: no two of a genre or an artist close together"],
+  ["cold_share", "New songs", 1, "share of places for songs that nobody has played yet"],
+];
+// What is asked about: outlives a look at another view.
+const asking = makeStore({ user: null, songs: null, left: new Set(), dials: { weights: {} } });
+
+export function RecommendView() {
+  const about = use((s) => s.library.about.recall);
+  const { user, songs } = use((s) => s, asking);
+  return html`<div class="recommend">
+    <section class="who" aria-labelledby="who-title"><h2 id="who-title">For whom?</h2>
+      <${Who} about=${about} /></section>
+    ${user || songs ? html`<${Answers} about=${about} key=${user || "own"} />`
+      : html`<section class="fused"><h2>Recommendations</h2><p class="quiet empty">Choose somebody, or make up a history of songs.</p></section>`}
+  </div>`;
+}
+
+function Who({ about }) {
+  const { user } = use((s) => s, asking);
+  const mine = use((s) => s.songs, list);
+  const library = use((s) => s.library);
+  const [text, setText] = useState("");
+  const [pasted, setPasted] = useState("");
+  const [unknown, setUnknown] = useState("");
+  const [answer, error] = useAnswer(() => getJson(`/api/users?find=${encodeURIComponent(text)}`), [text]);
+  const canAsk = about.models.length > 0;
+  const ask = (songs) => asking.set({ user: null, songs, left: new Set() });
+  const paste = () => {
+    const ids = pasted.split("\n").map((line) => line.trim()).filter(Boolean);
+    const strange = ids.filter((id) => library.row(id) === undefined);
+    setUnknown(strange.length ? `${count(strange.length, "line")} name no song of the library, for example ${strange[0]}` : "");
+    if (ids.length > strange.length) ask(ids);
+  };
+  return html`<label>Find a user <input type="search" value=${text} onInput=${(e) => setText(e.target.value)} /></label>
+    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    <ul class="users">${answer?.users.slice(0, 30).map((one) => html`<li key=${one}><button class="plain" aria-pressed=${one === user}
+      onClick=${() => asking.set({ user: one, songs: null, left: new Set() })}><bdi>${one}</bdi></button></li>`)}</ul>
+    ${answer && answer.total > 30 && html`<p class="quiet">${count(answer.total, "user")}; the first 30 are shown.</p>`}
+    <h3>Or a history of your own</h3>
+    ${!canAsk ? html`<p class="quiet">The folder holds no models that could be asked.</p>` : html`
+      <button disabled=${!mine.length} onClick=${() => ask(mine.map((row) => library.ids[row]))}>Take your list (${mine.length})</button>
+      <label>Paste song ids, one a line <textarea rows="3" value=${pasted} onInput=${(e) => setPasted(e.target.value)}></textarea></label>
+      <button disabled=${!pasted.trim()} onClick=${paste}>Ask for these</button>
+      ${unknown && html`<p class="note">${unknown}</p>`}`}`;
+}
+
+// Asks again whenever the question changes; the newest answer counts, old lists stay until it comes.
+function useLists(state) {
+  const [lists, setLists] = useState(null);
+  const [error, setError] = useState(null);
+  const timer = useRef(0);
+  const turn = useRef(0);
+  const { user, songs, left, dials } = state;
+  useEffect(() => {
+    const mine = ++turn.current;
+    clearTimeout(timer.current);
+    timer.current = setTimeout(async () => {
+      try {
+        const found = await asked(user, songs, left, dials);
+        if (mine === turn.current) { setLists(found); setError(null); }
+      } catch (failure) {
+        if (mine === turn.current) setError(failure);
+      }
+    }, lists ? WAIT : 0);
+  }, [user, songs, left, dials]);
+  return [lists, error];
+}
+
+async function asked(user, songs, left, dials) {
+  if (user && !left.size) {
+    const [who, fused] = await Promise.all([
+      getJson(`/api/user?id=${encodeURIComponent(user)}`),
+      postJson("/api/fuse", { user, dials }),
+    ]);
+    return { ...who, ...fused, notes: [] };
+  }
+  const history = user ? (await getJson(`/api/user?id=${encodeURIComponent(user)}`)).history.map((one) => one.id) : songs;
+  const kept = history.filter((id) => !left.has(id));
+  const [answer, before] = await Promise.all([
+    postJson("/api/ask", { songs: kept, hidden: [...left], dials }),
+    left.size ? postJson("/api/ask", { songs: history, dials }) : null,
+  ]);
+  return { history: history.map((id) => ({ id })), ...answer, before: before?.fused };
+}
+
+function Answers({ about }) {
+  const state = use((s) => s, asking);
+  const library = use((s) => s.library);
+  const [lists, error] = useLists(state);
+  const turnTo = (change) => asking.set({ dials: { ...state.dials, ...change } });
+  const name = (id) => {
+    const row = library.row(id);
+    return row === undefined ? stem(id) : library.title(row);
+  };
+  const leave = (id) => {
+    const left = new Set(state.left);
+    if (!left.delete(id)) left.add(id);
+    asking.set({ left });
+  };
+  const showOnMap = () => {
+    const marks = new Map();
+    const interests = lists.channels.some((one) => one.songs.some((song) => song.interest !== null));
+    lists.channels.forEach((one, at) => one.songs.forEach((song) => {
+      if (song.row === null || (interests && song.interest === null)) return;
+      marks.set(song.row, interests ? song.interest : at);
+    }));
+    page.set({ marks, view: "library", pane: "map" });
+  };
+  return html`<section class="fused" aria-labelledby="fused-title">
+      <h2 id="fused-title">For <bdi>${state.user || "this history"}</bdi></h2>
+      ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+      ${!lists && !error && html`<p class="quiet" role="status">Asking the channels…</p>`}
+      ${lists && html`<${Dials} about=${about} lists=${lists} dials=${state.dials} turnTo=${turnTo} />
+        <${Fused} lists=${lists} name=${name} />`}
+    </section>
+    ${lists && html`<section class="history" aria-labelledby="history-title"><h2 id="history-title">Heard</h2>
+      ${!lists.history?.length ? html`<p class="quiet">${about.has_log ? "Nothing is known." : "audiorec browse --interactions LOG shows what was heard."}</p>`
+        : html`<p class="quiet">${about.models.length ? "Leave a song out to see what changes." : ""}</p>
+        <ul class="heard">${uniqueNewest(lists.history).map((one) => html`<li key=${one.id}>
+          <label><input type="checkbox" checked=${!state.left.has(one.id)} disabled=${!about.models.length} onChange=${() => leave(one.id)} />
+          <bdi>${name(one.id)}</bdi></label></li>`)}</ul>`}
+      ${lists.notes?.map((note) => html`<p class="note">${note}</p>`)}
+    </section>
+    <section class="channels" aria-labelledby="channels-title"><div class="above"><h2 id="channels-title">What each channel says</h2>
+      <button onClick=${showOnMap}>Show on the map</button></div>
+      <div class="columns" tabindex="0" role="region" aria-label="Channels side by side">${lists.channels.map((one) => html`
+        <div class="channel" key=${one.channel}><h3>${one.channel}</h3>
+          ${!one.songs.length && html`<p class="quiet">nothing</p>`}
+          <ol class="songs">${one.songs.slice(0, 20).map((song) => html`<${Proposed} key=${song.id} song=${song} name=${name} />`)}</ol></div>`)}</div>
+    </section>`}`;
+}
+
+function Dials({ about, lists, dials, turnTo }) {
+  return html`<div class="dials">
+    ${DIALS.map(([key, words, most, help]) => html`<label title=${help}>${words}
+      <input type="range" min="0" max=${most} step="0.05" value=${dials[key] ?? about.fusion[key] ?? 0}
+        disabled=${key === "popularity" && !about.has_log} onInput=${(e) => turnTo({ [key]: Number(e.target.value) })} />
+      ${key === "popularity" && !about.has_log && html`<span class="quiet">needs --interactions</span>`}</label>`)}
+    <label>Songs of one artist <select value=${dials.per_artist ?? about.fusion.per_artist ?? 0} onChange=${(e) => turnTo({ per_artist: Number(e.target.value) })}>
+      <option value="0">any number</option><option value="1">1</option><option value="2">2</option><option value="3">3</option></select></label>
+    <details><summary>Say of each channel</summary><div class="weights">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
+      <input type="range" min="0" max="3" step="0.25" value=${dials.weights[channel] ?? about.fusion.weights[channel] ?? 1}
+        onInput=${(e) => turnTo({ weights: { ...dials.weights, [channel]: Number(e.target.value) } })} /></label>`)}</div></details>
+  </div>`;
+}
+
+function Fused({ lists, name }) {
+  const before = useMemo(() => new Map((lists.before || []).map((one) => [one.id, one.rank])), [lists]);
+  const gone = lists.before ? lists.before.filter((one) => !lists.fused.some((now) => now.id === one.id)) : [];
+  return html`<ol class="songs ranked">${lists.fused.map((song) => html`<${Proposed} key=${song.id} song=${song} name=${name} channel=${song.channel}
+      change=${lists.before ? changed(before.get(song.id), song.rank) : ""} />`)}</ol>
+    ${!lists.fused.length && html`<p class="quiet">Nothing is left to propose. Turn a dial back.</p>`}
+    ${gone.length > 0 && html`<p class="note">No longer proposed: ${gone.map((one) => name(one.id)).join(", ")}</p>`}`;
+}
+
+function changed(was, is) {
+  if (was === undefined) return "new";
+  if (was === is) return "";
+  return was > is ? `up ${was - is}` : `down ${is - was}`;
+}
+
+function Proposed({ song, name, channel, change }) {
+  const inLibrary = song.row !== null && song.row !== undefined;
+  return html`<li>
+    <button class="icon" disabled=${!inLibrary} title=${`Play ${name(song.id)}`} onClick=${() => play(song.row)}><${Icon} name="play" /></button>
+    <div class="names"><button class="plain title" disabled=${!inLibrary} onClick=${() => page.set({ selected: song.row, view: "library", pane: "song" })}>
+      <bdi>${name(song.id)}</bdi></button>
+      <span class="why"><bdi>${song.why}</bdi>${channel && html` <span class="badge">${channel}</span>`}
+        ${change && html` <span class="badge changed">${change}</span>`}</span></div></li>`;
+}
+
+function uniqueNewest(history) {
+  const seen = new Set();
+  return [...history].reverse().filter((one) => !seen.has(one.id) && seen.add(one.id)).slice(0, 100);
+}

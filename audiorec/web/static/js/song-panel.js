@@ -1,0 +1,140 @@
+// One song: what it is, how it sounds over time, its numbers, what sounds like it and why.
+
+import { html, useEffect, useState } from "../vendor/htm-preact.js";
+import { getJson, ofSong } from "./api.js";
+import { Compare } from "./compare.js";
+import { Icon } from "./icons.js";
+import { clock } from "./library.js";
+import { addToList, list } from "./list-state.js";
+import { Numbers } from "./numbers.js";
+import { play, playing, toggle, whyNot } from "./player.js";
+import { Scores } from "./scores.js";
+import { page, say, use, useAnswer } from "./store.js";
+
+const SHOWN = ["album", "status", "codec", "source_rate", "source_channels", "uri", "song_id"];
+const NAMES = {
+  album: "Album", status: "Status", codec: "Format", source_rate: "Rate", source_channels: "Channels",
+  uri: "File", song_id: "Id",
+};
+const VERDICTS = {
+  identical: "the very same audio",
+  same: "the same recording in another encoding",
+  likely: "most likely the same recording",
+};
+
+export function SongPanel() {
+  const selected = use((s) => s.selected);
+  const other = use((s) => s.other);
+  if (selected < 0) {
+    return html`<section class="song" aria-labelledby="song-title">
+      <h2 id="song-title" tabindex="-1">No song chosen</h2>
+      <p class="quiet">Choose one in the list or on the map: here you then see and hear what it is made of,
+        and what sounds like it.</p></section>`;
+  }
+  return other >= 0 && other !== selected
+    ? html`<${Compare} first=${selected} second=${other} />`
+    : html`<${Song} row=${selected} key=${selected} />`;
+}
+
+function Song({ row }) {
+  const library = use((s) => s.library);
+  const [song, error] = useAnswer(() => ofSong(row), [row]);
+  return html`<section class="song" aria-labelledby="song-title">
+    <div class="head">
+      <${Cover} song=${song} row=${row} />
+      <div class="names">
+        <h2 id="song-title" tabindex="-1"><bdi>${library.title(row)}</bdi></h2>
+        <p><bdi>${library.artist(row) || "unknown artist"}</bdi> <span class="quiet">${clock(library.length(row))}</span></p>
+        <${Said} song=${song} library=${library} />
+      </div>
+    </div>
+    <${Buttons} row=${row} song=${song} />
+    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    ${song?.sound.why_not && html`<p class="note">${whyNot(song.sound)}</p>`}
+    <${Scores} row=${row} song=${song} />
+    <${Near} row=${row} />
+    <${Copies} row=${row} />
+    <${Numbers} row=${row} />
+    <${About} song=${song} />
+  </section>`;
+}
+
+function Said({ song, library }) {
+  if (!song?.reading) return html`<p class="said quiet">…</p>`;
+  const { best, remark, voiced } = song.reading;
+  const parts = Object.entries(best).filter(([, name]) => name).map(([head, name]) => library.words(head, name));
+  if (voiced !== null && voiced !== undefined && !remark) parts.push(voiced ? `a voice in ${Math.round(100 * voiced)} % of it` : "no voice");
+  return html`<p class="said">${remark || parts.reverse().join(" · ") || "nothing certain"}</p>`;
+}
+
+function Cover({ song, row }) {
+  const [state, setState] = useState("");
+  const url = song?.sound.cover;
+  useEffect(() => setState(""), [row]);
+  return html`<div class="cover" aria-hidden="true">
+    ${url && state !== "none" && html`<img src=${url} alt="" onError=${() => setState("none")} />`}
+  </div>`;
+}
+
+function Buttons({ row, song }) {
+  const isPlaying = use((s) => s.row === row && !s.isPaused, playing);
+  const isListed = use((s) => s.songs.includes(row), list);
+  const library = page.get().library;
+  const start = () => (isPlaying ? toggle() : play(row, { queue: [...page.get().rows] }));
+  return html`<div class="buttons">
+    <button class="main" disabled=${!song?.sound.url} onClick=${start}>
+      <${Icon} name=${isPlaying ? "pause" : "play"} /> ${isPlaying ? "Pause" : "Play"}</button>
+    <button disabled=${isListed} onClick=${() => { addToList([row]); say(`${library.title(row)} is in your list`); }}>
+      <${Icon} name="plus" /> ${isListed ? "In your list" : "Add to list"}</button>
+    <button onClick=${() => { addToList([row]); page.set({ view: "lists" }); }}>Make a list from it</button>
+  </div>`;
+}
+
+function Near({ row }) {
+  const library = use((s) => s.library);
+  const [answer, error, isLoading] = useAnswer(() => ofSong(row, "near?k=12"), [row]);
+  return html`<section class="near" aria-labelledby="near-title">
+    <h3 id="near-title">Sounds like it</h3>
+    ${error && html`<p class="failure" role="alert">${error.message}</p>`}
+    ${isLoading && !answer && html`<p class="quiet">Listening around…</p>`}
+    ${answer && !answer.near.length && html`<p class="quiet">Nothing here sounds like it.</p>`}
+    <ol class="songs">${answer?.near.map((one) => html`<li key=${one.row}>
+      <button class="icon" title=${`Play ${library.title(one.row)}`}
+        onClick=${() => play(one.row, { queue: answer.near.map((n) => n.row) })}><${Icon} name="play" /></button>
+      <div class="names">
+        <button class="plain title" onClick=${() => page.set({ selected: one.row })}><bdi>${library.title(one.row)}</bdi></button>
+        <span class="quiet"><bdi>${library.artist(one.row)}</bdi></span>
+        <span class="why">${one.why.join("; ")}</span>
+      </div>
+      <span class="alike" title="How alike they sound: 100 is the same">${Math.round(100 * one.similarity)}</span>
+      <button class="small" title=${`Compare with ${library.title(one.row)}`}
+        onClick=${() => page.set({ other: one.row })}>Compare</button></li>`)}</ol>
+  </section>`;
+}
+
+function Copies({ row }) {
+  const library = use((s) => s.library);
+  const [again, setAgain] = useState(0);
+  const [answer] = useAnswer(() => getJson(`/api/song/${row}/copies`), [row, again]);
+  useEffect(() => { // a large library is searched for a while
+    const timer = answer?.pending && setTimeout(() => setAgain(again + 1), 3000);
+    return () => clearTimeout(timer);
+  }, [answer]);
+  if (!answer?.copies.length) return null;
+  return html`<section aria-labelledby="copies-title"><h3 id="copies-title">Here more than once</h3>
+    <ul class="songs">${answer.copies.map(({ row: one, verdict }) => html`<li key=${one}>
+      <div class="names"><button class="plain title" onClick=${() => page.set({ selected: one })}>
+        <bdi>${library.ids[one]}</bdi></button><span class="why">${VERDICTS[verdict] || verdict}</span></div></li>`)}</ul>
+  </section>`;
+}
+
+function About({ song }) {
+  if (!song) return null;
+  const usual = new Set([...SHOWN, "title", "artist", "duration_s", "segments", "size", "claimed_s", "decoder",
+    "packet_errors", "extracted_at", "isrc", "musicbrainz_trackid"]);
+  const own = Object.keys(song.columns).filter((name) => !usual.has(name));
+  const rows = [...SHOWN, ...own].filter((name) => song.columns[name] !== null && song.columns[name] !== undefined);
+  return html`<details class="about"><summary>The file</summary><dl>
+    ${rows.map((name) => html`<dt>${NAMES[name] || name}</dt><dd><bdi>${String(song.columns[name])}</bdi></dd>`)}
+  </dl></details>`;
+}

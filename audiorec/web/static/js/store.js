@@ -1,0 +1,77 @@
+// One state of the page; what uses a part of it is drawn again when that part changes.
+
+import { useEffect, useState } from "../vendor/htm-preact.js";
+
+export function makeStore(state) {
+  const listeners = new Set();
+  const store = {
+    get: () => state,
+    set(change) {
+      const next = typeof change === "function" ? change(state) : change;
+      state = { ...state, ...next };
+      for (const listener of [...listeners]) listener(state);
+    },
+    listen(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+  };
+  return store;
+}
+
+export const page = makeStore({
+  library: null,
+  failure: null,
+  view: "library",
+  pane: "list", // on a narrow screen: map, list or song
+  text: "",
+  only: "",
+  onlyBits: null,
+  onlyError: "",
+  hidden: new Set(), // classes of the colour that are switched off
+  lasso: null, // Uint8Array: songs inside
+  sort: { by: "artist", down: false },
+  colour: "",
+  rows: new Uint32Array(0), // what is listed, in order
+  mask: null, // Uint8Array: what is listed
+  selected: -1,
+  other: -1, // the song that the selected one is compared with
+  marks: null, // Map of row to a number of a group: shown on the map
+  said: "", // the last thing that happened, for those who listen to the page
+});
+
+export function use(choose, store = page) {
+  const [value, setValue] = useState(() => choose(store.get()));
+  useEffect(() => {
+    const look = (state) => setValue(() => choose(state));
+    look(store.get());
+    return store.listen(look);
+  }, []);
+  return value;
+}
+
+export function say(text) {
+  page.set({ said: text });
+}
+
+// Something that is asked for when its question changes: [value, error, isLoading].
+export function useAnswer(question, keys) {
+  const [state, setState] = useState([null, null, true]);
+  useEffect(() => {
+    let isOver = false;
+    const given = question();
+    if (!given) {
+      setState([null, null, false]);
+      return undefined;
+    }
+    setState((before) => [before[0], null, true]);
+    given.then(
+      (value) => isOver || setState([value, null, false]),
+      (error) => isOver || setState([null, error, false]),
+    );
+    return () => {
+      isOver = true;
+    };
+  }, keys);
+  return state;
+}

@@ -1,0 +1,186 @@
+"""How quick the page is with many songs: to the first picture, while the map moves, to neighbours.
+
+    uv run --group full python benchmarks/page.py 20000 100000
+
+Makes stores of so many songs up (14 classes, artists and titles of usual lengths), starts
+``audiorec browse`` on each, opens it in Chromium and prints one line of JSON for each.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
+
+from web_server import ROWS, browsing, chromium
+
+from audiorec.store.parquet import write_table
+from audiorec.store.schema import Kind, StoreMetadata, schema_of
+
+HEADS = {
+    "version": "vocal instrumental vocal_accompaniment other".split(),
+    "genre": "blues classical country electronic folk hiphop jazz metal pop rock".split(),
+}
+CLASSES = tuple(f"{head}/{name}" for head, names in HEADS.items() for name in names)
+SYLLABLES = "ka lo mi ra ten vo sul be dor fin ga hel".split()
+WATCH = """
+window.tasks = [];
+new PerformanceObserver(list => window.tasks.push(...list.getEntries().map(e => e.duration)))
+  .observe({type: "longtask", buffered: true});
+"""
+PAN = """
+new Promise(done => {
+  const map = window.songMap; const times = []; const drawn = []; let left = 120;
+  const step = () => {
+    map.pan(3 * Math.cos(left / 9), 3 * Math.sin(left / 9));
+    times.push(performance.now()); drawn.push(map.lastMs);
+    if (--left) requestAnimationFrame(step); else {
+      const spent = times[times.length - 1] - times[0];
+      drawn.sort((a, b) => a - b);
+      done({fps: 1000 * (times.length - 1) / spent, draw_ms: drawn[drawn.length >> 1]});
+    }
+  };
+  requestAnimationFrame(step);
+})
+"""
+
+
+def words(rng, n, low, high):
+    """Return `n` made-up names."""
+    lengths = rng.integers(low, high, n)
+    picks = rng.integers(0, len(SYLLABLES), (n, high))
+    return [
+        " ".join(SYLLABLES[s] for s in row[:length]).title()
+        for row, length in zip(picks, lengths, strict=True)
+    ]
+
+
+def write_store(path, n, seed=0):
+    """Write `n` songs around a few kinds of music, with vectors like those of real ones."""
+    rng = np.random.default_rng(seed)
+    about = StoreMetadata(
+        kind=Kind.VECTORS, extractor_id="0123456789abcdef", classes=CLASSES, created_by="benchmark"
+    )
+    kinds = rng.gumbel(size=(40, len(CLASSES))) * 1.2
+    odds = kinds[rng.integers(0, 40, n)] + 0.6 * rng.normal(size=(n, len(CLASSES)))
+    parts, at = [], 0
+    for names in HEADS.values():
+        part = np.exp(odds[:, at : at + len(names)])
+        parts.append(part / part.sum(axis=1, keepdims=True))
+        at += len(names)
+    mean = np.hstack(parts)
+    spread = 0.3 * mean * (1 - mean)
+    stats = [mean + spread, mean - spread, mean, spread**2, rng.normal(size=mean.shape), odds]
+    vectors = np.stack(stats, axis=2).astype(np.float32).reshape(n, -1)
+    artists = words(rng, max(1, n // 12), 2, 4)
+    same = {
+        "size": 9_000_000, "mtime_ns": 1, "segments": 70, "status": "ok", "source_rate": 44_100,
+        "source_channels": 2, "codec": "mp3", "decoder": "soundfile", "packet_errors": 0,
+        "extractor_id": about.extractor_id, "extracted_at": datetime(2026, 1, 2, tzinfo=UTC),
+    }  # fmt: skip
+    named = [artists[i] for i in rng.integers(0, len(artists), n)]
+    ids = [f"{artist}/{i:06}.mp3" for i, artist in enumerate(named)]
+    columns = {
+        "song_id": ids,
+        "content_hash": [f"{i:032x}" for i in range(n)],
+        "uri": [f"/music/{name}" for name in ids],
+        "duration_s": rng.uniform(120, 400, n).astype(np.float32),
+        "title": words(rng, n, 2, 6),
+        "artist": named,
+        "album": [f"{name} {i % 3}" for i, name in enumerate(named)],
+    }
+    schema = schema_of(about)
+    arrays = []
+    for field in schema:
+        if field.name == "vector":
+            flat = pa.array(vectors.ravel())
+            arrays.append(pa.FixedSizeListArray.from_arrays(flat, type=field.type))
+        elif field.name in columns:
+            arrays.append(pa.array(columns[field.name], field.type))
+        elif field.name in same:
+            arrays.append(pa.array([same[field.name]] * n, field.type))
+        else:
+            arrays.append(pa.nulls(n, field.type))
+    table = pa.Table.from_arrays(arrays, schema=schema).sort_by("song_id")
+    write_table(path, table, about)
+    return path
+
+
+def resident_mb(pid):
+    """Return the memory of a process in MB."""
+    text = Path(f"/proc/{pid}/status").read_text()
+    return int(text.partition("VmRSS:")[2].split()[0]) / 1024
+
+
+def measure(store, n):
+    """Serve the page of a store and return what was measured."""
+    started = time.perf_counter()
+    with browsing(store, pid=True) as (address, pid):
+        answers_s = time.perf_counter() - started
+        return looked_at(address, pid, n) | {"server_answers_s": round(answers_s, 2)}
+
+
+def looked_at(address, pid, n):
+    """Open an address in a browser and return what was measured there."""
+    with chromium() as browser:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        context.add_init_script(WATCH)
+        page = context.new_page()
+        time.sleep(3.0)  # whoever opens a browser takes that long
+        sizes = []
+        page.on("response", lambda r: sizes.append(int(r.headers.get("content-length", 0))))
+        began = time.perf_counter()
+        page.goto(address)
+        page.wait_for_selector(ROWS)
+        seen_s = time.perf_counter() - began
+        paint = page.evaluate(
+            "performance.getEntriesByName('first-contentful-paint')[0]?.startTime"
+        )
+        page.wait_for_timeout(600)
+        load_tasks = page.evaluate("window.tasks.splice(0)")
+        first_draw = page.evaluate("window.songMap.lastMs")
+        pan = page.evaluate(PAN)
+        page.locator(ROWS).nth(3).click()
+        began = time.perf_counter()
+        page.wait_for_selector(".near li")
+        near_s = time.perf_counter() - began
+        page.fill("#find", "kalo")
+        page.wait_for_timeout(800)
+        heap = page.evaluate("performance.memory.usedJSHeapSize") / 1e6
+        tasks = page.evaluate("window.tasks")
+        return {
+            "songs": n,
+            "list_and_map_s": round(seen_s, 3),
+            "first_paint_ms": round(paint or 0),
+            "draw_ms": round(first_draw, 1),
+            "pan_fps": round(pan["fps"], 1),
+            "pan_draw_ms": round(pan["draw_ms"], 1),
+            "near_s": round(near_s, 3),
+            "longest_task_at_start_ms": round(max(load_tasks, default=0)),
+            "longest_task_later_ms": round(max(tasks, default=0)),
+            "kilobytes": round(sum(sizes) / 1000),
+            "server_mb": round(resident_mb(pid)),
+            "tab_heap_mb": round(heap, 1),
+            "browser": browser.version,
+        }
+
+
+def main():
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("songs", type=int, nargs="+")
+    for n in parser.parse_args().songs:
+        with tempfile.TemporaryDirectory() as folder:
+            store = write_store(Path(folder) / "vecs.parquet", n)
+            print(json.dumps(measure(store, n)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,233 @@
+"""Who may ask: the token, names and pages of others, and files that are none of the page's."""
+
+import http.client
+import os
+import shutil
+
+import pytest
+from made_library import series, song
+from needs import needs
+from web_server import AUDIO, browsing, split_address, write_music
+
+from audiorec.errors import SongError
+from audiorec.web.access import HEADERS, Keys
+from audiorec.web.roots import Roots
+
+httpx = needs("httpx")
+
+SECRET = b"the secret of somebody\n"
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory):
+    """A store whose songs point where they should not."""
+    folder = tmp_path_factory.mktemp("hostile")
+    outside = folder / "outside"
+    outside.mkdir()
+    (outside / "secret.txt").write_bytes(SECRET)
+    shutil.copy(AUDIO / "birds.ogg", outside / "birds.ogg")
+    home = folder / "home"
+    home.mkdir()
+    music = home / "music"
+    uris = {
+        "absolute": "/etc/passwd",
+        "above": str(music / ".." / ".." / "outside" / "birds.ogg"),
+        "elsewhere": str(outside / "birds.ogg"),
+        "link": str(music / "link.ogg"),
+        "below-link": str(music / "folder" / "birds.ogg"),
+        "text": str(music / "text.mp3"),
+        "playlist": str(music / "list.mp3"),
+        "gone": str(music / "gone.mp3"),
+        "folder": str(music),
+        "pipe": str(music / "pipe"),
+        "remote": "s3://bucket/song.mp3",
+        "relative": "music/jazz-vibraphone.mp3",
+    }
+    more = [song(f"x-{name}", series(n), uri=uri) for n, (name, uri) in enumerate(uris.items())]
+    store = write_music(home, more=more)
+    (music / "link.ogg").symlink_to(outside / "birds.ogg")
+    (music / "folder").symlink_to(outside)
+    (music / "text.mp3").write_bytes(SECRET)
+    (music / "list.mp3").write_text(f"ffconcat version 1.0\nfile {outside}/secret.txt\n")
+    os.mkfifo(music / "pipe")
+    with browsing(store, "--root", music) as address:
+        base, token = split_address(address)
+        rows = {f"x-{name}": None for name in uris}
+        bearer = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=base, headers=bearer, timeout=30) as client:
+            ids = client.get("/api/texts").json()["columns"]["id"]
+            rows = {name: ids.index(f"x-{name}") for name in uris}
+            yield client, token, rows, ids
+
+
+@pytest.fixture(scope="module")
+def client(hostile):
+    return hostile[0]
+
+
+def test_the_page_itself_needs_no_token_and_holds_nothing(client):
+    found = client.get("/", headers={"Authorization": ""})
+    assert found.status_code == 200
+    assert "jazz" not in found.text
+    for name, value in HEADERS.items():
+        assert found.headers[name] == value
+    assert "set-cookie" not in found.headers
+    assert "unsafe" not in found.headers["content-security-policy"]
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic {token}", "{token}"])
+@pytest.mark.parametrize("path", ["/api/library", "/api/texts", "/api/song/0", "/api/state"])
+def test_nothing_is_told_without_the_token(hostile, path, header):
+    client, token, _, _ = hostile
+    found = client.get(path, headers={"Authorization": header.format(token=token)})
+    assert found.status_code == 401
+    assert "jazz" not in found.text
+    assert client.get(f"{path}?token={token}", headers={"Authorization": ""}).status_code == 401
+
+
+@pytest.mark.parametrize(
+    "host", ["evil.example", "127.0.0.1.evil.example", "localhost.evil.example", ""]
+)
+def test_a_name_that_somebody_pointed_here_is_none_of_ours(client, host):
+    for path in ("/", "/api/library", "/js/main.js"):
+        assert client.get(path, headers={"Host": host}).status_code == 421
+    assert client.get("/", headers={"Host": "localhost:80"}).status_code == 200
+    assert client.get("/", headers={"Host": "[::1]:80"}).status_code == 200
+
+
+FOREIGN = [
+    {"Origin": "https://evil.example"},
+    {"Origin": "null"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "no-cors"},
+    {"Sec-Fetch-Site": "same-site", "Sec-Fetch-Mode": "cors"},
+    {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"},
+]
+
+
+@pytest.mark.parametrize("headers", FOREIGN)
+def test_a_page_of_another_site_gets_nothing(client, headers):
+    song = client.get("/api/song/0").json()
+    for path in ("/api/library", song["sound"]["url"], song["sound"]["cover"], "/js/main.js"):
+        assert client.get(path, headers=headers).status_code == 403
+    assert client.post("/api/undo", json={}, headers=headers).status_code == 403
+
+
+def test_a_link_elsewhere_may_lead_to_the_page(client):
+    headers = {"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}
+    assert client.get("/", headers=headers).status_code == 200
+
+
+def test_only_json_is_taken_and_not_too_much_of_it(client):
+    text = {"Content-Type": "text/plain"}
+    assert client.post("/api/playlist", content="{}", headers=text).status_code == 415
+    assert client.post("/api/playlist", json=[]).status_code == 400
+    large = b'{"a": "' + b"x" * (2 << 20) + b'"}'
+    as_json = {"Content-Type": "application/json"}
+    assert client.post("/api/playlist", content=large, headers=as_json).status_code == 413
+    assert client.post("/api/playlist", content=iter([b"{}"]), headers=as_json).status_code == 413
+    assert client.request("DELETE", "/api/song/0").status_code == 405
+
+
+def test_a_key_opens_one_song_alone(client):
+    own = client.get("/api/song/0").json()["sound"]["url"]
+    key = own.partition("key=")[2]
+    assert client.get(own).status_code == 200
+    for path in (f"/audio/1?key={key}", f"/cover/0?key={key}", "/audio/0", "/audio/0?key="):
+        assert client.get(path, headers={}).status_code == 401
+    assert not Keys().opens("/audio/0", key)
+
+
+KEPT_OUT = ["absolute", "above", "elsewhere", "link", "below-link", "gone", "folder", "pipe"]
+
+
+@pytest.mark.parametrize("name", [*KEPT_OUT, "remote", "relative", "text", "playlist"])
+def test_what_is_no_song_below_a_root_is_not_served(hostile, name):
+    client, token, rows, _ = hostile
+    keys, row = Keys(token), rows[name]
+    for path, more in ((f"/audio/{row}", ""), (f"/audio/{row}", "&as=wav"), (f"/cover/{row}", "")):
+        found = client.get(f"{path}?key={keys.key(path)}{more}")
+        assert found.status_code in (400, 404), name
+        assert SECRET not in found.content
+        assert b"root:" not in found.content
+    for what in ("wave", "sound"):
+        assert client.get(f"/api/song/{row}/{what}").status_code in (400, 404)
+    about = client.get(f"/api/song/{row}").json()["sound"]
+    if name not in ("text", "playlist"):  # what is in a file is for a worker to say
+        assert about["why_not"]
+        assert "url" not in about
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *("/../access.py", "/..%2faccess.py", "/%2e%2e/access.py", "/js/../../access.py"),
+        *("//etc/passwd", "/vendor/vendored.json", "/static/index.html", "/js/"),
+        *("/js%00/main.js", "/.git/config"),
+    ],
+)
+def test_there_is_no_way_out_of_the_files_of_the_page(client, path):
+    """Asked by hand: a client would tidy the path."""
+    connection = http.client.HTTPConnection(client.base_url.host, client.base_url.port, timeout=10)
+    connection.request("GET", path)
+    found = connection.getresponse()
+    assert found.status == 404
+    assert b"Guard" not in found.read()
+    connection.close()
+
+
+@pytest.mark.parametrize("row", ["99999999", "-1", "1.5", "abc", str(1 << 70)])
+def test_rows_that_are_none(client, row):
+    assert client.get(f"/api/song/{row}").status_code in (400, 404)
+
+
+def test_parts_of_a_song(client):
+    url = client.get("/api/song/0").json()["sound"]["url"]
+    whole = client.get(url)
+    assert whole.headers["accept-ranges"] == "bytes"
+    n = len(whole.content)
+    for asked, part in {
+        "bytes=0-99": slice(0, 100),
+        "bytes=100-": slice(100, n),
+        "bytes=-50": slice(n - 50, n),
+        f"bytes=0-{n + 99}": slice(0, n),
+    }.items():
+        found = client.get(url, headers={"Range": asked})
+        assert found.status_code == 206
+        assert found.content == whole.content[part]
+        assert found.headers["content-range"] == f"bytes {part.start}-{part.stop - 1}/{n}"
+    assert client.get(url, headers={"Range": f"bytes={n}-"}).status_code == 416
+    old = {"Range": "bytes=0-9", "If-Range": '"another"'}
+    assert client.get(url, headers=old).status_code == 200
+    assert client.head(url).headers["content-length"] == str(n)
+
+
+def test_what_no_browser_plays_comes_as_wav(hostile):
+    client, _, _, ids = hostile
+    for name in ("tabla-loop.m4a", "drum-loop.aiff"):
+        row = ids.index(name)
+        about = client.get(f"/api/song/{row}/sound").json()
+        assert about["type"] == ""
+        url = client.get(f"/api/song/{row}").json()["sound"]["url"]
+        found = client.get(url, headers={"Range": "bytes=0-11"})
+        assert (found.status_code, found.headers["content-type"]) == (206, "audio/wav")
+        assert (found.content[:4], found.content[8:12]) == (b"RIFF", b"WAVE")
+
+
+def test_roots_by_themselves(tmp_path):
+    inside = tmp_path / "music"
+    inside.mkdir()
+    (inside / "a.mp3").write_bytes(b"a")
+    other = tmp_path / "music-other"
+    other.mkdir()
+    (other / "b.mp3").write_bytes(b"b")
+    (tmp_path / "alias").symlink_to(inside)
+    roots = Roots([tmp_path / "alias"])
+    for way in ("alias", "music"):  # the root is a link that the user named: both names hold
+        with roots.open(str(tmp_path / way / "a.mp3")) as file:
+            assert file.read() == b"a"
+    for uri in (f"{other}/b.mp3", f"{inside}/./a.mp3", f"{inside}/a.mp3/", f"{inside}/../a", "/"):
+        with pytest.raises(SongError):
+            roots.open(uri)
+    assert not roots.holds(str(other / "b.mp3"))
+    with pytest.raises(SongError, match="not there"):
+        roots.open(str(inside / "none.mp3"))

@@ -1,0 +1,124 @@
+"""`web.lists`: what a page may ask for, and the one thing that it may write."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from made_library import series, song, write_library
+
+from audiorec.errors import InputError
+from audiorec.library.library import open_store
+from audiorec.web.lists import Saver, path_of, playlist_of, rows_in
+from audiorec.web.shelf import Shelf
+
+OLD = b"#EXTM3U\nold.mp3\n"
+
+
+@pytest.fixture
+def shelf(tmp_path):
+    rows = [
+        song(f"s{i}", series(i), title=f"Song {i}", artist=f"A{i}", uri=str(tmp_path / f"s{i}.mp3"))
+        for i in range(8)
+    ]
+    return Shelf(open_store(write_library(tmp_path, rows)))
+
+
+def test_a_list_is_saved_beside_the_store_and_undone(shelf, tmp_path):
+    saver = Saver(shelf)
+    done = saver.save([2, 0], "evening.m3u8")
+    place = tmp_path / "evening.m3u8"
+    assert done == {"path": str(place), "songs": 2, "left_out": 0}
+    assert place.read_text().splitlines()[2::2] == ["s2.mp3", "s0.mp3"]
+    assert saver.undo() == {"path": str(place), "restored": False}
+    assert not place.exists()
+    with pytest.raises(InputError, match="nothing was saved"):
+        saver.undo()
+
+
+def test_an_old_list_is_replaced_only_when_told_and_comes_back(shelf, tmp_path):
+    place = tmp_path / "old.m3u8"
+    place.write_bytes(OLD)
+    saver = Saver(shelf)
+    with pytest.raises(InputError, match="is there already"):
+        saver.save([1], str(place))
+    saver.save([1], str(place), replace=True)
+    assert place.read_bytes() != OLD
+    saver.undo()
+    assert place.read_bytes() == OLD
+
+
+def test_what_changed_since_is_left_alone(shelf, tmp_path):
+    saver = Saver(shelf)
+    saver.save([1], "mine.m3u8")
+    (tmp_path / "mine.m3u8").write_text("edited")
+    with pytest.raises(InputError, match="changed since"):
+        saver.undo()
+    assert (tmp_path / "mine.m3u8").read_text() == "edited"
+
+
+def test_nothing_but_a_playlist_is_replaced(shelf, tmp_path):
+    saver = Saver(shelf)
+    secret = tmp_path / "diary.m3u8"
+    secret.write_text("dear diary")
+    (tmp_path / "link.m3u8").symlink_to(secret)
+    (tmp_path / "folder.m3u8").mkdir()
+    (tmp_path / "large.m3u8").write_bytes(b"#EXTM3U\n" + b"x" * (5 << 20))
+    for name in ("diary.m3u8", "link.m3u8", "folder.m3u8", "large.m3u8"):
+        with pytest.raises(InputError):
+            saver.save([1], name, replace=True)
+    for name in ("", "x", "x.mp3", "x.m3u8/", "no/such/folder/x.m3u8", "a\0.m3u8", "vecs.parquet"):
+        with pytest.raises(InputError):
+            saver.save([1], name, replace=True)
+    assert secret.read_text() == "dear diary"
+    assert sorted(p.name for p in tmp_path.glob("*.m3u8")) == [
+        *("diary.m3u8", "folder.m3u8", "large.m3u8", "link.m3u8"),
+    ]
+
+
+def test_a_path_and_a_list_with_a_curve(shelf):
+    found = path_of(shelf, 0, 5, steps=2)
+    assert (found["rows"][0], found["rows"][-1]) == (0, 5)
+    curve = {"class": "genre/metal", "points": [0.1, 0.5, 0.9]}
+    found = playlist_of(shelf, {"seeds": [0], "minutes": 3, "curve": curve})
+    assert len(found["scores"]) == len(found["rows"])
+    assert not any("genre/" in note for note in found["notes"])
+    dropped = playlist_of(shelf, {"seeds": [0], "minutes": 4, "without": [1, 2]})
+    assert not {1, 2} & set(dropped["rows"])
+
+
+BAD = [
+    {},
+    {"seeds": []},
+    {"seeds": [99]},
+    {"seeds": [True]},
+    {"seeds": ["0"]},
+    {"seeds": [0], "minutes": 0},
+    {"seeds": [0], "minutes": "60"},
+    {"seeds": [0], "minutes": float("nan")},
+    {"seeds": [0], "curve": []},
+    {"seeds": [0], "curve": {"class": "genre/metal", "points": [2]}},
+    {"seeds": [0], "curve": {"class": "genre/polka", "points": [0.5]}},
+    {"seeds": [0], "curve": {"class": "genre/metal", "points": [0.5] * 51}},
+    {"seeds": [0], "only": "genre=polka"},
+]
+
+
+@pytest.mark.parametrize("wish", BAD)
+def test_a_wish_that_is_none_is_one_line(shelf, wish):
+    with pytest.raises(InputError) as caught:
+        playlist_of(shelf, wish)
+    assert "\n" not in str(caught.value)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+)
+
+
+@given(JSON)
+def test_rows_are_rows_or_an_error(value):
+    try:
+        rows = rows_in(value, 5)
+    except InputError:
+        return
+    assert all(type(row) is int and 0 <= row < 5 for row in rows)

@@ -1,0 +1,326 @@
+"""What people do with the page, each as a story in a real browser."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from web_server import LONG, ROWS, SONGS, choose, split_address, until
+
+N = len(SONGS)
+
+
+def titles(page):
+    return page.eval_on_selector_all(f"{ROWS} .cell.title", "all => all.map(one => one.innerText)")
+
+
+def now(page):
+    return page.evaluate("import('/js/player.js').then(p => p.now())")
+
+
+def wait_for_sound(page, after=0.3):
+    until(page, f"import('/js/player.js').then(p => p.now() > {after})")
+
+
+def listed(page):
+    return page.eval_on_selector_all(
+        ".listed .names .title", "all => all.map(one => one.innerText)"
+    )
+
+
+def test_it_opens_and_the_token_goes_out_of_sight(page, address):
+    assert page.locator(ROWS).count() == N
+    assert "token" not in page.url
+    assert split_address(address)[1] not in page.content()
+    page.reload()
+    page.wait_for_selector(ROWS)
+    assert page.title() == f"{N} songs · audiorec"
+
+
+def test_without_the_token_it_says_what_to_do(open_page, address):
+    base, _ = split_address(address)
+    page = open_page(base, ready="[role=alert]")
+    assert "whole address" in page.inner_text("[role=alert]")
+    wrong = open_page(f"{base}/#token=wrong", ready="[role=alert]", allow=["401"])
+    assert "no longer valid" in wrong.inner_text("[role=alert]")
+
+
+def test_find_by_words(page):
+    page.fill("#find", "ayla vib")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    assert sorted(titles(page)) == ["Vibes", "Vibes, later"]
+    page.fill("#find", "nothing like this")
+    page.wait_for_selector(".grid .empty")
+    page.click("text=Show all songs")
+    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
+    assert page.input_value("#find") == ""
+
+
+def test_find_by_conditions_and_be_told_what_is_wrong(open_page, address):
+    page = open_page(address, allow=["400"])
+    page.click("text=Conditions")
+    field = page.get_by_placeholder("genre=jazz, duration<4:00")
+    field.fill("genre=metal, version=vocal")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    assert sorted(titles(page)) == ["Loud", "Louder"]
+    field.fill("genre=polka")
+    assert "no class 'polka'" in page.wait_for_selector("#conditions-help.failure").inner_text()
+    page.click(".helper >> text=Clear")
+    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
+    page.select_option(".helper label:has-text('Genre') select", "genre=jazz")
+    until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
+    assert "Vibes" in titles(page)
+
+
+def test_sort_by_every_column_and_turn_round(page):
+    page.click(".heads button:has-text('Title')")
+    up = titles(page)
+    page.click(".heads button:has-text('Title')")
+    assert titles(page) == up[::-1]
+    assert page.get_attribute(".heads .title", "aria-sort") == "descending"
+    page.select_option(".sorter select", label="how much jazz")
+    assert titles(page)[0] in ("Vibes", "Vibes, later")
+
+
+def test_play_seek_and_go_on_while_looking_around(page):
+    parts = []
+    page.on("response", lambda r: "/audio/" in r.url and parts.append(r.status))
+    choose(page, "Prelude")
+    page.click(".song button.main")
+    wait_for_sound(page)
+    assert parts[0] == 206
+    page.locator(".seek input").evaluate(
+        "one => { one.value = 6; one.dispatchEvent(new Event('input', {bubbles: true})); }"
+    )
+    wait_for_sound(page, 6)
+    page.click("text=State")
+    page.wait_for_selector(".state h2")
+    wait_for_sound(page, 6.2)
+    page.click("button[title=Pause]")
+    stopped = now(page)
+    page.wait_for_timeout(300)
+    assert now(page) == pytest.approx(stopped, abs=0.05)
+
+
+def test_click_into_the_scores_to_hear_that_moment(page):
+    choose(page, "Louder")
+    area = page.locator(".scores .area")
+    page.wait_for_selector(".strips")
+    box = area.bounding_box()
+    area.click(position={"x": box["width"] * 0.5, "y": 100})
+    wait_for_sound(page, 8.5)
+    page.wait_for_selector(".playhead:not([hidden])")
+    assert "metal" in page.inner_text(".moment")
+    area.focus()
+    page.keyboard.press("Home")
+    until(page, "import('/js/player.js').then(p => p.now() < 3)")
+
+
+@pytest.mark.parametrize("title", ["Tabla", "Drums"])
+def test_what_the_browser_cannot_play_is_decoded_for_it(page, title):
+    choose(page, title)
+    page.click(".song button.main")
+    wait_for_sound(page)
+    assert "decoded from" in page.inner_text(".player")
+    box = page.locator(".scores .area").bounding_box()
+    page.locator(".scores .area").click(position={"x": box["width"] * 0.6, "y": 70})
+    wait_for_sound(page, 2.5)
+
+
+def test_tags_are_shown_as_text_whatever_they_hold(page):
+    choose(page, "<script>")
+    page.wait_for_selector(".near li")
+    assert "<script>window.hacked" in page.inner_text("#song-title")
+    page.fill("#find", "so long a tag")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 1")
+    page.locator(ROWS).first.click()
+    until(page, "document.querySelector('#song-title').innerText.length > 5000")
+    assert page.evaluate("window.hacked") is None
+    assert len(LONG) > 9_000
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert page.locator(".row img, .song h2 img, .song h2 script").count() == 0
+
+
+def test_what_sounds_like_it_and_why_and_compare_two(page):
+    choose(page, "Vibes")
+    page.wait_for_selector(".near li")
+    first = page.locator(".near li").first
+    assert "Vibes, later" in first.inner_text()
+    assert "both are strong in jazz" in first.inner_text()
+    first.locator("text=Compare").click()
+    page.wait_for_selector(".compare .parts li")
+    assert page.locator(".compare .strips").count() == 2
+    assert "of 100 alike" in page.inner_text(".compare .said")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".near li")
+
+
+def test_the_numbers_explain_themselves(page):
+    choose(page, "Loud")
+    page.click("text=The numbers behind it")
+    page.wait_for_selector(".heat td")
+    assert page.locator(".heat tbody tr").count() == 5
+    page.locator(".heat tbody tr", has_text="metal").locator("td").nth(2).hover()
+    assert re.search(
+        r"metal, average: 0\.\d+, more than in \d+ % of", page.inner_text(".numbers .moment")
+    )
+
+
+def test_the_map_shows_and_chooses_songs(page):
+    canvas = page.locator(".picture canvas")
+    place = page.evaluate(
+        "async () => { const {page} = await import('/js/store.js'); const {library} = page.get();"
+        "const row = library.row('death-metal-band.ogg');"
+        "return window.songMap.toScreen(library.numbers.x[row], library.numbers.y[row]); }"
+    )
+    canvas.hover(position={"x": place[0], "y": place[1]})
+    assert "Loud" in page.wait_for_selector(".tip").inner_text()
+    canvas.click(position={"x": place[0], "y": place[1]})
+    assert "Loud" in page.wait_for_selector("#song-title:has-text('Loud')").inner_text()
+    metal = int(page.inner_text(".legend .group:has-text('metal')").split()[-1])
+    page.click(".legend .group:has-text('metal')")
+    until(page, f"document.querySelectorAll('{ROWS}').length === {N - metal}")
+    page.click(".legend .group:has-text('metal')")
+    page.select_option(".legend select", label="Artist")
+    assert page.locator(".legend .group:has-text('Dread')").count() == 1
+    page.select_option(".legend select", label="how much metal")
+    assert page.locator(".amount").count() == 1
+
+
+def test_circle_songs_on_the_map(page):
+    page.click("button[title^=Circle]")
+    box = page.locator(".picture canvas").bounding_box()
+    corners = [
+        (2, 2),
+        (box["width"] / 2, 2),
+        (box["width"] / 2, box["height"] - 2),
+        (2, box["height"] - 2),
+    ]
+    page.mouse.move(box["x"] + 2, box["y"] + 2)
+    page.mouse.down()
+    for x, y in [*corners, corners[0]]:
+        page.mouse.move(box["x"] + x, box["y"] + y, steps=4)
+    page.mouse.up()
+    until(page, f"document.querySelectorAll('{ROWS}').length < {N}")
+    assert 0 < page.locator(ROWS).count() < N
+    page.click("text=Forget the circle")
+    until(page, f"document.querySelectorAll('{ROWS}').length === {N}")
+
+
+def test_the_list_and_the_player_by_keyboard_alone(page):
+    page.keyboard.press("/")
+    page.keyboard.type("dread")
+    until(page, f"document.querySelectorAll('{ROWS}').length === 2")
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if page.evaluate("document.activeElement.getAttribute('role')") == "grid":
+            break
+    assert page.evaluate("document.activeElement.getAttribute('role')") == "grid"
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("End")
+    page.wait_for_selector("#song-title:has-text('Louder')")
+    assert page.locator(f"{ROWS}[aria-selected=true]").inner_text().startswith("Louder")
+    page.keyboard.press("Enter")
+    wait_for_sound(page)
+    page.keyboard.press("a")
+    page.wait_for_selector("nav >> text=Your list (1)")
+    page.keyboard.press(" ")
+    until(page, "import('/js/player.js').then(p => p.playing.get().isPaused)")
+    page.keyboard.press("i")
+    assert page.evaluate("document.activeElement.id") == "song-title"
+
+
+def start_list(page, *names):
+    for name in names:
+        choose(page, name)
+        page.click("text=Add to list")
+    page.click("nav >> text=Your list")
+    page.wait_for_selector(".listed li")
+
+
+def test_a_path_between_two(page):
+    start_list(page, "Vibes", "Louder")
+    page.click("text=A path between two")
+    page.fill("label:has-text('Songs between') input", "3")
+    page.click("text=Make the list")
+    until(page, "document.querySelectorAll('.listed li').length > 2")
+    assert (listed(page)[0], listed(page)[-1]) == ("Vibes", "Louder")
+    page.click(".made >> text=Undo")
+    assert listed(page) == ["Vibes", "Louder"]
+
+
+def test_a_list_reordered_locked_dropped_and_undone(page):
+    start_list(page, "Vibes", "Louder", "Prelude")
+    page.focus("button[title^='Move Prelude']")
+    page.keyboard.press("ArrowUp")
+    assert listed(page) == ["Vibes", "Prelude", "Louder"]
+    page.keyboard.press("ArrowUp")
+    assert listed(page) == ["Prelude", "Vibes", "Louder"]
+    page.locator(".listed li").nth(2).drag_to(page.locator(".listed li").nth(0))
+    assert listed(page) == ["Louder", "Prelude", "Vibes"]
+    page.click("button[title='Take Prelude out']")
+    assert listed(page) == ["Louder", "Vibes"]
+    page.click(".made >> text=Undo")
+    assert listed(page) == ["Louder", "Prelude", "Vibes"]
+    page.click("button[title='Lock Prelude']")
+    page.fill("label:has-text('Minutes') input", "2")
+    page.click("text=Make the list")
+    until(page, "document.querySelectorAll('.listed li').length !== 3")
+    assert listed(page)[1] == "Prelude"
+
+
+def test_a_curve_is_drawn_and_the_list_answers(page):
+    start_list(page, "Vibes")
+    page.click("text=Along a curve")
+    page.select_option(".making label:has-text('How much') select", label="metal")
+    page.fill("label:has-text('Minutes') input", "2")
+    until(page, "document.querySelectorAll('.listed li').length > 2")
+    box = page.locator(".curve canvas").bounding_box()
+    page.mouse.move(box["x"] + 4, box["y"] + box["height"] - 6)
+    page.mouse.down()
+    page.mouse.move(box["x"] + box["width"] - 4, box["y"] + 6, steps=12)
+    with page.expect_response("**/api/playlist") as answer:
+        page.mouse.up()
+    points = json.loads(answer.value.request.post_data)["curve"]["points"]
+    assert points[0] < 0.1 < 0.9 < points[-1]
+    scores = answer.value.json()["scores"]
+    half = len(scores) // 2
+    assert sum(scores[-half:]) > sum(scores[:half])
+    page.focus(".curve canvas")
+    page.keyboard.press("ArrowRight")
+    with page.expect_response("**/api/playlist"):
+        page.keyboard.press("PageUp")
+
+
+def test_save_where_one_says_and_take_it_back(open_page, address, library):
+    page = open_page(address, allow=["400"])
+    start_list(page, "Vibes", "Prelude")
+    place = Path(library).parent / "evening.m3u8"
+    page.fill(".saving input", "evening.m3u8")
+    page.click(".saving >> text=Save >> nth=-1")
+    page.wait_for_selector(".saving .note:has-text('Saved 2 songs')")
+    lines = place.read_text().splitlines()
+    assert lines[0] == "#EXTM3U"
+    assert lines[2::2] == ["music/jazz-vibraphone.mp3", "music/classical-piano.flac"]
+    page.click(".saving button:has-text('Save')")
+    page.wait_for_selector(".saving .failure:has-text('is there already')")
+    page.click(".saving >> text=Replace it")
+    page.wait_for_selector(".saving .note:has-text('Saved 2 songs')")
+    page.click(".saving .note >> text=Undo")
+    page.wait_for_selector(".saving .note:has-text('as it was before')")
+    assert place.read_text().splitlines() == lines
+    page.fill(".saving input", "evening.mp3")
+    page.click(".saving button:has-text('Save')")
+    page.wait_for_selector(".saving .failure:has-text('.m3u8')")
+    assert not (place.parent / "evening.mp3").exists()
+
+
+def test_the_state_of_the_store(page):
+    page.click("nav >> text=State")
+    page.wait_for_selector(".state")
+    text = page.inner_text(".state")
+    assert f"{N} songs" in text
+    assert "scores" in text
+    page.click(".counts >> text=good")
+    page.wait_for_selector(ROWS)
+    assert page.locator(ROWS).count() == N

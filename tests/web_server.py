@@ -1,0 +1,135 @@
+"""A page that is served as its user starts it, and a browser to look at it."""
+
+import re
+import shutil
+import subprocess
+import sys
+import time
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from made_library import series, song, write_library
+
+AUDIO = Path(__file__).parents[1] / "fixtures" / "audio"
+CHROMIUM = next(
+    filter(None, map(shutil.which, ("chromium", "chromium-headless-shell", "google-chrome"))), None
+)
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+    *("--autoplay-policy=no-user-gesture-required", "--mute-audio"),
+]
+SCRIPT = "<script>window.hacked = 1</script><img src=x onerror='window.hacked = 2'>"
+LONG = "so long a tag " * 700  # 9,800 characters
+ROWS = ".grid .space .row"
+# File, artist, title, genre (log-odds of jazz, metal, pop), version (vocal, instrumental).
+SONGS = [
+    ("jazz-vibraphone.mp3", "Ayla", "Vibes", (3, 0, 0), (0, 3)),
+    ("jazz-vibraphone-later.ogg", "Ayla", "Vibes, later", (2.5, 0, 0.5), (0, 2)),
+    ("blues-band.mp3", "Bo", "Blue band", (1.5, 0.5, 0), (2, 0)),
+    ("classical-piano.flac", "Cy", "Prelude", (1, 0, 1), (0, 3)),
+    ("death-metal-band.ogg", "Dread", "Loud", (0, 4, 0), (3, 0)),
+    ("metal-band-with-woman-singing.mp3", "Dread", "Louder", (0, 3, 0.5), (2, 1)),
+    ("game-tune-caribbean.mp3", "Eve", "Islands", (0, 0, 2), (0, 2)),
+    ("synthesizer-beat.opus", "Eve", "Beat", (0, 0.2, 3), (0, 3)),
+    ("tabla-loop.m4a", "Fay", "Tabla", (0.5, 0, 1.5), (0, 2)),  # ALAC: no browser plays it
+    ("drum-loop.aiff", "Fay", "Drums", (0, 1, 1), (0, 2)),
+    ("folk-flute-and-guitar.ogg", SCRIPT, f"{SCRIPT}\u202egpj", (0.5, 0, 0.5), (0, 1)),
+    ("man-singing-alone.ogg", LONG, LONG, (0, 0, 1), (4, 0)),
+]
+
+
+def write_music(folder, songs=SONGS, *, scores=True, more=()):
+    """Write a store of real clips with chosen scores, and the clips below ``music/``."""
+    music = folder / "music"
+    music.mkdir(parents=True)
+    rows = []
+    for seed, (name, artist, title, genre, version) in enumerate(songs):
+        shutil.copy(AUDIO / name, music / name)
+        found = series(seed, genre=genre, version=version, segments=6, spread=0.3)
+        about = {"uri": str(music / name), "artist": artist, "title": title, "album": "Clips"}
+        rows.append(song(name, found, **about))
+    return write_library(folder, [*rows, *more], scores=scores)
+
+
+@contextmanager
+def browsing(store, *arguments, pid=False):
+    """Serve a store's page as a process of its own; gives its address, and its `pid` if asked."""
+    script = "from audiorec_cli.main import main; main()"
+    command = [sys.executable, "-c", script, "browse", "--no-open", "-v", str(store)]
+    with subprocess.Popen(
+        [*command, *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=Path(store).parent,
+    ) as process:
+        try:
+            address = process.stdout.readline().strip()
+            assert address.startswith("http://127.0.0.1:"), process.stderr.read()
+            yield (address, process.pid) if pid else address
+        finally:
+            process.terminate()
+            _, told = process.communicate(timeout=20)
+            assert "Traceback" not in told
+
+
+def split_address(address):
+    """Return the base of an address, and its token."""
+    parts = urlsplit(address)
+    return f"{parts.scheme}://{parts.netloc}", parts.fragment.removeprefix("token=")
+
+
+@contextmanager
+def chromium():
+    """Start the browser of this system, or skip."""
+    if CHROMIUM is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        yield browser
+        browser.close()
+
+
+def write_recall(store, *, users=8):
+    """Write a log of listeners of a store's songs, and what ``recall run`` makes of it."""
+    from audiorec.recall.serving.nightly import NightlyJob, NightlyPlan
+    from audiorec.store.store import VectorStore
+
+    folder = Path(store).parent
+    ids = VectorStore.open(store).ids
+    lines = ["user_id,song_id,timestamp,event"]
+    for user in range(users):
+        for day in range(1, 4):
+            for n in range(2 if day < 3 else 1):
+                song_id = ids[(user * 3 + day * (1 + user % 2) + n) % (len(ids) - 2)]
+                lines.append(f"u{user},{song_id},2026-01-{day:02}T1{n}:00:00Z,finish")
+    (folder / "plays.csv").write_text("\n".join(lines) + "\n")
+    channels = ["popular", "item-knn", "nearest-audio", "replay"]
+    text = (
+        f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nvectors = "{Path(store).name}"\n'
+    )
+    more = "[recall.weights]\nitem-knn = 2.0\n[recall.fusion]\nper_artist = 2\n"
+    text += f"channels = {channels}\nk = 10\ndepth = 12\n{more}"
+    (folder / "recall.toml").write_text(text)
+    NightlyJob(NightlyPlan.read(folder / "recall.toml")).run()
+    return folder / "serving"
+
+
+def choose(page, title):
+    cell = page.locator(f"{ROWS} .cell.title").filter(has_text=re.compile(f"^{re.escape(title)}"))
+    exact = cell.filter(has_text=re.compile(f"^{re.escape(title)}$"))
+    (exact if exact.count() else cell).first.click()
+    page.wait_for_selector(f"#song-title:has-text('{title}')")
+
+
+def until(page, script, *, timeout_s=15.0):
+    """Wait for a script to say yes; the page's own policy forbids what playwright would do."""
+    end = time.monotonic() + timeout_s
+    while not page.evaluate(script):
+        assert time.monotonic() < end, script
+        page.wait_for_timeout(40)

@@ -9,6 +9,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from made_candidates import table_of
 from made_export import (
     DAY,
@@ -24,12 +26,15 @@ from made_export import (
     write_log,
     write_world,
 )
+from made_logs import log_of
 
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.liked import to_liked
 from audiorec.recall.serving.export.job import ExportRecipe, export_recall
+from audiorec.recall.serving.export.past import EventsInTime, Past
+from audiorec.recall.serving.export.samples import OUTCOMES, SampleCounts, ShownSongs, became
 from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables
 from audiorec.recall.serving.export.sources import ExportSources
 from audiorec.recall.serving.export.streams import USERS as USER_SCHEMA
@@ -334,6 +339,13 @@ def test_a_product_of_units_is_the_order_of_similar(world, out):
         order = [i for i in np.lexsort((np.arange(len(ids)), -products.round(12))) if i != at]
         assert [ids[i] for i in order] == [n.song_id for n in expected]
         assert products[order] == pytest.approx([n.similarity for n in expected], abs=1e-12)
+    scaling = {n: np.array(v) for n, v in manifest(out)["units"]["scaling"].items()}
+    raw = np.array([rows[i]["vector"] for i in ids])[:, scaling["columns"]]
+    p = np.clip(raw, 0, 1)
+    odds = np.log((p + 1e-6) / (1 + 1e-6 - p))
+    z = np.where(scaling["log_odds"], odds, raw) - scaling["centre"]
+    z = z / scaling["spread"] * scaling["weights"]
+    assert z / np.linalg.norm(z, axis=1, keepdims=True) == pytest.approx(units, abs=1e-6)
     assert manifest(out)["units"]["first_places"]["units"][0] == 1.0
     assert manifest(out)["units"]["first_places"]["raw_cosine"][0] < 0.9
 
@@ -551,3 +563,72 @@ def test_log_of_the_world_is_read_as_it_was_written(world):
     assert len(log) == len(events())
     assert set(log.user_ids) == set(USERS)
     assert replace(ExportRecipe(), days=1.0).days == 1.0
+
+
+TIMES = st.one_of(st.integers(0, 9).map(float), st.just(-math.inf))
+
+
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 4), TIMES), max_size=30),
+    asked=st.lists(st.tuples(st.integers(-1, 6), st.integers(0, 10)), min_size=1, max_size=10),
+    spread=st.sampled_from([1, 10**12]),
+)
+def test_events_before_a_moment_are_counted_and_summed(rows, asked, spread):
+    """Also where groups are numbers far apart, and where all are asked for one moment."""
+    group = np.array([g * spread for g, _ in rows], np.int64)
+    time = np.array([t for _, t in rows], np.float64)
+    found = EventsInTime(group, time)
+    counted = EventsInTime(group, time, is_summed=False)
+    for moments in ([t for _, t in asked], [asked[0][1]] * len(asked)):
+        at, of = np.array(moments, float), np.array([g for g, _ in asked], np.int64) * spread
+        expected = [
+            sum(own == g and t < moment for own, t in zip(group, time, strict=True))
+            for g, moment in zip(of.tolist(), moments, strict=True)
+        ]
+        assert found.before(of, at).tolist() == expected
+        assert counted.before(of, at).tolist() == expected
+        start, stop = found.span(of, at)
+        for g, moment, a, b in zip(of.tolist(), moments, start, stop, strict=True):
+            chosen = found.order[a:b]
+            assert all(group[row] == g and time[row] < moment for row in chosen)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    plays=st.lists(
+        st.tuples(
+            st.sampled_from("ab"), st.integers(0, 8), st.sampled_from(["finish", "skip", "dislike"])
+        ),
+        min_size=1,
+        max_size=12,
+    ),
+    shown=st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 8)), min_size=1, max_size=8),
+    days=st.integers(1, 4),
+)
+def test_outcomes_are_those_of_plain_loops(plays, shown, days):
+    """Days are whole numbers: an exposure of day 3 with two days sees what is played on 4 and 5."""
+    rows = [("u", song, day * DAY, event) for song, day, event in [*plays, ("z", 8, "finish")]]
+    log = log_of(*rows)
+    names = sorted({song for song, _ in shown})
+    known = {song: n for n, song in enumerate(log.song_ids)}
+    song = np.array([known.get(s, -1) for s, _ in shown], np.int64)
+    name = np.array([names.index(s) for s, _ in shown], np.int64)
+    at = np.array([day * DAY for _, day in shown], float)
+    nobody = np.zeros(len(shown), np.int64)
+    exposures = ShownSongs(nobody, song, name, at, nobody)
+    found = became(Past(log).of(0, 1), exposures, float(days), SampleCounts())
+    expected = []
+    for own, day in sorted(set(shown), key=lambda one: (one[1], one[0])):
+        later = [other for s, other in shown if s == own and other > day]
+        end = min([day + days, *later])
+        if end > 8:
+            continue
+        events_of = [e for s, d, e in plays if s == own and day < d <= end]
+        outcome = next((o for o in ("finish", "dislike", "skip") if o in events_of), "none")
+        expected.append((own, day * DAY, outcome == "finish", outcome))
+    assert expected == [
+        (names[name[row]], moment, label, OUTCOMES[outcome])
+        for row, moment, label, outcome in zip(
+            found.row, found.at, found.label.tolist(), found.outcome, strict=True
+        )
+    ]

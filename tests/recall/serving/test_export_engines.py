@@ -198,7 +198,7 @@ def test_postgres_has_every_value(out, postgres_answers, name):
 
 
 def test_there_are_ten_queries_and_one_for_songs_that_sound_alike(out, duckdb_answers):
-    for dialect in ("duckdb", "clickhouse", "postgres", "hive"):
+    for dialect in ("duckdb", "clickhouse", "postgres", "spark"):
         assert list(queries(out, dialect)) == QUERIES
     assert all(duckdb_answers[name] for name in QUERIES)
 
@@ -284,7 +284,7 @@ def test_the_words_of_hive_and_spark_parse(out):
                 wanted = sqlglot.exp.DataType.build(column_type(column, "hive"), dialect=dialect)
                 assert columns[column.name] == wanted.sql(dialect)
             assert f"/{table.name}'" in tables[table.name].sql(dialect)
-    for sql in queries(out, "hive").values():
+    for sql in queries(out, "spark").values():
         sqlglot.parse_one(sql, read="spark")
 
 

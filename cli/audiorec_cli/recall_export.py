@@ -111,6 +111,9 @@ def export(
         f"ranking samples by {ranking['by']}: {ranking.get('positive', 0):,} positive, "
         f"{ranking.get('negative', 0):,} negative, {ranking.get('pending', 0):,} not over yet"
     )
+    timeless = report.manifest["samples"]["recall"]["without_time"]
+    if timeless:
+        say(f"{timeless:,} rows of the log have no time, and are no samples")
     if recall is not None and not report.manifest["samples"]["served_kept"]:
         say(
             f"{interactions}: is not the log of the run, so its lists are not kept as served; "

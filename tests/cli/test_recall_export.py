@@ -64,6 +64,14 @@ def test_the_plan_of_a_run_names_the_export(world, audiorec):
     assert "units are of a store's vectors" in err
 
 
+def test_rows_without_a_time_are_counted(world, audiorec):
+    rows = "user_id,session_id,song_id,timestamp,event\nu,1,a,,finish\nu,1,b,,finish\n"
+    (world / "order.csv").write_text(rows)
+    code, _, err = audiorec(*"recall export -i order.csv --out new".split())
+    assert code == 0
+    assert "2 rows of the log have no time, and are no samples" in err
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [

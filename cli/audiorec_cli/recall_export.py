@@ -1,7 +1,7 @@
 """``audiorec recall export``: tables for rankers and warehouses, with SQL that loads them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known, more
+
+if TYPE_CHECKING:
+    from audiorec.recall.serving.export.job import ExportReport
 
 
 def export(
@@ -104,8 +107,13 @@ def export(
                 "units": report.manifest.get("units", {}).get("first_places"),
             }
         )
+    _tell(report, interactions if recall is not None else None)
+
+
+def _tell(report: "ExportReport", log_of_run: Path | None) -> None:
+    """Say what was written; `log_of_run` should be the log that a run read, where there was one."""
     parts = ", ".join(f"{name} {n:,}" for name, n in report.rows.items())
-    say(f"{output}: {parts}{'' if report.is_new else '; nothing new'}")
+    say(f"{report.out}: {parts}{'' if report.is_new else '; nothing new'}")
     ranking = report.manifest["samples"]["ranking"]
     say(
         f"ranking samples by {ranking['by']}: {ranking.get('positive', 0):,} positive, "
@@ -114,9 +122,9 @@ def export(
     timeless = report.manifest["samples"]["recall"]["without_time"]
     if timeless:
         say(f"{timeless:,} rows of the log have no time, and are no samples")
-    if recall is not None and not report.manifest["samples"]["served_kept"]:
+    if log_of_run is not None and not report.manifest["samples"]["served_kept"]:
         say(
-            f"{interactions}: is not the log of the run, so its lists are not kept as served; "
+            f"{log_of_run}: is not the log of the run, so its lists are not kept as served; "
             "audiorec recall run makes them anew"
         )
     if "units" in report.manifest:

@@ -23,37 +23,39 @@ def export(
     ] = None,
     recall: Annotated[
         Path | None,
-        typer.Option("--recall", "-r", metavar="FOLDER", help="What recall run wrote."),
+        typer.Option("--recall", "-r", metavar="FOLDER", help="The folder that recall run wrote."),
     ] = None,
     units: Annotated[
-        bool, typer.Option("--units", help="Songs have the vector that similar compares.")
+        bool, typer.Option("--units", help="Add the prepared vectors that similar compares.")
     ] = False,
     entry: Annotated[
-        str, typer.Option(metavar="NAME", help="The product of ranking samples: daily.")
+        str, typer.Option(metavar="NAME", help="Product of the ranking samples, for example daily.")
     ] = "",
     days: Annotated[
-        float, typer.Option(min=0.01, help="A song that is played so long after counts.")
+        float, typer.Option(min=0.01, help="Days in which a song that was shown may be played.")
     ] = 7.0,
     fused: Annotated[
         Path | None, also_known(metavar="FILE", help="The one list of each user.")
     ] = None,
     exposures: Annotated[
-        Path | None, also_known(metavar="FILE", help="Shown: user_id, song_id, shown_at.")
+        Path | None, also_known(metavar="FILE", help="What was shown: user_id, song_id, shown_at.")
     ] = None,
     models: Annotated[
-        Path | None, also_known(metavar="FOLDER", help="Models, one a folder: embeddings.")
+        Path | None,
+        also_known(metavar="FOLDER", help="Models, one a folder, for their embeddings."),
     ] = None,
     vectors: Annotated[
-        Path | None, also_known("--vectors", "-v", metavar="STORE", help="How songs sound; tags.")
+        Path | None,
+        also_known("--vectors", "-v", metavar="STORE", help="How songs sound, and their tags."),
     ] = None,
     side: Annotated[
         Path | None, also_known(metavar="FILE", help="Of songs: artist, genre, released.")
     ] = None,
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of users, for models that ask for it.")
+        Path | None, also_known(metavar="FILE", help="Of users, for models that use it.")
     ] = None,
     served_days: Annotated[
-        float, more(min=0, help="How long lists are kept as they were shown.")
+        float, more(min=0, help="Days to keep lists as they were shown.")
     ] = 60.0,
     json: JsonOption = False,
 ) -> None:

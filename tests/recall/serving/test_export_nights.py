@@ -143,8 +143,8 @@ def test_who_was_forgotten_in_the_log_is_not_kept(tmp_path):
     NightlyJob(write_plan(tmp_path)).run()
     for name in ("served", "users", "candidates", "samples_recall", "samples_ranking"):
         users = set(read(out, name).column("user_id").to_pylist())
-        assert "u0" not in users
-        assert users == {f"u{n}" for n in range(1, 6)}
+        # Of the first night's songs nobody knows yet what becomes of them.
+        assert users == (set() if name == "samples_ranking" else {f"u{n}" for n in range(1, 6)})
 
 
 def test_a_channel_that_comes_or_goes_leaves_a_gap(tmp_path):

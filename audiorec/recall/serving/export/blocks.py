@@ -168,10 +168,8 @@ class UserBlocks:
             found.append(("candidates", candidates))
         earlier = pa.concat_tables([self._schemas["served"].empty_table(), *served])
         # Whom neither the log nor a list has any more may have been forgotten.
-        there = [
-            t.column("user_id").cast(pa.string()).combine_chunks() for t in (ids, fused, *lists)
-        ]
-        known = pa.concat_arrays([one_array(one) for one in there])
+        there = [one_array(table.column("user_id")) for table in (ids, fused, *lists)]
+        known = pa.concat_arrays(there)
         earlier = earlier.filter(pc.is_in(earlier.column("user_id"), value_set=known))
         found.append(("served", self._served(earlier, candidates)))
         did_rows = did(people.past, self._recall)

@@ -123,9 +123,9 @@ def sources_of(folder, **changes):
     return ExportSources(**(given | changes))
 
 
-def export_world(folder, out, *, days=3.0, units=True, **changes):
+def export_world(folder, out, *, days=3.0, units=True, entry="daily", **changes):
     """Export a world; return the report."""
-    recipe = ExportRecipe(units=units, entry="daily", days=days)
+    recipe = ExportRecipe(units=units, entry=entry, days=days)
     return export_recall(sources_of(folder, **changes), out, recipe)
 
 

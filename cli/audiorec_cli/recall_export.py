@@ -1,7 +1,7 @@
 """``audiorec recall export``: tables for rankers and warehouses, with SQL that loads them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -9,6 +9,9 @@ from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known, more
+
+if TYPE_CHECKING:
+    from audiorec.recall.serving.export.job import ExportReport
 
 
 def export(
@@ -20,37 +23,39 @@ def export(
     ] = None,
     recall: Annotated[
         Path | None,
-        typer.Option("--recall", "-r", metavar="FOLDER", help="What recall run wrote."),
+        typer.Option("--recall", "-r", metavar="FOLDER", help="The folder that recall run wrote."),
     ] = None,
     units: Annotated[
-        bool, typer.Option("--units", help="Songs have the vector that similar compares.")
+        bool, typer.Option("--units", help="Add the prepared vectors that similar compares.")
     ] = False,
     entry: Annotated[
-        str, typer.Option(metavar="NAME", help="The product of ranking samples: daily.")
+        str, typer.Option(metavar="NAME", help="Product of the ranking samples, for example daily.")
     ] = "",
     days: Annotated[
-        float, typer.Option(min=0.01, help="A song that is played so long after counts.")
+        float, typer.Option(min=0.01, help="Days in which a song that was shown may be played.")
     ] = 7.0,
     fused: Annotated[
         Path | None, also_known(metavar="FILE", help="The one list of each user.")
     ] = None,
     exposures: Annotated[
-        Path | None, also_known(metavar="FILE", help="Shown: user_id, song_id, shown_at.")
+        Path | None, also_known(metavar="FILE", help="What was shown: user_id, song_id, shown_at.")
     ] = None,
     models: Annotated[
-        Path | None, also_known(metavar="FOLDER", help="Models, one a folder: embeddings.")
+        Path | None,
+        also_known(metavar="FOLDER", help="Models, one a folder, for their embeddings."),
     ] = None,
     vectors: Annotated[
-        Path | None, also_known("--vectors", "-v", metavar="STORE", help="How songs sound; tags.")
+        Path | None,
+        also_known("--vectors", "-v", metavar="STORE", help="How songs sound, and their tags."),
     ] = None,
     side: Annotated[
         Path | None, also_known(metavar="FILE", help="Of songs: artist, genre, released.")
     ] = None,
     profiles: Annotated[
-        Path | None, also_known(metavar="FILE", help="Of users, for models that ask for it.")
+        Path | None, also_known(metavar="FILE", help="Of users, for models that use it.")
     ] = None,
     served_days: Annotated[
-        float, more(min=0, help="How long lists are kept as they were shown.")
+        float, more(min=0, help="Days to keep lists as they were shown.")
     ] = 60.0,
     json: JsonOption = False,
 ) -> None:
@@ -104,16 +109,24 @@ def export(
                 "units": report.manifest.get("units", {}).get("first_places"),
             }
         )
+    _tell(report, interactions if recall is not None else None)
+
+
+def _tell(report: "ExportReport", log_of_run: Path | None) -> None:
+    """Say what was written; `log_of_run` should be the log that a run read, where there was one."""
     parts = ", ".join(f"{name} {n:,}" for name, n in report.rows.items())
-    say(f"{output}: {parts}{'' if report.is_new else '; nothing new'}")
+    say(f"{report.out}: {parts}{'' if report.is_new else '; nothing new'}")
     ranking = report.manifest["samples"]["ranking"]
     say(
         f"ranking samples by {ranking['by']}: {ranking.get('positive', 0):,} positive, "
         f"{ranking.get('negative', 0):,} negative, {ranking.get('pending', 0):,} not over yet"
     )
-    if recall is not None and not report.manifest["samples"]["served_kept"]:
+    timeless = report.manifest["samples"]["recall"]["without_time"]
+    if timeless:
+        say(f"{timeless:,} rows of the log have no time, and are no samples")
+    if log_of_run is not None and not report.manifest["samples"]["served_kept"]:
         say(
-            f"{interactions}: is not the log of the run, so its lists are not kept as served; "
+            f"{log_of_run}: is not the log of the run, so its lists are not kept as served; "
             "audiorec recall run makes them anew"
         )
     if "units" in report.manifest:

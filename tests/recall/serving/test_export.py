@@ -1,14 +1,12 @@
 """`recall.serving.export`: what stands in the tables, by hand and by other ways of counting."""
 
-import json
 import math
-from dataclasses import replace
-from datetime import datetime
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from made_candidates import table_of
 from made_export import (
     DAY,
@@ -20,36 +18,22 @@ from made_export import (
     export_world,
     manifest,
     read,
-    sources_of,
     write_log,
     write_world,
 )
 
-from audiorec.errors import InputError, StoreError
-from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.liked import to_liked
-from audiorec.recall.serving.export.job import ExportRecipe, export_recall
+from audiorec.recall.serving.export.job import export_recall
+from audiorec.recall.serving.export.past import EventsInTime
 from audiorec.recall.serving.export.schema import FEATURES, ExportParts, export_tables
 from audiorec.recall.serving.export.sources import ExportSources
-from audiorec.recall.serving.export.streams import USERS as USER_SCHEMA
-from audiorec.recall.serving.export.streams import UserStream, stretches, together
 from audiorec.search.searchable import SearchableStore
 
 WANTED = ("finish", "play", "like")  # of `events`: plays reach nine tenths there
+
+
 SHORT = 7 * DAY
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    return write_world(tmp_path_factory.mktemp("world"))
-
-
-@pytest.fixture(scope="module")
-def out(world, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("export") / "export"
-    export_world(world, folder)
-    return folder
 
 
 def test_every_table_is_as_the_schema_says_and_keys_stand_once(out):
@@ -214,93 +198,6 @@ def test_no_feature_of_a_sample_changes_with_what_comes_after_it(world, out, tmp
     assert any(a[key]["song_plays"] != b[key]["song_plays"] for key in a)
 
 
-def test_an_exposure_is_positive_if_the_song_is_finished_in_the_days_after(out):
-    found = read(out, "samples_ranking").to_pylist()
-    log, newest = events(), max(r[2] for r in events())
-    for row in found:
-        at = row["happened_at"].timestamp()
-        assert at + 3 * DAY <= newest
-        later = [r for r in log if r[0] == row["user_id"] and r[1] == row["song_id"]
-                 and at < r[2] <= at + 3 * DAY]  # fmt: skip
-        finished = [r[2] for r in later if r[3] in ("finish", "play")]
-        same = [o["happened_at"].timestamp() for o in found
-                if (o["user_id"], o["song_id"]) == (row["user_id"], row["song_id"])]  # fmt: skip
-        ends = min((moment for moment in same if moment > at), default=math.inf)
-        finished = [moment for moment in finished if moment <= ends]
-        assert row["label"] == bool(finished)
-        if finished:
-            assert row["played_at"].timestamp() == min(finished)
-            assert row["outcome"] == "finish"
-        elif any(r[3] == "skip" for r in later if r[2] <= ends):
-            assert row["outcome"] == "skip"
-        else:
-            assert row["outcome"] == "none"
-
-
-def test_counts_of_exposures_add_up(out):
-    counts = manifest(out)["samples"]["ranking"]
-    assert counts["by"] == "exposures"
-    assert counts["shown"] == 75  # not the one of radio
-    parts = ("pending", "positive", "negative", "shown_twice_at_once")
-    assert sum(counts[name] for name in parts) == counts["shown"]
-    assert counts["positive"] and counts["negative"]  # noqa: PT018
-    assert len(read(out, "samples_ranking")) == counts["positive"] + counts["negative"]
-
-
-HAND = [
-    ("u", "a", START + 100, "finish", None, "daily"),
-    ("u", "b", START + 200, "skip", 0.1, "daily"),
-    ("u", "c", START + 200, "dislike", None, None),
-    ("u", "a", START + 5 * DAY, "finish", None, "daily"),
-    ("u", "z", START + 9 * DAY, "finish", None, "radio"),
-]
-
-
-def hand_export(folder, shown, days=2.0, rows=HAND, **recipe):
-    """Export a log of one user, what was shown to her given as (song, seconds after the start)."""
-    folder.mkdir(parents=True, exist_ok=True)
-    write_log(folder / "plays.parquet", rows)
-    lines = ["user_id,song_id,shown_at"]
-    lines += [f"u,{song},{START + second}" for song, second in shown]
-    (folder / "shown.csv").write_text("\n".join(lines) + "\n")
-    sources = ExportSources(
-        interactions=folder / "plays.parquet", exposures=folder / "shown.csv" if shown else None
-    )
-    export_recall(sources, folder / "out", ExportRecipe(days=days, **recipe))
-    found = read(folder / "out", "samples_ranking").to_pylist()
-    return [(row["song_id"], row["label"], row["outcome"]) for row in found]
-
-
-def test_outcomes_by_hand(tmp_path):
-    shown = [("a", 0), ("b", 0), ("c", 0), ("d", 0)]
-    expected = [("a", 1, "finish"), ("b", 0, "skip"), ("c", 0, "dislike"), ("d", 0, "none")]
-    assert hand_export(tmp_path / "1", shown) == expected
-    # Played at the very moment is before it, not after; three days later is too late.
-    assert hand_export(tmp_path / "2", [("a", 100), ("a", 2 * DAY)]) == [
-        ("a", 0, "none"),
-        ("a", 0, "none"),
-    ]
-    # A play counts for the last exposure before it, once.
-    assert hand_export(tmp_path / "3", [("a", 0), ("a", 50), ("a", 50)]) == [
-        ("a", 0, "none"),
-        ("a", 1, "finish"),
-    ]
-    # Not over at the end of the log: no sample, though it was played.
-    assert hand_export(tmp_path / "4", [("z", 8 * DAY)]) == []
-
-
-def test_without_exposures_the_listenings_of_one_product_are_samples(tmp_path):
-    assert hand_export(tmp_path / "1", [], entry="daily") == [
-        ("a", 1, "finish"),
-        ("b", 0, "skip"),
-        ("a", 1, "finish"),
-    ]
-    assert hand_export(tmp_path / "2", [], entry="radio") == [("z", 1, "finish")]
-    found = manifest(tmp_path / "2" / "out")["samples"]
-    assert found["ranking"]["by"] == "listening"
-    assert found["recall"] == {"without_time": 0, "positive": 3, "negative": 2}
-
-
 def test_rows_without_a_time_come_before_everything_and_are_no_samples(tmp_path):
     (tmp_path / "plays.csv").write_text(
         "user_id,session_id,song_id,timestamp,event\nu,1,a,,finish\nu,1,b,,finish\nu,1,a,,finish\n"
@@ -334,6 +231,13 @@ def test_a_product_of_units_is_the_order_of_similar(world, out):
         order = [i for i in np.lexsort((np.arange(len(ids)), -products.round(12))) if i != at]
         assert [ids[i] for i in order] == [n.song_id for n in expected]
         assert products[order] == pytest.approx([n.similarity for n in expected], abs=1e-12)
+    scaling = {n: np.array(v) for n, v in manifest(out)["units"]["scaling"].items()}
+    raw = np.array([rows[i]["vector"] for i in ids])[:, scaling["columns"]]
+    p = np.clip(raw, 0, 1)
+    odds = np.log((p + 1e-6) / (1 + 1e-6 - p))
+    z = np.where(scaling["log_odds"], odds, raw) - scaling["centre"]
+    z = z / scaling["spread"] * scaling["weights"]
+    assert z / np.linalg.norm(z, axis=1, keepdims=True) == pytest.approx(units, abs=1e-6)
     assert manifest(out)["units"]["first_places"]["units"][0] == 1.0
     assert manifest(out)["units"]["first_places"]["raw_cosine"][0] < 0.9
 
@@ -377,177 +281,29 @@ def test_songs_and_users_have_their_counts(world, out):
     assert users["new",]["genres_long"] == []
 
 
-def test_the_same_files_and_settings_are_not_exported_again(world, tmp_path):
-    out = tmp_path / "export"
-    assert export_world(world, out).is_new
-    before = {p: (p.stat().st_mtime_ns, p.read_bytes()) for p in out.rglob("*") if p.is_file()}
-    assert not export_world(world, out).is_new
-    assert export_world(world, out, days=2.0).is_new
-    assert export_world(world, out).is_new
-    after = {p: p.read_bytes() for p in out.rglob("*") if p.is_file()}
-    assert after == {p: content for p, (_, content) in before.items()}  # byte for byte
-    (out / "users" / "part-00000.parquet").unlink()
-    assert export_world(world, out).is_new
+TIMES = st.one_of(st.integers(0, 9).map(float), st.just(-math.inf))
 
 
-def test_an_export_that_fails_leaves_the_old_one(world, tmp_path, monkeypatch):
-    out = tmp_path / "export"
-    export_world(world, out)
-    before = manifest(out)
-    monkeypatch.setattr("audiorec.recall.serving.export.job.song_rows", lambda *_, **__: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
-        export_world(world, out, days=1.0)
-    assert manifest(out) == before
-    assert [p.name for p in tmp_path.iterdir()] == ["export"]
-
-
-def test_killed_between_the_two_renames_the_old_export_comes_back(world, tmp_path):
-    out = tmp_path / "export"
-    export_world(world, out)
-    (tmp_path / "export.run").mkdir()
-    out.rename(tmp_path / "export.run" / "old")
-    report = export_world(world, out, days=1.0)
-    assert report.is_new
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["export"]
-
-
-def test_a_folder_with_other_things_is_never_replaced(world, tmp_path):
-    (tmp_path / "photos").mkdir()
-    (tmp_path / "photos" / "cat.jpg").write_text("miau")
-    with pytest.raises(InputError, match="without an export"):
-        export_world(world, tmp_path / "photos")
-    out = tmp_path / "export"
-    export_world(world, out)
-    (out / "notes.txt").write_text("mine")
-    with pytest.raises(InputError, match="other files"):
-        export_world(world, out, days=1.0)
-    (tmp_path / "file").write_text("")
-    with pytest.raises(InputError, match="is a file"):
-        export_world(world, tmp_path / "file")
-    (tmp_path / "link").symlink_to(out)
-    with pytest.raises(StoreError, match="link"):
-        export_world(world, tmp_path / "link")
-
-
-def test_what_cannot_be_done_is_said(world, tmp_path):
-    twice = (world / "rules.parquet",) * 2
-    with pytest.raises(InputError, match="one table a channel"):
-        export_world(world, tmp_path / "o", candidates=twice)
-    pq.write_table(
-        pa.concat_tables([pq.read_table(world / f"{n}.parquet") for n in ("rules", "vs-knn")]),
-        tmp_path / "both.parquet",
-    )
-    with pytest.raises(InputError, match="several channels"):
-        export_world(world, tmp_path / "o", candidates=(tmp_path / "both.parquet",))
-    with pytest.raises(InputError, match="--vectors"):
-        export_world(world, tmp_path / "o", vectors=None)
-    with pytest.raises(InputError, match="no such file"):
-        export_world(world, tmp_path / "o", fused=tmp_path / "gone.parquet")
-    with pytest.raises(InputError, match="shown_at"):
-        export_world(world, tmp_path / "o", exposures=world / "rules.parquet")
-    with pytest.raises(InputError, match="'weekly'; there are: daily, radio"):
-        hand_export(tmp_path / "hand", [], entry="weekly")
-    with pytest.raises(InputError, match="days"):
-        ExportRecipe(days=0)
-    with pytest.raises(InputError, match="no such folder"):
-        sources_of(world).with_run(tmp_path / "gone")
-    with pytest.raises(InputError, match="no finished run"):
-        sources_of(world).with_run(world)
-    assert not (tmp_path / "o").exists()
-
-
-def test_a_person_can_be_forgotten_in_every_table_of_an_export(world, tmp_path):
-    out = tmp_path / "export"
-    export_world(world, out)
-    paths = [p for p in sorted(out.rglob("*.parquet")) if p.parent.name != "songs"]
-    found = forget(USERS[1], paths)
-    assert sum(one.removed for one in found) > 30
-    for path in paths:
-        assert USERS[1] not in pq.read_table(path, columns=["user_id"]).column(0).to_pylist()
-    assert export_world(world, out).is_new  # files are not those of the manifest any more
-
-
-def test_all_rows_of_a_user_stand_in_one_row_group(world, tmp_path, monkeypatch):
-    monkeypatch.setattr("audiorec.recall.serving.export.folder.GROUP_ROWS", 5)
-    monkeypatch.setattr("audiorec.recall.serving.export.folder.PART_ROWS", 20)
-    monkeypatch.setattr("audiorec.recall.serving.export.blocks.CHUNK_USERS", 1)
-    export_world(world, tmp_path / "export")
-    whole = export_world(world, tmp_path / "whole")
-    for name in ("candidates", "samples_recall", "users"):
-        paths = sorted((tmp_path / "export" / name).iterdir())
-        groups = [
-            set(pq.ParquetFile(path).read_row_group(g, ["user_id"]).column(0).to_pylist())
-            for path in paths
-            for g in range(pq.ParquetFile(path).num_row_groups)
+@given(
+    rows=st.lists(st.tuples(st.integers(0, 4), TIMES), max_size=30),
+    asked=st.lists(st.tuples(st.integers(-1, 6), st.integers(0, 10)), min_size=1, max_size=10),
+    spread=st.sampled_from([1, 10**12]),
+)
+def test_events_before_a_moment_are_counted_and_summed(rows, asked, spread):
+    """Also where groups are numbers far apart, and where all are asked for one moment."""
+    group = np.array([g * spread for g, _ in rows], np.int64)
+    time = np.array([t for _, t in rows], np.float64)
+    found = EventsInTime(group, time)
+    counted = EventsInTime(group, time, is_summed=False)
+    for moments in ([t for _, t in asked], [asked[0][1]] * len(asked)):
+        at, of = np.array(moments, float), np.array([g for g, _ in asked], np.int64) * spread
+        expected = [
+            sum(own == g and t < moment for own, t in zip(group, time, strict=True))
+            for g, moment in zip(of.tolist(), moments, strict=True)
         ]
-        assert len(groups) > 1
-        assert sum(map(len, groups)) == len(set().union(*groups))
-        assert (
-            read(tmp_path / "export", name).to_pylist()
-            == read(tmp_path / "whole", name).to_pylist()
-        )
-    assert len(list((tmp_path / "export" / "samples_recall").iterdir())) > 1
-    assert whole.rows["candidates"] == len(read(tmp_path / "export", "candidates"))
-
-
-def test_streams_stay_short_where_one_file_has_few_rows_a_user(tmp_path):
-    """The file that is ahead waits: nothing of it piles up."""
-    long = pa.table({"user_id": np.repeat([f"u{n:04}" for n in range(200)], 50)}, USER_SCHEMA)
-    short = pa.table({"user_id": [f"u{n:04}" for n in range(200)]}, USER_SCHEMA)
-    streams = [
-        UserStream(iter([t.slice(at, n) for at in range(0, len(t), n)]), USER_SCHEMA)
-        for t, n in ((long, 100), (short, 10))
-    ]
-    largest, rows = [0, 0], 0
-    for block in together(streams):
-        rows += sum(map(len, block))
-        largest = [max(a, len(s.table)) for a, s in zip(largest, streams, strict=True)]
-    assert rows == len(long) + len(short)
-    assert largest[0] <= 200
-    assert largest[1] <= 20
-
-
-@pytest.mark.parametrize("rows", [4, 1_000])
-def test_files_of_several_stretches_are_read_in_the_order_of_users(tmp_path, rows, monkeypatch):
-    users = [f"u{n:02}" for n in range(30)] * 3 + ["u05"] * 7 + ["a", "b"]
-    path = tmp_path / "shown.parquet"
-    table = pa.table({"user_id": users, "n": list(range(len(users)))})
-    pq.write_table(table, path, row_group_size=rows)
-    found = [
-        block for most in (1_000, 2) for block in [_whole(path, table.schema, most, monkeypatch)]
-    ]
-    assert found[0] == found[1] == sorted(zip(users, range(len(users)), strict=True))
-
-
-def _whole(path, schema, most, monkeypatch):
-    monkeypatch.setattr("audiorec.recall.serving.export.streams.MOST_STRETCHES", most)
-    blocks = list(together(stretches(path, schema, lambda table: table)))
-    firsts = [min(t.column("user_id")[0].as_py() for t in b if len(t)) for b in blocks]
-    assert firsts == sorted(firsts)
-    whole = pa.concat_tables([t for b in blocks for t in b])
-    return sorted(zip(*(c.to_pylist() for c in whole.columns), strict=True))
-
-
-def test_the_manifest_names_sources_models_and_columns(world, out):
-    found = manifest(out)
-    assert found["schema"] == "audiorec/recall-export/1"
-    newest = datetime.fromisoformat(found["as_of"])
-    assert newest.timestamp() == max(r[2] for r in events())
-    assert set(found["sources"]) == {
-        *("interactions", "fused", "exposures", "vectors", "side"),
-        *("candidates/rules.parquet", "candidates/vs-knn.parquet"),
-    }
-    assert found["channels"][1] == {"column": "vs_knn", "channel": "vs-knn"}
-    assert str(world) not in json.dumps(found)
-    columns = [c["name"] for c in found["tables"]["candidates"]["columns"]]
-    assert columns == read(out, "candidates").column_names
-    for table in found["tables"].values():
-        for file in table["files"]:
-            assert (out / file["path"]).stat().st_size == file["bytes"]
-
-
-def test_log_of_the_world_is_read_as_it_was_written(world):
-    log = read_interactions(world / "plays.parquet")
-    assert len(log) == len(events())
-    assert set(log.user_ids) == set(USERS)
-    assert replace(ExportRecipe(), days=1.0).days == 1.0
+        assert found.before(of, at).tolist() == expected
+        assert counted.before(of, at).tolist() == expected
+        start, stop = found.span(of, at)
+        for g, moment, a, b in zip(of.tolist(), moments, start, stop, strict=True):
+            chosen = found.order[a:b]
+            assert all(group[row] == g and time[row] < moment for row in chosen)

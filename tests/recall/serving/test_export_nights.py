@@ -10,6 +10,7 @@ from made_export import by_key, manifest, read
 from needs import needs
 
 from audiorec.errors import InputError
+from audiorec.listening.forget import forget
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
@@ -131,6 +132,19 @@ def test_lists_of_long_ago_are_not_kept(tmp_path):
     rows = read(out, "served").to_pylist()
     keys = ("user_id", "shown_at", "run_id", "song_id")
     assert rows == sorted(rows, key=lambda row: tuple(row[key] for key in keys))
+
+
+def test_who_was_forgotten_in_the_log_is_not_kept(tmp_path):
+    out = tmp_path / "serving" / "export"
+    night(tmp_path, 3)
+    assert "u0" in read(out, "served").column("user_id").to_pylist()
+    write_days(tmp_path, 4)
+    forget("u0", [tmp_path / "plays.csv", tmp_path / "serving" / "exposures.parquet"])
+    NightlyJob(write_plan(tmp_path)).run()
+    for name in ("served", "users", "candidates", "samples_recall", "samples_ranking"):
+        users = set(read(out, name).column("user_id").to_pylist())
+        # Of the first night's songs nobody knows yet what becomes of them.
+        assert users == (set() if name == "samples_ranking" else {f"u{n}" for n in range(1, 6)})
 
 
 def test_a_channel_that_comes_or_goes_leaves_a_gap(tmp_path):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from audiorec.errors import InputError
 from audiorec.files.arrow import integers
@@ -166,6 +167,10 @@ class UserBlocks:
             candidates = self._candidates(people, lists, fused)
             found.append(("candidates", candidates))
         earlier = pa.concat_tables([self._schemas["served"].empty_table(), *served])
+        # Whom neither the log nor a list has any more may have been forgotten.
+        there = [one_array(table.column("user_id")) for table in (ids, fused, *lists)]
+        known = pa.concat_arrays(there)
+        earlier = earlier.filter(pc.is_in(earlier.column("user_id"), value_set=known))
         found.append(("served", self._served(earlier, candidates)))
         did_rows = did(people.past, self._recall)
         found.append(("samples_recall", self._recall_rows(people, did_rows)))

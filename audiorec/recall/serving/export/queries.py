@@ -8,11 +8,12 @@ from dataclasses import dataclass
 
 from audiorec.recall.serving.export.schema import ExportTable
 
+DIALECTS = ("duckdb", "clickhouse", "postgres", "spark")
 _DOTS = {
     "duckdb": "array_inner_product(a.unit, b.unit)",
     "clickhouse": "dotProduct(a.unit, b.unit)",
     "postgres": "-(a.unit <#> b.unit)",
-    "hive": (
+    "spark": (
         "aggregate(zip_with(a.unit, b.unit, (x, y) -> x * y), CAST(0 AS DOUBLE), (s, x) -> s + x)"
     ),
 }

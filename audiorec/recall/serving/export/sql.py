@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal, get_args
 
-from audiorec.recall.serving.export.queries import query_file
+from audiorec.recall.serving.export.queries import DIALECTS, query_file
 from audiorec.recall.serving.export.schema import ExportColumn, ExportTable
 from audiorec.store.ddl import quoted, quoted_text
 
@@ -47,7 +47,7 @@ def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
         for dialect in WAREHOUSES
     }
     found["postgres_csv.sql"] = "\n\n".join([_CSV_HEAD, *map(_to_csv, tables)])
-    found |= {f"queries_{dialect}.sql": query_file(tables, dialect) for dialect in WAREHOUSES}
+    found |= {f"queries_{dialect}.sql": query_file(tables, dialect) for dialect in DIALECTS}
     return {name: f"{text}\n" for name, text in found.items()}
 
 

@@ -20,8 +20,8 @@ import pyarrow.parquet as pq
 from fusion_sets import DEPTH, SETS, FusionSet, prepare
 
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tune import Tuned, tune
 
 EVERYONE = 10**9
@@ -55,7 +55,7 @@ def choose(found: FusionSet, files: dict[str, Path]) -> Tuned:
 def judged(found: FusionSet, files: dict[str, Path], tuned: Tuned) -> None:
     """Fuse and judge the test set, and print the table."""
     names = tuple(files)
-    places = Places.of([pq.read_table(path) for path in files.values()], found.test.wanted)
+    places = Standings.of([pq.read_table(path) for path in files.values()], found.test.wanted)
     base = FusionRecipe(k=DEPTH)
     recipes = {
         f"`{name}`": replace(base, weights=tuple(float(name == other) for other in names))

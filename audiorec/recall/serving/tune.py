@@ -29,9 +29,9 @@ from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.points import learn_points
 from audiorec.recall.serving.rules import Closed, FusionRecipe, Method, SongTraits
+from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.types import Float64Array, Int64Array, strings
 
@@ -147,7 +147,7 @@ def tune(
     first, second = _halves(split, users, seed)
     blocks = list(_of_users(paths, first, second))
     choose, check = (
-        _Part(
+        _Sample(
             tables=[pa.concat_tables(parts[side]) for parts in blocks],
             split=of,
             recipe=recipe,
@@ -179,7 +179,7 @@ def tune(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Part:
+class _Sample:
     """Some queries with the candidates of each channel, in memory."""
 
     tables: Sequence[Any]
@@ -188,12 +188,12 @@ class _Part:
     by: Measure
     facts: SongTraits
     closed: Closed
-    _places: dict[str, Places] = field(default_factory=dict)
+    _places: dict[str, Standings] = field(default_factory=dict)
 
     @property
-    def places(self) -> Places:
+    def places(self) -> Standings:
         if not self._places:
-            self._places["all"] = Places.of(self.tables, self.split.wanted)
+            self._places["all"] = Standings.of(self.tables, self.split.wanted)
         return self._places["all"]
 
     def per_query(self, recipe: FusionRecipe) -> Mapping[Measure, Float64Array]:
@@ -223,7 +223,7 @@ class _Part:
         figures = {_named(at): found.means[at].value for at in _shown(self.by, recipe.k)}
         return figures | {n: float(v) for n, v in found.spread.items()} | {"new": new}
 
-    def take(self, rows: Int64Array) -> "_Part":
+    def take(self, rows: Int64Array) -> "_Sample":
         """Return some of the queries."""
         split = _taken(self.split, rows)
         wanted = strings(split.histories.owner_ids)
@@ -257,7 +257,7 @@ class _Part:
 class _Search:
     """The steps of a search, on the half of the users that is chosen on."""
 
-    def __init__(self, part: _Part, names: tuple[str, ...]) -> None:
+    def __init__(self, part: _Sample, names: tuple[str, ...]) -> None:
         self.part, self.names = part, names
         self.tried: dict[str, Tried] = {}
         self.steps = 0
@@ -279,7 +279,7 @@ class _Search:
             rows = np.random.default_rng(seed).permutation(len(self.part.split))[:LISTED]
             return self._keep("quotas", self._weights(self.part.take(rows), self.equal))
         learn, judged = self._thirds(seed)
-        ways: dict[str, Callable[[_Part], FusionRecipe]] = {
+        ways: dict[str, Callable[[_Sample], FusionRecipe]] = {
             "weights": self._reciprocal,
             "points": self._points,
         }
@@ -307,7 +307,7 @@ class _Search:
             self._look(part, "chosen", found)
         return found
 
-    def _look(self, part: _Part, name: str, recipe: FusionRecipe) -> Tried:
+    def _look(self, part: _Sample, name: str, recipe: FusionRecipe) -> Tried:
         self.steps += 1
         found = Tried(name=name, recipe=recipe, figures=part.looked_at(recipe))
         self.tried[name] = found
@@ -319,7 +319,7 @@ class _Search:
         self.tried[name] = Tried(name=name, recipe=recipe, figures=self.part.figures(recipe))
         return recipe
 
-    def _thirds(self, seed: int) -> tuple[_Part, _Part]:
+    def _thirds(self, seed: int) -> tuple[_Sample, _Sample]:
         clusters = np.unique(self.part.split.cluster)
         drawn = np.random.default_rng([seed, 1]).permutation(clusters)
         mine = np.isin(self.part.split.cluster, drawn[: round(CHOOSE * len(drawn))])
@@ -327,21 +327,21 @@ class _Search:
             return self.part, self.part
         return self.part.take(np.flatnonzero(mine)), self.part.take(np.flatnonzero(~mine))
 
-    def _worth(self, part: _Part, recipe: FusionRecipe) -> float:
+    def _worth(self, part: _Sample, recipe: FusionRecipe) -> float:
         self.steps += 1
         return float(np.nanmean(part.per_query(recipe)[part.by]))
 
-    def _points(self, part: _Part) -> FusionRecipe:
+    def _points(self, part: _Sample) -> FusionRecipe:
         return replace(self.equal, method="points", points=learn_points(part.places))
 
-    def _reciprocal(self, part: _Part) -> FusionRecipe:
+    def _reciprocal(self, part: _Sample) -> FusionRecipe:
         """Return the best flatness and weights."""
         found = self._weights(part, self.equal)
         bases = [replace(found, flatness=flat) for flat in FLATNESSES]
         best = max(bases, key=lambda one: self._worth(part, one))
         return self._weights(part, best)
 
-    def _weights(self, part: _Part, base: FusionRecipe) -> FusionRecipe:
+    def _weights(self, part: _Sample, base: FusionRecipe) -> FusionRecipe:
         """Return the best weights, searched by coordinates from those of `base`."""
         seen: dict[tuple[float, ...], float] = {}
 

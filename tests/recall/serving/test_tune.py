@@ -13,8 +13,8 @@ from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import given
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
+from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tune import _halves, tune
 from audiorec.recall.serving.tuned import read_tuned, write_tuned
 
@@ -70,7 +70,7 @@ def test_points_see_where_a_channel_is_right(world):
 def test_the_fast_way_says_what_the_lists_say(world):
     paths, split = world
     tables = [pq.read_table(path) for path in paths]
-    places = Places.of(tables, split.wanted)
+    places = Standings.of(tables, split.wanted)
     rows = ((0.9, 0.8, *[0.5] * 8), (1.0, *[0.1] * 9))
     for recipe in (
         FusionRecipe(k=5, weights=(2.0, 3.0), flatness=1.0),

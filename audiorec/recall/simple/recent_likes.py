@@ -128,7 +128,7 @@ class RecentLikes(Counted[RecentLikesRecipe]):
         one, other = self.units[liked], self.units[songs]
         cosine = np.minimum(one @ other.T, 1)
         kernel = np.exp((cosine - 1) / np.float32(self.recipe.width)) * self.recipe.sound
-        known = one.any(axis=1)[:, None] & other.any(axis=1) & (liked[:, None] != songs)
+        known = np.outer(one.any(axis=1), other.any(axis=1)) & (liked[:, None] != songs)
         return np.where(known, kernel, 0).astype(np.float32)
 
     def _told(self, queries: Queries, song: Int64Array) -> Int64Array:

@@ -5,8 +5,9 @@
 1. Weights and flatness of a reciprocal rank are searched, and points of places are learnt
    (`audiorec.recall.serving.points`), on two thirds of the first half; the last third says which
    of both is better.
-2. The dials (hits, variety, songs that nobody played, songs that come again) are turned as far as
-   they may go without giving up more than a given part of the accuracy.
+2. The shares of songs that nobody played, and of songs that come again, are set where accuracy is
+   best; then these and the dials (hits, variety) are turned as far as they may go without giving up
+   more than a given part of it.
 3. What that brings is read off the second half, on which nothing was chosen.
 
 The split is one that no channel learnt from: the test set has to stay out of it.
@@ -48,6 +49,7 @@ DIALS: Mapping[str, tuple[float, ...]] = {
     "popularity": (0.05, 0.1, 0.2, 0.3, 0.5),
     "diversity": (0.1, 0.2, 0.3, 0.5),
 }
+SHARES = ("cold_share", "replay_share")  # which may make lists better, not only more varied
 Measure = tuple[str, int]
 
 
@@ -130,7 +132,7 @@ def tune(
     names : sequence of str, optional
         Of the tables, for `Tried.name`; by default those of the files.
     give_up : float
-        The part of the accuracy that dials may cost; 0 leaves them as they are.
+        The part of the accuracy that dials may cost; at 0 only the shares are learnt.
     facts, closed
         As for `fuse`: without them a dial has nothing to act on, and stays.
 
@@ -159,8 +161,7 @@ def tune(
     )
     search = _Search(choose, tuple(names) or tuple(path.stem for path in paths))
     found = search.method(seed)
-    if give_up:
-        found = search.dials(found, give_up)
+    found = search.dials(found, give_up)
     per_query = [check.per_query(one) for one in (found, search.equal, search.best_alone())]
     rng, cluster = np.random.default_rng(seed), check.split.cluster
     checked: dict[tuple[str, str], Interval] = {}
@@ -288,22 +289,26 @@ class _Search:
         return found[max(reached, key=lambda name: reached[name])]
 
     def dials(self, recipe: FusionRecipe, give_up: float) -> FusionRecipe:
-        """Turn each dial as far as accuracy allows, one after the other."""
+        """Set the shares where accuracy is best, then turn all as far as it may fall."""
+        turned = [dial for dial in DIALS if dial in SHARES or give_up]
+        turned = [d for d in turned if not getattr(recipe, d) and self.part.has(d)]
+        if not turned:
+            return recipe
         rng = np.random.default_rng(0)
         part = self.part.take(rng.permutation(len(self.part.split))[:LISTED])
         named, found = _named(part.by), recipe
-        least = self._look(part, "no dial", recipe).figures[named] * (1 - give_up)
-        for dial, grid in DIALS.items():
-            if getattr(recipe, dial) or not part.has(dial):
-                continue
-            turned = found
-            for value in grid:
+        best = now = self._look(part, "no dial", recipe).figures[named]
+        for dial in turned:
+            reached = {0.0: now}
+            for value in DIALS[dial]:
                 step = _turned(found, dial, value)
-                if self._look(part, f"{dial} {value:g}", step).figures[named] < least:
-                    break
-                turned = step
-            found = turned
-        if found is not recipe:
+                reached[value] = self._look(part, f"{dial} {value:g}", step).figures[named]
+            best = max(best, *reached.values())
+            allowed = [v for v, worth in reached.items() if worth >= best * (1 - give_up) - GAIN]
+            value = max(allowed, default=0.0)
+            found = _turned(found, dial, value)
+            now = reached[value]
+        if found != recipe:
             self._look(part, "chosen", found)
         return found
 

@@ -1,6 +1,7 @@
 """Channels and their fusion on public listening: the tables "One list" of docs/recall_figures.md.
 
-    python benchmarks/fusion_tables.py nowplaying|lastfm|playlists DATA WORK [--choose-only]
+    python benchmarks/fusion_tables.py nowplaying|lastfm|playlists DATA WORK [CHANNEL ...]
+        [--choose-only]
 
 `fusion_sets` says what validation is, trains the channels and keeps their candidates in WORK. The
 settings are chosen on validation alone (`audiorec.recall.serving.tune`), then the lists of the test
@@ -97,9 +98,13 @@ def main() -> None:
     parser.add_argument("name", choices=SETS)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("channels", nargs="*", help="some of those of the set")
     parser.add_argument("--choose-only", action="store_true")
     arguments = parser.parse_args()
     found = SETS[arguments.name](arguments.data)
+    if arguments.channels:
+        fewer = {name: found.channels[name] for name in arguments.channels}
+        found = replace(found, channels=fewer, by_hand=())
     files = prepare(found, arguments.work / arguments.name)
     tuned = choose(found, files["valid"])
     if not arguments.choose_only:

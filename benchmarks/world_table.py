@@ -44,7 +44,6 @@ K, COLD = 100, 50  # songs that each channel is asked for, and beside them new o
 HIDDEN = 0.2  # of a user's artists
 FEWEST = 5  # artists of a user that is judged
 WARM, LONG = ("played once", "played more"), ("short history", "long history")
-COLD_SHARE = 0.2  # of the places of the second fused list
 LACKS = {
     "external": "a table that something else made",
     "replay": "proposes heard songs alone, and they are left out",
@@ -213,8 +212,8 @@ def main() -> None:
 
     fusions = {
         "all alike": equal,
-        f"learnt ({tuned.method})": tuned,
-        f"learnt, cold share {COLD_SHARE}": replace(tuned, cold_share=COLD_SHARE),
+        f"learnt ({tuned.method}, cold share {tuned.cold_share:g})": tuned,
+        "learnt, without new songs": replace(tuned, cold_share=0.0),
     }
     for name, recipe in fusions.items():
         fused = fuse(list(tables.values()), recipe, facts)

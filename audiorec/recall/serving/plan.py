@@ -12,6 +12,7 @@ from audiorec.errors import InputError
 from audiorec.files.settings import filled, read_settings
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import channel_class
+from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
@@ -126,6 +127,9 @@ class NightlyPlan:
         weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
         if self.short_share is not None:
             horizons = [channel_class(name).horizon for name in self.channels]
+            if not self.fusion.get("replay_share"):  # it brings nothing, and takes no weight
+                pairs = zip(weights, self.channels, strict=True)
+                weights = tuple(0.0 if name == REPLAY else weight for weight, name in pairs)
             weights = by_horizon(weights, horizons, self.short_share)
         given = {**self.fusion, "k": self.k, "weights": list(weights)}
         return filled(FusionRecipe, given, "fusion")

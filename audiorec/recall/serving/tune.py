@@ -430,7 +430,8 @@ def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:
 
 
 def _shown(by: Measure, k: int) -> list[Measure]:
-    return list(dict.fromkeys([by, ("hit_rate", k), ("recall", k), ("ndcg", k), ("mrr", 20)]))
+    names = ("hit_rate", "recall", "capped_recall", "ndcg")
+    return list(dict.fromkeys([by, *((name, k) for name in names), ("mrr", 20)]))
 
 
 def _named(measure: Measure) -> str:

@@ -44,7 +44,7 @@ LISTED = 1_000  # whose lists are made to see what a dial does
 GAIN = 1e-4  # less is no gain
 CHOOSE = 2 / 3  # of the first half; the rest says which method is better
 DIALS: Mapping[str, tuple[float, ...]] = {
-    "cold_share": (0.05, 0.1, 0.2, 0.3),
+    "cold_share": (0.05, 0.1, 0.2, 0.3, 0.5),
     "replay_share": (0.1, 0.2, 0.3, 0.5),
     "popularity": (0.05, 0.1, 0.2, 0.3, 0.5),
     "diversity": (0.1, 0.2, 0.3, 0.5),

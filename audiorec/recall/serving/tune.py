@@ -3,8 +3,8 @@
     candidates (one file a channel), JudgingSplit ──tune──▶ `Tuned`: settings, and how sure
 
 1. Weights and flatness of a reciprocal rank are searched, and points of places are learnt
-   (`audiorec.recall.serving.points`), on two thirds of the first half; the last third says which
-   of both is better.
+   (`audiorec.recall.serving.points`), on two thirds of the first half; points are taken if they are
+   ahead on the last third by more than a standard error.
 2. The shares of songs that nobody played, and of songs that come again, are set where accuracy is
    best; then these and the dials (hits, variety) are turned as far as they may go without giving up
    more than a given part of it.
@@ -284,9 +284,16 @@ class _Search:
             "weights": self._reciprocal,
             "points": self._points,
         }
-        reached = {name: self._worth(judged, way(learn)) for name, way in ways.items()}
+        by_weights, by_points = (
+            judged.per_query(way(learn))[judged.by] for way in (self._reciprocal, self._points)
+        )
+        self.steps += 2
         found = {name: self._keep(name, way(self.part)) for name, way in ways.items()}
-        return found[max(reached, key=lambda name: reached[name])]
+        # Ten numbers a channel have to earn their place: by more than one standard error.
+        gain = by_points - by_weights
+        gain = gain[~np.isnan(gain)]
+        is_sure = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
+        return found["points" if is_sure else "weights"]
 
     def dials(self, recipe: FusionRecipe, give_up: float) -> FusionRecipe:
         """Set the shares where accuracy is best, then turn all as far as it may fall."""

@@ -6,6 +6,8 @@ Channels overlap as on real listening: half of a list comes from songs that all 
 Tables are written in the order of their users, and fused in a process of its own with caps, a
 share for cold songs, and heard songs closed. One JSON line for a tenth of the users and one for
 all of them: CPU seconds, rows in a CPU second, and the largest memory, which shows what grows.
+Only what is closed to users grows with their number: ``--known 1000000`` holds that of a million
+while fewer are fused.
 """
 
 import argparse
@@ -87,16 +89,17 @@ def lists(channel: int, turn: int, k: int, ids: Any) -> tuple[Any, Any]:
     return pa.table(columns, schema=SCHEMA), user
 
 
-def fuse_once(folder: Path, users: int, k: int, songs: int) -> dict[str, float]:
+def fuse_once(folder: Path, users: int, k: int, songs: int, known: int = 0) -> dict[str, float]:
     """Fuse what lies in a folder; called in a process of its own."""
     ids = tuple(f"song-{n:07}" for n in range(songs))
     traits = SongTraits(
         song_ids=ids, groups={"artist": np.arange(songs) % ARTISTS}, plays=np.arange(songs)[::-1]
     )
     rng = np.random.default_rng(0)
-    names = tuple(f"user-{u:08}" for u in range(users))
-    song = rng.integers(0, songs, users * HEARD, np.int32)
-    starts = np.arange(users + 1) * HEARD
+    everyone = max(users, known)
+    names = tuple(f"user-{u:08}" for u in range(everyone))
+    song = rng.integers(0, songs, everyone * HEARD, np.int32)
+    starts = np.arange(everyone + 1) * HEARD
     never = np.broadcast_to(np.nan, len(song))  # times are not asked for
     heard = Sequences(names, ids, starts, song, never)
     started = time.process_time()
@@ -121,10 +124,11 @@ def main() -> None:
     parser.add_argument("--songs", type=int, default=200_000)
     parser.add_argument("--work", type=Path, help="a folder with room: 1.2 bytes a row and more")
     parser.add_argument("--alone", action="store_true", help="without the tenth of the users")
+    parser.add_argument("--known", type=int, default=0, help="users whose heard songs are closed")
     parser.add_argument("--fuse", type=Path, help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.fuse:
-        print(json.dumps(fuse_once(args.fuse, args.users, args.k, args.songs)))
+        print(json.dumps(fuse_once(args.fuse, args.users, args.k, args.songs, args.known)))
         return
     for users in (args.users // 10, args.users)[args.alone :]:
         with tempfile.TemporaryDirectory(dir=args.work) as folder:
@@ -133,6 +137,7 @@ def main() -> None:
                 write_lists(path, channel, users, args.k, args.songs)
             command = [sys.executable, __file__, "--fuse", folder, "--users", str(users)]
             command += ["--k", str(args.k), "--songs", str(args.songs)]
+            command += ["--known", str(args.known)]
             done = subprocess.run(command, check=True, capture_output=True, text=True)
             found = json.loads(done.stdout)
             print(json.dumps({name: round(value, 1) for name, value in found.items()}), flush=True)

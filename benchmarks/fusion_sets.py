@@ -126,10 +126,11 @@ def prefixes(learn: Sequences, sessions: Sequences) -> JudgingSplit:
 def of_lastfm(data: Path) -> FusionSet:
     """Read artists in the order in which each user met them."""
     lists = s3_lists(data / "lastfm_seq")
+    learn = Sequences.from_lists([songs[:-2] for songs in lists])
 
     def cut(known: slice, place: int) -> JudgingSplit:
         return given(
-            Sequences.from_lists([songs[:-2] for songs in lists]),
+            learn,
             Sequences.from_lists([songs[known] for songs in lists]),
             Sequences.from_lists([[songs[place]] for songs in lists]),
         )
@@ -177,6 +178,8 @@ def prepare(found: FusionSet, work: Path) -> dict[str, dict[str, Path]]:
             if path.is_file():
                 continue
             model = path.with_suffix("")
+            if part == "test" and found.test.learn is found.valid.learn:
+                model = work / "valid" / name  # has learnt from the same
             if not model.is_dir():
                 fitted(cut.learn).save(model)
             hidden = None if found.keep_heard else cut.histories

@@ -1,6 +1,7 @@
 """Channels and their fusion on public listening: the tables "One list" of docs/recall_figures.md.
 
-    python benchmarks/fusion_tables.py nowplaying|lastfm|playlists DATA WORK [--choose-only]
+    python benchmarks/fusion_tables.py nowplaying|lastfm|playlists DATA WORK [CHANNEL ...]
+        [--choose-only]
 
 `fusion_sets` says what validation is, trains the channels and keeps their candidates in WORK. The
 settings are chosen on validation alone (`audiorec.recall.serving.tune`), then the lists of the test
@@ -20,8 +21,8 @@ import pyarrow.parquet as pq
 from fusion_sets import DEPTH, SETS, FusionSet, prepare
 
 from audiorec.evaluation.full_rank import clustered_interval, rank_measures
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tune import Tuned, tune
 
 EVERYONE = 10**9
@@ -55,7 +56,7 @@ def choose(found: FusionSet, files: dict[str, Path]) -> Tuned:
 def judged(found: FusionSet, files: dict[str, Path], tuned: Tuned) -> None:
     """Fuse and judge the test set, and print the table."""
     names = tuple(files)
-    places = Places.of([pq.read_table(path) for path in files.values()], found.test.wanted)
+    places = Standings.of([pq.read_table(path) for path in files.values()], found.test.wanted)
     base = FusionRecipe(k=DEPTH)
     recipes = {
         f"`{name}`": replace(base, weights=tuple(float(name == other) for other in names))
@@ -97,9 +98,13 @@ def main() -> None:
     parser.add_argument("name", choices=SETS)
     parser.add_argument("data", type=Path)
     parser.add_argument("work", type=Path)
+    parser.add_argument("channels", nargs="*", help="some of those of the set")
     parser.add_argument("--choose-only", action="store_true")
     arguments = parser.parse_args()
     found = SETS[arguments.name](arguments.data)
+    if arguments.channels:
+        fewer = {name: found.channels[name] for name in arguments.channels}
+        found = replace(found, channels=fewer, by_hand=())
     files = prepare(found, arguments.work / arguments.name)
     tuned = choose(found, files["valid"])
     if not arguments.choose_only:

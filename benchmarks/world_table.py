@@ -43,7 +43,7 @@ from audiorec.recall.serving.tune import tune
 K, COLD = 100, 50  # songs that each channel is asked for, and beside them new ones
 HIDDEN = 0.2  # of a user's artists
 FEWEST = 5  # artists of a user that is judged
-COLD_SHARE = 0.2  # of the places of the second fused list
+WARM, LONG = ("played once", "played more"), ("short history", "long history")
 LACKS = {
     "external": "a table that something else made",
     "replay": "proposes heard songs alone, and they are left out",
@@ -126,24 +126,34 @@ def row_of(name: str, table: pa.Table, cut: JudgingSplit, context: Context, alon
         ks=[10, K],
         context=context,
     )
-    strata = [*found.song_strata.values(), *found.user_strata.values()]
+    strata = [found.song_strata[name] for name in WARM] + [found.user_strata[n] for n in LONG]
     cells = [
         name,
         str(found.means["capped_recall", K]),
         f"{found.means['capped_recall', 10].value:.3f}",
         *(f"{value:.3f}" if n else "none" for value, n in strata),
+        new_found(table, cut),
         f"{found.spread['popularity']:.1f}",
         f"{found.spread['diversity_artist']:.2f}",
         f"{pa.compute.mean(table.column('cold').cast(pa.float64())).as_py() or 0:.2f}",
         alone,
     ]
-    head = ["list", "capped_recall@100", "@10", *found.song_strata, *found.user_strata]
+    head = ["list", "capped_recall@100", "@10", *WARM, *LONG, "never played, apart"]
     head += ["plays of a song", "diversity by artist", "cold", "alone"]
     if name == "`popular`":
         print("| " + " | ".join(head) + " |", "|---" * len(head) + "|", sep="\n")
         sizes = {**found.song_strata, **found.user_strata}
         print("<!-- " + ", ".join(f"{n}: {of[1]:,}" for n, of in sizes.items()) + " -->")
     return "| " + " | ".join(cells) + " |"
+
+
+def new_found(table: pa.Table, cut: JudgingSplit) -> str:
+    """Return the share of hidden songs that nobody else has which the new ones of a list hold."""
+    learnt = set(np.array(cut.learn.song_ids, object)[np.unique(cut.learn.song)].tolist())
+    wanted = cut.wanted
+    total = sum(wanted.song_ids[song] not in learnt for song in wanted.song.tolist())
+    found = hits_of(table.filter(table.column("cold")), cut)
+    return f"{len(found) / max(1, total):.3f}"
 
 
 def hits_of(table: pa.Table, cut: JudgingSplit) -> set[tuple[str, str]]:
@@ -202,8 +212,8 @@ def main() -> None:
 
     fusions = {
         "all alike": equal,
-        f"learnt ({tuned.method})": tuned,
-        f"learnt, cold share {COLD_SHARE}": replace(tuned, cold_share=COLD_SHARE),
+        f"learnt ({tuned.method}, cold share {tuned.cold_share:g})": tuned,
+        "learnt, without new songs": replace(tuned, cold_share=0.0),
     }
     for name, recipe in fusions.items():
         fused = fuse(list(tables.values()), recipe, facts)

@@ -69,7 +69,7 @@ def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) ->
     ----------
     settings : mapping of str to mapping of str to float
         Figures by setting, `measure` among them. Each other figure that is among `TRADED` has a
-        panel: a dot a setting, the measure upwards. Where no setting has one, bars of all figures.
+        panel: a line a dial, the measure upwards. Where no setting has one, bars of all figures.
     measure : str
 
     Raises
@@ -83,25 +83,43 @@ def draw_trade_off(settings: Mapping[str, Mapping[str, float]], measure: str) ->
     figure = require_figure()(figsize=(TRADE_IN * len(traded), TRADE_IN), layout="constrained")
     panels = figure.subplots(1, len(traded), sharey=True, squeeze=False).ravel()
     for panel, name in zip(panels, traded, strict=True):
-        shown = {n: (of[name], of[measure]) for n, of in settings.items() if name in of}
-        for setting, (x, y) in shown.items():
-            panel.plot([x], [y], "o", color="C1" if setting == "chosen" else "C0")
+        for number, (dial, values) in enumerate(_by_dial(settings).items()):
+            shown = [(text, of[name], of[measure]) for text, of in values if name in of]
+            if not shown:
+                continue
+            xs, ys = [x for _, x, _ in shown], [y for _, _, y in shown]
+            look = "*" if dial == "chosen" else "o-"
+            size = 14 if dial == "chosen" else 4
+            label = visible(dial)
+            panel.plot(xs, ys, look, color=f"C{number}", markersize=size, label=label)
+            text, x, y = shown[-1]
             panel.annotate(
-                _short(setting),
-                (x, y),
-                xytext=(4, 3),
-                textcoords="offset points",
-                fontsize="x-small",
-                parse_math=False,
+                text, (x, y), xytext=(4, 3), textcoords="offset points", fontsize="x-small"
             )
         panel.set_xlabel(TRADED[name])
-        panel.margins(x=0.25, y=0.1)
+        panel.margins(x=0.15, y=0.1)
         panel.grid(color="0.9")
         panel.set_axisbelow(True)
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=len(names), fontsize="small")
     panels[0].set_ylabel(visible(measure), parse_math=False)
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI)
     return buffer.getvalue()
+
+
+def _by_dial(
+    settings: Mapping[str, Mapping[str, float]],
+) -> dict[str, list[tuple[str, Mapping[str, float]]]]:
+    """Return settings by what they turn: those of ``popularity 0.1`` and ``0.2`` together."""
+    found: dict[str, list[tuple[str, Mapping[str, float]]]] = {}
+    for name, of in settings.items():
+        dial, _, value = name.rpartition(" ")
+        is_number = value.replace(".", "", 1).isdigit()
+        key, text = (dial, value) if dial and is_number else (name, "")
+        if any(figure in of for figure in TRADED):
+            found.setdefault(key, []).append((text, of))
+    return found
 
 
 def _draw(panel: Any, measure: str, values: "list[Interval | float | None]") -> None:

@@ -19,7 +19,7 @@
 ``plan``       what the nightly job is to do, from a settings file
 ``nightly``    all of it in one job that is resumed, and does only what changed
 ``report``     what a run served, as a page
-``places``     where candidates stand in all lists, so that many settings are tried fast
+``standings``  where candidates stand in all lists, so that many settings are tried fast
 ``points``     what a place in a channel's list is worth, learnt from what came next
 ``tune``       settings of a fusion, learnt on validation
 ``tuned``      what was learnt, as a file
@@ -44,7 +44,7 @@ Public::
     plan       NightlyPlan
     nightly    NightlyJob, Step
     report     report_of
-    places     Places
+    standings  Standings
     points     learn_points
     tune       Tried, Tuned, tune
     tuned      TunedFile, read_tuned, settings_of, write_tuned

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from audiorec.recall.contract.channel import Channel
+from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 
 
@@ -37,7 +38,12 @@ class Product:
         self, channels: Sequence[Channel], k: int, *, short_share: float | None = None
     ) -> FusionRecipe:
         """Return the settings for some channels, one table each."""
-        weights = [self.weights.get(channel.name, 1.0) for channel in channels]
+        # Without a share of its own replay brings nothing, and takes no weight from the others.
+        none = () if self.rules.replay_share else (REPLAY,)
+        weights = [
+            0.0 if channel.name in none else self.weights.get(channel.name, 1.0)
+            for channel in channels
+        ]
         share = self.short_share if short_share is None else short_share
         scaled = by_horizon(weights, [channel.horizon for channel in channels], share)
         return replace(self.rules, k=k, weights=scaled)

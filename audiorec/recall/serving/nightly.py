@@ -11,6 +11,7 @@ same inputs give the same bytes.
 """
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -27,7 +28,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError
-from audiorec.files.atomic import replaced
+from audiorec.files.atomic import TEMPORARY, replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.tables import TableFile, table_writer
@@ -61,6 +62,7 @@ TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
 NOT_LEARNT_FROM = ("exposures", "tuned")  # files of the plan
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20
+LEFT_S = 3_600.0  # a temporary file this old is nobody's
 EXPOSED = pa.schema(
     [
         pa.field("user_id", pa.string(), nullable=False),
@@ -144,6 +146,8 @@ class NightlyJob:
         """
         for folder in ("models", "candidates"):
             (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
+            _clear(self.plan.out / folder)
+        _clear(self.plan.out)
         self._keep({"run_id": self.run_id})
         for step in self.steps():
             if step.is_done:
@@ -370,3 +374,24 @@ class NightlyJob:
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with replaced(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+<<<<<<< HEAD
+=======
+
+
+def _clear(folder: Path) -> None:
+    """Remove what killed jobs left half written, unless it may be of one that is at work."""
+    for place in folder.iterdir():
+        if re.fullmatch(TEMPORARY, place.name) and time.time() - place.stat().st_mtime > LEFT_S:
+            place.unlink(missing_ok=True)
+
+
+def _run_ids(path: Path) -> set[str]:
+    """Return the runs whose exposures a table holds."""
+    if not path.is_file():
+        return set()
+    with TableFile.open(path) as file:
+        found: set[str] = set()
+        for table in file.batches(BATCH_ROWS, ["run_id"]):
+            found |= set(table.column("run_id").unique().to_pylist())
+    return found
+>>>>>>> h-d

@@ -12,7 +12,11 @@ from audiorec.errors import InputError
 from audiorec.files.settings import filled, read_settings
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import channel_class
+<<<<<<< HEAD
 from audiorec.recall.serving.export.night import night_recipe
+=======
+from audiorec.recall.serving.blocks import REPLAY
+>>>>>>> h-d
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
@@ -131,6 +135,9 @@ class NightlyPlan:
         weights = tuple(float(self.weights.get(name, 1.0)) for name in self.channels)
         if self.short_share is not None:
             horizons = [channel_class(name).horizon for name in self.channels]
+            if not self.fusion.get("replay_share"):  # it brings nothing, and takes no weight
+                pairs = zip(weights, self.channels, strict=True)
+                weights = tuple(0.0 if name == REPLAY else weight for weight, name in pairs)
             weights = by_horizon(weights, horizons, self.short_share)
         given = {**self.fusion, "k": self.k, "weights": list(weights)}
         return filled(FusionRecipe, given, "fusion")

@@ -1,6 +1,6 @@
 """What a place in the list of a channel is worth, learnt from what came next.
 
-    `Places` of validation users ──learn_points──▶ points of each table at the places `KNOTS`
+    `Standings` of validation users ──learn_points──▶ points of each table at the places `KNOTS`
 
 A song's points are summed over the channels. They are chosen so that a softmax over all candidates
 of a user makes the wanted songs likely; a later place never gets more than an earlier one. This is
@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.rules import KNOTS
+from audiorec.recall.serving.standings import Standings
 from audiorec.types import Float64Array
 
 PENALTY = 1e-3  # on the squared steps between points, a wanted song
@@ -21,12 +21,12 @@ ITERATIONS = 200
 DIGITS = 4
 
 
-def learn_points(places: Places) -> tuple[tuple[float, ...], ...]:
+def learn_points(places: Standings) -> tuple[tuple[float, ...], ...]:
     """Learn points for the tables of `places`.
 
     Parameters
     ----------
-    places : Places
+    places : Standings
         Of validation: no channel has learnt from what is wanted there.
 
     Returns

@@ -3,10 +3,11 @@
     candidates (one file a channel), JudgingSplit ──tune──▶ `Tuned`: settings, and how sure
 
 1. Weights and flatness of a reciprocal rank are searched, and points of places are learnt
-   (`audiorec.recall.serving.points`), on two thirds of the first half; the last third says which
-   of both is better.
-2. The dials (hits, variety, songs that nobody played, songs that come again) are turned as far as
-   they may go without giving up more than a given part of the accuracy.
+   (`audiorec.recall.serving.points`), on two thirds of the first half; points are taken if they are
+   ahead on the last third by more than a standard error.
+2. The shares of songs that nobody played, and of songs that come again, are set where accuracy is
+   best; then these and the dials (hits, variety) are turned as far as they may go without giving up
+   more than a given part of it.
 3. What that brings is read off the second half, on which nothing was chosen.
 
 The split is one that no channel learnt from: the test set has to stay out of it.
@@ -29,9 +30,9 @@ from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.points import learn_points
 from audiorec.recall.serving.rules import Closed, FusionRecipe, Method, SongTraits
+from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tables import user_blocks
 from audiorec.types import Float64Array, Int64Array, strings
 
@@ -43,11 +44,12 @@ LISTED = 1_000  # whose lists are made to see what a dial does
 GAIN = 1e-4  # less is no gain
 CHOOSE = 2 / 3  # of the first half; the rest says which method is better
 DIALS: Mapping[str, tuple[float, ...]] = {
-    "cold_share": (0.05, 0.1, 0.2, 0.3),
+    "cold_share": (0.05, 0.1, 0.2, 0.3, 0.5),
     "replay_share": (0.1, 0.2, 0.3, 0.5),
     "popularity": (0.05, 0.1, 0.2, 0.3, 0.5),
     "diversity": (0.1, 0.2, 0.3, 0.5),
 }
+SHARES = ("cold_share", "replay_share")  # which may make lists better, not only more varied
 Measure = tuple[str, int]
 
 
@@ -130,7 +132,7 @@ def tune(
     names : sequence of str, optional
         Of the tables, for `Tried.name`; by default those of the files.
     give_up : float
-        The part of the accuracy that dials may cost; 0 leaves them as they are.
+        The part of the accuracy that dials may cost; at 0 only the shares are learnt.
     facts, closed
         As for `fuse`: without them a dial has nothing to act on, and stays.
 
@@ -147,7 +149,7 @@ def tune(
     first, second = _halves(split, users, seed)
     blocks = list(_of_users(paths, first, second))
     choose, check = (
-        _Part(
+        _Sample(
             tables=[pa.concat_tables(parts[side]) for parts in blocks],
             split=of,
             recipe=recipe,
@@ -159,8 +161,7 @@ def tune(
     )
     search = _Search(choose, tuple(names) or tuple(path.stem for path in paths))
     found = search.method(seed)
-    if give_up:
-        found = search.dials(found, give_up)
+    found = search.dials(found, give_up)
     per_query = [check.per_query(one) for one in (found, search.equal, search.best_alone())]
     rng, cluster = np.random.default_rng(seed), check.split.cluster
     checked: dict[tuple[str, str], Interval] = {}
@@ -179,7 +180,7 @@ def tune(
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class _Part:
+class _Sample:
     """Some queries with the candidates of each channel, in memory."""
 
     tables: Sequence[Any]
@@ -188,12 +189,12 @@ class _Part:
     by: Measure
     facts: SongTraits
     closed: Closed
-    _places: dict[str, Places] = field(default_factory=dict)
+    _places: dict[str, Standings] = field(default_factory=dict)
 
     @property
-    def places(self) -> Places:
+    def places(self) -> Standings:
         if not self._places:
-            self._places["all"] = Places.of(self.tables, self.split.wanted)
+            self._places["all"] = Standings.of(self.tables, self.split.wanted)
         return self._places["all"]
 
     def per_query(self, recipe: FusionRecipe) -> Mapping[Measure, Float64Array]:
@@ -223,7 +224,7 @@ class _Part:
         figures = {_named(at): found.means[at].value for at in _shown(self.by, recipe.k)}
         return figures | {n: float(v) for n, v in found.spread.items()} | {"new": new}
 
-    def take(self, rows: Int64Array) -> "_Part":
+    def take(self, rows: Int64Array) -> "_Sample":
         """Return some of the queries."""
         split = _taken(self.split, rows)
         wanted = strings(split.histories.owner_ids)
@@ -257,7 +258,7 @@ class _Part:
 class _Search:
     """The steps of a search, on the half of the users that is chosen on."""
 
-    def __init__(self, part: _Part, names: tuple[str, ...]) -> None:
+    def __init__(self, part: _Sample, names: tuple[str, ...]) -> None:
         self.part, self.names = part, names
         self.tried: dict[str, Tried] = {}
         self.steps = 0
@@ -279,35 +280,46 @@ class _Search:
             rows = np.random.default_rng(seed).permutation(len(self.part.split))[:LISTED]
             return self._keep("quotas", self._weights(self.part.take(rows), self.equal))
         learn, judged = self._thirds(seed)
-        ways: dict[str, Callable[[_Part], FusionRecipe]] = {
+        ways: dict[str, Callable[[_Sample], FusionRecipe]] = {
             "weights": self._reciprocal,
             "points": self._points,
         }
-        reached = {name: self._worth(judged, way(learn)) for name, way in ways.items()}
+        by_weights, by_points = (
+            judged.per_query(way(learn))[judged.by] for way in (self._reciprocal, self._points)
+        )
+        self.steps += 2
         found = {name: self._keep(name, way(self.part)) for name, way in ways.items()}
-        return found[max(reached, key=lambda name: reached[name])]
+        # Ten numbers a channel have to earn their place: by more than one standard error.
+        gain = by_points - by_weights
+        gain = gain[~np.isnan(gain)]
+        is_sure = len(gain) > 1 and gain.mean() > gain.std() / np.sqrt(len(gain))
+        return found["points" if is_sure else "weights"]
 
     def dials(self, recipe: FusionRecipe, give_up: float) -> FusionRecipe:
-        """Turn each dial as far as accuracy allows, one after the other."""
+        """Set the shares where accuracy is best, then turn all as far as it may fall."""
+        turned = [dial for dial in DIALS if dial in SHARES or give_up]
+        turned = [d for d in turned if not getattr(recipe, d) and self.part.has(d)]
+        if not turned:
+            return recipe
         rng = np.random.default_rng(0)
         part = self.part.take(rng.permutation(len(self.part.split))[:LISTED])
         named, found = _named(part.by), recipe
-        least = self._look(part, "no dial", recipe).figures[named] * (1 - give_up)
-        for dial, grid in DIALS.items():
-            if getattr(recipe, dial) or not part.has(dial):
-                continue
-            turned = found
-            for value in grid:
+        best = now = self._look(part, "no dial", recipe).figures[named]
+        for dial in turned:
+            reached = {0.0: now}
+            for value in DIALS[dial]:
                 step = _turned(found, dial, value)
-                if self._look(part, f"{dial} {value:g}", step).figures[named] < least:
-                    break
-                turned = step
-            found = turned
-        if found is not recipe:
+                reached[value] = self._look(part, f"{dial} {value:g}", step).figures[named]
+            best = max(best, *reached.values())
+            allowed = [v for v, worth in reached.items() if worth >= best * (1 - give_up) - GAIN]
+            value = max(allowed, default=0.0)
+            found = _turned(found, dial, value)
+            now = reached[value]
+        if found != recipe:
             self._look(part, "chosen", found)
         return found
 
-    def _look(self, part: _Part, name: str, recipe: FusionRecipe) -> Tried:
+    def _look(self, part: _Sample, name: str, recipe: FusionRecipe) -> Tried:
         self.steps += 1
         found = Tried(name=name, recipe=recipe, figures=part.looked_at(recipe))
         self.tried[name] = found
@@ -319,7 +331,7 @@ class _Search:
         self.tried[name] = Tried(name=name, recipe=recipe, figures=self.part.figures(recipe))
         return recipe
 
-    def _thirds(self, seed: int) -> tuple[_Part, _Part]:
+    def _thirds(self, seed: int) -> tuple[_Sample, _Sample]:
         clusters = np.unique(self.part.split.cluster)
         drawn = np.random.default_rng([seed, 1]).permutation(clusters)
         mine = np.isin(self.part.split.cluster, drawn[: round(CHOOSE * len(drawn))])
@@ -327,21 +339,21 @@ class _Search:
             return self.part, self.part
         return self.part.take(np.flatnonzero(mine)), self.part.take(np.flatnonzero(~mine))
 
-    def _worth(self, part: _Part, recipe: FusionRecipe) -> float:
+    def _worth(self, part: _Sample, recipe: FusionRecipe) -> float:
         self.steps += 1
         return float(np.nanmean(part.per_query(recipe)[part.by]))
 
-    def _points(self, part: _Part) -> FusionRecipe:
+    def _points(self, part: _Sample) -> FusionRecipe:
         return replace(self.equal, method="points", points=learn_points(part.places))
 
-    def _reciprocal(self, part: _Part) -> FusionRecipe:
+    def _reciprocal(self, part: _Sample) -> FusionRecipe:
         """Return the best flatness and weights."""
         found = self._weights(part, self.equal)
         bases = [replace(found, flatness=flat) for flat in FLATNESSES]
         best = max(bases, key=lambda one: self._worth(part, one))
         return self._weights(part, best)
 
-    def _weights(self, part: _Part, base: FusionRecipe) -> FusionRecipe:
+    def _weights(self, part: _Sample, base: FusionRecipe) -> FusionRecipe:
         """Return the best weights, searched by coordinates from those of `base`."""
         seen: dict[tuple[float, ...], float] = {}
 
@@ -425,7 +437,8 @@ def _kinds(facts: SongTraits) -> dict[str, dict[str, str]]:
 
 
 def _shown(by: Measure, k: int) -> list[Measure]:
-    return list(dict.fromkeys([by, ("hit_rate", k), ("recall", k), ("ndcg", k), ("mrr", 20)]))
+    names = ("hit_rate", "recall", "capped_recall", "ndcg")
+    return list(dict.fromkeys([by, *((name, k) for name in names), ("mrr", 20)]))
 
 
 def _named(measure: Measure) -> str:

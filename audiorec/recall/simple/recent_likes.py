@@ -12,6 +12,7 @@ A song's similarity is the sum over the liked songs: the cosine of their listene
 ``item-knn``, and a kernel of their sound, each weighed by the like's age.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -70,6 +71,12 @@ class _Seeds:
     song: Int64Array  # (L,)
     weight: Float64Array  # (L,)
 
+    def by_owner(self) -> Iterator[tuple[int, Int64Array]]:
+        """Yield each owner with the rows of its songs."""
+        order = np.argsort(self.owner, kind="stable")
+        owners, first = np.unique(self.owner[order], return_index=True)
+        yield from zip(owners.tolist(), np.split(order, first[1:]), strict=False)
+
 
 class RecentLikes(Counted[RecentLikesRecipe]):
     """Songs that go with, or sound like, what was liked in the last days."""
@@ -105,35 +112,44 @@ class RecentLikes(Counted[RecentLikesRecipe]):
     def _similarities(self, queries: Queries) -> FloatArray:
         seeds = self._seeds(queries)
         found = np.zeros((len(queries), len(self.song_ids)), np.float32)
-        for owner, song, weight in zip(seeds.owner, seeds.song, seeds.weight, strict=True):
-            found[owner] += np.float32(weight) * self._alike(int(song))
+        for owner, own in seeds.by_owner():
+            row, weight = found[owner], seeds.weight[own].astype(np.float32)
+            for song, much in zip(seeds.song[own].tolist(), weight.tolist(), strict=True):
+                part = slice(self.starts[song], self.starts[song + 1])
+                row[self.near[part]] += np.float32(much) * self.weights[part]
+            row += weight @ self._sounds(seeds.song[own], np.arange(len(self.song_ids)))
         found[found <= 0] = -np.inf
         return found
 
-    def _alike(self, song: int) -> FloatArray:
-        """Return how much all songs (S,) go with one."""
-        found = np.zeros(len(self.song_ids), np.float32)
-        part = slice(self.starts[song], self.starts[song + 1])
-        found[self.near[part]] = self.weights[part]
-        if self.units.shape[1] and self.recipe.sound and self.units[song].any():
-            cosine = np.minimum(self.units @ self.units[song], 1)
-            kernel = np.exp((cosine - 1) / np.float32(self.recipe.width))
-            found += np.float32(self.recipe.sound) * np.where(self.units.any(axis=1), kernel, 0)
-            found[song] -= np.float32(self.recipe.sound)  # of itself it says nothing
-        return found
+    def _sounds(self, liked: Int64Array, songs: Int64Array) -> FloatArray:
+        """Return how much songs sound like liked ones: (L, n); of itself a song says nothing."""
+        if not self.recipe.sound or not self.units.shape[1]:
+            return np.zeros((len(liked), len(songs)), np.float32)
+        one, other = self.units[liked], self.units[songs]
+        cosine = np.minimum(one @ other.T, 1)
+        kernel = np.exp((cosine - 1) / np.float32(self.recipe.width)) * self.recipe.sound
+        known = np.outer(one.any(axis=1), other.any(axis=1)) & (liked[:, None] != songs)
+        return np.where(known, kernel, 0).astype(np.float32)
 
     def _told(self, queries: Queries, song: Int64Array) -> Int64Array:
         """Return the liked song that each goes with most."""
         found = np.full(song.shape, -1, np.int64)
         seeds = self._seeds(queries)
-        best = np.zeros(song.shape)
-        there = song >= 0
-        for owner, liked, weight in zip(
-            seeds.owner.tolist(), seeds.song.tolist(), seeds.weight.tolist(), strict=True
-        ):
-            gives = np.where(there[owner], weight * self._alike(liked)[song[owner]], 0)
-            better = gives > best[owner]
-            found[owner, better], best[owner, better] = liked, gives[better]
+        for owner, own in seeds.by_owner():
+            there = np.flatnonzero(song[owner] >= 0)
+            proposed, liked = song[owner, there], seeds.song[own]
+            gives = self._sounds(liked, proposed)
+            order = np.argsort(proposed)
+            for row, one in enumerate(liked.tolist()):
+                part = slice(self.starts[one], self.starts[one + 1])
+                at = np.searchsorted(proposed[order], self.near[part])
+                at = order[np.minimum(at, len(order) - 1)] if len(order) else at[:0]
+                hit = proposed[at] == self.near[part][: len(at)]
+                gives[row, at[hit]] += self.weights[part][: len(at)][hit]
+            gives *= seeds.weight[own, None].astype(np.float32)
+            if len(there):
+                best = np.where(gives.max(axis=0) > 0, liked[gives.argmax(axis=0)], -1)
+                found[owner, there] = best
         return found
 
     def _seeds(self, queries: Queries) -> _Seeds:

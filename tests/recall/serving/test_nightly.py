@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from audiorec.errors import InputError, StoreError
+from audiorec.recall.registry import channel_class
 from audiorec.recall.serving import nightly
 from audiorec.recall.serving.nightly import EXPOSURES, FUSED, RECORD, NightlyJob
 from audiorec.recall.serving.plan import NightlyPlan
@@ -74,6 +75,45 @@ def test_a_run_writes_everything_and_a_second_one_does_nothing(home):
     assert all(step.is_done for step in again.steps())
     assert again.run() == record
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_a_report_says_what_each_channel_brought(home):
+    record = job_in(home).run()
+    page = (home / "serving" / "report.md").read_text()
+    assert page.startswith(f"# daily lists, run {record['run_id']}")
+    assert "40 songs for 8 users" in page
+    assert all(f"| `{name}` |" in page for name in CHANNELS)
+
+
+def test_settings_that_were_learnt_and_shares_of_horizons(home):
+    first = job_in(home).run()
+    fusion = {"k": 9, "weights": [1.0, *[0.0] * (len(CHANNELS) - 1)]}
+    learnt = {"schema": "audiorec/recall-tuned/1", "entry": "", "channels": CHANNELS}
+    (home / "tuned.json").write_text(json.dumps({**learnt, "fusion": fusion}))
+    write_config(home, tuned="tuned.json")
+    job = job_in(home)
+    done = {step.name for step in job.steps() if step.is_done}
+    assert done == {f"{kind} {name}" for kind in ("train", "ask") for name in CHANNELS}
+    record = job.run()
+    assert set(record["channels"]) == {CHANNELS[0]}
+    assert record["models"] == first["models"]
+    write_config(home, tuned="tuned.json", short_share=0.5)
+    with pytest.raises(InputError, match="give it or them"):
+        job_in(home)
+    write_config(home, short_share=1.0)
+    shares = NightlyPlan.read(home / "recall.toml").recipe().weights
+    short = [channel_class(name).horizon == "short" for name in CHANNELS]
+    assert [weight > 0 for weight in shares] == short
+
+
+def test_what_killed_jobs_left_goes_after_an_hour(home):
+    (home / "serving").mkdir()
+    old, new = (home / "serving" / f".fused.parquet.{digit * 12}.tmp" for digit in "01")
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (1.7e9, 1.7e9))
+    job_in(home).run()
+    assert (old.exists(), new.exists()) == (False, True)
 
 
 def test_what_was_shown_stays_away_the_next_night(home):

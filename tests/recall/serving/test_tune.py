@@ -13,8 +13,8 @@ from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import given
 from audiorec.recall.serving.fuse import fuse
-from audiorec.recall.serving.places import Places
 from audiorec.recall.serving.rules import FusionRecipe, SongTraits
+from audiorec.recall.serving.standings import Standings
 from audiorec.recall.serving.tune import _halves, tune
 from audiorec.recall.serving.tuned import read_tuned, write_tuned
 
@@ -70,7 +70,7 @@ def test_points_see_where_a_channel_is_right(world):
 def test_the_fast_way_says_what_the_lists_say(world):
     paths, split = world
     tables = [pq.read_table(path) for path in paths]
-    places = Places.of(tables, split.wanted)
+    places = Standings.of(tables, split.wanted)
     rows = ((0.9, 0.8, *[0.5] * 8), (1.0, *[0.1] * 9))
     for recipe in (
         FusionRecipe(k=5, weights=(2.0, 3.0), flatness=1.0),
@@ -105,6 +105,22 @@ def test_dials_go_as_far_as_accuracy_allows(world):
     tried = {one.name: one.figures for one in free.tried}
     assert tried["popularity 0.5"]["popularity"] < tried["no dial"]["popularity"]
     assert tried["chosen"]["diversity_genre"] >= tried["popularity 0.5"]["diversity_genre"]
+
+
+def test_new_songs_get_the_share_that_finds_most(world, tmp_path):
+    paths, split = world
+    new = [f"new{n}" for n in range(3)]
+    lists = {user: [*new, *SONGS[:10]] for user in USERS}
+    pq.write_table(table_of("new", lists, cold=new), tmp_path / "new.parquet")
+    # Of four songs two users of three want a new one, which no list without a share holds.
+    wanted = [[new[0]] if n % 3 else [SONGS[0]] for n in range(60)]
+    cut = replace(split, wanted=Sequences.from_lists(wanted, USERS))
+    found = tune([paths[0], tmp_path / "new.parquet"], cut, FusionRecipe(k=4))
+    assert found.recipe.cold_share >= 0.2  # round(4 * .2) is a place
+    tried = {one.name: one.figures for one in found.tried}
+    assert tried["no dial"]["new"] == 0
+    assert tried["chosen"]["ndcg@4"] > tried["no dial"]["ndcg@4"]
+    assert found.checked["over equal", "hit_rate@4"].low > 0.3
 
 
 def test_what_was_learnt_goes_through_a_file(world, tmp_path):

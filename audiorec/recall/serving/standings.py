@@ -1,6 +1,6 @@
 """Where candidates stand in the lists of all channels, as arrays: many settings are tried fast.
 
-    tables (one a channel), wanted songs ──Places.of──▶ place (N, C)
+    tables (one a channel), wanted songs ──Standings.of──▶ place (N, C)
     what N entries get ──ranks──▶ where the wanted songs come to stand
 
 An entry is a song that some channel proposes to some user. `audiorec.recall.serving.fuse` makes
@@ -23,7 +23,7 @@ ABSENT = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class Places:
+class Standings:
     """N entries of Q users in C lists.
 
     Attributes
@@ -47,7 +47,7 @@ class Places:
     _starts: Int64Array = field(repr=False)
 
     @classmethod
-    def of(cls, tables: Sequence[Any], wanted: Sequences) -> "Places":
+    def of(cls, tables: Sequence[Any], wanted: Sequences) -> "Standings":
         """Bring candidates, one table of `SCHEMA` a channel, and wanted songs together."""
         rows = Rows.of(tables)
         place = rows.places()

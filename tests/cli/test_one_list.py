@@ -1,0 +1,131 @@
+"""`recall tune|fuse|users --portrait` and `recommend`: from what was learnt to one list."""
+
+import json
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from made_candidates import table_of
+from needs import needs
+
+SONGS = [f"s{n:02}" for n in range(20)]
+USERS = [f"u{n:02}" for n in range(24)]
+TUNE = "recall tune bad.parquet good.parquet -i plays.csv --histories plays.csv"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A log with likes and lists, songs with names and genres, and two channels' candidates."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
+    rng = np.random.default_rng(0)
+    rows = ["user_id,song_id,timestamp,event,list_id"]
+    for number, user in enumerate(USERS):
+        for place in range(5):
+            song = SONGS[(number % 2) * 10 + (number + place) % 10]
+            rows.append(f"{user},{song},2024-05-0{place + 1}T10:00:00Z,finish,")
+    rows += [f"u00,{SONGS[9]},2024-05-05T11:00:00Z,like,"]
+    for number, songs in enumerate((SONGS[:10], SONGS[5:15], SONGS[10:])):
+        rows += [f"editor,{song},2024-05-01T09:00:00Z,playlist,list {number}" for song in songs]
+    (tmp_path / "plays.csv").write_text("\n".join(rows) + "\n")
+    side = ["song_id,title,artist,genre,energy"]
+    side += [
+        f"{s},Song {s},Artist {n % 5},{'jazz' if n < 10 else 'rock'},{n}"
+        for n, s in enumerate(SONGS)
+    ]
+    (tmp_path / "side.csv").write_text("\n".join(side) + "\n")
+    wanted = {user: SONGS[int(rng.integers(0, 20))] for user in USERS}
+    lines = [f"{user},{song}" for user, song in wanted.items()]
+    (tmp_path / "targets.csv").write_text("user_id,song_id\n" + "\n".join(lines) + "\n")
+    drawn = {user: rng.permutation(SONGS)[:8].tolist() for user in USERS}
+    good = {u: list(dict.fromkeys([wanted[u], *songs])) for u, songs in drawn.items()}
+    bad = {user: rng.permutation(SONGS)[:8].tolist() for user in USERS}
+    for name, lists in (("good", good), ("bad", bad)):
+        pq.write_table(table_of(name, lists), tmp_path / f"{name}.parquet")
+    return tmp_path
+
+
+def test_what_is_learnt_is_kept_and_used(home, audiorec):
+    line = f"{TUNE} --targets targets.csv --k 5 --entry discover --side side.csv --out t.json"
+    code, out, err = audiorec(*line.split(), "--json")
+    assert code == 0, err
+    found = json.loads(out)
+    assert found["schema"] == "audiorec/recall-tune/2"
+    assert found["channels"] == ["bad", "good"]
+    assert found["settings"]["per_artist"] == 1  # of the entry
+    assert found["checked"]["chosen"]["hit_rate@5"][0] > 0.5
+    assert "kept: t.json" in err
+    kept = json.loads((home / "t.json").read_text())
+    assert (kept["entry"], kept["channels"]) == ("discover", ["bad", "good"])
+    # Tables may come in another order; settings and --tuned exclude each other.
+    fuse = (
+        "recall fuse good.parquet bad.parquet --side side.csv --k 5 --out f.parquet --tuned t.json"
+    )
+    code, _, err = audiorec(*fuse.split())
+    assert code == 0, err
+    assert pq.read_table(home / "f.parquet").num_rows > 0
+    for wrong in ("--weights 1,2", "--flatness 3"):
+        assert audiorec(*fuse.split(), *wrong.split())[0] == 2
+    code, _, err = audiorec(*fuse.replace("good.parquet ", "").split())
+    assert code == 2
+    assert "learnt for bad, good; got bad" in err
+    assert audiorec(*line.split(), "--weights", "1,2")[0] == 2  # --entry has its own
+
+
+def test_the_trade_off_is_drawn(home, audiorec):
+    needs("matplotlib")
+    line = f"{TUNE} --targets targets.csv --k 5 --side side.csv --give-up 0.5 --plot t.png"
+    code, out, err = audiorec(*line.split())
+    assert code == 0, err
+    assert "diversity 0.5" in out
+    assert (home / "t.png").read_bytes().startswith(b"\x89PNG")
+    code, _, err = audiorec(*f"{TUNE} --targets targets.csv --plot t.svg".split())
+    assert (code, ".png" in err) == (2, True)
+    plain = f"{TUNE} --targets targets.csv --k 5 --plot bars.png"
+    assert audiorec(*plain.split())[0] == 0  # without dials: bars
+    assert (home / "bars.png").stat().st_size > 1000
+
+
+def test_short_share_turns_to_what_suits_now(home, audiorec):
+    pq.write_table(table_of("rules", {"u00": ["s01"]}), home / "rules.parquet")
+    pq.write_table(table_of("popular", {"u00": ["s02"]}), home / "popular.parquet")
+    for share, first in ((0.1, "s02"), (0.9, "s01")):
+        line = f"recall fuse popular.parquet rules.parquet --short-share {share} --out f.parquet"
+        assert audiorec(*line.split())[0] == 0
+        assert pq.read_table(home / "f.parquet").column("song_id")[0].as_py() == first
+
+
+def test_recommend_lists_interests_and_stories(home, audiorec):
+    base = "recommend u00 -i plays.csv --side side.csv"
+    code, out, err = audiorec(*f"{base} --what lists --json".split())
+    assert code == 0, err
+    lists = {one["list_id"]: one for one in map(json.loads, out.splitlines())}
+    assert set(lists) >= {"list 0", "list 1"}
+    assert lists["list 0"]["known"] == 5
+    assert lists["list 0"]["reason"].startswith("you know Song s0")
+    code, out, _ = audiorec(*f"{base} --per-interest --json -k 3".split())
+    names = {json.loads(line)["list"] for line in out.splitlines()}
+    assert code == 0
+    assert "jazz" in names
+    code, out, _ = audiorec(*f"{base} --why s08 --json".split())
+    story = json.loads(out)
+    assert (code, story["title"]) == (0, "Song s08")
+    assert {one["channel"] for one in story["proposals"]} >= {"item-knn", "recent-likes"}
+    liked = next(one for one in story["proposals"] if one["channel"] == "recent-likes")
+    assert liked["reason"] == "goes with Song s09, which you liked lately"
+    code, out, err = audiorec(*f"{base} --per-interest --why s08".split())
+    assert (code, out) == (2, "")
+    assert audiorec(*f"{base} --what lists --m3u8 x.m3u8".split())[0] == 2
+
+
+def test_a_portrait_by_users(home, audiorec):
+    same = "-i plays.csv --side side.csv --json"
+    code, out, err = audiorec(*f"recall users --portrait u00 {same}".split())
+    assert code == 0, err
+    assert out == audiorec(*f"recall portrait --user u00 {same}".split())[1]
+    found = json.loads(out)
+    assert found["half_life_days"] == {"long": 90.0, "short": 3.0}
+    kinds = {one["kind"] for one in found["shares"]}
+    assert kinds == {"artist", "genre", "number"}
+    for wrong in ("--portrait u00", "--portrait u00 -i plays.csv --out x", "model/ -i plays.csv"):
+        assert audiorec(*f"recall users {wrong}".split())[0] == 2

@@ -129,3 +129,17 @@ def test_noting_keeps_and_passes_on(tmp_path):
     note({"epoch": 1})
     assert told == [{"epoch": 0}, {"epoch": 1}]
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n{"epoch": 1}\n'
+
+
+def test_without_a_copy_of_the_best_state_the_model_ends_in_the_last_one(tmp_path):
+    given = {"max_epochs": 60, "patience": 4}
+    learner, done = trained(**given, keep_best=False, checkpoint=tmp_path / "state.safetensors")
+    _, kept = trained(**given)
+    assert done.best_epoch == kept.best_epoch < len(done.history) - 1
+    last = len(done.history) - 1
+    assert learner._line(0, None)["held_out_loss"] == done.history[last]["held_out_loss"]
+    again, resumed = trained(**given, keep_best=False, checkpoint=tmp_path / "state.safetensors")
+    assert resumed.history == done.history
+    assert largest_difference(again.weights(), learner.weights()) == 0
+    content = (tmp_path / "state.safetensors").read_bytes()
+    assert b"best." not in content

@@ -3,12 +3,19 @@
     python benchmarks/graph_size.py curve 10000 100000 1000000 5000000 [--gamma 1] [--steps 300]
     python benchmarks/graph_size.py one SONGS [--tables files]
 
-Three entries a song, popularity by Zipf, lists of 40 songs, an artist for seven songs, a genre
-of twenty. A size runs in a process of its own: it makes the tables, trains so many steps (an epoch,
-if that is less), and places all songs. Prints CPU-seconds to begin, of an epoch (worked out from the
-steps where it was not run whole), and to place songs; and the most memory: all that was resident,
-and what of it is the process's own, which is what it needs: pages of files are dropped when memory
-is wanted. ``curve`` also prints the slope of each in log-log: 1 is in proportion.
+Three entries a song, popularity by Zipf, lists of 40 songs, an artist for seven songs, a genre of
+twenty. A size runs in a process of its own: it makes the tables, trains so many steps (an epoch, if
+that is less), and places all songs. Prints CPU-seconds to begin, of an epoch (worked out from the
+steps where it was not run whole), and to place songs; how long a step takes, over its CPU-seconds;
+and the most memory: all that was resident, and what of it is the process's own, which is what it
+needs: pages of files are dropped when memory is wanted. ``curve`` also prints the slope of each in
+log-log: 1 is in proportion.
+
+To see it train in less memory than its tables take, limit that of the shell that runs it:
+
+    mkdir /sys/fs/cgroup/memory/small
+    echo 2G > /sys/fs/cgroup/memory/small/memory.limit_in_bytes
+    echo $$ > /sys/fs/cgroup/memory/small/cgroup.procs
 """
 
 import argparse
@@ -32,7 +39,7 @@ from audiorec.recall.graph.recipe import Song2vecRecipe
 from audiorec.recall.graph.vectors import Song2vecModel
 
 HEADS = ("songs", "entries", "facts", "tables")
-FIGURES = ("begin", "epoch", "places", "pairs/s", "GB", "own GB")
+FIGURES = ("begin", "epoch", "places", "wall/CPU", "pairs/s", "GB", "own GB")
 
 
 def made_up(songs: int, lists_of: int) -> GraphMaterial:
@@ -92,11 +99,13 @@ def one(args: argparse.Namespace) -> dict[str, float]:
         learner = _PairLearner(material, recipe, make, None, judged=False)
         marks.append(time.process_time())
         pairs = entries = 0
+        wall = time.monotonic()
         for batch in islice(learner.batches(1, 0), args.steps):
             learner.step(batch)
             pairs += int(pair_mask(batch.there, recipe.window).sum())
             entries += int(batch.there.sum())
         marks.append(time.process_time())
+        wall = time.monotonic() - wall
         share = entries / len(material.plays.song)
         learner.places()
         marks.append(time.process_time())
@@ -110,6 +119,7 @@ def one(args: argparse.Namespace) -> dict[str, float]:
         "begin": begin,
         "epoch": steps / share,
         "places": places,
+        "wall/CPU": wall / steps,
         "pairs/s": pairs / steps,
         "GB": memory.most["VmRSS"] / 1e9,
         "own GB": memory.most["RssAnon"] / 1e9,
@@ -118,7 +128,12 @@ def one(args: argparse.Namespace) -> dict[str, float]:
 
 def curve(args: argparse.Namespace) -> None:
     """Measure several sizes, and print a table and slopes."""
-    print("| " + " | ".join((*HEADS, "trained", *FIGURES)) + " |\n|" + "---|" * 11)
+    print(
+        "| "
+        + " | ".join((*HEADS, "trained", *FIGURES))
+        + " |\n|"
+        + "---|" * (len(HEADS) + 1 + len(FIGURES))
+    )
     found = []
     for songs in args.songs:
         options = ["--gamma", str(args.gamma), "--steps", str(args.steps), "--tables", args.tables]

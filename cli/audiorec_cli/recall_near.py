@@ -63,13 +63,23 @@ def near(
 
 def _told(neighbour: "NearSong") -> str:
     """Return what two songs have in common in words."""
-    parts = list(neighbour.shared)
+    parts = [_in_words(fact) for fact in neighbour.shared]
     if neighbour.n_lists:
         more = f" and {neighbour.n_lists - 1} more" if neighbour.n_lists > 1 else ""
         parts.append(f"in list {neighbour.lists[0]}{more}")
     if neighbour.cold:
         parts.append("stands in no list")
     return "; ".join(parts) or "neighbours of neighbours"
+
+
+def _in_words(fact: str) -> str:
+    """Return ``by artist:ayla`` as ``by ayla``, and ``sounds_like`` as what it means."""
+    relation, _, thing = fact.partition(" ")
+    kind, _, name = thing.partition(":")
+    words = relation.replace("_", " ")
+    if kind == "song":
+        return f"{words} {name} as well"
+    return f"{words} {name}" if name else f"{words} it" if words == "sounds like" else words
 
 
 def _plain(neighbour: "NearSong") -> dict[str, Any]:

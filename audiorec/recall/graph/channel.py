@@ -85,7 +85,7 @@ class GraphChannel(SharedSpace, Generic[R]):
 
     def embed_users(self, queries: Queries) -> FloatArray:
         """Return histories as the mean of their songs; see `SharedSpace`."""
-        return self.places.users(queries.histories.among(self.song_ids))
+        return self.places.users(self._recent(queries.histories.among(self.song_ids)))
 
     def song_embeddings(self) -> FloatArray:
         """Return what histories are held against; see `SharedSpace`."""
@@ -102,12 +102,17 @@ class GraphChannel(SharedSpace, Generic[R]):
         return {(self.relations[r], self.things[t]) for r, t in pairs}
 
     def _similarities(self, queries: Queries) -> FloatArray:
-        return self.places.similarities(queries.histories)
+        return self.places.similarities(self._recent(queries.histories))
+
+    def _recent(self, histories: Sequences) -> Sequences:
+        """Return what counts of histories."""
+        recent = self.recipe.recent
+        return histories if recent is None else histories.newest(recent)
 
     def _evidence(self, histories: Sequences, song: Int64Array) -> Int64Array:
         """Return the song of the history whose vector lies nearest to each."""
         found = np.full(song.shape, -1, np.int64)
-        places = self.places
+        places, histories = self.places, self._recent(histories)
         rows = places.ahead[:, : places.parts[0]]
         for row in np.flatnonzero(histories.lengths).tolist():
             own = np.unique(histories[row])

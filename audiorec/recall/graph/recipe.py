@@ -40,6 +40,9 @@ class GraphRecipe:
         everything for as many; otherwise train on everything for `max_epochs`.
     neighbours : int
         Songs that sound alike, as facts of a song, where there is sound and no triples.
+    recent : int or None
+        Of a history so many of the newest entries count in an answer; None: all of them, as suits
+        lists. Likes of years are better asked for by the last twenty or so.
     seed : int
         Of everything that is drawn.
     """
@@ -59,6 +62,7 @@ class GraphRecipe:
     patience: int = 20
     choose: bool = True
     neighbours: int = 10
+    recent: int | None = None
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -69,6 +73,8 @@ class GraphRecipe:
             )
         if not (self.learning_rate > 0 and self.negatives > 0) or self.shrink < 0:
             raise InputError("learning_rate and negatives must be above 0, shrink at least 0")
+        if self.recent is not None and self.recent < 1:
+            raise InputError(f"recent must be at least 1, got {self.recent}")
         if self.max_epochs < 0 or self.neighbours < 0 or not 0 <= self.negative_power <= 2:
             raise InputError(
                 "max_epochs and neighbours must be at least 0, negative_power lie in 0..2"

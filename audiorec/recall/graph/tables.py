@@ -9,6 +9,7 @@ no name from the moment they are opened: whatever ends the training frees their 
 """
 
 import os
+import shutil
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -42,8 +43,7 @@ def room_for(n_bytes: int, where: Where, work: Path | None) -> Path | None:
     if not large:
         return None
     folder = Path(tempfile.gettempdir()) if work is None else work
-    disk = os.statvfs(folder)
-    if disk.f_bavail * disk.f_frsize < n_bytes:
+    if shutil.disk_usage(folder).free < n_bytes:
         raise InputError(
             f"{folder}: tables of {n_bytes / 1e9:.1f} GB find no room in memory nor here: write "
             "the model to another disk, or set a smaller dimension"

@@ -23,11 +23,15 @@ from audiorec.types import BoolArray, Float64Array, Int64Array
 
 
 class Corruption:
-    """Draws facts by their weight, and false ones beside them."""
+    """Draws facts, and false ones beside them.
+
+    A relation is drawn by how many heads it has, and its facts by their weight: ten songs that
+    sound like one song do not drown the one artist that it is by.
+    """
 
     def __init__(self, facts: Facts) -> None:
         self.facts = facts
-        self._until = np.cumsum(facts.weight.astype(np.float64))
+        weight = facts.weight.astype(np.float64)
         n = len(facts.relations)
         self.replaces_head = np.zeros(n)
         pools: list[list[Int64Array]] = [[], []]
@@ -37,7 +41,9 @@ class Corruption:
             pools[0].append(heads)
             pools[1].append(tails)
             # facts / heads = tph, facts / tails = hpt
+            weight[of] *= len(heads) / max(weight[of].sum(), 1e-9)
             self.replaces_head[relation] = len(tails) / max(1, len(heads) + len(tails))
+        self._until = np.cumsum(weight)
         self._pools = [np.concatenate([np.empty(0, np.int64), *p]) for p in pools]
         sizes = [np.array([len(one) for one in p], np.int64) for p in pools]
         self._sizes = sizes

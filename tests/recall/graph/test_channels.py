@@ -201,12 +201,29 @@ def test_places_by_hand():
     assert hidden_recall(places, shown, wanted, has) == 0.5  # the second has no history
 
 
+def test_of_a_history_only_the_newest_entries_count_if_asked():
+    needs("torch")
+    data = with_facts(made_up_listening())
+    long, short = queries(["song-001", "song-021", "song-023"]), queries(["song-021", "song-023"])
+    whole = channel("song2vec", max_epochs=2).fit(data)
+    recent = channel("song2vec", max_epochs=2, recent=2).fit(data)
+    asked = [
+        made.song_embeddings() @ made.embed_users(q)[0]
+        for made, q in ((recent, long), (recent, short), (whole, short), (whole, long))
+    ]
+    np.testing.assert_array_equal(asked[0], asked[1])
+    np.testing.assert_array_equal(asked[0], asked[2])
+    assert not np.allclose(asked[0], asked[3])
+
+
 def test_a_recipe_that_cannot_be_is_refused():
     for kind, wrong in (
         (Song2vecRecipe, {"gamma": -1.0}),
         (Song2vecRecipe, {"dimension": 0}),
         (Song2vecRecipe, {"learning_rate": 0.0}),
         (Song2vecRecipe, {"max_epochs": -1}),
+        (Song2vecRecipe, {"tables": "paper"}),
+        (EgesRecipe, {"recent": 0}),
         (EgesRecipe, {"walk_length": 1}),
         (GraphSageRecipe, {"sharpness": 0.0}),
     ):

@@ -1,5 +1,7 @@
 """The two losses against loops, and false facts."""
 
+from dataclasses import replace
+
 import numpy as np
 from needs import needs
 
@@ -79,8 +81,17 @@ def test_false_facts_replace_one_end_by_another_of_the_same_relation():
     assert set(other[(relation == 0) & is_head]) == set(range(8))
     assert set(other[(relation == 1) & is_head]) == {0, 1, 2}
     assert abs(is_head[relation == 0].mean() - 0.2) < 0.03
-    # A fact is drawn by its weight: 3 of 3 against 8 of 1.
-    assert abs((relation == 1).mean() - 9 / 17) < 0.03
+    # A relation is drawn by its heads: 3 against 8, although its facts weigh 9 against 8.
+    assert abs((relation == 1).mean() - 3 / 11) < 0.03
+
+
+def test_within_a_relation_facts_are_drawn_by_their_weight():
+    facts = made_facts()
+    heavy = np.where(facts.head == 0, 5.0, 1.0).astype(np.float32)
+    drawn = Corruption(replace(facts, weight=heavy)).draw(8_000, np.random.default_rng(0))
+    for relation, others in ((0, 7), (1, 2)):
+        share = (drawn.head[drawn.relation == relation] == 0).mean()
+        assert abs(share - 5 / (5 + others)) < 0.03
 
 
 def test_among_many_songs_of_a_genre_the_genre_is_replaced_more_often():

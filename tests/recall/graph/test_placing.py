@@ -1,0 +1,95 @@
+"""Where songs of no list lie, by hand, and where things begin."""
+
+import numpy as np
+
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.graph import first, placing
+from audiorec.recall.graph.first import first_vectors
+from audiorec.recall.graph.material import Facts, GraphMaterial
+from audiorec.recall.graph.placing import placed_by_facts
+
+
+def made():
+    """Songs 0, 1 and 2 stand in lists; 3 is by the artist of 0 and 1, 4 sounds like 2, 5: nothing.
+
+    Things: 6, the artist of 0, 1 and 3; 7, an artist of 5 alone.
+    """
+    ids = tuple("abcdef")
+    plays = Sequences.from_lists([["a", "b"], ["b", "c"]]).among(ids)
+    facts = Facts(
+        relations=("by", "sounds_like"),
+        head=np.array([0, 1, 3, 4, 5]),
+        relation=np.array([0, 0, 0, 1, 0]),
+        tail=np.array([6, 6, 6, 2, 7]),
+        weight=np.ones(5, np.float32),
+    )
+    return GraphMaterial(song_ids=ids, things=("artist:x", "artist:y"), plays=plays, facts=facts)
+
+
+def unit(x):
+    return x / np.linalg.norm(x)
+
+
+def test_a_new_song_is_between_its_like_and_where_the_relation_says(monkeypatch):
+    material = made()
+    warm = material.counts > 0
+    rng = np.random.default_rng(0)
+    table, steps = rng.normal(size=(8, 4)).astype(np.float32), rng.normal(size=(2, 4))
+    songs = np.array([3, 4, 5])
+    place, length = placed_by_facts(material, table, steps.astype(np.float32), warm, songs)
+    like = unit(unit(table[0]) + unit(table[1]))
+    moved = unit(unit(table[6]) - steps[0])
+    np.testing.assert_allclose(place[0], unit(0.75 * like + 0.25 * moved), rtol=1e-5)
+    np.testing.assert_allclose(length[0], np.linalg.norm((table[0] + table[1]) / 2), rtol=1e-5)
+    moved = unit(unit(table[2]) - steps[1])
+    np.testing.assert_allclose(place[1], unit(0.75 * unit(table[2]) + 0.25 * moved), rtol=1e-5)
+    np.testing.assert_allclose(length[1], np.linalg.norm(table[2]), rtol=1e-5)
+    assert not place[2].any()  # its artist has no song in a list
+    assert length[2] == 0
+    monkeypatch.setattr(placing, "ROWS", 1)
+    again = placed_by_facts(material, table, steps.astype(np.float32), warm, songs)
+    np.testing.assert_allclose(again[0], place, rtol=1e-5)
+    np.testing.assert_allclose(again[1], length, rtol=1e-5)
+
+
+def test_a_relation_counts_by_how_well_it_tells_where_songs_lie():
+    """Songs of an artist lie alike, those that sound alike anywhere: the artist is believed."""
+    rng = np.random.default_rng(0)
+    ids = tuple(f"{n:02}" for n in range(41))
+    plays = Sequences.from_lists([ids[:40]]).among(ids)
+    every = np.arange(40)
+    near = (every[:, None] + rng.integers(1, 40, (40, 8))) % 40
+    facts = Facts(
+        relations=("by", "sounds_like"),
+        head=np.concatenate([every, np.repeat(every, 8), [40], np.full(8, 40)]),
+        relation=np.repeat([0, 1, 0, 1], [40, 320, 1, 8]),
+        tail=np.concatenate([41 + every % 4, near.ravel(), [41], np.arange(8) * 5 + 1]),
+        weight=np.ones(369, np.float32),
+    )
+    things = tuple(f"artist:{n}" for n in range(4))
+    material = GraphMaterial(song_ids=ids, things=things, plays=plays, facts=facts)
+    table = np.zeros((45, 8), np.float32)
+    table[every, every % 4] = 1
+    table += rng.normal(size=table.shape).astype(np.float32) * 0.05
+    warm = material.counts > 0
+    counts = placing._how_telling(material, table, warm)
+    assert counts[0] > 5
+    assert (counts[[1, 3]] < 0.5).all()  # of either end; no hub is a song of lists: counts[2]
+    place, _ = placed_by_facts(material, table, np.zeros((2, 8)), warm, np.array([40]))
+    assert place[0, 0] > 0.8
+
+
+def test_songs_begin_at_the_mean_of_their_lists_and_things_at_that_of_their_songs(monkeypatch):
+    material = made()
+    found = np.full((8, 400), np.nan, np.float32)
+    first_vectors(material, np.random.default_rng(0), found)
+    again = np.full_like(found, np.nan)
+    monkeypatch.setattr(first, "ROWS", 3)
+    first_vectors(material, np.random.default_rng(0), again)
+    np.testing.assert_allclose(again, found, atol=1e-6)  # blocks change nothing
+    lengths = np.linalg.norm(found, axis=1)
+    np.testing.assert_allclose(lengths[[0, 1, 2, 6]], 1, atol=0.05)
+    assert (lengths[[3, 4, 5, 7]] < 0.05).all()  # of no list: only what is chance
+    cosine = unit(found[1]) @ np.stack([unit(found[0]), unit(found[2])]).T
+    np.testing.assert_allclose(cosine, 0.5**0.5, atol=0.1)  # of two lists, one of them theirs
+    np.testing.assert_allclose(unit(found[6]) @ unit(unit(found[0]) + unit(found[1])), 1, atol=0.02)

@@ -54,7 +54,7 @@ def ours(lists: list[list[str]]) -> float:
 def theirs(python: Path, path: Path, batches: int) -> float:
     """Return the CPU seconds of an epoch, by those of some batches."""
     run = [str(python), str(PEER), str(path), "--batches", str(batches)]
-    done = subprocess.run(run, check=True, capture_output=True, text=True)
+    done = subprocess.run(run, check=True, stdout=subprocess.PIPE, text=True)
     found = json.loads(done.stdout.splitlines()[-1])
     return float(found["cpu_s"] / found["batches"] * found["of"])
 

@@ -59,6 +59,14 @@ def test_a_profile_alone_brings_the_songs_of_its_taste(name):
         assert np.mean(own) > 0.9
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_of_whom_nothing_is_known_gets_nothing(name):
+    unknown = Profiles(("nobody", "new-0"), {"items": ["unheard of", "item-0-0"]}, {})
+    found = trained(name, max_epochs=1).recall(asked(unknown), 5)
+    assert found.of(0) == []
+    assert len(found.of(1)) == 5
+
+
 def test_mmoe_tells_its_gates_in_every_line(tmp_path):
     channel = trained("mmoe", max_epochs=2)
     chosen = [line for line in channel.trained.lines if line["phase"] == "choose"]

@@ -12,7 +12,12 @@ from needs import BRINGS, GROUPS, missing_package, needs
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DISTRIBUTIONS = {"faiss": "faiss-cpu", "umap": "umap-learn"}
+DISTRIBUTIONS = {
+    "dp_accounting": "dp-accounting",
+    "faiss": "faiss-cpu",
+    "private_set_intersection": "openmined-psi",
+    "umap": "umap-learn",
+}
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both
 
 

@@ -221,6 +221,8 @@ def test_every_command_has_a_case():
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command.startswith("plot"):
         needs("matplotlib")
+    if command == "federated keys":
+        needs("cryptography")
     monkeypatch.chdir(home)
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0

@@ -31,7 +31,7 @@ from two_parties import (
 from audiorec.errors import LostPeerError, SpecMismatchError
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.learner import Training
-from audiorec.recall.federated.link import Desk
+from audiorec.recall.federated.link import Desk, Direct
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.spaces import space_of
 
@@ -230,5 +230,31 @@ def test_a_slow_item_side_is_lost_and_found_again(tmp_path, undisturbed):
     )
     music.join()
     assert "gave no answer within" in notes[1]
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(music.half))
+
+
+class SlowCaller(Direct):
+    """A transport whose caller takes its time before its seventh message, once."""
+
+    left = 7
+
+    def ask(self, data, timeout_s):
+        SlowCaller.left -= 1
+        if SlowCaller.left == 0:
+            time.sleep(1.0)
+        return super().ask(data, timeout_s)
+
+
+def test_a_slow_partner_is_lost_and_found_again(tmp_path, undisturbed):
+    agreed = shared()
+    music = Music(tmp_path / "m", agreed, desk=Desk(timeout_s=0.4))
+    notes = []
+    half, _, _ = partner(
+        [lambda: music.desk], tmp_path / "p", agreed, wrap=SlowCaller, say=notes.append
+    )
+    music.join()
+    assert "has no such session any more: say hello first; trying again" in notes[1]
+    assert notes[2].startswith("training goes on from epoch 1")
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(music.half))

@@ -149,7 +149,7 @@ def rehearse(folder, data=None, *, address=None, prefix=None, epochs=6):
     prefix, started = prefix or {}, time.monotonic()
     address = address or f"127.0.0.1:{free_port()}"
     world = made_up() if data is None else of_pairs(Path(data))
-    recipe = f"{SMALL}{epochs}" if data is None else "max_epochs = 4"  # of the usual one
+    recipe = f"{SMALL}{epochs}" if data is None else ""  # the usual one
     held = write_parties(folder, world, address=address, recipe=recipe)
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
         run(folder / role, f"federated keys --role {role} --out keys")

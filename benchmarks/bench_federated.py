@@ -4,8 +4,8 @@
         [--batch 256] [--epochs 2] [--float16]
 
 Prints one JSON line: bytes of a step in either direction, steps a second of both parties together
-and of the same model in one process, CPU seconds and memory of each party. Both trainings are on
-the same made-up plays; the split one is checked to have taken as many steps.
+and of the same model in one process, what the wire alone takes, CPU seconds and memory of each
+party. Both trainings are on the same made-up plays, and take as many steps, which is checked.
 """
 
 import argparse
@@ -24,6 +24,7 @@ import numpy as np
 from audiorec.recall.federated.protocol import Message, MessageKind, encode, pack
 
 ROLES = ("music", "partner")
+ROUNDS = 300  # messages that the wire alone is timed by
 AUDIOREC = [sys.executable, "-m", "audiorec_cli.main"]
 SETTINGS = """[federated]
 role = "{role}"
@@ -63,7 +64,7 @@ def main() -> None:
             _run(folder, "federated", "keys", "--role", role, "--out", f"{role}-keys", "--json")
         _both(folder, "align", "--yes")
         split = _both(folder, "train", "--json")
-        central = _central(folder)
+        central = {**_central(folder), **_wire(args.batch, args.dimension, folder)}
     steps = split["music"]["steps"] + split["music"]["chosen_steps"]
     assert split["music"]["steps"] == split["partner"]["steps"] == central.pop("last_steps")
     sizes = _step_bytes(args.batch, args.dimension, dtype)
@@ -156,12 +157,56 @@ def _central(folder: Path) -> dict[str, Any]:
     recipe = music.settings()
     items = ItemSide.of(music_data(music), aligned)
     users = UserSide.of(read_profiles(partner.needs("profiles")), aligned, recipe)
-    started = time.perf_counter()
+    started, cpu = time.perf_counter(), time.process_time()
     done = Training(recipe).run(users, [items])
-    seconds = time.perf_counter() - started
+    seconds, used = time.perf_counter() - started, time.process_time() - cpu
     assert done.whole is not None
     steps = done.chosen.steps + done.whole.steps
-    return {"central_steps_s": round(steps / seconds, 1), "last_steps": done.whole.steps}
+    return {
+        "central_steps_s": round(steps / seconds, 1),
+        "central_cpu_ms_a_step": round(1e3 * used / steps, 2),
+        "last_steps": done.whole.steps,
+    }
+
+
+def _wire(batch: int, dimension: int, folder: Path) -> dict[str, float]:
+    """Time messages of a step over TLS on the loopback, both ends in this process."""
+    import threading
+
+    from audiorec.errors import LostPeerError
+    from audiorec.recall.federated.flight import FlightDesk, FlightTransport
+    from audiorec.recall.federated.keys import read_keys
+    from audiorec.recall.federated.link import Caller, Desk
+
+    music, partner = (read_keys(folder / f"{role}-keys") for role in ROLES)
+    desk = Desk(certificates=(partner.fingerprint, music.fingerprint), timeout_s=30)
+    at = {"phase": "choose", "epoch": 1, "step": 1}
+    shape, payload = pack(np.zeros((batch, dimension), np.float32))
+
+    def answer() -> None:
+        try:
+            desk.welcome(desk.accept(30))
+            while True:
+                desk.receive(MessageKind.VECTORS).array()
+                desk.reply(MessageKind.GRADIENTS, {**at, **shape}, payload)
+        except LostPeerError:
+            return
+
+    with FlightDesk("127.0.0.1:0", desk, music, partner.certificate) as server:
+        threading.Thread(target=answer, daemon=True).start()
+        caller = Caller(FlightTransport(f"127.0.0.1:{server.port}", partner, music.certificate))
+        caller.hello("train")
+        fields = {**at, **shape, "dtype": "float32"}
+        wall, cpu = [], time.process_time()
+        for _ in range(ROUNDS):
+            started = time.perf_counter()
+            caller.ask(MessageKind.VECTORS, fields, payload, expect=MessageKind.GRADIENTS).array()
+            wall.append(time.perf_counter() - started)
+        used = time.process_time() - cpu
+    return {
+        "wire_ms_a_step": round(1e3 * float(np.median(wall)), 2),
+        "wire_cpu_ms_a_step": round(1e3 * used / ROUNDS, 2),
+    }
 
 
 def _step_bytes(batch: int, dimension: int, dtype: str) -> dict[str, int]:

@@ -13,8 +13,8 @@ music side is hidden: they are the test, known by the partner's items alone.
 * Recipes were chosen on users that only judge, of phone <- sport without noise, never on the test.
 * Leaks are those of `audiorec.recall.federated.audit`, undefended in the row of noise 0. Epsilon is
   printed where a bound is valid: see `audiorec.recall.federated.accounting`. The rows "given" have
-  songs' vectors of a decomposition of half of the users' plays, whom the partner does not know;
-  the other half is aligned, and learnt from.
+  the vectors of songs from a decomposition of half of the users' plays, whom the partner does
+  not know; the other half is aligned, and learnt from.
 
 Each run is cached, by its settings, so that the command goes on where it was stopped.
 """
@@ -136,7 +136,7 @@ def with_given_songs(world: World, width: int) -> World:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     units = np.where(lengths > 1e-6, vectors / np.maximum(lengths, 1e-6), 0).astype(np.float32)
     sound = Sound(plays.song_ids, units, ("",) * len(units), made_by="a decomposition")
-    data = RecallData(inside, plays.song_ids, Context(sound=sound))
+    data = replace(world.data, context=Context(sound=sound))
     return replace(world, data=data, learnt=inside.owner_ids)
 
 
@@ -181,9 +181,15 @@ def plain(found: Result | None) -> list[float] | None:
     return [found.found.value, found.found.low, found.found.high, found.chance]
 
 
+def version(kind: str) -> int:
+    """Return which way of making the songs of a kind a cached run is of."""
+    return 2 if kind == "given" else 1
+
+
 def cached(cache: Path, pair: str, world: World, kind: str, noise: float, seed: int) -> Any:
     """Return a run, made now or before."""
     about = {"recipe": RECIPES[kind].fingerprint, "noise": noise, "seed": seed, "test": TEST_USERS}
+    about |= {"version": version(kind)} if version(kind) > 1 else {}
     path = cache / f"{pair}-{kind}-{noise:g}-{seed}-{fingerprint(about)[:8]}.json"
     if not path.is_file():
         found = run(world, kind, noise, seed)

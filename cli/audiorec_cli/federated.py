@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli.shared.console import print_document, print_json, print_table, say
+from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -109,6 +109,9 @@ def align(
         found = align_ids(
             plan, ids, progress=progress_lines(quiet=quiet), say=None if quiet else say, stop=stop
         )
+    if found is None:
+        say("stopped; the same command begins again")
+        raise typer.Exit(Exit.INTERRUPTED)
     document = {
         "schema": "audiorec/federated-align/1",
         "ids": len(ids),

@@ -29,10 +29,11 @@ keys = "keys"
 peers = ["{other}.pem"]
 addresses = ["{address}"]
 {files}
-recipe = {{ dimension = 32, width = 32, hidden = [64], negatives = 256, batch_size = {batch}, \
-passes = 2, max_epochs = {epochs}, learning_rate = 1e-2, seed = 1 }}
+recipe = {{ {recipe} }}
 checkpoint_steps = 20
 """
+SMALL = "dimension = 32, width = 32, hidden = [64], negatives = 256, batch_size = 64, passes = 2, "
+SMALL += "learning_rate = 1e-2, seed = 1, max_epochs = "
 FILES = {
     "music": 'interactions = "plays.csv"\nids = "members.txt"\nwatch = true',
     "partner": 'profiles = "profiles.csv"',
@@ -74,13 +75,13 @@ def of_pairs(folder):
     return plays, {name: {"bought": "|".join(items)} for name, items in bought.items()}, held
 
 
-def write_parties(folder, world, *, address, epochs, batch):
+def write_parties(folder, world, *, address, recipe):
     """Write what each party holds, and its settings; return the held-out plays."""
     plays, profiles, held = world
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
         (folder / role).mkdir(parents=True, exist_ok=True)
         about = {"role": role, "other": other, "files": FILES[role], "address": address}
-        text = SETTINGS.format(**about, epochs=epochs, batch=batch)
+        text = SETTINGS.format(**about, recipe=recipe)
         (folder / role / f"{role}.toml").write_text(text)
     rows = [(user, song, "finish", f"2026-01-{1 + n % 28:02}T00:00:00Z")
             for user, songs in plays.items() for n, song in enumerate(songs)]  # fmt: skip
@@ -148,7 +149,8 @@ def rehearse(folder, data=None, *, address=None, prefix=None, epochs=6):
     prefix, started = prefix or {}, time.monotonic()
     address = address or f"127.0.0.1:{free_port()}"
     world = made_up() if data is None else of_pairs(Path(data))
-    held = write_parties(folder, world, address=address, epochs=epochs, batch=256 if data else 64)
+    recipe = f"{SMALL}{epochs}" if data is None else ""  # the usual one
+    held = write_parties(folder, world, address=address, recipe=recipe)
     for role, other in zip(PARTIES, reversed(PARTIES), strict=True):
         run(folder / role, f"federated keys --role {role} --out keys")
         certificate = (folder / role / "keys" / "certificate.pem").read_bytes()

@@ -163,3 +163,19 @@ def test_a_mistake_is_one_line(line, code, said, folder, audiorec):
     assert len(told) == 1
     assert re.search(said, told[0]), told
     assert not (folder / "model.run").exists()
+
+
+def test_nobody_there_is_one_line(folder, audiorec):
+    import socket
+
+    needs("private_set_intersection")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    make_keys(folder / "theirs", "music")
+    (folder / "theirs" / "certificate.pem").rename(folder / "music.pem")
+    text = PARTNER.replace("127.0.0.1:7443", address)
+    (folder / "partner.toml").write_text(f"{text}wait_s = 0.1\n")
+    code, out, err = audiorec("federated", "align", "-c", "partner.toml", "--yes", "-q")
+    assert (code, out) == (4, "")
+    assert err.splitlines()[-1] == f"error: {address}: cannot be reached: connection refused"

@@ -190,6 +190,8 @@ def test_an_example_works(line, home, audiorec):
     words = [os.path.expanduser(w) for w in shlex.split(line, comments=True)[1:]]  # noqa: PTH111
     if "plot" in words or "--plot" in words:
         needs("matplotlib")
+    if words[:2] == ["federated", "keys"]:
+        needs("cryptography")
     if "--projection" in words:
         needs("sklearn")
     if "--users" in words:  # new songs in the space of the users

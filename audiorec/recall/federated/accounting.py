@@ -14,7 +14,7 @@ That bounds what one user's plays can move **only if they move no other row**:
   others, and every row's gradient moves with it.
 * Songs have given vectors. Where the songs' tower learns, the user's plays change it without
   noise, and it makes every later gradient of everybody. Counts, by which negatives are drawn, are
-  plays as well.
+  plays as well: with given songs, only those of users who are not aligned count.
 
 Where this does not hold, no figure is returned, since none would be true. What is never covered:
 users that only judge (their plays choose the epoch), the features of users, and noise from an

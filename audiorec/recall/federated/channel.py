@@ -24,6 +24,7 @@ from audiorec.recall.contract.song_facts import SideEncoder
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.federated.forward import logits_of
+from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.user_model import PEOPLE, THREATS, UserModel, recipe_in, weights_of
 from audiorec.types import FloatArray, Int64Array, LineProgress
@@ -57,6 +58,8 @@ class Towers(SharedSpace):
         Of length 1; 0 for songs of which nothing is known.
     prior : ndarray, shape (S,), float32
         What a song's plays add to its logit.
+    defence : Defence or None
+        What was done to the gradients that left, where two businesses trained it.
     """
 
     serves = frozenset({"profile", "cold_song"})
@@ -65,6 +68,7 @@ class Towers(SharedSpace):
     users: UserModel | None
     songs: FloatArray
     prior: FloatArray
+    defence: Defence | None = None
     facts: SideEncoder
     side: Mapping[str, Any]
 
@@ -141,7 +145,7 @@ class Towers(SharedSpace):
         channel = cls(recipe)
         channel.song_ids, channel.is_cold = data.song_ids, data.is_cold
         channel.logs, channel.trained, channel.space = data.logs, trained, space
-        channel.users = None
+        channel.users, channel.defence = None, half.defence
         channel._take_songs(items, half)
         return channel
 
@@ -198,6 +202,8 @@ class Towers(SharedSpace):
         config: dict[str, Any] = {"recipe": self.recipe.to_json(), "facts": facts}
         if self.space:
             config["space"] = self.space
+        if self.defence is not None:
+            config["defence"] = self.defence.to_json()
         if self.users is not None:
             own, about = self.users.state()
             tensors, config = {**tensors, **own}, {**config, **about}
@@ -219,18 +225,28 @@ class Towers(SharedSpace):
         side = {n: a for n, a in bundle.tensors.items() if n.startswith("side.")}
         channel.side = {n.removeprefix("side."): a for n, a in side.items()}
         channel.space = str(bundle.config.get("space", ""))
+        channel.defence = _defence_in(bundle)
         has_tower = "columns" in bundle.config
         channel.users = UserModel.of_state(bundle, channel.recipe) if has_tower else None
         return channel
 
     def _card(self) -> str:
-        return f"{super()._card()}\n## Threats\n\n{THREATS if self.users is None else ALONE}\n"
+        told = ALONE if self.defence is None else f"{THREATS}\n\n{self.defence.words()}"
+        return f"{super()._card()}\n## Threats\n\n{told}\n"
 
 
 ALONE = (
     "Both towers were trained in one process: who trains has songs, plays and what is known of "
     "users. For two businesses that keep these apart, see docs/federated.md."
 )
+
+
+def _defence_in(bundle: Bundle) -> Defence | None:
+    found = bundle.config.get("defence")
+    try:
+        return None if found is None else Defence(**found)
+    except (TypeError, InputError) as error:
+        raise WeightsError(f"not a defence: {error}") from error
 
 
 def _digest(items: "ItemSide", *users: Any) -> str:

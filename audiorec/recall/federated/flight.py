@@ -103,7 +103,8 @@ class FlightTransport:
                 f"{self.address}: the other party closed the connection: it has ended, or does "
                 "not have our certificate among its peers"
             )
-        return LostPeerError(f"{self.address}: cannot be reached: {said.splitlines()[0][:200]}")
+        reason = said.splitlines()[0].rpartition(": ")[2]  # the innermost of several
+        return LostPeerError(f"{self.address}: cannot be reached: {reason[:200].lower()}")
 
 
 class FlightDesk(flight.FlightServerBase):  # type: ignore[misc]

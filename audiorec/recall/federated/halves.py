@@ -33,7 +33,7 @@ from audiorec.recall.federated.noise import NOTHING, Defence
 from audiorec.recall.federated.recipe import TwoTowerRecipe
 from audiorec.recall.federated.user_features import UserEncoder, UserFeatures
 from audiorec.recall.federated.user_half import UserHalf
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, Int64Array
 
 
 class AnyItemHalf(Protocol):
@@ -90,6 +90,8 @@ class ItemSide:
         Of n aligned rows.
     given : ndarray, shape (S, W), float32, optional
         How songs sound, of length 1 or 0: their vectors, where the recipe takes those.
+    outside : ndarray, shape (S,), int64
+        Plays of songs by users who are not aligned.
     """
 
     song_ids: tuple[str, ...]
@@ -97,6 +99,7 @@ class ItemSide:
     features: SongFeatures
     plays: ItemPlays
     given: FloatArray | None = None
+    outside: Int64Array | None = None
 
     @classmethod
     def of(cls, data: RecallData, aligned: Sequence[str]) -> "ItemSide":
@@ -120,7 +123,8 @@ class ItemSide:
         features = facts.encode(data.context, data.song_ids)
         sound = data.sound
         given = None if sound is None else sound.among(data.song_ids).units
-        return cls(data.song_ids, facts, features, own, given)
+        inside = np.bincount(own.song, minlength=own.n_songs)
+        return cls(data.song_ids, facts, features, own, given, data.counts - inside)
 
     def half(
         self,
@@ -142,6 +146,7 @@ class ItemSide:
             secret=secret,
             number=number,
             given=self.given,
+            outside=self.outside,
         )
 
 

@@ -104,6 +104,7 @@ class ItemHalf:
         secret: int | None = None,
         number: int = 0,
         given: FloatArray | None = None,
+        outside: Int64Array | None = None,
     ) -> None:
         """Begin with the weights that the recipe's seed gives.
 
@@ -123,6 +124,9 @@ class ItemHalf:
             Which business it is, of several.
         given : ndarray, shape (S, d), float32, optional
             The vectors of songs, where they are not learnt; 0 for a song without one.
+        outside : ndarray, shape (S,), int64, optional
+            Plays of songs by users who are not aligned: where songs are given, the only plays
+            that negatives are drawn by, and that count in a logit.
 
         Raises
         ------
@@ -142,7 +146,8 @@ class ItemHalf:
             features, given = no_features(len(features)), _given(given, recipe.dimension)
             # Nothing but a row's own plays may depend on who played what.
             self.learnt = np.asarray(given.any(axis=1), np.bool_)
-            self.counts = self.learnt.astype(np.int64)
+            others = np.zeros(plays.n_songs, np.int64) if outside is None else outside
+            self.counts = np.where(self.learnt, 1 + others, 0).astype(np.int64)
             plays = self.plays = plays.among(self.learnt)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
         plain = recipe.popularity * np.log(np.maximum(self.counts, 1))

@@ -70,8 +70,8 @@ def align(
     progress: StageProgress | None = None,
     say: Say | None = None,
     stop: Event | None = None,
-) -> Alignment:
-    """Align with the other parties, and write the alignment.
+) -> Alignment | None:
+    """Align with the other parties, and write the alignment; None if it was stopped.
 
     Raises
     ------
@@ -80,13 +80,31 @@ def align(
     PeerError
         If it does not keep the protocol.
     """
-    if plan.role == "partner":
-        found = _align_partner(plan, ids, progress, say, stop)
-    else:
-        with listening(plan, say, stop) as desk:
-            found = _align_music(desk, plan, ids, progress, say, stop)
+    heard = _until(stop, progress)
+    try:
+        if plan.role == "partner":
+            found = _align_partner(plan, ids, heard, say, stop)
+        else:
+            with listening(plan, say, stop) as desk:
+                found = _align_music(desk, plan, ids, heard, say, stop)
+    except LostPeerError:
+        if stop is not None and stop.is_set():
+            return None
+        raise
     write_alignment(plan.alignment, found)
     return found
+
+
+def _until(stop: Event | None, progress: StageProgress | None) -> StageProgress:
+    """Return what hears of progress, and ends an alignment once it is to stop."""
+
+    def hear(what: str, done: int, total: int) -> None:
+        if stop is not None and stop.is_set():
+            raise LostPeerError("this side was asked to stop")
+        if progress is not None:
+            progress(what, done, total)
+
+    return hear
 
 
 def _align_partner(
@@ -96,19 +114,21 @@ def _align_partner(
     say: Say | None,
     stop: Event | None,
 ) -> Alignment:
-    since = time.monotonic()
+    since, said = time.monotonic(), ""
     while True:
         try:
             with connected(plan) as callers:
                 for caller in callers:
                     caller.hello("align")
-                since = time.monotonic()
+                since, said = time.monotonic(), ""
                 _note(say, "aligning")
                 return align_partner(callers, ids, jobs=plan.jobs, progress=progress)
         except LostPeerError as error:
             if (stop is not None and stop.is_set()) or time.monotonic() - since > plan.wait_s:
                 raise
-            _note(say, f"{error}; trying again")
+            if str(error) != said:
+                said = str(error)
+                _note(say, f"{error}; trying again for up to {plan.wait_s:g} s")
             time.sleep(RETRY_S)
 
 
@@ -210,7 +230,9 @@ def _train_partner(
         written.update(model_id=model.save(plan.out), space=space)
 
     fitted = train_partner(lambda: _callers(plan), side, shared, alignment.ids, how, save)
-    return {**written, **_came_to(fitted, alignment)} if fitted.finished else None
+    if fitted is None or not fitted.finished:
+        return None
+    return {**written, **_came_to(fitted, alignment)}
 
 
 def _train_music(

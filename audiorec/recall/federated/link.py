@@ -33,7 +33,8 @@ from audiorec.recall.federated.protocol import (
 
 LOOK_S = 0.1  # how often a side that waits looks whether it is to stop
 IN_PROCESS = ("0" * 64, "1" * 64)  # stand for certificates where there are none
-END, LATE = "end", "late"  # what a refusal is about if the other party has ended, or is slow
+# What a refusal is about if the other party has ended, was slow, or knows the session no more.
+END, LATE, GONE = LOST = ("end", "late", "gone")
 PATIENCE = 2.0  # times the time limit that a transport's thread waits for the desk
 Heard = Callable[[bytes], None]
 
@@ -164,7 +165,7 @@ class Caller:
 
     def _exchanged(self, question: Message, kinds: tuple[MessageKind, ...]) -> Message:
         answer = decode(self.transport.ask(encode(question), self.timeout_s))
-        if answer.kind == MessageKind.REFUSED and answer["about"] in (END, LATE):
+        if answer.kind == MessageKind.REFUSED and answer["about"] in LOST:
             raise LostPeerError(f"the other party {answer['reason']}")
         if answer.kind == MessageKind.REFUSED:
             raise RefusedError(str(question), answer["reason"])
@@ -231,9 +232,12 @@ class Desk:
                 return _refusal("", message.number, END, self._is_closed)
             reason = self._misfit(message)
             if reason:
-                return _refusal("", message.number, str(message), reason)
+                about = GONE if reason == ENDED else str(message)
+                return _refusal("", message.number, about, reason)
             waiting = _Waiting(message)
             self._inbox.put(waiting)
+            if self._is_closed:  # meanwhile, so that nobody may look into the inbox again
+                _tell(waiting, _refusal("", message.number, END, self._is_closed))
             return waiting.reply.result(timeout=limit)
         except TimeoutError:
             waiting.reply.cancel()
@@ -253,7 +257,7 @@ class Desk:
         if self._hello is None:
             waiting = self._next(wait_s)
             while waiting.message.kind != MessageKind.HELLO:  # of a session that has just ended
-                _tell(waiting, _refusal("", waiting.message.number, str(waiting.message), ENDED))
+                _tell(waiting, _refusal("", waiting.message.number, GONE, ENDED))
                 waiting = self._next(wait_s)
         else:
             waiting, self._hello = self._hello, None
@@ -351,10 +355,8 @@ class Desk:
         """Return why a message has no place in the session; empty if it has."""
         if message.kind == MessageKind.HELLO:
             return "" if message.number == 0 else "a hello has the number 0"
-        if not self.session:
-            return "there is no session: say hello first"
         if message.session != self.session:
-            return "it is of another session"
+            return ENDED
         if message.number <= self._last:
             return f"number {message.number} came before: a replay; {self._last + 1} is next"
         if message.number != self._last + 1:
@@ -377,7 +379,7 @@ class Desk:
         raise LostPeerError("this side was asked to stop")
 
 
-ENDED = "the session has ended: say hello again"
+ENDED = "has no such session any more: say hello first"
 
 
 def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
@@ -386,6 +388,6 @@ def _refusal(session: str, number: int, about: str, reason: str) -> bytes:
 
 
 def _tell(waiting: _Waiting, data: bytes) -> None:
-    """Hand over an answer, unless nobody waits for it any more."""
-    if waiting.reply.set_running_or_notify_cancel():
+    """Hand over an answer, unless it has one, or nobody waits for it any more."""
+    if not waiting.reply.done() and waiting.reply.set_running_or_notify_cancel():
         waiting.reply.set_result(data)

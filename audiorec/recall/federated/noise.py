@@ -76,6 +76,28 @@ class Defence:
             found = found.astype(np.float16).astype(np.float32)
         return found
 
+    def words(self) -> str:
+        """Say what was done, in one sentence.
+
+        Examples
+        --------
+        >>> Defence(rounding="float16").words()
+        'Gradients were cut to 1, with noise of norm 3; vectors were rounded to float16.'
+        >>> Defence(clip=None, noise=0.0).words()
+        'Gradients and vectors crossed as they were.'
+        """
+        if not self.guards_gradients and not self.guards_vectors:
+            return "Gradients and vectors crossed as they were."
+        done = "Gradients crossed as they were"
+        if self.clip is not None:
+            noise = f"with noise of norm {self.noise * self.clip:g}" if self.noise else "not noised"
+            done = f"Gradients were cut to {self.clip:g}, {noise}"
+        if self.vector_noise:
+            done += f"; vectors got noise of norm {self.vector_noise:g}"
+        if self.rounding != "float32":
+            done += f"; vectors were rounded to {self.rounding}"
+        return f"{done}."
+
     def to_json(self) -> dict[str, Any]:
         """Return plain JSON values."""
         return asdict(self)

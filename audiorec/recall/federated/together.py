@@ -41,7 +41,7 @@ def train_partner(
     alignments: Sequence[str],
     how: PartyWork,
     save: Callable[[UserHalf, Refitted[UserParty], str], None],
-) -> Refitted[UserParty]:
+) -> Refitted[UserParty] | None:
     """Train the user side with every item side; returns once they have all finished.
 
     Parameters
@@ -59,8 +59,8 @@ def train_partner(
 
     Returns
     -------
-    fitted : Refitted
-        Not finished if it was stopped; the same call goes on from there.
+    fitted : Refitted or None
+        Not finished, or None, if it was stopped; the same call goes on from there.
 
     Raises
     ------
@@ -70,12 +70,13 @@ def train_partner(
         If one does not keep the protocol, or has other settings.
     """
     lost_since: float | None = None
+    said = ""
     while True:
         callers: Sequence[Caller] = ()
         try:
             callers = connect()
             place = _greeted(callers, shared, alignments, how)
-            lost_since = None
+            lost_since, said = None, ""
             how.note(_where(place))
 
             def learner(phase: Phase, callers: Sequence[Caller] = callers) -> UserParty:
@@ -99,9 +100,13 @@ def train_partner(
             return fitted
         except LostPeerError as error:
             lost_since = time.monotonic() if lost_since is None else lost_since
-            if how.stopped or time.monotonic() - lost_since > how.wait_s:
+            if how.stopped:
+                return None
+            if time.monotonic() - lost_since > how.wait_s:
                 raise
-            how.note(f"{error}; trying again")
+            if str(error) != said:
+                said = str(error)
+                how.note(f"{error}; trying again for up to {how.wait_s:g} s")
             _pause(how.stop)
         finally:
             for caller in callers:

@@ -47,9 +47,7 @@ def exit_code(error: AudiorecError) -> Exit:
     """Return what the process returns after an error that audiorec raised on purpose."""
     if isinstance(error, FileNotFoundError):
         return Exit.USAGE
-    unusable = isinstance(
-        error, (SongError, StoreError, WeightsError, DamagedFileError, PeerError)
-    )
+    unusable = isinstance(error, (SongError, StoreError, WeightsError, DamagedFileError, PeerError))
     return Exit.NOTHING_USABLE if unusable else Exit.USAGE
 
 

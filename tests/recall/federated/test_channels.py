@@ -19,6 +19,7 @@ from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.space import users_in
 from audiorec.recall.federated.halves import ItemSide
 from audiorec.recall.federated.mmoe import Mmoe
+from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.two_tower import TwoTower
 from audiorec.recall.registry import load_channel
 from audiorec.store.embeddings import write_embeddings
@@ -59,6 +60,14 @@ def test_a_profile_alone_brings_the_songs_of_its_taste(name):
         assert np.mean(own) > 0.9
 
 
+@pytest.mark.parametrize("name", KINDS)
+def test_of_whom_nothing_is_known_gets_nothing(name):
+    unknown = Profiles(("nobody", "new-0"), {"items": ["unheard of", "item-0-0"]}, {})
+    found = trained(name, max_epochs=1).recall(asked(unknown), 5)
+    assert found.of(0) == []
+    assert len(found.of(1)) == 5
+
+
 def test_mmoe_tells_its_gates_in_every_line(tmp_path):
     channel = trained("mmoe", max_epochs=2)
     chosen = [line for line in channel.trained.lines if line["phase"] == "choose"]
@@ -95,7 +104,7 @@ def half_a_channel():
     recipe = two_tower()
     data = listening()
     items = ItemSide.of(data, USERS)
-    half = items.half(recipe, "refit")
+    half = items.half(recipe, "refit", defence=Defence())
     return TwoTower.of_halves(recipe, items, half, data, space="spoken-of")
 
 
@@ -120,6 +129,8 @@ def test_the_music_side_alone_answers_to_vectors_and_says_where_the_tower_is(tmp
     card = (tmp_path / "model" / "MODEL_CARD.md").read_text()
     assert "keep to the protocol" in card
     assert "no promise of privacy" in card
+    assert "Gradients were cut to 1, with noise of norm 3." in card
+    assert loaded.defence == Defence()
 
 
 def test_without_profiles_there_is_nothing_to_learn_users_from():
@@ -142,6 +153,7 @@ def test_parts_that_do_not_fit_together_are_refused(tmp_path):
         "not a recipe of two-tower": ({}, {"recipe": {"dimension": "wide"}}),
         "not a sound model of two-tower: songs": ({"songs": np.zeros((3, 2), np.float32)}, {}),
         "not the facts of songs": ({}, {"facts": {}}),
+        "not a defence": ({}, {"defence": {"clip": -1.0}}),
     }
     for place, (reason, (tensors, config)) in enumerate(changes.items()):
         write_bundle(

@@ -196,3 +196,24 @@ def test_every_row_stands_once_in_each_pass_and_resuming_changes_no_step(n, batc
         assert one.number == other.number
         assert np.array_equal(one.rows, other.rows)
     assert len(split_rows(n, recipe, hold_out=False)[1]) == 0
+
+
+def test_tasks_weigh_what_comes_back_and_not_what_leaves():
+    recipe = mmoe(item_weights=(1.0, 0.25), own_weight=0.5, dropout=0.0, value_dropout=0.0)
+    user, _ = split_halves(recipe, 2)
+    step = next(steps_of(user.learnt, recipe, 1))
+    (first, second), _ = user.take(step)
+    assert torch.allclose(first.norm(dim=1), torch.ones(len(step.rows)))
+    # Every task has a head of its own: what reaches it is weighed, whatever the others do.
+    came = []
+    for vectors in (first, second):
+        user.model.zero_grad()
+        vectors.backward(torch.ones_like(vectors), retain_graph=True)
+        came.append(user.tower.head.grad.clone())
+    plain, _ = split_halves(replace(recipe, item_weights=(1.0, 1.0)), 2)
+    plain.model.load_state_dict(user.model.state_dict())
+    _, unweighed = plain.take(step)[0]
+    plain.model.zero_grad()
+    unweighed.backward(torch.ones_like(unweighed))
+    np.testing.assert_allclose(came[1][1], 0.25 * plain.tower.head.grad[1], rtol=1e-5, atol=1e-7)
+    assert not came[1][0].any()

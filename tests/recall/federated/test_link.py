@@ -73,7 +73,7 @@ def test_a_message_of_another_session_is_refused(echo, caller):
     before = caller.session
     caller.hello("train")
     assert caller.session != before
-    assert "of another session" in answer(echo, pause(caller, 1, before))
+    assert "has no such session any more" in answer(echo, pause(caller, 1, before))
     assert echo.got == ["the other party has begun a new session"]
 
 

@@ -1,5 +1,6 @@
 """Two parties train what one would: bit for bit, whoever dies meanwhile."""
 
+import re
 import time
 from threading import Event
 
@@ -30,7 +31,7 @@ from two_parties import (
 from audiorec.errors import LostPeerError, SpecMismatchError
 from audiorec.recall.federated.halves import ItemSide, UserSide
 from audiorec.recall.federated.learner import Training
-from audiorec.recall.federated.link import Desk
+from audiorec.recall.federated.link import Desk, Direct
 from audiorec.recall.federated.noise import Defence
 from audiorec.recall.federated.spaces import space_of
 
@@ -95,20 +96,25 @@ def test_noise_changes_what_is_learnt(tmp_path, undisturbed):
 
 
 # Hello is the first message; an epoch is six steps, vectors that judge, and a verdict.
-@pytest.mark.parametrize(("after", "heard"), [(4, False), (8, True), (22, False), (30, True)])
+@pytest.mark.parametrize(("after", "heard"), [(5, True), (8, True), (22, False), (30, True)])
 def test_a_partner_that_dies_resumes_to_the_same_weights(after, heard, tmp_path, undisturbed):
     agreed = shared()
     music = Music(tmp_path / "m", agreed)
     Dying.left, Dying.heard = after, heard
     with pytest.raises(KilledError):
         partner([lambda: music.desk], tmp_path / "p", agreed, wrap=Dying)
-    half, _, _ = partner([lambda: music.desk], tmp_path / "p", agreed)
+    notes = []
+    half, _, _ = partner([lambda: music.desk], tmp_path / "p", agreed, say=notes.append)
     music.join()
+    # It does not begin anew: the item side, a checkpoint ahead, still has the one before.
+    place = re.fullmatch(r"training goes on from epoch (\d)( on everything)?, step (\d)", notes[0])
+    assert place
+    assert after != 5 or place.groups() == ("1", None, "2")
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(music.half))
 
 
-@pytest.mark.parametrize(("after", "answered"), [(3, False), (8, True), (30, False), (48, True)])
+@pytest.mark.parametrize(("after", "answered"), [(4, True), (8, True), (22, False), (30, True)])
 def test_an_item_side_that_dies_resumes_to_the_same_weights(after, answered, tmp_path, undisturbed):
     agreed = shared()
     now = [Music(tmp_path / "m", agreed, desk=DyingDesk(after, answered=answered))]
@@ -120,8 +126,13 @@ def test_an_item_side_that_dies_resumes_to_the_same_weights(after, answered, tmp
             now[0] = Music(tmp_path / "m", agreed)
         return now[0].desk
 
-    half, _, _ = partner([desk], tmp_path / "p", agreed)
+    notes = []
+    half, _, _ = partner([desk], tmp_path / "p", agreed, say=notes.append)
     now[0].join()
+    begun = [note for note in notes if note.startswith("training ")]
+    assert begun[0] == "training begins"
+    assert len(begun) == 2
+    assert begun[1].startswith("training goes on from epoch")
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(now[0].half))
 
@@ -219,5 +230,31 @@ def test_a_slow_item_side_is_lost_and_found_again(tmp_path, undisturbed):
     )
     music.join()
     assert "gave no answer within" in notes[1]
+    same(undisturbed[0], weights(half))
+    same(undisturbed[1], weights(music.half))
+
+
+class SlowCaller(Direct):
+    """A transport whose caller takes its time before its seventh message, once."""
+
+    left = 7
+
+    def ask(self, data, timeout_s):
+        SlowCaller.left -= 1
+        if SlowCaller.left == 0:
+            time.sleep(1.0)
+        return super().ask(data, timeout_s)
+
+
+def test_a_slow_partner_is_lost_and_found_again(tmp_path, undisturbed):
+    agreed = shared()
+    music = Music(tmp_path / "m", agreed, desk=Desk(timeout_s=0.4))
+    notes = []
+    half, _, _ = partner(
+        [lambda: music.desk], tmp_path / "p", agreed, wrap=SlowCaller, say=notes.append
+    )
+    music.join()
+    assert "has no such session any more: say hello first; trying again" in notes[1]
+    assert notes[2].startswith("training goes on from epoch 1")
     same(undisturbed[0], weights(half))
     same(undisturbed[1], weights(music.half))

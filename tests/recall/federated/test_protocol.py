@@ -160,3 +160,13 @@ def test_the_page_has_the_limits():
     for limit in (protocol.MAX_PAYLOAD, protocol.MAX_HEADER, protocol.MAX_IDS, protocol.MAX_WIDTH,
                   protocol.MAX_ROWS, protocol.MAX_BUCKET_IDS):  # fmt: skip
         assert f"{limit:,}" in PAGE, limit
+
+
+def test_a_message_of_version_1_that_was_kept_is_still_read():
+    data = (
+        Path(__file__).parents[3] / "fixtures" / "formats" / "federated-vectors-v1.bin"
+    ).read_bytes()
+    message = decode(data)
+    assert (message.kind, message.number, message["step"]) == (MessageKind.VECTORS, 5, 0)
+    np.testing.assert_array_equal(message.array(), np.arange(6, dtype=np.float32).reshape(2, 3))
+    assert encode(vectors()) == data

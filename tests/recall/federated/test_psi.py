@@ -2,6 +2,7 @@
 
 import threading
 import unicodedata
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -208,6 +209,22 @@ def test_a_request_that_is_no_request_is_refused():
         )
 
 
+def test_bytes_that_are_no_message_of_the_library_end_the_alignment_alone(monkeypatch):
+    """They are parsed by a process of their own, whatever becomes of it."""
+    monkeypatch.undo()
+    side = Side(people(0, 5))
+    caller = Caller(Direct(side.desk))
+    caller.hello("align")
+    caller.ask(MessageKind.COUNT, {"ids": 1}, expect=MessageKind.COUNTED)
+    bad = {"bucket": 0, "ids": 1}
+    caller.ask(MessageKind.BUCKET, bad, b"\xff\x00" * 70, expect=MessageKind.ANSWER)
+    with pytest.raises(RefusedError, match="the request of a bucket cannot be read"):
+        caller.ask(MessageKind.BUCKET, {"bucket": -1, "ids": 0}, expect=MessageKind.ANSWER)
+    side.thread.join(10)
+    assert isinstance(side.error, ProtocolError)
+    assert "expected requests of openmined-psi" in str(side.error)
+
+
 def test_buckets_are_computed_in_processes_of_their_own(monkeypatch):
     monkeypatch.undo()
     partner, music = aligned(people(0, 20), people(12, 30))
@@ -219,6 +236,10 @@ def test_an_alignment_is_kept_as_it_is(tmp_path):
     found = Alignment(("b", "", "a"), ("ab" * 32, "cd" * 32))
     write_alignment(tmp_path / "aligned.parquet", found)
     assert read_alignment(tmp_path / "aligned.parquet") == found
+    stored = read_alignment(Path("fixtures/formats/aligned-v1.parquet"))
+    assert stored == Alignment(("Zoë", "", "007"), ("0a" * 32, "f5" * 32))
+    with pytest.raises(StoreError, match="holds song_embeddings; align with the other party"):
+        read_alignment(Path("fixtures/formats/embeddings-v1.parquet"))
     with pytest.raises(StoreError, match="no such file; align with the other party"):
         read_alignment(tmp_path / "gone.parquet")
 

@@ -34,6 +34,7 @@ Public::
     storage      is_uri, join
     settings     filled, parsed, read_settings, typed
     user_files   read_lines
+    json_files   parse_json
     visible      visible, visible_json, visible_lines
     text_tables  text_table, html_table, clock
 """

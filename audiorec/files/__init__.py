@@ -30,7 +30,9 @@
 Public::
 
     atomic       replaced
-    own_files    refuse_link
+    own_files    refuse_link, read_own
+    run_folder   look_into, run_folder_path
+    tables       TableFile
     storage      is_uri, join
     settings     filled, parsed, read_settings, typed
     user_files   read_lines

@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audiorec.files.arrow import strings
 from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, likeliest, project
 from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.store.schema import schema_of
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, strings
 from audiorec.web.words import class_words
 
 NONE = 255  # the code of a song that has no class

@@ -4,9 +4,6 @@ import pytest
 from needs import needs
 from web_server import browsing, chromium, split_address, write_music
 
-for package in ("starlette", "uvicorn"):
-    needs(package)
-
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
@@ -15,12 +12,14 @@ def library(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(library):
+    needs("starlette")
     with browsing(library) as found:
         yield found
 
 
 @pytest.fixture(scope="module")
 def browser():
+    needs("starlette")
     needs("playwright")
     with chromium() as found:
         yield found

@@ -14,6 +14,7 @@ from audiorec.web.access import HEADERS, Keys
 from audiorec.web.roots import Roots
 
 httpx = needs("httpx")
+needs("starlette")
 
 SECRET = b"the secret of somebody\n"
 

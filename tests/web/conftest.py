@@ -17,7 +17,7 @@ def address(library):
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
     needs("starlette")
     needs("playwright")

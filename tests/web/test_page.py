@@ -149,7 +149,7 @@ def test_what_sounds_like_it_and_why_and_compare_two(page):
     assert "both are strong in jazz" in first.inner_text()
     first.locator("text=Compare").click()
     page.wait_for_selector(".compare .parts li")
-    assert page.locator(".compare .strips").count() == 2
+    until(page, "document.querySelectorAll('.compare .strips').length === 2")
     assert "of 100 alike" in page.inner_text(".compare .said")
     page.keyboard.press("Escape")
     page.wait_for_selector(".near li")

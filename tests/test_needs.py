@@ -12,7 +12,11 @@ from needs import BRINGS, GROUPS, missing_package, needs
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
-DISTRIBUTIONS = {"faiss": "faiss-cpu", "umap": "umap-learn"}
+DISTRIBUTIONS = {
+    "axe_playwright_python": "axe-playwright-python",
+    "faiss": "faiss-cpu",
+    "umap": "umap-learn",
+}
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both
 
 

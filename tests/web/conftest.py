@@ -12,7 +12,6 @@ def library(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(library):
-    needs("starlette")
     with browsing(library) as found:
         yield found
 

@@ -8,7 +8,7 @@ import pytest
 from command import run_command
 from made_library import series, song
 from needs import needs
-from web_server import browsing, choose, split_address, write_music
+from web_server import browsing, choose, split_address, until, write_music
 
 needs("starlette")
 
@@ -95,6 +95,20 @@ def test_a_song_that_may_not_be_played_says_how(open_page, tmp_path):
         page.click(".song button.main")
         told = page.wait_for_selector(".player .failure").inner_text()
         assert re.search("not audio", told)
+
+
+def test_a_map_that_takes_long_takes_the_place_of_the_first(open_page, tmp_path):
+    needs("sklearn")
+    store = write_music(tmp_path / "home")
+    with browsing(store, "--projection", "tsne") as address:
+        page = open_page(address)
+        script = "import('/js/store.js').then(s => [...s.page.get().library.numbers.x])"
+        first = page.evaluate(script)
+        until(page, "import('/js/store.js').then(s => s.page.get().maps === 1)", timeout_s=40)
+        found = page.evaluate(script)
+    assert len(found) == len(first)
+    assert found != first
+    assert max(map(abs, found)) <= 1.2
 
 
 @pytest.mark.parametrize("name", ["--root", "--recall"])

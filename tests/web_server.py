@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 import pytest
 from made_library import series, song, write_library
+from needs import needs
 
 AUDIO = Path(__file__).parents[1] / "fixtures" / "audio"
 CHROMIUM = next(
@@ -57,6 +58,7 @@ def write_music(folder, songs=SONGS, *, scores=True, more=()):
 @contextmanager
 def browsing(store, *arguments, pid=False):
     """Serve a store's page as a process of its own; gives its address, and its `pid` if asked."""
+    needs("starlette")
     script = "from audiorec_cli.main import main; main()"
     command = [sys.executable, "-c", script, "browse", "--no-open", "-v", str(store)]
     with subprocess.Popen(

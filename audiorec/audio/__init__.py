@@ -41,5 +41,6 @@ Public::
     envelope  envelope
     playable  probe, write_wav, Playable
     content   content_hash
+    stderr    captured_stderr
     tags      SongTags, header_duration_s, read_tag, read_tags
 """

@@ -30,10 +30,13 @@
 Public::
 
     atomic       replaced
-    own_files    refuse_link
+    own_files    refuse_link, read_own
+    run_folder   look_into, run_folder_path
+    tables       TableFile
     storage      is_uri, join
     settings     filled, parsed, read_settings, typed
     user_files   read_lines
+    json_files   parse_json
     visible      visible, visible_json, visible_lines
     text_tables  text_table, html_table, clock
 """

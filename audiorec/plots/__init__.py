@@ -5,12 +5,16 @@
     ScoreSeries, `Envelope` ──song_figure─────▶ waveform, and the scores over time
     two ScoreSeries         ──compare_figure──▶ their mean scores, and both over time
     a store                 ──library_figure──▶ a map: colour by genre, marker by version
-    a figure                ──write_picture───▶ PNG or SVG, the same bytes every time
+    a map, plays, shares    ──user_figure─────▶ one user on the map, and a portrait
+    reports of channels     ──report_figure───▶ each measure with its interval
+    a figure                ──write_picture───▶ PNG, SVG or HTML, the same bytes every time
 
 ===============  ================================================================
 ``song``         one song: its waveform and its scores over time
 ``compare``      two songs: where their scores differ
 ``library_map``  a library on a plane, with names and counts
+``user``         one user: what was played, and a portrait
+``report``       reports of channels of recall, side by side
 ``panels``       scores over time, drawn as areas or as strips
 ``hubs``         songs that many others are near to, and where their names fit
 ``colours``      colours and markers of classes, told apart by the colour-blind
@@ -29,6 +33,8 @@ Public::
     compare      compare_figure, COMPARE_SIZE
     library_map  library_figure, map_library, draw_map, LibraryMap,
                  MAP_SIZE
+    user         user_figure, USER_SIZE
+    report       report_figure, report_rows
     sheet        write_picture, picture_format, check_size, require_plots
 
 Import the modules by name; the package itself imports nothing.

@@ -52,7 +52,7 @@ def picture_format(path: Path) -> PictureFormat:
         if path.suffix.lower() == f".{name}":
             break
     else:
-        raise InputError(f"{path}: a picture is written as .png or .svg; name it so")
+        raise InputError(f"{path}: a picture is written as .png, .svg or .html; name it so")
     if path.is_dir() or not path.parent.is_dir():
         raise InputError(f"{path}: no file can be written there")
     return name
@@ -130,7 +130,7 @@ def picture_bytes(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) ->
 
 
 def write_picture(figure: "Figure", path: Path, *, dpi: float = DPI) -> None:
-    """Write a figure as PNG or SVG, by the ending of `path`; whole or not at all.
+    """Write a figure as PNG, SVG or a page of HTML, by the ending of `path`; whole or not at all.
 
     Raises
     ------

@@ -6,6 +6,7 @@ with house_style(): ...draw...  saved(figure, "png") -> bytes, the same for the 
 import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from html import escape
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from audiorec.evaluation.pictures import require_figure
@@ -14,7 +15,7 @@ from audiorec.plots.lettering import families
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-PictureFormat = Literal["png", "svg"]
+PictureFormat = Literal["png", "svg", "html"]
 FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
 DPI = 110  # dots an inch
 SMALL_PT, TEXT_PT, TITLE_PT = 8.0, 9.0, 11.0  # points: ticks, labels, titles
@@ -42,6 +43,26 @@ _STYLE: Mapping[str, Any] = {
     "legend.frameon": False,
     "svg.hashsalt": "audiorec",  # ids in an SVG are random without it
 }
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'; \
+img-src data:">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<style>body {{ margin: 0; background: white; }} \
+svg {{ width: 100%; height: auto; display: block; }} \
+h1 {{ position: absolute; clip-path: inset(50%); }}</style>
+</head>
+<body>
+<main>
+<h1 id="title">{title}</h1>
+{drawing}
+</main>
+</body>
+</html>
+"""
 
 
 @contextmanager
@@ -57,9 +78,20 @@ def house_style() -> Iterator[None]:
 
 
 def saved(figure: "Figure", form: PictureFormat, *, dpi: float = DPI) -> bytes:
-    """Return a figure as a file."""
+    """Return a figure as a file; an HTML file is one page that holds the picture as SVG."""
     nothing = {"Software": None} if form == "png" else {"Date": None, "Creator": None}
     buffer = io.BytesIO()
+    drawn = "svg" if form == "html" else form
     with house_style():
-        figure.savefig(buffer, format=form, dpi=dpi, metadata=nothing, facecolor="white")
-    return buffer.getvalue()
+        figure.savefig(buffer, format=drawn, dpi=dpi, metadata=nothing, facecolor="white")
+    if form != "html":
+        return buffer.getvalue()
+    heading = figure.get_suptitle() or "audiorec"
+    return _page(buffer.getvalue().decode(), heading).encode()
+
+
+def _page(svg: str, heading: str) -> str:
+    """Return a page that needs nothing but itself, and may not ask for anything else."""
+    title = escape(" ".join(heading.split()))
+    drawing = svg[svg.index("<svg") :].replace("<svg", '<svg role="img" aria-labelledby="title"', 1)
+    return _PAGE.format(title=title, drawing=drawing.strip())

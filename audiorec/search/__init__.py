@@ -46,7 +46,7 @@ Public::
     filters      parse_conditions, matching, excluding, mean_scores, class_number,
                  text_codes, name_codes
     diversify    Limit
-    explain      Explanation
+    explain      Explanation, Reason
     all_pairs    all_pairs
     duplicates   find_duplicates, series_beside, Group
     atlas        write_atlas, project, likeliest, MapKind

@@ -35,7 +35,7 @@
 
 Public::
 
-    schema      Kind, StoreMetadata
+    schema      Kind, StoreMetadata, schema_of
     store       VectorStore
     features    FeatureFile, SeriesFile, open_series, LAST_LAYERS
     embeddings  EmbeddingTable, write_embeddings

@@ -25,8 +25,8 @@
 ===============  ==================================================================
 
 The folder ``static/`` holds the page itself: HTML, CSS and ES modules that no tool has to build;
-in it ``vendor/`` has what others wrote, with versions, licences and checksums. The extra
-``web`` brings Starlette and uvicorn.
+in it ``vendor/`` has what others wrote, with versions, licences and checksums. Starlette and
+uvicorn come with the extra ``web``.
 
 Public::
 

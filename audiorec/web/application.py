@@ -74,6 +74,8 @@ class BrowsePage:
     def _routes(self) -> list[Route]:
         gets: dict[str, Callable[[Request], Any]] = {
             "/api/library": lambda _: self._about(),
+            # Eight bytes a song, or thirteen that say to wait.
+            "/api/places": lambda _: self.shelf.better_places() or {"wait": True},
             "/api/find": lambda r: self.shelf.find(r.query_params.get("only", "")),
             "/api/song/{row:int}": lambda r: self.songs.song(self._row(r)),
             "/api/song/{row:int}/scores": lambda r: self.songs.scores(self._row(r)),

@@ -14,12 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from starlette.requests import Request
 
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.json_files import parse_json
@@ -37,6 +36,9 @@ from audiorec.recall.serving.known import closed_by, facts_of
 from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
 from audiorec.recall.serving.words import in_words
 from audiorec.web.shelf import Shelf, songs_by_id
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
 
 DEPTH = 200  # songs that a channel is asked for
 SHOWN = 50  # songs of a channel that the page gets
@@ -88,7 +90,7 @@ class Proposals:
         self._lock = threading.Lock()
 
     @property
-    def gets(self) -> Mapping[str, Callable[[Request], Any]]:
+    def gets(self) -> "Mapping[str, Callable[[Request], Any]]":
         """Questions by their address."""
         return {
             "/api/users": lambda r: self.users(r.query_params.get("find", "")),

@@ -14,9 +14,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.library.library import Library
-from audiorec.search.atlas import MapKind
+from audiorec.search.atlas import MapKind, project
 from audiorec.web.roots import Roots
 
 if TYPE_CHECKING:
@@ -65,7 +67,7 @@ def serve(
     Raises
     ------
     MissingExtraError
-        Without Starlette or uvicorn.
+        Without Starlette or uvicorn, or what the projection needs.
     InputError
         If the port cannot be taken, or `recall` holds no lists.
     """
@@ -82,6 +84,8 @@ def serve(
             raise
         raise MissingExtraError("the page", "web", str(error)) from error
 
+    if projection != "pca":  # what it needs is missed now, and not when the page waits for it
+        project(np.zeros((1, 2), np.float32), projection)
     keys = Keys(token)
     shelf = Shelf(library, projection=projection)
     sound = SoundFiles(Roots(roots))

@@ -19,13 +19,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from audiorec.files.arrow import strings
 from audiorec.library.library import Library
 from audiorec.search.atlas import MapKind, likeliest, project
 from audiorec.search.filters import matching, mean_scores, parse_conditions, text_codes
 from audiorec.search.space import Space
 from audiorec.store.schema import schema_of
-from audiorec.types import FloatArray
+from audiorec.types import FloatArray, strings
 from audiorec.web.words import class_words
 
 NONE = 255  # the code of a song that has no class
@@ -48,6 +47,8 @@ class Shelf:
     def __init__(self, library: Library, *, projection: MapKind = "pca") -> None:
         self.library = library
         self.projection = projection
+        self._mapper: threading.Thread | None = None
+        self._better: bytes | None = None
         self.lock = threading.RLock()  # one question at a time reads the store
 
     @cached_property
@@ -149,13 +150,34 @@ class Shelf:
             columns[f"own:{name}"] = values.to_numpy().astype(np.float32)
         return columns
 
+    def better_places(self) -> bytes | None:
+        """Return places on a map that takes long to be made: x and y of all songs, float32.
+
+        None while it is made, by a thread of its own; until then the page shows PCA's.
+        """
+        with self.lock:
+            if self._mapper is None:
+                with_matrix = self.library.space(use_index=False).matrix
+                self._mapper = threading.Thread(
+                    target=self._make_better, args=(with_matrix,), daemon=True
+                )
+                self._mapper.start()
+        return self._better
+
+    def _make_better(self, matrix: FloatArray) -> None:
+        places = self._spread(project(matrix, self.projection))
+        self._better = np.ascontiguousarray(places.T, "<f4").tobytes()
+
     def _places(self) -> FloatArray:
-        """Return where each song lies: (n, 2), within -1 and 1; NaN where nobody knows."""
+        """Return where each song lies at first: (n, 2)."""
+        return self._spread(project(self.library.space(use_index=False).matrix, "pca"))
+
+    def _spread(self, found: FloatArray) -> FloatArray:
+        """Bring places of the space's songs to within -1 and 1; NaN where nobody knows."""
         places = np.full((len(self.library), 2), np.nan, np.float32)
         space = self.library.space(use_index=False)
-        if not len(space):
+        if not len(found):
             return places
-        found = project(space.matrix, self.projection)
         reach = float(np.quantile(np.abs(found), 0.999)) or 1.0  # a stray song is no scale
         places[space.rows] = np.clip(found / (reach or 1.0), -1.15, 1.15)
         return places

@@ -17,14 +17,16 @@ import numpy as np
 
 from audiorec.errors import SongError
 from audiorec.library.library import Library, open_store
-from audiorec.library.readings import readings, scores_beside
+from audiorec.library.readings import each_reading, scores_beside
 from audiorec.search.space import Neighbours, Space
+from audiorec.store.features import SeriesFile
 from audiorec.web.access import Keys
 from audiorec.web.roots import Roots
 from audiorec.web.shelf import Shelf
 from audiorec.web.words import STATISTICS, class_words, near_words
 
 HIDDEN = ("vector", "mtime_ns", "extractor_id", "content_hash")
+LONGEST = 500  # letters of what is no text
 PATIENCE_S = 1.0  # how long an answer waits for a search of the whole library
 Document = dict[str, Any]
 
@@ -42,7 +44,7 @@ class SongView:
     def __init__(self, shelf: Shelf, roots: Roots, keys: Keys) -> None:
         self._shelf, self._roots, self._keys = shelf, roots, keys
         self._library: Library = shelf.library
-        self._series: Any = None
+        self._series: tuple[SeriesFile | None, str] | None = None
         self._copies: dict[int, list[tuple[int, str]]] = {}
         self._finder: threading.Thread | None = None
         self._finding = threading.Lock()
@@ -51,7 +53,8 @@ class SongView:
         """Return everything that is known of a song at once."""
         with self._shelf.lock:
             columns = self._library.rows([row])[0]
-            reading = readings(self._library, [row])[0] if self._has_means else None
+            found = each_reading(self._library, [row], self._scores()[0])
+            reading = next(found) if self._has_means else None
         uri = str(columns.get("uri") or "")
         shown = {n: _plain(v) for n, v in columns.items() if n not in HIDDEN}
         document: Document = {"row": row, "columns": shown, "sound": self._sound(row, uri)}
@@ -73,9 +76,7 @@ class SongView:
         """Return the scores of a song over time; ``why`` says why there are none."""
         song_id = self._library.ids[row]
         with self._shelf.lock:
-            if self._series is None:
-                self._series = scores_beside(self._library)
-            file, why = self._series
+            file, why = self._scores()
             if file is None or song_id not in file:
                 text = why or "the scores file does not have this song"
                 return {"why": text, "command": "audiorec extract FOLDER --scores scores.parquet"}
@@ -147,6 +148,12 @@ class SongView:
             classes = self._class_parts(first, second)
         return {"similarity": round(similarity, 4), "by": space.by, "classes": classes}
 
+    def _scores(self) -> tuple[SeriesFile | None, str]:
+        """Return the scores over time beside the store, opened once; or why there are none."""
+        if self._series is None:
+            self._series = scores_beside(self._library)
+        return self._series
+
     @property
     def _has_means(self) -> bool:
         return "mean" in self._library.metadata.statistics
@@ -200,7 +207,9 @@ def _plain(value: Any) -> Any:
         return value.isoformat(timespec="seconds")
     if isinstance(value, float):
         return value if np.isfinite(value) else None
-    return value if isinstance(value, (str, int, bool)) or value is None else str(value)
+    if isinstance(value, (str, int, bool)) or value is None:
+        return value
+    return str(value)[:LONGEST]  # a list in a column of the user's own
 
 
 def _rounded(scores: Mapping[str, float]) -> dict[str, float]:

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec.errors import MissingFileError, SongError
+from audiorec_cli import plot_people
 from audiorec_cli.shared.console import out, print_json, say
 from audiorec_cli.shared.heads import StoreHeadOption, chosen_heads
 from audiorec_cli.shared.options import JsonOption, SeedOption, more
 from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.pictures import PictureOptions
 from audiorec_cli.shared.seeds import find_id
 from audiorec_cli.shared.stores import (
     Compared,
@@ -23,8 +25,6 @@ from audiorec_cli.shared.stores import (
 )
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
     from audiorec.extraction.pipeline import Song
     from audiorec.extraction.reader import Reader
     from audiorec.library.library import Library
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from audiorec.types import Envelope, FloatArray, ScoreSeries
 
 app = group(
-    """Draw songs and libraries as PNG or SVG (extra plot).
+    """Draw songs, libraries, users and reports as PNG, SVG or HTML (extra plot).
 
     Examples
     --------
@@ -48,36 +48,6 @@ SONG = "A song id, a unique part of one, or an audio file."
 ScoresOption = Annotated[
     Path | None, more(help="Score series of the songs [default: scores.parquet beside the store].")
 ]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PictureOptions:
-    """Where a picture goes, and how large it is."""
-
-    out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png or .svg.")
-    ]
-    width: Annotated[float | None, more(metavar="INCHES", help="Width of the picture.")] = None
-    height: Annotated[float | None, more(metavar="INCHES", help="Height of the picture.")] = None
-    dpi: Annotated[int, more(metavar="N", min=1, help="Dots an inch.")] = 110
-
-    def check(self, usual: tuple[float, float]) -> tuple[float, float]:
-        """Return width and height, or refuse what cannot be drawn or written before any work."""
-        from audiorec.plots.sheet import check_size, picture_format, require_plots
-
-        width = usual[0] if self.width is None else self.width
-        height = usual[1] if self.height is None else self.height
-        require_plots()
-        picture_format(self.out)
-        check_size(width, height, self.dpi)
-        return width, height
-
-    def write(self, figure: "Figure") -> None:
-        """Write the picture."""
-        from audiorec.plots.sheet import write_picture
-
-        write_picture(figure, self.out, dpi=self.dpi)
-        say(f"written: {self.out}")
 
 
 @command(app)
@@ -213,6 +183,10 @@ def library(
     picture.write(draw_map(found, title=store.path.name, size=size))
     if json:
         print_json(_map_document(found, store, picture.out, seed))
+
+
+command(app, "user")(plot_people.user)
+command(app, "report")(plot_people.report)
 
 
 def _map_document(found: "LibraryMap", store: "Library", path: Path, seed: int) -> dict[str, Any]:

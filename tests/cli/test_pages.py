@@ -1,6 +1,7 @@
 """Every help page: its examples work, nothing is cut off, options stand in panels."""
 
 import inspect
+import json
 import os
 import re
 import shlex
@@ -180,6 +181,10 @@ def write_channel(folder):
     channels = ["popular", "rules"]
     settings = f'[recall]\ninteractions = "plays.csv"\nout = "serving"\nchannels = {channels}\n'
     (folder / "recall.toml").write_text(settings)
+    measures = {name: {"10": [0.2, 0.1, 0.3]} for name in ("recall", "hit_rate", "ndcg", "mrr")}
+    report = {"channel": "rules", "measures": measures, "gini": 0.5}
+    report |= {"schema": "audiorec/recall-evaluate/1", "split": "time"}
+    (folder / "report.json").write_text(json.dumps(report))
     rules.save(folder / "serving" / "models" / "rules")
     (folder / "serving" / "run.json").write_text('{"run_id": "night"}')
     (folder / "wanted.csv").write_text("\n".join(["user_id,song_id", *rows]))

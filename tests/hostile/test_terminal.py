@@ -127,6 +127,11 @@ CASES = {
     "tags": [(f"songs/broken{LINES}.mp3",), (ABSENT,)],
     "plot song": [(IDS[0], "-o", f"s{ODD}.png", "--json"), (LINES, "-o", "s.png")],
     "plot compare": [(IDS[0], IDS[1], "-o", f"c{ODD}.svg", "--json"), (ABSENT, "b", "-o", "c.png")],
+    "plot user": [
+        (ODD, "-i", "good.csv", "-o", "u.png"),
+        (f"u0{LINES}", "-i", "good.csv", "-o", f"u{ODD}.svg", "--json"),
+    ],
+    "plot report": [(ABSENT, "-o", "r.png"), ("good.csv", "-o", f"r{ODD}.png")],
     "plot library": [
         ("-o", f"m{ODD}.svg", "--json"),
         ("-o", f"m{ODD}"),

@@ -10,7 +10,7 @@ import pytest
 from needs import needs
 
 from audiorec.errors import InputError, MissingExtraError, StoreError
-from audiorec.plots.sheet import new_figure, picture_bytes, picture_format, write_picture
+from audiorec.plots.sheet import finish, new_figure, picture_bytes, picture_format, write_picture
 from audiorec.plots.style import house_style
 
 
@@ -29,7 +29,7 @@ def test_the_format_is_that_of_the_name(tmp_path):
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "png", ".png", "a.png.gz", "a.svgz", "a.pdf"])
 def test_other_names_are_refused(name, tmp_path):
-    with pytest.raises(InputError, match=r"written as .png or .svg"):
+    with pytest.raises(InputError, match=r"written as .png, .svg or .html"):
         picture_format(tmp_path / name)
 
 
@@ -52,7 +52,9 @@ def test_resolutions_that_are_none(dpi):
         picture_bytes(a_figure(), "png", dpi=dpi)
 
 
-@pytest.mark.parametrize(("form", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml")])
+@pytest.mark.parametrize(
+    ("form", "start"), [("png", b"\x89PNG"), ("svg", b"<?xml"), ("html", b"<!doctype html>")]
+)
 def test_the_same_drawing_has_the_same_bytes(form, start):
     found = picture_bytes(a_figure(), form)
     assert found == picture_bytes(a_figure(), form)
@@ -127,3 +129,30 @@ def test_pyplot_is_never_imported():
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True)
     assert done.stdout == "[]\n", done.stderr
+
+
+def test_a_page_needs_nothing_but_itself():
+    from html.parser import HTMLParser
+
+    needs("matplotlib")
+    heading = 'one & "two" <script>alert(1)</script>'
+    with house_style():
+        figure = new_figure(4, 3)
+        figure.subplots().set_title(heading)
+        finish(figure, heading)
+    text = picture_bytes(figure, "html").decode()
+    asked, tags = [], []
+
+    class Reader(HTMLParser):
+        def handle_starttag(self, tag, attrs):
+            tags.append(tag)
+            asked.extend(
+                v for n, v in attrs if n in ("href", "src", "xlink:href") and v[0] not in "#d"
+            )
+
+    Reader().feed(text)
+    assert asked == []
+    assert "script" not in tags
+    assert tags.count("svg") == 1
+    assert "default-src 'none'" in text
+    assert "<title>one &amp; &quot;two&quot; &lt;script&gt;alert(1)&lt;/script&gt;</title>" in text

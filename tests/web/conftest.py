@@ -4,9 +4,6 @@ import pytest
 from needs import needs
 from web_server import browsing, chromium, split_address, write_music
 
-for package in ("starlette", "uvicorn"):
-    needs(package)
-
 
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
@@ -19,8 +16,9 @@ def address(library):
         yield found
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def browser():
+    needs("starlette")
     needs("playwright")
     with chromium() as found:
         yield found

@@ -14,6 +14,7 @@ from audiorec.web.access import HEADERS, Keys
 from audiorec.web.roots import Roots
 
 httpx = needs("httpx")
+needs("starlette")
 
 SECRET = b"the secret of somebody\n"
 
@@ -231,3 +232,37 @@ def test_roots_by_themselves(tmp_path):
     assert not roots.holds(str(other / "b.mp3"))
     with pytest.raises(SongError, match="not there"):
         roots.open(str(inside / "none.mp3"))
+
+
+def tagged(path, picture, mime=b"image/png"):
+    """Write a clip with a picture in its ID3 tag."""
+    frame = b"\0" + mime + b"\0\x03\0" + picture
+    frame = b"APIC" + len(frame).to_bytes(4, "big") + b"\0\0" + frame
+    size = bytes(len(frame) >> shift & 0x7F for shift in (21, 14, 7, 0))
+    path.write_bytes(b"ID3\x03\0\0" + size + frame + (AUDIO / "blues-band.mp3").read_bytes())
+
+
+def test_a_cover_is_a_picture_by_its_bytes(tmp_path):
+    home = tmp_path / "covers"
+    names = ("png.mp3", "html.mp3", "none.mp3", "large.mp3")
+    more = [song(name, series(i), uri=str(home / "music" / name)) for i, name in enumerate(names)]
+    store = write_music(home, songs=[], more=more)
+    png = b"\x89PNG\r\n\x1a\n" + b"x" * 100
+    tagged(home / "music" / "png.mp3", png)
+    tagged(home / "music" / "html.mp3", b"<script>alert(1)</script>", b"image/png")
+    tagged(home / "music" / "large.mp3", png + b"x" * (9 << 20))
+    shutil.copy(AUDIO / "blues-band.mp3", home / "music" / "none.mp3")
+    with browsing(store) as address:
+        base, token = split_address(address)
+        bearer = {"Authorization": f"Bearer {token}"}
+        with httpx.Client(base_url=base, headers=bearer, timeout=30) as client:
+            ids = client.get("/api/texts").json()["columns"]["id"]
+            for name in names:
+                sound = client.get(f"/api/song/{ids.index(name)}").json()["sound"]
+                found = client.get(sound["cover"])
+                if name == "png.mp3":
+                    assert found.content == png
+                    assert found.headers["content-type"] == "image/png"
+                else:
+                    assert (found.status_code, found.content) == (204, b"")
+                assert client.get(sound["url"], headers={"Range": "bytes=0-1"}).status_code == 206

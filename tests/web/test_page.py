@@ -149,7 +149,7 @@ def test_what_sounds_like_it_and_why_and_compare_two(page):
     assert "both are strong in jazz" in first.inner_text()
     first.locator("text=Compare").click()
     page.wait_for_selector(".compare .parts li")
-    assert page.locator(".compare .strips").count() == 2
+    until(page, "document.querySelectorAll('.compare .strips').length === 2")
     assert "of 100 alike" in page.inner_text(".compare .said")
     page.keyboard.press("Escape")
     page.wait_for_selector(".near li")
@@ -282,7 +282,7 @@ def test_a_curve_is_drawn_and_the_list_answers(page):
     with page.expect_response("**/api/playlist") as answer:
         page.mouse.up()
     points = json.loads(answer.value.request.post_data)["curve"]["points"]
-    assert points[0] < 0.1 < 0.9 < points[-1]
+    assert points[0] < 0.2 < 0.6 < points[-1]
     scores = answer.value.json()["scores"]
     half = len(scores) // 2
     assert sum(scores[-half:]) > sum(scores[:half])

@@ -4,7 +4,6 @@ import shutil
 
 import pyarrow.parquet as pq
 import pytest
-from needs import needs
 from web_server import write_music, write_recall
 
 from audiorec.errors import InputError, StoreError
@@ -13,7 +12,6 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.web.proposals import Proposals
 from audiorec.web.shelf import Shelf
 
-needs("starlette")
 CHANNELS = ("popular", "item-knn", "nearest-audio", "replay")  # in the order of the plan
 
 

@@ -132,8 +132,8 @@ def hear_a_moment(page, hand):
         hand.click(".scores .area", position={"x": box["width"] / 2, "y": 90})
     else:
         hand.go(".scores .area")
-        hand.press("PageUp")
-    until(page, "import('/js/player.js').then(p => p.now() > 8)")
+        hand.press("5")
+    until(page, "import('/js/player.js').then(p => p.now() > 4)")
 
 
 def what_sounds_like_it(page, hand):

@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 """Pictures that a command draws beside its tables."""
 
 from pathlib import Path
@@ -14,3 +15,48 @@ def check_plot(path: Path | None) -> None:
     if path.suffix.lower() != ".png":
         raise InputError(f"{path}: a picture's name ends in .png")
     require_figure()
+=======
+"""Where a picture goes, and how large it is: options of every command that draws one."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from audiorec_cli.shared.console import say
+from audiorec_cli.shared.options import more
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PictureOptions:
+    """Where a picture goes, and how large it is."""
+
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The picture: .png, .svg or .html.")
+    ]
+    width: Annotated[float | None, more(metavar="INCHES", help="Width of the picture.")] = None
+    height: Annotated[float | None, more(metavar="INCHES", help="Height of the picture.")] = None
+    dpi: Annotated[int, more(metavar="N", min=1, help="Dots an inch.")] = 110
+
+    def check(self, usual: tuple[float, float]) -> tuple[float, float]:
+        """Return width and height, or refuse what cannot be drawn or written before any work."""
+        from audiorec.plots.sheet import check_size, picture_format, require_plots
+
+        width = usual[0] if self.width is None else self.width
+        height = usual[1] if self.height is None else self.height
+        require_plots()
+        picture_format(self.out)
+        check_size(width, height, self.dpi)
+        return width, height
+
+    def write(self, figure: "Figure") -> None:
+        """Write the picture."""
+        from audiorec.plots.sheet import write_picture
+
+        write_picture(figure, self.out, dpi=self.dpi)
+        say(f"written: {self.out}")
+>>>>>>> h-g

@@ -67,7 +67,7 @@ export function Curve({ points, onDraw, scores, words }) {
       aria-valuetext=${`point ${at + 1} of ${POINTS}: ${Math.round(100 * shown[at])} %`} onKeyDown=${onKey}
       onPointerDown=${(e) => { e.currentTarget.setPointerCapture(e.pointerId); put(e); }}
       onPointerMove=${(e) => drawing.current && put(e)} onPointerUp=${over} onPointerCancel=${over}></canvas>
-    <p class="axis quiet"><span>beginning</span><span>draw how much ${words}</span><span>end</span></p>
+    <p class="axis quiet"><span>beginning</span><span>draw how much ${words}: top is the most there is here</span><span>end</span></p>
     <div class="buttons">${Object.keys(SHAPES).map((name) => html`<button class="small" onClick=${() => onDraw(shaped(name))}>${name}</button>`)}</div>
   </div>`;
 }

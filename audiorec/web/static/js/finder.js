@@ -13,9 +13,12 @@ export function Finder() {
   const only = use((s) => s.only);
   const failure = use((s) => s.onlyError);
   const [isOpen, setOpen] = useState(false);
+  const [typed, setTyped] = useState(text);
   const [written, setWritten] = useState(only);
   const timer = useRef(0);
-  useEffect(() => setWritten(only), [only]);
+  const sent = useRef({ text, only });
+  useEffect(() => { if (text !== sent.current.text) setTyped(text); }, [text]); // others changed it
+  useEffect(() => { if (only !== sent.current.only) setWritten(only); }, [only]);
   const box = useRef(null);
   useEffect(() => { // a click elsewhere, or Escape, closes it
     if (!isOpen) return undefined;
@@ -27,11 +30,12 @@ export function Finder() {
     return () => { removeEventListener("pointerdown", away); removeEventListener("keydown", away); };
   }, [isOpen]);
   const later = (act) => { clearTimeout(timer.current); timer.current = setTimeout(act, WAIT); };
-  const ask = (wish) => { setWritten(wish); later(() => filter(wish)); };
+  const find = (wish) => { sent.current.text = wish; setTyped(wish); later(() => page.set({ text: wish })); };
+  const ask = (wish) => { sent.current.only = wish; setWritten(wish); later(() => filter(wish)); };
   return html`<div class="finder" role="search" ref=${box}>
     <label class="words"><span class="hidden">Find songs</span>
-      <input id="find" type="search" placeholder="Find title, artist, album…" value=${text} autocomplete="off" spellcheck=${false}
-        onInput=${(e) => { const wish = e.target.value; later(() => page.set({ text: wish })); }} /></label>
+      <input id="find" type="search" placeholder="Find title, artist, album…" value=${typed} autocomplete="off" spellcheck=${false}
+        onInput=${(e) => find(e.target.value)} /></label>
     <button aria-expanded=${isOpen} aria-controls="conditions" onClick=${() => setOpen(!isOpen)}>
       Conditions${only ? " (on)" : ""}</button>
     ${isOpen && html`<div id="conditions" class="conditions">
@@ -40,12 +44,12 @@ export function Finder() {
           aria-invalid=${Boolean(failure)} aria-describedby="conditions-help" onInput=${(e) => ask(e.target.value)} /></label>
       <p id="conditions-help" class=${failure ? "failure" : "quiet"} role=${failure ? "alert" : undefined}>${failure ||
         "All conditions must hold. The same words work on the command line: audiorec similar --only"}</p>
-      <${Helper} library=${library} add=${(one) => ask([written.trim(), one].filter(Boolean).join(", "))} />
+      <${Helper} library=${library} add=${(one) => ask([written.trim(), one].filter(Boolean).join(", "))} clear=${() => ask("")} />
     </div>`}
   </div>`;
 }
 
-function Helper({ library, add }) {
+function Helper({ library, add, clear }) {
   const heads = Object.entries(library.about.heads);
   const choices = heads.map(([head, names]) => [label(head), names.map((name) => [`${head}=${name}`, library.words(head, name)])]);
   const lengths = [["duration<2:00", "under 2 minutes"], ["duration<4:00", "under 4 minutes"], ["duration>6:00", "over 6 minutes"]];
@@ -56,7 +60,7 @@ function Helper({ library, add }) {
       <option value="">any</option>
       ${values.map(([condition, words]) => html`<option value=${condition}>${words}</option>`)}
     </select></label>`)}
-    <button class="small" onClick=${() => filter("")}>Clear</button></div>`;
+    <button class="small" onClick=${clear}>Clear</button></div>`;
 }
 
 let asked = 0;

@@ -39,6 +39,20 @@ export class Library {
     this.collator = new Intl.Collator(undefined, { numeric: true, sensitivity: "base" });
   }
 
+  // A map that takes long to be made comes when it is there; until then PCA's is shown.
+  async waitForMap(isThere) {
+    if (this.about.projection === "pca") return;
+    const answer = await getBytes("/api/places").catch(() => null);
+    if (answer?.byteLength === 8 * this.n) {
+      const places = new Float32Array(answer);
+      this.numbers.x = places.subarray(0, this.n);
+      this.numbers.y = places.subarray(this.n);
+      isThere();
+    } else if (answer) {
+      setTimeout(() => this.waitForMap(isThere), 2000);
+    }
+  }
+
   text(name, row) {
     const column = this.texts[name];
     const code = column.codes[row];

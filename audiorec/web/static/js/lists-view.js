@@ -2,6 +2,7 @@
 
 import { html, useEffect, useRef, useState } from "../vendor/htm-preact.js";
 import { getJson, postJson } from "./api.js";
+import { extent } from "./colours.js";
 import { Curve, shaped } from "./curve.js";
 import { Icon } from "./icons.js";
 import { clock, count } from "./library.js";
@@ -67,14 +68,14 @@ function Maker() {
     if (!seeds.length) throw new Error("Add a song to your list first: the new list begins with it.");
     return postJson("/api/playlist", {
       seeds, minutes, only: only || null,
-      curve: way === "curve" ? { class: wish.name, points: wish.points } : null,
+      curve: way === "curve" ? { class: wish.name, points: inLibrary(library, wish.name, wish.points) } : null,
     });
   };
   const redraw = (wish) => {
     clearTimeout(timer.current);
     timer.current = setTimeout(() => seeds.length && make(wish), WAIT);
   };
-  const dots = curve && scores ? placed(songs, scores, library) : null;
+  const dots = curve && scores ? placed(songs, scores, library, curve.class) : null;
   return html`<div class="ways" role="group" aria-label="How">${WAYS.map(([one, words]) => html`
       <button aria-pressed=${way === one} onClick=${() => { setWay(one); setFailure(""); }}>${words}</button>`)}</div>
     <p class="quiet">${explained(way, seeds, songs, locked, library)}</p>
@@ -101,13 +102,25 @@ function explained(way, seeds, songs, locked, library) {
   return `${locked.size ? "Keeps the locked songs" : "Begins with"} ${named}${more}; lock songs to keep more of them.`;
 }
 
-function placed(songs, scores, library) {
+// The drawing goes from the least to the most of a class that there is in this library.
+function reach(library, name) {
+  return extent(library.values(`class:${library.about.classes.indexOf(name)}`));
+}
+
+function inLibrary(library, name, points) {
+  const { low, high } = reach(library, name);
+  return points.map((point) => low + point * (high - low));
+}
+
+function placed(songs, scores, library, name) {
+  const { low, high } = reach(library, name);
   const total = songs.reduce((sum, row) => sum + library.length(row), 0) || 1;
   let before = 0;
   return songs.map((row, at) => {
     const part = (before + library.length(row) / 2) / total;
     before += library.length(row);
-    return { part, score: scores[at] ?? 0 };
+    const score = ((scores[at] ?? 0) - low) / (high - low || 1);
+    return { part, score: Math.min(1, Math.max(0, score)) };
   });
 }
 

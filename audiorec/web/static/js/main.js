@@ -111,6 +111,7 @@ async function open() {
     const first = library.about.heads.genre ? "head:genre" : library.colours[0][0];
     page.set({ library, colour: first });
     library.prepareSearch();
+    library.waitForMap(() => page.set((state) => ({ maps: state.maps + 1 })));
   } catch (error) {
     page.set({ failure: error.status === 401
       ? "This address is no longer valid: audiorec was started again since. Open the new one that it printed."

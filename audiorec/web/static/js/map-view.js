@@ -19,6 +19,7 @@ export function MapView() {
   const marks = use((s) => s.marks);
   const selected = use((s) => s.selected);
   const other = use((s) => s.other);
+  const maps = use((s) => s.maps);
   const row = use((s) => s.row, playing);
   const [theme, setTheme] = useState(0);
   const [circling, setCircling] = useState(false);
@@ -38,8 +39,9 @@ export function MapView() {
     return () => { seen.disconnect(); stop(); };
   }, []);
   useEffect(() => {
-    map.current.set({ colours: dots, mask, marks, selected, other, playing: row });
-  }, [dots, mask, marks, selected, other, row]);
+    const { x, y } = library.numbers;
+    map.current.set({ x, y, colours: dots, mask, marks, selected, other, playing: row });
+  }, [dots, mask, marks, selected, other, row, maps]);
   useEffect(() => { if (selected >= 0) map.current.show(selected); }, [selected]);
   usePointers(canvas, map, circling, setCircling, setTip);
 

@@ -27,7 +27,8 @@ export function Scores({ row, song, compact = false }) {
   };
   const onKey = (event) => {
     const by = { ArrowLeft: -3, ArrowRight: 3, PageDown: -30, PageUp: 30 }[event.key];
-    if (by) jump((playing.get().row === row ? now() : 0) + by);
+    if (by) jump(Math.min(total - 1, (playing.get().row === row ? now() : 0) + by));
+    else if (/^\d$/.test(event.key)) jump((total * Number(event.key)) / 10);
     else if (event.key === "Home") jump(0);
     else if (event.key === "Enter" || event.key === " ") jump(playing.get().row === row ? now() : 0);
     else return;

@@ -34,6 +34,7 @@ export const page = makeStore({
   colour: "",
   rows: new Uint32Array(0), // what is listed, in order
   mask: null, // Uint8Array: what is listed
+  maps: 0, // how often songs were given new places
   selected: -1,
   other: -1, // the song that the selected one is compared with
   marks: null, // Map of row to a number of a group: shown on the map

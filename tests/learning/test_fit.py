@@ -132,7 +132,6 @@ def test_noting_keeps_and_passes_on(tmp_path):
     assert (tmp_path / "metrics.jsonl").read_text() == '{"epoch": 0}\n{"epoch": 1}\n'
 
 
-<<<<<<< HEAD
 class Ended(Exception):  # noqa: N818 - as a kill is
     """Ends a training at once, as a kill would."""
 
@@ -183,7 +182,8 @@ def test_later_checkpoints_are_forgotten_where_a_training_goes_back(tmp_path):
     assert killed(path, 2, (1, 4)) == [(1, 4)]
     with pytest.raises(StoreError, match="no checkpoint of epoch 1, step 8"):
         killed(path, 2, (1, 8))
-=======
+
+
 def test_without_a_copy_of_the_best_state_the_model_ends_in_the_last_one(tmp_path):
     given = {"max_epochs": 60, "patience": 4}
     learner, done = trained(**given, keep_best=False, checkpoint=tmp_path / "state.safetensors")
@@ -196,4 +196,3 @@ def test_without_a_copy_of_the_best_state_the_model_ends_in_the_last_one(tmp_pat
     assert largest_difference(again.weights(), learner.weights()) == 0
     content = (tmp_path / "state.safetensors").read_bytes()
     assert b"best." not in content
->>>>>>> h-b

@@ -374,8 +374,6 @@ class NightlyJob:
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with replaced(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
-<<<<<<< HEAD
-=======
 
 
 def _clear(folder: Path) -> None:
@@ -383,15 +381,3 @@ def _clear(folder: Path) -> None:
     for place in folder.iterdir():
         if re.fullmatch(TEMPORARY, place.name) and time.time() - place.stat().st_mtime > LEFT_S:
             place.unlink(missing_ok=True)
-
-
-def _run_ids(path: Path) -> set[str]:
-    """Return the runs whose exposures a table holds."""
-    if not path.is_file():
-        return set()
-    with TableFile.open(path) as file:
-        found: set[str] = set()
-        for table in file.batches(BATCH_ROWS, ["run_id"]):
-            found |= set(table.column("run_id").unique().to_pylist())
-    return found
->>>>>>> h-d

@@ -12,11 +12,8 @@ from audiorec.errors import InputError
 from audiorec.files.settings import filled, read_settings
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import channel_class
-<<<<<<< HEAD
-from audiorec.recall.serving.export.night import night_recipe
-=======
 from audiorec.recall.serving.blocks import REPLAY
->>>>>>> h-d
+from audiorec.recall.serving.export.night import night_recipe
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 

@@ -1,21 +1,3 @@
-<<<<<<< HEAD
-"""Pictures that a command draws beside its tables."""
-
-from pathlib import Path
-
-from audiorec.errors import InputError
-
-
-def check_plot(path: Path | None) -> None:
-    """Refuse a picture that could not be drawn before the long work begins."""
-    if path is None:
-        return
-    from audiorec.evaluation.pictures import require_figure
-
-    if path.suffix.lower() != ".png":
-        raise InputError(f"{path}: a picture's name ends in .png")
-    require_figure()
-=======
 """Where a picture goes, and how large it is: options of every command that draws one."""
 
 from dataclasses import dataclass
@@ -24,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from audiorec.errors import InputError
 from audiorec_cli.shared.console import say
 from audiorec_cli.shared.options import more
 
@@ -59,4 +42,14 @@ class PictureOptions:
 
         write_picture(figure, self.out, dpi=self.dpi)
         say(f"written: {self.out}")
->>>>>>> h-g
+
+
+def check_plot(path: Path | None) -> None:
+    """Refuse a picture that could not be drawn before the long work begins."""
+    if path is None:
+        return
+    from audiorec.evaluation.pictures import require_figure
+
+    if path.suffix.lower() != ".png":
+        raise InputError(f"{path}: a picture's name ends in .png")
+    require_figure()

@@ -53,7 +53,7 @@ HEADERS = {
 }
 
 
-class Keys:
+class AddressKeys:
     """The token of a server, and the keys that are made of it.
 
     Parameters
@@ -86,13 +86,15 @@ class Guard:
     ----------
     application : callable
         Of ASGI.
-    keys : Keys
+    keys : AddressKeys
     names : collection of str
         Names that the server may be called by, besides ``localhost`` and plain addresses: a name
         that a foreign page may have pointed here is none of them.
     """
 
-    def __init__(self, application: Application, keys: Keys, names: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self, application: Application, keys: AddressKeys, names: tuple[str, ...] = ()
+    ) -> None:
         self._application = application
         self._keys = keys
         self._names = {"localhost", *(name.lower() for name in names)}

@@ -23,7 +23,7 @@ from starlette.routing import Route
 from audiorec.errors import AudiorecError, InputError, MissingSongError, SongError
 from audiorec.files.visible import visible
 from audiorec.web import lists
-from audiorec.web.access import MAX_BODY, Guard, Keys
+from audiorec.web.access import MAX_BODY, AddressKeys, Guard
 from audiorec.web.condition import condition_of, running
 from audiorec.web.proposals import Proposals
 from audiorec.web.ranges import answer
@@ -50,7 +50,7 @@ class BrowsePage:
     ----------
     shelf : Shelf
     sound : SoundFiles
-    keys : Keys
+    keys : AddressKeys
     proposals : Proposals, optional
     names : tuple of str
         Names that the server may be called by; see `Guard`.
@@ -60,7 +60,7 @@ class BrowsePage:
         self,
         shelf: Shelf,
         sound: SoundFiles,
-        keys: Keys,
+        keys: AddressKeys,
         *,
         proposals: Proposals | None = None,
         names: tuple[str, ...] = (),

@@ -74,7 +74,7 @@ def serve(
     try:
         import uvicorn
 
-        from audiorec.web.access import Keys
+        from audiorec.web.access import AddressKeys
         from audiorec.web.application import BrowsePage
         from audiorec.web.proposals import Proposals
         from audiorec.web.shelf import Shelf
@@ -86,7 +86,7 @@ def serve(
 
     if projection != "pca":  # what it needs is missed now, and not when the page waits for it
         project(np.zeros((1, 2), np.float32), projection)
-    keys = Keys(token)
+    keys = AddressKeys(token)
     shelf = Shelf(library, projection=projection)
     sound = SoundFiles(Roots(roots))
     proposals = None if recall is None else Proposals(recall, shelf, log)

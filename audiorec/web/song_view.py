@@ -20,7 +20,7 @@ from audiorec.library.library import Library, open_store
 from audiorec.library.readings import each_reading, scores_beside
 from audiorec.search.space import Neighbours, Space
 from audiorec.store.features import SeriesFile
-from audiorec.web.access import Keys
+from audiorec.web.access import AddressKeys
 from audiorec.web.roots import Roots
 from audiorec.web.shelf import Shelf
 from audiorec.web.words import STATISTICS, class_words, near_words
@@ -38,10 +38,10 @@ class SongView:
     ----------
     shelf : Shelf
     roots : Roots
-    keys : Keys
+    keys : AddressKeys
     """
 
-    def __init__(self, shelf: Shelf, roots: Roots, keys: Keys) -> None:
+    def __init__(self, shelf: Shelf, roots: Roots, keys: AddressKeys) -> None:
         self._shelf, self._roots, self._keys = shelf, roots, keys
         self._library: Library = shelf.library
         self._series: tuple[SeriesFile | None, str] | None = None

@@ -10,7 +10,7 @@ from needs import needs
 from web_server import AUDIO, browsing, split_address, write_music
 
 from audiorec.errors import SongError
-from audiorec.web.access import HEADERS, Keys
+from audiorec.web.access import HEADERS, AddressKeys
 from audiorec.web.roots import Roots
 
 httpx = needs("httpx")
@@ -135,7 +135,7 @@ def test_a_key_opens_one_song_alone(client):
     assert client.get(own).status_code == 200
     for path in (f"/audio/1?key={key}", f"/cover/0?key={key}", "/audio/0", "/audio/0?key="):
         assert client.get(path, headers={}).status_code == 401
-    assert not Keys().opens("/audio/0", key)
+    assert not AddressKeys().opens("/audio/0", key)
 
 
 KEPT_OUT = ["absolute", "above", "elsewhere", "link", "below-link", "gone", "folder", "pipe"]
@@ -144,7 +144,7 @@ KEPT_OUT = ["absolute", "above", "elsewhere", "link", "below-link", "gone", "fol
 @pytest.mark.parametrize("name", [*KEPT_OUT, "remote", "relative", "text", "playlist"])
 def test_what_is_no_song_below_a_root_is_not_served(hostile, name):
     client, token, rows, _ = hostile
-    keys, row = Keys(token), rows[name]
+    keys, row = AddressKeys(token), rows[name]
     for path, more in ((f"/audio/{row}", ""), (f"/audio/{row}", "&as=wav"), (f"/cover/{row}", "")):
         found = client.get(f"{path}?key={keys.key(path)}{more}")
         assert found.status_code in (400, 404), name

@@ -11,7 +11,7 @@ from made_library import CLASSES, series, song, write_library
 
 from audiorec.errors import InputError
 from audiorec.library.library import open_store
-from audiorec.web.access import Keys
+from audiorec.web.access import AddressKeys
 from audiorec.web.condition import condition_of
 from audiorec.web.roots import Roots
 from audiorec.web.shelf import Shelf, packed, songs_by_id
@@ -91,7 +91,7 @@ def test_rows_by_id(shelf):
 
 
 def test_one_song_its_scores_numbers_and_neighbours(shelf, tmp_path):
-    view = SongView(shelf, Roots([tmp_path]), Keys("token"))
+    view = SongView(shelf, Roots([tmp_path]), AddressKeys("token"))
     about = view.song(2)
     assert about["columns"]["title"] == "T2"
     assert "outside" in about["sound"]["why_not"]

@@ -166,9 +166,9 @@ class Context:
         """Return the queries of some histories, with what is known of their owners."""
         people = self.profiles
         known = None if people is None else people.for_users(histories.owner_ids)
-        known_likes = self.favourites
-        liked = None if known_likes is None else known_likes.of_owners(histories.owner_ids)
-        return Queries(histories, follows, known, likes=likes, favourites=liked)
+        if likes is None and self.favourites is not None:
+            likes = self.favourites.of_owners(histories.owner_ids)
+        return Queries(histories, follows, known, likes=likes)
 
 
 @dataclass(frozen=True, eq=False)
@@ -258,7 +258,6 @@ class Queries:
     embedded: FloatArray | None = None
     # songs that each said to like (`audiorec.listening.likes`), with times; None: not known
     likes: Sequences | None = None
-    favourites: Sequences | None = None  # of the Q users, in their order
 
     def __len__(self) -> int:
         return len(self.histories)
@@ -276,9 +275,7 @@ class Queries:
             profiles = profiles.for_users([profiles.user_ids[row] for row in rows.tolist()])
         embedded = None if self.embedded is None else self.embedded[rows]
         likes = None if self.likes is None else self.likes.take(rows)
-        liked = None if self.favourites is None else self.favourites.take(rows)
-        asked = self.histories.take(rows)
-        return Queries(asked, follows, profiles, embedded, likes, liked)
+        return Queries(self.histories.take(rows), follows, profiles, embedded, likes)
 
 
 def _and_a_row_of_zeros(rows: FloatArray) -> FloatArray:

@@ -161,7 +161,7 @@ class NextSong(SharedSpace, Generic[R]):
         histories_of = histories_of.keep(_any(self.songs[histories_of.song]))
         known = queries.profiles or no_profiles(queries.user_ids)
         plays = self._next_plays(histories_of, self.encoder.encode(known))
-        plays = _with_favourites(plays, histories_of, queries.favourites)
+        plays = _with_favourites(plays, histories_of, queries.likes)
         asked = np.flatnonzero(plays.lengths)
         asked = asked[np.argsort(plays.lengths[asked], kind="stable")]  # of like length
         for first in range(0, len(asked), ROWS):

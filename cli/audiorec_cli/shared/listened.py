@@ -106,7 +106,7 @@ class AskedOf(ListenedTo):
         from audiorec.listening.follows import follows
         from audiorec.listening.likes import likes
         from audiorec.listening.profiles import read_profiles
-        from audiorec.listening.sequences import Sequences, favourites_of
+        from audiorec.listening.sequences import Sequences
         from audiorec.recall.contract.data import Context, Queries
         from audiorec.recall.contract.space import users_in
         from audiorec.types import IdMap
@@ -114,7 +114,7 @@ class AskedOf(ListenedTo):
         if self.profiles is not None and "profile" not in channel.serves:
             raise InputError(f"{channel.name} knows nothing of profiles: leave --profiles out")
         people = read_profiles(self.profiles) if self.profiles else None
-        known, followed, liked = Sequences.from_lists([], []), None, None
+        known, followed, liked, read = Sequences.from_lists([], []), None, None, None
         if log is not None:
             read = self.read(log)
             known = self.liked(read, self.rule).liked if self.likes else self.plays(read)
@@ -126,12 +126,12 @@ class AskedOf(ListenedTo):
             return Queries(known.take(rows), embedded=embedded)
         if people is not None:
             known = known.with_owners(people.user_ids)
-        if log is not None and len(read.artists):
+        if read is not None and len(read.artists):
             followed = follows(read, known.owner_ids)
-        if log is not None and (read.event == EVENTS.index("like")).any():
-            said = likes(read, known.owner_ids)
-        liked = favourites_of(self.read(self.favourites)) if self.favourites else None
-        return Context(profiles=people, favourites=liked).asked(known, followed, said)
+        said = self.read(self.favourites) if self.favourites is not None else read
+        if said is not None and (said.event == EVENTS.index("like")).any():
+            liked = likes(said, known.owner_ids)
+        return Context(profiles=people).asked(known, followed, liked)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

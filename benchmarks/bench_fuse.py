@@ -130,6 +130,8 @@ def main() -> None:
     if args.fuse:
         print(json.dumps(fuse_once(args.fuse, args.users, args.k, args.songs, args.known)))
         return
+    if args.work is not None:
+        args.work.mkdir(parents=True, exist_ok=True)
     for users in (args.users // 10, args.users)[args.alone :]:
         with tempfile.TemporaryDirectory(dir=args.work) as folder:
             for channel in range(args.channels):

@@ -15,6 +15,7 @@ Channels learn from playlists alone. Sessions are made up by the audio and prove
 """
 
 import argparse
+import sys
 from collections import defaultdict
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,10 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 from recall_tables import world_sound
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+
+from make_recall_world import letters
 
 from audiorec.errors import AudiorecError
 from audiorec.evaluation.full_rank import clustered_interval
@@ -98,8 +103,6 @@ def users_of(world: Path, lists: Sequences) -> tuple[Sequences, list[set[str]]]:
 
 
 def _letters(name: str | None) -> str:
-    from make_recall_world import letters
-
     return str(letters(name or ""))
 
 

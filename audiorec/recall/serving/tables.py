@@ -1,6 +1,7 @@
 """Tables of candidates, read side by side: all rows of the same users at a time, in flat memory.
 
 a.parquet, b.parquet, ... ──user_blocks──▶ one table a file, of the next users
+tables in the order of users ──▶ `UserStream` ──together──▶ the same of any schema
 """
 
 from collections.abc import Iterator, Sequence
@@ -20,6 +21,7 @@ from audiorec.recall.contract.candidates import SCHEMA
 BATCH_ROWS = 1 << 16  # of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # rows of a table that is not in the order of its users
 FAILURE = "cannot be read as candidates"
+USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 NEEDED = ("user_id", "song_id")
 
 
@@ -40,17 +42,7 @@ def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[li
     InputError
         If a table lacks a column, or is too large to be sorted.
     """
-    streams = [_Stream(path, candidates_by_user(path, rows)) for path in paths]
-    while sum(stream.fill() for stream in streams):
-        ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]
-        # Users before the first end are complete in every file; at the end of all, everyone is.
-        bound = min(ends) if ends else None
-        block = [stream.before(bound) for stream in streams]
-        if any(len(table) for table in block):
-            yield block
-            continue
-        for stream in streams:  # one user fills all that was read
-            stream.grow()
+    return together([UserStream(candidates_by_user(path, rows), SCHEMA) for path in paths])
 
 
 def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
@@ -75,12 +67,13 @@ def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
     return tuple(found)
 
 
-class _Stream:
-    """A file in the order of its users, and what was read of it and not given out yet."""
+class UserStream:
+    """Tables in the order of ``user_id``, one after the other, and what is left of them."""
 
-    def __init__(self, path: Path, batches: Iterator[Any]) -> None:
-        self.path, self._batches = path, batches
-        self.table = SCHEMA.empty_table()
+    def __init__(self, tables: Iterator[Any], schema: Any) -> None:
+        self._tables = tables
+        self._schema = schema
+        self.table = schema.empty_table()
         self.is_over = False
 
     @property
@@ -95,11 +88,11 @@ class _Stream:
         return len(self.table) > 0
 
     def grow(self) -> None:
-        """Read one batch more."""
-        more = next(self._batches, None)
+        """Read one table more."""
+        more = next(self._tables, None)
         self.is_over = more is None
         if more is not None:
-            self.table = pa.concat_tables([self.table, more])
+            self.table = pa.concat_tables([self.table, more]) if len(self.table) else more
 
     def before(self, bound: str | None) -> Any:
         """Give out the rows of the users before `bound`; all where it is None."""
@@ -108,6 +101,28 @@ class _Stream:
             n = int(pc.sum(pc.less(self.table.column("user_id"), bound)).as_py() or 0)
         found, self.table = self.table.slice(0, n), self.table.slice(n)
         return found
+
+
+def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
+    """Yield a table a stream with all rows of some users; users ascend.
+
+    Examples
+    --------
+    >>> a, b = (pa.table({"user_id": ids}, schema=USERS) for ids in (["u", "v"], ["v", "w"]))
+    >>> streams = [UserStream(iter([one]), USERS) for one in (a, b)]
+    >>> [[len(table) for table in block] for block in together(streams)]
+    [[1, 0], [1, 1], [0, 1]]
+    """
+    while sum(stream.fill() for stream in streams):
+        ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]
+        # Users before the first end are complete in every stream; at the end of all, everyone is.
+        bound = min(ends) if ends else None
+        block = [stream.before(bound) for stream in streams]
+        if any(map(len, block)):
+            yield block
+        for stream in streams:  # only those that hold the others up: memory stays flat
+            if bound is not None and len(stream.table) and stream.last == bound:
+                stream.grow()
 
 
 def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:

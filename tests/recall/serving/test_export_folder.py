@@ -24,8 +24,9 @@ from made_export import (
 from audiorec.errors import InputError, StoreError
 from audiorec.listening.forget import forget
 from audiorec.recall.serving.export.job import ExportRecipe
-from audiorec.recall.serving.export.streams import USERS as USER_SCHEMA
-from audiorec.recall.serving.export.streams import UserStream, stretches, together
+from audiorec.recall.serving.export.streams import stretches
+from audiorec.recall.serving.tables import USERS as USER_SCHEMA
+from audiorec.recall.serving.tables import UserStream, together
 
 
 def test_the_same_files_and_settings_are_not_exported_again(world, tmp_path):

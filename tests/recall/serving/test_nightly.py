@@ -56,7 +56,8 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted((folder / "serving").rglob("*"))
-        if path.is_file() and path.name != nightly.STATE  # which holds seconds
+        # The state holds seconds, and a kill may leave a temporary file to a later run.
+        if path.is_file() and path.name != nightly.STATE and path.suffix != ".tmp"
     }
 
 

@@ -51,8 +51,8 @@ from audiorec.recall.serving.export.schema import (
     served_columns,
 )
 from audiorec.recall.serving.export.sources import Opened
-from audiorec.recall.serving.export.streams import UserStream, ids_stream, together
-from audiorec.recall.serving.tables import BATCH_ROWS, candidates_by_user
+from audiorec.recall.serving.export.streams import ids_stream
+from audiorec.recall.serving.tables import BATCH_ROWS, UserStream, candidates_by_user, together
 from audiorec.types import FloatArray, IdMap, Int64Array, strings
 
 CHUNK_USERS = 4_096

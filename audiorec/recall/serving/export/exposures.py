@@ -15,7 +15,8 @@ from audiorec.errors import InputError
 from audiorec.files.tables import TableFile
 from audiorec.files.user_files import column_names, input_errors, read_table
 from audiorec.listening.casting import UNITS, to_times
-from audiorec.recall.serving.export.streams import BATCH_ROWS, UserStream, stretches
+from audiorec.recall.serving.export.streams import BATCH_ROWS, stretches
+from audiorec.recall.serving.tables import UserStream
 
 FAILURE = "cannot be read as exposures"
 NEEDED = ("user_id", "song_id", "shown_at")

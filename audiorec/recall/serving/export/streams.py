@@ -1,12 +1,12 @@
 """Tables of many users side by side: all rows of the same users at a time, in flat memory.
 
-    candidates, exposures, ids, ...  ──UserStream──▶ ──together──▶ one table a stream, users ascend
+    exposures, ids, what was served, ...  ──▶ `UserStream` ──together──▶ one table a stream
 
 A file whose users ascend is read once. One that consists of several such stretches, as exposures
 of many nights do, becomes a stream for each stretch; one in no order at all is sorted in memory.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,70 +15,11 @@ import pyarrow.compute as pc
 
 from audiorec.errors import InputError
 from audiorec.files.tables import TableFile
-from audiorec.recall.serving.tables import LARGEST_SORTED
+from audiorec.recall.serving.tables import LARGEST_SORTED, USERS, UserStream
 
 MOST_STRETCHES = 1_000  # of one file that are read side by side
 BATCH_ROWS = 1 << 16  # that are read at a time, of all stretches of a file together
 LEAST_ROWS = 1 << 10
-USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
-
-
-class UserStream:
-    """Tables in the order of ``user_id``, one after the other, and what is left of them."""
-
-    def __init__(self, tables: Iterator[Any], schema: Any) -> None:
-        self._tables = tables
-        self._schema = schema
-        self.table = schema.empty_table()
-        self.is_over = False
-
-    @property
-    def last(self) -> str:
-        """The user of the last row that was read."""
-        return str(self.table.column("user_id")[-1].as_py())
-
-    def fill(self) -> bool:
-        """Read on if nothing is left; return whether there is something."""
-        while not len(self.table) and not self.is_over:
-            self.grow()
-        return len(self.table) > 0
-
-    def grow(self) -> None:
-        """Read one table more."""
-        more = next(self._tables, None)
-        self.is_over = more is None
-        if more is not None:
-            self.table = pa.concat_tables([self.table, more]) if len(self.table) else more
-
-    def before(self, bound: str | None) -> Any:
-        """Give out the rows of the users before `bound`; all where it is None."""
-        n = len(self.table)
-        if bound is not None:
-            n = int(pc.sum(pc.less(self.table.column("user_id"), bound)).as_py() or 0)
-        found, self.table = self.table.slice(0, n), self.table.slice(n)
-        return found
-
-
-def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
-    """Yield a table a stream with all rows of some users; users ascend.
-
-    Examples
-    --------
-    >>> a, b = (pa.table({"user_id": ids}, schema=USERS) for ids in (["u", "v"], ["v", "w"]))
-    >>> streams = [UserStream(iter([one]), USERS) for one in (a, b)]
-    >>> [[len(table) for table in block] for block in together(streams)]
-    [[1, 0], [1, 1], [0, 1]]
-    """
-    while sum(stream.fill() for stream in streams):
-        ends = [stream.last for stream in streams if not stream.is_over and len(stream.table)]
-        # Users before the first end are complete in every stream; at the end of all, everyone is.
-        bound = min(ends) if ends else None
-        block = [stream.before(bound) for stream in streams]
-        if any(map(len, block)):
-            yield block
-        for stream in streams:  # only those that hold the others up: memory stays flat
-            if bound is not None and len(stream.table) and stream.last == bound:
-                stream.grow()
 
 
 def ids_stream(chunks: Iterator[Any]) -> UserStream:

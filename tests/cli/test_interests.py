@@ -10,7 +10,9 @@ from needs import needs
 from audiorec.errors import AudiorecError
 from audiorec.store.embeddings import EmbeddingTable
 
-SETTINGS = ("--set", "dimension=8", "--set", "negatives=20", "--epochs", 2, "--quiet")
+# One genre a user: by default such interests are one.
+APART = ("--set", "one_above=1")
+SETTINGS = ("--set", "dimension=8", "--set", "negatives=20", *APART, "--epochs", 2, "--quiet")
 
 
 @pytest.fixture

@@ -36,7 +36,7 @@ LONG = re.compile(
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
     r"federated (train|users|audit|align .*--yes)|"
     r"listening correlate|store map .*umap)|"
-    r"(parts/|~/Music/song.mp3|songs.parquet)"
+    r"(parts/|~/Music/song.mp3|songs.parquet|--users vectors.parquet)"
 )
 
 

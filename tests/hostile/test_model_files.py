@@ -54,10 +54,13 @@ def test_no_module_loads_what_could_run(path):
     assert "allow_pickle=True" not in path.read_text()
 
 
-def test_onnx_models_come_from_the_table_of_checksums_alone():
+def test_onnx_models_come_from_the_table_of_checksums_or_are_made_here():
     users = [p for p in MODULES if "InferenceSession" in p.read_text()]
-    assert [p.name for p in users] == ["backbone.py"]
-    (source,) = (p.read_text() for p in users)
+    assert sorted(p.name for p in users) == ["backbone.py", "onnx_tower.py"]
+    # A tower is never read from a file: it is made of checked safetensors where it is used.
+    towers = [p.read_text() for p in MODULES if "OnnxTower(" in p.read_text()]
+    assert [source.count("OnnxTower(tower_bytes(model))") for source in towers] == [1]
+    (source,) = (p.read_text() for p in users if p.name == "backbone.py")
     assert source.count("_session(") == 2  # its definition, and one use
     assert '_session(str(weights_path(name, "onnx")))' in source
 

@@ -6,6 +6,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from needs import needs
+
+needs("torch")
+
 from two_towers import USERS, listening, people
 
 

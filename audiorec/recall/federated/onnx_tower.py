@@ -7,6 +7,7 @@ is of (P, 1), and how many each row has (n, 1); and the dense columns (n, A). Th
 `audiorec.recall.federated.forward` computes in numpy.
 """
 
+import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +36,8 @@ class OnnxTower:
     """
 
     def __init__(self, content: bytes) -> None:
+        # As in `audiorec.tagger.backbone`: its wheels would tell their maker of every session.
+        os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
         import onnxruntime as ort
 
         options = ort.SessionOptions()

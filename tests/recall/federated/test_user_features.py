@@ -5,6 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import needs
+
+needs("torch")
+
 from two_towers import USERS, mmoe, people, split_halves, train_split, two_tower
 
 from audiorec.errors import InputError, ShapeError, WeightsError

@@ -20,8 +20,8 @@ setpgid setpriority setresuid setsid setuid statvfs sync wait wait3 wait4 waitid
 writev
 """.split()
 EXTRAS = (
-    "torch torchaudio faiss fsspec s3fs ray dask distributed umap matplotlib librosa sklearn polars "
-    "starlette uvicorn cryptography dp_accounting onnx private_set_intersection"
+    "torch torchaudio faiss fsspec s3fs ray dask distributed umap matplotlib librosa sklearn "
+    "polars starlette uvicorn cryptography dp_accounting onnx private_set_intersection"
 ).split()
 HIDE = "import sys; sys.path.append({tests!r}); import without_unix; without_unix.hide({mark!r})\n"
 RUN = "import runpy, sys; sys.argv[0] = ''; runpy.run_module({module!r}, run_name='__main__')"

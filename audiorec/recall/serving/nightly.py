@@ -12,6 +12,7 @@ same inputs give the same bytes.
 
 import json
 import re
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -380,4 +381,7 @@ def _clear(folder: Path) -> None:
     """Remove what killed jobs left half written, unless it may be of one that is at work."""
     for place in folder.iterdir():
         if re.fullmatch(TEMPORARY, place.name) and time.time() - place.stat().st_mtime > LEFT_S:
-            place.unlink(missing_ok=True)
+            if place.is_dir() and not place.is_symlink():
+                shutil.rmtree(place, ignore_errors=True)  # a model
+            else:
+                place.unlink(missing_ok=True)

@@ -56,8 +56,8 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): path.read_bytes()
         for path in sorted((folder / "serving").rglob("*"))
-        # The state holds seconds, and a kill may leave a temporary file to a later run.
-        if path.is_file() and path.name != nightly.STATE and path.suffix != ".tmp"
+        # The state holds seconds, and a kill may leave something temporary to a later run.
+        if path.is_file() and path.name != nightly.STATE and ".tmp" not in str(path)
     }
 
 
@@ -112,9 +112,13 @@ def test_what_killed_jobs_left_goes_after_an_hour(home):
     old, new = (home / "serving" / f".fused.parquet.{digit * 12}.tmp" for digit in "01")
     for path in (old, new):
         path.write_bytes(b"half")
-    os.utime(old, (1.7e9, 1.7e9))
+    model = home / "serving" / "models" / f".popular.{'2' * 12}.tmp"
+    model.mkdir(parents=True)
+    (model / "model.json").write_text("{")
+    for path in (old, model):
+        os.utime(path, (1.7e9, 1.7e9))
     job_in(home).run()
-    assert (old.exists(), new.exists()) == (False, True)
+    assert (old.exists(), model.exists(), new.exists()) == (False, False, True)
 
 
 def test_what_was_shown_stays_away_the_next_night(home):

@@ -38,11 +38,12 @@ class TableFile:
     file: Any
 
     @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open any Parquet file, mapped."""
+    def open(cls, path: Path, *, mapped: bool = True) -> Self:
+        """Open any Parquet file: mapped, or for one that is read from end to end."""
         try:
-            # Mapped, not read: neighbours come from a few pages of a large file.
-            return cls(path, open_parquet(path, memory_map=True))
+            # Mapped, not read: neighbours come from a few pages of a large file. Read from end to
+            # end, all of its pages would count as memory of the process.
+            return cls(path, open_parquet(path, memory_map=mapped))
         except FileNotFoundError as error:
             raise MissingStoreError(f"{path}: no such file") from error
         except IsADirectoryError as error:

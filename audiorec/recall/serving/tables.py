@@ -128,7 +128,7 @@ def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
 def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
     """Yield the rows of a file as tables of `SCHEMA`, in the order of its users."""
     if path.suffix == ".parquet" and set(column_names(path, FAILURE)) >= set(SCHEMA.names):
-        with TableFile.open(path) as file:
+        with TableFile.open(path, mapped=False) as file:
             if _is_sorted(file, rows):
                 for table in file.batches(rows, SCHEMA.names):
                     yield _fitted(table, path)

@@ -126,8 +126,8 @@ def find_by_conditions(page, hand):
 
 def hear_a_moment(page, hand):
     hand.song("Prelude")
+    page.wait_for_selector(".strips")  # before they are there, keys and clicks mean nothing
     if isinstance(hand, Mouse):
-        page.wait_for_selector(".strips")
         box = page.locator(".scores .area").bounding_box()
         hand.click(".scores .area", position={"x": box["width"] / 2, "y": 90})
     else:

@@ -7,7 +7,7 @@
 Where the package is not installed, the test or the whole module is skipped, and the reason names
 the command that runs it. Only packages of the table below can be missing: a core dependency that is
 not there fails. With ``AUDIOREC_FULL=1``, which `.ci/run` sets, a skip fails as well, unless it is
-for an accelerator, a browser or the group ``heads`` (`refuse_skips`, called by the hooks of the
+for an accelerator, a browser, network namespaces or the group ``heads`` (`refuse_skips`, called by the hooks of the
 `conftest.py` in the root).
 """
 
@@ -39,7 +39,12 @@ def reason(package: str) -> str:
     return f"needs {package}: uv run --group {GROUPS[package]} pytest"
 
 
-NOT_IN_FULL = ("needs a GPU", "needs a browser", *map(reason, BRINGS["heads"]))
+NOT_IN_FULL = (
+    "needs a GPU",
+    "needs a browser",
+    "needs network namespaces",
+    *map(reason, BRINGS["heads"]),
+)
 
 
 def needs(name: str) -> ModuleType:

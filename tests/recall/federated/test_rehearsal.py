@@ -56,7 +56,7 @@ class Namespaces:
         self.names = {role: f"ar-{role[:2]}-{os.getpid()}" for role in ROLES}
         self.why = ""
         if os.name != "posix" or os.geteuid() or not shutil.which("ip"):
-            self.why = "network namespaces need root and ip"
+            self.why = "needs network namespaces: root, and ip of iproute2"
             return
         music, partner = self.names.values()
         commands = [
@@ -72,7 +72,7 @@ class Namespaces:
                 ["ip", *command.split()], capture_output=True, text=True, check=False
             )
             if done.returncode:
-                self.why = f"no network namespaces here: ip {command}: {done.stderr.strip()}"
+                self.why = f"needs network namespaces: ip {command}: {done.stderr.strip()}"
                 self.close()
                 return
 

@@ -175,6 +175,33 @@ def hits_of(table: pa.Table, cut: JudgingSplit) -> set[tuple[str, str]]:
     return asked_for & set(there)
 
 
+def all_asked(
+    channels: list[str],
+    parts: dict[str, tuple[JudgingSplit, Sequences]],
+    context: Context,
+    work: Path,
+) -> tuple[dict[str, dict[str, Path]], list[str]]:
+    """Return the candidates by part and channel, and why other channels have none."""
+    files: dict[str, dict[str, Path]] = {part: {} for part in parts}
+    missing = []
+    for name in channels:
+        if name in LACKS:
+            missing.append(f"`{name}` ({LACKS[name]})")
+            continue
+        own = {}
+        try:
+            for part, (cut, queries) in parts.items():
+                folder = work / ("valid" if part == "valid" else "test")
+                folder.mkdir(parents=True, exist_ok=True)
+                own[part] = asked(name, cut, queries, context, folder, part)
+        except AudiorecError as error:
+            missing.append(f"`{name}` ({error})")
+            continue
+        for part, path in own.items():
+            files[part][name] = path
+    return files, missing
+
+
 def main() -> None:
     """Read the arguments and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -188,24 +215,9 @@ def main() -> None:
     )
     valid = split(cut.learn, "lists", seed=1)
     users, hidden = users_of(args.world, cut.learn)
-    missing, names = [], []
-    files: dict[str, dict[str, Path]] = {"valid": {}, "test": {}, "users": {}}
-    for name in args.channels:
-        if name in LACKS:
-            missing.append(f"`{name}` ({LACKS[name]})")
-            continue
-        try:
-            for part, of, queries in (
-                ("valid", valid, valid.histories),
-                ("test", cut, cut.histories),
-                ("users", cut, users),
-            ):
-                folder = args.work / ("valid" if part == "valid" else "test")
-                folder.mkdir(parents=True, exist_ok=True)
-                files[part][name] = asked(name, of, queries, context, folder, part)
-            names.append(name)
-        except AudiorecError as error:
-            missing.append(f"`{name}` ({error})")
+    parts = {"valid": (valid, valid.histories), "test": (cut, cut.histories), "users": (cut, users)}
+    files, missing = all_asked(args.channels, parts, context, args.work)
+    names = list(files["test"])
     tables = {n: pq.read_table(files["test"][n]) for n in names}
     hits = {n: hits_of(table, cut) for n, table in tables.items()}
     print(f"{len(cut):,} lists, {len(cut.wanted.song):,} hidden songs, {len(users):,} users\n")

@@ -226,7 +226,7 @@ async def _answered(work: Work) -> Response:
         status = 404 if isinstance(error, MissingSongError) else 400
         said = error.reason if isinstance(error, SongError) else str(error)
         return _json({"error": visible(said)}, status)
-    except Exception:
+    except Exception:  # the last line of the server: one question fails, and the others go on
         LOG.exception("a question of the page could not be answered")
         return _json({"error": "this did not work; the log of the server says more"}, 500)
     if isinstance(found, Response):

@@ -20,6 +20,7 @@ from audiorec.recall.contract.candidates import SCHEMA
 
 BATCH_ROWS = 1 << 16  # of a file that are read at a time
 LARGEST_SORTED = 20_000_000  # rows of a table that is not in the order of its users
+FIRST_ROWS = 1_000  # that say whose a table is
 FAILURE = "cannot be read as candidates"
 USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 NEEDED = ("user_id", "song_id")
@@ -46,7 +47,7 @@ def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[li
 
 
 def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
-    """Return the channel of each table, by its first row; the file's name where none is given.
+    """Return the channel of each table; the file's name where none is given, or several are.
 
     Raises
     ------
@@ -55,16 +56,23 @@ def channels_of(paths: Sequence[Path]) -> tuple[str, ...]:
     """
     found = []
     for path in paths:
-        name = None
-        if "channel" in column_names(path, FAILURE):
-            if path.suffix == ".parquet":
-                with TableFile.open(path) as file:
-                    table = next(iter(file.batches(1, ["channel"])), None)
-            else:
-                table = read_table(path, FAILURE, needed=("channel",))
-            name = table.column("channel")[0].as_py() if table is not None and len(table) else None
-        found.append(str(name or path.stem))
+        names = channels_in(path)
+        found.append(names.pop() if len(names) == 1 else path.stem)
     return tuple(found)
+
+
+def channels_in(path: Path) -> set[str]:
+    """Return the channels of a table's first rows: none where it names none."""
+    if "channel" not in column_names(path, FAILURE):
+        return set()
+    if path.suffix == ".parquet":
+        with TableFile.open(path) as file:
+            table = next(iter(file.batches(FIRST_ROWS, ["channel"])), None)
+        named = [] if table is None else table.column("channel").cast("string").to_pylist()
+    else:
+        table = read_table(path, FAILURE, needed=("channel",), texts=True)
+        named = table.column("channel").to_pylist()
+    return {name for name in named if name}
 
 
 class UserStream:

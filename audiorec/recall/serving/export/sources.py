@@ -14,8 +14,6 @@ import numpy as np
 from audiorec.errors import InputError, MissingFileError
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
-from audiorec.files.tables import TableFile
-from audiorec.files.user_files import column_names, read_table
 from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
@@ -25,11 +23,10 @@ from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.serving.tables import channels_in
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import IdMap, strings
 
-FAILURE = "cannot be read as candidates"
-FIRST_ROWS = 1_000  # that say whose a table is
 RECORD = "run.json"
 MAX_RECORD_BYTES = 1 << 20
 KIND = "recall/"
@@ -205,16 +202,7 @@ def channel_of(path: Path) -> str:
     InputError
         If it is of several: a fused list.
     """
-    names: set[str] = set()
-    if "channel" in column_names(path, FAILURE):
-        if path.suffix == ".parquet":
-            with TableFile.open(path) as file:
-                for table in file.batches(FIRST_ROWS, ["channel"]):
-                    names = set(table.column("channel").cast("string").to_pylist())
-                    break
-        else:
-            table = read_table(path, FAILURE, needed=("channel",), texts=True)
-            names = set(table.column("channel").to_pylist())
+    names = channels_in(path)
     if len(names) > 1:
         raise InputError(
             f"{path}: has lists of several channels; give a fused table with --fused, and the "

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from audiorec.types import BoolArray, FloatArray
+from audiorec.types import BoolArray, FloatArray, Int64Array
 from audiorec.types import strings as strings
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,6 +33,25 @@ def array_of(values: npt.NDArray[Any], kind: Any) -> Any:
 def floats(array: Any) -> FloatArray:
     """Return a float32 Arrow array without nulls as a view, shape (n,)."""
     return np.frombuffer(array.buffers()[1], np.float32, len(array), 4 * array.offset)
+
+
+def numbered(texts: Any) -> tuple[Int64Array, Any]:
+    """Return a column of texts as numbers of its sorted values, and these values.
+
+    Examples
+    --------
+    >>> numbers, values = numbered(pa.chunked_array([["b", "a"], ["b"]]))
+    >>> numbers.tolist(), values.to_pylist()
+    ([1, 0, 1], ['a', 'b'])
+    """
+    encoded = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    encoded = encoded.dictionary_encode()
+    if isinstance(encoded, pa.ChunkedArray):
+        encoded = encoded.combine_chunks()
+    order = pc.sort_indices(encoded.dictionary)
+    place = np.empty(len(order), np.int64)
+    place[order.to_numpy()] = np.arange(len(order))
+    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)
 
 
 def matrix(column: Any, width: int) -> FloatArray:

@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 from torch import nn, optim
@@ -28,6 +28,8 @@ from audiorec.recall.federated.recipe import MmoeRecipe, TwoTowerRecipe
 from audiorec.recall.federated.user_half import UserHalf
 from audiorec.spec import fingerprint
 from audiorec.types import FloatArray, LineProgress
+
+Half = TypeVar("Half", UserHalf, ItemHalf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,19 +106,10 @@ class PartyWork:
         return self.stop is not None and self.stop.is_set()
 
 
-class UserParty:
-    """The partner's learner: vectors out, gradients in; see `audiorec.learning.fit.Learner`.
+class _HalfLearner(Generic[Half]):
+    """What both parties' learners have of their half."""
 
-    Parameters
-    ----------
-    half : UserHalf
-    callers : sequence of Caller
-        With a session for ``train`` each, in the order of the half's vectors.
-    phase : str
-    """
-
-    def __init__(self, half: UserHalf, callers: Sequence[Caller], phase: Phase) -> None:
-        self.half, self.callers, self.phase = half, tuple(callers), phase
+    half: Half
 
     @property
     def model(self) -> nn.Module:
@@ -131,6 +124,21 @@ class UserParty:
     def start(self) -> Line | None:
         """Nothing is said of the untrained model."""
         return None
+
+
+class UserParty(_HalfLearner[UserHalf]):
+    """The partner's learner: vectors out, gradients in; see `audiorec.learning.fit.Learner`.
+
+    Parameters
+    ----------
+    half : UserHalf
+    callers : sequence of Caller
+        With a session for ``train`` each, in the order of the half's vectors.
+    phase : str
+    """
+
+    def __init__(self, half: UserHalf, callers: Sequence[Caller], phase: Phase) -> None:
+        self.half, self.callers, self.phase = half, tuple(callers), phase
 
     def batches(self, epoch: int, first: int) -> Iterator[JointStep]:
         """Yield the steps of an epoch."""
@@ -200,7 +208,7 @@ class UserParty:
             return list(threads.map(ask, pairs))
 
 
-class ItemParty:
+class ItemParty(_HalfLearner[ItemHalf]):
     """An item side's learner: what arrives is its batch; see `audiorec.learning.fit.Learner`."""
 
     def __init__(self, half: ItemHalf, desk: Desk, phase: Phase, n: int, pause: Event) -> None:
@@ -209,20 +217,6 @@ class ItemParty:
         judged = np.zeros(n, np.bool_)
         judged[half.judged] = True
         self._learnt = np.flatnonzero(~judged)
-
-    @property
-    def model(self) -> nn.Module:
-        """Of the half."""
-        return self.half.model
-
-    @property
-    def optimiser(self) -> optim.Optimizer:
-        """Of the half."""
-        return self.half.optimiser
-
-    def start(self) -> Line | None:
-        """Nothing is said of the untrained model."""
-        return None
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[JointStep, Message | None]]:
         """Yield each step with the vectors that came for it."""

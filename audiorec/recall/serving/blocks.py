@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.files.arrow import numbered
 from audiorec.recall.serving.rules import UNKNOWN, ClosedLists
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
@@ -122,14 +123,3 @@ def key_of(*columns: Any) -> Int64Array:
         low, high = (int(column.min()), int(column.max())) if len(column) else (0, 0)
         found = found * (high - low + 1) + (column.astype(np.int64) - low)
     return found
-
-
-def numbered(texts: Any) -> tuple[Int64Array, Any]:
-    """Return texts as numbers of their sorted table, a `pyarrow.StringArray`."""
-    encoded = texts.combine_chunks().dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    order = pc.sort_indices(encoded.dictionary)
-    place = np.empty(len(order), np.int64)
-    place[order.to_numpy()] = np.arange(len(order))
-    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import InputError
-from audiorec.files.arrow import integers
+from audiorec.files.arrow import integers, numbered
 from audiorec.listening.events import EVENTS
 from audiorec.listening.preferences import judge_pairs
 from audiorec.listening.rule import Rule
@@ -33,7 +33,7 @@ from audiorec.recall.serving.export.columns import (
     served_rows,
 )
 from audiorec.recall.serving.export.exposures import SHOWN, entries_of, read_served, read_shown
-from audiorec.recall.serving.export.pairs import numbered, proposed
+from audiorec.recall.serving.export.pairs import proposed
 from audiorec.recall.serving.export.past import Past, PastOfUsers
 from audiorec.recall.serving.export.people import moments, user_columns, vectors
 from audiorec.recall.serving.export.samples import (

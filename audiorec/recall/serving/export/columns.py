@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from audiorec.files.arrow import integers
-from audiorec.recall.serving.export.pairs import numbered
+from audiorec.files.arrow import integers, numbered
 from audiorec.recall.serving.export.past import Numbers
 from audiorec.recall.serving.export.people import moments
 from audiorec.recall.serving.export.samples import OUTCOMES, Samples

@@ -9,9 +9,8 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from audiorec.files.arrow import integers
+from audiorec.files.arrow import integers, numbered
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
 LAST = np.iinfo(np.int64).max
@@ -96,25 +95,6 @@ def proposed(tables: Sequence[Any], fused: Any) -> Proposed:
         similar[order],
         table.select(list(KEPT)).take(integers(best)),
     )
-
-
-def numbered(texts: Any) -> tuple[Int64Array, Any]:
-    """Return a column of texts as numbers of its sorted values, and these values.
-
-    Examples
-    --------
-    >>> numbers, values = numbered(pa.chunked_array([["b", "a"], ["b"]]))
-    >>> numbers.tolist(), values.to_pylist()
-    ([1, 0, 1], ['a', 'b'])
-    """
-    encoded = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    encoded = encoded.dictionary_encode()
-    if isinstance(encoded, pa.ChunkedArray):
-        encoded = encoded.combine_chunks()
-    order = pc.sort_indices(encoded.dictionary)
-    place = np.empty(len(order), np.int64)
-    place[order.to_numpy()] = np.arange(len(order))
-    return place[encoded.indices.to_numpy()], encoded.dictionary.take(order)
 
 
 def _known(values: Any, there: BoolArray, kind: Any) -> Any:

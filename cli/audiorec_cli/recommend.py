@@ -1,5 +1,7 @@
 """``audiorec recommend USER``: songs for one user, each with a reason."""
 
+import sys
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -17,6 +19,8 @@ from audiorec_cli.shared.table import Column
 if TYPE_CHECKING:
     from audiorec.recall.serving.answers import Mix, Recommendation, Story
     from audiorec.recall.serving.recommend import Recommender
+
+COLUMNS = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,19 +143,24 @@ def recommend(
         say("no trained model was asked: audiorec recall train writes one, --models reads them")
 
 
-def _table(songs: "list[Recommendation] | tuple[Recommendation, ...]", title: str) -> None:
-    rows = [(s.rank, s.song_id, s.title or s.song_id, s.artist, s.reason) for s in songs]
-    columns = ("rank", Column("song_id", shown=False), "title", "artist", "reason")
-    print_table(columns, rows, title=title)
+def _table(songs: "Iterable[Recommendation]", title: str) -> None:
+    print_table(COLUMNS, map(_row, songs), title=title)
+
+
+def _row(song: "Recommendation") -> tuple[int, str, str, str, str]:
+    return song.rank, song.song_id, song.title or song.song_id, song.artist, song.reason
 
 
 def _mixes(found: "list[Mix]", user: str, form: ListForm) -> None:
     """Print a list for each interest; a playlist has them one after the other."""
     if form.json:
         print_json_lines({"list": mix.name, **asdict(song)} for mix in found for song in mix.songs)
-    elif form.is_table:
+    elif form.is_table and sys.stdout.isatty():
         for mix in found:
             _table(mix.songs, f"{user}: {mix.name}")
+    elif form.is_table:  # a pipe reads one table
+        rows = [(mix.name, *_row(song)) for mix in found for song in mix.songs]
+        print_table(("list", *COLUMNS), rows, title=user)
     form.write(asdict(song) for mix in found for song in mix.songs)
     names = "; ".join(f"{mix.name} ({len(mix.songs)})" for mix in found)
     say(f"{len(found)} lists for {user}: {names}")

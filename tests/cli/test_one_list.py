@@ -107,6 +107,10 @@ def test_recommend_lists_interests_and_stories(home, audiorec):
     names = {json.loads(line)["list"] for line in out.splitlines()}
     assert code == 0
     assert "jazz" in names
+    code, out, _ = audiorec(*f"{base} --per-interest -k 3".split())
+    head, *rows = (line.split("\t") for line in out.splitlines())
+    assert head == ["list", "rank", "song_id", "title", "artist", "reason"]
+    assert {row[0] for row in rows} == names
     code, out, _ = audiorec(*f"{base} --why s08 --json".split())
     story = json.loads(out)
     assert (code, story["title"]) == (0, "Song s08")

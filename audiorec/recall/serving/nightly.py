@@ -162,6 +162,7 @@ class NightlyJob:
                 return None
             done = {"made_from": step.made_from, "cpu_s": round(time.process_time() - started, 2)}
             done |= {"model_id": model_id} if model_id else {}
+            done |= {} if step.name == NOTE else {"bytes": _bytes_of(step.out)}
             self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
         return self._recorded()
 
@@ -278,6 +279,8 @@ class NightlyJob:
         refuse_link(out)
         known = self._state.get("steps", {}).get(name, {})
         is_done = out.exists() and known.get("made_from") == made_from
+        # What was cut off or replaced since is made again.
+        is_done = is_done and known.get("bytes", _bytes_of(out)) == _bytes_of(out)
         return Step(
             name=name, out=out, made_from=made_from, is_done=is_done, cpu_s=known.get("cpu_s")
         )
@@ -375,6 +378,12 @@ class NightlyJob:
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     with replaced(path) as part:
         part.write_text(json.dumps(content, indent=1, sort_keys=True) + "\n")
+
+
+def _bytes_of(out: Path) -> int:
+    """Return the size of a file, or of all files of a folder."""
+    files = [out] if out.is_file() else [path for path in out.rglob("*") if path.is_file()]
+    return sum(path.stat().st_size for path in files)
 
 
 def _clear(folder: Path) -> None:

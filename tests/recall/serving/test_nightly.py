@@ -121,6 +121,18 @@ def test_what_killed_jobs_left_goes_after_an_hour(home):
     assert (old.exists(), model.exists(), new.exists()) == (False, False, True)
 
 
+@pytest.mark.parametrize("name", ["candidates/popular.parquet", FUSED, "models/popular/model.json"])
+def test_an_output_that_was_cut_off_is_made_again(home, name):
+    job_in(home).run()
+    before = contents(home)
+    path = home / "serving" / name
+    path.write_bytes(path.read_bytes()[:-9])
+    assert [step.is_done for step in job_in(home).steps()].count(False) == 1
+    job_in(home).run()
+    assert contents(home) == before
+    assert all(step.is_done for step in job_in(home).steps())
+
+
 def test_what_was_shown_stays_away_the_next_night(home):
     job_in(home).run()
     first = pq.read_table(home / "serving" / FUSED)

@@ -119,21 +119,21 @@ def resident_mb(pid):
     return int(text.partition("VmRSS:")[2].split()[0]) / 1024
 
 
-def measure(store, n):
-    """Serve the page of a store and return what was measured."""
+def measure(store, n, wait_s):
+    """Serve the page of a store, wait as long as a browser takes to start, and measure."""
     started = time.perf_counter()
     with browsing(store, pid=True) as (address, pid):
         answers_s = time.perf_counter() - started
-        return looked_at(address, pid, n) | {"server_answers_s": round(answers_s, 2)}
+        return looked_at(address, pid, n, wait_s) | {"server_answers_s": round(answers_s, 2)}
 
 
-def looked_at(address, pid, n):
+def looked_at(address, pid, n, wait_s):
     """Open an address in a browser and return what was measured there."""
     with chromium() as browser:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         context.add_init_script(WATCH)
         page = context.new_page()
-        time.sleep(3.0)  # whoever opens a browser takes that long
+        time.sleep(wait_s)
         sizes = []
         page.on("response", lambda r: sizes.append(int(r.headers.get("content-length", 0))))
         began = time.perf_counter()
@@ -176,10 +176,14 @@ def main():
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("songs", type=int, nargs="+")
-    for n in parser.parse_args().songs:
+    parser.add_argument(
+        "--wait", type=float, default=3.0, help="seconds that a browser takes to start (3)"
+    )
+    args = parser.parse_args()
+    for n in args.songs:
         with tempfile.TemporaryDirectory() as folder:
             store = write_store(Path(folder) / "vecs.parquet", n)
-            print(json.dumps(measure(store, n)))
+            print(json.dumps(measure(store, n, args.wait)))
 
 
 if __name__ == "__main__":

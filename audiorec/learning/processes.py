@@ -152,10 +152,11 @@ class Processes:
             distributed.broadcast(sent, 0)
         if failure is not None:
             raise failure
-        line, said = json.loads(sent.numpy().tobytes())
+        told: Line | None
+        told, said = json.loads(sent.numpy().tobytes())
         if said is not None:
             raise _error_of(*said)
-        return line
+        return told
 
     def numbers_from_first(
         self, make: Callable[[], npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike
@@ -193,9 +194,7 @@ ALONE = Processes()
 
 
 @contextmanager
-def joined(
-    backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S
-) -> Iterator[Processes]:
+def joined(backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; yields `ALONE` where it started none.
 
     Within another `joined`, it yields the same processes. A process that waits for the others for

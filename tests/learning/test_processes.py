@@ -206,7 +206,10 @@ def test_an_error_of_the_first_is_raised_in_all_and_they_go_on_together(tmp_path
             def make(kind=kind):
                 raise kind
 
-            for ask in (processes.from_first, lambda f: processes.numbers_from_first(f, (2,), "f8")):
+            for ask in (
+                processes.from_first,
+                lambda f: processes.numbers_from_first(f, (2,), "f8"),
+            ):
                 try:
                     ask(make)
                 except (InputError, ProtocolError, LostPeerError) as error:

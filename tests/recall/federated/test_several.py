@@ -1,6 +1,5 @@
 """A party in two processes: the numbers of one, whoever dies meanwhile."""
 
-
 import numpy as np
 import pytest
 from needs import needs

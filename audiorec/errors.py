@@ -22,6 +22,7 @@
     │   ├── LostPeerError        it cannot be reached, or does not answer in time
     │   ├── ProtocolError        it sent a message that does not fit; says what was expected
     │   └── RefusedError         it refused a message of ours; carries its reason
+    ├── LostProcessError         another process of one training died or cannot be reached
     └── MissingExtraError        a part needs an extra that is not installed; names it
 
     Exception                    signals inside one package, which never leave it
@@ -213,6 +214,10 @@ class ContractError(AudiorecError):
 
 class PeerError(AudiorecError):
     """The other party of a federation cannot be worked with."""
+
+
+class LostProcessError(AudiorecError):
+    """Another process of the same training has died or cannot be reached."""
 
 
 class LostPeerError(PeerError):

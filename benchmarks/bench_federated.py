@@ -1,11 +1,13 @@
 """Measure a federated training: two parties as two processes, over TLS on the loopback.
 
     python benchmarks/bench_federated.py [--users 5000] [--songs 5000] [--dimension 64]
-        [--batch 256] [--epochs 2] [--float16]
+        [--batch 256] [--epochs 2] [--float16] [--processes 1]
 
 Prints one JSON line: bytes of a step in either direction, steps a second of both parties together
 and of the same model in one process, what the wire alone takes, CPU seconds and memory of each
 party. Both trainings are on the same made-up plays, and take as many steps, which is checked.
+With several processes each party trains its half in so many, started by torchrun; memory is then
+that of the largest.
 """
 
 import argparse
@@ -26,6 +28,7 @@ from audiorec.recall.federated.protocol import Message, MessageKind, encode, pac
 ROLES = ("music", "partner")
 ROUNDS = 300  # messages that the wire alone is timed by
 AUDIOREC = [sys.executable, "-m", "audiorec_cli.main"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node"]
 SETTINGS = """[federated]
 role = "{role}"
 keys = "{role}-keys"
@@ -51,6 +54,7 @@ def main() -> None:
         ("dimension", 64),
         ("batch", 256),
         ("epochs", 2),
+        ("processes", 1),
     ):
         parser.add_argument(f"--{name}", type=int, default=value)
     parser.add_argument("--float16", action="store_true")
@@ -63,7 +67,7 @@ def main() -> None:
         for role in ROLES:
             _run(folder, "federated", "keys", "--role", role, "--out", f"{role}-keys", "--json")
         _both(folder, "align", "--yes")
-        split = _both(folder, "train", "--json")
+        split = _both(folder, "train", "--json", processes=args.processes)
         central = {**_central(folder), **_wire(args.batch, args.dimension, folder)}
     steps = split["music"]["steps"] + split["music"]["chosen_steps"]
     assert split["music"]["steps"] == split["partner"]["steps"] == central.pop("last_steps")
@@ -107,11 +111,13 @@ def _run(folder: Path, *words: str) -> None:
     subprocess.run([*AUDIOREC, *words], cwd=folder, check=True, capture_output=True)
 
 
-def _both(folder: Path, *words: str) -> dict[str, Any]:
+def _both(folder: Path, *words: str, processes: int = 1) -> dict[str, Any]:
     """Run a command on both sides; return what each printed, its CPU seconds and its memory."""
+    several = [*TORCHRUN, str(processes), *AUDIOREC[1:]]
+    program = AUDIOREC if processes == 1 else several
     started = {
         role: subprocess.Popen(
-            [*AUDIOREC, "federated", words[0], "--config", f"{role}.toml", *words[1:]],
+            [*program, "federated", words[0], "--config", f"{role}.toml", *words[1:]],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

@@ -14,10 +14,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-from web_server import browsing, choose, chromium, write_recall  # noqa: E402
+from web_server import browsing, choose, chromium, until, write_recall  # noqa: E402
 
 SIZE = {"width": 1280, "height": 800}
 SONG = "Country Fiddle"
+# The first picture within the scores is the waveform: transparent until it is drawn.
+WAVE_IS_DRAWN = """(() => {
+  const wave = document.querySelector(".scores canvas");
+  if (!wave?.width || !wave.height) return false;
+  const { data } = wave.getContext("2d").getImageData(0, 0, wave.width, wave.height);
+  return data.some((value) => value > 0);
+})()"""
 
 
 def main() -> None:
@@ -55,7 +62,9 @@ def take(page, out: Path, scheme: str) -> None:
     chosen = next((row for row in rows if SONG in row), rows[-1])
     choose(page, chosen)
     page.wait_for_selector(".near li")
-    page.wait_for_timeout(900)
+    page.wait_for_selector(".strips")
+    until(page, WAVE_IS_DRAWN)
+    page.wait_for_timeout(300)  # for what is drawn in the next frames
     page.screenshot(path=out / f"page-library-{scheme}.png")
     if scheme == "dark":
         return
@@ -69,6 +78,7 @@ def take(page, out: Path, scheme: str) -> None:
     page.click("nav >> text=Recommendations")
     page.click(".users >> text=u3")
     page.wait_for_selector(".ranked li")
+    page.click("text=Places of each channel")
     page.wait_for_timeout(300)
     page.screenshot(path=out / "page-recommendations.png")
 

@@ -267,6 +267,8 @@ def _refuse(n_bytes: int, limit: int, name: str) -> None:
 def _size(source: Any) -> int:
     if isinstance(source, (str, os.PathLike)):
         return os.stat(source).st_size  # noqa: PTH116 - a path of any kind
+    if callable(size := getattr(source, "size", None)):
+        return int(size())  # of Arrow's files: without moving the place that others read at
     at = source.tell()
     end: int = source.seek(0, os.SEEK_END)
     source.seek(at)

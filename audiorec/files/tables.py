@@ -10,6 +10,7 @@ is large is refused before it begins.
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,10 +33,15 @@ GROUP_ROWS = 16_384
 
 @dataclass(frozen=True, slots=True)
 class TableFile:
-    """An open Parquet file; what is wrong with it becomes a `StoreError` that names it."""
+    """An open Parquet file; what is wrong with it becomes a `StoreError` that names it.
+
+    A file that takes its place later changes nothing: `whole`, which is looked into before a read,
+    was opened with it.
+    """
 
     path: Path
     file: Any
+    whole: Any
 
     @classmethod
     def open(cls, path: Path, *, mapped: bool = True) -> Self:
@@ -43,7 +49,8 @@ class TableFile:
         try:
             # Mapped, not read: neighbours come from a few pages of a large file. Read from end to
             # end, all of its pages would count as memory of the process.
-            return cls(path, open_parquet(path, memory_map=mapped))
+            file = open_parquet(path, memory_map=mapped)
+            return cls(path, file, pa.memory_map(os.fspath(path)))
         except FileNotFoundError as error:
             raise MissingStoreError(f"{path}: no such file") from error
         except IsADirectoryError as error:
@@ -84,13 +91,13 @@ class TableFile:
             empty = pa.Table.from_batches([], self.schema)
             return empty if columns is None else empty.select(list(columns))
         with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns)
+            refuse_bomb(self.file, self.whole, name=str(self.path), columns=columns)
             return _with_rows(self.file.read(columns=columns), len(self))
 
     def read_group(self, group: int, columns: Sequence[str] | None = None) -> Any:
         """Read columns of one row group as a `pyarrow.Table`."""
         with store_errors(self.path):
-            refuse_bomb(self.file, self.path, name=str(self.path), columns=columns, groups=[group])
+            refuse_bomb(self.file, self.whole, name=str(self.path), columns=columns, groups=[group])
             table = self.file.read_row_group(group, columns=columns)
             return _with_rows(table, self.file.metadata.row_group(group).num_rows)
 
@@ -138,6 +145,7 @@ class TableFile:
     def close(self) -> None:
         """Close the file; safe to call twice."""
         self.file.close()
+        self.whole.close()
 
 
 def check_columns(found: Any, expected: Any, *, of_types: bool = True) -> None:

@@ -209,6 +209,8 @@ class _Training:
                 f"{checkpoint}: the processes do not find the same checkpoint; "
                 "give a folder that all of them see"
             )
+        if self.in_step is not None and self.checkpoint is not None:
+            forget_later(self.checkpoint, self.in_step.place)  # now that all have read it
         if found is None or checkpoint is None:
             self.processes.spread(self.learner.model)
             first = self.processes.from_first(self.learner.start)
@@ -270,10 +272,7 @@ class _Training:
         if self.in_step is None:
             return load_checkpoint(checkpoint, fingerprint)
         place = self.in_step.place
-        found = None if place is None else load_kept(checkpoint, fingerprint, place)
-        if self.checkpoint is not None:
-            forget_later(checkpoint, place)
-        return found
+        return None if place is None else load_kept(checkpoint, fingerprint, place)
 
     def _is_due(self, done: int, saved: float) -> bool:
         if self.in_step is not None:

@@ -12,7 +12,12 @@ Two processes take the steps of one, up to the order of sums:
   process that each row came from.
 
 Dropout and batch statistics are those of a part, so a model that has them is trained as well but
-not to the same weights.
+not to the same weights, unless it draws dropout for the whole batch.
+
+What one process alone may do (write a file, ask somebody elsewhere) is done by the first and told
+to all: `Processes.from_first`, `Processes.numbers_from_first`. What goes wrong there goes wrong in
+all of them with the same error, so that none waits for the others. A process that dies ends all
+others with a `LostProcessError`.
 """
 
 import json
@@ -20,12 +25,19 @@ import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
+from audiorec import errors
+from audiorec.errors import AudiorecError, LostProcessError
+
 Line = dict[str, Any]
+USUAL_TIMEOUT_S = 1800.0  # that a process waits for the others, as torch has it
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,8 @@ class Processes:
             return rows
         sizes = torch.zeros(self.size, dtype=torch.int64)
         sizes[self.rank] = len(rows)
-        distributed.all_reduce(sizes)
+        with _others():
+            distributed.all_reduce(sizes)
         gathered: Tensor = _Gather.apply(rows, sizes.tolist(), self.rank)  # type: ignore[no-untyped-call]
         return gathered
 
@@ -81,13 +94,15 @@ class Processes:
             return
         trained = [p for p in parameters if p.requires_grad]
         has = torch.tensor([p.grad is not None for p in trained], dtype=torch.int64)
-        distributed.all_reduce(has)
+        with _others():
+            distributed.all_reduce(has)
         used = [p for p, n in zip(trained, has.tolist(), strict=True) if n]
         for kind in sorted({str(p.dtype) for p in used}):  # one message for each type of number
             alike = [p for p in used if str(p.dtype) == kind]
             given = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
             flat = torch.cat([g.flatten() for g in given])
-            distributed.all_reduce(flat)
+            with _others():
+                distributed.all_reduce(flat)
             parts = torch.split(flat, [p.numel() for p in alike])
             for p, part in zip(alike, parts, strict=True):
                 p.grad = part.view_as(p).clone()
@@ -97,7 +112,8 @@ class Processes:
         if self.size == 1:
             return value
         found = torch.tensor([value], dtype=torch.float64)
-        distributed.all_reduce(found)
+        with _others():
+            distributed.all_reduce(found)
         return float(found)
 
     def any(self, flag: bool) -> bool:
@@ -110,37 +126,79 @@ class Processes:
             return True
         mine = torch.tensor(numbers, dtype=torch.int64)
         found = [torch.empty_like(mine) for _ in range(self.size)]
-        distributed.all_gather(found, mine)
+        with _others():
+            distributed.all_gather(found, mine)
         return all(bool((other == mine).all()) for other in found)
 
     def from_first(self, make: Callable[[], Line | None]) -> Line | None:
-        """Let the first process make a line, and return it in all of them."""
+        """Let the first process make a line, and return it in all of them.
+
+        An `AudiorecError` of the first is raised in all of them.
+        """
         if self.size == 1:
             return make()
-        content = json.dumps(make()).encode() if self.is_first else b""
-        length = int(self.total(float(len(content))))
+        line, failure = None, None
+        if self.is_first:
+            try:
+                line = make()
+            except AudiorecError as error:
+                failure = error
+        content = json.dumps([line, _plain(failure)], default=str).encode()
+        length = int(self.total(float(len(content)) if self.is_first else 0.0))
         sent = torch.zeros(length, dtype=torch.uint8)
         if self.is_first:
             sent = torch.frombuffer(bytearray(content), dtype=torch.uint8)
-        distributed.broadcast(sent, 0)
-        line: Line | None = json.loads(sent.numpy().tobytes())
-        return line
+        with _others():
+            distributed.broadcast(sent, 0)
+        if failure is not None:
+            raise failure
+        told: Line | None
+        told, said = json.loads(sent.numpy().tobytes())
+        if said is not None:
+            raise _error_of(*said)
+        return told
+
+    def numbers_from_first(
+        self, make: Callable[[], npt.NDArray[Any]], shape: tuple[int, ...], dtype: npt.DTypeLike
+    ) -> npt.NDArray[Any]:
+        """Let the first process make an array, and return it in all of them.
+
+        Parameters
+        ----------
+        make : callable
+            Its `AudiorecError` is raised in all processes.
+        shape, dtype
+            What comes of it: all processes know that beforehand.
+        """
+        if self.size == 1:
+            return make()
+        found = np.empty(shape, dtype)
+
+        def made() -> None:
+            found[...] = make()
+
+        self.from_first(made)
+        with _others():
+            distributed.broadcast(torch.from_numpy(found), 0)
+        return found
 
     def spread(self, model: nn.Module) -> None:
         """Give all processes the weights of the first."""
         if self.size > 1:
-            for tensor in model.state_dict().values():
-                distributed.broadcast(tensor, 0)
+            with _others():
+                for tensor in model.state_dict().values():
+                    distributed.broadcast(tensor, 0)
 
 
 ALONE = Processes()
 
 
 @contextmanager
-def joined(backend: str = "gloo") -> Iterator[Processes]:
+def joined(backend: str = "gloo", *, timeout_s: float = USUAL_TIMEOUT_S) -> Iterator[Processes]:
     """Join the processes that ``torchrun`` started; yields `ALONE` where it started none.
 
-    Within another `joined`, it yields the same processes.
+    Within another `joined`, it yields the same processes. A process that waits for the others for
+    longer than `timeout_s` seconds ends with a `LostProcessError`.
 
     Examples
     --------
@@ -154,7 +212,8 @@ def joined(backend: str = "gloo") -> Iterator[Processes]:
     if distributed.is_initialized():
         yield Processes(distributed.get_rank(), distributed.get_world_size())
         return
-    distributed.init_process_group(backend)
+    with _others():
+        distributed.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
     try:
         yield Processes(distributed.get_rank(), distributed.get_world_size())
     finally:
@@ -170,11 +229,37 @@ class _Gather(torch.autograd.Function):
         padded = rows.new_zeros((max(sizes), *rows.shape[1:]))
         padded[: len(rows)] = rows
         found = [torch.empty_like(padded) for _ in sizes]
-        distributed.all_gather(found, padded)
+        with _others():
+            distributed.all_gather(found, padded)
         return torch.cat([part[:n] for part, n in zip(found, sizes, strict=True)])
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         whole = gradients[0].clone(memory_format=torch.contiguous_format)
-        distributed.all_reduce(whole)
+        with _others():
+            distributed.all_reduce(whole)
         return whole[ctx.own], None, None
+
+
+@contextmanager
+def _others() -> Iterator[None]:
+    """Turn what the transport says of a process that has died into a `LostProcessError`."""
+    try:
+        yield
+    except RuntimeError as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0][:200]
+        raise LostProcessError(
+            "another process of this training has ended or cannot be reached; start all of them "
+            f"again, they go on from the last checkpoint ({reason})"
+        ) from error
+
+
+def _plain(error: AudiorecError | None) -> list[Any] | None:
+    return None if error is None else [type(error).__name__, list(error.args)]
+
+
+def _error_of(name: str, values: list[Any]) -> AudiorecError:
+    """Undo `_plain`; an error of another module becomes an `AudiorecError` with its values."""
+    kind = getattr(errors, name, None)
+    is_ours = isinstance(kind, type) and issubclass(kind, AudiorecError)
+    return kind(*values) if is_ours else AudiorecError(*values)  # type: ignore[misc]

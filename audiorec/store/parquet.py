@@ -64,7 +64,7 @@ def open_checked(
     except StoreError:
         opened.close()
         raise
-    return Checked(path, opened.file, metadata)
+    return Checked(path, opened.file, opened.whole, metadata)
 
 
 def check_ids(ids: Any, path: Path, column: str = "song_id") -> bool:

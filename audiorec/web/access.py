@@ -64,6 +64,11 @@ class AddressKeys:
 
     def __init__(self, token: str | None = None) -> None:
         self.token = token or secrets.token_urlsafe(24)
+        self._edition = 0
+
+    def renew(self) -> None:
+        """Make keys of addresses anew: those given out so far open nothing any more."""
+        self._edition += 1
 
     def fits(self, token: str) -> bool:
         """Whether this is the token; takes as long for every wrong one."""
@@ -71,7 +76,8 @@ class AddressKeys:
 
     def key(self, path: str) -> str:
         """Return the key of one address: of a song's audio, say."""
-        digest = hmac.digest(self.token.encode(), path.encode(), hashlib.sha256)
+        named = f"{self._edition} {path}"
+        digest = hmac.digest(self.token.encode(), named.encode(), hashlib.sha256)
         return base64.urlsafe_b64encode(digest[:18]).decode()
 
     def opens(self, path: str, key: str) -> bool:

@@ -6,10 +6,14 @@
 
 What is wrong with a question is an answer of one line; a bug is one as well, and its traceback goes
 to the log.
+
+Rows are those of the store as it was opened. When a run has replaced the file, the page says so,
+and ``/api/renew`` opens it anew; questions about rows of the edition before are refused then.
 """
 
 import json
 import logging
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -22,9 +26,10 @@ from starlette.routing import Route
 
 from audiorec.errors import AudiorecError, InputError, MissingSongError, SongError
 from audiorec.files.visible import visible
+from audiorec.library.library import open_store
 from audiorec.web import lists
 from audiorec.web.access import MAX_BODY, AddressKeys, Guard
-from audiorec.web.condition import condition_of, running
+from audiorec.web.condition import condition_of, mark_of, running
 from audiorec.web.proposals import Proposals
 from audiorec.web.ranges import answer
 from audiorec.web.shelf import Shelf
@@ -38,6 +43,10 @@ ENDINGS = {
     ".js": "text/javascript",
     ".svg": "image/svg+xml",
 }
+EDITION = "audiorec-edition"  # a header: the mark of the store that rows are of
+# Questions that no row stands in: they may be asked by a page that shows the edition before.
+ROWLESS = {"/api/library", "/api/running", "/api/renew"}
+REPLACED = "the library has changed since this page was opened"
 LOG = logging.getLogger("audiorec.web")
 Work = Callable[[], Any]
 Endpoint = Callable[[Request], Awaitable[Response]]
@@ -65,11 +74,39 @@ class BrowsePage:
         proposals: Proposals | None = None,
         names: tuple[str, ...] = (),
     ) -> None:
-        self.shelf, self.sound, self.proposals = shelf, sound, proposals
-        self.songs = SongView(shelf, sound.roots, keys)
+        self.sound, self._keys = sound, keys
+        self._renewing = threading.Lock()
         self.saver = lists.Saver(shelf)
+        self._take(shelf, proposals, mark_of(shelf.library.path))
         self.files = dict(_static_files())
         self.application = Guard(Starlette(routes=list(self._routes())), keys, names)
+
+    def _take(self, shelf: Shelf, proposals: Proposals | None, mark: str) -> None:
+        self.shelf, self.proposals, self.mark = shelf, proposals, mark
+        self.songs = SongView(shelf, self.sound.roots, self._keys)
+        self.saver.turn_to(shelf)
+
+    def _renew(self, _: dict[str, Any]) -> dict[str, Any]:
+        """Open the store anew if it was replaced; what cannot be read leaves all as it was."""
+        with self._renewing:
+            path = self.shelf.library.path
+            mark = mark_of(path)
+            if mark != self.mark:
+                shelf = Shelf(open_store(path), projection=self.shelf.projection)
+                shelf.prepare()
+                proposals = None if self.proposals is None else self.proposals.over(shelf)
+                self._keys.renew()
+                self._take(shelf, proposals, mark)
+            return {"edition": self.mark}
+
+    def _is_old(self, request: Request) -> bool:
+        """Whether a page asks about the rows of an edition that is no longer served."""
+        edition = request.headers.get(EDITION, self.mark)
+        return edition != self.mark and request.url.path not in ROWLESS
+
+    def _running(self) -> dict[str, Any]:
+        path = self.shelf.library.path
+        return {"running": running(path), "store": mark_of(path)}
 
     def _routes(self) -> list[Route]:
         gets: dict[str, Callable[[Request], Any]] = {
@@ -93,18 +130,22 @@ class BrowsePage:
                 self.shelf, self._row(r), self._row(r, "other"), steps=_number(r, "steps", 8, 100)
             ),
             "/api/state": lambda _: condition_of(self.shelf.library),
-            "/api/running": lambda _: {"running": running(self.shelf.library.path)},
+            "/api/running": lambda _: self._running(),
         }
         posts: dict[str, Callable[[dict[str, Any]], Any]] = {
             "/api/playlist": lambda wish: lists.playlist_of(self.shelf, wish),
+            "/api/renew": self._renew,
             "/api/save": self._save,
             "/api/undo": lambda _: self.saver.undo(),
         }
         if self.proposals is not None:
-            gets |= self.proposals.gets
-            posts |= self.proposals.posts
-        routes = [Route(path, _got(work), methods=["GET"]) for path, work in gets.items()]
-        routes += [Route(path, _posted(work), methods=["POST"]) for path, work in posts.items()]
+            gets |= {path: self._proposed("gets", path) for path in self.proposals.gets}
+            posts |= {path: self._proposed("posts", path) for path in self.proposals.posts}
+        old = self._is_old
+        routes = [Route(path, _got(work, old), methods=["GET"]) for path, work in gets.items()]
+        routes += [
+            Route(path, _posted(work, old), methods=["POST"]) for path, work in posts.items()
+        ]
         return [
             *routes,
             Route("/api/texts", _zipped(lambda: self.shelf.made("texts"), "application/json")),
@@ -117,10 +158,15 @@ class BrowsePage:
             Route("/{path:path}", self._static),
         ]
 
+    def _proposed(self, kind: str, path: str) -> Callable[[Any], Any]:
+        """Return what asks the proposals of the edition that is served."""
+        return lambda given: getattr(self.proposals, kind)[path](given)
+
     def _about(self) -> dict[str, Any]:
         recall = None if self.proposals is None else self.proposals.about
         return {
             **self.shelf.made("about"),
+            "edition": self.mark,
             "roots": list(self.sound.roots.folders),
             "recall": recall,
         }
@@ -186,15 +232,19 @@ def _static_files() -> list[tuple[str, tuple[bytes, str]]]:
     return found
 
 
-def _got(work: Callable[[Request], Any]) -> Endpoint:
+def _got(work: Callable[[Request], Any], is_old: Callable[[Request], bool]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
+        if is_old(request):
+            return _json({"error": REPLACED}, 409)
         return await _answered(lambda: work(request))
 
     return endpoint
 
 
-def _posted(work: Callable[[dict[str, Any]], Any]) -> Endpoint:
+def _posted(work: Callable[[dict[str, Any]], Any], is_old: Callable[[Request], bool]) -> Endpoint:
     async def endpoint(request: Request) -> Response:
+        if is_old(request):
+            return _json({"error": REPLACED}, 409)
         body = await request.body()
         kind = request.headers.get("content-type", "").partition(";")[0]
         if kind != "application/json" or len(body) > MAX_BODY:

@@ -1,6 +1,7 @@
 """The state of a store: what it holds, what failed and why, what the last run did, a run at work.
 
 Library ──`condition_of`──▶ plain values; ``running`` where an extract is at work on it now
+path    ──`mark_of`──▶ what tells it from the store that takes its place
 """
 
 import time
@@ -94,6 +95,21 @@ def running(path: Path) -> Document | None:
         "silent_s": round(silent_s, 1),
         "working": silent_s < WORKING_S,
     }
+
+
+def mark_of(path: Path) -> str:
+    """Return what tells a store from one that takes its place; empty where there is none.
+
+    Examples
+    --------
+    >>> mark_of(Path("fixtures/no-such-store"))
+    ''
+    """
+    try:
+        about = path.stat()
+    except OSError:
+        return ""
+    return f"{about.st_ino:x}-{about.st_size:x}-{about.st_mtime_ns:x}"
 
 
 def _failures(path: Path) -> Document:

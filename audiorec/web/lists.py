@@ -124,6 +124,10 @@ class Saver:
         self._shelf = shelf
         self._last: tuple[Path, bytes | None, bytes] | None = None
 
+    def turn_to(self, shelf: Shelf) -> None:
+        """Take songs from another edition of the library; what was saved can still be undone."""
+        self._shelf = shelf
+
     def save(self, rows: Sequence[int], name: str, *, replace: bool = False) -> Document:
         """Write a playlist.
 

@@ -31,6 +31,7 @@ from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
+from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.fuse import fuse
 from audiorec.recall.serving.known import closed_by, facts_of
 from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
@@ -88,6 +89,10 @@ class Proposals:
         self._asked: OrderedDict[tuple[tuple[str, ...], ...], dict[str, Any]] = OrderedDict()
         self._models: dict[str, Channel | str] = {}
         self._lock = threading.Lock()
+
+    def over(self, shelf: Shelf) -> "Proposals":
+        """Return the same of another edition of the library."""
+        return Proposals(self.folder, shelf, self._log)
 
     @property
     def gets(self) -> "Mapping[str, Callable[[Request], Any]]":
@@ -246,14 +251,19 @@ class Proposals:
         songs: Sequence[str] = (),
     ) -> Document:
         recipe = self._recipe(wish, tuple(tables))
+        if recipe is None:
+            return {"fused": []}
         rows = fuse(list(tables.values()), recipe, self._facts, closed).to_pylist()
         named = self._named(rows, user_id, songs)
         for row, one in zip(rows, named, strict=True):
             one |= {"rank": row["rank"], "channel": row["channel"], "cold": row["cold"]}
         return {"fused": named}
 
-    def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe:
-        """Return the settings of a fusion: those of the run, and what the page turned."""
+    def _recipe(self, wish: Mapping[str, Any], channels: tuple[str, ...]) -> FusionRecipe | None:
+        """Return the settings of a fusion: those of the run, and what the page turned.
+
+        None where no channel has a say or a place.
+        """
         dials = wish.get("dials")
         dials = dials if isinstance(dials, dict) else {}
         weights = dials.get("weights")
@@ -266,7 +276,9 @@ class Proposals:
         given["k"] = int(_within(dials.get("k", 30), DEPTH)) or 30
         usual = self._weights
         given["weights"] = tuple(_within(weights.get(n, usual[n]), HEAVIEST) for n in channels)
-        return FusionRecipe(**given)
+        if isinstance(dials.get("quotas"), dict):
+            given |= _by_quotas(dials["quotas"], channels, given.get("cold_share", 0.0))
+        return FusionRecipe(**given) if any(given["weights"]) else None
 
     def _shown(
         self, tables: Mapping[str, Any], user_id: str | None, songs: Sequence[str] = ()
@@ -400,6 +412,27 @@ def _ids(value: Any) -> list[str]:
     if not good or not all(isinstance(song, str) for song in value):
         raise InputError(f"a list of at most {MOST_HISTORY} song ids is expected")
     return list(value)
+
+
+def _by_quotas(
+    quotas: Mapping[str, Any], channels: Sequence[str], cold_share: float
+) -> dict[str, Any]:
+    """Return what places of each channel set: the list is as long as they are together."""
+    places = [int(_within(quotas.get(name, 0), DEPTH)) for name in channels]
+    whole = sum(places)
+    if whole > DEPTH:
+        raise InputError(f"a list has at most {DEPTH} places, the quotas come to {whole}")
+    heard = sum(n for n, name in zip(places, channels, strict=True) if name == REPLAY)
+    replay_share = heard / max(1, whole)
+    return {
+        "method": "quotas",
+        "points": (),
+        "weights": tuple(map(float, places)),
+        "k": max(1, whole),
+        # Heard songs have places of their own; new ones get theirs from the others.
+        "replay_share": replay_share,
+        "cold_share": min(cold_share, 1.0 - replay_share),
+    }
 
 
 def _within(value: Any, most: float) -> float:

@@ -143,7 +143,8 @@ def train(
     """Train this side's half of the model; the other side runs the same command.
 
     Whoever is stopped or dies runs it again: both go on from the last checkpoint that both have,
-    and end with the weights that they would have had.
+    and end with the weights that they would have had. Under torchrun the processes of one side
+    train its half together, whatever the other side does.
 
     Examples
     --------
@@ -151,16 +152,20 @@ def train(
     audiorec federated train --config partner.toml --role partner
     audiorec federated users --config partner.toml --out vectors.parquet
     """
+    from audiorec.recall.contract.job import is_first_process
     from audiorec.recall.federated.jobs import train as train_half
 
     plan = _plan(config, role)
-    with graceful_stop("this step is", quiet=quiet) as stop:
+    first = is_first_process()
+    with graceful_stop("this step is", quiet=quiet or not first) as stop:
         done = train_half(
             plan,
             tell=None if quiet else epoch_line,
             say=None if quiet else say,
             stop=stop,
         )
+    if not first:  # the first process says what came of it
+        raise typer.Exit(Exit.OK if done else Exit.INTERRUPTED)
     if done is None:
         raise stopped()
     document = {"schema": "audiorec/federated-train/1", "role": plan.role, "model": plan.model}

@@ -114,3 +114,16 @@ def test_what_is_no_table_is_one_line(tmp_path):
 def test_columns_of_another_form_are_refused(field, said):
     with pytest.raises(StoreError, match=said):
         check_columns(pa.schema([field]), pa.schema([("name", pa.string())]))
+
+
+def test_an_open_file_is_read_on_though_another_takes_its_place(tmp_path):
+    path = tmp_path / "t.parquet"
+    before = pa.table({"id": [f"song {n}" for n in range(50)], "n": list(range(50))})
+    write_plain(path, before)
+    with TableFile.open(path) as file:
+        write_plain(path, pa.table({"n": [0.5], "id": ["x" * 1000]}))
+        assert file.take([49, 0], ["id", "n"]).to_pydict() == {
+            "id": ["song 49", "song 0"],
+            "n": [49, 0],
+        }
+        assert file.read().equals(before)

@@ -12,8 +12,9 @@ from needs import needs
 torch = needs("torch")
 
 from made_learner import MadeLearner, largest_difference
+from two_processes import in_two
 
-from audiorec.errors import StoreError
+from audiorec.errors import InputError, LostPeerError, LostProcessError, ProtocolError
 from audiorec.learning.fit import fit
 from audiorec.learning.processes import ALONE, Processes, joined
 
@@ -134,30 +135,6 @@ def test_alone_nothing_happens():
     assert ALONE.from_first(lambda: None) is None
 
 
-def in_two(work, target):
-    """Run ``target(processes)`` in two forked processes; return what each gave, as text."""
-    children = []
-    for rank in (0, 1):
-        child = os.fork()
-        if child == 0:
-            try:
-                distributed = torch.distributed
-                torch.set_num_threads(1)
-                distributed.init_process_group(
-                    "gloo", init_method=f"file://{work}/meet", rank=rank, world_size=2
-                )
-                (work / str(rank)).write_text(repr(target(Processes(rank, 2))))
-                distributed.destroy_process_group()
-            except (StoreError, RuntimeError) as error:
-                (work / str(rank)).write_text(repr(error))
-            finally:
-                os._exit(0)
-        children.append(child)
-    for child in children:
-        os.waitpid(child, 0)
-    return [(work / str(rank)).read_text() for rank in (0, 1)]
-
-
 def test_gradients_go_back_to_the_process_they_came_from(tmp_path):
     def target(processes):
         # Rank 0 has one row and rank 1 two. Loss of rank r: (r + 1) * sum of k * row k.
@@ -217,3 +194,41 @@ def test_a_checkpoint_that_only_one_process_sees_is_refused(tmp_path):
     for found in in_two(tmp_path, target):
         assert "StoreError" in found
         assert "the processes do not find the same checkpoint" in found
+
+
+def test_an_error_of_the_first_is_raised_in_all_and_they_go_on_together(tmp_path):
+    kinds = [InputError("no"), ProtocolError("vectors 7", "number 7", "6"), LostPeerError("gone")]
+
+    def target(processes):
+        seen = []
+        for kind in kinds:
+
+            def make(kind=kind):
+                raise kind
+
+            for ask in (
+                processes.from_first,
+                lambda f: processes.numbers_from_first(f, (2,), "f8"),
+            ):
+                try:
+                    ask(make)
+                except (InputError, ProtocolError, LostPeerError) as error:
+                    seen.append(error.args == kind.args and type(error) is type(kind))
+        numbers = processes.numbers_from_first(lambda: np.arange(3), (3,), np.int64)
+        return seen, numbers.tolist()
+
+    assert in_two(tmp_path, target) == [repr(([True] * 6, [0, 1, 2]))] * 2
+
+
+def test_a_process_that_dies_ends_the_others_with_an_error_that_says_what_to_do(tmp_path):
+    def target(processes):
+        processes.total(1.0)  # they have met
+        if not processes.is_first:
+            os._exit(1)
+        try:
+            processes.total(1.0)
+        except LostProcessError as error:
+            return str(error)
+
+    said = in_two(tmp_path, target, dies=1)[0]
+    assert "another process of this training has ended or cannot be reached; start all" in said

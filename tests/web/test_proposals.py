@@ -60,6 +60,39 @@ def test_a_channel_of_weight_0_says_nothing(proposals):
     assert {song["channel"] for song in found} == {"popular"}
 
 
+def by_quotas(proposals, **quotas):
+    wish = {"user": "u3", "dials": {"quotas": {n.replace("_", "-"): q for n, q in quotas.items()}}}
+    return proposals.fused(wish)["fused"]
+
+
+def test_quotas_are_places_and_the_list_is_as_long_as_they_are_together(proposals):
+    found = by_quotas(proposals, popular=3, item_knn=2)
+    assert len(found) == 5
+    of = [song["channel"] for song in found]
+    assert (of.count("popular"), of.count("item-knn")) in ((3, 2), (2, 3))  # both name some songs
+    assert [song["rank"] for song in found] == [1, 2, 3, 4, 5]
+    alone = by_quotas(proposals, nearest_audio=4)
+    assert {song["channel"] for song in alone} == {"nearest-audio"}
+    assert len(alone) == 4
+    assert by_quotas(proposals, popular=0) == []
+    heard = {song["id"] for song in proposals.user("u3")["history"]}
+    # Heard songs come back by places of their own, and no others of theirs.
+    mixed = by_quotas(proposals, popular=4, replay=2)
+    assert len(heard & {song["id"] for song in mixed}) == 2
+    assert len(mixed) == 6
+    assert not heard & {song["id"] for song in by_quotas(proposals, popular=4)}
+    # The say of a channel has no part in it, and new songs take places of the others.
+    wish = {"quotas": {"popular": 4, "replay": 2}, "weights": {"popular": 0}, "cold_share": 1.0}
+    assert len(proposals.fused({"user": "u3", "dials": wish})["fused"]) <= 6
+
+
+def test_a_list_of_too_many_places_is_refused(proposals):
+    with pytest.raises(InputError, match="at most 200 places, the quotas come to 202"):
+        by_quotas(proposals, popular=101, item_knn=101)
+    with pytest.raises(InputError, match="between 0 and 200"):
+        by_quotas(proposals, popular=-1)
+
+
 def test_a_history_is_asked_of_the_models(proposals):
     history = [song["id"] for song in proposals.user("u3")["history"]]
     found = proposals.ask({"songs": history})

@@ -64,6 +64,7 @@ def views(page):
     page.click(".users >> text=u3")
     page.wait_for_selector(".ranked li")
     page.click("text=Say of each channel")
+    page.click("text=Places of each channel")
     yield "recommendations"
     page.click("nav >> text=Reports")
     add_reports(page, "one.json", report())
@@ -171,6 +172,47 @@ def test_recommendations_dials_and_a_history_without_a_song(open_page, recommend
     page.wait_for_selector(".ranked .changed, .fused .note, .ranked li")
     page.click("text=Show on the map")
     page.wait_for_selector("text=Shown: songs that are proposed")
+
+
+def test_quotas_answer_by_keyboard_and_by_mouse_and_are_taken_back(open_page, recommended):
+    page = open_page(recommended)
+    page.click("nav >> text=Recommendations")
+    page.click(".users >> text=u3")
+    page.wait_for_selector(".ranked li")
+    before = page.inner_text(".ranked")
+    summary = page.locator("summary", has_text="Places of each channel")
+    summary.focus()
+    page.keyboard.press("Enter")
+    places, say = page.locator(".places"), page.locator(".weights")
+    quota = places.get_by_role("slider", name="popular")
+    found = places.get_by_role("slider").evaluate_all("all => all.map(one => one.value)")
+    assert found == ["8", "15", "7", "0"]  # says of 1, 2 and 1, in 30 places; replay has no share
+    page.evaluate(
+        "window.jumps = 0; new PerformanceObserver(l => l.getEntries().forEach("
+        "e => { if (!e.hadRecentInput) window.jumps += e.value; }))"
+        ".observe({type: 'layout-shift'})"
+    )
+    for name in ("item-knn", "nearest-audio"):
+        places.get_by_role("slider", name=name).focus()
+        page.keyboard.press("Home")
+    quota.focus()
+    for _ in range(3):
+        page.keyboard.press("ArrowLeft")
+    with page.expect_response("**/api/fuse"):
+        page.keyboard.press("ArrowLeft")
+    until(page, "document.querySelectorAll('.ranked li').length === 4")
+    assert "4 places in the list" in page.inner_text(".quotas")
+    assert say.locator("input").first.is_disabled()  # the say of a channel waits
+    assert set(page.locator(".ranked .badge").all_inner_texts()) == {"popular"}
+    box = quota.bounding_box()
+    with page.expect_response("**/api/fuse"):
+        page.mouse.click(box["x"] + 2, box["y"] + box["height"] / 2)
+    page.wait_for_selector("text=Nothing is left to propose")
+    assert page.evaluate("window.jumps") < 0.05
+    with page.expect_response("**/api/fuse"):
+        page.get_by_role("button", name="Reset the places").click()
+    until(page, f"document.querySelector('.ranked').innerText === {json.dumps(before)}")
+    assert "Now the say of each channel decides." in page.inner_text(".quotas")
 
 
 def test_recommendations_for_a_history_of_ones_own(open_page, recommended):

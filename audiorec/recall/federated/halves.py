@@ -22,6 +22,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.learning.fit import Line
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase
 from audiorec.learning.song_features import SongFeatures
 from audiorec.listening.profiles import Profiles
@@ -134,6 +135,7 @@ class ItemSide:
         defence: Defence = NOTHING,
         secret: int | None = None,
         number: int = 0,
+        processes: Processes = ALONE,
     ) -> ItemHalf:
         """Return the half as it is at the start of a phase; see `ItemHalf`."""
         rows = split_rows(len(self.plays), recipe, hold_out=phase == "choose")
@@ -147,6 +149,7 @@ class ItemSide:
             number=number,
             given=self.given,
             outside=self.outside,
+            processes=processes,
         )
 
 
@@ -179,7 +182,10 @@ class UserSide:
         *,
         defence: Defence = NOTHING,
         secret: int | None = None,
+        processes: Processes = ALONE,
     ) -> UserHalf:
         """Return the half as it is at the start of a phase; see `UserHalf`."""
         rows = split_rows(len(self.features), recipe, hold_out=phase == "choose")
-        return UserHalf(self.features, recipe, rows, defence=defence, secret=secret)
+        return UserHalf(
+            self.features, recipe, rows, defence=defence, secret=secret, processes=processes
+        )

@@ -6,6 +6,9 @@
 What it draws (songs played, songs against them, noise) follows from a secret of its own, which the
 user half must not know: with it, noise could be taken away. The secret, the weights and the
 optimiser's moments are its state.
+
+Several processes of the party (`audiorec.learning.processes`) each take a part of a step's rows.
+The first one draws, and clips and noises the gradients that it gathers.
 """
 
 from collections.abc import Callable, Mapping
@@ -20,6 +23,7 @@ from torch.nn import functional
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.fit import Line
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.song_features import SongFeatures, no_features
 from audiorec.learning.song_table import SongTable
@@ -86,7 +90,8 @@ class ItemHalf:
         Called in each step with it, the songs drawn (B, P), -1 for none, and the gradients (B, d)
         as they were and as they leave: for `audiorec.recall.federated.audit`.
     loss : float
-        Of the last step, a mean over its rows that have plays.
+        Of the last step, a mean over its rows that have plays; of several processes this one's
+        share of it.
     prior : ndarray, shape (S,), float32
         What a song's plays say alone, in its logit; 0 for the song played most.
     learnt : ndarray, shape (S,), bool
@@ -105,6 +110,7 @@ class ItemHalf:
         number: int = 0,
         given: FloatArray | None = None,
         outside: Int64Array | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Begin with the weights that the recipe's seed gives.
 
@@ -127,6 +133,8 @@ class ItemHalf:
         outside : ndarray, shape (S,), int64, optional
             Plays of songs by users who are not aligned: where songs are given, the only plays
             that negatives are drawn by, and that count in a logit.
+        processes : Processes
+            That train this half together.
 
         Raises
         ------
@@ -137,7 +145,7 @@ class ItemHalf:
         if len(features) != plays.n_songs:
             raise ShapeError(f"features of {plays.n_songs} songs expected, got {len(features)}")
         self.plays, self.recipe, self.defence, self.number = plays, recipe, defence, number
-        self.judged = rows[1]
+        self.processes, self.judged = processes, rows[1]
         self.counts = np.bincount(plays.of(rows[0]).code, minlength=plays.n_songs)
         if not self.counts.any():
             raise InputError("nobody that is learnt from has a play: there is nothing to learn")
@@ -194,20 +202,24 @@ class ItemHalf:
         Returns
         -------
         gradients : ndarray, shape (B, d), float32
-            Clipped and noised. 0 before that for a row without a play.
+            Clipped and noised. 0 before that for a row without a play. In a process that is not
+            the first: as they are, and not to leave.
 
         Raises
         ------
         ShapeError
             If the vectors are not those of the step, or not finite.
         """
-        users = torch.from_numpy(self._checked(vectors, len(step.rows))).requires_grad_()
+        part = self.processes.part(len(step.rows))
+        whole = self._checked(vectors, len(step.rows))
+        users = torch.from_numpy(whole[part]).requires_grad_()
         set_rate(self.optimiser, self.recipe, step)
         self.optimiser.zero_grad()
         self.take(step, users).backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         assert users.grad is not None  # noqa: S101 - `take` uses every row
-        return self.guarded(step, users.grad.numpy())
+        gradients: FloatArray = self.processes.gather(users.grad).numpy()
+        return self.guarded(step, gradients) if self.processes.is_first else gradients
 
     def guarded(self, step: JointStep, gradients: FloatArray) -> FloatArray:
         """Return gradients as they may leave; the witness sees them before and after."""
@@ -219,28 +231,47 @@ class ItemHalf:
     def take(self, step: JointStep, users: Tensor) -> Tensor:
         """Return the sum of a step's losses, times the temperature: users (B, d) with a graph.
 
-        The gradient of a user is then the songs that are expected less those that were played.
+        The gradient of a user is then the songs that are expected less those that were played. Of
+        several processes, each has the users of its part, and returns its share of the sum.
         """
-        recipe, rng = self.recipe, self._rng(DRAW, step)
-        played = self.plays.draw(step.rows, recipe.positives, rng)
+        recipe = self.recipe
+        played, drawn, seed = self._drawn(step)
         has, self._played = played[:, 0] >= 0, played
         if recipe.negative_source == "in-batch":
             drawn = np.sort(played[has].ravel())
             expected = np.log(max(1, len(drawn) - 1) * self._chance[drawn])
         else:
-            drawn = np.sort(self.sampler.draw(rng, recipe.negatives))
             expected = self.sampler.log_expected(drawn, len(drawn))
         songs = np.unique(np.concatenate([played[has].ravel(), drawn]))
-        torch.manual_seed(torch_seed(rng))
+        torch.manual_seed(seed)
         far = functional.normalize(self.table.embedded(torch.from_numpy(songs)), dim=1)
         prior = torch.from_numpy(self.prior[songs])
         logits = users @ far.T / recipe.temperature + prior
-        losses = retrieval_losses(
-            logits[torch.from_numpy(has)], played[has], drawn, songs, expected * recipe.log_q
-        )
+        part = self.processes.part(len(step.rows))
+        ours, met = torch.from_numpy(has[part]), played[part][has[part]]
+        losses = retrieval_losses(logits[ours], met, drawn, songs, expected * recipe.log_q)
         whole = losses.sum()
         self.loss = float(whole.detach()) / max(1, int(has.sum()))
         return whole * recipe.temperature
+
+    def _drawn(self, step: JointStep) -> tuple[Int64Array, Int64Array, int]:
+        """Let the first process draw: songs played (B, P), sorted negatives, and torch's seed.
+
+        There are no negatives where they are the songs of the batch.
+        """
+        recipe, n = self.recipe, len(step.rows)
+        shared = recipe.negatives if recipe.negative_source == "shared" else 0
+
+        def draw() -> Int64Array:
+            rng = self._rng(DRAW, step)
+            played = self.plays.draw(step.rows, recipe.positives, rng)
+            drawn = np.sort(self.sampler.draw(rng, shared)) if shared else np.zeros(0, np.int64)
+            return np.concatenate([played.ravel(), drawn, [torch_seed(rng)]]).astype(np.int64)
+
+        cells = n * recipe.positives
+        found = self.processes.numbers_from_first(draw, (cells + shared + 1,), np.int64)
+        played = found[:cells].reshape(n, recipe.positives)
+        return played, found[cells:-1], int(found[-1])
 
     def figures(self, vectors: FloatArray) -> Line:
         """Rank all learnt songs for the rows that judge.

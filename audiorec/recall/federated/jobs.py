@@ -16,7 +16,7 @@ from threading import Event
 from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import LostPeerError, SpecMismatchError
-from audiorec.files.run_folder import RunFolder
+from audiorec.files.run_folder import RunFolder, run_folder_path
 from audiorec.learning.bundle import check_target
 from audiorec.listening.profiles import read_profiles
 from audiorec.recall.federated.accounting import account, gradients_of_a_user
@@ -39,9 +39,11 @@ from audiorec.types import LineProgress, StageProgress
 if TYPE_CHECKING:
     from audiorec.learning.refit import Refitted
     from audiorec.recall.federated.channel import Towers
+    from audiorec.recall.federated.party import PartyWork
 
 Say = Callable[[str], None]
 RETRY_S = 0.5
+WAITS = 10  # answers in a row that processes wait for without hearing of each other
 JUDGED_ON = (
     "all plays of {share:.0%} of the aligned users, by their vectors alone and full rank; it chose "
     "the number of epochs"
@@ -165,20 +167,57 @@ def train(
 ) -> dict[str, Any] | None:
     """Train this party's half and write its model; None if it was stopped.
 
+    Started by ``torchrun``, the processes train together: all read the files that the plan names
+    and see its folders; the first one holds the connection, and writes.
+
     Raises
     ------
     InputError
         If a file that this party needs is not named or cannot be read.
     LostPeerError, PeerError, SpecMismatchError
         As `audiorec.recall.federated.together` says.
+    LostProcessError
+        If another process of this party has died.
+    StoreError
+        If another run is writing the model.
     """
     from audiorec.learning.torch_use import import_torch
-    from audiorec.recall.federated.places import RUN_FILES, kept_secret
 
     import_torch("federated training")
-    from audiorec.recall.federated.party import PartyWork, Shared
+    from audiorec.learning.processes import USUAL_TIMEOUT_S, joined
+    from audiorec.recall.federated.party import PartyWork
+    from audiorec.recall.federated.places import RUN_FILES, kept_secret
 
     check_target(plan.out)
+    # The others wait for the first one while it waits for the other party.
+    longest = max(USUAL_TIMEOUT_S, plan.wait_s + WAITS * plan.timeout_s)
+    with joined(timeout_s=longest) as processes:
+        how = PartyWork(
+            defence=plan.guard(),
+            work=run_folder_path(plan.out),
+            secret=0,  # that of the first process is everybody's
+            wait_s=plan.wait_s,
+            tell=tell,
+            say=say,
+            stop=stop,
+            processes=processes,
+        )
+        if not processes.is_first:
+            return _train_in(plan, how)
+        folder = RunFolder(plan.out, RUN_FILES)
+        try:
+            done = _train_in(plan, replace(how, secret=kept_secret(folder.path)))
+            if done is not None:
+                folder.clear()
+        finally:
+            folder.release(remove=not folder.names())
+    return done
+
+
+def _train_in(plan: PartyPlan, how: "PartyWork") -> dict[str, Any] | None:
+    """Train in one process of a party, or in the only one."""
+    from audiorec.recall.federated.party import Shared
+
     alignment = read_alignment(plan.alignment)
     if len(alignment.ids) != len(plan.peers):
         raise SpecMismatchError(
@@ -188,24 +227,8 @@ def train(
     shared = Shared(
         recipe=plan.settings(), users=len(alignment), checkpoint_steps=plan.checkpoint_steps
     )
-    folder = RunFolder(plan.out, RUN_FILES)
-    try:
-        how = PartyWork(
-            defence=plan.guard(),
-            work=folder.path,
-            secret=kept_secret(folder.path),
-            wait_s=plan.wait_s,
-            tell=tell,
-            say=say,
-            stop=stop,
-        )
-        run = _train_partner if plan.role == "partner" else _train_music
-        done = run(plan, alignment, shared, how)
-        if done is not None:
-            folder.clear()
-    finally:
-        folder.release(remove=not folder.names())
-    return done
+    run = _train_partner if plan.role == "partner" else _train_music
+    return run(plan, alignment, shared, how)
 
 
 def _train_partner(
@@ -258,12 +281,15 @@ def _train_music(
         written.update(model_id=channel.save(plan.out), space=space)
         return str(written["model_id"])
 
-    witness = GradientWitness(len(alignment), shared.recipe.dimension) if plan.watch else None
+    watched = plan.watch and how.processes.is_first  # all gradients come by there
+    witness = GradientWitness(len(alignment), shared.recipe.dimension) if watched else None
     how = how if witness is None else replace(how, witness=witness.note)
-    with listening(plan, how.say, how.stop) as desk:
+    with _desk(plan, how) as desk:
         fitted = train_music(desk, side, shared, alignment.ids[0], how, save, number=plan.number)
     if fitted is None or not fitted.finished:
         return None
+    if not how.processes.is_first:
+        return _came_to(fitted, alignment)
     epochs = {"chosen": len(fitted.chosen.history), "refitted": fitted.chosen.best_epoch}
     crossed = gradients_of_a_user(shared.recipe, **epochs)
     said = account(shared.recipe, plan.guard(), crossed).words()
@@ -292,6 +318,16 @@ def listening(plan: PartyPlan, say: Say | None, stop: Event | None) -> Iterator[
     with FlightDesk(plan.addresses[0], desk, keys, peer) as server:
         host = plan.addresses[0].rpartition(":")[0]
         _note(say, f"listening on {host}:{server.port}")
+        yield desk
+
+
+@contextmanager
+def _desk(plan: PartyPlan, how: "PartyWork") -> Iterator[Desk]:
+    """Listen in the first process of an item side; in another one nothing is asked of the desk."""
+    if not how.processes.is_first:
+        yield Desk()
+        return
+    with listening(plan, how.say, how.stop) as desk:
         yield desk
 
 

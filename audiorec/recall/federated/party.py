@@ -4,6 +4,9 @@
 
     partner: `UserParty`  ──vectors──▶ link ──▶ `ItemParty`: music, or a further item side
                           ◀─gradients─      ◀──
+
+Of several processes of a party the first one holds the connection. It tells the others what came
+over it, losses of the other party included, so that all of them always are at the same step.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,6 +21,7 @@ from torch import nn, optim
 
 from audiorec.errors import ProtocolError
 from audiorec.learning.fit import Line
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase
 from audiorec.recall.federated.draws import JointStep, steps_of
 from audiorec.recall.federated.item_half import ItemHalf
@@ -84,6 +88,8 @@ class PartyWork:
         Once set, training ends after the step in work.
     witness : callable, optional
         Looks on at an item side, as `ItemHalf.witness`.
+    processes : Processes
+        Of this party, which train its half together: all see `work`, and the first one writes.
     """
 
     defence: Defence = NOTHING
@@ -94,10 +100,11 @@ class PartyWork:
     say: Callable[[str], None] | None = None
     stop: Event | None = None
     witness: Callable[..., None] | None = None
+    processes: Processes = ALONE
 
     def note(self, text: str) -> None:
-        """Say one line."""
-        if self.say is not None:
+        """Say one line, in the first process."""
+        if self.say is not None and self.processes.is_first:
             self.say(text)
 
     @property
@@ -133,7 +140,8 @@ class UserParty(_HalfLearner[UserHalf]):
     ----------
     half : UserHalf
     callers : sequence of Caller
-        With a session for ``train`` each, in the order of the half's vectors.
+        With a session for ``train`` each, in the order of the half's vectors; none in a process
+        that is not the first.
     phase : str
     """
 
@@ -146,15 +154,24 @@ class UserParty(_HalfLearner[UserHalf]):
 
     def step(self, batch: JointStep) -> float:
         """Send vectors, learn from the gradients; return the loss of the own task, 0 without."""
-        at = {"phase": self.phase, "epoch": batch.epoch, "step": batch.number}
+        half = self.half
+        leaving = half.vectors(batch)
+        shape = (half.n_items, len(batch.rows), half.recipe.dimension)
+        came = half.processes.numbers_from_first(
+            lambda: np.stack(self._gradients(batch, leaving)), shape, np.float32
+        )
+        half.learn(batch, list(came))
+        return half.loss if np.isfinite(half.loss) else 0.0
+
+    def _gradients(self, step: JointStep, leaving: Sequence[FloatArray]) -> list[FloatArray]:
+        at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
         dtype = self.half.defence.rounding
         asked = []
-        for vectors in self.half.vectors(batch):
+        for vectors in leaving:
             shape, payload = pack(vectors, dtype)
             asked.append(({**at, **shape, "dtype": dtype}, payload))
         answers = self._all(MessageKind.VECTORS, asked, MessageKind.GRADIENTS)
-        self.half.learn(batch, [answer.array() for answer in answers])
-        return self.half.loss if np.isfinite(self.half.loss) else 0.0
+        return [answer.array() for answer in answers]
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
         """Send the vectors of the users that judge; return the figures of all sides."""
@@ -219,28 +236,48 @@ class ItemParty(_HalfLearner[ItemHalf]):
         self._learnt = np.flatnonzero(~judged)
 
     def batches(self, epoch: int, first: int) -> Iterator[tuple[JointStep, Message | None]]:
-        """Yield each step with the vectors that came for it."""
-        width = self.half.recipe.dimension
+        """Yield each step with the vectors that came for it, in the first process."""
+        processes = self.half.processes
         for step in steps_of(self._learnt, self.half.recipe, epoch, first):
-            at = {"phase": self.phase, "epoch": epoch, "step": step.number}
-            at |= {"rows": len(step.rows), "width": width}
-            message = self.desk.receive(MessageKind.VECTORS, MessageKind.PAUSE, expect=at)
-            if message.kind == MessageKind.PAUSE:
-                self.desk.reply(MessageKind.NOTED)
+            came: list[Message] = []
+
+            def ask(step: JointStep = step, came: list[Message] = came) -> Line:
+                came.append(self._next(step))
+                return {"pause": came[0].kind == MessageKind.PAUSE}
+
+            told = processes.from_first(ask) or {}
+            if told["pause"]:
                 self.pause.set()  # the loop ends before it takes this step
                 yield step, None
                 return
-            yield step, message
+            yield step, came[0] if came else None
+
+    def _next(self, step: JointStep) -> Message:
+        """Return the vectors of a step, or the partner's wish to pause, which is answered."""
+        at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
+        at |= {"rows": len(step.rows), "width": self.half.recipe.dimension}
+        message = self.desk.receive(MessageKind.VECTORS, MessageKind.PAUSE, expect=at)
+        if message.kind == MessageKind.PAUSE:
+            self.desk.reply(MessageKind.NOTED)
+        return message
 
     def step(self, batch: tuple[JointStep, Message | None]) -> float:
         """Learn from vectors and send the gradients; return the loss."""
         step, message = batch
-        assert message is not None  # noqa: S101 - the loop has ended
-        found = self.half.gradient(step, self._array(message))
-        shape, payload = pack(found)
-        at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
-        self.desk.reply(MessageKind.GRADIENTS, {**at, **shape}, payload)
-        return self.half.loss
+        half = self.half
+
+        def vectors() -> FloatArray:
+            assert message is not None  # noqa: S101 - the loop has ended
+            return self._array(message)
+
+        shape = (len(step.rows), half.recipe.dimension)
+        came = half.processes.numbers_from_first(vectors, shape, np.float32)
+        found = half.gradient(step, came)
+        if half.processes.is_first:
+            sizes, payload = pack(found)
+            at = {"phase": self.phase, "epoch": step.epoch, "step": step.number}
+            self.desk.reply(MessageKind.GRADIENTS, {**at, **sizes}, payload)
+        return half.loss
 
     def judge(self, epoch: int, loss: float, seconds: float) -> Line:
         """Judge by the vectors that come, and learn how good the epoch was over all sides."""

@@ -8,17 +8,21 @@
 Both run `audiorec.learning.fit_refit` over their own half: the same epochs, the same steps, the
 same end. When the other party is lost, a party waits for it and goes on from the last checkpoint
 that both have; what comes out is what would have come out without that.
+
+A party may train in several processes (`audiorec.learning.processes`). Only the first one speaks
+with the other party; what it hears, and whether to go on, it tells the others.
 """
 
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from secrets import token_hex
 from threading import Event
 from typing import Any
 
 from audiorec.errors import LostPeerError, ProtocolError, SpecMismatchError
-from audiorec.learning.fit import InStep
+from audiorec.learning.fit import InStep, Line
 from audiorec.learning.refit import Phase, Refitted, fit_refit
 from audiorec.learning.torch_use import import_torch, one_thread
 from audiorec.recall.federated.halves import ItemSide, UserSide
@@ -47,7 +51,8 @@ def train_partner(
     Parameters
     ----------
     connect : callable
-        Returns callers without a session, one for each item side.
+        Returns callers without a session, one for each item side. This and `save` are called in
+        the first process alone.
     side : UserSide
     shared : Shared
     alignments : sequence of str
@@ -69,48 +74,89 @@ def train_partner(
     PeerError, SpecMismatchError
         If one does not keep the protocol, or has other settings.
     """
-    lost_since: float | None = None
-    said = ""
+    alone = how.processes.from_first
+    lost = _Lost(how)
     while True:
-        callers: Sequence[Caller] = ()
+        callers: list[Caller] = []  # in the first process
+
+        def greet(callers: list[Caller] = callers) -> Line:
+            callers += connect()
+            return _plain(_greeted(callers, shared, alignments, how))
+
+        def learner(phase: Phase, callers: Sequence[Caller] = callers) -> UserParty:
+            half = side.half(
+                shared.recipe,
+                phase,
+                defence=how.defence,
+                secret=how.secret,
+                processes=how.processes,
+            )
+            return UserParty(half, callers, phase)
+
         try:
-            callers = connect()
-            place = _greeted(callers, shared, alignments, how)
-            lost_since, said = None, ""
+            place = _place(alone(greet))
+            lost.found()
             how.note(_where(place))
-
-            def learner(phase: Phase, callers: Sequence[Caller] = callers) -> UserParty:
-                half = side.half(shared.recipe, phase, defence=how.defence, secret=how.secret)
-                return UserParty(half, callers, phase)
-
             fitted = _fitted(learner, shared, how, place, how.stop)
-            if not fitted.finished:
-                for caller in callers:
-                    caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
-                return fitted
-            space = token_hex(8)
-            told = [{"space": space_of(space, number)} for number in range(len(callers))]
-            for caller, fields in zip(callers, told, strict=True):
-                caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
-            save(fitted.learner.half, fitted, space)
-            for caller, fields in zip(callers, told, strict=True):
-                caller.timeout_s = LASTING_S
-                with suppress(LostPeerError):  # it has its model, and we have ours
-                    caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
+            end = _finish if fitted.finished else _pause_all
+            alone(partial(end, callers, fitted, save))
             return fitted
         except LostPeerError as error:
-            lost_since = time.monotonic() if lost_since is None else lost_since
-            if how.stopped:
+            if (alone(partial(lost.again, error)) or {})["ends"]:
                 return None
-            if time.monotonic() - lost_since > how.wait_s:
-                raise
-            if str(error) != said:
-                said = str(error)
-                how.note(f"{error}; trying again for up to {how.wait_s:g} s")
-            _pause(how.stop)
         finally:
             for caller in callers:
                 caller.close()
+
+
+class _Lost:
+    """How long the other parties have been lost; asked in the first process."""
+
+    def __init__(self, how: PartyWork) -> None:
+        self._how = how
+        self.found()
+
+    def found(self) -> None:
+        """Forget what was, since all have answered."""
+        self._since: float | None = None
+        self._said = ""
+
+    def again(self, error: LostPeerError) -> Line:
+        """Wait a little, and return whether to end instead of trying again; or raise `error`."""
+        how = self._how
+        self._since = time.monotonic() if self._since is None else self._since
+        if how.stopped:
+            return {"ends": True}
+        if time.monotonic() - self._since > how.wait_s:
+            raise error
+        if str(error) != self._said:
+            self._said = str(error)
+            how.note(f"{error}; trying again for up to {how.wait_s:g} s")
+        _pause(how.stop)
+        return {"ends": False}
+
+
+def _pause_all(callers: Sequence[Caller], _fitted: object, _save: object) -> None:
+    """Tell every item side that the partner was asked to stop."""
+    for caller in callers:
+        caller.ask(MessageKind.PAUSE, expect=MessageKind.NOTED)
+
+
+def _finish(
+    callers: Sequence[Caller],
+    fitted: Refitted[UserParty],
+    save: Callable[[UserHalf, Refitted[UserParty], str], None],
+) -> None:
+    """Let every item side write its model, then write our own."""
+    space = token_hex(8)
+    told = [{"space": space_of(space, number)} for number in range(len(callers))]
+    for caller, fields in zip(callers, told, strict=True):
+        caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
+    save(fitted.learner.half, fitted, space)
+    for caller, fields in zip(callers, told, strict=True):
+        caller.timeout_s = LASTING_S
+        with suppress(LostPeerError):  # it has its model, and we have ours
+            caller.ask(MessageKind.FINISH, fields, expect=MessageKind.FINISHED)
 
 
 def train_music(
@@ -128,6 +174,7 @@ def train_music(
     Parameters
     ----------
     desk : Desk
+        Where the first process answers; that of another one is not used.
     side : ItemSide
     shared : Shared
     alignment : str
@@ -135,7 +182,7 @@ def train_music(
     how : PartyWork
     save : callable
         Called with the trained half, the training, and what the space of its vectors is called;
-        writes the model and returns its id.
+        writes the model and returns its id. Called in the first process.
     number : int
         Which item side it is, of several.
 
@@ -152,37 +199,52 @@ def train_music(
         If the partner has other settings or another alignment.
     """
     pause = Event()
+    alone = how.processes.from_first
+
+    def stops() -> bool:
+        return bool((alone(lambda: {"stops": how.stopped}) or {})["stops"])
+
+    def greet() -> Line:
+        hello = desk.accept(how.wait_s)
+        theirs = _checked(desk, hello, shared, alignment)
+        place = common_place(theirs, kept(how.work, shared.fingerprint))
+        desk.welcome(hello, None if place is None else place.plain)
+        return _plain(place)
+
+    def learner(phase: Phase) -> ItemParty:
+        half = side.half(
+            shared.recipe,
+            phase,
+            defence=how.defence,
+            secret=how.secret,
+            number=number,
+            processes=how.processes,
+        )
+        half.witness = how.witness
+        return ItemParty(half, desk, phase, len(side.plays), pause)
+
+    def finish(fitted: Refitted[ItemParty]) -> None:
+        space = desk.receive(MessageKind.FINISH)["space"]
+        model_id = save(fitted.learner.half, fitted, space)
+        desk.reply(MessageKind.FINISHED, {"model_id": model_id})
+        desk.receive(MessageKind.FINISH)
+        desk.reply(MessageKind.FINISHED, {"model_id": model_id})
+
     while True:
         try:
-            hello = desk.accept(how.wait_s)
-            theirs = _checked(desk, hello, shared, alignment)
-            place = common_place(theirs, kept(how.work, shared.fingerprint))
-            desk.welcome(hello, None if place is None else place.plain)
+            place = _place(alone(greet))
             how.note(_where(place))
         except LostPeerError:
-            if how.stopped:
+            if stops():
                 return None
             raise
-
-        def learner(phase: Phase) -> ItemParty:
-            half = side.half(
-                shared.recipe, phase, defence=how.defence, secret=how.secret, number=number
-            )
-            half.witness = how.witness
-            return ItemParty(half, desk, phase, len(side.plays), pause)
-
         try:
             fitted = _fitted(learner, shared, how, place, pause)
-            if not fitted.finished:
-                return fitted
-            space = desk.receive(MessageKind.FINISH)["space"]
-            model_id = save(fitted.learner.half, fitted, space)
-            desk.reply(MessageKind.FINISHED, {"model_id": model_id})
-            desk.receive(MessageKind.FINISH)
-            desk.reply(MessageKind.FINISHED, {"model_id": model_id})
+            if fitted.finished:
+                alone(partial(finish, fitted))
             return fitted
         except LostPeerError as error:
-            if how.stopped:
+            if stops():
                 return None
             how.note(f"{error}; waiting for it to come back")
 
@@ -269,6 +331,7 @@ def _fitted(
             tell=how.tell,
             stop=_either(stop, how.stop),
             in_step=in_step,
+            processes=how.processes,
         )
 
 
@@ -286,6 +349,17 @@ class _Either(Event):
 
     def is_set(self) -> bool:
         return any(event.is_set() for event in self._events)
+
+
+def _plain(place: Place | None) -> Line:
+    """Return a place as a line that the first process tells the others."""
+    return {"place": None if place is None else place.plain}
+
+
+def _place(told: Line | None) -> Place | None:
+    """Undo `_plain`."""
+    found = (told or {})["place"]
+    return None if found is None else Place.of(found)
 
 
 def _where(place: Place | None) -> str:

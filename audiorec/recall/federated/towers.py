@@ -77,7 +77,12 @@ class UserTower(nn.Module):
         self.gate = nn.Linear(width, tasks * self.experts) if self.experts > 1 else None
         self.head = nn.Parameter(torch.randn(tasks, before, recipe.dimension) / before**0.5)
 
-    def forward(self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor) -> Tensor:
+    def forward(
+        self,
+        bags: Sequence[tuple[Tensor, Tensor]],
+        dense: Tensor,
+        among: tuple[slice, int] | None = None,
+    ) -> Tensor:
         """Return unit vectors (B, K, d) of users.
 
         Parameters
@@ -85,11 +90,14 @@ class UserTower(nn.Module):
         bags : sequence of (Tensor, Tensor)
             Codes (P,), and where each user's start (B + 1,), int64 each.
         dense : Tensor, shape (B, A)
+        among : (slice, int), optional
+            Which users of a batch these are, and how many it has, where other processes have the
+            others: dropout is drawn for the whole batch.
         """
         means, x = self._read(bags, dense)
         hidden = x.expand(self.experts, *x.shape)  # (E, B, in)
         for layer in self.layers:
-            hidden = functional.dropout(layer(hidden).relu(), self.dropout, self.training)
+            hidden = self._dropped(layer(hidden).relu(), among or (slice(None), len(x)))
         gates = self._gates(x)  # (B, K, E)
         # One product for all tasks: sums of gradients then have one order, alone or split.
         mixed = torch.einsum("bke,ebh->bkh", gates, hidden)
@@ -108,6 +116,15 @@ class UserTower(nn.Module):
         gates = self._gates(self._read(bags, dense)[1])
         bits: Tensor = torch.special.entr(gates).sum(-1).mean(0)
         return bits / math.log(self.experts)
+
+    def _dropped(self, hidden: Tensor, among: tuple[slice, int]) -> Tensor:
+        """Leave out units (E, B, h) in training: as `functional.dropout` of the whole batch."""
+        if not self.training or not self.dropout:
+            return hidden
+        rows, n = among
+        experts, _, units = hidden.shape
+        kept = hidden.new_empty(experts, n, units).bernoulli_(1 - self.dropout)
+        return hidden * kept.div_(1 - self.dropout)[:, rows]
 
     def _read(
         self, bags: Sequence[tuple[Tensor, Tensor]], dense: Tensor

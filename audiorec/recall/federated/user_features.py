@@ -52,6 +52,18 @@ class Bag:
         place = np.arange(starts[-1]) - np.repeat(starts[:-1] - self.starts[rows], counts)
         return Bag(starts, self.code[place], self.size)
 
+    def between(self, rows: slice) -> "Bag":
+        """Return the values of the users from one to another.
+
+        Examples
+        --------
+        >>> bag = Bag(np.array([0, 2, 2, 3]), np.array([4, 1, 0]), 5)
+        >>> bag.between(slice(1, 3)).starts.tolist(), bag.between(slice(1, 3)).code.tolist()
+        ([0, 0, 1], [0])
+        """
+        starts = self.starts[rows.start : rows.stop + 1]
+        return Bag(starts - starts[0], self.code[starts[0] : starts[-1]], self.size)
+
     def keep(self, mask: BoolArray) -> "Bag":
         """Return the values of a mask (P,) alone."""
         before = np.concatenate([[0], np.cumsum(mask)]).astype(np.int64)

@@ -6,6 +6,9 @@
 Of an mmoe it has a task of its own beside: which of the partner's items a user meets. A step hides
 one of them from what is known of each user, and asks for it. Neither these labels nor the table of
 items ever leave.
+
+Several processes of the party (`audiorec.learning.processes`) each take a part of a step's rows.
+All draw the same, by the secret of the first one; what leaves is gathered and noised by the first.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -19,6 +22,7 @@ from torch.nn import functional
 from audiorec.errors import InputError, ShapeError
 from audiorec.learning.fit import Line
 from audiorec.learning.negatives import SharedSampler
+from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.recall.federated.draws import BEGIN, JointStep
 from audiorec.recall.federated.noise import NOTHING, Defence
@@ -43,7 +47,7 @@ class UserHalf:
         The users' tower, ``tower``; the partner's own items, ``own``, of an mmoe; the secret.
     optimiser : Optimizer
     loss : float
-        Of the own task in the last step; NaN without one.
+        Of the own task in the last step, of several processes this one's share; NaN without one.
     """
 
     def __init__(
@@ -54,6 +58,7 @@ class UserHalf:
         *,
         defence: Defence = NOTHING,
         secret: int | None = None,
+        processes: Processes = ALONE,
     ) -> None:
         """Begin with the weights that the recipe's seed gives.
 
@@ -68,6 +73,8 @@ class UserHalf:
             What is done to vectors before they leave.
         secret : int, optional
             Of dropout and of noise on vectors; drawn by default.
+        processes : Processes
+            That train this half together.
 
         Raises
         ------
@@ -77,6 +84,7 @@ class UserHalf:
         if not features.bags and not features.dense.shape[1]:
             raise InputError("nothing is known of users: their table has no column to learn from")
         self.features, self.recipe, self.defence = features, recipe, defence
+        self.processes = processes
         self.learnt, self.judged = rows
         self.own = own_column(features, recipe)
         weights = list(recipe.item_weights) if isinstance(recipe, MmoeRecipe) else [1.0]
@@ -121,10 +129,16 @@ class UserHalf:
         return [{"params": g, "lr": rate, "weight_decay": d} for g, d in pairs if g]
 
     def vectors(self, step: JointStep) -> Vectors:
-        """Return what leaves for each business with items: (B, d) float32 of the step's rows."""
-        tensors, own = self.take(step)
+        """Return what leaves for each business with items: (B, d) float32 of the step's rows.
+
+        Nothing in a process that is not the first: nothing leaves there.
+        """
+        tensors, own = self._shares(step)
         self._waiting = ((step.epoch, step.number), tensors, own)
-        return tuple(tensor.detach().numpy().copy() for tensor in tensors)
+        whole = [self.processes.gather(tensor.detach()) for tensor in tensors]
+        if not self.processes.is_first:
+            return ()
+        return tuple(self._guarded(v, step, n).numpy().copy() for n, v in enumerate(whole))
 
     def learn(self, step: JointStep, gradients: Sequence[FloatArray]) -> None:
         """Learn from the gradients that came back, one (B, d) for each business with items.
@@ -135,7 +149,8 @@ class UserHalf:
             If they do not belong to the vectors that left last, or are not finite.
         """
         waiting, self._waiting = self._waiting, None
-        shapes = None if waiting is None else [tuple(t.shape) for t in waiting[1]]
+        n = len(step.rows)
+        shapes = None if waiting is None else [(n, t.shape[1]) for t in waiting[1]]
         fits = waiting is not None and waiting[0] == (step.epoch, step.number)
         if not fits or [g.shape for g in gradients] != shapes:
             raise ShapeError(f"gradients {shapes} of the vectors that left last expected")
@@ -143,7 +158,10 @@ class UserHalf:
             raise ShapeError("gradients must be finite")
         assert waiting is not None  # noqa: S101 - as checked
         _, tensors, own = waiting
-        back: list[Tensor | None] = [torch.from_numpy(np.array(g, np.float32)) for g in gradients]
+        part = self.processes.part(n)
+        back: list[Tensor | None] = [
+            torch.from_numpy(np.array(g[part], np.float32)) for g in gradients
+        ]
         roots = list(tensors)
         if own is not None:
             roots.append(own)
@@ -155,15 +173,20 @@ class UserHalf:
 
     def take(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
         """Return the vectors of a step as tensors with a graph, and the loss of the own task."""
+        vectors, own = self._shares(step)
+        return tuple(self._guarded(v, step, n) for n, v in enumerate(vectors)), own
+
+    def _shares(self, step: JointStep) -> tuple[tuple[Tensor, ...], Tensor | None]:
+        """Return the vectors of this process's rows as they are, and its share of the own loss."""
         rng = generator(secret_of(self.model), STEP, step.epoch, step.number)
         features, target = self._asked(step.rows, rng)
         bags = [_dropped(bag, self.recipe.value_dropout, rng) for bag in features.bags.values()]
         torch.manual_seed(torch_seed(rng))
-        found = self.tower(*_tensors(bags, features.dense))
-        vectors = found.unbind(1)
-        own = None if target is None else self._own_loss(vectors[-1], target, rng)
-        leaving = [self._guarded(v, step, n) for n, v in enumerate(vectors[: self.n_items])]
-        return tuple(leaving), own
+        part = self.processes.part(len(step.rows))
+        ours = _tensors([bag.between(part) for bag in bags], features.dense[part])
+        vectors = self.tower(*ours, among=(part, len(step.rows))).unbind(1)
+        own = None if target is None else self._own_loss(vectors[-1], target, part, rng)
+        return tuple(vectors[: self.n_items]), own
 
     def validation(self) -> Vectors:
         """Return the vectors of the rows that judge, for each business: (V, d) float32."""
@@ -265,16 +288,20 @@ class UserHalf:
         sent = self.defence.vectors(vectors.detach().numpy(), rng)
         return vectors + (torch.from_numpy(sent) - vectors).detach()
 
-    def _own_loss(self, vectors: Tensor, target: Int64Array, rng: np.random.Generator) -> Tensor:
+    def _own_loss(
+        self, vectors: Tensor, target: Int64Array, part: slice, rng: np.random.Generator
+    ) -> Tensor:
+        """Return the loss of a part of the targets (B,), whose vectors are given."""
         recipe = self.recipe
         assert isinstance(recipe, MmoeRecipe)  # noqa: S101 - others have no own items
         has = target >= 0
         drawn = np.sort(self._sampler.draw(rng, recipe.own_negatives))
         items = np.unique(np.concatenate([target[has], drawn]))
         far = functional.normalize(self.model["own"](torch.from_numpy(items)), dim=1)
-        logits = vectors[torch.from_numpy(has)] @ far.T / recipe.temperature
+        ours = has[part]
+        logits = vectors[torch.from_numpy(ours)] @ far.T / recipe.temperature
         expected = self._sampler.log_expected(drawn, len(drawn)) * recipe.log_q
-        losses = retrieval_losses(logits, target[has, None], drawn, items, expected)
+        losses = retrieval_losses(logits, target[part][ours, None], drawn, items, expected)
         whole = losses.sum()
         self.loss = float(whole.detach()) / max(1, int(has.sum()))
         return whole * recipe.temperature

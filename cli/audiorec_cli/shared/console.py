@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
+    LostProcessError,
     PeerError,
     SongError,
     StoreError,
@@ -47,8 +48,8 @@ def exit_code(error: AudiorecError) -> Exit:
     """Return what the process returns after an error that audiorec raised on purpose."""
     if isinstance(error, FileNotFoundError):
         return Exit.USAGE
-    unusable = isinstance(error, (SongError, StoreError, WeightsError, DamagedFileError, PeerError))
-    return Exit.NOTHING_USABLE if unusable else Exit.USAGE
+    kinds = (SongError, StoreError, WeightsError, DamagedFileError, PeerError, LostProcessError)
+    return Exit.NOTHING_USABLE if isinstance(error, kinds) else Exit.USAGE
 
 
 def say(remark: str) -> None:

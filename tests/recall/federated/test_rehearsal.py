@@ -125,10 +125,18 @@ def plant(folder, role, secret=1):
     (work / "secret.json").write_text(json.dumps({"secret": secret}))
 
 
-def start(folder, role, *words):
-    command = [*rehearse.AUDIOREC, "federated", *words]
+TWO = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+IN_TWO = [*TWO, "-m", "audiorec_cli.main"]
+
+
+def start(folder, role, *words, program=rehearse.AUDIOREC):
     return subprocess.Popen(
-        command, cwd=folder / role, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*program, "federated", *words],
+        cwd=folder / role,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
 
 
@@ -299,6 +307,49 @@ def test_three_businesses_two_of_which_are_killed_equal_one_process(tmp_path):
         for name in SIDES
     ]
     assert spaces[0] == json.loads(whole)["space"] != spaces[1]
+
+
+def second_of(launcher):
+    """Return the id of the process of rank 1 that ``torchrun`` started."""
+    children = Path(f"/proc/{launcher.pid}/task/{launcher.pid}/children")
+    for child in children.read_text().split():
+        if b"RANK=1" in Path(f"/proc/{child}/environ").read_bytes().split(b"\0"):
+            return int(child)
+    raise AssertionError("no second process")
+
+
+@pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
+def test_two_parties_of_two_processes_one_of_which_is_killed_equal_one_process(tmp_path):
+    three(tmp_path)
+    words = {name: ("train", "-c", f"{name}.toml", "--json") for name in (*SIDES, "partner")}
+    books = start(tmp_path, "books", *words["books"])
+    music, partner = (
+        start(tmp_path, name, *words[name], program=IN_TWO) for name in ("music", "partner")
+    )
+    state = tmp_path / "music" / "model.run" / "choose.safetensors"
+    deadline = time.monotonic() + 120
+    while not state.exists() and time.monotonic() < deadline:
+        time.sleep(0.005)
+    os.kill(second_of(music), signal.SIGKILL)
+    _, said = music.communicate(timeout=120)
+    assert music.returncode == 1  # as torchrun says it
+    assert "error: another process of this training has ended or cannot be reached" in said
+    out, said = ended(start(tmp_path, "music", *words["music"], program=IN_TWO))
+    assert said.count("training goes on from epoch") == 1
+    for line in (out, ended(partner)[0], ended(books)[0]):
+        assert json.loads(line)["steps"] > 0  # one document, of the first process
+    central = in_one_process(tmp_path)
+    pairs = []
+    for name, half in zip(SIDES, central.items, strict=True):
+        found = load_file(tmp_path / name / "model" / "model.safetensors")
+        pairs.append((found["songs"], half.song_vectors()))
+    found = load_file(tmp_path / "partner" / "model" / "model.safetensors")
+    expected = weights_of(central.user.model.state_dict())
+    pairs += [(found[f"user.{name}"], array) for name, array in expected.items()]
+    furthest = max(float(np.abs(ours - theirs).max()) for ours, theirs in pairs)
+    print(f"largest difference of a weight {furthest:.2g}")
+    assert furthest < 1e-5
+    assert not (tmp_path / "music" / "model.run").exists()
 
 
 def killed(process, path):

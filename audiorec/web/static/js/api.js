@@ -1,6 +1,8 @@
 // Questions to the server. The token stands in the address once, and in this tab from then on.
 
 const KEEP = "audiorec-token";
+export const OLD = "audiorec-old"; // an event: rows of this page are no longer served
+let edition = ""; // of the library that this page shows
 
 export function takeToken() {
   const found = /[#&]token=([\w-]+)/.exec(location.hash);
@@ -20,6 +22,7 @@ export class Refused extends Error {
 
 async function ask(path, options = {}) {
   const headers = { Authorization: `Bearer ${sessionStorage.getItem(KEEP)}`, ...options.headers };
+  if (edition) headers["Audiorec-Edition"] = edition;
   let answer;
   try {
     answer = await fetch(path, { ...options, headers });
@@ -29,6 +32,7 @@ async function ask(path, options = {}) {
   }
   if (!answer.ok) {
     const said = await answer.json().catch(() => ({}));
+    if (answer.status === 409) dispatchEvent(new Event(OLD));
     throw new Refused(said.error || `the server said ${answer.status}`, answer.status);
   }
   return answer;
@@ -52,9 +56,19 @@ export async function postJson(path, body, signal) {
   return (await ask(path, options)).json();
 }
 
+export function setEdition(name) {
+  edition = name;
+}
+
 // What was asked of songs not long ago.
 const known = new Map();
 const MOST_KNOWN = 400;
+
+// Songs have other rows from now on; what is asked next is of the edition that is served.
+export function forget() {
+  edition = "";
+  known.clear();
+}
 
 export function ofSong(row, what = "") {
   const path = `/api/song/${row}${what ? `/${what}` : ""}`;

@@ -1,6 +1,6 @@
 // The songs of the library as columns, and which of them are shown in which order.
 
-import { getBytes, getJson } from "./api.js";
+import { getBytes, getJson, setEdition } from "./api.js";
 
 const ARRAYS = { f4: Float32Array, u1: Uint8Array, u4: Uint32Array };
 const NONE = "—";
@@ -13,6 +13,7 @@ export async function loadLibrary() {
     getJson("/api/texts"),
     getBytes("/api/numbers"),
   ]);
+  setEdition(about.edition);
   return new Library(about, texts, numbers);
 }
 

@@ -23,6 +23,18 @@ export function undo() {
   if (past.length) list.set({ ...past[past.length - 1], past: past.slice(0, -1) });
 }
 
+// Songs have other rows in a library that was opened anew; those that it lacks go.
+export function moveList(moved) {
+  const there = (rows) => [...rows].map(moved).filter((row) => row >= 0);
+  const anew = (state) => {
+    const songs = there(state.songs);
+    const isWhole = songs.length === state.songs.length;
+    return { ...state, songs, locked: new Set(there(state.locked)), scores: isWhole ? state.scores : null };
+  };
+  const { past, ...now } = list.get();
+  list.set({ ...anew(now), past: past.map(anew) });
+}
+
 export function addToList(rows) {
   const { songs } = list.get();
   const fresh = rows.filter((row) => !songs.includes(row));

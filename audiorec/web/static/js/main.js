@@ -3,7 +3,7 @@
 import { html, render, useEffect } from "../vendor/htm-preact.js";
 import { takeToken } from "./api.js";
 import { Finder } from "./finder.js";
-import { count, loadLibrary } from "./library.js";
+import { loadLibrary } from "./library.js";
 import { list } from "./list-state.js";
 import { ListView } from "./list-view.js";
 import { ListsView } from "./lists-view.js";
@@ -12,6 +12,7 @@ import { toggle } from "./player.js";
 import { PlayerBar } from "./player-bar.js";
 import { RecommendView } from "./recommend-view.js";
 import { ReportsView } from "./reports-view.js";
+import { Changed, take, watchLibrary } from "./renew.js";
 import { SongPanel } from "./song-panel.js";
 import { StateView } from "./state-view.js";
 import { page, use } from "./store.js";
@@ -27,7 +28,7 @@ function Page() {
   const failure = use((s) => s.failure);
   if (failure) return html`<main class="opening"><h1>audiorec</h1><p role="alert">${failure}</p></main>`;
   if (!library) return html`<main class="opening"><h1>audiorec</h1><p role="status">Opening the library…</p></main>`;
-  return html`<div class="frame">
+  return html`<div class="frame" key=${library.about.edition}>
     <header class="top">
       <h1><img src="/icon.svg" alt="" width="22" height="22" /> <span class="name">audiorec</span></h1>
       <${Views} view=${view} />
@@ -41,6 +42,7 @@ function Page() {
       ${view === "state" && html`<${StateView} />`}
     </main>
     <${PlayerBar} />
+    <${Changed} />
     <${Said} />
   </div>`;
 }
@@ -106,12 +108,8 @@ async function open() {
     return;
   }
   try {
-    const library = await loadLibrary();
-    document.title = `${count(library.n, "song")} · audiorec`;
-    const first = library.about.heads.genre ? "head:genre" : library.colours[0][0];
-    page.set({ library, colour: first });
-    library.prepareSearch();
-    library.waitForMap(() => page.set((state) => ({ maps: state.maps + 1 })));
+    take(await loadLibrary());
+    watchLibrary();
   } catch (error) {
     page.set({ failure: error.status === 401
       ? "This address is no longer valid: audiorec was started again since. Open the new one that it printed."

@@ -16,6 +16,7 @@ export const playing = makeStore({
   decoded: "", // the format, where the song is decoded for the browser
   length: 0,
   volume: 1,
+  heldAt: 0, // seconds: where a song goes on that has to be opened again
 });
 let turn = 0; // the newest wish; answers to older ones are late
 
@@ -102,6 +103,8 @@ export function toggle() {
     const { selected, rows } = page.get();
     const first = selected >= 0 ? selected : rows[0];
     if (first !== undefined) play(first, { queue: [...rows] });
+  } else if (!audio.src) {
+    play(row, { at: playing.get().heldAt });
   } else if (audio.paused) {
     resume();
   } else {
@@ -113,6 +116,23 @@ export function step(by) {
   const { queue, row } = playing.get();
   const next = queue[queue.indexOf(row) + by];
   if (next !== undefined) play(next);
+}
+
+// Songs have other rows, and other addresses, in a library that was opened anew: what plays is
+// opened again where it was; a song that is gone ends.
+export function moveSongs(moved) {
+  const { row, queue, isPaused } = playing.get();
+  if (row < 0) return;
+  const at = now();
+  const next = moved(row);
+  turn += 1;
+  audio.pause();
+  audio.removeAttribute("src");
+  audio.load();
+  playing.set({
+    row: next, queue: queue.map(moved).filter((one) => one >= 0), isPaused: true, isLoading: false, failure: "", heldAt: at,
+  });
+  if (next >= 0 && !isPaused) play(next, { at });
 }
 
 export function setVolume(volume) {

@@ -9,13 +9,14 @@ import { play } from "./player.js";
 import { makeStore, page, use, useAnswer } from "./store.js";
 
 const WAIT = 120; // milliseconds after a dial was turned
+const PLACES = 30; // of a list, where no quotas say otherwise
 const DIALS = [
   ["popularity", "Against hits", 1, "0: hits as they come; right: songs that few play come forward"],
   ["diversity", "Variety", 1, "right: no two of a genre or an artist close together"],
   ["cold_share", "New songs", 1, "share of places for songs that nobody has played yet"],
 ];
 // What is asked about: outlives a look at another view.
-const asking = makeStore({ user: null, songs: null, left: new Set(), dials: { weights: {} } });
+const asking = makeStore({ user: null, songs: null, left: new Set(), dials: { weights: {}, quotas: null } });
 
 export function RecommendView() {
   const about = use((s) => s.library.about.recall);
@@ -151,10 +152,37 @@ function Dials({ about, lists, dials, turnTo }) {
       ${key === "popularity" && !about.has_log && html`<span class="quiet">needs --interactions</span>`}</label>`)}
     <label>Songs of one artist <select value=${dials.per_artist ?? about.fusion.per_artist ?? 0} onChange=${(e) => turnTo({ per_artist: Number(e.target.value) })}>
       <option value="0">any number</option><option value="1">1</option><option value="2">2</option><option value="3">3</option></select></label>
-    <details><summary>Say of each channel</summary><div class="weights">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
+    <details><summary>Say of each channel</summary><div class="weights" role="group" aria-label="Say of each channel">${lists.channels.map(({ channel }) => html`<label key=${channel}>${channel}
       <input type="range" min="0" max="3" step="0.25" value=${dials.weights[channel] ?? about.fusion.weights[channel] ?? 1}
-        onInput=${(e) => turnTo({ weights: { ...dials.weights, [channel]: Number(e.target.value) } })} /></label>`)}</div></details>
+        disabled=${!!dials.quotas} onInput=${(e) => turnTo({ weights: { ...dials.weights, [channel]: Number(e.target.value) } })} /></label>`)}</div></details>
+    <${Quotas} about=${about} lists=${lists} dials=${dials} turnTo=${turnTo} />
   </div>`;
+}
+
+// Places that each channel has in the list; the first one that is moved takes the others along, as they stand.
+function Quotas({ about, lists, dials, turnTo }) {
+  const names = lists.channels.map((one) => one.channel);
+  const quotas = dials.quotas || usualQuotas(about, names, dials);
+  const whole = names.reduce((sum, name) => sum + (quotas[name] || 0), 0);
+  return html`<details><summary>Places of each channel</summary><div class="places" role="group" aria-label="Places of each channel">${names.map((name) => html`<label key=${name}>
+      <span class="quota">${name} <span class="value" aria-hidden="true">${quotas[name] || 0}</span></span>
+      <input type="range" min="0" max=${PLACES} step="1" value=${quotas[name] || 0} aria-valuetext=${count(quotas[name] || 0, "place")}
+        onInput=${(e) => turnTo({ quotas: { ...quotas, [name]: Number(e.target.value) } })} /></label>`)}</div>
+    <p class="quotas"><button onClick=${() => turnTo({ quotas: null })}>Reset the places</button>
+      <span class="quiet">${dials.quotas ? `${count(whole, "place")} in the list; the say of each channel waits.` : "Now the say of each channel decides."}</span></p></details>`;
+}
+
+// What the say of each channel comes to in places. Heard songs have a share of their own.
+function usualQuotas(about, names, dials) {
+  const heard = names.includes("replay") ? Math.round(PLACES * (dials.replay_share ?? about.fusion.replay_share ?? 0)) : 0;
+  const say = names.map((name) => (name === "replay" ? 0 : dials.weights[name] ?? about.fusion.weights[name] ?? 1));
+  const whole = say.reduce((sum, one) => sum + one, 0) || 1;
+  let upTo = 0; // rounded as they add up, so that they come to the whole list
+  return Object.fromEntries(names.map((name, at) => {
+    const before = Math.round(((PLACES - heard) * upTo) / whole);
+    upTo += say[at];
+    return [name, name === "replay" ? heard : Math.round(((PLACES - heard) * upTo) / whole) - before];
+  }));
 }
 
 function Fused({ lists, name }) {

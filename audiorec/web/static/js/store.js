@@ -38,6 +38,8 @@ export const page = makeStore({
   selected: -1,
   other: -1, // the song that the selected one is compared with
   marks: null, // Map of row to a number of a group: shown on the map
+  onDisk: "", // the mark of the store as it lies there now; another one than the library's: it has changed
+  later: "", // the mark that one does not want to hear of
   said: "", // the last thing that happened, for those who listen to the page
 });
 

@@ -1,0 +1,71 @@
+// A library that was replaced on the disk: the page says so, and shows the new one when one wants it.
+
+import { html, useState } from "../vendor/htm-preact.js";
+import { forget, getJson, OLD, postJson } from "./api.js";
+import { filter } from "./finder.js";
+import { count, loadLibrary } from "./library.js";
+import { moveList } from "./list-state.js";
+import { moveSongs } from "./player.js";
+import { page, say, use } from "./store.js";
+
+const POLL = 10_000; // milliseconds
+
+export function watchLibrary() {
+  const look = async () => {
+    if (document.visibilityState !== "visible" || !page.get().library) return;
+    const answer = await getJson("/api/running").catch(() => null);
+    if (answer) page.set({ onDisk: answer.store });
+  };
+  setInterval(look, POLL);
+  document.addEventListener("visibilitychange", look);
+  addEventListener(OLD, look); // another window shows the new one already
+}
+
+export function Changed() {
+  const edition = use((s) => s.library.about.edition);
+  const onDisk = use((s) => s.onDisk);
+  const later = use((s) => s.later);
+  const [isOpening, setIsOpening] = useState(false);
+  const [failure, setFailure] = useState("");
+  if (!onDisk || onDisk === edition || onDisk === later) return null;
+  const show = async () => {
+    setIsOpening(true);
+    try {
+      await showAnew();
+    } catch (error) {
+      setFailure(error.message);
+    }
+    setIsOpening(false);
+  };
+  return html`<div class="changes" role="status">
+    <p>The library has changed since it was opened.</p>
+    ${failure && html`<p class="failure">${failure}</p>`}
+    <div class="buttons"><button class="main" disabled=${isOpening} onClick=${show}>${isOpening ? "Opening it…" : "Show it"}</button>
+      <button onClick=${() => page.set({ later: onDisk })}>Later</button></div></div>`;
+}
+
+// What plays, is listed or is chosen stays so, under its new row, where the song is still there.
+async function showAnew() {
+  await postJson("/api/renew", {});
+  forget();
+  const old = page.get().library;
+  const library = await loadLibrary();
+  const moved = (row) => (row < 0 ? -1 : library.row(old.ids[row]) ?? -1);
+  const { selected, colour, only } = page.get();
+  take(library, { selected: moved(selected), colour, only });
+  moveList(moved);
+  moveSongs(moved);
+  say(`The library now has ${count(library.n, "song")}`);
+}
+
+export function take(library, { selected = -1, colour = "", only = "" } = {}) {
+  const [first] = library.about.heads.genre ? ["head:genre"] : library.colours[0];
+  const isThere = library.colours.some(([name]) => name === colour);
+  document.title = `${count(library.n, "song")} · audiorec`;
+  page.set({
+    library, selected, colour: isThere ? colour : first, other: -1, lasso: null, marks: null, hidden: new Set(), onlyBits: null,
+  });
+  if (only) filter(only);
+  library.prepareSearch();
+  library.waitForMap(() => page.set((state) => ({ maps: state.maps + 1 })));
+}

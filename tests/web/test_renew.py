@@ -1,0 +1,116 @@
+"""A store that is replaced while its page is open: it says so, and shows the new one on request."""
+
+import json
+import shutil
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
+
+import pytest
+from web_server import (
+    ROWS,
+    SONGS,
+    browsing,
+    choose,
+    split_address,
+    until,
+    write_music,
+)
+
+LOOK = "document.dispatchEvent(new Event('visibilitychange'))"  # in place of ten seconds
+
+
+@pytest.fixture
+def store(tmp_path):
+    return write_music(tmp_path, SONGS[:6])
+
+
+def replace(store):
+    """Let an ``extract`` end: two songs more, in another order, and one gone."""
+    shutil.rmtree(store.parent / "music")
+    before = store.stat().st_ino
+    write_music(store.parent, SONGS[1:8][::-1])
+    assert store.stat().st_ino != before
+
+
+def ask(address, path, *, edition=None, body=None):
+    """Return status and body of an answer."""
+    base, token = split_address(address)
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    headers |= {"Audiorec-Edition": edition} if edition else {}
+    connection = HTTPConnection(urlsplit(base).netloc, timeout=20)
+    kind = "GET" if body is None else "POST"
+    connection.request(kind, path, None if body is None else json.dumps(body), headers)
+    answer = connection.getresponse()
+    found = answer.status, answer.read()
+    connection.close()
+    return found
+
+
+def test_a_replaced_store_is_told_of_and_shown_when_one_wants_it(open_page, store):
+    titles = [song[2] for song in SONGS]
+    with browsing(store) as address:
+        page = open_page(address)
+        page.evaluate(LOOK)
+        choose(page, titles[2])
+        page.click("text=Make a list from it")
+        page.click("nav >> text=Library")
+        page.locator(".song").get_by_role("button", name="Play").first.click()
+        until(page, "document.querySelector('audio').currentTime > 0.2")
+        first = json.loads(ask(address, "/api/song/2")[1])
+        edition = json.loads(ask(address, "/api/library")[1])["edition"]
+        assert page.locator(".changes").count() == 0
+
+        replace(store)
+        page.evaluate(LOOK)
+        page.wait_for_selector(".changes")
+        # Until then all is as it was: the songs, what plays, and the rows of every question.
+        assert page.locator(ROWS).count() == 6
+        assert not page.evaluate("document.querySelector('audio').paused")
+        assert (
+            json.loads(ask(address, "/api/song/2", edition=edition)[1])["columns"]
+            == (first["columns"])
+        )
+        page.get_by_role("button", name="Later").click()
+        assert page.locator(".changes").count() == 0
+        page.reload()
+        page.wait_for_selector(ROWS)
+        page.evaluate(LOOK)
+        choose(page, titles[2])
+        page.click("text=Make a list from it")
+        page.click("nav >> text=Library")
+        page.locator(".song").get_by_role("button", name="Play").first.click()
+        until(page, "document.querySelector('audio').currentTime > 0.2")
+        at = page.evaluate("document.querySelector('audio').currentTime")
+        page.get_by_role("button", name="Show it").focus()
+        page.keyboard.press("Enter")
+        until(page, f"document.querySelectorAll({json.dumps(ROWS)}).length === 7")
+        # What is chosen, listed and heard is the same song under another row.
+        assert titles[2] in page.inner_text("#song-title")
+        until(page, f"document.querySelector('audio').currentTime > {at}")
+        assert titles[2] in page.inner_text(".player .title")
+        page.click("nav >> text=Your list")
+        assert page.locator(".listed .title").all_inner_texts() == [titles[2]]
+        assert page.locator(".changes").count() == 0
+
+        # Rows and addresses of the edition before are of no use any more.
+        code, said = ask(address, "/api/song/2", edition=edition)
+        assert code == 409
+        assert b"has changed" in said
+        assert ask(address, first["sound"]["url"])[0] == 401
+        assert ask(address, "/api/playlist", edition=edition, body={"seeds": [0]})[0] == 409
+
+
+def test_a_store_that_cannot_be_read_leaves_the_page_as_it_was(store):
+    with browsing(store) as address:
+        about = json.loads(ask(address, "/api/library")[1])
+        broken = store.with_name("broken")
+        broken.write_bytes(b"PAR1 and nothing else")
+        broken.replace(store)
+        found = json.loads(ask(address, "/api/running")[1])["store"]
+        assert found not in ("", about["edition"])
+        code, said = ask(address, "/api/renew", body={})
+        assert code == 400
+        assert b"vecs.parquet" in said
+        assert json.loads(ask(address, "/api/library")[1]) == about
+        store.unlink()
+        assert json.loads(ask(address, "/api/running")[1])["store"] == ""

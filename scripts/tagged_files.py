@@ -12,6 +12,7 @@ import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zlib import compress, crc32
 
 import av
 import numpy as np
@@ -23,7 +24,6 @@ AUDIO, CODECS = ROOT / "fixtures" / "audio", ROOT / "fixtures" / "codecs"
 TITLE, ALBUM, LYRICS, OWN = "Zz Titleé", "Zz Album", "Zz Lyrics\nline 2", "Zz Own"
 ARTISTS = ["Zz First", "Zz Second"]
 GAIN = "-7.03 dB"
-PNG = bytes.fromhex("89504e470d0a1a0a0000000d49484452") + b"Zz Picture" * 20
 COPIES = {
     "flac": CODECS / "tabla.flac",
     "wv": CODECS / "tabla.wv",
@@ -48,11 +48,29 @@ MP3 = AUDIO / "jazz-vibraphone.mp3"
 REFUSED = ("ac3", "eac3", "mka", "webm", "au", "caf", "aac")
 
 
+def _png() -> bytes:
+    """Return a picture of 8 x 8 grey dots with a text in it."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", 8, 8, 8, 0, 0, 0, 0)
+    parts = [(b"IHDR", header), (b"tEXt", b"Comment\0" + b"Zz Picture" * 20)]
+    parts += [(b"IDAT", compress(bytes(72))), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
+
+
+PNG = _png()
+
+
 def write_tagged(folder: Path) -> dict[str, Path]:
     """Write all files into a folder that exists; return them by a short name of each."""
+    from mutagen import id3
+
     made = {name: _copied(source, folder / f"song.{name}") for name, source in COPIES.items()}
     for name in ("2.4.mp3", "2.3.mp3", "2.2.mp3", "v1.mp3", "ape.mp3", "bare.mp3"):
         made[name] = _copied(MP3, folder / f"song.{name}")
+        id3.delete(str(made[name]))
     remuxed = {"oga": ("flac", "ogg"), "aac": ("m4a", "adts"), "first.m4a": ("m4a", "ipod")}
     for name, (source, container) in remuxed.items():
         made[name] = folder / f"song.{name}"
@@ -156,7 +174,7 @@ def _ape_and_v1(path: Path) -> None:
 
 
 def _both(path: Path) -> None:
-    """An APE tag and ID3v1 behind an MP3 that has ID3v2.3 in front."""
+    """Put an APE tag and ID3v1 behind an MP3 that has ID3v2.3 in front."""
     _ape_and_v1(path)
     _frames(3).save(str(path), v2_version=3, v23_sep=None, v1=1)
 

@@ -22,7 +22,7 @@
 
 Public::
 
-    job       retag, Retagging, Retagged
+    job       retag, described, Retagging, Retagged
     wanted    FIELDS, USUAL_FIELDS
     formats   WRITABLE
     undo_job  undo

@@ -319,7 +319,7 @@ def as_song_errors(change: Located) -> Iterator[None]:
         raise MissingSongError(change.path, Failure.UNREADABLE, reason, STAGE) from None
     except OSError as error:
         if error.errno in (errno.ELOOP, errno.ENOTDIR):
-            reason = "is a link, or lies below one; links are not followed"
+            reason = "is a link, lies below one, or is no regular file; links are not followed"
         else:
             reason = (error.strerror or str(error)).lower()
         raise SongError(change.path, Failure.UNREADABLE, reason, STAGE) from None

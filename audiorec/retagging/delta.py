@@ -2,9 +2,9 @@
 
     old, new  ──delta_of──▶ `Delta`        Delta, new  ──old_bytes──▶ old, byte for byte
 
-Tags grow or shrink in one place, and what stands behind them moves as a whole. So the beginning
-of the old file is taken from the beginning of the new one, all of the rest from its end, and what
-still differs (the tags themselves, page numbers and sums of Ogg, the index of an MP4) is kept.
+Tags grow or shrink in one place, before which all bytes keep their distance from the beginning, and
+behind which from the end. The place is where the fewest bytes differ; those that still do (the
+tags themselves, page numbers and sums of Ogg, the index of an MP4) are kept.
 """
 
 import base64
@@ -18,9 +18,10 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from audiorec.errors import StoreError
-from audiorec.types import Int64Array
+from audiorec.types import BoolArray
 
 BLOCK_BYTES = 1 << 22
+CELL_BYTES = 1 << 12  # a fold is looked for cell by cell, then byte by byte
 GAP_BYTES = 24  # of equal bytes; two patches nearer than this are one
 MOST_BYTES = 64 << 20  # of patches of one file
 
@@ -33,16 +34,16 @@ class Delta:
     ----------
     old_size, new_size : int
         Bytes.
-    prefix : int
-        So many bytes at the beginning are those of the new file.
+    fold : int
+        Place in the old file: bytes before it are those of the new file at the same distance from
+        the beginning, bytes behind it those at the same distance from the end.
     patches : tuple of (int, bytes)
-        Place in the old file, and what stands there. All other bytes behind the prefix are those
-        of the new file at the same distance from the end.
+        Place in the old file, and what stands there instead.
     """
 
     old_size: int
     new_size: int
-    prefix: int
+    fold: int
     patches: tuple[tuple[int, bytes], ...]
 
     def to_json(self) -> dict[str, Any]:
@@ -50,29 +51,24 @@ class Delta:
         patches = [
             [at, base64.b85encode(zlib.compress(data)).decode()] for at, data in self.patches
         ]
-        return {"prefix": self.prefix, "patches": patches}
+        return {"fold": self.fold, "patches": patches}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], old_size: int, new_size: int) -> "Delta":
         """Read `to_json`; what makes no sense is a `ValueError`."""
-        prefix = content["prefix"]
-        if not 0 <= prefix <= min(old_size, new_size):
-            raise ValueError("its prefix is longer than the file")
+        fold = content["fold"]
+        if not 0 <= fold <= min(old_size, new_size):
+            raise ValueError("its fold lies outside the file")
         patches = []
-        room, last = min(MOST_BYTES, old_size), prefix
-        first = max(prefix, old_size - new_size)
+        room, last = min(MOST_BYTES, old_size), 0
         for at, text in content["patches"]:
             data = _inflated(text, room)
             room -= len(data)
             if not last <= at <= old_size - len(data):
                 raise ValueError("its patches are out of order")
-            if at > last and last < first:
-                raise ValueError("a part of the old file is missing")
             last = at + len(data)
             patches.append((at, data))
-        if last < first:
-            raise ValueError("a part of the old file is missing")
-        return cls(old_size, new_size, prefix, tuple(patches))
+        return cls(old_size, new_size, fold, tuple(patches))
 
 
 def delta_of(old: BinaryIO, new: BinaryIO) -> Delta:
@@ -84,23 +80,18 @@ def delta_of(old: BinaryIO, new: BinaryIO) -> Delta:
         If more than 64 MiB differ: that is not a change of tags.
     """
     before, after = _mapped(old), _mapped(new)
-    prefix = _common_prefix(before, after)
     shift = len(after) - len(before)
-    # Old bytes before this have no place in the new file when both are counted from the end.
-    first = max(prefix, -shift)
-    runs = [(prefix, first)] if first > prefix else []
-    total = first - prefix
-    for start, end in _runs(_differing(before, after, first, shift)):
-        if runs and start - runs[-1][1] <= GAP_BYTES:
-            total += end - runs[-1][1]
-            runs[-1] = (runs[-1][0], end)
-        else:
-            total += end - start
-            runs.append((start, end))
-        if total > MOST_BYTES:
+    fold = _fold(before, after)
+    runs: list[tuple[int, int]] = []
+    kept = 0
+    for start, end in _differing(before, after, fold, shift):
+        joins = bool(runs) and start - runs[-1][1] <= GAP_BYTES
+        kept += end - (runs[-1][1] if joins else start)
+        runs.append((runs.pop()[0] if joins else start, end))
+        if kept > MOST_BYTES:
             raise StoreError(f"more than {MOST_BYTES >> 20} MiB of the file would change")
     patches = tuple((start, before[start:end].tobytes()) for start, end in runs)
-    return Delta(len(before), len(after), prefix, patches)
+    return Delta(len(before), len(after), fold, patches)
 
 
 def old_bytes(delta: Delta, new: BinaryIO) -> Iterator[bytes]:
@@ -109,18 +100,25 @@ def old_bytes(delta: Delta, new: BinaryIO) -> Iterator[bytes]:
     Raises
     ------
     ValueError
-        If the new file has another size than it had.
+        If the new file has another size than it had, or the patches do not fill the old one.
     """
     if new.seek(0, os.SEEK_END) != delta.new_size:
         raise ValueError("the file has another size")
-    shift = delta.new_size - delta.old_size
-    yield from _blocks(new, 0, delta.prefix)
-    at = delta.prefix
-    for start, data in delta.patches:
-        yield from _blocks(new, at + shift, start + shift)
+    at = 0
+    for start, data in (*delta.patches, (delta.old_size, b"")):
+        yield from _unchanged(delta, new, at, start)
         yield data
         at = start + len(data)
-    yield from _blocks(new, at + shift, delta.new_size)
+
+
+def _unchanged(delta: Delta, new: BinaryIO, start: int, end: int) -> Iterator[bytes]:
+    """Yield a part of the old file that the new one has, on both sides of the fold."""
+    shift = delta.new_size - delta.old_size
+    yield from _blocks(new, start, min(end, delta.fold))
+    behind = max(start, delta.fold)
+    if behind < end and behind + shift < 0:
+        raise ValueError("a part of the old file is missing")
+    yield from _blocks(new, behind + shift, end + shift)
 
 
 def _inflated(text: str, most: int) -> bytes:
@@ -139,31 +137,47 @@ def _mapped(file: BinaryIO) -> np.memmap[Any, np.dtype[np.uint8]]:
     return np.memmap(file, np.uint8, "r")
 
 
-def _common_prefix(before: Any, after: Any) -> int:
-    length = min(len(before), len(after))
-    for start in range(0, length, BLOCK_BYTES):
-        end = min(start + BLOCK_BYTES, length)
-        differ = before[start:end] != after[start:end]
-        if differ.any():
-            return start + int(differ.argmax())
-    return length
-
-
-def _differing(before: Any, after: Any, first: int, shift: int) -> Iterator[Int64Array]:
-    """Yield places in the old file whose byte the new one has not at that distance from its end."""
-    for start in range(first, len(before), BLOCK_BYTES):
+def _fold(before: Any, after: Any) -> int:
+    """Return the place with the fewest differing bytes before it and behind it together."""
+    size, shift = min(len(before), len(after)), len(after) - len(before)
+    n_cells = -(-len(before) // CELL_BYTES)
+    front, back = np.zeros(n_cells + 1, np.int64), np.zeros(n_cells + 1, np.int64)
+    for start in range(0, len(before), BLOCK_BYTES):
         end = min(start + BLOCK_BYTES, len(before))
-        places = np.flatnonzero(before[start:end] != after[start + shift : end + shift])
-        if len(places):
-            yield places.astype(np.int64) + start
+        cell, edges = start // CELL_BYTES, np.arange(0, end - start, CELL_BYTES)
+        for counts, distance in ((front, 0), (back, shift)):
+            wrong = _unlike(before, after, start, end, distance)
+            counts[cell : cell + len(edges)] = np.add.reduceat(wrong.astype(np.int64), edges)
+    costs = np.cumsum(front) - front + np.cumsum(back[::-1])[::-1]
+    best = int(costs[: size // CELL_BYTES + 1].argmin()) * CELL_BYTES
+    # The same byte by byte, around the best cell.
+    low, high = max(0, best - CELL_BYTES), min(best + CELL_BYTES, size)
+    if high <= low:
+        return low
+    ahead = np.cumsum(_unlike(before, after, low, high, 0), dtype=np.int64)
+    behind = np.cumsum(_unlike(before, after, low, high, shift), dtype=np.int64)
+    fine = np.concatenate([[0], ahead]) + behind[-1] - np.concatenate([[0], behind])
+    return low + int(fine.argmin())
 
 
-def _runs(blocks: Iterator[Int64Array]) -> Iterator[tuple[int, int]]:
-    """Yield begin and end of runs of places with small gaps between them."""
-    for places in blocks:
-        cuts = np.flatnonzero(np.diff(places) > GAP_BYTES) + 1
-        for run in np.split(places, cuts):
-            yield int(run[0]), int(run[-1]) + 1
+def _unlike(before: Any, after: Any, start: int, end: int, shift: int) -> BoolArray:
+    """Return which old bytes the new file has not at a distance; what lies outside is unlike."""
+    unlike = np.ones(end - start, np.bool_)
+    low, high = max(start, -shift), min(end, len(after) - shift)
+    if low < high:
+        unlike[low - start : high - start] = before[low:high] != after[low + shift : high + shift]
+    return unlike
+
+
+def _differing(before: Any, after: Any, fold: int, shift: int) -> Iterator[tuple[int, int]]:
+    """Yield begin and end of runs of old bytes that the new file has not, on their side."""
+    for low, high, distance in ((0, fold, 0), (fold, len(before), shift)):
+        for start in range(low, high, BLOCK_BYTES):
+            end = min(start + BLOCK_BYTES, high)
+            places = np.flatnonzero(_unlike(before, after, start, end, distance)) + start
+            for run in np.split(places, np.flatnonzero(np.diff(places) > GAP_BYTES) + 1):
+                if len(run):
+                    yield int(run[0]), int(run[-1]) + 1
 
 
 def _blocks(file: BinaryIO, start: int, end: int) -> Iterator[bytes]:

@@ -145,12 +145,17 @@ def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
     ------
     MissingFileError
         If it is not there.
+    DamagedFileError
+        If it is another file.
     StoreError
         If it is a link, or no file.
     """
     if not path.exists():
         raise MissingFileError(f"{path}: no such undo file")
     with open_own(path) as file:
+        if not _begins_as_ours(file.readline(MOST_LINE_BYTES)):
+            raise DamagedFileError(f"{path}: is no undo file of audiorec retag")
+        file.seek(0)
         starts, at = [], 0
         while line := file.readline(MOST_LINE_BYTES):
             if line.endswith(b"\n"):  # what was not finished has changed nothing
@@ -164,13 +169,16 @@ def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
                 yield DamagedFileError(f"{path}: line {number} is damaged: {error}")
 
 
+def _begins_as_ours(line: bytes) -> bool:
+    begin = json.dumps({"schema": SCHEMA}).encode()[:-1]
+    return begin.startswith(line[: len(begin)])  # of a line that was not finished, a part
+
+
 def _end_of_whole_lines(path: Path) -> int:
     """Return where the last whole line of an undo file ends; another file is an `InputError`."""
     with open_own(path) as file:
         first = file.readline(MOST_LINE_BYTES)
-        begin = json.dumps({"schema": SCHEMA}).encode()[:-1]
-        # Of a first line that was not finished only a part may be there.
-        if first and not begin.startswith(first[: len(begin)]):
+        if not _begins_as_ours(first):
             raise InputError(f"{path}: is there already and is no undo file; name another")
         end = len(first) if first.endswith(b"\n") else 0
         while line := file.readline(MOST_LINE_BYTES):

@@ -23,6 +23,7 @@ from audiorec_cli import (
     neighbours,
     path,
     playlist,
+    playlists,
     plot,
     recall,
     recommend,
@@ -53,6 +54,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "neighbours": neighbours.neighbours,
         "path": path.path,
         "playlist": playlist.playlist,
+        "playlists": playlists.playlists,
         "browse": browse.browse,
     },
     "Recommend": {

@@ -167,6 +167,8 @@ def divide_library(
         places = np.flatnonzero(groups == group)
         artists = words.artists[rows[places]].astype(np.int64)
         order = places[in_order(songs[places], artists, -1)]
+        if earlier is not None and group in goes_on:
+            order = _as_before(store, rows, order, earlier.lists[goes_on[group]].songs)
         lists.append(
             NamedPlaylist(
                 store=store, rows=rows[order], by=space.by, name=name, went_on=kept.get(group)
@@ -194,6 +196,15 @@ def _before(store: SearchableStore, rows: Int64Array, earlier: EarlierLists | No
     """Return the earlier list of each song, `NEW` where it had none."""
     places = {} if earlier is None else earlier.place_of
     return np.asarray([places.get(store.ids[row], NEW) for row in rows], np.int64)
+
+
+def _as_before(
+    store: SearchableStore, rows: Int64Array, order: Int64Array, before: Sequence[str]
+) -> Int64Array:
+    """Return songs in the order that they had; the new ones come last, in their own order."""
+    places = {song_id: place for place, song_id in enumerate(before)}
+    found = [places.get(store.ids[rows[n]], len(before)) for n in order]
+    return order[np.argsort(found, kind="stable")]
 
 
 def _copies(store: SearchableStore, compared: BoolArray) -> BoolArray:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiorec.playlists.m3u8 import BIDI
 from audiorec.search.filters import UNKNOWN, mean_scores, name_codes
 from audiorec.search.music import HEAD
 from audiorec.search.tag_means import tags_beside
@@ -74,7 +75,8 @@ def words_of(store: VectorStore) -> Words:
     names = [""] * (int(codes.max(initial=-1)) + 1)
     for code, text in zip(codes.tolist(), texts, strict=True):
         if code != UNKNOWN and not names[code]:
-            names[code] = " ".join(str(text).split())
+            plain = "".join(c for c in " ".join(str(text).split()) if c.isprintable())
+            names[code] = BIDI.sub("", plain)
     return Words(
         heads=heads,
         tags=tags.names if tags is not None else (),
@@ -185,4 +187,5 @@ def _letters(text: str) -> str:
 
 def _spelled(label: str) -> str:
     word = SPELLED.get(label, label.replace("_", " "))
+    word = BIDI.sub("", "".join(c for c in word if c.isprintable()))[:MOST_NAME]
     return word if word.isupper() or word[:1].isdigit() else word.lower()

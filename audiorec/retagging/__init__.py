@@ -23,7 +23,7 @@
 Public::
 
     job       retag, described, Retagging, Retagged
-    wanted    FIELDS, USUAL_FIELDS
+    wanted    FIELDS
     formats   WRITABLE
     undo_job  undo
 

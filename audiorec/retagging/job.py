@@ -19,7 +19,7 @@ from audiorec.files.below import split_below
 from audiorec.files.visible import visible
 from audiorec.retagging.change import HANDLER, Change, Changed, discard, exchange
 from audiorec.retagging.undo import Record, Undo
-from audiorec.retagging.wanted import USUAL_FIELDS, checked_fields, in_words, wanted_fields
+from audiorec.retagging.wanted import checked_fields, in_words, wanted_fields
 from audiorec.runs.workers import Answer, Limits, Workers
 from audiorec.store.store import VectorStore
 
@@ -86,7 +86,7 @@ def retag(
     store: VectorStore,
     roots: Sequence[str | Path],
     *,
-    fields: Sequence[str] = USUAL_FIELDS,
+    fields: Sequence[str] | None = None,
     write: bool = False,
     replace: bool = False,
     keep_mtime: bool = False,
@@ -102,8 +102,9 @@ def retag(
     store : VectorStore
     roots : sequence of path
         Folders, or single songs; a file outside them is never opened, and no link is followed.
-    fields : sequence of str
-        Of `audiorec.retagging.wanted.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``.
+    fields : sequence of str, optional
+        Of `audiorec.retagging.wanted.FIELDS`: ``AUDIOREC_GENRE``, ``genre``, ``mood``. By default
+        one of our own for each head of the store: ``AUDIOREC_VERSION`` and ``AUDIOREC_GENRE``.
     write : bool
         Write. A field that has a value stays as it is.
     replace : bool

@@ -18,16 +18,16 @@ from audiorec.store.store import VectorStore
 from audiorec.types import FloatArray, Int64Array
 
 OWN = "AUDIOREC_"
-USUAL_FIELDS = (f"{OWN}VERSION", f"{OWN}GENRE")
-# What may be asked for; a store whose heads have other names has a field for each of them besides.
-FIELDS = (*USUAL_FIELDS, f"{OWN}MOOD", GENRE, MOOD)
+# What may be asked for of a store with our heads; other heads have a field each by their names.
+FIELDS = (f"{OWN}VERSION", f"{OWN}GENRE", f"{OWN}MOOD", GENRE, MOOD)
+MOST_LETTERS = 100  # of a value; the names of classes are the store's
 MOST_MOODS = 2
 LEAST_MOOD = 0.1  # mean of a tag's sigmoid; most songs have no tag of a mood above it
 _SPELLED = {"hiphop": "Hip-Hop"}  # what the standard field calls a class; else it is capitalised
 
 
-def checked_fields(store: VectorStore, fields: Sequence[str]) -> tuple[str, ...]:
-    """Return fields in their usual spelling, each once.
+def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[str, ...]:
+    """Return fields in their usual spelling, each once; by default one of our own for each head.
 
     Raises
     ------
@@ -37,6 +37,7 @@ def checked_fields(store: VectorStore, fields: Sequence[str]) -> tuple[str, ...]
     heads = {name.partition("/")[0] for name in store.metadata.classes}
     own = [f"{OWN}{head.upper()}" for head in sorted(heads)]
     known = [*own, f"{OWN}MOOD", *([GENRE] if GENRE in heads else []), MOOD]
+    fields = own if fields is None else fields
     spelled = {name.lower(): name for name in known} | {"version": f"{OWN}VERSION"}
     wrong = [field for field in fields if field.lower() not in spelled]
     if wrong or not fields:
@@ -70,13 +71,18 @@ def wanted_fields(
             if name != MOOD:
                 label = reading.best.get(name)
                 text = label if label is None or field != GENRE else _spelled(label)
-                words: tuple[str, ...] = () if text is None else (text,)
+                words: tuple[str, ...] = () if text is None else (_plain(text),)
             else:
                 words = () if reading.best.get(GENRE) is None else _moods(moods, row)
             if words:
                 values[field] = words
         found.append(values)
     return found
+
+
+def _plain(text: str) -> str:
+    """Return a value of one line that nothing can hide in."""
+    return "".join(c for c in text if c.isprintable())[:MOST_LETTERS]
 
 
 def _spelled(label: str) -> str:

@@ -87,7 +87,7 @@ def retag(
                 done = retag_songs(
                     open_vectors(vectors, empty=False),
                     roots,
-                    **({"fields": fields} if fields else {}),
+                    fields=fields or None,
                     write=write,
                     replace=replace,
                     keep_mtime=keep_mtime,

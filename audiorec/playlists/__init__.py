@@ -22,7 +22,8 @@
 ``library_lists``    a whole library divided into playlists with names
 ``clusters``         songs divided into groups by sound
 ``names_of_groups``  a name for each group: genre, version, what sets it apart
-``list_folder``      the lists as files, and the lists of an earlier night
+``earlier_lists``    the lists of an earlier night, as their folder knows them
+``list_folder``      the lists as files, beside those of others
 ==================== ==================================================================
 Public::
 
@@ -33,7 +34,8 @@ Public::
     curves    Curve, SHAPES, read_curves, deviations
     m3u8      PlaylistEntry, write_m3u8, render_m3u8, missing_files
     library_lists  divide_library, DividedLibrary, NamedPlaylist, USUAL_SIZE
-    list_folder    read_lists, write_lists, EarlierLists, WrittenLists
+    earlier_lists  read_lists, EarlierLists
+    list_folder    write_lists, WrittenLists
 
 Import the modules by name; the package itself imports nothing.
 """

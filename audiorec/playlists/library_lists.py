@@ -14,7 +14,7 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.playlists.clusters import NEW, Sizes, carry_on, divide, in_order, matched
-from audiorec.playlists.list_folder import EarlierLists
+from audiorec.playlists.earlier_lists import EarlierLists
 from audiorec.playlists.names_of_groups import named, words_of
 from audiorec.playlists.of_store import SongList
 from audiorec.search.choice import Choice
@@ -115,7 +115,7 @@ def divide_library(
     choice : Choice
         Which songs may come; its limits do not count here.
     earlier : EarlierLists, optional
-        What `audiorec.playlists.list_folder.read_lists` says of an earlier night: its songs stay
+        What `audiorec.playlists.earlier_lists.read_lists` says of an earlier night: its songs stay
         where they are, and its names stay, as long as size and way of comparing are the same and
         no more than a quarter of the songs joined since all were divided. Else all is divided
         anew, and a list that shares most of its songs with an old one has its name.

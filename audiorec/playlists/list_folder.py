@@ -1,7 +1,6 @@
 """Playlists of a divided library as files in a folder, which a later night goes on with.
 
-    folder           ──read_lists───▶ `EarlierLists`: names, songs
-    `DividedLibrary` ──write_lists──▶ folder
+    `DividedLibrary` ──write_lists──▶ folder/*.m3u8, folder/playlists.json
 
 ``playlists.json`` beside the lists says which files are audiorec's, by their digests. Another file,
 or a list that somebody edited, is never replaced or removed: the list gets another file name. A
@@ -12,83 +11,20 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError
 from audiorec.files.atomic import replaced, write_errors
-from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.files.own_files import read_own, refuse_other_than_folder
+from audiorec.files.json_files import sealed
+from audiorec.playlists.earlier_lists import INDEX, SCHEMA, EarlierLists, ListFile, read_lists
 from audiorec.playlists.m3u8 import BIDI, PlaylistEntry, render_m3u8
-from audiorec.store.store import VectorStore
 
 if TYPE_CHECKING:
     from audiorec.playlists.library_lists import DividedLibrary, NamedPlaylist
 
-INDEX = "playlists.json"
-SCHEMA = "audiorec/playlists-folder/1"
-MOST_INDEX_BYTES = 1 << 30  # ten million songs
 MOST_FILE_NAME = 80  # letters
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ListFile:
-    """One list of a folder.
-
-    Attributes
-    ----------
-    name, file : str
-        `file` has no folder in it.
-    songs : tuple of str
-        Ids in playing order.
-    digests : tuple of str
-        Of what audiorec wrote there, or was about to write.
-    """
-
-    name: str
-    file: str
-    songs: tuple[str, ...]
-    digests: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class EarlierLists:
-    """What the index of a folder says.
-
-    Attributes
-    ----------
-    extractor_id, by : str
-    size : int
-    joined : int
-        Songs that joined since all were divided.
-    lists : tuple of ListFile
-    """
-
-    extractor_id: str
-    by: str
-    size: int
-    joined: int
-    lists: tuple[ListFile, ...] = field(repr=False)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The name of each list."""
-        return tuple(one.name for one in self.lists)
-
-    @cached_property
-    def place_of(self) -> Mapping[str, int]:
-        """Which list each song stands in."""
-        return {song: n for n, one in enumerate(self.lists) for song in one.songs}
-
-    def fits(self, store: VectorStore, by: str, size: int) -> bool:
-        """Whether the lists were made as they would be made now, but for the songs."""
-        return (self.extractor_id, self.by, self.size) == (
-            store.metadata.extractor_id,
-            by,
-            size,
-        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,40 +49,6 @@ class WrittenLists:
     removed: int
     left_alone: tuple[str, ...] = ()
     left_out: tuple[str, ...] = ()
-
-
-def read_lists(folder: str | Path) -> EarlierLists | None:
-    """Read the index of a folder; None where there is none.
-
-    Raises
-    ------
-    StoreError
-        If the folder is a link, or its index is damaged or something else.
-    """
-    path = Path(folder) / INDEX
-    refuse_other_than_folder(Path(folder))
-    if not path.exists() and not path.is_symlink():
-        return None
-    try:
-        content = unsealed(parse_json(read_own(path, MOST_INDEX_BYTES), max_bytes=MOST_INDEX_BYTES))
-        if content["schema"] != SCHEMA:
-            raise ValueError(f"its schema is not {SCHEMA}")
-        lists = tuple(_list_of(one) for one in content["lists"])
-        names = [one.name.casefold() for one in lists]
-        if len(set(names)) < len(names):
-            raise ValueError("a name stands twice")
-        return EarlierLists(
-            extractor_id=str(content["extractor_id"]),
-            by=str(content["by"]),
-            size=int(content["size"]),
-            joined=int(content["joined"]),
-            lists=lists,
-        )
-    except (ValueError, KeyError, TypeError) as error:
-        raise StoreError(
-            f"{path}: is not an index that audiorec wrote ({error}); name another folder, or move "
-            "it away"
-        ) from error
 
 
 def write_lists(
@@ -310,14 +212,3 @@ def _write_index(divided: "DividedLibrary", folder: Path, lists: Sequence[ListFi
     }
     with replaced(folder / INDEX) as temporary:
         temporary.write_text(json.dumps(sealed(content), indent=1) + "\n", encoding="utf-8")
-
-
-def _list_of(content: Any) -> ListFile:
-    name, file = content["name"], content["file"]
-    songs, digests = content["songs"], content["digests"]
-    texts = [name, file, *songs, *digests]
-    if not all(isinstance(text, str) for text in texts):
-        raise TypeError("a list of other things than texts")
-    if Path(file).name != file or not file.endswith(".m3u8") or "\0" in file:
-        raise ValueError(f"{file!r} is no name of a list")
-    return ListFile(name=name, file=file, songs=tuple(songs), digests=tuple(digests))

@@ -120,7 +120,7 @@ def prepared(change: Change) -> Changed:
         If the file cannot be changed without loss: its format, its tags, its kind, its audio.
     """
     with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
-        place = Place(change, folder)
+        place = SongPlace(change, folder)
         with place.open_song() as file:
             seen = _checked(change, os.fstat(file.fileno()))
             container = sniff_open(change.path, file).container
@@ -156,7 +156,7 @@ def exchange(change: Change, changed: Changed) -> None:
         If the file is not what it was when the copy was made; the copy is removed.
     """
     with as_song_errors(change), folder_below(change.root, change.parts[:-1]) as folder:
-        place = Place(change, folder)
+        place = SongPlace(change, folder)
         if _identity(place.look()) != changed.seen:
             place.remove_copy()
             raise _refused(change, "was changed by somebody else meanwhile; it is left as it is")
@@ -166,10 +166,10 @@ def exchange(change: Change, changed: Changed) -> None:
 def discard(change: Change) -> None:
     """Remove the copy that a worker made, or left when it died."""
     with suppress(OSError), folder_below(change.root, change.parts[:-1]) as folder:
-        Place(change, folder).remove_copy()
+        SongPlace(change, folder).remove_copy()
 
 
-class Place:
+class SongPlace:
     """A file and the copy beside it, in a folder that is open."""
 
     def __init__(self, change: Located, folder: int | None) -> None:

@@ -12,7 +12,7 @@ from audiorec.errors import DamagedFileError, Failure, SongError
 from audiorec.files.below import folder_below
 from audiorec.retagging.change import (
     FileState,
-    Place,
+    SongPlace,
     as_song_errors,
     keep_attributes,
     state_of,
@@ -103,7 +103,7 @@ def _undone(record: Record, roots: Sequence[str], *, write: bool) -> Retagged:
 
 def _restored(record: Record, at: FilePlace, *, write: bool) -> str:
     with as_song_errors(at), folder_below(at.root, at.parts[:-1]) as folder:
-        place = Place(at, folder)
+        place = SongPlace(at, folder)
         with place.open_song() as file:
             now = state_of(file)
             if _same(now, record.old):

@@ -63,8 +63,9 @@ def playlists(
     """
     from dataclasses import replace
 
+    from audiorec.playlists.earlier_lists import read_lists
     from audiorec.playlists.library_lists import divide_library
-    from audiorec.playlists.list_folder import read_lists, write_lists
+    from audiorec.playlists.list_folder import write_lists
     from audiorec.search.choice import Choice
 
     if output is not None and not output.absolute().parent.is_dir():

@@ -1,4 +1,4 @@
-"""``audiorec retag``: a dry run first, tags that the next extraction takes for no new song, undo."""
+"""``audiorec retag``: a dry run, tags that make no song new to the next extraction, undo."""
 
 import json
 import shutil
@@ -66,7 +66,7 @@ def test_tags_go_in_nothing_is_decoded_again_and_the_undo_gives_all_back(home, a
     changed = {name for name, data in contents(home).items() if data != before[name]}
     assert changed == {"blues-band.mp3", "tabla-loop.m4a"}
 
-    code, out, err = audiorec("extract", "music", "-q", "-j1", "--json")
+    code, out, _ = audiorec("extract", "music", "-q", "-j1", "--json")
     run = json.loads(out)
     assert code == 0
     assert (run["extracted"], run["reused"], run["unchanged"]) == (0, 2, 2), run

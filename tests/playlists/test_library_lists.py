@@ -12,8 +12,9 @@ from needs import needs
 from audiorec import open_store
 from audiorec.errors import InputError, StoreError
 from audiorec.playlists import list_folder
+from audiorec.playlists.earlier_lists import INDEX, read_lists
 from audiorec.playlists.library_lists import divide_library
-from audiorec.playlists.list_folder import INDEX, read_lists, write_lists
+from audiorec.playlists.list_folder import write_lists
 from audiorec.search.choice import Choice
 
 needs("sklearn")

@@ -35,6 +35,7 @@ MAY_IMPORT = {
     "labelling": EXTRACTION | {"evaluation", "learning"},
     "playlists": SEARCH,
     "plots": SEARCH | {"evaluation"},
+    "retagging": SEARCH | EXTRACTION | {"library"},
     "library": SEARCH | EXTRACTION | {"playlists", "plots", "library"},
     "analysis": LISTENING | {"evaluation"},
     "simulation": LISTENING,

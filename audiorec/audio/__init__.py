@@ -40,7 +40,8 @@ Public::
     segment   segments
     envelope  envelope
     playable  probe, write_wav, Playable
-    content   content_hash
+    content   content_hash, content_hash_of
+    sniff     sniff, sniff_open, Container
     stderr    captured_stderr
-    tags      SongTags, header_duration_s, read_tag, read_tags
+    tags      SongTags, all_tags, header_duration_s, read_tag, read_tags
 """

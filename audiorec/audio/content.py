@@ -43,12 +43,13 @@ def content_hash(path: PathLike) -> str:
     """
     with open_regular(path) as file:
         try:
-            return _hash(file)
+            return content_hash_of(file)
         except OSError as error:  # a failing disk
             raise unreadable(path, error) from None
 
 
-def _hash(file: BinaryIO) -> str:
+def content_hash_of(file: BinaryIO) -> str:
+    """Return the `content_hash` of an open file, from its beginning; an `OSError` if it fails."""
     from audiorec.audio.pyav_reader import DEMUXER_ERRORS  # late, as the readers in `decode`
 
     try:

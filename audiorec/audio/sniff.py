@@ -116,10 +116,15 @@ def sniff(path: PathLike) -> Sniffed:
     file), ``empty``, ``not_audio``, ``unsupported`` or ``drm``.
     """
     with open_regular(path) as file:
-        try:
-            return _sniff(path, file)
-        except OSError as error:  # a failing disk
-            raise unreadable(path, error) from None
+        return sniff_open(path, file)
+
+
+def sniff_open(path: PathLike, file: BinaryIO) -> Sniffed:
+    """Find out what an open file is, as `sniff`; `path` is for messages."""
+    try:
+        return _sniff(path, file)
+    except OSError as error:  # a failing disk
+        raise unreadable(path, error) from None
 
 
 def _sniff(path: PathLike, file: BinaryIO) -> Sniffed:

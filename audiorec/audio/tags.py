@@ -125,9 +125,14 @@ def _fields(path: PathLike) -> Mapping[str, object]:
     """Every tag of a file by its name in lower case; empty where it cannot be read."""
     try:
         with open_regular(path) as file:
-            return _ape_or_matroska(file) if (found := _by_tinytag(file)) is None else found
+            return all_tags(file)
     except (SongError, OSError):
         return {}
+
+
+def all_tags(file: BinaryIO) -> Mapping[str, object]:
+    """Return every tag of an open file by its name in lower case, as it stands there."""
+    return _ape_or_matroska(file) if (found := _by_tinytag(file)) is None else found
 
 
 def _by_tinytag(file: BinaryIO) -> Mapping[str, object] | None:

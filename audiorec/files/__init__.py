@@ -10,6 +10,7 @@
 
 ==================  ===================================================================
 ``atomic``          replace a file at once; a full disk becomes one clear line
+``below``           open what lies below a folder that the user named, by no link
 ``own_files``       tell audiorec's own working files from what was planted as such
 ``run_folder``      the locked folder beside an output that holds an unfinished run
 ``blocks``          one large table made in blocks, by a job that may be killed
@@ -30,6 +31,7 @@
 Public::
 
     atomic       replaced
+    below        split_below, open_below, folder_below
     own_files    refuse_link, read_own
     run_folder   look_into, run_folder_path
     tables       TableFile

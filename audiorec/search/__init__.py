@@ -22,6 +22,7 @@
 ``choice``       which songs may come, and how many of one kind
 ``near``         the songs near one or several, among those that may come
 ``music``        which songs are music
+``tag_means``    what the backbone hears in them: mean tags of every song
 ``filters``      conditions and patterns in words → which songs are meant
 ``diversify``    the best of a ranking: at most so many of one kind, not all alike
 ``explain``      a similarity taken apart, by class and statistic
@@ -37,6 +38,7 @@ Public::
     comparing    Basis, AutoBy
     choice       Choice, Chosen
     near         near_one, MINIMUM
+    tag_means    tag_means, TagMeans, MOODS
     music        is_music, why_not, why_no_music
     space        Space, Neighbours, Neighbour, mean_direction, TABLES
     scaling      By, DEFAULT_WEIGHTS

@@ -31,7 +31,8 @@ COMMANDS = {name: page for name, (_, page) in PAGES.items() if not hasattr(page,
 EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_lines(page)}
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
-    r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|browse|"
+    r"audiorec (extract (?!.*--dry-run)|retag .*--undo|"
+    r"classify|tags|doctor|shards|heads|index|browse|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
     r"federated (train|users|audit|align .*--yes)|"
@@ -193,6 +194,10 @@ def write_channel(folder):
 @pytest.mark.parametrize("line", [line for line in EXAMPLES if not LONG.search(line)])
 def test_an_example_works(line, home, audiorec):
     words = [os.path.expanduser(w) for w in shlex.split(line, comments=True)[1:]]  # noqa: PTH111
+    if words[0] == "retag":
+        needs("mutagen")
+    if words[0] == "playlists":
+        needs("sklearn")
     if "plot" in words or "--plot" in words:
         needs("matplotlib")
     if words[:2] == ["federated", "keys"]:

@@ -122,6 +122,12 @@ CASES = {
         ("--no-open", "-v", ABSENT),
         ("--no-open", "--host", ODD),
     ],
+    "playlists": [
+        ("--size", "2", "--include-non-music"),
+        ("--size", "2", "--include-non-music", "--json", "-o", f"l{ODD.replace('/', '')}"),
+        ("-v", ABSENT),
+    ],
+    "retag": [("/",), ("/", "--json"), (ABSENT,), ("/", "--undo", ABSENT)],
     "duplicates": [(), ("--json",), ("--scores", ABSENT)],
     "classify": [("songs",), ("songs", "--json"), ("songs", "--format", "csv")],
     "tags": [(f"songs/broken{LINES}.mp3",), (ABSENT,)],
@@ -238,6 +244,8 @@ def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
         needs("matplotlib")
     if command == "browse":
         needs("starlette")
+    if command == "playlists":
+        needs("sklearn")
     if command == "federated keys":
         needs("cryptography")
     monkeypatch.chdir(home)

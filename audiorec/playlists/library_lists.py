@@ -1,0 +1,235 @@
+"""A whole library divided into playlists with names, by sound.
+
+    store ──divide_library──▶ `DividedLibrary`: lists, their names, what was left out
+          (the lists of an earlier night: `EarlierLists`)
+
+Every song that is music stands in exactly one list, near copies of it in none.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import InputError
+from audiorec.playlists.clusters import NEW, Sizes, carry_on, divide, in_order, matched
+from audiorec.playlists.earlier_lists import EarlierLists
+from audiorec.playlists.names_of_groups import named, words_of
+from audiorec.playlists.of_store import SongList
+from audiorec.search.choice import Choice
+from audiorec.search.comparing import AutoBy
+from audiorec.search.duplicates import find_duplicates, series_beside
+from audiorec.search.scaling import By
+from audiorec.search.searchable import SearchableStore
+from audiorec.types import BoolArray, Int64Array
+
+USUAL_SIZE = 25  # songs: an hour and a half
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class NamedPlaylist(SongList):
+    """One playlist of a divided library.
+
+    Attributes
+    ----------
+    name : str
+    went_on : str or None
+        The name of the list of an earlier night that this one goes on; None for a new list.
+    """
+
+    name: str
+    went_on: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class DividedLibrary:
+    """A library in playlists.
+
+    Attributes
+    ----------
+    store : SearchableStore
+    lists : tuple of NamedPlaylist
+        By their names.
+    by : {"vector", "mean", "features", "embedding"}
+        What the songs were compared by.
+    size : int
+        Songs that a list was to have.
+    not_music, copies, not_compared : int
+        Songs in no list: no music, near copies of one in a list, without what is compared.
+    new, moved : int
+        Songs that stood in no list of the earlier night, and in another one.
+    joined : int
+        Songs that joined the lists since all songs were divided.
+    """
+
+    store: SearchableStore = field(repr=False)
+    lists: tuple[NamedPlaylist, ...]
+    by: By
+    size: int
+    not_music: int = 0
+    copies: int = 0
+    not_compared: int = 0
+    new: int = 0
+    moved: int = 0
+    joined: int = 0
+
+    def __iter__(self) -> Iterator[NamedPlaylist]:
+        return iter(self.lists)
+
+    def __len__(self) -> int:
+        return len(self.lists)
+
+    def __getitem__(self, name: str) -> NamedPlaylist:
+        """Return the list of a name."""
+        for one in self.lists:
+            if one.name == name:
+                return one
+        raise KeyError(name)
+
+    def __repr__(self) -> str:
+        songs = sum(map(len, self.lists))
+        return f"DividedLibrary({songs} songs in {len(self.lists)} lists, by {self.by})"
+
+
+def divide_library(
+    store: SearchableStore,
+    *,
+    size: int = USUAL_SIZE,
+    by: AutoBy = "auto",
+    table: Any = None,
+    choice: Choice = Choice(),  # noqa: B008 - frozen
+    earlier: EarlierLists | None = None,
+    seed: int = 0,
+) -> DividedLibrary:
+    """Divide a library into playlists with names.
+
+    Parameters
+    ----------
+    store : SearchableStore
+    size : int
+        Songs that a list is to have: it has a third of them at least and twice as many at most,
+        unless the whole library has fewer.
+    by, table
+        See `SearchableStore.similar`.
+    choice : Choice
+        Which songs may come; its limits do not count here.
+    earlier : EarlierLists, optional
+        What `audiorec.playlists.earlier_lists.read_lists` says of an earlier night: its songs stay
+        where they are, and its names stay, as long as size and way of comparing are the same and
+        no more than a quarter of the songs joined since all were divided. Else all is divided
+        anew, and a list that shares most of its songs with an old one has its name.
+    seed : int
+        Same store, same earlier lists, same seed: same lists.
+
+    Returns
+    -------
+    divided : DividedLibrary
+
+    Raises
+    ------
+    InputError
+        If no song may come, or `size` is below 2.
+    MissingExtraError
+        Without scikit-learn (``pip install "audiorec[sklearn]"``).
+
+    Examples
+    --------
+    >>> from audiorec import open_store
+    >>> divided = divide_library(open_store("fixtures/formats/vecs-v1.parquet"), size=2)
+    >>> [(one.name, one.song_ids.tolist()) for one in divided]  # doctest: +SKIP
+    [('Classical', ['piano/etude.flac', 'piano/prelude.flac'])]
+    """
+    sizes = Sizes(size)
+    space = store.space(by, table=table, use_index=False)
+    units, there = space.units_by_row()
+    chosen = store.chosen(choice)
+    compared = chosen.allowed & there
+    if not compared.any():
+        raise InputError(f"{store.path}: no song may come into a list")
+    copies = np.zeros(len(store), np.bool_) if choice.keep_duplicates else _copies(store, compared)
+    # By id, so that the order of the store's rows decides nothing.
+    rows = np.asarray(sorted(np.flatnonzero(compared & ~copies), key=store.ids.__getitem__))
+    before = _before(store, rows, earlier)
+    same = earlier is not None and earlier.fits(store, space.by, size)
+    songs = units[rows]
+    if same and earlier is not None:
+        groups, joined = carry_on(songs, before, sizes, joined=earlier.joined, seed=seed)
+    else:
+        groups, joined = divide(songs, sizes, seed=seed), 0
+    goes_on = matched(groups, before)
+    names_before = earlier.names if earlier is not None else ()
+    words = words_of(store)
+    kept = {group: names_before[old] for group, old in goes_on.items()}
+    names = named(words, groups, rows, kept=kept)
+    lists = []
+    for group, name in enumerate(names):
+        places = np.flatnonzero(groups == group)
+        artists = words.artists[rows[places]].astype(np.int64)
+        order = places[in_order(songs[places], artists, -1)]
+        if earlier is not None and group in goes_on:
+            order = _as_before(store, rows, order, earlier.lists[goes_on[group]].songs)
+        lists.append(
+            NamedPlaylist(
+                store=store, rows=rows[order], by=space.by, name=name, went_on=kept.get(group)
+            )
+        )
+    known = before != NEW
+    stayed = np.asarray(
+        [goes_on.get(int(g), NEW) == b for g, b in zip(groups, before, strict=True)]
+    )
+    return DividedLibrary(
+        store=store,
+        lists=tuple(sorted(lists, key=lambda one: one.name.casefold())),
+        by=space.by,
+        size=size,
+        not_music=chosen.not_music,
+        copies=int(copies.sum()),
+        not_compared=int((chosen.allowed & ~there).sum()),
+        new=int((~known).sum()) if earlier is not None else 0,
+        moved=int((known & ~stayed).sum()),
+        joined=joined,
+    )
+
+
+def _before(store: SearchableStore, rows: Int64Array, earlier: EarlierLists | None) -> Int64Array:
+    """Return the earlier list of each song, `NEW` where it had none."""
+    places = {} if earlier is None else earlier.place_of
+    return np.asarray([places.get(store.ids[row], NEW) for row in rows], np.int64)
+
+
+def _as_before(
+    store: SearchableStore, rows: Int64Array, order: Int64Array, before: Sequence[str]
+) -> Int64Array:
+    """Return songs in the order that they had; the new ones come last, in their own order."""
+    places = {song_id: place for place, song_id in enumerate(before)}
+    found = [places.get(store.ids[rows[n]], len(before)) for n in order]
+    return order[np.argsort(found, kind="stable")]
+
+
+def _copies(store: SearchableStore, compared: BoolArray) -> BoolArray:
+    """Return the songs that are the same audio as a better one that may come, (n,)."""
+    series, _ = series_beside(store)
+    extra = np.zeros(len(store), np.bool_)
+    for group in _duplicates(store, series):
+        rows = [row for row in group if compared[row]]
+        songs = dict(zip(rows, store.rows(rows), strict=True))
+        if rows:
+            best = min(rows, key=lambda row: _worse(songs[row]))
+            extra[[row for row in rows if row != best]] = True
+    return extra
+
+
+def _duplicates(store: SearchableStore, series: Sequence[Any]) -> list[tuple[int, ...]]:
+    try:
+        return [group.rows for group in find_duplicates(store, series)]
+    except InputError:  # vectors of other statistics: the same packets are still seen
+        by_hash: dict[str, list[int]] = {}
+        for row, content in enumerate(store.column("content_hash").to_pylist()):
+            by_hash.setdefault(content, []).append(row)
+        return [tuple(rows) for rows in by_hash.values() if len(rows) > 1]
+
+
+def _worse(song: dict[str, Any]) -> tuple[float, str]:
+    """Order copies: those with more bytes a second are better, then those first by id."""
+    return -song["size"] / max(float(song["duration_s"]), 1.0), song["song_id"]

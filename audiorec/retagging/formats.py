@@ -1,0 +1,372 @@
+"""Fields in the tags of a file, for each format that can be written.
+
+    open file ──open_tags──▶ `Tags`   .values("genre"), .put("genre", ["jazz"]), .others(), .save()
+
+All of it is mutagen's work (the extra ``retag``; GPL-2.0-or-later, see decision 0041). What its
+defaults would change besides is kept here: the version of ID3, the ID3v1 tag at the end, the zero
+byte between two values.
+"""
+
+import os
+from abc import ABC, abstractmethod
+from collections.abc import Collection, Sequence
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from audiorec.audio.sniff import Container
+from audiorec.audio.tags import all_tags
+from audiorec.errors import Failure, MissingExtraError, SongError
+
+GENRE, MOOD = "genre", "mood"  # fields that every player knows; all others are our own
+WRITABLE = frozenset(Container) - {
+    Container.AU,
+    Container.CAF,
+    Container.ADTS,
+    Container.AC3,
+    Container.MATROSKA,
+}
+_WHY_NOT = {
+    Container.AU: "AU files have no place for tags",
+    Container.CAF: "tags in CAF files are read by almost no player, and mutagen writes none",
+    Container.ADTS: "bare AAC has no place for tags; an M4A has",
+    Container.AC3: "AC-3 has no place for tags",
+    Container.MATROSKA: "mutagen writes no Matroska or WebM; mkvpropedit does",
+}
+_V1_BYTES = 128
+_FREEFORM = "----:com.apple.iTunes:"
+_ASF_NAMES = {GENRE: "WM/Genre", MOOD: "WM/Mood"}
+_APE_NAMES = {GENRE: "Genre", MOOD: "Mood"}
+
+
+class Tags(ABC):
+    """The tags of one open file, which `save` writes back.
+
+    A field is a name in lower case, `GENRE` or `MOOD`, or one of our own in upper case.
+    """
+
+    @abstractmethod
+    def values(self, field: str) -> list[str]:
+        """Return the values of a field; empty where there is none."""
+
+    @abstractmethod
+    def put(self, field: str, values: Sequence[str]) -> None:
+        """Set a field, in the place of all values that it has."""
+
+    @abstractmethod
+    def others(self, fields: Collection[str]) -> list[str]:
+        """Return everything in the tags but some fields, as texts that can be compared."""
+
+    @abstractmethod
+    def save(self, file: BinaryIO) -> None:
+        """Write the tags into an open file, the one they come from or a copy of it."""
+
+
+def open_tags(file: BinaryIO, container: Container, path: str) -> Tags:
+    """Read the tags of an open file.
+
+    Raises
+    ------
+    SongError
+        ``unsupported``: a format whose tags cannot be written; ``undecodable``: tags that mutagen
+        cannot read, which it therefore must not write.
+    MissingExtraError
+        Without mutagen.
+    """
+    try:
+        import mutagen
+    except ImportError as error:
+        raise MissingExtraError("writing tags", "retag", str(error)) from error
+    if container not in WRITABLE:
+        reason = f"its tags cannot be written: {_WHY_NOT[container]}"
+        raise SongError(path, Failure.UNSUPPORTED, reason, "tag")
+    file.seek(0)
+    try:
+        return _opened(file, container)
+    except (mutagen.MutagenError, ValueError, KeyError, IndexError, EOFError) as error:
+        reason = f"mutagen cannot read its tags, so they are not written: {error}"
+        raise SongError(path, Failure.UNDECODABLE, " ".join(reason.split()), "tag") from None
+
+
+def seen_by_others(file: BinaryIO, field: str) -> bool:
+    """Whether another reader finds a field, in a second tag that mutagen does not look at.
+
+    A WAV may have its genre in an INFO list, an MP3 in an APE tag or in ID3v1.
+    """
+    file.seek(0)
+    with suppress(OSError, ValueError):
+        return bool(all_tags(file).get(field.lower()))
+    return False
+
+
+def _opened(file: BinaryIO, container: Container) -> Tags:
+    match container:
+        case Container.MP3 | Container.TTA:
+            return _plain_id3(file)
+        case Container.WAV | Container.AIFF | Container.DSF | Container.DFF:
+            return _id3_inside(file, container)
+        case Container.WAVPACK | Container.APE | Container.MUSEPACK:
+            return _ape(file)
+        case Container.FLAC | Container.OGG:
+            return _vorbis(file, container)
+        case Container.MP4:
+            from mutagen.mp4 import MP4
+
+            return _Mp4(_with_tags(MP4(file)))
+        case _:
+            from mutagen.asf import ASF
+
+            return _Asf(_with_tags(ASF(file)))
+
+
+def _with_tags(opened: Any) -> Any:
+    if opened.tags is None:
+        opened.add_tags()
+    return opened
+
+
+class _Id3(Tags):
+    """ID3v2: in front of an MP3 or TTA, or inside a WAV, AIFF, DSF or DFF."""
+
+    def __init__(self, opened: Any, tags: Any, *, in_front: bool) -> None:
+        self._opened, self._tags = opened, tags
+        old = tags.version[:2] < (2, 4) and tags.version[0] == 2
+        self._version = 3 if old else 4  # 2.2 cannot be written, and becomes 2.3
+        self._in_front = in_front
+
+    def _key(self, field: str) -> str:
+        usual = {GENRE: "TCON", MOOD: "TMOO" if self._version == 4 else "TXXX:MOOD"}
+        return usual.get(field) or f"TXXX:{field}"
+
+    def values(self, field: str) -> list[str]:
+        return [str(value) for frame in self._frames(field) for value in frame.text]
+
+    def _frames(self, field: str) -> list[Any]:
+        wanted = self._key(field).lower()
+        return [frame for frame in self._tags.values() if frame.HashKey.lower() == wanted]
+
+    def put(self, field: str, values: Sequence[str]) -> None:
+        from mutagen.id3 import TCON, TMOO, TXXX, Encoding
+
+        for frame in self._frames(field):
+            del self._tags[frame.HashKey]
+        encoding = Encoding.UTF8 if self._version == 4 else Encoding.UTF16
+        name, _, description = self._key(field).partition(":")
+        if name == "TXXX":
+            self._tags.add(TXXX(encoding=encoding, desc=description, text=list(values)))
+        else:
+            kind = TCON if name == "TCON" else TMOO
+            self._tags.add(kind(encoding=encoding, text=list(values)))
+
+    def others(self, fields: Collection[str]) -> list[str]:
+        ours = {frame.HashKey for field in fields for frame in self._frames(field)}
+        known = [f"{f.HashKey} {f!r}" for f in self._tags.values() if f.HashKey not in ours]
+        return sorted(known) + sorted(map(repr, self._tags.unknown_frames))
+
+    def save(self, file: BinaryIO) -> None:
+        first = _ending(file)
+        file.seek(0)
+        settings = {"v2_version": self._version, "v23_sep": None}
+        if self._in_front:
+            self._tags.save(file, v1=1, **settings)
+            _restore_ending(file, first)
+        else:
+            self._opened.tags = self._tags
+            self._opened.tags.save(file, **settings)
+
+
+def _plain_id3(file: BinaryIO) -> Tags:
+    from mutagen.id3 import ID3, ID3NoHeaderError
+
+    file.seek(0)
+    has_v2 = file.read(3) == b"ID3"
+    file.seek(0)
+    try:
+        # Where there is ID3v1 alone its values are copied: most readers look no further than v2.
+        tags = ID3(file, translate=False, load_v1=not has_v2)
+    except ID3NoHeaderError:
+        tags = ID3()
+    return _Id3(None, tags, in_front=True)
+
+
+def _id3_inside(file: BinaryIO, container: Container) -> Tags:
+    from mutagen.aiff import AIFF
+    from mutagen.dsdiff import DSDIFF
+    from mutagen.dsf import DSF
+    from mutagen.wave import WAVE
+
+    kinds: dict[Container, Any] = {
+        Container.WAV: WAVE,
+        Container.AIFF: AIFF,
+        Container.DSF: DSF,
+        Container.DFF: DSDIFF,
+    }
+    opened = _with_tags(kinds[container](file, translate=False))
+    return _Id3(opened, opened.tags, in_front=False)
+
+
+class _Ape(Tags):
+    """APEv2 at the end of WavPack, Monkey's Audio and Musepack."""
+
+    def __init__(self, tags: Any) -> None:
+        self._tags = tags
+
+    def values(self, field: str) -> list[str]:
+        name = _APE_NAMES.get(field, field)
+        return [str(value) for value in self._tags[name]] if name in self._tags else []
+
+    def put(self, field: str, values: Sequence[str]) -> None:
+        self._tags[_APE_NAMES.get(field, field)] = list(values)
+
+    def others(self, fields: Collection[str]) -> list[str]:
+        ours = {_APE_NAMES.get(field, field).lower() for field in fields}
+        return sorted(
+            f"{k} {v.kind} {v.value!r}" for k, v in self._tags.items() if k.lower() not in ours
+        )
+
+    def save(self, file: BinaryIO) -> None:
+        first = _ending(file)
+        if first:  # mutagen takes what stands behind its own tag for something to remove
+            file.seek(-_V1_BYTES, os.SEEK_END)
+            file.truncate()
+        file.seek(0)
+        self._tags.save(file)
+        file.seek(0, os.SEEK_END)
+        file.write(first)
+
+
+def _ape(file: BinaryIO) -> Tags:
+    from mutagen.apev2 import APENoHeaderError, APEv2
+
+    file.seek(0, os.SEEK_END)
+    file.seek(max(0, file.tell() - _V1_BYTES - 16))
+    if b"LYRICS200" in file.read():
+        raise ValueError("Lyrics3 stands behind the audio, which mutagen would drop")
+    file.seek(0)
+    try:
+        return _Ape(APEv2(file))
+    except APENoHeaderError:
+        return _Ape(APEv2())
+
+
+class _Vorbis(Tags):
+    """Vorbis comments: FLAC, and Vorbis, Opus, Speex and FLAC in Ogg."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def values(self, field: str) -> list[str]:
+        return [value for key, value in self._opened.tags if key.lower() == field.lower()]
+
+    def put(self, field: str, values: Sequence[str]) -> None:
+        tags = self._opened.tags
+        tags[:] = [(k, v) for k, v in tags if k.lower() != field.lower()]
+        tags.extend((field.upper(), value) for value in values)  # all others stay in their order
+
+    def others(self, fields: Collection[str]) -> list[str]:
+        ours = {field.lower() for field in fields}
+        tags = self._opened.tags
+        left = [f"{k}={v}" for k, v in tags if k.lower() not in ours]
+        blocks = getattr(self._opened, "metadata_blocks", [])
+        kept = [f"{b.code} {b.write()!r}" for b in blocks if b is not tags and b.code != 1]
+        return [tags.vendor, *left, *kept]
+
+    def save(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self._opened.save(file)
+
+
+def _vorbis(file: BinaryIO, container: Container) -> Tags:
+    from mutagen.flac import FLAC
+    from mutagen.oggflac import OggFLAC
+    from mutagen.oggopus import OggOpus
+    from mutagen.oggspeex import OggSpeex
+    from mutagen.oggvorbis import OggVorbis
+
+    if container == Container.FLAC:
+        return _Vorbis(_with_tags(FLAC(file)))
+    file.seek(0)
+    head = file.read(4096)  # the first page, whose packet says what is inside
+    file.seek(0)
+    kinds: dict[bytes, Any] = {
+        b"\x01vorbis": OggVorbis,
+        b"OpusHead": OggOpus,
+        b"Speex   ": OggSpeex,
+        b"\x7fFLAC": OggFLAC,
+    }
+    for mark, kind in kinds.items():
+        if mark in head[:128]:
+            return _Vorbis(_with_tags(kind(file)))
+    raise ValueError("an Ogg stream of a kind that is not written")
+
+
+class _Mp4(Tags):
+    """MP4: the genre in its atom, all others as iTunes' free form."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def _keys(self, field: str) -> list[str]:
+        name = "\xa9gen" if field == GENRE else f"{_FREEFORM}{field.upper()}".lower()
+        found = [key for key in self._opened.tags if key.lower() == name]
+        return found or [name if field == GENRE else f"{_FREEFORM}{field.upper()}"]
+
+    def values(self, field: str) -> list[str]:
+        found = [v for key in self._keys(field) for v in self._opened.tags.get(key, [])]
+        return [v if isinstance(v, str) else bytes(v).decode("utf-8", "replace") for v in found]
+
+    def put(self, field: str, values: Sequence[str]) -> None:
+        from mutagen.mp4 import MP4FreeForm
+
+        for key in self._keys(field)[1:]:
+            del self._opened.tags[key]
+        texts: list[Any] = list(values)
+        if field != GENRE:
+            texts = [MP4FreeForm(value.encode()) for value in values]
+        self._opened.tags[self._keys(field)[0]] = texts
+
+    def others(self, fields: Collection[str]) -> list[str]:
+        ours = {key for field in fields for key in self._keys(field)}
+        left = [f"{k} {v!r}" for k, v in self._opened.tags.items() if k not in ours]
+        unread = getattr(self._opened.tags, "_failed_atoms", {})
+        return sorted(left) + sorted(f"{k} {v!r}" for k, v in unread.items())
+
+    def save(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self._opened.save(file)
+
+
+class _Asf(Tags):
+    """Windows Media: attributes of the file."""
+
+    def __init__(self, opened: Any) -> None:
+        self._opened = opened
+
+    def values(self, field: str) -> list[str]:
+        return [str(value) for value in self._opened.tags.get(_ASF_NAMES.get(field, field), [])]
+
+    def put(self, field: str, values: Sequence[str]) -> None:
+        self._opened.tags[_ASF_NAMES.get(field, field)] = list(values)
+
+    def others(self, fields: Collection[str]) -> list[str]:
+        ours = {_ASF_NAMES.get(field, field) for field in fields}
+        return [f"{k} {v!r} {v.language} {v.stream}" for k, v in self._opened.tags if k not in ours]
+
+    def save(self, file: BinaryIO) -> None:
+        file.seek(0)
+        self._opened.save(file)
+
+
+def _ending(file: BinaryIO) -> bytes:
+    """Return the ID3v1 tag at the end of a file; empty where there is none."""
+    size = file.seek(0, os.SEEK_END)
+    file.seek(max(0, size - _V1_BYTES))
+    last = file.read(_V1_BYTES)
+    return last if len(last) == _V1_BYTES and last[:3] == b"TAG" else b""
+
+
+def _restore_ending(file: BinaryIO, first: bytes) -> None:
+    """Put the ID3v1 tag back as it was; mutagen writes it anew from the other."""
+    if first:
+        file.seek(-_V1_BYTES, os.SEEK_END)
+        file.write(first)
+        file.flush()

@@ -1,0 +1,186 @@
+"""The undo file: a line for every file that is about to be changed, on the disk before it is.
+
+    `Undo.append(record)`  ──▶  one line of JSON with its digest, synced
+    `read_records(path)`   ──▶  the records, newest first
+
+A kill at any place leaves either no line (the file is the old one), a part of a line (so is it),
+or a whole line, and the file is the old one or the new one: which, its digest says.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
+from audiorec.files.atomic import sync
+from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import open_own, refuse_link
+from audiorec.retagging.change import FileState
+from audiorec.retagging.delta import MOST_BYTES, Delta
+
+SCHEMA = "audiorec/retag-undo/1"
+MOST_LINE_BYTES = 2 * MOST_BYTES  # patches as text, with room
+_NEW = os.O_WRONLY | os.O_APPEND | os.O_CREAT
+_PLAIN = getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """One file that was changed, and how the old one is had back.
+
+    Attributes
+    ----------
+    song_id : str
+    path : str
+        Absolute, as it was opened.
+    put : mapping of str to list of str
+        The fields that were written, for a person.
+    old, new : FileState
+    delta : Delta
+    """
+
+    song_id: str
+    path: str
+    put: Mapping[str, list[str]]
+    old: FileState
+    new: FileState
+    delta: Delta
+
+    def to_line(self) -> bytes:
+        """Return it as a line of JSON."""
+        content = {
+            "schema": SCHEMA,
+            "song_id": self.song_id,
+            "path": self.path,
+            "put": {name: list(values) for name, values in self.put.items()},
+            "old": asdict(self.old),
+            "new": asdict(self.new),
+            **self.delta.to_json(),
+        }
+        return json.dumps(sealed(content)).encode() + b"\n"
+
+    @classmethod
+    def from_line(cls, line: bytes) -> "Record":
+        """Read `to_line`; what is no such line is a `ValueError`."""
+        try:
+            content = unsealed(parse_json(line, max_bytes=MOST_LINE_BYTES))
+            if content["schema"] != SCHEMA:
+                raise ValueError(f"its schema is not {SCHEMA}")
+            old, new = (FileState(**_state(content[name])) for name in ("old", "new"))
+            return cls(
+                song_id=str(content["song_id"]),
+                path=str(content["path"]),
+                put=dict(content["put"]),
+                old=old,
+                new=new,
+                delta=Delta.from_json(content, old.size, new.size),
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"a line of an undo file has other fields: {error}") from error
+
+
+def _state(content: Any) -> dict[str, Any]:
+    size, sha256, mtime_ns = content["size"], content["sha256"], content["mtime_ns"]
+    if not (isinstance(size, int) and isinstance(mtime_ns, int) and isinstance(sha256, str)):
+        raise TypeError("a state of a file")
+    if not 0 < size < 1 << 48 or not -(1 << 63) <= mtime_ns < 1 << 63:
+        raise ValueError("a size or a time is out of range")
+    return {"size": size, "sha256": sha256, "mtime_ns": mtime_ns}
+
+
+class Undo:
+    """An undo file that is being written; lines are only added.
+
+    Parameters
+    ----------
+    path : Path
+        A new file, or an undo file, which goes on; of a line that a killed run left unfinished
+        nothing is kept.
+
+    Raises
+    ------
+    InputError
+        If something else is there.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        refuse_link(path)
+        if path.exists():
+            _end_of_whole_lines(path)
+        try:
+            self._file = os.open(path, _NEW | _PLAIN, 0o600)  # tags are private
+        except OSError as error:
+            raise InputError(f"{path}: cannot be written: {error.strerror}") from None
+        if path.exists():
+            os.truncate(path, _end_of_whole_lines(path))
+        sync(path.parent)
+
+    def __enter__(self) -> "Undo":
+        return self
+
+    def __exit__(self, *exc_info: object) -> None:
+        os.close(self._file)
+
+    def append(self, record: Record) -> None:
+        """Add a line; when this returns, it is on the disk."""
+        line = record.to_line()
+        try:
+            while line:
+                line = line[os.write(self._file, line) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise StoreError(
+                f"{self.path}: cannot be written: {error.strerror}; nothing more is changed"
+            ) from error
+
+
+def read_records(path: Path) -> Iterator[Record | DamagedFileError]:
+    """Yield the records of an undo file, the newest first; a line that is damaged is an error.
+
+    Raises
+    ------
+    MissingFileError
+        If it is not there.
+    DamagedFileError
+        If it is another file.
+    StoreError
+        If it is a link, or no file.
+    """
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such undo file")
+    with open_own(path) as file:
+        if not _begins_as_ours(file.readline(MOST_LINE_BYTES)):
+            raise DamagedFileError(f"{path}: is no undo file of audiorec retag")
+        file.seek(0)
+        starts, at = [], 0
+        while line := file.readline(MOST_LINE_BYTES):
+            if line.endswith(b"\n"):  # what was not finished has changed nothing
+                starts.append((at, len(line)))
+            at += len(line)
+        for number, (start, length) in reversed(list(enumerate(starts, 1))):
+            file.seek(start)
+            try:
+                yield Record.from_line(file.read(length))
+            except ValueError as error:
+                yield DamagedFileError(f"{path}: line {number} is damaged: {error}")
+
+
+def _begins_as_ours(line: bytes) -> bool:
+    begin = json.dumps({"schema": SCHEMA}).encode()[:-1]
+    return begin.startswith(line[: len(begin)])  # of a line that was not finished, a part
+
+
+def _end_of_whole_lines(path: Path) -> int:
+    """Return where the last whole line of an undo file ends; another file is an `InputError`."""
+    with open_own(path) as file:
+        first = file.readline(MOST_LINE_BYTES)
+        if not _begins_as_ours(first):
+            raise InputError(f"{path}: is there already and is no undo file; name another")
+        end = len(first) if first.endswith(b"\n") else 0
+        while line := file.readline(MOST_LINE_BYTES):
+            end += len(line) if line.endswith(b"\n") else 0
+    return end

@@ -1,0 +1,132 @@
+"""The files as they were before `retag`, from its undo file.
+
+undo file, roots ──undo──▶ `Retagging`: each file byte for byte the old one, or left alone
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiorec.errors import DamagedFileError, Failure, SongError
+from audiorec.files.below import folder_below
+from audiorec.retagging.change import (
+    FileState,
+    SongPlace,
+    as_song_errors,
+    keep_attributes,
+    state_of,
+)
+from audiorec.retagging.delta import old_bytes
+from audiorec.retagging.job import (
+    AS_IT_WAS,
+    REFUSED,
+    RESTORED,
+    WOULD_WRITE,
+    Retagged,
+    Retagging,
+    Told,
+    below_roots,
+    checked_roots,
+)
+from audiorec.retagging.undo import Record, read_records
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FilePlace:
+    """Where a file lies below a root."""
+
+    root: str
+    parts: tuple[str, ...]
+    path: str
+
+
+def undo(
+    undo_file: str | Path,
+    roots: Sequence[str | Path],
+    *,
+    write: bool = False,
+    told: Told | None = None,
+) -> Retagging:
+    """Make files again what they were before `retag`; by default only say which.
+
+    Parameters
+    ----------
+    undo_file : path
+    roots : sequence of path
+        Files outside them are left alone, whatever the undo file says; no link is followed.
+    write : bool
+        Restore. A run that is killed may be run again.
+    told : callable, optional
+        Called with each `Retagged` as soon as it is done.
+
+    Returns
+    -------
+    retagging : Retagging
+        The newest change first. Files that were changed since are refused, since what was changed
+        would be lost.
+
+    Raises
+    ------
+    MissingFileError
+        If the undo file or a root is not there.
+    StoreError
+        If the undo file is a link, or no file.
+    """
+    places = checked_roots(roots)
+    songs = []
+    for record in read_records(Path(undo_file)):
+        if isinstance(record, DamagedFileError):
+            song = Retagged(song_id="", path=str(undo_file), state=REFUSED, reason=str(record))
+        else:
+            song = _undone(record, places, write=write)
+        songs.append(song)
+        if told is not None:
+            told(song)
+    return Retagging(songs=tuple(songs))
+
+
+def _undone(record: Record, roots: Sequence[str], *, write: bool) -> Retagged:
+    found = below_roots(roots, record.path)
+    put = {name: tuple(values) for name, values in record.put.items()}
+    if found is None:
+        reason = "lies outside the folders that were named"
+        return Retagged(song_id=record.song_id, path=record.path, state=REFUSED, reason=reason)
+    place = FilePlace(root=found[0], parts=tuple(found[1]), path=record.path)
+    try:
+        state = _restored(record, place, write=write)
+    except SongError as error:
+        reason = error.reason
+        return Retagged(song_id=record.song_id, path=record.path, state=REFUSED, reason=reason)
+    return Retagged(song_id=record.song_id, path=record.path, state=state, put=put)
+
+
+def _restored(record: Record, at: FilePlace, *, write: bool) -> str:
+    with as_song_errors(at), folder_below(at.root, at.parts[:-1]) as folder:
+        place = SongPlace(at, folder)
+        with place.open_song() as file:
+            now = state_of(file)
+            if _same(now, record.old):
+                if write:
+                    place.remove_copy()  # of a run that was killed before the exchange
+                return AS_IT_WAS
+            if not _same(now, record.new):
+                reason = "was changed since, which would be lost; it is left as it is"
+                raise SongError(at.path, Failure.UNSUPPORTED, reason, "tag")
+            if not write:
+                return WOULD_WRITE
+            with place.new_copy() as copy:
+                for block in old_bytes(record.delta, file):
+                    copy.write(block)
+                copy.flush()
+                if state_of(copy).sha256 != record.old.sha256:
+                    raise ValueError("the undo file does not fit it")
+                keep_attributes(file.fileno(), copy.fileno(), keep_mtime=False)
+                os.utime(copy.fileno(), ns=(record.old.mtime_ns, record.old.mtime_ns))
+                os.fsync(copy.fileno())
+        place.exchange()
+    return RESTORED
+
+
+def _same(one: FileState, other: FileState) -> bool:
+    return (one.size, one.sha256) == (other.size, other.sha256)

@@ -1,0 +1,147 @@
+"""``audiorec playlists``: the whole library as playlists with names."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
+from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption, more
+from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
+
+if TYPE_CHECKING:
+    from audiorec.playlists.library_lists import DividedLibrary
+    from audiorec.playlists.list_folder import WrittenLists
+
+COLUMNS = ("name", "songs", "length", "most typical")
+
+
+def playlists(
+    vectors: VectorsOption = None,
+    output: Annotated[
+        Path | None,
+        typer.Option("--out", "-o", metavar="FOLDER", help="Write a .m3u8 for each list there."),
+    ] = None,
+    size: Annotated[
+        int, typer.Option("--size", min=2, help="Songs of a list: a third to twice as many.")
+    ] = 25,
+    only: Annotated[
+        str | None,
+        typer.Option(metavar="CONDITIONS", help='As for similar: "genre=jazz, duration<10:00".'),
+    ] = None,
+    exclude: Annotated[
+        list[str] | None,
+        typer.Option(metavar="SONGS", help="Leave out an id, a part of ids, a folder/ or a glob."),
+    ] = None,
+    anew: Annotated[
+        bool, typer.Option("--anew", help="Divide all songs anew; names stay where lists do.")
+    ] = False,
+    json: JsonOption = False,
+    keep_duplicates: Annotated[
+        bool, more("--keep-duplicates", help="Let the same audio come more than once.")
+    ] = False,
+    include_non_music: IncludeNonMusicOption = False,
+    absolute: Annotated[
+        bool, more("--absolute", help="Absolute paths in the files, not relative ones.")
+    ] = False,
+    seed: Annotated[int, more("--seed", min=0, help="Same seed, same lists.")] = 0,
+    *,
+    compared: Compared,
+) -> None:
+    """Divide the whole library into playlists by sound, each with a name of its own.
+
+    With --out the lists are files. The next run goes on with them: songs stay in their list, new
+    ones join the nearest, names stay. Files that others wrote or changed are left alone.
+
+    Examples
+    --------
+    audiorec playlists --size 5
+    audiorec playlists --out lists --size 10
+    audiorec playlists --out lists --only "duration<10:00" --json
+    """
+    from dataclasses import replace
+
+    from audiorec.playlists.earlier_lists import read_lists
+    from audiorec.playlists.library_lists import divide_library
+    from audiorec.playlists.list_folder import write_lists
+    from audiorec.search.choice import Choice
+
+    if output is not None and not output.absolute().parent.is_dir():
+        raise InputError(f"{output}: there is no folder {output.parent}")
+    store = open_vectors(vectors, empty=False)
+    basis = compared.basis(store)
+    earlier = read_lists(output) if output is not None else None
+    if earlier is not None and anew:
+        earlier = replace(earlier, size=0)  # fits nothing: only names are carried on
+    divided = divide_library(
+        store,
+        size=size,
+        by=basis.by,
+        table=basis.table,
+        choice=Choice(
+            only=only,
+            exclude=exclude or (),
+            include_non_music=include_non_music,
+            keep_duplicates=keep_duplicates,
+        ),
+        earlier=earlier,
+        seed=seed,
+    )
+    written = write_lists(divided, output, absolute=absolute) if output is not None else None
+    if json:
+        print_json(_document(divided, written))
+    else:
+        rows = [
+            (one.name, len(one), duration(sum(s["duration_s"] for s in one.songs)), one.song_ids[0])
+            for one in divided
+        ]
+        print_table(COLUMNS, rows, title=f"{len(divided)} playlists, by {divided.by}")
+    say_basis(basis)
+    say_non_music(divided.not_music)
+    if divided.copies:
+        say(f"{divided.copies} copies of these songs left out (--keep-duplicates lets them come)")
+    if divided.not_compared:
+        say(f"{divided.not_compared} songs left out: not in what is compared by")
+    if earlier is not None:
+        say(f"{divided.new} new songs, {divided.moved} moved to another list")
+    if output is not None and written is not None:
+        _say_written(written, output)
+
+
+def _document(divided: "DividedLibrary", written: "WrittenLists | None") -> dict[str, Any]:
+    files = written.files if written is not None else {}
+    return {
+        "schema": "audiorec/playlists/1",
+        "vectors": str(divided.store.path),
+        "by": divided.by,
+        "extractor_id": divided.store.metadata.extractor_id,
+        "size": divided.size,
+        "not_music": divided.not_music,
+        "copies": divided.copies,
+        "not_compared": divided.not_compared,
+        "new": divided.new,
+        "moved": divided.moved,
+        "lists": [
+            {
+                "name": one.name,
+                "file": files.get(one.name),
+                "went_on": one.went_on,
+                "seconds": round(sum(float(s["duration_s"]) for s in one.songs), 3),
+                "songs": one.song_ids.tolist(),
+            }
+            for one in divided
+        ],
+    }
+
+
+def _say_written(written: "WrittenLists", folder: Path) -> None:
+    say(
+        f"{folder}: {written.written} lists written, {written.unchanged} as they were, "
+        f"{written.removed} removed"
+    )
+    for name in written.left_alone:
+        say(f"note: {name} is not as audiorec wrote it, and is left alone")
+    for path in written.left_out:
+        say(f"left out, its name cannot stand in a playlist: {path}")

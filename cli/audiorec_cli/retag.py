@@ -1,0 +1,145 @@
+"""``audiorec retag ROOT...``: version, genre and mood into the tags of files, and back."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.extraction import MemoryLimitOption, TimeoutOption, limits_of
+from audiorec_cli.shared.options import JsonOption, QuietOption, more
+from audiorec_cli.shared.progress import song_counter, stopped
+from audiorec_cli.shared.stores import VectorsOption, open_vectors
+
+if TYPE_CHECKING:
+    from audiorec.retagging.job import Retagged, Retagging
+
+COLUMNS = ("state", "song", "fields")
+
+
+def retag(
+    roots: Annotated[
+        list[Path],
+        typer.Argument(metavar="ROOT...", help="Folders, or songs; nothing outside is opened."),
+    ],
+    vectors: VectorsOption = None,
+    fields: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--field",
+            metavar="NAME",
+            help="AUDIOREC_VERSION, AUDIOREC_GENRE, AUDIOREC_MOOD, genre or mood; may be given "
+            "several times.  [default: AUDIOREC_VERSION and AUDIOREC_GENRE]",
+        ),
+    ] = None,
+    write: Annotated[
+        bool, typer.Option("--write", help="Write; else only say what would be written.")
+    ] = False,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Write over a field that has another value.")
+    ] = False,
+    undo: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Take back what this undo file has, with --write."),
+    ] = None,
+    undo_file: Annotated[
+        Path | None,
+        more(help="Where the way back goes [default: retag-TIME.undo.jsonl beside the store]."),
+    ] = None,
+    keep_mtime: Annotated[
+        bool, more("--keep-mtime", help="Keep times of change; music servers see nothing new.")
+    ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Processes.")] = 1,
+    quiet: QuietOption = False,
+    json: JsonOption = False,
+    timeout: TimeoutOption = 600,
+    memory_limit: MemoryLimitOption = 4096,
+) -> None:
+    """Put what a store knows of songs into the tags of their files; a dry run by default.
+
+    A field that is there stays, and so do all other tags. A file is exchanged at once, after its
+    copy was found to hold the same audio; --undo gives every file back byte for byte. Needs the
+    extra retag, which is mutagen (GPL).
+
+    Examples
+    --------
+    audiorec retag fixtures/audio
+    audiorec retag fixtures/audio --field genre --field AUDIOREC_VERSION --json
+    audiorec retag ~/Music --undo retag-20261126T120000Z.undo.jsonl --write
+    """
+    from audiorec.retagging.job import retag as retag_songs
+    from audiorec.retagging.undo_job import undo as undo_changes
+
+    if undo is not None and (fields or replace or undo_file or keep_mtime):
+        raise InputError("--undo goes with ROOT and --write alone")
+    shown: list[Retagged] = []
+    try:
+        with song_counter(0, quiet=quiet, prints_rows=False) as count:
+
+            def told(song: "Retagged") -> None:
+                shown.append(song)
+                count(song.song_id, song.state == "refused")
+
+            if undo is not None:
+                done = undo_changes(undo, roots, write=write, told=told)
+            else:
+                done = retag_songs(
+                    open_vectors(vectors, empty=False),
+                    roots,
+                    fields=fields or None,
+                    write=write,
+                    replace=replace,
+                    keep_mtime=keep_mtime,
+                    undo_file=undo_file,
+                    jobs=jobs,
+                    limits=limits_of(timeout, memory_limit),
+                    told=told,
+                )
+    except KeyboardInterrupt:
+        raise stopped() from None
+    if not done.songs:
+        where = " ".join(map(str, roots))
+        raise InputError(f"{where}: no song of the {'undo file' if undo else 'store'} lies there")
+    _print(done, json=json, undoing=undo is not None)
+    _say_summary(done, write=write)
+    if any(song.state == "refused" for song in done.songs):
+        raise typer.Exit(Exit.SOME_FAILED)
+
+
+def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:
+    from audiorec.retagging.job import described
+
+    if json:
+        document: dict[str, Any] = {
+            "schema": "audiorec/retag/1",
+            "undo": undoing,
+            "undo_file": str(done.undo_file) if done.undo_file else None,
+            "counts": done.counts,
+            "elsewhere": done.elsewhere,
+            "songs": [
+                {
+                    "song_id": song.song_id,
+                    "path": song.path,
+                    "state": song.state,
+                    "put": {name: list(values) for name, values in song.put.items()},
+                    "kept": {name: list(values) for name, values in song.kept.items()},
+                    "reason": song.reason,
+                }
+                for song in done.songs
+            ],
+        }
+        print_json(document)
+        return
+    rows = [(song.state, song.song_id or song.path, described(song)) for song in done.songs]
+    print_table(COLUMNS, rows, title="undo" if undoing else "tags")
+
+
+def _say_summary(done: "Retagging", *, write: bool) -> None:
+    say(", ".join(f"{count} {state}" for state, count in done.counts.items()))
+    if done.elsewhere:
+        say(f"{done.elsewhere} songs of the store lie elsewhere and were not looked at")
+    if not write:
+        say("nothing was written; --write writes")
+    elif done.undo_file is not None:
+        say(f"audiorec retag ROOT --undo {done.undo_file} --write takes it back")

@@ -1,0 +1,154 @@
+"""Every format: three fields go in, nothing else changes, and the undo gives every byte back."""
+
+import hashlib
+import re
+from contextlib import suppress
+
+import av
+import pytest
+from needs import needs
+from tinytag import TinyTag, TinyTagException
+
+from audiorec.audio.content import content_hash
+from audiorec.audio.tags import all_tags, read_tag
+from audiorec.errors import MissingExtraError, SongError
+from audiorec.retagging.change import exchange, prepared
+from audiorec.retagging.delta import old_bytes
+
+needs("mutagen")
+
+WRITTEN = (
+    "2.2.mp3 2.3.mp3 2.4.mp3 v1.mp3 ape.mp3 bare.mp3 flac ogg oga opus spx m4a first.m4a alac.m4a "
+    "wav aiff dsf dff wv ape tta sv7.mpc sv8.mpc v1.wma v2.wma"
+).split()
+REFUSED = "au caf aac ac3 eac3 mka webm".split()
+OURS = re.compile("audiorec_genre|genre|mood|tcon|tmoo|.*comment.*|id3v2_priv.*|wm/.*", re.I)
+
+HEADER = ("ours filesize", "ours mime_type")  # what tinytag says without any tag
+
+
+def seen(path):
+    """What readers that are not mutagen find in a file, besides our fields."""
+    with path.open("rb") as file:
+        found = {f"ours {k}": v for k, v in all_tags(file).items() if not OURS.match(k)}
+        file.seek(0)
+        with suppress(TinyTagException):
+            images = TinyTag.get(file_obj=file, image=True, duration=False).images.as_dict()
+            found["images"] = {k: [hashlib.sha256(i.data).digest() for i in v]
+                               for k, v in images.items()}  # fmt: skip
+    with suppress(av.FFmpegError), av.open(str(path)) as container:
+        tags = [container.metadata, *(stream.metadata for stream in container.streams)]
+        found["ffmpeg"] = [{k: v for k, v in one.items() if not OURS.match(k)} for one in tags]
+    return {key: value for key, value in found.items() if value and key not in HEADER}
+
+
+def test_the_list_is_that_of_all_formats(tagged):
+    assert sorted(tagged) == sorted([*WRITTEN, *REFUSED])
+
+
+@pytest.mark.parametrize("name", WRITTEN)
+def test_fields_go_in_and_come_out_again(name, song, change):
+    path = song(name)
+    old, others = path.read_bytes(), seen(path)
+    before = content_hash(path)
+    wanted = change(path)
+    changed = prepared(wanted)
+    assert path.read_bytes() == old
+    exchange(wanted, changed)
+    assert path.read_bytes() != old
+    assert content_hash(path) == before
+    assert read_tag(path, "audiorec_genre") == "jazz"
+    assert read_tag(path, "genre") == "Jazz"
+    now = seen(path)
+    if name == "2.2.mp3":  # FFmpeg knows the lyrics of ID3v2.3 alone
+        pairs = zip(now["ffmpeg"], others["ffmpeg"], strict=True)
+        now["ffmpeg"] = [{k: v for k, v in one.items() if k in was} for one, was in pairs]
+    assert now == others
+    assert others or name == "bare.mp3"
+    if old[-128:-125] == b"TAG":
+        assert path.read_bytes()[-128:] == old[-128:]
+    with path.open("rb") as file:
+        assert b"".join(old_bytes(changed.delta, file)) == old
+    # Once more changes nothing: all is there.
+    again = prepared(wanted)
+    assert (again.put, again.kept, again.delta) == ({}, {}, None)
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_formats_that_cannot_be_written_say_so(name, song, change):
+    path = song(name)
+    old = path.read_bytes()
+    with pytest.raises(SongError, match="its tags cannot be written: ") as caught:
+        prepared(change(path))
+    assert caught.value.failure == "unsupported"
+    assert path.read_bytes() == old
+    assert len(list(path.parent.iterdir())) == 1
+
+
+@pytest.mark.parametrize("name", ["2.3.mp3", "2.4.mp3"])
+def test_the_version_of_id3_stays(name, song, change):
+    path = song(name)
+    wanted = change(path)
+    exchange(wanted, prepared(wanted))
+    assert path.read_bytes()[3] == int(name[2])
+
+
+def test_two_artists_stay_two_in_2_3(song, change):
+    from mutagen.id3 import ID3
+
+    path = song("2.3.mp3")
+    wanted = change(path)
+    exchange(wanted, prepared(wanted))
+    assert ID3(path, translate=False)["TPE1"].text == ["Zz First", "Zz Second"]
+
+
+def test_vorbis_comments_keep_their_order(song, change):
+    from mutagen.flac import FLAC
+
+    path = song("flac")
+    before = list(FLAC(path).tags)
+    wanted = change(path)
+    exchange(wanted, prepared(wanted))
+    assert list(FLAC(path).tags)[: len(before)] == before
+
+
+@pytest.mark.parametrize("name", ["wav", "2.3.mp3", "flac", "m4a", "wv", "v2.wma"])
+def test_a_field_that_is_there_stays_unless_it_is_to_be_replaced(name, song, change):
+    path = song(name)
+    first = change(path, fields={"genre": ("Polka",), "AUDIOREC_MOOD": ("sad",)})
+    exchange(first, prepared(first))
+    kept = prepared(change(path, fields={"genre": ("Jazz",), "AUDIOREC_MOOD": ("happy", "sad")}))
+    assert kept.put == {}
+    assert kept.kept == {"genre": ("Polka",), "AUDIOREC_MOOD": ("sad",)}
+    new = change(path, fields={"genre": ("Jazz",), "AUDIOREC_MOOD": ("happy",)}, replace=True)
+    exchange(new, prepared(new))
+    assert (read_tag(path, "genre"), read_tag(path, "audiorec_mood")) == ("Jazz", "happy")
+    with path.open("rb") as file:
+        assert "Polka" not in str(all_tags(file))
+
+
+def test_a_genre_in_another_tag_counts(song, change):
+    """mutagen looks at the ID3 of a WAV; the genre may stand in its INFO list."""
+    path = song("wav")
+    data = path.read_bytes()
+    info = b"INFOIGNR\x06\0\0\0Polka\0"
+    data += b"LIST" + len(info).to_bytes(4, "little") + info
+    path.write_bytes(data[:4] + (len(data) - 8).to_bytes(4, "little") + data[8:])
+    found = prepared(change(path, fields={"genre": ("Jazz",)}))
+    assert "genre" not in found.put
+    assert "genre" in found.kept
+
+
+def test_without_mutagen_the_extra_is_named(song, change, monkeypatch):
+    path = song("flac")
+    wanted = change(path)
+    monkeypatch.setitem(__import__("sys").modules, "mutagen", None)
+    with pytest.raises(MissingExtraError, match=r"audiorec\[retag\]"):
+        prepared(wanted)
+
+
+def test_tags_that_mutagen_cannot_read_are_not_written(song, change):
+    path = song("bare.mp3")
+    path.write_bytes(b"ID3\x05\0\0\0\0\0\x0a" + bytes(10) + path.read_bytes())
+    with pytest.raises(SongError, match="mutagen cannot read its tags"):
+        prepared(change(path))

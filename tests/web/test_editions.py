@@ -13,7 +13,7 @@ def replace(path, text):
     """Replace a file as audiorec does: by renaming a whole one."""
     part = path.with_suffix(".part")
     part.write_text(text)
-    os.replace(part, path)
+    part.replace(path)
 
 
 @pytest.fixture
@@ -117,7 +117,7 @@ def test_files_replaced_while_they_are_read_are_read_again(files):
 
 def test_the_watch_sees_a_change_by_itself_and_ends(files):
     seen = threading.Event()
-    editions = Editions(files, reader(files), changed=lambda edition: seen.set())
+    editions = Editions(files, reader(files), changed=lambda _: seen.set())
     with editions.watched(every_s=0.02):
         replace(files[0], "f")
         assert seen.wait(10)
@@ -135,7 +135,7 @@ def test_a_bug_does_not_end_the_watch(files, caplog):
         return files[0].read_text()
 
     seen = threading.Event()
-    editions = Editions(files, make, changed=lambda edition: seen.set())
+    editions = Editions(files, make, changed=lambda _: seen.set())
     with editions.watched(every_s=0.02):
         replace(files[0], "g")
         assert seen.wait(10)

@@ -26,6 +26,7 @@ from audiorec_cli import (
     plot,
     recall,
     recommend,
+    serve,
     shards,
     similar,
     store,
@@ -52,6 +53,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "path": path.path,
         "playlist": playlist.playlist,
         "browse": browse.browse,
+        "serve": serve.serve,
     },
     "Recommend": {
         "listening": listening.app,

@@ -31,7 +31,7 @@ COMMANDS = {name: page for name, (_, page) in PAGES.items() if not hasattr(page,
 EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_lines(page)}
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
-    r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|browse|"
+    r"audiorec (extract (?!.*--dry-run)|classify|tags|doctor|shards|heads|index|browse|serve|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
     r"federated (train|users|audit|align .*--yes)|"

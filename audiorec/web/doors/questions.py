@@ -6,15 +6,17 @@ songs      ──long_list─▶ so many minutes of songs near them
 """
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from audiorec.errors import InputError
-from audiorec.playlists.of_store import PlaylistOfSongs, path_between, playlist_near
+from audiorec.playlists.of_store import PlaylistOfSongs, playlist_near
+from audiorec.playlists.path import find_path
 from audiorec.search.choice import Choice, Chosen
 from audiorec.search.near import MINIMUM, near_one
-from audiorec.search.space import mean_direction
+from audiorec.search.space import Space, mean_direction
 from audiorec.types import Float64Array, Int64Array
 from audiorec.web.doors.names import Named
 from audiorec.web.doors.snapshot import Snapshot
@@ -75,6 +77,7 @@ def near(
         space = library.space("auto")
         unit = mean_direction(space.units(rows))
         allowed = chosen or library.chosen(tellable(snapshot, seeds[0], choice))
+    with _reading(snapshot, space):
         found = near_one(
             space,
             unit,
@@ -103,21 +106,21 @@ def way(
         if start.row == end.row:
             return FoundSongs(np.asarray([start.row], np.int64), np.ones(1))
         first, last = space.units([start.row, end.row]).astype(np.float64)
-        alike = float(first @ last)
-        steps = min(count, MOST_SONGS, len(library)) - 2
-        if steps < 1 or alike > 1 - SAME:
-            rows = np.asarray([start.row, end.row], np.int64)
-        else:
-            ids = snapshot.names
-            rows = path_between(
-                library,
-                ids.id_of(start.row),
-                ids.id_of(end.row),
-                steps=steps,
-                choice=tellable(snapshot, start, choice),
-            ).rows
-        units = space.units(rows).astype(np.float64)
-    return FoundSongs(rows, np.clip(units @ first, 0.0, 1.0))
+        chosen = library.chosen(tellable(snapshot, start, choice))
+        units, there = space.units_by_row()
+    steps = min(count, MOST_SONGS, len(library)) - 2
+    if steps < 1 or float(first @ last) > 1 - SAME:
+        rows = np.asarray([start.row, end.row], np.int64)
+    else:  # the longest of all answers: the others do not wait for it
+        rows = find_path(
+            units,
+            start.row,
+            end.row,
+            steps,
+            allowed=chosen.allowed & there,
+            limits=chosen.limits,
+        ).rows
+    return FoundSongs(rows, np.clip(units[rows].astype(np.float64) @ first, 0.0, 1.0))
 
 
 def long_list(
@@ -137,6 +140,11 @@ def long_list(
             curves=curves,
             choice=tellable(snapshot, seeds[0], choice or Choice(per_artist=2)),
         )
+
+
+def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]:
+    """Hold the lock where a search reads the store's file; what is in memory needs none."""
+    return nullcontext() if space.index is None else snapshot.lock
 
 
 def tellable(snapshot: Snapshot, like: Named, choice: Choice | None) -> Choice:

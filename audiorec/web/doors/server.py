@@ -26,6 +26,7 @@ LOOPBACK = "127.0.0.1"
 LEAST_TOKEN = 16  # characters: a token is a password that machines guess at
 MAX_TOKEN_BYTES = 4096
 STOP_S = 10  # for what is being answered when the server is told to stop
+SWITCH_S = 0.0005  # so that who takes and sends requests never waits long for who computes
 KEEP_ALIVE_S = 75  # longer than what proxies keep a connection open
 
 
@@ -167,6 +168,7 @@ def check_token(token: str, where: str) -> str:
 
 
 def _run(server: Any, listener: Any, doors: "Doors") -> None:
+    sys.setswitchinterval(SWITCH_S)
     try:
         server.run([listener])
     except KeyboardInterrupt:

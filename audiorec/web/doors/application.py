@@ -38,7 +38,7 @@ from audiorec.web.doors import audiomuse, bliss, own, subsonic
 from audiorec.web.doors.exchange import Asked, Handler, Reply
 from audiorec.web.doors.limits import Buckets, BusyError, DoorLimits, Pool, TooLongError
 from audiorec.web.doors.snapshot import Snapshot, StaleSnapshotError
-from audiorec.web.doors.tally import MEDIA_TYPE, Tally
+from audiorec.web.doors.tally import MEDIA_TYPE, RequestTally
 from audiorec.web.editions import Editions
 
 LOG = logging.getLogger("audiorec.web")
@@ -118,7 +118,7 @@ class Doors:
     ) -> None:
         self.editions, self._token = editions, token
         self.limits = limits or DoorLimits()
-        self.tally = Tally()
+        self.tally = RequestTally()
         self.pool = Pool(self.limits)
         self._page, self._write = page, write
         self._made_page: Application | None = None

@@ -17,7 +17,7 @@ from audiorec.errors import InputError, UnknownSongError
 from audiorec.search.choice import Choice
 from audiorec.web.doors.artists import NearArtist
 from audiorec.web.doors.exchange import Asked, Handler, Reply
-from audiorec.web.doors.names import Named
+from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.questions import FoundSongs, near, way
 from audiorec.web.doors.snapshot import Snapshot
 
@@ -84,16 +84,16 @@ def _many(asked: Asked, usual: int) -> int:
     return max(1, asked.whole("n", usual))
 
 
-def _titled(snapshot: Snapshot, title: str, artist: str) -> Named:
+def _titled(snapshot: Snapshot, title: str, artist: str) -> NamedSong:
     with snapshot.lock:
         rows = snapshot.rows_titled(title, artist)
     if not len(rows):
         raise UnknownSongError(f"{artist} - {title}"[:200])
     usual = snapshot.names.usual
-    return Named(int(rows[0]), usual.kind, usual.text)
+    return NamedSong(int(rows[0]), usual.kind, usual.text)
 
 
-def _tracks(snapshot: Snapshot, found: FoundSongs, like: Named) -> list[dict[str, Any]]:
+def _tracks(snapshot: Snapshot, found: FoundSongs, like: NamedSong) -> list[dict[str, Any]]:
     called = snapshot.names.called(found.rows.tolist(), like)
     songs = snapshot.songs(found.rows.tolist())
     return [

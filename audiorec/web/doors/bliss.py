@@ -29,7 +29,7 @@ from audiorec.errors import InputError
 from audiorec.search.choice import Choice
 from audiorec.types import BoolArray, plain_name
 from audiorec.web.doors.exchange import Asked, Handler, Reply
-from audiorec.web.doors.names import Named
+from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.questions import MOST_SONGS, near
 from audiorec.web.doors.snapshot import Snapshot
 
@@ -43,7 +43,7 @@ _SYSTEM = random.SystemRandom()
 
 
 @dataclass
-class _Heard:
+class _JustHeard:
     """What a mix must not repeat: grows with every song that is chosen."""
 
     artists: set[str] = field(default_factory=set)
@@ -95,7 +95,7 @@ def alike(snapshot: Snapshot, asked: Asked) -> Reply:
             allowed &= np.asarray([bool(own) and plain_name(n) == own for n in names], np.bool_)
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
     found = near(snapshot, seeds, MOST_SONGS, chosen=chosen, minimum=-1)
-    heard = _Heard(titles={_title(song) for song in snapshot.songs([seeds[0].row])} - {""})
+    heard = _JustHeard(titles={_title(song) for song in snapshot.songs([seeds[0].row])} - {""})
     rows, _ = _unheard(snapshot, found.rows.tolist(), heard, count, one_album=False)
     return _lines(_files(snapshot, rows, {**wish, "tracks": [wish.get("track")]}, "tracks"))
 
@@ -104,7 +104,7 @@ GETS: dict[str, Handler] = {"/api/ready": ready}
 POSTS: dict[str, Handler] = {"/api/mix": mix, "/api/list": alike}
 
 
-def _songs(snapshot: Snapshot, wish: Mapping[str, Any], key: str) -> list[Named]:
+def _songs(snapshot: Snapshot, wish: Mapping[str, Any], key: str) -> list[NamedSong]:
     """Return the songs of some files; those that the store does not have are passed over."""
     given = wish.get(key) or []
     if not isinstance(given, list) or len(given) > MOST_TRACKS:
@@ -137,9 +137,12 @@ def _music_folder(wish: Mapping[str, Any]) -> str:
 
 
 def _heard(
-    snapshot: Snapshot, wish: Mapping[str, Any], seeds: Sequence[Named], previous: Sequence[Named]
-) -> _Heard:
-    heard = _Heard()
+    snapshot: Snapshot,
+    wish: Mapping[str, Any],
+    seeds: Sequence[NamedSong],
+    previous: Sequence[NamedSong],
+) -> _JustHeard:
+    heard = _JustHeard()
     artists, albums = _whole(wish, "norepart", 0), _whole(wish, "norepalb", 0)
     for place, song in enumerate(snapshot.songs([one.row for one in previous])):
         heard.titles.add(_title(song))
@@ -157,7 +160,7 @@ def _heard(
 def _unheard(
     snapshot: Snapshot,
     rows: Sequence[int],
-    heard: _Heard,
+    heard: _JustHeard,
     count: int,
     *,
     apart: bool = False,
@@ -199,7 +202,7 @@ def _album(song: Mapping[str, Any]) -> tuple[str, str]:
     return (album, plain_name(song["artist"])) if album else ("", "")
 
 
-def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[Named]) -> BoolArray:
+def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[NamedSong]) -> BoolArray:
     """Return which songs may come by length, genre, and not having been heard: shape (n,)."""
     library = snapshot.library
     allowed: BoolArray = library.chosen(Choice()).allowed.copy()
@@ -214,7 +217,7 @@ def _allowed(snapshot: Snapshot, wish: Mapping[str, Any], heard: Sequence[Named]
     return allowed
 
 
-def _of_genre(snapshot: Snapshot, groups: Any, heard: Sequence[Named]) -> BoolArray:
+def _of_genre(snapshot: Snapshot, groups: Any, heard: Sequence[NamedSong]) -> BoolArray:
     """Return which songs are of the groups of genres of what was heard: shape (n,).
 
     Where that stands in no group, songs of all groups stay out, as in the mixer of old.

@@ -1,6 +1,6 @@
 """What another program calls a song, and what this store calls it: exact names, both ways.
 
-    "3f1c…" of a music server ──`SongNames.find`──▶ `Named`: row, and by which kind of name
+    "3f1c…" of a music server ──`SongNames.find`──▶ `NamedSong`: row, and by which kind of name
     rows ──`SongNames.called`──▶ the names of the same kind; None for a song that has none
 
 A part of an id is enough for a person, and never for a program: a server that asks for a song
@@ -25,7 +25,7 @@ LONGEST_NAME = 4096  # characters
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedSong:
     """A song that another program named.
 
     Attributes
@@ -77,7 +77,7 @@ class SongNames:
             texts = table.column("alias").filter(mask).combine_chunks()
             self._kinds[kind.value] = _Aliases(texts, own, order, own[order])
 
-    def find(self, text: str) -> Named:
+    def find(self, text: str) -> NamedSong:
         """Return the song of an exact id, or else of an alias; the kinds in their usual order.
 
         Raises
@@ -90,20 +90,20 @@ class SongNames:
         if text and len(text) <= LONGEST_NAME and _is_text(text):
             row = pc.index(self._ids, pa.scalar(text, self._ids.type)).as_py()
             if row >= 0:
-                return Named(row, BY_ID, text)
+                return NamedSong(row, BY_ID, text)
             for kind in AliasKind:
                 rows = self._with(kind.value, _as_kept(text, kind))
                 if len(rows) > 1:
                     raise InputError(f"{text!r} is the {kind} of {len(rows)} songs")
                 if rows:
-                    return Named(rows[0], kind.value, text)
+                    return NamedSong(rows[0], kind.value, text)
         raise UnknownSongError(text[:LONGEST_NAME])
 
     def id_of(self, row: int) -> str:
         """Return the id of a song."""
         return str(self._ids[row].as_py())
 
-    def called(self, rows: Sequence[int], like: Named) -> list[str | None]:
+    def called(self, rows: Sequence[int], like: NamedSong) -> list[str | None]:
         """Return what some songs are called by the same kind of name; None for one without.
 
         Of several aliases of a song, the first that is as long as the one that was asked by:
@@ -114,15 +114,15 @@ class SongNames:
         return [self._name(self._kinds[like.kind], row, len(like.text)) for row in rows]
 
     @property
-    def usual(self) -> Named:
+    def usual(self) -> NamedSong:
         """The kind of name that a program is told a song by where it has named none itself.
 
         An alias of the user's own where there are any: they are there for a server.
         """
         own = AliasKind.CSV.value
-        return Named(-1, own if own in self._kinds else BY_ID, "")
+        return NamedSong(-1, own if own in self._kinds else BY_ID, "")
 
-    def nameless(self, like: Named) -> frozenset[str]:
+    def nameless(self, like: NamedSong) -> frozenset[str]:
         """Return the ids of the songs that have no name of this kind, and so cannot be told."""
         if like.kind == BY_ID:
             return frozenset()

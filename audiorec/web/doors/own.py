@@ -37,7 +37,7 @@ from audiorec.web.doors.forms import (
     Values,
     openapi,
 )
-from audiorec.web.doors.names import Named
+from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.own_schemas import SCHEMAS
 from audiorec.web.doors.questions import FoundSongs, long_list, near, way
 from audiorec.web.doors.snapshot import Snapshot
@@ -262,7 +262,7 @@ def _for_history(
     return {"songs": songs, "notes": answer["notes"]}
 
 
-def _known(snapshot: Snapshot, texts: Sequence[str]) -> list[Named]:
+def _known(snapshot: Snapshot, texts: Sequence[str]) -> list[NamedSong]:
     """Return the songs of a history that the store has."""
     found = []
     for text in texts:

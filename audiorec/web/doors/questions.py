@@ -18,7 +18,7 @@ from audiorec.search.choice import Choice, Chosen
 from audiorec.search.near import MINIMUM, near_one
 from audiorec.search.space import Space, mean_direction
 from audiorec.types import Float64Array, Int64Array
-from audiorec.web.doors.names import Named
+from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.snapshot import Snapshot
 
 MOST_SONGS = 500  # of an answer
@@ -46,7 +46,7 @@ class FoundSongs:
 
 def near(
     snapshot: Snapshot,
-    seeds: Sequence[Named],
+    seeds: Sequence[NamedSong],
     k: int,
     *,
     choice: Choice | None = None,
@@ -59,7 +59,7 @@ def near(
     Parameters
     ----------
     snapshot : Snapshot
-    seeds : sequence of Named
+    seeds : sequence of NamedSong
     k : int
         At most `MOST_SONGS`.
     choice : Choice, optional
@@ -91,7 +91,12 @@ def near(
 
 
 def way(
-    snapshot: Snapshot, start: Named, end: Named, count: int, *, choice: Choice | None = None
+    snapshot: Snapshot,
+    start: NamedSong,
+    end: NamedSong,
+    count: int,
+    *,
+    choice: Choice | None = None,
 ) -> FoundSongs:
     """Return at most `count` songs from one song to another, both included.
 
@@ -125,7 +130,7 @@ def way(
 
 def long_list(
     snapshot: Snapshot,
-    seeds: Sequence[Named],
+    seeds: Sequence[NamedSong],
     *,
     minutes: float,
     curves: Sequence[str] = (),
@@ -147,7 +152,7 @@ def _reading(snapshot: Snapshot, space: Space) -> AbstractContextManager[object]
     return nullcontext() if space.index is None else snapshot.lock
 
 
-def tellable(snapshot: Snapshot, like: Named, choice: Choice | None) -> Choice:
+def tellable(snapshot: Snapshot, like: NamedSong, choice: Choice | None) -> Choice:
     """Return a choice without the songs that the caller has no name for."""
     given = choice or Choice()
     nameless = snapshot.names.nameless(like)

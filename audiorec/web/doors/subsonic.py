@@ -24,7 +24,7 @@ from xml.etree import ElementTree
 
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.web.doors.exchange import Asked, Reply
-from audiorec.web.doors.names import Named
+from audiorec.web.doors.names import NamedSong
 from audiorec.web.doors.questions import FoundSongs, near, way
 from audiorec.web.doors.snapshot import Snapshot
 
@@ -201,7 +201,7 @@ def _count(asked: Asked, usual: int) -> int:
     return count
 
 
-def _matches(snapshot: Snapshot, found: FoundSongs, like: Named) -> list[dict[str, Any]]:
+def _matches(snapshot: Snapshot, found: FoundSongs, like: NamedSong) -> list[dict[str, Any]]:
     rows = found.rows.tolist()
     called = snapshot.names.called(rows, like)
     songs, similarities = snapshot.songs(rows), found.similarities.tolist()

@@ -1,6 +1,6 @@
 """What the server counts, in the text that Prometheus reads.
 
-a request that is done ──`Tally.count`──▶ counters, times ──.text──▶ ``/metrics``
+a request that is done ──`RequestTally.count`──▶ counters, times ──.text──▶ ``/metrics``
 """
 
 import os
@@ -15,7 +15,7 @@ MEDIA_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _PAGE = os.sysconf("SC_PAGE_SIZE") if hasattr(os, "sysconf") else 4096
 
 
-class Tally:
+class RequestTally:
     """Counts of requests by door."""
 
     def __init__(self) -> None:

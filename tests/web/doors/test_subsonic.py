@@ -152,8 +152,8 @@ def test_xml_says_the_same_as_json(snapshot):
 
 
 def test_a_name_that_xml_cannot_hold_does_not_break_it(snapshot):
-    query = {"id": "bob/loud.mp3", "count": 50}
-    reply = answer(snapshot, asked("/rest/getSonicSimilarTracks", query))
+    ends = {"startSongId": "ann/blue.flac", "endSongId": "dee/odd\x01.ogg"}
+    reply = answer(snapshot, asked("/rest/findSonicPath", ends))
     root = ElementTree.fromstring(reply.body)  # noqa: S314 - our own answer
     assert "dee/odd\ufffd.ogg" in {entry.get("id") for entry in root.iter()}
 

@@ -94,7 +94,7 @@ def write_edition(path: Path, edition: int, songs: int) -> None:
 def serving(store: Path) -> Iterator[tuple[int, subprocess.Popen[str]]]:
     """Serve a store in a process of its own; gives its port."""
     script = "from audiorec_cli.main import main; main()"
-    options = ["--rate", "0", "--body", str(BODY), "--seconds", "5", "--no-page"]
+    options = ["--rate", "0", "--body", str(BODY), "--seconds", "20", "--no-page"]
     command = [sys.executable, "-c", script, "serve", "-v", str(store), "--token", TOKEN, *options]
     with (
         store.with_name("serve.log").open("w") as log,

@@ -47,6 +47,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(given: argparse.Namespace) -> None:
+    from audiorec.web.doors.threads import one_thread_each
+
+    one_thread_each()
     from audiorec.web.doors.limits import DoorLimits
     from audiorec.web.doors.server import serve_doors
     from audiorec.web.doors.snapshot import SnapshotSources

@@ -66,6 +66,9 @@ def serve(
     audiorec serve --vectors vecs.parquet --port 8095 --token-file token.txt
     audiorec serve --recall serving/ --host 0.0.0.0 --no-page
     """
+    from audiorec.web.doors.threads import one_thread_each
+
+    one_thread_each()
     from audiorec.web.doors.limits import DoorLimits
     from audiorec.web.doors.server import (
         LOOPBACK,

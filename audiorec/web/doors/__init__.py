@@ -10,6 +10,7 @@
 ``connection``   clients that send their headers too slowly
 ``application``  all doors behind one port; the log
 ``limits``       size, rate and time
+``threads``      one thread for each question
 ``tally``        what Prometheus reads
 ``exchange``     a request and its answer, without a framework
 ``snapshot``     what one request sees, read together
@@ -30,6 +31,7 @@ Public::
     server    serve_doors, read_token, check_token, PageWish, LOOPBACK
     snapshot  SnapshotSources
     limits    DoorLimits
+    threads   one_thread_each
 
 Import the modules by name; the package itself imports nothing.
 """

@@ -29,6 +29,12 @@
     ├── DecoderError             one decoder gives up; another one may not
     ├── NotFiniteError           a sample is NaN or infinite
     ├── _ReadAgainError          the file has to be read again and treated otherwise
+    ├── SubsonicError            a request of OpenSubsonic is answered by one of its codes
+    ├── NotThereError            a request asks for what is not there
+    ├── StaleSnapshotError       models were replaced while they were asked
+    ├── BusyError                too many requests wait
+    ├── TooLongError             an answer did not come in time
+    ├── RefusedRequest           a request is refused; carries the answer
     └── _TooFewError             an index found too few songs; all are compared instead
 
 Every error of a missing file or folder is a ``FileNotFoundError`` as well.

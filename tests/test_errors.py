@@ -20,9 +20,17 @@ from audiorec.listening.events import RowsError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
+from audiorec.web.doors.application import RefusedRequest
+from audiorec.web.doors.forms import NotThereError
+from audiorec.web.doors.limits import BusyError, TooLongError
+from audiorec.web.doors.snapshot import StaleSnapshotError
+from audiorec.web.doors.subsonic import SubsonicError
 
 ROOT = Path(__file__).parents[1]
-SIGNALS = {DecoderError, NotFiniteError, _ReadAgainError, _TooFewError}
+SIGNALS = {
+    *(DecoderError, NotFiniteError, _ReadAgainError, _TooFewError),
+    *(SubsonicError, NotThereError, StaleSnapshotError, BusyError, TooLongError, RefusedRequest),
+}
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3")),
     "UnknownFileError": ("rock/a.mp3", ("rock/b.mp3",)),
@@ -35,6 +43,8 @@ VALUES = {  # of classes that take more than a message
     "RefusedError": ("hello 0", "batch_size is 512 here, 256 there"),
     "DecoderError": ("no samples", "PyAV 16", True, Failure.NO_AUDIO),
     "NotFiniteError": (1.5,),
+    "SubsonicError": (70, "no such song"),
+    "RefusedRequest": (429, "too many requests", "rate"),
     "_ReadAgainError": (Treatment(0, 0.5),),
 }
 FORMATS = ROOT / "fixtures" / "formats"

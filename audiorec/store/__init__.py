@@ -40,7 +40,7 @@ Public::
     features    FeatureFile, SeriesFile, open_series, LAST_LAYERS
     embeddings  EmbeddingTable, write_embeddings
     foreign     read_foreign, to_unit, content_id
-    aliases     ALIASES_FILE, resolve, alias_table, write_aliases, add_own_aliases
+    aliases     ALIASES_FILE, AliasKind, resolve, alias_table, write_aliases, add_own_aliases
     records     RecordPart, RECORD_FILES
     journal     Outputs
     failures    errors_path, read_failures

@@ -22,6 +22,8 @@
 ``lists``        paths, playlists, and the one thing that is written
 ``proposals``    recommendations: channels, reasons, dials
 ``condition``    the state of a store, and of a run at work
+``editions``     what is made of files, made anew when one of them is replaced
+``doors``        ``audiorec serve``: what music servers and other programs ask
 ===============  ==================================================================
 
 The folder ``static/`` holds the page itself: HTML, CSS and ES modules that no tool has to build;

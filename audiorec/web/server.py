@@ -90,7 +90,7 @@ def serve(
     shelf = Shelf(library, projection=projection)
     sound = SoundFiles(Roots(roots))
     proposals = None if recall is None else Proposals(recall, shelf, log)
-    listener = _listening(host, port)
+    listener = listening(host, port)
     named = f"[{host}]" if ":" in host else host
     address = f"http://{named}:{listener.getsockname()[1]}/#token={keys.token}"
     page = BrowsePage(shelf, sound, keys, proposals=proposals, names=(host, *names))
@@ -112,7 +112,7 @@ def serve(
     )
     threading.Thread(target=shelf.prepare, daemon=True).start()
     try:
-        with _ended_by(signal.SIGINT, signal.SIGTERM):
+        with ended_by(signal.SIGINT, signal.SIGTERM):
             Told(config).run([listener])
     except KeyboardInterrupt:
         pass
@@ -122,7 +122,7 @@ def serve(
 
 
 @contextmanager
-def _ended_by(*signals: int) -> Iterator[None]:
+def ended_by(*signals: int) -> Iterator[None]:
     """Let signals end the block by a `KeyboardInterrupt`, so that what was decoded is removed.
 
     uvicorn handles them while it serves, and hands them on to whom they were for before.
@@ -142,7 +142,7 @@ def _ended_by(*signals: int) -> Iterator[None]:
             signal.signal(one, handler)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def listening(host: str, port: int) -> socket.socket:
     """Return a socket that takes connections."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # TCP by name: asyncio sends small answers at once only where it knows that it is TCP.

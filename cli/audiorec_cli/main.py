@@ -28,6 +28,7 @@ from audiorec_cli import (
     recall,
     recommend,
     retag,
+    serve,
     shards,
     similar,
     store,
@@ -56,6 +57,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "playlist": playlist.playlist,
         "playlists": playlists.playlists,
         "browse": browse.browse,
+        "serve": serve.serve,
     },
     "Recommend": {
         "listening": listening.app,

@@ -36,6 +36,9 @@ LINES = [
     "browse --no-open --interactions {log}",
     "browse --no-open --root {folder}",
     "browse --no-open --recall {folder}",
+    "serve -v {store}",
+    "serve --recall {folder}",
+    "serve --root {folder}",
     "duplicates -v {store}",
     "duplicates --scores {scores}",
     "duplicates --features {features}",
@@ -263,7 +266,7 @@ def named(mistake, kind):
 def test_a_mistake_has_its_exit_code(line, mistake, kind, folder, audiorec, monkeypatch):
     if TORCH.search(line):
         needs("torch")
-    if line.startswith("browse"):
+    if line.startswith(("browse", "serve")):
         needs("starlette")
     if "index" in line:
         needs("faiss")

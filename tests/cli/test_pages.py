@@ -32,7 +32,7 @@ EXAMPLES = {line: name for name, (_, page) in PAGES.items() for line in example_
 # What these do takes long or needs an extra: other tests run them, here they are parsed.
 LONG = re.compile(
     r"audiorec (extract (?!.*--dry-run)|retag .*--undo|"
-    r"classify|tags|doctor|shards|heads|index|browse|"
+    r"classify|tags|doctor|shards|heads|index|browse|serve|"
     r"recall (users|songs|unheard|near|train (youtube-dnn|sasrec|mind|comirec-sa|user-audio))|"
     r"recall train (song2vec|eges|graphsage)|recall compare mind|"
     r"federated (train|users|audit|align .*--yes)|"

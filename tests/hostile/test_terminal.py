@@ -128,6 +128,13 @@ CASES = {
         ("-v", ABSENT),
     ],
     "retag": [("/",), ("/", "--json"), (ABSENT,), ("/", "--undo", ABSENT)],
+    "serve": [
+        ("--recall", ABSENT),
+        ("-v", ABSENT),
+        ("--host", ODD),
+        ("--token-file", ABSENT),
+        ("--artists", ABSENT),
+    ],
     "duplicates": [(), ("--json",), ("--scores", ABSENT)],
     "classify": [("songs",), ("songs", "--json"), ("songs", "--format", "csv")],
     "tags": [(f"songs/broken{LINES}.mp3",), (ABSENT,)],
@@ -242,7 +249,7 @@ def test_every_command_has_a_case():
 def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command.startswith("plot"):
         needs("matplotlib")
-    if command == "browse":
+    if command in ("browse", "serve"):
         needs("starlette")
     if command == "playlists":
         needs("sklearn")

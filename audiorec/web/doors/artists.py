@@ -1,0 +1,146 @@
+"""Artists of a library by sound: each is the mean of their songs.
+
+    songs (n, W), their artists ──`ArtistMap`──▶ means (A, W) ──near──▶ artists, and songs of both
+
+What a music server calls an artist is read from a table of the columns ``artist_id`` and
+``artist``; without one, an artist's id is the name.
+"""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from audiorec.errors import DamagedFileError, InputError, MissingFileError
+from audiorec.search.filters import name_codes
+from audiorec.search.searchable import SearchableStore
+from audiorec.types import FloatArray, Int32Array, Int64Array, plain_name
+
+REPRESENTATIVE = 3  # songs that stand for an artist beside another one
+LEAST_LENGTH = 1e-6  # of a mean: shorter, and the songs cancel each other out
+MAX_TABLE_BYTES = 256 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class NearArtist:
+    """An artist near another one.
+
+    Attributes
+    ----------
+    name, artist_id : str
+    similarity : float
+    songs : tuple of two lists of int
+        Of the one that was asked for, and of this one, the songs nearest to the other: rows of
+        the store.
+    """
+
+    name: str
+    artist_id: str
+    similarity: float
+    songs: tuple[list[int], list[int]]
+
+
+class ArtistMap:
+    """The artists of a store.
+
+    Parameters
+    ----------
+    store : SearchableStore
+    ids : mapping of str to str, optional
+        Artist by the id that a server has for it; see `read_artist_ids`.
+    """
+
+    def __init__(self, store: SearchableStore, ids: Mapping[str, str] | None = None) -> None:
+        space = store.space("auto", use_index=False)
+        units, there = space.units_by_row()
+        codes = name_codes(store, "artist")
+        codes = np.where(there & store.music, codes, -1)
+        self._units, self._codes = units, codes
+        self._number: dict[str, int] = {}
+        self._names: list[str] = []
+        self._means = self._read(store, codes)
+        self._ids = dict(ids or {})
+        self._id_of = {plain_name(name): artist_id for artist_id, name in self._ids.items()}
+
+    def _read(self, store: SearchableStore, codes: Int32Array) -> FloatArray:
+        """Give each artist that has music a number, and return their means: (A, W)."""
+        names = store.column("artist").to_pylist()
+        self._rows: list[Int64Array] = []
+        order = np.argsort(codes, kind="stable")
+        kinds, starts = np.unique(codes[order], return_index=True)
+        ends = [*starts[1:].tolist(), len(order)]
+        means = []
+        for kind, start, end in zip(kinds.tolist(), starts.tolist(), ends, strict=True):
+            if kind < 0:
+                continue
+            rows = order[start:end]
+            mean = self._units[rows].astype(np.float64).mean(axis=0)
+            length = float(np.sqrt(mean @ mean))
+            if length < LEAST_LENGTH:
+                continue
+            name = str(names[int(rows[0])])
+            self._number[plain_name(name)] = len(self._names)
+            self._names.append(name)
+            self._rows.append(rows.astype(np.int64))
+            means.append((mean / length).astype(np.float32))
+        return np.stack(means) if means else np.zeros((0, self._units.shape[1]), np.float32)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    def near(self, artist: str, n: int) -> list[NearArtist]:
+        """Return up to `n` artists that sound like one, the nearest first; none where unknown.
+
+        Parameters
+        ----------
+        artist : str
+            The id that a server has for the artist, or the name.
+        n : int
+        """
+        number = self._number.get(plain_name(self._ids.get(artist, artist)))
+        if number is None or n < 1:
+            return []
+        similarities = self._means @ self._means[number]
+        similarities[number] = -np.inf
+        best = np.argsort(-similarities, kind="stable")[: min(n, len(self) - 1)]
+        return [self._near(number, int(other), float(similarities[other])) for other in best]
+
+    def _near(self, one: int, other: int, similarity: float) -> NearArtist:
+        name = self._names[other]
+        artist_id = self._id_of.get(plain_name(name), "" if self._ids else name)
+        songs = self._nearest(one, other), self._nearest(other, one)
+        return NearArtist(name, artist_id, similarity, songs)
+
+    def _nearest(self, of: int, to: int) -> list[int]:
+        """Return the songs of one artist that are nearest to the mean of another."""
+        rows = self._rows[of]
+        alike = self._units[rows] @ self._means[to]
+        best: list[int] = rows[np.argsort(-alike, kind="stable")[:REPRESENTATIVE]].tolist()
+        return best
+
+
+def read_artist_ids(path: Path) -> dict[str, str]:
+    """Read a CSV with the columns ``artist_id`` and ``artist``.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    DamagedFileError
+        If it is no such table, or too large.
+    """
+    if not path.is_file():
+        raise MissingFileError(f"{path}: no such file; a CSV of artist_id,artist is expected")
+    if path.stat().st_size > MAX_TABLE_BYTES:
+        raise DamagedFileError(f"{path}: is too large for a table of artists")
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            rows = csv.DictReader(file, strict=True)
+            names = rows.fieldnames or []
+            if "artist_id" not in names or "artist" not in names:
+                raise InputError(f"{path}: needs the columns artist_id and artist")
+            return {row["artist_id"]: row["artist"] or "" for row in rows if row["artist_id"]}
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DamagedFileError(f"{path}: no table of artists: {error}") from error

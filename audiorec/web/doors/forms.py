@@ -1,0 +1,258 @@
+"""What a question of audiorec's own API takes: said once, checked by it, and told by it.
+
+`Operation`: path, method, fields ──.read──▶ values, or an `InputError` that names the field
+                                  ──.described──▶ its part of the OpenAPI document
+"""
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from audiorec.errors import InputError, UnknownSongError
+from audiorec.web.doors.exchange import JSON_TYPE, Asked, Reply
+from audiorec.web.doors.snapshot import Snapshot
+
+Kind = Literal["text", "whole", "number", "flag", "texts"]
+Values = dict[str, Any]
+Document = dict[str, Any]
+MOST_TEXT = 4096  # characters
+MOST_LIST = 500
+_WHOLE = re.compile(r"-?[0-9]{1,9}")
+_NUMBER = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,17})?([eE][-+]?[0-9]{1,3})?")
+_TYPES = {"text": "string", "whole": "integer", "number": "number", "flag": "boolean"}
+
+
+class NotThereError(Exception):
+    """What was asked for is not there: an answer of status 404."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormField:
+    """One thing that a question takes.
+
+    Attributes
+    ----------
+    name, about : str
+    kind : {"text", "whole", "number", "flag", "texts"}
+        The last is a list.
+    usual : object
+        What counts where it is not given; None: nothing.
+    needed : bool
+    least, most : float, optional
+        Of a number.
+    """
+
+    name: str
+    about: str
+    kind: Kind = "text"
+    usual: Any = None
+    needed: bool = False
+    least: float | None = None
+    most: float | None = None
+
+    def read(self, value: Any) -> Any:
+        """Check a value of JSON; return it."""
+        if self.kind == "texts":
+            least = 1 if self.needed else 0
+            if not isinstance(value, list) or not least <= len(value) <= MOST_LIST:
+                raise InputError(f"{self.name}: a list of {least} to {MOST_LIST} is expected")
+            return [self._text(one) for one in value]
+        if self.kind == "text":
+            return self._text(value)
+        if self.kind == "flag":
+            if not isinstance(value, bool):
+                raise InputError(f"{self.name}: true or false is expected")
+            return value
+        return self._number(value)
+
+    def parsed(self, text: str) -> Any:
+        """Read the text of a query's parameter."""
+        if self.kind == "flag":
+            if text not in ("true", "false"):
+                raise InputError(f"{self.name}: true or false is expected")
+            return text == "true"
+        if self.kind == "text":
+            return self._text(text)
+        form = _WHOLE if self.kind == "whole" else _NUMBER
+        if not form.fullmatch(text):
+            raise InputError(f"{self.name}: a number is expected, got {text[:40]!r}")
+        return self._number(int(text) if self.kind == "whole" else float(text))
+
+    def schema(self) -> dict[str, Any]:
+        """Return what it is in JSON Schema."""
+        if self.kind == "texts":
+            return {
+                "type": "array",
+                "items": {"type": "string", "minLength": 1, "maxLength": MOST_TEXT},
+                "minItems": 1 if self.needed else 0,
+                "maxItems": MOST_LIST,
+                "description": self.about,
+            }
+        found: dict[str, Any] = {"type": _TYPES[self.kind], "description": self.about}
+        if self.kind == "text":
+            found |= {"minLength": 1, "maxLength": MOST_TEXT}
+        elif self.kind != "flag":
+            ends = {"minimum": self.least, "maximum": self.most}
+            found |= {name: end for name, end in ends.items() if end is not None}
+        return found if self.usual is None else {**found, "default": self.usual}
+
+    def _text(self, value: Any) -> str:
+        if not isinstance(value, str) or not 1 <= len(value) <= MOST_TEXT:
+            raise InputError(f"{self.name}: a text of 1 to {MOST_TEXT} characters is expected")
+        try:
+            value.encode()
+        except UnicodeEncodeError:  # half a pair of surrogates
+            raise InputError(f"{self.name}: is no Unicode text") from None
+        return value
+
+    def _number(self, value: Any) -> float:
+        plain = isinstance(value, (int, float)) and not isinstance(value, bool)
+        if plain and self.kind == "whole" and isinstance(value, float) and value == int(value):
+            value = int(value)  # 5.0 is a whole number to JSON Schema
+        good = plain and (self.kind != "whole" or isinstance(value, int))
+        least = -1e308 if self.least is None else self.least
+        most = 1e308 if self.most is None else self.most
+        if not good or not least <= value <= most:
+            raise InputError(f"{self.name}: a number from {least:g} to {most:g} is expected")
+        return value  # type: ignore[no-any-return]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """A question of the API.
+
+    Attributes
+    ----------
+    path, method, name : str
+        ``name`` is its ``operationId``.
+    about : str
+    answer : callable
+        Of a snapshot and the values of the fields; raises `NotThereError` or an `InputError`.
+    fields : sequence of FormField
+        Of the query of a GET, of the JSON object that a POST sends.
+    answers : str
+        The schema of a good answer: its name in the components.
+    not_found : bool
+        Whether it can be asked for what is not there.
+    """
+
+    path: str
+    method: Literal["get", "post"]
+    name: str
+    about: str
+    answer: Callable[[Snapshot, Values], Document]
+    fields: Sequence[FormField] = ()
+    answers: str
+    not_found: bool = True
+
+    def reply(self, snapshot: Snapshot, asked: Asked) -> Reply:
+        """Answer a request; what is wrong with it is said in one line."""
+        try:
+            return Reply.json(self.answer(snapshot, self.read(asked)))
+        except (UnknownSongError, NotThereError) as error:
+            return Reply.json({"error": str(error)}, 404)
+        except InputError as error:
+            return Reply.json({"error": str(error)}, 400)
+
+    def read(self, asked: Asked) -> Values:
+        """Return the values of a request, by field.
+
+        Raises
+        ------
+        InputError
+            If one is missing, none is known by a name, or a value is not as described.
+        """
+        given = self._given(asked)
+        known = {field.name: field for field in self.fields}
+        for name in given:
+            if name not in known:
+                raise InputError(f"{name[:100]}: no such field; there are: {', '.join(known)}")
+        values: Values = {}
+        for name, field in known.items():
+            if name in given:
+                values[name] = given[name]
+            elif field.needed:
+                raise InputError(f"{name}: is needed")
+            else:
+                values[name] = field.usual
+        return values
+
+    def _given(self, asked: Asked) -> dict[str, Any]:
+        fields = {field.name: field for field in self.fields}
+        if self.method == "post":
+            if asked.media_type != JSON_TYPE:
+                raise InputError(f"a body of {JSON_TYPE} is expected")
+            document = asked.document()
+            return {n: fields[n].read(v) if n in fields else v for n, v in document.items()}
+        found: dict[str, Any] = {}
+        for name, texts in asked.query.items():
+            if len(texts) > 1:
+                raise InputError(f"{name[:100]}: stands {len(texts)} times")
+            found[name] = fields[name].parsed(texts[0]) if name in fields else texts[0]
+        return found
+
+    def described(self) -> dict[str, Any]:
+        """Return this operation as OpenAPI describes it."""
+        found: dict[str, Any] = {
+            "operationId": self.name,
+            "summary": self.about,
+            "responses": {
+                "200": _response("The answer.", self.answers),
+                "400": _response("The question is not as described.", "Problem"),
+                "401": _response("The token is missing or wrong.", "Problem"),
+                "413": _response("The body is too large.", "Problem"),
+                "429": _response("Too many questions; Retry-After says when.", "Problem"),
+                "503": _response("Too busy, or it took too long.", "Problem"),
+            },
+        }
+        if self.not_found:
+            found["responses"]["404"] = _response("There is no such song or user.", "Problem")
+        if self.method == "post":
+            found["requestBody"] = {
+                "required": True,
+                "content": {JSON_TYPE: {"schema": self._body()}},
+            }
+        else:
+            found["parameters"] = [
+                {
+                    "name": field.name,
+                    "in": "query",
+                    "required": field.needed,
+                    "schema": field.schema(),
+                }
+                for field in self.fields
+            ]
+        return found
+
+    def _body(self) -> dict[str, Any]:
+        return {
+            "type": "object",
+            "properties": {field.name: field.schema() for field in self.fields},
+            "required": [field.name for field in self.fields if field.needed],
+            "additionalProperties": False,
+        }
+
+
+def openapi(
+    operations: Sequence[Operation], schemas: Mapping[str, Any], *, title: str, version: str
+) -> dict[str, Any]:
+    """Return the OpenAPI document of some operations."""
+    paths: dict[str, dict[str, Any]] = {}
+    for operation in operations:
+        paths.setdefault(operation.path, {})[operation.method] = operation.described()
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": version, "license": {"name": "Apache-2.0"}},
+        "paths": paths,
+        "security": [{"token": []}],
+        "components": {
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+            "schemas": dict(schemas),
+        },
+    }
+
+
+def _response(about: str, schema: str) -> dict[str, Any]:
+    reference = {"$ref": f"#/components/schemas/{schema}"}
+    return {"description": about, "content": {JSON_TYPE: {"schema": reference}}}

@@ -1,0 +1,60 @@
+"""The lists that ``recall run`` made in the night, read a user at a time.
+
+    OUT/fused.parquet ──`NightLists.open`──▶ users ──`of`──▶ the rows of one, the best first
+
+The file is opened once and stays open: one that takes its place belongs to the next snapshot.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import StoreError
+from audiorec.files.own_files import refuse_link
+from audiorec.files.tables import TableFile
+from audiorec.recall.contract.candidates import SCHEMA
+
+FUSED = "fused.parquet"
+
+
+class NightLists:
+    """Fused lists, and where the rows of each user stand.
+
+    Parameters
+    ----------
+    file : TableFile
+        Its rows are in the order of their users.
+    """
+
+    def __init__(self, file: TableFile) -> None:
+        self._file = file
+        runs = pc.run_end_encode(file.read(["user_id"]).column("user_id").combine_chunks())
+        users, ends = runs.values, np.asarray(runs.run_ends, np.int64)
+        self._users, self._ends = users, ends
+        if pc.count_distinct(users).as_py() != len(users):
+            raise StoreError(f"{file.path}: its rows are not in the order of their users")
+
+    @classmethod
+    def open(cls, folder: Path) -> "NightLists | None":
+        """Open the fused lists of a run; None where it has made none."""
+        path = folder / FUSED
+        refuse_link(path)
+        if not path.exists():
+            return None
+        return cls(TableFile.open(path))
+
+    def __len__(self) -> int:
+        return len(self._users)
+
+    def of(self, user_id: str) -> list[dict[str, Any]] | None:
+        """Return the rows of a user as `SCHEMA` has them, the best first; None: no such user."""
+        place = pc.index(self._users, pa.scalar(user_id, self._users.type)).as_py()
+        if place < 0:
+            return None
+        start = int(self._ends[place - 1]) if place else 0
+        table = self._file.take(np.arange(start, int(self._ends[place])), SCHEMA.names)
+        rows: list[dict[str, Any]] = table.sort_by("rank").to_pylist()
+        return rows

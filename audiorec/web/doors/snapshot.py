@@ -1,0 +1,197 @@
+"""What one request sees: a store, its names and its lists, read together and never mixed.
+
+    files ──`Snapshot.read`──▶ library, names, columns of tags, artists, lists of ``recall run``
+
+Everything that answers need is read or mapped when the snapshot is made; a file that is replaced
+later belongs to the next one (`audiorec.web.editions`).
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from audiorec.errors import AudiorecError, StoreError
+from audiorec.files.storage import is_uri
+from audiorec.library.library import Library, open_store
+from audiorec.recall.contract.channel import Channel
+from audiorec.recall.registry import load_channel
+from audiorec.search.atlas import likeliest
+from audiorec.search.filters import name_codes
+from audiorec.search.index_files import index_path
+from audiorec.search.space import TABLES
+from audiorec.store.aliases import ALIASES_FILE
+from audiorec.types import Int32Array, plain_name
+from audiorec.web.doors.artists import ArtistMap, read_artist_ids
+from audiorec.web.doors.lists import FUSED, NightLists
+from audiorec.web.doors.names import SongNames
+from audiorec.web.editions import stamp_of
+from audiorec.web.proposals import Proposals
+from audiorec.web.shelf import Shelf
+
+TAGS = ("title", "artist", "album", "uri", "duration_s", "codec")
+
+
+@dataclass(frozen=True, slots=True)
+class SnapshotSources:
+    """Where a snapshot comes from.
+
+    Attributes
+    ----------
+    vectors : Path
+    recall : Path, optional
+        The folder that ``recall run`` wrote.
+    artists : Path, optional
+        What a server calls artists: a CSV of ``artist_id`` and ``artist``.
+    """
+
+    vectors: Path
+    recall: Path | None = None
+    artists: Path | None = None
+
+    def paths(self) -> list[Path]:
+        """Return the files whose replacement makes a new snapshot; the store is the first."""
+        beside = [*TABLES.values(), ALIASES_FILE]
+        found = [self.vectors, *(self.vectors.with_name(name) for name in beside)]
+        found.append(index_path(self.vectors))
+        if self.artists is not None:
+            found.append(self.artists)
+        if self.recall is not None:
+            found += [self.recall / "run.json", self.recall / FUSED, *self.models()]
+        return found
+
+    def models(self) -> list[Path]:
+        """Return the files that change with the models of the folder of recall."""
+        return [] if self.recall is None else sorted(self.recall.glob("models/*/model.json"))
+
+
+class StaleSnapshotError(Exception):
+    """Models were replaced since the snapshot was made: ask the next one."""
+
+
+class Snapshot:
+    """What one request sees.
+
+    Parameters
+    ----------
+    sources : SnapshotSources
+
+    Attributes
+    ----------
+    library : Library
+    names : SongNames
+    lock : threading.RLock
+        Hold it while reading the library: one question at a time does.
+    lists : NightLists or None
+    proposals : Proposals or None
+        Channels that a pushed history can be asked of.
+
+    Raises
+    ------
+    StoreError
+        If the store has no songs, or is damaged.
+    InputError
+        If the folder of recall holds no lists, or the table of artists is none.
+    """
+
+    def __init__(self, sources: SnapshotSources) -> None:
+        self._sources, self._models = sources, stamp_of(sources.models())
+        self._channels: dict[str, Channel] = {}
+        self.library = open_store(sources.vectors)
+        if not len(self.library):
+            raise StoreError(f"{sources.vectors}: has no songs; add some: audiorec extract FOLDER")
+        self._tags = self.library.table(TAGS).combine_chunks()
+        self.names = SongNames(self.library)
+        shelf = Shelf(self.library)
+        self.lock = shelf.lock
+        self._artist_ids = read_artist_ids(sources.artists) if sources.artists else {}
+        self.lists = self.proposals = None
+        if sources.recall is not None:
+            self.proposals = Proposals(sources.recall, shelf)
+            self.lists = NightLists.open(sources.recall)
+        self._warm()
+
+    def _warm(self) -> None:
+        """Read what the first questions need, so that none of them waits for it."""
+        library: Library = self.library
+        library.similar(library.ids[0], 1, minimum=-1)
+        library.space("auto", use_index=False).units_by_row()
+        _ = library.music
+        if self.proposals is not None:
+            with suppress(AudiorecError):  # what is wrong with a model is said to who asks it
+                self.proposals.ask({"songs": [library.ids[0]]})
+
+    def songs(self, rows: Sequence[int]) -> list[dict[str, Any]]:
+        """Return the tags of some songs, `TAGS`, in the order asked for."""
+        found: list[dict[str, Any]] = self._tags.take(np.asarray(rows, np.int64)).to_pylist()
+        return found
+
+    def channel(self, name: str) -> Channel:
+        """Return a trained channel of the folder of recall; loaded once.
+
+        Raises
+        ------
+        WeightsError
+            If there is none of this name, or it is damaged.
+        """
+        if name not in self._channels:
+            folder = self._sources.recall or Path()
+            self._channels[name] = load_channel(folder / "models" / name)
+        return self._channels[name]
+
+    def check_models(self) -> None:
+        """Refuse to answer by models that were replaced since this was made.
+
+        Some are loaded when they are first asked: call it after they were.
+        """
+        if stamp_of(self._sources.models()) != self._models:
+            raise StaleSnapshotError
+
+    @cached_property
+    def artists(self) -> ArtistMap:
+        """The artists by sound; made when they are first asked for."""
+        return ArtistMap(self.library, self._artist_ids)
+
+    @cached_property
+    def genres(self) -> list[str]:
+        """The likeliest genre of each song, in lower case; empty where the heads know none."""
+        found = likeliest(self.library).get("genre")
+        if found is None:
+            return [""] * len(self.library)
+        names, numbers = found
+        plain = [*(name.partition("/")[2].lower() or name.lower() for name in names), ""]
+        return [plain[n] if 0 <= n < len(names) else "" for n in numbers.tolist()]
+
+    @cached_property
+    def durations(self) -> npt.NDArray[np.float64]:
+        """Seconds of each song: shape (n,), float64."""
+        return np.asarray(self._tags.column("duration_s").to_pylist(), np.float64)
+
+    @cached_property
+    def artist_codes(self) -> Int32Array:
+        """The artist of each song as a number, -1 for none: shape (n,), int32."""
+        return name_codes(self.library, "artist")
+
+    def titled(self, title: str, artist: str) -> list[int]:
+        """Return the songs of this title and artist, by their plain names."""
+        return self._by_title.get((plain_name(title), plain_name(artist)), [])
+
+    @cached_property
+    def _by_title(self) -> dict[tuple[str, str], list[int]]:
+        found: dict[tuple[str, str], list[int]] = {}
+        columns = (self._tags.column(name).to_pylist() for name in ("title", "artist"))
+        for row, (title, artist) in enumerate(zip(*columns, strict=True)):
+            if title and artist:
+                found.setdefault((plain_name(title), plain_name(artist)), []).append(row)
+        return found
+
+
+def check_sources(sources: SnapshotSources) -> None:
+    """Refuse a store that lies in an object store: nobody could watch it."""
+    if is_uri(str(sources.vectors)):
+        raise StoreError(f"{sources.vectors}: is served from a file of this machine: fetch it")

@@ -27,6 +27,7 @@
     Exception                    signals inside one package, which never leave it
     ├── DecoderError             one decoder gives up; another one may not
     ├── NotFiniteError           a sample is NaN or infinite
+    ├── UnusableRowError         a row of a listening history is set aside
     ├── _ReadAgainError          the file has to be read again and treated otherwise
     └── _TooFewError             an index found too few songs; all are compared instead
 

@@ -17,12 +17,13 @@ from audiorec.audio.mono import NotFiniteError, Treatment
 from audiorec.audio.raw import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
+from audiorec.listening.imports.rows import UnusableRowError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
 
 ROOT = Path(__file__).parents[1]
-SIGNALS = {DecoderError, NotFiniteError, _ReadAgainError, _TooFewError}
+SIGNALS = {DecoderError, NotFiniteError, UnusableRowError, _ReadAgainError, _TooFewError}
 VALUES = {  # of classes that take more than a message
     "UnknownSongError": ("rock/a.mp3", ("rock/b.mp3", "rock/c.mp3")),
     "UnknownFileError": ("rock/a.mp3", ("rock/b.mp3",)),
@@ -35,6 +36,7 @@ VALUES = {  # of classes that take more than a message
     "RefusedError": ("hello 0", "batch_size is 512 here, 256 there"),
     "DecoderError": ("no samples", "PyAV 16", True, Failure.NO_AUDIO),
     "NotFiniteError": (1.5,),
+    "UnusableRowError": ("names no song", True),
     "_ReadAgainError": (Treatment(0, 0.5),),
 }
 FORMATS = ROOT / "fixtures" / "formats"

@@ -82,6 +82,9 @@ LINES = [
     "listening check plays.csv -v {store}",
     "listening check plays.csv --rule {rule}",
     "listening prepare {log} -o out",
+    "listening import yambda {table} --any-song -o out.parquet",
+    "listening import navidrome {database} --any-song -o out.parquet",
+    "listening import lastfm plays.csv -v {store} -o out.parquet",
     "listening forget u0 {log}",
     "listening graph -v {store} -o out",
     "listening graph --side {table} -o out",
@@ -231,6 +234,8 @@ def folder(tmp_path_factory):
         (home / f"{name}-model").mkdir()
         (home / f"{name}-model" / "model.json").write_text("{" if name == "cut" else "{}")
         (home / f"{name}-model" / "model.safetensors").write_bytes(b"cut")
+    (home / "cut.db").write_bytes(b"SQLite format 3\0" + rng.bytes(5000))
+    (home / "other.db").write_bytes(b"no database")
     (home / "cut.safetensors").write_bytes(whole[:100])
     (home / "cut.wav").write_bytes(b"RIFF" + rng.bytes(100))
     assert METADATA.features
@@ -247,6 +252,7 @@ def named(mistake, kind):
         "folder": "",
         "toml": ".toml",
         "index": ".faiss",
+        "database": ".db",
     }
     if mistake == OTHER and kind in ("log", "head"):
         return "other.parquet"

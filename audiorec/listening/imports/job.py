@@ -12,7 +12,7 @@ import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, fields
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
@@ -101,7 +101,7 @@ class Imported:
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, ready for JSON."""
-        content = asdict(self)
+        content: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
         return content | {name: dict(content[name].most_common()) for name in ("ways", "reasons")}
 
 

@@ -18,6 +18,7 @@ from typing import IO, Any, NamedTuple
 CHUNK_BYTES = 1 << 18
 LONGEST_VALUE = 1 << 24  # letters of one value of an array; a page of Last.fm has 200,000
 LONGEST_LINE = 1 << 22  # bytes of a line
+AFTER_NUMBER = tuple(" \t\r\n,]")
 _BLANK = re.compile(r"[ \t\r\n]*")
 _STRING_OR_ARRAY = re.compile(r'"(?:[^"\\]|\\.)*("?)|\[', re.DOTALL)
 
@@ -159,8 +160,9 @@ def _value(text: _Text, decoder: json.JSONDecoder) -> Any:
             if not text.twice_as_much():
                 return Broken("is cut off or no JSON", text.held)
             continue
-        # A number or a word may go on where the text that is held ends.
-        if end == len(text.held) and text.more():
+        # A number may go on where the text that is held ends: 0, then .5
+        is_open = isinstance(found, (int, float)) and text.held[end : end + 1] not in AFTER_NUMBER
+        if (end == len(text.held) or is_open) and text.more():
             continue
         text.skip(end)
         return found

@@ -13,6 +13,7 @@
     ├── SongError                one song cannot be used; carries path and `Failure`
     │   └── MissingSongError     there is no file of this name
     ├── StoreError               a file is not the store that it should be
+    │   ├── BusyStoreError       another run is writing it
     │   └── MissingStoreError    a store, an index, a file beside a store is not there
     ├── SpecMismatchError        two artefacts were made under different specs
     ├── WeightsError             weights, a head or a model cannot be used
@@ -170,6 +171,10 @@ class MissingSongError(SongError, FileNotFoundError):
 
 class StoreError(AudiorecError):
     """A file is not the store that it should be: truncated, of another schema or version."""
+
+
+class BusyStoreError(StoreError):
+    """Another run is writing this output."""
 
 
 class MissingStoreError(StoreError, FileNotFoundError):

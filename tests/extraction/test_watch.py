@@ -10,13 +10,17 @@ import time
 from pathlib import Path
 
 import pytest
+import typer
 from made_songs import write_song
 from needs import needs
 
-from audiorec.errors import MissingFileError
+from audiorec.errors import BusyStoreError, MissingFileError
 from audiorec.extraction.catalogue import Source, find_songs
+from audiorec.extraction.plan import RunOptions
 from audiorec.extraction.watch import Polling, Stillness, SystemNotices, best_notices, watch
 from audiorec.store.store import VectorStore
+from audiorec_cli.shared.console import Exit
+from audiorec_cli.shared.watching import keep_watching
 
 SETTLE = 10.0
 START = 1_700_000_000  # of the clock that files' times are compared with
@@ -222,12 +226,15 @@ def watched(tmp_path):
     write_song(songs / "one.wav", seed=0, seconds=2.0)
     command = [sys.executable, "-m", "audiorec_cli.main", "extract", songs, "--watch"]
     command += ["--settle", "0.5", "--every", "1", "-j", "1", "--json", "--prune"]
-    with subprocess.Popen(
-        [*map(str, command), "--out", str(tmp_path / "vecs.parquet")],
-        stdout=subprocess.PIPE,
-        stderr=(tmp_path / "err").open("w"),
-        text=True,
-    ) as process:
+    with (
+        (tmp_path / "err").open("w") as told,
+        subprocess.Popen(
+            [*map(str, command), "--out", str(tmp_path / "vecs.parquet")],
+            stdout=subprocess.PIPE,
+            stderr=told,
+            text=True,
+        ) as process,
+    ):
         yield songs, tmp_path / "vecs.parquet", process
         if process.poll() is None:
             process.kill()
@@ -273,6 +280,36 @@ def test_songs_come_in_as_they_come_and_a_signal_ends_it(watched, number, tmp_pa
     assert sum(report["failed"] for report in reports) == 0  # nothing was read half
     assert not (store.parent / "vecs.parquet.run").exists()
     assert len(find_songs([songs])) == len(ids(store))
+
+
+def test_a_batch_says_whether_the_watch_goes_on_and_what_it_ends_with(tmp_path):
+    codes = [Exit.SOME_FAILED, BusyStoreError("held"), Exit.NOTHING_USABLE, Exit.INTERRUPTED]
+    given = []
+
+    def run(sources, _naming, options, _stop):
+        given.append((len(sources), options.retry_failed, options.max_failures))
+        code = codes.pop(0)
+        if isinstance(code, Exception):
+            raise code
+        return code
+
+    def look():  # always something new
+        name = str(time.monotonic_ns())
+        return [Source(name, name, name, 1, 1)], None
+
+    with pytest.raises(typer.Exit) as ended:
+        keep_watching(
+            look,
+            run,
+            RunOptions(retry_failed=True),
+            paths=[tmp_path],
+            settle_s=0.0,
+            every_s=0.01,
+            quiet=True,
+        )
+    assert ended.value.exit_code == Exit.INTERRUPTED
+    # All of a batch may fail, and what failed before is tried again once alone.
+    assert given == [(1, True, 1.0), (1, False, 1.0), (1, False, 1.0), (1, False, 1.0)]
 
 
 def read_documents(text):

@@ -35,7 +35,7 @@ Public::
     run_folder   look_into, run_folder_path
     tables       TableFile
     storage      is_uri, join
-    own_settings FILE, Layer, Standing, Whose, layers, parsed_settings, read_folder_file, revoke,
+    own_settings  FILE, Layer, Standing, Whose, layers, parsed_settings, read_folder_file, revoke,
                  trust, user_file
     settings     as_type, filled, parsed, read_settings, typed
     user_files   read_lines

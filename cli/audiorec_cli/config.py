@@ -57,7 +57,7 @@ def show(
     --------
     audiorec config show
     audiorec config show similar
-    audiorec config show similar etude --k 5
+    audiorec config show recall train
     """
     root = ctx.find_root().command
     settings = configured(root)
@@ -84,6 +84,7 @@ def show(
 
 @command(app)
 def trust(
+    ctx: typer.Context,
     folder: Annotated[
         Path, typer.Argument(metavar="FOLDER", help="Where audiorec.toml lies [default: here].")
     ] = Path(),
@@ -111,7 +112,7 @@ def trust(
         return
     path, data = read_folder_file(folder)
     layer = Layer(Whose.FOLDER, path, parsed_settings(path, data))
-    found = of_layer(layer, configurable(typer.main.get_command(_root())))
+    found = of_layer(layer, configurable(ctx.find_root().command))
     rows = [_row(one.option, one.value, one.origin) for one in found.values()]
     trust_file(path, data)
     if json:
@@ -120,12 +121,6 @@ def trust(
         cells = [[_shown(row[name]) for name in ("command", "option", "value")] for row in rows]
         print_table(("command", "option", "value"), cells, title=str(path))
     say(f"{path}: trusted as it is now; options that it sets: {len(rows)}")
-
-
-def _root() -> typer.Typer:
-    from audiorec_cli.main import app as root
-
-    return root
 
 
 def _of_command(

@@ -137,7 +137,7 @@ def _of_command(
         command = command.commands[word]
         path.append(word)
     name = " ".join(path)
-    options = configurable(root)[name]
+    options = configurable(root).get(name, {})
     defaults: Any = settings.defaults()
     for word in path:
         defaults = defaults.get(word, {})

@@ -230,10 +230,10 @@ def moment(value: object) -> float:
     day, clock, fraction, zone = match.groups()
     zone = "+00:00" if zone in (None, "Z", "UTC") else zone
     try:
-        at = datetime.fromisoformat(f"{day}T{clock}{zone}")
-    except ValueError as error:
+        seconds = datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
+    except (ValueError, OverflowError) as error:
         raise UnusableRowError(NO_TIME) from error
-    return checked(at.timestamp() + float(f"0.{fraction}" if fraction else 0))
+    return checked(seconds + float(f"0.{fraction}" if fraction else 0))
 
 
 def _of_words(words: str) -> float:

@@ -58,14 +58,14 @@ class KnownSongs:
         self._albums = [plain_name(name) for name in albums]
         self._titles = [plain_name(name) for name in titles]
         self._by_id: dict[str, list[int]] = {name: [n] for n, name in enumerate(self.ids)}
-        aliases = alias_table(store)
+        ids, aliases = frozenset(self.ids), alias_table(store)
         own = aliases.filter(_equal(aliases.column("kind"), AliasKind.CSV.value))
         for alias, name in zip(
             *(own.column(c).to_pylist() for c in ("alias", "song_id")), strict=True
         ):
             if alias not in self._by_id:
                 self._by_id[alias] = list(self._by_id[name])
-            elif alias not in self.ids and self._by_id[name][0] not in self._by_id[alias]:
+            elif alias not in ids and self._by_id[name][0] not in self._by_id[alias]:
                 self._by_id[alias] += self._by_id[name]
         self._by_mbid = _table(_lower(mbids))
         self._by_isrc = _table(_plain_isrc(code) for code in isrcs)

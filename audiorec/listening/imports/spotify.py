@@ -34,6 +34,7 @@ from audiorec.listening.imports.rows import (
     SetAside,
     SongRef,
     UnusableRowError,
+    checked,
     moment,
     named,
     number,
@@ -95,7 +96,7 @@ def _heard(value: Mapping[str, Any], user: str) -> Heard:
     ended = moment(value.get("ts" if is_extended else "endTime"))
     return Heard(
         song=named(song),
-        time_s=ended - played_ms / 1000,
+        time_s=checked(ended - played_ms / 1000),
         event=_event(value),
         user=user or text(value.get("username")),
         played_s=played_ms / 1000,

@@ -25,6 +25,7 @@ from audiorec_cli.shared.reach import FROM_A_FOLDER, reach_of, refusal
 from audiorec_cli.shared.stores import ENVIRONMENT as VECTORS_VARIABLE
 
 PREFIX = "AUDIOREC_"
+LOOKS = "config"
 NOT_OPTIONS = ("help", "version", "debug", "install-completion", "show-completion")
 WORDS = {
     **dict.fromkeys(("1", "true", "yes", "on"), True),
@@ -149,8 +150,12 @@ def commands_of(root: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[str, An
 
 
 def configurable(root: Any) -> dict[str, dict[str, Configurable]]:
-    """Return every option of every command, by command and by name."""
-    return {name: dict(_options(name, command)) for name, command in commands_of(root)}
+    """Return every option of every command, by command and by name.
+
+    Without those of ``config``, which looks at settings and has none.
+    """
+    found = ((name, command) for name, command in commands_of(root) if name.split()[0] != LOOKS)
+    return {name: dict(_options(name, command)) for name, command in found}
 
 
 def _options(command: str, found: Any) -> Iterator[tuple[str, Configurable]]:

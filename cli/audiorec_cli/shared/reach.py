@@ -52,7 +52,7 @@ _BY_NAME = {
     Reach.WRITES: """
         add beside cache config log-json m3u8 metrics-textfile onnx out pictures plot report work
         work-dir""",
-    Reach.DELETES: "overwrite prune revoke",
+    Reach.DELETES: "overwrite prune",
     Reach.LOADS: "head models recall with",
     Reach.CONNECTS: """
         address host name no-open port root runner serve token token-file yes""",

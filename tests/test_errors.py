@@ -17,6 +17,7 @@ from audiorec.audio.mono import NotFiniteError, Treatment
 from audiorec.audio.raw import DecoderError
 from audiorec.errors import AudiorecError, Failure, SongError, StoreError, WeightsError
 from audiorec.listening.events import RowsError
+from audiorec.listening.imports.rows import UnusableRowError
 from audiorec.search.index import _TooFewError
 from audiorec.store.schema import Kind
 from audiorec.store.store import VectorStore
@@ -28,7 +29,7 @@ from audiorec.web.doors.subsonic import SubsonicError
 
 ROOT = Path(__file__).parents[1]
 SIGNALS = {
-    *(DecoderError, NotFiniteError, _ReadAgainError, _TooFewError),
+    *(DecoderError, NotFiniteError, UnusableRowError, _ReadAgainError, _TooFewError),
     *(SubsonicError, NotThereError, StaleSnapshotError, BusyError, TooLongError, RefusedRequest),
 }
 VALUES = {  # of classes that take more than a message
@@ -45,6 +46,7 @@ VALUES = {  # of classes that take more than a message
     "NotFiniteError": (1.5,),
     "SubsonicError": (70, "no such song"),
     "RefusedRequest": (429, "too many requests", "rate"),
+    "UnusableRowError": ("names no song", True),
     "_ReadAgainError": (Treatment(0, 0.5),),
 }
 FORMATS = ROOT / "fixtures" / "formats"

@@ -18,6 +18,7 @@
 ``digests``         a digest of each column, by value, in the footer of our tables
 ``tables``          read and write tables of our own
 ``user_files``      read lists, settings and tables that a user hands in
+``own_settings``      the user's own settings, and which folder's file may speak as well
 ``settings``          settings files as typed values; the one reader of them
 ``json_files``      JSON within limits, with a digest of its content
 ``arrow``           convert between Python and Arrow without importing pandas
@@ -36,7 +37,9 @@ Public::
     run_folder   look_into, run_folder_path
     tables       TableFile
     storage      is_uri, join
-    settings     filled, parsed, read_settings, typed
+    own_settings  FILE, Layer, Standing, Whose, layers, parsed_settings, read_folder_file, revoke,
+                 trust, user_file
+    settings     as_type, filled, parsed, read_settings, typed
     user_files   read_lines
     json_files   parse_json
     visible      visible, visible_json, visible_lines

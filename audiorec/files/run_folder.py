@@ -17,7 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import StoreError
+from audiorec.errors import BusyStoreError, StoreError
 from audiorec.files.atomic import TEMPORARY
 from audiorec.files.own_files import (
     LOCK_FILE,
@@ -109,7 +109,7 @@ class RunFolder:
             return None
         try:
             if not self._lock(descriptor):
-                raise StoreError(
+                raise BusyStoreError(
                     f"{self.path}: another run is writing this output; wait for it or end it"
                 )
             if os.path.samestat(os.fstat(descriptor), path.lstat()):

@@ -80,15 +80,33 @@ def typed(kind: type, name: str, value: Any) -> Any:
     if name not in known:
         names = ", ".join(sorted(known)) or "none"
         raise InputError(f"unknown setting {name!r}; there are: {names}")
-    wanted = get_type_hints(kind)[name]
+    return as_type(get_type_hints(kind)[name], name, value)
+
+
+def as_type(wanted: Any, name: str, value: Any) -> Any:
+    """Return a value as a type that is wanted; lists become tuples, texts paths.
+
+    Raises
+    ------
+    InputError
+        If it is of another type; `name` begins the text.
+
+    Examples
+    --------
+    >>> as_type(float | None, "rate", 1), as_type(list[str], "name", ["a"])
+    (1.0, ('a',))
+    """
     read = _as_tuples(value)
     if isinstance(read, int) and not isinstance(read, bool) and not _takes(wanted, read):
         read = float(read)
     if isinstance(read, tuple) and _takes(wanted, tuple(map(_as_float, read))):
         read = read if _takes(wanted, read) else tuple(map(_as_float, read))
-    if isinstance(read, str) and not _takes(wanted, read) and _takes(wanted, Path(read)):
-        read = Path(read)
     if not _takes(wanted, read):
+        read = _as_paths(read) if _takes(wanted, _as_paths(read)) else read
+    if not _takes(wanted, read):
+        choices = get_args(wanted) if get_origin(wanted) is Literal else ()
+        if choices:
+            raise InputError(f"{name} is one of {', '.join(map(str, choices))}, got {value!r}")
         shown = getattr(wanted, "__name__", None) or str(wanted).replace("typing.", "")
         raise InputError(f"{name} is {shown}, got {value!r}")
     return read
@@ -106,6 +124,12 @@ def _as_tuples(value: Any) -> Any:
     return tuple(map(_as_tuples, value)) if isinstance(value, list) else value
 
 
+def _as_paths(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(map(_as_paths, value))
+    return Path(value) if isinstance(value, str) else value
+
+
 def _as_float(value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(map(_as_float, value))
@@ -119,7 +143,7 @@ def _takes(wanted: Any, value: Any) -> bool:
         return value in arguments
     if origin in (Union, UnionType):
         return any(_takes(one, value) for one in arguments)
-    if origin is tuple:
+    if origin in (tuple, list):
         return isinstance(value, tuple) and all(_takes(arguments[0], part) for part in value)
     if isinstance(wanted, type) and issubclass(wanted, Path):
         return isinstance(value, Path)

@@ -7,6 +7,7 @@
         ──history──▶ what came before each like      ──baskets──▶ pairs of song and song
         ──sequences──▶ `Sequences`: plays in their order
     a log larger than memory ──prepare──▶ a folder of buckets ──feed──▶ padded batches
+    export.zip, navidrome.db ──imports──▶ plays.parquet, and what did not fit beside it
     side.parquet, triples.parquet ──side, triples──▶ what else is known of songs
 
 ================  =================================================================
@@ -31,6 +32,7 @@
 ``spill``         its first pass: checked rows, sorted by bucket
 ``feed``          padded batches of sequences, in memory or prepared
 ``forget``        remove a person from logs and what was made of them
+``imports``       listening histories of services and music servers → a log
 ================  =================================================================
 
 Public::

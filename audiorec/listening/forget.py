@@ -61,6 +61,8 @@ OWN_KINDS = (
     "tastes",
     "song_lists",
     "recall_export",
+    "unmatched_plays",  # what an import of a history set beside its log
+    "rejected_rows",
 )
 ALIGNMENT = "alignment"  # as `audiorec.recall.federated.alignment` writes it
 # Columns that make a file of anybody's one of a known kind.

@@ -2,6 +2,8 @@
 
 import os
 import shlex
+import threading
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +21,15 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.progress import graceful_stop, progress_display
 from audiorec_cli.shared.run_summary import exit_code_of, print_summary
+from audiorec_cli.shared.watching import (
+    EVERY_S,
+    SETTLE_S,
+    EveryOption,
+    SettleOption,
+    WatchOption,
+    check_watch,
+    keep_watching,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,6 +79,9 @@ def extract(
     follow_links: Annotated[
         bool, more("--follow-links", help="Follow links that lead out of the folder.")
     ] = False,
+    watch: WatchOption = False,
+    settle: SettleOption = SETTLE_S,
+    every: EveryOption = EVERY_S,
     errors: Annotated[
         Path | None,
         more(help="Where failures go [default: vecs.errors.parquet beside vecs.parquet]."),
@@ -79,8 +93,8 @@ def extract(
     """Extract a vector from every song and keep them in one Parquet file.
 
     The run can be stopped or killed at any time: the same command goes on where it was.
-    Songs that did not change since the last run are not opened. On many machines, or for an
-    object store: audiorec shards.
+    Songs that did not change since the last run are not opened. With --watch it goes on, and adds
+    what is new once it is whole. On many machines, or for an object store: audiorec shards.
 
     Examples
     --------
@@ -92,14 +106,30 @@ def extract(
     from audiorec.extraction.run import make_outputs, preview
     from audiorec.files.storage import is_uri
 
+    if watch:
+        check_watch(work, paths, dry_run=dry_run)
     roots = _folders(paths) if prune else ()
     options = work.run_options(retry_failed=retry_failed, prune=prune, roots=roots)
     config = work.config()
     if is_uri(out):
         raise InputError(f"{out}: a store elsewhere is made of parts: audiorec shards")
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
-    naming = parse_naming(id_from, vectors=outputs.vectors)
-    sources = _sources(paths, files_from, manifest, naming, include, exclude, follow_links)
+
+    def look() -> "tuple[list[Source], Naming]":
+        names = parse_naming(id_from, vectors=outputs.vectors)
+        return _sources(paths, files_from, manifest, names, include, exclude, follow_links), names
+
+    if watch:
+        keep_watching(
+            look,
+            partial(_one_run, outputs=outputs, config=config, work=work),
+            options,
+            paths=paths or [],
+            settle_s=settle,
+            every_s=every,
+            quiet=work.quiet,
+        )
+    sources, naming = look()
     _print_unnamed(naming, id_from, len(sources))
     say_unseen(sources)
     if not sources:
@@ -108,7 +138,22 @@ def extract(
         plan = preview(sources, outputs, config=config, options=options)
         _print_plan(plan, outputs, config, work)
         return
-    report, code = _run(sources, outputs, config, options, work)
+    with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
+        code = _one_run(sources, naming, options, stop, outputs, config, work)
+    raise typer.Exit(code)
+
+
+def _one_run(
+    sources: "Sequence[Source]",
+    naming: "Naming",
+    options: "RunOptions",
+    stop: threading.Event,
+    outputs: "Outputs",
+    config: "ExtractorConfig",
+    work: Extraction,
+) -> Exit:
+    """Run, and say what came of it; returns what the process would return after it."""
+    report, code = _run(sources, outputs, config, options, work, stop)
     if report.stopped is None:
         _keep_aliases(naming, outputs)
     if work.json:
@@ -116,27 +161,25 @@ def extract(
     print_summary(report, outputs)
     if report.stopped is None:
         _say_lacking(outputs)
-    raise typer.Exit(code)
+    return code
 
 
 def _run(
-    sources: "list[Source]",
+    sources: "Sequence[Source]",
     outputs: "Outputs",
     config: "ExtractorConfig",
     options: "RunOptions",
     work: Extraction,
+    stop: threading.Event,
 ) -> "tuple[RunReport, Exit]":
-    """Run with progress, a way to stop, and those who watch told of the end."""
+    """Run with progress, and those who watch told of the end."""
     from audiorec.extraction.pipeline import Extractor
     from audiorec.extraction.run import run, run_metadata
 
     out = str(outputs.vectors)
     with work.observers(out, record=f"{out}.run.json") as told:
         told.start(songs=len(sources))
-        with (
-            graceful_stop("the songs in flight are", quiet=work.quiet) as stop,
-            progress_display(quiet=work.quiet) as shown,
-        ):
+        with progress_display(quiet=work.quiet) as shown:
             progress = told.songs(shown)
             report = run(
                 sources, outputs, config=config, options=options, progress=progress, stop=stop

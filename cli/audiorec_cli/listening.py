@@ -1,4 +1,4 @@
-"""``audiorec listening``: check, prepare, cut, correlate and make up logs; forget a person."""
+"""``audiorec listening``: import, check, prepare, cut, correlate logs; forget a person."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from audiorec.errors import InputError
-from audiorec_cli import listening_correlate, listening_graph
+from audiorec_cli import listening_correlate, listening_graph, listening_import
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
@@ -145,6 +145,7 @@ def prepare(
         print_table(("what", "count"), [(n, manifest[n]) for n in names], title=str(out))
 
 
+command(app, "import")(listening_import.import_)
 command(app, "graph")(listening_graph.graph)
 
 

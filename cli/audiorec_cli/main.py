@@ -5,12 +5,14 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from typer.main import get_command
 
 from audiorec.errors import AudiorecError
 from audiorec_cli import (
     browse,
     classify,
     cold_start,
+    config,
     doctor,
     duplicates,
     extract,
@@ -71,6 +73,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "manifest": manifest.manifest,
         "shards": shards.app,
         "index": index.app,
+        "config": config.app,
     },
 }
 # What commands were once called: the beginning of a command line, and what it is now.
@@ -159,12 +162,21 @@ def root(
         os.environ["AUDIOREC_DEBUG"] = "1"
 
 
+def _defaults(arguments: list[str]) -> dict[str, Any]:
+    """Return what files and the environment say of options; `config` itself looks at them."""
+    if set(arguments) & {"-h", "--help", "--version"} or arguments[:1] in ([], ["config"]):
+        return {}
+    from audiorec_cli.shared.configured import configured, is_silent
+
+    return {} if is_silent() else configured(get_command(app)).defaults()
+
+
 def main() -> None:
     """Run the command; an error that audiorec raises on purpose is one line, no traceback."""
     guard_streams()
     code: int = Exit.OK
     try:
-        app()
+        app(default_map=_defaults(sys.argv[1:]))
     except SystemExit as end:
         code = end.code if isinstance(end.code, int) else int(end.code is not None)
     except AudiorecError as error:

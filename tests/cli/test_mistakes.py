@@ -91,6 +91,9 @@ LINES = [
     "listening check plays.csv -v {store}",
     "listening check plays.csv --rule {rule}",
     "listening prepare {log} -o out",
+    "listening import yambda {table} --any-song -o out.parquet",
+    "listening import navidrome {database} --any-song -o out.parquet",
+    "listening import lastfm plays.csv -v {store} -o out.parquet",
     "listening forget u0 {log}",
     "listening graph -v {store} -o out",
     "listening graph --side {table} -o out",
@@ -187,6 +190,7 @@ LINES = [
     "listening holdout plays.csv -f {features} -o out",
     "listening holdout plays.csv -v {store} -o out",
     "listening holdout plays.csv --side {table} -o out",
+    "config trust {folder}",
     "heads train {labels} --task t -o out",
     "heads evaluate {head} labels.csv",
 ]
@@ -240,6 +244,8 @@ def folder(tmp_path_factory):
         (home / f"{name}-model").mkdir()
         (home / f"{name}-model" / "model.json").write_text("{" if name == "cut" else "{}")
         (home / f"{name}-model" / "model.safetensors").write_bytes(b"cut")
+    (home / "cut.db").write_bytes(b"SQLite format 3\0" + rng.bytes(5000))
+    (home / "other.db").write_bytes(b"no database")
     (home / "cut.safetensors").write_bytes(whole[:100])
     (home / "cut.wav").write_bytes(b"RIFF" + rng.bytes(100))
     assert METADATA.features
@@ -256,6 +262,7 @@ def named(mistake, kind):
         "folder": "",
         "toml": ".toml",
         "index": ".faiss",
+        "database": ".db",
     }
     if mistake == OTHER and kind in ("log", "head"):
         return "other.parquet"
@@ -308,4 +315,4 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"doctor", "federated keys", "recall list"}
+    assert commands - tried == {"config show", "doctor", "federated keys", "recall list"}

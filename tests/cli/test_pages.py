@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from help_pages import page_text, pages
+from made_exports import write_lastfm_csv, write_navidrome, write_spotify
 from made_library import series, song, write_library
 from needs import needs
 
@@ -139,8 +140,14 @@ def home(tmp_path, monkeypatch):
     write_embeddings_of(tmp_path, users)
     write_channel(tmp_path)
     (tmp_path / "music.toml").write_text(MUSIC)
+    for place in (tmp_path, tmp_path / "Music"):
+        (place / "audiorec.toml").write_text("[similar]\nk = 3\n")
+    write_spotify(tmp_path / "my_spotify_data.zip")
+    write_navidrome(tmp_path / "navidrome.db")
+    write_lastfm_csv(tmp_path / "scrobbles.csv")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
     monkeypatch.delenv("AUDIOREC_VECTORS", raising=False)
     return tmp_path
 
@@ -207,7 +214,8 @@ def test_an_example_works(line, home, audiorec):
     if "--users" in words:  # new songs in the space of the users
         new_songs(home)
     code, _, err = audiorec(*words)
-    assert code in (0, 3) if "verify" in words else code == 0, err
+    may_fail = "verify" in words or words[:2] == ["listening", "import"]  # of songs not found
+    assert code in (0, 3) if may_fail else code == 0, err
 
 
 def new_songs(folder):

@@ -79,6 +79,8 @@ def write_tables(folder, store):
     rows += [(users[0], f"stranger{LINES}", "2024-05-01T10:00:00Z", "play"), (ODD, ODD, ODD, ODD)]
     write_csv(folder / "plays.csv", ("user_id", "song_id", "timestamp", "event"), rows)
     write_csv(folder / "good.csv", ("user_id", "song_id", "timestamp", "event"), rows[:-1])
+    scrobbles = [(LINES, LINES, LINES, "1709294400"), (LINES, LINES, LINES, LINES)]
+    write_csv(folder / "scrobbles.csv", ("artist", "album", "track", "uts"), scrobbles)
     write_csv(folder / "labels.csv", ("path", "label"), [(LINES, LINES), (f"2{LINES}", LINES)])
     write_csv(folder / "ids.csv", ("song_id", "alias"), [(f"no such song{LINES}", LINES)])
     rng = np.random.default_rng(0)
@@ -172,12 +174,19 @@ CASES = {
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
+    "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
+    "config trust": [(ABSENT,), (".", "--revoke", "--json")],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
     "index info": [(), (ABSENT, "--json")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],
     "listening prepare": [
         ("good.csv", "-o", f"fed {ODD.replace('/', '')}", "--buckets", "2"),
         ("plays.csv", "-o", "fed"),
+    ],
+    "listening import": [
+        ("lastfm", "scrobbles.csv", "-v", STORE, "-o", f"i{FOLDER}.parquet"),
+        ("lastfm", "scrobbles.csv", "--any-song", "-o", f"i{FOLDER}.parquet", "--json"),
+        ("navidrome", ABSENT, "-o", "i.parquet"),
     ],
     "listening forget": [("nobody", "good.csv"), (LINES, "ids.csv"), (LINES, ABSENT)],
     "listening graph": [("-v", STORE, "-o", "g.parquet"), ("--side", ABSENT, "-o", "g.parquet")],

@@ -9,6 +9,8 @@
 ``stores``       which store is read, and what its songs are compared by
 ``seeds``        songs to start from
 ``known``        songs that are named: rows of a store, or files to be opened
+``configured``   options that stand in files and in the environment
+``reach``        what each option can do, and so what a folder's file may set
 ``choosing``     which songs may come, and how many of one kind
 ``heads``        heads in place of ours
 ``m3u8``         a list as a table, JSON or a playlist
@@ -18,6 +20,7 @@
 ``progress``     how far a command is, and Ctrl-C
 ``observers``    a run's log, metrics textfile and record
 ``log_check``    what ``listening check`` counts, and how it prints that
+``watching``     extract --watch: batches, one after the other, until it is stopped
 ``run_summary``  what a person is told after a run
 ===============  ===================================================================
 """

@@ -82,12 +82,12 @@ def group(text: str, *, cls: type[Contents] = Contents, **settings: Any) -> type
 
 
 def command(
-    parent: typer.Typer, name: str | None = None, *, panel: str | None = None
+    parent: typer.Typer, name: str | None = None, *, panel: str | None = None, **settings: Any
 ) -> Callable[[Function], Function]:
     """Return a decorator that adds a function to a group as one of its commands."""
 
     def add(function: Function) -> Function:
-        parent.command(name, cls=Page, rich_help_panel=panel)(_flat(function))
+        parent.command(name, cls=Page, rich_help_panel=panel, **settings)(_flat(function))
         return function
 
     return add

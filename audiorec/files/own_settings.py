@@ -1,0 +1,209 @@
+"""Where a user's own settings lie, and which file of a folder may speak as well.
+
+    $AUDIOREC_CONFIG, else ~/.config/audiorec/audiorec.toml   ──layers──▶  the user's file
+    ./audiorec.toml, if it was trusted as it is now           ──layers──▶  the folder's file
+
+A file in the current folder may come from anybody: it counts only after `trust`, which keeps the
+sha256 of its content beside the user's file. One letter changed, and it has to be trusted again.
+What such a file may never set is decided by the commands, which know what their options do.
+"""
+
+import hashlib
+import json
+import os
+import sys
+import tomllib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import DamagedFileError, InputError, MissingFileError, StoreError
+from audiorec.files.atomic import replaced
+from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import read_own
+
+ENVIRONMENT = "AUDIOREC_CONFIG"
+FILE = "audiorec.toml"
+TRUSTED_FILE = "trusted.json"
+LARGEST = 1 << 20  # bytes of a file of settings
+
+
+class Whose(StrEnum):
+    """Whom a file of settings belongs to; the later one wins."""
+
+    USER = "user"
+    FOLDER = "folder"
+
+
+class Standing(StrEnum):
+    """Whether a folder's file counts."""
+
+    ABSENT = "absent"
+    UNKNOWN = "unknown"  # nobody trusted it
+    CHANGED = "changed"  # it was trusted with another content
+    TRUSTED = "trusted"
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One file of settings: whose it is, where it lies, what stands in it."""
+
+    whose: Whose
+    path: Path
+    content: Mapping[str, Any]
+
+
+def config_folder() -> Path:
+    """Return the folder of the user's settings; it need not be there.
+
+    ``$XDG_CONFIG_HOME/audiorec`` if the variable is an absolute path, ``%APPDATA%`` on Windows,
+    else ``~/.config/audiorec``.
+    """
+    usual = os.environ.get("XDG_CONFIG_HOME", "")
+    if not Path(usual).is_absolute():
+        usual = os.environ.get("APPDATA", "") if sys.platform == "win32" else ""
+    return (Path(usual) if usual else Path.home() / ".config") / "audiorec"
+
+
+def user_file() -> Path | None:
+    """Return the user's own file, there or not; None if ``$AUDIOREC_CONFIG`` is empty."""
+    named = os.environ.get(ENVIRONMENT)
+    if named is not None:
+        return Path(named) if named else None
+    with suppress(RuntimeError):  # nobody's home is known
+        return config_folder() / FILE
+    return None
+
+
+def layers(folder: Path | None = None) -> tuple[list[Layer], Standing]:
+    """Return the files that count, the user's first, and how the folder's file stands.
+
+    Raises
+    ------
+    InputError
+        If the file that ``$AUDIOREC_CONFIG`` names is missing, or one that counts is no TOML.
+    """
+    found = []
+    own = user_file()
+    if own is not None:
+        if own.is_file():
+            found.append(Layer(Whose.USER, own, parsed_settings(own, _read_followed(own))))
+        elif ENVIRONMENT in os.environ:
+            raise MissingFileError(f"{own}: no such file, and ${ENVIRONMENT} names it")
+    path = (folder or Path()) / FILE
+    standing, data = _look(path, own)
+    if standing is Standing.TRUSTED:
+        found.append(Layer(Whose.FOLDER, path, parsed_settings(path, data)))
+    return found, standing
+
+
+def parsed_settings(path: Path, data: bytes) -> Mapping[str, Any]:
+    """Return what a TOML file holds; anything else is an `InputError`."""
+    try:
+        return tomllib.loads(data.decode())
+    except (ValueError, RecursionError) as error:  # UTF-8 included
+        raise DamagedFileError(f"{path}: not TOML: {error}") from error
+
+
+def read_folder_file(folder: Path) -> tuple[Path, bytes]:
+    """Return a folder's file and its bytes, trusted or not, to be looked at and then trusted."""
+    if not folder.is_dir():
+        raise MissingFileError(f"{folder}: no such folder")
+    path = folder / FILE
+    if not path.exists():
+        raise MissingFileError(f"{path}: no such file")
+    return path, _read(path)
+
+
+def trust(path: Path, data: bytes) -> None:
+    """Remember that a folder's file counts, as long as it holds just these bytes."""
+    known = _trusted()
+    _keep({**known, _name(path): hashlib.sha256(data).hexdigest()})
+
+
+def revoke(folder: Path) -> bool:
+    """Forget that a folder's file counts; returns whether it did."""
+    known, name = _trusted(), _name(folder / FILE)
+    if name not in known:
+        return False
+    _keep({place: digest for place, digest in known.items() if place != name})
+    return True
+
+
+def _look(path: Path, own: Path | None) -> tuple[Standing, bytes]:
+    """Return how a folder's file stands, and the bytes that this was decided by."""
+    if not os.path.lexists(path) or (own is not None and _is_same(path, own)):
+        return Standing.ABSENT, b""
+    try:
+        digest = _trusted().get(_name(path))
+    except RuntimeError:  # nobody's home is known, and nobody can have trusted it
+        digest = None
+    if digest is None:
+        return Standing.UNKNOWN, b""
+    try:
+        data = _read(path)
+    except InputError:
+        return Standing.CHANGED, b""
+    is_same = hashlib.sha256(data).hexdigest() == digest
+    return (Standing.TRUSTED, data) if is_same else (Standing.CHANGED, b"")
+
+
+def _is_same(one: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return one.samefile(other)
+    return False
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return read_own(path, LARGEST)
+    except StoreError as error:
+        raise DamagedFileError(str(error)) from error
+    except OSError as error:
+        raise DamagedFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+
+
+def _read_followed(path: Path) -> bytes:
+    """Read the user's own file, which may be a link to where such files are kept."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(LARGEST + 1)
+    except OSError as error:
+        raise DamagedFileError(f"{path}: cannot be read: {error.strerror or error}") from error
+    if len(data) > LARGEST:
+        raise DamagedFileError(f"{path}: is larger than {LARGEST} bytes")
+    return data
+
+
+def _name(path: Path) -> str:
+    return os.fsencode(path.parent.resolve() / path.name).decode("utf-8", "backslashreplace")
+
+
+def _trusted() -> dict[str, str]:
+    """Return the digests of trusted files by path; a table that is damaged trusts nothing."""
+    path = config_folder() / TRUSTED_FILE
+    try:
+        files = unsealed(parse_json(read_own(path, LARGEST), max_bytes=LARGEST)).get("files")
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, StoreError) as error:
+        raise DamagedFileError(
+            f"{path}: cannot be read: {error}; remove it, and trust the folders again"
+        ) from error
+    if not isinstance(files, dict) or not all(isinstance(v, str) for v in files.values()):
+        raise DamagedFileError(f"{path}: has no table of files; remove it")
+    return files
+
+
+def _keep(files: Mapping[str, str]) -> None:
+    path = config_folder() / TRUSTED_FILE
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        text = json.dumps(sealed({"schema": "audiorec/trusted/1", "files": dict(files)}), indent=2)
+        with replaced(path) as temporary:
+            temporary.write_text(text + "\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from error

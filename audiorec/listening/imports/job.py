@@ -1,0 +1,400 @@
+"""A whole import: read a history, match its songs, write the log, and count what became of it.
+
+    FILE ──import_history──▶ plays.parquet            what recall and `listening check` read
+                             plays.unmatched.parquet  events whose song the store does not have
+                             plays.rejected.parquet   rows that are broken, or no listening
+
+Every row of the source stands in exactly one of the three. They are written whole or not at all,
+``plays.parquet`` last.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field, fields
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from audiorec.errors import DamagedFileError, InputError
+from audiorec.files.arrow import array_of, strings
+from audiorec.files.atomic import replaced
+from audiorec.files.tables import DigestWriter, table_writer, write_plain
+from audiorec.listening.events import MICROSECONDS, SCHEMA
+from audiorec.listening.imports.rows import Heard, HeardBlock, SetAside, SongRef, SourceRow
+from audiorec.listening.imports.songs import NO_SUCH, FoundSong, KnownSongs, own_id
+from audiorec.store.schema import METADATA_KEY
+from audiorec.store.store import VectorStore
+
+ImportKind = Literal["listenbrainz", "lastfm", "spotify", "yambda", "navidrome", "lyrion"]
+KINDS: tuple[ImportKind, ...] = get_args(ImportKind)
+READERS = "audiorec.listening.imports."  # one module each, by the name of the kind
+NOBODY = "me"  # who listened, where neither the source nor the caller says
+BLOCK_ROWS = 1 << 14  # that wait as Python objects: about 15 MB
+FORMAT_VERSION = 1
+ENTRY = pa.field("entry", pa.string())
+NAMES = ("id", "mbid", "isrc", "path", "artist", "title", "album")
+PLAYS = SCHEMA.append(ENTRY)
+UNMATCHED = pa.schema(
+    [*PLAYS.remove(1), ("reason", pa.string()), *((n, pa.string()) for n in NAMES)]
+)
+REJECTED = pa.schema(
+    [
+        ("user_id", pa.string()),
+        ("file", pa.string()),
+        ("row", pa.int64()),
+        ("reason", pa.string()),
+        ("is_mistake", pa.bool_()),
+        ("content", pa.string()),
+    ]
+)
+REPORT = pa.schema(
+    [
+        ("rows", pa.int64()),
+        ("reason", pa.string()),
+        *((n, pa.string()) for n in NAMES),
+        ("near", pa.string()),
+    ]
+)
+CSV, PARQUET = ".csv", ".parquet"
+
+
+@dataclass(slots=True, kw_only=True)
+class Imported:
+    """What became of the rows of a listening history.
+
+    Attributes
+    ----------
+    rows, plays, unmatched, rejected : int
+        Rows of the source, and of each of the three files: the first is the sum of the others.
+    mistakes : int
+        Rejected rows that are broken; the others are no songs, or no listening.
+    songs, unmatched_songs : int
+        Different songs in the log; songs that the store does not have.
+    users : int
+    first_s, last_s : float or None
+        Times of the first and the last event of the log, seconds since 1970.
+    ways : mapping of str to int
+        Rows by how their song was found, and unmatched rows by why it was not.
+    reasons : mapping of str to int
+        Rejected rows by reason.
+    """
+
+    rows: int = 0
+    plays: int = 0
+    unmatched: int = 0
+    rejected: int = 0
+    mistakes: int = 0
+    songs: int = 0
+    unmatched_songs: int = 0
+    users: int = 0
+    first_s: float | None = None
+    last_s: float | None = None
+    ways: Counter[str] = field(default_factory=Counter)
+    reasons: Counter[str] = field(default_factory=Counter)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values, ready for JSON."""
+        content: dict[str, Any] = {f.name: getattr(self, f.name) for f in fields(self)}
+        return content | {name: dict(content[name].most_common()) for name in ("ways", "reasons")}
+
+
+def beside(out: Path, what: str) -> Path:
+    """Return the file beside a log: ``plays.unmatched.parquet``."""
+    return out.with_name(f"{out.stem}.{what}{PARQUET}")
+
+
+def import_history(
+    kind: ImportKind,
+    files: Sequence[Path],
+    out: Path,
+    *,
+    store: VectorStore | None = None,
+    user: str = "",
+    keep_unmatched: bool = False,
+    report: Path | None = None,
+    progress: Callable[[int], None] | None = None,
+) -> Imported:
+    """Turn a listening history into a log.
+
+    Parameters
+    ----------
+    kind : str
+        One of `KINDS`.
+    files : sequence of Path
+        Files, zips or folders of the service, or databases of the server.
+    out : Path
+        The log to write, ``.parquet``.
+    store : VectorStore, optional
+        Whose songs the log is about. Without one, songs keep the service's own ids, or are called
+        by artist and title.
+    user : str
+        Who listened, where the source does not say it of each row.
+    keep_unmatched : bool
+        Keep events whose song the store does not have in the log, under the ids that they have
+        without a store.
+    report : Path, optional
+        A table, ``.csv`` or ``.parquet``, of the songs that the store does not have, most rows
+        first.
+    progress : callable, optional
+        Called with the number of rows read so far.
+
+    Raises
+    ------
+    InputError
+        If a file is missing, damaged or of another kind, or none of its rows can be used; then
+        nothing was written.
+    """
+    for path, ends in ((out, (PARQUET,)), (report, (CSV, PARQUET))):
+        if path is not None and path.suffix.lower() not in ends:
+            raise InputError(f"{path}: is written as {' or '.join(ends)}")
+    rows = import_module(READERS + kind).read(files, user)
+    about = {"source": kind} | (
+        {"times": "made up: see docs/listening.md"} if kind == "yambda" else {}
+    )
+    with ExitStack() as stack:
+        # The log is closed, and takes its place, after the others.
+        plays, unmatched, rejected = (
+            stack.enter_context(table_writer(path, _schema(schema, of, about)))
+            for path, schema, of in (
+                (out, PLAYS, "interactions"),
+                (beside(out, "unmatched"), UNMATCHED, "unmatched_plays"),
+                (beside(out, "rejected"), REJECTED, "rejected_rows"),
+            )
+        )
+        known = KnownSongs(store) if store is not None else None
+        work = _Import(known, user or NOBODY, keep_unmatched, plays, unmatched, rejected)
+        work.go(rows, progress)
+        if not work.found.plays and not work.found.unmatched:
+            reasons = "; ".join(f"{n} {why}" for why, n in work.found.reasons.most_common(3))
+            where = f"{files[0]}{' and others' if len(files) > 1 else ''}"
+            none = f"{where}: none of its {work.found.rows} rows can be used"
+            raise DamagedFileError(f"{none}: {reasons}" if reasons else none)
+        if report is not None:
+            _write_report(report, work.lost, known)
+    return work.found
+
+
+def _schema(schema: Any, kind: str, about: Mapping[str, Any]) -> Any:
+    content = {
+        "kind": kind,
+        "format_version": FORMAT_VERSION,
+        "created_by": f"audiorec {version('audiorec')}",
+        **about,
+    }
+    return schema.with_metadata({METADATA_KEY: json.dumps(content, sort_keys=True).encode()})
+
+
+class _Import:
+    """The state of an import: what waits to be written, and what was counted."""
+
+    def __init__(
+        self,
+        known: KnownSongs | None,
+        user: str,
+        keep_unmatched: bool,
+        plays: DigestWriter,
+        unmatched: DigestWriter,
+        rejected: DigestWriter,
+    ) -> None:
+        self.known, self.user, self.keep_unmatched = known, user, keep_unmatched
+        self.writers = {"plays": plays, "unmatched": unmatched, "rejected": rejected}
+        self.found = Imported()
+        self.lost: Counter[tuple[SongRef, str]] = Counter()
+        self.waiting: dict[str, list[Any]] = {"plays": [], "unmatched": [], "rejected": []}
+        self.users: set[str] = set()
+        self.songs: set[str] = set()
+
+    def go(self, rows: Iterator[SourceRow], progress: Callable[[int], None] | None) -> None:
+        """Take every row, and write."""
+        for row in rows:
+            if isinstance(row, HeardBlock):
+                self._block(row)
+            elif isinstance(row, SetAside):
+                self._aside(row)
+            else:
+                self._heard(row)
+            if progress is not None:
+                progress(self.found.rows)
+        for name in self.waiting:
+            self._flush(name)
+        self.found.users, self.found.songs = len(self.users), len(self.songs)
+        self.found.unmatched_songs = len(self.lost)
+
+    def _aside(self, row: SetAside) -> None:
+        self.found.rows += 1
+        self.found.rejected += 1
+        self.found.mistakes += row.is_mistake
+        self.found.reasons[row.reason] += 1
+        self._wait("rejected", row)
+
+    def _heard(self, row: Heard) -> None:
+        self.found.rows += 1
+        found = self.known.find(row.song) if self.known is not None else FoundSong(-1, "")
+        if found.way:
+            self.found.ways[found.way] += 1
+        if found.row < 0 and self.known is not None:
+            self.lost[row.song, found.way] += 1
+            if not self.keep_unmatched:
+                self.found.unmatched += 1
+                self._wait("unmatched", (row, found.way))
+                return
+        song_id, ratio = own_id(row.song), row.played_ratio
+        if found.row >= 0 and self.known is not None:
+            song_id, length_s = self.known.ids[found.row], self.known.durations[found.row]
+            if ratio is None and row.played_s is not None and length_s > 0:
+                ratio = min(row.played_s / length_s, 1.0)
+        self.found.plays += 1
+        self._seen(row.time_s, row.time_s)
+        self.songs.add(song_id)
+        self.users.add(row.user or self.user)
+        self._wait("plays", (row, song_id, ratio))
+
+    def _block(self, block: HeardBlock) -> None:
+        """Take many rows whose songs have ids alone."""
+        encoded = block.song.dictionary_encode()
+        ids = encoded.dictionary.to_pylist()
+        numbers = encoded.indices.to_numpy()
+        self.found.rows += len(block)
+        names, mask = encoded.dictionary, np.ones(len(block), np.bool_)
+        if self.known is not None:
+            found = [self.known.find(SongRef(id=name)) for name in ids]
+            counts = np.bincount(numbers, minlength=len(ids)).tolist()
+            for name, one, rows in zip(ids, found, counts, strict=True):
+                self.found.ways[one.way] += rows
+                if one.row < 0:
+                    self.lost[SongRef(id=name), one.way] += rows
+            names = strings(
+                [n if f.row < 0 else self.known.ids[f.row] for n, f in zip(ids, found, strict=True)]
+            )
+            if not self.keep_unmatched:
+                mask = np.array([one.row >= 0 for one in found])[numbers]
+        kept = pa.array(mask)
+        table = _table_of(block, names.take(encoded.indices))
+        if not mask.all():
+            away = table.filter(pc.invert(kept))
+            self.found.unmatched += len(away)
+            self.writers["unmatched"].write_table(_unmatched_block(away))
+        table = table.filter(kept)
+        if len(table):
+            self.found.plays += len(table)
+            times = block.time_s[mask]
+            self._seen(float(times.min()), float(times.max()))
+            self.songs.update(table.column("song_id").unique().to_pylist())
+            self.users.update(table.column("user_id").unique().to_pylist())
+            self.writers["plays"].write_table(table)
+
+    def _seen(self, first_s: float, last_s: float) -> None:
+        found = self.found
+        found.first_s = first_s if found.first_s is None else min(found.first_s, first_s)
+        found.last_s = last_s if found.last_s is None else max(found.last_s, last_s)
+
+    def _wait(self, name: str, row: Any) -> None:
+        self.waiting[name].append(row)
+        if len(self.waiting[name]) >= BLOCK_ROWS:
+            self._flush(name)
+
+    def _flush(self, name: str) -> None:
+        rows, self.waiting[name] = self.waiting[name], []
+        if rows:
+            make: dict[str, Callable[[Any], Any]] = {
+                "plays": self._plays,
+                "unmatched": self._unmatched,
+                "rejected": self._rejected,
+            }
+            self.writers[name].write_table(make[name](rows))
+
+    def _plays(self, rows: Sequence[tuple[Heard, str, float | None]]) -> Any:
+        events = [heard for heard, _, _ in rows]
+        columns = self._events(events, [ratio for _, _, ratio in rows])
+        columns["song_id"] = strings([song_id for _, song_id, _ in rows])
+        return _as(columns, PLAYS)
+
+    def _unmatched(self, rows: Sequence[tuple[Heard, str]]) -> Any:
+        columns = self._events([heard for heard, _ in rows], [h.played_ratio for h, _ in rows])
+        columns["reason"] = strings([why for _, why in rows])
+        for name in NAMES:
+            columns[name] = pa.array([getattr(h.song, name) or None for h, _ in rows], pa.string())
+        return _as(columns, UNMATCHED)
+
+    def _rejected(self, rows: Sequence[SetAside]) -> Any:
+        columns: dict[str, Any] = {
+            name: pa.array([getattr(row, name) for row in rows], REJECTED.field(name).type)
+            for name in REJECTED.names[1:]
+        }
+        columns["user_id"] = strings([row.user or self.user for row in rows])
+        return _as(columns, REJECTED)
+
+    def _events(self, rows: Sequence[Heard], ratios: Sequence[float | None]) -> dict[str, Any]:
+        return {
+            "user_id": strings([row.user or self.user for row in rows]),
+            "timestamp": _stamps(np.array([row.time_s for row in rows])),
+            "event": strings([row.event for row in rows]),
+            "played_ratio": pa.array(ratios, pa.float32()),
+            "weight": pa.array([row.weight for row in rows], pa.float32()),
+            "entry": pa.array([row.entry or None for row in rows], pa.string()),
+        }
+
+
+def _table_of(block: HeardBlock, songs: Any) -> Any:
+    n = len(block)
+    columns = {
+        "user_id": block.user,
+        "song_id": songs,
+        "timestamp": _stamps(block.time_s),
+        "event": pa.repeat(block.event, n).cast(pa.string()),
+        "played_ratio": pa.array(block.played_ratio, mask=np.isnan(block.played_ratio)),
+        "weight": array_of(np.ones(n, np.float32), pa.float32()),
+        "entry": block.entry,
+    }
+    return _as(columns, PLAYS)
+
+
+def _unmatched_block(table: Any) -> Any:
+    columns = {name: table.column(name) for name in table.column_names if name != "song_id"}
+    columns |= {name: pa.nulls(len(table), pa.string()) for name in NAMES}
+    columns["id"] = table.column("song_id")
+    columns["reason"] = pa.repeat(NO_SUCH, len(table)).cast(pa.string())
+    return _as(columns, UNMATCHED)
+
+
+def _as(columns: Mapping[str, Any], schema: Any) -> Any:
+    return pa.table([columns[name] for name in schema.names], schema=schema)
+
+
+def _stamps(times_s: Any) -> Any:
+    whole = np.rint(times_s * MICROSECONDS).astype(np.int64)
+    return array_of(whole, pa.int64()).cast(pa.timestamp("us", tz="UTC"))
+
+
+def _write_report(path: Path, lost: Counter[tuple[SongRef, str]], known: KnownSongs | None) -> None:
+    """Write the songs that the store does not have, those with most rows first."""
+    from audiorec.types import plain_name
+
+    ordered = lost.most_common()
+    near = known.of_title(song for (song, _), _ in ordered) if known is not None else {}
+    columns: dict[str, Any] = {
+        "rows": pa.array([rows for _, rows in ordered], pa.int64()),
+        "reason": strings([why for (_, why), _ in ordered]),
+        "near": pa.array(
+            [near.get(plain_name(song.title)) for (song, _), _ in ordered], pa.string()
+        ),
+    }
+    for name in NAMES:
+        columns[name] = pa.array(
+            [getattr(song, name) or None for (song, _), _ in ordered], pa.string()
+        )
+    table = _as(columns, REPORT)
+    if path.suffix.lower() == PARQUET:
+        write_plain(path, table)
+        return
+    import pyarrow.csv
+
+    with replaced(path) as temporary:
+        pyarrow.csv.write_csv(table, temporary)

@@ -1,0 +1,168 @@
+r"""JSON that is larger than memory: arrays and lines, one value at a time.
+
+    [{...}, {...}]                      ──array_rows──▶  1, {...};  2, {...}
+    {"user": "ana", "plays": [{...}]}   ──array_rows──▶  the values of its first array
+    {...}\n{...}\n                        ──line_rows───▶  1, {...};  2, {...}
+
+The parser of the standard library reads each value; only the brackets and commas between them are
+looked at here. Where a file is cut off, what came before it stays, and the last thing that is
+yielded is `Broken`. (A pull parser such as ijson would end with an error in place of that.)
+"""
+
+import json
+import re
+from codecs import getincrementaldecoder
+from collections.abc import Iterator
+from typing import IO, Any, NamedTuple
+
+CHUNK_BYTES = 1 << 18
+LONGEST_VALUE = 1 << 24  # letters of one value of an array; a page of Last.fm has 200,000
+LONGEST_LINE = 1 << 22  # bytes of a line
+AFTER_NUMBER = tuple(" \t\r\n,]")
+_BLANK = re.compile(r"[ \t\r\n]*")
+_STRING_OR_ARRAY = re.compile(r'"(?:[^"\\]|\\.)*("?)|\[', re.DOTALL)
+
+
+class Broken(NamedTuple):
+    """Where JSON cannot be read."""
+
+    reason: str
+    content: str
+
+
+def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield number (from 1) and value of each entry of the first array in a JSON text.
+
+    A value that is damaged ends the file: nothing tells where the next one begins.
+    """
+    text = _Text(file)
+    if not _find_array(text):
+        yield 1, Broken("holds no JSON array", text.held)
+        return
+    row, decoder = 0, json.JSONDecoder()
+    while True:
+        row += 1
+        next_letter = text.letter()
+        if next_letter == "]":
+            return
+        if next_letter == "," and row > 1:
+            text.skip(1)
+            next_letter = text.letter()
+        if not next_letter:
+            yield row, Broken("is cut off", text.held)
+            return
+        found = _value(text, decoder)
+        yield row, found
+        if isinstance(found, Broken) or (after := text.letter()) == "]":
+            return
+        if after != ",":
+            yield row + 1, Broken("is cut off" if not after else "is no JSON", text.held)
+            return
+
+
+def line_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
+    """Yield number (from 1) and value of each line; a line that is no JSON is `Broken`."""
+    row = 0
+    while line := file.readline(LONGEST_LINE + 1):
+        row += 1
+        if len(line) > LONGEST_LINE:
+            yield row, Broken(f"is longer than {LONGEST_LINE} bytes", _shown(line))
+            while line and not line.endswith(b"\n"):
+                line = file.readline(LONGEST_LINE)
+            continue
+        if not line.strip():
+            continue
+        try:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
+            found = Broken("is no JSON", _shown(line))
+        yield row, found
+
+
+def is_lines(head: bytes) -> bool:
+    """Whether a file that begins so has one JSON value a line."""
+    first, there, _rest = head.partition(b"\n")
+    if not there:
+        return False
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _shown(line: bytes) -> str:
+    return line[:CHUNK_BYTES].decode("utf-8", "backslashreplace")
+
+
+class _Text:
+    """The part of a text that is looked at, read on as it is asked for."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._decoder = getincrementaldecoder("utf-8-sig")("backslashreplace")
+        self._is_over = False
+        self.held = ""
+
+    def more(self) -> bool:
+        """Read on; False where the file is over."""
+        if self._is_over:
+            return False
+        data = self._file.read(CHUNK_BYTES)
+        self._is_over = not data
+        self.held += self._decoder.decode(data, final=not data)
+        return not self._is_over
+
+    def twice_as_much(self) -> bool:
+        """Read on, so that a long value is not looked at again for every piece of it."""
+        goal = 2 * len(self.held)
+        is_more = self.more()
+        while is_more and len(self.held) < goal and self.more():
+            pass
+        return is_more
+
+    def skip(self, letters: int) -> None:
+        """Go on behind some letters."""
+        self.held = self.held[letters:]
+
+    def letter(self) -> str:
+        """Return the next letter that is no blank, and stand before it; "" at the end."""
+        while True:
+            self.skip(_BLANK.match(self.held).end())  # type: ignore[union-attr]
+            if self.held or not self.more():
+                return self.held[:1]
+
+
+def _find_array(text: _Text) -> bool:
+    """Stand behind the bracket that opens the first array; False where there is none."""
+    while True:
+        rest = ""
+        for found in _STRING_OR_ARRAY.finditer(text.held):
+            if found[0] == "[":
+                text.skip(found.end())
+                return True
+            if not found[1]:  # it goes on behind what is held
+                rest = text.held[found.start() :]
+                break
+        text.held = rest
+        if len(rest) > LONGEST_VALUE or not text.more():
+            return False
+
+
+def _value(text: _Text, decoder: json.JSONDecoder) -> Any:
+    while True:
+        try:
+            found, end = decoder.raw_decode(text.held)
+        except RecursionError:
+            return Broken("is nested too deeply", text.held)
+        except ValueError:
+            if len(text.held) > LONGEST_VALUE:
+                return Broken(f"has a value longer than {LONGEST_VALUE} letters", text.held)
+            if not text.twice_as_much():
+                return Broken("is cut off or no JSON", text.held)
+            continue
+        # A number may go on where the text that is held ends: 0, then .5
+        is_open = isinstance(found, (int, float)) and text.held[end : end + 1] not in AFTER_NUMBER
+        if (end == len(text.held) or is_open) and text.more():
+            continue
+        text.skip(end)
+        return found

@@ -1,0 +1,185 @@
+"""Scrobbles of Last.fm, as its API and the usual export tools write them.
+
+==========================================  ============================================
+CSV with a header                           ``uts`` (seconds) or ``utc_time``, ``artist``,
+                                            ``track``, ``album``; ``track_mbid`` if there
+CSV of four columns without a header        artist, album, track, ``01 Mar 2024 12:00``
+CSV with ``;``, ``Date#NAME`` in its header  ``Date`` in milliseconds
+JSON of the API, page by page               ``{"recenttracks": {"track": [...]}}``, or lists of it
+JSON of ``scrobbles``                       ``{"username": "ana", "scrobbles": [{"track": ...}]}``
+==========================================  ============================================
+
+All times are UTC and say when a play began; numbers are seconds or milliseconds by their size.
+Last.fm counts a play that was heard to the half or for four minutes, and keeps no skips: a scrobble
+is a ``play`` of unknown ratio. A track with ``loved`` 1 is *not* a ``like``: the API does not say
+when it was loved. What plays while the export is written has no time yet, and is set aside.
+"""
+
+import csv
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError
+from audiorec.files.user_files import LARGEST_CSV, bounded
+from audiorec.listening.imports.archives import FAILURE, Member, members
+from audiorec.listening.imports.json_rows import (
+    CHUNK_BYTES,
+    Broken,
+    array_rows,
+    is_lines,
+    line_rows,
+)
+from audiorec.listening.imports.rows import (
+    NO_TIME,
+    NOT_AN_OBJECT,
+    Heard,
+    Rows,
+    SetAside,
+    SongRef,
+    UnusableRowError,
+    epoch,
+    mapping,
+    moment,
+    named,
+    number,
+    text,
+)
+
+FILES = r"\.(csv|tsv|json|jsonl|ndjson)$"
+WITHOUT_HEADER = ("artist", "album", "track", "date")
+# What the columns of a CSV, and the keys of JSON, are called; the first that is there counts.
+TITLE = ("track", "name", "title", "track_name", "track name")
+ARTIST = ("artist", "artist_name", "artist name")
+ALBUM = ("album", "album_name", "album name", "release")
+MBID = ("track_mbid", "mbid", "recording_mbid")
+TIME = ("uts", "timestamp", "date", "utc_time", "time", "played_at", "date_uts")
+PAGES = ("track", "tracks", "scrobbles")  # where the rows of a page of JSON stand
+
+
+def read(paths: Sequence[Path], user: str) -> Rows:
+    """Yield the rows of CSV and JSON files, of a folder of them, or of a zip."""
+    for member in members(paths, FILES):
+        is_table = member.name.lower().endswith((".csv", ".tsv"))
+        yield from _table(member, user) if is_table else _json(member, user)
+
+
+def _json(member: Member, user: str) -> Rows:
+    row = 0
+    with member.open() as file:
+        head = file.read(CHUNK_BYTES)
+        file.seek(0)
+        values = line_rows(file) if is_lines(head) else array_rows(file)
+        for _, page in values:
+            for track in _tracks(page):
+                row += 1
+                yield _scrobble(member.name, row, track, user)
+
+
+def _tracks(page: Any) -> Iterator[Any]:
+    """Yield the tracks of what stands in an array: a track, a page, or a list of tracks."""
+    if isinstance(page, list):
+        for part in page:
+            yield from _tracks(part)
+        return
+    inner = mapping(mapping(page).get("recenttracks")) or mapping(page)
+    found = next((inner[name] for name in PAGES if isinstance(inner.get(name), list)), None)
+    if found is None:
+        yield page
+    else:
+        yield from found
+
+
+def _table(member: Member, user: str) -> Rows:
+    with member.open() as raw:
+        file = io.TextIOWrapper(raw, encoding="utf-8-sig", errors="backslashreplace", newline="")
+        lines = bounded(file, LARGEST_CSV)
+        first = next(lines, "")
+        delimiter = max(",;\t", key=first.count)
+        header = [
+            name.strip().lower() for name in next(csv.reader([first], delimiter=delimiter), [])
+        ]
+        names, whose = _named_columns(header, user)
+        reader = csv.reader(_again(first, lines, is_header=names is not None), delimiter=delimiter)
+        row = 0
+        try:
+            for cells in reader:
+                if not cells:
+                    continue
+                row += 1
+                yield _cells(member.name, row, names or WITHOUT_HEADER, cells, whose)
+        except csv.Error as error:
+            raise InputError(f"{FAILURE}: line {reader.line_num}: {error}") from error
+
+
+def _again(first: str, lines: Iterator[str], *, is_header: bool) -> Iterator[str]:
+    if not is_header:
+        yield first
+    yield from lines
+
+
+def _named_columns(header: Sequence[str], user: str) -> tuple[Sequence[str] | None, str]:
+    """Return the names of the columns, None where the first line is a row; and the user."""
+    names = [name.partition("#")[0] for name in header]
+    said = [name.partition("#")[2] for name in header if "#" in name]
+    if any(n in names for n in ARTIST) and any(n in names for n in TITLE):
+        if not any(n in names for n in TIME):
+            raise InputError(f"has no column for the time: one of {', '.join(TIME)}")
+        return names, user or (said[0] if said else "")
+    if len(header) == len(WITHOUT_HEADER):
+        return None, user
+    raise InputError(
+        f"has no columns for artist and track, and is no table of {', '.join(WITHOUT_HEADER)}"
+    )
+
+
+def _cells(
+    file: str, row: int, names: Sequence[str], cells: Sequence[str], user: str
+) -> Heard | SetAside:
+    if len(cells) != len(names):
+        error = UnusableRowError(f"has {len(cells)} columns, the header {len(names)}")
+        return error.at(file, row, list(cells), user)
+    return _scrobble(file, row, dict(zip(names, cells, strict=True)), user)
+
+
+def _scrobble(file: str, row: int, value: Any, user: str) -> Heard | SetAside:
+    try:
+        if isinstance(value, Broken):
+            raise UnusableRowError(value.reason)
+        if not isinstance(value, Mapping):
+            raise UnusableRowError(NOT_AN_OBJECT)
+        if str(mapping(value.get("@attr")).get("nowplaying", "")).lower() == "true":
+            raise UnusableRowError("was playing while the file was written", is_mistake=False)
+        song = SongRef(
+            mbid=_first(value, MBID).lower(),
+            artist=_first(value, ARTIST),
+            title=_first(value, TITLE),
+            album=_first(value, ALBUM),
+        )
+        return Heard(song=named(song), time_s=_time(value), user=user)
+    except UnusableRowError as error:
+        content = value.content if isinstance(value, Broken) else value
+        return error.at(file, row, content, user)
+
+
+def _first(value: Mapping[str, Any], names: Sequence[str]) -> str:
+    for name in names:
+        found = value.get(name)
+        if isinstance(found, Mapping):  # the API: {"#text": "Abba", "mbid": ""} or {"name": ...}
+            found = found.get("#text") or found.get("name")
+        if there := text(found):
+            return there
+    return ""
+
+
+def _time(value: Mapping[str, Any]) -> float:
+    for name in TIME:
+        found = value.get(name)
+        if isinstance(found, Mapping):  # the API: {"uts": "1709294400", "#text": "01 Mar ..."}
+            found = found.get("uts") or found.get("#text")
+        if number(found) is not None:
+            return epoch(found)
+        if text(found):
+            return moment(found)
+    raise UnusableRowError(NO_TIME)

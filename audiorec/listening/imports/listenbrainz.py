@@ -1,0 +1,142 @@
+"""The archive of ListenBrainz: every listen and every piece of feedback of one account.
+
+    listenbrainz_NAME_TIME.zip: user.json, listens/YEAR/MONTH.jsonl, feedback.jsonl, ...
+
+``listened_at`` is when a listen began, in seconds, UTC. ListenBrainz takes a listen that was heard
+to the half or for four minutes, and keeps no skips: a listen is a ``play`` of unknown ratio.
+Feedback is ``like`` (1) or ``dislike`` (-1); 0 is feedback that was taken back. It names recordings
+by id alone, so that names come from the listens. Pinned recordings are not read.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from audiorec.errors import InputError
+from audiorec.listening.imports.archives import Member, members
+from audiorec.listening.imports.json_rows import (
+    CHUNK_BYTES,
+    Broken,
+    array_rows,
+    is_lines,
+    line_rows,
+)
+from audiorec.listening.imports.rows import (
+    NOT_AN_OBJECT,
+    Heard,
+    Rows,
+    SetAside,
+    SongRef,
+    UnusableRowError,
+    epoch,
+    mapping,
+    named,
+    number,
+    text,
+)
+
+FILES = r"(\.jsonl|\.json|\.listens)$"
+PINNED = "pinned_recording"
+FEEDBACK = "feedback"
+EVENTS = {1: "like", -1: "dislike"}
+MOST_USER_BYTES = 1 << 16
+
+
+def read(paths: Sequence[Path], user: str) -> Rows:
+    """Yield the rows of an export: a zip, a folder, or files of listens and feedback."""
+    found = [m for m in members(paths, FILES) if PINNED not in m.name]
+    for member in [m for m in found if _name(m) == "user.json"]:
+        user = user or _user(member)
+        found.remove(member)
+    feedback = [m for m in found if _name(m).startswith(FEEDBACK)]
+    wanted = {text(mapping(v).get("recording_msid")) for m in feedback for _, v in _values(m)}
+    names: dict[str, SongRef] = {}  # of recordings that feedback is about, by their msid
+    for member in [m for m in found if m not in feedback]:
+        for row, value in _values(member):
+            song, heard = _listen(member.name, row, value, user)
+            if song is not None and (msid := _msid(value)) in wanted:
+                names[msid] = song
+            yield heard
+    for member in feedback:
+        for row, value in _values(member):
+            yield _feedback(member.name, row, value, user, names)
+
+
+def _name(member: Member) -> str:
+    return member.name.replace("\\", "/").rpartition("/")[2]
+
+
+def _user(member: Member) -> str:
+    with suppress(ValueError, InputError), member.open() as file:
+        about = mapping(json.loads(file.read(MOST_USER_BYTES)))
+        return text(about.get("username")) or text(about.get("user_name"))
+    return ""
+
+
+def _values(member: Member) -> Iterator[tuple[int, Any]]:
+    with member.open() as file:
+        is_list = False
+        if not member.name.endswith("l"):
+            head = file.read(CHUNK_BYTES)
+            is_list = not is_lines(head)
+            file.seek(0)
+        yield from array_rows(file) if is_list else line_rows(file)
+
+
+def _msid(value: Any) -> str:
+    about = mapping(mapping(value).get("track_metadata"))
+    return text(mapping(value).get("recording_msid")) or text(about.get("recording_msid"))
+
+
+def _listen(file: str, row: int, value: Any, user: str) -> tuple[SongRef | None, Heard | SetAside]:
+    try:
+        if isinstance(value, Broken):
+            raise UnusableRowError(value.reason)
+        if not isinstance(value, dict):
+            raise UnusableRowError(NOT_AN_OBJECT)
+        if value.get("playing_now"):
+            raise UnusableRowError("was playing while the file was written", is_mistake=False)
+        about = mapping(value.get("track_metadata"))
+        more, mapped = mapping(about.get("additional_info")), mapping(about.get("mbid_mapping"))
+        seconds = number(more.get("duration")) or (number(more.get("duration_ms")) or 0) / 1000
+        song = SongRef(
+            mbid=(text(mapped.get("recording_mbid")) or text(more.get("recording_mbid"))).lower(),
+            isrc=text(more.get("isrc")),
+            artist=text(about.get("artist_name")),
+            title=text(about.get("track_name")),
+            album=text(about.get("release_name")),
+            duration_s=max(seconds, 0.0),
+        )
+        time_s = epoch(value.get("listened_at"))
+        whose = text(value.get("user_name")) or user
+        entry = text(more.get("music_service_name"))
+        return song, Heard(song=named(song), time_s=time_s, user=whose, entry=entry)
+    except UnusableRowError as error:
+        content = value.content if isinstance(value, Broken) else value
+        return None, error.at(file, row, content, user)
+
+
+def _feedback(
+    file: str, row: int, value: Any, user: str, names: dict[str, SongRef]
+) -> Heard | SetAside:
+    try:
+        if isinstance(value, Broken):
+            raise UnusableRowError(value.reason)
+        about = mapping(value)
+        song = names.get(text(about.get("recording_msid")), SongRef())
+        if mbid := text(about.get("recording_mbid")).lower():
+            song = song._replace(mbid=mbid)
+        score = number(about.get("score"))
+        if not song.has_name:
+            raise UnusableRowError("is about a recording that is not named here", is_mistake=False)
+        if score == 0:
+            raise UnusableRowError("is feedback that was taken back", is_mistake=False)
+        if score not in EVENTS:
+            raise UnusableRowError("its score is not -1, 0 or 1")
+        time_s = epoch(about.get("created"))
+        return Heard(song=song, time_s=time_s, event=EVENTS[int(score)], user=user)
+    except UnusableRowError as error:
+        content = value.content if isinstance(value, Broken) else value
+        return error.at(file, row, content, user)

@@ -1,0 +1,77 @@
+"""Lyrion Music Server's ``persist.db``: play counts and ratings, which outlive its scans.
+
+``tracks_persistent`` has one row a file: its address (``file:///music/a%20song.flac``), how often
+it was played and when last, in seconds UTC, and a rating from 0 to 100. Lyrion does not say who
+listened. A count is one ``play`` row with that ``weight``; a rating from 80 on is a ``like``, one
+from 1 to 20 a ``dislike``, at the last play or when the song was added. Rows that were never played
+nor rated say nothing, and are passed over. Songs are found by path and MusicBrainz id: their tags
+stand in another file.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from audiorec.listening.imports.databases import chosen, opened, row_text
+from audiorec.listening.imports.rows import (
+    Heard,
+    Rows,
+    SetAside,
+    SongRef,
+    UnusableRowError,
+    count,
+    epoch,
+    named,
+    number,
+    text,
+)
+
+TABLE = "tracks_persistent"
+NEEDED = {TABLE: ("playcount", "lastplayed", "url")}
+COLUMNS = "url musicbrainz_id added rating playcount lastplayed".split()
+LIKED, DISLIKED = 80, 20  # of 100: four stars and one
+
+
+def read(paths: Sequence[Path], user: str) -> Rows:
+    """Yield the plays and ratings of each database."""
+    for path in paths:
+        with opened(path, NEEDED) as database:
+            names = chosen(database.columns(TABLE), COLUMNS, "t")
+            number_of_row = 0
+            for row in database.rows(f"SELECT {names} FROM {TABLE} t"):  # noqa: S608
+                plays, rating = number(row["playcount"]) or 0, number(row["rating"]) or 0
+                wanted = ["play"] * (plays != 0)
+                wanted += ["like"] * (rating >= LIKED) + ["dislike"] * (0 < rating <= DISLIKED)
+                for event in wanted:
+                    number_of_row += 1
+                    yield _heard(str(path), number_of_row, row, event, user)
+
+
+def _heard(file: str, place: int, row: sqlite3.Row, event: str, user: str) -> Heard | SetAside:
+    try:
+        song = named(
+            SongRef(path=path_of(text(row["url"])), mbid=text(row["musicbrainz_id"]).lower())
+        )
+        at = epoch(row["lastplayed"] if number(row["lastplayed"]) else row["added"])
+        weight = count(row["playcount"]) if event == "play" else 1.0
+        return Heard(song=song, time_s=at, event=event, user=user, weight=weight)
+    except UnusableRowError as error:
+        return error.at(file, place, row_text(row), user)
+
+
+def path_of(url: str) -> str:
+    """Return the path of a file's address; the address of a stream as it is.
+
+    Examples
+    --------
+    >>> path_of("file:///music/a%20song.flac"), path_of("spotify:track:1")
+    ('/music/a song.flac', 'spotify:track:1')
+    """
+    if not url.startswith("file:"):
+        return url
+    try:
+        path = unquote(urlsplit(url.replace("#", "%23") if "#" in url else url).path)
+    except ValueError:
+        return ""
+    return text(path)

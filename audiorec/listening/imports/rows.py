@@ -1,0 +1,265 @@
+"""What a reader of listening histories yields, and the checks that all sources share.
+
+    one row of a source ──reader──▶ `Heard`, or `SetAside` with a reason
+
+Times are seconds since 1970, UTC, and say when a play began.
+"""
+
+import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from audiorec.listening.casting import FIRST_S, LAST_S
+from audiorec.listening.interactions import MAX_WEIGHT
+from audiorec.types import Float64Array, FloatArray
+
+LONGEST_KEPT = 4096  # letters of a row that is set aside
+LONGEST_TEXT = 4096  # letters of a name or a path; a longer one is no name
+LONGEST_PLAY_S = 86_400.0  # a play that lasts longer is a counter that ran wild
+
+NO_SONG = "names no song"
+NO_TIME = "has no time that can be read"
+WRONG_TIME = "its time is not between 1973 and 2100"
+NOT_AN_OBJECT = "is no JSON object"
+CUT_OFF = "is cut off or damaged from here on"
+
+_TIME = re.compile(  # as Go, SQLite and ISO 8601 write it
+    r"(\d{4}-\d\d-\d\d)[T ](\d\d:\d\d(?::\d\d)?)(?:[.,](\d+))? ?(Z|UTC|[+-]\d\d:?\d\d)?(?: \w+)?"
+)
+_DAY = ("%d %b %Y, %H:%M", "%d %b %Y %H:%M")  # as Last.fm writes it, in UTC
+
+
+class SongRef(NamedTuple):
+    """What a source says of a song; empty texts where it says nothing."""
+
+    id: str = ""  # the service's own, or the store's
+    mbid: str = ""
+    isrc: str = ""
+    path: str = ""
+    artist: str = ""
+    title: str = ""
+    album: str = ""
+    duration_s: float = 0.0  # 0 where unknown
+
+    @property
+    def has_name(self) -> bool:
+        """Whether anything here could name one song."""
+        return bool(self.id or self.mbid or self.isrc or self.path or (self.artist and self.title))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heard:
+    """One event of a source.
+
+    Attributes
+    ----------
+    song : SongRef
+    user : str
+        Empty where the source is of one person and does not say whose.
+    time_s : float
+        Seconds since 1970, UTC.
+    event : str
+        One of `audiorec.listening.events.EVENTS`.
+    played_ratio : float or None
+        The part of the song that was heard, 0 to 1.
+    played_s : float or None
+        Seconds that were heard, where the source does not know how long the song is.
+    weight : float
+        How many plays the row stands for.
+    entry : str
+        Where in the service it was played.
+    """
+
+    song: SongRef
+    time_s: float
+    event: str = "play"
+    user: str = ""
+    played_ratio: float | None = None
+    played_s: float | None = None
+    weight: float = 1.0
+    entry: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SetAside:
+    """One row of a source that does not become an event.
+
+    Attributes
+    ----------
+    reason : str
+    is_mistake : bool
+        Whether the row is broken; False for what is no song, or says nothing of listening.
+    file : str
+        Which file of the source.
+    row : int
+        The number of the row in it, from 1.
+    content : str
+        What stands there, cut after 4,096 letters.
+    user : str
+    """
+
+    reason: str
+    file: str
+    row: int
+    content: str = ""
+    is_mistake: bool = True
+    user: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeardBlock:
+    """Many events of a source whose songs have ids and nothing else.
+
+    Attributes
+    ----------
+    song, user : pyarrow.StringArray, length n
+    time_s : ndarray, shape (n,), float64
+    event : str
+        Of all of them.
+    played_ratio : ndarray, shape (n,), float32
+        NaN where unknown.
+    entry : pyarrow.StringArray, length n
+        May hold nulls.
+    """
+
+    song: Any
+    user: Any
+    time_s: Float64Array
+    event: str
+    played_ratio: FloatArray
+    entry: Any
+
+    def __len__(self) -> int:
+        return len(self.song)
+
+
+SourceRow = Heard | SetAside | HeardBlock
+Rows = Iterator[SourceRow]
+
+
+class UnusableRowError(Exception):
+    """A row cannot be used; caught by the reader that raised it."""
+
+    def __init__(self, reason: str, is_mistake: bool = True) -> None:
+        super().__init__(reason, is_mistake)
+        self.reason = reason
+        self.is_mistake = is_mistake
+
+    def at(self, file: str, row: int, content: object, user: str = "") -> SetAside:
+        """Return the row that is set aside."""
+        return SetAside(
+            reason=self.reason,
+            file=file,
+            row=row,
+            content=kept(content),
+            is_mistake=self.is_mistake,
+            user=user,
+        )
+
+
+def kept(content: object) -> str:
+    """Return a row as the text that is kept of it."""
+    if isinstance(content, (bytes, bytearray)):
+        content = bytes(content[:LONGEST_KEPT]).decode("utf-8", "backslashreplace")
+    if not isinstance(content, str):
+        content = json.dumps(content, ensure_ascii=False, default=str)
+    return content[:LONGEST_KEPT].encode("utf-8", "backslashreplace").decode()
+
+
+def named(song: SongRef) -> SongRef:
+    """Return a song, if it could be found by what is said of it."""
+    if not song.has_name:
+        raise UnusableRowError(NO_SONG)
+    return song
+
+
+def text(value: object) -> str:
+    """Return a text without blanks around it; empty for what is none, or cannot be stored."""
+    if not isinstance(value, str) or len(value) > LONGEST_TEXT:
+        return ""
+    try:
+        value.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        return ""
+    return value.strip()
+
+
+def number(value: object) -> float | None:
+    """Return a finite number, also of a text; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+        return None
+    try:
+        found = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return found if math.isfinite(found) else None
+
+
+def epoch(value: object) -> float:
+    """Return seconds since 1970 of a number: seconds, milli-, micro- or nanoseconds by its size.
+
+    The ranges do not overlap from March 1973 to the end of 2099.
+    """
+    found = number(value)
+    if found is None:
+        raise UnusableRowError(NO_TIME)
+    for scale in (1.0, 1e3, 1e6, 1e9):
+        if FIRST_S * scale <= found < LAST_S * scale:
+            return found / scale
+    raise UnusableRowError(WRONG_TIME)
+
+
+def moment(value: object) -> float:
+    """Return seconds since 1970 of a time as text; one without a zone is in UTC.
+
+    Examples
+    --------
+    >>> moment("2024-03-01T12:00:00Z"), moment("01 Mar 2024, 12:00")
+    (1709294400.0, 1709294400.0)
+    >>> moment("2024-03-01 13:00:00.5 +0100 CET")
+    1709294400.5
+    """
+    found = text(value)
+    match = _TIME.fullmatch(found)
+    if match is None:
+        return checked(_of_words(found))
+    day, clock, fraction, zone = match.groups()
+    zone = "+00:00" if zone in (None, "Z", "UTC") else zone
+    try:
+        seconds = datetime.fromisoformat(f"{day}T{clock}{zone}").timestamp()
+    except (ValueError, OverflowError) as error:
+        raise UnusableRowError(NO_TIME) from error
+    return checked(seconds + float(f"0.{fraction}" if fraction else 0))
+
+
+def _of_words(words: str) -> float:
+    for form in _DAY:
+        try:
+            return datetime.strptime(words, form).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            continue
+    raise UnusableRowError(NO_TIME)
+
+
+def checked(time_s: float) -> float:
+    """Return a time, if listening logs may have it."""
+    if not FIRST_S <= time_s < LAST_S:
+        raise UnusableRowError(WRONG_TIME)
+    return time_s
+
+
+def count(value: object) -> float:
+    """Return a number of plays, above 0."""
+    found = number(value)
+    if found is None or not 0 < found <= MAX_WEIGHT:
+        raise UnusableRowError(f"its number of plays is not from 1 to {MAX_WEIGHT:.0f}")
+    return found
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return an object of JSON; an empty one for anything else."""
+    return value if isinstance(value, dict) else {}

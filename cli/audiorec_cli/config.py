@@ -1,0 +1,175 @@
+"""``audiorec config``: what options are set to, by whom, and which folder may say so."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec.files.own_settings import (
+    Layer,
+    Whose,
+    parsed_settings,
+    read_folder_file,
+    revoke,
+    user_file,
+)
+from audiorec.files.own_settings import trust as trust_file
+from audiorec_cli.shared.configured import Settings, configurable, configured, of_layer
+from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.pages import command, group
+
+if TYPE_CHECKING:
+    from audiorec_cli.shared.configured import Configurable
+
+COMMAND_LINE, DEFAULT = "command line", "default"
+WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
+
+app = group(
+    """Look at settings: options in files and in the environment, and where each value comes from.
+
+    Examples
+    --------
+    audiorec config show
+    audiorec config show similar --k 5
+    audiorec config trust ~/Music
+    """
+)
+
+
+@command(app, context_settings=WORDS)
+def show(
+    ctx: typer.Context,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="COMMAND", help="A command, with options if you like."),
+    ] = None,
+    json: JsonOption = False,
+) -> None:
+    """Say what options are set to, and whether that is the command line, a file or the default.
+
+    Without COMMAND: everything that files and the environment set. With one: all of its options.
+    The command line wins over the environment (AUDIOREC_SIMILAR_K), that over audiorec.toml of this
+    folder if it was trusted, that over your own file, and that over the default.
+
+    Examples
+    --------
+    audiorec config show
+    audiorec config show similar
+    audiorec config show recall train
+    """
+    root = ctx.find_root().command
+    settings = configured(root)
+    if words:
+        name, rows = _of_command(root, settings, words)
+        title = f"audiorec {name}"
+    else:
+        rows = [_row(one.option, one.value, one.origin) for one in settings.values.values()]
+        rows.sort(key=lambda row: (row["command"], row["option"]))
+        title = "settings"
+    if json:
+        own = user_file()
+        about = {"user_file": None if own is None else str(own)}
+        print_json({"schema": "audiorec/config/1", **about, "options": rows})
+        return
+    columns = ("command", "option", "value", "origin")
+    cells = [[_shown(row[name]) for name in columns] for row in rows]
+    print_table(("command", "option", "value", "from"), cells, title=title)
+    if not words:
+        own = user_file()
+        there = "" if own is None or own.exists() else " (not there)"
+        say(f"your own file: {own or 'none'}{there}; options set: {len(rows)}")
+
+
+@command(app)
+def trust(
+    ctx: typer.Context,
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Where audiorec.toml lies [default: here].")
+    ] = Path(),
+    forget: Annotated[
+        bool, typer.Option("--revoke", help="Trust it no longer; the file need not be there.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Let the audiorec.toml of a folder count for commands that are run in it.
+
+    Prints what it sets. It counts as long as it stays as it is now. It can never set what writes,
+    deletes, loads a model, opens the network or lifts a limit: a file that tries is refused.
+
+    Examples
+    --------
+    audiorec config trust
+    audiorec config trust ~/Music
+    audiorec config trust ~/Music --revoke
+    """
+    if forget:
+        was = revoke(folder)
+        if json:
+            print_json({"schema": "audiorec/config-revoke/1", "revoked": was})
+        say(f"{folder}: {'is not trusted any more' if was else 'was not trusted'}")
+        return
+    path, data = read_folder_file(folder)
+    layer = Layer(Whose.FOLDER, path, parsed_settings(path, data))
+    found = of_layer(layer, configurable(ctx.find_root().command))
+    rows = [_row(one.option, one.value, one.origin) for one in found.values()]
+    trust_file(path, data)
+    if json:
+        print_json({"schema": "audiorec/config-trust/1", "file": str(path), "options": rows})
+    else:
+        cells = [[_shown(row[name]) for name in ("command", "option", "value")] for row in rows]
+        print_table(("command", "option", "value"), cells, title=str(path))
+    say(f"{path}: trusted as it is now; options that it sets: {len(rows)}")
+
+
+def _of_command(
+    root: Any, settings: Settings, words: list[str]
+) -> tuple[str, list[dict[str, Any]]]:
+    """Return the options of the command that `words` begin with, given the rest of them."""
+    path: list[str] = []
+    command, rest = root, list(words)
+    while hasattr(command, "commands"):
+        word = rest.pop(0) if rest else ""
+        if word not in command.commands:
+            there = ", ".join(command.commands)
+            raise InputError(f"{' '.join([*path, word])!r} is no command; there are: {there}")
+        command = command.commands[word]
+        path.append(word)
+    name = " ".join(path)
+    options = configurable(root).get(name, {})
+    defaults: Any = settings.defaults()
+    for word in path:
+        defaults = defaults.get(word, {})
+    settings_of = {"resilient_parsing": True, "default_map": defaults}
+    with command.make_context(name, rest, **settings_of) as made:
+        rows = []
+        for option in options.values():
+            source = made.get_parameter_source(option.parameter)
+            given = settings.values.get((name, option.name))
+            if source is not None and source.name == "COMMANDLINE":
+                origin = COMMAND_LINE
+            else:
+                origin = given.origin if given else DEFAULT
+            rows.append(_row(option, made.params.get(option.parameter), origin))
+    return name, rows
+
+
+def _row(option: "Configurable", value: Any, origin: str) -> dict[str, Any]:
+    plain = (
+        [str(v) if isinstance(v, Path) else v for v in value] if isinstance(value, list) else value
+    )
+    plain = str(plain) if isinstance(plain, Path) else plain
+    return {
+        "command": option.command,
+        "option": option.name,
+        "value": plain,
+        "origin": origin,
+        "variable": option.variable,
+    }
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value).lower() if isinstance(value, bool) else value

@@ -1,0 +1,103 @@
+"""What each option can do to the machine: the rule of which a folder's own settings may set.
+
+A file in the current folder counts after ``audiorec config trust``, and may then set what chooses
+and what is read. It never sets what
+
+* writes a file, or makes one grow,
+* deletes or begins anew,
+* loads a model or a head,
+* opens the network, or shows a folder to it,
+* lifts a limit that protects from what a folder may hold.
+
+So a folder that was trusted and is changed by someone else, or by an update of its owner's, cannot
+turn a command that looks at it into one that acts. Values that name another machine
+(``s3://...``) are refused for every option. An option that stands in no table is refused as well,
+and a test names it: whoever adds an option decides here.
+"""
+
+from enum import StrEnum
+
+
+class Reach(StrEnum):
+    """What an option can do; the value says it in a message."""
+
+    CHOOSES = "chooses"
+    READS = "names what is read"
+    WRITES = "writes"
+    DELETES = "deletes"
+    LOADS = "loads a model"
+    CONNECTS = "opens the network"
+    UNGUARDS = "lifts a limit"
+
+
+FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
+_BY_NAME = {
+    Reach.CHOOSES: """
+        absolute all all-songs allow-failures any-song artist-gap buckets by cold cold-share
+        cold-songs cold-users column columns curve days device dialect diversity
+        dpi draws dry-run embedding-column engine entry epochs every exclude
+        explain exposures filter flatness form format gamma give-up guard-formulas half-life heard
+        height hidden hop id-column include include-non-music input interests item jobs json k
+        keep-duplicates keep-heard keep-known keep-unmatched kind least likes long-days
+        max-per-album max-per-artist max-problems method min-songs minimum minutes model model-id
+        neighbours new-songs normalise on-duplicate only per-album per-artist per-interest per-song
+        per-user popularity portrait projection quiet quota replay-share retry-failed role seed
+        sensitive served-days sessions set settle short-days short-share signal since song-draws
+        split split-seed steps strict table take tastes task test top units until user users
+        valid watch weights what why why-long wide width""",
+    Reach.READS: """
+        allowed artists candidates embeddings errors favourites features files files-from
+        from fused histories id-from import interactions lists manifest new-to profiles rule scores
+        side songs source targets test-histories triples tuned vectors warm""",
+    Reach.WRITES: """
+        add beside cache config log-json m3u8 metrics-textfile onnx out pictures plot report work
+        work-dir""",
+    Reach.DELETES: "overwrite prune",
+    Reach.LOADS: "head models recall with",
+    Reach.CONNECTS: """
+        address host name no-open port root runner serve token token-file yes""",
+    Reach.UNGUARDS: """
+        follow-links max-duration max-failures memory-limit partial skip-bad-rows timeout""",
+}
+# Options whose name means something else in one command.
+_IN_COMMAND = {
+    ("extract", "scores"): Reach.WRITES,
+    ("extract", "features"): Reach.WRITES,
+    ("extract", "errors"): Reach.WRITES,
+    ("shards one", "scores"): Reach.WRITES,
+    ("shards one", "features"): Reach.WRITES,
+    ("shards all", "scores"): Reach.WRITES,
+    ("shards all", "features"): Reach.WRITES,
+    ("cold-start audience", "exposures"): Reach.CHOOSES,
+    ("cold-start songs", "exposures"): Reach.CHOOSES,
+    ("recall fuse", "exposures"): Reach.READS,
+    ("recall export", "exposures"): Reach.READS,
+}
+_REACH = {name: reach for reach, names in _BY_NAME.items() for name in names.split()}
+
+
+def reach_of(command: str, option: str) -> Reach | None:
+    """Return what an option of a command can do, None if nobody has said it.
+
+    Examples
+    --------
+    >>> str(reach_of("extract", "features")), str(reach_of("similar", "features"))
+    ('writes', 'names what is read')
+    """
+    return _IN_COMMAND.get((command, option), _REACH.get(option))
+
+
+def named_options() -> frozenset[str]:
+    """Return every option that stands in the tables."""
+    return frozenset(_REACH) | {option for _, option in _IN_COMMAND}
+
+
+def refusal(command: str, option: str, value: object) -> str:
+    """Return why a folder's file may not set an option; empty if it may."""
+    reach = reach_of(command, option)
+    if reach not in FROM_A_FOLDER:
+        return f"it {reach or 'is not known to be harmless'}"
+    values = value if isinstance(value, (list, tuple)) else (value,)
+    if any("://" in str(one) for one in values):
+        return f"it {Reach.CONNECTS}"
+    return ""

@@ -1,0 +1,284 @@
+"""Options in files and in the environment: who wins, what is refused, and what a folder may say."""
+
+import json
+import re
+from pathlib import Path
+from typing import Literal, get_args, get_origin
+
+import pytest
+import typer
+from typer.main import get_command
+
+from audiorec.errors import InputError
+from audiorec.files.own_settings import Layer, Whose
+from audiorec_cli.main import app
+from audiorec_cli.shared.configured import configurable, of_layer
+from audiorec_cli.shared.reach import FROM_A_FOLDER, Reach, named_options, reach_of, refusal
+
+ROOT = get_command(app)
+KNOWN = configurable(ROOT)
+OPTIONS = [option for options in KNOWN.values() for option in options.values()]
+AHEAD = {"token", "token-file"}  # of commands that are still to come
+
+
+def layer(content, whose=Whose.USER):
+    return Layer(whose, Path("s.toml"), content)
+
+
+def nested(command, name, value):
+    content = {name: value}
+    for word in reversed(command.split()):
+        content = {word: content}
+    return content
+
+
+def sample(option):
+    """Return a value that an option may have."""
+    kinds = [k for k in (option.kind, *get_args(option.kind)) if k is not type(None)]
+    for kind in kinds:
+        if get_origin(kind) is Literal:
+            return get_args(kind)[0]
+        if get_origin(kind) is list:
+            inner = get_args(kind)[0]
+            return [3] if inner is int else ["x"]
+        if kind is bool:
+            return True
+        if kind in (int, float):
+            low, high = option.least, option.most
+            return kind(low if low is not None else high if high is not None else 1)
+    return "x"
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    """A user with settings of their own, and a folder to stand in."""
+    (tmp_path / "config").mkdir()
+    (tmp_path / "music").mkdir()
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    monkeypatch.delenv("AUDIOREC_CONFIG")
+    monkeypatch.chdir(tmp_path / "music")
+    own = tmp_path / "config" / "audiorec" / "audiorec.toml"
+    own.parent.mkdir()
+    own.write_text("")
+    return own
+
+
+# ------------------------------------------------------------------ every option of every command
+
+
+def test_every_option_is_classified_and_every_name_is_an_option():
+    unknown = [f"{o.command} --{o.name}" for o in OPTIONS if reach_of(o.command, o.name) is None]
+    assert not unknown, f"say in shared/reach.py what these can do: {unknown}"
+    assert named_options() - {o.name for o in OPTIONS} <= AHEAD
+
+
+def test_what_says_that_it_writes_is_classified_so():
+    helps = {
+        (o.command, o.name): parameter.help
+        for o in OPTIONS
+        for parameter in _command(o.command).params
+        if parameter.name == o.parameter
+    }
+    says = re.compile(r"\b([Ww]rite|Keep metrics|to this file|store to make|PNG)\b")
+    for (command, name), text in helps.items():
+        if says.search(text) or name == "out":
+            assert reach_of(command, name) is Reach.WRITES, (command, name, text)
+
+
+def _command(name):
+    found = ROOT
+    for word in name.split():
+        found = found.commands[word]
+    return found
+
+
+def test_every_option_can_be_set_by_a_file_and_by_a_variable(monkeypatch):
+    variables = [o.variable for o in OPTIONS]
+    assert len(set(variables)) == len(variables)
+    for option in OPTIONS:
+        value = sample(option)
+        found = of_layer(layer(nested(option.command, option.name, value)), KNOWN)
+        assert list(found) == [(option.command, option.name)]
+        defaults = {option.parameter: found[option.command, option.name].value}
+        settings = {"resilient_parsing": True, "default_map": defaults}
+        with _command(option.command).make_context(option.command, [], **settings) as made:
+            got = made.params[option.parameter]
+            plain = [str(v) for v in got] if isinstance(got, (list, tuple)) else str(got)
+            assert plain == ([str(v) for v in value] if isinstance(value, list) else str(value))
+        text = json.dumps(value) if isinstance(value, list) else str(value)
+        assert option.value_of_text(text) == option.value(value)
+
+
+def test_a_folder_sets_what_chooses_and_what_is_read_and_nothing_else():
+    for option in OPTIONS:
+        value = sample(option)
+        content = layer(nested(option.command, option.name, value), Whose.FOLDER)
+        if reach_of(option.command, option.name) in FROM_A_FOLDER:
+            assert of_layer(content, KNOWN)
+        else:
+            with pytest.raises(InputError, match="a file in a folder may not set this"):
+                of_layer(content, KNOWN)
+        assert refusal(option.command, option.name, "s3://there/x")
+    assert refusal("similar", "what-is-new", 1) == "it is not known to be harmless"
+
+
+# ----------------------------------------------------------------------------------- what is wrong
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ({"similar": {"kk": 1}}, r"unknown key 'kk' in \[similar\]; did you mean k\?"),
+        ({"recal": {"train": {}}}, r"unknown table 'recal' in the top; did you mean recall"),
+        ({"recall": {"trian": {"seed": 1}}}, r"unknown table 'trian' in \[recall\]; did you mean"),
+        ({"similar": {"k": "five"}}, r"\[similar\]: k is int, got 'five'"),
+        ({"similar": {"k": 2.5}}, r"\[similar\]: k is int, got 2\.5"),
+        ({"similar": {"k": True}}, r"\[similar\]: k is int, got True"),
+        ({"similar": {"k": 0}}, r"\[similar\]: k is from 1, got 0"),
+        (
+            {"similar": {"by": "taste"}},
+            r"\[similar\]: by is one of auto, vector, mean, features, embedding, got 'taste'",
+        ),
+        ({"similar": {"k": {"is": 3}}}, r"k is an option, and no table"),
+        ({"similar": {"exclude": [1]}}, r"exclude is list"),
+        ({"out": "x.parquet"}, r"'out' in the top would be meant for all commands.* it writes"),
+        ({"recall": {"out": "x"}}, r"'out' in \[recall\] would be meant for all commands"),
+    ],
+)
+def test_what_cannot_be_used_is_one_line_that_says_where(content, message):
+    with pytest.raises(InputError, match=message) as caught:
+        of_layer(layer(content), KNOWN)
+    assert str(caught.value).startswith("s.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_the_nearest_table_counts():
+    content = {
+        "seed": 1,
+        "recall": {"seed": 2, "train": {"seed": 3}},
+        "similar": {"max_per_artist": 2, "exclude": "live/"},
+    }
+    found = of_layer(layer(content), KNOWN)
+    seeds = {command: one.value for (command, name), one in found.items() if name == "seed"}
+    assert seeds["recall train"] == 3
+    assert seeds["recall evaluate"] == 2
+    assert seeds["listening simulate"] == 1
+    assert found["similar", "max-per-artist"].value == 2
+    assert found["similar", "exclude"].value == ["live/"]
+
+
+# ------------------------------------------------------------------------------------- who wins
+
+
+def shown(audiorec, *words):
+    code, out, err = audiorec("config", "show", "--json", *words)
+    assert code == 0, err
+    rows = json.loads(out)["options"]
+    return {row["option"]: (row["value"], row["origin"]) for row in rows}
+
+
+def test_the_command_line_wins_then_the_environment_then_the_folder_then_the_user(
+    home, audiorec, monkeypatch
+):
+    names = ("k", "minimum", "diversity", "per-album", "by")
+    home.write_text("[similar]\nk = 2\nminimum = 0.2\ndiversity = 0.2\nmax-per-album = 2\n")
+    Path("audiorec.toml").write_text("[similar]\nk = 3\nminimum = 0.3\ndiversity = 0.3\n")
+    before = shown(audiorec, "similar")
+    assert before["minimum"] == (0.2, str(home))  # the folder is not trusted
+    assert audiorec("config", "trust")[0] == 0
+    monkeypatch.setenv("AUDIOREC_SIMILAR_K", "4")
+    monkeypatch.setenv("AUDIOREC_SIMILAR_MINIMUM", "0.4")
+    found = shown(audiorec, "similar", "etude", "--k", "5")
+    assert found["k"] == (5, "command line")
+    assert found["minimum"] == (0.4, "$AUDIOREC_SIMILAR_MINIMUM")
+    assert found["diversity"] == (0.3, "audiorec.toml")
+    assert found["max-per-album"] == (2, str(home))
+    assert found["by"] == ("auto", "default")
+    assert set(names) & set(found)
+
+
+def test_the_commands_take_what_is_set(home, in_store, audiorec, monkeypatch):
+    home.write_text("[similar]\nk = 1\nminimum = -1\njson = true\n")
+    code, out, err = audiorec("similar", "a/one.flac")
+    assert code == 0, err
+    assert len(json.loads(out)["songs"]) == 1
+    _, out, _ = audiorec("similar", "a/one.flac", "--k", "2")
+    assert len(json.loads(out)["songs"]) == 2
+    monkeypatch.setenv("AUDIOREC_SIMILAR_K", "3")
+    _, out, _ = audiorec("similar", "a/one.flac")
+    assert len(json.loads(out)["songs"]) == 3
+
+
+@pytest.fixture
+def in_store():
+    from made_library import series, song, write_library
+
+    names = ("a/one.flac", "a/two.flac", "b/three.mp3", "b/four.mp3")
+    write_library(Path(), [song(name, series(n)) for n, name in enumerate(names)])
+
+
+def test_the_store_of_the_environment_wins_over_files(home, in_store, audiorec, monkeypatch):
+    home.write_text('vectors = "elsewhere.parquet"\n')
+    code, _, err = audiorec("info")
+    assert (code, "elsewhere.parquet" in err) == (2, True)
+    monkeypatch.setenv("AUDIOREC_VECTORS", "vecs.parquet")
+    assert audiorec("info")[0] == 0
+
+
+def test_mistakes_end_with_2_and_help_still_works(home, audiorec, monkeypatch):
+    home.write_text("[similar]\nkk = 1\n")
+    code, out, err = audiorec("similar", "x")
+    assert (code, out) == (2, "")
+    assert err == f"error: {home}: unknown key 'kk' in [similar]; did you mean k?\n"
+    assert audiorec("similar", "--help")[0] == 0
+    home.write_text("not toml")
+    assert audiorec("info")[0] == 4
+    home.write_text("")
+    monkeypatch.setenv("AUDIOREC_SIMILAR_KAY", "1")
+    code, _, err = audiorec("info")
+    assert code == 2
+    assert "$AUDIOREC_SIMILAR_KAY is no option of a command" in err
+    monkeypatch.delenv("AUDIOREC_SIMILAR_KAY")
+    monkeypatch.setenv("AUDIOREC_SIMILAR_K", "many")
+    assert "$AUDIOREC_SIMILAR_K: k is int, got 'many'" in audiorec("info")[2]
+    monkeypatch.delenv("AUDIOREC_SIMILAR_K")
+    monkeypatch.setenv("AUDIOREC_CONFIG", "gone.toml")
+    assert audiorec("info")[0] == 2
+
+
+def test_the_users_file_may_be_a_link(home, audiorec, tmp_path):
+    kept = tmp_path / "dotfiles.toml"
+    kept.write_text("[similar]\nk = 7\n")
+    home.unlink()
+    home.symlink_to(kept)
+    assert shown(audiorec, "similar")["k"] == (7, str(home))
+
+
+def test_show_says_what_there_is(home, audiorec):
+    home.write_text('[extract]\njobs = 2\nexclude = ["*.wav", "live/*"]\n')
+    code, out, err = audiorec("config", "show")
+    assert code == 0
+    assert out.splitlines()[1:] == [
+        f"extract\texclude\t*.wav, live/*\t{home}",
+        f"extract\tjobs\t2\t{home}",
+    ]
+    assert f"your own file: {home}; options set: 2" in err
+    code, _, err = audiorec("config", "show", "simlar")
+    assert code == 2
+    assert "'simlar' is no command; there are: extract," in err
+
+
+def test_variables_of_lists_and_flags():
+    exclude, quiet = KNOWN["similar"]["exclude"], KNOWN["extract"]["quiet"]
+    assert exclude.value_of_text("a/*") == ["a/*"]
+    assert exclude.value_of_text('["a", "b"]') == ["a", "b"]
+    assert [quiet.value_of_text(text) for text in ("1", "no", "ON", "")] == [
+        True,
+        False,
+        True,
+        False,
+    ]
+    for option, text in ((quiet, "maybe"), (exclude, "[1")):
+        with pytest.raises(InputError):
+            option.value_of_text(text)
+    assert isinstance(typer.main.get_command(app), type(ROOT))

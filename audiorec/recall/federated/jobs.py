@@ -185,10 +185,20 @@ def train(
 
     import_torch("federated training")
     from audiorec.learning.processes import USUAL_TIMEOUT_S, joined
-    from audiorec.recall.federated.party import PartyWork
+    from audiorec.recall.federated.party import PartyWork, Shared
     from audiorec.recall.federated.places import RUN_FILES, kept_secret
 
     check_target(plan.out)
+    alignment = read_alignment(plan.alignment)
+    if len(alignment.ids) != len(plan.peers):
+        raise SpecMismatchError(
+            f"{plan.alignment}: aligned with {len(alignment.ids)} parties, peers has "
+            f"{len(plan.peers)}: align again"
+        )
+    shared = Shared(
+        recipe=plan.settings(), users=len(alignment), checkpoint_steps=plan.checkpoint_steps
+    )
+    run = _train_partner if plan.role == "partner" else _train_music
     # The others wait for the first one while it waits for the other party.
     longest = max(USUAL_TIMEOUT_S, plan.wait_s + WAITS * plan.timeout_s)
     with joined(timeout_s=longest) as processes:
@@ -203,32 +213,16 @@ def train(
             processes=processes,
         )
         if not processes.is_first:
-            return _train_in(plan, how)
+            return run(plan, alignment, shared, how)
         folder = RunFolder(plan.out, RUN_FILES)
         try:
-            done = _train_in(plan, replace(how, secret=kept_secret(folder.path)))
+            how = replace(how, secret=kept_secret(folder.path))
+            done = run(plan, alignment, shared, how)
             if done is not None:
                 folder.clear()
         finally:
             folder.release(remove=not folder.names())
     return done
-
-
-def _train_in(plan: PartyPlan, how: "PartyWork") -> dict[str, Any] | None:
-    """Train in one process of a party, or in the only one."""
-    from audiorec.recall.federated.party import Shared
-
-    alignment = read_alignment(plan.alignment)
-    if len(alignment.ids) != len(plan.peers):
-        raise SpecMismatchError(
-            f"{plan.alignment}: aligned with {len(alignment.ids)} parties, peers has "
-            f"{len(plan.peers)}: align again"
-        )
-    shared = Shared(
-        recipe=plan.settings(), users=len(alignment), checkpoint_steps=plan.checkpoint_steps
-    )
-    run = _train_partner if plan.role == "partner" else _train_music
-    return run(plan, alignment, shared, how)
 
 
 def _train_partner(

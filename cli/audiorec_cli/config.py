@@ -6,22 +6,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec.errors import InputError
-from audiorec.files.own_settings import (
-    Layer,
-    Whose,
-    parsed_settings,
-    read_folder_file,
-    revoke,
-    user_file,
-)
-from audiorec.files.own_settings import trust as trust_file
-from audiorec_cli.shared.configured import Settings, configurable, configured, of_layer
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
 
 if TYPE_CHECKING:
-    from audiorec_cli.shared.configured import Configurable
+    from audiorec_cli.shared.configured import Configurable, Settings
 
 COMMAND_LINE, DEFAULT = "command line", "default"
 WORDS = {"ignore_unknown_options": True, "allow_interspersed_args": False}
@@ -59,6 +49,9 @@ def show(
     audiorec config show similar
     audiorec config show recall train
     """
+    from audiorec.files.own_settings import user_file
+    from audiorec_cli.shared.configured import configured
+
     root = ctx.find_root().command
     settings = configured(root)
     if words:
@@ -104,6 +97,16 @@ def trust(
     audiorec config trust ~/Music
     audiorec config trust ~/Music --revoke
     """
+    from audiorec.files.own_settings import (
+        Layer,
+        Whose,
+        parsed_settings,
+        read_folder_file,
+        revoke,
+    )
+    from audiorec.files.own_settings import trust as trust_file
+    from audiorec_cli.shared.configured import configurable, of_layer
+
     if forget:
         was = revoke(folder)
         if json:
@@ -124,9 +127,11 @@ def trust(
 
 
 def _of_command(
-    root: Any, settings: Settings, words: list[str]
+    root: Any, settings: "Settings", words: list[str]
 ) -> tuple[str, list[dict[str, Any]]]:
     """Return the options of the command that `words` begin with, given the rest of them."""
+    from audiorec_cli.shared.configured import configurable
+
     path: list[str] = []
     command, rest = root, list(words)
     while hasattr(command, "commands"):

@@ -19,6 +19,7 @@ CHUNK_BYTES = 1 << 18
 LONGEST_VALUE = 1 << 24  # letters of one value of an array; a page of Last.fm has 200,000
 LONGEST_LINE = 1 << 22  # bytes of a line
 AFTER_NUMBER = tuple(" \t\r\n,]")
+_BETWEEN = re.compile(r"\}\s*,\s*(?=\{)")
 _BLANK = re.compile(r"[ \t\r\n]*")
 _STRING_OR_ARRAY = re.compile(r'"(?:[^"\\]|\\.)*("?)|\[', re.DOTALL)
 
@@ -33,17 +34,22 @@ class Broken(NamedTuple):
 def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
     """Yield number (from 1) and value of each entry of the first array in a JSON text.
 
-    A value that is damaged ends the file: nothing tells where the next one begins.
+    What is damaged is `Broken`, up to where the next object seems to begin, between ``}`` and
+    ``{``; without such a place it is the end of the file.
     """
     text = _Text(file)
     if not _find_array(text):
         yield 1, Broken("holds no JSON array", text.held)
         return
-    row, decoder = 0, json.JSONDecoder()
+    row, decoder, is_sure = 0, json.JSONDecoder(), True
     while True:
         row += 1
         next_letter = text.letter()
         if next_letter == "]":
+            rest = text.behind_end()
+            # Behind a comma come other keys of the object that holds the list.
+            if rest and not (is_sure and rest.startswith(",")):
+                yield row, Broken("is damaged, and goes on behind the end of a list", rest)
             return
         if next_letter == "," and row > 1:
             text.skip(1)
@@ -52,12 +58,20 @@ def array_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
             yield row, Broken("is cut off", text.held)
             return
         found = _value(text, decoder)
+        after = "" if isinstance(found, Broken) else text.letter()
+        if isinstance(found, Broken) or after not in (",", "]", ""):
+            if not isinstance(found, Broken):
+                yield row, found
+                row, found = row + 1, Broken("is no JSON", text.held)
+            next_one = _BETWEEN.search(text.held)
+            if next_one is None:
+                yield row, found
+                return
+            yield row, Broken(found.reason, text.held[: next_one.start() + 1])
+            text.skip(next_one.end())
+            is_sure = False
+            continue
         yield row, found
-        if isinstance(found, Broken) or (after := text.letter()) == "]":
-            return
-        if after != ",":
-            yield row + 1, Broken("is cut off" if not after else "is no JSON", text.held)
-            return
 
 
 def line_rows(file: IO[bytes]) -> Iterator[tuple[int, Any]]:
@@ -123,6 +137,13 @@ class _Text:
     def skip(self, letters: int) -> None:
         """Go on behind some letters."""
         self.held = self.held[letters:]
+
+    def behind_end(self) -> str:
+        """Return what stands behind the bracket of a list, but for brackets around it."""
+        self.skip(1)
+        while self.letter() in ("]", "}") and self.held:
+            self.skip(1)
+        return self.held
 
     def letter(self) -> str:
         """Return the next letter that is no blank, and stand before it; "" at the end."""

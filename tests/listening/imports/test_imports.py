@@ -451,6 +451,29 @@ def test_an_array_that_is_cut_keeps_what_came_before(length):
     assert isinstance(found[-1], Broken) == (length < len(whole))
 
 
+@given(st.integers(1, 58), st.sampled_from([b"\xff", b"x", b'"', b"]"]))
+def test_damage_in_the_middle_costs_what_it_touches_or_is_told(place, damage):
+    import io
+
+    whole = json.dumps([{"n": n} for n in range(6)]).encode()
+    spoilt = whole[:place] + damage + whole[place + 1 :]
+    found = [value for _, value in array_rows(io.BytesIO(spoilt))]
+    good = [value for value in found if isinstance(value, dict) and set(value) == {"n"}]
+    if good != [{"n": n} for n in range(6)]:
+        assert len(found) > len(good)  # what is lost is told
+    assert len(good) >= 4 or any(isinstance(value, Broken) for value in found)
+
+
+def test_a_spoilt_row_does_not_take_the_rest_of_the_file(tmp_path):
+    rows_of = [made.stream("2024-03-01T12:00:15Z", 15_000, "A", f"song {n}") for n in range(9)]
+    text = json.dumps(rows_of, indent=1).replace('"song 4"', '"song 4')
+    (tmp_path / "endsong_0.json").write_text(text)
+    out = tmp_path / "plays.parquet"
+    found = import_history("spotify", [tmp_path / "endsong_0.json"], out)
+    assert (found.plays, found.mistakes) == (8, 1)
+    assert "song 4" in rows(beside(out, "rejected"))[0]["content"]
+
+
 def test_lines_that_are_broken_are_one_each():
     import io
 

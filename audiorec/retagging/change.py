@@ -293,7 +293,13 @@ def keep_attributes(old: int, new: int, *, keep_mtime: bool) -> None:
         with suppress(OSError):  # those of the system itself
             os.setxattr(new, name, os.getxattr(old, name))
     if keep_mtime:
-        os.utime(new, ns=(about.st_atime_ns, about.st_mtime_ns))
+        set_mtime(new, about.st_mtime_ns)
+
+
+def set_mtime(descriptor: int, mtime_ns: int) -> None:
+    """Set the time of change of an open file, where the system takes a descriptor (not Windows)."""
+    if os.utime in os.supports_fd:
+        os.utime(descriptor, ns=(mtime_ns, mtime_ns))
 
 
 def _owner(about: os.stat_result) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from audiorec.retagging.change import (
     SongPlace,
     as_song_errors,
     keep_attributes,
+    set_mtime,
     state_of,
 )
 from audiorec.retagging.delta import old_bytes
@@ -122,7 +123,7 @@ def _restored(record: Record, at: FilePlace, *, write: bool) -> str:
                 if state_of(copy).sha256 != record.old.sha256:
                     raise ValueError("the undo file does not fit it")
                 keep_attributes(file.fileno(), copy.fileno(), keep_mtime=False)
-                os.utime(copy.fileno(), ns=(record.old.mtime_ns, record.old.mtime_ns))
+                set_mtime(copy.fileno(), record.old.mtime_ns)
                 os.fsync(copy.fileno())
         place.exchange()
     return RESTORED

@@ -34,8 +34,8 @@ def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[st
     InputError
         If the store cannot fill one, or there is none.
     """
-    heads = {name.partition("/")[0] for name in store.metadata.classes}
-    own = [f"{OWN}{head.upper()}" for head in sorted(heads)]
+    heads = list(dict.fromkeys(name.partition("/")[0] for name in store.metadata.classes))
+    own = [f"{OWN}{head.upper()}" for head in heads]
     known = [*own, f"{OWN}MOOD", *([GENRE] if GENRE in heads else []), MOOD]
     fields = own if fields is None else fields
     spelled = {name.lower(): name for name in known} | {"version": f"{OWN}VERSION"}

@@ -13,6 +13,7 @@ While a folder is gone, nothing runs and nothing is taken out of the store: it m
 is unplugged. When it is back, all goes on.
 """
 
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -225,10 +226,13 @@ class SystemNotices:
                 raise_interrupt=False,
                 ignore_permission_denied=True,
             )
-            for _changes in found:
+            roots = {os.fspath(folder) for folder in folders}
+            for changes in found:
+                # A folder that was removed is not watched any more, whatever came in its place.
+                is_gone = not all(folder.exists() for folder in folders)
+                is_gone |= any(kind.name == "deleted" and path in roots for kind, path in changes)
                 self._changed.set()
-                # A folder that was removed is not watched any more, whatever comes in its place.
-                if not all(folder.exists() for folder in folders):
+                if is_gone:
                     return
         except (OSError, RuntimeError) as error:  # no such folder; no more watches
             if not self._is_told:

@@ -36,14 +36,14 @@ _BY_NAME = {
         absolute all all-songs allow-failures any-song artist-gap buckets by cold cold-share
         cold-songs cold-users column columns curve days device dialect diversity
         dpi draws dry-run embedding-column engine entry epochs every exclude
-        explain exposures field filter flatness form format gamma give-up guard-formulas half-life heard
-        height hidden hop id-column include include-non-music input interests item jobs json k
+        explain exposures field filter flatness form format gamma give-up guard-formulas half-life
+        heard height hidden hop id-column include include-non-music input interests item jobs json k
         keep-duplicates keep-heard keep-known keep-unmatched kind least likes long-days
         max-per-album max-per-artist max-problems method min-songs minimum minutes model model-id
         neighbours new-songs normalise on-duplicate only per-album per-artist per-interest per-song
         per-user popularity portrait projection quiet quota replay-share retry-failed role seed
-        sensitive served-days sessions set settle short-days short-share signal since size song-draws
-        split split-seed steps strict table take tastes task test top units until user users
+        sensitive served-days sessions set settle short-days short-share signal since size
+        song-draws split split-seed steps strict table take tastes task test top units until user users
         valid watch weights what why why-long wide width""",
     Reach.READS: """
         allowed artists candidates embeddings errors favourites features files files-from
@@ -51,8 +51,9 @@ _BY_NAME = {
         side songs source targets test-histories triples tuned vectors warm""",
     Reach.WRITES: """
         add beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out pictures plot
-        report undo undo-file work work-dir write""",
-    Reach.DELETES: "anew overwrite prune replace",
+        report replace undo undo-file work work-dir
+        write""",
+    Reach.DELETES: "anew overwrite prune",
     Reach.LOADS: "head models recall with",
     Reach.CONNECTS: """
         address host name no-open no-page port root runner serve token token-file yes""",

@@ -43,8 +43,8 @@ _BY_NAME = {
         neighbours new-songs normalise on-duplicate only per-album per-artist per-interest per-song
         per-user popularity portrait projection quiet quota replay-share retry-failed role seed
         sensitive served-days sessions set settle short-days short-share signal since size
-        song-draws split split-seed steps strict table take tastes task test top units until user users
-        valid watch weights what why why-long wide width""",
+        song-draws split split-seed steps strict table take tastes task test top units until user
+        users valid watch weights what why why-long wide width""",
     Reach.READS: """
         allowed artists candidates embeddings errors favourites features files files-from
         from fused histories id-from import interactions lists manifest new-to profiles rule scores

@@ -239,14 +239,18 @@ def memory_mb(pid: int, what: str) -> int:
     return int(Path(f"/proc/{pid}/status").read_text().split(f"{what}:")[1].split()[0]) // 1024
 
 
-def run(work: Path, *, songs: int, requests: int, clients: int) -> dict[str, Any]:
-    """Measure; return the line."""
+def first_edition(work: Path, songs: int) -> Path:
+    """Write all editions and the names of a server; return the store that is served first."""
     for edition in range(1, EDITIONS + 1):
         write_edition(work / f"edition{edition}.parquet", edition, songs)
-    store = work / "vecs.parquet"
-    shutil.copy(work / "edition1.parquet", store)
     pairs = [(f"server-{n:06d}", f"song{n:06d}") for n in range(songs)]
     add_own_aliases(work / "aliases.parquet", pairs)
+    return Path(shutil.copy(work / "edition1.parquet", work / "vecs.parquet"))
+
+
+def run(work: Path, *, songs: int, requests: int, clients: int) -> dict[str, Any]:
+    """Measure; return the line."""
+    store = first_edition(work, songs)
     outcome, told, ended = Outcome(), Counter[str](), threading.Event()
     left = iter(range(requests))
     lock = threading.Lock()

@@ -17,6 +17,7 @@ from audiorec.library.library import Library
 from audiorec.store.failures import read_failures
 from audiorec.store.inventory import inventory
 from audiorec.store.records import RECORD_FILES, RecordPart
+from audiorec.web.editions import stamp_of
 
 MOST_FAILURES = 2_000  # of a page
 MAX_RECORD = 16 << 20  # bytes
@@ -105,11 +106,8 @@ def mark_of(path: Path) -> str:
     >>> mark_of(Path("fixtures/no-such-store"))
     ''
     """
-    try:
-        about = path.stat()
-    except OSError:
-        return ""
-    return f"{about.st_ino:x}-{about.st_size:x}-{about.st_mtime_ns:x}"
+    ((_path, identity),) = stamp_of([path])
+    return "" if identity is None else "-".join(f"{number:x}" for number in identity)
 
 
 def _failures(path: Path) -> Document:

@@ -245,7 +245,7 @@ def test_an_index_that_is_not_ours_is_refused(library, tmp_path, change):
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs os.fork")
 def test_a_kill_at_any_step_leaves_whole_files_that_are_known_as_ours(library, tmp_path):
     folder = tmp_path / "lists"
     first = divide_library(library(), size=10)

@@ -18,7 +18,6 @@ was checked: its size, its form, every value.
 
 import hashlib
 import json
-import math
 import os
 import platform
 import sys
@@ -315,7 +314,10 @@ def _texts(content: Mapping[str, Any], name: str) -> list[str]:
 
 def _moment(content: Mapping[str, Any], name: str) -> str:
     text = _text(content, name)
-    return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC).isoformat(timespec="seconds")
+    except (OverflowError, OSError) as error:
+        raise ValueError(f"{name} is no moment") from error
 
 
 def _code(value: object) -> int:
@@ -327,7 +329,7 @@ def _code(value: object) -> int:
 def _number(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ValueError(f"{str(value)[:40]!r} is no number")
-    if not math.isfinite(value) or not 0 <= value < 1e18:
+    if not 0 <= value < 1e18:  # nor is NaN
         raise ValueError("a number is out of its range")
     return value
 

@@ -1,21 +1,26 @@
 """A job and its record: what every command does that makes something others go on with.
 
-    with job("recall candidates", output, metrics_textfile) as done:
+    @command(app)
+    @recorded("recall candidates", "output")
+    def candidates(output: OutFileOption, *, done: JobTold) -> None:
         ...
         done.count(users=len(users), rows=rows)
 
-At the end, however it comes, the run is put into the record beside the output and into the
-textfile, and what is unlike the runs before is said on stderr. Neither can stop the job.
+The command gets the option ``--metrics-textfile``. At its end, however it comes, the run is put
+into the record beside the output and into the textfile, and what is unlike the runs before is
+said on stderr. Neither can stop the job. `job` is the same for a part of a command.
 """
 
+import inspect
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 from uuid import uuid4
 
 import typer
@@ -45,6 +50,43 @@ class JobTold:
         self.counts.update(counts)
 
 
+Command = Callable[..., None]
+
+
+def recorded(name: str, output: str) -> Callable[[Command], Command]:
+    """Return a decorator that makes a command a job.
+
+    `output` is the parameter that names what it makes; where that is None there is no record.
+    The command takes its `JobTold` as `done`.
+    """
+
+    def add(function: Command) -> Command:
+        @wraps(function)
+        def run(*, metrics_textfile: Path | None = None, **values: Any) -> None:
+            made = values[output]
+            if made is None:
+                function(**values, done=JobTold(""))
+                return
+            with job(name, made, metrics_textfile) as done:
+                function(**values, done=done)
+
+        hints = {n: kind for n, kind in function.__annotations__.items() if n != "done"}
+        run.__annotations__ = {**hints, "metrics_textfile": MetricsOption}
+        parameters = [
+            p for p in inspect.signature(function).parameters.values() if p.name != "done"
+        ]
+        option = inspect.Parameter(
+            "metrics_textfile",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=MetricsOption,
+        )
+        run.__signature__ = inspect.Signature([*parameters, option])  # type: ignore[attr-defined]
+        return run
+
+    return add
+
+
 @contextmanager
 def job(
     name: str,
@@ -52,9 +94,8 @@ def job(
     metrics: Path | None = None,
     *,
     place: str | None = None,
-    told: bool = True,
 ) -> Iterator[JobTold]:
-    """Run a job, and tell of its end.
+    """Run a job, and tell of its end; of the first process, where several do it together.
 
     Parameters
     ----------
@@ -66,8 +107,6 @@ def job(
         The textfile; looked at before the job begins.
     place : str, optional
         Of the record; by default beside the output.
-    told : bool
-        False for a process that another one speaks for.
     """
     from audiorec.runs.record import record_of
 
@@ -89,7 +128,7 @@ def job(
         code, error = 1, f"{type(bug).__name__}: {bug}"
         raise
     finally:
-        if told:
+        if _speaks():
             run = made_run(
                 name,
                 done.output,
@@ -105,7 +144,7 @@ def job(
 
 
 def _tell(run: "JobRun", place: str, metrics: Path | None) -> None:
-    run = recorded(run, place, {})
+    run = noted(run, place, {})
     if metrics is not None:
         from audiorec.runs.prometheus import write_job_metrics
 
@@ -155,7 +194,7 @@ def note_failure(
     write_run(place, made_run(job, output, started, code, error=str(error)))
 
 
-def recorded(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
+def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
     """Warn of what is unlike the runs before, and put the run into its record; return it so."""
     from dataclasses import replace
 
@@ -168,6 +207,11 @@ def recorded(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRu
     with said(place):
         write_run(place, run, made_by)
     return run
+
+
+def _speaks() -> bool:
+    """Whether this process is alone, or the first of those that ``torchrun`` started."""
+    return os.environ.get("RANK", "0") == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
 
 
 def check_metrics(metrics: Path | None) -> None:

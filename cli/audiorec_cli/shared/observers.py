@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from audiorec.errors import AudiorecError, BusyStoreError, InputError
 from audiorec_cli.shared.console import say
-from audiorec_cli.shared.jobs import check_metrics, made_run, note_failure, recorded, said
+from audiorec_cli.shared.jobs import check_metrics, made_run, note_failure, noted, said
 from audiorec_cli.shared.progress import Callback
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class Observers:
         if self._record is not None:
             content = {name: value for name, value in content.items() if name != "scores"}
             made_by = {"spec": metadata.spec, "weights": list(metadata.weights), "report": content}
-            run = recorded(run, self._record, made_by)
+            run = noted(run, self._record, made_by)
         if self._metrics is not None:
             with said(self._metrics):
                 write_metrics(

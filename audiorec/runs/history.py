@@ -12,7 +12,14 @@ from pathlib import Path
 
 from audiorec.errors import InputError, MissingFileError, StoreError
 from audiorec.runs.drift import Drift, drifts
-from audiorec.runs.record import ENDING, SHARDS_RECORD, JobRun, read_runs, record_of
+from audiorec.runs.record import (
+    ENDING,
+    SHARDS_RECORD,
+    JobRun,
+    read_runs,
+    record_of,
+    runs_before,
+)
 
 LEAST_DIGITS = 4  # of an id
 MOST_RECORDS = 10_000  # files of a folder
@@ -111,14 +118,12 @@ def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
 
 def runs_of(name: str) -> list[JobRun]:
     """Return the runs of an output or of a record, the oldest first; none where there is none."""
-    places = [record_of(name)]
-    if Path(name).is_file() and name.endswith(SHARDS_RECORD):
-        places = [name]
-    elif Path(name).is_dir():
-        places.append(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text for messages
-    for place in places:
-        if os.path.lexists(place):
-            return read_runs(place)
+    if name.endswith(SHARDS_RECORD) and os.path.lexists(name):
+        return read_runs(name)
+    if os.path.lexists(record_of(name)):
+        return read_runs(record_of(name))
+    if Path(name).is_dir():  # of parts, perhaps
+        return runs_before(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text
     return []
 
 

@@ -47,7 +47,7 @@ def retag(
     ] = None,
     undo_file: Annotated[
         Path | None,
-        more(help="Where the way back goes [default: retag-TIME.undo.jsonl beside the store]."),
+        more(help="Where the way back goes [default: a new file beside the store]."),
     ] = None,
     keep_mtime: Annotated[
         bool, more("--keep-mtime", help="Keep times of change; music servers see nothing new.")

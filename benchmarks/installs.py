@@ -3,13 +3,14 @@
     uv build --out-dir dist && python benchmarks/installs.py dist [--extra web ...] [--cold]
 
 ``pip`` makes an environment of the standard library and installs the wheel, without an extra and
-with each one; ``pipx`` and ``uvx`` install the command by itself, ``uv tool`` is what ``uvx`` keeps.
-Each environment then answers ``audiorec --version``, extracts a clip, or imports what the extra
-brings. Downloads come from the package index; with ``--cold`` no cache is read or written, so that
-the seconds have the network in them. One JSON line a path, and the machine first.
+with each one; ``pipx`` and ``uv tool`` install the command by itself, ``uvx`` runs it without an
+install. Each environment then answers ``audiorec --version``, extracts a clip, and imports what the
+extra brings. Downloads come from the package index; with ``--cold`` (and for ``uvx`` always) no
+cache is read, so that the seconds have the network in them. One JSON line a path, and the machine
+first.
 
-``--extra`` chooses extras (``none`` is the core), ``--path`` the tools. The environments are made in
-a folder of their own, one after the other, and removed.
+``--extra`` chooses extras (``none`` is the core), ``--path`` the tools. The environments are made
+in a folder of their own, one after the other, and removed.
 """
 
 import argparse
@@ -22,7 +23,7 @@ import sys
 import tempfile
 import time
 import tomllib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -123,26 +124,13 @@ def with_uv_tool(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]
     return [str(place / "bin" / "audiorec")], place / "tools" / "audiorec"
 
 
-def with_uvx(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:
-    """Run the command by ``uvx``, which makes an environment in its cache."""
+def with_uvx(wanted: str, place: Path, _cold: bool) -> tuple[list[str], Path]:
+    """Run the command by ``uvx``, which makes an environment in its cache: always a new one."""
     cache = place / "cache"
-    if not cold:  # downloads are shared, environments are not
-        source = run(["uv", "cache", "dir"], place).strip()
-        shutil.copytree(Path(source), cache, symlinks=True, copy_function=linked, ignore=no_tools)
     command = ["uvx", "--cache-dir", str(cache), "--from", wanted, "audiorec"]
     run([*command, "--version"], place)
-    (environment,) = {p.parents[4] for p in cache.glob("archive-v0/*/lib/*/site-packages/audiorec")}
+    (environment,) = {p.parents[3] for p in cache.glob("archive-v0/*/lib/*/site-packages/av")}
     return command, environment
-
-
-def linked(source: str, target: str) -> None:
-    """Link a file of the cache instead of copying it."""
-    os.link(source, target)
-
-
-def no_tools(_folder: str, names: Sequence[str]) -> list[str]:
-    """Leave environments of other tools out of the copied cache."""
-    return [name for name in names if name.startswith(("environments-", "builds-"))]
 
 
 MAKERS: dict[str, Maker] = {

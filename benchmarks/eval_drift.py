@@ -160,7 +160,11 @@ def real(data: Path, draws: int) -> None:
 
     for without in (-1, *range(len(GTZAN_GENRES))):
         what = "same" if without < 0 else f"without {GTZAN_GENRES[without]}"
-        about = {"scores": "GTZAN", "songs": DRAWN * len(names) // (artist.max() + 1), "what": what}
+        about = {
+            "scores": "GTZAN",
+            "songs": int(DRAWN * len(names) // (artist.max() + 1)),
+            "what": what,
+        }
         report(about, lambda rng, gone=without: (drawn(rng, -1), drawn(rng, gone)), draws)
 
 

@@ -100,6 +100,11 @@ def undo(path):
     assert [record.path for record in read_records(path)] == ["/music/song.mp3"]
 
 
+def manifest(path):
+    with Manifest.open(path):
+        pass
+
+
 def store_file(kind):
     return lambda path: open_checked(path, kind).read()
 
@@ -112,7 +117,7 @@ OPENERS = {
     "aliases": read_aliases,
     "index": index,
     "head": Head.load,
-    "manifest": lambda path: Manifest.open(path),
+    "manifest": manifest,
     "embeddings": EmbeddingTable.open,
     "users": EmbeddingTable.open,
     "interests": forgets,

@@ -76,7 +76,7 @@ def night(path):
     sources = ExportSources(interactions=SAMPLES / "models-v1" / "plays.csv").with_run(path)
     assert [one.stem for one in sources.candidates] == ["popular", "rules"]
     assert [load_channel(one).name for one in sources.models] == ["popular", "rules"]
-    assert read_candidates(path / "fused.parquet").channels
+    assert len(read_candidates(path / "fused.parquet").ranked)
 
 
 def index(path):
@@ -101,7 +101,7 @@ def undo(path):
 
 
 def manifest(path):
-    with Manifest.open(path):
+    with Manifest.open(str(path)):
         pass
 
 

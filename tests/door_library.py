@@ -104,6 +104,6 @@ def serving(store, *arguments, token=TOKEN):
 
 
 def finished(coroutine):
-    """Return what a coroutine returns: in a thread, since a browser's tests leave a loop in this one."""
+    """Return what a coroutine returns, in a thread: a browser's tests leave a loop in this one."""
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(asyncio.run, coroutine).result()

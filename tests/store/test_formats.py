@@ -1,4 +1,4 @@
-"""The stored samples of each format version load for ever, and other tools open them as they are."""
+"""The stored samples of each format version load for ever, and other tools open them as is."""
 
 import shutil
 from datetime import UTC, datetime

@@ -2,8 +2,8 @@
 
     MelSpec ──window──▶ (n_fft,)       ──mel_filterbank──▶ (n_mels, 1 + n_fft // 2)
 
-Three scales are in use, and each is another instrument: weights trained under one give wrong numbers
-under another, and no error.
+Three scales are in use. Weights that were trained under one give wrong numbers under another, and
+no error.
 
 ==========  ===========================================================================
 ``slaney``  linear to 1 kHz, logarithmic above; triangles over hertz, each of area 1
@@ -58,10 +58,10 @@ def mel_filterbank(spec: MelSpec) -> FloatArray:
     InputError
         If the filterbank of `spec` is a matrix of its network's.
     """
-    bins = np.arange(1 + spec.n_fft // 2) * (spec.sample_rate / spec.n_fft)  # hertz
+    bins = np.arange(1 + spec.n_fft // 2, dtype=np.float64) * (spec.sample_rate / spec.n_fft)
     if spec.scale == "given":
         raise InputError("a filterbank that is given comes with its network, not from its spec")
-    low, high = (_hz_to_mel(np.float64(hz), spec.scale) for hz in (spec.f_min, spec.f_max))
+    low, high = _hz_to_mel(np.array([spec.f_min, spec.f_max]), spec.scale).tolist()
     edges = np.linspace(low, high, spec.n_mels + 2)[:, None]  # mel, (n_mels + 2, 1)
     if spec.scale == "kaldi":
         bins = _hz_to_mel(bins, spec.scale)

@@ -29,7 +29,7 @@ Public::
     catalogue    Source, find_songs, read_list, read_manifest, uri_of
     naming       Naming, parse_naming, read_id_table, row_aliases
     plan         Plan
-    pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+    pipeline     Extractor, ExtractorConfig, Song
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     estimate     estimate
     watch        EVERY_S, SETTLE_S, best_notices, watch

@@ -1,6 +1,6 @@
 """Where what a user adds to audiorec lies: networks that commands then know by name.
 
-    $AUDIOREC_DATA, else ~/.local/share/audiorec  ──own_data_folder──▶  a folder, there or not
+$AUDIOREC_DATA, else ~/.local/share/audiorec  ──own_data_folder──▶  a folder, there or not
 """
 
 import os
@@ -16,8 +16,8 @@ def own_data_folder() -> Path:
     """Return the folder of the user's data; it need not be there.
 
     ``$AUDIOREC_DATA`` if it is set, ``$XDG_DATA_HOME/audiorec`` if that variable is an absolute
-    path, ``%LOCALAPPDATA%\\audiorec`` on Windows, else ``~/.local/share/audiorec``. An `InputError`
-    if nobody's home is known.
+    path, ``audiorec`` in ``%LOCALAPPDATA%`` on Windows, else ``~/.local/share/audiorec``. An
+    `InputError` if nobody's home is known.
     """
     named = os.environ.get(ENVIRONMENT)
     if named:

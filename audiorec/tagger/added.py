@@ -43,7 +43,7 @@ from audiorec.tagger.stated import (
     ROLES,
     Role,
     StatedBackbone,
-    read_spec,
+    parse_spec,
 )
 
 FOLDER = "backbones"  # in the folder of the user's data
@@ -69,15 +69,15 @@ class AddedBackbone:
         Of the ONNX file.
     widths : mapping of role to int
         Numbers a segment of each output.
-    bytes : int
-        Of the ONNX file.
+    model_size : int
+        Bytes of the ONNX file.
     """
 
     stated: StatedBackbone
     folder: Path
     model_sha256: str
     widths: Mapping[Role, int]
-    bytes: int
+    model_size: int
 
     @property
     def name(self) -> str:
@@ -108,7 +108,7 @@ class AddedBackbone:
         return content
 
     def check_spec(self, spec: FeatureSpec) -> None:
-        """Raise a `SpecMismatchError` for segments made otherwise than the network's, the hop aside."""
+        """Raise a `SpecMismatchError` for another front end than the network's."""
         if spec.front_end != self.stated.features.front_end:
             raise SpecMismatchError(
                 f"backbone {self.name!r} was added with the front end "
@@ -171,8 +171,9 @@ def open_added(folder: Path) -> AddedBackbone:
         for name in sorted({SPEC_FILE, *_LIMITS} & digests.keys() - {MODEL_FILE}):
             if hashlib.sha256(_read(folder / name)).hexdigest() != digests[name]:
                 raise _changed(folder / name)
-        stated = read_spec(folder / SPEC_FILE)
-        if _json(stated.content) != _read(folder / SPEC_FILE):  # it names other files, say
+        text = _read(folder / SPEC_FILE)
+        stated = parse_spec(text, folder / SPEC_FILE)
+        if _json(stated.content) != text:  # it names other files, say
             raise _changed(folder / SPEC_FILE)
         _check_widths(stated, widths)
         size = (folder / MODEL_FILE).stat().st_size
@@ -181,7 +182,7 @@ def open_added(folder: Path) -> AddedBackbone:
             folder=folder.absolute(),
             model_sha256=str(digests[MODEL_FILE]),
             widths={role: widths[role] for role in stated.outputs},
-            bytes=size,
+            model_size=size,
         )
     except (ValueError, KeyError, TypeError, AttributeError, OSError) as error:
         if isinstance(error, WeightsError):
@@ -275,7 +276,7 @@ def _remove(folder: Path) -> None:
 
 
 def _put(fresh: Path, target: Path) -> None:
-    """Rename a finished folder to its place; another one there is moved away first, then removed."""
+    """Rename a finished folder to its place; what is there is moved away first, then removed."""
     old = fresh.with_name(fresh.name.replace(".tmp", ".old"))
     if target.exists():
         target.rename(old)

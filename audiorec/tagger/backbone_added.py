@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from audiorec.errors import ShapeError, WeightsError
+from audiorec.files.visible import visible
 from audiorec.tagger.added import AddedBackbone
-from audiorec.tagger.backbone import open_session
+from audiorec.tagger.backbone import onnx_errors, open_session
 from audiorec.tagger.batching import check_batch_size
 from audiorec.tagger.onnx_file import check_onnx
 from audiorec.tagger.stated import Activation, Role, StatedBackbone
@@ -66,9 +67,8 @@ class Graph:
         self._stated = stated
         try:
             self._session = open_session(model)
-        except Exception as error:  # ONNX Runtime has a class for each of its codes, and no base
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error)
-            raise WeightsError(f"ONNX Runtime does not open it: {reason}") from error
+        except onnx_errors() as error:
+            raise WeightsError(f"ONNX Runtime does not open it: {_reason(error)}") from error
         self.batch = self._check_input()
         self._check_outputs()
         self._at_once = self.batch or check_batch_size(batch_size)
@@ -89,9 +89,10 @@ class Graph:
         names = list(self._stated.outputs.values())
         try:
             values = self._session.run(names, given)
-        except Exception as error:
-            reason = str(error).strip().splitlines()[0] if str(error).strip() else type(error)
-            raise WeightsError(f"{self._stated.name}: ONNX Runtime stops: {reason}") from error
+        except onnx_errors() as error:
+            raise WeightsError(
+                f"{self._stated.name}: ONNX Runtime stops: {_reason(error)}"
+            ) from error
         found: dict[Role, FloatArray] = {}
         for role, value in zip(self._stated.outputs, values, strict=True):
             if value.ndim != 2 or len(value) != len(segments) or value.dtype != np.float32:
@@ -111,7 +112,9 @@ class Graph:
         stated, inputs = self._stated, self._session.get_inputs()
         if [one.name for one in inputs] != [stated.input]:
             there = ", ".join(repr(one.name) for one in inputs)
-            raise WeightsError(f"one input {stated.input!r} expected, the graph has {there or 'none'}")
+            raise WeightsError(
+                f"one input {stated.input!r} expected, the graph has {there or 'none'}"
+            )
         (one,) = inputs
         if one.type != "tensor(float)":
             raise WeightsError(f"input {one.name!r} is {one.type}, float32 is given")
@@ -138,7 +141,7 @@ class Graph:
             classes = len(self._stated.classes)
             if role == "scores" and isinstance(width, int) and width != classes:
                 raise WeightsError(
-                    f"output {name!r} has {width} numbers a segment, the spec names {classes} classes"
+                    f"output {name!r} has {width} numbers a segment, the spec {classes} classes"
                 )
 
 
@@ -176,6 +179,10 @@ def activated(values: FloatArray, activation: Activation) -> FloatArray:
         )
     scores: FloatArray = wide.astype(np.float32)
     return scores
+
+
+def _reason(error: Exception) -> str:
+    return visible(next(iter(str(error).strip().splitlines()), type(error).__name__)[:300])
 
 
 def _shape(sizes: Sequence[Any]) -> str:

@@ -7,6 +7,7 @@ to be said, a key that is not known is refused, and so is a value that does not 
 ``docs/backbones.md`` has an example and says what each key means.
 """
 
+import hashlib
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -24,14 +25,12 @@ from audiorec.spec import (
     CURVES,
     PADDINGS,
     SCALES,
-    STFTS,
     WINDOWS,
     DecodeSpec,
     FeatureSpec,
     LevelSpec,
     MelSpec,
     SegmentSpec,
-    filterbank_digest,
 )
 from audiorec.types import FloatArray
 
@@ -41,6 +40,7 @@ ROLES: tuple[Role, ...] = get_args(Role)
 ACTIVATIONS = get_args(Activation)
 NAME = re.compile(r"[a-z][a-z0-9_]{0,31}")
 RESERVED = ("msd", "mtt", "musicnn_msd", "musicnn_mtt", "ours", "version", "genre")
+STFTS = ("track", "segment")  # what one transform runs over
 AXES = frozenset("NTM")  # of an input: segments, frames, mel bands; 1 is an axis of one
 MAX_CLASSES = 8_192
 FAILURE = "cannot read the spec"
@@ -130,11 +130,14 @@ def read_spec(path: Path) -> StatedBackbone:
         If it cannot be read, a key is missing or not known (the nearest one is named), or a value
         does not fit. One line, with the file's name and the place in it.
     """
+    return parse_spec(read_text(path, FAILURE), path)
+
+
+def parse_spec(text: str | bytes, path: Path) -> StatedBackbone:
+    """Read the text of a spec that lies at `path`; see `read_spec`."""
     try:
-        content = parse_json(read_text(path, FAILURE), max_bytes=MAX_SPEC_BYTES)
+        content = parse_json(text, max_bytes=MAX_SPEC_BYTES)
     except ValueError as error:
-        if isinstance(error, InputError):
-            raise
         raise DamagedFileError(f"{path}: not JSON: {error}") from error
     try:
         return _stated(content, path.parent)
@@ -154,7 +157,8 @@ def _stated(content: Any, folder: Path) -> StatedBackbone:
     matrix = None
     if named is not None:
         matrix = _filterbank(named, folder, mel)
-        mel |= {"scale": "given", "filterbank": filterbank_digest(matrix)}
+        digest = hashlib.sha256(matrix.astype("<f4").tobytes()).hexdigest()
+        mel |= {"scale": "given", "filterbank": digest}
     level = top["loudness_lufs"]
     rate = top["sample_rate"]
     return StatedBackbone(
@@ -190,7 +194,7 @@ def _segment(segment: dict[str, Any], mel: MelSpec) -> SegmentSpec:
     """Return the spec of segments; how many frames they have follows from their length."""
     length_s = segment.pop("length_s")
     samples = round(length_s * mel.sample_rate)
-    whole = segment["stft"] == "segment"
+    whole = segment.pop("stft") == "segment"
     frames = mel.n_frames(samples) if whole else samples // mel.hop_length
     stated = segment.pop("frames", frames)
     if stated != frames:

@@ -148,7 +148,7 @@ def _row(added: "AddedBackbone") -> dict[str, Any]:
         "sample_rate": spec.mel.sample_rate,
         "segment_s": round(spec.segment_samples / spec.mel.sample_rate, 3),
         "outputs": added.outputs,
-        "bytes": added.bytes,
+        "bytes": added.model_size,
         "licence": added.stated.licence,
     }
 

@@ -10,6 +10,7 @@ that goes through its own front end, and kept only if its answers are what the s
 import hashlib
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,12 +18,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from audiorec.audio.segment import segments
-from audiorec.errors import WeightsError
-from audiorec.extraction.pipeline import ExtractorConfig
+from audiorec.errors import AudiorecError, WeightsError
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.files.user_files import input_errors, refuse_devices
 from audiorec.runs.workers import Limits, Workers
 from audiorec.spec import FeatureSpec
-from audiorec.tagger.added import AddedBackbone, find_added, write_added
+from audiorec.tagger.added import (
+    AddedBackbone,
+    added_names,
+    backbones_folder,
+    find_added,
+    write_added,
+)
 from audiorec.tagger.backbone_added import Graph
 from audiorec.tagger.heads import Head
 from audiorec.tagger.onnx_file import MAX_MODEL_BYTES
@@ -141,6 +148,21 @@ def extractor_config(
         spec = replace_hop(spec, hop_s)
     folder = None if added is None else added.folder
     return ExtractorConfig(heads=tuple(heads), backbone=folder, spec=spec, **own)
+
+
+def extractor_called(extractor_id: str, spec: FeatureSpec) -> ExtractorConfig | None:
+    """Return the configuration of an extractor by its id, None if none of this machine has it.
+
+    Tried are the shipped networks and those that were added, each with the scores that it has where
+    no head is named.
+    """
+    folders: list[Path | None] = [None, *(backbones_folder() / name for name in added_names())]
+    for folder in folders:
+        config = ExtractorConfig(backbone=folder, spec=spec)
+        with suppress(AudiorecError):  # one that cannot be opened, or has another front end
+            if Extractor(config).extractor_id == extractor_id:
+                return config
+    return None
 
 
 def replace_hop(spec: FeatureSpec, hop_s: float) -> FeatureSpec:

@@ -32,7 +32,7 @@ from audiorec.tagger.head_inputs import split_input
 from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
 from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import BackboneName
-from audiorec.types import STATISTICS, AnyFeatures, AudioInfo, FloatArray, ScoreSeries
+from audiorec.types import AnyFeatures, AudioInfo, FloatArray, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.store.schema import StoreMetadata
@@ -171,7 +171,7 @@ class Extractor:
                 "spec": self.config.spec.to_dict(),
                 "weights": self.weights,
                 "classes": self.classes,
-                "statistics": STATISTICS,
+                "statistics": self.heads.statistics,
             }
         )
 
@@ -214,7 +214,7 @@ class Extractor:
                 max_duration_s=self.config.max_duration_s,
             )
         with watch.stage("heads"):
-            vector = summarize(heard.series.scores)
+            vector = summarize(heard.series.scores, self.heads.statistics)
         with watch.stage("read"):
             tags, found_hash = read_tags(path), content_hash(path)
         return Song(

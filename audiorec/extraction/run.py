@@ -183,6 +183,7 @@ def run_metadata(
         kind=Kind.VECTORS,
         extractor_id=extractor.extractor_id,
         classes=extractor.classes,
+        statistics=extractor.heads.statistics,
         spec=extractor.config.spec.to_dict(),
         weights=tuple(extractor.weights_with(names)),
         features={feature_column(name): extractor.networks.width(name) for name in names},

@@ -20,6 +20,7 @@
 ``npz``             arrays that a user hands in, measured before they are unpacked
 ``user_files``      read lists, settings and tables that a user hands in
 ``own_settings``      the user's own settings, and which folder's file may speak as well
+``own_data``        where what a user adds to audiorec lies
 ``settings``          settings files as typed values; the one reader of them
 ``json_files``      JSON within limits, with a digest of its content
 ``arrow``           convert between Python and Arrow without importing pandas

@@ -39,7 +39,7 @@ from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.weights import data_folder
-from audiorec.types import AnyFeatures, Float64Array, FloatArray
+from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray
 
 SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
 FORMAT_VERSION = 1
@@ -341,6 +341,11 @@ class Heads:
     def backbones(self) -> tuple[str, ...]:
         """Names of the backbones that any head reads, each once."""
         return tuple(self.backbone_sha256)
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What a vector keeps of each class: all six."""
+        return STATISTICS
 
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
         """Refuse backbones other than those trained on; see `Head.check_backbones`."""

@@ -19,7 +19,7 @@ from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, split_input
 from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.weights import WEIGHTS, backbone_weights
-from audiorec.types import AnyFeatures, FloatArray
+from audiorec.types import STATISTICS, AnyFeatures, FloatArray
 
 if TYPE_CHECKING:
     from audiorec.tagger.added import AddedBackbone
@@ -35,6 +35,10 @@ class Scorer(Protocol):
     @property
     def backbones(self) -> tuple[str, ...]:
         """Names of the networks that are read."""
+
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What a vector keeps of each column of `scores`; some of `audiorec.types.STATISTICS`."""
 
     def __iter__(self) -> Iterator[Head]: ...
 
@@ -160,11 +164,17 @@ class AddedNetwork:
 
 
 class OwnScores:
-    """What scores where a network has no heads: its own tags, or its embedding as it is."""
+    """What scores where a network has no heads: its own tags, or else its embedding as it is.
+
+    An embedding is no score, and its mean over a song is all that a vector keeps of it (decision
+    0044).
+    """
 
     def __init__(self, added: "AddedBackbone") -> None:
         self.backbones = (added.name,)
-        self._role = "scores" if "scores" in added.widths else "embedding"
+        has_scores = "scores" in added.widths
+        self._role = "scores" if has_scores else "embedding"
+        self.statistics = STATISTICS if has_scores else ("mean",)
         names = added.stated.classes or tuple(map(str, range(added.widths["embedding"])))
         self.classes = tuple(f"{added.name}/{name}" for name in names)
 

@@ -102,7 +102,8 @@ def _agreed(
     """Let the store answer only if what is opened, and the heads asked for, are as its own."""
     if store is None or not (heads or any(one.is_opened for one in found)):
         return store, found, None
-    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+    from audiorec.extraction.backbones import extractor_config
+    from audiorec.extraction.pipeline import Extractor
 
     try:
         return store, found, Extractor.for_store(store.metadata, heads=heads).config
@@ -110,7 +111,7 @@ def _agreed(
         if any(one.source is None for one in found):
             raise SpecMismatchError(f"{store.path}: {error}") from error
         say(f"note: {store.path} is not asked: {error}")
-    return None, [one.as_file for one in found], ExtractorConfig(heads=heads)
+    return None, [one.as_file for one in found], extractor_config(heads)
 
 
 def _read(

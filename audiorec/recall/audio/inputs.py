@@ -20,6 +20,7 @@ from audiorec.recall.contract.data import Sound
 from audiorec.spec import FeatureSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
+from audiorec.tagger.weights import check_mel
 from audiorec.types import BoolArray, IdMap, Int64Array
 
 CACHE_FOLDER = "log_mels"
@@ -133,6 +134,7 @@ class LogMelSongs(Hearing):
         self.inputs = (f"{recipe.backbone}_log_mel",)
         self.made_by = ""  # any file can be decoded the same way
         self.spec = FeatureSpec.from_dict(store.metadata.spec)
+        check_mel(recipe.backbone, self.spec.mel)  # a store of another network has another
         self.audio_spec = self.spec.to_dict()
         self._ids = sound.song_ids
         self._in_store = IdMap(store.ids).rows(sound.song_ids)

@@ -144,17 +144,22 @@ class Extractor:
         SpecMismatchError
             If this audiorec with these heads makes other numbers than the store has.
         """
+        made = f"the store was made by extractor {metadata.extractor_id}"
         try:
             spec = FeatureSpec.from_dict(metadata.spec)
         except InputError:  # another audiorec's; the ids below will differ
             spec = FeatureSpec()
         folder = _added_folder(metadata)
+        if spec.level is None and folder is None:
+            raise SpecMismatchError(
+                f"{made}, before tracks were brought to one loudness: extract it again "
+                "(audiorec extract FOLDER --out NEW.parquet)"
+            )
         extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
-                f"the store was made by extractor {metadata.extractor_id}; this audiorec with "
-                f"{'these' if heads else 'its own'} heads is {extractor.extractor_id}: name the "
-                "store's heads (--head), or extract it again"
+                f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
+                f"{extractor.extractor_id}: name the store's heads (--head), or extract it again"
             )
         return extractor
 

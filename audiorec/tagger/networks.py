@@ -104,6 +104,7 @@ class ShippedNetworks:
                 "heads of the shipped ones"
             )
         loaded.check_backbones({n: backbone_weights(n).sha256 for n in loaded.backbones})
+        loaded.check_front_end(self._spec.front_end)
         return loaded
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:
@@ -144,6 +145,7 @@ class AddedNetwork:
         for name in loaded.backbones:
             self._check(name)
         loaded.check_backbones({self.added.name: self.added.sha256})
+        loaded.check_front_end(self._spec.front_end)
         return loaded
 
     def load(self, name: str, *, engine: Engine, device: str) -> Backbone:

@@ -9,10 +9,11 @@ them) and `gtzan/audio/`; nothing of it is shipped. Both are added with the spec
 numpy and scipy in float64, from soundfile's samples: one JSON line a network has the largest
 absolute difference of the front end, the scores and the embeddings, over all segments of the clips.
 
-With --spaces all clips are extracted at one loudness, by both networks and by those that are
-shipped, and look for each other: the share of the five nearest that are of the same genre, with a
-95 % bootstrap interval over clips, and how often a clip that begins 2 s later finds itself first.
-One JSON line a space: the vector as it is, means alone, and the features beside it.
+With --spaces all clips are extracted by both networks, as loud as they come and at two loudnesses,
+and by the networks that are shipped, and look for each other: the share of the five nearest that
+are of the same genre, with a 95 % bootstrap interval over clips, and how often a clip that begins
+2 s later, or is 10 dB quieter, finds itself first. One JSON line a space: the vector as it is,
+means alone, and the features beside it.
 """
 
 import argparse
@@ -42,6 +43,7 @@ from audiorec.extraction.catalogue import find_songs
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.own_data import ENVIRONMENT
 from audiorec.library.library import Library
+from audiorec.search.space import Space
 from audiorec.store.features import FeatureFile
 from audiorec.tagger.added import find_added
 from audiorec.tagger.backbone_added import laid_out
@@ -49,6 +51,8 @@ from audiorec.tagger.backbone_added import laid_out
 Array = npt.NDArray[np.float64]
 SPECS = Path(__file__).parents[1] / "examples" / "backbones"
 SEGMENT_S, LATER_S, NEAREST, DRAWS = 3, 2.0, 5, 2_000
+QUIETER = 10 ** (-10 / 20)
+LEVELS = (None, -14.0, -23.0)  # LUFS
 NETWORKS = {
     "mn04": ("efficientat_mn04", "mn04_as.onnx", "mel"),
     "jamendo": ("jamendo_musicnn", "jamendo_musicnn.onnx", "logmel"),
@@ -125,11 +129,11 @@ def own_data(folder: Path) -> Any:
         os.environ |= {} if before is None else {ENVIRONMENT: before}
 
 
-def add(name: str, data: Path, work: Path, *, level: bool) -> Path:
-    """Add a network with the spec of the examples; returns the folder of its files."""
+def add(name: str, data: Path, work: Path, level: float | None = None) -> Path:
+    """Add a network with the spec of the examples at a loudness; returns its files' folder."""
     folder = data / "backbones" / NETWORKS[name][0]
     spec = json.loads((SPECS / f"{name}.json").read_text())
-    spec["loudness_lufs"] = spec["loudness_lufs"] if level else None
+    spec["loudness_lufs"] = level
     for part, key in (("mel", "filterbank"), ("outputs", "scores")):
         place = spec[part].get(key, {})
         for file in {"file", "classes"} & place.keys():
@@ -150,7 +154,7 @@ def extracted(songs: list[Path], out: Path, backbone: str | None, jobs: int) -> 
 
 def compare(name: str, data: Path, work: Path, songs: list[Path], jobs: int) -> None:
     """Print how far a network's answers lie from what they should be."""
-    folder = add(name, data, work, level=False)
+    folder = add(name, data, work)
     config = extractor_config((), name)
     file = FeatureFile.open(extracted(songs, work / name, name, jobs) / "features.parquet")
     by_id = {song_id: row for row, song_id in enumerate(file.ids)}
@@ -173,34 +177,36 @@ def compare(name: str, data: Path, work: Path, songs: list[Path], jobs: int) -> 
     print(json.dumps({**about, **line, "largest_embedding": round(float(largest), 2)}), flush=True)
 
 
-def later(songs: list[Path], folder: Path) -> list[Path]:
-    """Write each clip without its first two seconds."""
-    cut = []
+def changed(songs: list[Path], folder: Path) -> dict[str, list[Path]]:
+    """Write each clip without its first two seconds, and 10 dB quieter."""
+    made: dict[str, list[Path]] = {"2s_later": [], "10db_quieter": []}
     for song in songs:
         samples, rate = soundfile.read(song)
-        path = folder / song.parent.name / f"{song.stem}.flac"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(path, samples[round(LATER_S * rate) :], rate)
-        cut.append(path)
-    return cut
+        forms = (samples[round(LATER_S * rate) :], samples * QUIETER)
+        for name, form in zip(made, forms, strict=True):
+            path = folder / name / song.parent.name / f"{song.stem}.flac"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            soundfile.write(path, form, rate)
+            made[name].append(path)
+    return made
 
 
 def spaces(data: Path, work: Path, songs: list[Path], jobs: int) -> None:
     """Print how well clips find their genre and themselves, by each network."""
-    cut = later(songs, work / "later")
-    for name in (None, *NETWORKS):
+    forms = changed(songs, work / "changed")
+    asked = [(None, -23.0), *((name, level) for name in NETWORKS for level in LEVELS)]
+    for name, level in asked:
         if name is not None:
-            add(name, data, work, level=True)
-        place = work / f"spaces-{name or 'shipped'}"
+            add(name, data, work, level)
+        place = work / f"spaces-{name or 'shipped'}{level or ''}"
         store = Library.open(extracted(songs, place / "all", name, jobs) / "vecs.parquet")
-        other = extracted(cut, place / "later", name, jobs)
+        others = {form: extracted(paths, place / form, name, jobs) for form, paths in forms.items()}
         for by in ("vector", "mean", "features"):
-            print(
-                json.dumps({"network": name or "shipped", **judged(store, other, by)}), flush=True
-            )
+            about = {"network": name or "shipped", "loudness_lufs": level}
+            print(json.dumps({**about, **judged(store, others, by)}), flush=True)
 
 
-def judged(store: Library, later_store: Path, by: Any) -> dict[str, Any]:
+def judged(store: Library, others: dict[str, Path], by: Any) -> dict[str, Any]:
     """Return the figures of one space."""
     space = store.space(by, use_index=False)
     genre = np.array([Path(uri).parent.name for uri in store.column("uri").to_pylist()])
@@ -211,22 +217,26 @@ def judged(store: Library, later_store: Path, by: Any) -> dict[str, Any]:
     hits = (genre[near] == genre[:, None]).mean(axis=1)
     rng = np.random.default_rng(0)
     drawn = hits[rng.integers(0, len(hits), (DRAWS, len(hits)))].mean(axis=1)
-    queries = Library.open(later_store / "vecs.parquet")
-    values = queries.vectors
-    if by == "features":
-        values = FeatureFile.open_last_layers(later_store / "features.parquet").means()
-    found = (space.prepare(values).astype(np.float64) @ space.matrix.T).argmax(axis=1)
-    own = [Path(uri).stem for uri in queries.column("uri").to_pylist()]
     return {
         "space": by,
         "clips": len(hits),
         "numbers": int(space.scaling.width),
         "same_genre_p@5": round(100 * float(hits.mean()), 1),
         "95": [round(100 * float(np.quantile(drawn, q)), 1) for q in (0.025, 0.975)],
-        "itself_2s_later@1": round(
-            float(np.mean([stem[i] == name for i, name in zip(found, own, strict=True)])), 3
-        ),
+        **{f"itself_{form}@1": itself(space, stem, folder) for form, folder in others.items()},
     }
+
+
+def itself(space: Space, stem: list[str], changed_store: Path) -> float:
+    """Return how often the nearest clip is the one that was changed."""
+    queries = Library.open(changed_store / "vecs.parquet")
+    values = queries.vectors
+    if space.by == "features":
+        values = FeatureFile.open_last_layers(changed_store / "features.parquet").means()
+    found = (space.prepare(values).astype(np.float64) @ space.matrix.T).argmax(axis=1)
+    own = [Path(uri).stem for uri in queries.column("uri").to_pylist()]
+    same = [stem[i] == name for i, name in zip(found.tolist(), own, strict=True)]
+    return round(float(np.mean(same)), 3)
 
 
 def main() -> None:

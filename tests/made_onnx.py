@@ -1,6 +1,6 @@
 """Small ONNX models, written field by field: a network whose answers are known, and odd ones.
 
-    model = made_model(...)     bytes of a network: scores = sigmoid(mean over frames @ weights)
+model = made_model(...)     bytes of a network: scores = sigmoid(mean over frames @ weights)
 """
 
 import numpy as np
@@ -89,4 +89,3 @@ def external(content):
     """Return a tensor that says that its numbers lie in another file."""
     place = part(13, part(1, "location") + part(2, content)) + number(14, 1)
     return number(1, 40) + number(1, 3) + number(2, FLOAT) + part(8, "w") + place
-

@@ -44,7 +44,7 @@ SEGMENTS = 3  # of made-up sound that a model is tried on
 TOLERANCE = 1e-4
 
 
-class Seen(NamedTuple):
+class ModelAnswer(NamedTuple):
     """What a worker saw of a model."""
 
     sha256: str
@@ -83,16 +83,16 @@ def add_backbone(
         raise WeightsError(f"{model}: {answer.error}") from answer.error
     if answer.failure is not None:
         raise WeightsError(f"{model}: {answer.failure}: {answer.message}")
-    seen: Seen = answer.value
+    seen: ModelAnswer = answer.value
     if seen.sha256 != hashlib.sha256(content).hexdigest():
         raise WeightsError(f"{model}: changed while it was looked at")
     return write_added(stated, content, seen.widths, replace=replace)
 
 
-def check_handler(stated: StatedBackbone) -> Callable[[str], Seen]:
+def check_handler(stated: StatedBackbone) -> Callable[[str], ModelAnswer]:
     """Make what the worker of `add_backbone` runs: the path of a model in, what it is out."""
 
-    def check(path: str) -> Seen:
+    def check(path: str) -> ModelAnswer:
         content = _model(Path(path))
         graph = Graph(stated, content)
         made = _made_up(stated)
@@ -105,7 +105,7 @@ def check_handler(stated: StatedBackbone) -> Callable[[str], Seen]:
                         f"its {role} of a segment depend on the others of the batch; export it "
                         "for inference"
                     )
-        return Seen(
+        return ModelAnswer(
             hashlib.sha256(content).hexdigest(),
             {role: values.shape[1] for role, values in found.items()},
         )

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError
+from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import AnyFeatures, Float64Array
 
 # The arrays of `Features`, in its order, and their columns.
@@ -24,7 +25,8 @@ def split_input(name: str) -> tuple[str, str]:
     Raises
     ------
     InputError
-        If there is no backbone, or the output is not one of `OUTPUT_WIDTHS` or `ADDED_OUTPUTS`.
+        If there is no backbone, or the output is not one of `OUTPUT_WIDTHS`, or of
+        `ADDED_OUTPUTS` where the backbone is none of the shipped ones.
 
     Examples
     --------
@@ -32,9 +34,9 @@ def split_input(name: str) -> tuple[str, str]:
     ('mtt', 'tags')
     """
     backbone, _, output = name.rpartition(".")
-    if not backbone or output not in (*OUTPUT_WIDTHS, *ADDED_OUTPUTS):
-        outputs = ", ".join((*OUTPUT_WIDTHS, *ADDED_OUTPUTS))
-        raise InputError(f"a head input is <backbone>.<one of {outputs}>, got {name!r}")
+    outputs = tuple(OUTPUT_WIDTHS) if backbone in ("", *WEIGHTS) else ADDED_OUTPUTS
+    if not backbone or output not in outputs:
+        raise InputError(f"a head input is <backbone>.<one of {', '.join(outputs)}>, got {name!r}")
     return backbone, output
 
 

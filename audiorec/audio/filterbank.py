@@ -31,8 +31,8 @@ _HTK_MEL, _HTK_HZ = 2595.0 / np.log(10.0), 700.0
 
 
 @functools.cache
-def window(spec: MelSpec) -> FloatArray:
-    """Return the window of a spectrum: shape (n_fft,), float32, zeros beyond its length.
+def window(spec: MelSpec) -> Float64Array:
+    """Return the window of a spectrum: shape (n_fft,), float64, zeros beyond its length.
 
     A Hann window, periodic or, as it is for filter design, symmetric; in the middle of the frame
     where it is shorter. Shared, and therefore read-only.
@@ -41,7 +41,7 @@ def window(spec: MelSpec) -> FloatArray:
     period = length - 1 if spec.window == "hann, symmetric" else length
     hann = 0.5 - 0.5 * np.cos(2.0 * np.pi * np.arange(length) / period)
     before = (spec.n_fft - length) // 2
-    made: FloatArray = np.pad(hann, (before, spec.n_fft - length - before)).astype(np.float32)
+    made: Float64Array = np.pad(hann, (before, spec.n_fft - length - before))
     made.flags.writeable = False
     return made
 

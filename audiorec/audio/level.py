@@ -181,6 +181,6 @@ def _weights(spec: MelSpec) -> FloatArray:
     twice = np.full(len(z), 2.0)  # the other half of a real signal's spectrum
     twice[-1] = 1.0
     twice[:2] = 0.0  # a constant, which cannot be heard, would leak into the second
-    energy = spec.n_fft * np.square(window(spec), dtype=np.float64).sum()
+    energy = spec.n_fft * np.square(window(spec).astype(np.float32), dtype=np.float64).sum()
     weights: FloatArray = (np.abs(response) ** 2 * twice / energy).astype(np.float32)
     return weights

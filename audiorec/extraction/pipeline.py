@@ -9,14 +9,15 @@ An `Extractor` holds the loaded networks; make one and use it for many songs.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from audiorec.audio.attributes import METHODS, Listened
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
 from audiorec.audio.segment import Segment, levelled, segments
@@ -29,6 +30,7 @@ from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import split_input
 from audiorec.tagger.heads import Head, Heads, shipped_heads
+from audiorec.tagger.moods import mood_columns
 from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import BackboneName, backbone_weights
 from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
@@ -57,6 +59,8 @@ class ExtractorConfig:
         and None is the one that suits the device.
     max_duration_s : float
         A longer song is refused, never cut.
+    attributes : bool
+        Also tell tempo, key and moods; they change no vector.
     """
 
     heads: tuple[Path, ...] = ()
@@ -64,6 +68,7 @@ class ExtractorConfig:
     device: str = "cpu"
     batch_size: int | None = None
     max_duration_s: float = 14_400.0
+    attributes: bool = False
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     @property
@@ -88,9 +93,11 @@ class Song:
     content_hash : str
     loudness_lufs : float or None
         Of the mono mix, before it was brought to the loudness of the spec; None where it has none.
+    attributes : mapping of str to object
+        Columns of ``vecs.parquet`` with tempo, key and moods; empty where they were not asked for.
     cpu_s : mapping of str to float
-        CPU seconds of each stage: load (once a process), decode, mel, backbone, heads, and
-        read (tags and content hash).
+        CPU seconds of each stage: load (once a process), decode, attributes, mel, backbone, heads,
+        and read (tags and content hash).
     """
 
     vector: FloatArray
@@ -100,6 +107,7 @@ class Song:
     tags: SongTags
     content_hash: str
     loudness_lufs: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -109,6 +117,7 @@ class _Heard(NamedTuple):
     series: ScoreSeries
     features: dict[str, FloatArray]
     loudness_lufs: float | None
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +190,14 @@ class Extractor:
         names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
         return self.weights + [backbone_weights(name).origin() for name in names]
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Columns that `ExtractorConfig.attributes` adds, and what makes each; empty without."""
+        if not self.config.attributes:
+            return {}
+        tags = {name: f"tag of {at[0]}" for name, at in mood_columns(self.heads.backbones).items()}
+        return {**METHODS, **tags}
+
     def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
         """Extract one song.
 
@@ -217,6 +234,7 @@ class Extractor:
             tags=tags,
             content_hash=found_hash,
             loudness_lufs=heard.loudness_lufs,
+            attributes=heard.attributes,
             cpu_s=watch.seconds,
         )
 
@@ -229,8 +247,13 @@ class Extractor:
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
+        decoded = watch.each("decode", blocks)
+        listened = Listened(decoded) if self.config.attributes else None
+        moods = _Moods(self.heads.backbones) if listened else None
         with watch.stage("mel"):
-            track = levelled(watch.each("decode", blocks), self.config.spec)
+            track = levelled(
+                watch.each("attributes", listened) if listened else decoded, self.config.spec
+            )
         batches = _batched(track.segments, self.config.segments_at_once)
         for batch in watch.each("mel", batches):
             starts.extend(segment.start_s for segment in batch)
@@ -239,15 +262,22 @@ class Extractor:
                 found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
             with watch.stage("heads"):
                 scores.append(self.heads.scores(found))
+                if moods:
+                    moods.add(found)
             for name, parts in kept.items():
                 backbone, output = split_input(name)
                 # Not a view, which would keep the rest.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
         start_s = np.asarray(starts, np.float32)
+        attributes: dict[str, Any] = {}
+        if listened and moods:
+            with watch.stage("attributes"):
+                attributes = {**asdict(listened.attributes()), **moods.means(len(starts))}
         return _Heard(
             ScoreSeries(np.concatenate(scores), start_s, self.classes),
             {name: np.concatenate(parts) for name, parts in kept.items()},
             track.loudness_lufs,
+            attributes,
         )
 
     def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
@@ -260,6 +290,21 @@ class Extractor:
             known = backbone_weights(name).name
             self._loaded[name] = load_backbone(known, engine=engine, device=device, mel=mel)
         return self._loaded[name]
+
+
+class _Moods:
+    """Sums the tags that are moods over the segments of a song."""
+
+    def __init__(self, backbones: Iterable[str]) -> None:
+        self._columns = mood_columns(backbones)
+        self._sums = dict.fromkeys(self._columns, 0.0)
+
+    def add(self, found: Mapping[str, Features]) -> None:
+        for name, (backbone, tag) in self._columns.items():
+            self._sums[name] += float(found[backbone].tags[:, tag].sum(dtype=np.float64))
+
+    def means(self, segments: int) -> dict[str, float]:
+        return {name: total / segments for name, total in self._sums.items()}
 
 
 def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:

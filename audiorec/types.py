@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]  # done, total
 StageProgress = Callable[[str, int, int], None]  # what, done, total
 LineProgress = Callable[[dict[str, Any]], None]  # a line of a training's history
 
+TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+SCALES = ("major", "minor")
 STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 
 

@@ -9,14 +9,15 @@ An `Extractor` holds the loaded networks; make one and use it for many songs.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from audiorec.audio.attributes import METHODS, Listened
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
 from audiorec.audio.grid import Segment
@@ -25,10 +26,11 @@ from audiorec.audio.stderr import captured_stderr
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.runs.stopwatch import Stopwatch
-from audiorec.spec import FeatureSpec, fingerprint
+from audiorec.spec import DecodeSpec, FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import split_input
+from audiorec.tagger.moods import mood_columns
 from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
 from audiorec.tagger.statistics import summarize
 from audiorec.tagger.weights import BackboneName
@@ -60,6 +62,8 @@ class ExtractorConfig:
         and None is the one that suits the device.
     max_duration_s : float
         A longer song is refused, never cut.
+    attributes : bool
+        Also tell tempo, key and moods; they change no vector.
     """
 
     heads: tuple[Path, ...] = ()
@@ -68,6 +72,7 @@ class ExtractorConfig:
     device: str = "cpu"
     batch_size: int | None = None
     max_duration_s: float = 14_400.0
+    attributes: bool = False
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     @property
@@ -92,9 +97,11 @@ class Song:
     content_hash : str
     loudness_lufs : float or None
         Of the mono mix, before it was brought to the loudness of the spec; None where it has none.
+    attributes : mapping of str to object
+        Columns of ``vecs.parquet`` with tempo, key and moods; empty where they were not asked for.
     cpu_s : mapping of str to float
-        CPU seconds of each stage: load (once a process), decode, mel, backbone, heads, and
-        read (tags and content hash).
+        CPU seconds of each stage: load (once a process), decode, attributes, mel, backbone, heads,
+        and read (tags and content hash).
     """
 
     vector: FloatArray
@@ -104,6 +111,7 @@ class Song:
     tags: SongTags
     content_hash: str
     loudness_lufs: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
@@ -113,6 +121,7 @@ class _Sounding(NamedTuple):
     series: ScoreSeries
     features: dict[str, FloatArray]
     loudness_lufs: float | None
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +138,11 @@ class Extractor:
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
         folder, spec = self.config.backbone, self.config.spec
+        if self.config.attributes and spec.decode.sample_rate != DecodeSpec().sample_rate:
+            raise InputError(
+                "tempo and key are heard at 16 kHz, and this network hears at "
+                f"{spec.decode.sample_rate / 1000:g}: leave --attributes to a store of another network"
+            )
         self.networks: Networks = (
             ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)
         )
@@ -194,6 +208,14 @@ class Extractor:
         names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
         return self.weights + [self.networks.origin(name) for name in names]
 
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Columns that `ExtractorConfig.attributes` adds, and what makes each; empty without."""
+        if not self.config.attributes:
+            return {}
+        tags = {name: f"tag of {at[0]}" for name, at in mood_columns(self.heads.backbones).items()}
+        return {**METHODS, **tags}
+
     def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
         """Extract one song.
 
@@ -230,6 +252,7 @@ class Extractor:
             tags=tags,
             content_hash=found_hash,
             loudness_lufs=heard.loudness_lufs,
+            attributes=heard.attributes,
             cpu_s=watch.seconds,
         )
 
@@ -242,9 +265,15 @@ class Extractor:
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
+        decoded = watch.each("decode", blocks)
+        listened = Listened(decoded) if self.config.attributes else None
+        moods = _Moods(self.heads.backbones) if listened else None
         with watch.stage("mel"):
-            heard = watch.each("decode", blocks)
-            track = levelled(heard, self.config.spec, filterbank=self.networks.filterbank)
+            track = levelled(
+                watch.each("attributes", listened) if listened else decoded,
+                self.config.spec,
+                filterbank=self.networks.filterbank,
+            )
         batches = _batched(track.segments, self.config.segments_at_once)
         for batch in watch.each("mel", batches):
             starts.extend(segment.start_s for segment in batch)
@@ -253,15 +282,22 @@ class Extractor:
                 found: dict[str, AnyFeatures] = {b.name: b.features(stacked) for b in backbones}
             with watch.stage("heads"):
                 scores.append(self.heads.scores(found))
+                if moods:
+                    moods.add(found)
             for name, parts in kept.items():
                 backbone, output = split_input(name)
                 # Not a view, which would keep the rest.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
         start_s = np.asarray(starts, np.float32)
+        attributes: dict[str, Any] = {}
+        if listened and moods:
+            with watch.stage("attributes"):
+                attributes = {**asdict(listened.attributes()), **moods.means(len(starts))}
         return _Sounding(
             ScoreSeries(np.concatenate(scores), start_s, self.classes),
             {name: np.concatenate(parts) for name, parts in kept.items()},
             track.loudness_lufs,
+            attributes,
         )
 
     def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
@@ -284,6 +320,21 @@ def _added_folder(metadata: "StoreMetadata") -> Path | None:
 
     names = [name for name in added_names() if name in made]
     return backbones_folder() / names[0] if names else None
+
+
+class _Moods:
+    """Sums the tags that are moods over the segments of a song."""
+
+    def __init__(self, backbones: Iterable[str]) -> None:
+        self._columns = mood_columns(backbones)
+        self._sums = dict.fromkeys(self._columns, 0.0)
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        for name, (backbone, tag) in self._columns.items():
+            self._sums[name] += float(found[backbone].tags[:, tag].sum(dtype=np.float64))
+
+    def means(self, segments: int) -> dict[str, float]:
+        return {name: total / segments for name, total in self._sums.items()}
 
 
 def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:

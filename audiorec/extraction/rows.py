@@ -42,6 +42,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
         "decoder": info.decoder,
         "packet_errors": info.packet_errors,
         **tag_columns(song.tags),
+        **song.attributes,
     }
 
 

@@ -35,6 +35,11 @@ MAX_JSON_BYTES = 1 << 20
 MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
 # Inside lists the name that Parquet itself gives, so that schemas survive a round trip.
 ELEMENT = "element"
+# Columns of vecs.parquet that tempo, key and moods may have; a song that was heard has a number in
+# `HEARD`, if it is 0.
+ATTRIBUTE = re.compile(r"bpm|bpm_confidence|key|scale|key_confidence|tag_\w+", re.ASCII)
+TEXT_ATTRIBUTES = ("key", "scale")
+HEARD = "bpm_confidence"
 # Columns of features.parquet that stand beside the backbone outputs.
 RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
 
@@ -67,6 +72,9 @@ class StoreMetadata:
         ``name``, ``sha256`` and ``licence`` of each weights file.
     features : mapping of str to int
         Backbone outputs in ``features.parquet``: column name to width.
+    attributes : mapping of str to str
+        Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty where they
+        were not asked for.
     packages : mapping of str to str
         Versions of the packages that took part.
     created_by : str
@@ -86,6 +94,7 @@ class StoreMetadata:
     spec: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[Mapping[str, str], ...] = ()
     features: Mapping[str, int] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     created_by: str = ""
     format_version: int = FORMAT_VERSION
@@ -103,6 +112,8 @@ class StoreMetadata:
         _check(_are_texts(self.packages), "packages", "an object of texts", self.packages)
         weights_good = isinstance(self.weights, tuple) and all(map(_are_texts, self.weights))
         _check(weights_good, "weights", "a list of objects of texts", self.weights)
+        good = _are_texts(self.attributes) and all(map(ATTRIBUTE.fullmatch, self.attributes))
+        _check(good, "attributes", "columns of attributes", self.attributes)
         _check(_are_widths(self.features), "features", "an object of widths", self.features)
         names = [*RESERVED, *self.features, *(f"{name}_mean" for name in self.features)]
         _check(len(set(names)) == len(names), "features", "other column names", self.features)
@@ -138,8 +149,11 @@ class StoreMetadata:
         return ", ".join(found) or "made by another version"
 
     def to_json(self) -> str:
-        """Return the metadata as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
+        """Return the metadata as one line of JSON with sorted keys; no attributes, no key."""
+        content = asdict(self)
+        if not self.attributes:
+            content.pop("attributes")
+        return json.dumps(content, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "StoreMetadata":
@@ -194,6 +208,12 @@ def schema_of(metadata: StoreMetadata) -> Any:
         if name in _SINCE_2 and metadata.format_version == 1:
             continue
         columns.append(pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?")))
+    if metadata.kind == Kind.VECTORS:
+        kinds = {
+            name: types["text" if name in TEXT_ATTRIBUTES else "float"]
+            for name in metadata.attributes
+        }
+        columns[-2:-2] = [pa.field(name, kind) for name, kind in sorted(kinds.items())]
     if metadata.kind == Kind.FEATURES:
         outputs = []
         for name, width in sorted(metadata.features.items()):

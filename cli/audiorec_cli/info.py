@@ -48,6 +48,7 @@ def info(
     for name, value in document.items():
         if name != "schema" and value not in (None, {}):
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
+            shown = _small if name.startswith("tag_") else shown
             out(f"{label}: {shown(value)}")
 
 
@@ -120,6 +121,7 @@ def _describe(store: "Library") -> dict[str, Any]:
         "format_version": metadata.format_version,
         "weights": [f"{w['name']} {w['sha256'][:12]} ({w['licence']})" for w in metadata.weights],
         "packages": dict(metadata.packages),
+        **({"attributes": dict(metadata.attributes)} if metadata.attributes else {}),
     }
 
 
@@ -174,6 +176,10 @@ def _text(value: object) -> str:
 
 def _short(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else cell(value)
+
+
+def _small(value: float) -> str:
+    return f"{value:.3f}"
 
 
 # What a person sees of a song's columns otherwise than by their names and values.

@@ -38,6 +38,10 @@ class Extraction:
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew: keep nothing of what is there.")
     ] = False
+    attributes: Annotated[
+        bool,
+        typer.Option("--attributes", help="Also tell tempo, key and moods: a fifth more CPU time."),
+    ] = False
     quiet: QuietOption = False
     json: JsonOption = False
     backbone: BackboneOption = None
@@ -79,6 +83,7 @@ class Extraction:
             engine=self.engine,
             device=self.device,
             max_duration_s=self.max_duration,
+            attributes=self.attributes,
         )
 
     def run_options(self, **own: Any) -> "RunOptions":

@@ -17,7 +17,6 @@
 ``run``         the loop: workers, journal, commit, report
 ``rows``        what the files of a run hold of one song
 ``estimate``    how much processor time a run will take
-``run_record``  a small JSON beside the output: what the last run was
 ``watch``       folders that are kept up to date, by the system's notices or by looking
 ``reader``      one song at once, in a worker that may die of it
 ``manifest``    the songs of a sharded run, in an order that does not change
@@ -35,7 +34,6 @@ Public::
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     estimate     estimate
     watch        EVERY_S, SETTLE_S, best_notices, watch
-    run_record   command_line, run_record, write_record
     reader       vector, scores, taggram, Reader, song_reader, taggram_reader, hash_reader,
                  envelope_reader
     manifest     find_sources, write_manifest

@@ -19,8 +19,8 @@ from audiorec.errors import SongError
 from audiorec.extraction.catalogue import Source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import song_reader
-from audiorec.extraction.run_record import MAX_RECORD_BYTES, RECORD_SCHEMA
 from audiorec.files.own_files import read_own
+from audiorec.runs.record import MAX_RECORD_BYTES, RECORD_SCHEMA
 from audiorec.runs.workers import Limits
 from audiorec.store.journal import Outputs
 from audiorec.tagger.head_inputs import split_input

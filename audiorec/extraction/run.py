@@ -353,6 +353,9 @@ class _Extraction:
         status, audio_s = str(song.info.status), song.info.duration_s
         self.report.count(status, audio_s)
         self.report.spend(song.cpu_s)
+        means = song.series.scores.mean(axis=0, dtype=float).tolist()
+        by_class = dict(zip(song.series.classes, means, strict=True))
+        self.report.scores.add(by_class, album=song.tags.album or "")
         return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
 
     def _is_copy(self, source: Source, content_hash: str) -> bool:

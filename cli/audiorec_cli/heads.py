@@ -9,6 +9,7 @@ import typer
 
 from audiorec_cli.shared.console import out_lines, print_json, say
 from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import (
     JobsOption,
     JsonOption,
@@ -63,6 +64,7 @@ PicturesOption = Annotated[
 
 
 @command(app)
+@recorded("heads train", "output")
 def train(
     labels: LabelsArgument,
     task: Annotated[str, typer.Option(help="The head's name, for example mood.")],
@@ -83,6 +85,8 @@ def train(
     jobs: JobsOption = 0,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    *,
+    done: JobTold,
 ) -> None:
     """Train a head on labelled songs; use it with extract --head FOLDER/head.safetensors.
 
@@ -101,6 +105,7 @@ def train(
     data = _features(labels, output / CACHE_FOLDER, None, inputs, backbone, jobs, quiet)
     recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
     trained, segments, songs = train_from_labels(data, task=task, recipe=recipe)
+    done.count(segments=int(trained.head.info["training_rows"]), failed=len(data.missing))
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
     _write(output, trained.head, figures, _card(trained.head, segments, songs, caution))

@@ -31,6 +31,7 @@ from audiorec_cli import (
     recall,
     recommend,
     retag,
+    runs,
     serve,
     shards,
     similar,
@@ -75,6 +76,7 @@ PANELS: dict[str, dict[str, Any]] = {
         "manifest": manifest.manifest,
         "shards": shards.app,
         "index": index.app,
+        "runs": runs.app,
         "config": config.app,
     },
 }

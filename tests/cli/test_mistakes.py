@@ -9,12 +9,14 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import METADATA, write_good_store
 from help_pages import pages
+from made_runs import made_run
 from needs import needs
 
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.popular import Popular
+from audiorec.runs.record import write_run
 from audiorec.store.embeddings import write_embeddings
 
 MISSING, DAMAGED, OTHER = "gone", "cut", "other"
@@ -191,6 +193,10 @@ LINES = [
     "listening holdout plays.csv -v {store} -o out",
     "listening holdout plays.csv --side {table} -o out",
     "config trust {folder}",
+    "runs list {record}",
+    "runs show {record}",
+    "runs diff {record}",
+    "runs diff model.parquet {record}",
     "heads train {labels} --task t -o out",
     "heads evaluate {head} labels.csv",
 ]
@@ -244,6 +250,9 @@ def folder(tmp_path_factory):
         (home / f"{name}-model").mkdir()
         (home / f"{name}-model" / "model.json").write_text("{" if name == "cut" else "{}")
         (home / f"{name}-model" / "model.safetensors").write_bytes(b"cut")
+    write_run(str(home / "model.parquet.run.json"), made_run())
+    (home / "cut.run.json").write_text("{")
+    (home / "other.run.json").write_text("[]")
     (home / "cut.db").write_bytes(b"SQLite format 3\0" + rng.bytes(5000))
     (home / "other.db").write_bytes(b"no database")
     (home / "cut.safetensors").write_bytes(whole[:100])
@@ -263,6 +272,7 @@ def named(mistake, kind):
         "toml": ".toml",
         "index": ".faiss",
         "database": ".db",
+        "record": ".run.json",
     }
     if mistake == OTHER and kind in ("log", "head"):
         return "other.parquet"

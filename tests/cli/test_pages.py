@@ -14,6 +14,7 @@ import pytest
 from help_pages import page_text, pages
 from made_exports import write_lastfm_csv, write_navidrome, write_spotify
 from made_library import series, song, write_library
+from made_runs import two_nights
 from needs import needs
 
 from audiorec_cli.shared.options import ADVANCED
@@ -195,6 +196,8 @@ def write_channel(folder):
     (folder / "report.json").write_text(json.dumps(report))
     rules.save(folder / "serving" / "models" / "rules")
     (folder / "serving" / "run.json").write_text('{"run_id": "night"}')
+    for name in ("vecs", "old", "new", "serving/lists"):
+        two_nights(folder / f"{name}.parquet.run.json", output=f"{name}.parquet")
     (folder / "wanted.csv").write_text("\n".join(["user_id,song_id", *rows]))
 
 

@@ -14,11 +14,13 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from good_store import METADATA, write_good_store
+from made_runs import made_run
 from made_songs import write_song
 from needs import needs
 from typer.main import get_command
 
 from audiorec.files.visible import visible, visible_json
+from audiorec.runs.record import write_run
 from audiorec.store.aliases import add_own_aliases
 from audiorec.store.embeddings import write_embeddings
 from audiorec_cli.main import app
@@ -70,6 +72,18 @@ def home(tmp_path_factory):
             write_song(path, seed=seed, seconds=1.6)
     (songs / f"broken{LINES}.mp3".replace("/", "")).write_bytes(b"no audio at all")
     write_tables(folder, store)
+    for run_id in ("a" * 12, "b" * 12):
+        run = made_run(
+            run_id=run_id,
+            job=LINES,
+            output=LINES,
+            arguments=(LINES, run_id),
+            versions={LINES: f"{LINES} {run_id}"},
+            counts={LINES: 1},
+            warnings=(LINES,),
+            extractor_id=LINES,
+        )
+        write_run(str(folder / "odd.parquet.run.json"), run)
     return folder
 
 
@@ -176,6 +190,9 @@ CASES = {
     "heads evaluate": [(ABSENT, "labels.csv")],
     "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
     "config trust": [(ABSENT,), (".", "--revoke", "--json")],
+    "runs list": [(), ("--json",), (ABSENT,), ("odd.parquet", "--last", "1")],
+    "runs show": [("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)],
+    "runs diff": [("odd.parquet",), ("odd.parquet", "--json"), ("odd.parquet", ABSENT)],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
     "index info": [(), (ABSENT, "--json")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],

@@ -2,7 +2,6 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
@@ -10,6 +9,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit
 from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
+from audiorec_cli.shared.jobs import MetricsOption
 from audiorec_cli.shared.observers import Observers, observers
 from audiorec_cli.shared.options import (
     AllowFailuresOption,
@@ -68,9 +68,7 @@ class Extraction:
         str | None,
         more(metavar="FILE", help="A line of JSON for every song, to a file or - (stdout)."),
     ] = None
-    metrics_textfile: Annotated[
-        Path | None, more(help="Keep metrics for Prometheus in this .prom file.")
-    ] = None
+    metrics_textfile: MetricsOption = None
 
     def config(self) -> "ExtractorConfig":
         """Return what decides the numbers."""
@@ -103,10 +101,13 @@ class Extraction:
         """Return what one song may use."""
         return limits_of(self.timeout, self.memory_limit)
 
-    def observers(self, output: str, *, record: str | None) -> AbstractContextManager[Observers]:
+    def observers(
+        self, output: str, *, record: str | None, job: str = "extract"
+    ) -> AbstractContextManager[Observers]:
         """Open the log and the metrics of a run that makes `output`."""
         return observers(
             output,
+            job=job,
             log_json=self.log_json,
             metrics=self.metrics_textfile,
             record=record,

@@ -9,7 +9,7 @@ are theirs, and the mean of a Gaussian kernel of the audio numbers over the song
 both added up. Channels that learn from the lists are trained with sound and artists and, as
 "artist's others", without them: there a new song lies at the mean of its artist's other songs, and
 a song of a new artist nowhere. Without either they cannot propose a new song at all. "No fade" is
-``half_life_plays=none``: a list has no order, so its last songs say no more of it than its first.
+``half_life_plays=null``: a list has no order, so its last songs say no more of it than its first.
 ``capped_recall`` divides by the most that k places can hold; ``--set`` is of ``sasrec``.
 """
 

@@ -141,7 +141,7 @@ class Extractor:
         if self.config.attributes and spec.decode.sample_rate != DecodeSpec().sample_rate:
             raise InputError(
                 "tempo and key are heard at 16 kHz, and this network hears at "
-                f"{spec.decode.sample_rate / 1000:g}: leave --attributes to a store of another network"
+                f"{spec.decode.sample_rate / 1000:g}: make a store of another network's with them"
             )
         self.networks: Networks = (
             ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)

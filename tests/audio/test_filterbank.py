@@ -21,8 +21,8 @@ def test_a_window_by_hand():
 
 
 def test_htk_is_its_formula():
-    # 4 kHz are 2146.06 mel. Band 0 of two peaks at a third of them, 620.58 Hz, where the triangle is
-    # 1; a bin of 500 Hz lies at 500 / 620.58 of its height.
+    # 4 kHz are 2146.06 mel. Band 0 of two peaks at a third of them, 620.58 Hz, where the triangle
+    # is 1; a bin of 500 Hz lies at 500 / 620.58 of its height.
     spec = MelSpec(sample_rate=8_000, n_fft=16, n_mels=2, f_max=4_000.0, scale="htk")
     assert mel_filterbank(spec)[0, 1] == pytest.approx(500 / 620.58, abs=1e-4)
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from good_store import METADATA, write_good_store
+from made_backbone import write_backbone
 from made_songs import write_song
 from needs import needs
 from typer.main import get_command
@@ -70,6 +71,7 @@ def home(tmp_path_factory):
             write_song(path, seed=seed, seconds=1.6)
     (songs / f"broken{LINES}.mp3".replace("/", "")).write_bytes(b"no audio at all")
     write_tables(folder, store)
+    write_backbone(folder, {"licence": LINES, "outputs.scores.classes": [LINES, f"b{ODD}", "c"]})
     return folder
 
 
@@ -174,6 +176,13 @@ CASES = {
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
+    "backbones list": [(), ("--json",)],
+    "backbones add": [
+        (ABSENT, "--spec", ABSENT),
+        ("tiny.onnx", "--spec", "tiny.json"),
+        ("tiny.onnx", "--spec", "tiny.json", "--replace", "--json"),
+    ],
+    "backbones remove": [(LINES,), ("tiny",), ("tiny", "--json")],
     "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
     "config trust": [(ABSENT,), (".", "--revoke", "--json")],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
@@ -265,6 +274,7 @@ def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command == "federated keys":
         needs("cryptography")
     monkeypatch.chdir(home)
+    monkeypatch.setenv("AUDIOREC_DATA", str(home / "own"))
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0
     for arguments in CASES[command]:

@@ -26,6 +26,7 @@ from audiorec.types import FloatArray
 
 _DEFAULT_SPEC = MelSpec()
 CHUNK_FRAMES = 128  # a chunk's spectra fit into the cache: 128 x 257 complex64 = 263 kB
+PIECE_SAMPLES = 1 << 17  # of a block that are copied at once
 
 
 def power_spectra(
@@ -57,9 +58,11 @@ class Transform:
 
     def add(self, samples: FloatArray) -> Iterator[FloatArray]:
         """Take the next samples (n,); yield the spectra of each 128 frames that are whole."""
-        self._pending = np.concatenate([self._pending, samples], dtype=np.float32)
-        while len(self._pending) >= self._chunk_samples:
-            yield self._next(CHUNK_FRAMES)
+        for start in range(0, len(samples), PIECE_SAMPLES):  # a block may be two hours
+            piece = samples[start : start + PIECE_SAMPLES]
+            self._pending = np.concatenate([self._pending, piece], dtype=np.float32)
+            while len(self._pending) >= self._chunk_samples:
+                yield self._next(CHUNK_FRAMES)
 
     def rest(self, n_frames: int) -> Iterator[FloatArray]:
         """Yield the spectra that are left of `n_frames` in all."""

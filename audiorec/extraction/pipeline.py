@@ -107,7 +107,7 @@ class Song:
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
-class _Heard(NamedTuple):
+class _Sounding(NamedTuple):
     """What a song's audio says."""
 
     series: ScoreSeries
@@ -235,7 +235,7 @@ class Extractor:
 
     def _heard(
         self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
-    ) -> "_Heard":
+    ) -> "_Sounding":
         """Return what the networks say; not the pools, which of two hours would be 30 MB."""
         with watch.stage("load"):
             backbones = [self._backbone(name) for name in self._networks(outputs)]
@@ -258,7 +258,7 @@ class Extractor:
                 # Not a view, which would keep the rest.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
         start_s = np.asarray(starts, np.float32)
-        return _Heard(
+        return _Sounding(
             ScoreSeries(np.concatenate(scores), start_s, self.classes),
             {name: np.concatenate(parts) for name, parts in kept.items()},
             track.loudness_lufs,

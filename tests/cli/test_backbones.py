@@ -81,7 +81,7 @@ def test_a_library_is_extracted_described_and_searched_by_it(home, audiorec):
     code, out, err = audiorec("similar", "new.wav", "-v", "t/vecs.parquet", "--include-non-music",
                               "--minimum", "-1", "--json")  # fmt: skip
     assert code == 0, err
-    assert len(json.loads(out)["neighbours"]) == 2
+    assert len(json.loads(out)["songs"]) == 2
     code, _, err = audiorec("extract", "songs", *files)
     assert code != 0
     assert "extractor" in err

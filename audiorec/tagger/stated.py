@@ -144,7 +144,7 @@ def parse_spec(text: str | bytes, path: Path) -> StatedBackbone:
     except InputError as error:
         if isinstance(error, FileNotFoundError):  # one that the spec names
             raise
-        raise InputError(f"{path}: {error}") from error
+        raise type(error)(f"{path}: {error}") from error
 
 
 def _stated(content: Any, folder: Path) -> StatedBackbone:
@@ -267,7 +267,8 @@ def _object(content: Any, where: str, keys: Mapping[str, _Key]) -> dict[str, Any
     """Check an object key by key, and return it."""
     at = f"{where}: " if where else ""
     if not isinstance(content, dict):
-        raise InputError(f"{at}an object with {', '.join(keys)} expected, got {_short(content)}")
+        kind = InputError if where else DamagedFileError  # which is then no spec at all
+        raise kind(f"{at}an object with {', '.join(keys)} expected, got {_short(content)}")
     for name in content:
         if name not in keys:
             near = get_close_matches(name, keys, 1)

@@ -34,7 +34,7 @@ def list_(json: JsonOption = False) -> None:
     --------
     audiorec backbones list
     audiorec backbones list --json
-    audiorec backbones list > backbones.txt
+    audiorec extract ~/Music --backbone mn04 --out mn04.parquet
     """
     from audiorec.tagger.added import backbones_folder
 
@@ -91,8 +91,8 @@ def remove(
 
     Examples
     --------
-    audiorec backbones remove mn04
-    audiorec backbones remove mn04 --json
+    audiorec backbones remove jamendo
+    audiorec backbones remove jamendo --json
     audiorec backbones list
     """
     from audiorec.tagger.added import remove_added

@@ -55,7 +55,7 @@ _BY_NAME = {
         report replace undo undo-file work work-dir
         write""",
     Reach.DELETES: "anew overwrite prune",
-    Reach.LOADS: "head models recall with",
+    Reach.LOADS: "backbone head models recall spec with",
     Reach.CONNECTS: """
         address host name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """

@@ -10,8 +10,10 @@ A run keeps, for each class, the mean of its songs' mean scores and how many son
 p and q the shares before and now. Neighbouring bins are joined until each holds a twentieth of
 both runs together. A class has drifted if its PSI is *large*, `LARGE` at least, and more than
 chance makes: if both runs drew from one distribution, PSI is about (1/n + 1/m) times chi-squared
-with one degree of freedom less than there are bins. n and m are the albums of a run, not its
-songs, since songs of one album are alike; a song without an album counts by itself.
+with one degree of freedom less than there are bins. n and m are not the songs of a run, since songs
+of one album are alike, but its independent ones by Kish: the square of all songs over the sum of
+the squares of the albums' songs, which is the number of albums if all are of one size. A song
+without an album is one of its own.
 `benchmarks/eval_drift.py` prints how often this is wrong, and what it sees.
 """
 
@@ -29,7 +31,7 @@ BINS = len(EDGES) + 1
 LARGE = 0.25  # PSI; by custom, less than 0.1 is the same and more than 0.25 another population
 CHANCE = 0.001  # of one false alarm among all classes of a run, where albums are independent
 LEAST_SHARE = 0.05  # of the songs of both runs, in a bin
-LEAST_ALBUMS = 50  # of each run; fewer say nothing
+LEAST_INDEPENDENT = 50.0  # songs of each run; fewer say nothing
 MOST_CLASSES = 1000
 LONGEST_NAME = 200  # letters of a class
 
@@ -51,8 +53,9 @@ class ScoreDistribution:
 
     Attributes
     ----------
-    songs, albums : int
-        A song without an album is one of its own.
+    songs : int
+    squares : int
+        The sum of the squares of the numbers of songs of each album.
     sums : dict of str to float
         The sum of the songs' scores.
     bins : dict of str to list of int
@@ -60,18 +63,25 @@ class ScoreDistribution:
     """
 
     songs: int = 0
-    albums: int = 0
+    squares: int = 0
     sums: dict[str, float] = field(default_factory=dict)
     bins: dict[str, list[int]] = field(default_factory=dict)
-    _seen: set[int] = field(default_factory=set, repr=False, compare=False)
+    _sizes: dict[int, int] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def independent(self) -> float:
+        """How many songs that are not of one album would say as much."""
+        return self.songs**2 / self.squares if self.squares else 0.0
 
     def add(self, scores: Mapping[str, float], album: str = "") -> None:
         """Count one song by its score of each class; `album` tells albums apart."""
         self.songs += 1
-        key = hash(album)  # all that is needed of a million albums
-        self.albums += not album or key not in self._seen
+        before = 0
         if album:
-            self._seen.add(key)
+            key = hash(album)  # all that is needed of a million albums
+            before = self._sizes.get(key, 0)
+            self._sizes[key] = before + 1
+        self.squares += 2 * before + 1
         for name, score in scores.items():
             self.sums[name] = self.sums.get(name, 0.0) + score
             self.bins.setdefault(name, [0] * BINS)[bisect_right(EDGES, score)] += 1
@@ -79,7 +89,7 @@ class ScoreDistribution:
     def merge(self, other: "ScoreDistribution") -> None:
         """Count the songs of another run as this one's."""
         self.songs += other.songs
-        self.albums += other.albums
+        self.squares += other.squares
         for name, total in other.sums.items():
             self.sums[name] = self.sums.get(name, 0.0) + total
             mine = self.bins.get(name, [0] * BINS)
@@ -93,20 +103,24 @@ class ScoreDistribution:
         """Return plain values, ready for JSON."""
         means = {name: round(self.mean(name), 6) for name in sorted(self.sums)}
         bins = dict(sorted(self.bins.items()))
-        return {"songs": self.songs, "albums": self.albums, "means": means, "bins": bins}
+        return {"songs": self.songs, "squares": self.squares, "means": means, "bins": bins}
 
     @classmethod
     def from_dict(cls, content: object) -> "ScoreDistribution":
         """Read what `to_dict` returned; a one-line `ValueError` for anything else."""
         if not isinstance(content, Mapping):
             raise ValueError("scores are no object")
-        songs, albums = _count(content.get("songs")), _count(content.get("albums"))
+        songs, squares = _count(content.get("songs")), _count(content.get("squares"))
         means, bins = content.get("means"), content.get("bins")
         if not (isinstance(means, Mapping) and isinstance(bins, Mapping)):
             raise ValueError("scores need means and bins")
-        if albums > songs or len(means) > MOST_CLASSES or means.keys() != bins.keys():
+        if (
+            not songs <= squares <= songs**2
+            or len(means) > MOST_CLASSES
+            or means.keys() != bins.keys()
+        ):
             raise ValueError("means and bins of scores do not fit")
-        found = cls(songs, albums)
+        found = cls(songs, squares)
         for name, mean in means.items():
             counts = bins[name]
             if not (isinstance(mean, (int, float)) and 0 <= mean <= 1 and _is_row(counts)):
@@ -118,14 +132,16 @@ class ScoreDistribution:
 
 
 def drifts(before: ScoreDistribution, now: ScoreDistribution) -> list[Drift]:
-    """Compare two runs class by class, the largest PSI first; nothing where albums are few."""
-    if min(before.albums, now.albums) < LEAST_ALBUMS:
+    """Compare two runs class by class, the largest PSI first; nothing where songs are few."""
+    if min(before.independent, now.independent) < LEAST_INDEPENDENT:
         return []
     names = sorted(before.bins.keys() & now.bins.keys())
     found = []
     for name in names:
         psi, n_bins = stability(before.bins[name], now.bins[name])
-        by_chance = (1 / before.albums + 1 / now.albums) * _chi_squared(n_bins - 1, len(names))
+        by_chance = (1 / before.independent + 1 / now.independent) * _chi_squared(
+            n_bins - 1, len(names)
+        )
         found.append(
             Drift(
                 name=name,

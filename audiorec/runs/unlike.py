@@ -5,8 +5,8 @@
 Compared is the last run of the same job into the same output that went through and has enough to
 compare with. Four things are warned of:
 
-- **failures**: twice the share of songs, at least one in a hundred more, and a number that chance
-  would make once in a thousand runs if songs failed as they did (`benchmarks/eval_drift.py`);
+- **failures**: twice the share of songs, at least one in a hundred more, and more than chance would
+  make once in a thousand runs if both failed alike (Fisher's exact test);
 - **scores** that drifted (`audiorec.runs.drift`);
 - **less**: fewer than half as many rows, songs, users or lists;
 - **channels** of recall that proposed nothing, or less than a tenth; that have no song in the
@@ -16,7 +16,7 @@ compare with. Four things are warned of:
 import math
 from collections.abc import Callable, Sequence
 
-from audiorec.runs.drift import LEAST_ALBUMS, drifts
+from audiorec.runs.drift import LEAST_INDEPENDENT, drifts
 from audiorec.runs.record import JobRun
 
 WENT_THROUGH = (0, 3)  # exit codes
@@ -35,7 +35,7 @@ def unlike(run: JobRun, before: Sequence[JobRun]) -> list[str]:
     earlier = [r for r in before if r.job == run.job and r.exit_code in WENT_THROUGH]
     last = earlier[-1] if earlier else None
     found = _failures(run, _last(earlier, lambda r: r.counts.get("opened", 0) >= LEAST_SONGS))
-    found += _scores(run, _last(earlier, lambda r: r.scores.albums >= LEAST_ALBUMS))
+    found += _scores(run, _last(earlier, lambda r: r.scores.independent >= LEAST_INDEPENDENT))
     found += _less(run, last)
     return found + _channels(run, last)
 
@@ -56,31 +56,35 @@ def _failures(run: JobRun, last: JobRun | None) -> list[str]:
     share, usual = failed / opened, k / n
     if share < max(2 * usual, usual + MORE_FAILURES):
         return []
-    # One failure more in each: a run without any does not promise that there is none.
-    if at_least(round(failed), round(opened), (k + 1) / (n + 2)) > CHANCE:
+    if chance_of((round(k), round(n)), (round(failed), round(opened))) > CHANCE:
         return []
     now, then = (f"{100 * one:.1f} %" for one in (share, usual))
     return [f"{now} of the songs failed ({failed:,.0f} of {opened:,.0f}), {then} {_when(last)}"]
 
 
-def at_least(k: int, n: int, share: float) -> float:
-    """Return the probability of `k` or more out of `n`, each with probability `share`.
+def chance_of(before: tuple[int, int], now: tuple[int, int]) -> float:
+    """Return how likely so many failures are now, or more, if both runs fail alike.
+
+    Fisher's exact test, one-sided: of all songs of both runs, as many fail as did, and they fall
+    to the runs by chance. Each run is its failures and its songs.
 
     Examples
     --------
-    >>> f"{at_least(2, 3, 0.5):.2f}"
-    '0.50'
+    >>> f"{chance_of((0, 3), (3, 3)):.2f}"
+    '0.05'
     """
-    log_p, log_q = math.log(share), math.log1p(-share)
+    (k, n), (failed, opened) = before, now
+    both = failed + k
+    whole = _log_choices(opened + n, both)
     terms = (
-        math.lgamma(n + 1)
-        - math.lgamma(i + 1)
-        - math.lgamma(n - i + 1)
-        + i * log_p
-        + (n - i) * log_q
-        for i in range(k)
+        _log_choices(opened, i) + _log_choices(n, both - i) - whole
+        for i in range(failed, min(both, opened) + 1)
     )
-    return max(0.0, 1.0 - math.fsum(map(math.exp, terms)))
+    return min(1.0, math.fsum(map(math.exp, terms)))
+
+
+def _log_choices(n: int, k: int) -> float:
+    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)
 
 
 def _scores(run: JobRun, last: JobRun | None) -> list[str]:

@@ -100,6 +100,8 @@ MOVED = {
     ("users", "songs"): "recall songs model --out songs.parquet",
     ("users", "import"): "recall users --import TABLE --out users.parquet",
     ("users",): "recall",
+    ("cold-start", "audience", "--features"): "cold-start audience --tastes",
+    ("cold-start", "songs", "--features"): "cold-start songs --tastes",
 }
 
 

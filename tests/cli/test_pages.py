@@ -340,6 +340,8 @@ OLD = [
     ("metric evaluate m/ -i plays.csv -u u.parquet", "recall unheard"),
     ("metric holdout features.parquet -i plays.csv -o k.csv", "listening holdout"),
     ("metric --help", "recall train user-audio"),
+    ("cold-start audience --songs e.parquet --features", "cold-start audience --tastes"),
+    ("cold-start songs --no-features --features", "cold-start songs --tastes"),
 ]
 
 

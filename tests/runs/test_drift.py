@@ -8,7 +8,7 @@ from audiorec.runs.drift import (
     BINS,
     CHANCE,
     LARGE,
-    LEAST_ALBUMS,
+    LEAST_INDEPENDENT,
     ScoreDistribution,
     _chi_squared,
     drifts,
@@ -29,13 +29,13 @@ def test_the_same_music_is_no_drift(songs, album):
 
 
 def test_songs_of_one_album_do_not_count_as_many():
-    """Without albums the same songs are alarms: so the count of albums is what matters."""
+    """Without albums the same songs are alarms: so it is the albums that matter."""
     rng = np.random.default_rng(5)
     pairs = [[heard(600, rng, album=12) for _ in range(2)] for _ in range(20)]
     assert not any(drifted(*pair) for pair in pairs)
     for pair in pairs:
         for one in pair:
-            one.albums = one.songs
+            one.squares = one.songs
     assert sum(bool(drifted(*pair)) for pair in pairs) > 10
 
 
@@ -52,7 +52,7 @@ def test_another_mixture_and_other_scores_are_drift():
 
 def test_few_albums_say_nothing_and_unknown_classes_are_left_out():
     rng = np.random.default_rng(0)
-    few = heard(LEAST_ALBUMS - 1, rng)
+    few = heard(int(LEAST_INDEPENDENT) - 1, rng)
     assert drifts(few, heard(500, rng)) == []
     other = heard(500, rng, classes=("mood/calm", "mood/wild", "genre/jazz"))
     assert [one.name for one in drifts(heard(500, rng), other)] == ["genre/jazz"]
@@ -81,10 +81,10 @@ def test_runs_that_are_merged_are_one_run():
     whole = ScoreDistribution()
     for part in parts:
         whole.merge(part)
-    assert (whole.songs, whole.albums) == (70, 20)
+    assert (whole.songs, whole.squares, whole.independent) == (70, 250, 70 * 70 / 250)
     assert whole.bins["genre/jazz"] == [
         sum(n) for n in zip(*(p.bins["genre/jazz"] for p in parts), strict=True)
     ]
     back = ScoreDistribution.from_dict(whole.to_dict())
-    assert (back.songs, back.albums, back.bins) == (70, 20, whole.bins)
+    assert (back.songs, back.squares, back.bins) == (70, 250, whole.bins)
     assert back.mean("genre/folk") == pytest.approx(whole.mean("genre/folk"), abs=1e-6)

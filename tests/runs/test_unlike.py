@@ -1,12 +1,10 @@
 """`audiorec.runs.unlike`: warnings that mean something, and none that do not."""
 
-import math
-
 import numpy as np
 import pytest
 from made_runs import heard, made_run
 
-from audiorec.runs.unlike import at_least, unlike
+from audiorec.runs.unlike import chance_of, unlike
 
 WHEN = "in the run of 2026-11-25 03:00"
 
@@ -68,7 +66,11 @@ def test_only_runs_of_the_same_job_that_went_through_are_compared():
     assert unlike(made_run(counts={"rows": 10}, exit_code=130), [made_run()]) == []
 
 
-@pytest.mark.parametrize(("k", "n", "share"), [(0, 5, 0.3), (1, 5, 0.3), (7, 40, 0.1), (3, 3, 0.5)])
-def test_the_tail_is_that_of_the_binomial(k, n, share):
-    terms = (math.comb(n, i) * share**i * (1 - share) ** (n - i) for i in range(k, n + 1))
-    assert at_least(k, n, share) == pytest.approx(sum(terms))
+@pytest.mark.parametrize(
+    ("k", "n", "failed", "opened"), [(0, 5, 3, 5), (1, 50, 7, 40), (2, 2, 0, 3)]
+)
+def test_the_chance_is_that_of_fishers_exact_test(k, n, failed, opened):
+    stats = pytest.importorskip("scipy.stats")
+    table = [[failed, opened - failed], [k, n - k]]
+    expected = stats.fisher_exact(table, alternative="greater").pvalue
+    assert chance_of((k, n), (failed, opened)) == pytest.approx(expected)

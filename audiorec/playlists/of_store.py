@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
-from audiorec.errors import InputError
 from audiorec.playlists.curves import deviations, read_curves
 from audiorec.playlists.draft import Wish
 from audiorec.playlists.listed_songs import list_html, list_text

@@ -128,6 +128,9 @@ function Copies({ row }) {
   </section>`;
 }
 
+const shown = (value) => (Number.isFinite(value) && !Number.isInteger(value)
+  ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value));
+
 function About({ song }) {
   if (!song) return null;
   const usual = new Set([...SHOWN, "title", "artist", "duration_s", "segments", "size", "claimed_s", "decoder",
@@ -135,6 +138,6 @@ function About({ song }) {
   const own = Object.keys(song.columns).filter((name) => !usual.has(name));
   const rows = [...SHOWN, ...own].filter((name) => song.columns[name] !== null && song.columns[name] !== undefined);
   return html`<details class="about"><summary>The file</summary><dl>
-    ${rows.map((name) => html`<dt>${NAMES[name] || name}</dt><dd><bdi>${String(song.columns[name])}</bdi></dd>`)}
+    ${rows.map((name) => html`<dt>${NAMES[name] || name}</dt><dd><bdi>${shown(song.columns[name])}</bdi></dd>`)}
   </dl></details>`;
 }

@@ -48,6 +48,7 @@ import soundfile
 
 SOUND_FONT = "/usr/share/sounds/sf2/FluidR3_GM.sf2"
 GROOVES = Path("/usr/share/mma/lib")
+LIBRARIES = ("alexis", "casio", "kara", "pflib", "stdlib")
 GAMES = ("/usr/share/games/openttd/baseset/openmsx", "/usr/share/planetblupi/music")
 SONGS = Path("/usr/share/games/fretsonfire/data/songs")
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
@@ -83,7 +84,7 @@ class Clip:
 
 def grooves(rng: random.Random) -> Iterator[Clip]:
     """One groove of each file of MMA's library, over chords that are drawn; simple metres."""
-    for path in sorted(GROOVES.glob("*/*.mma")):
+    for path in sorted(p for name in LIBRARIES for p in GROOVES.glob(f"{name}/*.mma")):
         names = re.findall(r"(?mi)^\s*DefGroove\s+(\S+)", path.read_text(errors="replace"))
         plain = [n for n in names if not re.search(r"(?i)end|intro|fill|plus", n)]
         if not plain or re.search(r"metronome|none|68|128", path.stem):

@@ -10,10 +10,11 @@ double of it. A key scores as in MIREX: 1 for tonic and scale, 0.5 a fifth off, 
 relative, 0.2 for the parallel key. One line a set and one for the mean of the sets, with 95 %
 intervals over clips (2,000 resamples within each set); the difference is of the same clips.
 
-Of what has neither tempo nor key (`--none`: folders of noise or speech) the confidence is told,
-which should be low; then the mean confidence beside the share that was right, in three groups of
-equal size, and the area under the curve of right against wrong. `--fit` prints the offset and the
-slope of both confidences by logistic regression, from the clips of the split and of `--none`.
+Of what has neither tempo nor key (`--none`: folders of noise or speech, whose files are strung
+together to pieces as long as the clips) the confidence is told, which should be low; then the mean
+confidence beside the share that was right, in three groups of equal size, and the area under the
+curve of right against wrong. `--fit` prints the offset and the slope of both confidences by
+logistic regression, from the clips of the split and the pieces of `--none`.
 """
 
 import argparse
@@ -22,10 +23,11 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import Any
 
 for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[name] = "1"
@@ -37,6 +39,7 @@ from audiorec.audio import tempo, tonality
 from audiorec.audio.attributes import Listened
 from audiorec.audio.decode import decode
 from audiorec.errors import SongError
+from audiorec.types import FloatArray
 
 PEER = Path(__file__).with_name("peers") / "librosa_attributes.py"
 TOLERANCE = 0.04
@@ -44,7 +47,8 @@ SHARPS = {"Eb": "D#", "Ab": "G#", "Bb": "A#"}
 NAMES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 RESAMPLES = 2_000
 SOUNDS = {".wav", ".flac", ".ogg", ".mp3"}
-NONE_FROM_A_FOLDER = 40
+NONE_FROM_A_FOLDER = 12  # pieces
+PIECE = 45 * 16_000  # samples
 Numbers = npt.NDArray[np.float64]
 
 
@@ -62,15 +66,13 @@ class Told:
 
 def ours(path: Path) -> Told:
     """Return what audiorec says of a clip."""
-    listened = Listened([])
+    return decode(path, lambda blocks: told_of(Listened(blocks)))[0]
 
-    def hear(blocks: Iterable[Any]) -> None:
-        nonlocal listened
-        listened = Listened(blocks)
-        for _ in listened:
-            pass
 
-    decode(path, hear)
+def told_of(listened: Listened) -> Told:
+    """Listen to the end, and return what was heard."""
+    for _ in listened:
+        pass
     found = listened.attributes()
     key = f"{SHARPS.get(found.key, found.key)} {found.scale}" if found.key else None
     return Told(
@@ -188,15 +190,24 @@ def fitted(raw: Numbers, right: Numbers) -> list[float]:
 
 def nothing(folders: Sequence[Path]) -> list[Told]:
     """Return what is said of sounds that have neither tempo nor key."""
-    told = []
-    for folder in folders:
-        files = sorted(p for p in folder.rglob("*") if p.suffix in SOUNDS)
-        for path in files[:: max(1, len(files) // NONE_FROM_A_FOLDER)]:
-            try:
-                told.append(ours(path))
-            except SongError:  # too short to be a song
-                continue
-    return told
+    return [
+        told_of(Listened([piece]))
+        for folder in folders
+        for piece in islice(pieces(folder), NONE_FROM_A_FOLDER)
+    ]
+
+
+def pieces(folder: Path) -> Iterator[FloatArray]:
+    """Yield the sounds of a folder, strung together to pieces as long as the clips."""
+    held = np.zeros(0, np.float32)
+    for path in sorted(p for p in folder.rglob("*") if p.suffix in SOUNDS):
+        with suppress(SongError):  # too short to be a song
+            held = np.concatenate(
+                [held, decode(path, lambda blocks: np.concatenate(list(blocks)))[0]]
+            )
+        while len(held) >= PIECE:
+            yield held[:PIECE]
+            held = held[PIECE:]
 
 
 def main() -> None:

@@ -30,6 +30,10 @@
 ``grid``              where segments lie in a track
 ``clips``             blocks → segments whose spectrograms are made one by one
 ``segment``           all that joined: blocks → segments at one loudness
+``framing``           blocks cut anywhere → frames of one size, for what listens along
+``tempo``             blocks → beats a minute, and how far to believe it
+``tonality``          blocks → tonic and scale, and how far to believe them
+``attributes``        the two above, heard while a song is decoded
 ``envelope``          blocks → the waveform as it is drawn, some thousand pieces
 ``playable``          what a player has to know of a file, and a WAV that all can play
 ``content``           a hash of the audio packets, which retagging leaves alone
@@ -44,6 +48,9 @@ Public::
     mel       log_mel
     level     loudness_lufs, gain
     segment   levelled, segments
+    tempo     Tempo, TempoMeter
+    tonality  Key, KeyMeter
+    attributes  Attributes, Listened, METHODS
     envelope  envelope
     playable  probe, write_wav, Playable
     content   content_hash, content_hash_of

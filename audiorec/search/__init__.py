@@ -23,6 +23,7 @@
 ``near``         the songs near one or several, among those that may come
 ``music``        which songs are music
 ``tag_means``    what the backbone hears in them: mean tags of every song
+``attributes``   tempo, key and moods of the songs, where the store has them
 ``filters``      conditions and patterns in words → which songs are meant
 ``diversify``    the best of a ranking: at most so many of one kind, not all alike
 ``explain``      a similarity taken apart, by class and statistic
@@ -38,13 +39,14 @@ Public::
     comparing    Basis, AutoBy
     choice       Choice, Chosen
     near         near_one, MINIMUM
-    tag_means    tag_means, TagMeans, MOODS
+    tag_means    tag_means, TagMeans
     music        is_music, why_not, why_no_music
     space        Space, Neighbours, Neighbour, mean_direction, TABLES
     scaling      By, DEFAULT_WEIGHTS
     topk         top_k
     index        build_index, check_index
     index_files  IndexInfo, index_path, read_info
+    attributes   numbers_of, tonic_of
     filters      parse_conditions, matching, excluding, mean_scores, class_number,
                  text_codes, name_codes
     diversify    Limit

@@ -20,8 +20,6 @@ from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import FloatArray
 
 TAGS_COLUMN = "msd_tags"
-# Those of the 50 tags that are moods; the others are genres, decades, voices and instruments.
-MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", "sad", "happy")
 
 
 @dataclass(frozen=True, slots=True)

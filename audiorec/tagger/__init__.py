@@ -18,6 +18,7 @@
 ``batching``        what both engines do alike: the contract, checks, batches
 ``head_inputs``     backbone outputs side by side: what a head reads
 ``heads``           features to class scores; the heads that are shipped
+``moods``           which tags are moods, and the columns that they go to
 ``statistics``      a score series to six statistics a class
 ``reading``         scores in words: what a song is, and when nothing is said
 ==================  ==============================================================
@@ -30,6 +31,7 @@ Public::
     added        AddedBackbone, added_names, backbones_folder, find_added, remove_added
     head_inputs  split_input, OUTPUT_WIDTHS
     heads        Head, Heads, default_heads, shipped_head, shipped_heads
+    moods        MOODS, mood_columns
     statistics   moments, summarize
     reading      Reading, read_scores, read_means, voiced_share
 """

@@ -11,7 +11,8 @@ from collections.abc import Iterable
 
 from audiorec.tagger.weights import WEIGHTS, backbone_weights
 
-MOODS = ("happy", "sad", "mellow", "chill", "chillout", "party", "sexy", "beautiful")
+# Those of the 50 tags that are moods; the others are genres, decades, voices and instruments.
+MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", "sad", "happy")
 
 
 def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
@@ -22,11 +23,11 @@ def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
     Examples
     --------
     >>> list(mood_columns(["msd"]))[:3], mood_columns(["mtt"])
-    (['tag_happy', 'tag_sad', 'tag_mellow'], {})
+    (['tag_beautiful', 'tag_chillout', 'tag_mellow'], {})
     """
     found: dict[str, tuple[str, int]] = {}
     for backbone in (name for name in backbones if name in WEIGHTS):
-        tags = [tag.lower() for tag in backbone_weights(backbone).tags]
+        tags = backbone_weights(backbone).tags
         for mood in MOODS:
             if mood in tags:
                 found.setdefault(tag_column(mood), (backbone, tags.index(mood)))

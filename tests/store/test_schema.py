@@ -156,4 +156,5 @@ def test_feature_column():
 
 
 def test_json_has_all_fields(metadata):
+    metadata = replace(metadata, attributes={"bpm": "a method"})
     assert set(json.loads(metadata.to_json())) == {f.name for f in fields(metadata)}

@@ -51,9 +51,8 @@ _BY_NAME = {
         from fused histories id-from import interactions lists manifest new-to profiles rule scores
         side songs source targets test-histories triples tuned vectors warm""",
     Reach.WRITES: """
-        add beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out pictures plot
-        report replace undo undo-file work work-dir
-        write""",
+        add attributes beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out
+        pictures plot report replace undo undo-file work work-dir write""",
     Reach.DELETES: "anew overwrite prune",
     Reach.LOADS: "backbone head models recall spec with",
     Reach.CONNECTS: """

@@ -16,7 +16,7 @@ const NAMES = {
   album: "Album", status: "Status", loudness_lufs: "Loudness", codec: "Format", source_rate: "Rate", source_channels: "Channels",
   uri: "File", song_id: "Id",
 };
-const said = (name, value) => (name === "loudness_lufs" ? `${value.toFixed(1)} LUFS` : String(value));
+const said = (name, value) => (name === "loudness_lufs" ? `${value.toFixed(1)} LUFS` : shown(value));
 const VERDICTS = {
   identical: "the very same audio",
   same: "the same recording in another encoding",
@@ -128,6 +128,9 @@ function Copies({ row }) {
         <bdi>${library.ids[one]}</bdi></button><span class="why">${VERDICTS[verdict] || verdict}</span></div></li>`)}</ul>
   </section>`;
 }
+
+const shown = (value) => (Number.isFinite(value) && !Number.isInteger(value)
+  ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value));
 
 function About({ song }) {
   if (!song) return null;

@@ -38,7 +38,7 @@ Public::
     named        song_named, song_of_file, as_stored
     comparing    Basis, AutoBy
     choice       Choice, Chosen
-    near         near_one, MINIMUM
+    near         near_one, away_from, MINIMUM
     tag_means    tag_means, TagMeans
     music        is_music, why_not, why_no_music
     space        Space, Neighbours, Neighbour, mean_direction, TABLES

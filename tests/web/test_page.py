@@ -200,11 +200,6 @@ def test_the_map_is_coloured_by_tempo_and_key(open_page, tmp_path):
         assert len(set(colours)) == N  # all tempos differ, and one song has none
         page.select_option(".legend select", label="Key")
         assert page.inner_text(".legend .group:has-text('C')").split()[-1] == str(N)
-        page.fill("input[type=search]", "")
-        page.click(f"{ROWS}:has-text('Vibes')")
-        assert "BPM" in page.wait_for_selector("#song-title").evaluate(
-            "() => document.body.innerText"
-        )
 
 
 def test_circle_songs_on_the_map(page):

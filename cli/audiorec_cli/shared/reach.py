@@ -48,8 +48,8 @@ _BY_NAME = {
         users valid watch weights what why why-long wide width""",
     Reach.READS: """
         allowed artists candidates embeddings errors favourites features files files-from
-        from fused histories id-from import interactions lists manifest new-to profiles rule scores
-        side songs source targets test-histories triples tuned vectors warm""",
+        from fused histories id-from import interactions less-like lists manifest new-to profiles
+        rule scores side songs source targets test-histories triples tuned vectors warm""",
     Reach.WRITES: """
         add attributes beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out
         pictures plot report replace undo undo-file work work-dir write""",

@@ -29,6 +29,6 @@ Public::
     prometheus   read_metrics, write_job_metrics, write_metrics
     record       JobRun, command_line, kept_arguments, moment, read_runs, record_of, runs_before,
                  versions_here, write_run
-    history      RunDifference, compare_runs, find_run, find_runs
+    history      RunDifference, compare_runs, find_run, find_runs, runs_of
     unlike       unlike
 """

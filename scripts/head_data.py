@@ -58,6 +58,9 @@ class Clip:
     channel : {"mix", "left", "right"}
     skip_s, max_s : float
         The part of the file that is used, in seconds.
+    spans : tuple of int
+        Class of the segment that begins at 3 i seconds, -1 where it is not to be judged; empty
+        where `label` holds for all.
     """
 
     corpus: str
@@ -68,6 +71,14 @@ class Clip:
     channel: Channel = "mix"
     skip_s: float = 0.0
     max_s: float = 3600.0
+    spans: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Everything that decides which samples it has and what they are called."""
+        size = self.path.stat().st_size
+        part = f"{self.channel}:{self.skip_s}:{self.max_s}:{size}"
+        return f"{self.track}:{self.group}:{self.label}:{part}:{self.spans}"
 
 
 def read(clip: Clip) -> FloatArray:

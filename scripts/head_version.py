@@ -1,91 +1,67 @@
 """The version recipe: what is trained on, what is left out, what is measured.
 
-Three tables. *Inside*: folds along singers and recordings, so that every corpus is on both
-sides. *Unseen*: corpora of music and of other sounds are left out whole, in turn, together with
-some of MIR-1K's singers; and the set ``tune``, of which nothing is ever trained on. This is the
-claim. *Without singers*: MIR-1K left out whole, and with it all recorded singing without a band.
+Two ways to leave out. *Groups*: performers, arias, singers, songs and recordings, along folds, so
+that every folder is on both sides. *Folders*: whole folders and packages in turn, together with
+some of MIR-1K's singers: kinds of audio that were never heard. Nothing is ever learnt from the
+set ``tune``. The calibration is that of the folders left out.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER_CORPORA, VERSION_CLASSES, VOCAL
+from head_dense import DenseRecipe, fit_dense
 from head_features import Table
-from head_linear import LinearHead, LinearRecipe, fit_linear, train_linear
+from head_judging import cell_weights
 from head_packages import MUSIC, SOUNDS, WEAK
+from head_tables import JUDGED_ALONE, without
+from head_voices import FOLDERS, LOOPS
 
 from audiorec.labelling.calibration import class_targets, fit_calibration
-from audiorec.labelling.train import HeadRecipe, unseen_logits
-from audiorec.tagger.heads import Head, softmax
+from audiorec.labelling.train import grouped_folds
+from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.tagger.weights import backbone_weights
+from audiorec.types import Float64Array, Int64Array
 
 INPUTS = ("msd.max_pool", "msd.mean_pool", "msd.penultimate", "msd.tags")
-RECIPE = LinearRecipe(l2=0.03, label_smoothing=0.1, folds=3, calibration="temperature")
+RECIPE = DenseRecipe()
+VERSION = ("mir1k", "superpowers", JUDGED_ALONE, *OTHER_CORPORA)  # folders of ``version``
+JUDGED = (*VERSION, *FOLDERS)  # what the figures are about; packages are judged beside them
 MIN_VOICED = 0.3  # share of a segment; below it the voice's own label does not hold
-
-QUIET = "quiet"  # name of the track of every row that was turned down
-TURNS = 8  # of leaving corpora and singers out
-AUGMENTED_SHARE = 0.2  # of a class's weight; the rest is for audio as it was found
+FOLDS = 6  # along groups
+TURNS = 8  # of leaving folders and singers out
+MADE = "augmented"  # name of the track of every mix
+MADE_SHARE = 0.4  # of a class's weight; the rest is for audio as it was found
 SONG_WEIGHTS = {  # of the rows of records, beside 1 for the rest
     "gtzan": 1.5,  # weak labels, and nearly all finished records with a voice
     "winterreise": 0.4,  # two people with a piano; more of it hides voices with a band
 }
-VOICE_TAGS = {
-    "mtt": ("vocal", "female", "male", "singing", "vocals", "woman", "male vocal", "man", "voice",
-            "male voice", "female vocal", "female voice"),
-    "msd": ("female vocalists", "male vocalists", "female vocalist"),
-}  # fmt: skip
-MSD_VOICE_FACTOR = 0.75  # its vocal tags also fire on soft music without a voice
+VOICE_TAGS = ("female vocalists", "male vocalists", "female vocalist")
+VOICE_FACTOR = 0.75  # these tags also fire on soft music without a voice
 
 BoolArray = npt.NDArray[np.bool_]
-Float64Array = npt.NDArray[np.float64]
-Recipe = LinearRecipe | HeadRecipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Unseen:
-    """Logits of rows whose corpus or singer the head had not heard, over all turns."""
+    """Logits of rows of which the head had not heard the group, or the folder.
+
+    `turn` is the fold or the turn of each row, `rows` its place in the table of clean rows.
+    """
 
     logits: Float64Array
-    turn: npt.NDArray[np.int64]
-    rows: npt.NDArray[np.int64]  # into the table of clean rows
-
-    def calibrated(self, labels: npt.NDArray[np.int64], fit: BoolArray) -> Float64Array:
-        """Return scores, each turn calibrated on the `fit` rows of the other turns."""
-        scores = np.zeros_like(self.logits)
-        for turn in np.unique(self.turn):
-            others, own = (self.turn != turn) & fit, self.turn == turn
-            scale, bias = calibrate(self.logits[others], labels[others])
-            scores[own] = softmax(self.logits[own] * scale + bias)
-        return scores
-
-
-def calibrate(
-    logits: Float64Array, labels: npt.NDArray[np.int64]
-) -> tuple[Float64Array, Float64Array]:
-    """Fit one temperature with every class weighing the same.
-
-    Not a scale and a bias a class: they fit what a few corpora have in common and take two
-    points of macro-F1 from the next corpus, for the same calibration error (decision 0021).
-    """
-    weights = 1.0 / np.bincount(labels, minlength=len(VERSION_CLASSES))[labels]
-    return fit_calibration(logits, labels, kind="temperature", row_weights=weights)
+    turn: Int64Array
+    rows: Int64Array
 
 
 def usable(table: Table) -> Table:
     """Return the labelled rows; a voice's rows only where it is heard."""
     silent = (table.voiced < MIN_VOICED) & np.isin(table.label, [VOCAL, ACCOMPANIED])
     return table.rows((table.label >= 0) & ~silent)
-
-
-def contains(names: npt.NDArray[np.str_], wanted: tuple[str, ...]) -> BoolArray:
-    """Return which of the ``+``-joined names hold any of the wanted ones."""
-    unique, of_row = np.unique(names, return_inverse=True)
-    held = np.array([any(w in name.split("+") for w in wanted) for name in unique])
-    return held[of_row]
 
 
 def targets(table: Table) -> Float64Array:
@@ -106,24 +82,22 @@ def targets(table: Table) -> Float64Array:
 
 
 def voice_score(table: Table) -> npt.NDArray[np.float32]:
-    """Return how sure the backbones' own tags are of a voice, (n,)."""
-    best = {}
-    for name, wanted in VOICE_TAGS.items():
-        tags = backbone_weights(name).tags
-        best[name] = getattr(table, name).tags[:, [tags.index(tag) for tag in wanted]].max(1)
-    return np.maximum(best["mtt"], MSD_VOICE_FACTOR * best["msd"])
+    """Return how sure the backbone's own tags are of a voice, (n,)."""
+    names = backbone_weights("msd").tags
+    heard: npt.NDArray[np.float32] = table.msd.tags[:, [names.index(t) for t in VOICE_TAGS]].max(1)
+    return VOICE_FACTOR * heard
 
 
 def row_weights(table: Table) -> Float64Array:
     """Return weights: every class the same, in it a corpus by the root of its rows.
 
-    Augmented rows share `AUGMENTED_SHARE` of their class, each the same: there are as many kinds
-    of them as pairs of corpora.
+    Mixes share `MADE_SHARE` of their class, each the same: there are as many kinds of them as
+    pairs of corpora.
     """
-    weights, augmented = np.zeros(len(table)), table.track == "augmented"
+    weights, mixed = np.zeros(len(table)), table.track == MADE
     for label in range(len(VERSION_CLASSES)):
-        own, made = (table.label == label) & ~augmented, (table.label == label) & augmented
-        share = AUGMENTED_SHARE if own.any() else 1.0
+        own, made = (table.label == label) & ~mixed, (table.label == label) & mixed
+        share = MADE_SHARE if own.any() else 1.0
         corpora = table.corpus[own]
         names, of_row, counts = np.unique(corpora, return_inverse=True, return_counts=True)
         songs = np.array([SONG_WEIGHTS.get(corpus, 1.0) for corpus in names])
@@ -133,65 +107,49 @@ def row_weights(table: Table) -> Float64Array:
     return weights * len(table) / len(VERSION_CLASSES)
 
 
-def train_version(
-    table: Table,
-    backbones: Mapping[str, str],
-    *,
-    info: Mapping[str, Any] | None = None,
-) -> LinearHead:
-    """Train the version head on labelled rows."""
-    return train_linear(
-        table.columns(INPUTS),
-        targets(table),
-        np.array([group.split("+")[0] for group in table.group]),
-        row_weights(table),
-        task="version",
-        classes=VERSION_CLASSES,
-        inputs=INPUTS,
-        backbones={"msd": backbones["msd"]},
-        recipe=RECIPE,
-        info=info,
-    )
-
-
-def strange_logits(
-    train: Table, rows: Table, *, inputs: tuple[str, ...] = INPUTS, recipe: Recipe = RECIPE
-) -> Float64Array:
+def fit_logits(train: Table, rows: Table, *, recipe: DenseRecipe = RECIPE) -> Float64Array:
     """Return what a head that learnt from `train` alone says of rows, (n, 4), uncalibrated."""
-    learnt = train.columns(inputs), targets(train), row_weights(train)
-    if isinstance(recipe, LinearRecipe):
-        return fit_linear(*learnt, recipe=recipe).logits(rows.columns(inputs))
-    return unseen_logits(*learnt, rows.columns(inputs), recipe=recipe)
+    model = fit_dense(train.columns(INPUTS), targets(train), row_weights(train), recipe=recipe)
+    return model.logits(rows.columns(INPUTS))
 
 
-def rotate(
-    train: Table,
-    clean: Table,
-    *,
-    inputs: tuple[str, ...] = INPUTS,
-    recipe: Recipe = RECIPE,
-    step: int = 1,
+def groups_left_out(
+    train: Table, clean: Table, *, recipe: DenseRecipe = RECIPE, folds: int = FOLDS
 ) -> Unseen:
-    """Leave corpora and singers out in turn and keep the logits of what was left out.
+    """Leave groups out along folds; a mix is heard only if none of its sources is left out.
 
     Parameters
     ----------
     train : Table
-        All rows that may be learnt from: clean, augmented, GTZAN.
+        All rows that may be learnt from.
     clean : Table
-        Rows to judge, ``tune`` among them; each turn judges ``tune`` anew.
-    inputs : tuple of str
-    recipe : LinearRecipe or HeadRecipe
-    step : int
-        Every which turn.
+        Rows to judge, each once.
+    recipe : DenseRecipe
+    folds : int
     """
-    parts: list[tuple[Float64Array, npt.NDArray[np.int64], int]] = []
+    fold = grouped_folds(clean.group, clean.label, folds=folds, seed=0)
+    parts = []
+    for number in range(folds):
+        rows = np.flatnonzero(fold == number)
+        heard = train.rows(without(train.group, tuple(np.unique(clean.group[rows]))))
+        parts.append((fit_logits(heard, clean.rows(rows), recipe=recipe), rows, number))
+    return _unseen(parts)
+
+
+def folders_left_out(
+    train: Table, clean: Table, *, recipe: DenseRecipe = RECIPE, step: int = 1
+) -> Unseen:
+    """Leave folders and singers out in turn; each turn judges ``tune`` anew."""
+    parts = []
     for turn, (learn, judge) in enumerate(turns(train, clean)):
-        if turn % step:
-            continue
-        rows = np.flatnonzero(judge)
-        heard, judged = train.rows(learn), clean.rows(rows)
-        parts.append((strange_logits(heard, judged, inputs=inputs, recipe=recipe), rows, turn))
+        if turn % step == 0:
+            rows = np.flatnonzero(judge)
+            logits = fit_logits(train.rows(learn), clean.rows(rows), recipe=recipe)
+            parts.append((logits, rows, turn))
+    return _unseen(parts)
+
+
+def _unseen(parts: list[tuple[Float64Array, Int64Array, int]]) -> Unseen:
     return Unseen(
         logits=np.concatenate([logits for logits, _, _ in parts]),
         turn=np.concatenate([np.full(len(rows), turn) for _, rows, turn in parts]),
@@ -200,10 +158,10 @@ def rotate(
 
 
 def left_out(turn: int) -> tuple[str, ...]:
-    """Return the corpora of music and of sounds that one turn leaves out: every eighth of each."""
-    music = ("superpowers", *(corpus.name for corpus in MUSIC))
+    """Return what one turn leaves out: every eighth corpus of music, of sounds, of voices."""
+    music = ("superpowers", *(corpus.name for corpus in MUSIC), LOOPS)
     sounds = (*OTHER_CORPORA, *(corpus.name for corpus in SOUNDS))
-    return music[turn::TURNS] + sounds[turn::TURNS]
+    return music[turn::TURNS] + sounds[turn::TURNS] + FOLDERS[turn::TURNS]
 
 
 def turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
@@ -212,30 +170,55 @@ def turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
     for turn in range(TURNS):
         corpora = left_out(turn)
         singers = tuple(str(name) for name in mir1k[turn::TURNS])
-        learn = ~contains(train.corpus, (*corpora, "tune")) & ~contains(train.group, singers)
+        learn = without(train.corpus, (*corpora, JUDGED_ALONE)) & without(train.group, singers)
         voices = np.isin(clean.group, singers) & np.isin(clean.label, [VOCAL, ACCOMPANIED])
-        yield learn, voices | np.isin(clean.corpus, (*corpora, "tune"))
+        yield learn, voices | np.isin(clean.corpus, (*corpora, JUDGED_ALONE))
 
 
-def song_answers(scores: npt.NDArray[np.floating], songs: Table) -> dict[str, dict[str, int]]:
-    """Count by genre what GTZAN's tracks are called; weak labels, so no accuracy."""
-    tracks, of_row = np.unique(songs.track, return_inverse=True)
-    sums = np.zeros((len(tracks), scores.shape[1]))
-    np.add.at(sums, of_row, scores)
-    counts: dict[str, dict[str, int]] = {}
-    for track, answer in zip(tracks, sums.argmax(1), strict=True):
-        genre = counts.setdefault(track.split("/")[0], dict.fromkeys(VERSION_CLASSES, 0))
-        genre[VERSION_CLASSES[answer]] += 1
-    return counts
+def calibrate(
+    logits: Float64Array, labels: Int64Array, corpus: npt.NDArray[np.str_]
+) -> tuple[Float64Array, Float64Array]:
+    """Fit one temperature with corpora and classes weighing the same.
+
+    Not a scale and a bias a class: they fit what a few corpora have in common and take two
+    points of macro-F1 from the next corpus, for the same calibration error (decision 0021).
+    """
+    weights = cell_weights(corpus, labels)
+    return fit_calibration(logits, labels, kind="temperature", row_weights=weights)
 
 
-def with_calibration(
-    head: Head, unseen: Unseen, labels: npt.NDArray[np.int64], fit: BoolArray
+def calibrated(unseen: Unseen, rows: Table, *, fit: BoolArray) -> Float64Array:
+    """Return scores, each turn calibrated on the `fit` rows of the other turns."""
+    scores = np.zeros_like(unseen.logits)
+    for turn in np.unique(unseen.turn):
+        others, own = (unseen.turn != turn) & fit, unseen.turn == turn
+        scale, bias = calibrate(unseen.logits[others], rows.label[others], rows.corpus[others])
+        scores[own] = softmax(unseen.logits[own] * scale + bias)
+    return scores
+
+
+def train_version(
+    table: Table,
+    calibration: tuple[Float64Array, Float64Array],
+    backbones: Mapping[str, str],
+    *,
+    info: Mapping[str, Any] | None = None,
 ) -> Head:
-    """Return the head with the calibration that suits the `fit` rows of all turns."""
-    scale, bias = calibrate(unseen.logits[fit], labels[fit])
-    return replace(
-        head,
+    """Train the version head on labelled rows; its calibration is that of folders left out."""
+    columns, aims = table.columns(INPUTS), targets(table)
+    model = fit_dense(columns, aims, row_weights(table), recipe=RECIPE)
+    scale, bias = calibration
+    return Head(
+        task="version",
+        classes=VERSION_CLASSES,
+        inputs=INPUTS,
+        backbones={"msd": backbones["msd"]},
+        mean=model.mean,
+        scale=model.scale,
+        layers=model.layers,
         calibration_scale=scale.astype(np.float32),
         calibration_bias=bias.astype(np.float32),
+        info=dict(info or {})
+        | training_record(columns, aims, asdict(RECIPE))
+        | {"versions": {"numpy": np.__version__, "torch": torch.__version__}},
     )

@@ -46,6 +46,24 @@ class DecodeSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LevelSpec:
+    """To which loudness a track is brought before its spectrogram is compressed."""
+
+    target_lufs: float = -23.0  # programme loudness of EBU R 128
+    # What has no loudness is left as it is, and what is quieter than this allows stays quieter:
+    # a noise floor is not music.
+    max_gain_db: float = 40.0
+    meter: str = "ITU-R BS.1770, gated, of the mono mix"
+
+    def __post_init__(self) -> None:
+        if not -70.0 < self.target_lufs <= 0.0 or not 0.0 <= self.max_gain_db <= 100.0:
+            raise InputError(
+                "need -70 < target_lufs <= 0 and 0 <= max_gain_db <= 100, "
+                f"got {self.target_lufs:g} and {self.max_gain_db:g}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MelSpec:
     """How a waveform becomes log-mel frames: one STFT over the whole track, centred frames."""
 
@@ -93,9 +111,14 @@ class SegmentSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSpec:
-    """Everything between a file and the backbone's input."""
+    """Everything between a file and the backbone's input.
+
+    ``level=None`` takes tracks as loud as they come. Nothing new should: stores, heads and models
+    of audiorec before format 2 were made so, and keep their fingerprints.
+    """
 
     decode: DecodeSpec = field(default_factory=DecodeSpec)
+    level: LevelSpec | None = field(default_factory=LevelSpec)
     mel: MelSpec = field(default_factory=MelSpec)
     segment: SegmentSpec = field(default_factory=SegmentSpec)
 
@@ -107,8 +130,8 @@ class FeatureSpec:
             )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain nested dicts, ready for JSON."""
-        return asdict(self)
+        """Return the spec as plain nested dicts, ready for JSON; no level, no key."""
+        return {name: part for name, part in asdict(self).items() if part is not None}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "FeatureSpec":
@@ -124,14 +147,14 @@ class FeatureSpec:
         >>> FeatureSpec.from_dict(FeatureSpec().to_dict()) == FeatureSpec()
         True
         """
-        parts = {"decode": DecodeSpec, "mel": MelSpec, "segment": SegmentSpec}
+        parts = {"decode": DecodeSpec, "level": LevelSpec, "mel": MelSpec, "segment": SegmentSpec}
         try:
-            if content.keys() != parts.keys():
+            if content.keys() | {"level"} != parts.keys():
                 raise TypeError(f"expected the parts {', '.join(parts)}")
-            made: dict[str, Any] = {name: part(**content[name]) for name, part in parts.items()}
+            made: dict[str, Any] = {name: parts[name](**part) for name, part in content.items()}
         except TypeError as error:
             raise InputError(f"not a feature spec of this audiorec: {error}") from error
-        return cls(**made)
+        return cls(**{"level": None, **made})
 
     @property
     def segment_samples(self) -> int:
@@ -142,3 +165,9 @@ class FeatureSpec:
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when any field changes."""
         return fingerprint(self.to_dict())
+
+    @property
+    def front_end(self) -> str:
+        """The fingerprint of all that shapes one segment: whatever the hop, a head fits."""
+        parts = self.to_dict()
+        return fingerprint({**parts, "segment": {"n_frames": self.segment.n_frames}})

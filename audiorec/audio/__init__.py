@@ -4,7 +4,8 @@
 
     path ──sniff──▶ container, claimed length          content decides, never the extension
          ──decode─▶ blocks of samples (n,), 16 kHz     mono float32, with an `AudioInfo`
-         ──mel────▶ frames (f, 96)                     one STFT over the whole track
+         ──mel────▶ frames (f, 96) of power            one STFT over the whole track
+         ──level──▶ LUFS, and a gain                   each track at one loudness
          ──segment▶ `Segment` (187, 96), one per 3 s   what the backbone takes
 
 ====================  =============================================================
@@ -23,8 +24,9 @@
 ``pyav_reader``       all others, and what the first gave up on → the same
 ``mono``              blocks (n, channels) → mono at 16 kHz, with measured levels
 ``decode``            the above joined: limits, fallback, status
-``mel``               blocks → log-mel frames, as they come
-``segment``           frames → segments, as they come
+``mel``               blocks → spectra → mel power, as they come → log-mel frames
+``level``             spectra → loudness of the track → its gain
+``segment``           the two above joined: blocks → segments at one loudness
 ``envelope``          blocks → the waveform as it is drawn, some thousand pieces
 ``playable``          what a player has to know of a file, and a WAV that all can play
 ``content``           a hash of the audio packets, which retagging leaves alone
@@ -37,7 +39,8 @@ Public::
 
     decode    decode, waveform
     mel       log_mel
-    segment   segments
+    level     loudness_lufs, gain
+    segment   levelled, segments
     envelope  envelope
     playable  probe, write_wav, Playable
     content   content_hash, content_hash_of

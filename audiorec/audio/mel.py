@@ -1,6 +1,7 @@
-"""Waveform to log-mel frames: what the backbone sees.
+"""Waveform to mel frames: what the backbone sees.
 
-    blocks (n,) at 16 kHz  ──log_mel_frames──▶  frames (f, 96), 62.5 a second
+    blocks (n,) at 16 kHz  ──power_spectra──▶  (f, 257)  ──mel_power──▶  (f, 96), 62.5 a second
+                           ──compressed──▶     log-mel frames, at a gain
 
 One STFT runs over the whole track: frame k is centred on sample ``k * hop_length``, and
 half a window of zeros stands before the first sample and after the last. The frames are
@@ -10,6 +11,8 @@ not depend on how the waveform was cut into blocks, not even in its last bit.
 The filterbank is Slaney's: linear below 1 kHz, logarithmic above, each triangle of area 1.
 The weights that come with it were trained on power spectra compressed by
 ``log10(10000 * power + 1)``; another scale or compression gives wrong tags and no error.
+The compression is not homogeneous: 10 dB more is not a constant more. So a track's gain has to
+be known before it, and frames wait for that as power.
 """
 
 import functools
@@ -31,14 +34,15 @@ _KNEE_MEL = _KNEE_HZ / _LINEAR_HZ
 _LOG_STEP = np.log(6.4) / 27.0  # natural logarithm of the frequency ratio per mel
 
 
-def log_mel_frames(
+def power_spectra(
     blocks: Iterable[FloatArray], spec: MelSpec = _DEFAULT_SPEC
 ) -> Iterator[FloatArray]:
-    """Yield the log-mel frames of a track while its samples come in.
+    """Yield the power spectra of a track while its samples come in.
 
     The blocks, (n,) float32 at ``spec.sample_rate``, may be cut anywhere; empty ones are allowed.
-    Frames come as (f, n_mels) float32, 1 to 128 at a time, ``spec.n_frames(n_samples)`` in all. No
-    more than the samples of one chunk and one block are held at a time.
+    Spectra come as (f, 1 + n_fft // 2) float32, 1 to 128 frames at a time,
+    ``spec.n_frames(n_samples)`` in all. No more than the samples of one chunk and one block are
+    held at a time.
     """
     hop, half = spec.hop_length, spec.n_fft // 2
     chunk_samples = (CHUNK_FRAMES - 1) * hop + spec.n_fft  # samples that 128 frames touch
@@ -62,20 +66,42 @@ def log_mel_frames(
         pending = pending[n_now * hop :]
 
 
-def log_mel(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
-    """Return all log-mel frames of a waveform.
+def mel_power(spectra: FloatArray, spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
+    """Return the power in each mel band: (f, 1 + n_fft // 2) to (f, n_mels) float32."""
+    power: FloatArray = spectra @ mel_filterbank(spec).T
+    return power
+
+
+def compressed(
+    power: FloatArray, spec: MelSpec = _DEFAULT_SPEC, *, gain: float = 1.0
+) -> FloatArray:
+    """Return log-mel frames: mel power (f, n_mels) of a track made `gain` times as loud.
+
+    `gain` is of the samples, 10 for 20 dB. Never negative; a new array, float32.
+    """
+    frames = power * np.float32(spec.compression * gain**2)
+    frames += np.float32(1.0)
+    log_frames: FloatArray = np.log10(frames, out=frames)
+    return log_frames
+
+
+def log_mel(
+    waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC, *, gain: float = 1.0
+) -> FloatArray:
+    """Return all log-mel frames of a waveform, as loud as it is, or at a gain.
 
     Parameters
     ----------
     waveform : ndarray, shape (N,), float32
         Samples at ``spec.sample_rate``.
     spec : MelSpec
+    gain : float
+        Of the samples; ``level.gain`` says what a track's is.
 
     Returns
     -------
     frames : ndarray, shape (1 + N // hop_length, n_mels), float32
-        ``log10(compression * mel_power + 1)``, never negative; no row for N = 0. Equal in
-        every bit to the frames that `log_mel_frames` yields for any cut of `waveform`.
+        ``log10(compression * gain**2 * mel_power + 1)``, never negative; no row for N = 0.
 
     Raises
     ------
@@ -87,28 +113,26 @@ def log_mel(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC) -> FloatArray:
     >>> log_mel(np.zeros(16_000, np.float32)).shape
     (63, 96)
     """
-    chunks = list(log_mel_frames([waveform], spec))
-    return np.concatenate([np.zeros((0, spec.n_mels), np.float32), *chunks])
+    chunks = [mel_power(spectra, spec) for spectra in power_spectra([waveform], spec)]
+    power = np.concatenate([np.zeros((0, spec.n_mels), np.float32), *chunks])
+    return compressed(power, spec, gain=gain)
 
 
 def _chunk(samples: FloatArray, n_frames: int, spec: MelSpec) -> FloatArray:
-    """Log-mel of the first `n_frames` windows of `samples`, which holds all they touch."""
+    """Power spectra of the first `n_frames` windows of `samples`, which holds all they touch."""
     windows = np.lib.stride_tricks.sliding_window_view(samples, spec.n_fft)
-    windowed = windows[: n_frames * spec.hop_length : spec.hop_length] * _window(spec.n_fft)
+    windowed = windows[: n_frames * spec.hop_length : spec.hop_length] * window(spec.n_fft)
     # Numpy's own transform: scipy's is faster by a hundredth of a song's time, and importing it
     # takes 0.3 CPU-seconds and 25 MB. (Before numpy 2 it computes in float64.)
     spectra = np.fft.rfft(windowed, axis=-1).astype(np.complex64, copy=False)
     parts = spectra.view(np.float32)  # real and imaginary alternate
     parts *= parts
-    frames = (parts[:, 0::2] + parts[:, 1::2]) @ mel_filterbank(spec).T
-    frames *= np.float32(spec.compression)
-    frames += np.float32(1.0)
-    log_frames: FloatArray = np.log10(frames, out=frames)
-    return log_frames
+    power: FloatArray = parts[:, 0::2] + parts[:, 1::2]
+    return power
 
 
 @functools.cache
-def _window(n_fft: int) -> FloatArray:
+def window(n_fft: int) -> FloatArray:
     """Hann window, periodic: the symmetric one is for filter design."""
     phase = 2.0 * np.pi * np.arange(n_fft) / n_fft
     return (0.5 - 0.5 * np.cos(phase)).astype(np.float32)

@@ -1,6 +1,6 @@
 """One song through all stages: audio, tagger and statistics joined.
 
-    path ──decode──▶ blocks ──segments──▶ (T, 187, 96) ──backbones──▶ features
+    path ──decode──▶ blocks ──levelled──▶ (T, 187, 96) ──backbones──▶ features
          ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
 
 Everything streams: a two-hour file needs no more memory for its audio than a short one.
@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
-from audiorec.audio.segment import Segment, segments
+from audiorec.audio.segment import Segment, levelled, segments
 from audiorec.audio.stderr import captured_stderr
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError
@@ -86,6 +86,8 @@ class Song:
     info : AudioInfo
     tags : SongTags
     content_hash : str
+    loudness_lufs : float or None
+        Of the mono mix, before it was brought to the loudness of the spec; None where it has none.
     cpu_s : mapping of str to float
         CPU seconds of each stage: load (once a process), decode, mel, backbone, heads, and
         read (tags and content hash).
@@ -97,7 +99,16 @@ class Song:
     info: AudioInfo
     tags: SongTags
     content_hash: str
+    loudness_lufs: float | None = None
     cpu_s: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Heard(NamedTuple):
+    """What a song's audio says."""
+
+    series: ScoreSeries
+    features: dict[str, FloatArray]
+    loudness_lufs: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,37 +199,40 @@ class Extractor:
         """
         watch = Stopwatch()
         with watch.stage("decode"):
-            (start_s, scores, features), info = decode(
+            heard, info = decode(
                 path,
-                lambda blocks: self._scores(blocks, outputs, watch),
+                lambda blocks: self._heard(blocks, outputs, watch),
                 spec=self.config.spec,
                 max_duration_s=self.config.max_duration_s,
             )
         with watch.stage("heads"):
-            vector = summarize(scores)
+            vector = summarize(heard.series.scores)
         with watch.stage("read"):
             tags, found_hash = read_tags(path), content_hash(path)
         return Song(
             vector=vector,
-            series=ScoreSeries(scores, start_s, self.classes),
-            features=features,
+            series=heard.series,
+            features=heard.features,
             info=info,
             tags=tags,
             content_hash=found_hash,
+            loudness_lufs=heard.loudness_lufs,
             cpu_s=watch.seconds,
         )
 
-    def _scores(
+    def _heard(
         self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
-    ) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
-        """Return ``start_s``, scores and `outputs`; the pools of two hours would be 30 MB."""
+    ) -> "_Heard":
+        """Return what the networks say; not the pools, which of two hours would be 30 MB."""
         with watch.stage("load"):
             backbones = [self._backbone(name) for name in self._networks(outputs)]
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
-        found_segments = segments(watch.each("decode", blocks), self.config.spec)
-        for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
+        with watch.stage("mel"):
+            track = levelled(watch.each("decode", blocks), self.config.spec)
+        batches = _batched(track.segments, self.config.segments_at_once)
+        for batch in watch.each("mel", batches):
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
             with watch.stage("backbone"):
@@ -229,8 +243,12 @@ class Extractor:
                 backbone, output = split_input(name)
                 # Not a view, which would keep the rest.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
-        joined = {name: np.concatenate(parts) for name, parts in kept.items()}
-        return np.asarray(starts, np.float32), np.concatenate(scores), joined
+        start_s = np.asarray(starts, np.float32)
+        return _Heard(
+            ScoreSeries(np.concatenate(scores), start_s, self.classes),
+            {name: np.concatenate(parts) for name, parts in kept.items()},
+            track.loudness_lufs,
+        )
 
     def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
         asked = (split_input(name)[0] for name in outputs)

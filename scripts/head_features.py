@@ -7,6 +7,7 @@ once: their samples lie in ``waves``, from where mixes draw too.
 
 import hashlib
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -100,7 +101,7 @@ class Waves:
         name = hashlib.sha256(f"{clip.key}{clip.path}".encode()).hexdigest()[:20]
         path = self.folder / f"{name}.npy"
         if not path.exists():
-            part = path.with_suffix(".part.npy")
+            part = path.with_suffix(f".{os.getpid()}.npy")  # mixes may be made meanwhile
             np.save(part, read(clip))
             part.rename(path)
         found: FloatArray = np.load(path, mmap_mode="r")
@@ -176,7 +177,9 @@ class Extractor:
             (
                 segment.log_mel,
                 {
-                    "label": clip.spans[round(segment.start_s / EVERY_S)] if clip.spans else clip.label,
+                    "label": clip.spans[round(segment.start_s / EVERY_S)]
+                    if clip.spans
+                    else clip.label,
                     "corpus": clip.corpus,
                     "group": clip.group,
                     "track": clip.track,

@@ -45,20 +45,18 @@ class Judged:
             "f1": dict(zip(VERSION_CLASSES, self.f1.round(4).tolist(), strict=True)),
             "recall": dict(zip(VERSION_CLASSES, self.recall.round(4).tolist(), strict=True)),
             "confusion": self.confusion.round(4).tolist(),
-            "cells": {name: [n, share.round(3).tolist()] for name, (n, share) in self.cells.items()},
+            "cells": {
+                name: [n, share.round(3).tolist()] for name, (n, share) in self.cells.items()
+            },
         }
 
     def table(self) -> str:
         """Return the figures as lines of text."""
-        lines = [
-            f"macro-F1 {self.macro_f1}  ECE {self.ece:.3f}  ({self.rows} rows, "
-            f"{self.groups} groups)"
-        ]
+        size = f"{self.rows} rows, {self.groups} groups"
+        lines = [f"macro-F1 {self.macro_f1}  ECE {self.ece:.3f}  ({size})"]
         for c, name in enumerate(VERSION_CLASSES):
             shares = " ".join(f"{share:.3f}" for share in self.confusion[c])
-            lines.append(
-                f"{name:20} F1 {self.f1[c]:.3f}  recall {self.recall[c]:.3f}  | {shares}"
-            )
+            lines.append(f"{name:20} F1 {self.f1[c]:.3f}  recall {self.recall[c]:.3f}  | {shares}")
         return "\n".join(lines)
 
     def cell_lines(self) -> str:

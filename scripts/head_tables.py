@@ -3,15 +3,32 @@
 from pathlib import Path
 
 import numpy as np
-from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, VOCAL, Clip, gtzan_clips, version_clips
-from head_features import Extractor, Table, concatenate
+from head_augment import low_pass, telephone
+from head_data import (
+    ACCOMPANIED,
+    INSTRUMENTAL,
+    OTHER,
+    SAMPLE_RATE,
+    VOCAL,
+    Clip,
+    gtzan_clips,
+    version_clips,
+)
+from head_features import Change, Extractor, Table, concatenate
 from head_mixing import MIXES, Sources, augmented
-from head_packages import ELSEWHERE, SONGS, package_clips
+from head_packages import ELSEWHERE, MUSIC, SONGS, package_clips
 from head_voices import voice_clips
 
 CHUNKS = 12  # files of mixes
 PER_CHUNK = [VOCAL] * 13 + [INSTRUMENTAL] * 10 + [ACCOMPANIED] * 17 + [OTHER] * 10
 REPEATS = 20  # of PER_CHUNK in a file: 12,000 mixes in all
+COPIED, COPIED_S = 6, 18.0  # pieces of a package, seconds of each
+BANDS: dict[str, Change] = {
+    "as it is": lambda waveform: waveform,
+    "4 kHz": lambda waveform: low_pass(waveform, 4000.0),
+    "5.5 kHz": lambda waveform: low_pass(waveform, 5500.0),
+    "telephone": telephone,
+}
 JUDGED_ALONE = "tune"  # a corpus that nothing is ever learnt from
 
 
@@ -54,6 +71,29 @@ def mixes_table(
         for chunk in range(chunks)
     ]
     return concatenate(made)
+
+
+def copies(extractor: Extractor, name: str, clips: list[Clip]) -> dict[str, Table]:
+    """Return the segments of the beginnings of clips, as they are and through each of `BANDS`.
+
+    Row i of each table is of the same segment.
+    """
+    length = int(COPIED_S * SAMPLE_RATE)
+
+    def table(band: str, change: Change) -> Table:
+        cut = lambda waveform: change(np.array(waveform[:length]))  # noqa: E731
+        return extractor.clips(f"{name}-{band}".replace(" ", "-"), clips, cut)
+
+    return {band: table(band, change) for band, change in BANDS.items()}
+
+
+def copied_music(extractor: Extractor, clips: list[Clip]) -> dict[str, Table]:
+    """Return copies of a few pieces of each package of music: what a band limit does to them."""
+    names, found = [corpus.name for corpus in MUSIC], []
+    for name in names:
+        own = [clip for clip in clips if clip.corpus == name]
+        found += own[:: -(-len(own) // COPIED)]
+    return copies(extractor, "copied-music", found)
 
 
 def without(names: np.ndarray, unwanted: tuple[str, ...]) -> np.ndarray:

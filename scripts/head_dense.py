@@ -69,20 +69,22 @@ def fit_dense(
         How often a row is drawn.
     recipe : DenseRecipe
     """
-    share = (row_weights / row_weights.sum())[:, None]
-    mean = (columns * share).sum(0)
-    spread = np.sqrt((np.square(columns - mean) * share).sum(0))
-    live = spread > MIN_SCALE
-    x = ((columns[:, live] - mean[live]) / spread[live]).astype(np.float32)
+    live = columns.std(0) > MIN_SCALE  # a third of the backbone's pools are always 0
+    used = columns[:, live].astype(np.float64)
+    share = row_weights / row_weights.sum()
+    centre = share @ used
+    spread = np.sqrt(share @ np.square(used - centre)) + MIN_SCALE
+    x = ((used - centre) / spread).astype(np.float32)
     smooth = recipe.label_smoothing
     aims = (targets * (1 - smooth) + smooth / targets.shape[1]).astype(np.float32)
     model = _train(torch.from_numpy(x), torch.from_numpy(aims), row_weights, recipe)
-    first = np.zeros((len(mean), recipe.networks * recipe.units), np.float32)
-    first[live] = model.first.weight.detach().numpy().T
+    first = np.zeros((columns.shape[1], recipe.networks * recipe.units), np.float32)
+    mean, scale = np.zeros(columns.shape[1]), np.ones(columns.shape[1])
+    first[live], mean[live], scale[live] = model.first.weight.detach().numpy().T, centre, spread
     second = model.second.detach().numpy() / recipe.networks
     return Dense(
         mean=mean.astype(np.float32),
-        scale=np.where(live, spread, 1.0).astype(np.float32),
+        scale=scale.astype(np.float32),
         layers=(
             (first, model.first.bias.detach().numpy().copy()),
             (second.reshape(-1, targets.shape[1]), model.bias.detach().numpy().mean(0)),

@@ -7,14 +7,14 @@ set ``tune``. The calibration is that of the folders left out.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER_CORPORA, VERSION_CLASSES, VOCAL
-from head_dense import DenseRecipe, fit_dense
+from head_dense import Dense, DenseRecipe, fit_dense
 from head_features import Table
 from head_judging import cell_weights
 from head_packages import MUSIC, SOUNDS, WEAK
@@ -25,7 +25,7 @@ from audiorec.labelling.calibration import class_targets, fit_calibration
 from audiorec.labelling.train import grouped_folds
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.tagger.weights import backbone_weights
-from audiorec.types import Float64Array, Int64Array
+from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
 INPUTS = ("msd.max_pool", "msd.mean_pool", "msd.penultimate", "msd.tags")
 RECIPE = DenseRecipe()
@@ -35,6 +35,7 @@ MIN_VOICED = 0.3  # share of a segment; below it the voice's own label does not 
 FOLDS = 6  # along groups
 TURNS = 8  # of leaving folders and singers out
 MADE = "augmented"  # name of the track of every mix
+CORPUS_POWER = 0.3  # 1: every row counts the same; 0: every corpus
 MADE_SHARE = 0.4  # of a class's weight; the rest is for audio as it was found
 SONG_WEIGHTS = {  # of the rows of records, beside 1 for the rest
     "gtzan": 1.5,  # weak labels, and nearly all finished records with a voice
@@ -43,7 +44,7 @@ SONG_WEIGHTS = {  # of the rows of records, beside 1 for the rest
 VOICE_TAGS = ("female vocalists", "male vocalists", "female vocalist")
 VOICE_FACTOR = 0.75  # these tags also fire on soft music without a voice
 
-BoolArray = npt.NDArray[np.bool_]
+StrArray = npt.NDArray[np.str_]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -88,29 +89,52 @@ def voice_score(table: Table) -> npt.NDArray[np.float32]:
     return VOICE_FACTOR * heard
 
 
-def row_weights(table: Table) -> Float64Array:
-    """Return weights: every class the same, in it a corpus by the root of its rows.
+def row_weights(label: Int64Array, corpus: StrArray, made: BoolArray) -> Float64Array:
+    """Return weights: every class the same, in it a corpus by a power of its rows.
 
-    Mixes share `MADE_SHARE` of their class, each the same: there are as many kinds of them as
-    pairs of corpora.
+    Mixes share `MADE_SHARE` of their class, and count by the corpus of their first source.
     """
-    weights, mixed = np.zeros(len(table)), table.track == MADE
-    for label in range(len(VERSION_CLASSES)):
-        own, made = (table.label == label) & ~mixed, (table.label == label) & mixed
+    weights = np.zeros(len(label))
+    for kind in range(len(VERSION_CLASSES)):
+        own, mixes = (label == kind) & ~made, (label == kind) & made
         share = MADE_SHARE if own.any() else 1.0
-        corpora = table.corpus[own]
-        names, of_row, counts = np.unique(corpora, return_inverse=True, return_counts=True)
-        songs = np.array([SONG_WEIGHTS.get(corpus, 1.0) for corpus in names])
-        found = (songs / np.sqrt(counts))[of_row]
-        weights[own] = found / found.sum() * (1 - share if made.any() else 1.0)
-        weights[made] = share / max(made.sum(), 1)
-    return weights * len(table) / len(VERSION_CLASSES)
+        for rows, part in ((own, 1 - share if mixes.any() else 1.0), (mixes, share)):
+            if rows.any():
+                weights[rows] = part * _by_corpus(corpus[rows])
+    return weights * len(label) / len(VERSION_CLASSES)
 
 
-def fit_logits(train: Table, rows: Table, *, recipe: DenseRecipe = RECIPE) -> Float64Array:
-    """Return what a head that learnt from `train` alone says of rows, (n, 4), uncalibrated."""
-    model = fit_dense(train.columns(INPUTS), targets(train), row_weights(train), recipe=recipe)
-    return model.logits(rows.columns(INPUTS))
+def _by_corpus(corpus: StrArray) -> Float64Array:
+    """Return weights of sum 1: a corpus counts as a power of its rows; in it every row the same."""
+    first = np.char.partition(corpus, "+")[:, 0]
+    names, of_row, counts = np.unique(first, return_inverse=True, return_counts=True)
+    songs = np.array([SONG_WEIGHTS.get(name, 1.0) for name in names])
+    found: Float64Array = (songs * counts ** (CORPUS_POWER - 1.0))[of_row]
+    return found / found.sum()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Learner:
+    """A table to learn from, with its columns and targets put together once for many fits."""
+
+    table: Table
+    recipe: DenseRecipe = RECIPE
+    columns: FloatArray = field(init=False)
+    targets: Float64Array = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "columns", self.table.columns(INPUTS).astype(np.float32))
+        object.__setattr__(self, "targets", targets(self.table))
+
+    def fit(self, learn: BoolArray) -> Dense:
+        """Fit on the rows of a mask, weighted by what these rows are."""
+        weights = row_weights(self.table.label[learn], self.table.corpus[learn], self.made[learn])
+        return fit_dense(self.columns[learn], self.targets[learn], weights, recipe=self.recipe)
+
+    @property
+    def made(self) -> BoolArray:
+        """Which rows are mixes."""
+        return self.table.track == MADE
 
 
 def groups_left_out(
@@ -128,11 +152,11 @@ def groups_left_out(
     folds : int
     """
     fold = grouped_folds(clean.group, clean.label, folds=folds, seed=0)
-    parts = []
+    learner, columns, parts = Learner(train, recipe), clean.columns(INPUTS), []
     for number in range(folds):
         rows = np.flatnonzero(fold == number)
-        heard = train.rows(without(train.group, tuple(np.unique(clean.group[rows]))))
-        parts.append((fit_logits(heard, clean.rows(rows), recipe=recipe), rows, number))
+        model = learner.fit(without(train.group, tuple(np.unique(clean.group[rows]))))
+        parts.append((model.logits(columns[rows]), rows, number))
     return _unseen(parts)
 
 
@@ -140,12 +164,11 @@ def folders_left_out(
     train: Table, clean: Table, *, recipe: DenseRecipe = RECIPE, step: int = 1
 ) -> Unseen:
     """Leave folders and singers out in turn; each turn judges ``tune`` anew."""
-    parts = []
+    learner, columns, parts = Learner(train, recipe), clean.columns(INPUTS), []
     for turn, (learn, judge) in enumerate(turns(train, clean)):
         if turn % step == 0:
             rows = np.flatnonzero(judge)
-            logits = fit_logits(train.rows(learn), clean.rows(rows), recipe=recipe)
-            parts.append((logits, rows, turn))
+            parts.append((learner.fit(learn).logits(columns[rows]), rows, turn))
     return _unseen(parts)
 
 
@@ -205,8 +228,8 @@ def train_version(
     info: Mapping[str, Any] | None = None,
 ) -> Head:
     """Train the version head on labelled rows; its calibration is that of folders left out."""
-    columns, aims = table.columns(INPUTS), targets(table)
-    model = fit_dense(columns, aims, row_weights(table), recipe=RECIPE)
+    learner = Learner(table)
+    model = learner.fit(np.ones(len(table), np.bool_))
     scale, bias = calibration
     return Head(
         task="version",
@@ -219,6 +242,6 @@ def train_version(
         calibration_scale=scale.astype(np.float32),
         calibration_bias=bias.astype(np.float32),
         info=dict(info or {})
-        | training_record(columns, aims, asdict(RECIPE))
+        | training_record(learner.columns, learner.targets, asdict(RECIPE))
         | {"versions": {"numpy": np.__version__, "torch": torch.__version__}},
     )

@@ -240,7 +240,7 @@ def listed(scores: Scores, track: StrArray, *, quiet: bool = False) -> dict[str,
     return found
 
 
-def short_clips(data: Path, gtzan: Taggrams, short: Table, backbones: Mapping[str, str]) -> Figures:
+def short_clips(data: Path, gtzan: Taggrams, short: Table) -> Figures:
     """Judge GTZAN's ten on clips of 2 to 3 s, no artist or track of them in training."""
     clips = taggrams_of(data, short, parts=("train", "valid"))
     together = concatenate_taggrams([gtzan, clips])

@@ -79,14 +79,15 @@ def version(
     folders = folders_left_out(train, strong)
     rows = strong.rows(folders.rows)
     calibration = calibrate_on(folders, rows)
+    head = train_version(train, calibration, extractor.sha256, info=INFO)
     figures = judge_folders(folders, rows)
+    save(head, figures, out)
     groups = groups_left_out(train, judged)
     scores = np.zeros_like(groups.logits)
     scores[groups.rows] = softmax(groups.logits * calibration[0] + calibration[1])
     figures |= judge_groups(scores, judged)
     if former:
         figures["former"] = judge_former(former, extractor, clips)
-    head = train_version(train, calibration, extractor.sha256, info=INFO)
     figures |= {
         "songs": song_answers(scores, judged),
         "elsewhere": elsewhere_answers(head, tables.elsewhere),

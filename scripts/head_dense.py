@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from audiorec.labelling.train import MIN_SCALE
+from audiorec.learning.torch_use import one_thread
 from audiorec.types import Float64Array, FloatArray
 
 
@@ -115,7 +116,7 @@ class _Networks(nn.Module):
 def _train(
     x: torch.Tensor, aims: torch.Tensor, row_weights: Float64Array, recipe: DenseRecipe
 ) -> _Networks:
-    with torch.random.fork_rng(devices=[]):
+    with one_thread("training the version head"), torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         model = _Networks(x.shape[1], aims.shape[1], recipe)
         optimiser = torch.optim.AdamW(

@@ -45,8 +45,6 @@ GENRE_TAGS = (
 FOLK_TAG = 0.2  # the tag's own sigmoid, from which unlabelled music is learnt from
 FOLK_SHARE = 0.6  # of a segment's target at most; its label keeps the rest
 FOLK_WEIGHT = 0.4  # of such a segment without a label, against a mean row's 1
-COPY_WEIGHT = 0.25  # of a row through a narrow band, against 1 of one as it is
-OUTSIDE_WEIGHT = 1.0  # of a row of another maker, against 1 of GTZAN's
 STEADY = 10.0  # strength of the penalty on what a narrow band changes
 SEEDS = range(3)  # of foldings: a figure with artists left out is the mean over them
 
@@ -90,17 +88,15 @@ def genre_rows(
     """
     parts = [gtzan] if copied is None else [gtzan, copied]
     found = concatenate_taggrams(parts)
-    own = np.repeat([1.0, COPY_WEIGHT], [len(gtzan), len(found) - len(gtzan)])
     ten = ten_of_gtzan(found.genre)
     keep = ten >= 0
     tags, label, group = found.tags[keep], ten[keep], found.artist[keep]
-    weight, as_found = own[keep], (np.arange(len(found)) < len(gtzan))[keep]
+    as_found = (np.arange(len(found)) < len(gtzan))[keep]
     if outside is not None:
         table, names = outside
         tags = np.concatenate([tags, table.msd.tags.astype(np.float64)])
         label = np.concatenate([label, [GENRES.index(name) for name in names]]).astype(np.int64)
         group = np.concatenate([group, table.corpus])
-        weight = np.concatenate([weight, np.full(len(table), OUTSIDE_WEIGHT)])
         as_found = np.concatenate([as_found, np.zeros(len(table), np.bool_)])
     targets = np.eye(len(GENRES))[label]
     share = np.minimum(folk_tag(tags), FOLK_SHARE)
@@ -110,7 +106,7 @@ def genre_rows(
         tags=tags,
         targets=targets,
         group=group,
-        weight=balanced(group, label, weight),
+        weight=balanced(group, label),
         label=label,
         as_found=as_found,
     )

@@ -123,18 +123,10 @@ def concatenate_taggrams(parts: list[Taggrams]) -> Taggrams:
     )
 
 
-def balanced(
-    artist: StrArray,
-    genre: npt.NDArray[np.int64],
-    own: npt.NDArray[np.float64] | None = None,
-) -> npt.NDArray[np.float64]:
-    """Return row weights: an artist counts as the root of their rows, every genre the same.
-
-    `own` is what a row weighs within its artist; 1 by default.
-    """
-    own = np.ones(len(artist)) if own is None else own
-    _, of_row = np.unique(artist, return_inverse=True)
-    weights: npt.NDArray[np.float64] = own / np.sqrt(np.bincount(of_row, own)[of_row])
+def balanced(artist: StrArray, genre: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    """Return row weights: an artist counts as the root of their rows, every genre the same."""
+    _, of_row, counts = np.unique(artist, return_inverse=True, return_counts=True)
+    weights: npt.NDArray[np.float64] = 1 / np.sqrt(counts[of_row])
     totals = np.bincount(genre, weights)
     return weights / totals[genre] * len(genre) / np.count_nonzero(totals)
 

@@ -32,7 +32,7 @@ VERSION = ("mir1k", "superpowers", JUDGED_ALONE, *OTHER_CORPORA)  # folders of `
 JUDGED = (*VERSION, *FOLDERS)  # what the figures are about; packages are judged beside them
 MIN_VOICED = 0.3  # share of a segment; below it the voice's own label does not hold
 FOLDS = 6  # along groups
-TURNS = 8  # of leaving folders and singers out
+TURNS, VOICE_TURNS = 8, 6  # of leaving corpora and singers out, and folders of voices
 MADE = "augmented"  # name of the track of every mix
 CORPUS_POWER = 0.1  # 1: every row counts the same; 0: every corpus
 MADE_SHARE = 0.25  # of a class's weight; the rest is for audio as it was found
@@ -196,21 +196,31 @@ def _unseen(parts: list[tuple[Float64Array, Int64Array, int]]) -> Unseen:
 
 
 def left_out(turn: int) -> tuple[str, ...]:
-    """Return what one turn leaves out: every eighth corpus of music, of sounds, of voices."""
-    music = ("superpowers", *(corpus.name for corpus in MUSIC), LOOPS)
+    """Return the corpora that a turn leaves out: every eighth of music and of sounds, ...
+
+    ... and in the turns after these every sixth folder of voices.
+    """
+    if turn >= TURNS:
+        return (*FOLDERS, LOOPS)[turn - TURNS :: VOICE_TURNS]
+    music = ("superpowers", *(corpus.name for corpus in MUSIC))
     sounds = (*OTHER_CORPORA, *(corpus.name for corpus in SOUNDS))
-    return music[turn::TURNS] + sounds[turn::TURNS] + FOLDERS[turn::TURNS]
+    return music[turn::TURNS] + sounds[turn::TURNS]
 
 
 def turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
-    """Yield the rows to learn from and the rows to judge, turn by turn."""
+    """Yield the rows to learn from and the rows to judge, turn by turn.
+
+    The first `TURNS` are those that the first heads were judged by, on the corpora that these
+    learnt from; ``tune`` is judged in each of them.
+    """
     mir1k = np.unique(clean.group[clean.corpus == "mir1k"])
-    for turn in range(TURNS):
+    for turn in range(TURNS + VOICE_TURNS):
         corpora = left_out(turn)
-        singers = tuple(str(name) for name in mir1k[turn::TURNS])
+        singers = tuple(str(name) for name in mir1k[turn::TURNS]) if turn < TURNS else ()
         learn = without(train.corpus, (*corpora, JUDGED_ALONE)) & without(train.group, singers)
         voices = np.isin(clean.group, singers) & np.isin(clean.label, [VOCAL, ACCOMPANIED])
-        yield learn, voices | np.isin(clean.corpus, (*corpora, JUDGED_ALONE))
+        also = (JUDGED_ALONE,) if turn < TURNS else ()
+        yield learn, voices | np.isin(clean.corpus, (*corpora, *also))
 
 
 def calibrate(

@@ -1,6 +1,6 @@
 """Rebuild the shipped heads and print every figure that their model card quotes.
 
-    uv run --group heads python scripts/train_heads.py --data DIR --extra DIR --cache DIR --out DIR
+    uv run --group full python scripts/train_heads.py --data DIR --extra DIR --cache DIR --out DIR
 
 `--data` is the folder with ``version/``, ``version2/``, ``genre2/`` and ``gtzan/``; `--extra`
 holds unpacked packages, one folder each, as `unpack_packages.sh` leaves them; `--cache` keeps

@@ -9,7 +9,7 @@ call folk as well (`head_folk`); nothing is learnt from their names. GTZAN's dis
 outside the ten and are not trained on; how they are answered is reported.
 
 What a narrow band takes from a record must not move its genre: copies through a narrow band are
-learnt from beside the records themselves, and weights along what the band changes cost more.
+learnt from beside the records themselves.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 from head_features import Table
 from head_gtzan import GTZAN_GENRES, Taggrams, balanced, concatenate_taggrams
-from head_linear import LinearHead, LinearRecipe, Nuisance, fit_linear, train_linear
+from head_linear import LinearHead, LinearRecipe, fit_linear, train_linear
 from head_outside import MAKERS
 from head_yardstick import GENRE_RECIPE
 
@@ -45,7 +45,6 @@ GENRE_TAGS = (
 FOLK_TAG = 0.2  # the tag's own sigmoid, from which unlabelled music is learnt from
 FOLK_SHARE = 0.6  # of a segment's target at most; its label keeps the rest
 FOLK_WEIGHT = 0.4  # of such a segment without a label, against a mean row's 1
-STEADY = 10.0  # strength of the penalty on what a narrow band changes
 SEEDS = range(3)  # of foldings: a figure with artists left out is the mean over them
 
 
@@ -139,19 +138,11 @@ def _joined(first: GenreRows, second: GenreRows) -> GenreRows:
     )
 
 
-def steadiness(copied: Mapping[str, Table], strength: float = STEADY) -> Nuisance:
-    """Return what a narrow band changes in tags, of copies whose first is as it was."""
-    first, *others = copied.values()
-    moved = [table.msd.tags.astype(np.float64) - first.msd.tags for table in others]
-    return Nuisance(np.concatenate(moved), strength)
-
-
 def train_genre(
     rows: GenreRows,
     backbones: Mapping[str, str],
     *,
     recipe: LinearRecipe = GENRE_RECIPE,
-    nuisance: Nuisance | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> LinearHead:
     """Train the genre head."""
@@ -165,28 +156,20 @@ def train_genre(
         inputs=("msd.tags",),
         backbones={"msd": backbones["msd"]},
         recipe=recipe,
-        nuisance=nuisance,
         info=info,
     )
 
 
-def left_out(
-    rows: GenreRows, backbones: Mapping[str, str], *, nuisance: Nuisance | None
-) -> list[FloatArray]:
+def left_out(rows: GenreRows, backbones: Mapping[str, str]) -> list[FloatArray]:
     """Return scores of all rows by heads that did not see their group, once a folding."""
     recipes = [replace(GENRE_RECIPE, seed=seed) for seed in SEEDS]
-    return [
-        train_genre(rows, backbones, recipe=recipe, nuisance=nuisance).out_of_fold
-        for recipe in recipes
-    ]
+    return [train_genre(rows, backbones, recipe=recipe).out_of_fold for recipe in recipes]
 
 
 def maker_left_out(
     rows: GenreRows,
     outside: tuple[Table, npt.NDArray[np.str_]],
     head: Head,
-    *,
-    nuisance: Nuisance | None,
 ) -> FloatArray:
     """Return scores of other makers' rows by heads that heard nothing of the maker.
 
@@ -197,15 +180,13 @@ def maker_left_out(
     for corpus in dict.fromkeys(maker.corpus for maker in MAKERS):
         own = table.corpus == corpus
         others = rows.rows(rows.group != corpus)
-        scores[own] = fitted_scores(others, table.msd.tags[own], head, nuisance=nuisance)
+        scores[own] = fitted_scores(others, table.msd.tags[own], head)
     return scores
 
 
-def fitted_scores(
-    rows: GenreRows, tags: npt.NDArray[np.floating], head: Head, *, nuisance: Nuisance | None
-) -> FloatArray:
+def fitted_scores(rows: GenreRows, tags: npt.NDArray[np.floating], head: Head) -> FloatArray:
     """Return scores of tags by a fit on some rows, calibrated as a head is."""
-    model = fit_linear(rows.tags, rows.targets, rows.weight, recipe=GENRE_RECIPE, nuisance=nuisance)
+    model = fit_linear(rows.tags, rows.targets, rows.weight, recipe=GENRE_RECIPE)
     logits = model.logits(tags) * head.calibration_scale + head.calibration_bias
     return softmax(logits).astype(np.float32)
 

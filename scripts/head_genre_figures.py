@@ -23,12 +23,10 @@ from head_genre import (
     genre_rows,
     left_out,
     maker_left_out,
-    steadiness,
     ten_of_gtzan,
     train_genre,
 )
 from head_gtzan import GTZAN_GENRES, Taggrams, concatenate_taggrams, load_taggrams, taggrams_of
-from head_linear import Nuisance
 from head_outside import is_loop
 from head_tables import BANDS
 from head_yardstick import fit_genres, judge
@@ -87,12 +85,12 @@ def genre(extractor: Extractor, data: Path, heard: Heard, out: Path) -> Figures:
     alone = load_taggrams(data, "train", phases=3)
     gtzan = concatenate_taggrams([alone, taggrams_of(data, heard.songs)])
     test = load_taggrams(data, "test", phases=1)
-    rows, nuisance = learnt_rows(data, gtzan, heard), steadiness(heard.music)
-    trained = train_genre(rows, extractor.sha256, nuisance=nuisance, info=INFO)
-    foldings = left_out(rows, extractor.sha256, nuisance=nuisance)
+    rows = learnt_rows(data, gtzan, heard)
+    trained = train_genre(rows, extractor.sha256, info=INFO)
+    foldings = left_out(rows, extractor.sha256)
     figures: Figures = inside(rows, foldings, gtzan)
     figures["bands"] = bands(trained.head, heard)
-    figures |= outside(rows, heard, trained.head, nuisance)
+    figures |= outside(rows, heard, trained.head)
     figures["short"] = short_clips(data, gtzan, heard.short)
     figures["yardstick, 443"] = shown("GTZAN ten, test, 443", judge(alone, test, extractor.sha256))
     figures["yardstick, 443 and 53"] = shown(
@@ -167,7 +165,7 @@ def bands(head: Head, heard: Heard) -> Figures:
     return kept
 
 
-def outside(rows: GenreRows, heard: Heard, head: Head, nuisance: Nuisance) -> Figures:
+def outside(rows: GenreRows, heard: Heard, head: Head) -> Figures:
     """Judge pieces of other makers: makers left out in turn, and none of them heard."""
     table, names = heard.outside
     labels = np.array([GENRES.index(name) for name in names])
@@ -175,8 +173,8 @@ def outside(rows: GenreRows, heard: Heard, head: Head, nuisance: Nuisance) -> Fi
     without = rows.rows(~np.isin(rows.group, list(makers)))
     tags = table.msd.tags
     ways = {
-        "outside, maker left out": maker_left_out(rows, heard.outside, head, nuisance=nuisance),
-        "outside, no maker heard": fitted_scores(without, tags, head, nuisance=nuisance),
+        "outside, maker left out": maker_left_out(rows, heard.outside, head),
+        "outside, no maker heard": fitted_scores(without, tags, head),
     }
     return {name: places(name, scores, labels, table) for name, scores in ways.items()}
 

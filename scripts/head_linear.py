@@ -46,18 +46,6 @@ class SoftmaxRegression:
         return softmax(self.logits(x))
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Nuisance:
-    """By how much the columns (n, D) of a segment differ between two copies of it.
-
-    Weights along these differences cost `strength` times more: a penalty on the mean square by
-    which the logits of two copies differ. The model stays one linear map with one answer.
-    """
-
-    differences: Float64Array
-    strength: float
-
-
 def fit_softmax_regression(
     x: npt.NDArray[Any],
     targets: Float64Array,
@@ -65,7 +53,6 @@ def fit_softmax_regression(
     *,
     l2: float,
     clip: float = CLIP,
-    nuisance: Nuisance | None = None,
 ) -> SoftmaxRegression:
     """Fit a weight for every class and column that varies; the others get none.
 
@@ -79,26 +66,19 @@ def fit_softmax_regression(
         Half of it times the squared weights is added to the mean loss.
     clip : float
         Standard deviations beyond which a column says no more; infinity for never.
-    nuisance : Nuisance, optional
-        What must not move a score, beside the penalty on all weights.
     """
     mean, scale = x.mean(0, dtype=np.float64), x.std(0, dtype=np.float64) + 1e-6
     live = scale > MIN_SCALE
     z = _standard(x[:, live], mean[live], scale[live], clip)
     weights = (row_weights / row_weights.sum())[:, None]
     shape = (z.shape[1], targets.shape[1])
-    metric = np.eye(shape[0])
-    if nuisance is not None:
-        moved = nuisance.differences[:, live] / scale[live]
-        metric += nuisance.strength * moved.T @ moved / len(moved)
 
     def loss(flat: Float64Array) -> tuple[float, Float64Array]:
         weight, bias = flat[: -shape[1]].reshape(shape), flat[-shape[1] :]
         p = softmax(z @ weight + bias)
         error = (p - targets) * weights
-        costly = l2 * metric @ weight
-        value = -(weights * targets * np.log(p + 1e-12)).sum() + (weight * costly).sum() / 2
-        return float(value), np.concatenate([(z.T @ error + costly).ravel(), error.sum(0)])
+        value = -(weights * targets * np.log(p + 1e-12)).sum() + l2 / 2 * np.square(weight).sum()
+        return float(value), np.concatenate([(z.T @ error + l2 * weight).ravel(), error.sum(0)])
 
     start = np.zeros((shape[0] + 1) * shape[1])
     flat = minimize(loss, start, jac=True, method="L-BFGS-B", options=TOLERANCE).x
@@ -132,13 +112,10 @@ def fit_linear(
     row_weights: Float64Array,
     *,
     recipe: LinearRecipe,
-    nuisance: Nuisance | None = None,
 ) -> SoftmaxRegression:
     """Fit once by a recipe: no folds, no calibration, no head."""
     smoothed = targets * (1 - recipe.label_smoothing) + recipe.label_smoothing / targets.shape[1]
-    return fit_softmax_regression(
-        columns, smoothed, row_weights, l2=recipe.l2, clip=np.inf, nuisance=nuisance
-    )
+    return fit_softmax_regression(columns, smoothed, row_weights, l2=recipe.l2, clip=np.inf)
 
 
 def train_linear(
@@ -152,15 +129,12 @@ def train_linear(
     inputs: Sequence[str],
     backbones: Mapping[str, str],
     recipe: LinearRecipe = LinearRecipe(),
-    nuisance: Nuisance | None = None,
     info: Mapping[str, Any] | None = None,
 ) -> LinearHead:
     """Train and calibrate a linear head; parameters as of `heads_train.train_head`."""
 
     def fit(rows: npt.NDArray[np.bool_]) -> SoftmaxRegression:
-        return fit_linear(
-            columns[rows], targets[rows], row_weights[rows], recipe=recipe, nuisance=nuisance
-        )
+        return fit_linear(columns[rows], targets[rows], row_weights[rows], recipe=recipe)
 
     hard = targets.argmax(1).astype(np.int64)
     fold = grouped_folds(groups, hard, folds=recipe.folds, seed=recipe.seed)

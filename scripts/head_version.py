@@ -3,7 +3,7 @@
 Two ways to leave out. *Groups*: performers, arias, singers, songs and recordings, along folds, so
 that every folder is on both sides. *Folders*: whole folders and packages in turn, together with
 some of MIR-1K's singers: kinds of audio that were never heard. Nothing is ever learnt from the
-set ``tune``. The calibration is that of the folders left out.
+set ``tune``. The calibration is that of both: half of folders left out, half of groups.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,13 +16,12 @@ import torch
 from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER_CORPORA, VERSION_CLASSES, VOCAL
 from head_dense import Dense, DenseRecipe, fit_dense
 from head_features import Table
-from head_judging import cell_weights
 from head_packages import MUSIC, SOUNDS, WEAK
 from head_tables import JUDGED_ALONE, without
 from head_voices import FOLDERS, LOOPS
 
-from audiorec.labelling.calibration import class_targets, fit_calibration
-from audiorec.tagger.heads import Head, softmax, training_record
+from audiorec.labelling.calibration import class_targets
+from audiorec.tagger.heads import Head, training_record
 from audiorec.tagger.weights import backbone_weights
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
@@ -223,28 +222,6 @@ def turns(train: Table, clean: Table) -> Iterator[tuple[BoolArray, BoolArray]]:
         yield learn, voices | np.isin(clean.corpus, (*corpora, *also))
 
 
-def calibrate(
-    logits: Float64Array, labels: Int64Array, corpus: npt.NDArray[np.str_]
-) -> tuple[Float64Array, Float64Array]:
-    """Fit one temperature with corpora and classes weighing the same.
-
-    Not a scale and a bias a class: they fit what a few corpora have in common and take two
-    points of macro-F1 from the next corpus, for the same calibration error (decision 0021).
-    """
-    weights = cell_weights(corpus, labels)
-    return fit_calibration(logits, labels, kind="temperature", row_weights=weights)
-
-
-def calibrated(unseen: Unseen, rows: Table, *, fit: BoolArray) -> Float64Array:
-    """Return scores, each turn calibrated on the `fit` rows of the other turns."""
-    scores = np.zeros_like(unseen.logits)
-    for turn in np.unique(unseen.turn):
-        others, own = (unseen.turn != turn) & fit, unseen.turn == turn
-        scale, bias = calibrate(unseen.logits[others], rows.label[others], rows.corpus[others])
-        scores[own] = softmax(unseen.logits[own] * scale + bias)
-    return scores
-
-
 def train_version(
     table: Table,
     calibration: tuple[Float64Array, Float64Array],
@@ -252,7 +229,7 @@ def train_version(
     *,
     info: Mapping[str, Any] | None = None,
 ) -> Head:
-    """Train the version head on labelled rows; its calibration is that of folders left out."""
+    """Train the version head on labelled rows; its calibration is that of rows left out."""
     learner = Learner(table)
     model = learner.fit(np.ones(len(table), np.bool_))
     scale, bias = calibration

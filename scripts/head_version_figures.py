@@ -1,16 +1,20 @@
 """Train the version head, judge it on groups and on folders left out, save it."""
 
+import hashlib
+import inspect
 from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import head_dense
+import head_version
 import numpy as np
 import numpy.typing as npt
 from head_augment import aac, low_pass, mp3, telephone
 from head_data import ACCOMPANIED, INSTRUMENTAL, SAMPLE_RATE, VERSION_CLASSES, VOCAL, Clip
 from head_features import Extractor, Table, concatenate
 from head_figures import LICENCE, Figures, save, shown
-from head_judging import by_track, judge
+from head_judging import by_track, cell_weights, judge
 from head_packages import WEAK
 from head_tables import JUDGED_ALONE
 from head_version import (
@@ -18,8 +22,6 @@ from head_version import (
     JUDGED,
     Learner,
     Unseen,
-    calibrate,
-    calibrated,
     folders_left_out,
     groups_left_out,
     train_version,
@@ -31,8 +33,9 @@ from safetensors.numpy import load_file
 
 from audiorec.evaluation.classification import by_track as mean_scores
 from audiorec.evaluation.classification import report
+from audiorec.labelling.calibration import fit_calibration
 from audiorec.spec import FeatureSpec
-from audiorec.tagger.heads import Head, softmax
+from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import Features, Float64Array, FloatArray
 
 INFO = {
@@ -76,13 +79,13 @@ def version(
     train, judged = usable(tables.train), usable(tables.clean)
     train = train.rows(train.corpus != JUDGED_ALONE)
     strong = judged.rows(~np.isin(judged.corpus, WEAK))
-    folders = folders_left_out(train, strong)
+    folders = kept(extractor, "folders", train, strong, folders_left_out)
+    groups = kept(extractor, "groups", train, judged, groups_left_out)
     rows = strong.rows(folders.rows)
-    calibration = calibrate_on(folders, rows)
+    calibration = calibrate_on([(folders, rows), (groups, judged.rows(groups.rows))])
     head = train_version(train, calibration, extractor.sha256, info=INFO)
-    figures = judge_folders(folders, rows)
+    figures = judge_folders(folders, rows, calibration)
     save(head, figures, out)
-    groups = groups_left_out(train, judged)
     scores = np.zeros_like(groups.logits)
     scores[groups.rows] = softmax(groups.logits * calibration[0] + calibration[1])
     figures |= judge_groups(scores, judged)
@@ -98,10 +101,44 @@ def version(
     return figures
 
 
-def calibrate_on(folders: Unseen, rows: Table) -> tuple[Float64Array, Float64Array]:
-    """Fit the calibration on all folders left out; ``tune`` is only judged."""
-    fit = rows.corpus != JUDGED_ALONE
-    return calibrate(folders.logits[fit], rows.label[fit], rows.corpus[fit])
+def kept(
+    extractor: Extractor,
+    name: str,
+    train: Table,
+    judged: Table,
+    make: Callable[[Table, Table], Unseen],
+) -> Unseen:
+    """Return logits of what was left out, computed once for the same rows and recipe."""
+    learner = Learner(train)
+    record = training_record(learner.columns, learner.targets, asdict(learner.recipe))
+    code = [inspect.getsource(module) for module in (head_version, head_dense)]
+    what = f"{record}{judged.group.tolist()}{code}"
+    path = extractor.cache / f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}.npz"
+    if not path.exists():
+        found = make(train, judged)
+        np.savez(path, logits=found.logits, turn=found.turn, rows=found.rows)
+    with np.load(path, allow_pickle=False) as file:
+        return Unseen(logits=file["logits"], turn=file["turn"], rows=file["rows"])
+
+
+def calibrate_on(unseen: list[tuple[Unseen, Table]]) -> tuple[Float64Array, Float64Array]:
+    """Fit one temperature on what was left out in each way, the ways weighing the same.
+
+    Folders left out alone would say what a head should trust itself with on kinds of audio that it
+    has never met, groups alone what on the kinds it knows. ``tune`` is only judged.
+    """
+    logits, labels, weights = [], [], []
+    for one, rows in unseen:
+        fit = (rows.corpus != JUDGED_ALONE) & ~np.isin(rows.corpus, WEAK)
+        logits.append(one.logits[fit])
+        labels.append(rows.label[fit])
+        weights.append(cell_weights(rows.corpus[fit], rows.label[fit]))
+    return fit_calibration(
+        np.concatenate(logits),
+        np.concatenate(labels),
+        kind="temperature",
+        row_weights=np.concatenate(weights),
+    )
 
 
 def judge_groups(scores: Scores, judged: Table) -> Figures:
@@ -116,9 +153,12 @@ def judge_groups(scores: Scores, judged: Table) -> Figures:
     }
 
 
-def judge_folders(folders: Unseen, rows: Table) -> Figures:
+def judge_folders(
+    folders: Unseen, rows: Table, calibration: tuple[Float64Array, Float64Array]
+) -> Figures:
     """Judge folders left out whole, and the corpora of the first heads by themselves."""
-    scores = calibrated(folders, rows, fit=rows.corpus != JUDGED_ALONE)
+    scores = softmax(folders.logits * calibration[0] + calibration[1])
+    print(f"temperature {1 / calibration[0][0]:.3f}", flush=True)
     named = np.isin(rows.corpus, JUDGED)
     new = np.isin(rows.corpus, (*FOLDERS, LOOPS))
     figures = {

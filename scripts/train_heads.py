@@ -19,6 +19,7 @@ from head_data import short_gtzan_clips
 from head_features import Extractor, concatenate
 from head_figures import Figures
 from head_genre_figures import Heard, genre
+from head_narrowing import save_narrowing
 from head_outside import pieces
 from head_tables import (
     clean_table,
@@ -30,6 +31,8 @@ from head_tables import (
     song_tables,
 )
 from head_version_figures import Rows, version
+
+from audiorec.tagger.heads import Head
 
 TASKS = ("version", "genre")
 LISTED = "ultrastar_coulton"  # songs whose genre nobody labelled
@@ -61,6 +64,11 @@ def main() -> None:
         mixes = mixes_table(extractor, clips, args.data)
         rows = Rows(train=concatenate([known, mixes]), clean=known, elsewhere=elsewhere)
         figures["version"] = version(extractor, clips, rows, args.out, args.former)
+    heads = [args.out / f"head_{task}.safetensors" for task in TASKS]
+    if all(path.exists() for path in heads):
+        save_narrowing(
+            args.out, [Head.load(path) for path in heads], copied_music(extractor, clips)
+        )
     (args.out / "head_figures.json").write_text(json.dumps(figures, indent=1, sort_keys=True))
     used = resource.getrusage(resource.RUSAGE_SELF)
     print(f"CPU time: {np.round((used.ru_utime + used.ru_stime) / 60, 1)} min")

@@ -1,6 +1,7 @@
 """The version head's recipe: what is left out, what weighs how much, what is made."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,12 +38,13 @@ from head_version import (
     SONG_WEIGHTS,
     TURNS,
     VOICE_TURNS,
-    calibrate,
+    Unseen,
     left_out,
     row_weights,
     targets,
     turns,
 )
+from head_version_figures import calibrate_on
 from head_voices import FOLDERS, LOOPS
 
 from audiorec.types import Features
@@ -158,13 +160,20 @@ def test_weak_labels_give_way_to_the_tags_and_others_do_not():
     np.testing.assert_allclose(found[2], [0, 0, 1, 0])
 
 
-def test_one_temperature_leaves_every_answer_as_it_was():
+def test_one_temperature_leaves_every_answer_as_it_was_and_tune_unheard():
     rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(400, 4)) * 8, rng.integers(0, 4, 400)
-    scale, bias = calibrate(logits, labels, np.full(400, "noises"))
+    rows = table([(label, "noises", "n", "n") for label in rng.integers(0, 4, 400)])
+    unsure = Unseen(
+        logits=rng.normal(size=(400, 4)) * 8, turn=np.zeros(400, int), rows=np.arange(400)
+    )
+    scale, bias = calibrate_on([(unsure, rows), (unsure, rows)])
     np.testing.assert_array_equal(bias, 0)
     assert np.ptp(scale) == 0
     assert 0 < scale[0] < 0.5, "random answers that were far too sure"
+    sure = Unseen(logits=np.eye(4)[rows.label] * 9, turn=unsure.turn, rows=unsure.rows)
+    tune = replace(rows, corpus=np.full(400, "tune"))
+    again, _ = calibrate_on([(unsure, rows), (sure, tune)])
+    assert again[0] == pytest.approx(scale[0], rel=1e-6)
 
 
 def songs_folder(tmp_path, monkeypatch, **options):

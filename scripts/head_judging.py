@@ -71,7 +71,7 @@ def cell_weights(corpus: StrArray, label: Int64Array) -> Float64Array:
     """Return row weights with sum 1: classes the same, in them corpora, in these rows."""
     cell = np.char.add(np.char.add(label.astype(np.str_), "|"), corpus)
     names, of_row, counts = np.unique(cell, return_inverse=True, return_counts=True)
-    classes = np.array([int(name.split("|")[0]) for name in names])
+    classes = np.array([int(name.split("|")[0]) for name in names], np.int64)
     corpora = np.bincount(classes, minlength=N)
     weights: Float64Array = 1.0 / (counts * corpora[classes] * (corpora > 0).sum())[of_row]
     return weights

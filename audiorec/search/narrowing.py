@@ -85,7 +85,9 @@ class Narrowing:
                 about = json.loads((file.metadata() or {})[METADATA_KEY])
                 moment = file.get_tensor("moment").astype(np.float64)
             if about["format"] != FORMAT_VERSION:
-                raise WeightsError(f"{path}: format {about['format']!r} of a later audiorec")
+                raise ValueError(
+                    f"format {about['format']!r}, this audiorec reads {FORMAT_VERSION}"
+                )
             named = {n: tuple(map(str, about[n])) for n in ("heads", "statistics", "log_odds")}
             return cls(moment=moment, **named)
         except FileNotFoundError as error:

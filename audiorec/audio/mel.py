@@ -27,6 +27,8 @@ from audiorec.types import Float64Array, FloatArray
 _DEFAULT_SPEC = MelSpec()
 CHUNK_FRAMES = 128  # a chunk's spectra fit into the cache: 128 x 257 complex64 = 263 kB
 
+PIECE_SAMPLES = 1 << 17  # of a block that are copied at once
+
 # Slaney's scale: linear up to 1 kHz, then 27 steps for each factor of 6.4.
 _LINEAR_HZ = 200.0 / 3.0  # hertz per mel below the knee
 _KNEE_HZ = 1000.0
@@ -52,11 +54,13 @@ def power_spectra(
         if block.ndim != 1:
             raise ShapeError(f"a block must have shape (n,), got {block.shape}")
         n_samples += len(block)
-        pending = np.concatenate([pending, block], dtype=np.float32)
-        while len(pending) >= chunk_samples:
-            yield _chunk(pending, CHUNK_FRAMES, spec)
-            n_done += CHUNK_FRAMES
-            pending = pending[CHUNK_FRAMES * hop :]
+        for start in range(0, len(block), PIECE_SAMPLES):  # a block may be two hours
+            piece = block[start : start + PIECE_SAMPLES]
+            pending = np.concatenate([pending, piece], dtype=np.float32)
+            while len(pending) >= chunk_samples:
+                yield _chunk(pending, CHUNK_FRAMES, spec)
+                n_done += CHUNK_FRAMES
+                pending = pending[CHUNK_FRAMES * hop :]
     # The last chunks: n_frames frames reach at most half a window past the last sample.
     pending = np.concatenate([pending, np.zeros(half, np.float32)])
     while (n_left := spec.n_frames(n_samples) - n_done) > 0:

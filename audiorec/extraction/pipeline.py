@@ -111,7 +111,7 @@ class Song:
     cpu_s: Mapping[str, float] = field(default_factory=dict)
 
 
-class _Heard(NamedTuple):
+class _Sounding(NamedTuple):
     """What a song's audio says."""
 
     series: ScoreSeries
@@ -135,6 +135,7 @@ class Extractor:
         self.config = config or ExtractorConfig()
         self.heads = Heads([Head.load(path) for path in self.config.heads or shipped_heads()])
         self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
+        self.heads.check_front_end(self.config.spec.front_end)
         self._loaded: dict[str, Backbone] = {}  # by name, when first needed
 
     @classmethod
@@ -146,16 +147,21 @@ class Extractor:
         SpecMismatchError
             If this audiorec with these heads makes other numbers than the store has.
         """
+        made = f"the store was made by extractor {metadata.extractor_id}"
         try:
             spec = FeatureSpec.from_dict(metadata.spec)
         except InputError:  # another audiorec's; the ids below will differ
             spec = FeatureSpec()
+        if spec.level is None:
+            raise SpecMismatchError(
+                f"{made}, before tracks were brought to one loudness: extract it again "
+                "(audiorec extract FOLDER --out NEW.parquet)"
+            )
         extractor = cls(ExtractorConfig(heads=heads, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
-                f"the store was made by extractor {metadata.extractor_id}; this audiorec with "
-                f"{'these' if heads else 'its own'} heads is {extractor.extractor_id}: name the "
-                "store's heads (--head), or extract it again"
+                f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
+                f"{extractor.extractor_id}: name the store's heads (--head), or extract it again"
             )
         return extractor
 
@@ -240,7 +246,7 @@ class Extractor:
 
     def _heard(
         self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
-    ) -> "_Heard":
+    ) -> "_Sounding":
         """Return what the networks say; not the pools, which of two hours would be 30 MB."""
         with watch.stage("load"):
             backbones = [self._backbone(name) for name in self._networks(outputs)]
@@ -273,7 +279,7 @@ class Extractor:
         if listened and moods:
             with watch.stage("attributes"):
                 attributes = {**asdict(listened.attributes()), **moods.means(len(starts))}
-        return _Heard(
+        return _Sounding(
             ScoreSeries(np.concatenate(scores), start_s, self.classes),
             {name: np.concatenate(parts) for name, parts in kept.items()},
             track.loudness_lufs,

@@ -398,9 +398,12 @@ def _table(store: VectorStore, by: By, path: Path) -> tuple[Int64Array, FloatArr
         table = EmbeddingTable.open(path, kind="songs")
         ids, values, extractor_id = table.id_array, table.embeddings, table.metadata.extractor_id
     if extractor_id != store.metadata.extractor_id and (extractor_id or by == "features"):
+        both = f"extract both in one run (audiorec extract FOLDER --out {store.path} --features"
+        again = {"features": f"{both} {path} --overwrite)"}
         raise SpecMismatchError(
             f"{path} was made by extractor {extractor_id}, {store.path} by "
-            f"{store.metadata.extractor_id}: extract both in one run"
+            f"{store.metadata.extractor_id}: "
+            f"{again.get(by, 'embed the songs of this store (audiorec recall songs MODEL)')}"
         )
     rows = IdMap(store.id_array).rows(ids)
     places = np.flatnonzero(rows >= 0)

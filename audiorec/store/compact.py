@@ -211,7 +211,7 @@ def _check_same(first: Checked, other: Checked) -> None:
         raise SpecMismatchError(
             f"{first.path} was made by extractor {ours.extractor_id}, {other.path} by "
             f"{theirs.extractor_id} ({ours.what_differs(theirs)}): they cannot be one store; "
-            "extract one of them again"
+            "extract one of them again (audiorec extract FOLDER --out NEW.parquet)"
         )
     same_kind = ours.kind == theirs.kind
     if same_kind and ours.attributes != theirs.attributes:

@@ -264,7 +264,8 @@ def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:
     theirs, ours = file.extractor_id, store.metadata.extractor_id
     if theirs != ours:
         raise SpecMismatchError(
-            f"{path} was made by extractor {theirs}, {store.path} by {ours}: extract both again"
+            f"{path} was made by extractor {theirs}, {store.path} by {ours}: extract both again "
+            f"(audiorec extract FOLDER --out {store.path} --{kind} {path} --overwrite)"
         )
     known = dict(zip(store.ids, store.column("content_hash").to_pylist(), strict=True))
     found = enumerate(zip(file.ids, file.hashes, strict=True))

@@ -28,7 +28,8 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)  # 1 has no loudness: its tracks were taken as loud as they came
 METADATA_KEY = b"audiorec"
 MAX_JSON_BYTES = 1 << 20
 MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
@@ -135,8 +136,13 @@ class StoreMetadata:
         >>> short.what_differs(long)
         'hop_s is 6.0 there and 3.0 here'
         """
-        here, there = _flat(self.spec), _flat(other.spec)
+        parts = self.spec.keys() & other.spec.keys()
         found = [
+            f"there is no {name} {'there' if name in self.spec else 'here'}"
+            for name in sorted(self.spec.keys() ^ other.spec.keys())
+        ]
+        here, there = (_flat({n: of.spec[n] for n in parts}) for of in (self, other))
+        found += [
             f"{name} is {there.get(name)} there and {here.get(name)} here"
             for name in sorted(here.keys() | there.keys())
             if here.get(name) != there.get(name)
@@ -204,6 +210,8 @@ def schema_of(metadata: StoreMetadata) -> Any:
     columns = []
     for column in _COLUMNS[metadata.kind].split(","):
         name, kind = column.split()
+        if name in _SINCE_2 and metadata.format_version == 1:
+            continue
         columns.append(pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?")))
     if metadata.kind == Kind.VECTORS:
         kinds = {
@@ -239,11 +247,13 @@ _TYPES = {
     "time": pa.timestamp("us", tz="UTC"),
     "numbers": series_type(),
 }
+_SINCE_2 = ("loudness_lufs",)
 # The columns in their order; those with a question mark may be null. In a file of features each
 # output and its mean stand before the extractor.
 _COLUMNS = {
     Kind.VECTORS: """song_id text, vector vector, content_hash text, uri text, size long,
-        mtime_ns long, duration_s float, claimed_s float?, segments int, status text,
+        mtime_ns long, duration_s float, claimed_s float?, loudness_lufs float?, segments int,
+        status text,
         source_rate int, source_channels int, codec text, decoder text, packet_errors int,
         title text?, artist text?, album text?, isrc text?, musicbrainz_trackid text?,
         extractor_id text, extracted_at time""",
@@ -273,10 +283,10 @@ def _check(good: bool, name: str, expected: str, got: object) -> None:
 def _check_version(version: object) -> None:
     is_number = isinstance(version, int) and not isinstance(version, bool)
     _check(is_number, "format_version", "a whole number", version)
-    if version != FORMAT_VERSION:
+    if version not in READ_VERSIONS:
         raise StoreError(
-            f"format version {version}, this audiorec reads {FORMAT_VERSION}; "
-            "a newer audiorec may read it"
+            f"format version {version}, this audiorec reads {READ_VERSIONS[0]} to "
+            f"{READ_VERSIONS[-1]}; a newer audiorec may read it"
         )
 
 

@@ -140,6 +140,18 @@ def test_memory_does_not_grow_with_length(monkeypatch, spec):
     assert peak(300) < 1.1 * peak(60)
 
 
+@pytest.mark.parametrize("spec", [FeatureSpec(), AS_IT_IS])
+def test_an_array_is_not_copied_whole(monkeypatch, spec):
+    monkeypatch.setattr(segment_module, "HELD_S", 5.0)
+    track = np.tile(noise(SECOND), 300)
+    tracemalloc.start()
+    n_segments = sum(1 for _ in segments([track], spec))
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert n_segments == 100
+    assert most < track.nbytes / 3
+
+
 def test_a_track_longer_than_is_held_is_read_twice_and_gives_the_same(monkeypatch):
     block = noise(SECOND)
     held, again = Repeated(block, 60), Repeated(block, 60)

@@ -7,6 +7,7 @@ Rows are numbers of the songs of the sound. One class a kind of input, all with 
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from audiorec.extraction.catalogue import make_source
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.data import Sound
-from audiorec.spec import FeatureSpec
+from audiorec.spec import FeatureSpec, LevelSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
 from audiorec.types import BoolArray, IdMap, Int64Array
@@ -132,7 +133,8 @@ class LogMelSongs(Hearing):
         self.store, self.jobs, self.folder = store, recipe.jobs, cache / CACHE_FOLDER
         self.inputs = (f"{recipe.backbone}_log_mel",)
         self.made_by = ""  # any file can be decoded the same way
-        self.spec = FeatureSpec.from_dict(store.metadata.spec)
+        # Of the store as it is the hop that counts: files are decoded anew, at one loudness.
+        self.spec = replace(FeatureSpec.from_dict(store.metadata.spec), level=LevelSpec())
         self.audio_spec = self.spec.to_dict()
         self._ids = sound.song_ids
         self._in_store = IdMap(store.ids).rows(sound.song_ids)

@@ -114,7 +114,8 @@ class YoutubeDnn(SharedSpace):
         model = self.model
         if model.song_inputs.shape[1] and sound.made_by and sound.made_by != self.made_by:
             raise SpecMismatchError(
-                f"youtube-dnn: learnt from {self.made_by}, given is {sound.made_by}"
+                f"youtube-dnn: learnt from {self.made_by}, given is {sound.made_by}: extract the "
+                "songs as those were, or train the model again (audiorec recall train youtube-dnn)"
             )
         self.refuse_sound(len(model.input_mean), sound.values.shape[1])
         has = np.asarray(sound.values.any(axis=1), np.bool_)

@@ -179,7 +179,7 @@ class Journal:
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
         places = self._content_places(kind)
-        if HEARD not in self._schemas[kind].names:
+        if kind != Kind.VECTORS or not self._metadata[kind].attributes:
             return frozenset(places)
         columns = (part.table([HEARD]).column(HEARD) for part in self._parts[kind])
         heard = [column.is_valid().to_pylist() for column in columns]

@@ -40,7 +40,9 @@ class Extraction:
     ] = False
     attributes: Annotated[
         bool,
-        typer.Option("--attributes", help="Also tell tempo, key and moods: a fifth more CPU time."),
+        typer.Option(
+            "--attributes", help="Also tell tempo, key and moods: two fifths more CPU time."
+        ),
     ] = False
     quiet: QuietOption = False
     json: JsonOption = False

@@ -6,8 +6,8 @@
 with each one; ``pipx`` and ``uv tool`` install the command by itself, ``uvx`` runs it without an
 install. Each environment then answers ``audiorec --version``, extracts a clip, and imports what the
 extra brings. Downloads come from the package index; with ``--cold`` (and for ``uvx`` always) no
-cache is read, so that the seconds have the network in them. One JSON line a path, and the machine
-first.
+cache is read, so that the seconds have the network in them; processor time stands beside them,
+since other work on the machine does not count there. One JSON line a path, and the machine first.
 
 ``--extra`` chooses extras (``none`` is the core), ``--path`` the tools. The environments are made
 in a folder of their own, one after the other, and removed.
@@ -78,18 +78,19 @@ def figures(
     path: str, extra: str, make: Maker, wheel: Path, place: Path, cold: bool
 ) -> dict[str, object]:
     """Install by one path; return how long it took, how large it is, and whether it works."""
-    started = time.monotonic()
+    started, before = time.monotonic(), cpu_seconds()
     wanted = str(wheel.resolve()) + ("" if extra == NONE else f"[{extra}]")
     command, environment = make(wanted, place, cold)
     seconds = time.monotonic() - started
     row: dict[str, object] = {"path": path, "extra": extra, "seconds": round(seconds, 1)}
+    row["cpu_s"] = round(cpu_seconds() - before, 1)
     row["mb"] = round(size(environment) / 1e6)
     row["packages"] = len({p.name for p in environment.rglob("*.dist-info")})
     run([*command, "--version"], place)
     out = place / "vecs.parquet"
-    started = time.monotonic()
+    before = cpu_seconds()
     run([*command, "extract", str(CLIP), "--out", str(out), "--quiet"], place)
-    row["first_song_s"] = round(time.monotonic() - started, 1)
+    row["first_song_cpu_s"] = round(cpu_seconds() - before, 1)
     assert out.is_file()
     if extra != NONE:
         python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
@@ -139,6 +140,12 @@ MAKERS: dict[str, Maker] = {
     "uvx": with_uvx,
     "uv tool": with_uv_tool,
 }
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of the processes that have ended."""
+    times = os.times()
+    return times.children_user + times.children_system
 
 
 def size(folder: Path) -> int:

@@ -143,7 +143,8 @@ def replace_record(library: Path) -> Any:
     """Read the record of a run, compare its last two, and put another run into it."""
     path, now = library / "vecs.parquet.run.json", moment()
     runs = read_runs(path)
-    compare_runs(runs[0], runs[-1])
+    if runs:
+        compare_runs(runs[0], runs[-1])
     run = JobRun(
         run_id="0" * 12, job="extract", output="", started_at=now, ended_at=now, exit_code=0
     )

@@ -50,6 +50,7 @@ MUSIC = """[recall]
 interactions = "plays.csv"
 out = "recall_run-v1"
 channels = ["popular", "rules"]
+k = 5
 depth = 5
 """
 

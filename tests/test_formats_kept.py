@@ -76,7 +76,7 @@ def night(path):
     sources = ExportSources(interactions=SAMPLES / "models-v1" / "plays.csv").with_run(path)
     assert [one.stem for one in sources.candidates] == ["popular", "rules"]
     assert [load_channel(one).name for one in sources.models] == ["popular", "rules"]
-    assert read_candidates(path / "fused.parquet").channels
+    assert len(read_candidates(path / "fused.parquet").ranked)
 
 
 def index(path):
@@ -100,6 +100,11 @@ def undo(path):
     assert [record.path for record in read_records(path)] == ["/music/song.mp3"]
 
 
+def manifest(path):
+    with Manifest.open(str(path)):
+        pass
+
+
 def store_file(kind):
     return lambda path: open_checked(path, kind).read()
 
@@ -112,7 +117,7 @@ OPENERS = {
     "aliases": read_aliases,
     "index": index,
     "head": Head.load,
-    "manifest": lambda path: Manifest.open(path),
+    "manifest": manifest,
     "embeddings": EmbeddingTable.open,
     "users": EmbeddingTable.open,
     "interests": forgets,

@@ -67,6 +67,7 @@ def test_the_last_hundred_runs_stay(place):
         write_run(str(place), made_run(run_id=f"{number:012x}"))
     runs = read_runs(place)
     assert [int(run.run_id, 16) for run in runs] == list(range(3, MAX_HISTORY + 3))
+    assert len(json.loads(place.read_text())["history"]) == MAX_HISTORY
     assert place.stat().st_size < 100_000
 
 

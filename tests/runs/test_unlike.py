@@ -27,6 +27,11 @@ def test_failures_that_are_usual_or_chance(opened, failed):
     assert unlike(extract(opened, failed), [extract(1000, 5)]) == []
 
 
+def test_a_rise_that_is_sure_and_small_is_no_warning():
+    assert unlike(extract(100_000, 900), [extract(100_000, 500)]) == []
+    assert len(unlike(extract(100_000, 1600), [extract(100_000, 500)])) == 1
+
+
 def test_a_run_without_failures_does_not_promise_that_there_are_none():
     assert unlike(extract(60, 1), [extract(60, 0)]) == []
     assert len(unlike(extract(60, 20), [extract(60, 0)])) == 1

@@ -122,14 +122,14 @@ def kept(
 
 
 def calibrate_on(unseen: list[tuple[Unseen, Table]]) -> tuple[Float64Array, Float64Array]:
-    """Fit one temperature on what was left out in each way, the ways weighing the same.
+    """Fit one temperature on the folders, left out in each way, the ways weighing the same.
 
     Folders left out alone would say what a head should trust itself with on kinds of audio that it
     has never met, groups alone what on the kinds it knows. ``tune`` is only judged.
     """
     logits, labels, weights = [], [], []
     for one, rows in unseen:
-        fit = (rows.corpus != JUDGED_ALONE) & ~np.isin(rows.corpus, WEAK)
+        fit = np.isin(rows.corpus, JUDGED) & (rows.corpus != JUDGED_ALONE)
         logits.append(one.logits[fit])
         labels.append(rows.label[fit])
         weights.append(cell_weights(rows.corpus[fit], rows.label[fit]))

@@ -125,8 +125,13 @@ class StoreMetadata:
         >>> short.what_differs(long)
         'hop_s is 6.0 there and 3.0 here'
         """
-        here, there = _flat(self.spec), _flat(other.spec)
+        parts = self.spec.keys() & other.spec.keys()
         found = [
+            f"there is no {name} {'there' if name in self.spec else 'here'}"
+            for name in sorted(self.spec.keys() ^ other.spec.keys())
+        ]
+        here, there = (_flat({n: of.spec[n] for n in parts}) for of in (self, other))
+        found += [
             f"{name} is {there.get(name)} there and {here.get(name)} here"
             for name in sorted(here.keys() | there.keys())
             if here.get(name) != there.get(name)

@@ -11,7 +11,7 @@ import head_version
 import numpy as np
 import numpy.typing as npt
 from head_augment import aac, low_pass, mp3, telephone
-from head_data import ACCOMPANIED, INSTRUMENTAL, SAMPLE_RATE, VERSION_CLASSES, VOCAL, Clip
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, SAMPLE_RATE, VERSION_CLASSES, VOCAL, Clip
 from head_features import Extractor, Table, concatenate
 from head_figures import LICENCE, Figures, save, shown
 from head_judging import by_track, cell_weights, judge
@@ -36,6 +36,7 @@ from audiorec.evaluation.classification import report
 from audiorec.labelling.calibration import fit_calibration
 from audiorec.spec import FeatureSpec
 from audiorec.tagger.heads import Head, softmax, training_record
+from audiorec.tagger.reading import EVEN
 from audiorec.types import Features, Float64Array, FloatArray
 
 INFO = {
@@ -92,6 +93,7 @@ def version(
     if former:
         figures["former"] = judge_former(former, extractor, clips)
     figures |= {
+        "no_music": no_music(scores, judged),
         "songs": song_answers(scores, judged),
         "elsewhere": elsewhere_answers(head, tables.elsewhere),
         "degraded": degraded(extractor, clips, train, strong),
@@ -122,14 +124,14 @@ def kept(
 
 
 def calibrate_on(unseen: list[tuple[Unseen, Table]]) -> tuple[Float64Array, Float64Array]:
-    """Fit one temperature on what was left out in each way, the ways weighing the same.
+    """Fit one temperature on the folders, left out in each way, the ways weighing the same.
 
     Folders left out alone would say what a head should trust itself with on kinds of audio that it
     has never met, groups alone what on the kinds it knows. ``tune`` is only judged.
     """
     logits, labels, weights = [], [], []
     for one, rows in unseen:
-        fit = (rows.corpus != JUDGED_ALONE) & ~np.isin(rows.corpus, WEAK)
+        fit = np.isin(rows.corpus, JUDGED) & (rows.corpus != JUDGED_ALONE)
         logits.append(one.logits[fit])
         labels.append(rows.label[fit])
         weights.append(cell_weights(rows.corpus[fit], rows.label[fit]))
@@ -207,6 +209,18 @@ def judge_former(path: Path, extractor: Extractor, clips: list[Clip]) -> Figures
     logits = (rows.columns(INPUTS) - file["mean"]) / file["scale"] @ file["weight_0"]
     z = (logits + file["bias_0"]) * file["calibration_scale"] + file["calibration_bias"]
     return both("version, the former head, some of it learnt from", softmax(z), rows)
+
+
+def no_music(scores: Scores, judged: Table) -> dict[str, list[int]]:
+    """Count the recordings that the rule of `audiorec.search.music` takes for no music."""
+    mean, label, *_ = by_track(scores, judged.label, judged.corpus, judged.group, judged.track)
+    taken = (mean[:, OTHER] >= EVEN) & (mean.argmax(1) == OTHER)
+    found = {
+        name: [int(taken[part].sum()), int(part.sum())]
+        for name, part in (("sounds", label == OTHER), ("music and voices", label != OTHER))
+    }
+    print(f"\ntaken for no music: {found}")
+    return found
 
 
 def song_answers(scores: Scores, judged: Table) -> Figures:

@@ -27,6 +27,7 @@ def test_a_cadence_is_in_its_key(tonic, scale):
 def test_a_recording_that_is_out_of_tune_keeps_its_key(cents):
     found = key_of(cadence(3, "minor", cents=cents))
     assert (found.tonic, found.scale) == ("Eb", "minor")
+    assert found.confidence == pytest.approx(key_of(cadence(3, "minor")).confidence, abs=0.01)
 
 
 def test_a_quiet_copy_has_the_same_key():

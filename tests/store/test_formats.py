@@ -79,6 +79,15 @@ def test_every_kind_of_version_2(kind):
         assert "loudness_lufs" not in VectorStore.open(VECTORS).row(IDS[0])
 
 
+def test_a_store_with_attributes():
+    store = VectorStore.open(SAMPLES / "vecs-v2-attributes.parquet")
+    assert store.metadata.attributes["bpm"] == "tempo 1"
+    assert store.column("bpm").to_pylist()[1:4] == [pytest.approx(120.2), None, 174.0]
+    assert store.column("key").to_pylist() == ["F#", "C", None, "C", "Bb"]
+    plain = VectorStore.open(SAMPLES / "vecs-v2.parquet")
+    assert store.table(plain.table().column_names).equals(plain.table())
+
+
 def test_the_two_versions_are_never_mixed():
     store = VectorStore.open(SAMPLES / "vecs-v2.parquet")
     for kind in (Kind.SCORES, Kind.FEATURES):

@@ -2,12 +2,12 @@
 
     uv build --out-dir dist && python benchmarks/installs.py dist [--extra web ...] [--cold]
 
-``pip`` makes an environment of the standard library and installs the wheel, without an extra and
-with each one; ``pipx`` and ``uv tool`` install the command by itself, ``uvx`` runs it without an
-install. Each environment then answers ``audiorec --version``, extracts a clip, and imports what the
-extra brings. Downloads come from the package index; with ``--cold`` (and for ``uvx`` always) no
-cache is read, so that the seconds have the network in them; processor time stands beside them,
-since other work on the machine does not count there. One JSON line a path, and the machine first.
+``pip`` and ``uv pip`` install the wheel into an environment, without an extra and with each one;
+``pipx`` and ``uv tool`` install the command by itself, ``uvx`` runs it without an install. Each
+environment then answers ``audiorec --version``, extracts a clip, and imports what the extra brings.
+Downloads come from the package index; with ``--cold`` (and for ``uvx`` always) no cache is read, so
+that the seconds have the network in them; processor time stands beside them, since other work on
+the machine does not count there. One JSON line a path, and the machine first.
 
 ``--extra`` chooses extras (``none`` is the core), ``--path`` the tools. The environments are made
 in a folder of their own, one after the other, and removed.
@@ -45,7 +45,8 @@ BRINGS = {  # what shows that an extra is there
     "web": "starlette uvicorn h11",
     "federated": "cryptography dp_accounting onnx private_set_intersection",
 }
-PATHS = ("pip", "pipx", "uvx", "uv tool")
+PATHS = ("pip", "uv pip", "pipx", "uvx", "uv tool")
+WITH_EXTRAS = ("pip", "uv pip")
 
 
 def main() -> None:
@@ -64,7 +65,7 @@ def main() -> None:
     about = {"machine": machine, "python": platform.python_version(), "cold": options.cold}
     print(json.dumps({**about, "wheel_mb": round(wheel.stat().st_size / 1e6, 1)}), flush=True)
     for path in options.path or PATHS:
-        for extra in options.extra or known if path == "pip" else (NONE,):
+        for extra in options.extra or known if path in WITH_EXTRAS else (NONE,):
             made = MAKERS[path]
             with tempfile.TemporaryDirectory(prefix="audiorec-install-") as place:
                 print(json.dumps(figures(path, extra, made, wheel, Path(place), options.cold)))
@@ -108,6 +109,16 @@ def with_pip(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:
     return [str(python.with_name("audiorec"))], environment
 
 
+def with_uv_pip(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:
+    """Make an environment and install by uv, which links what its cache has."""
+    environment = place / "venv"
+    run(["uv", "venv", "--quiet", "--python", sys.executable, str(environment)], place)
+    python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
+    quiet = ["--quiet", *(["--no-cache"] if cold else [])]
+    run(["uv", "pip", "install", *quiet, "--python", str(python), wanted], place)
+    return [str(python.with_name("audiorec"))], environment
+
+
 def with_pipx(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:
     """Install by pipx, which ``uvx`` fetches where it is not there."""
     pipx = ["pipx"] if shutil.which("pipx") else ["uvx", "pipx"]
@@ -136,6 +147,7 @@ def with_uvx(wanted: str, place: Path, _cold: bool) -> tuple[list[str], Path]:
 
 MAKERS: dict[str, Maker] = {
     "pip": with_pip,
+    "uv pip": with_uv_pip,
     "pipx": with_pipx,
     "uvx": with_uvx,
     "uv tool": with_uv_tool,

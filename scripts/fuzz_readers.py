@@ -142,7 +142,7 @@ def read_npz(library: Path) -> Any:
 def replace_record(library: Path) -> Any:
     """Read the record of a run, compare its last two, and put another run into it."""
     path, now = library / "vecs.parquet.run.json", moment()
-    runs = read_runs(path)
+    runs = read_runs(path) if path.exists() else []
     if runs:
         compare_runs(runs[0], runs[-1])
     run = JobRun(

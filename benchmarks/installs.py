@@ -95,8 +95,22 @@ def figures(
     assert out.is_file()
     if extra != NONE:
         python = environment / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
-        run([str(python), "-c", f"import {', '.join(BRINGS[extra].split())}"], place)
+        row["cannot_import"] = [n for n in BRINGS[extra].split() if not imports(python, n, place)]
     return row
+
+
+def imports(python: Path, name: str, place: Path) -> bool:
+    """Return whether a module that an extra brings can be imported; says why not."""
+    done = subprocess.run(
+        [str(python), "-c", f"import {name}"],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        print(f"{name}: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+    return done.returncode == 0
 
 
 def with_pip(wanted: str, place: Path, cold: bool) -> tuple[list[str], Path]:

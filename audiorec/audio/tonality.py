@@ -40,7 +40,7 @@ _PROFILES = np.array(
 )
 # Confidence: the chance that tonic and scale are right, by the correlation and how far it lies
 # above that of the next key; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
-_OFFSET, _SLOPE = -8.09, 10.08
+_OFFSET, _SLOPE = -9.02, 11.7
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,8 @@
 """Judge the tempo and the key of `extract --attributes` on clips whose tempo and key are known.
 
     python benchmarks/attribute_clips.py CLIPS --loops FOLDER         makes them; see there
-    python benchmarks/eval_attributes.py CLIPS [--split test] [--peer PYTHON] [--none FOLDER ...]
+    python benchmarks/eval_attributes.py CLIPS [--split test] [--none FOLDER ...]
+        [--peer PYTHON [--profiles krumhansl|temperley]]
     python benchmarks/eval_attributes.py CLIPS --split dev --fit [--none FOLDER ...]
 
 Beside audiorec stands librosa with its own defaults (`peers/librosa_attributes.py`, run by the
@@ -90,9 +91,9 @@ def _logit(p: float) -> float:
     return float(np.log(p / (1 - p)))
 
 
-def theirs(paths: Sequence[Path], python: str) -> tuple[list[Told], float]:
+def theirs(paths: Sequence[Path], python: str, profiles: str) -> tuple[list[Told], float]:
     """Return what librosa says of the clips, and the CPU seconds a clip after the first."""
-    command = [python, PEER, *paths]
+    command = [python, PEER, "--profiles", profiles, *paths]
     made = subprocess.run(command, capture_output=True, text=True, check=True)
     found = [json.loads(line) for line in made.stdout.splitlines()]
     cpu_s = float(np.mean([line["cpu_s"] for line in found[1:]]))
@@ -216,6 +217,7 @@ def main() -> None:
     parser.add_argument("clips", type=Path)
     parser.add_argument("--split", choices=("dev", "test"), default="test")
     parser.add_argument("--peer", nargs="?", const=sys.executable)
+    parser.add_argument("--profiles", choices=("krumhansl", "temperley"), default="krumhansl")
     parser.add_argument("--none", type=Path, nargs="*", default=[])
     parser.add_argument("--fit", action="store_true")
     args = parser.parse_args()
@@ -226,7 +228,7 @@ def main() -> None:
     told = [ours(path) for path in paths]
     found = {"audiorec": scored(told, rows)}
     if args.peer:
-        answers, cpu_s = theirs(paths, args.peer)
+        answers, cpu_s = theirs(paths, args.peer, args.profiles)
         found["librosa"] = scored(answers, rows)
         print(json.dumps({"librosa_cpu_s_a_clip": round(cpu_s, 2)}))
     for line in table(found, groups):

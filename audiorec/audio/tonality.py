@@ -3,10 +3,11 @@
     blocks (n,) at 16 kHz ──peaks of spectra of 0.5 s──▶ how much of each tenth of a semitone
         ──tuning──▶ chroma (12,) ──profiles──▶ tonic, scale, confidence
 
-Peaks of a long spectrum are partials of tones. Each counts by its part of its frame's energy, so
-that a loud passage says no more than a quiet one, and falls into a tenth of a semitone; what all
-partials have in common after that is the tuning of the recording. The twelve sums are compared with
-the weight that each step has in major and in minor, from each of twelve tonics.
+Peaks of a long spectrum are partials of tones. Each counts by its part of its frame's sum, so that
+a loud passage says no more than a quiet one; high ones count for less, since most are overtones.
+Each falls into a tenth of a semitone; what all have in common after that is the tuning of the
+recording. The twelve sums are compared with the weight that each step has in major and in minor,
+from each of twelve tonics.
 
 The profiles are what D. Temperley counted in the excerpts of Kostka and Payne's textbook [1]_.
 
@@ -25,9 +26,10 @@ from audiorec.types import SCALES, TONICS, Float64Array, FloatArray
 METHOD = "key 1"  # another number once other keys come out
 
 _RATE = 16_000  # Hz
-_LENGTH, _HOP, _CHUNK = 8192, 2048, 16  # samples, samples, frames
+_LENGTH, _HOP, _CHUNK = 8192, 4096, 8  # samples, samples, frames
 _LOWEST, _HIGHEST = 36, 96  # notes of MIDI: 65 Hz to 2 kHz
 _PARTS = 10  # of a semitone
+_TILT = -0.75  # doublings of a partial's weight an octave
 _WIDTH = 0.25  # semitones: how far from a note a partial counts
 _SILENT = 1e-4  # magnitude of a frame's loudest partial
 _PROFILES = np.array(
@@ -38,7 +40,7 @@ _PROFILES = np.array(
 )
 # Confidence: the chance that tonic and scale are right, by the correlation and how far it lies
 # above that of the next key; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
-_OFFSET, _SLOPE = -8.09, 10.08
+_OFFSET, _SLOPE = -9.02, 11.7
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +96,9 @@ class KeyMeter:
         note = 69.0 + 12.0 * np.log2(hertz / 440.0) - (_LOWEST - 0.5)
         within = (note >= 0) & (note < _HIGHEST - _LOWEST)
         row, note, magnitude = row[within], note[within], magnitude[within]
-        energy = np.bincount(row, magnitude**2, len(frames))
+        weight = magnitude * 2.0 ** (_TILT / 12.0 * note)
+        share = weight / np.bincount(row, weight, len(frames))[row]
         place = (note * _PARTS).astype(np.int64)
-        share = magnitude / np.sqrt(energy[row])
         self._notes += np.bincount(place, share, len(self._notes))[: len(self._notes)]
 
 

@@ -15,6 +15,7 @@ os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
 
 # The tests' own settings: none, whatever the developer's are.
 os.environ["AUDIOREC_CONFIG"] = ""
+os.environ["AUDIOREC_DATA"] = os.path.join(os.devnull, "none")  # noqa: PTH118 - no Path yet
 
 import pytest
 from _pytest.doctest import DoctestItem, DoctestModule

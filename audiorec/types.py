@@ -86,6 +86,35 @@ class Features:
     def __len__(self) -> int:
         return len(self.tags)
 
+    def rows(self, which: slice) -> "Features":
+        """Return some of the segments, as views."""
+        return Features(
+            self.tags[which],
+            self.penultimate[which],
+            self.max_pool[which],
+            self.mean_pool[which],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFeatures:
+    """What a network that a user added says of T segments; None for what it does not say."""
+
+    scores: FloatArray | None = None  # (T, C): its own tags, each from 0 to 1
+    embedding: FloatArray | None = None  # (T, D)
+
+    def __len__(self) -> int:
+        found = self.embedding if self.scores is None else self.scores
+        return 0 if found is None else len(found)
+
+    def rows(self, which: slice) -> "AddedFeatures":
+        """Return some of the segments, as views."""
+        some = (self.scores, self.embedding)
+        return AddedFeatures(*(None if found is None else found[which] for found in some))
+
+
+AnyFeatures = Features | AddedFeatures
+
 
 @dataclass(frozen=True, slots=True)
 class ScoreSeries:

@@ -38,12 +38,14 @@ import soxr
 from audiorec.audio.decode import waveform
 from audiorec.audio.segment import segments
 from audiorec.files.atomic import replaced
+from audiorec.search.narrowing import FILE, Narrowing
 from audiorec.search.scaling import DEFAULT_WEIGHTS, LOG_ODDS, Weighting, fit_units
 from audiorec.spec import FeatureSpec, LevelSpec
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.statistics import summarize
+from audiorec.tagger.weights import data_folder
 from audiorec.types import STATISTICS, Features
 
 Samples = npt.NDArray[np.float32]
@@ -166,11 +168,16 @@ def vectors(heads: Heads, songs: list[Any]) -> Samples:
 
 
 def weighting(heads: Heads) -> Weighting:
-    """Return the default of `similar`."""
+    """Return the default of `similar` for these heads."""
+    known = Narrowing.load(data_folder() / FILE)
+    if known.heads != tuple(head.sha256 for head in heads):
+        known = None
+    log_odds = LOG_ODDS if known is None else known.log_odds
     classes = len(heads.classes)
     return Weighting(
         weights=np.tile([DEFAULT_WEIGHTS[name] for name in STATISTICS], classes),
-        log_odds=np.tile([name in LOG_ODDS for name in STATISTICS], classes),
+        log_odds=np.tile([name in log_odds for name in STATISTICS], classes),
+        moment=None if known is None else known.moment,
     )
 
 

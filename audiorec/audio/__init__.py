@@ -24,9 +24,12 @@
 ``pyav_reader``       all others, and what the first gave up on → the same
 ``mono``              blocks (n, channels) → mono at 16 kHz, with measured levels
 ``decode``            the above joined: limits, fallback, status
+``filterbank``        the window and the mel bands of a spec
 ``mel``               blocks → spectra → mel power, as they come → log-mel frames
 ``level``             spectra → loudness of the track → its gain
-``segment``           the two above joined: blocks → segments at one loudness
+``grid``              where segments lie in a track
+``clips``             blocks → segments whose spectrograms are made one by one
+``segment``           all that joined: blocks → segments at one loudness
 ``framing``           blocks cut anywhere → frames of one size, for what listens along
 ``tempo``             blocks → beats a minute, and how far to believe it
 ``tonality``          blocks → tonic and scale, and how far to believe them

@@ -14,16 +14,19 @@ heard.
 """
 
 import functools
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
-from audiorec.audio.mel import power_spectra, window
+from audiorec.audio.filterbank import window
+from audiorec.audio.mel import Transform, power_spectra
 from audiorec.spec import FeatureSpec, LevelSpec, MelSpec
 from audiorec.types import Float64Array, FloatArray
 
 _DEFAULT_SPEC = FeatureSpec()
 BLOCK_S, STEP_S = 0.4, 0.1
+METER_HOP_S = 0.016  # of the spectra, where the frames have none that would do
 ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
 _OFFSET_LU = -0.691  # a sine of 997 Hz has its RMS as loudness
 # The two filters of the standard, as (b, a) at 48 kHz: the head's shelf, then the high pass.
@@ -84,16 +87,58 @@ def gain(loudness: float | None, spec: LevelSpec | None) -> float:
     return float(10.0 ** (min(spec.target_lufs - loudness, spec.max_gain_db) / 20.0))
 
 
+def reads_frames_of(spec: MelSpec) -> bool:
+    """Whether a meter can read the spectra that a front end's frames are made of.
+
+    They are those of the whole signal, in whole windows, and of about the usual length.
+    """
+    return spec == MelSpec(
+        sample_rate=spec.sample_rate,
+        n_fft=meter_spec(spec).n_fft,
+        hop_length=meter_spec(spec).hop_length,
+        n_mels=spec.n_mels,
+        f_min=spec.f_min,
+        f_max=spec.f_max,
+        compression=spec.compression,
+    )
+
+
+def meter_spec(spec: MelSpec) -> MelSpec:
+    """Return the spectra that a meter reads at the rate of a front end: 32 ms, one every 16 ms."""
+    hop = round(METER_HOP_S * spec.sample_rate)
+    half = spec.sample_rate / 2
+    return MelSpec(sample_rate=spec.sample_rate, n_fft=2 * hop, hop_length=hop, f_max=half)
+
+
 class Meter:
-    """Measures one track whose power spectra come in."""
+    """Measures one track whose power spectra come in.
+
+    `n_samples` counts what `listening` has heard.
+    """
 
     def __init__(self, spec: MelSpec = _DEFAULT_SPEC.mel) -> None:
+        self.n_samples = 0
         self._spec = spec
         self._frames: list[FloatArray] = []  # mean square of each: 250 bytes a second
 
     def add(self, spectra: FloatArray) -> None:
         """Take the next spectra, (f, 1 + n_fft // 2), as `power_spectra` yields them."""
         self._frames.append(spectra @ _weights(self._spec))
+
+    def listening(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield the blocks of a track, (n,), and measure them as they pass."""
+        transform, edge = Transform(self._spec), np.zeros(self._spec.n_fft // 2, np.float32)
+        self._hear(transform.add(edge))
+        for block in blocks:
+            self.n_samples += len(block)
+            self._hear(transform.add(block))
+            yield block
+        self._hear(transform.add(edge))
+        self._hear(transform.rest(self._spec.n_frames(self.n_samples)))
+
+    def _hear(self, spectra: Iterable[FloatArray]) -> None:
+        for some in spectra:
+            self.add(some)
 
     def loudness_lufs(self, n_samples: int) -> float | None:
         """Return what `loudness_lufs` does, of a track of `n_samples` so far.
@@ -136,6 +181,6 @@ def _weights(spec: MelSpec) -> FloatArray:
     twice = np.full(len(z), 2.0)  # the other half of a real signal's spectrum
     twice[-1] = 1.0
     twice[:2] = 0.0  # a constant, which cannot be heard, would leak into the second
-    energy = spec.n_fft * np.square(window(spec.n_fft), dtype=np.float64).sum()
+    energy = spec.n_fft * np.square(window(spec).astype(np.float32), dtype=np.float64).sum()
     weights: FloatArray = (np.abs(response) ** 2 * twice / energy).astype(np.float32)
     return weights

@@ -23,8 +23,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from audiorec.audio.filterbank import mel_filterbank
 from audiorec.audio.framing import Frames
-from audiorec.audio.mel import mel_filterbank
 from audiorec.spec import MelSpec
 from audiorec.types import Float64Array, FloatArray
 

@@ -13,10 +13,10 @@
 ``naming``      what songs are called: the forms of ``--id-from``
 ``plan``        options of a run; what is new, what is known, which rows stay
 ``pipeline``    one song through all stages: audio, tagger, statistics
+``backbones``   networks of the user's own: checked, kept, made part of an extractor
 ``run``         the loop: workers, journal, commit, report
 ``rows``        what the files of a run hold of one song
 ``estimate``    how much processor time a run will take
-``run_record``  a small JSON beside the output: what the last run was
 ``watch``       folders that are kept up to date, by the system's notices or by looking
 ``reader``      one song at once, in a worker that may die of it
 ``manifest``    the songs of a sharded run, in an order that does not change
@@ -29,11 +29,11 @@ Public::
     catalogue    Source, find_songs, read_list, read_manifest, uri_of
     naming       Naming, parse_naming, read_id_table, row_aliases
     plan         Plan
-    pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+    pipeline     Extractor, ExtractorConfig, Song
+    backbones    add_backbone, extractor_called, extractor_config
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     estimate     estimate
     watch        EVERY_S, SETTLE_S, best_notices, watch
-    run_record   command_line, run_record, write_record
     reader       vector, scores, taggram, Reader, song_reader, taggram_reader, hash_reader,
                  envelope_reader
     manifest     find_sources, write_manifest

@@ -20,20 +20,21 @@ import numpy as np
 from audiorec.audio.attributes import METHODS, Listened
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
-from audiorec.audio.segment import Segment, levelled, segments
+from audiorec.audio.grid import Segment
+from audiorec.audio.segment import levelled, segments
 from audiorec.audio.stderr import captured_stderr
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.runs.stopwatch import Stopwatch
-from audiorec.spec import FeatureSpec, fingerprint
+from audiorec.spec import DecodeSpec, FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import split_input
-from audiorec.tagger.heads import Head, Heads, shipped_heads
 from audiorec.tagger.moods import mood_columns
+from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
 from audiorec.tagger.statistics import summarize
-from audiorec.tagger.weights import BackboneName, backbone_weights
-from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
+from audiorec.tagger.weights import BackboneName
+from audiorec.types import AnyFeatures, AudioInfo, FloatArray, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.store.schema import StoreMetadata
@@ -42,8 +43,6 @@ R = TypeVar("R")
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
 DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
-# What `--features` keeps: enough to train a head or user-audio without decoding again.
-FEATURE_OUTPUTS = ("msd.tags", "msd.penultimate", "mtt.tags", "mtt.penultimate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +52,11 @@ class ExtractorConfig:
     Attributes
     ----------
     heads : tuple of path
-        Head files in the order of their scores; empty for the shipped pair.
+        Head files in the order of their scores; empty for the shipped pair, or for the answers of
+        `backbone` itself.
+    backbone : path or None
+        The folder of a network that was added (`audiorec.tagger.added`), in place of the shipped
+        ones; `spec` is then its front end. `backbones.extractor_config` finds both by a name.
     engine, device, batch_size
         Matters of speed; they move no score by more than 1e-5. The batch size is in segments,
         and None is the one that suits the device.
@@ -64,6 +67,7 @@ class ExtractorConfig:
     """
 
     heads: tuple[Path, ...] = ()
+    backbone: Path | None = None
     engine: Literal["onnx", "torch"] = "onnx"
     device: str = "cpu"
     batch_size: int | None = None
@@ -133,9 +137,16 @@ class Extractor:
 
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
-        self.heads = Heads([Head.load(path) for path in self.config.heads or shipped_heads()])
-        self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
-        self.heads.check_front_end(self.config.spec.front_end)
+        folder, spec = self.config.backbone, self.config.spec
+        if self.config.attributes and spec.decode.sample_rate != DecodeSpec().sample_rate:
+            raise InputError(
+                "tempo and key are heard at 16 kHz, and this network hears at "
+                f"{spec.decode.sample_rate / 1000:g}: make a store of another network's with them"
+            )
+        self.networks: Networks = (
+            ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)
+        )
+        self.heads = self.networks.scorer(self.config.heads)
         self._loaded: dict[str, Backbone] = {}  # by name, when first needed
 
     @classmethod
@@ -152,12 +163,13 @@ class Extractor:
             spec = FeatureSpec.from_dict(metadata.spec)
         except InputError:  # another audiorec's; the ids below will differ
             spec = FeatureSpec()
-        if spec.level is None:
+        folder = _added_folder(metadata)
+        if spec.level is None and folder is None:
             raise SpecMismatchError(
                 f"{made}, before tracks were brought to one loudness: extract it again "
                 "(audiorec extract FOLDER --out NEW.parquet)"
             )
-        extractor = cls(ExtractorConfig(heads=heads, spec=spec))
+        extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
                 f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
@@ -178,14 +190,14 @@ class Extractor:
                 "spec": self.config.spec.to_dict(),
                 "weights": self.weights,
                 "classes": self.classes,
-                "statistics": STATISTICS,
+                "statistics": self.heads.statistics,
             }
         )
 
     @cached_property
     def weights(self) -> list[dict[str, str]]:
         """Name, sha256 and licence of every weights file that the scores depend on."""
-        backbones = [backbone_weights(name).origin() for name in self.heads.backbones]
+        backbones = [self.networks.origin(name) for name in self.heads.backbones]
         heads = [
             {"name": f"head_{h.task}", "sha256": h.sha256, "licence": h.licence} for h in self.heads
         ]
@@ -194,7 +206,7 @@ class Extractor:
     def weights_with(self, outputs: Sequence[str]) -> list[dict[str, str]]:
         """Return `weights` and those of the backbones that only `outputs` need."""
         names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
-        return self.weights + [backbone_weights(name).origin() for name in names]
+        return self.weights + [self.networks.origin(name) for name in names]
 
     @property
     def attributes(self) -> dict[str, str]:
@@ -229,7 +241,7 @@ class Extractor:
                 max_duration_s=self.config.max_duration_s,
             )
         with watch.stage("heads"):
-            vector = summarize(heard.series.scores)
+            vector = summarize(heard.series.scores, self.heads.statistics)
         with watch.stage("read"):
             tags, found_hash = read_tags(path), content_hash(path)
         return Song(
@@ -258,14 +270,16 @@ class Extractor:
         moods = _Moods(self.heads.backbones) if listened else None
         with watch.stage("mel"):
             track = levelled(
-                watch.each("attributes", listened) if listened else decoded, self.config.spec
+                watch.each("attributes", listened) if listened else decoded,
+                self.config.spec,
+                filterbank=self.networks.filterbank,
             )
         batches = _batched(track.segments, self.config.segments_at_once)
         for batch in watch.each("mel", batches):
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
             with watch.stage("backbone"):
-                found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
+                found: dict[str, AnyFeatures] = {b.name: b.features(stacked) for b in backbones}
             with watch.stage("heads"):
                 scores.append(self.heads.scores(found))
                 if moods:
@@ -292,10 +306,20 @@ class Extractor:
 
     def _backbone(self, name: str) -> Backbone:
         if name not in self._loaded:
-            engine, device, mel = self.config.engine, self.config.device, self.config.spec.mel
-            known = backbone_weights(name).name
-            self._loaded[name] = load_backbone(known, engine=engine, device=device, mel=mel)
+            engine, device = self.config.engine, self.config.device
+            self._loaded[name] = self.networks.load(name, engine=engine, device=device)
         return self._loaded[name]
+
+
+def _added_folder(metadata: "StoreMetadata") -> Path | None:
+    """Return the folder of the network that made a store, None if the shipped ones did."""
+    made = {str(entry.get("name", "")) for entry in metadata.weights}
+    if any(name.startswith("musicnn_") for name in made):
+        return None
+    from audiorec.tagger.added import added_names, backbones_folder
+
+    names = [name for name in added_names() if name in made]
+    return backbones_folder() / names[0] if names else None
 
 
 class _Moods:
@@ -305,7 +329,7 @@ class _Moods:
         self._columns = mood_columns(backbones)
         self._sums = dict.fromkeys(self._columns, 0.0)
 
-    def add(self, found: Mapping[str, Features]) -> None:
+    def add(self, found: Mapping[str, Any]) -> None:
         for name, (backbone, tag) in self._columns.items():
             self._sums[name] += float(found[backbone].tags[:, tag].sum(dtype=np.float64))
 

@@ -23,7 +23,6 @@ from typing import Any
 from audiorec.errors import Failure, InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs
 from audiorec.extraction.pipeline import (
-    FEATURE_OUTPUTS,
     Extractor,
     ExtractorConfig,
     KnownContent,
@@ -48,7 +47,6 @@ from audiorec.store.failures import errors_path
 from audiorec.store.journal import Journal, Outputs
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 
 __all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
 
@@ -156,7 +154,7 @@ def run(
     extractor = Extractor(config)
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
-        work = _Extraction(journal, config, options, progress, stop or threading.Event())
+        work = _Extraction(journal, extractor, options, progress, stop or threading.Event())
         work.report.extractor_id = extractor.extractor_id
         return work.go(sources)
 
@@ -194,15 +192,16 @@ def run_metadata(
     extractor: Extractor, outputs: Outputs, feature_outputs: tuple[str, ...] | None = None
 ) -> StoreMetadata:
     """Describe what `extractor` writes; see `StoreMetadata` and `RunOptions`."""
-    names = FEATURE_OUTPUTS if feature_outputs is None else feature_outputs
+    names = feature_outputs or extractor.networks.feature_outputs
     names = names if outputs.features else ()
     return StoreMetadata(
         kind=Kind.VECTORS,
         extractor_id=extractor.extractor_id,
         classes=extractor.classes,
+        statistics=extractor.heads.statistics,
         spec=extractor.config.spec.to_dict(),
         weights=tuple(extractor.weights_with(names)),
-        features={feature_column(name): OUTPUT_WIDTHS[name.split(".")[1]] for name in names},
+        features={feature_column(name): extractor.networks.width(name) for name in names},
         attributes=extractor.attributes,
         packages={name: version(name) for name in PACKAGES},
         created_by=f"audiorec {version('audiorec')}",
@@ -215,13 +214,14 @@ class _Extraction:
     def __init__(
         self,
         journal: Journal,
-        config: ExtractorConfig,
+        extractor: Extractor,
         options: RunOptions,
         progress: Callable[[RunProgress], None] | None,
         stop: threading.Event,
     ) -> None:
         self.journal = journal
-        self.config = config
+        self.config = extractor.config
+        self.feature_outputs = extractor.networks.feature_outputs
         self.options = options
         self.progress = progress
         self.stop = stop
@@ -305,7 +305,7 @@ class _Extraction:
             self.report.stopped = Stopped.MAX_FAILURES
 
     def _workers(self, todo: Sequence[Source]) -> Workers:
-        kept = self.options.feature_outputs or FEATURE_OUTPUTS
+        kept = self.options.feature_outputs or self.feature_outputs
         outputs = kept if self.journal.outputs.features else ()
         known = _complete_hashes(self.journal) if self.options.by_content else frozenset()
         handler = self.options.handler or HANDLER
@@ -353,6 +353,9 @@ class _Extraction:
         status, audio_s = str(song.info.status), song.info.duration_s
         self.report.count(status, audio_s)
         self.report.spend(song.cpu_s)
+        means = song.series.scores.mean(axis=0, dtype=float).tolist()
+        by_class = dict(zip(song.series.classes, means, strict=True))
+        self.report.scores.add(by_class, album=song.tags.album or "")
         return told("extracted", status, audio_s=audio_s, cpu_s=song.cpu_s)
 
     def _is_copy(self, source: Source, content_hash: str) -> bool:

@@ -4,6 +4,8 @@
 
     items ──workers──▶ answers ──report──▶ `RunProgress` after each, `RunReport` at the end
                                            ──log, prometheus──▶ lines of JSON, a textfile
+    job ──record──▶ a JSON beside its output ──history──▶ the runs of a folder, compared
+             └──unlike, drift──▶ warnings
 
 ==============  ==================================================================
 ``imports``     where modules may come from: never from the current folder
@@ -12,6 +14,10 @@
 ``report``      how far a run is, and what came of it
 ``log``         a run as lines of JSON, one an event
 ``prometheus``  a run as a textfile for the node exporter
+``record``      a job as a JSON beside its output, with the runs before it
+``history``     the runs of a folder: found, named, compared
+``unlike``      what is worth a warning: how a run is unlike those before
+``drift``       whether songs score as those of the last run did
 ==============  ==================================================================
 
 Public::
@@ -20,5 +26,9 @@ Public::
     workers      Answer, Limits, ONE_THREAD, Workers
     report       RunProgress, RunReport, SongOutcome, Stopped
     log          RunLog
-    prometheus   read_metrics, write_metrics
+    prometheus   read_metrics, write_job_metrics, write_metrics
+    record       JobRun, command_line, kept_arguments, moment, read_runs, record_of, runs_before,
+                 versions_here, write_run
+    history      RunDifference, compare_runs, find_run, find_runs, runs_of
+    unlike       unlike
 """

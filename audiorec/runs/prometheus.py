@@ -6,28 +6,45 @@ refuses two files that have a sample in common.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from audiorec.errors import InputError, StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.own_files import read_own
+from audiorec.runs.record import JobRun
 from audiorec.runs.report import RunReport
 
 MAX_BYTES = 1 << 20
 FINISHED = (0, 3)  # exit codes of a run that went to its end
 Labels = tuple[tuple[str, str], ...]
+Samples = dict[Labels, float]
 _SAMPLE = re.compile(r"(audiorec_\w+)\{(.*)\} (\S+)")
 _LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
 
 
+MEANINGS = {
+    "audiorec_songs_total": "Songs that were worked on, by what became of them.",
+    "audiorec_audio_seconds_total": "Audio extracted.",
+    "audiorec_cpu_seconds_total": "Processor time over all processes, by stage or job.",
+    "audiorec_runs_total": "Runs, by exit code.",
+    "audiorec_run_songs": "Songs of the last run that needed no work, and all it found.",
+    "audiorec_rows": "Rows of the output files after the last run.",
+    "audiorec_run_count": "What came of the last run that went through, by what is counted.",
+    "audiorec_run_duration_seconds": "Time of the last run.",
+    "audiorec_run_warnings": "How many warnings the last run ended with.",
+    "audiorec_last_run_timestamp_seconds": "The last run ended.",
+    "audiorec_last_finish_timestamp_seconds": "The last run went through all its songs.",
+    "audiorec_last_success_timestamp_seconds": "The last run ended with exit code 0.",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Metric:
-    """One metric: its name, what it means, and its samples by their labels."""
+    """One metric: its name, and its samples by their labels."""
 
     name: str
-    meaning: str
     samples: Mapping[Labels, float] = field(default_factory=dict)
 
     @property
@@ -37,9 +54,15 @@ class Metric:
 
 
 def write_metrics(
-    path: Path, report: RunReport, *, output: str, exit_code: int, now: float
+    path: Path,
+    report: RunReport,
+    *,
+    output: str,
+    exit_code: int,
+    now: float,
+    warnings: int = 0,
 ) -> None:
-    """Write the textfile of a run, whole or not at all; counters go on from what it holds.
+    """Write the textfile of an extraction, whole or not at all; its counters go on.
 
     Parameters
     ----------
@@ -51,20 +74,39 @@ def write_metrics(
     exit_code : int
     now : float
         Seconds since 1970.
+    warnings : int
 
     Raises
     ------
     InputError
         If a file is there that this did not write.
     """
+    ended = _ended(report.wall_s, warnings, exit_code, now)
+    _write(path, output, (*_counters(report, exit_code), *_gauges(report), *ended))
+
+
+def write_job_metrics(path: Path, run: JobRun, *, now: float) -> None:
+    """Write the textfile of any other job; as `write_metrics`."""
+    told = {} if run.error else run.counts
+    counts: Samples = {(("count", name),): n for name, n in told.items()}
+    spent: Samples = {(("stage", run.job),): run.cpu_s}
+    metrics = (
+        Metric("audiorec_cpu_seconds_total", spent),
+        _runs(run.exit_code),
+        Metric("audiorec_run_count", counts),
+        *_ended(run.wall_s, len(run.warnings), run.exit_code, now),
+    )
+    _write(path, run.output, metrics)
+
+
+def _write(path: Path, output: str, metrics: Iterable[Metric]) -> None:
+    """Write metrics of one output; counters go on, and what others wrote there stays."""
     before = read_metrics(path)
     mine = (("output", output.encode("utf-8", "backslashreplace").decode()),)
-    metrics = [
-        _continued(metric, before, mine)
-        for metric in (*_counters(report, exit_code), *_gauges(report, exit_code, now))
-    ]
+    written = {metric.name: _continued(metric, before, mine) for metric in metrics}
+    others = {name: Metric(name, before[name]) for name in before if name not in written}
     with replaced(path) as temporary:
-        temporary.write_text("".join(map(_text, metrics)), "utf-8")
+        temporary.write_text("".join(map(_text, {**written, **others}.values())), "utf-8")
 
 
 def read_metrics(path: Path) -> dict[str, dict[Labels, float]]:
@@ -101,44 +143,35 @@ def _counters(report: RunReport, exit_code: int) -> Iterator[Metric]:
     songs = {("extracted", status): n for status, n in report.statuses.items()}
     songs |= {("failed", status): n for status, n in report.failures.items()}
     songs |= {("reused", ""): report.reused + report.relabelled, ("copied", ""): report.copies}
-    yield Metric(
-        "audiorec_songs_total",
-        "Songs that were worked on, by what became of them.",
-        {(("outcome", a), ("status", b)): n for (a, b), n in sorted(songs.items())},
-    )
-    yield Metric("audiorec_audio_seconds_total", "Audio extracted.", {(): report.audio_s})
-    yield Metric(
-        "audiorec_cpu_seconds_total",
-        "Processor time over all processes, by stage.",
-        {(("stage", stage),): seconds for stage, seconds in sorted(report.cpu_s.items())},
-    )
-    yield Metric(
-        "audiorec_runs_total", "Runs, by exit code.", {(("exit_code", str(int(exit_code))),): 1}
-    )
-
-
-def _gauges(report: RunReport, exit_code: int, now: float) -> Iterator[Metric]:
-    yield Metric("audiorec_run_duration_seconds", "Time of the last run.", {(): report.wall_s})
-    states = ("found", "unchanged", "failed_before", "pruned")
-    yield Metric(
-        "audiorec_run_songs",
-        "Songs of the last run that needed no work, and all it found.",
-        {(("state", state),): getattr(report, state) for state in states},
-    )
-    yield Metric(
-        "audiorec_rows",
-        "Rows of the output files after the last run.",
-        {(("kind", str(kind)),): rows for kind, rows in sorted(report.rows.items())},
-    )
-    moments = {
-        "run": ("The last run ended.", True),
-        "finish": ("The last run went through all its songs.", exit_code in FINISHED),
-        "success": ("The last run ended with exit code 0.", exit_code == 0),
+    outcomes: Samples = {(("outcome", a), ("status", b)): n for (a, b), n in sorted(songs.items())}
+    yield Metric("audiorec_songs_total", outcomes)
+    yield Metric("audiorec_audio_seconds_total", {(): report.audio_s})
+    spent: Samples = {
+        (("stage", stage),): seconds for stage, seconds in sorted(report.cpu_s.items())
     }
-    for name, (meaning, reached) in moments.items():
-        yield Metric(
-            f"audiorec_last_{name}_timestamp_seconds", meaning, {(): now} if reached else {}
-        )
+    yield Metric("audiorec_cpu_seconds_total", spent)
+    yield _runs(exit_code)
+
+
+def _runs(exit_code: int) -> Metric:
+    return Metric("audiorec_runs_total", {(("exit_code", str(int(exit_code))),): 1})
+
+
+def _gauges(report: RunReport) -> Iterator[Metric]:
+    states = ("found", "unchanged", "failed_before", "pruned")
+    counts: Samples = {(("state", state),): getattr(report, state) for state in states}
+    yield Metric("audiorec_run_songs", counts)
+    rows: Samples = {(("kind", str(kind)),): rows for kind, rows in sorted(report.rows.items())}
+    yield Metric("audiorec_rows", rows)
+
+
+def _ended(wall_s: float, warnings: int, exit_code: int, now: float) -> Iterator[Metric]:
+    yield Metric("audiorec_run_duration_seconds", {(): wall_s})
+    yield Metric("audiorec_run_warnings", {(): warnings})
+    reached = {"run": True, "finish": exit_code in FINISHED, "success": exit_code == 0}
+    for name, is_reached in reached.items():
+        moment: Samples = {(): now} if is_reached else {}
+        yield Metric(f"audiorec_last_{name}_timestamp_seconds", moment)
 
 
 def _continued(
@@ -151,13 +184,14 @@ def _continued(
             samples[labels] = samples.get(labels, 0.0) + value
         elif not metric.samples or labels[:1] != mine:
             samples.setdefault(labels, value)
-    return Metric(metric.name, metric.meaning, samples)
+    return Metric(metric.name, samples)
 
 
 def _text(metric: Metric) -> str:
     if not metric.samples:
         return ""
-    lines = [f"# HELP {metric.name} {metric.meaning}", f"# TYPE {metric.name} {metric.kind}"]
+    meaning = MEANINGS.get(metric.name, "Of another version of audiorec.")
+    lines = [f"# HELP {metric.name} {meaning}", f"# TYPE {metric.name} {metric.kind}"]
     for labels, value in metric.samples.items():
         inside = ",".join(f'{name}="{_escaped(text)}"' for name, text in labels)
         lines.append(f"{metric.name}{{{inside}}} {value:.15g}")

@@ -7,6 +7,8 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
+from audiorec.runs.drift import ScoreDistribution
+
 # Counts of a `RunReport` that add up over runs.
 _SUMS = ("found", "reused", "copies", "relabelled", "unchanged", "failed_before", "pruned")
 
@@ -104,6 +106,8 @@ class RunReport:
         CPU seconds by stage, over all processes: ``load``, ``decode``, ``mel``,
         ``backbone``, ``heads`` and ``read`` of the songs, ``write`` of the output. Of songs
         that failed nothing is known.
+    scores : ScoreDistribution
+        Of the songs that were extracted.
     extractor_id : str
     stopped : Stopped or None
     outputs : mapping of str to Path
@@ -124,6 +128,7 @@ class RunReport:
     audio_s: float = 0.0
     wall_s: float = 0.0
     cpu_s: dict[str, float] = field(default_factory=dict)
+    scores: ScoreDistribution = field(default_factory=ScoreDistribution)
     extractor_id: str = ""
     stopped: Stopped | None = None
     outputs: Mapping[Any, Path | str] = field(default_factory=dict)
@@ -165,6 +170,7 @@ class RunReport:
         self.statuses.update(other.statuses)
         self.failures.update(other.failures)
         self.spend(other.cpu_s)
+        self.scores.merge(other.scores)
         self.rows = Counter(self.rows)
         self.rows.update(other.rows)
         self.wall_s = max(self.wall_s, other.wall_s)
@@ -176,19 +182,21 @@ class RunReport:
         """Read what `to_dict` wrote."""
         names = (*_SUMS, "audio_s", "wall_s", "cpu_s", "extractor_id")
         content = {"copies": 0, **content}  # which older reports do not count apart
-        stopped = content["stopped"]
+        stopped, scores = content["stopped"], content.get("scores")
         return cls(
             statuses=Counter(content["statuses"]),
             failures=Counter(content["failures"]),
             rows=dict(content["rows"]),
             stopped=None if stopped is None else Stopped(stopped),
             outputs=dict(content["outputs"]),
+            scores=ScoreDistribution() if scores is None else ScoreDistribution.from_dict(scores),
             **{name: content[name] for name in names},
         )
 
     def to_dict(self) -> dict[str, Any]:
         """Return the report as plain values, ready for JSON."""
-        return {
+        heard = {"scores": self.scores.to_dict()} if self.scores.songs else {}
+        return heard | {
             "found": self.found,
             "extracted": self.extracted,
             "statuses": dict(sorted(self.statuses.items())),

@@ -15,6 +15,7 @@
 ``comparing``    what songs are compared by where nobody says
 ``space``        what songs are compared by; the search; its result
 ``listed``       its result as a table, for people and for pandas
+``narrowing``    what a narrow band does to a song's vector
 ``scaling``      columns of wildly different scales → vectors of length 1; the weights
 ``topk``         the k nearest of millions, and their exact order
 ``index``        an index of faiss beside a store, for libraries of millions
@@ -42,6 +43,7 @@ Public::
     tag_means    tag_means, TagMeans
     music        is_music, why_not, why_no_music
     space        Space, Neighbours, Neighbour, mean_direction, TABLES
+    narrowing    Narrowing, moment_of
     scaling      By, DEFAULT_WEIGHTS
     topk         top_k
     index        build_index, check_index

@@ -39,7 +39,7 @@ from audiorec.files.json_files import parse_json, sealed, unsealed
 from audiorec.spec import FeatureSpec, fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.weights import data_folder
-from audiorec.types import Features, Float64Array, FloatArray
+from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray
 
 SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
 FORMAT_VERSION = 2  # 1 knew no front end: tracks were taken as loud as they came
@@ -110,7 +110,9 @@ class Head:
 
     def _check_shapes(self) -> None:
         """Refuse tensors that do not fit each other or are not finite."""
-        width = sum(OUTPUT_WIDTHS[split_input(name)[1]] for name in self.inputs)
+        widths = [OUTPUT_WIDTHS.get(split_input(name)[1]) for name in self.inputs]
+        # How wide the answers of a network are that a user added stands nowhere but here.
+        width = self.mean.size if None in widths else sum(w for w in widths if w is not None)
         expected: dict[str, tuple[int, ...]] = {"mean": (width,), "scale": (width,)}
         for i, (weight, _) in enumerate(self.layers):
             out = weight.shape[-1]
@@ -192,6 +194,10 @@ class Head:
 
     def logits(self, columns: npt.NDArray[np.floating]) -> Float64Array:
         """Return the logits before calibration of assembled columns, (T, D) to (T, C) float64."""
+        if columns.shape[1] != len(self.mean):
+            raise ShapeError(
+                f"head {self.task!r} reads {len(self.mean)} columns, got {columns.shape[1]}"
+            )
         x = (columns.astype(np.float64) - self.mean) / self.scale
         for i, (weight, bias) in enumerate(self.layers):
             x = x @ weight.astype(np.float64) + bias
@@ -199,12 +205,12 @@ class Head:
                 x = np.maximum(x, 0.0)
         return x
 
-    def scores(self, features: Mapping[str, Features]) -> FloatArray:
+    def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
         """Score T segments: a calibrated softmax (T, C), float32, whose rows sum to 1.
 
         Parameters
         ----------
-        features : mapping of str to Features
+        features : mapping of str to Features or AddedFeatures
             By backbone name; more backbones than the head reads do no harm.
 
         Raises
@@ -301,13 +307,10 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     return meta, tensors
 
 
-def _segments(features: Mapping[str, Features], start: int) -> dict[str, Features]:
+def _segments(features: Mapping[str, AnyFeatures], start: int) -> dict[str, AnyFeatures]:
     """Return one block of segments of every backbone, as views."""
     block = slice(start, start + BLOCK_SEGMENTS)
-    return {
-        name: Features(*(getattr(found, output)[block] for output in OUTPUT_WIDTHS))
-        for name, found in features.items()
-    }
+    return {name: found.rows(block) for name, found in features.items()}
 
 
 def _layers(tensors: Mapping[str, FloatArray]) -> tuple[tuple[FloatArray, FloatArray], ...]:
@@ -359,6 +362,11 @@ class Heads:
         """Names of the backbones that any head reads, each once."""
         return tuple(self.backbone_sha256)
 
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What a vector keeps of each class: all six."""
+        return STATISTICS
+
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
         """Refuse backbones other than those trained on; see `Head.check_backbones`."""
         for head in self:
@@ -369,7 +377,7 @@ class Heads:
         for head in self:
             head.check_front_end(front_end)
 
-    def scores(self, features: Mapping[str, Features]) -> FloatArray:
+    def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
         """Return scores (T, H), float32, of T segments: those of all heads side by side."""
         return np.concatenate([head.scores(features) for head in self], axis=1)
 

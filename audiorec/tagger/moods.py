@@ -9,7 +9,7 @@ hence the columns are called by the tags.
 import re
 from collections.abc import Iterable
 
-from audiorec.tagger.weights import backbone_weights
+from audiorec.tagger.weights import WEIGHTS, backbone_weights
 
 # Those of the 50 tags that are moods; the others are genres, decades, voices and instruments.
 MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", "sad", "happy")
@@ -18,7 +18,7 @@ MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", 
 def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
     """Return the columns of moods: name to backbone and the number of its tag.
 
-    Each tag is the first backbone's that has it.
+    Each tag is the first backbone's that has it; networks that users added have no columns.
 
     Examples
     --------
@@ -26,7 +26,7 @@ def mood_columns(backbones: Iterable[str]) -> dict[str, tuple[str, int]]:
     (['tag_beautiful', 'tag_chillout', 'tag_mellow'], {})
     """
     found: dict[str, tuple[str, int]] = {}
-    for backbone in backbones:
+    for backbone in (name for name in backbones if name in WEIGHTS):
         tags = backbone_weights(backbone).tags
         for mood in MOODS:
             if mood in tags:

@@ -8,6 +8,7 @@ import typer
 
 from audiorec_cli.shared.console import print_document, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -96,7 +97,12 @@ class ColdStartOptions:
     ] = False
 
     def run(
-        self, lists: Literal["audience", "songs"], k: int, output: Path, **limits: int | None
+        self,
+        lists: Literal["audience", "songs"],
+        k: int,
+        output: Path,
+        told: JobTold,
+        **limits: int | None,
     ) -> None:
         """Make the lists and say what came of them; `limits` are those of one command."""
         from audiorec.listening.rule import load_rule
@@ -142,10 +148,11 @@ class ColdStartOptions:
             done = job.run(output, progress=progress_lines(quiet=self.quiet), stop=stop)
         if not done:
             raise stopped()
-        _report(plan, files.compares, inputs, output, json=self.json)
+        told.count(**_report(plan, files.compares, inputs, output, json=self.json))
 
 
 @command(app)
+@recorded("cold-start audience", "output")
 def audience(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Users for each song.")] = 1000,
     per_user: Annotated[
@@ -154,6 +161,7 @@ def audience(
     output: OutFileOption = Path("audience.parquet"),
     *,
     asked: ColdStartOptions,
+    done: JobTold,
 ) -> None:
     r"""Choose for each new song the users to show it to.
 
@@ -167,10 +175,11 @@ def audience(
     audiorec cold-start audience --songs new.parquet --interactions plays.csv \
         --per-user 5 --per-artist 1
     """
-    asked.run("audience", k, output, per_user=per_user)
+    asked.run("audience", k, output, done, per_user=per_user)
 
 
 @command(app, "songs")
+@recorded("cold-start songs", "output")
 def song_lists(
     k: Annotated[int, typer.Option("--k", "-k", min=1, help="Songs for each user.")] = 50,
     per_song: Annotated[
@@ -179,6 +188,7 @@ def song_lists(
     output: OutFileOption = Path("lists.parquet"),
     *,
     asked: ColdStartOptions,
+    done: JobTold,
 ) -> None:
     r"""Choose for each user the new songs to show.
 
@@ -192,7 +202,7 @@ def song_lists(
         --interactions plays.csv --k 20 --out lists.parquet
     audiorec cold-start songs --songs new.parquet -i plays.csv --quota 10
     """
-    asked.run("songs", k, output, per_song=per_song)
+    asked.run("songs", k, output, done, per_song=per_song)
 
 
 def _check(files: "ColdStartFiles") -> None:
@@ -208,8 +218,8 @@ def _check(files: "ColdStartFiles") -> None:
 
 def _report(
     plan: "ColdStartPlan", by: str, inputs: "ColdStartInputs", output: Path, *, json: bool
-) -> None:
-    """Print what came of it: counts, then the first lists with names."""
+) -> dict[str, int]:
+    """Print what came of it: counts, then the first lists with names; return the counts."""
     from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
 
     found = summarise_lists(output, plan.k)
@@ -239,6 +249,8 @@ def _report(
         print_document(document, json=False, title="cold start")
         _print_lists(plan.lists, found.shown, inputs)
     _remarks(document)
+    counts = {"songs": len(inputs.songs), "users": len(inputs.users)}
+    return {**counts, "rows": found.rows, "lists": found.filled}
 
 
 def _print_lists(lists: str, shown: "Sequence[ShownList]", inputs: "ColdStartInputs") -> None:

@@ -191,7 +191,7 @@ def _run(
 
 def _say_lacking(outputs: "Outputs") -> None:
     """Say which files beside the store this run did not add its songs to."""
-    from audiorec.extraction.run_record import command_line
+    from audiorec.runs.record import command_line
     from audiorec.store.inventory import songs_lacking, usual_path
     from audiorec.store.schema import Kind
 

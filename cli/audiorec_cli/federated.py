@@ -7,6 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, print_document, print_json, print_table, say
+from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, OutFolderOption, QuietOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
@@ -79,6 +80,7 @@ def align(
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    metrics_textfile: MetricsOption = None,
 ) -> None:
     """Find the users that both sides have, without showing the others to each other.
 
@@ -105,13 +107,19 @@ def align(
         print_document(document, json=json, title="alignment")
         say("nothing was sent; with --yes it is done")
         return
-    with graceful_stop("this bucket is", quiet=quiet) as stop:
-        found = align_ids(
-            plan, ids, progress=progress_lines(quiet=quiet), say=None if quiet else say, stop=stop
-        )
-    if found is None:
-        say("stopped; the same command begins again")
-        raise typer.Exit(Exit.INTERRUPTED)
+    with job("federated align", plan.alignment, metrics_textfile) as done:
+        with graceful_stop("this bucket is", quiet=quiet) as stop:
+            found = align_ids(
+                plan,
+                ids,
+                progress=progress_lines(quiet=quiet),
+                say=None if quiet else say,
+                stop=stop,
+            )
+        if found is None:
+            say("stopped; the same command begins again")
+            raise typer.Exit(Exit.INTERRUPTED)
+        done.count(ids=len(ids), users=len(found))
     document = {
         "schema": "audiorec/federated-align/1",
         "ids": len(ids),
@@ -139,6 +147,7 @@ def train(
     role: RoleOption = None,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    metrics_textfile: MetricsOption = None,
 ) -> None:
     """Train this side's half of the model; the other side runs the same command.
 
@@ -157,17 +166,19 @@ def train(
 
     plan = _plan(config, role)
     first = is_first_process()
-    with graceful_stop("this step is", quiet=quiet or not first) as stop:
-        done = train_half(
-            plan,
-            tell=None if quiet else epoch_line,
-            say=None if quiet else say,
-            stop=stop,
-        )
-    if not first:  # the first process says what came of it
-        raise typer.Exit(Exit.OK if done else Exit.INTERRUPTED)
-    if done is None:
-        raise stopped()
+    with job("federated train", plan.out, metrics_textfile) as told:
+        with graceful_stop("this step is", quiet=quiet or not first) as stop:
+            done = train_half(
+                plan,
+                tell=None if quiet else epoch_line,
+                say=None if quiet else say,
+                stop=stop,
+            )
+        if not first:  # the first process says what came of it
+            raise typer.Exit(Exit.OK if done else Exit.INTERRUPTED)
+        if done is None:
+            raise stopped()
+        told.count(steps=done["steps"], users=done["users"])
     document = {"schema": "audiorec/federated-train/1", "role": plan.role, "model": plan.model}
     if json:
         print_json({**document, **done, "out": str(plan.out)})

@@ -7,6 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import file_size, print_facts, print_json, say
+from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -45,6 +46,7 @@ def build(
         ),
     ] = "ivf",
     json: JsonOption = False,
+    metrics_textfile: MetricsOption = None,
 ) -> None:
     """Build an index of a store; similar uses it as long as the store does not change.
 
@@ -63,7 +65,9 @@ def build(
         raise InputError(f"{target}: name a file in a folder that is there")
     if target.resolve() == store.path.resolve():
         raise InputError(f"{target}: is the store itself; name another file")
-    info = build_index(store, target, kind=kind)
+    with job("index build", target, metrics_textfile) as done:
+        info = build_index(store, target, kind=kind)
+        done.count(songs=info.rows)
     _print(target, info, "fresh", json)
     if target.resolve() != index_path(store.path).resolve():
         say(f"note: similar looks for an index at {index_path(store.path)} only")

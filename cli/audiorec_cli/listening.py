@@ -10,6 +10,7 @@ from audiorec_cli import listening_correlate, listening_graph, listening_import
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.listened import FeaturesOption, SoundOption, sound_of
 from audiorec_cli.shared.log_check import counted_log, counted_table, flat, print_log_check
 from audiorec_cli.shared.options import (
@@ -103,6 +104,7 @@ def check(
 
 
 @command(app)
+@recorded("listening prepare", "out")
 def prepare(
     log: LogArgument,
     out: OutFolderOption,
@@ -119,6 +121,8 @@ def prepare(
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    *,
+    done: JobTold,
 ) -> None:
     """Make sequences of a log that is larger than memory, in buckets of users.
 
@@ -138,11 +142,12 @@ def prepare(
     )
     check_file(log, Wanted.LOG)
     manifest = prepare_log(log, out, spec, progress=progress_lines(quiet=quiet))
+    counted = ("rows_read", "rows_left_out", "owners", "plays", "songs", "buckets")
+    done.count(**{name: manifest[name] for name in counted})
     if json:
         print_json({"schema": "audiorec/prepared/1", "out": str(out), **manifest})
     else:
-        names = ("rows_read", "rows_left_out", "owners", "plays", "songs", "buckets")
-        print_table(("what", "count"), [(n, manifest[n]) for n in names], title=str(out))
+        print_table(("what", "count"), [(n, manifest[n]) for n in counted], title=str(out))
 
 
 command(app, "import")(listening_import.import_)

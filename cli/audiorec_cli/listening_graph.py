@@ -8,6 +8,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, more
 from audiorec_cli.shared.stores import open_vectors
 
@@ -18,6 +19,7 @@ FormName = Literal["hub", "pairwise"]
 TAKEN = ("lists", "likes", "follows")
 
 
+@recorded("listening graph", "output")
 def graph(
     output: OutFileOption,
     side: Annotated[
@@ -55,6 +57,8 @@ def graph(
     skip_bad_rows: Annotated[
         bool, more("--skip-bad-rows", help="Leave rows out that cannot be used.")
     ] = False,
+    *,
+    done: JobTold,
 ) -> None:
     """Write what is known of songs as facts: head, relation, tail and weight.
 
@@ -86,6 +90,7 @@ def graph(
     if not len(facts):
         raise InputError("nothing is known: there is no fact to write")
     write_triples(output, facts)
+    done.count(rows=len(facts))
     if json:
         document = {"schema": "audiorec/graph/1", "out": str(output), **describe_triples(facts)}
         print_json(document)

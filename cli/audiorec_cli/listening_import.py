@@ -8,6 +8,7 @@ import typer
 
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, QuietOption, more
 from audiorec_cli.shared.progress import due_lines
 from audiorec_cli.shared.stores import open_vectors, usual_vectors
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 KindOfHistory = Literal["listenbrainz", "lastfm", "spotify", "yambda", "navidrome", "lyrion"]
 
 
+@recorded("listening import", "out")
 def import_(
     kind: Annotated[
         KindOfHistory, typer.Argument(metavar="KIND", help="Where the history comes from.")
@@ -54,6 +56,8 @@ def import_(
     quiet: QuietOption = False,
     json: JsonOption = False,
     strict: Annotated[bool, more("--strict", help="Exit with 3 if a song was not found.")] = False,
+    *,
+    done: JobTold,
 ) -> None:
     """Turn what a service or a music server knows of your listening into a log.
 
@@ -92,6 +96,8 @@ def import_(
         report=report,
         progress=tell,
     )
+    done.count(rows=found.rows, plays=found.plays, users=found.users, songs=found.songs)
+    done.count(unmatched=found.unmatched, rejected=found.rejected, broken=found.mistakes)
     _print(found, out, json=json)
     if store is None and not any_song:
         say("note: no store: songs have the service's own names; --vectors finds them in one")

@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from audiorec.errors import AudiorecError
 from audiorec_cli import (
+    backbones,
     browse,
     classify,
     cold_start,
@@ -30,6 +31,7 @@ from audiorec_cli import (
     recall,
     recommend,
     retag,
+    runs,
     serve,
     shards,
     similar,
@@ -70,9 +72,11 @@ PANELS: dict[str, dict[str, Any]] = {
     },
     "Train and scale": {
         "heads": heads.app,
+        "backbones": backbones.app,
         "manifest": manifest.manifest,
         "shards": shards.app,
         "index": index.app,
+        "runs": runs.app,
         "config": config.app,
     },
 }
@@ -96,6 +100,8 @@ MOVED = {
     ("users", "songs"): "recall songs model --out songs.parquet",
     ("users", "import"): "recall users --import TABLE --out users.parquet",
     ("users",): "recall",
+    ("cold-start", "audience", "--features"): "cold-start audience --tastes",
+    ("cold-start", "songs", "--features"): "cold-start songs --tastes",
 }
 
 

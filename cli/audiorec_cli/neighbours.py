@@ -8,11 +8,13 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
 from audiorec_cli.shared.console import print_json, say
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, progress_lines, stopped
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
 
 
+@recorded("neighbours", "output")
 def neighbours(
     output: OutFileOption,
     vectors: VectorsOption = None,
@@ -22,6 +24,7 @@ def neighbours(
     json: JsonOption = False,
     *,
     compared: Compared,
+    done: JobTold,
 ) -> None:
     """Write the nearest songs of every song of a store to a Parquet file.
 
@@ -60,6 +63,7 @@ def neighbours(
     compared_songs = store.space(by, table=table, use_index=False).rows
     music = np.ones(len(store), np.bool_) if include_non_music else store.music
     songs = int(music[compared_songs].sum())
+    done.count(songs=songs)
     if json:
         summary = {"out": str(output), "songs": songs, "k": k, "by": by, "exact": True}
         print_json({"schema": "audiorec/neighbours/1", **summary})

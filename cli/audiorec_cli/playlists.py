@@ -8,6 +8,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.choosing import IncludeNonMusicOption, say_non_music
 from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, more
 from audiorec_cli.shared.stores import Compared, VectorsOption, open_vectors, say_basis
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 COLUMNS = ("name", "songs", "length", "most typical")
 
 
+@recorded("playlists", "output")
 def playlists(
     vectors: VectorsOption = None,
     output: Annotated[
@@ -49,6 +51,7 @@ def playlists(
     seed: Annotated[int, more("--seed", min=0, help="Same seed, same lists.")] = 0,
     *,
     compared: Compared,
+    done: JobTold,
 ) -> None:
     """Divide the whole library into playlists by sound, each with a name of its own.
 
@@ -90,6 +93,7 @@ def playlists(
         seed=seed,
     )
     written = write_lists(divided, output, absolute=absolute) if output is not None else None
+    done.count(lists=len(divided), songs=sum(map(len, divided)), new=divided.new)
     if json:
         print_json(_document(divided, written))
     else:

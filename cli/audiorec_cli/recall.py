@@ -18,6 +18,7 @@ from audiorec_cli import (
 )
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.listened import (
     AskedOf,
     HeardOption,
@@ -105,6 +106,7 @@ def _list_settings(kind: "type[Channel]", *, json: bool) -> None:
 
 
 @command(app)
+@recorded("recall train", "output")
 def train(
     channel: Annotated[str, typer.Argument(metavar="CHANNEL", help="See recall list.")],
     interactions: LogOption,
@@ -125,6 +127,7 @@ def train(
     json: JsonOption = False,
     *,
     learnt: LearntFrom,
+    done: JobTold,
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
@@ -145,6 +148,7 @@ def train(
     data = learnt.data(interactions)
     plays = data.sequences
     model_id = fit_and_save(made, data, output, quiet=quiet)
+    done.count(sequences=len(plays), plays=len(plays.song), songs=len(made.song_ids))
     document = {
         "schema": "audiorec/recall-train/1",
         "channel": channel,
@@ -160,6 +164,7 @@ def train(
 
 
 @command(app)
+@recorded("recall candidates", "output")
 def candidates(
     model: ModelArgument,
     output: OutFileOption,
@@ -182,6 +187,7 @@ def candidates(
     json: JsonOption = False,
     *,
     asked: AskedOf,
+    done: JobTold,
 ) -> None:
     r"""Write the songs that a model proposes to each user, with rank and reason.
 
@@ -214,6 +220,7 @@ def candidates(
         exclude=None if keep_heard else queries.histories,
         allowed=None if only is None else {line.strip() for line in only if line.strip()},
     )
+    done.count(users=len(queries), rows=rows)
     document = {
         "schema": "audiorec/candidates/1",
         "channel": channel.name,

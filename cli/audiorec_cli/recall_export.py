@@ -8,12 +8,14 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, LogOption, OutFolderOption, also_known, more
 
 if TYPE_CHECKING:
     from audiorec.recall.serving.export.job import ExportReport
 
 
+@recorded("recall export", "output")
 def export(
     interactions: LogOption,
     output: OutFolderOption,
@@ -58,6 +60,8 @@ def export(
         float, more(min=0, help="Days to keep lists as they were shown.")
     ] = 60.0,
     json: JsonOption = False,
+    *,
+    done: JobTold,
 ) -> None:
     r"""Write candidates with features, songs, users and samples as open tables for a ranker.
 
@@ -98,6 +102,8 @@ def export(
         sources = sources.with_run(recall)
     recipe = ExportRecipe(units=units, entry=entry, days=days, served_days=served_days)
     report = export_recall(sources, output, recipe)
+    done.count(rows=sum(report.rows.values()))
+    done.count(**{f"rows/{name}": n for name, n in report.rows.items()})
     if json:
         print_json(
             {

@@ -9,6 +9,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption, also_known, more
 from audiorec_cli.shared.pictures import check_plot
 from audiorec_cli.shared.stores import open_vectors
@@ -125,6 +126,7 @@ def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, A
     return found, store
 
 
+@recorded("recall fuse", "output")
 def fuse(
     tables: Annotated[
         list[Path], typer.Argument(metavar="CANDIDATES", help="Tables of recall candidates.")
@@ -142,6 +144,7 @@ def fuse(
     *,
     mixing: Mixing,
     known: KnownOfLists,
+    done: JobTold,
 ) -> None:
     r"""Make one list a user of the lists of several channels.
 
@@ -164,6 +167,8 @@ def fuse(
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need --side or --vectors: nobody's artist is known")
     report = fuse_files(tables, output, recipe, facts=facts, closed=closed)
+    done.count(users=report.users, rows=report.rows)
+    done.count(**{f"channels/{name}": n for name, n in report.channels.items()})
     if json:
         print_json({"schema": "audiorec/recall-fuse/1", **asdict(report), "out": str(output)})
     parts = ", ".join(f"{name} {n:,}" for name, n in report.channels.items())

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import epoch_line
@@ -24,6 +25,7 @@ def run(
     ] = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    metrics_textfile: MetricsOption = None,
 ) -> None:
     """Train what is stale, ask every channel, fuse, and note what was shown.
 
@@ -39,10 +41,11 @@ def run(
     from audiorec.recall.serving.nightly import NightlyJob
     from audiorec.recall.serving.plan import NightlyPlan
 
-    job = NightlyJob(NightlyPlan.read(config))
+    night = NightlyJob(NightlyPlan.read(config))
     if dry_run:
-        _print_plan(job.steps(), job.run_id, json=json)
+        _print_plan(night.steps(), night.run_id, json=json)
         return
+    out = night.plan.out
 
     def tell(step: "Step") -> "LineProgress | None":
         if quiet:
@@ -50,16 +53,22 @@ def run(
         say(f"{step.name}: {step.out}")
         return epoch_line
 
-    with graceful_stop("this step is", quiet=quiet) as stop:
-        record = job.run(progress=tell, stop=stop)
-    if record is None:
-        raise stopped()
+    with job("recall run", out, metrics_textfile) as done:
+        with graceful_stop("this step is", quiet=quiet) as stop:
+            record = night.run(progress=tell, stop=stop)
+        if record is None:
+            raise stopped()
+        done.count(users=record["users"], rows=record["rows"], cold=record["cold"])
+        proposed = night.proposed()
+        done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
+        shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
+        done.count(**{f"channels/{name}": n for name, n in shown.items()})
     if json:
         print_json(record)
     parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
     say(
         f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-        f"{job.plan.out}; by channel: {parts}; report: {job.plan.out / 'report.md'}"
+        f"{out}; by channel: {parts}; report: {out / 'report.md'}"
     )
 
 

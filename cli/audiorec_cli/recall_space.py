@@ -11,6 +11,7 @@ from audiorec_cli.extract import no_songs
 from audiorec_cli.recall_portrait import print_portrait
 from audiorec_cli.shared.console import Exit, print_document, print_json, say
 from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.listened import (
     AskedOf,
     FeaturesOption,
@@ -85,6 +86,7 @@ class Foreign:
         }
 
 
+@recorded("recall users", "output")
 def users(
     model: Annotated[
         Path | None, typer.Argument(metavar="[MODEL]", help="What recall train wrote.")
@@ -118,6 +120,7 @@ def users(
     *,
     foreign: Foreign,
     asked: AskedOf,
+    done: JobTold,
 ) -> None:
     """Embed users with a model that puts users and songs into one space, or import a table.
 
@@ -144,6 +147,7 @@ def users(
         if model is not None or interactions is not None or asked.profiles is not None or explain:
             raise InputError("--import takes a table alone: no MODEL, log, profiles or --explain")
         document = foreign.bring(table, output)
+        done.count(users=document["users"])
         print_document(document, json=json, title="users")
         return
     if model is None:
@@ -155,6 +159,7 @@ def users(
     if not counts["users"]:
         source = interactions or asked.profiles
         raise InputError(f"{source}: nobody has played a song that {model} knows, or has a profile")
+    done.count(**counts)
     made = {"model_id": channel.model_id, "space": channel.space}
     if json:
         print_json({"schema": "audiorec/recall-users/1", **counts, **made, "out": str(output)})
@@ -180,6 +185,7 @@ def _written(
     return write_users(output, channel, queries)
 
 
+@recorded("recall songs", "output")
 def songs(
     model: ModelArgument,
     output: OutFileOption,
@@ -199,6 +205,8 @@ def songs(
     allow_failures: AllowFailuresOption = False,
     quiet: QuietOption = False,
     json: JsonOption = False,
+    *,
+    done: JobTold,
 ) -> None:
     """Embed songs in the space of a model's users: any audio, no listeners.
 
@@ -245,6 +253,7 @@ def songs(
                 progress=progress,
                 stop=stop,
             )
+    done.count(songs=report.embedded, failed=report.failed)
     document = report.to_dict()
     document["songs"] = document.pop("embedded")
     if json:

@@ -1,5 +1,6 @@
 """``audiorec retag ROOT...``: version, genre and mood into the tags of files, and back."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -8,6 +9,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
 from audiorec_cli.shared.extraction import MemoryLimitOption, TimeoutOption, limits_of
+from audiorec_cli.shared.jobs import JobTold, MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption, more
 from audiorec_cli.shared.progress import song_counter, stopped
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
@@ -45,7 +47,7 @@ def retag(
     ] = None,
     undo_file: Annotated[
         Path | None,
-        more(help="Where the way back goes [default: retag-TIME.undo.jsonl beside the store]."),
+        more(help="Where the way back goes [default: a new file beside the store]."),
     ] = None,
     keep_mtime: Annotated[
         bool, more("--keep-mtime", help="Keep times of change; music servers see nothing new.")
@@ -55,6 +57,7 @@ def retag(
     json: JsonOption = False,
     timeout: TimeoutOption = 600,
     memory_limit: MemoryLimitOption = 4096,
+    metrics_textfile: MetricsOption = None,
 ) -> None:
     """Put what a store knows of songs into the tags of their files; a dry run by default.
 
@@ -73,38 +76,42 @@ def retag(
 
     if undo is not None and (fields or replace or undo_file or keep_mtime):
         raise InputError("--undo goes with ROOT and --write alone")
-    shown: list[Retagged] = []
-    try:
-        with song_counter(0, quiet=quiet, prints_rows=False) as count:
+    store: Any = open_vectors(vectors, empty=False) if undo is None else None
+    output = f"{store.path}.retag" if undo is None else undo
+    with job("retag", output, metrics_textfile) if write else nullcontext(JobTold("")) as noted:
+        try:
+            with song_counter(0, quiet=quiet, prints_rows=False) as count:
 
-            def told(song: "Retagged") -> None:
-                shown.append(song)
-                count(song.song_id, song.state == "refused")
+                def told(song: "Retagged") -> None:
+                    count(song.song_id, song.state == "refused")
 
-            if undo is not None:
-                done = undo_changes(undo, roots, write=write, told=told)
-            else:
-                done = retag_songs(
-                    open_vectors(vectors, empty=False),
-                    roots,
-                    fields=fields or None,
-                    write=write,
-                    replace=replace,
-                    keep_mtime=keep_mtime,
-                    undo_file=undo_file,
-                    jobs=jobs,
-                    limits=limits_of(timeout, memory_limit),
-                    told=told,
-                )
-    except KeyboardInterrupt:
-        raise stopped() from None
-    if not done.songs:
-        where = " ".join(map(str, roots))
-        raise InputError(f"{where}: no song of the {'undo file' if undo else 'store'} lies there")
-    _print(done, json=json, undoing=undo is not None)
-    _say_summary(done, write=write)
-    if any(song.state == "refused" for song in done.songs):
-        raise typer.Exit(Exit.SOME_FAILED)
+                if undo is not None:
+                    done = undo_changes(undo, roots, write=write, told=told)
+                else:
+                    done = retag_songs(
+                        store,
+                        roots,
+                        fields=fields or None,
+                        write=write,
+                        replace=replace,
+                        keep_mtime=keep_mtime,
+                        undo_file=undo_file,
+                        jobs=jobs,
+                        limits=limits_of(timeout, memory_limit),
+                        told=told,
+                    )
+        except KeyboardInterrupt:
+            raise stopped() from None
+        if not done.songs:
+            where = " ".join(map(str, roots))
+            raise InputError(
+                f"{where}: no song of the {'undo file' if undo else 'store'} lies there"
+            )
+        noted.count(opened=len(done.songs), failed=done.counts.get("refused", 0), **done.counts)
+        _print(done, json=json, undoing=undo is not None)
+        _say_summary(done, write=write)
+        if any(song.state == "refused" for song in done.songs):
+            raise typer.Exit(Exit.SOME_FAILED)
 
 
 def _print(done: "Retagging", *, json: bool, undoing: bool) -> None:

@@ -102,7 +102,8 @@ def one(
     config = parts.config(work)
     index, count = _numbers(shard)
     found = read_shard(manifest, index, count)
-    with work.observers(join(parts.out, part_name(index, count, "parquet")), record=None) as told:
+    part = join(parts.out, part_name(index, count, "parquet"))
+    with work.observers(part, record=None, job="shards one") as told:
         told.start(songs=len(found.sources), shard=index, shards=count)
         with (
             graceful_stop("the songs in flight are", quiet=work.quiet) as stop,
@@ -152,7 +153,8 @@ def all_shards(
         raise InputError("--address goes with --runner ray or --runner dask")
     config = parts.config(work, jobs=1)
     tasks = shard_tasks(manifest, count, parts.out, config)
-    with work.observers(parts.out, record=join(parts.out, "run.json")) as told:
+    record = join(parts.out, "run.json")
+    with work.observers(parts.out, record=record, job="shards all") as told:
         told.start(shards=len(tasks), runner=runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:

@@ -126,7 +126,7 @@ def test_audience_by_embedding_with_everything(home, audiorec):
     pairs = [(row["song_id"], row["user_id"]) for row in table.to_pylist()]
     assert ("new-3", "u00") not in pairs
     assert "8 users like no song of the store and have no taste for a ranker" in err
-    names = ["audience.parquet", "audience.tastes.parquet"]
+    names = ["audience.parquet", "audience.parquet.run.json", "audience.tastes.parquet"]
     assert sorted(p.name for p in home.glob("audience*")) == names
     assert document["tastes"] == "audience.tastes.parquet"
     assert pq.read_metadata("audience.tastes.parquet").num_rows == 12

@@ -47,7 +47,7 @@ def test_build_info_and_similar(home, audiorec):
     head = (built["schema"], built["kind"], built["state"])
     assert head == ("audiorec/index-info/1", "hnsw", "fresh")
     assert (built["songs"], built["exact"], built["recall_at_10"]) == (60, False, 1.0)
-    names = ["vecs.faiss", "vecs.faiss.json", "vecs.parquet"]
+    names = ["vecs.faiss", "vecs.faiss.json", "vecs.faiss.run.json", "vecs.parquet"]
     assert sorted(p.name for p in home.iterdir()) == names
     assert json.loads(audiorec("index", "info", "--json")[1]) == built
     code, out, err = audiorec("similar", "07.flac", "--json")

@@ -9,12 +9,15 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import METADATA, write_good_store
 from help_pages import pages
+from made_backbone import write_backbone
+from made_runs import made_run
 from needs import needs
 
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import to_sequences
 from audiorec.recall.contract.data import RecallData
 from audiorec.recall.simple.popular import Popular
+from audiorec.runs.record import write_run
 from audiorec.store.embeddings import write_embeddings
 
 MISSING, DAMAGED, OTHER = "gone", "cut", "other"
@@ -191,8 +194,16 @@ LINES = [
     "listening holdout plays.csv -v {store} -o out",
     "listening holdout plays.csv --side {table} -o out",
     "config trust {folder}",
+    "runs list {record}",
+    "runs show {record}",
+    "runs diff {record}",
+    "runs diff model.parquet {record}",
     "heads train {labels} --task t -o out",
     "heads evaluate {head} labels.csv",
+    "extract song.wav --backbone {folder}/none -o out",
+    "classify song.wav --backbone {folder}/none",
+    "backbones add {network} --spec tiny.json",
+    "backbones add tiny.onnx --spec {spec}",
 ]
 # Where a damaged or another file is no mistake: any text is a list or settings, any bytes are
 # paths, a head is not read for a song that the store has, and verify counts what it finds.
@@ -244,10 +255,18 @@ def folder(tmp_path_factory):
         (home / f"{name}-model").mkdir()
         (home / f"{name}-model" / "model.json").write_text("{" if name == "cut" else "{}")
         (home / f"{name}-model" / "model.safetensors").write_bytes(b"cut")
+    write_run(str(home / "model.parquet.run.json"), made_run())
+    (home / "cut.run.json").write_text("{")
+    (home / "other.run.json").write_text("[]")
     (home / "cut.db").write_bytes(b"SQLite format 3\0" + rng.bytes(5000))
     (home / "other.db").write_bytes(b"no database")
     (home / "cut.safetensors").write_bytes(whole[:100])
     (home / "cut.wav").write_bytes(b"RIFF" + rng.bytes(100))
+    network, spec = write_backbone(home)
+    (home / "cut.onnx").write_bytes(network.read_bytes()[:-50])
+    (home / "other.onnx").write_bytes(b"")
+    (home / "cut.json").write_bytes(spec.read_bytes()[:-50])
+    (home / "other.json").write_text("[]")
     assert METADATA.features
     return home
 
@@ -263,6 +282,9 @@ def named(mistake, kind):
         "toml": ".toml",
         "index": ".faiss",
         "database": ".db",
+        "record": ".run.json",
+        "network": ".onnx",
+        "spec": ".json",
     }
     if mistake == OTHER and kind in ("log", "head"):
         return "other.parquet"
@@ -315,4 +337,5 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"config show", "doctor", "federated keys", "recall list"}
+    alone = {"config show", "doctor", "federated keys", "recall list"}
+    assert commands - tried == alone | {"backbones list", "backbones remove"}

@@ -212,7 +212,7 @@ def test_channels_that_are_trained_by_steps(songs, audiorec, words, epoch):
     code, _, err = audiorec("recall", "train", *words.split(), *"-i plays.csv --out m".split())
     assert code == 0, err
     assert epoch in err
-    assert {path.name for path in songs.iterdir()} - before == {"m"}  # no m.run is left
+    assert {path.name for path in songs.iterdir()} - before == {"m", "m.run.json"}  # no m.run
     code, _, err = audiorec(*"recall candidates m -i plays.csv --k 3 --out c.parquet".split())
     assert code == 0, err
     assert set(pq.read_table("c.parquet").column("reason").to_pylist()) == {"taste"}

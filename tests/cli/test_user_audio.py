@@ -55,10 +55,10 @@ def judged(audiorec, *more, users=("-u", "users.parquet"), files=LIKED):
     return json.loads(out)["panels"]
 
 
-def test_train_writes_a_bundle_and_nothing_else(train, home):
+def test_train_writes_a_bundle_and_its_record(train, home):
     before = {p.name for p in home.iterdir()}
     model, _, _ = train("--json")
-    assert {p.name for p in home.iterdir()} - before == {"model"}
+    assert {p.name for p in home.iterdir()} - before == {"model", "model.run.json"}
     config = json.loads((model / "model.json").read_text())
     assert config["made_by"] == f"features of extractor {EXTRACTOR}"
     assert config["space"] == "users model"

@@ -14,11 +14,14 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from good_store import METADATA, write_good_store
+from made_backbone import write_backbone
+from made_runs import made_run
 from made_songs import write_song
 from needs import needs
 from typer.main import get_command
 
 from audiorec.files.visible import visible, visible_json
+from audiorec.runs.record import write_run
 from audiorec.store.aliases import add_own_aliases
 from audiorec.store.embeddings import write_embeddings
 from audiorec_cli.main import app
@@ -70,6 +73,19 @@ def home(tmp_path_factory):
             write_song(path, seed=seed, seconds=1.6)
     (songs / f"broken{LINES}.mp3".replace("/", "")).write_bytes(b"no audio at all")
     write_tables(folder, store)
+    for run_id in ("a" * 12, "b" * 12):
+        run = made_run(
+            run_id=run_id,
+            job=LINES,
+            output=LINES,
+            arguments=(LINES, run_id),
+            versions={LINES: f"{LINES} {run_id}"},
+            counts={LINES: 1},
+            warnings=(LINES,),
+            extractor_id=LINES,
+        )
+        write_run(str(folder / "odd.parquet.run.json"), run)
+    write_backbone(folder, {"licence": LINES, "outputs.scores.classes": [LINES, f"b{ODD}", "c"]})
     return folder
 
 
@@ -174,8 +190,18 @@ CASES = {
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
+    "backbones list": [(), ("--json",)],
+    "backbones add": [
+        (ABSENT, "--spec", ABSENT),
+        ("tiny.onnx", "--spec", "tiny.json"),
+        ("tiny.onnx", "--spec", "tiny.json", "--replace", "--json"),
+    ],
+    "backbones remove": [(LINES,), ("tiny",), ("tiny", "--json")],
     "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
     "config trust": [(ABSENT,), (".", "--revoke", "--json")],
+    "runs list": [(), ("--json",), (ABSENT,), ("odd.parquet", "--last", "1")],
+    "runs show": [("odd.parquet",), ("odd.parquet", "--json"), (ABSENT,)],
+    "runs diff": [("odd.parquet",), ("odd.parquet", "--json"), ("odd.parquet", ABSENT)],
     "index build": [(), ("-o", f"{ODD}/i.faiss")],
     "index info": [(), (ABSENT, "--json")],
     "listening check": [("plays.csv",), ("plays.csv", "--json"), ("plays.csv", "-v", STORE)],
@@ -265,6 +291,7 @@ def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command == "federated keys":
         needs("cryptography")
     monkeypatch.chdir(home)
+    monkeypatch.setenv("AUDIOREC_DATA", str(home / "own"))
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0
     for arguments in CASES[command]:

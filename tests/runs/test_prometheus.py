@@ -4,9 +4,10 @@ import re
 from collections import Counter
 
 import pytest
+from made_runs import made_run
 
 from audiorec.errors import InputError
-from audiorec.runs.prometheus import read_metrics, write_metrics
+from audiorec.runs.prometheus import read_metrics, write_job_metrics, write_metrics
 from audiorec.runs.report import RunReport
 
 NAME = r"[a-zA-Z_:][a-zA-Z0-9_:]*"
@@ -125,6 +126,26 @@ def test_two_outputs_in_one_file_stay_apart(tmp_path):
     assert one(found, "audiorec_audio_seconds_total", output="other") == 1
     assert one(found, "audiorec_rows", kind="vectors") == 10
     assert one(found, "audiorec_rows", kind="vectors", output="other") == 3
+
+
+def test_jobs_of_all_kinds_share_a_file(tmp_path):
+    path = tmp_path / "a.prom"
+    write(path, report())
+    for code, error in ((0, ""), (4, "damaged")):
+        run = made_run(
+            output="lists", exit_code=code, error=error, warnings=("less",) * (code == 0)
+        )
+        write_job_metrics(path, run, now=1_700_000_100.0)
+    found = parse(path.read_text())
+    assert one(found, "audiorec_rows", kind="vectors") == 10  # of the extraction
+    assert one(found, "audiorec_run_count", output="lists", count="rows") == 10_000
+    assert one(found, "audiorec_runs_total", output="lists", exit_code="4") == 1
+    assert one(found, "audiorec_run_warnings", output="lists") == 0
+    assert (
+        one(found, "audiorec_cpu_seconds_total", output="lists", stage="recall candidates") == 1101
+    )
+    write(path, report(), exit_code=0)
+    assert one(parse(path.read_text()), "audiorec_run_count", output="lists", count="users") == 100
 
 
 @pytest.mark.parametrize("output", ['a "b"\\c', "two\nlines", "ünï}{,=", "\udce9.parquet"])

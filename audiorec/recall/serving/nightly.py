@@ -166,6 +166,19 @@ class NightlyJob:
             self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
         return self._recorded()
 
+    def proposed(self) -> dict[str, int]:
+        """Return how many songs each channel proposed, over all users, in the lists that are there.
+
+        A channel whose weight is 0 is left out: it is not to have a song in the lists.
+        """
+        weights = self.plan.recipe().weights or (1.0,) * len(self.plan.channels)
+        found = {}
+        for name, weight in zip(self.plan.channels, weights, strict=True):
+            if weight:
+                with TableFile.open(self._lists(name)) as file:
+                    found[name] = len(file)
+        return found
+
     def _make(self, step: Step, tell: LineProgress | None, stop: Event | None) -> str | None:
         """Do one step; return the id of a model that was trained, None if it was stopped."""
         kind, _, name = step.name.partition(" ")

@@ -2,14 +2,14 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.heads import HeadOption, chosen_heads
+from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
+from audiorec_cli.shared.jobs import MetricsOption
 from audiorec_cli.shared.observers import Observers, observers
 from audiorec_cli.shared.options import (
     AllowFailuresOption,
@@ -44,11 +44,15 @@ class Extraction:
     ] = False
     quiet: QuietOption = False
     json: JsonOption = False
+    backbone: BackboneOption = None
     head: HeadOption = None
     hop: Annotated[
-        float,
-        more(help="Seconds between two segments; 6 is a quarter faster (docs/decisions/0017)."),
-    ] = 3.0
+        float | None,
+        more(
+            help="Seconds between two segments; 6 is a quarter faster than the usual 3 "
+            "(docs/decisions/0017)."
+        ),
+    ] = None
     engine: Annotated[Literal["onnx", "torch"], more(help="torch needs the extra train.")] = "onnx"
     device: DeviceOption = "cpu"
     timeout: TimeoutOption = 900
@@ -64,22 +68,20 @@ class Extraction:
         str | None,
         more(metavar="FILE", help="A line of JSON for every song, to a file or - (stdout)."),
     ] = None
-    metrics_textfile: Annotated[
-        Path | None, more(help="Keep metrics for Prometheus in this .prom file.")
-    ] = None
+    metrics_textfile: MetricsOption = None
 
     def config(self) -> "ExtractorConfig":
         """Return what decides the numbers."""
-        from audiorec.extraction.pipeline import ExtractorConfig
-        from audiorec.spec import FeatureSpec, SegmentSpec
+        from audiorec.extraction.backbones import extractor_config
 
-        return ExtractorConfig(
-            heads=chosen_heads(self.head),
+        return extractor_config(
+            chosen_heads(self.head),
+            self.backbone,
+            hop_s=self.hop,
             engine=self.engine,
             device=self.device,
             max_duration_s=self.max_duration,
             attributes=self.attributes,
-            spec=FeatureSpec(segment=SegmentSpec(hop_s=self.hop)),
         )
 
     def run_options(self, **own: Any) -> "RunOptions":
@@ -99,10 +101,13 @@ class Extraction:
         """Return what one song may use."""
         return limits_of(self.timeout, self.memory_limit)
 
-    def observers(self, output: str, *, record: str | None) -> AbstractContextManager[Observers]:
+    def observers(
+        self, output: str, *, record: str | None, job: str = "extract"
+    ) -> AbstractContextManager[Observers]:
         """Open the log and the metrics of a run that makes `output`."""
         return observers(
             output,
+            job=job,
             log_json=self.log_json,
             metrics=self.metrics_textfile,
             record=record,

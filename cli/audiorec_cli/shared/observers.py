@@ -3,16 +3,19 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from audiorec.errors import AudiorecError, InputError, MissingFileError, StoreError
+from audiorec.errors import AudiorecError, BusyStoreError, InputError
 from audiorec_cli.shared.console import say
+from audiorec_cli.shared.jobs import check_metrics, made_run, note_failure, noted, said
 from audiorec_cli.shared.progress import Callback
 
 if TYPE_CHECKING:
     from audiorec.runs.log import RunLog
+    from audiorec.runs.record import JobRun
     from audiorec.runs.report import RunProgress, RunReport
     from audiorec.store.schema import StoreMetadata
 
@@ -25,8 +28,14 @@ class Observers:
     """
 
     def __init__(
-        self, output: str, log: "RunLog | None", metrics: Path | None, record: str | None
+        self,
+        job: str,
+        output: str,
+        log: "RunLog | None",
+        metrics: Path | None,
+        record: str | None,
     ) -> None:
+        self._job = job
         self._output = output
         self._log = log
         self._metrics = metrics
@@ -35,7 +44,7 @@ class Observers:
 
     def start(self, **values: Any) -> None:
         """Tell of the beginning."""
-        from audiorec.extraction.run_record import command_line
+        from audiorec.runs.record import command_line
 
         self._write_log("run_start", arguments=command_line(), output=self._output, **values)
 
@@ -65,27 +74,55 @@ class Observers:
         exit_code: int,
         content: dict[str, Any] | None = None,
     ) -> None:
-        """Tell of the end: log, textfile and record; `content` in place of the report's own."""
-        from audiorec.extraction.run_record import command_line, run_record, write_record
+        """Tell of the end: log, record and textfile; `content` in place of the report's own."""
         from audiorec.runs.prometheus import write_metrics
 
         content = content or report.to_dict()
         self._write_log("run_end", exit_code=exit_code, report=content)
-        if self._metrics is not None:
-            with _said(self._metrics):
-                write_metrics(
-                    self._metrics, report, output=self._output, exit_code=exit_code, now=time.time()
-                )
+        run = self._run_of(report, metadata, exit_code)
         if self._record is not None:
-            record = run_record(
-                metadata,
-                content,
-                arguments=command_line(),
-                started_at=self._started,
-                exit_code=exit_code,
-            )
-            with _said(self._record):
-                write_record(self._record, record)
+            content = {name: value for name, value in content.items() if name != "scores"}
+            made_by = {"spec": metadata.spec, "weights": list(metadata.weights), "report": content}
+            run = noted(run, self._record, made_by)
+        if self._metrics is not None:
+            with said(self._metrics):
+                write_metrics(
+                    self._metrics,
+                    report,
+                    output=self._output,
+                    exit_code=exit_code,
+                    now=time.time(),
+                    warnings=len(run.warnings),
+                )
+
+    def failed(self, error: AudiorecError) -> None:
+        """Tell of a run that an error ended."""
+        self._write_log("run_error", error=str(error))
+        if self._record is not None and not isinstance(error, BusyStoreError):
+            with said(self._record):
+                note_failure(self._job, self._output, self._record, error, self._started)
+
+    def _run_of(self, report: "RunReport", metadata: "StoreMetadata", exit_code: int) -> "JobRun":
+        """Return the run as its record has it."""
+        names = ("found", "extracted", "failed", "unchanged", "reused", "copies")
+        counts: dict[str, float] = {"opened": report.done}
+        counts |= {n: getattr(report, n) for n in (*names, "failed_before", "pruned")}
+        counts["audio_s"] = round(report.audio_s, 1)
+        rows = {str(kind): n for kind, n in report.rows.items()}
+        if "vectors" in rows:
+            rows["songs"] = rows.pop("vectors")
+        run_of = made_run(
+            self._job,
+            self._output,
+            self._started,
+            exit_code,
+            versions=dict(metadata.packages),
+            counts={**counts, **rows},
+            cpu_s=sum(report.cpu_s.values()),
+            extractor_id=metadata.extractor_id,
+        )
+        run_id = run_of.run_id if self._log is None else self._log.run_id
+        return replace(run_of, run_id=run_id, wall_s=report.wall_s, scores=report.scores)
 
     def _write_log(self, event: str, **values: Any) -> None:
         if self._log is not None:
@@ -103,7 +140,13 @@ class Observers:
 
 @contextmanager
 def observers(
-    output: str, *, log_json: str | None, metrics: Path | None, record: str | None, json: bool
+    output: str,
+    *,
+    job: str,
+    log_json: str | None,
+    metrics: Path | None,
+    record: str | None,
+    json: bool,
 ) -> Iterator[Observers]:
     """Open the log and look at the textfile before the run begins; refuse what is another's.
 
@@ -111,18 +154,13 @@ def observers(
     """
     if log_json == "-" and json:
         raise InputError("--json and --log-json - would mix on stdout; give the log a file")
-    if metrics is not None:
-        from audiorec.runs.prometheus import read_metrics
-
-        if not metrics.parent.is_dir():
-            raise MissingFileError(f"{metrics.parent}: no such folder")
-        read_metrics(metrics)
+    check_metrics(metrics)
     with ExitStack() as files:
-        told = Observers(output, _open_log(log_json, files), metrics, record)
+        told = Observers(job, output, _open_log(log_json, files), metrics, record)
         try:
             yield told
         except AudiorecError as error:
-            told.event("run_error", error=str(error))
+            told.failed(error)
             raise
 
 
@@ -144,16 +182,6 @@ def _open_log(log_json: str | None, files: ExitStack) -> "RunLog | None":
     except OSError as error:
         raise InputError(f"{log_json}: cannot be written: {error.strerror}") from error
     return RunLog(lambda line: file.write(line.encode()))
-
-
-@contextmanager
-def _said(place: Path | str) -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        say(f"warning: {place}: not written: {error.strerror or error}")
-    except StoreError as error:
-        say(f"warning: {error}")
 
 
 def stage_line(cpu_s: dict[str, float]) -> str:

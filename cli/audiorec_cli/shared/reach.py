@@ -37,8 +37,9 @@ _BY_NAME = {
         cold-songs cold-users column columns curve days device dialect diversity
         dpi draws dry-run embedding-column engine entry epochs every exclude
         explain exposures field filter flatness form format gamma give-up guard-formulas half-life
-        heard height hidden hop id-column include include-non-music input interests item jobs json k
-        keep-duplicates keep-heard keep-known keep-unmatched kind least likes long-days
+        heard height hidden hop id-column in include include-non-music input interests item job jobs
+        json k
+        keep-duplicates keep-heard keep-known keep-unmatched kind last least likes long-days
         max-per-album max-per-artist max-problems method min-songs minimum minutes model model-id
         neighbours new-songs normalise on-duplicate only per-album per-artist per-interest per-song
         per-user popularity portrait projection quiet quota replay-share retry-failed role seed
@@ -53,7 +54,7 @@ _BY_NAME = {
         add attributes beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out
         pictures plot report replace undo undo-file work work-dir write""",
     Reach.DELETES: "anew overwrite prune",
-    Reach.LOADS: "head models recall with",
+    Reach.LOADS: "backbone head models recall spec with",
     Reach.CONNECTS: """
         address host name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """

@@ -15,6 +15,7 @@ needs("torch")
 from made_tastes import trained_in
 
 from audiorec.recall.registry import load_channel
+from audiorec.runs.record import read_runs
 
 TESTS = Path(__file__).parents[3]
 LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
@@ -83,4 +84,6 @@ def test_one_command_two_processes_one_model(tmp_path):
     document = json.loads(done.stdout)  # one document, of the first process
     assert document["model_id"] == load_channel(tmp_path / "model").model_id
     assert done.stderr.count("epoch 1: ") == 2  # one line in either phase
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "plays.csv"]
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.run.json", "plays.csv"]
+    (run,) = read_runs(tmp_path / "model.run.json")  # of the first process
+    assert (run.job, run.exit_code, run.counts["sequences"]) == ("recall train", 0, 30)

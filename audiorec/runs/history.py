@@ -1,0 +1,149 @@
+"""The runs of a folder: found by their records, named by output or id, compared two by two.
+
+folder                       ──find_runs──▶ runs, the newest first, and what is no record
+"cands.parquet", "3fa91c"    ──find_run──▶ one run
+a run, another               ──compare_runs──▶ `RunDifference`
+"""
+
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.runs.drift import Drift, drifts
+from audiorec.runs.record import (
+    ENDING,
+    SHARDS_RECORD,
+    JobRun,
+    read_runs,
+    record_of,
+    runs_before,
+)
+
+LEAST_DIGITS = 4  # of an id
+MOST_RECORDS = 10_000  # files of a folder
+_ID = re.compile(rf"[0-9a-f]{{{LEAST_DIGITS},12}}")
+
+
+@dataclass(frozen=True, slots=True)
+class RunDifference:
+    """How a run differs from an earlier one.
+
+    Attributes
+    ----------
+    before, now : JobRun
+    left_out, added : tuple of str
+        Words of the command line.
+    versions : dict of str to (str, str)
+        Those that differ, and extractor_id; empty where one run does not say it.
+    counts : dict of str to (float or None, float or None)
+        All of them, and seconds.
+    drifts : list of Drift
+        Score by score, the largest first; none where songs are few.
+    """
+
+    before: JobRun
+    now: JobRun
+    left_out: tuple[str, ...]
+    added: tuple[str, ...]
+    versions: dict[str, tuple[str, str]]
+    counts: dict[str, tuple[float | None, float | None]]
+    drifts: list[Drift]
+
+
+def find_runs(folder: str | os.PathLike[str]) -> tuple[list[JobRun], list[str]]:
+    """Read the records that lie in a folder, not those below it.
+
+    Returns
+    -------
+    runs : list of JobRun
+        The newest first.
+    problems : list of str
+        Files of a record's name that cannot be read as one, a line each.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such folder.
+    InputError
+        If it has more than 10,000 records.
+    """
+    place = Path(folder)
+    if not place.is_dir():
+        raise MissingFileError(f"{place}: no such folder")
+    with os.scandir(place) as entries:
+        names = sorted(
+            e.name for e in entries if e.name.endswith(ENDING) or e.name == SHARDS_RECORD
+        )
+    if len(names) > MOST_RECORDS:
+        raise InputError(f"{place}: {len(names):,} records of runs; name an output instead")
+    runs: list[JobRun] = []
+    problems = []
+    for name in names:
+        try:
+            runs += read_runs(place / name)
+        except (StoreError, OSError) as error:
+            if name != SHARDS_RECORD:  # many programs have a run.json; so has recall run
+                problems.append(str(error))
+    return sorted(runs, key=lambda run: (run.started_at, run.ended_at), reverse=True), problems
+
+
+def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
+    """Find one run: the last one of an output or a record, or by the beginning of its id.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such output, and no run with such an id in `folder`.
+    InputError
+        If several runs begin so.
+    StoreError
+        If the record cannot be read.
+    """
+    runs = runs_of(name)
+    if runs:
+        return runs[-1]
+    if _ID.fullmatch(name) and not Path(name).exists():
+        ids = {run.run_id: run for run in find_runs(folder)[0] if run.run_id.startswith(name)}
+        if len(ids) > 1:
+            raise InputError(f"{name}: {len(ids)} runs begin so; give more digits")
+        for run in ids.values():
+            return run
+    raise MissingFileError(
+        f"{name}: no record of a run, no output with one, and no id of a run in {folder}; "
+        "audiorec runs list shows them"
+    )
+
+
+def runs_of(name: str) -> list[JobRun]:
+    """Return the runs of an output or of a record, the oldest first; none where there is none."""
+    if name.endswith(SHARDS_RECORD) and os.path.lexists(name):
+        return read_runs(name)
+    if os.path.lexists(record_of(name)):
+        return read_runs(record_of(name))
+    if Path(name).is_dir():  # of parts, perhaps
+        return runs_before(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text
+    return []
+
+
+def compare_runs(before: JobRun, now: JobRun) -> RunDifference:
+    """Say how one run differs from another."""
+    names = sorted(before.versions.keys() | now.versions.keys())
+    versions = {name: (before.versions.get(name, ""), now.versions.get(name, "")) for name in names}
+    versions["extractor_id"] = (before.extractor_id, now.extractor_id)
+    counts: dict[str, tuple[float | None, float | None]] = {
+        name: (before.counts.get(name), now.counts.get(name))
+        for name in sorted(before.counts.keys() | now.counts.keys())
+    }
+    counts["wall_s"] = (before.wall_s, now.wall_s)
+    counts["cpu_s"] = (before.cpu_s, now.cpu_s)
+    return RunDifference(
+        before=before,
+        now=now,
+        left_out=tuple(word for word in before.arguments if word not in now.arguments),
+        added=tuple(word for word in now.arguments if word not in before.arguments),
+        versions={name: pair for name, pair in versions.items() if pair[0] != pair[1]},
+        counts=counts,
+        drifts=drifts(before.scores, now.scores),
+    )

@@ -1,0 +1,209 @@
+"""``audiorec runs``: what jobs did, night after night, and how two of them differ."""
+
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec.errors import InputError
+from audiorec_cli.shared.console import duration, print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.pages import command, group
+
+if TYPE_CHECKING:
+    from audiorec.runs.history import RunDifference
+    from audiorec.runs.record import JobRun
+
+app = group(
+    """Look back at runs: every job leaves a record beside its output.
+
+    Examples
+    --------
+    audiorec runs list
+    audiorec runs show vecs.parquet
+    audiorec runs diff vecs.parquet
+    """
+)
+FolderOption = Annotated[
+    Path, typer.Option("--in", metavar="FOLDER", help="Whose runs an id is looked for among.")
+]
+RunArgument = Annotated[
+    str, typer.Argument(metavar="RUN", help="An output, its record, or an id's first digits.")
+]
+HERE = Path()
+MAIN_COUNTS = ("failed", "users", "songs", "rows", "lists", "buckets", "extracted", "opened")
+SHOWN_COUNTS = 3
+SHOWN_DRIFTS = 10
+
+
+@command(app, "list")
+def list_runs(
+    place: Annotated[
+        Path, typer.Argument(metavar="[FOLDER]", help="A folder, or one output.")
+    ] = HERE,
+    job: Annotated[
+        str | None, typer.Option(metavar="NAME", help='Only of one command: "recall run".')
+    ] = None,
+    last: Annotated[int, typer.Option(min=1, help="So many at most, the newest.")] = 50,
+    json: JsonOption = False,
+) -> None:
+    """List the runs whose records lie in a folder, the newest first.
+
+    Examples
+    --------
+    audiorec runs list
+    audiorec runs list serving --job "recall run"
+    audiorec runs list --last 10 --json
+    """
+    from audiorec.runs.history import find_runs, runs_of
+
+    own = [] if place == HERE else runs_of(str(place))
+    found, problems = find_runs(place) if place.is_dir() or not own else ([], [])
+    by_id = {run.run_id: run for run in (*own, *found)}
+    runs = sorted(by_id.values(), key=lambda run: run.started_at, reverse=True)
+    shown = [run for run in runs if job is None or run.job == job][:last]
+    for problem in problems:
+        say(f"warning: {problem}")
+    if json:
+        print_json({"schema": "audiorec/runs/1", "runs": [run.to_dict() for run in shown]})
+        return
+    rows = [
+        (
+            run.run_id,
+            _local(run.started_at),
+            run.job,
+            run.output,
+            run.exit_code,
+            duration(run.wall_s),
+            len(run.warnings),
+            run.error or _main_counts(run),
+        )
+        for run in shown
+    ]
+    heads = ("id", "started", "job", "output", "exit", "took", "warnings", "what came of it")
+    print_table(heads, rows, title=f"{len(shown)} of {len(runs)} runs")
+
+
+@command(app)
+def show(run: RunArgument, folder: FolderOption = HERE, json: JsonOption = False) -> None:
+    """Show one run: its command, versions, counts, seconds, and what it warned of.
+
+    Examples
+    --------
+    audiorec runs show vecs.parquet
+    audiorec runs show vecs.parquet.run.json --json
+    audiorec runs show 3fa91c --in serving
+    """
+    from audiorec.runs.history import find_run
+
+    found = find_run(run, folder)
+    if json:
+        print_json({"schema": "audiorec/run/1", **found.to_dict()})
+        return
+    facts: list[tuple[str, object]] = [
+        ("id", found.run_id),
+        ("job", found.job),
+        ("output", found.output),
+        ("command", " ".join(found.arguments)),
+        ("started", _local(found.started_at)),
+        ("ended", _local(found.ended_at)),
+        ("exit code", found.exit_code),
+        ("seconds", round(found.wall_s, 1)),
+        ("CPU-seconds", round(found.cpu_s, 1)),
+    ]
+    facts += [("error", found.error)] if found.error else []
+    facts += [(name, n) for name, n in found.counts.items()]
+    facts += [(f"version of {name}", text) for name, text in found.versions.items()]
+    facts += [("extractor_id", found.extractor_id)] if found.extractor_id else []
+    facts += [(f"mean of {name}", found.scores.mean(name)) for name in sorted(found.scores.sums)]
+    facts += [("warning", text) for text in found.warnings]
+    print_table(("what", "value"), facts, title=found.output)
+
+
+@command(app)
+def diff(
+    before: RunArgument,
+    now: Annotated[
+        str | None, typer.Argument(metavar="[RUN]", help="Another; else the output's last two.")
+    ] = None,
+    folder: FolderOption = HERE,
+    json: JsonOption = False,
+) -> None:
+    """Compare two runs: arguments, versions, counts, seconds, and how scores drifted.
+
+    With one output, its last two runs.
+
+    Examples
+    --------
+    audiorec runs diff vecs.parquet
+    audiorec runs diff 3fa91c 77b02e --in serving
+    audiorec runs diff old.parquet new.parquet --json
+    """
+    from audiorec.runs.history import compare_runs, find_run, runs_of
+
+    if now is None:
+        runs = [run for run in runs_of(before) if not run.error]
+        if len(runs) < 2:
+            raise InputError(f"{before}: {len(runs)} runs on record, two are needed; name another")
+        found = compare_runs(runs[-2], runs[-1])
+    else:
+        found = compare_runs(find_run(before, folder), find_run(now, folder))
+    if json:
+        print_json(_document(found))
+        return
+    ids = found.before.run_id, found.now.run_id
+    if ids[0] == ids[1]:
+        say("note: it is one and the same run")
+    print_table(("what", *ids), _rows(found), title=f"{found.before.output}, {found.now.output}")
+    if found.drifts:
+        drifted = [one.name for one in found.drifts if one.is_drift]
+        say(f"scores that drifted: {', '.join(drifted) or 'none'} (docs/operations.md)")
+
+
+def _rows(found: "RunDifference") -> list[tuple[object, ...]]:
+    rows: list[tuple[object, ...]] = [
+        ("started", _local(found.before.started_at), _local(found.now.started_at)),
+        ("exit code", found.before.exit_code, found.now.exit_code),
+    ]
+    if found.left_out or found.added:
+        rows.append(("arguments", " ".join(found.left_out), " ".join(found.added)))
+    rows += [(name, *pair) for name, pair in found.versions.items()]
+    rows += [(name, *pair) for name, pair in found.counts.items()]
+    rows += [
+        (f"{one.name}, PSI {one.psi:.2f}", one.before, one.now)
+        for one in found.drifts[:SHOWN_DRIFTS]
+    ]
+    return rows
+
+
+def _document(found: "RunDifference") -> dict[str, Any]:
+    return {
+        "schema": "audiorec/runs-diff/1",
+        "before": found.before.run_id,
+        "now": found.now.run_id,
+        "outputs": [found.before.output, found.now.output],
+        "arguments": {"left_out": list(found.left_out), "added": list(found.added)},
+        "versions": {name: list(pair) for name, pair in found.versions.items()},
+        "counts": {name: list(pair) for name, pair in found.counts.items()},
+        "scores": [
+            {
+                "class": one.name,
+                "before": round(one.before, 6),
+                "now": round(one.now, 6),
+                "psi": round(one.psi, 6),
+                "is_drift": one.is_drift,
+            }
+            for one in found.drifts
+        ],
+    }
+
+
+def _main_counts(run: "JobRun") -> str:
+    names = [name for name in MAIN_COUNTS if run.counts.get(name)][:SHOWN_COUNTS]
+    return ", ".join(f"{run.counts[name]:,.0f} {name}" for name in names)
+
+
+def _local(moment: str) -> str:
+    """Return a moment as the clock here shows it."""
+    return datetime.fromisoformat(moment).astimezone().strftime("%Y-%m-%d %H:%M")

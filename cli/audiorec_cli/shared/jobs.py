@@ -1,0 +1,241 @@
+"""A job and its record: what every command does that makes something others go on with.
+
+    @command(app)
+    @recorded("recall candidates", "output")
+    def candidates(output: OutFileOption, *, done: JobTold) -> None:
+        ...
+        done.count(users=len(users), rows=rows)
+
+The command gets the option ``--metrics-textfile``. At its end, however it comes, the run is put
+into the record beside the output and into the textfile, and what is unlike the runs before is
+said on stderr. Neither can stop the job. `job` is the same for a part of a command.
+"""
+
+import inspect
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from functools import wraps
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+from uuid import uuid4
+
+import typer
+
+from audiorec.errors import AudiorecError, MissingFileError
+from audiorec_cli.shared.console import Exit, exit_code, say
+from audiorec_cli.shared.options import more
+
+if TYPE_CHECKING:
+    from audiorec.runs.record import JobRun
+
+MetricsOption = Annotated[Path | None, more(help="Keep metrics for Prometheus in this .prom file.")]
+LONGEST_ERROR = 500  # letters
+
+
+@dataclass(slots=True)
+class JobTold:
+    """What a job tells of itself."""
+
+    output: str
+    counts: dict[str, float] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+    extractor_id: str = ""
+
+    def count(self, **counts: float) -> None:
+        """Tell what came of it."""
+        self.counts.update(counts)
+
+
+Command = Callable[..., None]
+
+
+def recorded(name: str, output: str) -> Callable[[Command], Command]:
+    """Return a decorator that makes a command a job.
+
+    `output` is the parameter that names what it makes; where that is None there is no record.
+    The command takes its `JobTold` as `done`.
+    """
+
+    def add(function: Command) -> Command:
+        @wraps(function)
+        def run(*, metrics_textfile: Path | None = None, **values: Any) -> None:
+            made = values[output]
+            if made is None:
+                function(**values, done=JobTold(""))
+                return
+            with job(name, made, metrics_textfile) as done:
+                function(**values, done=done)
+
+        hints = {n: kind for n, kind in function.__annotations__.items() if n != "done"}
+        run.__annotations__ = {**hints, "metrics_textfile": MetricsOption}
+        parameters = [
+            p for p in inspect.signature(function).parameters.values() if p.name != "done"
+        ]
+        option = inspect.Parameter(
+            "metrics_textfile",
+            inspect.Parameter.KEYWORD_ONLY,
+            default=None,
+            annotation=MetricsOption,
+        )
+        run.__signature__ = inspect.Signature([*parameters, option])  # type: ignore[attr-defined]
+        return run
+
+    return add
+
+
+@contextmanager
+def job(
+    name: str,
+    output: str | os.PathLike[str],
+    metrics: Path | None = None,
+    *,
+    place: str | None = None,
+) -> Iterator[JobTold]:
+    """Run a job, and tell of its end; of the first process, where several do it together.
+
+    Parameters
+    ----------
+    name : str
+        The command.
+    output : path-like
+        What it makes.
+    metrics : Path, optional
+        The textfile; looked at before the job begins.
+    place : str, optional
+        Of the record; by default beside the output.
+    """
+    from audiorec.runs.record import record_of
+
+    check_metrics(metrics)
+    done = JobTold(os.fspath(output))
+    started, before, code, error = datetime.now(UTC), cpu_seconds(), int(Exit.OK), ""
+    try:
+        yield done
+    except typer.Exit as end:
+        code = end.exit_code
+        raise
+    except AudiorecError as problem:
+        code, error = exit_code(problem), str(problem)
+        raise
+    except KeyboardInterrupt:
+        code = Exit.INTERRUPTED
+        raise
+    except Exception as bug:
+        code, error = 1, f"{type(bug).__name__}: {bug}"
+        raise
+    finally:
+        if _speaks():
+            run = made_run(
+                name,
+                done.output,
+                started,
+                code,
+                versions=done.versions,
+                counts=done.counts,
+                cpu_s=cpu_seconds() - before,
+                extractor_id=done.extractor_id,
+                error=error,
+            )
+            _tell(run, place or record_of(done.output), metrics)
+
+
+def _tell(run: "JobRun", place: str, metrics: Path | None) -> None:
+    run = noted(run, place, {})
+    if metrics is not None:
+        from audiorec.runs.prometheus import write_job_metrics
+
+        with said(metrics):
+            write_job_metrics(metrics, run, now=time.time())
+
+
+def made_run(
+    job: str,
+    output: str,
+    started: datetime,
+    code: int,
+    *,
+    versions: dict[str, str] | None = None,
+    counts: dict[str, float] | None = None,
+    cpu_s: float = 0.0,
+    extractor_id: str = "",
+    error: str = "",
+) -> "JobRun":
+    """Return a run that ends now."""
+    from audiorec.runs.record import JobRun, command_line, kept_arguments, moment, versions_here
+
+    return JobRun(
+        run_id=uuid4().hex[:12],
+        job=job,
+        output=output,
+        started_at=moment(started),
+        ended_at=moment(),
+        exit_code=int(code),
+        arguments=kept_arguments(command_line()),
+        versions={**(versions or {}), **versions_here()},
+        wall_s=(datetime.now(UTC) - started).total_seconds(),
+        cpu_s=cpu_s,
+        counts=counts or {},
+        extractor_id=extractor_id,
+        error=error[:LONGEST_ERROR],
+    )
+
+
+def note_failure(
+    job: str, output: str, place: str, error: AudiorecError, started: datetime
+) -> None:
+    """Put a run that an error ended into its record, where there is one."""
+    from audiorec.runs.record import write_run
+
+    code = exit_code(error)
+    write_run(place, made_run(job, output, started, code, error=str(error)))
+
+
+def noted(run: "JobRun", place: str, made_by: Mapping[str, object]) -> "JobRun":
+    """Warn of what is unlike the runs before, and put the run into its record; return it so."""
+    from dataclasses import replace
+
+    from audiorec.runs.record import runs_before, write_run
+    from audiorec.runs.unlike import unlike
+
+    run = replace(run, warnings=tuple(unlike(run, runs_before(place))))
+    for warning in run.warnings:
+        say(f"warning: {warning}")
+    with said(place):
+        write_run(place, run, made_by)
+    return run
+
+
+def _speaks() -> bool:
+    """Whether this process is alone, or the first of those that ``torchrun`` started."""
+    return os.environ.get("RANK", "0") == "0" or os.environ.get("WORLD_SIZE", "1") == "1"
+
+
+def check_metrics(metrics: Path | None) -> None:
+    """Refuse a textfile that cannot be written, or is another's."""
+    if metrics is not None:
+        from audiorec.runs.prometheus import read_metrics
+
+        if not metrics.parent.is_dir():
+            raise MissingFileError(f"{metrics.parent}: no such folder")
+        read_metrics(metrics)
+
+
+@contextmanager
+def said(place: Path | str) -> Iterator[None]:
+    """Say that a file could not be written, and go on."""
+    try:
+        yield
+    except OSError as error:
+        say(f"warning: {place}: not written: {error.strerror or error}")
+    except AudiorecError as error:
+        say(f"warning: {error}")
+
+
+def cpu_seconds() -> float:
+    """Return the processor time of this process, and of its children that have ended."""
+    times = os.times()
+    return times.user + times.system + times.children_user + times.children_system

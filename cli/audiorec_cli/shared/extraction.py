@@ -40,9 +40,7 @@ class Extraction:
     ] = False
     attributes: Annotated[
         bool,
-        typer.Option(
-            "--attributes", help="Also tell tempo, key and moods: two fifths more CPU time."
-        ),
+        typer.Option("--attributes", help="Also tell tempo, key and moods: a third more CPU time."),
     ] = False
     quiet: QuietOption = False
     json: JsonOption = False

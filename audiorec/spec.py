@@ -7,13 +7,18 @@ one spec, and every stored vector carries the `extractor_id` that was computed f
 
 import hashlib
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, ClassVar
 
 from audiorec.errors import InputError
 
 FINGERPRINT_LENGTH = 16  # hex digits
+# What `MelSpec` may say in words.
+WINDOWS = ("hann", "hann, symmetric")  # the first is periodic
+PADDINGS = ("zeros", "reflect", "none")
+SCALES = ("slaney", "htk", "kaldi", "given")  # `audiorec.audio.filterbank` has the formulas
+CURVES = ("log10(c x + 1)", "log(x + c)", "10 log10(max(x, c))")
 
 
 def fingerprint(content: Mapping[str, Any]) -> str:
@@ -46,17 +51,49 @@ class DecodeSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LevelSpec:
+    """To which loudness a track is brought before its spectrogram is compressed."""
+
+    target_lufs: float = -23.0  # programme loudness of EBU R 128
+    # What has no loudness is left as it is, and what is quieter than this allows stays quieter:
+    # a noise floor is not music.
+    max_gain_db: float = 40.0
+    meter: str = "ITU-R BS.1770, gated, of the mono mix"
+
+    def __post_init__(self) -> None:
+        if not -70.0 < self.target_lufs <= 0.0 or not 0.0 <= self.max_gain_db <= 100.0:
+            raise InputError(
+                "need -70 < target_lufs <= 0 and 0 <= max_gain_db <= 100, "
+                f"got {self.target_lufs:g} and {self.max_gain_db:g}"
+            )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MelSpec:
-    """How a waveform becomes log-mel frames: one STFT over the whole track, centred frames."""
+    """How a waveform becomes mel frames; the defaults are those of the shipped networks.
+
+    ``(curve(mel power) + shift) / divide_by``, where the curve has `compression` as its ``c``. The
+    fields after `padding` were added for other networks: at their defaults they are not in
+    `to_dict`, so that fingerprints from before them hold.
+    """
 
     sample_rate: int = 16_000  # Hz
-    n_fft: int = 512  # samples, periodic Hann window
+    n_fft: int = 512  # samples
     hop_length: int = 256  # samples
-    n_mels: int = 96  # bands, Slaney scale and area normalisation
+    n_mels: int = 96  # bands
     f_min: float = 0.0  # Hz
     f_max: float = 8_000.0  # Hz
-    compression: float = 10_000.0  # log10(compression * power + 1)
-    padding: str = "zeros"  # half a window on both ends of the track
+    compression: float = 10_000.0
+    padding: str = "zeros"  # half an n_fft on both ends of what is transformed at once
+    pre_emphasis: float = 0.0  # c: ``y[n] = x[n] - c x[n - 1]``, from the second sample on
+    window: str = "hann"
+    window_length: int | None = None  # samples, in the middle of n_fft; all of it by default
+    power: float = 2.0  # of the spectrum's magnitude
+    scale: str = "slaney"
+    filterbank: str | None = None  # digest of the matrix, where the scale is given
+    curve: str = "log10(c x + 1)"
+    shift: float = 0.0
+    divide_by: float = 1.0
 
     def __post_init__(self) -> None:
         if not 0 <= self.f_min < self.f_max <= self.sample_rate / 2:
@@ -64,10 +101,40 @@ class MelSpec:
                 f"need 0 <= f_min < f_max <= sample_rate / 2, "
                 f"got {self.f_min:g}, {self.f_max:g}, {self.sample_rate / 2:g} Hz"
             )
+        for name, choices in _WORDS.items():
+            if getattr(self, name) not in choices:
+                raise InputError(f"{name}: {' or '.join(choices)}, got {getattr(self, name)!r}")
+        if self.n_fft % 2 or self.hop_length < 1:
+            raise InputError(f"n_fft must be even, hop_length above 0, got {self.n_fft}")
+        if not 1 < (self.window_length or self.n_fft) <= self.n_fft:
+            raise InputError(
+                f"window_length: 2 to n_fft={self.n_fft} samples, got {self.window_length}"
+            )
+        if self.power not in (1.0, 2.0) or not self.compression > 0 or not self.divide_by > 0:
+            raise InputError("power is 1 or 2; compression and divide_by lie above 0")
+        if (self.filterbank is None) == (self.scale == "given"):
+            raise InputError(
+                "a digest of the filterbank belongs to the scale given, and to no other"
+            )
 
     def n_frames(self, n_samples: int) -> int:
-        """Return the number of frames of a track of `n_samples` samples."""
-        return 1 + n_samples // self.hop_length if n_samples > 0 else 0
+        """Return the number of frames of `n_samples` samples that are transformed at once."""
+        heard = n_samples - (self.pre_emphasis > 0)
+        if self.padding == "none":
+            heard -= self.n_fft
+            return 1 + heard // self.hop_length if heard >= 0 else 0
+        return 1 + heard // self.hop_length if heard > 0 else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as plain values, without what was added later and is at its default."""
+        return _without_defaults(self, _LATER_MEL)
+
+
+_WORDS = {"window": WINDOWS, "padding": PADDINGS, "scale": SCALES, "curve": CURVES}
+_LATER_MEL = (
+    *("pre_emphasis", "window", "window_length", "power"),
+    *("scale", "filterbank", "curve", "shift", "divide_by"),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +149,9 @@ class SegmentSpec:
     hop_s: float = 3.0  # seconds between the starts of two segments
     min_tail_s: float = 1.5  # a tail at least this long gets one more window at the end
     min_track_s: float = 1.0  # a shorter track is refused
+    # Seconds of a segment whose spectrogram is made of it alone, as for networks that were trained
+    # on clips; None where one STFT runs over the whole track. Not in `to_dict` if it is None.
+    length_s: float | None = None
 
     def __post_init__(self) -> None:
         if not self.MIN_HOP_S <= self.hop_s <= self.MAX_HOP_S:
@@ -90,12 +160,27 @@ class SegmentSpec:
                 f"got {self.hop_s:g}"
             )
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return the spec as plain values."""
+        return _without_defaults(self, ("length_s",))
+
+
+def _without_defaults(part: Any, later: Sequence[str]) -> dict[str, Any]:
+    """Return a spec's fields, those in `later` only where they differ from their defaults."""
+    usual = {f.name: f.default for f in fields(part) if f.name in later}
+    return {k: v for k, v in asdict(part).items() if k not in usual or v != usual[k]}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSpec:
-    """Everything between a file and the backbone's input."""
+    """Everything between a file and the backbone's input.
+
+    ``level=None`` takes tracks as loud as they come. Nothing new should: stores, heads and models
+    of audiorec before format 2 were made so, and keep their fingerprints.
+    """
 
     decode: DecodeSpec = field(default_factory=DecodeSpec)
+    level: LevelSpec | None = field(default_factory=LevelSpec)
     mel: MelSpec = field(default_factory=MelSpec)
     segment: SegmentSpec = field(default_factory=SegmentSpec)
 
@@ -105,10 +190,18 @@ class FeatureSpec:
                 f"decode.sample_rate={self.decode.sample_rate} Hz differs from "
                 f"mel.sample_rate={self.mel.sample_rate} Hz"
             )
+        if self.segment.length_s is not None:
+            found = self.mel.n_frames(self.segment_samples)
+            if found != self.segment.n_frames or not found:
+                raise InputError(
+                    f"{self.segment.length_s:g} s have {found} frames, got {self.segment.n_frames}"
+                )
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the spec as plain nested dicts, ready for JSON."""
-        return asdict(self)
+        """Return the spec as plain nested dicts, ready for JSON; no level, no key."""
+        parts = {"decode": asdict(self.decode), "level": self.level and asdict(self.level)}
+        parts |= {"mel": self.mel.to_dict(), "segment": self.segment.to_dict()}
+        return {name: part for name, part in parts.items() if part is not None}
 
     @classmethod
     def from_dict(cls, content: Mapping[str, Any]) -> "FeatureSpec":
@@ -124,21 +217,33 @@ class FeatureSpec:
         >>> FeatureSpec.from_dict(FeatureSpec().to_dict()) == FeatureSpec()
         True
         """
-        parts = {"decode": DecodeSpec, "mel": MelSpec, "segment": SegmentSpec}
+        parts = {"decode": DecodeSpec, "level": LevelSpec, "mel": MelSpec, "segment": SegmentSpec}
         try:
-            if content.keys() != parts.keys():
+            if content.keys() | {"level"} != parts.keys():
                 raise TypeError(f"expected the parts {', '.join(parts)}")
-            made: dict[str, Any] = {name: part(**content[name]) for name, part in parts.items()}
+            made: dict[str, Any] = {name: parts[name](**part) for name, part in content.items()}
         except TypeError as error:
             raise InputError(f"not a feature spec of this audiorec: {error}") from error
-        return cls(**made)
+        return cls(**{"level": None, **made})
 
     @property
     def segment_samples(self) -> int:
         """Samples that a segment stands for: half a frame more than its frames, 3.000 s."""
+        if self.segment.length_s is not None:
+            return round(self.segment.length_s * self.mel.sample_rate)
+        if self.mel.padding == "none":
+            return (self.segment.n_frames - 1) * self.mel.hop_length + self.mel.n_fft
         return (2 * self.segment.n_frames + 1) * self.mel.hop_length // 2
 
     @property
     def fingerprint(self) -> str:
         """Sixteen hex digits that change when any field changes."""
         return fingerprint(self.to_dict())
+
+    @property
+    def front_end(self) -> str:
+        """The fingerprint of all that shapes one segment: whatever the hop, a head fits."""
+        parts = self.to_dict()
+        shape = {"n_frames": self.segment.n_frames, "length_s": self.segment.length_s}
+        kept = {name: value for name, value in shape.items() if value is not None}
+        return fingerprint({**parts, "segment": kept})

@@ -28,6 +28,8 @@ Progress = Callable[[int, int], None]  # done, total
 StageProgress = Callable[[str, int, int], None]  # what, done, total
 LineProgress = Callable[[dict[str, Any]], None]  # a line of a training's history
 
+TONICS = ("C", "C#", "D", "Eb", "E", "F", "F#", "G", "Ab", "A", "Bb", "B")
+SCALES = ("major", "minor")
 STATISTICS = ("max", "min", "mean", "variance", "kurtosis", "skewness")
 
 
@@ -83,6 +85,35 @@ class Features:
 
     def __len__(self) -> int:
         return len(self.tags)
+
+    def rows(self, which: slice) -> "Features":
+        """Return some of the segments, as views."""
+        return Features(
+            self.tags[which],
+            self.penultimate[which],
+            self.max_pool[which],
+            self.mean_pool[which],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AddedFeatures:
+    """What a network that a user added says of T segments; None for what it does not say."""
+
+    scores: FloatArray | None = None  # (T, C): its own tags, each from 0 to 1
+    embedding: FloatArray | None = None  # (T, D)
+
+    def __len__(self) -> int:
+        found = self.embedding if self.scores is None else self.scores
+        return 0 if found is None else len(found)
+
+    def rows(self, which: slice) -> "AddedFeatures":
+        """Return some of the segments, as views."""
+        some = (self.scores, self.embedding)
+        return AddedFeatures(*(None if found is None else found[which] for found in some))
+
+
+AnyFeatures = Features | AddedFeatures
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,6 +70,7 @@ def write_edition(path: Path, edition: int, songs: int) -> None:
         "mtime_ns": [edition] * songs,
         "duration_s": rng.uniform(90, 400, songs).astype(np.float32),
         "claimed_s": pa.nulls(songs, pa.float32()),
+        "loudness_lufs": pa.nulls(songs, pa.float32()),
         "segments": [60] * songs,
         "status": ["ok"] * songs,
         "source_rate": [44_100] * songs,

@@ -1,11 +1,13 @@
 """A burst of files into a folder that `audiorec extract --watch` keeps up to date.
 
-    python benchmarks/bench_watch.py [--files 10000] [--jobs 1]
+    python benchmarks/bench_watch.py [--files 10000] [--jobs 1] [--kind links|copies|songs]
 
-Starts the command over a folder with one song, links that song into it under so many more names,
-and waits until the store has them all. Prints one JSON line: batches, songs that were decoded,
-seconds from the last file to the store, and CPU seconds of the command and its workers; beside it,
-CPU seconds of ten seconds in which nothing happens.
+Starts the command over a folder with one song of 3 seconds, puts that song into it under so many
+more names, and waits until the store has them all. The files are hard links, copies of their own,
+or (``songs``) copies that differ in one sample, so that each of them has to be decoded. Prints one
+JSON line: bytes, batches, songs that were decoded, seconds from the last file to the store, and CPU
+seconds of the command and its workers; beside it, CPU seconds of ten seconds in which nothing
+happens.
 """
 
 import argparse
@@ -20,9 +22,12 @@ import tempfile
 import time
 from pathlib import Path
 
+import soundfile
+
 from audiorec.store.store import VectorStore
 
-SONG = Path(__file__).parents[1] / "fixtures" / "audio" / "clicks-short.wav"
+SONG = Path(__file__).parents[1] / "fixtures" / "audio" / "jazz-vibraphone.mp3"
+SONG_S = 3.0
 SETTLE_S, EVERY_S, IDLE_S = 2.0, 60.0, 10.0
 TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -32,11 +37,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--jobs", type=int, default=1)
+    parser.add_argument("--kind", choices=("links", "copies", "songs"), default="links")
     args = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         songs, store = Path(folder) / "songs", Path(folder) / "vecs.parquet"
         songs.mkdir()
-        shutil.copy(SONG, songs / "first.wav")
+        samples, rate = soundfile.read(SONG, dtype="int16")
+        samples = samples[: int(SONG_S * rate)]
+        soundfile.write(songs / "first.wav", samples, rate)
         words = ["extract", songs, "--watch", "--out", store, "--json", "-q", "-j", args.jobs]
         words += ["--settle", SETTLE_S, "--every", EVERY_S]
         with subprocess.Popen(
@@ -51,7 +59,14 @@ def main() -> None:
             time.sleep(IDLE_S)
             idle = cpu_s(process.pid) - before
             for n in range(args.files):
-                (songs / f"{n:05}.wav").hardlink_to(songs / "first.wav")
+                path = songs / f"{n:05}.wav"
+                if args.kind == "links":
+                    path.hardlink_to(songs / "first.wav")
+                elif args.kind == "copies":
+                    shutil.copy(songs / "first.wav", path)
+                else:
+                    samples[-1] = n  # of a short
+                    soundfile.write(path, samples, rate)
             begun = time.monotonic()
             until(lambda: rows(store) == args.files + 1)
             seconds = time.monotonic() - begun
@@ -64,6 +79,8 @@ def main() -> None:
         report = {
             "bench": "extract --watch",
             "files": args.files,
+            "kind": args.kind,
+            "mb": round(sum(p.stat().st_size for p in songs.iterdir()) / 1e6, 1),
             "batches": len(reports) - 1,
             "decoded": sum(r["extracted"] for r in reports),
             "seconds_after_the_last_file": round(seconds, 1),

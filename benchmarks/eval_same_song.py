@@ -147,8 +147,8 @@ def recall(space: Space, transform: Path) -> dict[str, object]:
     stem = {song_id.rsplit(".", 1)[0]: row for row, song_id in enumerate(space.store.ids)}
     right = np.array([stem[song_id.rsplit(".", 1)[0]] for song_id in queries.ids])
     found = space.search(space.prepare(values), 2)
-    hit = np.array([rows[0] == own for (rows, _), own in zip(found, right, strict=True)])
-    margin = [float(near[0] - near[1]) for _, near in found]
+    hit = found.rows[:, 0] == right
+    margin = found.similarities[:, 0] - found.similarities[:, 1]
     missed = [queries.ids[i] for i in np.flatnonzero(~hit)[:5]]
     return {
         "recall_at_1": round(float(hit.mean()), 4),

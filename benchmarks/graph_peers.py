@@ -2,11 +2,12 @@
 
     python -m venv PEERS && PEERS/bin/pip install gensim pykeen
     PEERS/bin/python benchmarks/graph_peers.py gensim DIR SEED [EPOCHS]
-    PEERS/bin/python benchmarks/graph_peers.py pykeen DIR SEED [EPOCHS]
+    PEERS/bin/python benchmarks/graph_peers.py pykeen DIR SEED [EPOCHS] [--rate R] [--norm P] ...
 
 Writes DIR/peer-NAME-SEED.npz, with its CPU-seconds. One thread. gensim's Song2vec has a window of
 50 and 20 negatives. PyKEEN's TransE learns (song, in_list, list) and (song, by, artist), with
-Bernoulli corruption: the songs of a list are the heads that it would predict.
+Bernoulli corruption: the songs of a list are the heads that it would predict. Its settings are
+what did best on lists that `graph_tables.py --choosing` cut.
 """
 
 import argparse

@@ -4,14 +4,16 @@
     python benchmarks/graph_tables.py table --data DATA --cache DIR
 
 ===================  =======================================================================
-``gamma=1``          Song2vec with any gamma; ``gamma=1,form=pairwise`` and other settings
+``gamma=1``          Song2vec with any gamma; ``gamma=1,form=pairwise`` and other settings;
+                     ``gamma=1,words=true``: with the words of the titles as facts
 ``eges``             or another channel, with settings: ``graphsage,max_epochs=40``
 ``artist``           gamma 0, new songs at the mean of their artist's others, by cosines
 ``artist-both``      the same by all that gamma 0 answers with, vectors and contexts
 ``artist-1``         the same in the vectors and contexts of gamma 1, without its relations
 ``gensim``           from what `graph_peers.py` writes into DIR; contexts with the mean vector
 ``gensim-cosine``    the same by cosines
-``pykeen``           TransE of lists and artists, from what `graph_peers.py` writes
+``pykeen``           TransE of lists and artists, from what `graph_peers.py` writes: by the
+                     relation; ``pykeen-cosine``: by cosines with the mean of the list's songs
 ===================  =======================================================================
 
 A fifth of each of 244 playlists is hidden, near-copies together; facts are (song, by, artist), from
@@ -40,7 +42,7 @@ from audiorec.evaluation.full_rank import clustered_interval, mean_ranks
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.triples import Triples
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.graph.facts import of_rows
+from audiorec.recall.graph.facts import joined, of_rows, title_facts
 from audiorec.recall.graph.places import Places
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import channel_class
@@ -48,6 +50,7 @@ from audiorec.types import plain_name
 
 KS = (10, 100)
 POOLS = ("joint", "apart", "warm", "one", "never")
+PEERS = ("gensim", "pykeen")
 
 
 def main() -> None:
@@ -59,7 +62,10 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--first", type=int, default=0, help="The first seed.")
+    told = "Hide a fifth of what is left, and judge by that: what settings are chosen by."
+    parser.add_argument("--choosing", action="store_true", help=told)
     args = parser.parse_args()
+    args.cache = args.cache / "choosing" if args.choosing else args.cache
     args.cache.mkdir(parents=True, exist_ok=True)
     if args.what == "table":
         print_table(args.cache)
@@ -70,6 +76,7 @@ def main() -> None:
             path = args.cache / f"{row}-{seed}.npz"
             if not path.exists():
                 cut = split(lists, "lists", seed=seed)
+                cut = split(cut.learn, "lists", seed=seed) if args.choosing else cut
                 run(row, cut, seed, args, path)
 
 
@@ -85,24 +92,32 @@ def whole(data: Path) -> Sequences:
     return Sequences.from_lists(found, shown.owner_ids)
 
 
-def artists_of(data: Path) -> dict[str, list[str]]:
-    """Return the artists of each track, by plain names."""
-    found = {}
+def names_of(data: Path) -> Iterator[tuple[str, str, str]]:
+    """Yield each track with the names of its artists and its title, where these are known."""
     for line in (data / "hari_playlists" / "tracks.tsv").open(encoding="utf-8"):
         track, _, name = line.rstrip("\n").partition("\t")
-        artists, dash, _ = name.partition(" - ")
+        artists, dash, title = name.partition(" - ")
         if dash:
-            found[track] = list(dict.fromkeys(plain_name(a) for a in artists.split(",")))
-    return found
+            yield track, artists, title
 
 
-def facts_of(data: Path, song_ids: tuple[str, ...], form: str = "hub") -> Triples:
-    """Return whose the songs are, in either form."""
+def artists_of(data: Path) -> dict[str, list[str]]:
+    """Return the artists of each track, by plain names."""
+    named = ((track, artists.split(",")) for track, artists, _ in names_of(data))
+    return {track: list(dict.fromkeys(plain_name(a) for a in own)) for track, own in named}
+
+
+def facts_of(
+    data: Path, song_ids: tuple[str, ...], form: str = "hub", *, words: bool = False
+) -> Triples:
+    """Return whose the songs are, in either form; with `words` also what titles say."""
     artists = artists_of(data)
     pairs = [(song, artist) for song in song_ids for artist in artists.get(song, ())]
     if form == "hub":
         heads, tails = [f"song:{s}" for s, _ in pairs], [f"artist:{a}" for _, a in pairs]
-        return of_rows(heads, ["by"] * len(heads), tails)
+        by = of_rows(heads, ["by"] * len(heads), tails)
+        titles = {track: title for track, _, title in names_of(data)} if words else {}
+        return joined([by, title_facts(song_ids, [titles.get(s) for s in song_ids])])
     members: dict[str, list[str]] = {}
     for song, artist in pairs:
         members.setdefault(artist, []).append(f"song:{song}")
@@ -114,19 +129,19 @@ def run(row: str, cut: JudgingSplit, seed: int, args: argparse.Namespace, path: 
     """Train one row on one split, and keep what it finds of every list."""
     learn = cut.learn
     name, settings = settings_of(row)
-    form = str(settings.pop("form", "hub"))
+    form, words = str(settings.pop("form", "hub")), bool(settings.pop("words", False))
     told: dict[str, object] = {}
     began = time.process_time()
     if name.startswith("artist"):
         similar, song_ids = by_artist(name, cut, args, seed), learn.song_ids
-    elif name in ("gensim", "gensim-cosine", "pykeen"):
+    elif name.partition("-")[0] in PEERS:
         similar, song_ids = of_peer(name, cut, args, seed), learn.song_ids
     else:
         kind = channel_class(name)
         graph = name in ("song2vec", "eges", "graphsage")
         recipe = {"seed": seed, **settings} if graph else settings
         channel = kind(kind.Recipe(**recipe)) if recipe else kind()
-        triples = facts_of(args.data, learn.song_ids, form) if graph else None
+        triples = facts_of(args.data, learn.song_ids, form, words=words) if graph else None
         data, clock = RecallData(learn, (), Context(triples=triples)), Clock()
         began = time.process_time()
         channel.fit(data, progress=clock if graph else None)
@@ -263,15 +278,17 @@ def of_peer(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int) -
         (args.cache / f"lists-{seed}.json").write_text(json.dumps({"lists": lists, "by": by}))
         raise SystemExit(f"PEERS/bin/python benchmarks/graph_peers.py {kind} {args.cache} {seed}")
     peer = np.load(made)
-    if kind == "pykeen":
+    if name == "pykeen":
         return of_transe(peer, cut)
+    if kind == "pykeen":
+        peer = {"ids": peer["songs"], "v": peer["heads"], "u": peer["heads"]}
     place = {song: at for at, song in enumerate(peer["ids"].tolist())}
     vectors, contexts = (np.zeros((len(learn.song_ids), peer[n].shape[1])) for n in "vu")
     for at, song in enumerate(learn.song_ids):
         if song in place:
             vectors[at], contexts[at] = peer["v"][place[song]], peer["u"][place[song]]
     known = cut.histories.among(learn.song_ids)
-    if name == "gensim-cosine":
+    if name.endswith("-cosine"):
         return cosines(vectors, known)
     means = np.zeros((len(known), vectors.shape[1]))
     np.add.at(means, known.owner, vectors[known.song])

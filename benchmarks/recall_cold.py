@@ -8,7 +8,8 @@ stand two baselines that use no model: songs of the artists of the list, by how 
 are theirs, and the mean of a Gaussian kernel of the audio numbers over the songs of the list; then
 both added up. Channels that learn from the lists are trained with sound and artists and, as
 "artist's others", without them: there a new song lies at the mean of its artist's other songs, and
-a song of a new artist nowhere. Without either they cannot propose a new song at all.
+a song of a new artist nowhere. Without either they cannot propose a new song at all. "No fade" is
+``half_life_plays=null``: a list has no order, so its last songs say no more of it than its first.
 ``capped_recall`` divides by the most that k places can hold; ``--set`` is of ``sasrec``.
 """
 
@@ -133,7 +134,12 @@ WAYS: dict[str, Similar] = {
     "`nearest-artist`": by_channel(NearestArtist),
     "`nearest-artist`, all songs": by_channel(NearestArtist, ALL_ARTISTS),
 }
-LEARNT = ("sasrec", "youtube-dnn", "mind")
+LEARNT: dict[str, tuple[str, dict[str, Any]]] = {
+    "`sasrec`": ("sasrec", {}),
+    "`youtube-dnn`": ("youtube-dnn", {}),
+    "`youtube-dnn`, no fade": ("youtube-dnn", {"half_life_plays": None}),
+    "`mind`": ("mind", {}),
+}
 
 
 def main() -> None:
@@ -150,10 +156,10 @@ def main() -> None:
     pairs = (text.partition("=") for text in arguments.set)
     recipe = {name: json.loads(value) for name, _, value in pairs}
     ways = dict(WAYS)
-    for name in LEARNT:
-        own = recipe if name == "sasrec" else {}
-        ways[f"`{name}`, sound and artist"] = trained(name, own)
-        ways[f"`{name}`, artist's others"] = artists_others(name, own)
+    for label, (name, own) in LEARNT.items():
+        settings = recipe if name == "sasrec" else own
+        ways[f"{label}, sound and artist"] = trained(name, settings)
+        ways[f"{label}, artist's others"] = artists_others(name, settings)
     chosen = [way for way in ways if way in WAYS or arguments.ways]
     if arguments.ways:
         chosen = [way for way in ways if any(text in way for text in arguments.ways)]

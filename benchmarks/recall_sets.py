@@ -1,9 +1,14 @@
-"""#nowplaying as files for ``audiorec recall``: the log to learn from, histories and targets.
+"""Public sets as files for ``audiorec recall``.
 
-    python benchmarks/recall_sets.py DATA OUT
+    python benchmarks/recall_sets.py DATA OUT [nowplaying|beauty]
 
-DATA holds ``nowplaying_gcegnn/`` as its repository has it. Tables of all channels on this set and
-others: ``benchmarks/recall_tables.py``.
+==========  ===============================================================================
+nowplaying  ``train.parquet``, and of the test set ``histories.parquet``, ``targets.parquet``
+beauty      ``beauty.parquet``, all of it in order, and ``kinds.csv``: an attribute a product
+==========  ===============================================================================
+
+DATA holds ``nowplaying_gcegnn/`` and ``beauty_s3/`` as their repositories have them. Tables of all
+channels on these sets and others: ``benchmarks/recall_tables.py``.
 """
 
 import argparse
@@ -11,6 +16,8 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow import csv
+from recall_tables import s3_kinds, s3_lists
 
 
 def nowplaying(data: Path, out: Path) -> None:
@@ -36,6 +43,20 @@ def nowplaying(data: Path, out: Path) -> None:
     print(f"{len(sessions)} sessions, {len(wanted)} prefixes of {group[-1] + 1} sessions: {out}")
 
 
+def beauty(data: Path, out: Path) -> None:
+    """Write baskets of products as a log, and the attribute that each product has most often."""
+    folder = data / "beauty_s3"
+    lists, kinds = s3_lists(folder), s3_kinds(folder)["kind"]
+    out.mkdir(parents=True, exist_ok=True)
+    write_log(out / "beauty.parquet", lists, "u")
+    table = pa.table({"song_id": list(kinds), "kind": list(kinds.values())})
+    csv.write_csv(table, out / "kinds.csv")
+    print(f"{len(lists)} users, {len(kinds)} products: {out}")
+
+
+SETS = {"nowplaying": nowplaying, "beauty": beauty}
+
+
 def write_log(path: Path, lists: list[list[str]], prefix: str) -> None:
     """Write lists as sessions that are their own users, in order and without times."""
     owner = [f"{prefix}{row:06}" for row, songs in enumerate(lists) for _ in songs]
@@ -49,8 +70,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("name", choices=SETS, nargs="?", default="nowplaying")
     arguments = parser.parse_args()
-    nowplaying(arguments.data, arguments.out)
+    SETS[arguments.name](arguments.data, arguments.out)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Every channel on public listening, judged alike: the tables of docs/recall_figures.md.
 
-    python benchmarks/recall_tables.py NAME DATA [CHANNEL ...] [--drawn 10000]
+    python benchmarks/recall_tables.py NAME DATA [CHANNEL[:FIELD=VALUE] ...] [--drawn 10000]
 
 ===============  ===========================================================================
 lastfm           S3-Rec's split: the last artist is wanted, the one before it not learnt from
@@ -24,6 +24,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -31,6 +32,7 @@ import pyarrow.parquet as pq
 from audiorec.errors import AudiorecError
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.judging.judge import NOTHING, Judgement, judge
 from audiorec.recall.judging.lists import Labels
@@ -187,13 +189,13 @@ TASKS: dict[str, Callable[[Path], Task]] = {
 }
 
 
-def row(found: Judgement, task: Task) -> list[str]:
-    """Return a line of the table."""
+def row(text: str, found: Judgement, task: Task) -> list[str]:
+    """Return a line of the table, of the channel that was named by `text`."""
     sure, others = task.shown[: task.intervals], task.shown[task.intervals :]
     spread = dict(found.spread)
     popularity, gini, coverage = (spread.pop(name) for name in ("popularity", "gini", "coverage"))
     return [
-        f"`{found.channel}`",
+        f"`{text}`",
         *(str(found.means[at]) for at in sure),
         *(f"{found.means[at].value:.3f}" for at in others),
         f"{popularity:,.0f}",
@@ -203,6 +205,16 @@ def row(found: Judgement, task: Task) -> list[str]:
         f"{found.fit_cpu_s:.1f} + {found.recall_cpu_s * share_of(found.n_queries):.1f}",
         f"{found.peak_bytes / 1e6:,.0f}",
     ]
+
+
+def made(text: str) -> Channel:
+    """Make a channel of ``NAME`` or ``NAME:FIELD=VALUE``; the value is JSON."""
+    name, _, setting = text.partition(":")
+    kind: Any = channel_class(name)
+    if not setting:
+        return kind()
+    field, _, value = setting.partition("=")
+    return kind(kind.Recipe(**{field: json.loads(value)}))
 
 
 def share_of(n_queries: int) -> float:
@@ -238,9 +250,8 @@ def main() -> None:
             missing.append(f"`{name}` ({LACKS[name]})")
             continue
         try:
-            channel = channel_class(name)()
             found = judge(
-                channel,
+                made(name),
                 task.cut,
                 ks=ks,
                 keep_heard=task.keep_heard,
@@ -253,7 +264,7 @@ def main() -> None:
         if not found.spread["coverage"]:
             missing.append(f"`{name}` (proposes heard songs alone, and they are left out)")
             continue
-        print("| " + " | ".join(row(found, task)) + " |", flush=True)
+        print("| " + " | ".join(row(name, found, task)) + " |", flush=True)
     print("\nNot judged: " + "; ".join(missing))
 
 

@@ -24,7 +24,6 @@ import sys
 import tempfile
 import zipfile
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -165,8 +164,8 @@ def describe(name: str, tags: list[str], *, wheel_sha256: str) -> dict[str, Any]
         "format_version": FORMAT_VERSION,
         "name": name,
         "tags": tags,
-        "mel": asdict(MelSpec()),
-        "mel_fingerprint": fingerprint(asdict(MelSpec())),
+        "mel": MelSpec().to_dict(),
+        "mel_fingerprint": fingerprint(MelSpec().to_dict()),
         "segment_frames": SegmentSpec().n_frames,
         "source": {
             "package": PACKAGE,

@@ -23,6 +23,7 @@ from audiorec.types import FloatArray
 SAMPLE_RATE = 16_000  # Hz
 SHOP_RATE = 44_100  # Hz
 AAC_KBIT = (24, 65)  # of one channel at 16 kHz
+PHONE_HZ, MU = (300.0, 3400.0), 255.0
 STRETCH_FFT = 1024  # samples
 LENGTH = 51_200  # samples: a segment and 14 frames, so that no edge is heard
 ACTIVE_FRAME = 800  # samples: 50 ms
@@ -88,7 +89,7 @@ def tempo(waveform: FloatArray, ratio: float) -> FloatArray:
     """Play faster by `ratio` at the same pitch."""
     window, step = torch.hann_window(STRETCH_FFT), STRETCH_FFT // 4
     spectrum = torch.stft(
-        torch.from_numpy(np.ascontiguousarray(waveform)),
+        torch.from_numpy(np.array(waveform)),
         STRETCH_FFT,
         step,
         window=window,
@@ -113,6 +114,19 @@ def low_pass(waveform: FloatArray, cutoff: float) -> FloatArray:
     rate = 2 * cutoff
     narrow = soxr.resample(waveform, SAMPLE_RATE, rate, quality="HQ")
     return fit(soxr.resample(narrow, rate, SAMPLE_RATE, quality="HQ"), len(waveform))
+
+
+def telephone(waveform: FloatArray) -> FloatArray:
+    """Return what is left after a telephone: 300 to 3400 Hz, eight bits by the mu law."""
+    spectrum = np.fft.rfft(waveform)
+    hertz = np.fft.rfftfreq(len(waveform), 1 / SAMPLE_RATE)
+    rising = 1 / (1 + (PHONE_HZ[0] / np.maximum(hertz, 1.0)) ** 6)
+    narrow = np.fft.irfft(spectrum * rising, len(waveform)).astype(np.float32)
+    narrow = low_pass(narrow, PHONE_HZ[1])
+    peak, steps = _peak(narrow), 127
+    loud = np.log1p(MU * np.abs(narrow) / peak) / np.log1p(MU)
+    coded = np.expm1(np.round(loud * steps) / steps * np.log1p(MU)) / MU
+    return (np.sign(narrow) * coded * peak).astype(np.float32)
 
 
 def tilt(waveform: FloatArray, slope: float) -> FloatArray:
@@ -208,15 +222,15 @@ def channel(waveform: FloatArray, rng: np.random.Generator) -> FloatArray:
     if rng.random() < 0.3:
         noise = coloured_noise(rng, rng.uniform(-1, 0), len(waveform))
         waveform = mix(waveform, noise, rng.uniform(20, 50))
-    if rng.random() < 0.5:
+    if rng.random() < 0.08:
+        waveform = telephone(waveform)
+    elif rng.random() < 0.5:
         waveform = low_pass(waveform, float(np.exp(rng.uniform(np.log(2500), np.log(7800)))))
     if rng.random() < 0.15:
         waveform = codec(waveform, rng)
-    peak = max(float(np.abs(waveform).max()), 1e-9)
-    level_db = rng.uniform(-30, 0)
-    if rng.random() < 0.08:
-        level_db = rng.uniform(3, 12)  # clipped
-    return np.clip(waveform / peak * 10 ** (level_db / 20), -1, 1).astype(np.float32)
+    if rng.random() < 0.08:  # clipped by 3 to 12 dB; the level itself is brought to one later
+        waveform = np.clip(waveform / _peak(waveform) * 10 ** (rng.uniform(3, 12) / 20), -1, 1)
+    return waveform.astype(np.float32)
 
 
 def random_rate(waveform: FloatArray, rng: np.random.Generator, *, semitones: float) -> FloatArray:

@@ -58,6 +58,9 @@ class Clip:
     channel : {"mix", "left", "right"}
     skip_s, max_s : float
         The part of the file that is used, in seconds.
+    spans : tuple of int
+        Class of the segment that begins at 3 i seconds, -1 where it is not to be judged; empty
+        where `label` holds for all.
     """
 
     corpus: str
@@ -68,6 +71,14 @@ class Clip:
     channel: Channel = "mix"
     skip_s: float = 0.0
     max_s: float = 3600.0
+    spans: tuple[int, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """Everything that decides which samples it has and what they are called."""
+        size = self.path.stat().st_size
+        part = f"{self.channel}:{self.skip_s}:{self.max_s}:{size}"
+        return f"{self.track}:{self.group}:{self.label}:{part}:{self.spans}"
 
 
 def read(clip: Clip) -> FloatArray:
@@ -148,17 +159,25 @@ def gtzan_clips(data: Path) -> list[Clip]:
 
     The version labels are weak: what is usual in the genre, not what each segment holds.
     """
-    root = data / "gtzan"
+    return _gtzan(data, data / "gtzan" / "audio", "gtzan")
+
+
+def short_gtzan_clips(data: Path) -> list[Clip]:
+    """Return the 2 to 3 seconds that are there of more of GTZAN's tracks, by the same rule."""
+    return _gtzan(data, data / "genre2" / "gtzan_actcv", "gtzan_actcv")
+
+
+def _gtzan(data: Path, folder: Path, corpus: str) -> list[Clip]:
     allowed = {
         line.strip().removesuffix(".wav")
         for part in ("train", "valid")
-        for line in (root / f"{part}_filtered.txt").read_text().splitlines()
+        for line in (data / "gtzan" / f"{part}_filtered.txt").read_text().splitlines()
     }
     clips = []
-    for path in sorted((root / "audio").rglob("*.ogg")):
+    for path in sorted(folder.rglob("*.ogg")):
         track = f"{path.parent.name}/{path.stem}"
         if track not in allowed:
             continue
         label = INSTRUMENTAL if path.parent.name in GTZAN_INSTRUMENTAL else ACCOMPANIED
-        clips.append(Clip(corpus="gtzan", group=track, track=track, label=label, path=path))
+        clips.append(Clip(corpus=corpus, group=track, track=track, label=label, path=path))
     return clips

@@ -1,11 +1,14 @@
 """Backbone features of clips and of augmented segments, computed once and kept as npz.
 
-A cached file is a `Table`: one row a segment, with what is known of it. The names of the
-cache files carry the backbones' checksums and the seed, so that a stale one is never read.
+A cached file is a `Table`: one row a segment, with what is known of it. Its name carries the
+backbone's checksum, the spec and the clips, so that a stale one is never read. Clips are decoded
+once: their samples lie in ``waves``, from where mixes draw too.
 """
 
 import hashlib
-from collections.abc import Callable, Iterable
+import json
+import os
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -13,18 +16,22 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from head_augment import ACTIVE_FRAME, activity
-from head_data import ACCOMPANIED, SAMPLE_RATE, VOCAL, Clip, read, read_channel
+from head_data import ACCOMPANIED, SAMPLE_RATE, UNLABELLED, VOCAL, Clip, read, read_channel
 
-from audiorec.audio.mel import log_mel
 from audiorec.audio.segment import segments
+from audiorec.spec import FeatureSpec
 from audiorec.tagger.backbone import load_backbone
-from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import assemble
 from audiorec.types import Features, FloatArray
 
-BACKBONES = ("msd", "mtt")
+BACKBONE = "msd"  # the one that the shipped heads read
 BATCH = 8  # segments
+SPEC = FeatureSpec()
+EVERY_S = SPEC.segment.hop_s
 StrArray = npt.NDArray[np.str_]
+Change = Callable[[FloatArray], FloatArray]
+Made = tuple[FloatArray, dict[str, Any]]  # a waveform and what is known of it
+Cut = tuple[FloatArray, dict[str, Any]]  # a log-mel and what is known of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -33,17 +40,17 @@ class Table:
 
     Attributes
     ----------
-    msd, mtt : Features
+    msd : Features
         Of n rows.
     label : ndarray, shape (n,), int64
         Index of the class, or -1.
     corpus, group, track : ndarray, shape (n,), str
+        Names of several sources are joined by ``+``.
     voiced : ndarray, shape (n,), float32
         Share of the segment in which the voice is heard, where the stem is known; else NaN.
     """
 
     msd: Features
-    mtt: Features
     label: npt.NDArray[np.int64]
     corpus: StrArray
     group: StrArray
@@ -55,7 +62,7 @@ class Table:
 
     def columns(self, inputs: Iterable[str]) -> npt.NDArray[np.float64]:
         """Return the columns that a head of these inputs reads."""
-        return assemble({"msd": self.msd, "mtt": self.mtt}, tuple(inputs))
+        return assemble({BACKBONE: self.msd}, tuple(inputs))
 
     def rows(self, keep: npt.NDArray[Any]) -> "Table":
         """Return the rows of a mask or of indices."""
@@ -82,27 +89,39 @@ def concatenate(tables: list[Table]) -> Table:
     return Table(**joined)
 
 
-class Extractor:
-    """Both backbones and the folder where their answers are kept."""
+class Waves:
+    """Decoded clips, kept as files."""
 
     def __init__(self, cache: Path) -> None:
-        self.cache = cache
-        self.backbones: dict[str, Backbone] = {name: load_backbone(name) for name in BACKBONES}
-        cache.mkdir(parents=True, exist_ok=True)
+        self.folder = cache / "waves"
+        self.folder.mkdir(parents=True, exist_ok=True)
+
+    def read(self, clip: Clip) -> FloatArray:
+        """Return a clip's samples, (N,) float32 at 16 kHz, mapped into memory."""
+        name = hashlib.sha256(f"{clip.key}{clip.path}".encode()).hexdigest()[:20]
+        path = self.folder / f"{name}.npy"
+        if not path.exists():
+            part = path.with_suffix(f".{os.getpid()}.npy")  # mixes may be made meanwhile
+            np.save(part, read(clip))
+            part.rename(path)
+        found: FloatArray = np.load(path, mmap_mode="r")
+        return found
+
+
+class Extractor:
+    """The backbone, the spec, and the folder where the answers are kept."""
+
+    def __init__(self, cache: Path, spec: FeatureSpec = SPEC) -> None:
+        self.cache, self.spec = cache, spec
+        self.backbone = load_backbone(BACKBONE)
+        self.waves = Waves(cache)
 
     @property
     def sha256(self) -> dict[str, str]:
-        """Checksums of the backbones, by name."""
-        return {name: backbone.weights_sha256 for name, backbone in self.backbones.items()}
+        """Checksum of the backbone, by name."""
+        return {BACKBONE: self.backbone.weights_sha256}
 
-    def run(self, mels: list[FloatArray]) -> dict[str, Features]:
-        """Return the features of segments, by backbone."""
-        batch = np.stack(mels) if mels else np.zeros((0, 187, 96), np.float32)
-        return {name: backbone.features(batch) for name, backbone in self.backbones.items()}
-
-    def clips(
-        self, name: str, clips: list[Clip], change: Callable[[FloatArray], FloatArray] | None = None
-    ) -> Table:
+    def clips(self, name: str, clips: list[Clip], change: Change | None = None) -> Table:
         """Return the segments of clips as `audiorec extract` would cut them.
 
         Parameters
@@ -113,55 +132,93 @@ class Extractor:
         change : callable, optional
             What happens to each waveform first; it must be named by `name`.
         """
-        key = "|".join(f"{c.track}:{c.label}:{c.skip_s}:{c.max_s}" for c in clips)
-        change = change or (lambda waveform: waveform)
-        return self._cached(name, key, lambda: concatenate([self._clip(c, change) for c in clips]))
+        key = "|".join(clip.key for clip in clips)
+        how = change or (lambda waveform: waveform)
+        return self._cached(name, key, lambda: self._rows(self._cut(c, how) for c in clips))
 
-    def waveforms(
-        self, name: str, key: str, make: Callable[[], Iterable[tuple[FloatArray, dict[str, Any]]]]
-    ) -> Table:
-        """Return one row a waveform: the middle 187 frames of each."""
-        return self._cached(name, key, lambda: self._waveforms(make()))
+    def made(self, name: str, key: str, make: Callable[[], Iterable[Made]]) -> Table:
+        """Return the first segment of each waveform, each brought to the level as a track is.
+
+        The waveforms, all of one length, are kept: another spec needs no second mixing.
+        """
+        path = self.waves.folder / f"{name}-{hashlib.sha256(key.encode()).hexdigest()[:12]}.npz"
+        if not path.exists():
+            waveforms, rows = zip(*make(), strict=True)
+            part = path.with_suffix(".part.npz")
+            np.savez(part, waveforms=np.stack(waveforms), rows=np.array(json.dumps(rows)))
+            part.rename(path)
+
+        def cut() -> Iterator[list[Cut]]:
+            with np.load(path, allow_pickle=False) as file:
+                for waveform, row in zip(
+                    file["waveforms"], json.loads(str(file["rows"])), strict=True
+                ):
+                    yield [(next(iter(segments([waveform], self.spec))).log_mel, row)]
+
+        return self._cached(name, key, lambda: self._rows(cut()))
 
     def _cached(self, name: str, key: str, make: Callable[[], Table]) -> Table:
-        digest = hashlib.sha256(f"{key}{sorted(self.sha256.items())}".encode()).hexdigest()[:12]
-        path = self.cache / f"{name}-{digest}.npz"
+        what = f"{key}{sorted(self.sha256.items())}{self.spec.fingerprint}"
+        path = self.cache / f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}.npz"
         if not path.exists():
             save(path, make())
         return load(path)
 
-    def _clip(self, clip: Clip, change: Callable[[FloatArray], FloatArray]) -> Table:
-        waveform = change(read(clip))
+    def _cut(self, clip: Clip, change: Change) -> list[Cut]:
+        """Return the mels of a clip's segments and what is known of each."""
+        waveform = change(self.waves.read(clip))
         if len(waveform) < SAMPLE_RATE:
-            return _table(self.run([]), [])
-        cut = list(segments([waveform]))
-        voiced = _voiced(clip, [segment.start_s for segment in cut])
-        rows = [_row(clip.label, clip.corpus, clip.group, clip.track, v) for v in voiced]
-        return _table(self.run([segment.log_mel for segment in cut]), rows)
+            return []
+        cut = list(segments([np.asarray(waveform)], self.spec))
+        if clip.spans:  # the window over the tail has no label of its own
+            cut = [s for s in cut if s.start_s % EVERY_S == 0][: len(clip.spans)]
+        voiced = self._voiced(clip, [segment.start_s for segment in cut])
+        return [
+            (
+                segment.log_mel,
+                {
+                    "label": clip.spans[round(segment.start_s / EVERY_S)]
+                    if clip.spans
+                    else clip.label,
+                    "corpus": clip.corpus,
+                    "group": clip.group,
+                    "track": clip.track,
+                    "voiced": share,
+                },
+            )
+            for segment, share in zip(cut, voiced, strict=True)
+        ]
 
-    def _waveforms(self, items: Iterable[tuple[FloatArray, dict[str, Any]]]) -> Table:
-        tables, mels, rows = [], [], []
-        for waveform, row in items:
-            frames = log_mel(waveform)
-            start = (len(frames) - 187) // 2
-            mels.append(frames[start : start + 187])
-            rows.append(row)
-            if len(mels) == BATCH:
-                tables.append(_table(self.run(mels), rows))
-                mels, rows = [], []
-        if mels:
-            tables.append(_table(self.run(mels), rows))
-        return concatenate(tables)
+    def _voiced(self, clip: Clip, starts_s: list[float]) -> list[float]:
+        """Return the share of each segment with voice, where the voice can be had alone."""
+        if clip.label == VOCAL:
+            voice = self.waves.read(clip)
+        elif clip.corpus == "mir1k" and clip.label == ACCOMPANIED:
+            voice = read_channel(clip.path, "right", skip_s=clip.skip_s, max_s=clip.max_s)
+        else:
+            return [float("nan")] * len(starts_s)
+        active = activity(np.asarray(voice))
+        rate = SAMPLE_RATE // ACTIVE_FRAME  # a second
+        return [float(active[int(s * rate) : int((s + 3) * rate)].mean()) for s in starts_s]
+
+    def _rows(self, items: Iterable[list[Cut]]) -> Table:
+        tables: list[Table] = []
+        mels: list[FloatArray] = []
+        rows: list[dict[str, Any]] = []
+        for item in items:
+            for mel, row in item:
+                mels.append(mel)
+                rows.append(row)
+            while len(mels) >= BATCH:
+                tables.append(_table(self.backbone.features(np.stack(mels[:BATCH])), rows[:BATCH]))
+                mels, rows = mels[BATCH:], rows[BATCH:]
+        last = np.stack(mels) if mels else np.zeros((0, 187, 96), np.float32)
+        return concatenate([*tables, _table(self.backbone.features(last), rows)])
 
 
-def _row(label: int, corpus: str, group: str, track: str, voiced: float) -> dict[str, Any]:
-    return {"label": label, "corpus": corpus, "group": group, "track": track, "voiced": voiced}
-
-
-def _table(features: dict[str, Features], rows: list[dict[str, Any]]) -> Table:
+def _table(features: Features, rows: list[dict[str, Any]]) -> Table:
     return Table(
-        msd=features["msd"],
-        mtt=features["mtt"],
+        msd=features,
         label=np.array([row["label"] for row in rows], np.int64),
         corpus=np.array([row["corpus"] for row in rows], np.str_),
         group=np.array([row["group"] for row in rows], np.str_),
@@ -170,17 +227,9 @@ def _table(features: dict[str, Features], rows: list[dict[str, Any]]) -> Table:
     )
 
 
-def _voiced(clip: Clip, starts_s: list[float]) -> list[float]:
-    """Return the share of each segment with voice, where the voice can be had alone."""
-    if clip.label == VOCAL:
-        voice = read(clip)
-    elif clip.corpus == "mir1k" and clip.label == ACCOMPANIED:
-        voice = read_channel(clip.path, "right", skip_s=clip.skip_s, max_s=clip.max_s)
-    else:
-        return [float("nan")] * len(starts_s)
-    active = activity(voice)
-    rate = SAMPLE_RATE // ACTIVE_FRAME  # a second
-    return [float(active[int(s * rate) : int((s + 3) * rate)].mean()) for s in starts_s]
+def labelled(table: Table) -> Table:
+    """Return the rows that have a label."""
+    return table.rows(table.label != UNLABELLED)
 
 
 def save(path: Path, table: Table) -> None:
@@ -200,9 +249,6 @@ def save(path: Path, table: Table) -> None:
 def load(path: Path) -> Table:
     """Read a table that `save` wrote."""
     with np.load(path, allow_pickle=False) as file:
-        backbones = {
-            name: Features(*(file[f"{name}.{f.name}"] for f in fields(Features)))
-            for name in BACKBONES
-        }
-        rest = {f.name: file[f.name] for f in fields(Table) if f.name not in BACKBONES}
-    return Table(**backbones, **rest)
+        msd = Features(*(file[f"msd.{f.name}"] for f in fields(Features)))
+        rest = {f.name: file[f.name] for f in fields(Table) if f.name != "msd"}
+    return Table(msd=msd, **rest)

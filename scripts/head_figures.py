@@ -25,7 +25,10 @@ def shown(title: str, reports: dict[str, Report], *, quiet: bool = False) -> Fig
 def save(head: Head, figures: Figures, out: Path) -> None:
     """Write a head with its main figures, which do not change its scores."""
     kept = {
-        name: {kind: {key: values[key] for key in KEPT} for kind, values in found.items()}
+        name: {
+            kind: {key: values[key] for key in KEPT if key in values}
+            for kind, values in found.items()
+        }
         for name, found in figures.items()
         if isinstance(found, dict) and isinstance(found.get("segments"), dict)
     }

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from lastfm_join import normalise
 from scipy.stats import rankdata
 
 from audiorec.evaluation.classification import by_track
@@ -49,7 +50,7 @@ def judge_folk(
     mean, _, names = by_track(scores, np.zeros(len(scores), np.int64), track)
     first = np.unique(track, return_index=True)[1]
     artists = artist[first]
-    is_folk = np.isin(artists, FOLK_ARTISTS)
+    is_folk = np.isin(artists, [normalise(name) for name in FOLK_ARTISTS])
     values, place = mean[:, folk], (mean > mean[:, [folk]]).sum(1)
     rng, drawn = np.random.default_rng(0), []
     for _ in range(SAMPLES):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from head_features import Table
+from lastfm_join import normalise
 
 GTZAN_GENRES = tuple("blues classical country disco hiphop jazz metal pop reggae rock".split())
 ROWS_PER_SEGMENT = 3  # 3 * 61 frames are 2.93 s
@@ -84,19 +85,31 @@ def load_taggrams(data: Path, part: str, *, phases: int) -> Taggrams:
     ).rows(phase < phases)
 
 
-def taggrams_of(data: Path, table: Table) -> Taggrams:
-    """Return the rows of GTZAN audio of the validation list in the same form."""
+def taggrams_of(data: Path, table: Table, *, parts: tuple[str, ...] = ("valid",)) -> Taggrams:
+    """Return the rows of GTZAN audio of some lists of the split in the same form.
+
+    Parameters
+    ----------
+    data : Path
+    table : Table
+        Of clips of half a minute, or of the short ones; each corpus makes series of its own.
+    parts : tuple of str
+        Among ``train`` and ``valid``.
+    """
     track = np.array([name.split("/")[1] for name in table.track])
     genre = np.array([GTZAN_GENRES.index(name.split("/")[0]) for name in table.track])
-    lines = (data / "gtzan" / "valid_filtered.txt").read_text().splitlines()
-    valid = {line.split("/")[1].strip().removesuffix(".wav") for line in lines}
+    allowed = {
+        line.split("/")[1].strip().removesuffix(".wav")
+        for part in parts
+        for line in (data / "gtzan" / f"{part}_filtered.txt").read_text().splitlines()
+    }
     return Taggrams(
         tags=table.msd.tags.astype(np.float64),
         genre=genre.astype(np.int64),
-        series=track,
+        series=np.char.add(np.char.add(track, "@"), table.corpus),
         track=track,
         artist=_artists(data, track),
-    ).rows(np.isin(track, list(valid)))
+    ).rows(np.isin(track, list(allowed)))
 
 
 def concatenate_taggrams(parts: list[Taggrams]) -> Taggrams:
@@ -125,5 +138,5 @@ def _artists(data: Path, track: StrArray) -> StrArray:
     for line in text.splitlines():
         name, *rest = (part.strip() for part in line.split(":::"))
         if rest and rest[0]:
-            known[name.removesuffix(".wav")] = rest[0].lower()
+            known[name.removesuffix(".wav")] = normalise(rest[0])
     return np.array([known.get(name, name) for name in track])

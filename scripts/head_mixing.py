@@ -1,13 +1,12 @@
 """Augmented rows of the version task: voices, music and noises met at random.
 
-Each row is one segment made by `make_segment` from one or two clips. Its corpus and its
+Each row is one segment made by `make_segment` from one or more clips. Its corpus and its
 group name all clips that went into it, joined by ``+``, so that leaving a corpus or a
-singer out leaves out every mix that contains it.
+singer out leaves out every mix that contains it, whichever of its voices that was.
 """
 
 from collections import defaultdict
-from collections.abc import Iterator
-from functools import lru_cache
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -16,49 +15,72 @@ from head_augment import (
     channel,
     coloured_noise,
     excerpt,
-    fit,
     mix,
     random_rate,
     room,
     voiced_excerpt,
 )
-from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, SAMPLE_RATE, VOCAL, Clip, read
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, SAMPLE_RATE, UNLABELLED, VOCAL, Clip
+from head_features import EVERY_S
 from head_packages import SPEECH
-from head_singing import disguised, sung
+from head_voices import SPEECH as SPEECH_OF_SINGERS
 
 from audiorec.types import FloatArray
 
 LONGER = 3 * LENGTH // 2  # before it is played faster
-CACHED_CLIPS = 600  # decoded clips kept in memory
 SEMITONES = {VOCAL: 4.0, INSTRUMENTAL: 3.0, ACCOMPANIED: 2.0, OTHER: 3.0}
 MIX_DB = (-6.0, 12.0)  # voice over music; below -6 dB people argue whether it is heard
 MIN_VOICED = 0.4  # share of the segment
-SONGS = 0.3  # share of finished songs among the rows of voice with accompaniment
-SUNG_SPEECH = 0.45  # share of spoken lines with a melody among the voices
-MOST_VOICES, COMPANY = 4, 0.25  # voices without a band; chance of one more
-DISGUISED = 0.35  # share of the recorded voices, and of speech, that go through the vocoder
+SONGS = 0.25  # share of finished songs among the rows of voice with accompaniment
+SPOKEN = 0.35  # share of speech among the other rows: singers' own, and everybody's
+MIXES = 1  # raise it when what is mixed changes: the cache goes by it
+MOST_VOICES, COMPANY = 3, 0.2  # voices without a band; chance of one more
+FEW_CLIPS = 100  # a corpus is drawn by the root of its clips, but as if it had no more
+
+Read = Callable[[Clip], FloatArray]
 
 
 class Sources:
     """Clips by class; draws a corpus first, so that a large one does not drown the others."""
 
-    def __init__(self, clips: list[Clip]) -> None:
+    def __init__(self, clips: list[Clip], read: Read) -> None:
         self.by_class: dict[int, dict[str, list[Clip]]] = defaultdict(lambda: defaultdict(list))
+        self.read = read
         for clip in clips:
-            self.by_class[clip.label][clip.corpus].append(clip)
-        self.read = lru_cache(CACHED_CLIPS)(read)
+            for label in sorted({*clip.spans} or {clip.label}):
+                self.by_class[label][clip.corpus].append(clip)
+        self.by_class.pop(UNLABELLED, None)
 
     def draw(
         self, label: int, rng: np.random.Generator, *, speech: bool = False
     ) -> tuple[Clip, FloatArray]:
-        """Return a random clip of a class, or of speech alone, with its samples."""
+        """Return a random clip of a class, or of speech alone, with its samples.
+
+        Of a clip whose class changes, some neighbouring segments that are of it.
+        """
         corpora = self.by_class[label]
         if speech:
-            corpora = {name: clips for name, clips in corpora.items() if name in SPEECH}
-        weights = np.sqrt([min(len(clips), 100) for clips in corpora.values()])
+            spoken = {*SPEECH, *SPEECH_OF_SINGERS}
+            corpora = {name: clips for name, clips in corpora.items() if name in spoken}
+        weights = np.sqrt([min(len(clips), FEW_CLIPS) for clips in corpora.values()])
         corpus = rng.choice(list(corpora), p=weights / weights.sum())
         clip = corpora[str(corpus)][rng.integers(len(corpora[str(corpus)]))]
-        return clip, self.read(clip)
+        waveform = self.read(clip)
+        if not clip.spans:
+            return clip, waveform
+        first, last = run_of(clip.spans, label, rng)
+        samples = int(EVERY_S * SAMPLE_RATE)
+        return clip, waveform[first * samples : (last + 1) * samples]
+
+
+def run_of(spans: tuple[int, ...], label: int, rng: np.random.Generator) -> tuple[int, int]:
+    """Return the first and the last of neighbouring segments of a class, round a random one."""
+    first = last = int(rng.choice(np.flatnonzero(np.array(spans) == label)))
+    while first > 0 and spans[first - 1] == label:
+        first -= 1
+    while last + 1 < len(spans) and spans[last + 1] == label:
+        last += 1
+    return first, last
 
 
 def augmented(
@@ -73,15 +95,8 @@ def make_segment(
     sources: Sources, label: int, rng: np.random.Generator
 ) -> tuple[FloatArray, dict[str, Any]]:
     """Return 3.2 s of a class and the row that describes it."""
-    if label == ACCOMPANIED:
-        waveform, clips = _accompanied(sources, rng)
-    elif label == OTHER:
-        waveform, clips = _other(sources, rng)
-    elif label == VOCAL:
-        waveform, clips = _singing(sources, rng)
-    else:
-        waveform, clip = _single(sources, label, rng)
-        clips = [clip]
+    make = {ACCOMPANIED: _accompanied, OTHER: _other, VOCAL: _singing, INSTRUMENTAL: _music}
+    waveform, clips = make[label](sources, rng)
     row = {
         "label": label,
         "corpus": "+".join(clip.corpus for clip in clips) or "synthetic",
@@ -92,40 +107,29 @@ def make_segment(
     return channel(waveform, rng), row
 
 
-def _single(sources: Sources, label: int, rng: np.random.Generator) -> tuple[FloatArray, Clip]:
+def _single(
+    sources: Sources, label: int, rng: np.random.Generator, *, speech: bool = False
+) -> tuple[FloatArray, Clip]:
+    clip, waveform = sources.draw(label, rng, speech=speech)
     if label == VOCAL:
-        return _voice(sources, rng)
-    clip, waveform = sources.draw(label, rng)
-    if label == OTHER and clip.corpus in SPEECH and rng.random() < DISGUISED:
-        waveform = disguised(excerpt(waveform, rng), rng)
-    cut = excerpt(waveform, rng, LONGER)
-    return excerpt(random_rate(cut, rng, semitones=SEMITONES[label]), rng), clip
+        cut = voiced_excerpt(waveform, rng, LONGER, least=MIN_VOICED)
+        cut = random_rate(cut, rng, semitones=SEMITONES[label])
+        return voiced_excerpt(cut, rng, least=MIN_VOICED), clip
+    cut = random_rate(excerpt(waveform, rng, LONGER), rng, semitones=SEMITONES[label])
+    return excerpt(cut, rng), clip
 
 
-def _voice(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, Clip]:
-    """Return singing: recorded, recorded and disguised, or a spoken line with a melody."""
-    if rng.random() < SUNG_SPEECH:
-        clip, waveform = sources.draw(OTHER, rng, speech=True)
-        spoken = waveform[: 2 * LENGTH]
-        return voiced_excerpt(sung(spoken, rng), rng, least=MIN_VOICED), clip
-    clip, waveform = sources.draw(VOCAL, rng)
-    cut = voiced_excerpt(waveform, rng, LONGER, least=MIN_VOICED)
-    cut = random_rate(cut, rng, semitones=SEMITONES[VOCAL])
-    waveform = voiced_excerpt(cut, rng, least=MIN_VOICED)
-    if rng.random() < DISGUISED:
-        waveform = fit(disguised(waveform, rng), LENGTH)
-    return waveform, clip
+def _music(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, list[Clip]]:
+    waveform, clip = _single(sources, INSTRUMENTAL, rng)
+    return waveform, [clip]
 
 
 def _singing(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, list[Clip]]:
     """Return one voice in a room, sometimes with others beside it: no instrument is no band."""
-    voice, singer = _voice(sources, rng)
+    voice, singer = _single(sources, VOCAL, rng)
     clips = [singer]
     while len(clips) < MOST_VOICES and rng.random() < COMPANY:
-        if rng.random() < 0.5:  # the same voice in another register: a second part, a double
-            other, clip = fit(disguised(voice, rng), LENGTH), singer
-        else:
-            other, clip = _voice(sources, rng)
+        other, clip = _single(sources, VOCAL, rng)
         voice = mix(other, voice, rng.uniform(-12, 0))
         clips.append(clip)
     return room(voice, rng), clips
@@ -147,12 +151,12 @@ def _accompanied(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray
 
 
 def _other(sources: Sources, rng: np.random.Generator) -> tuple[FloatArray, list[Clip]]:
-    """Return a recording, two laid over each other, or a signal that nobody recorded."""
-    if rng.random() < 0.12:
+    """Return speech, a noise, two laid over each other, or a signal that nobody recorded."""
+    if rng.random() < 0.08:
         return synthetic(rng), []
-    waveform, clip = _single(sources, OTHER, rng)
+    waveform, clip = _single(sources, OTHER, rng, speech=rng.random() < SPOKEN)
     clips = [clip]
-    if rng.random() < 0.25:
+    if rng.random() < 0.2:
         second, other_clip = _single(sources, OTHER, rng)
         waveform = mix(waveform, second, rng.uniform(-10, 10))
         clips.append(other_clip)

@@ -1,47 +1,50 @@
-"""Train the version head, judge it on what it has heard and on what it has not, save it."""
+"""Train the version head, judge it on groups and on folders left out, save it."""
 
+import hashlib
+import inspect
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
+import head_dense
+import head_version
 import numpy as np
 import numpy.typing as npt
-from head_augment import aac, low_pass, mp3
-from head_data import (
-    ACCOMPANIED,
-    INSTRUMENTAL,
-    SAMPLE_RATE,
-    VERSION_CLASSES,
-    VOCAL,
-    Clip,
-)
+from head_augment import aac, low_pass, mp3, telephone
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, SAMPLE_RATE, VERSION_CLASSES, VOCAL, Clip
 from head_features import Extractor, Table, concatenate
 from head_figures import LICENCE, Figures, save, shown
+from head_judging import by_track, cell_weights, judge
 from head_packages import WEAK
+from head_tables import JUDGED_ALONE
 from head_version import (
     INPUTS,
-    QUIET,
-    RECIPE,
-    Recipe,
+    JUDGED,
+    Learner,
     Unseen,
-    contains,
-    rotate,
-    song_answers,
-    strange_logits,
+    folders_left_out,
+    groups_left_out,
     train_version,
     turns,
     usable,
-    with_calibration,
 )
+from head_voices import FOLDERS, LOOPS
+from safetensors.numpy import load_file
 
-from audiorec.evaluation.classification import by_track, expected_calibration_error, report
-from audiorec.tagger.heads import Head, softmax
-from audiorec.types import Features, FloatArray
+from audiorec.evaluation.classification import by_track as mean_scores
+from audiorec.evaluation.classification import report
+from audiorec.labelling.calibration import fit_calibration
+from audiorec.spec import FeatureSpec
+from audiorec.tagger.heads import Head, softmax, training_record
+from audiorec.tagger.reading import EVEN
+from audiorec.types import Features, Float64Array, FloatArray
 
 INFO = {
     "sources": "MIR-1K (research use), Superpowers (CC0), UrbanSound8K (CC BY-NC), Kitchen20, "
     "CMU ARCTIC, Nonspeech noises, GTZAN (research use), Schubert Winterreise Dataset (CC BY 3.0), "
-    "Debian packages of game music, sounds and speech; iKala and others only to measure",
+    "GTSinger, M4Singer, SVCC 2023, MPop600, SVQTD, CSD (CC BY-NC-SA), chanted Torah, jingju "
+    "arias, beatbox, rap (research use), Everything Is Free (CC0), songs of Jonathan Coulton "
+    "(CC BY-NC), WaivOps loops (CC BY), Debian packages of game music, sounds and speech",
     "licence": LICENCE,
 }
 DAMAGED_CLIPS = 10  # of each corpus
@@ -51,79 +54,145 @@ OTHER_MACHINE = 1e-5  # relative difference of features between machines and eng
 Scores = npt.NDArray[np.floating]
 
 
-def version(
-    extractor: Extractor,
-    clips: list[Clip],
-    table: Table,
-    clean: Table,
-    elsewhere: Table,
-    out: Path,
-) -> Figures:
-    """Train and judge.
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Rows:
+    """The tables of the version task: what is learnt from, what is judged, and how.
 
-    Parameters
+    Attributes
     ----------
-    extractor : Extractor
-    clips : list of Clip
-        What `clean` was cut from.
-    table, clean : Table
-        Everything, and the segments as they are found, without songs of weak labels.
+    train : Table
+        Everything that may be learnt from: clean, mixes, songs.
+    clean : Table
+        Segments as they are found, with songs of weak labels.
     elsewhere : Table
         Singing that nothing is learnt from.
-    out : Path
-        Folder for ``head_version.safetensors``.
     """
-    train, judged = usable(table), usable(clean)
-    train = train.rows(train.corpus != "tune")
-    trained = train_version(train, extractor.sha256, info=INFO)
-    as_it_is = ~np.isin(train.track, ("augmented", QUIET)) & ~np.isin(train.corpus, WEAK)
-    inside = both(
-        "version, inside the training corpora",
-        trained.out_of_fold[as_it_is],
-        train.rows(as_it_is),
-    )
-    figures: Figures = {
-        "inside": inside,
-        "songs": songs(train, trained.out_of_fold, clean, trained.head),
-        "lieder": lieder(train),
-        "elsewhere": elsewhere_answers(trained.head, elsewhere),
-        "without_singers": without_singers(train, judged),
-        "degraded": degraded(extractor, clips, train, judged),
-        "digits": last_digits(train, judged),
+
+    train: Table
+    clean: Table
+    elsewhere: Table
+
+
+def version(
+    extractor: Extractor, clips: list[Clip], tables: Rows, out: Path, former: Path | None
+) -> Figures:
+    """Train and judge; write ``head_version.safetensors`` to `out`."""
+    train, judged = usable(tables.train), usable(tables.clean)
+    train = train.rows(train.corpus != JUDGED_ALONE)
+    strong = judged.rows(~np.isin(judged.corpus, WEAK))
+    folders = kept(extractor, "folders", train, strong, folders_left_out)
+    groups = kept(extractor, "groups", train, judged, groups_left_out)
+    rows = strong.rows(folders.rows)
+    calibration = calibrate_on([(folders, rows), (groups, judged.rows(groups.rows))])
+    head = train_version(train, calibration, extractor.sha256, info=INFO)
+    figures = judge_folders(folders, rows, calibration)
+    save(head, figures, out)
+    scores = np.zeros_like(groups.logits)
+    scores[groups.rows] = softmax(groups.logits * calibration[0] + calibration[1])
+    figures |= judge_groups(scores, judged)
+    if former:
+        figures["former"] = judge_former(former, extractor, clips)
+    figures |= {
+        "no_music": no_music(scores, judged),
+        "songs": song_answers(scores, judged),
+        "elsewhere": elsewhere_answers(head, tables.elsewhere),
+        "degraded": degraded(extractor, clips, train, strong),
+        "digits": last_digits(train, strong),
     }
-    unseen = rotate(train, judged)
-    rows, labels = judged.rows(unseen.rows), judged.label[unseen.rows]
-    figures |= judge_unseen(unseen, rows, labels)
-    head = with_calibration(trained.head, unseen, labels, rows.corpus != "tune")
     save(head, figures, out)
     return figures
 
 
-def judge_unseen(unseen: Unseen, rows: Table, labels: npt.NDArray[np.int64]) -> Figures:
-    """Judge the turns, ``tune``, and both without MIR-1K, whose other singers were heard."""
-    tune = rows.corpus == "tune"  # every turn judges it, so calibration must not see it
-    scores, raw = unseen.calibrated(labels, ~tune), softmax(unseen.logits)
-    parts = {
-        "unseen": ~tune,
-        "tune": tune,
-        "unseen_with_tune": rows.corpus != "mir1k",
+def kept(
+    extractor: Extractor,
+    name: str,
+    train: Table,
+    judged: Table,
+    make: Callable[[Table, Table], Unseen],
+) -> Unseen:
+    """Return logits of what was left out, computed once for the same rows and recipe."""
+    learner = Learner(train)
+    record = training_record(learner.columns, learner.targets, asdict(learner.recipe))
+    code = [inspect.getsource(module) for module in (head_version, head_dense)]
+    what = f"{record}{judged.group.tolist()}{code}"
+    path = extractor.cache / f"{name}-{hashlib.sha256(what.encode()).hexdigest()[:12]}.npz"
+    if not path.exists():
+        found = make(train, judged)
+        np.savez(path, logits=found.logits, turn=found.turn, rows=found.rows)
+    with np.load(path, allow_pickle=False) as file:
+        return Unseen(logits=file["logits"], turn=file["turn"], rows=file["rows"])
+
+
+def calibrate_on(unseen: list[tuple[Unseen, Table]]) -> tuple[Float64Array, Float64Array]:
+    """Fit one temperature on the folders, left out in each way, the ways weighing the same.
+
+    Folders left out alone would say what a head should trust itself with on kinds of audio that it
+    has never met, groups alone what on the kinds it knows. ``tune`` is only judged.
+    """
+    logits, labels, weights = [], [], []
+    for one, rows in unseen:
+        fit = np.isin(rows.corpus, JUDGED) & (rows.corpus != JUDGED_ALONE)
+        logits.append(one.logits[fit])
+        labels.append(rows.label[fit])
+        weights.append(cell_weights(rows.corpus[fit], rows.label[fit]))
+    return fit_calibration(
+        np.concatenate(logits),
+        np.concatenate(labels),
+        kind="temperature",
+        row_weights=np.concatenate(weights),
+    )
+
+
+def judge_groups(scores: Scores, judged: Table) -> Figures:
+    """Judge scores of heads that had not heard the group, on folders and on packages."""
+    voices = np.isin(judged.corpus, JUDGED)
+    packages = ~voices & ~np.isin(judged.corpus, WEAK)
+    return {
+        "groups": both("version, groups left out, folders", scores[voices], judged.rows(voices)),
+        "packages": both(
+            "version, groups left out, packages", scores[packages], judged.rows(packages)
+        ),
     }
-    figures: Figures = {}
-    for name, part in parts.items():
-        figures[name] = both(f"version, {name}", scores[part], rows.rows(part))
-        before = expected_calibration_error(raw[part], labels[part])
-        figures[f"ece_{name}_before"] = before
-        print(f"expected calibration error before calibration: {before:.3f}")
-    figures["per_corpus"] = per_corpus(scores, rows)
-    figures["turns"] = per_turn(scores, rows, unseen.turn)
+
+
+def judge_folders(
+    folders: Unseen, rows: Table, calibration: tuple[Float64Array, Float64Array]
+) -> Figures:
+    """Judge folders left out whole, and the corpora of the first heads by themselves."""
+    scores = softmax(folders.logits * calibration[0] + calibration[1])
+    print(f"temperature {1 / calibration[0][0]:.3f}", flush=True)
+    named = np.isin(rows.corpus, JUDGED)
+    new = np.isin(rows.corpus, (*FOLDERS, LOOPS))
+    figures = {
+        "folders": both("version, whole folders left out", scores[named], rows.rows(named)),
+        "old_kinds": as_rows_come(
+            "version, corpora of the first heads left out in turn",
+            scores[~new & (rows.corpus != JUDGED_ALONE)],
+            rows.rows(~new & (rows.corpus != JUDGED_ALONE)),
+        ),
+        "tune": as_rows_come(
+            "version, tune", scores[rows.corpus == JUDGED_ALONE], rows.rows(rows.corpus == "tune")
+        ),
+    }
+    print(judge(scores, rows.label, rows.corpus, rows.group).cell_lines(), flush=True)
     return figures
 
 
-def both(title: str, scores: Scores, rows: Table, *, quiet: bool = False) -> Figures:
-    """Judge version scores by segment and by track."""
+def both(title: str, scores: Scores, rows: Table) -> Figures:
+    """Judge by segment and by track, corpora and classes weighing the same."""
+    segments = judge(scores, rows.label, rows.corpus, rows.group)
+    tracks = judge(*by_track(scores, rows.label, rows.corpus, rows.group, rows.track))
+    for kind, found in (("segments", segments), ("tracks", tracks)):
+        print(f"\n{title}, {kind}\n{found.table()}", flush=True)
+    print(segments.cell_lines(), flush=True)
+    return {"segments": segments.to_dict(), "tracks": tracks.to_dict()}
+
+
+def as_rows_come(title: str, scores: Scores, rows: Table, *, quiet: bool = False) -> Figures:
+    """Judge with every row weighing the same, or every class; intervals over tracks."""
     rng = np.random.default_rng(0)
     name = np.char.add(np.char.add(rows.track, "|"), rows.label.astype(np.str_))
-    mean, labels, tracks = by_track(scores, rows.label, name)
+    mean, labels, tracks = mean_scores(scores, rows.label, name)
     found = {
         "segments": report(scores, rows.label, name, classes=VERSION_CLASSES, rng=rng),
         "tracks": report(mean, labels, tracks, classes=VERSION_CLASSES, rng=rng),
@@ -131,41 +200,44 @@ def both(title: str, scores: Scores, rows: Table, *, quiet: bool = False) -> Fig
     return shown(title, found, quiet=quiet)
 
 
-def songs(train: Table, out_of_fold: Scores, clean: Table, head: Head) -> Figures:
-    """Return what finished songs are called: GTZAN's, left out, and those never trained on."""
-    gtzan = (train.corpus == "gtzan") & (train.track != "augmented")
-    without = train.rows(~contains(train.corpus, ("gtzan",)))
-    table = train.rows(gtzan)
-    unlabelled = clean.rows(clean.label < 0)
+def judge_former(path: Path, extractor: Extractor, clips: list[Clip]) -> Figures:
+    """Judge an earlier head of the same inputs, which heard tracks as loud as they come."""
+    as_it_comes = Extractor(extractor.cache, FeatureSpec(level=None))
+    by_corpus = {name: [c for c in clips if c.corpus == name] for name in JUDGED}
+    rows = usable(concatenate([as_it_comes.clips(*found) for found in by_corpus.items()]))
+    file = load_file(path)
+    logits = (rows.columns(INPUTS) - file["mean"]) / file["scale"] @ file["weight_0"]
+    z = (logits + file["bias_0"]) * file["calibration_scale"] + file["calibration_bias"]
+    return both("version, the former head, some of it learnt from", softmax(z), rows)
+
+
+def no_music(scores: Scores, judged: Table) -> dict[str, list[int]]:
+    """Count the recordings that the rule of `audiorec.search.music` takes for no music."""
+    mean, label, *_ = by_track(scores, judged.label, judged.corpus, judged.group, judged.track)
+    taken = (mean[:, OTHER] >= EVEN) & (mean.argmax(1) == OTHER)
     found = {
-        "GTZAN, track left out": song_answers(out_of_fold[gtzan], table),
-        "GTZAN, corpus left out": song_answers(softmax(strange_logits(without, table)), table),
-        "songs that nobody trained on": song_answers(
-            head.scores_of_columns(unlabelled.columns(INPUTS)), unlabelled
-        ),
+        name: [int(taken[part].sum()), int(part.sum())]
+        for name, part in (("sounds", label == OTHER), ("music and voices", label != OTHER))
     }
-    for name, counts in found.items():
-        print(f"\n{name}: vocal, instrumental, with accompaniment, other")
-        for folder, row in counts.items():
-            print(f"{folder:28} {list(row.values())}", flush=True)
+    print(f"\ntaken for no music: {found}")
     return found
 
 
-def lieder(train: Table) -> Figures:
-    """Return what a baritone with a piano is called by a head that heard another one, or none."""
-    here = (train.corpus == "winterreise") & (train.track != "augmented")
-    rows, singers = train.rows(here), np.unique(train.group[here])
-    none = strange_logits(train.rows(~contains(train.corpus, ("winterreise",))), rows)
-    found: Figures = {}
-    print("\nWinterreise, segments: vocal, instrumental, with accompaniment, other")
-    for singer in singers:
-        own = rows.group == singer
-        other = strange_logits(train.rows(train.group != singer), rows.rows(own))
-        for name, logits in (("the other singer heard", other), ("no lieder heard", none[own])):
-            counts = np.bincount(logits.argmax(1), minlength=len(VERSION_CLASSES)).tolist()
-            found[f"{singer}, {name}"] = counts
-            print(f"{singer:18} {name:24} {counts}", flush=True)
-    return found
+def song_answers(scores: Scores, judged: Table) -> Figures:
+    """Count by genre or singer what songs of weak labels are called, each left out."""
+    rows = np.isin(judged.corpus, WEAK)
+    table, own = judged.rows(rows), scores[rows]
+    tracks, of_row = np.unique(table.track, return_inverse=True)
+    sums = np.zeros((len(tracks), own.shape[1]))
+    np.add.at(sums, of_row, own)
+    counts: dict[str, dict[str, int]] = {}
+    for track, answer in zip(tracks, sums.argmax(1), strict=True):
+        kind = counts.setdefault(track.split("/")[0], dict.fromkeys(VERSION_CLASSES, 0))
+        kind[VERSION_CLASSES[answer]] += 1
+    print("\nsongs left out: vocal, instrumental, with accompaniment, other")
+    for kind, row in counts.items():
+        print(f"{kind:28} {list(row.values())}", flush=True)
+    return counts
 
 
 def elsewhere_answers(head: Head, rows: Table) -> Figures:
@@ -176,59 +248,23 @@ def elsewhere_answers(head: Head, rows: Table) -> Figures:
     for track in np.unique(rows.track):
         part = rows.track == track
         mean = scores[part].mean(0).astype(float).round(2).tolist()
-        found[track] = {"is": VERSION_CLASSES[rows.label[part][0]], "scores": mean}
+        label = rows.label[part][0]
+        found[track] = {"is": VERSION_CLASSES[label] if label >= 0 else "", "scores": mean}
         print(f"{track:50} {found[track]['is']:20} {mean}", flush=True)
     return found
 
 
-def without_singers(train: Table, judged: Table) -> Figures:
-    """Leave MIR-1K out whole: then no recorded voice without a band has been heard."""
-    learn = train.rows(~contains(train.corpus, ("mir1k",)))
-    rows = judged.rows(judged.corpus == "mir1k")
-    scores = softmax(strange_logits(learn, rows))
-    return both("version, MIR-1K left out as a corpus", scores, rows)
-
-
-def per_corpus(scores: Scores, rows: Table) -> Figures:
-    """Return for each corpus and class how its segments were answered."""
-    found: Figures = {}
-    print("\nsegments: vocal, instrumental, with accompaniment, other")
-    for corpus in np.unique(rows.corpus):
-        for label in np.unique(rows.label[rows.corpus == corpus]):
-            here = (rows.corpus == corpus) & (rows.label == label)
-            share = np.bincount(scores[here].argmax(1), minlength=len(VERSION_CLASSES))
-            key = f"{corpus} {VERSION_CLASSES[label]}"
-            found[key] = {"segments": int(here.sum()), "answers": (share / here.sum()).round(3)}
-            print(f"{key:45} {here.sum():5d} ", found[key]["answers"])
-            found[key]["answers"] = found[key]["answers"].tolist()
-    return found
-
-
-def per_turn(scores: Scores, rows: Table, turn: npt.NDArray[np.int64]) -> Figures:
-    """Return macro-F1 of each turn over held-out corpora and singers, without ``tune``."""
-    found: Figures = {"segments": [], "tracks": []}
-    for number in np.unique(turn):
-        part = (turn == number) & (rows.corpus != "tune")
-        judged = both(f"turn {number}", scores[part], rows.rows(part), quiet=True)
-        for kind, values in found.items():
-            values.append(judged[kind]["macro_f1"]["value"])
-    for kind, values in found.items():
-        print(f"macro-F1 by {kind}: {min(values):.3f}-{np.mean(values):.3f}-{max(values):.3f}")
-    return found
-
-
 def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Table) -> Figures:
-    """Return accuracy on the first turn's corpora and singers after what happens to audio."""
-    learn, judge = next(turns(train, judged))
-    groups = set(judged.group[judge & (judged.corpus != "tune")])
-    sample = [clip for clip in _few(clips) if clip.group in groups and clip.label >= 0]
+    """Return accuracy on the first turn's folders and singers after what happens to audio."""
+    learn, judge_rows = next(turns(train, judged))
+    groups = set(judged.group[judge_rows & (judged.corpus != JUDGED_ALONE)])
+    sample = [clip for clip in _few(clips) if clip.group in groups]
     changes: dict[str, Callable[[FloatArray], FloatArray]] = {
         "as it is": lambda waveform: waveform,
-        "MP3 128 kbit/s": lambda waveform: mp3(waveform, 128),
         "MP3 64 kbit/s": lambda waveform: mp3(waveform, 64),
-        "AAC 128 kbit/s": lambda waveform: aac(waveform, 128),
         "AAC 64 kbit/s": lambda waveform: aac(waveform, 64),
-        "telephone band": lambda waveform: low_pass(waveform, 4000.0),
+        "4 kHz": lambda waveform: low_pass(waveform, 4000.0),
+        "telephone": telephone,
         "-20 dB": lambda waveform: waveform / 10,
         "clipped": lambda waveform: np.clip(waveform * 6, -1, 1).astype(np.float32),
     }
@@ -237,27 +273,22 @@ def degraded(extractor: Extractor, clips: list[Clip], train: Table, judged: Tabl
         table = extractor.clips(
             f"turn-0-{name}".replace(" ", "-").replace("/", "-"),
             sample,
-            lambda waveform, change=change: change(waveform[: int(DAMAGED_S * SAMPLE_RATE)]),  # type: ignore[misc]
+            lambda w, change=change: change(np.array(w[: int(DAMAGED_S * SAMPLE_RATE)])),  # type: ignore[misc]
         )
-        table = usable(table)
-        tables[name] = table.rows(np.isin(table.group, list(groups)))
+        tables[name] = usable(table)
     together = concatenate(list(tables.values()))
-    scores = np.split(
-        softmax(strange_logits(train.rows(learn), together)),
-        np.cumsum([len(table) for table in tables.values()])[:-1],
-    )
+    answers = softmax(Learner(train).fit(learn).logits(together.columns(INPUTS)))
+    ends = np.cumsum([len(table) for table in tables.values()])[:-1]
     found: Figures = {}
-    for (name, table), answers in zip(tables.items(), scores, strict=True):
-        found[name] = both(name, answers, table, quiet=True)["segments"]
-        recall = [round(c["recall"] or 0, 3) for c in found[name]["classes"].values()]
-        print(f"{name}: accuracy {found[name]['accuracy']['value']:.3f}, recall {recall}")
+    for (name, table), scores in zip(tables.items(), np.split(answers, ends), strict=True):
+        judged_rows = judge(scores, table.label, table.corpus, table.group)
+        found[name] = judged_rows.to_dict()
+        print(f"{name}: macro-F1 {judged_rows.macro_f1}, recall {judged_rows.recall.round(3)}")
     return found
 
 
-def last_digits(
-    train: Table, judged: Table, *, inputs: tuple[str, ...] = INPUTS, recipe: Recipe = RECIPE
-) -> float:
-    """Return by how much a score moves, at most, if ``msd`` had other last digits."""
+def last_digits(train: Table, judged: Table) -> dict[str, float]:
+    """Return by how much scores and answers move if ``msd`` had other last digits."""
     rng = np.random.default_rng(0)
 
     def other(values: FloatArray) -> FloatArray:
@@ -266,13 +297,16 @@ def last_digits(
 
     arrays = (getattr(train.msd, field.name) for field in fields(train.msd))
     moved = replace(train, msd=Features(*(other(values) for values in arrays)))
-    scores, again = (
-        softmax(strange_logits(learn, judged, inputs=inputs, recipe=recipe))
-        for learn in (train, moved)
-    )
-    most = float(np.abs(scores - again).max())
-    print(f"\nlearnt from columns that differ by {OTHER_MACHINE:.0e}: scores by {most:.1e} at most")
-    return most
+    every, columns = np.ones(len(train), np.bool_), judged.columns(INPUTS)
+    scores, again = (softmax(Learner(t).fit(every).logits(columns)) for t in (train, moved))
+    gap = np.abs(scores - again)
+    found = {
+        "most": float(gap.max()),
+        "mean": float(gap.mean()),
+        "other_answers": float((scores.argmax(1) != again.argmax(1)).mean()),
+    }
+    print(f"\nlearnt from columns that differ by {OTHER_MACHINE:.0e}: {found}")
+    return found
 
 
 def _few(clips: list[Clip]) -> list[Clip]:
@@ -280,7 +314,7 @@ def _few(clips: list[Clip]) -> list[Clip]:
     by_kind: dict[tuple[str, int], list[Clip]] = {}
     for clip in clips:
         own = clip.group if clip.label in (VOCAL, ACCOMPANIED) else clip.corpus
-        if clip.corpus == "mir1k" and clip.label == INSTRUMENTAL:
+        if clip.label < 0 or (clip.corpus == "mir1k" and clip.label == INSTRUMENTAL):
             continue
         by_kind.setdefault((own, clip.label), []).append(clip)
     return [c for found in by_kind.values() for c in found[:: -(-len(found) // DAMAGED_CLIPS)]]

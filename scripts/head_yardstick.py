@@ -15,6 +15,8 @@ from head_gtzan import GTZAN_GENRES, Taggrams, balanced
 from head_linear import (
     LinearHead,
     LinearRecipe,
+    SoftmaxRegression,
+    fit_linear,
     fit_softmax_regression,
     train_linear,
 )
@@ -50,6 +52,12 @@ def train_genres(
         backbones={"msd": backbones["msd"]},
         recipe=recipe,
     )
+
+
+def fit_genres(data: Taggrams, *, recipe: LinearRecipe = GENRE_RECIPE) -> SoftmaxRegression:
+    """Fit the ten classes once: no folds, no calibration."""
+    targets = class_targets(data.genre, len(GTZAN_GENRES))
+    return fit_linear(data.tags, targets, balanced(data.artist, data.genre), recipe=recipe)
 
 
 def statistics(values: npt.NDArray[np.floating], data: Taggrams) -> tuple[Float64Array, IntArray]:

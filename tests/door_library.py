@@ -1,8 +1,10 @@
 """A small library behind the doors of `audiorec serve`, and the server as a process."""
 
+import asyncio
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -99,3 +101,9 @@ def serving(store, *arguments, token=TOKEN):
             process.terminate()
             process.wait(timeout=30)
             assert "Traceback" not in log.read_text()
+
+
+def finished(coroutine):
+    """Return what a coroutine returns, in a thread: a browser's tests leave a loop in this one."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, coroutine).result()

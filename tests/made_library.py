@@ -1,5 +1,6 @@
 """A small library whose songs are known: stores with chosen scores, and files to go with it."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -7,7 +8,7 @@ import pyarrow as pa
 
 from audiorec.store.parquet import write_table
 from audiorec.store.records import feature_values, row_batch, score_values
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import ATTRIBUTE, Kind, StoreMetadata, schema_of
 from audiorec.tagger.statistics import summarize
 from audiorec.types import ScoreSeries
 
@@ -93,6 +94,9 @@ def write_library(folder, songs, *, scores=False, features=False, extractor_id=E
 
 def _write(path, kind, rows, extractor_id):
     about = metadata(kind, extractor_id=extractor_id)
+    if kind == Kind.VECTORS:
+        names = {name for row in rows for name in row if ATTRIBUTE.fullmatch(name)}
+        about = replace(about, attributes=dict.fromkeys(names, "the test"))
     schema = schema_of(about)
     batches = [row_batch({**row, "extractor_id": extractor_id}, schema) for row in rows]
     write_table(path, pa.Table.from_batches(batches, schema), about)

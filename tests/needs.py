@@ -7,8 +7,8 @@
 Where the package is not installed, the test or the whole module is skipped, and the reason names
 the command that runs it. Only packages of the table below can be missing: a core dependency that is
 not there fails. With ``AUDIOREC_FULL=1``, which `.ci/run` sets, a skip fails as well, unless it is
-for an accelerator, a browser, network namespaces or the group ``heads`` (`refuse_skips`, called by
-the hooks of the `conftest.py` in the root).
+for an accelerator, a browser, other programs or network namespaces (`refuse_skips`, called by the
+hooks of the `conftest.py` in the root).
 """
 
 import os
@@ -29,7 +29,6 @@ BRINGS = {
         "schemathesis sklearn sqlglot starlette threadpoolctl torch torchaudio umap uvicorn "
         "watchfiles"
     ).split(),
-    "heads": ["pyworld"],
 }
 GROUPS = {package: group for group, packages in BRINGS.items() for package in packages}
 EVERYTHING_IS_HERE = os.environ.get("AUDIOREC_FULL") == "1"
@@ -44,7 +43,7 @@ NOT_IN_FULL = (
     "needs a GPU",
     "needs a browser",
     "needs network namespaces",
-    *map(reason, BRINGS["heads"]),
+    "needs the programs",
 )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from needs import needs
 
-from audiorec.errors import WeightsError
+from audiorec.errors import AudiorecError, WeightsError
 from audiorec.extraction.manifest import Manifest
 from audiorec.listening.feed import read_prepared
 from audiorec.listening.forget import forget
@@ -46,6 +46,15 @@ def refused(path):
     """What 0.1 wrote and this version does not read names the command that makes it anew."""
     with pytest.raises(WeightsError, match=r"of old; train it anew: audiorec recall train \S+ -i"):
         load_channel(path)
+
+
+def head(path):
+    """Heads of 0.1 heard tracks as loud as they came: their command makes one anew."""
+    if path.stem != "head-v1":
+        Head.load(path)
+        return
+    with pytest.raises(AudiorecError, match=r"train it again \(audiorec heads train LABELS"):
+        Head.load(path)
 
 
 def forgets(path):
@@ -116,7 +125,7 @@ OPENERS = {
     "errors": store_file(Kind.ERRORS),
     "aliases": read_aliases,
     "index": index,
-    "head": Head.load,
+    "head": head,
     "manifest": manifest,
     "embeddings": EmbeddingTable.open,
     "users": EmbeddingTable.open,

@@ -60,6 +60,13 @@ def test_no_test_skips_for_a_package_by_itself():
     assert [p for p in (ROOT / "tests").rglob("*.py") if word in p.read_text()] == []
 
 
+def test_a_conftest_can_be_imported_without_any_group():
+    """A skip there ends pytest itself where its folder is the one that is named."""
+    paths = [*(ROOT / "tests").rglob("conftest.py"), ROOT / "conftest.py"]
+    assert len(paths) > 3
+    assert [p for p in paths if re.search(r"(?m)^(\w+ = )?needs\(", p.read_text())] == []
+
+
 def test_an_import_inside_a_package_that_is_there_is_no_reason_to_skip():
     assert missing_package(ModuleNotFoundError(name="torch")) == "torch"
     assert missing_package(ModuleNotFoundError(name="torch.nothing")) is None

@@ -42,8 +42,12 @@ SONGS = [
 ]
 
 
-def write_music(folder, songs=SONGS, *, scores=True, more=()):
-    """Write a store of real clips with chosen scores, and the clips below ``music/``."""
+def write_music(folder, songs=SONGS, *, scores=True, attributes=False, more=()):
+    """Write a store of real clips with chosen scores, and the clips below ``music/``.
+
+    With `attributes`, each song is ten beats faster than the one before, from 60; the third has
+    no tempo, and all are in C minor.
+    """
     music = folder / "music"
     music.mkdir(parents=True)
     rows = []
@@ -51,6 +55,9 @@ def write_music(folder, songs=SONGS, *, scores=True, more=()):
         shutil.copy(AUDIO / name, music / name)
         found = series(seed, genre=genre, version=version, segments=6, spread=0.3)
         about = {"uri": str(music / name), "artist": artist, "title": title, "album": "Clips"}
+        if attributes:
+            about |= {"bpm": 60.0 + 10 * seed if seed != 2 else None, "bpm_confidence": 0.9}
+            about |= {"key": "C", "scale": "minor", "key_confidence": 0.5, "tag_happy": 0.1}
         rows.append(song(name, found, **about))
     return write_library(folder, [*rows, *more], scores=scores)
 

@@ -4,7 +4,8 @@
 
     path ──sniff──▶ container, claimed length          content decides, never the extension
          ──decode─▶ blocks of samples (n,), 16 kHz     mono float32, with an `AudioInfo`
-         ──mel────▶ frames (f, 96)                     one STFT over the whole track
+         ──mel────▶ frames (f, 96) of power            one STFT over the whole track
+         ──level──▶ LUFS, and a gain                   each track at one loudness
          ──segment▶ `Segment` (187, 96), one per 3 s   what the backbone takes
 
 ====================  =============================================================
@@ -23,8 +24,16 @@
 ``pyav_reader``       all others, and what the first gave up on → the same
 ``mono``              blocks (n, channels) → mono at 16 kHz, with measured levels
 ``decode``            the above joined: limits, fallback, status
-``mel``               blocks → log-mel frames, as they come
-``segment``           frames → segments, as they come
+``filterbank``        the window and the mel bands of a spec
+``mel``               blocks → spectra → mel power, as they come → log-mel frames
+``level``             spectra → loudness of the track → its gain
+``grid``              where segments lie in a track
+``clips``             blocks → segments whose spectrograms are made one by one
+``segment``           all that joined: blocks → segments at one loudness
+``framing``           blocks cut anywhere → frames of one size, for what listens along
+``tempo``             blocks → beats a minute, and how far to believe it
+``tonality``          blocks → tonic and scale, and how far to believe them
+``attributes``        the two above, heard while a song is decoded
 ``envelope``          blocks → the waveform as it is drawn, some thousand pieces
 ``playable``          what a player has to know of a file, and a WAV that all can play
 ``content``           a hash of the audio packets, which retagging leaves alone
@@ -37,7 +46,11 @@ Public::
 
     decode    decode, waveform
     mel       log_mel
-    segment   segments
+    level     loudness_lufs, gain
+    segment   levelled, segments
+    tempo     Tempo, TempoMeter
+    tonality  Key, KeyMeter
+    attributes  Attributes, Listened, METHODS
     envelope  envelope
     playable  probe, write_wav, Playable
     content   content_hash, content_hash_of

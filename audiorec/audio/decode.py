@@ -5,7 +5,8 @@
 The audio is handed to a function of the caller's, block by block, so that an hour takes no
 more memory than a minute. That function may be called again from the start, which is why
 `decode` takes a function and is not an iterator: whether a file can be read to its end by
-the first decoder, or whether its channels cancel out, is only known at the end.
+the first decoder, or whether its channels cancel out, is only known at the end. The function may
+itself ask for the start again: each iteration over the blocks reads the file anew.
 
 ===========================================  ==========================================
 soundfile gives up, at once or in mid-file   PyAV reads the whole file again: the two
@@ -15,9 +16,9 @@ a peak above ``spec.decode.max_peak``        scaled to peak 1
 ===========================================  ==========================================
 """
 
-import contextlib
 import os
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from functools import partial
 from typing import BinaryIO, Protocol, TypeVar
 
 import numpy as np
@@ -53,7 +54,7 @@ SOUNDFILE_CONTAINERS = frozenset(
 
 def decode(
     path: PathLike,
-    consume: Callable[[Iterator[FloatArray]], R],
+    consume: Callable[[Iterable[FloatArray]], R],
     *,
     spec: FeatureSpec = _DEFAULT_SPEC,
     max_duration_s: float = MAX_DURATION_S,
@@ -65,12 +66,13 @@ def decode(
     path : path-like
         The content decides what it is, never the name.
     consume : callable
-        Is given an iterator of arrays, shape (n,), float32, mono at
-        ``spec.decode.sample_rate``, none longer than about 10 s, which it may keep. It
+        Is given an iterable of arrays, shape (n,), float32, mono at
+        ``spec.decode.sample_rate``, none longer than about 10 s, which it may keep. Each
+        iteration decodes the file from its start and ends the one before. The function
         **must be free of side effects**: it may be called several times, each time with
         the whole track from the start, and only the last result counts. What it leaves
-        of the iterator is decoded all the same, for the status. Its own exceptions pass
-        through; so must those that come out of the iterator.
+        of the blocks is decoded all the same, for the status. Its own exceptions pass
+        through; so must those that come out of the blocks.
     spec : FeatureSpec
     max_duration_s : float
         Seconds; a longer file is refused as soon as that is known.
@@ -189,16 +191,16 @@ class _Song:
     def read(
         self,
         make_reader: _MakeReader,
-        consume: Callable[[Iterator[FloatArray]], R],
+        consume: Callable[[Iterable[FloatArray]], R],
         is_damaged: bool,
     ) -> tuple[R, AudioInfo]:
         """Read with one decoder, as often as the right treatment takes."""
         treatment = AS_MIXED
         while True:
             with open_regular(self._path) as file:
-                reading = _Reading(self, make_reader(file, self.sniffed), treatment)
+                blocks = _Blocks(partial(_Reading, self, make_reader, file, treatment))
                 try:
-                    result = reading.run(consume)
+                    result, reading = blocks.given_to(consume)
                     has_shrunk = os.fstat(file.fileno()).st_size < self.sniffed.size
                     return result, reading.info(is_damaged, has_shrunk)
                 except _ReadAgainError as again:
@@ -235,26 +237,49 @@ class _Song:
         return SongError(self.name, failure, reason, decoder=decoder)
 
 
+class _Blocks:
+    """The waveform of one file: each iteration is a `_Reading` from its beginning."""
+
+    def __init__(self, begin: Callable[[], "_Reading"]) -> None:
+        self._begin = begin
+        self._readings: list[_Reading] = []
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        for reading in self._readings:
+            reading.blocks.close()
+        self._readings.append(self._begin())
+        return self._readings[-1].blocks
+
+    def given_to(self, consume: Callable[[Iterable[FloatArray]], R]) -> "tuple[R, _Reading]":
+        """Return what the function makes of the blocks, and their last reading, at its end."""
+        try:
+            result = consume(self)
+            for _ in self._readings[-1].blocks if self._readings else self:  # what was left
+                pass
+        finally:
+            for reading in self._readings:
+                reading.blocks.close()
+        for reading in self._readings:
+            if reading.error is not None:  # `consume` must not keep it to itself
+                raise reading.error
+        return result, self._readings[-1]
+
+
 class _Reading:
     """One reading of a song from its beginning, by one decoder."""
 
-    def __init__(self, song: _Song, reader: _Reader, treatment: Treatment) -> None:
+    def __init__(
+        self, song: _Song, make_reader: _MakeReader, file: BinaryIO, treatment: Treatment
+    ) -> None:
+        file.seek(0)
         self._song = song
-        self._reader = reader
+        self._reader = make_reader(file, song.sniffed)
         self._treatment = treatment
         self._mono = Mono(song.spec.decode, treatment)
-        self._error: Exception | None = None
+        self.error: Exception | None = None
+        self.blocks = self._read()
 
-    def run(self, consume: Callable[[Iterator[FloatArray]], R]) -> R:
-        with contextlib.closing(self._blocks()) as blocks:
-            result = consume(blocks)
-            for _ in blocks:  # what was left
-                pass
-        if self._error is not None:  # `consume` must not keep it to itself
-            raise self._error
-        return result
-
-    def _blocks(self) -> Generator[FloatArray]:
+    def _read(self) -> Generator[FloatArray]:
         try:
             for block in self._reader.blocks():
                 self._song.check_block(block)
@@ -267,13 +292,13 @@ class _Reading:
             self._song.check_samples(self._mono.n_samples, self._reader.claimed_s)
         except NotFiniteError as error:
             reason = f"NaN or infinity among the samples, first at {error.at_s:.3f} s"
-            self._error = self._song.error(Failure.NOT_FINITE, reason, self._reader.decoder)
-            raise self._error from None
+            self.error = self._song.error(Failure.NOT_FINITE, reason, self._reader.decoder)
+            raise self.error from None
         except OSError as error:  # a failing disk, or a file that a network took away
-            self._error = unreadable(self._song.name, error)
-            raise self._error from None
+            self.error = unreadable(self._song.name, error)
+            raise self.error from None
         except (SongError, DecoderError, _ReadAgainError) as error:
-            self._error = error
+            self.error = error
             raise
 
     def info(self, is_damaged: bool, has_shrunk: bool) -> AudioInfo:

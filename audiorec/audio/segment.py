@@ -16,48 +16,83 @@ With another hop h than 3 s segment i begins at h i s. A longer hop leaves gaps;
 what follows the start of the next segment. A shorter hop makes segments overlap; the tail
 is what follows the end of the last one.
 
-All of it streams: samples are drawn as segments are asked for, and no more than a few
-segments are held, so that a track of any length takes the same memory.
+A track is brought to one loudness first (`audiorec.audio.level`), which is known when all of it
+has been heard. Until then its frames are held as power, for 10 minutes: 14 MB. A longer track is
+read twice, so that one of any length takes the same memory.
 """
 
+from collections import deque
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 import numpy as np
 
-from audiorec.audio.mel import log_mel_frames
-from audiorec.errors import ShapeError
+from audiorec.audio.clips import clips
+from audiorec.audio.grid import Grid, Piece, Segment, Track
+from audiorec.audio.level import Meter, gain, meter_spec, reads_frames_of
+from audiorec.audio.mel import compressed, mel_power, power_spectra
+from audiorec.errors import InputError
 from audiorec.spec import FeatureSpec
 from audiorec.types import FloatArray
 
 _DEFAULT_SPEC = FeatureSpec()
+HELD_S = 600.0  # of a track's frames, 24 kB a second
+HELD_BYTES = 32 << 20  # of a track's segments, where another network has other frames
 
 
-class Segment(NamedTuple):
-    """One segment of a track."""
-
-    start_s: float  # ``3 i`` for whole segments; of the window over the tail its first frame's
-    log_mel: FloatArray  # (187, 96)
-
-
-def segments(blocks: Iterable[FloatArray], spec: FeatureSpec = _DEFAULT_SPEC) -> Iterator[Segment]:
-    """Yield the segments of a track while its samples come in.
+def levelled(
+    blocks: Iterable[FloatArray],
+    spec: FeatureSpec = _DEFAULT_SPEC,
+    *,
+    filterbank: FloatArray | None = None,
+) -> Track:
+    """Measure a track's loudness, and cut it into segments at the loudness of the spec.
 
     Parameters
     ----------
     blocks : iterable of ndarray, shape (n,), float32
-        The waveform at ``spec.mel.sample_rate``, cut anywhere.
+        The waveform at ``spec.mel.sample_rate``, cut anywhere. Of a track of more than 10 minutes
+        they are iterated over twice.
     spec : FeatureSpec
+    filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
+        Where the scale of ``spec.mel`` is given.
 
-    Yields
-    ------
-    Segment
-        At least one, in order of time.
+    Returns
+    -------
+    track : Track
+        At least one segment, in order of time.
 
     Raises
     ------
     ShapeError
-        If the track is shorter than ``spec.segment.min_track_s``, once that is known.
+        If the track is shorter than ``spec.segment.min_track_s``.
+    InputError
+        If it is longer than 10 minutes and the blocks can be iterated over only once.
+
+    Examples
+    --------
+    >>> track = levelled([np.zeros(8 * 16_000, np.float32)])  # two whole segments, a tail of 2 s
+    >>> track.loudness_lufs, [(s.start_s, s.log_mel.shape) for s in track.segments]
+    (None, [(0.0, (187, 96)), (3.0, (187, 96)), (5.024, (187, 96))])
+    """
+    if spec.level is None:
+        return Track(None, _at_gain(_pieces(blocks, spec, filterbank), spec, 1.0))
+    if spec.segment.length_s is None and reads_frames_of(spec.mel):
+        return _measured_by_its_frames(blocks, spec)
+    meter, held = Meter(meter_spec(spec.mel)), _HeldPieces(blocks)
+    for piece in _pieces(meter.listening(blocks), spec, filterbank):
+        held.add(piece)
+    loudness = meter.loudness_lufs(meter.n_samples)
+    pieces = _pieces(blocks, spec, filterbank) if held.pieces is None else held.drained()
+    return Track(loudness, _at_gain(pieces, spec, gain(loudness, spec.level)))
+
+
+def segments(
+    blocks: Iterable[FloatArray],
+    spec: FeatureSpec = _DEFAULT_SPEC,
+    *,
+    filterbank: FloatArray | None = None,
+) -> Iterator[Segment]:
+    """Yield the segments of a track at the loudness of the spec; see `levelled`.
 
     Examples
     --------
@@ -65,66 +100,135 @@ def segments(blocks: Iterable[FloatArray], spec: FeatureSpec = _DEFAULT_SPEC) ->
     >>> [(s.start_s, s.log_mel.shape) for s in segments([track])]
     [(0.0, (187, 96)), (3.0, (187, 96)), (5.024, (187, 96))]
     """
-    grid = _Grid(spec)
-    counted = _Counted(blocks, grid)
+    yield from levelled(blocks, spec, filterbank=filterbank).segments
+
+
+def _measured_by_its_frames(blocks: Iterable[FloatArray], spec: FeatureSpec) -> Track:
+    """Do as `levelled`, where the meter can read the spectra that the frames are made of."""
+    power = _Power(blocks, spec)
+    meter, most = Meter(spec.mel), HELD_S * spec.mel.sample_rate
+    held: deque[FloatArray] | None = deque()
+    for spectra in power.spectra():
+        meter.add(spectra)
+        if held is not None and power.n_samples > most:
+            _check_again(blocks)
+            held = None
+        if held is not None:
+            held.append(mel_power(spectra, spec.mel))
+    loudness = meter.loudness_lufs(power.n_heard)
+    again = _Power(blocks, spec) if held is None else _Held(held, power.n_samples)
+    return Track(loudness, _at_gain(_cut(again, spec), spec, gain(loudness, spec.level)))
+
+
+def _check_again(blocks: Iterable[FloatArray]) -> None:
+    if isinstance(blocks, Iterator):
+        raise InputError(
+            f"a track of more than {HELD_S:g} s is read twice, and these blocks can be iterated "
+            "over only once: give a list, or what starts anew at each iteration"
+        )
+
+
+def _pieces(
+    blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None
+) -> Iterator[Piece]:
+    """Yield the mel power of each segment."""
+    if spec.segment.length_s is not None:
+        return clips(blocks, spec, filterbank)
+    return _cut(_Power(blocks, spec, filterbank), spec)
+
+
+def _at_gain(pieces: Iterable[Piece], spec: FeatureSpec, factor: float) -> Iterator[Segment]:
+    """Yield segments, `factor` times as loud as their power says."""
+    for start_s, power in pieces:
+        yield Segment(start_s, compressed(power, spec.mel, gain=factor))
+
+
+def _cut(power: "_Power | _Held", spec: FeatureSpec) -> Iterator[Piece]:
+    """Yield the segments of a track from the mel power of its frames."""
+    grid = Grid(spec)
     window = _Frames(spec.mel.n_mels)
     n_whole = 0
-    for frames in log_mel_frames(counted, spec.mel):
+    for frames in power:
         window.extend(frames)
-        while counted.n_samples >= grid.hop * n_whole + grid.whole:
+        while power.n_samples >= grid.hop * n_whole + grid.whole:
             start = grid.first_frame(n_whole)
             if start + grid.length > window.end:
                 break
-            yield Segment(n_whole * spec.segment.hop_s, window.cut(start, grid.length))
+            yield Piece(n_whole * spec.segment.hop_s, window.cut(start, grid.length))
             n_whole += 1
         window.forget(min(grid.first_frame(n_whole), window.end - grid.length))
-    covered = grid.hop * n_whole + max(0, grid.whole - grid.hop)
-    if counted.n_samples - covered >= grid.min_tail:
+    if grid.has_tail(power.n_samples, n_whole):
         start = window.end - grid.length
-        yield Segment(grid.seconds(start), window.cut(start, grid.length))
+        yield Piece(grid.seconds(start), window.cut(start, grid.length))
 
 
-class _Grid:
-    """The spec in samples and frames."""
+class _Power:
+    """Mel power of a track while it is read, padded to one segment where there is less.
 
-    def __init__(self, spec: FeatureSpec) -> None:
-        rate = spec.mel.sample_rate
-        self.hop = round(spec.segment.hop_s * rate)  # samples between two segments
-        self.whole = spec.segment_samples
-        self.min_tail = round(spec.segment.min_tail_s * rate)  # samples
-        self.min_track = round(spec.segment.min_track_s * rate)  # samples
-        self.length = spec.segment.n_frames
-        self._frame = spec.mel.hop_length  # samples between two frames
-        self._rate = rate
+    `n_samples` counts what was read so far, with the padding; `n_heard` without it.
+    """
 
-    def first_frame(self, segment: int) -> int:
-        """Frame nearest to the segment's start; the earlier of two gives way (half up)."""
-        return (2 * segment * self.hop + self._frame) // (2 * self._frame)
-
-    def seconds(self, frame: int) -> float:
-        return frame * self._frame / self._rate
-
-
-class _Counted:
-    """The blocks, counted as they pass, and padded to one segment where there is less."""
-
-    def __init__(self, blocks: Iterable[FloatArray], grid: _Grid) -> None:
-        self.n_samples = 0
+    def __init__(
+        self,
+        blocks: Iterable[FloatArray],
+        spec: FeatureSpec,
+        filterbank: FloatArray | None = None,
+    ) -> None:
+        self.n_samples = self.n_heard = 0
         self._blocks = blocks
-        self._grid = grid
+        self._spec = spec
+        self._filterbank = filterbank
 
     def __iter__(self) -> Iterator[FloatArray]:
+        for spectra in self.spectra():
+            yield mel_power(spectra, self._spec.mel, self._filterbank)
+
+    def spectra(self) -> Iterator[FloatArray]:
+        return power_spectra(self._padded(), self._spec.mel)
+
+    def _padded(self) -> Iterator[FloatArray]:
         for block in self._blocks:
-            self.n_samples += len(block)
+            self.n_heard += len(block)
+            self.n_samples = self.n_heard
             yield block
-        grid = self._grid
-        if self.n_samples < grid.min_track:
-            raise ShapeError(
-                f"a track must have at least {grid.min_track} samples, got {self.n_samples}"
-            )
-        if (missing := grid.whole - self.n_samples) > 0:
+        grid = Grid(self._spec)
+        grid.check(self.n_heard)
+        if (missing := grid.whole - self.n_heard) > 0:
             self.n_samples = grid.whole
             yield np.zeros(missing, np.float32)
+
+
+class _Held:
+    """Mel power of a track that has been read, let go of as it is used."""
+
+    def __init__(self, chunks: deque[FloatArray], n_samples: int) -> None:
+        self.n_samples = n_samples
+        self._chunks = chunks
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        while self._chunks:
+            yield self._chunks.popleft()
+
+
+class _HeldPieces:
+    """Segments of a track as power, held while they are few enough; let go of as they are used."""
+
+    def __init__(self, blocks: Iterable[FloatArray]) -> None:
+        self.pieces: deque[Piece] | None = deque()
+        self._blocks = blocks
+        self._bytes = 0
+
+    def add(self, piece: Piece) -> None:
+        self._bytes += piece.power.nbytes
+        if self.pieces is not None and self._bytes > HELD_BYTES:
+            _check_again(self._blocks)
+            self.pieces = None
+        if self.pieces is not None:
+            self.pieces.append(Piece(piece.start_s, np.array(piece.power)))  # no view of more
+
+    def drained(self) -> Iterator[Piece]:
+        while self.pieces:
+            yield self.pieces.popleft()
 
 
 class _Frames:
@@ -142,7 +246,7 @@ class _Frames:
         self._frames = np.concatenate([self._frames, frames])
 
     def cut(self, start: int, length: int) -> FloatArray:
-        return self._frames[start - self._begin :][:length].copy()
+        return self._frames[start - self._begin :][:length]
 
     def forget(self, before: int) -> None:
         """Drop the frames before the given number."""

@@ -43,7 +43,7 @@ _UNREAD_BYTES = 1 << 14
 
 
 class SoundfileReader:
-    """Reads one file, which is at position 0 and stays open, from beginning to end."""
+    """Reads one file, which stays open, from beginning to end."""
 
     decoder = DECODER
     packet_errors = 0  # libsndfile stops at the first
@@ -59,6 +59,8 @@ class SoundfileReader:
     def blocks(self) -> Iterator[RawBlock]:
         """Yield the samples, 65,536 frames at a time never more than 10 s, or a `DecoderError`."""
         n_frames = 0
+        # libsndfile reads past the file object, which knows nothing of an earlier reading.
+        os.lseek(self._file.fileno(), 0, os.SEEK_SET)
         try:
             with _SequentialFile(self._file.fileno(), closefd=False) as source:
                 self._check_codec(source)

@@ -13,6 +13,7 @@
 ``naming``      what songs are called: the forms of ``--id-from``
 ``plan``        options of a run; what is new, what is known, which rows stay
 ``pipeline``    one song through all stages: audio, tagger, statistics
+``backbones``   networks of the user's own: checked, kept, made part of an extractor
 ``run``         the loop: workers, journal, commit, report
 ``rows``        what the files of a run hold of one song
 ``estimate``    how much processor time a run will take
@@ -28,7 +29,8 @@ Public::
     catalogue    Source, find_songs, read_list, read_manifest, uri_of
     naming       Naming, parse_naming, read_id_table, row_aliases
     plan         Plan
-    pipeline     FEATURE_OUTPUTS, Extractor, ExtractorConfig, Song
+    pipeline     Extractor, ExtractorConfig, Song
+    backbones    add_backbone, extractor_called, extractor_config
     run          extract, run, preview, make_outputs, run_metadata, Policy, RunOptions
     estimate     estimate
     watch        EVERY_S, SETTLE_S, best_notices, watch

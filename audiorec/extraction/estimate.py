@@ -17,7 +17,7 @@ from typing import Any
 from audiorec.audio.tags import header_duration_s
 from audiorec.errors import SongError
 from audiorec.extraction.catalogue import Source
-from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor, ExtractorConfig
+from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import song_reader
 from audiorec.files.own_files import read_own
 from audiorec.runs.record import MAX_RECORD_BYTES, RECORD_SCHEMA
@@ -28,6 +28,7 @@ from audiorec.tagger.head_inputs import split_input
 # CPU seconds for a second of audio; benchmarks/bench_pipeline.py measures them.
 READING = 0.0012  # decoding an MP3 and its spectrogram
 NETWORK = {"msd": 0.0008, "mtt": 0.0028}
+OTHER_NETWORK = 0.003  # one that a user added, if nothing is known of it
 START_S = 0.6  # CPU seconds of the run itself, and of each worker
 ENOUGH_S = 600.0  # audio of a run whose record tells
 FORMATS = 3  # that are measured
@@ -54,13 +55,14 @@ def estimate(
     """Estimate what extracting `sources` costs with `jobs` workers; `record` may be missing."""
     lengths = {source.path: header_duration_s(source.path) or 0.0 for source in sources}
     audio_s = sum(lengths.values())
-    kept = FEATURE_OUTPUTS if outputs.features is not None else ()
-    networks = set(Extractor(config).heads.backbones) | {split_input(n)[0] for n in kept}
+    extractor = Extractor(config)
+    kept = extractor.networks.feature_outputs if outputs.features is not None else ()
+    networks = set(extractor.heads.backbones) | {split_input(n)[0] for n in kept}
     start_s = START_S * (1 + min(jobs, len(sources))) if sources else 0.0
     cost = _recorded(record, networks)
     if cost is not None:
         return Estimate(audio_s, start_s + audio_s * cost, "record")
-    typical = READING + sum(NETWORK[name] for name in networks)
+    typical = READING + sum(NETWORK.get(name, OTHER_NETWORK) for name in networks)
     costs = _measured(sources, lengths, config, kept, limits) if audio_s else {}
     usual = sum(costs.values()) / len(costs) if costs else typical
     seconds = [lengths[s.path] * costs.get(_format(s), usual) for s in sources]
@@ -74,8 +76,11 @@ def _recorded(path: Path, networks: set[str]) -> float | None:
         report, cpu_s = record["report"], dict(record["report"]["cpu_s"])
         if record["schema"] != RECORD_SCHEMA or report["audio_s"] < ENOUGH_S:
             return None
-        ran = {w["name"].removeprefix("musicnn_") for w in record["weights"]} & NETWORK.keys()
-        of_all, of_ran = (sum(NETWORK[n] for n in names) for names in (networks, ran))
+        named = [w["name"].removeprefix("musicnn_") for w in record["weights"]]
+        ran = {name for name in named if not name.startswith("head_")}
+        of_all, of_ran = (
+            sum(NETWORK.get(n, OTHER_NETWORK) for n in names) for names in (networks, ran)
+        )
         cpu_s.pop("load", None)
         network = float(cpu_s.pop("backbone")) * of_all / of_ran
         return (network + sum(map(float, cpu_s.values()))) / float(report["audio_s"])

@@ -1,6 +1,6 @@
 """One song through all stages: audio, tagger and statistics joined.
 
-    path ──decode──▶ blocks ──segments──▶ (T, 187, 96) ──backbones──▶ features
+    path ──decode──▶ blocks ──levelled──▶ (T, 187, 96) ──backbones──▶ features
          ──heads──▶ scores (T, 14) ──summarize──▶ vector (84,)
 
 Everything streams: a two-hour file needs no more memory for its audio than a short one.
@@ -9,29 +9,32 @@ An `Extractor` holds the loaded networks; make one and use it for many songs.
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cache, cached_property
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 
+from audiorec.audio.attributes import METHODS, Listened
 from audiorec.audio.content import content_hash
 from audiorec.audio.decode import decode
-from audiorec.audio.segment import Segment, segments
+from audiorec.audio.grid import Segment
+from audiorec.audio.segment import levelled, segments
 from audiorec.audio.stderr import captured_stderr
 from audiorec.audio.tags import SongTags, read_tags
 from audiorec.errors import InputError, SongError, SpecMismatchError
 from audiorec.runs.stopwatch import Stopwatch
-from audiorec.spec import FeatureSpec, fingerprint
+from audiorec.spec import DecodeSpec, FeatureSpec, fingerprint
 from audiorec.tagger.backbone import load_backbone
 from audiorec.tagger.batching import Backbone
 from audiorec.tagger.head_inputs import split_input
-from audiorec.tagger.heads import Head, Heads, shipped_heads
+from audiorec.tagger.moods import mood_columns
+from audiorec.tagger.networks import AddedNetwork, Networks, ShippedNetworks
 from audiorec.tagger.statistics import summarize
-from audiorec.tagger.weights import BackboneName, backbone_weights
-from audiorec.types import STATISTICS, AudioInfo, Features, FloatArray, ScoreSeries
+from audiorec.tagger.weights import BackboneName
+from audiorec.types import AnyFeatures, AudioInfo, FloatArray, ScoreSeries
 
 if TYPE_CHECKING:  # a worker needs no Arrow, which takes 24 MB
     from audiorec.store.schema import StoreMetadata
@@ -40,8 +43,6 @@ R = TypeVar("R")
 
 BATCH_SIZE = 4  # segments; larger batches leave the processor's cache (docs/decisions)
 DEVICE_BATCH_SIZE = 64  # segments that a GPU gets at once: what it can do side by side
-# What `--features` keeps: enough to train a head or user-audio without decoding again.
-FEATURE_OUTPUTS = ("msd.tags", "msd.penultimate", "mtt.tags", "mtt.penultimate")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +52,27 @@ class ExtractorConfig:
     Attributes
     ----------
     heads : tuple of path
-        Head files in the order of their scores; empty for the shipped pair.
+        Head files in the order of their scores; empty for the shipped pair, or for the answers of
+        `backbone` itself.
+    backbone : path or None
+        The folder of a network that was added (`audiorec.tagger.added`), in place of the shipped
+        ones; `spec` is then its front end. `backbones.extractor_config` finds both by a name.
     engine, device, batch_size
         Matters of speed; they move no score by more than 1e-5. The batch size is in segments,
         and None is the one that suits the device.
     max_duration_s : float
         A longer song is refused, never cut.
+    attributes : bool
+        Also tell tempo, key and moods; they change no vector.
     """
 
     heads: tuple[Path, ...] = ()
+    backbone: Path | None = None
     engine: Literal["onnx", "torch"] = "onnx"
     device: str = "cpu"
     batch_size: int | None = None
     max_duration_s: float = 14_400.0
+    attributes: bool = False
     spec: FeatureSpec = field(default_factory=FeatureSpec)
 
     @property
@@ -86,9 +95,13 @@ class Song:
     info : AudioInfo
     tags : SongTags
     content_hash : str
+    loudness_lufs : float or None
+        Of the mono mix, before it was brought to the loudness of the spec; None where it has none.
+    attributes : mapping of str to object
+        Columns of ``vecs.parquet`` with tempo, key and moods; empty where they were not asked for.
     cpu_s : mapping of str to float
-        CPU seconds of each stage: load (once a process), decode, mel, backbone, heads, and
-        read (tags and content hash).
+        CPU seconds of each stage: load (once a process), decode, attributes, mel, backbone, heads,
+        and read (tags and content hash).
     """
 
     vector: FloatArray
@@ -97,7 +110,18 @@ class Song:
     info: AudioInfo
     tags: SongTags
     content_hash: str
+    loudness_lufs: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
     cpu_s: Mapping[str, float] = field(default_factory=dict)
+
+
+class _Sounding(NamedTuple):
+    """What a song's audio says."""
+
+    series: ScoreSeries
+    features: dict[str, FloatArray]
+    loudness_lufs: float | None
+    attributes: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,8 +137,16 @@ class Extractor:
 
     def __init__(self, config: ExtractorConfig | None = None) -> None:
         self.config = config or ExtractorConfig()
-        self.heads = Heads([Head.load(path) for path in self.config.heads or shipped_heads()])
-        self.heads.check_backbones({n: backbone_weights(n).sha256 for n in self.heads.backbones})
+        folder, spec = self.config.backbone, self.config.spec
+        if self.config.attributes and spec.decode.sample_rate != DecodeSpec().sample_rate:
+            raise InputError(
+                "tempo and key are heard at 16 kHz, and this network hears at "
+                f"{spec.decode.sample_rate / 1000:g}: make a store of another network's with them"
+            )
+        self.networks: Networks = (
+            ShippedNetworks(spec) if folder is None else AddedNetwork(folder, spec)
+        )
+        self.heads = self.networks.scorer(self.config.heads)
         self._loaded: dict[str, Backbone] = {}  # by name, when first needed
 
     @classmethod
@@ -126,16 +158,22 @@ class Extractor:
         SpecMismatchError
             If this audiorec with these heads makes other numbers than the store has.
         """
+        made = f"the store was made by extractor {metadata.extractor_id}"
         try:
             spec = FeatureSpec.from_dict(metadata.spec)
         except InputError:  # another audiorec's; the ids below will differ
             spec = FeatureSpec()
-        extractor = cls(ExtractorConfig(heads=heads, spec=spec))
+        folder = _added_folder(metadata)
+        if spec.level is None and folder is None:
+            raise SpecMismatchError(
+                f"{made}, before tracks were brought to one loudness: extract it again "
+                "(audiorec extract FOLDER --out NEW.parquet)"
+            )
+        extractor = cls(ExtractorConfig(heads=heads, backbone=folder, spec=spec))
         if extractor.extractor_id != metadata.extractor_id:
             raise SpecMismatchError(
-                f"the store was made by extractor {metadata.extractor_id}; this audiorec with "
-                f"{'these' if heads else 'its own'} heads is {extractor.extractor_id}: name the "
-                "store's heads (--head), or extract it again"
+                f"{made}; this audiorec with {'these' if heads else 'its own'} heads is "
+                f"{extractor.extractor_id}: name the store's heads (--head), or extract it again"
             )
         return extractor
 
@@ -152,14 +190,14 @@ class Extractor:
                 "spec": self.config.spec.to_dict(),
                 "weights": self.weights,
                 "classes": self.classes,
-                "statistics": STATISTICS,
+                "statistics": self.heads.statistics,
             }
         )
 
     @cached_property
     def weights(self) -> list[dict[str, str]]:
         """Name, sha256 and licence of every weights file that the scores depend on."""
-        backbones = [backbone_weights(name).origin() for name in self.heads.backbones]
+        backbones = [self.networks.origin(name) for name in self.heads.backbones]
         heads = [
             {"name": f"head_{h.task}", "sha256": h.sha256, "licence": h.licence} for h in self.heads
         ]
@@ -168,7 +206,15 @@ class Extractor:
     def weights_with(self, outputs: Sequence[str]) -> list[dict[str, str]]:
         """Return `weights` and those of the backbones that only `outputs` need."""
         names = [n for n in self._networks(outputs) if n not in self.heads.backbones]
-        return self.weights + [backbone_weights(name).origin() for name in names]
+        return self.weights + [self.networks.origin(name) for name in names]
+
+    @property
+    def attributes(self) -> dict[str, str]:
+        """Columns that `ExtractorConfig.attributes` adds, and what makes each; empty without."""
+        if not self.config.attributes:
+            return {}
+        tags = {name: f"tag of {at[0]}" for name, at in mood_columns(self.heads.backbones).items()}
+        return {**METHODS, **tags}
 
     def song(self, path: str | os.PathLike[str], *, outputs: Sequence[str] = ()) -> Song:
         """Extract one song.
@@ -188,49 +234,71 @@ class Extractor:
         """
         watch = Stopwatch()
         with watch.stage("decode"):
-            (start_s, scores, features), info = decode(
+            heard, info = decode(
                 path,
-                lambda blocks: self._scores(blocks, outputs, watch),
+                lambda blocks: self._heard(blocks, outputs, watch),
                 spec=self.config.spec,
                 max_duration_s=self.config.max_duration_s,
             )
         with watch.stage("heads"):
-            vector = summarize(scores)
+            vector = summarize(heard.series.scores, self.heads.statistics)
         with watch.stage("read"):
             tags, found_hash = read_tags(path), content_hash(path)
         return Song(
             vector=vector,
-            series=ScoreSeries(scores, start_s, self.classes),
-            features=features,
+            series=heard.series,
+            features=heard.features,
             info=info,
             tags=tags,
             content_hash=found_hash,
+            loudness_lufs=heard.loudness_lufs,
+            attributes=heard.attributes,
             cpu_s=watch.seconds,
         )
 
-    def _scores(
+    def _heard(
         self, blocks: Iterable[FloatArray], outputs: Sequence[str], watch: Stopwatch
-    ) -> tuple[FloatArray, FloatArray, dict[str, FloatArray]]:
-        """Return ``start_s``, scores and `outputs`; the pools of two hours would be 30 MB."""
+    ) -> "_Sounding":
+        """Return what the networks say; not the pools, which of two hours would be 30 MB."""
         with watch.stage("load"):
             backbones = [self._backbone(name) for name in self._networks(outputs)]
         starts: list[float] = []
         scores: list[FloatArray] = []
         kept: dict[str, list[FloatArray]] = {name: [] for name in outputs}
-        found_segments = segments(watch.each("decode", blocks), self.config.spec)
-        for batch in watch.each("mel", _batched(found_segments, self.config.segments_at_once)):
+        decoded = watch.each("decode", blocks)
+        listened = Listened(decoded) if self.config.attributes else None
+        moods = _Moods(self.heads.backbones) if listened else None
+        with watch.stage("mel"):
+            track = levelled(
+                watch.each("attributes", listened) if listened else decoded,
+                self.config.spec,
+                filterbank=self.networks.filterbank,
+            )
+        batches = _batched(track.segments, self.config.segments_at_once)
+        for batch in watch.each("mel", batches):
             starts.extend(segment.start_s for segment in batch)
             stacked = np.stack([segment.log_mel for segment in batch])
             with watch.stage("backbone"):
-                found: dict[str, Features] = {b.name: b.features(stacked) for b in backbones}
+                found: dict[str, AnyFeatures] = {b.name: b.features(stacked) for b in backbones}
             with watch.stage("heads"):
                 scores.append(self.heads.scores(found))
+                if moods:
+                    moods.add(found)
             for name, parts in kept.items():
                 backbone, output = split_input(name)
                 # Not a view, which would keep the rest.
                 parts.append(np.array(getattr(found[backbone], output), np.float32))
-        joined = {name: np.concatenate(parts) for name, parts in kept.items()}
-        return np.asarray(starts, np.float32), np.concatenate(scores), joined
+        start_s = np.asarray(starts, np.float32)
+        attributes: dict[str, Any] = {}
+        if listened and moods:
+            with watch.stage("attributes"):
+                attributes = {**asdict(listened.attributes()), **moods.means(len(starts))}
+        return _Sounding(
+            ScoreSeries(np.concatenate(scores), start_s, self.classes),
+            {name: np.concatenate(parts) for name, parts in kept.items()},
+            track.loudness_lufs,
+            attributes,
+        )
 
     def _networks(self, outputs: Sequence[str]) -> tuple[str, ...]:
         asked = (split_input(name)[0] for name in outputs)
@@ -238,10 +306,35 @@ class Extractor:
 
     def _backbone(self, name: str) -> Backbone:
         if name not in self._loaded:
-            engine, device, mel = self.config.engine, self.config.device, self.config.spec.mel
-            known = backbone_weights(name).name
-            self._loaded[name] = load_backbone(known, engine=engine, device=device, mel=mel)
+            engine, device = self.config.engine, self.config.device
+            self._loaded[name] = self.networks.load(name, engine=engine, device=device)
         return self._loaded[name]
+
+
+def _added_folder(metadata: "StoreMetadata") -> Path | None:
+    """Return the folder of the network that made a store, None if the shipped ones did."""
+    made = {str(entry.get("name", "")) for entry in metadata.weights}
+    if any(name.startswith("musicnn_") for name in made):
+        return None
+    from audiorec.tagger.added import added_names, backbones_folder
+
+    names = [name for name in added_names() if name in made]
+    return backbones_folder() / names[0] if names else None
+
+
+class _Moods:
+    """Sums the tags that are moods over the segments of a song."""
+
+    def __init__(self, backbones: Iterable[str]) -> None:
+        self._columns = mood_columns(backbones)
+        self._sums = dict.fromkeys(self._columns, 0.0)
+
+    def add(self, found: Mapping[str, Any]) -> None:
+        for name, (backbone, tag) in self._columns.items():
+            self._sums[name] += float(found[backbone].tags[:, tag].sum(dtype=np.float64))
+
+    def means(self, segments: int) -> dict[str, float]:
+        return {name: total / segments for name, total in self._sums.items()}
 
 
 def backbone_tags(path: str | os.PathLike[str], backbone: BackboneName = "msd") -> ScoreSeries:

@@ -68,8 +68,8 @@ class RunOptions:
         ``package.module:function`` that makes what a worker process runs, in place of
         `audiorec.extraction.pipeline.song_handler`, with the same arguments.
     feature_outputs : tuple of str or None
-        Backbone outputs of a features file, if one is written; None for
-        `audiorec.extraction.pipeline.FEATURE_OUTPUTS`.
+        Backbone outputs of a features file, if one is written; None for the
+        ``feature_outputs`` of the run's networks.
     """
 
     jobs: int = 0

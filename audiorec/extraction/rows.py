@@ -33,6 +33,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
         "content_hash": song.content_hash,
         "duration_s": info.duration_s,
         "claimed_s": info.claimed_s,
+        "loudness_lufs": song.loudness_lufs,
         "segments": len(song.series),
         "status": str(info.status),
         "source_rate": info.sample_rate,
@@ -41,6 +42,7 @@ def extracted_row(source: Source, song: Song) -> dict[str, Any]:
         "decoder": info.decoder,
         "packet_errors": info.packet_errors,
         **tag_columns(song.tags),
+        **song.attributes,
     }
 
 

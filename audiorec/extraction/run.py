@@ -12,7 +12,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from importlib.metadata import version
@@ -20,10 +20,9 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from audiorec.errors import Failure, InputError, SongError
+from audiorec.errors import Failure, InputError, SongError, StoreError
 from audiorec.extraction.catalogue import Source, find_songs
 from audiorec.extraction.pipeline import (
-    FEATURE_OUTPUTS,
     Extractor,
     ExtractorConfig,
     KnownContent,
@@ -46,8 +45,8 @@ from audiorec.runs.report import RunProgress, RunReport, SongOutcome, Stopped
 from audiorec.runs.workers import Answer, Workers
 from audiorec.store.failures import errors_path
 from audiorec.store.journal import Journal, Outputs
+from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, StoreMetadata, feature_column
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 
 __all__ = ["Policy", "RunOptions", "extract", "make_outputs", "preview", "run", "run_metadata"]
 
@@ -64,6 +63,7 @@ def extract(
     scores: str | os.PathLike[str] | None = None,
     features: str | os.PathLike[str] | None = None,
     errors: str | os.PathLike[str] | None = None,
+    attributes: bool = False,
     jobs: int = 0,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> RunReport:
@@ -79,6 +79,8 @@ def extract(
         Also write the score series, or the backbone features, to these files.
     errors : path, optional
         Where failures go; by default ``vecs.errors.parquet`` beside ``vecs.parquet``.
+    attributes : bool
+        Also tell tempo, key and moods. A store that has them gets them for its new songs anyway.
     jobs : int
         Worker processes; 0 for one per processor.
     progress : callable, optional
@@ -109,7 +111,8 @@ def extract(
     """
     many = [paths] if isinstance(paths, (str, os.PathLike)) else paths
     outputs = make_outputs(out, scores=scores, features=features, errors=errors)
-    return run(find_songs(many), outputs, options=RunOptions(jobs=jobs), progress=progress)
+    config, options = ExtractorConfig(attributes=attributes), RunOptions(jobs=jobs)
+    return run(find_songs(many), outputs, config=config, options=options, progress=progress)
 
 
 def make_outputs(
@@ -145,13 +148,13 @@ def run(
     When `stop` is set, the songs in flight are finished and the run ends uncommitted: what
     is done stays in the run folder, and the same call goes on from there.
     """
-    config = config or ExtractorConfig()
     options = options or RunOptions()
-    extractor = Extractor(config)
     overwrite = options.policy is Policy.OVERWRITE
+    config = as_stored(config or ExtractorConfig(), None if overwrite else outputs.vectors)
+    extractor = Extractor(config)
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.open(outputs, metadata, overwrite=overwrite) as journal:
-        work = _Extraction(journal, config, options, progress, stop or threading.Event())
+        work = _Extraction(journal, extractor, options, progress, stop or threading.Event())
         work.report.extractor_id = extractor.extractor_id
         return work.go(sources)
 
@@ -165,29 +168,41 @@ def preview(
 ) -> Plan:
     """Return what `run` would do, without opening a song or changing an output."""
     options = options or RunOptions()
-    extractor = Extractor(config)
     if options.policy is Policy.OVERWRITE or not (
         outputs.vectors.exists() or outputs.run_dir.exists()
     ):
         return _plan(None, sources, options)
+    extractor = Extractor(as_stored(config or ExtractorConfig(), outputs.vectors))
     metadata = run_metadata(extractor, outputs, options.feature_outputs)
     with Journal.look(outputs, metadata) as journal:
         return _plan(journal, sources, options)
+
+
+def as_stored(config: ExtractorConfig, vectors: Path | None) -> ExtractorConfig:
+    """Return a config that tells attributes where the store does: they are not lost on the way."""
+    if config.attributes or vectors is None or not vectors.exists():
+        return config
+    # What is wrong with it is said when it is opened to write.
+    with suppress(StoreError), open_checked(vectors, Kind.VECTORS) as file:
+        return replace(config, attributes=bool(file.metadata.attributes))
+    return config
 
 
 def run_metadata(
     extractor: Extractor, outputs: Outputs, feature_outputs: tuple[str, ...] | None = None
 ) -> StoreMetadata:
     """Describe what `extractor` writes; see `StoreMetadata` and `RunOptions`."""
-    names = FEATURE_OUTPUTS if feature_outputs is None else feature_outputs
+    names = feature_outputs or extractor.networks.feature_outputs
     names = names if outputs.features else ()
     return StoreMetadata(
         kind=Kind.VECTORS,
         extractor_id=extractor.extractor_id,
         classes=extractor.classes,
+        statistics=extractor.heads.statistics,
         spec=extractor.config.spec.to_dict(),
         weights=tuple(extractor.weights_with(names)),
-        features={feature_column(name): OUTPUT_WIDTHS[name.split(".")[1]] for name in names},
+        features={feature_column(name): extractor.networks.width(name) for name in names},
+        attributes=extractor.attributes,
         packages={name: version(name) for name in PACKAGES},
         created_by=f"audiorec {version('audiorec')}",
     )
@@ -199,13 +214,14 @@ class _Extraction:
     def __init__(
         self,
         journal: Journal,
-        config: ExtractorConfig,
+        extractor: Extractor,
         options: RunOptions,
         progress: Callable[[RunProgress], None] | None,
         stop: threading.Event,
     ) -> None:
         self.journal = journal
-        self.config = config
+        self.config = extractor.config
+        self.feature_outputs = extractor.networks.feature_outputs
         self.options = options
         self.progress = progress
         self.stop = stop
@@ -289,7 +305,7 @@ class _Extraction:
             self.report.stopped = Stopped.MAX_FAILURES
 
     def _workers(self, todo: Sequence[Source]) -> Workers:
-        kept = self.options.feature_outputs or FEATURE_OUTPUTS
+        kept = self.options.feature_outputs or self.feature_outputs
         outputs = kept if self.journal.outputs.features else ()
         known = _complete_hashes(self.journal) if self.options.by_content else frozenset()
         handler = self.options.handler or HANDLER
@@ -326,8 +342,8 @@ class _Extraction:
     ) -> SongOutcome:
         scores, features = song.series, song.features
         with self._writing():
-            if song.content_hash in self.known:  # only scores or features were missing
-                columns = {**place_columns(source), **tag_columns(song.tags)}
+            if song.content_hash in self.known:  # scores, features or attributes were missing
+                columns = {**place_columns(source), **tag_columns(song.tags), **song.attributes}
                 self.journal.append_copy(
                     song.content_hash, columns, scores=scores, features=features
                 )

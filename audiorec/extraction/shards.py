@@ -226,10 +226,12 @@ def _fingerprint(shard: Shard, config: ShardConfig) -> str:
     for s in shard.sources:
         problem = [s.problem] if s.problem else []
         songs.update(json.dumps([s.song_id, s.uri, s.size, s.mtime_ns, *problem]).encode())
+    extractor = Extractor(config.extractor)
     return fingerprint(
         {
-            "extractor_id": Extractor(config.extractor).extractor_id,
+            "extractor_id": extractor.extractor_id,
             "kinds": config.kinds,
+            **({"attributes": attributes} if (attributes := extractor.attributes) else {}),
             "max_duration_s": config.extractor.max_duration_s,
             "songs": songs.hexdigest(),
         }

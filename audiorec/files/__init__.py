@@ -17,8 +17,10 @@
 ``parquet_files``   how every Parquet file is opened: checksums, the seal, no bombs
 ``digests``         a digest of each column, by value, in the footer of our tables
 ``tables``          read and write tables of our own
+``npz``             arrays that a user hands in, measured before they are unpacked
 ``user_files``      read lists, settings and tables that a user hands in
 ``own_settings``      the user's own settings, and which folder's file may speak as well
+``own_data``        where what a user adds to audiorec lies
 ``settings``          settings files as typed values; the one reader of them
 ``json_files``      JSON within limits, with a digest of its content
 ``arrow``           convert between Python and Arrow without importing pandas
@@ -42,6 +44,7 @@ Public::
     settings     as_type, filled, parsed, read_settings, typed
     user_files   read_lines
     json_files   parse_json
+    npz          read_npz
     visible      visible, visible_json, visible_lines
     text_tables  text_table, html_table, clock
 """

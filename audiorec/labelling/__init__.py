@@ -13,7 +13,7 @@
 
 Public::
 
-    songs    DEFAULT_INPUTS, LabelledFeatures, evaluate_head, labelled_features, read_labels,
+    songs    LabelledFeatures, evaluate_head, labelled_features, read_labels,
              train_from_labels
     train    HeadRecipe, TrainedHead, train_head
 """

@@ -17,19 +17,20 @@ import numpy.typing as npt
 
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Report, by_track, report
+from audiorec.extraction.backbones import extractor_config
 from audiorec.extraction.catalogue import Source, find_songs, make_source
+from audiorec.extraction.pipeline import Extractor
 from audiorec.extraction.run import RunOptions, make_outputs, run
 from audiorec.files.user_files import table_rows
 from audiorec.labelling.train import HeadRecipe, TrainedHead, train_head
 from audiorec.runs.report import RunProgress, Stopped
-from audiorec.store.features import FeatureFile
+from audiorec.store.features import FeatureFile, last_layers
 from audiorec.store.schema import feature_column
-from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
+from audiorec.tagger.head_inputs import ADDED_OUTPUTS, OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.heads import Head
-from audiorec.tagger.weights import backbone_weights
-from audiorec.types import Features, FloatArray, Int64Array
+from audiorec.tagger.weights import WEIGHTS
+from audiorec.types import AddedFeatures, AnyFeatures, Features, FloatArray, Int64Array
 
-DEFAULT_INPUTS = ("msd.penultimate", "mtt.penultimate")
 POOLS = ("max_pool", "mean_pool")  # 3,012 numbers a segment: kept only for a head that reads them
 ALL_OUTPUTS = tuple(f"{name}.{output}" for name in ("msd", "mtt") for output in OUTPUT_WIDTHS)
 MIN_GROUPS = 2  # of a class: one to learn from, one to be judged on
@@ -62,15 +63,24 @@ class LabelledFeatures:
     missing : tuple of str
         Ids of labelled songs that could not be used; the reasons are in the cache's
         ``vecs.errors.parquet``.
+    inputs : tuple of str
+        What a head reads of the features if nothing else is asked for.
+    backbones : mapping of str to str
+        Checksums of the networks that made them.
+    front_end : str
+        `FeatureSpec.front_end` of what those heard.
     """
 
-    features: dict[str, Features]
+    features: dict[str, AnyFeatures]
     labels: Int64Array
     tracks: npt.NDArray[np.str_]
     groups: npt.NDArray[np.str_]
     classes: tuple[str, ...]
     grouped: bool
     missing: tuple[str, ...]
+    inputs: tuple[str, ...]
+    backbones: Mapping[str, str]
+    front_end: str
 
 
 def read_labels(labels: Path) -> list[LabelledSong]:
@@ -102,8 +112,9 @@ def labelled_features(
     songs: Sequence[LabelledSong],
     cache: Path,
     *,
-    inputs: Sequence[str] = DEFAULT_INPUTS,
+    inputs: Sequence[str] | None = None,
     classes: Sequence[str] | None = None,
+    backbone: str | None = None,
     jobs: int = 0,
     progress: Callable[[RunProgress], None] | None = None,
 ) -> LabelledFeatures:
@@ -113,12 +124,15 @@ def labelled_features(
     ----------
     songs : sequence of LabelledSong
     cache : Path
-        A folder that belongs to these labels; made if missing. Pools have a folder in it.
-    inputs : sequence of str
-        What a head will read of them.
+        A folder that belongs to these labels; made if missing. Pools have a folder in it, and so
+        has each network that was added.
+    inputs : sequence of str, optional
+        What a head will read of them; the last layers of the networks by default.
     classes : sequence of str, optional
         Their order; by default sorted. A label outside them is an `InputError`, as is a set of
         songs of which none can be used.
+    backbone : str, optional
+        A network that was added, in place of the shipped ones; see `extractor_config`.
     jobs : int
     progress : callable, optional
     """
@@ -126,21 +140,28 @@ def labelled_features(
     unknown = {song.label for song in songs} - set(names)
     if unknown:
         raise InputError(f"no such class: {', '.join(sorted(unknown))}; there are {names}")
+    config = extractor_config((), backbone)
+    extractor = Extractor(config)
+    inputs = tuple(inputs or _last_layers(extractor.networks.feature_outputs))
+    for name in inputs:
+        extractor.networks.width(name)  # an `InputError` for what the networks do not have
     wide = any(split_input(name)[1] in POOLS for name in inputs)
-    where = cache / "pools" if wide else cache
+    added = None if config.backbone is None else config.backbone.name
+    where = cache / ("pools" if wide else added or "")
     outputs = make_outputs(where / "vecs.parquet", features=where / "features.parquet")
     options = RunOptions(jobs=jobs, feature_outputs=ALL_OUTPUTS if wide else None)
-    done = run([s.source for s in songs], outputs, options=options, progress=progress)
+    sources = [song.source for song in songs]
+    done = run(sources, outputs, config=config, options=options, progress=progress)
     if done.stopped is Stopped.MAX_FAILURES or not done.usable:
         raise InputError(f"no labelled song could be used; the reasons are in {outputs.errors}")
-    return _read_features(songs, where / "features.parquet", names)
+    return _read_features(songs, where / "features.parquet", names, inputs, extractor)
 
 
 def train_from_labels(
     data: LabelledFeatures,
     *,
     task: str,
-    inputs: Sequence[str] = DEFAULT_INPUTS,
+    inputs: Sequence[str] | None = None,
     recipe: HeadRecipe | None = None,
 ) -> tuple[TrainedHead, Report, Report]:
     """Train a head and judge its out-of-fold scores.
@@ -150,8 +171,8 @@ def train_from_labels(
     data : LabelledFeatures
     task : str
         The head's name; its scores stand in columns ``task/class``.
-    inputs : sequence of str
-        Backbone outputs that it reads.
+    inputs : sequence of str, optional
+        Backbone outputs that it reads; those of `data` by default.
     recipe : HeadRecipe, optional
 
     Returns
@@ -161,6 +182,7 @@ def train_from_labels(
     by_segment, by_song : Report
         Of scores by heads that did not see the segment's group.
     """
+    inputs = inputs or data.inputs
     backbones = {split_input(name)[0] for name in inputs}
     trained = train_head(
         assemble(data.features, inputs),
@@ -169,8 +191,9 @@ def train_from_labels(
         task=task,
         classes=data.classes,
         inputs=inputs,
-        backbones={name: backbone_weights(name).sha256 for name in backbones},
+        backbones={name: data.backbones[name] for name in backbones},
         recipe=recipe or HeadRecipe(),
+        front_end=data.front_end,
     )
     return trained, *judge_scores(trained.out_of_fold, data)
 
@@ -227,7 +250,11 @@ def _check_classes(songs: Sequence[LabelledSong], labels: Path) -> None:
 
 
 def _read_features(
-    songs: Sequence[LabelledSong], path: Path, classes: tuple[str, ...]
+    songs: Sequence[LabelledSong],
+    path: Path,
+    classes: tuple[str, ...],
+    inputs: tuple[str, ...],
+    extractor: Extractor,
 ) -> LabelledFeatures:
     file = FeatureFile.open(path)
     at = {name: i for i, name in enumerate(file.ids)}
@@ -238,19 +265,32 @@ def _read_features(
     counts = np.diff(rows.offsets)
     parts: list[Any] = np.split(rows.values, np.cumsum(file.widths)[:-1], axis=1)
     columns = dict(zip(file.inputs, parts, strict=True))
+    networks = {split_input(name)[0] for name in extractor.networks.feature_outputs}
     return LabelledFeatures(
-        features={name: _features(columns, name) for name in ("msd", "mtt")},
+        features={name: _features(columns, name) for name in sorted(networks)},
         labels=np.repeat([classes.index(song.label) for song in used], counts),
         tracks=np.repeat([song.source.song_id for song in used], counts),
         groups=np.repeat([song.group for song in used], counts),
         classes=classes,
         grouped=len({song.group for song in used}) < len(used),
         missing=tuple(song.source.song_id for song in songs if song.source.song_id not in at),
+        inputs=inputs,
+        backbones={name: extractor.networks.origin(name)["sha256"] for name in sorted(networks)},
+        front_end=extractor.config.spec.front_end,
     )
 
 
-def _features(columns: Mapping[str, FloatArray], backbone: str) -> Features:
+def _last_layers(outputs: Sequence[str]) -> tuple[str, ...]:
+    """Return what a head reads by default, of what ``--features`` keeps."""
+    columns = {feature_column(name): name for name in outputs}
+    return tuple(columns[name] for name in last_layers(columns))
+
+
+def _features(columns: Mapping[str, FloatArray], backbone: str) -> AnyFeatures:
     """Take one backbone's outputs; those that are not stored have no columns."""
+    if backbone not in WEIGHTS:
+        names = {output: feature_column(f"{backbone}.{output}") for output in ADDED_OUTPUTS}
+        return AddedFeatures(**{output: columns.get(name) for output, name in names.items()})
     names = {output: feature_column(f"{backbone}.{output}") for output in OUTPUT_WIDTHS}
     none = np.empty((len(columns[names["tags"]]), 0), np.float32)
     return Features(**{output: columns.get(name, none) for output, name in names.items()})

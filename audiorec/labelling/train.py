@@ -24,6 +24,7 @@ import numpy.typing as npt
 from audiorec.errors import InputError, ShapeError
 from audiorec.labelling.calibration import Calibration, class_targets, fit_calibration
 from audiorec.learning.torch_use import import_torch, one_thread
+from audiorec.spec import FeatureSpec
 from audiorec.tagger.heads import Head, softmax, training_record
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
@@ -88,6 +89,7 @@ def train_head(
     recipe: HeadRecipe = HeadRecipe(),
     row_weights: npt.NDArray[np.floating] | None = None,
     info: Mapping[str, Any] | None = None,
+    front_end: str | None = None,
 ) -> TrainedHead:
     """Train and calibrate a head.
 
@@ -111,6 +113,9 @@ def train_head(
         How much each row counts; 1 by default. A row of weight 0 is only scored.
     info : mapping, optional
         Sources, licence and figures to keep in the head; plain JSON values.
+    front_end : str, optional
+        `FeatureSpec.front_end` of what the backbones heard; that of today's `FeatureSpec` by
+        default.
 
     Returns
     -------
@@ -154,6 +159,7 @@ def train_head(
         info=dict(info or {})
         | training_record(columns, targets, asdict(recipe))
         | {"epochs": epochs, "versions": versions},
+        front_end=front_end or FeatureSpec().front_end,
     )
     z = logits[epochs - 1] * calibration[0] + calibration[1]
     return TrainedHead(

@@ -152,10 +152,11 @@ def _read(
     sources: "Sequence[Source]", store: VectorStore | None, heads: tuple[Path, ...], jobs: int
 ) -> "Iterator[Reading | SongError]":
     """Yield the answer for each file: of the store where it knows the file, else of the audio."""
-    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+    from audiorec.extraction.backbones import extractor_config
+    from audiorec.extraction.pipeline import Extractor
     from audiorec.extraction.reader import song_reader
 
-    config = ExtractorConfig(heads=heads)
+    config = extractor_config(heads)
     rows: list[int | None] = [None] * len(sources)
     if store is not None:
         config = Extractor.for_store(store.metadata, heads=heads).config

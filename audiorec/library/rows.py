@@ -14,7 +14,8 @@ from audiorec.types import FloatArray
 COLUMNS = ("what", "value")
 # Shown where they are not empty; the others are a matter of bookkeeping.
 SHOWN = (
-    *("song_id", "title", "artist", "album", "duration_s", "segments", "status", "codec"),
+    *("song_id", "title", "artist", "album", "duration_s", "loudness_lufs"),
+    *("segments", "status", "codec"),
     *("source_rate", "source_channels", "uri", "extracted_at"),
 )
 
@@ -62,4 +63,6 @@ class SongRow(dict[str, Any]):
 def _shown(value: Any, name: str) -> str:
     if name == "duration_s":
         return clock(value)
+    if name == "loudness_lufs":
+        return f"{value:.1f}"
     return f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)

@@ -1,6 +1,6 @@
-"""How a class's score is to move over a playlist: curves in words, and how well one is kept.
+"""How a class's score, or the tempo, is to move over a playlist: in words, and how it is kept.
 
-    "metal:rise", "vocal:0.1..0.9"  ──read_curves──▶ `Curve`: scores (n,), points
+    "metal:rise", "vocal:0.1..0.9", "bpm:90..140"  ──read_curves──▶ `Curve`: scores (n,), points
     songs in order, curves          ──deviations──▶ (m, C): distance of each song
 
 A shape in words goes between about the lowest and the highest score of the songs that may come.
@@ -13,10 +13,13 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError
+from audiorec.search.attributes import BPM, is_attribute, numbers_of
 from audiorec.search.filters import class_number, mean_scores
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, Float64Array, Int64Array
 
+BPM_UNIT = 100.0  # beats a minute that count as much as all of a score
+FASTEST = 400.0  # beats a minute that a curve may ask for
 EDGES = (0.02, 0.98)  # quantiles of a class's scores that a shape in words goes between
 # Shapes of a curve in words: 0 for the lower, 1 for the upper of two scores.
 SHAPES = {
@@ -29,21 +32,28 @@ SHAPES = {
 
 @dataclass(frozen=True, slots=True)
 class Curve:
-    """How a class's mean score is to move over a playlist.
+    """How a class's mean score, or an attribute, is to move over a playlist.
 
     Attributes
     ----------
     scores : ndarray, shape (n,)
-        Of every song of the store.
+        Of every song of the store; NaN where it is not known, and the song cannot come.
     points : tuple of float
         Wanted scores at equal distances from the beginning to the end; one or more.
     name : str
-        The class, as it was written.
+        The class or attribute, as it was written.
+    unit : float
+        What 1 of the scores and points stands for: 100 beats a minute for ``bpm``, else 1.
     """
 
     scores: npt.NDArray[np.floating]
     points: tuple[float, ...]
     name: str = ""
+    unit: float = 1.0
+
+    def shown(self, score: float) -> str:
+        """Return a score as a person reads it."""
+        return f"{score:.2f}" if self.unit == 1 else f"{score * self.unit:.0f}"
 
     def wanted(self, part: npt.ArrayLike) -> Float64Array:
         """Return the wanted scores at parts of the playlist from 0 to 1."""
@@ -59,29 +69,36 @@ def read_curves(store: VectorStore, texts: Sequence[str], allowed: BoolArray) ->
     store : VectorStore
     texts : sequence of str
         A class, and a shape in words (`SHAPES`) or mean scores at equal distances:
-        ``metal:rise``, ``vocal:0.1..0.9..0.1``.
+        ``metal:rise``, ``vocal:0.1..0.9..0.1``. Or an attribute of the store: ``bpm:90..140``,
+        ``tag_happy:arc``.
     allowed : ndarray, shape (n,), bool
         Songs between whose lowest and highest scores a shape in words goes.
 
     Raises
     ------
     InputError
-        If a class or a shape is none.
+        If a class or a shape is none, or the store lacks the attribute.
     """
-    if not texts:
-        return []
-    means = mean_scores(store)
     curves = []
     for text in texts:
         name, _, shape = (part.strip() for part in text.partition(":"))
-        scores = means[:, class_number(store, name)]
+        unit = BPM_UNIT if name == BPM else 1.0
+        scores = _scores(store, name) / unit
         if shape in SHAPES:
-            low, high = np.quantile(scores[allowed], EDGES) if allowed.any() else (0.0, 1.0)
+            among = scores[allowed & ~np.isnan(scores)]
+            low, high = np.quantile(among, EDGES) if len(among) else (0.0, 1.0)
             points = tuple(float(low + p * (high - low)) for p in SHAPES[shape])
         else:
-            points = _points(text, shape)
-        curves.append(Curve(scores, points, name))
+            points = tuple(p / unit for p in _points(text, shape, FASTEST if name == BPM else 1.0))
+        curves.append(Curve(scores, points, name, unit))
     return curves
+
+
+def _scores(store: VectorStore, name: str) -> npt.NDArray[np.floating]:
+    labels = {part for name in store.metadata.classes for part in (name, name.partition("/")[2])}
+    if name not in labels and is_attribute(store, name):
+        return numbers_of(store, name)
+    return mean_scores(store)[:, class_number(store, name)]
 
 
 def middles(lengths: Float64Array) -> Float64Array:
@@ -100,14 +117,15 @@ def deviations(rows: Int64Array, lengths: Float64Array, curves: Sequence[Curve])
     return np.stack(columns, axis=1) if columns else np.zeros((len(rows), 0))
 
 
-def _points(text: str, shape: str) -> tuple[float, ...]:
+def _points(text: str, shape: str, most: float) -> tuple[float, ...]:
     try:
         points = tuple(float(part) for part in shape.split(".."))
     except ValueError:
         points = ()
-    if not points or not all(0 <= point <= 1 for point in points):
+    if not points or not all(0 <= point <= most for point in points):
+        values = "mean scores from 0 to 1" if most == 1 else f"beats a minute up to {most:.0f}"
         raise InputError(
-            f"--curve {text}: a class and {', '.join(SHAPES)} or mean scores from 0 to 1 are "
-            "expected, for example metal:rise or vocal:0.1..0.9..0.1"
+            f"--curve {text}: a class and {', '.join(SHAPES)} or {values} are "
+            "expected, for example metal:rise or vocal:0.1..0.9..0.1 or bpm:90..140"
         )
     return points

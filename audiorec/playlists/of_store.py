@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.errors import InputError
 from audiorec.files.arrow import integers
 from audiorec.files.frames import pandas_frame
 from audiorec.playlists.curves import deviations, read_curves
@@ -137,9 +138,9 @@ class PlaylistOfSongs(SongList):
     similarities : ndarray, shape (m,), float32
         Of each song to the seeds.
     curve_scores : mapping of str to ndarray, shape (m,)
-        Mean score of each song, by the class of each curve.
+        Mean score, or beats a minute, of each song by the class or attribute of each curve.
     curve_distance : float or None
-        Mean distance from the curves; None without any.
+        Mean distance from the curves, 100 beats a minute as 1; None without any.
     """
 
     playlist: Playlist = field(repr=False)
@@ -248,6 +249,12 @@ def playlist_near(
     )
     lengths = np.asarray(store.column("duration_s").to_pylist(), np.float64)
     allowed = chosen.allowed & there
+    for curve in wish.curves:
+        unknown = np.isnan(curve.scores)
+        if unknown[first].any():
+            song = store.ids[first[int(unknown[first].argmax())]]
+            raise InputError(f"{song} has no {curve.name}: it fits nowhere on that curve")
+        allowed &= ~unknown
     found = make_playlist(units, direction, lengths, wish, seeds=first, allowed=allowed)
     off = deviations(found.rows, lengths[found.rows], wish.curves)
     return PlaylistOfSongs(
@@ -258,6 +265,6 @@ def playlist_near(
         playlist=found,
         wish=wish,
         similarities=units[found.rows] @ direction,
-        curve_scores={curve.name: curve.scores[found.rows] for curve in wish.curves},
+        curve_scores={curve.name: curve.unit * curve.scores[found.rows] for curve in wish.curves},
         curve_distance=float(np.abs(off).mean()) if off.size else None,
     )

@@ -51,7 +51,8 @@ def remarks(
         low, high = min(curve.points), max(curve.points)
         if len(curve.points) > 1 and high - low < MOVES:
             lines.append(
-                f"{curve.name} moves between {low:.2f} and {high:.2f} only, which is hardly heard"
+                f"{curve.name} moves between {curve.shown(low)} and {curve.shown(high)} only, "
+                "which is hardly heard"
             )
         off = deviations(found.rows, own, wish.curves)[:, number]
         for first, last, worst in _spans(np.abs(off) > HELD, np.abs(off)):
@@ -62,7 +63,8 @@ def remarks(
             start, end = float(own[:first].sum()), float(own[: last + 1].sum())
             lines.append(
                 f"from {_clock(start)} to {_clock(end)} {curve.name} is not as asked, at worst "
-                f"{score:.2f} instead of {wanted:.2f}: " + _why(worst, found.rows, wish, better)
+                f"{curve.shown(score)} instead of {curve.shown(wanted)}: "
+                + _why(worst, found.rows, wish, better)
             )
     return tuple(lines)
 

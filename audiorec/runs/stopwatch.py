@@ -29,16 +29,12 @@ class Stopwatch:
         finally:
             self._switch(before)
 
-    def each(self, name: str, items: Iterable[T]) -> Iterator[T]:
-        """Yield the items; the time it takes to make them counts for `name`."""
-        iterator = iter(items)
-        while True:
-            with self.stage(name):
-                try:
-                    item = next(iterator)
-                except StopIteration:
-                    return
-            yield item
+    def each(self, name: str, items: Iterable[T]) -> Iterable[T]:
+        """Return the items; the time it takes to make them counts for `name`.
+
+        They can be iterated over as often as `items` can.
+        """
+        return _Timed(self, name, items)
 
     def _switch(self, stage: str | None) -> str | None:
         now = time.process_time()
@@ -47,3 +43,20 @@ class Stopwatch:
             self.seconds[before] = self.seconds.get(before, 0.0) + now - self._since
         self._stage, self._since = stage, now
         return before
+
+
+class _Timed(Iterable[T]):
+    """Items that are timed while they are made."""
+
+    def __init__(self, watch: Stopwatch, name: str, items: Iterable[T]) -> None:
+        self._watch, self._name, self._items = watch, name, items
+
+    def __iter__(self) -> Iterator[T]:
+        iterator = iter(self._items)
+        while True:
+            with self._watch.stage(self._name):
+                try:
+                    item = next(iterator)
+                except StopIteration:
+                    return
+            yield item

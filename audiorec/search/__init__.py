@@ -15,6 +15,7 @@
 ``comparing``    what songs are compared by where nobody says
 ``space``        what songs are compared by; the search; its result
 ``listed``       its result as a table, for people and for pandas
+``narrowing``    what a narrow band does to a song's vector
 ``scaling``      columns of wildly different scales → vectors of length 1; the weights
 ``topk``         the k nearest of millions, and their exact order
 ``index``        an index of faiss beside a store, for libraries of millions
@@ -23,6 +24,7 @@
 ``near``         the songs near one or several, among those that may come
 ``music``        which songs are music
 ``tag_means``    what the backbone hears in them: mean tags of every song
+``attributes``   tempo, key and moods of the songs, where the store has them
 ``filters``      conditions and patterns in words → which songs are meant
 ``diversify``    the best of a ranking: at most so many of one kind, not all alike
 ``explain``      a similarity taken apart, by class and statistic
@@ -37,14 +39,16 @@ Public::
     named        song_named, song_of_file, as_stored
     comparing    Basis, AutoBy
     choice       Choice, Chosen
-    near         near_one, MINIMUM
-    tag_means    tag_means, TagMeans, MOODS
+    near         near_one, away_from, MINIMUM
+    tag_means    tag_means, TagMeans
     music        is_music, why_not, why_no_music
     space        Space, Neighbours, Neighbour, mean_direction, TABLES
+    narrowing    Narrowing, moment_of
     scaling      By, DEFAULT_WEIGHTS
     topk         top_k
     index        build_index, check_index
     index_files  IndexInfo, index_path, read_info
+    attributes   numbers_of, tonic_of
     filters      parse_conditions, matching, excluding, mean_scores, class_number,
                  text_codes, name_codes
     diversify    Limit

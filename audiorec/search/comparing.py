@@ -90,7 +90,7 @@ def _why_not_features(store: VectorStore, path: Path) -> str:
         return f"compared by vector: {error}"
     if file.extractor_id != store.metadata.extractor_id:
         return f"compared by vector: {path} is of another extractor; make it again: {extract}"
-    if set(file.inputs) != set(LAST_LAYERS):
+    if set(file.inputs) & set(LAST_LAYERS) and set(file.inputs) != set(LAST_LAYERS):
         return f"compared by vector: {path} lacks one of {', '.join(LAST_LAYERS)}"
     lacking = int((IdMap(file.id_array).rows(store.id_array) < 0).sum())
     if lacking:

@@ -15,7 +15,13 @@ artist, title, ``= !=``            a text, whatever its case; ``*`` and ``?`` st
 album                              letters, ``""`` for a song without one
 codec, status  ``= !=``            one that is there
 duration       all                 seconds or ``3:20``; ``=`` and ``!=`` to the second
+bpm,           all                 beats a minute, ``=`` and ``!=`` to the whole number; a number
+key_confidence                     from 0 to 1; and so with bpm_confidence, tag_happy, tag_sad ...
+key, scale     ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
 =============  ==================  ======================================================
+
+The last two rows are of stores with attributes (``audiorec extract --attributes``). What is not
+known of a song meets nothing but ``!=``.
 
 All of the grammar::
 
@@ -38,8 +44,11 @@ import numpy as np
 
 from audiorec.errors import InputError
 from audiorec.files.arrow import flags
+from audiorec.search.attributes import BPM, is_attribute, numbers_of, tonic_of
+from audiorec.store.schema import TEXT_ATTRIBUTES
 from audiorec.store.store import VectorStore
 from audiorec.types import (
+    SCALES,
     BoolArray,
     Float64Array,
     FloatArray,
@@ -261,6 +270,8 @@ class _Tests:
             return _number(condition, seconds, _seconds)
         if name in self.heads:
             return self._head(condition)
+        if name not in self.labels and is_attribute(self.store, name):
+            return self._attribute(condition)
         if "." in name or "/" in name or name in self.labels:
             number = class_number(self.store, name)
             if condition.operator in ("=", "!="):
@@ -291,6 +302,22 @@ class _Tests:
         wanted = [labels.index(value) for value in condition.values]
         return _signed(condition, np.isin(self._means[:, columns].argmax(axis=1), wanted))
 
+    def _attribute(self, condition: Condition) -> BoolArray:
+        """Compare tempo, key or a mood; what is not known of a song meets nothing but ``!=``."""
+        name = condition.name
+        if name in TEXT_ATTRIBUTES:
+            _check_operator(condition)
+            codes, texts = text_codes(self.store, name)
+            wanted = [
+                _scale(condition, v) if name == "scale" else tonic_of(v) for v in condition.values
+            ]
+            fits = np.asarray([*(text in wanted for text in texts), False], np.bool_)
+            return _signed(condition, fits[codes])
+        if name != BPM and condition.operator in ("=", "!="):
+            raise InputError(f"{condition}: compare {name} with <, <=, > or >=")
+        expected = "beats a minute" if name == BPM else "a number from 0 to 1"
+        return _number(condition, numbers_of(self.store, name), partial(_finite, expected=expected))
+
     def _text(self, condition: Condition) -> BoolArray:
         _check_operator(condition)
         codes, texts = text_codes(self.store, condition.name)
@@ -302,6 +329,12 @@ class _Tests:
         # The last place is that of rows without a text, whose code is -1.
         unknown = "" in map(plain_name, condition.values)
         return _signed(condition, np.asarray([*fits, unknown], np.bool_)[codes])
+
+
+def _scale(condition: Condition, value: str) -> str:
+    if value.strip().lower() not in SCALES:
+        raise InputError(f"{condition}: no scale {value!r}; there are: {', '.join(SCALES)}")
+    return value.strip().lower()
 
 
 def _check_operator(condition: Condition) -> None:

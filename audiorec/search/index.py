@@ -337,6 +337,7 @@ def _stale(store: VectorStore, info: IndexInfo, weighting: Weighting) -> str:
     same = np.array_equal(scaling.columns, columns)
     same = same and np.array_equal(scaling.weights, weighting.weights[columns])
     same = same and np.array_equal(scaling.log_odds, weighting.log_odds[columns])
+    same = same and (scaling.mix is None) == (weighting.moment is None)
     return "" if same else "the index has other weights than this audiorec"
 
 

@@ -12,12 +12,15 @@ from typing import NamedTuple
 
 import numpy as np
 
+from audiorec.errors import InputError
 from audiorec.search.choice import Chosen
 from audiorec.search.diversify import Ranking, select
 from audiorec.search.space import Neighbours, Space
 from audiorec.types import Float64Array, FloatArray, Int64Array
 
 MINIMUM = 0.0  # below, two songs lie on different sides of what is usual: not alike, but unlike
+AWAY = 0.5  # of what is to be near: more, and what comes is like nothing at all
+SAME = 0.999  # cosine from which on two songs are one
 FIRST = 3  # times more songs than asked for, so that few queries have to be asked again
 
 
@@ -26,6 +29,27 @@ class _Options(NamedTuple):
     chosen: Chosen
     diversity: float
     minimum: float
+
+
+def away_from(unit: FloatArray, other: FloatArray) -> FloatArray:
+    """Return a direction (W,) of length 1 towards `unit` and away from `other`, half as much.
+
+    Raises
+    ------
+    InputError
+        If nothing is left of it: the two are one song.
+
+    Examples
+    --------
+    >>> away_from(np.float32([1, 0]), np.float32([0, 1])).round(3)
+    array([ 0.894, -0.447], dtype=float32)
+    """
+    direction = unit.astype(np.float64) - AWAY * other
+    length = float(np.sqrt(direction @ direction))
+    if float(unit @ other) > SAME or length == 0.0:
+        raise InputError("more like a song and less like the same one: nothing is left to look for")
+    found: FloatArray = (direction / length).astype(np.float32)
+    return found
 
 
 def near_one(

@@ -1,6 +1,6 @@
 """Columns of wildly different scales to vectors of length 1, whose product is a similarity.
 
-    (V,) ──log-odds of some──standardise──weight──unit length──▶ (W,)
+    (V,) ──log-odds of some──standardise──weight──look past a narrow band──unit length──▶ (W,)
 
 A `Weighting` says what is asked; `fit` looks at all songs once and returns the `Scaling`
 that can prepare any vector, of the store or not. Columns of weight 0 are left out, so W is
@@ -9,6 +9,9 @@ prepared vector is 0, and it is similar to none.
 
 The largest and the smallest score of a song enter as log-odds: 0.001 and 0.01 are worlds
 apart for a smallest score, and all but equal as probabilities. Figures: docs/similar.md.
+
+A record through a narrow band (a telephone, an old codec, 8 kHz) has other scores, and not any
+others: `audiorec.search.narrowing` knows in which directions they move. These count less.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -18,6 +21,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.errors import InputError, ShapeError, StoreError
+from audiorec.search.narrowing import narrowing
 from audiorec.store.schema import StoreMetadata
 from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array
 
@@ -42,6 +46,8 @@ WEIGHTS_BY: dict[By, dict[str, float]] = {"vector": DEFAULT_WEIGHTS, "mean": {"m
 # Without a floor the log-odds of 0 and 1 would be infinite. A float32 next to 1 carries about so
 # many digits; a coarser floor finds fewer songs again (docs/decisions/0006-similarity.md).
 LOG_ODDS_FLOOR = 1e-6
+# How much less a direction counts along which a narrow band moves songs (docs/decisions/0040).
+LOOKED_PAST = 30.0
 # A column whose standard deviation is below this part of its largest value holds rounding
 # noise only, and is left unscaled.
 CONSTANT_SPREAD = 1e-6
@@ -59,12 +65,19 @@ class Weighting:
     # bring each column to mean 0 and standard deviation 1 over all songs. Without it columns enter
     # as they are, as embeddings do that were learnt for the cosine
     standardise: bool = True
+    # (V, V): the mean product of what a change that must not count does to two columns, in the
+    # form in which they enter; None where nothing is looked past
+    moment: Float64Array | None = None
 
     def __post_init__(self) -> None:
         if self.weights.ndim != 1 or self.weights.shape != self.log_odds.shape:
             raise ShapeError(
                 f"weights and log_odds must have one shape (V,), got {self.weights.shape} and "
                 f"{self.log_odds.shape}"
+            )
+        if self.moment is not None and self.moment.shape != 2 * self.weights.shape:
+            raise ShapeError(
+                f"a moment must have shape {2 * self.weights.shape}, got {self.moment.shape}"
             )
         if not np.isfinite(self.weights).all() or (self.weights < 0).any():
             raise InputError("weights must be finite and not negative")
@@ -82,8 +95,13 @@ class Weighting:
     def of_store(
         cls, metadata: StoreMetadata, by: By = "vector", weights: Sequence[float] | None = None
     ) -> "Weighting":
-        """Return a weight per statistic, for all classes; by default those of `by`."""
+        """Return a weight per statistic, for all classes; by default those of `by`.
+
+        The defaults look past a narrow band where it is known what that does to the heads' scores.
+        """
         names, n_classes = metadata.statistics, len(metadata.classes)
+        known = narrowing(metadata) if weights is None and by == "vector" else None
+        log_odds = LOG_ODDS if known is None else known.log_odds
         if weights is None:
             weights = [WEIGHTS_BY[by].get(name, 0.0) for name in names]
         if len(weights) != len(names):
@@ -92,7 +110,8 @@ class Weighting:
             )
         return cls(
             weights=np.tile(np.asarray(weights, np.float64), n_classes),
-            log_odds=np.tile([name in LOG_ODDS for name in names], n_classes),
+            log_odds=np.tile([name in log_odds for name in names], n_classes),
+            moment=None if known is None else known.moment,
         )
 
 
@@ -107,6 +126,7 @@ class Scaling:
     log_odds: BoolArray  # (W,)
     centre: Float64Array  # (W,)
     spread: Float64Array  # (W,)
+    mix: Float64Array | None = None  # (W, W), symmetric: what the weighted columns are turned by
 
     def prepare(self, vectors: FloatArray) -> FloatArray:
         """Take log-odds of vectors (Q, V), standardise, weight, bring to length 1: (Q, W), float32.
@@ -121,6 +141,8 @@ class Scaling:
         z = _used(vectors, self.columns, self.log_odds)
         z -= self.centre
         z *= self.weights / self.spread
+        if self.mix is not None:
+            z = z @ self.mix
         length = np.sqrt(np.einsum("ij,ij->i", z, z))
         some = length > NO_DIRECTION
         z *= np.where(some, 1.0 / np.where(some, length, 1.0), 0.0)[:, None]
@@ -136,8 +158,9 @@ class Scaling:
         return units
 
     def to_dict(self) -> dict[str, Any]:
-        """Return all fields as JSON values."""
-        lists = {name: getattr(self, name).tolist() for name in self.__slots__ if name != "width"}
+        """Return all fields as JSON values; no mix, no key."""
+        arrays = {name: getattr(self, name) for name in self.__slots__ if name != "width"}
+        lists = {name: array.tolist() for name, array in arrays.items() if array is not None}
         return {"width": self.width, **lists}
 
     @classmethod
@@ -149,8 +172,9 @@ class Scaling:
             arrays: dict[str, Any] = {
                 name: np.array(content[name], kinds.get(name, np.float64))
                 for name in cls.__slots__
-                if name != "width"
+                if name not in ("width", "mix")
             }
+            mix = None if content.get("mix") is None else np.array(content["mix"], np.float64)
         except (KeyError, TypeError, ValueError, OverflowError) as error:
             raise StoreError(f"the scaling is damaged: {error!r}") from error
         shapes = {array.shape for array in arrays.values()}
@@ -159,9 +183,11 @@ class Scaling:
         good = good and bool((columns >= 0).all() and (columns < width).all())
         numbers = [arrays[name] for name in ("weights", "centre", "spread")]
         good = good and all(bool(np.isfinite(array).all()) for array in numbers)
+        if mix is not None:
+            good = good and mix.shape == 2 * columns.shape and bool(np.isfinite(mix).all())
         if not good or (arrays["spread"] <= 0).any():
             raise StoreError("the scaling is damaged: its numbers do not go together")
-        return cls(width=width, **arrays)
+        return cls(width=width, mix=mix, **arrays)
 
 
 def fit_units(blocks: Blocks, rows: int, weighting: Weighting) -> tuple[Scaling, FloatArray]:
@@ -188,14 +214,29 @@ def fit(blocks: Blocks, weighting: Weighting) -> Scaling:
     centre[log_odds], spread[log_odds] = odds.mean, odds.std()
     if not weighting.standardise:
         centre, spread = np.zeros(len(columns)), np.ones(len(columns))
+    weights = weighting.weights[columns]
+    moment = None if weighting.moment is None else weighting.moment[np.ix_(columns, columns)]
     return Scaling(
         width=width,
         columns=columns,
-        weights=weighting.weights[columns],
+        weights=weights,
         log_odds=log_odds,
         centre=centre,
         spread=spread,
+        mix=None if moment is None else _turned(moment, weights / spread),
     )
+
+
+def _turned(moment: Float64Array, scale: Float64Array) -> Float64Array:
+    """Return the symmetric matrix that shrinks directions by what must not count along them.
+
+    A direction along which such a change is 1 in the mean square is shrunk by the root of
+    ``1 + LOOKED_PAST``; one that it leaves alone stays as it is, so columns keep their names.
+    """
+    metric = np.eye(len(scale)) + LOOKED_PAST * moment * np.outer(scale, scale)
+    values, directions = np.linalg.eigh(metric)
+    turned: Float64Array = directions / np.sqrt(values) @ directions.T
+    return turned
 
 
 class _Moments:

@@ -172,6 +172,8 @@ class Space:
     note : str
         What a person should know about the search, for example that an index is stale;
         empty where there is nothing to say.
+    inputs : tuple of str
+        The columns of a features file that are compared; empty where something else is.
     """
 
     def __init__(
@@ -181,8 +183,9 @@ class Space:
         *,
         weighting: Weighting,
         matrix: tuple[Int64Array, FloatArray] | None = None,
+        inputs: tuple[str, ...] = (),
     ) -> None:
-        self.store, self.by = store, by
+        self.store, self.by, self.inputs = store, by, inputs
         self.index: Index | None = None
         self.note = ""
         self.weighting = weighting
@@ -383,29 +386,36 @@ def open_space(
         raise InputError(f"by={by!r} has no statistics to weigh")
     if table is None:
         raise InputError(f"by={by!r} needs a file: {TABLES[by]}")
-    rows, values = _table(store, by, table)
+    rows, values, inputs = _table(store, by, table)
     # Embeddings were learnt for the cosine as it is; features were not.
     weighting = Weighting.uniform(values.shape[1], standardise=by == "features")
-    return Space(store, by, weighting=weighting, matrix=(rows, values))
+    return Space(store, by, weighting=weighting, matrix=(rows, values), inputs=inputs)
 
 
-def _table(store: VectorStore, by: By, path: Path) -> tuple[Int64Array, FloatArray]:
-    """Read a second file: rows of the store that it has, and their numbers."""
+def _table(
+    store: VectorStore, by: By, path: Path
+) -> tuple[Int64Array, FloatArray, tuple[str, ...]]:
+    """Read a second file: rows of the store that it has, their numbers, and which features."""
+    inputs: tuple[str, ...] = ()
     if by == "features":
         file = FeatureFile.open_last_layers(path)
         ids, values, extractor_id = file.id_array, file.means(), file.extractor_id
+        inputs = file.inputs
     else:
         table = EmbeddingTable.open(path, kind="songs")
         ids, values, extractor_id = table.id_array, table.embeddings, table.metadata.extractor_id
     if extractor_id != store.metadata.extractor_id and (extractor_id or by == "features"):
+        both = f"extract both in one run (audiorec extract FOLDER --out {store.path} --features"
+        again = {"features": f"{both} {path} --overwrite)"}
         raise SpecMismatchError(
             f"{path} was made by extractor {extractor_id}, {store.path} by "
-            f"{store.metadata.extractor_id}: extract both in one run"
+            f"{store.metadata.extractor_id}: "
+            f"{again.get(by, 'embed the songs of this store (audiorec recall songs MODEL)')}"
         )
     rows = IdMap(store.id_array).rows(ids)
     places = np.flatnonzero(rows >= 0)
     places = places[np.argsort(rows[places], kind="stable")]
-    return rows[places], values[places]
+    return rows[places], values[places], inputs
 
 
 def _others(found: Found, own: Int64Array) -> Found:

@@ -20,8 +20,6 @@ from audiorec.tagger.weights import WEIGHTS
 from audiorec.types import FloatArray
 
 TAGS_COLUMN = "msd_tags"
-# Those of the 50 tags that are moods; the others are genres, decades, voices and instruments.
-MOODS = ("beautiful", "chillout", "Mellow", "chill", "party", "sexy", "catchy", "sad", "happy")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +61,8 @@ def tag_means(store: VectorStore, features: str | Path | None = None) -> TagMean
     if file.extractor_id != store.metadata.extractor_id:
         raise SpecMismatchError(
             f"{path} was made by extractor {file.extractor_id}, {store.path} by "
-            f"{store.metadata.extractor_id}: extract both again"
+            f"{store.metadata.extractor_id}: extract both again (audiorec extract FOLDER --out "
+            f"{store.path} --features {path} --overwrite)"
         )
     if file.width != len(names):
         raise InputError(f"{path}: its {TAGS_COLUMN} have {file.width} numbers, not {len(names)}")

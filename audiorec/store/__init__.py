@@ -37,7 +37,7 @@ Public::
 
     schema      Kind, StoreMetadata, schema_of
     store       VectorStore
-    features    FeatureFile, SeriesFile, open_series, LAST_LAYERS
+    features    FeatureFile, SeriesFile, open_series, last_layers, LAST_LAYERS
     embeddings  EmbeddingTable, write_embeddings
     foreign     read_foreign, to_unit, content_id
     aliases     ALIASES_FILE, AliasKind, resolve, alias_table, write_aliases, add_own_aliases

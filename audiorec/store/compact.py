@@ -211,9 +211,15 @@ def _check_same(first: Checked, other: Checked) -> None:
         raise SpecMismatchError(
             f"{first.path} was made by extractor {ours.extractor_id}, {other.path} by "
             f"{theirs.extractor_id} ({ours.what_differs(theirs)}): they cannot be one store; "
-            "extract one of them again"
+            "extract one of them again (audiorec extract FOLDER --out NEW.parquet)"
         )
     same_kind = ours.kind == theirs.kind
+    if same_kind and ours.attributes != theirs.attributes:
+        less = min((first, other), key=lambda file: len(file.metadata.attributes))
+        raise StoreError(
+            f"{first.path} and {other.path} have different attributes; what adds them to "
+            f"{less.path}: audiorec extract FOLDER --attributes --out {less.path}"
+        )
     if same_kind and not schema_of(ours).remove_metadata().equals(
         schema_of(theirs).remove_metadata()
     ):

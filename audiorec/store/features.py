@@ -28,6 +28,8 @@ from audiorec.types import FloatArray, Int64Array, ScoreSeries
 # The last hidden layers: of all outputs those that find the most songs of the same music again
 # (docs/decisions/0006-similarity.md), and tell encodings of one song from two songs (0008).
 LAST_LAYERS = ("msd_penultimate", "mtt_penultimate")
+# What a network that a user added has in their place: the first of these kinds that is there.
+ADDED_LAYERS = ("_embedding", "_scores")
 
 
 class FeatureFile:
@@ -86,12 +88,9 @@ class FeatureFile:
 
     @classmethod
     def open_last_layers(cls, path: str | Path) -> "FeatureFile":
-        """Open a ``features.parquet`` for those of the `LAST_LAYERS` that it has.
-
-        One that has none of them is an `InputError`.
-        """
+        """Open a ``features.parquet`` for its `last_layers`; one without any is an `InputError`."""
         file = open_checked(Path(path), Kind.FEATURES)
-        names = [name for name in LAST_LAYERS if name in file.metadata.features]
+        names = last_layers(file.metadata.features)
         if not names:
             raise InputError(f"{path}: has none of the features {', '.join(LAST_LAYERS)}")
         return cls(file, names)
@@ -223,6 +222,20 @@ class FeatureFile:
         return SongSegments(names, joined, np.concatenate([[0], np.cumsum(counts)]))
 
 
+def last_layers(features: Collection[str]) -> tuple[str, ...]:
+    """Return the columns that songs are compared by, of those that a features file has.
+
+    Examples
+    --------
+    >>> last_layers(["msd_penultimate", "msd_tags"]), last_layers(["mn04_embedding", "mn04_scores"])
+    (('msd_penultimate',), ('mn04_embedding',))
+    """
+    found = tuple(name for name in LAST_LAYERS if name in features)
+    for kind in ADDED_LAYERS:
+        found = found or tuple(sorted(name for name in features if name.endswith(kind)))
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class SeriesFile:
     """The series in a file of scores or features that are of a store's songs.
@@ -264,7 +277,8 @@ def open_series(store: VectorStore, path: Path, kind: Kind) -> SeriesFile:
     theirs, ours = file.extractor_id, store.metadata.extractor_id
     if theirs != ours:
         raise SpecMismatchError(
-            f"{path} was made by extractor {theirs}, {store.path} by {ours}: extract both again"
+            f"{path} was made by extractor {theirs}, {store.path} by {ours}: extract both again "
+            f"(audiorec extract FOLDER --out {store.path} --{kind} {path} --overwrite)"
         )
     known = dict(zip(store.ids, store.column("content_hash").to_pylist(), strict=True))
     found = enumerate(zip(file.ids, file.hashes, strict=True))

@@ -8,10 +8,6 @@ npz         ``ids`` (texts) and ``embeddings`` (n, D); nothing pickled is read
 """
 
 import hashlib
-import math
-import struct
-import zipfile
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +18,7 @@ import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, InputError, MissingFileError
 from audiorec.files.arrow import floats
-from audiorec.files.parquet_files import LEAST_BYTES, TIMES_FILE
+from audiorec.files.npz import read_npz
 from audiorec.files.user_files import column_names, read_table
 from audiorec.types import FloatArray
 
@@ -66,7 +62,7 @@ def read_foreign(
         ids, embeddings = reader(path, id_column, embedding_column)
     except FileNotFoundError as error:
         raise MissingFileError(f"{path}: no such file") from error
-    except (OSError, pa.ArrowException, zipfile.BadZipFile, UnicodeDecodeError) as error:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         reason = (str(error) or type(error).__name__).splitlines()[0]
         raise DamagedFileError(f"{path}: cannot be read as {path.suffix[1:]}: {reason}") from error
     _check(path, ids, embeddings)
@@ -146,54 +142,11 @@ def _read_csv(path: Path, id_column: str, _column: str) -> tuple[list[str], Floa
 
 
 def _read_npz(path: Path, _id_column: str, _column: str) -> tuple[list[str], FloatArray]:
-    limit = max(LEAST_BYTES, TIMES_FILE * path.stat().st_size)
-    try:
-        with zipfile.ZipFile(path) as archive:
-            ids, embeddings = (
-                _npz_member(archive, name, limit) for name in (NPZ_IDS, NPZ_EMBEDDINGS)
-            )
-    except (ValueError, RuntimeError, EOFError, struct.error, zlib.error) as error:
-        reason = (str(error) or "not a whole archive").splitlines()[0]
-        raise DamagedFileError(f"{path}: {reason}") from error
+    ids, embeddings = read_npz(path, (NPZ_IDS, NPZ_EMBEDDINGS))
     if ids.ndim != 1 or ids.dtype.kind not in "UiuS" or embeddings.dtype.kind not in "fiu":
         raise DamagedFileError(f"{path}: ids must be texts (n,), embeddings numbers (n, D)")
     names = [i.decode() if isinstance(i, bytes) else str(i) for i in ids.tolist()]
     return names, embeddings.astype(np.float32)
-
-
-def _npz_member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
-    """Read one array whose size is known, and allowed, before it is unpacked; or a `ValueError`."""
-    members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
-    if len(members) != 1:
-        there = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:9])
-        times = "has no" if not members else "has more than one"
-        raise ValueError(f"{times} array {name!r}, it has {there}")
-    if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"the array {name!r} is packed in a way that numpy does not write")
-    size = members[0].file_size
-    if size > limit:
-        raise ValueError(
-            f"the array {name!r} would unfold to {size / 1e9:.1f} GB in memory, the limit for a "
-            f"file of its size is {limit / 1e9:.1f} GB"
-        )
-    with archive.open(members[0]) as file:
-        shape, dtype = _npy_header(file)
-        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size - file.tell():
-            raise ValueError(f"the array {name!r} is not what its header says")
-    with archive.open(members[0]) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
-
-
-def _npy_header(file: Any) -> tuple[tuple[int, ...], Any]:
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    reader = readers.get(np.lib.format.read_magic(file))
-    if reader is None:
-        raise ValueError("an array of a format that this audiorec does not read")
-    shape, _, dtype = reader(file)
-    return shape, dtype
 
 
 def _check(path: Path, ids: Sequence[str], embeddings: FloatArray) -> None:

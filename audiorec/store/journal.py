@@ -64,7 +64,7 @@ from audiorec.store.records import (
     row_batch,
     score_values,
 )
-from audiorec.store.schema import Kind, StoreMetadata, schema_of
+from audiorec.store.schema import HEARD, Kind, StoreMetadata, schema_of
 from audiorec.types import FloatArray, ScoreSeries
 
 T = TypeVar("T")
@@ -173,11 +173,17 @@ class Journal:
         """Return the content hashes for which a row of this kind is at hand.
 
         A song whose hash is among those of every kind asked for needs no decoding: it is
-        known under its id, or `append_copy` gives it the rows under another.
+        known under its id, or `append_copy` gives it the rows under another. Rows of vectors count
+        only with their attributes, where these are asked for.
         """
         if kind == Kind.ERRORS:
             raise InputError("failures have no content hash")
-        return frozenset(self._content_places(kind))
+        places = self._content_places(kind)
+        if kind != Kind.VECTORS or not self._metadata[kind].attributes:
+            return frozenset(places)
+        columns = (part.table([HEARD]).column(HEARD) for part in self._parts[kind])
+        heard = [column.is_valid().to_pylist() for column in columns]
+        return frozenset(name for name, (part, row) in places.items() if heard[part][row])
 
     def append_song(
         self,
@@ -314,12 +320,20 @@ class Journal:
             # A failure is a matter of the file, not of the numbers, and is kept.
             if kind != Kind.ERRORS:
                 self._check_extractor(path, file.metadata)
-            if not schema_of(file.metadata).equals(schema_of(self._metadata[kind])):
+            ours = self._metadata[kind]
+            made_alike = dict(file.metadata.attributes.items() & ours.attributes.items())
+            theirs = replace(
+                file.metadata, attributes={**file.metadata.attributes, **ours.attributes}
+            )
+            if not schema_of(theirs).equals(schema_of(ours)):
                 raise StoreError(
                     f"{path}: holds other columns than this run writes; use --overwrite, "
                     "or give another path"
                 )
-            self._parts[kind].append(ParquetPart(file))
+            lacking = ours.attributes.keys() - made_alike.keys()
+            self._parts[kind].append(
+                ParquetPart(file, [f for f in schema_of(ours) if f.name in lacking])
+            )
 
     def _take_shared_failures(self) -> None:
         """Take the store's failures from the file that the stores of a folder once shared."""
@@ -370,9 +384,11 @@ class Journal:
         except StoreError as error:
             raise StoreError(f"{part.path}: {error}; remove its folder to start anew") from error
         self._check_extractor(part.path, metadata)
-        # Another choice of backbone outputs than the last start's: those rows are redone.
-        ours = schema_of(self._metadata[kind]).remove_metadata()
-        return metadata.kind == kind and bool(ours.equals(schema_of(metadata).remove_metadata()))
+        # Another choice of outputs or attributes than the last start's: those rows are redone.
+        ours = self._metadata[kind]
+        if metadata.kind != kind or metadata.attributes != ours.attributes:
+            return False
+        return bool(schema_of(ours).equals(schema_of(metadata)))
 
     def _check_extractor(self, path: Path, found: StoreMetadata) -> None:
         ours = self._metadata[Kind.VECTORS]

@@ -9,7 +9,7 @@ belong to a sound, not to a name: a song takes the newest row with its ``content
 a renamed song keeps them, and those of other content are never taken for its own.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from functools import lru_cache
@@ -63,10 +63,11 @@ class Event:
 
 
 class ParquetPart:
-    """The previous output as a part."""
+    """The previous output as a part; fields that it is `lacking` are null in every row."""
 
-    def __init__(self, file: Checked) -> None:
+    def __init__(self, file: Checked, lacking: Sequence[Any] = ()) -> None:
         self.file = file
+        self._lacking = {field.name: field for field in lacking}
         self._starts = file.group_starts()
         self._group = lru_cache(maxsize=GROUPS_HELD)(file.read_group)
 
@@ -75,7 +76,8 @@ class ParquetPart:
 
     def table(self, columns: list[str]) -> Any:
         """Return whole columns as a `pyarrow.Table`; all rows are ``sequence`` -1."""
-        table = self.file.read([name for name in columns if name != SEQUENCE])
+        there = [name for name in columns if name != SEQUENCE and name not in self._lacking]
+        table = self._completed(self.file.read(there), columns)
         if SEQUENCE in columns:
             before = integers(np.full(len(self), BEFORE, np.int64))
             table = table.append_column(SEQUENCE, before)
@@ -86,8 +88,19 @@ class ParquetPart:
         while start < stop:
             group = int(np.searchsorted(self._starts, start, side="right")) - 1
             first, end = self._starts[group], min(stop, self._starts[group + 1])
-            yield from self._group(group).slice(start - first, end - start).to_batches()
+            rows = self._group(group).slice(start - first, end - start)
+            yield from self._completed(rows, self._lacking).to_batches()
             start = end
+
+    def _completed(self, table: Any, columns: Iterable[str]) -> Any:
+        """Return a table with those of the columns that are lacking as nulls."""
+        for name in columns:
+            if name in self._lacking:
+                if name in table.column_names:  # by another method
+                    table = table.drop_columns([name])
+                field = self._lacking[name]
+                table = table.append_column(field, pa.nulls(len(table), field.type))
+        return table
 
     def close(self) -> None:
         """Let go of the file and of the row groups that are held."""

@@ -28,12 +28,18 @@ from audiorec.errors import InputError, StoreError
 from audiorec.files.json_files import parse_json
 from audiorec.types import STATISTICS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+READ_VERSIONS = (1, 2)  # 1 has no loudness: its tracks were taken as loud as they came
 METADATA_KEY = b"audiorec"
 MAX_JSON_BYTES = 1 << 20
 MAX_WIDTH = 65_536  # numbers in a vector or in one backbone output
 # Inside lists the name that Parquet itself gives, so that schemas survive a round trip.
 ELEMENT = "element"
+# Columns of vecs.parquet that tempo, key and moods may have; a song that was heard has a number in
+# `HEARD`, if it is 0.
+ATTRIBUTE = re.compile(r"bpm|bpm_confidence|key|scale|key_confidence|tag_\w+", re.ASCII)
+TEXT_ATTRIBUTES = ("key", "scale")
+HEARD = "bpm_confidence"
 # Columns of features.parquet that stand beside the backbone outputs.
 RESERVED = ("song_id", "content_hash", "segments", "start_s", "extractor_id")
 
@@ -66,6 +72,9 @@ class StoreMetadata:
         ``name``, ``sha256`` and ``licence`` of each weights file.
     features : mapping of str to int
         Backbone outputs in ``features.parquet``: column name to width.
+    attributes : mapping of str to str
+        Columns of tempo, key and moods in ``vecs.parquet``, and what made each; empty where they
+        were not asked for.
     packages : mapping of str to str
         Versions of the packages that took part.
     created_by : str
@@ -85,6 +94,7 @@ class StoreMetadata:
     spec: Mapping[str, Any] = field(default_factory=dict)
     weights: tuple[Mapping[str, str], ...] = ()
     features: Mapping[str, int] = field(default_factory=dict)
+    attributes: Mapping[str, str] = field(default_factory=dict)
     packages: Mapping[str, str] = field(default_factory=dict)
     created_by: str = ""
     format_version: int = FORMAT_VERSION
@@ -102,6 +112,8 @@ class StoreMetadata:
         _check(_are_texts(self.packages), "packages", "an object of texts", self.packages)
         weights_good = isinstance(self.weights, tuple) and all(map(_are_texts, self.weights))
         _check(weights_good, "weights", "a list of objects of texts", self.weights)
+        good = _are_texts(self.attributes) and all(map(ATTRIBUTE.fullmatch, self.attributes))
+        _check(good, "attributes", "columns of attributes", self.attributes)
         _check(_are_widths(self.features), "features", "an object of widths", self.features)
         names = [*RESERVED, *self.features, *(f"{name}_mean" for name in self.features)]
         _check(len(set(names)) == len(names), "features", "other column names", self.features)
@@ -124,8 +136,13 @@ class StoreMetadata:
         >>> short.what_differs(long)
         'hop_s is 6.0 there and 3.0 here'
         """
-        here, there = _flat(self.spec), _flat(other.spec)
+        parts = self.spec.keys() & other.spec.keys()
         found = [
+            f"there is no {name} {'there' if name in self.spec else 'here'}"
+            for name in sorted(self.spec.keys() ^ other.spec.keys())
+        ]
+        here, there = (_flat({n: of.spec[n] for n in parts}) for of in (self, other))
+        found += [
             f"{name} is {there.get(name)} there and {here.get(name)} here"
             for name in sorted(here.keys() | there.keys())
             if here.get(name) != there.get(name)
@@ -137,8 +154,11 @@ class StoreMetadata:
         return ", ".join(found) or "made by another version"
 
     def to_json(self) -> str:
-        """Return the metadata as one line of JSON with sorted keys."""
-        return json.dumps(asdict(self), sort_keys=True, allow_nan=False)
+        """Return the metadata as one line of JSON with sorted keys; no attributes, no key."""
+        content = asdict(self)
+        if not self.attributes:
+            content.pop("attributes")
+        return json.dumps(content, sort_keys=True, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str | bytes) -> "StoreMetadata":
@@ -190,7 +210,15 @@ def schema_of(metadata: StoreMetadata) -> Any:
     columns = []
     for column in _COLUMNS[metadata.kind].split(","):
         name, kind = column.split()
+        if name in _SINCE_2 and metadata.format_version == 1:
+            continue
         columns.append(pa.field(name, types[kind.rstrip("?")], nullable=kind.endswith("?")))
+    if metadata.kind == Kind.VECTORS:
+        kinds = {
+            name: types["text" if name in TEXT_ATTRIBUTES else "float"]
+            for name in metadata.attributes
+        }
+        columns[-2:-2] = [pa.field(name, kind) for name, kind in sorted(kinds.items())]
     if metadata.kind == Kind.FEATURES:
         outputs = []
         for name, width in sorted(metadata.features.items()):
@@ -219,11 +247,13 @@ _TYPES = {
     "time": pa.timestamp("us", tz="UTC"),
     "numbers": series_type(),
 }
+_SINCE_2 = ("loudness_lufs",)
 # The columns in their order; those with a question mark may be null. In a file of features each
 # output and its mean stand before the extractor.
 _COLUMNS = {
     Kind.VECTORS: """song_id text, vector vector, content_hash text, uri text, size long,
-        mtime_ns long, duration_s float, claimed_s float?, segments int, status text,
+        mtime_ns long, duration_s float, claimed_s float?, loudness_lufs float?, segments int,
+        status text,
         source_rate int, source_channels int, codec text, decoder text, packet_errors int,
         title text?, artist text?, album text?, isrc text?, musicbrainz_trackid text?,
         extractor_id text, extracted_at time""",
@@ -253,10 +283,10 @@ def _check(good: bool, name: str, expected: str, got: object) -> None:
 def _check_version(version: object) -> None:
     is_number = isinstance(version, int) and not isinstance(version, bool)
     _check(is_number, "format_version", "a whole number", version)
-    if version != FORMAT_VERSION:
+    if version not in READ_VERSIONS:
         raise StoreError(
-            f"format version {version}, this audiorec reads {FORMAT_VERSION}; "
-            "a newer audiorec may read it"
+            f"format version {version}, this audiorec reads {READ_VERSIONS[0]} to "
+            f"{READ_VERSIONS[-1]}; a newer audiorec may read it"
         )
 
 

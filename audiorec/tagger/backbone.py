@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from audiorec.errors import InputError, MissingExtraError
 from audiorec.spec import MelSpec
-from audiorec.tagger.batching import Backbone, check_batch_size, in_batches
+from audiorec.tagger.batching import ShippedBackbone, check_batch_size, in_batches
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
 from audiorec.tagger.weights import BackboneName, backbone_weights, check_mel, weights_path
 from audiorec.types import Features, FloatArray
@@ -34,7 +34,7 @@ class OnnxBackbone:
         self.weights_sha256 = entry.sha256
         self.tag_names = entry.tags
         self.batch_size = check_batch_size(batch_size)
-        self._session = _session(str(weights_path(name, "onnx")))
+        self._session = open_session(str(weights_path(name, "onnx")))
 
     def features(self, segments: FloatArray) -> Features:
         """Return the features of B segments; see `Backbone.features`."""
@@ -50,7 +50,7 @@ def load_backbone(
     engine: Engine = "onnx",
     device: str = "cpu",
     mel: MelSpec | None = None,
-) -> Backbone:
+) -> ShippedBackbone:
     """Load one of the shipped networks.
 
     Parameters
@@ -90,8 +90,8 @@ def load_backbone(
     return OnnxBackbone(name)
 
 
-def _session(path: str) -> Any:
-    """Open a model on one thread that does not spin while it waits."""
+def open_session(model: str | bytes) -> Any:
+    """Open an ONNX model, a path or its bytes, on one thread that does not spin while it waits."""
     # From 1.29 on, its wheels tell its maker of every session, and keep files to do so.
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     import onnxruntime  # late: takes 0.2 s and is not needed for the torch engine
@@ -104,4 +104,15 @@ def _session(path: str) -> Any:
     # A pool of memory would keep the peak of the largest batch, and saves no time here.
     options.enable_cpu_mem_arena = False
     options.log_severity_level = 3  # errors only: stderr belongs to the command
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    options.add_session_config_entry("session.load_model_format", "ONNX")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def onnx_errors() -> tuple[type[Exception], ...]:
+    """Return the classes of ONNX Runtime's errors, which have no base of their own."""
+    from onnxruntime.capi import onnxruntime_pybind11_state as state
+
+    names = "EPFail EngineError Fail InvalidArgument InvalidGraph InvalidProtobuf ModelLoaded"
+    names += " ModelRequiresCompilation NoModel NoSuchFile NotFound NotImplemented RuntimeException"
+    found = [getattr(state, name) for name in names.split() if hasattr(state, name)]
+    return (*found, RuntimeError, ValueError)

@@ -10,8 +10,7 @@ import numpy as np
 
 from audiorec.errors import InputError, ShapeError
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
-from audiorec.tagger.weights import BackboneName
-from audiorec.types import Features, FloatArray
+from audiorec.types import AnyFeatures, Features, FloatArray
 
 SEGMENT_SHAPE = (187, 96)  # frames, mel bands
 
@@ -20,19 +19,26 @@ class Backbone(Protocol):
     """A frozen network that turns log-mel segments into features."""
 
     @property
-    def name(self) -> BackboneName:
-        """Which network: ``msd`` or ``mtt``."""
+    def name(self) -> str:
+        """Which network: ``msd``, ``mtt``, or one that was added."""
 
     @property
     def weights_sha256(self) -> str:
-        """Checksum of the network's safetensors file, the same for every engine."""
+        """Checksum that heads and stores know the network by, the same for every engine."""
+
+    def features(self, segments: FloatArray) -> AnyFeatures:
+        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0."""
+
+
+class ShippedBackbone(Backbone, Protocol):
+    """One of the networks that come with audiorec."""
 
     @property
     def tag_names(self) -> tuple[str, ...]:
         """Names of the 50 columns of `Features.tags`."""
 
     def features(self, segments: FloatArray) -> Features:
-        """Return the features, float32, of B segments (B, 187, 96), float32; B may be 0."""
+        """Return the features of B segments."""
 
 
 def in_batches(

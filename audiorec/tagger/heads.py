@@ -2,8 +2,8 @@
 
 A head is a small classifier on what the backbones say of a segment. It is one safetensors
 file that says everything about itself: its classes in order, the backbone outputs that it
-reads, the checksum of the backbones it was trained on, how it was trained and what it
-scored. Taxonomy is therefore data, not code.
+reads, the checksum of the backbones it was trained on and the fingerprint of what those were
+given, how it was trained and what it scored. Taxonomy is therefore data, not code.
 
     features of T segments  ──Head.scores──▶  (T, C), every row sums to 1
 
@@ -36,16 +36,17 @@ from audiorec.errors import (
     WeightsError,
 )
 from audiorec.files.json_files import parse_json, sealed, unsealed
-from audiorec.spec import fingerprint
+from audiorec.spec import FeatureSpec, fingerprint
 from audiorec.tagger.head_inputs import OUTPUT_WIDTHS, assemble, split_input
 from audiorec.tagger.weights import data_folder
-from audiorec.types import Features, Float64Array, FloatArray
+from audiorec.types import STATISTICS, AnyFeatures, Float64Array, FloatArray
 
 SHIPPED_TASKS = ("version", "genre")  # in the order of their scores
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2  # 1 knew no front end: tracks were taken as loud as they came
 METADATA_KEY = "audiorec_head"
 BLOCK_SEGMENTS = 256  # that are scored at once
 MAX_LAYERS = 8  # a file that claims more is damaged
+TRAIN_AGAIN = "train it again (audiorec heads train LABELS --task NAME --out FOLDER)"
 MAX_JSON_BYTES = 16 << 20
 MAX_FILE_BYTES = 256 << 20  # a head is a few hundred kB
 
@@ -79,6 +80,8 @@ class Head:
         Vector scaling of the logits: ``scale * z + bias``. A temperature is a constant scale.
     info : mapping
         How it was trained and what it scored; plain JSON values.
+    front_end : str
+        `FeatureSpec.front_end` of the segments that the backbones were given in training.
     """
 
     task: str
@@ -91,6 +94,7 @@ class Head:
     calibration_scale: FloatArray
     calibration_bias: FloatArray
     info: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    front_end: str = field(default_factory=lambda: FeatureSpec().front_end)
 
     def __post_init__(self) -> None:
         if not self.task or "/" in self.task:
@@ -106,7 +110,9 @@ class Head:
 
     def _check_shapes(self) -> None:
         """Refuse tensors that do not fit each other or are not finite."""
-        width = sum(OUTPUT_WIDTHS[split_input(name)[1]] for name in self.inputs)
+        widths = [OUTPUT_WIDTHS.get(split_input(name)[1]) for name in self.inputs]
+        # How wide the answers of a network are that a user added stands nowhere but here.
+        width = self.mean.size if None in widths else sum(w for w in widths if w is not None)
         expected: dict[str, tuple[int, ...]] = {"mean": (width,), "scale": (width,)}
         for i, (weight, _) in enumerate(self.layers):
             out = weight.shape[-1]
@@ -152,6 +158,7 @@ class Head:
             "classes": list(self.classes),
             "inputs": list(self.inputs),
             "backbones": dict(self.backbones),
+            "front_end": self.front_end,
         }
 
     def tensors(self) -> dict[str, FloatArray]:
@@ -177,8 +184,20 @@ class Head:
                     f"this one is {used[:12]}: train the head again or use its backbone"
                 )
 
+    def check_front_end(self, front_end: str) -> None:
+        """Raise a `SpecMismatchError` for segments made otherwise than those of its training."""
+        if front_end != self.front_end:
+            raise SpecMismatchError(
+                f"head {self.task!r} was trained on segments of front end {self.front_end}, these "
+                f"are of {front_end}: {TRAIN_AGAIN}"
+            )
+
     def logits(self, columns: npt.NDArray[np.floating]) -> Float64Array:
         """Return the logits before calibration of assembled columns, (T, D) to (T, C) float64."""
+        if columns.shape[1] != len(self.mean):
+            raise ShapeError(
+                f"head {self.task!r} reads {len(self.mean)} columns, got {columns.shape[1]}"
+            )
         x = (columns.astype(np.float64) - self.mean) / self.scale
         for i, (weight, bias) in enumerate(self.layers):
             x = x @ weight.astype(np.float64) + bias
@@ -186,12 +205,12 @@ class Head:
                 x = np.maximum(x, 0.0)
         return x
 
-    def scores(self, features: Mapping[str, Features]) -> FloatArray:
+    def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
         """Score T segments: a calibrated softmax (T, C), float32, whose rows sum to 1.
 
         Parameters
         ----------
-        features : mapping of str to Features
+        features : mapping of str to Features or AddedFeatures
             By backbone name; more backbones than the head reads do no harm.
 
         Raises
@@ -233,6 +252,8 @@ class Head:
         ------
         WeightsError
             If the file is missing, damaged, not a head, or of another format version.
+        SpecMismatchError
+            If it was trained before tracks were brought to one loudness (format 1).
         """
         meta, tensors = _read(path)
         try:
@@ -247,6 +268,7 @@ class Head:
                 calibration_scale=tensors["calibration_scale"],
                 calibration_bias=tensors["calibration_bias"],
                 info=meta.get("info", {}),
+                front_end=str(meta["front_end"]),
             )
         except (KeyError, TypeError, AttributeError, InputError) as error:
             raise WeightsError(f"{path}: not a sound head file: {error}") from error
@@ -276,18 +298,19 @@ def _read(path: Path | str) -> tuple[dict[str, Any], dict[str, FloatArray]]:
     except ValueError as error:
         raise WeightsError(f"{path}: head metadata is not JSON: {error}") from error
     version = meta.get("format")
+    if version == 1:
+        raise SpecMismatchError(
+            f"{path}: trained before tracks were brought to one loudness: {TRAIN_AGAIN}"
+        )
     if version != FORMAT_VERSION:
         raise WeightsError(f"{path}: head format {version!r}, this audiorec reads {FORMAT_VERSION}")
     return meta, tensors
 
 
-def _segments(features: Mapping[str, Features], start: int) -> dict[str, Features]:
+def _segments(features: Mapping[str, AnyFeatures], start: int) -> dict[str, AnyFeatures]:
     """Return one block of segments of every backbone, as views."""
     block = slice(start, start + BLOCK_SEGMENTS)
-    return {
-        name: Features(*(getattr(found, output)[block] for output in OUTPUT_WIDTHS))
-        for name, found in features.items()
-    }
+    return {name: found.rows(block) for name, found in features.items()}
 
 
 def _layers(tensors: Mapping[str, FloatArray]) -> tuple[tuple[FloatArray, FloatArray], ...]:
@@ -339,12 +362,22 @@ class Heads:
         """Names of the backbones that any head reads, each once."""
         return tuple(self.backbone_sha256)
 
+    @property
+    def statistics(self) -> tuple[str, ...]:
+        """What a vector keeps of each class: all six."""
+        return STATISTICS
+
     def check_backbones(self, sha256: Mapping[str, str]) -> None:
         """Refuse backbones other than those trained on; see `Head.check_backbones`."""
         for head in self:
             head.check_backbones(sha256)
 
-    def scores(self, features: Mapping[str, Features]) -> FloatArray:
+    def check_front_end(self, front_end: str) -> None:
+        """Refuse segments made otherwise than in training; see `Head.check_front_end`."""
+        for head in self:
+            head.check_front_end(front_end)
+
+    def scores(self, features: Mapping[str, AnyFeatures]) -> FloatArray:
         """Return scores (T, H), float32, of T segments: those of all heads side by side."""
         return np.concatenate([head.scores(features) for head in self], axis=1)
 

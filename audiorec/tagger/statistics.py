@@ -11,6 +11,8 @@ class ``h``: max, min, mean, variance, kurtosis, skewness. It is written into ev
 vector, so a change here is a new store format.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
 
@@ -25,18 +27,23 @@ SKEWNESS_MIN_SEGMENTS = 3  # two points are always symmetric
 KURTOSIS_MIN_SEGMENTS = 4  # three points always give -1.5
 
 
-def summarize(scores: npt.NDArray[np.floating]) -> FloatArray:
+def summarize(
+    scores: npt.NDArray[np.floating], statistics: Sequence[str] = STATISTICS
+) -> FloatArray:
     """Summarise scores over time, class by class.
 
     Parameters
     ----------
     scores : ndarray, shape (T, H)
         One row per segment, one column per class; any order of rows gives the same vector.
+    statistics : sequence of str
+        Which of the six, in their order.
 
     Returns
     -------
     vector : ndarray, shape (H * 6,), float32
-        Statistics in the order of `STATISTICS`, all six of class 0 first. Always finite.
+        Statistics in the order of `STATISTICS`, all six of class 0 first. Always finite. Of fewer
+        statistics, (H * len(statistics),).
 
     Raises
     ------
@@ -54,7 +61,8 @@ def summarize(scores: npt.NDArray[np.floating]) -> FloatArray:
     >>> summarize(np.array([[0.2], [0.9], [0.4]])).round(4)
     array([0.9   , 0.2   , 0.5   , 0.0867, 0.    , 0.4703], dtype=float32)
     """
-    return moments(scores).ravel().astype(np.float32)
+    kept = [STATISTICS.index(name) for name in statistics]
+    return moments(scores)[:, kept].ravel().astype(np.float32)
 
 
 def moments(scores: npt.NDArray[np.floating]) -> Float64Array:

@@ -9,7 +9,7 @@ of its safetensors file, whichever form computes.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -136,7 +136,7 @@ def data_folder() -> Path:
 
 def check_mel(name: str, mel: MelSpec) -> None:
     """Raise a `SpecMismatchError` for a spectrogram that the network was not trained on."""
-    trained, given = backbone_weights(name).mel_fingerprint, fingerprint(asdict(mel))
+    trained, given = backbone_weights(name).mel_fingerprint, fingerprint(mel.to_dict())
     if given != trained:
         raise SpecMismatchError(
             f"backbone {name!r} was trained on MelSpec {trained}, this one is {given}; "

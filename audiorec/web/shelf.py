@@ -12,6 +12,7 @@ The map is made while the page is being opened, and kept.
 import gzip
 import json
 import threading
+from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
@@ -63,8 +64,8 @@ class Shelf:
 
     @cached_property
     def own_columns(self) -> list[str]:
-        """Columns that the user added to the store."""
-        usual = set(schema_of(self.library.metadata).names)
+        """Columns that the user added to the store, and tempo, key and moods where it has them."""
+        usual = set(schema_of(replace(self.library.metadata, attributes={})).names)
         first = self.library.rows([0])[0] if len(self.library) else {}
         return [name for name in first if name not in usual]
 

@@ -46,10 +46,11 @@ def audiorec_vector(_graph: str) -> Work:
 
 def audiorec_features(_graph: str) -> Work:
     """Return audiorec with what `--features` keeps, for which both networks run."""
-    from audiorec.extraction.pipeline import FEATURE_OUTPUTS, Extractor
+    from audiorec.extraction.pipeline import Extractor
 
     extractor = Extractor()
-    return lambda song: extractor.song(song, outputs=FEATURE_OUTPUTS).vector.tolist()
+    outputs = extractor.networks.feature_outputs
+    return lambda song: extractor.song(song, outputs=outputs).vector.tolist()
 
 
 def audiorec_hop(_graph: str) -> Work:

@@ -19,7 +19,7 @@ from audiorec_cli.shared.extraction import (
     TimeoutOption,
     limits_of,
 )
-from audiorec_cli.shared.heads import HeadOption, chosen_heads
+from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
 from audiorec_cli.shared.known import Named, find_known
 from audiorec_cli.shared.options import JobsOption, JsonOption, QuietOption
 from audiorec_cli.shared.progress import song_counter
@@ -63,6 +63,7 @@ def classify(
     ] = "table",
     quiet: QuietOption = False,
     json: JsonOption = False,
+    backbone: BackboneOption = None,
     head: HeadOption = None,
     timeout: TimeoutOption = 900,
     memory_limit: MemoryLimitOption = 4096,
@@ -81,7 +82,7 @@ def classify(
     from audiorec.extraction.reader import song_reader
 
     store, found = find_known(songs, vectors)
-    store, found, config = _agreed(store, found, chosen_heads(head))
+    store, found, config = _agreed(store, found, chosen_heads(head), backbone)
     if not found:
         raise no_songs()
     opened = sum(one.is_opened for one in found)
@@ -97,20 +98,27 @@ def classify(
 
 
 def _agreed(
-    store: "Library | None", found: list[Named], heads: tuple[Path, ...]
+    store: "Library | None", found: list[Named], heads: tuple[Path, ...], backbone: str | None
 ) -> "tuple[Library | None, list[Named], ExtractorConfig | None]":
     """Let the store answer only if what is opened, and the heads asked for, are as its own."""
-    if store is None or not (heads or any(one.is_opened for one in found)):
+    if store is not None and not (heads or backbone or any(one.is_opened for one in found)):
         return store, found, None
-    from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+    from audiorec.extraction.backbones import extractor_config
+    from audiorec.extraction.pipeline import Extractor
 
+    asked = extractor_config(heads, backbone)
+    if store is None:
+        return None, found, asked
     try:
-        return store, found, Extractor.for_store(store.metadata, heads=heads).config
+        config = Extractor.for_store(store.metadata, heads=heads).config
+        if backbone is not None and config.backbone != asked.backbone:
+            raise SpecMismatchError(f"it was made by other networks than {backbone!r}")
+        return store, found, config
     except SpecMismatchError as error:
         if any(one.source is None for one in found):
             raise SpecMismatchError(f"{store.path}: {error}") from error
         say(f"note: {store.path} is not asked: {error}")
-    return None, [one.as_file for one in found], ExtractorConfig(heads=heads)
+    return None, [one.as_file for one in found], asked
 
 
 def _read(

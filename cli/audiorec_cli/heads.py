@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec_cli.shared.console import out_lines, print_json, say
-from audiorec_cli.shared.heads import HEAD_FILE, head_file
+from audiorec_cli.shared.heads import HEAD_FILE, BackboneOption, head_file
 from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import (
     JobsOption,
@@ -73,9 +73,11 @@ def train(
         list[str] | None,
         typer.Option(
             "--input",
-            help="Backbone outputs: msd. or mtt. and tags, penultimate, max_pool, mean_pool.",
+            help="Backbone outputs: msd. or mtt. and tags, penultimate, max_pool, mean_pool; of an "
+            "added one NAME.scores, NAME.embedding.",
         ),
     ] = None,
+    backbone: BackboneOption = None,
     hidden: Annotated[int, typer.Option(min=0, help="Units of the hidden layer; 0: none.")] = 64,
     epochs: Annotated[int, typer.Option(min=1, help="At most; training stops earlier.")] = 60,
     seed: SeedOption = 0,
@@ -96,14 +98,13 @@ def train(
     audiorec heads train labels.csv --task mood --out mood/ --hidden 0
     audiorec heads train labels.csv --task mood --out mood/ --pictures pictures/
     """
-    from audiorec.labelling.songs import DEFAULT_INPUTS, train_from_labels
+    from audiorec.labelling.songs import train_from_labels
     from audiorec.labelling.train import HeadRecipe
 
     _check_pictures(pictures)
-    inputs = inputs or list(DEFAULT_INPUTS)
-    data = _features(labels, output / CACHE_FOLDER, None, inputs, jobs, quiet)
+    data = _features(labels, output / CACHE_FOLDER, None, inputs, backbone, jobs, quiet)
     recipe = HeadRecipe(hidden=(hidden,) if hidden else (), max_epochs=epochs, seed=seed)
-    trained, segments, songs = train_from_labels(data, task=task, inputs=inputs, recipe=recipe)
+    trained, segments, songs = train_from_labels(data, task=task, recipe=recipe)
     done.count(segments=int(trained.head.info["training_rows"]), failed=len(data.missing))
     figures = _figures(segments, songs, data)
     caution = "" if data.grouped else UNGROUPED
@@ -140,11 +141,13 @@ def evaluate(
     """
     from audiorec.labelling.songs import evaluate_head
     from audiorec.tagger.heads import Head
+    from audiorec.tagger.weights import WEIGHTS
 
     _check_pictures(pictures)
     loaded = Head.load(head_file(head))
     where = cache or labels.parent / f"{labels.stem}.{CACHE_FOLDER}"
-    data = _features(labels, where, loaded.classes, loaded.inputs, jobs, quiet)
+    own = next(iter(loaded.backbones.keys() - WEIGHTS.keys()), None)
+    data = _features(labels, where, loaded.classes, loaded.inputs, own, jobs, quiet)
     segments, songs = evaluate_head(loaded, data)
     _draw(pictures, loaded.task, segments, songs)
     _print(_figures(segments, songs, data), segments, songs, json)
@@ -179,7 +182,8 @@ def _features(
     labels: Path,
     cache: Path,
     classes: Sequence[str] | None,
-    inputs: Sequence[str],
+    inputs: Sequence[str] | None,
+    backbone: str | None,
     jobs: int,
     quiet: bool,
 ) -> "LabelledFeatures":
@@ -187,9 +191,8 @@ def _features(
 
     songs = read_labels(labels)
     with progress_display(quiet=quiet) as progress:
-        data = labelled_features(
-            songs, cache, inputs=inputs, classes=classes, jobs=jobs, progress=progress
-        )
+        how: dict[str, Any] = {"inputs": inputs, "classes": classes, "backbone": backbone}
+        data = labelled_features(songs, cache, **how, jobs=jobs, progress=progress)
     if data.missing:
         reasons = cache / "vecs.errors.parquet"
         say(f"{len(data.missing)} labelled songs could not be used; reasons: {reasons}")

@@ -48,6 +48,7 @@ def info(
     for name, value in document.items():
         if name != "schema" and value not in (None, {}):
             label, shown = SHOWN[name] if name in SHOWN else (name.replace("_", " "), _text)
+            shown = _small if name.startswith("tag_") else shown
             out(f"{label}: {shown(value)}")
 
 
@@ -111,6 +112,7 @@ def _describe(store: "Library") -> dict[str, Any]:
         "failed": dict(failed.most_common()),
         "codecs": dict(Counter(store.column("codec").to_pylist()).most_common()),
         "audio": duration(sum(durations)),
+        "loudness": _loudness(store),
         "dimension": metadata.dimension,
         "classes": list(metadata.classes),
         "statistics": list(metadata.statistics),
@@ -119,7 +121,23 @@ def _describe(store: "Library") -> dict[str, Any]:
         "format_version": metadata.format_version,
         "weights": [f"{w['name']} {w['sha256'][:12]} ({w['licence']})" for w in metadata.weights],
         "packages": dict(metadata.packages),
+        **({"attributes": dict(metadata.attributes)} if metadata.attributes else {}),
     }
+
+
+def _loudness(store: "Library") -> dict[str, Any] | None:
+    """Return how loud the songs are, in LUFS; None of a store of before there was a level."""
+    if store.metadata.format_version == 1:
+        say(
+            f"note: {store.path} is of before tracks were brought to one loudness; nothing that is "
+            "made now is compared with it: audiorec extract FOLDER --out NEW.parquet"
+        )
+        return None
+    found = sorted(x for x in store.column("loudness_lufs").to_pylist() if x is not None)
+    if not found:
+        return None
+    least, median, most = (round(found[i], 1) for i in (0, len(found) // 2, -1))
+    return {"median_lufs": median, "least": least, "most": most, "without": len(store) - len(found)}
 
 
 def _describe_song(store: "Library", song_id: str) -> dict[str, Any]:
@@ -160,12 +178,17 @@ def _short(value: object) -> str:
     return f"{value:.2f}" if isinstance(value, float) else cell(value)
 
 
+def _small(value: float) -> str:
+    return f"{value:.3f}"
+
+
 # What a person sees of a song's columns otherwise than by their names and values.
 SHOWN: dict[str, tuple[str, Callable[[Any], str]]] = {
     "size": ("size", file_size),
     "mtime_ns": ("changed", _moment),
     "duration_s": ("duration", duration),
     "claimed_s": ("duration by its header", duration),
+    "loudness_lufs": ("loudness", "{:.1f} LUFS".format),
 }
 
 

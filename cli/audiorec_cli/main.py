@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from audiorec.errors import AudiorecError
 from audiorec_cli import (
+    backbones,
     browse,
     classify,
     cold_start,
@@ -71,6 +72,7 @@ PANELS: dict[str, dict[str, Any]] = {
     },
     "Train and scale": {
         "heads": heads.app,
+        "backbones": backbones.app,
         "manifest": manifest.manifest,
         "shards": shards.app,
         "index": index.app,

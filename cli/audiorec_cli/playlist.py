@@ -46,7 +46,8 @@ def playlist(
         typer.Option(
             "--curve",
             metavar="CLASS:SHAPE",
-            help="How a class's score moves: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1",
+            help="How a class's score moves: metal:rise (or fall, arc, dip), vocal:0.1..0.9..0.1; "
+            "or the tempo: bpm:90..140.",
         ),
     ] = None,
     artist_gap: Annotated[

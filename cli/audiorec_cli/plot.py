@@ -294,11 +294,12 @@ class _Listener:
 
     def _reader(self, *, as_stored: bool) -> "Reader[Song]":
         """Return what scores audio, in a worker."""
-        from audiorec.extraction.pipeline import Extractor, ExtractorConfig
+        from audiorec.extraction.backbones import extractor_config
+        from audiorec.extraction.pipeline import Extractor
         from audiorec.extraction.reader import song_reader
 
         if as_stored not in self._readers:
-            config = ExtractorConfig(heads=self._heads)
+            config = extractor_config(self._heads)
             if as_stored and self.store is not None:
                 config = Extractor.for_store(self.store.metadata, heads=self._heads).config
             self._readers[as_stored] = self._closing.enter_context(song_reader(config))

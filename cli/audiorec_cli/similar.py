@@ -45,6 +45,10 @@ def similar(
     minimum: Annotated[
         float, more(min=-1, max=1, help="Least similarity that is listed; -1: all.")
     ] = 0.0,
+    less_like: Annotated[
+        list[str] | None,
+        more("--less-like", metavar="SONG", help="Away from this song, half as much as near."),
+    ] = None,
     head: StoreHeadOption = None,
     *,
     compared: Compared,
@@ -62,7 +66,10 @@ def similar(
     audiorec similar fixtures/audio/birds.ogg --max-per-artist 2 --m3u8 like.m3u8
     audiorec similar jazz-vibraphone.mp3 --only "genre=jazz" --why
     """
-    from audiorec.search.near import near_one
+    import numpy as np
+
+    from audiorec.search.near import away_from, near_one
+    from audiorec.search.space import mean_direction
 
     form.check()
     why = why or why_long
@@ -73,16 +80,20 @@ def similar(
     space = store.space(basis.by, table=basis.table)
     seeds = read_seeds(store, space, songs, listed, chosen_heads(head))
     chosen = store.chosen(choice.choice)
-    taken = [seed.row for seed in seeds if seed.row is not None]
+    away = read_seeds(store, space, less_like, None, chosen_heads(head)) if less_like else []
+    taken = [seed.row for seed in (*seeds, *away) if seed.row is not None]
     unit, vector = _middle(seeds)
+    if away:
+        unit = away_from(unit, mean_direction(np.stack([seed.unit for seed in away])))
     near = partial(near_one, space, unit, k, chosen, taken=taken, diversity=diversity)
     found = near(minimum=minimum)
     unlike = len(near(minimum=-1.0)) - len(found) if len(found) < k else 0
     reasons = space.why(unit, vector, found) if why else None
     if form.json:
-        print_json({**_document(space, seeds, found, reasons), "minimum": minimum})
+        document = {**_document(space, seeds, found, reasons), "minimum": minimum}
+        print_json({**document, **({"less_like": [s.name for s in away]} if away else {})})
     elif form.is_table:
-        _print(space, seeds, found, [str(r) if why_long else r.short for r in reasons or ()])
+        _print(space, seeds, away, found, [str(r) if why_long else r.short for r in reasons or ()])
     form.write([s.entry for s in seeds] + found.songs)
     say_basis(basis, space)
     say_non_music_seeds(seeds, asked_for=choice.include_non_music)
@@ -109,6 +120,7 @@ def _middle(seeds: Sequence[Seed]) -> "tuple[FloatArray, FloatArray]":
 def _print(
     space: "Space",
     seeds: Sequence[Seed],
+    away: Sequence[Seed],
     found: "Neighbours",
     reasons: Sequence[str],
 ) -> None:
@@ -116,7 +128,8 @@ def _print(
     beside = () if sys.stdout.isatty() else reasons
     columns = (*COLUMNS, "why") if beside else COLUMNS
     rows = [_line(rank, n, beside) for rank, n in enumerate(found, start=1)]
-    print_table(columns, rows, title=f"similar to {_names(seeds)}, by {space.by}")
+    less = f", less like {_names(away)}" if away else ""
+    print_table(columns, rows, title=f"similar to {_names(seeds)}{less}, by {space.by}")
     if reasons and not beside:
         for rank, reason in enumerate(reasons, start=1):
             out(f"{rank}: {reason}")

@@ -126,7 +126,7 @@ def test_blocks_are_short_float32_and_may_be_kept(odd):
 
 
 def test_what_is_left_is_decoded_for_the_status(odd):
-    first, info = decode(odd["cut.mp3"].path, next)
+    first, info = decode(odd["cut.mp3"].path, lambda blocks: next(iter(blocks)))
     assert len(first) > 0
     assert info.status is Status.TRUNCATED
     nothing, info = decode(odd["cbr.mp3"].path, lambda _: None)
@@ -135,7 +135,7 @@ def test_what_is_left_is_decoded_for_the_status(odd):
 
 def test_the_callers_errors_pass_through(odd):
     def fail(blocks):
-        next(blocks)
+        next(iter(blocks))
         raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
@@ -175,6 +175,42 @@ def test_decoder_and_codec(name, decoder, codec, odd):
 
 
 # Second readings
+
+
+@pytest.mark.parametrize("name", ["pcm16.wav", "vbr.mp3", "vorbis.ogg", "scratched.mp3"])
+def test_each_iteration_reads_the_file_from_its_start(odd, name):
+    def consume(blocks):
+        whole = np.concatenate(list(blocks))
+        begun = next(iter(blocks))
+        return whole, begun, np.concatenate(list(blocks))
+
+    (first, begun, second), info = decode(odd[name].path, consume)
+    np.testing.assert_array_equal(first, second)
+    np.testing.assert_array_equal(first[: len(begun)], begun)
+    assert info == decode(odd[name].path, lambda _: None)[1]
+
+
+def test_an_iteration_ends_the_one_before(odd):
+    def consume(blocks):
+        first, second = iter(blocks), iter(blocks)
+        return len(list(first)), sum(map(len, second))
+
+    assert decode(odd["cbr.mp3"].path, consume)[0] == (0, 64_000)
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs Linux' list of open files")
+def test_no_file_stays_open(odd):
+    def open_files():
+        return len(list(Path("/proc/self/fd").iterdir()))
+
+    def consume(blocks):
+        for _ in range(3):
+            next(iter(blocks))
+
+    before = open_files()
+    for _ in range(3):
+        decode(odd["cbr.mp3"].path, consume)
+    assert open_files() == before
 
 
 def test_fallback_reads_the_whole_file_again(odd):

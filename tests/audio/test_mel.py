@@ -6,7 +6,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from needs import needs
 
-from audiorec.audio.mel import CHUNK_FRAMES, log_mel, log_mel_frames, mel_filterbank
+from audiorec.audio.mel import (
+    CHUNK_FRAMES,
+    compressed,
+    log_mel,
+    mel_filterbank,
+    mel_power,
+    power_spectra,
+)
 from audiorec.errors import ShapeError
 from audiorec.spec import MelSpec
 
@@ -88,10 +95,10 @@ def test_number_of_frames(n_samples):
 def test_cuts_do_not_change_one_bit(n_samples, cuts):
     waveform = noise(n_samples)
     places = sorted(int(cut * n_samples) for cut in cuts)
-    frames = list(log_mel_frames(np.split(waveform, places)))
-    assert all(1 <= len(f) <= CHUNK_FRAMES for f in frames)
-    joined = np.concatenate([np.zeros((0, 96), np.float32), *frames])
-    np.testing.assert_array_equal(joined, log_mel(waveform))
+    spectra = list(power_spectra(np.split(waveform, places)))
+    assert all(1 <= len(f) <= CHUNK_FRAMES for f in spectra)
+    power = np.concatenate([np.zeros((0, 96), np.float32), *map(mel_power, spectra)])
+    np.testing.assert_array_equal(compressed(power), log_mel(waveform))
 
 
 def test_frames_come_before_the_blocks_end():
@@ -101,8 +108,8 @@ def test_frames_come_before_the_blocks_end():
             yield noise(16_000)
 
     drawn = []
-    first = next(log_mel_frames(blocks()))
-    assert first.shape == (CHUNK_FRAMES, 96)
+    first = next(power_spectra(blocks()))
+    assert first.shape == (CHUNK_FRAMES, 257)
     assert len(drawn) == 3  # 128 frames reach 32,768 samples into the track
 
 
@@ -110,6 +117,18 @@ def test_silence_is_zero_and_loudness_is_not_lost():
     assert not log_mel(np.zeros(5_000, np.float32)).any()
     quiet, loud = log_mel(noise(5_000)), log_mel(10 * noise(5_000))
     np.testing.assert_allclose(loud[5, 20:] - quiet[5, 20:], 2.0, atol=0.01)  # a factor of 100
+
+
+def test_a_gain_is_that_of_the_samples():
+    waveform = noise(5_000)
+    expected = log_mel((0.1 * waveform.astype(np.float64)).astype(np.float32))
+    np.testing.assert_allclose(log_mel(waveform, gain=0.1), expected, atol=1e-5)
+
+
+def test_compressing_leaves_the_power_as_it_is():
+    power = np.full((2, 96), 3.0, np.float32)
+    assert (compressed(power) == np.log10(np.float32(30_001.0))).all()
+    assert (power == 3.0).all()
 
 
 def test_another_spec():

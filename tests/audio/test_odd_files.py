@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from odd_files import ROWS, OddFile
 
+from audiorec.audio import segment
 from audiorec.audio.decode import decode
-from audiorec.audio.segment import segments
+from audiorec.audio.segment import levelled, segments
 from audiorec.errors import SongError
 from audiorec.types import Status
 
@@ -22,7 +23,21 @@ def test_good_files_have_segments_and_a_status(name: str, odd: dict[str, OddFile
     assert info.status is odd[name].expected
     assert info.duration_s > 0
     assert len(found) >= 1
-    assert all(np.isfinite(segment.log_mel).all() for segment in found)
+    assert all(np.isfinite(one.log_mel).all() for one in found)
+
+
+@pytest.mark.parametrize("name", GOOD, ids=ascii)
+def test_a_file_that_is_read_twice_gives_the_same(name, odd, monkeypatch):
+    def consume(blocks):
+        track = levelled(blocks)
+        return track.loudness_lufs, list(track.segments)
+
+    held, held_info = decode(odd[name].path, consume)
+    monkeypatch.setattr(segment, "HELD_S", 0.1)
+    again, info = decode(odd[name].path, consume)
+    assert (again[0], info) == (held[0], held_info)
+    for a, b in zip(held[1], again[1], strict=True):
+        np.testing.assert_array_equal(a.log_mel, b.log_mel)
 
 
 @pytest.mark.parametrize("name", BROKEN)

@@ -56,6 +56,15 @@ def test_a_file_whose_name_has_an_equals_sign_is_a_file(mood, tmp_path):
     assert chosen_heads([str(path)]) == (path,)
 
 
+def test_without_a_store_a_file_is_scored_by_the_heads_that_are_named(
+    mood, tmp_path, audiorec, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    code, out, err = audiorec("classify", SONGS[0], "--head", str(mood), "--json")
+    assert code == 0, err
+    assert list(json.loads(out)["songs"][0]["scores"]) == ["mood"]
+
+
 def test_a_head_under_the_name_of_another_task_is_refused(mood):
     with pytest.raises(InputError, match="this is a head for 'mood', not for 'version'"):
         chosen_heads([f"version={mood}"])

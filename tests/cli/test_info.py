@@ -2,6 +2,7 @@
 
 import json
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,7 +11,9 @@ from made_songs import write_song
 
 import audiorec
 from audiorec.extraction import reader
+from audiorec.store.store import VectorStore
 
+FORMATS = Path(__file__).parents[2] / "fixtures" / "formats"
 NAMES = ["a/one.flac", "b/two.wav"]
 
 
@@ -55,6 +58,21 @@ def test_a_person_reads_dates_and_sizes_json_keeps_numbers(run, extracted):
     assert "mtime ns" not in lines
     stamp = (extracted / "songs/b/two.wav").stat()
     assert json.loads(run("info", "two", "--json")[1])["mtime_ns"] == stamp.st_mtime_ns
+
+
+def test_loudness_is_said_of_a_song_and_of_all(run, extracted):
+    store = VectorStore.open(extracted / "vecs.parquet")
+    loudness = store.row("b/two.wav")["loudness_lufs"]
+    assert f"loudness: {loudness:.1f} LUFS" in run("info", "two")[1].splitlines()
+    found = json.loads(run("info", "--json")[1])["loudness"]
+    assert found["least"] <= found["median_lufs"] <= found["most"]
+
+
+def test_a_store_of_before_there_was_a_level_says_how_to_bring_it_up(run):
+    code, out, err = run("info", "-v", FORMATS / "vecs-v1.parquet")
+    assert (code, "loudness" in out) == (0, False)
+    assert "one loudness" in err
+    assert "audiorec extract FOLDER --out NEW.parquet" in err
 
 
 @pytest.mark.parametrize("name", ["b/broken.mp3", "broken.mp3", "songs/b/broken.mp3"])

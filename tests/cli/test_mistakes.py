@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from good_store import METADATA, write_good_store
 from help_pages import pages
+from made_backbone import write_backbone
 from made_runs import made_run
 from needs import needs
 
@@ -199,6 +200,10 @@ LINES = [
     "runs diff model.parquet {record}",
     "heads train {labels} --task t -o out",
     "heads evaluate {head} labels.csv",
+    "extract song.wav --backbone {folder}/none -o out",
+    "classify song.wav --backbone {folder}/none",
+    "backbones add {network} --spec tiny.json",
+    "backbones add tiny.onnx --spec {spec}",
 ]
 # Where a damaged or another file is no mistake: any text is a list or settings, any bytes are
 # paths, a head is not read for a song that the store has, and verify counts what it finds.
@@ -257,6 +262,11 @@ def folder(tmp_path_factory):
     (home / "other.db").write_bytes(b"no database")
     (home / "cut.safetensors").write_bytes(whole[:100])
     (home / "cut.wav").write_bytes(b"RIFF" + rng.bytes(100))
+    network, spec = write_backbone(home)
+    (home / "cut.onnx").write_bytes(network.read_bytes()[:-50])
+    (home / "other.onnx").write_bytes(b"")
+    (home / "cut.json").write_bytes(spec.read_bytes()[:-50])
+    (home / "other.json").write_text("[]")
     assert METADATA.features
     return home
 
@@ -273,6 +283,8 @@ def named(mistake, kind):
         "index": ".faiss",
         "database": ".db",
         "record": ".run.json",
+        "network": ".onnx",
+        "spec": ".json",
     }
     if mistake == OTHER and kind in ("log", "head"):
         return "other.parquet"
@@ -325,4 +337,5 @@ def test_no_songs(folder, audiorec, monkeypatch, tmp_path):
 def test_every_command_that_reads_a_file_is_tried():
     commands = {" ".join(path[1:]) for path, page in pages() if not hasattr(page, "commands")}
     tried = {name for name in commands for line in LINES if f"{line} ".startswith(f"{name} ")}
-    assert commands - tried == {"config show", "doctor", "federated keys", "recall list"}
+    alone = {"config show", "doctor", "federated keys", "recall list"}
+    assert commands - tried == alone | {"backbones list", "backbones remove"}

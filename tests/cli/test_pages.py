@@ -12,11 +12,14 @@ from pathlib import Path
 
 import pytest
 from help_pages import page_text, pages
+from made_backbone import write_backbone
 from made_exports import write_lastfm_csv, write_navidrome, write_spotify
 from made_library import series, song, write_library
 from made_runs import two_nights
 from needs import needs
 
+from audiorec.tagger.added import write_added
+from audiorec.tagger.stated import read_spec
 from audiorec_cli.shared.options import ADVANCED
 from audiorec_cli.shared.pages import Contents, Page, command, examples, group
 
@@ -94,6 +97,19 @@ def test_an_example_parses(line):
         pass
 
 
+def write_networks(home, monkeypatch):
+    """Write two networks under the names of the examples, and add a third."""
+    monkeypatch.setenv("AUDIOREC_DATA", str(home / "own"))
+    model, spec = write_backbone(home, {"name": "mn04"})
+    for name in ("mn04_as.onnx", "model.onnx"):
+        shutil.copy(model, home / name)
+    shutil.copy(spec, home / "mn04.json")
+    stated = read_spec(write_backbone(home, {"name": "jamendo"})[1])
+    write_added(stated, model.read_bytes(), {"scores": 3, "embedding": 40})
+    write_backbone(home)
+    shutil.copy(spec, home / "spec.json")
+
+
 MUSIC = """[federated]
 role = "music"
 keys = "keys"
@@ -128,6 +144,7 @@ def home(tmp_path, monkeypatch):
         shutil.copy(tmp_path / f"{old}.parquet", tmp_path / f"{new}.parquet")
     (tmp_path / "c").mkdir()
     (tmp_path / "Music").mkdir()
+    write_networks(tmp_path, monkeypatch)
     shutil.copy(ROOT / "fixtures" / "audio" / "clicks-short.wav", tmp_path / "Music")
     users = [f"u{n}" for n in range(12)]
     lines = [f"{u},{name},2024-05-0{1 + n % 9}T{i:02}:00:00Z,{event}"

@@ -43,6 +43,31 @@ def test_two_seeds_are_between_them_and_not_in_the_list(in_library, music):
     assert in_library("similar", "song 10", "song 03", "--json")[1].count("song_id") == 10
 
 
+def test_more_like_one_song_and_less_like_another(in_library, music):
+    code, out, err = in_library("similar", "song 03", "--less-like", "song 10", "--json")
+    document = json.loads(out)
+    assert code == 0, err
+    assert document["less_like"] == ["album 2/song 10.flac"]
+    found = [s["song_id"] for s in document["songs"]]
+    assert not {"album 3/song 03.opus", "album 2/song 10.flac"} & set(found)
+    store = Library.open(music / "vecs.parquet")
+    units = store.space("vector").matrix
+    like, unlike = (units[store.row_number(store.resolve(name))] for name in ("song 03", "song 10"))
+    wanted = like - 0.5 * unlike
+    wanted /= np.linalg.norm(wanted)
+    for entry in document["songs"]:
+        exact = float(units[store.row_number(entry["song_id"])] @ wanted)
+        assert entry["similarity"] == pytest.approx(exact, abs=1e-5)
+    plain = json.loads(in_library("similar", "song 03", "--json")[1])["songs"]
+    nearness = {s["song_id"]: units[store.row_number(s["song_id"])] @ unlike for s in plain}
+    assert np.mean([units[store.row_number(i)] @ unlike for i in found]) < np.mean(
+        [v for i, v in nearness.items() if i != "album 2/song 10.flac"]
+    )
+    code, _, err = in_library("similar", "song 03", "--less-like", "song 03")
+    assert code == 2
+    assert "less like the same one" in err
+
+
 def test_seeds_from_a_list_and_from_stdin(in_library, music, monkeypatch):
     text = "\ufeff# my seeds\nsong 03\n\n  song 10  \nsong 03\n"
     (music / "seeds.txt").write_text(text, "utf-8")

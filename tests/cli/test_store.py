@@ -62,7 +62,11 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "map", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a"),
         (["store", "aliases", "cut.parquet", "-o", "c.parquet"], 4, "cut.parquet: not a whole"),
         # a store of another extractor
-        (["store", "merge", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"], 2, "hop_s is 6.0 there"),
+        (
+            ["store", "merge", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"],
+            2,
+            "by ffffffffffffffff",
+        ),
         (["store", "compact", "vecs.parquet", EXTRACTOR, "-o", "c.parquet"], 2, "by extractor"),
         # no store at all, or a file of another kind
         (["store", "info", "gone.parquet"], 2, "no store at gone.parquet"),

@@ -9,10 +9,10 @@ import pytest
 from needs import needs
 from peak import PEAK_MB
 
-import audiorec.extraction.pipeline
 from audiorec.audio.decode import decode
 from audiorec.audio.segment import segments
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig, backbone_tags
+from audiorec.tagger import networks
 from audiorec.tagger.backbone import load_backbone
 from audiorec.types import Features
 
@@ -54,7 +54,7 @@ def test_a_gpu_is_fed_all_that_a_short_song_has_at_once(monkeypatch, config, bat
         backbone.features = watched
         return backbone
 
-    monkeypatch.setattr(audiorec.extraction.pipeline, "load_backbone", load)
+    monkeypatch.setattr(networks, "load_backbone", load)
     song = Extractor(config).song(CLIP)
     assert seen == batches
     np.testing.assert_allclose(song.vector, expected, atol=1e-5)

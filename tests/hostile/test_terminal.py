@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 from command import run_command
 from good_store import METADATA, write_good_store
+from made_backbone import write_backbone
 from made_runs import made_run
 from made_songs import write_song
 from needs import needs
@@ -84,6 +85,7 @@ def home(tmp_path_factory):
             extractor_id=LINES,
         )
         write_run(str(folder / "odd.parquet.run.json"), run)
+    write_backbone(folder, {"licence": LINES, "outputs.scores.classes": [LINES, f"b{ODD}", "c"]})
     return folder
 
 
@@ -188,6 +190,13 @@ CASES = {
     "store aliases": [(), ("--json",), ("--add", "ids.csv"), ("-o", f"a{ODD}.parquet")],
     "heads train": [("labels.csv", "--task", f"t{ODD}", "-o", "head")],
     "heads evaluate": [(ABSENT, "labels.csv")],
+    "backbones list": [(), ("--json",)],
+    "backbones add": [
+        (ABSENT, "--spec", ABSENT),
+        ("tiny.onnx", "--spec", "tiny.json"),
+        ("tiny.onnx", "--spec", "tiny.json", "--replace", "--json"),
+    ],
+    "backbones remove": [(LINES,), ("tiny",), ("tiny", "--json")],
     "config show": [(), (ODD,), ("--json", "similar", LINES, "--only", ODD)],
     "config trust": [(ABSENT,), (".", "--revoke", "--json")],
     "runs list": [(), ("--json",), (ABSENT,), ("odd.parquet", "--last", "1")],
@@ -282,6 +291,7 @@ def test_what_is_printed_is_visible(home, command, monkeypatch, capfd):
     if command == "federated keys":
         needs("cryptography")
     monkeypatch.chdir(home)
+    monkeypatch.setenv("AUDIOREC_DATA", str(home / "own"))
     audiorec = partial(run_command, monkeypatch, capfd)
     odd = 0
     for arguments in CASES[command]:

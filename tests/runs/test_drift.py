@@ -71,7 +71,8 @@ def test_the_index_is_that_of_the_formula():
 
 
 def test_the_bound_of_chance_is_scipys():
-    stats = pytest.importorskip("scipy.stats")
+    from scipy import stats
+
     assert _chi_squared(9, 14) == pytest.approx(stats.chi2.isf(CHANCE / 14, 9))
 
 

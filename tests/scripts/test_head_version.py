@@ -1,6 +1,7 @@
 """The version head's recipe: what is left out, what weighs how much, what is made."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,20 +13,39 @@ needs("torchaudio")
 sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 import head_packages
-from head_augment import LENGTH, SAMPLE_RATE, aac, codec, mp3, pitch, speed, tempo
-from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, OTHER_CORPORA, VOCAL
+import head_voices
+from head_augment import (
+    LENGTH,
+    SAMPLE_RATE,
+    aac,
+    codec,
+    low_pass,
+    mp3,
+    pitch,
+    speed,
+    telephone,
+    tempo,
+)
+from head_data import ACCOMPANIED, INSTRUMENTAL, OTHER, OTHER_CORPORA, UNLABELLED, VOCAL, Clip
+from head_dense import DenseRecipe, fit_dense
 from head_features import Table
+from head_judging import by_track, calibration_error, cell_weights, judge
+from head_mixing import Sources, make_segment, run_of
 from head_packages import MUSIC, SOUNDS, Corpus, package_clips
+from head_tables import without
 from head_version import (
-    AUGMENTED_SHARE,
+    MADE_SHARE,
     SONG_WEIGHTS,
     TURNS,
-    calibrate,
+    VOICE_TURNS,
+    Unseen,
     left_out,
     row_weights,
     targets,
     turns,
 )
+from head_version_figures import calibrate_on
+from head_voices import FOLDERS, LOOPS
 
 from audiorec.types import Features
 
@@ -42,7 +62,6 @@ def table(rows):
     label, corpus, group, track = zip(*rows, strict=True)
     return Table(
         msd=features,
-        mtt=features,
         label=np.array(label, np.int64),
         corpus=np.array(corpus),
         group=np.array(group),
@@ -62,7 +81,7 @@ def clean_rows():
         for label, names in (
             (INSTRUMENTAL, ["superpowers", "naev-music"]),
             (OTHER, ["cmu_arctic", "noises"]),
-            (VOCAL, ["tune"]),
+            (VOCAL, ["tune", "beatbox", "rap"]),
         )
         for name in names
     ]
@@ -70,8 +89,8 @@ def clean_rows():
 
 
 def test_every_corpus_is_left_out_in_one_turn():
-    together = [name for turn in range(TURNS) for name in left_out(turn)]
-    every = ["superpowers", *(c.name for c in MUSIC), *OTHER_CORPORA, *(c.name for c in SOUNDS)]
+    together = [name for turn in range(TURNS + VOICE_TURNS) for name in left_out(turn)]
+    every = ["superpowers", *(c.name for c in (*MUSIC, *SOUNDS)), *OTHER_CORPORA, *FOLDERS, LOOPS]
     assert sorted(together) == sorted(every)
     assert len(set(together)) == len(together)
 
@@ -85,14 +104,14 @@ def test_nothing_of_a_turn_is_heard_not_even_in_a_mix():
     clean = table(clean_rows())
     train = table(clean_rows() + mixes)
     judged = np.zeros(len(clean), int)
-    for turn, (learn, judge) in enumerate(turns(train, clean)):
+    for turn, (learn, left) in enumerate(turns(train, clean)):
         heard = train.rows(learn)
         parts = {part for name in heard.corpus for part in name.split("+")}
         assert not parts & {*left_out(turn), "tune"}
         singers = {part for name in heard.group for part in name.split("+")}
-        voices = clean.rows(judge & np.isin(clean.label, [VOCAL, ACCOMPANIED]))
+        voices = clean.rows(left & np.isin(clean.label, [VOCAL, ACCOMPANIED]))
         assert not singers & set(voices.group)
-        judged += judge
+        judged += left
     of_tune = clean.corpus == "tune"
     karaoke = (clean.corpus == "mir1k") & (clean.label == INSTRUMENTAL)
     assert (judged[of_tune] == TURNS).all()
@@ -100,30 +119,36 @@ def test_nothing_of_a_turn_is_heard_not_even_in_a_mix():
     assert (judged[~of_tune & ~karaoke] == 1).all()
 
 
+def weights_of(rows):
+    """Weights of (label, corpus, made)."""
+    label, corpus, made = zip(*rows, strict=True)
+    return row_weights(np.array(label), np.array(corpus), np.array(made))
+
+
 def test_classes_weigh_the_same_and_what_was_made_its_share():
-    rows = [(VOCAL, "mir1k", "a", "a")] * 4 + [(OTHER, "noises", "n", "n")] * 9
-    rows += [(OTHER, "kitchen20", "k", "k")] + [(VOCAL, "mir1k+x", "a+x", "augmented")] * 2
-    rows += [(INSTRUMENTAL, "superpowers", "s", "s"), (ACCOMPANIED, "gtzan", "g", "g")]
-    found = table(rows)
-    weights = row_weights(found)
-    totals = np.bincount(found.label, weights)
+    rows = [(VOCAL, "mir1k", False)] * 4 + [(OTHER, "noises", False)] * 9
+    rows += [(OTHER, "kitchen20", False), (VOCAL, "mir1k+x", True), (VOCAL, "rap", True)]
+    rows += [(INSTRUMENTAL, "superpowers", False), (ACCOMPANIED, "gtzan", False)]
+    weights = weights_of(rows)
+    totals = np.bincount([label for label, _, _ in rows], weights)
     np.testing.assert_allclose(totals, len(rows) / 4)
-    made = found.track == "augmented"
-    assert weights[made].sum() == pytest.approx(AUGMENTED_SHARE * totals[VOCAL])
-    # A corpus by the root of its rows: nine noises weigh three times as much as one.
-    noises = weights[found.corpus == "noises"].sum()
-    assert noises == pytest.approx(3 * weights[found.corpus == "kitchen20"].sum())
+    made = np.array([made for _, _, made in rows])
+    assert weights[made].sum() == pytest.approx(MADE_SHARE * totals[VOCAL])
+    noises = weights[4:13]
+    assert np.ptp(noises) == 0
+    assert (
+        weights[13] > noises[0]
+    )  # nine noises weigh more than one kitchen, not nine times as much
+    assert 1 < noises.sum() / weights[13] < 9
 
 
 def test_a_class_that_is_only_made_weighs_as_much_as_the_others():
-    rows = [(OTHER, "noises", "n", "n"), (INSTRUMENTAL, "x", "x", "x")]
-    rows += [(ACCOMPANIED, "y", "y", "y"), (VOCAL, "cmu_arctic", "c", "augmented")]
-    np.testing.assert_allclose(row_weights(table(rows)), 1.0)
+    rows = [(OTHER, "noises", False), (INSTRUMENTAL, "x", False), (ACCOMPANIED, "y", False)]
+    np.testing.assert_allclose(weights_of([*rows, (VOCAL, "cmu_arctic", True)]), 1.0)
 
 
 def test_a_record_weighs_as_the_table_of_songs_says():
-    rows = [(ACCOMPANIED, name, name, name) for name in ("gtzan", "winterreise", "mir1k")]
-    weights = row_weights(table(rows))
+    weights = weights_of([(ACCOMPANIED, name, False) for name in ("gtzan", "winterreise", "mir1k")])
     assert weights[0] / weights[2] == pytest.approx(SONG_WEIGHTS["gtzan"])
     assert weights[1] / weights[2] == pytest.approx(SONG_WEIGHTS["winterreise"])
 
@@ -135,13 +160,20 @@ def test_weak_labels_give_way_to_the_tags_and_others_do_not():
     np.testing.assert_allclose(found[2], [0, 0, 1, 0])
 
 
-def test_one_temperature_leaves_every_answer_as_it_was():
+def test_one_temperature_leaves_every_answer_as_it_was_and_tune_unheard():
     rng = np.random.default_rng(0)
-    logits, labels = rng.normal(size=(400, 4)) * 8, rng.integers(0, 4, 400)
-    scale, bias = calibrate(logits, labels)
+    rows = table([(label, "noises", "n", "n") for label in rng.integers(0, 4, 400)])
+    unsure = Unseen(
+        logits=rng.normal(size=(400, 4)) * 8, turn=np.zeros(400, int), rows=np.arange(400)
+    )
+    scale, bias = calibrate_on([(unsure, rows), (unsure, rows)])
     np.testing.assert_array_equal(bias, 0)
     assert np.ptp(scale) == 0
     assert 0 < scale[0] < 0.5, "random answers that were far too sure"
+    sure = Unseen(logits=np.eye(4)[rows.label] * 9, turn=unsure.turn, rows=unsure.rows)
+    tune = replace(rows, corpus=np.full(400, "tune"))
+    again, _ = calibrate_on([(unsure, rows), (sure, tune)])
+    assert again[0] == pytest.approx(scale[0], rel=1e-6)
 
 
 def songs_folder(tmp_path, monkeypatch, **options):
@@ -211,54 +243,148 @@ def test_speed_tempo_and_pitch_change_what_they_say(change, length, hertz):
     assert np.abs(np.fft.rfft(second)).argmax() == pytest.approx(hertz, abs=2)
 
 
-def spoken():
-    """Two seconds of a buzzing vowel of 120 Hz with a pause in the middle."""
+def test_a_telephone_leaves_the_middle_and_a_narrow_band_the_bottom():
     seconds = np.arange(2 * SAMPLE_RATE) / SAMPLE_RATE
-    buzz = sum(np.sin(2 * np.pi * 120 * k * seconds) / k for k in range(1, 25))
-    buzz[int(0.9 * SAMPLE_RATE) : int(1.1 * SAMPLE_RATE)] = 0
-    return (0.2 * buzz).astype(np.float32)
+    low, mid, high = (np.sin(2 * np.pi * f * seconds).astype(np.float32) for f in (100, 1000, 5000))
+
+    def kept(change, tone):
+        made = change(tone)
+        assert made.shape == tone.shape
+        return np.square(made[4000:-4000]).mean() / np.square(tone[4000:-4000]).mean()
+
+    assert kept(telephone, low) < 0.01
+    assert kept(telephone, mid) == pytest.approx(1, abs=0.05)
+    assert kept(telephone, high) < 0.01
+    assert kept(lambda w: low_pass(w, 4000.0), low) == pytest.approx(1, abs=0.01)
+    assert kept(lambda w: low_pass(w, 4000.0), high) < 0.001
 
 
-def vocoder():
-    """`head_singing`, where the vocoder is installed."""
-    needs("pyworld")
-    import head_singing
-
-    return head_singing
-
-
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_a_spoken_line_is_sung_longer_and_at_many_pitches():
-    singing = vocoder()
-    line = spoken()
-    sung = singing.sung(line, np.random.default_rng(3))
-    assert len(sung) > 1.3 * len(line)
-    assert np.isfinite(sung).all()
-    before, after = (singing._analyse(w)[0] for w in (line, sung))
-    spread = [np.std(np.log2(p[p > 0])) for p in (before, after)]
-    assert spread[1] > 5 * spread[0]
-    again = singing.sung(line, np.random.default_rng(3))
-    np.testing.assert_array_equal(sung, again)
+def test_a_voice_over_music_is_of_both_groups_and_left_out_by_either():
+    rng = np.random.default_rng(0)
+    noise = rng.standard_normal(4 * SAMPLE_RATE).astype(np.float32)
+    voice = clip("gtsinger", VOCAL)
+    music = clip("naev-music", INSTRUMENTAL)
+    sources = Sources([voice, music], lambda _: noise)
+    waveform, row = make_segment(sources, ACCOMPANIED, np.random.default_rng(0))
+    assert waveform.shape == (LENGTH,)
+    assert np.isfinite(waveform).all()
+    assert {"gtsinger/1", "naev-music/1"} <= set(row["group"].split("+"))
+    groups = np.array([row["group"], "beatbox/1"])
+    for group in ("gtsinger/1", "naev-music/1"):
+        assert without(groups, (group,)).tolist() == [False, True]
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_silence_cannot_be_sung_and_stays_silence():
-    silence = np.zeros(LENGTH, np.float32)
-    assert not vocoder().sung(silence, np.random.default_rng(0)).any()
+def clip(corpus, label, **options):
+    return Clip(
+        corpus=corpus,
+        group=f"{corpus}/1",
+        track=f"{corpus}/1",
+        label=label,
+        path=Path(corpus),
+        **options,
+    )
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_a_melody_keeps_to_its_notes():
-    melody = vocoder()._melody(4000, 200.0, np.random.default_rng(1))
-    semitones = 12 * np.log2(melody / 200.0)
-    assert melody.shape == (4000,)
-    assert -20 < semitones.min() < semitones.max() < 20
-    assert np.abs(np.diff(semitones)).max() < 2  # glides, not jumps
+def test_of_a_clip_whose_class_changes_only_the_segments_of_the_class_are_drawn():
+    spans = (UNLABELLED, ACCOMPANIED, ACCOMPANIED, INSTRUMENTAL)
+    second = np.repeat(np.arange(12), SAMPLE_RATE)
+    sources = Sources([clip("songs", UNLABELLED, spans=spans)], lambda _: second)
+    rng = np.random.default_rng(0)
+    assert set(np.unique(sources.draw(ACCOMPANIED, rng)[1])) == set(range(3, 9))
+    assert set(np.unique(sources.draw(INSTRUMENTAL, rng)[1])) == set(range(9, 12))
+    assert UNLABELLED not in sources.by_class
+    assert run_of(spans, ACCOMPANIED, rng) == (1, 2)
 
 
-@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::DeprecationWarning")
-def test_formants_move_by_the_ratio():
-    singing = vocoder()
-    envelope = np.full((1, 513), 1e-6)
-    envelope[0, 100] = 1.0
-    assert singing._formants(envelope, 1.5)[0].argmax() == 150
+def voices_folder(tmp_path, manifest, windows=""):
+    """A folder of voices with its tables."""
+    folder = tmp_path / "jingju_arias"
+    folder.mkdir()
+    (folder / "manifest.csv").write_text("file,cls,group\n" + manifest)
+    if windows:
+        (folder / "windows.csv").write_text("song,start,voice_frac,inst_frac,mix_label\n" + windows)
+    return list(head_voices._clips(folder))
+
+
+def test_windows_say_what_the_segments_of_a_stem_and_of_a_mix_are(tmp_path):
+    windows = "a1,0.0,0.9,1.0,M\na1,1.5,0.4,1.0,\na1,3.0,0.1,0.9,I\na1,6.0,0.8,0.2,\n"
+    files = "a1_voice.ogg,V,a1\na1_inst.ogg,I,a1\na1_mix.ogg,M,a1\n"
+    voice, music, mixed = voices_folder(tmp_path, files, windows)
+    assert voice.spans == (VOCAL, UNLABELLED, VOCAL)
+    assert music.spans == (INSTRUMENTAL, INSTRUMENTAL, UNLABELLED)
+    assert mixed.spans == (ACCOMPANIED, INSTRUMENTAL, UNLABELLED)
+    assert {found.group for found in (voice, music, mixed)} == {"jingju_arias/a1"}
+
+
+def test_without_windows_a_label_holds_for_all(tmp_path):
+    (found,) = voices_folder(tmp_path, "x.ogg,O,de\n")
+    assert (found.label, found.spans, found.group) == (OTHER, (), "jingju_arias/de")
+
+
+def test_corpora_and_classes_weigh_the_same_and_groups_are_redrawn():
+    label = np.array([VOCAL] * 12 + [OTHER] * 4)
+    corpus = np.array(["big"] * 10 + ["small"] * 2 + ["noises"] * 4)
+    group = np.array([f"{name}/{i % 2}" for i, name in enumerate(corpus)])
+    weights = cell_weights(corpus, label)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[:10].sum() == pytest.approx(weights[10:12].sum())
+    assert weights[:12].sum() == pytest.approx(0.5)
+    answer = np.array([VOCAL] * 10 + [OTHER] * 2 + [OTHER] * 4)  # all of the small corpus wrong
+    found = judge(np.eye(4)[answer], label, corpus, group)
+    assert found.recall[VOCAL] == 0.5
+    assert found.recall[OTHER] == 1.0
+    assert found.f1[OTHER] == pytest.approx(2 / (1 + 1.5))
+    assert found.macro_f1.low <= found.macro_f1.value <= found.macro_f1.high
+    assert found.cells["small vocal"][1].tolist() == [0, 0, 0, 1]
+
+
+def test_calibration_error_counts_by_weight():
+    scores = np.array([[0.75, 0.25], [0.75, 0.25]])
+    label = np.array([0, 1])
+    assert calibration_error(scores, label, np.array([3.0, 1.0])) == pytest.approx(0.0)
+    assert calibration_error(scores, label, np.array([1.0, 1.0])) == pytest.approx(0.25)
+
+
+def test_a_track_of_two_classes_is_two_tracks():
+    scores = np.array([[0.2, 0.8], [0.4, 0.6], [1.0, 0.0]])
+    names = np.array(["s", "s", "s"])
+    mean, label, _, _ = by_track(scores, np.array([0, 0, 1]), names, names, names)
+    np.testing.assert_allclose(mean, [[0.3, 0.7], [1.0, 0.0]])
+    assert label.tolist() == [0, 1]
+
+
+def two_clouds(n=400):
+    rng = np.random.default_rng(0)
+    columns = rng.normal(size=(n, 6)).astype(np.float32)
+    columns[:, 5] = 2.0  # always the same
+    label = (columns[:, 0] * columns[:, 1] > 0).astype(int)  # no linear map tells them apart
+    return columns, np.eye(2)[label], np.ones(n)
+
+
+QUICK = DenseRecipe(
+    networks=2, units=16, steps=400, batch_size=64, learning_rate=0.02, dropout=0, input_dropout=0
+)
+
+
+def test_networks_side_by_side_are_one_head_that_learns_what_is_not_linear():
+    columns, aims, weights = two_clouds()
+    found = fit_dense(columns, aims, weights, recipe=QUICK)
+    logits = found.logits(columns)
+    assert (logits.argmax(1) == aims.argmax(1)).mean() > 0.9
+    (first, _), (second, _) = found.layers
+    assert first.shape == (6, 32)
+    assert second.shape == (32, 2)
+    np.testing.assert_array_equal(first[5], 0)
+    np.testing.assert_array_equal(
+        logits, fit_dense(columns, aims, weights, recipe=QUICK).logits(columns)
+    )
+
+
+def test_a_row_of_weight_nothing_is_never_learnt():
+    columns, aims, weights = two_clouds()
+    wrong = np.arange(len(columns)) % 2 == 0
+    aims[wrong] = 1 - aims[wrong]
+    found = fit_dense(columns, aims, np.where(wrong, 0.0, weights), recipe=QUICK)
+    right = found.logits(columns).argmax(1) == aims.argmax(1)
+    assert right[~wrong].mean() > 0.9
+    assert right[wrong].mean() < 0.2

@@ -1,4 +1,4 @@
-"""The stored samples of format version 1 load for ever, and other tools open them as they are."""
+"""The stored samples of each format version load for ever, and other tools open them as is."""
 
 import shutil
 from datetime import UTC, datetime
@@ -9,8 +9,13 @@ import pyarrow.parquet as pq
 import pytest
 from needs import needs
 
+from audiorec.errors import SpecMismatchError
+from audiorec.extraction.pipeline import Extractor
 from audiorec.files.parquet_files import is_sealed
 from audiorec.learning.bundle import read_bundle
+from audiorec.spec import FeatureSpec
+from audiorec.store.compact import compact
+from audiorec.store.features import open_series
 from audiorec.store.parquet import open_checked
 from audiorec.store.schema import Kind, schema_of
 from audiorec.store.store import VectorStore
@@ -53,6 +58,49 @@ def test_every_kind_of_version_1(kind, form):
     assert file.read().column("song_id").to_pylist() == (
         ["broken.mp3"] if kind == Kind.ERRORS else IDS
     )
+
+
+@pytest.mark.parametrize("kind", list(Kind))
+def test_every_kind_of_version_2(kind):
+    name = "vecs" if kind == Kind.VECTORS else kind.value
+    file = open_checked(SAMPLES / f"{name}-v2.parquet", kind)
+    assert file.metadata.extractor_id == "2123456789abcdef"
+    assert file.metadata.format_version == 2
+    assert file.metadata.spec["level"] == FeatureSpec().to_dict()["level"]
+    assert file.read().schema.equals(schema_of(file.metadata))
+    old = pq.read_table(SAMPLES / f"{name}-v1.parquet").to_pylist()
+    new = file.read().to_pylist()
+    for row in (*old, *new):
+        row.pop("extractor_id", None)
+    louds = [row.pop("loudness_lufs", None) for row in new]
+    assert new == old
+    if kind == Kind.VECTORS:
+        assert louds == [-24.25, -31.5, -9.75, -20.0, None]
+        assert "loudness_lufs" not in VectorStore.open(VECTORS).row(IDS[0])
+
+
+def test_a_store_with_attributes():
+    store = VectorStore.open(SAMPLES / "vecs-v2-attributes.parquet")
+    assert store.metadata.attributes["bpm"] == "tempo 1"
+    assert store.column("bpm").to_pylist()[1:4] == [pytest.approx(120.2), None, 174.0]
+    assert store.column("key").to_pylist() == ["F#", "C", None, "C", "Bb"]
+    plain = VectorStore.open(SAMPLES / "vecs-v2.parquet")
+    assert store.table(plain.table().column_names).equals(plain.table())
+
+
+def test_the_two_versions_are_never_mixed():
+    store = VectorStore.open(SAMPLES / "vecs-v2.parquet")
+    for kind in (Kind.SCORES, Kind.FEATURES):
+        name = SAMPLES / f"{kind}-v{{}}.parquet"
+        assert open_series(store, Path(str(name).format(2)), kind)
+        again = r"extract both again \(audiorec extract FOLDER --out .*vecs-v2.parquet"
+        with pytest.raises(SpecMismatchError, match=again):
+            open_series(store, Path(str(name).format(1)), kind)
+    with pytest.raises(SpecMismatchError, match=r"there is no level here.* extract FOLDER"):
+        compact([VECTORS, SAMPLES / "vecs-v2.parquet"], Path("never.parquet"))
+    for path in (VECTORS, SAMPLES / "vecs-v2.parquet"):
+        with pytest.raises(SpecMismatchError, match="extract it again"):
+            Extractor.for_store(VectorStore.open(path).metadata)
 
 
 @pytest.mark.parametrize("name", ["vecs", "scores", "features", "errors", "embeddings", "users"])

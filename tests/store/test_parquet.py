@@ -103,7 +103,7 @@ def test_other_column_order_and_wider_types_are_brought_to_the_schema(
     tmp_path, metadata, make_table
 ):
     table = make_table(["a"])
-    wide = table.set_column(8, "segments", table.column("segments").cast(pa.int64()))
+    wide = table.set_column(9, "segments", table.column("segments").cast(pa.int64()))
     write_table(tmp_path / "a.parquet", wide.select(wide.column_names[::-1]), metadata)
     assert open_checked(tmp_path / "a.parquet", Kind.VECTORS).read().equals(table)
 
@@ -194,10 +194,10 @@ def test_another_kind(stored):
 
 
 def test_newer_format(tmp_path, make_table, metadata):
-    text = json.dumps(asdict(metadata) | {"format_version": 2})
+    text = json.dumps(asdict(metadata) | {"format_version": 3})
     path = tmp_path / "a.parquet"
     pq.write_table(make_table(["a"]).replace_schema_metadata({"audiorec": text}), path)
-    assert "format version 2" in one_line_error(path)
+    assert "format version 3" in one_line_error(path)
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from audiorec.errors import InputError, ShapeError, SpecMismatchError, WeightsError
+from audiorec.spec import FeatureSpec, LevelSpec, SegmentSpec
 from audiorec.tagger.head_inputs import assemble, split_input
 from audiorec.tagger.heads import (
     METADATA_KEY,
@@ -214,11 +215,32 @@ def test_load_refuses_what_is_no_head(head, tmp_path):
     with pytest.raises(WeightsError, match="not JSON"):
         Head.load(path)
     save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 99})})
-    with pytest.raises(WeightsError, match="head format 99, this audiorec reads 1"):
+    with pytest.raises(WeightsError, match="head format 99, this audiorec reads 2"):
         Head.load(path)
-    save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 1, "task": "t"})})
+    save_file(head.tensors(), path, {METADATA_KEY: json.dumps({"format": 2, "task": "t"})})
     with pytest.raises(WeightsError, match="not a sound head file"):
         Head.load(path)
+
+
+def test_a_head_of_before_there_was_a_level_is_refused_with_the_command(head, tmp_path):
+    path = tmp_path / "h.safetensors"
+    old = {k: v for k, v in head._identity().items() if k != "front_end"} | {"format": 1}
+    save_file(head.tensors(), path, {METADATA_KEY: json.dumps(old)})
+    with pytest.raises(SpecMismatchError, match=r"one loudness: .*audiorec heads train LABELS"):
+        Head.load(path)
+
+
+def test_a_head_fits_the_front_end_it_was_trained_on_at_any_hop(head, tmp_path):
+    head.save(tmp_path / "h.safetensors")
+    loaded = Heads([Head.load(tmp_path / "h.safetensors")])
+    loaded.check_front_end(FeatureSpec(segment=SegmentSpec(hop_s=6.0)).front_end)
+    louder = FeatureSpec(level=LevelSpec(target_lufs=-18.0))
+    with pytest.raises(SpecMismatchError, match=r"head 'mood' .*audiorec heads train LABELS"):
+        loaded.check_front_end(louder.front_end)
+    other = dataclasses.replace(head, front_end=louder.front_end)
+    other.save(tmp_path / "other.safetensors")
+    assert Head.load(tmp_path / "other.safetensors").front_end == louder.front_end
+    assert other.sha256 != head.sha256
 
 
 def test_load_refuses_a_missing_tensor(head, tmp_path):

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,7 +143,7 @@ def test_refuses_another_mel(name):
 
 
 def test_the_fingerprint_covers_every_field():
-    assert fingerprint(asdict(MelSpec())) == WEIGHTS["msd"].mel_fingerprint
+    assert fingerprint(MelSpec().to_dict()) == WEIGHTS["msd"].mel_fingerprint
 
 
 def test_refuses_what_is_no_safetensors_file(tmp_path):

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from web_server import LONG, ROWS, SONGS, choose, split_address, until
+from web_server import LONG, ROWS, SONGS, browsing, choose, split_address, until, write_music
 
 N = len(SONGS)
 
@@ -185,6 +185,21 @@ def test_the_map_shows_and_chooses_songs(page):
     assert page.locator(".legend .group:has-text('Dread')").count() == 1
     page.select_option(".legend select", label="how much metal")
     assert page.locator(".amount").count() == 1
+
+
+def test_the_map_is_coloured_by_tempo_and_key(open_page, tmp_path):
+    with browsing(write_music(tmp_path / "heard", attributes=True)) as address:
+        page = open_page(address)
+        page.select_option(".legend select", label="BPM")
+        low, high = re.findall(r"\d[\d.]*", page.inner_text(".amount"))
+        assert [round(float(value), -1) for value in (low, high)] == [60, 170]
+        colours = page.evaluate(
+            "Promise.all(['store', 'colours'].map(name => import(`/js/${name}.js`)))"
+            ".then(([s, c]) => [...c.dotColours(s.page.get().library, 'own:bpm')])"
+        )
+        assert len(set(colours)) == N  # all tempos differ, and one song has none
+        page.select_option(".legend select", label="Key")
+        assert page.inner_text(".legend .group:has-text('C')").split()[-1] == str(N)
 
 
 def test_circle_songs_on_the_map(page):

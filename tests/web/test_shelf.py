@@ -70,6 +70,18 @@ def test_columns_of_the_store_and_of_its_user(shelf):
     np.testing.assert_allclose(means / 255, vectors[:, :, at], atol=0.5 / 255 + 1e-6)
 
 
+def test_tempo_and_key_are_columns_to_colour_and_sort_by(tmp_path):
+    known = {"bpm_confidence": 0.5, "key": "C#", "scale": "minor", "key_confidence": 0.4}
+    rows = [song("a", series(0), bpm=90.5, **known), song("b", series(1), **known)]
+    shelf = Shelf(open_store(write_library(tmp_path, rows)))
+    numbers = unpacked(gzip.decompress(shelf.numbers))
+    np.testing.assert_array_equal(numbers["own:bpm"], np.float32([90.5, np.nan]))
+    assert {"own:bpm_confidence", "own:key_confidence"} < set(numbers)
+    texts = json.loads(gzip.decompress(shelf.texts))
+    assert sorted(texts["own"]) == ["key", "scale"]
+    assert texts["columns"]["key"] == {"values": ["C#"], "codes": [0, 0]}
+
+
 def test_conditions_are_those_of_the_command_line(shelf):
     bits = np.frombuffer(shelf.find("duration>62, artist=A1"), np.uint8)
     found = np.unpackbits(bits, bitorder="little")[:6]

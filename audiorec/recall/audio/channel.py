@@ -130,9 +130,25 @@ class UserAudio(SharedSpace):
             if self.made_by and heard.made_by and heard.made_by != self.made_by:
                 raise SpecMismatchError(
                     f"{self.name}: learnt from {_in_words(self.made_by)}, "
-                    f"given are {_in_words(heard.made_by)}"
+                    f"given are {_in_words(heard.made_by)}: extract the songs as those were, or "
+                    f"{self.train_again}"
                 )
+            if self.recipe.end_to_end:
+                self.check_level()
             return self._embed_all(heard, len(sound.song_ids))
+
+    @property
+    def train_again(self) -> str:
+        """The command that makes the model anew, for messages."""
+        return f"train the model again (audiorec recall train {self.name} --interactions LOG ...)"
+
+    def check_level(self) -> None:
+        """Refuse a model that learnt from songs as loud as they came: a `SpecMismatchError`."""
+        if self.audio_spec and FeatureSpec.from_dict(self.audio_spec).level is None:
+            raise SpecMismatchError(
+                f"{self.name}: learnt from songs as loud as they came, before they were brought to "
+                f"one loudness: {self.train_again}"
+            )
 
     def _embed_all(self, heard: Hearing, n_songs: int) -> FloatArray:
         found = np.zeros((n_songs, self.spec.embedding), np.float32)

@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from audiorec.errors import InputError, SongError, SpecMismatchError
+from audiorec.extraction.backbones import extractor_called
 from audiorec.extraction.catalogue import Source, make_source
 from audiorec.extraction.pipeline import Extractor, ExtractorConfig
 from audiorec.extraction.reader import Reader, hash_reader
@@ -137,21 +138,26 @@ def embed_audio(
     InputError
         If the channel was trained without the sound of songs.
     SpecMismatchError
-        If this audiorec is another extractor than the model was trained on.
+        If this audiorec is another extractor than the model was trained on, or took songs as
+        loud as they came.
     """
     out = Path(out)
     folder = Path(work) if work is not None else out.with_name(out.name + WORK_SUFFIX)
     options = options or RunOptions()
+    if isinstance(channel, UserAudio):
+        channel.check_level()
     if channel.hears == "audio" and isinstance(channel, UserAudio):
         return _heard(channel, sources, out, folder, options, device, progress, stop)
     spec = FeatureSpec.from_dict(channel.audio_spec) if channel.audio_spec else FeatureSpec()
-    config = ExtractorConfig(spec=spec)
     by_features = channel.hears == "features"
+    config = extractor_called(channel.made_by.rpartition("extractor ")[2], spec)
+    if config is None:
+        config = ExtractorConfig(spec=spec)
     ours = f"{'features of ' if by_features else ''}extractor {Extractor(config).extractor_id}"
     if channel.made_by not in ("", ours):
         raise SpecMismatchError(
             f"{channel.name}: learnt from {channel.made_by}, this audiorec makes {ours}: extract "
-            "the songs as those were, or train the model on what this audiorec makes"
+            f"its songs again and train it on them (audiorec recall train {channel.name} ...)"
         )
     outputs = make_outputs(
         folder / STORE_FILE,

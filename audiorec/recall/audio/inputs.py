@@ -17,7 +17,7 @@ from audiorec.extraction.catalogue import make_source
 from audiorec.recall.audio.log_mels import decode_songs
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.data import Sound
-from audiorec.spec import FeatureSpec
+from audiorec.spec import FeatureSpec, SegmentSpec
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments, join_songs
 from audiorec.types import BoolArray, IdMap, Int64Array
@@ -132,7 +132,10 @@ class LogMelSongs(Hearing):
         self.store, self.jobs, self.folder = store, recipe.jobs, cache / CACHE_FOLDER
         self.inputs = (f"{recipe.backbone}_log_mel",)
         self.made_by = ""  # any file can be decoded the same way
-        self.spec = FeatureSpec.from_dict(store.metadata.spec)
+        # Of the store it is the hop that counts: files are decoded anew, at one loudness, for the
+        # network that is trained.
+        hop_s = FeatureSpec.from_dict(store.metadata.spec).segment.hop_s
+        self.spec = FeatureSpec(segment=SegmentSpec(hop_s=hop_s))
         self.audio_spec = self.spec.to_dict()
         self._ids = sound.song_ids
         self._in_store = IdMap(store.ids).rows(sound.song_ids)

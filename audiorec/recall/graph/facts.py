@@ -12,6 +12,8 @@ A label of songs that comes from the playlist itself says which songs stand toge
 what is to be found: `refuse_leaks` refuses it.
 """
 
+import re
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -37,8 +39,10 @@ RELATIONS = {
     "language": "sung_in",
     "version": "is_version",
     "year": "from_year",
+    "title": "says",  # its words, one fact each
 }
 SOUNDS_LIKE = "sounds_like"
+WORD = re.compile(r"\w+")
 HEARD = "heard_as"  # what the heads of a store say
 MOST_PAIRS = 50_000_000  # facts of the pairwise form that are made at all
 BLOCK = 512  # songs whose neighbours are looked for at a time
@@ -49,7 +53,8 @@ LEAK = 0.8  # share of the lists whose songs all have one label
 def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = ()) -> Triples:
     """Return what side information says of songs: artist, album, genre, language, version, year.
 
-    What a head has heard is a relation of its own, ``heard_as_genre``.
+    What a head has heard is a relation of its own, ``heard_as_genre``. A column ``title`` gives its
+    words (`title_facts`).
 
     Parameters
     ----------
@@ -73,6 +78,9 @@ def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = (
             raise InputError(f"side information has no column {name!r} for a fact; it has: {known}")
     parts = []
     for name in wanted:
+        if name == "title":
+            parts.append(title_facts(side.song_ids, labels[name], form=form))
+            continue
         category = side.categories.get(name)
         heard = np.zeros(len(side), np.bool_) if category is None else category.is_heard
         for by_ear, relation in ((False, ""), (True, f"{HEARD}_{name}")):
@@ -85,6 +93,28 @@ def side_facts(side: SongSide, *, form: Form = "hub", columns: Iterable[str] = (
 def artist_facts(song_ids: Sequence[str], artists: Sequence[str]) -> Triples:
     """Return whose songs are, by plain names; an empty name is nobody."""
     return _of_label(song_ids, artists, "artist", "hub")
+
+
+def title_facts(
+    song_ids: Sequence[str], titles: Sequence[str | None], *, form: Form = "hub"
+) -> Triples:
+    """Return which words titles share: ``remix``, ``1997``, the film, the language.
+
+    Examples
+    --------
+    >>> found = title_facts(("a", "b"), ("Halo - Live", "Live and let die"))
+    >>> found.relations, [found.entity_ids[tail] for tail in found.tail]
+    (('says',), ['word:live', 'word:live'])
+    """
+    words = [sorted(set(WORD.findall(plain_name(title)))) for title in titles]
+    counts = Counter(word for own in words for word in own)
+    both = [
+        (song, word)
+        for song, own in zip(song_ids, words, strict=True)
+        for word in own
+        if counts[word] > 1
+    ]
+    return _of_label([s for s, _ in both], [w for _, w in both], "title", form, thing="word")
 
 
 def sound_facts(
@@ -255,10 +285,11 @@ def _of_label(
     kind: str,
     form: Form,
     relation: str = "",
+    thing: str = "",
 ) -> Triples:
-    """Return the facts of one label a song, in either form."""
+    """Return facts of songs and their labels, in either form; `thing` is what a label is."""
     relation = relation or RELATIONS.get(kind, kind)
-    kind = _typed(kind)
+    kind = _typed(thing or kind)
     if form == "hub":
         there = [(s, v) for s, v in zip(song_ids, labels, strict=True) if v]
         heads, tails = [f"song:{s}" for s, _ in there], [f"{kind}:{v}" for _, v in there]

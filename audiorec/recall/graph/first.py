@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from audiorec.listening.sequences import Sequences
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import ROWS, unit
 from audiorec.types import FloatArray, Int32Array, Int64Array
@@ -17,16 +18,31 @@ from audiorec.types import FloatArray, Int32Array, Int64Array
 SMALL = 0.5  # over the dimension: the spread of the part that is chance
 
 
+class ListProfiles:
+    """Songs by the lists they stand in, before anything is learnt: each list a random direction."""
+
+    def __init__(self, plays: Sequences, rng: np.random.Generator, width: int) -> None:
+        lists = rng.standard_normal((len(plays), width), dtype=np.float32)
+        self._lists = lists / np.float32(width**0.5)
+        shape = (len(plays.song_ids), len(plays))
+        self._matrix = _sparse(plays.song, plays.owner, None, shape)
+
+    def of(self, songs: slice | Int64Array) -> FloatArray:
+        """Return the mean of the lists of songs, (n, width) of unit length; zeros of no list.
+
+        The cosine of two songs is that of the sets of their lists, give or take 1 / sqrt(width).
+        """
+        return unit(self._matrix[songs] @ self._lists)
+
+
 def first_vectors(material: GraphMaterial, rng: np.random.Generator, found: FloatArray) -> None:
     """Fill `found` (things, D), a block of rows at a time: songs are of length about 1."""
     n, width = material.n_songs, found.shape[1]
-    plays = material.plays
-    lists = rng.standard_normal((len(plays), width), dtype=np.float32) / np.float32(width**0.5)
-    matrix = _sparse(plays.song, plays.owner, None, (n, len(plays)))
+    profiles = ListProfiles(material.plays, rng, width)
     for first in range(0, n, ROWS):
         part = slice(first, min(n, first + ROWS))
-        found[part] = unit(matrix[part] @ lists)
-    del matrix, lists
+        found[part] = profiles.of(part)
+    del profiles
     song, _, thing, weight = material.links
     others = thing >= n  # what a song is to other songs has no row of its own
     shape = (material.n_things - n, n)

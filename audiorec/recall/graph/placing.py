@@ -1,28 +1,31 @@
 """Where a song of no list lies, by what is known of it.
 
-    by its like        the mean of the songs of lists with the same facts    three quarters
-    by the relation    the mean of t - r of its facts                        a quarter
+    by its like        the mean of the songs of lists with the same facts
+    by the relation    the mean of t - r of its facts, where a recipe gives it a share
 
-Each relation speaks for itself, and counts by how well it tells where songs of lists lie: with c
-the mean cosine of a song and the others with the same fact, c / (1 - c^2), as in a regression on
-signals that know nothing of each other. Many songs that sound alike do not outvote the artist.
-
-On validation lists of two splits (new songs among themselves, capped recall at 10 and at 100) the
-mean alone found 21.8 and 42.3, a quarter of the relation 22.6 and 42.8, half of it 22.8 and 41.3,
-the relation alone some 20 and 35: all but the last lie within the noise of one split.
+Each relation speaks for itself, and counts by how well it tells which lists a song stands in: with
+c the mean cosine of the lists of a song and of the others with the same fact, c / (1 - c^2), as in
+a regression on signals that know nothing of each other. Many songs that sound alike do not outvote
+the artist. Vectors that were trained would not tell: the relations have drawn them together, the
+idle ones too.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from audiorec.learning.seeds import generator
+from audiorec.recall.graph.first import ListProfiles
 from audiorec.recall.graph.material import GraphMaterial
 from audiorec.recall.graph.places import ROWS, unit
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-BY_RELATION = 0.25  # the share of t - r
+PROFILE = 64  # the width of what lists are drawn onto
 TRIED = 2_000  # songs of lists that say how well a relation tells where a song lies
 LEAST, MOST = 0.01, 0.95  # of that cosine
+
+RowsOf = Callable[[Int64Array], FloatArray]  # numbers of songs to rows (n, D)
 
 
 def placed_by_facts(
@@ -31,6 +34,8 @@ def placed_by_facts(
     steps: FloatArray,
     warm: BoolArray,
     songs: Int64Array,
+    *,
+    by_relation: float = 0.0,
 ) -> tuple[FloatArray, FloatArray]:
     """Place songs by what is known of them, where the relations and the songs of lists say.
 
@@ -46,6 +51,8 @@ def placed_by_facts(
         Songs that stand in lists.
     songs : ndarray, shape (n,)
         That are placed.
+    by_relation : float
+        The share of t - r, in 0..1.
 
     Returns
     -------
@@ -55,9 +62,9 @@ def placed_by_facts(
         Of the mean of the songs of lists with the same facts, which is longer the more they agree
         and the more often they are played.
     """
-    links = _Links(material, table, warm, songs)
+    links = _Links(material, table.__getitem__, warm, songs)
     n_relations, width = len(material.facts.relations), table.shape[1]
-    counts = _how_telling(material, table, warm)
+    counts = _how_telling(material, warm)
     place = np.zeros((len(songs), width), np.float32)
     length = np.zeros(len(songs), np.float32)
     for first in range(0, len(songs), ROWS):
@@ -71,8 +78,8 @@ def placed_by_facts(
             ends = links.end[at]
             sign = np.float32(-1 if number < n_relations else 1)
             moved = unit(table[links.ends[ends]]) + sign * steps[number % n_relations]
-            found += counts[number] * (1 - BY_RELATION) * unit(sums @ links.direction[ends])
-            found += counts[number] * BY_RELATION * unit(sums @ moved)
+            found += counts[number] * (1 - by_relation) * unit(sums @ links.direction[ends])
+            found += counts[number] * by_relation * unit(sums @ moved)
             total = sums.sum(axis=1)
             middle += counts[number] * (sums @ links.mean[ends]) / np.maximum(total, 1e-9)[:, None]
             share += counts[number] * (total > 0)
@@ -96,7 +103,7 @@ class _Links:
     """
 
     def __init__(
-        self, material: GraphMaterial, table: FloatArray, warm: BoolArray, songs: Int64Array
+        self, material: GraphMaterial, rows_of: RowsOf, warm: BoolArray, songs: Int64Array
     ) -> None:
         from scipy.sparse import csr_array
 
@@ -120,23 +127,23 @@ class _Links:
         shape = (len(self.ends), len(known))
         matrix = csr_array((np.ones(len(place), np.float32), (place, column)), shape=shape)
         self.counts = np.bincount(place, minlength=len(self.ends))
-        self.sums: FloatArray = np.asarray(matrix @ unit(table[known]), np.float32)
+        rows = rows_of(known)
+        self.sums: FloatArray = np.asarray(matrix @ unit(rows), np.float32)
         self.direction = unit(self.sums)
-        self.mean: FloatArray = (matrix @ table[known] / self.counts.clip(1)[:, None]).astype(
-            np.float32
-        )
+        self.mean: FloatArray = (matrix @ rows / self.counts.clip(1)[:, None]).astype(np.float32)
         itself = self.ends < n
-        self.mean[itself] = table[self.ends[itself]]
+        self.mean[itself] = rows_of(self.ends[itself])
         self.direction[itself] = unit(self.mean[itself])
 
 
-def _how_telling(material: GraphMaterial, table: FloatArray, warm: BoolArray) -> FloatArray:
+def _how_telling(material: GraphMaterial, warm: BoolArray) -> FloatArray:
     """Return how much each relation counts, from either end: (2 R,) float32."""
+    profiles = ListProfiles(material.plays, generator(0), PROFILE)
     n = material.n_songs
     found = np.flatnonzero(warm)
     tried = found[np.linspace(0, len(found) - 1, min(TRIED, len(found))).astype(np.int64)]
-    links = _Links(material, table, warm, tried)
-    own = unit(table[tried])
+    links = _Links(material, profiles.of, warm, tried)
+    own = profiles.of(tried)
     # A song does not speak for itself: what is left of its hub are the others.
     is_hub = links.ends[links.end] >= n
     others = np.where(

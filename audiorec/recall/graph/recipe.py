@@ -98,6 +98,9 @@ class Song2vecRecipe(GraphRecipe):
         By how much a false fact has to lie farther off, of squared distances in 0..4.
     facts : int
         That are drawn for a step.
+    by_relation : float
+        The share of t - r in the place of a song of no list, in 0..1; the rest is the mean of the
+        songs with the same facts, which found as many on validation lists as any share.
     tables : {"auto", "memory", "files"}
         Where the vectors are while they are learnt; no other model comes of it. ``auto``: in files
         beside the model once they would take more than half of the memory that is free. A
@@ -107,6 +110,7 @@ class Song2vecRecipe(GraphRecipe):
     gamma: float = 1.0
     margin: float = 1.0
     facts: int = 256
+    by_relation: float = 0.0
     tables: Literal["auto", "memory", "files"] = "auto"
 
     def __post_init__(self) -> None:
@@ -114,6 +118,8 @@ class Song2vecRecipe(GraphRecipe):
         GraphRecipe.__post_init__(self)
         if self.gamma < 0 or not self.margin > 0 or self.facts < 1:
             raise InputError("gamma must be at least 0, margin above 0, facts at least 1")
+        if not 0 <= self.by_relation <= 1:
+            raise InputError(f"by_relation must lie in 0..1, got {self.by_relation}")
         if self.tables not in ("auto", "memory", "files"):
             raise InputError(f"tables are auto, memory or files, got {self.tables!r}")
 

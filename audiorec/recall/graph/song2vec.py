@@ -2,7 +2,7 @@
 
     L = L_s + gamma L_r      the skip-gram of the lists, and TransE of the facts; gamma 0: no graph
 
-A song of no list has its place by its facts (h = t - r): it is ranked apart and marked as cold.
+A song of no list has its place by its facts: it is ranked apart and marked as cold.
 """
 
 from functools import partial

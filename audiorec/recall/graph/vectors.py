@@ -3,8 +3,8 @@
     v: songs and things   ┐ skip-gram: v_w . u_c of songs that stand together
     u: the same as context┘ TransE in each of the two, with relations of its own
 
-Both tables take part in the relations, so that a song without a list has a place in both: where
-its artist is, less the step that leads there (h = t - r).
+Both tables take part in the relations. A song without a list has a place in both, by its facts
+(`audiorec.recall.graph.placing`).
 """
 
 from pathlib import Path
@@ -86,9 +86,12 @@ class Song2vecModel(nn.Module):
         if cold and self._facts is not None:
             songs = np.flatnonzero(~warm)
             steps = np.split(relations, 2)
-            placed, _ = placed_by_facts(material, vectors, steps[0], warm, songs)
+            share = self.recipe.by_relation
+            placed, _ = placed_by_facts(material, vectors, steps[0], warm, songs, by_relation=share)
             ahead[songs, :width] = ahead[songs, width:] = behind[songs, :width] = placed
-            placed, length = placed_by_facts(material, contexts, steps[1], warm, songs)
+            placed, length = placed_by_facts(
+                material, contexts, steps[1], warm, songs, by_relation=share
+            )
             behind[songs, width:] = placed * length[:, None]
             found = placed.any(axis=1)
             has_place[songs[found]] = True

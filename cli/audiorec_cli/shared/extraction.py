@@ -8,7 +8,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import Exit
-from audiorec_cli.shared.heads import HeadOption, chosen_heads
+from audiorec_cli.shared.heads import BackboneOption, HeadOption, chosen_heads
 from audiorec_cli.shared.jobs import MetricsOption
 from audiorec_cli.shared.observers import Observers, observers
 from audiorec_cli.shared.options import (
@@ -38,13 +38,21 @@ class Extraction:
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Begin anew: keep nothing of what is there.")
     ] = False
+    attributes: Annotated[
+        bool,
+        typer.Option("--attributes", help="Also tell tempo, key and moods: a third more CPU time."),
+    ] = False
     quiet: QuietOption = False
     json: JsonOption = False
+    backbone: BackboneOption = None
     head: HeadOption = None
     hop: Annotated[
-        float,
-        more(help="Seconds between two segments; 6 is a quarter faster (docs/decisions/0017)."),
-    ] = 3.0
+        float | None,
+        more(
+            help="Seconds between two segments; 6 is a quarter faster than the usual 3 "
+            "(docs/decisions/0017)."
+        ),
+    ] = None
     engine: Annotated[Literal["onnx", "torch"], more(help="torch needs the extra train.")] = "onnx"
     device: DeviceOption = "cpu"
     timeout: TimeoutOption = 900
@@ -64,15 +72,16 @@ class Extraction:
 
     def config(self) -> "ExtractorConfig":
         """Return what decides the numbers."""
-        from audiorec.extraction.pipeline import ExtractorConfig
-        from audiorec.spec import FeatureSpec, SegmentSpec
+        from audiorec.extraction.backbones import extractor_config
 
-        return ExtractorConfig(
-            heads=chosen_heads(self.head),
+        return extractor_config(
+            chosen_heads(self.head),
+            self.backbone,
+            hop_s=self.hop,
             engine=self.engine,
             device=self.device,
             max_duration_s=self.max_duration,
-            spec=FeatureSpec(segment=SegmentSpec(hop_s=self.hop)),
+            attributes=self.attributes,
         )
 
     def run_options(self, **own: Any) -> "RunOptions":

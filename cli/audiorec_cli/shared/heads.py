@@ -18,6 +18,13 @@ HeadOption = Annotated[
         "TASK=ours to keep ours beside it.",
     ),
 ]
+BackboneOption = Annotated[
+    str | None,
+    more(
+        metavar="NAME",
+        help="A network that was added, by its name or its folder (audiorec backbones list).",
+    ),
+]
 StoreHeadOption = Annotated[
     list[str] | None,
     more(

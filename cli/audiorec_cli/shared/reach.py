@@ -48,14 +48,13 @@ _BY_NAME = {
         users valid watch weights what why why-long wide width""",
     Reach.READS: """
         allowed artists candidates embeddings errors favourites features files files-from
-        from fused histories id-from import interactions lists manifest new-to profiles rule scores
-        side songs source targets test-histories triples tuned vectors warm""",
+        from fused histories id-from import interactions less-like lists manifest new-to profiles
+        rule scores side songs source targets test-histories triples tuned vectors warm""",
     Reach.WRITES: """
-        add beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out pictures plot
-        report replace undo undo-file work work-dir
-        write""",
+        add attributes beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out
+        pictures plot report replace undo undo-file work work-dir write""",
     Reach.DELETES: "anew overwrite prune",
-    Reach.LOADS: "head models recall with",
+    Reach.LOADS: "backbone head models recall spec with",
     Reach.CONNECTS: """
         address host name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """

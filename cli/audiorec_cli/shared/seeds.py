@@ -187,13 +187,7 @@ class _Unseen:
 
 def _outputs(space: "Space") -> tuple[str, ...]:
     """Return the backbone outputs that a space of features is made of."""
-    if space.by != "features":
-        return ()
-    from audiorec.store.features import LAST_LAYERS
-
-    if space.scaling.width != 200 * len(LAST_LAYERS):
-        raise InputError("only a store with the features of both backbones takes audio files")
-    return tuple(name.replace("_", ".", 1) for name in LAST_LAYERS)
+    return tuple(".".join(name.rsplit("_", 1)) for name in space.inputs)
 
 
 def _entry(path: str, song: "Song") -> dict[str, Any]:

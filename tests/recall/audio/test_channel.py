@@ -11,11 +11,13 @@ from audiorec.errors import InputError, SpecMismatchError
 from audiorec.listening.sequences import Sequences
 from audiorec.listening.side import Category, SongSide
 from audiorec.recall.audio.channel import UserAudio
+from audiorec.recall.audio.embed import embed_audio
 from audiorec.recall.audio.held_out import SplitPart, artist_groups, assign_parts, song_groups
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.contract.checks import N_NEW, made_up_listening
 from audiorec.recall.contract.data import Context, Queries, RecallData, Sound
 from audiorec.recall.registry import load_channel
+from audiorec.spec import FeatureSpec
 from audiorec.store.embeddings import write_embeddings
 from audiorec.store.features import FeatureFile
 from audiorec.store.segments import SongSegments
@@ -179,3 +181,14 @@ def test_artists_come_from_side_information_where_no_tag_names_them():
     assert groups == ("artist nina", "song song-002", "song song-003")
     tagged = song_groups(["song-001"], replace(data.context, side=side))
     assert tagged == ("artist artist 0",)
+
+
+@pytest.mark.parametrize("recipe", [QUICK, UserAudioRecipe(end_to_end=True)])
+def test_a_model_of_before_there_was_a_level_hears_nothing_new(tmp_path, recipe):
+    channel = UserAudio(recipe)
+    channel.audio_spec = FeatureSpec(level=None).to_dict()
+    channel.hears = "audio" if recipe.end_to_end else "features"
+    with pytest.raises(SpecMismatchError, match=r"as loud as they came.*audiorec recall train"):
+        embed_audio(channel, [], out=tmp_path / "embeddings.parquet")
+    channel.audio_spec = FeatureSpec().to_dict()
+    channel.check_level()

@@ -104,7 +104,8 @@ def test_noise_on_vectors_is_the_same_each_time_and_follows_from_the_key(party, 
     for user in USERS[:9]:
         away = np.linalg.norm(second[user] - first[user])
         assert 0.05 < away < 2
-        np.testing.assert_array_equal(second[user], third[user])  # nothing to average away
+        # The same noise, so nothing to average away; another batch moves a sum's last digit.
+        np.testing.assert_allclose(third[user], second[user], atol=1e-6)
     for name in ("key", "certificate"):
         (tmp_path / "keys" / f"{name}.pem").unlink()
     make_keys(tmp_path / "keys", "partner")

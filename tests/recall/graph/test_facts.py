@@ -78,6 +78,25 @@ def test_a_label_of_n_songs_has_n_facts_or_n_times_one_less(labels):
     assert len(_of_label(ids, texts, "genre", "pairwise")) == (sizes * (sizes - 1)).sum()
 
 
+def test_titles_are_facts_by_the_words_that_they_share(tmp_path):
+    path = tmp_path / "side.csv"
+    path.write_text(
+        "song_id,title\na,Halo (Live at Home) live\nb,LIVE and let die\nc,At home\nd,Café\ne,\n"
+    )
+    side = read_side(path)
+    assert rows(side_facts(side)) == {
+        ("song:a", "says", "word:live"),
+        ("song:b", "says", "word:live"),
+        ("song:a", "says", "word:at"),
+        ("song:c", "says", "word:at"),
+        ("song:a", "says", "word:home"),
+        ("song:c", "says", "word:home"),
+    }
+    pairwise = side_facts(side, form="pairwise", columns=["title"])
+    assert pairwise.relations == ("same_says",)
+    assert len(pairwise) == 4  # a and b by one word, a and c by two that are one fact each way
+
+
 def test_a_column_that_is_not_there_is_named(side):
     with pytest.raises(
         InputError, match="no column 'mood' for a fact; it has: artist, genre, year"

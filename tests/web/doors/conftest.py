@@ -4,7 +4,17 @@ import pytest
 from door_library import snapshot_of, write_served
 from needs import needs
 
-needs("starlette")
+
+class ServerModule(pytest.Module):
+    """A module of tests that is skipped, before it is imported, where there is no server."""
+
+    def collect(self):
+        needs("starlette")
+        return super().collect()
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    return ServerModule.from_parent(parent, path=module_path)
 
 
 @pytest.fixture(scope="module")

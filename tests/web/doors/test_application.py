@@ -5,7 +5,7 @@ import json
 import threading
 
 import pytest
-from door_library import BEARER, TOKEN, server_id
+from door_library import BEARER, TOKEN, finished, server_id
 from needs import needs
 
 from audiorec.web.doors.application import Doors, Route, all_routes, bliss_routes
@@ -32,7 +32,7 @@ class Asking:
         )
 
     def __call__(self, method, path, **more):
-        return asyncio.run(self.ask(method, path, **more))
+        return finished(self.ask(method, path, **more))
 
     async def ask(self, method, path, **more):
         transport = httpx.ASGITransport(self.doors)
@@ -186,7 +186,7 @@ def test_a_question_that_takes_too_long_is_given_up_and_others_are_refused_meanw
         return await asyncio.gather(*(ask.ask("GET", "/slow", headers=BEARER) for _ in range(4)))
 
     try:
-        found = asyncio.run(at_once())
+        found = finished(at_once())
         said = sorted(reply.json()["error"] for reply in found)
         assert {reply.status_code for reply in found} == {503}
         assert said == ["it took too long"] * 2 + ["too busy"] * 2

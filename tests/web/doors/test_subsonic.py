@@ -1,12 +1,11 @@
 """OpenSubsonic's extension `sonicSimilarity` 1, by its specification and by a client of PyPI."""
 
-import asyncio
 import hashlib
 import json
 from xml.etree import ElementTree
 
 import pytest
-from door_library import SONGS, TOKEN, asked, document, server_id, serving
+from door_library import SONGS, TOKEN, asked, document, finished, server_id, serving
 from hypothesis import given
 from hypothesis import strategies as st
 from needs import needs
@@ -189,4 +188,4 @@ def test_a_client_of_pypi_is_answered(store):
     client = needs("libopensonic")
     with serving(store, "--no-page") as (base, _):
         for way in ("password", "legacy", "key", "get"):
-            asyncio.run(_as_a_client(client, base, way))
+            finished(_as_a_client(client, base, way))

@@ -13,6 +13,7 @@
 ``network``   the model in torch, for training
 ``trainer``   data, recipe → the trained model
 ``model``     the same in numpy: embeddings of users
+``placing``   embeddings of songs that nobody played, by sound and artist
 ============  ====================================================================
 
 Public::

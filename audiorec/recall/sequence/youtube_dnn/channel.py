@@ -4,8 +4,8 @@
     history, profile ──embed──▶ user (E,) ──dot product with all songs──▶ similarities
 
 A play is an example. Its age counts in the plays that came after it; that of a liked song
-(data with weights) in days. A song without a play has no embedding of its own: where songs have
-vectors, it gets the one that a ridge regression from vectors to learnt embeddings gives.
+(data with weights) in days. A song without a play has no embedding of its own: it gets one by its
+vector and its artist, where these are known (`placing`).
 """
 
 import json
@@ -24,11 +24,10 @@ from audiorec.recall.contract.data import Queries, RecallData, Sound
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.contract.trained import Trained
 from audiorec.recall.sequence.youtube_dnn.examples import LearntPlays, as_likes
-from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel, of_unit_length
+from audiorec.recall.sequence.youtube_dnn.model import UserEmbeddings, UsersModel
+from audiorec.recall.sequence.youtube_dnn.placing import Placing, artists_among
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
-from audiorec.types import BoolArray, Float64Array, FloatArray, Int64Array, LineProgress
-
-RIDGE = 0.1  # of the map from vectors to embeddings, as a multiple of the mean eigenvalue
+from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 
 class YoutubeDnn(SharedSpace):
@@ -74,8 +73,11 @@ class YoutubeDnn(SharedSpace):
         model, done = found
         self.trained = Trained.of(done, judged_on=self._judged_on())
         self.learnt = data.counts > 0
-        self.by_sound = _fit_map(model, self.learnt)
-        self._take(_placed(model, self.learnt, self.by_sound))
+        artists = artists_among(data.context, data.song_ids)
+        z = model.standardised(model.song_inputs, model.has_input)
+        self.placing = Placing.fit(model.song_embeddings, z, model.has_input, artists, self.learnt)
+        places = self.placing.place(z, model.has_input, artists)
+        self._take(_placed(model, self.learnt, places))
 
     @property
     def _half_life(self) -> float | None:
@@ -110,16 +112,18 @@ class YoutubeDnn(SharedSpace):
         return self.model.song_embeddings
 
     def embed_sound(self, sound: Sound) -> FloatArray:
-        """Place songs by their vectors, those that were played too; see `SharedSpace`."""
+        """Place songs by vector and artist, those that were played too; see `SharedSpace`."""
         model = self.model
         if model.song_inputs.shape[1] and sound.made_by and sound.made_by != self.made_by:
             raise SpecMismatchError(
-                f"youtube-dnn: learnt from {self.made_by}, given is {sound.made_by}"
+                f"youtube-dnn: learnt from {self.made_by}, given is {sound.made_by}: extract the "
+                "songs as those were, or train the model again (audiorec recall train youtube-dnn)"
             )
         self.refuse_sound(len(model.input_mean), sound.values.shape[1])
         has = np.asarray(sound.values.any(axis=1), np.bool_)
         z = model.standardised(sound.values, has)
-        return np.where(has[:, None], _mapped(z, self.by_sound), 0).astype(np.float32)
+        found = self.placing.place(z, has, sound.artists)
+        return np.where(has[:, None], found, 0).astype(np.float32)
 
     def _embed(self, queries: Queries) -> UserEmbeddings:
         histories = queries.histories.among(self.song_ids)
@@ -144,7 +148,7 @@ class YoutubeDnn(SharedSpace):
             "demographics": self.model.encoder.to_json(),
         }
         learnt = self.learnt.astype(np.uint8)
-        return {**tensors, "learnt": learnt, "by_sound": self.by_sound}, config
+        return {**tensors, "learnt": learnt, **self.placing.tensors()}, config
 
     @classmethod
     def _from_state(cls, bundle: Bundle) -> Self:
@@ -155,7 +159,7 @@ class YoutubeDnn(SharedSpace):
             channel.in_days = config["learnt_from"] == "likes"
             channel.made_by = str(config["sound"])
             channel.learnt = tensors["learnt"].astype(np.bool_)
-            channel.by_sound = tensors["by_sound"]
+            channel.placing = Placing.of_tensors(tensors)
             model = UsersModel.of_tensors(
                 tensors,
                 encoder=Encoder.from_json(config["demographics"]),
@@ -194,33 +198,11 @@ def _of(people: Profiles | None, owner_ids: tuple[str, ...]) -> Profiles:
     return no_profiles(owner_ids) if people is None else people.for_users(owner_ids)
 
 
-def _fit_map(model: UsersModel, learnt: BoolArray) -> FloatArray:
-    """Fit the map from standardised vectors, and a one, to learnt embeddings: (V + 1, E)."""
-    known = learnt & model.has_input
-    x = _with_ones(model.standardised(model.song_inputs, model.has_input)[known])
-    gram = x.T @ x
-    gram += (RIDGE * np.trace(gram) / len(gram) + 1e-9) * np.eye(len(gram))
-    found = np.linalg.solve(gram, x.T @ model.song_embeddings[known].astype(np.float64))
-    return found.astype(np.float32)
-
-
-def _mapped(z: FloatArray, by_sound: FloatArray) -> FloatArray:
-    return of_unit_length((_with_ones(z) @ by_sound).astype(np.float32))
-
-
-def _with_ones(z: FloatArray) -> Float64Array:
-    return np.concatenate([z, np.ones((len(z), 1))], axis=1).astype(np.float64)
-
-
-def _placed(model: UsersModel, learnt: BoolArray, by_sound: FloatArray) -> UsersModel:
-    """Give songs that were not learnt the embedding that their vector says, or none."""
-    embeddings = np.where(learnt[:, None], model.song_embeddings, 0).astype(np.float32)
-    unknown = model.has_input & ~learnt
-    z = model.standardised(model.song_inputs, model.has_input)
-    embeddings[unknown] = _mapped(z[unknown], by_sound)
+def _placed(model: UsersModel, learnt: BoolArray, places: FloatArray) -> UsersModel:
+    """Give songs that were not learnt their place (S, E), 0 for those that have none."""
     return replace(
         model,
-        song_embeddings=embeddings,
+        song_embeddings=np.where(learnt[:, None], model.song_embeddings, places),
         song_bias=np.where(learnt, model.song_bias, model.song_bias[learnt].min()).astype(
             np.float32
         ),

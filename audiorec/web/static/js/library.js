@@ -288,7 +288,7 @@ export function stem(id) {
 }
 
 export function label(name) {
-  const words = name.replaceAll("_", " ");
+  const words = name.replaceAll("_", " ").replace(/^bpm\b/, "BPM");
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
 

@@ -11,11 +11,12 @@ import { play, playing, toggle, whyNot } from "./player.js";
 import { Scores } from "./scores.js";
 import { page, say, use, useAnswer } from "./store.js";
 
-const SHOWN = ["album", "status", "codec", "source_rate", "source_channels", "uri", "song_id"];
+const SHOWN = ["album", "status", "loudness_lufs", "codec", "source_rate", "source_channels", "uri", "song_id"];
 const NAMES = {
-  album: "Album", status: "Status", codec: "Format", source_rate: "Rate", source_channels: "Channels",
+  album: "Album", status: "Status", loudness_lufs: "Loudness", codec: "Format", source_rate: "Rate", source_channels: "Channels",
   uri: "File", song_id: "Id",
 };
+const said = (name, value) => (name === "loudness_lufs" ? `${value.toFixed(1)} LUFS` : shown(value));
 const VERDICTS = {
   identical: "the very same audio",
   same: "the same recording in another encoding",
@@ -128,6 +129,9 @@ function Copies({ row }) {
   </section>`;
 }
 
+const shown = (value) => (Number.isFinite(value) && !Number.isInteger(value)
+  ? value.toLocaleString("en", { maximumSignificantDigits: 4 }) : String(value));
+
 function About({ song }) {
   if (!song) return null;
   const usual = new Set([...SHOWN, "title", "artist", "duration_s", "segments", "size", "claimed_s", "decoder",
@@ -135,6 +139,6 @@ function About({ song }) {
   const own = Object.keys(song.columns).filter((name) => !usual.has(name));
   const rows = [...SHOWN, ...own].filter((name) => song.columns[name] !== null && song.columns[name] !== undefined);
   return html`<details class="about"><summary>The file</summary><dl>
-    ${rows.map((name) => html`<dt>${NAMES[name] || name}</dt><dd><bdi>${String(song.columns[name])}</bdi></dd>`)}
+    ${rows.map((name) => html`<dt>${NAMES[name] || name}</dt><dd><bdi>${said(name, song.columns[name])}</bdi></dd>`)}
   </dl></details>`;
 }

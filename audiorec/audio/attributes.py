@@ -1,0 +1,83 @@
+"""What people ask of every song: its tempo and its key, heard while it is decoded.
+
+    blocks (n,) at 16 kHz ──Listened──▶ the same blocks, to whoever decodes
+                              └─▶ tempo, tonality ──▶ `Attributes`
+
+`audiorec extract --attributes` puts them into columns of ``vecs.parquet``. They change no vector.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from audiorec.audio import tempo, tonality
+from audiorec.audio.tempo import TempoMeter
+from audiorec.audio.tonality import KeyMeter
+from audiorec.types import FloatArray
+
+# The columns in their order, and what made them: a column of another maker is made anew.
+METHODS = {
+    "bpm": tempo.METHOD,
+    "bpm_confidence": tempo.METHOD,
+    "key": tonality.METHOD,
+    "scale": tonality.METHOD,
+    "key_confidence": tonality.METHOD,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Attributes:
+    """What was heard of one song.
+
+    Attributes
+    ----------
+    bpm : float or None
+        Beats a minute, from 40 to 250; None where there is no pulse.
+    bpm_confidence : float
+        The chance that it is right, octaves apart, from 0 to 1; 0 without a tempo.
+    key : str or None
+        The tonic, one of `audiorec.types.TONICS`; None where nothing has a pitch.
+    scale : {"major", "minor"} or None
+    key_confidence : float
+        The chance that tonic and scale are right, from 0 to 1; 0 without a key.
+    """
+
+    bpm: float | None
+    bpm_confidence: float
+    key: str | None
+    scale: str | None
+    key_confidence: float
+
+
+class Listened(Iterable[FloatArray]):
+    """Blocks that are heard when they are first iterated over, whoever does that.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> t = np.arange(12 * 16_000) / 16_000
+    >>> chord = sum(np.sin(2 * np.pi * hertz * t) for hertz in (220, 277.2, 329.6))  # A, C#, E
+    >>> listened = Listened(np.split(np.float32(chord * np.exp(-10 * (t % 0.5))), 12))
+    >>> for block in listened:
+    ...     pass
+    >>> found = listened.attributes()
+    >>> round(found.bpm), found.key, found.scale
+    (120, 'A', 'major')
+    """
+
+    def __init__(self, blocks: Iterable[FloatArray]) -> None:
+        self._blocks = blocks
+        self._tempo, self._key = TempoMeter(), KeyMeter()
+        self._is_first = True
+
+    def __iter__(self) -> Iterator[FloatArray]:
+        is_first, self._is_first = self._is_first, False
+        for block in self._blocks:
+            if is_first:
+                self._tempo.hear(block)
+                self._key.hear(block)
+            yield block
+
+    def attributes(self) -> Attributes:
+        """Return what was heard; the song ends here."""
+        found, key = self._tempo.tempo(), self._key.key()
+        return Attributes(found.bpm, found.confidence, key.tonic, key.scale, key.confidence)

@@ -1,0 +1,59 @@
+"""Segments whose spectrograms are made one by one, as networks know them that learnt from clips.
+
+    blocks (n,) ──clips──▶ `Piece` (frames, bands), one every hop
+
+The rule for where segments lie is that of `audiorec.audio.segment`; only their edges differ: what
+stands before a segment's first sample is its own, reflected, or zeros, and not what the track has
+there.
+"""
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+
+from audiorec.audio.grid import Grid, Piece
+from audiorec.audio.mel import mel_power, power_spectra
+from audiorec.spec import FeatureSpec
+from audiorec.types import FloatArray
+
+
+def clips(
+    blocks: Iterable[FloatArray], spec: FeatureSpec, filterbank: FloatArray | None = None
+) -> Iterator[Piece]:
+    """Yield the mel power of each segment of a track while its samples come in.
+
+    Parameters
+    ----------
+    blocks : iterable of ndarray, shape (n,), float32
+    spec : FeatureSpec
+        With a ``segment.length_s``.
+    filterbank : ndarray, shape (n_mels, 1 + n_fft // 2), optional
+
+    Raises
+    ------
+    ShapeError
+        If the track is shorter than ``spec.segment.min_track_s``, once that is known.
+    """
+    grid, rate = Grid(spec), spec.mel.sample_rate
+    waiting, begin, n_whole = np.zeros(0, np.float32), 0, 0  # samples from number `begin` on
+
+    def piece(start: int) -> Piece:
+        samples = waiting[start - begin :][: grid.whole]
+        power = [mel_power(s, spec.mel, filterbank) for s in power_spectra([samples], spec.mel)]
+        return Piece(start / rate, np.concatenate(power))
+
+    for block in blocks:
+        waiting = np.concatenate([waiting, block])
+        while begin + len(waiting) >= (start := grid.hop * n_whole) + grid.whole:
+            yield piece(start)
+            n_whole += 1
+        # The next segment, and what a window over the tail may reach back to.
+        drop = min(grid.hop * n_whole, begin + len(waiting) - grid.whole) - begin
+        waiting, begin = waiting[max(0, drop) :], begin + max(0, drop)
+    n_samples = begin + len(waiting)
+    grid.check(n_samples)
+    if n_samples < grid.whole:
+        waiting = np.pad(waiting, (0, grid.whole - n_samples))
+        yield piece(0)
+    elif grid.has_tail(n_samples, n_whole):
+        yield piece(n_samples - grid.whole)

@@ -1,0 +1,186 @@
+"""How loud a track is, and the gain that brings it to the spec's loudness.
+
+    power spectra (f, 257)  ──Meter.add──▶  Meter.loudness_lufs  ──gain──▶  factor of the samples
+
+The meter is that of ITU-R BS.1770: K-weighting, which leaves out what is too low to be heard and
+raises what the head makes louder; blocks of 400 ms, one every 100 ms; the mean of those above
+-70 LUFS, and of these of no more than 10 LU below it, so that pauses do not count. It reads the
+spectra that the mel frames are made of anyway, with the weighting as a factor of each bin, and
+costs a hundredth of them.
+
+It measures what the backbone is given: the mono mix at 16 kHz. A stereo file whose channels are
+alike measures 3 LU more by the standard, which adds channels up, and what lies above 8 kHz is not
+heard.
+"""
+
+import functools
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+
+from audiorec.audio.filterbank import window
+from audiorec.audio.mel import Transform, power_spectra
+from audiorec.spec import FeatureSpec, LevelSpec, MelSpec
+from audiorec.types import Float64Array, FloatArray
+
+_DEFAULT_SPEC = FeatureSpec()
+BLOCK_S, STEP_S = 0.4, 0.1
+METER_HOP_S = 0.016  # of the spectra, where the frames have none that would do
+ABSOLUTE_GATE_LUFS, RELATIVE_GATE_LU = -70.0, -10.0
+_OFFSET_LU = -0.691  # a sine of 997 Hz has its RMS as loudness
+# The two filters of the standard, as (b, a) at 48 kHz: the head's shelf, then the high pass.
+_FILTER_RATE = 48_000  # Hz
+_FILTERS = (
+    (
+        (1.53512485958697, -2.69169618940638, 1.19839281085285),
+        (1.0, -1.69065929318241, 0.73248077421585),
+    ),
+    ((1.0, -2.0, 1.0), (1.0, -1.99004745483398, 0.99007225036621)),
+)
+
+
+def loudness_lufs(waveform: FloatArray, spec: MelSpec = _DEFAULT_SPEC.mel) -> float | None:
+    """Return the integrated loudness of a waveform.
+
+    Parameters
+    ----------
+    waveform : ndarray, shape (N,), float32
+        Mono samples at ``spec.sample_rate``.
+    spec : MelSpec
+
+    Returns
+    -------
+    loudness : float or None
+        In LUFS. None where no block of 400 ms lies above -70 LUFS: silence, a noise floor, a
+        waveform of less than 400 ms.
+
+    Raises
+    ------
+    ShapeError
+        If `waveform` has more than one axis.
+
+    Examples
+    --------
+    >>> tone = np.sin(2 * np.pi * 997 / 16_000 * np.arange(48_000)).astype(np.float32)
+    >>> round(loudness_lufs(tone), 2), loudness_lufs(0 * tone)
+    (-3.01, None)
+    """
+    meter = Meter(spec)
+    for spectra in power_spectra([waveform], spec):
+        meter.add(spectra)
+    return meter.loudness_lufs(len(waveform))
+
+
+def gain(loudness: float | None, spec: LevelSpec | None) -> float:
+    """Return the factor of a track's samples that brings it to the spec's loudness.
+
+    1 for a track without loudness or a spec without level, and never more than the spec allows.
+
+    Examples
+    --------
+    >>> round(gain(-33.0, LevelSpec(target_lufs=-23.0)), 3)
+    3.162
+    """
+    if loudness is None or spec is None:
+        return 1.0
+    return float(10.0 ** (min(spec.target_lufs - loudness, spec.max_gain_db) / 20.0))
+
+
+def reads_frames_of(spec: MelSpec) -> bool:
+    """Whether a meter can read the spectra that a front end's frames are made of.
+
+    They are those of the whole signal, in whole windows, and of about the usual length.
+    """
+    return spec == MelSpec(
+        sample_rate=spec.sample_rate,
+        n_fft=meter_spec(spec).n_fft,
+        hop_length=meter_spec(spec).hop_length,
+        n_mels=spec.n_mels,
+        f_min=spec.f_min,
+        f_max=spec.f_max,
+        compression=spec.compression,
+    )
+
+
+def meter_spec(spec: MelSpec) -> MelSpec:
+    """Return the spectra that a meter reads at the rate of a front end: 32 ms, one every 16 ms."""
+    hop = round(METER_HOP_S * spec.sample_rate)
+    half = spec.sample_rate / 2
+    return MelSpec(sample_rate=spec.sample_rate, n_fft=2 * hop, hop_length=hop, f_max=half)
+
+
+class Meter:
+    """Measures one track whose power spectra come in.
+
+    `n_samples` counts what `listening` has heard.
+    """
+
+    def __init__(self, spec: MelSpec = _DEFAULT_SPEC.mel) -> None:
+        self.n_samples = 0
+        self._spec = spec
+        self._frames: list[FloatArray] = []  # mean square of each: 250 bytes a second
+
+    def add(self, spectra: FloatArray) -> None:
+        """Take the next spectra, (f, 1 + n_fft // 2), as `power_spectra` yields them."""
+        self._frames.append(spectra @ _weights(self._spec))
+
+    def listening(self, blocks: Iterable[FloatArray]) -> Iterator[FloatArray]:
+        """Yield the blocks of a track, (n,), and measure them as they pass."""
+        transform, edge = Transform(self._spec), np.zeros(self._spec.n_fft // 2, np.float32)
+        self._hear(transform.add(edge))
+        for block in blocks:
+            self.n_samples += len(block)
+            self._hear(transform.add(block))
+            yield block
+        self._hear(transform.add(edge))
+        self._hear(transform.rest(self._spec.n_frames(self.n_samples)))
+
+    def _hear(self, spectra: Iterable[FloatArray]) -> None:
+        for some in spectra:
+            self.add(some)
+
+    def loudness_lufs(self, n_samples: int) -> float | None:
+        """Return what `loudness_lufs` does, of a track of `n_samples` so far.
+
+        Frames beyond them, which see padding alone, do not count.
+        """
+        # Frame 0 sees half a window before the track begins; a block starts with the one after.
+        whole = n_samples // self._spec.hop_length
+        frames = np.concatenate([np.zeros(0, np.float32), *self._frames])[1 : 1 + whole]
+        sums = np.concatenate([[0.0], np.cumsum(frames, dtype=np.float64)])
+        rate = self._spec.sample_rate / self._spec.hop_length
+        length = round(BLOCK_S * rate)  # 25 frames are 400 ms
+        steps = np.arange(1 + max(0, int((len(frames) - length) / (STEP_S * rate))))
+        starts = np.floor(steps * (STEP_S * rate) + 1e-6).astype(np.int64)
+        starts = starts[starts + length <= len(frames)]
+        return _gated((sums[starts + length] - sums[starts]) / length)
+
+
+def _gated(blocks: Float64Array) -> float | None:
+    """Return the loudness of blocks of which the mean squares are given, None without any."""
+    heard = blocks[blocks > _mean_square(ABSOLUTE_GATE_LUFS)]
+    if not len(heard):
+        return None
+    heard = heard[heard > heard.mean() * 10.0 ** (RELATIVE_GATE_LU / 10.0)]
+    return float(_OFFSET_LU + 10.0 * np.log10(heard.mean()))
+
+
+def _mean_square(lufs: float) -> float:
+    return float(10.0 ** ((lufs - _OFFSET_LU) / 10.0))
+
+
+@functools.cache
+def _weights(spec: MelSpec) -> FloatArray:
+    """Return the factors (1 + n_fft // 2) that sum power to a frame's K-weighted mean square."""
+    z = np.exp(-2j * np.pi * np.arange(1 + spec.n_fft // 2) * spec.sample_rate / spec.n_fft
+               / _FILTER_RATE)  # fmt: skip
+    response: Any = 1.0
+    for b, a in _FILTERS:
+        response = response * np.polyval(b[::-1], z) / np.polyval(a[::-1], z)
+    twice = np.full(len(z), 2.0)  # the other half of a real signal's spectrum
+    twice[-1] = 1.0
+    twice[:2] = 0.0  # a constant, which cannot be heard, would leak into the second
+    energy = spec.n_fft * np.square(window(spec).astype(np.float32), dtype=np.float64).sum()
+    weights: FloatArray = (np.abs(response) ** 2 * twice / energy).astype(np.float32)
+    return weights

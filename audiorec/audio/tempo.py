@@ -1,0 +1,138 @@
+"""Blocks of audio to a tempo: beats a minute, and how far to believe it.
+
+    blocks (n,) at 16 kHz ──log-mel flux──▶ onsets, 62.5 a second
+        ──windows of 12 s: autocorrelation × spectrum──▶ a score for each tempo ──▶ bpm, confidence
+
+Onsets are where the logarithm of the energy of mel bands grows. A regular pulse shows twice: the
+onsets are like themselves one period later (autocorrelation, high also at whole multiples of the
+period), and their spectrum has a line at its rate and at multiples of it. Multiples of the period
+are slower tempos and multiples of the rate faster ones, so that the product of both is high for the
+pulse alone [1]_. What remains open is which level of a metre one would tap to; tempos near 100 are
+preferred.
+
+Windows are summed up as they come, so memory does not grow with the track. Each is taken relative
+to its own mean energy: a quieter copy has the same tempo.
+
+References
+----------
+.. [1] G. Peeters, "Template-based estimation of time-varying tempo", EURASIP Journal on Advances
+   in Signal Processing, 2007.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.audio.filterbank import mel_filterbank
+from audiorec.audio.framing import Frames
+from audiorec.spec import MelSpec
+from audiorec.types import Float64Array, FloatArray
+
+METHOD = "tempo 1"  # another number once other tempos come out
+SLOWEST, FASTEST = 40.0, 250.0  # beats a minute
+
+_MEL = MelSpec(n_mels=40)
+_RATE = _MEL.sample_rate / _MEL.hop_length  # onsets a second
+_WINDOW = 750  # onsets: 12 s
+_HOP = _WINDOW // 2
+_LAG = 2  # frames between which energy grows: 32 ms
+_CONTRAST = 1e4  # how far below a window's mean energy growth still counts
+_SILENT = 1e-10  # mean mel power of a window that says nothing
+_PADDED = 8192  # of the windows' transforms
+_MULTIPLES = np.arange(1, 5)  # of the period and of the rate, weighted by 1 / multiple
+_PREFERRED, _SPREAD = 100.0, 0.9  # beats a minute, octaves
+_GRID = np.geomspace(SLOWEST, FASTEST, 400)  # 0.46 % from one to the next
+# Confidence: the chance that a tempo is right within 4 % (octaves apart), by the logarithm of its
+# score; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+_OFFSET, _SLOPE = 1.4, 2.23
+
+
+@dataclass(frozen=True, slots=True)
+class Tempo:
+    """A tempo in beats a minute, None where there is no pulse; the confidence is from 0 to 1."""
+
+    bpm: float | None
+    confidence: float
+
+
+class TempoMeter:
+    """Hears a track block by block, and says its tempo at the end."""
+
+    def __init__(self) -> None:
+        self._frames = Frames(_MEL.n_fft, _MEL.hop_length, _HOP)
+        self._held = np.zeros((0, _MEL.n_mels), np.float32)  # half a window of mel power
+        self._likeness = np.zeros(_WINDOW)
+        self._spectrum = np.zeros(_PADDED // 2 + 1)
+        self._windows = 0
+
+    def hear(self, block: FloatArray) -> None:
+        """Take a block (n,), float32, at 16 kHz."""
+        for frames in self._frames.cut(block):
+            self._add(_mel_power(frames))
+
+    def tempo(self) -> Tempo:
+        """Return the tempo of all that was heard; the track ends here."""
+        score = self._score()
+        if not score.any():
+            return Tempo(None, 0.0)
+        best = int(score.argmax())
+        confidence = 1.0 / (1.0 + np.exp(-(_OFFSET + _SLOPE * np.log(score[best]))))
+        return Tempo(_peak(score, best), float(confidence))
+
+    def _score(self) -> Float64Array:
+        """Return how well each tempo of the grid fits."""
+        rest = _mel_power(self._frames.rest())
+        if self._windows == 0 or len(rest) > _HOP // 2:
+            self._add(np.concatenate([rest, np.zeros((_HOP - len(rest), _MEL.n_mels), np.float32)]))
+            if self._windows == 0:  # shorter than one window
+                self._window(np.pad(self._held, ((0, _WINDOW - len(self._held)), (0, 0))))
+        n = max(1, self._windows)
+        periods = 60.0 * _RATE / _GRID * _MULTIPLES[:, None]  # onsets
+        rates = _GRID / 60.0 / _RATE * _PADDED * _MULTIPLES[:, None]  # bins of the spectrum
+        likeness = np.interp(periods, np.arange(_WINDOW), self._likeness / n)
+        lines = np.interp(rates, np.arange(_PADDED // 2 + 1), self._spectrum / n)
+        weights = 1.0 / _MULTIPLES
+        prior = np.exp(-0.5 * (np.log2(_GRID / _PREFERRED) / _SPREAD) ** 2)
+        score: Float64Array = np.maximum(weights @ likeness, 0.0) * (weights @ lines) * prior
+        return score
+
+    def _add(self, power: FloatArray) -> None:
+        if len(self._held):
+            self._window(np.concatenate([self._held, power]))
+        self._held = power
+
+    def _window(self, power: FloatArray) -> None:
+        """Add a window of mel power (750, 40) to the sums."""
+        mean = float(power.mean())
+        if mean < _SILENT:
+            return
+        loud = np.log10(1.0 + np.float32(_CONTRAST / mean) * power)
+        onsets = np.maximum(loud[_LAG:] - loud[:-_LAG], 0.0).mean(axis=1, dtype=np.float64)
+        onsets -= onsets.mean()
+        length = np.sqrt(onsets @ onsets)
+        if length < 1e-6:
+            return
+        onsets /= length
+        energy = np.abs(np.fft.rfft(onsets, 2 * _WINDOW)) ** 2
+        overlap = np.maximum(0.2, 1.0 - np.arange(_WINDOW) / _WINDOW)
+        self._likeness += np.fft.irfft(energy)[:_WINDOW] / overlap
+        self._spectrum += np.abs(np.fft.rfft(onsets * np.hanning(len(onsets)), _PADDED))
+        self._windows += 1
+
+
+def _mel_power(frames: FloatArray) -> FloatArray:
+    """Return the mel power (f, 40) of frames (f, 512)."""
+    phase = 2.0 * np.pi * np.arange(_MEL.n_fft) / _MEL.n_fft
+    window = (0.5 - 0.5 * np.cos(phase)).astype(np.float32)
+    spectra = np.fft.rfft(frames * window, axis=-1)
+    power = (spectra.real**2 + spectra.imag**2).astype(np.float32) @ mel_filterbank(_MEL).T
+    return power.astype(np.float32, copy=False)
+
+
+def _peak(score: Float64Array, best: int) -> float:
+    """Return the tempo at the top of a parabola through a maximum and its neighbours."""
+    if not 0 < best < len(score) - 1:
+        return float(_GRID[best])
+    before, at, after = score[best - 1 : best + 2]
+    shift = 0.5 * (before - after) / (before - 2 * at + after)
+    return float(_GRID[best] * (_GRID[1] / _GRID[0]) ** shift)

@@ -1,0 +1,131 @@
+"""Blocks of audio to a key: its tonic, its scale, and how far to believe them.
+
+    blocks (n,) at 16 kHz ──peaks of spectra of 0.5 s──▶ how much of each tenth of a semitone
+        ──tuning──▶ chroma (12,) ──profiles──▶ tonic, scale, confidence
+
+Peaks of a long spectrum are partials of tones. Each counts by its part of its frame's sum, so that
+a loud passage says no more than a quiet one; high ones count for less, since most are overtones.
+Each falls into a tenth of a semitone; what all have in common after that is the tuning of the
+recording. The twelve sums are compared with the weight that each step has in major and in minor,
+from each of twelve tonics.
+
+The profiles are what D. Temperley counted in the excerpts of Kostka and Payne's textbook [1]_.
+
+References
+----------
+.. [1] D. Temperley, "Music and Probability", MIT Press, 2007.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from audiorec.audio.framing import Frames
+from audiorec.types import SCALES, TONICS, Float64Array, FloatArray
+
+METHOD = "key 1"  # another number once other keys come out
+
+_RATE = 16_000  # Hz
+_LENGTH, _HOP, _CHUNK = 8192, 4096, 8  # samples, samples, frames
+_LOWEST, _HIGHEST = 36, 96  # notes of MIDI: 65 Hz to 2 kHz
+_PARTS = 10  # of a semitone
+_TILT = -0.75  # doublings of a partial's weight an octave
+_WIDTH = 0.25  # semitones: how far from a note a partial counts
+_SILENT = 1e-4  # magnitude of a frame's loudest partial
+_PROFILES = np.array(
+    [
+        [0.748, 0.060, 0.488, 0.082, 0.670, 0.460, 0.096, 0.715, 0.104, 0.366, 0.057, 0.400],
+        [0.712, 0.084, 0.474, 0.618, 0.049, 0.460, 0.105, 0.747, 0.404, 0.067, 0.133, 0.330],
+    ]
+)
+# Confidence: the chance that tonic and scale are right, by the correlation and how far it lies
+# above that of the next key; fitted by `benchmarks/eval_attributes.py --fit` on dev clips.
+_OFFSET, _SLOPE = -9.02, 11.7
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A key, None where nothing has a pitch; the confidence is from 0 to 1.
+
+    The tonic is one of `audiorec.types.TONICS`, the scale ``major`` or ``minor``.
+    """
+
+    tonic: str | None
+    scale: str | None
+    confidence: float
+
+
+class KeyMeter:
+    """Hears a track block by block, and says its key at the end."""
+
+    def __init__(self) -> None:
+        self._frames = Frames(_LENGTH, _HOP, _CHUNK)
+        self._notes = np.zeros((_HIGHEST - _LOWEST) * _PARTS)
+
+    def hear(self, block: FloatArray) -> None:
+        """Take a block (n,), float32, at 16 kHz."""
+        for frames in self._frames.cut(block):
+            self._add(frames)
+
+    def key(self) -> Key:
+        """Return the key of all that was heard; the track ends here."""
+        self._add(self._frames.rest())
+        chroma = _chroma(self._notes)
+        if chroma.std() == 0.0:
+            return Key(None, None, 0.0)
+        fits = key_fits(chroma)
+        best, second = np.argsort(fits)[:-3:-1]
+        clear = 2.0 * fits[best] - fits[second]
+        confidence = 1.0 / (1.0 + np.exp(-(_OFFSET + _SLOPE * clear)))
+        return Key(TONICS[best % 12], SCALES[best // 12], float(confidence))
+
+    def _add(self, frames: FloatArray) -> None:
+        """Add the partials of frames (f, 8192)."""
+        if len(frames) == 0:
+            return
+        phase = 2.0 * np.pi * np.arange(_LENGTH) / _LENGTH
+        window = ((1.0 - np.cos(phase)) / _LENGTH).astype(np.float32)  # a sine of 1 peaks at 0.5
+        spectra = np.abs(np.fft.rfft(frames * window, axis=-1)[:, : _bin(_HIGHEST) + 2])
+        spectra = spectra.astype(np.float32)
+        before, at, after = spectra[:, :-2], spectra[:, 1:-1], spectra[:, 2:]
+        row, column = np.nonzero((at > before) & (at >= after) & (at > _SILENT))
+        magnitude = at[row, column].astype(np.float64)
+        around = [np.log(part[row, column] + 1e-12) for part in (before, at, after)]
+        shift = 0.5 * (around[0] - around[2]) / (around[0] - 2 * around[1] + around[2] - 1e-12)
+        hertz = (column + 1 + np.clip(shift, -0.5, 0.5)) * (_RATE / _LENGTH)
+        note = 69.0 + 12.0 * np.log2(hertz / 440.0) - (_LOWEST - 0.5)
+        within = (note >= 0) & (note < _HIGHEST - _LOWEST)
+        row, note, magnitude = row[within], note[within], magnitude[within]
+        weight = magnitude * 2.0 ** (_TILT / 12.0 * note)
+        share = weight / np.bincount(row, weight, len(frames))[row]
+        place = (note * _PARTS).astype(np.int64)
+        self._notes += np.bincount(place, share, len(self._notes))[: len(self._notes)]
+
+
+def key_fits(chroma: Float64Array) -> Float64Array:
+    """Return the correlation of a chroma (12,) with each key: (24,), major keys from C on first."""
+    standard = (chroma - chroma.mean()) / chroma.std()
+    profiles = _PROFILES - _PROFILES.mean(axis=1, keepdims=True)
+    profiles /= profiles.std(axis=1, keepdims=True)
+    turned = np.stack([np.roll(p, tonic) for p in profiles for tonic in range(12)])
+    fits: Float64Array = turned @ standard / 12.0
+    return fits
+
+
+def _chroma(notes: Float64Array) -> Float64Array:
+    """Return how much of each of the twelve steps there is, from C on, once the tuning is known."""
+    by_note = notes.reshape(-1, 12, _PARTS).sum(axis=0)  # the lowest note is a C
+    centre = (_PARTS - 1) / 2
+    angle = 2.0 * np.pi * (np.arange(_PARTS) - centre) / _PARTS
+    off = np.angle(by_note.sum(axis=0) @ np.exp(1j * angle)) / (2.0 * np.pi) * _PARTS
+    places = np.arange(12 * _PARTS)
+    middles = np.arange(12)[:, None] * _PARTS + centre + off
+    around = 12 * _PARTS
+    apart = (places - middles + around / 2) % around - around / 2
+    chroma: Float64Array = np.exp(-0.5 * (apart / _PARTS / _WIDTH) ** 2) @ by_note.ravel()
+    return chroma
+
+
+def _bin(note: int) -> int:
+    """Return the bin of the spectrum just above a note of MIDI."""
+    return int(np.ceil(440.0 * 2.0 ** ((note - 69) / 12.0) * _LENGTH / _RATE))

@@ -1,0 +1,76 @@
+"""Arrays that a user hands in as an npz archive: measured before they are unpacked.
+
+path, names  ──read_npz──▶  arrays, in the order of the names; nothing pickled is read
+"""
+
+import math
+import struct
+import zipfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import DamagedFileError, MissingFileError
+from audiorec.files.parquet_files import LEAST_BYTES, TIMES_FILE
+
+
+def read_npz(path: Path, names: Sequence[str]) -> list[Any]:
+    """Read arrays of an npz archive by their names.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    DamagedFileError
+        If it is no archive of arrays, has no array of a name or two, or one that would unfold to
+        more than the file's size lets expect; in one line that names the file.
+    """
+    try:
+        limit = max(LEAST_BYTES, TIMES_FILE * path.stat().st_size)
+        with zipfile.ZipFile(path) as archive:
+            return [_member(archive, name, limit) for name in names]
+    except FileNotFoundError as error:
+        raise MissingFileError(f"{path}: no such file") from error
+    except (OSError, zipfile.BadZipFile) as error:
+        raise DamagedFileError(f"{path}: cannot be read as npz: {error}") from error
+    except (ValueError, RuntimeError, EOFError, struct.error, zlib.error) as error:
+        reason = (str(error) or "not a whole archive").splitlines()[0]
+        raise DamagedFileError(f"{path}: {reason}") from error
+
+
+def _member(archive: zipfile.ZipFile, name: str, limit: int) -> Any:
+    """Read one array whose size is known, and allowed, before it is unpacked; or a `ValueError`."""
+    members = [info for info in archive.infolist() if info.filename == f"{name}.npy"]
+    if len(members) != 1:
+        there = ", ".join(info.filename.removesuffix(".npy") for info in archive.infolist()[:9])
+        times = "has no" if not members else "has more than one"
+        raise ValueError(f"{times} array {name!r}, it has {there}")
+    if members[0].compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"the array {name!r} is packed in a way that numpy does not write")
+    size = members[0].file_size
+    if size > limit:
+        raise ValueError(
+            f"the array {name!r} would unfold to {size / 1e9:.1f} GB in memory, the limit for a "
+            f"file of its size is {limit / 1e9:.1f} GB"
+        )
+    with archive.open(members[0]) as file:
+        shape, dtype = _header(file)
+        if not dtype.hasobject and math.prod(shape) * dtype.itemsize != size - file.tell():
+            raise ValueError(f"the array {name!r} is not what its header says")
+    with archive.open(members[0]) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _header(file: Any) -> tuple[tuple[int, ...], Any]:
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    reader = readers.get(np.lib.format.read_magic(file))
+    if reader is None:
+        raise ValueError("an array of a format that this audiorec does not read")
+    shape, _, dtype = reader(file)
+    return shape, dtype

@@ -1,0 +1,170 @@
+"""``audiorec backbones``: the networks that features come from, and networks of your own."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from audiorec_cli.shared.console import file_size, print_json, print_table, say
+from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.pages import command, group
+
+if TYPE_CHECKING:
+    from audiorec.tagger.added import AddedBackbone
+
+SHOWN = 12  # digits of a checksum
+
+app = group(
+    """List the networks that features come from, and add networks of your own.
+
+    Examples
+    --------
+    audiorec backbones list
+    audiorec backbones add mn04_as.onnx --spec mn04.json
+    audiorec extract ~/Music --backbone mn04 --out mn04.parquet
+    """
+)
+
+
+@command(app, "list")
+def list_(json: JsonOption = False) -> None:
+    """List the networks: the shipped ones, then those that were added.
+
+    Examples
+    --------
+    audiorec backbones list
+    audiorec backbones list --json
+    audiorec extract ~/Music --backbone mn04 --out mn04.parquet
+    """
+    from audiorec.tagger.added import backbones_folder
+
+    rows = [*_shipped(), *_added()]
+    if json:
+        about = {"schema": "audiorec/backbones/1", "folder": str(backbones_folder())}
+        print_json({**about, "backbones": rows})
+        return
+    columns = ("name", "from", "checksum", "Hz", "segment", "outputs", "size", "licence")
+    print_table(columns, [_cells(row) for row in rows], title="backbones")
+
+
+@command(app)
+def add(
+    model: Annotated[
+        Path, typer.Argument(metavar="MODEL", help="An ONNX file, whole and of standard operators.")
+    ],
+    spec: Annotated[
+        Path, typer.Option("--spec", metavar="FILE", help="Its front end and outputs, as JSON.")
+    ],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Take the place of another one of the same name.")
+    ] = False,
+    json: JsonOption = False,
+) -> None:
+    """Add a network: any ONNX model whose front end you can state (docs/backbones.md).
+
+    It is opened in a process of its own, tried on made-up sound, and kept with its spec in your
+    data folder. Then --backbone NAME takes it for extract, classify, heads train and shards.
+
+    Examples
+    --------
+    audiorec backbones add mn04_as.onnx --spec mn04.json
+    audiorec backbones add mn04_as.onnx --spec mn04.json --replace
+    audiorec backbones add model.onnx --spec spec.json --json
+    """
+    from audiorec.extraction.backbones import add_backbone
+
+    added = add_backbone(model, spec, replace=replace)
+    if json:
+        print_json({"schema": "audiorec/backbone/1", **_row(added), "folder": str(added.folder)})
+        return
+    outputs = ", ".join(f"{name} ({width})" for name, width in added.outputs.items())
+    say(f"added {added.name} {added.sha256[:SHOWN]}: {outputs}; in {added.folder}")
+    say(f"use it: audiorec extract FOLDER --backbone {added.name} --out {added.name}.parquet")
+
+
+@command(app)
+def remove(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a network that was added.")],
+    json: JsonOption = False,
+) -> None:
+    """Remove a network that was added; stores and heads made with it stay.
+
+    Examples
+    --------
+    audiorec backbones remove jamendo
+    audiorec backbones remove jamendo --json
+    audiorec backbones list
+    """
+    from audiorec.tagger.added import remove_added
+
+    folder = remove_added(name)
+    if json:
+        print_json({"schema": "audiorec/backbone-removed/1", "name": name, "folder": str(folder)})
+        return
+    say(f"removed {name}: {folder}")
+
+
+def _shipped() -> list[dict[str, Any]]:
+    from audiorec.spec import FeatureSpec
+    from audiorec.tagger.head_inputs import OUTPUT_WIDTHS
+    from audiorec.tagger.weights import WEIGHTS, data_folder
+
+    spec = FeatureSpec()
+    return [
+        {
+            "name": name,
+            "from": "shipped",
+            "sha256": entry.sha256,
+            "sample_rate": spec.mel.sample_rate,
+            "segment_s": spec.segment_samples / spec.mel.sample_rate,
+            "outputs": {f"{name}.{output}": width for output, width in OUTPUT_WIDTHS.items()},
+            "bytes": (data_folder() / entry.file_name("onnx")).stat().st_size,
+            "licence": entry.licence,
+        }
+        for name, entry in WEIGHTS.items()
+    ]
+
+
+def _added() -> list[dict[str, Any]]:
+    """Describe each network that was added; one that cannot be opened says why."""
+    from audiorec.errors import AudiorecError
+    from audiorec.tagger.added import added_names, find_added
+
+    rows = []
+    for name in added_names():
+        try:
+            rows.append(_row(find_added(name)))
+        except AudiorecError as error:
+            rows.append({"name": name, "from": "added", "problem": str(error)})
+    return rows
+
+
+def _row(added: "AddedBackbone") -> dict[str, Any]:
+    spec = added.stated.features
+    return {
+        "name": added.name,
+        "from": "added",
+        "sha256": added.sha256,
+        "sample_rate": spec.mel.sample_rate,
+        "segment_s": round(spec.segment_samples / spec.mel.sample_rate, 3),
+        "outputs": added.outputs,
+        "bytes": added.model_size,
+        "licence": added.stated.licence,
+    }
+
+
+def _cells(row: dict[str, Any]) -> list[object]:
+    if "problem" in row:
+        say(f"warning: {row['problem']}")
+        return [row["name"], row["from"], "cannot be used", *[None] * 5]
+    outputs = ", ".join(f"{n.rpartition('.')[2]} {w}" for n, w in row["outputs"].items())
+    return [
+        row["name"],
+        row["from"],
+        row["sha256"][:SHOWN],
+        row["sample_rate"],
+        f"{row['segment_s']:g} s",
+        outputs,
+        file_size(row["bytes"]),
+        row["licence"],
+    ]

@@ -1,0 +1,50 @@
+"""Print docs/model_cards/genre_outside.md: every piece of other makers, and what it is called.
+
+    python scripts/genre_outside_page.py OUT/head_figures.json > docs/model_cards/genre_outside.md
+
+The figures are those that `train_heads.py` left in OUT.
+"""
+
+import argparse
+import json
+from pathlib import Path
+
+from head_outside import MAKERS
+
+TOP = """# Genre outside GTZAN, piece by piece
+
+Each piece was judged by a head that heard nothing of its maker; three answers with their mean
+scores. A label is its maker's word ([model card](heads.md)). Written by
+`python scripts/genre_outside_page.py OUT/head_figures.json`.
+"""
+LISTED = """
+## Songs that nobody labelled
+
+Twelve songs of Jonathan Coulton, by the shipped head, which heard none of them.
+"""
+HEAD = "| piece | first | second | third |\n|---|---|---|---|"
+
+
+def main() -> None:
+    """Print the page."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("figures", type=Path)
+    figures = json.loads(parser.parse_args().figures.read_text())["genre"]
+    pieces = figures["outside, maker left out"]["pieces"]
+    print(TOP)
+    for genre in dict.fromkeys(maker.genre for maker in MAKERS):
+        print(f"## {genre.capitalize()}\n\n{HEAD}")
+        makers = [maker for maker in MAKERS if maker.genre == genre]
+        for name, answers in pieces.items():
+            corpus, stem = name.split("/")[0], name.rsplit("/", 1)[1]
+            here = [m for m in makers if m.corpus == corpus]
+            if any(not m.marks or any(mark in stem for mark in m.marks) for m in here):
+                print(f"| {name} | {' | '.join(answers)} |")
+        print()
+    print(f"{LISTED.lstrip()}\n{HEAD}")
+    for name, answers in figures["listed"].items():
+        print(f"| {name} | {' | '.join(answers)} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,54 @@
+"""`audiorec.audio.tonality`: cadences in every key, and what must not matter to them."""
+
+import numpy as np
+import pytest
+from made_pulses import CHORDS, RATE, cadence
+
+from audiorec.audio.tonality import Key, KeyMeter
+from audiorec.types import TONICS
+
+
+def key_of(samples, *, block=40_000):
+    meter = KeyMeter()
+    for start in range(0, len(samples), block):
+        meter.hear(samples[start : start + block])
+    return meter.key()
+
+
+@pytest.mark.parametrize("scale", CHORDS)
+@pytest.mark.parametrize("tonic", range(12))
+def test_a_cadence_is_in_its_key(tonic, scale):
+    found = key_of(cadence(tonic, scale))
+    assert (found.tonic, found.scale) == (TONICS[tonic], scale)
+    assert found.confidence > 0.5
+
+
+@pytest.mark.parametrize("cents", [-40, 30, 45])
+def test_a_recording_that_is_out_of_tune_keeps_its_key(cents):
+    found = key_of(cadence(3, "minor", cents=cents))
+    assert (found.tonic, found.scale) == ("Eb", "minor")
+    assert found.confidence == pytest.approx(key_of(cadence(3, "minor")).confidence, abs=0.01)
+
+
+def test_a_quiet_copy_has_the_same_key():
+    song = cadence(6, "major")
+    loud, quiet = key_of(song), key_of(song * np.float32(0.01))
+    assert (quiet.tonic, quiet.scale) == (loud.tonic, loud.scale) == ("F#", "major")
+    assert quiet.confidence == pytest.approx(loud.confidence, abs=0.01)
+
+
+def test_blocks_do_not_matter_in_the_last_bit():
+    song = cadence(2, "major")
+    whole = key_of(song, block=len(song))
+    assert key_of(song, block=999) == whole
+    assert key_of(song, block=RATE) == whole
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.3, 20.0])
+def test_silence_has_no_key(seconds):
+    assert key_of(np.zeros(int(seconds * RATE), np.float32)) == Key(None, None, 0.0)
+
+
+def test_noise_is_not_believed():
+    noise = 0.1 * np.random.default_rng(3).standard_normal(30 * RATE)
+    assert key_of(noise.astype(np.float32)).confidence < 0.3

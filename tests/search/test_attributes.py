@@ -1,0 +1,129 @@
+"""Conditions and curves over tempo, key and moods."""
+
+import numpy as np
+import pytest
+from made_library import series, song, write_library
+
+from audiorec.errors import InputError
+from audiorec.library.library import open_store
+from audiorec.playlists.curves import read_curves
+from audiorec.playlists.of_store import playlist_near
+from audiorec.search.attributes import numbers_of, tonic_of
+from audiorec.search.filters import matching, parse_conditions
+from audiorec.types import TONICS
+
+# Tempo, tonic, scale, mood.
+KNOWN = {
+    "a": (90.2, "F#", "minor", 0.1),
+    "b": (119.6, "C", "major", 0.3),
+    "c": (120.4, "Bb", "minor", 0.2),
+    "d": (None, None, None, 0.0),
+    "e": (174.0, "C", "minor", 0.9),
+}
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    rows = [
+        song(
+            name,
+            series(place, genre=(3, 0, 0), segments=60),
+            bpm=bpm,
+            bpm_confidence=0.0 if bpm is None else 0.9,
+            key=key,
+            scale=scale,
+            key_confidence=0.5,
+            tag_happy=happy,
+        )
+        for place, (name, (bpm, key, scale, happy)) in enumerate(KNOWN.items())
+    ]
+    return open_store(write_library(tmp_path_factory.mktemp("store"), rows))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("bpm>120", "ce"),
+        ("bpm=120", "bc"),
+        ("bpm=90|174", "ae"),
+        ("bpm!=120", "ade"),
+        ("bpm<=90.3", "a"),
+        ("bpm_confidence<0.5", "d"),
+        ("key=C", "be"),
+        ("key=Gb|a#", "ac"),
+        ("key!=C", "acd"),
+        ("scale=Minor", "ace"),
+        ("scale!=minor", "bd"),
+        ("key=C, scale=minor, bpm>100", "e"),
+        ("tag_happy>=0.3", "be"),
+    ],
+)
+def test_conditions(store, text, expected):
+    mask = matching(store, parse_conditions(text))
+    assert "".join(np.array(store.ids)[mask]) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("key=H", "no key 'H'; there are: C, C#"),
+        ("key=Am", "scale"),
+        ("key>C", "= or != only"),
+        ("scale=dorian", "no scale 'dorian'; there are: major, minor"),
+        ("bpm>fast", "beats a minute expected"),
+        ("tag_happy=0.3", "compare tag_happy with <"),
+        ("tag_angry>0.3", "no 'tag_angry', there are: bpm, bpm_confidence, key"),
+    ],
+)
+def test_conditions_that_are_none(store, text, message):
+    with pytest.raises(InputError, match=message):
+        matching(store, parse_conditions(text))
+
+
+def test_a_store_without_them_says_what_makes_them(tmp_path):
+    path = write_library(tmp_path, [song("a", series(0))])
+    for ask in (
+        lambda store: matching(store, parse_conditions("bpm>120")),
+        lambda store: read_curves(store, ["bpm:rise"], np.ones(1, bool)),
+    ):
+        with pytest.raises(InputError, match=r"audiorec extract FOLDER --attributes --out .*vecs"):
+            ask(open_store(path))
+    with pytest.raises(InputError, match="no name 'tempo'"):
+        matching(open_store(path), parse_conditions("tempo>120"))
+
+
+def test_every_spelling_of_a_tonic():
+    assert [tonic_of(name) for name in TONICS] == list(TONICS)
+    spelt = ("B#", "Db", "D", "D#", "Fb", "E#", "Gb", "g", "G♯", "a", "A#", "Cb")
+    assert [tonic_of(name) for name in spelt] == list(TONICS)
+
+
+def test_numbers_are_nan_where_nothing_is_known(store):
+    np.testing.assert_allclose(
+        numbers_of(store, "bpm"), [90.2, 119.6, 120.4, np.nan, 174], rtol=1e-6
+    )
+    with pytest.raises(InputError, match="no number"):
+        numbers_of(store, "key")
+
+
+def test_a_curve_of_the_tempo(store):
+    (curve,) = read_curves(store, ["bpm:90..180"], np.ones(5, bool))
+    np.testing.assert_allclose(curve.wanted([0, 0.5, 1]) * curve.unit, [90, 135, 180])
+    assert curve.shown(1.204) == "120"
+    (rise,) = read_curves(store, ["bpm:rise"], np.ones(5, bool))
+    assert 90 < rise.points[0] * rise.unit < 95
+    assert 170 < rise.points[1] * rise.unit < 174
+    with pytest.raises(InputError, match="beats a minute up to 400"):
+        read_curves(store, ["bpm:90..4000"], np.ones(5, bool))
+
+
+def test_a_playlist_gets_faster_and_leaves_out_what_has_no_tempo(store):
+    found = playlist_near(store, "e", minutes=12, curves=["bpm:90..170"])
+    assert "d" not in list(found)
+    tempos = found.curve_scores["bpm"]
+    assert len(tempos) == 4
+    assert (np.diff(tempos) >= 0).all()
+    assert tempos[-1] == pytest.approx(174)
+    with pytest.raises(InputError, match="d has no bpm"):
+        playlist_near(store, "d", minutes=12, curves=["bpm:rise"])
+    assert "d" in list(playlist_near(store, "d", minutes=12, curves=["tag_happy:rise"]))

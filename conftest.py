@@ -10,9 +10,6 @@ from pathlib import Path
 # Before numpy: threads that wait for each other over small products cost more than they do.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
-# librosa and ranx, which tests hold numbers against, would compile for longer than they compute.
-os.environ.setdefault("NUMBA_DISABLE_JIT", "1")
-
 # The tests' own settings: none, whatever the developer's are.
 os.environ["AUDIOREC_CONFIG"] = ""
 os.environ["AUDIOREC_DATA"] = os.path.join(os.devnull, "none")  # noqa: PTH118 - no Path yet

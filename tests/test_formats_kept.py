@@ -220,4 +220,4 @@ def test_no_sample_names_a_place_of_the_machine_that_made_it():
     for path in SAMPLES.rglob("*"):
         if path.is_file():
             content = path.read_bytes()
-            assert not re.search(rb"/tmp/|/work/|/home/|/root/", content), path
+            assert not re.search(rb"/(tmp|work|home|root)/", content), path

@@ -255,6 +255,7 @@ def by_artist(name: str, cut: JudgingSplit, args: argparse.Namespace, seed: int)
             behind[at] = behind[own].mean(axis=0)
             near = behind[at, :width]
             near *= length / max(1e-9, float(np.linalg.norm(near)))
+            behind[at, 2 * width :] = 0  # as often in lists as what stands in one
     if name == "artist":
         ahead, behind, parts = ahead[:, :width], behind[:, :width], (width,)
     else:

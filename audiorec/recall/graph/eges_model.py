@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from audiorec.learning.seeds import generator
 from audiorec.recall.graph.first import first_vectors
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import Places, scaled, unit
+from audiorec.recall.graph.places import Places, prior_columns, scaled, unit
 from audiorec.recall.graph.recipe import EgesRecipe
 from audiorec.recall.graph.tables import table
 from audiorec.recall.graph.vectors import START
@@ -58,13 +58,14 @@ class EgesModel(nn.Module):
         has_place = warm | known
         whole = np.where(warm[:, None], hidden, mean)
         far = np.where(warm[:, None], contexts, as_context)
-        ahead = np.concatenate([unit(whole), whole], axis=1)
-        behind = np.concatenate([unit(whole), far], axis=1)
+        one, often = prior_columns(material.counts, has_place, self.recipe.prior)
+        ahead = np.concatenate([unit(whole), whole, one], axis=1)
+        behind = np.concatenate([unit(whole), far, often], axis=1)
         ahead, behind = (
             np.where(has_place[:, None], a, 0).astype(np.float32) for a in (ahead, behind)
         )
         width = whole.shape[1]
-        places = Places(ahead=ahead, behind=behind, parts=(width, width), has_place=has_place)
+        places = Places(ahead=ahead, behind=behind, parts=(width, width, 1), has_place=has_place)
         return scaled(places, material.plays, warm, (1.0, 1.0))
 
 

@@ -4,7 +4,8 @@
 
 A model may have two opinions: the cosine of two songs' vectors, and the dot product of a vector
 with a context, which is how much more often than by chance the two stand together. Each is a
-part of the row; they add up, both on the scale of their spread over songs.
+part of the row; they add up, both on the scale of their spread over songs. Neither says how often a
+song stands in lists at all: a last part of one number adds a share of its logarithm.
 """
 
 from dataclasses import dataclass
@@ -67,15 +68,27 @@ class Places:
         return found.astype(np.float32, copy=False)
 
 
-def scaled(places: Places, lists: Sequences, warm: BoolArray, weights: tuple[float, ...]) -> Places:
-    """Bring the parts onto one scale, in place: of spread 1 over warm songs, times their weights.
+def prior_columns(
+    counts: Int64Array, has_place: BoolArray, share: float
+) -> tuple[FloatArray, FloatArray]:
+    """Return the last part of `ahead` and `behind`, (S, 1): `share` times the log of the counts.
 
-    The spread is that of some lists with some songs, spaced evenly.
+    Every history gets it alike, since the mean of ones is one.
+    """
+    behind = share * np.log(np.maximum(counts, 1))
+    return has_place[:, None].astype(np.float32), behind[:, None].astype(np.float32)
+
+
+def scaled(places: Places, lists: Sequences, warm: BoolArray, weights: tuple[float, ...]) -> Places:
+    """Bring parts onto one scale, in place: of spread 1 over warm songs, times their weights.
+
+    The spread is that of some lists with some songs, spaced evenly. Parts behind the last weight
+    stay as they are.
     """
     users = places.users(lists.take(_spaced(lists.lengths > 0, ASKED)))
     songs = _spaced(warm, SPREAD_OVER)
     first = 0
-    for width, weight in zip(places.parts, weights, strict=True):
+    for width, weight in zip(places.parts, weights, strict=False):
         part = slice(first, first + width)
         spread = float((users[:, part] @ places.behind[songs, part].T).std()) if len(songs) else 0.0
         places.behind[:, part] *= np.float32(weight / spread if spread > 0 else 0.0)

@@ -40,6 +40,9 @@ class GraphRecipe:
         everything for as many; otherwise train on everything for `max_epochs`.
     neighbours : int
         Songs that sound alike, as facts of a song, where there is sound and no triples.
+    prior : float
+        The share of the logarithm of a song's entries that an answer adds: of two songs that lie
+        equally near, the one that stands in more lists comes first. 0 leaves it out.
     recent : int or None
         Of a history so many of the newest entries count in an answer; None: all of them, as suits
         lists. Likes of years are better asked for by the last twenty or so.
@@ -62,6 +65,7 @@ class GraphRecipe:
     patience: int = 20
     choose: bool = True
     neighbours: int = 10
+    prior: float = 0.5
     recent: int | None = None
     seed: int = 0
 
@@ -73,6 +77,8 @@ class GraphRecipe:
             )
         if not (self.learning_rate > 0 and self.negatives > 0) or self.shrink < 0:
             raise InputError("learning_rate and negatives must be above 0, shrink at least 0")
+        if not 0 <= self.prior < float("inf"):
+            raise InputError(f"prior must be at least 0, got {self.prior}")
         if self.recent is not None and self.recent < 1:
             raise InputError(f"recent must be at least 1, got {self.recent}")
         if self.max_epochs < 0 or self.neighbours < 0 or not 0 <= self.negative_power <= 2:

@@ -8,7 +8,7 @@ from torch.nn import functional
 from audiorec.learning.seeds import generator
 from audiorec.recall.graph.first import first_vectors
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import Places, scaled, unit
+from audiorec.recall.graph.places import Places, prior_columns, scaled, unit
 from audiorec.recall.graph.recipe import GraphSageRecipe
 from audiorec.recall.graph.tables import table
 from audiorec.recall.graph.vectors import START
@@ -81,7 +81,10 @@ class SageModel(nn.Module):
         linked = np.bincount(material.links[0], minlength=n) > 0
         has_place = self._warm | linked
         z = np.where(has_place[:, None], z, 0).astype(np.float32)
-        places = Places(ahead=z, behind=z, parts=(z.shape[1],), has_place=has_place)
+        one, often = prior_columns(material.counts, has_place, self.recipe.prior)
+        ahead, behind = (np.concatenate([z, column], axis=1) for column in (one, often))
+        parts = (z.shape[1], 1)
+        places = Places(ahead=ahead, behind=behind, parts=parts, has_place=has_place)
         return scaled(places, material.plays, self._warm, (1.0,))
 
 

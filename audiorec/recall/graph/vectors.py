@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from audiorec.learning.seeds import generator
 from audiorec.recall.graph.first import first_vectors
 from audiorec.recall.graph.material import GraphMaterial
-from audiorec.recall.graph.places import ROWS, Places, scaled, unit
+from audiorec.recall.graph.places import ROWS, Places, prior_columns, scaled, unit
 from audiorec.recall.graph.placing import placed_by_facts
 from audiorec.recall.graph.recipe import Song2vecRecipe
 from audiorec.recall.graph.tables import array_in, learnt, rows_in, table
@@ -74,26 +74,28 @@ class Song2vecModel(nn.Module):
         )
         n, width = material.n_songs, vectors.shape[1]
         warm = material.counts > 0
-        ahead, behind = (array_in(self._room, n, 2 * width) for _ in range(2))
+        ahead, behind = (array_in(self._room, n, 2 * width + 1) for _ in range(2))
         for first in range(0, n, ROWS):
             part = slice(first, min(n, first + ROWS))
             live = warm[part, None]
             near = np.where(live, unit(vectors[part]), 0)
             ahead[part, :width] = behind[part, :width] = near
-            ahead[part, width:] = np.where(live, vectors[part], 0)
-            behind[part, width:] = np.where(live, contexts[part], 0)
+            ahead[part, width:-1] = np.where(live, vectors[part], 0)
+            behind[part, width:-1] = np.where(live, contexts[part], 0)
         has_place = warm.copy()
         if cold and self._facts is not None:
             songs = np.flatnonzero(~warm)
             steps = np.split(relations, 2)
             share = self.recipe.by_relation
             placed, _ = placed_by_facts(material, vectors, steps[0], warm, songs, by_relation=share)
-            ahead[songs, :width] = ahead[songs, width:] = behind[songs, :width] = placed
+            ahead[songs, :width] = ahead[songs, width:-1] = behind[songs, :width] = placed
             placed, length = placed_by_facts(
                 material, contexts, steps[1], warm, songs, by_relation=share
             )
-            behind[songs, width:] = placed * length[:, None]
+            behind[songs, width:-1] = placed * length[:, None]
             found = placed.any(axis=1)
             has_place[songs[found]] = True
-        places = Places(ahead=ahead, behind=behind, parts=(width, width), has_place=has_place)
+        columns = prior_columns(material.counts, has_place, self.recipe.prior)
+        ahead[:, -1:], behind[:, -1:] = columns
+        places = Places(ahead=ahead, behind=behind, parts=(width, width, 1), has_place=has_place)
         return scaled(places, material.plays, warm, (1.0, 1.0))

@@ -15,7 +15,7 @@ from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.graph.facts import of_rows
 from audiorec.recall.graph.material import held_out, material_of
-from audiorec.recall.graph.places import Places, hidden_recall, scaled
+from audiorec.recall.graph.places import Places, hidden_recall, prior_columns, scaled
 from audiorec.recall.graph.recipe import EgesRecipe, GraphSageRecipe, Song2vecRecipe
 from audiorec.recall.graph.why import near_song
 from audiorec.recall.registry import channel_class, load_channel
@@ -199,6 +199,40 @@ def test_places_by_hand():
     wanted = Sequences.from_lists([["b"], ["a"], []]).among(("a", "b", "c"))
     shown = Sequences.from_lists([["a"], [], []]).among(("a", "b", "c"))
     assert hidden_recall(places, shown, wanted, has) == 0.5  # the second has no history
+
+
+def test_the_prior_is_a_share_of_the_logarithm_of_entries():
+    counts, has = np.array([0, 1, 8]), np.array([True, True, True])
+    one, often = prior_columns(counts, has, 0.5)
+    np.testing.assert_allclose(often[:, 0], [0, 0, 0.5 * np.log(8)], rtol=1e-6)
+    rows = np.array([[1, 0], [0, 1], [0, 1]], np.float32)
+    places = Places(
+        ahead=np.concatenate([rows, one], axis=1),
+        behind=np.concatenate([rows, often], axis=1),
+        parts=(2, 1),
+        has_place=has,
+    )
+    # However long a history is, the prior counts once.
+    known = Sequences.from_lists([["b"], ["a", "b", "c"]]).among(("a", "b", "c"))
+    found = places.similarities(known)
+    np.testing.assert_allclose(found[0], [0, 1, 1 + 0.5 * np.log(8)], rtol=1e-6)
+    assert float(found[1, 2] - found[1, 1]) == pytest.approx(0.5 * np.log(8), rel=1e-5)
+    level = scaled(places, known, has, (2.0,))
+    np.testing.assert_array_equal(level.behind[:, 2], often[:, 0])
+
+
+@pytest.mark.parametrize("name", ["song2vec", "eges", "graphsage"])
+def test_without_the_prior_only_songs_that_lie_near_count(name):
+    needs("torch")
+    data = with_facts(made_up_listening())
+    asked = queries(["song-001", "song-021"])
+    plain, usual = (
+        channel(name, max_epochs=1, choose=False, prior=prior).fit(data) for prior in (0.0, 0.5)
+    )
+    entries = np.bincount(data.sequences.song, minlength=len(data.song_ids))
+    gap = next(iter(usual.blocks(asked))) - next(iter(plain.blocks(asked)))
+    warm = entries > 0
+    np.testing.assert_allclose(gap[0, warm], 0.5 * np.log(entries[warm]), atol=1e-5)
 
 
 def test_of_a_history_only_the_newest_entries_count_if_asked():

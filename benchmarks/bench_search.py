@@ -101,7 +101,7 @@ _, line['filtered_cpu_s'] = cpu(lambda: space.search(units[:1], 10, allowed=allo
 }
 BUILD = """
 from audiorec.library.library import Library
-from audiorec.search.index import build_index
+from audiorec.search.index_build import build_index
 info, line['build_cpu_s'] = cpu(lambda: build_index(Library.open(path), kind=sys.argv[2]))
 line['kind'], line['recall_at_10'] = info.kind, round(info.recall_at_10, 4)
 line['parameters'] = info.parameters
@@ -120,7 +120,7 @@ assert table.column('neighbour_id').to_pylist() == [n.song_id for n in expected]
 FAISS_PAIRS = """
 import faiss
 from audiorec.library.library import Library
-from audiorec.search.index import _made
+from audiorec.search.index_build import _made
 units = Library.open(path).space('vector', use_index=False).matrix
 (index, line['parameters']), line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
 if sys.argv[2] == 'hnsw': index.hnsw.efSearch = 64

@@ -29,7 +29,7 @@ from audiorec.recall.audio.channel import UserAudio
 from audiorec.recall.audio.model import TowerSpec, expected_shapes
 from audiorec.recall.audio.recipe import UserAudioRecipe
 from audiorec.recall.registry import load_channel
-from audiorec.search.index import build_index
+from audiorec.search.index_build import build_index
 from audiorec.simulation.world import WorldSpec, simulate_world
 from audiorec.spec import FeatureSpec
 from audiorec.store.aliases import add_own_aliases

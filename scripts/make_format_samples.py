@@ -6,7 +6,7 @@ Samples lie in ``fixtures/formats`` and are opened by the tests of every later v
 (``tests/test_formats_kept.py``, docs/compatibility.md). This makes those that commands of
 today write over a made-up catalogue of twelve songs: a model of each channel with an answer that
 it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, embeddings of
-several interests, what an import sets aside, a record of runs, a head. Those of older versions were
+several interests, what an import sets aside, a record of runs, a head, an index in pieces. Those of older versions were
 made by the versions themselves. Needs the group ``full``; a name, or its beginning, makes that one
 alone.
 """
@@ -217,6 +217,16 @@ def make_head(_home: Path, target: Path) -> None:
     head.save(target)
 
 
+def make_index(_home: Path, target: Path) -> None:
+    """Write an index in two pieces beside the store of the sample in one."""
+    from audiorec.search.index_build import build_index
+    from audiorec.store.store import VectorStore
+
+    target.mkdir()
+    shutil.copy(SAMPLES / "index-v1" / "vecs.parquet", target)
+    build_index(VectorStore.open(target / "vecs.parquet"), kind="flat", piece_songs=8)
+
+
 MAKERS: dict[str, Callable[[Path, Path], None]] = {
     **{f"models-v1/{name}": make_listening for name in ("plays.csv", "profiles.csv")},
     **{f"models-v1/{name}": make_channel(name) for name in CHANNELS},
@@ -231,6 +241,7 @@ MAKERS: dict[str, Callable[[Path, Path], None]] = {
     "exposures-v1.parquet": make_exposures,
     "runs-v1.json": make_runs,
     "head-v1.safetensors": make_head,
+    "index-v2": make_index,
 }
 
 

@@ -19,7 +19,8 @@
 ``scaling``      columns of wildly different scales → vectors of length 1; the weights
 ``topk``         the k nearest of millions, and their exact order
 ``index``        an index of faiss beside a store, for libraries of millions
-``index_files``  its files, and the process of its own that reads them
+``index_build``  makes one, of many songs in pieces
+``index_files``  its files, and the processes of its own that read them
 ``choice``       which songs may come, and how many of one kind
 ``near``         the songs near one or several, among those that may come
 ``music``        which songs are music
@@ -46,7 +47,8 @@ Public::
     narrowing    Narrowing, moment_of
     scaling      By, DEFAULT_WEIGHTS
     topk         top_k
-    index        build_index, check_index
+    index        check_index
+    index_build  build_index
     index_files  IndexInfo, index_path, read_info
     attributes   numbers_of, tonic_of
     filters      parse_conditions, matching, excluding, mean_scores, class_number,

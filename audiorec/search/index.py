@@ -1,13 +1,13 @@
 """An index of faiss beside a store, for libraries of millions of songs.
 
-    vecs.parquet ──build_index──▶ vecs.faiss + vecs.faiss.json ──find_index──▶ `Index`
+    vecs.parquet ──`index_build`──▶ vecs.faiss + vecs.faiss.json ──find_index──▶ `Index`
 
-faiss keeps the prepared vectors; the JSON beside it, the sidecar, says what they are: the
-extractor, the store's fingerprint, the scaling, the kind, and the sha256 of faiss' file,
-which is read only if it agrees, and in a process of its own, which may die
-(`audiorec.search.index_files`). What an index finds is compared again in float64, by the
-vectors of the store: similarities are those of the exact search, and only songs can be
-missing. An index that dies, or holds other vectors than the store, is given up.
+faiss keeps the prepared vectors, in one file or in pieces of a range of songs each; the JSON
+beside it, the sidecar, says what they are: the extractor, the store's fingerprint, the scaling,
+the kind, and the sha256 of faiss' files, which are read only if they agree, and in processes of
+their own, which may die (`audiorec.search.index_files`). What an index finds is compared again
+in float64, by the vectors of the store: similarities are those of the exact search, and only
+songs can be missing. An index that dies, or holds other vectors than the store, is given up.
 
 An index of another extractor is refused. One that is older than its store is passed over,
 with a note. Needs the extra ``faiss``.
@@ -15,47 +15,33 @@ with a note. Needs the extra ``faiss``.
 
 import weakref
 from collections.abc import Callable
-from dataclasses import replace
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
-from audiorec.files.atomic import replaced
 from audiorec.search.index_files import (
-    KINDS,
     Candidates,
     IndexInfo,
-    IndexKind,
     Query,
-    Searcher,
     has_faiss,
-    import_faiss,
-    in_own_process,
+    in_own_processes,
     index_path,
     read_info,
     sha256_of,
     sidecar_path,
-    write_info,
 )
-from audiorec.search.scaling import Scaling, Weighting, fit_units
-from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, nearest, settled
+from audiorec.search.scaling import Scaling, Weighting
+from audiorec.search.topk import ROUNDING, SLACK, Found, TopK, settled
 from audiorec.store.store import VectorStore
 from audiorec.types import BoolArray, FloatArray, Int64Array
 
-HNSW_LINKS = 16
 HNSW_EF = 64  # candidates that a search keeps
-LISTS_PER_ROOT = 4  # lists of an ivf index: this times the square root of the songs
-SONGS_PER_LIST = 40  # at least, or the centres are noise
 PROBES = 32  # lists that a search looks into
-TRAINING_PER_LIST = 64  # songs that a list's centre is learnt from
 # Below this part of allowed songs an hnsw index walks in vain, and all songs are compared.
 LEAST_SHARE = 0.05
-SAMPLE = 200  # songs whose neighbours tell the recall of a new index
-RECALL_AT = 10
+SAMPLE = 200  # songs that are looked for when an index is opened
 GROUPS = 2  # row groups whose vectors are compared when an index is opened
 SAME = 1e-3  # a song's similarity to itself is 1, less this
 LEAST_FOUND = 0.9  # part of some songs that an index must find by themselves
@@ -215,67 +201,15 @@ class _TooFewError(Exception):
     """The index found fewer songs than were asked for."""
 
 
-def build_index(
-    store: VectorStore, out: Path | None = None, *, kind: IndexKind = "ivf"
-) -> IndexInfo:
-    """Build an index of a store's vectors under the default weights, and return its sidecar.
-
-    Parameters
-    ----------
-    store : VectorStore
-    out : Path, optional
-        Where faiss' file goes; `index_path` by default, the only place where it is looked
-        for. The sidecar goes beside it.
-    kind : {"flat", "hnsw", "ivf"}
-        All songs compared (exact); a graph (quick to search, slow to build); lists of near
-        songs (quick to build).
-
-    Raises
-    ------
-    InputError
-        If the store has no songs, or `kind` is unknown.
-    MissingExtraError
-        If faiss cannot be imported.
-    """
-    if kind not in KINDS:
-        raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
-    if len(store) == 0:
-        raise InputError(f"{store.path}: no songs to index")
-    out = index_path(store.path) if out is None else out
-    scaling, units = fit_units(store.blocks, len(store), Weighting.of_store(store.metadata))
-    faiss = import_faiss()
-    index, parameters = _made(faiss, units, kind)
-    with replaced(out) as temporary:
-        faiss.write_index(index, str(temporary))
-        digest = sha256_of(temporary)
-    info = IndexInfo(
-        kind=kind,
-        extractor_id=store.metadata.extractor_id,
-        fingerprint=store.fingerprint,
-        rows=len(store),
-        width=units.shape[1],
-        scaling=scaling.to_dict(),
-        sha256=digest,
-        recall_at_10=None,
-        parameters=parameters,
-        created_by=f"audiorec {version('audiorec')}",
-        faiss=faiss.__version__,
-    )
-    recall = _recall(Index(info, Searcher(index)), units)
-    info = replace(info, recall_at_10=recall)
-    write_info(out, info)
-    return info
-
-
 def read_index(path: Path, info: IndexInfo, store: VectorStore | None = None) -> Index:
-    """Open an index in a process of its own, if it is the one that the sidecar means.
+    """Open an index in processes of its own, if it is the one that the sidecar means.
 
     With a store its vectors are compared with those of the store. A `StoreError` if they are
     others, or the file is missing, has another content, or ends the process that reads it.
     """
     if not has_faiss():
         raise MissingExtraError("an index", "faiss", "faiss cannot be imported")
-    ask, close = in_own_process(path, info)
+    ask, close = in_own_processes(path, info)
     units_of = None if store is None else StoreUnits(store, Scaling.from_dict(info.scaling))
     index = Index(info, ask, units_of)
     weakref.finalize(index, close)
@@ -322,7 +256,7 @@ def check_index(store: VectorStore, path: Path, info: IndexInfo) -> str:
     if stale := _stale(store, info, Weighting.of_store(store.metadata)):
         return stale
     try:
-        same = sha256_of(path) == info.sha256
+        same = all(sha256_of(path.with_name(p.file)) == p.sha256 for p in info.pieces)
     except OSError as error:
         return f"cannot be read: {error.strerror}"
     return "" if same else "not the file that its sidecar describes"
@@ -339,37 +273,3 @@ def _stale(store: VectorStore, info: IndexInfo, weighting: Weighting) -> str:
     same = same and np.array_equal(scaling.log_odds, weighting.log_odds[columns])
     same = same and (scaling.mix is None) == (weighting.moment is None)
     return "" if same else "the index has other weights than this audiorec"
-
-
-def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> tuple[Any, dict[str, int]]:
-    """Return an index of faiss over the units, and its parameters."""
-    n, width = units.shape
-    if kind == "flat":
-        index, parameters = faiss.IndexFlatIP(width), {}
-    elif kind == "hnsw":
-        index = faiss.IndexHNSWFlat(width, HNSW_LINKS, faiss.METRIC_INNER_PRODUCT)
-        parameters = {"links": HNSW_LINKS, "ef": HNSW_EF}
-    else:
-        lists = max(1, min(int(LISTS_PER_ROOT * n**0.5), n // SONGS_PER_LIST))
-        coarse = faiss.IndexFlatIP(width)
-        index = faiss.IndexIVFFlat(coarse, width, lists, faiss.METRIC_INNER_PRODUCT)
-        index.cp.max_points_per_centroid = TRAINING_PER_LIST
-        index.cp.min_points_per_centroid = 1
-        index.train(units)
-        parameters = {"lists": lists, "probes": PROBES}
-    index.add(units)
-    return index, parameters
-
-
-def _recall(index: Index, units: FloatArray) -> float:
-    """Return the part of the nearest songs that the index finds, over a sample."""
-    rng = np.random.default_rng(0)
-    chosen = rng.choice(len(units), min(SAMPLE, len(units)), replace=False)
-    queries, k = units[chosen], min(RECALL_AT, len(units))
-    hits = 0
-    for query, best in zip(queries, nearest(units, queries, k)[1], strict=True):
-        found = index.search(query[None], k)
-        # By similarity, not by number: of equal songs either is right. Where the index gives
-        # up, all songs are compared.
-        hits += k if found is None else int(np.count_nonzero(found[1] >= best[-1] - ROUNDING))
-    return hits / (k * len(chosen))

@@ -8,12 +8,14 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import file_size, print_facts, print_json, say
 from audiorec_cli.shared.jobs import MetricsOption, job
-from audiorec_cli.shared.options import JsonOption
+from audiorec_cli.shared.options import JsonOption, more
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.stores import VectorsOption, open_vectors
 
 if TYPE_CHECKING:
     from audiorec.search.index_files import IndexInfo
+
+PIECE_SONGS = 1 << 20  # of `audiorec.search.index_build`, which a page of help need not import
 
 app = group(
     """Make an index of a large store, for a quicker similar; needs the extra faiss.
@@ -47,6 +49,9 @@ def build(
     ] = "ivf",
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
+    piece_songs: Annotated[
+        int, more(min=8, metavar="N", help="Songs in a file of faiss; a larger store has several.")
+    ] = PIECE_SONGS,
 ) -> None:
     """Build an index of a store; similar uses it as long as the store does not change.
 
@@ -56,7 +61,7 @@ def build(
     audiorec index build --kind hnsw
     audiorec index build --vectors vecs.parquet --kind flat --json
     """
-    from audiorec.search.index import build_index
+    from audiorec.search.index_build import build_index
     from audiorec.search.index_files import index_path
 
     store = open_vectors(vectors)
@@ -66,7 +71,7 @@ def build(
     if target.resolve() == store.path.resolve():
         raise InputError(f"{target}: is the store itself; name another file")
     with job("index build", target, metrics_textfile) as done:
-        info = build_index(store, target, kind=kind)
+        info = build_index(store, target, kind=kind, piece_songs=piece_songs)
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
     if target.resolve() != index_path(store.path).resolve():
@@ -105,12 +110,13 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
         "kind": info.kind,
         "exact": info.exact,
         "songs": info.rows,
+        "pieces": len(info.pieces),
         "numbers_a_song": info.width,
         "recall_at_10": info.recall_at_10,
         "parameters": dict(info.parameters),
         "extractor_id": info.extractor_id,
         "fingerprint": info.fingerprint,
-        "bytes": path.stat().st_size if path.exists() else None,
+        "bytes": _size(path, info),
         "created_by": info.created_by,
         "faiss": info.faiss,
     }
@@ -122,3 +128,9 @@ def _print(path: Path, info: "IndexInfo", state: str, json: bool) -> None:
     fields["parameters"] = ", ".join(f"{k} {v}" for k, v in fields["parameters"].items())
     shown = {name: None if value is None else str(value) for name, value in fields.items()}
     print_facts(shown, title=str(path))
+
+
+def _size(path: Path, info: "IndexInfo") -> int | None:
+    """Return the bytes of faiss' files; None where one is missing."""
+    places = [path.with_name(piece.file) for piece in info.pieces]
+    return sum(p.stat().st_size for p in places) if all(p.exists() for p in places) else None

@@ -62,6 +62,27 @@ def test_info_prints_lines_for_a_person(home, audiorec):
     assert lines["size"].endswith(" kB")
 
 
+def test_a_large_store_has_an_index_in_pieces(home, audiorec):
+    from audiorec.search.index_build import PIECE_SONGS
+    from audiorec_cli import index
+
+    assert index.PIECE_SONGS == PIECE_SONGS
+    plain = json.loads(audiorec("similar", "07.flac", "--json")[1])
+    code, out, err = audiorec("index", "build", "--kind", "flat", "--piece-songs", "25", "--json")
+    assert code == 0, err
+    built = json.loads(out)
+    assert (built["pieces"], built["songs"], built["state"]) == (3, 60, "fresh")
+    pieces = sorted(home.glob("vecs.faiss-*"))
+    assert len(pieces) == 3
+    assert built["bytes"] == sum(p.stat().st_size for p in pieces)
+    assert json.loads(audiorec("similar", "07.flac", "--json")[1]) == plain
+    pieces[1].unlink()
+    assert "state\tcannot be read: " in audiorec("index", "info")[1]
+    code, out, err = audiorec("similar", "07.flac", "--json")
+    assert json.loads(out) == plain
+    assert pieces[1].name in err
+
+
 def test_a_stale_index_is_said_and_not_used(home, audiorec):
     audiorec("index", "build", "--kind", "flat")
     write_store(home / "vecs.parquet", seed=1)

@@ -8,7 +8,7 @@ from good_store import write_good_store
 
 from audiorec.files.tables import write_plain
 from audiorec.learning.bundle import write_bundle
-from audiorec.search.index_files import IndexInfo, sidecar_path, write_info
+from audiorec.search.index_files import IndexInfo, IndexPiece, sidecar_path, write_info
 from audiorec.store.embeddings import write_embeddings
 from audiorec.tagger.heads import Head
 
@@ -68,7 +68,7 @@ def make_sidecar(folder):
         rows=3,
         width=2,
         scaling=scaling,
-        sha256="ab" * 32,
+        pieces=(IndexPiece(file="vecs.faiss", first=0, rows=3, sha256="ab" * 32),),
         recall_at_10=0.9875,
         parameters={"links": 16},
     )

@@ -14,7 +14,9 @@ needs("faiss")
 from audiorec.errors import InputError, MissingExtraError, SpecMismatchError, StoreError
 from audiorec.library.library import Library
 from audiorec.search import index as module
-from audiorec.search.index import build_index, check_index, read_index
+from audiorec.search import index_build as build
+from audiorec.search.index import check_index, read_index
+from audiorec.search.index_build import build_index
 from audiorec.search.index_files import KINDS, index_path, read_info, sidecar_path
 from audiorec.store.schema import StoreMetadata, schema_of
 from audiorec.store.store import write_table
@@ -185,6 +187,7 @@ def test_a_damaged_index_is_passed_over_with_a_note(path, damage):
     "change",
     [
         {"schema": "audiorec/index/2"},
+        {"schema": "audiorec/index/3"},
         {"kind": "tree"},
         {"rows": "many"},
         {"width": 3},
@@ -274,7 +277,149 @@ def test_a_graph_is_not_walked_for_few_songs(path):
 def test_recall_tells_a_bad_index(path, monkeypatch):
     monkeypatch.setattr(module, "PROBES", 1)
     monkeypatch.setattr(module, "SLACK", 0)
-    monkeypatch.setattr(module, "SONGS_PER_LIST", 20)
+    monkeypatch.setattr(build, "SONGS_PER_LIST", 20)
     info = build_index(Library.open(path), kind="ivf")
     assert 0.1 < info.recall_at_10 < 0.99
     assert info.parameters["lists"] == 20
+
+
+PIECES = 208  # songs; 400 are two pieces, the last one shorter
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_pieces_find_what_one_index_finds(path, kind, share):
+    info = build_index(Library.open(path), kind=kind, piece_songs=PIECES)
+    assert [(p.first, p.rows) for p in info.pieces] == [(0, 200), (200, 200)]
+    assert read_info(index_path(path)) == info
+    assert info.recall_at_10 == 1.0
+    store = Library.open(path)
+    space, plain = store.space(), store.space(use_index=False)
+    assert space.index is not None
+    assert space.index.info == info
+    allowed = np.random.default_rng(5).random(400) < share
+    allowed[:200] &= share == 1.0  # a piece none of whose songs may be found
+    own = np.array([1, 150, 399])
+    got = found(space, own, 6, allowed=allowed, own=own)
+    same(got, found(plain, own, 6, allowed=allowed, own=own))
+    assert check_index(store, index_path(path), info) == ""
+
+
+def test_more_than_pieces_hold(path):
+    build_index(Library.open(path), kind="flat", piece_songs=136)
+    (got,) = found(Library.open(path).space(), [5], 999)
+    assert sorted(got.rows.tolist()) == list(range(400))
+
+
+def test_an_index_takes_the_place_of_another_at_once(path):
+    def names():
+        return sorted(p.name for p in path.parent.iterdir())
+
+    build_index(Library.open(path), kind="flat")
+    build_index(Library.open(path), kind="flat", piece_songs=200)
+    many = names()
+    assert [n.rpartition("-")[0] for n in many[:2]] == ["vecs.faiss-00000", "vecs.faiss-00001"]
+    assert many[2:] == ["vecs.faiss.json", "vecs.parquet"]
+    build_index(Library.open(path), kind="ivf", piece_songs=200)
+    assert not set(many[:2]) & set(names())
+    build_index(Library.open(path), kind="flat")
+    assert names() == ["vecs.faiss", "vecs.faiss.json", "vecs.parquet"]
+
+
+def test_a_build_that_was_cut_off_makes_what_is_missing(path):
+    made = []
+
+    def dies(tasks):
+        for task in tasks[:2]:
+            made.append(task.index)
+            yield task.attempt()
+        yield build.PieceOutcome(2, "the worker was lost")
+
+    with pytest.raises(StoreError, match=r"vecs\.faiss: piece 2 was not made: the worker was lost"):
+        build_index(Library.open(path), kind="flat", piece_songs=136, engine=dies)
+    assert not sidecar_path(index_path(path)).exists()
+    # One that is there was changed since.
+    piece = path.with_name("vecs.faiss.run") / "piece-00001.faiss"
+    piece.write_bytes(piece.read_bytes()[:-1] + b"?")
+
+    def notes(tasks):
+        for task in tasks:
+            made.append(task.index)
+            yield task.attempt()
+
+    info = build_index(Library.open(path), kind="flat", piece_songs=136, engine=notes)
+    assert [p.rows for p in info.pieces] == [136, 136, 128]
+    assert made == [0, 1, 1, 2]
+    assert not path.with_name("vecs.faiss.run").exists()
+    assert info.recall_at_10 == 1.0
+
+
+def test_pieces_of_another_store_are_not_gone_on_from(path, metadata, vectors):
+    def stops(tasks):
+        yield tasks[0].attempt()
+        yield build.PieceOutcome(1, "no")
+
+    with pytest.raises(StoreError):
+        build_index(Library.open(path), kind="flat", piece_songs=PIECES, engine=stops)
+    write_table(path, table_of(metadata, vectors[::-1]), metadata)
+    asked = []
+
+    def notes(tasks):
+        for task in tasks:
+            asked.append(task.index)
+            yield task.attempt()
+
+    build_index(Library.open(path), kind="flat", piece_songs=PIECES, engine=notes)
+    assert asked == [0, 1]
+    store = Library.open(path)
+    assert store.space().index is not None
+
+
+def test_a_store_that_changes_while_its_index_is_built(path, metadata, vectors):
+    def changes(tasks):
+        write_table(path, table_of(metadata, vectors[::-1]), metadata)
+        for task in tasks:
+            yield task.attempt()
+
+    with pytest.raises(StoreError, match="has changed while its index was built"):
+        build_index(Library.open(path), kind="flat", engine=changes)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "another"])
+def test_a_damaged_piece_is_passed_over_with_a_note(path, damage):
+    info = build_index(Library.open(path), kind="flat", piece_songs=PIECES)
+    third, second = (path.with_name(p.file) for p in info.pieces)
+    if damage == "gone":
+        second.unlink()
+    else:
+        second.write_bytes(third.read_bytes() if damage == "another" else b"")
+    store = Library.open(path)
+    assert store.space().index is None
+    assert second.name in store.space().note
+    assert check_index(store, index_path(path), info) != ""
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda pieces: pieces[::-1],
+        lambda pieces: pieces[:-1],
+        lambda pieces: [pieces[0] | {"file": "../vecs.parquet"}, *pieces[1:]],
+        lambda pieces: [pieces[0] | {"file": "vecs.parquet"}, *pieces[1:]],
+        lambda pieces: [pieces[0] | {"rows": 199}, pieces[1] | {"first": 199, "rows": 201}],
+        lambda pieces: [pieces[0] | {"rows": True}, *pieces[1:]],
+        lambda pieces: [pieces[0] | {"more": 1}, *pieces[1:]],
+        lambda _pieces: [],
+        lambda _pieces: 5,
+    ],
+)
+def test_pieces_that_do_not_go_together_are_refused(path, change):
+    from audiorec.files.json_files import sealed
+
+    build_index(Library.open(path), kind="flat", piece_songs=PIECES)
+    sidecar = sidecar_path(index_path(path))
+    content = json.loads(sidecar.read_text())
+    del content["content_sha256"]
+    sidecar.write_text(json.dumps(sealed(content | {"pieces": change(content["pieces"])})))
+    with pytest.raises(StoreError, match=r"vecs\.faiss\.json: damaged"):
+        read_info(index_path(path))

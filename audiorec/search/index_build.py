@@ -1,0 +1,327 @@
+"""Build an index of a store, in pieces that are put in place at once.
+
+    store ──fit──▶ scaling ──`PieceTask`, each a range of songs──▶ vecs.faiss.run/piece-00003.faiss
+        ──all there──▶ vecs.faiss-00003-5f0e... beside the store, and vecs.faiss.json at last
+
+An index of up to `PIECE_SONGS` songs is one file, ``vecs.faiss``. A larger one is built piece by
+piece, so that memory is that of one piece, by whoever makes tasks: this process, others of this
+machine, a cluster that shares the disk. A build that was killed goes on with the pieces that are
+missing. Readers see the old index until the sidecar is replaced, and its pieces go after that.
+"""
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+
+from audiorec.errors import AudiorecError, InputError, StoreError
+from audiorec.files.atomic import replaced
+from audiorec.files.json_files import parse_json, sealed, unsealed
+from audiorec.files.own_files import read_own
+from audiorec.files.run_folder import RunFolder
+from audiorec.search.index import HNSW_EF, PROBES, Index
+from audiorec.search.index_files import (
+    ALIGNED,
+    KINDS,
+    Candidates,
+    IndexInfo,
+    IndexKind,
+    IndexPiece,
+    Query,
+    Searcher,
+    import_faiss,
+    in_own_processes,
+    index_path,
+    is_piece_name,
+    piece_name,
+    read_piece,
+    sha256_of,
+    write_info,
+)
+from audiorec.search.scaling import Scaling, Weighting, fit
+from audiorec.search.topk import ROUNDING, nearest
+from audiorec.spec import fingerprint
+from audiorec.store.store import VectorStore
+from audiorec.types import Float64Array, FloatArray
+
+PIECE_SONGS = 1 << 20  # at most, of one piece
+HNSW_LINKS = 16
+LISTS_PER_ROOT = 4  # lists of an ivf index: this times the square root of the songs
+SONGS_PER_LIST = 40  # at least, or the centres are noise
+TRAINING_PER_LIST = 64  # songs that a list's centre is learnt from
+SAMPLE = 200  # songs whose neighbours tell the recall of a new index
+RECALL_AT = 10
+BLOCK_ROWS = 65_536  # vectors that are read at a time
+RUN_FILES = r"piece-\d{5}\.(?:faiss|json)"
+MAX_NOTE_BYTES = 1 << 12
+
+
+@dataclass(frozen=True, slots=True)
+class PieceOutcome:
+    """What became of a piece, as an engine gives it back; `message` is empty if it was made."""
+
+    index: int
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PieceTask:
+    """A piece to build: what an engine sends to a worker, which shares the disk."""
+
+    store: str
+    fingerprint: str  # of the store
+    folder: str  # of the run
+    index: int
+    first: int
+    rows: int
+    kind: IndexKind
+    scaling: Mapping[str, Any]
+    jobs: ClassVar[int] = 1
+
+    @property
+    def identity(self) -> str:
+        """What decides the piece, as hex digits."""
+        parts = (self.fingerprint, self.first, self.rows, self.kind, self.scaling)
+        return fingerprint({"piece": list(map(str, parts)), "faiss": import_faiss().__version__})
+
+    @property
+    def path(self) -> Path:
+        """Where the piece is made."""
+        return Path(self.folder) / f"piece-{self.index:05d}.faiss"
+
+    def attempt(self) -> PieceOutcome:
+        """Make the piece's file; what goes wrong is an answer, not an exception."""
+        try:
+            if self.made() is None:
+                self._make()
+        except (AudiorecError, OSError) as error:
+            return PieceOutcome(self.index, f"{type(error).__name__}: {error}")
+        return PieceOutcome(self.index)
+
+    def made(self) -> str | None:
+        """Return the sha256 of the piece if it is there, whole and of this task."""
+        with suppress(OSError, ValueError, KeyError, StoreError):
+            text = read_own(self.path.with_suffix(".json"), MAX_NOTE_BYTES)
+            note = unsealed(parse_json(text, max_bytes=MAX_NOTE_BYTES))
+            if note["identity"] == self.identity and sha256_of(self.path) == note["sha256"]:
+                return str(note["sha256"])
+        return None
+
+    def _make(self) -> None:
+        store, scaling = VectorStore.open(self.store), Scaling.from_dict(self.scaling)
+        if store.fingerprint != self.fingerprint:
+            raise StoreError(f"{self.store}: has changed while its index was built")
+        units = scaling.prepare_all(_blocks(store, self.first, self.rows), self.rows)
+        faiss = import_faiss()
+        with replaced(self.path) as temporary:
+            faiss.write_index(_made(faiss, units, self.kind), str(temporary))
+            note = {"identity": self.identity, "sha256": sha256_of(temporary)}
+        with replaced(self.path.with_suffix(".json")) as temporary:
+            temporary.write_text(json.dumps(sealed(note)))
+
+
+# What makes pieces somewhere and tells of each; see `audiorec.extraction.engines`.
+Engine = Callable[[Sequence[PieceTask]], Iterable[PieceOutcome]]
+
+
+def build_index(
+    store: VectorStore,
+    out: Path | None = None,
+    *,
+    kind: IndexKind = "ivf",
+    piece_songs: int = PIECE_SONGS,
+    engine: Engine | None = None,
+) -> IndexInfo:
+    """Build an index of a store's vectors under the default weights, and return its sidecar.
+
+    Parameters
+    ----------
+    store : VectorStore
+    out : Path, optional
+        Where faiss' file goes; `index_path` by default, the only place where it is looked
+        for. The sidecar goes beside it.
+    kind : {"flat", "hnsw", "ivf"}
+        All songs compared (exact); a graph (quick to search, slow to build); lists of near
+        songs (quick to build).
+    piece_songs : int
+        A store of more songs is indexed in pieces of about as many.
+    engine : callable, optional
+        Makes the pieces elsewhere: takes `PieceTask` and gives back a `PieceOutcome` each. By
+        default they are made here, one after the other.
+
+    Raises
+    ------
+    InputError
+        If the store has no songs, or `kind` is unknown.
+    MissingExtraError
+        If faiss cannot be imported.
+    StoreError
+        If a piece could not be made: the others are kept, and the same call makes it. Also if
+        another run is building the index.
+    """
+    if kind not in KINDS:
+        raise InputError(f"kind must be one of {', '.join(KINDS)}, got {kind!r}")
+    if piece_songs < ALIGNED:
+        raise InputError(f"piece_songs must be at least {ALIGNED}, got {piece_songs}")
+    if len(store) == 0:
+        raise InputError(f"{store.path}: no songs to index")
+    faiss = import_faiss()
+    out = index_path(store.path) if out is None else out
+    scaling = fit(store.blocks, Weighting.of_store(store.metadata))
+    info = IndexInfo(
+        kind=kind,
+        extractor_id=store.metadata.extractor_id,
+        fingerprint=store.fingerprint,
+        rows=len(store),
+        width=len(scaling.columns),
+        scaling=scaling.to_dict(),
+        pieces=(),
+        recall_at_10=None,
+        parameters={},
+        created_by=f"audiorec {version('audiorec')}",
+        faiss=faiss.__version__,
+    )
+    run = RunFolder(out, RUN_FILES)
+    try:
+        tasks = _tasks(store, info, run.path, piece_songs)
+        for outcome in (engine or _here)([task for task in tasks if task.made() is None]):
+            if outcome.message:
+                raise StoreError(f"{out}: piece {outcome.index} was not made: {outcome.message}")
+        pieces = _put(tasks, out)
+        info = replace(info, pieces=pieces, parameters=_parameters(kind, tasks[0].rows))
+        info = replace(info, recall_at_10=_recall(store, out, info, scaling))
+        write_info(out, info)
+        _remove_others(out, info)
+        run.clear()
+    finally:
+        run.release(remove=not run.names())
+    return info
+
+
+def _tasks(store: VectorStore, info: IndexInfo, folder: Path, most: int) -> list[PieceTask]:
+    """Cut the songs into pieces of nearly one size."""
+    n = info.rows
+    size = -(-n // -(-n // most))
+    size += -size % ALIGNED
+    return [
+        PieceTask(
+            store=str(store.path.absolute()),
+            fingerprint=info.fingerprint,
+            folder=str(folder.absolute()),
+            index=number,
+            first=first,
+            rows=min(size, n - first),
+            kind=info.kind,
+            scaling=info.scaling,
+        )
+        for number, first in enumerate(range(0, n, size))
+    ]
+
+
+def _here(tasks: Sequence[PieceTask]) -> Iterator[PieceOutcome]:
+    for task in tasks:
+        yield task.attempt()
+
+
+def _put(tasks: Sequence[PieceTask], out: Path) -> tuple[IndexPiece, ...]:
+    """Move finished pieces to where the sidecar will look for them."""
+    pieces = []
+    for task in tasks:
+        digest = task.made()
+        if digest is None:
+            raise StoreError(f"{out}: piece {task.index} was not made")
+        name = out.name if len(tasks) == 1 else piece_name(out, task.index, task.identity)
+        task.path.replace(out.with_name(name))
+        pieces.append(IndexPiece(file=name, first=task.first, rows=task.rows, sha256=digest))
+    return tuple(pieces)
+
+
+def _remove_others(out: Path, info: IndexInfo) -> None:
+    """Remove what an earlier index left: its pieces, or its only file."""
+    kept = {piece.file for piece in info.pieces}
+    for place in out.parent.iterdir():
+        ours = place.name == out.name or is_piece_name(out, place.name)
+        if ours and place.name not in kept and not place.is_dir():
+            place.unlink(missing_ok=True)
+
+
+def _blocks(store: VectorStore, first: int, rows: int) -> Iterator[FloatArray]:
+    for start in range(first, first + rows, BLOCK_ROWS):
+        yield store.read_rows(np.arange(start, min(start + BLOCK_ROWS, first + rows)))
+
+
+def _parameters(kind: IndexKind, rows: int) -> dict[str, int]:
+    """Return the parameters of a piece of so many songs."""
+    if kind == "flat":
+        return {}
+    if kind == "hnsw":
+        return {"links": HNSW_LINKS, "ef": HNSW_EF}
+    lists = max(1, min(int(LISTS_PER_ROOT * rows**0.5), rows // SONGS_PER_LIST))
+    return {"lists": lists, "probes": PROBES}
+
+
+def _made(faiss: Any, units: FloatArray, kind: IndexKind) -> Any:
+    """Return an index of faiss over the units."""
+    n, width = units.shape
+    parameters = _parameters(kind, n)
+    if kind == "flat":
+        index = faiss.IndexFlatIP(width)
+    elif kind == "hnsw":
+        index = faiss.IndexHNSWFlat(width, parameters["links"], faiss.METRIC_INNER_PRODUCT)
+    else:
+        coarse, inner = faiss.IndexFlatIP(width), faiss.METRIC_INNER_PRODUCT
+        index = faiss.IndexIVFFlat(coarse, width, parameters["lists"], inner)
+        index.cp.max_points_per_centroid = TRAINING_PER_LIST
+        index.cp.min_points_per_centroid = 1
+        index.train(units)
+    index.add(units)
+    return index
+
+
+def _recall(store: VectorStore, out: Path, info: IndexInfo, scaling: Scaling) -> float:
+    """Return the part of the nearest songs that the index finds, over a sample."""
+    rng = np.random.default_rng(0)
+    chosen = np.sort(rng.choice(info.rows, min(SAMPLE, info.rows), replace=False))
+    queries, k = scaling.prepare_all([store.read_rows(chosen)], len(chosen)), RECALL_AT
+    best = _exact(store, scaling, queries, min(k, info.rows))
+    ask, close = _asking(out, info)
+    hits = 0
+    try:
+        index = Index(info, ask)
+        for query, least in zip(queries, best[:, -1], strict=True):
+            found = index.search(query[None], best.shape[1])
+            # By similarity, not by number: of equal songs either is right. Where the index gives
+            # up, all songs are compared.
+            if found is None:
+                hits += best.shape[1]
+            else:
+                hits += int(np.count_nonzero(found[1] >= least - ROUNDING))
+    finally:
+        close()
+    return hits / best.size
+
+
+def _asking(
+    out: Path, info: IndexInfo
+) -> tuple[Callable[[Query], list[Candidates]], Callable[[], None]]:
+    """Return what asks an index that was built a moment ago: in this process, if it is small."""
+    if len(info.pieces) > 1:
+        return in_own_processes(out, info)
+    made = read_piece(out, info.pieces[0].sha256, (info.rows, info.width), info.kind)
+    return Searcher(made), lambda: None
+
+
+def _exact(store: VectorStore, scaling: Scaling, queries: FloatArray, k: int) -> Float64Array:
+    """Return the similarities of the `k` nearest songs of all, (Q, k), the best first."""
+    best = np.full((len(queries), k), -np.inf)
+    for first in range(0, len(store), BLOCK_ROWS):
+        rows = min(BLOCK_ROWS, len(store) - first)
+        units = scaling.prepare_all(_blocks(store, first, rows), rows)
+        both = np.concatenate([best, nearest(units, queries, min(k, rows))[1]], axis=1)
+        best = -np.sort(-both, axis=1)[:, :k]
+    return best

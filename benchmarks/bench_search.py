@@ -122,7 +122,7 @@ import faiss
 from audiorec.library.library import Library
 from audiorec.search.index_build import _made
 units = Library.open(path).space('vector', use_index=False).matrix
-(index, line['parameters']), line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
+index, line['build_cpu_s'] = cpu(lambda: _made(faiss, units, sys.argv[2]))
 if sys.argv[2] == 'hnsw': index.hnsw.efSearch = 64
 if sys.argv[2] == 'ivf': index.nprobe = 32
 (_, found), line['all_pairs_cpu_s'] = cpu(lambda: index.search(units, 21))

@@ -6,9 +6,9 @@ Samples lie in ``fixtures/formats`` and are opened by the tests of every later v
 (``tests/test_formats_kept.py``, docs/compatibility.md). This makes those that commands of
 today write over a made-up catalogue of twelve songs: a model of each channel with an answer that
 it gave, what ``recall run`` leaves, playlists, undo files, tuned settings, aliases, embeddings of
-several interests, what an import sets aside, a record of runs, a head, an index in pieces. Those of older versions were
-made by the versions themselves. Needs the group ``full``; a name, or its beginning, makes that one
-alone.
+several interests, what an import sets aside, a record of runs, a head, an index in pieces. Those of
+older versions were made by the versions themselves. Needs the group ``full``; a name, or its
+beginning, makes that one alone.
 """
 
 import json

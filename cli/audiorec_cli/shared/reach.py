@@ -42,7 +42,8 @@ _BY_NAME = {
         keep-duplicates keep-heard keep-known keep-unmatched kind last least likes long-days
         max-per-album max-per-artist max-problems method min-songs minimum minutes model model-id
         neighbours new-songs normalise on-duplicate only per-album per-artist per-interest per-song
-        per-user piece-songs popularity portrait projection quiet quota replay-share retry-failed role seed
+        per-user piece-songs popularity portrait projection quiet quota replay-share retry-failed
+        role seed
         sensitive served-days sessions set settle short-days short-share signal since size
         song-draws split split-seed steps strict table take tastes task test top units until user
         users valid watch weights what why why-long wide width""",

@@ -80,7 +80,7 @@ class BucketOutcome:
 class BucketTask:
     """A bucket to make from the pieces of a log: what an engine sends to a worker.
 
-    `run_ray` and `run_dask` of `audiorec.extraction.engines` take it as they take shards. Workers
+    `run_ray` and `run_dask` of `audiorec.engines` take it as they take shards. Workers
     share the disk that `folder` is on.
     """
 
@@ -108,7 +108,7 @@ class BucketTask:
         return BucketOutcome(self.index)
 
 
-# What makes buckets somewhere and tells of each: a part of `audiorec.extraction.engines`.
+# What makes buckets somewhere and tells of each: a part of `audiorec.engines`.
 Engine = Callable[[Sequence[BucketTask]], Iterable[BucketOutcome]]
 
 

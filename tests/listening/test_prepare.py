@@ -143,14 +143,14 @@ def in_threads(tasks):
 
 
 def on_dask(tasks):
-    from audiorec.extraction.engines.dask import run_dask
+    from audiorec.engines.dask import run_dask
 
     needs("distributed")
     yield from run_dask(tasks, Event(), workers=1)
 
 
 def on_ray(tasks):
-    from audiorec.extraction.engines.ray import run_ray
+    from audiorec.engines.ray import run_ray
 
     needs("ray")
     yield from run_ray(tasks, Event())

@@ -24,15 +24,10 @@ from poisoned_library import (
 )
 
 from audiorec.errors import MissingExtraError, StoreError
-from audiorec.extraction.engines.dask import run_dask
-from audiorec.extraction.engines.ray import run_ray
-from audiorec.extraction.engines.tasks import (
-    ShardOutcome,
-    ShardTask,
-    gather,
-    run_local,
-    shard_tasks,
-)
+from audiorec.engines.dask import run_dask
+from audiorec.engines.local import run_threads
+from audiorec.engines.ray import run_ray
+from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +41,7 @@ def library(tmp_path_factory):
 def reference(library, tmp_path_factory):
     """What the local runner makes: the parts, and the store that they make together."""
     out = str(tmp_path_factory.mktemp("local") / "out")
-    report = gather(run_local(tasks(library, out), threading.Event(), jobs=2), COUNT)
+    report = gather(run_threads(tasks(library, out), threading.Event(), jobs=2), COUNT)
     assert (report.made, report.lost) == (COUNT, {})
     return part_bytes(out), compacted(out, tmp_path_factory.mktemp("whole") / "store")
 
@@ -99,9 +94,9 @@ def dask_cluster(library):
 
 def test_the_local_runner_keeps_what_is_finished(library, reference, tmp_path):
     out = tmp_path / "out"
-    report = gather(run_local(tasks(library, out)[:2], threading.Event()), COUNT)
+    report = gather(run_threads(tasks(library, out)[:2], threading.Event()), COUNT)
     assert (report.made, report.is_whole) == (2, False)
-    report = gather(run_local(tasks(library, out), threading.Event(), jobs=2), COUNT)
+    report = gather(run_threads(tasks(library, out), threading.Event(), jobs=2), COUNT)
     assert (report.made, report.kept) == (1, 2)
     assert (report.run.extracted + report.run.unchanged, report.run.found) == (6, 11)
     assert part_bytes(str(out)) == reference[0]
@@ -121,7 +116,7 @@ def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard
     assert (report.made, list(report.lost)) == (2, [1])
     assert "WorkerCrashedError" in report.lost[1]
     assert [task.tries() for task in dying] == [2, 2, 1]
-    again = gather(run_local(tasks(library, out), threading.Event()), COUNT)
+    again = gather(run_threads(tasks(library, out), threading.Event()), COUNT)
     assert (again.made, again.kept) == (1, 2)
     assert part_bytes(str(out)) == reference[0]
 
@@ -191,7 +186,7 @@ def test_what_dask_gives_up_is_sent_once_more_and_then_reported(monkeypatch):
 
 
 def test_a_dask_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr("audiorec.extraction.engines.dask.PATIENCE_S", 0.05)
+    monkeypatch.setattr("audiorec.engines.dask.PATIENCE_S", 0.05)
     client = Client({}, threads=0)
     client.submit = lambda *_a, **_k: Future("pending", None)
     outcomes = run_with(monkeypatch, client)
@@ -210,7 +205,7 @@ def test_a_stop_takes_back_what_dask_has_not_done(monkeypatch):
 def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):
     stop = threading.Event()
     stop.set()
-    report = gather(run_local(tasks(library, tmp_path / "out"), stop), COUNT)
+    report = gather(run_threads(tasks(library, tmp_path / "out"), stop), COUNT)
     assert (report.made, report.is_whole, str(report.run.stopped)) == (0, False, "interrupted")
     assert not (tmp_path / "out").exists()
 

@@ -1,0 +1,22 @@
+"""Engines do tasks somewhere and answer each exactly once, in any order.
+
+::
+
+    tasks ──an engine──▶ outcomes      one that is lost is an outcome too, and the others go on
+
+==========  ==================================================================
+``tasks``   what engines and their callers agree on
+``local``   threads of this process, or processes of which one may die
+``ray``     plain tasks of a Ray cluster (extra ``ray``)
+``dask``    tasks of a Dask cluster (extra ``dask``)
+``choice``  which of them, by the words of the command line
+==========  ==================================================================
+
+Public::
+
+    tasks    Engine, Outcome, Task, attempt
+    local    run_processes, run_threads
+    ray      run_ray
+    dask     run_dask
+    choice   Runner, engine_of
+"""

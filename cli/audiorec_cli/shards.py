@@ -1,10 +1,8 @@
 """``audiorec shards``: the parts of a store that many machines make, one or all of them."""
 
-import os
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal

@@ -23,10 +23,10 @@ from poisoned_library import (
     part_bytes,
 )
 
-from audiorec.errors import MissingExtraError, StoreError
 from audiorec.engines.dask import run_dask
 from audiorec.engines.local import run_threads
 from audiorec.engines.ray import run_ray
+from audiorec.errors import MissingExtraError, StoreError
 from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
 
 

@@ -9,6 +9,8 @@
 ``local``   threads of this process, or processes of which one may die
 ``ray``     plain tasks of a Ray cluster (extra ``ray``)
 ``dask``    tasks of a Dask cluster (extra ``dask``)
+``blocks``  maps over blocks of a job: shared parts held once, poison blocks apart
+``kept``    values whose arrays all processes of a machine map
 ``choice``  which of them, by the words of the command line
 ==========  ==================================================================
 
@@ -18,5 +20,7 @@ Public::
     local    run_processes, run_threads
     ray      run_ray
     dask     run_dask
+    blocks   BlockOutcome, BlockTask, made_by, map_blocks
+    kept     Kept, keep
     choice   Runner, engine_of
 """

@@ -45,6 +45,7 @@ Serves = Literal["history", "profile", "cold_song"]
 Horizon = Literal["long", "short"]
 Tensors = Mapping[str, npt.NDArray[Any]]
 CELLS = 1 << 25  # similarities that are in memory at a time: 128 MB
+MOST_ROWS = 2_000  # queries that are answered at a time, of however few songs
 
 
 class Channel(ABC):
@@ -185,7 +186,7 @@ class Channel(ABC):
         asked = replace(queries, histories=queries.histories.among(self.song_ids))
         hidden = None if exclude is None else exclude.among(self.song_ids)
         closed = None if allowed is None else ~mask_of(self.song_ids, tuple(allowed))
-        step = max(1, CELLS // max(1, len(self.song_ids)))
+        step = block_rows(len(self.song_ids))
         for first in range(0, len(queries), step):
             rows = np.arange(first, min(first + step, len(queries)))
             similar = self._answers(asked.take(rows))
@@ -300,6 +301,11 @@ class Channel(ABC):
     def _require_fitted(self) -> None:
         if not self.song_ids:
             raise InputError(f"{self.name}: not fitted yet; call fit first")
+
+
+def block_rows(n_songs: int) -> int:
+    """Return how many queries `Channel.blocks` answers at a time, of a catalogue of so many."""
+    return min(MOST_ROWS, max(1, CELLS // max(1, n_songs)))
 
 
 def best_of(similar: FloatArray, mask: BoolArray, k: int) -> tuple[Int64Array, FloatArray]:

@@ -9,7 +9,9 @@ import threading
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from made_engines import deadly
 from needs import needs
 from poisoned_library import (
     CONFIG,
@@ -28,6 +30,14 @@ from audiorec.engines.local import run_threads
 from audiorec.engines.ray import run_ray
 from audiorec.errors import MissingExtraError, StoreError
 from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.splits import split
+from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.simple.item_knn import ItemKnn
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +134,47 @@ def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard
 def test_dask_makes_the_same_bytes(library, reference, dask_cluster, tmp_path):
     report = gather(run_dask(tasks(library, tmp_path / "out"), threading.Event()), COUNT)
     check_same(report, tmp_path / "out", reference, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory):
+    """Plays, and the candidates, fused lists and figures that one process makes of them."""
+    folder = tmp_path_factory.mktemp("one")
+    rng = np.random.default_rng(1)
+    plays = Sequences.from_lists([[f"s{s}" for s in rng.integers(0, 30, 6)] for _ in range(250)])
+    return plays, made_of(plays, folder, None)
+
+
+def made_of(plays, folder, engine):
+    """Return the bytes of candidates and fused lists, and the figures of an evaluation."""
+    with pytest.MonkeyPatch.context() as patch:  # several blocks of few users
+        patch.setattr("audiorec.recall.contract.asking.BLOCK_USERS", 100)
+        patch.setattr("audiorec.recall.serving.shares.PART_ROWS", 100)
+        return _made_of(plays, folder, engine)
+
+
+def _made_of(plays, folder, engine):
+    channel = ItemKnn().fit(RecallData(plays))
+    options = {"exclude": plays, "engine": engine}
+    write_candidates(folder / "c.parquet", channel, Queries(plays), 9, **options)
+    paths = [folder / "c.parquet"] * 2
+    fuse_files(paths, folder / "f.parquet", FusionRecipe(k=5), engine=engine)
+    found = judge(ItemKnn(), split(plays, "last"), ks=[5], engine=engine).to_dict()
+    for seconds in ("fit_cpu_s", "recall_cpu_s", "peak_mb"):
+        del found[seconds]
+    return (folder / "c.parquet").read_bytes(), (folder / "f.parquet").read_bytes(), found
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_makes_the_same_blocks_though_one_is_killed(lists, tmp_path):
+    engine = deadly(lambda tasks: run_ray(tasks, threading.Event()), tmp_path / "mark", index=0)
+    assert made_of(lists[0], tmp_path, engine) == lists[1]
+    assert (tmp_path / "mark").read_text() == "xxxx"  # killed once, then one a job
+
+
+@pytest.mark.usefixtures("dask_cluster")
+def test_dask_makes_the_same_blocks(lists, tmp_path):
+    assert made_of(lists[0], tmp_path, lambda t: run_dask(t, threading.Event())) == lists[1]
 
 
 class Future:

@@ -6,7 +6,7 @@ The blocks are those of `user_blocks`, some of them a part. A worker reads the r
 itself; only files that are not in the order of their users are sorted once, and travel.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -17,7 +17,6 @@ import pyarrow as pa
 
 from audiorec.engines.kept import Keeper
 from audiorec.files.arrow import integers
-from audiorec.files.tables import TableFile
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.serving.fuse import fuse
@@ -30,6 +29,7 @@ from audiorec.recall.serving.tables import (
     rows_of,
     sorted_by_user,
     together,
+    users_by_rows,
 )
 from audiorec.spec import fingerprint
 from audiorec.types import IdMap
@@ -115,7 +115,11 @@ class Fusion:
             If a file cannot be read.
         """
         by_hand = {path: sorted_by_user(path) for path in paths if not is_by_user(path)}
-        streams = [UserStream(_users(path, by_hand.get(path)), USERS) for path in paths]
+        users = [
+            iter([by_hand[path].select(["user_id"])]) if path in by_hand else users_by_rows(path)
+            for path in paths
+        ]
+        streams = [UserStream(one, USERS) for one in users]
         parts: list[list[tuple[int, ...]]] = []
         starts, at = [], (0,) * len(paths)
         for block in together(streams):
@@ -174,13 +178,3 @@ class Fusion:
                 table = rows_of(path, start, start + n, ["user_id"])
             found.append(table.column("user_id").unique())
         return pa.concat_arrays(found).unique()
-
-
-def _users(path: Path, by_hand: Any) -> Iterator[Any]:
-    """Yield the users of a file's rows, so many at a time as `candidates_by_user` does."""
-    if by_hand is not None:
-        yield by_hand.select(["user_id"]).cast(USERS)
-        return
-    with TableFile.open(path, mapped=False) as file:
-        for table in file.batches(BATCH_ROWS, ["user_id"]):
-            yield table.cast(USERS)

@@ -27,7 +27,7 @@ USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 NEEDED = ("user_id", "song_id")
 
 
-def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[list[Any]]:
+def user_blocks(paths: Sequence[Path], *, rows: int | None = None) -> Iterator[list[Any]]:
     """Yield tables of `SCHEMA`, one a file, with all rows of some users; users ascend.
 
     Parameters
@@ -36,14 +36,15 @@ def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[li
         ``candidates.parquet`` of audiorec, or any table with ``user_id``, ``song_id`` and, if its
         rows are not in order, ``rank``. Files in the order of their users are streamed; others are
         sorted in memory.
-    rows : int
-        Of a file that are read at a time.
+    rows : int, optional
+        Of a file that are read at a time; by default `BATCH_ROWS`.
 
     Raises
     ------
     InputError
         If a table lacks a column, or is too large to be sorted.
     """
+    rows = rows or BATCH_ROWS
     return together([UserStream(candidates_by_user(path, rows), SCHEMA) for path in paths])
 
 
@@ -150,6 +151,13 @@ def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
         return False
     with TableFile.open(path, mapped=False) as file:
         return _is_sorted(file, rows)
+
+
+def users_by_rows(path: Path) -> Iterator[Any]:
+    """Yield the users of the rows of such a file, cut where `user_blocks` cuts its rows."""
+    with TableFile.open(path, mapped=False) as file:
+        for table in file.batches(BATCH_ROWS, ["user_id"]):
+            yield table.cast(USERS)
 
 
 def sorted_by_user(path: Path) -> Any:

@@ -21,6 +21,6 @@ Public::
     ray      run_ray
     dask     run_dask
     blocks   BlockOutcome, BlockTask, made_by, map_blocks
-    kept     Kept, keep
+    kept     MappedValue, keep
     choice   Runner, engine_of
 """

@@ -20,7 +20,7 @@ from tempfile import TemporaryDirectory
 from threading import Event
 from typing import Any, ClassVar
 
-from audiorec.engines.kept import Keeper, Kept
+from audiorec.engines.kept import Keeper, MappedValue
 from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, LostBlocksError
 from audiorec.files.blocks import PREFIX, SHARED, Elsewhere, write_block
@@ -55,17 +55,17 @@ class BlockTask:
     Attributes
     ----------
     index : int
-    shared : Kept
+    shared : MappedValue
         Of ``(make, schema)``.
-    own : Kept
+    own : MappedValue
         Of what this block alone needs.
     folder : str
         Where the block's file goes; empty: the value is the answer.
     """
 
     index: int
-    shared: Kept
-    own: Kept
+    shared: MappedValue
+    own: MappedValue
     folder: str = ""
     jobs: ClassVar[int] = 1
 

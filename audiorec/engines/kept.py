@@ -1,6 +1,6 @@
 """Values that many processes work with, their arrays held once by a machine.
 
-    keep(value, path) ──▶ `Kept`, which travels with a task ──Kept.load──▶ the value
+    keep(value, path) ──▶ `MappedValue`, which travels with a task ──MappedValue.load──▶ the value
 
 Arrays, Arrow buffers and long tables of texts go into one file, which every process maps: the
 pages are the machine's, not the process's. What is left is a small pickle, which travels with the
@@ -36,7 +36,7 @@ Place = tuple[int, int]  # where something begins in the file, and its bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class MappedValue:
     """A value as it travels.
 
     Attributes
@@ -50,7 +50,7 @@ class Kept:
         Of the buffers, in their order; texts and their starts come last, one after the other.
     n_texts : int
         Tables of texts.
-    base : Kept or None
+    base : MappedValue or None
         Another value, whose tables of texts are not repeated.
     """
 
@@ -59,7 +59,7 @@ class Kept:
     pickled: bytes
     places: tuple[Place, ...]
     n_texts: int
-    base: "Kept | None" = None
+    base: "MappedValue | None" = None
 
     def load(self) -> Any:
         """Return the value; its arrays are views of the mapped file.
@@ -108,13 +108,13 @@ class Keeper:
         """Sixteen hex digits of the whole value."""
         return hashlib.sha256(self.sha256.encode() + self.pickled).hexdigest()[:16]
 
-    def write(self, path: Path, base: Kept | None = None) -> Kept:
+    def write(self, path: Path, base: MappedValue | None = None) -> MappedValue:
         """Write the file, and return what travels; `base` is what the base wrote."""
         with replaced(path) as part, part.open("wb") as file:
             for buffer in self._parts:
                 file.write(buffer)
                 file.write(bytes(-buffer.nbytes % ALIGNED))
-        return Kept(
+        return MappedValue(
             str(path.absolute()),
             self.sha256,
             self.pickled,
@@ -124,7 +124,7 @@ class Keeper:
         )
 
 
-def keep(value: Any, path: Path) -> Kept:
+def keep(value: Any, path: Path) -> MappedValue:
     """Write the arrays and the long texts of a value into one file; return what travels.
 
     Examples
@@ -168,7 +168,9 @@ class _Pickler(pickle.Pickler):
 
 
 class _Unpickler(pickle.Unpickler):
-    def __init__(self, kept: Kept, buffers: Sequence[memoryview], texts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, kept: MappedValue, buffers: Sequence[memoryview], texts: Mapping[str, Any]
+    ) -> None:
         super().__init__(io.BytesIO(kept.pickled), buffers=buffers)
         self._texts = texts
 
@@ -193,7 +195,7 @@ def _read(content: memoryview, starts: memoryview) -> tuple[str, ...]:
 
 
 @lru_cache(maxsize=LOADED)
-def _loaded(kept: Kept) -> tuple[Any, list[tuple[str, ...]]]:
+def _loaded(kept: MappedValue) -> tuple[Any, list[tuple[str, ...]]]:
     """Return a value and its tables of texts."""
     whole = memoryview(_mapped(Path(kept.path), kept.sha256))
     parts = [whole[start : start + length] for start, length in kept.places]

@@ -107,7 +107,7 @@ def write_candidates(
         If the engine could not make some blocks; the others are kept.
     """
     order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
-    blocks = _Blocks(*_in_catalogue(channel, queries, exclude), order)
+    blocks = _UserBlocks(*_in_catalogue(channel, queries, exclude), order)
     only = None if allowed is None else tuple(sorted(allowed))
     asking = Asking(channel=channel, k=k, cold=cold, allowed=only, tables=blocks.tables)
     tell = progress or (lambda _done, _total: None)
@@ -142,7 +142,7 @@ def write_candidates(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Blocks:
+class _UserBlocks:
     """Queries in the order of their users, cut into blocks."""
 
     queries: Queries

@@ -49,20 +49,20 @@ class Ranked:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Wanted:
+class QueryBlock:
     """Queries with the songs that each should get, in numbers of the channel's songs."""
 
     queries: Queries
     owner: Mapping[Repeats, Int64Array]  # (T,): the query of each, ascending
     song: Mapping[Repeats, Int64Array]  # (T,); below 0 for a song that the channel does not know
 
-    def take(self, first: int, end: int) -> "Wanted":
+    def take(self, first: int, end: int) -> "QueryBlock":
         """Return the queries from `first` to before `end`."""
         owner, song = {}, {}
         for way in WAYS:
             low, high = np.searchsorted(self.owner[way], [first, end])
             owner[way], song[way] = self.owner[way][low:high] - first, self.song[way][low:high]
-        return Wanted(self.queries.take(np.arange(first, end)), owner, song)
+        return QueryBlock(self.queries.take(np.arange(first, end)), owner, song)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -85,7 +85,7 @@ class Ranking:
     k: int
     tables: tuple[Any, ...] = ()
 
-    def __call__(self, wanted: Wanted) -> Ranked:
+    def __call__(self, wanted: QueryBlock) -> Ranked:
         """Rank the catalogue once, with songs of the histories and without."""
         started, other_s, first = time.process_time(), 0.0, 0
         n_songs = len(self.channel.song_ids)
@@ -141,7 +141,7 @@ def rank_queries(
     rows = IdMap(song_ids)
     song = {way: rows.rows(of.song_ids)[of.song] for way, of in wanted.items()}
     known = replace(queries, histories=queries.histories.among(song_ids))
-    asked = Wanted(known, {way: of.owner for way, of in wanted.items()}, song)
+    asked = QueryBlock(known, {way: of.owner for way, of in wanted.items()}, song)
     if engine is None:
         return replace(ranking(asked), cpu_s=0.0)
     inner = block_rows(len(song_ids))

@@ -31,6 +31,7 @@ from audiorec.files.own_files import open_own
 MIN_BYTES = 1 << 14  # of an array that goes into the file
 MIN_TEXTS = 1 << 10  # of a tuple of texts
 ALIGNED = 64  # bytes
+CHUNK = 1 << 17  # texts that are encoded at a time
 LOADED = 2  # values that a process keeps: what all tasks share, and what a task has of its own
 Place = tuple[int, int]  # where something begins in the file, and its bytes
 
@@ -182,9 +183,12 @@ class _Unpickler(pickle.Unpickler):
 
 def _written(texts: tuple[str, ...]) -> list[memoryview]:
     """Return texts as bytes, and where each starts."""
-    encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    starts = np.cumsum([0, *map(len, encoded)], dtype=np.int64)
-    return [memoryview(b"".join(encoded)), memoryview(starts.tobytes())]
+    parts, starts = [], np.zeros(len(texts) + 1, np.int64)
+    for first in range(0, len(texts), CHUNK):  # ten million ids are not held twice
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts[first : first + CHUNK]]
+        starts[first + 1 : first + 1 + len(encoded)] = [len(text) for text in encoded]
+        parts.append(b"".join(encoded))
+    return [memoryview(b"".join(parts)), memoryview(np.cumsum(starts).tobytes())]
 
 
 def _read(content: memoryview, starts: memoryview) -> tuple[str, ...]:

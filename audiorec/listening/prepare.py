@@ -172,7 +172,7 @@ def prepare(
     try:
         job = _read_job(run, identity) or _spill(path, run, spec, identity, tell)
         if engine is not None:
-            _send_buckets(engine, run, job, spec, tell, out)
+            _send_buckets(engine, run, job, spec, tell)
         manifest = _make_buckets(run, job, spec, tell)
         manifest = {
             "kind": KIND,
@@ -282,12 +282,7 @@ def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
 
 
 def _send_buckets(
-    engine: Engine,
-    run: RunFolder,
-    job: dict[str, Any],
-    spec: PrepareSpec,
-    tell: StageProgress,
-    out: Path,
+    engine: Engine, run: RunFolder, job: dict[str, Any], spec: PrepareSpec, tell: StageProgress
 ) -> None:
     """Let an engine make the buckets that are missing."""
     groups = tuple(map(tuple, job["groups"]))
@@ -304,7 +299,7 @@ def _send_buckets(
             tell("buckets", made, spec.buckets)
     if lost:
         told = tuple((f"bucket {n}", why) for n, why in sorted(lost.items()))
-        raise LostBlocksError(str(out), told, spec.buckets)
+        raise LostBlocksError(str(run.path).removesuffix(".run"), told, spec.buckets)
     if made < spec.buckets:
         raise KeyboardInterrupt  # what stopped the engine stops this as well
 

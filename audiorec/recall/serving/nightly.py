@@ -11,6 +11,7 @@ same inputs give the same bytes.
 """
 
 import json
+import os
 import re
 import shutil
 import time
@@ -165,11 +166,11 @@ class NightlyJob:
             if stop is not None and stop.is_set():
                 return None
             tell = progress(step) if progress is not None else None
-            started = time.process_time()
+            started = _cpu_seconds()
             model_id = self._make(step, tell, stop, engine)
             if model_id is None:
                 return None
-            done = {"made_from": step.made_from, "cpu_s": round(time.process_time() - started, 2)}
+            done = {"made_from": step.made_from, "cpu_s": round(_cpu_seconds() - started, 2)}
             done |= {"model_id": model_id} if model_id else {}
             done |= {} if step.name == NOTE else {"bytes": _bytes_of(step.out)}
             self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
@@ -404,6 +405,11 @@ class NightlyJob:
     def _keep(self, news: Mapping[str, Any]) -> None:
         self._state = {**self._state, **news}
         _write_json(self.plan.out / STATE, self._state)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its workers that have ended."""
+    return sum(os.times()[:4])
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

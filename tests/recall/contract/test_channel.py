@@ -1,4 +1,4 @@
-"""`audiorec.recall.contract.channel.best_of`: against a plain sort, with equals and with nothing."""
+"""`audiorec.recall.contract.channel.best_of`: against a sort, with equals and with nothing."""
 
 import numpy as np
 import pytest

@@ -1,12 +1,14 @@
 """Blocks of users: one process, three workers, three of which one is killed; seconds and bytes.
 
-    python benchmarks/bench_blocks.py DATA [--channel vs-knn] [--jobs 3] [--work DIR]
+    python benchmarks/bench_blocks.py DATA [--channel vs-knn] [--users 30000] [--jobs 3]
+        [--work DIR]
 
 DATA holds ``train.parquet``, ``histories.parquet`` and ``targets.parquet``, as
-`python benchmarks/recall_sets.py` writes them of #nowplaying. The real commands run, each in one
-process and by `--jobs` workers: ``recall candidates``, ``recall fuse`` of two tables, and ``recall
-evaluate``. In the third turn a worker is killed (SIGKILL) as soon as it has computed for half as
-long as the workers of the second turn did on average.
+`python benchmarks/recall_sets.py` writes them of #nowplaying, of which the first `--users` prefixes
+of the test set are asked for. The real commands run, each in one process and by `--jobs` workers:
+``recall candidates``, ``recall fuse`` of two tables, and ``recall evaluate``. In the third turn a
+worker is killed (SIGKILL) as soon as it has computed for half as long as the longest worker of the
+second turn did.
 
 One JSON line a command and turn: wall and CPU seconds, the workers that were killed, and a digest
 of the bytes, of an evaluation those of its JSON without seconds and memory.
@@ -25,6 +27,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 CLOCK = ("fit_cpu_s", "recall_cpu_s", "peak_mb")
 EVERY_S = 0.02
@@ -81,20 +86,31 @@ def digest_of(out: Path | None, printed: str) -> str:
     return hashlib.sha256(json.dumps(figures).encode()).hexdigest()[:16]
 
 
+def first_users(path: Path, users: int, out: Path) -> str:
+    """Write the rows of the first users of a table; return where."""
+    table = pq.read_table(path)
+    ids = table.column("user_id").unique().slice(0, users)
+    pq.write_table(table.filter(pc.is_in(table.column("user_id"), value_set=ids)), out)
+    return str(out)
+
+
 def main() -> None:
     """Print a line a command and turn."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path)
     parser.add_argument("--channel", default="vs-knn")
+    parser.add_argument("--users", type=int, default=30_000)
     parser.add_argument("--jobs", type=int, default=3)
     parser.add_argument("--work", type=Path)
     args = parser.parse_args()
     os.environ["OMP_NUM_THREADS"] = os.environ["OPENBLAS_NUM_THREADS"] = "1"
-    log, histories, targets = (
-        str(args.data / f"{name}.parquet") for name in ("train", "histories", "targets")
-    )
+    log = str(args.data / "train.parquet")
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         place = Path(folder)
+        histories, targets = (
+            first_users(args.data / f"{name}.parquet", args.users, place / f"{name}.parquet")
+            for name in ("histories", "targets")
+        )
         for name in (args.channel, "rules"):
             model = str(place / name)
             run(["recall", "train", name, "-i", log, "--out", model], None)

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from audiorec.engines.blocks import made_by
+from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
@@ -221,7 +222,8 @@ class ColdStart:
 
 def _lists_table(lists: "_Lists", schema: Any, totals: Any, rows: Int64Array) -> Any:
     job = lists.job
-    pairs = lists.of(rows)
+    with one_thread():
+        pairs = lists.of(rows)
     return list_table(job.plan.lists, job.songs, job.users, pairs, schema, job.tastes, totals)
 
 
@@ -232,7 +234,8 @@ def _tastes_table(
 
 
 def _pairs_table(make: Callable[[Int64Array], Shown], schema: Any, rows: Int64Array) -> Any:
-    return pair_table(make(rows), schema)
+    with one_thread():
+        return pair_table(make(rows), schema)
 
 
 class _Lists:

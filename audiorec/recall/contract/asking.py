@@ -16,6 +16,7 @@ import numpy as np
 
 from audiorec.engines.blocks import made_by
 from audiorec.engines.kept import Keeper
+from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.files.blocks import run_blocks
 from audiorec.files.tables import TableFile, table_writer
@@ -53,9 +54,10 @@ class Asking:
     def __call__(self, asked: Asked) -> Any:
         """Return the candidates of some users as a table."""
         queries, hidden = asked
-        found = self.channel.recall(
-            queries, self.k, exclude=hidden, allowed=self.allowed, cold=self.cold
-        )
+        with one_thread():
+            found = self.channel.recall(
+                queries, self.k, exclude=hidden, allowed=self.allowed, cold=self.cold
+            )
         name, model_id = self.channel.name, self.channel.model_id
         return found.to_table(queries.user_ids, channel=name, model_id=model_id)
 

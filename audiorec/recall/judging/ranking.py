@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from audiorec.engines.blocks import map_blocks
+from audiorec.engines.one_thread import one_thread
 from audiorec.engines.tasks import Engine
 from audiorec.evaluation.full_rank import mean_ranks
 from audiorec.listening.sequences import Sequences
@@ -87,6 +88,10 @@ class Ranking:
 
     def __call__(self, wanted: QueryBlock) -> Ranked:
         """Rank the catalogue once, with songs of the histories and without."""
+        with one_thread():
+            return self._ranked(wanted)
+
+    def _ranked(self, wanted: QueryBlock) -> Ranked:
         started, other_s, first = time.process_time(), 0.0, 0
         n_songs = len(self.channel.song_ids)
         every = np.ones(n_songs, np.bool_)

@@ -1,13 +1,15 @@
 """Candidates of ten million users among a million songs, on a sample of blocks, beside plain torch.
 
     python benchmarks/bench_candidates.py LASTFM.txt [--songs 1000000] [--users 10000000]
-        [--width 64] [--k 100] [--jobs 2] [--blocks 2] [--work DIR]
+        [--width 64] [--k 100] [--jobs 2 ...] [--blocks 2] [--block-users 10000]
+        [--parts torch workers one] [--work DIR]
 
 A youtube-dnn of that size is made up and saved, and asked for by `write_candidates` as by
-`audiorec recall candidates`: `--blocks` blocks of 10,000 users in one process, and as many by
-`--jobs` workers that share the model. Users are made up: lengths of histories as in LASTFM.txt
-(a user and its songs a line), songs by Zipf's law. Then plain torch, in one thread: the same
-users' vectors, products with all songs in blocks of as many users, heard songs masked, topk.
+`audiorec recall candidates`: `--blocks` blocks of users in one process, and as many by `--jobs`
+workers that share the model (of several numbers, one after the other). Users are made up: lengths
+of histories as in LASTFM.txt (a user and its songs a line), songs by Zipf's law. Then plain torch,
+in one thread: the same users' vectors, products with all songs in blocks of as many users, heard
+songs masked, topk.
 
 One JSON line each: users in a CPU second, the memory of a worker that is its own and that it shares
 (the largest, by smaps_rollup), and what all `--users` take in core-hours.
@@ -31,7 +33,7 @@ import numpy as np
 from audiorec.engines.choice import engine_of
 from audiorec.listening.profiles import Encoder, no_profiles
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.asking import BLOCK_USERS, write_candidates
+from audiorec.recall.contract import asking
 from audiorec.recall.contract.channel import block_rows
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.registry import load_channel
@@ -143,7 +145,7 @@ def asked(model: Path, lengths: Path, users: int, k: int, jobs: int, out: Path) 
     engine = engine_of(jobs=jobs) if jobs else None
     memory = Memory()
     started, before = time.monotonic(), cpu_seconds()
-    write_candidates(out, channel, queries, k, exclude=queries.histories, engine=engine)
+    asking.write_candidates(out, channel, queries, k, exclude=queries.histories, engine=engine)
     cpu, wall = cpu_seconds() - before, time.monotonic() - started
     digest = hashlib.sha256(out.read_bytes()).hexdigest()[:16]
     found = {"users": users, "jobs": jobs or 1, "wall_s": wall, "cpu_s": cpu, "sha256": digest}
@@ -180,23 +182,27 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=10_000_000)
     parser.add_argument("--width", type=int, default=64)
     parser.add_argument("--k", type=int, default=100)
-    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--jobs", type=int, nargs="+", default=[2])
     parser.add_argument("--blocks", type=int, default=2)
+    parser.add_argument("--block-users", type=int, default=asking.BLOCK_USERS)
+    parser.add_argument("--parts", nargs="+", default=["torch", "workers", "one"])
     parser.add_argument("--work", type=Path)
     parser.add_argument("--part", help=argparse.SUPPRESS)
     args = parser.parse_args()
-    sample = args.blocks * BLOCK_USERS
+    sample = args.blocks * args.block_users
     if args.part:
+        asking.BLOCK_USERS = args.block_users
         model, out = args.work / "model", args.work / f"{args.part}.parquet"
         if args.part == "torch":
             print(json.dumps(plain_torch(model, args.lengths, TORCH_USERS, args.k)))
         else:
-            jobs = args.jobs if args.part == "workers" else 0
+            jobs = 0 if args.part == "one" else int(args.part)
             print(json.dumps(asked(model, args.lengths, sample, args.k, jobs, out)))
         return
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
         made_up_model(args.songs, args.width).save(Path(folder) / "model")
-        for part in ("torch", "workers", "one"):
+        parts = [p for one in args.parts for p in (args.jobs if one == "workers" else [one])]
+        for part in map(str, parts):
             command = [sys.executable, __file__, *sys.argv[1:], "--part", part, "--work", folder]
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             done = subprocess.run(

@@ -24,6 +24,7 @@
     │   ├── ProtocolError        it sent a message that does not fit; says what was expected
     │   └── RefusedError         it refused a message of ours; carries its reason
     ├── LostProcessError         another process of one training died or cannot be reached
+    ├── LostBlocksError          some blocks of a job could not be made; the others are kept
     └── MissingExtraError        a part needs an extra that is not installed; names it
 
     Exception                    signals inside one package, which never leave it
@@ -51,6 +52,8 @@ pickle, and unpickling calls ``cls(*args)``.
 
 from enum import StrEnum
 from errno import ENOENT
+
+LOST_SHOWN = 3  # lost blocks that a message names
 
 
 class Failure(StrEnum):
@@ -230,6 +233,35 @@ class PeerError(AudiorecError):
 
 class LostProcessError(AudiorecError):
     """Another process of the same training has died or cannot be reached."""
+
+
+class LostBlocksError(AudiorecError):
+    """Some blocks of a job could not be made; what was made is kept for the next try.
+
+    Attributes
+    ----------
+    what : str
+        What the blocks are of: a file, say.
+    lost : tuple of (str, str)
+        What each lost block holds, and why it was lost.
+    n_blocks : int
+        All blocks of the job.
+    """
+
+    def __init__(self, what: str, lost: tuple[tuple[str, str], ...], n_blocks: int) -> None:
+        super().__init__(what, lost, n_blocks)
+        self.what = what
+        self.lost = lost
+        self.n_blocks = n_blocks
+
+    def __str__(self) -> str:
+        """Return which blocks were lost and why, and what can be done."""
+        named = "; ".join(f"{block}: {why}" for block, why in self.lost[:LOST_SHOWN])
+        more = f"; and {len(self.lost) - LOST_SHOWN} more" if len(self.lost) > LOST_SHOWN else ""
+        return (
+            f"{self.what}: {len(self.lost)} of {self.n_blocks} blocks could not be made "
+            f"({named}{more}); the same command tries them again"
+        )
 
 
 class LostPeerError(PeerError):

@@ -23,9 +23,9 @@ from audiorec.learning.fit import fit
 from audiorec.learning.next_song import NextSongLearner, arrays_of
 from audiorec.learning.torch_use import one_thread
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.asking import write_candidates
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.tables import write_candidates
 from audiorec.recall.judging.splits import JudgingSplit, given, split
 from audiorec.recall.registry import channel_class, load_channel
 from audiorec.recall.sequence.sasrec.channel import Sasrec

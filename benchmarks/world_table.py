@@ -35,8 +35,9 @@ from audiorec.evaluation.full_rank import clustered_interval
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.listening.side import read_side
+from audiorec.recall.contract.asking import write_candidates
 from audiorec.recall.contract.data import Context, Queries, RecallData
-from audiorec.recall.contract.tables import Lists, write_candidates
+from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.judge import judge
 from audiorec.recall.judging.splits import JudgingSplit, split
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from made_songs import write_song
 
 from audiorec.extraction.catalogue import find_songs
-from audiorec.extraction.engines.tasks import ShardTask
 from audiorec.extraction.manifest import write_manifest
 from audiorec.extraction.run import RunOptions
+from audiorec.extraction.shard_tasks import ShardTask
 from audiorec.extraction.shards import ShardConfig, local_parts
 from audiorec.store.compact import combine
 from audiorec.store.schema import Kind

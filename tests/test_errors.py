@@ -39,6 +39,7 @@ VALUES = {  # of classes that take more than a message
     "MissingSongError": ("a.mp3", Failure.UNREADABLE, "no such file", "read", None),
     "MissingExtraError": ("an index", "faiss", "No module named 'faiss'"),
     "RowsError": ("log.csv", 2, 9, ()),
+    "LostBlocksError": ("lists.parquet", (("users 'a' to 'b'", "killed"),), 4),
     "ContractError": ("mine", ("exclude holds",)),
     "ProtocolError": ("vectors 7", "number 7", "number 6"),
     "RefusedError": ("hello 0", "batch_size is 512 here, 256 there"),

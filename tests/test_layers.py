@@ -14,8 +14,8 @@ BASE = {"errors", "spec", "types"}
 FILES = BASE | {"files"}
 STORE = FILES | {"store", "tagger"}  # the store checks statistics, which the tagger defines
 SEARCH = STORE | {"runs", "search"}
-LISTENING = STORE | {"listening"}
-EXTRACTION = STORE | {"audio", "runs", "extraction"}
+LISTENING = STORE | {"engines", "listening"}
+EXTRACTION = STORE | {"audio", "engines", "runs", "extraction"}
 FAMILY = EXTRACTION | SEARCH | LISTENING | {"evaluation", "learning", "recall.contract"}
 JOINS = FAMILY | {"recall"}  # judging and serving reach families through the registry alone
 MAY_IMPORT = {
@@ -28,6 +28,7 @@ MAY_IMPORT = {
     "evaluation": FILES,
     "runs": FILES,
     "learning": FILES | {"runs"},
+    "engines": FILES | {"runs"},
     "store": STORE,
     "search": SEARCH,
     "extraction": EXTRACTION,

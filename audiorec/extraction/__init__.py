@@ -6,23 +6,23 @@
           ──run──▶ worker processes ──pipeline──▶ `Song` (vector, scores, features)
           ──journal──▶ vecs.parquet, vecs.errors.parquet, scores and features where asked
 
-    many machines:  manifest ──shards──▶ one part each, by one of the `engines`
+    many machines:  manifest ──shards──▶ one part each, by one of `audiorec.engines`
 
-==============  ====================================================================
-``catalogue``   folders, globs, lists and manifests to `Source` rows
-``naming``      what songs are called: the forms of ``--id-from``
-``plan``        options of a run; what is new, what is known, which rows stay
-``pipeline``    one song through all stages: audio, tagger, statistics
-``backbones``   networks of the user's own: checked, kept, made part of an extractor
-``run``         the loop: workers, journal, commit, report
-``rows``        what the files of a run hold of one song
-``estimate``    how much processor time a run will take
-``watch``       folders that are kept up to date, by the system's notices or by looking
-``reader``      one song at once, in a worker that may die of it
-``manifest``    the songs of a sharded run, in an order that does not change
-``shards``      one shard of a manifest to one part of a store
-``engines``     who works on shards: this machine, Ray, Dask
-==============  ====================================================================
+===============  ====================================================================
+``catalogue``    folders, globs, lists and manifests to `Source` rows
+``naming``       what songs are called: the forms of ``--id-from``
+``plan``         options of a run; what is new, what is known, which rows stay
+``pipeline``     one song through all stages: audio, tagger, statistics
+``backbones``    networks of the user's own: checked, kept, made part of an extractor
+``run``          the loop: workers, journal, commit, report
+``rows``         what the files of a run hold of one song
+``estimate``     how much processor time a run will take
+``watch``        folders that are kept up to date, by the system's notices or by looking
+``reader``       one song at once, in a worker that may die of it
+``manifest``     the songs of a sharded run, in an order that does not change
+``shards``       one shard of a manifest to one part of a store
+``shard_tasks``  shards as tasks for an engine, and what came of all
+===============  ====================================================================
 
 Public::
 
@@ -38,4 +38,5 @@ Public::
                  envelope_reader
     manifest     find_sources, write_manifest
     shards       ShardConfig, local_parts, part_name, process_shard, read_shard
+    shard_tasks  ShardOutcome, ShardsReport, ShardTask, gather, shard_tasks
 """

@@ -11,18 +11,25 @@ later goes on with the buckets that are missing.
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from re import compile as pattern
+from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from audiorec.errors import AudiorecError, DamagedFileError, InputError, StoreError
+from audiorec.engines.tasks import Engine
+from audiorec.errors import (
+    AudiorecError,
+    DamagedFileError,
+    InputError,
+    LostBlocksError,
+    StoreError,
+)
 from audiorec.files.arrow import array_of
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
@@ -80,8 +87,7 @@ class BucketOutcome:
 class BucketTask:
     """A bucket to make from the pieces of a log: what an engine sends to a worker.
 
-    `run_ray` and `run_dask` of `audiorec.extraction.engines` take it as they take shards. Workers
-    share the disk that `folder` is on.
+    What `audiorec.engines` runs. Workers share the disk that `folder` is on.
     """
 
     folder: str
@@ -91,7 +97,7 @@ class BucketTask:
     spec: PrepareSpec
     jobs: ClassVar[int] = 1
 
-    def attempt(self) -> BucketOutcome:
+    def attempt(self, *, stop: Event | None = None) -> BucketOutcome:  # noqa: ARG002 - is finished
         """Make the bucket's file; what goes wrong is an answer, not an exception."""
         folder = Path(self.folder)
         try:
@@ -104,12 +110,12 @@ class BucketTask:
                         parts.append(piece.read_group(groups.index(self.index)))
             _write_bucket(folder, self.index, parts, rank, self.unit, self.spec)
         except (AudiorecError, OSError) as error:
-            return BucketOutcome(self.index, f"{type(error).__name__}: {error}")
+            return self.lost(f"{type(error).__name__}: {error}")
         return BucketOutcome(self.index)
 
-
-# What makes buckets somewhere and tells of each: a part of `audiorec.extraction.engines`.
-Engine = Callable[[Sequence[BucketTask]], Iterable[BucketOutcome]]
+    def lost(self, message: str) -> BucketOutcome:
+        """Return what became of it if its process died once too often."""
+        return BucketOutcome(self.index, message)
 
 
 def log_fingerprint(path: Path) -> str:
@@ -137,8 +143,8 @@ def prepare(
     progress : callable, optional
         Called with ("rows", done, total) while the log is read, then with ("buckets", done, total).
     engine : callable, optional
-        Makes buckets elsewhere: takes `BucketTask` and gives back a `BucketOutcome` each. By
-        default they are made here, one after the other.
+        Makes buckets elsewhere (`audiorec.engines.choice.engine_of`). By default they are made
+        here, one after the other.
 
     Raises
     ------
@@ -148,6 +154,8 @@ def prepare(
         If some rows cannot be used, unless `spec` says to leave them out.
     StoreError
         If `out` holds other files, or another run writes it.
+    LostBlocksError
+        If the engine could not make some buckets; the others are kept.
     """
     spec, tell = spec or PrepareSpec(), progress or (lambda _what, _done, _total: None)
     if out.exists():
@@ -281,10 +289,19 @@ def _send_buckets(
     folder = str(run.path.absolute())
     missing = [n for n in range(spec.buckets) if not _is_made(run.path / bucket_name(n))]
     tasks = [BucketTask(folder, number, groups, job["unit"], spec) for number in missing]
-    for done, outcome in enumerate(engine(tasks), start=1):
+    lost: dict[int, str] = {}
+    made = spec.buckets - len(missing)
+    for outcome in engine(tasks):
         if outcome.message:
-            raise StoreError(f"bucket {outcome.index} was not made: {outcome.message}")
-        tell("buckets", spec.buckets - len(missing) + done, spec.buckets)
+            lost[outcome.index] = outcome.message
+        else:
+            made += 1
+            tell("buckets", made, spec.buckets)
+    if lost:
+        told = tuple((f"bucket {n}", why) for n, why in sorted(lost.items()))
+        raise LostBlocksError(str(run.path).removesuffix(".run"), told, spec.buckets)
+    if made < spec.buckets:
+        raise KeyboardInterrupt  # what stopped the engine stops this as well
 
 
 def _write_bucket(

@@ -161,7 +161,7 @@ class Sequences:
 
     def among(self, song_ids: Any) -> "Sequences":
         """Return the same in numbers of another table; plays of songs that it lacks go."""
-        if tuple(song_ids) == self.song_ids:
+        if song_ids is self.song_ids or tuple(song_ids) == self.song_ids:
             return self
         row = IdMap(song_ids).rows(self.song_ids).astype(np.int32)
         renumbered = replace(self, song=row[self.song], song_ids=tuple(song_ids))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from audiorec_cli.shared.console import print_document, print_table, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, QuietOption, RuleOption, more
@@ -102,6 +103,7 @@ class ColdStartOptions:
         k: int,
         output: Path,
         told: JobTold,
+        engines: Engines,
         **limits: int | None,
     ) -> None:
         """Make the lists and say what came of them; `limits` are those of one command."""
@@ -144,8 +146,10 @@ class ColdStartOptions:
             tastes=inputs.tastes,
             inputs=files.identity(),
         )
-        with graceful_stop("this block is", quiet=self.quiet) as stop:
-            done = job.run(output, progress=progress_lines(quiet=self.quiet), stop=stop)
+        quiet = self.quiet
+        with graceful_stop("this block is", quiet=quiet) as stop, engines.work(quiet=quiet) as work:
+            by: dict[str, Any] = {"stop": work.stop or stop, "engine": work.engine}
+            done = job.run(output, progress=progress_lines(quiet=quiet), **by)
         if not done:
             raise stopped()
         told.count(**_report(plan, files.compares, inputs, output, json=self.json))
@@ -161,6 +165,7 @@ def audience(
     output: OutFileOption = Path("audience.parquet"),
     *,
     asked: ColdStartOptions,
+    engines: Engines,
     done: JobTold,
 ) -> None:
     r"""Choose for each new song the users to show it to.
@@ -175,7 +180,7 @@ def audience(
     audiorec cold-start audience --songs new.parquet --interactions plays.csv \
         --per-user 5 --per-artist 1
     """
-    asked.run("audience", k, output, done, per_user=per_user)
+    asked.run("audience", k, output, done, engines, per_user=per_user)
 
 
 @command(app, "songs")
@@ -188,6 +193,7 @@ def song_lists(
     output: OutFileOption = Path("lists.parquet"),
     *,
     asked: ColdStartOptions,
+    engines: Engines,
     done: JobTold,
 ) -> None:
     r"""Choose for each user the new songs to show.
@@ -202,7 +208,7 @@ def song_lists(
         --interactions plays.csv --k 20 --out lists.parquet
     audiorec cold-start songs --songs new.parquet -i plays.csv --quota 10
     """
-    asked.run("songs", k, output, done, per_song=per_song)
+    asked.run("songs", k, output, done, engines, per_song=per_song)
 
 
 def _check(files: "ColdStartFiles") -> None:

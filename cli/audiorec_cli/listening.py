@@ -8,6 +8,7 @@ import typer
 from audiorec.errors import InputError
 from audiorec_cli import listening_correlate, listening_graph, listening_import
 from audiorec_cli.shared.console import Exit, print_json, print_table, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import Wanted
 from audiorec_cli.shared.inputs import check as check_file
 from audiorec_cli.shared.jobs import JobTold, recorded
@@ -122,6 +123,7 @@ def prepare(
     quiet: QuietOption = False,
     json: JsonOption = False,
     *,
+    engines: Engines,
     done: JobTold,
 ) -> None:
     """Make sequences of a log that is larger than memory, in buckets of users.
@@ -141,7 +143,9 @@ def prepare(
         by=by, buckets=buckets, filters=tuple(filters or ()), skip_bad_rows=skip_bad_rows
     )
     check_file(log, Wanted.LOG)
-    manifest = prepare_log(log, out, spec, progress=progress_lines(quiet=quiet))
+    with engines.work(quiet=quiet) as work:
+        tell = progress_lines(quiet=quiet)
+        manifest = prepare_log(log, out, spec, progress=tell, engine=work.engine)
     counted = ("rows_read", "rows_left_out", "owners", "plays", "songs", "buckets")
     done.count(**{name: manifest[name] for name in counted})
     if json:

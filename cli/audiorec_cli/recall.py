@@ -17,6 +17,7 @@ from audiorec_cli import (
     recall_unheard,
 )
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.listened import (
@@ -33,6 +34,7 @@ from audiorec_cli.shared.options import (
     QuietOption,
 )
 from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.progress import stopped
 from audiorec_cli.shared.training import SetOption, as_given, fit_and_save, with_recipe
 
 if TYPE_CHECKING:
@@ -187,6 +189,7 @@ def candidates(
     json: JsonOption = False,
     *,
     asked: AskedOf,
+    engines: Engines,
     done: JobTold,
 ) -> None:
     r"""Write the songs that a model proposes to each user, with rank and reason.
@@ -202,7 +205,7 @@ def candidates(
         --out cands.parquet
     """
     from audiorec.files.user_files import read_lines
-    from audiorec.recall.contract.tables import write_candidates
+    from audiorec.recall.contract.asking import write_candidates
     from audiorec.recall.registry import load_channel
 
     channel = load_channel(model)
@@ -211,15 +214,21 @@ def candidates(
     queries = asked.queries(interactions, channel, users)
     cold = round(k * cold_share)
     only = read_lines(str(allowed), "cannot read the songs") if allowed else None
-    rows = write_candidates(
-        output,
-        channel,
-        queries,
-        max(1, k - cold),
-        cold=cold,
-        exclude=None if keep_heard else queries.histories,
-        allowed=None if only is None else {line.strip() for line in only if line.strip()},
-    )
+    with engines.work() as work:
+        rows = write_candidates(
+            output,
+            channel,
+            queries,
+            max(1, k - cold),
+            cold=cold,
+            exclude=None if keep_heard else queries.histories,
+            allowed=None if only is None else {line.strip() for line in only if line.strip()},
+            engine=work.engine,
+            progress=work.progress("blocks of users"),
+            stop=work.stop,
+        )
+    if rows is None:
+        raise stopped()
     done.count(users=len(queries), rows=rows)
     document = {
         "schema": "audiorec/candidates/1",

@@ -8,6 +8,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.listened import HeardOption, KnownToo, PlaysOf
 from audiorec_cli.shared.options import JsonOption, LogOption, SeedOption, more
 from audiorec_cli.shared.pictures import check_plot
@@ -95,6 +96,7 @@ def evaluate(
     ] = None,
     *,
     judging: Judging,
+    engines: Engines,
 ) -> None:
     """Judge channels: trained on one part of a log, each ranks all songs for the other.
 
@@ -113,18 +115,20 @@ def evaluate(
     names: list[str | None] = [*channels] if channels else [None]
     judged = [_judged(name, candidates, settings or ()) for name in names]
     cut, context = judging.cut(), judging.context()
-    found = [
-        judge(
-            one,
-            cut,
-            ks=judging.ks,
-            keep_heard=judging.keep_heard,
-            trained=trained,
-            context=context,
-            seed=judging.seed,
-        )
-        for one, trained in judged
-    ]
+    with engines.work(keeps=False) as work:
+        found = [
+            judge(
+                one,
+                cut,
+                ks=judging.ks,
+                keep_heard=judging.keep_heard,
+                trained=trained,
+                context=context,
+                seed=judging.seed,
+                engine=work.engine,
+            )
+            for one, trained in judged
+        ]
     if not judging.json:
         for verdict in found:
             _print_verdict(verdict, cut.name)
@@ -144,6 +148,7 @@ def compare(
     ] = None,
     *,
     judging: Judging,
+    engines: Engines,
 ) -> None:
     """Judge several channels on one split; say how far each is behind the best.
 
@@ -159,15 +164,17 @@ def compare(
     check_plot(plot)
     cut = judging.cut()
     by = ("recall", judging.ks[min(1, len(judging.ks) - 1)])
-    found, behind = compare_channels(
-        several or [_judged(name, None)[0] for name in channels],
-        cut,
-        by=by,
-        ks=judging.ks,
-        keep_heard=judging.keep_heard,
-        context=judging.context(),
-        seed=judging.seed,
-    )
+    with engines.work(keeps=False) as work:
+        found, behind = compare_channels(
+            several or [_judged(name, None)[0] for name in channels],
+            cut,
+            by=by,
+            ks=judging.ks,
+            keep_heard=judging.keep_heard,
+            context=judging.context(),
+            seed=judging.seed,
+            engine=work.engine,
+        )
     _draw(plot, found, cut.name, by[1])
     if judging.json:
         print_json(_compared(found, behind, cut.name, by))

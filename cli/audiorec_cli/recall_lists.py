@@ -8,10 +8,12 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.inputs import Wanted, check
 from audiorec_cli.shared.jobs import JobTold, recorded
 from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption, also_known, more
 from audiorec_cli.shared.pictures import check_plot
+from audiorec_cli.shared.progress import stopped
 from audiorec_cli.shared.stores import open_vectors
 
 if TYPE_CHECKING:
@@ -144,6 +146,7 @@ def fuse(
     *,
     mixing: Mixing,
     known: KnownOfLists,
+    engines: Engines,
     done: JobTold,
 ) -> None:
     r"""Make one list a user of the lists of several channels.
@@ -166,7 +169,19 @@ def fuse(
     facts, closed = known.read()
     if (recipe.per_artist or recipe.per_album or recipe.diversity) and not facts.groups:
         raise InputError("caps and variety need --side or --vectors: nobody's artist is known")
-    report = fuse_files(tables, output, recipe, facts=facts, closed=closed)
+    with engines.work() as work:
+        report = fuse_files(
+            tables,
+            output,
+            recipe,
+            facts=facts,
+            closed=closed,
+            engine=work.engine,
+            progress=work.progress("blocks of users"),
+            stop=work.stop,
+        )
+    if report is None:
+        raise stopped()
     done.count(users=report.users, rows=report.rows)
     done.count(**{f"channels/{name}": n for name, n in report.channels.items()})
     if json:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from audiorec_cli.shared.console import print_json, print_table, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption
 from audiorec_cli.shared.progress import graceful_stop, stopped
@@ -26,6 +27,8 @@ def run(
     quiet: QuietOption = False,
     json: JsonOption = False,
     metrics_textfile: MetricsOption = None,
+    *,
+    engines: Engines,
 ) -> None:
     """Train what is stale, ask every channel, fuse, and note what was shown.
 
@@ -54,8 +57,8 @@ def run(
         return epoch_line
 
     with job("recall run", out, metrics_textfile) as done:
-        with graceful_stop("this step is", quiet=quiet) as stop:
-            record = night.run(progress=tell, stop=stop)
+        with graceful_stop("this step is", quiet=quiet) as stop, engines.work(quiet=quiet) as work:
+            record = night.run(progress=tell, stop=work.stop or stop, engine=work.engine)
         if record is None:
             raise stopped()
         done.count(users=record["users"], rows=record["rows"], cold=record["cold"])

@@ -1,10 +1,8 @@
 """``audiorec shards``: the parts of a store that many machines make, one or all of them."""
 
-import os
 import re
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -21,7 +19,7 @@ from audiorec_cli.shared.progress import due_lines, graceful_stop, progress_disp
 from audiorec_cli.shared.run_summary import exit_code_of, print_counts
 
 if TYPE_CHECKING:
-    from audiorec.extraction.engines.tasks import ShardOutcome, ShardsReport, ShardTask
+    from audiorec.extraction.shard_tasks import ShardOutcome, ShardsReport
     from audiorec.extraction.shards import ShardConfig
     from audiorec.runs.report import RunReport
     from audiorec.store.schema import StoreMetadata
@@ -146,7 +144,8 @@ def all_shards(
     audiorec shards all manifest.parquet 16 --out parts/ --jobs 4 --json
     audiorec shards all manifest.parquet 1000 --out parts/ --runner ray
     """
-    from audiorec.extraction.engines.tasks import gather, shard_tasks
+    from audiorec.engines.choice import engine_of
+    from audiorec.extraction.shard_tasks import gather, shard_tasks
     from audiorec.files.storage import join
 
     if address and runner == "local":
@@ -158,9 +157,8 @@ def all_shards(
         told.start(shards=len(tasks), runner=runner)
         started = time.monotonic()
         with graceful_stop("the songs in flight are", quiet=work.quiet) as stop:
-            jobs = work.jobs or os.cpu_count() or 1
-            outcomes = _outcomes(runner, address, tasks, jobs, stop)
-            report = gather(outcomes, len(tasks), told=_teller(told, work.quiet))
+            run = engine_of(runner, address=address, jobs=work.jobs, stop=stop, threads=True)
+            report = gather(run(tasks), len(tasks), told=_teller(told, work.quiet))
         report.run.wall_s = time.monotonic() - started
         code = _code(report)
         told.end(report.run, _metadata(config), exit_code=code, content=report.to_dict())
@@ -176,22 +174,6 @@ def _numbers(text: str) -> tuple[int, int]:
     if match is None:
         raise InputError(f"a shard is a number of a number, like 3/16, got {text!r}")
     return int(match[1]), int(match[2])
-
-
-def _outcomes(
-    runner: str, address: str | None, tasks: "list[ShardTask]", jobs: int, stop: threading.Event
-) -> "Iterator[ShardOutcome]":
-    if runner == "ray":
-        from audiorec.extraction.engines.ray import run_ray
-
-        return run_ray(tasks, stop, address=address)
-    if runner == "dask":
-        from audiorec.extraction.engines.dask import run_dask
-
-        return run_dask(tasks, stop, address=address, workers=jobs)
-    from audiorec.extraction.engines.tasks import run_local
-
-    return run_local(tasks, stop, jobs=jobs)
 
 
 def _metadata(config: "ShardConfig") -> "StoreMetadata":

@@ -194,8 +194,8 @@ def write_channel(folder):
     """Write a model of recall, and lists that it made."""
     from audiorec.listening.interactions import read_interactions
     from audiorec.listening.sequences import to_sequences
+    from audiorec.recall.contract.asking import write_candidates
     from audiorec.recall.contract.data import Queries, RecallData
-    from audiorec.recall.contract.tables import write_candidates
     from audiorec.recall.simple.rules import Rules
 
     plays = to_sequences(read_interactions(folder / "plays.csv"))

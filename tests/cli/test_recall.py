@@ -1,10 +1,12 @@
 """``audiorec recall``: what is printed, written and refused."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_engines import travelling
 from made_features import write_features
 from made_stores import write_store
 from needs import needs
@@ -45,6 +47,45 @@ def test_a_channel_is_trained_and_asked(log, audiorec):
     code, _, err = audiorec(*"recall candidates model -i plays.csv --out none.parquet".split())
     assert code == 0
     assert "4 candidates of 4 users" in err
+
+
+def test_blocks_of_users_go_to_processes_where_asked(log, audiorec, monkeypatch):
+    audiorec(*"recall train item-knn -i plays.csv --out model".split())
+    asked = "recall candidates model -i plays.csv --k 3 --keep-heard --out"
+    audiorec(*f"{asked} one.parquet".split())
+    code, _, err = audiorec(*f"{asked} many.parquet --jobs 2".split())
+    assert (code, err) == (0, "12 candidates of 4 users: many.parquet\n")
+    monkeypatch.setattr("audiorec.engines.choice.engine_of", lambda *_a, **_k: travelling)
+    one, many = (Path(f"{name}.parquet").read_bytes() for name in ("one", "many"))
+    assert one == many
+    fuse = "recall fuse one.parquet many.parquet --out"
+    audiorec(*f"{fuse} f1.parquet".split())
+    assert audiorec(*f"{fuse} f2.parquet --jobs 2".split())[0] == 0
+    assert Path("f1.parquet").read_bytes() == Path("f2.parquet").read_bytes()
+    judge = "recall evaluate item-knn -i plays.csv --split last --keep-heard --json"
+    found = [json.loads(audiorec(*f"{judge} {more}".split())[1]) for more in ("", "--jobs 2")]
+    for document in found:
+        for seconds in ("fit_cpu_s", "recall_cpu_s", "peak_mb"):
+            del document[seconds]
+    assert found[0] == found[1]
+
+
+def test_a_block_that_is_lost_ends_the_command_with_3(log, audiorec, monkeypatch):
+    audiorec(*"recall train popular -i plays.csv --out model".split())
+
+    def losing(tasks):
+        for task in tasks:
+            yield task.lost("it died")
+
+    monkeypatch.setattr("audiorec.engines.choice.engine_of", lambda *_a, **_k: losing)
+    asked = "recall candidates model -i plays.csv --keep-heard --out c.parquet --jobs 2"
+    code, _, err = audiorec(*asked.split())
+    assert (code, Path("c.parquet").exists()) == (3, False)
+    assert "1 of 1 blocks could not be made (users 'u0' to 'u3': it died)" in err
+    monkeypatch.setattr("audiorec.engines.choice.engine_of", lambda *_a, **_k: travelling)
+    assert audiorec(*asked.split())[0] == 0
+    code, _, err = audiorec(*asked.replace("--jobs 2", "--address tcp://head:1").split())
+    assert (code, "--address goes with --runner" in err) == (2, True)
 
 
 def test_a_model_names_the_log_that_a_person_is_to_be_forgotten_from(log, audiorec):

@@ -7,9 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from made_engines import deadly
 from needs import needs
 
-from audiorec.errors import InputError, MissingStoreError, StoreError
+from audiorec.engines.choice import engine_of
+from audiorec.errors import InputError, LostBlocksError, MissingStoreError, StoreError
 from audiorec.listening import prepare as module
 from audiorec.listening.events import RowsError
 from audiorec.listening.feed import buckets_of, padded_batches, read_prepared, split
@@ -143,17 +145,35 @@ def in_threads(tasks):
 
 
 def on_dask(tasks):
-    from audiorec.extraction.engines.dask import run_dask
+    from audiorec.engines.dask import run_dask
 
     needs("distributed")
     yield from run_dask(tasks, Event(), workers=1)
 
 
 def on_ray(tasks):
-    from audiorec.extraction.engines.ray import run_ray
+    from audiorec.engines.ray import run_ray
 
     needs("ray")
     yield from run_ray(tasks, Event())
+
+
+def test_a_bucket_that_cannot_be_made_does_not_stop_the_others(log, tmp_path):
+    def losing(tasks):
+        for task in tasks:
+            yield task.lost("it died") if task.index == 2 else task.attempt()
+
+    here = prepare(log, tmp_path / "here", PrepareSpec(buckets=4))
+    with pytest.raises(LostBlocksError, match=r"1 of 4 blocks .*\(bucket 2: it died\)"):
+        prepare(log, tmp_path / "there", PrepareSpec(buckets=4), engine=losing)
+    made = sorted(path.name for path in (tmp_path / "there.run").glob("bucket-*"))
+    assert made == ["bucket-000000.parquet", "bucket-000001.parquet", "bucket-000003.parquet"]
+    with pytest.raises(KeyboardInterrupt):  # stopped before the last one
+        prepare(log, tmp_path / "there", PrepareSpec(buckets=4), engine=lambda _tasks: iter(()))
+    engine = deadly(engine_of(jobs=2), tmp_path / "mark", index=2)
+    assert prepare(log, tmp_path / "there", PrepareSpec(buckets=4), engine=engine) == here
+    for path in sorted((tmp_path / "here").iterdir()):
+        assert path.read_bytes() == (tmp_path / "there" / path.name).read_bytes()
 
 
 @pytest.mark.parametrize("engine", [in_threads, on_dask, on_ray])
@@ -180,7 +200,7 @@ def test_a_bucket_that_an_engine_lost_is_named_and_the_job_goes_on(log, tmp_path
         yield from (task.attempt() for task in tasks)
 
     with pytest.raises(
-        StoreError, match=r"bucket \d was not made: MissingStoreError: .*piece-0000"
+        LostBlocksError, match=r"4 of 4 .*bucket 0: MissingStoreError: .*piece-0000"
     ):
         prepare(log, tmp_path / "fed", PrepareSpec(buckets=4), engine=loses_one)
     (tmp_path / "gone").rename(tmp_path / "fed.run" / "piece-000001.parquet")

@@ -21,6 +21,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from audiorec.engines.blocks import made_by
+from audiorec.engines.one_thread import one_thread
+from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.blocks import is_made, run_blocks
 from audiorec.recall.cold_start.assign import Shown, assign, nth_of_group, pairs_of
@@ -104,6 +107,7 @@ class ColdStart:
         *,
         progress: StageProgress | None = None,
         stop: threading.Event | None = None,
+        engine: Engine | None = None,
     ) -> bool:
         """Write the lists; False if it was stopped, and the same call goes on from there.
 
@@ -115,6 +119,9 @@ class ColdStart:
             folders of such names that end in ``.run``.
         progress : callable of (what, done, total), optional
         stop : threading.Event, optional
+        engine : callable, optional
+            Makes the blocks (`audiorec.engines.choice.engine_of`): the same bytes. Which of the
+            candidates a song or a user gets under limits is chosen here in any case.
 
         Raises
         ------
@@ -122,8 +129,10 @@ class ColdStart:
             If exposures are asked for and no list has a candidate.
         StoreError
             If another job is writing `out`.
+        LostBlocksError
+            If the engine could not make some blocks; the others are kept.
         """
-        plan, stage = self.plan, _Stage(out, self.fingerprint, progress, stop)
+        plan, stage = self.plan, _Stage(out, self.fingerprint, progress, stop, engine)
         n_lists = len(self.songs if plan.lists == "audience" else self.users)
         block = max(1, min(MAX_BLOCK[plan.lists], BLOCK_PAIRS // plan.k))
         lists = _Lists(self)
@@ -159,22 +168,13 @@ class ColdStart:
         has_tastes, planned = self.tastes is not None, totals is not None
         schema = list_schema(plan.lists, info, tastes=has_tastes, planned=planned)
 
-        def make(rows: Int64Array) -> Any:
-            pairs = lists.of(rows)
-            return list_table(
-                plan.lists, self.songs, self.users, pairs, schema, self.tastes, totals
-            )
-
-        return stage.output(n_lists, block, make, schema)
+        return stage.output(n_lists, block, partial(_lists_table, lists, schema, totals), schema)
 
     def _write_tastes(self, stage: "_Stage", tastes: Tastes, info: Mapping[str, Any]) -> bool:
         """Write the tastes of users who have one; False if it was stopped."""
         some = np.flatnonzero(tastes.counts)
         schema = taste_schema(info, tastes.dimension)
-
-        def make(rows: Int64Array) -> Any:
-            return taste_table(self.users, tastes, some[rows], schema)
-
+        make = partial(_tastes_table, self.users, tastes, some, schema)
         return stage.tastes(len(some), TASTES_BLOCK, make, schema)
 
     def best(self, rows: Int64Array, k: int) -> TopK:
@@ -217,6 +217,27 @@ class ColdStart:
         return pairs_of(songs, self._users_for(songs, k))
 
 
+# What blocks are made by: functions of a module, which a worker process finds by their names.
+
+
+def _lists_table(lists: "_Lists", schema: Any, totals: Any, rows: Int64Array) -> Any:
+    job = lists.job
+    with one_thread():
+        pairs = lists.of(rows)
+    return list_table(job.plan.lists, job.songs, job.users, pairs, schema, job.tastes, totals)
+
+
+def _tastes_table(
+    users: Side, tastes: Tastes, some: Int64Array, schema: Any, rows: Int64Array
+) -> Any:
+    return taste_table(users, tastes, some[rows], schema)
+
+
+def _pairs_table(make: Callable[[Int64Array], Shown], schema: Any, rows: Int64Array) -> Any:
+    with one_thread():
+        return pair_table(make(rows), schema)
+
+
 class _Lists:
     """The lists as pairs: cut out of those that are known, or made when they are asked for.
 
@@ -224,7 +245,7 @@ class _Lists:
     """
 
     def __init__(self, job: ColdStart, known: Shown | None = None, *, is_all: bool = False) -> None:
-        self._job, self.is_all = job, is_all
+        self.job, self.is_all = job, is_all
         self._audience = job.plan.lists == "audience"
         pairs = known or Shown.nothing()
         self._known = pairs.sorted_by(*self._list_and_other(pairs))
@@ -241,13 +262,13 @@ class _Lists:
         known = self._known.take(np.arange(self._starts[rows[0]], self._starts[rows[-1] + 1]))
         if self.is_all:
             return known
-        plan, n_songs = self._job.plan, len(self._job.songs)
+        plan, n_songs = self.job.plan, len(self.job.songs)
         if self._audience or plan.per_artist is None:
-            more = self._as_pairs(rows, self._job.best(rows, plan.k))
+            more = self._as_pairs(rows, self.job.best(rows, plan.k))
             return self._filled(known, more) if len(known) else more  # in their order already
         width = min(n_songs, plan.k + SPARE_SONGS)
         while True:  # looking further down where one artist has too many
-            top = self._job.best(rows, width)
+            top = self.job.best(rows, width)
             found = self._filled(known, self._as_pairs(rows, top))
             lengths = np.bincount(found.user - rows[0], minlength=len(rows))
             # A list that is short although there were more songs than were looked at.
@@ -260,14 +281,14 @@ class _Lists:
         """Return the known pairs, then others, as far as there is room; sorted."""
         pairs = known.join(more)
         fixed = np.arange(len(pairs)) < len(known)
-        key = pairs.song.astype(np.int64) * len(self._job.users) + pairs.user
+        key = pairs.song.astype(np.int64) * len(self.job.users) + pairs.user
         group, other = self._list_and_other(pairs)
         order = np.lexsort((other, -pairs.similarity, ~fixed, group))
         order = order[nth_of_group(key[order]) == 0]  # what is known is found again
-        artist, limit = self._job.songs.artist, self._job.plan.per_artist
+        artist, limit = self.job.songs.artist, self.job.plan.per_artist
         if limit is not None and artist is not None:
             order = order[_within_artist(group[order], artist[pairs.song[order]]) < limit]
-        order = order[nth_of_group(group[order]) < self._job.plan.k]
+        order = order[nth_of_group(group[order]) < self.job.plan.k]
         kept = pairs.take(order)
         return kept.sorted_by(*self._list_and_other(kept))
 
@@ -284,10 +305,15 @@ class _Stage:
     """Runs the blocks of one output, and of what is needed on the way."""
 
     def __init__(
-        self, out: Path, identity: str, progress: StageProgress | None, stop: threading.Event | None
+        self,
+        out: Path,
+        identity: str,
+        progress: StageProgress | None,
+        stop: threading.Event | None,
+        engine: Engine | None,
     ) -> None:
         self._out, self._identity = out, identity
-        self._progress, self._stop = progress, stop
+        self._progress, self._stop, self._engine = progress, stop, engine
         self._scratch: list[Path] = []
 
     def pairs(
@@ -297,10 +323,7 @@ class _Stage:
         path = self._out.with_name(f"{self._out.name}.{what}")
         schema = pair_schema(what, self._identity)
         self._scratch.append(path)
-
-        def table(rows: Int64Array) -> Any:
-            return pair_table(make(rows), schema)
-
+        table = partial(_pairs_table, make, schema)
         if not is_made(path, schema) and not self._run(path, what, n, block, table, schema):
             return None
         return read_pairs(path)
@@ -326,14 +349,19 @@ class _Stage:
         make: Callable[[Int64Array], Any],
         schema: Any,
     ) -> bool:
+        def part(i: int) -> Int64Array:
+            return np.arange(i * block, min((i + 1) * block, n))
+
         return run_blocks(
             path,
             -(-n // block),
-            lambda i: make(np.arange(i * block, min((i + 1) * block, n))),
+            lambda i: make(part(i)),
             schema=schema,
             fingerprint=self._identity,
             progress=_named(what, self._progress),
             stop=self._stop,
+            elsewhere=None if self._engine is None else made_by(self._engine, make, part, schema),
+            named=lambda i: f"{what} {i * block + 1} to {min((i + 1) * block, n)}",
         )
 
 

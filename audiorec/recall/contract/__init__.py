@@ -9,6 +9,7 @@
 ``data``        what channels learn from, and what they are asked
 ``candidates``  lists of songs, with the reason for each
 ``reading``     what is known beside the listening, from files
+``asking``      a channel is asked about many users, block by block
 ``tables``      candidates and targets as tables: ours, and anybody's
 ``counted``     what channels share that learn by counting
 ``channel``     one way to propose songs: the words that all share
@@ -27,9 +28,10 @@ Public::
     data        Context, Queries, RecallData, Sound
     candidates  Candidates, ReasonKind, SCHEMA
     reading     read_context
-    tables      Lists, read_candidates, read_targets, write_candidates
+    asking      write_candidates
+    tables      Lists, read_candidates, read_targets
     counted     Counted
-    channel     Channel, best_of
+    channel     Channel, best_of, block_rows
     trained     Trained
     settings    Setting, settings_of
     space       SharedSpace, users_in, write_users

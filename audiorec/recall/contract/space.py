@@ -42,6 +42,7 @@ class SharedSpace(Channel):
     hears: Literal["vectors", "features", "audio", "nothing"] = "vectors"
     made_by: str = ""
     audio_spec: Mapping[str, Any] = MappingProxyType({})
+    _looked_at: tuple[FloatArray, Int64Array] | None = None
 
     @abstractmethod
     def embed_users(self, queries: Queries) -> FloatArray:
@@ -55,8 +56,14 @@ class SharedSpace(Channel):
         songs = self.song_embeddings()
         found = (users @ songs.T).astype(np.float32, copy=False)
         found[~users.any(axis=1)] = -np.inf
-        found[:, ~songs.any(axis=1)] = -np.inf
+        found[:, self._without_place(songs)] = -np.inf
         return found
+
+    def _without_place(self, songs: FloatArray) -> Int64Array:
+        """Return the songs whose embedding is 0: looked for once, not for each block of users."""
+        if self._looked_at is None or self._looked_at[0] is not songs:
+            self._looked_at = songs, np.flatnonzero(~songs.any(axis=1))
+        return self._looked_at[1]
 
     def _similarities(self, queries: Queries) -> FloatArray:
         return self.near(self.embed_users(queries))

@@ -1,6 +1,5 @@
 """Candidates and targets as tables: ours, and anybody's.
 
-channel, queries    ──write_candidates─▶ candidates.parquet
 candidates.parquet  ──read_candidates──▶ `Lists`: ranked songs of each user
 targets.parquet     ──read_targets─────▶ `Sequences` of wanted songs, and groups of queries
 """
@@ -15,15 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from audiorec.errors import DamagedFileError, InputError
-from audiorec.files.tables import table_writer
 from audiorec.files.user_files import column_names, read_table
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.candidates import SCHEMA
-from audiorec.recall.contract.channel import Channel
-from audiorec.recall.contract.data import Queries
 from audiorec.types import Int64Array
 
-BLOCK_USERS = 10_000
 FAILURE = "cannot be read as a table"
 
 
@@ -44,35 +38,6 @@ class Lists:
         ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
         ranked = Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
         return cls(ranked, channel)
-
-
-def write_candidates(
-    path: Path,
-    channel: Channel,
-    queries: Queries,
-    k: int,
-    *,
-    exclude: Sequences | None = None,
-    allowed: Collection[str] | None = None,
-    cold: int = 0,
-) -> int:
-    """Write what a channel proposes, a block of users at a time; return the number of rows.
-
-    Arguments are those of `Channel.recall`. The rows are in the order of the users' ids, so that
-    files of several channels can be read side by side; the file appears whole or not at all.
-    """
-    rows = 0
-    order = np.array(sorted(range(len(queries)), key=queries.user_ids.__getitem__), np.int64)
-    with table_writer(path, SCHEMA) as writer:
-        for first in range(0, max(1, len(queries)), BLOCK_USERS):
-            part = order[first : first + BLOCK_USERS]
-            asked = queries.take(part)
-            hidden = None if exclude is None else exclude.take(part)
-            found = channel.recall(asked, k, exclude=hidden, allowed=allowed, cold=cold)
-            table = found.to_table(asked.user_ids, channel=channel.name, model_id=channel.model_id)
-            writer.write_table(table)
-            rows += len(table)
-    return rows
 
 
 def read_candidates(path: Path) -> Lists:

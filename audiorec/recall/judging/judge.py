@@ -4,29 +4,29 @@ JudgingSplit, channel  ──judge──▶ `Judgement`: measures a query, sprea
 JudgingSplit, channels ──compare──▶ a verdict each, and paired differences to the best
 """
 
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import astuple, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
+from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.evaluation.classification import Interval
-from audiorec.evaluation.full_rank import clustered_interval, mean_ranks, rank_measures
+from audiorec.evaluation.full_rank import clustered_interval, rank_measures
 from audiorec.listening.sequences import Sequences
-from audiorec.recall.contract.channel import Channel, best_of
+from audiorec.recall.contract.channel import Channel
 from audiorec.recall.contract.data import Context, RecallData
 from audiorec.recall.contract.tables import Lists
 from audiorec.recall.judging.cost import Cost, peak_bytes
 from audiorec.recall.judging.lists import Labels, spread_of
+from audiorec.recall.judging.ranking import Ranked, Ranking, Repeats, rank_queries
 from audiorec.recall.judging.splits import JudgingSplit
 from audiorec.recall.judging.strata import Strata, owners_of, song_strata, user_strata
-from audiorec.types import Float64Array, IdMap, Int64Array
+from audiorec.types import Float64Array, IdMap
 
 KS = (10, 20, 50, 100, 200)
 NOTHING = Context()
-Repeats = Literal["kept", "left_out"]  # songs of the history
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -90,14 +90,6 @@ class Judgement:
         return [*lines, f"{self.peak_bytes / 1e6:,.0f} MB at the peak"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
-class _Ranked:
-    """Where wanted songs stand, (T,) by how repeats are treated, and the lists (Q, k)."""
-
-    ranks: Mapping[Repeats, Float64Array]
-    lists: Int64Array
-
-
 def judge(
     channel: Channel | Lists,
     split: JudgingSplit,
@@ -108,6 +100,7 @@ def judge(
     context: Context = NOTHING,
     kinds: Labels | None = None,
     seed: int = 0,
+    engine: Engine | None = None,
 ) -> Judgement:
     """Fit a channel on a split, and say where the wanted songs stand among all songs.
 
@@ -129,11 +122,16 @@ def judge(
         What is known of songs by their ids, such as ``{"artist": {...}}``, for `diversity`.
     seed : int
         Of the bootstrap.
+    engine : callable, optional
+        Ranks blocks of queries (`audiorec.engines.choice.engine_of`); the figures are the same. By
+        default they are ranked here.
 
     Raises
     ------
     InputError
         If no query has a wanted song that may come, or as `Channel.fit`.
+    LostBlocksError
+        If the engine could not rank some queries.
     """
     ks = sorted(set(ks))
     repeats: Repeats = "kept" if keep_heard else "left_out"
@@ -149,7 +147,9 @@ def judge(
         ranked = _ranks_in_lists(channel, split, wanted, repeats, song_ids, ks[0])
     else:
         name, song_ids = channel.name, channel.song_ids
-        ranked = _ranks_of_channel(channel, split, context, wanted, repeats, ks[0], cost)
+        ranking = Ranking(channel=channel, repeats=repeats, k=ks[0])
+        ranked = rank_queries(ranking, context.asked(split.histories), wanted, engine)
+        cost.left_out += ranked.other_s - ranked.cpu_s
     recall_cpu_s, peak = cost.lap(), peak_bytes()
     found, other = (
         rank_measures(ranked.ranks[way], wanted[way].owner, len(split), ks)
@@ -188,6 +188,7 @@ def compare(
     context: Context = NOTHING,
     kinds: Labels | None = None,
     seed: int = 0,
+    engine: Engine | None = None,
 ) -> tuple[list[Judgement], dict[str, Interval]]:
     """Judge channels on one split, the best by a measure at a k first.
 
@@ -199,7 +200,7 @@ def compare(
     """
     ks = sorted({*ks, by[1]})
     options: dict[str, Any] = {"ks": ks, "keep_heard": keep_heard, "context": context, "seed": seed}
-    options["kinds"] = kinds
+    options |= {"kinds": kinds, "engine": engine}
     found = [judge(channel, split, **options) for channel in channels]
     found.sort(key=lambda verdict: -verdict.means[by].value)
     rng = np.random.default_rng(seed)
@@ -212,43 +213,6 @@ def compare(
     return found, behind
 
 
-def _ranks_of_channel(
-    channel: Channel,
-    split: JudgingSplit,
-    context: Context,
-    wanted: Mapping[Repeats, Sequences],
-    repeats: Repeats,
-    k: int,
-    cost: Cost,
-) -> _Ranked:
-    """Rank the catalogue once, with songs of the histories and without; `cost` has one way only."""
-    rows = IdMap(channel.song_ids)
-    song = {way: rows.rows(of.song_ids)[of.song] for way, of in wanted.items()}
-    query = {way: of.owner for way, of in wanted.items()}
-    heard = split.histories.among(channel.song_ids)
-    asked = context.asked(split.histories)
-    every, first = np.ones(len(channel.song_ids), np.bool_), 0
-    ranks: dict[Repeats, list[Float64Array]] = {way: [np.empty(0)] for way in wanted}
-    lists = [np.empty((0, k), np.int64)]
-    for block in channel.blocks(asked):
-        part = heard.take(np.arange(first, first + len(block)))
-        for way in ("kept", "left_out"):
-            started = time.process_time()
-            if way == "left_out":
-                block[part.owner, part.song] = -np.inf
-            low, high = np.searchsorted(query[way], [first, first + len(block)])
-            ranks[way].append(mean_ranks(block, query[way][low:high] - first, song[way][low:high]))
-            if way == repeats:
-                best, _ = best_of(block, every, k)
-                padding = ((0, 0), (0, k - best.shape[1]))
-                lists.append(np.pad(best, padding, constant_values=-1))
-            else:
-                cost.left_out += time.process_time() - started
-        first += len(block)
-    joined = {way: np.concatenate(found) for way, found in ranks.items()}
-    return _Ranked(ranks=joined, lists=np.concatenate(lists))
-
-
 def _ranks_in_lists(
     made: Lists,
     split: JudgingSplit,
@@ -256,7 +220,7 @@ def _ranks_in_lists(
     repeats: Repeats,
     song_ids: tuple[str, ...],
     k: int,
-) -> _Ranked:
+) -> Ranked:
     """Return the same of lists: the place of each wanted song in its user's list.
 
     Where repeats are left out, songs of the history are passed over in the lists.
@@ -276,7 +240,7 @@ def _ranks_in_lists(
             place = {song: rank for rank, song in enumerate(songs.tolist(), start=1)}
             for at in range(of.starts[query], of.starts[query + 1]):
                 ranks[way][at] = place.get(int(of.song[at]), np.inf)
-    return _Ranked(ranks=ranks, lists=lists)
+    return Ranked(ranks=ranks, lists=lists)
 
 
 def _catalogue(split: JudgingSplit, made: Lists) -> tuple[str, ...]:

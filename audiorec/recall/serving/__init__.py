@@ -16,6 +16,7 @@
 ``blocks``     the rows of some users as arrays
 ``fuse``       the lists of some users become one each: a pure function
 ``job``        files in, one file out, in flat memory
+``shares``     a fusion cut into parts for an engine: which rows, and what is closed to whom
 ``plan``       what the nightly job is to do, from a settings file
 ``nightly``    all of it in one job that is resumed, and does only what changed
 ``report``     what a run served, as a page
@@ -41,6 +42,7 @@ Public::
     blocks     REPLAY, Rows
     fuse       fuse
     job        FusedReport, fuse_files
+    shares     Fusion
     plan       NightlyPlan
     nightly    NightlyJob, Step
     report     report_of

@@ -4,18 +4,24 @@ a.parquet, b.parquet, ... ──fuse_files──▶ fused.parquet, whole or not 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
+from typing import Any
 
-import numpy as np
 import pyarrow.compute as pc
 
+from audiorec.engines.blocks import made_by
+from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
-from audiorec.files.tables import table_writer
+from audiorec.files.blocks import run_blocks
+from audiorec.files.tables import TableFile, table_writer
 from audiorec.recall.contract.candidates import SCHEMA
 from audiorec.recall.serving.fuse import NO_FACTS, NOTHING, fuse
 from audiorec.recall.serving.rules import Closed, FusionRecipe, SongTraits
+from audiorec.recall.serving.shares import Fusion
 from audiorec.recall.serving.tables import user_blocks
+from audiorec.types import Progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +41,10 @@ def fuse_files(
     *,
     facts: SongTraits = NO_FACTS,
     closed: Closed = NOTHING,
-) -> FusedReport:
+    engine: Engine | None = None,
+    progress: Progress | None = None,
+    stop: Event | None = None,
+) -> FusedReport | None:
     """Fuse files and write one list a user.
 
     Parameters
@@ -47,24 +56,76 @@ def fuse_files(
     recipe : FusionRecipe
     facts : SongTraits
     closed : Closed
+    engine : callable, optional
+        Fuses blocks of users (`audiorec.engines.choice.engine_of`), which lie in ``<out>.run/``
+        until all are there: the same bytes. By default they are fused here.
+    progress : callable of (done, total), optional
+        What an engine has done.
+    stop : Event, optional
+        Once set, an engine begins no further block.
+
+    Returns
+    -------
+    report : FusedReport or None
+        None if it was stopped.
 
     Raises
     ------
     InputError
         If there is no file, not one weight a file, or a file cannot be read.
+    LostBlocksError
+        If the engine could not fuse some blocks; the others are kept.
     """
     if not paths:
         raise InputError("no table of candidates to fuse; audiorec recall candidates writes one")
     recipe.weights_of(len(paths))
-    users = rows = cold = 0
-    channels: dict[str, int] = {}
-    with table_writer(out, SCHEMA) as writer:
-        for block in user_blocks(paths):
-            found = fuse(block, recipe, facts, closed)
-            writer.write_table(found)
-            users += len(np.unique(found.column("user_id").to_numpy()))
-            rows += len(found)
-            cold += int(pc.sum(found.column("cold")).as_py() or 0)
-            for entry in pc.value_counts(found.column("channel").combine_chunks()).to_pylist():
-                channels[entry["values"]] = channels.get(entry["values"], 0) + entry["counts"]
-    return FusedReport(users=users, rows=rows, channels=dict(sorted(channels.items())), cold=cold)
+    counts = _Counts()
+    if engine is None:
+        with table_writer(out, SCHEMA) as writer:
+            for block in user_blocks(paths):
+                found = fuse(block, recipe, facts, closed)
+                writer.write_table(found)
+                counts.add(found)
+        return counts.report()
+    fusion = Fusion.of(paths, recipe, facts, closed)
+    done = run_blocks(
+        out,
+        len(fusion.parts),
+        lambda i: fusion.making(fusion(i)),
+        schema=SCHEMA,
+        fingerprint=fusion.fingerprint,
+        progress=progress,
+        stop=stop,
+        elsewhere=made_by(engine, fusion.making, fusion, SCHEMA),
+        named=fusion.named,
+    )
+    if not done:
+        return None
+    with TableFile.open(out) as file:
+        for group in range(file.file.num_row_groups):
+            counts.add(file.read_group(group, ["user_id", "channel", "cold"]))
+    return counts.report()
+
+
+@dataclass(slots=True)
+class _Counts:
+    """Counts what was written, some users at a time."""
+
+    users: int = 0
+    rows: int = 0
+    cold: int = 0
+    channels: dict[str, int] = field(default_factory=dict)
+
+    def add(self, found: Any) -> None:
+        """Count the rows of some users."""
+        self.users += len(found.column("user_id").unique())
+        self.rows += len(found)
+        self.cold += int(pc.sum(found.column("cold")).as_py() or 0)
+        for entry in pc.value_counts(found.column("channel").combine_chunks()).to_pylist():
+            name = entry["values"]
+            self.channels[name] = self.channels.get(name, 0) + entry["counts"]
+
+    def report(self) -> FusedReport:
+        """Return the counts of all."""
+        channels = dict(sorted(self.channels.items()))
+        return FusedReport(users=self.users, rows=self.rows, channels=channels, cold=self.cold)

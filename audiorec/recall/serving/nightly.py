@@ -11,6 +11,7 @@ same inputs give the same bytes.
 """
 
 import json
+import os
 import re
 import shutil
 import time
@@ -28,6 +29,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from audiorec.engines.tasks import Engine
 from audiorec.errors import InputError
 from audiorec.files.atomic import TEMPORARY, replaced
 from audiorec.files.json_files import parse_json
@@ -39,10 +41,10 @@ from audiorec.listening.interactions import read_interactions
 from audiorec.listening.likes import likes
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences, to_sequences
+from audiorec.recall.contract.asking import write_candidates
 from audiorec.recall.contract.data import Context, Queries, RecallData
 from audiorec.recall.contract.job import train_channel
 from audiorec.recall.contract.reading import read_context
-from audiorec.recall.contract.tables import write_candidates
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
@@ -135,6 +137,7 @@ class NightlyJob:
         *,
         progress: Callable[[Step], LineProgress | None] | None = None,
         stop: Event | None = None,
+        engine: Engine | None = None,
     ) -> dict[str, Any] | None:
         """Do what is to be done; return the record of the run, None if it was stopped.
 
@@ -144,6 +147,13 @@ class NightlyJob:
             Called with each step before it is done; what it returns gets the lines of a training.
         stop : threading.Event, optional
             Once set, the job ends after the step, or the training step, in work.
+        engine : callable, optional
+            Asks and fuses blocks of users (`audiorec.engines.choice.engine_of`): the same bytes.
+
+        Raises
+        ------
+        LostBlocksError
+            If the engine could not make some blocks; the others, and the steps before, are kept.
         """
         for folder in ("models", "candidates"):
             (self.plan.out / folder).mkdir(parents=True, exist_ok=True)
@@ -156,11 +166,11 @@ class NightlyJob:
             if stop is not None and stop.is_set():
                 return None
             tell = progress(step) if progress is not None else None
-            started = time.process_time()
-            model_id = self._make(step, tell, stop)
+            started = _cpu_seconds()
+            model_id = self._make(step, tell, stop, engine)
             if model_id is None:
                 return None
-            done = {"made_from": step.made_from, "cpu_s": round(time.process_time() - started, 2)}
+            done = {"made_from": step.made_from, "cpu_s": round(_cpu_seconds() - started, 2)}
             done |= {"model_id": model_id} if model_id else {}
             done |= {} if step.name == NOTE else {"bytes": _bytes_of(step.out)}
             self._keep({"steps": {**self._state.get("steps", {}), step.name: done}})
@@ -179,7 +189,9 @@ class NightlyJob:
                     found[name] = len(file)
         return found
 
-    def _make(self, step: Step, tell: LineProgress | None, stop: Event | None) -> str | None:
+    def _make(
+        self, step: Step, tell: LineProgress | None, stop: Event | None, engine: Engine | None
+    ) -> str | None:
         """Do one step; return the id of a model that was trained, None if it was stopped."""
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
@@ -189,14 +201,10 @@ class NightlyJob:
             channel = self.plan.channel(name)
             return train_channel(channel, data, step.out, progress=tell, stop=stop)
         if kind == ASK:
-            model = load_channel(self.plan.out / "models" / name)
-            heard = None if self.plan.keep_heard or name == REPLAY else self._plays
-            queries = self._queries
-            cold = self.plan.depth if self.plan.recipe().cold_share else 0
-            write_candidates(step.out, model, queries, self.plan.depth, exclude=heard, cold=cold)
-        elif kind == FUSE:
-            self._fuse(step.out)
-        elif kind == TELL:
+            return self._ask(name, step.out, stop, engine)
+        if kind == FUSE:
+            return self._fuse(step.out, stop, engine)
+        if kind == TELL:
             self._report(step.out)
         elif kind == EXPORT:
             plan, inputs = self.plan, dict(self._prints)
@@ -206,7 +214,15 @@ class NightlyJob:
             self._note(step.out)
         return ""
 
-    def _fuse(self, out: Path) -> None:
+    def _ask(self, name: str, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
+        model, depth = load_channel(self.plan.out / "models" / name), self.plan.depth
+        heard = None if self.plan.keep_heard or name == REPLAY else self._plays
+        cold = depth if self.plan.recipe().cold_share else 0
+        by: dict[str, Any] = {} if engine is None else {"engine": engine, "stop": stop}
+        rows = write_candidates(out, model, self._queries, depth, exclude=heard, cold=cold, **by)
+        return None if rows is None else ""
+
+    def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
         days = self.plan.exposure_days
         shown = [
             read_exposures(place, days=days, now=self._now, without=self.run_id)
@@ -217,7 +233,10 @@ class NightlyJob:
             self._log, keep_heard=self.plan.keep_heard, shown=joined(shown) if shown else None
         )
         tables = [self._lists(name) for name in self.plan.channels]
-        fuse_files(tables, out, self.plan.recipe(), facts=self._facts, closed=closed)
+        by = {} if engine is None else {"engine": engine, "stop": stop}
+        options: dict[str, Any] = {"facts": self._facts, "closed": closed, **by}
+        done = fuse_files(tables, out, self.plan.recipe(), **options)
+        return None if done is None else ""
 
     @cached_property
     def _queries(self) -> Queries:
@@ -386,6 +405,11 @@ class NightlyJob:
     def _keep(self, news: Mapping[str, Any]) -> None:
         self._state = {**self._state, **news}
         _write_json(self.plan.out / STATE, self._state)
+
+
+def _cpu_seconds() -> float:
+    """Return the CPU seconds of this process and of its workers that have ended."""
+    return sum(os.times()[:4])
 
 
 def _write_json(path: Path, content: Mapping[str, Any]) -> None:

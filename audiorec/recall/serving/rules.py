@@ -1,7 +1,7 @@
 """Settings of a fusion, and what it asks of songs and users."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal, get_args
@@ -189,14 +189,16 @@ class ClosedLists:
     Parameters
     ----------
     lists : Sequences
+    songs : IdMap, optional
+        What the numbers of the lists stand for, if it is not their table of songs.
     """
 
-    def __init__(self, lists: Sequences) -> None:
+    def __init__(self, lists: Sequences, songs: IdMap | None = None) -> None:
         self._lists = lists
         # A dict, since a block asks for few of many users: an `IdMap` reads all of them each time.
         self._owners = {name: row for row, name in enumerate(lists.owner_ids)}
-        self._songs = IdMap(strings(lists.song_ids))
-        self.width = len(lists.song_ids)
+        self.songs = IdMap(strings(lists.song_ids)) if songs is None else songs
+        self.width = len(self.songs.ids)
 
     def pairs_of(self, user_ids: Any) -> tuple[Int64Array, Int64Array]:
         """Return the pairs of some users: places in `user_ids`, and numbers of songs."""
@@ -206,6 +208,17 @@ class ClosedLists:
         there = np.flatnonzero(at >= 0)
         found = self._lists.take(at[there])
         return there[found.owner], found.song.astype(np.int64)
+
+    def part(self, user_ids: Any) -> Sequences:
+        """Return the lists of some users, without the table of songs: with `songs`, the same."""
+        names = strings(user_ids).to_pylist()
+        rows = [row for name in names if (row := self._owners.get(name)) is not None]
+        return replace(self._lists.take(np.array(rows, np.int64)), song_ids=())
+
+    @property
+    def lists(self) -> Sequences:
+        """The lists of all users."""
+        return self._lists
 
     def holds(self, user_id: str, name: str) -> bool:
         """Return whether one song, or artist, is closed to one user."""
@@ -217,7 +230,7 @@ class ClosedLists:
 
     def numbers_of(self, song_ids: Any) -> Int64Array:
         """Return the number of each song; -1 where it is closed to nobody."""
-        return self._songs.rows(song_ids)
+        return self.songs.rows(song_ids)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)

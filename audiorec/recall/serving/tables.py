@@ -5,6 +5,7 @@ tables in the order of users ──▶ `UserStream` ──together──▶ the 
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ USERS = pa.schema([pa.field("user_id", pa.string(), nullable=False)])
 NEEDED = ("user_id", "song_id")
 
 
-def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[list[Any]]:
+def user_blocks(paths: Sequence[Path], *, rows: int | None = None) -> Iterator[list[Any]]:
     """Yield tables of `SCHEMA`, one a file, with all rows of some users; users ascend.
 
     Parameters
@@ -35,14 +36,15 @@ def user_blocks(paths: Sequence[Path], *, rows: int = BATCH_ROWS) -> Iterator[li
         ``candidates.parquet`` of audiorec, or any table with ``user_id``, ``song_id`` and, if its
         rows are not in order, ``rank``. Files in the order of their users are streamed; others are
         sorted in memory.
-    rows : int
-        Of a file that are read at a time.
+    rows : int, optional
+        Of a file that are read at a time; by default `BATCH_ROWS`.
 
     Raises
     ------
     InputError
         If a table lacks a column, or is too large to be sorted.
     """
+    rows = rows or BATCH_ROWS
     return together([UserStream(candidates_by_user(path, rows), SCHEMA) for path in paths])
 
 
@@ -135,12 +137,39 @@ def together(streams: Sequence[UserStream]) -> Iterator[list[Any]]:
 
 def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
     """Yield the rows of a file as tables of `SCHEMA`, in the order of its users."""
+    if is_by_user(path, rows):
+        with TableFile.open(path, mapped=False) as file:
+            for table in file.batches(rows, SCHEMA.names):
+                yield _fitted(table, path)
+        return
+    yield sorted_by_user(path)
+
+
+def is_by_user(path: Path, rows: int = BATCH_ROWS) -> bool:
+    """Return whether a file has the columns of `SCHEMA`, and its rows the order of its users."""
+    if path.suffix != ".parquet" or not set(column_names(path, FAILURE)) >= set(SCHEMA.names):
+        return False
+    with TableFile.open(path, mapped=False) as file:
+        return _is_sorted(file, rows)
+
+
+def users_by_rows(path: Path) -> Iterator[Any]:
+    """Yield the users of the rows of such a file, cut where `user_blocks` cuts its rows."""
+    with TableFile.open(path, mapped=False) as file:
+        for table in file.batches(BATCH_ROWS, ["user_id"]):
+            yield table.cast(USERS)
+
+
+def sorted_by_user(path: Path) -> Any:
+    """Read a whole file, and sort it by user and rank.
+
+    Raises
+    ------
+    InputError
+        If it is too large for that.
+    """
     if path.suffix == ".parquet" and set(column_names(path, FAILURE)) >= set(SCHEMA.names):
         with TableFile.open(path, mapped=False) as file:
-            if _is_sorted(file, rows):
-                for table in file.batches(rows, SCHEMA.names):
-                    yield _fitted(table, path)
-                return
             if len(file) > LARGEST_SORTED:
                 raise InputError(
                     f"{path}: {len(file):,} rows that are not in the order of their users, at "
@@ -151,7 +180,19 @@ def candidates_by_user(path: Path, rows: int) -> Iterator[Any]:
     else:
         found = _foreign(path)
     keys = ("user_id", "cold", "rank")
-    yield found.sort_by([(name, "ascending") for name in keys])
+    return found.sort_by([(name, "ascending") for name in keys])
+
+
+def rows_of(path: Path, start: int, stop: int, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
+    """Return the rows of a file from `start` to before `stop`, as `SCHEMA` has them."""
+    with TableFile.open(path, mapped=False) as file:
+        starts = file.group_starts()
+        groups = [g for g, (a, b) in enumerate(pairwise(starts)) if a < stop and b > start]
+        tables = [file.read_group(group, list(columns)) for group in groups]
+    if not tables:
+        return pa.schema([SCHEMA.field(name) for name in columns]).empty_table()
+    whole = pa.concat_tables(tables).slice(start - starts[groups[0]], stop - start)
+    return _fitted(whole, path, columns)
 
 
 def _is_sorted(file: TableFile, rows: int) -> bool:
@@ -169,10 +210,11 @@ def _is_sorted(file: TableFile, rows: int) -> bool:
     return True
 
 
-def _fitted(table: Any, path: Path) -> Any:
+def _fitted(table: Any, path: Path, columns: Sequence[str] = tuple(SCHEMA.names)) -> Any:
+    schema = pa.schema([SCHEMA.field(name) for name in columns])
     with input_errors(path, FAILURE):
-        found = table.select(SCHEMA.names).cast(SCHEMA)
-    for field in SCHEMA:
+        found = table.select(schema.names).cast(schema)
+    for field in schema:
         if not field.nullable and found.column(field.name).null_count:
             raise InputError(f"{path}: {FAILURE}: a row has no {field.name}")
     return found

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from audiorec.errors import (
     AudiorecError,
     DamagedFileError,
+    LostBlocksError,
     LostProcessError,
     PeerError,
     SongError,
@@ -48,6 +49,8 @@ def exit_code(error: AudiorecError) -> Exit:
     """Return what the process returns after an error that audiorec raised on purpose."""
     if isinstance(error, FileNotFoundError):
         return Exit.USAGE
+    if isinstance(error, LostBlocksError):
+        return Exit.SOME_FAILED
     kinds = (SongError, StoreError, WeightsError, DamagedFileError, PeerError, LostProcessError)
     return Exit.NOTHING_USABLE if isinstance(error, kinds) else Exit.USAGE
 

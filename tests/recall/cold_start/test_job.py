@@ -7,10 +7,11 @@ import threading
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from made_engines import travelling
 from made_logs import log_of
 from made_stores import write_store
 
-from audiorec.errors import InputError, SpecMismatchError
+from audiorec.errors import InputError, LostBlocksError, SpecMismatchError
 from audiorec.files.arrow import strings
 from audiorec.library.library import Library
 from audiorec.listening.preferences import to_preferences
@@ -85,6 +86,36 @@ def nearest(similar, names, k, minimum=-2.0, hidden=()):
         order = [i for i in np.argsort(-line, kind="stable") if line[i] >= minimum]
         found[row] = [names[i] for i in order if (row, int(i)) not in hidden][:k]
     return found
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        {"lists": "audience", "k": 4},
+        {"lists": "songs", "k": 3, "per_artist": 1},
+        {"lists": "audience", "k": 6, "per_user": 2, "quota": 2, "exposures": 100},
+    ],
+)
+def test_an_engine_makes_the_same_bytes(out, tmp_path, asked):
+    heard = (np.arange(12), SIMILAR.argmax(axis=1))
+    whole = tmp_path / "whole.parquet"
+    made = ColdStart(SONGS, USERS, plan_of(**asked), heard=heard, inputs={})
+    assert made.run(whole)
+    assert made.run(out, engine=travelling)
+    assert out.read_bytes() == whole.read_bytes()
+    assert sorted(p.name for p in out.parent.iterdir()) == ["out.parquet", "whole.parquet"]
+
+
+def test_a_poison_block_of_an_engine_is_named(out):
+    def losing(tasks):
+        for task in tasks:
+            yield task.lost("it died") if task.index == 1 else task.attempt()
+
+    made = ColdStart(SONGS, USERS, plan_of(lists="audience", k=4), inputs={})
+    with pytest.raises(LostBlocksError, match=r"1 of 3 blocks .*\(lists 6 to 10: it died\)"):
+        made.run(out, engine=losing)
+    assert not out.exists()
+    assert made.run(out, engine=travelling)
 
 
 def test_audiences_are_the_nearest_users(out):

@@ -7,9 +7,10 @@ import pytest
 
 from audiorec.errors import InputError
 from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.asking import write_candidates
 from audiorec.recall.contract.checks import made_up_listening
 from audiorec.recall.contract.data import Queries, RecallData
-from audiorec.recall.contract.tables import read_candidates, read_targets, write_candidates
+from audiorec.recall.contract.tables import read_candidates, read_targets
 from audiorec.recall.judging.judge import compare, judge
 from audiorec.recall.judging.splits import SPLITS, given, list_groups, split
 from audiorec.recall.simple.popular import Popular

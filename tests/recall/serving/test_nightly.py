@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from made_engines import travelling
 
-from audiorec.errors import InputError, StoreError
+from audiorec.errors import InputError, LostBlocksError, StoreError
 from audiorec.recall.registry import channel_class
 from audiorec.recall.serving import nightly
 from audiorec.recall.serving.nightly import EXPOSURES, FUSED, RECORD, NightlyJob
@@ -76,6 +77,23 @@ def test_a_run_writes_everything_and_a_second_one_does_nothing(home):
     assert all(step.is_done for step in again.steps())
     assert again.run() == record
     assert {path: path.stat().st_mtime_ns for path in before} == before
+
+
+def test_an_engine_makes_the_same_night(home, tmp_path_factory):
+    job_in(home).run()
+    whole = contents(home)
+    other = tmp_path_factory.mktemp("other")
+    write_log(other / "plays.csv")
+    write_config(other)
+
+    def losing(tasks):
+        for task in tasks:
+            yield task.lost("it died")
+
+    with pytest.raises(LostBlocksError, match=r"popular\.parquet: 1 of 1 blocks .*'u0' to 'u7'"):
+        job_in(other).run(engine=losing)
+    assert job_in(other).run(engine=travelling) is not None
+    assert contents(other) == whole
 
 
 def test_a_report_says_what_each_channel_brought(home):

@@ -1,18 +1,18 @@
-"""Shards as plain tasks of a Ray cluster (extra ``ray``).
+"""Tasks as plain tasks of a Ray cluster (extra ``ray``).
 
 Plain tasks and not Ray Data: their retries have an end. A task whose worker process dies is
-tried again, three times at most, and goes on where it was if its output is on a disk; a
-shard that is lost all the same is reported, and the others go on.
+tried again, three times at most, and goes on where it was if its output is on a disk; one
+that is lost all the same is reported, and the others go on.
 """
 
 import importlib
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import chdir, contextmanager
 from typing import Any
 
+from audiorec.engines.tasks import Task, attempt
 from audiorec.errors import MissingExtraError
-from audiorec.extraction.engines.tasks import ShardOutcome, ShardTask, attempt
 from audiorec.runs.imports import OWN_FOLDER, clean_start
 
 MAX_RETRIES = 3
@@ -20,17 +20,17 @@ POLL_S = 1.0  # seconds between two looks at whether the run is to stop
 
 
 def run_ray(
-    tasks: Sequence[ShardTask],
+    tasks: Iterable[Any],
     stop: threading.Event,
     *,
     address: str | None = None,
     max_retries: int = MAX_RETRIES,
-) -> Iterator[ShardOutcome]:
-    """Run shards as Ray tasks of as many processors as each has jobs.
+) -> Iterator[Any]:
+    """Run tasks on Ray, each on as many processors as it has jobs.
 
     Parameters
     ----------
-    tasks : sequence of ShardTask
+    tasks : iterable of Task
     stop : Event
         When it is set, tasks that wait or run are cancelled.
     address : str, optional
@@ -41,7 +41,7 @@ def run_ray(
     """
     with _connected(address) as ray:
         remote = ray.remote(attempt)
-        waiting: dict[Any, ShardTask] = {}
+        waiting: dict[Any, Task] = {}
         for task in tasks:
             options = {"num_cpus": max(1, task.jobs), "max_retries": max_retries}
             waiting[remote.options(**options).remote(task)] = task
@@ -53,13 +53,12 @@ def run_ray(
             ray.cancel(reference, force=True)
 
 
-def _outcome(ray: Any, reference: Any, task: ShardTask) -> ShardOutcome:
+def _outcome(ray: Any, reference: Any, task: Task) -> Any:
     try:
-        outcome: ShardOutcome = ray.get(reference)
+        return ray.get(reference)
     except ray.exceptions.RayError as error:
         reason = str(error).strip().splitlines()[0]
-        return ShardOutcome(task.index, message=f"{type(error).__name__}: {reason}")
-    return outcome
+        return task.lost(f"{type(error).__name__}: {reason}")
 
 
 @contextmanager

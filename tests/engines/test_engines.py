@@ -9,7 +9,9 @@ import threading
 import warnings
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
+from made_engines import deadly
 from needs import needs
 from poisoned_library import (
     CONFIG,
@@ -23,16 +25,19 @@ from poisoned_library import (
     part_bytes,
 )
 
+from audiorec.engines.dask import run_dask
+from audiorec.engines.local import run_threads
+from audiorec.engines.ray import run_ray
 from audiorec.errors import MissingExtraError, StoreError
-from audiorec.extraction.engines.dask import run_dask
-from audiorec.extraction.engines.ray import run_ray
-from audiorec.extraction.engines.tasks import (
-    ShardOutcome,
-    ShardTask,
-    gather,
-    run_local,
-    shard_tasks,
-)
+from audiorec.extraction.shard_tasks import ShardOutcome, ShardTask, gather, shard_tasks
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.contract.asking import write_candidates
+from audiorec.recall.contract.data import Queries, RecallData
+from audiorec.recall.judging.judge import judge
+from audiorec.recall.judging.splits import split
+from audiorec.recall.serving.job import fuse_files
+from audiorec.recall.serving.rules import FusionRecipe
+from audiorec.recall.simple.item_knn import ItemKnn
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +51,7 @@ def library(tmp_path_factory):
 def reference(library, tmp_path_factory):
     """What the local runner makes: the parts, and the store that they make together."""
     out = str(tmp_path_factory.mktemp("local") / "out")
-    report = gather(run_local(tasks(library, out), threading.Event(), jobs=2), COUNT)
+    report = gather(run_threads(tasks(library, out), threading.Event(), jobs=2), COUNT)
     assert (report.made, report.lost) == (COUNT, {})
     return part_bytes(out), compacted(out, tmp_path_factory.mktemp("whole") / "store")
 
@@ -99,9 +104,9 @@ def dask_cluster(library):
 
 def test_the_local_runner_keeps_what_is_finished(library, reference, tmp_path):
     out = tmp_path / "out"
-    report = gather(run_local(tasks(library, out)[:2], threading.Event()), COUNT)
+    report = gather(run_threads(tasks(library, out)[:2], threading.Event()), COUNT)
     assert (report.made, report.is_whole) == (2, False)
-    report = gather(run_local(tasks(library, out), threading.Event(), jobs=2), COUNT)
+    report = gather(run_threads(tasks(library, out), threading.Event(), jobs=2), COUNT)
     assert (report.made, report.kept) == (1, 2)
     assert (report.run.extracted + report.run.unchanged, report.run.found) == (6, 11)
     assert part_bytes(str(out)) == reference[0]
@@ -121,7 +126,7 @@ def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard
     assert (report.made, list(report.lost)) == (2, [1])
     assert "WorkerCrashedError" in report.lost[1]
     assert [task.tries() for task in dying] == [2, 2, 1]
-    again = gather(run_local(tasks(library, out), threading.Event()), COUNT)
+    again = gather(run_threads(tasks(library, out), threading.Event()), COUNT)
     assert (again.made, again.kept) == (1, 2)
     assert part_bytes(str(out)) == reference[0]
 
@@ -129,6 +134,47 @@ def test_a_ray_worker_that_dies_costs_a_retry_and_one_that_always_dies_one_shard
 def test_dask_makes_the_same_bytes(library, reference, dask_cluster, tmp_path):
     report = gather(run_dask(tasks(library, tmp_path / "out"), threading.Event()), COUNT)
     check_same(report, tmp_path / "out", reference, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def lists(tmp_path_factory):
+    """Plays, and the candidates, fused lists and figures that one process makes of them."""
+    folder = tmp_path_factory.mktemp("one")
+    rng = np.random.default_rng(1)
+    plays = Sequences.from_lists([[f"s{s}" for s in rng.integers(0, 30, 6)] for _ in range(250)])
+    return plays, made_of(plays, folder, None)
+
+
+def made_of(plays, folder, engine):
+    """Return the bytes of candidates and fused lists, and the figures of an evaluation."""
+    with pytest.MonkeyPatch.context() as patch:  # several blocks of few users
+        patch.setattr("audiorec.recall.contract.asking.BLOCK_USERS", 100)
+        patch.setattr("audiorec.recall.serving.shares.PART_ROWS", 100)
+        return _made_of(plays, folder, engine)
+
+
+def _made_of(plays, folder, engine):
+    channel = ItemKnn().fit(RecallData(plays))
+    options = {"exclude": plays, "engine": engine}
+    write_candidates(folder / "c.parquet", channel, Queries(plays), 9, **options)
+    paths = [folder / "c.parquet"] * 2
+    fuse_files(paths, folder / "f.parquet", FusionRecipe(k=5), engine=engine)
+    found = judge(ItemKnn(), split(plays, "last"), ks=[5], engine=engine).to_dict()
+    for seconds in ("fit_cpu_s", "recall_cpu_s", "peak_mb"):
+        del found[seconds]
+    return (folder / "c.parquet").read_bytes(), (folder / "f.parquet").read_bytes(), found
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_ray_makes_the_same_blocks_though_one_is_killed(lists, tmp_path):
+    engine = deadly(lambda tasks: run_ray(tasks, threading.Event()), tmp_path / "mark", index=0)
+    assert made_of(lists[0], tmp_path, engine) == lists[1]
+    assert (tmp_path / "mark").read_text() == "xxxx"  # killed once, then one a job
+
+
+@pytest.mark.usefixtures("dask_cluster")
+def test_dask_makes_the_same_blocks(lists, tmp_path):
+    assert made_of(lists[0], tmp_path, lambda t: run_dask(t, threading.Event())) == lists[1]
 
 
 class Future:
@@ -191,7 +237,7 @@ def test_what_dask_gives_up_is_sent_once_more_and_then_reported(monkeypatch):
 
 
 def test_a_dask_cluster_without_workers_is_not_waited_for_without_end(monkeypatch):
-    monkeypatch.setattr("audiorec.extraction.engines.dask.PATIENCE_S", 0.05)
+    monkeypatch.setattr("audiorec.engines.dask.PATIENCE_S", 0.05)
     client = Client({}, threads=0)
     client.submit = lambda *_a, **_k: Future("pending", None)
     outcomes = run_with(monkeypatch, client)
@@ -210,7 +256,7 @@ def test_a_stop_takes_back_what_dask_has_not_done(monkeypatch):
 def test_a_stop_before_the_first_shard_makes_none(library, tmp_path):
     stop = threading.Event()
     stop.set()
-    report = gather(run_local(tasks(library, tmp_path / "out"), stop), COUNT)
+    report = gather(run_threads(tasks(library, tmp_path / "out"), stop), COUNT)
     assert (report.made, report.is_whole, str(report.run.stopped)) == (0, False, "interrupted")
     assert not (tmp_path / "out").exists()
 

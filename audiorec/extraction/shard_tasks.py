@@ -1,14 +1,13 @@
 """Shards as an engine sees them: small tasks to send, and outcomes that say it all.
 
-    shard_tasks(manifest, n) ──run_local, run_ray, run_dask──▶ outcomes ──gather──▶ ShardsReport
+    shard_tasks(manifest, n) ──an engine (`audiorec.engines`)──▶ outcomes ──gather──▶ `ShardsReport`
 
-`run_local` works on this machine, in joblib's threads, each with a disposable child for the
-songs; the other engines have modules of their own.
+On one machine they run in threads, each with a disposable child for the songs.
 """
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -57,6 +56,10 @@ class ShardTask:
             return ShardOutcome(self.index, message=f"{type(error).__name__}: {error}")
         return ShardOutcome(self.index, report=report)
 
+    def lost(self, message: str) -> "ShardOutcome":
+        """Return what became of it if its process died once too often."""
+        return ShardOutcome(self.index, message=message)
+
 
 @dataclass(frozen=True, slots=True)
 class ShardOutcome:
@@ -87,35 +90,6 @@ def shard_tasks(manifest: str, count: int, out: str, config: ShardConfig) -> lis
     work = config.work_dir.absolute() if config.work_dir else None
     config = replace(config, extractor=replace(config.extractor, heads=heads), work_dir=work)
     return [ShardTask(places[0], index, count, places[1], config) for index in range(count)]
-
-
-def attempt(task: ShardTask) -> ShardOutcome:
-    """Run a task; the function that clusters are given by name."""
-    return task.attempt()
-
-
-def run_local(
-    tasks: Sequence[ShardTask], stop: threading.Event, *, jobs: int = 1
-) -> Iterator[ShardOutcome]:
-    """Run `jobs` shards at a time in threads of this process.
-
-    When `stop` is set, the songs in flight are finished and no further shard begins.
-    """
-    from joblib import Parallel, delayed
-
-    def unless_stopped(task: ShardTask) -> ShardOutcome | None:
-        return None if stop.is_set() else task.attempt(stop=stop)
-
-    parallel = Parallel(
-        n_jobs=jobs,
-        backend="threading",
-        return_as="generator_unordered",
-        pre_dispatch=jobs,
-        batch_size=1,
-    )
-    for outcome in parallel(delayed(unless_stopped)(task) for task in tasks):
-        if outcome is not None:
-            yield outcome
 
 
 @dataclass(slots=True)

@@ -1,7 +1,7 @@
-"""Shards on a Dask cluster (extra ``dask``).
+"""Tasks on a Dask cluster (extra ``dask``).
 
 Dask gives a task up when four workers died while they had it, and so blames also one that
-only waited on the same worker. What was given up is therefore sent once more, one shard at a
+only waited on the same worker. What was given up is therefore sent once more, one task at a
 time; one that is lost again is reported, and the others go on.
 
 The tasks are handed to Dask itself and not to joblib's Dask backend, which waits without end
@@ -11,12 +11,12 @@ for a task that was given up (docs/decisions/0015).
 import importlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from audiorec.engines.tasks import Task, attempt
 from audiorec.errors import MissingExtraError
-from audiorec.extraction.engines.tasks import ShardOutcome, ShardTask, attempt
 from audiorec.runs.imports import clean_start
 
 POLL_S = 1.0  # seconds between two looks at whether the run is to stop
@@ -24,17 +24,17 @@ PATIENCE_S = 600.0  # how long a cluster may be without a single worker
 
 
 def run_dask(
-    tasks: Sequence[ShardTask],
+    tasks: Iterable[Any],
     stop: threading.Event,
     *,
     address: str | None = None,
     workers: int = 1,
-) -> Iterator[ShardOutcome]:
-    """Run shards on a Dask cluster.
+) -> Iterator[Any]:
+    """Run tasks on a Dask cluster.
 
     Parameters
     ----------
-    tasks : sequence of ShardTask
+    tasks : iterable of Task
     stop : Event
         When it is set, tasks that wait are taken back, and those that run are not waited for.
     address : str, optional
@@ -44,21 +44,21 @@ def run_dask(
         Processes of a cluster of our own.
     """
     with _client(address, workers) as (distributed, client):
-        again: list[ShardTask] = []
-        for task, outcome in _sent(distributed, client, tasks, stop):
-            if outcome.message:
+        again: list[Task] = []
+        for task, future in _sent(distributed, client, tasks, stop):
+            if future is not None and future.status != "finished":
                 again.append(task)
             else:
-                yield outcome
+                yield _outcome(future, task)
         for suspect in again:
-            for _, outcome in _sent(distributed, client, [suspect], stop):
-                yield outcome
+            for task, future in _sent(distributed, client, [suspect], stop):
+                yield _outcome(future, task)
 
 
 def _sent(
-    distributed: Any, client: Any, tasks: Sequence[ShardTask], stop: threading.Event
-) -> Iterator[tuple[ShardTask, ShardOutcome]]:
-    """Send tasks all at once and yield what became of each."""
+    distributed: Any, client: Any, tasks: Iterable[Any], stop: threading.Event
+) -> Iterator[tuple[Task, Any]]:
+    """Send tasks all at once and yield the future of each; None where nobody is there to do it."""
     waiting = {client.submit(attempt, task, pure=False): task for task in tasks}
     served = time.monotonic()
     try:
@@ -67,23 +67,23 @@ def _sent(
                 distributed.wait(list(waiting), timeout=POLL_S, return_when="FIRST_COMPLETED")
             for future in [f for f in waiting if f.done()]:
                 task = waiting.pop(future)
-                yield task, _outcome(future, task)
+                yield task, future
             if client.nthreads():
                 served = time.monotonic()
     finally:
         client.cancel(list(waiting))
     for task in () if stop.is_set() else waiting.values():
-        reason = f"the cluster has had no worker for {PATIENCE_S:g} s"
-        yield task, ShardOutcome(task.index, message=reason)
+        yield task, None
 
 
-def _outcome(future: Any, task: ShardTask) -> ShardOutcome:
+def _outcome(future: Any, task: Task) -> Any:
+    if future is None:
+        return task.lost(f"the cluster has had no worker for {PATIENCE_S:g} s")
     if future.status == "finished":
-        outcome: ShardOutcome = future.result()
-        return outcome
+        return future.result()
     error = future.exception() if future.status == "error" else future.status
     reason = str(error).strip().splitlines()[0]
-    return ShardOutcome(task.index, message=f"{type(error).__name__}: {reason}")
+    return task.lost(f"{type(error).__name__}: {reason}")
 
 
 @contextmanager

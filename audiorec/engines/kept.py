@@ -1,0 +1,222 @@
+"""Values that many processes work with, their arrays held once by a machine.
+
+    keep(value, path) ──▶ `MappedValue`, which travels with a task ──MappedValue.load──▶ the value
+
+Arrays, Arrow buffers and long tables of texts go into one file, which every process maps: the
+pages are the machine's, not the process's. What is left is a small pickle, which travels with the
+task as a task does. The file therefore holds numbers and letters and nothing that could run, and a
+process reads it only if it has the checksum that came with the task.
+
+A value that was loaded is read-only, and is kept for the next task of the process.
+"""
+
+import hashlib
+import io
+import mmap
+import os
+import pickle
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from audiorec.errors import StoreError
+from audiorec.files.atomic import replaced
+from audiorec.files.own_files import open_own
+
+MIN_BYTES = 1 << 14  # of an array that goes into the file
+MIN_TEXTS = 1 << 10  # of a tuple of texts
+ALIGNED = 64  # bytes
+CHUNK = 1 << 17  # texts that are encoded at a time
+LOADED = 2  # values that a process keeps: what all tasks share, and what a task has of its own
+Place = tuple[int, int]  # where something begins in the file, and its bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MappedValue:
+    """A value as it travels.
+
+    Attributes
+    ----------
+    path : str
+        The file, on a disk that all workers see.
+    sha256 : str
+    pickled : bytes
+        All but what is in the file.
+    places : tuple of (start, bytes)
+        Of the buffers, in their order; texts and their starts come last, one after the other.
+    n_texts : int
+        Tables of texts.
+    base : MappedValue or None
+        Another value, whose tables of texts are not repeated.
+    """
+
+    path: str
+    sha256: str
+    pickled: bytes
+    places: tuple[Place, ...]
+    n_texts: int
+    base: "MappedValue | None" = None
+
+    def load(self) -> Any:
+        """Return the value; its arrays are views of the mapped file.
+
+        Raises
+        ------
+        StoreError
+            If the file is missing, or is not the one that this speaks of.
+        """
+        return _loaded(self)[0]
+
+
+class Keeper:
+    """Takes a value apart, so that its checksum is known before anything is written.
+
+    Parameters
+    ----------
+    value : object
+        What `pickle` takes.
+    base : Keeper, optional
+        Of a value that is loaded as well: tables of texts that it has are not repeated.
+    """
+
+    def __init__(self, value: Any, base: "Keeper | None" = None) -> None:
+        known = {} if base is None else base.numbers
+        pickler = _Pickler(known)
+        pickler.dump(value)
+        self.pickled = pickler.stream.getvalue()
+        self._alive = (value, pickler.texts)  # ids stay those of these objects
+        self.numbers: Mapping[int, int] = {id(t): n for n, t in enumerate(pickler.texts)}
+        self._parts = [*pickler.buffers]
+        for texts in pickler.texts:
+            self._parts += _written(texts)
+        digest = hashlib.sha256()
+        places, start = [], 0
+        for part in self._parts:
+            places.append((start, part.nbytes))
+            digest.update(part)
+            padding = bytes(-part.nbytes % ALIGNED)
+            digest.update(padding)
+            start += part.nbytes + len(padding)
+        self.places, self.sha256 = tuple(places), digest.hexdigest()
+
+    @property
+    def fingerprint(self) -> str:
+        """Sixteen hex digits of the whole value."""
+        return hashlib.sha256(self.sha256.encode() + self.pickled).hexdigest()[:16]
+
+    def write(self, path: Path, base: MappedValue | None = None) -> MappedValue:
+        """Write the file, and return what travels; `base` is what the base wrote."""
+        with replaced(path) as part, part.open("wb") as file:
+            for buffer in self._parts:
+                file.write(buffer)
+                file.write(bytes(-buffer.nbytes % ALIGNED))
+        return MappedValue(
+            str(path.absolute()),
+            self.sha256,
+            self.pickled,
+            self.places,
+            len(self.numbers),
+            base,
+        )
+
+
+def keep(value: Any, path: Path) -> MappedValue:
+    """Write the arrays and the long texts of a value into one file; return what travels.
+
+    Examples
+    --------
+    >>> from tempfile import mkdtemp
+    >>> kept = keep({"songs": np.arange(9_000.0)}, Path(mkdtemp()) / "shared.bin")
+    >>> len(kept.pickled) < 300, kept.load()["songs"][[1, 8_999]].tolist()
+    (True, [1.0, 8999.0])
+    """
+    return Keeper(value).write(path)
+
+
+class _Pickler(pickle.Pickler):
+    """Pickles all but large buffers and long tuples of texts."""
+
+    def __init__(self, known: Mapping[int, int]) -> None:
+        self.stream, self.buffers, self.texts = io.BytesIO(), [], []  # type: ignore[var-annotated]
+        self._known, self._own = known, {}  # type: ignore[var-annotated]
+        super().__init__(self.stream, protocol=5, buffer_callback=self._take)
+
+    def _take(self, buffer: pickle.PickleBuffer) -> bool:
+        """Take a buffer out of the pickle unless it is small."""
+        raw = buffer.raw()
+        if raw.nbytes < MIN_BYTES:
+            return True
+        self.buffers.append(raw)
+        return False
+
+    def persistent_id(self, value: Any) -> tuple[str, int] | None:
+        """Return the number of a long tuple of texts, here or in the base."""
+        if type(value) is not tuple or len(value) < MIN_TEXTS:
+            return None
+        if (number := self._known.get(id(value))) is not None:
+            return "base", number
+        if (number := self._own.get(id(value))) is None:
+            if not all(type(text) is str for text in value):
+                return None
+            number = self._own[id(value)] = len(self.texts)
+            self.texts.append(value)
+        return "own", number
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(
+        self, kept: MappedValue, buffers: Sequence[memoryview], texts: Mapping[str, Any]
+    ) -> None:
+        super().__init__(io.BytesIO(kept.pickled), buffers=buffers)
+        self._texts = texts
+
+    def persistent_load(self, at: tuple[str, int]) -> Any:
+        """Return a tuple of texts by its number."""
+        where, number = at
+        return self._texts[where][number]
+
+
+def _written(texts: tuple[str, ...]) -> list[memoryview]:
+    """Return texts as bytes, and where each starts."""
+    parts, starts = [], np.zeros(len(texts) + 1, np.int64)
+    for first in range(0, len(texts), CHUNK):  # ten million ids are not held twice
+        encoded = [text.encode("utf-8", "surrogatepass") for text in texts[first : first + CHUNK]]
+        starts[first + 1 : first + 1 + len(encoded)] = [len(text) for text in encoded]
+        parts.append(b"".join(encoded))
+    return [memoryview(b"".join(parts)), memoryview(np.cumsum(starts).tobytes())]
+
+
+def _read(content: memoryview, starts: memoryview) -> tuple[str, ...]:
+    """Undo `_written`."""
+    whole = content.tobytes()
+    at = np.frombuffer(starts, np.int64).tolist()
+    return tuple(whole[a:b].decode("utf-8", "surrogatepass") for a, b in pairwise(at))
+
+
+@lru_cache(maxsize=LOADED)
+def _loaded(kept: MappedValue) -> tuple[Any, list[tuple[str, ...]]]:
+    """Return a value and its tables of texts."""
+    whole = memoryview(_mapped(Path(kept.path), kept.sha256))
+    parts = [whole[start : start + length] for start, length in kept.places]
+    n_buffers = len(parts) - 2 * kept.n_texts
+    own = [_read(parts[at], parts[at + 1]) for at in range(n_buffers, len(parts), 2)]
+    texts = {"own": own, "base": [] if kept.base is None else _loaded(kept.base)[1]}
+    return _Unpickler(kept, parts[:n_buffers], texts).load(), own
+
+
+def _mapped(path: Path, sha256: str) -> Any:
+    """Map a file whose checksum is known."""
+    try:
+        with open_own(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            found = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) if size else b""
+    except FileNotFoundError as error:
+        raise StoreError(f"{path}: is not there: do all workers see this disk?") from error
+    if hashlib.sha256(found).hexdigest() != sha256:
+        raise StoreError(f"{path}: is not what was written for this run")
+    return found

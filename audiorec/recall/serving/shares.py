@@ -1,0 +1,180 @@
+"""A fusion cut into parts for an engine: which rows, and what is closed to their users.
+
+    tables, what is closed ──Fusion.of──▶ `Fusion`: part i ──`Fusing`──▶ the lists of its users
+
+The blocks are those of `user_blocks`, some of them a part. A worker reads the rows of its part
+itself; only files that are not in the order of their users are sorted once, and travel.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from audiorec.engines.kept import Keeper
+from audiorec.files.arrow import integers
+from audiorec.listening.prepare import log_fingerprint
+from audiorec.listening.sequences import Sequences
+from audiorec.recall.serving.fuse import fuse
+from audiorec.recall.serving.rules import Closed, ClosedLists, FusionRecipe, SongTraits
+from audiorec.recall.serving.tables import (
+    BATCH_ROWS,
+    USERS,
+    UserStream,
+    is_by_user,
+    rows_of,
+    sorted_by_user,
+    together,
+    users_by_rows,
+)
+from audiorec.spec import fingerprint
+from audiorec.types import IdMap
+
+PART_ROWS = 1 << 20  # of the table with most rows, at least
+KINDS = ("heard", "never", "artists")  # of `Closed`
+Shut = Mapping[str, Sequences]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FusionPart:
+    """What one part of a fusion needs beside what all need.
+
+    Attributes
+    ----------
+    tables : sequence of (path, start) or pyarrow.Table
+        One a channel: where its rows begin in a file, or the rows.
+    lengths : sequence of tuple of int
+        For each block, the rows of each channel.
+    shut : mapping of str to Sequences
+        What is closed to the users of the part, by the attribute of `Closed`.
+    """
+
+    tables: Sequence[Any]
+    lengths: Sequence[tuple[int, ...]]
+    shut: Shut
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fusing:
+    """What all parts need: settings, what is known of songs, and names of what is closed."""
+
+    recipe: FusionRecipe
+    facts: SongTraits
+    names: Mapping[str, IdMap]
+
+    def __call__(self, part: FusionPart) -> list[Any]:
+        """Return the fused lists of each block of a part."""
+        closed = Closed(**{n: ClosedLists(of, self.names[n]) for n, of in part.shut.items()})
+        sums = [sum(lengths) for lengths in zip(*part.lengths, strict=True)]
+        tables = [
+            one if isinstance(one, pa.Table) else rows_of(one[0], one[1], one[1] + n)
+            for one, n in zip(part.tables, sums, strict=True)
+        ]
+        at, found = [0] * len(tables), []
+        for lengths in part.lengths:
+            block = [t.slice(a, n) for t, a, n in zip(tables, at, lengths, strict=True)]
+            at = [a + n for a, n in zip(at, lengths, strict=True)]
+            found.append(fuse(block, self.recipe, self.facts, closed))
+        return found
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Fusion:
+    """A fusion in parts.
+
+    Attributes
+    ----------
+    making : Fusing
+    parts : list of list of tuple of int
+        The lengths of the blocks of each part.
+    fingerprint : str
+        Of all that decides the lists.
+    """
+
+    making: Fusing
+    parts: list[list[tuple[int, ...]]]
+    fingerprint: str
+    paths: Sequence[Path]
+    by_hand: Mapping[Path, Any]  # files that had to be sorted
+    starts: list[tuple[int, ...]]  # of each part, in each file
+    closed: Closed
+
+    @classmethod
+    def of(
+        cls, paths: Sequence[Path], recipe: FusionRecipe, facts: SongTraits, closed: Closed
+    ) -> "Fusion":
+        """Go over the users of all files once, and cut them into parts.
+
+        Raises
+        ------
+        InputError
+            If a file cannot be read.
+        """
+        by_hand = {path: sorted_by_user(path) for path in paths if not is_by_user(path)}
+        users = [
+            iter([by_hand[path].select(["user_id"])]) if path in by_hand else users_by_rows(path)
+            for path in paths
+        ]
+        streams = [UserStream(one, USERS) for one in users]
+        parts: list[list[tuple[int, ...]]] = []
+        starts, at = [], (0,) * len(paths)
+        for block in together(streams):
+            lengths = tuple(map(len, block))
+            if not parts or max(map(sum, zip(*parts[-1], strict=True))) >= PART_ROWS:
+                parts.append([])
+                starts.append(at)
+            parts[-1].append(lengths)
+            at = tuple(a + n for a, n in zip(at, lengths, strict=True))
+        shut = {name: one for name in KINDS if (one := getattr(closed, name)) is not None}
+        names = {name: one.songs for name, one in shut.items()}
+        known = (facts.song_ids, dict(facts.groups), facts.plays, facts.artists)
+        about = {
+            "tables": [log_fingerprint(path) for path in paths],
+            "names": [path.stem for path in paths],  # of a table without channels
+            "recipe": asdict(recipe),
+            "facts": Keeper(known).fingerprint,
+            "closed": Keeper({name: one.lists for name, one in shut.items()}).fingerprint,
+            "parts": [PART_ROWS, BATCH_ROWS],
+            "version": version("audiorec"),
+        }
+        making = Fusing(recipe, facts, names)
+        return cls(making, parts, fingerprint(about), paths, by_hand, starts, closed)
+
+    def __call__(self, number: int) -> FusionPart:
+        """Return what part `number` needs."""
+        lengths, starts = self.parts[number], self.starts[number]
+        sums = [sum(column) for column in zip(*lengths, strict=True)]
+        tables: list[Any] = [
+            self.by_hand[path].take(integers(np.arange(start, start + n)))
+            if path in self.by_hand
+            else (path.absolute(), start)
+            for path, start, n in zip(self.paths, starts, sums, strict=True)
+        ]
+        users = self._users_of(number)
+        shut = {
+            name: one.part(users)
+            for name in KINDS
+            if (one := getattr(self.closed, name)) is not None
+        }
+        return FusionPart(tables, lengths, shut)
+
+    def named(self, number: int) -> str:
+        """Return the first and the last user of a part, for an error."""
+        users = self._users_of(number).sort()
+        return f"users {users[0].as_py()!r} to {users[-1].as_py()!r}"
+
+    def _users_of(self, number: int) -> Any:
+        """Return the users of a part, each once."""
+        sums = [sum(column) for column in zip(*self.parts[number], strict=True)]
+        found = []
+        for path, start, n in zip(self.paths, self.starts[number], sums, strict=True):
+            if path in self.by_hand:
+                table = self.by_hand[path].slice(start, n)
+            else:
+                table = rows_of(path, start, start + n, ["user_id"])
+            found.append(table.column("user_id").unique())
+        return pa.concat_arrays(found).unique()

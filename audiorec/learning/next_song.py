@@ -124,9 +124,12 @@ class NextSongLearner:
         torch.manual_seed(torch_seed(batch.rng))
         songs, log_expected = self._opponents(batch.rng)
         self.optimiser.zero_grad()
-        own = batch.plays.part(self.processes.part(len(batch.plays)))
-        losses = self._losses(own, songs, log_expected)
-        loss = self.processes.mean(losses) + self.model.penalty()
+        # Of the whole batch in every process: what is drawn for a song is then the same in all.
+        rows, plays, songs = _renumbered(batch.plays, songs)
+        own = plays.part(self.processes.part(len(plays)))
+        with self.processes.within(len(plays)):
+            losses = self._losses(own, rows, songs, log_expected)
+        loss = self.processes.mean(losses) + self.model.penalty() / self.processes.size
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return float(loss.detach())
@@ -203,9 +206,10 @@ class NextSongLearner:
         profile = torch.from_numpy(batch.profile).to(like)
         return Tensors(songs, lengths, targets, there, time, profile, seed, liked)
 
-    def _losses(self, batch: PlayBatch, songs: Int64Array, log_expected: FloatArray) -> Tensor:
-        """Return the loss of each target among `songs`, which are sorted."""
-        rows, batch, songs = _renumbered(batch, songs)
+    def _losses(
+        self, batch: PlayBatch, rows: Int64Array, songs: Int64Array, log_expected: FloatArray
+    ) -> Tensor:
+        """Return the loss of each target among `songs`, which are sorted places in `rows`."""
         model, own = self.model, self.tensors(batch)
         few = torch.from_numpy(rows).to(own.songs.device)
         with ExitStack() as tables:

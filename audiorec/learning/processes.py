@@ -11,8 +11,10 @@ Two processes take the steps of one, up to the order of sums:
 * In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
   process that each row came from.
 
-Dropout and batch statistics are those of a part, so a model that has them is trained as well but
-not to the same weights, unless it draws dropout for the whole batch.
+* Dropout is drawn for the whole batch: `audiorec.learning.dropout`, within `Processes.within`.
+
+Batch statistics are those of a part, so a model that has them is trained as well but not to the
+same weights.
 
 What one process alone may do (write a file, ask somebody elsewhere) is done by the first and told
 to all: `Processes.from_first`, `Processes.numbers_from_first`. What goes wrong there goes wrong in
@@ -33,8 +35,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
-from audiorec import errors
 from audiorec.errors import AudiorecError, LostProcessError
+from audiorec.learning.dropout import part_of_batch
+from audiorec.learning.launch import error_of, plain_error
 
 Line = dict[str, Any]
 USUAL_TIMEOUT_S = 1800.0  # that a process waits for the others, as torch has it
@@ -61,6 +64,15 @@ class Processes:
         [slice(0, 2, None), slice(2, 4, None), slice(4, 7, None)]
         """
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
+
+    @contextmanager
+    def within(self, n: int) -> Iterator[None]:
+        """Draw `audiorec.learning.dropout` for the `n` examples of a batch, and take the part's."""
+        if self.size == 1:
+            yield
+            return
+        with part_of_batch(n, self.part(n)):
+            yield
 
     def mean(self, losses: Tensor) -> Tensor:
         """Return this process's share of the mean over the whole batch.
@@ -143,7 +155,9 @@ class Processes:
                 line = make()
             except AudiorecError as error:
                 failure = error
-        content = json.dumps([line, _plain(failure)], default=str).encode()
+        content = json.dumps(
+            [line, None if failure is None else plain_error(failure)], default=str
+        ).encode()
         length = int(self.total(float(len(content)) if self.is_first else 0.0))
         sent = torch.zeros(length, dtype=torch.uint8)
         if self.is_first:
@@ -155,7 +169,7 @@ class Processes:
         told: Line | None
         told, said = json.loads(sent.numpy().tobytes())
         if said is not None:
-            raise _error_of(*said)
+            raise error_of(*said)
         return told
 
     def numbers_from_first(
@@ -252,14 +266,3 @@ def _others() -> Iterator[None]:
             "another process of this training has ended or cannot be reached; start all of them "
             f"again, they go on from the last checkpoint ({reason})"
         ) from error
-
-
-def _plain(error: AudiorecError | None) -> list[Any] | None:
-    return None if error is None else [type(error).__name__, list(error.args)]
-
-
-def _error_of(name: str, values: list[Any]) -> AudiorecError:
-    """Undo `_plain`; an error of another module becomes an `AudiorecError` with its values."""
-    kind = getattr(errors, name, None)
-    is_ours = isinstance(kind, type) and issubclass(kind, AudiorecError)
-    return kind(*values) if is_ours else AudiorecError(*values)  # type: ignore[misc]

@@ -104,6 +104,8 @@ def launch() -> None:
     """Be the agent: the program of the child that `by_torchrun` starts."""
     about = json.loads(sys.argv[1])
     logging.disable(logging.CRITICAL)  # what goes wrong is told by those who started it
+    # Else processes that start again read the addresses of those that have died.
+    os.environ["TORCH_DISABLE_SHARE_RDZV_TCP_STORE"] = "1"
     from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import LaunchConfig, elastic_launch

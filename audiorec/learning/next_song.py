@@ -41,6 +41,7 @@ from audiorec.learning.next_plays import (
 from audiorec.learning.next_recipe import NextSongRecipe
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase, Refitted, fit_refit
+from audiorec.learning.row_adam import RowAdam
 from audiorec.learning.schedule import cosine_decay
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import import_torch, one_thread
@@ -52,6 +53,7 @@ JUDGE_ROWS = 256  # queries that are ranked at a time
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # of an epoch, at least, where plays are enough for batches of
 FEWEST = 64
+SPARSE_FROM = 200_000  # songs: see "Large tables" in docs/training.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,9 +94,8 @@ class NextSongLearner:
         self.counts = self.learnt.counts()
         self._judged = None if held is None else self._drawn(held.judged)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
-        groups = _groups(model, recipe)
-        self.rates = tuple(group["lr"] for group in groups)
-        self.optimiser = torch.optim.Adam(groups, fused=True)
+        self.optimiser = _optimiser(model, recipe)
+        self.rates = tuple(group["lr"] for group in self.optimiser.param_groups)
 
     def start(self) -> Line | None:
         """Nothing is said of the untrained model."""
@@ -114,6 +115,8 @@ class NextSongLearner:
             seeds = generator(self.recipe.seed, ROWS, epoch, number)
             found = stretches(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
             yield _Step(found, generator(self.recipe.seed, STEP, epoch, number), done)
+        if isinstance(self.optimiser, RowAdam):
+            self.optimiser.catch_up_all()  # for who judges, and for who takes the weights
 
     def step(self, batch: _Step) -> float:
         """Take one step on this process's part of a batch."""
@@ -127,6 +130,8 @@ class NextSongLearner:
         # Of the whole batch in every process: what is drawn for a song is then the same in all.
         rows, plays, songs = _renumbered(batch.plays, songs)
         own = plays.part(self.processes.part(len(plays)))
+        if isinstance(self.optimiser, RowAdam):
+            self.optimiser.catch_up(torch.from_numpy(rows))
         with self.processes.within(len(plays)):
             losses = self._losses(own, rows, songs, log_expected)
         loss = self.processes.mean(losses) + self.model.penalty() / self.processes.size
@@ -347,6 +352,23 @@ def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBa
     read = place[:first].reshape(batch.songs.shape).astype(np.int64)
     renumbered = replace(batch, songs=read, targets=targets, favourites=favourites)
     return rows, renumbered, place[second:].astype(np.int64)
+
+
+def _optimiser(model: NextSongModel, recipe: NextSongRecipe) -> torch.optim.Optimizer:
+    """Return Adam; where tables are large, the one that goes over their rows alone."""
+    tables = {id(table): table for table in (model.table, model.output)}.values()
+    sparse = recipe.sparse_tables
+    if sparse is None:
+        sparse = len(model.table.ids) >= SPARSE_FROM
+    groups = _groups(model, recipe)
+    if not sparse:
+        return torch.optim.Adam(groups, fused=True)
+    for table in tables:
+        table.sparse = True
+    ids = [table.ids for table in tables]
+    apart = {id(p) for p in ids}
+    groups[0]["params"] = [p for p in groups[0]["params"] if id(p) not in apart]
+    return RowAdam(ids, [group for group in groups if group["params"]], recipe.learning_rate)
 
 
 def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:

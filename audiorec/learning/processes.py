@@ -100,15 +100,16 @@ class Processes:
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their sums over all processes.
 
-        A parameter that has none in any process is left without.
+        A parameter that has none in any process is left without. Of sparse gradients only the rows
+        travel that some process reached.
         """
         if self.size == 1:
             return
         trained = [p for p in parameters if p.requires_grad]
-        has = torch.tensor([p.grad is not None for p in trained], dtype=torch.int64)
+        has = torch.tensor([[p.grad is not None, _is_sparse(p)] for p in trained]).long()
         with _others():
             distributed.all_reduce(has)
-        used = [p for p, n in zip(trained, has.tolist(), strict=True) if n]
+        used = [p for p, (n, sparse) in zip(trained, has.tolist(), strict=True) if n and not sparse]
         for kind in sorted({str(p.dtype) for p in used}):  # one message for each type of number
             alike = [p for p in used if str(p.dtype) == kind]
             given = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
@@ -118,6 +119,26 @@ class Processes:
             parts = torch.split(flat, [p.numel() for p in alike])
             for p, part in zip(alike, parts, strict=True):
                 p.grad = part.view_as(p).clone()
+        for p, (_, sparse) in zip(trained, has.tolist(), strict=True):
+            if sparse:
+                p.grad = self._sum_rows(p)
+
+    def _sum_rows(self, parameter: Tensor) -> Tensor:
+        """Return the sum of sparse gradients (S, ...): of the rows that any process reached."""
+        own = parameter.grad
+        rows = torch.zeros(0, dtype=torch.int64)
+        values = parameter.new_zeros(0, *parameter.shape[1:])
+        if own is not None:
+            own = own.coalesce()
+            rows, values = own.indices()[0], own.values()
+        reached = self.gather(rows).unique()
+        summed = parameter.new_zeros(len(reached), *parameter.shape[1:])
+        summed[torch.searchsorted(reached, rows)] = values
+        with _others():
+            distributed.all_reduce(summed)
+        return torch.sparse_coo_tensor(
+            reached[None], summed, parameter.shape, is_coalesced=True, check_invariants=False
+        )
 
     def total(self, value: float) -> float:
         """Return the sum of a number over all processes."""
@@ -266,3 +287,7 @@ def _others() -> Iterator[None]:
             "another process of this training has ended or cannot be reached; start all of them "
             f"again, they go on from the last checkpoint ({reason})"
         ) from error
+
+
+def _is_sparse(parameter: Tensor) -> bool:
+    return parameter.grad is not None and parameter.grad.is_sparse

@@ -131,13 +131,13 @@ class Processes:
         if own is not None:
             own = own.coalesce()
             rows, values = own.indices()[0], own.values()
-        reached = self.gather(rows).unique()
+        reached = torch.unique(self.gather(rows))
         summed = parameter.new_zeros(len(reached), *parameter.shape[1:])
         summed[torch.searchsorted(reached, rows)] = values
         with _others():
             distributed.all_reduce(summed)
         return torch.sparse_coo_tensor(
-            reached[None], summed, parameter.shape, is_coalesced=True, check_invariants=False
+            reached[None], summed, parameter.shape, is_coalesced=True, check_invariants=True
         )
 
     def total(self, value: float) -> float:

@@ -5,14 +5,15 @@
 
 Adam moves a row on when it has no gradient, by moments that fade, so each step goes over the whole
 table three times. But until a row is read again nobody sees where it is. Since its last step a, its
-moves are one direction times a factor that is the same for all rows of this a::
+moves are::
 
-    m / (sqrt(v) + e)  times  sum over s = a + 1 .. t of  rate_s b1^(s-a) / (1 - b1^s) / k_s
-    k_s = sqrt(b2^(s-a) / (1 - b2^s))
+    sum over s = a + 1 .. t of  f_s m / (sqrt(v) + k_s e)
+    k_s = sqrt((1 - b2^s) / b2^(s-a))        f_s = k_s rate_s b1^(s-a) / (1 - b1^s)
 
-The factors of all a are kept, so a row makes up at once for the steps that it has missed. This is
-Adam and not the "lazy" one (`torch.optim.SparseAdam`), which leaves those moves out. It differs
-where sqrt(v) is no larger than e (1e-8): that is divided by the first k_s, and not by each.
+With one k for all of them, their mean weighed by f, that is ``m / (sqrt(v) + k e)`` times the sum
+of f. Sums and means are the same for all rows of one a and are kept for every a, so a row makes up
+at once for the steps that it has missed. This is Adam, unlike the "lazy" one
+(`torch.optim.SparseAdam`), which leaves those moves out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -25,6 +26,7 @@ from torch import Tensor, nn, optim
 BETAS, EPSILON = (0.9, 0.999), 1e-8  # as in `torch.optim.Adam`
 # Steps after which what a row still moves is below the rounding of a double.
 FORGOTTEN = 400
+SMALLEST = 1e-300  # of a sum: a learning rate of 0 moves nothing
 ROWS = 1 << 16  # of a table that are caught up with at a time
 
 
@@ -68,13 +70,14 @@ class RowAdam(optim.Optimizer):
                 "exp_avg_sq": torch.zeros_like(table),
                 "at": torch.zeros(len(table), dtype=torch.int32),  # the last step of each row
             }
-        self._moved = np.zeros(1)  # the factor of rows whose last step was this one
+        # For rows whose last step was this one: the sum of f, and that of f times k.
+        self._moved = np.zeros((2, 1))
         self._share()
 
     @property
     def steps(self) -> int:
         """Steps that were taken."""
-        return len(self._moved) - 1
+        return self._moved.shape[1] - 1
 
     @torch.no_grad()
     def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -130,9 +133,10 @@ class RowAdam(optim.Optimizer):
         step = self.steps + 1
         first = max(0, step - FORGOTTEN)
         since = np.arange(step - first, 0, -1)
-        factor = rate * np.sqrt(1 - BETAS[1] ** step) / (1 - BETAS[0] ** step)
-        self._moved[first:] += factor * (BETAS[0] / BETAS[1] ** 0.5) ** since
-        self._moved = np.append(self._moved, 0.0)
+        k = np.sqrt((1 - BETAS[1] ** step) / BETAS[1] ** since)
+        f = k * rate * BETAS[0] ** since / (1 - BETAS[0] ** step)
+        self._moved[:, first:] += np.stack([f, f * k])
+        self._moved = np.append(self._moved, np.zeros((2, 1)), axis=1)
 
     @torch.no_grad()
     def _catch_up(self, table: Tensor, rows: Tensor) -> None:
@@ -144,9 +148,10 @@ class RowAdam(optim.Optimizer):
         if not len(rows):
             return
         mean, square = (state[n].index_select(0, rows) for n in ("exp_avg", "exp_avg_sq"))
-        first = (1 - BETAS[1] ** (at + 1).double()).sqrt() / BETAS[1] ** 0.5
-        moved = torch.from_numpy(self._moved)[at].to(table.dtype)
-        below = square.sqrt().add_((EPSILON * first).to(table.dtype)[:, None])
+        moved, with_k = torch.from_numpy(self._moved)[:, at]
+        k = with_k / moved.clamp_min(SMALLEST)
+        moved = moved.to(table.dtype)
+        below = square.sqrt().add_((EPSILON * k).to(table.dtype)[:, None])
         own = table.index_select(0, rows)
         table.index_copy_(0, rows, own.sub_((mean / below).mul_(moved[:, None])))
         missed = (self.steps - at).double()

@@ -30,6 +30,15 @@ from audiorec.learning.launch import (
 from audiorec.runs.imports import OWN_FOLDER, clean_start
 from audiorec.types import LineProgress
 
+PRIVATE = {"RAY_USAGE_STATS_ENABLED": "0"}  # nothing is told to whoever makes Ray
+# Of a cluster on this machine for one run: workers are no less urgent than what started them, and
+# nobody takes the machine away.
+OWN_VARIABLES = {
+    **PRIVATE,
+    "RAY_worker_niceness": "0",
+    "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+}
+
 
 def by_ray(
     task: Task,
@@ -163,11 +172,13 @@ def _connected(address: str | None, processes: int) -> Iterator[Any]:
         importlib.import_module("ray.train.torch")
     except ImportError as error:
         raise MissingExtraError("the engine ray", "ray", str(error)) from error
-    ours = not ray.is_initialized()
-    if ours:
-        # One of our own has a processor for each worker, however many the machine has.
-        own = {"num_cpus": max(processes, os.cpu_count() or 1)} if address is None else {}
-        with clean_start(), chdir(OWN_FOLDER), _variables(RAY_USAGE_STATS_ENABLED="0"):
+    if ray.is_initialized():
+        yield ray
+        return
+    # One of our own has a processor for each worker, however many the machine has.
+    own = {"num_cpus": max(processes, os.cpu_count() or 1)} if address is None else {}
+    with _variables(OWN_VARIABLES if address is None else PRIVATE):
+        with clean_start(), chdir(OWN_FOLDER):  # workers look for modules where Ray was started
             ray.init(
                 address=address,
                 include_dashboard=False,
@@ -175,15 +186,14 @@ def _connected(address: str | None, processes: int) -> Iterator[Any]:
                 logging_level=logging.ERROR,
                 **own,
             )
-    try:
-        yield ray
-    finally:
-        if ours:
+        try:
+            yield ray
+        finally:
             ray.shutdown()
 
 
 @contextmanager
-def _variables(**values: str) -> Iterator[None]:
+def _variables(values: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:

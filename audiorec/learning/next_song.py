@@ -53,7 +53,7 @@ JUDGE_ROWS = 256  # queries that are ranked at a time
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # of an epoch, at least, where plays are enough for batches of
 FEWEST = 64
-SPARSE_FROM = 200_000  # songs: see "Large tables" in docs/training.md
+SPARSE_FROM = 100_000  # songs: see "Large tables" in docs/training.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,7 +13,7 @@ import numpy as np
 from safetensors.numpy import load_file
 
 from audiorec.errors import InputError
-from audiorec.learning.by_ray import by_ray
+from audiorec.learning.by_ray import _connected, _variables, by_ray
 from audiorec.learning.launch import Task
 from audiorec.recall.contract.job import train_channel
 
@@ -23,8 +23,6 @@ pytestmark = pytest.mark.filterwarnings("ignore")  # Ray Train warns of its own 
 @pytest.fixture(scope="module")
 def ray():
     """Ray as `by_ray` starts it, once for all tests here."""
-    from audiorec.learning.by_ray import _connected
-
     with _connected(None, 2) as started:
         yield started
 
@@ -52,4 +50,12 @@ def test_two_workers_one_of_which_is_killed_come_to_the_model_of_one(tmp_path):
 def test_more_workers_than_the_cluster_has_processors_are_refused():
     with pytest.raises(InputError, match="processors for 5000 processes"):
         by_ray(Task("dying:wrong", {"kind": "input"}), 5000)
-    assert "RAY_USAGE_STATS_ENABLED" not in os.environ
+
+
+@pytest.mark.usefixtures("ray")
+def test_nothing_is_told_to_anybody_and_the_environment_comes_back():
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    with _variables({"RAY_USAGE_STATS_ENABLED": "1", "NEW": "2"}):
+        pass
+    assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert "NEW" not in os.environ

@@ -42,8 +42,8 @@ _BY_NAME = {
         keep-duplicates keep-heard keep-known keep-unmatched kind last least likes long-days
         max-per-album max-per-artist max-problems method min-songs minimum minutes model model-id
         neighbours new-songs normalise on-duplicate only per-album per-artist per-interest per-song
-        per-user popularity portrait projection quiet quota replay-share retry-failed role seed
-        sensitive served-days sessions set settle short-days short-share signal since size
+        per-user popularity portrait processes projection quiet quota replay-share retry-failed
+        role seed sensitive served-days sessions set settle short-days short-share signal since size
         song-draws split split-seed steps strict table take tastes task test top units until user
         users valid watch weights what why why-long wide width""",
     Reach.READS: """
@@ -74,6 +74,7 @@ _IN_COMMAND = {
     ("cold-start songs", "exposures"): Reach.CHOOSES,
     ("recall fuse", "exposures"): Reach.READS,
     ("recall export", "exposures"): Reach.READS,
+    ("recall train", "engine"): Reach.CONNECTS,
 }
 _REACH = {name: reach for reach, names in _BY_NAME.items() for name in names.split()}
 

@@ -1,10 +1,8 @@
 """youtube-dnn in two processes: the steps of one; from the command line, one model."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,22 +15,6 @@ from two_processes import in_two
 
 from audiorec.recall.registry import load_channel
 from audiorec.runs.record import read_runs
-
-TESTS = Path(__file__).parents[3]
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-
-
-def run_two(*arguments, where):
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*LAUNCH, *map(str, arguments)],
-        check=True,
-        timeout=300,
-        env=environment,
-        cwd=where,
-        capture_output=True,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -74,9 +56,18 @@ def test_one_command_two_processes_one_model(tmp_path):
     text = "\n".join(["user_id,song_id,timestamp,event", *rows])
     (tmp_path / "plays.csv").write_text(f"{text}\n")
     words = "recall train youtube-dnn -i plays.csv --epochs 2 --json --out model"
-    done = run_two("-m", "audiorec_cli.main", *words.split(), where=tmp_path)
+    together = "--engine torchrun --processes 2"
+    done = subprocess.run(
+        [sys.executable, "-m", "audiorec_cli.main", *words.split(), *together.split()],
+        check=True,
+        timeout=300,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     document = json.loads(done.stdout)  # one document, of the first process
     assert document["model_id"] == load_channel(tmp_path / "model").model_id
+    assert done.stderr.startswith("2 processes by torchrun on this machine\n")
     assert done.stderr.count("epoch 1: ") == 2  # one line in either phase
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.run.json", "plays.csv"]
     (run,) = read_runs(tmp_path / "model.run.json")  # of the first process

@@ -10,6 +10,11 @@
 ``fit``            the one loop: epochs, judge, early stop, resume
 ``refit``          how long, by a validation part; then everything for that long
 ``processes``      several processes that train one model
+``launch``         what each of them runs, and how they are heard of
+``by_torchrun``    started on this machine, by torch's elastic agent
+``by_ray``         started on a Ray cluster, by Ray Train
+``dropout``        drawn by several processes as by one
+``row_adam``       Adam for large tables, at the cost of the rows that are reached
 ``checkpoint``     the state of a training as one file that cannot run code
 ``loggers``        where the lines of a training go
 ``seeds``          a generator for every random draw
@@ -37,6 +42,9 @@ Public::
     fit         Fitted, Learner, fit
     refit       Refitted, fit_refit
     processes   ALONE, Processes, joined
+    launch      Task
+    by_torchrun by_torchrun
+    by_ray      by_ray
     loggers     JsonLines, Logger
     seeds       generator
     batches     causal_mask, even_batches, length_buckets, padded

@@ -49,7 +49,8 @@ from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 ORDER, STEP, JUDGE, ROWS = range(4)  # what seeds are for
-JUDGE_ROWS = 256  # queries that are ranked at a time
+JUDGE_ROWS = 256  # queries that are ranked at a time, at most
+JUDGE_CELLS = 1 << 26  # their similarities: 256 MB
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # of an epoch, at least, where plays are enough for batches of
 FEWEST = 64
@@ -168,8 +169,9 @@ class NextSongLearner:
             # in what follows.
             unit = functional.normalize(self.model.output.whole(), dim=1)
             closed = torch.from_numpy(self.counts == 0).to(unit.device)
-            for first in range(0, len(place), JUDGE_ROWS):
-                rows = slice(first, first + JUDGE_ROWS)
+            n = max(1, min(JUDGE_ROWS, JUDGE_CELLS // len(unit)))
+            for first in range(0, len(place), n):
+                rows = slice(first, first + n)
                 batch = histories(self.plays, owner[rows], place[rows], self.recipe.longest)
                 asked = self.tensors(batch)
                 query = self.model.at_the_end(asked)

@@ -10,10 +10,10 @@ moves are::
     sum over s = a + 1 .. t of  f_s m / (sqrt(v) + k_s e)
     k_s = sqrt((1 - b2^s) / b2^(s-a))        f_s = k_s rate_s b1^(s-a) / (1 - b1^s)
 
-With one k for all of them, their mean weighed by f, that is ``m / (sqrt(v) + k e)`` times the sum
-of f. Sums and means are the same for all rows of one a and are kept for every a, so a row makes up
-at once for the steps that it has missed. This is Adam, unlike the "lazy" one
-(`torch.optim.SparseAdam`), which leaves those moves out.
+The k_s are put down by their mean and variance, weighed by f, and what they divide is developed to
+the second order. The sum of f, the mean and the variance are the same for all rows of one a and are
+kept for every a, so a row makes up at once for the steps that it has missed. This is Adam, unlike
+the "lazy" one (`torch.optim.SparseAdam`), which leaves those moves out.
 """
 
 from collections.abc import Iterable, Sequence
@@ -70,8 +70,8 @@ class RowAdam(optim.Optimizer):
                 "exp_avg_sq": torch.zeros_like(table),
                 "at": torch.zeros(len(table), dtype=torch.int32),  # the last step of each row
             }
-        # For rows whose last step was this one: the sum of f, and that of f times k.
-        self._moved = np.zeros((2, 1))
+        # For rows whose last step was this one: the sums of f, f k and f k^2.
+        self._moved = np.zeros((3, 1))
         self._share()
 
     @property
@@ -135,8 +135,8 @@ class RowAdam(optim.Optimizer):
         since = np.arange(step - first, 0, -1)
         k = np.sqrt((1 - BETAS[1] ** step) / BETAS[1] ** since)
         f = k * rate * BETAS[0] ** since / (1 - BETAS[0] ** step)
-        self._moved[:, first:] += np.stack([f, f * k])
-        self._moved = np.append(self._moved, np.zeros((2, 1)), axis=1)
+        self._moved[:, first:] += np.stack([f, f * k, f * k**2])
+        self._moved = np.append(self._moved, np.zeros((3, 1)), axis=1)
 
     @torch.no_grad()
     def _catch_up(self, table: Tensor, rows: Tensor) -> None:
@@ -148,12 +148,15 @@ class RowAdam(optim.Optimizer):
         if not len(rows):
             return
         mean, square = (state[n].index_select(0, rows) for n in ("exp_avg", "exp_avg_sq"))
-        moved, with_k = torch.from_numpy(self._moved)[:, at]
-        k = with_k / moved.clamp_min(SMALLEST)
-        moved = moved.to(table.dtype)
-        below = square.sqrt().add_((EPSILON * k).to(table.dtype)[:, None])
+        moved, first, second = torch.from_numpy(self._moved)[:, at, None]
+        k = first / moved.clamp_min(SMALLEST)
+        spread = (second / moved.clamp_min(SMALLEST) - k.square()).clamp_min(0) * EPSILON**2
+        below = square.sqrt().add_((EPSILON * k).to(table.dtype))
+        share = (
+            (spread.sqrt().to(table.dtype) / below).square_().add_(1).mul_(moved.to(table.dtype))
+        )
         own = table.index_select(0, rows)
-        table.index_copy_(0, rows, own.sub_((mean / below).mul_(moved[:, None])))
+        table.index_copy_(0, rows, own.sub_(share.mul_(mean).div_(below)))
         missed = (self.steps - at).double()
         for name, values, beta in (("exp_avg", mean, BETAS[0]), ("exp_avg_sq", square, BETAS[1])):
             fade = (beta**missed).to(table.dtype)[:, None]

@@ -53,7 +53,7 @@ class Both:
         return max(float((a - b).detach().abs().max()) for a, b in pairs)
 
 
-@pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-7), (torch.float32, 2e-4)])
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float64, 1e-12), (torch.float32, 1e-4)])
 def test_it_is_adam(dtype, most):
     both = Both(dtype)
     both.train(600)

@@ -41,7 +41,7 @@ def test_sparse_tables_take_the_same_steps_alone_and_in_two_processes(tmp_path, 
     dense = trained(channel, shared_table=False)
     alone = trained(channel, sparse_tables=True, shared_table=False)
     # Where gradients are no larger than Adam's epsilon, a row makes up for its steps but nearly.
-    assert 0 < far(alone, dense) < 1e-4
+    assert 0 < far(alone, dense) < 1e-6
     for rank in (0, 1):
         assert far(kept(tmp_path / f"{rank}.npz"), alone) < 1e-9
 

@@ -42,16 +42,17 @@ Public::
     fit         Fitted, Learner, fit
     refit       Refitted, fit_refit
     processes   ALONE, Processes, joined
-    launch      Task
-    by_torchrun by_torchrun
-    by_ray      by_ray
+    launch      Task, run_part
+    by_torchrun  by_torchrun
+    by_ray       by_ray
     loggers     JsonLines, Logger
     seeds       generator
     batches     causal_mask, even_batches, length_buckets, padded
     losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, shared_hits,
                 softmax_loss
     frequency   StreamingFrequency, log_frequency
-    bundle      Bundle, read_bundle, read_kind, texts_as_arrays, texts_of_arrays, write_bundle
+    bundle      Bundle, check_target, read_bundle, read_kind, texts_as_arrays, texts_of_arrays,
+                write_bundle
     card        Card, Figure
     negatives   NegativeRule
     factors     factorise

@@ -21,8 +21,8 @@ from audiorec.errors import InputError, MissingExtraError
 from audiorec.learning.launch import (
     POLL_S,
     RESTARTS,
-    Heard,
     Message,
+    Messages,
     Remark,
     Task,
     run_part,
@@ -77,7 +77,7 @@ def by_ray(
     MissingExtraError
         If Ray Train cannot be imported.
     """
-    heard = Heard(tell, remark, restarts)
+    heard = Messages(tell, remark, restarts)
     with _connected(address, processes) as ray, tempfile.TemporaryDirectory(dir=storage) as kept:
         there = int(ray.cluster_resources().get("CPU", 0))
         if there < processes:
@@ -159,7 +159,7 @@ def _fit(trainer: Any, failures: list[Exception]) -> None:
         failures.append(error)
 
 
-def _hear(ray: Any, desk: Any, heard: Heard, stop: Event | None) -> None:
+def _hear(ray: Any, desk: Any, heard: Messages, stop: Event | None) -> None:
     wanted = stop is not None and stop.is_set()
     for message in ray.get(desk.take.remote(wanted)):
         heard.take(message)

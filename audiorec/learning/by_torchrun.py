@@ -28,8 +28,8 @@ from audiorec.errors import LostProcessError
 from audiorec.learning.launch import (
     POLL_S,
     RESTARTS,
-    Heard,
     Message,
+    Messages,
     Remark,
     Task,
     run_part,
@@ -63,7 +63,7 @@ def by_torchrun(
     stop : Event, optional
         Once set, the task is told to stop.
     tell, remark : callable, optional
-        As for `Heard`.
+        As for `Messages`.
     restarts : int
         How often all processes start again after one has died.
 
@@ -74,7 +74,7 @@ def by_torchrun(
     LostProcessError
         If processes died more often than that.
     """
-    heard = Heard(tell, remark, restarts)
+    heard = Messages(tell, remark, restarts)
     with tempfile.TemporaryDirectory(prefix="audiorec-train-") as name:
         folder = Path(name)
         about = {"processes": processes, "restarts": restarts, "folder": name, **task.to_json()}
@@ -162,7 +162,7 @@ class _FolderWire:
         return (self._folder / "answered").exists()
 
 
-def _hear(folder: Path, places: dict[Path, int], heard: Heard) -> None:
+def _hear(folder: Path, places: dict[Path, int], heard: Messages) -> None:
     """Take the whole lines that have come since the last time."""
     for path in sorted(folder.glob("rank-*.jsonl")):
         content = path.read_bytes()[places.get(path, 0) :]

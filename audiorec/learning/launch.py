@@ -119,7 +119,7 @@ def _listening(wire: Wire, stop: Event) -> Iterator[None]:
 
 
 @dataclass(slots=True)
-class Heard:
+class Messages:
     """What those who started the processes have heard of them.
 
     Attributes

@@ -136,7 +136,8 @@ class Processes:
         summed[torch.searchsorted(reached, rows)] = values
         with _others():
             distributed.all_reduce(summed)
-        with torch.sparse.check_sparse_tensor_invariants(False):  # said, so that it does not warn
+        # Said, so that torch does not warn that it does not check.
+        with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
             return torch.sparse_coo_tensor(
                 reached[None], summed, parameter.shape, is_coalesced=True
             )

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file
 
 from audiorec.errors import DamagedFileError, InputError, LostProcessError
 from audiorec.learning.by_torchrun import by_torchrun
-from audiorec.learning.launch import Heard, Task, error_of, plain_error
+from audiorec.learning.launch import Messages, Task, error_of, plain_error
 from audiorec.listening.sequences import Sequences
 from audiorec.recall.contract.data import Queries
 from audiorec.recall.contract.job import train_channel
@@ -87,7 +87,7 @@ def test_errors_travel_as_json():
 
 
 def test_a_bug_keeps_its_traceback():
-    heard = Heard()
+    heard = Messages()
     heard.take({"answer": {"bug": "Traceback: ZeroDivisionError"}})
     heard.take({"answer": {"result": 1}})  # the first answer counts
     with pytest.raises(RuntimeError, match="ZeroDivisionError"):

@@ -2,6 +2,7 @@
 
     python benchmarks/bench_sparse.py [--songs 10000 30000 60000 100000 300000 1000000]
                                       [--dimension 64] [--steps 30] [--rounds 3] [--processes 1 2]
+                                      [--dtype float32]
 
 A SASRec with the settings of its recipe (2,048 plays and 1,024 negatives a step) learns from plays
 that are made up: half of them of songs by a Zipf law, half of any song. One JSON line for each
@@ -57,9 +58,11 @@ def made_plays(n_songs: int) -> NextPlays:
 class Stepper:
     """A learner that takes steps as a training does."""
 
-    def __init__(self, plays: NextPlays, recipe: SasrecRecipe, processes: Processes) -> None:
+    def __init__(
+        self, plays: NextPlays, recipe: SasrecRecipe, processes: Processes, dtype: torch.dtype
+    ) -> None:
         network = SasrecNetwork(no_features(plays.n_songs), recipe, is_timed=False, profile=0)
-        self.learner = NextSongLearner(network, plays, recipe, processes=processes)
+        self.learner = NextSongLearner(network.to(dtype), plays, recipe, processes=processes)
         self.batches = self.learner.batches(1, 0)
         self.rows: list[int] = []
         self.processes = processes
@@ -84,13 +87,18 @@ def _copy(rng: np.random.Generator) -> np.random.Generator:
 
 
 def measure(
-    n_songs: int, dimension: int, steps: int, rounds: int, processes: Processes
+    n_songs: int, dimension: int, steps: int, rounds: int, dtype: str, processes: Processes
 ) -> dict[str, object]:
     """Return the figures of one number of songs."""
     plays = made_plays(n_songs)
     recipe = SasrecRecipe(dimension=dimension)
     both = {
-        name: Stepper(plays, replace(recipe, sparse_tables=name == "sparse"), processes)
+        name: Stepper(
+            plays,
+            replace(recipe, sparse_tables=name == "sparse"),
+            processes,
+            getattr(torch, dtype),
+        )
         for name in ("dense", "sparse")
     }
     seconds: dict[str, list[float]] = {name: [] for name in both}
@@ -112,6 +120,7 @@ def measure(
         "songs": n_songs,
         "dimension": dimension,
         "processes": processes.size,
+        "dtype": dtype,
         "rows_a_step": int(np.median(both["sparse"].rows)),
         **spread,
         "dense_over_sparse": round(float(ratio), 2),
@@ -124,7 +133,7 @@ def measure(
 
 def in_processes(size: int, arguments: argparse.Namespace, n_songs: int) -> None:
     """Print a line of one number of songs, from the first of some processes."""
-    given = (n_songs, arguments.dimension, arguments.steps, arguments.rounds)
+    given = (n_songs, arguments.dimension, arguments.steps, arguments.rounds, arguments.dtype)
     with tempfile.TemporaryDirectory() as folder:
         children = []
         for rank in range(size):
@@ -154,6 +163,7 @@ def main() -> None:
     parser.add_argument("--dimension", type=int, default=64)
     parser.add_argument("--steps", type=int, default=30)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dtype", choices=["float32", "float64"], default="float32")
     parser.add_argument("--processes", type=int, nargs="*", default=[1, 2])
     arguments = parser.parse_args()
     for size in arguments.processes:

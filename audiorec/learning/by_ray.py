@@ -103,6 +103,7 @@ def by_ray(
         while thread.is_alive():
             thread.join(POLL_S)
             _hear(ray, desk, heard, stop)
+        _hear(ray, desk, heard, stop)
         if heard.answer is None and failures and heard.starts == 0:
             raise failures[0]  # of Ray itself: no worker has begun
     return heard.result()

@@ -7,7 +7,7 @@ from audiorec.learning.processes import ALONE
 from audiorec.learning.song_features import SongFeatures
 
 N_SONGS, N_OWNERS, N_PLAYS = 30, 60, 12
-EPOCHS = 6
+EPOCHS = 4
 
 
 def plays():

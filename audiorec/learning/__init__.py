@@ -10,6 +10,11 @@
 ``fit``            the one loop: epochs, judge, early stop, resume
 ``refit``          how long, by a validation part; then everything for that long
 ``processes``      several processes that train one model
+``launch``         what each of them runs, and how they are heard of
+``by_torchrun``    started on this machine, by torch's elastic agent
+``by_ray``         started on a Ray cluster, by Ray Train
+``dropout``        drawn by several processes as by one
+``row_adam``       Adam for large tables, at the cost of the rows that are reached
 ``checkpoint``     the state of a training as one file that cannot run code
 ``loggers``        where the lines of a training go
 ``seeds``          a generator for every random draw
@@ -37,13 +42,17 @@ Public::
     fit         Fitted, Learner, fit
     refit       Refitted, fit_refit
     processes   ALONE, Processes, joined
+    launch      Task, run_part
+    by_torchrun  by_torchrun
+    by_ray       by_ray
     loggers     JsonLines, Logger
     seeds       generator
     batches     causal_mask, even_batches, length_buckets, padded
     losses      hinge_loss, in_batch_softmax_loss, sampled_softmax_loss, shared_hits,
                 softmax_loss
     frequency   StreamingFrequency, log_frequency
-    bundle      Bundle, read_bundle, read_kind, texts_as_arrays, texts_of_arrays, write_bundle
+    bundle      Bundle, check_target, read_bundle, read_kind, texts_as_arrays, texts_of_arrays,
+                write_bundle
     card        Card, Figure
     negatives   NegativeRule
     factors     factorise

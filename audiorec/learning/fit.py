@@ -21,6 +21,7 @@ from pathlib import Path
 from threading import Event
 from typing import Any, Protocol
 
+import torch
 from torch import Tensor, nn, optim
 
 from audiorec.errors import InputError, StoreError
@@ -312,13 +313,30 @@ def _before_each_step(
     def prepare(*_: Any) -> None:
         processes.sum_gradients(parameters)
         if clip is not None:
-            nn.utils.clip_grad_norm_(parameters, clip)
+            clip_gradients(parameters, clip)
 
     hook = optimiser.register_step_pre_hook(prepare)
     try:
         yield
     finally:
         hook.remove()
+
+
+def clip_gradients(parameters: Sequence[Tensor], most: float) -> None:
+    """Shorten gradients, dense and sparse, whose norm over all parameters is above `most`."""
+    if not any(p.grad is not None and p.grad.is_sparse for p in parameters):
+        nn.utils.clip_grad_norm_(parameters, most)
+        return
+    parts = []
+    for p in parameters:
+        if p.grad is not None and p.grad.is_sparse:
+            p.grad = p.grad.coalesce()
+            parts.append(p.grad.values())
+        elif p.grad is not None:
+            parts.append(p.grad)
+    norm = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(g) for g in parts]))
+    for gradient in parts:
+        gradient.mul_((most / (norm + 1e-6)).clamp(max=1.0))  # as torch does
 
 
 def _between_epochs(

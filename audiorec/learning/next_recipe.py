@@ -48,6 +48,10 @@ class NextSongRecipe:
         Newest part that says when to stop, before everything is learnt from.
     hold_out : {"auto", "sequences", "plays"}
         Whether that is whole owners, or the end of each owner's plays.
+    sparse_tables : bool or None
+        Change only the rows of the songs that a step meets, and make up for what they missed when
+        they are met again: the same weights to rounding, quicker where songs are many. None: from
+        `audiorec.learning.next_song.SPARSE_FROM` songs on.
     most_judged : int
         Plays of the validation part that are ranked after an epoch.
     seed : int
@@ -73,6 +77,7 @@ class NextSongRecipe:
     patience: int = 3
     valid: float = 0.05
     hold_out: HoldOut = "auto"
+    sparse_tables: bool | None = None
     most_judged: int = 4_000
     seed: int = 0
 

@@ -41,6 +41,7 @@ from audiorec.learning.next_plays import (
 from audiorec.learning.next_recipe import NextSongRecipe
 from audiorec.learning.processes import ALONE, Processes
 from audiorec.learning.refit import Phase, Refitted, fit_refit
+from audiorec.learning.row_adam import RowAdam
 from audiorec.learning.schedule import cosine_decay
 from audiorec.learning.seeds import generator, torch_seed
 from audiorec.learning.torch_use import import_torch, one_thread
@@ -48,10 +49,12 @@ from audiorec.spec import fingerprint
 from audiorec.types import BoolArray, FloatArray, Int64Array, LineProgress
 
 ORDER, STEP, JUDGE, ROWS = range(4)  # what seeds are for
-JUDGE_ROWS = 256  # queries that are ranked at a time
+JUDGE_ROWS = 256  # queries that are ranked at a time, at most
+JUDGE_CELLS = 1 << 26  # their similarities: 256 MB
 SHOWN_AT = (10, 20, 100)
 STEPS = 256  # of an epoch, at least, where plays are enough for batches of
 FEWEST = 64
+SPARSE_FROM = 100_000  # songs: see "Large tables" in docs/training.md
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,9 +95,8 @@ class NextSongLearner:
         self.counts = self.learnt.counts()
         self._judged = None if held is None else self._drawn(held.judged)
         self.sampler = SharedSampler(self.counts, power=recipe.negative_power)
-        groups = _groups(model, recipe)
-        self.rates = tuple(group["lr"] for group in groups)
-        self.optimiser = torch.optim.Adam(groups, fused=True)
+        self.optimiser = _optimiser(model, recipe)
+        self.rates = tuple(group["lr"] for group in self.optimiser.param_groups)
 
     def start(self) -> Line | None:
         """Nothing is said of the untrained model."""
@@ -114,6 +116,8 @@ class NextSongLearner:
             seeds = generator(self.recipe.seed, ROWS, epoch, number)
             found = stretches(self.learnt, begin[rows], stop[rows], owner[rows], seeds)
             yield _Step(found, generator(self.recipe.seed, STEP, epoch, number), done)
+        if isinstance(self.optimiser, RowAdam):
+            self.optimiser.catch_up_all()  # for who judges, and for who takes the weights
 
     def step(self, batch: _Step) -> float:
         """Take one step on this process's part of a batch."""
@@ -124,9 +128,14 @@ class NextSongLearner:
         torch.manual_seed(torch_seed(batch.rng))
         songs, log_expected = self._opponents(batch.rng)
         self.optimiser.zero_grad()
-        own = batch.plays.part(self.processes.part(len(batch.plays)))
-        losses = self._losses(own, songs, log_expected)
-        loss = self.processes.mean(losses) + self.model.penalty()
+        # Of the whole batch in every process: what is drawn for a song is then the same in all.
+        rows, plays, songs = _renumbered(batch.plays, songs)
+        own = plays.part(self.processes.part(len(plays)))
+        if isinstance(self.optimiser, RowAdam):
+            self.optimiser.catch_up(torch.from_numpy(rows))
+        with self.processes.within(len(plays)):
+            losses = self._losses(own, rows, songs, log_expected)
+        loss = self.processes.mean(losses) + self.model.penalty() / self.processes.size
         loss.backward()  # type: ignore[no-untyped-call]
         self.optimiser.step()
         return float(loss.detach())
@@ -160,8 +169,9 @@ class NextSongLearner:
             # in what follows.
             unit = functional.normalize(self.model.output.whole(), dim=1)
             closed = torch.from_numpy(self.counts == 0).to(unit.device)
-            for first in range(0, len(place), JUDGE_ROWS):
-                rows = slice(first, first + JUDGE_ROWS)
+            n = max(1, min(JUDGE_ROWS, JUDGE_CELLS // len(unit)))
+            for first in range(0, len(place), n):
+                rows = slice(first, first + n)
                 batch = histories(self.plays, owner[rows], place[rows], self.recipe.longest)
                 asked = self.tensors(batch)
                 query = self.model.at_the_end(asked)
@@ -203,9 +213,10 @@ class NextSongLearner:
         profile = torch.from_numpy(batch.profile).to(like)
         return Tensors(songs, lengths, targets, there, time, profile, seed, liked)
 
-    def _losses(self, batch: PlayBatch, songs: Int64Array, log_expected: FloatArray) -> Tensor:
-        """Return the loss of each target among `songs`, which are sorted."""
-        rows, batch, songs = _renumbered(batch, songs)
+    def _losses(
+        self, batch: PlayBatch, rows: Int64Array, songs: Int64Array, log_expected: FloatArray
+    ) -> Tensor:
+        """Return the loss of each target among `songs`, which are sorted places in `rows`."""
         model, own = self.model, self.tensors(batch)
         few = torch.from_numpy(rows).to(own.songs.device)
         with ExitStack() as tables:
@@ -343,6 +354,23 @@ def _renumbered(batch: PlayBatch, songs: Int64Array) -> tuple[Int64Array, PlayBa
     read = place[:first].reshape(batch.songs.shape).astype(np.int64)
     renumbered = replace(batch, songs=read, targets=targets, favourites=favourites)
     return rows, renumbered, place[second:].astype(np.int64)
+
+
+def _optimiser(model: NextSongModel, recipe: NextSongRecipe) -> torch.optim.Optimizer:
+    """Return Adam; where tables are large, the one that goes over their rows alone."""
+    tables = {id(table): table for table in (model.table, model.output)}.values()
+    sparse = recipe.sparse_tables
+    if sparse is None:
+        sparse = len(model.table.ids) >= SPARSE_FROM
+    groups = _groups(model, recipe)
+    if not sparse:
+        return torch.optim.Adam(groups, fused=True)
+    for table in tables:
+        table.sparse = True
+    ids = [table.ids for table in tables]
+    apart = {id(p) for p in ids}
+    groups[0]["params"] = [p for p in groups[0]["params"] if id(p) not in apart]
+    return RowAdam(ids, [group for group in groups if group["params"]], recipe.learning_rate)
 
 
 def _groups(model: NextSongModel, recipe: NextSongRecipe) -> list[dict[str, Any]]:

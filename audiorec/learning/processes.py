@@ -11,8 +11,10 @@ Two processes take the steps of one, up to the order of sums:
 * In-batch negatives come from all processes: `Processes.gather` passes gradients back to the
   process that each row came from.
 
-Dropout and batch statistics are those of a part, so a model that has them is trained as well but
-not to the same weights, unless it draws dropout for the whole batch.
+* Dropout is drawn for the whole batch: `audiorec.learning.dropout`, within `Processes.within`.
+
+Batch statistics are those of a part, so a model that has them is trained as well but not to the
+same weights.
 
 What one process alone may do (write a file, ask somebody elsewhere) is done by the first and told
 to all: `Processes.from_first`, `Processes.numbers_from_first`. What goes wrong there goes wrong in
@@ -33,8 +35,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, distributed, nn
 
-from audiorec import errors
 from audiorec.errors import AudiorecError, LostProcessError
+from audiorec.learning.dropout import part_of_batch
+from audiorec.learning.launch import error_of, plain_error
 
 Line = dict[str, Any]
 USUAL_TIMEOUT_S = 1800.0  # that a process waits for the others, as torch has it
@@ -62,6 +65,15 @@ class Processes:
         """
         return slice(self.rank * n // self.size, (self.rank + 1) * n // self.size)
 
+    @contextmanager
+    def within(self, n: int) -> Iterator[None]:
+        """Draw `audiorec.learning.dropout` for the `n` examples of a batch, and take the part's."""
+        if self.size == 1:
+            yield
+            return
+        with part_of_batch(n, self.part(n)):
+            yield
+
     def mean(self, losses: Tensor) -> Tensor:
         """Return this process's share of the mean over the whole batch.
 
@@ -88,15 +100,16 @@ class Processes:
     def sum_gradients(self, parameters: Iterable[Tensor]) -> None:
         """Replace gradients by their sums over all processes.
 
-        A parameter that has none in any process is left without.
+        A parameter that has none in any process is left without. Of sparse gradients only the rows
+        travel that some process reached.
         """
         if self.size == 1:
             return
         trained = [p for p in parameters if p.requires_grad]
-        has = torch.tensor([p.grad is not None for p in trained], dtype=torch.int64)
+        has = torch.tensor([[p.grad is not None, _is_sparse(p)] for p in trained]).long()
         with _others():
             distributed.all_reduce(has)
-        used = [p for p, n in zip(trained, has.tolist(), strict=True) if n]
+        used = [p for p, (n, sparse) in zip(trained, has.tolist(), strict=True) if n and not sparse]
         for kind in sorted({str(p.dtype) for p in used}):  # one message for each type of number
             alike = [p for p in used if str(p.dtype) == kind]
             given = [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
@@ -106,6 +119,28 @@ class Processes:
             parts = torch.split(flat, [p.numel() for p in alike])
             for p, part in zip(alike, parts, strict=True):
                 p.grad = part.view_as(p).clone()
+        for p, (_, sparse) in zip(trained, has.tolist(), strict=True):
+            if sparse:
+                p.grad = self._sum_rows(p)
+
+    def _sum_rows(self, parameter: Tensor) -> Tensor:
+        """Return the sum of sparse gradients (S, ...): of the rows that any process reached."""
+        own = parameter.grad
+        rows = torch.zeros(0, dtype=torch.int64)
+        values = parameter.new_zeros(0, *parameter.shape[1:])
+        if own is not None:
+            own = own.coalesce()
+            rows, values = own.indices()[0], own.values()
+        reached = torch.unique(self.gather(rows))
+        summed = parameter.new_zeros(len(reached), *parameter.shape[1:])
+        summed[torch.searchsorted(reached, rows)] = values
+        with _others():
+            distributed.all_reduce(summed)
+        # Said, so that torch does not warn that it does not check.
+        with torch.sparse.check_sparse_tensor_invariants(False):  # type: ignore[no-untyped-call]
+            return torch.sparse_coo_tensor(
+                reached[None], summed, parameter.shape, is_coalesced=True
+            )
 
     def total(self, value: float) -> float:
         """Return the sum of a number over all processes."""
@@ -143,7 +178,9 @@ class Processes:
                 line = make()
             except AudiorecError as error:
                 failure = error
-        content = json.dumps([line, _plain(failure)], default=str).encode()
+        content = json.dumps(
+            [line, None if failure is None else plain_error(failure)], default=str
+        ).encode()
         length = int(self.total(float(len(content)) if self.is_first else 0.0))
         sent = torch.zeros(length, dtype=torch.uint8)
         if self.is_first:
@@ -155,7 +192,7 @@ class Processes:
         told: Line | None
         told, said = json.loads(sent.numpy().tobytes())
         if said is not None:
-            raise _error_of(*said)
+            raise error_of(*said)
         return told
 
     def numbers_from_first(
@@ -254,12 +291,5 @@ def _others() -> Iterator[None]:
         ) from error
 
 
-def _plain(error: AudiorecError | None) -> list[Any] | None:
-    return None if error is None else [type(error).__name__, list(error.args)]
-
-
-def _error_of(name: str, values: list[Any]) -> AudiorecError:
-    """Undo `_plain`; an error of another module becomes an `AudiorecError` with its values."""
-    kind = getattr(errors, name, None)
-    is_ours = isinstance(kind, type) and issubclass(kind, AudiorecError)
-    return kind(*values) if is_ours else AudiorecError(*values)  # type: ignore[misc]
+def _is_sparse(parameter: Tensor) -> bool:
+    return parameter.grad is not None and parameter.grad.is_sparse

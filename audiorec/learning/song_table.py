@@ -32,6 +32,7 @@ class SongTable(nn.Module):
     ``project.weight`` (d, C w + V); without features, ``ids`` alone.
     """
 
+    sparse = False  # whether steps within `only` give ``ids`` sparse gradients
     _rows: Tensor
     _dense: Tensor
     _known: Tensor
@@ -103,9 +104,10 @@ class SongTable(nn.Module):
 
     def embedded(self, songs: Tensor | None) -> Tensor:
         """Return the embeddings of songs (n,), or of all: (n, d); ids left out in training."""
+        sparse = self.sparse and songs is not None
         if songs is None:
             songs = torch.arange(len(self.ids), device=self.ids.device)
-        ids = functional.embedding(songs, self.ids)
+        ids = functional.embedding(songs, self.ids, sparse=sparse)
         if not self.has_side:
             return ids
         if self.training and self.id_dropout:

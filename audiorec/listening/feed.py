@@ -159,6 +159,18 @@ class PreparedLog:
         owners = tuple(table.column("owner_id").to_pylist())
         return Sequences(owners, self.song_ids, starts, song, time)
 
+    def whole(self) -> Sequences:
+        """Read all owners, sorted by their ids, as `to_sequences` has them of the log itself."""
+        parts = [self.sequences(bucket) for bucket in range(self.n_buckets)]
+        owners = [owner for part in parts for owner in part.owner_ids]
+        order = np.array(sorted(range(len(owners)), key=owners.__getitem__), np.int64)
+        lengths = np.concatenate([np.zeros(0, np.int64), *(part.lengths for part in parts)])
+        starts = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64)
+        song = np.concatenate([np.zeros(0, np.int32), *(part.song for part in parts)])
+        time = np.concatenate([np.zeros(0), *(part.time for part in parts)])
+        del parts
+        return Sequences(tuple(owners), self.song_ids, starts, song, time).take(order)
+
     def _check_songs(self, bucket: int, song: Int32Array) -> None:
         if len(song) and not 0 <= song.min() <= song.max() < int(self.about["songs"]):
             raise StoreError(f"{self.path / bucket_name(bucket)}: a song has no row in {SONGS}")

@@ -35,7 +35,14 @@ from audiorec_cli.shared.options import (
 )
 from audiorec_cli.shared.pages import command, group
 from audiorec_cli.shared.progress import stopped
-from audiorec_cli.shared.training import SetOption, as_given, fit_and_save, with_recipe
+from audiorec_cli.shared.together import Together
+from audiorec_cli.shared.training import (
+    SetOption,
+    as_given,
+    counts_of,
+    fit_and_save,
+    with_recipe,
+)
 
 if TYPE_CHECKING:
     from audiorec.recall.contract.channel import Channel
@@ -129,11 +136,13 @@ def train(
     json: JsonOption = False,
     *,
     learnt: LearntFrom,
+    together: Together,
     done: JobTold,
 ) -> None:
     """Train one channel on a listening log, and write its model as a folder.
 
     A channel that is trained by steps can be stopped: the same command goes on where it was.
+    Several processes (--engine) come to the weights of one, whichever of them dies on the way.
 
     Examples
     --------
@@ -146,23 +155,29 @@ def train(
     check(users, Wanted.USERS)
     given: dict[str, Any] = {"users": str(users) if users else None, "epochs": epochs}
     given |= {"seed": seed, "gamma": gamma}
-    made = with_recipe(channel_class(channel), given, settings or ())
-    data = learnt.data(interactions)
-    plays = data.sequences
-    model_id = fit_and_save(made, data, output, quiet=quiet)
-    done.count(sequences=len(plays), plays=len(plays.song), songs=len(made.song_ids))
+    kind = channel_class(channel)
+    made = with_recipe(kind, given, settings or ())
+    together.check(kind)
+    if together.engine is not None:
+        counts = together.train(
+            channel, given, settings or (), learnt, interactions, output, quiet=quiet
+        )
+        model_id = counts.pop("model_id")
+    else:
+        data = learnt.data(interactions)
+        model_id = fit_and_save(made, data, output, quiet=quiet)
+        counts = counts_of(made, data)
+    done.count(**counts)
     document = {
         "schema": "audiorec/recall-train/1",
         "channel": channel,
-        "sequences": len(plays),
-        "plays": len(plays.song),
-        "songs": len(made.song_ids),
+        **counts,
         "model_id": model_id,
         "out": str(output),
     }
     if json:
         print_json(document)
-    say(f"{channel}: {len(plays.song):,} plays of {len(made.song_ids):,} songs: {output}")
+    say(f"{channel}: {counts['plays']:,} plays of {counts['songs']:,} songs: {output}")
 
 
 @command(app)

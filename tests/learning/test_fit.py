@@ -13,7 +13,7 @@ from made_learner import MadeLearner, largest_difference
 
 from audiorec.errors import InputError, StoreError
 from audiorec.learning.checkpoint import kept_places
-from audiorec.learning.fit import InStep, fit, noting
+from audiorec.learning.fit import InStep, clip_gradients, fit, noting
 from audiorec.learning.loggers import JsonLines
 
 
@@ -196,3 +196,15 @@ def test_without_a_copy_of_the_best_state_the_model_ends_in_the_last_one(tmp_pat
     assert largest_difference(again.weights(), learner.weights()) == 0
     content = (tmp_path / "state.safetensors").read_bytes()
     assert b"best." not in content
+
+
+def test_gradients_of_both_kinds_are_shortened_together():
+    dense, sparse, unused = (torch.zeros(4, 2, requires_grad=True) for _ in range(3))
+    (3 * dense[0, 0]).backward()
+    rows = torch.tensor([1, 3, 1])
+    torch.nn.functional.embedding(rows, sparse, sparse=True)[:, 0].sum().mul(2).backward()
+    clip_gradients([dense, sparse, unused], 1.0)  # of sqrt(9 + 16 + 4)
+    length = 29**0.5
+    assert dense.grad[0, 0].item() == pytest.approx(3 / length)
+    assert sparse.grad.to_dense()[:, 0].tolist() == pytest.approx([0, 4 / length, 0, 2 / length])
+    assert unused.grad is None

@@ -163,6 +163,22 @@ def test_a_parameter_that_one_process_did_not_use_counts_and_an_unused_one_stays
     assert in_two(tmp_path, target) == ["([2.0, 2.0], [3.0, 3.0], None)"] * 2
 
 
+def test_of_sparse_gradients_the_rows_travel_that_some_process_reached(tmp_path):
+    def target(processes):
+        table, other, unused = (torch.zeros(9, 2, requires_grad=True) for _ in range(3))
+        rows = torch.tensor([[7, 2], [2, 5]][processes.rank])
+        read = torch.nn.functional.embedding(rows, table, sparse=True)
+        (read * (processes.rank + 1)).sum().backward()
+        if processes.is_first:
+            torch.nn.functional.embedding(rows, other, sparse=True).sum().backward()
+        processes.sum_gradients([table, other, unused])
+        given = [table.grad, other.grad]
+        return [(g.indices()[0].tolist(), g.values()[:, 0].tolist()) for g in given], unused.grad
+
+    both = [([2, 5, 7], [3.0, 2.0, 1.0]), ([2, 7], [1.0, 1.0])]
+    assert in_two(tmp_path, target) == [repr((both, None))] * 2
+
+
 def test_a_stop_in_one_process_stops_both_and_lines_are_those_of_the_first(tmp_path):
     def target(processes):
         line = processes.from_first(lambda: {"epoch": processes.rank, "é": None})

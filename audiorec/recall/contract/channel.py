@@ -62,6 +62,8 @@ class Channel(ABC):
         Whether it speaks of what a user likes, or of what suits what was just played.
     light : bool
         Whether it loads and answers without torch.
+    together : bool
+        Whether several processes can train it, to the weights that one comes to.
     people : str
         What its bundle holds of people; stands in the model card.
     waived : mapping of str to str
@@ -80,6 +82,7 @@ class Channel(ABC):
     horizon: ClassVar[Horizon] = "long"
     reason: ClassVar[ReasonKind]
     light: ClassVar[bool] = True
+    together: ClassVar[bool] = False
     people: ClassVar[str] = "Counts and weights of songs: no id and no history of a user."
     waived: ClassVar[Mapping[str, str]] = MappingProxyType({})
     song_ids: tuple[str, ...] = ()

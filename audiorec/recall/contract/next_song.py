@@ -55,6 +55,7 @@ class NextSong(SharedSpace, Generic[R]):
     """
 
     serves = frozenset({"history", "cold_song"})
+    together = True
     Recipe: ClassVar[type]
     weights: Mapping[str, Any]
     songs: FloatArray

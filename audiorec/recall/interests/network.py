@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audiorec.learning.dropout import dropout
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.interests.recipe import InterestsRecipe
@@ -76,7 +77,7 @@ class InterestsNetwork(NextSongModel):
         return unit[torch.arange(len(unit), device=unit.device), cosine.argmax(dim=1)]
 
     def _songs(self, batch: Tensors) -> Tensor:
-        return functional.dropout(self.table(batch.songs), self.recipe.dropout, self.training)
+        return dropout(self.table(batch.songs), self.recipe.dropout, self.training)
 
     def _joined(self, found: Tensor, there: Tensor, batch: Tensors) -> Tensor:
         if not hasattr(self, "widen"):

@@ -185,7 +185,9 @@ class LearntFrom(KnownToo):
     rule: RuleOption = None
 
     def data(self, log: Path) -> "RecallData":
-        """Read a log, and what is known beside it."""
+        """Read a log, or the folder that listening prepare made of one, and what is known too."""
+        if log.is_dir():
+            return self._prepared(log)
         from audiorec.listening.prepare import log_fingerprint
         from audiorec.recall.contract.data import RecallData
 
@@ -198,6 +200,26 @@ class LearntFrom(KnownToo):
             return RecallData.of_likes(found, context, logs=logs, simulated=made_up)
         plays = self.plays(read)
         return RecallData(plays, context.song_ids, context, logs, simulated=made_up)
+
+    def _prepared(self, folder: Path) -> "RecallData":
+        """Read prepared listening, which says whose sequences it holds."""
+        from audiorec.listening.feed import read_prepared
+        from audiorec.recall.contract.data import RecallData
+
+        log = read_prepared(folder)
+        of = log.about.get("by", "user")
+        if self.likes or self.rule is not None:
+            raise InputError(f"{folder}: holds plays alone: --likes needs the log itself")
+        if self.by not in ("user", of) or (
+            self.filters and sorted(self.filters) != log.about.get("filters")
+        ):
+            raise InputError(
+                f"{folder}: was prepared by {of}, with filters {log.about.get('filters')}: "
+                "audiorec listening prepare takes --by and --filter"
+            )
+        context, plays = self.context(), log.whole()
+        logs = (str(log.about.get("log_fingerprint", "")),)
+        return RecallData(plays, context.song_ids, context, logs)
 
 
 def sound_of(

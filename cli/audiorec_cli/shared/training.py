@@ -88,6 +88,12 @@ def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bo
     return model_id
 
 
+def counts_of(channel: "Channel", data: "RecallData") -> dict[str, int]:
+    """Return how much a trained channel has learnt from."""
+    plays = data.sequences
+    return {"sequences": len(plays), "plays": len(plays.song), "songs": len(channel.song_ids)}
+
+
 PHASES = {"choose": "", "refit": "everything, "}  # how long to train; then on everything
 WIDTH = 80  # columns of a line of progress
 

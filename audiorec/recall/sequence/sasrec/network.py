@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audiorec.learning.dropout import dropout
 from audiorec.learning.next_model import NextSongModel, Tensors
 from audiorec.learning.song_features import SongFeatures
 from audiorec.recall.sequence.sasrec.gaps import n_gaps
@@ -98,7 +99,7 @@ class SasrecNetwork(NextSongModel):
             x = x + self.profile(batch.profile)[:, None]
         if batch.favourites.shape[1] and hasattr(self, "liked"):
             x = x + self._of_favourites(batch.favourites)[:, None]
-        x = functional.dropout(x, self.recipe.dropout, self.training)
+        x = dropout(x, self.recipe.dropout, self.training)
         for block in self.blocks:
             x = block(x, batch.time)
         found: Tensor = self.norm(x)
@@ -136,9 +137,9 @@ class _Block(nn.Module):
             self.gaps = nn.Parameter(torch.zeros(self.n_gaps, recipe.heads))
 
     def forward(self, x: Tensor, time: Tensor | None) -> Tensor:
-        x = x + functional.dropout(self._attended(x, time), self.dropout, self.training)
+        x = x + dropout(self._attended(x, time), self.dropout, self.training)
         between = functional.relu(self.widen(self.between(x)))
-        return x + functional.dropout(self.narrow(between), self.dropout, self.training)
+        return x + dropout(self.narrow(between), self.dropout, self.training)
 
     def _attended(self, x: Tensor, time: Tensor | None) -> Tensor:
         n, length, d = x.shape

@@ -35,6 +35,7 @@ class YoutubeDnn(SharedSpace):
 
     name = "youtube-dnn"
     serves = frozenset({"history", "profile", "cold_song"})
+    together = True
     Recipe = YoutubeDnnRecipe
 
     def __init__(self, recipe: YoutubeDnnRecipe | None = None) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from audiorec.learning.dropout import dropout
 from audiorec.listening.history import Histories
 from audiorec.recall.sequence.youtube_dnn.examples import LikeBatch
 from audiorec.recall.sequence.youtube_dnn.recipe import YoutubeDnnRecipe
@@ -73,7 +74,7 @@ class Network(nn.Module):
         for i in range(self.n_layers):
             x = x @ self.get_parameter(f"weight_{i}") + self.get_parameter(f"bias_{i}")
             if i + 1 < self.n_layers:
-                x = functional.dropout(functional.relu(x), self.recipe.dropout, training)
+                x = dropout(functional.relu(x), self.recipe.dropout, training)
         return functional.normalize(x + by_id if self.recipe.is_residual else x, dim=1)
 
     def songs(self, rows: Tensor) -> tuple[Tensor, Tensor]:

@@ -164,7 +164,8 @@ class YoutubeDnnLearner:
         part = self.processes.part(len(places))
         self.optimiser.zero_grad()
         likes = self.examples.batch(places[part], drop=drop[part])
-        users = self.model.users(likes, training=True)
+        with self.processes.within(len(places)):
+            users = self.model.users(likes, training=True)
         losses = self._losses(users, likes.target, songs, log_expected)[0]
         loss = self.processes.mean(losses)
         loss.backward()  # type: ignore[no-untyped-call]

@@ -1,10 +1,8 @@
 """youtube-dnn in two processes: the steps of one; from the command line, one model."""
 
 import json
-import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,51 +11,29 @@ from needs import needs
 needs("torch")
 
 from made_tastes import trained_in
+from two_processes import in_two
 
 from audiorec.recall.registry import load_channel
 from audiorec.runs.record import read_runs
 
-TESTS = Path(__file__).parents[3]
-LAUNCH = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
-RUN = """
-import sys
-from pathlib import Path
-import numpy as np
-from audiorec.learning.processes import joined
-from made_tastes import trained_in
-
-with joined() as processes:
-    for name in ("float64", "float32"):
-        done = trained_in(name, processes)
-        arrays = {k: v.numpy() for k, v in done.learner.model.state_dict().items()}
-        arrays["loss"] = np.array([line["loss"] for line in done.history])
-        np.savez(Path(sys.argv[1]) / f"{name}-{processes.rank}.npz", **arrays)
-"""
-
-
-def run_two(*arguments, where):
-    environment = os.environ | {"PYTHONPATH": str(TESTS), "OMP_NUM_THREADS": "1"}
-    return subprocess.run(
-        [*LAUNCH, *map(str, arguments)],
-        check=True,
-        timeout=300,
-        env=environment,
-        cwd=where,
-        capture_output=True,
-        text=True,
-    )
-
 
 @pytest.fixture(scope="module")
 def two(tmp_path_factory):
-    """What two processes came to, started as a user starts them."""
+    """What two processes came to."""
     out = tmp_path_factory.mktemp("two")
-    (out / "train.py").write_text(RUN)
-    run_two(out / "train.py", out, where=out)
+
+    def target(processes):
+        for name in ("float64", "float32"):
+            done = trained_in(name, processes)
+            arrays = {k: v.numpy() for k, v in done.learner.model.state_dict().items()}
+            arrays["loss"] = np.array([line["loss"] for line in done.history])
+            np.savez(out / f"{name}-{processes.rank}.npz", **arrays)
+
+    assert in_two(out, target) == ["None", "None"]
     return out
 
 
-@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-6), ("float32", 1e-5)])
+@pytest.mark.parametrize(("dtype", "most"), [("float64", 1e-9), ("float32", 1e-5)])
 def test_two_processes_equal_one(two, dtype, most):
     """In float32 sums come in another order: 1.8e-7 when it was written."""
     done = trained_in(dtype)
@@ -80,9 +56,18 @@ def test_one_command_two_processes_one_model(tmp_path):
     text = "\n".join(["user_id,song_id,timestamp,event", *rows])
     (tmp_path / "plays.csv").write_text(f"{text}\n")
     words = "recall train youtube-dnn -i plays.csv --epochs 2 --json --out model"
-    done = run_two("-m", "audiorec_cli.main", *words.split(), where=tmp_path)
+    together = "--engine torchrun --processes 2"
+    done = subprocess.run(
+        [sys.executable, "-m", "audiorec_cli.main", *words.split(), *together.split()],
+        check=True,
+        timeout=300,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
     document = json.loads(done.stdout)  # one document, of the first process
     assert document["model_id"] == load_channel(tmp_path / "model").model_id
+    assert done.stderr.startswith("2 processes by torchrun on this machine\n")
     assert done.stderr.count("epoch 1: ") == 2  # one line in either phase
     assert sorted(p.name for p in tmp_path.iterdir()) == ["model", "model.run.json", "plays.csv"]
     (run,) = read_runs(tmp_path / "model.run.json")  # of the first process

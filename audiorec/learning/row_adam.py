@@ -1,0 +1,177 @@
+"""Adam for large tables: a step costs what the rows cost that it reaches.
+
+    rows that a step is about to read ──catch_up──▶ where Adam would have moved them
+    their sparse gradient             ──step─────▶ changed
+
+Adam moves a row on when it has no gradient, by moments that fade, so each step goes over the whole
+table three times. But until a row is read again nobody sees where it is. Since its last step a, its
+moves are::
+
+    sum over s = a + 1 .. t of  f_s m / (sqrt(v) + k_s e)
+    k_s = sqrt((1 - b2^s) / b2^(s-a))        f_s = k_s rate_s b1^(s-a) / (1 - b1^s)
+
+The k_s are put down by their mean and variance, weighed by f, and what they divide is developed to
+the second order. The sum of f, the mean and the variance are the same for all rows of one a and are
+kept for every a, so a row makes up at once for the steps that it has missed. This is Adam, unlike
+the "lazy" one (`torch.optim.SparseAdam`), which leaves those moves out.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn, optim
+
+BETAS, EPSILON = (0.9, 0.999), 1e-8  # as in `torch.optim.Adam`
+# Steps after which what a row still moves is below the rounding of a double.
+FORGOTTEN = 400
+SMALLEST = 1e-300  # of a sum: a learning rate of 0 moves nothing
+ROWS = 1 << 16  # of a table that are caught up with at a time
+
+
+class RowAdam(optim.Optimizer):
+    """Adam whose tables, (S, d) each, have sparse gradients; other parameters are as usual.
+
+    Before the weights of a table are read, `catch_up` has to be told the rows, or `catch_up_all`.
+
+    Examples
+    --------
+    >>> table = nn.Embedding(3, 2, sparse=True, _weight=torch.zeros(3, 2))
+    >>> optimiser = RowAdam([table.weight], [], lr=0.1)
+    >>> table(torch.tensor([1])).sum().backward()
+    >>> _ = optimiser.step()
+    >>> [[round(x, 3) for x in row] for row in table.weight.tolist()]
+    [[0.0, 0.0], [-0.1, -0.1], [0.0, 0.0]]
+    """
+
+    def __init__(
+        self, tables: Sequence[nn.Parameter], groups: Iterable[dict[str, Any]], lr: float
+    ) -> None:
+        """Begin without moments.
+
+        Parameters
+        ----------
+        tables : sequence of Parameter
+            The first group of the optimiser.
+        groups : iterable of dict
+            Of the other parameters, as `torch.optim.Adam` takes them.
+        lr : float
+            Of the tables.
+        """
+        self.tables = list(tables)
+        others = list(groups)
+        self._others = optim.Adam(others, lr=lr, fused=True) if others else None
+        shared = [] if self._others is None else self._others.param_groups
+        super().__init__([{"params": self.tables}, *shared], {"lr": lr})
+        for table in self.tables:
+            self.state[table] = {
+                "exp_avg": torch.zeros_like(table),
+                "exp_avg_sq": torch.zeros_like(table),
+                "at": torch.zeros(len(table), dtype=torch.int32),  # the last step of each row
+            }
+        # For rows whose last step was this one: the sums of f, f k and f k^2.
+        self._moved = np.zeros((3, 1))
+        self._share()
+
+    @property
+    def steps(self) -> int:
+        """Steps that were taken."""
+        return self._moved.shape[1] - 1
+
+    @torch.no_grad()
+    def step(self, closure: Any = None) -> None:  # type: ignore[override]  # noqa: ARG002
+        """Change the rows that have a gradient, and all other parameters."""
+        rate = float(self.param_groups[0]["lr"])
+        gradients = [None if t.grad is None else t.grad.coalesce() for t in self.tables]
+        for table, gradient in zip(self.tables, gradients, strict=True):
+            if gradient is not None:
+                self._catch_up(table, gradient._indices()[0])
+        self._count(rate)
+        for table, gradient in zip(self.tables, gradients, strict=True):
+            if gradient is not None:
+                self._update(table, gradient._indices()[0], gradient._values(), rate)
+        if self._others is not None:
+            self._others.step()
+
+    @torch.no_grad()
+    def catch_up(self, rows: Tensor) -> None:
+        """Bring rows (n,) of all tables, each named once, to where Adam would have them now."""
+        for table in self.tables:
+            self._catch_up(table, rows)
+
+    def catch_up_all(self) -> None:
+        """Bring all rows there."""
+        for table in self.tables:
+            for first in range(0, len(table), ROWS):
+                self._catch_up(table, torch.arange(first, min(first + ROWS, len(table))))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return what `torch.optim.Optimizer.state_dict` does."""
+        if self.tables:
+            self.state[self.tables[0]]["moved"] = torch.from_numpy(self._moved.copy())
+        return super().state_dict()
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Undo `state_dict`."""
+        super().load_state_dict(state_dict)
+        for number, table in enumerate(self.tables):
+            # As they were: the base class has made them numbers of the table's type.
+            self.state[table]["at"] = state_dict["state"][number]["at"].clone()
+        if self.tables:
+            self._moved = state_dict["state"][0]["moved"].numpy().copy()
+        self._share()
+
+    def _share(self) -> None:
+        """Let the other optimiser have the same groups and the same state."""
+        if self._others is not None:
+            self._others.param_groups = self.param_groups[1:]
+            self._others.state = self.state
+
+    def _count(self, rate: float) -> None:
+        """Count a step of this rate, and what a row moves in it that had its last one before."""
+        step = self.steps + 1
+        first = max(0, step - FORGOTTEN)
+        since = np.arange(step - first, 0, -1)
+        k = np.sqrt((1 - BETAS[1] ** step) / BETAS[1] ** since)
+        f = k * rate * BETAS[0] ** since / (1 - BETAS[0] ** step)
+        self._moved[:, first:] += np.stack([f, f * k, f * k**2])
+        self._moved = np.append(self._moved, np.zeros((3, 1)), axis=1)
+
+    @torch.no_grad()
+    def _catch_up(self, table: Tensor, rows: Tensor) -> None:
+        state = self.state[table]
+        at = state["at"].index_select(0, rows)
+        late = (at < self.steps) & (at > 0)  # a row that was never reached has nothing to move by
+        state["at"].index_fill_(0, rows, self.steps)
+        rows, at = rows[late], at[late].long()
+        if not len(rows):
+            return
+        mean, square = (state[n].index_select(0, rows) for n in ("exp_avg", "exp_avg_sq"))
+        moved, first, second = torch.from_numpy(self._moved)[:, at, None]
+        k = first / moved.clamp_min(SMALLEST)
+        spread = (second / moved.clamp_min(SMALLEST) - k.square()).clamp_min(0) * EPSILON**2
+        below = square.sqrt().add_((EPSILON * k).to(table.dtype))
+        share = (
+            (spread.sqrt().to(table.dtype) / below).square_().add_(1).mul_(moved.to(table.dtype))
+        )
+        own = table.index_select(0, rows)
+        table.index_copy_(0, rows, own.sub_(share.mul_(mean).div_(below)))
+        missed = (self.steps - at).double()
+        for name, values, beta in (("exp_avg", mean, BETAS[0]), ("exp_avg_sq", square, BETAS[1])):
+            fade = (beta**missed).to(table.dtype)[:, None]
+            state[name].index_copy_(0, rows, values.mul_(fade))
+
+    def _update(self, table: Tensor, rows: Tensor, values: Tensor, rate: float) -> None:
+        """Take the step that has just been counted on rows that are up to date."""
+        state, step = self.state[table], self.steps
+        mean = state["exp_avg"].index_select(0, rows).lerp_(values, 1 - BETAS[0])
+        square = state["exp_avg_sq"].index_select(0, rows).mul_(BETAS[1])
+        square.addcmul_(values, values, value=1 - BETAS[1])
+        state["exp_avg"].index_copy_(0, rows, mean)
+        state["exp_avg_sq"].index_copy_(0, rows, square)
+        state["at"].index_fill_(0, rows, step)
+        below = square.sqrt_().div_((1 - BETAS[1] ** step) ** 0.5).add_(EPSILON)
+        own = table.index_select(0, rows)
+        own.addcdiv_(mean, below, value=-rate / (1 - BETAS[0] ** step))
+        table.index_copy_(0, rows, own)

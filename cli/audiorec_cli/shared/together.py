@@ -1,0 +1,151 @@
+"""A training in several processes: which engine starts them, and what each of them does."""
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from audiorec.errors import InputError, MissingExtraError
+from audiorec_cli.shared.console import say
+from audiorec_cli.shared.inputs import Wanted, check
+from audiorec_cli.shared.listened import LearntFrom
+from audiorec_cli.shared.options import more
+from audiorec_cli.shared.progress import graceful_stop, stopped
+from audiorec_cli.shared.training import counts_of, epoch_line, with_recipe
+
+if TYPE_CHECKING:
+    from threading import Event
+
+    from audiorec.recall.contract.channel import Channel
+    from audiorec.types import LineProgress
+
+Engine = Literal["torchrun", "ray"]
+PROCESSES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Together:
+    """Which processes train one model together."""
+
+    engine: Annotated[
+        Engine | None, more("--engine", help="Train in several processes: here, or on Ray.")
+    ] = None
+    processes: Annotated[
+        int | None, more("--processes", min=1, help=f"How many; {PROCESSES} by default.")
+    ] = None
+    address: Annotated[
+        str | None, more("--address", help="ray: a cluster, such as auto; by default one here.")
+    ] = None
+
+    def check(self, kind: "type[Channel]") -> None:
+        """Refuse what does not fit, before anything starts."""
+        if self.engine is None:
+            if self.processes is not None or self.address is not None:
+                raise InputError("--processes and --address need --engine torchrun or ray")
+            return
+        if self.address is not None and self.engine != "ray":
+            raise InputError(
+                "--address is for --engine ray; on several machines start torchrun on each "
+                "(docs/training.md)"
+            )
+        if not kind.together:
+            from audiorec.recall.registry import CHANNELS, channel_class
+
+            able = ", ".join(name for name in CHANNELS if channel_class(name).together)
+            raise InputError(f"{kind.name} is trained by one process; several train: {able}")
+        if os.environ.get("WORLD_SIZE", "1") != "1":
+            raise InputError("torchrun has started several processes here: leave --engine out")
+        if find_spec("torch") is None:
+            raise MissingExtraError(f"training {kind.name}", "train", "No module named 'torch'")
+
+    def train(
+        self,
+        channel: str,
+        recipe: Mapping[str, Any],
+        settings: Sequence[str],
+        learnt: LearntFrom,
+        log: Path,
+        out: Path,
+        *,
+        quiet: bool,
+    ) -> dict[str, Any]:
+        """Train a channel so, and return what `train_part` does. A stop ends with code 130."""
+        from audiorec.learning.bundle import check_target
+        from audiorec.learning.launch import Task
+
+        check(log, Wanted.LOG)
+        check_target(out)
+        task = Task(
+            "audiorec_cli.shared.together:train_part",
+            {
+                "channel": channel,
+                "recipe": dict(recipe),
+                "settings": list(settings),
+                "learnt": {f.name: _sent(getattr(learnt, f.name)) for f in fields(learnt)},
+                "log": _sent(log),
+                "out": _sent(out),
+            },
+        )
+        if not quiet:
+            say(f"{self.processes or PROCESSES} processes by {self._where}")
+        with graceful_stop("this step is", quiet=quiet) as stop:
+            found = self._run(task, out, stop, quiet=quiet)
+        if found is None:
+            raise stopped()
+        return dict(found)
+
+    @property
+    def _where(self) -> str:
+        if self.engine == "ray":
+            return f"Ray at {self.address}" if self.address else "Ray on this machine"
+        return "torchrun on this machine"
+
+    def _run(self, task: Any, out: Path, stop: "Event", *, quiet: bool) -> Any:
+        n = self.processes or PROCESSES
+        told: dict[str, Any] = {"stop": stop, "tell": None if quiet else epoch_line, "remark": say}
+        if self.engine == "ray":
+            from audiorec.learning.by_ray import by_ray
+
+            storage = out.absolute().parent
+            return by_ray(task, n, address=self.address, storage=storage, **told)
+        from audiorec.learning.by_torchrun import by_torchrun
+
+        return by_torchrun(task, n, **told)
+
+
+def train_part(
+    channel: str,
+    recipe: Mapping[str, Any],
+    settings: Sequence[str],
+    learnt: Mapping[str, Any],
+    log: Any,
+    out: Any,
+    *,
+    tell: "LineProgress",
+    stop: "Event",
+) -> dict[str, Any] | None:
+    """Train a channel as one of several processes; return its counts, None if it was stopped.
+
+    The values are those of ``recall train``; `_sent` says how paths come.
+    """
+    from audiorec.recall.contract.job import train_channel
+    from audiorec.recall.registry import channel_class
+
+    made = with_recipe(channel_class(channel), recipe, settings)
+    data = LearntFrom(**{name: _came(value) for name, value in learnt.items()}).data(_came(log))
+    model_id = train_channel(made, data, _came(out), progress=tell, stop=stop)
+    if model_id is None:
+        return None
+    return {**counts_of(made, data), "model_id": model_id}
+
+
+def _sent(value: Any) -> Any:
+    """Return a value as JSON can hold it: a path absolute, since workers stand elsewhere."""
+    return {"path": str(value.absolute())} if isinstance(value, Path) else value
+
+
+def _came(value: Any) -> Any:
+    """Undo `_sent`."""
+    return Path(value["path"]) if isinstance(value, dict) else value

@@ -13,6 +13,7 @@ what lies in it is believed.
 Names in a listing come from outside: those that would lead out of a folder are refused.
 """
 
+import atexit
 import hashlib
 import json
 import os
@@ -260,6 +261,7 @@ def _hold(cache: Path) -> None:
         (cache / LEASES).mkdir(mode=0o700, exist_ok=True)
         _LEASE[cache] = RunFolder(cache / LEASES / uuid4().hex[:12], "")
         os.utime(_LEASE[cache].path)
+        atexit.register(_LEASE[cache].release, remove=True)
 
 
 def _make_room(cache: Path, uri: str, n_bytes: int) -> None:

@@ -24,7 +24,9 @@ def moment(text):
 def write_part(folder, name, rows, schema=ORDINARY):
     """Write rows of (user, song, ``2026-11-25 13:00``[, event[, ratio]]) as one Parquet file."""
     full = [(*row, *("finish", 1.0)[len(row) - 3 :]) for row in rows]
-    times = pa.array([moment(row[2]) for row in full], pa.int64()).cast(pa.timestamp("ms", tz="UTC"))
+    times = pa.array([moment(row[2]) for row in full], pa.int64()).cast(
+        pa.timestamp("ms", tz="UTC")
+    )
     table = pa.table(
         {
             "user_id": [row[0] for row in full],

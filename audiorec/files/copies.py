@@ -144,7 +144,11 @@ def check_name(name: str, place: str) -> None:
     """Refuse a name of a listing that could lead elsewhere, or steer a terminal."""
     parts = name.split("/")
     odd = any(part in ("", ".", "..") for part in parts) or "\\" in name or ":" in parts[0]
-    if odd or len(name) > LONGEST_NAME or any(ord(letter) < 32 or letter == "\x7f" for letter in name):
+    if (
+        odd
+        or len(name) > LONGEST_NAME
+        or any(ord(letter) < 32 or letter == "\x7f" for letter in name)
+    ):
         raise InputError(f"{place}: holds a file by the name {name[:80]!r}, which is refused")
 
 
@@ -180,6 +184,11 @@ def cache_folder() -> Path:
     return folder
 
 
+def drop_copies(uri: str) -> None:
+    """Remove the copies of a place from this machine."""
+    shutil.rmtree(cache_folder() / COPIES / digest_of(uri), ignore_errors=True)
+
+
 def known_as(path: Path, name: str) -> None:
     """Let people know a path of this machine by another name, as in `by_their_names`."""
     _NAMED[str(path)] = name
@@ -192,9 +201,7 @@ def by_their_names(text: str) -> str:
     return text
 
 
-def _copy(
-    uri: str, name: str, entries: Sequence[Entry], below: Callable[[Entry], str]
-) -> Path:
+def _copy(uri: str, name: str, entries: Sequence[Entry], below: Callable[[Entry], str]) -> Path:
     """Copy files, unless that was done; `below` names each in the copy."""
     cache = cache_folder()
     _hold(cache)
@@ -306,4 +313,3 @@ def _oldest_lease(cache: Path) -> float:
         except StoreError:
             continue
     return oldest
-

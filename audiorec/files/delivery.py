@@ -12,6 +12,7 @@ listing says that it is being written, and readers refuse it; after the last, th
 all. Then those of an earlier delivery that are no more go. Nobody else's files ever do.
 """
 
+import hashlib
 import json
 import shutil
 from collections.abc import Callable
@@ -26,9 +27,12 @@ from audiorec.files.copies import (
     cache_folder,
     check_name,
     content_of,
+    delivered_names,
     digest_of,
+    drop_copies,
     known_as,
     local_folder,
+    with_local,
 )
 from audiorec.files.run_folder import RunFolder
 from audiorec.files.storage import (
@@ -43,7 +47,7 @@ from audiorec.files.storage import (
     write,
 )
 
-OUTGOING = "outgoing"
+OUTGOING, REVISED = "outgoing", "revised"
 BASED_ON = ".based-on"  # what was at the place when a job began that goes on from it
 RUN_END = ".run"  # folders of unfinished work stay here
 # What says that the rest of a folder is there comes after the rest.
@@ -177,3 +181,82 @@ def _ours(place: str) -> set[str]:
             check_name(name, place)
         return kept
     return set()
+
+
+class Revision:
+    """A file or a folder elsewhere that a command changes in place: copied, changed, put back.
+
+    Only what changed is put; of a folder, what says that the rest is there comes last. Copies of
+    it on this machine go: what was taken out of a file is not kept in them.
+
+    Attributes
+    ----------
+    uri : str
+    path : Path
+        Of the copy that is changed.
+
+    Raises
+    ------
+    MissingFileError
+        If there is no such file.
+    BusyStoreError
+        If another process on this machine changes it.
+    StoreError
+        If it cannot be read or written.
+    """
+
+    def __init__(self, uri: str) -> None:
+        self.uri = uri.rstrip("/")
+        check_writable(parent(self.uri))
+        found = with_local(self.uri)
+        folder = cache_folder() / REVISED / digest_of(self.uri)
+        folder.parent.mkdir(mode=0o700, exist_ok=True)
+        self._lock: RunFolder | None = RunFolder(folder, "")
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(mode=0o700)
+        self._folder, self.path = folder, folder / found.name
+        if found.is_dir():
+            shutil.copytree(found, self.path)
+        else:
+            shutil.copyfile(found, self.path)
+        self._before = self._digests()
+        known_as(self.path, self.uri)
+
+    def deliver(self) -> None:
+        """Put back what changed.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be put. Files that were put before are changed, the others are not.
+        """
+        if self._lock is None:
+            return
+        after = self._digests()
+        changed = [name for name in after if after[name] != self._before[name]]
+        for name in sorted(changed, key=lambda name: (Path(name).name in LAST_NAMES, name)):
+            send(self.path / name, join(self.uri, name) if name else self.uri)
+        if changed and self.path.is_dir() and delivered_names(self.uri) is not None:
+            sizes = {name: (self.path / name).stat().st_size for name in after}
+            write(join(self.uri, LISTING), json.dumps({"files": sizes}, sort_keys=True).encode())
+        places = [join(self.uri, name) for name in after if name]
+        for place in (self.uri, *places):
+            drop_copies(place)
+        self.release()
+
+    def release(self) -> None:
+        """Let go, and remove the copy that was changed."""
+        if self._lock is not None:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            self._lock.release(remove=True)
+            self._lock = None
+
+    def _digests(self) -> dict[str, str]:
+        files = [self.path] if self.path.is_file() else sorted(self.path.rglob("*"))
+        found = {}
+        for path in files:
+            if path.is_file():
+                name = "" if path == self.path else path.relative_to(self.path).as_posix()
+                with path.open("rb") as file:
+                    found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+        return found

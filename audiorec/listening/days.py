@@ -1,7 +1,7 @@
 """Days of a log: how they are written, and when they begin.
 
-    "2026-11-25"       a day; from midnight to midnight, in UTC or at a stated offset
-    dt=2026-11-25/     a folder of rows that came in on this day; also day=, date=, ds=
+"2026-11-25"       a day; from midnight to midnight, in UTC or at a stated offset
+dt=2026-11-25/     a folder of rows that came in on this day; also day=, date=, ds=
 """
 
 import re
@@ -45,7 +45,9 @@ class Days:
     @property
     def ends_s(self) -> float | None:
         """The end of the last day, seconds since 1970; None where there is no last day."""
-        return None if self.until is None else day_starts_s(self.until, self.utc_offset) + DAY_SECONDS
+        return (
+            None if self.until is None else day_starts_s(self.until, self.utc_offset) + DAY_SECONDS
+        )
 
 
 def parse_day(text: str, what: str = "a day") -> date:
@@ -87,7 +89,9 @@ def day_starts_s(day: date, utc_offset: str = "") -> float:
     (86400.0, 57600.0)
     """
     zone = timezone(timedelta(seconds=offset_s(utc_offset)))
-    return (datetime(day.year, day.month, day.day, tzinfo=zone) - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds()
+    return (
+        datetime(day.year, day.month, day.day, tzinfo=zone) - datetime(1970, 1, 1, tzinfo=UTC)
+    ).total_seconds()
 
 
 def day_of(keys: dict[str, str]) -> date | None:
@@ -102,7 +106,9 @@ def day_of(keys: dict[str, str]) -> date | None:
     """
     parts = [keys.get(name, "") for name in ("year", "month", "day")]
     if all(part.isdecimal() and len(part) <= 4 for part in parts):
-        year, month, day = (f"{int(part):0{width}}" for part, width in zip(parts, (4, 2, 2), strict=True))
+        year, month, day = (
+            f"{int(part):0{width}}" for part, width in zip(parts, (4, 2, 2), strict=True)
+        )
         return parse_day(f"{year}-{month}-{day}")
     for name in DAY_KEYS:
         if name in keys and _DAY.fullmatch(keys[name]):

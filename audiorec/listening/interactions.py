@@ -16,7 +16,6 @@ import hashlib
 import os
 from collections.abc import Collection
 from datetime import date
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +33,7 @@ from audiorec.listening.casting import (
     to_floats,
     to_times,
 )
+from audiorec.listening.days import Days, parse_day
 from audiorec.listening.events import (
     ARTIST_EVENTS,
     EVENTS,
@@ -47,7 +47,6 @@ from audiorec.listening.events import (
     RowProblem,
     RowsError,
 )
-from audiorec.listening.days import Days, parse_day
 from audiorec.listening.log_blocks import LogBlock, interaction_blocks
 from audiorec.listening.log_files import chosen_log, log_files
 from audiorec.types import BoolArray

@@ -88,7 +88,9 @@ def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
     """
     with input_errors(path, FAILURE):
         log = log_files(path)
-    folders = {name: number for number, name in enumerate(dict.fromkeys(f.folder for f in log.files))}
+    folders = {
+        name: number for number, name in enumerate(dict.fromkeys(f.folder for f in log.files))
+    }
     if log.is_folder or log.days:
         notes.files_of(len(log.files), len(folders))
     about = LogBlock(None, 1, ends_s=log.days.ends_s)

@@ -232,7 +232,9 @@ def _chosen(log: LogFiles) -> LogFiles:
         and (until is None or one.day <= until)
     ]
     if not kept:
-        raise MissingFileError(f"{log.name}: has days from {known[0]} to {known[-1]}, none of these")
+        raise MissingFileError(
+            f"{log.name}: has days from {known[0]} to {known[-1]}, none of these"
+        )
     return replace(log, files=tuple(kept))
 
 

@@ -125,8 +125,8 @@ def test_a_folder_without_days_is_read_whole_and_cut_by_time(tmp_path):
     one = tmp_path / "b.parquet"
     with pytest.raises(InputError, match="is one file"):
         read_interactions(one, since="2026-11-25")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(MissingFileError, match="is a folder without a Parquet file"):
-        (tmp_path / "empty").mkdir()
         read_interactions(tmp_path / "empty")
 
 

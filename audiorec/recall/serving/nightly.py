@@ -37,6 +37,7 @@ from audiorec.listening.events import Interactions
 from audiorec.listening.follows import follows
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.likes import likes
+from audiorec.listening.log_files import file_prints, is_log_place
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.data import Context, Queries, RecallData
@@ -47,7 +48,14 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures, run_ids
+from audiorec.recall.serving.known import (
+    closed_by,
+    exposures_print,
+    facts_of,
+    joined,
+    read_exposures,
+    run_ids,
+)
 from audiorec.recall.serving.plan import NightlyPlan
 from audiorec.recall.serving.report import report_of
 from audiorec.recall.serving.rules import SongTraits
@@ -61,6 +69,7 @@ FUSED, EXPOSURES = "fused.parquet", "exposures.parquet"
 REPORT = "report.md"
 TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
 NOT_LEARNT_FROM = ("exposures", "tuned")  # files of the plan
+DAILY = ("interactions", "exposures")  # files that may be folders of days
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20
 LEFT_S = 3_600.0  # a temporary file this old is nobody's
@@ -99,8 +108,33 @@ class Step:
     cpu_s: float | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was before the end of a day.
+
+    Attributes
+    ----------
+    ends_s : float
+        The end, in seconds since 1970.
+    exposures : tuple of Path
+        What the runs of earlier days showed, as far as it counts.
+    export : Path, optional
+        The export of the newest earlier day.
+    """
+
+    ends_s: float
+    exposures: tuple[Path, ...] = ()
+    export: Path | None = None
+
+
 class NightlyJob:
     """A plan with its folder.
+
+    Parameters
+    ----------
+    plan : NightlyPlan
+    before : Before, optional
+        Of a run of one day: what earlier days have left. Such a run depends on nothing later.
 
     Raises
     ------
@@ -110,12 +144,14 @@ class NightlyJob:
         If something in the folder is a link.
     """
 
-    def __init__(self, plan: NightlyPlan) -> None:
-        self.plan = plan
-        for place in plan.files().values():
-            if not place.is_file():
+    def __init__(self, plan: NightlyPlan, before: Before | None = None) -> None:
+        self.plan, self._before = plan, before
+        for name, place in plan.files().items():
+            if not (is_log_place(place) if name in DAILY else place.is_file()):
                 raise InputError(f"{place}: no such file")
         self._prints = {name: log_fingerprint(place) for name, place in plan.files().items()}
+        if before is not None and plan.exposures is not None:
+            self._prints["exposures"] = exposures_print(plan.exposures, before.ends_s)
         self._state = self._read_state()
         self.run_id = self._run_id()
 
@@ -184,7 +220,7 @@ class NightlyJob:
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
             context = self._context
-            logs = (self._prints["interactions"],)
+            logs = file_prints(self.plan.interactions)
             data = RecallData(self._plays, context.song_ids, context, logs)
             channel = self.plan.channel(name)
             return train_channel(channel, data, step.out, progress=tell, stop=stop)
@@ -201,17 +237,19 @@ class NightlyJob:
         elif kind == EXPORT:
             plan, inputs = self.plan, dict(self._prints)
             record = {"run_id": self.run_id, "entry": plan.entry, "inputs": inputs}
-            export_night(plan.export, plan.out, plan.channels, plan.files(), record)
+            earlier = None if self._before is None else self._before.export
+            export_night(plan.export, plan.out, plan.channels, plan.files(), record, earlier)
         else:
             self._note(step.out)
         return ""
 
     def _fuse(self, out: Path) -> None:
-        days = self.plan.exposure_days
+        days, before = self.plan.exposure_days, self._before
+        ends_s = None if before is None else before.ends_s
         shown = [
-            read_exposures(place, days=days, now=self._now, without=self.run_id)
-            for place in (self.plan.out / EXPOSURES, self.plan.exposures)
-            if days and place is not None and place.is_file()
+            read_exposures(place, days=days, now=self._now, without=self.run_id, ends_s=ends_s)
+            for place in (*self._noted(), self.plan.exposures)
+            if days and place is not None and is_log_place(place)
         ]
         closed = closed_by(
             self._log, keep_heard=self.plan.keep_heard, shown=joined(shown) if shown else None
@@ -242,7 +280,7 @@ class NightlyJob:
         """Write the exposures of other runs, and what this one shows."""
         at = pa.scalar(round(self._now * 1e6), pa.int64()).cast(EXPOSED.field("shown_at").type)
         with table_writer(out, EXPOSED) as writer:
-            if out.is_file():
+            if out.is_file() and self._before is None:
                 with TableFile.open(out) as file:
                     for table in file.batches(BATCH_ROWS):
                         writer.write_table(
@@ -322,7 +360,8 @@ class NightlyJob:
 
         What earlier runs showed decides as well, but not what this very run has noted.
         """
-        earlier = run_ids(self.plan.out / EXPOSURES) if self.plan.exposure_days else set()
+        noted = self._noted() if self.plan.exposure_days else ()
+        earlier = {run_id for place in noted for run_id in run_ids(place)}
         last = str(self._state.get("run_id", ""))
         same = self._made_of(earlier - {last})
         return same if same == last else self._made_of(earlier)
@@ -339,6 +378,10 @@ class NightlyJob:
                 "earlier": sorted(earlier),
             }
         )
+
+    def _noted(self) -> tuple[Path, ...]:
+        """Return where earlier runs noted what they showed: of a run of one day, other days."""
+        return (self.plan.out / EXPOSURES,) if self._before is None else self._before.exposures
 
     def _lists(self, name: str) -> Path:
         return self.plan.out / "candidates" / f"{name}.parquet"

@@ -186,12 +186,12 @@ class LearntFrom(KnownToo):
 
     def data(self, log: Path) -> "RecallData":
         """Read a log, and what is known beside it."""
-        from audiorec.listening.prepare import log_fingerprint
+        from audiorec.listening.log_files import file_prints
         from audiorec.recall.contract.data import RecallData
 
         if self.rule is not None and not self.likes:
             raise InputError("--rule says what is liked: give it with --likes")
-        read, context, logs = self.read(log), self.context(), (log_fingerprint(log),)
+        read, context, logs = self.read(log), self.context(), file_prints(log)
         made_up = read.simulated
         if self.likes:
             found = self.liked(read, self.rule)

@@ -45,13 +45,13 @@ _BY_NAME = {
         per-user popularity portrait projection quiet quota replay-share retry-failed role seed
         sensitive served-days sessions set settle short-days short-share signal since size
         song-draws split split-seed steps strict table take tastes task test top units until user
-        users valid watch weights what why why-long wide width""",
+        users utc-offset valid watch weights what why why-long wide width""",
     Reach.READS: """
-        allowed artists candidates embeddings errors favourites features files files-from
+        allowed artists candidates earlier embeddings errors favourites features files files-from
         from fused histories id-from import interactions less-like lists manifest new-to profiles
         rule scores side songs source targets test-histories triples tuned vectors warm""",
     Reach.WRITES: """
-        add attributes beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out
+        add attributes beside cache config day keep-mtime log-json m3u8 metrics-textfile onnx out
         pictures plot report replace undo undo-file work work-dir write""",
     Reach.DELETES: "anew overwrite prune",
     Reach.LOADS: "backbone head models recall spec with",

@@ -149,7 +149,8 @@ class Delivery:
         there = [entry.name for entry in files_in(self.uri)]
         if there and LISTING not in there:
             raise InputError(
-                f"{self.uri}: is a folder with other files in it ({there[0][:80]!r}); name a new one"
+                f"{self.uri}: is a folder with other files in it ({there[0][:80]!r}); "
+                "name a new one"
             )
 
 

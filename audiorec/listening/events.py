@@ -168,7 +168,7 @@ class ReadingNotes:
         self.skipped.append(row)
 
     def files_of(self, files: int, folders: int) -> None:
-        """Note how many files, in how many folders, are about to be read, of days or of a folder."""
+        """Note how many files, in how many folders, are about to be read."""
         self._read = (files, folders)
 
     def starts(self, row: int, file: str) -> None:

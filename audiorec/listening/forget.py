@@ -132,7 +132,8 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
     if not user_id:
         raise InputError("the id of the user is empty")
     parts = [_parts(path) for path in paths]
-    kinds = [[_kind(part) for part in files][0] for files in parts]
+    of_parts = [[_kind(part) for part in files] for files in parts]
+    kinds = [found[0] for found in of_parts]
     logs = {
         log_fingerprint(part)
         for files, kind in zip(parts, kinds, strict=True)

@@ -151,12 +151,12 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
     by_day: str | None = getattr(function, "by_day", None)
     parameters = [_with_parser(p) if p.name in places else p for p in given]
     names = {p.name for p in given}
-    options = {"day": DayOption} if by_day else {}
+    options: dict[str, Any] = {"day": DayOption} if by_day else {}
     if logs and "since" not in names:
         options |= {"since": SinceOption, "until": UntilOption, "utc_offset": OffsetOption}
-    for name, kind in options.items():
+    for name, hint in options.items():
         default = "" if name == "utc_offset" else None
-        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=default))
+        parameters.append(Parameter(name, Parameter.KEYWORD_ONLY, annotation=hint, default=default))
     # A command has one context: its own, where it asks for it.
     own = next((p.name for p in given if p.annotation is typer.Context), "")
     if not own:
@@ -166,7 +166,7 @@ def placed(function: Callable[..., None]) -> Callable[..., None]:
     @wraps(function)
     def run(**values: Any) -> None:
         context = values[own] if own else values.pop(CONTEXT)
-        command = context.command_path.partition(" ")[2]
+        command = _command(context)
         days, day = _days({name: values.pop(name) for name in options})
         try:
             if day is not None:
@@ -203,6 +203,15 @@ def output_record(path: object) -> str | None:
     return OUTPUTS.records.get(str(path))
 
 
+def _command(context: Any) -> str:
+    """Return ``recall train``, however the program itself was called."""
+    words = []
+    while context.parent is not None:
+        words.append(context.info_name)
+        context = context.parent
+    return " ".join(words[::-1])
+
+
 def _kinds(annotation: Any) -> set[Any]:
     kinds = get_args(annotation)[0] if get_origin(annotation) is Annotated else annotation
     return {kinds, *get_args(kinds)}
@@ -221,7 +230,13 @@ def _is_log(parameter: Parameter) -> bool:
     info = _info(parameter)
     if parameter.name in LOG_NAMES:
         return True
-    return getattr(info, "metavar", None) == LOG and "--out" not in (info.param_decls or ())
+    return getattr(info, "metavar", None) == LOG and "--out" not in _spelt(parameter)
+
+
+def _spelt(parameter: Parameter) -> list[str]:
+    """Return how an option is written; typer takes the first spelling for a default at first."""
+    info = _info(parameter)
+    return [n for n in (info.default, *(info.param_decls or ())) if isinstance(n, str)]
 
 
 def _with_parser(parameter: Parameter) -> Parameter:
@@ -341,6 +356,6 @@ def _reach(command: str, parameter: Parameter) -> Reach | None:
     info = _info(parameter)
     if isinstance(info, typer.models.ArgumentInfo):
         return Reach.READS
-    long = [name for name in info.param_decls or () if name.startswith("--")]
+    long = [name for name in _spelt(parameter) if name.startswith("--")]
     name = (long or [f"--{parameter.name.replace('_', '-')}"])[0].lstrip("-")
     return reach_of(command, name)

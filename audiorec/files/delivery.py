@@ -174,14 +174,15 @@ def _put(local: Path, place: str) -> None:
 def _ours(place: str) -> set[str]:
     """Return the files of a folder that audiorec has put there."""
     content = read(join(place, LISTING), max_bytes=MAX_LISTING_BYTES)
-    with suppress(ValueError, TypeError, RecursionError):
+    try:
         found: Any = json.loads(content or b"{}")
         names = found.get("files") or found.get("were") or ()
-        kept = {str(name) for name in names}
+        kept = set(names) if isinstance(names, (list, dict)) else set()
         for name in kept:
             check_name(name, place)
-        return kept
-    return set()
+    except (ValueError, TypeError, AttributeError, RecursionError):
+        return set()  # damaged: nothing of it is believed
+    return kept
 
 
 class Revision:

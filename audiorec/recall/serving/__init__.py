@@ -6,7 +6,7 @@
     log, exposures, side information, store ──known──▶ what is closed to whom, what songs share
     candidates and what came next ──tune──▶ weights, points and dials ──tuned──▶ tuned.json
     log, store, models, one user ──recommend──▶ songs, each with a reason in words
-    recall.toml ──plan, nightly──▶ models, candidates, fused lists, a report, exposures, a record
+    recall.toml ──plan, night_places, nightly──▶ models, candidates, fused lists, a report, exposures, a record
     what nightly wrote ──export──▶ open tables of candidates, users, songs, samples; SQL
 
 =============  ==================================================================
@@ -18,6 +18,7 @@
 ``job``        files in, one file out, in flat memory
 ``plan``       what the nightly job is to do, from a settings file
 ``nightly``    all of it in one job that is resumed, and does only what changed
+``night_places``  its places: paths or URIs, everything or one day
 ``report``     what a run served, as a page
 ``standings``  where candidates stand in all lists, so that many settings are tried fast
 ``points``     what a place in a channel's list is worth, learnt from what came next
@@ -43,6 +44,7 @@ Public::
     job        FusedReport, fuse_files
     plan       NightlyPlan
     nightly    NightlyJob, Step
+    night_places  Night, open_night
     report     report_of
     standings  Standings
     points     learn_points

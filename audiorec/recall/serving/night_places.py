@@ -23,8 +23,8 @@ from audiorec.listening.days import Days, day_folder
 from audiorec.listening.log_files import check_day, chosen_log
 from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.export.night import EXPORT
-from audiorec.recall.serving.nightly import DAILY, EXPOSURES, Before, NightlyJob
-from audiorec.recall.serving.plan import NightlyPlan
+from audiorec.recall.serving.nightly import DAILY, EXPOSURES, NightlyJob
+from audiorec.recall.serving.plan import Before, NightlyPlan
 from audiorec.runs.record import record_of
 
 OUT, SERVED = "out", "served/"

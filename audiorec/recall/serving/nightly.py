@@ -56,7 +56,7 @@ from audiorec.recall.serving.known import (
     read_exposures,
     run_ids,
 )
-from audiorec.recall.serving.plan import NightlyPlan
+from audiorec.recall.serving.plan import Before, NightlyPlan
 from audiorec.recall.serving.report import report_of
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.search.searchable import SearchableStore
@@ -106,25 +106,6 @@ class Step:
     made_from: str
     is_done: bool
     cpu_s: float | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Before:
-    """What was before the end of a day.
-
-    Attributes
-    ----------
-    ends_s : float
-        The end, in seconds since 1970.
-    exposures : tuple of Path
-        What the runs of earlier days showed, as far as it counts.
-    export : Path, optional
-        The export of the newest earlier day.
-    """
-
-    ends_s: float
-    exposures: tuple[Path, ...] = ()
-    export: Path | None = None
 
 
 class NightlyJob:

@@ -19,6 +19,27 @@ from audiorec.recall.serving.export.night import night_recipe
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
 
+Resolve = Callable[[str, str], Path]  # the name of a setting and its text: where it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was before the end of a day.
+
+    Attributes
+    ----------
+    ends_s : float
+        The end, in seconds since 1970.
+    exposures : tuple of Path
+        What the runs of earlier days showed, as far as it counts.
+    export : Path, optional
+        The export of the newest earlier day.
+    """
+
+    ends_s: float
+    exposures: tuple[Path, ...] = ()
+    export: Path | None = None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NightlyPlan:
@@ -103,7 +124,7 @@ class NightlyPlan:
         offset_s(self.utc_offset)
 
     @classmethod
-    def read(cls, path: Path, resolved: "Resolve | None" = None) -> "NightlyPlan":
+    def read(cls, path: Path, resolved: Resolve | None = None) -> "NightlyPlan":
         """Read a settings file.
 
         `resolved` takes the name of a setting and the place that it has in the file, which may be a
@@ -154,6 +175,3 @@ class NightlyPlan:
             weights = by_horizon(weights, horizons, self.short_share)
         given = {**self.fusion, "k": self.k, "weights": list(weights)}
         return filled(FusionRecipe, given, "fusion")
-
-
-Resolve = Callable[[str, str], Path]

@@ -78,7 +78,7 @@ class Elsewhere:
 
 
 @dataclass(slots=True)
-class Outputs:
+class OpenOutputs:
     """What the one command of this process writes elsewhere, or by day, until it is put.
 
     Attributes
@@ -126,7 +126,7 @@ class Outputs:
         self.of_day, self.is_one_file = "", False
 
 
-OUTPUTS = Outputs()
+OUTPUTS = OpenOutputs()
 
 
 def path_or_uri(text: Any) -> Any:

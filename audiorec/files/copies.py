@@ -21,7 +21,9 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
@@ -34,6 +36,7 @@ CACHE_VARIABLE, LIMIT_VARIABLE = "AUDIOREC_CACHE", "AUDIOREC_CACHE_GB"
 LIMIT_GB = 20.0
 MOST_FILES = 100_000  # of a folder
 LONGEST_NAME = 1024
+AT_ONCE = 8  # files: a store answers each after a while
 COPIES, LEASES = "copies", "leases"
 CONTENT, WHOLE = "content", "whole"  # of a copy: what was copied, and that all of it was
 # What `delivery` leaves in a folder that it wrote: which files are the folder's, or that there
@@ -76,9 +79,17 @@ def with_local(place: str | os.PathLike[str]) -> Path:
 
 def local_file(entry: Entry) -> Path:
     """Return a copy of one file elsewhere."""
-    name = entry.place.rstrip("/").rpartition("/")[2]
-    check_name(name, entry.place)
-    return _copy(entry.place, name, [entry], lambda _entry: "")
+    return local_files([entry])[0]
+
+
+def local_files(entries: Sequence[Entry]) -> list[Path]:
+    """Return copies of files elsewhere, each for itself; several are copied at once."""
+    wanted = []
+    for entry in entries:
+        name = entry.place.rstrip("/").rpartition("/")[2]
+        check_name(name, entry.place)
+        wanted.append(_Copy(entry.place, name, {"": entry}))
+    return _made(wanted)
 
 
 def local_folder(uri: str, *, only: Callable[[str], bool] | None = None) -> Path:
@@ -87,7 +98,7 @@ def local_folder(uri: str, *, only: Callable[[str], bool] | None = None) -> Path
     chosen = [entry for entry in entries if only is None or only(entry.name)]
     name = uri.rstrip("/").rpartition("/")[2]
     check_name(name, uri)
-    return _copy(uri, name, chosen, lambda entry: entry.name)
+    return _made([_Copy(uri, name, {entry.name: entry for entry in chosen})])[0]
 
 
 def listed(uri: str) -> list[Entry]:
@@ -201,39 +212,76 @@ def by_their_names(text: str) -> str:
     return text
 
 
-def _copy(uri: str, name: str, entries: Sequence[Entry], below: Callable[[Entry], str]) -> Path:
-    """Copy files, unless that was done; `below` names each in the copy."""
+@dataclass(frozen=True, slots=True)
+class _Copy:
+    """What is to be copied together: one file, or a folder."""
+
+    uri: str
+    name: str
+    files: dict[str, Entry]  # by their names in the copy: "" for the one file
+
+    @property
+    def n_bytes(self) -> int:
+        return sum(max(entry.size, 0) for entry in self.files.values())
+
+    def place(self, cache: Path) -> Path:
+        return cache / COPIES / digest_of(self.uri) / content_of(list(self.files.values()))
+
+
+def _made(wanted: Sequence[_Copy]) -> list[Path]:
+    """Copy what was not copied before; return the paths of all."""
     cache = cache_folder()
     _hold(cache)
-    place = cache / COPIES / digest_of(uri) / content_of(entries)
-    target = place / CONTENT / name
-    known_as(target, uri)
-    if not (place / WHOLE).exists():
-        _make_room(cache, uri, sum(max(entry.size, 0) for entry in entries))
-        fresh = place.with_name(f".{place.name}.{uuid4().hex[:12]}.tmp")
-        try:
-            for entry in entries:
-                path = fresh / CONTENT / name / below(entry)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                _fetch_same(entry, path)
-            (fresh / CONTENT / name).parent.mkdir(parents=True, exist_ok=True)
-            if not entries:
-                (fresh / CONTENT / name).mkdir()
-            (fresh / WHOLE).touch()
-            with suppress(OSError):  # another process has just made the same
-                fresh.rename(place)
-        finally:
-            shutil.rmtree(fresh, ignore_errors=True)
-    with suppress(OSError):
+    lacking = [one for one in wanted if not _used(one.place(cache))]
+    if lacking:
+        _make_room(cache, lacking[0].uri, sum(one.n_bytes for one in lacking))
+    several = len(lacking) > 1 or any(len(one.files) > 1 for one in lacking)
+    with ThreadPoolExecutor(AT_ONCE if several else 1) as pool:
+        for one in lacking:
+            if len(one.files) > 1:
+                _copy(one, cache, pool)
+        single = [one for one in lacking if len(one.files) < 2]
+        list(pool.map(lambda one: _copy(one, cache, None), single))
+    paths = []
+    for one in wanted:
+        paths.append(one.place(cache) / CONTENT / one.name)
+        known_as(paths[-1], one.uri)
+    return paths
+
+
+def _used(place: Path) -> bool:
+    """Note that a copy is used from now on; whether it is there."""
+    try:
         os.utime(place / WHOLE)
-    return target
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _copy(one: _Copy, cache: Path, pool: ThreadPoolExecutor | None) -> None:
+    place = one.place(cache)
+    fresh = place.with_name(f".{place.name}.{uuid4().hex[:12]}.tmp")
+    target = fresh / CONTENT / one.name
+    try:
+        target.parent.mkdir(parents=True)
+        paths = [target / name if name else target for name in one.files]
+        for path in paths:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        if not paths:
+            target.mkdir()
+        list((pool.map if pool else map)(_fetch_same, one.files.values(), paths))
+        (fresh / WHOLE).touch()
+        with suppress(OSError):  # another process has just made the same
+            fresh.rename(place)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _fetch_same(entry: Entry, path: Path) -> None:
     """Copy a file as it was listed; one that was changed meanwhile is refused."""
     limit = entry.size if entry.size >= 0 else _limit_bytes()
     try:
-        fetch(entry.place, path, max_bytes=limit)
+        fetch(entry.place, path, max_bytes=limit, known=entry)
     except FileNotFoundError as error:
         raise MissingFileError(f"{entry.place}: was removed while it was copied") from error
     if entry.size >= 0 and path.stat().st_size != entry.size:

@@ -179,9 +179,12 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
     return content
 
 
-def fetch(place: str, target: Path, *, max_bytes: int) -> None:
-    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all."""
-    entry = find(place)
+def fetch(place: str, target: Path, *, max_bytes: int, known: Entry | None = None) -> None:
+    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all.
+
+    `known` is what a listing has just said of it.
+    """
+    entry = known or find(place)
     if entry is None:
         raise MissingStoreError(f"{place}: no such file")
     left = max_bytes

@@ -3,7 +3,7 @@
 ::
 
     plays.parquet, plays.csv ──interactions──▶ `Interactions`
-    plays/dt=2026-11-25/…, s3://… ──log_files──▶ files of days ──log_blocks, interactions──▶ the same
+    plays/dt=2026-11-25/, s3://… ──log_files, log_blocks, interactions──▶ the same, day by day
         ──rule, preferences──▶ liked, disliked, heard
         ──history──▶ what came before each like      ──baskets──▶ pairs of song and song
         ──sequences──▶ `Sequences`: plays in their order

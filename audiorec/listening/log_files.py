@@ -29,12 +29,12 @@ from audiorec.files.copies import (
     digest_of,
     known_as,
     listed,
-    local_file,
+    local_files,
     with_local,
 )
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own
-from audiorec.files.storage import Entry, is_folder, is_uri
+from audiorec.files.storage import is_folder, is_uri
 from audiorec.listening.days import Days, day_folder, day_of, parse_day
 
 CHOSEN_END = ".log.json"  # of files that `chosen_log` writes
@@ -124,7 +124,8 @@ def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
         entries = {entry.name: entry for entry in listed(text)}
         found = [_log_file(Path(), n, text) for n in entries if not _is_no_data(n)]
         log = _chosen(_ordered(text, found, days))
-        log = replace(log, files=tuple(_fetched(one, entries[one.name]) for one in log.files))
+        paths = local_files([entries[one.name] for one in log.files])
+        log = replace(log, files=tuple(map(_at, log.files, paths)))
     else:
         local = with_local(text)
         if not days:
@@ -186,8 +187,8 @@ def _print(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _fetched(file: LogFile, entry: Entry) -> LogFile:
-    return replace(file, path=local_file(entry))
+def _at(file: LogFile, path: Path) -> LogFile:
+    return replace(file, path=path)
 
 
 def _chosen_folder() -> Path:

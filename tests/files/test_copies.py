@@ -131,9 +131,9 @@ def test_what_changes_while_it_is_copied_is_refused(root, monkeypatch, cache):
     write(f"{root}/a", b"123")
     real = copies.fetch
 
-    def fetch(place, path, *, max_bytes):
+    def fetch(place, path, **options):
         write(place, b"12")
-        real(place, path, max_bytes=max_bytes)
+        real(place, path, **options)
 
     monkeypatch.setattr(copies, "fetch", fetch)
     with pytest.raises(StoreError, match="changed while it was copied"):

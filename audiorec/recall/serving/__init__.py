@@ -6,7 +6,8 @@
     log, exposures, side information, store ──known──▶ what is closed to whom, what songs share
     candidates and what came next ──tune──▶ weights, points and dials ──tuned──▶ tuned.json
     log, store, models, one user ──recommend──▶ songs, each with a reason in words
-    recall.toml ──plan, night_places, nightly──▶ models, candidates, fused lists, a report, exposures, a record
+    recall.toml ──plan, nightly──▶ models, candidates, fused lists, a report, exposures, a record
+    the same for one day, or on URIs ──night_places──▶ the same
     what nightly wrote ──export──▶ open tables of candidates, users, songs, samples; SQL
 
 =============  ==================================================================

@@ -167,6 +167,7 @@ class NightlyJob:
             _clear(self.plan.out / folder)
         _clear(self.plan.out)
         self._keep({"run_id": self.run_id})
+        self._drop_record()
         for step in self.steps():
             if step.is_done:
                 continue
@@ -306,6 +307,16 @@ class NightlyJob:
         }
         _write_json(path, record)
         return record
+
+    def _drop_record(self) -> None:
+        """Remove the record of a day that is made of other inputs: it says that a day is whole."""
+        if self._before is None:
+            return
+        with suppress(FileNotFoundError, ValueError):
+            content = read_own(self.plan.out / RECORD, MAX_STATE_BYTES)
+            found = parse_json(content, max_bytes=MAX_STATE_BYTES)
+            if not isinstance(found, dict) or found.get("run_id") != self.run_id:
+                (self.plan.out / RECORD).unlink()
 
     def _step(self, name: str, out: Path, made_from: str) -> Step:
         refuse_link(out)

@@ -108,13 +108,11 @@ def airflow(order, day):
         order.append((settings["task_id"], settings["bucket_key"]))
         return Waiting()
 
-    class AirflowFailException(Exception):
-        pass
-
+    refused = type("AirflowFailException", (Exception,), {})
     made = {
         "airflow": {},
         "airflow.decorators": {"dag": dag, "task": task},
-        "airflow.exceptions": {"AirflowFailException": AirflowFailException},
+        "airflow.exceptions": {"AirflowFailException": refused},
         "airflow.providers": {},
         "airflow.providers.amazon": {},
         "airflow.providers.amazon.aws": {},

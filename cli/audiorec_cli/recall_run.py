@@ -42,7 +42,6 @@ def run(
     audiorec recall run --config recall.toml
     audiorec recall run --config recall.toml --dry-run
     audiorec recall run --config recall.toml --day 2026-11-25
-    audiorec recommend u1 -i plays.parquet --models serving/models
     """
     from audiorec.files.storage import join
     from audiorec.listening.days import parse_day

@@ -42,7 +42,7 @@ Public::
     run_folder   look_into, run_folder_path
     tables       TableFile
     storage      is_folder, is_uri, join, write
-    copies       with_local
+    copies       local_folder, with_local
     delivery     Delivery, Revision
     own_settings  FILE, Layer, Standing, Whose, layers, parsed_settings, read_folder_file, revoke,
                  trust, user_file

@@ -30,7 +30,17 @@ from uuid import uuid4
 from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
 from audiorec.files.own_files import refuse_other_than_folder
 from audiorec.files.run_folder import RunFolder, run_folder_path
-from audiorec.files.storage import Entry, fetch, files_in, find, is_folder, is_uri, join, read
+from audiorec.files.storage import (
+    Entry,
+    fetch,
+    files_in,
+    find,
+    is_folder,
+    is_uri,
+    join,
+    parent,
+    read,
+)
 
 CACHE_VARIABLE, LIMIT_VARIABLE = "AUDIOREC_CACHE", "AUDIOREC_CACHE_GB"
 LIMIT_GB = 20.0
@@ -246,6 +256,7 @@ def _made(wanted: Sequence[_Copy]) -> list[Path]:
     for one in wanted:
         paths.append(one.place(cache) / CONTENT / one.name)
         known_as(paths[-1], one.uri)
+        known_as(paths[-1].parent, parent(one.uri))  # what a command would look for beside it
     return paths
 
 

@@ -67,7 +67,9 @@ HERE_ALONE = {
 HERE_ALWAYS = ("work", "work_dir", "cache", "undo", "undo_file", "metrics_textfile", "token_file")
 ITSELF = {("recall run", "config")}  # commands that take a URI as it is
 IN_PLACE = {("listening forget", "files")}
-GOES_ON = {("recall export", "output")}  # outputs of which a command reads what is there
+# Outputs of which a command reads what is there.
+GOES_ON = {("recall export", "output"), ("playlists", "output")}
+RECORDS = ("run.json",)  # of folders that are looked through for records alone: what names end in
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +193,23 @@ def delivering(work: Callable[[], None]) -> None:
             OUTPUTS.deliver()
         raise
     OUTPUTS.deliver()
+
+
+def parts_here(parts: list[str], output: Path | None) -> tuple[str | None, list[str], Path | None]:
+    """Return the folder of parts, if they are one; else the files, and the store to make of them.
+
+    A file elsewhere is copied. One file alone is made anew in its place, unless it is elsewhere.
+    """
+    from audiorec.files.copies import with_local
+    from audiorec.files.storage import is_folder, is_uri
+
+    if len(parts) == 1 and is_folder(parts[0]):
+        return parts[0], [], output
+    if output is None and len(parts) == 1:
+        if is_uri(parts[0]):
+            raise InputError(f"{parts[0]}: name the store to write by --out")
+        output = Path(parts[0])
+    return None, [str(with_local(part)) if is_uri(part) else part for part in parts], output
 
 
 def output_name(path: object) -> str:
@@ -328,8 +347,9 @@ def _fetched(
     uri: str, command: str, parameter: Parameter, days: "Days", *, writes: bool, is_log: bool
 ) -> Any:
     """Return a path for a place elsewhere, or refuse it."""
-    from audiorec.files.copies import with_local
+    from audiorec.files.copies import local_folder, with_local
     from audiorec.files.delivery import Delivery, Revision
+    from audiorec.files.storage import is_folder
 
     if command in HERE_ALONE:
         raise InputError(f"{uri}: audiorec {command} {HERE_ALONE[command]}")
@@ -348,6 +368,8 @@ def _fetched(
         if (command, parameter.name) in GOES_ON:
             delivery.bring()
         return delivery.path
+    if command == "runs list" and is_folder(uri):
+        return local_folder(uri, only=lambda name: name.endswith(RECORDS))
     return _chosen(uri, days) if is_log else with_local(uri)
 
 

@@ -181,8 +181,10 @@ def cache_folder() -> Path:
 
     Raises
     ------
+    InputError
+        If nobody's home is known.
     StoreError
-        If it is somebody else's, a link, or may be written by others.
+        If it cannot be made, is somebody else's or a link, or may be written by others.
     """
     named = os.environ.get(CACHE_VARIABLE)
     usual = os.environ.get("XDG_CACHE_HOME", "")
@@ -194,8 +196,13 @@ def cache_folder() -> Path:
         raise InputError(f"no home folder is known: name one by ${CACHE_VARIABLE}") from error
     folder = folder.absolute() / "elsewhere"
     refuse_other_than_folder(folder)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    about = folder.stat()
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        about = folder.stat()
+    except OSError as error:
+        raise StoreError(
+            f"{folder}: cannot be made: {error.strerror}; name a folder by ${CACHE_VARIABLE}"
+        ) from error
     owner = getattr(os, "getuid", lambda: about.st_uid)()
     if about.st_uid != owner or (os.name != "nt" and about.st_mode & 0o022):
         raise StoreError(

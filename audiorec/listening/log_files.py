@@ -13,7 +13,9 @@ import hashlib
 import json
 import os
 import re
+import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
@@ -41,6 +43,7 @@ CHOSEN_END = ".log.json"  # of files that `chosen_log` writes
 CHOSEN = "logs"  # the folder of the cache that they are in
 SCHEMA_NAME = "audiorec/log-files/1"
 MAX_BYTES = 64 << 20
+KEPT_S = 30 * 86_400.0  # a file that chooses days, since a command was last given these
 PARQUET_ENDS = (".parquet", ".pq")
 NO_VALUE = "__HIVE_DEFAULT_PARTITION__"
 _HIDDEN = re.compile(r"[_.]")  # no data, as Spark has it; but for _name=value
@@ -146,9 +149,12 @@ def chosen_log(place: str | os.PathLike[str], days: Days) -> Path:
     folder = _chosen_folder()
     folder.mkdir(mode=0o700, exist_ok=True)
     path = folder / f"{digest_of(content)}{CHOSEN_END}"
-    if not path.exists():
-        with replaced(path) as temporary:
-            temporary.write_text(content, encoding="utf-8")
+    with replaced(path) as temporary:
+        temporary.write_text(content, encoding="utf-8")
+    for old in folder.glob(f"*{CHOSEN_END}"):
+        with suppress(FileNotFoundError):
+            if time.time() - old.stat().st_mtime > KEPT_S:
+                old.unlink()
     known_as(path, text)
     return path
 

@@ -205,6 +205,40 @@ def test_lists_of_one_day_are_one_file_in_its_folder(good, plays, memory):
     )
 
 
+def test_prepared_listening_and_exports_of_a_day(good, plays, memory):
+    upload(plays, f"{memory}/plays")
+    for log, out in (("plays", "made"), (f"{memory}/plays", f"{memory}/made")):
+        for day in DAYS[:3]:
+            good("listening", "prepare", log, "--day", day, "-o", f"{out}/prepared", "-q")
+            good("recall", "export", "-i", log, "--day", day, "-o", f"{out}/export")
+    for day in DAYS[:3]:
+        for kind in ("prepared", "export"):
+            copy = with_local(f"{memory}/made/{kind}/dt={day}")
+            assert {n for n in tree(copy) if n.endswith(".parquet")} == {
+                n for n in tree(f"made/{kind}/dt={day}") if n.endswith(".parquet")
+            }
+            for name, content in tree(copy).items():
+                assert content == tree(f"made/{kind}/dt={day}")[name], name
+    assert sorted(path.name for path in Path("made/export").iterdir()) == [
+        f"dt={d}" for d in DAYS[:3]
+    ]
+    plays_of = [len(read_interactions(plays, until=day)) for day in DAYS[:3]]
+    samples = [
+        pq.read_table(f"made/export/dt={day}/samples_recall/part-00000.parquet").num_rows
+        for day in DAYS[:3]
+    ]
+    assert samples == plays_of
+
+
+def test_a_uri_may_stand_in_the_users_own_settings(good, plays, memory, tmp_path, monkeypatch):
+    upload(plays, f"{memory}/plays")
+    own = tmp_path / "own.toml"
+    own.write_text(f'[recall.train]\ninteractions = "{memory}/plays"\nuntil = "{DAYS[1]}"\n')
+    monkeypatch.setenv("AUDIOREC_CONFIG", str(own))
+    _, said = good("recall", "train", "popular", "-o", "model", "-q")
+    assert f"popular: {len(read_interactions(plays, until=DAYS[1]))} plays of" in said
+
+
 def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch):
     def refuse(local, uri):
         raise OSError("no space")

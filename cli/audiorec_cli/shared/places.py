@@ -11,6 +11,7 @@ table of `reach`; where a place elsewhere makes no sense, that is an error that 
 
 import copy
 import inspect
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
@@ -69,7 +70,11 @@ ITSELF = {("recall run", "config")}  # commands that take a URI as it is
 IN_PLACE = {("listening forget", "files")}
 # Outputs of which a command reads what is there.
 GOES_ON = {("recall export", "output"), ("playlists", "output")}
-RECORDS = ("run.json",)  # of folders that are looked through for records alone: what names end in
+# Folders of which a command reads some files alone.
+PARTS = {
+    ("runs list", "place"): r".*run\.json",
+    ("recall export", "earlier"): r"manifest\.json|served/.*",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,8 +373,9 @@ def _fetched(
         if (command, parameter.name) in GOES_ON:
             delivery.bring()
         return delivery.path
-    if command == "runs list" and is_folder(uri):
-        return local_folder(uri, only=lambda name: name.endswith(RECORDS))
+    if (command, parameter.name) in PARTS and is_folder(uri):
+        wanted = PARTS[command, parameter.name]
+        return local_folder(uri, only=lambda name: bool(re.fullmatch(wanted, name)))
     return _chosen(uri, days) if is_log else with_local(uri)
 
 

@@ -7,6 +7,7 @@
                       ◀─tables── rows, with checksums, a seal and digests
     a job that may be killed ──run_folder, blocks──▶ one file, at once and whole
     "s3://bucket/song.mp3" ──storage, fetch──▶ a copy on this machine's disk
+    "s3://bucket/plays" ──copies──▶ the same, kept within bounds ◀─delivery── what a command made
 
 ==================  ===================================================================
 ``atomic``          replace a file at once; a full disk becomes one clear line
@@ -26,6 +27,8 @@
 ``arrow``           convert between Python and Arrow without importing pandas
 ``storage``         files by path or URI; times of change that fit a table
 ``fetch``           songs in object stores: copied to the worker's disk, used, removed
+``copies``          all else in object stores: copied once, within bounds
+``delivery``        outputs in object stores: made here, put at the end, nothing lost
 ``visible``         show text from outside: a name may not steer a terminal
 ``text_tables``     small tables as text, and as HTML for a notebook
 ``frames``          tables for pandas and polars, imported when somebody asks
@@ -38,7 +41,9 @@ Public::
     own_files    refuse_link, read_own
     run_folder   look_into, run_folder_path
     tables       TableFile
-    storage      is_uri, join
+    storage      is_folder, is_uri, join, write
+    copies       local_folder, with_local
+    delivery     Delivery, Revision
     own_settings  FILE, Layer, Standing, Whose, layers, parsed_settings, read_folder_file, revoke,
                  trust, user_file
     settings     as_type, filled, parsed, read_settings, typed

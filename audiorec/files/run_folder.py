@@ -33,8 +33,17 @@ ATTEMPTS = 10  # each is lost only to a run that removes the folder at that mome
 
 
 def run_folder_path(out: Path) -> Path:
-    """Return where an unfinished run of `out` lies: ``vecs.parquet`` → ``vecs.parquet.run``."""
-    return out.with_name(f"{out.name}.run")
+    """Return where an unfinished run of `out` lies: ``vecs.parquet`` → ``vecs.parquet.run``.
+
+    Beside days, where readers of all of them would take it for one, it is hidden from them.
+
+    Examples
+    --------
+    >>> [run_folder_path(Path(out)).name for out in ("vecs.parquet", "lists/dt=2026-11-25")]
+    ['vecs.parquet.run', '_dt=2026-11-25.run']
+    """
+    hidden = "_" if "=" in out.name or "=" in out.parent.name else ""
+    return out.with_name(f"{hidden}{out.name}.run")
 
 
 def look_into(out: Path, names: str) -> list[str]:

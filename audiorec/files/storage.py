@@ -61,6 +61,7 @@ class Entry:
     name: str  # relative to the folder, with forward slashes
     size: int
     mtime_ns: int  # since 1970 (see `within_int64`); -1 where the store does not say
+    tag: str = ""  # of the content, where an object store gives one
 
 
 def is_uri(place: str | os.PathLike[str]) -> bool:
@@ -120,6 +121,14 @@ def find(place: str) -> Entry | None:
             return None
 
 
+def is_folder(place: str) -> bool:
+    """Whether there are files below a place; in an object store a folder is no more than that."""
+    if not is_uri(place):
+        return Path(_local(place)).is_dir()
+    with _remote(place, "looked at") as (files, path):
+        return bool(files.isdir(path))
+
+
 def files_in(folder: str) -> list[Entry]:
     """List the files in a folder and those below it by name; one that is not there has none."""
     if not is_uri(folder):
@@ -170,9 +179,12 @@ def read(place: str, *, max_bytes: int) -> bytes | None:
     return content
 
 
-def fetch(place: str, target: Path, *, max_bytes: int) -> None:
-    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all."""
-    entry = find(place)
+def fetch(place: str, target: Path, *, max_bytes: int, known: Entry | None = None) -> None:
+    """Copy a file of at most `max_bytes`, whatever it claims, to this disk, whole or not at all.
+
+    `known` is what a listing has just said of it.
+    """
+    entry = known or find(place)
     if entry is None:
         raise MissingStoreError(f"{place}: no such file")
     left = max_bytes
@@ -196,9 +208,14 @@ def put(local: Path, place: str) -> None:
         with replaced(target) as temporary:
             shutil.move(local, temporary)  # a rename, unless it lies on another disk
         return
-    with _remote(place, "written") as (files, path):
-        files.put_file(str(local), path)
+    send(local, place)
     local.unlink()
+
+
+def send(local: Path, uri: str) -> None:
+    """Copy a finished file to an object store, whole or not at all."""
+    with _remote(uri, "written") as (files, path):
+        files.put_file(str(local), path)
 
 
 def write(place: str, content: bytes) -> None:
@@ -300,4 +317,5 @@ def _remote_errors() -> tuple[type[BaseException], ...]:
 
 def _entry(place: str, name: str, info: dict[str, Any]) -> Entry:
     changed = info.get("LastModified") or info.get("mtime") or info.get("created")
-    return Entry(place, name, size_bytes(info.get("size")), time_ns(changed))
+    tag = info.get("ETag") or info.get("etag") or info.get("md5Hash") or ""
+    return Entry(place, name, size_bytes(info.get("size")), time_ns(changed), str(tag))

@@ -12,6 +12,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
+from audiorec.files.copies import with_local
 from audiorec.files.frames import arrow_to_pandas, arrow_to_polars, pandas_frame
 from audiorec.files.text_tables import clock, html_table
 from audiorec.files.visible import visible
@@ -300,7 +301,7 @@ class Library(SearchableStore):
 
 
 def open_store(path: str | os.PathLike[str]) -> Library:
-    """Open a ``vecs.parquet``; see `Library` and `VectorStore.open`.
+    """Open a ``vecs.parquet``, by path or URI; see `Library` and `VectorStore.open`.
 
     Raises
     ------
@@ -309,7 +310,7 @@ def open_store(path: str | os.PathLike[str]) -> Library:
     StoreError
         If the file is not a store, or damaged.
     """
-    return Library.open(os.fspath(path))
+    return Library.open(os.fspath(with_local(path)))
 
 
 def _counted(labels: Sequence[str | None]) -> str:

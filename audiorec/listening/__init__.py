@@ -3,6 +3,7 @@
 ::
 
     plays.parquet, plays.csv ──interactions──▶ `Interactions`
+    plays/dt=2026-11-25/, s3://… ──log_files, log_blocks, interactions──▶ the same, day by day
         ──rule, preferences──▶ liked, disliked, heard
         ──history──▶ what came before each like      ──baskets──▶ pairs of song and song
         ──sequences──▶ `Sequences`: plays in their order
@@ -13,6 +14,10 @@
 ================  =================================================================
 ``casting``       one column of any sensible type → numbers, and what is not one
 ``events``        what a log is once it has been read, and what was wrong with it
+``days``          days as texts, as keys of folders, and when they begin
+``log_files``     the files of a log: one, or those of some days, here or elsewhere
+``log_blocks``    their rows block by block, whatever schema each file has
+``day_folders``   outputs of one day each, side by side
 ``interactions``  Parquet and CSV, read in blocks with distrust
 ``rule``          which events make a song liked: a table, not code
 ``preferences``   events → one verdict a user and song
@@ -37,6 +42,9 @@
 
 Public::
 
+    days          Days, day_folder, parse_day
+    log_files     check_day, chosen_log, file_prints
+    day_folders   day_before, day_there
     interactions  read_interactions, unmatched
     events        EVENTS, Interactions, RowsError
     rule          Clause, Rule, as_time, load_rule

@@ -1,7 +1,7 @@
 """What a listening log holds, and what a rule makes of it: figures for a person to look at."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
@@ -52,9 +52,10 @@ def describe(interactions: Interactions) -> dict[str, Any]:
         "listenings_with_played_ratio": float(known.mean()) if len(known) else None,
         "problems": [
             {"kind": p.kind, "count": p.count, "rows": list(p.rows), "example": p.example}
+            | ({"file": p.file} if p.file else {})
             for p in log.problems
         ],
-    }
+    } | ({"deliveries": asdict(log.deliveries)} if log.deliveries is not None else {})
 
 
 def match(interactions: Interactions, song_ids: Collection[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Rows that could not be used are counted by what is wrong with them, the first ones named.
 """
 
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
@@ -62,10 +63,12 @@ class RowProblem:
     count: int  # rows that have it
     rows: tuple[int, ...]  # the first rows that have it, counted from 1 without a header
     example: str  # the value in the first of these rows
+    file: str = ""  # of a folder, the file that these rows are of
 
     def __str__(self) -> str:
         """Return kind, count, the first rows and the example in one line."""
         rows = ", ".join(map(str, self.rows)) + (", …" if self.count > len(self.rows) else "")
+        rows += f" of {self.file}" if self.file else ""
         noun = "row" if self.count == 1 else "rows"
         example = f", for example {self.example!r}" if self.example else ""
         return f"{self.kind}: {self.count} {noun} ({rows}){example}"
@@ -100,10 +103,39 @@ class RowsError(DamagedFileError):
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deliveries:
+    """What came of the days that a log was delivered in.
+
+    Attributes
+    ----------
+    files, folders : int
+        That were read.
+    late : int
+        Rows of an earlier day than that of their folder.
+    ahead : int
+        Rows of a later day than that of their folder: of clocks that are ahead.
+    behind : int
+        Rows left out: their time is behind the last day that was asked for.
+    again : int
+        Rows left out: they stand in an earlier folder, the same in every column.
+    """
+
+    files: int
+    folders: int
+    late: int
+    ahead: int
+    behind: int
+    again: int
+
+
 class ReadingNotes:
     """What is noted while a log is read block by block."""
 
     def __init__(self) -> None:
+        self.late = self.ahead = self.behind = self.again = 0  # as in `Deliveries`
+        self._files: list[tuple[int, str]] = []  # of a folder: the first row of each
+        self._read: tuple[int, int] | None = None
         self.bad_rows = 0  # rows with at least one problem
         # Rows, ascending, that the reader of the format passed over. Later ones are numbered as
         # if they were not there, until `problems` puts that right.
@@ -135,18 +167,41 @@ class ReadingNotes:
         self.bad_rows += 1
         self.skipped.append(row)
 
+    def files_of(self, files: int, folders: int) -> None:
+        """Note how many files, in how many folders, are about to be read."""
+        self._read = (files, folders)
+
+    def starts(self, row: int, file: str) -> None:
+        """Note the number of the first row of a file of a folder."""
+        self._files.append((row, file))
+
+    def deliveries(self) -> Deliveries | None:
+        """Return what came of the days; None for one file of which all is read."""
+        if self._read is None:
+            return None
+        counts = {n: getattr(self, n) for n in ("late", "ahead", "behind", "again")}
+        return Deliveries(files=self._read[0], folders=self._read[1], **counts)
+
     def problems(self) -> tuple[RowProblem, ...]:
         """Return all problems in the order of `ProblemKind`."""
         ordered = sorted(self._found.items(), key=lambda item: list(ProblemKind).index(item[0]))
         return tuple(
-            RowProblem(
-                str(kind),
-                count,
-                tuple(rows if kind == ProblemKind.COLUMNS else self._shifted(rows)),
-                example,
-            )
+            RowProblem(str(kind), count, *self._named(kind, rows, example))
             for kind, (count, rows, example) in ordered
         )
+
+    def _named(
+        self, kind: ProblemKind, rows: Sequence[int], example: str
+    ) -> tuple[tuple[int, ...], str, str]:
+        """Return rows by their number in their file, the example, and the file if it is of many."""
+        if not self._files:
+            shown = rows if kind == ProblemKind.COLUMNS else self._shifted(rows)
+            return tuple(shown), example, ""
+        starts = [start for start, _ in self._files]
+        of = [bisect_right(starts, row) - 1 for row in rows]
+        start, file = self._files[of[0]]
+        inside = tuple(r - start + 1 for r, one in zip(rows, of, strict=True) if one == of[0])
+        return inside, example, file
 
     def _shifted(self, rows: Sequence[int]) -> list[int]:
         # The i-th skipped row moves all rows from skipped[i] - i on by one.
@@ -210,6 +265,8 @@ class Interactions:
         Why rows were left out; empty unless the reader was told to leave bad rows out.
     simulated : bool
         Made by `simulate`, not by people.
+    deliveries : Deliveries, optional
+        Of a log in folders of days, or of which some days were read.
     labels : mapping of str to Labels
         By name in `LABELS`, those that the file has.
     artists : ArtistEvents
@@ -227,6 +284,7 @@ class Interactions:
     rows_read: int = 0
     problems: tuple[RowProblem, ...] = ()
     simulated: bool = False
+    deliveries: Deliveries | None = None
     labels: Mapping[str, Labels] = field(default_factory=dict)
     artists: ArtistEvents = field(default_factory=ArtistEvents)
 

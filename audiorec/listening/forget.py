@@ -1,6 +1,7 @@
 """Remove a person from what listening became: ``listening forget USER FILE…``.
 
     logs, candidates, tables of users  ──forget──▶ the same files without the user's rows
+    a folder of them, day by day       ──forget──▶ each of its files without them
     a folder of prepared listening     ──forget──▶ its bucket without the user's sequence
     an alignment with other businesses ──forget──▶ the same rows, one of them without an id
     a model's folder                   ──forget──▶ named, if it is to be trained again
@@ -45,6 +46,7 @@ from audiorec.files.user_files import (
 )
 from audiorec.listening.events import OLD_NAMES, PLACES
 from audiorec.listening.feed import MANIFEST, bucket_name, buckets_of, read_prepared
+from audiorec.listening.log_files import log_files
 from audiorec.listening.prepare import log_fingerprint, sequences_table, write_manifest
 from audiorec.store.schema import METADATA_KEY, metadata_object
 
@@ -116,7 +118,8 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
     user_id : str
         The id itself, not a pattern.
     paths : sequence of Path
-        Logs, candidates and tables of users; folders of prepared listening and of models.
+        Logs, candidates and tables of users, or folders of such files by day; folders of prepared
+        listening and of models.
 
     Raises
     ------
@@ -128,29 +131,50 @@ def forget(user_id: str, paths: Sequence[Path]) -> list[Forgotten]:
     """
     if not user_id:
         raise InputError("the id of the user is empty")
-    kinds = [_kind(path) for path in paths]
-    logs = {log_fingerprint(p) for p, k in zip(paths, kinds, strict=True) if k == KeptKind.LOG}
+    parts = [_parts(path) for path in paths]
+    of_parts = [[_kind(part) for part in files] for files in parts]
+    kinds = [found[0] for found in of_parts]
+    logs = {
+        log_fingerprint(part)
+        for files, kind in zip(parts, kinds, strict=True)
+        for part in (files if kind == KeptKind.LOG else ())
+    }
     for path, kind in zip(paths, kinds, strict=True):
         if kind == KeptKind.PREPARED:
             logs.add(str(read_prepared(path).about.get("log_fingerprint", "")))
         if kind == KeptKind.ALIGNED:
             logs.update(_alignments(path))
     found = []
-    for path, kind in zip(paths, kinds, strict=True):
+    for path, files, kind in zip(paths, parts, kinds, strict=True):
         if kind == KeptKind.MODEL:
             found.append(_model(path, logs))
             continue
-        with write_errors(path):
-            if kind == KeptKind.PREPARED:
-                removed, left = _from_prepared(path, user_id)
-            elif kind == KeptKind.ALIGNED:
-                removed, left = _from_alignment(path, user_id)
-            elif path.name.lower().endswith(CSV_ENDS):
-                removed, left = _from_csv(path, user_id)
-            else:
-                removed, left = _from_parquet(path, user_id)
+        counts = [_removed(part, kind, user_id) for part in files]
+        removed, left = (sum(column) for column in zip(*counts, strict=True))
         found.append(Forgotten(path, kind, removed, left))
     return found
+
+
+def _removed(path: Path, kind: KeptKind, user_id: str) -> tuple[int, int]:
+    with write_errors(path):
+        if kind == KeptKind.PREPARED:
+            return _from_prepared(path, user_id)
+        if kind == KeptKind.ALIGNED:
+            return _from_alignment(path, user_id)
+        if path.name.lower().endswith(CSV_ENDS):
+            return _from_csv(path, user_id)
+        return _from_parquet(path, user_id)
+
+
+def _parts(path: Path) -> list[Path]:
+    """Return a file or a folder that is one thing; of a folder of days its files."""
+    refuse_link(path)
+    if not path.is_dir() or (path / MANIFEST).exists() or (path / MODEL_FILE).exists():
+        return [path]
+    try:
+        return [part.path for part in log_files(path).files]
+    except InputError:
+        return [path]  # `_kind` says what it is not
 
 
 def _kind(path: Path) -> KeptKind:
@@ -172,7 +196,8 @@ def _kind(path: Path) -> KeptKind:
         if (path / MODEL_FILE).exists():
             return KeptKind.MODEL
         raise DamagedFileError(
-            f"{path}: is neither a folder of prepared listening nor a model's folder"
+            f"{path}: is neither a folder of prepared listening nor a model's folder, and none of "
+            "Parquet files by day"
         )
     if not path.name.lower().endswith((*CSV_ENDS, ".parquet", ".pq")):
         with input_errors(path, FAILURE):

@@ -1,28 +1,29 @@
 """Listening logs in Parquet or CSV, read with distrust.
 
     plays.parquet, plays.csv, plays.csv.gz  ──read_interactions──▶  Interactions
+    plays/dt=2026-11-25/*.parquet, …        ──read_interactions──▶  Interactions
 
 One row is one thing that happened: ``user_id``, ``song_id``, ``timestamp``, ``event`` (play,
 finish, skip, like, dislike, playlist) and, where known, ``played_ratio`` and ``weight``. A
 file is read in blocks. Every row is checked, and all mistakes come in one error with the
 numbers of the first rows of each kind; rows count from 1, without the header.
+
+Of a folder of days, the order of rows is that of their times. A row that stands in two folders,
+the same in every column, was delivered twice and counts once.
 """
 
-import json
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
+import hashlib
+import os
+from collections.abc import Collection
+from datetime import date
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.csv as pa_csv
 
-from audiorec.errors import DamagedFileError, InputError
-from audiorec.files.parquet_files import open_parquet
-from audiorec.files.user_files import Utf8, check_csv_header, input_errors, named, unpacked
+from audiorec.errors import DamagedFileError
 from audiorec.listening.casting import (
     DATE,
     OUT_OF_RANGE,
@@ -32,13 +33,11 @@ from audiorec.listening.casting import (
     to_floats,
     to_times,
 )
+from audiorec.listening.days import Days, parse_day
 from audiorec.listening.events import (
     ARTIST_EVENTS,
-    COLUMNS,
     EVENTS,
     LABELS,
-    OLD_NAMES,
-    OPTIONAL_COLUMNS,
     PLACES,
     ArtistEvents,
     Interactions,
@@ -48,152 +47,39 @@ from audiorec.listening.events import (
     RowProblem,
     RowsError,
 )
-from audiorec.types import BoolArray, Int64Array
+from audiorec.listening.log_blocks import LogBlock, interaction_blocks
+from audiorec.listening.log_files import chosen_log, log_files
+from audiorec.types import BoolArray
 
 # Players count the last buffer as played: a ratio up to this much is taken as 1.
 CLAMPED_RATIO = 1.05
 MIN_WEIGHT, MAX_WEIGHT = 1e-6, 1e6
-BLOCK_ROWS = 1 << 18
-BLOCK_BYTES = 16 << 20  # of a CSV
-TEXT_COLUMNS = ("user_id", "song_id", "event", *LABELS, *OLD_NAMES)
 NO_TIME = len(UNIT_NAMES)  # a row whose order is that of its session or list
-CSV_ENDS = (".csv", ".csv.gz")
-PARQUET_ENDS = (".parquet", ".pq")
-FAILURE = "cannot be read"
-METADATA_KEY = b"audiorec"  # the one JSON of every file that audiorec writes
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # of Fibonacci hashing
 
 
-@dataclass(frozen=True, slots=True)
-class LogBlock:
-    """Rows that follow each other."""
-
-    table: Any  # ``user_id``, ``song_id`` and ``event`` are texts; other columns are of any type
-    first: int  # the number of its first row, from 1
-
-    def __len__(self) -> int:
-        return int(self.table.num_rows)
-
-    @property
-    def numbers(self) -> Int64Array:
-        """Number of each row, from 1: shape (rows,), int64."""
-        return np.arange(self.first, self.first + len(self))
-
-    def text(self, name: str) -> Any:
-        """Return a column of texts, by an older name where it has that; nulls if there is none."""
-        names = [name, *(old for old, new in OLD_NAMES.items() if new == name)]
-        there = [n for n in names if n in self.table.schema.names]
-        return plain(self.table.column(there[0])) if there else pa.nulls(len(self), pa.string())
-
-    def column(self, name: str) -> Any:
-        """Return a column as a `pyarrow.Array`; one that is not there holds nulls."""
-        if name not in self.table.schema.names:
-            return pa.nulls(len(self), pa.float64())
-        return self.table.column(name)
-
-
-def interaction_blocks(path: Path, notes: ReadingNotes) -> Iterator[LogBlock]:
-    """Read a file, whose name tells Parquet from CSV, block by block.
-
-    Rows of a CSV that have too many or too few columns are noted.
-    """
-    with input_errors(path, FAILURE):
-        if path.name.lower().endswith(CSV_ENDS):
-            check_csv_header(path, FAILURE)
-            batches = _csv_batches(path, notes)
-        elif path.suffix.lower() in PARQUET_ENDS:
-            batches = _parquet_batches(path, notes)
-        else:
-            raise InputError(f"{path}: interactions are read from .parquet, .csv or .csv.gz files")
-        first = 1
-        for batch in batches:
-            batch.validate(full=True)
-            yield LogBlock(batch, first)
-            first += batch.num_rows
-
-
-def _parquet_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
-    with open_parquet(path, memory_map=True) as file:
-        schema = file.schema_arrow
-        notes.simulated = _says_simulated(schema.metadata or {})
-        names = _known_columns(schema.names, path)
-        for name in set(TEXT_COLUMNS) & set(names):
-            _check_text(schema.field(name), path)
-        for batch in file.iter_batches(batch_size=BLOCK_ROWS, columns=names):
-            yield _as_texts(batch)
-
-
-def _says_simulated(metadata: Mapping[bytes, bytes]) -> bool:
-    try:
-        content = json.loads(metadata.get(METADATA_KEY, b"{}"))
-    except ValueError:  # another tool's key of the same name
-        return False
-    return isinstance(content, dict) and content.get("simulated") is True
-
-
-def _csv_batches(path: Path, notes: ReadingNotes) -> Iterator[Any]:
-    def skip(row: Any) -> str:
-        notes.skip(row.number - 1, row.text)  # the header is row 1
-        return "skip"
-
-    texts = dict.fromkeys((*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES), pa.string())
-    # Read through Utf8: where a row that is skipped is no text, Arrow itself prints a traceback.
-    with unpacked(path) as file:
-        reader = pa_csv.open_csv(
-            pa.PythonFile(Utf8(file), "r"),
-            read_options=pa_csv.ReadOptions(use_threads=False, block_size=BLOCK_BYTES),
-            parse_options=pa_csv.ParseOptions(invalid_row_handler=skip),
-            convert_options=pa_csv.ConvertOptions(
-                column_types=texts, null_values=[""], strings_can_be_null=True
-            ),
-        )
-        names = _known_columns(reader.schema.names, path)
-        for batch in reader:
-            yield batch.select(names)
-
-
-def _known_columns(names: list[str], path: Path) -> list[str]:
-    known = (*COLUMNS, *OPTIONAL_COLUMNS, *LABELS, *OLD_NAMES)
-    # A session or a list without a user is its own, and has an order without times.
-    has_place = any(name in names for name in (*PLACES, *OLD_NAMES))
-    for name in known:
-        needed = name in COLUMNS and not (has_place and name in ("user_id", "timestamp"))
-        if names.count(name) > 1 or (needed and name not in names):
-            raise InputError(
-                f"{path}: column {name!r} is missing or stands twice; it has {named(names)}"
-            )
-    for old, new in OLD_NAMES.items():
-        if old in names and new in names:
-            raise InputError(f"{path}: columns {old!r} and {new!r} are one: leave one out")
-    return [name for name in known if name in names]
-
-
-def _check_text(field: Any, path: Path) -> None:
-    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
-    text = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-    if not text and not (field.name != "event" and pa.types.is_integer(kind)):
-        wanted = f"one of {', '.join(EVENTS)}" if field.name == "event" else "text or whole numbers"
-        raise InputError(f"{path}: column {field.name!r} holds {kind}, expected {wanted}")
-
-
-def _as_texts(batch: Any) -> Any:
-    """Return the batch with ids and events as plain texts."""
-    for name in set(TEXT_COLUMNS) & set(batch.schema.names):
-        place = batch.schema.get_field_index(name)
-        column = batch.column(place)
-        if column.type != pa.string():
-            batch = batch.set_column(place, name, column.cast(pa.string()))
-    return batch
-
-
-def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Interactions:
+def read_interactions(
+    path: str | os.PathLike[str],
+    *,
+    skip_bad_rows: bool = False,
+    since: str | date | None = None,
+    until: str | date | None = None,
+    utc_offset: str = "",
+) -> Interactions:
     """Read a listening log.
 
     Parameters
     ----------
-    path : path
-        Parquet, CSV or CSV compressed by gzip, told apart by the name's end.
+    path : path or URI
+        Parquet, CSV or CSV compressed by gzip, told apart by the name's end; or a folder of days,
+        such as ``plays/dt=2026-11-25/part-0.parquet``.
     skip_bad_rows : bool
         Leave rows out that cannot be used, and note them in ``problems``.
+    since, until : date or str, optional
+        The first and the last day, of a folder of days: others are not opened. Rows of a time
+        behind the end of `until` are left out, of one file as well.
+    utc_offset : str
+        Of the midnights between days: ``+08:00``; by default they are those of UTC.
 
     Returns
     -------
@@ -202,7 +88,8 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     Raises
     ------
     InputError
-        If the file is missing, is neither, lacks a column, or has no usable row.
+        If the file is missing, is neither, lacks a column, or has no usable row; if a folder has
+        no such days, or a file in it a column of a type that cannot be read.
     RowsError
         If some rows cannot be used (an `InputError` too; carries all problems).
 
@@ -214,21 +101,26 @@ def read_interactions(path: str | Path, *, skip_bad_rows: bool = False) -> Inter
     >>> EVENTS[log.event[0]], log.song_ids[log.song[0]], round(float(log.played_ratio[0]), 2)
     ('finish', 'piano/etude.flac', 0.98)
     """
-    path = Path(path)
+    ends = {
+        name: parse_day(day, name) if isinstance(day, str) else day
+        for name, day in (("since", since), ("until", until))
+    }
+    path = chosen_log(path, Days(utc_offset=utc_offset, **ends))
     notes = ReadingNotes()
     parts = [clean_block(block, notes) for block in interaction_blocks(path, notes)]
     rows_read = sum(rows for rows, _ in parts) + len(notes.skipped)
-    columns = _one_unit(_joined([part for _, part in parts]), notes)
+    columns = _once(_one_unit(_joined([part for _, part in parts]), notes), notes)
     problems = notes.problems()
+    name = log_files(path).name
     if problems and not skip_bad_rows:
-        raise RowsError(str(path), notes.bad_rows, rows_read, problems)
+        raise RowsError(name, notes.bad_rows, rows_read, problems)
     if len(columns["user"]) == 0:
-        raise DamagedFileError(f"{path}: none of its {rows_read} rows can be used")
-    return _interactions(columns, rows_read, problems, notes.simulated)
+        raise DamagedFileError(f"{name}: none of its {rows_read} rows can be used")
+    return _interactions(columns, rows_read, problems, notes)
 
 
 def _interactions(
-    columns: dict[str, Any], rows_read: int, problems: tuple[RowProblem, ...], simulated: bool
+    columns: dict[str, Any], rows_read: int, problems: tuple[RowProblem, ...], notes: ReadingNotes
 ) -> Interactions:
     """Part the rows that name a song from those that name an artist."""
     user, user_ids = _used(columns["user"], columns["user_ids"])
@@ -249,7 +141,8 @@ def _interactions(
         **main,
         rows_read=rows_read,
         problems=problems,
-        simulated=simulated,
+        simulated=notes.simulated,
+        deliveries=notes.deliveries(),
         labels=labels,
         artists=ArtistEvents(
             artist_ids=artist_ids,
@@ -307,11 +200,15 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     units[~has_time & has_place] = NO_TIME
     note(ProblemKind.TIMESTAMP, units == UNREADABLE, block.column("timestamp"))
     note(ProblemKind.RANGE, units == OUT_OF_RANGE, block.column("timestamp"))
+    if block.unit is not None:
+        times, units, other = _in_seconds(times, units, block.unit)
+        note(ProblemKind.UNIT, other, block.column("timestamp"))
     ratios, wrong = _ratios(block)
     note(ProblemKind.RATIO, wrong, block.column("played_ratio"))
     weights, wrong = _weights(block)
     note(ProblemKind.WEIGHT, wrong, block.column("weight"))
     notes.bad_rows += int(bad.sum())
+    bad |= _out_of_days(times, units, block, notes, ~bad)
     good = pa.array(~bad)
     # Encoded already here: ids as texts would fill the memory.
     songs = pc.if_else(pa.array(of_artist), None, songs)
@@ -319,7 +216,81 @@ def clean_block(block: LogBlock, notes: ReadingNotes) -> tuple[int, dict[str, An
     columns = {name: pc.dictionary_encode(_filled(c).filter(good)) for name, c in texts.items()}
     arrays: dict[str, npt.NDArray[Any]] = {"row": numbers, "timestamp": times, "unit": units}
     arrays |= {"event": events, "played_ratio": ratios, "weight": weights}
-    return len(block), columns | {name: array[~bad] for name, array in arrays.items()}
+    columns |= {name: array[~bad] for name, array in arrays.items()}
+    if block.folder >= 0:
+        columns["folder"] = np.full(len(columns["unit"]), block.folder, np.int32)
+        columns["same"] = _sameness(columns)
+    return len(block), columns
+
+
+def _in_seconds(times: Any, units: Any, unit: int) -> tuple[Any, Any, BoolArray]:
+    """Turn times of one unit into seconds; return which rows are in another one, too."""
+    counted = (units >= 0) & (units <= DATE)
+    other = counted & (units != unit)
+    scale = 1.0 if unit == DATE else 1000.0**unit
+    return times / scale, np.where(counted, DATE, units).astype(units.dtype), other
+
+
+def _out_of_days(
+    times: Any, units: Any, block: LogBlock, notes: ReadingNotes, usable: BoolArray
+) -> BoolArray:
+    """Return which rows come after the last day that is read; note those of other days."""
+    timed = usable & (units >= 0) & (units <= DATE)
+    if block.day is None and block.ends_s is None:
+        return np.zeros(len(times), np.bool_)
+    scale = np.where(timed & (units < DATE), 1000.0 ** np.maximum(units, 0), 1.0)
+    seconds = np.where(timed, times / scale, np.nan)
+    behind = np.zeros(len(times), np.bool_)
+    if block.ends_s is not None:
+        behind = seconds >= block.ends_s
+        notes.behind += int(behind.sum())
+    if block.day is not None:
+        notes.late += int((seconds < block.day[0]).sum())
+        notes.ahead += int(((seconds >= block.day[1]) & ~behind).sum())
+    return behind
+
+
+def _sameness(columns: dict[str, Any]) -> npt.NDArray[np.uint64]:
+    """Return a number for each row that two rows share if they are the same in all columns."""
+    total = np.zeros(len(columns["unit"]), np.uint64)
+    for name in ("user", "song", *LABELS):
+        texts = columns[name].dictionary.to_pylist()
+        digests = (hashlib.blake2b(t.encode(), digest_size=8).digest() for t in texts)
+        of_text = np.frombuffer(b"".join([*digests, bytes(8)]), np.uint64)
+        total = (total ^ of_text[columns[name].indices.fill_null(-1).to_numpy()]) * _MIX
+    # To a millisecond: a file of another unit of time may round the last digits otherwise.
+    columns = {**columns, "timestamp": np.rint(columns["timestamp"] * 1000.0)}
+    for name in ("timestamp", "event", "played_ratio", "weight"):
+        # 0.0 and NaN have one form each: those of numpy's own.
+        numbers = np.where(np.isnan(columns[name]), np.nan, columns[name] + 0.0).astype(np.float64)
+        total = (total ^ (total >> np.uint64(29)) ^ numbers.view(np.uint64)) * _MIX
+    return total
+
+
+def delivered_again(
+    folder: npt.NDArray[Any], same: npt.NDArray[Any], timed: BoolArray
+) -> BoolArray:
+    """Return which rows stand in an earlier folder already, the same in every column: (P,).
+
+    Rows without a time never do: the order of a list may name a song twice.
+    """
+    order = np.lexsort((folder, same))
+    starts = np.append(True, same[order][1:] != same[order][:-1])[: len(order)]
+    first = folder[order][np.flatnonzero(starts)][np.cumsum(starts) - 1] if len(order) else folder
+    again = np.zeros(len(folder), np.bool_)
+    again[order] = folder[order] > first
+    return again & timed
+
+
+def _once(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
+    """Leave out what was delivered twice."""
+    if "folder" not in columns:
+        return columns
+    folder, same = columns.pop("folder"), columns.pop("same")
+    again = delivered_again(folder, same, ~np.isnan(columns["timestamp"]))
+    notes.again += int(again.sum())
+    names = ("user", "song", *LABELS, "timestamp", "event", "played_ratio", "weight")
+    return columns | {name: columns[name][~again] for name in names}
 
 
 def _event_codes(column: Any, no_song: BoolArray) -> npt.NDArray[np.int8]:
@@ -402,7 +373,8 @@ def _one_unit(columns: dict[str, Any], notes: ReadingNotes) -> dict[str, Any]:
         example = f"{times[first]:.0f} is in {UNIT_NAMES[units[first]]}, not {UNIT_NAMES[usual]}"
         notes.add(ProblemKind.UNIT, rows[other], example)
         notes.bad_rows += int(other.sum())
-        names = ("user", "song", *LABELS, "timestamp", "event", "played_ratio", "weight")
+        names = ["user", "song", *LABELS, "timestamp", "event", "played_ratio", "weight"]
+        names += [name for name in ("folder", "same") if name in columns]
         columns |= {name: columns[name][~other] for name in names}
     if usual != DATE:
         columns["timestamp"] = columns["timestamp"] / 1000.0**usual

@@ -5,7 +5,8 @@ from typing import Literal, get_args
 
 from audiorec.files.user_files import column_names
 from audiorec.listening.events import OLD_NAMES, PLACES
-from audiorec.listening.interactions import CSV_ENDS, PARQUET_ENDS
+from audiorec.listening.log_blocks import CSV_ENDS
+from audiorec.listening.log_files import PARQUET_ENDS
 
 TableKind = Literal["interactions", "side", "triples", "candidates", "targets"]
 KINDS: tuple[TableKind, ...] = get_args(TableKind)

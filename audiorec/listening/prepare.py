@@ -9,9 +9,8 @@ in ``DIR.run/``: a job that was killed while it read the log begins anew, one th
 later goes on with the buckets that are missing.
 """
 
-import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 from re import compile as pattern
@@ -56,15 +55,11 @@ from audiorec.listening.feed import (
     SONGS_SCHEMA,
     bucket_name,
 )
-from audiorec.listening.interactions import (
-    FAILURE,
-    NO_TIME,
-    PARQUET_ENDS,
-    clean_block,
-    interaction_blocks,
-)
+from audiorec.listening.interactions import NO_TIME, clean_block
+from audiorec.listening.log_blocks import FAILURE, interaction_blocks
+from audiorec.listening.log_files import PARQUET_ENDS, is_log_place, log_files, log_name, log_print
 from audiorec.listening.sequences import LABEL_OF, Sequences, to_sequences
-from audiorec.listening.spill import PIECE_SCHEMA, PrepareSpec, Spill, piece_name
+from audiorec.listening.spill import PrepareSpec, Spill, piece_name, rows_of_pieces
 from audiorec.spec import fingerprint
 from audiorec.types import Int32Array, StageProgress, strings
 
@@ -119,9 +114,11 @@ class BucketTask:
 
 
 def log_fingerprint(path: Path) -> str:
-    """Return sixteen hex digits of a log's bytes, which tell whether something was made from it."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    """Return sixteen hex digits of a log's bytes, which tell whether something was made from it.
+
+    Of a folder of days they are those of the files that are read, and of the last day.
+    """
+    return log_print(path)
 
 
 def prepare(
@@ -137,7 +134,7 @@ def prepare(
     Parameters
     ----------
     path : Path
-        Parquet, CSV or CSV compressed by gzip.
+        Parquet, CSV or CSV compressed by gzip, or a folder of days.
     out : Path
         A folder; replaced if it holds prepared listening and nothing else.
     progress : callable, optional
@@ -160,7 +157,7 @@ def prepare(
     spec, tell = spec or PrepareSpec(), progress or (lambda _what, _done, _total: None)
     if out.exists():
         check_tree(out, pattern(FOLDER_FILES))
-    if not path.is_file():
+    if not is_log_place(path):
         next(interaction_blocks(path, ReadingNotes()))  # which says what is wrong with it
         raise InputError(f"{path}: is no regular file, and is read twice")
     of = log_fingerprint(path)
@@ -177,7 +174,7 @@ def prepare(
         manifest = {
             "kind": KIND,
             "format_version": FORMAT_VERSION,
-            "log": path.name,
+            "log": log_name(path),
             "log_fingerprint": of,
             "fingerprint": identity,
             "by": spec.by,
@@ -227,12 +224,8 @@ def _spill(
     path: Path, run: RunFolder, spec: PrepareSpec, identity: str, tell: StageProgress
 ) -> dict[str, Any]:
     """Go over the log once; return what the buckets need to know of it."""
-    notes, spill, rows_read = ReadingNotes(), Spill(run.path, spec), 0
-    is_parquet = path.suffix.lower() in PARQUET_ENDS
-    total = 0
-    if is_parquet:
-        with input_errors(path, FAILURE), open_parquet(path) as file:
-            total = file.metadata.num_rows
+    notes, rows_read, total = ReadingNotes(), 0, _rows_in(path)
+    spill = Spill(run.path, spec)
     for block in interaction_blocks(path, notes):
         rows, columns = clean_block(block, notes)
         rows_read += rows
@@ -243,10 +236,10 @@ def _spill(
     usual = _usual_unit(spill, notes)
     problems = notes.problems()
     if problems and not spec.skip_bad_rows:
-        raise RowsError(str(path), notes.bad_rows, rows_read, problems)
+        raise RowsError(log_files(path).name, notes.bad_rows, rows_read, problems)
     if not spill.groups:
         what = f"has no {LABEL_OF[spec.by]}" if spec.by in LABEL_OF and rows_read else "can be used"
-        raise DamagedFileError(f"{path}: none of its {rows_read} rows {what}")
+        raise DamagedFileError(f"{log_files(path).name}: none of its {rows_read} rows {what}")
     used = spill.units_of_song[: len(spill.songs)] & np.int16(1 << usual | 1 << NO_TIME) != 0
     texts = spill.songs
     order = pc.sort_indices(texts).to_numpy()
@@ -264,8 +257,23 @@ def _spill(
         "rows_read": rows_read,
         "rows_left_out": notes.bad_rows,
     }
+    deliveries = notes.deliveries()
+    if deliveries is not None:  # what was delivered again shows bucket by bucket, later
+        job["deliveries"] = {n: c for n, c in asdict(deliveries).items() if n != "again"}
     _write_json(run.path / JOB, job)
     return job
+
+
+def _rows_in(path: Path) -> int:
+    """Return the rows of a log in Parquet, 0 of one that does not tell."""
+    total = 0
+    with input_errors(path, FAILURE):
+        files = log_files(path).files
+    for one in files:
+        if one.path.suffix.lower() in PARQUET_ENDS:
+            with input_errors(one.path, FAILURE), open_parquet(one.path) as file:
+                total += file.metadata.num_rows
+    return total
 
 
 def _usual_unit(spill: Spill, notes: ReadingNotes) -> int:
@@ -313,7 +321,7 @@ def _write_bucket(
     spec: PrepareSpec,
 ) -> Sequences:
     """Write the sequences of one bucket, from its row groups in the order of the log."""
-    rows = pa.concat_tables([PIECE_SCHEMA.empty_table(), *parts])
+    rows = rows_of_pieces(parts)
     found = bucket_sequences(rows, rank, unit=unit, spec=spec)
     write_plain(folder / bucket_name(bucket), sequences_table(found))
     return found
@@ -354,6 +362,7 @@ def _make_buckets(
         "songs": job["songs"],
         "rows_read": job["rows_read"],
         "rows_left_out": job["rows_left_out"],
+        **({"deliveries": job["deliveries"]} if "deliveries" in job else {}),
     }
 
 

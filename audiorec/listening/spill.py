@@ -19,6 +19,7 @@ from audiorec.listening.casting import UNIT_NAMES
 from audiorec.listening.events import EVENTS, NAMED_ROWS
 from audiorec.listening.feed import MAX_BUCKETS, buckets_of
 from audiorec.listening.filters import PER_USER
+from audiorec.listening.interactions import delivered_again
 from audiorec.listening.sequences import LABEL_OF
 from audiorec.types import Int32Array, strings
 
@@ -34,6 +35,8 @@ PIECE_SCHEMA = pa.schema(
         ("played_ratio", pa.float32()),
     ]
 )
+# Of a log in several folders, too: what tells rows that were delivered twice.
+OF_FOLDERS = (("folder", pa.int32()), ("same", pa.uint64()))
 PreparedBy = Literal["user", "session", "list"]
 
 
@@ -100,6 +103,9 @@ class Spill:
                 "played_ratio": array_of(columns["played_ratio"], pa.float32()),
             }
         )
+        for name, kind in OF_FOLDERS:
+            if name in columns:
+                table = table.append_column(name, array_of(columns[name], kind))
         if not keep.all():
             table = table.filter(pa.array(keep))
             bucket = bucket[keep] if len(bucket) else bucket
@@ -119,7 +125,7 @@ class Spill:
         counts = np.bincount(bucket, minlength=self.spec.buckets)
         there = np.flatnonzero(counts)
         path = self.folder / piece_name(len(self.groups))
-        with table_writer(path, PIECE_SCHEMA) as writer:
+        with table_writer(path, table.schema) as writer:
             stops = np.cumsum(counts)
             for b in there.tolist():
                 rows = order[stops[b] - counts[b] : stops[b]]
@@ -150,3 +156,15 @@ class Spill:
 def piece_name(number: int) -> str:
     """Return the name of a piece's file."""
     return f"piece-{number:06d}.parquet"
+
+
+def rows_of_pieces(parts: list[Any]) -> Any:
+    """Return the rows of one bucket, of all its pieces: in `PIECE_SCHEMA`, each delivery once."""
+    rows = pa.concat_tables(
+        [PIECE_SCHEMA.empty_table(), *(part.select(PIECE_SCHEMA.names) for part in parts)]
+    )
+    if not parts or "folder" not in parts[0].schema.names:
+        return rows
+    whole = pa.concat_tables(parts)
+    folder, same, time = (whole.column(n).to_numpy() for n in ("folder", "same", "time"))
+    return rows.filter(pa.array(~delivered_again(folder, same, ~np.isnan(time))))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from audiorec.errors import InputError, MissingFileError, StoreError
+from audiorec.files.storage import exists, is_folder, is_uri, join
 from audiorec.runs.drift import Drift, drifts
 from audiorec.runs.record import (
     ENDING,
@@ -117,14 +118,21 @@ def find_run(name: str, folder: str | os.PathLike[str] = ".") -> JobRun:
 
 
 def runs_of(name: str) -> list[JobRun]:
-    """Return the runs of an output or of a record, the oldest first; none where there is none."""
-    if name.endswith(SHARDS_RECORD) and os.path.lexists(name):
+    """Return the runs of an output or of a record, by path or URI; none where there is none.
+
+    The oldest stands first.
+    """
+    if name.endswith(SHARDS_RECORD) and _is_there(name):
         return read_runs(name)
-    if os.path.lexists(record_of(name)):
+    if _is_there(record_of(name)):
         return read_runs(record_of(name))
-    if Path(name).is_dir():  # of parts, perhaps
-        return runs_before(os.path.join(name, SHARDS_RECORD))  # noqa: PTH118 - a text
+    if is_folder(name):  # of parts, perhaps
+        return runs_before(join(name, SHARDS_RECORD))
     return []
+
+
+def _is_there(place: str) -> bool:
+    return exists(place) if is_uri(place) else os.path.lexists(place)  # a link is refused, later
 
 
 def compare_runs(before: JobRun, now: JobRun) -> RunDifference:

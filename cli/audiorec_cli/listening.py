@@ -105,7 +105,7 @@ def check(
 
 
 @command(app)
-@recorded("listening prepare", "out")
+@recorded("listening prepare", "out", by_day="folder")
 def prepare(
     log: LogArgument,
     out: OutFolderOption,

@@ -181,7 +181,7 @@ def train(
 
 
 @command(app)
-@recorded("recall candidates", "output")
+@recorded("recall candidates", "output", by_day="file")
 def candidates(
     model: ModelArgument,
     output: OutFileOption,

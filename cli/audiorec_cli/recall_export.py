@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from audiorec.recall.serving.export.job import ExportReport
 
 
-@recorded("recall export", "output")
+@recorded("recall export", "output", by_day="folder")
 def export(
     interactions: LogOption,
     output: OutFolderOption,
@@ -55,6 +55,10 @@ def export(
     ] = None,
     profiles: Annotated[
         Path | None, also_known(metavar="FILE", help="Of users, for models that use it.")
+    ] = None,
+    earlier: Annotated[
+        Path | None,
+        more(metavar="FOLDER", help="An export whose served lists are kept [default: --out's]."),
     ] = None,
     served_days: Annotated[
         float, more(min=0, help="Days to keep lists as they were shown.")
@@ -97,6 +101,7 @@ def export(
         vectors=vectors,
         side=side,
         profiles=profiles,
+        earlier=earlier,
     )
     if recall is not None:
         sources = sources.with_run(recall)

@@ -128,7 +128,7 @@ def _songs(side: Path | None, vectors: Path | None) -> "tuple[SongSide | None, A
     return found, store
 
 
-@recorded("recall fuse", "output")
+@recorded("recall fuse", "output", by_day="file")
 def fuse(
     tables: Annotated[
         list[Path], typer.Argument(metavar="CANDIDATES", help="Tables of recall candidates.")

@@ -9,6 +9,7 @@ from audiorec_cli.shared.console import print_json, print_table, say
 from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, QuietOption
+from audiorec_cli.shared.places import OUTPUTS
 from audiorec_cli.shared.progress import graceful_stop, stopped
 from audiorec_cli.shared.training import epoch_line
 
@@ -21,6 +22,10 @@ def run(
     config: Annotated[
         Path, typer.Option("--config", "-c", metavar="TOML", help="Has the table [recall].")
     ],
+    day: Annotated[
+        str | None,
+        typer.Option(metavar="DAY", help="As of the end of this day; write OUT/dt=DAY/."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan, and what it cost the last time.")
     ] = False,
@@ -39,16 +44,21 @@ def run(
     --------
     audiorec recall run --config recall.toml
     audiorec recall run --config recall.toml --dry-run
-    audiorec recommend u1 -i plays.parquet --models serving/models
+    audiorec recall run --config recall.toml --day 2026-11-25
     """
-    from audiorec.recall.serving.nightly import NightlyJob
-    from audiorec.recall.serving.plan import NightlyPlan
+    from audiorec.files.storage import join
+    from audiorec.listening.days import parse_day
+    from audiorec.recall.serving.night_places import open_night
 
-    night = NightlyJob(NightlyPlan.read(config))
+    opened = open_night(config, parse_day(day, "--day") if day else None)
+    night, out = opened.job, opened.out
     if dry_run:
         _print_plan(night.steps(), night.run_id, json=json)
+        if opened.delivery is not None:
+            opened.delivery.release()
         return
-    out = night.plan.out
+    if opened.delivery is not None:
+        OUTPUTS.waiting.append(opened.delivery)
 
     def tell(step: "Step") -> "LineProgress | None":
         if quiet:
@@ -56,7 +66,7 @@ def run(
         say(f"{step.name}: {step.out}")
         return epoch_line
 
-    with job("recall run", out, metrics_textfile) as done:
+    with job("recall run", out, metrics_textfile, place=opened.record) as done:
         with graceful_stop("this step is", quiet=quiet) as stop, engines.work(quiet=quiet) as work:
             record = night.run(progress=tell, stop=work.stop or stop, engine=work.engine)
         if record is None:
@@ -66,12 +76,13 @@ def run(
         done.count(**{f"proposed/{name}": n for name, n in proposed.items()})
         shown = {name: record["channels"].get(name, 0) for name in proposed if proposed[name]}
         done.count(**{f"channels/{name}": n for name, n in shown.items()})
+        OUTPUTS.deliver()
     if json:
         print_json(record)
     parts = ", ".join(f"{name} {n:,}" for name, n in sorted(record["channels"].items()))
     say(
         f"run {record['run_id']}: {record['rows']:,} songs for {record['users']:,} users: "
-        f"{out}; by channel: {parts}; report: {out / 'report.md'}"
+        f"{out}; by channel: {parts}; report: {join(out, 'report.md')}"
     )
 
 

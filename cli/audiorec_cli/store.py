@@ -21,6 +21,7 @@ from audiorec_cli.shared.console import (
 )
 from audiorec_cli.shared.options import JsonOption, OutFileOption, SeedOption
 from audiorec_cli.shared.pages import command, group
+from audiorec_cli.shared.places import parts_here
 from audiorec_cli.shared.stores import Beside, StoreArgument, open_vectors, vectors_path
 
 if TYPE_CHECKING:
@@ -144,14 +145,13 @@ def compact(
     audiorec store compact a.parquet b.parquet --out all.parquet
     """
     from audiorec.extraction.shards import local_parts
-    from audiorec.files.storage import is_uri
 
-    if len(parts) == 1 and (is_uri(parts[0]) or Path(parts[0]).is_dir()):
-        with local_parts(parts[0], whole=not incomplete) as found:
+    folder, files, output = parts_here(parts, output)
+    if folder is not None:
+        with local_parts(folder, whole=not incomplete) as found:
             rows = _combine(found, output, on_duplicate, overwrite)
     else:
-        itself = Path(parts[0]) if len(parts) == 1 else None
-        rows = _combine(_by_kind(parts), output or itself, on_duplicate, overwrite)
+        rows = _combine(_by_kind(files), output, on_duplicate, overwrite)
     _print_rows(rows, "audiorec/store-compact/1", json)
 
 

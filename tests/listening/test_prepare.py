@@ -47,7 +47,7 @@ def log(tmp_path):
 @pytest.fixture(autouse=True)
 def _small_pieces(monkeypatch):
     monkeypatch.setattr("audiorec.listening.spill.PIECE_ROWS", 900)
-    monkeypatch.setattr("audiorec.listening.interactions.BLOCK_ROWS", 400)
+    monkeypatch.setattr("audiorec.listening.log_blocks.BLOCK_ROWS", 400)
 
 
 def owners(sequences):

@@ -7,6 +7,7 @@
     candidates and what came next ──tune──▶ weights, points and dials ──tuned──▶ tuned.json
     log, store, models, one user ──recommend──▶ songs, each with a reason in words
     recall.toml ──plan, nightly──▶ models, candidates, fused lists, a report, exposures, a record
+    the same for one day, or on URIs ──night_places──▶ the same
     what nightly wrote ──export──▶ open tables of candidates, users, songs, samples; SQL
 
 =============  ==================================================================
@@ -19,6 +20,7 @@
 ``shares``     a fusion cut into parts for an engine: which rows, and what is closed to whom
 ``plan``       what the nightly job is to do, from a settings file
 ``nightly``    all of it in one job that is resumed, and does only what changed
+``night_places``  its places: paths or URIs, everything or one day
 ``report``     what a run served, as a page
 ``standings``  where candidates stand in all lists, so that many settings are tried fast
 ``points``     what a place in a channel's list is worth, learnt from what came next
@@ -45,6 +47,7 @@ Public::
     shares     Fusion
     plan       NightlyPlan
     nightly    NightlyJob, Step
+    night_places  Night, open_night
     report     report_of
     standings  Standings
     points     learn_points

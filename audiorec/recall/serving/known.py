@@ -4,7 +4,10 @@ Interactions, exposures        ──closed_by──▶ `Closed`
 side information, store, plays ──facts_of───▶ `SongTraits`
 """
 
+import hashlib
+import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +19,7 @@ from audiorec.files.user_files import read_table
 from audiorec.listening.casting import UNITS, to_times
 from audiorec.listening.events import ARTIST_EVENTS, EVENTS, Interactions, is_listening
 from audiorec.listening.liked import to_liked
+from audiorec.listening.log_files import log_files
 from audiorec.listening.sequences import DAY_S, Sequences
 from audiorec.listening.side import SongSide
 from audiorec.recall.serving.rules import UNKNOWN, Closed, SongTraits
@@ -69,13 +73,19 @@ def joined(lists: "list[Sequences]") -> Sequences:
 
 
 def read_exposures(
-    path: Path, *, days: float, now: float | None = None, without: str = ""
+    path: Path,
+    *,
+    days: float,
+    now: float | None = None,
+    without: str = "",
+    ends_s: float | None = None,
 ) -> Sequences:
     """Read what was shown lately: ``user_id``, ``song_id``, ``shown_at`` (a time in any unit).
 
     Parameters
     ----------
     path : path
+        Of a table, or of a folder of them by day.
     days : float
         How long a song that was shown stays away.
     now : float, optional
@@ -83,22 +93,15 @@ def read_exposures(
         the same lists whenever it is read.
     without : str
         A run whose rows, by ``run_id``, do not count: one that goes on.
+    ends_s : float, optional
+        Seconds since 1970: what was shown then or later does not count.
 
     Raises
     ------
     InputError
         If the table lacks a column, or a time cannot be read.
     """
-    types = {name: pa.string() for name in SHOWN[:2]}
-    table = read_table(path, FAILURE, needed=SHOWN, wanted=("run_id",), types=types)
-    if without and "run_id" in table.column_names:
-        runs = pc.fill_null(table.column("run_id").cast(pa.string()), "")
-        table = table.filter(pc.not_equal(runs, without))
-    times, units = to_times(table.column("shown_at"))
-    times = times / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
-    bad = np.flatnonzero(units < 0)
-    if len(bad):
-        raise InputError(f"{path}: {FAILURE}: row {int(bad[0]) + 1} has no time in shown_at")
+    table, times = _shown(path, ends_s, without)
     newest = now if now is not None else float(times.max(initial=0.0))
     lately = table.filter(pa.array(times >= newest - days * DAY_S))
     users, songs = (
@@ -108,6 +111,40 @@ def read_exposures(
         users, songs = users.combine_chunks(), songs.combine_chunks()
     ids = (tuple(column.dictionary.to_pylist()) for column in (users, songs))
     return Sequences.from_pairs(users.indices.to_numpy(), songs.indices.to_numpy(), *ids)
+
+
+def exposures_print(path: Path, ends_s: float) -> str:
+    """Return sixteen hex digits of what a table of exposures says of the time before an end."""
+    table, times = _shown(path, ends_s, "")
+    digest = hashlib.sha256(np.ascontiguousarray(times).tobytes())
+    for name in ("user_id", "song_id", "run_id"):
+        if name in table.column_names:
+            digest.update(json.dumps(table.column(name).to_pylist()).encode())
+    return digest.hexdigest()[:16]
+
+
+def _shown(path: Path, ends_s: float | None, without: str) -> tuple[Any, Any]:
+    """Read what was shown before an end, by other runs than one, and when: seconds since 1970."""
+    types = {name: pa.string() for name in SHOWN[:2]}
+    tables, times = [], []
+    for one in log_files(path).files:
+        table = read_table(one.path, FAILURE, needed=SHOWN, wanted=("run_id",), types=types)
+        if without and "run_id" in table.column_names:
+            runs = pc.fill_null(table.column("run_id").cast(pa.string()), "")
+            table = table.filter(pc.not_equal(runs, without))
+        found, units = to_times(table.column("shown_at"))
+        found = found / np.where((units > 0) & (units < len(UNITS)), 1000.0**units, 1.0)
+        bad = np.flatnonzero(units < 0)
+        if len(bad):
+            raise InputError(
+                f"{one.path}: {FAILURE}: row {int(bad[0]) + 1} has no time in shown_at"
+            )
+        before = np.ones(len(found), np.bool_) if ends_s is None else found < ends_s
+        texts = [n for n in ("user_id", "song_id", "run_id") if n in table.column_names]
+        plain = {n: table.column(n).cast(pa.string()) for n in texts}
+        tables.append(pa.table(plain).filter(pa.array(before)))
+        times.append(found[before])
+    return pa.concat_tables(tables, promote_options="default"), np.concatenate(times)
 
 
 def run_ids(path: Path) -> set[str]:

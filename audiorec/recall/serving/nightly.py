@@ -39,6 +39,7 @@ from audiorec.listening.events import Interactions
 from audiorec.listening.follows import follows
 from audiorec.listening.interactions import read_interactions
 from audiorec.listening.likes import likes
+from audiorec.listening.log_files import file_prints, is_log_place
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.asking import write_candidates
@@ -49,8 +50,15 @@ from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
 from audiorec.recall.serving.job import fuse_files
-from audiorec.recall.serving.known import closed_by, facts_of, joined, read_exposures, run_ids
-from audiorec.recall.serving.plan import NightlyPlan
+from audiorec.recall.serving.known import (
+    closed_by,
+    exposures_print,
+    facts_of,
+    joined,
+    read_exposures,
+    run_ids,
+)
+from audiorec.recall.serving.plan import Before, NightlyPlan
 from audiorec.recall.serving.report import report_of
 from audiorec.recall.serving.rules import SongTraits
 from audiorec.search.searchable import SearchableStore
@@ -63,6 +71,7 @@ FUSED, EXPOSURES = "fused.parquet", "exposures.parquet"
 REPORT = "report.md"
 TRAIN, ASK, FUSE, TELL, NOTE = "train", "ask", "fuse", "report", "note"
 NOT_LEARNT_FROM = ("exposures", "tuned")  # files of the plan
+DAILY = ("interactions", "exposures")  # files that may be folders of days
 BATCH_ROWS = 1 << 18
 MAX_STATE_BYTES = 1 << 20
 LEFT_S = 3_600.0  # a temporary file this old is nobody's
@@ -104,6 +113,12 @@ class Step:
 class NightlyJob:
     """A plan with its folder.
 
+    Parameters
+    ----------
+    plan : NightlyPlan
+    before : Before, optional
+        Of a run of one day: what earlier days have left. Such a run depends on nothing later.
+
     Raises
     ------
     InputError
@@ -112,12 +127,14 @@ class NightlyJob:
         If something in the folder is a link.
     """
 
-    def __init__(self, plan: NightlyPlan) -> None:
-        self.plan = plan
-        for place in plan.files().values():
-            if not place.is_file():
+    def __init__(self, plan: NightlyPlan, before: Before | None = None) -> None:
+        self.plan, self._before = plan, before
+        for name, place in plan.files().items():
+            if not (is_log_place(place) if name in DAILY else place.is_file()):
                 raise InputError(f"{place}: no such file")
         self._prints = {name: log_fingerprint(place) for name, place in plan.files().items()}
+        if before is not None and plan.exposures is not None:
+            self._prints["exposures"] = exposures_print(plan.exposures, before.ends_s)
         self._state = self._read_state()
         self.run_id = self._run_id()
 
@@ -160,6 +177,7 @@ class NightlyJob:
             _clear(self.plan.out / folder)
         _clear(self.plan.out)
         self._keep({"run_id": self.run_id})
+        self._drop_record()
         for step in self.steps():
             if step.is_done:
                 continue
@@ -196,7 +214,7 @@ class NightlyJob:
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
             context = self._context
-            logs = (self._prints["interactions"],)
+            logs = file_prints(self.plan.interactions)
             data = RecallData(self._plays, context.song_ids, context, logs)
             channel = self.plan.channel(name)
             return train_channel(channel, data, step.out, progress=tell, stop=stop)
@@ -209,7 +227,8 @@ class NightlyJob:
         elif kind == EXPORT:
             plan, inputs = self.plan, dict(self._prints)
             record = {"run_id": self.run_id, "entry": plan.entry, "inputs": inputs}
-            export_night(plan.export, plan.out, plan.channels, plan.files(), record)
+            earlier = None if self._before is None else self._before.export
+            export_night(plan.export, plan.out, plan.channels, plan.files(), record, earlier)
         else:
             self._note(step.out)
         return ""
@@ -223,11 +242,12 @@ class NightlyJob:
         return None if rows is None else ""
 
     def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
-        days = self.plan.exposure_days
+        days, before = self.plan.exposure_days, self._before
+        ends_s = None if before is None else before.ends_s
         shown = [
-            read_exposures(place, days=days, now=self._now, without=self.run_id)
-            for place in (self.plan.out / EXPOSURES, self.plan.exposures)
-            if days and place is not None and place.is_file()
+            read_exposures(place, days=days, now=self._now, without=self.run_id, ends_s=ends_s)
+            for place in (*self._noted(), self.plan.exposures)
+            if days and place is not None and is_log_place(place)
         ]
         closed = closed_by(
             self._log, keep_heard=self.plan.keep_heard, shown=joined(shown) if shown else None
@@ -261,7 +281,7 @@ class NightlyJob:
         """Write the exposures of other runs, and what this one shows."""
         at = pa.scalar(round(self._now * 1e6), pa.int64()).cast(EXPOSED.field("shown_at").type)
         with table_writer(out, EXPOSED) as writer:
-            if out.is_file():
+            if out.is_file() and self._before is None:
                 with TableFile.open(out) as file:
                     for table in file.batches(BATCH_ROWS):
                         writer.write_table(
@@ -307,6 +327,16 @@ class NightlyJob:
         _write_json(path, record)
         return record
 
+    def _drop_record(self) -> None:
+        """Remove the record of a day that is made of other inputs: it says that a day is whole."""
+        if self._before is None:
+            return
+        with suppress(FileNotFoundError, ValueError):
+            content = read_own(self.plan.out / RECORD, MAX_STATE_BYTES)
+            found = parse_json(content, max_bytes=MAX_STATE_BYTES)
+            if not isinstance(found, dict) or found.get("run_id") != self.run_id:
+                (self.plan.out / RECORD).unlink()
+
     def _step(self, name: str, out: Path, made_from: str) -> Step:
         refuse_link(out)
         known = self._state.get("steps", {}).get(name, {})
@@ -341,7 +371,8 @@ class NightlyJob:
 
         What earlier runs showed decides as well, but not what this very run has noted.
         """
-        earlier = run_ids(self.plan.out / EXPOSURES) if self.plan.exposure_days else set()
+        noted = self._noted() if self.plan.exposure_days else ()
+        earlier = {run_id for place in noted for run_id in run_ids(place)}
         last = str(self._state.get("run_id", ""))
         same = self._made_of(earlier - {last})
         return same if same == last else self._made_of(earlier)
@@ -358,6 +389,10 @@ class NightlyJob:
                 "earlier": sorted(earlier),
             }
         )
+
+    def _noted(self) -> tuple[Path, ...]:
+        """Return where earlier runs noted what they showed: of a run of one day, other days."""
+        return (self.plan.out / EXPOSURES,) if self._before is None else self._before.exposures
 
     def _lists(self, name: str) -> Path:
         return self.plan.out / "candidates" / f"{name}.parquet"

@@ -3,19 +3,42 @@
 recall.toml ──NightlyPlan.read──▶ `NightlyPlan`
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from audiorec.errors import InputError
 from audiorec.files.settings import filled, read_settings
+from audiorec.files.storage import is_uri
+from audiorec.listening.days import offset_s
 from audiorec.recall.contract.channel import Channel
 from audiorec.recall.registry import channel_class
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.export.night import night_recipe
 from audiorec.recall.serving.rules import FusionRecipe, by_horizon
 from audiorec.recall.serving.tuned import read_tuned
+
+Resolve = Callable[[str, str], Path]  # the name of a setting and its text: where it is
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Before:
+    """What was before the end of a day.
+
+    Attributes
+    ----------
+    ends_s : float
+        The end, in seconds since 1970.
+    exposures : tuple of Path
+        What the runs of earlier days showed, as far as it counts.
+    export : Path, optional
+        The export of the newest earlier day.
+    """
+
+    ends_s: float
+    exposures: tuple[Path, ...] = ()
+    export: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +77,8 @@ class NightlyPlan:
         What ``recall tune --out`` kept, in place of weights, short_share and fusion.
     export : mapping, optional
         Settings of `audiorec.recall.serving.export.job.ExportRecipe`; None: nothing is exported.
+    utc_offset : str
+        Of the midnights between days, where a run is of one day: ``+08:00``; empty for UTC.
     """
 
     interactions: Path
@@ -77,6 +102,7 @@ class NightlyPlan:
     fusion: Mapping[str, Any] = field(default_factory=dict)
     tuned: Path | None = None
     export: Mapping[str, Any] | None = None
+    utc_offset: str = ""
 
     def __post_init__(self) -> None:
         if not self.channels or len(set(self.channels)) < len(self.channels):
@@ -95,19 +121,30 @@ class NightlyPlan:
         if self.tuned is None:
             self.recipe()
         night_recipe(self.export)
+        offset_s(self.utc_offset)
 
     @classmethod
-    def read(cls, path: Path) -> "NightlyPlan":
+    def read(cls, path: Path, resolved: Resolve | None = None) -> "NightlyPlan":
         """Read a settings file.
+
+        `resolved` takes the name of a setting and the place that it has in the file, which may be a
+        URI, and returns its path on this machine; by default it is one, relative to the file.
 
         Raises
         ------
         InputError
             If it is missing or damaged, or has an unknown key or a wrong value.
         """
-        plan = filled(cls, read_settings(path, "recall"), f"{path}: [recall]")
-        places: dict[str, Any] = {n: path.parent / place for n, place in plan.files().items()}
-        return replace(plan, **places, out=path.parent / plan.out)
+        given = read_settings(path, "recall")
+        # Checked as it stands before anything is fetched.
+        plan = filled(cls, given, f"{path}: [recall]")
+        places: dict[str, Any] = {}
+        for name in (*plan.files(), "out"):
+            text = str(given[name])
+            if resolved is None and is_uri(text):
+                raise InputError(f"{path}: {name} is a URI, which open_night reads")
+            places[name] = path.parent / text if resolved is None else resolved(name, text)
+        return replace(plan, **places)
 
     def files(self) -> dict[str, Path]:
         """Return the files that are read, by setting."""

@@ -6,6 +6,8 @@
 ``streams``      standard streams that cannot end a command
 ``pages``        groups, commands and their help pages
 ``options``      options that stand alone
+``places``       paths, URIs and days: what commands read and write where
+``named``        text for people, with the names that they gave
 ``stores``       which store is read, and what its songs are compared by
 ``seeds``        songs to start from
 ``known``        songs that are named: rows of a store, or files to be opened

@@ -308,6 +308,7 @@ def _checked(layer: Layer, option: Configurable, value: Any) -> Configured:
 
 def _variables() -> list[str]:
     other = {VECTORS_VARIABLE, "AUDIOREC_CONFIG", "AUDIOREC_DATA", "AUDIOREC_DEBUG"}
+    other |= {"AUDIOREC_CACHE", "AUDIOREC_CACHE_GB"}
     return [name for name in os.environ if name.startswith(PREFIX) and name not in other]
 
 

@@ -24,7 +24,7 @@ from audiorec.errors import (
     StoreError,
     WeightsError,
 )
-from audiorec.files.visible import visible, visible_json
+from audiorec_cli.shared.named import visible, visible_json
 from audiorec_cli.shared.table import DIGITS, Column, column, draw, fold, text
 
 if TYPE_CHECKING:

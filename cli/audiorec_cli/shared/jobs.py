@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 from uuid import uuid4
 
 import typer
@@ -28,6 +28,7 @@ import typer
 from audiorec.errors import AudiorecError, MissingFileError
 from audiorec_cli.shared.console import Exit, exit_code, say
 from audiorec_cli.shared.options import more
+from audiorec_cli.shared.places import delivering, output_name, output_record
 
 if TYPE_CHECKING:
     from audiorec.runs.record import JobRun
@@ -53,11 +54,14 @@ class JobTold:
 Command = Callable[..., None]
 
 
-def recorded(name: str, output: str) -> Callable[[Command], Command]:
+def recorded(
+    name: str, output: str, *, by_day: Literal["file", "folder"] | None = None
+) -> Callable[[Command], Command]:
     """Return a decorator that makes a command a job.
 
     `output` is the parameter that names what it makes; where that is None there is no record.
-    The command takes its `JobTold` as `done`.
+    The command takes its `JobTold` as `done`. With `by_day`, it may write into the folder of a
+    day: one file, or all that it makes (see `places`).
     """
 
     def add(function: Command) -> Command:
@@ -67,8 +71,9 @@ def recorded(name: str, output: str) -> Callable[[Command], Command]:
             if made is None:
                 function(**values, done=JobTold(""))
                 return
-            with job(name, made, metrics_textfile) as done:
-                function(**values, done=done)
+            place = output_record(made)
+            with job(name, output_name(made), metrics_textfile, place=place) as done:
+                delivering(lambda: function(**values, done=done))
 
         hints = {n: kind for n, kind in function.__annotations__.items() if n != "done"}
         run.__annotations__ = {**hints, "metrics_textfile": MetricsOption}
@@ -82,6 +87,7 @@ def recorded(name: str, output: str) -> Callable[[Command], Command]:
             annotation=MetricsOption,
         )
         run.__signature__ = inspect.Signature([*parameters, option])  # type: ignore[attr-defined]
+        run.by_day = by_day  # type: ignore[attr-defined]
         return run
 
     return add

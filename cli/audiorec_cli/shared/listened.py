@@ -186,14 +186,15 @@ class LearntFrom(KnownToo):
 
     def data(self, log: Path) -> "RecallData":
         """Read a log, or the folder that listening prepare made of one, and what is known too."""
-        if log.is_dir():
-            return self._prepared(log)
-        from audiorec.listening.prepare import log_fingerprint
+        from audiorec.listening.feed import MANIFEST
+        from audiorec.listening.log_files import file_prints
         from audiorec.recall.contract.data import RecallData
 
+        if (log / MANIFEST).is_file():
+            return self._prepared(log)
         if self.rule is not None and not self.likes:
             raise InputError("--rule says what is liked: give it with --likes")
-        read, context, logs = self.read(log), self.context(), (log_fingerprint(log),)
+        read, context, logs = self.read(log), self.context(), file_prints(log)
         made_up = read.simulated
         if self.likes:
             found = self.liked(read, self.rule)

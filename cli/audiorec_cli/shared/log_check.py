@@ -79,6 +79,7 @@ def print_log_check(document: dict[str, Any]) -> None:
         (f"says nothing: {name}", count["rows"]) for name, count in document["says_nothing"].items()
     ]
     rows.append(("listenings with played_ratio", document["listenings_with_played_ratio"]))
+    rows += [(f"deliveries: {n}", count) for n, count in document.get("deliveries", {}).items()]
     matched = document.get("store", {})
     rows += [(f"store: {n}", v) for n, v in matched.items() if not isinstance(v, list)]
     rows += [(f"rule: {name}", count) for name, count in document["rule"].items()]
@@ -88,8 +89,9 @@ def print_log_check(document: dict[str, Any]) -> None:
     for problem in document["problems"]:
         rows_named = ", ".join(map(str, problem["rows"]))
         more = ", …" if problem["count"] > len(problem["rows"]) else ""
+        of_file = f" of {problem['file']}" if "file" in problem else ""
         say(
-            f"{problem['kind']}: {problem['count']} (rows {rows_named}{more}), "
+            f"{problem['kind']}: {problem['count']} (rows {rows_named}{more}{of_file}), "
             f"for example {problem['example']!r}"
         )
     if document["simulated"]:

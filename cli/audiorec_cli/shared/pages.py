@@ -23,6 +23,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from audiorec_cli.shared.console import drawn_on
 from audiorec_cli.shared.options import ADVANCED
+from audiorec_cli.shared.places import placed
 
 Panels = dict[str, list[tuple[str, str]]]
 Function = TypeVar("Function", bound=Callable[..., None])
@@ -87,7 +88,7 @@ def command(
     """Return a decorator that adds a function to a group as one of its commands."""
 
     def add(function: Function) -> Function:
-        parent.command(name, cls=Page, rich_help_panel=panel, **settings)(_flat(function))
+        parent.command(name, cls=Page, rich_help_panel=panel, **settings)(placed(_flat(function)))
         return function
 
     return add

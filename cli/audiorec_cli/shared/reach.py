@@ -34,31 +34,33 @@ FROM_A_FOLDER = frozenset({Reach.CHOOSES, Reach.READS})
 _BY_NAME = {
     Reach.CHOOSES: """
         absolute all all-songs allow-failures any-song artist-gap buckets by cold cold-share
-        cold-songs cold-users column columns curve days device dialect diversity dpi draws dry-run
-        embedding-column engine entry epochs every exclude explain exposures field filter flatness
-        form format gamma give-up guard-formulas half-life heard height hidden hop id-column in
-        include include-non-music input interests item job jobs json k keep-duplicates keep-heard
-        keep-known keep-unmatched kind last least likes long-days max-per-album max-per-artist
-        max-problems method min-songs minimum minutes model model-id neighbours new-songs normalise
-        on-duplicate only per-album per-artist per-interest per-song per-user piece-songs popularity
-        portrait processes projection quiet quota replay-share retry-failed role seed sensitive
-        served-days sessions set settle short-days short-share signal since size song-draws split
-        split-seed steps strict table take task tastes test top units until user users valid watch
-        weights what why why-long wide width""",
+        cold-songs cold-users column columns curve days device dialect diversity dpi draws
+        dry-run embedding-column engine entry epochs every exclude explain exposures field
+        filter flatness form format gamma give-up guard-formulas half-life heard height hidden
+        hop id-column in include include-non-music input interests item job jobs json k
+        keep-duplicates keep-heard keep-known keep-unmatched kind last least likes long-days
+        max-per-album max-per-artist max-problems method min-songs minimum minutes model
+        model-id neighbours new-songs normalise on-duplicate only per-album per-artist
+        per-interest per-song per-user piece-songs popularity portrait processes projection
+        quiet quota replay-share retry-failed role seed sensitive served-days sessions set
+        settle short-days short-share signal since size song-draws split split-seed steps strict
+        table take task tastes test top units until user users utc-offset valid watch weights
+        what why why-long wide width""",
     Reach.READS: """
-        allowed artists candidates embeddings errors favourites features files files-from from fused
-        histories id-from import interactions less-like lists manifest new-to profiles rule scores
-        side songs source targets test-histories triples tuned vectors warm""",
+        allowed artists candidates earlier embeddings errors favourites features files
+        files-from from fused histories id-from import interactions less-like lists manifest
+        new-to profiles rule scores side songs source targets test-histories triples tuned
+        vectors warm""",
     Reach.WRITES: """
-        add attributes beside cache config keep-mtime log-json m3u8 metrics-textfile onnx out
-        pictures plot replace report undo undo-file work work-dir write""",
+        add attributes beside cache config day keep-mtime log-json m3u8 metrics-textfile onnx
+        out pictures plot replace report undo undo-file work work-dir write""",
     Reach.DELETES: "anew overwrite prune",
     Reach.LOADS: "backbone head models recall spec with",
     Reach.CONNECTS: """
         address host name no-open no-page port root runner serve token token-file yes""",
     Reach.UNGUARDS: """
-        body follow-links max-duration max-failures memory-limit partial rate seconds skip-bad-rows
-        threads timeout""",
+        body follow-links max-duration max-failures memory-limit partial rate seconds
+        skip-bad-rows threads timeout""",
 }
 # Options whose name means something else in one command.
 _IN_COMMAND = {
@@ -73,7 +75,6 @@ _IN_COMMAND = {
     ("cold-start songs", "exposures"): Reach.CHOOSES,
     ("recall fuse", "exposures"): Reach.READS,
     ("recall export", "exposures"): Reach.READS,
-    ("recall train", "engine"): Reach.CONNECTS,
 }
 _REACH = {name: reach for reach, names in _BY_NAME.items() for name in names.split()}
 

@@ -31,13 +31,22 @@ SimilarBy = Literal["auto", "vector", "mean", "features", "embedding"]
 
 def vectors_path(given: Path | None) -> Path:
     """Return the path of the store that is meant; none is an error that says how to make one."""
-    path = given or Path(os.environ.get(ENVIRONMENT) or DEFAULT)
+    path = given or _usual()
     if not path.exists():
         hint = "" if given else f" (looked at --vectors, ${ENVIRONMENT} and ./{DEFAULT})"
         raise MissingFileError(
             f"no store at {path}{hint}; make one: audiorec extract FOLDER --out {DEFAULT}"
         )
     return path
+
+
+def _usual() -> Path:
+    named = os.environ.get(ENVIRONMENT) or DEFAULT
+    if "://" not in named:
+        return Path(named)
+    from audiorec.files.copies import with_local
+
+    return with_local(named)
 
 
 def usual_vectors(what: str) -> Path | None:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from audiorec.files.visible import visible
+from audiorec_cli.shared.named import visible
 
 GAP = "  "
 DIGITS = 2  # of a float; the smallest part of it that a person compares

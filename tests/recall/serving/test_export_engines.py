@@ -292,6 +292,14 @@ def test_the_words_of_hive_and_spark_parse(out):
                 wanted = sqlglot.exp.DataType.build(column_type(column, "hive"), dialect=dialect)
                 assert columns[column.name] == wanted.sql(dialect)
             assert f"/{table.name}'" in tables[table.name].sql(dialect)
+        days = (out / "sql" / "hive_days.sql").read_text()
+        made = [one for one in sqlglot.parse(days, read=dialect) if one is not None]
+        assert len(made) == 2 * len(tables)
+        for table, one in zip(tables, made[::2], strict=True):
+            assert one.find(sqlglot.exp.Table).name == table
+            assert one.find(sqlglot.exp.PartitionedByProperty).sql(dialect).endswith("STRING)")
+            added = f"/dt=${{hiveconf:dt}}/{table}'"
+            assert days.count(f"LOCATION '${{hiveconf:root}}{added}") == 1
     for sql in queries(out, "spark").values():
         sqlglot.parse_one(sql, read="spark")
 

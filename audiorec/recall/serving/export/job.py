@@ -144,6 +144,7 @@ def export_recall(
     parts = _parts(opened, channels, recipe)
     with export_folder(out) as fresh:
         kept = out / "served" if there is not None else None
+        kept = kept if sources.earlier is None else sources.earlier / "served"
         counts, tables = _written(fresh, opened, channels, parts, recipe, kept, progress)
         (fresh / "sql").mkdir()
         for name, text in sql_files(export_tables(parts)).items():

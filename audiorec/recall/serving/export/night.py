@@ -28,6 +28,7 @@ def export_night(
     channels: Sequence[str],
     files: Mapping[str, Path],
     record: Mapping[str, Any],
+    earlier: Path | None = None,
 ) -> None:
     """Export what a run wrote, before its record is written.
 
@@ -42,6 +43,8 @@ def export_night(
         What the run read.
     record : mapping
         ``run_id``, ``entry`` and ``inputs``, the fingerprints of `files`.
+    earlier : path, optional
+        The export of an earlier day, whose lists, as they were served, are kept.
     """
     known = {name: files.get(name) for name in ("vectors", "side", "profiles")}
     sources = ExportSources(
@@ -51,6 +54,7 @@ def export_night(
         exposures=out / "exposures.parquet",
         models=tuple(out / "models" / name for name in channels),
         record=record,
+        earlier=earlier,
         **known,
     )
     export_recall(sources, out / EXPORT, _recipe(settings))

@@ -17,12 +17,14 @@ from audiorec.files.own_files import read_own
 from audiorec.learning.bundle import read_kind
 from audiorec.listening.events import Interactions
 from audiorec.listening.interactions import read_interactions
+from audiorec.listening.log_files import is_log_place
 from audiorec.listening.prepare import log_fingerprint
 from audiorec.listening.side import Category, SongSide, completed, read_side, side_of_store
 from audiorec.recall.contract.data import Context, Sound
 from audiorec.recall.contract.reading import read_context
 from audiorec.recall.contract.space import SharedSpace
 from audiorec.recall.registry import CHANNELS, channel_class, load_channel
+from audiorec.recall.serving.export.folder import MANIFEST
 from audiorec.recall.serving.tables import channels_in
 from audiorec.search.searchable import SearchableStore
 from audiorec.types import IdMap, strings
@@ -50,6 +52,8 @@ class ExportSources:
         Folders of models; those that put users and songs into one space are used.
     vectors, side, profiles : Path, optional
         A store, side information, and what is known of users.
+    earlier : Path, optional
+        An export whose lists, as they were served, are kept; by default that which is replaced.
     record : mapping
         What `recall run` wrote of its run.
     """
@@ -62,6 +66,7 @@ class ExportSources:
     vectors: Path | None = None
     side: Path | None = None
     profiles: Path | None = None
+    earlier: Path | None = None
     record: Mapping[str, Any] | None = None
 
     def with_run(self, folder: Path) -> "ExportSources":
@@ -102,6 +107,7 @@ class ExportSources:
         found = {name: place for name in named if (place := getattr(self, name)) is not None}
         found |= {f"candidates/{path.name}": path for path in self.candidates}
         found |= {f"models/{path.name}": path / "model.json" for path in self.models}
+        found |= {} if self.earlier is None else {"earlier": self.earlier / MANIFEST}
         return found
 
     def fingerprints(self) -> dict[str, str]:
@@ -114,7 +120,7 @@ class ExportSources:
         """
         files = self.files()
         for place in files.values():
-            if not place.is_file():
+            if not is_log_place(place):
                 raise MissingFileError(f"{place}: no such file")
         return {name: log_fingerprint(place) for name, place in sorted(files.items())}
 

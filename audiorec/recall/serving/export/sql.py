@@ -46,6 +46,7 @@ def sql_files(tables: Sequence[ExportTable]) -> dict[str, str]:
         f"{dialect}.sql": "\n\n".join([_HEADS[dialect], *(_LOADS[dialect](t) for t in tables)])
         for dialect in WAREHOUSES
     }
+    found["hive_days.sql"] = "\n\n".join([_DAYS_HEAD, *map(_hive_days, tables)])
     found["postgres_csv.sql"] = "\n\n".join([_CSV_HEAD, *map(_to_csv, tables)])
     found |= {f"queries_{dialect}.sql": query_file(tables, dialect) for dialect in DIALECTS}
     return {name: f"{text}\n" for name, text in found.items()}
@@ -81,6 +82,11 @@ _HEADS: Mapping[str, str] = {
         "CREATE EXTENSION IF NOT EXISTS vector;"
     ),
 }
+_DAYS_HEAD = (
+    "-- Hive 4, or Spark's spark-sql, where each day has an export in a folder of its own,\n"
+    "-- <root>/dt=2026-11-25 (recall export --day): tables with the day as their partition.\n"
+    "-- hive --hiveconf root=<its place> --hiveconf dt=2026-11-25 -f sql/hive_days.sql"
+)
 _CSV_HEAD = "-- DuckDB, in the folder of the export: CSV that postgres.sql loads; see there."
 
 
@@ -112,6 +118,17 @@ def _hive(table: ExportTable) -> str:
     return (
         f"CREATE EXTERNAL TABLE {quoted(table.name, 'hive')} (\n{_lines(table, 'hive')}\n)\n"
         f"STORED AS PARQUET\nLOCATION '${{hiveconf:location}}/{table.name}';"
+    )
+
+
+def _hive_days(table: ExportTable) -> str:
+    name = quoted(table.name, "hive")
+    return (
+        f"CREATE EXTERNAL TABLE IF NOT EXISTS {name} (\n{_lines(table, 'hive')}\n)\n"
+        "PARTITIONED BY (`dt` STRING)\n"
+        f"STORED AS PARQUET\nLOCATION '${{hiveconf:root}}/_tables/{table.name}';\n\n"
+        f"ALTER TABLE {name} ADD IF NOT EXISTS PARTITION (`dt` = '${{hiveconf:dt}}')\n"
+        f"LOCATION '${{hiveconf:root}}/dt=${{hiveconf:dt}}/{table.name}';"
     )
 
 

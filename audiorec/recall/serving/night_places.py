@@ -1,0 +1,145 @@
+"""Where a nightly run reads and writes: paths or URIs, everything or one day.
+
+    recall.toml  ──open_night──▶  `Night`: a job on paths of this machine; deliver() puts its output
+
+A run of one day reads the log as it was at the end of that day: folders of later days are not
+opened, and rows of later times are left out. It writes ``OUT/dt=DAY/`` and reads what the runs of
+earlier days have shown there. So the same command makes a day anew, after years, as it was.
+"""
+
+import math
+import os
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from pathlib import Path
+
+from audiorec.errors import InputError
+from audiorec.files.copies import local_file, local_folder, with_local
+from audiorec.files.delivery import Delivery
+from audiorec.files.settings import read_settings
+from audiorec.files.storage import find, is_folder, is_uri, join, parent
+from audiorec.listening.day_folders import day_before, days_in
+from audiorec.listening.days import Days, day_folder
+from audiorec.listening.log_files import check_day, chosen_log
+from audiorec.recall.serving.export.folder import MANIFEST
+from audiorec.recall.serving.export.night import EXPORT
+from audiorec.recall.serving.nightly import DAILY, EXPOSURES, NightlyJob
+from audiorec.recall.serving.plan import Before, NightlyPlan
+from audiorec.runs.record import record_of
+
+OUT, SERVED = "out", "served/"
+
+
+@dataclass(slots=True)
+class Night:
+    """A run with its places.
+
+    Attributes
+    ----------
+    job : NightlyJob
+        On paths of this machine.
+    out : str
+        What people know its output by: a path or a URI.
+    record : str
+        Where the record of the runs is.
+    """
+
+    job: NightlyJob
+    out: str
+    record: str
+    delivery: Delivery | None = field(default=None)
+
+
+def open_night(config: str | os.PathLike[str], day: date | None = None) -> Night:
+    """Read the settings of a nightly run, and fetch what lies elsewhere.
+
+    Parameters
+    ----------
+    config : path or URI
+        Of a settings file with a table ``[recall]``. Places in it are paths, relative to the file,
+        or URIs.
+    day : date, optional
+        Make the lists as of the end of this day; by default of everything that is there.
+
+    Raises
+    ------
+    InputError
+        If the settings cannot be used, or a file is missing; if the log has nothing of the day.
+    StoreError
+        If a place elsewhere cannot be read or written.
+    """
+    name = os.fspath(config)
+    path = with_local(name)
+    places = _Places(parent(name), day, str(read_settings(path, "recall").get("utc_offset", "")))
+    try:
+        plan = NightlyPlan.read(path, places.resolved)
+        before = None
+        if day is not None:
+            check_day(plan.interactions, day)
+            before = places.before(plan.exposure_days)
+        job = NightlyJob(plan, before)
+    except BaseException:
+        if places.delivery is not None:
+            places.delivery.release()
+        raise
+    above = places.out if day is None else places.root
+    return Night(job, places.out, record_of(above), places.delivery)
+
+
+class _Places:
+    """Finds the places of a plan."""
+
+    def __init__(self, base: str, day: date | None, utc_offset: str) -> None:
+        self._base, self._day = base, day
+        self._days = Days(until=day, utc_offset=utc_offset)
+        self.root = self.out = ""
+        self.delivery: Delivery | None = None
+
+    def resolved(self, name: str, text: str) -> Path:
+        """Return the path of a setting on this machine."""
+        place = text if is_uri(text) or not self._base else join(self._base, text)
+        if name == OUT:
+            return self._written(place)
+        if name in DAILY and (is_folder(place) or name == "interactions"):
+            return chosen_log(place, self._days)
+        return with_local(place)
+
+    def _written(self, place: str) -> Path:
+        self.root = place.rstrip("/") or place
+        self.out = self.root if self._day is None else join(self.root, day_folder(self._day))
+        if not is_uri(self.out):
+            return Path(self.out)
+        self.delivery = Delivery(self.out)
+        self.delivery.bring()
+        return self.delivery.path
+
+    def before(self, exposure_days: float) -> Before:
+        """Return what earlier days have left below the output."""
+        day, ends_s = self._day, self._days.ends_s
+        if day is None or ends_s is None:
+            raise InputError("a run of one day has a day")
+        least = day - timedelta(days=min(math.ceil(exposure_days) + 1, 36_500))
+        found = [
+            local
+            for one in days_in(self.root)
+            if least <= one < day
+            and (local := _there(join(self.root, day_folder(one)), EXPOSURES)) is not None
+        ]
+        return Before(ends_s=ends_s, exposures=tuple(found), export=self._export(day))
+
+    def _export(self, day: date) -> Path | None:
+        before = day_before(self.root, day)
+        place = None if before is None else join(before, EXPORT)
+        if place is None or find(join(place, MANIFEST)) is None:
+            return None
+        if not is_uri(place):
+            return Path(place)
+        return local_folder(place, only=lambda name: name == MANIFEST or name.startswith(SERVED))
+
+
+def _there(folder: str, name: str) -> Path | None:
+    """Return a file of a folder on this machine, None where there is none."""
+    entry = find(join(folder, name))
+    if entry is None:
+        return None
+    return local_file(entry) if is_uri(folder) else Path(entry.place)

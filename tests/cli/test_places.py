@@ -1,0 +1,313 @@
+"""Commands on URIs and on days: what they read and write where, and what they refuse."""
+
+import shutil
+from functools import partial
+from pathlib import Path
+from uuid import uuid4
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from command import run_command
+from made_days import write_part
+from needs import needs
+from object_store import s3_server
+
+from audiorec.files import storage
+from audiorec.files.copies import LISTING, with_local
+from audiorec.files.storage import files_in, join
+from audiorec.listening.interactions import read_interactions
+
+SETTINGS = """
+[recall]
+interactions = "plays"
+out = "serving"
+channels = ["popular", "item-knn"]
+k = 5
+depth = 10
+exposure_days = 2
+
+[recall.export]
+"""
+DAYS = [f"2026-11-{number}" for number in range(20, 25)]
+
+
+@pytest.fixture(scope="module")
+def bucket():
+    with s3_server() as uri:
+        yield uri
+
+
+@pytest.fixture
+def memory():
+    needs("fsspec")
+    return f"memory://{uuid4().hex}"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOREC_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "cache" / "elsewhere"
+
+
+@pytest.fixture
+def audiorec(monkeypatch, capsys):
+    return partial(run_command, monkeypatch, capsys)
+
+
+@pytest.fixture
+def good(audiorec):
+    """Run a command that has to end well; return what it printed and said."""
+
+    def run(*arguments):
+        code, out, said = audiorec(*arguments)
+        assert code == 0, said
+        return out, said
+
+    return run
+
+
+@pytest.fixture
+def plays(tmp_path):
+    """Listening of five days, with a row that came two days late."""
+    rng = np.random.default_rng(0)
+    for day in DAYS:
+        rows = [
+            (
+                f"u{rng.integers(8)}",
+                f"s{rng.integers(25):02}",
+                f"{day} {rng.integers(1, 23):02}:{rng.integers(60):02}",
+            )
+            for _ in range(40)
+        ]
+        write_part(tmp_path / "plays", f"dt={day}/part-00000.parquet", rows)
+    late = [("u1", "s01", "2026-11-22 05:00")]
+    write_part(tmp_path / "plays", "dt=2026-11-24/part-00001.parquet", late)
+    return tmp_path / "plays"
+
+
+def upload(folder, uri):
+    for path in folder.rglob("*"):
+        if path.is_file():
+            storage.write(join(uri, path.relative_to(folder).as_posix()), path.read_bytes())
+    return uri
+
+
+def tree(folder):
+    """Return the files of a folder by name, but for what it cost to make them."""
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in Path(folder).rglob("*")
+        if path.is_file() and path.name != "state.json"
+    }
+
+
+def names(uri):
+    return [entry.name for entry in files_in(uri)]
+
+
+@pytest.mark.parametrize("kind", ["memory", "s3"])
+def test_the_whole_way_on_uris_gives_what_paths_give(request, good, plays, tmp_path, kind):
+    root = request.getfixturevalue("memory" if kind == "memory" else "bucket")
+    uri = upload(plays, f"{root}/plays")
+
+    def way(log, out):
+        good("listening", "prepare", log, "--out", f"{out}/prepared", "--buckets", "2", "-q")
+        good("recall", "train", "popular", "-i", log, "--out", f"{out}/popular", "-q")
+        good("recall", "train", "ease", "-i", log, "--out", f"{out}/models/ease", "-q")
+        for model in ("popular", "models/ease"):
+            lists = f"{out}/{model.rpartition('/')[2]}.parquet"
+            good("recall", "candidates", f"{out}/{model}", "-i", log, "-k", "9", "--out", lists)
+        tables = [f"{out}/{name}.parquet" for name in ("popular", "ease")]
+        good("recall", "fuse", *tables, "-i", log, "-k", "5", "--out", f"{out}/fused.parquet")
+        fused = ["--fused", f"{out}/fused.parquet", "--models", f"{out}/models"]
+        return good(
+            "recall", "export", "-i", log, *tables, *fused, "--out", f"{out}/export", "--json"
+        )
+
+    (tmp_path / "here").mkdir()
+    way(plays, "here")
+    out, said = way(uri, f"{root}/made")
+    assert f'"out": "{root}/made/export"' in out
+    assert f"{root}/made/export: songs" in said
+    assert str(tmp_path) not in out + said
+    for name, content in tree("here").items():
+        if name.endswith(".parquet") and not name.startswith("export/"):
+            place = f"{root}/made/{name}"
+            assert storage.read(place, max_bytes=1 << 20) == content, name
+    found = set(names(f"{root}/made"))
+    listings = {name for name in found if name.endswith(LISTING)}
+    assert found - listings == set(tree("here"))
+    assert {name.partition("/")[0] for name in listings} == {
+        *("prepared", "popular", "models", "export"),
+    }
+    assert not any((tmp_path / "cache" / "elsewhere" / "outgoing").iterdir())
+
+
+def test_a_day_made_anew_is_what_it_was(good, audiorec, plays, tmp_path):
+    (tmp_path / "recall.toml").write_text(SETTINGS)
+    run = ("recall", "run", "--config", "recall.toml", "-q", "--day")
+    # Each day is made when the days behind it are not there yet.
+    waiting = tmp_path / "waiting"
+    plays.rename(waiting)
+    plays.mkdir()
+    made = {}
+    for day in DAYS:
+        shutil.copytree(waiting / f"dt={day}", plays / f"dt={day}")
+        good(*run, day)
+        made[day] = tree(f"serving/dt={day}")
+    assert {"fused.parquet", "exposures.parquet", "run.json", "export/manifest.json"} < set(
+        made[DAYS[2]]
+    )
+    shutil.rmtree(f"serving/dt={DAYS[2]}")
+    good(*run, DAYS[2])
+    assert {day: tree(f"serving/dt={day}") for day in DAYS} == made
+    # What a day shows is that day's alone, and stays out of the next two.
+    shown = [pq.read_table(f"serving/dt={day}/exposures.parquet") for day in DAYS[:3]]
+    pairs = [set(zip(*(t.column(n).to_pylist() for n in ("user_id", "song_id")))) for t in shown]  # noqa: B905
+    assert not pairs[0] & pairs[1]
+    assert not pairs[1] & pairs[2]
+    assert sorted(path.name for path in Path("serving").iterdir()) == [f"dt={d}" for d in DAYS]
+    code, _, said = audiorec(*run, "2026-11-25")
+    assert code == 2
+    assert "plays: has nothing of 2026-11-25; the newest day is 2026-11-24" in said
+
+
+def test_a_nightly_run_on_uris_is_that_on_paths(good, plays, memory, tmp_path):
+    (tmp_path / "recall.toml").write_text(SETTINGS)
+    upload(plays, f"{memory}/plays")
+    storage.write(f"{memory}/recall.toml", SETTINGS.encode())
+    for place, day in [("recall.toml", d) for d in DAYS[:2]]:
+        good("recall", "run", "--config", place, "--day", day, "-q")
+    for day in DAYS[:2]:
+        _, said = good("recall", "run", "--config", f"{memory}/recall.toml", "--day", day, "-q")
+        assert f"{memory}/serving/dt={day}/report.md" in said
+    copy = with_local(f"{memory}/serving/dt={DAYS[1]}")
+    assert tree(copy) == tree(f"serving/dt={DAYS[1]}")
+    out, _ = good("recall", "run", "-c", f"{memory}/recall.toml", "--day", DAYS[1], "--dry-run")
+    assert "to do" not in out
+    assert storage.exists(f"{memory}/serving.run.json")
+
+
+def test_lists_of_one_day_are_one_file_in_its_folder(good, plays, memory):
+    good("recall", "train", "popular", "-i", plays, "--until", DAYS[1], "-o", "model", "-q")
+    for out in ("lists", f"{memory}/lists"):
+        ask = ("recall", "candidates", "model", "-i", plays, "--day", DAYS[1], "--out", out)
+        good(*ask)
+        good(*ask)  # made anew
+    wanted = [f"dt={DAYS[1]}/_SUCCESS", f"dt={DAYS[1]}/part-00000.parquet"]
+    assert sorted(tree("lists")) == names(f"{memory}/lists") == wanted
+    assert Path("lists.run.json").is_file()
+    assert storage.exists(f"{memory}/lists.run.json")
+    assert len(read_interactions(plays, until=DAYS[1]).user_ids) == len(
+        set(pq.read_table("lists").column("user_id").to_pylist())
+    )
+
+
+def test_prepared_listening_and_exports_of_a_day(good, plays, memory):
+    upload(plays, f"{memory}/plays")
+    for log, out in (("plays", "made"), (f"{memory}/plays", f"{memory}/made")):
+        for day in DAYS[:3]:
+            good("listening", "prepare", log, "--day", day, "-o", f"{out}/prepared", "-q")
+            good("recall", "export", "-i", log, "--day", day, "-o", f"{out}/export")
+    for day in DAYS[:3]:
+        for kind in ("prepared", "export"):
+            copy = with_local(f"{memory}/made/{kind}/dt={day}")
+            assert {n for n in tree(copy) if n.endswith(".parquet")} == {
+                n for n in tree(f"made/{kind}/dt={day}") if n.endswith(".parquet")
+            }
+            for name, content in tree(copy).items():
+                assert content == tree(f"made/{kind}/dt={day}")[name], name
+    assert sorted(path.name for path in Path("made/export").iterdir()) == [
+        f"dt={d}" for d in DAYS[:3]
+    ]
+    plays_of = [len(read_interactions(plays, until=day)) for day in DAYS[:3]]
+    samples = [
+        pq.read_table(f"made/export/dt={day}/samples_recall/part-00000.parquet").num_rows
+        for day in DAYS[:3]
+    ]
+    assert samples == plays_of
+
+
+def test_a_uri_may_stand_in_the_users_own_settings(good, plays, memory, tmp_path, monkeypatch):
+    upload(plays, f"{memory}/plays")
+    own = tmp_path / "own.toml"
+    own.write_text(f'[recall.train]\ninteractions = "{memory}/plays"\nuntil = "{DAYS[1]}"\n')
+    monkeypatch.setenv("AUDIOREC_CONFIG", str(own))
+    _, said = good("recall", "train", "popular", "-o", "model", "-q")
+    assert f"popular: {len(read_interactions(plays, until=DAYS[1]))} plays of" in said
+
+
+def test_an_upload_that_fails_loses_nothing(audiorec, plays, memory, monkeypatch):
+    def refuse(local, uri):
+        raise OSError("no space")
+
+    good_send = storage.send
+    monkeypatch.setattr("audiorec.files.delivery.send", refuse)
+    command = ("recall", "train", "popular", "-i", plays, "--out", f"{memory}/model", "-q")
+    code, _, said = audiorec(*command)
+    assert code == 4
+    assert f"{memory}/model: was made, and cannot be put there (no space); it lies in /" in said
+    kept = Path(said.rpartition("it lies in ")[2].strip())
+    assert (kept / "model" / "model.json").is_file()
+    # What is there says that it is not whole.
+    code, _, said = audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")
+    assert code == 4
+    assert f"{memory}/model: is being written, or a run that wrote it was cut off" in said
+    monkeypatch.setattr("audiorec.files.delivery.send", good_send)
+    assert audiorec(*command)[0] == 0
+    assert audiorec("recall", "candidates", f"{memory}/model", "-i", plays, "-o", "x")[0] == 0
+
+
+def test_a_person_is_forgotten_elsewhere_and_in_the_copies(good, plays, memory, cache):
+    uri = upload(plays, f"{memory}/plays")
+    before = {entry.name: storage.read(entry.place, max_bytes=1 << 20) for entry in files_in(uri)}
+    good("recall", "train", "popular", "-i", uri, "-o", "model", "-q")
+    assert any(cache.glob("copies/*/*/content/*.parquet"))
+    out, _ = good("listening", "forget", "u1", uri, "model")
+    assert f"{uri}\tlog\t" in out
+    assert "u1" not in read_interactions(uri).user_ids
+    changed = {
+        e.name for e in files_in(uri) if storage.read(e.place, max_bytes=1 << 20) != before[e.name]
+    }
+    assert f"dt={DAYS[4]}/part-00001.parquet" in changed
+    copies = [path.read_bytes() for path in cache.rglob("*.parquet")]
+    assert copies
+    assert not any(before[name] in copies for name in changed)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ("retag s3://b/songs", "s3://b/songs: audiorec retag writes into songs of this machine"),
+        ("browse -v s3://b/v.parquet", "audiorec browse shows a library of this machine"),
+        ("extract s3://b/songs", "reads songs of this machine; elsewhere: audiorec manifest"),
+        ("similar x -v http://b/v.parquet", "http://b/v.parquet: no such kind of place; there are"),
+        ("similar x -v memory://b/v.parquet", "memory://b/v.parquet: no such file"),
+        (
+            "recall train popular -i plays -o memory://b/m --metrics-textfile memory://b/m.prom",
+            "--metrics-textfile is a place on this machine",
+        ),
+        ("recall train popular -i plays -o memory://m", "name a file or a folder in a bucket"),
+        ("listening check plays --since yesterday", "--since is written as 2026-11-25"),
+        ("listening check plays --utc-offset 8", "an offset from UTC is written as +08:00"),
+        (
+            "recall candidates m -i plays -o x --day 2026-11-20 --until 2026-11-20",
+            "--day is the last day that is read: leave --until out",
+        ),
+    ],
+)
+def test_what_makes_no_sense_is_one_line(audiorec, plays, arguments, message):
+    needs("fsspec")
+    code, _, said = audiorec(*arguments.split())
+    assert code == 2
+    (line,) = said.splitlines()
+    assert message in line
+
+
+def test_a_missing_extra_is_named(audiorec, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "fsspec", None)
+    code, _, said = audiorec("similar", "x", "-v", "s3://bucket/vecs.parquet")
+    assert code == 2
+    assert "audiorec[cloud]" in said

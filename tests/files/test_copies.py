@@ -1,0 +1,250 @@
+"""`audiorec.files.copies`, `delivery`: what is copied when, what is refused, what is kept."""
+
+import json
+import os
+from uuid import uuid4
+
+import pytest
+from needs import needs
+
+from audiorec.errors import BusyStoreError, InputError, MissingFileError, StoreError
+from audiorec.files import copies, storage
+from audiorec.files.copies import LISTING, by_their_names, listed, with_local
+from audiorec.files.delivery import Delivery, Revision
+from audiorec.files.storage import Entry, files_in, join, read, write
+
+needs("fsspec")
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("AUDIOREC_CACHE", str(tmp_path / "cache"))
+    yield tmp_path / "cache" / "elsewhere"
+    for folder, lease in list(copies._LEASE.items()):
+        if folder.is_relative_to(tmp_path):
+            lease.release(remove=True)
+            del copies._LEASE[folder]
+
+
+@pytest.fixture
+def root():
+    return f"memory://{uuid4().hex}"
+
+
+@pytest.fixture
+def fetched(monkeypatch):
+    """Count what is copied."""
+    places = []
+    real = copies.fetch
+
+    def fetch(place, path, **limits):
+        places.append(place.rpartition("/")[2])
+        real(place, path, **limits)
+
+    monkeypatch.setattr(copies, "fetch", fetch)
+    return places
+
+
+def tree(folder):
+    return {
+        p.relative_to(folder).as_posix(): p.read_text() for p in folder.rglob("*") if p.is_file()
+    }
+
+
+def deliver(uri, **files):
+    delivery = Delivery(uri)
+    delivery.path.mkdir(exist_ok=True)
+    for name, text in files.items():
+        (delivery.path / name.replace("_", ".")).write_text(text)
+    delivery.deliver()
+
+
+def test_what_did_not_change_is_copied_once(root, fetched):
+    place = f"{root}/plays.parquet"
+    write(place, b"one")
+    first, again = with_local(place), with_local(place)
+    assert first == again
+    assert (first.name, first.read_text(), fetched) == ("plays.parquet", "one", ["plays.parquet"])
+    write(place, b"two")
+    assert with_local(place).read_text() == "two"
+    assert first.read_text() == "one"  # who reads it still may
+    assert by_their_names(f"{first}: is damaged") == f"{place}: is damaged"
+
+
+def test_a_folder_is_copied_with_what_is_below_it(root):
+    write(f"{root}/model/model.json", b"{}")
+    write(f"{root}/model/deep/a", b"x")
+    write(f"{root}/model2/b", b"y")
+    assert tree(with_local(f"{root}/model")) == {"model.json": "{}", "deep/a": "x"}
+    with pytest.raises(MissingFileError, match="no such file"):
+        with_local(f"{root}/mod")
+
+
+@pytest.mark.parametrize(
+    "name", ["../x", "a/../../x", "/etc/x", "a//b", "a\\b", "a\nb", "a\x1b[2Jb", "c:/x", "x" * 2000]
+)
+def test_a_name_that_leads_out_is_refused(root, monkeypatch, name, tmp_path):
+    write(f"{root}/model/good", b"x")
+    hostile = Entry(f"{root}/model/good", name, 1, 0)
+    monkeypatch.setattr(copies, "files_in", lambda _uri: [hostile])
+    with pytest.raises(
+        InputError, match=r"holds a file by the name .*, which is refused"
+    ) as caught:
+        with_local(f"{root}/model")
+    assert str(caught.value).isprintable()
+    assert not list(tmp_path.rglob("x"))
+
+
+def test_a_listing_has_a_limit(root, monkeypatch):
+    monkeypatch.setattr(copies, "MOST_FILES", 2)
+    for name in "abc":
+        write(f"{root}/many/{name}", b"x")
+    with pytest.raises(StoreError, match="has 3 files, the limit is 2"):
+        with_local(f"{root}/many")
+
+
+def test_copies_take_no_more_than_their_limit(root, monkeypatch, cache, fetched):
+    monkeypatch.setenv("AUDIOREC_CACHE_GB", "0.000003")  # 3 kB
+    for name in "abcd":
+        write(f"{root}/{name}", name.encode() * 1000)
+    held = [with_local(f"{root}/{name}") for name in "abc"]
+    with pytest.raises(StoreError, match=r"0.00 GB in use; the limit is 0.00 GB: raise \$AUDIOREC"):
+        with_local(f"{root}/d")
+    assert all(path.is_file() for path in held)  # this process uses them
+    # A later process: what was used last stays.
+    copies._LEASE.pop(cache).release(remove=True)
+    for age, path in enumerate(held):
+        os.utime(path.parents[1] / copies.WHOLE, (1e9 - age, 1e9 - age))
+    assert with_local(f"{root}/d").is_file()
+    assert [path.exists() for path in held] == [True, True, False]
+    assert fetched == ["a", "b", "c", "d"]
+    write(f"{root}/large", b"x" * 4000)
+    with pytest.raises(StoreError, match="are to be copied"):
+        with_local(f"{root}/large")
+    monkeypatch.setenv("AUDIOREC_CACHE_GB", "much")
+    write(f"{root}/e", b"x")
+    with pytest.raises(InputError, match=r"\$AUDIOREC_CACHE_GB is a number of GB above 0"):
+        with_local(f"{root}/e")
+
+
+def test_what_changes_while_it_is_copied_is_refused(root, monkeypatch, cache):
+    write(f"{root}/a", b"123")
+    real = copies.fetch
+
+    def fetch(place, path, **options):
+        write(place, b"12")
+        real(place, path, **options)
+
+    monkeypatch.setattr(copies, "fetch", fetch)
+    with pytest.raises(StoreError, match="changed while it was copied"):
+        with_local(f"{root}/a")
+    assert not list(cache.rglob("a"))
+
+
+def test_a_cache_that_others_may_write_to_is_refused(root, cache):
+    write(f"{root}/a", b"x")
+    cache.mkdir(parents=True)
+    cache.chmod(0o777)
+    with pytest.raises(StoreError, match="others may write to it"):
+        with_local(f"{root}/a")
+    cache.rmdir()
+    cache.symlink_to(cache.parent)
+    with pytest.raises(StoreError, match="is a link"):
+        with_local(f"{root}/a")
+
+
+def test_a_delivered_folder_is_what_its_listing_says(root):
+    uri = f"{root}/model"
+    deliver(uri, model_json="{}", a_bin="1", b_bin="2")
+    assert {e.name for e in files_in(uri)} == {"model.json", "a.bin", "b.bin", LISTING}
+    write(f"{uri}/stray", b"somebody else's")
+    deliver(uri, model_json="{}", a_bin="3")
+    assert tree(with_local(uri)) == {"model.json": "{}", "a.bin": "3"}
+    assert {e.name for e in files_in(uri)} == {"model.json", "a.bin", "stray", LISTING}
+
+
+def test_a_folder_that_is_being_written_is_not_read(root, monkeypatch):
+    uri = f"{root}/model"
+    deliver(uri, model_json="{}", a_bin="1")
+    seen = []
+
+    def send(local, place):
+        seen.append(local.name)
+        with pytest.raises(StoreError, match="is being written"):
+            listed(uri)
+        storage.send(local, place)
+
+    monkeypatch.setattr("audiorec.files.delivery.send", send)
+    deliver(uri, model_json="{}", b_bin="2")
+    assert seen == ["b.bin", "model.json"]
+    assert tree(with_local(uri)) == {"model.json": "{}", "b.bin": "2"}
+
+
+def test_a_delivery_that_was_cut_off_is_made_whole_by_the_next(root, monkeypatch):
+    uri = f"{root}/model"
+    deliver(uri, model_json="{}", old_bin="1")
+
+    def send(local, place):
+        if local.name == "model.json":
+            raise OSError("the network is gone")
+        storage.send(local, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr("audiorec.files.delivery.send", send)
+        with pytest.raises(StoreError, match=r"was made, and cannot be put there .the network"):
+            deliver(uri, model_json="{}", half_bin="2")
+    deliver(uri, model_json="{}", new_bin="3")
+    assert {e.name for e in files_in(uri)} == {"model.json", "half.bin", "new.bin", LISTING}
+    assert tree(with_local(uri))["new.bin"] == "3"
+
+
+@pytest.mark.parametrize("were", [["../other"], "x", {"a": "b"}, [1], None, []])
+def test_a_listing_that_lies_removes_nothing_elsewhere(root, were):
+    write(f"{root}/other", b"x")
+    for content in ({"files": None, "were": were}, {"files": were}, were):
+        write(f"{root}/model/{LISTING}", json.dumps(content).encode())
+        deliver(f"{root}/model", model_json="{}")
+        assert tree(with_local(f"{root}/model")) == {"model.json": "{}"}
+        assert read(f"{root}/other", max_bytes=9) == b"x"
+
+
+def test_one_process_at_a_time_makes_an_output(root):
+    first = Delivery(f"{root}/lists.parquet")
+    with pytest.raises(BusyStoreError, match="another run is writing this output"):
+        Delivery(f"{root}/lists.parquet")
+    first.release()
+    Delivery(f"{root}/lists.parquet").release()
+
+
+def test_a_job_goes_on_from_what_is_there(root):
+    uri = f"{root}/serving"
+    deliver(uri, state_json="1")
+    stopped = Delivery(uri)
+    stopped.bring()
+    (stopped.path / "half").write_text("made before the stop")
+    stopped.release()
+    again = Delivery(uri)
+    again.bring()
+    assert tree(again.path) == {"state.json": "1", "half": "made before the stop"}
+    again.release()
+    deliver_elsewhere = f"{uri}/{LISTING}"
+    write(f"{uri}/state.json", b"22")
+    write(deliver_elsewhere, json.dumps({"files": {"state.json": 2}}).encode())
+    last = Delivery(uri)
+    last.bring()
+    assert tree(last.path) == {"state.json": "22"}
+    last.release()
+
+
+def test_a_revision_puts_back_what_changed(root, cache):
+    uri = f"{root}/plays"
+    for name in ("dt=1/a", "dt=2/a"):
+        write(join(uri, name), name.encode())
+    before = {e.name: e.mtime_ns for e in files_in(uri)}
+    revision = Revision(uri)
+    (revision.path / "dt=2" / "a").write_text("less")
+    revision.deliver()
+    after = {e.name: e.mtime_ns for e in files_in(uri)}
+    assert read(f"{uri}/dt=2/a", max_bytes=9) == b"less"
+    assert [name for name in after if after[name] != before[name]] == ["dt=2/a"]
+    assert not [path for path in cache.rglob("*") if path.is_file() and path.name == "a"]

@@ -132,7 +132,7 @@ class FeatureDataset(Dataset):  # type: ignore[type-arg]
 
     @property
     def _file(self) -> "_Opened":
-        if self._opened is None or self._opened.pid != os.getpid():  # not the parent's, after a fork
+        if self._opened is None or self._opened.pid != os.getpid():  # a forked parent's
             file = FeatureFile.open(self.path, self.inputs)
             self._opened = _Opened(file, np.unique(self._rows), self.cache_bytes)
         return self._opened

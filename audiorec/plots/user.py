@@ -61,7 +61,7 @@ def user_figure(
     if plays.shape != (len(found),):
         raise ShapeError(f"plays must have shape ({len(found)},), got {plays.shape}")
     if not plays.any():
-        raise InputError("the user played no song of this store; check that the log has its song ids")
+        raise InputError("the user played no song of this store; check the song ids of the log")
     kinds = list(dict.fromkeys(row["kind"] for row in shares))
     with house_style():
         figure = new_figure(*size)

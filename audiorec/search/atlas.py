@@ -95,7 +95,7 @@ def project(units: FloatArray, kind: MapKind = "pca", *, seed: int = 0) -> Float
     than five points are always placed by PCA. Raises `MissingExtraError` for a missing library.
     """
     if kind not in PROJECTIONS:
-        raise InputError(f"unknown projection {kind!r}; choose from: {', '.join(PROJECTIONS)}")
+        raise InputError(f"unknown projection {kind!r}; there are: {', '.join(PROJECTIONS)}")
     if kind == "pca":
         return _pca(units)
     module, extra = _LIBRARIES[kind]

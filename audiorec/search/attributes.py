@@ -32,7 +32,7 @@ def is_attribute(store: VectorStore, name: str) -> bool:
     if ATTRIBUTE.fullmatch(name) and name not in store.metadata.classes:
         there = ", ".join(sorted(store.metadata.attributes))
         raise InputError(
-            f"{store.path}: has no column {name!r}; choose from: {there}"
+            f"{store.path}: has no column {name!r}; there are: {there}"
             if there
             else f"{store.path}: has no column {name!r}; add it: "
             f"audiorec extract FOLDER --attributes --out {store.path}"
@@ -60,7 +60,7 @@ def tonic_of(text: str) -> str:
     found = re.fullmatch(r"([A-Ga-g])([#b]?)", plain)
     if found is None:
         raise InputError(
-            f"unknown key {text!r}; choose from: {', '.join(TONICS)}; major and minor go into scale"
+            f"unknown key {text!r}; there are: {', '.join(TONICS)}; major and minor go into scale"
         )
     step = _STEPS[found[1].upper()] + {"": 0, "#": 1, "b": -1}[found[2]]
     return TONICS[step % 12]

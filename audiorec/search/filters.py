@@ -185,7 +185,7 @@ def class_number(store: VectorStore, name: str) -> int:
         return dotted.index(wanted)
     if len(found) != 1:
         which = "ambiguous class" if found else "unknown class"
-        raise InputError(f"{which} {name!r}; choose from: {', '.join(dotted)}")
+        raise InputError(f"{which} {name!r}; there are: {', '.join(dotted)}")
     return found[0]
 
 
@@ -280,7 +280,7 @@ class _Tests:
             return _number(condition, means, partial(_finite, expected="a number from 0 to 1"))
         example = self.store.metadata.classes[0].replace("/", ".", 1)
         raise InputError(
-            f"{condition}: unknown name {name!r}; choose from the heads {', '.join(self.heads)}, "
+            f"{condition}: unknown name {name!r}; there are the heads {', '.join(self.heads)}, "
             f"their classes, such as {example}, and {', '.join((*TEXT_COLUMNS, DURATION))}"
         )
 
@@ -295,7 +295,7 @@ class _Tests:
         for value in condition.values:
             if value not in labels:
                 there = ", ".join(labels)
-                raise InputError(f"{condition}: unknown class {value!r}; choose from: {there}")
+                raise InputError(f"{condition}: unknown class {value!r}; there are: {there}")
         prefix = f"{condition.name}/"
         names = self.store.metadata.classes
         columns = [i for i, name in enumerate(names) if name.startswith(prefix)]
@@ -333,7 +333,7 @@ class _Tests:
 
 def _scale(condition: Condition, value: str) -> str:
     if value.strip().lower() not in SCALES:
-        raise InputError(f"{condition}: unknown scale {value!r}; choose from: {', '.join(SCALES)}")
+        raise InputError(f"{condition}: unknown scale {value!r}; there are: {', '.join(SCALES)}")
     return value.strip().lower()
 
 
@@ -348,7 +348,7 @@ def _check_values(
     for value, pattern in zip(condition.values, patterns, strict=True):
         if not any(pattern.fullmatch(plain_name(text)) for text in known):
             raise InputError(
-                f"{condition}: unknown {condition.name} {value!r}; choose from: {', '.join(known)}"
+                f"{condition}: unknown {condition.name} {value!r}; there are: {', '.join(known)}"
             )
 
 

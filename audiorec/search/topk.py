@@ -375,7 +375,7 @@ def _just_below(minimum: float) -> np.float32:
 def _finite(block: FloatArray, what: str) -> FloatArray:
     block = np.ascontiguousarray(block, np.float32)
     if not np.isfinite(block).all():
-        raise InputError(f"a {what} has a number that is NaN or infinite")
+        raise InputError(f"{what} has a number that is NaN or infinite")
     return block
 
 

@@ -152,7 +152,7 @@ def test_other_heads_than_the_stores_do_not_take_its_answers(home, classify, tmp
     ours = shipped_head("genre")
     code, out, err = classify("songs/a/two.wav", "--head", ours)
     assert code == 0
-    assert "is not asked: the store was made by extractor" in err
+    assert "is not used: the store was made by extractor" in err
     assert "version" not in rows(out)[0]
     code, out, err = classify("two", "--head", ours)
     assert (code, out) == (2, "")

@@ -71,7 +71,7 @@ def test_a_curve_that_cannot_hold_is_noted_with_its_distance(in_library):
 def test_what_could_not_be_done_is_said(in_library):
     document, err = playlist(in_library, "song 00", "--minutes", "600")
     assert document["within_tolerance"] is False
-    assert "not 10:00:00: the store has no songs" in err
+    assert "instead of 10:00:00: no songs of the store" in err
     document, err = playlist(in_library, "song 00", "song 06", "-m", "9", "--max-per-artist", "1")
     assert document["left_out"] == ["album 2/song 06.mp3"]
     assert "song 06.mp3 found no place" in err

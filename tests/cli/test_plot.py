@@ -145,9 +145,9 @@ def test_size_and_resolution(in_library, tmp_path, matplotlib):
 @pytest.mark.parametrize(
     ("out", "more", "told"),
     [
-        ("a.jpg", (), "written as .png, .svg or .html"),
-        ("vecs.parquet", (), "written as .png, .svg or .html"),
-        ("gone/a.png", (), "no file can be written there"),
+        ("a.jpg", (), "use .png, .svg or .html"),
+        ("vecs.parquet", (), "use .png, .svg or .html"),
+        ("gone/a.png", (), "its folder does not exist"),
         ("a.png", ("--width", "1"), "2 to 100 inches"),
         ("a.png", ("--width", "0"), "2 to 100 inches"),
         ("a.png", ("--height", "-3"), "2 to 100 inches"),

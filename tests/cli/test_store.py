@@ -86,9 +86,9 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
         (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
         (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "is there already"),
-        (["store", "export", "-o", "no/c.csv"], 2, "no file can be written"),
+        (["store", "export", "-o", "no/c.csv"], 2, "cannot be written; name another file"),
         (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "no file can be"),
-        (["store", "aliases", "-o", "vecs.parquet"], 2, "no table of aliases can be"),
+        (["store", "aliases", "-o", "vecs.parquet"], 2, "cannot be written; name a file"),
         # options
         (["store", "export"], 2, "Missing option '--out'"),
         (["store", "export", "-o", "c.csv", "--projection", "pca"], 2, "No such option"),
@@ -188,7 +188,7 @@ def test_merge_with_what_stands_beside(home, audiorec):
     assert (code, json.loads(printed)["rows"]) == (0, {out: 5})
     assert [p.name for p in (home / "new").iterdir()] == ["all.parquet"]
     code, _, err = audiorec("store", "merge", "vecs.parquet", MORE, "-o", out, "--beside")
-    assert (code, "all.parquet: is there already; --overwrite" in err) == (2, True)
+    assert (code, "all.parquet: exists; replace it with --overwrite" in err) == (2, True)
     code, _, err = audiorec(
         "store", "merge", "vecs.parquet", MORE, "-o", out, "--beside", "--overwrite"
     )

@@ -54,7 +54,7 @@ def picture_format(path: Path) -> PictureFormat:
     else:
         raise InputError(f"{path}: unknown picture format; use .png, .svg or .html")
     if path.is_dir() or not path.parent.is_dir():
-        raise InputError(f"{path}: is a folder, or its folder does not exist; name another file")
+        raise InputError(f"{path}: cannot be written: it is a folder, or its folder does not exist")
     return name
 
 

@@ -81,7 +81,7 @@ def write_atlas(
     if out.resolve() == store.path.resolve():
         raise InputError(f"{out}: is the store itself; write the map to another file")
     if out.is_dir() or not out.parent.is_dir():
-        raise InputError(f"{out}: is a folder, or its folder does not exist; name another file")
+        raise InputError(f"{out}: cannot be written: it is a folder, or its folder does not exist")
     table = atlas_table(store, projection=projection, seed=seed)
     write_plain(out, table.replace_schema_metadata(None))
     return len(table)

@@ -300,7 +300,7 @@ class _Best:
         row, column = np.divmod(cells, similar.shape[1])
         self._waiting.append((row, column + first, similar[row, column]))
         self._n_waiting += len(cells)
-        # Sorting rarely is faster, but so is raising the threshold early.
+        # A trade-off: sorting costs time, but a higher threshold lets fewer values through.
         if self._n_waiting * 2 >= self.k * len(similar):
             self._sort_in()
 

@@ -67,7 +67,9 @@ def build(
     store = open_vectors(vectors)
     target = output or index_path(store.path)
     if target.is_dir() or not target.parent.is_dir():
-        raise InputError(f"{target}: is a folder, or its folder does not exist; name another file")
+        raise InputError(
+            f"{target}: cannot be written: it is a folder, or its folder does not exist"
+        )
     if target.resolve() == store.path.resolve():
         raise InputError(f"{target}: is the store itself; name another file")
     with job("index build", target, metrics_textfile) as done:

@@ -42,7 +42,9 @@ def neighbours(
     from audiorec.search.all_pairs import all_pairs
 
     if output.is_dir() or not output.parent.is_dir():
-        raise InputError(f"{output}: is a folder, or its folder does not exist; name another file")
+        raise InputError(
+            f"{output}: cannot be written: it is a folder, or its folder does not exist"
+        )
     store = open_vectors(vectors, empty=False)
     basis = compared.basis(store)
     by, table = basis.by, basis.table

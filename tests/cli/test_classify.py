@@ -142,7 +142,7 @@ def test_without_score_series_the_voice_is_left_empty_and_said(home, classify, u
     code, out, err = classify("-v", tmp_path / "vecs.parquet")
     assert code == 0
     assert {row["voiced"] for row in rows(out)} == {""}
-    assert "voiced is empty: there is no" in err
+    assert "scores.parquet: no such file" in err
     assert "--scores" in err
 
 

@@ -152,7 +152,7 @@ def test_size_and_resolution(in_library, tmp_path, matplotlib):
         ("a.png", ("--width", "0"), "2 to 100 inches"),
         ("a.png", ("--height", "-3"), "2 to 100 inches"),
         ("a.png", ("--height", "nan"), "2 to 100 inches"),
-        ("a.png", ("--dpi", "90000"), "dots an inch"),
+        ("a.png", ("--dpi", "90000"), "dots per inch"),
         ("a.png", ("-v", "empty/vecs.parquet"), "no songs"),
         ("a.png", ("-v", "cut_vecs.parquet"), "cut_vecs.parquet"),
     ],

@@ -65,7 +65,7 @@ def test_more_like_one_song_and_less_like_another(in_library, music):
     )
     code, _, err = in_library("similar", "song 03", "--less-like", "song 03")
     assert code == 2
-    assert "less like the same one" in err
+    assert "less like the same song" in err
 
 
 def test_seeds_from_a_list_and_from_stdin(in_library, music, monkeypatch):
@@ -241,7 +241,7 @@ def test_files_that_are_gone_are_told_of(in_library):
         (["song 00", "--diversity", "2"], 2, "diversity"),
         (["song 00", "--k", "0"], 2, "k"),
         (["song 00", "--max-per-artist", "0"], 2, "max-per-artist"),
-        (["song 00", "--by", "embedding"], 2, "embeddings.parquet: no such file, needed to compare"),
+        (["song 00", "--by", "embedding"], 2, "embeddings.parquet: no such file, needed"),
         (
             ["song 00", "--by", "mean", "--features", "features.parquet"],
             2,

@@ -88,7 +88,7 @@ def open_tags(file: BinaryIO, container: Container, path: str) -> Tags:
 
 
 def seen_by_others(file: BinaryIO, field: str) -> bool:
-    """Whether a field is set in a second tag, which mutagen does not read but players do.
+    """Whether another reader finds a field, in a second tag that mutagen does not read.
 
     A WAV may have its genre in an INFO list, an MP3 in an APE tag or in ID3v1.
     """

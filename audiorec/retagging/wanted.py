@@ -42,7 +42,7 @@ def checked_fields(store: VectorStore, fields: Sequence[str] | None) -> tuple[st
     spelled = {name.lower(): name for name in known} | {"version": f"{OWN}VERSION"}
     wrong = [field for field in fields if field.lower() not in spelled]
     if wrong or not fields:
-        raise InputError(f"no field {' or '.join(wrong) or 'at all'}; it has {', '.join(known)}")
+        raise InputError(f"no field {' or '.join(wrong) or 'at all'}: there are {', '.join(known)}")
     return tuple(dict.fromkeys(spelled[field.lower()] for field in fields))
 
 

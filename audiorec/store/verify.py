@@ -172,8 +172,8 @@ def _changes(file: TableFile, digests: Digests, result: Verification) -> Iterato
         whole = is_sealed(path)
     if stored is None:
         result.notes.append(
-            f"{path}: has no digests, so a changed number may go unnoticed; files that audiorec "
-            "writes now have them"
+            f"{path}: unverifiable: it has no digests, so a changed number may go unnoticed; "
+            "files that audiorec writes now have them"
         )
         return
     if not whole:

@@ -65,7 +65,7 @@ class ArtistMap:
         self._id_of = {plain_name(name): artist_id for artist_id, name in self._ids.items()}
 
     def _read(self, store: SearchableStore, codes: Int32Array) -> FloatArray:
-        """Number the artists that have music, and return their mean directions: shape (G, W)."""
+        """Assign a number to each artist with music; return their mean directions, (G, W)."""
         names = store.column("artist").to_pylist()
         self._rows: list[Int64Array] = []
         order = np.argsort(codes, kind="stable")

@@ -104,7 +104,7 @@ class Snapshot:
         self._channels: dict[str, Channel] = {}
         self.library = open_store(sources.vectors)
         if not len(self.library):
-            raise StoreError(f"{sources.vectors}: has no songs; to add some: audiorec extract FOLDER")
+            raise StoreError(f"{sources.vectors}: has no songs; add some: audiorec extract FOLDER")
         self._tags = self.library.table(TAGS).combine_chunks()
         self.names = SongNames(self.library)
         shelf = Shelf(self.library)

@@ -268,7 +268,7 @@ class _Child:
             return Failure.OOM, "the worker was killed, most likely for running out of memory"
         if code < 0:
             return Failure.CRASHED, f"the worker died of {signal.Signals(-code).name}"
-        return Failure.CRASHED, f"the worker exited with code {code}"
+        return Failure.CRASHED, f"the worker ended with exit code {code}"
 
 
 def _flags() -> list[str]:

@@ -60,7 +60,7 @@ class Failure(StrEnum):
     EMPTY = "empty"  # zero bytes
     NOT_AUDIO = "not_audio"  # the content is not a known audio format
     UNSUPPORTED = "unsupported"  # an unsupported codec, sample rate or channel count
-    DRM = "drm"  # encrypted by the shop that sold it
+    DRM = "drm"  # encrypted, as bought in some online shops
     NO_AUDIO = "no_audio"  # a valid header without samples
     TOO_SHORT = "too_short"  # under one second
     TOO_LONG = "too_long"  # over the duration limit

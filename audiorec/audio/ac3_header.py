@@ -26,5 +26,5 @@ def ac3_length(data: bytes, at: int) -> int | None:
 
 
 def is_ac3(data: bytes, *, is_whole: bool) -> bool:
-    """Return whether the data begins with several AC-3 or E-AC-3 frames in a row."""
+    """Return whether the data begins with several consecutive AC-3 or E-AC-3 frames."""
     return leads_on(data, ac3_length, is_whole=is_whole)

@@ -39,7 +39,7 @@ def read_asf(file: BinaryIO, begin: int, size: int) -> Header:
     claimed_s, has_video = None, False
     for kind, at, _ in _objects(file, begin + 30, min(begin + length, size)):
         if kind in _ENCRYPTION:
-            return Header(suits_soundfile=False, drm="encrypted by its shop (Windows Media DRM)")
+            return Header(suits_soundfile=False, drm="protected by DRM (Windows Media)")
         file.seek(at)
         if kind == _FILE:
             claimed_s = _duration(exactly(file, 80))

@@ -19,7 +19,7 @@ _STSD_HEADER = 8  # version, flags and number of entries, before the first sampl
 
 
 class Box(NamedTuple):
-    """Where the content of a box lies, in bytes from the start of the file."""
+    """Position of a box's content, in bytes from the start of the file."""
 
     kind: bytes
     begin: int

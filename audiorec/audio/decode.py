@@ -238,7 +238,7 @@ class _Song:
 
 
 class _Blocks:
-    """The waveform of one file: each iteration is a `_Reading` from its beginning."""
+    """Iterable waveform of one file; each iteration starts a new `_Reading`."""
 
     def __init__(self, begin: Callable[[], "_Reading"]) -> None:
         self._begin = begin

@@ -33,7 +33,7 @@ class Track(NamedTuple):
 
 
 class Grid:
-    """The spec in samples and frames."""
+    """Segmentation parameters of a spec, converted to samples and frames."""
 
     def __init__(self, spec: FeatureSpec) -> None:
         rate = spec.mel.sample_rate

@@ -26,7 +26,7 @@ _UNKNOWN = -1  # a length that is left open
 
 
 class Element(NamedTuple):
-    """Where the content of an element lies, in bytes from the start of the file."""
+    """Position of an element's content, in bytes from the start of the file."""
 
     kind: int
     begin: int

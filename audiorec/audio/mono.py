@@ -32,7 +32,7 @@ AS_MIXED = Treatment()
 
 
 class NotFiniteError(Exception):
-    """A sample is NaN or infinite; carries its time in seconds."""
+    """A sample is NaN or infinite; has its time in seconds."""
 
     def __init__(self, at_s: float) -> None:
         super().__init__(at_s)

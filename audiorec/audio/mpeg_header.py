@@ -37,7 +37,7 @@ class MpegFrame(NamedTuple):
     length: int  # bytes to the next frame
     n_samples: int
     sample_rate: int
-    xing_at: int  # bytes from the frame's start to where a ``Xing`` header would stand
+    xing_at: int  # bytes from the frame's start to a possible ``Xing`` header
 
 
 def mpeg_frame(data: bytes, at: int) -> MpegFrame | None:

@@ -264,7 +264,7 @@ def _mp4_header(path: PathLike, file: BinaryIO, size: int) -> Header:
     report = inspect_mp4(file, size)
     if report.encrypted:
         kind = report.encrypted.decode("latin-1")
-        raise _refusal(path, Failure.DRM, f"encrypted by its shop (sample entry {kind!r})")
+        raise _refusal(path, Failure.DRM, f"protected by DRM (sample entry {kind!r})")
     if not report.has_index and report.cut:
         reason = "the file ends before its index (box 'moov'); download it again"
         raise _refusal(path, Failure.UNDECODABLE, reason)

@@ -112,7 +112,7 @@ def make_people(
     sessions_per_day: float,
     rng: np.random.Generator,
 ) -> People:
-    """Draw users; exactly ``round(sensitive_share * n)`` of them are sensitive."""
+    """Draw n users, of whom exactly ``round(sensitive_share * n)`` are sensitive."""
     sensitive = np.zeros(n, np.bool_)
     sensitive[rng.permutation(n)[: round(sensitive_share * n)]] = True
     joined = np.zeros(n, np.int64)

@@ -31,7 +31,7 @@ class Backbone(Protocol):
 
 
 class ShippedBackbone(Backbone, Protocol):
-    """One of the networks that come with audiorec."""
+    """One of the networks shipped with audiorec."""
 
     @property
     def tag_names(self) -> tuple[str, ...]:

@@ -252,7 +252,7 @@ def test_files_that_are_missing_or_no_files(tmp_path):
     path.write_bytes(b"nothing of the kind")
     with pytest.raises(WeightsError, match="not an ONNX model"):
         add_backbone(path, spec)
-    with pytest.raises(MissingWeightsError, match="no backbone 'tiny'"):
+    with pytest.raises(MissingWeightsError, match="no added backbone 'tiny'"):
         extractor_config((), "tiny")
 
 

@@ -83,8 +83,8 @@ class SageModel(nn.Module):
         z = np.where(has_place[:, None], z, 0).astype(np.float32)
         one, often = prior_columns(material.counts, has_place, self.recipe.prior)
         ahead, behind = (np.concatenate([z, column], axis=1) for column in (one, often))
-        parts = (z.shape[1], 1)
-        places = Places(ahead=ahead, behind=behind, parts=parts, has_place=has_place)
+        widths = (int(z.shape[1]), 1)
+        places = Places(ahead=ahead, behind=behind, parts=widths, has_place=has_place)
         return scaled(places, material.plays, self._warm, (1.0,))
 
 

@@ -11,6 +11,9 @@ The contract, which `audiorec.recall.contract.checks` holds every channel to:
 * `exclude` and `allowed` hold exactly; a list is short only where there are no more songs.
 * Songs that were never played are ranked apart, behind the others, and only where asked for.
 * A bundle holds no id of a user.
+
+And one for those that are asked by many processes (`audiorec.recall.contract.asking`): a fitted
+channel pickles, and answers with arrays that are read-only.
 """
 
 import os

@@ -1,9 +1,19 @@
-"""`audiorec.recall.contract.channel.best_of`: against a sort, with equals and with nothing."""
+"""`audiorec.recall.contract.channel`: the best songs against a sort; channels that travel."""
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
+from audiorec.engines import kept
 from audiorec.recall.contract.channel import DEPTH, best_of
+from audiorec.recall.contract.checks import made_up_listening
+from audiorec.recall.contract.data import Queries
+from audiorec.recall.registry import channel_class
+
+COUNTED = (
+    "popular replay rules vs-knn item-knn ease recent-likes nearest-audio nearest-artist".split()
+)
 
 
 def by_sorting(similar, mask, k):
@@ -37,3 +47,22 @@ def test_the_best_are_those_of_a_sort(n, kind):
             found, expected = best_of(similar, mask, k), by_sorting(similar, mask, k)
             assert np.array_equal(found[0], expected[0])
             assert np.array_equal(found[1], expected[1], equal_nan=True)
+
+
+@pytest.mark.parametrize("name", [*COUNTED, "external"])
+def test_a_channel_answers_the_same_where_it_has_travelled(name, tmp_path, monkeypatch):
+    monkeypatch.setattr(kept, "MIN_BYTES", 64)
+    monkeypatch.setattr(kept, "MIN_TEXTS", 4)
+    data = made_up_listening()
+    if name == "external":
+        users = data.sequences.owner_ids[: len(data.song_ids)]
+        rows = {"user_id": users, "song_id": data.song_ids[: len(users)]}
+        pq.write_table(pa.table(rows), tmp_path / "theirs.parquet")
+        name = f"external:{tmp_path / 'theirs.parquet'}"
+    channel = channel_class(name)().fit(data)
+    away = kept.keep(channel, tmp_path / "shared.bin").load()
+    assert away.name == name
+    found, same = (c.recall(Queries(data.sequences), 9, cold=2) for c in (channel, away))
+    assert np.array_equal(found.song, same.song)
+    assert np.array_equal(found.similarity, same.similarity, equal_nan=True)
+    assert np.array_equal(found.evidence, same.evidence)

@@ -6,9 +6,10 @@
 LOG is listening as ``recall train`` reads it; by default plays of 500 users are made up. Each
 channel is trained by its usual recipe, dropout included. A killed training loses process 1 by
 SIGKILL in the middle of its second epoch, and all of them start again from the checkpoint. One JSON
-line for each training: seconds; CPU seconds of all processes (of Ray's own too); the largest
-difference of an embedding of a song to that of one process, which are of lengths about 1; of the
-query of a history, which is of length 1; and the share of 100 recalled songs that are the same.
+line for each training: seconds; CPU seconds of all processes (with Ray not known: its workers are
+nobody's children); the largest difference of an embedding of a song to that of one process, which
+are of lengths about 1; of the query of a history, which is of length 1; and the share of 100
+recalled songs that are the same.
 """
 
 import argparse
@@ -160,7 +161,7 @@ def main() -> None:
                         "processes": 1 if way == "one" else given.processes,
                         "killed": killed,
                         "seconds": round(wall, 1),
-                        "cpu_s": round(cpu, 1),
+                        "cpu_s": None if way == "ray" else round(cpu, 1),
                         **compare(folder / "one", out, plays),
                         "machine": f"{platform.machine()} {platform.system()}",
                         "torch": torch.__version__,

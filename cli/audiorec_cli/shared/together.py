@@ -1,7 +1,9 @@
 """A training in several processes: which engine starts them, and what each of them does."""
 
 import os
+import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, fields
 from importlib.util import find_spec
 from pathlib import Path
@@ -109,7 +111,8 @@ class Together:
             from audiorec.learning.by_ray import by_ray
 
             storage = out.absolute().parent
-            return by_ray(task, n, address=self.address, storage=storage, **told)
+            with redirect_stdout(sys.stderr):  # where Ray says that a worker has died
+                return by_ray(task, n, address=self.address, storage=storage, **told)
         from audiorec.learning.by_torchrun import by_torchrun
 
         return by_torchrun(task, n, **told)

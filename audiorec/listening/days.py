@@ -40,7 +40,7 @@ class Days:
         offset_s(self.utc_offset)
 
     def __bool__(self) -> bool:
-        return self.since is not None or self.until is not None
+        return self.since is not None or self.until is not None or bool(self.utc_offset)
 
     @property
     def ends_s(self) -> float | None:

@@ -181,7 +181,7 @@ def log_print(path: Path) -> str:
         return _print(path)
     log = log_files(path)
     told: list[Any] = [[one.name, _print(one.path)] for one in log.files]
-    if not log.is_folder and not log.days:
+    if not log.is_folder and log.days.until is None:
         return str(told[0][1])
     until = log.days.until and log.days.until.isoformat()
     told.append([until, log.days.utc_offset if until else ""])
@@ -222,7 +222,7 @@ def _read_chosen(path: Path) -> LogFiles:
 def _chosen(log: LogFiles) -> LogFiles:
     """Leave out the files of other days."""
     since, until = log.days.since, log.days.until
-    if not log.days or (not log.is_folder and since is None):
+    if (since is None and until is None) or (not log.is_folder and since is None):
         return log
     if not log.is_folder:
         raise InputError(f"{log.name}: is one file; days are chosen of a folder of days")

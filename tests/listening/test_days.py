@@ -247,6 +247,15 @@ def test_the_fingerprint_is_of_the_days_that_are_read(plays):
     assert log_print(chosen_log(plays, until)) != before
 
 
+def test_midnights_are_where_the_offset_says(plays):
+    write_part(plays, "dt=2026-11-25/q.parquet", [("ana", "x", "2026-11-24 17:00")])
+    assert read_interactions(plays).deliveries.late == 1
+    log = read_interactions(plays, utc_offset="+08:00")
+    assert (log.deliveries.late, log.deliveries.ahead) == (0, 0)
+    one = write_part(plays.parent, "one.parquet", [("ana", "x", "2026-11-24 17:00")])
+    assert log_print(chosen_log(one, Days(utc_offset="+08:00"))) == log_print(one)
+
+
 def test_a_day_that_has_not_come_is_an_error(plays):
     check_day(plays, date(2026, 11, 25))
     with pytest.raises(MissingFileError, match=r"nothing of 2026-11-27; the newest day is 2026-11"):

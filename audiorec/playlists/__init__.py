@@ -25,6 +25,7 @@
 ``earlier_lists``    the lists of an earlier night, as their folder knows them
 ``list_folder``      the lists as files, beside those of others
 ==================== ==================================================================
+
 Public::
 
     of_store  path_between, playlist_near, SongList, PathOfSongs, PlaylistOfSongs, SPREAD

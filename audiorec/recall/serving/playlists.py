@@ -1,6 +1,6 @@
 """Playlists that people made, ranked for one user.
 
-playlists, songs that are proposed and that are known ──ranked_lists──▶ `ListProposal`s
+    playlists, songs that are proposed and that are known ──ranked_lists──▶ `ListProposal`s
 """
 
 from collections.abc import Callable, Collection, Sequence

@@ -147,7 +147,7 @@ def top_page() -> str:
 
 
 def write_api(_app: object) -> None:
-    """Write the API pages; a page that would not change is left alone, so that it is not read anew."""
+    """Write the API pages; one that would not change is left alone, and not read again."""
     pages = {"audiorec": top_page()}
     for init in sorted((ROOT / "audiorec").rglob("__init__.py")):
         if init.parent != ROOT / "audiorec":
@@ -162,8 +162,8 @@ def write_api(_app: object) -> None:
             path.write_text(text, encoding="utf-8")
 
 
-def draw(_app: object, what: str, _name: str, _obj: object, _opt: object, lines: list[str]) -> None:
-    """Show the drawing of a module's flow as it was typed: it is indented, without ``::`` before it."""
+def draw(_app: object, what: str, _name: str, _obj: object, _options: object, lines: Any) -> None:
+    """Show the drawing of a module's flow as typed: an indented block without ``::`` before it."""
     if what != "module":
         return
     for i in range(len(lines) - 2, 0, -1):

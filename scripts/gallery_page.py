@@ -25,8 +25,10 @@ DRAWN = {  # by a cell of my_library.py: the file, and what it shows
 }
 HEAD = """# The examples, run
 
-Three scripts of [`examples/`](../examples/README.md) with what they print and draw, on the clips that come with the
-repository. Written by `uv run --group full python scripts/gallery_page.py`.
+<!-- not run: cells of scripts that tests/test_examples.py runs as a whole -->
+
+Three scripts of [`examples/`](../examples/README.md) with what they print and draw, on the clips
+that come with the repository. Written by `uv run --group full python scripts/gallery_page.py`.
 """
 CELL = re.compile(r"^# %% ?", re.MULTILINE)
 
@@ -48,7 +50,12 @@ def section(script: str, out: Path) -> str:
     """Run a script and return its section of the page."""
     title, parts = cells((ROOT / "examples" / script).read_text(encoding="utf-8"))
     name, _, about = title.partition(": ")
-    lines = [f"## {name}", "", f"{about[:1].upper()}{about[1:]} [`{script}`](../examples/{script})"]
+    lines = [
+        f"## {name}",
+        "",
+        f"{about[:1].upper()}{about[1:]}",
+        f"[`{script}`](../examples/{script})",
+    ]
     scope: dict[str, object] = {"__name__": "__main__"}
     sys.argv = [script, str(out)]
     for text, code in parts:

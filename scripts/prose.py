@@ -85,8 +85,9 @@ def page_prose(text: str) -> str:
 
 def docstring_prose(text: str) -> str:
     """Blank out what is not prose in a docstring or comment: code, examples, drawings."""
-    text = blank(text, r"^ *(>>>|\.\.\. ).*$", re.MULTILINE)
+    text = blank(text, r"^ *(>>>|\.\.\. |audiorec ).*$", re.MULTILINE)
     text = blank(text, r"^.*[─▶◀│└┌┬┼].*$", re.MULTILINE)
+    text = blank(text, r"(?<=::\n)(\n| {4,}.*\n?)+")
     text = blank(text, r"(`+)(?!`).+?(?<!`)\1(?!`)", re.DOTALL)
     return blank(text, r"https?://\S+")
 
@@ -101,15 +102,14 @@ def module_pieces(path: Path, root: Path = ROOT) -> Iterator[Piece]:
     tree, docstrings = ast.parse(source), set[int]()
     for node in ast.walk(tree):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant):
-                if isinstance(first.value.value, str):
-                    docstrings.add(id(first.value))
-                    yield Piece(name, first.lineno, "docstring", docstring_prose(first.value.value))
+            text = ast.get_docstring(node, clean=False)
+            if text is not None:
+                docstrings.add(id(node.body[0].value))  # type: ignore[attr-defined]
+                yield Piece(name, node.body[0].lineno, "docstring", docstring_prose(text))
     for node in ast.walk(tree):
-        if isinstance(node, ast.Constant) and isinstance(node.value, str):
-            if id(node) not in docstrings and " " in node.value.strip():
-                yield Piece(name, node.lineno, "message", docstring_prose(node.value))
+        text = node.value if isinstance(node, ast.Constant) else None
+        if isinstance(text, str) and id(node) not in docstrings and " " in text.strip():
+            yield Piece(name, node.lineno, "message", docstring_prose(text))  # type: ignore[attr-defined]
     for token in tokenize.generate_tokens(io.StringIO(source).readline):
         if token.type == tokenize.COMMENT and not re.match(r"#!|# (noqa|type:|%%)", token.string):
             yield Piece(name, token.start[0], "comment", docstring_prose(token.string[1:]))

@@ -71,6 +71,7 @@ def external(root: Path = ROOT) -> list[str]:
 def dead(root: Path = ROOT) -> list[str]:
     """Return the pages that cannot be reached from the first page of the documentation."""
     first = (root / ROOT_PAGE).resolve()
+    first = first if first.is_file() else (root / "README.md").resolve()  # before there was one
     reached, waiting = {first}, [first]
     while waiting:
         page = waiting.pop()

@@ -13,7 +13,6 @@ import fnmatch
 import re
 import subprocess
 import sys
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from functools import cache
 from pathlib import Path
@@ -38,6 +37,8 @@ STYLE_OFF = (
     "hedging",
     "annotations",
 )
+BULLET = re.compile(r"\s*(?:[-*+] |\d+\. )?")
+BREAKS = re.compile(r"\s*([-*+] |\d+\. |[#|>]|```|<!--|!\[)")  # what begins something new
 TWICE = re.compile(
     r"([A-Za-z]+)\s\1", re.IGNORECASE
 )  # a word that is said twice; further apart it is a table
@@ -135,18 +136,29 @@ def too_long(path: str, text: str) -> Iterator[tuple[int, str]]:
 
 
 def wrapped(path: str, text: str) -> str:
-    """Break the lines that are too long; what follows in the paragraph is not touched."""
+    """Break the lines that are too long; what is left of one goes before the next of its paragraph.
+
+    No line begins with what would make a list or a heading of it.
+    """
     lines = text.splitlines()
-    for number, line in reversed(list(too_long(path, text))):
-        mark = re.match(r"\s*(?:[-*] |\d+\. )?", line)[0]  # type: ignore[index]
-        indent = " " * len(mark)
-        lines[number - 1 : number] = textwrap.wrap(
-            line,
-            LONGEST,
-            subsequent_indent=indent,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+    number = 0
+    while number < len(lines):
+        line = lines[number]
+        if len(line) > LONGEST and number + 1 in dict(too_long(path, "\n".join(lines))):
+            mark = BULLET.match(line)[0]  # type: ignore[index]
+            cut = max(
+                (m.start() for m in re.finditer(r" (?![-*+#>|] |\d+[.)] )", line[: LONGEST + 1])),
+                default=0,
+            )
+            if cut > len(mark):
+                rest, indent = line[cut + 1 :], " " * len(mark)
+                lines[number] = line[:cut]
+                after = lines[number + 1] if number + 1 < len(lines) else ""
+                if after.strip() and not BREAKS.match(after):
+                    lines[number + 1] = f"{indent}{rest} {after.strip()}"
+                else:
+                    lines.insert(number + 1, indent + rest)
+        number += 1
     return "\n".join(lines) + "\n"
 
 

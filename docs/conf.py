@@ -176,6 +176,6 @@ def draw(_app: object, what: str, _name: str, _obj: object, _options: object, li
 def setup(app: Any) -> dict[str, bool]:
     """Connect the two steps to Sphinx."""
     app.connect("builder-inited", write_api)
-    app.connect("autodoc-process-docstring", draw)
+    app.connect("autodoc-process-docstring", draw, priority=400)  # before numpydoc
     app.connect("source-read", add_contents)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

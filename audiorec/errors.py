@@ -233,7 +233,7 @@ class LostProcessError(AudiorecError):
 
 
 class LostPeerError(PeerError):
-    """The other party cannot be reached, does not answer in time, or has restarted."""
+    """The other party cannot be reached, does not answer in time, or has begun anew."""
 
 
 class ProtocolError(PeerError):

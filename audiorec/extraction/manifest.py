@@ -2,18 +2,18 @@
 
     songs found ──write_manifest──▶ manifest.parquet ──Manifest.open──▶ .sources(start, stop)
 
-==============  =================  ====================================================
-column          type               meaning
-==============  =================  ====================================================
-``path``        string, not null   path or URI (``s3://...``); a relative one starts at
-                                   the manifest's own folder. ``uri`` is taken as well
-``song_id``     string             the caller's name; the path as written where missing
-``size``        int64              bytes; with it, a changed file makes a changed shard
-``mtime_ns``    int64              time of change, nanoseconds since 1970
-``path_bytes``  binary             the path's bytes, where they are not UTF-8
-``problem``     string             in a manifest of ``audiorec manifest``: why the place
-                                   could not be looked at; it is a failure of its shard
-==============  =================  ====================================================
+=============  =================  ====================================================
+column         type               meaning
+=============  =================  ====================================================
+``path``       string, not null   path or URI (``s3://...``); a relative one starts at
+                                  the manifest's own folder. ``uri`` is taken as well
+``song_id``    string             the caller's name; the path as written where missing
+``size``       int64              bytes; with it, a changed file makes a changed shard
+``mtime_ns``   int64              time of change, nanoseconds since 1970
+``path_bytes`` binary             the path's bytes, where they are not UTF-8
+``problem``    string             in a manifest of ``audiorec manifest``: why the place
+                                  could not be looked at; it is a failure of its shard
+=============  =================  ====================================================
 
 Only ``path`` is needed, and a CSV with these names does as well. Rows of a Parquet file are
 read by row groups: a machine that works on one shard of many does not read the others.

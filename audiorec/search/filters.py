@@ -5,23 +5,22 @@
     store, patterns    ──excluding──▶ (n,) bool
     store, "artist"    ──name_codes─▶ (n,) int32: which songs have the same
 
-===============  ==================  ======================================================
-name             compared by         value
-===============  ==================  ======================================================
-a head           ``= !=``            a class: the one with the largest mean score
-a class          ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
-                                     ``jazz`` if no other head has one
-artist, title,   ``= !=``            a text, whatever its case; ``*`` and ``?`` stand for any
-album                                letters, ``""`` for a song without one
-codec, status    ``= !=``            one that is there
-duration         all                 seconds or ``3:20``; ``=`` and ``!=`` to the second
-bpm              all                 beats a minute, ``=`` and ``!=`` to the whole number
-key_confidence,  all                 a number from 0 to 1; so are bpm_confidence, tag_happy,
-...                                  tag_sad and the like
-key, scale       ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
-===============  ==================  ======================================================
+=============  ==================  ======================================================
+name           compared by         value
+=============  ==================  ======================================================
+a head         ``= !=``            a class: the one with the largest mean score
+a class        ``< <= > >=``       the mean score, from 0 to 1; written ``genre.jazz``, or
+                                   ``jazz`` if no other head has one
+artist, title, ``= !=``            a text, whatever its case; ``*`` and ``?`` stand for any
+album                              letters, ``""`` for a song without one
+codec, status  ``= !=``            one that is there
+duration       all                 seconds or ``3:20``; ``=`` and ``!=`` to the second
+bpm,           all                 beats a minute, ``=`` and ``!=`` to the whole number; a number
+key_confidence                     from 0 to 1; and so with bpm_confidence, tag_happy, tag_sad ...
+key, scale     ``= !=``            ``C``, ``F#`` or ``Gb``; ``major`` or ``minor``
+=============  ==================  ======================================================
 
-The last three rows are of stores with attributes (``audiorec extract --attributes``). What is not
+The last two rows are of stores with attributes (``audiorec extract --attributes``). What is not
 known of a song meets nothing but ``!=``.
 
 All of the grammar::

@@ -9,8 +9,7 @@ column          DuckDB                   ClickHouse                Hive
 loaded by       ``read_parquet``         ``FROM INFILE``           external table
 ==============  =======================  ========================  =================
 
-The view ``<table>_numbers`` gives each number of the vector its name. Statements follow the
-documentation of DuckDB [1]_, ClickHouse [2]_ and Hive [3]_.
+The view ``<table>_numbers`` gives each number of the vector its name.
 
 A store may come from anyone, and the statements are run with the rights of whoever loads it:
 names and texts are quoted as each dialect wants it, names that no quoting makes safe in every

@@ -1,13 +1,13 @@
 """A store in the formats of other tools, a row group at a time.
 
-===========  ==============================================================================
-``npz``      ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
-``npy``      the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
-``csv``      a column for each number of the vector, then the store's other columns
-``jsonl``    an object a line, the vector as a list
-``parquet``  as the store, in the oldest encodings, for readers that cannot open it as it is;
-             with `wide` a column for each number
-===========  ==============================================================================
+==========  ==============================================================================
+``npz``     ``vectors`` (n, V), ``ids``, ``classes``, ``statistics``, ``extractor_id``
+``npy``     the vectors alone, for ``np.load(mmap_mode="r")``; the rest in a JSON beside it
+``csv``     a column for each number of the vector, then the store's other columns
+``jsonl``   an object a line, the vector as a list
+``parquet`` as the store, in the oldest encodings, for readers that cannot open it as it is;
+            with `wide` a column for each number
+==========  ==============================================================================
 
 Names of number columns are those of `number_names`: ``version_vocal_mean``.
 """

@@ -16,6 +16,8 @@ from audiorec_cli.shared.pages import examples
 
 HEAD = """# Commands
 
+<!-- not run: examples of the help; tests/cli/test_commands_page.py checks commands and options -->
+
 Every command and option of `audiorec`, by the panels of `audiorec --help`. This page is made by
 `uv run python scripts/commands_page.py > docs/commands.md`; a test fails where the two differ.
 What the exit codes mean, and which mistake has which: [operations.md](operations.md).

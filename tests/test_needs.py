@@ -14,6 +14,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 DISTRIBUTIONS = {
     "axe_playwright_python": "axe-playwright-python",
+    "codespell_lib": "codespell",
     "dp_accounting": "dp-accounting",
     "faiss": "faiss-cpu",
     "libopensonic": "py-opensonic",
@@ -32,8 +33,11 @@ def names(requirements):
 
 def declared(group):
     """Return the distributions of a group: its own, and those of the extras that it names."""
-    own = PROJECT["dependency-groups"][group]
-    extras = re.findall(r"audiorec\[([\w,]+)\]", " ".join(r for r in own if isinstance(r, str)))
+    groups = PROJECT["dependency-groups"]
+    own = [r for r in groups[group] if isinstance(r, str)]
+    for included in (r["include-group"] for r in groups[group] if not isinstance(r, str)):
+        own += [r for r in groups[included] if isinstance(r, str)]
+    extras = re.findall(r"audiorec\[([\w,]+)\]", " ".join(own))
     optional = PROJECT["project"]["optional-dependencies"]
     return names(own).union(*(names(optional[e]) for e in ",".join(extras).split(",") if e))
 

@@ -111,7 +111,7 @@ class NegativeSampler:
     def _put_disliked(
         self, users: Int64Array, songs: Int64Array, is_disliked: BoolArray, rng: np.random.Generator
     ) -> None:
-        """Write each user's disliked songs, in an order of chance, over the first draws."""
+        """Write each user's disliked songs, shuffled, over the first draws."""
         low = np.searchsorted(self._disliked_user, users, side="left")
         high = np.searchsorted(self._disliked_user, users, side="right")
         for row in np.flatnonzero(high > low):

@@ -205,7 +205,7 @@ class Processes:
         make : callable
             Its `AudiorecError` is raised in all processes.
         shape, dtype
-            What comes of it: all processes know that beforehand.
+            Shape and dtype of the result, which all processes know beforehand.
         """
         if self.size == 1:
             return make()

@@ -25,6 +25,7 @@
 ``earlier_lists``    read the lists of an earlier run from their folder
 ``list_folder``      write the lists as files, without touching files of others
 ==================== ==================================================================
+
 Public::
 
     of_store  path_between, playlist_near, SongList, PathOfSongs, PlaylistOfSongs, SPREAD

@@ -106,7 +106,7 @@ class ColdStartOptions:
         engines: Engines,
         **limits: int | None,
     ) -> None:
-        """Make the lists and say what came of them; `limits` are those of one command."""
+        """Make the lists and print a summary; `limits` are those of one command."""
         from audiorec.listening.rule import load_rule
         from audiorec.recall.cold_start.job import ColdStart
         from audiorec.recall.cold_start.plan import ColdStartPlan
@@ -171,7 +171,7 @@ def audience(
     r"""Choose for each new song the users to show it to.
 
     Copies of songs that users know, speech, noise, silence and jingles are left out. It can be
-    stopped or killed at any time: the same command goes on where it was.
+    stopped or killed at any time: the same command resumes it.
 
     Examples
     --------
@@ -199,7 +199,7 @@ def song_lists(
     r"""Choose for each user the new songs to show.
 
     Copies of songs that users know, speech, noise, silence and jingles are left out. It can be
-    stopped or killed at any time: the same command goes on where it was.
+    stopped or killed at any time: the same command resumes it.
 
     Examples
     --------
@@ -225,7 +225,7 @@ def _check(files: "ColdStartFiles") -> None:
 def _report(
     plan: "ColdStartPlan", by: str, inputs: "ColdStartInputs", output: Path, *, json: bool
 ) -> dict[str, int]:
-    """Print what came of it: counts, then the first lists with names; return the counts."""
+    """Print the result: counts, then the first lists with names; return the counts."""
     from audiorec.recall.cold_start.tables import summarise_lists, tastes_path
 
     found = summarise_lists(output, plan.k)

@@ -174,7 +174,7 @@ def train(
                 say=None if quiet else say,
                 stop=stop,
             )
-        if not first:  # the first process says what came of it
+        if not first:  # the first process prints the result
             raise typer.Exit(Exit.OK if done else Exit.INTERRUPTED)
         if done is None:
             raise stopped()

@@ -128,7 +128,7 @@ def prepare(
 ) -> None:
     """Make sequences of a log that is larger than memory, in buckets of users.
 
-    A job that was stopped goes on where it was, by the same command.
+    The same command resumes a job that was stopped.
 
     Examples
     --------

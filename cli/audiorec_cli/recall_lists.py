@@ -340,7 +340,7 @@ SHOWN = ("popularity", "gini", "coverage", "new", "diversity_genre", "diversity_
 
 
 def _say_tuned(found: "Tuned", names: tuple[str, ...], *, json: bool) -> None:
-    """Print what was tried and what came of it."""
+    """Print what was tried and the results."""
     measure = f"{found.by[0]}@{found.by[1]}"
     if json:
         from audiorec.recall.serving.tuned import settings_of

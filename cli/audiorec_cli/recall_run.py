@@ -37,7 +37,7 @@ def run(
 ) -> None:
     """Train what is stale, ask every channel, fuse, and note what was shown.
 
-    What is done and still true is not done again: the same command goes on where it was stopped,
+    What is done and still true is not done again: the same command resumes where it was stopped,
     and ends at once where nothing is new.
 
     Examples

@@ -1,4 +1,4 @@
-"""What owners ask for: every command of the table of docs/library.md, on real clips."""
+"""What owners ask for: every command of the table of docs/owner.md, on real clips."""
 
 import re
 import shlex
@@ -12,7 +12,7 @@ from web_server import AUDIO
 
 from audiorec_cli.main import app
 
-PAGE = (Path(__file__).parents[2] / "docs" / "library.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "owner.md").read_text()
 TABLE = PAGE.partition("## What owners of libraries ask for\n")[2].partition("\n## ")[0]
 ROWS = [row for row in TABLE.splitlines() if row.startswith("| ")][1:]
 COMMANDS = re.findall(r"`(audiorec [^`]+)`", TABLE)

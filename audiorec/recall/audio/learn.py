@@ -220,7 +220,7 @@ class _Course:
         return Lesson(tower, data, judge)
 
     def learnt(self, trained: TrainedTower) -> Learnt:
-        """Return what came of it."""
+        """Return the result of the training."""
         users = self.anchors.embeddings if trained.anchors is None else trained.anchors
         liked = self.sides["liked"]
         usable = (self.parts == SplitPart.TRAIN) | (self.parts == SplitPart.VALID)

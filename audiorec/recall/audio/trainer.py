@@ -246,7 +246,7 @@ class _TowerLearner:
         return float(self.judged_by(anchors, songs))
 
     def trained(self, history: list[Line], best_epoch: int, *, finished: bool) -> TrainedTower:
-        """Return what came of it."""
+        """Return the trained tower with its figures."""
         return TrainedTower(
             tower=self.tower.eval().cpu(),
             anchors=self.all_anchors() if "anchors" in self.model else None,

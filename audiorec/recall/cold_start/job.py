@@ -5,7 +5,7 @@
 
 Batch jobs: blocked products over millions of users and thousands of songs, in memory that
 grows with the two sides and not with their product. Each block of the output is kept as soon
-as it is made, so a job that is killed goes on where it was.
+as it is made, so a job that is killed can be resumed.
 
 Without limits on users or songs, each list is simply the nearest. With them, and with a quota,
 the candidates of all songs are found first, and `assign` chooses among them.

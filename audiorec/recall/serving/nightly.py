@@ -5,9 +5,9 @@
                                                      ──▶ OUT/exposures.parquet, OUT/run.json
 
 Every step has a fingerprint of all that decides its output. A step whose output is there and has
-that fingerprint is passed over, so a job that was killed goes on where it was, one without news
-ends at once, and only what changed is made again. Every output appears whole or not at all, and the
-same inputs give the same bytes.
+that fingerprint is passed over, so a job that was killed resumes, one without news ends at once,
+and only what changed is made again. Every output appears whole or not at all, and the same inputs
+give the same bytes.
 """
 
 import json

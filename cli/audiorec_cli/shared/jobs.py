@@ -47,7 +47,7 @@ class JobTold:
     extractor_id: str = ""
 
     def count(self, **counts: float) -> None:
-        """Tell what came of it."""
+        """Add counts of the result."""
         self.counts.update(counts)
 
 

@@ -84,7 +84,7 @@ def fit_and_save(channel: "Channel", data: "RecallData", out: Path, *, quiet: bo
     if model_id is None:
         raise stopped() if first else typer.Exit(Exit.INTERRUPTED)
     if not first:
-        raise typer.Exit  # the first process says what came of it
+        raise typer.Exit  # the first process prints the result
     return model_id
 
 

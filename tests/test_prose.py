@@ -1,0 +1,154 @@
+"""The words of the repository hold to the glossary; each check finds a fault that is planted."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+from needs import needs
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "scripts"))
+import check_prose
+import prose_links
+from gallery_page import SCRIPTS, cells
+from prose import Piece, docstring_prose, module_pieces, page_pieces, page_prose, pages
+
+GLOSSARY = (ROOT / "docs" / "glossary.md").read_text()
+
+
+@pytest.fixture(scope="module")
+def found():
+    return check_prose.words_and_lines()
+
+
+@pytest.mark.parametrize(
+    "check", ["forbidden words", "unknown letters", "long lines", "broken links", "dead pages"]
+)
+def test_the_repository_has_no_fault(check, found):
+    assert found[check] == [], "\n".join(found[check])
+
+
+def piece(text, path="docs/new.md", kind="page"):
+    return Piece(path, 1, kind, page_prose(text) if kind == "page" else docstring_prose(text))
+
+
+def forbidden(*pieces):
+    return list(check_prose.forbidden(pieces, check_prose.rules(GLOSSARY)))
+
+
+def test_a_forbidden_word_is_found_with_its_line_and_what_to_say():
+    assert forbidden(piece("All good.\nThe similarity\nscore is 1.")) == []  # two lines, two words
+    (fault,) = forbidden(piece("All good.\nThe similarity score is 1."))
+    assert fault == "docs/new.md:2: say similarity, not 'similarity score' (page)"
+    assert forbidden(piece("See `color` and\n```sh\naudiorec plot --color\n```")) == []
+    assert len(forbidden(piece("A color map.", "audiorec/x.py", "message"))) == 1
+
+
+def test_words_are_allowed_where_the_table_says_so():
+    assert forbidden(piece("upper center", "audiorec/plots/new.py", "message")) == []
+    assert len(forbidden(piece("upper center", "audiorec/store/new.py", "message"))) == 1
+    assert forbidden(piece("The Million Song Dataset has a million.")) == []
+    assert forbidden(piece("A color.", "CHANGELOG.md")) == []
+
+
+def test_docstrings_comments_messages_and_help_are_read(tmp_path):
+    path = tmp_path / "module.py"
+    path.write_text(
+        '"""A color."""\n\n\ndef f():\n    # The color of it.\n'
+        '    raise ValueError("no color here")\n'
+        '    option(help="A color of yours.")\n    colour = "color"\n'
+    )
+    found = forbidden(*module_pieces(path, tmp_path))
+    assert [re.search(r":(\d+):.*\((\w+)\)$", line).groups() for line in found] == [
+        ("1", "docstring"),
+        ("6", "message"),
+        ("7", "message"),
+        ("5", "comment"),
+    ]
+
+
+def test_the_table_of_words_is_whole():
+    rules = check_prose.rules(GLOSSARY)
+    assert len(rules) >= 20
+    words = [word for rule in rules for word in rule.words]
+    assert len(words) == len(set(words))
+    assert all(rule.say and all(rule.words) for rule in rules)
+
+
+@pytest.mark.parametrize(
+    ("text", "letter"),
+    [
+        ("scores : ndarray, shape (T, X)", "X"),
+        ("Return similarities, (Q, Z) float32.", "Z"),
+        ("Shape (B, T, K, y).", "y"),
+    ],
+)
+def test_a_letter_that_the_glossary_lacks_is_found(text, letter):
+    known = check_prose.letters(GLOSSARY)
+    assert {"N", "T", "H", "V", "q", "d"} <= known
+    (fault,) = check_prose.unknown_letters([("a.py", 1, text)], known)
+    assert fault.endswith(f"no letter {letter}")
+    assert list(check_prose.unknown_letters([("a.py", 1, text.replace(letter, "S"))], known)) == []
+
+
+def test_what_is_no_shape_is_left_alone():
+    known = check_prose.letters(GLOSSARY)
+    for text in ("(see below)", "an interval (0, 1)", "path(a, b)", "(iTunes, Navidrome)"):
+        assert list(check_prose.unknown_letters([("a.py", 1, text)], known)) == []
+
+
+def test_a_long_line_is_found_and_can_be_broken():
+    line = "word " * 30
+    text = f"# Page\n\n- {line}\n\n| {line} |\n\n```\n{line}\n```\n"
+    assert [number for number, _ in check_prose.too_long("docs/new.md", text)] == [3]
+    again = check_prose.wrapped("docs/new.md", text)
+    assert list(check_prose.too_long("docs/new.md", again)) == []
+    assert again.split() == text.split()
+    assert again.splitlines()[3].startswith("  word")
+
+
+def test_broken_links_and_pages_that_nothing_leads_to_are_found(tmp_path):
+    docs = tmp_path / "docs"
+    docs.mkdir()
+    (docs / "index.md").write_text("[a](a.md), [b](a.md#two-words), [web](https://example.org)\n")
+    (docs / "a.md").write_text("# Two `words`\n\n`[code](nowhere.md)` [up](index.md)\n")
+    assert prose_links.broken(tmp_path) == prose_links.dead(tmp_path) == []
+    assert prose_links.external(tmp_path) == ["https://example.org"]
+    (docs / "b.md").write_text("[gone](gone.md)\n\n[anchor](a.md#three-words)\n")
+    assert prose_links.broken(tmp_path) == [
+        "docs/b.md:1: gone.md: no such file",
+        "docs/b.md:3: a.md#three-words: no heading with this anchor",
+    ]
+    assert prose_links.dead(tmp_path) == ["docs/b.md: no way leads here from docs/index.md"]
+
+
+def test_a_misspelling_is_found(tmp_path):
+    needs("codespell_lib")
+    (tmp_path / "page.md").write_text("Colour, licence and normalise are right; teh is not.\n")
+    (fault,) = check_prose.spelling([tmp_path / "page.md"], ROOT)
+    assert "teh ==> the" in fault
+
+
+def test_a_fault_of_style_is_found():
+    needs("proselint")
+    good = "A store holds one row a song.\n\nIt is read by row groups.\n"
+    assert list(check_prose.style([piece(good)])) == []
+    (fault,) = check_prose.style([piece(good + "\nThe the store is verified.\n")])
+    assert fault.startswith("docs/new.md:5: ")
+    assert "repeated" in fault
+
+
+def test_the_gallery_has_the_code_of_the_examples():
+    page = (ROOT / "docs" / "gallery.md").read_text()
+    for name in SCRIPTS:
+        for text, code in cells((ROOT / "examples" / name).read_text())[1]:
+            assert f"\n{text}\n\n```python\n{code}\n```\n" in page, (
+                "write it again: python scripts/gallery_page.py"
+            )
+
+
+def test_every_page_is_read():
+    names = {path.relative_to(ROOT).as_posix() for path in pages()}
+    assert {"README.md", "docs/index.md", "docs/decisions/README.md"} <= names
+    assert len(list(page_pieces(pages()))) == len(names)

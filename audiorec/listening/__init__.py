@@ -35,6 +35,7 @@
 ``kinds``         tell the tables of recall apart by their columns
 ``prepare``       logs larger than memory → sequences in buckets
 ``spill``         its first pass: checked rows, sorted by bucket
+``buckets``       the sequences of one bucket, from its rows alone
 ``feed``          padded batches of sequences, in memory or prepared
 ``forget``        remove a person from logs and what was made of them
 ``imports``       listening histories of services and music servers → a log

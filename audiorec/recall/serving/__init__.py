@@ -20,6 +20,7 @@
 ``shares``     a fusion cut into parts for an engine: which rows, and what is closed to whom
 ``plan``       what the nightly job is to do, from a settings file
 ``nightly``    all of it in one job that is resumed, and does only what changed
+``nightly_inputs``  what that job reads, each file at most once
 ``night_places``  its places: paths or URIs, everything or one day
 ``report``     what a run served, as a page
 ``standings``  where candidates stand in all lists, so that many settings are tried fast

@@ -19,13 +19,11 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from threading import Event
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -35,17 +33,11 @@ from audiorec.files.atomic import TEMPORARY, replaced
 from audiorec.files.json_files import parse_json
 from audiorec.files.own_files import read_own, refuse_link
 from audiorec.files.tables import TableFile, table_writer
-from audiorec.listening.events import Interactions
-from audiorec.listening.follows import follows
-from audiorec.listening.interactions import read_interactions
-from audiorec.listening.likes import likes
 from audiorec.listening.log_files import file_prints, is_log_place
 from audiorec.listening.prepare import log_fingerprint
-from audiorec.listening.sequences import Sequences, to_sequences
 from audiorec.recall.contract.asking import write_candidates
-from audiorec.recall.contract.data import Context, Queries, RecallData
+from audiorec.recall.contract.data import RecallData
 from audiorec.recall.contract.job import train_channel
-from audiorec.recall.contract.reading import read_context
 from audiorec.recall.registry import load_channel
 from audiorec.recall.serving.blocks import REPLAY
 from audiorec.recall.serving.export.night import EXPORT, export_night, night_recipe
@@ -53,15 +45,13 @@ from audiorec.recall.serving.job import fuse_files
 from audiorec.recall.serving.known import (
     closed_by,
     exposures_print,
-    facts_of,
     joined,
     read_exposures,
     run_ids,
 )
+from audiorec.recall.serving.nightly_inputs import NightlyInputs
 from audiorec.recall.serving.plan import Before, NightlyPlan
 from audiorec.recall.serving.report import report_of
-from audiorec.recall.serving.rules import SongTraits
-from audiorec.search.searchable import SearchableStore
 from audiorec.spec import fingerprint
 from audiorec.types import LineProgress
 
@@ -128,7 +118,7 @@ class NightlyJob:
     """
 
     def __init__(self, plan: NightlyPlan, before: Before | None = None) -> None:
-        self.plan, self._before = plan, before
+        self.plan, self._before, self._inputs = plan, before, NightlyInputs(plan)
         for name, place in plan.files().items():
             if not (is_log_place(place) if name in DAILY else place.is_file()):
                 raise InputError(f"{place}: no such file")
@@ -213,9 +203,9 @@ class NightlyJob:
         """Do one step; return the id of a model that was trained, None if it was stopped."""
         kind, _, name = step.name.partition(" ")
         if kind == TRAIN:
-            context = self._context
+            context = self._inputs.context
             logs = file_prints(self.plan.interactions)
-            data = RecallData(self._plays, context.song_ids, context, logs)
+            data = RecallData(self._inputs.plays, context.song_ids, context, logs)
             channel = self.plan.channel(name)
             return train_channel(channel, data, step.out, progress=tell, stop=stop)
         if kind == ASK:
@@ -235,51 +225,45 @@ class NightlyJob:
 
     def _ask(self, name: str, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
         model, depth = load_channel(self.plan.out / "models" / name), self.plan.depth
-        heard = None if self.plan.keep_heard or name == REPLAY else self._plays
+        heard = None if self.plan.keep_heard or name == REPLAY else self._inputs.plays
         cold = depth if self.plan.recipe().cold_share else 0
         by: dict[str, Any] = {} if engine is None else {"engine": engine, "stop": stop}
-        rows = write_candidates(out, model, self._queries, depth, exclude=heard, cold=cold, **by)
+        rows = write_candidates(
+            out, model, self._inputs.queries, depth, exclude=heard, cold=cold, **by
+        )
         return None if rows is None else ""
 
     def _fuse(self, out: Path, stop: Event | None, engine: Engine | None) -> str | None:
-        days, before = self.plan.exposure_days, self._before
+        days, before, now = self.plan.exposure_days, self._before, self._inputs.now
         ends_s = None if before is None else before.ends_s
         shown = [
-            read_exposures(place, days=days, now=self._now, without=self.run_id, ends_s=ends_s)
+            read_exposures(place, days=days, now=now, without=self.run_id, ends_s=ends_s)
             for place in (*self._noted(), self.plan.exposures)
             if days and place is not None and is_log_place(place)
         ]
         closed = closed_by(
-            self._log, keep_heard=self.plan.keep_heard, shown=joined(shown) if shown else None
+            self._inputs.log,
+            keep_heard=self.plan.keep_heard,
+            shown=joined(shown) if shown else None,
         )
         tables = [self._lists(name) for name in self.plan.channels]
         by = {} if engine is None else {"engine": engine, "stop": stop}
-        options: dict[str, Any] = {"facts": self._facts, "closed": closed, **by}
+        options: dict[str, Any] = {"facts": self._inputs.facts, "closed": closed, **by}
         done = fuse_files(tables, out, self.plan.recipe(), **options)
         return None if done is None else ""
-
-    @cached_property
-    def _queries(self) -> Queries:
-        """Histories, with the artists that users follow and the songs that they like."""
-        owners = self._plays.owner_ids
-        followed = follows(self._log, owners) if len(self._log.artists) else None
-        liked = likes(self._log, owners)
-        return self._context.asked(self._plays, followed, liked if len(liked.song) else None)
 
     def _report(self, out: Path) -> None:
         lists = {name: self._lists(name) for name in self.plan.channels}
         about = {"entry": self.plan.entry, "run_id": self.run_id}
-        page = report_of(lists, self.plan.out / FUSED, self._facts, about)
+        page = report_of(lists, self.plan.out / FUSED, self._inputs.facts, about)
         with replaced(out) as part:
             part.write_text(page, "utf-8")
 
-    @cached_property
-    def _facts(self) -> SongTraits:
-        return facts_of(self._plays, self._context.side, self._store)
-
     def _note(self, out: Path) -> None:
         """Write the exposures of other runs, and what this one shows."""
-        at = pa.scalar(round(self._now * 1e6), pa.int64()).cast(EXPOSED.field("shown_at").type)
+        at = pa.scalar(round(self._inputs.now * 1e6), pa.int64()).cast(
+            EXPOSED.field("shown_at").type
+        )
         with table_writer(out, EXPOSED) as writer:
             if out.is_file() and self._before is None:
                 with TableFile.open(out) as file:
@@ -314,7 +298,7 @@ class NightlyJob:
             "schema": "audiorec/recall-run/1",
             "run_id": self.run_id,
             "entry": self.plan.entry,
-            "shown_at": datetime.fromtimestamp(self._now, UTC).isoformat(),
+            "shown_at": datetime.fromtimestamp(self._inputs.now, UTC).isoformat(),
             "inputs": self._prints,
             "models": models,
             "order": list(self.plan.channels),  # of the fusion's weights
@@ -396,37 +380,6 @@ class NightlyJob:
 
     def _lists(self, name: str) -> Path:
         return self.plan.out / "candidates" / f"{name}.parquet"
-
-    @cached_property
-    def _log(self) -> Interactions:
-        return read_interactions(self.plan.interactions)
-
-    @cached_property
-    def _plays(self) -> Sequences:
-        return to_sequences(self._log)
-
-    @cached_property
-    def _now(self) -> float:
-        """When lists are shown: the newest time of the log; of its file where it has none."""
-        times = self._log.timestamp
-        known = times[~np.isnan(times)]
-        return float(known.max()) if len(known) else self.plan.interactions.stat().st_mtime
-
-    @cached_property
-    def _store(self) -> SearchableStore | None:
-        return SearchableStore.open(self.plan.vectors) if self.plan.vectors else None
-
-    @cached_property
-    def _context(self) -> Context:
-        plan = self.plan
-        return read_context(
-            vectors=self._store,
-            features=plan.features,
-            songs=plan.songs,
-            side=plan.side,
-            profiles=plan.profiles,
-            triples=plan.triples,
-        )
 
     def _read_state(self) -> dict[str, Any]:
         place = self.plan.out / STATE

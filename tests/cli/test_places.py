@@ -107,9 +107,8 @@ def names(uri):
     return [entry.name for entry in files_in(uri)]
 
 
-@pytest.mark.parametrize("kind", ["memory", "s3"])
-def test_the_whole_way_on_uris_gives_what_paths_give(request, good, plays, tmp_path, kind):
-    root = request.getfixturevalue("memory" if kind == "memory" else "bucket")
+def test_the_whole_way_on_uris_gives_what_paths_give(bucket, good, plays, tmp_path):
+    root = bucket
     uri = upload(plays, f"{root}/plays")
 
     def way(log, out):

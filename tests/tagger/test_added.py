@@ -188,7 +188,10 @@ HARM = {
         "damaged or changed",
     ),
     "about of another kind": (lambda f: (f / "backbone.json").write_text("[]"), "not a JSON obj"),
-    "about empty": (lambda f: (f / "backbone.json").write_text("{}"), "not a valid backbone folder"),
+    "about empty": (
+        lambda f: (f / "backbone.json").write_text("{}"),
+        "not a valid backbone folder",
+    ),
     "a newer format": (lambda f: resealed(f, format=9), "backbone format 9; this audiorec reads 1"),
     "endless widths": (lambda f: resealed(f, widths={"scores": 3, "embedding": 10**9}), "width of"),
     "widths of texts": (lambda f: resealed(f, widths={"scores": 3, "embedding": "x"}), "width of"),

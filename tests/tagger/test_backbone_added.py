@@ -134,9 +134,7 @@ def test_what_onnx_runtime_does_not_open_is_one_line(stated):
 def test_answers_of_another_shape_or_not_finite_are_refused(stated):
     outputs = [value_info("tags", ["a", "b"]), value_info("emb", ["c", "d"])]
     whole = [node("Relu", ["mel"], ["tags"]), node("Relu", ["mel"], ["emb"])]
-    with pytest.raises(
-        WeightsError, match=r"shape \(5, D\), got float32 of \(5, 1, 40, 240\)"
-    ):
+    with pytest.raises(WeightsError, match=r"shape \(5, D\), got float32 of \(5, 1, 40, 240\)"):
         Graph(stated(), bad(outputs, nodes=whole)).run(SEGMENTS)
     silent = np.full((1, 240, 40), np.nan, np.float32)
     with pytest.raises(WeightsError, match="contains NaN or infinity"):

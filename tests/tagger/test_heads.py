@@ -161,7 +161,9 @@ def test_checksum_follows_scores_and_not_figures(head):
 
 def test_refuses_another_backbone(head):
     head.check_backbones(SHA)
-    with pytest.raises(SpecMismatchError, match=r"'mtt' bbbbbbbbbbbb, but this one is cccccccccccc"):
+    with pytest.raises(
+        SpecMismatchError, match=r"'mtt' bbbbbbbbbbbb, but this one is cccccccccccc"
+    ):
         head.check_backbones(SHA | {"mtt": "c" * 64})
     with pytest.raises(SpecMismatchError, match="this one is missing"):
         head.check_backbones({"msd": SHA["msd"]})
@@ -226,7 +228,9 @@ def test_a_head_of_before_there_was_a_level_is_refused_with_the_command(head, tm
     path = tmp_path / "h.safetensors"
     old = {k: v for k, v in head._identity().items() if k != "front_end"} | {"format": 1}
     save_file(head.tensors(), path, {METADATA_KEY: json.dumps(old)})
-    with pytest.raises(SpecMismatchError, match=r"normalised in loudness: .*audiorec heads train LABELS"):
+    with pytest.raises(
+        SpecMismatchError, match=r"normalised in loudness: .*audiorec heads train LABELS"
+    ):
         Head.load(path)
 
 

@@ -10,15 +10,17 @@ Readers use the old index until the sidecar is replaced; the old pieces are remo
 """
 
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
+from threading import Event
 from typing import Any, ClassVar
 
 import numpy as np
 
+from audiorec.engines.tasks import Engine
 from audiorec.errors import AudiorecError, InputError, StoreError
 from audiorec.files.atomic import replaced
 from audiorec.files.json_files import parse_json, sealed, unsealed
@@ -94,7 +96,7 @@ class PieceTask:
         """Where the piece is written."""
         return Path(self.folder) / f"piece-{self.index:05d}.faiss"
 
-    def attempt(self) -> PieceOutcome:
+    def attempt(self, *, stop: Event | None = None) -> PieceOutcome:  # noqa: ARG002 - is finished
         """Build the piece's file; errors are returned, not raised."""
         try:
             if self.made() is None:
@@ -102,6 +104,10 @@ class PieceTask:
         except (AudiorecError, OSError) as error:
             return PieceOutcome(self.index, f"{type(error).__name__}: {error}")
         return PieceOutcome(self.index)
+
+    def lost(self, message: str) -> PieceOutcome:
+        """Return the outcome of a piece whose worker died too often."""
+        return PieceOutcome(self.index, message)
 
     def made(self) -> str | None:
         """Return the sha256 of the piece if its file is complete and belongs to this task."""
@@ -123,10 +129,6 @@ class PieceTask:
             note = {"identity": self.identity, "sha256": sha256_of(temporary)}
         with replaced(self.path.with_suffix(".json")) as temporary:
             temporary.write_text(json.dumps(sealed(note)))
-
-
-# Runs piece tasks somewhere and yields their outcomes; see `audiorec.extraction.engines`.
-Engine = Callable[[Sequence[PieceTask]], Iterable[PieceOutcome]]
 
 
 def build_index(

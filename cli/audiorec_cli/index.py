@@ -7,6 +7,7 @@ import typer
 
 from audiorec.errors import InputError
 from audiorec_cli.shared.console import file_size, print_facts, print_json, say
+from audiorec_cli.shared.engines import Engines
 from audiorec_cli.shared.jobs import MetricsOption, job
 from audiorec_cli.shared.options import JsonOption, more
 from audiorec_cli.shared.pages import command, group
@@ -52,6 +53,8 @@ def build(
     piece_songs: Annotated[
         int, more(min=8, metavar="N", help="Songs per faiss file; a larger store gets several.")
     ] = PIECE_SONGS,
+    *,
+    engines: Engines,
 ) -> None:
     """Build an index of a store; similar uses it until the store changes.
 
@@ -73,7 +76,10 @@ def build(
     if target.resolve() == store.path.resolve():
         raise InputError(f"{target}: is the store itself; name another file")
     with job("index build", target, metrics_textfile) as done:
-        info = build_index(store, target, kind=kind, piece_songs=piece_songs)
+        with engines.work() as work:
+            info = build_index(
+                store, target, kind=kind, piece_songs=piece_songs, engine=work.engine
+            )
         done.count(songs=info.rows)
     _print(target, info, "fresh", json)
     if target.resolve() != index_path(store.path).resolve():

@@ -68,7 +68,9 @@ def test_a_large_store_has_an_index_in_pieces(home, audiorec):
 
     assert index.PIECE_SONGS == PIECE_SONGS
     plain = json.loads(audiorec("similar", "07.flac", "--json")[1])
-    code, out, err = audiorec("index", "build", "--kind", "flat", "--piece-songs", "25", "--json")
+    code, out, err = audiorec(
+        "index", "build", "--kind", "flat", "--piece-songs", "25", "--jobs", "2", "--json"
+    )
     assert code == 0, err
     built = json.loads(out)
     assert (built["pieces"], built["songs"], built["state"]) == (3, 60, "fresh")

@@ -326,6 +326,18 @@ def test_an_index_takes_the_place_of_another_at_once(path):
     assert names() == ["vecs.faiss", "vecs.faiss.json", "vecs.parquet"]
 
 
+def test_pieces_are_built_by_processes(path):
+    from audiorec.engines.choice import engine_of
+
+    here = build_index(Library.open(path), kind="flat", piece_songs=136)
+    whole = {p.file: path.with_name(p.file).read_bytes() for p in here.pieces}
+    for name in whole:
+        path.with_name(name).unlink()
+    made = build_index(Library.open(path), kind="flat", piece_songs=136, engine=engine_of(jobs=2))
+    assert made == here
+    assert {name: path.with_name(name).read_bytes() for name in whole} == whole
+
+
 def test_a_build_that_was_cut_off_makes_what_is_missing(path):
     made = []
 

@@ -35,11 +35,12 @@ class Engines:
     """One process by default; blocks of users in many, here or on a cluster."""
 
     jobs: Annotated[
-        int, more("--jobs", "-j", min=0, help="Processes for blocks of users; 0: all cores.")
+        int,
+        more("--jobs", "-j", min=0, help="Processes for blocks of users or songs; 0: all cores."),
     ] = 1
-    runner: Annotated[
-        Literal["local", "ray", "dask"], more(help="Who works on blocks of users.")
-    ] = "local"
+    runner: Annotated[Literal["local", "ray", "dask"], more(help="Who works on the blocks.")] = (
+        "local"
+    )
     address: Annotated[
         str | None, more(help="Of a Ray or Dask cluster [default: one on this machine].")
     ] = None

@@ -218,7 +218,7 @@ def test_songs_that_cannot_be(features):
         simulate([IDS[0], *IDS[:-1]], features)
     broken = features.copy()
     broken[7, 3] = np.nan
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="must be finite"):
         simulate(IDS, broken)
 
 

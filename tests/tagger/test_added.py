@@ -129,7 +129,7 @@ def test_a_network_that_is_not_there(made):
     write_added(*made, WIDTHS)
     with pytest.raises(MissingWeightsError, match=r"no added backbone 'tidy' \(added: tiny\)"):
         find_added("tidy")
-    with pytest.raises(MissingWeightsError, match="no such folder"):
+    with pytest.raises(MissingWeightsError, match="no such backbone folder"):
         find_added("./tiny")
 
 

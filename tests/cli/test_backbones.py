@@ -95,7 +95,7 @@ def test_classify_says_what_a_network_says(home, audiorec):
     assert set(song["scores"]["tiny"]) == {"bright", "dark", "loud"}
     code, _, err = audiorec("classify", "songs/0.wav", "--backbone", "tidy")
     assert code == 2
-    assert "there are: tiny" in err
+    assert "(added: tiny)" in err
 
 
 def test_a_folder_elsewhere_goes_by_its_path(home, audiorec):

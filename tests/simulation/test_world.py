@@ -214,11 +214,11 @@ def test_songs_that_cannot_be(features):
         simulate(IDS[:-1], features)
     with pytest.raises(InputError, match="at least two songs"):
         simulate(IDS[:1], features[:1])
-    with pytest.raises(InputError, match="stands twice"):
+    with pytest.raises(InputError, match="must be unique"):
         simulate([IDS[0], *IDS[:-1]], features)
     broken = features.copy()
     broken[7, 3] = np.nan
-    with pytest.raises(InputError, match="not finite"):
+    with pytest.raises(InputError, match="must be finite"):
         simulate(IDS, broken)
 
 

@@ -127,9 +127,9 @@ def test_a_network_that_is_not_there(made):
     ):
         find_added("tiny")
     write_added(*made, WIDTHS)
-    with pytest.raises(MissingWeightsError, match=r"no added backbone 'tidy' .* there are: tiny"):
+    with pytest.raises(MissingWeightsError, match=r"no added backbone 'tidy' \(added: tiny\)"):
         find_added("tidy")
-    with pytest.raises(MissingWeightsError, match="no such folder"):
+    with pytest.raises(MissingWeightsError, match="no such backbone folder"):
         find_added("./tiny")
 
 

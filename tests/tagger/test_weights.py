@@ -161,5 +161,5 @@ def test_refuses_other_tensors_and_newer_formats(tmp_path):
     with pytest.raises(WeightsError, match="no metadata key 'audiorec_backbone'"):
         read_metadata(path)
     path.write_bytes(save({}, {METADATA_KEY: json.dumps({"format_version": 2})}))
-    with pytest.raises(WeightsError, match="format version 2, this audiorec reads version 1"):
+    with pytest.raises(WeightsError, match="format version 2; this audiorec reads version 1"):
         read_metadata(path)

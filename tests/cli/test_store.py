@@ -86,7 +86,7 @@ EMPTY = "others/empty/vecs.parquet"
         (["store", "merge", "vecs.parquet", MORE, "-o", "no/c.parquet"], 2, "no: no such folder"),
         (["store", "compact", "vecs.parquet", MORE], 2, "give --out"),
         (["store", "compact", "vecs.parquet", MORE, "-o", "ids.csv"], 2, "exists; replace it"),
-        (["store", "export", "-o", "no/c.csv"], 2, "written"),
+        (["store", "export", "-o", "no/c.csv"], 2, "c.csv: cannot be written"),
         (["store", "sql", "--dialect", "duckdb", "-o", "vecs.parquet"], 2, "cannot be written"),
         (["store", "aliases", "-o", "vecs.parquet"], 2, "cannot be written; name a file"),
         # options

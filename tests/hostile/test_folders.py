@@ -337,7 +337,7 @@ def test_a_date_costs_nothing(home, date):
     assert "2 unchanged" in audiorec("extract", "m", "-q", "-j1", cwd=home)[2]
     assert audiorec("manifest", "m", cwd=home)[0] == 0
     assert (
-        "0 songs (0.0 kB), 2 known"
+        "0 songs (0.0 kB), 2 already known"
         in audiorec("manifest", "m", "--new-to", "vecs.parquet", cwd=home)[2]
     )
     assert audiorec("store", "verify", "--files", cwd=home)[0] == 0

@@ -83,7 +83,7 @@ def test_a_file_that_vanishes_leaves_the_last_edition(files):
     editions = Editions(files, reader(files))
     files[0].unlink()
     assert not editions.look(settled=True)
-    assert "is gone" in editions.problem
+    assert "no longer exists" in editions.problem
     assert editions.current.value == "a1"
     replace(files[0], "e")
     assert editions.look(settled=True)

@@ -146,8 +146,8 @@ def test_no_request_is_lost_or_mixed_while_the_store_is_replaced_twice(tmp_path)
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--token", "short"], "at least 16 plain characters"),
-        (["--token", "with a blank in the middle"], "at least 16 plain characters"),
+        (["--token", "short"], "at least 16 ASCII characters"),
+        (["--token", "with a blank in the middle"], "at least 16 ASCII characters"),
         (["--token", TOKEN, "--token-file", "x"], "either --token or --token-file"),
         (["--token-file", "gone"], "gone: cannot read a token"),
         (["--artists", "gone.csv"], "gone.csv: no such file"),

@@ -190,7 +190,7 @@ function Saving({ songs }) {
   return html`<form class="saving" onSubmit=${(e) => { e.preventDefault(); save(); }}>
     <label>Save as <input type="text" value=${name} spellcheck=${false} onInput=${(e) => setName(e.target.value)} /></label>
     <button disabled=${!songs.length}>Save</button>
-    <p class="quiet">A playlist for any player. A name without a folder is saved in <bdi>${folder}</bdi>.</p>
+    <p class="quiet">A playlist for any player. A name without a folder goes to <bdi>${folder}</bdi>.</p>
     ${said?.words && html`<p class="note" role="status"><bdi>${said.words}</bdi>
       ${said.done && html` <button type="button" class="link" onClick=${takeBack}>Undo</button>`}</p>`}
     ${said?.failure && html`<p class="failure" role="alert"><bdi>${said.failure}</bdi>

@@ -26,7 +26,10 @@ def found():
     "check", ["forbidden words", "unknown letters", "long lines", "broken links", "dead pages"]
 )
 def test_the_repository_has_no_fault(check, found):
-    assert found[check] == [], "\n".join(found[check])
+    faults = found[check]
+    if not (ROOT / "benchmarks").is_dir():  # a source archive has none
+        faults = [line for line in faults if "benchmarks/" not in line]
+    assert faults == [], "\n".join(faults)
 
 
 def piece(text, path="docs/new.md", kind="page"):
